@@ -1,0 +1,20 @@
+"""The edge cache: a clinic's images, sealed on a small box, equal with a cloud archive.
+
+The index knows everything; the store holds some of it. From the outside in; imports go down only:
+
+    __main__    the command line
+    app         builds every part, owns the one task group
+    dimse | dicomweb | dropfolder | sync | admin
+                the doors: DICOM, DICOMweb, files, the archive, people. They know nothing of
+                files and tables, and go through the cache
+    cache | access
+                cache is the only writer of store and index: one way in (``store_instance``), one
+                way out (``open_instance``). access says who may
+    store | index | cloud
+                sealed objects; the encrypted database; the archive, by its protocol
+    crypto      keys, and the sealed form of bytes
+    dicom       the vocabulary: values and codecs, no I/O
+    config, errors
+"""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""What people and monitors ask about the box itself."""

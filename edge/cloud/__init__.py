@@ -1,0 +1,1 @@
+"""The archive, as one protocol, and the ways to reach it."""

@@ -1,0 +1,1 @@
+"""The vocabulary of DICOM as the edge speaks it: values and codecs, no I/O."""

@@ -1,0 +1,1 @@
+"""DICOMweb on the LAN (PS3.18)."""

@@ -1,0 +1,145 @@
+"""Every error that the edge raises on purpose, as one tree.
+
+A foreign error (an operating system's, a library's) is wrapped once, at the seam where it enters,
+and mapped once, at the door where it leaves (a DIMSE status, an HTTP status, an exit status).
+The message says what happened to what; ``hint`` says what to do next. Neither holds patient data:
+UIDs, counts and sizes may be named, names and dates of patients may not.
+
+    EdgeError
+    ├── ConfigError               the configuration can't be used
+    ├── SecretError               keys and sealed bytes
+    │   ├── KeyUnavailable        the provider can't release the root secret now
+    │   ├── WrongKey              the secret that was given opens nothing here
+    │   └── SealBroken            sealed bytes were changed, cut or swapped
+    ├── InvalidInstance           the bytes are not an instance that can be kept
+    │   ├── NotDicom              they can't be understood as DICOM at all, or end too early
+    │   └── InstanceMismatch      they are DICOM, but not what the sender announced
+    ├── StorageFull               no room that may be used for it
+    ├── InstanceNotFound          neither the edge nor the cloud is known to have it
+    ├── QueryError                a search that can't be understood
+    ├── AccessDenied              the caller is unknown, or may not do this
+    ├── PeerError                 a DIMSE peer broke the protocol
+    └── CloudError                the archive, or the way to it
+        ├── CloudUnreachable      no answer: offline is a state, try again later
+        ├── CloudUnauthorised     the archive refuses our credentials
+        └── CloudRefused          the archive answered, and the answer is no
+"""
+
+from __future__ import annotations
+
+__all__ = [
+    "AccessDenied",
+    "CloudError",
+    "CloudRefused",
+    "CloudUnauthorised",
+    "CloudUnreachable",
+    "ConfigError",
+    "EdgeError",
+    "InstanceMismatch",
+    "InstanceNotFound",
+    "InvalidInstance",
+    "KeyUnavailable",
+    "NotDicom",
+    "PeerError",
+    "QueryError",
+    "SealBroken",
+    "SecretError",
+    "StorageFull",
+    "WrongKey",
+]
+
+
+class EdgeError(Exception):
+    """Root of the tree.
+
+    Args:
+        message: What happened to what.
+        hint: What the reader should do next; empty if nothing can be done.
+    """
+
+    def __init__(self, message: str, *, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class ConfigError(EdgeError):
+    """The configuration can't be used; the message names file, line and key."""
+
+
+class SecretError(EdgeError):
+    """Something about keys or sealed bytes."""
+
+
+class KeyUnavailable(SecretError):
+    """The key provider can't release the root secret now."""
+
+
+class WrongKey(SecretError):
+    """The secret that was given opens nothing here."""
+
+
+class SealBroken(SecretError):
+    """Sealed bytes were changed, cut short or exchanged for others."""
+
+
+class InvalidInstance(EdgeError):
+    """The bytes are not an instance that can be kept."""
+
+
+class NotDicom(InvalidInstance):
+    """The bytes can't be understood as DICOM, or end before the data set does."""
+
+
+class InstanceMismatch(InvalidInstance):
+    """The data set is not the instance that the sender announced."""
+
+
+class StorageFull(EdgeError):
+    """There is no room that may be used; nothing of the instance was kept."""
+
+
+class InstanceNotFound(EdgeError):
+    """Neither the edge nor the archive is known to have it."""
+
+
+class QueryError(EdgeError):
+    """The search can't be understood; the message names the parameter."""
+
+
+class AccessDenied(EdgeError):
+    """The caller is unknown (``known`` is false), or may not do this."""
+
+    def __init__(self, message: str, *, hint: str = "", known: bool = False) -> None:
+        super().__init__(message, hint=hint)
+        self.known = known
+
+
+class PeerError(EdgeError):
+    """A DIMSE peer broke the protocol (PS3.8) or its limits; the association ends."""
+
+
+class CloudError(EdgeError):
+    """The archive, or the way to it, did not do what was asked."""
+
+
+class CloudUnreachable(CloudError):
+    """No usable answer came: the line, the name service, TLS, or a 5xx.
+
+    ``retry_after`` is in seconds, as the archive asked, or None.
+    """
+
+    def __init__(self, message: str, *, hint: str = "", retry_after: float | None = None) -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
+
+
+class CloudUnauthorised(CloudError):
+    """The archive refuses our credentials (401, 403)."""
+
+
+class CloudRefused(CloudError):
+    """The archive answered, and the answer is no; ``status`` is the HTTP status."""
+
+    def __init__(self, message: str, *, status: int, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.status = status

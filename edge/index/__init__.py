@@ -1,0 +1,1 @@
+"""The encrypted database that knows every instance of edge and archive."""

@@ -1,0 +1,1 @@
+"""Makes box and archive equal, in both directions."""
