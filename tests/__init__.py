@@ -1,0 +1,1 @@
+"""The tests: they mirror `edge/` by name; samples, fakes and contracts stand beside them."""

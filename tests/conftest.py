@@ -1,0 +1,60 @@
+"""Fixtures that every test may use; a door's own stand in its folder's conftest.py.
+
+Promises that a test which lets code of ``edge/`` block the event loop fails, and that nothing here
+reaches beyond loopback.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from blockbuster import BlockBuster
+
+from tests import samples
+
+
+@pytest.fixture(scope="session")
+def _blockbuster() -> Iterator[BlockBuster]:
+    # Only frames of edge/ count: a test, or a library under it, may block as it likes.
+    blockbuster = BlockBuster("edge")
+    blockbuster.activate()
+    yield blockbuster
+    blockbuster.deactivate()
+
+
+@pytest.fixture(autouse=True)
+def blocking_calls_are_found(
+    request: pytest.FixtureRequest, _blockbuster: BlockBuster
+) -> Iterator[None]:
+    """File I/O, sleeping or waiting in the event loop raises ``BlockingError``."""
+    allowed = request.node.get_closest_marker("blocks") is not None
+    if allowed:
+        _blockbuster.deactivate()
+    yield
+    if allowed:
+        _blockbuster.activate()
+
+
+@pytest.fixture
+def free_port() -> Callable[[], int]:
+    """Finds a TCP port of loopback that is free now."""
+    given: set[int] = set()
+
+    def find() -> int:
+        while True:
+            with socket.create_server(("127.0.0.1", 0)) as server:
+                port: int = server.getsockname()[1]
+            if port not in given:
+                given.add(port)
+                return port
+
+    return find
+
+
+@pytest.fixture(scope="session")
+def packaged() -> Callable[[str], Path]:
+    """Finds a file that pydicom packages: ``packaged("CT_small.dcm")``."""
+    return samples.packaged_file

@@ -1,0 +1,39 @@
+"""The net that finds blocking calls has no hole where it matters."""
+
+import asyncio
+
+import pytest
+from blockbuster import BlockingError
+
+from edge import config
+
+EXAMPLE = "[appliance]\nname = 'test'\n"
+
+
+async def test_a_blocking_call_of_the_edge_is_found(tmp_path):
+    path = tmp_path / "edge.toml"
+    path.write_text(EXAMPLE)
+    with pytest.raises(BlockingError):
+        config.load(path, {})
+
+
+async def test_a_thread_may_block(tmp_path):
+    path = tmp_path / "edge.toml"
+    path.write_text(EXAMPLE)
+    loaded = await asyncio.to_thread(config.load, path, {})
+    assert loaded.appliance.name == "test"
+
+
+async def test_a_test_may_block(tmp_path):
+    (tmp_path / "file").write_text("x")
+
+
+@pytest.mark.blocks  # shows that the mark works
+async def test_a_marked_test_lets_the_edge_block(tmp_path):
+    path = tmp_path / "edge.toml"
+    path.write_text(EXAMPLE)
+    assert config.load(path, {}).appliance.name == "test"
+
+
+def test_free_ports_differ(free_port):
+    assert len({free_port() for _ in range(5)}) == 5
