@@ -27,6 +27,8 @@ class Availability(StrEnum):
     """A sealed object in the store."""
     NEARLINE = "NEARLINE"
     """Only in the archive; opening it fetches it."""
+    UNAVAILABLE = "UNAVAILABLE"
+    """Lost here, and no archive is known to have it."""
 
 
 class Custody(StrEnum):

@@ -1,0 +1,89 @@
+"""Where the root secret comes from.
+
+A provider gives 32 bytes at start and is not asked again. Everything else derives from them or is
+wrapped by what derives from them (``keys``), so who has no root secret reads nothing.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import os
+import stat
+from pathlib import Path
+from typing import Protocol
+
+from edge.errors import KeyUnavailable, WrongKey
+
+__all__ = ["ROOT_LENGTH", "FileKeyProvider", "KeyProvider"]
+
+ROOT_LENGTH = 32
+
+
+class KeyProvider(Protocol):
+    """Releases the root secret."""
+
+    def root_secret(self, *, first_start: bool) -> bytes:
+        """The 32 bytes; made now if *first_start*.
+
+        Raises:
+            KeyUnavailable: It can't be had now.
+            WrongKey: What is there is not a root secret.
+        """
+        ...
+
+
+class FileKeyProvider:
+    """Keeps the root secret in a file that its owner alone may read.
+
+    The file is as good as the disk that it lies on: put it on another medium than ``data_dir`` (a
+    USB stick, a mounted share), or use another provider, if the box itself may be stolen.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def root_secret(self, *, first_start: bool) -> bytes:
+        """Read the file; make it, with mode 0600, if this is the first start and there is none."""
+        if first_start and not self._path.exists():
+            return self._create()
+        try:
+            mode = stat.S_IMODE(self._path.stat().st_mode)
+            text = self._path.read_bytes()
+        except OSError as error:
+            raise KeyUnavailable(
+                f"the root key {self._path} can't be read: {error.strerror}",
+                hint="put the key file back, or restore from the recovery key; "
+                "a new key would open nothing of what is here",
+            ) from error
+        if mode & 0o077:
+            raise KeyUnavailable(
+                f"the root key {self._path} may be read by others (mode {mode:04o})",
+                hint=f"chmod 600 {self._path}",
+            )
+        try:
+            secret = base64.b64decode(text.strip(), validate=True)
+        except binascii.Error:
+            secret = b""
+        if len(secret) != ROOT_LENGTH:
+            raise WrongKey(f"{self._path} does not hold a root key")
+        return secret
+
+    def _create(self) -> bytes:
+        # Crash order: the secret is durable under its name before anything is sealed with it.
+        secret = os.urandom(ROOT_LENGTH)
+        self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        unfinished = self._path.with_name(self._path.name + ".new")
+        descriptor = os.open(unfinished, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
+        try:
+            os.write(descriptor, base64.b64encode(secret) + b"\n")
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        unfinished.replace(self._path)
+        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+        return secret
