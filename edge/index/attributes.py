@@ -1,0 +1,82 @@
+"""Which attributes belong to which level, and how the searchable ones are drawn from DICOM JSON.
+
+The lists follow the modules of the composite IODs (PS3.3 C.7.1 to C.7.3); what is in none of them
+is an attribute of the instance.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from edge.dicom.query import fold_name
+
+__all__ = [
+    "PERSON_NAMES",
+    "SERIES_TAGS",
+    "STUDY_TAGS",
+    "Attributes",
+    "number",
+    "person_names",
+    "select",
+    "text",
+]
+
+Attributes = Mapping[str, Any]
+"""DICOM JSON of one data set: tag -> {"vr": …, "Value": […]}."""
+
+STUDY_TAGS = frozenset(
+    # Patient (C.7.1.1), Clinical Trial Subject
+    "00100010 00100020 00100021 00100022 00100024 00100030 00100032 00100040 00100200 00100212 "
+    "00101000 00101001 00101002 00102160 00102201 00102203 00102292 00102293 00102297 00104000 "
+    "00120010 00120020 00120021 00120030 00120031 00120040 00120062 00120063 00120064 "
+    # General Study (C.7.2.1), Patient Study (C.7.2.2), Clinical Trial Study
+    "0020000D 00080020 00080030 00080050 00080051 00080090 00080096 0008009C 00080201 00081030 "
+    "00081032 00081048 00081049 00081060 00081062 00081080 00081084 00081110 00200010 00321032 "
+    "00321033 00101010 00101020 00101030 00102000 00102110 00102180 001021A0 001021B0 001021C0 "
+    "00120050 00120051".split()
+)
+SERIES_TAGS = frozenset(
+    # General Series (C.7.3.1), Clinical Trial Series
+    "0020000E 00200011 00080060 00080021 00080031 0008103E 0008103F 00081050 00081052 00081070 "
+    "00081072 00081111 00180015 00181030 00185100 00200060 00280108 00280109 00400244 00400245 "
+    "00400250 00400251 00400253 00400254 00400260 00400275 00120060 00120071 00120072 00321060 "
+    # Frame of Reference (C.7.4.1), General Equipment (C.7.5.1)
+    "00200052 00201040 00080070 00080080 00080081 00081010 00081040 00081090 00181000 00181020 "
+    "00181050 00181200 00181201 00281055".split()
+)
+PERSON_NAMES = ("00100010", "00080090", "00081060")
+"""Patient's Name, Referring Physician's Name, Name of Physician(s) Reading Study."""
+
+
+def select(attributes: Attributes, tags: Iterable[str]) -> dict[str, Any]:
+    """Those of *tags* that are there."""
+    return {tag: attributes[tag] for tag in sorted(tags) if tag in attributes}
+
+
+def text(attributes: Attributes, tag: str) -> str:
+    """The first value as text; empty if there is none."""
+    values = attributes.get(tag, {}).get("Value")
+    if not values or values[0] is None or isinstance(values[0], dict):
+        return ""
+    return str(values[0])
+
+
+def number(attributes: Attributes, tag: str) -> int | None:
+    """The first value as a whole number."""
+    try:
+        return int(float(text(attributes, tag)))
+    except (ValueError, OverflowError):
+        return None
+
+
+def person_names(attributes: Attributes) -> set[tuple[str, str]]:
+    """(tag, folded component group) of every person name that is searched by."""
+    return {
+        (tag, fold_name(group))
+        for tag in PERSON_NAMES
+        for value in attributes.get(tag, {}).get("Value", ())
+        if isinstance(value, dict)
+        for group in value.values()
+        if group
+    }

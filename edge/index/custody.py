@@ -1,0 +1,58 @@
+"""What the archive lacks, has, and vouches for: the queue is a question, never a list of its own.
+
+Functions that take a ``Connection`` run inside ``Database.write``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from edge.dicom.instance import Custody
+from edge.index.database import Connection, Database
+from edge.index.lookup import ROW, InstanceRow, json_list, to_row
+
+__all__ = ["due", "mark_sent", "next_due", "settle"]
+
+
+async def due(
+    database: Database, custodies: Iterable[Custody], now: float, max_count: int
+) -> list[InstanceRow]:
+    """ONLINE instances in one of *custodies* whose time has come, study by study, oldest first."""
+    rows = await database.read(
+        f"{ROW} WHERE i.custody IN (SELECT value FROM json_each(?)) AND i.custody IN"
+        " ('EDGE_ONLY', 'SENT', 'ACKNOWLEDGED') AND i.availability = 'ONLINE' AND i.retry_at <= ?"
+        " ORDER BY i.study_id, i.series_id, i.instance_number, i.id LIMIT ?",
+        (json_list(custodies), now, max_count),
+    )
+    return [to_row(row) for row in rows]
+
+
+async def next_due(database: Database, custodies: Iterable[Custody], now: float) -> float | None:
+    """When the next of them is due, if later than *now*."""
+    rows = await database.read(
+        "SELECT min(retry_at) FROM instances WHERE custody IN (SELECT value FROM json_each(?))"
+        " AND custody IN ('EDGE_ONLY', 'SENT', 'ACKNOWLEDGED') AND availability = 'ONLINE'"
+        " AND retry_at > ?",
+        (json_list(custodies), now),
+    )
+    return None if rows[0][0] is None else float(rows[0][0])
+
+
+def mark_sent(db: Connection, instance_ids: Iterable[int]) -> None:
+    """From now on the archive may have them."""
+    db.execute(
+        "UPDATE instances SET custody = 'SENT', retry_at = 0"
+        " WHERE id IN (SELECT value FROM json_each(?))",
+        (json_list(instance_ids),),
+    )
+
+
+def settle(
+    db: Connection, instance_id: int, custody: Custody, reason: str, retry_at: float
+) -> None:
+    """Write down what became of an instance; a retry counts as one more try."""
+    db.execute(
+        "UPDATE instances SET custody = ?, reason = ?, retry_at = ?,"
+        " tries = CASE WHEN ? > 0 THEN tries + 1 ELSE 0 END WHERE id = ?",
+        (custody, reason, retry_at, retry_at, instance_id),
+    )

@@ -1,0 +1,130 @@
+"""Looking instances up: by their UIDs, with or without their metadata."""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import msgspec
+
+from edge.dicom.instance import Availability, Custody, InstanceRef, Origin
+from edge.index.database import Database
+
+__all__ = [
+    "ROW",
+    "InstanceRow",
+    "documents",
+    "find",
+    "find_one",
+    "json_list",
+    "key_of_study",
+    "to_row",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class InstanceRow:
+    """What the index says of one instance; its bytes and metadata are elsewhere."""
+
+    instance_id: int
+    ref: InstanceRef
+    sop_class_uid: str
+    transfer_syntax: str
+    availability: Availability
+    custody: Custody
+    object: str | None
+    key_id: bytes | None
+    content_bytes: int
+    frame_count: int
+    file_digest: bytes | None
+    dataset_digest: bytes | None
+    tries: int
+    origin: Origin
+
+
+ROW = (
+    "SELECT i.id, s.study_uid, e.series_uid, i.sop_uid, i.sop_class_uid, i.transfer_syntax,"
+    " i.availability, i.custody, i.object, i.key_id, i.content_bytes, i.frame_count,"
+    " i.file_digest, i.dataset_digest, i.tries, i.origin"
+    " FROM instances i JOIN series e ON e.id = i.series_id JOIN studies s ON s.id = i.study_id"
+)
+"""The columns of an ``InstanceRow``; a WHERE clause follows."""
+
+
+def to_row(row: Iterable[Any]) -> InstanceRow:
+    """A row of ``ROW`` as a value."""
+    instance_id, study, series, sop, sop_class, syntax, availability, custody, *rest = row
+    object_, key_id, content, frames, file_digest, dataset_digest, tries, origin = rest
+    return InstanceRow(
+        instance_id=instance_id,
+        ref=InstanceRef(study, series, sop),
+        sop_class_uid=sop_class,
+        transfer_syntax=syntax,
+        availability=Availability(availability),
+        custody=Custody(custody),
+        object=object_,
+        key_id=key_id,
+        content_bytes=content,
+        frame_count=frames,
+        file_digest=file_digest,
+        dataset_digest=dataset_digest,
+        tries=tries,
+        origin=Origin(origin),
+    )
+
+
+async def find(
+    database: Database,
+    study_uid: str,
+    series_uid: str | None = None,
+    sop_uid: str | None = None,
+) -> list[InstanceRow]:
+    """The instances of a study, a series of it, or one of them, in their natural order."""
+    where, values = ["s.study_uid = ?"], [study_uid]
+    if series_uid is not None:
+        where.append("e.series_uid = ?")
+        values.append(series_uid)
+    if sop_uid is not None:
+        where.append("i.sop_uid = ?")
+        values.append(sop_uid)
+    rows = await database.read(
+        f"{ROW} WHERE {' AND '.join(where)}"
+        " ORDER BY e.series_number, e.id, i.instance_number, i.id",
+        values,
+    )
+    return [to_row(row) for row in rows]
+
+
+async def find_one(database: Database, sop_uid: str) -> InstanceRow | None:
+    """The instance of this UID, whatever study it belongs to."""
+    rows = await database.read(f"{ROW} WHERE i.sop_uid = ?", (sop_uid,))
+    return to_row(rows[0]) if rows else None
+
+
+async def documents(
+    database: Database, instance_ids: list[int]
+) -> dict[int, tuple[bytes, bytes | None]]:
+    """(JSON object, layout) of instances whose metadata is known."""
+    rows = await database.read(
+        "SELECT instance_id, document, layout FROM metadata"
+        " WHERE instance_id IN (SELECT value FROM json_each(?))",
+        (json_list(instance_ids),),
+    )
+    return {row[0]: (zlib.decompress(row[1]), row[2]) for row in rows}
+
+
+async def key_of_study(database: Database, study_uid: str) -> bytes | None:
+    """The name of a key that objects of the study are sealed with."""
+    rows = await database.read(
+        "SELECT i.key_id FROM instances i JOIN studies s ON s.id = i.study_id"
+        " WHERE s.study_uid = ? AND i.key_id IS NOT NULL LIMIT 1",
+        (study_uid,),
+    )
+    return rows[0][0] if rows else None
+
+
+def json_list(values: Iterable[object]) -> str:
+    """A list as the one parameter that ``json_each(?)`` takes."""
+    return msgspec.json.encode(list(values)).decode()
