@@ -7,8 +7,8 @@ What it owns:
 
 A name is 128 random bits in hexadecimal; nothing that was received shapes a path. The content is
 sealed before it reaches the disk, in pieces of a mebibyte in worker threads, so memory stays
-bounded whatever the size. What an object is worth is not known here: an object that the index does not name
-is litter, or the rest of a lost index, and recovery decides which.
+bounded whatever the size. What an object is worth is not known here: an object that the index does
+not name is litter, or the rest of a lost index, and recovery decides which.
 
 Crash order of a put: write incoming -> fsync file -> rename -> fsync directory. A crash before the
 rename leaves a file in incoming, which the next start removes; one after it leaves an object that

@@ -1,0 +1,320 @@
+"""The one way in. Every door hands its bytes to ``store_instance``.
+
+Crash order, of which the commit is the only point that counts:
+
+    1  take pieces, understand them in passing, seal them into ``incoming``
+    2  fsync the file, rename it into ``objects``, fsync the folder
+    3  one transaction: rows, counters, change number       <- this commit is the store
+    4  only now the door says that it is stored
+
+A failure before 3 leaves nothing: the file is discarded, or the next start removes it. A crash
+between 2 and 3 leaves an object without a row, which the next start adopts. Memory is bounded by
+the pieces under way; what is held before the study is known is bounded by ``HELD``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections import OrderedDict
+from collections.abc import AsyncIterable, Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from edge.cache.changes import Changes
+from edge.cache.space import Space
+from edge.crypto.keys import KeyRing, StudyKey
+from edge.dicom.instance import Custody, InstanceRef, Origin
+from edge.dicom.scanner import InstanceScanner, ScannedInstance
+from edge.errors import InstanceMismatch, InvalidInstance
+from edge.index import instances, lookup
+from edge.index.database import Connection, Database
+from edge.store.objects import ObjectStore, ObjectWriter, StoredObject
+
+__all__ = ["Admission", "Admitted", "Digester", "Expectation", "Outcome", "Source", "StudyKeys"]
+
+HELD = 1024 * 1024
+"""Bytes that wait for the Study Instance UID; past that, the object gets a key of its own."""
+
+
+class Outcome(StrEnum):
+    """What became of an instance; for its sender all three are success."""
+
+    STORED = "STORED"
+    DUPLICATE = "DUPLICATE"
+    CONFLICT = "CONFLICT"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where bytes come from."""
+
+    origin: Origin
+    peer: str = ""
+    """Application entity, user or file, as far as it is known."""
+
+
+@dataclass(frozen=True, slots=True)
+class Expectation:
+    """What the sender announced; an instance that differs is refused."""
+
+    sop_class_uid: str | None = None
+    sop_uid: str | None = None
+    study_uid: str | None = None
+
+    def check(self, scanned: ScannedInstance) -> None:
+        """Compare.
+
+        Raises:
+            InstanceMismatch: It is another instance.
+        """
+        for what, announced, found in (
+            ("SOP Class UID", self.sop_class_uid, scanned.sop_class_uid),
+            ("SOP Instance UID", self.sop_uid, scanned.ref.sop_uid),
+            ("Study Instance UID", self.study_uid, scanned.ref.study_uid),
+        ):
+            if announced is not None and announced != found:
+                raise InstanceMismatch(f"{what} is {found}, but {announced} was announced")
+
+
+@dataclass(frozen=True, slots=True)
+class Admitted:
+    """An instance that is safe."""
+
+    ref: InstanceRef
+    sop_class_uid: str
+    outcome: Outcome
+
+
+class Digester:
+    """SHA-256 of a Part 10 file, and of its data set without preamble and group 0002."""
+
+    def __init__(self) -> None:
+        self._file = hashlib.sha256()
+        self._dataset = hashlib.sha256()
+        self._position = 0
+        self.dataset_offset = 0
+        """To be set before the first piece that reaches beyond it."""
+
+    def update(self, piece: bytes | bytearray | memoryview) -> None:
+        """Take the next bytes; called in a worker thread."""
+        self._file.update(piece)
+        skip = min(max(self.dataset_offset - self._position, 0), len(piece))
+        self._dataset.update(memoryview(piece)[skip:])
+        self._position += len(piece)
+
+    def digests(self) -> tuple[bytes, bytes]:
+        """(file, data set), 32 bytes each."""
+        return self._file.digest(), self._dataset.digest()
+
+
+class StudyKeys:
+    """Finds the key of a study, or makes one; remembers the last few."""
+
+    def __init__(self, keys: KeyRing, database: Database, *, remembered: int = 256) -> None:
+        self._keys = keys
+        self._database = database
+        self._recent: OrderedDict[str, StudyKey] = OrderedDict()
+        self._remembered = remembered
+        self._lock = asyncio.Lock()
+
+    async def of(self, study_uid: str | None) -> StudyKey:
+        """The key to seal a new object of the study with; one of its own if that is unknown."""
+        if study_uid is None:
+            return await asyncio.to_thread(self._keys.new_study_key)
+        async with self._lock:
+            key = self._recent.get(study_uid)
+            if key is None:
+                key_id = await lookup.key_of_study(self._database, study_uid)
+                if key_id is None:
+                    key = await asyncio.to_thread(self._keys.new_study_key)
+                else:
+                    key = await asyncio.to_thread(self._keys.study_key, key_id)
+                self._recent[study_uid] = key
+            self._recent.move_to_end(study_uid)
+            if len(self._recent) > self._remembered:
+                self._recent.popitem(last=False)
+            return key
+
+
+class Admission:
+    """Takes instances in.
+
+    Args:
+        max_instance_bytes: A longer stream is refused.
+        clock: POSIX seconds.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        keys: StudyKeys,
+        database: Database,
+        space: Space,
+        changes: Changes,
+        *,
+        max_instance_bytes: int,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._keys = keys
+        self._database = database
+        self._space = space
+        self._changes = changes
+        self._max_instance_bytes = max_instance_bytes
+        self._clock = clock
+
+    def check_room(self) -> None:
+        """Whether one more instance may come; doors ask before they take bytes.
+
+        Raises:
+            StorageFull: No.
+        """
+        self._space.check_room()
+
+    async def store_instance(
+        self,
+        chunks: AsyncIterable[bytes],
+        source: Source,
+        *,
+        sop_class_uid: str | None = None,
+        sop_uid: str | None = None,
+        study_uid: str | None = None,
+    ) -> Admitted:
+        """Keep one instance; when this returns it is durable, sealed and indexed.
+
+        Args:
+            chunks: A Part 10 stream in pieces of any size (best 64 to 256 KiB).
+            source: Who sends it.
+            sop_class_uid: As announced by the sender, or None.
+            sop_uid: As announced by the sender, or None.
+            study_uid: As announced by the sender, or None.
+
+        Raises:
+            NotDicom: The bytes can't be understood, or end too early.
+            InvalidInstance: A UID is missing or ill-formed, or the instance is too long.
+            InstanceMismatch: It is not what was announced.
+            StorageFull: There is no room.
+
+        After any error nothing is kept. If it comes before the end of *chunks*, the rest was not
+        taken: the caller drains it, or hangs up.
+        """
+        await self._space.make_room()
+        expected = Expectation(sop_class_uid, sop_uid, study_uid)
+        arrival = _Arrival(self._store, self._keys, self._max_instance_bytes)
+        with self._space.reserve() as reservation:
+            try:
+                async for chunk in chunks:
+                    reservation.grow(len(chunk))
+                    await arrival.take(chunk)
+                scanned, stored = await arrival.finish(expected)
+            except BaseException:
+                await arrival.discard()
+                raise
+            return await self._commit(arrival, scanned, stored, source)
+
+    async def _commit(
+        self, arrival: _Arrival, scanned: ScannedInstance, stored: StoredObject, source: Source
+    ) -> Admitted:
+        custody = Custody.VERIFIED if source.origin is Origin.CLOUD else Custody.EDGE_ONLY
+        new = new_instance(scanned, stored, arrival.digester.digests(), source, custody)
+        now = self._clock()
+
+        def put(db: Connection) -> instances.PutResult:
+            return instances.put(db, new, now)
+
+        try:
+            result = await self._database.write(put)
+        except Exception:
+            await arrival.discard()
+            raise
+        # A caller that is cancelled here can't know whether the commit happened, so the object
+        # stays: the next start finds it named by a row, or adopts it.
+        if result is instances.PutResult.DUPLICATE:
+            await arrival.discard()
+            outcome = Outcome.DUPLICATE
+        else:
+            self._space.stored(stored.sealed_bytes)
+            conflict = result is instances.PutResult.QUARANTINED
+            outcome = Outcome.CONFLICT if conflict else Outcome.STORED
+            self._changes.wake()
+        return Admitted(scanned.ref, scanned.sop_class_uid, outcome)
+
+
+class _Arrival:
+    """One instance while it arrives: scanned, sealed and digested piece by piece."""
+
+    def __init__(self, store: ObjectStore, keys: StudyKeys, max_bytes: int) -> None:
+        self._store = store
+        self._keys = keys
+        self._max_bytes = max_bytes
+        self._scanner = InstanceScanner()
+        self._held: list[bytes] = []
+        self._length = 0
+        self._writer: ObjectWriter | None = None
+        self.digester = Digester()
+
+    async def take(self, chunk: bytes) -> None:
+        self._length += len(chunk)
+        if self._length > self._max_bytes:
+            raise InvalidInstance(
+                f"the instance is longer than {self._max_bytes} bytes",
+                hint="raise cache.max_instance_bytes",
+            )
+        self._scanner.feed(chunk)
+        if self._writer is not None:
+            await self._writer.write(chunk)
+            return
+        self._held.append(chunk)
+        if self._scanner.study_uid is not None or self._length > HELD:
+            await self._begin()
+
+    async def _begin(self) -> ObjectWriter:
+        key = await self._keys.of(self._scanner.study_uid)
+        self.digester.dataset_offset = self._scanner.dataset_offset or 0
+        self._writer = self._store.create(key, self.digester.update)
+        held, self._held = self._held, []
+        for chunk in held:
+            await self._writer.write(chunk)
+        return self._writer
+
+    async def finish(self, expected: Expectation) -> tuple[ScannedInstance, StoredObject]:
+        scanned = self._scanner.finish()
+        expected.check(scanned)
+        writer = self._writer or await self._begin()
+        return scanned, await writer.commit()
+
+    async def discard(self) -> None:
+        if self._writer is not None:
+            await self._writer.discard()
+
+
+def new_instance(
+    scanned: ScannedInstance,
+    stored: StoredObject,
+    digests: tuple[bytes, bytes],
+    source: Source,
+    custody: Custody,
+) -> instances.NewInstance:
+    """What the index is told of an instance."""
+    pixels = scanned.layout.pixels
+    file_digest, dataset_digest = digests
+    return instances.NewInstance(
+        ref=scanned.ref,
+        sop_class_uid=scanned.sop_class_uid,
+        transfer_syntax=scanned.transfer_syntax,
+        attributes=scanned.attributes,
+        document=instances.pack(scanned.attributes),
+        layout=scanned.layout.to_bytes(),
+        frame_count=pixels.number_of_frames if pixels is not None else 0,
+        object=stored.name,
+        key_id=stored.key_id,
+        content_bytes=stored.content_bytes,
+        sealed_bytes=stored.sealed_bytes,
+        file_digest=file_digest,
+        dataset_digest=dataset_digest,
+        origin=source.origin,
+        peer=source.peer,
+        custody=custody,
+    )

@@ -1,0 +1,26 @@
+"""Search: never waits for the internet, because the index knows what the archive has too."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from edge.dicom.query import Query
+from edge.index.database import Database
+from edge.index.search import search
+
+__all__ = ["Catalogue"]
+
+
+class Catalogue:
+    """Answers queries."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def search(self, query: Query) -> list[dict[str, Any]]:
+        """The answers, each a DICOM JSON object with availability, counts and modalities.
+
+        Raises:
+            QueryError: A matching key can't be understood.
+        """
+        return await search(self._database, query)

@@ -1,0 +1,139 @@
+"""The ledger: what the archive lacks, has, and vouches for.
+
+What ``sync`` works from. Nothing here is a queue: every answer is computed from the index, so a
+restart, a crash or a second look always finds the same work. Times are POSIX seconds.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from edge.cache.changes import Changes
+from edge.dicom.instance import Custody, InstanceRef
+from edge.dicom.remote import RemoteStudy
+from edge.index import custody, remote
+from edge.index.database import Connection, Database
+from edge.index.lookup import InstanceRow
+
+__all__ = ["CustodyLedger", "Owed", "Settlement"]
+
+_UNSENT = (Custody.EDGE_ONLY, Custody.SENT)
+
+
+@dataclass(frozen=True, slots=True)
+class Owed:
+    """An instance that the archive is owed, or owes us an answer about."""
+
+    instance_id: int
+    ref: InstanceRef
+    sop_class_uid: str
+    transfer_syntax: str
+    size: int
+    """Bytes of its Part 10 stream."""
+    custody: Custody
+    tries: int
+    dataset_digest: bytes
+    """SHA-256 of its data set, without preamble and group 0002."""
+
+
+@dataclass(frozen=True, slots=True)
+class Settlement:
+    """What became of an instance; with *retry_at*, it is tried again then."""
+
+    instance_id: int
+    custody: Custody
+    reason: str = ""
+    retry_at: float = 0.0
+
+
+class CustodyLedger:
+    """Questions and entries about custody.
+
+    Args:
+        clock: POSIX seconds.
+    """
+
+    def __init__(
+        self, database: Database, changes: Changes, clock: Callable[[], float] = time.time
+    ) -> None:
+        self._database = database
+        self._changes = changes
+        self._clock = clock
+
+    async def owed(self, now: float, *, max_bytes: int, max_count: int) -> list[Owed]:
+        """What to send next: EDGE_ONLY and SENT, study by study, the oldest first.
+
+        At least one, if there is any, then as many as fit into *max_bytes*.
+        """
+        chosen: list[Owed] = []
+        total = 0
+        for row in await custody.due(self._database, _UNSENT, now, max_count):
+            total += row.content_bytes
+            if chosen and total > max_bytes:
+                break
+            chosen.append(_owed(row))
+        return chosen
+
+    async def unverified(self, now: float, *, max_count: int) -> list[Owed]:
+        """What the archive listed as stored, and should be asked about again."""
+        rows = await custody.due(self._database, (Custody.ACKNOWLEDGED,), now, max_count)
+        return [_owed(row) for row in rows]
+
+    async def next_due(self, now: float) -> float | None:
+        """When the earliest retry is due that is not due yet."""
+        return await custody.next_due(self._database, (*_UNSENT, Custody.ACKNOWLEDGED), now)
+
+    async def mark_sent(self, instance_ids: Sequence[int]) -> None:
+        """Committed before their bytes go out: from now on the archive may have them."""
+        await self._database.write(lambda db: custody.mark_sent(db, instance_ids))
+
+    async def settle(self, settlements: Sequence[Settlement]) -> None:
+        """Write down what became of instances, all of them in one transaction."""
+
+        def write(db: Connection) -> None:
+            for entry in settlements:
+                custody.settle(db, entry.instance_id, entry.custody, entry.reason, entry.retry_at)
+
+        await self._database.write(write)
+        self._changes.wake()
+
+    async def learn(self, study: RemoteStudy) -> None:
+        """Keep what the archive listed of a study, with its fingerprint, in one transaction."""
+        now = self._clock()
+        await self._database.write(lambda db: remote.learn(db, study, now))
+        self._changes.wake()
+
+    async def fingerprints(self, study_uids: Sequence[str]) -> dict[str, str]:
+        """What the archive last said of these studies, in short."""
+        return await remote.fingerprints(self._database, list(study_uids))
+
+    async def cursor(self, name: str) -> str | None:
+        """Where a sweep goes on; None at its first time."""
+        return await remote.cursor(self._database, name)
+
+    async def set_cursor(self, name: str, value: str) -> None:
+        """Remember where a sweep goes on."""
+        await self._database.write(lambda db: remote.set_cursor(db, name, value))
+
+    async def set_archive_state(self, name: str, *, online: bool, reason: str = "") -> None:
+        """Note that an archive answered, or why it did not."""
+        now = self._clock()
+        await self._database.write(
+            lambda db: remote.set_archive_state(db, name, online, reason, now)
+        )
+        self._changes.wake()
+
+
+def _owed(row: InstanceRow) -> Owed:
+    return Owed(
+        instance_id=row.instance_id,
+        ref=row.ref,
+        sop_class_uid=row.sop_class_uid,
+        transfer_syntax=row.transfer_syntax,
+        size=row.content_bytes,
+        custody=row.custody,
+        tries=row.tries,
+        dataset_digest=row.dataset_digest or b"",
+    )

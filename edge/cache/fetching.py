@@ -1,0 +1,120 @@
+"""Brings what only the archive has: one fetch per instance, however many wait for it.
+
+Waiters are shielded from each other: one that goes away ends nothing. What was asked for by a
+viewer starts at once; the rest of its series follows in the background, a few at a time.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from contextlib import aclosing
+
+from edge.cache.admission import Admission, Source
+from edge.cloud.archive import Archive
+from edge.dicom.instance import InstanceRef, Origin
+from edge.errors import CloudError, EdgeError, InstanceNotFound
+
+__all__ = ["Fetching"]
+
+log = logging.getLogger(__name__)
+
+_BACKGROUND = 4
+"""Fetches that nobody waits for, at a time."""
+
+
+class Fetching:
+    """The fetches under way. ``run`` owns their tasks.
+
+    Args:
+        archive: Where to fetch from; None if there is none.
+    """
+
+    def __init__(self, archive: Archive | None, admission: Admission) -> None:
+        self._archive = archive
+        self._admission = admission
+        self._running: dict[str, asyncio.Future[None]] = {}
+        self._ahead: dict[str, InstanceRef] = {}
+        self._wanted = asyncio.Event()
+        self._tasks: asyncio.TaskGroup | None = None
+
+    async def run(self) -> None:
+        """Own the fetches until cancelled."""
+        slots = asyncio.Semaphore(_BACKGROUND)
+        async with asyncio.TaskGroup() as self._tasks:
+            while True:
+                await self._wanted.wait()
+                self._wanted.clear()
+                while self._ahead:
+                    await slots.acquire()
+                    done = self._next_ahead()
+                    if done is None:
+                        slots.release()
+                    else:
+                        done.add_done_callback(lambda _: slots.release())
+
+    async def fetch(self, ref: InstanceRef) -> None:
+        """Bring an instance; joins the fetch that is under way, or starts it.
+
+        Raises:
+            InstanceNotFound: The archive does not have it.
+            CloudError: It can't be had now.
+            StorageFull: There is no room to keep it.
+        """
+        self._ahead.pop(ref.sop_uid, None)
+        await asyncio.shield(self._start(ref))
+
+    def follow(self, refs: Iterable[InstanceRef]) -> None:
+        """Bring these too, in this order, a few at a time."""
+        for ref in refs:
+            if ref.sop_uid not in self._running:
+                self._ahead.setdefault(ref.sop_uid, ref)
+        self._wanted.set()
+
+    def _next_ahead(self) -> asyncio.Future[None] | None:
+        while self._ahead:
+            ref = self._ahead.pop(next(iter(self._ahead)))
+            if ref.sop_uid not in self._running:
+                return self._start(ref)
+        return None
+
+    def _start(self, ref: InstanceRef) -> asyncio.Future[None]:
+        done = self._running.get(ref.sop_uid)
+        if done is None:
+            if self._tasks is None:
+                raise RuntimeError("Fetching.run is not running")
+            done = asyncio.get_running_loop().create_future()
+            self._running[ref.sop_uid] = done
+            self._tasks.create_task(self._bring(ref, done), name="fetch")
+        return done
+
+    async def _bring(self, ref: InstanceRef, done: asyncio.Future[None]) -> None:
+        """Fetch, and tell the waiters; an error is theirs, never the task group's."""
+        try:
+            await self._fetch(ref)
+        except Exception as error:
+            done.set_exception(error)
+            done.exception()  # nobody may be waiting
+            if isinstance(error, CloudError):
+                self._ahead.clear()  # the rest would fail the same way; the next viewer asks again
+            elif not isinstance(error, EdgeError):
+                log.exception("a fetch failed")
+        else:
+            done.set_result(None)
+        finally:
+            self._running.pop(ref.sop_uid, None)
+            done.cancel()
+
+    async def _fetch(self, ref: InstanceRef) -> None:
+        if self._archive is None:
+            raise InstanceNotFound(
+                f"instance {ref.sop_uid} is not here, and no archive is configured"
+            )
+        async with aclosing(self._archive.retrieve_instance(ref)) as chunks:
+            await self._admission.store_instance(
+                chunks,
+                Source(Origin.CLOUD, self._archive.name),
+                sop_uid=ref.sop_uid,
+                study_uid=ref.study_uid,
+            )

@@ -1,0 +1,153 @@
+"""What a start finds after a crash, and how it is put right before anything listens.
+
+    incoming/…                    was never answered for: removed
+    an object without a row       adopted: its header and content describe it. This is also how a
+                                  lost index is rebuilt, from all objects at once
+    an object that does not open  kept aside as it is, reported, and never served
+    a row without its object      NEARLINE if the archive has it, else UNAVAILABLE and reported
+    a key without objects         destroyed
+
+Every step can be repeated: a crash during recovery is put right by the next one.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+
+from edge.cache.admission import Digester, Source, new_instance
+from edge.crypto.keys import KeyRing
+from edge.dicom.instance import Custody, Origin
+from edge.dicom.scanner import InstanceScanner
+from edge.errors import InvalidInstance, SealBroken
+from edge.index import instances, residence
+from edge.index.database import Connection, Database, DatabaseBroken
+from edge.store.objects import ObjectStore, StoredObject
+
+__all__ = ["Recovery", "Report", "open_index"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(slots=True)
+class Report:
+    """What was found and done."""
+
+    half_written: int = 0
+    adopted: int = 0
+    superfluous: int = 0
+    unreadable: list[str] = field(default_factory=list)
+    fetchable: int = 0
+    lost: int = 0
+    unused_keys: int = 0
+
+
+async def open_index(path: Path, key: bytes) -> Database:
+    """Open the index; one that is damaged is set aside and replaced by an empty one.
+
+    The key is known to be right here, because the ring of keys opened with the same root secret.
+    """
+    try:
+        return await Database(path, key).__aenter__()
+    except DatabaseBroken as error:
+        aside = path.with_name(f"{path.name}.broken-{time.time_ns()}")
+        log.error("the index is damaged and will be rebuilt from the store: %s", error)
+
+        def set_aside() -> None:
+            path.rename(aside)
+            for suffix in ("-wal", "-shm"):
+                path.with_name(path.name + suffix).unlink(missing_ok=True)
+
+        await asyncio.to_thread(set_aside)
+        return await Database(path, key).__aenter__()
+
+
+class Recovery:
+    """Puts store, index and keys in step."""
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        database: Database,
+        keys: KeyRing,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._database = database
+        self._keys = keys
+        self._clock = clock
+
+    async def run(self) -> Report:
+        """Do all of it; what was found is logged and returned."""
+        report = Report(half_written=await self._store.clear_incoming())
+        for shelf in self._store.shelves():
+            there = await self._store.names(shelf)
+            named = await residence.named_objects(self._database, shelf)
+            missing = [name for name, size in named.items() if there.get(name) != size]
+            if missing:
+                fetchable, lost = await self._database.write(
+                    partial(residence.lose, objects=missing)
+                )
+                report.fetchable += fetchable
+                report.lost += lost
+            for name in there.keys() - named.keys():
+                await self._adopt(name, there[name], report)
+        await self._destroy_unused_keys(report)
+        self._log(report)
+        return report
+
+    async def _adopt(self, name: str, sealed_bytes: int, report: Report) -> None:
+        scanner, digester = InstanceScanner(), Digester()
+        try:
+            reader = await self._store.open(name)
+            try:
+                async for piece in reader.stream():
+                    scanner.feed(piece)
+                    digester.dataset_offset = scanner.dataset_offset or 0
+                    digester.update(piece)
+            finally:
+                await reader.close()
+            scanned = scanner.finish()
+        except (SealBroken, InvalidInstance) as error:
+            log.error("object %s in the store can't be read: %s", name, error)
+            report.unreadable.append(name)
+            return
+        stored = StoredObject(name, reader.key_id, reader.length, sealed_bytes)
+        # Who has it is unknown now: the archive is asked before anything is sent again.
+        new = new_instance(
+            scanned, stored, digester.digests(), Source(Origin.MEDIA, "recovery"), Custody.SENT
+        )
+        now = self._clock()
+
+        def put(db: Connection) -> instances.PutResult:
+            return instances.put(db, new, now)
+
+        if await self._database.write(put) is instances.PutResult.DUPLICATE:
+            await self._store.delete(name)
+            report.superfluous += 1
+        else:
+            report.adopted += 1
+
+    async def _destroy_unused_keys(self, report: Report) -> None:
+        if report.unreadable:
+            return
+        used = await residence.key_ids_in_use(self._database)
+        unused = await asyncio.to_thread(self._keys.key_ids) - used
+        await asyncio.to_thread(self._keys.destroy, unused)
+        report.unused_keys = len(unused)
+
+    @staticmethod
+    def _log(report: Report) -> None:
+        if report.half_written:
+            log.info("removed %d files that were half written", report.half_written)
+        if report.adopted:
+            log.warning("adopted %d objects that the index did not know", report.adopted)
+        if report.fetchable:
+            log.warning("%d objects are gone, and will be fetched again", report.fetchable)
+        if report.lost:
+            log.error("%d objects are gone, and no archive has them", report.lost)

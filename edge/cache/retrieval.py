@@ -1,0 +1,217 @@
+"""The one way out: ``open_instance``. Local, or else one shared fetch from the archive.
+
+ONLINE: the chunks that are asked for are opened and handed on. NEARLINE: the first request already
+gets the instance, because it joins or starts the fetch; it comes in by ``store_instance`` like
+anything else. If there is no room to keep it, a moderate one passes through memory to the viewer.
+A study that the index does not know is asked of the archive before "not found" is said.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import AsyncIterator
+from contextlib import aclosing, asynccontextmanager
+
+import msgspec
+
+from edge.cache.custody import CustodyLedger
+from edge.cache.eviction import Uses
+from edge.cache.fetching import Fetching
+from edge.cache.opened import InstanceEntry, MemoryContent, OpenInstance, as_stored
+from edge.cloud.archive import Archive
+from edge.cloud.listing import describe_study
+from edge.cloud.metadata import localised
+from edge.dicom.frames import Layout
+from edge.dicom.instance import Availability
+from edge.dicom.scanner import InstanceScanner
+from edge.errors import CloudError, InstanceNotFound, StorageFull
+from edge.index import lookup, remote
+from edge.index.database import Connection, Database
+from edge.index.lookup import InstanceRow
+from edge.store.objects import ObjectStore
+
+__all__ = ["Retrieval"]
+
+log = logging.getLogger(__name__)
+
+_PASSING = 64 * 1024 * 1024
+"""Longest instance that passes through memory when there is no room to keep it."""
+_PAGE = 200
+"""Instances whose metadata is in memory at a time."""
+_ATTEMPTS = 3
+"""Looks at a row whose object eviction may take between looking and opening."""
+
+
+class Retrieval:
+    """Gives instances out.
+
+    Args:
+        archive: Where NEARLINE instances are; None if there is none.
+    """
+
+    def __init__(
+        self,
+        store: ObjectStore,
+        database: Database,
+        fetching: Fetching,
+        ledger: CustodyLedger,
+        archive: Archive | None,
+        uses: Uses,
+    ) -> None:
+        self._store = store
+        self._database = database
+        self._fetching = fetching
+        self._ledger = ledger
+        self._archive = archive
+        self._uses = uses
+
+    async def instances(
+        self, study_uid: str, series_uid: str | None = None, sop_uid: str | None = None
+    ) -> list[InstanceEntry]:
+        """Every instance of a study, a series or one of them, in their natural order.
+
+        Empty if neither the edge nor, as far as it answers, the archive has any.
+        """
+        return [_entry(row) for row in await self._rows(study_uid, series_uid, sop_uid)]
+
+    async def metadata(
+        self, study_uid: str, series_uid: str | None = None, sop_uid: str | None = None
+    ) -> AsyncIterator[bytes]:
+        """The DICOM JSON object of each instance, as UTF-8; bulk values by their relative path.
+
+        Opens no object. What has never been here is asked of the archive, and kept.
+
+        Raises:
+            CloudError: The archive has the metadata, and can't be asked now.
+        """
+        rows = await self._rows(study_uid, series_uid, sop_uid)
+        for start in range(0, len(rows), _PAGE):
+            page = rows[start : start + _PAGE]
+            ids = [row.instance_id for row in page]
+            documents = await lookup.documents(self._database, ids)
+            if len(documents) < len(ids):
+                await self._bring_metadata(study_uid, series_uid)
+                documents = await lookup.documents(self._database, ids)
+            for row in page:
+                if row.instance_id not in documents:
+                    raise InstanceNotFound(f"the archive has no metadata of {row.ref.sop_uid}")
+                yield documents[row.instance_id][0]
+
+    @asynccontextmanager
+    async def open_instance(self, entry: InstanceEntry) -> AsyncIterator[OpenInstance]:
+        """Open an instance, fetching it if it is not here.
+
+        Raises:
+            InstanceNotFound: It is nowhere any more.
+            CloudError: Only the archive has it, and it can't be had now.
+            SealBroken: Its object was damaged.
+        """
+        self._uses.note(entry.instance_id)
+        for _ in range(_ATTEMPTS):
+            row = await lookup.find_one(self._database, entry.ref.sop_uid)
+            if row is None:
+                break
+            if row.object is None:
+                try:
+                    await self._fetch(row)
+                except StorageFull:
+                    async with self._passing_through(row) as instance:
+                        yield instance
+                    return
+                continue
+            try:
+                reader = await self._store.open(row.object)
+            except InstanceNotFound:
+                continue
+            try:
+                documents = await lookup.documents(self._database, [row.instance_id])
+                document, layout = documents[row.instance_id]
+                known = Layout.from_bytes(layout) if layout is not None else Layout()
+                yield await as_stored(_entry(row), known, reader, document)
+            finally:
+                await reader.close()
+            return
+        raise InstanceNotFound(f"instance {entry.ref.sop_uid} is not here any more")
+
+    async def _rows(
+        self, study_uid: str, series_uid: str | None, sop_uid: str | None
+    ) -> list[InstanceRow]:
+        rows = await lookup.find(self._database, study_uid, series_uid, sop_uid)
+        if rows or self._archive is None:
+            return rows
+        try:
+            study = await describe_study(self._archive, study_uid)
+        except CloudError as error:
+            log.info("an unknown study could not be asked of the archive: %s", error)
+            return []
+        if study is None:
+            return []
+        await self._ledger.learn(study)
+        return await lookup.find(self._database, study_uid, series_uid, sop_uid)
+
+    async def _fetch(self, row: InstanceRow) -> None:
+        if row.availability is Availability.UNAVAILABLE:
+            raise InstanceNotFound(
+                f"instance {row.ref.sop_uid} was lost, and no archive is known to have it",
+                hint="send it again from the device that made it",
+            )
+        await self._fetching.fetch(row.ref)
+        siblings = await lookup.find(self._database, row.ref.study_uid, row.ref.series_uid)
+        self._fetching.follow(
+            other.ref for other in siblings if other.availability is Availability.NEARLINE
+        )
+
+    async def _bring_metadata(self, study_uid: str, series_uid: str | None) -> None:
+        if self._archive is None:
+            return
+        datasets = await self._archive.retrieve_metadata(study_uid, series_uid)
+
+        def write(db: Connection) -> None:
+            for dataset in datasets:
+                if (local := localised(dataset)) is not None:
+                    remote.set_document(db, *local)
+
+        await self._database.write(write)
+
+    @asynccontextmanager
+    async def _passing_through(self, row: InstanceRow) -> AsyncIterator[OpenInstance]:
+        """Hand an instance on without keeping it."""
+        if self._archive is None:
+            raise StorageFull("the cache is full")
+        scanner, pieces, length = InstanceScanner(), list[bytes](), 0
+        async with aclosing(self._archive.retrieve_instance(row.ref)) as chunks:
+            async for chunk in chunks:
+                length += len(chunk)
+                if length > _PASSING:
+                    raise StorageFull(
+                        "the cache is full, and the instance too long to pass through memory",
+                        hint="bring the line to the archive up, or give the box a larger disk",
+                    )
+                scanner.feed(chunk)
+                pieces.append(chunk)
+        scanned = scanner.finish()
+        content = MemoryContent(b"".join(pieces))
+        document = msgspec.json.encode(scanned.attributes)
+        pixels = scanned.layout.pixels
+        entry = InstanceEntry(
+            instance_id=row.instance_id,
+            ref=scanned.ref,
+            sop_class_uid=scanned.sop_class_uid,
+            transfer_syntax=scanned.transfer_syntax,
+            size=length,
+            number_of_frames=pixels.number_of_frames if pixels is not None else 0,
+            availability=Availability.NEARLINE,
+        )
+        yield await as_stored(entry, scanned.layout, content, document)
+
+
+def _entry(row: InstanceRow) -> InstanceEntry:
+    return InstanceEntry(
+        instance_id=row.instance_id,
+        ref=row.ref,
+        sop_class_uid=row.sop_class_uid,
+        transfer_syntax=row.transfer_syntax,
+        size=row.content_bytes,
+        number_of_frames=row.frame_count,
+        availability=row.availability,
+    )

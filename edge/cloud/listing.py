@@ -1,0 +1,76 @@
+"""A study as the archive lists it: study, series and instances, put together from its searches.
+
+The fingerprint is what tells, from one row of a study search, whether the descent is worth while:
+counts, modalities and demographics. An archive that gives no counts is descended into every time.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+import msgspec
+
+from edge.cloud.archive import Archive, Dataset, first_value
+from edge.dicom.remote import RemoteInstance, RemoteSeries, RemoteStudy
+from edge.dicom.uids import is_uid
+
+__all__ = ["describe_study", "fingerprint", "uid_of"]
+
+_FINGERPRINT = (
+    "00080020 00080030 00080050 00080061 00080090 00081030 00100010 00100020 00100021 00100030 "
+    "00100040 00200010 00201206 00201208".split()
+)
+_COUNT = "00201208"
+
+
+def uid_of(dataset: Dataset, tag: str) -> str | None:
+    """A UID in an answer; None if it is absent or not one."""
+    value = first_value(dataset, tag)
+    return value if isinstance(value, str) and is_uid(value) else None
+
+
+def fingerprint(study: Dataset) -> str:
+    """What the answer to a study search comes down to; empty if it says too little."""
+    if first_value(study, _COUNT) is None:
+        return ""
+    values = [study.get(tag, {}).get("Value", []) for tag in _FINGERPRINT]
+    return hashlib.sha256(msgspec.json.encode(values)).hexdigest()
+
+
+async def describe_study(
+    archive: Archive, study_uid: str, study: Dataset | None = None
+) -> RemoteStudy | None:
+    """List a study whole.
+
+    Args:
+        archive: The archive to ask.
+        study_uid: The study.
+        study: The archive's answer to a study search, if there already is one.
+
+    Returns:
+        None if the archive does not list the study.
+
+    Raises:
+        CloudError: The archive can't be asked, or will not answer.
+    """
+    if study is None:
+        found = await archive.search_studies({"StudyInstanceUID": study_uid}, limit=1)
+        study = next((one for one in found if uid_of(one, "0020000D") == study_uid), None)
+        if study is None:
+            return None
+    series = [
+        RemoteSeries(series_uid, one, await _instances(archive, study_uid, series_uid))
+        for one in await archive.search_series(study_uid)
+        if (series_uid := uid_of(one, "0020000E")) is not None
+    ]
+    return RemoteStudy(study_uid, fingerprint(study), study, tuple(series))
+
+
+async def _instances(
+    archive: Archive, study_uid: str, series_uid: str
+) -> tuple[RemoteInstance, ...]:
+    return tuple(
+        RemoteInstance(sop_uid, uid_of(one, "00080016") or "", one)
+        for one in await archive.search_instances(study_uid, series_uid)
+        if (sop_uid := uid_of(one, "00080018")) is not None
+    )

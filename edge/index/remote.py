@@ -1,0 +1,137 @@
+"""What the archive is known to have: rows that a listing made, and what was last heard of it.
+
+Functions that take a ``Connection`` run inside ``Database.write``. A listing only ever adds:
+absence from it is never a delete.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from edge.dicom.instance import Custody, InstanceRef, Origin
+from edge.dicom.remote import RemoteInstance, RemoteStudy
+from edge.index import attributes as levels
+from edge.index.database import Connection, Database
+from edge.index.instances import ensure_series, ensure_study, pack, record
+from edge.index.lookup import json_list
+
+__all__ = [
+    "ArchiveState",
+    "archive_states",
+    "cursor",
+    "fingerprints",
+    "learn",
+    "set_archive_state",
+    "set_cursor",
+    "set_document",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class ArchiveState:
+    """What is known of the way to an archive."""
+
+    name: str
+    online: bool
+    since: float
+    reason: str
+    contact: float | None
+
+
+def learn(db: Connection, study: RemoteStudy, now: float) -> None:
+    """Make NEARLINE rows of what was not known, and keep the fingerprint."""
+    study_id = ensure_study(db, study.study_uid, study.attributes, now)
+    for series in study.series:
+        series_id = ensure_series(db, study_id, series.series_uid, series.attributes, now)
+        for instance in series.instances:
+            ref = InstanceRef(study.study_uid, series.series_uid, instance.sop_uid)
+            _learn_instance(db, study_id, series_id, ref, instance, now)
+    db.execute("UPDATE studies SET fingerprint = ? WHERE id = ?", (study.fingerprint, study_id))
+
+
+def _learn_instance(
+    db: Connection,
+    study_id: int,
+    series_id: int,
+    ref: InstanceRef,
+    instance: RemoteInstance,
+    now: float,
+) -> None:
+    added = db.execute(
+        "INSERT OR IGNORE INTO instances (study_id, series_id, sop_uid, sop_class_uid,"
+        " instance_number, frame_count, availability, custody, origin, received, last_used)"
+        " VALUES (?, ?, ?, ?, ?, ?, 'NEARLINE', ?, ?, ?, ?)",
+        (
+            study_id,
+            series_id,
+            ref.sop_uid,
+            instance.sop_class_uid,
+            levels.number(instance.attributes, "00200013"),
+            levels.number(instance.attributes, "00280008") or 0,
+            Custody.ACKNOWLEDGED,
+            Origin.CLOUD,
+            now,
+            now,
+        ),
+    )
+    if added.rowcount:
+        record(db, "CREATE", ref, now)
+    else:
+        # An instance that was lost here, but is there, can be fetched after all.
+        db.execute(
+            "UPDATE instances SET availability = 'NEARLINE', custody = 'ACKNOWLEDGED'"
+            " WHERE sop_uid = ? AND availability = 'UNAVAILABLE'",
+            (ref.sop_uid,),
+        )
+
+
+async def fingerprints(database: Database, study_uids: list[str]) -> dict[str, str]:
+    """The fingerprints that are kept of these studies; empty ones are left out."""
+    rows = await database.read(
+        "SELECT study_uid, fingerprint FROM studies"
+        " WHERE study_uid IN (SELECT value FROM json_each(?)) AND fingerprint <> ''",
+        (json_list(study_uids),),
+    )
+    return dict(rows)
+
+
+def set_document(db: Connection, sop_uid: str, attributes: Mapping[str, Any]) -> None:
+    """Keep the metadata of an instance whose bytes have not been here yet."""
+    db.execute(
+        "INSERT OR IGNORE INTO metadata (instance_id, document)"
+        " SELECT id, ? FROM instances WHERE sop_uid = ?",
+        (pack(attributes), sop_uid),
+    )
+
+
+async def cursor(database: Database, name: str) -> str | None:
+    """Where a sweep goes on."""
+    rows = await database.read("SELECT value FROM cursors WHERE name = ?", (name,))
+    return rows[0][0] if rows else None
+
+
+def set_cursor(db: Connection, name: str, value: str) -> None:
+    """Remember where a sweep goes on."""
+    db.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?)", (name, value))
+
+
+def set_archive_state(db: Connection, name: str, online: bool, reason: str, now: float) -> None:
+    """Note that an archive answered, or did not; ``since`` moves only when that changes."""
+    db.execute(
+        "INSERT INTO archives (name, online, since, reason, contact) VALUES (?, ?, ?, ?, ?)"
+        " ON CONFLICT (name) DO UPDATE SET"
+        " since = CASE WHEN online = excluded.online THEN since ELSE excluded.since END,"
+        " online = excluded.online, reason = excluded.reason,"
+        " contact = coalesce(excluded.contact, contact)",
+        (name, online, now, reason, now if online else None),
+    )
+
+
+async def archive_states(database: Database) -> list[ArchiveState]:
+    """Every archive that was ever tried."""
+    rows = await database.read(
+        "SELECT name, online, since, reason, contact FROM archives ORDER BY name"
+    )
+    return [ArchiveState(row[0], bool(row[1]), *row[2:]) for row in rows]

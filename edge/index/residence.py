@@ -1,0 +1,114 @@
+"""Which instances are here: what eviction may take, what was used when, which objects are named.
+
+Functions that take a ``Connection`` run inside ``Database.write``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+from edge.index.database import Connection, Database
+from edge.index.lookup import json_list
+
+__all__ = [
+    "Evictable",
+    "evict",
+    "evictable",
+    "key_ids_in_use",
+    "lose",
+    "named_objects",
+    "touch",
+]
+
+
+@dataclass(frozen=True, slots=True)
+class Evictable:
+    """An instance that the archive is verified to have, too."""
+
+    instance_id: int
+    object: str
+    sealed_bytes: int
+
+
+async def evictable(
+    database: Database, *, used_before: float, max_bytes: int, max_count: int = 1000
+) -> list[Evictable]:
+    """VERIFIED objects by age of last use, until their sizes make up *max_bytes*."""
+    rows = await database.read(
+        "SELECT id, object, sealed_bytes FROM instances"
+        " WHERE custody = 'VERIFIED' AND availability = 'ONLINE' AND last_used < ?"
+        " ORDER BY last_used, id LIMIT ?",
+        (used_before, max_count),
+    )
+    chosen: list[Evictable] = []
+    total = 0
+    for row in rows:
+        if total >= max_bytes:
+            break
+        chosen.append(Evictable(*row))
+        total += chosen[-1].sealed_bytes
+    return chosen
+
+
+def evict(db: Connection, candidates: Iterable[Evictable]) -> list[Evictable]:
+    """Make them NEARLINE; those that changed since they were chosen are spared."""
+    return [
+        candidate
+        for candidate in candidates
+        if db.execute(
+            "UPDATE instances SET availability = 'NEARLINE', object = NULL, sealed_bytes = 0"
+            " WHERE id = ? AND object = ? AND custody = 'VERIFIED' AND availability = 'ONLINE'",
+            (candidate.instance_id, candidate.object),
+        ).rowcount
+    ]
+
+
+def touch(db: Connection, used: Mapping[int, float]) -> None:
+    """Note when instances were last opened."""
+    db.executemany(
+        "UPDATE instances SET last_used = max(last_used, ?) WHERE id = ?",
+        [(moment, instance_id) for instance_id, moment in used.items()],
+    )
+
+
+async def named_objects(database: Database, shelf: str) -> dict[str, int]:
+    """The objects of one shelf that the index names: name -> bytes on disk."""
+    first, last = shelf, shelf + "g"
+    rows = await database.read(
+        "SELECT object, sealed_bytes FROM instances WHERE object >= ? AND object < ?"
+        " UNION ALL SELECT object, sealed_bytes FROM quarantine WHERE object >= ? AND object < ?",
+        (first, last, first, last),
+    )
+    return dict(rows)
+
+
+def lose(db: Connection, objects: Iterable[str]) -> tuple[int, int]:
+    """Objects are gone from the store; how many the archive has, and how many are lost for good.
+
+    What the archive has becomes NEARLINE. Of the rest the rows stay, as UNAVAILABLE: somebody has
+    to know what was lost.
+    """
+    names = json_list(objects)
+    fetchable = db.execute(
+        "UPDATE instances SET availability = 'NEARLINE', object = NULL, sealed_bytes = 0"
+        " WHERE object IN (SELECT value FROM json_each(?))"
+        " AND custody IN ('ACKNOWLEDGED', 'VERIFIED')",
+        (names,),
+    ).rowcount
+    lost = db.execute(
+        "UPDATE instances SET availability = 'UNAVAILABLE', object = NULL, sealed_bytes = 0"
+        " WHERE object IN (SELECT value FROM json_each(?))",
+        (names,),
+    ).rowcount
+    db.execute("DELETE FROM quarantine WHERE object IN (SELECT value FROM json_each(?))", (names,))
+    return fetchable, lost
+
+
+async def key_ids_in_use(database: Database) -> set[bytes]:
+    """The names of the study keys that some object is, or was, sealed with."""
+    rows = await database.read(
+        "SELECT DISTINCT key_id FROM instances WHERE key_id IS NOT NULL"
+        " UNION SELECT key_id FROM quarantine"
+    )
+    return {row[0] for row in rows}
