@@ -1,0 +1,77 @@
+"""Who may do what: the roles, the acts, and the one table between them.
+
+Owns the meaning of every role. Knows nothing of passwords and tokens; whoever proves an identity
+hands out an `Identity`, and every door asks that one before it acts.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from edge.errors import AccessDenied
+
+__all__ = ["Act", "Identity", "Role"]
+
+
+class Act(StrEnum):
+    """What can be done to the box, coarse enough to be explained to a clinic."""
+
+    READ = "read"
+    """Search studies and open them."""
+    STORE = "store"
+    """Bring instances in."""
+    ADMINISTER = "administer"
+    """See and change how the box itself works: tokens, peers, archives."""
+
+
+class Role(StrEnum):
+    """What someone is to the clinic; `may` says what follows from it."""
+
+    VIEWER = "viewer"
+    """Looks at images."""
+    TECHNOLOGIST = "technologist"
+    """Runs a modality."""
+    PHYSICIAN = "physician"
+    """Reads images, and stores what reading makes: reports, segmentations, key images."""
+    ADMIN = "admin"
+    """Keeps the box running."""
+    SERVICE = "service"
+    """A program: a modality's gateway, a script, another edge."""
+
+    def may(self, act: Act) -> bool:
+        """Whether this role is allowed the act."""
+        return act in _ALLOWED[self]
+
+
+_ALLOWED = {
+    Role.VIEWER: frozenset({Act.READ}),
+    Role.TECHNOLOGIST: frozenset({Act.READ, Act.STORE}),
+    Role.PHYSICIAN: frozenset({Act.READ, Act.STORE}),
+    Role.ADMIN: frozenset(Act),
+    Role.SERVICE: frozenset({Act.READ, Act.STORE}),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Identity:
+    """Someone, or a program, whose proof was accepted."""
+
+    name: str
+    """As it stands in logs and in the audit; printable, at most 64 characters."""
+    role: Role
+    token_id: str = ""
+    """The token that proved it; empty if it was something else."""
+
+    def require(self, act: Act) -> None:
+        """Do nothing if this identity may do the act.
+
+        Raises:
+            AccessDenied: It may not (``known`` is true: another login would not be asked for).
+        """
+        if not self.role.may(act):
+            raise AccessDenied(
+                f"{self.name} is {self.role} and may not {act}",
+                hint=f"use a token of a role that may {act}",
+                known=True,
+            )

@@ -1,0 +1,132 @@
+"""TLS of the HTTP door, with the box's own certificate or with the clinic's.
+
+Owns what is offered in a handshake: TLS 1.2 and later, forward secrecy, AEAD ciphers. With
+``tls = "auto"`` the first start makes a certificate authority and a certificate (`authority`);
+their private keys are encrypted with a passphrase that follows from the box's secret.
+
+Everything here reads and writes files: call it in a thread.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import ssl
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from cryptography.hazmat.primitives.kdf.hkdf import HKDF
+
+from edge.access.authority import SERVER, LocalAuthority, fingerprint, general_name
+from edge.config import Http
+from edge.errors import ConfigError
+
+__all__ = ["Fingerprints", "fingerprints", "renew", "server_context"]
+
+# Forward secrecy and an AEAD in TLS 1.2, too; those of TLS 1.3 have both anyway.
+_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+
+_Clock = Callable[[], dt.datetime]
+
+
+def _utc_now() -> dt.datetime:
+    return dt.datetime.now(dt.UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Fingerprints:
+    """SHA-256 of certificates in DER, as browsers show it: ``AB:CD:…``."""
+
+    server: str
+    authority: str = ""
+    """Empty if the certificate is the clinic's own."""
+
+
+def server_context(
+    http: Http, secret: bytes, folder: Path, names: Sequence[str], *, clock: _Clock = _utc_now
+) -> ssl.SSLContext | None:
+    """What the HTTP server needs to speak TLS; None if it is to speak plain HTTP.
+
+    Args:
+        http: The configuration.
+        secret: Derived from the root secret for this purpose; never written.
+        folder: Where the box's own certificates are kept; made if missing.
+        names: DNS names and IP addresses under which the box is reached.
+        clock: Now, with a time zone.
+
+    Raises:
+        ConfigError: The files that were named, or a name, can't be used.
+        WrongKey: The private key in the folder was encrypted with another secret.
+    """
+    if http.tls == "off":
+        return None
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.minimum_version = ssl.TLSVersion.TLSv1_2
+    context.set_ciphers(_CIPHERS)
+    context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+    context.set_alpn_protocols(["http/1.1"])
+    renew(context, http, secret, folder, names, clock=clock)
+    return context
+
+
+def renew(
+    context: ssl.SSLContext,
+    http: Http,
+    secret: bytes,
+    folder: Path,
+    names: Sequence[str],
+    *,
+    clock: _Clock = _utc_now,
+) -> None:
+    """Renew what is near its end, and load what is there now; to be called once a day.
+
+    Connections that are open keep what they have; new ones get the new certificate. So the
+    clinic's own certificate can be replaced without a restart, too.
+
+    Raises:
+        ConfigError: As `server_context`; the context then goes on with what it had.
+        WrongKey: As `server_context`.
+    """
+    if http.tls == "files":
+        certificate, key = http.tls_certificate, http.tls_key
+        try:
+            # Tried apart first: a pair that does not fit would leave the context without a key.
+            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, _refuse)
+            context.load_cert_chain(certificate, key, _refuse)
+        except (OSError, ValueError) as error:
+            raise ConfigError(
+                f"http.tls_certificate and http.tls_key can't be used: {error}",
+                hint="both in PEM, the key not encrypted and of the first certificate in the file",
+            ) from error
+        return
+    passphrase = _passphrase(secret)
+    LocalAuthority(folder, passphrase, clock()).provide([general_name(name) for name in names])
+    context.load_cert_chain(folder / SERVER, password=passphrase)
+
+
+def fingerprints(http: Http, folder: Path) -> Fingerprints | None:
+    """What to compare when a browser asks whom to trust; None if there is no certificate."""
+    if http.tls == "off":
+        return None
+    path = http.tls_certificate if http.tls == "files" else folder / SERVER
+    try:
+        chain = x509.load_pem_x509_certificates(path.read_bytes())
+    except (OSError, ValueError):
+        return None
+    own = http.tls == "auto" and len(chain) > 1
+    return Fingerprints(fingerprint(chain[0]), fingerprint(chain[1]) if own else "")
+
+
+def _passphrase(secret: bytes) -> bytes:
+    """256 bits as text: OpenSSL takes passphrases, and its own slow derivation adds nothing."""
+    derived = HKDF(
+        algorithm=hashes.SHA256(), length=32, salt=None, info=b"edge tls private keys 1"
+    ).derive(secret)
+    return derived.hex().encode()
+
+
+def _refuse() -> bytes:
+    # Without this, OpenSSL would ask for one on the terminal of the service.
+    raise ValueError("the private key is encrypted")
