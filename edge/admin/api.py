@@ -1,0 +1,61 @@
+"""What monitors and people ask about the box itself.
+
+``/healthz`` says that the process lives, ``/readyz`` that it takes and gives images; both are open,
+and say nothing more. ``/api/v1/…`` is behind authorisation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+
+from aiohttp import web
+from aiohttp.typedefs import Middleware
+
+from edge.cache.status import Status
+
+__all__ = ["PartState", "create_application", "health_routes"]
+
+PartState = Mapping[str, str]
+"""Part of the service -> "running", or why it is not."""
+
+
+def health_routes(parts: Callable[[], PartState]) -> list[web.RouteDef]:
+    """``/healthz`` and ``/readyz``.
+
+    Args:
+        parts: Tells the state of every part.
+    """
+
+    async def healthz(_: web.Request) -> web.Response:
+        return web.json_response({"alive": True})
+
+    async def readyz(_: web.Request) -> web.Response:
+        states = parts()
+        ready = all(state == "running" for state in states.values())
+        return web.json_response(
+            {"ready": ready, "parts": dict(states)}, status=200 if ready else 503
+        )
+
+    return [web.get("/healthz", healthz), web.get("/readyz", readyz)]
+
+
+def create_application(
+    *,
+    status: Callable[[], Awaitable[Status]],
+    parts: Callable[[], PartState],
+    middlewares: Sequence[Middleware],
+) -> web.Application:
+    """Build the application that is mounted at ``/api/v1``.
+
+    Args:
+        status: Reads the state of the box.
+        parts: Tells the state of every part.
+        middlewares: Those that let in who may, and turn errors into answers.
+    """
+
+    async def get_status(_: web.Request) -> web.Response:
+        return web.json_response({**(await status()).as_json(), "parts": dict(parts())})
+
+    application = web.Application(middlewares=middlewares)
+    application.add_routes([web.get("/status", get_status)])
+    return application
