@@ -312,7 +312,7 @@ class Part:
 
 async def read_parts(
     chunks: AsyncIterable[bytes], boundary: str, *, limits: MultipartLimits = MultipartLimits()
-) -> AsyncIterator[Part]:
+) -> AsyncGenerator[Part]:
     """The parts of a message, each to be read before the next is asked for.
 
     Raises:

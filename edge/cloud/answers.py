@@ -1,0 +1,111 @@
+"""The bodies that archives answer with: data sets as JSON or XML, whatever was asked for.
+
+Owns the decoding of answers that are kept in memory. Promises that a body is never larger than its
+limit, and that something which only looks like an answer (a captive portal's page) is told from
+one. Never looks at the meaning of a data set.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+
+import httpx
+import msgspec
+
+from edge.cloud.archive import Dataset
+from edge.cloud.native_model import NativeModelError, parse_native_model
+from edge.cloud.store_answer import shortened
+from edge.dicom.multipart import (
+    MultipartError,
+    MultipartParser,
+    PartData,
+    PartStart,
+    boundary_of,
+    parse_media_type,
+)
+
+__all__ = ["MAX_ANSWER", "AnswerTooLarge", "datasets_in", "read_body", "words_in"]
+
+MAX_ANSWER = 64 * 1024**2
+"""Bytes, decompressed: some 50,000 rows of a search."""
+_OFF_THE_LOOP = 256 * 1024
+_MARKUP = re.compile(r"<[^<>]*>")
+
+
+class AnswerTooLarge(httpx.StreamError):
+    """The body passes its limit; a stream error to those who translate errors."""
+
+
+async def read_body(response: httpx.Response, *, limit: int = MAX_ANSWER) -> bytes:
+    """The whole body of a streamed answer.
+
+    Raises:
+        AnswerTooLarge: It is larger than *limit* bytes.
+        httpx.HTTPError: It could not be read.
+    """
+    body = bytearray()
+    async for chunk in response.aiter_bytes():
+        body += chunk
+        if len(body) > limit:
+            raise AnswerTooLarge(f"the answer is larger than {limit} bytes")
+    return bytes(body)
+
+
+async def datasets_in(response: httpx.Response, body: bytes) -> list[Dataset] | None:
+    """The data sets of an answer; None if it holds something else.
+
+    A large body is decoded beside the event loop.
+    """
+    content_type = response.headers.get("Content-Type", "")
+    if len(body) > _OFF_THE_LOOP:
+        return await asyncio.to_thread(_decode, content_type, body)
+    return _decode(content_type, body)
+
+
+def words_in(body: bytes) -> str:
+    """What an answer says that holds no data set, in one short line."""
+    return shortened(_MARKUP.sub(" ", body[:8192].decode("utf-8", "replace")))
+
+
+def _decode(content_type: str, body: bytes) -> list[Dataset] | None:
+    try:
+        if content_type.lower().startswith("multipart/"):
+            return [parse_native_model(part) for part in _parts(content_type, body)]
+        # The Content-Type is often wrong or missing; the first character is not.
+        match body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]:
+            case b"{" | b"[":
+                return _from_json(body)
+            case b"<" if b"NativeDicomModel" in body[:1024]:
+                return [parse_native_model(body)]
+    except (MultipartError, NativeModelError, msgspec.DecodeError, UnicodeDecodeError):
+        pass  # It is not what it looks like.
+    return None
+
+
+def _from_json(body: bytes) -> list[Dataset] | None:
+    decoded = msgspec.json.decode(body.removeprefix(b"\xef\xbb\xbf"))
+    datasets = decoded if isinstance(decoded, list) else [decoded]
+    return datasets if all(map(_is_dataset, datasets)) else None
+
+
+def _is_dataset(value: object) -> bool:
+    """Whether it has the form of PS3.18 F.2.2: an error document in JSON has not."""
+    return isinstance(value, dict) and all(
+        isinstance(element, dict) and len(tag) == 8 for tag, element in value.items()
+    )
+
+
+def _parts(content_type: str, body: bytes) -> list[bytes]:
+    parser = MultipartParser(boundary_of(content_type))
+    parts: list[bytearray] = []
+    for event in parser.feed(body):
+        if isinstance(event, PartStart):
+            essence = parse_media_type(event.headers.get("content-type", "")).essence
+            if not essence.endswith("xml"):
+                raise MultipartError(f"a part of {essence} where XML is expected")
+            parts.append(bytearray())
+        elif isinstance(event, PartData):
+            parts[-1] += event.data
+    parser.finish()
+    return [bytes(part) for part in parts]

@@ -1,0 +1,335 @@
+"""An archive behind DICOMweb (PS3.18): STOW-RS, QIDO-RS and WADO-RS over httpx.
+
+Owns the requests and what becomes of their answers. Promises that memory stays bounded whatever
+the size of an instance, in both directions; that a store answer is read on 200, 202, 409, 400 and
+any other status that has one; that errors are ours. Never stores, sends or asks anything twice by
+itself, but for a GET that hit a connection which the archive had just closed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Iterable,
+    Mapping,
+    Sequence,
+)
+from contextlib import aclosing, asynccontextmanager
+from typing import Self
+from urllib.parse import quote
+
+import httpx
+
+from edge import config
+from edge.cloud.answers import datasets_in, read_body, words_in
+from edge.cloud.archive import Dataset, Outgoing, StoreOutcome, StoreResult, first_value
+from edge.cloud.auth import auth_of
+from edge.cloud.store_answer import results_of
+from edge.cloud.store_body import StoreBody
+from edge.cloud.transport import Timeouts, error_of_status, new_client, translated, unusable
+from edge.dicom.instance import InstanceRef
+from edge.dicom.multipart import MultipartError, boundary_of, parse_media_type, read_parts
+from edge.errors import ConfigError, InstanceNotFound
+
+__all__ = ["DicomwebArchive"]
+
+_JSON = {"Accept": "application/dicom+json"}
+# transfer-syntax=*: as stored; without it an archive may transcode (PS3.18 8.7.3.5.2).
+# identity: DICOM hardly shrinks, and an archive that compresses it waits for the whole of it.
+_DICOM = {
+    "Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*',
+    "Accept-Encoding": "identity",
+}
+# Number of Study Related Series and Instances, Modalities in Study, Study Description: some
+# archives give them only on request.
+_STUDY_FIELDS = tuple(
+    ("includefield", tag) for tag in ("00201206", "00201208", "00080061", "00081030")
+)
+_SERIES_UID, _SOP_UID = "0020000E", "00080018"
+# No archive that we know cuts a list below this (Azure: 100); a longer list is asked on.
+_SMALLEST_CAP = 100
+_MISSING = frozenset({404, 410})
+# Statuses without a data set that are about the service, not about what was sent.
+_ABOUT_THE_INSTANCES = frozenset({400, 409, 413, 422})
+_ASK_FIRST = frozenset({500, 502, 504})
+
+
+class DicomwebArchive:
+    """``Archive`` over DICOMweb. Use it as an async context manager, or ``close`` it.
+
+    Args:
+        settings: Where it is and how we sign in.
+        timeouts: How long it may be silent.
+
+    Raises:
+        ConfigError: The url can't be used; on entering: its certificates can't be read.
+    """
+
+    def __init__(self, settings: config.Archive, *, timeouts: Timeouts | None = None) -> None:
+        self._settings = settings
+        self._timeouts = timeouts or Timeouts()
+        self._http: httpx.AsyncClient | None = None
+        try:
+            self._base = httpx.URL(settings.url.rstrip("/"))
+        except httpx.InvalidURL as error:
+            raise self._bad_url(str(error)) from error
+        if self._base.scheme not in ("http", "https") or not self._base.host:
+            raise self._bad_url("it must begin with http:// or https:// and name a host")
+        if self._base.userinfo:
+            raise self._bad_url("user and password belong into auth, not into the url")
+
+    @property
+    def name(self) -> str:
+        """Of the archive, as configured."""
+        return self._settings.name
+
+    def _bad_url(self, why: str) -> ConfigError:
+        return ConfigError(
+            f"cloud.archive {self.name}: the url can't be used: {why}",
+            hint="for example https://archive.example/dicom-web",
+        )
+
+    async def __aenter__(self) -> Self:
+        self._client()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.close()
+
+    async def close(self) -> None:
+        """Let go of connections; the next request makes new ones."""
+        client, self._http = self._http, None
+        if client is not None:
+            await client.aclose()
+
+    def _client(self) -> httpx.AsyncClient:
+        if self._http is None:
+            tls_ca = self._settings.tls_ca
+            self._http = new_client(
+                auth_of(self._settings.auth),
+                str(tls_ca) if tls_ca.name else None,
+                self._timeouts,
+            )
+        return self._http
+
+    def _path(
+        self, study_uid: str, series_uid: str | None = None, sop_uid: str | None = None
+    ) -> str:
+        path = f"/studies/{quote(study_uid, safe='')}"
+        if series_uid is not None:
+            path += f"/series/{quote(series_uid, safe='')}"
+        if sop_uid is not None:
+            path += f"/instances/{quote(sop_uid, safe='')}"
+        return path
+
+    # STOW-RS, PS3.18 10.5 ------------------------------------------------------------------------
+
+    async def store_instances(self, instances: Sequence[Outgoing]) -> list[StoreResult]:
+        """See ``Archive``. UNKNOWN for all if the connection died after the request began.
+
+        Raises:
+            CloudRefused: Also with 413 when several instances together are too large.
+        """
+        if not instances:
+            return []
+        refs = [instance.ref for instance in instances]
+        body = StoreBody(instances)
+        request = self._client().build_request(
+            "POST",
+            f"{self._base}/studies",
+            content=body,
+            headers=_JSON | body.headers,
+            timeout=httpx.Timeout(
+                connect=self._timeouts.connect,
+                write=self._timeouts.write,
+                read=self._timeouts.store,
+                pool=None,
+            ),
+        )
+        async with aclosing(body):
+            try:
+                response = await self._client().send(request, stream=True)
+                async with aclosing(response):
+                    answer = await read_body(response)
+            except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError):
+                with translated(self.name, request.url):
+                    raise
+            except (httpx.HTTPError, httpx.StreamError) as error:
+                return [
+                    StoreResult(ref, StoreOutcome.UNKNOWN, text=type(error).__name__)
+                    for ref in refs
+                ]
+        return await self._store_results(refs, response, answer)
+
+    async def _store_results(
+        self, refs: Sequence[InstanceRef], response: httpx.Response, body: bytes
+    ) -> list[StoreResult]:
+        status = response.status_code
+        datasets = await datasets_in(response, body)
+        if datasets:
+            merged = {tag: element for dataset in datasets for tag, element in dataset.items()}
+            return results_of(refs, merged, status=status)
+        error = error_of_status(self.name, response, "storing")
+        alone = len(refs) == 1
+        if (
+            error is None
+            or status in _ASK_FIRST
+            or (status in _ABOUT_THE_INSTANCES and (alone or status != 413))
+        ):
+            return results_of(refs, None, status=status, text=words_in(body))
+        raise error
+
+    # QIDO-RS, PS3.18 10.6 ------------------------------------------------------------------------
+
+    async def search_studies(
+        self, params: Mapping[str, str] | None = None, *, limit: int, offset: int = 0
+    ) -> list[Dataset]:
+        """See ``Archive``."""
+        query = [*(params or {}).items(), *_STUDY_FIELDS, ("limit", str(limit))]
+        if offset:
+            query.append(("offset", str(offset)))
+        return await self._datasets("/studies", query, "searching studies")
+
+    async def search_series(self, study_uid: str) -> list[Dataset]:
+        """See ``Archive``."""
+        path = f"{self._path(study_uid)}/series"
+        return await self._all(path, [], _SERIES_UID, "listing series")
+
+    async def search_instances(
+        self, study_uid: str, series_uid: str, sop_uid: str | None = None
+    ) -> list[Dataset]:
+        """See ``Archive``."""
+        query = [] if sop_uid is None else [("SOPInstanceUID", sop_uid)]
+        path = f"{self._path(study_uid, series_uid)}/instances"
+        found = await self._all(path, query, _SOP_UID, "listing instances")
+        # An archive may ignore a parameter that it does not know.
+        return [it for it in found if sop_uid in (None, first_value(it, _SOP_UID))]
+
+    async def _all(
+        self, path: str, query: list[tuple[str, str]], key: str, doing: str
+    ) -> list[Dataset]:
+        """Page after page, until one brings nothing new."""
+        found: dict[str, Dataset] = {}
+        offset = 0
+        while True:
+            paged = [*query, ("offset", str(offset))] if offset else query
+            page = await self._datasets(path, paged, doing, may_be_missing=True)
+            known = len(found)
+            found |= {uid: it for it in page if isinstance(uid := first_value(it, key), str)}
+            offset += len(page)
+            if len(page) < _SMALLEST_CAP or len(found) == known:
+                return list(found.values())
+
+    async def retrieve_metadata(
+        self, study_uid: str, series_uid: str | None = None
+    ) -> list[Dataset]:
+        """See ``Archive``."""
+        path = f"{self._path(study_uid, series_uid)}/metadata"
+        found = await self._datasets(path, [], "reading metadata", may_be_missing=True)
+        if not found:
+            raise InstanceNotFound(f"archive {self.name} has no metadata at {path}")
+        return found
+
+    async def _datasets(
+        self,
+        path: str,
+        query: list[tuple[str, str]],
+        doing: str,
+        *,
+        may_be_missing: bool = False,
+    ) -> list[Dataset]:
+        """The data sets that a GET answers; none for 204, and for 404 if that may be."""
+        with translated(self.name, self._base):
+            async with (
+                asyncio.timeout(self._timeouts.answer),
+                self._get(path, _JSON, query) as response,
+            ):
+                body = await read_body(response)
+        if response.status_code == 204 or (may_be_missing and response.status_code in _MISSING):
+            return []
+        if error := error_of_status(self.name, response, doing):
+            raise error
+        datasets = await datasets_in(response, body)
+        if datasets is None:
+            raise unusable(self.name, f"{doing}: the answer is neither DICOM JSON nor XML")
+        return datasets
+
+    # WADO-RS, PS3.18 10.4 ------------------------------------------------------------------------
+
+    async def retrieve_instance(self, ref: InstanceRef) -> AsyncGenerator[bytes]:
+        """See ``Archive``."""
+        path = self._path(ref.study_uid, ref.series_uid, ref.sop_uid)
+        async with aclosing(self._streams(path)) as streams:
+            async for stream in streams:
+                async for piece in stream:
+                    yield piece
+                # Only the first part counts; a second would be another archive's idea.
+                return
+
+    async def retrieve_study(
+        self, study_uid: str, series_uid: str | None = None
+    ) -> AsyncGenerator[AsyncIterator[bytes]]:
+        """See ``Archive``."""
+        async with aclosing(self._streams(self._path(study_uid, series_uid))) as streams:
+            async for stream in streams:
+                yield stream
+
+    async def _streams(self, path: str) -> AsyncGenerator[AsyncIterator[bytes]]:
+        """The Part 10 streams of a WADO-RS answer, multipart or single part.
+
+        Raises:
+            InstanceNotFound: There are none.
+        """
+        with translated(self.name, self._base):
+            async with self._get(path, _DICOM) as response:
+                if response.status_code in {204, *_MISSING}:
+                    raise InstanceNotFound(f"archive {self.name} has nothing at {path}")
+                if error := error_of_status(self.name, response, "retrieving"):
+                    raise error
+                content_type = response.headers.get("Content-Type", "")
+                try:
+                    essence = parse_media_type(content_type).essence
+                except MultipartError:
+                    essence = ""
+                if essence == "application/dicom":
+                    yield self._pieces(response.aiter_bytes())
+                    return
+                if not essence.startswith("multipart/"):
+                    raise unusable(self.name, f"retrieving: the answer is {essence or 'untyped'}")
+                empty = True
+                parts = read_parts(response.aiter_bytes(), boundary_of(content_type))
+                async with aclosing(parts):
+                    async for part in parts:
+                        empty = False
+                        yield self._pieces(part)
+        if empty:
+            raise InstanceNotFound(f"archive {self.name} answered without instances at {path}")
+
+    async def _pieces(self, source: AsyncIterable[bytes | memoryview]) -> AsyncIterator[bytes]:
+        # Whoever reads a stream pulls on the connection himself: its errors arise here.
+        with translated(self.name, self._base):
+            async for piece in source:
+                yield bytes(piece)
+
+    @asynccontextmanager
+    async def _get(
+        self,
+        path: str,
+        headers: Mapping[str, str],
+        query: Iterable[tuple[str, str]] = (),
+    ) -> AsyncIterator[httpx.Response]:
+        """Send a GET; the answer's body is read, or not, inside the block."""
+        client = self._client()
+        request = client.build_request(
+            "GET", f"{self._base}{path}", headers=dict(headers), params=tuple(query)
+        )
+        try:
+            response = await client.send(request, stream=True)
+        except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+            # The archive closed an idle connection at the moment that we took it up again.
+            response = await client.send(request, stream=True)
+        async with aclosing(response):
+            yield response
