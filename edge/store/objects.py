@@ -83,7 +83,7 @@ class ObjectStore:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._workers.shutdown(wait=True, cancel_futures=True)
+        await asyncio.to_thread(self._workers.shutdown, wait=True, cancel_futures=True)
 
     def create(
         self, key: StudyKey, observe: Callable[[bytes | bytearray | memoryview], object]
@@ -242,7 +242,7 @@ class ObjectWriter:
         try:
             job.result()
         except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
                 raise StorageFull("the disk is full") from error
             raise
 

@@ -1,0 +1,190 @@
+"""Sealed objects on a real disk."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import signal
+
+import pytest
+
+from edge.crypto.keys import KeyRing
+from edge.crypto.providers import FileKeyProvider
+from edge.crypto.sealed import Algorithm, sealed_length
+from edge.errors import InstanceNotFound, SealBroken, StorageFull
+from edge.store.objects import PIECE, ObjectStore
+
+
+@pytest.fixture
+def keys(tmp_path):
+    ring = KeyRing(tmp_path / "keys.db", FileKeyProvider(tmp_path / "root.key"))
+    yield ring
+    ring.close()
+
+
+@pytest.fixture
+async def store(tmp_path, keys):
+    async with ObjectStore(tmp_path, keys, algorithm=Algorithm.AES_256_GCM) as opened:
+        yield opened
+
+
+async def new_key(keys):
+    return await asyncio.to_thread(keys.new_study_key)
+
+
+async def put(store, keys, content, *, step=100_000):
+    seen = bytearray()
+    writer = store.create(await new_key(keys), seen.extend)
+    for start in range(0, len(content), step):
+        await writer.write(content[start : start + step])
+    stored = await writer.commit()
+    assert bytes(seen) == content
+    return stored
+
+
+def files(tmp_path):
+    return [
+        p for sub in ("objects", "incoming") for p in (tmp_path / sub).rglob("*") if p.is_file()
+    ]
+
+
+@pytest.mark.parametrize("length", [0, 1, 65536, PIECE, 3 * PIECE + 12345])
+async def test_what_was_put_is_read_back(store, keys, length):
+    content = os.urandom(length)
+    stored = await put(store, keys, content)
+    assert stored.content_bytes == length
+    assert stored.sealed_bytes == sealed_length(length)
+    reader = await store.open(stored.name)
+    assert reader.length == length
+    assert b"".join([piece async for piece in reader.stream()]) == content
+    assert await reader.read(length // 2, 1000) == content[length // 2 : length // 2 + 1000]
+    middle = [piece async for piece in reader.stream(length // 3, length // 3)]
+    assert b"".join(middle) == content[length // 3 : length // 3 * 2]
+    await reader.close()
+
+
+async def test_the_name_of_an_object_says_nothing_and_shapes_the_path(store, keys, tmp_path):
+    stored = await put(store, keys, b"content")
+    (path,) = files(tmp_path)
+    assert path == tmp_path / "objects" / stored.name[:2] / stored.name
+    assert path.stat().st_mode & 0o077 == 0
+    assert path.stat().st_size == stored.sealed_bytes
+    assert await store.names(stored.name[:2]) == {stored.name: stored.sealed_bytes}
+
+
+async def test_nothing_of_a_discarded_object_stays(store, keys, tmp_path):
+    for length in (0, 10, 2 * PIECE):
+        writer = store.create(await new_key(keys), len)
+        await writer.write(bytes(length))
+        await writer.discard()
+    stored_and_regretted = store.create(await new_key(keys), len)
+    await stored_and_regretted.write(b"x")
+    await stored_and_regretted.commit()
+    await stored_and_regretted.discard()
+    assert files(tmp_path) == []
+
+
+async def test_content_never_reaches_the_disk_in_the_clear(store, keys, tmp_path):
+    content = b"PATIENT^NAME" * 100_000
+    writer = store.create(await new_key(keys), len)
+    for start in range(0, len(content), 4096):
+        await writer.write(content[start : start + 4096])
+    (arriving,) = files(tmp_path)
+    assert b"PATIENT" not in arriving.read_bytes()
+    await writer.commit()
+    (whole,) = files(tmp_path)
+    assert b"PATIENT" not in whole.read_bytes()
+
+
+async def test_a_writer_that_is_cancelled_in_the_middle_can_still_be_discarded(
+    store, keys, tmp_path
+):
+    writer = store.create(await new_key(keys), len)
+
+    async def send():
+        while True:
+            await writer.write(bytes(PIECE))
+
+    task = asyncio.ensure_future(send())
+    await asyncio.sleep(0.05)
+    task.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await task
+    await writer.discard()
+    assert files(tmp_path) == []
+
+
+async def test_a_full_disk_is_named_and_leaves_nothing(store, keys, tmp_path):
+    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    writer = store.create(await new_key(keys), len)
+    try:
+        # The kernel's own refusal: EFBIG past this size, as ENOSPC would be on a full disk.
+        resource.setrlimit(resource.RLIMIT_FSIZE, (PIECE, limit[1]))
+        with pytest.raises(StorageFull):
+            for _ in range(4):
+                await writer.write(bytes(PIECE))
+            await writer.commit()
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        signal.signal(signal.SIGXFSZ, handler)
+    await writer.discard()
+    assert files(tmp_path) == []
+
+
+async def test_half_written_files_are_cleared_at_the_next_start(store, keys, tmp_path):
+    writer = store.create(await new_key(keys), len)
+    await writer.write(bytes(2 * PIECE))
+    await asyncio.sleep(0.05)
+    assert await store.clear_incoming() == 1
+    assert files(tmp_path) == []
+    await writer.discard()
+
+
+async def test_an_object_that_is_not_there_is_not_found(store):
+    with pytest.raises(InstanceNotFound):
+        await store.open("0" * 32)
+    await store.delete("0" * 32)
+
+
+async def test_a_damaged_object_does_not_open_but_its_sound_chunks_do(store, keys, tmp_path):
+    content = os.urandom(5 * 65536)
+    stored = await put(store, keys, content)
+    (path,) = files(tmp_path)
+    sealed = bytearray(path.read_bytes())
+    sealed[64 + 2 * 65552 + 5] ^= 1
+    path.write_bytes(sealed)
+    reader = await store.open(stored.name)
+    assert await reader.read(0, 65536) == content[:65536]
+    with pytest.raises(SealBroken):
+        await reader.read(2 * 65536, 10)
+    with pytest.raises(SealBroken):
+        async for _ in reader.stream():
+            pass
+    await reader.close()
+
+
+async def test_objects_of_a_destroyed_key_do_not_open(store, keys):
+    stored = await put(store, keys, b"content")
+    await asyncio.to_thread(keys.destroy, [stored.key_id])
+    with pytest.raises(SealBroken, match="destroyed"):
+        await store.open(stored.name)
+
+
+async def test_a_reader_outlives_the_deletion_of_its_object(store, keys):
+    content = os.urandom(3 * PIECE)
+    stored = await put(store, keys, content)
+    reader = await store.open(stored.name)
+    await store.delete(stored.name)
+    assert b"".join([piece async for piece in reader.stream()]) == content
+    await reader.close()
+
+
+async def test_closing_waits_for_the_piece_that_is_read_ahead(store, keys):
+    stored = await put(store, keys, bytes(4 * PIECE))
+    reader = await store.open(stored.name)
+    async for _ in reader.stream():
+        break
+    await reader.close()
+    await reader.close()
