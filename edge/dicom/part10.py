@@ -1,20 +1,28 @@
 """The envelope of a DICOM file (PS3.10 7.1): preamble, ``DICM`` and group 0002.
 
-Owns how the edge writes that envelope. It is written once per instance, when the instance comes in
-without one (over DIMSE), and never again: archives compare whole files. The same arguments give the
-same bytes. Nothing here reads or writes a data set.
+Owns how the edge writes that envelope, and how it reads those of others. It is written once per
+instance, when the instance comes in without one (over DIMSE), and never again: archives compare
+whole files. The same arguments give the same bytes. Nothing here reads or writes a data set.
 """
 
 from __future__ import annotations
 
 import struct
+from typing import Final
 
 from edge.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from edge.errors import NotDicom
 
-__all__ = ["PREAMBLE", "file_meta"]
+__all__ = ["PREAMBLE", "FileMetaReader", "file_meta"]
 
 PREAMBLE = bytes(128) + b"DICM"
 """What a file begins with: 128 zeros (a preamble can hide another file format) and the prefix."""
+
+_MOST_META: Final = 1024**2
+"""Bytes of the largest envelope that is read; real ones have a few hundred."""
+_LONG_VRS: Final = frozenset({b"OB", b"OD", b"OF", b"OL", b"OV", b"OW", b"SQ", b"SV"}) | frozenset(
+    {b"UC", b"UN", b"UR", b"UT", b"UV"}
+)
 
 _SHORT = struct.Struct("<HH2sH")
 _LONG = struct.Struct("<HH2sxxI")
@@ -68,3 +76,72 @@ def _element(number: int, vr: bytes, text: str) -> bytes:
     if len(value) % 2:
         value += b"\x00" if vr == b"UI" else b" "
     return _SHORT.pack(2, number, vr, len(value)) + value
+
+
+class FileMetaReader:
+    """Reads the envelope of a stream that arrives in pieces.
+
+    The group ends where an element of another group follows. Its length (0002,0000) is not used:
+    some writers leave it out or count wrong.
+    """
+
+    __slots__ = ("_head", "_need", "_pos", "length", "values")
+
+    def __init__(self) -> None:
+        self.values: dict[int, str] = {}
+        """Text of the elements by element number, without padding; the first of a kind counts."""
+        self.length = 0
+        """Bytes of the whole envelope, once `feed` has said True."""
+        self._head = bytearray()
+        self._pos = len(PREAMBLE)
+        self._need = len(PREAMBLE)
+
+    def feed(self, data: bytes | bytearray | memoryview) -> bool:
+        """Take the next few bytes; more than belong to the envelope do no harm.
+
+        Returns:
+            Whether the envelope is complete.
+
+        Raises:
+            NotDicom: There is no ``DICM``, no group 0002, or it has no end.
+        """
+        self._head += data
+        while len(self._head) >= self._need:
+            if self._pos == len(PREAMBLE) and self._head[128:132] != PREAMBLE[128:]:
+                raise NotDicom("there is no DICM prefix behind a preamble of 128 bytes")
+            if self._need > _MOST_META:
+                break
+            if self._read_element():
+                self.length = self._pos
+                self._head.clear()
+                return True
+        if self._need > _MOST_META:
+            raise NotDicom("the file meta information is too large to be true")
+        return False
+
+    def _read_element(self) -> bool:
+        """Read the next element, or say how many bytes that takes; True if there is none."""
+        head, pos = self._head, self._pos
+        if len(head) < pos + 8:
+            self._need = pos + 8
+            return False
+        group, number, vr, length = _SHORT.unpack_from(head, pos)
+        if group != 2 or not (vr.isalpha() and vr.isupper()):
+            if pos == len(PREAMBLE):
+                raise NotDicom("there is no file meta information")
+            return True
+        start = pos + 8
+        if vr in _LONG_VRS:
+            start = pos + 12
+            if len(head) < start:
+                self._need = start
+                return False
+            (length,) = struct.unpack_from("<I", head, pos + 8)
+        if len(head) < start + length:
+            self._need = start + length
+            return False
+        value = bytes(head[start : start + length])
+        if vr not in _LONG_VRS and number:
+            self.values.setdefault(number, value.decode("latin_1").strip("\0 "))
+        self._pos = self._need = start + length
+        return False

@@ -1,0 +1,258 @@
+"""Where the bulk values and the frames of an instance are, so that reading one touches only it.
+
+Owns the layout that the index keeps per instance: positions of bulk values by path, and the bytes
+of each frame (PS3.5 8 and Annex A.4). It holds positions only, never pixels, and does no I/O: who
+reads the extents may join them and hand the bytes back to `PixelLayout.cut`.
+"""
+
+from __future__ import annotations
+
+import sys
+import zlib
+from array import array
+from bisect import bisect_right
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import accumulate, pairwise
+from typing import Any
+
+import msgspec
+
+from edge.errors import InstanceNotFound
+
+__all__ = ["BulkValue", "Extent", "Layout", "PixelLayout", "fragment_extents", "frame_starts"]
+
+_VERSION = 1
+_ITEM_HEADER = 8
+_ITEM = b"\xfe\xff\x00\xe0"
+
+
+@dataclass(frozen=True, slots=True)
+class Extent:
+    """A run of bytes; ``offset`` counts as the layout says."""
+
+    offset: int
+    length: int
+
+
+@dataclass(frozen=True, slots=True)
+class BulkValue:
+    """A value that is not in the JSON model.
+
+    An encapsulated value is everything between the element's header and the sequence delimiter:
+    offset table and fragments, each with its item header.
+    """
+
+    vr: str
+    offset: int
+    length: int
+    encapsulated: bool = False
+
+    @property
+    def extent(self) -> Extent:
+        """Its bytes."""
+        return Extent(self.offset, self.length)
+
+
+@dataclass(slots=True)
+class PixelLayout:
+    """The frames of Pixel Data (7FE0,0010), Float (0008) or Double Float Pixel Data (0009)."""
+
+    number_of_frames: int
+    offset: int
+    """Of the first pixel; of the first fragment's item tag if encapsulated."""
+    length: int
+    """From ``offset`` to the end of the value."""
+    frame_bits: int = 0
+    """Native: bits of one frame. A frame of 1-bit pixels may begin inside a byte."""
+    encapsulated: bool = False
+    fragments: array[int] = field(default_factory=lambda: array("I"))
+    """Length of each fragment, without its item header."""
+    starts: array[int] | None = None
+    """Index of each frame's first fragment; None if every frame has one fragment."""
+    exact: array[int] | None = None
+    """Length of each frame by the Extended Offset Table, which knows the padding (PS3.3
+    C.7.6.3.1.8)."""
+    _positions: list[int] = field(default_factory=list, repr=False, compare=False)
+
+    def extents(self, frame: int) -> list[Extent]:
+        """Where the bytes of a frame are.
+
+        Args:
+            frame: Counts from 1.
+
+        Returns:
+            Native: one extent; its first and last byte may be shared with the neighbours, see
+            `cut`. Encapsulated: the frame's fragments without item headers.
+
+        Raises:
+            InstanceNotFound: There is no such frame, or its end can't be told.
+        """
+        if not 1 <= frame <= self.number_of_frames:
+            raise self._no_frame(frame)
+        if not self.encapsulated:
+            start, end = (frame - 1) * self.frame_bits, frame * self.frame_bits
+            if start == end or end > self.length * 8:
+                raise self._no_frame(frame)
+            return [Extent(self.offset + start // 8, (end + 7) // 8 - start // 8)]
+        if self.starts is None:
+            first, last = frame - 1, frame
+        elif frame <= len(self.starts):
+            first = self.starts[frame - 1]
+            last = self.starts[frame] if frame < len(self.starts) else len(self.fragments)
+        else:
+            first = last = 0
+        if not first < last <= len(self.fragments):
+            raise self._no_frame(frame)
+        extents = [self._fragment(index) for index in range(first, last)]
+        if self.exact is not None:
+            extents = [Extent(extents[0].offset, self.exact[frame - 1])]
+        return extents
+
+    def all_fragments(self) -> Iterator[Extent]:
+        """Every fragment, as a video stream is made of (PS3.5 8.2.5 and later)."""
+        return map(self._fragment, range(len(self.fragments)))
+
+    def cut(self, frame: int, data: bytes) -> bytes:
+        """The frame out of the joined bytes of its extents.
+
+        Only 1-bit frames need it (PS3.5 8.1.1: the first pixel is the lowest bit): the frame is
+        moved to begin with the lowest bit of its first byte, unused bits at the end are 0.
+        """
+        shift = (frame - 1) * self.frame_bits % 8
+        if self.encapsulated or (not shift and not self.frame_bits % 8):
+            return data
+        bits = int.from_bytes(data, "little") >> shift
+        bits &= (1 << self.frame_bits) - 1
+        return bits.to_bytes((self.frame_bits + 7) // 8, "little")
+
+    def _fragment(self, index: int) -> Extent:
+        if not self._positions:
+            steps = (length + _ITEM_HEADER for length in self.fragments)
+            self._positions.extend(accumulate(steps, initial=self.offset + _ITEM_HEADER))
+        return Extent(self._positions[index], self.fragments[index])
+
+    def _no_frame(self, frame: int) -> InstanceNotFound:
+        return InstanceNotFound(f"there is no frame {frame} of {self.number_of_frames}")
+
+
+@dataclass(frozen=True, slots=True)
+class Layout:
+    """Where the parts of an instance are.
+
+    Offsets are absolute in the Part 10 stream. If ``deflated``, they count in the inflated data
+    set, whose first byte is 0; the deflated one begins at the instance's data set offset.
+    """
+
+    bulk: Mapping[str, BulkValue] = field(default_factory=dict)
+    """By path: ``7FE00010``, or ``54000100/0/54001010`` (item numbers from 0)."""
+    deflated: bool = False
+    pixels: PixelLayout | None = None
+
+    def to_bytes(self) -> bytes:
+        """As the index keeps it; `from_bytes` is its inverse."""
+        bulk = [[path, v.vr, v.offset, v.length, v.encapsulated] for path, v in self.bulk.items()]
+        pixels: list[Any] | None = None
+        if (layout := self.pixels) is not None:
+            pixels = [layout.number_of_frames, layout.offset, layout.length, layout.frame_bits]
+            pixels += [layout.encapsulated, _packed(layout.fragments)]
+            pixels += [_packed(layout.starts), _packed(layout.exact)]
+        packed = msgspec.msgpack.encode([bulk, self.deflated, pixels])
+        return bytes([_VERSION]) + zlib.compress(packed, 1)
+
+    @classmethod
+    def from_bytes(cls, data: bytes) -> Layout:
+        """Read what `to_bytes` wrote.
+
+        Raises:
+            ValueError: It was written by a later version, or by nobody.
+        """
+        if data[:1] != bytes([_VERSION]):
+            raise ValueError("layout of an unknown version")
+        try:
+            bulk, deflated, pixels = msgspec.msgpack.decode(zlib.decompress(data[1:]))
+        except (zlib.error, msgspec.DecodeError) as error:
+            raise ValueError("not a layout") from error
+        layout = None
+        if pixels is not None:
+            frames, offset, length, bits, encapsulated, fragments, starts, exact = pixels
+            layout = PixelLayout(frames, offset, length, bits, encapsulated)
+            layout.fragments = _unpacked(fragments) or array("I")
+            layout.starts, layout.exact = _unpacked(starts), _unpacked(exact)
+        return cls({path: BulkValue(*value) for path, *value in bulk}, deflated, layout)
+
+
+def _packed(numbers: array[int] | None) -> bytes | None:
+    """In little endian order, whatever the machine: an index may move to another one."""
+    if numbers is None or sys.byteorder == "little":
+        return None if numbers is None else numbers.tobytes()
+    swapped = numbers[:]
+    swapped.byteswap()
+    return swapped.tobytes()
+
+
+def _unpacked(data: bytes | None) -> array[int] | None:
+    if data is None:
+        return None
+    numbers = array("I", data)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers
+
+
+def frame_starts(
+    number_of_frames: int,
+    fragments: Sequence[int],
+    opening: Sequence[int],
+    *,
+    offsets: Sequence[int] = (),
+) -> array[int] | None:
+    """Which fragment begins each frame of encapsulated Pixel Data (PS3.5 A.4).
+
+    Args:
+        number_of_frames: As the data set says.
+        fragments: Length of each fragment.
+        opening: Indices of the fragments that begin with the start marker of a codestream.
+        offsets: The Basic (or Extended) Offset Table, counted from the first fragment's item tag.
+
+    Returns:
+        The index of each frame's first fragment; None if that is simply one fragment per frame; an
+        empty array if the boundaries can't be told.
+    """
+    if fragments and offsets and len(offsets) == number_of_frames:
+        tags = list(accumulate((length + _ITEM_HEADER for length in fragments), initial=0))[:-1]
+        found = [bisect_right(tags, offset) - 1 for offset in offsets]
+        true = all(tags[index] == offset for index, offset in zip(found, offsets, strict=True))
+        if true and found[0] == 0 and all(a < b for a, b in pairwise(found)):
+            return None if len(found) == len(fragments) else array("I", found)
+    if len(fragments) == number_of_frames:
+        return None
+    if number_of_frames == 1:
+        return array("I", [0])
+    if len(opening) == number_of_frames and opening[0] == 0:
+        return array("I", opening)
+    filled = [index for index, length in enumerate(fragments) if length]
+    if len(filled) == number_of_frames:
+        return array("I", filled)
+    return array("I")
+
+
+def fragment_extents(value: bytes) -> list[Extent]:
+    """The fragments inside a small encapsulated value, such as an icon's, by parsing it.
+
+    Args:
+        value: The bytes of an encapsulated `BulkValue`: its first item is the offset table.
+
+    Returns:
+        Extents within ``value``; what is cut off at its end is left out.
+    """
+    extents: list[Extent] = []
+    position = 0
+    while value[position : position + 4] == _ITEM:
+        length = int.from_bytes(value[position + 4 : position + 8], "little")
+        position += _ITEM_HEADER
+        if position + length > len(value):
+            break
+        extents.append(Extent(position, length))
+        position += length
+    return extents[1:]

@@ -1,0 +1,390 @@
+"""A walk over the elements of a data set while its bytes pass by (PS3.5 7).
+
+Owns the grammar: elements, sequences, items, delimiters, encapsulated values, in any encoding and
+in pieces of any size. Bytes of bulk values are counted, not looked at and not copied. There is no
+recursion, and no more is buffered than one value that stands in the JSON model. It never asks what
+an attribute means, beyond what reading on needs.
+"""
+
+from __future__ import annotations
+
+from enum import IntEnum
+from typing import Final
+
+from edge.dicom.builder import ELEMENT_COST, ENDLESS, VALUE_COST, ModelBuilder, ScanLimits
+from edge.dicom.codec import (
+    IMPLICIT_ELEMENTS,
+    LUT_DATA,
+    PIXEL_VALUES,
+    PLAIN_KEYS,
+    Codec,
+    Header,
+    read_header,
+    true_codec,
+)
+from edge.dicom.dictionary import KEYS, vr_of
+from edge.dicom.fragments import TABLE_BYTES, Fragments
+from edge.dicom.json_model import INLINE_LUT, NotInline
+from edge.errors import NotDicom
+
+__all__ = ["Walker"]
+
+_UNDEFINED: Final = 0xFFFFFFFF
+_ITEM: Final = 0xFFFEE000
+_ITEM_DELIMITER: Final = 0xFFFEE00D
+_SEQUENCE_DELIMITER: Final = 0xFFFEE0DD
+
+_META_GROUP: Final = 0x0002
+_PIXEL_DATA: Final = 0x7FE00010
+_OFFSET_TABLES: Final = frozenset({0x7FE00001, 0x7FE00002})
+_BINARY_VRS: Final = frozenset("OB OW OF OL OD OV".split())
+_CROWDED: Final = 64
+"""Once the model is full, only values up to so many bytes are put into it."""
+_WINDOW: Final = 64 * 1024
+
+
+class _Mode(IntEnum):
+    ELEMENTS = 0
+    ITEMS = 1
+    FRAGMENTS = 2
+    PADDING = 3
+
+
+class Walker:
+    """Walks one data set: feed it, then finish.
+
+    Args:
+        codec: How the data set is encoded.
+        limits: What the walk may take.
+        position: Of the data set's first byte; positions of bulk values count on from it.
+    """
+
+    __slots__ = (
+        "_base",
+        "_carry",
+        "_fragments",
+        "_limits",
+        "_mode",
+        "_need",
+        "_skip",
+        "_target",
+        "encapsulated",
+        "model",
+        "offset_tables",
+        "position",
+    )
+
+    def __init__(self, codec: Codec, limits: ScanLimits, position: int) -> None:
+        self.model = ModelBuilder(codec, limits)
+        self.position = position
+        """Of the first byte that was not walked over yet."""
+        self.encapsulated: Fragments | None = None
+        """Those of Pixel Data, once they are complete."""
+        self.offset_tables: dict[int, bytes] = {}
+        """Extended Offset Table (7FE0,0001) and its lengths (7FE0,0002), as they are encoded."""
+        self._limits = limits
+        self._mode = _Mode.ELEMENTS
+        self._base = 0
+        """Position of the window's first byte."""
+        self._skip = 0
+        """So many bytes are to pass unseen."""
+        self._need = 0
+        """So many bytes must be there to walk on."""
+        self._carry = bytearray()
+        """Those that are there already."""
+        self._fragments = Fragments("", 0, 0)
+        self._target = 0
+
+    def feed(self, data: bytes | bytearray | memoryview, start: int = 0) -> None:
+        """Walk on over the next piece of the stream, from index ``start`` of it.
+
+        Raises:
+            NotDicom: It is no data set.
+        """
+        size = len(data)
+        view: bytes | memoryview = data if isinstance(data, bytes) else memoryview(data)
+        while start < size:
+            if self._skip:
+                step = min(self._skip, size - start)
+                self._skip -= step
+                self.position += step
+                start += step
+            elif self._carry:
+                taken = view[start : start + self._need - len(self._carry)]
+                self._carry += taken
+                start += len(taken)
+                if len(self._carry) >= self._need:
+                    window = bytes(self._carry)
+                    self._carry = bytearray(window[self._walk(window, 0) :])
+            elif isinstance(view, bytes):
+                self._carry += view[self._walk(view, start) :]
+                start = size
+            else:
+                window = bytes(view[start : start + _WINDOW])
+                self._carry += window[self._walk(window, 0) :]
+                start += len(window)
+
+    def finish(self) -> None:
+        """The stream has ended.
+
+        Raises:
+            NotDicom: The data set has not.
+        """
+        if not self._skip and not self._carry:
+            self._walk(b"", 0)  # what ends by its length ends now
+        if self._skip or self.model.sequences or self._mode == _Mode.FRAGMENTS or any(self._carry):
+            raise NotDicom("the data set ends in the middle of an element")
+        self.model.finish()
+
+    def _walk(self, window: bytes, pos: int) -> int:
+        """Walk as far as the window goes; what is behind the returned index is needed again."""
+        self._base = self.position - pos
+        self._need = 0
+        start = pos
+        while not (self._need or self._skip):
+            if self._mode == _Mode.ELEMENTS:
+                pos = self._walk_elements(window, pos)
+            elif self._mode == _Mode.ITEMS:
+                pos = self._walk_items(window, pos)
+            elif self._mode == _Mode.FRAGMENTS:
+                pos = self._walk_fragments(window, pos)
+            elif window.count(0, pos) == len(window) - pos:
+                self._need, pos = 1, len(window)
+            else:
+                raise NotDicom("something follows the data set")
+        self.position += pos - start
+        return pos
+
+    def _walk_elements(self, window: bytes, pos: int) -> int:
+        """The elements of one level, as many as can be."""
+        level = self.model.level
+        run = self._run_implicit if level.codec.implicit else self._run_explicit
+        limit = min(len(window), level.bound - self._base)
+        pos = run(window, pos, limit)
+        if pos + 8 <= limit:
+            return self._walk_element(window, pos)
+        if self._base + pos == level.end:
+            self.model.close_item()
+            self._mode = _Mode.ITEMS
+        elif limit < len(window) or self._base + len(window) >= level.bound:
+            raise NotDicom("an item ends in the middle of an element")
+        else:
+            self._need = 8
+        return pos
+
+    def _run_explicit(self, window: bytes, pos: int, limit: int) -> int:
+        """Pass over the plain elements at the front, quickly; stop at whatever is special."""
+        model = self.model
+        level = model.level
+        header, long_length = level.codec.header, level.codec.length
+        forms, elements, decode = level.codec.by_vr, level.elements, level.decode
+        previous, cost, most = level.previous, model.cost, model.most
+        try:
+            while pos + 8 <= limit:
+                group, number, vr, length = header(window, pos)
+                tag = group << 16 | number
+                form = forms.get(vr)
+                if form is None or tag <= previous or cost > most or not number:
+                    break
+                key = PLAIN_KEYS.get(tag)
+                if not key:
+                    if key is not None:
+                        break
+                    key = f"{tag:08X}"
+                convert, is_long, inline, _ = form
+                start = pos + 8
+                if is_long:
+                    if start + 4 > limit:
+                        break
+                    (length,) = long_length(window, start)
+                    start += 4
+                stop = start + length
+                if stop > limit or length > inline:
+                    break
+                elements[key] = convert(window[start:stop], decode)
+                cost += ELEMENT_COST + VALUE_COST * length
+                previous, pos = tag, stop
+        except NotInline:
+            pass  # it is met again on the slow way
+        level.previous, model.cost = previous, cost
+        return pos
+
+    def _run_implicit(self, window: bytes, pos: int, limit: int) -> int:
+        """The same for implicit VR."""
+        model = self.model
+        level = model.level
+        header, forms = level.codec.header, level.codec.forms
+        elements, decode = level.elements, level.decode
+        previous, cost, most = level.previous, model.cost, model.most
+        try:
+            while pos + 8 <= limit:
+                group, number, length = header(window, pos)
+                tag = group << 16 | number
+                entry = IMPLICIT_ELEMENTS.get(tag)
+                if entry is None and group & 1 and (form := forms.get(vr_of(tag, elements))):
+                    entry = f"{tag:08X}", form
+                if entry is None or tag <= previous or cost > most or not number:
+                    break
+                key, (convert, _, inline, _) = entry
+                start = pos + 8
+                stop = start + length
+                if stop > limit or length > inline:
+                    break
+                elements[key] = convert(window[start:stop], decode)
+                cost += ELEMENT_COST + VALUE_COST * length
+                previous, pos = tag, stop
+        except NotInline:
+            pass
+        level.previous, model.cost = previous, cost
+        return pos
+
+    def _walk_element(self, window: bytes, pos: int) -> int:
+        """One element of any kind."""
+        model = self.model
+        level = model.level
+        top = len(model.levels) == 1
+        group, number = level.codec.item(window, pos)[:2]
+        tag = group << 16 | number
+        if group == 0xFFFE:
+            return self._end_item(tag, pos)
+        if top:
+            if not tag:
+                self._mode = _Mode.PADDING
+                return pos
+            if level.previous < 0:
+                level.codec = true_codec(level.codec, window[pos + 4 : pos + 6])
+        header = read_header(level.codec, tag, window, pos, level.elements)
+        if header is None or not header.is_complete(window):
+            self._need = 12 if header is None else header.start + 4 - pos
+            return pos
+        if header.length == _UNDEFINED:
+            self._open_undefined(tag, header)
+            return header.start
+        stop = self._base + header.start + header.length
+        if stop > level.bound:
+            raise NotDicom("an element is longer than the item that it stands in")
+        if header.holds_items(window):
+            self._open_sequence(tag, header, stop)
+            return header.start
+        return self._walk_value(tag, header, window, pos)
+
+    def _walk_value(self, tag: int, header: Header, window: bytes, pos: int) -> int:
+        """The value of an element, which is put into the model or only referred to."""
+        model = self.model
+        top = len(model.levels) == 1
+        vr, start, length = header.vr, header.start, header.length
+        stop = start + length
+        if not tag & 0xFFFF or model.muted or (top and tag >> 16 == _META_GROUP):
+            return self._pass(tag, stop, window)  # group lengths are no part of the model
+        key = KEYS.get(tag) or f"{tag:08X}"
+        if " or " in vr:
+            vr = model.resolve(vr, key)
+        form = header.content.forms[vr if vr != "SQ" else "UN"]
+        inline = INLINE_LUT if tag in LUT_DATA else form.inline
+        if model.crowded:
+            inline = min(inline, _CROWDED)
+        whole = length <= inline and tag not in PIXEL_VALUES
+        table = top and tag in _OFFSET_TABLES and length <= TABLE_BYTES
+        if (whole or table) and stop > len(window):
+            self._need = stop - pos
+            return pos
+        if table:
+            self.offset_tables[tag] = window[start:stop]
+        if whole:
+            model.put(tag, key, form, window[start:stop], self._base + start)
+        else:
+            model.refer(key, form.vr, self._base + start, length)
+        return self._pass(tag, stop, window)
+
+    def _pass(self, tag: int, stop: int, window: bytes) -> int:
+        """Go behind an element, perhaps past the window's end."""
+        self.model.level.passed(tag)
+        if stop > len(window):
+            self._skip = stop - len(window)
+            return len(window)
+        return stop
+
+    def _open_undefined(self, tag: int, header: Header) -> None:
+        """A value that ends by a delimiter: items or fragments (PS3.5 7.5, A.4)."""
+        in_explicit = not header.content.implicit
+        if tag == _PIXEL_DATA or (header.vr in _BINARY_VRS and in_explicit):
+            vr = header.vr if header.vr in _BINARY_VRS else "OB"
+            self._fragments = Fragments(vr, self._base + header.start, self._limits.fragments)
+            self._target = tag
+            self._mode = _Mode.FRAGMENTS
+        elif header.vr == "SQ" or not in_explicit:
+            self._open_sequence(tag, header, ENDLESS)
+        else:
+            raise NotDicom(f"an element with VR {header.vr} has an undefined length")
+
+    def _open_sequence(self, tag: int, header: Header, end: int) -> None:
+        level, model = self.model.level, self.model
+        key = KEYS.get(tag) or f"{tag:08X}"
+        # What was UN in explicit VR is implicit VR by the Standard, and explicit from some writers.
+        tolerant = header.looked_up and not level.codec.implicit
+        level.passed(tag)
+        model.open_sequence(key, header.content, self._base + header.start, end, tolerant=tolerant)
+        self._mode = _Mode.ITEMS
+
+    def _end_item(self, tag: int, pos: int) -> int:
+        """A delimiter where an element could stand."""
+        level = self.model.level
+        end = self._base + pos + 8
+        if tag != _ITEM_DELIMITER or level.end not in (ENDLESS, end) or end > level.bound:
+            raise NotDicom("a delimiter stands where an element should")
+        if len(self.model.levels) == 1:
+            raise NotDicom("an item ends that never began")
+        self.model.close_item()
+        self._mode = _Mode.ITEMS
+        return pos + 8
+
+    def _walk_items(self, window: bytes, pos: int) -> int:
+        """The next item of a sequence, or its end."""
+        model = self.model
+        sequence = model.sequences[-1]
+        at = self._base + pos
+        if at == sequence.end:
+            return self._end_sequence(at, pos)
+        if len(window) < pos + 8:
+            self._need = 8
+            return pos
+        group, number, length = sequence.codec.item(window, pos)
+        tag, start = group << 16 | number, at + 8
+        if tag == _SEQUENCE_DELIMITER and sequence.end in (ENDLESS, start):
+            return self._end_sequence(at, pos + 8)
+        end = ENDLESS if length == _UNDEFINED else start + length
+        if tag != _ITEM or (start if end == ENDLESS else end) > sequence.bound:
+            raise NotDicom("a sequence has something else than items that fit into it")
+        codec = sequence.codec
+        if sequence.tolerant and length >= 8:
+            if len(window) < pos + 14:
+                self._need = 14
+                return pos
+            codec = true_codec(codec, window[pos + 12 : pos + 14])
+        model.open_item(codec, end)
+        self._mode = _Mode.ELEMENTS
+        return pos + 8
+
+    def _end_sequence(self, end: int, pos: int) -> int:
+        self.model.close_sequence(end)
+        self._mode = _Mode.ELEMENTS
+        return pos
+
+    def _walk_fragments(self, window: bytes, pos: int) -> int:
+        """One fragment of an encapsulated value, or its end."""
+        fragments, model = self._fragments, self.model
+        stop, self._need = fragments.step(window, pos, self._base)
+        if self._base + stop > model.level.bound:
+            raise NotDicom("encapsulated pixel data is longer than the item that it stands in")
+        if (value := fragments.value) is not None:
+            self._mode = _Mode.ELEMENTS
+            if not model.muted:
+                key = KEYS.get(self._target) or f"{self._target:08X}"
+                model.refer(key, value.vr, value.offset, value.length, encapsulated=True)
+            if self._target == _PIXEL_DATA and len(model.levels) == 1:
+                self.encapsulated = fragments
+            model.level.passed(self._target)
+        if stop > len(window):
+            self._skip = stop - len(window)
+            return len(window)
+        return stop
