@@ -13,11 +13,13 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from edge.dicom.instance import InstanceRef
+from edge.errors import EdgeError
 
 __all__ = [
     "Advice",
     "Archive",
     "Dataset",
+    "InstanceUnreadable",
     "Outgoing",
     "StoreOutcome",
     "StoreResult",
@@ -44,6 +46,17 @@ class Outgoing:
     """Bytes of the Part 10 stream that ``open`` gives, exactly."""
     open: Callable[[], AsyncGenerator[bytes]]
     """Starts the stream; called once, when its turn comes."""
+
+
+class InstanceUnreadable(EdgeError):
+    """An instance that was to be sent can't be read here; the request broke off at it."""
+
+    def __init__(self, ref: InstanceRef, why: str) -> None:
+        super().__init__(
+            f"instance {ref.sop_uid} can't be read: {why}",
+            hint="look at the health of the disk; send it again from the device that made it",
+        )
+        self.ref = ref
 
 
 class StoreOutcome(StrEnum):
@@ -104,8 +117,10 @@ class Archive(Protocol):
     async def store_instances(self, instances: Sequence[Outgoing]) -> list[StoreResult]:
         """Send instances in one request (STOW-RS, PS3.18 10.5); the answer is in their order.
 
-        Errors of an instance's own stream pass through untouched. After any error, every
-        instance of the request may or may not be there.
+        After any error, each instance of the request may or may not be there.
+
+        Raises:
+            InstanceUnreadable: The stream of one of them failed, or gave another number of bytes.
         """
         ...
 

@@ -29,11 +29,9 @@ _MAX_NESTING = 8
 
 # Vendors' own numbers; the Standard's ranges are in advice_for.
 _VENDOR_ADVICE = {
-    # Azure Health Data Services
+    # Azure Health Data Services; its 43264 and 43265, validation and wrong study, are A900, A901
     45070: Advice.COMPARE,  # the instance exists
     45071: Advice.WAIT,  # another request stores it at this moment
-    43264: Advice.QUARANTINE,  # it fails validation
-    43265: Advice.QUARANTINE,  # it belongs to another study than the request
     # dcm4chee: tombstone, patient conflicts (a person decides), deletion under way
     0xA771: Advice.QUARANTINE,
     0xA778: Advice.QUARANTINE,
@@ -89,7 +87,8 @@ def results_of(
     advice = Advice.NONE
     if len(sent) == 1 and 400 <= status < 500:
         # It was alone, so the refusal can only be meant for it.
-        silent, advice = StoreOutcome.FAILED, Advice.RETRY
+        silent = StoreOutcome.FAILED
+        advice = Advice.QUARANTINE if status == 413 else Advice.RETRY
     return [
         found.get(ref.sop_uid)
         or StoreResult(ref, silent, advice, status=status, text=shortened(words))

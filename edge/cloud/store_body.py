@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 
-from edge.cloud.archive import Outgoing
+from edge.cloud.archive import InstanceUnreadable, Outgoing
 from edge.dicom.multipart import PART_CLOSING, closing, content_type_of, new_boundary, part_opening
-from edge.errors import SealBroken
+from edge.errors import EdgeError
 
 __all__ = ["StoreBody"]
 
@@ -65,16 +65,18 @@ class StoreBody:
         for instance in self._instances:
             yield self._opening
             given = 0
-            async with aclosing(instance.open()) as stream:
-                async for piece in stream:
-                    given += len(piece)
-                    if given > instance.size:
-                        break
-                    yield piece
+            try:
+                async with aclosing(instance.open()) as stream:
+                    async for piece in stream:
+                        given += len(piece)
+                        if given > instance.size:
+                            break
+                        yield piece
+            except (EdgeError, OSError) as error:
+                raise InstanceUnreadable(instance.ref, str(error)) from error
             if given != instance.size:
-                raise SealBroken(
-                    f"instance {instance.ref.sop_uid} gave {given} bytes or more,"
-                    f" not the {instance.size} that the index says"
+                raise InstanceUnreadable(
+                    instance.ref, f"it gave {given} bytes, not {instance.size}"
                 )
             yield PART_CLOSING
         yield self._closing

@@ -1,0 +1,74 @@
+import json
+
+import httpx
+import pytest
+
+from edge.cloud.answers import AnswerTooLarge, datasets_in, read_body, words_in
+
+ROW = {"0020000D": {"vr": "UI", "Value": ["1.2.3"]}}
+XML = (
+    b'<NativeDicomModel><DicomAttribute tag="0020000D" vr="UI"><Value number="1">1.2.3</Value>'
+    b"</DicomAttribute></NativeDicomModel>"
+)
+MULTIPART = (
+    b"--x\r\nContent-Type: application/dicom+xml\r\n\r\n" + XML + b"\r\n"
+    b"--x\r\nContent-Type: application/dicom+xml\r\n\r\n" + XML + b"\r\n--x--"
+)
+
+
+def answer(content_type):
+    return httpx.Response(200, headers={"Content-Type": content_type})
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body", "datasets"),
+    [
+        ("application/dicom+json", json.dumps([ROW, ROW]).encode(), [ROW, ROW]),
+        ("application/json", json.dumps(ROW).encode(), [ROW]),
+        ("text/plain", b"\xef\xbb\xbf \n" + json.dumps([ROW]).encode(), [ROW]),
+        ("application/dicom+json", b"[]", []),
+        ("application/dicom+xml", b'<?xml version="1.0"?>' + XML, [ROW]),
+        ('multipart/related; type="application/dicom+xml"; boundary=x', MULTIPART, [ROW, ROW]),
+    ],
+)
+async def test_datasets_come_as_json_or_xml_whatever_the_label(content_type, body, datasets):
+    assert await datasets_in(answer(content_type), body) == datasets
+
+
+@pytest.mark.parametrize(
+    ("content_type", "body"),
+    [
+        ("application/dicom+json", b""),
+        ("application/dicom+json", b"[1, 2]"),
+        ("application/dicom+json", b'{"message": "no"}'),
+        ("application/dicom+json", b'{"a": '),
+        ("application/dicom+json", b'["\xff"]'),
+        ("text/html", b"<html><body>Welcome to the hotel</body></html>"),
+        ("multipart/related; boundary=y", MULTIPART),
+        ("multipart/related", MULTIPART),
+        ("multipart/related; boundary=x", MULTIPART[:-30]),
+        ("multipart/related; boundary=x", MULTIPART.replace(b"+xml", b"")),
+    ],
+)
+async def test_what_only_looks_like_an_answer_is_none(content_type, body):
+    assert await datasets_in(answer(content_type), body) is None
+
+
+async def test_a_large_answer_is_decoded_beside_the_loop():
+    body = json.dumps([ROW] * 10_000).encode()
+    assert len(await datasets_in(answer("application/dicom+json"), body)) == 10_000
+
+
+async def test_a_body_beyond_the_limit_is_not_read_to_its_end():
+    async def endless():
+        while True:
+            yield bytes(1000)
+
+    with pytest.raises(AnswerTooLarge):
+        await read_body(httpx.Response(200, content=endless()), limit=10_000)
+
+
+def test_words_lose_their_markup():
+    assert words_in(b"<html><b>413</b>\n Request Entity  Too Large") == (
+        "413 Request Entity Too Large"
+    )

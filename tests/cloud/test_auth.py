@@ -1,0 +1,30 @@
+import httpx
+import pytest
+
+from edge import config
+from edge.cloud.auth import auth_of
+
+
+def headers_of(settings):
+    flow = auth_of(settings).sync_auth_flow(httpx.Request("GET", "https://archive.example"))
+    return next(flow).headers["Authorization"]
+
+
+def test_nobody_is_nobody():
+    assert auth_of(config.Auth()) is None
+
+
+@pytest.mark.parametrize(
+    ("settings", "header"),
+    [
+        (config.Auth("basic", user="edge", password="secret"), "Basic ZWRnZTpzZWNyZXQ="),
+        (config.Auth("bearer", token="abc.def"), "Bearer abc.def"),
+    ],
+)
+def test_requests_are_signed(settings, header):
+    assert headers_of(settings) == header
+
+
+def test_a_secret_shows_in_no_repr():
+    auth = auth_of(config.Auth("bearer", token="abc.def"))
+    assert "abc" not in repr(auth)

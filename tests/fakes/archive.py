@@ -1,0 +1,439 @@
+"""An archive that misbehaves on demand: a real HTTP server that speaks DICOMweb out of memory.
+
+Owns what it was sent, a log of what it was asked, and a script of faults. By default it is a good
+archive with the habits of Orthanc: it keeps the first copy of a UID and says success. What it is
+told to do next stands in ``faults``; what it always does to an instance, in ``refusals``. Parses
+requests with other code than the edge writes them with. Listens on loopback only.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import io
+import json
+import time
+from collections import Counter, defaultdict, deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import pydicom
+from aiohttp import BodyPartReader, web
+
+from tests.fakes.native_model import native_model
+
+_BOUNDARY = "the-archives-own-boundary"
+_STUDY = (
+    "00080020 00080030 00080050 00080090 00081030 00100010 00100020 00100030 00100040 "
+    "0020000D 00200010".split()
+)
+_SERIES = [*_STUDY, "00080060", "0008103E", "0020000E", "00200011"]
+_INSTANCE = [*_SERIES, "00080016", "00080018", "00200013", "00280008"]
+
+
+@dataclass(frozen=True)
+class Refusal:
+    """An instance that is not taken."""
+
+    reason: int
+    comment: str = ""
+    private: bool = False
+    """Say the comment in a private attribute, as Google does, not in Error Comment."""
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What happens to the next request of a kind, instead of a good answer."""
+
+    status: int | None = None
+    """Answer this, with ``body``; None: the answer that would have come."""
+    body: bytes | None = None
+    content_type: str = "text/plain"
+    headers: dict[str, str] = field(default_factory=dict)
+    commit: bool = False
+    """Of a store: keep the instances all the same."""
+    silent: bool = False
+    """Of a store: name no instance in the answer."""
+    cut_request: int | None = None
+    """Close the connection after so many bytes of the request."""
+    cut_answer: int | None = None
+    """Close the connection after so many bytes of the answer's body."""
+    hang: float = 0.0
+    """Seconds to wait before the answer."""
+    wrong_boundary: bool = False
+
+
+@dataclass(frozen=True)
+class Held:
+    """An instance that it has."""
+
+    part10: bytes
+    study_uid: str
+    series_uid: str
+    sop_uid: str
+    sop_class_uid: str
+    attributes: dict[str, Any]
+    listed_from: float
+    """When searches begin to show it; monotonic seconds."""
+
+
+def held(part10: bytes, *, listed_from: float = 0.0) -> Held:
+    """Understand an instance, with pydicom."""
+    dataset = pydicom.dcmread(io.BytesIO(part10), stop_before_pixels=True)
+    attributes = {
+        tag: element
+        for tag, element in dataset.to_json_dict(suppress_invalid_tags=True).items()
+        if tag in _INSTANCE
+    }
+    return Held(
+        part10,
+        str(dataset.StudyInstanceUID),
+        str(dataset.SeriesInstanceUID),
+        str(dataset.SOPInstanceUID),
+        str(dataset.SOPClassUID),
+        attributes,
+        listed_from,
+    )
+
+
+class FakeArchive:
+    """One archive. ``async with FakeArchive() as archive``, or ``start`` and ``stop``."""
+
+    def __init__(self) -> None:
+        self.instances: dict[str, Held] = {}
+        self.faults: defaultdict[str, deque[Fault]] = defaultdict(deque)
+        """By kind of request: "store", "search", "retrieve", "metadata"."""
+        self.refusals: dict[str, Refusal] = {}
+        """By SOP Instance UID."""
+        self.requests: list[tuple[str, str, dict[str, str]]] = []
+        """Method, path and query of each request."""
+        self.batches: list[list[str]] = []
+        """SOP Instance UIDs of each store request that was read to its end."""
+        self.lengths: list[int | None] = []
+        """Content-Length of each store request."""
+        self.existing = "keep"
+        """Of the same UID with other bytes: "keep" the first, "replace" it, or "conflict"."""
+        self.listing_delay = 0.0
+        """Seconds from a store to the first search that shows the instance."""
+        self.cap: int | None = None
+        """Rows of a search at the most."""
+        self.ignores_offset = False
+        self.counts = True
+        """Whether a search for studies gives counts."""
+        self.authorization: str | None = None
+        """What the header of that name must be."""
+        self.xml = False
+        """Answer in XML, whatever is asked for."""
+        self.max_request: int | None = None
+        """Bytes of a store request; a longer one is answered with 413."""
+        self.port = 0
+        self._runner: web.AppRunner | None = None
+
+    @property
+    def url(self) -> str:
+        """Base of its DICOMweb service."""
+        return f"http://127.0.0.1:{self.port}/dicom-web"
+
+    async def start(self) -> None:
+        """Listen, on the same port as before if there was one."""
+        application = web.Application(client_max_size=1024**4, middlewares=[self._guard])
+        root = "/dicom-web"
+        application.add_routes(
+            [
+                web.post(f"{root}/studies", self._store),
+                web.get(f"{root}/studies", self._search_studies),
+                web.get(f"{root}/studies/{{study}}/series", self._search_series),
+                web.get(
+                    f"{root}/studies/{{study}}/series/{{series}}/instances",
+                    self._search_instances,
+                ),
+                web.get(f"{root}/studies/{{study}}/metadata", self._metadata),
+                web.get(f"{root}/studies/{{study}}/series/{{series}}/metadata", self._metadata),
+                web.get(f"{root}/studies/{{study}}", self._retrieve),
+                web.get(f"{root}/studies/{{study}}/series/{{series}}", self._retrieve),
+                web.get(
+                    f"{root}/studies/{{study}}/series/{{series}}/instances/{{sop}}",
+                    self._retrieve,
+                ),
+            ]
+        )
+        self._runner = web.AppRunner(application, shutdown_timeout=0.1)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, "127.0.0.1", self.port)
+        await site.start()
+        self.port = self._runner.addresses[0][1]
+
+    async def stop(self) -> None:
+        """Stop listening; what it has stays."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self.stop()
+
+    def put(self, part10: bytes) -> Held:
+        """Have an instance that came from somewhere else."""
+        instance = held(part10)
+        self.instances[instance.sop_uid] = instance
+        return instance
+
+    @property
+    def received(self) -> Counter[str]:
+        """How often each SOP Instance UID came in a store request."""
+        return Counter(uid for batch in self.batches for uid in batch)
+
+    def asked(self, kind: str) -> int:
+        """How many requests had this in their path, or as their method."""
+        return sum(kind == method or kind in path for method, path, _ in self.requests)
+
+    # Requests ------------------------------------------------------------------------------------
+
+    @web.middleware
+    async def _guard(
+        self, request: web.Request, handler: Callable[[web.Request], Any]
+    ) -> web.StreamResponse:
+        self.requests.append((request.method, request.path, dict(request.query)))
+        if self.authorization not in (None, request.headers.get("Authorization")):
+            return web.Response(status=401, headers={"WWW-Authenticate": "Basic"})
+        answer: web.StreamResponse = await handler(request)
+        return answer
+
+    def _fault(self, kind: str) -> Fault:
+        return self.faults[kind].popleft() if self.faults[kind] else Fault()
+
+    async def _answer(
+        self, request: web.Request, fault: Fault, good: web.Response
+    ) -> web.StreamResponse:
+        """The good answer, or what the fault makes of it."""
+        if fault.hang:
+            await asyncio.sleep(fault.hang)
+        if fault.status is not None:
+            good = web.Response(
+                status=fault.status,
+                body=fault.body or b"",
+                content_type=fault.content_type,
+                headers=fault.headers,
+            )
+        if fault.wrong_boundary:
+            good.headers["Content-Type"] = good.headers["Content-Type"].replace(
+                _BOUNDARY, "something-else"
+            )
+        if fault.cut_answer is None:
+            return good
+        body = good.body
+        assert isinstance(body, bytes)
+        cut = web.StreamResponse(status=good.status, headers=good.headers)
+        cut.content_length = len(body)
+        await cut.prepare(request)
+        await cut.write(body[: fault.cut_answer])
+        self._hang_up(request)
+        return cut
+
+    def _hang_up(self, request: web.Request) -> None:
+        if request.transport is not None:
+            request.transport.close()
+
+    async def _store(self, request: web.Request) -> web.StreamResponse:
+        fault = self._fault("store")
+        self.lengths.append(request.content_length)
+        if fault.cut_request is not None:
+            await request.content.readexactly(fault.cut_request)
+            self._hang_up(request)
+            return web.Response(status=500)
+        if self.max_request is not None and (request.content_length or 0) > self.max_request:
+            return web.Response(status=413, text="too large")
+        parts, unreadable = [], 0
+        async for part in await request.multipart():
+            assert isinstance(part, BodyPartReader)
+            assert part.headers["Content-Type"] == "application/dicom"
+            part10 = bytes(await part.read())
+            try:
+                parts.append(held(part10, listed_from=time.monotonic() + self.listing_delay))
+            except Exception:  # noqa: BLE001 - whatever pydicom says, it is not DICOM
+                unreadable += 1
+        self.batches.append([instance.sop_uid for instance in parts])
+        stored, failed = [], []
+        for instance in parts:
+            refusal = self._refusal(instance)
+            if refusal is not None:
+                failed.append(_failed_item(instance, refusal))
+                continue
+            new = self.existing == "replace" or instance.sop_uid not in self.instances
+            if new and (fault.status is None or fault.commit):
+                self.instances[instance.sop_uid] = instance
+            stored.append(_stored_item(instance, self.url))
+        status = 400 if unreadable else 200 if not failed else 202 if stored else 409
+        answer: dict[str, Any] = {}
+        if stored and not fault.silent:
+            answer["00081199"] = {"vr": "SQ", "Value": stored}
+        if failed and not fault.silent:
+            answer["00081198"] = {"vr": "SQ", "Value": failed}
+        good = self._xml(answer, status) if self.xml else _json(answer, status)
+        return await self._answer(request, fault, good)
+
+    def _refusal(self, instance: Held) -> Refusal | None:
+        known = self.instances.get(instance.sop_uid)
+        if self.existing == "conflict" and known is not None and known.part10 != instance.part10:
+            return Refusal(45070)
+        return self.refusals.get(instance.sop_uid)
+
+    # Searches ------------------------------------------------------------------------------------
+
+    def _listed(self, **uids: str) -> list[Held]:
+        now = time.monotonic()
+        return [
+            instance
+            for instance in self.instances.values()
+            if instance.listed_from <= now
+            and uids.get("study") in (None, instance.study_uid)
+            and uids.get("series") in (None, instance.series_uid)
+            and uids.get("sop") in (None, instance.sop_uid)
+        ]
+
+    async def _rows(
+        self, request: web.Request, rows: Iterable[dict[str, Any]]
+    ) -> web.StreamResponse:
+        offset = 0 if self.ignores_offset else int(request.query.get("offset", 0))
+        limit = int(request.query.get("limit", 10**9))
+        page = list(rows)[offset:][: min(limit, self.cap or limit)]
+        if self.xml:
+            good = self._xml_rows(page)
+        else:
+            good = _json(page, 200) if page else web.Response(status=204)
+        return await self._answer(request, self._fault("search"), good)
+
+    async def _search_studies(self, request: web.Request) -> web.StreamResponse:
+        studies: dict[str, list[Held]] = {}
+        for instance in self._listed(**_only(study=request.query.get("StudyInstanceUID"))):
+            studies.setdefault(instance.study_uid, []).append(instance)
+        rows = []
+        for instances in studies.values():
+            row = {
+                tag: instances[0].attributes[tag]
+                for tag in _STUDY
+                if tag in instances[0].attributes
+            }
+            modalities = {_first(instance, "00080060") for instance in instances} - {""}
+            if self.counts:
+                series = {instance.series_uid for instance in instances}
+                row["00080061"] = {"vr": "CS", "Value": sorted(modalities)}
+                row["00201206"] = {"vr": "IS", "Value": [len(series)]}
+                row["00201208"] = {"vr": "IS", "Value": [len(instances)]}
+            if _in_range(_first(instances[0], "00080020"), request.query.get("StudyDate")):
+                rows.append(row)
+        return await self._rows(request, rows)
+
+    async def _search_series(self, request: web.Request) -> web.StreamResponse:
+        series: dict[str, list[Held]] = {}
+        for instance in self._listed(study=request.match_info["study"]):
+            series.setdefault(instance.series_uid, []).append(instance)
+        return await self._rows(
+            request,
+            (
+                {tag: it[0].attributes[tag] for tag in _SERIES if tag in it[0].attributes}
+                | {"00201209": {"vr": "IS", "Value": [len(it)]}}
+                for it in series.values()
+            ),
+        )
+
+    async def _search_instances(self, request: web.Request) -> web.StreamResponse:
+        found = self._listed(
+            study=request.match_info["study"],
+            series=request.match_info["series"],
+            **_only(sop=request.query.get("SOPInstanceUID")),
+        )
+        return await self._rows(request, (instance.attributes for instance in found))
+
+    # Retrieval -----------------------------------------------------------------------------------
+
+    async def _metadata(self, request: web.Request) -> web.StreamResponse:
+        found = self._listed(**request.match_info)
+        good = _json([it.attributes for it in found], 200) if found else web.Response(status=404)
+        return await self._answer(request, self._fault("metadata"), good)
+
+    async def _retrieve(self, request: web.Request) -> web.StreamResponse:
+        fault = self._fault("retrieve")
+        found = self._listed(**request.match_info)
+        if "transfer-syntax=*" not in request.headers.get("Accept", ""):
+            return web.Response(status=406, text="would transcode")
+        if not found:
+            return await self._answer(request, fault, web.Response(status=404))
+        body = b"".join(
+            f"--{_BOUNDARY}\r\nContent-Type: application/dicom\r\n\r\n".encode()
+            + instance.part10
+            + b"\r\n"
+            for instance in found
+        )
+        good = web.Response(
+            body=body + f"--{_BOUNDARY}--".encode(),
+            headers={
+                "Content-Type": f'multipart/related; type="application/dicom"; boundary={_BOUNDARY}'
+            },
+        )
+        return await self._answer(request, fault, good)
+
+    # XML -----------------------------------------------------------------------------------------
+
+    def _xml(self, dataset: dict[str, Any], status: int) -> web.Response:
+        return web.Response(
+            status=status, body=native_model(dataset), content_type="application/dicom+xml"
+        )
+
+    def _xml_rows(self, rows: list[dict[str, Any]]) -> web.Response:
+        body = b"".join(
+            f"--{_BOUNDARY}\r\nContent-Type: application/dicom+xml\r\n\r\n".encode()
+            + native_model(row)
+            + b"\r\n"
+            for row in rows
+        )
+        content_type = f'multipart/related; type="application/dicom+xml"; boundary={_BOUNDARY}'
+        return web.Response(
+            body=body + f"--{_BOUNDARY}--".encode(), headers={"Content-Type": content_type}
+        )
+
+
+def _only(**values: str | None) -> dict[str, str]:
+    return {name: value for name, value in values.items() if value is not None}
+
+
+def _first(instance: Held, tag: str) -> str:
+    values = instance.attributes.get(tag, {}).get("Value", [])
+    return str(values[0]) if values else ""
+
+
+def _in_range(date: str, wanted: str | None) -> bool:
+    """PS3.4 C.2.2.2.5: an absent date matches no range."""
+    if wanted is None:
+        return True
+    earliest, dash, latest = wanted.partition("-")
+    latest = latest or ("99991231" if dash else earliest)
+    return bool(date) and earliest <= date <= latest
+
+
+def _json(value: Any, status: int) -> web.Response:
+    return web.Response(
+        status=status, body=json.dumps(value).encode(), content_type="application/dicom+json"
+    )
+
+
+def _stored_item(instance: Held, url: str) -> dict[str, Any]:
+    return {
+        "00081150": {"vr": "UI", "Value": [instance.sop_class_uid]},
+        "00081155": {"vr": "UI", "Value": [instance.sop_uid]},
+        "00081190": {"vr": "UR", "Value": [f"{url}/studies/{instance.study_uid}"]},
+    }
+
+
+def _failed_item(instance: Held, refusal: Refusal) -> dict[str, Any]:
+    comment = "00091001" if refusal.private else "00000902"
+    item = {
+        "00081150": {"vr": "UI", "Value": [instance.sop_class_uid]},
+        "00081155": {"vr": "UI", "Value": [instance.sop_uid]},
+        "00081197": {"vr": "US", "Value": [refusal.reason]},
+    }
+    return item | ({comment: {"vr": "LO", "Value": [refusal.comment]}} if refusal.comment else {})
