@@ -88,10 +88,14 @@ class Admitted:
 
 
 class Digester:
-    """SHA-256 of a Part 10 file, and of its data set without preamble and group 0002."""
+    """SHA-256 of the two parts of a Part 10 file: preamble with group 0002, and the data set.
+
+    Archives change the first and keep the second, so each has a digest of its own; the file is the
+    same if both are.
+    """
 
     def __init__(self) -> None:
-        self._file = hashlib.sha256()
+        self._meta = hashlib.sha256()
         self._dataset = hashlib.sha256()
         self._position = 0
         self.dataset_offset = 0
@@ -99,14 +103,15 @@ class Digester:
 
     def update(self, piece: bytes | bytearray | memoryview) -> None:
         """Take the next bytes; called in a worker thread."""
-        self._file.update(piece)
-        skip = min(max(self.dataset_offset - self._position, 0), len(piece))
-        self._dataset.update(memoryview(piece)[skip:])
+        split = min(max(self.dataset_offset - self._position, 0), len(piece))
+        if split:
+            self._meta.update(memoryview(piece)[:split])
+        self._dataset.update(memoryview(piece)[split:])
         self._position += len(piece)
 
     def digests(self) -> tuple[bytes, bytes]:
-        """(file, data set), 32 bytes each."""
-        return self._file.digest(), self._dataset.digest()
+        """(preamble and group 0002, data set), 32 bytes each."""
+        return self._meta.digest(), self._dataset.digest()
 
 
 class StudyKeys:
@@ -299,7 +304,7 @@ def new_instance(
 ) -> instances.NewInstance:
     """What the index is told of an instance."""
     pixels = scanned.layout.pixels
-    file_digest, dataset_digest = digests
+    meta_digest, dataset_digest = digests
     return instances.NewInstance(
         ref=scanned.ref,
         sop_class_uid=scanned.sop_class_uid,
@@ -312,7 +317,7 @@ def new_instance(
         key_id=stored.key_id,
         content_bytes=stored.content_bytes,
         sealed_bytes=stored.sealed_bytes,
-        file_digest=file_digest,
+        meta_digest=meta_digest,
         dataset_digest=dataset_digest,
         origin=source.origin,
         peer=source.peer,

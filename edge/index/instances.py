@@ -59,7 +59,7 @@ class NewInstance:
     key_id: bytes
     content_bytes: int
     sealed_bytes: int
-    file_digest: bytes
+    meta_digest: bytes
     dataset_digest: bytes
     origin: Origin
     peer: str
@@ -108,7 +108,7 @@ def _insert(db: Connection, new: NewInstance, now: float) -> None:
     instance_id = db.execute(
         "INSERT INTO instances (study_id, series_id, sop_uid, sop_class_uid, transfer_syntax,"
         " instance_number, frame_count, availability, object, key_id, content_bytes, sealed_bytes,"
-        " file_digest, dataset_digest, custody, origin, peer, received, last_used)"
+        " meta_digest, dataset_digest, custody, origin, peer, received, last_used)"
         " VALUES (?, ?, ?, ?, ?, ?, ?, 'ONLINE', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             study_id,
@@ -122,7 +122,7 @@ def _insert(db: Connection, new: NewInstance, now: float) -> None:
             new.key_id,
             new.content_bytes,
             new.sealed_bytes,
-            new.file_digest,
+            new.meta_digest,
             new.dataset_digest,
             new.custody,
             new.origin,
@@ -141,7 +141,7 @@ def _bring_online(
     db.execute(
         "UPDATE instances SET sop_class_uid = ?, transfer_syntax = ?, instance_number = ?,"
         " frame_count = ?, availability = 'ONLINE', object = ?, key_id = ?, content_bytes = ?,"
-        " sealed_bytes = ?, file_digest = ?, dataset_digest = ?, custody = ?, tries = 0,"
+        " sealed_bytes = ?, meta_digest = ?, dataset_digest = ?, custody = ?, tries = 0,"
         " retry_at = 0, last_used = ? WHERE id = ?",
         (
             new.sop_class_uid,
@@ -152,7 +152,7 @@ def _bring_online(
             new.key_id,
             new.content_bytes,
             new.sealed_bytes,
-            new.file_digest,
+            new.meta_digest,
             new.dataset_digest,
             custody,
             now,

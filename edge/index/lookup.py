@@ -38,7 +38,7 @@ class InstanceRow:
     key_id: bytes | None
     content_bytes: int
     frame_count: int
-    file_digest: bytes | None
+    meta_digest: bytes | None
     dataset_digest: bytes | None
     tries: int
     origin: Origin
@@ -47,7 +47,7 @@ class InstanceRow:
 ROW = (
     "SELECT i.id, s.study_uid, e.series_uid, i.sop_uid, i.sop_class_uid, i.transfer_syntax,"
     " i.availability, i.custody, i.object, i.key_id, i.content_bytes, i.frame_count,"
-    " i.file_digest, i.dataset_digest, i.tries, i.origin"
+    " i.meta_digest, i.dataset_digest, i.tries, i.origin"
     " FROM instances i JOIN series e ON e.id = i.series_id JOIN studies s ON s.id = i.study_id"
 )
 """The columns of an ``InstanceRow``; a WHERE clause follows."""
@@ -56,7 +56,7 @@ ROW = (
 def to_row(row: Iterable[Any]) -> InstanceRow:
     """A row of ``ROW`` as a value."""
     instance_id, study, series, sop, sop_class, syntax, availability, custody, *rest = row
-    object_, key_id, content, frames, file_digest, dataset_digest, tries, origin = rest
+    object_, key_id, content, frames, meta_digest, dataset_digest, tries, origin = rest
     return InstanceRow(
         instance_id=instance_id,
         ref=InstanceRef(study, series, sop),
@@ -68,7 +68,7 @@ def to_row(row: Iterable[Any]) -> InstanceRow:
         key_id=key_id,
         content_bytes=content,
         frame_count=frames,
-        file_digest=file_digest,
+        meta_digest=meta_digest,
         dataset_digest=dataset_digest,
         tries=tries,
         origin=Origin(origin),

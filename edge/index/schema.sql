@@ -66,7 +66,7 @@ CREATE TABLE instances (
     key_id          BLOB,                         -- study key that it is, or was, sealed with
     content_bytes   INTEGER NOT NULL DEFAULT 0,
     sealed_bytes    INTEGER NOT NULL DEFAULT 0,   -- on disk; 0 unless ONLINE
-    file_digest     BLOB,                         -- SHA-256 of the Part 10 file
+    meta_digest     BLOB,                         -- SHA-256 of preamble and group 0002
     dataset_digest  BLOB,                         -- SHA-256 behind preamble and group 0002
     custody         TEXT NOT NULL,
     tries           INTEGER NOT NULL DEFAULT 0,   -- since custody last changed

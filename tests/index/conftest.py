@@ -59,7 +59,7 @@ def new_instance():
             key_id=bytes(16),
             content_bytes=1000,
             sealed_bytes=1100,
-            file_digest=digest,
+            meta_digest=digest,
             dataset_digest=digest,
             origin=origin,
             peer="MODALITY",

@@ -1,0 +1,174 @@
+"""The command line: parse, load the configuration, hand over.
+
+Exit status: 0 it was done; 1 it was not, and the message says why; 2 the command itself is wrong.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import dataclasses
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from edge import __version__, config
+from edge.access.roles import Role
+from edge.app import Appliance, Cache
+from edge.cache.status import Status
+from edge.demo import demo
+from edge.errors import ConfigError, EdgeError
+
+__all__ = ["main"]
+
+_DEFAULT = Path("/etc/edge/edge.toml")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command; the exit status."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(
+        level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
+    )
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    try:
+        return asyncio.run(_run(options))
+    except EdgeError as error:
+        print(f"edge: {error}", file=sys.stderr)
+        if error.hint:
+            print(f"      {error.hint}", file=sys.stderr)
+        return 2 if isinstance(error, ConfigError) else 1
+    except OSError as error:
+        print(f"edge: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="edge", description="An encrypted DICOM cache, equal with a cloud archive."
+    )
+    parser.add_argument("--version", action="version", version=f"edge {__version__}")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(name: str, text: str) -> argparse.ArgumentParser:
+        command = commands.add_parser(name, help=text, description=text)
+        command.add_argument(
+            "--config",
+            type=Path,
+            default=os.environ.get("EDGE_CONFIG"),
+            metavar="FILE",
+            help=f"configuration (default: $EDGE_CONFIG, then {_DEFAULT})",
+        )
+        return command
+
+    add("serve", "Run the service until it is told to stop.")
+
+    trial = add("demo", "Show the main job on this machine, with an embedded stand-in cloud.")
+    trial.add_argument(
+        "--offline", action="store_true", help="cut the line, go on working, restore it, compare"
+    )
+    trial.add_argument(
+        "--data-dir", type=Path, metavar="DIR", help="keep the data here (default: throw it away)"
+    )
+
+    status = add("status", "Say what is here, and who vouches for it.")
+    status.add_argument("--json", action="store_true", help="for programs")
+
+    token = add("token", "Make, list and revoke API tokens.")
+    acts = token.add_subparsers(dest="act", required=True, metavar="ACT")
+    create = acts.add_parser("create", help="print a new token; it can't be shown again")
+    create.add_argument("--role", type=Role, choices=list(Role), required=True)
+    create.add_argument("--name", default="", help="who or what will hold it")
+    listing = acts.add_parser("list", help="list tokens, without their secrets")
+    listing.add_argument("--json", action="store_true", help="for programs")
+    revoke = acts.add_parser("revoke", help="make a token worthless")
+    revoke.add_argument("token_id", metavar="ID")
+    return parser
+
+
+async def _run(options: argparse.Namespace) -> int:
+    if options.command == "demo":
+        return await demo(offline=options.offline, folder=options.data_dir)
+    loaded = config.load(_config_file(options.config))
+    if options.command == "serve":
+        return await _serve(loaded)
+    async with Cache(loaded) as cache:
+        if options.command == "status":
+            _print_status(await cache.status(), as_json=options.json)
+            return 0
+        return await _token(cache, options)
+
+
+def _config_file(named: Path | None) -> Path | None:
+    if named is not None:
+        return named
+    return _DEFAULT if _DEFAULT.exists() else None
+
+
+async def _serve(loaded: config.Config) -> int:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    async with Appliance(loaded) as box:
+        logging.getLogger("edge").info(
+            "ready: DICOM as %s on port %d, HTTP on port %d",
+            loaded.dimse.ae_title,
+            box.dimse_port,
+            box.http_port,
+        )
+        await stopping.wait()
+    return 0
+
+
+async def _token(cache: Cache, options: argparse.Namespace) -> int:
+    if options.act == "create":
+        name = options.name or f"{options.role} {time.strftime('%Y-%m-%d %H:%M')}"
+        try:
+            print(await cache.tokens.create(options.role, name))
+        except ValueError as error:
+            raise ConfigError(f"--name: {error}") from error
+    elif options.act == "list":
+        tokens = await cache.tokens.list()
+        if options.json:
+            print(json.dumps([dataclasses.asdict(token) for token in tokens]))
+        else:
+            for token in tokens:
+                made = time.strftime("%Y-%m-%d %H:%M", time.localtime(token.created))
+                print(f"{token.token_id}  {token.role:<12}  {made}  {token.name}")
+    elif not await cache.tokens.revoke(options.token_id):
+        print(f"edge: there is no token {options.token_id}", file=sys.stderr)
+        return 1
+    return 0
+
+
+def _print_status(status: Status, *, as_json: bool) -> None:
+    if as_json:
+        print(json.dumps(status.as_json()))
+        return
+    numbers = status.summary
+    print(status.sentence)
+    print(f"  studies               {numbers.studies}")
+    print(f"  only here             {numbers.studies_only_here}")
+    print(f"  instances             {numbers.instances}, of them here {numbers.instances_online}")
+    for name, count in sorted(numbers.custody.items()):
+        print(f"    {name.lower():<20}{count}")
+    print(f"  to be sent            {numbers.backlog_bytes / 1e6:.1f} MB")
+    print(f"  on disk               {numbers.sealed_bytes / 1e6:.1f} MB")
+    print(f"  in conflict           {numbers.quarantined}")
+    print(f"  lost                  {numbers.lost}")
+    for archive in status.archives:
+        since = time.strftime("%Y-%m-%d %H:%M", time.localtime(archive.since))
+        state = "answers" if archive.online else f"does not answer: {archive.reason}"
+        print(f"  archive {archive.name}: {state} (since {since})")
+
+
+if __name__ == "__main__":
+    sys.exit(main())

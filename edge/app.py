@@ -1,0 +1,278 @@
+"""The composition root: builds every part by its constructor, and owns the one task group.
+
+``Appliance`` is the whole service as one value: ``async with Appliance(config) as box`` has it
+running, with its index opened, recovered and served by every door; leaving the block ends it.
+``Cache`` is the lower half of it, which the command line uses alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import logging
+import os
+import socket
+from contextlib import AsyncExitStack
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from aiohttp import web
+
+from edge.access.gate import Gate
+from edge.access.tls import server_context
+from edge.access.tokens import Tokens
+from edge.admin import api
+from edge.cache.admission import Admission, StudyKeys
+from edge.cache.catalogue import Catalogue
+from edge.cache.changes import Changes
+from edge.cache.custody import CustodyLedger
+from edge.cache.eviction import Eviction, Uses
+from edge.cache.fetching import Fetching
+from edge.cache.recovery import Recovery, open_index
+from edge.cache.retrieval import Retrieval
+from edge.cache.space import Space
+from edge.cache.status import Status, read_status
+from edge.cloud.dicomweb import DicomwebArchive
+from edge.config import Config, host_and_port
+from edge.crypto.keys import KeyRing
+from edge.crypto.providers import FileKeyProvider
+from edge.crypto.sealed import Algorithm
+from edge.dicomweb import server as dicomweb
+from edge.dicomweb.middleware import access, errors
+from edge.dimse.server import DimseServer
+from edge.dropfolder.watcher import DropFolder
+from edge.errors import ConfigError
+from edge.index.tokens import TokenTable
+from edge.store.objects import ObjectStore
+from edge.supervision import Supervisor
+from edge.sync.link import Link
+from edge.sync.pull import Pull
+from edge.sync.push import Push
+from edge.sync.verify import Verify
+
+__all__ = ["Appliance", "Cache"]
+
+log = logging.getLogger(__name__)
+
+_DRAIN_SECONDS = 5.0
+"""Requests under way at the end have so long to finish."""
+_SMALL_BODY = 1024 * 1024
+"""Of requests that are read whole; images never are."""
+
+
+class Cache:
+    """Keys, store and index, open; all that the command line needs.
+
+    It listens on nothing, and several processes may have it open.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._stack = AsyncExitStack()
+        self.folder = config.appliance.data_dir
+
+    async def __aenter__(self) -> Self:
+        """Open everything.
+
+        Raises:
+            SecretError: The keys can't be had, or are not those of this data.
+            ConfigError: The data folder can't be used.
+        """
+        async with AsyncExitStack() as stack:
+            await asyncio.to_thread(_make_folder, self.folder)
+            self.keys = await asyncio.to_thread(_open_keys, self._config)
+            stack.callback(self.keys.close)
+            algorithm = await asyncio.to_thread(_best_algorithm)
+            self.store = await stack.enter_async_context(
+                ObjectStore(self.folder, self.keys, algorithm=algorithm)
+            )
+            self.database = await open_index(self.folder / "index.db", self.keys.derive("index"))
+            stack.push_async_exit(self.database)
+            self.tokens = Tokens(TokenTable(self.database))
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._stack.aclose()
+
+    async def status(self) -> Status:
+        """The state of the box, from the index alone."""
+        archives = [archive.name for archive in self._config.cloud.archive]
+        return await read_status(self.database, archives)
+
+
+class Appliance:
+    """The service, running.
+
+    Args:
+        config: All of it; ports may be 0, see ``http_port`` and ``dimse_port``.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self._config = config
+        self._stack = AsyncExitStack()
+        self.changes = Changes()
+        self.http_port = 0
+        self.dimse_port = 0
+
+    async def __aenter__(self) -> Self:
+        """Open, recover, listen.
+
+        Raises:
+            EdgeError: Something that is needed can't be had; the message names it.
+            OSError: A port is taken.
+        """
+        config = self._config
+        async with AsyncExitStack() as stack:
+            await asyncio.to_thread(_make_folder, config.appliance.data_dir)
+            lock = await asyncio.to_thread(_lock, config.appliance.data_dir)
+            stack.callback(os.close, lock)
+            cache = self.cache = await stack.enter_async_context(Cache(config))
+            await Recovery(cache.store, cache.database, cache.keys).run()
+            changes, uses = self.changes, Uses(cache.database)
+            stack.push_async_callback(uses.flush)
+            space = Space(config.cache, cache.database, cache.store)
+            await space.refresh()
+            archive = None
+            if config.cloud.archive:
+                archive = DicomwebArchive(config.cloud.archive[0])
+                stack.push_async_callback(archive.close)
+            ledger = CustodyLedger(cache.database, changes)
+            admission = self.admission = Admission(
+                cache.store,
+                StudyKeys(cache.keys, cache.database),
+                cache.database,
+                space,
+                changes,
+                max_instance_bytes=config.cache.max_instance_bytes,
+            )
+            fetching = Fetching(archive, admission)
+            retrieval = self.retrieval = Retrieval(
+                cache.store, cache.database, fetching, ledger, archive, uses
+            )
+            # Parts stop in the reverse order: the doors first, what they stand on last.
+            parts = self.supervisor = await stack.enter_async_context(Supervisor())
+            parts.start("fetching", fetching.run)
+            eviction = Eviction(config.cache, cache.store, cache.database, space, uses)
+            parts.start("eviction", eviction.run)
+            if archive is not None:
+                link = Link(archive.name, ledger, config.sync)
+                push = Push(ledger, retrieval, archive, link, changes, config.sync)
+                verify = Verify(ledger, archive, link, changes, config.sync)
+                pull = Pull(ledger, archive, link, config.sync)
+                parts.start("push", push.run)
+                parts.start("verify", verify.run)
+                parts.start("pull", pull.run)
+            if config.dropfolder.path != Path():
+                parts.start("dropfolder", DropFolder(config.dropfolder, admission).run)
+            dimse = DimseServer(config.dimse, admission)
+            await stack.enter_async_context(dimse)
+            self.dimse_port = dimse.port
+            self.http_port = await self._serve_http(stack, admission, retrieval)
+            self._stack = stack.pop_all()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._stack.aclose()
+
+    async def _serve_http(
+        self, stack: AsyncExitStack, admission: Admission, retrieval: Retrieval
+    ) -> int:
+        """Serve every application on the one HTTP port; which one it is."""
+        config, cache = self._config, self.cache
+        gate = Gate(cache.tokens, required=config.http.auth == "required")
+        application = web.Application(client_max_size=_SMALL_BODY)
+        application.add_routes(api.health_routes(self.supervisor.states))
+        application.add_subapp(
+            "/dicom-web",
+            dicomweb.create_application(
+                retrieval=retrieval,
+                catalogue=Catalogue(cache.database),
+                admission=admission,
+                authorise=gate.authorise,
+            ),
+        )
+        application.add_subapp(
+            "/api/v1",
+            api.create_application(
+                status=cache.status,
+                parts=self.supervisor.states,
+                middlewares=[errors, access(gate.authorise)],
+            ),
+        )
+        tls = await asyncio.to_thread(
+            server_context,
+            config.http,
+            cache.keys.derive("tls"),
+            cache.folder / "tls",
+            _names(config),
+        )
+        runner = web.AppRunner(application, access_log=None, handle_signals=False)
+        await runner.setup()
+        stack.push_async_callback(runner.cleanup)
+        host, port = host_and_port(config.http.listen)
+        await web.TCPSite(
+            runner, host, port, ssl_context=tls, shutdown_timeout=_DRAIN_SECONDS
+        ).start()
+        return int(runner.addresses[0][1])
+
+
+def _make_folder(folder: Path) -> None:
+    try:
+        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        if not os.access(folder, os.W_OK | os.X_OK):
+            raise PermissionError(13, "not writable")
+    except OSError as error:
+        raise ConfigError(
+            f"appliance.data_dir = {folder} can't be used: {error.strerror}",
+            hint="name a folder that this user may write",
+        ) from error
+
+
+def _lock(folder: Path) -> int:
+    """Only one service works on a data folder; the lock ends with the process."""
+    descriptor = os.open(folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError as error:
+        os.close(descriptor)
+        raise ConfigError(
+            f"another edge is running on {folder}", hint="stop it, or name another data_dir"
+        ) from error
+    return descriptor
+
+
+def _open_keys(config: Config) -> KeyRing:
+    folder = config.appliance.data_dir
+    path = config.keys.path if config.keys.path != Path() else folder / "root.key"
+    return KeyRing(folder / "keys.db", FileKeyProvider(path))
+
+
+def _best_algorithm() -> Algorithm:
+    """AES where the processor has instructions for it; a Raspberry Pi 4 has none."""
+    try:
+        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").split()
+    except OSError:
+        return Algorithm.AES_256_GCM
+    return Algorithm.AES_256_GCM if "aes" in flags else Algorithm.CHACHA20_POLY1305
+
+
+def _names(config: Config) -> list[str]:
+    """What the box is called on the LAN, for its certificate."""
+    name, host = config.appliance.name, socket.gethostname()
+    names = [name, f"{name}.local", host, f"{host}.local", "localhost", "127.0.0.1", "::1"]
+    listen, _ = host_and_port(config.http.listen)
+    if listen not in ("0.0.0.0", "::"):  # noqa: S104 - compared with, not listened on
+        names.append(listen)
+    return list(dict.fromkeys(names))
