@@ -47,6 +47,8 @@ class ScanLimits:
     """Bytes of the JSON model, estimated from above. From an eighth of it on, complete items are
     kept as encoded JSON (`msgspec.Raw`); a sequence that goes beyond it becomes bulk data as a
     whole, and so do further values of the data set itself."""
+    steps: int = 16 * 1024**2
+    """Elements, items and fragments that are not among the plain ones: a bound of time."""
     inflated: int = 16 * 1024**3
     """Bytes of an inflated data set."""
     inflation: int = 250
@@ -126,6 +128,7 @@ class ModelBuilder:
         self.sequences: list[Sequence] = []
         self.bulk: dict[str, BulkValue] = {}
         self.study_uid: str | None = None
+        """The first that the data set names."""
         self.cost = 0
         """Estimated bytes of memory."""
         self.most = limits.memory
@@ -155,7 +158,7 @@ class ModelBuilder:
         level.elements[key] = element
         if tag == _CHARACTER_SET:
             level.decode = decoder_for(LITTLE["CS"].convert(value, level.decode).get("Value", ()))
-        elif tag == _STUDY_UID and len(self.levels) == 1:
+        elif tag == _STUDY_UID and len(self.levels) == 1 and self.study_uid is None:
             self.study_uid = LITTLE["UI"].convert(value, level.decode).get("Value", [None])[0]
         elif tag in LUT_DESCRIPTORS and form.vr == "SS" and element.get("Value", [0])[0] < 0:
             element["Value"][0] += 0x10000

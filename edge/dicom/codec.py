@@ -51,8 +51,7 @@ _SPECIAL: Final = (
 )
 
 PLAIN_KEYS: Final[Mapping[int, str]] = {
-    tag: "" if tag in _SPECIAL or tag < 0x00040000 else key
-    for tag, key in KEYS.items()
+    tag: "" if tag in _SPECIAL or tag < 0x00040000 else key for tag, key in KEYS.items()
 }
 """The JSON key of every attribute in the dictionary; empty if it wants more than converting."""
 

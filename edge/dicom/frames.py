@@ -10,10 +10,9 @@ from __future__ import annotations
 import sys
 import zlib
 from array import array
-from bisect import bisect_right
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from itertools import accumulate, pairwise
+from itertools import accumulate
 from typing import Any
 
 import msgspec
@@ -73,7 +72,7 @@ class PixelLayout:
     exact: array[int] | None = None
     """Length of each frame by the Extended Offset Table, which knows the padding (PS3.3
     C.7.6.3.1.8)."""
-    _positions: list[int] = field(default_factory=list, repr=False, compare=False)
+    _positions: array[int] = field(default_factory=lambda: array("Q"), repr=False, compare=False)
 
     def extents(self, frame: int) -> list[Extent]:
         """Where the bytes of a frame are.
@@ -219,12 +218,14 @@ def frame_starts(
         The index of each frame's first fragment; None if that is simply one fragment per frame; an
         empty array if the boundaries can't be told.
     """
-    if fragments and offsets and len(offsets) == number_of_frames:
-        tags = list(accumulate((length + _ITEM_HEADER for length in fragments), initial=0))[:-1]
-        found = [bisect_right(tags, offset) - 1 for offset in offsets]
-        true = all(tags[index] == offset for index, offset in zip(found, offsets, strict=True))
-        if true and found[0] == 0 and all(a < b for a, b in pairwise(found)):
-            return None if len(found) == len(fragments) else array("I", found)
+    if offsets and len(offsets) == number_of_frames:
+        found, position = array("I"), 0
+        for index, length in enumerate(fragments):
+            if len(found) < number_of_frames and position == offsets[len(found)]:
+                found.append(index)
+            position += length + _ITEM_HEADER
+        if len(found) == number_of_frames and found[0] == 0:
+            return None if number_of_frames == len(fragments) else found
     if len(fragments) == number_of_frames:
         return None
     if number_of_frames == 1:

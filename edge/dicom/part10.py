@@ -85,19 +85,21 @@ class FileMetaReader:
     some writers leave it out or count wrong.
     """
 
-    __slots__ = ("_head", "_need", "_pos", "length", "values")
+    __slots__ = ("_head", "_need", "_pos", "length", "rest", "values")
 
     def __init__(self) -> None:
         self.values: dict[int, str] = {}
         """Text of the elements by element number, without padding; the first of a kind counts."""
         self.length = 0
         """Bytes of the whole envelope, once `feed` has said True."""
+        self.rest = b""
+        """What was fed and belongs to the data set."""
         self._head = bytearray()
         self._pos = len(PREAMBLE)
         self._need = len(PREAMBLE)
 
     def feed(self, data: bytes | bytearray | memoryview) -> bool:
-        """Take the next few bytes; more than belong to the envelope do no harm.
+        """Take the next few bytes.
 
         Returns:
             Whether the envelope is complete.
@@ -113,6 +115,7 @@ class FileMetaReader:
                 break
             if self._read_element():
                 self.length = self._pos
+                self.rest = bytes(self._head[self._pos :])
                 self._head.clear()
                 return True
         if self._need > _MOST_META:

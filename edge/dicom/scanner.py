@@ -9,6 +9,7 @@ UIDs, and nothing else. It writes nothing and changes no byte.
 
 from __future__ import annotations
 
+import sys
 import zlib
 from array import array
 from dataclasses import dataclass
@@ -31,6 +32,9 @@ _META_PIECE: Final = 4096
 _INFLATED_PIECE: Final = 64 * 1024
 _INFLATION_FREE: Final = 256 * 1024**2
 """Inflated bytes below which nobody asks how well they were deflated."""
+
+_TRAILER: Final = 16
+"""Bytes that may follow a deflated data set: padding, or the check sum that gzip would write."""
 
 _MEDIA_STORAGE_SOP_CLASS: Final = 0x0002
 _TRANSFER_SYNTAX: Final = 0x0010
@@ -86,17 +90,15 @@ class InstanceScanner:
         Raises:
             NotDicom: It can't become an instance any more.
         """
-        before = self._length
         self._length += len(data)
         start = 0
-        if self._walker is None:
-            start = self._read_meta(data, before)
-        if self._walker is None:
-            return
-        if self._inflater is not None:
-            self._inflater.feed(memoryview(data)[start:], self._walker)
-        else:
-            self._walker.feed(data, start)
+        while self._walker is None and start < len(data):
+            piece = memoryview(data)[start : start + _META_PIECE]
+            start += len(piece)
+            if self._meta.feed(piece):
+                self._begin()
+                self._pass_on(self._meta.rest, 0)
+        self._pass_on(data, start)
 
     def finish(self) -> ScannedInstance:
         """The stream has ended.
@@ -131,14 +133,8 @@ class InstanceScanner:
             layout=self._layout(self._walker),
         )
 
-    def _read_meta(self, data: bytes | bytearray | memoryview, before: int) -> int:
-        """Read the envelope; returns where in *data* the data set begins."""
-        view = memoryview(data)
-        for start in range(0, len(view), _META_PIECE):
-            if self._meta.feed(view[start : start + _META_PIECE]):
-                break
-        else:
-            return len(view)
+    def _begin(self) -> None:
+        """The envelope is complete: it says how to read on."""
         self._offset = self._meta.length
         self._transfer_syntax = self._meta.values.get(_TRANSFER_SYNTAX, "")
         if not is_uid(self._transfer_syntax):
@@ -149,7 +145,13 @@ class InstanceScanner:
             self._inflater = Inflater(self._limits)
             position = 0
         self._walker = Walker(_codec_of(self._encoding), self._limits, position)
-        return self._offset - before
+
+    def _pass_on(self, data: bytes | bytearray | memoryview, start: int) -> None:
+        """Bytes of the data set, from index *start* on."""
+        if self._inflater is not None and self._walker is not None:
+            self._inflater.feed(memoryview(data)[start:], self._walker)
+        elif self._walker is not None:
+            self._walker.feed(data, start)
 
     def _layout(self, walker: Walker) -> Layout:
         model = walker.model
@@ -177,6 +179,7 @@ class Inflater:
         self._inflate = zlib.decompressobj(-zlib.MAX_WBITS)
         self._taken = 0
         self._given = 0
+        self._behind = 0
 
     def feed(self, data: bytes | memoryview, walker: Walker) -> None:
         """Inflate the next piece.
@@ -192,12 +195,16 @@ class Inflater:
                 raise NotDicom("the data set is not deflated, as it should be") from error
             data = self._inflate.unconsumed_tail
             self._given += len(piece)
-            self._check()
+            most = max(_INFLATION_FREE, self._taken * self._limits.inflation)
+            if self._given > min(most, self._limits.inflated):
+                raise NotDicom("the deflated data set inflates beyond measure")
             walker.feed(piece)
-            if not data and len(piece) < _INFLATED_PIECE:
+            if self._inflate.eof:
+                data = self._inflate.unused_data
+            elif not data and len(piece) < _INFLATED_PIECE:
                 return
-        rest = self._inflate.unused_data or bytes(data)
-        if any(rest):
+        self._behind += len(data)
+        if self._behind > _TRAILER:
             raise NotDicom("something follows the deflated data set")
 
     def finish(self) -> None:
@@ -208,11 +215,6 @@ class Inflater:
         """
         if not self._inflate.eof:
             raise NotDicom("the deflated data set is cut off")
-
-    def _check(self) -> None:
-        most = max(_INFLATION_FREE, self._taken * self._limits.inflation)
-        if self._given > min(most, self._limits.inflated):
-            raise NotDicom("the deflated data set inflates beyond measure")
 
 
 def _codec_of(encoding: Encoding) -> Codec:
@@ -248,7 +250,8 @@ def _frame_bits(attributes: dict[str, Any], key: str) -> int:
     photometric = attributes.get("00280004", {}).get("Value", [""])[0]
     if photometric in ("YBR_FULL_422", "YBR_PARTIAL_422"):
         samples = 2  # two pixels share their chrominance (PS3.3 C.7.6.3.1.2)
-    return max(0, rows * columns * samples * allocated)
+    # No value has so many bits that the cap matters; hostile sizes have.
+    return min(max(0, rows * columns * samples * allocated), 1 << 40)
 
 
 def _encapsulated_pixels(
@@ -270,8 +273,11 @@ def _encapsulated_pixels(
     return pixels
 
 
-def _unsigned(data: bytes, size: int) -> list[int]:
+def _unsigned(data: bytes, size: int) -> array[int]:
     """Little endian numbers; none if the bytes don't divide."""
-    if len(data) % size:
-        return []
-    return list(memoryview(data).cast("I" if size == 4 else "Q"))
+    numbers = array("I" if size == 4 else "Q")
+    if not len(data) % size:
+        numbers.frombytes(data)
+    if sys.byteorder == "big":
+        numbers.byteswap()
+    return numbers

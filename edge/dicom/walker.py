@@ -67,6 +67,7 @@ class Walker:
         "_mode",
         "_need",
         "_skip",
+        "_steps",
         "_target",
         "encapsulated",
         "model",
@@ -94,6 +95,8 @@ class Walker:
         """Those that are there already."""
         self._fragments = Fragments("", 0, 0)
         self._target = 0
+        """Tag of the element that has them."""
+        self._steps = 0
 
     def feed(self, data: bytes | bytearray | memoryview, start: int = 0) -> None:
         """Walk on over the next piece of the stream, from index ``start`` of it.
@@ -142,6 +145,7 @@ class Walker:
         self._need = 0
         start = pos
         while not (self._need or self._skip):
+            self._steps += 1
             if self._mode == _Mode.ELEMENTS:
                 pos = self._walk_elements(window, pos)
             elif self._mode == _Mode.ITEMS:
@@ -152,6 +156,8 @@ class Walker:
                 self._need, pos = 1, len(window)
             else:
                 raise NotDicom("something follows the data set")
+            if self._steps > self._limits.steps:
+                raise NotDicom("the data set has too many elements")
         self.position += pos - start
         return pos
 
