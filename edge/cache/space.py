@@ -24,12 +24,19 @@ _LAST_RESORT = 8
 
 
 class Space:
-    """Counts sealed bytes; in step with index and disk whenever ``refresh`` ran."""
+    """Counts sealed bytes; in step with index and disk whenever ``refresh`` ran.
 
-    def __init__(self, limits: Cache, database: Database, store: ObjectStore) -> None:
+    Args:
+        patience: Seconds that a new instance waits for eviction before it is refused.
+    """
+
+    def __init__(
+        self, limits: Cache, database: Database, store: ObjectStore, *, patience: float = 10.0
+    ) -> None:
         self._limits = limits
         self._database = database
         self._store = store
+        self._patience = patience
         self._arriving = 0
         self._free = 0
         self.used = 0
@@ -79,14 +86,14 @@ class Space:
                 hint="bring the line to the archive up, or give the box a larger disk",
             )
 
-    async def make_room(self, patience: float = 10.0) -> None:
-        """Like ``check_room``, but lets eviction try for up to *patience* seconds."""
+    async def make_room(self) -> None:
+        """Like ``check_room``, but lets eviction try first."""
         try:
             self.check_room()
         except StorageFull:
             async with self.relieved:
                 try:
-                    async with asyncio.timeout(patience):
+                    async with asyncio.timeout(self._patience):
                         await self.relieved.wait()
                 except TimeoutError:
                     pass

@@ -1,0 +1,102 @@
+"""A whole cache in a folder, with or without an archive behind it; no doors."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import AsyncExitStack, asynccontextmanager
+from types import SimpleNamespace
+
+import pytest
+
+from edge import config
+from edge.cache.admission import Admission, Source, StudyKeys
+from edge.cache.changes import Changes
+from edge.cache.custody import CustodyLedger
+from edge.cache.eviction import Eviction, Uses
+from edge.cache.fetching import Fetching
+from edge.cache.recovery import Recovery, open_index
+from edge.cache.retrieval import Retrieval
+from edge.cache.space import Space
+from edge.cloud.dicomweb import DicomwebArchive
+from edge.crypto.keys import KeyRing
+from edge.crypto.providers import FileKeyProvider
+from edge.crypto.sealed import Algorithm
+from edge.dicom.instance import Origin
+from edge.store.objects import ObjectStore
+from tests.samples import chunks
+
+MODALITY = Source(Origin.DIMSE, "MODALITY")
+
+
+@pytest.fixture
+def open_cache(tmp_path):
+    """Opens the cache that lies in ``tmp_path``; again and again, as after restarts."""
+
+    @asynccontextmanager
+    async def opened(*, archive=None, recover=True, clock=None, **limits):
+        settings = config.Cache(**({"reserve_bytes": 0} | limits))
+        async with AsyncExitStack() as stack:
+            keys = await asyncio.to_thread(
+                KeyRing, tmp_path / "keys.db", FileKeyProvider(tmp_path / "root.key")
+            )
+            stack.callback(keys.close)
+            store = await stack.enter_async_context(
+                ObjectStore(tmp_path, keys, algorithm=Algorithm.AES_256_GCM)
+            )
+            database = await open_index(tmp_path / "index.db", keys.derive("index"))
+            stack.push_async_exit(database)
+            report = await Recovery(store, database, keys).run() if recover else None
+            timing = {} if clock is None else {"clock": clock}
+            changes, uses = Changes(), Uses(database, **timing)
+            space = Space(settings, database, store, patience=0.2)
+            await space.refresh()
+            admission = Admission(
+                store,
+                StudyKeys(keys, database),
+                database,
+                space,
+                changes,
+                max_instance_bytes=settings.max_instance_bytes,
+                **timing,
+            )
+            cloud = None
+            if archive is not None:
+                cloud = DicomwebArchive(config.Archive(name="cloud", url=archive.url))
+                stack.push_async_callback(cloud.close)
+            ledger = CustodyLedger(database, changes)
+            fetching = Fetching(cloud, admission)
+            retrieval = Retrieval(store, database, fetching, ledger, cloud, uses)
+            eviction = Eviction(settings, store, database, space, uses, **timing)
+            group = await stack.enter_async_context(asyncio.TaskGroup())
+            running = group.create_task(fetching.run())
+            stack.callback(running.cancel)
+
+            async def send(sample, size=100_000):
+                data = getattr(sample, "data", sample)
+                return await admission.store_instance(chunks(data, size), MODALITY)
+
+            async def read(ref):
+                (entry,) = await retrieval.instances(ref.study_uid, ref.series_uid, ref.sop_uid)
+                async with retrieval.open_instance(entry) as instance:
+                    return b"".join([piece async for piece in instance.stream()])
+
+            yield SimpleNamespace(**locals())
+
+    return opened
+
+
+@pytest.fixture
+async def cache(open_cache):
+    async with open_cache() as opened:
+        yield opened
+
+
+@pytest.fixture
+def sealed_files(tmp_path):
+    """The files of objects, whole and arriving."""
+
+    def find():
+        folders = (tmp_path / "objects", tmp_path / "incoming")
+        return [path for folder in folders for path in folder.rglob("*") if path.is_file()]
+
+    return find

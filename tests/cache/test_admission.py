@@ -1,0 +1,176 @@
+"""The one way in: what is said to be stored is, and what is not leaves nothing."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from edge.cache.admission import Outcome
+from edge.dicom.instance import Custody
+from edge.errors import InstanceMismatch, InvalidInstance, NotDicom, PeerError, StorageFull
+from edge.index import lookup
+from tests.cache.conftest import MODALITY
+from tests.samples import chunks, ct_series, distinct_files, multiframe, sample_uid
+
+
+async def test_every_legal_packaged_file_goes_in_and_comes_out_byte_for_byte(cache):
+    for path in distinct_files():
+        data = path.read_bytes()
+        admitted = await cache.send(data)
+        assert admitted.outcome is Outcome.STORED, path.name
+        assert await cache.read(admitted.ref) == data, path.name
+
+
+async def test_the_pieces_do_not_matter(cache):
+    (sample,) = ct_series(1, rows=32, columns=32)
+    await cache.send(sample, size=1)
+    assert await cache.read(sample.ref) == sample.data
+
+
+async def test_the_same_bytes_again_are_a_success_and_nothing_is_written(cache, sealed_files):
+    (sample,) = ct_series(1, rows=32, columns=32)
+    assert (await cache.send(sample)).outcome is Outcome.STORED
+    before = sealed_files()
+    assert (await cache.send(sample)).outcome is Outcome.DUPLICATE
+    assert sealed_files() == before
+
+
+async def test_the_same_uid_with_other_bytes_is_kept_too_and_visible(cache, sealed_files):
+    (sample,) = ct_series(1, rows=32, columns=32)
+    changed = sample.data[:-2] + bytes([sample.data[-2] ^ 1, sample.data[-1]])
+    await cache.send(sample)
+    assert (await cache.send(changed)).outcome is Outcome.CONFLICT
+    assert await cache.read(sample.ref) == sample.data
+    assert len(sealed_files()) == 2
+    assert await cache.database.read("SELECT count(*) FROM quarantine") == [(1,)]
+
+
+async def test_two_senders_of_one_uid_at_once_leave_one_object(cache, sealed_files):
+    (sample,) = ct_series(1, rows=64, columns=64)
+    outcomes = await asyncio.gather(*(cache.send(sample, size=500) for _ in range(8)))
+    assert sorted(admitted.outcome for admitted in outcomes) == ["DUPLICATE"] * 7 + ["STORED"]
+    assert len(sealed_files()) == 1
+
+
+async def test_instances_of_a_study_share_a_key_and_studies_do_not(cache):
+    for seed in (1, 2):
+        for sample in ct_series(3, rows=16, columns=16, seed=seed):
+            await cache.send(sample)
+    rows = await cache.database.read("SELECT DISTINCT study_id, key_id FROM instances")
+    assert len(rows) == len({key for _, key in rows}) == 2
+
+
+@pytest.mark.parametrize("keep", [0, 100, 132, 200, 1000, -1])
+async def test_a_stream_that_ends_early_leaves_nothing(cache, sealed_files, keep):
+    (sample,) = ct_series(1, rows=32, columns=32)
+    with pytest.raises(NotDicom):
+        await cache.send(sample.data[:keep])
+    assert sealed_files() == []
+    assert await cache.database.read("SELECT count(*) FROM studies") == [(0,)]
+
+
+async def test_rubbish_is_refused(cache, sealed_files):
+    for rubbish in (b"\x00" * 5000, b"GIF89a" * 1000, bytes(128) + b"DICM" + b"\xff" * 500):
+        with pytest.raises(NotDicom):
+            await cache.send(rubbish)
+    assert sealed_files() == []
+
+
+async def test_a_sender_that_breaks_off_leaves_nothing(cache, sealed_files):
+    (sample,) = ct_series(1)
+
+    async def broken():
+        yield sample.data[:300_000]
+        raise PeerError("the association was aborted")
+
+    with pytest.raises(PeerError):
+        await cache.admission.store_instance(broken(), MODALITY)
+    assert sealed_files() == []
+
+
+async def test_a_sender_that_is_cancelled_leaves_nothing(cache, sealed_files):
+    (sample,) = ct_series(1)
+    stuck = asyncio.Event()
+
+    async def slow():
+        yield sample.data[:300_000]
+        stuck.set()
+        await asyncio.Event().wait()
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(cache.admission.store_instance(slow(), MODALITY))
+        await stuck.wait()
+        task.cancel()
+    assert sealed_files() == []
+
+
+@pytest.mark.parametrize("which", ["sop_class_uid", "sop_uid", "study_uid"])
+async def test_another_instance_than_was_announced_is_refused(cache, sealed_files, which):
+    (sample,) = ct_series(1, rows=16, columns=16)
+    with pytest.raises(InstanceMismatch, match="announced"):
+        await cache.admission.store_instance(
+            chunks(sample.data), MODALITY, **{which: sample_uid("another")}
+        )
+    assert sealed_files() == []
+
+
+async def test_an_instance_that_is_too_long_is_refused(open_cache, sealed_files):
+    (sample,) = ct_series(1)
+    async with open_cache(max_instance_bytes=100_000) as cache:
+        with pytest.raises(InvalidInstance, match="longer than"):
+            await cache.send(sample)
+    assert sealed_files() == []
+
+
+async def test_a_full_cache_refuses_before_it_takes_a_byte(open_cache):
+    first, second = ct_series(2, rows=128, columns=128)
+    async with open_cache(max_bytes=30_000) as cache:
+        await cache.send(first)
+        asked = False
+
+        async def counted():
+            nonlocal asked
+            asked = True
+            yield second.data
+
+        with pytest.raises(StorageFull):
+            cache.admission.check_room()
+        with pytest.raises(StorageFull):
+            await cache.admission.store_instance(counted(), MODALITY)
+        assert not asked
+
+
+async def test_what_arrives_is_indexed_with_its_digests_and_owed(cache):
+    (sample,) = ct_series(1, rows=16, columns=16)
+    await cache.send(sample)
+    row = await lookup.find_one(cache.database, sample.ref.sop_uid)
+    assert row.content_bytes == len(sample.data)
+    assert row.custody is Custody.EDGE_ONLY
+    (owed,) = await cache.ledger.owed(1e12, max_bytes=1, max_count=10)
+    assert owed.ref == sample.ref
+    assert len(owed.dataset_digest) == 32
+
+
+async def test_a_long_object_passes_through_in_bounded_pieces(cache):
+    ref, pieces = multiframe(64 * 1024 * 1024)
+    largest = 0
+
+    async def stream():
+        nonlocal largest
+        for piece in pieces:
+            yield piece
+            largest = max(largest, cache.space._arriving)
+
+    admitted = await cache.admission.store_instance(stream(), MODALITY)
+    assert admitted.ref == ref
+    assert cache.space._arriving == 0
+
+
+async def test_a_change_wakes_whoever_waits(cache):
+    (sample,) = ct_series(1, rows=16, columns=16)
+    with cache.changes.subscribe() as woken:
+        assert not await woken.wait(0.01)
+        await cache.send(sample)
+        assert await woken.wait(1)
+        assert not await woken.wait(0.01)

@@ -1,0 +1,97 @@
+"""Making room: VERIFIED objects by age of last use, and nothing else, ever."""
+
+from __future__ import annotations
+
+from edge.cache.custody import Settlement
+from edge.dicom.instance import Availability, Custody
+from edge.index import lookup
+from tests.samples import ct_series
+
+
+class Clock:
+    """POSIX seconds that move when they are told to."""
+
+    def __init__(self) -> None:
+        self.now = 1_000_000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def verify(cache, *samples):
+    rows = [await lookup.find_one(cache.database, sample.ref.sop_uid) for sample in samples]
+    await cache.ledger.settle([Settlement(row.instance_id, Custody.VERIFIED) for row in rows])
+
+
+async def online(cache, samples):
+    rows = [await lookup.find_one(cache.database, sample.ref.sop_uid) for sample in samples]
+    return [row.availability is Availability.ONLINE for row in rows]
+
+
+async def test_the_longest_unused_goes_first_down_to_the_low_mark(open_cache, sealed_files):
+    clock, samples = Clock(), list(ct_series(10, rows=64, columns=64))
+    async with open_cache(max_bytes=10**9, clock=clock) as cache:
+        for sample in samples:
+            clock.now += 60
+            await cache.send(sample)
+        await verify(cache, *samples)
+        clock.now += 60
+        await cache.read(samples[0].ref)
+        size = cache.space.used // 10
+        await cache.uses.flush()
+        clock.now += 60
+    async with open_cache(max_bytes=size * 10, clock=clock) as cache:
+        assert cache.space.above_high_mark
+        assert await cache.eviction.make_room() == 2 * size
+        assert await online(cache, samples) == [True, False, False, *[True] * 7]
+        assert len(sealed_files()) == 8
+        assert not cache.space.above_high_mark
+
+
+async def test_what_is_not_verified_is_never_taken(open_cache, sealed_files):
+    samples = list(ct_series(6, rows=64, columns=64))
+    async with open_cache() as cache:
+        for sample in samples:
+            await cache.send(sample)
+        size = cache.space.used // 6
+    for custody in Custody:
+        if custody is Custody.VERIFIED:
+            continue
+        async with open_cache(max_bytes=size) as cache:
+            rows = [await lookup.find_one(cache.database, s.ref.sop_uid) for s in samples]
+            await cache.ledger.settle([Settlement(r.instance_id, custody) for r in rows])
+            assert await cache.eviction.make_room() == 0
+            assert all(await online(cache, samples))
+    assert len(sealed_files()) == 6
+
+
+async def test_what_was_used_lately_is_spared_until_nothing_else_is_left(open_cache):
+    clock, samples = Clock(), list(ct_series(4, rows=64, columns=64))
+    async with open_cache(clock=clock) as cache:
+        for sample in samples[:2]:
+            await cache.send(sample)
+        clock.now += 10 * 86400
+        for sample in samples[2:]:
+            await cache.send(sample)
+        await verify(cache, *samples)
+        size = cache.space.used // 4
+    clock.now += 86400
+    async with open_cache(max_bytes=size * 3, keep_days=5, clock=clock) as cache:
+        await cache.eviction.make_room()
+        assert await online(cache, samples) == [False, False, True, True]
+    async with open_cache(max_bytes=size, keep_days=5, clock=clock) as cache:
+        await cache.eviction.make_room()
+        assert await online(cache, samples) == [False] * 4
+
+
+async def test_an_object_that_is_being_read_is_read_to_its_end(open_cache):
+    (sample,) = ct_series(1)
+    async with open_cache() as cache:
+        await cache.send(sample)
+        await verify(cache, sample)
+    async with open_cache(max_bytes=1) as cache:
+        (entry,) = await cache.retrieval.instances(sample.ref.study_uid)
+        async with cache.retrieval.open_instance(entry) as instance:
+            assert await cache.eviction.make_room() > 0
+            content = b"".join([piece async for piece in instance.stream()])
+        assert content == sample.data

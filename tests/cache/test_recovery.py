@@ -1,0 +1,144 @@
+"""What a start finds, and how it is put right."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from edge.cache.admission import Outcome
+from edge.cache.custody import Settlement
+from edge.dicom.instance import Availability, Custody
+from edge.errors import SecretError
+from edge.index import lookup
+from tests.samples import ct_series, distinct_files
+
+
+async def contents(cache):
+    rows = await cache.database.read("SELECT study_uid FROM studies")
+    found = {}
+    for (study_uid,) in rows:
+        for entry in await cache.retrieval.instances(study_uid):
+            async with cache.retrieval.open_instance(entry) as instance:
+                found[entry.ref] = b"".join([piece async for piece in instance.stream()])
+    return found
+
+
+async def test_a_sound_cache_needs_nothing(open_cache):
+    async with open_cache() as cache:
+        for sample in ct_series(3, rows=16, columns=16):
+            await cache.send(sample)
+    async with open_cache() as cache:
+        report = cache.report
+        assert (report.half_written, report.adopted, report.lost, report.unused_keys) == (0,) * 4
+
+
+@pytest.mark.parametrize("damage", ["missing", "rubbish", "cut"])
+async def test_a_lost_index_is_rebuilt_from_the_store(open_cache, tmp_path, damage):
+    async with open_cache() as cache:
+        for path in distinct_files():
+            await cache.send(path.read_bytes())
+        before = await contents(cache)
+        documents = {
+            row: [d async for d in cache.retrieval.metadata(row.study_uid)] for row in before
+        }
+    index = tmp_path / "index.db"
+    if damage == "missing":
+        for path in tmp_path.glob("index.db*"):
+            path.unlink()
+    else:
+        content = index.read_bytes()
+        index.write_bytes(b"x" * 100_000 if damage == "rubbish" else content[:1000])
+    async with open_cache() as cache:
+        assert cache.report.adopted == len(before)
+        assert await contents(cache) == before
+        for ref, known in documents.items():
+            again = [d async for d in cache.retrieval.metadata(ref.study_uid)]
+            assert sorted(again) == sorted(known)
+        rows = await cache.database.read("SELECT DISTINCT custody FROM instances")
+        assert rows == [(Custody.SENT,)]
+
+
+async def test_an_object_without_a_row_is_adopted(open_cache):
+    (sample,) = ct_series(1, rows=16, columns=16)
+    async with open_cache() as cache:
+        await cache.send(sample)
+        await cache.database.write(lambda db: db.execute("DELETE FROM studies"))
+    async with open_cache() as cache:
+        assert cache.report.adopted == 1
+        assert await cache.read(sample.ref) == sample.data
+        assert (await cache.send(sample)).outcome is Outcome.DUPLICATE
+
+
+async def test_an_object_that_is_here_twice_loses_the_one_without_a_row(open_cache, sealed_files):
+    (sample,) = ct_series(1, rows=16, columns=16)
+    async with open_cache() as cache:
+        await cache.send(sample)
+        await cache.database.write(lambda db: db.execute("DELETE FROM studies"))
+        await cache.send(sample)
+    assert len(sealed_files()) == 2
+    async with open_cache() as cache:
+        assert cache.report.superfluous == 1
+    assert len(sealed_files()) == 1
+
+
+async def test_a_missing_object_is_fetched_again_or_reported(open_cache, sealed_files):
+    safe, unsafe = ct_series(2, rows=16, columns=16)
+    async with open_cache() as cache:
+        await cache.send(safe)
+        await cache.send(unsafe)
+        row = await lookup.find_one(cache.database, safe.ref.sop_uid)
+        await cache.ledger.settle([Settlement(row.instance_id, Custody.VERIFIED)])
+    for path in sealed_files():
+        path.unlink()
+    async with open_cache() as cache:
+        assert (cache.report.fetchable, cache.report.lost) == (1, 1)
+        row = await lookup.find_one(cache.database, unsafe.ref.sop_uid)
+        assert row.availability is Availability.UNAVAILABLE
+        assert (await cache.send(unsafe)).outcome is Outcome.STORED
+        row = await lookup.find_one(cache.database, unsafe.ref.sop_uid)
+        assert (row.availability, row.custody) == (Availability.ONLINE, Custody.EDGE_ONLY)
+
+
+async def test_half_written_files_go(open_cache, tmp_path, sealed_files):
+    async with open_cache():
+        pass
+    (tmp_path / "incoming" / ("0" * 32)).write_bytes(b"half")
+    async with open_cache() as cache:
+        assert cache.report.half_written == 1
+    assert sealed_files() == []
+
+
+async def test_an_object_that_does_not_open_is_reported_and_left(
+    open_cache, tmp_path, sealed_files
+):
+    async with open_cache():
+        pass
+    alien = tmp_path / "objects" / "aa" / ("aa" + "0" * 30)
+    alien.write_bytes(b"not sealed by us" * 10)
+    async with open_cache() as cache:
+        assert cache.report.unreadable == [alien.name]
+    assert sealed_files() == [alien]
+
+
+async def test_keys_without_objects_are_destroyed(open_cache):
+    async with open_cache() as cache:
+        await asyncio.to_thread(cache.keys.new_study_key)
+    async with open_cache() as cache:
+        assert cache.report.unused_keys == 1
+        assert await asyncio.to_thread(cache.keys.key_ids) == set()
+
+
+async def test_another_root_key_opens_nothing_and_harms_nothing(open_cache, tmp_path):
+    (sample,) = ct_series(1, rows=16, columns=16)
+    async with open_cache() as cache:
+        await cache.send(sample)
+    root = tmp_path / "root.key"
+    right = root.read_bytes()
+    root.write_bytes(b"A" * 43 + b"=\n")
+    with pytest.raises(SecretError, match="does not open the keys of this box"):
+        async with open_cache():
+            pass
+    root.write_bytes(right)
+    async with open_cache() as cache:
+        assert await cache.read(sample.ref) == sample.data

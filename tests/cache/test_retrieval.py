@@ -1,0 +1,229 @@
+"""The one way out: local, or one shared fetch; the first request already gets it."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pydicom
+import pytest
+from pydicom.encaps import generate_frames
+
+from edge.cloud.archive import first_value
+from edge.dicom.instance import Availability, Custody
+from edge.errors import CloudUnreachable, InstanceNotFound, SealBroken
+from edge.index import lookup
+from tests.fakes.archive import FakeArchive, Fault
+from tests.samples import ct_series, packaged_file
+
+
+@pytest.fixture
+async def archive():
+    async with FakeArchive() as running:
+        yield running
+
+
+@pytest.fixture
+async def cache(open_cache, archive):
+    async with open_cache(archive=archive) as opened:
+        yield opened
+
+
+async def test_a_study_that_only_the_archive_has_opens_at_the_first_request(cache, archive):
+    samples = list(ct_series(3, rows=32, columns=32))
+    for sample in samples:
+        archive.put(sample.data)
+    for sample in samples:
+        assert await cache.read(sample.ref) == sample.data
+    row = await lookup.find_one(cache.database, samples[0].ref.sop_uid)
+    assert (row.availability, row.custody) == (Availability.ONLINE, Custody.VERIFIED)
+
+
+async def test_it_still_opens_when_the_archive_is_gone(cache, archive):
+    (sample,) = ct_series(1, rows=32, columns=32)
+    archive.put(sample.data)
+    await cache.read(sample.ref)
+    await archive.stop()
+    assert await cache.read(sample.ref) == sample.data
+
+
+async def test_many_viewers_join_one_fetch(cache, archive):
+    (sample,) = ct_series(1, rows=64, columns=64)
+    archive.put(sample.data)
+    await cache.retrieval.instances(sample.ref.study_uid)
+    archive.faults["retrieve"].append(Fault(hang=0.2))
+    contents = await asyncio.gather(*(cache.read(sample.ref) for _ in range(10)))
+    assert set(contents) == {sample.data}
+    retrievals = [path for _, path, _ in archive.requests if path.endswith(sample.ref.sop_uid)]
+    assert len(retrievals) == 1
+
+
+async def test_a_viewer_that_goes_away_ends_nothing_for_the_others(cache, archive):
+    (sample,) = ct_series(1, rows=64, columns=64)
+    archive.put(sample.data)
+    await cache.retrieval.instances(sample.ref.study_uid)
+    archive.faults["retrieve"].append(Fault(hang=0.2))
+    async with asyncio.TaskGroup() as group:
+        first = group.create_task(cache.read(sample.ref))
+        second = group.create_task(cache.read(sample.ref))
+        await asyncio.sleep(0.05)
+        first.cancel()
+    assert second.result() == sample.data
+
+
+async def test_the_rest_of_a_series_follows_the_first_request(cache, archive):
+    samples = list(ct_series(10, rows=16, columns=16))
+    for sample in samples:
+        archive.put(sample.data)
+    await cache.read(samples[0].ref)
+    async with asyncio.timeout(10):
+        while True:
+            rows = await lookup.find(cache.database, samples[0].ref.study_uid)
+            if all(row.availability is Availability.ONLINE for row in rows):
+                break
+            await asyncio.sleep(0.02)
+    assert len(rows) == 10
+
+
+async def test_an_unreachable_archive_is_one_error(cache, archive):
+    (sample,) = ct_series(1, rows=16, columns=16)
+    archive.put(sample.data)
+    (entry,) = await cache.retrieval.instances(sample.ref.study_uid)
+    await archive.stop()
+    with pytest.raises(CloudUnreachable):
+        async with cache.retrieval.open_instance(entry):
+            pass
+    await archive.start()
+    assert await cache.read(sample.ref) == sample.data
+
+
+async def test_an_unknown_study_is_nowhere(cache, archive):
+    assert await cache.retrieval.instances("1.2.3.4.5") == []
+    await archive.stop()
+    assert await cache.retrieval.instances("1.2.3.4.5") == []
+
+
+async def test_a_fetch_that_breaks_off_leaves_nothing(cache, archive, sealed_files):
+    (sample,) = ct_series(1)
+    archive.put(sample.data)
+    (entry,) = await cache.retrieval.instances(sample.ref.study_uid)
+    archive.faults["retrieve"].append(Fault(cut_answer=200_000))
+    with pytest.raises(CloudUnreachable):
+        async with cache.retrieval.open_instance(entry):
+            pass
+    assert sealed_files() == []
+    assert await cache.read(sample.ref) == sample.data
+
+
+async def test_the_wrong_instance_from_the_archive_is_not_taken(cache, archive, sealed_files):
+    one, two = ct_series(2, rows=16, columns=16)
+    held = archive.put(one.data)
+    (entry,) = await cache.retrieval.instances(one.ref.study_uid)
+    archive.instances[one.ref.sop_uid] = type(held)(
+        **{name: getattr(held, name) for name in held.__dataclass_fields__ if name != "part10"},
+        part10=two.data,
+    )
+    with pytest.raises(Exception, match="announced"):
+        async with cache.retrieval.open_instance(entry):
+            pass
+    assert sealed_files() == []
+
+
+async def test_metadata_of_a_remote_study_comes_before_its_bytes(cache, archive):
+    samples = list(ct_series(3, rows=16, columns=16))
+    for sample in samples:
+        archive.put(sample.data)
+    study_uid = samples[0].ref.study_uid
+    documents = [json.loads(one) async for one in cache.retrieval.metadata(study_uid)]
+    assert [first_value(one, "00080018") for one in documents] == [s.ref.sop_uid for s in samples]
+    asked = archive.asked("metadata")
+    async for _ in cache.retrieval.metadata(study_uid):
+        pass
+    assert archive.asked("metadata") == asked
+    rows = await lookup.find(cache.database, study_uid)
+    assert {row.availability for row in rows} == {Availability.NEARLINE}
+
+
+async def test_when_there_is_no_room_the_instance_passes_through(open_cache, archive):
+    mine, theirs = (next(iter(ct_series(1, rows=64, columns=64, seed=seed))) for seed in (1, 2))
+    archive.put(theirs.data)
+    async with open_cache(archive=archive, max_bytes=5_000) as cache:
+        await cache.send(mine)
+        (entry,) = await cache.retrieval.instances(theirs.ref.study_uid)
+        async with cache.retrieval.open_instance(entry) as instance:
+            content = b"".join([piece async for piece in instance.stream()])
+            frame = await instance.frame(1)
+        assert content == theirs.data
+        assert frame == theirs.data[-len(frame) :]
+        row = await lookup.find_one(cache.database, theirs.ref.sop_uid)
+        assert row.availability is Availability.NEARLINE
+
+
+async def test_metadata_opens_no_object(cache, sealed_files):
+    (sample,) = ct_series(1, rows=16, columns=16)
+    await cache.send(sample)
+    for path in sealed_files():
+        path.unlink()
+    (document,) = [one async for one in cache.retrieval.metadata(sample.ref.study_uid)]
+    assert json.loads(document)["7FE00010"]["BulkDataURI"] == "7FE00010"
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["CT_small.dcm", "JPEG-lossy.dcm", "examples_ybr_color.dcm", "liver_1frame.dcm"],
+)
+async def test_frames_are_given_as_stored(cache, name):
+    path = packaged_file(name)
+    admitted = await cache.send(path.read_bytes())
+    dataset = pydicom.dcmread(path)
+    count = int(dataset.get("NumberOfFrames", 1))
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        expected = list(generate_frames(dataset.PixelData, number_of_frames=count))
+    else:
+        bits = dataset.Rows * dataset.Columns * dataset.SamplesPerPixel * dataset.BitsAllocated
+        whole = int.from_bytes(dataset.PixelData, "little")
+        expected = [
+            (whole >> (bits * n) & (1 << bits) - 1).to_bytes(-(-bits // 8), "little")
+            for n in range(count)
+        ]
+    (entry,) = await cache.retrieval.instances(admitted.ref.study_uid)
+    assert entry.number_of_frames == count
+    async with cache.retrieval.open_instance(entry) as instance:
+        for number, frame in enumerate(expected, 1):
+            assert await instance.frame(number) == frame
+        for number in (0, count + 1):
+            with pytest.raises(InstanceNotFound):
+                await instance.frame(number)
+
+
+async def test_bulk_values_and_inline_ones_are_given_by_their_path(cache):
+    path = packaged_file("CT_small.dcm")
+    admitted = await cache.send(path.read_bytes())
+    dataset = pydicom.dcmread(path)
+    (entry,) = await cache.retrieval.instances(admitted.ref.study_uid)
+    async with cache.retrieval.open_instance(entry) as instance:
+        pixels = b"".join([piece async for piece in instance.bulk("7FE00010")])
+        assert pixels == dataset.PixelData
+        for wrong in ("00100010", "7FE00010/0/00100010", "nonsense", "99999999", "0008/x"):
+            with pytest.raises(InstanceNotFound):
+                async for _ in instance.bulk(wrong):
+                    pass
+
+
+async def test_a_deflated_data_set_gives_its_pixels(cache):
+    path = packaged_file("image_dfl.dcm")
+    admitted = await cache.send(path.read_bytes())
+    (entry,) = await cache.retrieval.instances(admitted.ref.study_uid)
+    async with cache.retrieval.open_instance(entry) as instance:
+        assert await instance.frame(1) == pydicom.dcmread(path).PixelData[: 512 * 512]
+
+
+async def test_a_damaged_object_is_never_served(cache, sealed_files):
+    (sample,) = ct_series(1, rows=256, columns=256)
+    await cache.send(sample)
+    (path,) = sealed_files()
+    sealed = bytearray(path.read_bytes())
+    sealed[len(sealed) // 2] ^= 1
+    path.write_bytes(sealed)
+    with pytest.raises(SealBroken):
+        await cache.read(sample.ref)
