@@ -1,0 +1,174 @@
+"""What every request passes: a name for it, who asks, and how errors become statuses.
+
+Owns the one table from the ``EdgeError`` tree to HTTP. Promises that no request reaches a handler
+without an identity that may do it, that every answer names its request, and that an answer which
+fails in the middle is torn off, so that nobody takes a part for the whole. Logs never hold a query
+string or the text of an unforeseen error: either may name a patient.
+"""
+
+from __future__ import annotations
+
+import logging
+import re
+import secrets
+import time
+import traceback
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Final
+
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler, Middleware
+
+from edge.access.roles import Act, Identity
+from edge.dicomweb.responses import REQUEST_ID, Refused, problem
+from edge.errors import (
+    AccessDenied,
+    CloudError,
+    CloudUnreachable,
+    EdgeError,
+    InstanceNotFound,
+    InvalidInstance,
+    KeyUnavailable,
+    QueryError,
+    StorageFull,
+)
+
+__all__ = ["IDENTITY", "Authorise", "access", "errors", "finish_headers", "where"]
+
+logger = logging.getLogger(__name__)
+
+Authorise = Callable[[Mapping[str, str]], Awaitable[Identity]]
+"""Who sends these request headers; raises ``AccessDenied`` if they prove nothing."""
+
+IDENTITY: Final = web.RequestKey("identity", Identity)
+_BEGUN: Final = web.RequestKey("begun", web.StreamResponse)
+
+_ID_HEADER: Final = "X-Request-ID"
+_ID = re.compile(r"[A-Za-z0-9._\-]{1,64}")
+_CHALLENGE: Final[Mapping[str, str]] = {hdrs.WWW_AUTHENTICATE: 'Bearer realm="edge"'}
+_RETRY_AFTER_SECONDS: Final = 30
+_ACTS: Final = {
+    hdrs.METH_GET: Act.READ,
+    hdrs.METH_HEAD: Act.READ,
+    hdrs.METH_OPTIONS: Act.READ,
+    hdrs.METH_POST: Act.STORE,
+}
+
+_STATUS: Final[tuple[tuple[type[EdgeError], int], ...]] = (
+    (QueryError, 400),
+    (InvalidInstance, 400),
+    (InstanceNotFound, 404),
+    (StorageFull, 507),
+    (KeyUnavailable, 503),
+    (CloudUnreachable, 503),
+    (CloudError, 502),
+)
+"""The first class that fits; 500 if none does."""
+
+
+@web.middleware
+async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """The outermost: names the request, and turns every error into an answer."""
+    sent = request.headers.get(_ID_HEADER, "")
+    request[REQUEST_ID] = sent if _ID.fullmatch(sent) else secrets.token_hex(8)
+    response: web.StreamResponse
+    note, began = "", time.monotonic()
+    try:
+        response = await handler(request)
+    except EdgeError as error:
+        response = _answer(request, error)
+        # What was searched for may name a patient.
+        note = type(error).__name__ if isinstance(error, QueryError) else str(error)
+    except web.HTTPException as error:
+        response = _answer_of_aiohttp(request, error)
+    except ConnectionError:
+        raise  # the client is gone: nobody to answer
+    except Exception as error:  # noqa: BLE001  (a defect becomes an answer, and a line in the log)
+        response = problem(
+            request, 500, "the request met a defect", hint="look for its id in the log"
+        )
+        note = where(error)
+    begun: web.StreamResponse | None = request.get(_BEGUN)
+    if begun is not None and begun is not response:
+        if request.transport is not None:
+            request.transport.abort()
+        note += "; the answer was broken off"
+    _log(request, response.status, began, note)
+    return response if begun is None else begun
+
+
+def access(authorise: Authorise) -> Middleware:
+    """Make the middleware that lets in who may; everything is behind it, errors of routing too."""
+
+    @web.middleware
+    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+        identity = await authorise(request.headers)
+        act = _ACTS.get(request.method)
+        if act is not None:
+            identity.require(act)
+        request[IDENTITY] = identity
+        return await handler(request)
+
+    return check
+
+
+async def finish_headers(request: web.Request, response: web.StreamResponse) -> None:
+    """To be called when an answer begins (``on_response_prepare``)."""
+    request[_BEGUN] = response
+    headers = response.headers
+    headers[_ID_HEADER] = request.get(REQUEST_ID, "")
+    # A preamble can hide another file format: nobody shall guess at one.
+    headers["X-Content-Type-Options"] = "nosniff"
+    headers.setdefault(hdrs.CACHE_CONTROL, "private")
+
+
+def _answer(request: web.Request, error: EdgeError) -> web.Response:
+    headers: dict[str, str] = {}
+    if isinstance(error, Refused):
+        status, headers = error.status, error.headers
+    elif isinstance(error, AccessDenied):
+        status, headers = (403, {}) if error.known else (401, dict(_CHALLENGE))
+    else:
+        status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
+    if status == 503:
+        asked = error.retry_after if isinstance(error, CloudUnreachable) else None
+        headers[hdrs.RETRY_AFTER] = str(round(asked or _RETRY_AFTER_SECONDS))
+    return problem(request, status, str(error), hint=error.hint, headers=headers)
+
+
+def _answer_of_aiohttp(request: web.Request, error: web.HTTPException) -> web.Response:
+    """Errors of routing: there is no such resource, or no such method of it."""
+    if isinstance(error, web.HTTPMethodNotAllowed):
+        allowed: dict[str, str] = {
+            hdrs.ALLOW: ", ".join(sorted({*error.allowed_methods, hdrs.METH_OPTIONS}))
+        }
+        if request.method == hdrs.METH_OPTIONS:
+            return web.Response(status=204, headers=allowed)
+        detail = f"this resource knows no {request.method}"
+        return problem(request, error.status, detail, headers=allowed)
+    if error.status == 404:
+        return problem(
+            request, 404, "there is no such resource", hint="the paths are those of PS3.18 10.1"
+        )
+    return problem(request, error.status, error.reason)
+
+
+def _log(request: web.Request, status: int, began: float, note: str) -> None:
+    """One line per request; the path as it stands in the table of routes, not as it was sent."""
+    resource = request.match_info.route.resource
+    path = resource.canonical if resource is not None else "?"
+    level = logging.DEBUG if status < 400 else logging.INFO if status < 500 else logging.WARNING
+    if logger.isEnabledFor(level):
+        took = (time.monotonic() - began) * 1000
+        name = request[REQUEST_ID]
+        logger.log(
+            level, "[%s] %s %s: %d, %.1f ms; %s", name, request.method, path, status, took, note
+        )
+
+
+def where(error: BaseException) -> str:
+    """An unforeseen error by its class and place; its text might name a patient."""
+    frames = traceback.extract_tb(error.__traceback__)
+    place = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{place}"

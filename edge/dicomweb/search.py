@@ -1,0 +1,246 @@
+"""QIDO-RS: the Search transaction of the Studies Service (PS3.18 10.6).
+
+Owns how a query string becomes a ``Query``, and how its results leave. Promises that a parameter
+which can't be understood is refused with a reason, never dropped: a filter that silently does
+nothing shows the wrong patients. Never touches the index: the catalogue finds.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final
+
+from aiohttp import hdrs, web
+from multidict import CIMultiDict
+from pydicom.datadict import tag_for_keyword
+
+from edge.dicom.instance import Level
+from edge.dicom.query import ALL, Kind, Match, Query, criterion, vr_of
+from edge.dicom.uids import is_uid
+from edge.dicomweb.negotiation import Offer, accepted_by, choose
+from edge.dicomweb.resources import Target, base_url, target_of
+from edge.dicomweb.responses import DICOM_JSON, JSON, dicom_json
+from edge.errors import QueryError
+
+if TYPE_CHECKING:
+    from edge.cache.catalogue import Catalogue
+
+__all__ = ["MAX_RESULTS", "Search", "parse_query"]
+
+MAX_RESULTS: Final = 10_000
+"""Results in one answer; the rest is had by ``offset`` (PS3.18 8.3.4.4)."""
+
+_OFFERS = (Offer(DICOM_JSON), Offer(JSON))
+_RETRIEVE_URL = "00081190"
+_STUDY_UID, _SERIES_UID, _SOP_UID = "0020000D", "0020000E", "00080018"
+
+_TAG = re.compile(r"[0-9A-Fa-f]{8}")
+# What can only be meant as an attribute: a tag, a keyword of PS3.6, or a path of them.
+_ATTRIBUTE = re.compile(
+    r"([0-9A-Fa-f]{8}|[A-Z][A-Za-z0-9]*)(\.([0-9A-Fa-f]{8}|[A-Z][A-Za-z0-9]*))*"
+)
+_UINT = re.compile(r"[0-9]{1,9}")
+
+
+@dataclass(frozen=True, slots=True)
+class Parsed:
+    """A query string, read."""
+
+    query: Query
+    warnings: tuple[str, ...] = ()
+    """What was asked for and is not done (PS3.18 8.3, 8.3.4.5, 8.3.4.6)."""
+
+
+def parse_query(
+    parameters: Mapping[str, str],
+    level: Level,
+    *,
+    study_uid: str | None = None,
+    series_uid: str | None = None,
+) -> Parsed:
+    """Read the parameters of a search (PS3.18 8.3.4).
+
+    Args:
+        parameters: Name and value, decoded; a multi-mapping's ``items`` repeats a name.
+        level: What is searched for.
+        study_uid: Of the target resource, if it is below a study.
+        series_uid: Likewise.
+
+    Raises:
+        QueryError: A name or a value can't be understood; the message names the parameter.
+    """
+    values: dict[tuple[str, ...], list[str]] = {}
+    include: set[str] = set()
+    plain: dict[str, str] = {}
+    ignored: list[str] = []
+    for name, value in parameters.items():
+        if name == "includefield":
+            include.update(_fields(value))
+        elif name in _PLAIN:
+            if plain.setdefault(name, value) != value:
+                raise QueryError(f"{name} is given twice, with different values")
+        elif _ATTRIBUTE.fullmatch(name):
+            values.setdefault(_path(name), []).append(value)
+        elif name != "accept":
+            ignored.append(name)
+    matches = []
+    for path, asked in values.items():
+        match = Match(path, tuple(asked))
+        if criterion(match).kind is Kind.UNIVERSAL:
+            include.add(path[0])  # PS3.4 C.2.2.2.3: nothing to match, but asked for
+            continue
+        _check(match)
+        matches.append(match)
+    read = {name: _PLAIN[name](name, value) for name, value in plain.items()}
+    query = Query(
+        level=level,
+        matches=tuple(matches),
+        study_uid=study_uid,
+        series_uid=series_uid,
+        include=frozenset({ALL}) if ALL in include else frozenset(include),
+        limit=read.get("limit"),
+        offset=read.get("offset", 0),
+        fuzzy=read.get("fuzzymatching", False),
+    )
+    warnings = [
+        f"The {name} parameter is not supported. {what} has not been performed."
+        for name, what in _UNSUPPORTED.items()
+        if read.get(name)
+    ]
+    if ignored:
+        warnings.append("Parameters that are neither known nor attributes were ignored.")
+    return Parsed(query, tuple(warnings))
+
+
+def _fields(value: str) -> set[str]:
+    if not value.strip():
+        raise QueryError("includefield has no value", hint='name attributes, or "all"')
+    fields = [name.strip() for name in value.split(",") if name.strip()]
+    # PS3.18 8.3.4.3; only the top of a path: a sequence is answered whole.
+    return {ALL if name == ALL else _path(name)[0] for name in fields}
+
+
+def _path(name: str) -> tuple[str, ...]:
+    """The tags that a dotted name of keywords and tags stands for."""
+    tags = tuple(_tag(part, name) for part in name.split("."))
+    for tag in tags[:-1]:
+        if vr_of(tag) != "SQ" and int(tag[3], 16) % 2 == 0:
+            raise QueryError(f"{name}: {tag} is not a sequence, nothing can be below it")
+    return tags
+
+
+def _tag(part: str, name: str) -> str:
+    if _TAG.fullmatch(part):
+        return part.upper()
+    number = tag_for_keyword(part)
+    if number is None:
+        raise QueryError(
+            f"{name}: {part!r} is not a keyword of the data dictionary",
+            hint="write the keyword as PS3.6 does (PatientName), or the tag (00100010)",
+        )
+    return f"{number:08X}"
+
+
+def _check(match: Match) -> None:
+    """What the value representation alone does not tell."""
+    tag = match.path[-1]
+    vr = vr_of(tag)
+    if vr == "SQ":
+        raise QueryError(f"{tag} is a sequence: match an attribute below it, {tag}.TAG=VALUE")
+    if vr == "UI":
+        for uid in criterion(match).values:
+            if not is_uid(uid):
+                raise QueryError(
+                    f"{tag}: a value is not a UID", hint="UIDs match whole, or as a list"
+                )
+
+
+def _uint(name: str, value: str) -> int:
+    if not _UINT.fullmatch(value):
+        raise QueryError(f"{name} must be a whole number, not negative")
+    return int(value)
+
+
+def _flag(name: str, value: str) -> bool:
+    if value not in ("true", "false"):
+        raise QueryError(f"{name} must be true or false")
+    return value == "true"
+
+
+_PLAIN: Final[Mapping[str, Callable[[str, str], Any]]] = {
+    "limit": _uint,
+    "offset": _uint,
+    "fuzzymatching": _flag,
+    "emptyvaluematching": _flag,
+    "multiplevaluematching": _flag,
+}
+_UNSUPPORTED: Final = {
+    "emptyvaluematching": "Empty Value Matching",
+    "multiplevaluematching": "Multiple Value Matching",
+}
+
+
+class Search:
+    """The handlers of the Search transaction.
+
+    Args:
+        catalogue: Finds.
+        max_results: In one answer.
+    """
+
+    def __init__(self, catalogue: Catalogue, *, max_results: int = MAX_RESULTS) -> None:
+        self._catalogue = catalogue
+        self._max_results = max_results
+
+    async def studies(self, request: web.Request) -> web.Response:
+        """``/studies``."""
+        return await self._search(request, Level.STUDY)
+
+    async def series(self, request: web.Request) -> web.Response:
+        """``/series`` and ``/studies/{study}/series``."""
+        return await self._search(request, Level.SERIES)
+
+    async def instances(self, request: web.Request) -> web.Response:
+        """``/instances``, and below a study or a series."""
+        return await self._search(request, Level.INSTANCE)
+
+    async def _search(self, request: web.Request, level: Level) -> web.Response:
+        offer = choose(accepted_by(request), _OFFERS)
+        target = target_of(request)
+        parsed = parse_query(
+            request.query, level, study_uid=target.study_uid, series_uid=target.series_uid
+        )
+        query, warnings = parsed.query, list(parsed.warnings)
+        limit = self._max_results if query.limit is None else min(query.limit, self._max_results)
+        # One more than is shown tells whether there are more.
+        results = await self._catalogue.search(dataclasses.replace(query, limit=limit + 1))
+        if len(results) > limit:
+            del results[limit:]
+            warnings.append("There are additional results that can be requested with offset.")
+        base = base_url(request)
+        headers = CIMultiDict((hdrs.WARNING, f'299 {base} "{warning}"') for warning in warnings)
+        # No match is 200 with an empty list, not 204 (PS3.18 8.3.4.4.1 since CP-2473).
+        return dicom_json(
+            [_with_url(result, level, base, target) for result in results],
+            media_type=offer.media_type,
+            headers=headers,
+        )
+
+
+def _with_url(result: Mapping[str, Any], level: Level, base: str, target: Target) -> dict[str, Any]:
+    """The result with its Retrieve URL, tags ascending (PS3.18 10.6.3.3, F.2.2)."""
+    place = Target(
+        _uid(result, _STUDY_UID) or target.study_uid,
+        (_uid(result, _SERIES_UID) or target.series_uid) if level is not Level.STUDY else None,
+        _uid(result, _SOP_UID) if level is Level.INSTANCE else None,
+    )
+    found = {**result, _RETRIEVE_URL: {"vr": "UR", "Value": [place.url(base)]}}
+    return dict(sorted(found.items()))
+
+
+def _uid(result: Mapping[str, Any], tag: str) -> str | None:
+    values = result.get(tag, {}).get("Value")
+    return values[0] if values else None

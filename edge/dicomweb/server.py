@@ -1,0 +1,76 @@
+"""The DICOMweb service: its resources, and who answers for each (PS3.18 10).
+
+Owns the table of routes. Promises that everything is behind authorisation. Listens on nothing
+itself: the application is mounted by whoever serves HTTP.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from aiohttp import hdrs, web
+
+from edge.dicomweb.middleware import Authorise, access, errors, finish_headers
+from edge.dicomweb.retrieve import Retrieve
+from edge.dicomweb.search import MAX_RESULTS, Search
+from edge.dicomweb.store import Store, expect_later
+
+if TYPE_CHECKING:
+    from edge.cache.admission import Admission
+    from edge.cache.catalogue import Catalogue
+    from edge.cache.retrieval import Retrieval
+
+__all__ = ["create_application"]
+
+
+def create_application(
+    *,
+    retrieval: Retrieval,
+    catalogue: Catalogue,
+    admission: Admission,
+    authorise: Authorise,
+    max_request_bytes: int | None = None,
+    max_results: int = MAX_RESULTS,
+) -> web.Application:
+    """Build the application that is mounted at ``/dicom-web``.
+
+    Args:
+        retrieval: The one way out.
+        catalogue: Finds.
+        admission: The one way in.
+        authorise: Says who sends a request, by its headers, or raises ``AccessDenied``.
+        max_request_bytes: Of one STOW-RS body; None sets no limit (parts are never held whole).
+        max_results: In one answer to a search.
+    """
+    search = Search(catalogue, max_results=max_results)
+    retrieve = Retrieve(retrieval)
+    store = Store(admission, max_request_bytes=max_request_bytes)
+    study = "/studies/{study}"
+    series = study + "/series/{series}"
+    instance = series + "/instances/{instance}"
+
+    application = web.Application(middlewares=[errors, access(authorise)])
+    application.on_response_prepare.append(finish_headers)
+    application.router.add_get("/studies", search.studies, name="studies")
+    application.router.add_routes(
+        [
+            web.get("/series", search.series),
+            web.get("/instances", search.instances),
+            web.get(f"{study}/series", search.series),
+            web.get(f"{study}/instances", search.instances),
+            web.get(f"{series}/instances", search.instances),
+            web.get(study, retrieve.instances),
+            web.get(series, retrieve.instances),
+            web.get(instance, retrieve.instances),
+            web.get(f"{study}/metadata", retrieve.metadata),
+            web.get(f"{series}/metadata", retrieve.metadata),
+            web.get(f"{instance}/metadata", retrieve.metadata),
+            web.get(f"{instance}/frames/{{frames}}", retrieve.frames),
+            web.get(f"{instance}/bulkdata/{{path:.+}}", retrieve.bulkdata),
+        ]
+    )
+    for path in ("/studies", study):
+        application.router.add_route(
+            hdrs.METH_POST, path, store.instances, expect_handler=expect_later
+        )
+    return application

@@ -1,0 +1,81 @@
+"""A DICOMweb service over doubles of the cache, on a real socket of loopback."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+
+import pytest
+from aiohttp import ClientSession, web
+from dicomweb_client.api import DICOMwebClient
+
+from edge.dicomweb.server import create_application
+from tests.dicomweb.doubles import Admission, Catalogue, Retrieval, authorise
+
+AUTHORISED = {"Authorization": "Bearer store"}
+
+
+async def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
+    """Wait for something that nobody announces."""
+    for _ in range(int(seconds * 100)):
+        if condition():
+            return
+        await asyncio.sleep(0.01)
+    raise AssertionError("it did not come to pass")
+
+
+@dataclass
+class Service:
+    base: str
+    http: ClientSession
+    """Sends a token that may do everything, unless told otherwise."""
+    retrieval: Retrieval
+    catalogue: Catalogue
+    admission: Admission
+
+
+@pytest.fixture
+async def service() -> AsyncIterator[Service]:
+    retrieval, catalogue, admission = Retrieval(), Catalogue(), Admission()
+    door = create_application(
+        retrieval=retrieval,
+        catalogue=catalogue,
+        admission=admission,
+        authorise=authorise,
+        max_request_bytes=24 * 1024 * 1024,
+        max_results=100,
+    )
+    application = web.Application()
+    application.add_subapp("/dicom-web", door)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    host, port = runner.addresses[0][:2]
+    base = f"http://{host}:{port}/dicom-web"
+    async with ClientSession(headers=AUTHORISED) as http:
+        yield Service(base, http, retrieval, catalogue, admission)
+    await runner.cleanup()
+
+
+@pytest.fixture
+def client(service: Service) -> DICOMwebClient:
+    """A client that others wrote; it blocks, so it is called through ``asyncio.to_thread``."""
+    return DICOMwebClient(service.base, headers=AUTHORISED)
+
+
+@pytest.fixture
+def url(service: Service) -> Callable[..., str]:
+    """The URL of a resource of an instance: ``url(instance, "frames/1")``."""
+
+    def build(instance: object, rest: str = "", *, level: str = "instance") -> str:
+        ref = instance.entry.ref  # type: ignore[attr-defined]  (tests are not type checked)
+        path = f"{service.base}/studies/{ref.study_uid}"
+        if level != "study":
+            path += f"/series/{ref.series_uid}"
+        if level == "instance":
+            path += f"/instances/{ref.sop_uid}"
+        return f"{path}/{rest}" if rest else path
+
+    return build

@@ -1,0 +1,291 @@
+"""In-memory stand-ins for the cache, as this door sees it: pydicom reads what they hold."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import io
+import json
+import warnings
+from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+import pydicom
+from pydicom.dataset import Dataset
+from pydicom.encaps import generate_frames
+
+from edge.access.roles import Identity, Role
+from edge.cache.admission import Admitted, Outcome, Source
+from edge.dicom.instance import InstanceRef
+from edge.dicom.query import Query
+from edge.errors import (
+    AccessDenied,
+    EdgeError,
+    InstanceMismatch,
+    InstanceNotFound,
+    NotDicom,
+    StorageFull,
+)
+
+PIECE = 64 * 1024
+
+
+@dataclass(frozen=True)
+class Entry:
+    ref: InstanceRef
+    sop_class_uid: str
+    transfer_syntax: str
+    size: int
+    number_of_frames: int
+
+
+@dataclass(frozen=True)
+class BulkValue:
+    length: int
+    encapsulated: bool
+
+
+@dataclass(frozen=True)
+class Layout:
+    bulk: Mapping[str, BulkValue]
+
+
+class Instance:
+    """One Part 10 file, taken apart by pydicom."""
+
+    def __init__(self, data: bytes) -> None:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            dataset = pydicom.dcmread(io.BytesIO(data))
+            self.data = data
+            self.dataset = dataset
+            syntax = dataset.file_meta.TransferSyntaxUID
+            self.bulk: dict[str, bytes] = {}
+            self._collect_bulk(dataset, "")
+            self.document = _compact(_document(dataset, ""))
+        self.encapsulated = syntax.is_encapsulated
+        count = _frame_count(dataset)
+        self.frames: list[bytes] = []
+        if count and self.encapsulated:
+            self.frames = list(generate_frames(dataset.PixelData, number_of_frames=count))
+        elif count:
+            size = len(dataset.PixelData) // count
+            self.frames = [
+                dataset.PixelData[index * size : (index + 1) * size] for index in range(count)
+            ]
+        ref = _ref(dataset)
+        self.entry = Entry(ref, str(dataset.SOPClassUID), str(syntax), len(data), count)
+
+    def _collect_bulk(self, dataset: Dataset, prefix: str) -> None:
+        for element in dataset:
+            path = f"{prefix}{element.tag:08X}"
+            if element.VR == "SQ":
+                for index, item in enumerate(element.value):
+                    self._collect_bulk(item, f"{path}/{index}/")
+            elif isinstance(element.value, bytes) and len(element.value) > 1024:
+                self.bulk[path] = element.value
+
+
+def _ref(dataset: Dataset) -> InstanceRef:
+    uids = dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.SOPInstanceUID
+    return InstanceRef(*map(str, uids))
+
+
+def _frame_count(dataset: Dataset) -> int:
+    if "PixelData" not in dataset:
+        return 0
+    try:
+        return int(dataset.NumberOfFrames)
+    except (AttributeError, TypeError, ValueError):
+        return 1  # absent, empty, or not a number
+
+
+def _compact(document: dict[str, Any]) -> bytes:
+    """As the cache keeps it."""
+    return json.dumps(document, separators=(",", ":"), ensure_ascii=False).encode()
+
+
+def _document(dataset: Dataset, prefix: str) -> dict[str, Any]:
+    document: dict[str, Any] = {}
+    for element in dataset:
+        tag = f"{element.tag:08X}"
+        path = f"{prefix}{tag}"
+        if element.VR == "SQ":
+            items = [
+                _document(item, f"{path}/{index}/") for index, item in enumerate(element.value)
+            ]
+            document[tag] = {"vr": "SQ", "Value": items}
+        elif isinstance(element.value, bytes) and len(element.value) > 1024:
+            document[tag] = {"vr": str(element.VR), "BulkDataURI": path}
+        else:
+            # What pydicom can't put into JSON does not matter here.
+            with contextlib.suppress(ValueError):
+                document[tag] = element.to_json_dict(None, 1024)
+    return document
+
+
+class OpenInstance:
+    def __init__(self, instance: Instance, entry: Entry) -> None:
+        self.entry = entry
+        self.size = len(instance.data)
+        self.layout = Layout(
+            {
+                path: BulkValue(len(value), instance.encapsulated and path == "7FE00010")
+                for path, value in instance.bulk.items()
+            }
+        )
+        self._instance = instance
+
+    async def stream(self, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        data = self._instance.data[offset : None if length is None else offset + length]
+        for at in range(0, len(data), PIECE):
+            yield data[at : at + PIECE]
+
+    async def frame(self, number: int) -> bytes:
+        if not 1 <= number <= len(self._instance.frames):
+            raise InstanceNotFound(f"there is no frame {number}")
+        return self._instance.frames[number - 1]
+
+    async def bulk(self, path: str) -> AsyncIterator[bytes]:
+        if path not in self._instance.bulk:
+            raise InstanceNotFound(f"there is no bulk value {path}")
+        yield self._instance.bulk[path]
+
+
+class Retrieval:
+    """``nearline`` holds SOP Instance UIDs of which nothing is known until they are opened."""
+
+    def __init__(self) -> None:
+        self.held: dict[str, Instance] = {}
+        self.nearline: set[str] = set()
+        self.failing: dict[str, EdgeError] = {}
+        self.opened: list[str] = []
+
+    def add(self, *files: Path | bytes) -> list[Instance]:
+        instances = [
+            Instance(file if isinstance(file, bytes) else file.read_bytes()) for file in files
+        ]
+        self.held |= {instance.entry.ref.sop_uid: instance for instance in instances}
+        return instances
+
+    def _find(self, *uids: str | None) -> list[Instance]:
+        def fits(ref: InstanceRef) -> bool:
+            has = (ref.study_uid, ref.series_uid, ref.sop_uid)
+            return all(uid is None or uid == had for uid, had in zip(uids, has, strict=True))
+
+        return [instance for instance in self.held.values() if fits(instance.entry.ref)]
+
+    async def instances(
+        self, study_uid: str, series_uid: str | None = None, sop_uid: str | None = None
+    ) -> list[Entry]:
+        return [
+            replace(instance.entry, transfer_syntax="", size=0)
+            if instance.entry.ref.sop_uid in self.nearline
+            else instance.entry
+            for instance in self._find(study_uid, series_uid, sop_uid)
+        ]
+
+    @asynccontextmanager
+    async def open_instance(self, wanted: Entry | InstanceRef) -> AsyncIterator[OpenInstance]:
+        ref = wanted if isinstance(wanted, InstanceRef) else wanted.ref
+        if ref.sop_uid in self.failing:
+            raise self.failing[ref.sop_uid]
+        found = self._find(ref.study_uid, ref.series_uid, ref.sop_uid)
+        if not found:
+            raise InstanceNotFound(f"instance {ref.sop_uid} is not known here")
+        self.opened.append(ref.sop_uid)
+        yield OpenInstance(found[0], found[0].entry)
+
+    async def metadata(
+        self, study_uid: str, series_uid: str | None = None, sop_uid: str | None = None
+    ) -> AsyncIterator[bytes]:
+        for instance in self._find(study_uid, series_uid, sop_uid):
+            yield instance.document
+
+
+class Catalogue:
+    """Answers every query with the same results, and remembers what was asked."""
+
+    def __init__(self) -> None:
+        self.results: list[dict[str, Any]] = []
+        self.asked: list[Query] = []
+
+    async def search(self, query: Query) -> list[dict[str, Any]]:
+        self.asked.append(query)
+        end = None if query.limit is None else query.offset + query.limit
+        return self.results[query.offset : end]
+
+
+@dataclass
+class Admission:
+    """Keeps what comes in; ``settling`` is awaited where a real one waits for the disk."""
+
+    kept: dict[str, bytes] = field(default_factory=dict)
+    sources: list[Source] = field(default_factory=list)
+    full: bool = False
+    fail_with: Exception | None = None
+    settling: asyncio.Event | None = None
+    largest_piece: int = 0
+    under_way: int = 0
+    most_under_way: int = 0
+
+    def check_room(self) -> None:
+        if self.full:
+            raise StorageFull("the cache is full", hint="wait")
+
+    async def store_instance(
+        self, chunks: AsyncIterable[bytes], source: Source, *, study_uid: str | None = None
+    ) -> Admitted:
+        self.under_way += 1
+        self.most_under_way = max(self.most_under_way, self.under_way)
+        try:
+            return await self._store(chunks, source, study_uid)
+        finally:
+            self.under_way -= 1
+
+    async def _store(
+        self, chunks: AsyncIterable[bytes], source: Source, study_uid: str | None
+    ) -> Admitted:
+        taken = bytearray()
+        async for chunk in chunks:
+            self.largest_piece = max(self.largest_piece, len(chunk))
+            taken += chunk
+            if len(taken) > 132 and taken[128:132] != b"DICM":
+                raise NotDicom("there is no DICM prefix")
+        data = bytes(taken)
+        if self.fail_with is not None:
+            raise self.fail_with
+        self.check_room()
+        try:
+            dataset = pydicom.dcmread(io.BytesIO(data))
+            ref = _ref(dataset)
+        except Exception as error:
+            raise NotDicom("the data set ends early") from error
+        if study_uid not in (None, ref.study_uid):
+            raise InstanceMismatch(f"Study Instance UID is {ref.study_uid}")
+        if self.settling is not None:
+            await self.settling.wait()
+        before = self.kept.setdefault(ref.sop_uid, data)
+        self.sources.append(source)
+        outcome = Outcome.STORED if before is data else Outcome.DUPLICATE
+        if before != data:
+            outcome = Outcome.CONFLICT
+        return Admitted(ref, str(dataset.SOPClassUID), outcome)
+
+
+TOKENS = {
+    "read": Identity("reader", Role.VIEWER),
+    "store": Identity("gateway", Role.SERVICE),
+}
+
+
+async def authorise(headers: Mapping[str, str]) -> Identity:
+    """Bearer tokens whose secrets are the keys of ``TOKENS``."""
+    scheme, _, secret = headers.get("Authorization", "").partition(" ")
+    identity = TOKENS.get(secret) if scheme == "Bearer" else None
+    if identity is None:
+        raise AccessDenied("no valid token", hint="send Authorization: Bearer TOKEN")
+    return identity

@@ -1,0 +1,138 @@
+"""Identity, errors and logs: the seam between the edge's errors and HTTP."""
+
+from __future__ import annotations
+
+import logging
+
+import aiohttp
+import pytest
+
+from edge.errors import (
+    CloudRefused,
+    CloudUnauthorised,
+    CloudUnreachable,
+    ConfigError,
+    EdgeError,
+    InstanceNotFound,
+    KeyUnavailable,
+    NotDicom,
+    QueryError,
+    SealBroken,
+    StorageFull,
+)
+from tests.dicomweb.conftest import AUTHORISED
+
+
+@pytest.fixture
+def instance(service, packaged):
+    return service.retrieval.add(packaged("CT_small.dcm"))[0]
+
+
+@pytest.mark.parametrize(
+    ("error", "status"),
+    [
+        (QueryError("x"), 400),
+        (NotDicom("x"), 400),
+        (InstanceNotFound("x"), 404),
+        (StorageFull("x"), 507),
+        (KeyUnavailable("x"), 503),
+        (SealBroken("x"), 500),
+        (ConfigError("x"), 500),
+        (CloudUnreachable("x"), 503),
+        (CloudUnauthorised("x"), 502),
+        (CloudRefused("x", status=410), 502),
+        (EdgeError("x"), 500),
+    ],
+)
+async def test_each_error_has_its_status(service, instance, url, error, status):
+    service.retrieval.failing[instance.entry.ref.sop_uid] = error
+    async with service.http.get(url(instance)) as answer:
+        assert answer.status == status
+
+
+async def test_a_problem_document_says_what_happened_and_what_to_do(service, instance, url):
+    service.retrieval.failing[instance.entry.ref.sop_uid] = CloudUnreachable(
+        "the archive does not answer", hint="look at the line", retry_after=7
+    )
+    async with service.http.get(url(instance), headers={"X-Request-ID": "abc-1"}) as answer:
+        assert answer.headers["Content-Type"] == "application/problem+json"
+        assert answer.headers["Retry-After"] == "7"
+        assert await answer.json(content_type=None) == {
+            "type": "about:blank",
+            "title": "Service Unavailable",
+            "status": 503,
+            "detail": "the archive does not answer",
+            "hint": "look at the line",
+            "request_id": "abc-1",
+        }
+
+
+async def test_a_request_id_that_could_forge_a_log_line_is_replaced(service):
+    forged = {"X-Request-ID": "a b"}
+    async with service.http.get(f"{service.base}/studies", headers=forged) as answer:
+        assert answer.headers["X-Request-ID"] != "a b"
+
+
+@pytest.mark.parametrize("header", ["", "Bearer", "Bearer wrong", "Basic read", "read"])
+async def test_who_is_unknown_is_asked_for_a_token(service, header):
+    async with service.http.get(
+        f"{service.base}/studies", headers={"Authorization": header}
+    ) as answer:
+        assert answer.status == 401
+        assert (await answer.json(content_type=None))["hint"]
+
+
+async def test_who_may_only_read_may_not_store(service):
+    reader = {"Authorization": "Bearer read"}
+    async with service.http.get(f"{service.base}/studies", headers=reader) as answer:
+        assert answer.status == 200
+    async with service.http.post(f"{service.base}/studies", headers=reader) as answer:
+        assert answer.status == 403
+        assert "WWW-Authenticate" not in answer.headers
+
+
+async def test_a_defect_is_answered_and_logged_without_its_text(service, instance, url, caplog):
+    service.retrieval.failing[instance.entry.ref.sop_uid] = RuntimeError("DOE^JANE")
+    with caplog.at_level(logging.INFO):
+        async with service.http.get(url(instance)) as answer:
+            assert answer.status == 500
+            body = await answer.text()
+    assert "DOE" not in body
+    assert "DOE" not in caplog.text
+    assert "RuntimeError at doubles.py" in caplog.text
+    assert answer.headers["X-Request-ID"] in caplog.text
+
+
+async def test_logs_hold_no_query_and_no_path_of_the_client(service, caplog):
+    with caplog.at_level(logging.DEBUG, "edge"):
+        for path in ("/studies?PatientName=DOE", "/studies?PatientNam=DOE", "/nothing/DOE"):
+            async with service.http.get(service.base + path):
+                pass
+    assert len(caplog.records) == 3
+    assert "DOE" not in caplog.text
+
+
+async def test_an_answer_that_fails_in_the_middle_is_torn_off(service, url, packaged):
+    first, second = service.retrieval.add(packaged("CT_small.dcm"), _sibling(packaged))
+    service.retrieval.failing[second.entry.ref.sop_uid] = CloudUnreachable("gone")
+    # Known to be of a certain size, so announced; and unknown, so in chunks.
+    for nearline in (set(), {second.entry.ref.sop_uid}):
+        service.retrieval.nearline = nearline
+        async with service.http.get(url(first, level="study")) as answer:
+            assert answer.status == 200
+            with pytest.raises(aiohttp.ClientError):
+                await answer.read()
+
+
+def _sibling(packaged):
+    """Another instance of the same series."""
+    data = packaged("CT_small.dcm").read_bytes()
+    uid = b"1.3.6.1.4.1.5962.1.1.1.1.1.20040119072730.12322"
+    assert data.count(uid) == 2
+    return data.replace(uid, uid[:-1] + b"9")
+
+
+async def test_a_host_header_that_is_none_is_refused(service):
+    headers = {**AUTHORISED, "Host": 'x" onload="'}
+    async with service.http.get(f"{service.base}/studies", headers=headers) as answer:
+        assert answer.status == 400

@@ -1,0 +1,261 @@
+"""QIDO-RS: how a query string becomes a query, and how results leave."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from multidict import MultiDict
+
+from edge.dicom.instance import Level
+from edge.dicom.query import ALL, Match
+from edge.dicomweb.search import parse_query
+from edge.errors import QueryError
+
+
+def parse(*pairs):
+    return parse_query(MultiDict(pairs), Level.STUDY).query
+
+
+@pytest.mark.parametrize(
+    ("name", "path"),
+    [
+        ("PatientName", ("00100010",)),
+        ("00100010", ("00100010",)),
+        ("0020000d", ("0020000D",)),
+        (
+            "RequestAttributesSequence.ScheduledProcedureStepID",
+            ("00400275", "00400009"),
+        ),
+        ("00400275.00400009", ("00400275", "00400009")),
+        ("RequestAttributesSequence.00400008.CodeValue", ("00400275", "00400008", "00080100")),
+        ("00091001", ("00091001",)),
+    ],
+)
+def test_attributes_are_named_by_keyword_tag_or_path(name, path):
+    assert parse((name, "1")).matches == (Match(path, ("1",)),)
+
+
+def test_values_are_handed_on_as_they_were_asked():
+    query = parse(
+        ("PatientName", "*Müller^J?rg*"),
+        ("StudyDate", "20200101-"),
+        ("ModalitiesInStudy", "CT,MR"),
+        ("StudyInstanceUID", "1.2,3.4\\5.6"),
+    )
+    assert [match.values for match in query.matches] == [
+        ("*Müller^J?rg*",),
+        ("20200101-",),
+        ("CT,MR",),
+        ("1.2,3.4\\5.6",),
+    ]
+
+
+def test_an_attribute_given_twice_matches_either():
+    assert parse(("PatientID", "A"), ("00100020", "B")).matches == (
+        Match(("00100020",), ("A", "B")),
+    )
+
+
+def test_an_attribute_without_a_value_is_only_asked_for():
+    query = parse(("PatientComments", ""), ("StudyDescription", "*"))
+    assert query.matches == ()
+    assert query.include == {"00104000", "00081030"}
+
+
+@pytest.mark.parametrize(
+    ("pairs", "include"),
+    [
+        ([("includefield", "PatientComments")], {"00104000"}),
+        ([("includefield", "00081030,00080060")], {"00081030", "00080060"}),
+        ([("includefield", "00081030"), ("includefield", "Modality")], {"00081030", "00080060"}),
+        ([("includefield", "RequestAttributesSequence.CodeValue")], {"00400275"}),
+        ([("includefield", "all")], {ALL}),
+        ([("includefield", "all"), ("includefield", "Modality")], {ALL}),
+    ],
+)
+def test_fields_to_include_are_named_singly_repeated_listed_or_all(pairs, include):
+    assert parse(*pairs).include == include
+
+
+def test_paging_and_fuzziness_are_read():
+    query = parse(("limit", "101"), ("offset", "7"), ("fuzzymatching", "true"))
+    assert (query.limit, query.offset, query.fuzzy) == (101, 7, True)
+    query = parse(("fuzzymatching", "false"))
+    assert (query.limit, query.offset, query.fuzzy) == (None, 0, False)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("limit", "-1"),
+        ("limit", "many"),
+        ("limit", "1" * 12),
+        ("limit", ""),
+        ("offset", "1.5"),
+        ("fuzzymatching", "yes"),
+        ("PatientNam", "DOE"),
+        ("PatientName.PatientID", "1"),
+        ("StudyDate", "2020-01-01"),
+        ("StudyDate", "-"),
+        ("StudyInstanceUID", "1.2.*"),
+        ("StudyInstanceUID", "../etc"),
+        ("InstanceNumber", "first"),
+        ("RequestAttributesSequence", "x"),
+        ("includefield", ""),
+    ],
+)
+def test_what_can_not_be_understood_is_refused_with_its_name(name, value):
+    with pytest.raises(QueryError) as refused:
+        parse((name, value))
+    named = str(refused.value)
+    tag = {"StudyDate": "00080020", "StudyInstanceUID": "0020000D", "InstanceNumber": "00200013"}
+    tag["RequestAttributesSequence"] = "00400275"
+    assert name in named or tag.get(name, name) in named
+
+
+def test_a_field_that_does_not_exist_is_refused():
+    with pytest.raises(QueryError, match="PatientNam"):
+        parse(("includefield", "PatientName,PatientNam"))
+
+
+def test_two_limits_are_no_limit_at_all():
+    with pytest.raises(QueryError, match="limit is given twice"):
+        parse(("limit", "1"), ("limit", "2"))
+
+
+def test_what_is_neither_parameter_nor_attribute_is_ignored_with_a_warning():
+    parsed = parse_query({"_": "1598", "emptyvaluematching": "true"}, Level.STUDY)
+    assert parsed.query.matches == ()
+    assert len(parsed.warnings) == 2
+    assert parsed.warnings[0].startswith("The emptyvaluematching parameter is not supported.")
+
+
+@given(
+    st.lists(st.tuples(st.text(max_size=30), st.text(max_size=30)), max_size=5),
+)
+def test_no_query_string_is_a_defect(pairs):
+    with contextlib.suppress(QueryError):
+        parse(*pairs)
+
+
+STUDY_RESULT = {
+    "0020000D": {"vr": "UI", "Value": ["1.2"]},
+    "00080020": {"vr": "DA", "Value": ["20200101"]},
+}
+SERIES_RESULT = {"0020000E": {"vr": "UI", "Value": ["1.2.3"]}}
+INSTANCE_RESULT = {"00080018": {"vr": "UI", "Value": ["1.2.3.4"]}}
+
+
+@pytest.mark.parametrize(
+    ("path", "result", "url", "level"),
+    [
+        ("/studies", STUDY_RESULT, "/studies/1.2", Level.STUDY),
+        ("/studies/1.2/series", SERIES_RESULT, "/studies/1.2/series/1.2.3", Level.SERIES),
+        ("/series", STUDY_RESULT | SERIES_RESULT, "/studies/1.2/series/1.2.3", Level.SERIES),
+        (
+            "/studies/1.2/series/1.2.3/instances",
+            INSTANCE_RESULT,
+            "/studies/1.2/series/1.2.3/instances/1.2.3.4",
+            Level.INSTANCE,
+        ),
+        (
+            "/studies/1.2/instances",
+            SERIES_RESULT | INSTANCE_RESULT,
+            "/studies/1.2/series/1.2.3/instances/1.2.3.4",
+            Level.INSTANCE,
+        ),
+        (
+            "/instances",
+            STUDY_RESULT | SERIES_RESULT | INSTANCE_RESULT,
+            "/studies/1.2/series/1.2.3/instances/1.2.3.4",
+            Level.INSTANCE,
+        ),
+    ],
+)
+async def test_every_result_says_where_it_can_be_retrieved(service, path, result, url, level):
+    service.catalogue.results = [result]
+    async with service.http.get(service.base + path) as answer:
+        assert answer.headers["Content-Type"] == "application/dicom+json"
+        [found] = await answer.json(content_type=None)
+    assert found["00081190"] == {"vr": "UR", "Value": [service.base + url]}
+    assert list(found) == sorted(found)
+    [query] = service.catalogue.asked
+    assert query.level is level
+    assert query.study_uid == ("1.2" if "/studies/1.2" in path else None)
+    assert query.series_uid == ("1.2.3" if "/series/1.2.3" in path else None)
+
+
+async def test_no_match_is_an_empty_list(service):
+    async with service.http.get(f"{service.base}/studies?PatientID=nobody") as answer:
+        assert answer.status == 200
+        assert await answer.text() == "[]"
+
+
+@pytest.mark.parametrize(
+    ("accept", "given"),
+    [
+        ("application/dicom+json, application/json", "application/dicom+json"),
+        ("application/json", "application/json"),
+        ("*/*", "application/dicom+json"),
+        ("text/html,application/xhtml+xml,*/*;q=0.8", "application/dicom+json"),
+    ],
+)
+async def test_json_is_given_by_the_name_it_was_asked_for(service, accept, given):
+    async with service.http.get(f"{service.base}/studies", headers={"Accept": accept}) as answer:
+        assert answer.headers["Content-Type"] == given
+
+
+async def test_xml_is_refused_for_now(service):
+    accept = 'multipart/related; type="application/dicom+xml"'
+    async with service.http.get(f"{service.base}/studies", headers={"Accept": accept}) as answer:
+        assert answer.status == 406
+        assert "application/dicom+json" in (await answer.json(content_type=None))["hint"]
+
+
+async def test_a_search_that_is_not_understood_says_why(service):
+    async with service.http.get(f"{service.base}/studies?StudyDate=01.02.2020.x") as answer:
+        assert answer.status == 400
+        document = await answer.json(content_type=None)
+    assert "00080020" in document["detail"]
+    assert "20260131" in document["hint"]
+
+
+async def test_what_a_viewer_asks_is_understood(service):
+    url = (
+        "/studies?limit=101&offset=0&fuzzymatching=false&includefield=00081030%2C00080060"
+        "&PatientName=*x*&00100020=*x*&ModalitiesInStudy=CT%2CMR&StudyDate=20200101-20201231"
+    )
+    async with service.http.get(service.base + url) as answer:
+        assert answer.status == 200
+        assert "Warning" not in answer.headers
+    [query] = service.catalogue.asked
+    assert len(query.matches) == 4
+    assert query.include == {"00081030", "00080060"}
+
+
+@pytest.mark.parametrize(("limit", "shown"), [(None, 100), (10, 10), (150, 100), (0, 0)])
+async def test_a_cut_list_says_that_there_is_more(service, limit, shown):
+    service.catalogue.results = [STUDY_RESULT] * 120
+    parameters = {} if limit is None else {"limit": str(limit)}
+    async with service.http.get(f"{service.base}/studies", params=parameters) as answer:
+        assert len(await answer.json(content_type=None)) == shown
+        assert answer.headers["Warning"].startswith(f'299 {service.base} "There are additional')
+
+
+async def test_the_last_page_does_not_say_that_there_is_more(service):
+    service.catalogue.results = [STUDY_RESULT] * 120
+    async with service.http.get(f"{service.base}/studies?offset=100") as answer:
+        assert len(await answer.json(content_type=None)) == 20
+        assert "Warning" not in answer.headers
+
+
+async def test_another_client_pages_through_all(service, client):
+    service.catalogue.results = [STUDY_RESULT] * 250
+    found = await asyncio.to_thread(
+        client.search_for_studies, get_remaining=True, search_filters={"PatientID": "A"}
+    )
+    assert len(found) == 250
