@@ -17,6 +17,8 @@ __all__ = ["LONGEST_RETRY_AFTER", "Backoff", "parse_retry_after"]
 
 LONGEST_RETRY_AFTER = 24 * 3600.0
 """Seconds; an archive that asks for more is asked again after this."""
+_LEAST = 0.02
+"""Seconds: whatever the configuration says, nothing is tried again without a breath."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +36,7 @@ class Backoff:
         the near-zero waits of full jitter.
         """
         exponent = min(max(failures, 1) - 1, 40)
-        full = min(self.shortest * 2.0**exponent, self.longest)
+        full = max(min(self.shortest * 2.0**exponent, self.longest), _LEAST)
         return full * (0.5 + self.random.random() / 2)
 
 

@@ -1,0 +1,229 @@
+"""Asks the archive again: does it have exactly this object?
+
+ACKNOWLEDGED is the archive's word; VERIFIED is our own look. First the list of each series
+(QIDO-RS), then the bytes (WADO-RS, as stored): the SHA-256 of the data set must be ours. Other
+bytes are a CONFLICT for a person; what is not there is owed again, once patience has run out.
+Promises that a look which was cut short proves nothing. Never sends an instance.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+import zlib
+from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
+
+from edge import config
+from edge.cache.changes import Changes
+from edge.cache.custody import CustodyLedger, Owed, Settlement
+from edge.cloud.archive import Archive
+from edge.cloud.retry import Backoff
+from edge.dicom.instance import Custody
+from edge.errors import (
+    CloudError,
+    CloudRefused,
+    CloudUnauthorised,
+    CloudUnreachable,
+    InstanceNotFound,
+    NotDicom,
+)
+from edge.sync.digest import DatasetDigester
+from edge.sync.inquiry import Patience, by_series, list_instances
+from edge.sync.link import Link
+
+__all__ = ["Verify"]
+
+log = logging.getLogger(__name__)
+
+_MOST = 1000
+"""Instances at a time."""
+_SETTLE_EVERY = 64
+_PATIENCE = 60.0
+"""Times the shortest pause: so long an instance that the archive said yes to may be unlisted."""
+_LONGEST_PAUSE = 3600.0
+_SAMPLE_ONE_IN = 10
+_WHOLE_SERIES_FROM = 4
+_OTHER_BYTES = "the archive has other bytes under this UID"
+
+
+class Verify:
+    """Looks while the link is online.
+
+    Args:
+        ledger: Says what is to be verified, and keeps what was found.
+        archive: Is asked.
+        link: Is waited for, and told of failures.
+        changes: Wakes it when something was acknowledged.
+        settings: Whether all is read back or a sample.
+        clock: POSIX seconds.
+    """
+
+    def __init__(
+        self,
+        ledger: CustodyLedger,
+        archive: Archive,
+        link: Link,
+        changes: Changes,
+        settings: config.Sync,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._ledger = ledger
+        self._archive = archive
+        self._link = link
+        self._changes = changes
+        self._all = settings.verify == "all"
+        self._clock = clock
+        shortest = settings.retry_min_seconds
+        self._backoff = Backoff(shortest, _LONGEST_PAUSE)
+        self._patience = Patience(
+            _PATIENCE * shortest, Backoff(shortest / 2, settings.retry_max_seconds)
+        )
+
+    async def run(self) -> None:
+        """Verify until cancelled."""
+        with self._changes.subscribe() as woken:
+            while True:
+                await self._link.wait_online()
+                try:
+                    worked = await self.step()
+                except CloudError as error:
+                    self._link.failed(error)
+                    continue
+                if not worked:
+                    now = self._clock()
+                    due = await self._ledger.next_due(now)
+                    await woken.wait(None if due is None else due - now)
+
+    async def step(self) -> bool:
+        """Look at what is due; False if there is nothing.
+
+        Raises:
+            CloudError: The archive can't be reached, or will not talk to us.
+        """
+        owed = await self._ledger.unverified(self._clock(), max_count=_MOST)
+        for series in by_series(owed):
+            await self._check(series)
+        return bool(owed)
+
+    async def _check(self, series: Sequence[Owed]) -> None:
+        try:
+            listing = await list_instances(self._archive, series)
+        except CloudRefused as error:
+            await self._ledger.settle([self._later(one, str(error)) for one in series])
+            return
+        there = [one for one in series if one.ref.sop_uid in listing.found]
+        if missing := [one for one in series if one.ref.sop_uid not in listing.found]:
+            await self._ledger.settle([self._missing(one) for one in missing])
+        chosen = there if self._all else [one for one in there if _is_sampled(one)] or there[:1]
+        equal = await self._compare(chosen, listing.rows)
+        read = {one.instance_id for one in chosen}
+        rest = [one for one in there if one.instance_id not in read]
+        if not equal:
+            # The sample is not clean: look at every one.
+            await self._compare(rest, listing.rows)
+        elif rest:
+            await self._ledger.settle(
+                [Settlement(one.instance_id, Custody.VERIFIED) for one in rest]
+            )
+
+    async def _compare(self, owed: Sequence[Owed], rows: int) -> bool:
+        """Read these back and settle them; whether all were ours."""
+        settlements: list[Settlement] = []
+        equal = True
+        try:
+            async with aclosing(self._verdicts(owed, rows)) as verdicts:
+                async for settlement in verdicts:
+                    equal = equal and settlement.custody is Custody.VERIFIED
+                    settlements.append(settlement)
+                    if len(settlements) >= _SETTLE_EVERY:
+                        await self._ledger.settle(settlements)
+                        settlements = []
+        finally:
+            # What was seen is true even if the line was cut after it.
+            if settlements:
+                await self._ledger.settle(settlements)
+        return equal
+
+    async def _verdicts(self, owed: Sequence[Owed], rows: int) -> AsyncGenerator[Settlement]:
+        waiting = {one.ref.sop_uid: one for one in owed}
+        if len(waiting) >= max(_WHOLE_SERIES_FROM, 0.8 * rows):
+            async with aclosing(self._digests_of_series(owed[0])) as digests:
+                async for sop_uid, digest in digests:
+                    if one := waiting.pop(sop_uid, None):
+                        yield self._verdict(one, digest)
+        for one in waiting.values():
+            failure: CloudUnreachable | None = None
+            try:
+                settlement = self._verdict(one, await self._digest_of(one))
+            except InstanceNotFound:
+                settlement = self._missing(one)
+            except NotDicom:
+                settlement = self._verdict(one, b"")
+            except CloudUnauthorised:
+                raise
+            except CloudError as error:
+                # Put off, so that one that always fails stalls no other.
+                settlement = self._later(one, str(error))
+                failure = error if isinstance(error, CloudUnreachable) else None
+            yield settlement
+            if failure is not None:
+                raise failure
+
+    async def _digests_of_series(self, one: Owed) -> AsyncGenerator[tuple[str, bytes]]:
+        """UID and digest of every instance of a series, in one request, as far as it goes."""
+        ref = one.ref
+        try:
+            async with aclosing(
+                self._archive.retrieve_study(ref.study_uid, ref.series_uid)
+            ) as streams:
+                async for stream in streams:
+                    digester = DatasetDigester()
+                    async for piece in stream:
+                        digester.update(piece)
+                    yield digester.sop_uid, digester.digest()
+        except CloudUnauthorised:
+            raise
+        except (CloudError, InstanceNotFound, NotDicom) as error:
+            log.info("a series could not be read back whole (%s); one by one", error)
+
+    async def _digest_of(self, one: Owed) -> bytes:
+        digester = DatasetDigester()
+        async with aclosing(self._archive.retrieve_instance(one.ref)) as stream:
+            async for piece in stream:
+                digester.update(piece)
+        return digester.digest()
+
+    def _verdict(self, one: Owed, digest: bytes) -> Settlement:
+        self._patience.forget([one.instance_id])
+        if digest == one.dataset_digest:
+            return Settlement(one.instance_id, Custody.VERIFIED)
+        log.error(
+            "archive %s has other bytes than ours under instance %s; both are kept",
+            self._archive.name,
+            one.ref.sop_uid,
+        )
+        return Settlement(one.instance_id, Custody.CONFLICT, _OTHER_BYTES)
+
+    def _missing(self, one: Owed) -> Settlement:
+        again = self._patience.ask_again_at(one.instance_id, self._clock())
+        if again is not None:
+            reason = "the archive said yes, and does not list it yet"
+            return Settlement(one.instance_id, Custody.ACKNOWLEDGED, reason, again)
+        log.warning(
+            "archive %s said yes to instance %s and does not have it; it is sent again",
+            self._archive.name,
+            one.ref.sop_uid,
+        )
+        reason = "the archive said yes, and did not have it"
+        return Settlement(one.instance_id, Custody.EDGE_ONLY, reason)
+
+    def _later(self, one: Owed, reason: str) -> Settlement:
+        again = self._clock() + self._backoff.delay(one.tries + 1)
+        return Settlement(one.instance_id, Custody.ACKNOWLEDGED, reason, again)
+
+
+def _is_sampled(one: Owed) -> bool:
+    """One in ten, by its UID: the same after a restart."""
+    return zlib.crc32(one.ref.sop_uid.encode()) % _SAMPLE_ONE_IN == 0
