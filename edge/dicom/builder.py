@@ -254,8 +254,10 @@ class ModelBuilder:
             elements[key] = {"vr": "SS", "Value": [_signed(value) for value in values]}
 
     def _charge(self, cost: int) -> None:
+        if self.muted:
+            return
         self.cost += cost
-        if self.cost <= self.most or self.muted:
+        if self.cost <= self.most:
             return
         if self.sequences:
             outermost = self.sequences[0]

@@ -1,0 +1,234 @@
+"""Frames are found where pydicom finds them, and layouts survive the index."""
+
+from __future__ import annotations
+
+import struct
+from array import array
+
+import numpy as np
+import pydicom
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydicom.encaps import encapsulate, encapsulate_extended, generate_frames, get_frame
+from pydicom.pixels.utils import get_expected_length, pack_bits
+
+from edge.dicom.frames import (
+    BulkValue,
+    Extent,
+    Layout,
+    PixelLayout,
+    fragment_extents,
+    frame_starts,
+)
+from edge.dicom.part10 import file_meta
+from edge.errors import InstanceNotFound
+
+RLE = "1.2.840.10008.1.2.5"
+JPEG = "1.2.840.10008.1.2.4.50"
+MPEG4 = "1.2.840.10008.1.2.4.102"
+DELIMITER = b"\xfe\xff\xdd\xe0" + bytes(4)
+
+
+def joined(stream: bytes, extents: list[Extent]) -> bytes:
+    return b"".join(stream[e.offset : e.offset + e.length] for e in extents)
+
+
+def element(group: int, number: int, vr: bytes, value: bytes) -> bytes:
+    return (
+        group.to_bytes(2, "little") + number.to_bytes(2, "little") + vr
+        + (bytes(2) + len(value).to_bytes(4, "little") if vr in (b"OB", b"OW", b"OV")
+           else len(value).to_bytes(2, "little"))
+        + value
+    )  # fmt: skip
+
+
+def image(transfer_syntax: str, frames: int, pixel_data: bytes, more: bytes = b"") -> bytes:
+    """A stream with little more than frames; ``pixel_data`` is encapsulated already."""
+    text = str(frames).encode() + b" " * (len(str(frames)) % 2)
+    meta = file_meta(sop_class_uid="1.2.3", sop_uid="1.2.3.4", transfer_syntax=transfer_syntax)
+    return b"".join(
+        [
+            meta,
+            element(0x0008, 0x0016, b"UI", b"1.2.3\0"),
+            element(0x0008, 0x0018, b"UI", b"1.2.3.4\0"),
+            element(0x0020, 0x000D, b"UI", b"1.2.3.5\0"),
+            element(0x0020, 0x000E, b"UI", b"1.2.3.6\0"),
+            element(0x0028, 0x0008, b"IS", text),
+            more,
+            b"\xe0\x7f\x10\x00OB\x00\x00\xff\xff\xff\xff",
+            pixel_data,
+            DELIMITER,
+        ]
+    )
+
+
+def test_frames_of_packaged_images_are_those_of_pydicom(scanned):
+    if scanned.path.name == "badVR.dcm":
+        pytest.skip("its Number of Frames is '1A'")
+    dataset = pydicom.dcmread(scanned.path)
+    pixels = scanned.layout.pixels
+    if "PixelData" not in dataset:
+        assert pixels is None
+        return
+    assert pixels is not None
+    count = int(dataset.get("NumberOfFrames") or 1)
+    if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+        expected = list(generate_frames(dataset.PixelData, number_of_frames=count))
+        assert expected[-1] == get_frame(dataset.PixelData, count - 1, number_of_frames=count)
+    elif "Rows" not in dataset:
+        expected = [dataset.PixelData]
+    else:
+        length = get_expected_length(dataset) // count
+        expected = [dataset.PixelData[i * length : (i + 1) * length] for i in range(count)]
+    assert pixels.number_of_frames == count
+    for number, frame in enumerate(expected, 1):
+        data = joined(scanned.offsets_in, pixels.extents(number))
+        assert pixels.cut(number, data) == frame
+    with pytest.raises(InstanceNotFound):
+        pixels.extents(count + 1)
+
+
+@pytest.mark.parametrize("has_table", [True, False])
+def test_several_fragments_per_frame(scan, has_table):
+    frames = [b"\xff\xd8\xff" + bytes([n]) * (40 + n) for n in range(5)]
+    stream = image(JPEG, 5, encapsulate(frames, fragments_per_frame=3, has_bot=has_table))
+    pixels = scan(stream).layout.pixels
+    assert len(pixels.fragments) == 15
+    for number, frame in enumerate(frames, 1):
+        found = joined(stream, pixels.extents(number))
+        assert found[: len(frame)] == frame
+        assert len(pixels.extents(number)) == 3
+
+
+def test_the_extended_offset_table_knows_the_padding(scan):
+    frames = [b"\xff\xd8\xff" + bytes(n) for n in (4, 9, 12)]
+    data, offsets, _padded = encapsulate_extended(frames)
+    lengths = struct.pack("<3Q", *map(len, frames))
+    tables = element(0x7FE0, 0x0001, b"OV", offsets) + element(0x7FE0, 0x0002, b"OV", lengths)
+    stream = image(JPEG, 3, data, tables)
+    pixels = scan(stream).layout.pixels
+    for index, frame in enumerate(frames):
+        assert joined(stream, pixels.extents(index + 1)) == frame
+        assert frame == get_frame(data, index, extended_offsets=(offsets, lengths))
+
+
+def test_a_lying_offset_table_is_not_believed(scan):
+    good = encapsulate([b"one!", b"two!"])
+    lying = good[:8] + b"\x03\x00\x00\x00" + good[12:]
+    for data in (good, lying):
+        stream = image(RLE, 2, data)
+        pixels = scan(stream).layout.pixels
+        assert [joined(stream, pixels.extents(n)) for n in (1, 2)] == [b"one!", b"two!"]
+
+
+def test_frames_whose_ends_cannot_be_told_are_not_found(scan):
+    pixels = scan(image(RLE, 2, encapsulate([b"abc", b"def", b"ghi"], has_bot=False))).layout.pixels
+    for frame in (1, 2):
+        with pytest.raises(InstanceNotFound):
+            pixels.extents(frame)
+
+
+def test_a_video_is_one_stream(scan):
+    stream = image(MPEG4, 250, encapsulate([b"begin", b"go on"], has_bot=False))
+    pixels = scan(stream).layout.pixels
+    assert joined(stream, pixels.extents(1)) == b"begin\0go on\0"
+    assert joined(stream, list(pixels.all_fragments())) == b"begin\0go on\0"
+    with pytest.raises(InstanceNotFound):
+        pixels.extents(2)
+
+
+@pytest.mark.parametrize("frame", [0, -1, 4])
+def test_frames_count_from_one(frame):
+    with pytest.raises(InstanceNotFound):
+        PixelLayout(3, 100, 30, 80).extents(frame)
+
+
+def test_native_frames_follow_each_other():
+    pixels = PixelLayout(3, 100, 30, 80)
+    assert [pixels.extents(n) for n in (1, 2, 3)] == [
+        [Extent(100, 10)],
+        [Extent(110, 10)],
+        [Extent(120, 10)],
+    ]
+
+
+def test_a_frame_beyond_the_value_is_not_found():
+    pixels = PixelLayout(3, 100, 25, 80)
+    with pytest.raises(InstanceNotFound):
+        pixels.extents(3)
+
+
+@given(st.integers(1, 70), st.integers(1, 6), st.randoms(use_true_random=False))
+def test_frames_of_single_bits_begin_inside_bytes(pixels_per_frame, frames, random):
+    images = [[random.randrange(2) for _ in range(pixels_per_frame)] for _ in range(frames)]
+    packed = pack_bits(np.array(images, "u1").ravel(), pad=False)
+    pixels = PixelLayout(frames, 0, len(packed), pixels_per_frame)
+    for number, pixel_values in enumerate(images, 1):
+        data = joined(packed, pixels.extents(number))
+        assert pixels.cut(number, data) == pack_bits(np.array(pixel_values, "u1"), pad=False)
+
+
+@given(
+    st.integers(1, 6).flatmap(
+        lambda frames: st.lists(
+            st.lists(st.integers(1, 50), min_size=1, max_size=4), min_size=frames, max_size=frames
+        )
+    )
+)
+def test_an_offset_table_gives_the_boundaries(frames):
+    fragments = [length * 2 for frame in frames for length in frame]
+    offsets, first = [], []
+    position = index = 0
+    for frame in frames:
+        offsets.append(position)
+        first.append(index)
+        position += sum(length * 2 + 8 for length in frame)
+        index += len(frame)
+    starts = frame_starts(len(frames), fragments, [], offsets=offsets)
+    assert (list(range(len(frames))) if starts is None else list(starts)) == first
+    starts = frame_starts(len(frames), fragments, first)
+    assert (list(range(len(frames))) if starts is None else list(starts)) == first
+
+
+def test_empty_fragments_do_not_count_as_frames():
+    assert list(frame_starts(2, [4, 0, 4], [])) == [0, 2]
+    assert not list(frame_starts(2, [], []))
+
+
+def test_fragments_of_a_small_value_are_found_by_parsing():
+    value = encapsulate([b"abcd", b"efghij"])
+    assert [value[e.offset : e.offset + e.length] for e in fragment_extents(value)] == [
+        b"abcd",
+        b"efghij",
+    ]
+    assert fragment_extents(value[:-1])[-1].length == 4
+    assert fragment_extents(b"") == []
+
+
+def test_a_layout_survives_the_index():
+    bulk = {
+        "7FE00010": BulkValue("OB", 10, 20, encapsulated=True),
+        "54000100/0/54001010": BulkValue("OW", 1, 2),
+    }
+    pixels = PixelLayout(2, 18, 12, encapsulated=True, fragments=array("I", [4, 6, 8]))
+    pixels.starts = array("I", [0, 2])
+    layout = Layout(bulk, deflated=True, pixels=pixels)
+    again = Layout.from_bytes(layout.to_bytes())
+    assert again == layout
+    assert again.pixels.extents(2) == [Extent(18 + 8 + 4 + 8 + 6 + 8, 8)]
+    assert Layout.from_bytes(Layout().to_bytes()) == Layout()
+
+
+@pytest.mark.parametrize("data", [b"", b"\x02abc", b"\x01abc", b"\x01" + b"x\x9c"])
+def test_what_is_no_layout_is_refused(data):
+    with pytest.raises(ValueError, match="layout"):
+        Layout.from_bytes(data)
+
+
+def test_a_layout_of_many_frames_stays_small():
+    lengths = array("I", [30000 + n % 1000 for n in range(1000)])
+    layout = Layout(
+        pixels=PixelLayout(1000, 2000, 31_000_000, encapsulated=True, fragments=lengths)
+    )
+    assert len(layout.to_bytes()) < 5000
