@@ -17,6 +17,8 @@ from edge.dicomweb.responses import Refused
 __all__ = ["Target", "base_url", "target_of"]
 
 _HOST = re.compile(r"[A-Za-z0-9.\-_:\[\]]{1,255}")
+_PORT = re.compile(r":[0-9]+$")
+_DEFAULT_PORTS = {"http": 80, "https": 443}
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,7 +76,22 @@ def base_url(request: web.Request) -> str:
     Raises:
         Refused: 400, the Host header is none.
     """
-    if not _HOST.fullmatch(request.host):
+    host = request.host
+    if not _HOST.fullmatch(host):
         raise Refused(400, "the Host header is not a host name")
+    if not _PORT.search(host):
+        host += _own_port(request)
     studies = request.app.router["studies"]
-    return f"{request.scheme}://{request.host}{studies.canonical.removesuffix('/studies')}"
+    return f"{request.scheme}://{host}{studies.canonical.removesuffix('/studies')}"
+
+
+def _own_port(request: web.Request) -> str:
+    """The port that we were reached at, for a client that does not say it though it must.
+
+    RFC 9110 7.2 wants it in Host unless it is the scheme's own; a client in wide use leaves it out,
+    and would look for bulk values elsewhere.
+    """
+    name = request.transport.get_extra_info("sockname") if request.transport is not None else None
+    if not isinstance(name, tuple) or name[1] == _DEFAULT_PORTS.get(request.scheme):
+        return ""
+    return f":{name[1]}"

@@ -29,8 +29,15 @@ def test_only_what_is_in_a_study_has_uids():
 
 async def test_urls_name_the_service_as_the_client_reached_it(service, packaged):
     service.catalogue.results = [{"0020000D": {"vr": "UI", "Value": ["1.2"]}}]
-    for host in ("edge.clinic.example:8443", "[::1]:80", "localhost"):
+    port = service.base.removesuffix("/dicom-web").rpartition(":")[2]
+    for host, named in (
+        ("edge.clinic.example:8443", "edge.clinic.example:8443"),
+        ("[::1]:80", "[::1]:80"),
+        # Clients that leave out the port, though it is not the scheme's own.
+        ("localhost", f"localhost:{port}"),
+        ("[::1]", f"[::1]:{port}"),
+    ):
         headers = {"Host": host}
         async with service.http.get(f"{service.base}/studies", headers=headers) as answer:
             [found] = await answer.json(content_type=None)
-        assert found["00081190"]["Value"] == [f"http://{host}/dicom-web/studies/1.2"]
+        assert found["00081190"]["Value"] == [f"http://{named}/dicom-web/studies/1.2"]
