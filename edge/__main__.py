@@ -35,7 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(
         level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for library in ("httpx", "pynetdicom"):
+        logging.getLogger(library).setLevel(logging.WARNING)
     try:
         return asyncio.run(_run(options))
     except EdgeError as error:

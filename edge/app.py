@@ -162,7 +162,8 @@ class Appliance:
             eviction = Eviction(config.cache, cache.store, cache.database, space, uses)
             parts.start("eviction", eviction.run)
             if archive is not None:
-                link = Link(archive.name, ledger, config.sync)
+                link = Link(archive, ledger, config.sync)
+                parts.start("link", link.run)
                 push = Push(ledger, retrieval, archive, link, changes, config.sync)
                 verify = Verify(ledger, archive, link, changes, config.sync)
                 pull = Pull(ledger, archive, link, config.sync)
@@ -171,8 +172,10 @@ class Appliance:
                 parts.start("pull", pull.run)
             if config.dropfolder.path != Path():
                 parts.start("dropfolder", DropFolder(config.dropfolder, admission).run)
-            dimse = DimseServer(config.dimse, admission)
-            await stack.enter_async_context(dimse)
+            dimse = DimseServer(
+                config.dimse, admission, max_instance_bytes=config.cache.max_instance_bytes
+            )
+            await parts.start_ready("dimse", lambda ready: dimse.serve(ready=ready))
             self.dimse_port = dimse.port
             self.http_port = await self._serve_http(stack, admission, retrieval)
             self._stack = stack.pop_all()

@@ -52,6 +52,31 @@ class Supervisor:
         self._states[name] = RUNNING
         self._tasks.append(self._group.create_task(self._keep_running(name, run), name=name))
 
+    async def start_ready(self, name: str, run: Callable[[asyncio.Event], Awaitable[None]]) -> None:
+        """Like ``start``, but return once the part has set the event that it is given.
+
+        Raises:
+            Exception: What ended the part before it was ready; it is not started again.
+        """
+        ready = asyncio.Event()
+        first = asyncio.get_running_loop().create_future()
+
+        async def once_ready() -> None:
+            try:
+                await run(ready)
+            except Exception as error:
+                if ready.is_set():
+                    raise
+                first.set_exception(error)
+                await asyncio.Event().wait()
+
+        self.start(name, once_ready)
+        waiting = self._group.create_task(ready.wait(), name=f"{name} ready")
+        await asyncio.wait([waiting, first], return_when=asyncio.FIRST_COMPLETED)
+        waiting.cancel()
+        if first.done():
+            await first
+
     def states(self) -> Mapping[str, str]:
         """Part -> "running", or why it is not."""
         return dict(self._states)
