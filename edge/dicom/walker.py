@@ -8,7 +8,6 @@ an attribute means, beyond what reading on needs.
 
 from __future__ import annotations
 
-from enum import IntEnum
 from typing import Final
 
 from edge.dicom.builder import ELEMENT_COST, ENDLESS, VALUE_COST, ModelBuilder, ScanLimits
@@ -43,11 +42,11 @@ _CROWDED: Final = 64
 _WINDOW: Final = 64 * 1024
 
 
-class _Mode(IntEnum):
-    ELEMENTS = 0
-    ITEMS = 1
-    FRAGMENTS = 2
-    PADDING = 3
+# What is expected next. Plain numbers: an enumeration would cost a tenth of the walk.
+_ELEMENTS: Final = 0
+_ITEMS: Final = 1
+_FRAGMENTS: Final = 2
+_PADDING: Final = 3
 
 
 class Walker:
@@ -84,7 +83,7 @@ class Walker:
         self.offset_tables: dict[int, bytes] = {}
         """Extended Offset Table (7FE0,0001) and its lengths (7FE0,0002), as they are encoded."""
         self._limits = limits
-        self._mode = _Mode.ELEMENTS
+        self._mode = _ELEMENTS
         self._base = 0
         """Position of the window's first byte."""
         self._skip = 0
@@ -135,7 +134,7 @@ class Walker:
         """
         if not self._skip and not self._carry:
             self._walk(b"", 0)  # what ends by its length ends now
-        if self._skip or self.model.sequences or self._mode == _Mode.FRAGMENTS or any(self._carry):
+        if self._skip or self.model.sequences or self._mode == _FRAGMENTS or any(self._carry):
             raise NotDicom("the data set ends in the middle of an element")
         self.model.finish()
 
@@ -146,11 +145,12 @@ class Walker:
         start = pos
         while not (self._need or self._skip):
             self._steps += 1
-            if self._mode == _Mode.ELEMENTS:
+            mode = self._mode
+            if mode == _ELEMENTS:
                 pos = self._walk_elements(window, pos)
-            elif self._mode == _Mode.ITEMS:
+            elif mode == _ITEMS:
                 pos = self._walk_items(window, pos)
-            elif self._mode == _Mode.FRAGMENTS:
+            elif mode == _FRAGMENTS:
                 pos = self._walk_fragments(window, pos)
             elif window.count(0, pos) == len(window) - pos:
                 self._need, pos = 1, len(window)
@@ -164,6 +164,8 @@ class Walker:
     def _walk_elements(self, window: bytes, pos: int) -> int:
         """The elements of one level, as many as can be."""
         level = self.model.level
+        if self.model.muted and level.end not in (ENDLESS, self._base + pos):
+            return self._jump(level.end, window)
         run = self._run_implicit if level.codec.implicit else self._run_explicit
         limit = min(len(window), level.bound - self._base)
         pos = run(window, pos, limit)
@@ -171,7 +173,7 @@ class Walker:
             return self._walk_element(window, pos)
         if self._base + pos == level.end:
             self.model.close_item()
-            self._mode = _Mode.ITEMS
+            self._mode = _ITEMS
         elif limit < len(window) or self._base + len(window) >= level.bound:
             raise NotDicom("an item ends in the middle of an element")
         else:
@@ -255,7 +257,7 @@ class Walker:
             return self._end_item(tag, pos)
         if top:
             if not tag:
-                self._mode = _Mode.PADDING
+                self._mode = _PADDING
                 return pos
             if level.previous < 0:
                 level.codec = true_codec(level.codec, window[pos + 4 : pos + 6])
@@ -269,7 +271,7 @@ class Walker:
         stop = self._base + header.start + header.length
         if stop > level.bound:
             raise NotDicom("an element is longer than the item that it stands in")
-        if header.holds_items(window):
+        if header.holds_items(window) and not model.muted:
             self._open_sequence(tag, header, stop)
             return header.start
         return self._walk_value(tag, header, window, pos)
@@ -305,10 +307,12 @@ class Walker:
     def _pass(self, tag: int, stop: int, window: bytes) -> int:
         """Go behind an element, perhaps past the window's end."""
         self.model.level.passed(tag)
-        if stop > len(window):
-            self._skip = stop - len(window)
-            return len(window)
-        return stop
+        return self._jump(self._base + stop, window)
+
+    def _jump(self, position: int, window: bytes) -> int:
+        """Go on at a position, perhaps past the window's end."""
+        self._skip = max(0, position - self._base - len(window))
+        return position - self._base - self._skip
 
     def _open_undefined(self, tag: int, header: Header) -> None:
         """A value that ends by a delimiter: items or fragments (PS3.5 7.5, A.4)."""
@@ -317,7 +321,7 @@ class Walker:
             vr = header.vr if header.vr in _BINARY_VRS else "OB"
             self._fragments = Fragments(vr, self._base + header.start, self._limits.fragments)
             self._target = tag
-            self._mode = _Mode.FRAGMENTS
+            self._mode = _FRAGMENTS
         elif header.vr == "SQ" or not in_explicit:
             self._open_sequence(tag, header, ENDLESS)
         else:
@@ -330,7 +334,7 @@ class Walker:
         tolerant = header.looked_up and not level.codec.implicit
         level.passed(tag)
         model.open_sequence(key, header.content, self._base + header.start, end, tolerant=tolerant)
-        self._mode = _Mode.ITEMS
+        self._mode = _ITEMS
 
     def _end_item(self, tag: int, pos: int) -> int:
         """A delimiter where an element could stand."""
@@ -341,7 +345,7 @@ class Walker:
         if len(self.model.levels) == 1:
             raise NotDicom("an item ends that never began")
         self.model.close_item()
-        self._mode = _Mode.ITEMS
+        self._mode = _ITEMS
         return pos + 8
 
     def _walk_items(self, window: bytes, pos: int) -> int:
@@ -361,6 +365,9 @@ class Walker:
         end = ENDLESS if length == _UNDEFINED else start + length
         if tag != _ITEM or (start if end == ENDLESS else end) > sequence.bound:
             raise NotDicom("a sequence has something else than items that fit into it")
+        known = end if sequence.end == ENDLESS else sequence.end
+        if model.muted and known != ENDLESS:
+            return self._jump(known, window)  # nobody looks into it
         codec = sequence.codec
         if sequence.tolerant and length >= 8:
             if len(window) < pos + 14:
@@ -368,12 +375,12 @@ class Walker:
                 return pos
             codec = true_codec(codec, window[pos + 12 : pos + 14])
         model.open_item(codec, end)
-        self._mode = _Mode.ELEMENTS
+        self._mode = _ELEMENTS
         return pos + 8
 
     def _end_sequence(self, end: int, pos: int) -> int:
         self.model.close_sequence(end)
-        self._mode = _Mode.ELEMENTS
+        self._mode = _ELEMENTS
         return pos
 
     def _walk_fragments(self, window: bytes, pos: int) -> int:
@@ -383,14 +390,11 @@ class Walker:
         if self._base + stop > model.level.bound:
             raise NotDicom("encapsulated pixel data is longer than the item that it stands in")
         if (value := fragments.value) is not None:
-            self._mode = _Mode.ELEMENTS
+            self._mode = _ELEMENTS
             if not model.muted:
                 key = KEYS.get(self._target) or f"{self._target:08X}"
                 model.refer(key, value.vr, value.offset, value.length, encapsulated=True)
             if self._target == _PIXEL_DATA and len(model.levels) == 1:
                 self.encapsulated = fragments
             model.level.passed(self._target)
-        if stop > len(window):
-            self._skip = stop - len(window)
-            return len(window)
-        return stop
+        return self._jump(self._base + stop, window)

@@ -21,46 +21,23 @@ from edge.dicom.frames import (
     fragment_extents,
     frame_starts,
 )
-from edge.dicom.part10 import file_meta
 from edge.errors import InstanceNotFound
+from tests.dicom.streams import SEQUENCE_END, UNDEFINED, element, instance
 
 RLE = "1.2.840.10008.1.2.5"
 JPEG = "1.2.840.10008.1.2.4.50"
 MPEG4 = "1.2.840.10008.1.2.4.102"
-DELIMITER = b"\xfe\xff\xdd\xe0" + bytes(4)
 
 
 def joined(stream: bytes, extents: list[Extent]) -> bytes:
     return b"".join(stream[e.offset : e.offset + e.length] for e in extents)
 
 
-def element(group: int, number: int, vr: bytes, value: bytes) -> bytes:
-    return (
-        group.to_bytes(2, "little") + number.to_bytes(2, "little") + vr
-        + (bytes(2) + len(value).to_bytes(4, "little") if vr in (b"OB", b"OW", b"OV")
-           else len(value).to_bytes(2, "little"))
-        + value
-    )  # fmt: skip
-
-
 def image(transfer_syntax: str, frames: int, pixel_data: bytes, more: bytes = b"") -> bytes:
     """A stream with little more than frames; ``pixel_data`` is encapsulated already."""
-    text = str(frames).encode() + b" " * (len(str(frames)) % 2)
-    meta = file_meta(sop_class_uid="1.2.3", sop_uid="1.2.3.4", transfer_syntax=transfer_syntax)
-    return b"".join(
-        [
-            meta,
-            element(0x0008, 0x0016, b"UI", b"1.2.3\0"),
-            element(0x0008, 0x0018, b"UI", b"1.2.3.4\0"),
-            element(0x0020, 0x000D, b"UI", b"1.2.3.5\0"),
-            element(0x0020, 0x000E, b"UI", b"1.2.3.6\0"),
-            element(0x0028, 0x0008, b"IS", text),
-            more,
-            b"\xe0\x7f\x10\x00OB\x00\x00\xff\xff\xff\xff",
-            pixel_data,
-            DELIMITER,
-        ]
-    )
+    number = element(0x00280008, b"IS", str(frames).encode().ljust(4))
+    pixels = element(0x7FE00010, b"OB", pixel_data, UNDEFINED) + SEQUENCE_END
+    return instance(end=number + more + pixels, transfer_syntax=transfer_syntax)
 
 
 def test_frames_of_packaged_images_are_those_of_pydicom(scanned):
@@ -105,7 +82,7 @@ def test_the_extended_offset_table_knows_the_padding(scan):
     frames = [b"\xff\xd8\xff" + bytes(n) for n in (4, 9, 12)]
     data, offsets, _padded = encapsulate_extended(frames)
     lengths = struct.pack("<3Q", *map(len, frames))
-    tables = element(0x7FE0, 0x0001, b"OV", offsets) + element(0x7FE0, 0x0002, b"OV", lengths)
+    tables = element(0x7FE00001, b"OV", offsets) + element(0x7FE00002, b"OV", lengths)
     stream = image(JPEG, 3, data, tables)
     pixels = scan(stream).layout.pixels
     for index, frame in enumerate(frames):
