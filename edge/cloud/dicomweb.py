@@ -112,6 +112,7 @@ class DicomwebArchive:
                 auth_of(self._settings.auth),
                 str(tls_ca) if tls_ca.name else None,
                 self._timeouts,
+                encrypted=self._base.scheme == "https",
             )
         return self._http
 

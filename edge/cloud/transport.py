@@ -60,9 +60,11 @@ class Timeouts:
 
 
 def new_client(
-    auth: httpx.Auth | None, tls_ca: str | None, timeouts: Timeouts
+    auth: httpx.Auth | None, tls_ca: str | None, timeouts: Timeouts, *, encrypted: bool
 ) -> httpx.AsyncClient:
     """A client that trusts the system's certificates, or only those in *tls_ca*.
+
+    Without *encrypted* it can't speak TLS at all.
 
     The environment is not looked at: a proxy variable or a ``.netrc`` of whoever started the
     service must not decide where patient data goes.
@@ -71,7 +73,11 @@ def new_client(
         ConfigError: The certificates can't be read.
     """
     try:
-        tls = ssl.create_default_context(cafile=tls_ca)
+        tls = (
+            ssl.create_default_context(cafile=tls_ca)
+            if encrypted
+            else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # Trusts nobody, and reads no files.
+        )
     except (OSError, ssl.SSLError) as error:
         raise ConfigError(
             f"cloud.archive tls_ca: {tls_ca} can't be used: {error}",

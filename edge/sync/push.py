@@ -211,6 +211,10 @@ class Push:
 
     async def _settle(self, batch: Sequence[Owed], results: Sequence[StoreResult]) -> None:
         now = self._clock()
+        if any(result.advice is Advice.FULL for result in results):
+            self._full += 1
+            self._resume_at = now + self._full_backoff.delay(self._full)
+            log.warning("archive %s is full", self._archive.name)
         settlements, unnamed = [], 0
         for one, result in zip(batch, results, strict=True):
             if result.outcome is StoreOutcome.UNKNOWN:
@@ -246,9 +250,6 @@ class Push:
                 again = now + self._instance_backoff.delay(one.tries + 1)
                 return Settlement(one.instance_id, Custody.EDGE_ONLY, words, again)
             case Advice.FULL:
-                self._full += 1
-                self._resume_at = now + self._full_backoff.delay(self._full)
-                log.warning("archive %s is full", self._archive.name)
                 return Settlement(one.instance_id, Custody.EDGE_ONLY, words, self._resume_at)
             case Advice.QUARANTINE:
                 return self._dead_letter(one, result, words)

@@ -157,7 +157,7 @@ async def test_the_archives_own_authority_is_trusted_by_tls_ca(authority, tmp_pa
 
 def test_a_certificate_file_that_can_not_be_read_is_an_error_of_the_configuration(tmp_path):
     with pytest.raises(ConfigError, match="tls_ca"):
-        new_client(None, str(tmp_path / "missing.pem"), Timeouts())
+        new_client(None, str(tmp_path / "missing.pem"), Timeouts(), encrypted=True)
 
 
 async def test_the_environment_does_not_choose_a_proxy(monkeypatch, free_port):

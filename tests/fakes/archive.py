@@ -105,6 +105,10 @@ class FakeArchive:
         """By kind of request: "store", "search", "retrieve", "metadata"."""
         self.refusals: dict[str, Refusal] = {}
         """By SOP Instance UID."""
+        self.poison: set[str] = set()
+        """SOP Instance UIDs on which it hangs up, as a server that crashes does."""
+        self.broken: set[str] = set()
+        """SOP Instance UIDs whose retrieval, alone or with others, breaks off."""
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         """Method, path and query of each request."""
         self.batches: list[list[str]] = []
@@ -256,6 +260,9 @@ class FakeArchive:
                 parts.append(held(part10, listed_from=time.monotonic() + self.listing_delay))
             except Exception:  # noqa: BLE001 - whatever pydicom says, it is not DICOM
                 unreadable += 1
+        if self.poison & {instance.sop_uid for instance in parts}:
+            self._hang_up(request)
+            return web.Response(status=500)
         self.batches.append([instance.sop_uid for instance in parts])
         stored, failed = [], []
         for instance in parts:
@@ -359,6 +366,8 @@ class FakeArchive:
     async def _retrieve(self, request: web.Request) -> web.StreamResponse:
         fault = self._fault("retrieve")
         found = self._listed(**request.match_info)
+        if self.broken & {instance.sop_uid for instance in found}:
+            fault = Fault(cut_answer=100)
         if "transfer-syntax=*" not in request.headers.get("Accept", ""):
             return web.Response(status=406, text="would transcode")
         if not found:

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+
+import pytest
+
+from edge import config
+from edge.cache.changes import Changes
+from edge.cloud.dicomweb import DicomwebArchive
+from edge.cloud.transport import Timeouts
+from edge.sync.link import Link
+from edge.sync.push import Push
+from edge.sync.verify import Verify
+from tests import samples
+from tests.fakes.archive import FakeArchive
+from tests.fakes.cache import FakeLedger, FakeRetrieval
+
+SETTINGS = config.Sync(retry_min_seconds=0.04, retry_max_seconds=0.3, sweep_minutes=0.001)
+
+
+@pytest.fixture
+def changes():
+    return Changes()
+
+
+@pytest.fixture
+def ledger(changes):
+    return FakeLedger(changes)
+
+
+@pytest.fixture
+def retrieval(ledger):
+    return FakeRetrieval(ledger)
+
+
+@pytest.fixture
+async def cloud():
+    """The other side."""
+    async with FakeArchive() as archive:
+        yield archive
+
+
+@pytest.fixture
+async def archive(cloud):
+    """Our way to the other side."""
+    timeouts = Timeouts(connect=5.0, read=5.0, write=5.0, store=2.0, answer=10.0)
+    async with DicomwebArchive(config.Archive("cloud", cloud.url), timeouts=timeouts) as client:
+        yield client
+
+
+@pytest.fixture
+def link(archive, ledger):
+    return Link(archive, ledger, SETTINGS)
+
+
+@pytest.fixture
+def push(ledger, retrieval, archive, link, changes):
+    return Push(ledger, retrieval, archive, link, changes, SETTINGS)
+
+
+@pytest.fixture
+def verify(ledger, archive, link, changes):
+    return Verify(ledger, archive, link, changes, SETTINGS)
+
+
+@pytest.fixture
+def slices():
+    return list(samples.ct_series(6, rows=16, columns=16))
+
+
+@pytest.fixture
+async def running():
+    """Runs parts in the background until the test ends; a part that fails, fails the test."""
+    tasks = []
+
+    def run(*parts):
+        tasks.extend(asyncio.create_task(part.run()) for part in parts)
+
+    yield run
+    for task in tasks:
+        task.cancel()
+    for task in tasks:
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def until(condition, seconds=10.0):
+    """Wait until *condition* holds."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        await asyncio.sleep(0.005)

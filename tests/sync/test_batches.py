@@ -1,0 +1,66 @@
+import pytest
+
+from edge.cache.custody import Owed
+from edge.dicom.instance import Custody, InstanceRef
+from edge.sync.batches import BatchSize, Suspects
+
+MIB = 1024 * 1024
+
+
+def owed(*numbers):
+    return [
+        Owed(number, InstanceRef("1", "1.1", f"1.1.{number}"), "", "", 1, Custody.EDGE_ONLY, 0, b"")
+        for number in numbers
+    ]
+
+
+def test_a_batch_grows_to_the_largest_and_shrinks_to_the_smallest():
+    size = BatchSize(16 * MIB)
+    for _ in range(10):
+        size.grow()
+    assert size.limit == 16 * MIB
+    size.shrink()
+    assert size.limit == 8 * MIB
+    for _ in range(20):
+        size.shrink()
+    assert size.limit == 256 * 1024
+
+
+@pytest.mark.parametrize("largest", [0, 1000, MIB])
+def test_a_small_largest_is_kept_to(largest):
+    assert BatchSize(largest).limit == max(largest, 256 * 1024)
+
+
+def test_the_unsuspected_travel_together():
+    assert Suspects().first_batch(owed(1, 2, 3)) == owed(1, 2, 3)
+
+
+def test_one_failure_in_company_is_nobodys_fault():
+    suspects = Suspects()
+    suspects.failed([1, 2])
+    assert suspects.first_batch(owed(1, 2, 3)) == owed(1, 2, 3)
+
+
+def test_from_the_second_failure_on_one_travels_alone():
+    suspects = Suspects()
+    for _ in range(2):
+        suspects.failed([2])
+    assert suspects.first_batch(owed(1, 2, 3)) == owed(1)
+    assert suspects.first_batch(owed(2, 3)) == owed(2)
+    assert suspects.suspicion(2) == 1
+
+
+def test_who_was_refused_by_name_travels_alone_at_once():
+    suspects = Suspects()
+    assert suspects.refused(1) == 1
+    assert suspects.refused(1) == 2
+    assert suspects.was_refused(1)
+    assert suspects.first_batch(owed(1, 2)) == owed(1)
+
+
+def test_who_is_cleared_is_like_any_other():
+    suspects = Suspects()
+    suspects.refused(1)
+    suspects.cleared([1, 2])
+    assert suspects.suspicion(1) == 0
+    assert not suspects.was_refused(1)

@@ -1,0 +1,114 @@
+import asyncio
+import time
+
+import pytest
+
+from edge.cloud.retry import Backoff
+from edge.errors import CloudUnauthorised, CloudUnreachable
+from edge.sync.link import Link
+from tests.fakes.archive import Fault
+from tests.sync.conftest import SETTINGS, until
+
+
+async def test_it_is_offline_until_it_was_tried(link):
+    assert not link.online
+    assert link.reason == ""
+
+
+async def test_it_is_tried_at_once(link, running, ledger):
+    running(link)
+    await link.wait_online()
+    assert ledger.states == [("cloud", True, "")]
+
+
+async def test_everyone_waits_and_only_one_knocks(link, running, cloud):
+    running(link)
+    await link.wait_online()
+    await cloud.stop()
+    waiting = [asyncio.create_task(link.wait_online()) for _ in range(10)]
+    await asyncio.sleep(0)
+    for _ in range(5):
+        link.failed(CloudUnreachable("archive cloud: the line is down"))
+    assert not link.online
+    await asyncio.sleep(0.2)
+    cloud.requests.clear()
+    for task in waiting:
+        task.cancel()
+    blocked = [asyncio.create_task(link.wait_online()) for _ in range(10)]
+    await cloud.start()
+    await asyncio.wait_for(asyncio.gather(*blocked), 5)
+    assert len(cloud.requests) == 1
+
+
+async def test_since_when_and_why_is_kept_for_those_who_ask(link, running, cloud, ledger):
+    running(link)
+    await link.wait_online()
+    await cloud.stop()
+    link.failed(CloudUnreachable("archive cloud: first words", hint="a hint"))
+    await until(lambda: len(ledger.states) > 2)
+    assert ledger.states[1] == ("cloud", False, "archive cloud: first words (a hint)")
+    assert "refuses the connection" in ledger.states[2][2]
+    assert "refuses the connection" in link.reason
+    await cloud.start()
+    await link.wait_online()
+    assert link.reason == ""
+    assert ledger.states[-1] == ("cloud", True, "")
+
+
+async def test_wrong_credentials_are_a_reason_to_wait_too(link, running, cloud, ledger):
+    cloud.authorization = "Bearer something"
+    running(link)
+    await until(lambda: len(ledger.states) >= 2)
+    assert "401" in link.reason
+    cloud.authorization = None
+    await link.wait_online()
+
+
+async def test_retry_after_is_honoured(archive, ledger, running, cloud):
+    link = Link(archive, ledger, SETTINGS)
+    cloud.faults["search"].append(Fault(status=503, headers={"Retry-After": "1"}))
+    begun = time.monotonic()
+    running(link)
+    await link.wait_online()
+    assert time.monotonic() - begun >= 1.0
+
+
+async def test_a_nudge_does_not_wait_for_the_pause(archive, ledger, running, cloud):
+    link = Link(archive, ledger, SETTINGS, backoff=Backoff(1000.0, 1000.0))
+    cloud.faults["search"].append(Fault(status=500))
+    running(link)
+    await until(lambda: ledger.states)
+    link.nudge()
+    await asyncio.wait_for(link.wait_online(), 5)
+
+
+async def test_a_line_that_comes_and_goes_is_knocked_at_ever_more_slowly(archive, ledger, running):
+    asked = []
+
+    class Remembering(Backoff):
+        def delay(self, failures):
+            asked.append(failures)
+            return 0.001
+
+    moment = 1000.0
+    link = Link(archive, ledger, SETTINGS, clock=lambda: moment, backoff=Remembering())
+    running(link)
+    for _ in range(3):
+        await link.wait_online()
+        link.failed(CloudUnreachable("archive cloud: again"))
+    await link.wait_online()
+    moment += 1000.0
+    link.failed(CloudUnauthorised("archive cloud: after a good while"))
+    await link.wait_online()
+    assert asked == [1, 2, 3, 1]
+
+
+async def test_an_error_that_is_not_about_the_line_ends_the_prober_loudly(archive, link):
+    await archive.close()
+
+    async def broken(*_, **__):
+        raise ValueError("a mistake of ours")
+
+    archive.search_studies = broken
+    with pytest.raises(ValueError, match="a mistake of ours"):
+        await link.run()

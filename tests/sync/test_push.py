@@ -1,0 +1,334 @@
+import asyncio
+
+import pytest
+
+from edge import config
+from edge.cloud.dicomweb import DicomwebArchive
+from edge.dicom.instance import Custody
+from edge.errors import CloudRefused, CloudUnauthorised, CloudUnreachable, SealBroken
+from edge.sync.link import Link
+from edge.sync.push import Push
+from tests import samples
+from tests.fakes.archive import Fault, Refusal
+from tests.sync.conftest import SETTINGS, until
+
+EDGE_ONLY, SENT, ACKNOWLEDGED = Custody.EDGE_ONLY, Custody.SENT, Custody.ACKNOWLEDGED
+REFUSED = Custody.REFUSED
+
+
+@pytest.fixture
+async def pushing(link, push, running):
+    running(link, push)
+
+
+def small_batches(ledger, retrieval, archive, link, changes, batch_bytes):
+    settings = config.Sync(batch_bytes=batch_bytes, retry_min_seconds=0.04, retry_max_seconds=0.3)
+    return Push(ledger, retrieval, archive, link, changes, settings)
+
+
+async def settled(ledger, *custodies):
+    await until(lambda: set(ledger.custodies) <= set(custodies))
+
+
+async def test_what_is_owed_arrives_once_and_is_acknowledged(pushing, ledger, cloud, slices):
+    ledger.put(slices)
+    await settled(ledger, ACKNOWLEDGED)
+    assert {uid: it.part10 for uid, it in cloud.instances.items()} == {
+        part.ref.sop_uid: part.data for part in slices
+    }
+    assert set(cloud.received.values()) == {1}
+
+
+async def test_sent_is_committed_before_the_first_byte_goes_out(
+    push, ledger, retrieval, cloud, slices
+):
+    ledger.put(slices)
+    seen = []
+    opened = retrieval.open_instance
+
+    def watching(entry):
+        seen.extend(ledger.custodies)
+        return opened(entry)
+
+    retrieval.open_instance = watching
+    await push.step()
+    assert set(seen) == {SENT}
+
+
+async def test_what_comes_in_later_wakes_it(pushing, ledger, cloud, slices):
+    await asyncio.sleep(0.05)
+    ledger.put(slices)
+    await settled(ledger, ACKNOWLEDGED)
+
+
+async def test_it_rests_when_nothing_is_owed(pushing, ledger, cloud, slices):
+    ledger.put(slices)
+    await settled(ledger, ACKNOWLEDGED)
+    await asyncio.sleep(0.1)
+    before = len(cloud.requests)
+    await asyncio.sleep(0.2)
+    assert len(cloud.requests) == before
+
+
+async def test_one_refused_instance_is_a_dead_letter_with_the_archives_own_words(
+    pushing, ledger, cloud, slices
+):
+    cloud.refusals[slices[2].ref.sop_uid] = Refusal(0xA900, "not what it says it is")
+    ledger.put(slices)
+    await settled(ledger, ACKNOWLEDGED, REFUSED)
+    assert ledger.custodies.count(REFUSED) == 1
+    row = ledger.of(slices[2].ref)
+    assert row.owed.custody is REFUSED
+    assert row.reason == "reason A900 (43264): not what it says it is"
+    assert cloud.received[slices[2].ref.sop_uid] == 1
+
+
+async def test_an_instance_that_the_archive_can_not_parse_stalls_no_other(
+    pushing, ledger, cloud, slices
+):
+    bad, *good = slices
+    ledger.put(slices)
+    ledger.of(bad.ref).data = b"not DICOM".ljust(len(bad.data), b" ")
+    await until(lambda: ledger.custodies.count(ACKNOWLEDGED) == len(good), 3)
+    await settled(ledger, ACKNOWLEDGED, REFUSED)
+    assert "refused 5 times" in ledger.of(bad.ref).reason
+    assert all(cloud.received[part.ref.sop_uid] == 1 for part in good)
+
+
+async def test_a_generic_failure_is_asked_about_and_tried_again_a_few_times(
+    pushing, ledger, cloud, slices
+):
+    uid = slices[0].ref.sop_uid
+    cloud.refusals[uid] = Refusal(0x0110, "database is locked")
+    ledger.put(slices)
+    await until(lambda: cloud.received[uid] == 2)
+    del cloud.refusals[uid]
+    await settled(ledger, ACKNOWLEDGED)
+    assert cloud.received[uid] == 3
+
+
+async def test_a_generic_failure_that_stays_becomes_a_dead_letter(pushing, ledger, cloud, slices):
+    uid = slices[0].ref.sop_uid
+    cloud.refusals[uid] = Refusal(0x0110, "broken")
+    ledger.put(slices)
+    await settled(ledger, ACKNOWLEDGED, REFUSED)
+    assert cloud.received[uid] == 5
+    assert ledger.of(slices[0].ref).reason.startswith("reason 0110 (272): broken")
+
+
+async def test_stored_with_a_generic_failure_is_found_by_asking(pushing, ledger, cloud, slices):
+    part = slices[0]
+    cloud.refusals[part.ref.sop_uid] = Refusal(0x0110)
+    cloud.put(part.data)
+    ledger.put([part])
+    await settled(ledger, ACKNOWLEDGED)
+    assert cloud.received[part.ref.sop_uid] == 1
+
+
+async def test_what_the_archive_already_has_is_left_to_verification(pushing, ledger, cloud, slices):
+    cloud.refusals[slices[0].ref.sop_uid] = Refusal(45070, "already exists")
+    ledger.put(slices)
+    await settled(ledger, ACKNOWLEDGED)
+
+
+async def test_a_concurrent_store_is_waited_for(pushing, ledger, cloud, slices):
+    uid = slices[0].ref.sop_uid
+    cloud.refusals[uid] = Refusal(45071)
+    ledger.put(slices)
+    await until(lambda: cloud.received[uid] == 3)
+    del cloud.refusals[uid]
+    await settled(ledger, ACKNOWLEDGED)
+
+
+async def test_a_full_archive_is_left_alone_for_a_good_while(
+    ledger, retrieval, archive, link, changes, cloud, slices
+):
+    now = 1000.0
+    push = Push(ledger, retrieval, archive, link, changes, config.Sync(), clock=lambda: now)
+    for part in slices:
+        cloud.refusals[part.ref.sop_uid] = Refusal(0xA700)
+    ledger.put(slices)
+    assert await push.step()
+    now += 100.0
+    ledger.put(samples.ct_series(1, rows=8, columns=8, seed=1))
+    assert not await push.step()
+    cloud.refusals.clear()
+    now += 400.0
+    assert await push.step()
+    assert set(ledger.custodies) == {ACKNOWLEDGED}
+    assert len(cloud.batches) == 2
+
+
+@pytest.mark.parametrize(
+    "fault",
+    [
+        Fault(cut_answer=0, commit=True),
+        Fault(cut_answer=40),
+        Fault(hang=2.5, commit=True),
+        Fault(status=504, commit=True),
+        Fault(silent=True),
+    ],
+)
+async def test_stored_without_an_answer_is_asked_about_and_not_sent_again(
+    pushing, ledger, cloud, slices, fault
+):
+    cloud.faults["store"].append(fault)
+    ledger.put(slices)
+    await settled(ledger, ACKNOWLEDGED)
+    assert set(cloud.received.values()) == {1}
+
+
+async def test_an_archive_that_indexes_late_is_given_time(pushing, ledger, cloud, slices):
+    cloud.listing_delay = 0.08
+    cloud.faults["store"].append(Fault(status=504, commit=True))
+    ledger.put(slices)
+    await settled(ledger, ACKNOWLEDGED)
+    assert set(cloud.received.values()) == {1}
+
+
+@pytest.mark.parametrize("fault", [Fault(cut_request=500), Fault(status=500), Fault(status=502)])
+async def test_what_did_not_arrive_is_sent_again(pushing, ledger, cloud, slices, fault):
+    cloud.faults["store"].append(fault)
+    ledger.put(slices)
+    await settled(ledger, ACKNOWLEDGED)
+    assert len(cloud.instances) == len(slices)
+
+
+async def test_a_restart_in_the_middle_sends_only_what_was_on_the_wire(
+    push, ledger, retrieval, archive, link, changes, cloud
+):
+    parts = list(samples.ct_series(12, rows=256, columns=256))
+    ledger.put(parts)
+    first = small_batches(ledger, retrieval, archive, link, changes, batch_bytes=1)
+    for _ in range(3):
+        await first.step()
+    done = ledger.custodies.count(ACKNOWLEDGED)
+    assert 0 < done < 12
+    # Killed after the archive had stored a batch and before its answer was read.
+    cloud.faults["store"].append(Fault(hang=5.0))
+    killed = asyncio.create_task(first.step())
+    await until(lambda: len(cloud.batches) == 4)
+    killed.cancel()
+    await asyncio.wait([killed])
+    on_the_wire = ledger.custodies.count(SENT)
+    assert on_the_wire > 0
+    again = small_batches(ledger, retrieval, archive, link, changes, batch_bytes=1)
+    while set(ledger.custodies) != {ACKNOWLEDGED}:
+        await again.step()
+    assert set(cloud.received.values()) == {1}
+
+
+async def test_an_archive_that_is_off_all_the_time_gets_everything_once_it_is_on(
+    pushing, ledger, cloud, slices
+):
+    await cloud.stop()
+    ledger.put(slices)
+    await asyncio.sleep(0.3)
+    assert set(ledger.custodies) <= {EDGE_ONLY, SENT}
+    await cloud.start()
+    await settled(ledger, ACKNOWLEDGED)
+    assert set(cloud.received.values()) == {1}
+
+
+async def test_while_the_line_is_down_nothing_is_marked_as_sent(
+    link, push, running, ledger, cloud, slices
+):
+    await cloud.stop()
+    running(link, push)
+    await until(lambda: ledger.states)
+    ledger.put(slices)
+    await asyncio.sleep(0.2)
+    assert set(ledger.custodies) == {EDGE_ONLY}
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [(429, CloudUnreachable), (503, CloudUnreachable), (401, CloudUnauthorised)],
+)
+async def test_an_archive_that_will_not_talk_now_is_a_matter_of_the_line(
+    push, ledger, cloud, slices, status, error
+):
+    cloud.faults["store"].append(Fault(status=status))
+    ledger.put(slices)
+    with pytest.raises(error):
+        await push.step()
+    assert set(ledger.custodies) == {SENT}
+
+
+async def test_a_wrong_url_refuses_no_instance(ledger, retrieval, changes, cloud, slices):
+    async with DicomwebArchive(config.Archive("cloud", f"{cloud.url}/wrong")) as archive:
+        link = Link(archive, ledger, SETTINGS)
+        push = Push(ledger, retrieval, archive, link, changes, SETTINGS)
+        ledger.put(slices)
+        with pytest.raises(CloudRefused):
+            await push.step()
+    assert set(ledger.custodies) == {SENT}
+
+
+async def test_batches_grow_with_success(push, ledger, cloud):
+    parts = list(samples.ct_series(40, rows=512, columns=512))
+    ledger.put(parts)
+    while await push.step():
+        pass
+    sizes = list(map(len, cloud.batches))
+    assert sizes[0] == 3  # 2 MiB
+    assert sizes[:4] == sorted(sizes[:4])
+    assert max(sizes) > 10
+
+
+async def test_what_is_too_large_together_goes_one_by_one(pushing, ledger, cloud, slices):
+    cloud.max_request = len(slices[0].data) + 1000
+    ledger.put(slices)
+    await settled(ledger, ACKNOWLEDGED)
+    assert {len(batch) for batch in cloud.batches} == {1}
+    assert set(cloud.received.values()) == {1}
+
+
+async def test_what_is_too_large_by_itself_is_a_dead_letter(pushing, ledger, cloud, slices):
+    large, *small = samples.ct_series(1, rows=64, columns=64, seed=1), *slices
+    cloud.max_request = 8000
+    ledger.put(large)
+    ledger.put(small)
+    await settled(ledger, ACKNOWLEDGED, REFUSED)
+    assert ledger.custodies.count(REFUSED) == 1
+    assert "413" in ledger.rows[1].reason
+
+
+async def test_an_instance_that_can_not_be_read_here_stalls_no_other(
+    pushing, ledger, retrieval, cloud, slices
+):
+    retrieval.broken[slices[1].ref] = SealBroken("its seal is broken")
+    ledger.put(slices)
+    await until(lambda: ledger.custodies.count(ACKNOWLEDGED) == 5)
+    row = ledger.of(slices[1].ref)
+    assert row.owed.custody in (EDGE_ONLY, SENT)
+    assert "seal is broken" in row.reason
+    del retrieval.broken[slices[1].ref]
+    await settled(ledger, ACKNOWLEDGED)
+
+
+async def test_an_instance_on_which_the_archive_dies_stalls_no_other(
+    pushing, ledger, cloud, slices
+):
+    poison = slices[0].ref.sop_uid
+    cloud.poison = {poison}
+    ledger.put(slices)
+    await until(lambda: ledger.custodies.count(ACKNOWLEDGED) == 5)
+    assert ledger.of(slices[0].ref).owed.custody in (EDGE_ONLY, SENT)
+
+
+async def test_an_archive_in_xml_is_understood(pushing, ledger, cloud, slices):
+    cloud.xml = True
+    cloud.refusals[slices[2].ref.sop_uid] = Refusal(0xC000, "no")
+    ledger.put(slices)
+    await settled(ledger, ACKNOWLEDGED, REFUSED)
+    assert ledger.custodies.count(REFUSED) == 1
+
+
+async def test_the_archives_words_are_not_logged(pushing, ledger, cloud, slices, caplog):
+    cloud.refusals[slices[2].ref.sop_uid] = Refusal(0xA778, "belongs to Synthetic^Patient")
+    ledger.put(slices)
+    await settled(ledger, ACKNOWLEDGED, REFUSED)
+    assert "Synthetic" in ledger.of(slices[2].ref).reason
+    assert slices[2].ref.sop_uid in caplog.text
+    assert "Synthetic" not in caplog.text

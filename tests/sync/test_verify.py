@@ -1,0 +1,183 @@
+import io
+
+import pydicom
+import pytest
+
+from edge import config
+from edge.dicom.instance import Custody
+from edge.errors import CloudUnreachable
+from edge.sync.verify import Verify
+from tests import samples
+from tests.fakes.archive import Fault
+from tests.sync.conftest import until
+
+ACKNOWLEDGED, VERIFIED, CONFLICT = Custody.ACKNOWLEDGED, Custody.VERIFIED, Custody.CONFLICT
+EDGE_ONLY = Custody.EDGE_ONLY
+
+
+@pytest.fixture
+async def verifying(link, verify, running):
+    running(link, verify)
+
+
+@pytest.fixture
+def there(ledger, cloud, slices):
+    """Six instances that the archive said yes to, and has."""
+    for part in slices:
+        cloud.put(part.data)
+    ledger.put(slices, ACKNOWLEDGED)
+    return slices
+
+
+def changed(part10):
+    """The same UID with other bytes."""
+    dataset = pydicom.dcmread(io.BytesIO(part10))
+    dataset.PatientComments = "changed by the archive"
+    target = io.BytesIO()
+    dataset.save_as(target)
+    return target.getvalue()
+
+
+async def all_are(ledger, *custodies):
+    await until(lambda: set(ledger.custodies) <= set(custodies))
+
+
+async def test_what_the_archive_has_byte_for_byte_is_verified(verifying, ledger, there):
+    await all_are(ledger, VERIFIED)
+
+
+async def test_a_whole_series_is_read_back_in_one_request(verify, ledger, cloud, there):
+    await verify.step()
+    assert set(ledger.custodies) == {VERIFIED}
+    assert len(cloud.requests) == 2
+
+
+async def test_a_few_of_a_long_series_are_read_back_alone(verify, ledger, cloud):
+    parts = list(samples.ct_series(20, rows=8, columns=8))
+    for part in parts:
+        cloud.put(part.data)
+    ledger.put(parts[:5], ACKNOWLEDGED)
+    await verify.step()
+    assert set(ledger.custodies) == {VERIFIED}
+    assert cloud.asked("instances/") == 5
+
+
+async def test_another_envelope_is_no_conflict(verifying, ledger, cloud, there):
+    for part in there:
+        dataset = pydicom.dcmread(io.BytesIO(part.data))
+        dataset.file_meta.SourceApplicationEntityTitle = "ARCHIVE"
+        target = io.BytesIO(b"")
+        dataset.save_as(target)
+        rewritten = target.getvalue()
+        assert rewritten != part.data
+        cloud.put(rewritten)
+    await all_are(ledger, VERIFIED)
+
+
+async def test_other_bytes_are_a_conflict_and_touch_no_other(verifying, ledger, cloud, there):
+    cloud.put(changed(there[2].data))
+    await all_are(ledger, VERIFIED, CONFLICT)
+    assert ledger.custodies.count(CONFLICT) == 1
+    row = ledger.of(there[2].ref)
+    assert row.owed.custody is CONFLICT
+    assert "other bytes" in row.reason
+
+
+async def test_what_is_not_there_is_owed_again_when_patience_has_run_out(
+    verifying, ledger, cloud, there
+):
+    del cloud.instances[there[0].ref.sop_uid]
+    await all_are(ledger, VERIFIED, EDGE_ONLY)
+    assert ledger.of(there[0].ref).owed.custody is EDGE_ONLY
+    assert ledger.of(there[0].ref).history.count(ACKNOWLEDGED) >= 4
+
+
+async def test_an_archive_that_indexes_late_is_given_time(verifying, ledger, cloud, slices):
+    ledger.put(slices, ACKNOWLEDGED)
+    await until(lambda: cloud.asked("instances") >= 3)
+    assert set(ledger.custodies) == {ACKNOWLEDGED}
+    for part in slices:
+        cloud.put(part.data)
+    await all_are(ledger, VERIFIED)
+
+
+async def test_listed_but_not_retrievable_is_not_verified(verifying, ledger, cloud, there):
+    cloud.faults["retrieve"].extend([Fault(status=404)] * 10_000)
+    await all_are(ledger, EDGE_ONLY)
+    assert VERIFIED not in ledger.of(there[0].ref).history
+
+
+@pytest.mark.parametrize(
+    "fault", [Fault(cut_answer=3000), Fault(wrong_boundary=True), Fault(status=500)]
+)
+async def test_a_look_that_was_cut_short_proves_nothing(verify, ledger, cloud, there, fault):
+    cloud.faults["retrieve"].extend([fault] * 100)
+    with pytest.raises(CloudUnreachable):
+        await verify.step()
+    assert set(ledger.custodies) <= {ACKNOWLEDGED, VERIFIED}
+    assert ACKNOWLEDGED in ledger.custodies
+
+
+async def test_a_line_that_recovers_brings_it_to_its_end(verifying, ledger, cloud, there):
+    cloud.faults["retrieve"].extend([Fault(cut_answer=3000)] * 5)
+    cloud.faults["search"].extend([Fault(), Fault(status=503)])
+    await all_are(ledger, VERIFIED)
+
+
+async def test_an_instance_that_always_fails_stalls_no_other(verifying, ledger, cloud, there):
+    cloud.broken = {there[0].ref.sop_uid}
+    await until(lambda: ledger.custodies.count(VERIFIED) == 5)
+    assert ledger.of(there[0].ref).owed.custody is ACKNOWLEDGED
+    cloud.broken = set()
+    await all_are(ledger, VERIFIED)
+
+
+async def test_garbage_under_the_uid_is_a_conflict(verifying, ledger, cloud, there):
+    uid = there[1].ref.sop_uid
+    held = cloud.instances[uid]
+    cloud.instances[uid] = held.__class__(
+        b"garbage" * 100,
+        held.study_uid,
+        held.series_uid,
+        held.sop_uid,
+        held.sop_class_uid,
+        held.attributes,
+        0.0,
+    )
+    await all_are(ledger, VERIFIED, CONFLICT)
+    assert ledger.custodies.count(CONFLICT) == 1
+
+
+class TestSample:
+    @pytest.fixture
+    def verify(self, ledger, archive, link, changes):
+        settings = config.Sync(verify="sample", retry_min_seconds=0.04)
+        return Verify(ledger, archive, link, changes, settings)
+
+    @pytest.fixture
+    def parts(self, ledger, cloud):
+        parts = list(samples.ct_series(50, rows=8, columns=8))
+        for part in parts:
+            cloud.put(part.data)
+        ledger.put(parts, ACKNOWLEDGED)
+        return parts
+
+    async def test_every_uid_is_asked_for_and_a_sample_is_read_back(
+        self, verify, ledger, cloud, parts
+    ):
+        await verify.step()
+        assert set(ledger.custodies) == {VERIFIED}
+        assert 1 <= cloud.asked("instances/") <= 15
+
+    async def test_a_sample_that_is_not_clean_has_all_read_back(self, verify, ledger, cloud, parts):
+        for part in parts:
+            cloud.put(changed(part.data))
+        await verify.step()
+        assert set(ledger.custodies) == {CONFLICT}
+
+    async def test_what_is_missing_is_never_taken_for_good(self, verify, ledger, cloud, parts):
+        for part in parts[::2]:
+            del cloud.instances[part.ref.sop_uid]
+        await verify.step()
+        assert ledger.custodies.count(ACKNOWLEDGED) == 25
+        assert ledger.custodies.count(VERIFIED) == 25
