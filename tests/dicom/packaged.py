@@ -120,6 +120,10 @@ def as_standard(element: dict[str, Any], *, big_endian: bool) -> dict[str, Any]:
         values = [text.rstrip(" ") or None for text in element.get("Value", ())]
         if values:
             element["Value"] = values
+    if vr == "PN" and "Value" in element:
+        # F.2.2: only component groups that are not empty.
+        names = [{key: part for key, part in name.items() if part} for name in element["Value"]]
+        element["Value"] = [name or None for name in names]
     if big_endian and vr in WORDS and "InlineBinary" in element:
         # F.2.7 with PS3.5: words go out in little endian order.
         data, size = base64.b64decode(element["InlineBinary"]), WORDS[vr]
