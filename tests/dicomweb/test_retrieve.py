@@ -62,6 +62,7 @@ async def test_an_instance_leaves_as_it_came_in(service, held, url, name):
     assert headers["content-type"] == f"application/dicom; transfer-syntax={syntax}"
 
 
+@pytest.mark.filterwarnings("ignore:Expected explicit VR")
 async def test_every_packaged_instance_comes_back_over_another_client(service, client):
     for path in samples.distinct_files():
         [instance] = service.retrieval.add(path)
