@@ -19,6 +19,9 @@ from edge.cloud.retry import Backoff
 __all__ = ["Listing", "Patience", "by_series", "list_instances"]
 
 _SOP_UID = "00080018"
+_FEW = 4
+"""So many are asked for one by one: a row of a list costs an archive about a millisecond, and a
+series can have thousands."""
 
 
 def by_series(owed: Iterable[Owed]) -> Iterator[list[Owed]]:
@@ -37,8 +40,8 @@ class Listing:
 
     found: frozenset[str]
     """SOP Instance UIDs."""
-    rows: int
-    """Instances of the series, as far as it was listed."""
+    rows: int | None
+    """Instances that the whole series has there; None if it was not listed as a whole."""
 
 
 async def list_instances(archive: Archive, series: Sequence[Owed]) -> Listing:
@@ -53,14 +56,16 @@ async def list_instances(archive: Archive, series: Sequence[Owed]) -> Listing:
     wanted = {one.ref.sop_uid for one in series}
     ref = series[0].ref
     listed = set[str]()
-    if len(wanted) > 1:
+    count: int | None = None
+    if len(wanted) > _FEW:
         rows = await archive.search_instances(ref.study_uid, ref.series_uid)
         listed = {uid for row in rows if (uid := uid_of(row, _SOP_UID)) is not None}
+        count = len(listed)
     for sop_uid in sorted(wanted - listed):
         rows = await archive.search_instances(ref.study_uid, ref.series_uid, sop_uid)
         if any(uid_of(row, _SOP_UID) == sop_uid for row in rows):
             listed.add(sop_uid)
-    return Listing(frozenset(wanted & listed), len(listed))
+    return Listing(frozenset(wanted & listed), count)
 
 
 class Patience:

@@ -42,8 +42,11 @@ _SETTLE_EVERY = 64
 _PATIENCE = 60.0
 """Times the shortest pause: so long an instance that the archive said yes to may be unlisted."""
 _LONGEST_PAUSE = 3600.0
+_LONGEST_WAIT = 30.0
+"""Times the shortest pause: so long uploads may go first."""
 _SAMPLE_ONE_IN = 10
-_WHOLE_SERIES_FROM = 4
+_WHOLE_SERIES_FROM = 0.8
+"""Of a series: then it is read back as a whole, in one request."""
 _OTHER_BYTES = "the archive has other bytes under this UID"
 
 
@@ -75,6 +78,8 @@ class Verify:
         self._changes = changes
         self._all = settings.verify == "all"
         self._clock = clock
+        self._longest_wait = _LONGEST_WAIT * settings.retry_min_seconds
+        self._waiting_since: float | None = None
         shortest = settings.retry_min_seconds
         self._backoff = Backoff(shortest, _LONGEST_PAUSE)
         self._patience = Patience(
@@ -86,6 +91,9 @@ class Verify:
         with self._changes.subscribe() as woken:
             while True:
                 await self._link.wait_online()
+                if await self._should_wait():
+                    await woken.wait(self._longest_wait / 10)
+                    continue
                 try:
                     worked = await self.step()
                 except CloudError as error:
@@ -95,6 +103,23 @@ class Verify:
                     now = self._clock()
                     due = await self._ledger.next_due(now)
                     await woken.wait(None if due is None else due - now)
+
+    async def _should_wait(self) -> bool:
+        """Whether to let the uploads go first, for a while.
+
+        They matter more; and a series is read back in one request once all of it is there.
+        """
+        now = self._clock()
+        uploading = await self._ledger.owed(now, max_bytes=0, max_count=1)
+        if not uploading:
+            self._waiting_since = None
+            return False
+        if self._waiting_since is None:
+            self._waiting_since = now
+        if now - self._waiting_since < self._longest_wait:
+            return True
+        self._waiting_since = now
+        return False
 
     async def step(self) -> bool:
         """Look at what is due; False if there is nothing.
@@ -128,7 +153,7 @@ class Verify:
                 [Settlement(one.instance_id, Custody.VERIFIED) for one in rest]
             )
 
-    async def _compare(self, owed: Sequence[Owed], rows: int) -> bool:
+    async def _compare(self, owed: Sequence[Owed], rows: int | None) -> bool:
         """Read these back and settle them; whether all were ours."""
         settlements: list[Settlement] = []
         equal = True
@@ -146,9 +171,9 @@ class Verify:
                 await self._ledger.settle(settlements)
         return equal
 
-    async def _verdicts(self, owed: Sequence[Owed], rows: int) -> AsyncGenerator[Settlement]:
+    async def _verdicts(self, owed: Sequence[Owed], rows: int | None) -> AsyncGenerator[Settlement]:
         waiting = {one.ref.sop_uid: one for one in owed}
-        if len(waiting) >= max(_WHOLE_SERIES_FROM, 0.8 * rows):
+        if rows is not None and len(waiting) >= _WHOLE_SERIES_FROM * rows:
             async with aclosing(self._digests_of_series(owed[0])) as digests:
                 async for sop_uid, digest in digests:
                     if one := waiting.pop(sop_uid, None):

@@ -1,3 +1,4 @@
+import asyncio
 import io
 
 import pydicom
@@ -60,6 +61,19 @@ async def test_a_few_of_a_long_series_are_read_back_alone(verify, ledger, cloud)
     await verify.step()
     assert set(ledger.custodies) == {VERIFIED}
     assert cloud.asked("instances/") == 5
+
+
+async def test_uploads_go_first_for_a_while(ledger, archive, link, changes, running, cloud, there):
+    now = 1000.0
+    verify = Verify(ledger, archive, link, changes, config.Sync(), clock=lambda: now)
+    ledger.put(samples.ct_series(1, rows=8, columns=8, seed=1))
+    running(link, verify)
+    await link.wait_online()
+    await asyncio.sleep(0.05)
+    assert VERIFIED not in ledger.custodies
+    now += 100.0
+    changes.wake()
+    await until(lambda: ledger.custodies.count(VERIFIED) == 6)
 
 
 async def test_another_envelope_is_no_conflict(verifying, ledger, cloud, there):
