@@ -19,7 +19,6 @@ import msgspec
 from aiohttp import hdrs, web
 
 from edge.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, GE_PRIVATE_IMPLICIT_VR, encoding_of
-from edge.dicomweb.ahead import ReadAhead
 from edge.dicomweb.media_types import FRAME_MEDIA_TYPES
 from edge.dicomweb.negotiation import MediaRange, Offer, accepted_by, choose
 from edge.dicomweb.resources import Target, base_url, target_of
@@ -92,12 +91,12 @@ class Retrieve:
             )
         if request.method == hdrs.METH_HEAD:
             return writer.head()
-        async with ReadAhead(self._retrieval, entries) as instances:
-            async for entry, pieces in instances:
-                # Of what was not here, the syntax is known only now.
-                offer = _choose_instance(accepted, entry.transfer_syntax, target)
+        for entry in entries:
+            async with self._retrieval.open_instance(entry) as opened:
+                # Of what is not here yet, the syntax is known only now.
+                offer = _choose_instance(accepted, opened.entry.transfer_syntax, target)
                 writer.open_part(_part(offer))
-                async for piece in pieces:
+                async for piece in opened.stream():
                     await writer.write(piece)
         return await writer.end()
 
@@ -111,11 +110,11 @@ class Retrieve:
         if request.method == hdrs.METH_HEAD:
             offer = _choose_instance(accepted, entry.transfer_syntax, target)
             return _head(offer.content_type, entry.size or None)
-        async with ReadAhead(self._retrieval, [entry]) as instances:
-            async for opened, pieces in instances:
-                offer = _choose_instance(accepted, opened.transfer_syntax, target)
-                return await single_part(request, offer.content_type, pieces, length=opened.size)
-        raise _unknown(target)
+        async with self._retrieval.open_instance(entry) as opened:
+            offer = _choose_instance(accepted, opened.entry.transfer_syntax, target)
+            return await single_part(
+                request, offer.content_type, opened.stream(), length=opened.size
+            )
 
     async def metadata(self, request: web.Request) -> web.StreamResponse:
         """Everything but the bulk values, one JSON object per instance (PS3.18 10.4.1.1.4, F)."""
