@@ -221,13 +221,13 @@ class Appliance:
             cache.folder / "tls",
             _names(config),
         )
-        runner = web.AppRunner(application, access_log=None, handle_signals=False)
+        runner = web.AppRunner(
+            application, access_log=None, handle_signals=False, shutdown_timeout=_DRAIN_SECONDS
+        )
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         host, port = host_and_port(config.http.listen)
-        await web.TCPSite(
-            runner, host, port, ssl_context=tls, shutdown_timeout=_DRAIN_SECONDS
-        ).start()
+        await web.TCPSite(runner, host, port, ssl_context=tls).start()
         return int(runner.addresses[0][1])
 
 
