@@ -7,13 +7,17 @@ Schemes that need a conversation, such as OAuth2, are further ``httpx.Auth`` flo
 
 from __future__ import annotations
 
+import re
 from collections.abc import Generator
 
 import httpx
 
 from edge import config
+from edge.errors import ConfigError
 
 __all__ = ["BearerAuth", "auth_of"]
+
+_TOKEN = re.compile(r"[!-~]+")  # RFC 6750 2.1 allows less; some services don't keep to it.
 
 
 class BearerAuth(httpx.Auth):
@@ -29,11 +33,22 @@ class BearerAuth(httpx.Auth):
 
 
 def auth_of(settings: config.Auth) -> httpx.Auth | None:
-    """The way to sign requests that the configuration asks for."""
+    """The way to sign requests that the configuration asks for.
+
+    Raises:
+        ConfigError: What it needs is missing, or can't stand in a header.
+    """
     match settings.kind:
         case "basic":
+            if not settings.user or ":" in settings.user:  # RFC 7617 2
+                raise ConfigError("cloud.archive auth.user is missing, or holds a colon")
             return httpx.BasicAuth(settings.user, settings.password)
         case "bearer":
+            if not _TOKEN.fullmatch(settings.token):
+                raise ConfigError(
+                    "cloud.archive auth.token is missing, or holds what a token can't",
+                    hint="copy it again, without spaces and line ends",
+                )
             return BearerAuth(settings.token)
         case "none":
             return None

@@ -65,13 +65,15 @@ class DicomwebArchive:
         timeouts: How long it may be silent.
 
     Raises:
-        ConfigError: The url can't be used; on entering: its certificates can't be read.
+        ConfigError: The url or the credentials can't be used; on entering: its certificates can't
+            be read.
     """
 
     def __init__(self, settings: config.Archive, *, timeouts: Timeouts | None = None) -> None:
         self._settings = settings
         self._timeouts = timeouts or Timeouts()
         self._http: httpx.AsyncClient | None = None
+        self._auth = auth_of(settings.auth)
         try:
             self._base = httpx.URL(settings.url.rstrip("/"))
         except httpx.InvalidURL as error:
@@ -109,7 +111,7 @@ class DicomwebArchive:
         if self._http is None:
             tls_ca = self._settings.tls_ca
             self._http = new_client(
-                auth_of(self._settings.auth),
+                self._auth,
                 str(tls_ca) if tls_ca.name else None,
                 self._timeouts,
                 encrypted=self._base.scheme == "https",

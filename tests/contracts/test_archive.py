@@ -128,6 +128,15 @@ async def test_studies_are_found_by_date_and_paged(archive, seed):
     assert await archive.search_studies({"StudyDate": "18000101-18000102"}, limit=2) == []
 
 
+async def test_ranges_of_dates_may_be_open(archive, seed):
+    (part,) = await stored(archive, seed, count=1)
+    here = {"StudyInstanceUID": part.ref.study_uid}
+    date = first_value((await archive.search_studies(here, limit=1))[0], "00080020")
+    for wanted, rows in ((f"{date}-", 1), (f"-{date}", 1), ("-18000101", 0), ("99990101-", 0)):
+        found = await archive.search_studies(here | {"StudyDate": wanted}, limit=2)
+        assert len(found) == rows, wanted
+
+
 async def test_an_instance_comes_back_byte_for_byte(archive, seed):
     for part in await stored(archive, seed, count=2):
         pieces = [piece async for piece in archive.retrieve_instance(part.ref)]

@@ -1,0 +1,68 @@
+import pytest
+
+from edge.cloud.listing import describe_study, fingerprint, uid_of
+from edge.errors import CloudUnreachable
+from tests import samples
+from tests.fakes.archive import Fault
+
+STUDY = {
+    "0020000D": {"vr": "UI", "Value": ["1.2.3"]},
+    "00100010": {"vr": "PN", "Value": [{"Alphabetic": "A^B"}]},
+    "00080061": {"vr": "CS", "Value": ["CT"]},
+    "00201206": {"vr": "IS", "Value": [1]},
+    "00201208": {"vr": "IS", "Value": [5]},
+}
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"00201208": {"vr": "IS", "Value": [6]}},
+        {"00201206": {"vr": "IS", "Value": [2]}},
+        {"00080061": {"vr": "CS", "Value": ["CT", "SR"]}},
+        {"00100010": {"vr": "PN", "Value": [{"Alphabetic": "A^C"}]}},
+        {"00080050": {"vr": "SH", "Value": ["new"]}},
+    ],
+)
+def test_a_change_shows_in_the_fingerprint(change):
+    assert fingerprint(STUDY | change) != fingerprint(STUDY)
+
+
+def test_where_the_study_may_be_retrieved_does_not():
+    moved = STUDY | {"00081190": {"vr": "UR", "Value": ["https://elsewhere"]}}
+    assert fingerprint(moved) == fingerprint(STUDY)
+
+
+def test_an_answer_without_counts_has_no_fingerprint():
+    assert fingerprint({tag: it for tag, it in STUDY.items() if tag != "00201208"}) == ""
+
+
+@pytest.mark.parametrize("value", ["", "../x", "1" * 65, 5, None])
+def test_what_is_no_uid_is_none(value):
+    assert uid_of({"0020000D": {"vr": "UI", "Value": [value]}}, "0020000D") is None
+
+
+async def test_a_study_is_described_whole(fake, client):
+    parts = [
+        *samples.ct_series(3, rows=8, columns=8, series=1),
+        *samples.ct_series(2, rows=8, columns=8, series=2),
+    ]
+    for part in parts:
+        fake.put(part.data)
+    study = await describe_study(client, parts[0].ref.study_uid)
+    assert sorted(len(series.instances) for series in study.series) == [2, 3]
+    uids = {it.sop_uid for series in study.series for it in series.instances}
+    assert uids == {part.ref.sop_uid for part in parts}
+    assert {it.sop_class_uid for it in study.series[0].instances} == {parts[0].sop_class_uid}
+    assert study.fingerprint
+
+
+async def test_a_study_that_is_not_there_is_none(client):
+    assert await describe_study(client, "1.2.3") is None
+
+
+async def test_a_study_that_is_only_half_listed_is_an_error(fake, client, slices):
+    fake.put(slices[0].data)
+    fake.faults["search"].extend([Fault(), Fault(), Fault(status=503)])
+    with pytest.raises(CloudUnreachable):
+        await describe_study(client, slices[0].ref.study_uid)
