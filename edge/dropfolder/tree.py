@@ -1,0 +1,243 @@
+"""The files below one folder, reached without ever leaving it.
+
+Every path is walked from the root by file descriptors that follow no symbolic link, so nobody who
+can write into the folder can make the edge read, move or delete anything outside. Names that were
+found are used for nothing but that, and for the same relative path below ``rejected/``.
+
+Everything here blocks: call it in a thread.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import stat
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from io import BufferedReader
+from pathlib import Path, PurePath
+
+__all__ = ["REJECTED", "Changed", "DropTree", "Entry", "Listing", "Parts"]
+
+REJECTED = "rejected"
+"""The folder, right below the root, that is never looked into."""
+
+Parts = tuple[str, ...]
+"""A path relative to the root."""
+
+_MAX_DEPTH = 32
+_IDLE_FOLDER = 3600.0
+"""A folder that was empty for so many seconds is removed."""
+_NAME_MAX = 255
+_REASON = ".reason.txt"
+_FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Changed(Exception):
+    """The file is no longer the one that was listed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A regular file, as it was when it was listed."""
+
+    parts: Parts
+    device: int
+    inode: int
+    size: int
+    mtime_ns: int
+
+    def is_still(self, status: os.stat_result) -> bool:
+        """Whether that is the same file, unchanged."""
+        return stat.S_ISREG(status.st_mode) and self == _entry(self.parts, status)
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What is below the root, but for ``rejected/``."""
+
+    files: tuple[Entry, ...]
+    strange: dict[Parts, str]
+    """What is neither a file nor a folder, or lies too deep: why it is not taken."""
+
+
+class DropTree:
+    """The folder.
+
+    Args:
+        root: Of all paths here. It may itself be a symbolic link: the operator's choice.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def scan(self) -> Listing:
+        """List everything; folders that have been empty for an hour are removed on the way.
+
+        A folder right below the root stays: some device may have it as its target.
+
+        Raises:
+            OSError: The root can't be read.
+        """
+        files: list[Entry] = []
+        strange: dict[Parts, str] = {}
+        pending: list[Parts] = [()]
+        while pending:
+            folder = pending.pop()
+            try:
+                pending += self._scan_folder(folder, files, strange)
+            except OSError:
+                if not folder:
+                    raise
+                # Any other went away meanwhile, or is not ours to read.
+        return Listing(tuple(files), strange)
+
+    def _scan_folder(
+        self, folder: Parts, files: list[Entry], strange: dict[Parts, str]
+    ) -> list[Parts]:
+        folders: list[Parts] = []
+        is_empty = True
+        with self._folder(folder) as handle, os.scandir(handle) as found:
+            for item in found:
+                is_empty = False
+                parts = (*folder, item.name)
+                if parts == (REJECTED,):
+                    continue
+                status = item.stat(follow_symlinks=False)
+                if stat.S_ISREG(status.st_mode):
+                    files.append(_entry(parts, status))
+                elif not stat.S_ISDIR(status.st_mode):
+                    is_link = stat.S_ISLNK(status.st_mode)
+                    strange[parts] = "is a symbolic link" if is_link else "is not a regular file"
+                elif len(parts) >= _MAX_DEPTH:
+                    strange[parts] = f"is a folder more than {_MAX_DEPTH} levels deep"
+                else:
+                    folders.append(parts)
+            idle = time.time() - os.fstat(handle).st_mtime
+        if is_empty and len(folder) > 1 and idle > _IDLE_FOLDER:
+            self._remove_folder(folder)
+        return folders
+
+    def open_file(self, entry: Entry) -> BufferedReader:
+        """The file for reading; the caller closes it.
+
+        Raises:
+            Changed: It is another one now, or gone.
+            OSError: It can't be read.
+        """
+        flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+        try:
+            with self._folder(entry.parts[:-1]) as folder:
+                handle = os.open(entry.parts[-1], flags, dir_fd=folder)
+        except FileNotFoundError as error:
+            raise Changed from error
+        with contextlib.ExitStack() as unless_returned:
+            unless_returned.callback(os.close, handle)
+            if not entry.is_still(os.fstat(handle)):
+                raise Changed
+            unless_returned.pop_all()
+        return os.fdopen(handle, "rb")
+
+    def remove(self, entry: Entry) -> None:
+        """Delete the file if it is still the one that was listed; else leave it.
+
+        Raises:
+            OSError: It may not be deleted.
+        """
+        with contextlib.suppress(FileNotFoundError), self._folder(entry.parts[:-1]) as folder:
+            status = os.stat(entry.parts[-1], dir_fd=folder, follow_symlinks=False)
+            if entry.is_still(status):
+                os.unlink(entry.parts[-1], dir_fd=folder)
+
+    def reject(self, parts: Parts, reason: str) -> None:
+        """Move a file, or whatever it is, to ``rejected/`` and write the reason beside it.
+
+        The reason is written first: nothing lies there without one, whenever the power goes.
+
+        Raises:
+            OSError: It can't be moved, or the reason not be written.
+        """
+        *folders, name = parts
+        with contextlib.suppress(FileNotFoundError), self._folder(parts[:-1]) as source:
+            os.stat(name, dir_fd=source, follow_symlinks=False)
+            with self._make_folders((REJECTED, *folders)) as target:
+                new = _free_name(name, target)
+                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+                handle = os.open(_reason_name(new), flags, 0o666, dir_fd=target)
+                with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as file:
+                    file.write(reason)
+                os.rename(name, new, src_dir_fd=source, dst_dir_fd=target)
+
+    def remove_folders(self, folder: Parts) -> None:
+        """Remove a folder and those below it, as far as they are empty."""
+        below: list[Parts] = []
+        pending = [folder]
+        while pending:
+            parts = pending.pop()
+            below.append(parts)
+            with (
+                contextlib.suppress(OSError),
+                self._folder(parts) as handle,
+                os.scandir(handle) as found,
+            ):
+                pending += [
+                    (*parts, item.name)
+                    for item in found
+                    if item.is_dir(follow_symlinks=False) and len(parts) < _MAX_DEPTH
+                ]
+        for parts in reversed(below):
+            self._remove_folder(parts)
+
+    def _remove_folder(self, folder: Parts) -> None:
+        with contextlib.suppress(OSError), self._folder(folder[:-1]) as parent:
+            os.rmdir(folder[-1], dir_fd=parent)
+
+    @contextlib.contextmanager
+    def _folder(self, parts: Parts) -> Iterator[int]:
+        """A descriptor of the folder."""
+        handle = os.open(self._root, _FOLDER & ~os.O_NOFOLLOW)
+        try:
+            for part in parts:
+                below = os.open(part, _FOLDER, dir_fd=handle)
+                os.close(handle)
+                handle = below
+            yield handle
+        finally:
+            os.close(handle)
+
+    @contextlib.contextmanager
+    def _make_folders(self, parts: Parts) -> Iterator[int]:
+        for depth in range(1, len(parts) + 1):
+            with (
+                self._folder(parts[: depth - 1]) as handle,
+                contextlib.suppress(FileExistsError),
+            ):
+                os.mkdir(parts[depth - 1], dir_fd=handle)
+        with self._folder(parts) as handle:
+            yield handle
+
+
+def _entry(parts: Parts, status: os.stat_result) -> Entry:
+    return Entry(parts, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def _reason_name(name: str) -> str:
+    cut = os.fsencode(name)[: _NAME_MAX - len(_REASON)]
+    # A character that was cut in two is dropped, so that every file system takes the name.
+    return cut.decode("utf-8", "ignore") + _REASON
+
+
+def _free_name(name: str, folder: int) -> str:
+    """The name, or ``name (2)`` and so on, such that neither it nor its reason is there."""
+    taken = set(os.listdir(folder))
+    suffix = PurePath(name).suffix
+    if len(suffix) > 32:
+        suffix = ""  # a dot within a long name
+    stem = os.fsencode(name.removesuffix(suffix))
+    new, number = name, 1
+    while new in taken or _reason_name(new) in taken:
+        number += 1
+        tail = f" ({number}){suffix}"
+        new = os.fsdecode(stem[: _NAME_MAX - len(os.fsencode(tail + _REASON))]) + tail
+    return new

@@ -1,0 +1,203 @@
+"""Nothing outside of the folder is ever read, moved or deleted, whoever swaps what meanwhile."""
+
+import os
+import time
+
+import pytest
+
+from edge.dropfolder.tree import Changed, DropTree
+
+
+@pytest.fixture
+def tree(drop):
+    return DropTree(drop)
+
+
+def only_entry(tree):
+    (entry,) = tree.scan().files
+    return entry
+
+
+def test_files_are_listed_at_any_depth_but_for_rejected(drop, tree):
+    for name in ("a", "b/c", "b/rejected/d", "rejected/e"):
+        (drop / name).parent.mkdir(exist_ok=True)
+        (drop / name).write_bytes(b"x")
+    assert sorted(entry.parts for entry in tree.scan().files) == [
+        ("a",),
+        ("b", "c"),
+        ("b", "rejected", "d"),
+    ]
+
+
+def test_what_is_no_file_is_strange(drop, tree):
+    (drop / "link").symlink_to("/etc/passwd")
+    (drop / "dangling").symlink_to("nowhere")
+    os.mkfifo(drop / "pipe")
+    listing = tree.scan()
+    assert listing.files == ()
+    assert set(listing.strange) == {("link",), ("dangling",), ("pipe",)}
+
+
+def test_a_folder_deeper_than_anyone_needs_is_not_entered(drop, tree):
+    path = drop
+    for _ in range(100):
+        path = path / "d"
+    path.mkdir(parents=True)
+    (path / "file").write_bytes(b"x")
+    listing = tree.scan()
+    assert listing.files == ()
+    ((parts, reason),) = listing.strange.items()
+    assert len(parts) == 32
+    assert "levels deep" in reason
+    tree.reject(parts, reason)
+    assert tree.scan().strange == {}
+
+
+def test_a_missing_root_is_an_error(drop, tree):
+    drop.rmdir()
+    with pytest.raises(FileNotFoundError):
+        tree.scan()
+
+
+def test_a_file_is_read(drop, tree):
+    (drop / "a").write_bytes(b"content")
+    with tree.open_file(only_entry(tree)) as file:
+        assert file.read() == b"content"
+
+
+@pytest.mark.parametrize("change", ["grown", "replaced", "touched", "gone"])
+def test_a_changed_file_is_neither_read_nor_deleted(drop, tree, change):
+    path = drop / "a"
+    path.write_bytes(b"content")
+    entry = only_entry(tree)
+    if change == "grown":
+        path.write_bytes(b"content and more")
+    elif change == "replaced":
+        (drop / "b").write_bytes(b"CONTENT")
+        os.utime(drop / "b", ns=(entry.mtime_ns, entry.mtime_ns))
+        (drop / "b").rename(path)
+    elif change == "touched":
+        os.utime(path, ns=(1, 1))
+    else:
+        path.unlink()
+    with pytest.raises(Changed):
+        tree.open_file(entry)
+    tree.remove(entry)
+    assert path.exists() == (change != "gone")
+
+
+def test_a_file_swapped_for_a_link_is_not_followed(drop, tree, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_bytes(b"content")
+    (drop / "a").write_bytes(b"content")
+    entry = only_entry(tree)
+    (drop / "a").unlink()
+    (drop / "a").symlink_to(secret)
+    with pytest.raises(OSError, match="symbolic links"):
+        tree.open_file(entry)
+    tree.remove(entry)
+    assert secret.exists()
+
+
+@pytest.mark.parametrize("act", ["open", "remove", "reject"])
+def test_a_folder_swapped_for_a_link_is_not_followed(drop, tree, tmp_path, act):
+    outside = tmp_path / "outside"
+    (drop / "sub").mkdir()
+    (drop / "sub" / "a").write_bytes(b"content")
+    entry = only_entry(tree)
+    (drop / "sub").rename(outside)
+    (drop / "sub").symlink_to(outside)
+    acts = {
+        "open": lambda: tree.open_file(entry),
+        "remove": lambda: tree.remove(entry),
+        "reject": lambda: tree.reject(entry.parts, "reason"),
+    }
+    with pytest.raises(NotADirectoryError):
+        acts[act]()
+    assert (outside / "a").read_bytes() == b"content"
+
+
+def test_rejected_swapped_for_a_link_is_not_followed(drop, tree, tmp_path):
+    (tmp_path / "outside").mkdir()
+    (drop / "rejected").symlink_to(tmp_path / "outside")
+    (drop / "a").write_bytes(b"x")
+    with pytest.raises(NotADirectoryError):
+        tree.reject(("a",), "reason")
+    assert (drop / "a").exists()
+    assert not list((tmp_path / "outside").iterdir())
+
+
+def test_a_pipe_swapped_in_does_not_hold_us(drop, tree):
+    (drop / "a").write_bytes(b"")
+    entry = only_entry(tree)
+    (drop / "a").unlink()
+    os.mkfifo(drop / "a")
+    with pytest.raises(Changed):
+        tree.open_file(entry)
+
+
+def test_a_second_file_of_the_same_name_is_rejected_beside_the_first(drop, tree):
+    for number in range(3):
+        (drop / "a.dcm").write_bytes(bytes([number]))
+        tree.reject(("a.dcm",), f"reason {number}")
+    rejected = drop / "rejected"
+    assert sorted(path.name for path in rejected.iterdir()) == [
+        "a (2).dcm",
+        "a (2).dcm.reason.txt",
+        "a (3).dcm",
+        "a (3).dcm.reason.txt",
+        "a.dcm",
+        "a.dcm.reason.txt",
+    ]
+    assert (rejected / "a (2).dcm").read_bytes() == b"\x01"
+    assert (rejected / "a (2).dcm.reason.txt").read_text() == "reason 1"
+
+
+def test_a_rejected_file_never_replaces_a_reason(drop, tree):
+    (drop / "a.reason.txt").write_bytes(b"a file")
+    tree.reject(("a.reason.txt",), "not DICOM")
+    (drop / "a").write_bytes(b"another")
+    tree.reject(("a",), "not DICOM either")
+    rejected = drop / "rejected"
+    assert (rejected / "a.reason.txt").read_bytes() == b"a file"
+    assert (rejected / "a (2)").read_bytes() == b"another"
+
+
+@pytest.mark.parametrize(
+    "name", ["x" * 255, "é" * 127 + "x", b"\xff\xfe bytes".decode("utf-8", "surrogateescape")]
+)
+def test_any_name_can_be_rejected(drop, tree, name):
+    for _ in range(2):
+        (drop / name).write_bytes(b"x")
+        tree.reject((name,), "reason")
+    assert not (drop / name).exists()
+    assert len(list((drop / "rejected").iterdir())) == 4
+
+
+def test_a_file_that_is_gone_needs_no_rejecting(drop, tree):
+    tree.reject(("a",), "reason")
+    assert not (drop / "rejected").exists()
+
+
+def test_folders_of_a_medium_are_removed_as_far_as_they_are_empty(drop, tree):
+    (drop / "cd" / "a" / "b").mkdir(parents=True)
+    (drop / "cd" / "c").mkdir()
+    (drop / "cd" / "c" / "late").write_bytes(b"x")
+    tree.remove_folders(("cd",))
+    assert (drop / "cd" / "c" / "late").exists()
+    assert not (drop / "cd" / "a").exists()
+
+
+def test_an_empty_folder_goes_after_an_hour_unless_it_may_be_a_target(drop, tree):
+    (drop / "CT 1" / "study" / "series").mkdir(parents=True)
+    tree.scan()
+    assert (drop / "CT 1" / "study" / "series").exists()
+    long_ago = time.time() - 3700
+    os.utime(drop / "CT 1" / "study" / "series", (long_ago, long_ago))
+    tree.scan()
+    assert not (drop / "CT 1" / "study" / "series").exists()
+    os.utime(drop / "CT 1" / "study", (long_ago, long_ago))
+    os.utime(drop / "CT 1", (long_ago, long_ago))
+    tree.scan()
+    assert (drop / "CT 1").exists()
+    assert not (drop / "CT 1" / "study").exists()
