@@ -72,7 +72,7 @@ class InstanceScanner:
         self._transfer_syntax = ""
         self._encoding = Encoding()
         self._walker: Walker | None = None
-        self._inflater: Inflater | None = None
+        self._inflater: _Inflater | None = None
 
     @property
     def study_uid(self) -> str | None:
@@ -142,7 +142,7 @@ class InstanceScanner:
         self._encoding = encoding_of(self._transfer_syntax)
         position = self._offset
         if self._encoding.deflated:
-            self._inflater = Inflater(self._limits)
+            self._inflater = _Inflater(self._limits)
             position = 0
         self._walker = Walker(_codec_of(self._encoding), self._limits, position)
 
@@ -171,7 +171,7 @@ class InstanceScanner:
         return Layout(model.bulk, self._encoding.deflated, pixels)
 
 
-class Inflater:
+class _Inflater:
     """Inflates a deflated data set into a walker, piece by piece (PS3.5 A.5)."""
 
     def __init__(self, limits: ScanLimits) -> None:
