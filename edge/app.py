@@ -39,7 +39,7 @@ from edge.crypto.keys import KeyRing
 from edge.crypto.providers import FileKeyProvider
 from edge.crypto.sealed import Algorithm
 from edge.dicomweb import server as dicomweb
-from edge.dicomweb.middleware import access, errors
+from edge.dicomweb.middleware import access, errors, finish_headers
 from edge.dimse.server import DimseServer
 from edge.dropfolder.watcher import DropFolder
 from edge.errors import ConfigError
@@ -206,14 +206,13 @@ class Appliance:
                 authorise=gate.authorise,
             ),
         )
-        application.add_subapp(
-            "/api/v1",
-            api.create_application(
-                status=cache.status,
-                parts=self.supervisor.states,
-                middlewares=[errors, access(gate.authorise)],
-            ),
+        administration = api.create_application(
+            status=cache.status,
+            parts=self.supervisor.states,
+            middlewares=[errors, access(gate.authorise)],
         )
+        administration.on_response_prepare.append(finish_headers)
+        application.add_subapp("/api/v1", administration)
         tls = await asyncio.to_thread(
             server_context,
             config.http,

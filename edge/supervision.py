@@ -45,7 +45,8 @@ class Supervisor:
         for task in reversed(self._tasks):
             task.cancel()
             await asyncio.wait([task])
-        await self._group.__aexit__(kind, error, traceback)
+        # The group has nothing to add: what ends the block goes on as it is.
+        await self._group.__aexit__(None, None, None)
 
     def start(self, name: str, run: Callable[[], Awaitable[None]]) -> None:
         """Keep a part running from now on."""

@@ -213,17 +213,13 @@ class Admission:
                 async for chunk in chunks:
                     reservation.grow(len(chunk))
                     await arrival.take(chunk)
-                scanned, stored = await arrival.finish(expected)
+                new = await arrival.finish(expected, source)
             except BaseException:
                 await arrival.discard()
                 raise
-            return await self._commit(arrival, scanned, stored, source)
+            return await self._commit(arrival, new)
 
-    async def _commit(
-        self, arrival: _Arrival, scanned: ScannedInstance, stored: StoredObject, source: Source
-    ) -> Admitted:
-        custody = Custody.VERIFIED if source.origin is Origin.CLOUD else Custody.EDGE_ONLY
-        new = new_instance(scanned, stored, arrival.digester.digests(), source, custody)
+    async def _commit(self, arrival: _Arrival, new: instances.NewInstance) -> Admitted:
         now = self._clock()
 
         def put(db: Connection) -> instances.PutResult:
@@ -240,11 +236,11 @@ class Admission:
             await arrival.discard()
             outcome = Outcome.DUPLICATE
         else:
-            self._space.stored(stored.sealed_bytes)
+            self._space.stored(new.sealed_bytes)
             conflict = result is instances.PutResult.QUARANTINED
             outcome = Outcome.CONFLICT if conflict else Outcome.STORED
             self._changes.wake()
-        return Admitted(scanned.ref, scanned.sop_class_uid, outcome)
+        return Admitted(new.ref, new.sop_class_uid, outcome)
 
 
 class _Arrival:
@@ -284,11 +280,16 @@ class _Arrival:
             await self._writer.write(chunk)
         return self._writer
 
-    async def finish(self, expected: Expectation) -> tuple[ScannedInstance, StoredObject]:
+    async def finish(self, expected: Expectation, source: Source) -> instances.NewInstance:
         scanned = self._scanner.finish()
         expected.check(scanned)
         writer = self._writer or await self._begin()
-        return scanned, await writer.commit()
+        await writer.begin_commit()
+        document = instances.pack(scanned.attributes)  # while the disk is busy
+        stored = await writer.commit()
+        custody = Custody.VERIFIED if source.origin is Origin.CLOUD else Custody.EDGE_ONLY
+        digests = self.digester.digests()
+        return new_instance(scanned, document, stored, digests, source, custody)
 
     async def discard(self) -> None:
         if self._writer is not None:
@@ -297,6 +298,7 @@ class _Arrival:
 
 def new_instance(
     scanned: ScannedInstance,
+    document: bytes,
     stored: StoredObject,
     digests: tuple[bytes, bytes],
     source: Source,
@@ -310,7 +312,7 @@ def new_instance(
         sop_class_uid=scanned.sop_class_uid,
         transfer_syntax=scanned.transfer_syntax,
         attributes=scanned.attributes,
-        document=instances.pack(scanned.attributes),
+        document=document,
         layout=scanned.layout.to_bytes(),
         frame_count=pixels.number_of_frames if pixels is not None else 0,
         object=stored.name,

@@ -4,18 +4,18 @@ from __future__ import annotations
 
 import base64
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import msgspec
 
-from edge.dicom.frames import BulkValue, Layout
+from edge.dicom.frames import Layout
 from edge.dicom.instance import Availability, InstanceRef
 from edge.dicom.scanner import InstanceScanner
 from edge.errors import InstanceNotFound, NotDicom
 
-__all__ = ["Content", "InstanceEntry", "MemoryContent", "OpenInstance", "as_stored"]
+__all__ = ["Content", "InstanceEntry", "MemoryContent", "OpenInstance"]
 
 _PIECE = 1024 * 1024
 
@@ -79,22 +79,21 @@ class OpenInstance:
 
     Args:
         content: Its Part 10 file.
-        located: What the layout's offsets count in: the same, or the inflated data set.
-        document: Its DICOM JSON object.
+        layout: Where its parts are.
+        document: Gives its DICOM JSON object.
     """
 
     def __init__(
         self,
         entry: InstanceEntry,
-        layout: Layout,
         content: Content,
-        located: Content,
-        document: bytes,
+        layout: Layout,
+        document: Callable[[], bytes],
     ) -> None:
         self.entry = entry
         self.layout = layout
         self._content = content
-        self._located = located
+        self._inflated: Content | None = None
         self._document = document
 
     @property
@@ -122,7 +121,8 @@ class OpenInstance:
         if (pixels := self.layout.pixels) is None:
             raise InstanceNotFound(f"instance {self.entry.ref.sop_uid} has no frames")
         extents = pixels.extents(number)
-        parts = [await self._located.read(extent.offset, extent.length) for extent in extents]
+        content = await self._located()
+        parts = [await content.read(extent.offset, extent.length) for extent in extents]
         return pixels.cut(number, parts[0] if len(parts) == 1 else b"".join(parts))
 
     async def bulk(self, path: str) -> AsyncIterator[bytes]:
@@ -138,15 +138,20 @@ class OpenInstance:
         if value is None:
             yield self._inline(path)
             return
-        async for piece in self._located.stream(value.offset, value.length):
+        content = await self._located()
+        async for piece in content.stream(value.offset, value.length):
             yield piece
 
-    def bulk_value(self, path: str) -> BulkValue | None:
-        """Where a bulk value is; None if it is not there, or stands in the metadata itself."""
-        return self.layout.bulk.get(path)
+    async def _located(self) -> Content:
+        """What the layout's offsets count in: the file, or the inflated data set."""
+        if not self.layout.deflated:
+            return self._content
+        if self._inflated is None:
+            self._inflated = MemoryContent(await _inflate(self._content))
+        return self._inflated
 
     def _inline(self, path: str) -> bytes:
-        node: Any = msgspec.json.decode(self._document)
+        node: Any = msgspec.json.decode(self._document())
         try:
             for index, step in enumerate(path.split("/")):
                 node = node["Value"][int(step)] if index % 2 else node[step]
@@ -157,21 +162,7 @@ class OpenInstance:
             ) from error
 
 
-async def as_stored(
-    entry: InstanceEntry, layout: Layout, content: Content, document: bytes
-) -> OpenInstance:
-    """Open an instance; the data set of a deflated one is inflated into memory.
-
-    Raises:
-        NotDicom: The deflated data set can't be inflated.
-    """
-    located = content
-    if layout.deflated and layout.bulk:
-        located = MemoryContent(await _inflated(content))
-    return OpenInstance(entry, layout, content, located, document)
-
-
-async def _inflated(content: Content) -> bytes:
+async def _inflate(content: Content) -> bytes:
     scanner = InstanceScanner()
     inflater = zlib.decompressobj(-zlib.MAX_WBITS)
     parts: list[bytes] = []

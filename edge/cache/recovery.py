@@ -120,7 +120,12 @@ class Recovery:
         stored = StoredObject(name, reader.key_id, reader.length, sealed_bytes)
         # Who has it is unknown now: the archive is asked before anything is sent again.
         new = new_instance(
-            scanned, stored, digester.digests(), Source(Origin.MEDIA, "recovery"), Custody.SENT
+            scanned,
+            instances.pack(scanned.attributes),
+            stored,
+            digester.digests(),
+            Source(Origin.MEDIA, "recovery"),
+            Custody.SENT,
         )
         now = self._clock()
 

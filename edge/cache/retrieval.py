@@ -9,15 +9,17 @@ A study that the index does not know is asked of the archive before "not found" 
 from __future__ import annotations
 
 import logging
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
 
 import msgspec
 
 from edge.cache.custody import CustodyLedger
 from edge.cache.eviction import Uses
 from edge.cache.fetching import Fetching
-from edge.cache.opened import InstanceEntry, MemoryContent, OpenInstance, as_stored
+from edge.cache.opened import InstanceEntry, MemoryContent, OpenInstance
 from edge.cloud.archive import Archive
 from edge.cloud.listing import describe_study
 from edge.cloud.metadata import localised
@@ -95,7 +97,7 @@ class Retrieval:
             for row in page:
                 if row.instance_id not in documents:
                     raise InstanceNotFound(f"the archive has no metadata of {row.ref.sop_uid}")
-                yield documents[row.instance_id][0]
+                yield documents[row.instance_id]
 
     @asynccontextmanager
     async def open_instance(self, entry: InstanceEntry) -> AsyncIterator[OpenInstance]:
@@ -108,9 +110,10 @@ class Retrieval:
         """
         self._uses.note(entry.instance_id)
         for _ in range(_ATTEMPTS):
-            row = await lookup.find_one(self._database, entry.ref.sop_uid)
-            if row is None:
+            found = await lookup.find_with_metadata(self._database, entry.ref.sop_uid)
+            if found is None:
                 break
+            row, document, layout = found
             if row.object is None:
                 try:
                     await self._fetch(row)
@@ -124,10 +127,12 @@ class Retrieval:
             except InstanceNotFound:
                 continue
             try:
-                documents = await lookup.documents(self._database, [row.instance_id])
-                document, layout = documents[row.instance_id]
-                known = Layout.from_bytes(layout) if layout is not None else Layout()
-                yield await as_stored(_entry(row), known, reader, document)
+                yield OpenInstance(
+                    _entry(row),
+                    reader,
+                    Layout() if layout is None else Layout.from_bytes(layout),
+                    partial(zlib.decompress, document or b""),
+                )
             finally:
                 await reader.close()
             return
@@ -191,7 +196,6 @@ class Retrieval:
                 pieces.append(chunk)
         scanned = scanner.finish()
         content = MemoryContent(b"".join(pieces))
-        document = msgspec.json.encode(scanned.attributes)
         pixels = scanned.layout.pixels
         entry = InstanceEntry(
             instance_id=row.instance_id,
@@ -202,7 +206,8 @@ class Retrieval:
             number_of_frames=pixels.number_of_frames if pixels is not None else 0,
             availability=Availability.NEARLINE,
         )
-        yield await as_stored(entry, scanned.layout, content, document)
+        document = partial(msgspec.json.encode, scanned.attributes)
+        yield OpenInstance(entry, content, scanned.layout, document)
 
 
 def _entry(row: InstanceRow) -> InstanceEntry:

@@ -18,6 +18,7 @@ __all__ = [
     "documents",
     "find",
     "find_one",
+    "find_with_metadata",
     "json_list",
     "key_of_study",
     "to_row",
@@ -103,16 +104,29 @@ async def find_one(database: Database, sop_uid: str) -> InstanceRow | None:
     return to_row(rows[0]) if rows else None
 
 
-async def documents(
-    database: Database, instance_ids: list[int]
-) -> dict[int, tuple[bytes, bytes | None]]:
-    """(JSON object, layout) of instances whose metadata is known."""
+async def find_with_metadata(
+    database: Database, sop_uid: str
+) -> tuple[InstanceRow, bytes | None, bytes | None] | None:
+    """The instance of this UID, its JSON object (deflated) and its layout, as far as known."""
     rows = await database.read(
-        "SELECT instance_id, document, layout FROM metadata"
+        f"SELECT row.*, m.document, m.layout FROM ({ROW} WHERE i.sop_uid = ?) row"
+        " LEFT JOIN metadata m ON m.instance_id = row.id",
+        (sop_uid,),
+    )
+    if not rows:
+        return None
+    *row, document, layout = rows[0]
+    return to_row(row), document, layout
+
+
+async def documents(database: Database, instance_ids: list[int]) -> dict[int, bytes]:
+    """The JSON objects of instances whose metadata is known."""
+    rows = await database.read(
+        "SELECT instance_id, document FROM metadata"
         " WHERE instance_id IN (SELECT value FROM json_each(?))",
         (json_list(instance_ids),),
     )
-    return {row[0]: (zlib.decompress(row[1]), row[2]) for row in rows}
+    return {row[0]: zlib.decompress(row[1]) for row in rows}
 
 
 async def key_of_study(database: Database, study_uid: str) -> bytes | None:

@@ -212,14 +212,21 @@ class ObjectWriter:
             await self._settle()
             self._job = self._start(self._write)
 
-    async def commit(self) -> StoredObject:
-        """Make the object whole and durable.
+    async def begin_commit(self) -> None:
+        """Take no more content, and make the object durable while the caller does other things.
 
         Raises:
             StorageFull: The disk is full; the caller discards.
         """
         await self._settle()
         self._job = self._start(self._commit)
+
+    async def commit(self) -> StoredObject:
+        """Wait until the object is whole and durable, after ``begin_commit``.
+
+        Raises:
+            StorageFull: The disk is full; the caller discards.
+        """
         await self._settle()
         return StoredObject(self._final.name, self._header.key_id, self._content, self._sealed)
 

@@ -38,6 +38,7 @@ async def put(store, keys, content, *, step=100_000):
     writer = store.create(await new_key(keys), seen.extend)
     for start in range(0, len(content), step):
         await writer.write(content[start : start + step])
+    await writer.begin_commit()
     stored = await writer.commit()
     assert bytes(seen) == content
     return stored
@@ -80,6 +81,7 @@ async def test_nothing_of_a_discarded_object_stays(store, keys, tmp_path):
         await writer.discard()
     stored_and_regretted = store.create(await new_key(keys), len)
     await stored_and_regretted.write(b"x")
+    await stored_and_regretted.begin_commit()
     await stored_and_regretted.commit()
     await stored_and_regretted.discard()
     assert files(tmp_path) == []
@@ -92,6 +94,7 @@ async def test_content_never_reaches_the_disk_in_the_clear(store, keys, tmp_path
         await writer.write(content[start : start + 4096])
     (arriving,) = files(tmp_path)
     assert b"PATIENT" not in arriving.read_bytes()
+    await writer.begin_commit()
     await writer.commit()
     (whole,) = files(tmp_path)
     assert b"PATIENT" not in whole.read_bytes()
@@ -125,6 +128,7 @@ async def test_a_full_disk_is_named_and_leaves_nothing(store, keys, tmp_path):
         with pytest.raises(StorageFull):
             for _ in range(4):
                 await writer.write(bytes(PIECE))
+            await writer.begin_commit()
             await writer.commit()
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
