@@ -1,3 +1,4 @@
+import asyncio
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -205,7 +206,27 @@ async def test_a_failed_search_is_an_error_not_an_empty_list(fake, client):
             await client.search_studies(limit=1)
 
 
-async def test_a_get_that_hits_a_dying_connection_is_repeated_once(fake, client, slices):
+async def test_a_get_that_hits_a_dying_connection_is_repeated_once():
+    connections = 0
+
+    async def talk(reader, writer):
+        """Answers the first request of a connection, and hangs up at the second."""
+        nonlocal connections
+        connections += 1
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
+        await reader.readuntil(b"\r\n\r\n")
+        writer.close()
+
+    async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
+        url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
+        async with DicomwebArchive(config.Archive("cloud", url)) as archive:
+            for _ in range(2):
+                assert await archive.search_studies(limit=1) == []
+    assert connections == 2
+
+
+async def test_a_get_survives_a_restart_of_the_archive(fake, client, slices):
     fake.put(slices[0].data)
     await client.search_studies(limit=1)
     await fake.stop()

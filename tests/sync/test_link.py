@@ -82,16 +82,29 @@ async def test_a_nudge_does_not_wait_for_the_pause(archive, ledger, running, clo
     await asyncio.wait_for(link.wait_online(), 5)
 
 
+class Remembering(Backoff):
+    """Keeps what it was asked, and makes no one wait."""
+
+    def __init__(self, asked):
+        super().__init__()
+        object.__setattr__(self, "delay", lambda failures: asked.append(failures) or 0.001)
+
+
+async def test_many_who_meet_the_same_failure_count_as_one(archive, ledger, running):
+    asked = []
+    link = Link(archive, ledger, SETTINGS, backoff=Remembering(asked))
+    running(link)
+    await link.wait_online()
+    for _ in range(10):
+        link.failed(CloudUnreachable("archive cloud: the line is down"))
+    await link.wait_online()
+    assert asked == [1]
+
+
 async def test_a_line_that_comes_and_goes_is_knocked_at_ever_more_slowly(archive, ledger, running):
     asked = []
-
-    class Remembering(Backoff):
-        def delay(self, failures):
-            asked.append(failures)
-            return 0.001
-
     moment = 1000.0
-    link = Link(archive, ledger, SETTINGS, clock=lambda: moment, backoff=Remembering())
+    link = Link(archive, ledger, SETTINGS, clock=lambda: moment, backoff=Remembering(asked))
     running(link)
     for _ in range(3):
         await link.wait_online()
