@@ -1,1 +1,12 @@
-"""The DICOM upper layer and the DIMSE services (PS3.7, PS3.8)."""
+"""The DICOM upper layer and the DIMSE services (PS3.7, PS3.8).
+
+From the outside in:
+
+    server          the listener, and the owner of every association's task
+    association     one association: the order of things, deadlines, dispatch
+    negotiation     A-ASSOCIATE; peers says who may
+    upper_layer     PDUs, from bytes and to bytes; deadline is its clock
+    data_set        the bytes of a message under way, with the memory bound
+    messages        command sets
+    services        the registry of what is offered: verification, storage
+"""

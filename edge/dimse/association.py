@@ -1,0 +1,374 @@
+"""One association, from the connection to its end: who it is, what it may, what it asks.
+
+Owns the order of things: A-ASSOCIATE within the ARTIM time (PS3.8 9.1.5), then one request after
+the other, each dispatched to its service and answered, then release or abort. Owns every deadline:
+a peer that is silent, slow or endless is let go, while the time that we ourselves need never counts
+against it. A failing handler costs one answer 0110, never the association; a `PeerError` ends the
+association, never the server. Log lines name AE titles, addresses, UIDs and counts, no patients.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edge.config import Dimse
+from edge.dimse.data_set import IncomingDataSet, Intake
+from edge.dimse.deadline import Deadline
+from edge.dimse.messages import (
+    MAX_COMMAND_BYTES,
+    RESPONSE,
+    CommandField,
+    Status,
+    parse_command,
+)
+from edge.dimse.negotiation import negotiate, read_request
+from edge.dimse.peers import Caller, Peers, Refusal
+from edge.dimse.services import Context, Operation, Service
+from edge.dimse.upper_layer import AbortReason, UpperLayer
+from edge.errors import PeerError
+
+__all__ = ["Association", "Shared"]
+
+LOG = logging.getLogger(__name__)
+
+MAX_WAITING = 8
+"""Requests that a peer may send ahead, although we negotiate one at a time (PS3.7 D.3.3.3)."""
+SPARE_CONNECTIONS = 100
+"""Beyond ``max_associations``, for peers that must be heard to be refused."""
+MIN_BYTES_PER_SECOND = 512
+"""A message that comes slower than this, after its first ``pdu_seconds``, is given up."""
+
+
+@dataclass(slots=True, eq=False)
+class Shared:
+    """What all associations of one server share."""
+
+    settings: Dimse
+    peers: Peers
+    services: Sequence[Service]
+    max_instance_bytes: int
+    """A longer data set aborts."""
+    spawn: Callable[[Coroutine[Any, Any, None]], object]
+    """Runs an association in the server's task group."""
+    intake: Intake = field(default_factory=Intake)
+    connections: set[Association] = field(default_factory=set)
+    """Every one that is connected, associated or not."""
+    associated: int = 0
+    """How many of them are associated."""
+    is_stopping: bool = False
+    """Whether new connections are dropped at once."""
+
+
+class Association:
+    """The acceptor's side of one association; `layer` is its connection."""
+
+    def __init__(self, shared: Shared) -> None:
+        settings = shared.settings
+        self.layer = UpperLayer(
+            self, shared.intake, max_pdu=settings.max_pdu, send_seconds=settings.pdu_seconds
+        )
+        self._shared = shared
+        self._settings = settings
+        self._deadline = Deadline(self._expired)
+        self._host = ""
+        self._name = "a peer"
+        self._caller: Caller | None = None
+        self._contexts: dict[int, Context] = {}
+        # What came and waits: the A-ASSOCIATE-RQ, then requests, then None for A-RELEASE-RQ.
+        self._inbox: asyncio.Queue[bytes | Operation | PeerError | None] = asyncio.Queue()
+        # Requests that are not answered yet: what C-CANCEL can be about.
+        self._open: list[Operation] = []
+        self._is_requested = False
+        self._answered = 0
+        self._failed = 0
+        self._pauses = 0
+        self._is_ahead = False
+        # The message that is arriving.
+        self._command: bytearray | None = None
+        self._data_set: IncomingDataSet | None = None
+        self._context_id = 0
+        self._is_command = False
+        self._clock = 0.0
+        self._clock_bytes = 0
+
+    # What the upper layer tells.
+
+    def on_connected(self, host: str) -> None:
+        """See `UpperLayerUser`; the ARTIM timer starts."""
+        self._host = self._name = host
+        self._deadline.set(
+            self._settings.artim_seconds,
+            f"no complete A-ASSOCIATE-RQ came within {self._settings.artim_seconds:g} s",
+        )
+        if self._shared.is_stopping:
+            self.layer.disconnect()
+            return
+        self._shared.connections.add(self)
+        if len(self._shared.connections) > self._settings.max_associations + SPARE_CONNECTIONS:
+            LOG.warning("%s: was disconnected: there are too many connections", host)
+            self.layer.disconnect()
+            return
+        self._shared.spawn(self.run())
+
+    def on_associate(self, body: bytes) -> None:
+        """See `UpperLayerUser`; the ARTIM timer stops."""
+        self._deadline.clear()
+        self._is_requested = True
+        self._inbox.put_nowait(body)
+
+    def on_fragment(self, context_id: int, *, is_command: bool) -> None:
+        """See `UpperLayerUser`. Fragments of one message share a context (PS3.8 E.2)."""
+        if context_id not in self._contexts:
+            raise PeerError(f"a PDV came on presentation context {context_id}: not accepted")
+        under_way = self._command is not None or self._data_set is not None
+        if under_way and context_id != self._context_id:
+            raise PeerError("a message changed its presentation context")
+        if is_command and self._data_set is not None:
+            raise PeerError("a command came in the middle of a data set")
+        if not is_command and self._data_set is None:
+            raise PeerError("a data set came without a command")
+        if not under_way:
+            self._command = bytearray()
+            self._context_id = context_id
+            self._restart_clock()
+        self._is_command = is_command
+
+    def on_data(self, data: memoryview) -> None:
+        """See `UpperLayerUser`."""
+        if not self._is_command:
+            if self._data_set is not None:
+                self._data_set.feed(data)
+        elif self._command is not None:
+            self._command += data
+            if len(self._command) > MAX_COMMAND_BYTES:
+                raise PeerError(f"a command set is longer than {MAX_COMMAND_BYTES} bytes")
+
+    def on_fragment_end(self, *, is_last: bool) -> None:
+        """See `UpperLayerUser`."""
+        if not is_last:
+            return
+        if self._command is not None:
+            command, self._command = self._command, None
+            self._on_command(command)
+        elif self._data_set is not None:
+            self._data_set.end()
+            self._data_set = None
+
+    def on_progress(self) -> None:
+        """See `UpperLayerUser`; moves the deadline."""
+        if not self.layer.is_established or self._pauses:
+            return
+        seconds = self._settings.pdu_seconds
+        if self._command is not None or self._data_set is not None:
+            self._check_pace()
+            self._deadline.set(seconds, f"a message came to a halt for {seconds:g} s")
+        elif self.layer.is_in_pdu:
+            self._deadline.set(seconds, f"a PDU was not complete after {seconds:g} s")
+        elif self._open or not self._inbox.empty():
+            self._deadline.clear()
+        else:
+            seconds = self._settings.idle_seconds
+            self._deadline.set(seconds, f"nothing came for {seconds:g} s")
+
+    def on_release(self) -> None:
+        """See `UpperLayerUser`; requests that came before are answered first."""
+        if self._command is not None or self._data_set is not None:
+            raise PeerError("A-RELEASE-RQ came in the middle of a message")
+        self._inbox.put_nowait(None)
+
+    def on_closed(self, error: PeerError) -> None:
+        """See `UpperLayerUser`."""
+        self._deadline.close()
+        if self._data_set is not None:
+            self._data_set.fail(error)
+        self._inbox.put_nowait(error)
+
+    def on_disconnected(self) -> None:
+        """See `UpperLayerUser`."""
+        self._deadline.close()
+        self._shared.connections.discard(self)
+
+    # Reading, stopped and started by the data set under way (`Flow`) and by too many requests.
+
+    def pause_reading(self) -> None:
+        """Let the peer wait for us; no deadline runs meanwhile."""
+        self._pauses += 1
+        self._deadline.clear()
+        self.layer.pause_reading()
+
+    def resume_reading(self) -> None:
+        """Undo one `pause_reading`."""
+        self._pauses -= 1
+        if not self._pauses:
+            self._restart_clock()
+            self.layer.resume_reading()
+            self.on_progress()
+
+    # The life of the association.
+
+    async def run(self) -> None:
+        """Live until the association ends, whatever ends it."""
+        try:
+            if await self._negotiated():
+                self._shared.associated += 1
+                try:
+                    await self._serve()
+                finally:
+                    self._shared.associated -= 1
+        except PeerError as error:
+            self.layer.abort(AbortReason.USER, error)
+            # A connection that never asked for anything is a port scan or a health check.
+            level = logging.WARNING if self._is_requested else logging.INFO
+            LOG.log(level, "%s: the association was lost: %s%s", self._name, error, self._tally())
+        except asyncio.CancelledError:
+            self.layer.abort(AbortReason.USER, PeerError("this server stops"))
+            raise
+        except Exception as error:  # noqa: BLE001 - it must not take the other associations along
+            self.layer.abort(AbortReason.USER, PeerError("this server failed"))
+            LOG.error("%s: the association failed: %s", self._name, _described(error))
+        finally:
+            self._deadline.close()
+            for operation in self._open:
+                if operation.data_set is not None:
+                    operation.data_set.discard()
+
+    async def _negotiated(self) -> bool:
+        """Answer the A-ASSOCIATE-RQ; whether it was accepted."""
+        body = await self._inbox.get()
+        if isinstance(body, PeerError):
+            raise body
+        assert isinstance(body, bytes)
+        try:
+            request = read_request(body)
+        except PeerError as error:
+            self.layer.abort(AbortReason.INVALID_PARAMETER, error)
+            raise
+        caller = request.refusal() or await self._shared.peers.identify(
+            calling=request.calling, called=request.called, host=self._host
+        )
+        if not isinstance(caller, Refusal):
+            self._name = str(caller)
+            if self._shared.associated >= self._settings.max_associations:
+                # Local limit exceeded, transient: the peer is welcome later (PS3.8 9.3.4).
+                why = f"there are {self._shared.associated} associations, and no more are allowed"
+                caller = Refusal(result=2, source=3, reason=2, why=why)
+        if isinstance(caller, Refusal):
+            LOG.warning("%s: the association was refused: %s", self._name, caller.why)
+            self.layer.reject(caller.result, caller.source, caller.reason)
+            return False
+        accepted = negotiate(request, self._shared.services, caller, max_pdu=self._settings.max_pdu)
+        if accepted.refused:
+            shown = ", ".join(accepted.refused[:5])
+            more = f" and {len(accepted.refused) - 5} more" if len(accepted.refused) > 5 else ""
+            LOG.warning("%s: proposed what was not accepted: %s%s", self._name, shown, more)
+        self._caller = caller
+        self._contexts = accepted.contexts
+        self.layer.accept(accepted.pdu, fragment_size=accepted.fragment_size)
+        LOG.info("%s: associated (%s)", self._name, request.implementation or "no version name")
+        return True
+
+    async def _serve(self) -> None:
+        while True:
+            self.on_progress()
+            operation = await self._inbox.get()
+            if isinstance(operation, PeerError):
+                raise operation
+            if operation is None:
+                LOG.info("%s: released the association%s", self._name, self._tally())
+                self.layer.release()
+                return
+            assert isinstance(operation, Operation)
+            if self._is_ahead:
+                self._is_ahead = False
+                self.resume_reading()
+            await self._perform(operation)
+
+    async def _perform(self, operation: Operation) -> None:
+        """Have the request handled, and see that it is answered once."""
+        command, service = operation.command, operation.context.service
+        handler = service.handlers.get(command.field)
+        if handler is None:
+            LOG.warning("%s: %s is no operation of %s", self._name, command.name, service.name)
+            await operation.respond(Status.UNRECOGNISED_OPERATION)
+        else:
+            try:
+                await handler(operation)
+            except PeerError:
+                raise
+            except Exception as error:  # noqa: BLE001 - one request failed, the peer's next may not
+                LOG.error("%s: %s failed: %s", self._name, command.name, _described(error))
+            if operation.status is None:
+                await operation.respond(Status.PROCESSING_FAILURE)
+        self._open.remove(operation)
+        self._answered += 1
+        self._failed += operation.status != Status.SUCCESS
+
+    # Messages.
+
+    def _on_command(self, data: bytearray) -> None:
+        command = parse_command(data)
+        if command.field == CommandField.C_CANCEL:
+            if command.has_data_set:
+                raise PeerError("C-CANCEL came with a data set")
+            for operation in self._open:
+                operation.is_cancelled |= operation.command.message_id == command.message_id
+            return
+        if command.field & RESPONSE or command.field not in _REQUESTS:
+            raise PeerError(f"{command.name} came, and was not asked for")
+        if command.has_data_set:
+            self._data_set = IncomingDataSet(
+                self, self._shared.intake, self._shared.max_instance_bytes
+            )
+        assert self._caller is not None
+        context = self._contexts[self._context_id]
+        operation = Operation(self._caller, context, command, self._data_set, self._send)
+        self._open.append(operation)
+        self._inbox.put_nowait(operation)
+        if self._inbox.qsize() >= MAX_WAITING and not self._is_ahead:
+            self._is_ahead = True
+            self.pause_reading()
+
+    async def _send(self, context_id: int, command: bytes, data_set: bytes) -> None:
+        await self.layer.send(context_id, command, is_command=True)
+        if data_set:
+            await self.layer.send(context_id, data_set, is_command=False)
+
+    # Deadlines.
+
+    def _expired(self, why: str) -> None:
+        self.layer.abort(AbortReason.NOT_SPECIFIED, PeerError(why))
+
+    def _restart_clock(self) -> None:
+        self._clock = asyncio.get_running_loop().time()
+        self._clock_bytes = self._data_set.received if self._data_set is not None else 0
+
+    def _check_pace(self) -> None:
+        """Give up a message that comes in drops, each within its own deadline."""
+        received = self._data_set.received if self._data_set is not None else 0
+        allowed = (received - self._clock_bytes) / MIN_BYTES_PER_SECOND
+        elapsed = asyncio.get_running_loop().time() - self._clock
+        if elapsed > self._settings.pdu_seconds + allowed:
+            raise PeerError(f"a message came slower than {MIN_BYTES_PER_SECOND} bytes a second")
+
+    def _tally(self) -> str:
+        if not self._answered:
+            return ""
+        failed = f", {self._failed} without success" if self._failed else ""
+        return f" (requests answered: {self._answered}{failed})"
+
+
+_REQUESTS = frozenset(CommandField)
+
+
+def _described(error: Exception) -> str:
+    """Kind and place of an error nobody foresaw; its text might name a patient."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f" in {Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace else ""
+    return f"{type(error).__name__}{place}"

@@ -1,0 +1,331 @@
+"""A-ASSOCIATE: what a peer proposes, and what we answer (PS3.8 9.3.2, 9.3.3; PS3.7 D.3).
+
+Owns the reading of an A-ASSOCIATE-RQ and the writing of an A-ASSOCIATE-AC. The request comes from a
+stranger: it is walked once, every item length against the bytes around it, with bounded counts, and
+items of unknown type are skipped as the Standard asks. The presentation contexts, of which there
+are many, are taken in that walk; user information, where the rules are, goes through pynetdicom's
+codecs and its table of roles. No object here outlives the negotiation but `Accepted`.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from pynetdicom.pdu_items import (
+    AsynchronousOperationsWindowSubItem,
+    ImplementationClassUIDSubItem,
+    ImplementationVersionNameSubItem,
+    MaximumLengthSubItem,
+    SCP_SCU_RoleSelectionSubItem,
+    UserInformationItem,
+)
+from pynetdicom.presentation import SCP_SCU_ROLES
+
+from edge.dicom.uids import (
+    IMPLEMENTATION_CLASS_UID,
+    IMPLEMENTATION_VERSION_NAME,
+    IMPLICIT_VR_LITTLE_ENDIAN,
+    is_uid,
+)
+from edge.dimse.peers import Caller, Refusal
+from edge.dimse.services import Context, Service, find_service
+from edge.errors import PeerError
+
+__all__ = ["Accepted", "AssociateRequest", "Proposed", "negotiate", "read_request"]
+
+APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
+"""The only one there is (PS3.7 A.2.1)."""
+MAX_CONTEXTS = 128
+"""Odd IDs from 1 to 255 (PS3.8 9.3.2.2)."""
+MAX_SYNTAXES = 6000
+"""Of all contexts together."""
+MAX_USER_ITEMS = 1024
+MAX_ROLES = 256
+MAX_SENT_PDU = 128 * 1024
+"""The longest P-DATA PDU that we send, also to a peer that sets no limit."""
+
+_FIXED_BYTES = 68
+_PDV_HEADER = 6
+_ITEM = struct.Struct(">BxH")
+_CONTEXT_RESULT = struct.Struct(">BxHBxBxBxH")
+_MAXIMUM_LENGTH, _WINDOW, _ROLE, _VERSION_NAME = 0x51, 0x53, 0x54, 0x55
+_ACCEPTED, _USER_REJECTION, _ABSTRACT_SYNTAX, _TRANSFER_SYNTAX = 0, 1, 3, 4
+_WHY = {
+    _USER_REJECTION: "the peer has no right to it, or proposes only the SCP role",
+    _ABSTRACT_SYNTAX: "not offered here",
+    _TRANSFER_SYNTAX: "no usable transfer syntax",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Proposed:
+    """A presentation context of the request; texts that are no UIDs are left out."""
+
+    context_id: int
+    abstract_syntax: str
+    transfer_syntaxes: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class AssociateRequest:
+    """An A-ASSOCIATE-RQ."""
+
+    called: str
+    calling: str
+    titles: bytes
+    """Both as they came, 32 bytes; the answer repeats them."""
+    protocol_version: int
+    application_context: str
+    contexts: tuple[Proposed, ...]
+    max_pdu: int
+    """Longest P-DATA PDU that the peer takes; 0 means any."""
+    roles: dict[str, tuple[bool, bool]]
+    """SOP class to the (SCU, SCP) roles that the requestor proposes for itself."""
+    wants_window: bool
+    """Whether it proposes an asynchronous operations window."""
+    implementation: str
+    """Implementation Version Name, as text that is safe in a log line."""
+
+    def refusal(self) -> Refusal | None:
+        """What makes it unacceptable whoever sends it."""
+        if not self.protocol_version & 1:
+            return Refusal(1, 2, 2, f"it has protocol version {self.protocol_version:04X}")
+        if self.application_context != APPLICATION_CONTEXT:
+            return Refusal(1, 1, 2, "its application context is not DICOM's")
+        if 0 < self.max_pdu < _PDV_HEADER + 2:
+            return Refusal(1, 1, 1, f"it takes PDUs of {self.max_pdu} bytes at the most")
+        return None
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The outcome."""
+
+    pdu: bytes
+    """A-ASSOCIATE-AC."""
+    contexts: dict[int, Context]
+    fragment_size: int
+    """Bytes of a message that fit the peer's longest PDU, even (PS3.8 D.1)."""
+    refused: tuple[str, ...]
+    """A sentence for each abstract syntax that was refused."""
+
+
+def read_request(body: bytes) -> AssociateRequest:
+    """Read an A-ASSOCIATE-RQ.
+
+    Args:
+        body: The PDU without its first 6 bytes.
+
+    Raises:
+        PeerError: It is malformed, or larger in some number than any real one.
+    """
+    if len(body) < _FIXED_BYTES:
+        raise PeerError("an A-ASSOCIATE-RQ is too short")
+    application_context = ""
+    contexts: dict[int, Proposed] = {}
+    user: UserInformationItem | None = None
+    version_name = ""
+    syntaxes = 0
+    for kind, start, end in _items(body, _FIXED_BYTES, len(body)):
+        if kind == 0x10:
+            application_context = _text(body[start:end])
+        elif kind == 0x20:
+            context, count = _read_context(body, start, end)
+            syntaxes += count
+            if context.context_id in contexts:
+                raise PeerError("an A-ASSOCIATE-RQ uses a presentation context ID twice")
+            contexts[context.context_id] = context
+            if len(contexts) > MAX_CONTEXTS or syntaxes > MAX_SYNTAXES:
+                raise PeerError("an A-ASSOCIATE-RQ proposes too many presentation contexts")
+        elif kind == 0x50:
+            if user is not None:
+                raise PeerError("an A-ASSOCIATE-RQ has two user information items")
+            user, version_name = _read_user_information(body, start, end)
+    if user is None:
+        raise PeerError("an A-ASSOCIATE-RQ has no user information")
+    return AssociateRequest(
+        called=_text(body[4:20]),
+        calling=_text(body[20:36]),
+        titles=body[4:36],
+        protocol_version=int.from_bytes(body[:2], "big"),
+        application_context=application_context,
+        contexts=tuple(contexts.values()),
+        max_pdu=user.maximum_length or 0,
+        roles={
+            str(uid): (bool(item.scu_role), bool(item.scp_role))
+            for uid, item in user.role_selection.items()
+        },
+        wants_window=user.async_ops_window is not None,
+        implementation=version_name,
+    )
+
+
+def negotiate(
+    request: AssociateRequest, services: Sequence[Service], caller: Caller, *, max_pdu: int
+) -> Accepted:
+    """Decide on every presentation context, and write the answer.
+
+    Of the transfer syntaxes that a service can work with, the one that the requestor names first
+    is taken: whatever comes is kept as it is.
+
+    Args:
+        request: What was proposed.
+        services: What is offered.
+        caller: Who proposes, with its rights.
+        max_pdu: The longest P-DATA PDU that we take, in bytes.
+    """
+    contexts: dict[int, Context] = {}
+    refused: dict[str, int] = {}
+    answers = []
+    roles: set[str] = set()
+    for proposed in request.contexts:
+        result, context = _decide(proposed, services, caller, request.roles)
+        if context is None:
+            refused[proposed.abstract_syntax] = result
+        else:
+            contexts[context.context_id] = context
+            if context.abstract_syntax in request.roles:
+                roles.add(context.abstract_syntax)
+        # Of a refused context the transfer syntax means nothing, but is there (PS3.8 9.3.3.2).
+        syntax = context.transfer_syntax if context else IMPLICIT_VR_LITTLE_ENDIAN
+        name = syntax.encode("ascii")
+        answers.append(
+            _CONTEXT_RESULT.pack(0x21, 8 + len(name), proposed.context_id, result, 0x40, len(name))
+            + name
+        )
+    application_context = APPLICATION_CONTEXT.encode("ascii")
+    body = b"".join(
+        [
+            struct.pack(">HH", 1, 0),
+            request.titles,
+            bytes(32),
+            _ITEM.pack(0x10, len(application_context)),
+            application_context,
+            *answers,
+            _user_information(request, sorted(roles), max_pdu),
+        ]
+    )
+    room = min(request.max_pdu or MAX_SENT_PDU, MAX_SENT_PDU) - _PDV_HEADER
+    return Accepted(
+        pdu=struct.pack(">BxI", 2, len(body)) + body,
+        contexts=contexts,
+        fragment_size=room & ~1,
+        refused=tuple(f"{uid or 'no UID'} ({_WHY[result]})" for uid, result in refused.items()),
+    )
+
+
+def _decide(
+    proposed: Proposed,
+    services: Sequence[Service],
+    caller: Caller,
+    roles: dict[str, tuple[bool, bool]],
+) -> tuple[int, Context | None]:
+    """The Result/Reason of PS3.8 Table 9-18, and the context if it is acceptance."""
+    service = find_service(services, proposed.abstract_syntax)
+    if service is None:
+        return _ABSTRACT_SYNTAX, None
+    if service.right and service.right not in caller.may:
+        return _USER_REJECTION, None
+    role = roles.get(proposed.abstract_syntax)
+    # We are SCP and never SCU: of what is proposed only the requestor's SCU role stands.
+    if role is not None and not SCP_SCU_ROLES[role][role[0], False][3]:
+        return _USER_REJECTION, None
+    syntaxes = service.transfer_syntaxes
+    for syntax in proposed.transfer_syntaxes:
+        if syntaxes is None or syntax in syntaxes:
+            return _ACCEPTED, Context(
+                proposed.context_id, proposed.abstract_syntax, syntax, service
+            )
+    return _TRANSFER_SYNTAX, None
+
+
+def _items(body: bytes, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """Type, start and end of the value of each item in ``body[start:end]`` (PS3.8 9.3.1)."""
+    while start < end:
+        if end - start < _ITEM.size:
+            raise PeerError("an A-ASSOCIATE-RQ ends inside an item")
+        kind, length = _ITEM.unpack_from(body, start)
+        start += _ITEM.size
+        if length > end - start:
+            raise PeerError("an item of an A-ASSOCIATE-RQ reaches past what holds it")
+        yield kind, start, start + length
+        start += length
+
+
+def _read_context(body: bytes, start: int, end: int) -> tuple[Proposed, int]:
+    """A presentation context item, and how many sub-items it has."""
+    if end - start < 4 or not body[start] & 1:
+        raise PeerError("an A-ASSOCIATE-RQ has a presentation context without an odd ID")
+    abstract_syntax, transfer_syntaxes, count = "", [], 0
+    for kind, first, last in _items(body, start + 4, end):
+        count += 1
+        uid = _text(body[first:last])
+        if not is_uid(uid):
+            continue
+        if kind == 0x30:
+            abstract_syntax = uid
+        elif kind == 0x40:
+            transfer_syntaxes.append(uid)
+    return Proposed(body[start], abstract_syntax, tuple(transfer_syntaxes)), count
+
+
+def _read_user_information(body: bytes, start: int, end: int) -> tuple[UserInformationItem, str]:
+    """What we negotiate of the user information, and the implementation version name.
+
+    Extended and common extended negotiation and user identity are not answered, which the Standard
+    lets an acceptor do (PS3.7 D.3.3.5 to D.3.3.7); a password that comes with them is not read.
+    """
+    kept = []
+    version_name = ""
+    roles = 0
+    for count, (kind, first, last) in enumerate(_items(body, start, end), 1):
+        size = last - first
+        if kind in (_MAXIMUM_LENGTH, _WINDOW) and size != 4:
+            raise PeerError(f"a user information sub-item {kind:02X}H has {size} bytes")
+        if kind == _ROLE:
+            roles += 1
+            uid_length = int.from_bytes(body[first : first + 2], "big")
+            if size != uid_length + 4 or not is_uid(_text(body[first + 2 : last - 2])):
+                raise PeerError("an SCP/SCU role selection sub-item is malformed")
+            if max(body[last - 2 : last]) > 1:
+                raise PeerError("an SCP/SCU role is neither 0 nor 1")
+        if count > MAX_USER_ITEMS or roles > MAX_ROLES:
+            raise PeerError("an A-ASSOCIATE-RQ has too many user information sub-items")
+        if kind == _VERSION_NAME:
+            version_name = ascii(_text(body[first:last]))[1:-1][:16]
+        elif kind in (_MAXIMUM_LENGTH, _WINDOW, _ROLE):
+            kept.append(body[first - _ITEM.size : last])
+    user = UserInformationItem()
+    sub_items = b"".join(kept)
+    user.decode(_ITEM.pack(0x50, len(sub_items)) + sub_items)
+    return user, version_name
+
+
+def _user_information(request: AssociateRequest, roles: Sequence[str], max_pdu: int) -> bytes:
+    maximum_length = MaximumLengthSubItem()
+    maximum_length.maximum_length_received = max_pdu
+    class_uid = ImplementationClassUIDSubItem()
+    class_uid.implementation_class_uid = IMPLEMENTATION_CLASS_UID
+    version_name = ImplementationVersionNameSubItem()
+    version_name.implementation_version_name = IMPLEMENTATION_VERSION_NAME
+    user = UserInformationItem()
+    user.user_data = [maximum_length, class_uid, version_name]
+    if request.wants_window:
+        window = AsynchronousOperationsWindowSubItem()
+        window.maximum_number_operations_invoked = 1
+        window.maximum_number_operations_performed = 1
+        user.user_data.append(window)
+    for uid in roles:
+        role = SCP_SCU_RoleSelectionSubItem()
+        role.sop_class_uid = uid
+        role.scu_role, role.scp_role = int(request.roles[uid][0]), 0
+        user.user_data.append(role)
+    encoded: bytes = user.encode()
+    return encoded
+
+
+def _text(value: bytes) -> str:
+    """ASCII without padding; what is not ASCII shows as U+FFFD and so matches nothing."""
+    return value.decode("ascii", "replace").strip(" \x00")

@@ -1,0 +1,131 @@
+"""What the acceptor offers: a small registry, from an abstract syntax to who handles its commands.
+
+A service is a value: a predicate, handlers by Command Field, the right that a peer needs. A handler
+gets an `Operation`, reads its data set if it has one, and answers. It need not know of PDUs,
+fragments, or how an association ends: whatever it leaves unread is thrown away before its answer
+goes out, and a peer that is gone shows as a `PeerError`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from edge.dicom.uids import is_uid
+from edge.dimse.data_set import IncomingDataSet
+from edge.dimse.messages import (
+    NO_DATA_SET,
+    RESPONSE,
+    Command,
+    Element,
+    build_command,
+)
+from edge.dimse.peers import Caller
+
+__all__ = ["Context", "Handler", "Operation", "Service", "find_service"]
+
+PENDING = frozenset({0xFF00, 0xFF01})
+"""Statuses after which more responses follow (PS3.7 C.3)."""
+MAX_COMMENT = 64
+"""Characters of Error Comment (0000,0902), VR LO."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """One service class, as acceptor and SCP."""
+
+    name: str
+    supports: Callable[[str], bool]
+    """Whether an abstract syntax belongs to it."""
+    handlers: Mapping[int, Handler]
+    """By `CommandField`."""
+    right: str = ""
+    """What a peer's ``may`` must name; empty: everyone who may associate."""
+    transfer_syntaxes: frozenset[str] | None = None
+    """Those it can work with; None: any, bytes are taken as they are."""
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """A presentation context that was accepted (PS3.8 B.1)."""
+
+    context_id: int
+    abstract_syntax: str
+    transfer_syntax: str
+    service: Service
+
+
+@dataclass(slots=True, eq=False)
+class Operation:
+    """One request of a peer, and the way to answer it."""
+
+    caller: Caller
+    context: Context
+    command: Command
+    data_set: IncomingDataSet | None
+    """None if the message has none; it may still be arriving."""
+    send: Callable[[int, bytes, bytes], Awaitable[None]] = field(repr=False)
+    """Sends context ID, command set, data set (empty: none)."""
+    is_cancelled: bool = False
+    """Whether the peer asked by C-CANCEL to stop (PS3.7 9.3.2.3)."""
+    status: int | None = None
+    """Of the final response, once it is sent."""
+
+    async def respond(
+        self,
+        status: int,
+        *,
+        values: Mapping[Element, int | str | bytes] | None = None,
+        data_set: bytes = b"",
+        comment: str = "",
+    ) -> None:
+        """Send a response; a status other than pending is the last.
+
+        What is left of the request's data set is thrown away first: a peer does not listen while it
+        sends.
+
+        Args:
+            status: Status (0000,0900).
+            values: Further elements of the command set.
+            data_set: In the context's transfer syntax; empty means none.
+            comment: Error Comment (0000,0902), without patient data; cut to its length.
+
+        Raises:
+            PeerError: The peer is gone.
+        """
+        if self.status is not None:
+            raise RuntimeError(f"{self.command.name} was answered before")
+        if self.data_set is not None:
+            await self.data_set.drain()
+        if status not in PENDING:
+            self.status = status
+        command = self.command
+        answer: dict[Element, int | str | bytes] = {
+            Element.COMMAND_FIELD: command.field | RESPONSE,
+            Element.MESSAGE_ID_BEING_RESPONDED_TO: command.message_id,
+            Element.COMMAND_DATA_SET_TYPE: 0x0001 if data_set else NO_DATA_SET,
+            Element.STATUS: status,
+        }
+        for affected, requested in _ECHOED:
+            uid = command.text(affected) or command.text(requested)
+            if is_uid(uid):
+                answer[affected] = uid
+        if comment:
+            plain = comment.encode("ascii", "replace").decode("ascii").replace("\\", "/")
+            answer[Element.ERROR_COMMENT] = plain[:MAX_COMMENT]
+        if values:
+            answer |= values
+        await self.send(self.context.context_id, build_command(answer), data_set)
+
+
+Handler = Callable[[Operation], Awaitable[None]]
+
+_ECHOED = (
+    (Element.AFFECTED_SOP_CLASS_UID, Element.REQUESTED_SOP_CLASS_UID),
+    (Element.AFFECTED_SOP_INSTANCE_UID, Element.REQUESTED_SOP_INSTANCE_UID),
+)
+
+
+def find_service(services: Sequence[Service], abstract_syntax: str) -> Service | None:
+    """The first service that the abstract syntax belongs to."""
+    return next((service for service in services if service.supports(abstract_syntax)), None)

@@ -1,0 +1,61 @@
+import asyncio
+
+from edge.dimse.deadline import Deadline
+
+
+async def expired_after(steps):
+    """Runs *steps* on a deadline; the reasons it expired for within half a second."""
+    reasons = []
+    deadline = Deadline(reasons.append)
+    await steps(deadline)
+    await asyncio.sleep(0.3)
+    deadline.close()
+    return reasons
+
+
+async def test_it_expires_once_with_its_reason():
+    async def steps(deadline):
+        deadline.set(0.05, "too slow")
+
+    assert await expired_after(steps) == ["too slow"]
+
+
+async def test_it_moves_later_without_a_new_timer():
+    reasons = []
+    deadline = Deadline(reasons.append)
+    deadline.set(0.05, "first")
+    timer = deadline._timer
+    deadline.set(0.2, "second")
+    assert deadline._timer is timer
+    await asyncio.sleep(0.1)
+    assert reasons == []
+    await asyncio.sleep(0.2)
+    assert reasons == ["second"]
+
+
+async def test_it_moves_earlier():
+    async def steps(deadline):
+        deadline.set(60, "late")
+        deadline.set(0.05, "early")
+
+    assert await expired_after(steps) == ["early"]
+
+
+async def test_a_cleared_deadline_does_not_expire_and_can_be_set_again():
+    async def cleared(deadline):
+        deadline.set(0.05, "never")
+        deadline.clear()
+
+    async def set_again(deadline):
+        await cleared(deadline)
+        deadline.set(0.1, "again")
+
+    assert await expired_after(cleared) == []
+    assert await expired_after(set_again) == ["again"]
+
+
+async def test_a_closed_deadline_leaves_no_timer():
+    deadline = Deadline(lambda why: None)
+    deadline.set(60, "never")
+    deadline.close()
+    assert deadline._timer is None

@@ -1,0 +1,119 @@
+import asyncio
+import socket
+import ssl
+
+import pytest
+import trustme
+
+from edge.config import Dimse
+from edge.dimse.server import DimseServer
+from edge.errors import ConfigError
+from tests.dimse import dcmtk, raw
+from tests.dimse.raw import RecordingAdmission, connected, serving
+
+
+async def test_the_port_is_known_once_it_listens():
+    server = DimseServer(Dimse(listen="127.0.0.1:0"), RecordingAdmission(), max_instance_bytes=1000)
+    assert server.port == 0
+    async with serving() as running:
+        assert running.port > 0
+
+
+async def test_a_taken_port_is_a_configuration_error_that_says_so():
+    async with serving() as server:
+        second = DimseServer(
+            Dimse(listen=f"127.0.0.1:{server.port}"), RecordingAdmission(), max_instance_bytes=1000
+        )
+        with pytest.raises(ConfigError, match="can't be listened on") as caught:
+            await second.serve()
+        assert caught.value.hint
+
+
+@pytest.mark.parametrize("max_pdu", [0, 1024, 2 << 20])
+def test_a_maximum_pdu_out_of_range_is_a_configuration_error(max_pdu):
+    with pytest.raises(ConfigError, match="max_pdu"):
+        DimseServer(Dimse(max_pdu=max_pdu), RecordingAdmission(), max_instance_bytes=1000)
+
+
+async def test_dcmtk_is_offered_pdus_of_128_kib():
+    async with serving() as server:
+        result = await dcmtk.run("echoscu", server.port, "-d")
+        assert "Their Max PDU Receive Size:  131072" in result.output
+
+
+async def test_nagles_algorithm_is_off():
+    async with serving() as server, connected(server.port) as peer:
+        await peer.associate()
+        (association,) = server._shared.connections
+        connection = association.layer._transport.get_extra_info("socket")
+        assert connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY) == 1
+
+
+async def test_stopping_aborts_associations_and_discards_what_is_half_there():
+    admission = RecordingAdmission()
+    async with asyncio.TaskGroup() as group:
+        server = DimseServer(
+            Dimse(listen="127.0.0.1:0", unknown_peers="accept"),
+            admission,
+            max_instance_bytes=1 << 30,
+        )
+        ready = asyncio.Event()
+        task = group.create_task(server.serve(ready=ready))
+        await ready.wait()
+        async with connected(server.port) as idle, connected(server.port) as busy:
+            await idle.associate()
+            await busy.associate()
+            busy.send(raw.p_data(raw.fragment(3, 3, raw.store_command())))
+            busy.send(raw.p_data(raw.fragment(3, 0, bytes(16000))))
+            await admission.started.wait()
+            task.cancel()
+            assert await idle.aborted() == (0, 0)
+            assert await busy.aborted() == (0, 0)
+            await asyncio.wait([task], timeout=raw.PATIENCE)
+            assert task.cancelled()
+        assert server.associations == 0
+        assert not server._shared.connections
+        with pytest.raises(ConnectionError):
+            await asyncio.open_connection("127.0.0.1", server.port)
+    assert len(admission.discarded) == 1
+    assert admission.instances == {}
+
+
+async def test_dicom_over_tls():
+    authority = trustme.CA()
+    ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    authority.issue_cert("localhost").configure_cert(ours)
+    theirs = ssl.create_default_context()
+    authority.configure_trust(theirs)
+    admission = RecordingAdmission()
+    async with serving(admission, tls=ours) as server:
+        async with connected(server.port, ssl=theirs, server_hostname="localhost") as peer:
+            await peer.associate()
+            peer.store(bytes(3_000_000))
+            assert await peer.status() == 0
+            await peer.release()
+        assert len(admission.instances["1.2.3.4"]) > 3_000_000
+        # A peer without TLS gets no association, and takes nothing down.
+        result = await dcmtk.run("echoscu", server.port, "-to", "2", "-ta", "2")
+        assert result.status != 0
+        async with connected(server.port, ssl=theirs, server_hostname="localhost") as peer:
+            await peer.associate()
+            assert await peer.echo() == 0
+
+
+async def test_a_bug_in_one_association_leaves_the_others_alone(monkeypatch, caplog):
+    class Broken:
+        async def identify(self, **_):
+            raise ZeroDivisionError("Secret^Patient")
+
+    async with serving() as server, connected(server.port) as healthy:
+        await healthy.associate()
+        peers = server._shared.peers
+        server._shared.peers = Broken()
+        async with connected(server.port) as unlucky:
+            unlucky.send(raw.pdu(1, raw.associate_body(raw.DEFAULT_CONTEXTS)))
+            assert await unlucky.aborted() == (0, 0)
+        server._shared.peers = peers
+        assert await healthy.echo() == 0
+    assert "ZeroDivisionError" in caplog.text
+    assert "Secret" not in caplog.text
