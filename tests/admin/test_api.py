@@ -1,0 +1,66 @@
+"""Health for monitors, status for those who may see it."""
+
+from __future__ import annotations
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestClient, TestServer
+
+from edge.admin import api
+from edge.cache.status import read_status
+from edge.index.database import Database
+
+
+@pytest.fixture
+async def parts():
+    return {"dimse": "running", "push": "running"}
+
+
+@pytest.fixture
+async def client(tmp_path, parts):
+    passed = []
+
+    @web.middleware
+    async def noted(request, handler):
+        passed.append(request.path)
+        return await handler(request)
+
+    async with Database(tmp_path / "index.db", bytes(32)) as database:
+        application = web.Application()
+        application.add_routes(api.health_routes(lambda: parts))
+        application.add_subapp(
+            "/api/v1",
+            api.create_application(
+                status=lambda: read_status(database, ["cloud"]),
+                parts=lambda: parts,
+                middlewares=[noted],
+            ),
+        )
+        async with TestClient(TestServer(application)) as opened:
+            opened.passed = passed
+            yield opened
+
+
+async def test_health_is_open_and_says_little(client):
+    answer = await client.get("/healthz")
+    assert (answer.status, await answer.json()) == (200, {"alive": True})
+    assert client.passed == []
+
+
+async def test_it_is_ready_when_every_part_runs(client, parts):
+    answer = await client.get("/readyz")
+    assert answer.status == 200
+    assert (await answer.json())["ready"] is True
+    parts["push"] = "failed: OSError, starts again in 1 s"
+    answer = await client.get("/readyz")
+    assert answer.status == 503
+    assert (await answer.json())["parts"]["push"].startswith("failed")
+
+
+async def test_status_is_behind_the_gate(client):
+    answer = await client.get("/api/v1/status")
+    document = await answer.json()
+    assert client.passed == ["/api/v1/status"]
+    assert document["studies_only_here"] == 0
+    assert document["parts"] == {"dimse": "running", "push": "running"}
+    assert document["sentence"] == "0 studies are here; no archive was reached yet."

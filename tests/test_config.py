@@ -1,0 +1,124 @@
+"""The configuration: every error names the file, the line and the key."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge import config
+from edge.errors import ConfigError
+
+
+@pytest.fixture
+def load(tmp_path):
+    def call(text, **environ):
+        path = tmp_path / "edge.toml"
+        path.write_text(text)
+        return config.load(path, environ)
+
+    return call
+
+
+def test_defaults_need_no_file():
+    assert config.load(None, {}) == config.Config()
+
+
+def test_a_whole_file_is_read(load):
+    loaded = load(
+        """
+        [appliance]
+        name = "clinic"
+        [[dimse.peer]]
+        ae_title = "CT1"
+        may = ["store", "query"]
+        [sync]
+        sweep_minutes = 5
+        [[cloud.archive]]
+        name = "main"
+        url = "https://archive.example/dicom-web"
+        auth = { kind = "bearer", token = "secret" }
+        """
+    )
+    assert loaded.appliance.name == "clinic"
+    assert loaded.dimse.peer[0].may == ("store", "query")
+    assert loaded.sync.sweep_minutes == 5.0
+    assert loaded.cloud.archive[0].auth.token == "secret"
+
+
+def test_the_environment_goes_before_the_file(load):
+    loaded = load(
+        '[appliance]\nname = "file"\n[cache]\nkeep_days = 1\n',
+        EDGE_APPLIANCE__NAME="environment",
+        EDGE_CLOUD__ARCHIVE__0__NAME="main",
+        EDGE_CLOUD__ARCHIVE__0__URL="http://127.0.0.1",
+        EDGE_DIMSE__MAX_PDU="65536",
+        EDGE_CONFIG="is not a key",
+        HOME="/root",
+    )
+    assert loaded.appliance.name == "environment"
+    assert loaded.cache.keep_days == 1
+    assert loaded.cloud.archive[0].url == "http://127.0.0.1"
+    assert loaded.dimse.max_pdu == 65536
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("[appliance]\nnmae = 1\n", "edge.toml:2: appliance.nmae is not a known key"),
+        ("[applience]\n", "edge.toml:1: applience is not a known key"),
+        ("[http]\nauth = 'no'\n", "edge.toml:2: http.auth must be one of 'required', 'none'"),
+        ("\n\n[cache]\nkeep_days = '3'\n", "edge.toml:4: cache.keep_days must be a whole number"),
+        ("[cache]\nkeep_days = -1\n", "edge.toml:2: cache.keep_days must not be negative"),
+        ("[cache]\nkeep_days = true\n", "edge.toml:2: cache.keep_days must be a whole number"),
+        ("[[dimse.peer]]\nport = 1\n", "edge.toml:1: dimse.peer.0.ae_title is missing"),
+        (
+            "[[dimse.peer]]\nae_title = 'A'\n[[dimse.peer]]\nae_title = 'B'\nport = 'x'\n",
+            "edge.toml:5: dimse.peer.1.port must be a whole number",
+        ),
+        ("dimse = 1\n", "dimse must be a table"),
+        ("[dimse]\npeer = 1\n", "edge.toml:2: dimse.peer must be an array"),
+        ("[dimse\n", "edge.toml: not valid TOML"),
+        ("[dimse]\nae_title = 'A NAME THAT IS TOO LONG'\n", "dimse.ae_title must be 1 to 16"),
+        ("[http]\nlisten = 'nowhere'\nauth = 'none'\n", "'nowhere' is not HOST:PORT"),
+    ],
+)
+def test_errors_name_file_line_and_key(load, text, message):
+    with pytest.raises(ConfigError) as caught:
+        load(text)
+    assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "[http]\nauth = 'none'\n",
+        "[http]\ntls = 'off'\n",
+        "[dimse]\nunknown_peers = 'accept'\n",
+    ],
+)
+def test_what_is_unsafe_is_refused_outside_a_laboratory(load, text):
+    with pytest.raises(ConfigError, match="refused while"):
+        load(text)
+    assert load(text + "[appliance]\nlab = true\n").appliance.lab
+    for loopback in ("127.0.0.1:1", "[::1]:1", "localhost:1"):
+        assert load(text + f"listen = '{loopback}'\n")
+
+
+def test_an_unknown_key_is_answered_with_the_known_ones(load):
+    with pytest.raises(ConfigError) as caught:
+        load("[dropfolder]\nfolder = 'x'\n")
+    assert caught.value.hint == "known here: path, settle_seconds"
+
+
+def test_certificate_files_must_exist(load):
+    with pytest.raises(ConfigError, match="tls_certificate"):
+        load("[http]\ntls = 'files'\n")
+
+
+def test_a_file_that_is_missing_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"none\.toml: can't be read"):
+        config.load(tmp_path / "none.toml", {})
+
+
+def test_secrets_do_not_show(load):
+    auth = config.Auth(kind="basic", user="u", password="hidden", token="hidden")
+    assert "hidden" not in repr(auth)
