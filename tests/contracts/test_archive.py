@@ -21,6 +21,7 @@ from edge.errors import CloudUnauthorised, CloudUnreachable, InstanceNotFound
 from tests import samples
 from tests.fakes import orthanc
 from tests.fakes.archive import FakeArchive
+from tests.fakes.edge import EdgeServer
 from tests.fakes.orthanc import Orthanc
 
 NOWHERE = InstanceRef("1.2.3", "1.2.3.4", "1.2.3.4.5")
@@ -32,7 +33,19 @@ class Running:
 
     url: str
     auth: config.Auth
-    server: FakeArchive | Orthanc
+    server: FakeArchive | EdgeServer | Orthanc
+
+    async def stop(self) -> None:
+        if isinstance(self.server, Orthanc):
+            await self.server.stopped()
+        else:
+            await self.server.stop()
+
+    async def start(self) -> None:
+        if isinstance(self.server, Orthanc):
+            await self.server.started()
+        else:
+            await self.server.start()
 
     def client(self, auth: config.Auth | None = None) -> DicomwebArchive:
         return DicomwebArchive(config.Archive("cloud", self.url, auth=auth or self.auth))
@@ -46,16 +59,22 @@ def real_orthanc(tmp_path_factory):
         yield server
 
 
-@pytest.fixture(params=["fake", "orthanc"])
-async def running(request) -> AsyncIterator[Running]:
+@pytest.fixture(params=["fake", "edge", "orthanc"])
+async def running(request, tmp_path) -> AsyncIterator[Running]:
     if request.param == "orthanc":
-        server = request.getfixturevalue("real_orthanc")
-        user, password = server.auth
-        yield Running(server.dicomweb, config.Auth("basic", user=user, password=password), server)
-        return
-    async with FakeArchive() as fake:
-        fake.authorization = "Bearer good"
-        yield Running(fake.url, config.Auth("bearer", token="good"), fake)
+        real = request.getfixturevalue("real_orthanc")
+        user, password = real.auth
+        auth = config.Auth("basic", user=user, password=password)
+        yield Running(real.dicomweb, auth, real)
+    elif request.param == "edge":
+        edge = EdgeServer(tmp_path / "edge")
+        await edge.start()
+        yield Running(edge.dicomweb, config.Auth("bearer", token=edge.token), edge)
+        await edge.stop()
+    else:
+        async with FakeArchive() as fake:
+            fake.authorization = "Bearer good"
+            yield Running(fake.url, config.Auth("bearer", token="good"), fake)
 
 
 @pytest.fixture
@@ -265,10 +284,7 @@ async def test_many_requests_at_once_do_not_disturb_each_other(archive, seed):
 async def test_an_archive_that_stops_is_unreachable_and_is_there_again_later(running, seed):
     async with running.client() as client:
         parts = await stored(client, seed)
-        if isinstance(running.server, Orthanc):
-            await running.server.stopped()
-        else:
-            await running.server.stop()
+        await running.stop()
         try:
             with pytest.raises(CloudUnreachable):
                 await client.search_studies(limit=1)
@@ -277,9 +293,6 @@ async def test_an_archive_that_stops_is_unreachable_and_is_there_again_later(run
             with pytest.raises(CloudUnreachable):
                 await anext(client.retrieve_instance(parts[0].ref))
         finally:
-            if isinstance(running.server, Orthanc):
-                await running.server.started()
-            else:
-                await running.server.start()
+            await running.start()
         listed = await client.search_instances(parts[0].ref.study_uid, parts[0].ref.series_uid)
         assert len(listed) == 5

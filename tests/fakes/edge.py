@@ -1,0 +1,45 @@
+"""A second edge as the archive: the appliance itself, on loopback, in a folder of its own.
+
+Owns its configuration and a token for it. Nothing here is a stand-in; ``stop`` and ``start`` keep
+what it has.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edge import config
+from edge.access.roles import Role
+from edge.app import Appliance
+from tests.fakes.orthanc import free_port
+
+
+class EdgeServer:
+    """One appliance that others use as their archive."""
+
+    def __init__(self, folder: Path) -> None:
+        self._config = config.Config(
+            appliance=config.Appliance(name="archive", data_dir=folder),
+            dimse=config.Dimse(listen="127.0.0.1:0"),
+            http=config.Http(listen=f"127.0.0.1:{free_port()}", tls="off"),
+            cache=config.Cache(reserve_bytes=0),
+        )
+        self._appliance: Appliance | None = None
+        self.token = ""
+
+    @property
+    def dicomweb(self) -> str:
+        """Base of its DICOMweb service."""
+        return f"http://{self._config.http.listen}/dicom-web"
+
+    async def start(self) -> None:
+        """Start, with what it had before."""
+        self._appliance = await Appliance(self._config).__aenter__()
+        if not self.token:
+            self.token = await self._appliance.cache.tokens.create(Role.SERVICE, "another edge")
+
+    async def stop(self) -> None:
+        """Stop it; what it has stays in the folder."""
+        if self._appliance is not None:
+            appliance, self._appliance = self._appliance, None
+            await appliance.__aexit__(None, None, None)
