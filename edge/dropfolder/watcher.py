@@ -20,6 +20,7 @@ import contextlib
 import datetime as dt
 import logging
 import time
+import warnings
 from collections.abc import AsyncIterator, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -216,8 +217,9 @@ class _Waker(FileSystemEventHandler):
 @contextlib.asynccontextmanager
 async def _events(root: Path, woken: asyncio.Event) -> AsyncIterator[None]:
     """Sets *woken* at every event below the root, as far as the file system tells."""
-    # It would write paths when asked for details, and complains of every orderly end.
+    # It writes paths, in warnings and when asked for details, and complains of every orderly end.
     logging.getLogger("watchdog").setLevel(logging.CRITICAL)
+    warnings.filterwarnings("ignore", module=r"watchdog\.")
     loop = asyncio.get_running_loop()
     observer = Observer()
     waker = _Waker(lambda: loop.call_soon_threadsafe(woken.set))

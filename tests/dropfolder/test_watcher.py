@@ -335,7 +335,7 @@ async def test_memory_stays_small_whatever_the_size(drop, admission, running, un
     assert admission.largest_piece <= 256 * 1024
 
 
-async def test_names_of_files_stand_in_no_log(drop, admission, running, until, caplog):
+async def test_names_of_files_stand_in_no_log(drop, admission, running, until, caplog, recwarn):
     with caplog.at_level(logging.DEBUG, "edge"):
         shutil.copy(CT, drop / "MILLER_ANNA_1970.dcm")
         (drop / "SMITH_JOHN").mkdir()
@@ -345,6 +345,7 @@ async def test_names_of_files_stand_in_no_log(drop, admission, running, until, c
             await until(lambda: admission.stored)
     ours = [record.getMessage() for record in caplog.records if record.name.startswith("edge")]
     assert ours
+    ours += [str(warning.message) for warning in recwarn]
     assert not any("MILLER" in line or "SMITH" in line or "pdf" in line for line in ours)
 
 
