@@ -11,6 +11,9 @@ from edge.dicom.scanner import InstanceScanner
 from edge.dropfolder.watcher import DropFolder
 from edge.errors import StorageFull
 
+# A cache of the real parts is built there; this door is put on top of it.
+from tests.cache.conftest import open_cache  # noqa: F401  (a fixture)
+
 
 class MemoryAdmission:
     """Stands where the cache stands: understands instances as it does, and keeps their bytes."""

@@ -1,0 +1,54 @@
+"""The door over the real cache: what was dropped is found, and leaves as it came in."""
+
+import asyncio
+import contextlib
+import shutil
+
+from edge import config
+from edge.dropfolder.watcher import DropFolder
+from tests import samples
+
+
+@contextlib.asynccontextmanager
+async def watching(drop, admission):
+    settings = config.DropFolder(path=drop, settle_seconds=0.05)
+    door = DropFolder(settings, admission, sweep_seconds=0.2, patience_seconds=0.1)
+    task = asyncio.create_task(door.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_a_series_leaves_as_it_came_in(open_cache, drop, files, until):
+    paths = samples.write_series(drop / "study", 10, rows=128, columns=128)
+    sent = {path.read_bytes() for path in paths}
+    async with open_cache() as cache:
+        async with watching(drop, cache.admission):
+            await until(lambda: not files(drop))
+        entries = await cache.retrieval.instances(samples.sample_uid(0, "study"))
+        kept = set()
+        for entry in entries:
+            async with cache.retrieval.open_instance(entry) as instance:
+                kept.add(b"".join([piece async for piece in instance.stream()]))
+    assert kept == sent
+
+
+async def test_a_medium_dropped_twice_is_kept_once(open_cache, drop, until):
+    async with open_cache() as cache:
+        for _ in range(2):
+            shutil.copytree(samples.dicomdir_media() / "TINY_ALPHA", drop / "CD")
+            async with watching(drop, cache.admission):
+                await until(lambda: not (drop / "CD").exists())
+        rows = await cache.database.read("SELECT count(*) FROM instances")
+    assert rows[0][0] == 50
+    assert not (drop / "rejected").exists()
+
+
+async def test_a_full_cache_leaves_the_file_where_it_is(open_cache, drop, files, caplog, until):
+    shutil.copy(samples.packaged_file("CT_small.dcm"), drop)
+    async with open_cache(reserve_bytes=10**18) as cache, watching(drop, cache.admission):
+        await until(lambda: "waits for" in caplog.text)
+    assert files(drop) == ["CT_small.dcm"]
