@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
+from urllib.parse import urlsplit
 
 from edge.errors import ConfigError
 
@@ -349,6 +350,17 @@ def _refuse_unsafe(config: Config, name: str) -> None:
             raise ConfigError(
                 f"{name}: {key} = {value} is refused while {listen} can be reached from outside",
                 hint="listen on 127.0.0.1, or set appliance.lab = true in a laboratory",
+            )
+    for number, archive in enumerate(config.cloud.archive):
+        where = f"{name}: cloud.archive.{number}.url = {archive.url}"
+        url = urlsplit(archive.url)
+        if url.scheme not in ("http", "https") or not url.hostname:
+            raise ConfigError(f"{where} is not an address", hint="https://HOST/PATH")
+        local = is_loopback(f"{url.hostname}:0")
+        if url.scheme == "http" and not local and not config.appliance.lab:
+            raise ConfigError(
+                f"{where} is refused: images and secrets would travel in the clear",
+                hint="use https, or set appliance.lab = true in a laboratory",
             )
     ae_title = config.dimse.ae_title
     if not 1 <= len(ae_title.strip()) <= 16 or not ae_title.isascii() or "\\" in ae_title:

@@ -14,6 +14,8 @@ UIDs, counts and sizes may be named, names and dates of patients may not.
     ├── InvalidInstance           the bytes are not an instance that can be kept
     │   ├── NotDicom              they can't be understood as DICOM at all, or end too early
     │   └── InstanceMismatch      they are DICOM, but not what the sender announced
+    ├── InstanceUnreadable        an instance that was to be sent can't be read here
+    ├── MultipartError            a multipart message that is none, or ends early
     ├── StorageFull               no room that may be used for it
     ├── InstanceNotFound          neither the edge nor the cloud is known to have it
     ├── QueryError                a search that can't be understood
@@ -37,8 +39,10 @@ __all__ = [
     "EdgeError",
     "InstanceMismatch",
     "InstanceNotFound",
+    "InstanceUnreadable",
     "InvalidInstance",
     "KeyUnavailable",
+    "MultipartError",
     "NotDicom",
     "PeerError",
     "QueryError",
@@ -92,6 +96,21 @@ class NotDicom(InvalidInstance):
 
 class InstanceMismatch(InvalidInstance):
     """The data set is not the instance that the sender announced."""
+
+
+class InstanceUnreadable(EdgeError):
+    """An instance that was to be sent can't be read here; the request broke off at it."""
+
+    def __init__(self, sop_uid: str, why: str) -> None:
+        super().__init__(
+            f"instance {sop_uid} can't be read: {why}",
+            hint="look at the health of the disk; send it again from the device that made it",
+        )
+        self.sop_uid = sop_uid
+
+
+class MultipartError(EdgeError):
+    """The body is not the multipart message that its Content-Type announces, or it ends early."""
 
 
 class StorageFull(EdgeError):

@@ -103,6 +103,17 @@ def test_what_is_unsafe_is_refused_outside_a_laboratory(load, text):
         assert load(text + f"listen = '{loopback}'\n")
 
 
+def test_an_archive_in_the_clear_is_refused_outside_a_laboratory(load):
+    text = "[[cloud.archive]]\nname = 'a'\nurl = 'http://archive.example/'\n"
+    with pytest.raises(ConfigError, match="in the clear"):
+        load(text)
+    assert load(text + "[appliance]\nlab = true\n").cloud.archive
+    assert load(text.replace("archive.example", "127.0.0.1:8042")).cloud.archive
+    for wrong in ("archive.example", "ftp://archive.example", "https://"):
+        with pytest.raises(ConfigError, match="is not an address"):
+            load(text.replace("http://archive.example/", wrong))
+
+
 def test_an_unknown_key_is_answered_with_the_known_ones(load):
     with pytest.raises(ConfigError) as caught:
         load("[dropfolder]\nfolder = 'x'\n")

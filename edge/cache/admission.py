@@ -170,13 +170,13 @@ class Admission:
         self._max_instance_bytes = max_instance_bytes
         self._clock = clock
 
-    def check_room(self) -> None:
-        """Whether one more instance may come; doors ask before they take bytes.
+    async def make_room(self) -> None:
+        """Wait for room for one more instance; ``store_instance`` does it, too.
 
         Raises:
-            StorageFull: No.
+            StorageFull: There is none, and eviction can make none.
         """
-        self._space.check_room()
+        await self._space.make_room()
 
     async def store_instance(
         self,

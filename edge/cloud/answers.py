@@ -17,13 +17,13 @@ from edge.cloud.archive import Dataset
 from edge.cloud.native_model import NativeModelError, parse_native_model
 from edge.cloud.store_answer import shortened
 from edge.dicom.multipart import (
-    MultipartError,
     MultipartParser,
     PartData,
     PartStart,
     boundary_of,
     parse_media_type,
 )
+from edge.errors import MultipartError
 
 __all__ = ["MAX_ANSWER", "AnswerTooLarge", "datasets_in", "read_body", "words_in"]
 

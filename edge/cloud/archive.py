@@ -13,13 +13,11 @@ from enum import StrEnum
 from typing import Any, Protocol
 
 from edge.dicom.instance import InstanceRef
-from edge.errors import EdgeError
 
 __all__ = [
     "Advice",
     "Archive",
     "Dataset",
-    "InstanceUnreadable",
     "Outgoing",
     "StoreOutcome",
     "StoreResult",
@@ -46,17 +44,6 @@ class Outgoing:
     """Bytes of the Part 10 stream that ``open`` gives, exactly."""
     open: Callable[[], AsyncGenerator[bytes]]
     """Starts the stream; called once, when its turn comes."""
-
-
-class InstanceUnreadable(EdgeError):
-    """An instance that was to be sent can't be read here; the request broke off at it."""
-
-    def __init__(self, ref: InstanceRef, why: str) -> None:
-        super().__init__(
-            f"instance {ref.sop_uid} can't be read: {why}",
-            hint="look at the health of the disk; send it again from the device that made it",
-        )
-        self.ref = ref
 
 
 class StoreOutcome(StrEnum):

@@ -31,8 +31,8 @@ from edge.cloud.store_answer import results_of
 from edge.cloud.store_body import StoreBody
 from edge.cloud.transport import Timeouts, error_of_status, new_client, translated, unusable
 from edge.dicom.instance import InstanceRef
-from edge.dicom.multipart import MultipartError, boundary_of, parse_media_type, read_parts
-from edge.errors import ConfigError, InstanceNotFound
+from edge.dicom.multipart import boundary_of, parse_media_type, read_parts
+from edge.errors import ConfigError, InstanceNotFound, MultipartError
 
 __all__ = ["DicomwebArchive"]
 

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 
-from edge.cloud.archive import InstanceUnreadable, Outgoing
+from edge.cloud.archive import Outgoing
 from edge.dicom.multipart import PART_CLOSING, closing, content_type_of, new_boundary, part_opening
-from edge.errors import EdgeError
+from edge.errors import EdgeError, InstanceUnreadable
 
 __all__ = ["StoreBody"]
 
@@ -73,10 +73,10 @@ class StoreBody:
                             break
                         yield piece
             except (EdgeError, OSError) as error:
-                raise InstanceUnreadable(instance.ref, str(error)) from error
+                raise InstanceUnreadable(instance.ref.sop_uid, str(error)) from error
             if given != instance.size:
                 raise InstanceUnreadable(
-                    instance.ref, f"it gave {given} bytes, not {instance.size}"
+                    instance.ref.sop_uid, f"it gave {given} bytes, not {instance.size}"
                 )
             yield PART_CLOSING
         yield self._closing

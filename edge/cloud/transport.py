@@ -18,8 +18,14 @@ from dataclasses import dataclass
 import httpx
 
 from edge.cloud.retry import parse_retry_after
-from edge.dicom.multipart import MultipartError
-from edge.errors import CloudError, CloudRefused, CloudUnauthorised, CloudUnreachable, ConfigError
+from edge.errors import (
+    CloudError,
+    CloudRefused,
+    CloudUnauthorised,
+    CloudUnreachable,
+    ConfigError,
+    MultipartError,
+)
 
 __all__ = ["Timeouts", "error_of_status", "new_client", "retry_after", "translated", "unusable"]
 

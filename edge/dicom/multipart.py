@@ -18,14 +18,13 @@ from contextlib import aclosing
 from dataclasses import dataclass
 from enum import Enum, auto
 
-from edge.errors import EdgeError
+from edge.errors import MultipartError
 
 __all__ = [
     "PART_CLOSING",
     "End",
     "Event",
     "MediaType",
-    "MultipartError",
     "MultipartLimits",
     "MultipartParser",
     "Part",
@@ -40,10 +39,6 @@ __all__ = [
     "part_opening",
     "read_parts",
 ]
-
-
-class MultipartError(EdgeError):
-    """The body is not the multipart message that its Content-Type announces, or it ends early."""
 
 
 # RFC 2046 5.1.1: 1 to 70 of these, the last not a space.

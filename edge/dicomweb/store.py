@@ -21,12 +21,12 @@ from aiohttp import HttpVersion11, hdrs, web
 
 from edge.cache.admission import Source
 from edge.dicom.instance import Origin
-from edge.dicom.multipart import MultipartError, Part, boundary_of, parse_media_type, read_parts
+from edge.dicom.multipart import Part, boundary_of, parse_media_type, read_parts
 from edge.dicomweb.middleware import IDENTITY, where
 from edge.dicomweb.resources import Target, base_url, target_of
 from edge.dicomweb.responses import DICOM, REQUEST_ID, Refused, dicom_json
 from edge.dicomweb.store_report import HEAD_BYTES, Outcome, Report
-from edge.errors import EdgeError
+from edge.errors import EdgeError, MultipartError
 
 if TYPE_CHECKING:
     from edge.cache.admission import Admission
@@ -61,7 +61,7 @@ class Store:
         boundary = _boundary(request)
         # Refused before a byte of the body is asked for.
         self._check_length(request.content_length or 0)
-        self._admission.check_room()
+        await self._admission.make_room()
         await _continue(request)
         report = Report()
         async with asyncio.TaskGroup() as tasks:

@@ -13,12 +13,11 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Final
 
-from edge.dicom.multipart import MultipartError
 from edge.dicom.part10 import PREAMBLE
 from edge.dicom.uids import is_uid
 from edge.dicomweb.resources import Target
 from edge.dicomweb.responses import Refused
-from edge.errors import EdgeError, InstanceMismatch, InvalidInstance, StorageFull
+from edge.errors import EdgeError, InstanceMismatch, InvalidInstance, MultipartError, StorageFull
 
 if TYPE_CHECKING:
     from edge.cache.admission import Admitted

@@ -84,7 +84,6 @@ class _Storage:
             receiving_ae=caller.called,
         )
         try:
-            self._admission.check_room()
             async with aclosing(_part10(meta, operation.data_set)) as chunks:
                 admitted = await self._admission.store_instance(
                     chunks,

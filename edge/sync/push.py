@@ -26,14 +26,13 @@ from edge.cache.retrieval import Retrieval
 from edge.cloud.archive import (
     Advice,
     Archive,
-    InstanceUnreadable,
     Outgoing,
     StoreOutcome,
     StoreResult,
 )
 from edge.cloud.retry import Backoff
 from edge.dicom.instance import Availability, Custody
-from edge.errors import CloudError, CloudRefused
+from edge.errors import CloudError, CloudRefused, InstanceUnreadable
 from edge.sync.batches import BatchSize, Suspects
 from edge.sync.inquiry import Patience, by_series, list_instances
 from edge.sync.link import Link
@@ -275,7 +274,7 @@ class Push:
     async def _unreadable(self, batch: Sequence[Owed], error: InstanceUnreadable) -> None:
         """One of ours can't be read. The others are asked about, for the request broke off."""
         log.error("%s", error)
-        broken = [one for one in batch if one.ref == error.ref]
+        broken = [one for one in batch if one.ref.sop_uid == error.sop_uid]
         await self._settle_again(broken, Custody.EDGE_ONLY, str(error))
         for one in broken:
             self._suspects.refused(one.instance_id)

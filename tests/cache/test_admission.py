@@ -135,7 +135,7 @@ async def test_a_full_cache_refuses_before_it_takes_a_byte(open_cache):
             yield second.data
 
         with pytest.raises(StorageFull):
-            cache.admission.check_room()
+            await cache.admission.make_room()
         with pytest.raises(StorageFull):
             await cache.admission.store_instance(counted(), MODALITY)
         assert not asked

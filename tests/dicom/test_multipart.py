@@ -8,7 +8,6 @@ from hypothesis import strategies as st
 from edge.dicom.multipart import (
     PART_CLOSING,
     End,
-    MultipartError,
     MultipartLimits,
     MultipartParser,
     PartData,
@@ -22,6 +21,7 @@ from edge.dicom.multipart import (
     part_opening,
     read_parts,
 )
+from edge.errors import MultipartError
 
 BOUNDARY = "b0undary"
 

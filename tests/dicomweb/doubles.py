@@ -232,7 +232,7 @@ class Admission:
     under_way: int = 0
     most_under_way: int = 0
 
-    def check_room(self) -> None:
+    async def make_room(self) -> None:
         if self.full:
             raise StorageFull("the cache is full", hint="wait")
 
@@ -258,7 +258,7 @@ class Admission:
         data = bytes(taken)
         if self.fail_with is not None:
             raise self.fail_with
-        self.check_room()
+        await self.make_room()
         try:
             dataset = pydicom.dcmread(io.BytesIO(data))
             ref = _ref(dataset)

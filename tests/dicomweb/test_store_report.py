@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from edge.cache.admission import Admitted
 from edge.cache.admission import Outcome as Admission
 from edge.dicom.instance import InstanceRef
-from edge.dicom.multipart import MultipartError
 from edge.dicom.part10 import file_meta
 from edge.dicomweb.responses import Refused
 from edge.dicomweb.store_report import HEAD_BYTES, FailureReason, Outcome, Report
@@ -17,6 +16,7 @@ from edge.errors import (
     EdgeError,
     InstanceMismatch,
     InvalidInstance,
+    MultipartError,
     NotDicom,
     SealBroken,
     StorageFull,

@@ -44,10 +44,6 @@ class RecordingAdmission:
         self.gate = asyncio.Event()
         self.gate.set()
 
-    def check_room(self) -> None:
-        if self.full is not None:
-            raise self.full
-
     def _fail_if_told(self, now: bool) -> None:
         if self.error is not None and now:
             raise self.error
@@ -55,6 +51,8 @@ class RecordingAdmission:
     async def store_instance(
         self, chunks, source, *, sop_class_uid=None, sop_uid=None, study_uid=None
     ):
+        if self.full is not None:
+            raise self.full
         self.started.set()
         self.sources.append(source)
         self.announced.append((sop_class_uid, sop_uid))
