@@ -1,8 +1,9 @@
 """A real service in a process of its own that is killed at a step of its writing.
 
-A step is every open, write, fsync, rename, unlink, commit and reply, counted from the moment when
-the first byte of an instance has arrived, in all threads together. Before the chosen one the
-process sends itself SIGKILL, so nothing is flushed, closed or cleaned up.
+A step is every open, write, fsync, rename, unlink, commit and every write to a socket, counted in
+all threads together from the moment when the first byte of an instance has arrived, or the first
+upload begins. Before the chosen one the process sends itself SIGKILL, so nothing is flushed, closed
+or cleaned up.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ from typing import Any
 from edge import config
 from edge.app import Appliance
 from edge.cache.admission import Admission
+from edge.cloud.dicomweb import DicomwebArchive
 from edge.crypto.keys import KeyRing
 from edge.index import database
 
@@ -85,13 +87,18 @@ def _instrument(steps: Steps) -> None:
     database.sqlcipher.connect = lambda *a, **n: connect(*a, factory=Committing, **n)
     sqlite3.connect = lambda *a, **n: connect_keys(*a, factory=KeyCommitting, **n)
 
-    store_instance = Admission.store_instance
+    for owner, name in ((Admission, "store_instance"), (DicomwebArchive, "store_instances")):
+        _arm_at(steps, owner, name)
+
+
+def _arm_at(steps: Steps, owner: Any, name: str) -> None:
+    original = getattr(owner, name)
 
     async def armed(*arguments: Any, **named: Any) -> Any:
         steps.arm()
-        return await store_instance(*arguments, **named)
+        return await original(*arguments, **named)
 
-    Admission.store_instance = armed  # type: ignore[method-assign]
+    setattr(owner, name, armed)
 
 
 def _live(settings: config.Config, fatal: int, parent: Connection) -> None:
