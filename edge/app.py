@@ -12,7 +12,9 @@ import fcntl
 import logging
 import os
 import socket
+import ssl
 from contextlib import AsyncExitStack
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -20,7 +22,7 @@ from typing import Self
 from aiohttp import web
 
 from edge.access.gate import Gate
-from edge.access.tls import server_context
+from edge.access.tls import renew, server_context
 from edge.access.tokens import Tokens
 from edge.admin import api
 from edge.cache.admission import Admission, StudyKeys
@@ -34,7 +36,7 @@ from edge.cache.retrieval import Retrieval
 from edge.cache.space import Space
 from edge.cache.status import Status, read_status
 from edge.cloud.dicomweb import DicomwebArchive
-from edge.config import Config, host_and_port
+from edge.config import Config, Http, host_and_port
 from edge.crypto.keys import KeyRing
 from edge.crypto.providers import FileKeyProvider
 from edge.crypto.sealed import Algorithm
@@ -57,6 +59,9 @@ log = logging.getLogger(__name__)
 
 _DRAIN_SECONDS = 5.0
 """Requests under way at the end have so long to finish."""
+_DAY = 86400.0
+_Identity = tuple[Http, bytes, Path, list[str]]
+"""What the certificate depends on: configuration, secret, folder, names."""
 _SMALL_BODY = 1024 * 1024
 """Of requests that are read whole; images never are."""
 
@@ -213,13 +218,10 @@ class Appliance:
         )
         administration.on_response_prepare.append(finish_headers)
         application.add_subapp("/api/v1", administration)
-        tls = await asyncio.to_thread(
-            server_context,
-            config.http,
-            cache.keys.derive("tls"),
-            cache.folder / "tls",
-            _names(config),
-        )
+        identity = (config.http, cache.keys.derive("tls"), cache.folder / "tls", _names(config))
+        tls = await asyncio.to_thread(server_context, *identity)
+        if tls is not None:
+            self.supervisor.start("certificate", partial(_renew_daily, tls, identity))
         runner = web.AppRunner(
             application, access_log=None, handle_signals=False, shutdown_timeout=_DRAIN_SECONDS
         )
@@ -228,6 +230,13 @@ class Appliance:
         host, port = host_and_port(config.http.listen)
         await web.TCPSite(runner, host, port, ssl_context=tls).start()
         return int(runner.addresses[0][1])
+
+
+async def _renew_daily(tls: ssl.SSLContext, identity: _Identity) -> None:
+    """Renew the certificate before its end, and load what the clinic put in its place."""
+    while True:
+        await asyncio.sleep(_DAY)
+        await asyncio.to_thread(renew, tls, *identity)
 
 
 def _make_folder(folder: Path) -> None:

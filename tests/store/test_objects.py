@@ -118,6 +118,13 @@ async def test_a_writer_that_is_cancelled_in_the_middle_can_still_be_discarded(
     assert files(tmp_path) == []
 
 
+async def fill(writer):
+    for _ in range(4):
+        await writer.write(bytes(PIECE))
+    await writer.begin_commit()
+    await writer.commit()
+
+
 async def test_a_full_disk_is_named_and_leaves_nothing(store, keys, tmp_path):
     limit = resource.getrlimit(resource.RLIMIT_FSIZE)
     handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
@@ -126,10 +133,7 @@ async def test_a_full_disk_is_named_and_leaves_nothing(store, keys, tmp_path):
         # The kernel's own refusal: EFBIG past this size, as ENOSPC would be on a full disk.
         resource.setrlimit(resource.RLIMIT_FSIZE, (PIECE, limit[1]))
         with pytest.raises(StorageFull):
-            for _ in range(4):
-                await writer.write(bytes(PIECE))
-            await writer.begin_commit()
-            await writer.commit()
+            await fill(writer)
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, limit)
         signal.signal(signal.SIGXFSZ, handler)
