@@ -228,7 +228,13 @@ class Appliance:
         await runner.setup()
         stack.push_async_callback(runner.cleanup)
         host, port = host_and_port(config.http.listen)
-        await web.TCPSite(runner, host, port, ssl_context=tls).start()
+        try:
+            await web.TCPSite(runner, host, port, ssl_context=tls).start()
+        except OSError as error:
+            raise ConfigError(
+                f"http.listen: {config.http.listen} can't be listened on: {error.strerror}",
+                hint="another program may be using the port",
+            ) from error
         return int(runner.addresses[0][1])
 
 

@@ -1,0 +1,79 @@
+"""The composition root: one service on a folder, and a start that fails says why."""
+
+from __future__ import annotations
+
+import ssl
+
+import httpx
+import pytest
+
+from edge import config
+from edge.app import Appliance, Cache
+from edge.errors import ConfigError, SecretError
+
+
+def settings(folder, **sections):
+    return config.Config(
+        **(
+            {
+                "appliance": config.Appliance(data_dir=folder),
+                "dimse": config.Dimse(listen="127.0.0.1:0"),
+                "http": config.Http(listen="127.0.0.1:0", tls="off"),
+            }
+            | sections
+        )
+    )
+
+
+async def test_a_box_without_an_archive_is_ready(tmp_path):
+    async with Appliance(settings(tmp_path)) as box, httpx.AsyncClient() as client:
+        answer = await client.get(f"http://127.0.0.1:{box.http_port}/readyz")
+        assert answer.status_code == 200
+        assert set(answer.json()["parts"]) == {"fetching", "eviction", "dimse"}
+
+
+async def test_only_one_service_works_on_a_folder_and_the_command_line_beside_it(tmp_path):
+    async with Appliance(settings(tmp_path)):
+        with pytest.raises(ConfigError, match="another edge is running"):
+            await Appliance(settings(tmp_path)).__aenter__()
+        async with Cache(settings(tmp_path)) as cache:
+            assert (await cache.status()).summary.studies == 0
+    async with Appliance(settings(tmp_path)):
+        pass
+
+
+async def test_a_port_that_is_taken_ends_the_start_and_leaves_nothing_open(tmp_path):
+    async with Appliance(settings(tmp_path / "one")) as box:
+        taken = config.Dimse(listen=f"127.0.0.1:{box.dimse_port}")
+        with pytest.raises(ConfigError, match="can't be listened on"):
+            await Appliance(settings(tmp_path / "two", dimse=taken)).__aenter__()
+        taken = config.Http(listen=f"127.0.0.1:{box.http_port}", tls="off")
+        with pytest.raises(ConfigError, match="can't be listened on"):
+            await Appliance(settings(tmp_path / "two", http=taken)).__aenter__()
+    async with Appliance(settings(tmp_path / "two")):
+        pass
+
+
+async def test_another_root_key_ends_the_start(tmp_path):
+    async with Appliance(settings(tmp_path)):
+        pass
+    (tmp_path / "root.key").write_text("A" * 43 + "=\n")
+    with pytest.raises(SecretError, match="does not open the keys"):
+        await Appliance(settings(tmp_path)).__aenter__()
+
+
+async def test_a_folder_that_can_not_be_used_ends_the_start(tmp_path):
+    (tmp_path / "file").touch()
+    with pytest.raises(ConfigError, match="can't be used"):
+        await Appliance(settings(tmp_path / "file")).__aenter__()
+
+
+async def test_by_default_the_box_speaks_tls_with_a_certificate_of_its_own(tmp_path):
+    http = config.Http(listen="127.0.0.1:0")
+    async with Appliance(settings(tmp_path, http=http)) as box:
+        context = ssl.create_default_context(cafile=tmp_path / "tls" / "ca.crt")
+        async with httpx.AsyncClient(verify=context) as client:
+            answer = await client.get(f"https://127.0.0.1:{box.http_port}/readyz")
+            assert answer.json()["parts"]["certificate"] == "running"
+            answer = await client.get(f"https://127.0.0.1:{box.http_port}/dicom-web/studies")
+            assert answer.status_code == 401
