@@ -62,6 +62,18 @@ async def test_another_root_key_ends_the_start(tmp_path):
         await Appliance(settings(tmp_path)).__aenter__()
 
 
+async def test_a_ring_of_keys_that_is_missing_is_never_made_anew(tmp_path):
+    async with Appliance(settings(tmp_path)):
+        pass
+    ring = (tmp_path / "keys.db").read_bytes()
+    (tmp_path / "keys.db").unlink()
+    with pytest.raises(SecretError, match="is missing"):
+        await Appliance(settings(tmp_path)).__aenter__()
+    (tmp_path / "keys.db").write_bytes(ring)
+    async with Appliance(settings(tmp_path)):
+        pass
+
+
 async def test_a_folder_that_can_not_be_used_ends_the_start(tmp_path):
     (tmp_path / "file").touch()
     with pytest.raises(ConfigError, match="can't be used"):
