@@ -11,6 +11,7 @@ import dataclasses
 import json
 import logging
 import os
+import resource
 import signal
 import sys
 import time
@@ -114,6 +115,9 @@ def _config_file(named: Path | None) -> Path | None:
 
 
 async def _serve(loaded: config.Config) -> int:
+    # Every peer and every open object is a file; the usual soft limit is made for small programs.
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
