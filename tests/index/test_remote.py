@@ -1,0 +1,48 @@
+"""What the archive lists: rows are only ever added by it."""
+
+from __future__ import annotations
+
+from edge.dicom.instance import Availability, Custody, Origin
+from edge.index import lookup, remote
+from edge.index.instances import PutResult
+from tests.index.rows import counters_are_true, listed
+
+
+async def test_a_listing_makes_nearline_rows_and_leaves_local_ones_alone(
+    database, new_instance, put
+):
+    await put(new_instance(sop="1.1"))
+    await database.write(lambda db: remote.learn(db, listed("1.1", "1.2"), 1000.0))
+    await database.write(lambda db: remote.learn(db, listed("1.1", "1.2"), 1001.0))
+    rows = {row.ref.sop_uid: row for row in await lookup.find(database, "1.2.3")}
+    assert rows["1.1"].availability is Availability.ONLINE
+    assert rows["1.1"].custody is Custody.EDGE_ONLY
+    assert rows["1.2"].availability is Availability.NEARLINE
+    assert rows["1.2"].custody is Custody.ACKNOWLEDGED
+    assert await remote.fingerprints(database, ["1.2.3", "1.9"]) == {"1.2.3": "fingerprint"}
+    assert await counters_are_true(database)
+
+
+async def test_a_listed_instance_that_is_sent_from_here_must_still_be_verified(
+    database, new_instance, put
+):
+    await database.write(lambda db: remote.learn(db, listed("1.7"), 1000.0))
+    assert await put(new_instance(sop="1.7")) == [PutResult.STORED]
+    row = await lookup.find_one(database, "1.7")
+    assert (row.availability, row.custody) == (Availability.ONLINE, Custody.ACKNOWLEDGED)
+
+
+async def test_a_listed_instance_that_was_fetched_is_verified(database, new_instance, put):
+    await database.write(lambda db: remote.learn(db, listed("1.7"), 1000.0))
+    await put(new_instance(sop="1.7", origin=Origin.CLOUD, custody=Custody.VERIFIED))
+    row = await lookup.find_one(database, "1.7")
+    assert (row.availability, row.custody) == (Availability.ONLINE, Custody.VERIFIED)
+
+
+async def test_the_state_of_an_archive_keeps_since_when_it_lasts(database):
+    for moment, online in ((10.0, True), (20.0, True), (30.0, False), (40.0, False)):
+        await database.write(
+            lambda db, m=moment, o=online: remote.set_archive_state(db, "cloud", o, "", m)
+        )
+    (state,) = await remote.archive_states(database)
+    assert (state.online, state.since, state.contact) == (False, 30.0, 20.0)

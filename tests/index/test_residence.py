@@ -1,0 +1,47 @@
+"""Which instances are here: eviction, and objects that are gone."""
+
+from __future__ import annotations
+
+import dataclasses
+
+from edge.dicom.instance import Availability, Custody, Origin
+from edge.index import lookup, remote, residence
+from edge.index.instances import PutResult
+from edge.index.summary import summary
+from tests.index.rows import counters_are_true, listed
+
+
+async def test_an_evicted_instance_comes_back_with_its_custody(database, new_instance, put):
+    one = new_instance(custody=Custody.VERIFIED, origin=Origin.CLOUD)
+    await put(one)
+    candidates = await residence.evictable(database, used_before=2000, max_bytes=1)
+    await database.write(lambda db: residence.evict(db, candidates))
+    (row,) = await lookup.find(database, "1.2.3")
+    assert (row.availability, row.object) == (Availability.NEARLINE, None)
+    assert await counters_are_true(database)
+    assert await put(one) == [PutResult.STORED]
+    (row,) = await lookup.find(database, "1.2.3")
+    assert (row.availability, row.custody) == (Availability.ONLINE, Custody.VERIFIED)
+    assert await counters_are_true(database)
+
+
+async def test_only_verified_instances_can_be_evicted(database, new_instance, put):
+    await put(*(new_instance(custody=one) for one in Custody))
+    candidates = await residence.evictable(database, used_before=1e12, max_bytes=10**9)
+    assert len(candidates) == 1
+    stale = [dataclasses.replace(candidates[0], object="0" * 32)]
+    assert await database.write(lambda db: residence.evict(db, stale)) == []
+
+
+async def test_lost_objects_become_nearline_or_unavailable(database, new_instance, put):
+    safe, unsafe = new_instance(custody=Custody.VERIFIED), new_instance()
+    await put(safe, unsafe)
+    counts = await database.write(lambda db: residence.lose(db, [safe.object, unsafe.object]))
+    assert counts == (1, 1)
+    rows = {row.ref: row.availability for row in await lookup.find(database, "1.2.3")}
+    assert rows == {safe.ref: Availability.NEARLINE, unsafe.ref: Availability.UNAVAILABLE}
+    assert (await summary(database)).lost == 1
+    assert await counters_are_true(database)
+    await database.write(lambda db: remote.learn(db, listed(unsafe.ref.sop_uid), 1000.0))
+    row = await lookup.find_one(database, unsafe.ref.sop_uid)
+    assert row.availability is Availability.NEARLINE

@@ -1,0 +1,24 @@
+"""Rows of tokens."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge.index.tokens import TokenRow, TokenTable
+
+
+async def test_a_token_is_found_by_its_digest_until_it_is_deleted(database):
+    table = TokenTable(database)
+    await table.insert("a1", b"digest", "viewer", "Reading room", 5.0)
+    assert await table.find(b"digest") == TokenRow("a1", "viewer", "Reading room", 5.0)
+    assert await table.find(b"another") is None
+    assert await table.delete("a1")
+    assert not await table.delete("a1")
+    assert await table.all() == []
+
+
+async def test_no_two_tokens_have_one_digest(database):
+    table = TokenTable(database)
+    await table.insert("a1", b"digest", "viewer", "", 1.0)
+    with pytest.raises(Exception, match="UNIQUE"):
+        await table.insert("a2", b"digest", "admin", "", 2.0)
