@@ -68,7 +68,9 @@ def _connect(path: Path, key: bytes, *, cache_kib: int) -> Connection:
             db.create_function(name, 1, call, deterministic=True)
     except sqlcipher.DatabaseError as error:
         db.close()
-        raise DatabaseBroken(f"{path.name} can't be opened: {error}") from error
+        # A full disk, a lock or a missing right says nothing against the file itself.
+        kind = EdgeError if isinstance(error, sqlcipher.OperationalError) else DatabaseBroken
+        raise kind(f"{path.name} can't be opened: {error}") from error
     return db
 
 
