@@ -69,8 +69,9 @@ async def test_a_technician_starts_it_makes_a_token_and_reads_the_state(
         assert (await anybody.get("/healthz")).status_code == 200
         assert (await anybody.get("/readyz")).status_code == 200
         assert (await anybody.get("/dicom-web/studies")).status_code == 401
-    while state["custody"] != {"VERIFIED": 3}:
-        state = json.loads((await installation.run("status", "--json")).out)
+    async with asyncio.timeout(120):
+        while state["custody"] != {"VERIFIED": 3}:
+            state = json.loads((await installation.run("status", "--json")).out)
     assert state["studies"] == 1
     assert state["studies_only_here"] == 0
     assert state["archives"][0]["online"] == 1
