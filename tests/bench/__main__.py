@@ -51,6 +51,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 SECTIONS[name](stand)
     except (BenchError, OSError, RuntimeError, subprocess.SubprocessError) as error:
         print(f"bench: {error}", file=sys.stderr)
+        print(f"Not complete; what was measured until then:\n\n{table.as_text()}")
         return 2
     except KeyboardInterrupt:
         print("bench: stopped; everything is cleaned up", file=sys.stderr)

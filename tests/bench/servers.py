@@ -200,15 +200,16 @@ class Edge:
 
     @property
     def web(self) -> Web:
-        """With the token of an administrator."""
-        return Web(self._http_port, f"Bearer {self._token}")
+        """With the token of an administrator, once there is one."""
+        return Web(self._http_port, f"Bearer {self._token}" if self._token else "")
 
     def start(self) -> None:
         """Start ``edge serve``."""
-        if not self._token:
-            self._token = self._run("token", "create", "--role", "admin")
         command = [sys.executable, "-m", "edge", "serve", "--config", str(self._config)]
         self._program.start(command, self._folder, self._answers)
+        if not self._token:
+            # The command line makes tokens only where a box has been started before.
+            self._token = self._run("token", "create", "--role", "admin")
 
     def stop(self) -> None:
         """Stop it and wait."""
