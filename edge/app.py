@@ -45,6 +45,7 @@ from edge.dicomweb.middleware import access, errors, finish_headers
 from edge.dimse.server import DimseServer
 from edge.dropfolder.watcher import DropFolder
 from edge.errors import ConfigError, SecretError
+from edge.index.database import Database
 from edge.index.tokens import TokenTable
 from edge.store.objects import ObjectStore
 from edge.supervision import Supervisor
@@ -70,10 +71,15 @@ class Cache:
     """Keys, store and index, open; all that the command line needs.
 
     It listens on nothing, and several processes may have it open.
+
+    Args:
+        owned: This process holds the folder's lock: it may make what is missing, and replace an
+            index that is damaged.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, *, owned: bool = False) -> None:
         self._config = config
+        self._owned = owned
         self._stack = AsyncExitStack()
         self.folder = config.appliance.data_dir
 
@@ -85,14 +91,20 @@ class Cache:
             ConfigError: The data folder can't be used.
         """
         async with AsyncExitStack() as stack:
-            await asyncio.to_thread(_make_folder, self.folder)
+            if not self._owned:
+                await asyncio.to_thread(_find_box, self.folder)
             self.keys = await asyncio.to_thread(_open_keys, self._config)
             stack.callback(self.keys.close)
             algorithm = await asyncio.to_thread(_best_algorithm)
             self.store = await stack.enter_async_context(
                 ObjectStore(self.folder, self.keys, algorithm=algorithm)
             )
-            self.database = await open_index(self.folder / "index.db", self.keys.derive("index"))
+            path, key = self.folder / "index.db", self.keys.derive("index")
+            self.database = (
+                await open_index(path, key)
+                if self._owned
+                else await Database(path, key).__aenter__()
+            )
             stack.push_async_exit(self.database)
             self.tokens = Tokens(TokenTable(self.database))
             self._stack = stack.pop_all()
@@ -138,7 +150,7 @@ class Appliance:
             await asyncio.to_thread(_make_folder, config.appliance.data_dir)
             lock = await asyncio.to_thread(_lock, config.appliance.data_dir)
             stack.callback(os.close, lock)
-            cache = self.cache = await stack.enter_async_context(Cache(config))
+            cache = self.cache = await stack.enter_async_context(Cache(config, owned=True))
             await Recovery(cache.store, cache.database, cache.keys).run()
             changes, uses = self.changes, Uses(cache.database)
             stack.push_async_callback(uses.flush)
@@ -255,6 +267,18 @@ def _make_folder(folder: Path) -> None:
             f"appliance.data_dir = {folder} can't be used: {error.strerror}",
             hint="name a folder that this user may write",
         ) from error
+
+
+def _find_box(folder: Path) -> None:
+    try:
+        found = (folder / "index.db").exists()
+    except OSError as error:
+        raise ConfigError(f"appliance.data_dir = {folder}: {error.strerror}") from error
+    if not found:
+        raise ConfigError(
+            f"there is no box in appliance.data_dir = {folder}",
+            hint="name the right configuration with --config, or start it once with edge serve",
+        )
 
 
 def _lock(folder: Path) -> int:

@@ -10,6 +10,7 @@ import pytest
 from edge import config
 from edge.app import Appliance, Cache
 from edge.errors import ConfigError, SecretError
+from edge.index.database import DatabaseBroken
 
 
 def settings(folder, **sections):
@@ -40,6 +41,23 @@ async def test_only_one_service_works_on_a_folder_and_the_command_line_beside_it
             assert (await cache.status()).summary.studies == 0
     async with Appliance(settings(tmp_path)):
         pass
+
+
+async def test_the_command_line_makes_no_box_where_there_is_none(tmp_path):
+    with pytest.raises(ConfigError, match="there is no box"):
+        await Cache(settings(tmp_path / "typo")).__aenter__()
+    assert not (tmp_path / "typo").exists()
+
+
+async def test_the_command_line_leaves_a_damaged_index_alone(tmp_path):
+    async with Appliance(settings(tmp_path)):
+        pass
+    (tmp_path / "index.db").write_bytes(b"rubbish" * 1000)
+    with pytest.raises(DatabaseBroken):
+        await Cache(settings(tmp_path)).__aenter__()
+    assert (tmp_path / "index.db").read_bytes() == b"rubbish" * 1000
+    async with Appliance(settings(tmp_path)) as box:
+        assert (await box.cache.status()).summary.studies == 0
 
 
 async def test_a_port_that_is_taken_ends_the_start_and_leaves_nothing_open(tmp_path):

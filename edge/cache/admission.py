@@ -178,6 +178,11 @@ class Admission:
         """
         await self._space.make_room()
 
+    async def has(self, ref: InstanceRef) -> bool:
+        """Whether the instance is here now."""
+        row = await lookup.find_one(self._database, ref.sop_uid)
+        return row is not None and row.object is not None
+
     async def store_instance(
         self,
         chunks: AsyncIterable[bytes],

@@ -117,6 +117,11 @@ class CustodyLedger:
         """Remember where a sweep goes on."""
         await self._database.write(lambda db: remote.set_cursor(db, name, value))
 
+    async def is_reachable(self, name: str) -> bool:
+        """Whether an archive answered when it was last tried; one that never was may be."""
+        states = await remote.archive_states(self._database)
+        return all(state.online for state in states if state.name == name)
+
     async def set_archive_state(self, name: str, *, online: bool, reason: str = "") -> None:
         """Note that an archive answered, or why it did not."""
         now = self._clock()

@@ -111,6 +111,8 @@ class Fetching:
             raise InstanceNotFound(
                 f"instance {ref.sop_uid} is not here, and no archive is configured"
             )
+        if await self._admission.has(ref):
+            return  # it came between the look that found it missing and this fetch
         async with aclosing(self._archive.retrieve_instance(ref)) as chunks:
             await self._admission.store_instance(
                 chunks,

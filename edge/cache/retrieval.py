@@ -8,7 +8,7 @@ A study that the index does not know is asked of the archive before "not found" 
 
 from __future__ import annotations
 
-import logging
+import asyncio
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -26,7 +26,7 @@ from edge.cloud.metadata import localised
 from edge.dicom.frames import Layout
 from edge.dicom.instance import Availability
 from edge.dicom.scanner import InstanceScanner
-from edge.errors import CloudError, InstanceNotFound, StorageFull
+from edge.errors import CloudUnreachable, InstanceNotFound, StorageFull
 from edge.index import lookup, remote
 from edge.index.database import Connection, Database
 from edge.index.lookup import InstanceRow
@@ -34,12 +34,12 @@ from edge.store.objects import ObjectStore
 
 __all__ = ["Retrieval"]
 
-log = logging.getLogger(__name__)
-
 _PASSING = 64 * 1024 * 1024
 """Longest instance that passes through memory when there is no room to keep it."""
 _PAGE = 200
 """Instances whose metadata is in memory at a time."""
+_ASKING = 10.0
+"""Seconds that the archive has to say whether it has a study."""
 _ATTEMPTS = 3
 """Looks at a row whose object eviction may take between looking and opening."""
 
@@ -72,7 +72,10 @@ class Retrieval:
     ) -> list[InstanceEntry]:
         """Every instance of a study, a series or one of them, in their natural order.
 
-        Empty if neither the edge nor, as far as it answers, the archive has any.
+        Empty if neither the edge nor the archive has any.
+
+        Raises:
+            CloudError: The edge has none, and the archive can't be asked now.
         """
         return [_entry(row) for row in await self._rows(study_uid, series_uid, sop_uid)]
 
@@ -142,17 +145,23 @@ class Retrieval:
         self, study_uid: str, series_uid: str | None, sop_uid: str | None
     ) -> list[InstanceRow]:
         rows = await lookup.find(self._database, study_uid, series_uid, sop_uid)
-        if rows or self._archive is None:
+        if rows or self._archive is None or not await self._discover(self._archive, study_uid):
             return rows
-        try:
-            study = await describe_study(self._archive, study_uid)
-        except CloudError as error:
-            log.info("an unknown study could not be asked of the archive: %s", error)
-            return []
-        if study is None:
-            return []
-        await self._ledger.learn(study)
         return await lookup.find(self._database, study_uid, series_uid, sop_uid)
+
+    async def _discover(self, archive: Archive, study_uid: str) -> bool:
+        """Ask the archive for a study that is not known here; whether it has it."""
+        if not await self._ledger.is_reachable(archive.name):
+            raise CloudUnreachable("it is not known here, and the line to the archive is down")
+        try:
+            async with asyncio.timeout(_ASKING):
+                study = await describe_study(archive, study_uid)
+        except TimeoutError as error:
+            raise CloudUnreachable("it is not known here, and the archive is silent") from error
+        if study is None:
+            return False
+        await self._ledger.learn(study)
+        return True
 
     async def _fetch(self, row: InstanceRow) -> None:
         if row.availability is Availability.UNAVAILABLE:

@@ -25,9 +25,9 @@ class Status:
         """The state in one sentence, for a nurse."""
         only_here = self.summary.studies_only_here
         if self.summary.lost:
-            return f"{self.summary.lost} images were lost and must be sent again."
+            return f"Images that were lost and must be sent again: {self.summary.lost}."
         if self.summary.quarantined:
-            return f"{self.summary.quarantined} conflicting images wait for a decision."
+            return f"Conflicting images that wait for a decision: {self.summary.quarantined}."
         if not self.archives:
             return f"{self.summary.studies} studies are here; no archive was reached yet."
         offline = any(not archive.online for archive in self.archives)

@@ -127,7 +127,9 @@ def criterion(match: Match) -> Criterion:
         except ValueError as error:
             raise QueryError(f"{tag}: {values[0]!r} is not a number") from error
     if vr == "PN":
-        values = tuple(fold_name(value) for value in values)
+        # "DOE^*" means a DOE without a given name, too: empty components at the end do not count.
+        bare = (value[:-1] for value in values if value.endswith("^*"))
+        values = tuple(fold_name(value) for value in (*values, *bare))
     if vr == "PN" or any(char in value for value in values for char in "*?"):
         return Criterion(Kind.WILDCARD, vr, values)
     return Criterion(Kind.EXACT, vr, values)

@@ -96,8 +96,8 @@ def put(db: Connection, new: NewInstance, now: float) -> PutResult:
         elif not same:
             custody = Custody.ACKNOWLEDGED
         _bring_online(db, instance_id, new, custody, now)
-        replaced = digest is not None and not same
-        record(db, "UPDATE" if replaced else "CREATE", new.ref, now)
+        if digest is not None and not same:
+            record(db, "UPDATE", new.ref, now)
         return PutResult.STORED
     return _quarantine(db, new, now)
 

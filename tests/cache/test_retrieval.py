@@ -99,8 +99,17 @@ async def test_an_unreachable_archive_is_one_error(cache, archive):
 
 async def test_an_unknown_study_is_nowhere(cache, archive):
     assert await cache.retrieval.instances("1.2.3.4.5") == []
+
+
+async def test_an_unknown_study_is_not_denied_while_the_archive_can_not_be_asked(cache, archive):
     await archive.stop()
-    assert await cache.retrieval.instances("1.2.3.4.5") == []
+    with pytest.raises(CloudUnreachable):
+        await cache.retrieval.instances("1.2.3.4.5")
+    await archive.start()
+    await cache.ledger.set_archive_state("cloud", online=False, reason="the line is down")
+    with pytest.raises(CloudUnreachable, match="line to the archive is down"):
+        await cache.retrieval.instances("1.2.3.4.5")
+    assert archive.requests == []
 
 
 async def test_a_fetch_that_breaks_off_leaves_nothing(cache, archive, sealed_files):

@@ -22,6 +22,7 @@ from edge.errors import QueryError
         ("0020000D", "1.2\0", Criterion(Kind.EXACT, "UI", ("1.2",))),
         ("00080061", "CT,MR", Criterion(Kind.EXACT, "CS", ("CT", "MR"))),
         ("00100010", "Doe^J*", Criterion(Kind.WILDCARD, "PN", ("doe^j*",))),
+        ("00100010", "Doe^*", Criterion(Kind.WILDCARD, "PN", ("doe^*", "doe"))),
         ("00080020", "20260101", Criterion(Kind.RANGE, "DA", ("20260101", "20260101"))),
         ("00080020", "-20260101", Criterion(Kind.RANGE, "DA", ("", "20260101"))),
         ("00080030", "10:15", Criterion(Kind.RANGE, "TM", ("101500000000", "101599999999"))),
