@@ -36,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     logging.basicConfig(
         level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
     )
+    if options.command == "demo":
+        logging.getLogger("edge").setLevel(logging.ERROR)  # it tells its own story
     for library in ("httpx", "pynetdicom"):
         logging.getLogger(library).setLevel(logging.WARNING)
     try:
