@@ -94,13 +94,15 @@ def _parser() -> argparse.ArgumentParser:
     listing.add_argument("--json", action="store_true", help="for programs")
     revoke = acts.add_parser("revoke", help="make a token worthless")
     revoke.add_argument("token_id", metavar="ID")
+    for act in (create, listing, revoke):
+        act.add_argument("--config", type=Path, default=argparse.SUPPRESS, help=argparse.SUPPRESS)
     return parser
 
 
 async def _run(options: argparse.Namespace) -> int:
     if options.command == "demo":
         return await demo(offline=options.offline, folder=options.data_dir)
-    loaded = config.load(_config_file(options.config))
+    loaded = await asyncio.to_thread(_load, options.config)
     if options.command == "serve":
         return await _serve(loaded)
     async with Cache(loaded) as cache:
@@ -110,10 +112,10 @@ async def _run(options: argparse.Namespace) -> int:
         return await _token(cache, options)
 
 
-def _config_file(named: Path | None) -> Path | None:
-    if named is not None:
-        return named
-    return _DEFAULT if _DEFAULT.exists() else None
+def _load(named: Path | None) -> config.Config:
+    if named is None and _DEFAULT.exists():
+        named = _DEFAULT
+    return config.load(named)
 
 
 async def _serve(loaded: config.Config) -> int:

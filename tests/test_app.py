@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from edge import config
+from edge.__main__ import main
 from edge.app import Appliance, Cache
 from edge.errors import ConfigError, SecretError
 from edge.index.database import DatabaseBroken
@@ -107,3 +108,19 @@ async def test_by_default_the_box_speaks_tls_with_a_certificate_of_its_own(tmp_p
             assert answer.json()["parts"]["certificate"] == "running"
             answer = await client.get(f"https://127.0.0.1:{box.http_port}/dicom-web/studies")
             assert answer.status_code == 401
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["token", "create", "--role", "admin", "--config", "FILE"],
+        ["token", "--config", "FILE", "create", "--role", "admin"],
+        ["status", "--config", "FILE"],
+    ],
+)
+def test_the_configuration_is_named_wherever_the_command_ends(tmp_path, capsys, arguments):
+    file = tmp_path / "edge.toml"
+    file.write_text(f'[appliance]\ndata_dir = "{tmp_path / "none"}"\n')
+    status = main([str(file) if word == "FILE" else word for word in arguments])
+    assert status == 2
+    assert f"there is no box in appliance.data_dir = {tmp_path / 'none'}" in capsys.readouterr().err
