@@ -40,6 +40,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         logging.getLogger("edge").setLevel(logging.ERROR)  # it tells its own story
     for library in ("httpx", "pynetdicom"):
         logging.getLogger(library).setLevel(logging.WARNING)
+    # It quotes what it can't parse: request lines with patient names, headers with tokens.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL + 1)
     try:
         return asyncio.run(_run(options))
     except EdgeError as error:

@@ -44,7 +44,7 @@ from edge.dicomweb import server as dicomweb
 from edge.dicomweb.middleware import access, errors, finish_headers
 from edge.dimse.server import DimseServer
 from edge.dropfolder.watcher import DropFolder
-from edge.errors import ConfigError, SecretError
+from edge.errors import ConfigError
 from edge.index.database import Database
 from edge.index.tokens import TokenTable
 from edge.store.objects import ObjectStore
@@ -296,13 +296,9 @@ def _lock(folder: Path) -> int:
 
 def _open_keys(config: Config) -> KeyRing:
     folder = config.appliance.data_dir
-    if not (folder / "keys.db").exists() and (folder / "index.db").exists():
-        raise SecretError(
-            f"the ring of keys {folder / 'keys.db'} is missing, and without it nothing here opens",
-            hint="restore it from a backup; a new ring would open nothing of what is here",
-        )
     path = config.keys.path if config.keys.path != Path() else folder / "root.key"
-    return KeyRing(folder / "keys.db", FileKeyProvider(path))
+    sealed = (folder / "index.db").exists() or any(folder.glob("objects/??/*"))
+    return KeyRing(folder / "keys.db", FileKeyProvider(path), may_create=not sealed)
 
 
 def _best_algorithm() -> Algorithm:

@@ -16,6 +16,7 @@ from functools import partial
 
 import msgspec
 
+from edge.cache.admission import Expectation
 from edge.cache.custody import CustodyLedger
 from edge.cache.eviction import Uses
 from edge.cache.fetching import Fetching
@@ -204,6 +205,7 @@ class Retrieval:
                 scanner.feed(chunk)
                 pieces.append(chunk)
         scanned = scanner.finish()
+        Expectation(sop_uid=row.ref.sop_uid, study_uid=row.ref.study_uid).check(scanned)
         content = MemoryContent(b"".join(pieces))
         pixels = scanned.layout.pixels
         entry = InstanceEntry(

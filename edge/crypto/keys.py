@@ -68,8 +68,10 @@ class KeyRing:
     """Opens and makes keys; close it when done.
 
     Args:
-        path: The ring's file; made if it is not there.
+        path: The ring's file.
         provider: Asked once for the root secret.
+        may_create: Nothing was ever sealed here, so that a missing ring may be made. An existing
+            one is never completed or replaced: what it wrapped would be lost for good.
 
     Raises:
         KeyUnavailable: The provider can't release the root secret.
@@ -77,15 +79,18 @@ class KeyRing:
         SecretError: The file can't be read, or was written by a newer version.
     """
 
-    def __init__(self, path: Path, provider: KeyProvider) -> None:
+    def __init__(self, path: Path, provider: KeyProvider, *, may_create: bool = True) -> None:
         self._lock = threading.Lock()
         self._open: dict[bytes, StudyKey] = {}
-        # A ring without an epoch was never finished, so nothing can have been sealed with it.
-        fresh = not path.exists() or path.stat().st_size == 0
-        self._root = provider.root_secret(first_start=fresh)
+        if not may_create and (not path.exists() or path.stat().st_size == 0):
+            raise SecretError(
+                f"the ring of keys {path} is missing, and without it nothing here opens",
+                hint="restore it from a backup; a new ring would open nothing of what is here",
+            )
+        self._root = provider.root_secret(first_start=may_create)
         try:
             self._db = self._connect(path)
-            self._epochs = self._load_epochs()
+            self._epochs = self._load_epochs(may_create=may_create)
         except sqlite3.Error as error:
             raise SecretError(
                 f"the ring of keys {path} can't be read: {error}", hint="restore it from a backup"
@@ -170,9 +175,13 @@ class KeyRing:
             )
         return db
 
-    def _load_epochs(self) -> dict[int, bytes]:
+    def _load_epochs(self, *, may_create: bool) -> dict[int, bytes]:
         wrapping = self.derive("key-encryption keys")
         rows = self._db.execute("SELECT epoch, wrapped FROM epochs").fetchall()
+        (healthy,) = self._db.execute("PRAGMA quick_check(1)").fetchone()
+        keys = self._db.execute("SELECT count(*) FROM study_keys").fetchone()[0]
+        if healthy != "ok" or (not rows and (keys or not may_create)):
+            raise SecretError("the ring of keys was damaged", hint="restore it from a backup")
         if not rows:
             first = os.urandom(32)
             with self._db:

@@ -93,7 +93,8 @@ def put(db: Connection, new: NewInstance, now: float) -> PutResult:
             custody = Custody.VERIFIED
         elif availability == Availability.UNAVAILABLE:
             custody = Custody.EDGE_ONLY
-        elif not same:
+        elif not same or custody == Custody.VERIFIED:
+            # Who sends it again may know better than a verification of long ago.
             custody = Custody.ACKNOWLEDGED
         _bring_online(db, instance_id, new, custody, now)
         if digest is not None and not same:

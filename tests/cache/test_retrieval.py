@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import json
 
 import pydicom
@@ -11,7 +12,7 @@ from pydicom.encaps import generate_frames
 
 from edge.cloud.archive import first_value
 from edge.dicom.instance import Availability, Custody
-from edge.errors import CloudUnreachable, InstanceNotFound, SealBroken
+from edge.errors import CloudUnreachable, InstanceMismatch, InstanceNotFound, SealBroken
 from edge.index import lookup
 from tests.fakes.archive import FakeArchive, Fault
 from tests.samples import ct_series, packaged_file
@@ -236,3 +237,15 @@ async def test_a_damaged_object_is_never_served(cache, sealed_files):
     path.write_bytes(sealed)
     with pytest.raises(SealBroken):
         await cache.read(sample.ref)
+
+
+async def test_another_instance_never_passes_through(open_cache, archive):
+    mine, asked, other = (next(iter(ct_series(1, rows=64, columns=64, seed=n))) for n in (1, 2, 3))
+    held = archive.put(asked.data)
+    async with open_cache(archive=archive, max_bytes=5_000) as cache:
+        await cache.send(mine)
+        (entry,) = await cache.retrieval.instances(asked.ref.study_uid)
+        archive.instances[asked.ref.sop_uid] = dataclasses.replace(held, part10=other.data)
+        with pytest.raises(InstanceMismatch):
+            async with cache.retrieval.open_instance(entry):
+                pass

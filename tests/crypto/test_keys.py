@@ -116,7 +116,7 @@ def test_a_root_key_that_is_missing_is_never_made_anew(tmp_path):
     KeyRing(tmp_path / "keys.db", FileKeyProvider(path)).close()
     path.unlink()
     with pytest.raises(KeyUnavailable, match="can't be read"):
-        KeyRing(tmp_path / "keys.db", FileKeyProvider(path))
+        KeyRing(tmp_path / "keys.db", FileKeyProvider(path), may_create=False)
     assert not path.exists()
 
 
@@ -136,3 +136,33 @@ def test_a_file_that_holds_no_root_key_is_refused(tmp_path, content):
     path.write_bytes(content)
     with pytest.raises(WrongKey):
         KeyRing(tmp_path / "keys.db", FileKeyProvider(path))
+
+
+@pytest.mark.parametrize("damage", ["missing", "empty", "no epochs"])
+def test_a_ring_is_never_made_anew_where_something_was_sealed(tmp_path, damage):
+    keys = ring(tmp_path)
+    keys.new_study_key()
+    keys.close()
+    path = tmp_path / "keys.db"
+    if damage == "no epochs":
+        with sqlite3.connect(path) as db:
+            db.execute("PRAGMA foreign_keys = OFF")
+            db.execute("DELETE FROM epochs")
+        db.close()
+    else:
+        path.unlink() if damage == "missing" else path.write_bytes(b"")
+    before = path.read_bytes() if path.exists() else None
+    with pytest.raises(SecretError):
+        KeyRing(path, Fixed(bytes(32)), may_create=False)
+    assert (path.read_bytes() if path.exists() else None) == before
+
+
+def test_keys_without_an_epoch_are_a_damaged_ring_wherever_they_are(tmp_path):
+    keys = ring(tmp_path)
+    keys.new_study_key()
+    keys.close()
+    with sqlite3.connect(tmp_path / "keys.db") as db:
+        db.execute("DELETE FROM epochs")
+    db.close()
+    with pytest.raises(SecretError, match="damaged"):
+        ring(tmp_path)

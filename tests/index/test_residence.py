@@ -45,3 +45,13 @@ async def test_lost_objects_become_nearline_or_unavailable(database, new_instanc
     await database.write(lambda db: remote.learn(db, listed(unsafe.ref.sop_uid), 1000.0))
     row = await lookup.find_one(database, unsafe.ref.sop_uid)
     assert row.availability is Availability.NEARLINE
+
+
+async def test_what_a_device_sends_again_must_be_verified_again(database, new_instance, put):
+    one = new_instance(custody=Custody.VERIFIED)
+    await put(one)
+    candidates = await residence.evictable(database, used_before=2000, max_bytes=1)
+    await database.write(lambda db: residence.evict(db, candidates))
+    assert await put(one) == [PutResult.STORED]
+    (row,) = await lookup.find(database, "1.2.3")
+    assert (row.availability, row.custody) == (Availability.ONLINE, Custody.ACKNOWLEDGED)
