@@ -16,23 +16,27 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import time
 from collections import OrderedDict
 from collections.abc import AsyncIterable, Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import partial
 
 from edge.cache.changes import Changes
 from edge.cache.space import Space
 from edge.crypto.keys import KeyRing, StudyKey
 from edge.dicom.instance import Custody, InstanceRef, Origin
 from edge.dicom.scanner import InstanceScanner, ScannedInstance
-from edge.errors import InstanceMismatch, InvalidInstance
-from edge.index import instances, lookup
+from edge.errors import InstanceMismatch, InstanceNotFound, InvalidInstance, SealBroken
+from edge.index import instances, lookup, residence
 from edge.index.database import Connection, Database
 from edge.store.objects import ObjectStore, ObjectWriter, StoredObject
 
 __all__ = ["Admission", "Admitted", "Digester", "Expectation", "Outcome", "Source", "StudyKeys"]
+
+log = logging.getLogger(__name__)
 
 HELD = 1024 * 1024
 """Bytes that wait for the Study Instance UID; past that, the object gets a key of its own."""
@@ -178,6 +182,22 @@ class Admission:
         """
         await self._space.make_room()
 
+    async def _unsound(self, new: instances.NewInstance) -> str | None:
+        """The object that is kept of these very bytes, if it can't be read to its end any more."""
+        row = await lookup.find_one(self._database, new.ref.sop_uid)
+        if row is None or row.object is None or row.dataset_digest != new.dataset_digest:
+            return None
+        try:
+            reader = await self._store.open(row.object)
+            try:
+                async for _ in reader.stream():
+                    pass
+            finally:
+                await reader.close()
+        except (SealBroken, InstanceNotFound):
+            return row.object
+        return None
+
     async def has(self, ref: InstanceRef) -> bool:
         """Whether the instance is here now."""
         row = await lookup.find_one(self._database, ref.sop_uid)
@@ -230,8 +250,15 @@ class Admission:
         def put(db: Connection) -> instances.PutResult:
             return instances.put(db, new, now)
 
+        def put_instead(db: Connection, unsound: str) -> instances.PutResult:
+            residence.lose(db, [unsound])
+            return instances.put(db, new, now)
+
         try:
             result = await self._database.write(put)
+            if result is instances.PutResult.DUPLICATE and (unsound := await self._unsound(new)):
+                log.error("object %s is damaged; what was sent again takes its place", unsound)
+                result = await self._database.write(partial(put_instead, unsound=unsound))
         except Exception:
             await arrival.discard()
             raise

@@ -85,6 +85,9 @@ class Recovery:
     async def run(self) -> Report:
         """Do all of it; what was found is logged and returned."""
         report = Report(half_written=await self._store.clear_incoming())
+        # What is missing is known of every shelf before the first object is adopted: one that looks
+        # superfluous may be the only copy of what another shelf lacks.
+        orphans: dict[str, int] = {}
         for shelf in self._store.shelves():
             there = await self._store.names(shelf)
             named = await residence.named_objects(self._database, shelf)
@@ -95,8 +98,9 @@ class Recovery:
                 )
                 report.fetchable += fetchable
                 report.lost += lost
-            for name in there.keys() - named.keys():
-                await self._adopt(name, there[name], report)
+            orphans |= {name: there[name] for name in there.keys() - named.keys()}
+        for name, sealed_bytes in orphans.items():
+            await self._adopt(name, sealed_bytes, report)
         await self._destroy_unused_keys(report)
         self._log(report)
         return report

@@ -9,6 +9,7 @@ A study that the index does not know is asked of the archive before "not found" 
 from __future__ import annotations
 
 import asyncio
+import logging
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import aclosing, asynccontextmanager
@@ -27,13 +28,15 @@ from edge.cloud.metadata import localised
 from edge.dicom.frames import Layout
 from edge.dicom.instance import Availability
 from edge.dicom.scanner import InstanceScanner
-from edge.errors import CloudUnreachable, InstanceNotFound, StorageFull
-from edge.index import lookup, remote
+from edge.errors import CloudUnreachable, InstanceNotFound, SealBroken, StorageFull
+from edge.index import lookup, remote, residence
 from edge.index.database import Connection, Database
 from edge.index.lookup import InstanceRow
 from edge.store.objects import ObjectStore
 
 __all__ = ["Retrieval"]
+
+log = logging.getLogger(__name__)
 
 _PASSING = 64 * 1024 * 1024
 """Longest instance that passes through memory when there is no room to keep it."""
@@ -130,6 +133,9 @@ class Retrieval:
                 reader = await self._store.open(row.object)
             except InstanceNotFound:
                 continue
+            except SealBroken:
+                await self._lose(row.object)
+                continue
             try:
                 yield OpenInstance(
                     _entry(row),
@@ -137,6 +143,9 @@ class Retrieval:
                     Layout() if layout is None else Layout.from_bytes(layout),
                     partial(zlib.decompress, document or b""),
                 )
+            except SealBroken:
+                await self._lose(row.object)
+                raise
             finally:
                 await reader.close()
             return
@@ -163,6 +172,14 @@ class Retrieval:
             return False
         await self._ledger.learn(study)
         return True
+
+    async def _lose(self, name: str) -> None:
+        """An object is damaged: the next look fetches it, or says that it is lost.
+
+        The file stays where it is, for whoever wants to save what can be saved of it.
+        """
+        log.error("object %s is damaged", name)
+        await self._database.write(partial(residence.lose, objects=[name]))
 
     async def _fetch(self, row: InstanceRow) -> None:
         if row.availability is Availability.UNAVAILABLE:

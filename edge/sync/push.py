@@ -98,13 +98,14 @@ class Push:
         with self._changes.subscribe() as woken:
             while True:
                 await self._link.wait_online()
+                looked = self._clock()
                 try:
                     worked = await self.step()
                 except CloudError as error:
                     self._link.failed(error)
                     continue
                 if not worked:
-                    await woken.wait(await self._idle())
+                    await woken.wait(await self._idle(looked))
 
     async def step(self) -> bool:
         """Ask about what is SENT, or else send one batch; False if there is nothing to do now.
@@ -123,12 +124,15 @@ class Push:
             await self._send(self._suspects.first_batch(owed))
         return bool(owed)
 
-    async def _idle(self) -> float | None:
-        """Seconds until something is due; None if only a change can bring work."""
-        now = self._clock()
-        due = await self._ledger.next_due(now)
-        moments = [moment for moment in (due, self._resume_at) if moment and moment > now]
-        return min(moments) - now if moments else None
+    async def _idle(self, looked: float) -> float | None:
+        """Seconds until something is due; None if only a change can bring work.
+
+        Counts from the moment *before* the look that found nothing: what became due since then
+        must not be slept through.
+        """
+        due = await self._ledger.next_due(looked)
+        moments = [moment for moment in (due, self._resume_at) if moment and moment > looked]
+        return max(0.0, min(moments) - self._clock()) if moments else None
 
     # Asking --------------------------------------------------------------------------------------
 

@@ -94,15 +94,16 @@ class Verify:
                 if await self._should_wait():
                     await woken.wait(self._longest_wait / 10)
                     continue
+                looked = self._clock()
                 try:
                     worked = await self.step()
                 except CloudError as error:
                     self._link.failed(error)
                     continue
                 if not worked:
-                    now = self._clock()
-                    due = await self._ledger.next_due(now)
-                    await woken.wait(None if due is None else due - now)
+                    # What became due since the look that found nothing must not be slept through.
+                    due = await self._ledger.next_due(looked)
+                    await woken.wait(None if due is None else max(0.0, due - self._clock()))
 
     async def _should_wait(self) -> bool:
         """Whether to let the uploads go first, for a while.

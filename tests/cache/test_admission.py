@@ -174,3 +174,18 @@ async def test_a_change_wakes_whoever_waits(cache):
         await cache.send(sample)
         assert await woken.wait(1)
         assert not await woken.wait(0.01)
+
+
+@pytest.mark.parametrize("damage", ["flipped", "cut", "gone"])
+async def test_what_is_sent_again_replaces_an_object_that_is_damaged(cache, sealed_files, damage):
+    (sample,) = ct_series(1, rows=256, columns=256)
+    await cache.send(sample)
+    (path,) = sealed_files()
+    sealed = path.read_bytes()
+    if damage == "gone":
+        path.unlink()
+    else:
+        path.write_bytes(sealed[:-1] if damage == "cut" else sealed[:-1] + bytes([sealed[-1] ^ 1]))
+    assert (await cache.send(sample)).outcome is Outcome.STORED
+    assert await cache.read(sample.ref) == sample.data
+    assert (await cache.send(sample)).outcome is Outcome.DUPLICATE

@@ -142,3 +142,17 @@ async def test_another_root_key_opens_nothing_and_harms_nothing(open_cache, tmp_
     root.write_bytes(right)
     async with open_cache() as cache:
         assert await cache.read(sample.ref) == sample.data
+
+
+async def test_an_orphan_that_is_the_only_copy_is_kept_whatever_its_shelf(open_cache):
+    for seed in range(6):
+        (sample,) = ct_series(1, rows=16, columns=16, seed=seed)
+        async with open_cache() as cache:
+            await cache.send(sample)
+            await cache.database.write(
+                lambda db, name=f"{seed * 40:02x}" + "0" * 30, uid=sample.ref.sop_uid: db.execute(
+                    "UPDATE instances SET object = ? WHERE sop_uid = ?", (name, uid)
+                )
+            )
+        async with open_cache() as cache:
+            assert await cache.read(sample.ref) == sample.data

@@ -249,3 +249,34 @@ async def test_another_instance_never_passes_through(open_cache, archive):
         with pytest.raises(InstanceMismatch):
             async with cache.retrieval.open_instance(entry):
                 pass
+
+
+async def test_a_damaged_object_is_fetched_again_where_the_archive_has_it(
+    cache, archive, sealed_files
+):
+    (sample,) = ct_series(1, rows=256, columns=256)
+    archive.put(sample.data)
+    await cache.read(sample.ref)
+    for position in (0, -20):
+        path = max(sealed_files(), key=lambda found: found.stat().st_mtime_ns)
+        sealed = bytearray(path.read_bytes())
+        sealed[position] ^= 1
+        path.write_bytes(sealed)
+        try:
+            content = await cache.read(sample.ref)
+        except SealBroken:
+            content = await cache.read(sample.ref)
+        assert content == sample.data
+
+
+async def test_a_damaged_object_that_is_nowhere_else_is_reported_as_lost(cache, sealed_files):
+    (sample,) = ct_series(1, rows=64, columns=64)
+    await cache.send(sample)
+    (path,) = sealed_files()
+    path.write_bytes(b"x" + path.read_bytes()[1:])
+    with pytest.raises(InstanceNotFound, match="was lost"):
+        await cache.read(sample.ref)
+    row = await lookup.find_one(cache.database, sample.ref.sop_uid)
+    assert row.availability is Availability.UNAVAILABLE
+    await cache.send(sample)
+    assert await cache.read(sample.ref) == sample.data

@@ -92,3 +92,21 @@ async def until(condition, seconds=10.0):
     while not condition():
         assert time.monotonic() < deadline, "it did not come to pass"
         await asyncio.sleep(0.005)
+
+
+class JumpingClock:
+    """A clock that jumps a second after a question to the ledger: all becomes due meanwhile."""
+
+    def __init__(self, ledger, question) -> None:
+        self.jumped = 0.0
+        asked = getattr(ledger, question)
+
+        async def jumping(*arguments, **named):
+            answer = await asked(*arguments, **named)
+            self.jumped += 1.0
+            return answer
+
+        setattr(ledger, question, jumping)
+
+    def __call__(self) -> float:
+        return time.time() + self.jumped

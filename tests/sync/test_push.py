@@ -10,7 +10,7 @@ from edge.sync.link import Link
 from edge.sync.push import Push
 from tests import samples
 from tests.fakes.archive import Fault, Refusal
-from tests.sync.conftest import SETTINGS, until
+from tests.sync.conftest import SETTINGS, JumpingClock, until
 
 EDGE_ONLY, SENT, ACKNOWLEDGED = Custody.EDGE_ONLY, Custody.SENT, Custody.ACKNOWLEDGED
 REFUSED = Custody.REFUSED
@@ -332,3 +332,14 @@ async def test_the_archives_words_are_not_logged(pushing, ledger, cloud, slices,
     assert "Synthetic" in ledger.of(slices[2].ref).reason
     assert slices[2].ref.sop_uid in caplog.text
     assert "Synthetic" not in caplog.text
+
+
+async def test_what_becomes_due_while_it_looks_is_not_slept_through(
+    ledger, retrieval, archive, link, changes, slices, running
+):
+    ledger.put(slices, Custody.EDGE_ONLY)
+    clock = JumpingClock(ledger, "owed")
+    for row in ledger.rows.values():
+        row.retry_at = clock() + 0.5
+    running(link, Push(ledger, retrieval, archive, link, changes, SETTINGS, clock=clock))
+    await until(lambda: set(ledger.custodies) == {Custody.ACKNOWLEDGED})

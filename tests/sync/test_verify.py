@@ -10,7 +10,7 @@ from edge.errors import CloudUnreachable
 from edge.sync.verify import Verify
 from tests import samples
 from tests.fakes.archive import Fault
-from tests.sync.conftest import until
+from tests.sync.conftest import SETTINGS, JumpingClock, until
 
 ACKNOWLEDGED, VERIFIED, CONFLICT = Custody.ACKNOWLEDGED, Custody.VERIFIED, Custody.CONFLICT
 EDGE_ONLY = Custody.EDGE_ONLY
@@ -195,3 +195,16 @@ class TestSample:
         await verify.step()
         assert ledger.custodies.count(ACKNOWLEDGED) == 25
         assert ledger.custodies.count(VERIFIED) == 25
+
+
+async def test_what_becomes_due_while_it_looks_is_not_slept_through(
+    ledger, archive, link, changes, cloud, slices, running
+):
+    for part in slices:
+        cloud.put(part.data)
+    ledger.put(slices, Custody.ACKNOWLEDGED)
+    clock = JumpingClock(ledger, "unverified")
+    for row in ledger.rows.values():
+        row.retry_at = clock() + 0.5
+    running(link, Verify(ledger, archive, link, changes, SETTINGS, clock=clock))
+    await until(lambda: set(ledger.custodies) == {Custody.VERIFIED})
