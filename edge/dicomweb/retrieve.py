@@ -12,12 +12,13 @@ acts on the one that was chosen.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 import msgspec
 from aiohttp import hdrs, web
 
+from edge.dicom.instance import Availability
 from edge.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, GE_PRIVATE_IMPLICIT_VR, encoding_of
 from edge.dicomweb.media_types import FRAME_MEDIA_TYPES
 from edge.dicomweb.negotiation import MediaRange, Offer, accepted_by, choose
@@ -85,7 +86,9 @@ class Retrieve:
         if not next(iter(offers.values())).multipart:
             return await self._instance_alone(request, entries[0], accepted, target)
         writer = MultipartWriter(request, DICOM)
-        if all(entry.size and entry.transfer_syntax for entry in entries):
+        # Of what must be fetched the length is not known: an archive may have rewritten group 0002.
+        announced = all(entry.availability is Availability.ONLINE for entry in entries)
+        if announced:
             writer.announce(
                 [(_part(offers[entry.transfer_syntax]), entry.size) for entry in entries]
             )
@@ -95,6 +98,11 @@ class Retrieve:
             async with self._retrieval.open_instance(entry) as opened:
                 # Of what is not here yet, the syntax is known only now.
                 offer = _choose_instance(accepted, opened.entry.transfer_syntax, target)
+                if announced and (opened.size, opened.entry.transfer_syntax) != (
+                    entry.size,
+                    entry.transfer_syntax,
+                ):
+                    raise InstanceNotFound(f"instance {entry.ref.sop_uid} changed meanwhile")
                 writer.open_part(_part(offer))
                 async for piece in opened.stream():
                     await writer.write(piece)
@@ -178,8 +186,7 @@ class Retrieve:
                 # frames (PS3.18 8.7.3.3.2).
                 types = (*FRAME_MEDIA_TYPES.get(opened.entry.transfer_syntax, ()), OCTET_STREAM)
                 if not types[0].startswith("video/"):
-                    numbers = list(range(1, max(opened.entry.number_of_frames, 1) + 1))
-                    return await _send_frames(request, opened, numbers, accepted)
+                    return await _send_frames(request, opened, _frames_of(opened), accepted)
                 pieces, length = _video(opened), None
             syntax = _syntax_of_bytes(opened.entry.transfer_syntax)
             offers = [Offer(kind, many, syntax) for many in (False, True) for kind in types]
@@ -242,7 +249,7 @@ def _syntax_of_bytes(syntax: str) -> str:
 
 
 async def _send_frames(
-    request: web.Request, opened: OpenInstance, numbers: list[int], accepted: list[MediaRange]
+    request: web.Request, opened: OpenInstance, numbers: Sequence[int], accepted: list[MediaRange]
 ) -> web.StreamResponse:
     alone = len(numbers) == 1
     offer = choose(accepted, _frame_offers(opened.entry.transfer_syntax, alone=alone))
@@ -260,6 +267,13 @@ async def _send_frames(
         writer.open_part(part)
         await writer.write(frame)
     return await writer.end()
+
+
+def _frames_of(opened: OpenInstance) -> Sequence[int]:
+    """All its frames, as far as there are bytes for them: the number is only what it claims."""
+    pixels = opened.layout.pixels
+    fragments = len(pixels.fragments) if pixels is not None else 0
+    return range(1, max(min(opened.entry.number_of_frames, fragments), 1) + 1)
 
 
 async def _video(opened: OpenInstance) -> AsyncIterator[bytes]:

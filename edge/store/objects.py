@@ -21,6 +21,7 @@ import asyncio
 import contextlib
 import errno
 import os
+import re
 import secrets
 import shutil
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -40,6 +41,8 @@ T = TypeVar("T")
 
 PIECE = 16 * CHUNK
 """Content that is sealed or opened in one go (1 MiB)."""
+_NAME = re.compile(r"[0-9a-f]{32}")
+"""Anything else in the folders is not ours, and is let alone."""
 _VECTOR = 256
 """Buffers that one writev is given; Linux takes 1024."""
 
@@ -162,14 +165,18 @@ class ObjectStore:
         self._path(name).unlink(missing_ok=True)
 
     def _clear_incoming(self) -> int:
-        found = list(self._incoming.iterdir())
+        found = [path for path in self._incoming.iterdir() if _NAME.fullmatch(path.name)]
         for path in found:
             path.unlink()
         return len(found)
 
     def _names(self, shelf: str) -> dict[str, int]:
         with os.scandir(self._objects / shelf) as entries:
-            return {entry.name: entry.stat().st_size for entry in entries}
+            return {
+                entry.name: entry.stat(follow_symlinks=False).st_size
+                for entry in entries
+                if _NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
+            }
 
 
 class ObjectWriter:

@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 import warnings
+from array import array
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -19,7 +20,8 @@ from pydicom.encaps import generate_frames
 
 from edge.access.roles import Identity, Role
 from edge.cache.admission import Admitted, Outcome, Source
-from edge.dicom.instance import InstanceRef
+from edge.dicom.frames import PixelLayout
+from edge.dicom.instance import Availability, InstanceRef
 from edge.dicom.query import Query
 from edge.errors import (
     AccessDenied,
@@ -40,6 +42,7 @@ class Entry:
     transfer_syntax: str
     size: int
     number_of_frames: int
+    availability: Availability = Availability.ONLINE
 
 
 @dataclass(frozen=True)
@@ -51,6 +54,7 @@ class BulkValue:
 @dataclass(frozen=True)
 class Layout:
     bulk: Mapping[str, BulkValue]
+    pixels: PixelLayout | None
 
 
 class Instance:
@@ -135,7 +139,14 @@ class OpenInstance:
             {
                 path: BulkValue(len(value), instance.encapsulated and path == "7FE00010")
                 for path, value in instance.bulk.items()
-            }
+            },
+            PixelLayout(
+                len(instance.frames),
+                offset=0,
+                length=0,
+                encapsulated=instance.encapsulated,
+                fragments=array("I", map(len, instance.frames)),
+            ),
         )
         self._instance = instance
 
@@ -161,6 +172,8 @@ class Retrieval:
     def __init__(self) -> None:
         self.held: dict[str, Instance] = {}
         self.nearline: set[str] = set()
+        self.listed: dict[str, Entry] = {}
+        """What is said of an instance before it is opened, if that is not true any more."""
         self.failing: dict[str, EdgeError] = {}
         self.opened: list[str] = []
 
@@ -182,9 +195,9 @@ class Retrieval:
         self, study_uid: str, series_uid: str | None = None, sop_uid: str | None = None
     ) -> list[Entry]:
         return [
-            replace(instance.entry, transfer_syntax="", size=0)
+            replace(instance.entry, transfer_syntax="", size=0, availability=Availability.NEARLINE)
             if instance.entry.ref.sop_uid in self.nearline
-            else instance.entry
+            else self.listed.get(instance.entry.ref.sop_uid, instance.entry)
             for instance in self._find(study_uid, series_uid, sop_uid)
         ]
 

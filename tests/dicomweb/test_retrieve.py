@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import io
 import json
 
+import aiohttp
 import pydicom
 import pytest
 
+from edge.dicom.instance import Availability
 from edge.dicom.multipart import MultipartParser, PartData, PartStart, boundary_of
 from tests import samples
 
@@ -360,3 +363,46 @@ async def test_the_accept_parameter_goes_before_the_header(service, held, url):
     target = url(held["CT_small.dcm"]) + "?accept=application/dicom"
     async with service.http.get(target, headers={"Accept": "text/html"}) as answer:
         assert answer.content_type == "application/dicom"
+
+
+async def test_an_archive_that_rewrote_an_evicted_instance_breaks_no_answer(service, url):
+    """Its old length is still known, and must not be announced (nor the next answer be spoilt)."""
+    slices = list(samples.ct_series(2, rows=16, columns=16))
+    instances = service.retrieval.add(*[piece.data for piece in slices])
+    for change in (-10, 10):
+        stale = dataclasses.replace(
+            instances[0].entry,
+            size=instances[0].entry.size + change,
+            availability=Availability.NEARLINE,
+        )
+        service.retrieval.listed = {stale.ref.sop_uid: stale}
+        for _ in range(2):
+            async with service.http.get(url(instances[0], level="study")) as answer:
+                assert "Content-Length" not in answer.headers
+                found = [body for _, body in await parts_of(answer)]
+            assert found == [piece.data for piece in slices]
+
+
+async def test_an_instance_that_changed_after_its_length_was_said_tears_the_answer_off(
+    service, url
+):
+    slices = list(samples.ct_series(2, rows=16, columns=16))
+    instances = service.retrieval.add(*[piece.data for piece in slices])
+    stale = dataclasses.replace(instances[1].entry, size=instances[1].entry.size + 10)
+    service.retrieval.listed = {stale.ref.sop_uid: stale}
+    async with service.http.get(url(instances[0], level="study")) as answer:
+        with pytest.raises(aiohttp.ClientError):
+            await answer.read()
+
+
+async def test_a_number_of_frames_that_is_a_lie_costs_nothing(service, held, url):
+    instance = held["examples_ybr_color.dcm"]
+    entry = instance.entry
+    instance.entry = dataclasses.replace(entry, number_of_frames=10**8)
+    try:
+        async with asyncio.timeout(5):
+            async with service.http.get(url(instance, "bulkdata/7FE00010")) as answer:
+                found = await parts_of(answer)
+    finally:
+        instance.entry = entry
+    assert len(found) == len(instance.frames)

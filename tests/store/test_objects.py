@@ -196,3 +196,14 @@ async def test_closing_waits_for_the_piece_that_is_read_ahead(store, keys):
         break
     await reader.close()
     await reader.close()
+
+
+async def test_what_is_not_ours_is_let_alone(store, tmp_path):
+    strays = [tmp_path / "objects" / "aa" / "note.bak", tmp_path / "incoming" / "folder" / "x"]
+    for stray in strays:
+        stray.parent.mkdir(exist_ok=True)
+        stray.touch()
+    (tmp_path / "objects" / "aa" / ("a" * 32)).symlink_to("nowhere")
+    assert await store.names("aa") == {}
+    assert await store.clear_incoming() == 0
+    assert all(stray.exists() for stray in strays)
