@@ -362,6 +362,13 @@ def _refuse_unsafe(config: Config, name: str) -> None:
                 f"{where} is refused: images and secrets would travel in the clear",
                 hint="use https, or set appliance.lab = true in a laboratory",
             )
+    if config.dropfolder.path != Path():
+        drop, data = config.dropfolder.path.resolve(), config.appliance.data_dir.resolve()
+        if drop.is_relative_to(data) or data.is_relative_to(drop):
+            raise ConfigError(
+                f"{name}: dropfolder.path = {drop} and appliance.data_dir = {data} overlap",
+                hint="what is dropped is taken away: name a folder of its own",
+            )
     ae_title = config.dimse.ae_title
     if not 1 <= len(ae_title.strip()) <= 16 or not ae_title.isascii() or "\\" in ae_title:
         raise ConfigError(f"{name}: dimse.ae_title must be 1 to 16 ASCII characters (PS3.5 6.2)")

@@ -114,6 +114,16 @@ def test_an_archive_in_the_clear_is_refused_outside_a_laboratory(load):
             load(text.replace("http://archive.example/", wrong))
 
 
+@pytest.mark.parametrize("drop", ["box", "box/drop", ".", "link"])
+def test_a_drop_folder_never_holds_the_box_itself(load, tmp_path, drop):
+    (tmp_path / "box").mkdir()
+    (tmp_path / "link").symlink_to("box")
+    text = f'[appliance]\ndata_dir = "{tmp_path / "box"}"\n[dropfolder]\npath = "{tmp_path}/%s"\n'
+    with pytest.raises(ConfigError, match="overlap"):
+        load(text % drop)
+    assert load(text % "boxes")
+
+
 def test_an_unknown_key_is_answered_with_the_known_ones(load):
     with pytest.raises(ConfigError) as caught:
         load("[dropfolder]\nfolder = 'x'\n")

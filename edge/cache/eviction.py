@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import time
 from collections.abc import Callable
 
@@ -94,7 +95,8 @@ class Eviction:
         """Evict down to the low mark, as far as that is allowed; the bytes gained."""
         now = self._clock()
         gained = 0
-        for used_before in (now - self._limits.keep_days * _DAY, now):
+        # The last pass takes no account of time at all: a clock may have been ahead.
+        for used_before in (now - self._limits.keep_days * _DAY, math.inf):
             while excess := self._space.excess:
                 candidates = await residence.evictable(
                     self._database, used_before=used_before, max_bytes=excess

@@ -28,7 +28,7 @@ class Status:
             return f"Images that were lost and must be sent again: {self.summary.lost}."
         if self.summary.quarantined:
             return f"Conflicting images that wait for a decision: {self.summary.quarantined}."
-        if not self.archives:
+        if all(archive.contact is None for archive in self.archives):
             return f"{self.summary.studies} studies are here; no archive was reached yet."
         offline = any(not archive.online for archive in self.archives)
         line = "; the line is down, intake goes on" if offline else ""

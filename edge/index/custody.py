@@ -11,6 +11,9 @@ from edge.dicom.instance import Custody
 from edge.index.database import Connection, Database
 from edge.index.lookup import ROW, InstanceRow, json_list, to_row
 
+FARTHEST = 86400.0
+"""Seconds; a retry later than that was written under a clock that was wrong, and is due."""
+
 __all__ = ["due", "mark_sent", "next_due", "settle"]
 
 
@@ -20,9 +23,10 @@ async def due(
     """ONLINE instances in one of *custodies* whose time has come, study by study, oldest first."""
     rows = await database.read(
         f"{ROW} WHERE i.custody IN (SELECT value FROM json_each(?)) AND i.custody IN"
-        " ('EDGE_ONLY', 'SENT', 'ACKNOWLEDGED') AND i.availability = 'ONLINE' AND i.retry_at <= ?"
+        " ('EDGE_ONLY', 'SENT', 'ACKNOWLEDGED') AND i.availability = 'ONLINE'"
+        " AND (i.retry_at <= ? OR i.retry_at > ?)"
         " ORDER BY i.study_id, i.series_id, i.instance_number, i.id LIMIT ?",
-        (json_list(custodies), now, max_count),
+        (json_list(custodies), now, now + FARTHEST, max_count),
     )
     return [to_row(row) for row in rows]
 

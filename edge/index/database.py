@@ -107,6 +107,7 @@ class Database:
         self._key = key
         self._readers: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
         self._reader_count = readers
+        self._opened: list[aiosqlite.Connection] = []
         self._writes: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="index-writer", daemon=True)
         self._db: Connection = None
@@ -120,13 +121,19 @@ class Database:
             DatabaseBroken: The file was damaged, or is not ours.
             SecretError: The file was written by a newer version.
         """
-        self._db = await asyncio.to_thread(self._open)
-        self._thread.start()
-        for _ in range(self._reader_count):
-            reader = await aiosqlite.Connection(
-                lambda: _connect(self._path, self._key, cache_kib=8 * 1024), iter_chunk_size=256
-            )
-            self._readers.put_nowait(reader)
+        try:
+            self._db = await asyncio.to_thread(self._open)
+            self._thread.start()
+            for _ in range(self._reader_count):
+                reader = aiosqlite.Connection(
+                    lambda: _connect(self._path, self._key, cache_kib=8 * 1024), iter_chunk_size=256
+                )
+                self._opened.append(reader)
+                await reader
+                self._readers.put_nowait(reader)
+        except BaseException:
+            await self._close()
+            raise
         return self
 
     async def __aexit__(
@@ -135,12 +142,17 @@ class Database:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        for _ in range(self._reader_count):
-            reader = await self._readers.get()
+        await self._close()
+
+    async def _close(self) -> None:
+        """End every thread that was begun, however far opening got."""
+        for reader in self._opened:
             await reader.close()
-        self._writes.put(None)
-        await asyncio.to_thread(self._thread.join)
-        self._db.close()
+        if self._thread.ident is not None:
+            self._writes.put(None)
+            await asyncio.to_thread(self._thread.join)
+        if self._db is not None:
+            self._db.close()
 
     async def write(self, call: Callable[[Connection], T]) -> T:
         """Run *call* in a transaction; its result is returned once that is durable.
@@ -172,11 +184,20 @@ class Database:
         db.execute("PRAGMA journal_mode = WAL")
         db.execute("PRAGMA synchronous = FULL")
         db.execute("PRAGMA journal_size_limit = 16777216")
-        (version,) = db.execute("PRAGMA user_version").fetchone()
-        if version == 0:
+        if _version(db) == 0:
             schema = resources.files("edge.index").joinpath("schema.sql").read_text("utf-8")
-            db.executescript(f"BEGIN; {schema} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;")
-        elif version > SCHEMA_VERSION:
+            try:
+                db.executescript(
+                    f"BEGIN IMMEDIATE; {schema} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
+                )
+            except sqlcipher.OperationalError:
+                # Somebody else was first with it, or else it can't be done.
+                if db.in_transaction:
+                    db.execute("ROLLBACK")
+                if _version(db) == 0:
+                    db.close()
+                    raise
+        if (version := _version(db)) > SCHEMA_VERSION:
             db.close()
             raise SecretError(
                 f"the index was written by a newer version ({version} > {SCHEMA_VERSION})",
@@ -222,6 +243,10 @@ class Database:
                 db.execute("ROLLBACK")
             for write in batch:
                 write.error = _translated(error)
+
+
+def _version(db: Connection) -> int:
+    return int(db.execute("PRAGMA user_version").fetchone()[0])
 
 
 def _deliver(writes: list[_Write]) -> None:

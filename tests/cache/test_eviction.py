@@ -95,3 +95,16 @@ async def test_an_object_that_is_being_read_is_read_to_its_end(open_cache):
             assert await cache.eviction.make_room() > 0
             content = b"".join([piece async for piece in instance.stream()])
         assert content == sample.data
+
+
+async def test_uses_of_a_clock_that_was_ahead_keep_nothing_here(open_cache):
+    clock, samples = Clock(), list(ct_series(2, rows=64, columns=64))
+    clock.now += 365 * 86400
+    async with open_cache(clock=clock) as cache:
+        for sample in samples:
+            await cache.send(sample)
+        await verify(cache, *samples)
+    clock.now -= 365 * 86400
+    async with open_cache(max_bytes=1, clock=clock) as cache:
+        await cache.eviction.make_room()
+        assert await online(cache, samples) == [False, False]

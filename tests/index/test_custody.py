@@ -39,3 +39,15 @@ async def test_a_settlement_without_a_retry_forgets_the_tries(database, new_inst
 async def test_only_what_is_here_can_be_sent(database):
     await database.write(lambda db: remote.learn(db, listed("1.1"), 1000.0))
     assert await custody.due(database, tuple(Custody), 1e12, 10) == []
+
+
+async def test_a_retry_of_a_clock_that_was_ahead_is_due_at_once(database, new_instance, put):
+    one = new_instance()
+    await put(one)
+    row = await lookup.find_one(database, one.ref.sop_uid)
+    year = 365 * 86400.0
+    await database.write(
+        lambda db: custody.settle(db, row.instance_id, Custody.EDGE_ONLY, "", 1000.0 + year)
+    )
+    due = await custody.due(database, (Custody.EDGE_ONLY,), 1000.0, 10)
+    assert [found.ref for found in due] == [one.ref]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 
 import pytest
 
@@ -95,3 +96,19 @@ async def test_readers_do_not_wait_for_a_writer(database):
     assert await asyncio.wait_for(database.read("SELECT 1"), 5) == [(1,)]
     release.set()
     await writing
+
+
+async def test_opening_that_is_cut_short_leaves_no_thread(tmp_path):
+    before = set(threading.enumerate())
+    for delay in (0, 0.001, 0.003, 0.01, 0.03):
+        opening = asyncio.ensure_future(Database(tmp_path / "index.db", KEY).__aenter__())
+        await asyncio.sleep(delay)
+        if opening.cancel():
+            with pytest.raises(asyncio.CancelledError):
+                await opening
+        else:
+            await opening.result().__aexit__(None, None, None)
+    for thread in set(threading.enumerate()) - before:
+        if not thread.name.startswith("asyncio"):  # the loop's own workers
+            await asyncio.to_thread(thread.join, 5)
+            assert not thread.is_alive()
