@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from edge.dicom.instance import Custody
 from edge.index.database import Database
 from edge.index.remote import ArchiveState, archive_states
 from edge.index.summary import Summary, summary
@@ -19,23 +20,44 @@ class Status:
 
     summary: Summary
     archives: tuple[ArchiveState, ...]
+    """Of those that are configured, the ones that were tried."""
+    untried: tuple[str, ...]
+    """The others' names."""
 
     @property
     def sentence(self) -> str:
-        """The state in one sentence, for a nurse."""
-        only_here = self.summary.studies_only_here
-        if self.summary.lost:
-            return f"Images that were lost and must be sent again: {self.summary.lost}."
-        if self.summary.quarantined:
-            return f"Conflicting images that wait for a decision: {self.summary.quarantined}."
-        if all(archive.contact is None for archive in self.archives):
-            return f"{self.summary.studies} studies are here; no archive was reached yet."
-        offline = any(not archive.online for archive in self.archives)
-        line = "; the line is down, intake goes on" if offline else ""
-        if only_here == 0:
-            return f"Everything is safe in the archive{line}."
-        exist = "study exists" if only_here == 1 else "studies exist"
-        return f"{only_here} {exist} only here{line}."
+        """The state for a nurse: what is wrong, then always what exists only here."""
+        return " ".join([*self._troubles(), f"{self._safety()}{self._line()}."])
+
+    def _troubles(self) -> Iterator[str]:
+        numbers = self.summary
+        if numbers.lost:
+            yield f"{_count(numbers.lost, 'image was', 'images were')} lost and must be sent again."
+        if conflicts := numbers.quarantined + numbers.custody.get(Custody.CONFLICT, 0):
+            yield f"{_count(conflicts, 'image is', 'images are')} in conflict."
+        if refused := numbers.custody.get(Custody.REFUSED, 0):
+            yield f"The archive refuses {_count(refused, 'image', 'images')}."
+
+    def _safety(self) -> str:
+        numbers = self.summary
+        facts = []
+        if only_here := numbers.studies_only_here:
+            facts.append(f"{_count(only_here, 'study exists', 'studies exist')} only here")
+        if unproven := numbers.studies_unproven:
+            waits = _count(unproven, "study waits", "studies wait")
+            facts.append(f"{waits} for proof that the archive has it all")
+        if facts:
+            return ", ".join(facts)
+        if not numbers.studies:
+            return "Nothing is here yet"
+        return f"Everything {'else ' if numbers.lost else ''}is safe in the archive"
+
+    def _line(self) -> str:
+        if any(not archive.online for archive in self.archives):
+            return "; the line is down, intake goes on"
+        if self.untried:
+            return "; the archive was not reached yet"
+        return "" if self.archives else "; no archive is configured"
 
     def as_json(self) -> dict[str, Any]:
         """For ``edge status --json`` and the API."""
@@ -53,7 +75,13 @@ async def read_status(database: Database, archives: Sequence[str]) -> Status:
         database: The index.
         archives: The names of those that are configured; others are forgotten ones.
     """
-    states = await archive_states(database)
+    states = {state.name: state for state in await archive_states(database)}
     return Status(
-        await summary(database), tuple(state for state in states if state.name in archives)
+        await summary(database),
+        tuple(states[name] for name in archives if name in states),
+        tuple(name for name in archives if name not in states),
     )
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number} {one if number == 1 else many}"

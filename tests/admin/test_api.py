@@ -63,4 +63,4 @@ async def test_status_is_behind_the_gate(client):
     assert client.passed == ["/api/v1/status"]
     assert document["studies_only_here"] == 0
     assert document["parts"] == {"dimse": "running", "push": "running"}
-    assert document["sentence"] == "0 studies are here; no archive was reached yet."
+    assert document["sentence"] == "Nothing is here yet; the archive was not reached yet."

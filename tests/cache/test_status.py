@@ -7,8 +7,14 @@ import pytest
 from edge.cache.custody import Settlement
 from edge.cache.status import read_status
 from edge.dicom.instance import Custody
-from edge.index import lookup
+from edge.index import lookup, residence
 from tests.samples import ct_series
+
+
+def sample(seed=1):
+    """A study of one instance."""
+    (made,) = ct_series(1, rows=16, columns=16, seed=seed)
+    return made
 
 
 async def settle(cache, sample, custody):
@@ -16,25 +22,77 @@ async def settle(cache, sample, custody):
     await cache.ledger.settle([Settlement(row.instance_id, custody)])
 
 
-async def sentence(cache):
-    return (await read_status(cache.database, ["cloud"])).sentence
+async def sentence(cache, archives=("cloud",)):
+    return (await read_status(cache.database, archives)).sentence
 
 
 async def test_the_sentence_follows_the_state(cache):
-    assert await sentence(cache) == "0 studies are here; no archive was reached yet."
+    assert await sentence(cache) == "Nothing is here yet; the archive was not reached yet."
     await cache.ledger.set_archive_state("cloud", online=True)
-    assert await sentence(cache) == "Everything is safe in the archive."
-    one, two = (next(iter(ct_series(1, rows=16, columns=16, seed=seed))) for seed in (1, 2))
+    assert await sentence(cache) == "Nothing is here yet."
+    one, two = sample(1), sample(2)
     await cache.send(one)
     assert await sentence(cache) == "1 study exists only here."
     await cache.send(two)
     await cache.ledger.set_archive_state("cloud", online=False, reason="no route")
     assert await sentence(cache) == "2 studies exist only here; the line is down, intake goes on."
-    for sample in (one, two):
-        await settle(cache, sample, Custody.VERIFIED)
+    for each in (one, two):
+        await settle(cache, each, Custody.VERIFIED)
     assert (
         await sentence(cache)
         == "Everything is safe in the archive; the line is down, intake goes on."
+    )
+
+
+async def test_what_exists_only_here_is_said_though_no_archive_was_ever_reached(cache):
+    await cache.send(sample())
+    assert await sentence(cache) == "1 study exists only here; the archive was not reached yet."
+    assert await sentence(cache, ()) == "1 study exists only here; no archive is configured."
+    await cache.ledger.set_archive_state("cloud", online=False, reason="no route")
+    assert await sentence(cache) == "1 study exists only here; the line is down, intake goes on."
+
+
+async def test_what_the_archive_only_says_that_it_stored_is_not_called_safe(cache):
+    await cache.ledger.set_archive_state("cloud", online=True)
+    one, two = sample(1), sample(2)
+    await cache.send(one)
+    await settle(cache, one, Custody.ACKNOWLEDGED)
+    assert await sentence(cache) == "1 study waits for proof that the archive has it all."
+    await cache.send(two)
+    assert (
+        await sentence(cache)
+        == "1 study exists only here, 1 study waits for proof that the archive has it all."
+    )
+
+
+async def test_a_conflict_hides_neither_the_line_nor_what_exists_only_here(cache):
+    kept = sample()
+    await cache.send(kept)
+    await settle(cache, kept, Custody.VERIFIED)
+    await cache.send(kept.data[:-1] + bytes([kept.data[-1] ^ 1]))
+    await cache.ledger.set_archive_state("cloud", online=False, reason="no route")
+    assert await sentence(cache) == (
+        "1 image is in conflict. 1 study exists only here; the line is down, intake goes on."
+    )
+
+
+async def test_the_gravest_comes_first(cache):
+    await cache.ledger.set_archive_state("cloud", online=True)
+    lost, refused, other = (sample(seed) for seed in (1, 2, 3))
+    for each in (lost, refused, other):
+        await cache.send(each)
+    row = await lookup.find_one(cache.database, lost.ref.sop_uid)
+    await cache.database.write(lambda db: residence.lose(db, [row.object]))
+    await settle(cache, refused, Custody.REFUSED)
+    await settle(cache, other, Custody.CONFLICT)
+    assert await sentence(cache) == (
+        "1 image was lost and must be sent again. 1 image is in conflict."
+        " The archive refuses 1 image. 2 studies exist only here."
+    )
+    for each in (refused, other):
+        await settle(cache, each, Custody.VERIFIED)
+    assert await sentence(cache) == (
+        "1 image was lost and must be sent again. Everything else is safe in the archive."
     )
 
 
@@ -45,16 +103,15 @@ async def test_the_sentence_follows_the_state(cache):
 async def test_a_study_exists_only_here_unless_the_archive_vouches_for_it(
     cache, custody, only_here
 ):
-    (sample,) = ct_series(1, rows=16, columns=16)
-    await cache.send(sample)
-    await settle(cache, sample, custody)
+    kept = sample()
+    await cache.send(kept)
+    await settle(cache, kept, custody)
     document = (await read_status(cache.database, [])).as_json()
     assert document["studies_only_here"] == int(only_here)
+    assert document["studies_unproven"] == int(custody == "ACKNOWLEDGED")
     assert document["custody"] == {custody: 1}
     assert document["instances"] == document["instances_online"] == 1
-    assert document["backlog_bytes"] == (
-        len(sample.data) if custody in {"EDGE_ONLY", "SENT"} else 0
-    )
+    assert document["backlog_bytes"] == (len(kept.data) if custody in {"EDGE_ONLY", "SENT"} else 0)
 
 
 async def test_an_archive_that_is_not_configured_any_more_is_forgotten(cache):

@@ -34,7 +34,7 @@ async def test_other_bytes_under_a_known_uid_are_kept_beside_the_first(
         await box.until_verified(1)
         assert await box.viewer.instances(study) == as_sent([first])
         status = await box.appliance.cache.status()
-        assert status.sentence == "Conflicting images that wait for a decision: 1."
+        assert status.sentence == "1 image is in conflict. 1 study exists only here."
         assert status.summary.quarantined == 1
         assert len(box.files()) == 2
     assert "came with other bytes than before; both are kept" in caplog.text
