@@ -93,7 +93,7 @@ class Cache:
         async with AsyncExitStack() as stack:
             if not self._owned:
                 await asyncio.to_thread(_find_box, self.folder)
-            self.keys = await asyncio.to_thread(_open_keys, self._config)
+            self.keys = await asyncio.to_thread(_open_keys, self._config, self._owned)
             stack.callback(self.keys.close)
             algorithm = await asyncio.to_thread(_best_algorithm)
             self.store = await stack.enter_async_context(
@@ -294,11 +294,12 @@ def _lock(folder: Path) -> int:
     return descriptor
 
 
-def _open_keys(config: Config) -> KeyRing:
+def _open_keys(config: Config, owned: bool) -> KeyRing:
     folder = config.appliance.data_dir
     path = config.keys.path if config.keys.path != Path() else folder / "root.key"
     sealed = (folder / "index.db").exists() or any(folder.glob("objects/??/*"))
-    return KeyRing(folder / "keys.db", FileKeyProvider(path), may_create=not sealed)
+    may_create = owned and not sealed
+    return KeyRing(folder / "keys.db", FileKeyProvider(path), may_create=may_create, owned=owned)
 
 
 def _best_algorithm() -> Algorithm:

@@ -13,6 +13,7 @@ import stat
 from pathlib import Path
 from typing import Protocol
 
+from edge.crypto.durable import write_file
 from edge.errors import KeyUnavailable, WrongKey
 
 __all__ = ["ROOT_LENGTH", "FileKeyProvider", "KeyProvider"]
@@ -53,7 +54,7 @@ class FileKeyProvider:
         except OSError as error:
             raise KeyUnavailable(
                 f"the root key {self._path} can't be read: {error.strerror}",
-                hint="put the key file back, or restore from the recovery key; "
+                hint="put the key file back, from a copy of it if need be; "
                 "a new key would open nothing of what is here",
             ) from error
         if mode & 0o077:
@@ -73,17 +74,5 @@ class FileKeyProvider:
         # Crash order: the secret is durable under its name before anything is sealed with it.
         secret = os.urandom(ROOT_LENGTH)
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        unfinished = self._path.with_name(self._path.name + ".new")
-        descriptor = os.open(unfinished, os.O_CREAT | os.O_TRUNC | os.O_WRONLY, 0o600)
-        try:
-            os.write(descriptor, base64.b64encode(secret) + b"\n")
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        unfinished.replace(self._path)
-        folder = os.open(self._path.parent, os.O_RDONLY | os.O_DIRECTORY)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        write_file(self._path, base64.b64encode(secret) + b"\n")
         return secret

@@ -13,7 +13,6 @@ import multiprocessing
 import os
 import pathlib
 import signal
-import sqlite3
 import threading
 from asyncio import selector_events
 from collections.abc import Callable
@@ -65,7 +64,7 @@ class Steps:
 
 
 def _instrument(steps: Steps) -> None:
-    for call in ("open", "write", "writev", "fsync", "unlink"):
+    for call in ("open", "write", "writev", "pwrite", "fsync", "unlink"):
         steps.before(os, call)
     for call in ("rename", "replace", "unlink"):
         steps.before(pathlib.Path, call)
@@ -78,14 +77,8 @@ def _instrument(steps: Steps) -> None:
                 steps.reach(sql)
             return super().execute(sql, *parameters)
 
-    class KeyCommitting(sqlite3.Connection):
-        def __exit__(self, *exception: object) -> Any:
-            steps.reach("commit of a key")
-            return super().__exit__(*exception)
-
-    connect, connect_keys = database.sqlcipher.connect, sqlite3.connect
+    connect = database.sqlcipher.connect
     database.sqlcipher.connect = lambda *a, **n: connect(*a, factory=Committing, **n)
-    sqlite3.connect = lambda *a, **n: connect_keys(*a, factory=KeyCommitting, **n)
 
     for owner, name in ((Admission, "store_instance"), (DicomwebArchive, "store_instances")):
         _arm_at(steps, owner, name)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-import sqlite3
+import errno
+import os
 from pathlib import Path
 
 import pytest
 
 from edge.crypto.keys import KeyRing
 from edge.crypto.providers import FileKeyProvider
-from edge.errors import KeyUnavailable, SealBroken, SecretError, WrongKey
+from edge.crypto.twin import PLACE, copies
+from edge.errors import KeyUnavailable, SealBroken, SecretError, StorageFull, WrongKey
 
 
 class Fixed:
@@ -66,13 +68,15 @@ def test_wrapped_keys_that_traded_places_do_not_open(tmp_path):
     keys = ring(tmp_path)
     one, two = keys.new_study_key(), keys.new_study_key()
     keys.close()
-    with sqlite3.connect(tmp_path / "keys.db") as db:
-        rows = dict(db.execute("SELECT key_id, wrapped FROM study_keys"))
-        for key_id, other in ((one.key_id, two.key_id), (two.key_id, one.key_id)):
-            db.execute("UPDATE study_keys SET wrapped = ? WHERE key_id = ?", (rows[other], key_id))
-    db.close()
-    with pytest.raises(SealBroken, match="changed"):
-        ring(tmp_path).study_key(one.key_id)
+    for copy in copies(tmp_path / "keys.db"):
+        content = bytearray(copy.read_bytes())
+        wrapped = [slice(place * PLACE + 24, place * PLACE + 84) for place in (2, 3)]
+        content[wrapped[0]], content[wrapped[1]] = content[wrapped[1]], content[wrapped[0]]
+        copy.write_bytes(content)
+    again = ring(tmp_path)
+    for key in (one, two):
+        with pytest.raises(SealBroken, match="changed"):
+            again.study_key(key.key_id)
 
 
 def test_derived_keys_differ_by_purpose_and_stay_the_same(tmp_path):
@@ -84,9 +88,9 @@ def test_derived_keys_differ_by_purpose_and_stay_the_same(tmp_path):
 
 def test_a_ring_of_a_newer_version_is_refused(tmp_path):
     ring(tmp_path).close()
-    with sqlite3.connect(tmp_path / "keys.db") as db:
-        db.execute("PRAGMA user_version = 99")
-    db.close()
+    for copy in copies(tmp_path / "keys.db"):
+        content = copy.read_bytes()
+        copy.write_bytes(content[:8] + b"\x63" + content[9:])
     with pytest.raises(SecretError, match="newer version"):
         ring(tmp_path)
 
@@ -144,25 +148,122 @@ def test_a_ring_is_never_made_anew_where_something_was_sealed(tmp_path, damage):
     keys.new_study_key()
     keys.close()
     path = tmp_path / "keys.db"
-    if damage == "no epochs":
-        with sqlite3.connect(path) as db:
-            db.execute("PRAGMA foreign_keys = OFF")
-            db.execute("DELETE FROM epochs")
-        db.close()
-    else:
-        path.unlink() if damage == "missing" else path.write_bytes(b"")
-    before = path.read_bytes() if path.exists() else None
+    for copy in copies(path):
+        if damage == "missing":
+            copy.unlink()
+        elif damage == "empty":
+            copy.write_bytes(b"")
+        else:
+            content = copy.read_bytes()
+            copy.write_bytes(content[:PLACE] + bytes(PLACE) + content[2 * PLACE :])
+    before = [copy.read_bytes() for copy in copies(path) if copy.exists()]
     with pytest.raises(SecretError):
         KeyRing(path, Fixed(bytes(32)), may_create=False)
-    assert (path.read_bytes() if path.exists() else None) == before
+    assert [copy.read_bytes() for copy in copies(path) if copy.exists()] == before
 
 
-def test_keys_without_an_epoch_are_a_damaged_ring_wherever_they_are(tmp_path):
+def test_every_byte_of_either_copy_may_be_damaged_and_is_repaired(tmp_path, caplog):
     keys = ring(tmp_path)
-    keys.new_study_key()
+    made = [keys.new_study_key() for _ in range(3)]
     keys.close()
-    with sqlite3.connect(tmp_path / "keys.db") as db:
-        db.execute("DELETE FROM epochs")
-    db.close()
-    with pytest.raises(SecretError, match="damaged"):
-        ring(tmp_path)
+    both = copies(tmp_path / "keys.db")
+    whole = both[0].read_bytes()
+    assert both[1].read_bytes() == whole
+    for position in range(len(whole)):
+        copy = both[position % 2]
+        damaged = bytearray(whole)
+        damaged[position] ^= 1
+        copy.write_bytes(damaged)
+        caplog.clear()
+        again = ring(tmp_path)
+        assert [again.study_key(key.key_id) for key in made] == made, position
+        assert again.key_ids() == {key.key_id for key in made}, position
+        again.close()
+        assert [each.read_bytes() for each in both] == [whole, whole], position
+        assert len(caplog.records) == 1, position
+
+
+@pytest.mark.parametrize("which", [0, 1])
+@pytest.mark.parametrize("damage", ["missing", "empty", "cut", "rubbish", "zeros"])
+def test_a_copy_that_is_lost_is_made_again_from_the_other(tmp_path, which, damage):
+    keys = ring(tmp_path)
+    made = [keys.new_study_key() for _ in range(40)]
+    keys.close()
+    both = copies(tmp_path / "keys.db")
+    whole = both[0].read_bytes()
+    if damage == "missing":
+        both[which].unlink()
+    else:
+        content = {"empty": b"", "cut": whole[:1000], "rubbish": b"x" * 4096, "zeros": bytes(9000)}
+        both[which].write_bytes(content[damage])
+    again = KeyRing(tmp_path / "keys.db", Fixed(bytes(32)), may_create=False)
+    assert [again.study_key(key.key_id) for key in made] == made
+    later = again.new_study_key()
+    again.close()
+    both[1 - which].unlink()
+    assert ring(tmp_path).study_key(later.key_id) == later
+
+
+def test_damage_in_both_copies_costs_no_key_but_the_one_that_it_hit(tmp_path, caplog):
+    keys = ring(tmp_path)
+    made = [keys.new_study_key() for _ in range(3)]
+    keys.close()
+    for number, copy in enumerate(copies(tmp_path / "keys.db")):
+        content = bytearray(copy.read_bytes())
+        content[3 * PLACE + 30 + number] ^= 1
+        copy.write_bytes(content)
+    again = ring(tmp_path)
+    assert again.key_ids() == {made[0].key_id, made[2].key_id}
+    with pytest.raises(SealBroken):
+        again.study_key(made[1].key_id)
+    assert "damaged in both copies" in caplog.text
+    again.new_study_key()
+    assert again.study_key(made[2].key_id) == made[2]
+
+
+def test_who_does_not_own_the_ring_reads_and_repairs_nothing(tmp_path):
+    keys = ring(tmp_path)
+    made = keys.new_study_key()
+    keys.close()
+    first, second = copies(tmp_path / "keys.db")
+    first.write_bytes(first.read_bytes()[:-PLACE])
+    before = first.read_bytes()
+    reader = KeyRing(first, Fixed(bytes(32)), may_create=False, owned=False)
+    assert reader.study_key(made.key_id) == made
+    assert first.read_bytes() == before
+    second.unlink()
+    KeyRing(first, Fixed(bytes(32)), may_create=False, owned=False).close()
+    assert not second.exists()
+
+
+def test_a_destroyed_key_leaves_nothing_in_either_copy_and_its_place_is_used_again(tmp_path):
+    keys = ring(tmp_path)
+    made = [keys.new_study_key() for _ in range(3)]
+    both = copies(tmp_path / "keys.db")
+    length = both[0].stat().st_size
+    keys.destroy(key.key_id for key in made[:2])
+    for copy in both:
+        assert not any(key.key_id in copy.read_bytes() for key in made[:2])
+    keys.close()
+    again = ring(tmp_path)
+    assert again.key_ids() == {made[2].key_id}
+    again.new_study_key()
+    again.new_study_key()
+    assert both[0].stat().st_size == length
+
+
+def test_a_full_disk_is_said_as_such_and_no_key_is_given(tmp_path, monkeypatch):
+    keys = ring(tmp_path)
+    first = keys.new_study_key()
+
+    def full(*_):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "pwrite", full)
+        with pytest.raises(StorageFull):
+            keys.new_study_key()
+    assert keys.key_ids() == {first.key_id}
+    later = keys.new_study_key()
+    keys.close()
+    assert ring(tmp_path).study_key(later.key_id) == later

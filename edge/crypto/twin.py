@@ -1,0 +1,137 @@
+"""A small file of fixed places that is kept twice, so that damage to either copy costs nothing.
+
+What it owns is a file and its copy beside it (``keys.db``, ``keys.db.copy``): places of 128 bytes,
+which no sector of a disk divides. What a place holds, and how its soundness is told, is the
+caller's business.
+
+Crash order of a change: first copy -> fsync -> second copy -> fsync. At any moment one of the two
+is whole, place by place. An empty place (zeros) that faces a sound one is filled from it: a write
+that was cut short is finished that way, and a removal that was cut short has not happened.
+
+Calls block. Nothing here is safe from several threads at once.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from edge.crypto.durable import sync_folder
+
+__all__ = ["EMPTY", "PLACE", "Compared", "TwinFile", "copies"]
+
+PLACE = 128
+"""Bytes of a place."""
+EMPTY = bytes(PLACE)
+_BLOCK = 4096
+"""Bytes that are read in one go: a sector that can't be read spoils no more than that."""
+
+
+@dataclass(frozen=True, slots=True)
+class Compared:
+    """What two copies hold between them."""
+
+    content: bytes
+    """Of all places, one after the other."""
+    repairs: dict[int, bytes]
+    """Places that are sound in one copy only, and what belongs there (``TwinFile.write``)."""
+    damaged: set[int]
+    """Places in which the copies differ and neither is sound."""
+
+
+class TwinFile:
+    """Both copies, open.
+
+    Args:
+        path: The first copy; the second is beside it.
+        owned: This process alone may write. Others read what is there, and repair nothing.
+
+    Raises:
+        OSError: A copy can't be opened or, if *owned*, made.
+    """
+
+    def __init__(self, path: Path, *, owned: bool) -> None:
+        self._descriptors: list[int] = []
+        flags = os.O_CLOEXEC | (os.O_RDWR | os.O_CREAT if owned else os.O_RDONLY)
+        try:
+            for copy in copies(path):
+                if owned or copy.exists():
+                    self._descriptors.append(os.open(copy, flags, 0o600))
+            if owned:
+                sync_folder(path.parent)
+        except BaseException:
+            self.close()
+            raise
+
+    def close(self) -> None:
+        """Close both."""
+        for descriptor in self._descriptors:
+            os.close(descriptor)
+        self._descriptors.clear()
+
+    def read(self, place: int) -> list[bytes]:
+        """What each copy holds in this place; damage may make them differ."""
+        return [_read(descriptor, place * PLACE, PLACE) for descriptor in self._descriptors]
+
+    def read_all(self) -> list[bytes]:
+        """Each copy, whole, and all of the same length."""
+        sizes = [os.fstat(descriptor).st_size for descriptor in self._descriptors]
+        length = -(-max(sizes, default=0) // PLACE) * PLACE
+        return [
+            b"".join(
+                _read(descriptor, offset, min(_BLOCK, length - offset))
+                for offset in range(0, length, _BLOCK)
+            )
+            for descriptor in self._descriptors
+        ]
+
+    def write(self, contents: Mapping[int, bytes]) -> None:
+        """Give places their contents, durably; at any moment one copy is whole.
+
+        Raises:
+            OSError: It could not be written; either copy may have it or not.
+        """
+        for descriptor in self._descriptors:
+            for place, content in contents.items():
+                _write(descriptor, place, content)
+            os.fsync(descriptor)
+
+    def compare(self, is_sound: Callable[[int, bytes], bool]) -> Compared:
+        """Read both, and decide where they differ."""
+        contents = self.read_all()
+        content = bytearray(contents[0] if contents else b"")
+        repairs: dict[int, bytes] = {}
+        damaged: set[int] = set()
+        differ = any(other != content for other in contents)
+        for place in range(len(content) // PLACE if differ else 0):
+            where = slice(place * PLACE, (place + 1) * PLACE)
+            versions = [each[where] for each in contents]
+            if len(set(versions)) == 1:
+                continue
+            sound = [each for each in versions if each != EMPTY and is_sound(place, each)]
+            if sound:
+                repairs[place] = content[where] = sound[0]
+            else:
+                damaged.add(place)
+        return Compared(bytes(content), repairs, damaged)
+
+
+def copies(path: Path) -> tuple[Path, Path]:
+    """Where the two copies lie."""
+    return path, path.with_name(f"{path.name}.copy")
+
+
+def _read(descriptor: int, offset: int, length: int) -> bytes:
+    """Bytes of a copy; zeros where it ends or can't be read."""
+    try:
+        return os.pread(descriptor, length, offset).ljust(length, b"\0")
+    except OSError:
+        return bytes(length)
+
+
+def _write(descriptor: int, place: int, content: bytes) -> None:
+    if os.pwrite(descriptor, content, place * PLACE) < len(content):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))

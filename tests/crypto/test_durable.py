@@ -1,0 +1,31 @@
+"""Small files that are whole under their name, or not there."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from edge.crypto.durable import write_file
+
+
+def test_a_file_is_for_its_owner_alone_and_replaces_the_one_before(tmp_path):
+    path = tmp_path / "file"
+    write_file(path, b"one")
+    write_file(path, b"two")
+    assert path.read_bytes() == b"two"
+    assert path.stat().st_mode & 0o777 == 0o600
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_write_that_fails_leaves_the_file_before(tmp_path, monkeypatch):
+    path = tmp_path / "file"
+    write_file(path, b"one")
+
+    def broken(_):
+        raise OSError("on purpose")
+
+    monkeypatch.setattr(os, "fsync", broken)
+    with pytest.raises(OSError, match="on purpose"):
+        write_file(path, b"two")
+    assert path.read_bytes() == b"one"
