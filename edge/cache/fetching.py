@@ -8,15 +8,22 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Iterable
-from contextlib import aclosing
+from collections.abc import Iterable, Iterator
+from contextlib import aclosing, contextmanager
 
-from edge.cache.admission import Admission, Source
+from edge.cache.admission import Admission, Outcome, Source
 from edge.cloud.archive import Archive
 from edge.dicom.instance import InstanceRef, Origin
-from edge.errors import CloudError, EdgeError, InstanceNotFound
+from edge.errors import (
+    CloudError,
+    CloudUnauthorised,
+    CloudUnreachable,
+    EdgeError,
+    InstanceNotFound,
+    InvalidInstance,
+)
 
-__all__ = ["Fetching"]
+__all__ = ["Fetching", "blamed_on"]
 
 log = logging.getLogger(__name__)
 
@@ -96,7 +103,7 @@ class Fetching:
         except Exception as error:
             done.set_exception(error)
             done.exception()  # nobody may be waiting
-            if isinstance(error, CloudError):
+            if isinstance(error, CloudUnreachable | CloudUnauthorised):
                 self._ahead.clear()  # the rest would fail the same way; the next viewer asks again
             elif not isinstance(error, EdgeError):
                 log.exception("a fetch failed")
@@ -114,9 +121,29 @@ class Fetching:
         if await self._admission.has(ref):
             return  # it came between the look that found it missing and this fetch
         async with aclosing(self._archive.retrieve_instance(ref)) as chunks:
-            await self._admission.store_instance(
-                chunks,
-                Source(Origin.CLOUD, self._archive.name),
-                sop_uid=ref.sop_uid,
-                study_uid=ref.study_uid,
+            with blamed_on(self._archive):
+                admitted = await self._admission.store_instance(
+                    chunks,
+                    Source(Origin.CLOUD, self._archive.name),
+                    sop_uid=ref.sop_uid,
+                    study_uid=ref.study_uid,
+                )
+        if admitted.outcome is Outcome.CONFLICT:
+            log.error(
+                "archive %s gave other bytes of an instance than it was proven to have; they are"
+                " kept as a conflict",
+                self._archive.name,
             )
+
+
+@contextmanager
+def blamed_on(archive: Archive) -> Iterator[None]:
+    """Bytes that are not the instance they should be are an error of the archive that gave them.
+
+    Raises:
+        CloudError: They are not.
+    """
+    try:
+        yield
+    except InvalidInstance as error:
+        raise CloudError(f"archive {archive.name} gave what can't be used: {error}") from error

@@ -1,23 +1,24 @@
-"""An instance that was opened: the whole of it, ranges, frames and bulk values, as stored."""
+"""An instance that was opened: the whole of it, ranges, frames and bulk values, as stored.
+
+Promises that everything comes in pieces: no frame and no value is ever held whole. Where the bytes
+are is not known here; ``content`` reads them.
+"""
 
 from __future__ import annotations
 
 import base64
-import zlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 import msgspec
 
-from edge.dicom.frames import Layout
+from edge.cache.content import Content, InflatedContent, Ranges, gathered
+from edge.dicom.frames import Layout, PixelLayout
 from edge.dicom.instance import Availability, InstanceRef
-from edge.dicom.scanner import InstanceScanner
-from edge.errors import InstanceNotFound, NotDicom
+from edge.errors import InstanceNotFound
 
-__all__ = ["Content", "InstanceEntry", "MemoryContent", "OpenInstance"]
-
-_PIECE = 1024 * 1024
+__all__ = ["InstanceEntry", "OpenInstance"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,45 +34,6 @@ class InstanceEntry:
     """Bytes of the Part 10 file; 0 until they were seen."""
     number_of_frames: int
     availability: Availability
-
-
-class Content(Protocol):
-    """Plain bytes, by range."""
-
-    @property
-    def length(self) -> int:
-        """How many there are."""
-        ...
-
-    async def read(self, offset: int, length: int) -> bytes:
-        """A range of them."""
-        ...
-
-    def stream(self, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
-        """The same in pieces."""
-        ...
-
-
-class MemoryContent:
-    """Bytes in memory: what passes through because there is no room to keep it, or was inflated."""
-
-    def __init__(self, data: bytes) -> None:
-        self._data = data
-
-    @property
-    def length(self) -> int:
-        """How many there are."""
-        return len(self._data)
-
-    async def read(self, offset: int, length: int) -> bytes:
-        """A range of them."""
-        return self._data[offset : offset + length]
-
-    async def stream(self, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
-        """The same in pieces of a mebibyte."""
-        end = self.length if length is None else min(offset + length, self.length)
-        for start in range(offset, end, _PIECE):
-            yield self._data[start : min(start + _PIECE, end)]
 
 
 class OpenInstance:
@@ -93,7 +55,6 @@ class OpenInstance:
         self.entry = entry
         self.layout = layout
         self._content = content
-        self._inflated: Content | None = None
         self._document = document
 
     @property
@@ -105,12 +66,20 @@ class OpenInstance:
         """A range of the Part 10 file."""
         return await self._content.read(offset, length)
 
-    def stream(self, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+    def stream(self, offset: int = 0, length: int | None = None) -> AsyncGenerator[bytes]:
         """A range of the Part 10 file, in pieces of about a mebibyte."""
         return self._content.stream(offset, length)
 
-    async def frame(self, number: int) -> bytes:
-        """A frame as stored (PS3.18 10.4.1.1.6).
+    def frame_length(self, number: int) -> int:
+        """Bytes of a frame.
+
+        Raises:
+            InstanceNotFound: There is no such frame.
+        """
+        return self._pixels().frame_length(number)
+
+    async def frame(self, number: int) -> AsyncIterator[bytes]:
+        """A frame as stored (PS3.18 10.4.1.1.6), in pieces.
 
         Args:
             number: Counts from 1.
@@ -118,12 +87,21 @@ class OpenInstance:
         Raises:
             InstanceNotFound: There is no such frame.
         """
-        if (pixels := self.layout.pixels) is None:
-            raise InstanceNotFound(f"instance {self.entry.ref.sop_uid} has no frames")
-        extents = pixels.extents(number)
-        content = await self._located()
-        parts = [await content.read(extent.offset, extent.length) for extent in extents]
-        return pixels.cut(number, parts[0] if len(parts) == 1 else b"".join(parts))
+        pixels = self._pixels()
+        bits = pixels.bits(number)
+        async for piece in gathered(self._located(), pixels.extents(number)):
+            yield piece if bits is None else bits.feed(piece)
+        if bits is not None:
+            yield bits.finish()
+
+    async def video(self) -> AsyncIterator[bytes]:
+        """The stream that all fragments make together (PS3.5 8.2.5), in pieces.
+
+        Raises:
+            InstanceNotFound: The instance has no pixels.
+        """
+        async for piece in gathered(self._located(), self._pixels().all_fragments()):
+            yield piece
 
     async def bulk(self, path: str) -> AsyncIterator[bytes]:
         """A bulk value, in pieces.
@@ -138,17 +116,17 @@ class OpenInstance:
         if value is None:
             yield self._inline(path)
             return
-        content = await self._located()
-        async for piece in content.stream(value.offset, value.length):
+        async for piece in self._located().stream(value.offset, value.length):
             yield piece
 
-    async def _located(self) -> Content:
+    def _pixels(self) -> PixelLayout:
+        if (pixels := self.layout.pixels) is None:
+            raise InstanceNotFound(f"instance {self.entry.ref.sop_uid} has no frames")
+        return pixels
+
+    def _located(self) -> Ranges:
         """What the layout's offsets count in: the file, or the inflated data set."""
-        if not self.layout.deflated:
-            return self._content
-        if self._inflated is None:
-            self._inflated = MemoryContent(await _inflate(self._content))
-        return self._inflated
+        return InflatedContent(self._content) if self.layout.deflated else self._content
 
     def _inline(self, path: str) -> bytes:
         node: Any = msgspec.json.decode(self._document())
@@ -160,22 +138,3 @@ class OpenInstance:
             raise InstanceNotFound(
                 f"instance {self.entry.ref.sop_uid} has no bulk value {path}"
             ) from error
-
-
-async def _inflate(content: Content) -> bytes:
-    scanner = InstanceScanner()
-    inflater = zlib.decompressobj(-zlib.MAX_WBITS)
-    parts: list[bytes] = []
-    begun = False
-    try:
-        async for piece in content.stream():
-            if begun:
-                parts.append(inflater.decompress(piece))
-                continue
-            scanner.feed(piece)
-            if (offset := scanner.dataset_offset) is not None:
-                parts.append(inflater.decompress(piece[offset:]))
-                begun = True
-    except zlib.error as error:
-        raise NotDicom(f"a deflated data set can't be inflated: {error}") from error
-    return b"".join(parts)

@@ -2,7 +2,7 @@
 
 ONLINE: the chunks that are asked for are opened and handed on. NEARLINE: the first request already
 gets the instance, because it joins or starts the fetch; it comes in by ``store_instance`` like
-anything else. If there is no room to keep it, a moderate one passes through memory to the viewer.
+anything else. If there is no room to keep it, it passes through to the viewer.
 A study that the index does not know is asked of the archive before "not found" is said.
 """
 
@@ -12,22 +12,19 @@ import asyncio
 import logging
 import zlib
 from collections.abc import AsyncIterator
-from contextlib import aclosing, asynccontextmanager
+from contextlib import asynccontextmanager
 from functools import partial
 
-import msgspec
-
-from edge.cache.admission import Expectation
 from edge.cache.custody import CustodyLedger
 from edge.cache.eviction import Uses
 from edge.cache.fetching import Fetching
-from edge.cache.opened import InstanceEntry, MemoryContent, OpenInstance
+from edge.cache.opened import InstanceEntry, OpenInstance
+from edge.cache.passing import Passage
 from edge.cloud.archive import Archive
-from edge.cloud.listing import describe_study
+from edge.cloud.listing import describe_study, list_instances
 from edge.cloud.metadata import localised
 from edge.dicom.frames import Layout
-from edge.dicom.instance import Availability
-from edge.dicom.scanner import InstanceScanner
+from edge.dicom.instance import Availability, InstanceRef
 from edge.errors import CloudUnreachable, InstanceNotFound, SealBroken, StorageFull
 from edge.index import lookup, remote, residence
 from edge.index.database import Connection, Database
@@ -38,8 +35,6 @@ __all__ = ["Retrieval"]
 
 log = logging.getLogger(__name__)
 
-_PASSING = 64 * 1024 * 1024
-"""Longest instance that passes through memory when there is no room to keep it."""
 _PAGE = 200
 """Instances whose metadata is in memory at a time."""
 _ASKING = 10.0
@@ -69,6 +64,7 @@ class Retrieval:
         self._fetching = fetching
         self._ledger = ledger
         self._archive = archive
+        self._passage = None if archive is None else Passage(archive)
         self._uses = uses
 
     async def instances(
@@ -125,7 +121,9 @@ class Retrieval:
                 try:
                     await self._fetch(row)
                 except StorageFull:
-                    async with self._passing_through(row) as instance:
+                    if self._passage is None:
+                        raise
+                    async with self._passage.open_instance(row.instance_id, row.ref) as instance:
                         yield instance
                     return
                 continue
@@ -187,11 +185,25 @@ class Retrieval:
                 f"instance {row.ref.sop_uid} was lost, and no archive is known to have it",
                 hint="send it again from the device that made it",
             )
-        await self._fetching.fetch(row.ref)
+        try:
+            await self._fetching.fetch(row.ref)
+        except InstanceNotFound:
+            await self._miss(row.ref)
+            raise
         siblings = await lookup.find(self._database, row.ref.study_uid, row.ref.series_uid)
         self._fetching.follow(
             other.ref for other in siblings if other.availability is Availability.NEARLINE
         )
+
+    async def _miss(self, ref: InstanceRef) -> None:
+        """The archive would not give an instance that it had: a loss, unless it lists it still."""
+        if self._archive is None or (await list_instances(self._archive, [ref])).found:
+            return
+        if await self._ledger.miss(ref.sop_uid):
+            log.error(
+                "archive %s lost an instance that it had, and that is not here any more",
+                self._archive.name,
+            )
 
     async def _bring_metadata(self, study_uid: str, series_uid: str | None) -> None:
         if self._archive is None:
@@ -204,38 +216,6 @@ class Retrieval:
                     remote.set_document(db, *local)
 
         await self._database.write(write)
-
-    @asynccontextmanager
-    async def _passing_through(self, row: InstanceRow) -> AsyncIterator[OpenInstance]:
-        """Hand an instance on without keeping it."""
-        if self._archive is None:
-            raise StorageFull("the cache is full")
-        scanner, pieces, length = InstanceScanner(), list[bytes](), 0
-        async with aclosing(self._archive.retrieve_instance(row.ref)) as chunks:
-            async for chunk in chunks:
-                length += len(chunk)
-                if length > _PASSING:
-                    raise StorageFull(
-                        "the cache is full, and the instance too long to pass through memory",
-                        hint="bring the line to the archive up, or give the box a larger disk",
-                    )
-                scanner.feed(chunk)
-                pieces.append(chunk)
-        scanned = scanner.finish()
-        Expectation(sop_uid=row.ref.sop_uid, study_uid=row.ref.study_uid).check(scanned)
-        content = MemoryContent(b"".join(pieces))
-        pixels = scanned.layout.pixels
-        entry = InstanceEntry(
-            instance_id=row.instance_id,
-            ref=scanned.ref,
-            sop_class_uid=scanned.sop_class_uid,
-            transfer_syntax=scanned.transfer_syntax,
-            size=length,
-            number_of_frames=pixels.number_of_frames if pixels is not None else 0,
-            availability=Availability.NEARLINE,
-        )
-        document = partial(msgspec.json.encode, scanned.attributes)
-        yield OpenInstance(entry, content, scanned.layout, document)
 
 
 def _entry(row: InstanceRow) -> InstanceEntry:

@@ -2,7 +2,7 @@
 
 Owns the layout that the index keeps per instance: positions of bulk values by path, and the bytes
 of each frame (PS3.5 8 and Annex A.4). It holds positions only, never pixels, and does no I/O: who
-reads the extents may join them and hand the bytes back to `PixelLayout.cut`.
+reads the extents hands their bytes, in pieces of any size, to `PixelLayout.bits` where it says so.
 """
 
 from __future__ import annotations
@@ -19,7 +19,15 @@ import msgspec
 
 from edge.errors import InstanceNotFound
 
-__all__ = ["BulkValue", "Extent", "Layout", "PixelLayout", "fragment_extents", "frame_starts"]
+__all__ = [
+    "BitFrame",
+    "BulkValue",
+    "Extent",
+    "Layout",
+    "PixelLayout",
+    "fragment_extents",
+    "frame_starts",
+]
 
 _VERSION = 1
 _ITEM_HEADER = 8
@@ -74,26 +82,63 @@ class PixelLayout:
     C.7.6.3.1.8)."""
     _positions: array[int] = field(default_factory=lambda: array("Q"), repr=False, compare=False)
 
-    def extents(self, frame: int) -> list[Extent]:
-        """Where the bytes of a frame are.
+    def extents(self, frame: int) -> Iterator[Extent]:
+        """Where the bytes of a frame are, in ascending order.
 
         Args:
             frame: Counts from 1.
 
         Returns:
             Native: one extent; its first and last byte may be shared with the neighbours, see
-            `cut`. Encapsulated: the frame's fragments without item headers.
+            `bits`. Encapsulated: the frame's fragments without item headers.
 
         Raises:
             InstanceNotFound: There is no such frame, or its end can't be told.
         """
+        if not self.encapsulated:
+            start, end = self._bit_range(frame)
+            return iter([Extent(self.offset + start // 8, (end + 7) // 8 - start // 8)])
+        fragments = self._fragments_of(frame)
+        if self.exact is not None:
+            return iter([Extent(self._fragment(fragments[0]).offset, self.exact[frame - 1])])
+        return map(self._fragment, fragments)
+
+    def frame_length(self, frame: int) -> int:
+        """Bytes of a frame, as it is given out.
+
+        Raises:
+            InstanceNotFound: There is no such frame, or its end can't be told.
+        """
+        if not self.encapsulated:
+            self._bit_range(frame)
+            return (self.frame_bits + 7) // 8
+        fragments = self._fragments_of(frame)
+        if self.exact is not None:
+            return self.exact[frame - 1]
+        return sum(self.fragments[fragments.start : fragments.stop])
+
+    def all_fragments(self) -> Iterator[Extent]:
+        """Every fragment, as a video stream is made of (PS3.5 8.2.5 and later)."""
+        return map(self._fragment, range(len(self.fragments)))
+
+    def bits(self, frame: int) -> BitFrame | None:
+        """What cuts the frame out of the bytes of its extent; None if they are the frame."""
+        shift = (frame - 1) * self.frame_bits % 8
+        if self.encapsulated or (not shift and not self.frame_bits % 8):
+            return None
+        return BitFrame(shift, self.frame_bits)
+
+    def _bit_range(self, frame: int) -> tuple[int, int]:
+        """Of a native frame, counted from ``offset``."""
+        start, end = (frame - 1) * self.frame_bits, frame * self.frame_bits
+        if not 1 <= frame <= self.number_of_frames or start == end or end > self.length * 8:
+            raise self._no_frame(frame)
+        return start, end
+
+    def _fragments_of(self, frame: int) -> range:
+        """Indices of the fragments of an encapsulated frame."""
         if not 1 <= frame <= self.number_of_frames:
             raise self._no_frame(frame)
-        if not self.encapsulated:
-            start, end = (frame - 1) * self.frame_bits, frame * self.frame_bits
-            if start == end or end > self.length * 8:
-                raise self._no_frame(frame)
-            return [Extent(self.offset + start // 8, (end + 7) // 8 - start // 8)]
         if self.starts is None:
             first, last = frame - 1, frame
         elif frame <= len(self.starts):
@@ -103,27 +148,7 @@ class PixelLayout:
             first = last = 0
         if not first < last <= len(self.fragments):
             raise self._no_frame(frame)
-        extents = [self._fragment(index) for index in range(first, last)]
-        if self.exact is not None:
-            extents = [Extent(extents[0].offset, self.exact[frame - 1])]
-        return extents
-
-    def all_fragments(self) -> Iterator[Extent]:
-        """Every fragment, as a video stream is made of (PS3.5 8.2.5 and later)."""
-        return map(self._fragment, range(len(self.fragments)))
-
-    def cut(self, frame: int, data: bytes) -> bytes:
-        """The frame out of the joined bytes of its extents.
-
-        Only 1-bit frames need it (PS3.5 8.1.1: the first pixel is the lowest bit): the frame is
-        moved to begin with the lowest bit of its first byte, unused bits at the end are 0.
-        """
-        shift = (frame - 1) * self.frame_bits % 8
-        if self.encapsulated or (not shift and not self.frame_bits % 8):
-            return data
-        bits = int.from_bytes(data, "little") >> shift
-        bits &= (1 << self.frame_bits) - 1
-        return bits.to_bytes((self.frame_bits + 7) // 8, "little")
+        return range(first, last)
 
     def _fragment(self, index: int) -> Extent:
         if not self._positions:
@@ -133,6 +158,40 @@ class PixelLayout:
 
     def _no_frame(self, frame: int) -> InstanceNotFound:
         return InstanceNotFound(f"there is no frame {frame} of {self.number_of_frames}")
+
+
+class BitFrame:
+    """A frame of 1-bit pixels that begins or ends inside a byte, out of pieces of its extent.
+
+    The frame is moved to begin with the lowest bit of its first byte (PS3.5 8.1.1: the first pixel
+    is the lowest bit); unused bits at the end are 0.
+
+    Args:
+        shift: Bits before it in the first byte.
+        bits: Its length.
+    """
+
+    def __init__(self, shift: int, bits: int) -> None:
+        self._shift = shift
+        self._left = bits
+        self._held = b""
+
+    def feed(self, piece: bytes) -> bytes:
+        """What the next piece of the extent makes whole."""
+        held = self._held + piece
+        # The last byte may be cut short, and the one before it may want bits of it.
+        count = max(len(held) - 2, 0)
+        self._held = held[count:]
+        self._left -= count * 8
+        return self._moved(held[: count + 1], count * 8)
+
+    def finish(self) -> bytes:
+        """The end of the frame."""
+        return self._moved(self._held, self._left)
+
+    def _moved(self, data: bytes, bits: int) -> bytes:
+        moved = int.from_bytes(data, "little") >> self._shift & (1 << bits) - 1
+        return moved.to_bytes((bits + 7) // 8, "little")
 
 
 @dataclass(frozen=True, slots=True)

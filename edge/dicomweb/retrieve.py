@@ -1,9 +1,9 @@
 """WADO-RS: the Retrieve transaction of the Studies Service (PS3.18 10.4).
 
 Owns how instances, metadata, frames and bulk values leave. Promises that bytes leave as they came
-in, that memory stays bounded whatever is asked for (one piece of an instance, one frame), that a
-study never comes back with instances silently missing, and that an error before the first byte is
-a status. Never opens an object itself: everything comes through ``open_instance``.
+in, that memory stays bounded whatever is asked for (a piece at a time), that a study never comes
+back with instances silently missing, and that an error before the first byte is a status. Never
+opens an object itself: everything comes through ``open_instance``.
 
 Transfer syntaxes: the offers below are what is stored. Whoever learns to transcode adds offers and
 acts on the one that was chosen.
@@ -12,7 +12,7 @@ acts on the one that was chosen.
 from __future__ import annotations
 
 import re
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -187,7 +187,7 @@ class Retrieve:
                 types = (*FRAME_MEDIA_TYPES.get(opened.entry.transfer_syntax, ()), OCTET_STREAM)
                 if not types[0].startswith("video/"):
                     return await _send_frames(request, opened, _frames_of(opened), accepted)
-                pieces, length = _video(opened), None
+                pieces, length = opened.video(), None
             syntax = _syntax_of_bytes(opened.entry.transfer_syntax)
             offers = [Offer(kind, many, syntax) for many in (False, True) for kind in types]
             offer = choose(accepted, offers)
@@ -256,16 +256,17 @@ async def _send_frames(
     if request.method == hdrs.METH_HEAD:
         return _head_of_parts(request, offer)
     if not offer.multipart:
-        frame = await opened.frame(numbers[0])
-        return await single_part(request, offer.content_type, _one_piece(frame), length=len(frame))
+        frame, length = opened.frame(numbers[0]), opened.frame_length(numbers[0])
+        return await single_part(request, offer.content_type, frame, length=length)
     writer = MultipartWriter(request, offer.media_type)
     part = _part(offer)
+    if alone:
+        writer.announce([(part, opened.frame_length(numbers[0]))])
     for number in numbers:
-        frame = await opened.frame(number)
-        if alone:
-            writer.announce([(part, len(frame))])
+        pieces = opened.frame(number)
         writer.open_part(part)
-        await writer.write(frame)
+        async for piece in pieces:
+            await writer.write(piece)
     return await writer.end()
 
 
@@ -274,18 +275,6 @@ def _frames_of(opened: OpenInstance) -> Sequence[int]:
     pixels = opened.layout.pixels
     fragments = len(pixels.fragments) if pixels is not None else 0
     return range(1, max(min(opened.entry.number_of_frames, fragments), 1) + 1)
-
-
-async def _video(opened: OpenInstance) -> AsyncIterator[bytes]:
-    """The stream that the fragments make together (PS3.5 8.2.5)."""
-    if opened.layout.pixels is not None:
-        for extent in opened.layout.pixels.all_fragments():
-            async for piece in opened.stream(extent.offset, extent.length):
-                yield piece
-
-
-async def _one_piece(data: bytes) -> AsyncIterator[bytes]:
-    yield data
 
 
 def _part(offer: Offer) -> dict[str, str]:

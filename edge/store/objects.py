@@ -24,7 +24,7 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncGenerator, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -321,7 +321,7 @@ class ObjectReader:
         """
         return await self._start(offset, length)
 
-    async def stream(self, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+    async def stream(self, offset: int = 0, length: int | None = None) -> AsyncGenerator[bytes]:
         """The content of a range in pieces of a mebibyte, aligned to chunks; one is read ahead.
 
         Raises:

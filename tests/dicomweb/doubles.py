@@ -155,10 +155,19 @@ class OpenInstance:
         for at in range(0, len(data), PIECE):
             yield data[at : at + PIECE]
 
-    async def frame(self, number: int) -> bytes:
+    def frame_length(self, number: int) -> int:
         if not 1 <= number <= len(self._instance.frames):
             raise InstanceNotFound(f"there is no frame {number}")
-        return self._instance.frames[number - 1]
+        return len(self._instance.frames[number - 1])
+
+    async def frame(self, number: int) -> AsyncIterator[bytes]:
+        length = self.frame_length(number)
+        for at in range(0, length, PIECE):
+            yield self._instance.frames[number - 1][at : at + PIECE]
+
+    async def video(self) -> AsyncIterator[bytes]:
+        async for piece in self.stream(0, sum(map(len, self._instance.frames))):
+            yield piece
 
     async def bulk(self, path: str) -> AsyncIterator[bytes]:
         if path not in self._instance.bulk:
