@@ -1,7 +1,12 @@
 """The command line: parse, load the configuration, hand over.
 
 Exit status: 0 it was done; 1 it was not, and the message says why; 2 the command itself is wrong.
+
+What takes long to import is imported where it is used: ``--help`` comes at once, and Ctrl-C finds a
+loop that knows what to do with it.
 """
+
+# ruff: noqa: PLC0415 - see above
 
 from __future__ import annotations
 
@@ -17,15 +22,19 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from edge import __version__, config
 from edge.access.roles import Role
-from edge.app import Appliance, Cache
-from edge.cache.status import Status
-from edge.demo import demo
 from edge.errors import ConfigError, EdgeError
 
+if TYPE_CHECKING:
+    from edge.app import Cache
+    from edge.cache.status import Status
+
 __all__ = ["main"]
+
+log = logging.getLogger("edge")
 
 _DEFAULT = Path("/etc/edge/edge.toml")
 
@@ -33,27 +42,47 @@ _DEFAULT = Path("/etc/edge/edge.toml")
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status."""
     options = _parser().parse_args(arguments)
-    logging.basicConfig(
-        level=logging.INFO, format="%(levelname)s %(name)s: %(message)s", stream=sys.stderr
-    )
-    if options.command == "demo":
-        logging.getLogger("edge").setLevel(logging.ERROR)  # it tells its own story
-    for library in ("httpx", "pynetdicom"):
-        logging.getLogger(library).setLevel(logging.WARNING)
-    # It quotes what it can't parse: request lines with patient names, headers with tokens.
-    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL + 1)
+    _log_to_stderr()
     try:
-        return asyncio.run(_run(options))
+        status = asyncio.run(_run(options))
+        sys.stdout.flush()  # here, where an error still finds somebody to say so
+        return status
     except EdgeError as error:
         print(f"edge: {error}", file=sys.stderr)
         if error.hint:
             print(f"      {error.hint}", file=sys.stderr)
         return 2 if isinstance(error, ConfigError) else 1
+    except BrokenPipeError:
+        # Who read the output has seen enough; the interpreter would complain of it at its end.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except OSError as error:
         print(f"edge: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _log_to_stderr() -> None:
+    moment = "" if _goes_to_journal() else "%(asctime)s "  # the journal has its own
+    logging.basicConfig(
+        level=logging.INFO,
+        format=f"{moment}%(levelname)s %(name)s: %(message)s",
+        datefmt="%Y-%m-%dT%H:%M:%S%z",
+        stream=sys.stderr,
+    )
+    for library in ("httpx", "pynetdicom"):
+        logging.getLogger(library).setLevel(logging.WARNING)
+    # It quotes what it can't parse: request lines with patient names, headers with tokens.
+    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL + 1)
+
+
+def _goes_to_journal() -> bool:
+    """Whether systemd reads standard error: it then names the stream's inode (systemd.exec)."""
+    if named := os.environ.get("JOURNAL_STREAM"):
+        stream = os.fstat(2)
+        return named == f"{stream.st_dev}:{stream.st_ino}"
+    return False
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -76,7 +105,8 @@ def _parser() -> argparse.ArgumentParser:
 
     add("serve", "Run the service until it is told to stop.")
 
-    trial = add("demo", "Show the main job on this machine, with an embedded stand-in cloud.")
+    showing = "Show the main job on this machine, with an embedded stand-in cloud."
+    trial = commands.add_parser("demo", help=showing, description=showing)
     trial.add_argument(
         "--offline", action="store_true", help="cut the line, go on working, restore it, compare"
     )
@@ -90,7 +120,7 @@ def _parser() -> argparse.ArgumentParser:
     token = add("token", "Make, list and revoke API tokens.")
     acts = token.add_subparsers(dest="act", required=True, metavar="ACT")
     create = acts.add_parser("create", help="print a new token; it can't be shown again")
-    create.add_argument("--role", type=Role, choices=list(Role), required=True)
+    create.add_argument("--role", choices=[str(role) for role in Role], required=True)
     create.add_argument("--name", default="", help="who or what will hold it")
     listing = acts.add_parser("list", help="list tokens, without their secrets")
     listing.add_argument("--json", action="store_true", help="for programs")
@@ -103,14 +133,24 @@ def _parser() -> argparse.ArgumentParser:
 
 async def _run(options: argparse.Namespace) -> int:
     if options.command == "demo":
+        from edge.demo import demo
+
+        logging.getLogger("edge").setLevel(logging.ERROR)  # it tells its own story
         return await demo(offline=options.offline, folder=options.data_dir)
     loaded = await asyncio.to_thread(_load, options.config)
     if options.command == "serve":
         return await _serve(loaded)
+    from edge.admin.local import parts_of_service
+    from edge.app import Cache
+
     async with Cache(loaded) as cache:
         if options.command == "status":
-            _print_status(await cache.status(), as_json=options.json)
-            return 0
+            status = await cache.status(await parts_of_service(cache.folder))
+            if options.json:
+                print(json.dumps(status.as_json()))
+            else:
+                _print_status(status)
+            return int(status.parts is None)
         return await _token(cache, options)
 
 
@@ -128,8 +168,14 @@ async def _serve(loaded: config.Config) -> int:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
+    from edge.app import Appliance
+
+    folder = loaded.appliance.data_dir
+    is_new = not await asyncio.to_thread(_holds_something, folder)
     async with Appliance(loaded) as box:
-        logging.getLogger("edge").info(
+        if is_new:
+            log.warning("made a new box in %s; keep a copy of its root key elsewhere", folder)
+        log.info(
             "ready: DICOM as %s on port %d, HTTP on port %d",
             loaded.dimse.ae_title,
             box.dimse_port,
@@ -139,31 +185,33 @@ async def _serve(loaded: config.Config) -> int:
     return 0
 
 
+def _holds_something(folder: Path) -> bool:
+    return folder.is_dir() and any(folder.iterdir())
+
+
 async def _token(cache: Cache, options: argparse.Namespace) -> int:
     if options.act == "create":
         name = options.name or f"{options.role} {time.strftime('%Y-%m-%d %H:%M')}"
         try:
-            print(await cache.tokens.create(options.role, name))
+            print(await cache.tokens.create(Role(options.role), name))
         except ValueError as error:
             raise ConfigError(f"--name: {error}") from error
     elif options.act == "list":
         tokens = await cache.tokens.list()
         if options.json:
             print(json.dumps([dataclasses.asdict(token) for token in tokens]))
+        elif not tokens:
+            print("edge: there are no tokens yet", file=sys.stderr)
         else:
             for token in tokens:
-                made = time.strftime("%Y-%m-%d %H:%M", time.localtime(token.created))
-                print(f"{token.token_id}  {token.role:<12}  {made}  {token.name}")
+                print(f"{token.token_id}  {token.role:<12}  {_moment(token.created)}  {token.name}")
     elif not await cache.tokens.revoke(options.token_id):
         print(f"edge: there is no token {options.token_id}", file=sys.stderr)
         return 1
     return 0
 
 
-def _print_status(status: Status, *, as_json: bool) -> None:
-    if as_json:
-        print(json.dumps(status.as_json()))
-        return
+def _print_status(status: Status) -> None:
     numbers = status.summary
     print(status.sentence)
     print(f"  studies               {numbers.studies}")
@@ -172,13 +220,20 @@ def _print_status(status: Status, *, as_json: bool) -> None:
     for name, count in sorted(numbers.custody.items()):
         print(f"    {name.lower():<20}{count}")
     print(f"  to be sent            {numbers.backlog_bytes / 1e6:.1f} MB")
-    print(f"  on disk               {numbers.sealed_bytes / 1e6:.1f} MB")
+    capacity = status.capacity_bytes / 1e6
+    print(f"  on disk               {numbers.sealed_bytes / 1e6:.1f} MB of {capacity:.1f} MB")
     print(f"  in conflict           {numbers.quarantined}")
     print(f"  lost                  {numbers.lost}")
     for archive in status.archives:
-        since = time.strftime("%Y-%m-%d %H:%M", time.localtime(archive.since))
         state = "answers" if archive.online else f"does not answer: {archive.reason}"
-        print(f"  archive {archive.name}: {state} (since {since})")
+        print(f"  archive {archive.name}: {state} (since {_moment(archive.since)})")
+    for part, state in sorted((status.parts or {}).items()):
+        if state != "running":
+            print(f"  {part}: {state}")
+
+
+def _moment(posix: float) -> str:
+    return time.strftime("%Y-%m-%d %H:%M %Z", time.localtime(posix))
 
 
 if __name__ == "__main__":

@@ -13,6 +13,7 @@ import logging
 import os
 import socket
 import ssl
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ from edge.access.gate import Gate
 from edge.access.tls import renew, server_context
 from edge.access.tokens import Tokens
 from edge.admin import api
+from edge.admin.local import local_door
 from edge.cache.admission import Admission, StudyKeys
 from edge.cache.catalogue import Catalogue
 from edge.cache.changes import Changes
@@ -34,7 +36,7 @@ from edge.cache.fetching import Fetching
 from edge.cache.recovery import Recovery, open_index
 from edge.cache.retrieval import Retrieval
 from edge.cache.space import Space
-from edge.cache.status import Status, read_status
+from edge.cache.status import Parts, Status, read_status
 from edge.cloud.dicomweb import DicomwebArchive
 from edge.config import Config, Http, host_and_port
 from edge.crypto.keys import KeyRing
@@ -118,10 +120,13 @@ class Cache:
     ) -> None:
         await self._stack.aclose()
 
-    async def status(self) -> Status:
-        """The state of the box, from the index alone."""
-        archives = [archive.name for archive in self._config.cloud.archive]
-        return await read_status(self.database, archives)
+    async def status(self, parts: Parts | None = None) -> Status:
+        """The state of the box, from index and disk.
+
+        Args:
+            parts: Those of the service, and how they are; None if it is not running.
+        """
+        return await read_status(self._config, self.database, self.store, parts)
 
 
 class Appliance:
@@ -134,6 +139,7 @@ class Appliance:
     def __init__(self, config: Config) -> None:
         self._config = config
         self._stack = AsyncExitStack()
+        self._parts: Callable[[], Parts] = lambda: {"start": "under way"}
         self.changes = Changes()
         self.http_port = 0
         self.dimse_port = 0
@@ -150,6 +156,7 @@ class Appliance:
             await asyncio.to_thread(_make_folder, config.appliance.data_dir)
             lock = await asyncio.to_thread(_lock, config.appliance.data_dir)
             stack.callback(os.close, lock)
+            await stack.enter_async_context(local_door(config.appliance.data_dir, self.parts))
             cache = self.cache = await stack.enter_async_context(Cache(config, owned=True))
             await Recovery(cache.store, cache.database, cache.keys).run()
             changes, uses = self.changes, Uses(cache.database)
@@ -197,6 +204,7 @@ class Appliance:
             self.http_port = await self._serve_http(stack, admission, retrieval)
             self._stack = stack.pop_all()
         return self
+            self._parts = parts.states
 
     async def __aexit__(
         self,
@@ -208,12 +216,20 @@ class Appliance:
 
     async def _serve_http(
         self, stack: AsyncExitStack, admission: Admission, retrieval: Retrieval
+    def parts(self) -> Parts:
+        """Part -> "running", or why it is not."""
+        return self._parts()
+
+    async def status(self) -> Status:
+        """The state of the box and of its parts."""
+        return await self.cache.status(self.parts())
+
     ) -> int:
         """Serve every application on the one HTTP port; which one it is."""
         config, cache = self._config, self.cache
         gate = Gate(cache.tokens, required=config.http.auth == "required")
         application = web.Application(client_max_size=_SMALL_BODY)
-        application.add_routes(api.health_routes(self.supervisor.states))
+        application.add_routes(api.health_routes(self.parts))
         application.add_subapp(
             "/dicom-web",
             dicomweb.create_application(
@@ -224,9 +240,7 @@ class Appliance:
             ),
         )
         administration = api.create_application(
-            status=cache.status,
-            parts=self.supervisor.states,
-            middlewares=[errors, access(gate.authorise)],
+            status=self.status, middlewares=[errors, access(gate.authorise)]
         )
         administration.on_response_prepare.append(finish_headers)
         application.add_subapp("/api/v1", administration)

@@ -92,8 +92,8 @@ class _Demo:
         began = time.monotonic()
         await _until(edge, lambda: self._verified(edge), "the upload")
         _say(f"It was uploaded, and read back to verify it, in {time.monotonic() - began:.1f} s:")
-        _say(f"  edge:  {(await edge.cache.status()).sentence}")
-        _say(f"  cloud: {(await cloud.cache.status()).summary.instances} instances")
+        _say(f"  edge:  {(await edge.status()).sentence}")
+        _say(f"  cloud: {(await cloud.status()).summary.instances} instances")
 
     async def _show_offline(self, edge: Appliance, cloud: Appliance) -> Appliance:
         _say("Cutting the line: the cloud stops listening.")
@@ -102,7 +102,7 @@ class _Demo:
         await asyncio.to_thread(self._send, study)
         _say("A second study was sent while the line is down:")
         await _until(edge, lambda: self._is_offline(edge), "the edge to notice")
-        _say(f"  edge:  {(await edge.cache.status()).sentence}")
+        _say(f"  edge:  {(await edge.status()).sentence}")
         uid = str(study[0].StudyInstanceUID)
         answer = await self._client.get(
             f"/dicom-web/studies/{uid}",
@@ -115,7 +115,7 @@ class _Demo:
         await _until(edge, lambda: self._verified(edge), "the backlog")
         here, there = await _digests(edge), await _digests(cloud)
         equal = here == there
-        _say(f"  edge:  {(await edge.cache.status()).sentence}")
+        _say(f"  edge:  {(await edge.status()).sentence}")
         _say(f"  {len(here)} instances on the edge, {len(there)} in the cloud: ", end="")
         _say("the same bytes on both sides." if equal else "NOT the same.")
         if not equal:
@@ -159,12 +159,12 @@ class _Demo:
 
     @staticmethod
     async def _verified(edge: Appliance) -> bool:
-        custody = (await edge.cache.status()).summary.custody
+        custody = (await edge.status()).summary.custody
         return set(custody) == {"VERIFIED"}
 
     @staticmethod
     async def _is_offline(edge: Appliance) -> bool:
-        return any(not archive.online for archive in (await edge.cache.status()).archives)
+        return any(not archive.online for archive in (await edge.status()).archives)
 
     def _cloud_config(self) -> config.Config:
         return config.Config(

@@ -6,20 +6,17 @@ and say nothing more. ``/api/v1/…`` is behind authorisation.
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
-from edge.cache.status import Status
+from edge.cache.status import Parts, Status
 
-__all__ = ["PartState", "create_application", "health_routes"]
-
-PartState = Mapping[str, str]
-"""Part of the service -> "running", or why it is not."""
+__all__ = ["create_application", "health_routes"]
 
 
-def health_routes(parts: Callable[[], PartState]) -> list[web.RouteDef]:
+def health_routes(parts: Callable[[], Parts]) -> list[web.RouteDef]:
     """``/healthz`` and ``/readyz``.
 
     Args:
@@ -42,19 +39,17 @@ def health_routes(parts: Callable[[], PartState]) -> list[web.RouteDef]:
 def create_application(
     *,
     status: Callable[[], Awaitable[Status]],
-    parts: Callable[[], PartState],
     middlewares: Sequence[Middleware],
 ) -> web.Application:
     """Build the application that is mounted at ``/api/v1``.
 
     Args:
         status: Reads the state of the box.
-        parts: Tells the state of every part.
         middlewares: Those that let in who may, and turn errors into answers.
     """
 
     async def get_status(_: web.Request) -> web.Response:
-        return web.json_response({**(await status()).as_json(), "parts": dict(parts())})
+        return web.json_response((await status()).as_json())
 
     application = web.Application(middlewares=middlewares)
     application.add_routes([web.get("/status", get_status)])

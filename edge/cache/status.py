@@ -2,27 +2,45 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import asyncio
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
+from edge.cache.space import Space
+from edge.config import Config
 from edge.dicom.instance import Custody
+from edge.errors import StorageFull
 from edge.index.database import Database
 from edge.index.remote import ArchiveState, archive_states
 from edge.index.summary import Summary, summary
+from edge.store.objects import ObjectStore
 
-__all__ = ["Status", "read_status"]
+__all__ = ["Parts", "Status", "read_status"]
+
+
+Parts = Mapping[str, str]
+"""Part of the service -> "running", or why it is not."""
 
 
 @dataclass(frozen=True, slots=True)
 class Status:
-    """What is here, who vouches for it, and how the way to the archive is."""
+    """What is here, who vouches for it, and how the box and the way to the archive are."""
 
     summary: Summary
     archives: tuple[ArchiveState, ...]
     """Of those that are configured, the ones that were tried."""
     untried: tuple[str, ...]
     """The others' names."""
+    capacity_bytes: int
+    """Sealed bytes that may be kept in all."""
+    refusal: str
+    """Why new images are refused; empty if they are not."""
+    drop_folder: str
+    """Why the drop folder can't be read; empty if it can, or there is none."""
+    parts: Parts | None
+    """None if the service is not running."""
 
     @property
     def sentence(self) -> str:
@@ -30,9 +48,18 @@ class Status:
         return " ".join([*self._troubles(), f"{self._safety()}{self._line()}."])
 
     def _troubles(self) -> Iterator[str]:
+        """The gravest first."""
         numbers = self.summary
+        if self.parts is None:
+            yield "The service is not running: nothing comes in."
+        elif failing := sorted(name for name, state in self.parts.items() if state != "running"):
+            yield f"The service is in trouble: {', '.join(failing)}."
         if numbers.lost:
             yield f"{_count(numbers.lost, 'image was', 'images were')} lost and must be sent again."
+        if self.refusal:
+            yield f"New images are refused: {self.refusal}."
+        if self.drop_folder:
+            yield f"The drop folder can't be read: {self.drop_folder}."
         if conflicts := numbers.quarantined + numbers.custody.get(Custody.CONFLICT, 0):
             yield f"{_count(conflicts, 'image is', 'images are')} in conflict."
         if refused := numbers.custody.get(Custody.REFUSED, 0):
@@ -54,7 +81,8 @@ class Status:
 
     def _line(self) -> str:
         if any(not archive.online for archive in self.archives):
-            return "; the line is down, intake goes on"
+            goes_on = "" if self.refusal or self.parts is None else ", intake goes on"
+            return f"; the line is down{goes_on}"
         if self.untried:
             return "; the archive was not reached yet"
         return "" if self.archives else "; no archive is configured"
@@ -64,23 +92,54 @@ class Status:
         return {
             "sentence": self.sentence,
             **asdict(self.summary),
+            "capacity_bytes": self.capacity_bytes,
+            "refusal": self.refusal,
+            "drop_folder": self.drop_folder,
             "archives": [asdict(archive) for archive in self.archives],
+            "running": self.parts is not None,
+            "parts": dict(self.parts or {}),
         }
 
 
-async def read_status(database: Database, archives: Sequence[str]) -> Status:
-    """Read it from the index.
+async def read_status(
+    config: Config, database: Database, store: ObjectStore, parts: Parts | None
+) -> Status:
+    """Read it from the index, the disk and the configuration.
 
     Args:
+        config: Says which archives and folders count; others are forgotten ones.
         database: The index.
-        archives: The names of those that are configured; others are forgotten ones.
+        store: On the disk whose room counts.
+        parts: The states of the service's parts; None if it is not running.
     """
+    names = [archive.name for archive in config.cloud.archive]
     states = {state.name: state for state in await archive_states(database)}
+    space = Space(config.cache, database, store)
+    await space.refresh()
+    try:
+        space.check_room()
+        refusal = ""
+    except StorageFull as error:
+        refusal = str(error)
     return Status(
-        await summary(database),
-        tuple(states[name] for name in archives if name in states),
-        tuple(name for name in archives if name not in states),
+        summary=await summary(database),
+        archives=tuple(states[name] for name in names if name in states),
+        untried=tuple(name for name in names if name not in states),
+        capacity_bytes=space.capacity,
+        refusal=refusal,
+        drop_folder=await asyncio.to_thread(_trouble_of, config.dropfolder.path),
+        parts=parts,
     )
+
+
+def _trouble_of(drop_folder: Path) -> str:
+    if drop_folder == Path():
+        return ""
+    try:
+        next(drop_folder.iterdir(), None)
+    except OSError as error:
+        return error.strerror or str(error)
+    return ""
 
 
 def _count(number: int, one: str, many: str) -> str:

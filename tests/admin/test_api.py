@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
+from edge import config
 from edge.admin import api
 from edge.cache.status import read_status
 from edge.index.database import Database
@@ -25,14 +28,18 @@ async def client(tmp_path, parts):
         passed.append(request.path)
         return await handler(request)
 
+    async def free_bytes():
+        return 10**12
+
+    settings = config.Config(cloud=config.Cloud((config.Archive("cloud", "https://cloud"),)))
+    disk = SimpleNamespace(free_bytes=free_bytes)
     async with Database(tmp_path / "index.db", bytes(32)) as database:
         application = web.Application()
         application.add_routes(api.health_routes(lambda: parts))
         application.add_subapp(
             "/api/v1",
             api.create_application(
-                status=lambda: read_status(database, ["cloud"]),
-                parts=lambda: parts,
+                status=lambda: read_status(settings, database, disk, parts),
                 middlewares=[noted],
             ),
         )
@@ -63,4 +70,5 @@ async def test_status_is_behind_the_gate(client):
     assert client.passed == ["/api/v1/status"]
     assert document["studies_only_here"] == 0
     assert document["parts"] == {"dimse": "running", "push": "running"}
+    assert document["running"] is True
     assert document["sentence"] == "Nothing is here yet; the archive was not reached yet."

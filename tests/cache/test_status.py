@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import pytest
 
+from edge import config
 from edge.cache.custody import Settlement
 from edge.cache.status import read_status
 from edge.dicom.instance import Custody
 from edge.index import lookup, residence
 from tests.samples import ct_series
+
+RUNNING = {"dimse": "running", "push": "running"}
 
 
 def sample(seed=1):
@@ -22,8 +25,14 @@ async def settle(cache, sample, custody):
     await cache.ledger.settle([Settlement(row.instance_id, custody)])
 
 
-async def sentence(cache, archives=("cloud",)):
-    return (await read_status(cache.database, archives)).sentence
+async def status(cache, /, archives=("cloud",), *, parts=RUNNING, **sections):
+    cloud = config.Cloud(tuple(config.Archive(name, "https://archive") for name in archives))
+    settings = config.Config(cloud=cloud, **({"cache": cache.settings} | sections))
+    return await read_status(settings, cache.database, cache.store, parts)
+
+
+async def sentence(cache, /, *args, **options):
+    return (await status(cache, *args, **options)).sentence
 
 
 async def test_the_sentence_follows_the_state(cache):
@@ -96,6 +105,49 @@ async def test_the_gravest_comes_first(cache):
     )
 
 
+async def test_a_service_that_does_not_run_is_said_first(cache):
+    await cache.ledger.set_archive_state("cloud", online=False, reason="no route")
+    assert await sentence(cache, parts=None) == (
+        "The service is not running: nothing comes in. Nothing is here yet; the line is down."
+    )
+    document = (await status(cache, parts=None)).as_json()
+    assert (document["running"], document["parts"]) == (False, {})
+
+
+async def test_parts_that_failed_are_named(cache):
+    await cache.ledger.set_archive_state("cloud", online=True)
+    parts = {"dimse": "failed: OSError, starts again in 1 s", "push": "running"}
+    assert await sentence(cache, parts=parts) == (
+        "The service is in trouble: dimse. Nothing is here yet."
+    )
+    assert (await status(cache, parts=parts)).as_json()["parts"] == parts
+
+
+async def test_a_box_that_refuses_images_is_not_called_safe(cache):
+    await cache.ledger.set_archive_state("cloud", online=True)
+    kept = sample()
+    await cache.send(kept)
+    await settle(cache, kept, Custody.VERIFIED)
+    assert (await status(cache, cache=config.Cache(reserve_bytes=0))).refusal == ""
+    full = config.Cache(reserve_bytes=0, max_bytes=100)
+    said = await sentence(cache, cache=full)
+    assert said.startswith("New images are refused: the cache is full")
+    assert said.endswith(". Everything is safe in the archive.")
+    await cache.ledger.set_archive_state("cloud", online=False, reason="no route")
+    assert "intake goes on" not in await sentence(cache, cache=full)
+    assert (await status(cache, cache=full)).as_json()["capacity_bytes"] == 100
+
+
+async def test_a_drop_folder_that_is_missing_is_said(cache, tmp_path):
+    await cache.ledger.set_archive_state("cloud", online=True)
+    there = config.DropFolder(tmp_path)
+    assert (await status(cache, dropfolder=there)).drop_folder == ""
+    missing = config.DropFolder(tmp_path / "usb")
+    assert await sentence(cache, dropfolder=missing) == (
+        "The drop folder can't be read: No such file or directory. Nothing is here yet."
+    )
+
+
 @pytest.mark.parametrize(
     ("custody", "only_here"),
     [(custody, custody not in {"ACKNOWLEDGED", "VERIFIED", "DELETED"}) for custody in Custody],
@@ -106,7 +158,7 @@ async def test_a_study_exists_only_here_unless_the_archive_vouches_for_it(
     kept = sample()
     await cache.send(kept)
     await settle(cache, kept, custody)
-    document = (await read_status(cache.database, [])).as_json()
+    document = (await status(cache)).as_json()
     assert document["studies_only_here"] == int(only_here)
     assert document["studies_unproven"] == int(custody == "ACKNOWLEDGED")
     assert document["custody"] == {custody: 1}
@@ -116,4 +168,4 @@ async def test_a_study_exists_only_here_unless_the_archive_vouches_for_it(
 
 async def test_an_archive_that_is_not_configured_any_more_is_forgotten(cache):
     await cache.ledger.set_archive_state("former", online=False, reason="gone")
-    assert (await read_status(cache.database, ["cloud"])).archives == ()
+    assert (await status(cache)).archives == ()

@@ -33,7 +33,7 @@ async def test_other_bytes_under_a_known_uid_are_kept_beside_the_first(
             assert await dcmsend(box.dimse_port, path) == {"Success": 1}
         await box.until_verified(1)
         assert await box.viewer.instances(study) == as_sent([first])
-        status = await box.appliance.cache.status()
+        status = await box.appliance.status()
         assert status.sentence == "1 image is in conflict. 1 study exists only here."
         assert status.summary.quarantined == 1
         assert len(box.files()) == 2

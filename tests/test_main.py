@@ -1,0 +1,131 @@
+"""The command line in this process: its exit status, its log, and ends that are nobody's fault."""
+
+from __future__ import annotations
+
+import logging
+import os
+import re
+import subprocess
+import sys
+
+import pytest
+
+from edge.__main__ import main
+
+
+def write(tmp_path, more=""):
+    path = tmp_path / "edge.toml"
+    path.write_text(f'[appliance]\ndata_dir = "{tmp_path / "box"}"\n{more}')
+    return str(path)
+
+
+def run(*words, **options):
+    return subprocess.run(
+        [sys.executable, "-m", "edge", *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        **options,
+    )
+
+
+def test_a_wrong_role_is_answered_with_the_roles(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["token", "create", "--role", "king"])
+    assert ended.value.code == 2
+    assert "technologist" in capsys.readouterr().err
+
+
+def test_the_demonstration_takes_no_configuration_that_it_would_not_use(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["demo", "--config", "edge.toml"])
+    assert ended.value.code == 2
+    assert "--config" in capsys.readouterr().err
+
+
+def test_help_comes_without_what_takes_long_to_import():
+    code = (
+        "import sys, edge.__main__ as m\n"
+        "try: m.main(['--version'])\n"
+        "except SystemExit: print(sorted({'pydicom', 'aiohttp', 'edge.app'} & set(sys.modules)))"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines()[-1] == "[]"
+
+
+LINE = "import logging, edge.__main__ as m; m._log_to_stderr(); logging.getLogger('edge').info('x')"
+
+
+def log_line(environ):
+    """One line of the log, as it is written to a pipe."""
+    reading, writing = os.pipe()
+    with os.fdopen(reading) as log:
+        stream = os.fstat(writing)
+        environ = {
+            name: value.format(f"{stream.st_dev}:{stream.st_ino}")
+            for name, value in environ.items()
+        }
+        subprocess.run(
+            [sys.executable, "-c", LINE], stderr=writing, env=os.environ | environ, check=True
+        )
+        os.close(writing)
+        return log.read()
+
+
+def test_log_lines_have_a_time_unless_the_journal_writes_its_own():
+    assert re.fullmatch(
+        r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d[+-]\d{4} INFO edge: x\n", log_line({"JOURNAL_STREAM": ""})
+    )
+    assert log_line({"JOURNAL_STREAM": "{}"}) == "INFO edge: x\n"
+    # A pipe below a unit of systemd is not the journal.
+    assert log_line({"JOURNAL_STREAM": "1:1"}).endswith(" INFO edge: x\n")
+    assert logging.getLogger("edge").level == logging.NOTSET
+
+
+@pytest.fixture
+def box(tmp_path):
+    """The configuration of a box that was started once."""
+    path = write(
+        tmp_path, '[dimse]\nlisten = "127.0.0.1:0"\n[http]\nlisten = "127.0.0.1:0"\ntls = "off"\n'
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "edge", "serve", "--config", path],
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    lines = []
+    for line in process.stderr:
+        lines.append(line)
+        if "ready: " in line:
+            break
+    process.terminate()
+    process.stderr.close()
+    assert process.wait(30) == 0
+    return path, lines
+
+
+def test_a_new_box_is_announced_and_status_says_when_it_is_not_running(box, tmp_path):
+    path, lines = box
+    assert [line for line in lines if "WARNING" in line and "made a new box in" in line], lines
+    ran = run("status", "--config", path)
+    assert ran.returncode == 1
+    assert ran.stdout.startswith("The service is not running: nothing comes in.")
+
+    tokens = run("token", "list", "--config", path)
+    assert (tokens.returncode, tokens.stdout) == (0, "")
+    assert "there are no tokens" in tokens.stderr
+
+
+def test_a_reader_that_has_seen_enough_gets_no_complaint(box):
+    path, _ = box
+    reading, writing = os.pipe()
+    os.close(reading)
+    process = subprocess.run(
+        [sys.executable, "-m", "edge", "status", "--config", path],
+        stdout=writing,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writing)
+    assert process.stderr == ""
