@@ -4,19 +4,22 @@ Owns the order of things: A-ASSOCIATE within the ARTIM time (PS3.8 9.1.5), then 
 the other, each dispatched to its service and answered, then release or abort. Owns every deadline:
 a peer that is silent, slow or endless is let go, while the time that we ourselves need never counts
 against it. A failing handler costs one answer 0110, never the association; a `PeerError` ends the
-association, never the server. Log lines name AE titles, addresses, UIDs and counts, no patients.
+association, never the server. Log lines name AE titles, addresses and counts, no patients, and no
+UID of an instance.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Coroutine, Sequence
+import socket
+import ssl
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from edge.config import Dimse
+from edge.dimse.connections import Connections
 from edge.dimse.data_set import IncomingDataSet, Intake
 from edge.dimse.deadline import Deadline
 from edge.dimse.messages import (
@@ -28,6 +31,7 @@ from edge.dimse.messages import (
 )
 from edge.dimse.negotiation import negotiate, read_request
 from edge.dimse.peers import Caller, Peers, Refusal
+from edge.dimse.quiet import QuietLog
 from edge.dimse.services import Context, Operation, Service
 from edge.dimse.upper_layer import AbortReason, UpperLayer
 from edge.errors import PeerError
@@ -38,8 +42,6 @@ LOG = logging.getLogger(__name__)
 
 MAX_WAITING = 8
 """Requests that a peer may send ahead, although we negotiate one at a time (PS3.7 D.3.3.3)."""
-SPARE_CONNECTIONS = 100
-"""Beyond ``max_associations``, for peers that must be heard to be refused."""
 MIN_BYTES_PER_SECOND = 512
 """A message that comes slower than this, after its first ``pdu_seconds``, is given up."""
 
@@ -53,21 +55,23 @@ class Shared:
     services: Sequence[Service]
     max_instance_bytes: int
     """A longer data set aborts."""
-    spawn: Callable[[Coroutine[Any, Any, None]], object]
-    """Runs an association in the server's task group."""
+    connections: Connections
+    tls: ssl.SSLContext | None = None
+    """Spoken on every connection (PS3.15 B); None: plain TCP."""
     intake: Intake = field(default_factory=Intake)
-    connections: set[Association] = field(default_factory=set)
-    """Every one that is connected, associated or not."""
-    associated: int = 0
-    """How many of them are associated."""
-    is_stopping: bool = False
-    """Whether new connections are dropped at once."""
+    log: QuietLog = field(default_factory=lambda: QuietLog(LOG))
+    """For lines about peers that are not associated."""
 
 
 class Association:
-    """The acceptor's side of one association; `layer` is its connection."""
+    """The acceptor's side of one association; `layer` is its connection.
 
-    def __init__(self, shared: Shared) -> None:
+    Args:
+        shared: What it shares with the others.
+        host: The address that the connection comes from.
+    """
+
+    def __init__(self, shared: Shared, host: str) -> None:
         settings = shared.settings
         self.layer = UpperLayer(
             self, shared.intake, max_pdu=settings.max_pdu, send_seconds=settings.pdu_seconds
@@ -75,8 +79,10 @@ class Association:
         self._shared = shared
         self._settings = settings
         self._deadline = Deadline(self._expired)
-        self._host = ""
-        self._name = "a peer"
+        self.host = self._name = host
+        self.heard = 0.0
+        """When a PDU last came, seconds of the loop's clock."""
+        self._task: asyncio.Task[None] | None = None
         self._caller: Caller | None = None
         self._contexts: dict[int, Context] = {}
         # What came and waits: the A-ASSOCIATE-RQ, then requests, then None for A-RELEASE-RQ.
@@ -98,22 +104,12 @@ class Association:
 
     # What the upper layer tells.
 
-    def on_connected(self, host: str) -> None:
+    def on_connected(self) -> None:
         """See `UpperLayerUser`; the ARTIM timer starts."""
-        self._host = self._name = host
         self._deadline.set(
             self._settings.artim_seconds,
             f"no complete A-ASSOCIATE-RQ came within {self._settings.artim_seconds:g} s",
         )
-        if self._shared.is_stopping:
-            self.layer.disconnect()
-            return
-        self._shared.connections.add(self)
-        if len(self._shared.connections) > self._settings.max_associations + SPARE_CONNECTIONS:
-            LOG.warning("%s: was disconnected: there are too many connections", host)
-            self.layer.disconnect()
-            return
-        self._shared.spawn(self.run())
 
     def on_associate(self, body: bytes) -> None:
         """See `UpperLayerUser`; the ARTIM timer stops."""
@@ -161,6 +157,7 @@ class Association:
 
     def on_progress(self) -> None:
         """See `UpperLayerUser`; moves the deadline."""
+        self.heard = asyncio.get_running_loop().time()
         if not self.layer.is_established or self._pauses:
             return
         seconds = self._settings.pdu_seconds
@@ -191,7 +188,36 @@ class Association:
     def on_disconnected(self) -> None:
         """See `UpperLayerUser`."""
         self._deadline.close()
-        self._shared.connections.discard(self)
+        self._shared.connections.leave(self)
+
+    # What the other connections want of it (`Member`).
+
+    @property
+    def is_stranger(self) -> bool:
+        """Whether no peer of the configuration calls."""
+        return self._caller is None or self._caller.is_stranger
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request is arriving or being answered."""
+        return bool(self._open) or self._command is not None
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether the peer was told that this is the end."""
+        return self.layer.is_ending
+
+    def give_way(self, why: str) -> None:
+        """End, since the connection is needed for another."""
+        error = PeerError(why)
+        if not self.layer.is_connected:
+            # In its TLS handshake; there is nobody to tell.
+            assert self._task is not None
+            self._task.cancel()
+        elif self.layer.is_established:
+            self.layer.abort(AbortReason.NOT_SPECIFIED, error)
+        else:
+            self.layer.disconnect(error)
 
     # Reading, stopped and started by the data set under way (`Flow`) and by too many requests.
 
@@ -211,20 +237,24 @@ class Association:
 
     # The life of the association.
 
-    async def run(self) -> None:
-        """Live until the association ends, whatever ends it."""
+    async def run(self, connection: socket.socket) -> None:
+        """Live until the association ends, whatever ends it.
+
+        Args:
+            connection: As it was accepted; it is closed in the end.
+        """
+        connections = self._shared.connections
+        self._task = asyncio.current_task()
+        connections.enter(self)
         try:
+            await self._connect(connection)
             if await self._negotiated():
-                self._shared.associated += 1
-                try:
-                    await self._serve()
-                finally:
-                    self._shared.associated -= 1
+                await self._serve()
         except PeerError as error:
             self.layer.abort(AbortReason.USER, error)
             # A connection that never asked for anything is a port scan or a health check.
             level = logging.WARNING if self._is_requested else logging.INFO
-            LOG.log(level, "%s: the association was lost: %s%s", self._name, error, self._tally())
+            self._log(level, "the association was lost: %s%s", error, self._tally())
         except asyncio.CancelledError:
             self.layer.abort(AbortReason.USER, PeerError("this server stops"))
             raise
@@ -233,9 +263,25 @@ class Association:
             LOG.error("%s: the association failed: %s", self._name, _described(error))
         finally:
             self._deadline.close()
+            connections.dissociate(self)
+            if not self.layer.is_connected:
+                connections.leave(self)
             for operation in self._open:
                 if operation.data_set is not None:
                     operation.data_set.discard()
+
+    async def _connect(self, connection: socket.socket) -> None:
+        """Hand the connection to the upper layer, after its TLS handshake if there is one."""
+        tls = self._shared.tls
+        try:
+            await asyncio.get_running_loop().connect_accepted_socket(
+                lambda: self.layer,
+                connection,
+                ssl=tls,
+                ssl_handshake_timeout=self._settings.artim_seconds if tls else None,
+            )
+        except OSError as error:
+            raise PeerError(f"the TLS handshake failed: {error}") from error
 
     async def _negotiated(self) -> bool:
         """Answer the A-ASSOCIATE-RQ; whether it was accepted."""
@@ -249,27 +295,26 @@ class Association:
             self.layer.abort(AbortReason.INVALID_PARAMETER, error)
             raise
         caller = request.refusal() or await self._shared.peers.identify(
-            calling=request.calling, called=request.called, host=self._host
+            calling=request.calling, called=request.called, host=self.host
         )
         if not isinstance(caller, Refusal):
-            self._name = str(caller)
-            if self._shared.associated >= self._settings.max_associations:
+            self._name, self._caller = str(caller), caller
+            if not self._shared.connections.associate(self):
                 # Local limit exceeded, transient: the peer is welcome later (PS3.8 9.3.4).
-                why = f"there are {self._shared.associated} associations, and no more are allowed"
+                why = "there are as many associations as are allowed"
                 caller = Refusal(result=2, source=3, reason=2, why=why)
         if isinstance(caller, Refusal):
-            LOG.warning("%s: the association was refused: %s", self._name, caller.why)
+            self._log(logging.WARNING, "the association was refused: %s", caller.why)
             self.layer.reject(caller.result, caller.source, caller.reason)
             return False
         accepted = negotiate(request, self._shared.services, caller, max_pdu=self._settings.max_pdu)
         if accepted.refused:
             shown = ", ".join(accepted.refused[:5])
             more = f" and {len(accepted.refused) - 5} more" if len(accepted.refused) > 5 else ""
-            LOG.warning("%s: proposed what was not accepted: %s%s", self._name, shown, more)
-        self._caller = caller
+            self._log(logging.WARNING, "proposed what was not accepted: %s%s", shown, more)
         self._contexts = accepted.contexts
         self.layer.accept(accepted.pdu, fragment_size=accepted.fragment_size)
-        LOG.info("%s: associated (%s)", self._name, request.implementation or "no version name")
+        self._log(logging.INFO, "associated (%s)", request.implementation or "no version name")
         return True
 
     async def _serve(self) -> None:
@@ -279,7 +324,7 @@ class Association:
             if isinstance(operation, PeerError):
                 raise operation
             if operation is None:
-                LOG.info("%s: released the association%s", self._name, self._tally())
+                self._log(logging.INFO, "released the association%s", self._tally())
                 self.layer.release()
                 return
             assert isinstance(operation, Operation)
@@ -354,6 +399,14 @@ class Association:
         elapsed = asyncio.get_running_loop().time() - self._clock
         if elapsed > self._settings.pdu_seconds + allowed:
             raise PeerError(f"a message came slower than {MIN_BYTES_PER_SECOND} bytes a second")
+
+    def _log(self, level: int, message: str, *values: object) -> None:
+        """A line about this peer; strangers get few of them."""
+        line = f"%s: {message}"
+        if self.is_stranger:
+            self._shared.log.log(self.host, level, line, self._name, *values)
+        else:
+            LOG.log(level, line, self._name, *values)
 
     def _tally(self) -> str:
         if not self._answered:

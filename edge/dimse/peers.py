@@ -31,6 +31,8 @@ class Caller:
     """The AE title by which it called us."""
     may: frozenset[str]
     """Rights: ``store``, ``query``, ``retrieve``, ``commit``, ``worklist``."""
+    is_stranger: bool = False
+    """Whether the configuration does not name it."""
 
     def __str__(self) -> str:
         return f"{self.ae_title} at {self.host}"
@@ -82,7 +84,7 @@ class Peers:
             if await _comes_from(host, peer.host):
                 return Caller(calling, host, called, frozenset(peer.may))
         if self._accepts_strangers and not namesakes:
-            return Caller(calling, host, called, RIGHTS_OF_STRANGERS)
+            return Caller(calling, host, called, RIGHTS_OF_STRANGERS, is_stranger=True)
         if namesakes:
             expected = " or ".join(peer.host for peer in namesakes)
             why = f"the peer {_shown(calling)} is expected to call from {expected}"

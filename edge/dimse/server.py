@@ -7,22 +7,28 @@ account of memory, a bounded number, and nothing else. It speaks no protocol its
 from __future__ import annotations
 
 import asyncio
+import logging
+import resource
+import socket
 import ssl
 from collections.abc import Sequence
+from functools import partial
 
 from edge.cache.admission import Admission
 from edge.config import Dimse, host_and_port
 from edge.dimse.association import Association, Shared
+from edge.dimse.connections import MAX_UNASSOCIATED, Connections
+from edge.dimse.listener import Listener
 from edge.dimse.peers import Peers
 from edge.dimse.services import Service
 from edge.dimse.storage import storage_service
-from edge.dimse.upper_layer import UpperLayer
 from edge.dimse.verification import verification_service
 from edge.errors import ConfigError
 
 __all__ = ["DimseServer"]
 
-BACKLOG = 512
+LOG = logging.getLogger(__name__)
+
 MIN_PDU, MAX_PDU = 4096, 1024 * 1024
 
 
@@ -67,7 +73,7 @@ class DimseServer:
     @property
     def associations(self) -> int:
         """How many peers are associated now."""
-        return self._shared.associated if self._shared else 0
+        return self._shared.connections.associated if self._shared else 0
 
     async def serve(self, *, ready: asyncio.Event | None = None) -> None:
         """Listen until cancelled; then abort every association and wait for its end.
@@ -78,48 +84,53 @@ class DimseServer:
         Raises:
             ConfigError: The address can't be listened on.
         """
-        group = asyncio.TaskGroup()
         self._shared = shared = Shared(
             settings=self._settings,
             peers=Peers(self._settings),
             services=self._services,
             max_instance_bytes=self._max_instance_bytes,
-            spawn=group.create_task,
+            connections=_bounded(self._settings.max_associations),
+            tls=self._tls,
         )
-        listener = await self._listen(shared)
-        try:
-            async with group:
-                self._port = listener.sockets[0].getsockname()[1]
-                await listener.start_serving()
-                if ready is not None:
-                    ready.set()
-                try:
-                    await asyncio.get_running_loop().create_future()
-                finally:
-                    shared.is_stopping = True
-        finally:
-            listener.close()
-            # Aborted by now; what lingers for the peer's end of the connection goes too.
-            for association in tuple(shared.connections):
-                association.layer.disconnect()
+        connections = shared.connections
+        group = asyncio.TaskGroup()
 
-    async def _listen(self, shared: Shared) -> asyncio.Server:
-        def connect() -> UpperLayer:
-            return Association(shared).layer
+        def attend(connection: socket.socket, host: str) -> None:
+            group.create_task(Association(shared, host).run(connection))
 
-        host, port = self._address
+        exhausted = partial(connections.relieve, "no more files can be opened")
+        async with Listener(attend, exhausted) as listener:
+            await self._bind(listener)
+            try:
+                async with group:
+                    if ready is not None:
+                        ready.set()
+                    await listener.accept()
+            finally:
+                # Aborted by now; what lingers for the peer's end of the connection goes too.
+                for member in connections:
+                    member.give_way("this server stops")
+
+    async def _bind(self, listener: Listener) -> None:
         try:
-            return await asyncio.get_running_loop().create_server(
-                connect,
-                host,
-                port,
-                backlog=BACKLOG,
-                ssl=self._tls,
-                ssl_handshake_timeout=self._settings.artim_seconds if self._tls else None,
-                start_serving=False,
-            )
+            self._port = await listener.bind(*self._address)
         except OSError as error:
             raise ConfigError(
                 f"dimse.listen: {self._settings.listen} can't be listened on: {error}",
                 hint="another program may be using the port",
             ) from error
+
+
+def _bounded(max_associations: int) -> Connections:
+    """As many as were asked for, if this process may open the files that they need.
+
+    An association takes two, its connection and the object that arrives; half of all are left for
+    the index, the viewers and what they open.
+    """
+    files, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if files == resource.RLIM_INFINITY:
+        files = 1 << 20
+    most = min(max_associations, files // 4)
+    if most < max_associations:
+        LOG.warning("only %d associations are possible: %d files may be opened", most, files)
+    return Connections(most, min(MAX_UNASSOCIATED, files // 16))

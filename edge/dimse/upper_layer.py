@@ -74,8 +74,8 @@ class UpperLayerUser(Protocol):
     All are called in the event loop and do not wait. A `PeerError` that one raises aborts.
     """
 
-    def on_connected(self, host: str) -> None:
-        """The connection is up; *host* is the peer's address."""
+    def on_connected(self) -> None:
+        """The connection is up."""
 
     def on_associate(self, body: bytes) -> None:
         """A-ASSOCIATE-RQ came; *body* is it without its first 6 bytes."""
@@ -139,9 +139,19 @@ class UpperLayer(asyncio.BufferedProtocol):
         self._then: Callable[[bytearray], None] = self._pdu_header
 
     @property
+    def is_connected(self) -> bool:
+        """Whether there is a connection: TLS has shaken hands, and the end has not come."""
+        return self._transport is not None and self._state is not State.CLOSED
+
+    @property
     def is_established(self) -> bool:
         """Whether P-DATA may be sent."""
         return self._state is State.ESTABLISHED
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether nothing more is taken, and the end of the connection is awaited."""
+        return self._state >= State.CLOSING
 
     @property
     def is_in_pdu(self) -> bool:
@@ -183,8 +193,10 @@ class UpperLayer(asyncio.BufferedProtocol):
             self._transport.abort()
         self._tell(error)
 
-    def disconnect(self) -> None:
-        """Drop the connection at once."""
+    def disconnect(self, error: PeerError | None = None) -> None:
+        """Drop the connection at once; *error* says why, if the user is to be told."""
+        if error is not None:
+            self._tell(error)
         if self._transport is not None:
             self._transport.abort()
 
@@ -218,11 +230,10 @@ class UpperLayer(asyncio.BufferedProtocol):
     # What asyncio tells.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """See asyncio; Nagle's algorithm is off on every asyncio TCP socket."""
+        """See asyncio."""
         self._transport = cast(asyncio.Transport, transport)
         self._socket = transport.get_extra_info("socket")
-        address = transport.get_extra_info("peername")
-        self._user.on_connected(address[0] if address else "")
+        self._user.on_connected()
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
         """The one buffer of the server: `buffer_updated` follows before anything else runs."""

@@ -8,8 +8,10 @@ import tracemalloc
 import pytest
 
 from edge.config import Peer
-from edge.dimse import association, upper_layer
+from edge.dimse import server as server_module
+from edge.dimse import upper_layer
 from edge.dimse.messages import CommandField, Status
+from edge.dimse.peers import Caller
 from edge.dimse.services import Service
 from edge.errors import PeerError
 from tests.dimse import raw
@@ -80,12 +82,59 @@ async def test_one_association_too_many_is_refused_for_now():
             await later.associate()
 
 
-async def test_connections_that_never_associate_are_bounded(monkeypatch):
-    monkeypatch.setattr(association, "SPARE_CONNECTIONS", 1)
-    async with serving(max_associations=1) as server, contextlib.AsyncExitStack() as stack:
-        peers = [await stack.enter_async_context(connected(server.port)) for _ in range(3)]
-        assert await peers[2].read_pdu() == (0, b"")
+async def test_those_who_never_associate_are_bounded_and_keep_nobody_out(monkeypatch, caplog):
+    caplog.set_level(logging.INFO, logger="edge.dimse")
+    monkeypatch.setattr(server_module, "MAX_UNASSOCIATED", 3)
+    async with (
+        serving(max_associations=1, unknown_peers="reject", peer=(Peer("RAW"),)) as server,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        silent = [await stack.enter_async_context(connected(server.port)) for _ in range(4)]
+        assert await silent[0].read_pdu() == (0, b"")
+        known = await stack.enter_async_context(connected(server.port))
+        await known.associate()
+        assert await known.echo() == 0
+        assert await silent[1].read_pdu() == (0, b"")
+        assert len(server._shared.connections) == 3
+    assert "127.0.0.1: the association was lost: there are too many" in caplog.text
+
+
+async def test_a_configured_peer_gets_the_association_of_an_idle_stranger():
+    async with (
+        serving(max_associations=2, peer=(Peer("CT1"),)) as server,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        peers = [await stack.enter_async_context(connected(server.port)) for _ in range(4)]
         await peers[0].associate()
+        await peers[1].associate()
+        assert await peers[0].echo() == 0
+        assert await peers[2].refused() == bytes([2, 3, 2])
+        await peers[3].associate(calling="CT1")
+        assert await peers[1].aborted() == (2, 0)
+        assert await peers[0].echo() == 0
+        assert await peers[3].echo() == 0
+        assert server.associations == 2
+
+
+async def test_a_peer_that_ends_while_it_is_identified_leaves_nothing():
+    class Slow:
+        async def identify(self, **_):
+            asked.set()
+            await answer.wait()
+            return Caller("RAW", "127.0.0.1", "EDGE", frozenset({"store"}))
+
+    asked, answer = asyncio.Event(), asyncio.Event()
+    async with serving() as server:
+        server._shared.peers = Slow()
+        async with connected(server.port) as peer:
+            peer.send(pdu(1, associate_body(raw.DEFAULT_CONTEXTS)))
+            await asyncio.wait_for(asked.wait(), raw.PATIENCE)
+            peer.reset()
+            (member,) = server._shared.connections
+            await raw.until(lambda: not member.layer.is_connected)
+        answer.set()
+        await raw.until(lambda: not server._shared.connections)
+        assert server.associations == 0
 
 
 async def test_the_artim_timer_closes_a_silent_connection():

@@ -13,6 +13,7 @@ async def test_a_configured_peer_is_known_with_its_rights():
     caller = await identify(settings)
     assert caller == Caller("CT1", "10.0.0.5", "EDGE", frozenset({"store", "query"}))
     assert str(caller) == "CT1 at 10.0.0.5"
+    assert not caller.is_stranger
 
 
 async def test_an_unknown_calling_title_is_rejected_with_reason_3():
@@ -30,6 +31,7 @@ async def test_an_unknown_called_title_is_rejected_with_reason_7_even_for_known_
 async def test_strangers_may_store_where_they_are_accepted():
     caller = await identify(Dimse(unknown_peers="accept"))
     assert caller.may == {"store"}
+    assert caller.is_stranger
 
 
 @pytest.mark.parametrize(

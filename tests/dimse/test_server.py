@@ -1,4 +1,5 @@
 import asyncio
+import logging
 import socket
 import ssl
 
@@ -6,6 +7,7 @@ import pytest
 import trustme
 
 from edge.config import Dimse
+from edge.dimse import server as server_module
 from edge.dimse.server import DimseServer
 from edge.errors import ConfigError
 from tests.dimse import dcmtk, raw
@@ -117,3 +119,49 @@ async def test_a_bug_in_one_association_leaves_the_others_alone(monkeypatch, cap
         assert await healthy.echo() == 0
     assert "ZeroDivisionError" in caplog.text
     assert "Secret" not in caplog.text
+
+
+async def test_a_client_without_tls_is_told_of_in_the_log(caplog):
+    caplog.set_level(logging.INFO, logger="edge.dimse")
+    ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("localhost").configure_cert(ours)
+    async with serving(tls=ours) as server:
+        async with connected(server.port) as peer:
+            peer.send(raw.pdu(1, raw.associate_body(raw.DEFAULT_CONTEXTS)))
+            await peer.read_pdu()
+        await raw.until(lambda: not server._shared.connections)
+    assert "127.0.0.1: the association was lost: the TLS handshake failed" in caplog.text
+
+
+async def test_a_connection_that_gives_way_in_its_tls_handshake_is_closed(monkeypatch):
+    monkeypatch.setattr(server_module, "MAX_UNASSOCIATED", 1)
+    ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("localhost").configure_cert(ours)
+    async with (
+        serving(tls=ours) as server,
+        connected(server.port) as first,
+        connected(server.port) as second,
+    ):
+        assert await first.read_pdu() == (0, b"")
+        assert len(server._shared.connections) == 1
+        assert not second.reader.at_eof()
+
+
+@pytest.mark.parametrize(
+    ("files", "associations", "others"), [(128, 32, 8), (20_000, 1000, 256), (-1, 1000, 256)]
+)
+def test_no_more_connections_are_let_in_than_files_can_be_opened(
+    files, associations, others, monkeypatch, caplog
+):
+    monkeypatch.setattr(server_module.resource, "getrlimit", lambda _: (files, files))
+    connections = server_module._bounded(1000)
+    assert connections._max_associations == associations
+    assert connections._max_unassociated == others
+    assert ("only 32 associations are possible" in caplog.text) is (associations < 1000)
+
+
+async def test_without_file_descriptors_a_silent_connection_gives_one_back():
+    async with serving() as server, connected(server.port) as silent:
+        await raw.until(lambda: len(server._shared.connections) == 1)
+        assert server._shared.connections.relieve("no more files can be opened")
+        assert await silent.read_pdu() == (0, b"")

@@ -1,0 +1,138 @@
+"""Who is connected, and who gives way when there are too many.
+
+Owns the two bounds of the listener: how many peers are associated, and how many more are connected
+without being so. Promises that nobody keeps a new peer out by sitting there: where there is no room
+left, the host that takes up most of it loses what it has used least. So one host, whatever it does,
+can't lock out another, and strangers can't lock out a peer of the configuration. It closes nothing
+itself, and logs nothing: it asks a member to give way, and that one does.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Protocol
+
+__all__ = ["MAX_UNASSOCIATED", "Connections", "Member"]
+
+MAX_UNASSOCIATED = 256
+"""Connections that have not associated yet, or are about to end; each may hold a half request."""
+
+
+class Member(Protocol):
+    """One connection: an `Association`, or a fake."""
+
+    @property
+    def host(self) -> str:
+        """The peer's address."""
+
+    @property
+    def is_stranger(self) -> bool:
+        """Whether the configuration does not name it; means something once it is associated."""
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether a request is under way."""
+
+    @property
+    def is_ending(self) -> bool:
+        """Whether it was told that this is the end, and only its own end is awaited."""
+
+    @property
+    def heard(self) -> float:
+        """When it last said something; seconds of the event loop's clock."""
+
+    def give_way(self, why: str) -> None:
+        """End now; *why* is for the peer's line in the log. It leaves as soon as it is gone."""
+
+
+class Connections:
+    """All connections of one server.
+
+    Args:
+        max_associations: How many may be associated.
+        max_unassociated: How many may be connected beyond these.
+    """
+
+    def __init__(self, max_associations: int, max_unassociated: int = MAX_UNASSOCIATED) -> None:
+        self._max_associations = max_associations
+        self._max_unassociated = max_unassociated
+        # Ordered sets, the oldest first.
+        self._associated: dict[Member, None] = {}
+        self._unassociated: dict[Member, None] = {}
+
+    def __iter__(self) -> Iterator[Member]:
+        return iter((*self._associated, *self._unassociated))
+
+    def __len__(self) -> int:
+        return len(self._associated) + len(self._unassociated)
+
+    @property
+    def associated(self) -> int:
+        """How many are associated."""
+        return len(self._associated)
+
+    def enter(self, member: Member) -> None:
+        """It connected. It always may: if there are too many, another gives way."""
+        self._unassociated[member] = None
+        if len(self._unassociated) > self._max_unassociated:
+            self.relieve("there are too many connections that are not associated")
+
+    def relieve(self, why: str) -> bool:
+        """Have one that is not associated give way; whether there was one."""
+        if not self._unassociated:
+            return False
+        host, _ = _most_frequent(self._unassociated)
+        crowd = [member for member in self._unassociated if member.host == host]
+        # One that ends anyway has the least to lose; min finds the oldest of equals.
+        loser = min(crowd, key=lambda member: not member.is_ending)
+        # Out of the count at once, although its connection takes a moment to be gone.
+        del self._unassociated[loser]
+        loser.give_way(why)
+        return True
+
+    def associate(self, member: Member) -> bool:
+        """Count it as associated; False if there are too many and nobody is to give way."""
+        if len(self._associated) >= self._max_associations:
+            loser = self._who_gives_way_to(member)
+            if loser is None:
+                return False
+            self.dissociate(loser)
+            loser.give_way("another peer needs an association, and no more are allowed")
+        self._unassociated.pop(member, None)
+        self._associated[member] = None
+        return True
+
+    def dissociate(self, member: Member) -> None:
+        """Its association has ended; its connection will soon."""
+        if member in self._associated:
+            del self._associated[member]
+            self.enter(member)
+
+    def leave(self, member: Member) -> None:
+        """Its connection is gone."""
+        self._associated.pop(member, None)
+        self._unassociated.pop(member, None)
+
+    def _who_gives_way_to(self, newcomer: Member) -> Member | None:
+        """The one that is idle and silent for longest, of those that have more than their part.
+
+        Strangers have none beside a peer of the configuration. Among equals it is the host with
+        most associations, if it still has no fewer than the newcomer's afterwards.
+        """
+        strangers = [member for member in self._associated if member.is_stranger]
+        if newcomer.is_stranger or not strangers:
+            equals = strangers if newcomer.is_stranger else list(self._associated)
+            host, count = _most_frequent(equals)
+            if count < 2 + sum(member.host == newcomer.host for member in equals):
+                return None
+            candidates = [member for member in equals if member.host == host]
+        else:
+            candidates = strangers
+        return min(candidates, key=lambda member: (member.is_busy, member.heard))
+
+
+def _most_frequent(members: Iterable[Member]) -> tuple[str, int]:
+    """The host that most of them are of, and how many; of none: nobody's, 0."""
+    counted = Counter(member.host for member in members).most_common(1)
+    return counted[0] if counted else ("", 0)
