@@ -183,7 +183,9 @@ class Appliance:
             # Parts stop in the reverse order: the doors first, what they stand on last.
             parts = self.supervisor = await stack.enter_async_context(Supervisor())
             parts.start("fetching", fetching.run)
-            eviction = Eviction(config.cache, cache.store, cache.database, space, uses)
+            eviction = Eviction(
+                config.cache, cache.store, cache.database, space, uses, ledger, archive
+            )
             parts.start("eviction", eviction.run)
             if archive is not None:
                 link = Link(archive, ledger, config.sync)

@@ -269,8 +269,8 @@ class Admission:
             outcome = Outcome.DUPLICATE
         else:
             self._space.stored(new.sealed_bytes)
-            conflict = result is instances.PutResult.QUARANTINED
-            outcome = Outcome.CONFLICT if conflict else Outcome.STORED
+            stored = result is instances.PutResult.STORED
+            outcome = Outcome.STORED if stored else Outcome.CONFLICT
             self._changes.wake()
         return Admitted(new.ref, new.sop_class_uid, outcome)
 

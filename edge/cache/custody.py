@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from edge.cache.changes import Changes
 from edge.dicom.instance import Custody, InstanceRef
 from edge.dicom.remote import RemoteStudy
-from edge.index import custody, remote
+from edge.index import custody, remote, residence
 from edge.index.database import Connection, Database
 from edge.index.lookup import InstanceRow
 
 __all__ = ["CustodyLedger", "Owed", "Settlement"]
 
-_UNSENT = (Custody.EDGE_ONLY, Custody.SENT)
+_UNSENT = (Custody.EDGE_ONLY, Custody.SENT, Custody.REFUSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,9 +63,10 @@ class CustodyLedger:
         self._clock = clock
 
     async def owed(self, now: float, *, max_bytes: int, max_count: int) -> list[Owed]:
-        """What to send next: EDGE_ONLY and SENT, study by study, the oldest first.
+        """What to send next, study by study, the oldest first.
 
-        At least one, if there is any, then as many as fit into *max_bytes*.
+        That is EDGE_ONLY, SENT, and REFUSED if a retry was set. At least one, if there is any, then
+        as many as fit into *max_bytes*.
         """
         chosen: list[Owed] = []
         total = 0
@@ -91,13 +92,27 @@ class CustodyLedger:
 
     async def settle(self, settlements: Sequence[Settlement]) -> None:
         """Write down what became of instances, all of them in one transaction."""
+        now = self._clock()
 
         def write(db: Connection) -> None:
             for entry in settlements:
-                custody.settle(db, entry.instance_id, entry.custody, entry.reason, entry.retry_at)
+                custody.settle(
+                    db, entry.instance_id, entry.custody, entry.reason, entry.retry_at, now
+                )
 
         await self._database.write(write)
         self._changes.wake()
+
+    async def doubt(self, instance_ids: Sequence[int]) -> None:
+        """The archive had these verifiably, and does not list them any more; they are here."""
+        reason = "the archive had it, and does not list it any more"
+        await self._database.write(lambda db: custody.doubt(db, instance_ids, reason))
+        self._changes.wake()
+
+    async def miss(self, sop_uid: str) -> bool:
+        """The archive does not have this instance, which is not here; whether it was here once."""
+        reason = "the archive had it, and does not have it any more"
+        return await self._database.write(lambda db: residence.miss(db, sop_uid, reason))
 
     async def learn(self, study: RemoteStudy) -> None:
         """Keep what the archive listed of a study, with its fingerprint, in one transaction."""
@@ -122,11 +137,13 @@ class CustodyLedger:
         states = await remote.archive_states(self._database)
         return all(state.online for state in states if state.name == name)
 
-    async def set_archive_state(self, name: str, *, online: bool, reason: str = "") -> None:
-        """Note that an archive answered, or why it did not."""
+    async def set_archive_state(
+        self, name: str, *, online: bool, reason: str = "", lasting: bool = False
+    ) -> None:
+        """Note that an archive answered, or why it did not, and whether only a person can help."""
         now = self._clock()
         await self._database.write(
-            lambda db: remote.set_archive_state(db, name, online, reason, now)
+            lambda db: remote.set_archive_state(db, name, online, reason, lasting, now)
         )
         self._changes.wake()
 

@@ -3,6 +3,12 @@
 It begins above the high mark and ends at the low one. What was used within ``keep_days`` is spared
 until nothing else is left.
 
+VERIFIED is what the archive had when it was last looked at, and archives lose things. So it is
+asked once more just before: what it does not list any more stays here, and is made known. While it
+can't be asked, a verification is believed for ``TRUSTED``: a line that is down for weeks must not
+end the intake of a box whose images are proven to be elsewhere. What was proven longer ago stays,
+and intake is refused rather than that an only copy might go.
+
 Crash order: the row becomes NEARLINE and commits -> the object is unlinked. A crash between the two
 leaves an object that no row names; the next start finds that its instance is known, and adopts it.
 """
@@ -13,16 +19,21 @@ import asyncio
 import logging
 import math
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Sequence
 
+from edge.cache.custody import CustodyLedger
 from edge.cache.space import Space
+from edge.cloud.archive import Archive
+from edge.cloud.listing import list_instances
 from edge.config import Cache
+from edge.errors import CloudError
 from edge.index import residence
 from edge.index.database import Database
 from edge.index.residence import Evictable
 from edge.store.objects import ObjectStore
 
-__all__ = ["Eviction", "Uses"]
+__all__ = ["TRUSTED", "Eviction", "Uses"]
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +42,10 @@ _INTERVAL = 1.0
 _FLUSH = 30.0
 """Seconds that uses are gathered before they are written."""
 _DAY = 86400.0
+TRUSTED = 30 * _DAY
+"""Seconds that a verification is believed while the archive can't be asked again."""
+_ASKING = 10.0
+"""Seconds that the archive has to say what it has of one series."""
 
 
 class Uses:
@@ -53,7 +68,11 @@ class Uses:
 
 
 class Eviction:
-    """Watches the marks."""
+    """Watches the marks.
+
+    Args:
+        archive: Is asked before anything goes; None if there is none.
+    """
 
     def __init__(
         self,
@@ -62,6 +81,8 @@ class Eviction:
         database: Database,
         space: Space,
         uses: Uses,
+        ledger: CustodyLedger,
+        archive: Archive | None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._limits = limits
@@ -69,6 +90,8 @@ class Eviction:
         self._database = database
         self._space = space
         self._uses = uses
+        self._ledger = ledger
+        self._archive = archive
         self._clock = clock
 
     async def run(self) -> None:
@@ -93,24 +116,61 @@ class Eviction:
 
     async def make_room(self) -> int:
         """Evict down to the low mark, as far as that is allowed; the bytes gained."""
+        before = self._space.used
+        if (archive := self._archive) and await self._ledger.is_reachable(archive.name):
+            try:
+                await self._evict_down(archive)
+            except (CloudError, TimeoutError) as error:
+                log.info("the archive can't be asked what it has: %s", error or "it is silent")
+                await self._evict_down(None)
+        else:
+            await self._evict_down(None)
+        gained = before - self._space.used
+        if gained > 0:
+            log.info("evicted %d bytes that the archive has, too", gained)
+        return gained
+
+    async def _evict_down(self, asked: Archive | None) -> None:
+        """Evict what *asked* says that it has; without it, what was verified not too long ago."""
         now = self._clock()
-        gained = 0
         # The last pass takes no account of time at all: a clock may have been ahead.
         for used_before in (now - self._limits.keep_days * _DAY, math.inf):
             while excess := self._space.excess:
                 candidates = await residence.evictable(
-                    self._database, used_before=used_before, max_bytes=excess
+                    self._database,
+                    used_before=used_before,
+                    verified_since=-math.inf if asked else now - TRUSTED,
+                    max_bytes=excess,
                 )
                 if not candidates:
                     break
-                gained += await self._evict(candidates)
-        if gained:
-            log.info("evicted %d bytes that the archive has, too", gained)
-        return gained
+                await self._evict(await self._there(asked, candidates) if asked else candidates)
 
-    async def _evict(self, candidates: list[Evictable]) -> int:
+    async def _there(self, archive: Archive, candidates: Sequence[Evictable]) -> list[Evictable]:
+        """Those that the archive lists; of the others custody is in doubt from now on.
+
+        Raises:
+            CloudError, TimeoutError: It can't be asked.
+        """
+        series = defaultdict[str, list[Evictable]](list)
+        for candidate in candidates:
+            series[candidate.ref.series_uid].append(candidate)
+        there: list[Evictable] = []
+        for members in series.values():
+            async with asyncio.timeout(_ASKING):
+                found = (await list_instances(archive, [one.ref for one in members])).found
+            there += [one for one in members if one.ref.sop_uid in found]
+            if gone := [one.instance_id for one in members if one.ref.sop_uid not in found]:
+                log.error(
+                    "archive %s lost %d instances that it had verifiably; they are kept here",
+                    archive.name,
+                    len(gone),
+                )
+                await self._ledger.doubt(gone)
+        return there
+
+    async def _evict(self, candidates: Sequence[Evictable]) -> None:
         evicted = await self._database.write(lambda db: residence.evict(db, candidates))
         for candidate in evicted:
             await self._store.delete(candidate.object)
         await self._space.refresh()
-        return sum(candidate.sealed_bytes for candidate in evicted)

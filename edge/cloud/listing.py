@@ -1,4 +1,4 @@
-"""A study as the archive lists it: study, series and instances, put together from its searches.
+"""What the archive lists: a study whole, or which of some instances it has.
 
 The fingerprint is what tells, from one row of a study search, whether the descent is worth while:
 counts, modalities and demographics. An archive that gives no counts is descended into every time.
@@ -7,20 +7,27 @@ counts, modalities and demographics. An archive that gives no counts is descende
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
+from dataclasses import dataclass
 
 import msgspec
 
 from edge.cloud.archive import Archive, Dataset, first_value
+from edge.dicom.instance import InstanceRef
 from edge.dicom.remote import RemoteInstance, RemoteSeries, RemoteStudy
 from edge.dicom.uids import is_uid
 
-__all__ = ["describe_study", "fingerprint", "uid_of"]
+__all__ = ["Listing", "describe_study", "fingerprint", "list_instances", "uid_of"]
 
 _FINGERPRINT = (
     "00080020 00080030 00080050 00080061 00080090 00081030 00100010 00100020 00100021 00100030 "
     "00100040 00200010 00201206 00201208".split()
 )
 _COUNT = "00201208"
+_SOP_UID = "00080018"
+_FEW = 4
+"""So many are asked for one by one: a row of a list costs an archive about a millisecond, and a
+series can have thousands."""
 
 
 def uid_of(dataset: Dataset, tag: str) -> str | None:
@@ -72,5 +79,42 @@ async def _instances(
     return tuple(
         RemoteInstance(sop_uid, uid_of(one, "00080016") or "", one)
         for one in await archive.search_instances(study_uid, series_uid)
-        if (sop_uid := uid_of(one, "00080018")) is not None
+        if (sop_uid := uid_of(one, _SOP_UID)) is not None
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """What an archive listed of the instances that it was asked about, all of one series."""
+
+    found: frozenset[str]
+    """SOP Instance UIDs."""
+    rows: int | None
+    """Instances that the whole series has there; None if it was not listed as a whole."""
+
+
+async def list_instances(archive: Archive, series: Sequence[InstanceRef]) -> Listing:
+    """Ask which of these instances, all of one series, the archive has.
+
+    Each one that the series' list lacks is asked for by its own UID before it counts as missing:
+    lists are cut where their archive likes. And an archive that lacks something must show that its
+    searches work at all: whatever stands in its way may answer "not found" to everything.
+
+    Raises:
+        CloudError: The archive can't be asked.
+    """
+    wanted = {ref.sop_uid for ref in series}
+    study_uid, series_uid = series[0].study_uid, series[0].series_uid
+    listed = set[str]()
+    count: int | None = None
+    if len(wanted) > _FEW:
+        rows = await archive.search_instances(study_uid, series_uid)
+        listed = {uid for row in rows if (uid := uid_of(row, _SOP_UID)) is not None}
+        count = len(listed)
+    for sop_uid in sorted(wanted - listed):
+        rows = await archive.search_instances(study_uid, series_uid, sop_uid)
+        if any(uid_of(row, _SOP_UID) == sop_uid for row in rows):
+            listed.add(sop_uid)
+    if wanted - listed:
+        await archive.search_studies(limit=1)
+    return Listing(frozenset(wanted & listed), count)

@@ -14,7 +14,14 @@ from edge.index.lookup import ROW, InstanceRow, json_list, to_row
 FARTHEST = 86400.0
 """Seconds; a retry later than that was written under a clock that was wrong, and is due."""
 
-__all__ = ["due", "mark_sent", "next_due", "settle"]
+_WAITING = (
+    "custody IN (SELECT value FROM json_each(?))"
+    " AND custody IN ('EDGE_ONLY', 'SENT', 'ACKNOWLEDGED', 'REFUSED') AND availability = 'ONLINE'"
+    " AND (custody <> 'REFUSED' OR retry_at > 0)"
+)
+"""What time will make due; a REFUSED instance without a time never is."""
+
+__all__ = ["doubt", "due", "mark_sent", "next_due", "settle"]
 
 
 async def due(
@@ -22,9 +29,7 @@ async def due(
 ) -> list[InstanceRow]:
     """ONLINE instances in one of *custodies* whose time has come, study by study, oldest first."""
     rows = await database.read(
-        f"{ROW} WHERE i.custody IN (SELECT value FROM json_each(?)) AND i.custody IN"
-        " ('EDGE_ONLY', 'SENT', 'ACKNOWLEDGED') AND i.availability = 'ONLINE'"
-        " AND (i.retry_at <= ? OR i.retry_at > ?)"
+        f"{ROW} WHERE {_WAITING} AND (i.retry_at <= ? OR i.retry_at > ?)"
         " ORDER BY i.study_id, i.series_id, i.instance_number, i.id LIMIT ?",
         (json_list(custodies), now, now + FARTHEST, max_count),
     )
@@ -34,9 +39,7 @@ async def due(
 async def next_due(database: Database, custodies: Iterable[Custody], now: float) -> float | None:
     """When the next of them is due, if later than *now*."""
     rows = await database.read(
-        "SELECT min(retry_at) FROM instances WHERE custody IN (SELECT value FROM json_each(?))"
-        " AND custody IN ('EDGE_ONLY', 'SENT', 'ACKNOWLEDGED') AND availability = 'ONLINE'"
-        " AND retry_at > ?",
+        f"SELECT min(retry_at) FROM instances WHERE {_WAITING} AND retry_at > ?",
         (json_list(custodies), now),
     )
     return None if rows[0][0] is None else float(rows[0][0])
@@ -52,11 +55,26 @@ def mark_sent(db: Connection, instance_ids: Iterable[int]) -> None:
 
 
 def settle(
-    db: Connection, instance_id: int, custody: Custody, reason: str, retry_at: float
+    db: Connection, instance_id: int, custody: Custody, reason: str, retry_at: float, now: float
 ) -> None:
     """Write down what became of an instance; a retry counts as one more try."""
     db.execute(
         "UPDATE instances SET custody = ?, reason = ?, retry_at = ?,"
-        " tries = CASE WHEN ? > 0 THEN tries + 1 ELSE 0 END WHERE id = ?",
-        (custody, reason, retry_at, retry_at, instance_id),
+        " tries = CASE WHEN ? > 0 THEN tries + 1 ELSE 0 END,"
+        " verified = CASE ? WHEN 'VERIFIED' THEN ? ELSE verified END WHERE id = ?",
+        (custody, reason, retry_at, retry_at, custody, now, instance_id),
+    )
+
+
+def doubt(db: Connection, instance_ids: Iterable[int], reason: str) -> None:
+    """VERIFIED instances that are here, and that the archive does not list any more.
+
+    What came from here is SENT once more: it is asked about, and sent again if need be. What the
+    archive itself gave may have been deleted there on purpose, so a person decides.
+    """
+    db.execute(
+        "UPDATE instances SET custody = CASE origin WHEN 'CLOUD' THEN 'CONFLICT' ELSE 'SENT' END,"
+        " reason = ?, retry_at = 0, tries = 0 WHERE id IN (SELECT value FROM json_each(?))"
+        " AND custody = 'VERIFIED' AND availability = 'ONLINE'",
+        (reason, json_list(instance_ids)),
     )

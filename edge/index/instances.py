@@ -41,6 +41,9 @@ class PutResult(StrEnum):
     """These very bytes are here already; the new object is not needed."""
     QUARANTINED = "QUARANTINED"
     """Other bytes are here under this UID; both are kept."""
+    ALTERED = "ALTERED"
+    """The archive gave other bytes than it was proven to have. They are kept, for there are no
+    others, and as a conflict: some archives correct what they keep, and a person should know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,17 +92,18 @@ def put(db: Connection, new: NewInstance, now: float) -> PutResult:
     if digest is None or same or new.origin is Origin.CLOUD:
         # The bytes of a row that had none. Sent from here, they are what the archive already
         # lists under this UID only if verification says so.
+        altered = digest is not None and not same
         if new.origin is Origin.CLOUD:
-            custody = Custody.VERIFIED
+            custody = Custody.CONFLICT if altered else Custody.VERIFIED
         elif availability == Availability.UNAVAILABLE:
             custody = Custody.EDGE_ONLY
-        elif not same or custody == Custody.VERIFIED:
+        elif digest is None or custody == Custody.VERIFIED:
             # Who sends it again may know better than a verification of long ago.
             custody = Custody.ACKNOWLEDGED
         _bring_online(db, instance_id, new, custody, now)
-        if digest is not None and not same:
+        if altered:
             record(db, "UPDATE", new.ref, now)
-        return PutResult.STORED
+        return PutResult.ALTERED if altered else PutResult.STORED
     return _quarantine(db, new, now)
 
 
@@ -109,8 +113,8 @@ def _insert(db: Connection, new: NewInstance, now: float) -> None:
     instance_id = db.execute(
         "INSERT INTO instances (study_id, series_id, sop_uid, sop_class_uid, transfer_syntax,"
         " instance_number, frame_count, availability, object, key_id, content_bytes, sealed_bytes,"
-        " meta_digest, dataset_digest, custody, origin, peer, received, last_used)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, 'ONLINE', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " meta_digest, dataset_digest, custody, verified, origin, peer, received, last_used)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, 'ONLINE', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             study_id,
             series_id,
@@ -126,6 +130,7 @@ def _insert(db: Connection, new: NewInstance, now: float) -> None:
             new.meta_digest,
             new.dataset_digest,
             new.custody,
+            now if new.custody is Custody.VERIFIED else 0.0,
             new.origin,
             new.peer,
             now,
@@ -143,7 +148,7 @@ def _bring_online(
         "UPDATE instances SET sop_class_uid = ?, transfer_syntax = ?, instance_number = ?,"
         " frame_count = ?, availability = 'ONLINE', object = ?, key_id = ?, content_bytes = ?,"
         " sealed_bytes = ?, meta_digest = ?, dataset_digest = ?, custody = ?, tries = 0,"
-        " retry_at = 0, last_used = ? WHERE id = ?",
+        " retry_at = 0, verified = ?, last_used = ? WHERE id = ?",
         (
             new.sop_class_uid,
             new.transfer_syntax,
@@ -156,6 +161,7 @@ def _bring_online(
             new.meta_digest,
             new.dataset_digest,
             custody,
+            now if custody == Custody.VERIFIED else 0.0,
             now,
             instance_id,
         ),

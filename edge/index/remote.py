@@ -37,6 +37,8 @@ class ArchiveState:
     online: bool
     since: float
     reason: str
+    lasting: bool
+    """It stays offline until a person does something: a password, a url, a certificate."""
     contact: float | None
 
 
@@ -117,21 +119,27 @@ def set_cursor(db: Connection, name: str, value: str) -> None:
     db.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?)", (name, value))
 
 
-def set_archive_state(db: Connection, name: str, online: bool, reason: str, now: float) -> None:
+def set_archive_state(
+    db: Connection, name: str, online: bool, reason: str, lasting: bool, now: float
+) -> None:
     """Note that an archive answered, or did not; ``since`` moves only when that changes."""
     db.execute(
-        "INSERT INTO archives (name, online, since, reason, contact) VALUES (?, ?, ?, ?, ?)"
+        "INSERT INTO archives (name, online, since, reason, lasting, contact)"
+        " VALUES (?, ?, ?, ?, ?, ?)"
         " ON CONFLICT (name) DO UPDATE SET"
         " since = CASE WHEN online = excluded.online THEN since ELSE excluded.since END,"
-        " online = excluded.online, reason = excluded.reason,"
+        " online = excluded.online, reason = excluded.reason, lasting = excluded.lasting,"
         " contact = coalesce(excluded.contact, contact)",
-        (name, online, now, reason, now if online else None),
+        (name, online, now, reason, lasting, now if online else None),
     )
 
 
 async def archive_states(database: Database) -> list[ArchiveState]:
     """Every archive that was ever tried."""
     rows = await database.read(
-        "SELECT name, online, since, reason, contact FROM archives ORDER BY name"
+        "SELECT name, online, since, reason, lasting, contact FROM archives ORDER BY name"
     )
-    return [ArchiveState(row[0], bool(row[1]), *row[2:]) for row in rows]
+    return [
+        ArchiveState(name, bool(online), since, reason, bool(lasting), contact)
+        for name, online, since, reason, lasting, contact in rows
+    ]

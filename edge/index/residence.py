@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
+from edge.dicom.instance import InstanceRef
 from edge.index.database import Connection, Database
 from edge.index.lookup import json_list
 
@@ -17,6 +18,7 @@ __all__ = [
     "evictable",
     "key_ids_in_use",
     "lose",
+    "miss",
     "named_objects",
     "touch",
 ]
@@ -27,27 +29,35 @@ class Evictable:
     """An instance that the archive is verified to have, too."""
 
     instance_id: int
+    ref: InstanceRef
     object: str
     sealed_bytes: int
 
 
 async def evictable(
-    database: Database, *, used_before: float, max_bytes: int, max_count: int = 1000
+    database: Database,
+    *,
+    used_before: float,
+    verified_since: float,
+    max_bytes: int,
+    max_count: int = 1000,
 ) -> list[Evictable]:
     """VERIFIED objects by age of last use, until their sizes make up *max_bytes*."""
     rows = await database.read(
-        "SELECT id, object, sealed_bytes FROM instances"
-        " WHERE custody = 'VERIFIED' AND availability = 'ONLINE' AND last_used < ?"
-        " ORDER BY last_used, id LIMIT ?",
-        (used_before, max_count),
+        "SELECT i.id, s.study_uid, e.series_uid, i.sop_uid, i.object, i.sealed_bytes"
+        " FROM instances i JOIN series e ON e.id = i.series_id JOIN studies s ON s.id = i.study_id"
+        " WHERE i.custody = 'VERIFIED' AND i.availability = 'ONLINE' AND i.last_used < ?"
+        " AND i.verified >= ? ORDER BY i.last_used, i.id LIMIT ?",
+        (used_before, verified_since, max_count),
     )
     chosen: list[Evictable] = []
     total = 0
-    for row in rows:
+    for instance_id, study, series, sop, name, sealed_bytes in rows:
         if total >= max_bytes:
             break
-        chosen.append(Evictable(*row))
-        total += chosen[-1].sealed_bytes
+        ref = InstanceRef(study, series, sop)
+        chosen.append(Evictable(instance_id, ref, name, sealed_bytes))
+        total += sealed_bytes
     return chosen
 
 
@@ -103,6 +113,26 @@ def lose(db: Connection, objects: Iterable[str]) -> tuple[int, int]:
     ).rowcount
     db.execute("DELETE FROM quarantine WHERE object IN (SELECT value FROM json_each(?))", (names,))
     return fetchable, lost
+
+
+def miss(db: Connection, sop_uid: str, reason: str) -> bool:
+    """The archive does not have an instance any more that was here, and left; whether it is lost.
+
+    What has never been here is the archive's own affair. Its study is looked into again at the next
+    sweep: should it be listed after all, it can be fetched again.
+    """
+    lost: int = db.execute(
+        "UPDATE instances SET availability = 'UNAVAILABLE', custody = 'EDGE_ONLY', reason = ?"
+        " WHERE sop_uid = ? AND availability = 'NEARLINE' AND dataset_digest IS NOT NULL",
+        (reason, sop_uid),
+    ).rowcount
+    if lost:
+        db.execute(
+            "UPDATE studies SET fingerprint = ''"
+            " WHERE id = (SELECT study_id FROM instances WHERE sop_uid = ?)",
+            (sop_uid,),
+        )
+    return bool(lost)
 
 
 async def key_ids_in_use(database: Database) -> set[bytes]:

@@ -72,6 +72,7 @@ CREATE TABLE instances (
     tries           INTEGER NOT NULL DEFAULT 0,   -- since custody last changed
     retry_at        REAL NOT NULL DEFAULT 0,
     reason          TEXT NOT NULL DEFAULT '',     -- the archive's own words
+    verified        REAL NOT NULL DEFAULT 0,      -- when the archive was last seen to have these bytes
     origin          TEXT NOT NULL,
     peer            TEXT NOT NULL DEFAULT '',     -- who sent it
     received        REAL NOT NULL,
@@ -80,7 +81,7 @@ CREATE TABLE instances (
 CREATE INDEX instances_by_series ON instances (series_id, instance_number, id);
 CREATE INDEX instances_by_study ON instances (study_id);
 CREATE INDEX instances_by_work ON instances (custody, retry_at, study_id)
-    WHERE custody IN ('EDGE_ONLY', 'SENT', 'ACKNOWLEDGED') AND availability = 'ONLINE';
+    WHERE custody IN ('EDGE_ONLY', 'SENT', 'ACKNOWLEDGED', 'REFUSED') AND availability = 'ONLINE';
 CREATE INDEX instances_by_use ON instances (last_used)
     WHERE custody = 'VERIFIED' AND availability = 'ONLINE';
 
@@ -125,6 +126,7 @@ CREATE TABLE archives (
     online  INTEGER NOT NULL,
     since   REAL NOT NULL,
     reason  TEXT NOT NULL DEFAULT '',
+    lasting INTEGER NOT NULL DEFAULT 0,           -- it is offline until a person does something
     contact REAL                                  -- last time that it answered
 ) STRICT, WITHOUT ROWID;
 

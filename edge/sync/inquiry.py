@@ -1,27 +1,19 @@
-"""Asking an archive which instances it lists, and how long to believe that it will list one yet.
+"""The order of questions to an archive, and how long to believe that it will list something yet.
 
 Archives index beside their answer: an instance that they said yes to may be missing from searches
 for seconds. So one look that does not find it proves nothing; only patience that ran out does.
-Owns that patience and the order of questions. Never changes custody.
+Never changes custody. No I/O.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
 from itertools import groupby
 
 from edge.cache.custody import Owed
-from edge.cloud.archive import Archive
-from edge.cloud.listing import uid_of
 from edge.cloud.retry import Backoff
 
-__all__ = ["Listing", "Patience", "by_series", "list_instances"]
-
-_SOP_UID = "00080018"
-_FEW = 4
-"""So many are asked for one by one: a row of a list costs an archive about a millisecond, and a
-series can have thousands."""
+__all__ = ["Patience", "by_series"]
 
 
 def by_series(owed: Iterable[Owed]) -> Iterator[list[Owed]]:
@@ -32,40 +24,6 @@ def by_series(owed: Iterable[Owed]) -> Iterator[list[Owed]]:
 
     for _, group in groupby(sorted(owed, key=key), key):
         yield list(group)
-
-
-@dataclass(frozen=True, slots=True)
-class Listing:
-    """What an archive listed of the instances that it was asked about, all of one series."""
-
-    found: frozenset[str]
-    """SOP Instance UIDs."""
-    rows: int | None
-    """Instances that the whole series has there; None if it was not listed as a whole."""
-
-
-async def list_instances(archive: Archive, series: Sequence[Owed]) -> Listing:
-    """Ask which of these instances, all of one series, the archive has.
-
-    Each one that the series' list lacks is asked for by its own UID before it counts as missing:
-    lists are cut where their archive likes.
-
-    Raises:
-        CloudError: The archive can't be asked.
-    """
-    wanted = {one.ref.sop_uid for one in series}
-    ref = series[0].ref
-    listed = set[str]()
-    count: int | None = None
-    if len(wanted) > _FEW:
-        rows = await archive.search_instances(ref.study_uid, ref.series_uid)
-        listed = {uid for row in rows if (uid := uid_of(row, _SOP_UID)) is not None}
-        count = len(listed)
-    for sop_uid in sorted(wanted - listed):
-        rows = await archive.search_instances(ref.study_uid, ref.series_uid, sop_uid)
-        if any(uid_of(row, _SOP_UID) == sop_uid for row in rows):
-            listed.add(sop_uid)
-    return Listing(frozenset(wanted & listed), count)
 
 
 class Patience:

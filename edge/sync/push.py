@@ -30,11 +30,12 @@ from edge.cloud.archive import (
     StoreOutcome,
     StoreResult,
 )
+from edge.cloud.listing import list_instances
 from edge.cloud.retry import Backoff
 from edge.dicom.instance import Availability, Custody
 from edge.errors import CloudError, CloudRefused, InstanceUnreadable
 from edge.sync.batches import BatchSize, Suspects
-from edge.sync.inquiry import Patience, by_series, list_instances
+from edge.sync.inquiry import Patience, by_series
 from edge.sync.link import Link
 
 __all__ = ["Push"]
@@ -139,7 +140,7 @@ class Push:
     async def _ask(self, series: Sequence[Owed]) -> None:
         """Settle what went out without an answer, by what the archive lists."""
         try:
-            found = (await list_instances(self._archive, series)).found
+            found = (await list_instances(self._archive, [one.ref for one in series])).found
         except CloudRefused as error:
             # Its search is at odds with this series, not the line: let the others go on.
             await self._settle_again(series, Custody.SENT, str(error))

@@ -18,6 +18,7 @@ from edge import config
 from edge.cache.changes import Changes
 from edge.cache.custody import CustodyLedger, Owed, Settlement
 from edge.cloud.archive import Archive
+from edge.cloud.listing import list_instances
 from edge.cloud.retry import Backoff
 from edge.dicom.instance import Custody
 from edge.errors import (
@@ -29,7 +30,7 @@ from edge.errors import (
     NotDicom,
 )
 from edge.sync.digest import DatasetDigester
-from edge.sync.inquiry import Patience, by_series, list_instances
+from edge.sync.inquiry import Patience, by_series
 from edge.sync.link import Link
 
 __all__ = ["Verify"]
@@ -135,7 +136,7 @@ class Verify:
 
     async def _check(self, series: Sequence[Owed]) -> None:
         try:
-            listing = await list_instances(self._archive, series)
+            listing = await list_instances(self._archive, [one.ref for one in series])
         except CloudRefused as error:
             await self._ledger.settle([self._later(one, str(error)) for one in series])
             return

@@ -63,10 +63,10 @@ def open_cache(tmp_path):
             if archive is not None:
                 cloud = DicomwebArchive(config.Archive(name="cloud", url=archive.url))
                 stack.push_async_callback(cloud.close)
-            ledger = CustodyLedger(database, changes)
+            ledger = CustodyLedger(database, changes, **timing)
             fetching = Fetching(cloud, admission)
             retrieval = Retrieval(store, database, fetching, ledger, cloud, uses)
-            eviction = Eviction(settings, store, database, space, uses, **timing)
+            eviction = Eviction(settings, store, database, space, uses, ledger, cloud, **timing)
             group = await stack.enter_async_context(asyncio.TaskGroup())
             running = group.create_task(fetching.run())
             stack.callback(running.cancel)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import pytest
+
 from edge.cache.custody import Settlement
+from edge.cache.eviction import TRUSTED
 from edge.dicom.instance import Availability, Custody
 from edge.index import lookup
+from tests.fakes.archive import FakeArchive, Fault
 from tests.samples import ct_series
 
 
@@ -108,3 +112,82 @@ async def test_uses_of_a_clock_that_was_ahead_keep_nothing_here(open_cache):
     async with open_cache(max_bytes=1, clock=clock) as cache:
         await cache.eviction.make_room()
         assert await online(cache, samples) == [False, False]
+
+
+class TestBeforeItGoes:
+    """The archive is asked whether it still has what is about to go."""
+
+    @pytest.fixture
+    async def archive(self):
+        async with FakeArchive() as running:
+            yield running
+
+    @pytest.fixture
+    async def samples(self, open_cache, archive):
+        """Six that the archive has, verifiably, and the cache."""
+        samples = list(ct_series(6, rows=64, columns=64))
+        async with open_cache(clock=Clock()) as cache:
+            for sample in samples:
+                archive.put(sample.data)
+                await cache.send(sample)
+            await verify(cache, *samples)
+        return samples
+
+    async def test_what_the_archive_lists_goes(self, open_cache, archive, samples):
+        async with open_cache(archive=archive, max_bytes=1) as cache:
+            await cache.eviction.make_room()
+            assert await online(cache, samples) == [False] * 6
+        assert archive.asked("instances") == 1
+
+    async def test_what_the_archive_lost_stays_and_is_owed_again(
+        self, open_cache, archive, samples, caplog
+    ):
+        for sample in samples[:2]:
+            del archive.instances[sample.ref.sop_uid]
+        async with open_cache(archive=archive, max_bytes=1) as cache:
+            await cache.eviction.make_room()
+            assert await online(cache, samples) == [True, True, *[False] * 4]
+            rows = [await lookup.find_one(cache.database, it.ref.sop_uid) for it in samples]
+            assert [row.custody for row in rows[:2]] == [Custody.SENT] * 2
+        assert "lost 2 instances" in caplog.text
+
+    async def test_what_the_archive_gave_and_deleted_stays_for_a_person_to_decide(
+        self, open_cache, archive
+    ):
+        (sample,) = ct_series(1, rows=64, columns=64)
+        archive.put(sample.data)
+        async with open_cache(archive=archive) as cache:
+            await cache.read(sample.ref)
+        archive.instances.clear()
+        async with open_cache(archive=archive, max_bytes=1) as cache:
+            assert await cache.eviction.make_room() == 0
+            row = await lookup.find_one(cache.database, sample.ref.sop_uid)
+            assert (row.availability, row.custody) == (Availability.ONLINE, Custody.CONFLICT)
+
+    @pytest.mark.parametrize("fault", [Fault(status=503), Fault(status=400), Fault(cut_answer=5)])
+    async def test_an_archive_that_can_not_be_asked_is_believed_for_a_while(
+        self, open_cache, archive, samples, fault
+    ):
+        clock = Clock()
+        clock.now += TRUSTED - 1
+        archive.faults["search"].extend([fault] * 100)
+        async with open_cache(archive=archive, clock=clock, max_bytes=1) as cache:
+            await cache.eviction.make_room()
+            assert await online(cache, samples) == [False] * 6
+
+    async def test_but_not_for_ever(self, open_cache, archive, samples):
+        clock = Clock()
+        clock.now += TRUSTED + 1
+        await archive.stop()
+        async with open_cache(archive=archive, clock=clock, max_bytes=1) as cache:
+            assert await cache.eviction.make_room() == 0
+            assert await online(cache, samples) == [True] * 6
+
+    async def test_an_archive_that_is_known_to_be_away_is_not_asked(
+        self, open_cache, archive, samples
+    ):
+        async with open_cache(archive=archive, clock=Clock(), max_bytes=1) as cache:
+            await cache.ledger.set_archive_state("cloud", online=False, reason="no line")
+            await cache.eviction.make_room()
+            assert await online(cache, samples) == [False] * 6
+        assert archive.requests == []

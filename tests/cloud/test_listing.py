@@ -1,7 +1,7 @@
 import pytest
 
-from edge.cloud.listing import describe_study, fingerprint, uid_of
-from edge.errors import CloudUnreachable
+from edge.cloud.listing import describe_study, fingerprint, list_instances, uid_of
+from edge.errors import CloudRefused, CloudUnreachable
 from tests import samples
 from tests.fakes.archive import Fault
 
@@ -66,3 +66,47 @@ async def test_a_study_that_is_only_half_listed_is_an_error(fake, client, slices
     fake.faults["search"].extend([Fault(), Fault(), Fault(status=503)])
     with pytest.raises(CloudUnreachable):
         await describe_study(client, slices[0].ref.study_uid)
+
+
+def refs(parts):
+    return [part.ref for part in parts]
+
+
+async def test_what_is_listed_is_found_in_one_question(fake, client, slices):
+    for part in slices:
+        fake.put(part.data)
+    listing = await list_instances(client, refs(slices))
+    assert listing.found == {part.ref.sop_uid for part in slices}
+    assert listing.rows == 5
+    assert len(fake.requests) == 1
+
+
+async def test_what_a_list_lacks_is_asked_for_by_its_uid(fake, client, slices):
+    for part in slices:
+        fake.put(part.data)
+    fake.cap = 3  # No archive that we know is so mean.
+    listing = await list_instances(client, refs(slices))
+    assert listing.found == {part.ref.sop_uid for part in slices}
+    assert len(fake.requests) == 1 + 2
+
+
+async def test_a_few_of_a_series_are_asked_for_by_their_uids(fake, client, slices):
+    for part in slices[1:]:
+        fake.put(part.data)
+    listing = await list_instances(client, refs(slices[:2]))
+    assert listing.found == {slices[1].ref.sop_uid}
+    assert listing.rows is None
+    asked = {query.get("SOPInstanceUID") for _, _, query in fake.requests}
+    assert asked == {None} | {part.ref.sop_uid for part in slices[:2]}
+
+
+async def test_what_can_not_be_asked_is_not_missing(fake, client, slices):
+    fake.faults["search"].append(Fault(status=500))
+    with pytest.raises(CloudUnreachable):
+        await list_instances(client, refs(slices))
+
+
+async def test_a_service_that_finds_nothing_at_all_lacks_nothing(fake, client, slices):
+    fake.faults["search"].extend([Fault(status=404)] * 10)
+    with pytest.raises(CloudRefused):
+        await list_instances(client, refs(slices))

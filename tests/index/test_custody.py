@@ -13,7 +13,7 @@ async def test_what_is_owed_is_computed_from_custody_and_time(database, new_inst
     ids = {row.ref: row.instance_id for row in await lookup.find(database, "1.2.3")}
     await database.write(lambda db: custody.mark_sent(db, [ids[sent.ref]]))
     await database.write(
-        lambda db: custody.settle(db, ids[later.ref], Custody.EDGE_ONLY, "busy", 5000.0)
+        lambda db: custody.settle(db, ids[later.ref], Custody.EDGE_ONLY, "busy", 5000.0, 2000.0)
     )
     unsent = (Custody.EDGE_ONLY, Custody.SENT)
     due = await custody.due(database, unsent, 2000.0, 10)
@@ -30,7 +30,7 @@ async def test_a_settlement_without_a_retry_forgets_the_tries(database, new_inst
     for retry_at, tries in ((10.0, 1), (20.0, 2), (0.0, 0)):
         await database.write(
             lambda db, at=retry_at: custody.settle(
-                db, row.instance_id, Custody.ACKNOWLEDGED, "words", at
+                db, row.instance_id, Custody.ACKNOWLEDGED, "words", at, 1.0
             )
         )
         assert (await lookup.find_one(database, one.ref.sop_uid)).tries == tries
@@ -47,7 +47,7 @@ async def test_a_retry_of_a_clock_that_was_ahead_is_due_at_once(database, new_in
     row = await lookup.find_one(database, one.ref.sop_uid)
     year = 365 * 86400.0
     await database.write(
-        lambda db: custody.settle(db, row.instance_id, Custody.EDGE_ONLY, "", 1000.0 + year)
+        lambda db: custody.settle(db, row.instance_id, Custody.EDGE_ONLY, "", 1000.0 + year, 1000.0)
     )
     due = await custody.due(database, (Custody.EDGE_ONLY,), 1000.0, 10)
     assert [found.ref for found in due] == [one.ref]

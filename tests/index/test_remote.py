@@ -42,7 +42,7 @@ async def test_a_listed_instance_that_was_fetched_is_verified(database, new_inst
 async def test_the_state_of_an_archive_keeps_since_when_it_lasts(database):
     for moment, online in ((10.0, True), (20.0, True), (30.0, False), (40.0, False)):
         await database.write(
-            lambda db, m=moment, o=online: remote.set_archive_state(db, "cloud", o, "", m)
+            lambda db, m=moment, o=online: remote.set_archive_state(db, "cloud", o, "", False, m)
         )
     (state,) = await remote.archive_states(database)
     assert (state.online, state.since, state.contact) == (False, 30.0, 20.0)

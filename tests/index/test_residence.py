@@ -14,7 +14,9 @@ from tests.index.rows import counters_are_true, listed
 async def test_an_evicted_instance_comes_back_with_its_custody(database, new_instance, put):
     one = new_instance(custody=Custody.VERIFIED, origin=Origin.CLOUD)
     await put(one)
-    candidates = await residence.evictable(database, used_before=2000, max_bytes=1)
+    candidates = await residence.evictable(
+        database, used_before=2000, verified_since=0, max_bytes=1
+    )
     await database.write(lambda db: residence.evict(db, candidates))
     (row,) = await lookup.find(database, "1.2.3")
     assert (row.availability, row.object) == (Availability.NEARLINE, None)
@@ -27,7 +29,9 @@ async def test_an_evicted_instance_comes_back_with_its_custody(database, new_ins
 
 async def test_only_verified_instances_can_be_evicted(database, new_instance, put):
     await put(*(new_instance(custody=one) for one in Custody))
-    candidates = await residence.evictable(database, used_before=1e12, max_bytes=10**9)
+    candidates = await residence.evictable(
+        database, used_before=1e12, verified_since=0, max_bytes=10**9
+    )
     assert len(candidates) == 1
     stale = [dataclasses.replace(candidates[0], object="0" * 32)]
     assert await database.write(lambda db: residence.evict(db, stale)) == []
@@ -50,7 +54,9 @@ async def test_lost_objects_become_nearline_or_unavailable(database, new_instanc
 async def test_what_a_device_sends_again_must_be_verified_again(database, new_instance, put):
     one = new_instance(custody=Custody.VERIFIED)
     await put(one)
-    candidates = await residence.evictable(database, used_before=2000, max_bytes=1)
+    candidates = await residence.evictable(
+        database, used_before=2000, verified_since=0, max_bytes=1
+    )
     await database.write(lambda db: residence.evict(db, candidates))
     assert await put(one) == [PutResult.STORED]
     (row,) = await lookup.find(database, "1.2.3")
