@@ -79,6 +79,8 @@ class IncomingDataSet:
         self._intake = intake
         self._max_bytes = max_bytes
         self._pieces: deque[bytes] = deque()
+        # What came in small fragments, after those pieces: as objects they would weigh more.
+        self._crumbs = bytearray()
         self._held = 0
         self._is_paused = False
         self._is_discarded = False
@@ -101,7 +103,13 @@ class IncomingDataSet:
             raise PeerError(f"a data set is longer than {self._max_bytes} bytes")
         if self._is_discarded or not data:
             return
-        self._pieces.append(bytes(data))
+        if len(data) < PIECE:
+            self._crumbs += data
+            if len(self._crumbs) >= PIECE:
+                self._gather()
+        else:
+            self._gather()
+            self._pieces.append(bytes(data))
         self._held += len(data)
         self._intake.held += len(data)
         if self._held >= HIGH_WATER or self._intake.is_tight:
@@ -146,20 +154,25 @@ class IncomingDataSet:
             if self._error is not None:
                 raise self._error
             await self._wait()
-        if not self._pieces:
+        if not self._held:
             raise StopAsyncIteration
         return self._take()
 
     def _take(self) -> bytes:
-        piece = self._pieces.popleft()
-        if len(piece) < PIECE and self._pieces:
-            parts, size = [piece], len(piece)
-            while self._pieces and size < PIECE:
-                parts.append(self._pieces.popleft())
-                size += len(parts[-1])
-            piece = b"".join(parts)
-        self._release(len(piece))
-        return piece
+        parts: list[bytes] = []
+        size = 0
+        while size < PIECE and size < self._held:
+            if not self._pieces:
+                self._gather()
+            parts.append(self._pieces.popleft())
+            size += len(parts[-1])
+        self._release(size)
+        return parts[0] if len(parts) == 1 else b"".join(parts)
+
+    def _gather(self) -> None:
+        if self._crumbs:
+            self._pieces.append(bytes(self._crumbs))
+            self._crumbs.clear()
 
     def _release(self, size: int) -> None:
         self._held -= size
@@ -175,6 +188,7 @@ class IncomingDataSet:
 
     def _clear(self) -> None:
         self._pieces.clear()
+        self._crumbs.clear()
         self._release(self._held)
 
     async def _wait(self) -> None:

@@ -1,4 +1,5 @@
 import asyncio
+import tracemalloc
 
 import pytest
 
@@ -52,6 +53,19 @@ async def test_small_fragments_are_joined_and_large_ones_are_not():
     data_set.feed(memoryview(bytes(PIECE)))
     data_set.end()
     assert [len(piece) for piece in await collect(data_set)] == [PIECE, PIECE, 32768 + PIECE]
+
+
+async def test_fragments_of_two_bytes_take_no_more_memory_than_their_bytes():
+    data_set, _ = incoming()
+    fragment = memoryview(b"ab")
+    tracemalloc.start()
+    for _ in range(PIECE // 2 - 1):
+        data_set.feed(fragment)
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert taken < 4 * PIECE
+    data_set.end()
+    assert await collect(data_set) == [b"ab" * (PIECE // 2 - 1)]
 
 
 async def test_an_empty_data_set_is_just_its_end():
