@@ -8,6 +8,10 @@ that makes it safe:
 2. The answer is settled instance by instance, from its own item: ACKNOWLEDGED, REFUSED with the
    archive's words, or again later. What the answer does not name stays SENT.
 
+REFUSED is for good where the archive's reason is (a dead letter, for a person); a refusal for no
+lasting reason is called REFUSED, too, once it was repeated, and is still tried again, ever more
+rarely: an archive may be ill for days and then be well.
+
 Promises that one bad instance never stalls another: what took part in a failure travels alone and
 later. Never verifies, and never deletes anything anywhere.
 """
@@ -37,6 +41,7 @@ from edge.errors import CloudError, CloudRefused, InstanceUnreadable
 from edge.sync.batches import BatchSize, Suspects
 from edge.sync.inquiry import Patience, by_series
 from edge.sync.link import Link
+from edge.sync.tally import Tally
 
 __all__ = ["Push"]
 
@@ -44,13 +49,15 @@ log = logging.getLogger(__name__)
 
 _MOST = 256
 """Instances of a batch: its answer has an item for each."""
-_MOST_REFUSALS = 5
-"""So often an instance is offered that is refused for no lasting reason."""
+_REFUSED_FROM = 5
+"""Refusals for no lasting reason after which an instance is called refused."""
 _PATIENCE = 2.5
 """Times the shortest pause: so long an instance that went out may be unlisted. Little, because
 being wrong costs one needless copy."""
 _LONGEST_PAUSE = 3600.0
 """Seconds, for what fails again and again, and for an archive that is full."""
+_LONGEST_REFUSED = 12 * 3600.0
+"""Seconds between two offers of an instance that is refused again and again."""
 
 
 class Push:
@@ -86,10 +93,12 @@ class Push:
         shortest, longest = settings.retry_min_seconds, settings.retry_max_seconds
         self._backoff = Backoff(shortest, longest)
         self._instance_backoff = Backoff(shortest, _LONGEST_PAUSE)
+        self._refusal_backoff = Backoff(shortest, _LONGEST_REFUSED)
         self._full_backoff = Backoff(longest, _LONGEST_PAUSE)
         self._patience = Patience(_PATIENCE * shortest, Backoff(shortest / 4, shortest))
         self._size = BatchSize(settings.batch_bytes)
         self._suspects = Suspects()
+        self._tally = Tally(log, f"archive {archive.name}: sent")
         self._resume_at = 0.0
         self._failures = 0
         self._full = 0
@@ -105,11 +114,12 @@ class Push:
                 except CloudError as error:
                     self._link.failed(error)
                     continue
+                self._tally.say(resting=not worked)
                 if not worked:
                     await woken.wait(await self._idle(looked))
 
     async def step(self) -> bool:
-        """Ask about what is SENT, or else send one batch; False if there is nothing to do now.
+        """Ask about what went out before, or else send a batch; False if nothing is to be done now.
 
         Raises:
             CloudError: The archive can't be reached, or will not talk to us.
@@ -118,7 +128,7 @@ class Push:
         if now < self._resume_at:
             return False
         owed = await self._ledger.owed(now, max_bytes=self._size.limit, max_count=_MOST)
-        sent = [one for one in owed if one.custody is Custody.SENT]
+        sent = [one for one in owed if one.custody is not Custody.EDGE_ONLY]
         for series in by_series(sent):
             await self._ask(series)
         if owed and not sent:
@@ -257,14 +267,22 @@ class Push:
                 return Settlement(one.instance_id, Custody.EDGE_ONLY, words, self._resume_at)
             case Advice.QUARANTINE:
                 return self._dead_letter(one, result, words)
-        refusals = self._suspects.refused(one.instance_id)
-        if refusals >= _MOST_REFUSALS:
-            return self._dead_letter(one, result, f"{words} (refused {refusals} times)")
         # Perhaps it was stored all the same: it is asked about before it is sent again.
-        again = now + self._instance_backoff.delay(refusals)
-        return Settlement(one.instance_id, Custody.SENT, words, again)
+        refusals = self._suspects.refused(one.instance_id)
+        again = now + self._refusal_backoff.delay(refusals)
+        if refusals < _REFUSED_FROM:
+            return Settlement(one.instance_id, Custody.SENT, words, again)
+        if refusals == _REFUSED_FROM:
+            self._log_refusal(one, result)
+        words = f"{words} (refused {refusals} times)"
+        return Settlement(one.instance_id, Custody.REFUSED, words, again)
 
     def _dead_letter(self, one: Owed, result: StoreResult, words: str) -> Settlement:
+        self._log_refusal(one, result)
+        self._suspects.cleared([one.instance_id])
+        return Settlement(one.instance_id, Custody.REFUSED, words)
+
+    def _log_refusal(self, one: Owed, result: StoreResult) -> None:
         # The archive's words may name a patient: they go into the index, not into the log.
         log.warning(
             "archive %s will not take instance %s (HTTP %s, failure reason %s)",
@@ -273,8 +291,6 @@ class Push:
             result.status,
             "none" if result.reason is None else f"{result.reason:04X}",
         )
-        self._suspects.cleared([one.instance_id])
-        return Settlement(one.instance_id, Custody.REFUSED, words)
 
     async def _unreadable(self, batch: Sequence[Owed], error: InstanceUnreadable) -> None:
         """One of ours can't be read. The others are asked about, for the request broke off."""
@@ -300,6 +316,7 @@ class Push:
 
     def _done(self, one: Owed) -> None:
         self._full = 0
+        self._tally.add(one.size)
         self._patience.forget([one.instance_id])
         self._suspects.cleared([one.instance_id])
 

@@ -2,8 +2,10 @@
 
 ACKNOWLEDGED is the archive's word; VERIFIED is our own look. First the list of each series
 (QIDO-RS), then the bytes (WADO-RS, as stored): the SHA-256 of the data set must be ours. Other
-bytes are a CONFLICT for a person; what is not there is owed again, once patience has run out.
-Promises that a look which was cut short proves nothing. Never sends an instance.
+bytes are a CONFLICT for a person; what is not there is owed again, once patience has run out: at
+once for the first time, then ever more rarely, for an archive that says yes and keeps nothing could
+take the line for ever. Promises that a look which was cut short proves nothing. Never sends an
+instance.
 """
 
 from __future__ import annotations
@@ -32,6 +34,7 @@ from edge.errors import (
 from edge.sync.digest import DatasetDigester
 from edge.sync.inquiry import Patience, by_series
 from edge.sync.link import Link
+from edge.sync.tally import Tally
 
 __all__ = ["Verify"]
 
@@ -43,6 +46,8 @@ _SETTLE_EVERY = 64
 _PATIENCE = 60.0
 """Times the shortest pause: so long an instance that the archive said yes to may be unlisted."""
 _LONGEST_PAUSE = 3600.0
+_LONGEST_UNTRUE = 12 * 3600.0
+"""Seconds before an instance goes out again that the archive said yes to, and did not have."""
 _LONGEST_WAIT = 30.0
 """Times the shortest pause: so long uploads may go first."""
 _SAMPLE_ONE_IN = 10
@@ -86,6 +91,10 @@ class Verify:
         self._patience = Patience(
             _PATIENCE * shortest, Backoff(shortest / 2, settings.retry_max_seconds)
         )
+        self._untrue_backoff = Backoff(_PATIENCE * shortest, _LONGEST_UNTRUE)
+        # In memory only: after a restart each goes out once more without delay.
+        self._untrue: dict[int, int] = {}
+        self._tally = Tally(log, f"archive {archive.name}: verified")
 
     async def run(self) -> None:
         """Verify until cancelled."""
@@ -101,6 +110,7 @@ class Verify:
                 except CloudError as error:
                     self._link.failed(error)
                     continue
+                self._tally.say(resting=not worked)
                 if not worked:
                     # What became due since the look that found nothing must not be slept through.
                     due = await self._ledger.next_due(looked)
@@ -134,15 +144,32 @@ class Verify:
             await self._check(series)
         return bool(owed)
 
+    async def _settle(self, owed: Sequence[Owed], settlements: Sequence[Settlement]) -> None:
+        """Write down what became of *owed*, and speak of it."""
+        if not settlements:
+            return
+        await self._ledger.settle(settlements)
+        sizes = {one.instance_id: one.size for one in owed}
+        for entry in settlements:
+            if entry.custody is Custody.VERIFIED:
+                self._untrue.pop(entry.instance_id, None)
+                self._tally.add(sizes[entry.instance_id])
+        if missing := sum(entry.custody is Custody.EDGE_ONLY for entry in settlements):
+            log.error(
+                "archive %s said yes to instances that it does not have; to be sent again: %d",
+                self._archive.name,
+                missing,
+            )
+
     async def _check(self, series: Sequence[Owed]) -> None:
         try:
             listing = await list_instances(self._archive, [one.ref for one in series])
         except CloudRefused as error:
-            await self._ledger.settle([self._later(one, str(error)) for one in series])
+            await self._settle(series, [self._later(one, str(error)) for one in series])
             return
         there = [one for one in series if one.ref.sop_uid in listing.found]
-        if missing := [one for one in series if one.ref.sop_uid not in listing.found]:
-            await self._ledger.settle([self._missing(one) for one in missing])
+        missing = [one for one in series if one.ref.sop_uid not in listing.found]
+        await self._settle(missing, [self._missing(one) for one in missing])
         chosen = there if self._all else [one for one in there if _is_sampled(one)] or there[:1]
         equal = await self._compare(chosen, listing.rows)
         read = {one.instance_id for one in chosen}
@@ -150,9 +177,9 @@ class Verify:
         if not equal:
             # The sample is not clean: look at every one.
             await self._compare(rest, listing.rows)
-        elif rest:
-            await self._ledger.settle(
-                [Settlement(one.instance_id, Custody.VERIFIED) for one in rest]
+        else:
+            await self._settle(
+                rest, [Settlement(one.instance_id, Custody.VERIFIED) for one in rest]
             )
 
     async def _compare(self, owed: Sequence[Owed], rows: int | None) -> bool:
@@ -165,12 +192,11 @@ class Verify:
                     equal = equal and settlement.custody is Custody.VERIFIED
                     settlements.append(settlement)
                     if len(settlements) >= _SETTLE_EVERY:
-                        await self._ledger.settle(settlements)
+                        await self._settle(owed, settlements)
                         settlements = []
         finally:
             # What was seen is true even if the line was cut after it.
-            if settlements:
-                await self._ledger.settle(settlements)
+            await self._settle(owed, settlements)
         return equal
 
     async def _verdicts(self, owed: Sequence[Owed], rows: int | None) -> AsyncGenerator[Settlement]:
@@ -234,17 +260,18 @@ class Verify:
         return Settlement(one.instance_id, Custody.CONFLICT, _OTHER_BYTES)
 
     def _missing(self, one: Owed) -> Settlement:
-        again = self._patience.ask_again_at(one.instance_id, self._clock())
+        now = self._clock()
+        again = self._patience.ask_again_at(one.instance_id, now)
         if again is not None:
             reason = "the archive said yes, and does not list it yet"
             return Settlement(one.instance_id, Custody.ACKNOWLEDGED, reason, again)
-        log.warning(
-            "archive %s said yes to instance %s and does not have it; it is sent again",
-            self._archive.name,
-            one.ref.sop_uid,
-        )
-        reason = "the archive said yes, and did not have it"
-        return Settlement(one.instance_id, Custody.EDGE_ONLY, reason)
+        times = self._untrue[one.instance_id] = self._untrue.get(one.instance_id, 0) + 1
+        if times == 1:
+            reason = "the archive said yes, and did not have it"
+            return Settlement(one.instance_id, Custody.EDGE_ONLY, reason)
+        reason = f"the archive said yes {times} times, and did not have it"
+        again = now + self._untrue_backoff.delay(times - 1)
+        return Settlement(one.instance_id, Custody.EDGE_ONLY, reason, again)
 
     def _later(self, one: Owed, reason: str) -> Settlement:
         again = self._clock() + self._backoff.delay(one.tries + 1)

@@ -20,7 +20,7 @@ from edge.dicom.remote import RemoteStudy
 from edge.errors import EdgeError, InstanceNotFound
 from tests.samples import Slice
 
-_UNSENT = (Custody.EDGE_ONLY, Custody.SENT)
+_UNSENT = (Custody.EDGE_ONLY, Custody.SENT, Custody.REFUSED)
 
 
 @dataclass
@@ -32,6 +32,11 @@ class Row:
     reason: str = ""
     retry_at: float = 0.0
     history: list[Custody] = field(default_factory=list)
+
+    @property
+    def is_waiting(self) -> bool:
+        """Whether time can make it due: a refusal without a time is for good."""
+        return self.owed.custody is not Custody.REFUSED or self.retry_at > 0
 
 
 def dataset_digest(part10: bytes) -> bytes:
@@ -51,6 +56,7 @@ class FakeLedger:
         self.learnings = 0
         self.cursors: dict[str, str] = {}
         self.states: list[tuple[str, bool, str]] = []
+        self.lasting = False
 
     def put(self, parts: Iterable[Slice], custody: Custody = Custody.EDGE_ONLY) -> None:
         """Have instances, as if they had been admitted."""
@@ -82,7 +88,7 @@ class FakeLedger:
         due = [
             row.owed
             for row in self.rows.values()
-            if row.owed.custody in custodies and row.retry_at <= now
+            if row.owed.custody in custodies and row.retry_at <= now and row.is_waiting
         ]
         return due[:max_count]
 
@@ -105,7 +111,7 @@ class FakeLedger:
             (
                 row.retry_at
                 for row in self.rows.values()
-                if row.owed.custody in waiting and row.retry_at > now
+                if row.owed.custody in waiting and row.retry_at > now and row.is_waiting
             ),
             default=None,
         )
@@ -139,8 +145,11 @@ class FakeLedger:
     async def set_cursor(self, name: str, value: str) -> None:
         self.cursors[name] = value
 
-    async def set_archive_state(self, name: str, *, online: bool, reason: str = "") -> None:
+    async def set_archive_state(
+        self, name: str, *, online: bool, reason: str = "", lasting: bool = False
+    ) -> None:
         self.states.append((name, online, reason))
+        self.lasting = lasting
 
 
 class FakeOpened:

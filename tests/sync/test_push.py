@@ -1,4 +1,5 @@
 import asyncio
+import logging
 
 import pytest
 
@@ -107,13 +108,43 @@ async def test_a_generic_failure_is_asked_about_and_tried_again_a_few_times(
     assert cloud.received[uid] == 3
 
 
-async def test_a_generic_failure_that_stays_becomes_a_dead_letter(pushing, ledger, cloud, slices):
+async def test_a_generic_failure_that_stays_is_called_refused(pushing, ledger, cloud, slices):
     uid = slices[0].ref.sop_uid
     cloud.refusals[uid] = Refusal(0x0110, "broken")
     ledger.put(slices)
     await settled(ledger, ACKNOWLEDGED, REFUSED)
     assert cloud.received[uid] == 5
-    assert ledger.of(slices[0].ref).reason.startswith("reason 0110 (272): broken")
+    assert ledger.of(slices[0].ref).reason == "reason 0110 (272): broken (refused 5 times)"
+
+
+async def test_an_archive_that_is_well_again_after_a_long_illness_gets_what_it_refused(
+    ledger, retrieval, archive, link, changes, cloud, slices
+):
+    now, uid = 1000.0, slices[0].ref.sop_uid
+    push = Push(ledger, retrieval, archive, link, changes, config.Sync(), clock=lambda: now)
+    cloud.refusals[uid] = Refusal(0x0110, "the database is away")
+    ledger.put(slices)
+    row, pauses = ledger.of(slices[0].ref), []
+    while now < 1000.0 + 3 * 86400:
+        while await push.step():
+            pass
+        pauses.append(row.retry_at - now)
+        now = row.retry_at
+    assert row.owed.custody is REFUSED
+    assert cloud.received[uid] < 30
+    assert pauses[-1] >= 6 * 3600.0
+    del cloud.refusals[uid]
+    while await push.step():
+        pass
+    assert set(ledger.custodies) == {ACKNOWLEDGED}
+
+
+async def test_what_was_sent_is_told_in_counts(pushing, ledger, slices, caplog):
+    caplog.set_level(logging.INFO)
+    ledger.put(slices)
+    await until(lambda: "archive cloud: sent 6 instances" in caplog.text)
+    assert slices[0].ref.sop_uid not in caplog.text
+    assert slices[0].ref.study_uid not in caplog.text
 
 
 async def test_stored_with_a_generic_failure_is_found_by_asking(pushing, ledger, cloud, slices):

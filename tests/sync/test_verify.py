@@ -1,10 +1,12 @@
 import asyncio
 import io
+import logging
 
 import pydicom
 import pytest
 
 from edge import config
+from edge.cache.custody import Settlement
 from edge.dicom.instance import Custody
 from edge.errors import CloudUnreachable
 from edge.sync.verify import Verify
@@ -104,6 +106,32 @@ async def test_what_is_not_there_is_owed_again_when_patience_has_run_out(
     await all_are(ledger, VERIFIED, EDGE_ONLY)
     assert ledger.of(there[0].ref).owed.custody is EDGE_ONLY
     assert ledger.of(there[0].ref).history.count(ACKNOWLEDGED) >= 4
+
+
+async def test_an_archive_that_says_yes_and_keeps_nothing_is_sent_it_ever_more_rarely(
+    ledger, archive, link, changes, cloud, slices, caplog
+):
+    now = 1000.0
+    verify = Verify(ledger, archive, link, changes, config.Sync(), clock=lambda: now)
+    part = slices[0]
+    ledger.put([part], ACKNOWLEDGED)
+    row, resent = ledger.of(part.ref), []
+    while now < 1000.0 + 7 * 86400:
+        now = max(now, row.retry_at)
+        if row.owed.custody is EDGE_ONLY:
+            # It goes out, and the archive says yes.
+            resent.append(now)
+            await ledger.settle([Settlement(row.owed.instance_id, ACKNOWLEDGED)])
+        await verify.step()
+    assert 5 < len(resent) < 40
+    assert resent[-1] - resent[-2] > 6 * 3600.0
+    assert "said yes to instances that it does not have; to be sent again: 1" in caplog.text
+
+
+async def test_what_is_verified_is_told_in_counts(verifying, ledger, there, caplog):
+    caplog.set_level(logging.INFO)
+    await until(lambda: "archive cloud: verified 6 instances" in caplog.text)
+    assert there[0].ref.sop_uid not in caplog.text
 
 
 async def test_an_archive_that_indexes_late_is_given_time(verifying, ledger, cloud, slices):
