@@ -43,6 +43,7 @@ from edge.crypto.keys import KeyRing
 from edge.crypto.providers import FileKeyProvider
 from edge.crypto.sealed import Algorithm
 from edge.dicomweb import server as dicomweb
+from edge.dicomweb.listener import Listener
 from edge.dicomweb.middleware import access, errors, finish_headers
 from edge.dimse.server import DimseServer
 from edge.dropfolder.watcher import DropFolder
@@ -60,8 +61,6 @@ __all__ = ["Appliance", "Cache"]
 
 log = logging.getLogger(__name__)
 
-_DRAIN_SECONDS = 5.0
-"""Requests under way at the end have so long to finish."""
 _DAY = 86400.0
 _Identity = tuple[Http, bytes, Path, list[str]]
 """What the certificate depends on: configuration, secret, folder, names."""
@@ -203,10 +202,10 @@ class Appliance:
             )
             await parts.start_ready("dimse", lambda ready: dimse.serve(ready=ready))
             self.dimse_port = dimse.port
-            self.http_port = await self._serve_http(stack, admission, retrieval)
+            self.http_port = await self._serve_http(admission, retrieval)
+            self._parts = parts.states
             self._stack = stack.pop_all()
         return self
-            self._parts = parts.states
 
     async def __aexit__(
         self,
@@ -216,8 +215,6 @@ class Appliance:
     ) -> None:
         await self._stack.aclose()
 
-    async def _serve_http(
-        self, stack: AsyncExitStack, admission: Admission, retrieval: Retrieval
     def parts(self) -> Parts:
         """Part -> "running", or why it is not."""
         return self._parts()
@@ -226,7 +223,7 @@ class Appliance:
         """The state of the box and of its parts."""
         return await self.cache.status(self.parts())
 
-    ) -> int:
+    async def _serve_http(self, admission: Admission, retrieval: Retrieval) -> int:
         """Serve every application on the one HTTP port; which one it is."""
         config, cache = self._config, self.cache
         gate = Gate(cache.tokens, required=config.http.auth == "required")
@@ -250,20 +247,9 @@ class Appliance:
         tls = await asyncio.to_thread(server_context, *identity)
         if tls is not None:
             self.supervisor.start("certificate", partial(_renew_daily, tls, identity))
-        runner = web.AppRunner(
-            application, access_log=None, handle_signals=False, shutdown_timeout=_DRAIN_SECONDS
-        )
-        await runner.setup()
-        stack.push_async_callback(runner.cleanup)
-        host, port = host_and_port(config.http.listen)
-        try:
-            await web.TCPSite(runner, host, port, ssl_context=tls).start()
-        except OSError as error:
-            raise ConfigError(
-                f"http.listen: {config.http.listen} can't be listened on: {error.strerror}",
-                hint="another program may be using the port",
-            ) from error
-        return int(runner.addresses[0][1])
+        http = Listener(application, config.http.listen, tls)
+        await self.supervisor.start_ready("http", lambda ready: http.serve(ready=ready))
+        return http.port
 
 
 async def _renew_daily(tls: ssl.SSLContext, identity: _Identity) -> None:
