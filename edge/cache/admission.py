@@ -9,7 +9,7 @@ Crash order, of which the commit is the only point that counts:
 
 A failure before 3 leaves nothing: the file is discarded, or the next start removes it. A crash
 between 2 and 3 leaves an object without a row, which the next start adopts. Memory is bounded by
-the pieces under way; what is held before the study is known is bounded by ``HELD``.
+the store's allowance for what is under way, of which each arrival has its part.
 """
 
 from __future__ import annotations
@@ -37,9 +37,6 @@ from edge.store.objects import ObjectStore, ObjectWriter, StoredObject
 __all__ = ["Admission", "Admitted", "Digester", "Expectation", "Outcome", "Source", "StudyKeys"]
 
 log = logging.getLogger(__name__)
-
-HELD = 1024 * 1024
-"""Bytes that wait for the Study Instance UID; past that, the object gets a key of its own."""
 
 
 class Outcome(StrEnum):
@@ -233,7 +230,7 @@ class Admission:
         await self._space.make_room()
         expected = Expectation(sop_class_uid, sop_uid, study_uid)
         arrival = _Arrival(self._store, self._keys, self._max_instance_bytes)
-        with self._space.reserve() as reservation:
+        with self._space.reserve() as reservation, self._store.allowance:
             try:
                 async for chunk in chunks:
                     reservation.grow(len(chunk))
@@ -283,7 +280,7 @@ class _Arrival:
         self._keys = keys
         self._max_bytes = max_bytes
         self._scanner = InstanceScanner()
-        self._held: list[bytes] = []
+        self._held = bytearray()
         self._length = 0
         self._writer: ObjectWriter | None = None
         self.digester = Digester()
@@ -299,17 +296,17 @@ class _Arrival:
         if self._writer is not None:
             await self._writer.write(chunk)
             return
-        self._held.append(chunk)
-        if self._scanner.study_uid is not None or self._length > HELD:
+        self._held += chunk
+        # A study that is not known by now must do without: the object gets a key of its own.
+        if self._scanner.study_uid is not None or len(self._held) > self._store.allowance.each:
             await self._begin()
 
     async def _begin(self) -> ObjectWriter:
         key = await self._keys.of(self._scanner.study_uid)
         self.digester.dataset_offset = self._scanner.dataset_offset or 0
         self._writer = self._store.create(key, self.digester.update)
-        held, self._held = self._held, []
-        for chunk in held:
-            await self._writer.write(chunk)
+        held, self._held = bytes(self._held), bytearray()
+        await self._writer.write(held)
         return self._writer
 
     async def finish(self, expected: Expectation, source: Source) -> instances.NewInstance:

@@ -34,6 +34,7 @@ from typing import Self, TypeVar
 from edge.crypto.keys import KeyRing, StudyKey
 from edge.crypto.sealed import CHUNK, HEADER_LENGTH, Algorithm, Header, Opener, Sealer
 from edge.errors import InstanceNotFound, StorageFull
+from edge.store.allowance import Allowance
 
 __all__ = ["ObjectReader", "ObjectStore", "ObjectWriter", "StoredObject"]
 
@@ -41,6 +42,10 @@ T = TypeVar("T")
 
 PIECE = 16 * CHUNK
 """Content that is sealed or opened in one go (1 MiB)."""
+ARRIVING = 16 * PIECE
+"""Content that waits to be sealed, of all objects together; a chunk of each in any case."""
+CRUMB = 4096
+"""Smaller pieces of content are joined: as objects they would weigh more than their bytes."""
 _NAME = re.compile(r"[0-9a-f]{32}")
 """Anything else in the folders is not ours, and is let alone."""
 _VECTOR = 256
@@ -74,6 +79,8 @@ class ObjectStore:
         self._incoming = folder / "incoming"
         self._keys = keys
         self._algorithm = algorithm
+        self.allowance = Allowance(ARRIVING, most=PIECE, least=CHUNK)
+        """Of content that is not sealed yet; entered by whoever has an object arriving."""
         self._workers = ThreadPoolExecutor(threads, thread_name_prefix="store")
 
     async def __aenter__(self) -> Self:
@@ -101,7 +108,9 @@ class ObjectStore:
         header = Header.new(self._algorithm, key.key_id)
         sealer = Sealer(header, key.secret, bytes.fromhex(name))
         path = self._incoming / name
-        return ObjectWriter(self._workers, path, self._path(name), sealer, header, observe)
+        return ObjectWriter(
+            self._workers, path, self._path(name), sealer, header, observe, self.allowance
+        )
 
     async def open(self, name: str) -> ObjectReader:
         """Open an object.
@@ -193,8 +202,10 @@ class ObjectWriter:
         sealer: Sealer,
         header: Header,
         observe: Callable[[bytes | bytearray | memoryview], object],
+        allowance: Allowance,
     ) -> None:
         self._workers = workers
+        self._allowance = allowance
         self._incoming = incoming
         self._final = final
         self._sealer = sealer
@@ -203,7 +214,7 @@ class ObjectWriter:
         self._descriptor = -1
         self._content = 0
         self._sealed = 0
-        self._waiting: list[bytes] = []
+        self._waiting: list[bytes | bytearray] = []
         self._waiting_bytes = 0
         self._job: asyncio.Future[None] | None = None
 
@@ -213,9 +224,15 @@ class ObjectWriter:
         Raises:
             StorageFull: The disk is full.
         """
-        self._waiting.append(data)
+        last = self._waiting[-1] if self._waiting else b""
+        if len(data) >= CRUMB:
+            self._waiting.append(data)
+        elif isinstance(last, bytearray):
+            last += data
+        else:
+            self._waiting.append(bytearray(data))
         self._waiting_bytes += len(data)
-        if self._waiting_bytes >= PIECE:
+        if self._waiting_bytes >= self._allowance.each:
             await self._settle()
             self._job = self._start(self._write)
 
@@ -243,7 +260,7 @@ class ObjectWriter:
             await self._settle()
         await _in(self._workers, self._discard)
 
-    def _start(self, step: Callable[[list[bytes]], None]) -> asyncio.Future[None]:
+    def _start(self, step: Callable[[list[bytes | bytearray]], None]) -> asyncio.Future[None]:
         pieces, self._waiting, self._waiting_bytes = self._waiting, [], 0
         return asyncio.get_running_loop().run_in_executor(self._workers, step, pieces)
 
@@ -260,7 +277,7 @@ class ObjectWriter:
                 raise StorageFull("the disk is full") from error
             raise
 
-    def _write(self, pieces: list[bytes]) -> None:
+    def _write(self, pieces: list[bytes | bytearray]) -> None:
         if self._descriptor < 0:
             flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
             self._descriptor = os.open(self._incoming, flags, 0o600)
@@ -283,7 +300,7 @@ class ObjectWriter:
                 while rest:
                     rest = rest[os.write(self._descriptor, rest) :]
 
-    def _commit(self, pieces: list[bytes]) -> None:
+    def _commit(self, pieces: list[bytes | bytearray]) -> None:
         self._write(pieces)
         self._put([self._sealer.finish()])
         os.fsync(self._descriptor)

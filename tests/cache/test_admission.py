@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import tracemalloc
+from contextlib import ExitStack
 
 import pytest
 
@@ -10,6 +12,7 @@ from edge.cache.admission import Outcome
 from edge.dicom.instance import Custody
 from edge.errors import InstanceMismatch, InvalidInstance, NotDicom, PeerError, StorageFull
 from edge.index import lookup
+from edge.store.objects import PIECE
 from tests.cache.conftest import MODALITY
 from tests.samples import chunks, ct_series, distinct_files, multiframe, sample_uid
 
@@ -165,6 +168,36 @@ async def test_a_long_object_passes_through_in_bounded_pieces(cache):
     admitted = await cache.admission.store_instance(stream(), MODALITY)
     assert admitted.ref == ref
     assert cache.space._arriving == 0
+
+
+async def test_in_a_crowd_little_is_held_until_the_study_is_known(cache):
+    (sample,) = ct_series(1, rows=32, columns=32)
+    # A private value of a mebibyte comes before the Study Instance UID; the sender then halts.
+    meta = 144 + int.from_bytes(sample.data[140:144], "little")
+    value = b"\x09\x00\x01\x10OB\x00\x00" + (1 << 20).to_bytes(4, "little") + bytes(900_000)
+    halted, halt = asyncio.Event(), asyncio.Event()
+
+    async def slowly():
+        yield sample.data[:meta]
+        for start in range(0, len(value), 10_000):
+            yield value[start : start + 10_000]
+        halted.set()
+        await halt.wait()
+
+    for crowd in (0, 300):
+        with ExitStack() as others:
+            for _ in range(crowd):
+                others.enter_context(cache.store.allowance)
+            halted.clear()
+            sender = asyncio.create_task(cache.admission.store_instance(slowly(), MODALITY))
+            tracemalloc.start()
+            await halted.wait()
+            held, _ = tracemalloc.get_traced_memory()
+            tracemalloc.stop()
+            sender.cancel()
+            await asyncio.wait([sender])
+            assert (held < 400_000) is bool(crowd)
+    assert cache.store.allowance.each == PIECE
 
 
 async def test_a_change_wakes_whoever_waits(cache):

@@ -6,12 +6,14 @@ import asyncio
 import os
 import resource
 import signal
+import tracemalloc
+from contextlib import ExitStack
 
 import pytest
 
 from edge.crypto.keys import KeyRing
 from edge.crypto.providers import FileKeyProvider
-from edge.crypto.sealed import Algorithm, sealed_length
+from edge.crypto.sealed import CHUNK, Algorithm, sealed_length
 from edge.errors import InstanceNotFound, SealBroken, StorageFull
 from edge.store.objects import PIECE, ObjectStore
 
@@ -116,6 +118,42 @@ async def test_a_writer_that_is_cancelled_in_the_middle_can_still_be_discarded(
         await task
     await writer.discard()
     assert files(tmp_path) == []
+
+
+async def held_of(store, keys, writers):
+    """Bytes of content that each writer holds when it has been given half a mebibyte."""
+    made = [store.create(await new_key(keys), len) for _ in range(writers)]
+    for _ in range(PIECE // 2 // 16_000):
+        for writer in made:
+            await writer.write(bytes(16_000))
+    held = [writer._waiting_bytes for writer in made]
+    for writer in made:
+        await writer.discard()
+    return held
+
+
+async def test_one_arriving_object_holds_large_pieces_and_a_crowd_small_ones(store, keys):
+    assert min(await held_of(store, keys, 2)) > PIECE // 2 - 16_000
+    with ExitStack() as crowd:
+        for _ in range(300):
+            crowd.enter_context(store.allowance)
+        assert max(await held_of(store, keys, 2)) <= CHUNK
+
+
+async def test_crumbs_of_content_take_no_more_memory_than_their_bytes(store, keys):
+    content = os.urandom(60_000)
+    writer = store.create(await new_key(keys), len)
+    tracemalloc.start()
+    for start in range(0, len(content), 2):
+        await writer.write(content[start : start + 2])
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert taken < 4 * len(content)
+    await writer.begin_commit()
+    stored = await writer.commit()
+    reader = await store.open(stored.name)
+    assert await reader.read(0, len(content)) == content
+    await reader.close()
 
 
 async def fill(writer):
