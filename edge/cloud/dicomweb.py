@@ -27,6 +27,7 @@ from edge import config
 from edge.cloud.answers import datasets_in, read_body, words_in
 from edge.cloud.archive import Dataset, Outgoing, StoreOutcome, StoreResult, first_value
 from edge.cloud.auth import auth_of
+from edge.cloud.pace import steady
 from edge.cloud.store_answer import results_of
 from edge.cloud.store_body import StoreBody
 from edge.cloud.transport import Timeouts, error_of_status, new_client, translated, unusable
@@ -297,13 +298,18 @@ class DicomwebArchive:
                     essence = parse_media_type(content_type).essence
                 except MultipartError:
                     essence = ""
+                pieces = steady(
+                    response.aiter_bytes(),
+                    least=self._timeouts.slowest,
+                    window=self._timeouts.slow,
+                )
                 if essence == "application/dicom":
-                    yield self._pieces(response.aiter_bytes())
+                    yield self._pieces(pieces)
                     return
                 if not essence.startswith("multipart/"):
                     raise unusable(self.name, f"retrieving: the answer is {essence or 'untyped'}")
                 empty = True
-                parts = read_parts(response.aiter_bytes(), boundary_of(content_type))
+                parts = read_parts(pieces, boundary_of(content_type))
                 async with aclosing(parts):
                     async for part in parts:
                         empty = False

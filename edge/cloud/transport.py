@@ -17,6 +17,7 @@ from dataclasses import dataclass
 
 import httpx
 
+from edge.cloud.pace import TooSlow
 from edge.cloud.retry import parse_retry_after
 from edge.errors import (
     CloudError,
@@ -53,7 +54,7 @@ _NOT_NOW = {
 
 @dataclass(frozen=True, slots=True)
 class Timeouts:
-    """Seconds that the archive may be silent."""
+    """Seconds that the archive may be silent, and how slow it may be."""
 
     connect: float = 10.0
     read: float = 60.0
@@ -63,6 +64,10 @@ class Timeouts:
     """From the end of a store request to the answer: archives index before they say yes."""
     answer: float = 600.0
     """For a whole answer that is kept in memory: a search, metadata."""
+    slowest: float = 1024.0
+    """Bytes a second at which instances must come at the least."""
+    slow: float = 60.0
+    """So long it may be slower."""
 
 
 def new_client(
@@ -187,10 +192,10 @@ def _words(error: Exception, url: httpx.URL) -> tuple[str, str]:
                     f"{where} does not speak TLS with us ({cause.reason or 'no reason given'})",
                     "check whether the url should begin with http:// or https://, and the port",
                 )
-            case MultipartError():
+            case MultipartError() | TooSlow():
                 return (
-                    f"its answer can't be understood: {cause}",
-                    "the line or a proxy may have cut it",
+                    f"its answer can't be used: {cause}",
+                    "the line or a proxy may have cut it, or is overloaded",
                 )
     return _httpx_words(error, where)
 

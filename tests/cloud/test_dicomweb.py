@@ -7,6 +7,7 @@ import pytest
 from edge import config
 from edge.cloud.archive import Advice, StoreOutcome
 from edge.cloud.dicomweb import DicomwebArchive
+from edge.cloud.transport import Timeouts
 from edge.errors import (
     CloudRefused,
     CloudUnauthorised,
@@ -341,3 +342,13 @@ async def test_a_wrong_password_is_told(fake, client):
 def test_a_url_that_can_not_be_used_is_an_error_of_the_configuration(url):
     with pytest.raises(ConfigError, match=r"cloud\.archive cloud"):
         DicomwebArchive(config.Archive("cloud", url))
+
+
+async def test_an_instance_that_drips_is_given_up(fake, slices):
+    fake.put(slices[0].data)
+    fake.faults["retrieve"].append(Fault(drip=0.01))
+    timeouts = Timeouts(slowest=1000.0, slow=0.1)
+    async with DicomwebArchive(config.Archive("cloud", fake.url), timeouts=timeouts) as archive:
+        stream = archive.retrieve_instance(slices[0].ref)
+        with pytest.raises(CloudUnreachable, match="too slowly"):
+            [piece async for piece in stream]

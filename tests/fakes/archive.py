@@ -61,6 +61,8 @@ class Fault:
     hang: float = 0.0
     """Seconds to wait before the answer."""
     wrong_boundary: bool = False
+    drip: float = 0.0
+    """Seconds between two bytes of the answer."""
 
 
 @dataclass(frozen=True)
@@ -227,16 +229,21 @@ class FakeArchive:
             good.headers["Content-Type"] = good.headers["Content-Type"].replace(
                 _BOUNDARY, "something-else"
             )
-        if fault.cut_answer is None:
+        if fault.cut_answer is None and not fault.drip:
             return good
         body = good.body
         assert isinstance(body, bytes)
-        cut = web.StreamResponse(status=good.status, headers=good.headers)
-        cut.content_length = len(body)
-        await cut.prepare(request)
-        await cut.write(body[: fault.cut_answer])
-        self._hang_up(request)
-        return cut
+        spoilt = web.StreamResponse(status=good.status, headers=good.headers)
+        spoilt.content_length = len(body)
+        await spoilt.prepare(request)
+        if fault.drip:
+            for at in range(len(body)):
+                await spoilt.write(body[at : at + 1])
+                await asyncio.sleep(fault.drip)
+        else:
+            await spoilt.write(body[: fault.cut_answer])
+            self._hang_up(request)
+        return spoilt
 
     def _hang_up(self, request: web.Request) -> None:
         if request.transport is not None:
