@@ -14,7 +14,8 @@ The index knows everything; the store holds some of it. From the outside in; imp
                 sealed objects; the encrypted database; the archive, by its protocol
     crypto      keys, and the sealed form of bytes
     dicom       the vocabulary: values and codecs, no I/O
-    config, errors
+    config      what can be set; settings reads it from file and environment
+    errors
 """
 
 __version__ = "0.1.0"

@@ -1,26 +1,24 @@
-"""The configuration: read once at start, frozen, complained about by key and line.
+"""The configuration: frozen values, and what they may be together.
 
-Sources, later ones win: the defaults below, a TOML file, ``EDGE_SECTION__KEY`` in the environment
-(for an array of tables ``EDGE_CLOUD__ARCHIVE__0__URL``). Unknown keys are errors. What is unsafe
-outside a laboratory is refused here, before anything listens.
+Promises that who has a ``Config`` from ``load`` need not check it again: unknown keys, values that
+do not fit and what is unsafe outside a laboratory are refused here, before anything listens, with
+the file and line, or the variable of the environment, that said so. How files and variables are
+read stands in ``settings``.
 """
 
 from __future__ import annotations
 
-import dataclasses
+import errno
 import ipaddress
-import itertools
 import os
-import re
-import tomllib
-import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import urlsplit
 
 from edge.errors import ConfigError
+from edge.settings import Settings
 
 __all__ = [
     "Appliance",
@@ -38,6 +36,7 @@ __all__ = [
     "host_and_port",
     "is_loopback",
     "load",
+    "not_listening",
 ]
 
 GIB = 1024**3
@@ -62,6 +61,10 @@ class Keys:
     """Of the ``file`` provider; empty means ``root.key`` in ``data_dir``."""
 
 
+Right = Literal["store", "query", "retrieve", "commit", "worklist"]
+"""What a peer may ask for."""
+
+
 @dataclass(frozen=True, slots=True)
 class Peer:
     """``[[dimse.peer]]``: a DICOM application entity that we know."""
@@ -70,7 +73,7 @@ class Peer:
     host: str = ""
     """Address that it must call from; empty means any."""
     port: int = 104
-    may: tuple[str, ...] = ("store",)
+    may: tuple[Right, ...] = ("store",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -184,143 +187,31 @@ class Config:
 def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Config:
     """Read the configuration.
 
+    Later sources win: the defaults above, the file, ``EDGE_SECTION__KEY`` in the environment.
+
     Args:
         path: The TOML file; None means the defaults and the environment alone.
-        environ: Where ``EDGE_SECTION__KEY`` is looked up.
+        environ: Where the variables are looked up.
 
     Raises:
         ConfigError: The file can't be read, a key is unknown, a value does not fit, or the whole
             is unsafe outside a laboratory.
     """
-    text, name = "", "environment"
-    if path is not None:
-        name = str(path)
-        try:
-            text = path.read_text(encoding="utf-8")
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(
-                f"{name}: can't be read: {error}",
-                hint="name the file with --config or EDGE_CONFIG",
-            ) from error
-    try:
-        tree: dict[str, Any] = tomllib.loads(text)
-    except tomllib.TOMLDecodeError as error:
-        raise ConfigError(f"{name}: not valid TOML: {error}") from error
-    reader = _Reader(name, text)
-    _overlay(tree, environ)
-    config = typing.cast(Config, reader.build(Config, tree, ()))
-    _refuse_unsafe(config, name)
+    settings = Settings(path, environ)
+    config = settings.build(Config)
+    _Checks(config, settings).run()
     return config
-
-
-def _overlay(tree: dict[str, Any], environ: Mapping[str, str]) -> None:
-    """Lay ``EDGE_SECTION__KEY`` over the parsed file; values are TOML, or else plain text."""
-    for variable, value in sorted(environ.items()):
-        if not variable.startswith("EDGE_") or "__" not in variable:
-            continue
-        keys = variable.removeprefix("EDGE_").lower().split("__")
-        node: Any = tree
-        for key, following in itertools.pairwise(keys):
-            if isinstance(node, list):
-                index = int(key)
-                node.extend({} for _ in range(index + 1 - len(node)))
-                node = node[index]
-            else:
-                node = node.setdefault(key, [] if following.isdecimal() else {})
-        try:
-            node[keys[-1]] = tomllib.loads(f"value = {value}")["value"]
-        except tomllib.TOMLDecodeError:
-            node[keys[-1]] = value
-
-
-class _Reader:
-    """Turns a tree of TOML values into the dataclasses, by their annotations."""
-
-    def __init__(self, name: str, text: str) -> None:
-        self._name = name
-        self._lines = text.splitlines()
-
-    def build(self, cls: type[Any], tree: object, keys: tuple[str, ...]) -> object:
-        if not isinstance(tree, dict):
-            raise self._error(keys, "must be a table")
-        hints = typing.get_type_hints(cls)
-        for key in tree:
-            if key not in hints:
-                known = ", ".join(sorted(hints))
-                raise self._error((*keys, key), "is not a known key", hint=f"known here: {known}")
-        values = {key: self._value(hints[key], value, (*keys, key)) for key, value in tree.items()}
-        for item in dataclasses.fields(cls):
-            required = item.default is item.default_factory is dataclasses.MISSING
-            if required and item.name not in values:
-                raise self._error((*keys, item.name), "is missing")
-        return cls(**values)
-
-    def _value(self, kind: Any, value: Any, keys: tuple[str, ...]) -> Any:
-        origin, arguments = typing.get_origin(kind), typing.get_args(kind)
-        if dataclasses.is_dataclass(kind):
-            return self.build(typing.cast(type[Any], kind), value, keys)
-        if origin is tuple:
-            if not isinstance(value, list):
-                raise self._error(keys, "must be an array")
-            return tuple(
-                self._value(arguments[0], item, (*keys, str(index)))
-                for index, item in enumerate(value)
-            )
-        if origin is Literal:
-            if value not in arguments:
-                raise self._error(keys, f"must be one of {', '.join(map(repr, arguments))}")
-            return value
-        if kind is Path and isinstance(value, str):
-            return Path(value)
-        if kind is float and type(value) is int:
-            return float(value)
-        if type(value) is not kind:
-            names = {
-                str: "text",
-                int: "a whole number",
-                bool: "true or false",
-                float: "a number",
-            }
-            raise self._error(keys, f"must be {names.get(kind, 'text')}")
-        if kind in (int, float) and value < 0:
-            raise self._error(keys, "must not be negative")
-        return value
-
-    def _error(self, keys: tuple[str, ...], what: str, hint: str = "") -> ConfigError:
-        line = self._line_of(keys)
-        where = f"{self._name}:{line}" if line else self._name
-        return ConfigError(f"{where}: {'.'.join(keys) or 'the file'} {what}", hint=hint)
-
-    def _line_of(self, keys: tuple[str, ...]) -> int:
-        """The line of a key, or of the nearest table around it; 0 if neither is in the file."""
-        names = [key for key in keys if not key.isdecimal()]
-        occurrence = next((int(key) for key in keys if key.isdecimal()), 0)
-        best, table, seen = 0, "", -1
-        for number, line in enumerate(self._lines, 1):
-            if header := re.match(r"\s*\[+\s*([\w.\-\"]+)\s*\]+", line):
-                table = header.group(1)
-                seen += table == ".".join(names[:-1]) and line.lstrip().startswith("[[")
-                if table in (".".join(names), ".".join(names[:-1])):
-                    best = best or number
-            elif (
-                names
-                and table == ".".join(names[:-1])
-                and seen in (-1, occurrence)
-                and re.match(rf"\s*\"?{re.escape(names[-1])}\"?\s*=", line)
-            ):
-                return number
-        return best
 
 
 def host_and_port(listen: str) -> tuple[str, int]:
     """Split ``host:port`` (IPv6 in brackets).
 
     Raises:
-        ConfigError: It is not of that form.
+        ValueError: It is not of that form.
     """
     host, _, port = listen.rpartition(":")
     if not host or not port.isdecimal() or int(port) > 65535:
-        raise ConfigError(f"{listen!r} is not HOST:PORT", hint='for example "0.0.0.0:11112"')
+        raise ValueError(f"{listen!r} is not HOST:PORT")
     return host.strip("[]"), int(port)
 
 
@@ -333,48 +224,156 @@ def is_loopback(listen: str) -> bool:
         return host == "localhost"
 
 
-def _refuse_unsafe(config: Config, name: str) -> None:
-    unsafe = [
-        (config.http.auth == "none", "http.auth", '"none"', config.http.listen),
-        (config.http.tls == "off", "http.tls", '"off"', config.http.listen),
-        (
-            config.dimse.unknown_peers == "accept",
-            "dimse.unknown_peers",
-            '"accept"',
-            config.dimse.listen,
-        ),
-    ]
-    for is_set, key, value, listen in unsafe:
-        exposed = not is_loopback(listen)
-        if is_set and exposed and not config.appliance.lab:
-            raise ConfigError(
-                f"{name}: {key} = {value} is refused while {listen} can be reached from outside",
-                hint="listen on 127.0.0.1, or set appliance.lab = true in a laboratory",
+_WHY_NOT = {
+    errno.EADDRINUSE: "another program uses the port; ss -ltnp tells which",
+    errno.EADDRNOTAVAIL: "this machine has no such address; 0.0.0.0 means all that it has",
+    errno.EACCES: "a port below 1024 needs a privilege: CAP_NET_BIND_SERVICE in a systemd unit",
+}
+
+
+def not_listening(key: str, listen: str, error: OSError) -> ConfigError:
+    """What to raise when the address that a key names can't be listened on."""
+    hint = _WHY_NOT.get(error.errno or 0, "name an address of this machine, and a free port")
+    return ConfigError(f"{key}: {listen} can't be listened on: {error.strerror}", hint=hint)
+
+
+class _Checks:
+    """What no single value shows.
+
+    Args:
+        config: All of it.
+        settings: Knows where each key was said.
+    """
+
+    def __init__(self, config: Config, settings: Settings) -> None:
+        self._config = config
+        self._error = settings.error
+
+    def run(self) -> None:
+        """Raise ConfigError at the first thing that is wrong."""
+        self._check_numbers()
+        self._check_addresses()
+        self._check_folders()
+        self._check_peers()
+        self._check_archives()
+
+    def _check_numbers(self) -> None:
+        """These are waited for, or divided among some: nothing of them would be no service."""
+        for section, names in {
+            "dimse": ("max_associations", "artim_seconds", "idle_seconds", "pdu_seconds"),
+            "sync": ("sweep_minutes", "batch_bytes", "retry_min_seconds", "retry_max_seconds"),
+            "cache": ("max_instance_bytes",),
+        }.items():
+            for name in names:
+                if getattr(getattr(self._config, section), name) == 0:
+                    raise self._error((section, name), "must be more than 0")
+        if not 4096 <= self._config.dimse.max_pdu <= 1024 * 1024:
+            raise self._error(("dimse", "max_pdu"), "must be 4096 to 1048576")
+
+    def _check_addresses(self) -> None:
+        http, dimse = self._config.http, self._config.dimse
+        for section, listen in (("dimse", dimse.listen), ("http", http.listen)):
+            try:
+                host_and_port(listen)
+            except ValueError as error:
+                raise self._error(
+                    (section, "listen"), f"= {error}", 'for example "0.0.0.0:11112"'
+                ) from error
+        unsafe = [
+            (("http", "auth"), http.auth, "none", http.listen),
+            (("http", "tls"), http.tls, "off", http.listen),
+            (("dimse", "unknown_peers"), dimse.unknown_peers, "accept", dimse.listen),
+        ]
+        for keys, value, refused, listen in unsafe:
+            if value == refused and not is_loopback(listen) and not self._config.appliance.lab:
+                raise self._error(
+                    keys,
+                    f'= "{value}" is refused while {listen} can be reached from outside',
+                    "listen on 127.0.0.1, or set appliance.lab = true in a laboratory",
+                )
+        if http.tls == "files":
+            for name, path in (
+                ("tls_certificate", http.tls_certificate),
+                ("tls_key", http.tls_key),
+            ):
+                if path == Path():
+                    raise self._error(("http", name), 'is needed by http.tls = "files"')
+                self._check_file(("http", name), path)
+
+    def _check_folders(self) -> None:
+        data, drop = self._config.appliance.data_dir, self._config.dropfolder.path
+        if data == Path():
+            raise self._error(("appliance", "data_dir"), "must name a folder")
+        if drop != Path():
+            drop, data = drop.resolve(), data.resolve()
+            if drop.is_relative_to(data) or data.is_relative_to(drop):
+                raise self._error(
+                    ("dropfolder", "path"),
+                    f"= {drop} and appliance.data_dir = {data} overlap",
+                    "what is dropped is taken away: name a folder of its own",
+                )
+
+    def _check_peers(self) -> None:
+        self._check_ae_title(("dimse", "ae_title"), self._config.dimse.ae_title)
+        seen: set[tuple[str, str]] = set()
+        for number, peer in enumerate(self._config.dimse.peer):
+            keys = ("dimse", "peer", str(number))
+            self._check_ae_title((*keys, "ae_title"), peer.ae_title)
+            if not 1 <= peer.port <= 65535:
+                raise self._error((*keys, "port"), "must be 1 to 65535")
+            name = (peer.ae_title.strip(), peer.host)
+            if name in seen:
+                raise self._error(
+                    (*keys, "ae_title"),
+                    f'= "{peer.ae_title}" stands there twice with the same host',
+                    "say all that it may do in one table",
+                )
+            seen.add(name)
+
+    def _check_ae_title(self, keys: Sequence[str], title: str) -> None:
+        # PS3.5 6.2, VR AE
+        sound = title.isascii() and title.isprintable() and "\\" not in title
+        if not sound or not 1 <= len(title.strip()) <= 16:
+            raise self._error(keys, "must be 1 to 16 ASCII characters, no backslash (PS3.5 6.2)")
+
+    def _check_archives(self) -> None:
+        names: set[str] = set()
+        for number, archive in enumerate(self._config.cloud.archive):
+            keys = ("cloud", "archive", str(number))
+            if not archive.name or archive.name in names:
+                raise self._error((*keys, "name"), "must be a name of its own")
+            names.add(archive.name)
+            self._check_url((*keys, "url"), archive.url)
+            self._check_auth((*keys, "auth"), archive.auth)
+            if archive.tls_ca != Path():
+                self._check_file((*keys, "tls_ca"), archive.tls_ca)
+
+    def _check_url(self, keys: Sequence[str], text: str) -> None:
+        try:
+            url = urlsplit(text)
+            host, _ = url.hostname, url.port
+        except ValueError:
+            url, host = urlsplit(""), None
+        if url.scheme not in ("http", "https") or not host:
+            raise self._error(keys, f'= "{text}" is not an address', "https://HOST/PATH")
+        if url.username is not None or url.password is not None:
+            raise self._error(keys, "holds a password", "say it as auth = { … }")
+        if url.scheme == "http" and not is_loopback(f"{host}:0") and not self._config.appliance.lab:
+            raise self._error(
+                keys,
+                f'= "{text}" is refused: images and secrets would travel in the clear',
+                "use https, or set appliance.lab = true in a laboratory",
             )
-    for number, archive in enumerate(config.cloud.archive):
-        where = f"{name}: cloud.archive.{number}.url = {archive.url}"
-        url = urlsplit(archive.url)
-        if url.scheme not in ("http", "https") or not url.hostname:
-            raise ConfigError(f"{where} is not an address", hint="https://HOST/PATH")
-        local = is_loopback(f"{url.hostname}:0")
-        if url.scheme == "http" and not local and not config.appliance.lab:
-            raise ConfigError(
-                f"{where} is refused: images and secrets would travel in the clear",
-                hint="use https, or set appliance.lab = true in a laboratory",
-            )
-    if config.dropfolder.path != Path():
-        drop, data = config.dropfolder.path.resolve(), config.appliance.data_dir.resolve()
-        if drop.is_relative_to(data) or data.is_relative_to(drop):
-            raise ConfigError(
-                f"{name}: dropfolder.path = {drop} and appliance.data_dir = {data} overlap",
-                hint="what is dropped is taken away: name a folder of its own",
-            )
-    ae_title = config.dimse.ae_title
-    if not 1 <= len(ae_title.strip()) <= 16 or not ae_title.isascii() or "\\" in ae_title:
-        raise ConfigError(f"{name}: dimse.ae_title must be 1 to 16 ASCII characters (PS3.5 6.2)")
-    if config.http.tls == "files" and not (
-        config.http.tls_certificate.is_file() and config.http.tls_key.is_file()
-    ):
-        raise ConfigError(
-            f'{name}: http.tls = "files" needs http.tls_certificate and http.tls_key to be files'
-        )
+
+    def _check_auth(self, keys: Sequence[str], auth: Auth) -> None:
+        used = {"none": (), "basic": ("user", "password"), "bearer": ("token",)}[auth.kind]
+        for name in used[:1]:
+            if not getattr(auth, name):
+                raise self._error((*keys, name), f'is needed by kind = "{auth.kind}"')
+        for name in ("user", "password", "token"):
+            if name not in used and getattr(auth, name):
+                raise self._error((*keys, name), f'is not used by kind = "{auth.kind}"')
+
+    def _check_file(self, keys: Sequence[str], path: Path) -> None:
+        if not path.is_file():
+            raise self._error(keys, f"= {path} is not a file that can be read")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+
 import pytest
 
 from edge import config
@@ -76,15 +78,118 @@ def test_the_environment_goes_before_the_file(load):
         ),
         ("dimse = 1\n", "dimse must be a table"),
         ("[dimse]\npeer = 1\n", "edge.toml:2: dimse.peer must be an array"),
-        ("[dimse\n", "edge.toml: not valid TOML"),
+        ("[dimse\n", "edge.toml:1: not valid TOML"),
         ("[dimse]\nae_title = 'A NAME THAT IS TOO LONG'\n", "dimse.ae_title must be 1 to 16"),
-        ("[http]\nlisten = 'nowhere'\nauth = 'none'\n", "'nowhere' is not HOST:PORT"),
+        ("[http]\nlisten = 'here'\n", "edge.toml:2: http.listen = 'here' is not HOST:PORT"),
+        ("[dimse]\nlisten = ':104'\n", "edge.toml:2: dimse.listen = ':104' is not HOST:PORT"),
+        ("[http]\n\nauth = 'none'\n", 'edge.toml:3: http.auth = "none" is refused while 0.0.0.0'),
+        ("[http]\ntls = 'files'\n", "edge.toml:1: http.tls_certificate is needed by"),
+        (
+            "[http]\ntls = 'files'\ntls_certificate = '/none'\n",
+            "edge.toml:3: http.tls_certificate = /none is not a file",
+        ),
+        (
+            "[[cloud.archive]]\nname = 'a'\nurl = 'archive'\n",
+            'edge.toml:3: cloud.archive.0.url = "archive" is not an address',
+        ),
+        (
+            "[[cloud.archive]]\nname = 'a'\nurl = 'https://a'\nauth = { kind = 'basic' }\n",
+            'edge.toml:4: cloud.archive.0.auth.user is needed by kind = "basic"',
+        ),
+        (
+            "[[cloud.archive]]\nname = 'a'\nurl = 'https://a'\n[cloud.archive.auth]\nuser = 'u'\n",
+            'edge.toml:5: cloud.archive.0.auth.user is not used by kind = "none"',
+        ),
+        (
+            "[[cloud.archive]]\nname = 'a'\nurl = 'https://a'\ntls_ca = '/none'\n",
+            "edge.toml:4: cloud.archive.0.tls_ca = /none is not a file",
+        ),
+        (
+            "[[cloud.archive]]\nname = 'a'\nurl = 'https://u:secret@a'\n",
+            "edge.toml:3: cloud.archive.0.url holds a password",
+        ),
+        (
+            2 * "[[cloud.archive]]\nname = 'a'\nurl = 'https://a'\n",
+            "edge.toml:5: cloud.archive.1.name must be a name of its own",
+        ),
+        (
+            2 * "[[dimse.peer]]\nae_title = 'CT'\n",
+            'edge.toml:4: dimse.peer.1.ae_title = "CT" stands there twice',
+        ),
+        (
+            "[[dimse.peer]]\nae_title = 'CT'\nmay = ['find']\n",
+            "edge.toml:3: dimse.peer.0.may.0 must be one of 'store', 'query', 'retrieve'",
+        ),
+        (
+            "[dimse]\npeer = [{ ae_title = 'CT', port = 0 }]\n",
+            "edge.toml:2: dimse.peer.0.port must be 1 to 65535",
+        ),
+        (
+            "[[dimse.peer]]\nae_title = 'A\\B'\n",
+            "edge.toml:2: dimse.peer.0.ae_title must be 1 to 16",
+        ),
+        (
+            "[appliance]\ndata_dir = 'box'\n",
+            "edge.toml:2: appliance.data_dir = box must be an absolute path",
+        ),
+        ("[appliance]\ndata_dir = ''\n", "edge.toml:2: appliance.data_dir must name a folder"),
+        ("sync.sweep_minutes = nan\n", "edge.toml:1: sync.sweep_minutes is too large"),
+        ("[sync]\nretry_max_seconds = 0\n", "edge.toml:2: sync.retry_max_seconds must be more"),
+        ("[dimse]\nmax_pdu = 1\n", "edge.toml:2: dimse.max_pdu must be 4096 to"),
     ],
 )
 def test_errors_name_file_line_and_key(load, text, message):
     with pytest.raises(ConfigError) as caught:
         load(text)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("variable", "value", "message"),
+    [
+        ("EDGE_FOO", "1", "EDGE_FOO: foo is not a known key"),
+        ("EDGE_HTTP", "1", "EDGE_HTTP: http must be a table"),
+        ("EDGE_DIMSE__PORT", "104", "EDGE_DIMSE__PORT: dimse.port is not a known key"),
+        ("EDGE_DIMSE__MAX_PDU", "a", "EDGE_DIMSE__MAX_PDU: dimse.max_pdu must be a whole number"),
+        ("EDGE_HTTP__AUTH", "none", 'EDGE_HTTP__AUTH: http.auth = "none" is refused'),
+        ("EDGE_HTTP__LISTEN", "8443", "EDGE_HTTP__LISTEN: http.listen = '8443' is not HOST:PORT"),
+        (
+            "EDGE_DIMSE__PEER__X__PORT",
+            "1",
+            "EDGE_DIMSE__PEER__X__PORT: dimse.peer must be an array",
+        ),
+        ("EDGE_DIMSE__PEER__7__PORT", "1", "EDGE_DIMSE__PEER__7__PORT: dimse.peer.7.port is not"),
+        ("EDGE_DIMSE__PEER__0__PORT", "1", "EDGE_DIMSE__PEER__0__PORT: dimse.peer.0.ae_title is"),
+        ("EDGE_DIMSE__AE_TITLE__X", "1", "EDGE_DIMSE__AE_TITLE__X: dimse.ae_title.x is not"),
+    ],
+)
+def test_errors_name_the_variable(load, variable, value, message):
+    with pytest.raises(ConfigError) as caught:
+        load('[dimse]\nae_title = "BOX"\n', **{variable: value})
+    assert str(caught.value).startswith(message)
+
+
+def test_a_password_of_the_environment_may_look_like_a_number(load):
+    loaded = load(
+        "[[cloud.archive]]\nname = 'a'\nurl = 'https://a'\nauth = { kind = 'basic', user = 'u' }\n",
+        EDGE_CLOUD__ARCHIVE__0__AUTH__PASSWORD="0123",
+    )
+    assert loaded.cloud.archive[0].auth.password == "0123"
+
+
+def test_peers_may_share_a_title_at_two_addresses(load):
+    peer = "[[dimse.peer]]\nae_title = 'CT'\nhost = '%s'\n"
+    assert len(load(peer % "10.0.0.1" + peer % "10.0.0.2").dimse.peer) == 2
+
+
+def test_an_address_that_can_not_be_listened_on_is_answered_with_what_to_do():
+    def hint(number):
+        return config.not_listening("http.listen", "a:1", OSError(number, "no")).hint
+
+    assert "another program" in hint(errno.EADDRINUSE)
+    assert "no such address" in hint(errno.EADDRNOTAVAIL)
+    assert "privilege" in hint(errno.EACCES)
+    assert hint(errno.EINVAL)
 
 
 @pytest.mark.parametrize(
@@ -136,7 +241,7 @@ def test_certificate_files_must_exist(load):
 
 
 def test_a_file_that_is_missing_is_named(tmp_path):
-    with pytest.raises(ConfigError, match=r"none\.toml: can't be read"):
+    with pytest.raises(ConfigError, match=r"none\.toml: can't be read: No such file or directory$"):
         config.load(tmp_path / "none.toml", {})
 
 

@@ -96,7 +96,8 @@ def test_every_example_of_a_configuration_can_be_loaded(block, tmp_path):
 def test_the_names_of_environment_variables_are_right(tmp_path):
     variables = re.findall(r"`(EDGE_[A-Z_0-9]+__[A-Z_0-9]+)`", README)
     assert len(variables) >= 2
-    archive = {"EDGE_CLOUD__ARCHIVE__0__NAME": "a", "EDGE_CLOUD__ARCHIVE__0__URL": "https://a"}
+    said = {"NAME": "a", "URL": "https://a", "AUTH__KIND": "basic", "AUTH__USER": "u"}
+    archive = {f"EDGE_CLOUD__ARCHIVE__0__{key}": value for key, value in said.items()}
     config.load(None, {**archive, **dict.fromkeys(variables, "X")})
 
 

@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from functools import partial
 
 from edge.cache.admission import Admission
-from edge.config import Dimse, host_and_port
+from edge.config import Dimse, host_and_port, not_listening
 from edge.dimse.association import Association, Shared
 from edge.dimse.connections import MAX_UNASSOCIATED, Connections
 from edge.dimse.listener import Listener
@@ -115,10 +115,7 @@ class DimseServer:
         try:
             self._port = await listener.bind(*self._address)
         except OSError as error:
-            raise ConfigError(
-                f"dimse.listen: {self._settings.listen} can't be listened on: {error}",
-                hint="another program may be using the port",
-            ) from error
+            raise not_listening("dimse.listen", self._settings.listen, error) from error
 
 
 def _bounded(max_associations: int) -> Connections:

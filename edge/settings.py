@@ -1,0 +1,212 @@
+"""Where settings are said, and how they become the dataclasses that describe them.
+
+Reads a TOML file and ``EDGE_SECTION__KEY`` of the environment (``EDGE_CLOUD__ARCHIVE__0__URL`` for
+an array of tables), which wins, and remembers for every key the line or the variable that said it.
+Promises that every error names that place. Knows no key by name: what there is, and of which type,
+is what the dataclasses say.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import re
+import tomllib
+import typing
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, TypeVar
+
+from edge.errors import ConfigError
+
+__all__ = ["Settings"]
+
+_T = TypeVar("_T")
+_Keys = tuple[str, ...]
+_PREFIX = "EDGE_"
+_NAMES_THE_FILE = "EDGE_CONFIG"
+_MOST = 2**63
+"""No number here is as large: it would not fit into the index."""
+_HEADER = re.compile(r"\s*(\[\[?)\s*([\w.\-\"' ]+?)\s*\]")
+_KEY = re.compile(r"\s*([\w.\-\"']+)\s*=")
+_INLINE_KEY = re.compile(r"[{,]\s*([\w\-]+)\s*=")
+_SHOULD_BE = {str: "text", int: "a whole number", bool: "true or false", float: "a number"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Variable:
+    name: str
+    text: str
+
+
+class Settings:
+    """What a file and the environment say.
+
+    Args:
+        path: The file; None if there is none.
+        environ: Where the variables are.
+
+    Raises:
+        ConfigError: The file can't be read or is not TOML, or a variable names no possible key.
+    """
+
+    def __init__(self, path: Path | None, environ: Mapping[str, str]) -> None:
+        self._file = "" if path is None else str(path)
+        self._variables: dict[_Keys, _Variable] = {}
+        text = "" if path is None else _read(path)
+        self._lines = _lines(text)
+        try:
+            self._tree: dict[str, Any] = tomllib.loads(text)
+        except tomllib.TOMLDecodeError as error:
+            line = re.search(r"at line (\d+)", str(error))
+            where = f"{self._file}:{line[1]}" if line else self._file
+            raise ConfigError(f"{where}: not valid TOML: {error}") from error
+        for name, value in sorted(environ.items()):
+            if name.startswith(_PREFIX) and name != _NAMES_THE_FILE:
+                self._overlay(_Variable(name, value))
+
+    def build(self, cls: type[_T]) -> _T:
+        """All of it, as the dataclass.
+
+        Raises:
+            ConfigError: A key is unknown or missing, or a value does not fit.
+        """
+        return typing.cast(_T, self._table(cls, self._tree, ()))
+
+    def error(self, keys: Sequence[str], what: str, hint: str = "") -> ConfigError:
+        """An error that names the key, and the variable or the line that said it."""
+        where = self._place(tuple(keys)) or self._file
+        message = f"{'.'.join(keys) or 'the file'} {what}"
+        return ConfigError(f"{where}: {message}" if where else message, hint=hint)
+
+    def _place(self, keys: _Keys) -> str:
+        """Where the key was said, or else the nearest table around it; empty if nowhere."""
+        for known in (keys[:length] for length in range(len(keys), 0, -1)):
+            if variable := self._variables.get(known):
+                return variable.name
+            if line := self._lines.get(known):
+                return f"{self._file}:{line}"
+            for below, variable in self._variables.items():
+                if below[: len(known)] == known:
+                    return variable.name
+        return ""
+
+    def _overlay(self, variable: _Variable) -> None:
+        keys = tuple(variable.name.removeprefix(_PREFIX).lower().split("__"))
+        self._variables[keys] = variable
+        node: Any = self._tree
+        for depth, (key, following) in enumerate(itertools.pairwise((*keys, ""))):
+            last = depth == len(keys) - 1
+            new: Any = _value_of(variable.text) if last else [] if following.isdecimal() else {}
+            if isinstance(node, list) and key.isdecimal() and int(key) <= len(node):
+                if int(key) == len(node):
+                    node.append(new)
+                elif last:
+                    node[int(key)] = new
+                node = node[int(key)]
+            elif isinstance(node, dict):
+                if last:
+                    node[key] = new
+                node = node.setdefault(key, new)
+            else:
+                raise self.error(keys, "is not a known key", _hint_for(node))
+
+    def _table(self, cls: type[Any], tree: object, keys: _Keys) -> object:
+        if not isinstance(tree, dict):
+            raise self.error(keys, "must be a table")
+        hints = typing.get_type_hints(cls)
+        for key in tree:
+            if key not in hints:
+                known = ", ".join(sorted(hints))
+                raise self.error((*keys, key), "is not a known key", f"known here: {known}")
+        values = {key: self._value(hints[key], value, (*keys, key)) for key, value in tree.items()}
+        for item in dataclasses.fields(cls):
+            required = item.default is item.default_factory is dataclasses.MISSING
+            if required and item.name not in values:
+                raise self.error((*keys, item.name), "is missing")
+        return cls(**values)
+
+    def _value(self, kind: Any, value: Any, keys: _Keys) -> Any:
+        origin, arguments = typing.get_origin(kind), typing.get_args(kind)
+        if dataclasses.is_dataclass(kind):
+            return self._table(typing.cast(type[Any], kind), value, keys)
+        if origin is tuple:
+            if not isinstance(value, list):
+                raise self.error(keys, "must be an array")
+            return tuple(
+                self._value(arguments[0], item, (*keys, str(index)))
+                for index, item in enumerate(value)
+            )
+        if origin is Literal:
+            if value not in arguments:
+                raise self.error(keys, f"must be one of {', '.join(map(repr, arguments))}")
+            return value
+        if kind in (str, Path) and not isinstance(value, str) and keys in self._variables:
+            value = self._variables[keys].text  # a password may look like a number
+        if kind is Path and isinstance(value, str):
+            path = Path(value)
+            if path != Path() and not path.is_absolute():
+                raise self.error(keys, f"= {value} must be an absolute path")
+            return path
+        if kind is float and type(value) is int:
+            value = float(value)
+        if type(value) is not kind:
+            raise self.error(keys, f"must be {_SHOULD_BE.get(kind, 'text')}")
+        if kind in (int, float) and not 0 <= value < _MOST:  # "nan" isn't, either
+            raise self.error(keys, "must not be negative" if value < 0 else "is too large")
+        return value
+
+
+def _read(path: Path) -> str:
+    hint = "name the file with --config or EDGE_CONFIG"
+    try:
+        return path.read_text(encoding="utf-8")
+    except OSError as error:
+        raise ConfigError(f"{path}: can't be read: {error.strerror}", hint=hint) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{path}: is not text in UTF-8", hint=hint) from error
+
+
+def _value_of(text: str) -> Any:
+    """What a variable means: a value as TOML writes it, or else plain text."""
+    try:
+        tree = tomllib.loads(f"value = {text}")
+    except tomllib.TOMLDecodeError:
+        return text
+    return tree["value"] if len(tree) == 1 else text
+
+
+def _hint_for(node: object) -> str:
+    if isinstance(node, list):
+        return f"here goes a number from 0 to {len(node)}"
+    return "a variable is EDGE_SECTION__KEY"
+
+
+def _lines(text: str) -> dict[_Keys, int]:
+    """The line of every key and table, an array's index among its keys: ``a.0.b``."""
+    lines: dict[_Keys, int] = {}
+    sizes: dict[_Keys, int] = {}
+    table: _Keys = ()
+    for number, line in enumerate(text.splitlines(), 1):
+        if header := _HEADER.match(line):
+            table = ()
+            for name in _split(header[2]):
+                table = (*table, name)
+                if table in sizes:
+                    table = (*table, str(sizes[table] - 1))
+            if header[1] == "[[":
+                array = table[:-1] if table[-1].isdecimal() else table
+                sizes[array] = sizes.get(array, 0) + 1
+                table = (*array, str(sizes[array] - 1))
+            lines.setdefault(table, number)
+        elif key := _KEY.match(line):
+            keys = (*table, *_split(key[1]))
+            lines.setdefault(keys, number)
+            for inline in _INLINE_KEY.finditer(line, key.end()):
+                lines.setdefault((*keys, inline[1]), number)
+    return lines
+
+
+def _split(dotted: str) -> _Keys:
+    return tuple(part.strip(" \"'") for part in dotted.split("."))
