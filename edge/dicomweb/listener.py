@@ -21,8 +21,7 @@ from dataclasses import dataclass, field
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from edge.config import host_and_port
-from edge.errors import ConfigError
+from edge.config import host_and_port, not_listening
 
 __all__ = ["Limits", "Listener"]
 
@@ -143,10 +142,7 @@ class Listener:
         except OSError as error:
             for sock in sockets:
                 sock.close()
-            raise ConfigError(
-                f"http.listen: {self._listen} can't be listened on: {error.strerror}",
-                hint="another program may be using the port",
-            ) from error
+            raise not_listening("http.listen", self._listen, error) from error
         return sockets
 
     async def _accept(
