@@ -76,7 +76,7 @@ class Expectation:
             ("Study Instance UID", self.study_uid, scanned.ref.study_uid),
         ):
             if announced is not None and announced != found:
-                raise InstanceMismatch(f"{what} is {found}, but {announced} was announced")
+                raise InstanceMismatch(f"the {what} is not the one that was announced")
 
 
 @dataclass(frozen=True, slots=True)

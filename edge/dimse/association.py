@@ -281,7 +281,7 @@ class Association:
                 ssl_handshake_timeout=self._settings.artim_seconds if tls else None,
             )
         except OSError as error:
-            raise PeerError(f"the TLS handshake failed: {error}") from error
+            raise PeerError(f"the TLS handshake failed (does it speak TLS?): {error}") from error
 
     async def _negotiated(self) -> bool:
         """Answer the A-ASSOCIATE-RQ; whether it was accepted."""

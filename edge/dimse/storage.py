@@ -58,10 +58,9 @@ class _Storage:
     async def store(self, operation: Operation) -> None:
         status, comment = await self._outcome(operation)
         if status != Status.SUCCESS:
-            uid = operation.command.text(Element.AFFECTED_SOP_INSTANCE_UID)
-            shown = uid if is_uid(uid) else "an instance without a valid UID"
+            caller, number = operation.caller, operation.command.message_id
             LOG.warning(
-                "%s: %s was not stored, status %04X: %s", operation.caller, shown, status, comment
+                "%s: message %d was not stored, status %04X: %s", caller, number, status, comment
             )
         await operation.respond(status, comment=comment)
 
@@ -101,7 +100,7 @@ class _Storage:
                     return status, str(error)
             return Status.PROCESSING_FAILURE, str(error)
         if admitted.outcome is Outcome.CONFLICT:
-            LOG.warning("%s: %s came with other bytes than before; both are kept", caller, sop_uid)
+            LOG.warning("%s: an instance came with other bytes than before; both are kept", caller)
         return Status.SUCCESS, ""
 
 

@@ -311,7 +311,10 @@ class UpperLayer(asyncio.BufferedProtocol):
     def _pdu_header(self, head: bytearray) -> None:
         kind, length = _PDU_HEADER.unpack(head)
         if not PduType.ASSOCIATE_RQ <= kind <= PduType.ABORT:
-            self._violated(AbortReason.UNRECOGNISED_PDU, f"a PDU of type {kind:02X} came")
+            strange = f"a PDU of type {kind:02X} came"
+            if not self._is_requested:
+                strange = _other_protocol(head) or strange
+            self._violated(AbortReason.UNRECOGNISED_PDU, strange)
         elif not self._is_expected(kind):
             name = PduType(kind).name.replace("_", "-")
             self._violated(AbortReason.UNEXPECTED_PDU, f"{name} came at the wrong time")
@@ -414,3 +417,27 @@ class UpperLayer(asyncio.BufferedProtocol):
             raise lost from error
         finally:
             self._writable = None
+
+
+_HTTP = (
+    b"GET ",
+    b"HEAD ",
+    b"POST ",
+    b"PUT ",
+    b"PATCH ",
+    b"DELETE",
+    b"OPTION",
+    b"CONNEC",
+    b"PRI * ",
+)
+_TLS = b"\x16\x03"
+"""A record of type handshake, of any version (RFC 8446, 5.1)."""
+
+
+def _other_protocol(head: bytearray) -> str:
+    """What somebody speaks whose first 6 bytes are no PDU header, if it is well known."""
+    if head.startswith(_HTTP):
+        return "it speaks HTTP: browsers and DICOMweb need the port of http.listen"
+    if head.startswith(_TLS):
+        return "it speaks TLS, which this port does not: switch it off there, or use another port"
+    return ""

@@ -1,5 +1,6 @@
 import asyncio
 import io
+import logging
 
 import pydicom
 import pynetdicom
@@ -116,7 +117,22 @@ async def test_a_conflict_is_a_success_and_is_logged(admission, caplog):
         await peer.associate()
         peer.store(b"data")
         assert await peer.status() == 0
-    assert "1.2.3.4 came with other bytes than before; both are kept" in caplog.text
+    assert "RAW at 127.0.0.1: an instance came with other bytes than before" in caplog.text
+
+
+async def test_the_log_names_the_peer_and_the_message_but_no_instance(admission, caplog):
+    caplog.set_level(logging.DEBUG, logger="edge")
+    admission.error = InstanceMismatch("the SOP Instance UID is not the one that was announced")
+    async with serving(admission) as server, connected(server.port) as peer:
+        await peer.associate()
+        peer.store(b"data", "1.2.3.4", message_id=513)
+        assert await peer.status() == 0xA900
+        admission.error, admission.outcome = None, Outcome.CONFLICT
+        peer.store(b"data", "1.2.3.4")
+        assert await peer.status() == 0
+        await peer.release()
+    assert "RAW at 127.0.0.1: message 513 was not stored, status A900: the SOP" in caplog.text
+    assert "1.2.3.4" not in caplog.text
 
 
 @pytest.mark.parametrize(

@@ -1,5 +1,6 @@
 import asyncio
 import itertools
+import re
 import struct
 
 import pytest
@@ -190,6 +191,24 @@ async def test_a_bad_pdu_aborts_with_the_reason_of_the_standard(bench, data, rea
     told = list(bench.user.told)
     bench.receive(MESSAGES[0])
     assert bench.user.told == told
+
+
+@pytest.mark.parametrize(
+    ("data", "what"),
+    [
+        (b"GET / HTTP/1.1\r\nHost: edge\r\n\r\n", "it speaks HTTP: .* http.listen"),
+        (b"OPTIONS * HTTP/1.1\r\n\r\n", "it speaks HTTP"),
+        (b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03", "it speaks TLS"),
+        (b"SSH-2.0-OpenSSH\r\n", "a PDU of type 53 came"),
+    ],
+)
+async def test_who_speaks_another_protocol_is_told_of_by_its_name(data, what):
+    bench = Bench(established=False)
+    bench.receive(data)
+    assert bench.abort == (2, 1)
+    ((told, error),) = bench.user.told
+    assert told == "closed"
+    assert re.match(what, error)
 
 
 async def test_before_the_association_only_a_request_is_taken():

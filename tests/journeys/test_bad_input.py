@@ -129,7 +129,7 @@ async def test_an_announced_uid_that_is_none_is_refused(uid, box, caplog):
         peer.store(good(), uid)
         assert await peer.status() == 0x0117  # Invalid SOP Instance (PS3.7 C.5.11)
         await peer.release()
-    assert "an instance without a valid UID was not stored, status 0117" in caplog.text
+    assert "was not stored, status 0117: Affected SOP Instance UID is not a UID" in caplog.text
     await assert_clean(box)
 
 
