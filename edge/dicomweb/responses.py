@@ -33,6 +33,7 @@ __all__ = [
     "Refused",
     "dicom_json",
     "problem",
+    "send",
     "single_part",
 ]
 
@@ -43,6 +44,7 @@ OCTET_STREAM: Final = "application/octet-stream"
 
 REQUEST_ID: Final = web.RequestKey("request_id", str)
 
+_SLICE: Final = 256 * 1024
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -151,8 +153,7 @@ class MultipartWriter:
                 await self._response.prepare(self._request)
             await self._response.write(self._pending)
             self._pending = b""
-        # A view: what the socket does not take at once is then copied once, not twice.
-        await self._response.write(memoryview(data))
+        await send(self._response, data)
 
     async def end(self) -> web.StreamResponse:
         """Send the closing boundary; the answer is complete."""
@@ -163,6 +164,16 @@ class MultipartWriter:
     def head(self) -> web.StreamResponse:
         """The answer to HEAD: no body."""
         return self._response
+
+
+async def send(response: web.StreamResponse, data: bytes | bytearray | memoryview) -> None:
+    """Send bytes of a body; returns when the client has taken enough to send more.
+
+    They go in slices: what waits in memory for a slow client is one of them, copied once.
+    """
+    view = memoryview(data)
+    for at in range(0, len(view), _SLICE):
+        await response.write(view[at : at + _SLICE])
 
 
 async def single_part(
@@ -181,7 +192,7 @@ async def single_part(
     async for piece in pieces:
         if not response.prepared:
             await response.prepare(request)
-        await response.write(memoryview(piece))
+        await send(response, piece)
     await response.prepare(request)
     await response.write_eof()
     return response

@@ -1,8 +1,8 @@
-"""Memory that objects share while they arrive: a few may hold much each, a crowd little.
+"""Memory that objects share while they arrive, or are read: few may hold much each, a crowd little.
 
-Owns one number, how many are arriving, and answers one question, how much of its content each may
-hold before it must be on the disk. So a thousand slow senders cost what a few fast ones do. It
-counts heads and not bytes: nobody can hoard a share, it shrinks under whoever holds it.
+Owns one number, how many there are, and answers one question, how much of its content each may hold
+at a time. So a thousand slow senders or readers cost what a few fast ones do. It counts heads and
+not bytes: nobody can hoard a share, it shrinks under whoever holds it.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ __all__ = ["Allowance"]
 
 
 class Allowance:
-    """``with allowance:`` counts one more that arrives.
+    """``with allowance:`` counts one more.
 
     Args:
         total: Bytes for all, as long as `least` is kept.
@@ -21,15 +21,15 @@ class Allowance:
 
     def __init__(self, total: int, *, most: int, least: int) -> None:
         self._total, self._most, self._least = total, most, least
-        self._arriving = 0
+        self._count = 0
 
     def __enter__(self) -> None:
-        self._arriving += 1
+        self._count += 1
 
     def __exit__(self, *_: object) -> None:
-        self._arriving -= 1
+        self._count -= 1
 
     @property
     def each(self) -> int:
         """Bytes that each may hold now."""
-        return max(self._least, min(self._most, self._total // max(1, self._arriving)))
+        return max(self._least, min(self._most, self._total // max(1, self._count)))

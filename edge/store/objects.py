@@ -46,6 +46,8 @@ ARRIVING = 16 * PIECE
 """Content that waits to be sealed, of all objects together; a chunk of each in any case."""
 CRUMB = 4096
 """Smaller pieces of content are joined: as objects they would weigh more than their bytes."""
+STREAMING = 16 * PIECE
+"""Content that was opened and is not taken yet, of all streams together; likewise."""
 _NAME = re.compile(r"[0-9a-f]{32}")
 """Anything else in the folders is not ours, and is let alone."""
 _VECTOR = 256
@@ -82,6 +84,7 @@ class ObjectStore:
         self.allowance = Allowance(ARRIVING, most=PIECE, least=CHUNK)
         """Of content that is not sealed yet; entered by whoever has an object arriving."""
         self._workers = ThreadPoolExecutor(threads, thread_name_prefix="store")
+        self._streaming = Allowance(STREAMING, most=PIECE, least=CHUNK)
 
     async def __aenter__(self) -> Self:
         await _in(self._workers, self._prepare)
@@ -168,7 +171,7 @@ class ObjectStore:
         except BaseException:
             os.close(descriptor)
             raise
-        return ObjectReader(self._workers, descriptor, opener, header.key_id)
+        return ObjectReader(self._workers, descriptor, opener, header.key_id, self._streaming)
 
     def _delete(self, name: str) -> None:
         self._path(name).unlink(missing_ok=True)
@@ -321,9 +324,15 @@ class ObjectReader:
     """An open object; ``length`` is its content's. Close it when done."""
 
     def __init__(
-        self, workers: ThreadPoolExecutor, descriptor: int, opener: Opener, key_id: bytes
+        self,
+        workers: ThreadPoolExecutor,
+        descriptor: int,
+        opener: Opener,
+        key_id: bytes,
+        streaming: Allowance,
     ) -> None:
         self._workers = workers
+        self._streaming = streaming
         self._descriptor = descriptor
         self._opener = opener
         self._jobs: set[asyncio.Future[bytes]] = set()
@@ -339,20 +348,24 @@ class ObjectReader:
         return await self._start(offset, length)
 
     async def stream(self, offset: int = 0, length: int | None = None) -> AsyncGenerator[bytes]:
-        """The content of a range in pieces of a mebibyte, aligned to chunks; one is read ahead.
+        """The content of a range in pieces, aligned to chunks; one is read ahead.
+
+        A piece is a mebibyte at the most, and less while many streams are read.
 
         Raises:
             SealBroken: A chunk does not open; what came before it was whole.
         """
         end = self.length if length is None else min(offset + length, self.length)
         ahead: asyncio.Future[bytes] | None = None
-        while offset < end or ahead is not None:
-            step = min(PIECE - offset % CHUNK, end - offset)
-            following = self._start(offset, step) if step > 0 else None
-            offset += step
-            if ahead is not None:
-                yield await ahead
-            ahead = following
+        with self._streaming:
+            while offset < end or ahead is not None:
+                whole = self._streaming.each // CHUNK * CHUNK
+                step = min(whole - offset % CHUNK, end - offset)
+                following = self._start(offset, step) if step > 0 else None
+                offset += step
+                if ahead is not None:
+                    yield await ahead
+                ahead = following
 
     async def close(self) -> None:
         """Close the file, after the last read that was begun."""

@@ -140,6 +140,23 @@ async def test_one_arriving_object_holds_large_pieces_and_a_crowd_small_ones(sto
         assert max(await held_of(store, keys, 2)) <= CHUNK
 
 
+async def test_one_stream_reads_large_pieces_and_a_crowd_small_ones(store, keys):
+    content = os.urandom(3 * PIECE + 5)
+    stored = await put(store, keys, content)
+    reader = await store.open(stored.name)
+    assert [len(piece) async for piece in reader.stream()] == [PIECE, PIECE, PIECE, 5]
+    crowd = [reader.stream() for _ in range(300)]
+    for stream in crowd:
+        await anext(stream)
+    pieces = [piece async for piece in reader.stream(100)]
+    assert b"".join(pieces) == content[100:]
+    assert max(map(len, pieces)) == CHUNK
+    for stream in crowd:
+        await stream.aclose()
+    assert len([piece async for piece in reader.stream()]) == 4
+    await reader.close()
+
+
 async def test_crumbs_of_content_take_no_more_memory_than_their_bytes(store, keys):
     content = os.urandom(60_000)
     writer = store.create(await new_key(keys), len)
