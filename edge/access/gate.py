@@ -1,7 +1,11 @@
-"""Who sends a request: the proof in its headers becomes an identity, or nothing does."""
+"""Who sends a request: the proof in its headers becomes an identity, or nothing does.
+
+The proof is always a token. Viewers that know only Basic send it as the password, with any user.
+"""
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 
 from edge.access.roles import Identity, Role
@@ -31,15 +35,27 @@ class Gate:
         """
         if not self._required:
             return Identity("anyone", Role.ADMIN)
-        scheme, _, secret = headers.get("Authorization", "").partition(" ")
-        if not secret:
-            raise AccessDenied(
-                "a token is required",
-                hint='send "Authorization: Bearer TOKEN"; "edge token create" makes one',
-            )
+        scheme, _, proof = headers.get("Authorization", "").partition(" ")
         identity = None
-        if scheme.lower() == "bearer":
-            identity = await self._tokens.verify(secret.strip())
+        if secret := _secret(scheme.lower(), proof.strip()):
+            identity = await self._tokens.verify(secret)
         if identity is None:
-            raise AccessDenied("the token is not valid, or was revoked")
+            raise AccessDenied(
+                "the token is not valid, or was revoked" if secret else "a token is required",
+                hint='send "Authorization: Bearer TOKEN", or TOKEN as the password of Basic; '
+                '"edge token create" makes one',
+            )
         return identity
+
+
+def _secret(scheme: str, proof: str) -> str:
+    """The token in a proof (RFC 6750, RFC 7617); empty if there is none."""
+    if scheme == "bearer":
+        return proof
+    if scheme == "basic":
+        try:
+            _, _, password = base64.b64decode(proof, validate=True).decode().partition(":")
+        except ValueError:
+            return ""
+        return password
+    return ""

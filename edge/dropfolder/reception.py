@@ -8,11 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from io import BufferedReader
 
-from edge.cache.admission import Admission, Source
+from edge.cache.admission import Admission, Outcome, Source
 from edge.dicom.instance import Origin
 from edge.dropfolder.media import HEAD, MAX_DICOMDIR, Kind, Unit, is_litter, kind_of, listed_files
 from edge.dropfolder.tree import DropTree, Entry, Parts
@@ -20,6 +21,8 @@ from edge.dropfolder.zipped import BadArchive, ZipArchive, ZipLimits
 from edge.errors import InvalidInstance
 
 __all__ = ["Reception", "Verdict"]
+
+log = logging.getLogger(__name__)
 
 PIECE = 256 * 1024
 _SOURCE = Source(Origin.MEDIA, "drop folder")
@@ -139,9 +142,11 @@ class Reception:
         """Why the instance was not admitted; empty if it was."""
         async with contextlib.aclosing(_pieces(head, read, size)) as pieces:
             try:
-                await self._admission.store_instance(pieces, _SOURCE)
+                admitted = await self._admission.store_instance(pieces, _SOURCE)
             except InvalidInstance as error:
                 return f"{error}; {error.hint}" if error.hint else str(error)
+        if admitted.outcome is Outcome.CONFLICT:
+            log.warning("drop folder: an instance came with other bytes than before; both are kept")
         return ""
 
     @contextlib.asynccontextmanager

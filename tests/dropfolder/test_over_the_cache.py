@@ -47,6 +47,20 @@ async def test_a_medium_dropped_twice_is_kept_once(open_cache, drop, until):
     assert not (drop / "rejected").exists()
 
 
+async def test_other_bytes_under_a_known_name_are_kept_and_told(
+    open_cache, drop, files, caplog, until
+):
+    (sample,) = samples.ct_series(1, rows=16, columns=16)
+    async with open_cache() as cache:
+        await cache.send(sample)
+        (drop / "other.dcm").write_bytes(sample.data[:-1] + bytes([sample.data[-1] ^ 1]))
+        async with watching(drop, cache.admission):
+            await until(lambda: not files(drop))
+        rows = await cache.database.read("SELECT count(*) FROM quarantine")
+    assert rows[0][0] == 1
+    assert "came with other bytes than before; both are kept" in caplog.text
+
+
 async def test_a_full_cache_leaves_the_file_where_it_is(open_cache, drop, files, caplog, until):
     shutil.copy(samples.packaged_file("CT_small.dcm"), drop)
     async with open_cache(reserve_bytes=10**18) as cache, watching(drop, cache.admission):
