@@ -1,14 +1,17 @@
 """The bodies that archives answer with: data sets as JSON or XML, whatever was asked for.
 
 Owns the decoding of answers that are kept in memory. Promises that a body is never larger than its
-limit, and that something which only looks like an answer (a captive portal's page) is told from
-one. Never looks at the meaning of a data set.
+limit; that something which only looks like an answer (a captive portal's page) is told from one;
+and that every data set has the form of PS3.18 F.2: what has not is left out, element by element, so
+that nonsense in one study of a list costs nothing else of it. Never looks at the meaning of a data
+set.
 """
 
 from __future__ import annotations
 
 import asyncio
 import re
+from typing import Any
 
 import httpx
 import msgspec
@@ -28,9 +31,12 @@ from edge.errors import MultipartError
 __all__ = ["MAX_ANSWER", "AnswerTooLarge", "datasets_in", "read_body", "words_in"]
 
 MAX_ANSWER = 64 * 1024**2
-"""Bytes, decompressed: some 50,000 rows of a search."""
+"""Bytes, decompressed: the metadata of some thousand instances."""
 _OFF_THE_LOOP = 256 * 1024
 _MARKUP = re.compile(r"<[^<>]*>")
+_TAG = re.compile(r"[0-9A-Fa-f]{8}")
+_DEEPEST = 64
+"""Sequences in sequences; a data set of the Standard has a handful."""
 
 
 class AnswerTooLarge(httpx.StreamError):
@@ -80,20 +86,59 @@ def _decode(content_type: str, body: bytes) -> list[Dataset] | None:
                 return [parse_native_model(body)]
     except (MultipartError, NativeModelError, msgspec.DecodeError, UnicodeDecodeError):
         pass  # It is not what it looks like.
+    except RecursionError:
+        pass  # Nested so deeply that it is no answer, but an attack.
     return None
 
 
 def _from_json(body: bytes) -> list[Dataset] | None:
     decoded = msgspec.json.decode(body.removeprefix(b"\xef\xbb\xbf"))
-    datasets = decoded if isinstance(decoded, list) else [decoded]
-    return datasets if all(map(_is_dataset, datasets)) else None
+    rows = decoded if isinstance(decoded, list) else [decoded]
+    datasets = [_sound(row, _DEEPEST) for row in rows if _is_dataset(row)]
+    return datasets if datasets or not rows else None
 
 
 def _is_dataset(value: object) -> bool:
-    """Whether it has the form of PS3.18 F.2.2: an error document in JSON has not."""
-    return isinstance(value, dict) and all(
-        isinstance(element, dict) and len(tag) == 8 for tag, element in value.items()
-    )
+    """Whether it looks like PS3.18 F.2.2: an error document in JSON does not."""
+    return isinstance(value, dict) and all(map(_TAG.fullmatch, value))
+
+
+def _sound(dataset: dict[str, Any], depth: int) -> Dataset:
+    """Without the elements that have not the form of PS3.18 F.2.2."""
+    return {
+        tag: sound
+        for tag, element in dataset.items()
+        if _TAG.fullmatch(tag)
+        and isinstance(element, dict)
+        and (sound := _sound_element(element, depth)) is not None
+    }
+
+
+def _sound_element(element: dict[str, Any], depth: int) -> dict[str, Any] | None:
+    match element:
+        case {"vr": "SQ", "Value": list(items)}:
+            if depth == 0 or not all(item is None or isinstance(item, dict) for item in items):
+                return None
+            return {"vr": "SQ", "Value": [_sound(item or {}, depth - 1) for item in items]}
+        case {"vr": str(vr), "Value": list(values)}:
+            fits = _is_name if vr == "PN" else _is_plain
+            return element if all(map(fits, values)) else None
+        case {"vr": str(), "BulkDataURI": str()} | {"vr": str(), "InlineBinary": str()}:
+            return element
+        case {"vr": str(), **rest} if not rest:
+            return element
+    return None
+
+
+def _is_plain(value: object) -> bool:
+    return value is None or isinstance(value, (str, int, float))
+
+
+def _is_name(value: object) -> bool:
+    """PS3.18 F.2.2: component groups by their names. Some archives give a name as text."""
+    if isinstance(value, dict):
+        return all(group is None or isinstance(group, str) for group in value.values())
+    return value is None or isinstance(value, str)
 
 
 def _parts(content_type: str, body: bytes) -> list[bytes]:

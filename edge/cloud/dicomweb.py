@@ -24,7 +24,7 @@ from urllib.parse import quote
 import httpx
 
 from edge import config
-from edge.cloud.answers import datasets_in, read_body, words_in
+from edge.cloud.answers import MAX_ANSWER, AnswerTooLarge, datasets_in, read_body, words_in
 from edge.cloud.archive import Dataset, Outgoing, StoreOutcome, StoreResult, first_value
 from edge.cloud.auth import auth_of
 from edge.cloud.pace import steady
@@ -33,7 +33,7 @@ from edge.cloud.store_body import StoreBody
 from edge.cloud.transport import Timeouts, error_of_status, new_client, translated, unusable
 from edge.dicom.instance import InstanceRef
 from edge.dicom.multipart import boundary_of, parse_media_type, read_parts
-from edge.errors import ConfigError, InstanceNotFound, MultipartError
+from edge.errors import CloudRefused, ConfigError, InstanceNotFound, MultipartError
 
 __all__ = ["DicomwebArchive"]
 
@@ -52,6 +52,9 @@ _STUDY_FIELDS = tuple(
 _SERIES_UID, _SOP_UID = "0020000E", "00080018"
 # No archive that we know cuts a list below this (Azure: 100); a longer list is asked on.
 _SMALLEST_CAP = 100
+# Bytes. Decoded, an answer takes some ten times its length: a page of studies, a list of series or
+# instances (some 15,000 rows).
+_MAX_PAGE, _MAX_LIST = 4 * 1024**2, 16 * 1024**2
 _MISSING = frozenset({404, 410})
 # Statuses without a data set that are about the service, not about what was sent.
 _ABOUT_THE_INSTANCES = frozenset({400, 409, 413, 422})
@@ -195,7 +198,7 @@ class DicomwebArchive:
         query = [*(params or {}).items(), *_STUDY_FIELDS, ("limit", str(limit))]
         if offset:
             query.append(("offset", str(offset)))
-        return await self._datasets("/studies", query, "searching studies")
+        return await self._datasets("/studies", query, "searching studies", limit=_MAX_PAGE)
 
     async def search_series(self, study_uid: str) -> list[Dataset]:
         """See ``Archive``."""
@@ -220,7 +223,7 @@ class DicomwebArchive:
         offset = 0
         while True:
             paged = [*query, ("offset", str(offset))] if offset else query
-            page = await self._datasets(path, paged, doing, may_be_missing=True)
+            page = await self._datasets(path, paged, doing, limit=_MAX_LIST, may_be_missing=True)
             known = len(found)
             found |= {uid: it for it in page if isinstance(uid := first_value(it, key), str)}
             offset += len(page)
@@ -232,7 +235,9 @@ class DicomwebArchive:
     ) -> list[Dataset]:
         """See ``Archive``."""
         path = f"{self._path(study_uid, series_uid)}/metadata"
-        found = await self._datasets(path, [], "reading metadata", may_be_missing=True)
+        found = await self._datasets(
+            path, [], "reading metadata", limit=MAX_ANSWER, may_be_missing=True
+        )
         if not found:
             raise InstanceNotFound(f"archive {self.name} has no metadata at {path}")
         return found
@@ -243,6 +248,7 @@ class DicomwebArchive:
         query: list[tuple[str, str]],
         doing: str,
         *,
+        limit: int,
         may_be_missing: bool = False,
     ) -> list[Dataset]:
         """The data sets that a GET answers; none for 204, and for 404 if that may be."""
@@ -251,15 +257,28 @@ class DicomwebArchive:
                 asyncio.timeout(self._timeouts.answer),
                 self._get(path, _JSON, query) as response,
             ):
-                body = await read_body(response)
+                try:
+                    body = await read_body(response, limit=limit)
+                except AnswerTooLarge as large:
+                    raise self._senseless(response, doing, str(large)) from large
         if response.status_code == 204 or (may_be_missing and response.status_code in _MISSING):
             return []
         if error := error_of_status(self.name, response, doing):
             raise error
         datasets = await datasets_in(response, body)
-        if datasets is None:
-            raise unusable(self.name, f"{doing}: the answer is neither DICOM JSON nor XML")
-        return datasets
+        if datasets is not None:
+            return datasets
+        if response.headers.get("Content-Type", "").startswith("application/dicom"):
+            raise self._senseless(response, doing, "it can't be understood")
+        raise unusable(self.name, f"{doing}: the answer is neither DICOM JSON nor XML")
+
+    def _senseless(self, response: httpx.Response, doing: str, why: str) -> CloudRefused:
+        """The archive is there, and so is the line; only this answer is good for nothing."""
+        return CloudRefused(
+            f"archive {self.name}: {doing}: the answer is of no use: {why}",
+            status=response.status_code,
+            hint="look into the archive's own log",
+        )
 
     # WADO-RS, PS3.18 10.4 ------------------------------------------------------------------------
 

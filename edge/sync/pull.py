@@ -6,8 +6,9 @@ that don't overlap and are halved when an answer is full. Studies without a date
 they are met by paging through the unfiltered list, a few pages a sweep. A study whose answer is as
 it was (its fingerprint) is not looked into.
 
-Promises that a sweep goes on where it stopped, also after a restart, and that what was learned
-twice does no harm. Absence is never a delete: a listing only ever adds.
+Promises that a sweep goes on where it stopped, also after a restart, that what was learned twice
+does no harm, and that a study which can't be understood is left out and stops no other. Absence is
+never a delete: a listing only ever adds.
 """
 
 from __future__ import annotations
@@ -44,6 +45,8 @@ _FIRST_DAYS, _MOST_DAYS = 32, 3652
 _FLOOR = date(1900, 1, 1)
 """Nothing in medicine was digital then; older dates are mistakes, and one window."""
 _STUDY_UID, _INSTANCES = "0020000D", "00201208"
+_NONSENSE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
+"""What values provoke that are nothing like what the Standard says."""
 
 
 class _Cursor(msgspec.Struct):
@@ -91,6 +94,9 @@ class Pull:
             self._nudged.clear()
             try:
                 await self.sweep()
+            except CloudRefused as error:
+                # The archive is there, and only its list is of no use: uploads go on meanwhile.
+                log.warning("what is new in the archive can't be seen: %s", error)
             except CloudError as error:
                 self._link.failed(error)
                 continue
@@ -209,17 +215,26 @@ class Pull:
         """Look into each study that is new, or not as it was."""
         found = {uid: study for study in studies if (uid := uid_of(study, _STUDY_UID))}
         known = await self._ledger.fingerprints(list(found))
+        strange: list[Exception] = []
         for study_uid, study in found.items():
             now = fingerprint(study)
             if now and known.get(study_uid) == now:
                 continue
             try:
                 remote = await describe_study(self._archive, study_uid, study)
-            except CloudRefused as error:
-                log.warning("study %s can't be listed: %s", study_uid, error)
-                continue
-            if remote is not None and remote.series:
-                await self._ledger.learn(_unless_incomplete(remote))
+                if remote is not None and remote.series:
+                    await self._ledger.learn(_unless_incomplete(remote))
+            except (CloudRefused, *_NONSENSE) as error:
+                strange.append(error)
+        if strange:
+            # The words of a foreign error may quote a patient.
+            last = strange[-1]
+            log.warning(
+                "archive %s: studies whose listing can't be used: %d (the last: %s)",
+                self._archive.name,
+                len(strange),
+                last if isinstance(last, CloudRefused) else type(last).__name__,
+            )
 
     async def _load(self) -> _Cursor:
         text = await self._ledger.cursor(self._cursor_name)

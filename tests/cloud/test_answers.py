@@ -54,6 +54,67 @@ async def test_what_only_looks_like_an_answer_is_none(content_type, body):
     assert await datasets_in(answer(content_type), body) is None
 
 
+UID = {"0020000D": {"vr": "UI", "Value": ["1.2.3"]}}
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        5,
+        None,
+        "text",
+        {},
+        {"Value": ["no VR"]},
+        {"vr": 5, "Value": ["x"]},
+        {"vr": "LO", "Value": {"a": 1}},
+        {"vr": "LO", "Value": [{"a": 1}]},
+        {"vr": "LO", "Value": [["x"]]},
+        {"vr": "PN", "Value": 5},
+        {"vr": "PN", "Value": [{"Alphabetic": 5}]},
+        {"vr": "PN", "Value": [{"Alphabetic": ["DOE^JANE"]}]},
+        {"vr": "SQ", "Value": ["no item"]},
+        {"vr": "OB", "BulkDataURI": 5},
+    ],
+)
+async def test_an_element_that_is_nonsense_costs_nothing_else(nonsense):
+    body = json.dumps([UID | {"00100010": nonsense}, UID]).encode()
+    assert await datasets_in(answer("application/dicom+json"), body) == [UID, UID]
+
+
+@pytest.mark.parametrize(
+    "element",
+    [
+        {"vr": "LO"},
+        {"vr": "LO", "Value": ["x", None]},
+        {"vr": "DS", "Value": [1.5, 2, "3"]},
+        {"vr": "PN", "Value": [{"Alphabetic": "A^B", "Ideographic": None}]},
+        {"vr": "PN", "Value": ["A^B"]},
+        {"vr": "SQ", "Value": [{"00080100": {"vr": "SH", "Value": ["x"]}}, {}]},
+        {"vr": "OB", "InlineBinary": "AAAA"},
+        {"vr": "OW", "BulkDataURI": "https://archive/1"},
+    ],
+)
+async def test_what_has_the_form_of_the_standard_stays_as_it_is(element):
+    body = json.dumps([UID | {"00100010": element}]).encode()
+    assert await datasets_in(answer("application/dicom+json"), body) == [
+        UID | {"00100010": element}
+    ]
+
+
+async def test_rows_that_are_none_cost_nothing_else():
+    body = json.dumps([None, UID, 5, {"message": "busy"}]).encode()
+    assert await datasets_in(answer("application/dicom+json"), body) == [UID]
+
+
+@pytest.mark.parametrize("levels", [100, 300, 100_000])
+async def test_nesting_without_end_is_cut_or_no_answer(levels):
+    inner = b'{"00081110":{"vr":"SQ","Value":[' * levels + b"]}}" * levels
+    body = b'[{"0020000D":{"vr":"UI","Value":["1.2.3"]},"00081110":{"vr":"SQ","Value":[%b]}}]'
+    found = await datasets_in(answer("application/dicom+json"), body % inner)
+    assert found is None or found[0]["0020000D"] == UID["0020000D"]
+    assert found is None or json.dumps(found).count("SQ") <= 64
+
+
 async def test_a_large_answer_is_decoded_beside_the_loop():
     body = json.dumps([ROW] * 10_000).encode()
     assert len(await datasets_in(answer("application/dicom+json"), body)) == 10_000

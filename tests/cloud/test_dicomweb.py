@@ -344,6 +344,16 @@ def test_a_url_that_can_not_be_used_is_an_error_of_the_configuration(url):
         DicomwebArchive(config.Archive("cloud", url))
 
 
+async def test_an_answer_that_is_too_large_is_the_archives_mistake_not_the_lines(fake, client):
+    row = b'{"0020000D":{"vr":"UI","Value":["1.2.3"]}}'
+    body = b"[%b]" % b",".join([row] * 120_000)
+    fake.faults["search"].append(
+        Fault(status=200, body=body, content_type="application/dicom+json")
+    )
+    with pytest.raises(CloudRefused, match="larger than 4194304 bytes"):
+        await client.search_studies(limit=1)
+
+
 async def test_an_instance_that_drips_is_given_up(fake, slices):
     fake.put(slices[0].data)
     fake.faults["retrieve"].append(Fault(drip=0.01))

@@ -247,6 +247,40 @@ async def test_one_study_that_can_not_be_listed_stops_no_other(pull, ledger, clo
     assert set(ledger.learned) == {first, second}
 
 
+async def test_a_study_that_is_nonsense_stops_no_other(pull, ledger, cloud, add, template, caplog):
+    nonsense, good = add("20240101"), add("20240102")
+    learn = ledger.learn
+
+    async def strict(study):
+        if study.study_uid == nonsense:
+            raise OverflowError("Synthetic^Patient is too large to convert")
+        await learn(study)
+
+    ledger.learn = strict
+    await pull.sweep()
+    assert set(ledger.learned) == {good}
+    assert "can't be used: 1 (the last: OverflowError)" in caplog.text
+    assert "Synthetic" not in caplog.text
+
+
+@pytest.mark.parametrize(
+    "body", [b"[" * 100_000, b"[%b]" % b",".join([b"null"] * 1_000_000), b"not JSON at all"]
+)
+async def test_a_list_that_is_of_no_use_leaves_the_line_to_the_uploads(
+    pull, link, running, ledger, cloud, slices, body, caplog
+):
+    running(link, pull)
+    await link.wait_online()
+    await until(lambda: cloud.requests)
+    bad = Fault(status=200, body=body, content_type="application/dicom+json")
+    cloud.faults["search"].extend([bad] * 3)
+    await until(lambda: not cloud.faults["search"])
+    assert link.online
+    assert "what is new in the archive can't be seen" in caplog.text
+    cloud.put(slices[0].data)
+    await until(lambda: ledger.learned)
+
+
 async def test_uids_that_are_none_are_left_out(pull, ledger, cloud, add, template):
     add("20240101")
     bad = {"0020000D": {"vr": "UI", "Value": ["../../etc"]}}
