@@ -172,16 +172,19 @@ async def _serve(loaded: config.Config) -> int:
 
     folder = loaded.appliance.data_dir
     is_new = not await asyncio.to_thread(_holds_something, folder)
-    async with Appliance(loaded) as box:
-        if is_new:
-            log.warning("made a new box in %s; keep a copy of its root key elsewhere", folder)
-        log.info(
-            "ready: DICOM as %s on port %d, HTTP on port %d",
-            loaded.dimse.ae_title,
-            box.dimse_port,
-            box.http_port,
-        )
-        await stopping.wait()
+    again = True
+    while again:
+        async with Appliance(loaded) as box:
+            if is_new:
+                log.warning("made a new box in %s; keep a copy of its root key elsewhere", folder)
+            log.info(
+                "ready: DICOM as %s on port %d, HTTP on port %d",
+                loaded.dimse.ae_title,
+                box.dimse_port,
+                box.http_port,
+            )
+            again = await box.serve_until(stopping)
+            is_new = False
     return 0
 
 

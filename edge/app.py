@@ -47,8 +47,9 @@ from edge.dicomweb.listener import Listener
 from edge.dicomweb.middleware import access, errors, finish_headers
 from edge.dimse.server import DimseServer
 from edge.dropfolder.watcher import DropFolder
-from edge.errors import ConfigError
-from edge.index.database import Database
+from edge.errors import ConfigError, StorageFull
+from edge.index.ballast import Ballast
+from edge.index.database import Database, DatabaseBroken
 from edge.index.tokens import TokenTable
 from edge.store.objects import ObjectStore
 from edge.supervision import Supervisor
@@ -101,8 +102,9 @@ class Cache:
                 ObjectStore(self.folder, self.keys, algorithm=algorithm)
             )
             path, key = self.folder / "index.db", self.keys.derive("index")
+            ballast = Ballast(self.folder / "ballast", _ballast_bytes(self._config))
             self.database = (
-                await open_index(path, key)
+                await open_index(path, key, ballast)
                 if self._owned
                 else await Database(path, key).__aenter__()
             )
@@ -159,7 +161,7 @@ class Appliance:
             cache = self.cache = await stack.enter_async_context(Cache(config, owned=True))
             await Recovery(cache.store, cache.database, cache.keys).run()
             changes, uses = self.changes, Uses(cache.database)
-            stack.push_async_callback(uses.flush)
+            stack.push_async_callback(_flush, uses)
             space = Space(config.cache, cache.database, cache.store)
             await space.refresh()
             archive = None
@@ -223,6 +225,19 @@ class Appliance:
         """The state of the box and of its parts."""
         return await self.cache.status(self.parts())
 
+    async def serve_until(self, stopping: asyncio.Event) -> bool:
+        """Wait for the end; whether the box must be opened again, because its index is damaged.
+
+        Opening it checks the index, and rebuilds it from the store if need be.
+        """
+        broken = self.cache.database.broken
+        async with asyncio.TaskGroup() as group:
+            waiting = [group.create_task(event.wait()) for event in (stopping, broken)]
+            await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+            for task in waiting:
+                task.cancel()
+        return broken.is_set() and not stopping.is_set()
+
     async def _serve_http(self, admission: Admission, retrieval: Retrieval) -> int:
         """Serve every application on the one HTTP port; which one it is."""
         config, cache = self._config, self.cache
@@ -250,6 +265,13 @@ class Appliance:
         http = Listener(application, config.http.listen, tls)
         await self.supervisor.start_ready("http", lambda ready: http.serve(ready=ready))
         return http.port
+
+
+async def _flush(uses: Uses) -> None:
+    try:
+        await uses.flush()
+    except (DatabaseBroken, StorageFull) as error:
+        log.warning("when instances were last used is not known exactly: %s", error)
 
 
 async def _renew_daily(tls: ssl.SSLContext, identity: _Identity) -> None:
@@ -302,6 +324,11 @@ def _open_keys(config: Config, owned: bool) -> KeyRing:
     sealed = (folder / "index.db").exists() or any(folder.glob("objects/??/*"))
     may_create = owned and not sealed
     return KeyRing(folder / "keys.db", FileKeyProvider(path), may_create=may_create, owned=owned)
+
+
+def _ballast_bytes(config: Config) -> int:
+    """A part of the reserve that the index may use when nothing else is free."""
+    return max(1024**2, min(32 * 1024**2, config.cache.reserve_bytes // 16))
 
 
 def _best_algorithm() -> Algorithm:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import ssl
 
 import httpx
@@ -9,9 +10,13 @@ import pytest
 
 from edge import config
 from edge.__main__ import main
+from edge.access.roles import Role
 from edge.app import Appliance, Cache
+from edge.cache.admission import Source
+from edge.dicom.instance import Origin
 from edge.errors import ConfigError, SecretError
 from edge.index.database import DatabaseBroken
+from tests.samples import chunks, ct_series
 
 
 def settings(folder, **sections):
@@ -59,6 +64,36 @@ async def test_the_command_line_leaves_a_damaged_index_alone(tmp_path):
     assert (tmp_path / "index.db").read_bytes() == b"rubbish" * 1000
     async with Appliance(settings(tmp_path)) as box:
         assert (await box.cache.status()).summary.studies == 0
+
+
+async def test_an_index_that_is_damaged_in_use_is_rebuilt_when_the_box_is_opened_again(tmp_path):
+    (sample,) = ct_series(1, rows=16, columns=16)
+    async with Appliance(settings(tmp_path)) as box:
+        await box.admission.store_instance(chunks(sample.data), Source(Origin.DIMSE, "CT"))
+        await box.cache.tokens.create(Role.VIEWER, "Reading room")
+        await box.cache.database.write(
+            lambda db: db.executemany(
+                "INSERT INTO cursors VALUES (?, ?)", [(str(n), "x" * 3000) for n in range(300)]
+            )
+        )
+    async with Appliance(settings(tmp_path)) as box:
+        content = bytearray((tmp_path / "index.db").read_bytes())
+        for page in range(1, 200):
+            content[-4096 * page + 100] ^= 1
+        (tmp_path / "index.db").write_bytes(content)
+        async with asyncio.timeout(10):
+            waiting = asyncio.ensure_future(box.serve_until(asyncio.Event()))
+            await asyncio.sleep(0)
+            with pytest.raises(DatabaseBroken):
+                await box.cache.database.read("SELECT sum(length(value)) FROM cursors")
+            assert await waiting
+    async with Appliance(settings(tmp_path)) as box:
+        numbers = (await box.cache.status()).summary
+        assert (numbers.instances, numbers.instances_online) == (1, 1)
+        assert [token.name for token in await box.cache.tokens.list()] == ["Reading room"]
+        stopping = asyncio.Event()
+        stopping.set()
+        assert not await box.serve_until(stopping)
 
 
 async def test_a_port_that_is_taken_ends_the_start_and_leaves_nothing_open(tmp_path):

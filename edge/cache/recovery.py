@@ -26,7 +26,10 @@ from edge.dicom.instance import Custody, Origin
 from edge.dicom.scanner import InstanceScanner
 from edge.errors import InvalidInstance, SealBroken
 from edge.index import instances, residence
+from edge.index.ballast import Ballast
+from edge.index.connection import suspicion
 from edge.index.database import Connection, Database, DatabaseBroken
+from edge.index.tokens import TokenTable, salvage
 from edge.store.objects import ObjectStore, StoredObject
 
 __all__ = ["Recovery", "Report", "open_index"]
@@ -47,24 +50,35 @@ class Report:
     unused_keys: int = 0
 
 
-async def open_index(path: Path, key: bytes) -> Database:
-    """Open the index; one that is damaged is set aside and replaced by an empty one.
+async def open_index(path: Path, key: bytes, ballast: Ballast | None = None) -> Database:
+    """Open the index; one that is damaged anywhere is set aside and replaced by an empty one.
 
     The key is known to be right here, because the ring of keys opened with the same root secret.
     """
     try:
-        return await Database(path, key).__aenter__()
+        return await Database(path, key, checked=True, ballast=ballast).__aenter__()
     except DatabaseBroken as error:
-        aside = path.with_name(f"{path.name}.broken-{time.time_ns()}")
         log.error("the index is damaged and will be rebuilt from the store: %s", error)
+        aside = await asyncio.to_thread(_set_aside, path)
+        found = await asyncio.to_thread(salvage, aside, key)
+        database = await Database(path, key, ballast=ballast).__aenter__()
+        if found is None:
+            log.error("tokens can't be read any more; make new ones with edge token create")
+        else:
+            await TokenTable(database).restore(found)
+        return database
 
-        def set_aside() -> None:
-            path.rename(aside)
-            for suffix in ("-wal", "-shm"):
-                path.with_name(path.name + suffix).unlink(missing_ok=True)
 
-        await asyncio.to_thread(set_aside)
-        return await Database(path, key).__aenter__()
+def _set_aside(path: Path) -> Path:
+    """Give the file a name of its own, in place of one that was set aside before."""
+    for earlier in path.parent.glob(f"{path.name}.broken-*"):
+        earlier.unlink()
+    aside = path.with_name(f"{path.name}.broken-{time.time_ns()}")
+    path.rename(aside)
+    for suffix in ("-wal", "-shm"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
+    suspicion(path).unlink(missing_ok=True)
+    return aside
 
 
 class Recovery:

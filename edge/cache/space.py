@@ -62,7 +62,7 @@ class Space:
 
     async def refresh(self) -> None:
         """Ask the index and the disk."""
-        self._free = await self._store.free_bytes()
+        self._free = max(0, await self._store.free_bytes() - self._database.missing_ballast)
         rows = await self._database.read("SELECT sealed_bytes FROM totals")
         self.used = rows[0][0]
 

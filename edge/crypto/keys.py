@@ -126,6 +126,9 @@ class KeyRing:
         self._owned = owned
         self._lock = threading.Lock()
         self._open: dict[bytes, StudyKey] = {}
+        self._places: dict[bytes, int] = {}
+        self._free: list[int] = []
+        self._length = 0
         missing = not any(copy.exists() and copy.stat().st_size for copy in copies(path))
         if missing and not may_create:
             raise SecretError(
@@ -239,8 +242,6 @@ class KeyRing:
         if compared.repairs and self._owned:
             self._repair(compared.repairs)
         self._length = len(compared.content) // PLACE
-        self._places: dict[bytes, int] = {}
-        self._free: list[int] = []
         for place in set(range(1, self._length)) - compared.damaged:
             content = compared.content[place * PLACE : (place + 1) * PLACE]
             record = _Record.from_bytes(content)

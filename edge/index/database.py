@@ -5,10 +5,12 @@ connection. Writes that arrive while a commit is under way share the next one: e
 of the connection, run in a savepoint of its own, so that one that fails takes nothing of the others
 with it. ``write`` returns after the commit is durable, and not before; that is the crash story.
 
-Reads go to connections of their own and see the last commit; they never wait for a writer.
+Reads go to connections of their own and see the last commit; they never wait for a writer. What may
+take long (``scan``) has others than what is quick (``read``), so that no search holds up intake.
 
-SQLCipher's errors are not those of the standard library's ``sqlite3``; nothing outside this file
-needs to know.
+A disk that is full costs the ballast, if there is one, and the write is done again. A page that
+does not authenticate makes its connection useless for good, so damage that is met sets ``broken``:
+who owns the index opens it anew, which checks it.
 """
 
 from __future__ import annotations
@@ -16,62 +18,34 @@ from __future__ import annotations
 import asyncio
 import queue
 import threading
-import zlib
 from collections.abc import Callable, Sequence
-from importlib import resources
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
 import aiosqlite
-from sqlcipher3 import dbapi2 as sqlcipher
 
-from edge.dicom.query import fold_name, moment
-from edge.errors import EdgeError, SecretError, StorageFull
+from edge.errors import StorageFull
+from edge.index.ballast import Ballast
+from edge.index.connection import (
+    Connection,
+    DatabaseBroken,
+    check,
+    connect,
+    connect_writer,
+    damage,
+    roll_back,
+    suspicion,
+    translated,
+)
 
 __all__ = ["Connection", "Database", "DatabaseBroken"]
 
 T = TypeVar("T")
-Connection = Any
-"""A connection of SQLCipher's DB-API module, which has no types of its own."""
 
-SCHEMA_VERSION = 1
 _BATCH = 512
 """Writes that share a commit at the most."""
-
-
-def _inflated(document: bytes | None) -> str:
-    return "{}" if document is None else zlib.decompress(document).decode()
-
-
-def _moment(time: object) -> str:
-    return moment(str(time), "0")
-
-
-_FUNCTIONS = {"inflated": _inflated, "folded": fold_name, "moment": _moment}
-"""What searches need beyond SQLite's own functions."""
-
-
-class DatabaseBroken(EdgeError):
-    """The file is not a database that the key opens, though the key is right."""
-
-
-def _connect(path: Path, key: bytes, *, cache_kib: int) -> Connection:
-    db = sqlcipher.connect(str(path), check_same_thread=False, isolation_level=None, timeout=10)
-    try:
-        db.execute(f"PRAGMA key = \"x'{key.hex()}'\"")
-        db.execute(f"PRAGMA cache_size = -{cache_kib}")
-        db.execute("PRAGMA temp_store = MEMORY")  # nothing readable in a temporary file
-        db.execute("PRAGMA foreign_keys = ON")
-        db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        for name, call in _FUNCTIONS.items():
-            db.create_function(name, 1, call, deterministic=True)
-    except sqlcipher.DatabaseError as error:
-        db.close()
-        # A full disk, a lock or a missing right says nothing against the file itself.
-        kind = EdgeError if isinstance(error, sqlcipher.OperationalError) else DatabaseBroken
-        raise kind(f"{path.name} can't be opened: {error}") from error
-    return db
 
 
 class _Write:
@@ -93,26 +67,63 @@ class _Write:
             self.answer.set_result(self.result)
 
 
+class _Readers:
+    """Connections that share one kind of reading."""
+
+    def __init__(self, connect: Callable[[], Connection], count: int) -> None:
+        self._connect = connect
+        self._count = count
+        self._opened: list[aiosqlite.Connection] = []
+        self._idle: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
+
+    async def open(self) -> None:
+        for _ in range(self._count):
+            reader = aiosqlite.Connection(self._connect, iter_chunk_size=256)
+            self._opened.append(reader)
+            await reader
+            self._idle.put_nowait(reader)
+
+    async def close(self) -> None:
+        for reader in self._opened:
+            await reader.close()
+
+    async def fetch(self, sql: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
+        reader = await self._idle.get()
+        try:
+            return list(await reader.execute_fetchall(sql, parameters))  # type: ignore[arg-type]
+        except asyncio.CancelledError:
+            await reader.interrupt()  # nobody waits for the rows: the next one need not either
+            raise
+        finally:
+            self._idle.put_nowait(reader)
+
+
 class Database:
     """The index's file, open.
 
     Args:
         path: ``index.db``; made if it is not there.
         key: 32 bytes, used as they are (no passphrase derivation).
-        readers: Connections that searches share.
+        checked: Authenticate every page before anything else.
+        ballast: Released when the disk is full.
     """
 
-    def __init__(self, path: Path, key: bytes, *, readers: int = 2) -> None:
+    def __init__(
+        self, path: Path, key: bytes, *, checked: bool = False, ballast: Ballast | None = None
+    ) -> None:
         self._path = path
         self._key = key
-        self._readers: asyncio.Queue[aiosqlite.Connection] = asyncio.Queue()
-        self._reader_count = readers
-        self._opened: list[aiosqlite.Connection] = []
+        self._checked = checked
+        self._ballast = ballast
+        self._quick = _Readers(partial(connect, path, key, cache_kib=4 * 1024), 2)
+        self._slow = _Readers(partial(connect, path, key, cache_kib=8 * 1024), 2)
         self._writes: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="index-writer", daemon=True)
         self._db: Connection = None
         self.created = False
         """Whether this start made the file."""
+        self.broken = asyncio.Event()
+        """Damage was met; every connection may be useless from now on."""
 
     async def __aenter__(self) -> Self:
         """Open, and migrate forward.
@@ -120,17 +131,13 @@ class Database:
         Raises:
             DatabaseBroken: The file was damaged, or is not ours.
             SecretError: The file was written by a newer version.
+            StorageFull: The disk is full.
         """
         try:
             self._db = await asyncio.to_thread(self._open)
             self._thread.start()
-            for _ in range(self._reader_count):
-                reader = aiosqlite.Connection(
-                    lambda: _connect(self._path, self._key, cache_kib=8 * 1024), iter_chunk_size=256
-                )
-                self._opened.append(reader)
-                await reader
-                self._readers.put_nowait(reader)
+            await self._quick.open()
+            await self._slow.open()
         except BaseException:
             await self._close()
             raise
@@ -146,63 +153,85 @@ class Database:
 
     async def _close(self) -> None:
         """End every thread that was begun, however far opening got."""
-        for reader in self._opened:
-            await reader.close()
+        await self._quick.close()
+        await self._slow.close()
         if self._thread.ident is not None:
             self._writes.put(None)
             await asyncio.to_thread(self._thread.join)
         if self._db is not None:
             self._db.close()
+        if self.broken.is_set():
+            await asyncio.to_thread(suspicion(self._path).touch, 0o600)
+
+    @property
+    def missing_ballast(self) -> int:
+        """Free bytes of the disk that are not to be used, because the ballast lacks them."""
+        return 0 if self._ballast is None else self._ballast.missing
 
     async def write(self, call: Callable[[Connection], T]) -> T:
         """Run *call* in a transaction; its result is returned once that is durable.
 
-        *call* runs in the writer's thread and must be quick. A caller that is cancelled while it
-        waits does not know whether it happened.
+        *call* runs in the writer's thread, must be quick, and may be run a second time if what it
+        did the first time could not be kept. A caller that is cancelled while it waits does not
+        know whether it happened.
 
         Raises:
             StorageFull: The disk is full.
+            DatabaseBroken: The file is damaged.
             Exception: What *call* raised; nothing that it did is kept.
         """
         write = _Write(call)
         self._writes.put(write)
-        answer: T = await write.answer
+        try:
+            answer: T = await write.answer
+        except DatabaseBroken:
+            self.broken.set()
+            raise
         return answer
 
     async def read(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
-        """The rows of a query."""
-        reader = await self._readers.get()
+        """The rows of a query that is quick.
+
+        Raises:
+            DatabaseBroken: The file is damaged.
+        """
+        return await self._fetch(self._quick, sql, parameters)
+
+    async def scan(self, sql: str, parameters: Sequence[object] = ()) -> list[tuple[Any, ...]]:
+        """The rows of a query that may take long; it ends when its caller is cancelled.
+
+        Raises:
+            DatabaseBroken: The file is damaged.
+        """
+        return await self._fetch(self._slow, sql, parameters)
+
+    async def _fetch(
+        self, readers: _Readers, sql: str, parameters: Sequence[object]
+    ) -> list[tuple[Any, ...]]:
         try:
-            return list(await reader.execute_fetchall(sql, parameters))  # type: ignore[arg-type]
-        finally:
-            self._readers.put_nowait(reader)
+            return await readers.fetch(sql, parameters)
+        except Exception as error:
+            if (meaning := damage(error, self._path)) is None:
+                raise
+            self.broken.set()
+            raise meaning from error
 
     def _open(self) -> Connection:
         self.created = not self._path.exists() or self._path.stat().st_size == 0
-        self._path.touch(mode=0o600)
-        db = _connect(self._path, self._key, cache_kib=16 * 1024)
-        db.execute("PRAGMA journal_mode = WAL")
-        db.execute("PRAGMA synchronous = FULL")
-        db.execute("PRAGMA journal_size_limit = 16777216")
-        if _version(db) == 0:
-            schema = resources.files("edge.index").joinpath("schema.sql").read_text("utf-8")
+        try:
+            db = connect_writer(self._path, self._key)
+        except StorageFull:
+            if self._ballast is None or not self._ballast.release():
+                raise
+            db = connect_writer(self._path, self._key)
+        if self._ballast is not None:
+            self._ballast.restore()
+        if self._checked:
             try:
-                db.executescript(
-                    f"BEGIN IMMEDIATE; {schema} PRAGMA user_version = {SCHEMA_VERSION}; COMMIT;"
-                )
-            except sqlcipher.OperationalError:
-                # Somebody else was first with it, or else it can't be done.
-                if db.in_transaction:
-                    db.execute("ROLLBACK")
-                if _version(db) == 0:
-                    db.close()
-                    raise
-        if (version := _version(db)) > SCHEMA_VERSION:
-            db.close()
-            raise SecretError(
-                f"the index was written by a newer version ({version} > {SCHEMA_VERSION})",
-                hint="install the newer version again",
-            )
+                check(self._path, self._key)
+            except BaseException:
+                db.close()
+                raise
         return db
 
     def _serve(self) -> None:
@@ -218,43 +247,51 @@ class Database:
                     stop = True
                     break
                 batch.append(following)
-            self._commit(batch)
+            self._keep(batch)
             for loop in {write.loop for write in batch}:
                 deliveries = [write for write in batch if write.loop is loop]
                 loop.call_soon_threadsafe(_deliver, deliveries)
             if stop:
                 return
 
-    def _commit(self, batch: list[_Write]) -> None:
+    def _keep(self, batch: list[_Write]) -> None:
+        """Commit a batch; whatever goes wrong is the callers', never the thread's."""
+        ballast = self._ballast
+        full = self._commit(batch)
+        if ballast is not None:
+            if full and ballast.release():
+                self._commit(batch)
+            elif ballast.missing:
+                ballast.restore()
+
+    def _commit(self, batch: list[_Write]) -> bool:
+        """Run all of a batch in one transaction; whether the disk was too full for that."""
         db = self._db
         try:
             db.execute("BEGIN IMMEDIATE")
             for write in batch:
+                write.result = write.error = None
                 db.execute("SAVEPOINT one")
                 try:
                     write.result = write.call(db)
-                except Exception as error:  # noqa: BLE001 - it is the caller's, and goes there
+                except Exception as error:
+                    write.error = translated(error, self._path)
+                    # The caller's own error goes to it alone; one of the disk concerns them all,
+                    # and has ended the transaction already.
+                    if isinstance(write.error, StorageFull | DatabaseBroken):
+                        raise
                     db.execute("ROLLBACK TO one")
-                    write.error = _translated(error)
                 db.execute("RELEASE one")
             db.execute("COMMIT")
         except Exception as error:  # noqa: BLE001 - the whole batch failed, and each caller learns it
-            if db.in_transaction:
-                db.execute("ROLLBACK")
+            roll_back(db)
+            meaning = translated(error, self._path)
             for write in batch:
-                write.error = _translated(error)
-
-
-def _version(db: Connection) -> int:
-    return int(db.execute("PRAGMA user_version").fetchone()[0])
+                write.error = meaning
+            return isinstance(meaning, StorageFull)
+        return False
 
 
 def _deliver(writes: list[_Write]) -> None:
     for write in writes:
         write.deliver()
-
-
-def _translated(error: BaseException) -> BaseException:
-    if isinstance(error, sqlcipher.OperationalError) and "full" in str(error):
-        return StorageFull("the disk is full; the index could not be written")
-    return error

@@ -8,6 +8,7 @@ that a page never shifts when something new comes in.
 
 from __future__ import annotations
 
+import asyncio
 import zlib
 from dataclasses import dataclass, field
 from typing import Any
@@ -105,13 +106,13 @@ async def search(database: Database, query: Query) -> list[dict[str, Any]]:
         where.add("e.series_uid = ?", query.series_uid)
     for match in query.matches:
         _match(where, match, query.level)
-    rows = await database.read(
+    rows = await database.scan(
         f"SELECT {_FIELDS[query.level]} FROM {_FROM[query.level]} WHERE {where.text()}"
         f" ORDER BY {_KEY[query.level]} LIMIT ? OFFSET ?",
         (*where.parameters, -1 if query.limit is None else query.limit, query.offset),
     )
     wanted = _wanted(query)
-    return [_answer(query.level, row, wanted) for row in rows]
+    return await asyncio.to_thread(lambda: [_answer(query.level, row, wanted) for row in rows])
 
 
 def _match(where: _Where, match: Match, level: Level) -> None:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
+from edge.index.connection import connect
 from edge.index.database import Database
 
-__all__ = ["TokenRow", "TokenTable"]
+__all__ = ["TokenRow", "TokenTable", "salvage"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +21,21 @@ class TokenRow:
     role: str
     name: str
     created: float
+
+
+def salvage(path: Path, key: bytes) -> list[tuple[Any, ...]] | None:
+    """The rows of a damaged index's table, for ``TokenTable.restore``; None if they can't be read.
+
+    No object in the store speaks of tokens: they are all that a rebuild from it lacks for good.
+    """
+    try:
+        db = connect(path, key, cache_kib=1024)
+        try:
+            return list(db.execute("SELECT token_id, digest, role, name, created FROM tokens"))
+        finally:
+            db.close()
+    except Exception:  # noqa: BLE001 - whatever it is, it is the damage
+        return None
 
 
 class TokenTable:
@@ -34,6 +53,13 @@ class TokenTable:
                 "INSERT INTO tokens VALUES (?, ?, ?, ?, ?)",
                 (token_id, digest, role, name, created),
             )
+        )
+
+    async def restore(self, rows: Iterable[tuple[Any, ...]]) -> None:
+        """Keep tokens again that ``salvage`` found."""
+        kept = list(rows)
+        await self._database.write(
+            lambda db: db.executemany("INSERT INTO tokens VALUES (?, ?, ?, ?, ?)", kept)
         )
 
     async def find(self, digest: bytes) -> TokenRow | None:

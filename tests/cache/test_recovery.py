@@ -59,6 +59,21 @@ async def test_a_lost_index_is_rebuilt_from_the_store(open_cache, tmp_path, dama
         assert rows == [(Custody.SENT,)]
 
 
+async def test_a_page_anywhere_that_was_changed_has_the_index_rebuilt(open_cache, tmp_path):
+    samples = list(ct_series(30, rows=16, columns=16))
+    async with open_cache() as cache:
+        for sample in samples:
+            await cache.send(sample)
+    whole = (tmp_path / "index.db").read_bytes()
+    for page in range(0, len(whole) // 4096, 9):
+        damaged = bytearray(whole)
+        damaged[page * 4096 + 2000] ^= 1
+        (tmp_path / "index.db").write_bytes(damaged)
+        async with open_cache() as cache:
+            assert cache.report.adopted == len(samples), page
+    assert len(list(tmp_path.glob("index.db.broken-*"))) == 1
+
+
 async def test_an_object_without_a_row_is_adopted(open_cache):
     (sample,) = ct_series(1, rows=16, columns=16)
     async with open_cache() as cache:

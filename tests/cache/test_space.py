@@ -24,6 +24,8 @@ class Disk:
 class Index:
     """An index that names so many bytes."""
 
+    missing_ballast = 0
+
     def __init__(self, used):
         self.used = used
 
@@ -77,6 +79,14 @@ async def test_a_new_instance_waits_for_eviction_a_moment():
     async with asyncio.TaskGroup() as group:
         group.create_task(evict())
         await space.make_room()
+
+
+async def test_what_the_ballast_lacks_is_not_free():
+    space = await make(used=100, free=500)
+    assert space.capacity == 500
+    space._database.missing_ballast = 300
+    await space.refresh()
+    assert space.capacity == 200
 
 
 async def test_the_high_mark_rings_for_eviction():

@@ -25,7 +25,7 @@ from edge.app import Appliance
 from edge.cache.admission import Admission
 from edge.cloud.dicomweb import DicomwebArchive
 from edge.crypto.keys import KeyRing
-from edge.index import database
+from edge.index import connection
 
 __all__ = ["doomed"]
 
@@ -71,14 +71,14 @@ def _instrument(steps: Steps) -> None:
     steps.before(KeyRing, "new_study_key")
     steps.before(selector_events._SelectorSocketTransport, "write")
 
-    class Committing(database.sqlcipher.Connection):  # type: ignore[misc]
+    class Committing(connection.sqlcipher.Connection):  # type: ignore[misc]
         def execute(self, sql: str, *parameters: Any) -> Any:
             if sql in {"BEGIN IMMEDIATE", "COMMIT"}:
                 steps.reach(sql)
             return super().execute(sql, *parameters)
 
-    connect = database.sqlcipher.connect
-    database.sqlcipher.connect = lambda *a, **n: connect(*a, factory=Committing, **n)
+    connect = connection.sqlcipher.connect
+    connection.sqlcipher.connect = lambda *a, **n: connect(*a, factory=Committing, **n)
 
     for owner, name in ((Admission, "store_instance"), (DicomwebArchive, "store_instances")):
         _arm_at(steps, owner, name)

@@ -7,7 +7,9 @@ import threading
 
 import pytest
 
-from edge.errors import SecretError
+from edge.errors import SecretError, StorageFull
+from edge.index.ballast import Ballast
+from edge.index.connection import suspicion
 from edge.index.database import Database, DatabaseBroken
 
 KEY = bytes(32)
@@ -96,6 +98,109 @@ async def test_readers_do_not_wait_for_a_writer(database):
     assert await asyncio.wait_for(database.read("SELECT 1"), 5) == [(1,)]
     release.set()
     await writing
+
+
+def no_room_while(ballast):
+    """A write that needs more room than there is, until the ballast is gone."""
+
+    def call(db):
+        pages = db.execute("PRAGMA page_count").fetchone()[0]
+        db.execute(f"PRAGMA max_page_count = {pages if ballast.exists() else 2**30}")
+        db.execute("INSERT INTO cursors VALUES ('large', ?)", ("x" * 100_000,))
+        return "done"
+
+    return call
+
+
+async def test_a_disk_that_is_full_costs_the_ballast_and_nobody_an_error(tmp_path):
+    path = tmp_path / "ballast"
+    async with Database(tmp_path / "index.db", KEY, ballast=Ballast(path, 1024 * 1024)) as database:
+        assert path.exists()
+
+        def other(number):
+            return lambda db: db.execute("INSERT INTO cursors VALUES (?, '')", (str(number),))
+
+        await asyncio.gather(
+            *(database.write(other(n)) for n in range(5)),
+            database.write(no_room_while(path)),
+            *(database.write(other(n)) for n in range(5, 10)),
+        )
+        assert await database.read("SELECT count(*) FROM cursors") == [(11,)]
+        assert database.missing_ballast == 1024 * 1024
+        await database.write(lambda _: None)
+        assert path.exists()
+        assert database.missing_ballast == 0
+
+
+async def test_a_disk_that_is_full_is_said_as_such_when_there_is_no_ballast(database, tmp_path):
+    (tmp_path / "no room").touch()
+    with pytest.raises(StorageFull):
+        await database.write(no_room_while(tmp_path / "no room"))
+    await database.write(lambda db: db.execute("PRAGMA max_page_count = 1000000").fetchone())
+    await database.write(lambda db: db.execute("INSERT INTO cursors VALUES ('a', '1')"))
+
+
+def damage_a_page(path, count=1):
+    """Change a bit in each of the last pages."""
+    content = bytearray(path.read_bytes())
+    for page in range(1, count + 1):
+        content[-4096 * page + 100] ^= 1
+    path.write_bytes(content)
+
+
+async def filled(tmp_path):
+    async with Database(tmp_path / "index.db", KEY) as database:
+        await database.write(
+            lambda db: db.executemany(
+                "INSERT INTO cursors VALUES (?, ?)", [(str(n), "x" * 3000) for n in range(300)]
+            )
+        )
+
+
+async def test_every_page_is_authenticated_before_anything_else(tmp_path):
+    await filled(tmp_path)
+    async with Database(tmp_path / "index.db", KEY, checked=True):
+        pass
+    damage_a_page(tmp_path / "index.db")
+    with pytest.raises(DatabaseBroken):
+        async with Database(tmp_path / "index.db", KEY, checked=True):
+            pass
+
+
+async def test_damage_that_is_met_while_it_is_in_use_is_made_known_and_looked_into(tmp_path):
+    await filled(tmp_path)
+    path = tmp_path / "index.db"
+    async with Database(path, KEY) as database:
+        damage_a_page(path, 200)
+        with pytest.raises(DatabaseBroken):
+            await database.read("SELECT sum(length(value)) FROM cursors")
+        assert database.broken.is_set()
+    assert suspicion(path).exists()
+    with pytest.raises(DatabaseBroken):
+        async with Database(path, KEY, checked=True):
+            pass
+
+
+async def test_a_suspicion_that_is_not_confirmed_is_dropped(tmp_path):
+    await filled(tmp_path)
+    suspicion(tmp_path / "index.db").touch()
+    async with Database(tmp_path / "index.db", KEY, checked=True):
+        pass
+    assert not suspicion(tmp_path / "index.db").exists()
+
+
+ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT max(i) FROM n"
+
+
+async def test_a_quick_question_waits_for_no_search_and_an_abandoned_search_ends(database):
+    async with asyncio.timeout(20):
+        searches = [asyncio.ensure_future(database.scan(ENDLESS)) for _ in range(20)]
+        await asyncio.sleep(0.1)
+        assert await database.read("SELECT 1") == [(1,)]
+        for search in searches:
+            search.cancel()
+        await asyncio.wait(searches)
+        assert await database.scan("SELECT 2") == [(2,)]
 
 
 async def test_opening_that_is_cut_short_leaves_no_thread(tmp_path):
