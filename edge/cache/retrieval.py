@@ -35,8 +35,8 @@ __all__ = ["Retrieval"]
 
 log = logging.getLogger(__name__)
 
-_PAGE = 200
-"""Instances whose metadata is in memory at a time."""
+_PAGE, _PAGE_BYTES = 200, 4 * 1024 * 1024
+"""Instances, and bytes of them, whose metadata is in memory at a time."""
 _ASKING = 10.0
 """Seconds that the archive has to say whether it has a study."""
 _ATTEMPTS = 3
@@ -81,26 +81,30 @@ class Retrieval:
 
     async def metadata(
         self, study_uid: str, series_uid: str | None = None, sop_uid: str | None = None
-    ) -> AsyncIterator[bytes]:
-        """The DICOM JSON object of each instance, as UTF-8; bulk values by their relative path.
+    ) -> AsyncIterator[tuple[InstanceRef, bytes]]:
+        """Each instance and its DICOM JSON object: UTF-8, deflated (zlib), since some are huge.
 
-        Opens no object. What has never been here is asked of the archive, and kept.
+        Bulk values stand in it by their relative path. Opens no object. What has never been here is
+        asked of the archive, and kept.
 
         Raises:
             CloudError: The archive has the metadata, and can't be asked now.
         """
         rows = await self._rows(study_uid, series_uid, sop_uid)
-        for start in range(0, len(rows), _PAGE):
-            page = rows[start : start + _PAGE]
-            ids = [row.instance_id for row in page]
-            documents = await lookup.documents(self._database, ids)
-            if len(documents) < len(ids):
+        sent, asked = 0, False
+        while sent < len(rows):
+            ids = [row.instance_id for row in rows[sent : sent + _PAGE]]
+            documents = await lookup.documents(self._database, ids, _PAGE_BYTES)
+            if None in documents and not asked:
+                asked = True
                 await self._bring_metadata(study_uid, series_uid)
-                documents = await lookup.documents(self._database, ids)
-            for row in page:
-                if row.instance_id not in documents:
-                    raise InstanceNotFound(f"the archive has no metadata of {row.ref.sop_uid}")
-                yield documents[row.instance_id]
+                continue
+            for document in documents:
+                ref = rows[sent].ref
+                if document is None:
+                    raise InstanceNotFound(f"the archive has no metadata of {ref.sop_uid}")
+                yield ref, document
+                sent += 1
 
     @asynccontextmanager
     async def open_instance(self, entry: InstanceEntry) -> AsyncIterator[OpenInstance]:

@@ -11,11 +11,12 @@ acts on the one that was chosen.
 
 from __future__ import annotations
 
+import asyncio
 import re
-from collections.abc import Sequence
+import zlib
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
-import msgspec
 from aiohttp import hdrs, web
 
 from edge.dicom.instance import Availability
@@ -47,20 +48,7 @@ _METADATA_PIECE = 256 * 1024
 _FRAME_LIST = re.compile(r"[1-9][0-9]{0,8}(,[1-9][0-9]{0,8})*")
 _BULK_PATH = re.compile(r"[0-9A-F]{8}(/[0-9]{1,9}/[0-9A-F]{8})*")
 _RELATIVE = b'"BulkDataURI":"'
-
-
-class _Uids(msgspec.Struct):
-    value: list[str] = msgspec.field(name="Value", default_factory=list)
-
-
-class _Name(msgspec.Struct):
-    """The UIDs of a DICOM JSON object, and nothing else of it: the rest is skipped unread."""
-
-    series: _Uids = msgspec.field(name="0020000E")
-    sop: _Uids = msgspec.field(name="00080018")
-
-
-_NAME = msgspec.json.Decoder(_Name)
+_PARTS = range(len(_RELATIVE) - 1, 0, -1)
 
 
 class Retrieve:
@@ -131,18 +119,21 @@ class Retrieve:
         if request.method == hdrs.METH_HEAD:
             await self._entries(target)
             return _head(offer.media_type, None)
-        place = f"{Target(target.study_uid).url(base_url(request))}/series/".encode()
+        base = base_url(request)
         response = web.StreamResponse(headers={hdrs.CONTENT_TYPE: offer.media_type})
         piece, separator = bytearray(), b"["
-        async for item in self._retrieval.metadata(*target.uids):
+        async for ref, document in self._retrieval.metadata(*target.uids):
             piece += separator
-            piece += _with_bulk_urls(item, place)
             separator = b","
-            if len(piece) >= _METADATA_PIECE:
-                if not response.prepared:
-                    await response.prepare(request)
-                await response.write(piece)
-                piece = bytearray()
+            place = f"{Target(ref.study_uid, ref.series_uid, ref.sop_uid).url(base)}/bulkdata/"
+            for part in _with_bulk_urls(document, place.encode()):
+                piece += part
+                if len(piece) >= _METADATA_PIECE:
+                    if not response.prepared:
+                        await response.prepare(request)
+                    await response.write(piece)
+                    piece = bytearray()
+                    await asyncio.sleep(0)  # a quick reader must not keep others waiting
         if separator == b"[":
             raise _unknown(target)
         piece += b"]"
@@ -293,14 +284,19 @@ def _head_of_parts(request: web.Request, offer: Offer) -> web.StreamResponse:
     return _head(offer.content_type, None)
 
 
-def _with_bulk_urls(item: bytes, place: bytes) -> bytes:
-    """Make the paths of bulk values absolute, without reading the object.
+def _with_bulk_urls(document: bytes, place: bytes) -> Iterator[bytes]:
+    """A deflated DICOM JSON object, inflated piece by piece; paths of bulk values made absolute.
 
     What is replaced can't stand inside a JSON string: there, the quotes would be escaped.
     """
-    if _RELATIVE not in item:
-        return item
-    name = _NAME.decode(item)
-    series, sop = name.series.value[0], name.sop.value[0]
-    url = place + f"{series}/instances/{sop}/bulkdata/".encode()
-    return item.replace(_RELATIVE, _RELATIVE + url)
+    inflater, held = zlib.decompressobj(), b""
+    while not inflater.eof and document:
+        piece = held + inflater.decompress(document, _METADATA_PIECE)
+        document = inflater.unconsumed_tail
+        end = len(piece)
+        if not inflater.eof:
+            # What may be the beginning of a path waits for the rest.
+            last = piece[piece.rfind(_RELATIVE) + len(_RELATIVE) :] if _RELATIVE in piece else piece
+            end -= next((n for n in _PARTS if last.endswith(_RELATIVE[:n])), 0)
+        yield piece[:end].replace(_RELATIVE, _RELATIVE + place)
+        held = piece[end:]

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -119,14 +118,25 @@ async def find_with_metadata(
     return to_row(row), document, layout
 
 
-async def documents(database: Database, instance_ids: list[int]) -> dict[int, bytes]:
-    """The JSON objects of instances whose metadata is known."""
+async def documents(
+    database: Database, instance_ids: Sequence[int], most_bytes: int
+) -> list[bytes | None]:
+    """The JSON objects (deflated) of the first of these instances, None where it is not known.
+
+    Args:
+        database: The index.
+        instance_ids: In the order of the answer.
+        most_bytes: No more follow once so many came; the first comes in any case.
+    """
     rows = await database.read(
-        "SELECT instance_id, document FROM metadata"
-        " WHERE instance_id IN (SELECT value FROM json_each(?))",
-        (json_list(instance_ids),),
+        "WITH sized AS (SELECT one.key AS place, m.instance_id AS id, coalesce("
+        "sum(length(m.document)) OVER (ORDER BY one.key) - length(m.document), 0) AS before"
+        " FROM json_each(?) one LEFT JOIN metadata m ON m.instance_id = one.value)"
+        " SELECT m.document FROM sized LEFT JOIN metadata m ON m.instance_id = sized.id"
+        " WHERE sized.before <= ? ORDER BY sized.place",
+        (json_list(instance_ids), most_bytes),
     )
-    return {row[0]: zlib.decompress(row[1]) for row in rows}
+    return [row[0] for row in rows]
 
 
 async def key_of_study(database: Database, study_uid: str) -> bytes | None:

@@ -54,7 +54,7 @@ async def test_a_lost_index_is_rebuilt_from_the_store(open_cache, tmp_path, dama
         assert await contents(cache) == before
         for ref, known in documents.items():
             again = [d async for d in cache.retrieval.metadata(ref.study_uid)]
-            assert sorted(again) == sorted(known)
+            assert sorted(again, key=str) == sorted(known, key=str)
         rows = await cache.database.read("SELECT DISTINCT custody FROM instances")
         assert rows == [(Custody.SENT,)]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import json
+import zlib
 
 import pydicom
 import pytest
@@ -148,7 +149,9 @@ async def test_metadata_of_a_remote_study_comes_before_its_bytes(cache, archive)
     for sample in samples:
         archive.put(sample.data)
     study_uid = samples[0].ref.study_uid
-    documents = [json.loads(one) async for one in cache.retrieval.metadata(study_uid)]
+    documents = [
+        json.loads(zlib.decompress(one)) async for _, one in cache.retrieval.metadata(study_uid)
+    ]
     assert [first_value(one, "00080018") for one in documents] == [s.ref.sop_uid for s in samples]
     asked = archive.asked("metadata")
     async for _ in cache.retrieval.metadata(study_uid):
@@ -178,8 +181,9 @@ async def test_metadata_opens_no_object(cache, sealed_files):
     await cache.send(sample)
     for path in sealed_files():
         path.unlink()
-    (document,) = [one async for one in cache.retrieval.metadata(sample.ref.study_uid)]
-    assert json.loads(document)["7FE00010"]["BulkDataURI"] == "7FE00010"
+    ((ref, document),) = [one async for one in cache.retrieval.metadata(sample.ref.study_uid)]
+    assert ref == sample.ref
+    assert json.loads(zlib.decompress(document))["7FE00010"]["BulkDataURI"] == "7FE00010"
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ import contextlib
 import io
 import json
 import warnings
+import zlib
 from array import array
 from collections.abc import AsyncIterable, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -223,9 +224,9 @@ class Retrieval:
 
     async def metadata(
         self, study_uid: str, series_uid: str | None = None, sop_uid: str | None = None
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncIterator[tuple[InstanceRef, bytes]]:
         for instance in self._find(study_uid, series_uid, sop_uid):
-            yield instance.document
+            yield instance.entry.ref, zlib.compress(instance.document)
 
 
 class Catalogue:

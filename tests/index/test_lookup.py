@@ -37,3 +37,25 @@ async def test_the_key_of_a_study_is_that_of_any_of_its_objects(database, new_in
     assert await lookup.key_of_study(database, "1.2.3") is None
     await put(new_instance())
     assert await lookup.key_of_study(database, "1.2.3") == bytes(16)
+
+
+async def test_metadata_comes_in_the_order_asked_for_as_far_as_it_fits(database, new_instance, put):
+    many = [new_instance(sop=f"1.{n}") for n in range(5)]
+    await put(*many)
+    await database.write(lambda db: remote.learn(db, listed("1.9"), 1000.0))
+    rows = {row.ref.sop_uid: row for row in await lookup.find(database, "1.2.3")}
+    ids = [rows[sop].instance_id for sop in ("1.4", "1.9", "1.0", "1.1", "1.2", "1.3")]
+    length = len(many[0].document)
+    of = {one.ref.sop_uid: one.document for one in many}
+    assert await lookup.documents(database, ids, 100 * length) == [
+        of["1.4"],
+        None,
+        *(of[f"1.{n}"] for n in range(4)),
+    ]
+    assert await lookup.documents(database, ids, 2 * length) == [
+        of["1.4"],
+        None,
+        of["1.0"],
+        of["1.1"],
+    ]
+    assert await lookup.documents(database, ids, 0) == [of["1.4"], None]
