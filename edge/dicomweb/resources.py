@@ -14,7 +14,7 @@ from aiohttp import web
 from edge.dicom.uids import is_uid
 from edge.dicomweb.responses import Refused
 
-__all__ = ["Target", "base_url", "target_of"]
+__all__ = ["Target", "base_url", "origin_of", "target_of"]
 
 _HOST = re.compile(r"[A-Za-z0-9.\-_:\[\]]{1,255}")
 _PORT = re.compile(r":[0-9]+$")
@@ -76,13 +76,22 @@ def base_url(request: web.Request) -> str:
     Raises:
         Refused: 400, the Host header is none.
     """
+    studies = request.app.router["studies"]
+    return origin_of(request) + studies.canonical.removesuffix("/studies")
+
+
+def origin_of(request: web.Request) -> str:
+    """Scheme, host and port as this client knows them.
+
+    Raises:
+        Refused: 400, the Host header is none.
+    """
     host = request.host
     if not _HOST.fullmatch(host):
         raise Refused(400, "the Host header is not a host name")
     if not _PORT.search(host):
         host += _own_port(request)
-    studies = request.app.router["studies"]
-    return f"{request.scheme}://{host}{studies.canonical.removesuffix('/studies')}"
+    return f"{request.scheme}://{host}"
 
 
 def _own_port(request: web.Request) -> str:

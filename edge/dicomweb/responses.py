@@ -72,7 +72,7 @@ class Refused(EdgeError):
 
 
 def problem(
-    request: web.Request,
+    request: web.BaseRequest,
     status: int,
     detail: str,
     *,

@@ -10,7 +10,6 @@ silence. Whoever learns to do it must refuse numbers from before the gap, and co
 
 from __future__ import annotations
 
-import zlib
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -129,11 +128,11 @@ async def position_after(database: Database, count: int) -> int:
 async def document_of(database: Database, sop_uid: str) -> bytes | None:
     """The JSON object of an instance as it is now; None if it is not known, or not here."""
     rows = await database.read(
-        "SELECT m.document FROM instances i JOIN metadata m ON m.instance_id = i.id"
+        "SELECT inflated(m.document) FROM instances i JOIN metadata m ON m.instance_id = i.id"
         " WHERE i.sop_uid = ?",
         (sop_uid,),
     )
-    return zlib.decompress(rows[0][0]) if rows else None
+    return str(rows[0][0]).encode() if rows else None
 
 
 def _nothing(_: Connection) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from functools import partial
 
 import pytest
 
@@ -105,13 +106,13 @@ async def test_nothing_is_found_behind_the_end(database, record):
     assert await feed.position_after(database, 7) > latest.sequence
 
 
-async def test_an_index_made_anew_goes_on_above_the_lost_one(tmp_path, monkeypatch):
+async def test_an_index_made_anew_goes_on_above_the_lost_one(tmp_path):
     numbers = []
     for name in ("lost", "anew"):
         async with Database(tmp_path / name, KEY) as database:
             for number in range(5):
                 await database.write(
-                    lambda db, ref=other(number): instances.record(db, "CREATE", ref, 1.0)
+                    partial(instances.record, action="CREATE", ref=other(number), now=1.0)
                 )
             numbers.append((await feed.latest_change(database)).sequence)
         await asyncio.sleep(1.1)

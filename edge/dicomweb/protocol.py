@@ -1,0 +1,65 @@
+"""HTTP that is none: what a client is told whose request can't even be read.
+
+Owns the answers that no application gives, because there is no request to hand to one. Promises
+that they are problem documents like all others, and that the log never holds a piece of what was
+sent: it may be a patient's name.
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+from typing import Final
+
+from aiohttp import hdrs, web
+from aiohttp.http_exceptions import LineTooLong
+
+from edge.dicomweb.responses import REQUEST_ID, problem
+
+__all__ = ["Protocol"]
+
+log = logging.getLogger(__name__)
+
+_DETAIL: Final = {
+    400: "the request is not well-formed HTTP",
+    504: "the answer took too long",
+}
+
+
+class Protocol(web.RequestHandler):
+    """aiohttp's protocol of one connection, with error answers of our own."""
+
+    __slots__ = ()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002 - aiohttp quotes what was sent in it
+    ) -> web.StreamResponse:
+        """Answer a request that could not be read, and close the connection.
+
+        Raises:
+            ConnectionError: An answer has begun already; it is broken off.
+        """
+        if request.writer.output_size > 0:
+            raise ConnectionError("an answer has begun already")
+        name = request[REQUEST_ID] = secrets.token_hex(8)
+        kind = type(exc).__name__ if exc is not None else ""
+        log.info("[%s] unreadable request from %s: %d, %s", name, request.remote, status, kind)
+        answer = problem(
+            request,
+            status,
+            _DETAIL.get(status, "the request met a defect"),
+            hint="a line of it is too long: put less into the URL"
+            if isinstance(exc, LineTooLong)
+            else "",
+            headers={
+                "X-Request-ID": name,
+                "X-Content-Type-Options": "nosniff",
+                hdrs.CACHE_CONTROL: "no-store",
+            },
+        )
+        answer.force_close()
+        return answer
