@@ -10,23 +10,27 @@ loop that knows what to do with it.
 
 from __future__ import annotations
 
-import argparse
-import asyncio
-import dataclasses
-import json
-import logging
-import os
-import resource
-import signal
 import sys
-import time
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge import __version__, config
-from edge.access.roles import Role
-from edge.errors import ConfigError, EdgeError
+try:
+    import argparse
+    import asyncio
+    import dataclasses
+    import json
+    import logging
+    import os
+    import resource
+    import signal
+    import time
+    from pathlib import Path
+
+    from edge import __version__, config
+    from edge.access.roles import Role
+    from edge.errors import ConfigError, EdgeError
+except KeyboardInterrupt:  # even these take a moment on a small box
+    sys.exit(130)
 
 if TYPE_CHECKING:
     from edge.app import Cache
@@ -44,7 +48,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = _parser().parse_args(arguments)
     _log_to_stderr()
     try:
-        status = asyncio.run(_run(options))
+        status = _demo(options) if options.command == "demo" else asyncio.run(_run(options))
         sys.stdout.flush()  # here, where an error still finds somebody to say so
         return status
     except EdgeError as error:
@@ -131,12 +135,14 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-async def _run(options: argparse.Namespace) -> int:
-    if options.command == "demo":
-        from edge.demo import demo
+def _demo(options: argparse.Namespace) -> int:
+    from edge.demo import demo
 
-        logging.getLogger("edge").setLevel(logging.ERROR)  # it tells its own story
-        return await demo(offline=options.offline, folder=options.data_dir)
+    logging.getLogger("edge").setLevel(logging.ERROR)  # it tells its own story
+    return demo(offline=options.offline, folder=options.data_dir)
+
+
+async def _run(options: argparse.Namespace) -> int:
     loaded = await asyncio.to_thread(_load, options.config)
     if options.command == "serve":
         return await _serve(loaded)
@@ -228,7 +234,7 @@ def _print_status(status: Status) -> None:
     print(f"  in conflict           {numbers.quarantined}")
     print(f"  lost                  {numbers.lost}")
     for archive in status.archives:
-        state = "answers" if archive.online else f"does not answer: {archive.reason}"
+        state = "online" if archive.online else f"offline: {archive.reason}"
         print(f"  archive {archive.name}: {state} (since {_moment(archive.since)})")
     for part, state in sorted((status.parts or {}).items()):
         if state != "running":

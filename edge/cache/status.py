@@ -80,9 +80,11 @@ class Status:
         return f"Everything {'else ' if numbers.lost else ''}is safe in the archive"
 
     def _line(self) -> str:
-        if any(not archive.online for archive in self.archives):
+        if offline := [archive for archive in self.archives if not archive.online]:
+            mend = any(archive.lasting for archive in offline)
+            what = "the way to the archive must be mended" if mend else "the line is down"
             goes_on = "" if self.refusal or self.parts is None else ", intake goes on"
-            return f"; the line is down{goes_on}"
+            return f"; {what}{goes_on}"
         if self.untried:
             return "; the archive was not reached yet"
         return "" if self.archives else "; no archive is configured"

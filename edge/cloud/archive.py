@@ -101,6 +101,10 @@ class Archive(Protocol):
         """Of the archive, as configured: what messages and the ledger call it."""
         ...
 
+    async def answers(self) -> bool:
+        """Whether anything at all takes a connection at its address; nothing is asked there."""
+        ...
+
     async def store_instances(self, instances: Sequence[Outgoing]) -> list[StoreResult]:
         """Send instances in one request (STOW-RS, PS3.18 10.5); the answer is in their order.
 

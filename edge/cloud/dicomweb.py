@@ -132,6 +132,17 @@ class DicomwebArchive:
             path += f"/instances/{quote(sop_uid, safe='')}"
         return path
 
+    async def answers(self) -> bool:
+        """See ``Archive``."""
+        port = self._base.port or (443 if self._base.scheme == "https" else 80)
+        try:
+            async with asyncio.timeout(self._timeouts.connect):
+                _, writer = await asyncio.open_connection(self._base.host, port)
+        except OSError:
+            return False
+        writer.close()
+        return True
+
     # STOW-RS, PS3.18 10.5 ------------------------------------------------------------------------
 
     async def store_instances(self, instances: Sequence[Outgoing]) -> list[StoreResult]:

@@ -28,7 +28,15 @@ from edge.errors import (
     MultipartError,
 )
 
-__all__ = ["Timeouts", "error_of_status", "new_client", "retry_after", "translated", "unusable"]
+__all__ = [
+    "Timeouts",
+    "error_of_status",
+    "is_lasting",
+    "new_client",
+    "retry_after",
+    "translated",
+    "unusable",
+]
 
 # Below the keep-alive of the servers we know (Orthanc's is 1 s): a connection that is reused too
 # late fails, and a store that failed so would have to be asked about.
@@ -37,6 +45,11 @@ _CERT_EXPIRED, _CERT_NOT_YET_VALID, _CERT_HOSTNAME, _CERT_ADDRESS = 10, 9, 62, 6
 _CREDENTIALS = {
     401: "check user and password, or the token",
     403: "these credentials lack the right to do this",
+}
+_REFUSED = {
+    400: "the archive does not understand the request: look into its own log",
+    404: "check the url: it must be the base of the DICOMweb service",
+    405: "check the url: it must be the base of the DICOMweb service",
 }
 # Statuses that say nothing against the request, only against its moment.
 _NOT_NOW = {
@@ -152,8 +165,14 @@ def error_of_status(archive: str, response: httpx.Response, doing: str) -> Cloud
     if status in _NOT_NOW or status >= 500:
         hint = _NOT_NOW.get(status, "look into the archive's own log")
         return CloudUnreachable(says, hint=hint, retry_after=retry_after(response))
-    hint = "check the url: it must be the base of the DICOMweb service" if status == 404 else ""
-    return CloudRefused(says, status=status, hint=hint)
+    return CloudRefused(says, status=status, hint=_REFUSED.get(status, ""))
+
+
+def is_lasting(error: CloudError) -> bool:
+    """Whether it stays so until a person does something: a password, a url, a certificate."""
+    if isinstance(error, CloudUnreachable):
+        return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error))
+    return True
 
 
 def _causes(error: BaseException) -> Iterator[BaseException]:

@@ -1,9 +1,12 @@
 """The line to one archive: online or offline, and the one prober that finds out when it changes.
 
 Offline is a state, not an error: whoever meets a failure reports it here and waits, and only the
-prober goes on knocking, with growing, jittered pauses. Owns the state and its record in the ledger,
-where ``edge status`` reads since when and why. Promises that a line which comes and goes is not
-hammered: pauses start over only after it was good for a while. Never decides what is sent.
+prober goes on knocking, with growing, jittered pauses. While nothing at all answers at the
+archive's address, a look at that every few seconds ends the pause: a line that comes back is used
+soon, however long it was away. Owns the state and its record in the ledger, where ``edge status``
+reads since when and why. Promises that a line which comes and goes is not hammered: pauses start
+over only after it was good for a while; and that the log says what changed, not how often it was
+tried. Never decides what is sent.
 """
 
 from __future__ import annotations
@@ -17,7 +20,8 @@ from edge import config
 from edge.cache.custody import CustodyLedger
 from edge.cloud.archive import Archive
 from edge.cloud.retry import Backoff
-from edge.errors import CloudError, CloudUnreachable
+from edge.cloud.transport import is_lasting
+from edge.errors import CloudError, CloudRefused, CloudUnreachable
 
 __all__ = ["Link"]
 
@@ -25,6 +29,10 @@ log = logging.getLogger(__name__)
 
 _GOOD_FOR = 60.0
 """Seconds online after which the next failure counts as the first."""
+_LOOK = 5.0
+"""Seconds between two looks whether anything answers at the archive's address."""
+_LASTS = 10.0
+"""Seconds online after which the log says so, if it said something else before."""
 
 
 class Link:
@@ -36,6 +44,8 @@ class Link:
         settings: The shortest and longest pause between two attempts.
         clock: POSIX seconds.
         backoff: Instead of what *settings* say.
+        look: Seconds between two looks at the archive's address while nothing answers there.
+        lasts: Seconds that a line which comes back must last before the log says so.
     """
 
     def __init__(
@@ -46,6 +56,8 @@ class Link:
         *,
         clock: Callable[[], float] = time.time,
         backoff: Backoff | None = None,
+        look: float = _LOOK,
+        lasts: float = _LASTS,
     ) -> None:
         self._archive = archive
         self._ledger = ledger
@@ -60,6 +72,10 @@ class Link:
         self._error: CloudError | None = None
         self._failures = 0
         self._up_since = 0.0
+        self._look = look
+        self._lasts = lasts
+        self._said: str | None = None
+        """What the log said last: why it is offline, or nothing for online."""
 
     @property
     def online(self) -> bool:
@@ -93,39 +109,79 @@ class Link:
     async def run(self) -> None:
         """Probe while offline, until cancelled."""
         while True:
+            if self._said and not await _is_set_within(self._lasts, self._down):
+                self._say("")
             await self._down.wait()
             if self._error is not None:
                 await self._note_failure(self._error)
                 await self._pause(self._error)
-            try:
-                await self._archive.search_studies(limit=1)
-            except CloudError as error:
+            if error := await self._probe():
                 self._failures += 1
                 self._error = error
             else:
                 await self._note_success()
 
+    async def _probe(self) -> CloudError | None:
+        try:
+            await self._archive.search_studies(limit=1)
+        except CloudRefused as error:
+            # An answer that is of no use comes over a line that is.
+            return None if 200 <= error.status < 300 else error
+        except CloudError as error:
+            return error
+        return None
+
     async def _pause(self, error: CloudError) -> None:
+        """Wait until it is time to try again, or the line came back, or somebody is in a hurry."""
         delay = self._backoff.delay(self._failures)
         if isinstance(error, CloudUnreachable) and error.retry_after is not None:
             delay = max(delay, error.retry_after)
         self._nudged.clear()
-        try:
-            async with asyncio.timeout(delay):
-                await self._nudged.wait()
-        except TimeoutError:
-            pass  # Nobody was in a hurry.
+        # Where something answers, the matter is with the archive, and is left alone.
+        look = delay if await self._archive.answers() else self._look
+        end = asyncio.get_running_loop().time() + delay
+        while (left := end - asyncio.get_running_loop().time()) > 0:
+            if await _is_set_within(min(left, look), self._nudged):
+                return
+            if look < delay and await self._archive.answers():
+                return
 
     async def _note_failure(self, error: CloudError) -> None:
-        words = f"{error} ({error.hint})" if error.hint else str(error)
-        if self._failures <= 1:
-            log.warning("offline: %s", words)
-        await self._ledger.set_archive_state(self._archive.name, online=False, reason=words)
+        lasting = is_lasting(error)
+        words = str(error).removeprefix(f"archive {self._archive.name}: ")
+        if error.hint:
+            words = f"{words} ({error.hint})"
+        self._say(words, lasting=lasting)
+        await self._ledger.set_archive_state(
+            self._archive.name, online=False, reason=words, lasting=lasting
+        )
 
     async def _note_success(self) -> None:
-        log.info("archive %s: online", self._archive.name)
+        if self._said is None:
+            self._say("")
         self._error = None
         self._up_since = self._clock()
         self._down.clear()
         await self._ledger.set_archive_state(self._archive.name, online=True)
         self._up.set()
+
+    def _say(self, words: str, *, lasting: bool = False) -> None:
+        """Put it into the log, unless it stands there."""
+        if words == self._said:
+            return
+        self._said = words
+        if not words:
+            log.info("archive %s: online", self._archive.name)
+        elif lasting:
+            log.error("archive %s: the way to it must be mended: %s", self._archive.name, words)
+        else:
+            log.warning("archive %s: offline: %s", self._archive.name, words)
+
+
+async def _is_set_within(seconds: float, event: asyncio.Event) -> bool:
+    try:
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True

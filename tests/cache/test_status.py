@@ -53,6 +53,15 @@ async def test_the_sentence_follows_the_state(cache):
     )
 
 
+async def test_what_only_a_person_can_mend_is_not_called_a_line_that_is_down(cache):
+    await cache.send(sample())
+    await cache.ledger.set_archive_state("cloud", online=False, reason="401", lasting=True)
+    assert (
+        await sentence(cache)
+        == "1 study exists only here; the way to the archive must be mended, intake goes on."
+    )
+
+
 async def test_what_exists_only_here_is_said_though_no_archive_was_ever_reached(cache):
     await cache.send(sample())
     assert await sentence(cache) == "1 study exists only here; the archive was not reached yet."

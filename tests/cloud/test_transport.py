@@ -9,7 +9,7 @@ import trustme
 
 from edge import config
 from edge.cloud.dicomweb import DicomwebArchive
-from edge.cloud.transport import Timeouts, error_of_status, new_client
+from edge.cloud.transport import Timeouts, error_of_status, is_lasting, new_client
 from edge.errors import CloudRefused, CloudUnauthorised, CloudUnreachable, ConfigError
 
 
@@ -125,6 +125,35 @@ async def test_a_certificate_of_an_unknown_authority(authority):
         words = await failure(f"https://127.0.0.1:{port}")
     assert "is not trusted" in words
     assert "tls_ca" in words
+
+
+async def test_a_certificate_that_is_not_trusted_heals_only_by_a_person(authority):
+    tls = tls_of(authority.issue_cert("127.0.0.1"))
+    async with server(saying(b""), tls) as port:
+        settings = config.Archive("cloud", f"https://127.0.0.1:{port}")
+        async with DicomwebArchive(settings) as archive:
+            with pytest.raises(CloudUnreachable) as caught:
+                await archive.search_studies(limit=1)
+    assert is_lasting(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("error", "lasting"),
+    [
+        (CloudUnauthorised("no"), True),
+        (CloudRefused("no", status=404), True),
+        (CloudUnreachable("no route"), False),
+    ],
+)
+def test_what_lasts_until_a_person_does_something(error, lasting):
+    assert is_lasting(error) is lasting
+
+
+async def test_whether_anything_answers_there(free_port):
+    async with server(saying(b"")) as port:
+        assert await DicomwebArchive(config.Archive("cloud", f"http://127.0.0.1:{port}")).answers()
+    nobody = DicomwebArchive(config.Archive("cloud", f"http://127.0.0.1:{free_port()}"))
+    assert not await nobody.answers()
 
 
 async def test_a_certificate_for_another_name(authority, tmp_path):

@@ -1,8 +1,11 @@
 import asyncio
+import logging
 import time
 
 import pytest
 
+from edge import config
+from edge.cloud.dicomweb import DicomwebArchive
 from edge.cloud.retry import Backoff
 from edge.errors import CloudUnauthorised, CloudUnreachable
 from edge.sync.link import Link
@@ -46,7 +49,7 @@ async def test_since_when_and_why_is_kept_for_those_who_ask(link, running, cloud
     await cloud.stop()
     link.failed(CloudUnreachable("archive cloud: first words", hint="a hint"))
     await until(lambda: len(ledger.states) > 2)
-    assert ledger.states[1] == ("cloud", False, "archive cloud: first words (a hint)")
+    assert ledger.states[1] == ("cloud", False, "first words (a hint)")
     assert "refuses the connection" in ledger.states[2][2]
     assert "refuses the connection" in link.reason
     await cloud.start()
@@ -114,6 +117,77 @@ async def test_a_line_that_comes_and_goes_is_knocked_at_ever_more_slowly(archive
     link.failed(CloudUnauthorised("archive cloud: after a good while"))
     await link.wait_online()
     assert asked == [1, 2, 3, 1]
+
+
+async def test_a_line_that_comes_back_is_used_soon_however_long_the_pause(
+    archive, ledger, running, cloud
+):
+    await cloud.stop()
+    link = Link(archive, ledger, SETTINGS, backoff=Backoff(1000.0, 1000.0), look=0.02)
+    running(link)
+    await until(lambda: ledger.states)
+    await asyncio.sleep(0.1)
+    assert cloud.requests == []
+    await cloud.start()
+    await asyncio.wait_for(link.wait_online(), 5)
+
+
+async def test_an_archive_that_is_there_and_unwell_is_left_alone(archive, ledger, running, cloud):
+    cloud.faults["search"].extend([Fault(status=503)] * 100)
+    link = Link(archive, ledger, SETTINGS, backoff=Backoff(1000.0, 1000.0), look=0.02)
+    running(link)
+    await until(lambda: ledger.states)
+    await asyncio.sleep(0.2)
+    assert len(cloud.requests) == 1
+
+
+async def test_what_only_a_person_can_mend_is_told_from_a_line_that_is_down(
+    archive, ledger, running, cloud, caplog
+):
+    cloud.authorization = "Bearer something"
+    link = Link(archive, ledger, SETTINGS)
+    running(link)
+    await until(lambda: ledger.lasting)
+    assert "the way to it must be mended: searching studies: answered 401" in caplog.text
+    await cloud.stop()
+    await until(lambda: not ledger.lasting)
+    assert "archive cloud: offline: " in caplog.text
+
+
+async def test_a_service_that_is_not_where_the_url_says_needs_a_person(
+    ledger, changes, running, cloud
+):
+    async with DicomwebArchive(config.Archive("cloud", f"{cloud.url}/wrong")) as archive:
+        running(Link(archive, ledger, SETTINGS))
+        await until(lambda: ledger.lasting)
+        assert "check the url" in ledger.states[-1][2]
+
+
+async def test_an_answer_that_is_of_no_use_comes_over_a_good_line(link, running, cloud):
+    nonsense = Fault(status=200, body=b"[" * 10, content_type="application/dicom+json")
+    cloud.faults["search"].append(nonsense)
+    running(link)
+    await asyncio.wait_for(link.wait_online(), 5)
+
+
+async def test_the_log_says_what_changed_and_not_how_often_it_was_tried(
+    archive, ledger, running, caplog
+):
+    caplog.set_level(logging.INFO)
+    link = Link(archive, ledger, SETTINGS, backoff=Remembering([]), lasts=0.1)
+    running(link)
+    for _ in range(10):
+        await link.wait_online()
+        link.failed(CloudUnreachable("archive cloud: it stores nothing"))
+        await until(lambda: not link.online)
+    await link.wait_online()
+    assert said(caplog) == ["archive cloud: online", "archive cloud: offline: it stores nothing"]
+    await until(lambda: len(said(caplog)) > 2)
+    assert said(caplog)[2:] == ["archive cloud: online"]
+
+
+def said(caplog):
+    return [record.getMessage() for record in caplog.records if record.name == "edge.sync.link"]
 
 
 async def test_an_error_that_is_not_about_the_line_ends_the_prober_loudly(archive, link):
