@@ -32,6 +32,7 @@ __all__ = [
     "Http",
     "Keys",
     "Peer",
+    "Pixels",
     "Sync",
     "host_and_port",
     "is_loopback",
@@ -116,6 +117,20 @@ class Cache:
     keep_days: int = 0
     """Eviction spares what was used within so many days, until the high mark forces it."""
     max_instance_bytes: int = 64 * GIB
+    rendered_bytes: int = 256 * 1024**2
+    """Of rendered pictures, beside ``max_bytes``; 0 keeps none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pixels:
+    """``[pixels]``: what decoding and rendering may take."""
+
+    workers: int = 0
+    """Processes; 0 means one on a box of two cores, two on a larger one."""
+    frame_bytes: int = 128 * 1024**2
+    """Of a decoded frame; a worker's memory follows from it."""
+    seconds: float = 20.0
+    """Of processor time for a frame."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +194,7 @@ class Config:
     dimse: Dimse = Dimse()
     http: Http = Http()
     cache: Cache = Cache()
+    pixels: Pixels = Pixels()
     cloud: Cloud = Cloud()
     sync: Sync = Sync()
     dropfolder: DropFolder = DropFolder()

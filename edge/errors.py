@@ -18,6 +18,11 @@ UIDs, counts and sizes may be named, names and dates of patients may not.
     ├── MultipartError            a multipart message that is none, or ends early
     ├── StorageFull               no room that may be used for it
     ├── InstanceNotFound          neither the edge nor the cloud is known to have it
+    ├── PixelError                pixels that can't be given in the form that was asked for
+    │   ├── NotAnImage            the instance has no pixels, or none that is a still image
+    │   ├── UndecodablePixels     they are damaged, or encoded in a way that is not known here
+    │   ├── PixelBudgetExceeded   they would take more memory than one image may
+    │   └── PixelWorkersBusy      too many others wait for their pixels: try again
     ├── QueryError                a search that can't be understood
     ├── AccessDenied              the caller is unknown, or may not do this
     ├── PeerError                 a DIMSE peer broke the protocol
@@ -43,12 +48,17 @@ __all__ = [
     "InvalidInstance",
     "KeyUnavailable",
     "MultipartError",
+    "NotAnImage",
     "NotDicom",
     "PeerError",
+    "PixelBudgetExceeded",
+    "PixelError",
+    "PixelWorkersBusy",
     "QueryError",
     "SealBroken",
     "SecretError",
     "StorageFull",
+    "UndecodablePixels",
     "WrongKey",
 ]
 
@@ -119,6 +129,26 @@ class StorageFull(EdgeError):
 
 class InstanceNotFound(EdgeError):
     """Neither the edge nor the archive is known to have it."""
+
+
+class PixelError(EdgeError):
+    """The pixels of an instance can't be given in the form that was asked for."""
+
+
+class NotAnImage(PixelError):
+    """The instance has no pixels, or they are a stream of video and no still image."""
+
+
+class UndecodablePixels(PixelError):
+    """The pixels are damaged, or encoded in a way that is not known here."""
+
+
+class PixelBudgetExceeded(PixelError):
+    """The pixels would take more memory than one image may; nothing was decoded."""
+
+
+class PixelWorkersBusy(PixelError):
+    """Too many others wait for their pixels; the same request may succeed soon."""
 
 
 class QueryError(EdgeError):

@@ -1,0 +1,187 @@
+"""One worker: a process that does nothing but decode, encode and render what it is sent.
+
+It is started by `edge.pixels.workers` with a socket as its standard input and its `Limits` as its
+argument. Before the first frame it gives up what it does not need: memory beyond a limit, files,
+core dumps, children, priority. It ends when the socket does. It logs nothing and writes nothing:
+what it works on are patients' images.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import math
+import os
+import resource
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+from PIL import GifImagePlugin, Image, ImageCms, JpegImagePlugin, PngImagePlugin
+
+from edge.errors import EdgeError
+from edge.pixels.decoding import decode
+from edge.pixels.encoding import encode
+from edge.pixels.messages import PREFIX, Limits, Reply, Request, pack, unpack
+from edge.pixels.native import bytes_of
+from edge.pixels.presentation import Picture
+from edge.pixels.rendering import MOST_PIXELS, animate, picture_of, render
+
+__all__ = ["main"]
+
+_LOADED: Final = (GifImagePlugin, ImageCms, JpegImagePlugin, PngImagePlugin)
+"""Pillow finds its plugins when they are needed; afterwards there are no files to open."""
+_HEAD: Final = 32 * 1024**2
+"""Bytes of the longest head: palettes and a colour profile."""
+_FILES: Final = 8
+_NICE: Final = 10
+_PR_SET_NO_NEW_PRIVS: Final = 38
+
+Answer = tuple[Reply, bytes]
+
+
+class _Worker:
+    def __init__(self, connection: socket.socket, limits: Limits) -> None:
+        self._connection = connection
+        self._stream = connection.makefile("rb", buffering=1 << 20)
+        self._limits = limits
+
+    def run(self) -> None:
+        """Answer until the other side is gone."""
+        self._send(Reply(), b"")
+        while (received := self._receive()) is not None:
+            head, body = received
+            request = unpack(head, Request)
+            reply, pixels = self._answer(request, body)
+            del received, body
+            self._send(reply, pixels)
+
+    def _answer(self, request: Request, body: bytes) -> Answer:
+        try:
+            self._grant()
+            return _KINDS[request.kind](self, request, body)
+        except EdgeError as error:
+            return Reply(error=str(error)), b""
+        except MemoryError:
+            return Reply(error="the frame takes more memory than a worker may have"), b""
+        except Exception as error:  # noqa: BLE001 - codecs raise whatever they like
+            return Reply(error=f"the frame can't be decoded ({type(error).__name__})"), b""
+
+    def decode(self, request: Request, body: bytes) -> Answer:
+        """Native, little endian, colour by pixel."""
+        image, pixels = decode(request.image, body)
+        return Reply(image=image), bytes_of(image, pixels)
+
+    def encode(self, request: Request, body: bytes) -> Answer:
+        """In another transfer syntax, without loss."""
+        decoded, pixels = decode(request.image, body)
+        image, frame = encode(decoded, pixels, request.transfer_syntax)
+        return Reply(image=image), frame
+
+    def render(self, request: Request, body: bytes) -> Answer:
+        """As a picture."""
+        if request.display is None or request.presentation is None:
+            raise EdgeError("a picture of nothing was asked for")
+        image, pixels = decode(request.image, body)
+        return _of(render(image, pixels, request.display, request.presentation))
+
+    def animate(self, request: Request, body: bytes) -> Answer:
+        """As one picture of several frames."""
+        frames = self._frames(request, body)
+        try:
+            return _of(animate(self._pictures(request, frames), request.frame_seconds))
+        finally:
+            for _ in frames:
+                pass  # whatever went wrong, the next message is a request again
+
+    def _frames(self, request: Request, first: bytes) -> Iterator[bytes]:
+        yield first
+        for _ in range(1, request.frames):
+            received = self._receive()
+            if received is None or not received[1]:
+                return
+            self._grant()
+            yield received[1]
+        self._receive()
+
+    def _pictures(self, request: Request, frames: Iterator[bytes]) -> Iterator[Image.Image]:
+        if request.display is None or request.presentation is None:
+            raise EdgeError("a picture of nothing was asked for")
+        total = 0
+        for frame in frames:
+            image, pixels = decode(request.image, frame)
+            shown = picture_of(image, pixels, request.display, request.presentation)
+            total += shown.width * shown.height
+            if total > MOST_PIXELS:
+                raise EdgeError(
+                    "the frames make too large an animation: ask for a smaller viewport"
+                )
+            yield shown
+
+    def _grant(self) -> None:
+        """Give the next frame its time; the kernel ends the process when it is over."""
+        until = math.ceil(time.process_time()) + self._limits.cpu_seconds
+        resource.setrlimit(resource.RLIMIT_CPU, (until, resource.RLIM_INFINITY))
+
+    def _receive(self) -> tuple[bytes, bytes] | None:
+        prefix = self._stream.read(PREFIX.size)
+        if len(prefix) < PREFIX.size:
+            return None
+        head_length, body_length = PREFIX.unpack(prefix)
+        if head_length > _HEAD or body_length > self._limits.body_bytes:
+            return None
+        return self._stream.read(head_length), self._stream.read(body_length)
+
+    def _send(self, reply: Reply, body: bytes) -> None:
+        self._connection.sendall(pack(reply, len(body)))
+        self._connection.sendall(body)
+
+
+_KINDS: Final[dict[str, Callable[[_Worker, Request, bytes], Answer]]] = {
+    "decode": _Worker.decode,
+    "encode": _Worker.encode,
+    "render": _Worker.render,
+    "animate": _Worker.animate,
+}
+
+
+def _of(picture: Picture) -> Answer:
+    reply = Reply(media_type=picture.media_type, width=picture.width, height=picture.height)
+    return reply, picture.data
+
+
+def _give_up(limits: Limits) -> None:
+    """Keep only what it takes to turn bytes into bytes."""
+    os.nice(_NICE)
+    with contextlib.suppress(OSError):
+        # When memory is short, a picture goes before anything else does.
+        Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
+    with contextlib.suppress(OSError):
+        ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+    pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
+    memory = pages * resource.getpagesize() + limits.memory_bytes
+    for kind, value in (
+        (resource.RLIMIT_AS, memory),
+        (resource.RLIMIT_CORE, 0),
+        (resource.RLIMIT_FSIZE, 0),
+        (resource.RLIMIT_NOFILE, _FILES),
+        (resource.RLIMIT_NPROC, 0),
+    ):
+        resource.setrlimit(kind, (value, value))
+
+
+def main(arguments: list[str]) -> None:
+    """Work on the socket that standard input is."""
+    limits = msgspec.json.decode(arguments[0], type=Limits)
+    with socket.socket(fileno=os.dup(0)) as connection:
+        _give_up(limits)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+            _Worker(connection, limits).run()
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])

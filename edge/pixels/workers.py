@@ -1,0 +1,412 @@
+"""The pool of processes that decode, encode and render.
+
+Owns the processes: started at the first need, ended after some idle minutes, killed and replaced
+when they take too long, crash or outgrow their memory. What happens to one is the trouble of the
+frame that it worked on, and of no other. Frames and pictures travel through a socket pair, never
+through files or named memory. Few requests hold a frame at a time, a bounded number waits for its
+turn, the rest is told to come again. A request that is given up while it waits costs nothing; one
+that is being worked on is finished for nobody, which is cheaper than a new process.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+import msgspec
+
+import edge
+from edge.config import Pixels
+from edge.errors import EdgeError, PixelBudgetExceeded, PixelWorkersBusy, UndecodablePixels
+from edge.pixels.description import ImageDescription
+from edge.pixels.display import Display
+from edge.pixels.messages import PREFIX, Limits, Reply, Request, pack, unpack
+from edge.pixels.presentation import Picture, Presentation
+
+__all__ = ["EncodedFrame", "Frame", "PixelWorkers"]
+
+log = logging.getLogger(__name__)
+
+Frame = bytes | Callable[[], Awaitable[bytes]]
+"""A stored frame, or what reads it once it is its turn."""
+
+_WAITING: Final = 256
+"""Requests that wait for their turn."""
+_IDLE: Final = 300.0
+"""Seconds after which an idle process is ended."""
+_STARTING: Final = 60.0
+"""Seconds that a process has to load its codecs."""
+_PIECE: Final = 1024 * 1024
+_HEADROOM: Final = 64 * 1024**2
+_COPIES: Final = 8
+"""JPEG 2000 takes so many times the frame: its own 32 bits per sample, cells, input, output."""
+_PATIENCE: Final = 5.0
+"""A frame may take so many times its processor time, on a box that does other things first."""
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedFrame:
+    """A frame that was decoded or encoded, and what it is now."""
+
+    data: bytes
+    description: ImageDescription
+
+
+@dataclass(slots=True)
+class _Job:
+    request: Request
+    frames: AsyncIterator[bytes]
+    answer: asyncio.Future[tuple[Reply, bytes]]
+    bound: bool
+    """Frames are still to be read: it ends with whoever asked for it."""
+
+
+class PixelWorkers:
+    """Decodes, encodes and renders; use it inside ``async with``.
+
+    Args:
+        settings: How many processes there are, and what a frame may take.
+    """
+
+    def __init__(self, settings: Pixels, *, idle_seconds: float = _IDLE) -> None:
+        self._settings = settings
+        self._idle = idle_seconds
+        cores = len(os.sched_getaffinity(0))
+        self._count = settings.workers or (1 if cores <= 2 else 2)
+        self._limits = Limits(
+            memory_bytes=_COPIES * settings.frame_bytes + _HEADROOM,
+            cpu_seconds=max(1, round(settings.seconds)),
+            body_bytes=settings.frame_bytes + _PIECE,
+        )
+        # One more than processes, so that a frame is read while another is worked on.
+        self._turns = asyncio.Semaphore(self._count + 1)
+        self._waiting = 0
+        self._jobs: asyncio.Queue[_Job] = asyncio.Queue()
+        self._group = asyncio.TaskGroup()
+        self._tasks: list[asyncio.Task[None]] = []
+        self.processes = 0
+        """That are running now."""
+
+    async def __aenter__(self) -> Self:
+        await self._group.__aenter__()
+        self._tasks = [
+            self._group.create_task(self._work(), name=f"pixels {number}")
+            for number in range(self._count)
+        ]
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await self._group.__aexit__(None, None, None)
+
+    async def decode(self, image: ImageDescription, frame: Frame) -> EncodedFrame:
+        """A frame in native form: little endian, colour by pixel, cells as they are stored.
+
+        Raises:
+            UndecodablePixels: It can't be decoded.
+            PixelBudgetExceeded: It would take too much memory.
+            PixelWorkersBusy: Too many wait already.
+        """
+        return await self._frame(Request("decode", image), frame)
+
+    async def encode(
+        self, image: ImageDescription, frame: Frame, transfer_syntax: str
+    ) -> EncodedFrame:
+        """A frame in a lossless transfer syntax; it was read back and compared.
+
+        Raises:
+            UndecodablePixels: It can't be decoded, or not be encoded so.
+            PixelBudgetExceeded: It would take too much memory.
+            PixelWorkersBusy: Too many wait already.
+        """
+        request = Request("encode", image, transfer_syntax=transfer_syntax)
+        return await self._frame(request, frame)
+
+    async def render(
+        self, image: ImageDescription, display: Display, frame: Frame, wanted: Presentation
+    ) -> Picture:
+        """A frame as a picture.
+
+        Raises:
+            UndecodablePixels: It can't be decoded, or nobody says how it is shown.
+            PixelBudgetExceeded: It, or the picture, would take too much memory.
+            PixelWorkersBusy: Too many wait already.
+        """
+        request = Request("render", image, display=display, presentation=wanted)
+        return _picture(*await self._ask(request, _only(frame), bound=False))
+
+    async def animate(
+        self,
+        image: ImageDescription,
+        display: Display,
+        frames: AsyncIterator[bytes],
+        wanted: Presentation,
+        *,
+        count: int,
+        frame_seconds: float,
+    ) -> Picture:
+        """Several frames as one animated GIF; a process gets them one by one.
+
+        Args:
+            image: What each frame is.
+            display: How the data set says they are shown.
+            frames: ``count`` of them.
+            wanted: How the client wants them.
+            count: How many there are.
+            frame_seconds: How long each is shown.
+
+        Raises:
+            UndecodablePixels: One can't be decoded, or nobody says how it is shown.
+            PixelBudgetExceeded: One would take too much memory.
+            PixelWorkersBusy: Too many wait already.
+        """
+        request = Request(
+            "animate",
+            image,
+            display=display,
+            presentation=wanted,
+            frames=count,
+            frame_seconds=frame_seconds,
+        )
+        return _picture(*await self._ask(request, frames, bound=True))
+
+    async def _frame(self, request: Request, frame: Frame) -> EncodedFrame:
+        reply, data = await self._ask(request, _only(frame), bound=False)
+        if reply.image is None:
+            raise UndecodablePixels("a pixel worker said nothing of its frame")
+        return EncodedFrame(data, reply.image)
+
+    async def _ask(
+        self, request: Request, frames: AsyncIterator[bytes], *, bound: bool
+    ) -> tuple[Reply, bytes]:
+        request.image.check_budget(self._settings.frame_bytes)
+        async with self._turn():
+            if not bound:
+                # Read by who waits for it: what it is read from may be gone when that one is.
+                frames = _only(await anext(frames))
+            answer = asyncio.get_running_loop().create_future()
+            job = _Job(request, frames, answer, bound)
+            self._jobs.put_nowait(job)
+            reply, data = await answer
+        if reply.error:
+            raise UndecodablePixels(reply.error)
+        return reply, data
+
+    @asynccontextmanager
+    async def _turn(self) -> AsyncIterator[None]:
+        if self._waiting >= _WAITING:
+            raise PixelWorkersBusy("too many pictures are wanted at once", hint="try again")
+        self._waiting += 1
+        try:
+            await self._turns.acquire()
+        finally:
+            self._waiting -= 1
+        try:
+            yield
+        finally:
+            self._turns.release()
+
+    async def _work(self) -> None:
+        """Have one process, or none while there is nothing to do."""
+        process: _Process | None = None
+        try:
+            while True:
+                try:
+                    async with asyncio.timeout(self._idle if process else None):
+                        job = await self._jobs.get()
+                except TimeoutError:
+                    await self._end(process)
+                    process = None
+                    continue
+                if job.answer.done():
+                    continue
+                try:
+                    if process is None:
+                        process = await _Process.start(self._limits)
+                        self.processes += 1
+                    found = await self._deal(process, job)
+                except EdgeError as error:
+                    await self._end(process)
+                    process = None
+                    if not job.answer.done():
+                        job.answer.set_exception(error)
+                else:
+                    if not job.answer.done():
+                        job.answer.set_result(found)
+        finally:
+            await self._end(process)
+
+    async def _deal(self, process: _Process, job: _Job) -> tuple[Reply, bytes]:
+        """One job, within its time.
+
+        Raises:
+            UndecodablePixels: The process did not live to answer.
+            EdgeError: A further frame can't be read.
+        """
+        seconds = self._settings.seconds * _PATIENCE * job.request.frames
+        asking = asyncio.ensure_future(process.ask(job.request, job.frames, self._limits))
+        waiting = [asking, job.answer] if job.bound else [asking]
+        try:
+            await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+            if asking.done():
+                return asking.result()
+        finally:
+            asking.cancel()
+            await asyncio.wait([asking])
+        raise UndecodablePixels(f"the pixels took longer than {seconds:.0f} s")
+
+    async def _end(self, process: _Process | None) -> None:
+        if process is not None:
+            self.processes -= 1
+            await process.kill()
+
+
+class _Process:
+    """A running worker."""
+
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        self._process = process
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def start(cls, limits: Limits) -> _Process:
+        """Start a worker, and wait until it is ready.
+
+        Raises:
+            PixelWorkersBusy: It can't be started now.
+        """
+        ours, theirs = socket.socketpair()
+        try:
+            process = await asyncio.to_thread(_spawn, theirs, limits)
+        except OSError as error:
+            ours.close()
+            raise PixelWorkersBusy(f"no pixel worker can be started: {error.strerror}") from error
+        finally:
+            theirs.close()
+        reader, writer = await asyncio.open_connection(sock=ours, limit=_PIECE)
+        worker = cls(process, reader, writer)
+        try:
+            async with asyncio.timeout(_STARTING):
+                await worker._receive(0)
+        except (EdgeError, TimeoutError) as error:
+            await worker.kill()
+            raise PixelWorkersBusy("a pixel worker did not start") from error
+        except BaseException:
+            await worker.kill()
+            raise
+        return worker
+
+    async def ask(
+        self, request: Request, frames: AsyncIterator[bytes], limits: Limits
+    ) -> tuple[Reply, bytes]:
+        """Send a request and its frames; the answer.
+
+        Raises:
+            UndecodablePixels: The worker ended instead.
+            PixelBudgetExceeded: A frame is longer than any may be.
+        """
+        head: Request | None = request
+        async for frame in frames:
+            if len(frame) > limits.body_bytes:
+                raise PixelBudgetExceeded(f"a frame has {len(frame)} bytes, which are too many")
+            await self._send(head, frame)
+            head = None
+        if request.kind == "animate":
+            await self._send(None, b"")
+        return await self._receive(MOST_ANSWER)
+
+    async def kill(self) -> int:
+        """End it at once; its exit status."""
+        self._writer.close()
+        self._process.kill()
+        return await asyncio.to_thread(self._process.wait)
+
+    async def _send(self, head: Request | None, body: bytes) -> None:
+        try:
+            self._writer.write(pack(head, len(body)))
+            for start in range(0, len(body), _PIECE):
+                self._writer.write(body[start : start + _PIECE])
+                await self._writer.drain()
+        except OSError as error:
+            raise await self._lost() from error
+
+    async def _receive(self, most: int) -> tuple[Reply, bytes]:
+        try:
+            head, body = PREFIX.unpack(await self._reader.readexactly(PREFIX.size))
+            if head > _PIECE or body > most:
+                raise UndecodablePixels(f"a pixel worker answers with {body} bytes")
+            reply = unpack(await self._reader.readexactly(head), Reply)
+            return reply, await self._reader.readexactly(body)
+        except (OSError, asyncio.IncompleteReadError) as error:
+            raise await self._lost() from error
+
+    async def _lost(self) -> UndecodablePixels:
+        """Why the worker is not there any more."""
+        try:
+            async with asyncio.timeout(_STARTING):
+                status = await asyncio.to_thread(self._process.wait, _STARTING)
+        except (TimeoutError, subprocess.TimeoutExpired):
+            status = 0
+        reason = f"exit status {status}"
+        if status < 0:
+            reason = signal.Signals(-status).name
+        log.warning("a pixel worker ended while it worked: %s", reason)
+        if status == -signal.SIGXCPU:
+            return UndecodablePixels("the pixels took too long to decode")
+        return UndecodablePixels(f"the pixels ended their decoder ({reason})")
+
+
+MOST_ANSWER: Final = 1 << 31
+"""Bytes; a worker can't have more, by its own limit."""
+
+
+def _spawn(connection: socket.socket, limits: Limits) -> subprocess.Popen[bytes]:
+    environment = {
+        "PATH": os.defpath,
+        "LANG": "C.UTF-8",
+        "PYTHONPATH": str(Path(edge.__file__).parents[1]),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        # Threads of its own would only take memory from the limit.
+        "OPENBLAS_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+    }
+    argument = msgspec.json.encode(limits).decode()
+    return subprocess.Popen(  # noqa: S603 - our own interpreter and module
+        [sys.executable, "-m", "edge.pixels.worker", argument],
+        stdin=connection.fileno(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        env=environment,
+    )
+
+
+async def _only(frame: Frame) -> AsyncIterator[bytes]:
+    yield frame if isinstance(frame, bytes) else await frame()
+
+
+def _picture(reply: Reply, data: bytes) -> Picture:
+    return Picture(reply.media_type, data, reply.width, reply.height)
