@@ -265,6 +265,8 @@ class Admission:
             await arrival.discard()
             outcome = Outcome.DUPLICATE
         else:
+            if result is instances.PutResult.QUARANTINED:
+                await self._store.set_aside(new.object)  # if not, the next start does it
             self._space.stored(new.sealed_bytes)
             stored = result is instances.PutResult.STORED
             outcome = Outcome.STORED if stored else Outcome.CONFLICT

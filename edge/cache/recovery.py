@@ -2,7 +2,8 @@
 
     incoming/…                    was never answered for: removed
     an object without a row       adopted: its header and content describe it. This is also how a
-                                  lost index is rebuilt, from all objects at once
+                                  lost index is rebuilt, from all objects at once; one that was
+                                  set aside goes back into quarantine
     an object that does not open  kept aside as it is, reported, and never served
     a row without its object      NEARLINE if the archive has it, else UNAVAILABLE and reported
     a key without objects         destroyed
@@ -35,6 +36,9 @@ from edge.store.objects import ObjectStore, StoredObject
 __all__ = ["Recovery", "Report", "open_index"]
 
 log = logging.getLogger(__name__)
+
+
+_Keep = Callable[[Connection, instances.NewInstance, float], instances.PutResult]
 
 
 @dataclass(slots=True)
@@ -102,6 +106,7 @@ class Recovery:
         # What is missing is known of every shelf before the first object is adopted: one that looks
         # superfluous may be the only copy of what another shelf lacks.
         orphans: dict[str, int] = {}
+        aside: set[str] = set()
         for shelf in self._store.shelves():
             there = await self._store.names(shelf)
             named = await residence.named_objects(self._database, shelf)
@@ -113,13 +118,17 @@ class Recovery:
                 report.fetchable += fetchable
                 report.lost += lost
             orphans |= {name: there[name] for name in there.keys() - named.keys()}
+            aside |= await self._store.aside(shelf)
+        for name in await residence.quarantined_objects(self._database):
+            await self._store.set_aside(name)
         for name, sealed_bytes in orphans.items():
-            await self._adopt(name, sealed_bytes, report)
+            keep = instances.quarantine if name in aside else instances.put
+            await self._adopt(name, sealed_bytes, keep, report)
         await self._destroy_unused_keys(report)
         self._log(report)
         return report
 
-    async def _adopt(self, name: str, sealed_bytes: int, report: Report) -> None:
+    async def _adopt(self, name: str, sealed_bytes: int, keep: _Keep, report: Report) -> None:
         scanner, digester = InstanceScanner(), Digester()
         try:
             reader = await self._store.open(name)
@@ -148,7 +157,7 @@ class Recovery:
         now = self._clock()
 
         def put(db: Connection) -> instances.PutResult:
-            return instances.put(db, new, now)
+            return keep(db, new, now)
 
         if await self._database.write(put) is instances.PutResult.DUPLICATE:
             await self._store.delete(name)

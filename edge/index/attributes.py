@@ -20,6 +20,7 @@ __all__ = [
     "person_names",
     "select",
     "text",
+    "values",
 ]
 
 Attributes = Mapping[str, Any]
@@ -48,26 +49,38 @@ SERIES_TAGS = frozenset(
 PERSON_NAMES = ("00100010", "00080090", "00081060")
 """Patient's Name, Referring Physician's Name, Name of Physician(s) Reading Study."""
 
+_MOST = 2**53
+"""Beyond it not every whole number is one of floating point; IS ends long before (PS3.5 6.2)."""
+
 
 def select(attributes: Attributes, tags: Iterable[str]) -> dict[str, Any]:
     """Those of *tags* that are there."""
     return {tag: attributes[tag] for tag in sorted(tags) if tag in attributes}
 
 
+def values(attributes: Attributes, tag: str) -> list[Any]:
+    """The values of an attribute; none if it is absent, or not in the form that it should have.
+
+    What an archive lists, or a device sends, may be anything: it must not keep the rest out.
+    """
+    attribute = attributes.get(tag)
+    found = attribute.get("Value") if isinstance(attribute, dict) else None
+    return found if isinstance(found, list) else []
+
+
 def text(attributes: Attributes, tag: str) -> str:
     """The first value as text; empty if there is none."""
-    values = attributes.get(tag, {}).get("Value")
-    if not values or values[0] is None or isinstance(values[0], dict):
-        return ""
-    return str(values[0])
+    first = next(iter(values(attributes, tag)), None)
+    return str(first) if isinstance(first, str | int | float) else ""
 
 
 def number(attributes: Attributes, tag: str) -> int | None:
-    """The first value as a whole number."""
+    """The first value as a whole number; None if it is none that a column can hold."""
     try:
-        return int(float(text(attributes, tag)))
+        found = int(float(text(attributes, tag)))
     except (ValueError, OverflowError):
         return None
+    return found if abs(found) < _MOST else None
 
 
 def person_names(attributes: Attributes) -> set[tuple[str, str]]:
@@ -75,8 +88,8 @@ def person_names(attributes: Attributes) -> set[tuple[str, str]]:
     return {
         (tag, fold_name(group))
         for tag in PERSON_NAMES
-        for value in attributes.get(tag, {}).get("Value", ())
+        for value in values(attributes, tag)
         if isinstance(value, dict)
         for group in value.values()
-        if group
+        if group and isinstance(group, str)
     }

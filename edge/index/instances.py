@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -28,6 +28,7 @@ __all__ = [
     "ensure_study",
     "pack",
     "put",
+    "quarantine",
     "record",
     "set_study_attributes",
 ]
@@ -77,34 +78,75 @@ def pack(attributes: Mapping[str, Any]) -> bytes:
 def put(db: Connection, new: NewInstance, now: float) -> PutResult:
     """Make the row of an instance that came in, or find that there is one."""
     row = db.execute(
-        "SELECT id, availability, custody, dataset_digest FROM instances WHERE sop_uid = ?",
+        "SELECT i.id, i.availability, i.custody, i.dataset_digest, i.transfer_syntax, s.study_uid,"
+        " e.series_uid FROM instances i JOIN series e ON e.id = i.series_id"
+        " JOIN studies s ON s.id = i.study_id WHERE i.sop_uid = ?",
         (new.ref.sop_uid,),
     ).fetchone()
     if row is None:
         _insert(db, new, now)
         return PutResult.STORED
-    instance_id, availability, custody, digest = row
-    same = digest == new.dataset_digest
-    if availability == Availability.ONLINE:
-        if same:
-            return PutResult.DUPLICATE
-        return _quarantine(db, new, now)
-    if digest is None or same or new.origin is Origin.CLOUD:
-        # The bytes of a row that had none. Sent from here, they are what the archive already
-        # lists under this UID only if verification says so.
-        altered = digest is not None and not same
-        if new.origin is Origin.CLOUD:
-            custody = Custody.CONFLICT if altered else Custody.VERIFIED
-        elif availability == Availability.UNAVAILABLE:
-            custody = Custody.EDGE_ONLY
-        elif digest is None or custody == Custody.VERIFIED:
-            # Who sends it again may know better than a verification of long ago.
-            custody = Custody.ACKNOWLEDGED
-        _bring_online(db, instance_id, new, custody, now)
-        if altered:
-            record(db, "UPDATE", new.ref, now)
-        return PutResult.ALTERED if altered else PutResult.STORED
-    return _quarantine(db, new, now)
+    held = _Held(*row)
+    if held.availability != Availability.ONLINE:
+        return _put_absent(db, held, new, now)
+    return PutResult.DUPLICATE if held.is_same(new) else quarantine(db, new, now)
+
+
+@dataclass(frozen=True, slots=True)
+class _Held:
+    """What the index knows of a UID that comes in again."""
+
+    instance_id: int
+    availability: str
+    custody: str
+    dataset_digest: bytes | None
+    transfer_syntax: str
+    study_uid: str
+    series_uid: str
+
+    def is_same(self, new: NewInstance) -> bool:
+        """Whether these bytes were here; under another transfer syntax they mean something else."""
+        return (self.dataset_digest, self.transfer_syntax) == (
+            new.dataset_digest,
+            new.transfer_syntax,
+        )
+
+
+def _put_absent(db: Connection, held: _Held, new: NewInstance, now: float) -> PutResult:
+    """Bytes for a row that has none now."""
+    other = held.dataset_digest is not None and not held.is_same(new)
+    if new.origin is Origin.CLOUD:
+        custody = Custody.CONFLICT if other else Custody.VERIFIED
+    elif held.availability == Availability.UNAVAILABLE:
+        # Nothing is here to keep beside it: what is sent in place of the lost one, corrected or
+        # not, takes it. An archive that may have the lost one is asked before it is sent this.
+        custody = Custody.EDGE_ONLY if held.custody == Custody.EDGE_ONLY else Custody.SENT
+        if (held.study_uid, held.series_uid) != (new.ref.study_uid, new.ref.series_uid):
+            _forget(db, held.instance_id)
+            _insert(db, replace(new, custody=custody), now)
+            return PutResult.STORED
+    elif other:
+        return quarantine(db, new, now)
+    elif held.dataset_digest is None or held.custody == Custody.VERIFIED:
+        # They are what the archive lists under this UID only if verification says so; who sends
+        # them again may know better than one of long ago.
+        custody = Custody.ACKNOWLEDGED
+    else:
+        custody = Custody(held.custody)
+    _bring_online(db, held.instance_id, new, custody, now)
+    if other:
+        record(db, "UPDATE", new.ref, now)
+    is_altered = other and new.origin is Origin.CLOUD
+    return PutResult.ALTERED if is_altered else PutResult.STORED
+
+
+def _forget(db: Connection, instance_id: int) -> None:
+    """Remove the row of an instance that is nowhere, and what holds nothing without it."""
+    study_id, series_id = db.execute(
+        "DELETE FROM instances WHERE id = ? RETURNING study_id, series_id", (instance_id,)
+    ).fetchone()
+    db.execute("DELETE FROM series WHERE id = ? AND instance_count = 0", (series_id,))
+    db.execute("DELETE FROM studies WHERE id = ? AND instance_count = 0", (study_id,))
 
 
 def _insert(db: Connection, new: NewInstance, now: float) -> None:
@@ -171,11 +213,12 @@ def _bring_online(
     )
 
 
-def _quarantine(db: Connection, new: NewInstance, now: float) -> PutResult:
+def quarantine(db: Connection, new: NewInstance, now: float) -> PutResult:
+    """Keep an instance beside the one of its UID, until a person decides."""
     added = db.execute(
         "INSERT OR IGNORE INTO quarantine (study_uid, series_uid, sop_uid, object, key_id,"
-        " content_bytes, sealed_bytes, dataset_digest, origin, peer, received)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " content_bytes, sealed_bytes, transfer_syntax, dataset_digest, origin, peer, received)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
             new.ref.study_uid,
             new.ref.series_uid,
@@ -184,6 +227,7 @@ def _quarantine(db: Connection, new: NewInstance, now: float) -> PutResult:
             new.key_id,
             new.content_bytes,
             new.sealed_bytes,
+            new.transfer_syntax,
             new.dataset_digest,
             new.origin,
             new.peer,

@@ -20,6 +20,7 @@ __all__ = [
     "lose",
     "miss",
     "named_objects",
+    "quarantined_objects",
     "touch",
 ]
 
@@ -91,6 +92,11 @@ async def named_objects(database: Database, shelf: str) -> dict[str, int]:
         (first, last, first, last),
     )
     return dict(rows)
+
+
+async def quarantined_objects(database: Database) -> list[str]:
+    """The objects that are kept beside another of their UID."""
+    return [row[0] for row in await database.read("SELECT object FROM quarantine")]
 
 
 def lose(db: Connection, objects: Iterable[str]) -> tuple[int, int]:

@@ -94,19 +94,20 @@ CREATE TABLE metadata (
 
 -- Same UID, other bytes: the second is kept here until a person decides.
 CREATE TABLE quarantine (
-    id             INTEGER PRIMARY KEY,
-    study_uid      TEXT NOT NULL,
-    series_uid     TEXT NOT NULL,
-    sop_uid        TEXT NOT NULL,
-    object         TEXT NOT NULL UNIQUE,
-    key_id         BLOB NOT NULL,
-    content_bytes  INTEGER NOT NULL,
-    sealed_bytes   INTEGER NOT NULL,
-    dataset_digest BLOB NOT NULL,
-    origin         TEXT NOT NULL,
-    peer           TEXT NOT NULL,
-    received       REAL NOT NULL,
-    UNIQUE (sop_uid, dataset_digest)
+    id              INTEGER PRIMARY KEY,
+    study_uid       TEXT NOT NULL,
+    series_uid      TEXT NOT NULL,
+    sop_uid         TEXT NOT NULL,
+    object          TEXT NOT NULL UNIQUE,
+    key_id          BLOB NOT NULL,
+    content_bytes   INTEGER NOT NULL,
+    sealed_bytes    INTEGER NOT NULL,
+    transfer_syntax TEXT NOT NULL,
+    dataset_digest  BLOB NOT NULL,
+    origin          TEXT NOT NULL,
+    peer            TEXT NOT NULL,
+    received        REAL NOT NULL,
+    UNIQUE (sop_uid, transfer_syntax, dataset_digest)
 ) STRICT;
 
 -- Every change of content, in the order of commit; the change feed reads it. The numbers have no

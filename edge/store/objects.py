@@ -4,6 +4,7 @@ What it owns:
 
     data_dir/incoming/<name>        an object while it arrives
     data_dir/objects/<2>/<name>     an object that is whole
+    data_dir/objects/<2>/<name>.aside   one that is not *the* instance of its UID
 
 A name is 128 random bits in hexadecimal; nothing that was received shapes a path. The content is
 sealed before it reaches the disk, in pieces of a mebibyte in worker threads, so memory stays
@@ -48,6 +49,7 @@ CRUMB = 4096
 """Smaller pieces of content are joined: as objects they would weigh more than their bytes."""
 STREAMING = 16 * PIECE
 """Content that was opened and is not taken yet, of all streams together; likewise."""
+_ASIDE = ".aside"
 _NAME = re.compile(r"[0-9a-f]{32}")
 """Anything else in the folders is not ours, and is let alone."""
 _VECTOR = 256
@@ -128,6 +130,13 @@ class ObjectStore:
         """Remove an object; it is no error if there is none."""
         await _in(self._workers, self._delete, name)
 
+    async def set_aside(self, name: str) -> None:
+        """Mark an object as one that is kept beside another of its UID, for the index's rebuild.
+
+        It is opened and deleted by its name as before. It is no error if there is none.
+        """
+        await _in(self._workers, self._set_aside, name)
+
     async def free_bytes(self) -> int:
         """Free space on the disk, for programs without privileges."""
         return await _in(self._workers, lambda: shutil.disk_usage(self._objects).free)
@@ -139,6 +148,10 @@ class ObjectStore:
     def shelves(self) -> Iterator[str]:
         """The two-digit prefixes that names are filed under."""
         return (f"{number:02x}" for number in range(256))
+
+    async def aside(self, shelf: str) -> set[str]:
+        """The objects of one shelf that were set aside."""
+        return await _in(self._workers, self._aside, shelf)
 
     async def names(self, shelf: str) -> dict[str, int]:
         """The objects of one shelf: name -> bytes on disk."""
@@ -155,10 +168,14 @@ class ObjectStore:
         _sync_folder(self._objects)
 
     def _open(self, name: str) -> ObjectReader:
+        flags = os.O_RDONLY | os.O_CLOEXEC
         try:
-            descriptor = os.open(self._path(name), os.O_RDONLY | os.O_CLOEXEC)
-        except FileNotFoundError as error:
-            raise InstanceNotFound(f"object {name} is not in the store") from error
+            descriptor = os.open(self._path(name), flags)
+        except FileNotFoundError:
+            try:
+                descriptor = os.open(self._aside_path(name), flags)
+            except FileNotFoundError as error:
+                raise InstanceNotFound(f"object {name} is not in the store") from error
         try:
             header = Header.from_bytes(os.pread(descriptor, HEADER_LENGTH, 0))
             key = self._keys.study_key(header.key_id)
@@ -174,7 +191,20 @@ class ObjectStore:
         return ObjectReader(self._workers, descriptor, opener, header.key_id, self._streaming)
 
     def _delete(self, name: str) -> None:
-        self._path(name).unlink(missing_ok=True)
+        for path in (self._path(name), self._aside_path(name)):
+            path.unlink(missing_ok=True)
+
+    def _aside_path(self, name: str) -> Path:
+        return self._path(name).with_suffix(_ASIDE)
+
+    def _set_aside(self, name: str) -> None:
+        path = self._path(name)
+        if path.exists():
+            path.rename(self._aside_path(name))
+            _sync_folder(path.parent)
+
+    def _aside(self, shelf: str) -> set[str]:
+        return {path.stem for path in (self._objects / shelf).glob(f"*{_ASIDE}")}
 
     def _clear_incoming(self) -> int:
         found = [path for path in self._incoming.iterdir() if _NAME.fullmatch(path.name)]
@@ -185,9 +215,10 @@ class ObjectStore:
     def _names(self, shelf: str) -> dict[str, int]:
         with os.scandir(self._objects / shelf) as entries:
             return {
-                entry.name: entry.stat(follow_symlinks=False).st_size
+                name: entry.stat(follow_symlinks=False).st_size
                 for entry in entries
-                if _NAME.fullmatch(entry.name) and entry.is_file(follow_symlinks=False)
+                if _NAME.fullmatch(name := entry.name.removesuffix(_ASIDE))
+                and entry.is_file(follow_symlinks=False)
             }
 
 

@@ -74,6 +74,49 @@ async def test_a_page_anywhere_that_was_changed_has_the_index_rebuilt(open_cache
     assert len(list(tmp_path.glob("index.db.broken-*"))) == 1
 
 
+@pytest.mark.parametrize("evicted", [False, True])
+async def test_what_was_in_quarantine_is_so_again_when_the_index_is_rebuilt(
+    open_cache, tmp_path, evicted
+):
+    (sample,) = ct_series(1, rows=16, columns=16)
+    others = [sample.data[:-2] + bytes([n, 0]) for n in range(1, 7)]
+    async with open_cache() as cache:
+        await cache.send(sample)
+        for other in others:
+            assert (await cache.send(other)).outcome is Outcome.CONFLICT
+        quarantined = await cache.database.read("SELECT object FROM quarantine ORDER BY object")
+        if evicted:
+            row = await lookup.find_one(cache.database, sample.ref.sop_uid)
+            await cache.store.delete(row.object)
+    for path in tmp_path.glob("index.db*"):
+        path.unlink()
+    async with open_cache() as cache:
+        again = await cache.database.read("SELECT object FROM quarantine ORDER BY object")
+        assert again == quarantined
+        if not evicted:
+            assert await cache.read(sample.ref) == sample.data
+        assert (await cache.send(sample)).outcome is (
+            Outcome.STORED if evicted else Outcome.DUPLICATE
+        )
+
+
+async def test_a_mark_of_quarantine_that_a_crash_prevented_is_made_at_the_start(open_cache):
+    (sample,) = ct_series(1, rows=16, columns=16)
+    async with open_cache() as cache:
+        await cache.send(sample)
+        cache.store.set_aside = unmarked
+        await cache.send(sample.data[:-2] + b"xy")
+        ((name,),) = await cache.database.read("SELECT object FROM quarantine")
+        assert await cache.store.aside(name[:2]) == set()
+    async with open_cache() as cache:
+        assert await cache.store.aside(name[:2]) == {name}
+        assert cache.report.lost == cache.report.adopted == 0
+
+
+async def unmarked(_name):
+    """What a crash leaves of a mark."""
+
+
 async def test_an_object_without_a_row_is_adopted(open_cache):
     (sample,) = ct_series(1, rows=16, columns=16)
     async with open_cache() as cache:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from edge.index.attributes import SERIES_TAGS, STUDY_TAGS, number, person_names, select, text
 
 DATASET = {
@@ -23,6 +25,35 @@ def test_values_are_drawn_as_text_and_numbers():
     assert number(DATASET, "00200011") == 3
     assert number(DATASET, "00200013") is None
     assert number(DATASET, "00080060") is None
+
+
+@pytest.mark.parametrize(
+    "value", [1e30, "1e30", "9" * 400, "-9" * 9, "Infinity", "NaN", 2**63, 2**53 + 1, [], {}, None]
+)
+def test_a_number_that_no_column_holds_is_none(value):
+    assert number({"00200013": {"vr": "IS", "Value": [value]}}, "00200013") is None
+
+
+@pytest.mark.parametrize(
+    "attribute",
+    [
+        None,
+        5,
+        "text",
+        [],
+        {},
+        {"Value": None},
+        {"Value": "x"},
+        {"Value": {"a": 1}},
+        {"Value": [[1]]},
+    ],
+)
+def test_what_is_not_in_the_form_of_an_attribute_has_no_values(attribute):
+    attributes = {"00100010": attribute, "00100020": attribute}
+    assert text(attributes, "00100020") == ""
+    assert number(attributes, "00100020") is None
+    assert person_names(attributes) == set()
+    assert person_names({"00100010": {"Value": [{"Alphabetic": 5, "Phonetic": ["x"]}]}}) == set()
 
 
 def test_every_component_group_of_a_name_is_searched_by():

@@ -262,3 +262,17 @@ async def test_what_is_not_ours_is_let_alone(store, tmp_path):
     assert await store.names("aa") == {}
     assert await store.clear_incoming() == 0
     assert all(stray.exists() for stray in strays)
+
+
+async def test_an_object_that_is_set_aside_is_found_by_its_name_and_known_as_such(store, keys):
+    name = (await put(store, keys, b"content")).name
+    await store.set_aside(name)
+    await store.set_aside(name)
+    assert await store.aside(name[:2]) == {name}
+    assert set(await store.names(name[:2])) == {name}
+    reader = await store.open(name)
+    assert await reader.read(0, 100) == b"content"
+    await reader.close()
+    await store.delete(name)
+    assert await store.names(name[:2]) == {}
+    assert await store.aside(name[:2]) == set()
