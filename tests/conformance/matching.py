@@ -25,8 +25,8 @@ _STUDY = {
     "StudyTime": "235959",
     "AccessionNumber": None,
     "ModalitiesInStudy": "CT",
-    "ReferringPhysicianName": "Other^Olga",
-    "PatientName": "Höfer^Jürgen",
+    "ReferringPhysicianName": "Olga",
+    "PatientName": "Filmstrip",
     "PatientID": None,
     "StudyInstanceUID": None,
     "StudyID": "S2",
@@ -38,7 +38,8 @@ for _keyword, _value in _STUDY.items():
     def _(
         service: Service, material: Material, keyword: str = _keyword, value: str | None = _value
     ) -> None:
-        sample = material.head if value and keyword != "ModalitiesInStudy" else material.slice
+        of = {"ModalitiesInStudy": material.slice, "PatientName": material.cine}
+        sample = of.get(keyword, material.head if value else material.slice)
         if value is None:
             value = str(getattr(sample.dataset, keyword))
         mine = {} if keyword == "PatientID" else {"PatientID": material.mine}

@@ -308,7 +308,7 @@ def _head(run: str) -> Dataset:
     dataset.PatientName = "Höfer^Jürgen"
     dataset.PatientBirthDate = dataset.AccessionNumber = ""
     dataset.StudyDate, dataset.StudyTime = "20230115", "235959"
-    dataset.ReferringPhysicianName, dataset.StudyID = "Other^Olga", "S2"
+    dataset.ReferringPhysicianName, dataset.StudyID = "Olga", "S2"
     dataset.Modality, dataset.SeriesNumber, dataset.InstanceNumber = "MR", 5, 9
     dataset.SeriesDescription = "Köpfe"
     _grayscale(dataset, ramp(0) * HEIGHT)
@@ -317,6 +317,7 @@ def _head(run: str) -> Dataset:
 
 def _cine(run: str) -> Dataset:
     dataset = _patient(run, "CINE", uid(), uid(), MULTIFRAME_BYTE)
+    dataset.PatientName = "Filmstrip"
     dataset.Modality, dataset.ConversionType = "OT", "SYN"
     dataset.NumberOfFrames, dataset.FrameTime = CINE_FRAMES, "100"
     dataset.FrameIncrementPointer = 0x00181063

@@ -168,7 +168,7 @@ def _(service: Service, material: Material) -> None:
 
 @check("8.3.4.2", "fuzzymatching is performed, or a Warning says that only literal matching was.")
 def _(service: Service, material: Material) -> None:
-    query = {"PatientID": material.mine, "PatientName": "Conform^Cine", "fuzzymatching": "true"}
+    query = {"PatientID": material.mine, "PatientName": "Filmstrip", "fuzzymatching": "true"}
     answer = service.request("GET", "/studies", accept=JSON, query=query)
     found = uids(good(answer, JSON).json(), STUDY_UID)
     expect(material.cine.study_uid in found, "not even the literal name was found")

