@@ -62,6 +62,11 @@ class OpenInstance:
         """Bytes of the Part 10 file."""
         return self._content.length
 
+    def attributes(self) -> dict[str, Any]:
+        """The data set in the DICOM JSON model; bulk values by their relative path."""
+        decoded: dict[str, Any] = msgspec.json.decode(self._document())
+        return decoded
+
     async def read(self, offset: int, length: int) -> bytes:
         """A range of the Part 10 file."""
         return await self._content.read(offset, length)
@@ -129,7 +134,7 @@ class OpenInstance:
         return InflatedContent(self._content) if self.layout.deflated else self._content
 
     def _inline(self, path: str) -> bytes:
-        node: Any = msgspec.json.decode(self._document())
+        node: Any = self.attributes()
         try:
             for index, step in enumerate(path.split("/")):
                 node = node["Value"][int(step)] if index % 2 else node[step]
