@@ -6,11 +6,15 @@ and say nothing more. ``/api/v1/…`` is behind authorisation.
 
 from __future__ import annotations
 
+import typing
 from collections.abc import Awaitable, Callable, Sequence
+from typing import Any
 
+import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from edge.admin.openapi import operation, serve_description
 from edge.cache.status import Parts, Status
 
 __all__ = ["create_application", "health_routes"]
@@ -48,9 +52,25 @@ def create_application(
         middlewares: Those that let in who may, and turn errors into answers.
     """
 
+    @operation("The state of the box.", answer=_status_document())
     async def get_status(_: web.Request) -> web.Response:
         return web.json_response((await status()).as_json())
 
     application = web.Application(middlewares=middlewares)
     application.add_routes([web.get("/status", get_status)])
+    serve_description(application, "/api/v1")
     return application
+
+
+def _status_document() -> type[Any]:
+    """The type of ``Status.as_json``, for the description."""
+    fields = typing.get_type_hints(Status)
+    numbers = typing.get_type_hints(fields["summary"])
+    plain = {
+        name: fields[name] for name in ("capacity_bytes", "refusal", "drop_folder", "archives")
+    }
+    return msgspec.defstruct(
+        "Status",
+        {"sentence": str, **numbers, **plain, "running": bool, "parts": dict[str, str]}.items(),
+        forbid_unknown_fields=True,
+    )

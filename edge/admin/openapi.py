@@ -1,0 +1,134 @@
+"""The admin API, described: an OpenAPI document made from its own routes (OpenAPI 3.1).
+
+Owns the words that a handler says beside itself, and the document made of them. Promises that every
+route is in it and nothing else, that schemas are derived from the types that answers are made of,
+and that a handler which says nothing can't be mounted. The tests drive the API from the document.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Literal, TypeVar
+
+import msgspec
+from aiohttp import hdrs, web
+
+import edge
+
+__all__ = ["Problem", "operation", "serve_description"]
+
+H = TypeVar("H", bound=Callable[..., object])
+
+_MARK: Final = "_operation"
+_IMPLIED: Final = frozenset({hdrs.METH_HEAD, hdrs.METH_OPTIONS})
+"""Methods that every resource has."""
+_REFUSALS: Final = {
+    "400": "It can't be understood.",
+    "401": "No token, or none that is valid.",
+    "403": "The token's role may not do this.",
+    "5XX": "The box can't do it now.",
+}
+
+
+class Problem(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
+    """A problem document (RFC 9457)."""
+
+    title: str
+    status: int
+    detail: str
+    request_id: str
+    type: Literal["about:blank"] = "about:blank"
+    hint: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class _Operation:
+    """What a handler says of itself."""
+
+    summary: str
+    answer: Any
+
+
+def operation(summary: str, *, answer: Any) -> Callable[[H], H]:
+    """Say what a handler does.
+
+    Args:
+        summary: One sentence.
+        answer: Type of the JSON that it answers 200 with.
+    """
+
+    def mark(handler: H) -> H:
+        setattr(handler, _MARK, _Operation(summary, answer))
+        return handler
+
+    return mark
+
+
+def serve_description(application: web.Application, prefix: str) -> None:
+    """Answer ``/openapi.json`` with a description of all routes that there are by now, and itself.
+
+    Args:
+        application: The API.
+        prefix: Where it will be mounted.
+
+    Raises:
+        LookupError: A handler does not say what it does.
+    """
+
+    @operation("This document.", answer=dict[str, Any])
+    async def description(_: web.Request) -> web.Response:
+        return web.Response(body=body, headers={hdrs.CONTENT_TYPE: "application/json"})
+
+    application.router.add_get("/openapi.json", description)
+    body = msgspec.json.encode(_document(_operations(application), prefix))
+
+
+def _operations(application: web.Application) -> dict[tuple[str, str], _Operation]:
+    """Path and method of every route, with what its handler says."""
+    found = {}
+    for route in application.router.routes():
+        if route.method in _IMPLIED or route.resource is None:
+            continue
+        said: _Operation | None = getattr(route.handler, _MARK, None)
+        if said is None:
+            raise LookupError(f"{route.handler} does not say what it does")
+        found[route.resource.canonical, route.method] = said
+    return found
+
+
+def _document(operations: Mapping[tuple[str, str], _Operation], prefix: str) -> dict[str, Any]:
+    types = [Problem, *(said.answer for said in operations.values())]
+    [problem, *answers], components = msgspec.json.schema_components(
+        types, ref_template="#/components/schemas/{name}"
+    )
+    paths: dict[str, dict[str, Any]] = {}
+    for ((path, method), said), schema in zip(operations.items(), answers, strict=True):
+        refusals = {
+            status: _answer(description, "application/problem+json", problem)
+            for status, description in _REFUSALS.items()
+        }
+        paths.setdefault(path, {})[method.lower()] = {
+            "summary": said.summary,
+            "operationId": f"{method.lower()}{path.title().replace('/', '').replace('.', '')}",
+            "responses": {"200": _answer("Done.", "application/json", schema), **refusals},
+        }
+    return {
+        "openapi": "3.1.0",
+        "info": {"title": "Edge cache", "version": edge.__version__},
+        "servers": [{"url": prefix}],
+        "security": [{"token": []}],
+        "paths": dict(sorted(paths.items())),
+        "components": {
+            "schemas": components,
+            "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _answer(description: str, media_type: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "description": description,
+        "headers": {"X-Request-ID": {"schema": {"type": "string"}, "required": True}},
+        "content": {media_type: {"schema": schema}},
+    }

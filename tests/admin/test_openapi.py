@@ -1,0 +1,123 @@
+"""The description of the API is true: whatever it allows is answered as it says."""
+
+from __future__ import annotations
+
+import asyncio
+from types import SimpleNamespace
+
+import msgspec
+import pytest
+import schemathesis
+from aiohttp import ClientSession, web
+from aiohttp.test_utils import TestServer
+from hypothesis import HealthCheck, given, settings
+from schemathesis.core.failures import FailureGroup
+
+from edge import config
+from edge.admin import api
+from edge.admin.openapi import Problem, operation, serve_description
+from edge.cache.status import read_status
+from edge.dicomweb.middleware import access
+from edge.dicomweb.root import create_root
+from edge.index.database import Database
+from edge.index.remote import set_archive_state
+from tests.dicomweb.doubles import authorise
+
+READER = {"Authorization": "Bearer read"}
+
+
+@pytest.fixture
+async def base(tmp_path):
+    """Where the API is, over a real index, behind the gate, below the root."""
+
+    async def free_bytes():
+        return 10**12
+
+    archives = (config.Archive("cloud", "https://cloud"),)
+    configuration = config.Config(cloud=config.Cloud(archives))
+    disk = SimpleNamespace(free_bytes=free_bytes)
+    async with Database(tmp_path / "index.db", bytes(32)) as database:
+        await database.write(
+            lambda db: set_archive_state(
+                db, "cloud", online=False, reason="no answer", lasting=False, now=1.0
+            )
+        )
+        door = api.create_application(
+            status=lambda: read_status(configuration, database, disk, {"dimse": "running"}),
+            middlewares=[access(authorise)],
+        )
+        async with TestServer(create_root({"/api/v1": door})) as server:
+            yield str(server.make_url("/api/v1"))
+
+
+async def get(url, headers=READER):
+    async with ClientSession(headers=headers) as http, http.get(url) as answer:
+        return answer.status, await answer.read()
+
+
+def drive(document, base, mode, headers):
+    """Ask what the document allows, or what it does not; each answer must be one that it names."""
+    driven = []
+    for found in schemathesis.openapi.from_dict(document).get_all_operations():
+        each = found.ok()
+
+        @settings(max_examples=25, deadline=None, suppress_health_check=list(HealthCheck))
+        @given(case=each.as_strategy(generation_mode=mode))
+        def ask(case):
+            case.call_and_validate(base_url=base, headers=headers)
+
+        ask()
+        driven.append(each.label)
+    return driven
+
+
+@pytest.mark.parametrize("headers", [READER, {}], ids=["with a token", "without"])
+async def test_whatever_the_description_allows_is_answered_as_it_says(base, headers):
+    _, body = await get(f"{base}/openapi.json")
+    mode = schemathesis.GenerationMode.POSITIVE
+    driven = await asyncio.to_thread(drive, msgspec.json.decode(body), base, mode, headers)
+    assert driven == ["GET /openapi.json", "GET /status"]
+
+
+async def test_it_is_behind_the_gate(base):
+    status, body = await get(f"{base}/openapi.json", {})
+    assert status == 401
+    assert msgspec.json.decode(body, type=Problem).status == 401
+
+
+async def test_it_names_where_the_api_is_and_how_to_get_in(base):
+    _, body = await get(f"{base}/openapi.json")
+    document = msgspec.json.decode(body)
+    assert document["openapi"] == "3.1.0"
+    assert document["servers"] == [{"url": "/api/v1"}]
+    assert document["security"] == [{"token": []}]
+    assert document["components"]["securitySchemes"]["token"]["scheme"] == "bearer"
+
+
+async def test_a_handler_that_says_nothing_of_itself_is_not_mounted():
+    async def silent(_):
+        return web.json_response({})
+
+    application = web.Application()
+    application.router.add_get("/silent", silent)
+    with pytest.raises(LookupError, match="does not say"):
+        serve_description(application, "/api/v1")
+
+
+async def test_a_description_that_is_not_true_is_found():
+    @operation("It says a number and gives a word.", answer=int)
+    async def untrue(_):
+        return web.json_response("word")
+
+    door = web.Application(middlewares=[access(authorise)])
+    door.router.add_get("/untrue", untrue)
+    serve_description(door, "/api/v1")
+    async with TestServer(create_root({"/api/v1": door})) as server:
+        base = str(server.make_url("/api/v1"))
+        _, body = await get(f"{base}/openapi.json")
+        document = msgspec.json.decode(body)
+        mode = schemathesis.GenerationMode.POSITIVE
+        with pytest.raises(FailureGroup) as caught:
+            await asyncio.to_thread(drive, document, base, mode, READER)
+    [failure] = caught.value.exceptions
+    assert failure.title == "Response violates schema"
