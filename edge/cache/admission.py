@@ -15,7 +15,6 @@ the store's allowance for what is under way, of which each arrival has its part.
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import logging
 import time
 from collections import OrderedDict
@@ -25,6 +24,7 @@ from enum import StrEnum
 from functools import partial
 
 from edge.cache.changes import Changes
+from edge.cache.digest import Digester
 from edge.cache.space import Space
 from edge.crypto.keys import KeyRing, StudyKey
 from edge.dicom.instance import Custody, InstanceRef, Origin
@@ -34,7 +34,7 @@ from edge.index import instances, lookup, residence
 from edge.index.database import Connection, Database
 from edge.store.objects import ObjectStore, ObjectWriter, StoredObject
 
-__all__ = ["Admission", "Admitted", "Digester", "Expectation", "Outcome", "Source", "StudyKeys"]
+__all__ = ["Admission", "Admitted", "Expectation", "Outcome", "Source", "StudyKeys"]
 
 log = logging.getLogger(__name__)
 
@@ -86,33 +86,6 @@ class Admitted:
     ref: InstanceRef
     sop_class_uid: str
     outcome: Outcome
-
-
-class Digester:
-    """SHA-256 of the two parts of a Part 10 file: preamble with group 0002, and the data set.
-
-    Archives change the first and keep the second, so each has a digest of its own; the file is the
-    same if both are.
-    """
-
-    def __init__(self) -> None:
-        self._meta = hashlib.sha256()
-        self._dataset = hashlib.sha256()
-        self._position = 0
-        self.dataset_offset = 0
-        """To be set before the first piece that reaches beyond it."""
-
-    def update(self, piece: bytes | bytearray | memoryview) -> None:
-        """Take the next bytes; called in a worker thread."""
-        split = min(max(self.dataset_offset - self._position, 0), len(piece))
-        if split:
-            self._meta.update(memoryview(piece)[:split])
-        self._dataset.update(memoryview(piece)[split:])
-        self._position += len(piece)
-
-    def digests(self) -> tuple[bytes, bytes]:
-        """(preamble and group 0002, data set), 32 bytes each."""
-        return self._meta.digest(), self._dataset.digest()
 
 
 class StudyKeys:
@@ -305,7 +278,6 @@ class _Arrival:
 
     async def _begin(self) -> ObjectWriter:
         key = await self._keys.of(self._scanner.study_uid)
-        self.digester.dataset_offset = self._scanner.dataset_offset or 0
         self._writer = self._store.create(key, self.digester.update)
         held, self._held = bytes(self._held), bytearray()
         await self._writer.write(held)

@@ -21,7 +21,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 
-from edge.cache.admission import Digester, Source, new_instance
+from edge.cache.admission import Source, new_instance
+from edge.cache.digest import Digester
 from edge.crypto.keys import KeyRing
 from edge.dicom.instance import Custody, Origin
 from edge.dicom.scanner import InstanceScanner
@@ -135,7 +136,6 @@ class Recovery:
             try:
                 async for piece in reader.stream():
                     scanner.feed(piece)
-                    digester.dataset_offset = scanner.dataset_offset or 0
                     digester.update(piece)
             finally:
                 await reader.close()

@@ -19,6 +19,7 @@ from contextlib import aclosing
 from edge import config
 from edge.cache.changes import Changes
 from edge.cache.custody import CustodyLedger, Owed, Settlement
+from edge.cache.digest import Digester
 from edge.cloud.archive import Archive
 from edge.cloud.listing import list_instances
 from edge.cloud.retry import Backoff
@@ -31,7 +32,6 @@ from edge.errors import (
     InstanceNotFound,
     NotDicom,
 )
-from edge.sync.digest import DatasetDigester
 from edge.sync.inquiry import Patience, by_series
 from edge.sync.link import Link
 from edge.sync.tally import Tally
@@ -232,21 +232,21 @@ class Verify:
                 self._archive.retrieve_study(ref.study_uid, ref.series_uid)
             ) as streams:
                 async for stream in streams:
-                    digester = DatasetDigester()
+                    digester = Digester()
                     async for piece in stream:
                         digester.update(piece)
-                    yield digester.sop_uid, digester.digest()
+                    yield digester.sop_uid, digester.digests()[1]
         except CloudUnauthorised:
             raise
         except (CloudError, InstanceNotFound, NotDicom) as error:
             log.info("a series could not be read back whole (%s); one by one", error)
 
     async def _digest_of(self, one: Owed) -> bytes:
-        digester = DatasetDigester()
+        digester = Digester()
         async with aclosing(self._archive.retrieve_instance(one.ref)) as stream:
             async for piece in stream:
                 digester.update(piece)
-        return digester.digest()
+        return digester.digests()[1]
 
     def _verdict(self, one: Owed, digest: bytes) -> Settlement:
         self._patience.forget([one.instance_id])

@@ -1,0 +1,49 @@
+"""The digests by which two copies of an instance are compared: ours, the archive's, a re-sent one.
+
+SHA-256 of the two parts of a Part 10 file, each by itself: preamble with group 0002, which archives
+may write anew, and the data set, which they must not touch. Memory holds no more than the file
+meta. No I/O.
+"""
+
+from __future__ import annotations
+
+import hashlib
+
+from edge.dicom.part10 import FileMetaReader
+
+__all__ = ["Digester"]
+
+_MEDIA_STORAGE_SOP_INSTANCE_UID = 0x0003
+
+
+class Digester:
+    """Takes a Part 10 stream in pieces."""
+
+    def __init__(self) -> None:
+        self._reader: FileMetaReader | None = FileMetaReader()
+        self._head = bytearray()
+        self._meta = hashlib.sha256()
+        self._dataset = hashlib.sha256()
+        self.sop_uid = ""
+        """Media Storage SOP Instance UID (0002,0003), once it passed."""
+
+    def update(self, piece: bytes | bytearray | memoryview) -> None:
+        """Take the next bytes; may be called in a worker thread.
+
+        Raises:
+            NotDicom: The stream does not begin as a DICOM file does (PS3.10 7.1).
+        """
+        if self._reader is None:
+            self._dataset.update(piece)
+            return
+        self._head += piece
+        if self._reader.feed(piece):
+            with memoryview(self._head) as head:
+                self._meta.update(head[: self._reader.length])
+                self._dataset.update(head[self._reader.length :])
+            self.sop_uid = self._reader.values.get(_MEDIA_STORAGE_SOP_INSTANCE_UID, "")
+            self._reader, self._head = None, bytearray()
+
+    def digests(self) -> tuple[bytes, bytes]:
+        """(preamble and group 0002, data set) of all that passed, 32 bytes each."""
+        return self._meta.digest(), self._dataset.digest()
