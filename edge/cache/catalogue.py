@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from edge.dicom.query import Query
@@ -17,10 +18,10 @@ class Catalogue:
     def __init__(self, database: Database) -> None:
         self._database = database
 
-    async def search(self, query: Query) -> list[dict[str, Any]]:
+    def search(self, query: Query) -> AsyncGenerator[dict[str, Any]]:
         """The answers, each a DICOM JSON object with availability, counts and modalities.
 
         Raises:
             QueryError: A matching key can't be understood.
         """
-        return await search(self._database, query)
+        return search(self._database, query)

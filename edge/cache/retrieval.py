@@ -157,19 +157,31 @@ class Retrieval:
         self, study_uid: str, series_uid: str | None, sop_uid: str | None
     ) -> list[InstanceRow]:
         rows = await lookup.find(self._database, study_uid, series_uid, sop_uid)
-        if rows or self._archive is None or not await self._discover(self._archive, study_uid):
+        if rows or not await self.discover(study_uid):
             return rows
         return await lookup.find(self._database, study_uid, series_uid, sop_uid)
 
-    async def _discover(self, archive: Archive, study_uid: str) -> bool:
-        """Ask the archive for a study that is not known here; whether it has it."""
+    async def discover(self, study_uid: str) -> bool:
+        """Ask the archive for a study that is not known here; whether that brought it.
+
+        Raises:
+            CloudError: The archive can't be asked now.
+        """
+        archive = self._archive
+        if archive is None or await lookup.find(self._database, study_uid):
+            return False
         if not await self._ledger.is_reachable(archive.name):
-            raise CloudUnreachable("it is not known here, and the line to the archive is down")
+            raise CloudUnreachable(
+                f"study {study_uid} is not known here, and the line to the archive is down",
+                hint="if the archive has it, it opens once the line is up again",
+            )
         try:
             async with asyncio.timeout(_ASKING):
                 study = await describe_study(archive, study_uid)
         except TimeoutError as error:
-            raise CloudUnreachable("it is not known here, and the archive is silent") from error
+            raise CloudUnreachable(
+                f"study {study_uid} is not known here, and the archive is silent"
+            ) from error
         if study is None:
             return False
         await self._ledger.learn(study)
@@ -194,6 +206,12 @@ class Retrieval:
         except InstanceNotFound:
             await self._miss(row.ref)
             raise
+        except CloudUnreachable as error:
+            raise CloudUnreachable(
+                f"only the archive has this study, and the line to it is down: {error}",
+                hint="it opens once the line is up again",
+                retry_after=error.retry_after,
+            ) from error
         siblings = await lookup.find(self._database, row.ref.study_uid, row.ref.series_uid)
         self._fetching.follow(
             other.ref for other in siblings if other.availability is Availability.NEARLINE

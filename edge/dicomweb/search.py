@@ -10,9 +10,11 @@ from __future__ import annotations
 import dataclasses
 import re
 from collections.abc import Callable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
 from pydicom.datadict import tag_for_keyword
@@ -22,17 +24,21 @@ from edge.dicom.query import ALL, Kind, Match, Query, criterion, vr_of
 from edge.dicom.uids import is_uid
 from edge.dicomweb.negotiation import Offer, accepted_by, choose
 from edge.dicomweb.resources import Target, base_url, target_of
-from edge.dicomweb.responses import DICOM_JSON, JSON, dicom_json
+from edge.dicomweb.responses import DICOM_JSON, JSON
 from edge.errors import QueryError
 
 if TYPE_CHECKING:
     from edge.cache.catalogue import Catalogue
+    from edge.cache.retrieval import Retrieval
 
 __all__ = ["MAX_RESULTS", "Search", "parse_query"]
 
 MAX_RESULTS: Final = 10_000
 """Results in one answer; the rest is had by ``offset`` (PS3.18 8.3.4.4)."""
 
+_MOST_BYTES = 32 * 1024 * 1024
+"""Of one answer; what follows is had by ``offset``, too."""
+_ENCODER = msgspec.json.Encoder()
 _OFFERS = (Offer(DICOM_JSON), Offer(JSON))
 _RETRIEVE_URL = "00081190"
 _STUDY_UID, _SERIES_UID, _SOP_UID = "0020000D", "0020000E", "00080018"
@@ -43,6 +49,8 @@ _ATTRIBUTE = re.compile(
     r"([0-9A-Fa-f]{8}|[A-Z][A-Za-z0-9]*)(\.([0-9A-Fa-f]{8}|[A-Z][A-Za-z0-9]*))*"
 )
 _UINT = re.compile(r"[0-9]{1,9}")
+_MOST_STEPS = 16
+"""Of a path; no data set of the Standard is so deep."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +133,8 @@ def _fields(value: str) -> set[str]:
 
 def _path(name: str) -> tuple[str, ...]:
     """The tags that a dotted name of keywords and tags stands for."""
+    if name.count(".") >= _MOST_STEPS:
+        raise QueryError(f"the path of an attribute has more than {_MOST_STEPS} steps")
     tags = tuple(_tag(part, name) for part in name.split("."))
     for tag in tags[:-1]:
         if vr_of(tag) != "SQ" and int(tag[3], 16) % 2 == 0:
@@ -188,11 +198,15 @@ class Search:
 
     Args:
         catalogue: Finds.
+        retrieval: Asks the archive for a study that is named, and that nobody here knows.
         max_results: In one answer.
     """
 
-    def __init__(self, catalogue: Catalogue, *, max_results: int = MAX_RESULTS) -> None:
+    def __init__(
+        self, catalogue: Catalogue, retrieval: Retrieval, *, max_results: int = MAX_RESULTS
+    ) -> None:
         self._catalogue = catalogue
+        self._retrieval = retrieval
         self._max_results = max_results
 
     async def studies(self, request: web.Request) -> web.Response:
@@ -215,19 +229,31 @@ class Search:
         )
         query, warnings = parsed.query, list(parsed.warnings)
         limit = self._max_results if query.limit is None else min(query.limit, self._max_results)
-        # One more than is shown tells whether there are more.
-        results = await self._catalogue.search(dataclasses.replace(query, limit=limit + 1))
-        if len(results) > limit:
-            del results[limit:]
-            warnings.append("There are additional results that can be requested with offset.")
         base = base_url(request)
+        answers, more = await self._answers(query, limit, base, target)
+        if not answers and target.study_uid and await self._retrieval.discover(target.study_uid):
+            answers, more = await self._answers(query, limit, base, target)
+        if more:
+            warnings.append("There are additional results that can be requested with offset.")
         headers = CIMultiDict((hdrs.WARNING, f'299 {base} "{warning}"') for warning in warnings)
+        headers[hdrs.CONTENT_TYPE] = offer.media_type
         # No match is 200 with an empty list, not 204 (PS3.18 8.3.4.4.1 since CP-2473).
-        return dicom_json(
-            [_with_url(result, level, base, target) for result in results],
-            media_type=offer.media_type,
-            headers=headers,
-        )
+        return web.Response(body=b"[" + b",".join(answers) + b"]", headers=headers)
+
+    async def _answers(
+        self, query: Query, limit: int, base: str, target: Target
+    ) -> tuple[list[bytes], bool]:
+        """Results as JSON, as many as are shown; and whether there are more."""
+        answers, length = list[bytes](), 0
+        # One more than is shown tells whether there are more.
+        query = dataclasses.replace(query, limit=limit + 1)
+        async with aclosing(self._catalogue.search(query)) as results:
+            async for result in results:
+                if len(answers) == limit or length > _MOST_BYTES:
+                    return answers, True
+                answers.append(_ENCODER.encode(_with_url(result, query.level, base, target)))
+                length += len(answers[-1])
+        return answers, False
 
 
 def _with_url(result: Mapping[str, Any], level: Level, base: str, target: Target) -> dict[str, Any]:

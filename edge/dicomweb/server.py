@@ -42,7 +42,7 @@ def create_application(
         max_request_bytes: Of one STOW-RS body; None sets no limit (parts are never held whole).
         max_results: In one answer to a search.
     """
-    search = Search(catalogue, max_results=max_results)
+    search = Search(catalogue, retrieval, max_results=max_results)
     retrieve = Retrieve(retrieval)
     store = Store(admission, max_request_bytes=max_request_bytes)
     study = "/studies/{study}"

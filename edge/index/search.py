@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,11 +19,15 @@ import msgspec
 from edge.dicom.instance import Availability, Level
 from edge.dicom.query import ALL, Criterion, Kind, Match, Query, criterion
 from edge.errors import QueryError
+from edge.index import lookup
 from edge.index.attributes import PERSON_NAMES, SERIES_TAGS, STUDY_TAGS
 from edge.index.database import Database
 from edge.index.lookup import json_list
 
 __all__ = ["search"]
+
+_PAGE, _PAGE_BYTES = 200, 64 * 1024
+"""Answers, and bytes of the deflated metadata they are made from, that are made at a time."""
 
 _COLUMNS = {
     "0020000D": "s.study_uid",
@@ -68,7 +73,7 @@ _STUDY_FIELDS = (
     " AND modality <> '')"
 )
 _SERIES_FIELDS = "e.series_uid, e.attributes, e.instance_count"
-_INSTANCE_FIELDS = "i.sop_uid, i.sop_class_uid, i.instance_number, i.availability, m.document"
+_INSTANCE_FIELDS = "i.sop_uid, i.sop_class_uid, i.instance_number, i.availability, i.id"
 _FIELDS = {
     Level.STUDY: _STUDY_FIELDS,
     Level.SERIES: f"{_STUDY_FIELDS}, {_SERIES_FIELDS}",
@@ -91,8 +96,8 @@ class _Where:
         return " AND ".join(self.conditions) or "1"
 
 
-async def search(database: Database, query: Query) -> list[dict[str, Any]]:
-    """The answers to a query, each a DICOM JSON object.
+async def search(database: Database, query: Query) -> AsyncGenerator[dict[str, Any]]:
+    """The answers to a query, each a DICOM JSON object, a few in memory at a time.
 
     Raises:
         QueryError: A matching key can't be understood.
@@ -111,8 +116,26 @@ async def search(database: Database, query: Query) -> list[dict[str, Any]]:
         f" ORDER BY {_KEY[query.level]} LIMIT ? OFFSET ?",
         (*where.parameters, -1 if query.limit is None else query.limit, query.offset),
     )
-    wanted = _wanted(query)
-    return await asyncio.to_thread(lambda: [_answer(query.level, row, wanted) for row in rows])
+    wanted, done = _wanted(query), 0
+    while done < len(rows):
+        page = rows[done : done + _PAGE]
+        documents: list[bytes | None] = [None] * len(page)
+        if query.level is Level.INSTANCE:
+            documents = await lookup.documents(database, [row[-1] for row in page], _PAGE_BYTES)
+        done += len(documents)
+        for answer in await asyncio.to_thread(_answers, query.level, page, documents, wanted):
+            yield answer
+
+
+def _answers(
+    level: Level,
+    rows: Sequence[tuple[Any, ...]],
+    documents: Sequence[bytes | None],
+    wanted: frozenset[str] | None,
+) -> list[dict[str, Any]]:
+    """Answers from the first rows, as many as there are documents."""
+    pairs = zip(rows, documents, strict=False)
+    return [_answer(level, row, document, wanted) for row, document in pairs]
 
 
 def _match(where: _Where, match: Match, level: Level) -> None:
@@ -206,7 +229,9 @@ def _wanted(query: Query) -> frozenset[str] | None:
     return frozenset(wanted | query.include)
 
 
-def _answer(level: Level, row: tuple[Any, ...], wanted: frozenset[str] | None) -> dict[str, Any]:
+def _answer(
+    level: Level, row: tuple[Any, ...], document: bytes | None, wanted: frozenset[str] | None
+) -> dict[str, Any]:
     study_uid, attributes, series_count, instance_count, online_count, modalities, *rest = row
     answer: dict[str, Any] = msgspec.json.decode(attributes)
     whole = 0 < instance_count == online_count
@@ -221,7 +246,7 @@ def _answer(level: Level, row: tuple[Any, ...], wanted: frozenset[str] | None) -
         answer["0020000E"] = _value("UI", series_uid)
         answer["00201209"] = _value("IS", in_series)
     if level is Level.INSTANCE:
-        sop_uid, sop_class_uid, instance_number, availability, document = rest
+        sop_uid, sop_class_uid, instance_number, availability, _ = rest
         if document is not None:
             answer |= msgspec.json.decode(zlib.decompress(document))
         answer["00080018"] = _value("UI", sop_uid)

@@ -96,7 +96,7 @@ async def test_an_unreachable_archive_is_one_error(cache, archive):
     archive.put(sample.data)
     (entry,) = await cache.retrieval.instances(sample.ref.study_uid)
     await archive.stop()
-    with pytest.raises(CloudUnreachable):
+    with pytest.raises(CloudUnreachable, match="only the archive has this study"):
         async with cache.retrieval.open_instance(entry):
             pass
     await archive.start()
@@ -105,6 +105,15 @@ async def test_an_unreachable_archive_is_one_error(cache, archive):
 
 async def test_an_unknown_study_is_nowhere(cache, archive):
     assert await cache.retrieval.instances("1.2.3.4.5") == []
+    assert not await cache.retrieval.discover("1.2.3.4.5")
+
+
+async def test_a_study_is_discovered_once(cache, archive):
+    (sample,) = ct_series(1, rows=16, columns=16)
+    archive.put(sample.data)
+    assert await cache.retrieval.discover(sample.ref.study_uid)
+    assert not await cache.retrieval.discover(sample.ref.study_uid)
+    assert len(await lookup.find(cache.database, sample.ref.study_uid)) == 1
 
 
 async def test_an_unknown_study_is_not_denied_while_the_archive_can_not_be_asked(cache, archive):

@@ -186,6 +186,8 @@ class Retrieval:
         """What is said of an instance before it is opened, if that is not true any more."""
         self.failing: dict[str, EdgeError] = {}
         self.opened: list[str] = []
+        self.discovered: set[str] = set()
+        """Studies that the archive turns out to have when it is asked."""
 
     def add(self, *files: Path | bytes) -> list[Instance]:
         instances = [
@@ -210,6 +212,11 @@ class Retrieval:
             else self.listed.get(instance.entry.ref.sop_uid, instance.entry)
             for instance in self._find(study_uid, series_uid, sop_uid)
         ]
+
+    async def discover(self, study_uid: str) -> bool:
+        if study_uid in self.failing:
+            raise self.failing[study_uid]
+        return study_uid in self.discovered
 
     @asynccontextmanager
     async def open_instance(self, wanted: Entry | InstanceRef) -> AsyncIterator[OpenInstance]:
@@ -236,10 +243,11 @@ class Catalogue:
         self.results: list[dict[str, Any]] = []
         self.asked: list[Query] = []
 
-    async def search(self, query: Query) -> list[dict[str, Any]]:
+    async def search(self, query: Query) -> AsyncIterator[dict[str, Any]]:
         self.asked.append(query)
         end = None if query.limit is None else query.offset + query.limit
-        return self.results[query.offset : end]
+        for result in self.results[query.offset : end]:
+            yield result
 
 
 @dataclass

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 
 import pytest
 from hypothesis import given
@@ -13,7 +14,7 @@ from multidict import MultiDict
 from edge.dicom.instance import Level
 from edge.dicom.query import ALL, Match
 from edge.dicomweb.search import parse_query
-from edge.errors import QueryError
+from edge.errors import CloudUnreachable, QueryError
 
 
 def parse(*pairs):
@@ -259,3 +260,44 @@ async def test_another_client_pages_through_all(service, client):
         client.search_for_studies, get_remaining=True, search_filters={"PatientID": "A"}
     )
     assert len(found) == 250
+
+
+async def test_an_answer_is_bounded_by_its_bytes_too(service):
+    text = {"00104000": {"vr": "LT", "Value": ["x" * 2_000_000]}}
+    service.catalogue.results = [STUDY_RESULT | text] * 60
+    shown, offset = 0, 0
+    while True:
+        async with service.http.get(f"{service.base}/studies?offset={offset}") as answer:
+            found = await answer.read()
+            assert len(found) < 40 * 1024 * 1024
+            shown = len(json.loads(found))
+            if "Warning" not in answer.headers:
+                break
+        offset += shown
+    assert offset + shown == 60
+
+
+async def test_a_path_deeper_than_any_data_set_is_refused(service):
+    path = ".".join(["00400275"] * 100)
+    async with service.http.get(f"{service.base}/instances?{path}=x") as answer:
+        assert answer.status == 400
+        assert "16 steps" in (await answer.json(content_type=None))["detail"]
+
+
+@pytest.mark.parametrize("below", ["series", "instances", "series/1.2.3/instances"])
+async def test_below_a_study_that_can_not_be_asked_for_the_answer_is_that_of_the_study(
+    service, below
+):
+    service.retrieval.failing["1.2"] = CloudUnreachable("the line is down")
+    async with service.http.get(f"{service.base}/studies/1.2/{below}") as answer:
+        assert answer.status == 503
+        assert "Retry-After" in answer.headers
+    async with service.http.get(f"{service.base}/{below.split('/')[-1]}") as answer:
+        assert (answer.status, await answer.text()) == (200, "[]")
+
+
+async def test_a_study_that_the_archive_turns_out_to_have_is_searched_again(service):
+    service.retrieval.discovered = {"1.2"}
+    async with service.http.get(f"{service.base}/studies/1.2/series") as answer:
+        assert answer.status == 200
+    assert len(service.catalogue.asked) == 2

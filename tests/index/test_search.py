@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import random
+import string
+
 import pytest
 
 from edge.dicom.instance import Level
 from edge.dicom.query import ALL, Match, Query
 from edge.errors import QueryError
-from edge.index.search import search
+from edge.index.search import search as answers_to
+
+
+async def search(database, query):
+    return [answer async for answer in answers_to(database, query)]
 
 
 @pytest.fixture
@@ -207,3 +214,13 @@ async def test_a_hostile_value_is_only_a_value(database, value):
     for tag in ("t00100010", "t00100020", "t0020000D", "t00081030"):
         await found(database, **{tag: value})
     assert len(await found(database)) == 4
+
+
+async def test_answers_with_long_metadata_come_a_few_at_a_time_and_all_of_them(
+    database, new_instance, put
+):
+    text = "".join(random.Random(1).choices(string.printable, k=50_000))
+    await put(*[new_instance(sop=f"1.{n}", t00104000=("LT", text)) for n in range(7)])
+    found = await search(database, Query(Level.INSTANCE, include=frozenset({ALL})))
+    assert [answer["00080018"]["Value"] for answer in found] == [[f"1.{n}"] for n in range(7)]
+    assert {answer["00104000"]["Value"][0] for answer in found} == {text}
