@@ -167,6 +167,7 @@ class MultipartParser:
         self._carry = b"\r\n"
         self._preamble = 0
         self._parts = 0
+        self._error: MultipartError | None = None
 
     @property
     def parts(self) -> int:
@@ -177,12 +178,35 @@ class MultipartParser:
         """Take the next bytes; the answer is what they hold, in order.
 
         Raises:
-            MultipartError: Headers can't be understood, or a limit is passed.
+            MultipartError: Headers can't be understood, or a limit is passed. What comes before
+                that is answered first, and the error then raised by the next call.
         """
+        if self._error is not None:
+            raise self._error
         piece = data if isinstance(data, bytes) else bytes(data)
         if self._carry:
             piece = self._carry + piece
         events: list[Event] = []
+        try:
+            self._read(piece, events)
+        except MultipartError as error:
+            self._error = error
+            if not events:
+                raise
+        return events
+
+    def finish(self) -> None:
+        """Say that there is no more.
+
+        Raises:
+            MultipartError: The closing boundary was not seen: the message was cut short.
+        """
+        if self._error is not None:
+            raise self._error
+        if self._state is not _State.EPILOGUE:
+            raise MultipartError("the multipart message ends before its closing boundary")
+
+    def _read(self, piece: bytes, events: list[Event]) -> None:
         at: int | None = 0
         while at is not None and self._state is not _State.EPILOGUE:
             # A step without progress answers None, and leaves in _carry what it could not decide.
@@ -194,16 +218,6 @@ class MultipartParser:
                     at = self._body_start(piece, at)
                 case _:
                     at = self._content(piece, at, events)
-        return events
-
-    def finish(self) -> None:
-        """Say that there is no more.
-
-        Raises:
-            MultipartError: The closing boundary was not seen: the message was cut short.
-        """
-        if self._state is not _State.EPILOGUE:
-            raise MultipartError("the multipart message ends before its closing boundary")
 
     def _headers(self, piece: bytes, at: int, events: list[Event]) -> int | None:
         """From the line end after a boundary to the blank line that ends the headers."""
@@ -251,7 +265,10 @@ class MultipartParser:
             return None
         self._parts += 1
         if self._parts > self._limits.parts:
-            raise MultipartError(f"the message has more than {self._limits.parts} parts")
+            raise MultipartError(
+                f"the message has more than {self._limits.parts} parts",
+                hint="send fewer at once",
+            )
         return after
 
     def _find_boundary(self, piece: bytes, at: int) -> tuple[int, int, _State | None]:

@@ -3,11 +3,13 @@
 Owns the one table from the ``EdgeError`` tree to HTTP. Promises that no request reaches a handler
 without an identity that may do it, that every answer names its request, and that an answer which
 fails in the middle is torn off, so that nobody takes a part for the whole. Logs never hold a query
-string or the text of an unforeseen error: either may name a patient.
+string, the text of an unforeseen error or a UID: any of them may lead to a patient. A caller who
+hangs up is no error.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import re
 import secrets
@@ -46,6 +48,11 @@ _BEGUN: Final = web.RequestKey("begun", web.StreamResponse)
 
 _ID_HEADER: Final = "X-Request-ID"
 _ID = re.compile(r"[A-Za-z0-9._\-]{1,64}")
+_UID = re.compile(r"\b[0-9]+(\.[0-9]+){4,}")
+"""With fewer dots it is an address of IP version 4."""
+_HUNG_UP: Final = 499
+"""No status of HTTP's own; in logs it is what others write, too."""
+_GONE: Final = "the client hung up"
 _CHALLENGE: Final[Mapping[str, str]] = {hdrs.WWW_AUTHENTICATE: 'Bearer realm="edge"'}
 _RETRY_AFTER_SECONDS: Final = 30
 _ACTS: Final = {
@@ -79,11 +86,17 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except EdgeError as error:
         response = _answer(request, error)
         # What was searched for may name a patient.
-        note = type(error).__name__ if isinstance(error, QueryError) else str(error)
+        note = (
+            type(error).__name__ if isinstance(error, QueryError) else _UID.sub("UID", str(error))
+        )
     except web.HTTPException as error:
-        response = _answer_of_aiohttp(request, error)
+        response, note = _answer_of_aiohttp(request, error), error.reason
     except ConnectionError:
-        raise  # the client is gone: nobody to answer
+        # Nobody is there to read this answer; aiohttp finds that out, and says nothing of it.
+        response, note = web.Response(status=_HUNG_UP, reason="Client Closed Request"), _GONE
+    except asyncio.CancelledError:
+        _log(request, _HUNG_UP, began, _GONE)
+        raise
     except Exception as error:  # noqa: BLE001  (a defect becomes an answer, and a line in the log)
         response = problem(
             request, 500, "the request met a defect", hint="look for its id in the log"
@@ -157,8 +170,14 @@ def _answer_of_aiohttp(request: web.Request, error: web.HTTPException) -> web.Re
 def _log(request: web.Request, status: int, began: float, note: str) -> None:
     """One line per request; the path as it stands in the table of routes, not as it was sent."""
     resource = request.match_info.route.resource
-    path = resource.canonical if resource is not None else "?"
-    level = logging.DEBUG if status < 400 else logging.INFO if status < 500 else logging.WARNING
+    path = resource.canonical if resource is not None else "of no such resource"
+    level = (
+        logging.DEBUG
+        if status < 400 or status == _HUNG_UP
+        else logging.INFO
+        if status < 500
+        else logging.WARNING
+    )
     if logger.isEnabledFor(level):
         took = (time.monotonic() - began) * 1000
         name = request[REQUEST_ID]

@@ -21,7 +21,7 @@ from aiohttp import HttpVersion11, hdrs, web
 
 from edge.cache.admission import Source
 from edge.dicom.instance import Origin
-from edge.dicom.multipart import Part, boundary_of, parse_media_type, read_parts
+from edge.dicom.multipart import MultipartLimits, Part, boundary_of, parse_media_type, read_parts
 from edge.dicomweb.middleware import IDENTITY, where
 from edge.dicomweb.resources import Target, base_url, target_of
 from edge.dicomweb.responses import DICOM, REQUEST_ID, Refused, dicom_json
@@ -37,6 +37,8 @@ logger = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 4
 """Instances of one request that may be on their way to the disk."""
+_LIMITS: Final = MultipartLimits(parts=20_000)
+"""What an answer has to say about each part adds up."""
 _IDLE_SECONDS: Final = 60.0
 """A body of which nothing arrives for so long is given up."""
 _TAKES: Final = f'multipart/related; type="{DICOM}"'
@@ -83,7 +85,7 @@ class Store:
         source = Source(Origin.DICOMWEB, request[IDENTITY].name)
         slots = asyncio.Semaphore(_AT_ONCE)
         try:
-            async for part in read_parts(self._body(request), boundary):
+            async for part in read_parts(self._body(request), boundary, limits=_LIMITS):
                 outcome = report.add()
                 if not _is_dicom(part):
                     outcome.fail(Refused(415, f"a part must be {DICOM}"))
@@ -116,6 +118,7 @@ class Store:
                 outcome.admitted = await self._admission.store_instance(
                     pieces, source, study_uid=target.study_uid
                 )
+            outcome.head.clear()
         except EdgeError as error:
             outcome.fail(error)
         except Exception as error:  # noqa: BLE001  (a defect met by one part must not fail the rest)
@@ -139,6 +142,8 @@ class Store:
             received += len(chunk)
             self._check_length(received)
             yield chunk
+            # A body that was compressed to little comes at once, and must not keep others waiting.
+            await asyncio.sleep(0)
 
     def _check_length(self, length: int) -> None:
         limit = self._max_request_bytes

@@ -283,3 +283,15 @@ async def test_a_cut_is_noticed_while_the_body_is_read():
     body = aiter(await anext(parts))
     with pytest.raises(MultipartError, match="ends before"):
         [piece async for piece in body]
+
+
+def test_what_came_before_an_error_is_told_before_the_error():
+    parser = MultipartParser("B", limits=MultipartLimits(parts=2))
+    events = parser.feed(b"--B\r\n\r\none\r\n--B\r\n\r\ntwo\r\n--B\r\n\r\nthree\r\n--B--")
+    assert [bytes(event.data) for event in events if isinstance(event, PartData)] == [
+        b"one",
+        b"two",
+    ]
+    for go_on in (lambda: parser.feed(b"x"), parser.finish):
+        with pytest.raises(MultipartError, match="more than 2 parts"):
+            go_on()

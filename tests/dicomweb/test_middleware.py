@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import os
+import zlib
 
 import aiohttp
 import pytest
+import yarl
 
+from edge.dicom.instance import InstanceRef
 from edge.errors import (
     CloudRefused,
     CloudUnauthorised,
@@ -20,7 +25,7 @@ from edge.errors import (
     SealBroken,
     StorageFull,
 )
-from tests.dicomweb.conftest import AUTHORISED
+from tests.dicomweb.conftest import AUTHORISED, until
 
 
 @pytest.fixture
@@ -136,3 +141,53 @@ async def test_a_host_header_that_is_none_is_refused(service):
     headers = {**AUTHORISED, "Host": 'x" onload="'}
     async with service.http.get(f"{service.base}/studies", headers=headers) as answer:
         assert answer.status == 400
+
+
+class Endless:
+    """Metadata that never ends, or that never begins."""
+
+    def __init__(self, begins):
+        self.begins, self.asked = begins, 0
+
+    async def metadata(self, *_):
+        self.asked += 1
+        while not self.begins:
+            await asyncio.sleep(0.05)
+            raise ConnectionResetError
+        while True:
+            yield InstanceRef("1.2", "1.2.3", "1.2.3.4"), zlib.compress(os.urandom(100_000))
+
+
+@pytest.mark.parametrize("begins", [True, False])
+async def test_a_client_that_hangs_up_is_one_quiet_line(service, caplog, monkeypatch, begins):
+    endless = Endless(begins)
+    monkeypatch.setattr(service.retrieval, "metadata", endless.metadata)
+    caplog.set_level(logging.DEBUG, "edge")
+    url = yarl.URL(service.base)
+    _, writer = await asyncio.open_connection(url.host, url.port)
+    writer.write(
+        b"GET /dicom-web/studies/1.2/metadata HTTP/1.1\r\nHost: box\r\n"
+        b"Authorization: Bearer store\r\n\r\n"
+    )
+    await until(lambda: endless.asked)
+    writer.transport.abort()
+    await until(lambda: caplog.records)
+    await asyncio.sleep(0.2)
+    assert [record.levelno for record in caplog.records] == [logging.DEBUG]
+    assert "499" in caplog.text
+    assert "hung up" in caplog.text
+
+
+async def test_a_line_of_the_log_has_a_reason_and_no_uid(service, instance, url, caplog):
+    caplog.set_level(logging.INFO, "edge")
+    uid = instance.entry.ref.sop_uid
+    service.retrieval.failing[uid] = InstanceNotFound(
+        f"instance {uid} is not here, nor at 10.1.2.3"
+    )
+    for asked in (url(instance), f"{service.base}/nothing"):
+        async with service.http.get(asked) as answer:
+            assert answer.status == 404
+    found, nothing = (record.getMessage() for record in caplog.records)
+    assert found.endswith("instance UID is not here, nor at 10.1.2.3")
+    assert "of no such resource: 404" in nothing
+    assert nothing.endswith("Not Found")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
 import io
 import socket
 import warnings
@@ -377,3 +378,35 @@ async def test_parts_arrive_byte_for_byte_however_they_are_cut(service, parts, s
     service.admission.store_instance = record
     assert (await store(service, cut()))[0] == 200
     assert taken == parts
+
+
+async def test_a_body_has_so_many_parts_and_no_more(service, ct):
+    body = message(ct)[: -len(f"--{BOUNDARY}--\r\n")]
+    part = f"--{BOUNDARY}\r\nContent-Type: text/plain\r\n\r\nx\r\n".encode()
+    status, answer = await store(service, body + part * 30_000)
+    assert status == 202
+    assert len(answer.ReferencedSOPSequence) == 1
+    assert len(answer[0x0008119A].value) == 19_999
+
+
+async def test_a_body_that_was_compressed_to_little_keeps_nobody_waiting(service, ct):
+    padding = bytes(20 * 1024 * 1024)
+    body = gzip.compress(message(ct + padding), 1)
+    headers = {"Content-Type": CONTENT_TYPE, "Content-Encoding": "gzip"}
+    turns = 0
+
+    async def others():
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(others())
+        service.admission.fail_with = StorageFull("no room")
+        async with service.http.post(
+            f"{service.base}/studies", data=body, headers=headers
+        ) as answer:
+            assert answer.status == 507
+        waiting.cancel()
+    assert turns > len(padding) / (1024 * 1024)  # one for every mebibyte
