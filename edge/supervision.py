@@ -12,6 +12,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from types import TracebackType
 from typing import Self
 
+from edge.errors import EdgeError
+
 __all__ = ["Supervisor"]
 
 log = logging.getLogger(__name__)
@@ -91,6 +93,8 @@ class Supervisor:
             try:
                 await run()
                 reason = "ended"
+            except EdgeError as error:  # says all there is to say
+                reason = f"failed: {error}"
             except Exception as error:
                 reason = f"failed: {type(error).__name__}"
                 log.exception("%s failed", name)

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from edge import supervision
+from edge.errors import StorageFull
 from edge.supervision import Supervisor
 
 
@@ -39,6 +40,17 @@ async def test_a_part_that_fails_is_started_again_and_counted(caplog):
         assert supervisor.restarts == {"bad": 2}
         assert supervisor.states() == {"good": "running", "bad": "running"}
     assert "bad failed" in caplog.text
+
+
+async def test_an_error_of_our_own_is_told_in_its_words_without_a_traceback(caplog):
+    async def full():
+        raise StorageFull("the disk is full")
+
+    async with Supervisor() as supervisor:
+        supervisor.start("eviction", full)
+        await asyncio.sleep(0.005)
+        assert "failed: the disk is full" in supervisor.states()["eviction"]
+    assert "Traceback" not in caplog.text
 
 
 async def test_a_part_that_ends_is_not_well(caplog):

@@ -64,6 +64,7 @@ def connect(path: Path, key: bytes, *, cache_kib: int) -> Connection:
     """
     db = sqlcipher.connect(str(path), check_same_thread=False, isolation_level=None, timeout=10)
     try:
+        db.execute("PRAGMA cipher_log_level = NONE")  # its errors are raised, and logged by us
         db.execute(f"PRAGMA key = \"x'{key.hex()}'\"")
         db.execute(f"PRAGMA cache_size = -{cache_kib}")
         db.execute("PRAGMA temp_store = MEMORY")  # nothing readable in a temporary file

@@ -181,6 +181,16 @@ async def test_damage_that_is_met_while_it_is_in_use_is_made_known_and_looked_in
             pass
 
 
+async def test_a_writer_that_meets_damage_says_so_and_goes_on_answering(tmp_path):
+    await filled(tmp_path)
+    async with Database(tmp_path / "index.db", KEY) as database:
+        damage_a_page(tmp_path / "index.db", 200)
+        for _ in range(3):
+            with pytest.raises(DatabaseBroken):
+                await database.write(lambda db: db.execute("UPDATE cursors SET value = 'y'"))
+        assert database.broken.is_set()
+
+
 async def test_a_suspicion_that_is_not_confirmed_is_dropped(tmp_path):
     await filled(tmp_path)
     suspicion(tmp_path / "index.db").touch()

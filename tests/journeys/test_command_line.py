@@ -177,6 +177,33 @@ async def test_a_full_disk_is_not_taken_for_a_damaged_index(installation, tmp_pa
     assert json.loads((await installation.run("status", "--json")).out)["instances_online"] == 2
 
 
+async def test_an_index_that_is_damaged_in_use_is_rebuilt_while_nobody_looks(
+    installation, tmp_path
+):
+    paths = samples.write_series(tmp_path / "ct", 2, rows=16, columns=16, seed=95)
+    await installation.start()
+    assert await dcmsend(installation.dimse_port, *paths) == {"Success": 2}
+    await installation.stop()
+    await installation.start()
+    index = installation.data / "index.db"
+    content = bytearray(index.read_bytes())
+    for page in range(4096, len(content), 4096):
+        content[page + 100] ^= 1
+    index.write_bytes(content)
+    async with httpx.AsyncClient() as client:
+        await client.get(
+            f"http://127.0.0.1:{installation.http_port}/dicom-web/studies",
+            headers={"Authorization": "Bearer unknown"},
+        )
+    for _ in range(20):  # each run of the command takes a while
+        ran = await installation.run("status", "--json")
+        if ran.status == 0 and "adopted 2 objects" in installation.log.read_text():
+            break
+    state = json.loads(ran.out)
+    assert (state["instances_online"], state["lost"]) == (2, 0)
+    assert (await installation.stop()).status == 0
+
+
 async def test_the_demonstration_shows_both_sides_equal(installation):
     ran = await installation.run("demo", "--offline")
     assert ran.status == 0, ran.err
