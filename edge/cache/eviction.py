@@ -46,6 +46,8 @@ TRUSTED = 30 * _DAY
 """Seconds that a verification is believed while the archive can't be asked again."""
 _ASKING = 10.0
 """Seconds that the archive has to say what it has of one series."""
+_ASK_AGAIN = 60.0
+"""Seconds before an archive is asked again that could not be asked."""
 
 
 class Uses:
@@ -93,6 +95,7 @@ class Eviction:
         self._ledger = ledger
         self._archive = archive
         self._clock = clock
+        self._ask_from = -math.inf
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -116,35 +119,40 @@ class Eviction:
 
     async def make_room(self) -> int:
         """Evict down to the low mark, as far as that is allowed; the bytes gained."""
-        before = self._space.used
-        if (archive := self._archive) and await self._ledger.is_reachable(archive.name):
-            try:
-                await self._evict_down(archive)
-            except (CloudError, TimeoutError) as error:
-                log.info("the archive can't be asked what it has: %s", error or "it is silent")
-                await self._evict_down(None)
-        else:
-            await self._evict_down(None)
-        gained = before - self._space.used
-        if gained > 0:
-            log.info("evicted %d bytes that the archive has, too", gained)
-        return gained
-
-    async def _evict_down(self, asked: Archive | None) -> None:
-        """Evict what *asked* says that it has; without it, what was verified not too long ago."""
-        now = self._clock()
+        now, gained = self._clock(), 0
+        archive = await self._who_can_be_asked()
         # The last pass takes no account of time at all: a clock may have been ahead.
         for used_before in (now - self._limits.keep_days * _DAY, math.inf):
             while excess := self._space.excess:
                 candidates = await residence.evictable(
                     self._database,
                     used_before=used_before,
-                    verified_since=-math.inf if asked else now - TRUSTED,
+                    verified_since=-math.inf if archive else now - TRUSTED,
                     max_bytes=excess,
                 )
                 if not candidates:
                     break
-                await self._evict(await self._there(asked, candidates) if asked else candidates)
+                if archive is not None:
+                    try:
+                        candidates = await self._there(archive, candidates)
+                    except (CloudError, TimeoutError) as error:
+                        log.info(
+                            "the archive can't be asked what it has: %s", str(error) or "silence"
+                        )
+                        self._ask_from = now + _ASK_AGAIN
+                        archive = None
+                        continue
+                gained += await self._evict(candidates)
+        if gained:
+            log.info("evicted %d bytes that the archive has, too", gained)
+        return gained
+
+    async def _who_can_be_asked(self) -> Archive | None:
+        archive, wait = self._archive, self._ask_from - self._clock()
+        # A longer wait than it ever is was set under a clock that was ahead.
+        if archive is None or 0 < wait <= _ASK_AGAIN:
+            return None
+        return archive if await self._ledger.is_reachable(archive.name) else None
 
     async def _there(self, archive: Archive, candidates: Sequence[Evictable]) -> list[Evictable]:
         """Those that the archive lists; of the others custody is in doubt from now on.
@@ -169,8 +177,9 @@ class Eviction:
                 await self._ledger.doubt(gone)
         return there
 
-    async def _evict(self, candidates: Sequence[Evictable]) -> None:
+    async def _evict(self, candidates: Sequence[Evictable]) -> int:
         evicted = await self._database.write(lambda db: residence.evict(db, candidates))
         for candidate in evicted:
             await self._store.delete(candidate.object)
         await self._space.refresh()
+        return sum(candidate.sealed_bytes for candidate in evicted)

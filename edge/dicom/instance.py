@@ -43,9 +43,9 @@ class Custody(StrEnum):
     VERIFIED = "VERIFIED"
     """The archive was asked again and has exactly this object."""
     CONFLICT = "CONFLICT"
-    """The archive has other bytes under this UID; both are kept, a person decides."""
+    """The archive has other bytes under this UID, or deleted what it gave; a person decides."""
     REFUSED = "REFUSED"
-    """A dead letter: the archive will not take it; its words are kept."""
+    """The archive will not take it; its words are kept. A dead letter, or tried again at times."""
     DELETED = "DELETED"
     """A tombstone."""
 

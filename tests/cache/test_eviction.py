@@ -183,6 +183,19 @@ class TestBeforeItGoes:
             assert await cache.eviction.make_room() == 0
             assert await online(cache, samples) == [True] * 6
 
+    async def test_an_archive_that_can_not_be_asked_is_let_alone_for_a_while(
+        self, open_cache, archive, samples
+    ):
+        clock = Clock()
+        clock.now += TRUSTED + 1
+        archive.faults["search"].append(Fault(status=503))
+        async with open_cache(archive=archive, clock=clock, max_bytes=1) as cache:
+            for _ in range(5):
+                assert await cache.eviction.make_room() == 0
+            assert len(archive.requests) == 1
+            clock.now += 61
+            assert await cache.eviction.make_room() > 0
+
     async def test_an_archive_that_is_known_to_be_away_is_not_asked(
         self, open_cache, archive, samples
     ):

@@ -284,8 +284,10 @@ async def test_many_requests_at_once_do_not_disturb_each_other(archive, seed):
 async def test_an_archive_that_stops_is_unreachable_and_is_there_again_later(running, seed):
     async with running.client() as client:
         parts = await stored(client, seed)
+        assert await client.answers()
         await running.stop()
         try:
+            assert not await client.answers()
             with pytest.raises(CloudUnreachable):
                 await client.search_studies(limit=1)
             with pytest.raises(CloudUnreachable):

@@ -56,6 +56,29 @@ async def test_verified_studies_make_room_and_reopen_from_the_cloud(cloud, open_
         await until_below(box, limit)
 
 
+async def test_what_the_cloud_lost_meanwhile_stays_and_is_given_to_it_again(
+    cloud, open_box, tmp_path
+):
+    studies = dict(write_study(tmp_path, seed=70 + number) for number in range(1, 6))
+    async with open_box(cloud, cache={"max_bytes": 2_000_000}) as box:
+        lost, *others = studies.values()
+        assert await dcmsend(box.dimse_port, *lost) == {"Success": SLICES}
+        await box.until_verified(SLICES)
+        for instance in cloud.request("GET", "/instances").json():
+            cloud.request("DELETE", f"/instances/{instance}")
+        for paths in others:
+            assert await dcmsend(box.dimse_port, *paths) == {"Success": SLICES}
+        await until_below(box, 2_000_000)
+
+        async def given_again() -> bool:
+            return set(as_sent(lost)) <= set(cloud.sop_uids())
+
+        await box.until(given_again, "the cloud has again what it lost")
+        await box.until_verified(5 * SLICES)
+        for uid, paths in studies.items():
+            assert await box.viewer.instances(f"/studies/{uid}") == as_sent(paths)
+
+
 async def test_what_no_cloud_has_stays_and_intake_is_refused_until_the_cloud_is_back(
     cloud, open_box, tmp_path
 ):
