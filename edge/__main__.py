@@ -138,7 +138,9 @@ def _parser() -> argparse.ArgumentParser:
 def _demo(options: argparse.Namespace) -> int:
     from edge.demo import demo
 
-    logging.getLogger("edge").setLevel(logging.ERROR)  # it tells its own story
+    # It tells its own story; and what pynetdicom misses is made good.
+    logging.getLogger("edge").setLevel(logging.ERROR)
+    logging.getLogger("pynetdicom").setLevel(logging.CRITICAL)
     return demo(offline=options.offline, folder=options.data_dir)
 
 

@@ -8,6 +8,7 @@ and the data is thrown away at the end unless a folder is named.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import io
 import math
 import signal
@@ -15,8 +16,7 @@ import socket
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 import httpx
@@ -29,15 +29,18 @@ from edge.access.roles import Role
 from edge.app import Appliance
 from edge.errors import EdgeError
 
-__all__ = ["demo", "phantom"]
+__all__ = ["demo", "phantom", "show"]
 
 _SLICES = 20
 _SIDE = 128
+_ATTEMPTS = 3
+_INTERRUPTED = 130
+"""The exit status of what Ctrl-C ended, as shells count."""
 _PATIENCE = 60.0
 """Seconds that an upload on loopback may take before the demonstration gives up."""
 
 
-async def demo(*, offline: bool, folder: Path | None) -> int:
+def demo(*, offline: bool, folder: Path | None) -> int:
     """Show the main job; the exit status.
 
     Args:
@@ -45,10 +48,22 @@ async def demo(*, offline: bool, folder: Path | None) -> int:
             the appliance runs until it is interrupted.
         folder: Where the data is kept; None for a folder that is removed at the end.
     """
-    async with AsyncExitStack() as stack:
+    with contextlib.ExitStack() as stack:
         if folder is None:
-            folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="edge-demo-")))
-        return await _Demo(folder).run(offline=offline)
+            # Removed behind the loop and its threads, the last of which may still write.
+            temporary = tempfile.TemporaryDirectory(prefix="edge-demo-", ignore_cleanup_errors=True)
+            folder = Path(stack.enter_context(temporary))
+        with contextlib.suppress(asyncio.CancelledError):
+            asyncio.run(show(folder, offline=offline))
+            return 0
+        return _INTERRUPTED
+
+
+async def show(folder: Path, *, offline: bool) -> None:
+    """Like `demo`, in a folder that is there; SIGINT and SIGTERM cancel it."""
+    if showing := asyncio.current_task():
+        _at_signals(showing.cancel)
+    await _Demo(folder).run(offline=offline)
 
 
 class _Demo:
@@ -60,9 +75,9 @@ class _Demo:
         self._edge_port = _free(8443)
         self._dimse_port = _free(11112)
 
-    async def run(self, *, offline: bool) -> int:
+    async def run(self, *, offline: bool) -> None:
         _say("Starting a stand-in cloud and an edge cache on loopback …")
-        cloud = await Appliance(self._cloud_config()).__aenter__()
+        cloud = self._cloud = await Appliance(self._cloud_config()).__aenter__()
         try:
             secret = await cloud.cache.tokens.create(Role.SERVICE, "edge demo")
             async with Appliance(self._edge_config(secret)) as edge:
@@ -72,16 +87,15 @@ class _Demo:
                     headers={"Authorization": f"Bearer {token}"},
                 )
                 async with self._client:
-                    await self._show_upload(edge, cloud)
-                    if not offline:
+                    await self._show_upload(edge)
+                    if offline:
+                        await self._show_offline(edge)
+                    else:
                         await self._invite(token)
-                        return 0
-                    cloud = await self._show_offline(edge, cloud)
         finally:
-            await cloud.__aexit__(None, None, None)
-        return 0
+            await self._cloud.__aexit__(None, None, None)
 
-    async def _show_upload(self, edge: Appliance, cloud: Appliance) -> None:
+    async def _show_upload(self, edge: Appliance) -> None:
         study = phantom("EDGE^DEMO", "DEMO-1", _SLICES)
         began = time.monotonic()
         await asyncio.to_thread(self._send, study)
@@ -93,11 +107,11 @@ class _Demo:
         await _until(edge, lambda: self._verified(edge), "the upload")
         _say(f"It was uploaded, and read back to verify it, in {time.monotonic() - began:.1f} s:")
         _say(f"  edge:  {(await edge.status()).sentence}")
-        _say(f"  cloud: {(await cloud.status()).summary.instances} instances")
+        _say(f"  cloud: {(await self._cloud.status()).summary.instances} instances")
 
-    async def _show_offline(self, edge: Appliance, cloud: Appliance) -> Appliance:
+    async def _show_offline(self, edge: Appliance) -> None:
         _say("Cutting the line: the cloud stops listening.")
-        await cloud.__aexit__(None, None, None)
+        await self._cloud.__aexit__(None, None, None)
         study = phantom("EDGE^OFFLINE", "DEMO-2", _SLICES)
         await asyncio.to_thread(self._send, study)
         _say("A second study was sent while the line is down:")
@@ -111,7 +125,7 @@ class _Demo:
         answer.raise_for_status()
         _say(f"  and was read over DICOMweb: {len(answer.content)} bytes.")
         _say("Restoring the line.")
-        cloud = await Appliance(self._cloud_config()).__aenter__()
+        cloud = self._cloud = await Appliance(self._cloud_config()).__aenter__()
         await _until(edge, lambda: self._verified(edge), "the backlog")
         here, there = await _digests(edge), await _digests(cloud)
         equal = here == there
@@ -120,7 +134,6 @@ class _Demo:
         _say("the same bytes on both sides." if equal else "NOT the same.")
         if not equal:
             raise EdgeError("edge and cloud are not equal")
-        return cloud
 
     async def _invite(self, token: str) -> None:
         """Say what can be tried, and wait for the end."""
@@ -138,24 +151,35 @@ class _Demo:
         _say("")
         _say("Ctrl-C ends it.")
         stopping = asyncio.Event()
-        loop = asyncio.get_running_loop()
-        for number in (signal.SIGTERM, signal.SIGINT):
-            loop.add_signal_handler(number, stopping.set)
+        _at_signals(stopping.set)
         await stopping.wait()
 
-    def _send(self, study: list[Dataset]) -> None:
+    def _send(self, study: Sequence[Dataset]) -> None:
+        """Send a study, and what was not answered once more, as modalities do.
+
+        On a busy machine pynetdicom may miss an answer: its reactor takes it for a request.
+        """
         modality = AE("MODALITY")
+        modality.acse_timeout = modality.dimse_timeout = modality.network_timeout = 10
         modality.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
-        association = modality.associate("127.0.0.1", self._dimse_port, ae_title="EDGE")
-        if not association.is_established:
-            raise EdgeError("the edge did not accept the association")
-        try:
-            for instance in study:
-                status = association.send_c_store(instance)
-                if getattr(status, "Status", None) != 0x0000:
-                    raise EdgeError("the edge did not store an instance")
-        finally:
-            association.release()
+        waiting = list(study)
+        for _ in range(_ATTEMPTS):
+            association = modality.associate("127.0.0.1", self._dimse_port, ae_title="EDGE")
+            if not association.is_established:
+                raise EdgeError("the edge did not accept the association")
+            try:
+                while waiting:
+                    status = getattr(association.send_c_store(waiting[0]), "Status", None)
+                    if status is None:
+                        break
+                    if status != 0x0000:
+                        raise EdgeError("the edge did not store an instance")
+                    del waiting[0]
+                else:
+                    return
+            finally:
+                association.release()
+        raise EdgeError("the edge did not answer")
 
     @staticmethod
     async def _verified(edge: Appliance) -> bool:
@@ -186,6 +210,11 @@ class _Demo:
             cloud=config.Cloud(archive=(archive,)),
             sync=config.Sync(retry_min_seconds=0.5, retry_max_seconds=2.0),
         )
+
+
+def _at_signals(act: Callable[[], object]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, act)
 
 
 def _say(text: str, end: str = "\n") -> None:

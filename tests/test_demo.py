@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import io
+import os
+import signal
+import subprocess
+import sys
 
 import pydicom
+import pytest
 
-from edge.demo import demo, phantom
+from edge.demo import phantom, show
 from edge.dicom.scanner import InstanceScanner
 
 
@@ -27,7 +32,36 @@ def test_the_phantom_is_a_legal_series():
 
 
 async def test_the_line_is_cut_and_restored_and_both_sides_are_equal(tmp_path, capsys):
-    assert await demo(offline=True, folder=tmp_path) == 0
+    await show(tmp_path, offline=True)
     told = capsys.readouterr().out
     assert "1 study exists only here; the line is down" in told
     assert "40 instances on the edge, 40 in the cloud: the same bytes on both sides." in told
+
+
+@pytest.mark.parametrize(
+    ("moment", "number", "status"),
+    [
+        ("Starting", signal.SIGINT, 130),
+        ("Starting", signal.SIGTERM, 130),
+        ("A modality sent", signal.SIGINT, 130),
+        ("Ctrl-C ends it", signal.SIGINT, 0),
+        ("Ctrl-C ends it", signal.SIGTERM, 0),
+    ],
+)
+def test_whenever_it_is_interrupted_it_leaves_and_complains_of_nothing(
+    tmp_path, moment, number, status
+):
+    with subprocess.Popen(
+        [sys.executable, "-m", "edge", "demo"],
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        for line in process.stdout:
+            if moment in line:
+                break
+        process.send_signal(number)
+        _, complaints = process.communicate(timeout=60)
+    assert (process.returncode, complaints) == (status, "")
+    assert not list(tmp_path.iterdir())
