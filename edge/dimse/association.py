@@ -16,12 +16,11 @@ import socket
 import ssl
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 
 from edge.config import Dimse
 from edge.dimse.connections import Connections
 from edge.dimse.data_set import IncomingDataSet, Intake
-from edge.dimse.deadline import Deadline
+from edge.dimse.deadline import Deadline, Pace
 from edge.dimse.messages import (
     MAX_COMMAND_BYTES,
     RESPONSE,
@@ -31,7 +30,7 @@ from edge.dimse.messages import (
 )
 from edge.dimse.negotiation import negotiate, read_request
 from edge.dimse.peers import Caller, Peers, Refusal
-from edge.dimse.quiet import QuietLog
+from edge.dimse.quiet import QuietLog, kind_and_place
 from edge.dimse.services import Context, Operation, Service
 from edge.dimse.upper_layer import AbortReason, UpperLayer
 from edge.errors import PeerError
@@ -42,8 +41,6 @@ LOG = logging.getLogger(__name__)
 
 MAX_WAITING = 8
 """Requests that a peer may send ahead, although we negotiate one at a time (PS3.7 D.3.3.3)."""
-MIN_BYTES_PER_SECOND = 512
-"""A message that comes slower than this, after its first ``pdu_seconds``, is given up."""
 
 
 @dataclass(slots=True, eq=False)
@@ -99,8 +96,7 @@ class Association:
         self._data_set: IncomingDataSet | None = None
         self._context_id = 0
         self._is_command = False
-        self._clock = 0.0
-        self._clock_bytes = 0
+        self._pace = Pace(settings.pdu_seconds)
 
     # What the upper layer tells.
 
@@ -131,7 +127,7 @@ class Association:
         if not under_way:
             self._command = bytearray()
             self._context_id = context_id
-            self._restart_clock()
+            self._pace.restart(0)
         self._is_command = is_command
 
     def on_data(self, data: memoryview) -> None:
@@ -162,7 +158,7 @@ class Association:
             return
         seconds = self._settings.pdu_seconds
         if self._command is not None or self._data_set is not None:
-            self._check_pace()
+            self._pace.check(self._received)
             self._deadline.set(seconds, f"a message came to a halt for {seconds:g} s")
         elif self.layer.is_in_pdu:
             self._deadline.set(seconds, f"a PDU was not complete after {seconds:g} s")
@@ -231,7 +227,7 @@ class Association:
         """Undo one `pause_reading`."""
         self._pauses -= 1
         if not self._pauses:
-            self._restart_clock()
+            self._pace.restart(self._received)
             self.layer.resume_reading()
             self.on_progress()
 
@@ -260,7 +256,7 @@ class Association:
             raise
         except Exception as error:  # noqa: BLE001 - it must not take the other associations along
             self.layer.abort(AbortReason.USER, PeerError("this server failed"))
-            LOG.error("%s: the association failed: %s", self._name, _described(error))
+            LOG.error("%s: the association failed: %s", self._name, kind_and_place(error))
         finally:
             self._deadline.close()
             connections.dissociate(self)
@@ -346,7 +342,7 @@ class Association:
             except PeerError:
                 raise
             except Exception as error:  # noqa: BLE001 - one request failed, the peer's next may not
-                LOG.error("%s: %s failed: %s", self._name, command.name, _described(error))
+                LOG.error("%s: %s failed: %s", self._name, command.name, kind_and_place(error))
             if operation.status is None:
                 await operation.respond(Status.PROCESSING_FAILURE)
         self._open.remove(operation)
@@ -388,17 +384,9 @@ class Association:
     def _expired(self, why: str) -> None:
         self.layer.abort(AbortReason.NOT_SPECIFIED, PeerError(why))
 
-    def _restart_clock(self) -> None:
-        self._clock = asyncio.get_running_loop().time()
-        self._clock_bytes = self._data_set.received if self._data_set is not None else 0
-
-    def _check_pace(self) -> None:
-        """Give up a message that comes in drops, each within its own deadline."""
-        received = self._data_set.received if self._data_set is not None else 0
-        allowed = (received - self._clock_bytes) / MIN_BYTES_PER_SECOND
-        elapsed = asyncio.get_running_loop().time() - self._clock
-        if elapsed > self._settings.pdu_seconds + allowed:
-            raise PeerError(f"a message came slower than {MIN_BYTES_PER_SECOND} bytes a second")
+    @property
+    def _received(self) -> int:
+        return self._data_set.received if self._data_set is not None else 0
 
     def _log(self, level: int, message: str, *values: object) -> None:
         """A line about this peer; strangers get few of them."""
@@ -416,12 +404,3 @@ class Association:
 
 
 _REQUESTS = frozenset(CommandField)
-
-
-def _described(error: Exception) -> str:
-    """Kind and place of an error nobody foresaw; its text might name a patient."""
-    trace = error.__traceback__
-    while trace is not None and trace.tb_next is not None:
-        trace = trace.tb_next
-    place = f" in {Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace else ""
-    return f"{type(error).__name__}{place}"

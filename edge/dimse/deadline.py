@@ -1,8 +1,8 @@
-"""One deadline that moves often: an association has many reasons to wait and one timer.
+"""The clocks of an association: one deadline that moves often, and the pace of a message.
 
-Moving it later costs an assignment, no timer is made or cancelled: the timer that runs looks, when
-it fires, whether the deadline has moved, and sleeps on. So a thousand associations cost a thousand
-timers, whatever their traffic is.
+An association has many reasons to wait and one timer. To move the deadline later is an assignment,
+no timer is made or cancelled: the one that runs looks, when it fires, whether the deadline has
+moved, and sleeps on. So a thousand associations cost a thousand timers, whatever their traffic is.
 """
 
 from __future__ import annotations
@@ -10,7 +10,12 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-__all__ = ["Deadline"]
+from edge.errors import PeerError
+
+__all__ = ["Deadline", "Pace"]
+
+MIN_BYTES_PER_SECOND = 512
+"""A message that comes slower than this, after its time of grace, is given up."""
 
 
 class Deadline:
@@ -59,3 +64,33 @@ class Deadline:
             return
         self._at = None
         self._expired(self._why)
+
+
+class Pace:
+    """Finds the message that comes in drops, each of them within its own deadline.
+
+    Args:
+        grace: Seconds that no message is asked about its pace.
+    """
+
+    __slots__ = ("_began", "_grace", "_loop", "_received")
+
+    def __init__(self, grace: float) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._grace = grace
+        self.restart(0)
+
+    def restart(self, received: int) -> None:
+        """A message begins, or goes on after we ourselves held it up; so many bytes are here."""
+        self._began = self._loop.time()
+        self._received = received
+
+    def check(self, received: int) -> None:
+        """So many bytes are here by now.
+
+        Raises:
+            PeerError: They are too few.
+        """
+        allowed = (received - self._received) / MIN_BYTES_PER_SECOND
+        if self._loop.time() - self._began > self._grace + allowed:
+            raise PeerError(f"a message came slower than {MIN_BYTES_PER_SECOND} bytes a second")

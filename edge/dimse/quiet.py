@@ -1,4 +1,4 @@
-"""The log's protection from strangers: lines that anyone on the network can cause, few at a time.
+"""What a log line may cost and may say: few lines about a stranger, nothing about a patient.
 
 Owns the count of such lines, by host or whatever they are about. The first of a minute are written,
 then one that says that more are left out, so that a port scan or a modality in a loop costs neither
@@ -12,8 +12,9 @@ import logging
 import time
 from collections import OrderedDict
 from collections.abc import Callable
+from pathlib import Path
 
-__all__ = ["QuietLog"]
+__all__ = ["QuietLog", "kind_and_place"]
 
 LINES = 20
 """About one host, in one span."""
@@ -57,3 +58,12 @@ class QuietLog:
             self._logger.log(level, message, *values)
         elif lines == LINES:
             self._logger.warning("%s: further lines about it are left out for a while", host)
+
+
+def kind_and_place(error: Exception) -> str:
+    """Kind and place of an error nobody foresaw; its text might name a patient."""
+    trace = error.__traceback__
+    while trace is not None and trace.tb_next is not None:
+        trace = trace.tb_next
+    place = f" in {Path(trace.tb_frame.f_code.co_filename).name}:{trace.tb_lineno}" if trace else ""
+    return f"{type(error).__name__}{place}"

@@ -1,6 +1,9 @@
 import asyncio
 
-from edge.dimse.deadline import Deadline
+import pytest
+
+from edge.dimse.deadline import MIN_BYTES_PER_SECOND, Deadline, Pace
+from edge.errors import PeerError
 
 
 async def expired_after(steps):
@@ -59,3 +62,21 @@ async def test_a_closed_deadline_leaves_no_timer():
     deadline.set(60, "never")
     deadline.close()
     assert deadline._timer is None
+
+
+async def test_a_message_may_be_slow_but_not_for_ever():
+    pace = Pace(grace=0.0)
+    pace._began -= 10
+    pace.check(11 * MIN_BYTES_PER_SECOND)
+    with pytest.raises(PeerError, match="slower than 512 bytes a second"):
+        pace.check(9 * MIN_BYTES_PER_SECOND)
+
+
+async def test_what_came_before_our_own_pause_does_not_count_and_grace_begins_anew():
+    pace = Pace(grace=5.0)
+    pace._began -= 10
+    pace.restart(1 << 20)
+    pace.check(1 << 20)
+    pace._began -= 10
+    with pytest.raises(PeerError):
+        pace.check(1 << 20)

@@ -1,6 +1,8 @@
 import logging
 
-from edge.dimse.quiet import HOSTS, LINES, SPAN, QuietLog
+import pytest
+
+from edge.dimse.quiet import HOSTS, LINES, SPAN, QuietLog, kind_and_place
 
 
 def test_one_host_can_not_flood_the_log_nor_silence_the_others(caplog):
@@ -36,3 +38,10 @@ def test_a_bounded_number_of_hosts_is_remembered():
     for number in range(3 * HOSTS):
         quiet.log(f"10.0.{number // 250}.{number % 250}", logging.WARNING, "hello")
     assert len(quiet._hosts) == HOSTS
+
+
+def test_an_error_nobody_foresaw_is_told_of_without_its_text():
+    with pytest.raises(LookupError) as caught:
+        raise LookupError("Secret^Patient")
+    assert kind_and_place(caught.value).startswith("LookupError in test_quiet.py:")
+    assert kind_and_place(LookupError("Secret^Patient")) == "LookupError"
