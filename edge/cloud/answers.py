@@ -35,6 +35,8 @@ MAX_ANSWER = 64 * 1024**2
 _OFF_THE_LOOP = 256 * 1024
 _MARKUP = re.compile(r"<[^<>]*>")
 _TAG = re.compile(r"[0-9A-Fa-f]{8}")
+_SURROGATES = re.compile(rb"(\\u[dD][89abAB]..\\u[dD][c-fC-F]..)|\\u[dD][89a-fA-F]..")
+"""Escapes of surrogates in JSON: pairs, or else alone, which mean nothing (RFC 8259 8.2)."""
 _DEEPEST = 64
 """Sequences in sequences; a data set of the Standard has a handful."""
 
@@ -92,10 +94,20 @@ def _decode(content_type: str, body: bytes) -> list[Dataset] | None:
 
 
 def _from_json(body: bytes) -> list[Dataset] | None:
-    decoded = msgspec.json.decode(body.removeprefix(b"\xef\xbb\xbf"))
+    body = body.removeprefix(b"\xef\xbb\xbf")
+    try:
+        decoded = msgspec.json.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError):
+        decoded = msgspec.json.decode(_with_sound_text(body))
     rows = decoded if isinstance(decoded, list) else [decoded]
     datasets = [_sound(row, _DEEPEST) for row in rows if _is_dataset(row)]
     return datasets if datasets or not rows else None
+
+
+def _with_sound_text(body: bytes) -> bytes:
+    """With U+FFFD for what is no Unicode: one name in a wrong character set spoils a whole list."""
+    body = body.decode("utf-8", "replace").encode()
+    return _SURROGATES.sub(lambda found: found[1] or b"\\ufffd", body)
 
 
 def _is_dataset(value: object) -> bool:

@@ -101,6 +101,21 @@ async def test_what_has_the_form_of_the_standard_stays_as_it_is(element):
     ]
 
 
+@pytest.mark.parametrize(
+    ("text", "read"),
+    [
+        (b"M\xfcller", "M\ufffdller"),
+        (b"\\ud800x", "\ufffdx"),
+        (b"x\\udc00", "x\ufffd"),
+        (b"\\ud83d\\ude00 \\ud800", "\U0001f600 \ufffd"),
+    ],
+)
+async def test_text_that_is_no_unicode_spoils_nothing_else(text, read):
+    body = b'[{"00081030": {"vr": "LO", "Value": ["%b"]}}]' % text
+    found = await datasets_in(answer("application/dicom+json"), body)
+    assert found == [{"00081030": {"vr": "LO", "Value": [read]}}]
+
+
 async def test_rows_that_are_none_cost_nothing_else():
     body = json.dumps([None, UID, 5, {"message": "busy"}]).encode()
     assert await datasets_in(answer("application/dicom+json"), body) == [UID]
