@@ -20,8 +20,6 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from aiohttp import web
-
 from edge.access.gate import Gate
 from edge.access.tls import renew, server_context
 from edge.access.tokens import Tokens
@@ -32,6 +30,7 @@ from edge.cache.catalogue import Catalogue
 from edge.cache.changes import Changes
 from edge.cache.custody import CustodyLedger
 from edge.cache.eviction import Eviction, Uses
+from edge.cache.feed import ChangeFeed
 from edge.cache.fetching import Fetching
 from edge.cache.recovery import Recovery, open_index
 from edge.cache.retrieval import Retrieval
@@ -42,9 +41,11 @@ from edge.config import Config, Http, host_and_port
 from edge.crypto.keys import KeyRing
 from edge.crypto.providers import FileKeyProvider
 from edge.crypto.sealed import Algorithm
+from edge.dicomweb import changefeed
 from edge.dicomweb import server as dicomweb
 from edge.dicomweb.listener import Listener
-from edge.dicomweb.middleware import access, errors, finish_headers
+from edge.dicomweb.middleware import access
+from edge.dicomweb.root import create_root
 from edge.dimse.server import DimseServer
 from edge.dropfolder.watcher import DropFolder
 from edge.errors import ConfigError, StorageFull
@@ -65,8 +66,6 @@ log = logging.getLogger(__name__)
 _DAY = 86400.0
 _Identity = tuple[Http, bytes, Path, list[str]]
 """What the certificate depends on: configuration, secret, folder, names."""
-_SMALL_BODY = 1024 * 1024
-"""Of requests that are read whole; images never are."""
 
 
 class Cache:
@@ -242,22 +241,20 @@ class Appliance:
         """Serve every application on the one HTTP port; which one it is."""
         config, cache = self._config, self.cache
         gate = Gate(cache.tokens, required=config.http.auth == "required")
-        application = web.Application(client_max_size=_SMALL_BODY)
-        application.add_routes(api.health_routes(self.parts))
-        application.add_subapp(
-            "/dicom-web",
-            dicomweb.create_application(
-                retrieval=retrieval,
-                catalogue=Catalogue(cache.database),
-                admission=admission,
-                authorise=gate.authorise,
-            ),
+        images = dicomweb.create_application(
+            retrieval=retrieval,
+            catalogue=Catalogue(cache.database),
+            admission=admission,
+            authorise=gate.authorise,
         )
+        feed = changefeed.create_application(ChangeFeed(cache.database), authorise=gate.authorise)
         administration = api.create_application(
-            status=self.status, middlewares=[errors, access(gate.authorise)]
+            status=self.status, middlewares=[access(gate.authorise)]
         )
-        administration.on_response_prepare.append(finish_headers)
-        application.add_subapp("/api/v1", administration)
+        application = create_root(
+            {"/dicom-web": images, "/changefeed": feed, "/api/v1": administration}
+        )
+        application.add_routes(api.health_routes(self.parts))
         identity = (config.http, cache.keys.derive("tls"), cache.folder / "tls", _names(config))
         tls = await asyncio.to_thread(server_context, *identity)
         if tls is not None:

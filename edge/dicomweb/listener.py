@@ -22,6 +22,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from edge.config import host_and_port, not_listening
+from edge.dicomweb.protocol import Protocol
 
 __all__ = ["Limits", "Listener"]
 
@@ -80,7 +81,7 @@ class Listener:
         *,
         limits: Limits | None = None,
     ) -> None:
-        application.middlewares.append(self._follow)
+        application.middlewares.insert(0, self._follow)
         self._application = application
         self._listen = listen
         self._tls = tls
@@ -105,13 +106,7 @@ class Listener:
             ConfigError: The address can't be listened on.
         """
         sockets = await self._bind()
-        runner = web.AppRunner(
-            self._application,
-            access_log=None,
-            shutdown_timeout=_DRAIN_SECONDS,
-            # aiohttp counts it until the head of a request is whole.
-            keepalive_timeout=self._limits.head_seconds,
-        )
+        runner = web.AppRunner(self._application, shutdown_timeout=_DRAIN_SECONDS)
         try:
             await runner.setup()
             async with asyncio.TaskGroup() as group:
@@ -163,7 +158,7 @@ class Listener:
             if runner.server is None or not self._make_room(address[0]):
                 sock.close()
                 continue
-            handler = runner.server()
+            handler = Protocol(runner.server, head_seconds=self._limits.head_seconds)
             connection = _Connection(address[0], handler, self._connections)
             self._connections[handler] = connection
             connection.opening = group.create_task(self._open(sock, connection), name="connection")

@@ -162,7 +162,10 @@ def _answer_of_aiohttp(request: web.Request, error: web.HTTPException) -> web.Re
         return problem(request, error.status, detail, headers=allowed)
     if error.status == 404:
         return problem(
-            request, 404, "there is no such resource", hint="the paths are those of PS3.18 10.1"
+            request,
+            404,
+            "there is no such resource",
+            hint="the paths are those of PS3.18 10.1, below /dicom-web",
         )
     return problem(request, error.status, error.reason)
 

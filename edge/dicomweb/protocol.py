@@ -7,9 +7,10 @@ sent: it may be a patient's name.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import secrets
-from typing import Final
+from typing import Any, Final
 
 from aiohttp import hdrs, web
 from aiohttp.http_exceptions import LineTooLong
@@ -27,9 +28,25 @@ _DETAIL: Final = {
 
 
 class Protocol(web.RequestHandler):
-    """aiohttp's protocol of one connection, with error answers of our own."""
+    """aiohttp's protocol of one connection, with error answers of our own.
+
+    Args:
+        server: Whose applications answer.
+        head_seconds: From the connection, or the last answer, to the whole head of a request.
+    """
 
     __slots__ = ()
+
+    def __init__(self, server: web.Server, *, head_seconds: float = 75.0) -> None:
+        # An access log would hold query strings.
+        settings: dict[str, Any] = {"access_log": None}
+        super().__init__(
+            server,
+            loop=asyncio.get_running_loop(),
+            # aiohttp counts it until the head is whole.
+            keepalive_timeout=head_seconds,
+            **settings,
+        )
 
     def handle_error(
         self,

@@ -21,6 +21,7 @@ from aiohttp import hdrs, web
 
 from edge.dicom.instance import Availability
 from edge.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, GE_PRIVATE_IMPLICIT_VR, encoding_of
+from edge.dicomweb.compression import compress
 from edge.dicomweb.media_types import FRAME_MEDIA_TYPES
 from edge.dicomweb.negotiation import MediaRange, Offer, accepted_by, choose
 from edge.dicomweb.resources import Target, base_url, target_of
@@ -33,6 +34,7 @@ from edge.dicomweb.responses import (
     Refused,
     single_part,
 )
+from edge.dicomweb.transactions import transaction
 from edge.errors import InstanceNotFound
 
 if TYPE_CHECKING:
@@ -44,6 +46,16 @@ __all__ = ["Retrieve"]
 PIXEL_DATA: Final = "7FE00010"
 
 _METADATA_OFFERS = (Offer(DICOM_JSON), Offer(JSON))
+_INSTANCE_OFFERS = (Offer(DICOM, multipart=True), Offer(DICOM))
+_FRAME_OFFERS = tuple(
+    Offer(media_type, multipart)
+    for media_type in (
+        OCTET_STREAM,
+        *dict.fromkeys(name for names in FRAME_MEDIA_TYPES.values() for name in names[:1]),
+    )
+    for multipart in (True, False)
+)
+"""As stored, each that could be there."""
 _METADATA_PIECE = 256 * 1024
 _FRAME_LIST = re.compile(r"[1-9][0-9]{0,8}(,[1-9][0-9]{0,8})*")
 _BULK_PATH = re.compile(r"[0-9A-F]{8}(/[0-9]{1,9}/[0-9A-F]{8})*")
@@ -61,8 +73,14 @@ class Retrieve:
     def __init__(self, retrieval: Retrieval) -> None:
         self._retrieval = retrieval
 
+    @transaction("Retrieve Instance", "10.4.1.1.3", produces=_INSTANCE_OFFERS)
+    async def instance(self, request: web.Request) -> web.StreamResponse:
+        """One instance, as a Part 10 file."""
+        return await self.instances(request)
+
+    @transaction("Retrieve Instances", "10.4.1.1", produces=_INSTANCE_OFFERS[:1])
     async def instances(self, request: web.Request) -> web.StreamResponse:
-        """A study, a series or an instance, as Part 10 files (PS3.18 10.4.1.1.1 to 10.4.1.1.3)."""
+        """A study or a series, as Part 10 files (PS3.18 10.4.1.1.1, 10.4.1.1.2)."""
         target = target_of(request)
         accepted = accepted_by(request)
         entries = await self._entries(target)
@@ -112,6 +130,7 @@ class Retrieve:
                 request, offer.content_type, opened.stream(), length=opened.size
             )
 
+    @transaction("Retrieve Metadata", "10.4.1.1.4", produces=_METADATA_OFFERS)
     async def metadata(self, request: web.Request) -> web.StreamResponse:
         """Everything but the bulk values, one JSON object per instance (PS3.18 10.4.1.1.4, F)."""
         target = target_of(request)
@@ -121,6 +140,7 @@ class Retrieve:
             return _head(offer.media_type, None)
         base = base_url(request)
         response = web.StreamResponse(headers={hdrs.CONTENT_TYPE: offer.media_type})
+        compress(request, response)
         piece, separator = bytearray(), b"["
         async for ref, document in self._retrieval.metadata(*target.uids):
             piece += separator
@@ -143,6 +163,7 @@ class Retrieve:
         await response.write_eof(bytes(piece))
         return response
 
+    @transaction("Retrieve Frames", "10.4.1.1.6", produces=_FRAME_OFFERS)
     async def frames(self, request: web.Request) -> web.StreamResponse:
         """Frames as they are stored (PS3.18 10.4.1.1.6)."""
         target = target_of(request)
@@ -160,6 +181,7 @@ class Retrieve:
         async with self._retrieval.open_instance(entry) as opened:
             return await _send_frames(request, opened, numbers, accepted)
 
+    @transaction("Retrieve Bulkdata", "10.4.1.1.5", produces=_FRAME_OFFERS)
     async def bulkdata(self, request: web.Request) -> web.StreamResponse:
         """One bulk value, by the path that metadata gives it (PS3.18 10.4.1.1.5)."""
         target = target_of(request)

@@ -25,6 +25,7 @@ from edge.dicom.uids import is_uid
 from edge.dicomweb.negotiation import Offer, accepted_by, choose
 from edge.dicomweb.resources import Target, base_url, target_of
 from edge.dicomweb.responses import DICOM_JSON, JSON
+from edge.dicomweb.transactions import Parameter, transaction
 from edge.errors import QueryError
 
 if TYPE_CHECKING:
@@ -193,6 +194,24 @@ _UNSUPPORTED: Final = {
 }
 
 
+_search_transaction = transaction(
+    "Search",
+    "10.6",
+    produces=_OFFERS,
+    parameters=[
+        Parameter("{attributeID}"),
+        Parameter("includefield"),
+        *(
+            Parameter(name, "xs:nonNegativeInteger")
+            if read is _uint
+            else Parameter(name, options=("true", "false"))
+            for name, read in _PLAIN.items()
+            if name not in _UNSUPPORTED
+        ),
+    ],
+)
+
+
 class Search:
     """The handlers of the Search transaction.
 
@@ -209,14 +228,17 @@ class Search:
         self._retrieval = retrieval
         self._max_results = max_results
 
+    @_search_transaction
     async def studies(self, request: web.Request) -> web.Response:
         """``/studies``."""
         return await self._search(request, Level.STUDY)
 
+    @_search_transaction
     async def series(self, request: web.Request) -> web.Response:
         """``/series`` and ``/studies/{study}/series``."""
         return await self._search(request, Level.SERIES)
 
+    @_search_transaction
     async def instances(self, request: web.Request) -> web.Response:
         """``/instances``, and below a study or a series."""
         return await self._search(request, Level.INSTANCE)

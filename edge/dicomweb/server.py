@@ -1,7 +1,7 @@
 """The DICOMweb service: its resources, and who answers for each (PS3.18 10).
 
-Owns the table of routes. Promises that everything is behind authorisation. Listens on nothing
-itself: the application is mounted by whoever serves HTTP.
+Owns the table of routes. Promises that everything is behind authorisation, and described. Listens
+on nothing itself, and leaves errors to the root that it is mounted at.
 """
 
 from __future__ import annotations
@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 from aiohttp import hdrs, web
 
-from edge.dicomweb.middleware import Authorise, access, errors, finish_headers
+from edge.dicomweb.capabilities import Capabilities
+from edge.dicomweb.middleware import Authorise, access
 from edge.dicomweb.retrieve import Retrieve
 from edge.dicomweb.search import MAX_RESULTS, Search
 from edge.dicomweb.store import Store, expect_later
@@ -49,8 +50,7 @@ def create_application(
     series = study + "/series/{series}"
     instance = series + "/instances/{instance}"
 
-    application = web.Application(middlewares=[errors, access(authorise)])
-    application.on_response_prepare.append(finish_headers)
+    application = web.Application(middlewares=[access(authorise)])
     application.router.add_get("/studies", search.studies, name="studies")
     application.router.add_routes(
         [
@@ -61,7 +61,7 @@ def create_application(
             web.get(f"{series}/instances", search.instances),
             web.get(study, retrieve.instances),
             web.get(series, retrieve.instances),
-            web.get(instance, retrieve.instances),
+            web.get(instance, retrieve.instance),
             web.get(f"{study}/metadata", retrieve.metadata),
             web.get(f"{series}/metadata", retrieve.metadata),
             web.get(f"{instance}/metadata", retrieve.metadata),
@@ -73,4 +73,5 @@ def create_application(
         application.router.add_route(
             hdrs.METH_POST, path, store.instances, expect_handler=expect_later
         )
+    Capabilities(application).mount()
     return application

@@ -24,8 +24,9 @@ from edge.dicom.instance import Origin
 from edge.dicom.multipart import MultipartLimits, Part, boundary_of, parse_media_type, read_parts
 from edge.dicomweb.middleware import IDENTITY, where
 from edge.dicomweb.resources import Target, base_url, target_of
-from edge.dicomweb.responses import DICOM, REQUEST_ID, Refused, dicom_json
+from edge.dicomweb.responses import DICOM, DICOM_JSON, REQUEST_ID, Refused, dicom_json
 from edge.dicomweb.store_report import HEAD_BYTES, Outcome, Report
+from edge.dicomweb.transactions import transaction
 from edge.errors import EdgeError, MultipartError
 
 if TYPE_CHECKING:
@@ -56,6 +57,7 @@ class Store:
         self._admission = admission
         self._max_request_bytes = max_request_bytes
 
+    @transaction("Store Instances", "10.5", produces=[DICOM_JSON], consumes=[_TAKES])
     async def instances(self, request: web.Request) -> web.Response:
         """``POST /studies`` and ``/studies/{study}``."""
         target = target_of(request)

@@ -10,6 +10,7 @@ import pytest
 from aiohttp import ClientSession, web
 from dicomweb_client.api import DICOMwebClient
 
+from edge.dicomweb.root import create_root
 from edge.dicomweb.server import create_application
 from tests.dicomweb.doubles import Admission, Catalogue, Retrieval, authorise
 
@@ -46,9 +47,7 @@ async def service() -> AsyncIterator[Service]:
         max_request_bytes=24 * 1024 * 1024,
         max_results=100,
     )
-    application = web.Application()
-    application.add_subapp("/dicom-web", door)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)
+    runner = web.AppRunner(create_root({"/dicom-web": door}), access_log=None, shutdown_timeout=0.5)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()

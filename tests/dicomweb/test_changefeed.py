@@ -8,7 +8,7 @@ import json
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.cache.feed import ChangeFeed
@@ -253,7 +253,7 @@ async def test_it_is_compressed_for_those_who_ask(feed):
     assert len(json.loads(body)) == 100
 
 
-@settings(max_examples=20, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=20, deadline=None)
 @given(pages=st.lists(st.tuples(st.integers(0, 4), st.integers(1, 9)), min_size=1, max_size=12))
 def test_whatever_comes_between_two_pages_none_is_lost_and_none_repeated(tmp_path_factory, pages):
     async def run():

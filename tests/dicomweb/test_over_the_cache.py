@@ -14,6 +14,7 @@ from dicomweb_client.api import DICOMwebClient
 from pydicom.encaps import generate_frames
 
 from edge.cache.catalogue import Catalogue
+from edge.dicomweb.root import create_root
 from edge.dicomweb.server import create_application
 from tests import samples
 
@@ -50,15 +51,15 @@ class Box:
 @pytest.fixture
 async def box(open_cache):  # noqa: F811  (the fixture of that name)
     async with open_cache() as cache:
-        application = web.Application()
         door = create_application(
             retrieval=cache.retrieval,
             catalogue=Catalogue(cache.database),
             admission=cache.admission,
             authorise=authorise,
         )
-        application.add_subapp("/dicom-web", door)
-        runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.5)
+        runner = web.AppRunner(
+            create_root({"/dicom-web": door}), access_log=None, shutdown_timeout=0.5
+        )
         await runner.setup()
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         host, port = runner.addresses[0][:2]

@@ -120,9 +120,7 @@ async def port():
     runner = web.AppRunner(create_root({"/door": door()}), access_log=None)
     await runner.setup()
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(
-        lambda: Protocol(runner.server, loop=loop, access_log=None), "127.0.0.1", 0
-    )
+    server = await loop.create_server(lambda: Protocol(runner.server), "127.0.0.1", 0)
     yield server.sockets[0].getsockname()[1]
     server.close()
     await runner.cleanup()

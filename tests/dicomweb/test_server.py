@@ -51,7 +51,7 @@ async def test_nothing_answers_without_a_token(service, path, method):
         assert answer.headers["WWW-Authenticate"] == 'Bearer realm="edge"'
 
 
-@pytest.mark.parametrize("path", ["/nothing", "/studies/1.2/nothing", "/studies/1.2/series/", ""])
+@pytest.mark.parametrize("path", ["/nothing", "/studies/1.2/nothing", "/studies/1.2/series/", "//"])
 async def test_paths_of_no_resource_are_not_found(service, path):
     async with service.http.get(service.base + path) as answer:
         assert answer.status == 404
@@ -66,11 +66,13 @@ async def test_methods_that_a_resource_does_not_know_are_named(service):
         assert answer.content_type == "application/problem+json"
 
 
-async def test_options_says_what_can_be_done(service):
-    async with service.http.options(f"{service.base}/studies/1.2/series") as answer:
-        assert answer.status == 204
-        assert answer.headers["Allow"] == "GET, HEAD, OPTIONS"
-        assert await answer.read() == b""
+@pytest.mark.parametrize("path", [*SEARCHED, *RETRIEVED, "/", ""])
+async def test_options_says_what_can_be_done(service, path):
+    async with service.http.options(service.base + path.format(**UIDS)) as answer:
+        assert answer.status == 200
+        assert answer.content_type == "application/vnd.sun.wadl+xml"
+        posted = path in ("/studies", STUDY)
+        assert answer.headers["Allow"] == f"GET, HEAD, OPTIONS{', POST' if posted else ''}"
 
 
 @pytest.mark.parametrize("path", ["/studies", "/studies/1.2", "/nothing"])
