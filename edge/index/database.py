@@ -117,6 +117,7 @@ class Database:
         self._ballast = ballast
         self._quick = _Readers(partial(connect, path, key, cache_kib=4 * 1024), 2)
         self._slow = _Readers(partial(connect, path, key, cache_kib=8 * 1024), 2)
+        self._computing = asyncio.Semaphore(1)
         self._writes: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="index-writer", daemon=True)
         self._db: Connection = None
@@ -204,6 +205,14 @@ class Database:
             DatabaseBroken: The file is damaged.
         """
         return await self._fetch(self._slow, sql, parameters)
+
+    async def compute(self, call: Callable[..., T], *arguments: object) -> T:
+        """Make something of rows in a worker thread, one at a time.
+
+        Whoever else needs a thread finds one, however many pages of answers are being made.
+        """
+        async with self._computing:
+            return await asyncio.to_thread(call, *arguments)
 
     async def _fetch(
         self, readers: _Readers, sql: str, parameters: Sequence[object]

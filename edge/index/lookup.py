@@ -128,7 +128,7 @@ async def documents(
         instance_ids: In the order of the answer.
         most_bytes: No more follow once so many came; the first comes in any case.
     """
-    rows = await database.read(
+    rows = await database.scan(
         "WITH sized AS (SELECT one.key AS place, m.instance_id AS id, coalesce("
         "sum(length(m.document)) OVER (ORDER BY one.key) - length(m.document), 0) AS before"
         " FROM json_each(?) one LEFT JOIN metadata m ON m.instance_id = one.value)"

@@ -8,7 +8,6 @@ that a page never shifts when something new comes in.
 
 from __future__ import annotations
 
-import asyncio
 import zlib
 from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
@@ -123,7 +122,7 @@ async def search(database: Database, query: Query) -> AsyncGenerator[dict[str, A
         if query.level is Level.INSTANCE:
             documents = await lookup.documents(database, [row[-1] for row in page], _PAGE_BYTES)
         done += len(documents)
-        for answer in await asyncio.to_thread(_answers, query.level, page, documents, wanted):
+        for answer in await database.compute(_answers, query.level, page, documents, wanted):
             yield answer
 
 

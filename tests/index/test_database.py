@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import time
 
 import pytest
 
 from edge.errors import SecretError, StorageFull
+from edge.index import lookup
 from edge.index.ballast import Ballast
 from edge.index.connection import suspicion
 from edge.index.database import Database, DatabaseBroken
@@ -211,6 +213,37 @@ async def test_a_quick_question_waits_for_no_search_and_an_abandoned_search_ends
             search.cancel()
         await asyncio.wait(searches)
         assert await database.scan("SELECT 2") == [(2,)]
+
+
+async def test_what_is_made_of_rows_takes_one_thread_however_much_it_is(database):
+    running, most = 0, 0
+
+    def work(number):
+        nonlocal running, most
+        running += 1
+        most = max(most, running)
+        time.sleep(0.002)
+        running -= 1
+        return number
+
+    made = await asyncio.gather(*(database.compute(work, number) for number in range(30)))
+    assert made == list(range(30))
+    assert most == 1
+
+
+async def test_a_page_of_metadata_waits_behind_searches_and_intake_does_not(
+    database, put, new_instance
+):
+    await put(new_instance())
+    async with asyncio.timeout(20):
+        searches = [asyncio.ensure_future(database.scan(ENDLESS)) for _ in range(2)]
+        await asyncio.sleep(0.05)
+        page = asyncio.ensure_future(lookup.documents(database, [1], 1000))
+        assert await lookup.key_of_study(database, "1.2.3") == bytes(16)
+        assert not page.done()
+        for search in searches:
+            search.cancel()
+        assert len(await page) == 1
 
 
 async def test_opening_that_is_cut_short_leaves_no_thread(tmp_path):
