@@ -11,7 +11,7 @@ from __future__ import annotations
 import io
 import zlib
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 import gdcm
 import jpeg_ls
@@ -27,6 +27,8 @@ from edge.pixels.description import ImageDescription
 from edge.pixels.native import Array, array_of, cell_type
 
 __all__ = ["decode", "gdcm_image"]
+
+_END_OF_IMAGE: Final = b"\xff\xd9"
 
 # The header was compared with the budget, which is stricter than Pillow's guess of a bomb.
 Image.MAX_IMAGE_PIXELS = None
@@ -115,6 +117,8 @@ def gdcm_image(image: ImageDescription, precision: int, syntax: int) -> gdcm.Ima
 
 
 def _charls(image: ImageDescription, header: JpegHeader, frame: bytes) -> Array:
+    if not frame.rstrip(b"\0").endswith(_END_OF_IMAGE):
+        frame += _END_OF_IMAGE  # else CharLS looks for more, for half a minute
     buffer, info = jpeg_ls.decode_buffer(frame)
     samples = np.frombuffer(buffer, "u1" if header.precision <= 8 else "<u2")
     planar = info["components"] > 1 and info["interleave_mode"] == 0

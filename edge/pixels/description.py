@@ -143,7 +143,10 @@ class ImageDescription:
             case syntaxes.JPEG_2000_LOSSLESS:
                 # Five levels of decomposition leave nothing of less.
                 return narrow and min(self.rows, self.columns) >= 32
-        return transfer_syntax in _OFFERED and size * self.frames < 0xFFFFFFFE
+        # Native frames of single bits follow each other without a gap (PS3.5 8.1.1).
+        ragged = self.rows * self.columns * self.samples * self.bits_allocated % 8
+        joined = not self.encapsulated or self.frames == 1 or not ragged
+        return transfer_syntax in _OFFERED and joined and size * self.frames < 0xFFFFFFFE
 
     def decoded(self, photometric: str = "") -> ImageDescription:
         """Of the same pixels once they are decoded: native, little endian, colour by pixel.

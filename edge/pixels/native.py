@@ -77,7 +77,10 @@ def _cells(image: ImageDescription, frame: bytes) -> Array:
 
 
 def _bytes(frame: bytes, *, swapped: bool) -> Array:
-    """Single bytes; those of big endian words (OW) stand the wrong way round (PS3.5 8.1.2)."""
+    """Single bytes; those of big endian words (OW) stand the wrong way round (PS3.5 8.1.2).
+
+    The last of an odd number stands in the neighbour's first byte, which is not here: it is 0.
+    """
     if not swapped:
         return np.frombuffer(frame, "u1")
     padded = frame + bytes(len(frame) % 2)

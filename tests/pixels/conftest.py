@@ -1,0 +1,26 @@
+"""Packaged images, and a running pool of workers."""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import AsyncIterator, Iterator
+
+import pytest
+
+from edge.config import Pixels
+from edge.pixels.workers import PixelWorkers
+
+
+@pytest.fixture(autouse=True)
+def pydicom_may_complain() -> Iterator[None]:
+    """Some packaged files are odd on purpose, and pydicom says so."""
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        yield
+
+
+@pytest.fixture
+async def workers() -> AsyncIterator[PixelWorkers]:
+    """With the limits of the default configuration."""
+    async with PixelWorkers(Pixels(workers=1)) as running:
+        yield running
