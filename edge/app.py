@@ -252,7 +252,8 @@ class Appliance:
             status=self.status, middlewares=[access(gate.authorise)]
         )
         application = create_root(
-            {"/dicom-web": images, "/changefeed": feed, "/api/v1": administration}
+            {"/dicom-web": images, "/changefeed": feed, "/api/v1": administration},
+            cors_origins=config.http.cors_origins,
         )
         application.add_routes(api.health_routes(self.parts))
         identity = (config.http, cache.keys.derive("tls"), cache.folder / "tls", _names(config))

@@ -11,6 +11,7 @@ from __future__ import annotations
 import errno
 import ipaddress
 import os
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -104,6 +105,8 @@ class Http:
     tls_certificate: Path = Path()
     tls_key: Path = Path()
     auth: Literal["required", "none"] = "required"
+    cors_origins: tuple[str, ...] = ()
+    """Whose pages may use the service from a browser, as browsers write it: ``https://host``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -240,6 +243,7 @@ def is_loopback(listen: str) -> bool:
         return host == "localhost"
 
 
+_ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[1-9][0-9]{0,4})?")
 _WHY_NOT = {
     errno.EADDRINUSE: "another program uses the port; ss -ltnp tells which",
     errno.EADDRNOTAVAIL: "this machine has no such address; 0.0.0.0 means all that it has",
@@ -306,6 +310,13 @@ class _Checks:
                     keys,
                     f'= "{value}" is refused while {listen} can be reached from outside',
                     "listen on 127.0.0.1, or set appliance.lab = true in a laboratory",
+                )
+        for number, origin in enumerate(http.cors_origins):
+            if not _ORIGIN.fullmatch(origin):
+                raise self._error(
+                    ("http", "cors_origins", str(number)),
+                    f'= "{origin}" is not an origin',
+                    "https://HOST or https://HOST:PORT in lower case, without a path or a wildcard",
                 )
         if http.tls == "files":
             for name, path in (

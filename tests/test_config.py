@@ -82,6 +82,14 @@ def test_the_environment_goes_before_the_file(load):
         ("[dimse]\nae_title = 'A NAME THAT IS TOO LONG'\n", "dimse.ae_title must be 1 to 16"),
         ("[http]\nlisten = 'here'\n", "edge.toml:2: http.listen = 'here' is not HOST:PORT"),
         ("[dimse]\nlisten = ':104'\n", "edge.toml:2: dimse.listen = ':104' is not HOST:PORT"),
+        (
+            "[http]\ncors_origins = ['https://a.example', '*']\n",
+            'edge.toml:2: http.cors_origins.1 = "*" is not an origin',
+        ),
+        (
+            "[http]\ncors_origins = ['https://a.example/']\n",
+            'edge.toml:2: http.cors_origins.0 = "https://a.example/" is not an origin',
+        ),
         ("[http]\n\nauth = 'none'\n", 'edge.toml:3: http.auth = "none" is refused while 0.0.0.0'),
         ("[http]\ntls = 'files'\n", "edge.toml:1: http.tls_certificate is needed by"),
         (
