@@ -49,7 +49,7 @@ log = logging.getLogger(__name__)
 _VERSION = 1
 _HEADER = struct.Struct(">8sB32s")
 _MAGIC = b"EDGEKEYS"
-_RECORD = struct.Struct(">BxxxI16s60s")
+_RECORD = struct.Struct(f">BxxxI16s60s{PLACE - 84}x")
 _RESTORE = "restore keys.db from a backup; a new ring would open nothing of what is here"
 
 
@@ -88,15 +88,15 @@ class _Record:
     @classmethod
     def from_bytes(cls, place: bytes) -> _Record | None:
         """The record of a place; None if that is empty, or holds none."""
-        kind, epoch, key_id, wrapped = _RECORD.unpack_from(place)
-        if kind not in set(_Kind):
+        kind, epoch, key_id, wrapped = _RECORD.unpack(place)
+        try:
+            record = cls(_Kind(kind), epoch, key_id, wrapped)
+        except ValueError:
             return None
-        record = cls(_Kind(kind), epoch, key_id, wrapped)
         return record if record.to_bytes() == place else None
 
     def to_bytes(self) -> bytes:
-        packed = _RECORD.pack(self.kind, self.epoch, self.key_id, self.wrapped)
-        return packed.ljust(PLACE, b"\0")
+        return _RECORD.pack(self.kind, self.epoch, self.key_id, self.wrapped)
 
 
 def _bound(kind: _Kind, epoch: int, key_id: bytes) -> bytes:
@@ -242,12 +242,12 @@ class KeyRing:
         if compared.repairs and self._owned:
             self._repair(compared.repairs)
         self._length = len(compared.content) // PLACE
-        for place in set(range(1, self._length)) - compared.damaged:
-            content = compared.content[place * PLACE : (place + 1) * PLACE]
-            record = _Record.from_bytes(content)
-            if record is not None and record.kind is _Kind.STUDY_KEY:
-                self._places[record.key_id] = place
-            elif content == EMPTY:
+        for place, (kind, _, key_id, _) in enumerate(_RECORD.iter_unpack(compared.content)):
+            if place == 0 or place in compared.damaged:
+                continue
+            if kind == _Kind.STUDY_KEY:
+                self._places[key_id] = place
+            elif compared.content.startswith(EMPTY, place * PLACE):
                 self._free.append(place)
 
     def _load_epochs(self, contents: list[bytes]) -> dict[int, bytes]:

@@ -102,11 +102,12 @@ class TwinFile:
     def compare(self, is_sound: Callable[[int, bytes], bool]) -> Compared:
         """Read both, and decide where they differ."""
         contents = self.read_all()
-        content = bytearray(contents[0] if contents else b"")
+        if len(set(contents)) == 1:
+            return Compared(contents[0], {}, set())
+        content = bytearray(contents[0])
         repairs: dict[int, bytes] = {}
         damaged: set[int] = set()
-        differ = any(other != content for other in contents)
-        for place in range(len(content) // PLACE if differ else 0):
+        for place in range(len(content) // PLACE):
             where = slice(place * PLACE, (place + 1) * PLACE)
             versions = [each[where] for each in contents]
             if len(set(versions)) == 1:
