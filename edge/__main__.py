@@ -179,7 +179,7 @@ async def _serve(loaded: config.Config) -> int:
     from edge.app import Appliance
 
     folder = loaded.appliance.data_dir
-    is_new = not await asyncio.to_thread(_holds_something, folder)
+    is_new = not await asyncio.to_thread(_holds_box, folder)
     again = True
     while again:
         async with Appliance(loaded) as box:
@@ -196,8 +196,8 @@ async def _serve(loaded: config.Config) -> int:
     return 0
 
 
-def _holds_something(folder: Path) -> bool:
-    return folder.is_dir() and any(folder.iterdir())
+def _holds_box(folder: Path) -> bool:
+    return any((folder / name).exists() for name in ("keys.db", "index.db"))
 
 
 async def _token(cache: Cache, options: argparse.Namespace) -> int:

@@ -84,7 +84,8 @@ def test_log_lines_have_a_time_unless_the_journal_writes_its_own():
 
 @pytest.fixture
 def box(tmp_path):
-    """The configuration of a box that was started once."""
+    """The configuration of a box that was started once, on a disk of its own."""
+    (tmp_path / "box" / "lost+found").mkdir(parents=True)
     path = write(
         tmp_path, '[dimse]\nlisten = "127.0.0.1:0"\n[http]\nlisten = "127.0.0.1:0"\ntls = "off"\n'
     )

@@ -81,6 +81,11 @@ class Space:
         """
         if self.used + self._arriving >= self.capacity:
             self.pressed.set()
+            if self.capacity == 0:
+                raise StorageFull(
+                    "cache.reserve_bytes is more than this disk has for images",
+                    hint="free some space on the disk, or lower cache.reserve_bytes",
+                )
             raise StorageFull(
                 "the cache is full, and what is in it is not yet verified in the archive",
                 hint="bring the line to the archive up, or give the box a larger disk",

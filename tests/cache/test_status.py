@@ -147,6 +147,14 @@ async def test_a_box_that_refuses_images_is_not_called_safe(cache):
     assert (await status(cache, cache=full)).as_json()["capacity_bytes"] == 100
 
 
+async def test_a_reserve_larger_than_the_disk_is_named_as_what_it_is(cache):
+    await cache.ledger.set_archive_state("cloud", online=True)
+    assert await sentence(cache, cache=config.Cache(reserve_bytes=10**18)) == (
+        "New images are refused: cache.reserve_bytes is more than this disk has for images."
+        " Nothing is here yet."
+    )
+
+
 async def test_a_drop_folder_that_is_missing_is_said(cache, tmp_path):
     await cache.ledger.set_archive_state("cloud", online=True)
     there = config.DropFolder(tmp_path)
