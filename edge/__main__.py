@@ -193,6 +193,8 @@ async def _serve(loaded: config.Config) -> int:
             )
             again = await box.serve_until(stopping)
             is_new = False
+            log.info("stopping")
+    log.info("stopped")
     return 0
 
 

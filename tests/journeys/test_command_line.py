@@ -107,6 +107,7 @@ async def test_it_ends_cleanly_within_seconds_whatever_is_under_way(number, inst
     assert ended.status == 0, ended.err
     assert ended.seconds < 8
     assert "Traceback" not in ended.err
+    assert ended.err.rstrip().endswith("stopped")
     for _, writer in silent:
         writer.close()
 
