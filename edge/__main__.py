@@ -11,7 +11,7 @@ loop that knows what to do with it.
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 try:
@@ -63,6 +63,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except OSError as error:
         print(f"edge: {error}", file=sys.stderr)
         return 1
+    except asyncio.CancelledError:
+        return 0  # told to stop before it was ready
     except KeyboardInterrupt:
         return 130
 
@@ -172,10 +174,9 @@ async def _serve(loaded: config.Config) -> int:
     # Every peer and every open object is a file; the usual soft limit is made for small programs.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, stopping.set)
+    loop, stopping = asyncio.get_running_loop(), asyncio.Event()
+    if serving := asyncio.current_task():
+        _at_signals(loop, serving.cancel)  # a start may take long: an index may have to be rebuilt
     from edge.app import Appliance
 
     folder = loaded.appliance.data_dir
@@ -196,6 +197,11 @@ async def _serve(loaded: config.Config) -> int:
             log.info("stopping")
     log.info("stopped")
     return 0
+
+
+def _at_signals(loop: asyncio.AbstractEventLoop, act: Callable[[], object]) -> None:
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, act)
 
 
 def _holds_box(folder: Path) -> bool:

@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import os
 import re
+import signal
 import subprocess
 import sys
 
 import pytest
 
+import edge.app
 from edge.__main__ import main
+from edge.app import Appliance
 
 
 def write(tmp_path, more=""):
@@ -115,6 +119,21 @@ def test_a_new_box_is_announced_and_status_says_when_it_is_not_running(box, tmp_
     tokens = run("token", "list", "--config", path)
     assert (tokens.returncode, tokens.stdout) == (0, "")
     assert "there are no tokens" in tokens.stderr
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_start_that_takes_long_is_ended_as_soon_as_it_is_told(tmp_path, monkeypatch, number):
+    started = []
+
+    class Slow(Appliance):
+        async def __aenter__(self):
+            os.kill(os.getpid(), number)
+            await asyncio.sleep(30)
+            started.append(self)
+
+    monkeypatch.setattr(edge.app, "Appliance", Slow)
+    assert main(["serve", "--config", write(tmp_path)]) == 0
+    assert not started
 
 
 def test_a_reader_that_has_seen_enough_gets_no_complaint(box):
