@@ -52,6 +52,7 @@ from edge.errors import ConfigError, StorageFull
 from edge.index.ballast import Ballast
 from edge.index.database import Database, DatabaseBroken
 from edge.index.tokens import TokenTable
+from edge.store.memory import keep_freed_memory
 from edge.store.objects import ObjectStore
 from edge.supervision import Supervisor
 from edge.sync.link import Link
@@ -151,6 +152,7 @@ class Appliance:
             EdgeError: Something that is needed can't be had; the message names it.
             OSError: A port is taken.
         """
+        keep_freed_memory()
         config = self._config
         async with AsyncExitStack() as stack:
             await asyncio.to_thread(_make_folder, config.appliance.data_dir)
