@@ -23,7 +23,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from edge.access.roles import Act, Identity
-from edge.dicomweb.responses import REQUEST_ID, Refused, problem
+from edge.dicomweb.responses import REQUEST_ID, SERVER, Refused, problem
 from edge.errors import (
     AccessDenied,
     CloudError,
@@ -131,6 +131,7 @@ async def finish_headers(request: web.Request, response: web.StreamResponse) -> 
     request[_BEGUN] = response
     headers = response.headers
     headers[_ID_HEADER] = request.get(REQUEST_ID, "")
+    headers[hdrs.SERVER] = SERVER
     # A preamble can hide another file format: nobody shall guess at one.
     headers["X-Content-Type-Options"] = "nosniff"
     headers.setdefault(hdrs.CACHE_CONTROL, "private")

@@ -13,9 +13,8 @@ import secrets
 from typing import Any, Final
 
 from aiohttp import hdrs, web
-from aiohttp.http_exceptions import LineTooLong
 
-from edge.dicomweb.responses import REQUEST_ID, problem
+from edge.dicomweb.responses import REQUEST_ID, SERVER, problem
 
 __all__ = ["Protocol"]
 
@@ -62,21 +61,24 @@ class Protocol(web.RequestHandler):
         """
         if request.writer.output_size > 0:
             raise ConnectionError("an answer has begun already")
-        name = request[REQUEST_ID] = secrets.token_hex(8)
         kind = type(exc).__name__ if exc is not None else ""
+        hint = "a line of it is too long: put less into the URL" if kind == "LineTooLong" else ""
+        answer = _refuse(request, status, _DETAIL.get(status, "the request met a defect"), hint)
+        name = request[REQUEST_ID]
         log.info("[%s] unreadable request from %s: %d, %s", name, request.remote, status, kind)
-        answer = problem(
-            request,
-            status,
-            _DETAIL.get(status, "the request met a defect"),
-            hint="a line of it is too long: put less into the URL"
-            if isinstance(exc, LineTooLong)
-            else "",
-            headers={
-                "X-Request-ID": name,
-                "X-Content-Type-Options": "nosniff",
-                hdrs.CACHE_CONTROL: "no-store",
-            },
-        )
         answer.force_close()
         return answer
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Send an answer; an error that comes past all applications (417) becomes a problem."""
+        if isinstance(resp, web.HTTPException):
+            resp = _refuse(request, resp.status, "the request expects what can't be met")
+        return await super().finish_response(request, resp, start_time)
+
+
+def _refuse(request: web.BaseRequest, status: int, detail: str, hint: str = "") -> web.Response:
+    name = request[REQUEST_ID] = secrets.token_hex(8)
+    headers = {"X-Request-ID": name, "X-Content-Type-Options": "nosniff", hdrs.SERVER: SERVER}
+    return problem(request, status, detail, hint=hint, headers=headers)

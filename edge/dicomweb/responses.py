@@ -29,6 +29,7 @@ __all__ = [
     "JSON",
     "OCTET_STREAM",
     "REQUEST_ID",
+    "SERVER",
     "MultipartWriter",
     "Refused",
     "dicom_json",
@@ -42,6 +43,8 @@ DICOM_JSON: Final = "application/dicom+json"
 JSON: Final = "application/json"
 OCTET_STREAM: Final = "application/octet-stream"
 
+SERVER: Final = "edge"
+"""As the header of that name says; versions are nobody's business."""
 REQUEST_ID: Final = web.RequestKey("request_id", str)
 
 _SLICE: Final = 256 * 1024

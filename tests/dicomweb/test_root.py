@@ -96,6 +96,7 @@ async def test_every_answer_names_its_request_and_is_not_to_be_guessed_at(client
             names.add(answer.headers["X-Request-ID"])
             assert answer.headers["X-Content-Type-Options"] == "nosniff"
             assert answer.headers["Cache-Control"] == "private"
+            assert answer.headers["Server"] == "edge"
     assert len(names) == 2
 
 
@@ -159,6 +160,16 @@ async def test_what_is_no_http_is_answered_by_a_problem_and_quoted_nowhere(port,
     records = [record for record in caplog.records if record.name.startswith("edge")]
     assert [document["request_id"] in record.getMessage() for record in records] == [True]
     assert "DOE" not in caplog.text
+
+
+async def test_an_expectation_that_can_not_be_met_is_a_problem(port):
+    status, headers, body = await say(
+        port, b"GET /door/word HTTP/1.1\r\nHost: a\r\nExpect: DOE\r\nConnection: close\r\n\r\n"
+    )
+    document = json.loads(body)
+    assert status == document["status"] == 417
+    assert headers["X-Request-ID"] == document["request_id"] != ""
+    assert b"DOE" not in body
 
 
 async def test_who_puts_too_much_into_a_line_is_told(port):
