@@ -103,7 +103,7 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument(
             "--config",
             type=Path,
-            default=os.environ.get("EDGE_CONFIG"),
+            default=os.environ.get("EDGE_CONFIG") or None,
             metavar="FILE",
             help=f"configuration (default: $EDGE_CONFIG, then {_DEFAULT})",
         )
