@@ -1,17 +1,14 @@
-"""What all answers share, whichever door gives them, and those that no door gives."""
+"""What all answers share, whichever door gives them."""
 
 from __future__ import annotations
 
-import asyncio
 import json
-import logging
 
 import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from edge.dicomweb.middleware import access
-from edge.dicomweb.protocol import Protocol
 from edge.dicomweb.root import create_root
 from edge.errors import StorageFull
 from tests.dicomweb.doubles import authorise
@@ -113,65 +110,3 @@ async def test_a_body_that_is_too_long_for_its_door_is_a_problem(client):
     async with client.post("/door/body", data=b"x" * 2_000_000, headers=headers) as answer:
         assert answer.status == 413
         assert answer.content_type == "application/problem+json"
-
-
-@pytest.fixture
-async def port():
-    """Where a service listens whose connections speak our protocol."""
-    runner = web.AppRunner(create_root({"/door": door()}), access_log=None)
-    await runner.setup()
-    loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: Protocol(runner.server), "127.0.0.1", 0)
-    yield server.sockets[0].getsockname()[1]
-    server.close()
-    await runner.cleanup()
-
-
-async def say(port, request):
-    """Send bytes, and read the answer to its end."""
-    reader, writer = await asyncio.open_connection("127.0.0.1", port)
-    writer.write(request)
-    answer = await asyncio.wait_for(reader.read(), 5)
-    writer.close()
-    head, _, body = answer.partition(b"\r\n\r\n")
-    status, *lines = head.decode().split("\r\n")
-    return int(status.split(" ")[1]), dict(line.split(": ", 1) for line in lines), body
-
-
-@pytest.mark.parametrize(
-    "request_",
-    [
-        b"DOE^JANE\r\n\r\n",
-        b"GET /door/word?PatientName=DOE HTTP/9.9\r\n\r\n",
-        b"GET /door/word HTTP/1.1\r\nDOE JANE: x\r\n\r\n",
-        b"GET /door/word HTTP/1.1\r\nContent-Length: DOE\r\n\r\n",
-        b"GET /door/word HTTP/1.1\r\nHost: a\r\nX: " + b"D" * 20000 + b"\r\n\r\n",
-        b"GET /DOE" + b"/" * 20000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
-    ],
-)
-async def test_what_is_no_http_is_answered_by_a_problem_and_quoted_nowhere(port, request_, caplog):
-    with caplog.at_level(logging.DEBUG):
-        status, headers, body = await say(port, request_)
-    document = json.loads(body)
-    assert status == document["status"] == 400
-    assert headers["Content-Type"] == "application/problem+json"
-    assert headers["X-Request-ID"] == document["request_id"]
-    assert b"DOE" not in body
-    records = [record for record in caplog.records if record.name.startswith("edge")]
-    assert [document["request_id"] in record.getMessage() for record in records] == [True]
-    assert "DOE" not in caplog.text
-
-
-async def test_an_expectation_that_can_not_be_met_is_a_problem(port):
-    status, headers, body = await say(
-        port, b"GET /door/word HTTP/1.1\r\nHost: a\r\nExpect: DOE\r\nConnection: close\r\n\r\n"
-    )
-    document = json.loads(body)
-    assert status == document["status"] == 417
-    assert headers["X-Request-ID"] == document["request_id"] != ""
-    assert b"DOE" not in body
-
-
-async def test_who_puts_too_much_into_a_line_is_told(port):
-    _, _, body = await say(port, b"GET /" + b"x" * 20000 + b" HTTP/1.1\r\nHost: a\r\n\r\n")
-    assert "too long" in json.loads(body)["hint"]
