@@ -33,6 +33,8 @@ _MOST = 256
 _HANDSHAKE_SECONDS = 10.0
 _PAUSE = 1.0
 """Seconds to the next attempt to take a connection, when the system can give none."""
+_QUIET_SECONDS = 60.0
+"""It is said so often and no more."""
 _WRITE_BUFFER = 64 * 1024
 """Bytes that wait for a slow reader while more of its answer is held back."""
 _BUFFER = 64 * 1024
@@ -87,7 +89,7 @@ class Listener:
         self._tls = tls
         self._limits = limits or Limits()
         self._connections: dict[web.RequestHandler, _Connection] = {}
-        self._exhausted = False
+        self._quiet_until = 0.0
         self.port = 0
         """The port that is listened on, once ``serve`` is ready."""
 
@@ -149,12 +151,11 @@ class Listener:
                 sock, address = await loop.sock_accept(listening)
             except OSError as error:
                 # Files or memory have run out: what waits in the backlog waits a little longer.
-                if not self._exhausted:
+                if loop.time() > self._quiet_until:
                     log.warning("no more connections can be taken for now: %s", error.strerror)
-                self._exhausted = True
+                    self._quiet_until = loop.time() + _QUIET_SECONDS
                 await asyncio.sleep(_PAUSE)
                 continue
-            self._exhausted = False
             if runner.server is None or not self._make_room(address[0]):
                 sock.close()
                 continue
@@ -162,6 +163,8 @@ class Listener:
             connection = _Connection(address[0], handler, self._connections)
             self._connections[handler] = connection
             connection.opening = group.create_task(self._open(sock, connection), name="connection")
+            # A full backlog is taken without waiting: what was begun or ended gets its turn here.
+            await asyncio.sleep(0)
 
     def _make_room(self, host: str) -> bool:
         """Whether one more connection may be had; an idle one may have to go for it."""

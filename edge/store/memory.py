@@ -1,9 +1,9 @@
 """How the C library keeps the memory of pieces, for the whole process.
 
-Images pass in pieces of up to a mebibyte, each in memory that another has just freed. glibc gives so
-much back to the system at once, and each page of it that is taken anew is a fault: 330 for a frame
-of 512 KiB, a third of all the processor time that serving it takes. Owns the two numbers that end
-this. They hold for everything in the process, so the composition root sets them, once.
+Images pass in pieces of up to a mebibyte, each in memory that another has just freed. glibc gives
+so much back to the system at once, and each page of it that is taken anew is a fault: 330 for a
+frame of 512 KiB, a third of all the processor time that serving it takes. Owns the two numbers that
+end this. They hold for everything in the process, so the composition root sets them, once.
 """
 
 from __future__ import annotations

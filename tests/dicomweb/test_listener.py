@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import logging
 import os
 import resource
 import socket
 import ssl
 from contextlib import asynccontextmanager
+from pathlib import Path
 
 import pytest
 import trustme
@@ -82,6 +84,10 @@ async def serving():
     return start
 
 
+def open_files():
+    return sum(1 for _ in Path("/proc/self/fd").iterdir())
+
+
 async def connect(application, data=b""):
     reader, writer = await asyncio.open_connection("127.0.0.1", application.listener.port)
     writer.write(data)
@@ -116,6 +122,23 @@ async def test_one_host_never_has_more_than_its_half(serving):
         assert (await answer_to(application)).startswith(b"HTTP/1.1 200")
         for _, writer in callers:
             writer.close()
+
+
+async def test_a_flood_leaves_no_more_files_open_than_connections(serving):
+    def flood(port):
+        return [socket.create_connection(("127.0.0.1", port)) for _ in range(100)]
+
+    async with serving(connections=8) as application:
+        before = open_files()
+        callers = await asyncio.to_thread(flood, application.listener.port)
+        await until(lambda: application.listener.connections == 4)
+        gc.disable()  # what is only forgotten would be closed by it, at some time
+        try:
+            await until(lambda: open_files() <= before + len(callers) + 4)
+        finally:
+            gc.enable()
+            for caller in callers:
+                caller.close()
 
 
 async def test_who_is_being_answered_is_never_thrown_out(serving):
