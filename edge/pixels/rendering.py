@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import io
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -21,9 +22,9 @@ from edge.pixels.description import ImageDescription
 from edge.pixels.display import Display
 from edge.pixels.native import Array
 from edge.pixels.presentation import Picture, Presentation, Region, Viewport
-from edge.pixels.tables import greys, modality_values, palette_colours
+from edge.pixels.tables import greys, modality_values, palette_colours, window_of
 
-__all__ = ["MOST_PIXELS", "animate", "picture_of", "render"]
+__all__ = ["MOST_PIXELS", "animate", "picture_of", "render", "steady"]
 
 MOST_PIXELS: Final = 1 << 26
 """Of a picture."""
@@ -112,6 +113,21 @@ def picture_of(
     return _fitted(shown, display.aspect, wanted.viewport)
 
 
+def steady(
+    image: ImageDescription, pixels: Array, display: Display, wanted: Presentation
+) -> Presentation:
+    """The same for all frames of an animation, where each would have a window of its own."""
+    if image.samples > 1 or image.photometric == "PALETTE COLOR" or not _is_open(display, wanted):
+        return wanted
+    low, high = _range(image, pixels[:, :, 0], display)
+    return replace(wanted, window=window_of(low, high))
+
+
+def _is_open(display: Display, wanted: Presentation) -> bool:
+    """Neither the client nor the data set says which values are shown."""
+    return wanted.window is None and not display.windows and display.voi_lut is None
+
+
 def _cut(pixels: Array, region: Region) -> Array:
     """The part of a region that is inside the image, at least a pixel of it."""
     rows, columns = pixels.shape[:2]
@@ -156,7 +172,7 @@ def _monochrome(
         return _by_table(image, seen, lambda stored: palette_colours(display, stored))
     invert = image.photometric == "MONOCHROME1" or display.inverse
     low, high = 0.0, 1.0
-    if wanted.window is None and not display.windows and display.voi_lut is None:
+    if _is_open(display, wanted):
         low, high = _range(image, pixels[:, :, 0], display)
 
     def shade(stored: Array) -> Array:

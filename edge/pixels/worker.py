@@ -29,7 +29,7 @@ from edge.pixels.encoding import encode
 from edge.pixels.messages import PREFIX, Limits, Reply, Request, pack, unpack
 from edge.pixels.native import bytes_of
 from edge.pixels.presentation import Picture
-from edge.pixels.rendering import MOST_PIXELS, animate, picture_of, render
+from edge.pixels.rendering import MOST_PIXELS, animate, picture_of, render, steady
 
 __all__ = ["main"]
 
@@ -111,10 +111,11 @@ class _Worker:
     def _pictures(self, request: Request, frames: Iterator[bytes]) -> Iterator[Image.Image]:
         if request.display is None or request.presentation is None:
             raise EdgeError("a picture of nothing was asked for")
-        total = 0
+        total, wanted = 0, request.presentation
         for frame in frames:
             image, pixels = decode(request.image, frame)
-            shown = picture_of(image, pixels, request.display, request.presentation)
+            wanted = steady(image, pixels, request.display, wanted)
+            shown = picture_of(image, pixels, request.display, wanted)
             total += shown.width * shown.height
             if total > MOST_PIXELS:
                 raise EdgeError(

@@ -1,0 +1,169 @@
+"""Rendered pictures on disk: sealed, bounded, the least used go first.
+
+What it owns is ``data_dir/rendered/<name>``. A picture is sealed with the key of its study, so that
+erasing the study erases it; its name is a MAC of what it shows, so it says nothing. Pictures are
+worth no more than the time to make them again: nothing is synced to the disk, what can't be opened
+is removed, and what can't be written is not kept. The times of the files are the order of use; they
+survive a restart.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import hashlib
+import hmac
+import os
+import re
+import secrets
+import shutil
+import threading
+from collections import OrderedDict
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from edge.crypto.keys import KeyRing
+from edge.crypto.sealed import HEADER_LENGTH, Algorithm, Header, Opener, Sealer
+from edge.errors import SealBroken
+from edge.pixels.presentation import Picture
+
+__all__ = ["PictureCache"]
+
+_NAME: Final = re.compile(r"[0-9a-f]{32}")
+_SHARE: Final = 4
+"""No picture takes more than so much of the whole: one part of it."""
+
+
+class PictureCache:
+    """The pictures below one folder.
+
+    Args:
+        folder: ``data_dir``.
+        keys: Where study keys are found.
+        algorithm: What new pictures are sealed with.
+        max_bytes: Of all of them; 0 keeps none.
+        reserve_bytes: Free space on the disk that is left for other things.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        keys: KeyRing,
+        *,
+        algorithm: Algorithm,
+        max_bytes: int,
+        reserve_bytes: int,
+    ) -> None:
+        self._folder = folder / "rendered"
+        self._keys = keys
+        self._algorithm = algorithm
+        self._max_bytes = max_bytes
+        self._reserve = reserve_bytes
+        self._secret = keys.derive("names of rendered pictures")
+        self._lock = threading.Lock()
+        self._sizes: OrderedDict[str, int] = OrderedDict()
+        self._total = 0
+
+    async def open(self) -> None:
+        """Look at what is there; what is beyond the bounds goes."""
+        await asyncio.to_thread(self._open)
+
+    def name(self, *what: object) -> str:
+        """The name of a picture: the same for the same words, and for no others."""
+        data = msgspec.json.encode(what)
+        return hmac.digest(self._secret, data, hashlib.sha256)[:16].hex()
+
+    async def get(self, name: str) -> Picture | None:
+        """A picture; None if it is not here, or can't be opened any more."""
+        if name not in self._sizes:
+            return None
+        return await asyncio.to_thread(self._get, name)
+
+    async def put(self, name: str, key_id: bytes, picture: Picture) -> None:
+        """Keep a picture, if there is room for it.
+
+        Args:
+            name: From `name`.
+            key_id: Of the study's key.
+            picture: What to keep.
+        """
+        if len(picture.data) * _SHARE <= self._max_bytes:
+            await asyncio.to_thread(self._put, name, key_id, picture)
+
+    def _open(self) -> None:
+        self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
+        found: list[tuple[float, str, int]] = []
+        with os.scandir(self._folder) as entries:
+            for entry in entries:
+                if _NAME.fullmatch(entry.name):
+                    state = entry.stat(follow_symlinks=False)
+                    found.append((state.st_mtime, entry.name, state.st_size))
+                elif entry.name.endswith(".part"):
+                    Path(entry.path).unlink(missing_ok=True)
+        with self._lock:
+            for _, name, size in sorted(found):
+                self._sizes[name] = size
+                self._total += size
+        self._shrink()
+
+    def _get(self, name: str) -> Picture | None:
+        path = self._folder / name
+        try:
+            data = path.read_bytes()
+            header = Header.from_bytes(data[:HEADER_LENGTH])
+            key = self._keys.study_key(header.key_id)
+
+            def read_at(offset: int, length: int) -> bytes:
+                return data[offset : offset + length]
+
+            opener = Opener(header, key.secret, bytes.fromhex(name), len(data), read_at)
+            content = opener.read(0, opener.length)
+            picture = msgspec.msgpack.decode(content, type=Picture)
+            os.utime(path)
+        except (OSError, SealBroken, msgspec.MsgspecError):
+            self._remove(name)
+            return None
+        with self._lock:
+            if name in self._sizes:
+                self._sizes.move_to_end(name)
+        return picture
+
+    def _put(self, name: str, key_id: bytes, picture: Picture) -> None:
+        part = self._folder / f"{secrets.token_hex(8)}.part"
+        try:
+            if shutil.disk_usage(self._folder).free < self._reserve + len(picture.data):
+                return
+            key = self._keys.study_key(key_id)
+            header = Header.new(self._algorithm, key_id)
+            sealer = Sealer(header, key.secret, bytes.fromhex(name))
+            pieces = [header.to_bytes(), *sealer.seal(msgspec.msgpack.encode(picture))]
+            data = b"".join([*pieces, sealer.finish()])
+            descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+            with os.fdopen(descriptor, "wb") as file:
+                file.write(data)
+            part.rename(self._folder / name)
+        except (OSError, SealBroken):
+            # A full disk, or a study that was erased meanwhile.
+            with contextlib.suppress(OSError):
+                part.unlink(missing_ok=True)
+            return
+        with self._lock:
+            self._total += len(data) - self._sizes.pop(name, 0)
+            self._sizes[name] = len(data)
+        self._shrink()
+
+    def _shrink(self) -> None:
+        while True:
+            with self._lock:
+                if self._total <= self._max_bytes or not self._sizes:
+                    return
+                name = next(iter(self._sizes))
+            self._remove(name)
+
+    def _remove(self, name: str) -> None:
+        with self._lock:
+            self._total -= self._sizes.pop(name, 0)
+        with contextlib.suppress(OSError):
+            (self._folder / name).unlink(missing_ok=True)

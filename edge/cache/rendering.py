@@ -1,0 +1,248 @@
+"""Pictures of instances: rendered at most once, then kept.
+
+Owns which frame stands for an instance, a series or a study, what the worker must know to show it,
+and that whoever asks for the same picture at the same time gets the same one. Every picture is of
+the bytes that the index knows now: what replaces an instance has other pictures. An instance is
+opened, and perhaps fetched, only if its picture is not here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field, replace
+from typing import Any, Final
+
+from edge.cache.opened import InstanceEntry, OpenInstance
+from edge.cache.pictures import PictureCache
+from edge.cache.retrieval import Retrieval
+from edge.errors import InstanceNotFound, NotAnImage
+from edge.index import lookup
+from edge.index.database import Database
+from edge.pixels import syntaxes
+from edge.pixels.description import ImageDescription
+from edge.pixels.display import Display
+from edge.pixels.presentation import Picture, Presentation, Viewport
+from edge.pixels.workers import PixelWorkers
+
+__all__ = ["Rendering"]
+
+_SEGMENTATION: Final = "1.2.840.10008.5.1.4.1.1.66.4"
+_PROFILES: Final = ("00282000", "00480105/0/00282000")
+"""ICC Profile: of the image, or of its first optical path (PS3.3 C.11.15, C.8.12.5)."""
+_LONGEST_PROFILE: Final = 4 * 1024**2
+_MOST_FRAMES: Final = 500
+"""Of an animation; of a longer one, every second or third frame is shown."""
+_ANIMATED_PIXELS: Final = 1 << 25
+"""Of all frames together, if nobody asked for a size."""
+_FRAME_SECONDS: Final = 0.1
+
+
+@dataclass(slots=True)
+class _Flight:
+    """A picture that is being made."""
+
+    lock: asyncio.Lock = field(default_factory=asyncio.Lock)
+    waiting: int = 0
+    picture: Picture | None = None
+
+
+class Rendering:
+    """Makes pictures, or finds them."""
+
+    def __init__(
+        self,
+        retrieval: Retrieval,
+        database: Database,
+        workers: PixelWorkers,
+        pictures: PictureCache,
+    ) -> None:
+        self._retrieval = retrieval
+        self._database = database
+        self._workers = workers
+        self._pictures = pictures
+        self._flights: dict[object, _Flight] = {}
+
+    async def frame(self, entry: InstanceEntry, number: int, wanted: Presentation) -> Picture:
+        """One frame as a picture (PS3.18 10.4.1.1.3).
+
+        Args:
+            entry: The instance.
+            number: Counts from 1.
+            wanted: How it shall be shown.
+
+        Raises:
+            InstanceNotFound: There is no such instance any more, or no such frame.
+            PixelError: It can't be shown, or not now.
+            CloudError: It must be fetched, and can't be now.
+        """
+
+        async def make() -> Picture:
+            async with self._retrieval.open_instance(entry) as opened:
+                image, attributes = await _read_attributes(opened)
+                display = await _display(opened, attributes, number, wanted)
+
+                async def read() -> bytes:
+                    return b"".join([piece async for piece in opened.frame(number)])
+
+                return await self._workers.render(image, display, read, wanted)
+
+        return await self._once(entry, ("frame", number, wanted), make)
+
+    async def animation(self, entry: InstanceEntry, wanted: Presentation) -> Picture:
+        """All frames as an animated GIF.
+
+        Args:
+            entry: The instance.
+            wanted: How it shall be shown; its media type does not count.
+
+        Raises:
+            InstanceNotFound: There is no such instance any more.
+            PixelError: It can't be shown, or not now.
+            CloudError: It must be fetched, and can't be now.
+        """
+
+        async def make() -> Picture:
+            async with self._retrieval.open_instance(entry) as opened:
+                image, attributes = await _read_attributes(opened)
+                display = await _display(opened, attributes, 1, wanted)
+                step = -(-image.frames // _MOST_FRAMES)
+                numbers = range(1, image.frames + 1, step)
+
+                async def frames() -> AsyncIterator[bytes]:
+                    for number in numbers:
+                        yield b"".join([piece async for piece in opened.frame(number)])
+
+                return await self._workers.animate(
+                    image,
+                    display,
+                    frames(),
+                    _sized(image, wanted, len(numbers)),
+                    count=len(numbers),
+                    frame_seconds=_frame_seconds(attributes) * step,
+                )
+
+        return await self._once(entry, ("animation", wanted), make)
+
+    async def representative(
+        self, study_uid: str, series_uid: str | None = None, sop_uid: str | None = None
+    ) -> tuple[InstanceEntry, int]:
+        """The instance and the frame that stand for a study, a series or an instance.
+
+        The middle frame of the middle image of the middle series that has images: the first ones
+        are mostly localisers, or outside the body (PS3.18 10.4.1.1.4 leaves it to the server).
+
+        Raises:
+            InstanceNotFound: There is no such resource.
+            NotAnImage: It has no images.
+            CloudError: It is not known here, and the archive can't be asked now.
+        """
+        entries = await self._retrieval.instances(study_uid, series_uid, sop_uid)
+        if not entries:
+            raise InstanceNotFound(f"there is no instance of study {study_uid}")
+        images = [entry for entry in entries if _is_image(entry)]
+        images = [one for one in images if one.sop_class_uid != _SEGMENTATION] or images
+        if not images:
+            raise NotAnImage("there are no images in it")
+        series = list(dict.fromkeys(entry.ref.series_uid for entry in images))
+        middle = series[len(series) // 2]
+        images = [entry for entry in images if entry.ref.series_uid == middle]
+        entry = images[len(images) // 2]
+        return entry, max(1, (entry.number_of_frames + 1) // 2)
+
+    async def _once(
+        self, entry: InstanceEntry, what: tuple[object, ...], make: Callable[[], Awaitable[Picture]]
+    ) -> Picture:
+        """Find a picture, wait for who makes it, or make it."""
+        if (found := await self._find(entry, what)) is not None:
+            return found
+        async with self._flight((entry.instance_id, what)) as flight:
+            if flight.picture is None:
+                picture = await make()
+                await self._keep(entry, what, picture)
+                flight.picture = picture
+            return flight.picture
+
+    @asynccontextmanager
+    async def _flight(self, what: object) -> AsyncIterator[_Flight]:
+        """The making of one picture: the first does it, and if that one goes away, the next."""
+        flight = self._flights.setdefault(what, _Flight())
+        flight.waiting += 1
+        try:
+            async with flight.lock:
+                yield flight
+        finally:
+            flight.waiting -= 1
+            if not flight.waiting:
+                del self._flights[what]
+
+    async def _find(self, entry: InstanceEntry, what: tuple[object, ...]) -> Picture | None:
+        row = await self._row(entry)
+        if row is None or row.dataset_digest is None:
+            return None
+        return await self._pictures.get(self._pictures.name(row.dataset_digest, *what))
+
+    async def _keep(self, entry: InstanceEntry, what: tuple[object, ...], picture: Picture) -> None:
+        row = await self._row(entry)
+        if row is not None and row.dataset_digest is not None and row.key_id is not None:
+            name = self._pictures.name(row.dataset_digest, *what)
+            await self._pictures.put(name, row.key_id, picture)
+
+    async def _row(self, entry: InstanceEntry) -> lookup.InstanceRow | None:
+        ref = entry.ref
+        rows = await lookup.find(self._database, ref.study_uid, ref.series_uid, ref.sop_uid)
+        return rows[0] if rows else None
+
+
+async def _read_attributes(opened: OpenInstance) -> tuple[ImageDescription, dict[str, Any]]:
+    attributes = await asyncio.to_thread(opened.attributes)
+    return ImageDescription.of(attributes, opened.entry.transfer_syntax), attributes
+
+
+async def _display(
+    opened: OpenInstance, attributes: dict[str, Any], number: int, wanted: Presentation
+) -> Display:
+    profile = b""
+    if wanted.icc_profile != "no":
+        profile = await _icc_profile(opened)
+    return await asyncio.to_thread(Display.of, attributes, number, icc_profile=profile)
+
+
+async def _icc_profile(opened: OpenInstance) -> bytes:
+    """The profile of the image; empty if it has none that is of any use."""
+    for path in _PROFILES:
+        value = opened.layout.bulk.get(path)
+        if value is not None and value.length > _LONGEST_PROFILE:
+            continue
+        try:
+            profile = b"".join([piece async for piece in opened.bulk(path)])
+        except InstanceNotFound:
+            continue
+        if len(profile) >= 128:
+            return profile
+    return b""
+
+
+def _is_image(entry: InstanceEntry) -> bool:
+    return entry.number_of_frames > 0 and not syntaxes.is_video(entry.transfer_syntax)
+
+
+def _sized(image: ImageDescription, wanted: Presentation, count: int) -> Presentation:
+    """The presentation of an animation: small enough, if nobody said how large."""
+    pixels = image.rows * image.columns * count
+    if wanted.viewport is not None or pixels <= _ANIMATED_PIXELS:
+        return wanted
+    scale = (_ANIMATED_PIXELS / pixels) ** 0.5
+    width, height = max(1, int(image.columns * scale)), max(1, int(image.rows * scale))
+    return replace(wanted, viewport=Viewport(width, height))
+
+
+def _frame_seconds(attributes: dict[str, Any]) -> float:
+    """How long a frame is shown (PS3.3 C.7.6.5): Frame Time, or a rate."""
+    for key, is_rate in (("00181063", False), ("00082144", True), ("00180040", True)):
+        values = attributes.get(key, {}).get("Value") or [0]
+        if isinstance(values[0], int | float) and values[0] > 0:
+            seconds = 1 / values[0] if is_rate else values[0] / 1000
+            return min(max(seconds, 0.02), 5.0)
+    return _FRAME_SECONDS
