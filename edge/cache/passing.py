@@ -19,6 +19,7 @@ import msgspec
 
 from edge.cache.admission import Expectation
 from edge.cache.content import PIECE, Content
+from edge.cache.digest import Digester
 from edge.cache.fetching import blamed_on
 from edge.cache.opened import InstanceEntry, OpenInstance
 from edge.cloud.archive import Archive
@@ -56,7 +57,7 @@ class Passage:
         """
         held = list[bytes]()
         try:
-            scanned, digests = await self._pass_over(ref, held)
+            scanned, digests = await self._pass_over(ref, dataset_digest, held)
             length = scanned.length
             content: Content = (
                 _Held(held, length)
@@ -79,20 +80,21 @@ class Passage:
             self._free += len(held)
 
     async def _pass_over(
-        self, ref: InstanceRef, held: list[bytes]
+        self, ref: InstanceRef, dataset_digest: bytes | None, held: list[bytes]
     ) -> tuple[ScannedInstance, list[bytes]]:
         """Read the instance to its end; it, and the digest of each block.
 
         Args:
             ref: Which.
+            dataset_digest: As it must be; None if that is not known.
             held: Gets all of its blocks, or stays empty.
         """
-        scanner, digests, fits = InstanceScanner(), list[bytes](), True
+        scanner, digester, digests, fits = InstanceScanner(), Digester(), list[bytes](), True
         with blamed_on(self._archive):
             async with aclosing(_blocks(self._archive, ref)) as blocks:
                 async for block in blocks:
                     scanner.feed(block)
-                    digests.append(await asyncio.to_thread(_digest, block))
+                    digests.append(await asyncio.to_thread(_digest, block, digester))
                     fits = fits and self._free > 0
                     if fits:
                         self._free -= 1
@@ -102,6 +104,11 @@ class Passage:
                         held.clear()
             scanned = scanner.finish()
             Expectation(sop_uid=ref.sop_uid, study_uid=ref.study_uid).check(scanned)
+        if dataset_digest not in (None, digester.digests()[1]):
+            raise CloudError(
+                f"archive {self._archive.name} has other bytes of this instance than it had before",
+                hint="somebody must decide which are right; ours are not here any more",
+            )
         return scanned, digests
 
 
@@ -167,5 +174,7 @@ async def _blocks(archive: Archive, ref: InstanceRef) -> AsyncGenerator[bytes]:
         yield bytes(held)
 
 
-def _digest(block: bytes) -> bytes:
+def _digest(block: bytes, of_all: Digester | None = None) -> bytes:
+    if of_all is not None:
+        of_all.update(block)
     return hashlib.sha256(block).digest()

@@ -127,7 +127,9 @@ class Retrieval:
                 except StorageFull:
                     if self._passage is None:
                         raise
-                    async with self._passage.open_instance(row.instance_id, row.ref) as instance:
+                    async with self._passage.open_instance(
+                        row.instance_id, row.ref, row.dataset_digest
+                    ) as instance:
                         yield instance
                     return
                 continue

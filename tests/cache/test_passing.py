@@ -9,6 +9,7 @@ import pytest
 
 from edge import config
 from edge.cache.content import PIECE
+from edge.cache.digest import Digester
 from edge.cache.passing import Passage
 from edge.cloud.dicomweb import DicomwebArchive
 from edge.errors import CloudError, CloudUnreachable, InstanceNotFound
@@ -104,4 +105,15 @@ async def test_what_the_archive_has_not_does_not_pass(passage_of, archive, sampl
     archive.instances.clear()
     with pytest.raises(InstanceNotFound):
         async with passage_of(3).open_instance(1, sample.ref):
+            pass
+
+
+async def test_other_bytes_than_were_here_once_do_not_pass(passage_of, sample):
+    digester = Digester()
+    digester.update(sample.data)
+    known = digester.digests()[1]
+    async with passage_of(3).open_instance(1, sample.ref, known) as instance:
+        assert await whole(instance) == sample.data
+    with pytest.raises(CloudError, match="other bytes"):
+        async with passage_of(3).open_instance(1, sample.ref, bytes(32)):
             pass
