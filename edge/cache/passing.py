@@ -47,9 +47,14 @@ class Passage:
 
     @asynccontextmanager
     async def open_instance(
-        self, instance_id: int, ref: InstanceRef
+        self, instance_id: int, ref: InstanceRef, dataset_digest: bytes | None = None
     ) -> AsyncIterator[OpenInstance]:
         """Open an instance of the archive without keeping it.
+
+        Args:
+            instance_id: Its number in the index.
+            ref: Which.
+            dataset_digest: Of its data set, if it was here once: another one is not it.
 
         Raises:
             InstanceNotFound: The archive does not have it.
