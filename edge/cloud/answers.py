@@ -17,7 +17,6 @@ import httpx
 import msgspec
 
 from edge.cloud.archive import Dataset
-from edge.cloud.native_model import NativeModelError, parse_native_model
 from edge.cloud.store_answer import shortened
 from edge.dicom.multipart import (
     MultipartParser,
@@ -26,6 +25,7 @@ from edge.dicom.multipart import (
     boundary_of,
     parse_media_type,
 )
+from edge.dicom.xml_model import XmlModelError, from_xml
 from edge.errors import MultipartError
 
 __all__ = ["MAX_ANSWER", "AnswerTooLarge", "datasets_in", "read_body", "words_in"]
@@ -79,14 +79,14 @@ def words_in(body: bytes) -> str:
 def _decode(content_type: str, body: bytes) -> list[Dataset] | None:
     try:
         if content_type.lower().startswith("multipart/"):
-            return [parse_native_model(part) for part in _parts(content_type, body)]
+            return [from_xml(part) for part in _parts(content_type, body)]
         # The Content-Type is often wrong or missing; the first character is not.
         match body.lstrip(b"\xef\xbb\xbf \t\r\n")[:1]:
             case b"{" | b"[":
                 return _from_json(body)
             case b"<" if b"NativeDicomModel" in body[:1024]:
-                return [parse_native_model(body)]
-    except (MultipartError, NativeModelError, msgspec.DecodeError, UnicodeDecodeError):
+                return [from_xml(body)]
+    except (MultipartError, XmlModelError, msgspec.DecodeError, UnicodeDecodeError):
         pass  # It is not what it looks like.
     except RecursionError:
         pass  # Nested so deeply that it is no answer, but an attack.

@@ -20,7 +20,7 @@ from typing import Any, Self
 import pydicom
 from aiohttp import BodyPartReader, web
 
-from tests.fakes.native_model import native_model
+from edge.dicom.xml_model import to_xml
 
 _BOUNDARY = "the-archives-own-boundary"
 _STUDY = (
@@ -397,13 +397,13 @@ class FakeArchive:
 
     def _xml(self, dataset: dict[str, Any], status: int) -> web.Response:
         return web.Response(
-            status=status, body=native_model(dataset), content_type="application/dicom+xml"
+            status=status, body=to_xml(dataset), content_type="application/dicom+xml"
         )
 
     def _xml_rows(self, rows: list[dict[str, Any]]) -> web.Response:
         body = b"".join(
             f"--{_BOUNDARY}\r\nContent-Type: application/dicom+xml\r\n\r\n".encode()
-            + native_model(row)
+            + to_xml(row)
             + b"\r\n"
             for row in rows
         )
