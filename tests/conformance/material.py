@@ -23,7 +23,7 @@ from pydicom.uid import UID
 
 from tests.samples import packaged_file
 
-__all__ = ["Material", "Sample", "as_sample", "build", "uid"]
+__all__ = ["Material", "Sample", "as_sample", "build", "packaged", "uid"]
 
 EXPLICIT = "1.2.840.10008.1.2.1"
 DEFLATED = "1.2.840.10008.1.2.1.99"
@@ -165,10 +165,10 @@ def build() -> Material:
         "JPEG 2000 Lossless": "MR_small_jp2klossless.dcm",
     }
     compressed = {
-        name: _packaged(run, "COMPRESSED", file, study=compressed_study)
+        name: packaged(run, "COMPRESSED", file, study=compressed_study)
         for name, file in names.items()
     }
-    deflated = _packaged(run, "COMPRESSED", "MR_small.dcm", study=compressed_study).dataset
+    deflated = packaged(run, "COMPRESSED", "MR_small.dcm", study=compressed_study).dataset
     compressed["Deflated Explicit VR Little Endian"] = as_sample(deflated, DEFLATED)
     colours = {name: as_sample(dataset) for name, dataset in _colours(run, colours_study)}
     return Material(
@@ -176,13 +176,13 @@ def build() -> Material:
         thorax=thorax,
         scout=as_sample(_scout(run, study)),
         head=as_sample(_head(run)),
-        japanese=_packaged(run, "JAPAN", "chrH31.dcm"),
+        japanese=packaged(run, "JAPAN", "chrH31.dcm"),
         cine=as_sample(_cine(run)),
         colours=colours,
-        reference=_packaged(run, "COMPRESSED", "MR_small.dcm", study=compressed_study),
+        reference=packaged(run, "COMPRESSED", "MR_small.dcm", study=compressed_study),
         compressed=compressed,
-        lossy=_packaged(run, "LOSSY", "SC_rgb_jpeg_dcmtk.dcm"),
-        report=_packaged(run, "REPORT", "reportsi.dcm"),
+        lossy=packaged(run, "LOSSY", "SC_rgb_jpeg_dcmtk.dcm"),
+        report=packaged(run, "REPORT", "reportsi.dcm"),
         document=as_sample(_document(run)),
         _made=iter(range(1, 1_000_000)),
     )
@@ -212,8 +212,8 @@ def ramp(value: int) -> bytes:
     return b"".join((value + 16 * column).to_bytes(2, "little") for column in range(WIDTH))
 
 
-def _packaged(run: str, patient: str, name: str, *, study: str = "") -> Sample:
-    """A packaged file under new identifiers; all else is as it is packaged."""
+def packaged(run: str, patient: str, name: str, *, study: str = "") -> Sample:
+    """A file that pydicom packages, under new identifiers; all else is as it is packaged."""
     path: Path = packaged_file(name)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # pydicom's opinion of these files is known
