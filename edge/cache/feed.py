@@ -37,9 +37,10 @@ class ChangeFeed:
         return await feed.latest_change(self._database)
 
     async def metadata(self, change: Change) -> bytes | None:
-        """The DICOM JSON object of the changed instance as it is now, bulk values by relative path.
+        """The DICOM JSON object (deflated) of the changed instance as it is now.
 
-        None if the instance is not here any more, or its attributes were never seen here.
+        Bulk values stand in it by their relative path. None if the instance is not here any more,
+        or its attributes were never seen here.
         """
         if change.state is State.DELETED:
             return None

@@ -11,6 +11,7 @@ or ask for spans of time. Spans go by the box's clock, which may have been wrong
 
 from __future__ import annotations
 
+import asyncio
 import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ import msgspec
 from aiohttp import hdrs, web
 
 from edge.dicomweb.compression import compress
+from edge.dicomweb.documents import with_bulk_urls
 from edge.dicomweb.middleware import Authorise, access
 from edge.dicomweb.negotiation import Offer, accepted_by, choose
 from edge.dicomweb.resources import Target, origin_of
@@ -40,7 +42,6 @@ _OFFERS = (Offer(JSON),)
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _FIRST, _LAST = datetime.min.replace(tzinfo=UTC), datetime.max.replace(tzinfo=UTC)
 _NUMBER = re.compile(r"[0-9]{1,18}")
-_BULK = b'"BulkDataURI":"'
 _KNOWN = ("offset", "limit", "since", "startTime", "endTime", "includeMetadata")
 
 
@@ -139,8 +140,9 @@ class Changes:
         base = origin_of(request) + self._service
         url = Target(ref.study_uid, ref.series_uid, ref.sop_uid).url(base) + "/bulkdata/"
         yield entry[:-1] + b',"Metadata":'
-        # What is replaced can't stand inside a JSON string: there, the quotes would be escaped.
-        yield document.replace(_BULK, _BULK + url.encode())
+        for piece in with_bulk_urls(document, url.encode()):
+            yield piece
+            await asyncio.sleep(0)  # a quick reader must not keep others waiting
         yield b"}"
 
 

@@ -13,8 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-import zlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import hdrs, web
@@ -22,6 +21,7 @@ from aiohttp import hdrs, web
 from edge.dicom.instance import Availability
 from edge.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, GE_PRIVATE_IMPLICIT_VR, encoding_of
 from edge.dicomweb.compression import compress
+from edge.dicomweb.documents import PIECE, with_bulk_urls
 from edge.dicomweb.media_types import FRAME_MEDIA_TYPES
 from edge.dicomweb.negotiation import MediaRange, Offer, accepted_by, choose
 from edge.dicomweb.resources import Target, base_url, target_of
@@ -56,11 +56,8 @@ _FRAME_OFFERS = tuple(
     for multipart in (True, False)
 )
 """As stored, each that could be there."""
-_METADATA_PIECE = 256 * 1024
 _FRAME_LIST = re.compile(r"[1-9][0-9]{0,8}(,[1-9][0-9]{0,8})*")
 _BULK_PATH = re.compile(r"[0-9A-F]{8}(/[0-9]{1,9}/[0-9A-F]{8})*")
-_RELATIVE = b'"BulkDataURI":"'
-_PARTS = range(len(_RELATIVE) - 1, 0, -1)
 
 
 class Retrieve:
@@ -146,9 +143,9 @@ class Retrieve:
             piece += separator
             separator = b","
             place = f"{Target(ref.study_uid, ref.series_uid, ref.sop_uid).url(base)}/bulkdata/"
-            for part in _with_bulk_urls(document, place.encode()):
+            for part in with_bulk_urls(document, place.encode()):
                 piece += part
-                if len(piece) >= _METADATA_PIECE:
+                if len(piece) >= PIECE:
                     if not response.prepared:
                         await response.prepare(request)
                     await response.write(piece)
@@ -304,21 +301,3 @@ def _head_of_parts(request: web.Request, offer: Offer) -> web.StreamResponse:
     if offer.multipart:
         return MultipartWriter(request, offer.media_type).head()
     return _head(offer.content_type, None)
-
-
-def _with_bulk_urls(document: bytes, place: bytes) -> Iterator[bytes]:
-    """A deflated DICOM JSON object, inflated piece by piece; paths of bulk values made absolute.
-
-    What is replaced can't stand inside a JSON string: there, the quotes would be escaped.
-    """
-    inflater, held = zlib.decompressobj(), b""
-    while not inflater.eof and document:
-        piece = held + inflater.decompress(document, _METADATA_PIECE)
-        document = inflater.unconsumed_tail
-        end = len(piece)
-        if not inflater.eof:
-            # What may be the beginning of a path waits for the rest.
-            last = piece[piece.rfind(_RELATIVE) + len(_RELATIVE) :] if _RELATIVE in piece else piece
-            end -= next((n for n in _PARTS if last.endswith(_RELATIVE[:n])), 0)
-        yield piece[:end].replace(_RELATIVE, _RELATIVE + place)
-        held = piece[end:]

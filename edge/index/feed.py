@@ -69,7 +69,7 @@ _CHANGE = (
 
 
 async def _read(database: Database, where: str, *parameters: object) -> list[Change]:
-    rows = await database.read(f"{_CHANGE} {where}", parameters)
+    rows = await database.scan(f"{_CHANGE} {where}", parameters)
     return [
         Change(sequence, Action(action.lower()), InstanceRef(*uids), at, State(state))
         for sequence, action, *uids, at, state in rows
@@ -121,18 +121,18 @@ async def position_after(database: Database, count: int) -> int:
     Followers count, or go on by the number that they saw last. Numbers are far higher than any
     count, so that both are understood.
     """
-    [(first,)] = await database.read("SELECT min(sequence) FROM changes")
+    [(first,)] = await database.scan("SELECT min(sequence) FROM changes")
     return count if first is None or count >= first else int(first) - 1 + count
 
 
 async def document_of(database: Database, sop_uid: str) -> bytes | None:
-    """The JSON object of an instance as it is now; None if it is not known, or not here."""
-    rows = await database.read(
-        "SELECT inflated(m.document) FROM instances i JOIN metadata m ON m.instance_id = i.id"
+    """The JSON object (deflated) of an instance as it is now; None if it is unknown, or gone."""
+    rows = await database.scan(
+        "SELECT m.document FROM instances i JOIN metadata m ON m.instance_id = i.id"
         " WHERE i.sop_uid = ?",
         (sop_uid,),
     )
-    return str(rows[0][0]).encode() if rows else None
+    return rows[0][0] if rows else None
 
 
 def _nothing(_: Connection) -> None:

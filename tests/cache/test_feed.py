@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zlib
 
 import pytest
 
@@ -25,7 +26,7 @@ async def test_what_comes_in_is_a_change_with_metadata(cache, feed):
     assert {(change.action, change.state) for change in changes} == {(Action.CREATE, State.CURRENT)}
     assert await feed.latest() == changes[-1]
     for change in changes:
-        document = json.loads(await feed.metadata(change))
+        document = json.loads(zlib.decompress(await feed.metadata(change)))
         assert document["00080018"]["Value"] == [change.ref.sop_uid]
 
 

@@ -6,7 +6,6 @@ import asyncio
 import dataclasses
 import io
 import json
-import zlib
 
 import aiohttp
 import pydicom
@@ -14,7 +13,6 @@ import pytest
 
 from edge.dicom.instance import Availability
 from edge.dicom.multipart import MultipartParser, PartData, PartStart, boundary_of
-from edge.dicomweb.retrieve import _METADATA_PIECE, _with_bulk_urls
 from tests import samples
 
 ELE = "1.2.840.10008.1.2.1"
@@ -170,15 +168,6 @@ async def test_metadata_longer_than_a_piece_is_streamed(service, url, packaged):
         assert "Content-Length" not in answer.headers
         [found] = await answer.json(content_type=None)
     assert len(found["00091001"]["Value"][0]) == 600_000
-
-
-@pytest.mark.parametrize("shift", range(20))
-def test_a_path_at_the_edge_of_a_piece_is_made_absolute(shift):
-    before = b'"' * shift + b"x" * (_METADATA_PIECE - 10)
-    document = (before + b'{"BulkDataURI":"7FE00010"}') * 3
-    pieces = list(_with_bulk_urls(zlib.compress(document), b"http://box/"))
-    assert b"".join(pieces) == document.replace(b"7FE00010", b"http://box/7FE00010")
-    assert max(map(len, pieces)) < 2 * _METADATA_PIECE
 
 
 async def test_text_that_looks_like_a_bulk_value_is_left_alone(service, url, packaged):
