@@ -173,7 +173,9 @@ def _is_gone(service: Service, sample: Sample) -> None:
 for _level in ("instance", "series", "study"):
 
     @check(
-        "8.5", f"After DELETE of an {_level} it is a 410, and no search finds it.", optional=True
+        "8.5",
+        f"What was deleted with its {_level} is a 410, and no search finds it.",
+        optional=True,
     )
     def _(service: Service, material: Material, level: str = _level) -> None:
         sample = _stored(service, material)
