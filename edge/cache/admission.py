@@ -9,7 +9,7 @@ Crash order, of which the commit is the only point that counts:
 
 A failure before 3 leaves nothing: the file is discarded, or the next start removes it. A crash
 between 2 and 3 leaves an object without a row, which the next start adopts. Memory is bounded by
-the store's allowance for what is under way, of which each arrival has its part.
+the store's allowance for what is under way, of which each arrival has its part, and by ``MODELS``.
 """
 
 from __future__ import annotations
@@ -29,7 +29,13 @@ from edge.cache.space import Space
 from edge.crypto.keys import KeyRing, StudyKey
 from edge.dicom.instance import Custody, InstanceRef, Origin
 from edge.dicom.scanner import InstanceScanner, ScannedInstance
-from edge.errors import InstanceMismatch, InstanceNotFound, InvalidInstance, SealBroken
+from edge.errors import (
+    InstanceMismatch,
+    InstanceNotFound,
+    InvalidInstance,
+    SealBroken,
+    StorageFull,
+)
 from edge.index import instances, lookup, residence
 from edge.index.database import Connection, Database
 from edge.store.objects import ObjectStore, ObjectWriter, StoredObject
@@ -37,6 +43,10 @@ from edge.store.objects import ObjectStore, ObjectWriter, StoredObject
 __all__ = ["Admission", "Admitted", "Expectation", "Outcome", "Source", "StudyKeys"]
 
 log = logging.getLogger(__name__)
+
+
+MODELS = 256 * 1024 * 1024
+"""Bytes of attributes that all arrivals together may hold; few real ones have a megabyte."""
 
 
 class Outcome(StrEnum):
@@ -143,6 +153,7 @@ class Admission:
         self._changes = changes
         self._max_instance_bytes = max_instance_bytes
         self._clock = clock
+        self._models = 0
 
     async def make_room(self) -> None:
         """Wait for room for one more instance; ``store_instance`` does it, too.
@@ -208,11 +219,28 @@ class Admission:
                 async for chunk in chunks:
                     reservation.grow(len(chunk))
                     await arrival.take(chunk)
+                    self._count_model(arrival)
                 new = await arrival.finish(expected, source)
             except BaseException:
                 await arrival.discard()
                 raise
+            finally:
+                self._models -= arrival.model
             return await self._commit(arrival, new)
+
+    def _count_model(self, arrival: _Arrival) -> None:
+        """Refuse who holds more than its part of the memory, once that is used up.
+
+        The other way, to keep less of the attributes, would make an instance depend on the moment
+        when it came.
+        """
+        grown, arrival.model = arrival.memory - arrival.model, arrival.memory
+        self._models += grown
+        if self._models > MODELS and arrival.model * self._store.allowance.count > MODELS:
+            raise StorageFull(
+                "too many instances with very many attributes arrive at once",
+                hint="send it again when fewer do",
+            )
 
     async def _commit(self, arrival: _Arrival, new: instances.NewInstance) -> Admitted:
         now = self._clock()
@@ -257,8 +285,15 @@ class _Arrival:
         self._scanner = InstanceScanner()
         self._held = bytearray()
         self._length = 0
+        self.model = 0
+        """Bytes of attributes, as `Admission` has counted them."""
         self._writer: ObjectWriter | None = None
         self.digester = Digester()
+
+    @property
+    def memory(self) -> int:
+        """Bytes of attributes that are held now."""
+        return self._scanner.memory
 
     async def take(self, chunk: bytes) -> None:
         self._length += len(chunk)

@@ -80,6 +80,11 @@ class InstanceScanner:
         return self._walker.model.study_uid if self._walker else None
 
     @property
+    def memory(self) -> int:
+        """Bytes that are held of what was understood so far, estimated from above."""
+        return self._walker.model.cost if self._walker else 0
+
+    @property
     def dataset_offset(self) -> int | None:
         """Bytes of preamble, prefix and group 0002, as soon as they have passed."""
         return self._offset

@@ -21,15 +21,16 @@ class Allowance:
 
     def __init__(self, total: int, *, most: int, least: int) -> None:
         self._total, self._most, self._least = total, most, least
-        self._count = 0
+        self.count = 0
+        """How many there are."""
 
     def __enter__(self) -> None:
-        self._count += 1
+        self.count += 1
 
     def __exit__(self, *_: object) -> None:
-        self._count -= 1
+        self.count -= 1
 
     @property
     def each(self) -> int:
         """Bytes that each may hold now."""
-        return max(self._least, min(self._most, self._total // max(1, self._count)))
+        return max(self._least, min(self._most, self._total // max(1, self.count)))

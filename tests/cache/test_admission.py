@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import struct
 import tracemalloc
 from contextlib import ExitStack
 
 import pytest
 
+from edge.cache import admission as admission_module
 from edge.cache.admission import Outcome
 from edge.dicom.instance import Custody
 from edge.errors import InstanceMismatch, InvalidInstance, NotDicom, PeerError, StorageFull
@@ -199,6 +201,41 @@ async def test_in_a_crowd_little_is_held_until_the_study_is_known(cache):
             await asyncio.wait([sender])
             assert (held < 400_000) is bool(crowd)
     assert cache.store.allowance.each == PIECE
+
+
+async def test_attributes_without_number_are_refused_only_where_others_need_the_memory(
+    cache, monkeypatch, sealed_files
+):
+    monkeypatch.setattr(admission_module, "MODELS", 2_000_000)
+    greedy, other, small = ct_series(3, rows=16, columns=16)
+
+    def many(sample):
+        """The sample with private values before its end that count as 1.2 MB when understood."""
+        pixels = sample.data.index(b"\xe0\x7f\x10\x00")
+        extra = b"".join(
+            struct.pack("<HH2sH", 0x5001 + 2 * (n // 0xF000), 0x1000 + n % 0xF000, b"LO", 8)
+            + bytes(8)
+            for n in range(2500)
+        )
+        return sample.data[:pixels] + extra + sample.data[pixels:]
+
+    halted, halt = asyncio.Event(), asyncio.Event()
+
+    async def slowly(data):
+        yield data
+        halted.set()
+        await halt.wait()
+
+    first = asyncio.create_task(cache.admission.store_instance(slowly(many(greedy)), MODALITY))
+    await asyncio.wait_for(halted.wait(), 10)
+    assert 1_000_000 < cache.admission._models < 2_000_000
+    with pytest.raises(StorageFull, match="attributes"):
+        await cache.send(many(other))
+    assert (await cache.send(small)).outcome is Outcome.STORED
+    halt.set()
+    assert (await first).outcome is Outcome.STORED
+    assert (await cache.send(many(other))).outcome is Outcome.STORED
+    assert cache.admission._models == 0
 
 
 async def test_a_change_wakes_whoever_waits(cache):
