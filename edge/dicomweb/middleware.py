@@ -117,9 +117,9 @@ def access(authorise: Authorise) -> Middleware:
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         identity = await authorise(request.headers)
-        act = _ACTS.get(request.method)
-        if act is not None:
-            identity.require(act)
+        # A method that is not in the table, and is routed all the same, is for who may everything.
+        if request.method in _ACTS or request.match_info.http_exception is None:
+            identity.require(_ACTS.get(request.method, Act.ADMINISTER))
         request[IDENTITY] = identity
         return await handler(request)
 

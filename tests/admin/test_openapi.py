@@ -79,6 +79,19 @@ async def test_whatever_the_description_allows_is_answered_as_it_says(base, head
     assert driven == ["GET /openapi.json", "GET /status"]
 
 
+async def test_what_the_description_does_not_allow_is_refused(base):
+    _, body = await get(f"{base}/openapi.json")
+    for path, operations in msgspec.json.decode(body)["paths"].items():
+        for method in {"get", "put", "post", "patch", "delete", "trace"} - operations.keys():
+            async with (
+                ClientSession(headers={"Authorization": "Bearer store"}) as http,
+                http.request(method, base + path) as answer,
+            ):
+                assert answer.status == 405
+                assert answer.headers["Allow"] == "GET, HEAD, OPTIONS"
+                assert msgspec.json.decode(await answer.read(), type=Problem).request_id
+
+
 async def test_it_is_behind_the_gate(base):
     status, body = await get(f"{base}/openapi.json", {})
     assert status == 401

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gzip
 import json
 
@@ -15,6 +16,7 @@ from edge.cache.feed import ChangeFeed
 from edge.dicom.instance import InstanceRef
 from edge.dicomweb import changefeed
 from edge.dicomweb.root import create_root
+from edge.errors import QueryError
 from edge.index import instances
 from edge.index.database import Database
 from tests.dicomweb.doubles import authorise
@@ -251,6 +253,33 @@ async def test_it_is_compressed_for_those_who_ask(feed):
     assert gzip.decompress(packed) == body
     assert len(packed) * 5 < len(body)
     assert len(json.loads(body)) == 100
+
+
+VALUES = st.one_of(
+    st.text(max_size=20),
+    st.integers().map(str),
+    st.datetimes(timezones=st.none() | st.timezones()).map(lambda time: time.isoformat()),
+    st.sampled_from(["", "true", "FALSE", "0", "-0", "1e3", "9999-12-31T23:59:59.9999999-12:00"]),
+)
+
+
+@settings(deadline=None)
+@given(
+    st.dictionaries(st.sampled_from(["offset", "Limit", "since", "STARTTIME", "endTime"]), VALUES)
+)
+def test_whatever_is_asked_is_understood_or_refused(asked):
+    with contextlib.suppress(QueryError):
+        understood = changefeed._read(asked)
+        assert 1 <= understood.limit <= 200
+        assert understood.offset >= 0
+        assert understood.span is None or understood.span[0] < understood.span[1]
+
+
+@given(st.floats(0, 4e9))
+def test_a_timestamp_is_never_later_than_its_change(at):
+    written = changefeed._written(at)
+    read = changefeed._seconds(changefeed._time("startTime", written))
+    assert at - 2e-6 < read <= at
 
 
 @settings(max_examples=20, deadline=None)

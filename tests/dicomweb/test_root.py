@@ -31,6 +31,9 @@ def door():
     async def body(request):
         return web.Response(text=str(len(await request.read())))
 
+    async def replace(_):
+        return web.Response(text="replaced")
+
     application = web.Application(middlewares=[access(authorise)])
     application.add_routes(
         [
@@ -38,6 +41,7 @@ def door():
             web.get("/full", full),
             web.get("/defect", defect),
             web.post("/body", body),
+            web.put("/replace", replace),
         ]
     )
     return application
@@ -103,6 +107,13 @@ async def test_a_door_keeps_its_lock_for_paths_that_it_does_not_know(client):
             assert answer.status == 401
     async with client.get("/open") as answer:
         assert answer.status == 200
+
+
+async def test_a_method_that_nobody_gave_a_right_for_is_for_admins(client):
+    for token in ("read", "store"):
+        headers = {"Authorization": f"Bearer {token}"}
+        async with client.put("/door/replace", headers=headers) as answer:
+            assert answer.status == 403
 
 
 async def test_a_body_that_is_too_long_for_its_door_is_a_problem(client):
