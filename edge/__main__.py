@@ -192,6 +192,7 @@ async def _serve(loaded: config.Config) -> int:
                 box.dimse_port,
                 box.http_port,
             )
+            _at_signals(loop, stopping.set)
             again = await box.serve_until(stopping)
             is_new = False
             log.info("stopping")
