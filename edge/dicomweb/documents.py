@@ -1,22 +1,56 @@
 """Metadata on its way out: DICOM JSON objects as the index keeps them, made fit for a client.
 
-Owns how paths of bulk values become URLs (PS3.18 F.2.2). Promises that a piece of an object is in
-memory at a time: some are as large as images. Never reads what an object says.
+Owns how paths of bulk values become URLs (PS3.18 F.2.2), and how text that may be long is sent.
+Promises that a piece of it is in memory at a time: some objects are as large as images. Never reads
+what an object says.
 """
 
 from __future__ import annotations
 
+import asyncio
 import zlib
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Final
 
-__all__ = ["PIECE", "with_bulk_urls"]
+from aiohttp import hdrs, web
+
+from edge.dicomweb.compression import compress
+from edge.dicomweb.responses import send
+
+__all__ = ["PIECE", "send_text", "with_bulk_urls"]
 
 PIECE: Final = 256 * 1024
-"""Bytes of metadata that leave together."""
+"""Bytes of text that leave together."""
 
 _RELATIVE: Final = b'"BulkDataURI":"'
 _PARTS: Final = range(len(_RELATIVE) - 1, 0, -1)
+
+
+async def send_text(
+    request: web.Request, media_type: str, pieces: AsyncIterator[bytes]
+) -> web.StreamResponse:
+    """An answer that is text, compressed if the client asks for it.
+
+    Args:
+        request: What is answered; not HEAD.
+        media_type: Of the body.
+        pieces: The body; an error before the first 256 KiB of it can still become an answer.
+    """
+    response = web.StreamResponse(headers={hdrs.CONTENT_TYPE: media_type})
+    compress(request, response)
+    held = bytearray()
+    async for piece in pieces:
+        held += piece
+        if len(held) >= PIECE:
+            await response.prepare(request)
+            await send(response, held)
+            held = bytearray()
+            await asyncio.sleep(0)  # a quick reader must not keep others waiting
+    if not response.prepared:
+        response.content_length = len(held)
+        await response.prepare(request)
+    await response.write_eof(bytes(held))
+    return response
 
 
 def with_bulk_urls(document: bytes, place: bytes) -> Iterator[bytes]:

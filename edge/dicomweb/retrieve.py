@@ -11,17 +11,15 @@ acts on the one that was chosen.
 
 from __future__ import annotations
 
-import asyncio
 import re
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import hdrs, web
 
 from edge.dicom.instance import Availability
 from edge.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, GE_PRIVATE_IMPLICIT_VR, encoding_of
-from edge.dicomweb.compression import compress
-from edge.dicomweb.documents import PIECE, with_bulk_urls
+from edge.dicomweb.documents import send_text, with_bulk_urls
 from edge.dicomweb.media_types import FRAME_MEDIA_TYPES
 from edge.dicomweb.negotiation import MediaRange, Offer, accepted_by, choose
 from edge.dicomweb.resources import Target, base_url, target_of
@@ -135,30 +133,22 @@ class Retrieve:
         if request.method == hdrs.METH_HEAD:
             await self._entries(target)
             return _head(offer.media_type, None)
-        base = base_url(request)
-        response = web.StreamResponse(headers={hdrs.CONTENT_TYPE: offer.media_type})
-        compress(request, response)
-        piece, separator = bytearray(), b"["
+        return await send_text(
+            request, offer.media_type, self._documents(target, base_url(request))
+        )
+
+    async def _documents(self, target: Target, base: str) -> AsyncIterator[bytes]:
+        """Metadata as one JSON array, in pieces."""
+        separator = b"["
         async for ref, document in self._retrieval.metadata(*target.uids):
-            piece += separator
+            yield separator
             separator = b","
             place = f"{Target(ref.study_uid, ref.series_uid, ref.sop_uid).url(base)}/bulkdata/"
-            for part in with_bulk_urls(document, place.encode()):
-                piece += part
-                if len(piece) >= PIECE:
-                    if not response.prepared:
-                        await response.prepare(request)
-                    await response.write(piece)
-                    piece = bytearray()
-                    await asyncio.sleep(0)  # a quick reader must not keep others waiting
+            for piece in with_bulk_urls(document, place.encode()):
+                yield piece
         if separator == b"[":
             raise _unknown(target)
-        piece += b"]"
-        if not response.prepared:
-            response.content_length = len(piece)
-            await response.prepare(request)
-        await response.write_eof(bytes(piece))
-        return response
+        yield b"]"
 
     @transaction("Retrieve Frames", "10.4.1.1.6", produces=_FRAME_OFFERS)
     async def frames(self, request: web.Request) -> web.StreamResponse:

@@ -121,6 +121,24 @@ async def test_bulk_values_can_be_fetched_from_where_metadata_says(feed):
     assert entry["Metadata"]["7FE00010"]["BulkDataURI"] == f"{base}/{place}"
 
 
+async def test_who_hides_where_the_service_is_gets_no_urls(feed):
+    await feed.describe(1, {"00100020": {"vr": "LO", "Value": ["P1"]}})
+    await feed.record("CREATE", 1)
+    headers = {**READER, "Host": 'x" onload="'}
+    for path in ("/changefeed", "/changefeed/latest"):
+        async with feed.client.get(path, headers=headers) as answer:
+            assert answer.status == 400
+
+
+async def test_metadata_of_any_length_is_whole(feed):
+    document = {"00104000": {"vr": "LT", "Value": ["x" * 600_000]}}
+    for number in range(3):
+        await feed.describe(number, document)
+        await feed.record("CREATE", number)
+    assert [entry["Metadata"] for entry in await feed.get()] == [document] * 3
+    assert (await feed.get("/latest"))["Metadata"] == document
+
+
 async def test_pages_hold_a_hundred_entries_unless_asked_otherwise(feed):
     for number in range(250):
         await feed.record("CREATE", number)
