@@ -32,10 +32,13 @@ from edge.cache.custody import CustodyLedger
 from edge.cache.eviction import Eviction, Uses
 from edge.cache.feed import ChangeFeed
 from edge.cache.fetching import Fetching
+from edge.cache.pictures import PictureCache
 from edge.cache.recovery import Recovery, open_index
+from edge.cache.rendering import Rendering
 from edge.cache.retrieval import Retrieval
 from edge.cache.space import Space
 from edge.cache.status import Parts, Status, read_status
+from edge.cache.transcoding import Transcoding
 from edge.cloud.dicomweb import DicomwebArchive
 from edge.config import Config, Http, host_and_port
 from edge.crypto.keys import KeyRing
@@ -52,6 +55,7 @@ from edge.errors import ConfigError, StorageFull
 from edge.index.ballast import Ballast
 from edge.index.database import Database, DatabaseBroken
 from edge.index.tokens import TokenTable
+from edge.pixels.workers import PixelWorkers
 from edge.store.memory import keep_freed_memory
 from edge.store.objects import ObjectStore
 from edge.supervision import Supervisor
@@ -97,9 +101,9 @@ class Cache:
                 await asyncio.to_thread(_find_box, self.folder)
             self.keys = await asyncio.to_thread(_open_keys, self._config, self._owned)
             stack.callback(self.keys.close)
-            algorithm = await asyncio.to_thread(_best_algorithm)
+            self.algorithm = await asyncio.to_thread(_best_algorithm)
             self.store = await stack.enter_async_context(
-                ObjectStore(self.folder, self.keys, algorithm=algorithm)
+                ObjectStore(self.folder, self.keys, algorithm=self.algorithm)
             )
             path, key = self.folder / "index.db", self.keys.derive("index")
             ballast = Ballast(self.folder / "ballast", _ballast_bytes(self._config))
@@ -182,9 +186,15 @@ class Appliance:
             retrieval = self.retrieval = Retrieval(
                 cache.store, cache.database, fetching, ledger, archive, uses
             )
+            pictures = PictureCache(config.cache, cache.folder, cache.keys, cache.algorithm)
+            await pictures.open()
+            workers = PixelWorkers(config.pixels)
+            self.rendering = Rendering(retrieval, cache.database, workers, pictures)
+            self.transcoding = Transcoding(workers)
             # Parts stop in the reverse order: the doors first, what they stand on last.
             parts = self.supervisor = await stack.enter_async_context(Supervisor())
             parts.start("fetching", fetching.run)
+            parts.start("pixels", workers.run)
             eviction = Eviction(
                 config.cache, cache.store, cache.database, space, uses, ledger, archive
             )

@@ -9,6 +9,7 @@ from importlib import metadata
 from pathlib import Path
 
 import pytest
+from packaging.markers import Marker
 
 from edge import __main__, config
 from edge.access.roles import Act, Role
@@ -63,8 +64,14 @@ def toml(value):
 
 
 def locked(name):
-    """The packages of a lock file, with their versions."""
-    return dict(re.findall(r"^([a-z0-9-]+)==(\S+)", (ROOT / name).read_text(), re.MULTILINE))
+    """The packages of a lock file that this Python gets, with their versions."""
+    text = (ROOT / name).read_text()
+    found = re.findall(r"^([a-z0-9-]+)==(\S+)(?: ; ([^\\\n]+))?", text, re.MULTILINE)
+    return {
+        package: version
+        for package, version, marker in found
+        if not marker or Marker(marker).evaluate()
+    }
 
 
 def plain(requirement):

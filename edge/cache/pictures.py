@@ -24,6 +24,7 @@ from typing import Final
 
 import msgspec
 
+from edge.config import Cache
 from edge.crypto.keys import KeyRing
 from edge.crypto.sealed import HEADER_LENGTH, Algorithm, Header, Opener, Sealer
 from edge.errors import SealBroken
@@ -40,27 +41,18 @@ class PictureCache:
     """The pictures below one folder.
 
     Args:
+        settings: How much room there is.
         folder: ``data_dir``.
         keys: Where study keys are found.
         algorithm: What new pictures are sealed with.
-        max_bytes: Of all of them; 0 keeps none.
-        reserve_bytes: Free space on the disk that is left for other things.
     """
 
-    def __init__(
-        self,
-        folder: Path,
-        keys: KeyRing,
-        *,
-        algorithm: Algorithm,
-        max_bytes: int,
-        reserve_bytes: int,
-    ) -> None:
+    def __init__(self, settings: Cache, folder: Path, keys: KeyRing, algorithm: Algorithm) -> None:
+        self._max_bytes = settings.rendered_bytes
+        self._reserve = settings.reserve_bytes
         self._folder = folder / "rendered"
         self._keys = keys
         self._algorithm = algorithm
-        self._max_bytes = max_bytes
-        self._reserve = reserve_bytes
         self._secret = keys.derive("names of rendered pictures")
         self._lock = threading.Lock()
         self._sizes: OrderedDict[str, int] = OrderedDict()

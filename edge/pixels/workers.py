@@ -21,8 +21,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from types import TracebackType
-from typing import Final, Self
+from typing import Final
 
 import msgspec
 
@@ -73,10 +72,11 @@ class _Job:
 
 
 class PixelWorkers:
-    """Decodes, encodes and renders; use it inside ``async with``.
+    """Decodes, encodes and renders, while it runs.
 
     Args:
         settings: How many processes there are, and what a frame may take.
+        idle_seconds: After which a process that has nothing to do is ended.
     """
 
     def __init__(self, settings: Pixels, *, idle_seconds: float = _IDLE) -> None:
@@ -93,28 +93,18 @@ class PixelWorkers:
         self._turns = asyncio.Semaphore(self._count + 1)
         self._waiting = 0
         self._jobs: asyncio.Queue[_Job] = asyncio.Queue()
-        self._group = asyncio.TaskGroup()
-        self._tasks: list[asyncio.Task[None]] = []
-        self.processes = 0
+        self._running: set[_Process] = set()
+
+    @property
+    def processes(self) -> int:
         """That are running now."""
+        return len(self._running)
 
-    async def __aenter__(self) -> Self:
-        await self._group.__aenter__()
-        self._tasks = [
-            self._group.create_task(self._work(), name=f"pixels {number}")
-            for number in range(self._count)
-        ]
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        for task in self._tasks:
-            task.cancel()
-        await self._group.__aexit__(None, None, None)
+    async def run(self) -> None:
+        """Serve requests until cancelled; without it they wait."""
+        async with asyncio.TaskGroup() as group:
+            for number in range(self._count):
+                group.create_task(self._work(), name=f"pixels {number}")
 
     async def decode(self, image: ImageDescription, frame: Frame) -> EncodedFrame:
         """A frame in native form: little endian, colour by pixel, cells as they are stored.
@@ -235,23 +225,33 @@ class PixelWorkers:
                     await self._end(process)
                     process = None
                     continue
-                if job.answer.done():
-                    continue
-                try:
-                    if process is None:
-                        process = await _Process.start(self._limits)
-                        self.processes += 1
-                    found = await self._deal(process, job)
-                except EdgeError as error:
-                    await self._end(process)
-                    process = None
-                    if not job.answer.done():
-                        job.answer.set_exception(error)
-                else:
-                    if not job.answer.done():
-                        job.answer.set_result(found)
+                process = await self._serve(process, job)
         finally:
             await self._end(process)
+
+    async def _serve(self, process: _Process | None, job: _Job) -> _Process | None:
+        """Answer one job; the process that is there afterwards."""
+        try:
+            if job.answer.done():
+                return process
+            if process is None:
+                process = await _Process.start(self._limits)
+                self._running.add(process)
+            found = await self._deal(process, job)
+            if not job.answer.done():
+                job.answer.set_result(found)
+            return process
+        except EdgeError as error:
+            await self._end(process)
+            if not job.answer.done():
+                job.answer.set_exception(error)
+            return None
+        except BaseException:
+            await self._end(process)
+            raise
+        finally:
+            if not job.answer.done():
+                job.answer.set_exception(PixelWorkersBusy("pixel workers are being stopped"))
 
     async def _deal(self, process: _Process, job: _Job) -> tuple[Reply, bytes]:
         """One job, within its time.
@@ -273,8 +273,8 @@ class PixelWorkers:
         raise UndecodablePixels(f"the pixels took longer than {seconds:.0f} s")
 
     async def _end(self, process: _Process | None) -> None:
-        if process is not None:
-            self.processes -= 1
+        if process is not None and process in self._running:
+            self._running.discard(process)
             await process.kill()
 
 

@@ -9,14 +9,14 @@ import pydicom
 import pytest
 from PIL import Image
 
+from edge import config
 from edge.cache.pictures import PictureCache
 from edge.cache.rendering import Rendering
-from edge.config import Pixels
 from edge.crypto.sealed import Algorithm
 from edge.errors import InstanceNotFound, NotAnImage, PixelError
 from edge.pixels.presentation import Picture, Presentation, Viewport
-from edge.pixels.workers import PixelWorkers
 from tests import samples
+from tests.pixels.pool import running
 
 SMALL = Presentation(viewport=Viewport(64, 64))
 
@@ -26,13 +26,8 @@ def renders(cache, tmp_path):
     """Opens the rendering of a cache, as after each start."""
 
     def opened(workers, *, max_bytes=1 << 20):
-        pictures = PictureCache(
-            tmp_path,
-            cache.keys,
-            algorithm=Algorithm.AES_256_GCM,
-            max_bytes=max_bytes,
-            reserve_bytes=0,
-        )
+        settings = config.Cache(rendered_bytes=max_bytes, reserve_bytes=0)
+        pictures = PictureCache(settings, tmp_path, cache.keys, Algorithm.AES_256_GCM)
         return pictures, Rendering(cache.retrieval, cache.database, workers, pictures)
 
     return opened
@@ -40,8 +35,8 @@ def renders(cache, tmp_path):
 
 @pytest.fixture
 async def workers():
-    async with PixelWorkers(Pixels(workers=1)) as running:
-        yield running
+    async with running() as pool:
+        yield pool
 
 
 @pytest.fixture
@@ -179,13 +174,8 @@ async def test_no_picture_takes_the_room_of_all_others_and_none_is_kept_without_
     key = await asyncio.to_thread(cache.keys.new_study_key)
     await pictures.put(pictures.name(1), key.key_id, Picture("image/png", bytes(10_001), 1, 1))
     assert files(tmp_path) == []
-    full = PictureCache(
-        tmp_path,
-        cache.keys,
-        algorithm=Algorithm.AES_256_GCM,
-        max_bytes=40_000,
-        reserve_bytes=1 << 62,
-    )
+    settings = config.Cache(rendered_bytes=40_000, reserve_bytes=1 << 62)
+    full = PictureCache(settings, tmp_path, cache.keys, Algorithm.AES_256_GCM)
     await full.open()
     await full.put(full.name(1), key.key_id, Picture("image/png", bytes(100), 1, 1))
     assert files(tmp_path) == []

@@ -15,8 +15,8 @@ from edge.dicom.uids import IMPLEMENTATION_CLASS_UID
 from edge.errors import PixelBudgetExceeded, PixelError
 from edge.pixels import syntaxes
 from edge.pixels.description import ImageDescription
-from edge.pixels.workers import PixelWorkers
 from tests import samples
+from tests.pixels.pool import running
 
 PIXELS = ("PixelData", "FloatPixelData", "DoubleFloatPixelData")
 CHANGED = {"PhotometricInterpretation", "PlanarConfiguration", "LossyImageCompression", *PIXELS}
@@ -32,7 +32,7 @@ def pydicom_may_complain():
 
 @pytest.fixture
 async def transcoding():
-    async with PixelWorkers(Pixels(workers=1)) as workers:
+    async with running() as workers:
         yield Transcoding(workers)
 
 
@@ -188,7 +188,7 @@ async def test_what_is_no_image_goes_from_one_uncompressed_syntax_to_the_next(tr
 
 async def test_nothing_is_sent_before_the_first_frame_was_decoded(cache, opened):
     data = samples.packaged_file("MR_small_RLE.dcm").read_bytes()
-    async with PixelWorkers(Pixels(frame_bytes=100)) as workers, await opened(data) as instance:
+    async with running(Pixels(frame_bytes=100)) as workers, await opened(data) as instance:
         with pytest.raises(PixelBudgetExceeded):
             await anext(Transcoding(workers).instance(instance, syntaxes.EXPLICIT_LITTLE))
 

@@ -7,8 +7,8 @@ from collections.abc import AsyncIterator, Iterator
 
 import pytest
 
-from edge.config import Pixels
 from edge.pixels.workers import PixelWorkers
+from tests.pixels.pool import running
 
 
 @pytest.fixture(autouse=True)
@@ -22,5 +22,5 @@ def pydicom_may_complain() -> Iterator[None]:
 @pytest.fixture
 async def workers() -> AsyncIterator[PixelWorkers]:
     """With the limits of the default configuration."""
-    async with PixelWorkers(Pixels(workers=1)) as running:
-        yield running
+    async with running() as pool:
+        yield pool

@@ -17,8 +17,8 @@ from edge.pixels.description import ImageDescription
 from edge.pixels.display import Display
 from edge.pixels.native import array_of
 from edge.pixels.presentation import Presentation, Viewport
-from edge.pixels.workers import PixelWorkers
 from tests.pixels.images import NOT_PYDICOM, named, packaged_images, pydicom_frames
+from tests.pixels.pool import running
 
 GREY = ImageDescription(syntaxes.EXPLICIT_LITTLE, 64, 64, 1, "MONOCHROME2", 16, 12, 11, False)
 FRAME = np.arange(64 * 64, dtype="<u2").tobytes()
@@ -107,7 +107,7 @@ async def test_bits_that_are_not_stored_ones_survive_too(workers, syntax):
 
 
 async def test_a_frame_beyond_the_budget_is_refused_before_a_process_is_started():
-    async with PixelWorkers(Pixels(frame_bytes=8191)) as pool:
+    async with running(Pixels(frame_bytes=8191)) as pool:
         with pytest.raises(PixelBudgetExceeded, match="8192 bytes"):
             await pool.decode(GREY, FRAME)
         assert pool.processes == 0
@@ -155,7 +155,7 @@ async def test_a_deflated_frame_inflates_to_its_size_and_no_further(workers):
 
 
 async def test_a_worker_that_outgrows_its_memory_fails_that_frame_alone():
-    async with PixelWorkers(Pixels(workers=1)) as pool:
+    async with running() as pool:
         pool._limits = replace(pool._limits, memory_bytes=16 * 1024**2)
         large = replace(GREY, rows=4000, columns=4000)
         with pytest.raises(UndecodablePixels, match=r"memory|ended their decoder"):
@@ -167,7 +167,7 @@ async def test_the_longest_frame_fits_into_a_workers_memory():
     side = 2048
     large = replace(GREY, rows=side, columns=side, bits_stored=16, high_bit=15)
     noise = np.random.default_rng(2).integers(0, 1 << 16, side * side, "u2").tobytes()
-    async with PixelWorkers(Pixels(workers=1, frame_bytes=len(noise))) as pool:
+    async with running(Pixels(workers=1, frame_bytes=len(noise))) as pool:
         for syntax in COMPRESSED:
             encoded = await pool.encode(large, noise, syntax)
             assert (await pool.decode(encoded.description, encoded.data)).data == noise
@@ -187,7 +187,7 @@ async def test_a_worker_has_given_up_files_children_and_core_dumps(workers):
 
 
 async def test_a_frame_that_takes_too_long_is_ended_and_the_next_one_is_served():
-    async with PixelWorkers(Pixels(workers=1, seconds=1.0)) as pool:
+    async with running(Pixels(workers=1, seconds=1.0)) as pool:
         await pool.decode(GREY, FRAME)
         (process,) = processes_of(pool)
         os.kill(process, signal.SIGSTOP)
@@ -198,7 +198,7 @@ async def test_a_frame_that_takes_too_long_is_ended_and_the_next_one_is_served()
 
 
 async def test_a_frame_that_takes_too_much_work_is_ended():
-    async with PixelWorkers(Pixels(workers=1, seconds=1.0)) as pool:
+    async with running(Pixels(workers=1, seconds=1.0)) as pool:
         large = replace(GREY, rows=7000, columns=7000)
         noise = np.random.default_rng(5).integers(0, 4096, 7000 * 7000, "u2").tobytes()
         with pytest.raises(UndecodablePixels, match="took"):
@@ -207,7 +207,7 @@ async def test_a_frame_that_takes_too_much_work_is_ended():
 
 
 async def test_a_crash_costs_the_frame_that_caused_it_and_no_other():
-    async with PixelWorkers(Pixels(workers=1)) as pool:
+    async with running() as pool:
         await pool.decode(GREY, FRAME)
         (process,) = processes_of(pool)
         os.kill(process, signal.SIGSTOP)
@@ -256,7 +256,7 @@ async def test_only_so_many_wait_and_only_few_hold_a_frame(workers):
 
 
 async def test_an_idle_process_is_ended_and_started_again_when_it_is_needed():
-    async with PixelWorkers(Pixels(workers=1), idle_seconds=0.2) as pool:
+    async with running(Pixels(workers=1), idle_seconds=0.2) as pool:
         await pool.decode(GREY, FRAME)
         (first,) = processes_of(pool)
         for _ in range(100):
@@ -268,7 +268,7 @@ async def test_an_idle_process_is_ended_and_started_again_when_it_is_needed():
 
 
 async def test_leaving_the_pool_leaves_no_process():
-    async with PixelWorkers(Pixels(workers=2)) as pool:
+    async with running(Pixels(workers=2)) as pool:
         await asyncio.gather(*(pool.decode(GREY, FRAME) for _ in range(8)))
         pids = processes_of(pool)
         assert pids
