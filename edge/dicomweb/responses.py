@@ -21,6 +21,7 @@ from edge.dicom.multipart import (
     new_boundary,
     part_opening,
 )
+from edge.dicomweb.compression import compress
 from edge.errors import EdgeError
 
 __all__ = [
@@ -132,6 +133,7 @@ class MultipartWriter:
         self._response = web.StreamResponse(
             headers={hdrs.CONTENT_TYPE: content_type_of(media_type, self._boundary)}
         )
+        compress(request, self._response)
 
     def announce(self, parts: Sequence[tuple[Mapping[str, str], int]]) -> None:
         """Say how long the body will be, given the headers and the size of each part.

@@ -39,6 +39,24 @@ async def answering():
     await runner.cleanup()
 
 
+@pytest.mark.parametrize(
+    ("media_type", "shrinks"), [("application/dicom+xml", True), ("application/dicom", False)]
+)
+async def test_parts_of_text_are_compressed(answering, media_type, shrinks):
+    async def handler(request):
+        writer = MultipartWriter(request, media_type)
+        part = {"Content-Type": media_type}
+        writer.announce([(part, 100_000)])
+        writer.open_part(part)
+        await writer.write(bytes(100_000))
+        return await writer.end()
+
+    answering.handler = handler
+    answer, body = await answering.get()
+    assert (answer.headers.get("Content-Encoding") == "gzip") is shrinks
+    assert body.count(bytes(100_000)) == 1
+
+
 PARTS = st.lists(
     st.tuples(st.sampled_from(["a/b", "image/jpeg"]), st.lists(st.binary(max_size=200))), max_size=5
 )
