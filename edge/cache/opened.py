@@ -1,7 +1,7 @@
 """An instance that was opened: the whole of it, ranges, frames and bulk values, as stored.
 
-Promises that everything comes in pieces: no frame and no value is ever held whole. Where the bytes
-are is not known here; ``content`` reads them.
+Promises that everything comes in pieces: nothing is ever held whole, unless the caller names a
+bound. Where the bytes are is not known here; ``content`` reads them.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import msgspec
 from edge.cache.content import Content, InflatedContent, Ranges, gathered
 from edge.dicom.frames import Layout, PixelLayout
 from edge.dicom.instance import Availability, InstanceRef
-from edge.errors import InstanceNotFound
+from edge.errors import InstanceNotFound, PixelBudgetExceeded
 
 __all__ = ["InstanceEntry", "OpenInstance"]
 
@@ -98,6 +98,24 @@ class OpenInstance:
             yield piece if bits is None else bits.feed(piece)
         if bits is not None:
             yield bits.finish()
+
+    async def whole_frame(self, number: int, most: int) -> bytes:
+        """A frame as stored, in memory.
+
+        Args:
+            number: Counts from 1.
+            most: Bytes that it may have.
+
+        Raises:
+            InstanceNotFound: There is no such frame.
+            PixelBudgetExceeded: It is longer; nothing of it was read.
+        """
+        if (length := self.frame_length(number)) > most:
+            raise PixelBudgetExceeded(
+                f"frame {number} has {length} bytes, and {most} are allowed",
+                hint="retrieve it as it is stored",
+            )
+        return b"".join([piece async for piece in self.frame(number)])
 
     async def video(self) -> AsyncIterator[bytes]:
         """The stream that all fragments make together (PS3.5 8.2.5), in pieces.

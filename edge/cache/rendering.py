@@ -84,7 +84,7 @@ class Rendering:
                 display = await _display(opened, attributes, number, wanted)
 
                 async def read() -> bytes:
-                    return b"".join([piece async for piece in opened.frame(number)])
+                    return await opened.whole_frame(number, self._workers.most_frame_bytes)
 
                 return await self._workers.render(image, display, read, wanted)
 
@@ -112,7 +112,7 @@ class Rendering:
 
                 async def frames() -> AsyncIterator[bytes]:
                     for number in numbers:
-                        yield b"".join([piece async for piece in opened.frame(number)])
+                        yield await opened.whole_frame(number, self._workers.most_frame_bytes)
 
                 return await self._workers.animate(
                     image,
@@ -141,7 +141,9 @@ class Rendering:
         entries = await self._retrieval.instances(study_uid, series_uid, sop_uid)
         if not entries:
             raise InstanceNotFound(f"there is no instance of study {study_uid}")
+        # What was never here may be an image: to see it is to fetch it.
         images = [entry for entry in entries if _is_image(entry)]
+        images = images or [entry for entry in entries if not entry.transfer_syntax]
         images = [one for one in images if one.sop_class_uid != _SEGMENTATION] or images
         if not images:
             raise NotAnImage("there are no images in it")

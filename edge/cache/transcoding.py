@@ -86,14 +86,14 @@ class Transcoding:
 
         Raises:
             InstanceNotFound: There is no such frame.
-            PixelError: It can't be given so, or not now.
+            PixelError: It can't be given so, or not now, or is too long to be held in memory.
         """
         stored = opened.entry.transfer_syntax
         unchanged = transfer_syntax == stored or (
             {transfer_syntax, stored} <= syntaxes.NATIVE and stored not in syntaxes.BIG_ENDIAN
         )
         if unchanged:
-            return await _read(opened, number)
+            return await opened.whole_frame(number, self._workers.most_frame_bytes)
         image = await _image_of(opened)
         if image is None:
             raise NotAnImage("the instance has no frames that can be transcoded")
@@ -182,7 +182,7 @@ class Transcoding:
         self, opened: OpenInstance, image: ImageDescription, number: int, transfer_syntax: str
     ) -> EncodedFrame:
         async def read() -> bytes:
-            return await _read(opened, number)
+            return await opened.whole_frame(number, self._workers.most_frame_bytes)
 
         if transfer_syntax in syntaxes.NATIVE:
             return await self._workers.decode(image, read)
@@ -261,10 +261,6 @@ async def _deflated(data_set: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
         yield deflated
     rest = deflater.flush()
     yield rest + bytes((length + len(rest)) % 2)
-
-
-async def _read(opened: OpenInstance, number: int) -> bytes:
-    return b"".join([piece async for piece in opened.frame(number)])
 
 
 async def _content_of(opened: OpenInstance) -> tuple[Ranges, int]:

@@ -96,6 +96,11 @@ class PixelWorkers:
         self._running: set[_Process] = set()
 
     @property
+    def most_frame_bytes(self) -> int:
+        """Of a stored frame: none that is longer than its pixels is worth reading."""
+        return self._limits.body_bytes
+
+    @property
     def processes(self) -> int:
         """That are running now."""
         return len(self._running)
@@ -260,7 +265,8 @@ class PixelWorkers:
             UndecodablePixels: The process did not live to answer.
             EdgeError: A further frame can't be read.
         """
-        seconds = self._settings.seconds * _PATIENCE * job.request.frames
+        # An animation may take a few times as long: somebody else waits for this process.
+        seconds = self._settings.seconds * _PATIENCE * min(job.request.frames, 3)
         asking = asyncio.ensure_future(process.ask(job.request, job.frames, self._limits))
         waiting = [asking, job.answer] if job.bound else [asking]
         try:
