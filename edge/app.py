@@ -29,6 +29,7 @@ from edge.cache.admission import Admission, StudyKeys
 from edge.cache.catalogue import Catalogue
 from edge.cache.changes import Changes
 from edge.cache.custody import CustodyLedger
+from edge.cache.deletion import Deletion
 from edge.cache.eviction import Eviction, Uses
 from edge.cache.feed import ChangeFeed
 from edge.cache.fetching import Fetching
@@ -58,6 +59,7 @@ from edge.index.tokens import TokenTable
 from edge.pixels.workers import PixelWorkers
 from edge.store.memory import keep_freed_memory
 from edge.store.objects import ObjectStore
+from edge.store.tombstones import TombstoneStore
 from edge.supervision import Supervisor
 from edge.sync.link import Link
 from edge.sync.pull import Pull
@@ -105,6 +107,7 @@ class Cache:
             self.store = await stack.enter_async_context(
                 ObjectStore(self.folder, self.keys, algorithm=self.algorithm)
             )
+            self.tombstones = TombstoneStore(self.folder, self.keys, algorithm=self.algorithm)
             path, key = self.folder / "index.db", self.keys.derive("index")
             ballast = Ballast(self.folder / "ballast", _ballast_bytes(self._config))
             self.database = (
@@ -164,7 +167,7 @@ class Appliance:
             stack.callback(os.close, lock)
             await stack.enter_async_context(local_door(config.appliance.data_dir, self.parts))
             cache = self.cache = await stack.enter_async_context(Cache(config, owned=True))
-            await Recovery(cache.store, cache.database, cache.keys).run()
+            await Recovery(cache.store, cache.database, cache.keys, cache.tombstones).run()
             changes, uses = self.changes, Uses(cache.database)
             stack.push_async_callback(_flush, uses)
             space = Space(config.cache, cache.database, cache.store)
@@ -215,7 +218,15 @@ class Appliance:
             )
             await parts.start_ready("dimse", lambda ready: dimse.serve(ready=ready))
             self.dimse_port = dimse.port
-            self.http_port = await self._serve_http(admission, retrieval)
+            deletion = Deletion(
+                cache.store,
+                cache.tombstones,
+                cache.database,
+                space,
+                changes,
+                has_archive=archive is not None,
+            )
+            self.http_port = await self._serve_http(admission, retrieval, deletion)
             self._parts = parts.states
             self._stack = stack.pop_all()
         return self
@@ -249,7 +260,9 @@ class Appliance:
                 task.cancel()
         return broken.is_set() and not stopping.is_set()
 
-    async def _serve_http(self, admission: Admission, retrieval: Retrieval) -> int:
+    async def _serve_http(
+        self, admission: Admission, retrieval: Retrieval, deletion: Deletion
+    ) -> int:
         """Serve every application on the one HTTP port; which one it is."""
         config, cache = self._config, self.cache
         gate = Gate(cache.tokens, required=config.http.auth == "required")
@@ -257,6 +270,7 @@ class Appliance:
             retrieval=retrieval,
             catalogue=Catalogue(cache.database),
             admission=admission,
+            deletion=deletion,
             authorise=gate.authorise,
         )
         feed = changefeed.create_application(ChangeFeed(cache.database), authorise=gate.authorise)

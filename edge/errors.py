@@ -18,6 +18,8 @@ UIDs, counts and sizes may be named, names and dates of patients may not.
     ├── MultipartError            a multipart message that is none, or ends early
     ├── StorageFull               no room that may be used for it
     ├── InstanceNotFound          neither the edge nor the cloud is known to have it
+    │   └── InstanceDeleted       it was here, and somebody deleted it
+    ├── DeletionRefused           what was to be deleted may be the only copy, or can't be told on
     ├── PixelError                pixels that can't be given in the form that was asked for
     │   ├── NotAnImage            the instance has no pixels, or none that is a still image
     │   ├── UndecodablePixels     they are damaged, or encoded in a way that is not known here
@@ -41,7 +43,9 @@ __all__ = [
     "CloudUnauthorised",
     "CloudUnreachable",
     "ConfigError",
+    "DeletionRefused",
     "EdgeError",
+    "InstanceDeleted",
     "InstanceMismatch",
     "InstanceNotFound",
     "InstanceUnreadable",
@@ -129,6 +133,14 @@ class StorageFull(EdgeError):
 
 class InstanceNotFound(EdgeError):
     """Neither the edge nor the archive is known to have it."""
+
+
+class InstanceDeleted(InstanceNotFound):
+    """It was here, and was deleted on purpose; what the archive may have of it is not asked for."""
+
+
+class DeletionRefused(EdgeError):
+    """Nothing was deleted: it may exist only here, or there is no archive that could be told."""
 
 
 class PixelError(EdgeError):

@@ -21,6 +21,8 @@ class Act(StrEnum):
     """Search studies and open them."""
     STORE = "store"
     """Bring instances in."""
+    DELETE = "delete"
+    """Delete instances, here and in the archive."""
     ADMINISTER = "administer"
     """See and change how the box itself works: tokens, peers, archives."""
 

@@ -13,11 +13,12 @@ from dataclasses import dataclass
 from edge.cache.changes import Changes
 from edge.dicom.instance import Custody, InstanceRef
 from edge.dicom.remote import RemoteStudy
-from edge.index import custody, remote, residence
+from edge.index import custody, remote, residence, tombstones
 from edge.index.database import Connection, Database
 from edge.index.lookup import InstanceRow
+from edge.index.tombstones import Withdrawal
 
-__all__ = ["CustodyLedger", "Owed", "Settlement"]
+__all__ = ["CustodyLedger", "Owed", "Settlement", "Withdrawal", "Withdrawn"]
 
 _UNSENT = (Custody.EDGE_ONLY, Custody.SENT, Custody.REFUSED)
 
@@ -46,6 +47,14 @@ class Settlement:
     custody: Custody
     reason: str = ""
     retry_at: float = 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class Withdrawn:
+    """An instance that was deleted here, and that the archive shall delete, too."""
+
+    ref: InstanceRef
+    tries: int
 
 
 class CustodyLedger:
@@ -113,6 +122,23 @@ class CustodyLedger:
         """The archive does not have this instance, which is not here; whether it was here once."""
         reason = "the archive had it, and does not have it any more"
         return await self._database.write(lambda db: residence.miss(db, sop_uid, reason))
+
+    async def withdrawals(self, *, max_count: int) -> list[Withdrawn]:
+        """What the archive is to be told now that it shall delete."""
+        found = await tombstones.due(self._database, self._clock(), max_count)
+        return [Withdrawn(ref, tries) for ref, tries in found]
+
+    async def next_withdrawal(self) -> float | None:
+        """When the next is due; None if there is none."""
+        return await tombstones.next_due(self._database)
+
+    async def settle_withdrawal(
+        self, ref: InstanceRef, withdrawal: Withdrawal, reason: str = "", retry_at: float = 0.0
+    ) -> None:
+        """Write down what the archive answered; if it is still DUE, it is told again then."""
+        await self._database.write(
+            lambda db: tombstones.settle(db, ref.sop_uid, withdrawal, reason, retry_at)
+        )
 
     async def learn(self, study: RemoteStudy) -> None:
         """Keep what the archive listed of a study, with its fingerprint, in one transaction."""

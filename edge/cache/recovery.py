@@ -4,6 +4,8 @@
     an object without a row       adopted: its header and content describe it. This is also how a
                                   lost index is rebuilt, from all objects at once; one that was
                                   set aside goes back into quarantine
+    an object that was deleted    unlinked: a record of the deletion names it. The record of one
+                                  that did not come to be is removed
     an object that does not open  kept aside as it is, reported, and never served
     a row without its object      NEARLINE if the archive has it, else UNAVAILABLE and reported
     a key without objects         destroyed
@@ -27,12 +29,13 @@ from edge.crypto.keys import KeyRing
 from edge.dicom.instance import Custody, Origin
 from edge.dicom.scanner import InstanceScanner
 from edge.errors import InvalidInstance, SealBroken
-from edge.index import instances, residence
+from edge.index import instances, residence, tombstones
 from edge.index.ballast import Ballast
 from edge.index.connection import suspicion
 from edge.index.database import Connection, Database, DatabaseBroken
 from edge.index.tokens import TokenTable, salvage
 from edge.store.objects import ObjectStore, StoredObject
+from edge.store.tombstones import TombstoneStore
 
 __all__ = ["Recovery", "Report", "open_index"]
 
@@ -49,6 +52,7 @@ class Report:
     half_written: int = 0
     adopted: int = 0
     superfluous: int = 0
+    deleted: int = 0
     unreadable: list[str] = field(default_factory=list)
     fetchable: int = 0
     lost: int = 0
@@ -94,11 +98,13 @@ class Recovery:
         store: ObjectStore,
         database: Database,
         keys: KeyRing,
+        deletions: TombstoneStore,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
         self._database = database
         self._keys = keys
+        self._deletions = deletions
         self._clock = clock
 
     async def run(self) -> Report:
@@ -122,12 +128,35 @@ class Recovery:
             aside |= await self._store.aside(shelf)
         for name in await residence.quarantined_objects(self._database):
             await self._store.set_aside(name)
+        await self._bury_again(orphans, report)
         for name, sealed_bytes in orphans.items():
             keep = instances.quarantine if name in aside else instances.put
             await self._adopt(name, sealed_bytes, keep, report)
         await self._destroy_unused_keys(report)
         self._log(report)
         return report
+
+    async def _bury_again(self, orphans: dict[str, int], report: Report) -> None:
+        """Set tombstones that are missing, and finish deletions that were interrupted."""
+        named = await tombstones.records(self._database)
+        stale = []
+        for record_name, record in (await self._deletions.read_all()).items():
+            for name in orphans.keys() & set(record.objects):
+                await self._store.delete(name)
+                del orphans[name]
+                report.deleted += 1
+            if record_name not in named:
+                restore = partial(
+                    tombstones.restore,
+                    refs=record.refs,
+                    record_name=record_name,
+                    deleted=record.at,
+                    withdraw=record.withdraw,
+                )
+                if not await self._database.write(restore):
+                    stale.append(record_name)
+        for record_name in stale:
+            await self._deletions.remove(record_name)
 
     async def _adopt(self, name: str, sealed_bytes: int, keep: _Keep, report: Report) -> None:
         scanner, digester = InstanceScanner(), Digester()
@@ -177,6 +206,8 @@ class Recovery:
     def _log(report: Report) -> None:
         if report.half_written:
             log.info("removed %d files that were half written", report.half_written)
+        if report.deleted:
+            log.info("removed %d objects whose deletion was interrupted", report.deleted)
         if report.adopted:
             log.warning("adopted %d objects that the index did not know", report.adopted)
         if report.fetchable:

@@ -25,8 +25,14 @@ from edge.cloud.listing import describe_study, list_instances
 from edge.cloud.metadata import localised
 from edge.dicom.frames import Layout
 from edge.dicom.instance import Availability, InstanceRef
-from edge.errors import CloudUnreachable, InstanceNotFound, SealBroken, StorageFull
-from edge.index import lookup, remote, residence
+from edge.errors import (
+    CloudUnreachable,
+    InstanceDeleted,
+    InstanceNotFound,
+    SealBroken,
+    StorageFull,
+)
+from edge.index import lookup, remote, residence, tombstones
 from edge.index.database import Connection, Database
 from edge.index.lookup import InstanceRow
 from edge.store.objects import ObjectStore
@@ -75,6 +81,7 @@ class Retrieval:
         Empty if neither the edge nor the archive has any.
 
         Raises:
+            InstanceDeleted: They were deleted here.
             CloudError: The edge has none, and the archive can't be asked now.
         """
         return [_entry(row) for row in await self._rows(study_uid, series_uid, sop_uid)]
@@ -159,7 +166,12 @@ class Retrieval:
         self, study_uid: str, series_uid: str | None, sop_uid: str | None
     ) -> list[InstanceRow]:
         rows = await lookup.find(self._database, study_uid, series_uid, sop_uid)
-        if rows or not await self.discover(study_uid):
+        if rows:
+            return rows
+        target = (study_uid, series_uid, sop_uid)
+        if await tombstones.is_deleted(self._database, target):
+            raise InstanceDeleted("it was deleted here", hint="a device may send it again")
+        if not await self.discover(study_uid):
             return rows
         return await lookup.find(self._database, study_uid, series_uid, sop_uid)
 
@@ -171,6 +183,8 @@ class Retrieval:
         """
         archive = self._archive
         if archive is None or await lookup.find(self._database, study_uid):
+            return False
+        if await tombstones.is_deleted(self._database, (study_uid, None, None)):
             return False
         if not await self._ledger.is_reachable(archive.name):
             raise CloudUnreachable(
@@ -251,4 +265,6 @@ def _entry(row: InstanceRow) -> InstanceEntry:
         size=row.content_bytes,
         number_of_frames=row.frame_count,
         availability=row.availability,
+        version=((row.meta_digest or b"") + row.dataset_digest).hex() if row.dataset_digest else "",
+        received=row.received,
     )

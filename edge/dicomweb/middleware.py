@@ -28,7 +28,9 @@ from edge.errors import (
     AccessDenied,
     CloudError,
     CloudUnreachable,
+    DeletionRefused,
     EdgeError,
+    InstanceDeleted,
     InstanceNotFound,
     InvalidInstance,
     KeyUnavailable,
@@ -60,12 +62,15 @@ _ACTS: Final = {
     hdrs.METH_HEAD: Act.READ,
     hdrs.METH_OPTIONS: Act.READ,
     hdrs.METH_POST: Act.STORE,
+    hdrs.METH_DELETE: Act.DELETE,
 }
 
 _STATUS: Final[tuple[tuple[type[EdgeError], int], ...]] = (
     (QueryError, 400),
     (InvalidInstance, 400),
+    (InstanceDeleted, 410),
     (InstanceNotFound, 404),
+    (DeletionRefused, 409),
     (StorageFull, 507),
     (KeyUnavailable, 503),
     (CloudUnreachable, 503),

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from aiohttp import hdrs, web
 
 from edge.dicomweb.capabilities import Capabilities
+from edge.dicomweb.delete import Delete
 from edge.dicomweb.middleware import Authorise, access
 from edge.dicomweb.retrieve import Retrieve
 from edge.dicomweb.search import MAX_RESULTS, Search
@@ -19,6 +20,7 @@ from edge.dicomweb.store import Store, expect_later
 if TYPE_CHECKING:
     from edge.cache.admission import Admission
     from edge.cache.catalogue import Catalogue
+    from edge.cache.deletion import Deletion
     from edge.cache.retrieval import Retrieval
 
 __all__ = ["create_application"]
@@ -29,6 +31,7 @@ def create_application(
     retrieval: Retrieval,
     catalogue: Catalogue,
     admission: Admission,
+    deletion: Deletion,
     authorise: Authorise,
     max_request_bytes: int | None = None,
     max_results: int = MAX_RESULTS,
@@ -39,6 +42,7 @@ def create_application(
         retrieval: The one way out.
         catalogue: Finds.
         admission: The one way in.
+        deletion: Deletes.
         authorise: Says who sends a request, by its headers, or raises ``AccessDenied``.
         max_request_bytes: Of one STOW-RS body; None sets no limit (parts are never held whole).
         max_results: In one answer to a search.
@@ -69,6 +73,9 @@ def create_application(
             web.get(f"{instance}/bulkdata/{{path:.+}}", retrieve.bulkdata),
         ]
     )
+    delete = Delete(deletion)
+    for path in (study, series, instance):
+        application.router.add_delete(path, delete.resource)
     for path in ("/studies", study):
         application.router.add_route(
             hdrs.METH_POST, path, store.instances, expect_handler=expect_later

@@ -18,6 +18,7 @@ import msgspec
 
 from edge.dicom.instance import Availability, Custody, InstanceRef, Origin
 from edge.dicom.query import moment
+from edge.errors import InstanceDeleted
 from edge.index import attributes as levels
 from edge.index.database import Connection
 
@@ -26,6 +27,7 @@ __all__ = [
     "PutResult",
     "ensure_series",
     "ensure_study",
+    "forget",
     "pack",
     "put",
     "quarantine",
@@ -76,7 +78,15 @@ def pack(attributes: Mapping[str, Any]) -> bytes:
 
 
 def put(db: Connection, new: NewInstance, now: float) -> PutResult:
-    """Make the row of an instance that came in, or find that there is one."""
+    """Make the row of an instance that came in, or find that there is one.
+
+    Raises:
+        InstanceDeleted: It was deleted here, and comes from the archive.
+    """
+    if db.execute("SELECT 1 FROM tombstones WHERE sop_uid = ?", (new.ref.sop_uid,)).fetchone():
+        if new.origin is Origin.CLOUD:
+            raise InstanceDeleted(f"instance {new.ref.sop_uid} was deleted here")
+        db.execute("DELETE FROM tombstones WHERE sop_uid = ?", (new.ref.sop_uid,))
     row = db.execute(
         "SELECT i.id, i.availability, i.custody, i.dataset_digest, i.transfer_syntax, s.study_uid,"
         " e.series_uid FROM instances i JOIN series e ON e.id = i.series_id"
@@ -122,7 +132,7 @@ def _put_absent(db: Connection, held: _Held, new: NewInstance, now: float) -> Pu
         # not, takes it. An archive that may have the lost one is asked before it is sent this.
         custody = Custody.EDGE_ONLY if held.custody == Custody.EDGE_ONLY else Custody.SENT
         if (held.study_uid, held.series_uid) != (new.ref.study_uid, new.ref.series_uid):
-            _forget(db, held.instance_id)
+            forget(db, held.instance_id)
             _insert(db, replace(new, custody=custody), now)
             return PutResult.STORED
     elif other:
@@ -140,8 +150,8 @@ def _put_absent(db: Connection, held: _Held, new: NewInstance, now: float) -> Pu
     return PutResult.ALTERED if is_altered else PutResult.STORED
 
 
-def _forget(db: Connection, instance_id: int) -> None:
-    """Remove the row of an instance that is nowhere, and what holds nothing without it."""
+def forget(db: Connection, instance_id: int) -> None:
+    """Remove the row of an instance, and those of its series and study if they are empty then."""
     study_id, series_id = db.execute(
         "DELETE FROM instances WHERE id = ? RETURNING study_id, series_id", (instance_id,)
     ).fetchone()

@@ -1,18 +1,19 @@
 """What the archive is known to have: rows that a listing made, and what was last heard of it.
 
 Functions that take a ``Connection`` run inside ``Database.write``. A listing only ever adds:
-absence from it is never a delete.
+absence from it is never a delete. What was deleted here stays so, whatever is listed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from edge.dicom.instance import Custody, InstanceRef, Origin
 from edge.dicom.remote import RemoteInstance, RemoteStudy
 from edge.index import attributes as levels
+from edge.index import tombstones
 from edge.index.database import Connection, Database
 from edge.index.instances import ensure_series, ensure_study, pack, record
 from edge.index.lookup import json_list
@@ -43,7 +44,10 @@ class ArchiveState:
 
 
 def learn(db: Connection, study: RemoteStudy, now: float) -> None:
-    """Make NEARLINE rows of what was not known, and keep the fingerprint."""
+    """Make NEARLINE rows of what was not known nor deleted here, and keep the fingerprint."""
+    study = _without_deleted(db, study)
+    if not study.series and tombstones.keep_fingerprint(db, study.study_uid, study.fingerprint):
+        return
     study_id = ensure_study(db, study.study_uid, study.attributes, now)
     for series in study.series:
         series_id = ensure_series(db, study_id, series.series_uid, series.attributes, now)
@@ -51,6 +55,19 @@ def learn(db: Connection, study: RemoteStudy, now: float) -> None:
             ref = InstanceRef(study.study_uid, series.series_uid, instance.sop_uid)
             _learn_instance(db, study_id, series_id, ref, instance, now)
     db.execute("UPDATE studies SET fingerprint = ? WHERE id = ?", (study.fingerprint, study_id))
+
+
+def _without_deleted(db: Connection, study: RemoteStudy) -> RemoteStudy:
+    listed = [one.sop_uid for series in study.series for one in series.instances]
+    deleted = tombstones.deleted_among(db, listed)
+    if not deleted:
+        return study
+    left = []
+    for series in study.series:
+        rest = tuple(one for one in series.instances if one.sop_uid not in deleted)
+        if rest or not series.instances:
+            left.append(replace(series, instances=rest))
+    return replace(study, series=tuple(left))
 
 
 def _learn_instance(
@@ -91,9 +108,13 @@ def _learn_instance(
 
 async def fingerprints(database: Database, study_uids: list[str]) -> dict[str, str]:
     """The fingerprints that are kept of these studies; empty ones are left out."""
+    # Of a study that was deleted here, the tombstones keep it; one that came again has its own.
     rows = await database.read(
-        "SELECT study_uid, fingerprint FROM studies"
-        " WHERE study_uid IN (SELECT value FROM json_each(?)) AND fingerprint <> ''",
+        "SELECT study_uid, fingerprint FROM tombstones"
+        " WHERE study_uid IN (SELECT value FROM json_each(?1)) AND fingerprint <> ''"
+        " AND study_uid NOT IN (SELECT study_uid FROM studies)"
+        " UNION SELECT study_uid, fingerprint FROM studies"
+        " WHERE study_uid IN (SELECT value FROM json_each(?1)) AND fingerprint <> ''",
         (json_list(study_uids),),
     )
     return dict(rows)

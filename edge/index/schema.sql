@@ -52,8 +52,9 @@ CREATE TABLE series (
 CREATE INDEX series_by_uid ON series (series_uid);
 CREATE INDEX series_by_modality ON series (modality, study_id);
 
+-- Who works on an instance knows it by its id: that of one which was deleted is never given again.
 CREATE TABLE instances (
-    id              INTEGER PRIMARY KEY,
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
     study_id        INTEGER NOT NULL REFERENCES studies ON DELETE CASCADE,
     series_id       INTEGER NOT NULL REFERENCES series ON DELETE CASCADE,
     sop_uid         TEXT NOT NULL UNIQUE,
@@ -109,6 +110,24 @@ CREATE TABLE quarantine (
     received        REAL NOT NULL,
     UNIQUE (sop_uid, transfer_syntax, dataset_digest)
 ) STRICT;
+
+-- What was deleted on purpose: what the archive still has of it does not come back here. Whoever else
+-- sends it again makes it an instance again.
+CREATE TABLE tombstones (
+    sop_uid     TEXT PRIMARY KEY,
+    study_uid   TEXT NOT NULL,
+    series_uid  TEXT NOT NULL,
+    record      TEXT NOT NULL,                    -- the sealed file that tells a rebuild of it
+    deleted     REAL NOT NULL,
+    withdrawal  TEXT NOT NULL,                    -- whether the archive shall delete it, too
+    tries       INTEGER NOT NULL DEFAULT 0,
+    retry_at    REAL NOT NULL DEFAULT 0,
+    reason      TEXT NOT NULL DEFAULT '',         -- the archive's own words
+    fingerprint TEXT NOT NULL DEFAULT ''          -- of its study, once nothing of that is left here
+) STRICT, WITHOUT ROWID;
+CREATE INDEX tombstones_by_study ON tombstones (study_uid, series_uid);
+CREATE INDEX tombstones_by_record ON tombstones (record);
+CREATE INDEX tombstones_by_work ON tombstones (retry_at) WHERE withdrawal = 'DUE';
 
 -- Every change of content, in the order of commit; the change feed reads it. The numbers have no
 -- gaps. Those of an index that is made anew begin above all that were given before it was lost (a box

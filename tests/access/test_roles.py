@@ -9,7 +9,7 @@ MAY = {
     Role.VIEWER: {Act.READ},
     Role.TECHNOLOGIST: {Act.READ, Act.STORE},
     Role.PHYSICIAN: {Act.READ, Act.STORE},
-    Role.ADMIN: {Act.READ, Act.STORE, Act.ADMINISTER},
+    Role.ADMIN: {Act.READ, Act.STORE, Act.DELETE, Act.ADMINISTER},
     Role.SERVICE: {Act.READ, Act.STORE},
 }
 

@@ -12,6 +12,7 @@ from edge import config
 from edge.cache.admission import Admission, Source, StudyKeys
 from edge.cache.changes import Changes
 from edge.cache.custody import CustodyLedger
+from edge.cache.deletion import Deletion
 from edge.cache.eviction import Eviction, Uses
 from edge.cache.fetching import Fetching
 from edge.cache.recovery import Recovery, open_index
@@ -23,6 +24,7 @@ from edge.crypto.providers import FileKeyProvider
 from edge.crypto.sealed import Algorithm
 from edge.dicom.instance import Origin
 from edge.store.objects import ObjectStore
+from edge.store.tombstones import TombstoneStore
 from tests.samples import chunks
 
 MODALITY = Source(Origin.DIMSE, "MODALITY")
@@ -45,7 +47,9 @@ def open_cache(tmp_path):
             )
             database = await open_index(tmp_path / "index.db", keys.derive("index"))
             stack.push_async_exit(database)
-            report = await Recovery(store, database, keys).run() if recover else None
+            tombstones = TombstoneStore(tmp_path, keys, algorithm=Algorithm.AES_256_GCM)
+            recovery = Recovery(store, database, keys, tombstones)
+            report = await recovery.run() if recover else None
             timing = {} if clock is None else {"clock": clock}
             changes, uses = Changes(), Uses(database, **timing)
             space = Space(settings, database, store, patience=0.2)
@@ -67,6 +71,9 @@ def open_cache(tmp_path):
             fetching = Fetching(cloud, admission)
             retrieval = Retrieval(store, database, fetching, ledger, cloud, uses)
             eviction = Eviction(settings, store, database, space, uses, ledger, cloud, **timing)
+            deletion = Deletion(
+                store, tombstones, database, space, changes, has_archive=bool(archive), **timing
+            )
             group = await stack.enter_async_context(asyncio.TaskGroup())
             running = group.create_task(fetching.run())
             stack.callback(running.cancel)

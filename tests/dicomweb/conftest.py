@@ -12,7 +12,7 @@ from dicomweb_client.api import DICOMwebClient
 
 from edge.dicomweb.root import create_root
 from edge.dicomweb.server import create_application
-from tests.dicomweb.doubles import Admission, Catalogue, Retrieval, authorise
+from tests.dicomweb.doubles import Admission, Catalogue, Deletion, Retrieval, authorise
 
 AUTHORISED = {"Authorization": "Bearer store"}
 
@@ -30,19 +30,22 @@ async def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
 class Service:
     base: str
     http: ClientSession
-    """Sends a token that may do everything, unless told otherwise."""
+    """Sends a token that may read and store, unless told otherwise."""
     retrieval: Retrieval
     catalogue: Catalogue
     admission: Admission
+    deletion: Deletion
 
 
 @pytest.fixture
 async def service() -> AsyncIterator[Service]:
     retrieval, catalogue, admission = Retrieval(), Catalogue(), Admission()
+    deletion = Deletion()
     door = create_application(
         retrieval=retrieval,
         catalogue=catalogue,
         admission=admission,
+        deletion=deletion,
         authorise=authorise,
         max_request_bytes=24 * 1024 * 1024,
         max_results=100,
@@ -54,7 +57,7 @@ async def service() -> AsyncIterator[Service]:
     host, port = runner.addresses[0][:2]
     base = f"http://{host}:{port}/dicom-web"
     async with ClientSession(headers=AUTHORISED) as http:
-        yield Service(base, http, retrieval, catalogue, admission)
+        yield Service(base, http, retrieval, catalogue, admission, deletion)
     await runner.cleanup()
 
 

@@ -249,6 +249,9 @@ class Catalogue:
         for result in self.results[query.offset : end]:
             yield result
 
+    async def count(self, query: Query) -> int:
+        return len(self.results)
+
 
 @dataclass
 class Admission:
@@ -307,9 +310,26 @@ class Admission:
         return Admitted(ref, str(dataset.SOPClassUID), outcome)
 
 
+@dataclass
+class Deletion:
+    """Remembers what was to be deleted."""
+
+    asked: list[tuple[tuple[str | None, ...], bool, bool]] = field(default_factory=list)
+    """Target, whether only copies too, and whether the archive is told."""
+    fail_with: EdgeError | None = None
+
+    async def delete(
+        self, *target: str | None, only_copies: bool = False, archive: bool = False
+    ) -> None:
+        if self.fail_with is not None:
+            raise self.fail_with
+        self.asked.append((target, only_copies, archive))
+
+
 TOKENS = {
     "read": Identity("reader", Role.VIEWER),
     "store": Identity("gateway", Role.SERVICE),
+    "delete": Identity("keeper", Role.ADMIN),
 }
 
 

@@ -55,6 +55,7 @@ async def box(open_cache):  # noqa: F811  (the fixture of that name)
             retrieval=cache.retrieval,
             catalogue=Catalogue(cache.database),
             admission=cache.admission,
+            deletion=cache.deletion,
             authorise=authorise,
         )
         runner = web.AppRunner(
