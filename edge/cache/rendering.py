@@ -80,8 +80,7 @@ class Rendering:
 
         async def make() -> Picture:
             async with self._retrieval.open_instance(entry) as opened:
-                image, attributes = await _read_attributes(opened)
-                display = await _display(opened, attributes, number, wanted)
+                image, display, _ = await _described(opened, number, wanted)
 
                 async def read() -> bytes:
                     return await opened.whole_frame(number, self._workers.most_frame_bytes)
@@ -105,8 +104,7 @@ class Rendering:
 
         async def make() -> Picture:
             async with self._retrieval.open_instance(entry) as opened:
-                image, attributes = await _read_attributes(opened)
-                display = await _display(opened, attributes, 1, wanted)
+                image, display, frame_seconds = await _described(opened, 1, wanted)
                 step = -(-image.frames // _MOST_FRAMES)
                 numbers = range(1, image.frames + 1, step)
 
@@ -120,7 +118,7 @@ class Rendering:
                     frames(),
                     _sized(image, wanted, len(numbers)),
                     count=len(numbers),
-                    frame_seconds=_frame_seconds(attributes) * step,
+                    frame_seconds=frame_seconds * step,
                 )
 
         return await self._once(entry, ("animation", wanted), make)
@@ -197,18 +195,22 @@ class Rendering:
         return rows[0] if rows else None
 
 
-async def _read_attributes(opened: OpenInstance) -> tuple[ImageDescription, dict[str, Any]]:
-    attributes = await asyncio.to_thread(opened.attributes)
-    return ImageDescription.of(attributes, opened.entry.transfer_syntax), attributes
-
-
-async def _display(
-    opened: OpenInstance, attributes: dict[str, Any], number: int, wanted: Presentation
-) -> Display:
+async def _described(
+    opened: OpenInstance, number: int, wanted: Presentation
+) -> tuple[ImageDescription, Display, float]:
+    """What the pixels are, how the data set says a frame is shown, and for how long."""
     profile = b""
     if wanted.icc_profile != "no":
         profile = await _icc_profile(opened)
-    return await asyncio.to_thread(Display.of, attributes, number, icc_profile=profile)
+
+    def read() -> tuple[ImageDescription, Display, float]:
+        # In a thread: a thousand functional groups take their time.
+        attributes = opened.attributes()
+        image = ImageDescription.of(attributes, opened.entry.transfer_syntax)
+        display = Display.of(attributes, number, icc_profile=profile)
+        return image, display, _frame_seconds(attributes)
+
+    return await asyncio.to_thread(read)
 
 
 async def _icc_profile(opened: OpenInstance) -> bytes:

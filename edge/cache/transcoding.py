@@ -108,7 +108,8 @@ class Transcoding:
             transfer_syntax: One of ``syntaxes``.
 
         Raises:
-            PixelError: It can't be given so, or not now: mostly before the first piece.
+            InstanceNotFound: It has fewer frames than it says; before the first piece.
+            PixelError: It can't be given so, or not now; mostly before the first piece.
             NotDicom: The data set can't be understood.
         """
         stored = opened.entry.transfer_syntax
@@ -142,6 +143,7 @@ class Transcoding:
         first: EncodedFrame | None = None
         replaced: dict[int, Replacement] = {}
         if image is not None and not native:
+            opened.frame_length(image.frames)  # or there are fewer than the data set says
             # Codestreams may know better what their colours are, and attributes come before pixels.
             first = await self._encoded(opened, image, 1, transfer_syntax)
             replaced = _replaced(image, first.description)

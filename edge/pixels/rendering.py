@@ -159,7 +159,7 @@ def _fitted(shown: Image.Image, aspect: float, viewport: Viewport | None) -> Ima
         )
     if size == shown.size:
         return shown
-    return shown.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+    return shown.resize(size, Image.Resampling.LANCZOS, reducing_gap=2.0)
 
 
 def _monochrome(

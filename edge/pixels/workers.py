@@ -407,6 +407,7 @@ def _spawn(connection: socket.socket, limits: Limits) -> subprocess.Popen[bytes]
         stderr=subprocess.DEVNULL,
         cwd="/",
         env=environment,
+        process_group=0,  # Ctrl-C is for the service, which ends its workers itself
     )
 
 
