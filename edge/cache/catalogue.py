@@ -7,7 +7,7 @@ from typing import Any
 
 from edge.dicom.query import Query
 from edge.index.database import Database
-from edge.index.search import search
+from edge.index.search import count, search
 
 __all__ = ["Catalogue"]
 
@@ -25,3 +25,11 @@ class Catalogue:
             QueryError: A matching key can't be understood.
         """
         return search(self._database, query)
+
+    async def count(self, query: Query) -> int:
+        """How many answers there are, whatever the query's limit and offset.
+
+        Raises:
+            QueryError: A matching key can't be understood.
+        """
+        return await count(self._database, query)

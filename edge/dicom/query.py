@@ -1,28 +1,34 @@
 """A search, as C-FIND and QIDO-RS both mean it (PS3.4 C.2.2.2, PS3.18 8.3.4).
 
-A ``Query`` holds what was asked, attribute by attribute, as text. ``criterion`` reads one of those
-texts by the attribute's value representation; how it is then found is the index's business.
+A ``Query`` holds what was asked, attribute by attribute, as text. ``keys_of`` reads those texts by
+the attributes' value representations; how they are then found is the index's business.
 """
 
 from __future__ import annotations
 
-import unicodedata
+import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from enum import StrEnum
 
 from pydicom.datadict import dictionary_VR
 
 from edge.dicom.instance import Level
+from edge.dicom.names import fold_name, words_of
 from edge.errors import QueryError
 
 __all__ = [
     "ALL",
+    "TIME_OF",
     "Criterion",
+    "Key",
     "Kind",
     "Match",
     "Query",
     "criterion",
-    "fold_name",
+    "instant",
+    "keys_of",
     "moment",
     "vr_of",
 ]
@@ -33,7 +39,29 @@ ALL = "all"
 _LISTED = frozenset({"UI", "CS"})
 """Representations whose values can't hold a comma, so that one always separates."""
 _DATES = frozenset({"DA", "TM", "DT"})
+_WILD = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UN", "UR", "UT"})
+"""PS3.4 C.2.2.2.4; UN stands for what the dictionary does not know."""
 _NUMBERS = frozenset({"IS", "DS", "US", "SS", "UL", "SL", "UV", "SV", "FL", "FD"})
+_DATE = re.compile(r"[0-9]{8}|[0-9]{4}\.[0-9]{2}\.[0-9]{2}")  # the second as before 1993
+_TIME = re.compile(r"[0-9]{2}(:?[0-9]{2}(:?[0-9]{2}(\.[0-9]{1,6})?)?)?")
+# A hyphen before what can be an offset begins an offset, not the end of a range (PS3.5 6.2).
+_DATE_TIME = re.compile(
+    r"([0-9]{4,14})(?:\.([0-9]{1,6}))?([+-](?:0[0-9]|1[0-4])[0-9]{2}(?![0-9]))?"
+)
+_UTC_PRECISION = 12
+"""Digits of a date and time to the minute: below that, an offset says nothing."""
+
+TIME_OF = {
+    "00080012": "00080013",  # Instance Creation
+    "00080020": "00080030",  # Study
+    "00080021": "00080031",  # Series
+    "00080022": "00080032",  # Acquisition
+    "00080023": "00080033",  # Content
+    "00400002": "00400003",  # Scheduled Procedure Step Start
+    "00400244": "00400245",  # Performed Procedure Step Start
+    "00400250": "00400251",  # Performed Procedure Step End
+}
+"""Dates, and the times that make them a moment."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +70,8 @@ class Match:
 
     path: tuple[str, ...]
     values: tuple[str, ...]
+    empty: bool = False
+    """Instead of any value: what is absent or empty matches (PS3.4 C.2.2.2.7)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +87,7 @@ class Query:
     limit: int | None = None
     offset: int = 0
     fuzzy: bool = False
+    """Person names match by their words and sounds, too (PS3.4 C.2.2.2.1.1)."""
 
 
 class Kind(StrEnum):
@@ -67,7 +98,10 @@ class Kind(StrEnum):
     """One of the values; a list of UIDs is the usual one."""
     WILDCARD = "WILDCARD"
     RANGE = "RANGE"
+    MOMENTS = "MOMENTS"
+    """A range of date and time together, of two attributes."""
     NUMBER = "NUMBER"
+    EMPTY = "EMPTY"
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,12 +109,23 @@ class Criterion:
     """A matching key, read.
 
     ``values`` are the exact values or patterns, any of which may match; of a range they are the
-    first and the last value, empty where it is open.
+    first and the last value, empty where it is open. Times are as ``moment`` writes them, dates
+    with time as ``instant`` does.
     """
 
     kind: Kind
     vr: str
     values: tuple[str, ...] = ()
+    words: tuple[str, ...] = ()
+    """Of a person name, for fuzzy matching; each has to be found."""
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """What a matching key asks, and of which attribute; of MOMENTS it is the date's."""
+
+    path: tuple[str, ...]
+    criterion: Criterion
 
 
 def vr_of(tag: str) -> str:
@@ -91,13 +136,34 @@ def vr_of(tag: str) -> str:
         return "UN"
 
 
-def fold_name(name: str) -> str:
-    """A component group of a person name, as it is compared: without regard to case or width.
+def keys_of(query: Query) -> list[Key]:
+    """All matching keys, read; those of a date and its time, if both are ranges, are one.
 
-    Empty components at the end do not count (PS3.5 6.2.1.1).
+    Raises:
+        QueryError: A value can't be one of its attribute.
     """
-    folded = unicodedata.normalize("NFKC", name).casefold()
-    return "^".join(part.strip() for part in folded.split("^")).rstrip("^")
+    keys = [Key(match.path, criterion(match)) for match in query.matches]
+    ranges = {key.path: key for key in keys if key.criterion.kind is Kind.RANGE}
+    for date in list(ranges.values()):
+        time = ranges.get((*date.path[:-1], TIME_OF.get(date.path[-1], "")))
+        if time is None or not (_is_open(date, query.matches) and _is_open(time, query.matches)):
+            continue
+        # PS3.4 C.2.2.2.5: from the first time of the first day to the last time of the last one.
+        (first, last), (early, late) = date.criterion.values, time.criterion.values
+        values = (
+            first and first + (early or moment("", "0")),
+            last and last + (late or moment("", "9")),
+        )
+        together = Key(date.path, Criterion(Kind.MOMENTS, "DA", values))
+        keys = [together if key is date else key for key in keys if key is not time]
+    return [key for key in keys if key.criterion.kind is not Kind.UNIVERSAL]
+
+
+def _is_open(key: Key, matches: Iterable[Match]) -> bool:
+    """Whether a range was asked for, rather than one date or time."""
+    return any(
+        "-" in value for match in matches if match.path == key.path for value in match.values
+    )
 
 
 def criterion(match: Match) -> Criterion:
@@ -108,6 +174,8 @@ def criterion(match: Match) -> Criterion:
     """
     tag = match.path[-1]
     vr = vr_of(tag)
+    if match.empty:
+        return Criterion(Kind.EMPTY, vr)
     separators = str.maketrans({",": "\\"} if vr in _LISTED else {})
     values = tuple(
         part.strip(" \0")
@@ -115,45 +183,56 @@ def criterion(match: Match) -> Criterion:
         for part in value.translate(separators).split("\\")
         if part.strip(" \0")
     )
-    if not values or "*" in values:
+    if not values or any(not value.strip("*") for value in values):
         return Criterion(Kind.UNIVERSAL, vr)
-    if vr == "UI":
-        return Criterion(Kind.EXACT, vr, values)
     if vr in _DATES:
-        return _moments(tag, vr, values)
+        return Criterion(Kind.RANGE, vr, _range(tag, vr, values))
     if vr in _NUMBERS:
         try:
             return Criterion(Kind.NUMBER, vr, tuple(str(float(value)) for value in values))
         except ValueError as error:
             raise QueryError(f"{tag}: {values[0]!r} is not a number") from error
+    return _text(vr, values)
+
+
+def _text(vr: str, values: tuple[str, ...]) -> Criterion:
     if vr == "PN":
+        words = tuple(words_of(" ".join(values)))
         # "DOE^*" means a DOE without a given name, too: empty components at the end do not count.
         bare = (value[:-1] for value in values if value.endswith("^*"))
         values = tuple(fold_name(value) for value in (*values, *bare))
-    if vr == "PN" or any(char in value for value in values for char in "*?"):
-        return Criterion(Kind.WILDCARD, vr, values)
-    return Criterion(Kind.EXACT, vr, values)
+        return Criterion(Kind.WILDCARD, vr, values, words)
+    is_wild = vr in _WILD and any(char in value for value in values for char in "*?")
+    return Criterion(Kind.WILDCARD if is_wild else Kind.EXACT, vr, values)
 
 
-def _moments(tag: str, vr: str, values: tuple[str, ...]) -> Criterion:
+def _range(tag: str, vr: str, values: tuple[str, ...]) -> tuple[str, str]:
+    """The first and the last date or time that match; empty where a range is open."""
     if len(values) > 1:
         raise QueryError(f"{tag}: one value or one range, not {len(values)}")
-    first, dash, last = values[0].partition("-")
-    if not dash:
-        last = first
-    for value in (first, last):
-        if value and not value.replace(":", "").replace(".", "").isdecimal():
-            raise QueryError(
-                f"{tag}: {values[0]!r} is not a date, a time or a range of them",
-                hint="write 20260131, or 20260101-20260131",
-            )
-    if not first and not last:
-        raise QueryError(f"{tag}: a range needs a first or a last value")
-    if vr == "TM":
-        first, last = first.replace(":", ""), last.replace(":", "")
-        first = moment(first, "0") if first else ""
-        last = moment(last, "9") if last else ""
-    return Criterion(Kind.RANGE, vr, (first, last))
+    text = values[0].replace(" ", "")
+    wanted = {"DA": _DATE, "TM": _TIME, "DT": _DATE_TIME}[vr]
+    if found := re.fullmatch(f"({wanted.pattern})?(-?)({wanted.pattern})?", text):
+        parts = found.groups()
+        middle = 1 + wanted.groups
+        first, dash, last = parts[0] or "", parts[middle], parts[middle + 1] or ""
+        if dash or not last:
+            last = last if dash else first
+            if not first and not last:
+                raise QueryError(f"{tag}: a range needs a first or a last value")
+            return _bound(vr, first, "0"), _bound(vr, last, "9")
+    raise QueryError(
+        f"{tag}: {values[0]!r} is not a date, a time or a range of them",
+        hint="write 20260131, or 20260101-20260131; times as 1015 or 1015-1130",
+    )
+
+
+def _bound(vr: str, value: str, fill: str) -> str:
+    if not value:
+        return ""
+    if vr == "DA":
+        return value.replace(".", "")
+    return moment(value.replace(":", ""), fill) if vr == "TM" else instant(value, fill)
 
 
 def moment(time: str, fill: str) -> str:
@@ -163,3 +242,23 @@ def moment(time: str, fill: str) -> str:
     """
     clock, _, fraction = time.partition(".")
     return (clock[:6].ljust(6, fill) + fraction[:6].ljust(6, fill))[:12]
+
+
+def instant(date_time: str, fill: str) -> str:
+    """A date with time in full, YYYYMMDDHHMMSSFFFFFF; empty if it is none.
+
+    What the value leaves open is filled as by ``moment``. One with an offset is brought to UTC
+    (PS3.4 C.2.2.2.5.3); one without is taken as it is.
+    """
+    if (found := _DATE_TIME.fullmatch(date_time.strip())) is None:
+        return ""
+    digits, fraction, offset = found[1], found[2] or "", found[3]
+    if offset and len(digits) >= _UTC_PRECISION:
+        minutes = int(offset[1:3]) * 60 + int(offset[3:])
+        try:
+            there = datetime.strptime(f"{digits[:_UTC_PRECISION]}+0000", "%Y%m%d%H%M%z")
+            shift = timedelta(minutes=-minutes if offset[0] == "+" else minutes)
+            digits = f"{there + shift:%Y%m%d%H%M}".rjust(12, "0") + digits[_UTC_PRECISION:]
+        except (ValueError, OverflowError):
+            return ""
+    return digits.ljust(14, fill) + fraction.ljust(6, fill)

@@ -27,6 +27,7 @@ from edge.errors import EdgeError
 __all__ = [
     "DICOM",
     "DICOM_JSON",
+    "DICOM_XML",
     "JSON",
     "OCTET_STREAM",
     "REQUEST_ID",
@@ -41,6 +42,7 @@ __all__ = [
 
 DICOM: Final = "application/dicom"
 DICOM_JSON: Final = "application/dicom+json"
+DICOM_XML: Final = "application/dicom+xml"
 JSON: Final = "application/json"
 OCTET_STREAM: Final = "application/octet-stream"
 

@@ -7,9 +7,10 @@ nothing shows the wrong patients. Never touches the index: the catalogue finds.
 
 from __future__ import annotations
 
+import asyncio
 import dataclasses
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
@@ -20,11 +21,19 @@ from multidict import CIMultiDict
 from pydicom.datadict import tag_for_keyword
 
 from edge.dicom.instance import Level
+from edge.dicom.multipart import (
+    PART_CLOSING,
+    closing,
+    content_type_of,
+    new_boundary,
+    part_opening,
+)
 from edge.dicom.query import ALL, Kind, Match, Query, criterion, vr_of
 from edge.dicom.uids import is_uid
+from edge.dicom.xml_model import to_xml
 from edge.dicomweb.negotiation import Offer, accepted_by, choose
 from edge.dicomweb.resources import Target, base_url, target_of
-from edge.dicomweb.responses import DICOM_JSON, JSON
+from edge.dicomweb.responses import DICOM_JSON, DICOM_XML, JSON
 from edge.dicomweb.transactions import Parameter, transaction
 from edge.errors import QueryError
 
@@ -40,7 +49,8 @@ MAX_RESULTS: Final = 10_000
 _MOST_BYTES = 32 * 1024 * 1024
 """Of one answer; what follows is had by ``offset``, too."""
 _ENCODER = msgspec.json.Encoder()
-_OFFERS = (Offer(DICOM_JSON), Offer(JSON))
+_XML = Offer(DICOM_XML, multipart=True)
+_OFFERS = (Offer(DICOM_JSON), Offer(JSON), _XML)
 _RETRIEVE_URL = "00081190"
 _STUDY_UID, _SERIES_UID, _SOP_UID = "0020000D", "0020000E", "00080018"
 
@@ -52,6 +62,10 @@ _ATTRIBUTE = re.compile(
 _UINT = re.compile(r"[0-9]{1,9}")
 _MOST_STEPS = 16
 """Of a path; no data set of the Standard is so deep."""
+_EMPTY = '""'
+"""The value that stands for none, where Empty Value Matching was asked for (PS3.4 C.2.2.2.7)."""
+_LISTS_AND_RANGES = frozenset({"UI", "DA", "TM", "DT"})
+"""Representations to which Multiple Value Matching does not apply: theirs are lists and ranges."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +74,7 @@ class Parsed:
 
     query: Query
     warnings: tuple[str, ...] = ()
-    """What was asked for and is not done (PS3.18 8.3, 8.3.4.5, 8.3.4.6)."""
+    """What was asked for and is not done (PS3.18 8.3)."""
 
 
 def parse_query(
@@ -95,15 +109,14 @@ def parse_query(
             values.setdefault(_path(name), []).append(value)
         elif name != "accept":
             ignored.append(name)
+    read = {name: _PLAIN[name](name, value) for name, value in plain.items()}
     matches = []
-    for path, asked in values.items():
-        match = Match(path, tuple(asked))
+    for match in _matches(values, read):
         if criterion(match).kind is Kind.UNIVERSAL:
-            include.add(path[0])  # PS3.4 C.2.2.2.3: nothing to match, but asked for
+            include.add(match.path[0])  # PS3.4 C.2.2.2.3: nothing to match, but asked for
             continue
         _check(match)
         matches.append(match)
-    read = {name: _PLAIN[name](name, value) for name, value in plain.items()}
     query = Query(
         level=level,
         matches=tuple(matches),
@@ -114,14 +127,25 @@ def parse_query(
         offset=read.get("offset", 0),
         fuzzy=read.get("fuzzymatching", False),
     )
-    warnings = [
-        f"The {name} parameter is not supported. {what} has not been performed."
-        for name, what in _UNSUPPORTED.items()
-        if read.get(name)
-    ]
+    warnings = []
     if ignored:
         warnings.append("Parameters that are neither known nor attributes were ignored.")
     return Parsed(query, tuple(warnings))
+
+
+def _matches(
+    values: Mapping[tuple[str, ...], Sequence[str]], flags: Mapping[str, Any]
+) -> Iterator[Match]:
+    """The matching keys, as the extended kinds of matching that were asked for read them."""
+    for path, asked in values.items():
+        if flags.get("emptyvaluematching") and _EMPTY in asked:
+            yield Match(path, (), empty=True)  # PS3.4 C.2.2.2.7
+        elif flags.get("multiplevaluematching") and vr_of(path[-1]) not in _LISTS_AND_RANGES:
+            # PS3.4 C.2.2.2.8: every one of them has to be there.
+            for value in (part for one in asked for part in one.split("\\")):
+                yield Match(path, (value,))
+        else:
+            yield Match(path, tuple(asked))
 
 
 def _fields(value: str) -> set[str]:
@@ -159,7 +183,7 @@ def _check(match: Match) -> None:
     """What the value representation alone does not tell."""
     tag = match.path[-1]
     vr = vr_of(tag)
-    if vr == "SQ":
+    if vr == "SQ" and not match.empty:
         raise QueryError(f"{tag} is a sequence: match an attribute below it, {tag}.TAG=VALUE")
     if vr == "UI":
         for uid in criterion(match).values:
@@ -188,11 +212,6 @@ _PLAIN: Final[Mapping[str, Callable[[str, str], Any]]] = {
     "emptyvaluematching": _flag,
     "multiplevaluematching": _flag,
 }
-_UNSUPPORTED: Final = {
-    "emptyvaluematching": "Empty Value Matching",
-    "multiplevaluematching": "Multiple Value Matching",
-}
-
 
 _search_transaction = transaction(
     "Search",
@@ -206,7 +225,6 @@ _search_transaction = transaction(
             if read is _uint
             else Parameter(name, options=("true", "false"))
             for name, read in _PLAIN.items()
-            if name not in _UNSUPPORTED
         ),
     ],
 )
@@ -252,30 +270,66 @@ class Search:
         query, warnings = parsed.query, list(parsed.warnings)
         limit = self._max_results if query.limit is None else min(query.limit, self._max_results)
         base = base_url(request)
-        answers, more = await self._answers(query, limit, base, target)
+        encode = _as_xml if offer is _XML else _as_json
+        results = _Results(self._catalogue, query, limit, base, target, encode)
+        answers, more = await results.collect()
         if not answers and target.study_uid and await self._retrieval.discover(target.study_uid):
-            answers, more = await self._answers(query, limit, base, target)
+            answers, more = await results.collect()
         if more:
-            warnings.append("There are additional results that can be requested with offset.")
-        headers = CIMultiDict((hdrs.WARNING, f'299 {base} "{warning}"') for warning in warnings)
+            found = await self._catalogue.count(query)
+            remaining = max(1, found - query.offset - len(answers))
+            warnings.append(f"There are {remaining} additional results that can be requested")
+        headers = CIMultiDict((hdrs.WARNING, f"299 {base}: {warning}") for warning in warnings)
+        if offer is _XML:
+            return _multipart(answers, headers)
         headers[hdrs.CONTENT_TYPE] = offer.media_type
         # No match is 200 with an empty list, not 204 (PS3.18 8.3.4.4.1 since CP-2473).
         return web.Response(body=b"[" + b",".join(answers) + b"]", headers=headers)
 
-    async def _answers(
-        self, query: Query, limit: int, base: str, target: Target
-    ) -> tuple[list[bytes], bool]:
-        """Results as JSON, as many as are shown; and whether there are more."""
+
+@dataclass(frozen=True, slots=True)
+class _Results:
+    """What one answer shows of the results of a query."""
+
+    catalogue: Catalogue
+    query: Query
+    limit: int
+    base: str
+    target: Target
+    encode: Callable[[Mapping[str, Any]], Awaitable[bytes]]
+
+    async def collect(self) -> tuple[list[bytes], bool]:
+        """The results, encoded, as many as are shown; and whether there are more."""
         answers, length = list[bytes](), 0
         # One more than is shown tells whether there are more.
-        query = dataclasses.replace(query, limit=limit + 1)
-        async with aclosing(self._catalogue.search(query)) as results:
+        query = dataclasses.replace(self.query, limit=self.limit + 1)
+        async with aclosing(self.catalogue.search(query)) as results:
             async for result in results:
-                if len(answers) == limit or length > _MOST_BYTES:
+                if len(answers) == self.limit or length > _MOST_BYTES:
                     return answers, True
-                answers.append(_ENCODER.encode(_with_url(result, query.level, base, target)))
+                place = _with_url(result, query.level, self.base, self.target)
+                answers.append(await self.encode(place))
                 length += len(answers[-1])
         return answers, False
+
+
+async def _as_json(result: Mapping[str, Any]) -> bytes:
+    return _ENCODER.encode(result)
+
+
+async def _as_xml(result: Mapping[str, Any]) -> bytes:
+    return await asyncio.to_thread(to_xml, result)
+
+
+def _multipart(documents: Sequence[bytes], headers: CIMultiDict[str]) -> web.Response:
+    """One part for each result (PS3.18 10.6.4, F.2.1 of PS3.19)."""
+    if not documents:
+        return web.Response(status=204, headers=headers)  # a multipart body has a part at least
+    boundary = new_boundary()
+    opening = part_opening(boundary, {hdrs.CONTENT_TYPE: DICOM_XML})
+    body = PART_CLOSING.join(opening + document for document in documents)
+    headers[hdrs.CONTENT_TYPE] = content_type_of(DICOM_XML, boundary)
+    return web.Response(body=body + PART_CLOSING + closing(boundary), headers=headers)
 
 
 def _with_url(result: Mapping[str, Any], level: Level, base: str, target: Target) -> dict[str, Any]:

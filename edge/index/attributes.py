@@ -7,15 +7,17 @@ is an attribute of the instance.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from enum import StrEnum
 from typing import Any
 
-from edge.dicom.query import fold_name
+from edge.dicom.names import fold_name, sound_of, words_of
 
 __all__ = [
     "PERSON_NAMES",
     "SERIES_TAGS",
     "STUDY_TAGS",
     "Attributes",
+    "NameKind",
     "number",
     "person_names",
     "select",
@@ -48,6 +50,16 @@ SERIES_TAGS = frozenset(
 )
 PERSON_NAMES = ("00100010", "00080090", "00081060")
 """Patient's Name, Referring Physician's Name, Name of Physician(s) Reading Study."""
+
+
+class NameKind(StrEnum):
+    """What of a person name a row of the index holds."""
+
+    NAME = "NAME"
+    """A whole component group, folded."""
+    WORD = "WORD"
+    SOUND = "SOUND"
+
 
 _MOST = 2**53
 """Beyond it not every whole number is one of floating point; IS ends long before (PS3.5 6.2)."""
@@ -83,13 +95,24 @@ def number(attributes: Attributes, tag: str) -> int | None:
     return found if abs(found) < _MOST else None
 
 
-def person_names(attributes: Attributes) -> set[tuple[str, str]]:
-    """(tag, folded component group) of every person name that is searched by."""
-    return {
-        (tag, fold_name(group))
-        for tag in PERSON_NAMES
+def person_names(attributes: Attributes) -> set[tuple[str, NameKind, str]]:
+    """What every person name that is searched by is found by: (tag, kind, text)."""
+    found = set[tuple[str, NameKind, str]]()
+    for tag in PERSON_NAMES:
+        for group in _component_groups(attributes, tag):
+            found.add((tag, NameKind.NAME, fold_name(group)))
+            for word in words_of(group):
+                found.add((tag, NameKind.WORD, word))
+                if sound := sound_of(word):
+                    found.add((tag, NameKind.SOUND, sound))
+    return found
+
+
+def _component_groups(attributes: Attributes, tag: str) -> list[str]:
+    return [
+        group
         for value in values(attributes, tag)
         if isinstance(value, dict)
         for group in value.values()
         if group and isinstance(group, str)
-    }
+    ]

@@ -9,13 +9,15 @@ from __future__ import annotations
 import contextlib
 import shutil
 import zlib
+from collections.abc import Callable
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from sqlcipher3 import dbapi2 as sqlcipher
 
-from edge.dicom.query import fold_name, moment
+from edge.dicom.names import fold_name, is_alike
+from edge.dicom.query import instant, moment
 from edge.errors import EdgeError, SecretError, StorageFull
 
 __all__ = [
@@ -50,7 +52,21 @@ def _moment(time: object) -> str:
     return moment(str(time), "0")
 
 
-_FUNCTIONS = {"inflated": _inflated, "folded": fold_name, "moment": _moment}
+def _instant(time: object) -> str:
+    return instant(str(time), "0")
+
+
+def _alike(name: str, words: str) -> bool:
+    return is_alike(name, words.split(" "))
+
+
+_FUNCTIONS: dict[str, tuple[int, Callable[..., Any]]] = {
+    "inflated": (1, _inflated),
+    "folded": (1, fold_name),
+    "alike": (2, _alike),
+    "moment": (1, _moment),
+    "instant": (1, _instant),
+}
 """What searches need beyond SQLite's own functions."""
 
 
@@ -70,8 +86,8 @@ def connect(path: Path, key: bytes, *, cache_kib: int) -> Connection:
         db.execute("PRAGMA temp_store = MEMORY")  # nothing readable in a temporary file
         db.execute("PRAGMA foreign_keys = ON")
         db.execute("SELECT count(*) FROM sqlite_master").fetchone()
-        for name, call in _FUNCTIONS.items():
-            db.create_function(name, 1, call, deterministic=True)
+        for name, (arguments, call) in _FUNCTIONS.items():
+            db.create_function(name, arguments, call, deterministic=True)
     except sqlcipher.DatabaseError as error:
         db.close()
         meaning = translated(error, path)

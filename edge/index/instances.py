@@ -32,7 +32,6 @@ __all__ = [
     "put",
     "quarantine",
     "record",
-    "set_study_attributes",
 ]
 
 
@@ -252,37 +251,32 @@ def ensure_study(db: Connection, study_uid: str, attributes: levels.Attributes, 
     row = db.execute("SELECT id FROM studies WHERE study_uid = ?", (study_uid,)).fetchone()
     if row is not None:
         return int(row[0])
+    kept = levels.select(attributes, levels.STUDY_TAGS)
+    time = levels.text(kept, "00080030")
     study_id: int = db.execute(
-        "INSERT INTO studies (study_uid, attributes, created) VALUES (?, '{}', ?)",
-        (study_uid, now),
-    ).lastrowid
-    set_study_attributes(db, study_id, levels.select(attributes, levels.STUDY_TAGS))
-    return study_id
-
-
-def set_study_attributes(db: Connection, study_id: int, attributes: levels.Attributes) -> None:
-    """Give a study the attributes of patient and study, and the columns drawn from them."""
-    time = levels.text(attributes, "00080030")
-    db.execute(
-        "UPDATE studies SET patient_id = ?, birth_date = ?, sex = ?, study_date = ?,"
-        " study_time = ?, accession_number = ?, study_id = ?, attributes = ? WHERE id = ?",
+        "INSERT INTO studies (study_uid, patient_id, birth_date, sex, study_date, study_time,"
+        " accession_number, study_id, description, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
         (
-            levels.text(attributes, "00100020"),
-            levels.text(attributes, "00100030"),
-            levels.text(attributes, "00100040"),
-            levels.text(attributes, "00080020"),
+            study_uid,
+            levels.text(kept, "00100020"),
+            levels.text(kept, "00100030"),
+            levels.text(kept, "00100040"),
+            levels.text(kept, "00080020"),
             moment(time, "0") if time else "",
-            levels.text(attributes, "00080050"),
-            levels.text(attributes, "00200010"),
-            msgspec.json.encode(attributes).decode(),
-            study_id,
+            levels.text(kept, "00080050"),
+            levels.text(kept, "00200010"),
+            levels.text(kept, "00081030"),
+            now,
         ),
+    ).lastrowid
+    db.execute(
+        "INSERT INTO study_attributes VALUES (?, ?)", (study_id, msgspec.json.encode(kept).decode())
     )
-    db.execute("DELETE FROM person_names WHERE study_id = ?", (study_id,))
     db.executemany(
-        "INSERT INTO person_names VALUES (?, ?, ?)",
-        [(tag, name, study_id) for tag, name in levels.person_names(attributes)],
+        "INSERT INTO person_names VALUES (?, ?, ?, ?)",
+        [(*name, study_id) for name in levels.person_names(kept)],
     )
+    return study_id
 
 
 def ensure_series(

@@ -4,6 +4,7 @@
 -- seconds. Attributes are DICOM JSON (PS3.18 F.2). Counters are kept by the triggers at the end, so
 -- that no code path can let them drift.
 
+-- Rows of studies are narrow: lists, deep pages and wild cards go through all of them.
 CREATE TABLE studies (
     id               INTEGER PRIMARY KEY,
     study_uid        TEXT NOT NULL UNIQUE,
@@ -14,7 +15,8 @@ CREATE TABLE studies (
     study_time       TEXT NOT NULL DEFAULT '',
     accession_number TEXT NOT NULL DEFAULT '',
     study_id         TEXT NOT NULL DEFAULT '',
-    attributes       TEXT NOT NULL,               -- of patient and study
+    description      TEXT NOT NULL DEFAULT '',
+    modalities       TEXT NOT NULL DEFAULT '',    -- of its series, each once, between backslashes
     fingerprint      TEXT NOT NULL DEFAULT '',    -- what the archive last said of the study
     created          REAL NOT NULL,
     series_count     INTEGER NOT NULL DEFAULT 0,
@@ -25,15 +27,23 @@ CREATE TABLE studies (
 CREATE INDEX studies_by_patient ON studies (patient_id);
 CREATE INDEX studies_by_date ON studies (study_date, study_time);
 CREATE INDEX studies_by_accession ON studies (accession_number);
+CREATE INDEX studies_by_description ON studies (description);
 CREATE INDEX studies_only_here ON studies (id) WHERE edge_only_count > 0;
 
--- Person names, folded for matching without regard to case (PS3.4 C.2.2.2.1): one row per component
--- group, so that a prefix search is a range of this table.
+CREATE TABLE study_attributes (
+    study_id   INTEGER PRIMARY KEY REFERENCES studies ON DELETE CASCADE,
+    attributes TEXT NOT NULL                      -- of patient and study
+) STRICT;
+
+-- Person names, as they are searched by: every component group, folded for matching without regard to
+-- case (PS3.4 C.2.2.2.1), and, for fuzzy matching, its words and their sounds. What begins with some
+-- text is a range of this table.
 CREATE TABLE person_names (
     tag      TEXT NOT NULL,
-    name     TEXT NOT NULL,
+    kind     TEXT NOT NULL,                       -- NAME, WORD, SOUND
+    text     TEXT NOT NULL,
     study_id INTEGER NOT NULL REFERENCES studies ON DELETE CASCADE,
-    PRIMARY KEY (tag, name, study_id)
+    PRIMARY KEY (tag, kind, text, study_id)
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX person_names_by_study ON person_names (study_id);
 
@@ -43,10 +53,11 @@ CREATE TABLE series (
     series_uid     TEXT NOT NULL,
     modality       TEXT NOT NULL DEFAULT '',
     series_number  INTEGER,
-    attributes     TEXT NOT NULL,
     created        REAL NOT NULL,
     instance_count INTEGER NOT NULL DEFAULT 0,
     online_count   INTEGER NOT NULL DEFAULT 0,
+    sop_classes    TEXT NOT NULL DEFAULT '',      -- of its instances, each once, between backslashes
+    attributes     TEXT NOT NULL,
     UNIQUE (study_id, series_uid)
 ) STRICT;
 CREATE INDEX series_by_uid ON series (series_uid);
@@ -172,10 +183,20 @@ CREATE TABLE totals (
 INSERT INTO totals VALUES (1, 0);
 
 CREATE TRIGGER series_added AFTER INSERT ON series BEGIN
-    UPDATE studies SET series_count = series_count + 1 WHERE id = new.study_id;
+    UPDATE studies SET
+        series_count = series_count + 1,
+        modalities = CASE
+            WHEN new.modality = '' OR instr(modalities, '\' || new.modality || '\') THEN modalities
+            WHEN modalities = '' THEN '\' || new.modality || '\'
+            ELSE modalities || new.modality || '\' END
+    WHERE id = new.study_id;
 END;
 CREATE TRIGGER series_removed AFTER DELETE ON series BEGIN
-    UPDATE studies SET series_count = series_count - 1 WHERE id = old.study_id;
+    UPDATE studies SET
+        series_count = series_count - 1,
+        modalities = coalesce((SELECT '\' || group_concat(modality, '\') || '\' FROM
+            (SELECT DISTINCT modality FROM series WHERE study_id = old.study_id AND modality <> '')), '')
+    WHERE id = old.study_id;
 END;
 
 CREATE TRIGGER instance_added AFTER INSERT ON instances BEGIN
@@ -186,7 +207,12 @@ CREATE TRIGGER instance_added AFTER INSERT ON instances BEGIN
     WHERE id = new.study_id;
     UPDATE series SET
         instance_count = instance_count + 1,
-        online_count = online_count + (new.availability = 'ONLINE')
+        online_count = online_count + (new.availability = 'ONLINE'),
+        sop_classes = CASE
+            WHEN new.sop_class_uid = '' OR instr(sop_classes, '\' || new.sop_class_uid || '\')
+            THEN sop_classes
+            WHEN sop_classes = '' THEN '\' || new.sop_class_uid || '\'
+            ELSE sop_classes || new.sop_class_uid || '\' END
     WHERE id = new.series_id;
     UPDATE totals SET sealed_bytes = sealed_bytes + new.sealed_bytes;
 END;
@@ -198,7 +224,14 @@ CREATE TRIGGER instance_removed AFTER DELETE ON instances BEGIN
     WHERE id = old.study_id;
     UPDATE series SET
         instance_count = instance_count - 1,
-        online_count = online_count - (old.availability = 'ONLINE')
+        online_count = online_count - (old.availability = 'ONLINE'),
+        -- Counted anew only where the last of one class may have gone.
+        sop_classes = CASE
+            WHEN sop_classes <> '\' || old.sop_class_uid || '\'
+            THEN coalesce((SELECT '\' || group_concat(sop_class_uid, '\') || '\' FROM
+                (SELECT DISTINCT sop_class_uid FROM instances
+                WHERE series_id = old.series_id AND sop_class_uid <> '')), '')
+            ELSE sop_classes END
     WHERE id = old.series_id;
     UPDATE totals SET sealed_bytes = sealed_bytes - old.sealed_bytes;
 END;
@@ -216,6 +249,14 @@ BEGIN
         online_count = online_count + (new.availability = 'ONLINE') - (old.availability = 'ONLINE')
     WHERE id = new.series_id;
     UPDATE totals SET sealed_bytes = sealed_bytes + new.sealed_bytes - old.sealed_bytes;
+END;
+CREATE TRIGGER instance_reclassed AFTER UPDATE OF sop_class_uid ON instances
+WHEN old.sop_class_uid <> new.sop_class_uid
+BEGIN
+    UPDATE series SET sop_classes = coalesce((SELECT '\' || group_concat(sop_class_uid, '\') || '\' FROM
+        (SELECT DISTINCT sop_class_uid FROM instances
+        WHERE series_id = new.series_id AND sop_class_uid <> '')), '')
+    WHERE id = new.series_id;
 END;
 CREATE TRIGGER quarantine_added AFTER INSERT ON quarantine BEGIN
     UPDATE totals SET sealed_bytes = sealed_bytes + new.sealed_bytes;

@@ -1,50 +1,36 @@
-"""Searches, compiled to SQL: the matching of PS3.4 C.2.2.2 over the four levels.
+"""Searches: which rows meet a query, how many there are, and what is said of them.
 
-An attribute that has a column of its own is matched there. Any other is matched in the JSON of its
-level: that of patient and study, of the series, or of the whole instance. Answers are DICOM JSON
-with the computed attributes (counts, modalities, availability); the order is that of arrival, so
-that a page never shifts when something new comes in.
+Answers are DICOM JSON with the computed attributes (counts, modalities, availability). They come in
+the order of arrival, so that a page never shifts when something new comes in: whoever pages by
+offset while a study arrives misses nothing and sees nothing twice.
+
+A search first finds ids, in narrow rows and indexes; whole rows are read for those alone that are
+shown, a page at a time.
 """
 
 from __future__ import annotations
 
 import zlib
 from collections.abc import AsyncGenerator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import msgspec
 
 from edge.dicom.instance import Availability, Level
-from edge.dicom.query import ALL, Criterion, Kind, Match, Query, criterion
+from edge.dicom.query import ALL, Query
 from edge.errors import QueryError
 from edge.index import lookup
-from edge.index.attributes import PERSON_NAMES, SERIES_TAGS, STUDY_TAGS
+from edge.index.conditions import DEPTH, Condition, Cost, Sql, conditions_of, private_block
 from edge.index.database import Database
 from edge.index.lookup import json_list
 
-__all__ = ["search"]
+__all__ = ["count", "search"]
 
 _PAGE, _PAGE_BYTES = 200, 64 * 1024
 """Answers, and bytes of the deflated metadata they are made from, that are made at a time."""
 
-_COLUMNS = {
-    "0020000D": "s.study_uid",
-    "00100020": "s.patient_id",
-    "00100030": "s.birth_date",
-    "00100040": "s.sex",
-    "00080020": "s.study_date",
-    "00080030": "s.study_time",
-    "00080050": "s.accession_number",
-    "00200010": "s.study_id",
-    "0020000E": "e.series_uid",
-    "00080060": "e.modality",
-    "00200011": "e.series_number",
-    "00080018": "i.sop_uid",
-    "00080016": "i.sop_class_uid",
-    "00200013": "i.instance_number",
-}
-_MODALITIES_IN_STUDY, _MODALITY = "00080061", "00080060"
+_SOP_CLASSES_IN_STUDY = "00080062"
 
 # What an answer holds without being asked (PS3.18 Tables 10.6.3-3 to 10.6.3-5).
 _STUDY_ANSWER = frozenset(
@@ -59,40 +45,39 @@ _INSTANCE_ANSWER = frozenset(
     "00080005 00080016 00080018 00080056 00080201 00200013 00280008 00280010 00280011 "
     "00280100".split()
 )
-_FROM = {
+_TABLES = {
     Level.STUDY: "studies s",
-    Level.SERIES: "series e JOIN studies s ON s.id = e.study_id",
-    Level.INSTANCE: "instances i JOIN series e ON e.id = i.series_id"
-    " JOIN studies s ON s.id = i.study_id LEFT JOIN metadata m ON m.instance_id = i.id",
+    Level.SERIES: "series e",
+    Level.INSTANCE: "instances i",
 }
 _KEY = {Level.STUDY: "s.id", Level.SERIES: "e.id", Level.INSTANCE: "i.id"}
+# The way from a row to those above it, and from the rows of a level to the ids of one above.
+_ABOVE = {
+    (Level.SERIES, Level.STUDY): "e.study_id",
+    (Level.INSTANCE, Level.STUDY): "i.study_id",
+    (Level.INSTANCE, Level.SERIES): "i.series_id",
+}
+_COUNTER = {Level.SERIES: "series_count", Level.INSTANCE: "instance_count"}
+
 _STUDY_FIELDS = (
-    "s.study_uid, s.attributes, s.series_count, s.instance_count, s.online_count,"
-    " (SELECT json_group_array(DISTINCT modality) FROM series WHERE study_id = s.id"
-    " AND modality <> '')"
+    "s.study_uid, a.attributes, s.series_count, s.instance_count, s.online_count, s.modalities"
 )
+_SOP_CLASSES = "(SELECT group_concat(sop_classes, '') FROM series WHERE study_id = s.id)"
 _SERIES_FIELDS = "e.series_uid, e.attributes, e.instance_count"
 _INSTANCE_FIELDS = "i.sop_uid, i.sop_class_uid, i.instance_number, i.availability, i.id"
-_FIELDS = {
-    Level.STUDY: _STUDY_FIELDS,
-    Level.SERIES: f"{_STUDY_FIELDS}, {_SERIES_FIELDS}",
-    Level.INSTANCE: f"{_STUDY_FIELDS}, {_SERIES_FIELDS}, {_INSTANCE_FIELDS}",
+_STUDIES = "JOIN studies s ON s.id = %s JOIN study_attributes a ON a.study_id = s.id"
+_ROWS = {
+    Level.STUDY: (f"{_STUDY_FIELDS}, %s", _STUDIES % "one.value"),
+    Level.SERIES: (
+        f"{_STUDY_FIELDS}, %s, {_SERIES_FIELDS}",
+        "JOIN series e ON e.id = one.value " + _STUDIES % "e.study_id",
+    ),
+    Level.INSTANCE: (
+        f"{_STUDY_FIELDS}, %s, {_SERIES_FIELDS}, {_INSTANCE_FIELDS}",
+        "JOIN instances i ON i.id = one.value JOIN series e ON e.id = i.series_id "
+        + _STUDIES % "i.study_id",
+    ),
 }
-
-
-@dataclass(slots=True)
-class _Where:
-    """Conditions and their parameters, as they are put together."""
-
-    conditions: list[str] = field(default_factory=list)
-    parameters: list[object] = field(default_factory=list)
-
-    def add(self, condition: str, *parameters: object) -> None:
-        self.conditions.append(condition)
-        self.parameters += parameters
-
-    def text(self) -> str:
-        return " AND ".join(self.conditions) or "1"
 
 
 async def search(database: Database, query: Query) -> AsyncGenerator[dict[str, Any]]:
@@ -101,140 +86,175 @@ async def search(database: Database, query: Query) -> AsyncGenerator[dict[str, A
     Raises:
         QueryError: A matching key can't be understood.
     """
-    if query.level not in _FROM:
-        raise QueryError(f"searches at the level {query.level} are not supported")
-    where = _Where()
-    if query.study_uid is not None:
-        where.add("s.study_uid = ?", query.study_uid)
-    if query.series_uid is not None:
-        where.add("e.series_uid = ?", query.series_uid)
-    for match in query.matches:
-        _match(where, match, query.level)
+    level, found = query.level, _conditions(query)
+    where = _where(level, found)
     rows = await database.scan(
-        f"SELECT {_FIELDS[query.level]} FROM {_FROM[query.level]} WHERE {where.text()}"
-        f" ORDER BY {_KEY[query.level]} LIMIT ? OFFSET ?",
+        f"SELECT {_KEY[level]} FROM {_from(level, found)} WHERE {where.text}"
+        f" ORDER BY {_KEY[level]} LIMIT ? OFFSET ?",
         (*where.parameters, -1 if query.limit is None else query.limit, query.offset),
     )
-    wanted, done = _wanted(query), 0
-    while done < len(rows):
-        page = rows[done : done + _PAGE]
-        documents: list[bytes | None] = [None] * len(page)
+    ids, shown = [row[0] for row in rows], _Shown.by(query)
+    for start in range(0, len(ids), _PAGE):
+        page = await _rows(database, level, ids[start : start + _PAGE], shown)
+        done = 0
+        while done < len(page):
+            part = page[done:]
+            documents: list[bytes | None] = [None] * len(part)
+            if level is Level.INSTANCE:
+                documents = await lookup.documents(database, [row[-1] for row in part], _PAGE_BYTES)
+            done += len(documents)
+            for answer in await database.compute(_answers, level, part, documents, shown):
+                yield answer
+
+
+async def count(database: Database, query: Query) -> int:
+    """How many answers a query has, whatever its limit and offset.
+
+    Raises:
+        QueryError: A matching key can't be understood.
+    """
+    level, found = query.level, _conditions(query)
+    # Rows know how many there are below them: none of those needs to be looked at.
+    lowest = max((one.level for one in found), key=DEPTH.__getitem__, default=Level.STUDY)
+    alias = _KEY[lowest].removesuffix("id")
+    what = "count(*)" if lowest is level else f"coalesce(sum({alias}{_COUNTER[level]}), 0)"
+    where = _where(lowest, found)
+    rows = await database.scan(
+        f"SELECT {what} FROM {_from(lowest, found)} WHERE {where.text}", where.parameters
+    )
+    return int(rows[0][0])
+
+
+def _conditions(query: Query) -> list[Condition]:
+    if query.level not in _TABLES:
+        raise QueryError(f"searches at the level {query.level} are not supported")
+    return conditions_of(query)
+
+
+def _from(level: Level, conditions: Sequence[Condition]) -> str:
+    """The tables that the conditions speak of; the one of *level* first."""
+    first = _first(conditions)
+    spoken_of = {one.level for one in conditions if one is not first}
+    text = _TABLES[level]
+    for above in (Level.SERIES, Level.STUDY):
+        if above in spoken_of and above is not level:
+            text += f" JOIN {_TABLES[above]} ON {_KEY[above]} = {_ABOVE[level, above]}"
+    return text
+
+
+def _first(conditions: Sequence[Condition]) -> Condition | None:
+    """The condition to begin with; None if each row has to be looked at."""
+    best = min(conditions, key=lambda one: one.cost, default=None)
+    return None if best is None or best.cost is Cost.ROWS else best
+
+
+def _where(level: Level, conditions: Sequence[Condition]) -> Sql:
+    first, parts = _first(conditions), list[Sql]()
+    if first is not None and first.ids is not None:
+        key = _KEY[level] if first.level is level else _ABOVE[level, first.level]
+        parts.append(Sql(f"{key} IN ({first.ids.text})", first.ids.parameters))
+    parts += [one.row for one in conditions if one is not first]
+    text = " AND ".join(f"({part.text})" for part in parts) or "1"
+    return Sql(text, tuple(value for part in parts for value in part.parameters))
+
+
+async def _rows(
+    database: Database, level: Level, ids: Sequence[int], shown: _Shown
+) -> list[tuple[Any, ...]]:
+    """What answers are made from; of a row that is gone by now there is none."""
+    fields, tables = _ROWS[level]
+    sop_classes = _SOP_CLASSES if shown.has(_SOP_CLASSES_IN_STUDY) else "NULL"
+    return await database.scan(
+        f"SELECT {fields.replace('%s', sop_classes)} FROM json_each(?) one {tables}"
+        " ORDER BY one.key",
+        (json_list(ids),),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class _Shown:
+    """Which attributes answers show."""
+
+    tags: frozenset[str] | None
+    """None means all."""
+    creators: dict[str, str]
+    """Private creators that were asked for: the tag of the element, and its value."""
+
+    @classmethod
+    def by(cls, query: Query) -> _Shown:
+        creators = {
+            match.path[0]: match.values[0]
+            for match in query.matches
+            if len(match.path) == 1 and match.values and _is_creator(match.path[0])
+        }
+        if ALL in query.include:
+            return cls(None, creators)
+        tags = set(_STUDY_ANSWER)
+        if query.level is not Level.STUDY:
+            tags |= _SERIES_ANSWER
+            if query.study_uid is not None:
+                tags = set(_SERIES_ANSWER) | {"0020000D"}
         if query.level is Level.INSTANCE:
-            documents = await lookup.documents(database, [row[-1] for row in page], _PAGE_BYTES)
-        done += len(documents)
-        for answer in await database.compute(_answers, query.level, page, documents, wanted):
-            yield answer
+            tags |= _INSTANCE_ANSWER
+            if query.series_uid is not None:
+                tags = set(_INSTANCE_ANSWER) | {"0020000D", "0020000E"}
+        tags |= {match.path[0] for match in query.matches}
+        tags |= query.include
+        # A private attribute says nothing without its creator (PS3.18 10.6.3.3).
+        tags |= {block for tag in tags if (block := private_block(tag))}
+        return cls(frozenset(tags), creators)
+
+    def has(self, tag: str) -> bool:
+        return self.tags is None or tag in self.tags
+
+    def of(self, answer: dict[str, Any]) -> dict[str, Any]:
+        """Those of an answer, tags ascending."""
+        if self.tags is None:
+            return dict(sorted(answer.items()))
+        tags = self.tags if not self.creators else self.tags | self._elsewhere(answer)
+        return {tag: answer[tag] for tag in sorted(tags) if tag in answer}
+
+    def _elsewhere(self, answer: dict[str, Any]) -> set[str]:
+        """Where this data set has the private attributes whose creator was named."""
+        found = set[str]()
+        for asked, creator in self.creators.items():
+            for tag, attribute in answer.items():
+                if (
+                    tag[:4] == asked[:4]
+                    and _is_creator(tag)
+                    and attribute.get("Value") == [creator]
+                ):
+                    wanted = (one for one in self.tags or () if private_block(one) == asked)
+                    found |= {tag, *(f"{tag[:4]}{tag[6:]}{one[6:]}" for one in wanted)}
+        return found
+
+
+def _is_creator(tag: str) -> bool:
+    """PS3.5 7.8.1."""
+    return bool(int(tag[:4], 16) % 2) and 0x0010 <= int(tag[4:], 16) <= 0x00FF
 
 
 def _answers(
     level: Level,
     rows: Sequence[tuple[Any, ...]],
     documents: Sequence[bytes | None],
-    wanted: frozenset[str] | None,
+    shown: _Shown,
 ) -> list[dict[str, Any]]:
     """Answers from the first rows, as many as there are documents."""
-    pairs = zip(rows, documents, strict=False)
-    return [_answer(level, row, document, wanted) for row, document in pairs]
+    return [
+        shown.of(_answer(level, row, document))
+        for row, document in zip(rows, documents, strict=False)
+    ]
 
 
-def _match(where: _Where, match: Match, level: Level) -> None:
-    wanted = criterion(match)
-    if wanted.kind is Kind.UNIVERSAL:
-        return
-    tag = match.path[0]
-    if tag == _MODALITIES_IN_STUDY or (tag == _MODALITY and level is Level.STUDY):
-        condition, parameters = _compare("modality", wanted)
-        where.add(f"s.id IN (SELECT study_id FROM series WHERE {condition})", *parameters)
-    elif tag in PERSON_NAMES:
-        condition, parameters = _compare("name", wanted)
-        where.add(
-            f"s.id IN (SELECT study_id FROM person_names WHERE tag = ? AND {condition})",
-            tag,
-            *parameters,
-        )
-    elif len(match.path) == 1 and tag in _COLUMNS and _reachable(_COLUMNS[tag], level):
-        condition, parameters = _compare(_COLUMNS[tag], wanted)
-        where.add(condition, *parameters)
-    else:
-        _match_in_json(where, match, wanted, level)
-
-
-def _reachable(column: str, level: Level) -> bool:
-    return column[0] in {Level.STUDY: "s", Level.SERIES: "se", Level.INSTANCE: "sei"}[level]
-
-
-def _match_in_json(where: _Where, match: Match, wanted: Criterion, level: Level) -> None:
-    tag = match.path[0]
-    if tag in STUDY_TAGS or level is Level.STUDY:
-        document = "s.attributes"
-    elif tag in SERIES_TAGS or level is Level.SERIES:
-        document = "e.attributes"
-    else:
-        document = "inflated(m.document)"
-    # One json_each for each step of the path: the values of a tag are items, and an item has tags.
-    sources = [f"json_each({document}, ?) v0"]
-    parameters: list[object] = [f'$."{tag}".Value']
-    for depth, step in enumerate(match.path[1:], 1):
-        sources.append(f"json_each(v{depth - 1}.value, ?) v{depth}")
-        parameters.append(f'$."{step}".Value')
-    value = f"v{len(match.path) - 1}.value"
-    if wanted.vr == "PN":
-        sources.append(f"json_each({value}) groups")
-        value = "folded(groups.value)"
-    elif wanted.vr == "TM":
-        value = f"moment({value})"
-    condition, more = _compare(value, wanted)
-    where.add(f"EXISTS (SELECT 1 FROM {', '.join(sources)} WHERE {condition})", *parameters, *more)
-
-
-def _compare(value: str, wanted: Criterion) -> tuple[str, list[object]]:
-    if wanted.kind is Kind.RANGE:
-        first, last = wanted.values
-        if wanted.vr == "DT" and last:
-            last += "9" * (14 - len(last))
-        conditions, parameters = [f"{value} <> ''"], list[object]()
-        if first:
-            conditions.append(f"{value} >= ?")
-            parameters.append(first)
-        if last:
-            conditions.append(f"{value} <= ?")
-            parameters.append(last)
-        return f"({' AND '.join(conditions)})", parameters
-    if wanted.kind is Kind.NUMBER:
-        return f"{value} IN (SELECT value FROM json_each(?))", [
-            json_list(float(number) for number in wanted.values)
-        ]
-    if wanted.kind is Kind.EXACT:
-        return f"{value} IN (SELECT value FROM json_each(?))", [json_list(wanted.values)]
-    # GLOB has DICOM's wildcards and a third one, which is a plain character in DICOM.
-    patterns = [pattern.replace("[", "[[]") for pattern in wanted.values]
-    return f"({' OR '.join([f'{value} GLOB ?'] * len(patterns))})", list(patterns)
-
-
-def _wanted(query: Query) -> frozenset[str] | None:
-    """The tags that answers show; None means all."""
-    if ALL in query.include:
-        return None
-    wanted = set(_STUDY_ANSWER)
-    if query.level is not Level.STUDY:
-        wanted |= _SERIES_ANSWER
-        if query.study_uid is not None:
-            wanted = set(_SERIES_ANSWER) | {"0020000D"}
-    if query.level is Level.INSTANCE:
-        wanted |= _INSTANCE_ANSWER
-        if query.series_uid is not None:
-            wanted = set(_INSTANCE_ANSWER) | {"0020000D", "0020000E"}
-    wanted |= {match.path[0] for match in query.matches}
-    return frozenset(wanted | query.include)
-
-
-def _answer(
-    level: Level, row: tuple[Any, ...], document: bytes | None, wanted: frozenset[str] | None
-) -> dict[str, Any]:
+def _answer(level: Level, row: tuple[Any, ...], document: bytes | None) -> dict[str, Any]:
     study_uid, attributes, series_count, instance_count, online_count, modalities, *rest = row
+    sop_classes, *rest = rest
     answer: dict[str, Any] = msgspec.json.decode(attributes)
     whole = 0 < instance_count == online_count
-    answer["00080061"] = _value("CS", *sorted(msgspec.json.decode(modalities)))
+    answer["00080061"] = _value("CS", *_each(modalities))
+    if sop_classes is not None:
+        answer[_SOP_CLASSES_IN_STUDY] = _value("UI", *_each(sop_classes))
     answer["0020000D"] = _value("UI", study_uid)
     answer["00201206"] = _value("IS", series_count)
     answer["00201208"] = _value("IS", instance_count)
@@ -253,7 +273,12 @@ def _answer(
         if instance_number is not None:
             answer["00200013"] = _value("IS", instance_number)
         answer["00080056"] = _value("CS", availability)
-    return {tag: answer[tag] for tag in sorted(answer) if wanted is None or tag in wanted}
+    return answer
+
+
+def _each(listed: str) -> list[str]:
+    """The members of a list between backslashes, each once."""
+    return sorted({one for one in listed.split("\\") if one})
 
 
 def _value(vr: str, *values: object) -> dict[str, Any]:

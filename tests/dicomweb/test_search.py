@@ -13,8 +13,10 @@ from multidict import MultiDict
 
 from edge.dicom.instance import Level
 from edge.dicom.query import ALL, Match
+from edge.dicom.xml_model import from_xml
 from edge.dicomweb.search import parse_query
 from edge.errors import CloudUnreachable, QueryError
+from tests.dicomweb.test_retrieve import parts_of
 
 
 def parse(*pairs):
@@ -129,10 +131,27 @@ def test_two_limits_are_no_limit_at_all():
 
 
 def test_what_is_neither_parameter_nor_attribute_is_ignored_with_a_warning():
-    parsed = parse_query({"_": "1598", "emptyvaluematching": "true"}, Level.STUDY)
+    parsed = parse_query({"_": "1598"}, Level.STUDY)
     assert parsed.query.matches == ()
-    assert len(parsed.warnings) == 2
-    assert parsed.warnings[0].startswith("The emptyvaluematching parameter is not supported.")
+    assert len(parsed.warnings) == 1
+
+
+def test_two_quotation_marks_ask_for_what_is_empty_if_that_was_asked_for():
+    pair = ("AccessionNumber", '""')
+    assert parse(pair).matches == (Match(("00080050",), ('""',)),)
+    asked = parse(pair, ("emptyvaluematching", "true")).matches
+    assert asked == (Match(("00080050",), (), empty=True),)
+    sequence = parse(("RequestAttributesSequence", '""'), ("emptyvaluematching", "true")).matches
+    assert sequence == (Match(("00400275",), (), empty=True),)
+
+
+def test_several_values_match_all_together_if_that_was_asked_for():
+    pair = ("ModalitiesInStudy", "CT\\MR")
+    assert parse(pair).matches == (Match(("00080061",), ("CT\\MR",)),)
+    asked = parse(pair, ("multiplevaluematching", "true")).matches
+    assert asked == (Match(("00080061",), ("CT",)), Match(("00080061",), ("MR",)))
+    uids = ("StudyInstanceUID", "1.2\\3.4")
+    assert len(parse(uids, ("multiplevaluematching", "true")).matches) == 1
 
 
 @given(
@@ -210,9 +229,43 @@ async def test_json_is_given_by_the_name_it_was_asked_for(service, accept, given
         assert answer.headers["Content-Type"] == given
 
 
-async def test_xml_is_refused_for_now(service):
-    accept = 'multipart/related; type="application/dicom+xml"'
+XML = 'multipart/related; type="application/dicom+xml"'
+
+
+async def test_results_are_had_as_xml_one_part_for_each(service):
+    service.catalogue.results = [STUDY_RESULT, STUDY_RESULT | SERIES_RESULT]
+    async with service.http.get(f"{service.base}/studies", headers={"Accept": XML}) as answer:
+        assert answer.status == 200
+        assert answer.headers["Content-Type"].startswith(XML)
+        parts = await parts_of(answer)
+    assert [headers["content-type"] for headers, _ in parts] == ["application/dicom+xml"] * 2
+    found = [from_xml(body) for _, body in parts]
+    assert [one["0020000D"]["Value"] for one in found] == [["1.2"], ["1.2"]]
+    assert found[0]["00081190"]["Value"] == [f"{service.base}/studies/1.2"]
+
+
+async def test_no_match_has_no_parts(service):
+    async with service.http.get(f"{service.base}/studies", headers={"Accept": XML}) as answer:
+        assert (answer.status, await answer.read()) == (204, b"")
+
+
+@pytest.mark.parametrize(
+    ("accept", "given"),
+    [
+        (f"{XML}; q=0.5, application/json; q=0.4", "multipart/related"),
+        (f"{XML}; q=0.5, application/dicom+json", "application/dicom+json"),
+        ("multipart/related", "multipart/related"),
+    ],
+)
+async def test_forms_are_weighed(service, accept, given):
+    service.catalogue.results = [STUDY_RESULT]
     async with service.http.get(f"{service.base}/studies", headers={"Accept": accept}) as answer:
+        assert answer.headers["Content-Type"].startswith(given)
+
+
+async def test_a_form_that_results_do_not_have_is_refused(service):
+    headers = {"Accept": "image/png"}
+    async with service.http.get(f"{service.base}/studies", headers=headers) as answer:
         assert answer.status == 406
         assert "application/dicom+json" in (await answer.json(content_type=None))["hint"]
 
@@ -244,7 +297,8 @@ async def test_a_cut_list_says_that_there_is_more(service, limit, shown):
     parameters = {} if limit is None else {"limit": str(limit)}
     async with service.http.get(f"{service.base}/studies", params=parameters) as answer:
         assert len(await answer.json(content_type=None)) == shown
-        assert answer.headers["Warning"].startswith(f'299 {service.base} "There are additional')
+        told = f"There are {120 - shown} additional results that can be requested"
+        assert answer.headers["Warning"] == f"299 {service.base}: {told}"
 
 
 async def test_the_last_page_does_not_say_that_there_is_more(service):

@@ -4,7 +4,15 @@ from __future__ import annotations
 
 import pytest
 
-from edge.index.attributes import SERIES_TAGS, STUDY_TAGS, number, person_names, select, text
+from edge.index.attributes import (
+    SERIES_TAGS,
+    STUDY_TAGS,
+    NameKind,
+    number,
+    person_names,
+    select,
+    text,
+)
 
 DATASET = {
     "00100010": {"vr": "PN", "Value": [{"Alphabetic": "Doe^Jane", "Ideographic": "山田"}]},
@@ -57,7 +65,20 @@ def test_what_is_not_in_the_form_of_an_attribute_has_no_values(attribute):
 
 
 def test_every_component_group_of_a_name_is_searched_by():
-    assert person_names(DATASET) == {("00100010", "doe^jane"), ("00100010", "山田")}
+    names = {(tag, text) for tag, kind, text in person_names(DATASET) if kind is NameKind.NAME}
+    assert names == {("00100010", "doe^jane"), ("00100010", "山田")}
+
+
+def test_the_words_of_a_name_and_their_sounds_are_searched_by():
+    name = {"vr": "PN", "Value": [{"Alphabetic": "Müller^Jürgen"}]}
+    found = {(kind, text) for _, kind, text in person_names({"00080090": name})}
+    assert found == {
+        (NameKind.NAME, "müller^jürgen"),
+        (NameKind.WORD, "muller"),
+        (NameKind.WORD, "jurgen"),
+        (NameKind.SOUND, "MLR"),
+        (NameKind.SOUND, "ARKM"),
+    }
 
 
 def test_a_selection_holds_what_is_there():

@@ -1,0 +1,405 @@
+"""Matching keys, compiled to SQL: the matching of PS3.4 C.2.2.2 over the three levels.
+
+Owns how each key is found. An attribute that has a column of its own is matched there; any other
+in the JSON of its level. A condition can be put to one row (``row``), and most can also say which
+rows meet it (``ids``) from an index alone, so that a search begins with the key that finds the
+fewest and looks at the others only there. Aliases are ``s`` for studies, ``e`` for series, ``i``
+for instances. Never runs anything.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from enum import IntEnum
+from typing import Final
+
+from edge.dicom.instance import Level
+from edge.dicom.names import sound_of
+from edge.dicom.query import TIME_OF, Criterion, Key, Kind, Query, keys_of
+from edge.errors import QueryError
+from edge.index.attributes import PERSON_NAMES, SERIES_TAGS, STUDY_TAGS, NameKind
+from edge.index.lookup import json_list
+
+__all__ = ["DEPTH", "Condition", "Cost", "Sql", "conditions_of", "private_block"]
+
+DEPTH: Final = {Level.STUDY: 0, Level.SERIES: 1, Level.INSTANCE: 2}
+_TABLE = {Level.STUDY: "studies s", Level.SERIES: "series e", Level.INSTANCE: "instances i"}
+_ALIAS = {Level.STUDY: "s", Level.SERIES: "e", Level.INSTANCE: "i"}
+_PARENT = {Level.STUDY: "study_id", Level.SERIES: "series_id"}
+
+_PLURAL = {Level.STUDY: "studies", Level.SERIES: "series"}
+
+_MODALITIES_IN_STUDY, _SOP_CLASSES_IN_STUDY = "00080061", "00080062"
+_LAST = "\U0010ffff"
+"""Behind every text that begins like the one before it."""
+
+
+class Cost(IntEnum):
+    """What finding a condition's rows takes; the search begins with the least."""
+
+    UNIQUE = 0
+    EQUAL = 1
+    RANGE = 2
+    """A part of an index, which may be a large one."""
+    INDEX = 3
+    """A whole index, but nothing else."""
+    ROWS = 4
+    """Each row."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sql:
+    """A piece of SQL and its parameters."""
+
+    text: str
+    parameters: tuple[object, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    """One matching key."""
+
+    level: Level
+    """Whose rows it is about."""
+    row: Sql
+    """Whether a row meets it."""
+    ids: Sql | None = None
+    """The ids of the rows that do, if an index knows."""
+    cost: Cost = Cost.ROWS
+
+
+@dataclass(frozen=True, slots=True)
+class _Column:
+    level: Level
+    name: str
+    indexed: bool = False
+    unique: bool = False
+    null: bool = False
+    """What is absent is NULL, rather than empty text."""
+
+
+_COLUMNS: Final = {
+    "0020000D": _Column(Level.STUDY, "study_uid", indexed=True, unique=True),
+    "00100020": _Column(Level.STUDY, "patient_id", indexed=True),
+    "00100030": _Column(Level.STUDY, "birth_date"),
+    "00100040": _Column(Level.STUDY, "sex"),
+    "00080020": _Column(Level.STUDY, "study_date", indexed=True),
+    "00080030": _Column(Level.STUDY, "study_time"),
+    "00080050": _Column(Level.STUDY, "accession_number", indexed=True),
+    "00200010": _Column(Level.STUDY, "study_id"),
+    "00081030": _Column(Level.STUDY, "description", indexed=True),
+    "0020000E": _Column(Level.SERIES, "series_uid", indexed=True, unique=True),
+    "00080060": _Column(Level.SERIES, "modality", indexed=True),
+    "00200011": _Column(Level.SERIES, "series_number", null=True),
+    "00080018": _Column(Level.INSTANCE, "sop_uid", indexed=True, unique=True),
+    "00080016": _Column(Level.INSTANCE, "sop_class_uid"),
+    "00200013": _Column(Level.INSTANCE, "instance_number", null=True),
+}
+
+
+def conditions_of(query: Query) -> list[Condition]:
+    """What a result has to meet, all of it.
+
+    Raises:
+        QueryError: A matching key can't be understood, or not at this level.
+    """
+    found = []
+    for tag, uid in (("0020000D", query.study_uid), ("0020000E", query.series_uid)):
+        if uid is not None:
+            found.append(_on_column(_COLUMNS[tag], Criterion(Kind.EXACT, "UI", (uid,))))
+    keys = keys_of(query)
+    creators = _creators(keys)
+    for key in keys:
+        creator = creators.get(private_block(key.path[0]) or "", "")
+        if key.path[0] in creators:
+            continue
+        condition = _condition(key, query, creator)
+        found.append(_lifted(condition, query.level))
+    return found
+
+
+def private_block(tag: str) -> str | None:
+    """The tag of the private creator that reserves the block of a private attribute."""
+    group, element = int(tag[:4], 16), int(tag[4:], 16)
+    return f"{tag[:4]}00{tag[4:6]}" if group % 2 and element >= 0x1000 else None
+
+
+def _creators(keys: Sequence[Key]) -> dict[str, str]:
+    """The private creators that are asked for along with attributes of theirs (PS3.5 7.8.1)."""
+    blocks = {block for key in keys if (block := private_block(key.path[0]))}
+    return {
+        key.path[0]: key.criterion.values[0]
+        for key in keys
+        if key.path[0] in blocks and key.criterion.kind is Kind.EXACT
+    }
+
+
+def _condition(key: Key, query: Query, creator: str) -> Condition:
+    tag, criterion = key.path[0], key.criterion
+    if len(key.path) == 1:
+        if tag == _MODALITIES_IN_STUDY:
+            return _has_series(_COLUMNS["00080060"], criterion)
+        if tag == _SOP_CLASSES_IN_STUDY:
+            return _has_sop_class(criterion)
+        if tag in PERSON_NAMES:
+            return _has_name(tag, criterion, fuzzy=query.fuzzy)
+        if tag in _COLUMNS:
+            return _on_column(_COLUMNS[tag], criterion)
+    return _in_json(key, query, creator)
+
+
+def _lifted(condition: Condition, level: Level) -> Condition:
+    """A condition on what is below the level of the search: something below has to meet it."""
+    while DEPTH[condition.level] > DEPTH[level]:
+        child = condition.level
+        parent = Level.SERIES if child is Level.INSTANCE else Level.STUDY
+        key = f"{_ALIAS[child]}.{_PARENT[parent]}"
+        exists = (
+            f"EXISTS (SELECT 1 FROM {_TABLE[child]} WHERE {key} = {_ALIAS[parent]}.id"
+            f" AND {condition.row.text})"
+        )
+        ids = condition.ids and Sql(
+            f"SELECT {key} FROM {_TABLE[child]} WHERE {_ALIAS[child]}.id IN ({condition.ids.text})",
+            condition.ids.parameters,
+        )
+        row = Sql(exists, condition.row.parameters)
+        condition = Condition(parent, row, ids, condition.cost)
+    return condition
+
+
+def _on_column(column: _Column, wanted: Criterion) -> Condition:
+    alias = _ALIAS[column.level]
+    row = _column_meets(f"{alias}.{column.name}", column, wanted)
+    if not column.indexed:
+        return Condition(column.level, row)
+    ids = Sql(f"SELECT {alias}.id FROM {_TABLE[column.level]} WHERE {row.text}", row.parameters)
+    cost = Cost.UNIQUE if column.unique else _cost(wanted)
+    return Condition(column.level, row, ids, cost)
+
+
+def _cost(wanted: Criterion) -> Cost:
+    if wanted.kind in (Kind.EXACT, Kind.NUMBER):
+        return Cost.EQUAL
+    if wanted.kind is Kind.WILDCARD and not all(map(_prefix, wanted.values)):
+        return Cost.INDEX
+    return Cost.RANGE
+
+
+def _column_meets(value: str, column: _Column, wanted: Criterion) -> Sql:
+    if wanted.kind is Kind.EMPTY:
+        return Sql(f"{value} IS NULL" if column.null else f"{value} = ''")
+    if wanted.kind is Kind.MOMENTS:
+        # The range of dates is what the index finds.
+        (first, last), time = wanted.values, value.replace("study_date", "study_time")
+        dates = _compare(value, Criterion(Kind.RANGE, "DA", (first[:8], last[:8])))
+        moments = _compare(f"{value} || {time}", Criterion(Kind.RANGE, "DT", wanted.values))
+        return Sql(f"{dates.text} AND {moments.text}", dates.parameters + moments.parameters)
+    return _compare(value, wanted)
+
+
+def _has_series(column: _Column, wanted: Criterion) -> Condition:
+    """Studies that have a series with such a modality; or none at all."""
+    if wanted.kind is Kind.EMPTY:
+        return Condition(Level.STUDY, Sql("s.modalities = ''"))
+    on_series = _on_column(column, wanted)
+    assert on_series.ids is not None
+    # The index of modalities knows the study as well: no row of a series is looked at.
+    ids = Sql(on_series.ids.text.replace("e.id", "e.study_id", 1), on_series.ids.parameters)
+    row = Sql(
+        f"EXISTS (SELECT 1 FROM series e WHERE e.study_id = s.id AND {on_series.row.text})",
+        on_series.row.parameters,
+    )
+    return Condition(Level.STUDY, row, ids, Cost.RANGE)
+
+
+def _has_sop_class(wanted: Criterion) -> Condition:
+    if wanted.kind is Kind.EMPTY:
+        return Condition(
+            Level.STUDY,
+            Sql(
+                "NOT EXISTS (SELECT 1 FROM series e WHERE e.study_id = s.id AND sop_classes <> '')"
+            ),
+        )
+    listed = [f"\\{uid}\\" for uid in wanted.values]
+    row = Sql(
+        "EXISTS (SELECT 1 FROM series e, json_each(?) one WHERE e.study_id = s.id"
+        " AND instr(e.sop_classes, one.value))",
+        (json_list(listed),),
+    )
+    return Condition(Level.STUDY, row)
+
+
+def _has_name(tag: str, wanted: Criterion, *, fuzzy: bool) -> Condition:
+    """Person names that the index keeps: literally, or (fuzzy) each word of them somehow."""
+    if wanted.kind is Kind.EMPTY:
+        row = Sql(
+            "NOT EXISTS (SELECT 1 FROM person_names n WHERE n.study_id = s.id AND n.tag = ?)",
+            (tag,),
+        )
+        return Condition(Level.STUDY, row)
+    found = _joined(
+        " UNION ",
+        [_named(tag, NameKind.NAME, _like("n.text", pattern)) for pattern in wanted.values],
+    )
+    cost = _cost(wanted)
+    if fuzzy and wanted.words:
+        words = [_like_word(tag, word) for word in wanted.words]
+        found = _joined(" UNION ", [found, _joined(" INTERSECT ", words)])
+        return Condition(Level.STUDY, Sql(f"s.id IN ({found.text})", found.parameters), found, cost)
+    literal = _compare("n.text", wanted)
+    row = Sql(
+        "EXISTS (SELECT 1 FROM person_names n INDEXED BY person_names_by_study"
+        f" WHERE n.study_id = s.id AND n.tag = ? AND n.kind = ? AND {literal.text})",
+        (tag, NameKind.NAME, *literal.parameters),
+    )
+    return Condition(Level.STUDY, row, found, cost)
+
+
+def _like_word(tag: str, word: str) -> Sql:
+    """Studies with a word in that name that begins or sounds like this one."""
+    ways = [_named(tag, NameKind.WORD, _begins("n.text", word))]
+    if sound := sound_of(word):
+        ways.append(_named(tag, NameKind.SOUND, Sql("n.text = ?", (sound,))))
+    union = _joined(" UNION ", ways)
+    return Sql(f"SELECT study_id FROM ({union.text})", union.parameters)
+
+
+def _named(tag: str, kind: NameKind, text: Sql) -> Sql:
+    return Sql(
+        f"SELECT n.study_id FROM person_names n WHERE n.tag = ? AND n.kind = ? AND {text.text}",
+        (tag, kind, *text.parameters),
+    )
+
+
+def _joined(operator: str, parts: Sequence[Sql]) -> Sql:
+    if len(parts) == 1:
+        return parts[0]
+    text = operator.join(f"SELECT * FROM ({part.text})" for part in parts)
+    return Sql(text, tuple(value for part in parts for value in part.parameters))
+
+
+def _in_json(key: Key, query: Query, creator: str) -> Condition:
+    """An attribute without a column, in the JSON of the level that it belongs to."""
+    tag = key.path[0]
+    if tag in STUDY_TAGS:
+        level, document = Level.STUDY, _STUDY_DOCUMENT
+    elif tag in SERIES_TAGS:
+        level, document = Level.SERIES, "e.attributes"
+    elif query.level is Level.INSTANCE:
+        level = Level.INSTANCE
+        document = "(SELECT inflated(document) FROM metadata WHERE instance_id = i.id)"
+    else:
+        raise QueryError(
+            f"{tag} is an attribute of instances; {_PLURAL[query.level]} can't be matched by it",
+            hint="search for instances",
+        )
+    sources, parameters = [f"(SELECT {document} AS text) d"], list[object]()
+    if creator:
+        # Wherever in its group the creator has reserved its block (PS3.5 7.8.1).
+        group, element = tag[:4], tag[6:]
+        sources.append("json_each(d.text) c")
+        sources.append(
+            f"json_each(d.text, '$.\"{group}' || substr(c.key, 7) || '{element}\".Value') v0"
+        )
+        reserved = Sql(
+            "c.key BETWEEN ? AND ? AND json_extract(c.value, '$.Value[0]') = ? AND ",
+            (f"{group}0010", f"{group}00FF", creator),
+        )
+    else:
+        sources.append("json_each(d.text, ?) v0")
+        parameters.append(_path(tag))
+        reserved = Sql("")
+    # One json_each for each step: the values of a tag are items, and an item has tags.
+    for depth, step in enumerate(key.path[1:], 1):
+        sources.append(f"json_each(v{depth - 1}.value, ?) v{depth}")
+        parameters.append(_path(step))
+    value = f"v{len(key.path) - 1}.value"
+    wanted = key.criterion
+    if wanted.kind is Kind.MOMENTS:
+        above = f"v{len(key.path) - 2}.value" if len(key.path) > 1 else "d.text"
+        sources.append(f"json_each({above}, ?) t")
+        parameters.append(_path(TIME_OF[key.path[-1]]))
+    elif wanted.vr == "PN" and wanted.kind is not Kind.EMPTY:
+        sources.append(f"json_each({value}) g")
+    meets = _value_meets(value, wanted, fuzzy=query.fuzzy)
+    negation = "NOT " if wanted.kind is Kind.EMPTY else ""
+    row = Sql(
+        f"{negation}EXISTS (SELECT 1 FROM {', '.join(sources)} WHERE {reserved.text}{meets.text})",
+        (*parameters, *reserved.parameters, *meets.parameters),
+    )
+    return Condition(level, row)
+
+
+_STUDY_DOCUMENT = "(SELECT attributes FROM study_attributes WHERE study_id = s.id)"
+
+
+def _path(tag: str) -> str:
+    return f'$."{tag}".Value'
+
+
+def _value_meets(value: str, wanted: Criterion, *, fuzzy: bool) -> Sql:
+    """Whether a value in JSON meets a criterion; of EMPTY, whether there is one."""
+    if wanted.kind is Kind.EMPTY:
+        return Sql(f"{value} IS NOT NULL AND {value} NOT IN ('', '{{}}')")
+    if wanted.kind is Kind.MOMENTS:
+        text = f"{value} || moment(t.value)"
+        return _compare(text, Criterion(Kind.RANGE, "DT", wanted.values))
+    if wanted.vr == "PN":
+        literal = _compare("folded(g.value)", wanted)
+        if not fuzzy or not wanted.words:
+            return literal
+        words = " ".join(wanted.words)
+        return Sql(f"({literal.text} OR alike(g.value, ?))", (*literal.parameters, words))
+    read: Callable[[str], str] = _READ.get(wanted.vr, lambda text: text)
+    if wanted.kind is Kind.NUMBER:
+        return _compare(f"CAST({value} AS REAL)", wanted)
+    # What the dictionary does not know may be a number.
+    return _compare(f"CAST({value} AS TEXT)" if wanted.vr == "UN" else read(value), wanted)
+
+
+_READ: Final[dict[str, Callable[[str], str]]] = {
+    "TM": lambda value: f"moment({value})",
+    "DT": lambda value: f"instant({value})",
+}
+
+
+def _compare(value: str, wanted: Criterion) -> Sql:
+    if wanted.kind is Kind.RANGE:
+        first, last = wanted.values
+        conditions, parameters = [f"{value} >= ?"], [first or "0"]
+        if last:
+            conditions.append(f"{value} <= ?")
+            parameters.append(last)
+        return Sql(" AND ".join(conditions), tuple(parameters))
+    if wanted.kind is Kind.NUMBER:
+        numbers = json_list(float(number) for number in wanted.values)
+        return Sql(f"{value} IN (SELECT value FROM json_each(?))", (numbers,))
+    if wanted.kind is Kind.EXACT:
+        if len(wanted.values) == 1:
+            return Sql(f"{value} = ?", wanted.values)
+        return Sql(f"{value} IN (SELECT value FROM json_each(?))", (json_list(wanted.values),))
+    parts = [_like(value, pattern) for pattern in wanted.values]
+    text = " OR ".join(part.text for part in parts)
+    return Sql(f"({text})", tuple(one for part in parts for one in part.parameters))
+
+
+def _like(value: str, pattern: str) -> Sql:
+    prefix = _prefix(pattern)
+    if prefix == pattern:
+        return Sql(f"{value} = ?", (pattern,))
+    # GLOB has DICOM's wild cards and a third one, which is a plain character in DICOM.
+    glob = Sql(f"{value} GLOB ?", (pattern.replace("[", "[[]"),))
+    if not prefix:
+        return glob
+    begins = _begins(value, prefix)
+    return Sql(f"({begins.text} AND {glob.text})", begins.parameters + glob.parameters)
+
+
+def _begins(value: str, prefix: str) -> Sql:
+    return Sql(f"({value} >= ? AND {value} < ?)", (prefix, prefix + _LAST))
+
+
+def _prefix(pattern: str) -> str:
+    """What stands before the first wild card."""
+    return pattern.split("*", 1)[0].split("?", 1)[0]
