@@ -29,6 +29,8 @@ _MEASURES: Final = "00289110"
 _LONGEST_LUT: Final = 1 << 18
 """Bytes of a lookup table: 65536 entries of 16 bits, and some more in a segmented one."""
 
+_MOST_ENTRIES: Final = 1 << 16
+
 Item = Mapping[str, Any]
 
 
@@ -147,11 +149,10 @@ def _windows(level: Item) -> tuple[Window, ...]:
 
 def _lut(item: Item, descriptor: str = "00283002", data: str = "00283006") -> Lut | None:
     """A lookup table; None if it is none."""
-    described = [int(value) for value in _numbers(item, descriptor)]
-    if len(described) != 3 or described[2] not in range(1, 17):
+    described = _descriptor(item, descriptor)
+    if described is None:
         return None
     entries, first, bits = described
-    entries = entries or 1 << 16
     wide = bits > 8
     binary = _bytes(item, data, wide=wide)
     if not wide and len(binary) >= 2 * entries:
@@ -166,15 +167,25 @@ def _lut(item: Item, descriptor: str = "00283002", data: str = "00283006") -> Lu
     return Lut(entries, first, bits, binary)
 
 
+def _descriptor(item: Item, key: str) -> tuple[int, int, int] | None:
+    """Entries, first value and bits (PS3.3 C.7.6.3.1.5); None if they make no sense."""
+    described = [int(value) for value in _numbers(item, key)]
+    if len(described) != 3:
+        return None
+    entries, first, bits = described
+    entries = entries or _MOST_ENTRIES
+    sane = 0 < entries <= _MOST_ENTRIES and abs(first) < 1 << 31 and bits in range(1, 17)
+    return (entries, first, bits) if sane else None
+
+
 def _palette(attributes: Item) -> tuple[Lut, ...]:
     found = []
     for number in range(1, 4):
         descriptor = f"0028110{number}"
-        described = [int(value) for value in _numbers(attributes, descriptor)]
+        described = _descriptor(attributes, descriptor)
         segments = _bytes(attributes, f"0028122{number}", wide=True)
-        if segments and len(described) == 3:
-            entries = described[0] or 1 << 16
-            lut: Lut | None = Lut(entries, described[1], described[2], segments, segmented=True)
+        if segments and described is not None:
+            lut: Lut | None = Lut(*described, segments, segmented=True)
         else:
             lut = _lut(attributes, descriptor, f"0028120{number}")
         if lut is None:

@@ -71,6 +71,9 @@ def test_tables_that_lie_about_their_length_are_not_used():
     item = {"00283002": numbers(65535, 0, 16, vr="US"), "00283006": {"InlineBinary": "AAAA"}}
     assert Display.of({"00283010": sequence(item)}, 1).voi_lut is None
     assert Display.of({"00283000": sequence({"00283002": numbers(1)})}, 1).modality_lut is None
+    for described in ((-5, 0, 16), (1 << 40, 0, 16), (1, 1 << 40, 16), (1, 0, 17), (1, 0, 0)):
+        item["00283002"] = numbers(*described)
+        assert Display.of({"00283010": sequence(item)}, 1).voi_lut is None
 
 
 def test_padding_is_a_range_whichever_end_comes_first():
