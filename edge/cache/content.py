@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Iterator
 from contextlib import aclosing
 from typing import Protocol
 
@@ -17,7 +17,7 @@ from edge.dicom.frames import Extent
 from edge.dicom.part10 import FileMetaReader
 from edge.errors import NotDicom
 
-__all__ = ["PIECE", "Content", "InflatedContent", "Ranges", "gathered"]
+__all__ = ["PIECE", "Content", "InflatedContent", "Ranges", "clipped", "gathered"]
 
 PIECE = 1024 * 1024
 """Bytes that are read in one go."""
@@ -104,6 +104,26 @@ class InflatedContent:
                     yield piece
                 elif begun := meta.feed(piece):
                     yield meta.rest
+
+
+def clipped(extents: Iterable[Extent], offset: int, length: int | None) -> Iterator[Extent]:
+    """What of extents, taken as one run of bytes, lies in a range of it.
+
+    Args:
+        extents: In the order of the run.
+        offset: Of the range.
+        length: Of it; None for all that follows.
+    """
+    end = None if length is None else offset + length
+    at = 0
+    for extent in extents:
+        first = max(offset - at, 0)
+        last = extent.length if end is None else min(end - at, extent.length)
+        if first < last:
+            yield Extent(extent.offset + first, last - first)
+        at += extent.length
+        if end is not None and at >= end:
+            return
 
 
 async def gathered(content: Ranges, extents: Iterable[Extent]) -> AsyncIterator[bytes]:

@@ -13,7 +13,7 @@ from typing import Any
 
 import msgspec
 
-from edge.cache.content import Content, InflatedContent, Ranges, gathered
+from edge.cache.content import Content, InflatedContent, Ranges, clipped, gathered
 from edge.dicom.frames import Layout, PixelLayout
 from edge.dicom.instance import Availability, InstanceRef
 from edge.errors import InstanceNotFound, PixelBudgetExceeded
@@ -34,6 +34,10 @@ class InstanceEntry:
     """Bytes of the Part 10 file; 0 until they were seen."""
     number_of_frames: int
     availability: Availability
+    version: str = ""
+    """Changes when any of its bytes does; empty until they were seen."""
+    received: float = 0.0
+    """When it came, in POSIX seconds; 0 if that is not known."""
 
 
 class OpenInstance:
@@ -117,29 +121,36 @@ class OpenInstance:
             )
         return b"".join([piece async for piece in self.frame(number)])
 
-    async def video(self) -> AsyncIterator[bytes]:
-        """The stream that all fragments make together (PS3.5 8.2.5), in pieces.
+    async def video(self, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        """A range of the stream that all fragments make together (PS3.5 8.2.5), in pieces.
 
         Raises:
             InstanceNotFound: The instance has no pixels.
         """
-        async for piece in gathered(self._located(), self._pixels().all_fragments()):
+        extents = clipped(self._pixels().all_fragments(), offset, length)
+        async for piece in gathered(self._located(), extents):
             yield piece
 
-    async def bulk(self, path: str) -> AsyncIterator[bytes]:
-        """A bulk value, in pieces.
+    async def bulk(
+        self, path: str, offset: int = 0, length: int | None = None
+    ) -> AsyncIterator[bytes]:
+        """A range of a bulk value, in pieces.
 
         Args:
             path: Tags and item numbers, such as ``54000100/0/54001010``.
+            offset: Of the first byte.
+            length: Bytes; None for all that follow.
 
         Raises:
             InstanceNotFound: There is no such value.
         """
         value = self.layout.bulk.get(path)
         if value is None:
-            yield self._inline(path)
+            yield self._inline(path)[offset : None if length is None else offset + length]
             return
-        async for piece in self._located().stream(value.offset, value.length):
+        there = max(value.length - offset, 0)
+        wanted = there if length is None else min(length, there)
+        async for piece in self._located().stream(value.offset + offset, wanted):
             yield piece
 
     def _pixels(self) -> PixelLayout:
