@@ -40,7 +40,7 @@ from edge.cache.retrieval import Retrieval
 from edge.cache.space import Space
 from edge.cache.status import Parts, Status, read_status
 from edge.cache.transcoding import Transcoding
-from edge.cloud.dicomweb import DicomwebArchive
+from edge.cloud.orthanc import archive_of
 from edge.config import Config, Http, host_and_port
 from edge.crypto.keys import KeyRing
 from edge.crypto.providers import FileKeyProvider
@@ -65,6 +65,7 @@ from edge.sync.link import Link
 from edge.sync.pull import Pull
 from edge.sync.push import Push
 from edge.sync.verify import Verify
+from edge.sync.withdraw import Withdraw
 
 __all__ = ["Appliance", "Cache"]
 
@@ -174,7 +175,7 @@ class Appliance:
             await space.refresh()
             archive = None
             if config.cloud.archive:
-                archive = DicomwebArchive(config.cloud.archive[0])
+                archive = archive_of(config.cloud.archive[0])
                 stack.push_async_callback(archive.close)
             ledger = CustodyLedger(cache.database, changes)
             admission = self.admission = Admission(
@@ -211,6 +212,8 @@ class Appliance:
                 parts.start("push", push.run)
                 parts.start("verify", verify.run)
                 parts.start("pull", pull.run)
+                withdraw = Withdraw(ledger, archive, link, changes, config.sync)
+                parts.start("withdraw", withdraw.run)
             if config.dropfolder.path != Path():
                 parts.start("dropfolder", DropFolder(config.dropfolder, admission).run)
             dimse = DimseServer(

@@ -153,7 +153,7 @@ class Archive:
     name: str
     url: str
     """Base of its DICOMweb service, such as ``https://host/dicom-web``."""
-    kind: Literal["dicomweb"] = "dicomweb"
+    kind: Literal["dicomweb", "orthanc"] = "dicomweb"
     auth: Auth = Auth()
     tls_ca: Path = Path()
 

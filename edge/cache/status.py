@@ -64,6 +64,8 @@ class Status:
             yield f"{_count(conflicts, 'image is', 'images are')} in conflict."
         if refused := numbers.custody.get(Custody.REFUSED, 0):
             yield f"The archive refuses {_count(refused, 'image', 'images')}."
+        if kept := numbers.withdrawals_refused:
+            yield f"The archive does not delete {_count(kept, 'image', 'images')} as it was told."
 
     def _safety(self) -> str:
         numbers = self.summary

@@ -166,6 +166,15 @@ class Archive(Protocol):
         """
         ...
 
+    async def delete_instance(self, ref: InstanceRef) -> None:
+        """Have the archive delete an instance, which PS3.18 leaves to each of them.
+
+        Raises:
+            InstanceNotFound: It does not have it.
+            CloudRefused: Also with 405 or 501 when it deletes nothing at all.
+        """
+        ...
+
     async def close(self) -> None:
         """Let go of connections."""
         ...

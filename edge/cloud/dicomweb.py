@@ -3,7 +3,7 @@
 Owns the requests and what becomes of their answers. Promises that memory stays bounded whatever
 the size of an instance, in both directions; that a store answer is read on 200, 202, 409, 400 and
 any other status that has one; that errors are ours. Never stores, sends or asks anything twice by
-itself, but for a GET that hit a connection which the archive had just closed.
+itself, but for a GET or DELETE that hit a connection which the archive had just closed.
 """
 
 from __future__ import annotations
@@ -55,7 +55,9 @@ _SMALLEST_CAP = 100
 # Bytes. Decoded, an answer takes some ten times its length: a page of studies, a list of series or
 # instances (some 15,000 rows).
 _MAX_PAGE, _MAX_LIST = 4 * 1024**2, 16 * 1024**2
+_MAX_WORDS = 256 * 1024
 _MISSING = frozenset({404, 410})
+_DELETES_NOTHING = frozenset({405, 501})
 # Statuses without a data set that are about the service, not about what was sent.
 _ABOUT_THE_INSTANCES = frozenset({400, 409, 413, 422})
 _ASK_FIRST = frozenset({500, 502, 504})
@@ -352,6 +354,41 @@ class DicomwebArchive:
         with translated(self.name, self._base):
             async for piece in source:
                 yield bytes(piece)
+
+    # DELETE, which is no transaction of PS3.18 ----------------------------------------------------
+
+    async def delete_instance(self, ref: InstanceRef) -> None:
+        """See ``Archive``. Most archives take DELETE at the URL of the instance."""
+        path = self._path(ref.study_uid, ref.series_uid, ref.sop_uid)
+        await self._delete(f"{self._base}{path}", ref)
+
+    async def _delete(self, url: str, ref: InstanceRef) -> None:
+        response, _ = await self._ask("DELETE", url)
+        if response.status_code in _MISSING:
+            raise InstanceNotFound(f"archive {self.name} does not have instance {ref.sop_uid}")
+        if response.status_code in _DELETES_NOTHING:
+            raise CloudRefused(
+                f"archive {self.name}: it does not delete over DICOMweb",
+                status=response.status_code,
+                hint="delete it in the archive itself",
+            )
+        if error := error_of_status(self.name, response, "deleting"):
+            raise error
+
+    async def _ask(
+        self, method: str, url: str, content: bytes | None = None
+    ) -> tuple[httpx.Response, bytes]:
+        """Send what may be sent twice, and read the whole answer, which is short."""
+        client = self._client()
+        request = client.build_request(method, url, content=content)
+        with translated(self.name, self._base):
+            try:
+                response = await client.send(request, stream=True)
+            except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+                # The archive closed an idle connection at the moment that we took it up again.
+                response = await client.send(request, stream=True)
+            async with aclosing(response):
+                return response, await read_body(response, limit=_MAX_WORDS)
 
     @asynccontextmanager
     async def _get(

@@ -29,6 +29,10 @@ class Summary:
     quarantined: int
     lost: int
     """Instances that were here, are gone, and no archive is known to have."""
+    withdrawals: int
+    """Instances deleted here that the archive is to be told of yet."""
+    withdrawals_refused: int
+    """Of those, the ones that it would not delete when it was told; and what it never will."""
 
 
 async def summary(database: Database) -> Summary:
@@ -53,6 +57,10 @@ async def summary(database: Database) -> Summary:
         "SELECT (SELECT sealed_bytes FROM totals), (SELECT count(*) FROM quarantine),"
         " (SELECT count(*) FROM instances WHERE availability = 'UNAVAILABLE')"
     )
+    ((withdrawals, refused),) = await database.read(
+        "SELECT coalesce(sum(withdrawal = 'DUE'), 0), coalesce(sum(reason <> ''), 0)"
+        " FROM tombstones WHERE withdrawal IN ('DUE', 'REFUSED')"
+    )
     return Summary(
         studies=studies,
         studies_only_here=only_here,
@@ -64,4 +72,6 @@ async def summary(database: Database) -> Summary:
         sealed_bytes=sealed,
         quarantined=quarantined,
         lost=lost,
+        withdrawals=withdrawals,
+        withdrawals_refused=refused,
     )

@@ -16,6 +16,7 @@ import pytest
 from edge import config
 from edge.cloud.archive import Archive, Outgoing, StoreOutcome, first_value
 from edge.cloud.dicomweb import DicomwebArchive
+from edge.cloud.orthanc import archive_of
 from edge.dicom.instance import InstanceRef
 from edge.errors import CloudUnauthorised, CloudUnreachable, InstanceNotFound
 from tests import samples
@@ -48,7 +49,15 @@ class Running:
             await self.server.start()
 
     def client(self, auth: config.Auth | None = None) -> DicomwebArchive:
-        return DicomwebArchive(config.Archive("cloud", self.url, auth=auth or self.auth))
+        kind = "orthanc" if isinstance(self.server, Orthanc) else "dicomweb"
+        return archive_of(config.Archive("cloud", self.url, kind, auth=auth or self.auth))
+
+    @property
+    def may_delete(self) -> config.Auth:
+        """Credentials of who may."""
+        if isinstance(self.server, EdgeServer):
+            return config.Auth("bearer", token=self.server.admin_token)
+        return self.auth
 
 
 @pytest.fixture(scope="module")
@@ -298,3 +307,21 @@ async def test_an_archive_that_stops_is_unreachable_and_is_there_again_later(run
             await running.start()
         listed = await client.search_instances(parts[0].ref.study_uid, parts[0].ref.series_uid)
         assert len(listed) == 5
+
+
+async def test_what_is_deleted_is_gone_and_the_rest_is_not(running, seed):
+    first, second = samples.ct_series(2, seed=seed)
+    async with running.client(running.may_delete) as archive:
+        await store(archive, [first, second])
+        await archive.delete_instance(first.ref)
+        with pytest.raises(InstanceNotFound):
+            await archive.delete_instance(first.ref)
+        ref = first.ref
+        left = await archive.search_instances(ref.study_uid, ref.series_uid)
+        assert [first_value(one, "00080018") for one in left] == [second.ref.sop_uid]
+
+
+async def test_what_was_never_there_is_not_deleted(running):
+    async with running.client(running.may_delete) as archive:
+        with pytest.raises(InstanceNotFound):
+            await archive.delete_instance(NOWHERE)

@@ -104,7 +104,7 @@ class FakeArchive:
     def __init__(self) -> None:
         self.instances: dict[str, Held] = {}
         self.faults: defaultdict[str, deque[Fault]] = defaultdict(deque)
-        """By kind of request: "store", "search", "retrieve", "metadata"."""
+        """By kind of request: "store", "search", "retrieve", "metadata", "delete"."""
         self.refusals: dict[str, Refusal] = {}
         """By SOP Instance UID."""
         self.poison: set[str] = set()
@@ -160,6 +160,9 @@ class FakeArchive:
                 web.get(
                     f"{root}/studies/{{study}}/series/{{series}}/instances/{{sop}}",
                     self._retrieve,
+                ),
+                web.delete(
+                    f"{root}/studies/{{study}}/series/{{series}}/instances/{{sop}}", self._delete
                 ),
             ]
         )
@@ -392,6 +395,15 @@ class FakeArchive:
             },
         )
         return await self._answer(request, fault, good)
+
+    async def _delete(self, request: web.Request) -> web.StreamResponse:
+        fault = self._fault("delete")
+        there = self.instances.get(request.match_info["sop"])
+        if there is None:
+            return await self._answer(request, fault, web.Response(status=404))
+        if fault.status is None:
+            del self.instances[there.sop_uid]
+        return await self._answer(request, fault, web.Response(status=204))
 
     # XML -----------------------------------------------------------------------------------------
 

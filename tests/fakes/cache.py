@@ -7,12 +7,13 @@ tries and retry times; journeys run sync on the real one.
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from edge.cache.changes import Changes
-from edge.cache.custody import Owed, Settlement
+from edge.cache.custody import Owed, Settlement, Withdrawal, Withdrawn
 from edge.cache.opened import InstanceEntry
 from edge.dicom.instance import Custody, InstanceRef
 from edge.dicom.part10 import FileMetaReader
@@ -57,6 +58,8 @@ class FakeLedger:
         self.cursors: dict[str, str] = {}
         self.states: list[tuple[str, bool, str]] = []
         self.lasting = False
+        self.withdrawn: dict[InstanceRef, tuple[Withdrawal, int, str, float]] = {}
+        """Of instances that were deleted: whether the archive is told, tries, reason, when."""
 
     def put(self, parts: Iterable[Slice], custody: Custody = Custody.EDGE_ONLY) -> None:
         """Have instances, as if they had been admitted."""
@@ -131,6 +134,23 @@ class FakeLedger:
             row.reason, row.retry_at = entry.reason, entry.retry_at
             row.history.append(entry.custody)
         self.changes.wake()
+
+    async def withdrawals(self, *, max_count: int) -> list[Withdrawn]:
+        return [
+            Withdrawn(ref, tries)
+            for ref, (withdrawal, tries, _, at) in self.withdrawn.items()
+            if withdrawal is Withdrawal.DUE and at <= time.time()
+        ][:max_count]
+
+    async def next_withdrawal(self) -> float | None:
+        waiting = [at for what, _, _, at in self.withdrawn.values() if what is Withdrawal.DUE]
+        return min(waiting, default=None)
+
+    async def settle_withdrawal(
+        self, ref: InstanceRef, withdrawal: Withdrawal, reason: str = "", retry_at: float = 0.0
+    ) -> None:
+        tries = self.withdrawn[ref][1] + 1 if withdrawal is Withdrawal.DUE else 0
+        self.withdrawn[ref] = (withdrawal, tries, reason, retry_at)
 
     async def learn(self, study: RemoteStudy) -> None:
         self.learned[study.study_uid] = study

@@ -26,6 +26,7 @@ class EdgeServer:
         )
         self._appliance: Appliance | None = None
         self.token = ""
+        self.admin_token = ""
 
     @property
     def dicomweb(self) -> str:
@@ -36,7 +37,9 @@ class EdgeServer:
         """Start, with what it had before."""
         self._appliance = await Appliance(self._config).__aenter__()
         if not self.token:
-            self.token = await self._appliance.cache.tokens.create(Role.SERVICE, "another edge")
+            tokens = self._appliance.cache.tokens
+            self.token = await tokens.create(Role.SERVICE, "another edge")
+            self.admin_token = await tokens.create(Role.ADMIN, "who may delete")
 
     async def stop(self) -> None:
         """Stop it; what it has stays in the folder."""
