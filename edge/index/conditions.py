@@ -19,9 +19,10 @@ from edge.dicom.names import sound_of
 from edge.dicom.query import TIME_OF, Criterion, Key, Kind, Query, keys_of
 from edge.errors import QueryError
 from edge.index.attributes import PERSON_NAMES, SERIES_TAGS, STUDY_TAGS, NameKind
+from edge.index.comparison import Sql, begins, compare, like, prefix
 from edge.index.lookup import json_list
 
-__all__ = ["DEPTH", "Condition", "Cost", "Sql", "conditions_of", "private_block"]
+__all__ = ["DEPTH", "Condition", "Cost", "conditions_of", "private_block"]
 
 DEPTH: Final = {Level.STUDY: 0, Level.SERIES: 1, Level.INSTANCE: 2}
 _TABLE = {Level.STUDY: "studies s", Level.SERIES: "series e", Level.INSTANCE: "instances i"}
@@ -31,8 +32,6 @@ _PARENT = {Level.STUDY: "study_id", Level.SERIES: "series_id"}
 _PLURAL = {Level.STUDY: "studies", Level.SERIES: "series"}
 
 _MODALITIES_IN_STUDY, _SOP_CLASSES_IN_STUDY = "00080061", "00080062"
-_LAST = "\U0010ffff"
-"""Behind every text that begins like the one before it."""
 
 
 class Cost(IntEnum):
@@ -46,14 +45,6 @@ class Cost(IntEnum):
     """A whole index, but nothing else."""
     ROWS = 4
     """Each row."""
-
-
-@dataclass(frozen=True, slots=True)
-class Sql:
-    """A piece of SQL and its parameters."""
-
-    text: str
-    parameters: tuple[object, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -181,7 +172,7 @@ def _on_column(column: _Column, wanted: Criterion) -> Condition:
 def _cost(wanted: Criterion) -> Cost:
     if wanted.kind in (Kind.EXACT, Kind.NUMBER):
         return Cost.EQUAL
-    if wanted.kind is Kind.WILDCARD and not all(map(_prefix, wanted.values)):
+    if wanted.kind is Kind.WILDCARD and not all(map(prefix, wanted.values)):
         return Cost.INDEX
     return Cost.RANGE
 
@@ -192,10 +183,10 @@ def _column_meets(value: str, column: _Column, wanted: Criterion) -> Sql:
     if wanted.kind is Kind.MOMENTS:
         # The range of dates is what the index finds.
         (first, last), time = wanted.values, value.replace("study_date", "study_time")
-        dates = _compare(value, Criterion(Kind.RANGE, "DA", (first[:8], last[:8])))
-        moments = _compare(f"{value} || {time}", Criterion(Kind.RANGE, "DT", wanted.values))
+        dates = compare(value, Criterion(Kind.RANGE, "DA", (first[:8], last[:8])))
+        moments = compare(f"{value} || {time}", Criterion(Kind.RANGE, "DT", wanted.values))
         return Sql(f"{dates.text} AND {moments.text}", dates.parameters + moments.parameters)
-    return _compare(value, wanted)
+    return compare(value, wanted)
 
 
 def _has_series(column: _Column, wanted: Criterion) -> Condition:
@@ -240,14 +231,14 @@ def _has_name(tag: str, wanted: Criterion, *, fuzzy: bool) -> Condition:
         return Condition(Level.STUDY, row)
     found = _joined(
         " UNION ",
-        [_named(tag, NameKind.NAME, _like("n.text", pattern)) for pattern in wanted.values],
+        [_named(tag, NameKind.NAME, like("n.text", pattern)) for pattern in wanted.values],
     )
     cost = _cost(wanted)
     if fuzzy and wanted.words:
         words = [_like_word(tag, word) for word in wanted.words]
         found = _joined(" UNION ", [found, _joined(" INTERSECT ", words)])
         return Condition(Level.STUDY, Sql(f"s.id IN ({found.text})", found.parameters), found, cost)
-    literal = _compare("n.text", wanted)
+    literal = compare("n.text", wanted)
     row = Sql(
         "EXISTS (SELECT 1 FROM person_names n INDEXED BY person_names_by_study"
         f" WHERE n.study_id = s.id AND n.tag = ? AND n.kind = ? AND {literal.text})",
@@ -258,7 +249,7 @@ def _has_name(tag: str, wanted: Criterion, *, fuzzy: bool) -> Condition:
 
 def _like_word(tag: str, word: str) -> Sql:
     """Studies with a word in that name that begins or sounds like this one."""
-    ways = [_named(tag, NameKind.WORD, _begins("n.text", word))]
+    ways = [_named(tag, NameKind.WORD, begins("n.text", word))]
     if sound := sound_of(word):
         ways.append(_named(tag, NameKind.SOUND, Sql("n.text = ?", (sound,))))
     union = _joined(" UNION ", ways)
@@ -344,62 +335,21 @@ def _value_meets(value: str, wanted: Criterion, *, fuzzy: bool) -> Sql:
         return Sql(f"{value} IS NOT NULL AND {value} NOT IN ('', '{{}}')")
     if wanted.kind is Kind.MOMENTS:
         text = f"{value} || moment(t.value)"
-        return _compare(text, Criterion(Kind.RANGE, "DT", wanted.values))
+        return compare(text, Criterion(Kind.RANGE, "DT", wanted.values))
     if wanted.vr == "PN":
-        literal = _compare("folded(g.value)", wanted)
+        literal = compare("folded(g.value)", wanted)
         if not fuzzy or not wanted.words:
             return literal
         words = " ".join(wanted.words)
         return Sql(f"({literal.text} OR alike(g.value, ?))", (*literal.parameters, words))
     read: Callable[[str], str] = _READ.get(wanted.vr, lambda text: text)
     if wanted.kind is Kind.NUMBER:
-        return _compare(f"CAST({value} AS REAL)", wanted)
+        return compare(f"CAST({value} AS REAL)", wanted)
     # What the dictionary does not know may be a number.
-    return _compare(f"CAST({value} AS TEXT)" if wanted.vr == "UN" else read(value), wanted)
+    return compare(f"CAST({value} AS TEXT)" if wanted.vr == "UN" else read(value), wanted)
 
 
 _READ: Final[dict[str, Callable[[str], str]]] = {
     "TM": lambda value: f"moment({value})",
     "DT": lambda value: f"instant({value})",
 }
-
-
-def _compare(value: str, wanted: Criterion) -> Sql:
-    if wanted.kind is Kind.RANGE:
-        first, last = wanted.values
-        conditions, parameters = [f"{value} >= ?"], [first or "0"]
-        if last:
-            conditions.append(f"{value} <= ?")
-            parameters.append(last)
-        return Sql(" AND ".join(conditions), tuple(parameters))
-    if wanted.kind is Kind.NUMBER:
-        numbers = json_list(float(number) for number in wanted.values)
-        return Sql(f"{value} IN (SELECT value FROM json_each(?))", (numbers,))
-    if wanted.kind is Kind.EXACT:
-        if len(wanted.values) == 1:
-            return Sql(f"{value} = ?", wanted.values)
-        return Sql(f"{value} IN (SELECT value FROM json_each(?))", (json_list(wanted.values),))
-    parts = [_like(value, pattern) for pattern in wanted.values]
-    text = " OR ".join(part.text for part in parts)
-    return Sql(f"({text})", tuple(one for part in parts for one in part.parameters))
-
-
-def _like(value: str, pattern: str) -> Sql:
-    prefix = _prefix(pattern)
-    if prefix == pattern:
-        return Sql(f"{value} = ?", (pattern,))
-    # GLOB has DICOM's wild cards and a third one, which is a plain character in DICOM.
-    glob = Sql(f"{value} GLOB ?", (pattern.replace("[", "[[]"),))
-    if not prefix:
-        return glob
-    begins = _begins(value, prefix)
-    return Sql(f"({begins.text} AND {glob.text})", begins.parameters + glob.parameters)
-
-
-def _begins(value: str, prefix: str) -> Sql:
-    return Sql(f"({value} >= ? AND {value} < ?)", (prefix, prefix + _LAST))
-
-
-def _prefix(pattern: str) -> str:
-    """What stands before the first wild card."""
-    return pattern.split("*", 1)[0].split("?", 1)[0]

@@ -21,7 +21,8 @@ from edge.dicom.instance import Availability, Level
 from edge.dicom.query import ALL, Query
 from edge.errors import QueryError
 from edge.index import lookup
-from edge.index.conditions import DEPTH, Condition, Cost, Sql, conditions_of, private_block
+from edge.index.comparison import Sql
+from edge.index.conditions import DEPTH, Condition, Cost, conditions_of, private_block
 from edge.index.database import Database
 from edge.index.lookup import json_list
 

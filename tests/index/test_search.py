@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
+import itertools
 import random
 import string
 
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 
 from edge.dicom.instance import Level
 from edge.dicom.query import ALL, Match, Query
 from edge.errors import QueryError
+from edge.index import instances
+from edge.index.database import Database
+from edge.index.search import count
 from edge.index.search import search as answers_to
 
 
@@ -171,6 +178,73 @@ async def test_pages_are_stable_and_whole(database):
         query = Query(Level.STUDY, limit=2, offset=offset)
         seen += [answer["0020000D"]["Value"][0] for answer in await search(database, query)]
     assert seen == ["1.2.1", "1.2.2", "1.2.3", "1.2.4"]
+
+
+UID = {Level.STUDY: "0020000D", Level.SERIES: "0020000E", Level.INSTANCE: "00080018"}
+ARRIVALS = st.lists(st.tuples(st.integers(1, 6), st.integers(1, 2)), max_size=4)
+"""Instances that come in between two pages: the numbers of their study and series."""
+
+
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    level=st.sampled_from(sorted(UID)),
+    size=st.integers(1, 4),
+    before=ARRIVALS,
+    between=st.lists(ARRIVALS, max_size=6),
+    narrowed=st.booleans(),
+)
+def test_paging_while_studies_arrive_loses_none_and_repeats_none(
+    tmp_path_factory, new_instance, level, size, before, between, narrowed
+):
+    async def page_through():
+        counter, seen, arriving = itertools.count(1), [], iter(between)
+        path = tmp_path_factory.mktemp("index") / "index.db"
+        matches = (Match(("00100020",), ("P*",)),) if narrowed else ()
+
+        async with Database(path, bytes(32)) as database:
+
+            async def arrive(what):
+                for study, series in what:
+                    new = new_instance(
+                        study=f"1.{study}",
+                        series=f"1.{study}.{series}",
+                        sop=f"1.{study}.{series}.{next(counter)}",
+                        t00100020=("LO", f"P{study}"),
+                    )
+                    await database.write(lambda db, new=new: instances.put(db, new, 1000.0))
+
+            async def page(offset):
+                query = Query(level, matches, limit=size, offset=offset)
+                return [answer[UID[level]]["Value"][0] for answer in await search(database, query)]
+
+            await arrive(before)
+            while found := await page(len(seen)):
+                seen += found
+                await arrive(next(arriving, ()))
+            everything = await search(database, Query(level, matches))
+            assert seen == [answer[UID[level]]["Value"][0] for answer in everything]
+            assert len(set(seen)) == len(seen) == await count(database, Query(level, matches))
+
+    asyncio.run(page_through())
+
+
+@pytest.mark.usefixtures("studies")
+async def test_paging_beside_a_study_that_comes_in_meets_every_instance_once(
+    database, new_instance, put
+):
+    seen, coming = [], [new_instance(study="1.9", sop=f"1.9.{number}") for number in range(60)]
+    async with asyncio.TaskGroup() as tasks:
+        arrival = tasks.create_task(put(*coming))
+        while True:
+            done = arrival.done()
+            query = Query(Level.INSTANCE, limit=3, offset=len(seen))
+            page = [answer["00080018"]["Value"][0] for answer in await search(database, query)]
+            seen += page
+            if done and not page:
+                break
+    assert len(seen) == len(set(seen)) == 65
 
 
 @pytest.mark.usefixtures("studies")
