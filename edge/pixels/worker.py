@@ -68,7 +68,7 @@ class _Worker:
             return Reply(error=str(error)), b""
         except MemoryError:
             return Reply(error="the frame takes more memory than a worker may have"), b""
-        except Exception as error:  # noqa: BLE001 - codecs raise whatever they like
+        except BaseException as error:  # noqa: BLE001 - a panic in Rust is not even an Exception
             return Reply(error=f"the frame can't be decoded ({type(error).__name__})"), b""
 
     def decode(self, request: Request, body: bytes) -> Answer:
