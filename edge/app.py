@@ -45,7 +45,7 @@ from edge.config import Config, Http, host_and_port
 from edge.crypto.keys import KeyRing
 from edge.crypto.providers import FileKeyProvider
 from edge.crypto.sealed import Algorithm
-from edge.dicomweb import changefeed
+from edge.dicomweb import changefeed, uri_service
 from edge.dicomweb import server as dicomweb
 from edge.dicomweb.listener import Listener
 from edge.dicomweb.middleware import access
@@ -271,9 +271,17 @@ class Appliance:
         gate = Gate(cache.tokens, required=config.http.auth == "required")
         images = dicomweb.create_application(
             retrieval=retrieval,
+            rendering=self.rendering,
+            transcoding=self.transcoding,
             catalogue=Catalogue(cache.database),
             admission=admission,
             deletion=deletion,
+            authorise=gate.authorise,
+        )
+        pictures = uri_service.create_application(
+            retrieval=retrieval,
+            rendering=self.rendering,
+            transcoding=self.transcoding,
             authorise=gate.authorise,
         )
         feed = changefeed.create_application(ChangeFeed(cache.database), authorise=gate.authorise)
@@ -281,7 +289,12 @@ class Appliance:
             status=self.status, middlewares=[access(gate.authorise)]
         )
         application = create_root(
-            {"/dicom-web": images, "/changefeed": feed, "/api/v1": administration},
+            {
+                "/dicom-web": images,
+                "/wado": pictures,
+                "/changefeed": feed,
+                "/api/v1": administration,
+            },
             cors_origins=config.http.cors_origins,
         )
         application.add_routes(api.health_routes(self.parts))

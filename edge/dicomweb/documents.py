@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import zlib
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Mapping
 from typing import Final
 
 from aiohttp import hdrs, web
@@ -27,7 +27,10 @@ _PARTS: Final = range(len(_RELATIVE) - 1, 0, -1)
 
 
 async def send_text(
-    request: web.Request, media_type: str, pieces: AsyncIterator[bytes]
+    request: web.Request,
+    media_type: str,
+    pieces: AsyncIterator[bytes],
+    headers: Mapping[str, str] | None = None,
 ) -> web.StreamResponse:
     """An answer that is text, compressed if the client asks for it.
 
@@ -35,8 +38,9 @@ async def send_text(
         request: What is answered; not HEAD.
         media_type: Of the body.
         pieces: The body; an error before the first 256 KiB of it can still become an answer.
+        headers: Further ones.
     """
-    response = web.StreamResponse(headers={hdrs.CONTENT_TYPE: media_type})
+    response = web.StreamResponse(headers={**(headers or {}), hdrs.CONTENT_TYPE: media_type})
     compress(request, response)
     held = bytearray()
     async for piece in pieces:

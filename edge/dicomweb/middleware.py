@@ -34,6 +34,8 @@ from edge.errors import (
     InstanceNotFound,
     InvalidInstance,
     KeyUnavailable,
+    PixelError,
+    PixelWorkersBusy,
     QueryError,
     StorageFull,
 )
@@ -57,6 +59,7 @@ _HUNG_UP: Final = 499
 _GONE: Final = "the client hung up"
 _CHALLENGE: Final[Mapping[str, str]] = {hdrs.WWW_AUTHENTICATE: 'Bearer realm="edge"'}
 _RETRY_AFTER_SECONDS: Final = 30
+_PIXELS_AFTER_SECONDS: Final = 2
 _ACTS: Final = {
     hdrs.METH_GET: Act.READ,
     hdrs.METH_HEAD: Act.READ,
@@ -71,6 +74,8 @@ _STATUS: Final[tuple[tuple[type[EdgeError], int], ...]] = (
     (InstanceDeleted, 410),
     (InstanceNotFound, 404),
     (DeletionRefused, 409),
+    (PixelWorkersBusy, 503),
+    (PixelError, 406),
     (StorageFull, 507),
     (KeyUnavailable, 503),
     (CloudUnreachable, 503),
@@ -152,6 +157,8 @@ def _answer(request: web.Request, error: EdgeError) -> web.Response:
         status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
     if status == 503:
         asked = error.retry_after if isinstance(error, CloudUnreachable) else None
+        if isinstance(error, PixelWorkersBusy):
+            asked = _PIXELS_AFTER_SECONDS
         headers[hdrs.RETRY_AFTER] = str(round(asked or _RETRY_AFTER_SECONDS))
     return problem(request, status, str(error), hint=error.hint, headers=headers)
 

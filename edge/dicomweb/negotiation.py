@@ -5,7 +5,8 @@ quotes, transfer syntaxes, quality values) and the choice among what a handler c
 that what can't be understood is ignored rather than guessed at, and that a refusal says what could
 be had. Never looks at a resource: the handler lists its offers, this module weighs them.
 
-A handler that learns to transcode only lists more offers.
+Without a transfer syntax in Accept only the default is meant (PS3.18 8.7.3.4): what is offered
+beside it is ``named``, and given to whoever names it, or takes any (``*``).
 """
 
 from __future__ import annotations
@@ -50,6 +51,13 @@ class Offer:
     multipart: bool = False
     transfer_syntax: str = ""
     """Empty where it has no meaning (JSON), or is not known yet."""
+    named: bool = False
+    """Not the default: only for who names this transfer syntax, or says ``*``."""
+
+    @property
+    def container(self) -> tuple[str, bool]:
+        """What the whole answer is, whatever the transfer syntax of its parts."""
+        return self.media_type, self.multipart
 
     @property
     def content_type(self) -> str:
@@ -127,7 +135,7 @@ def choose(accepted: Sequence[MediaRange], offers: Sequence[Offer]) -> Offer:
         raise Refused(
             406,
             "no acceptable form of this resource can be given",
-            hint="it can be had as " + ", or ".join(map(str, offers)),
+            hint="it can be had as " + ", or ".join(dict.fromkeys(map(str, offers))),
         )
     return best
 
@@ -149,9 +157,9 @@ def _fit(item: MediaRange, offer: Offer) -> int:
         fit = _fit_type(item.essence, offer.media_type)
     if fit < 0:
         return -1
-    syntax = item.parameters.get("transfer-syntax", "*")
-    if syntax == "*" or not offer.transfer_syntax:
-        return fit * 2
+    syntax = item.parameters.get("transfer-syntax", "")
+    if syntax in ("", "*") or not offer.transfer_syntax:
+        return -1 if offer.named and not syntax else fit * 2
     return fit * 2 + 1 if syntax == offer.transfer_syntax else -1
 
 

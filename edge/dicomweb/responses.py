@@ -125,17 +125,31 @@ class MultipartWriter:
     Args:
         request: What is answered.
         media_type: Of the parts.
+        headers: Further ones, of the whole answer.
     """
 
-    def __init__(self, request: web.Request, media_type: str) -> None:
+    def __init__(
+        self,
+        request: web.Request,
+        media_type: str,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         self._request = request
         self._boundary = new_boundary()
         self._pending = b""
         self._closing = b""
         self._response = web.StreamResponse(
-            headers={hdrs.CONTENT_TYPE: content_type_of(media_type, self._boundary)}
+            headers={
+                **(headers or {}),
+                hdrs.CONTENT_TYPE: content_type_of(media_type, self._boundary),
+            }
         )
         compress(request, self._response)
+
+    @property
+    def is_empty(self) -> bool:
+        """No part was opened yet; such a body is none (RFC 2046 5.1.1)."""
+        return not self._closing
 
     def announce(self, parts: Sequence[tuple[Mapping[str, str], int]]) -> None:
         """Say how long the body will be, given the headers and the size of each part.

@@ -10,18 +10,26 @@ from typing import TYPE_CHECKING
 
 from aiohttp import hdrs, web
 
+from edge.dicomweb.bulkdata import Bulkdata
 from edge.dicomweb.capabilities import Capabilities
 from edge.dicomweb.delete import Delete
+from edge.dicomweb.frames import Frames
+from edge.dicomweb.instances import Instances
+from edge.dicomweb.metadata import Metadata
 from edge.dicomweb.middleware import Authorise, access
-from edge.dicomweb.retrieve import Retrieve
+from edge.dicomweb.rendered import Rendered
+from edge.dicomweb.renditions import Renditions
 from edge.dicomweb.search import MAX_RESULTS, Search
 from edge.dicomweb.store import Store, expect_later
+from edge.dicomweb.weighing import Weighing
 
 if TYPE_CHECKING:
     from edge.cache.admission import Admission
     from edge.cache.catalogue import Catalogue
     from edge.cache.deletion import Deletion
+    from edge.cache.rendering import Rendering
     from edge.cache.retrieval import Retrieval
+    from edge.cache.transcoding import Transcoding
 
 __all__ = ["create_application"]
 
@@ -29,6 +37,8 @@ __all__ = ["create_application"]
 def create_application(
     *,
     retrieval: Retrieval,
+    rendering: Rendering,
+    transcoding: Transcoding,
     catalogue: Catalogue,
     admission: Admission,
     deletion: Deletion,
@@ -40,6 +50,8 @@ def create_application(
 
     Args:
         retrieval: The one way out.
+        rendering: Makes pictures.
+        transcoding: Makes what is not stored so.
         catalogue: Finds.
         admission: The one way in.
         deletion: Deletes.
@@ -48,7 +60,12 @@ def create_application(
         max_results: In one answer to a search.
     """
     search = Search(catalogue, retrieval, max_results=max_results)
-    retrieve = Retrieve(retrieval)
+    weighing = Weighing(retrieval, transcoding)
+    frames = Frames(retrieval, transcoding, weighing)
+    bulkdata = Bulkdata(retrieval, frames)
+    instances = Instances(retrieval, transcoding, weighing, bulkdata)
+    metadata = Metadata(retrieval)
+    rendered = Rendered(retrieval, Renditions(retrieval, rendering))
     store = Store(admission, max_request_bytes=max_request_bytes)
     study = "/studies/{study}"
     series = study + "/series/{series}"
@@ -63,16 +80,25 @@ def create_application(
             web.get(f"{study}/series", search.series),
             web.get(f"{study}/instances", search.instances),
             web.get(f"{series}/instances", search.instances),
-            web.get(study, retrieve.instances),
-            web.get(series, retrieve.instances),
-            web.get(instance, retrieve.instance),
-            web.get(f"{study}/metadata", retrieve.metadata),
-            web.get(f"{series}/metadata", retrieve.metadata),
-            web.get(f"{instance}/metadata", retrieve.metadata),
-            web.get(f"{instance}/frames/{{frames}}", retrieve.frames),
-            web.get(f"{instance}/bulkdata/{{path:.+}}", retrieve.bulkdata),
+            web.get(study, instances.instances),
+            web.get(series, instances.instances),
+            web.get(instance, instances.instance),
+            web.get(f"{study}/metadata", metadata.instances),
+            web.get(f"{series}/metadata", metadata.instances),
+            web.get(f"{instance}/metadata", metadata.instance),
+            web.get(f"{instance}/frames/{{frames}}", frames.frames),
+            web.get(f"{instance}/bulkdata/{{path:.+}}", bulkdata.value),
+            web.get(f"{study}/rendered", rendered.instances),
+            web.get(f"{series}/rendered", rendered.instances),
+            web.get(f"{instance}/rendered", rendered.instance),
+            web.get(f"{instance}/frames/{{frames}}/rendered", rendered.frames),
+            web.get(f"{instance}/frames/{{frames}}/thumbnail", rendered.thumbnail_of_frames),
         ]
     )
+    for path in (study, series, instance):
+        application.router.add_get(f"{path}/bulkdata", bulkdata.all_values)
+        application.router.add_get(f"{path}/pixeldata", bulkdata.pixel_data)
+        application.router.add_get(f"{path}/thumbnail", rendered.thumbnail)
     delete = Delete(deletion)
     for path in (study, series, instance):
         application.router.add_delete(path, delete.resource)

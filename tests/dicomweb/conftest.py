@@ -10,9 +10,18 @@ import pytest
 from aiohttp import ClientSession, web
 from dicomweb_client.api import DICOMwebClient
 
+from edge.dicomweb import uri_service
 from edge.dicomweb.root import create_root
 from edge.dicomweb.server import create_application
-from tests.dicomweb.doubles import Admission, Catalogue, Deletion, Retrieval, authorise
+from tests.dicomweb.doubles import (
+    Admission,
+    Catalogue,
+    Deletion,
+    Rendering,
+    Retrieval,
+    Transcoding,
+    authorise,
+)
 
 AUTHORISED = {"Authorization": "Bearer store"}
 
@@ -35,14 +44,18 @@ class Service:
     catalogue: Catalogue
     admission: Admission
     deletion: Deletion
+    transcoding: Transcoding
+    rendering: Rendering
 
 
 @pytest.fixture
 async def service() -> AsyncIterator[Service]:
     retrieval, catalogue, admission = Retrieval(), Catalogue(), Admission()
-    deletion = Deletion()
+    deletion, transcoding, rendering = Deletion(), Transcoding(), Rendering(retrieval)
     door = create_application(
         retrieval=retrieval,
+        rendering=rendering,
+        transcoding=transcoding,
         catalogue=catalogue,
         admission=admission,
         deletion=deletion,
@@ -50,14 +63,21 @@ async def service() -> AsyncIterator[Service]:
         max_request_bytes=24 * 1024 * 1024,
         max_results=100,
     )
-    runner = web.AppRunner(create_root({"/dicom-web": door}), access_log=None, shutdown_timeout=0.5)
+    pictures = uri_service.create_application(
+        retrieval=retrieval,
+        rendering=rendering,
+        transcoding=transcoding,
+        authorise=authorise,
+    )
+    root = create_root({"/dicom-web": door, "/wado": pictures})
+    runner = web.AppRunner(root, access_log=None, shutdown_timeout=0.5)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
     host, port = runner.addresses[0][:2]
     base = f"http://{host}:{port}/dicom-web"
     async with ClientSession(headers=AUTHORISED) as http:
-        yield Service(base, http, retrieval, catalogue, admission, deletion)
+        yield Service(base, http, retrieval, catalogue, admission, deletion, transcoding, rendering)
     await runner.cleanup()
 
 

@@ -29,11 +29,15 @@ from edge.errors import (
     EdgeError,
     InstanceMismatch,
     InstanceNotFound,
+    NotAnImage,
     NotDicom,
     StorageFull,
 )
+from edge.pixels.presentation import Picture, Presentation
 
 PIECE = 64 * 1024
+EXPLICIT, RLE = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.5"
+ENCODED = {RLE}
 
 
 @dataclass(frozen=True)
@@ -44,6 +48,8 @@ class Entry:
     size: int
     number_of_frames: int
     availability: Availability = Availability.ONLINE
+    version: str = "1"
+    received: float = 1_700_000_000.0
 
 
 @dataclass(frozen=True)
@@ -166,14 +172,32 @@ class OpenInstance:
         for at in range(0, length, PIECE):
             yield self._instance.frames[number - 1][at : at + PIECE]
 
-    async def video(self) -> AsyncIterator[bytes]:
-        async for piece in self.stream(0, sum(map(len, self._instance.frames))):
-            yield piece
+    async def video(self, offset: int = 0, length: int | None = None) -> AsyncIterator[bytes]:
+        data = b"".join(self._instance.frames)
+        yield data[offset : None if length is None else offset + length]
 
-    async def bulk(self, path: str) -> AsyncIterator[bytes]:
+    async def bulk(
+        self, path: str, offset: int = 0, length: int | None = None
+    ) -> AsyncIterator[bytes]:
         if path not in self._instance.bulk:
             raise InstanceNotFound(f"there is no bulk value {path}")
-        yield self._instance.bulk[path]
+        data = self._instance.bulk[path]
+        yield data[offset : None if length is None else offset + length]
+
+    def attributes(self) -> dict[str, Any]:
+        return json.loads(self._instance.document)
+
+    def decoded(self, syntax: str) -> bytes:
+        """The file in another transfer syntax, as pydicom makes it."""
+        dataset = pydicom.dcmread(io.BytesIO(self._instance.data))
+        if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
+            dataset.decompress(as_rgb=False)
+        if syntax in ENCODED:
+            dataset.compress(syntax, generate_instance_uid=False)
+        dataset.file_meta.TransferSyntaxUID = syntax
+        file = io.BytesIO()
+        pydicom.dcmwrite(file, dataset, implicit_vr=False, little_endian=True)
+        return file.getvalue()
 
 
 class Retrieval:
@@ -236,6 +260,60 @@ class Retrieval:
             yield instance.entry.ref, zlib.compress(instance.document)
 
 
+class Transcoding:
+    """Makes Explicit VR of anything, and RLE besides; ``failing`` is raised instead."""
+
+    def __init__(self) -> None:
+        self.made: list[str] = []
+        """Transfer syntaxes that instances and frames were made in."""
+        self.failing: EdgeError | None = None
+
+    async def syntaxes(self, opened: OpenInstance) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((opened.entry.transfer_syntax, EXPLICIT, RLE)))
+
+    async def frame(self, opened: OpenInstance, number: int, transfer_syntax: str) -> bytes:
+        if self.failing is not None:
+            raise self.failing
+        self.made.append(transfer_syntax)
+        return Instance(opened.decoded(transfer_syntax)).frames[number - 1]
+
+    async def instance(self, opened: OpenInstance, transfer_syntax: str) -> AsyncIterator[bytes]:
+        if transfer_syntax == opened.entry.transfer_syntax:
+            async for piece in opened.stream():
+                yield piece
+            return
+        if self.failing is not None:
+            raise self.failing
+        self.made.append(transfer_syntax)
+        yield opened.decoded(transfer_syntax)
+
+
+class Rendering:
+    """Pictures that say what was asked for."""
+
+    def __init__(self, retrieval: Retrieval) -> None:
+        self._retrieval = retrieval
+        self.asked: list[tuple[str, int, Presentation]] = []
+        """SOP Instance UID, frame (0: all of them) and presentation."""
+        self.failing: EdgeError | None = None
+
+    async def frame(self, entry: Entry, number: int, wanted: Presentation) -> Picture:
+        if self.failing is not None:
+            raise self.failing
+        self.asked.append((entry.ref.sop_uid, number, wanted))
+        return Picture(wanted.media_type, f"{entry.ref.sop_uid}/{number}".encode(), 1, 1)
+
+    async def animation(self, entry: Entry, wanted: Presentation) -> Picture:
+        return await self.frame(entry, 0, wanted)
+
+    async def representative(self, *uids: str | None) -> tuple[Entry, int]:
+        images = [one for one in await self._retrieval.instances(*uids) if one.number_of_frames]
+        if not images:
+            raise NotAnImage("there are no images in it")
+        entry = images[len(images) // 2]
+        return entry, (entry.number_of_frames + 1) // 2
+
+
 class Catalogue:
     """Answers every query with the same results, and remembers what was asked."""
 
@@ -253,6 +331,29 @@ class Catalogue:
         return len(self.results)
 
 
+class Spooling:
+    """Remembers what waits; the real one has it on the disk."""
+
+    def __init__(self, room: int | None) -> None:
+        self.content = bytearray()
+        self._room = room
+
+    @property
+    def length(self) -> int:
+        return len(self.content)
+
+    async def write(self, piece: bytes | memoryview) -> None:
+        self.content += piece
+        if self._room is not None and len(self.content) > self._room:
+            raise StorageFull("the disk is full")
+
+    async def finish(self) -> None:
+        pass
+
+    async def read(self, offset: int, length: int) -> bytes:
+        return bytes(self.content[offset : offset + length])
+
+
 @dataclass
 class Admission:
     """Keeps what comes in; ``settling`` is awaited where a real one waits for the disk."""
@@ -265,6 +366,14 @@ class Admission:
     largest_piece: int = 0
     under_way: int = 0
     most_under_way: int = 0
+    room: int | None = None
+    """Bytes that may wait for their instance."""
+    spools: list[Spooling] = field(default_factory=list)
+
+    @asynccontextmanager
+    async def spooling(self) -> AsyncIterator[Spooling]:
+        self.spools.append(Spooling(self.room))
+        yield self.spools[-1]
 
     async def make_room(self) -> None:
         if self.full:

@@ -5,9 +5,17 @@ from __future__ import annotations
 import pytest
 
 from edge.dicomweb.server import create_application
-from tests.dicomweb.doubles import Admission, Catalogue, Deletion, Retrieval, authorise
+from tests.dicomweb.doubles import (
+    Admission,
+    Catalogue,
+    Deletion,
+    Rendering,
+    Retrieval,
+    Transcoding,
+    authorise,
+)
 
-CONDITIONAL = ("image/", "video/")
+CONDITIONAL = ("image/", "video/", "text/", "application/pdf")
 """Forms that depend on how an instance is stored."""
 
 
@@ -43,8 +51,11 @@ def media_types(method):
 
 
 async def test_every_route_is_described_and_every_description_is_a_route(described):
+    retrieval = Retrieval()
     application = create_application(
-        retrieval=Retrieval(),
+        retrieval=retrieval,
+        rendering=Rendering(retrieval),
+        transcoding=Transcoding(),
         catalogue=Catalogue(),
         admission=Admission(),
         deletion=Deletion(),

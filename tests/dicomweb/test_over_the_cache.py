@@ -13,7 +13,12 @@ from aiohttp import ClientSession, web
 from dicomweb_client.api import DICOMwebClient
 from pydicom.encaps import generate_frames
 
+from edge import config
 from edge.cache.catalogue import Catalogue
+from edge.cache.pictures import PictureCache
+from edge.cache.rendering import Rendering
+from edge.cache.transcoding import Transcoding
+from edge.crypto.sealed import Algorithm
 from edge.dicomweb.root import create_root
 from edge.dicomweb.server import create_application
 from tests import samples
@@ -24,6 +29,7 @@ from tests.dicomweb.conftest import AUTHORISED
 from tests.dicomweb.doubles import authorise
 from tests.dicomweb.test_retrieve import parts_of
 from tests.dicomweb.test_store import CONTENT_TYPE, message
+from tests.pixels.pool import running
 
 
 class Box:
@@ -49,10 +55,15 @@ class Box:
 
 
 @pytest.fixture
-async def box(open_cache):  # noqa: F811  (the fixture of that name)
-    async with open_cache() as cache:
+async def box(open_cache, tmp_path):  # noqa: F811  (the fixture of that name)
+    async with open_cache() as cache, running() as workers:
+        pictures = PictureCache(
+            config.Cache(reserve_bytes=0), tmp_path, cache.keys, Algorithm.AES_256_GCM
+        )
         door = create_application(
             retrieval=cache.retrieval,
+            rendering=Rendering(cache.retrieval, cache.database, workers, pictures),
+            transcoding=Transcoding(workers),
             catalogue=Catalogue(cache.database),
             admission=cache.admission,
             deletion=cache.deletion,
