@@ -2,16 +2,18 @@
 
 `ImageDescription` says what the pixels of an instance are, and whether they fit into the budget.
 `PixelWorkers` has them decoded, rendered or encoded. Codecs read what strangers wrote, so none of
-them runs in the service: everything below ``worker`` is imported by child processes only.
+them runs in the service: what is the worker's below is imported by child processes only.
 
-    description   what the pixels are                      service and worker
-    presentation  how they are wanted, display: how the    service and worker
+    syntaxes      transfer syntaxes, by what they mean     both
+    description   what the pixels are                      both
+    presentation  how they are wanted, display: how the    both
                   data set says they are shown
-    messages      what the two say to each other           service and worker
-    workers       the pool of processes                    service
-    worker        one of them                              worker
+    messages      what the two say to each other           both
+    workers       the pool, process: one of it             service
+    worker        one of them, from within                 worker
     codestream    headers, read before a codec sees them   worker
     decoding      from a stored frame to an array          worker
-    encoding      and back, without loss                   worker
+    encoding      and back, without loss (native: cells)   worker
     rendering     from an array to a picture               worker
+                  (tables: greys and colours, profiles)
 """

@@ -11,31 +11,21 @@ that is being worked on is finished for nobody, which is cheaper than a new proc
 from __future__ import annotations
 
 import asyncio
-import logging
 import os
-import signal
-import socket
-import subprocess
-import sys
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Final
 
-import msgspec
-
-import edge
 from edge.config import Pixels
-from edge.errors import EdgeError, PixelBudgetExceeded, PixelWorkersBusy, UndecodablePixels
+from edge.errors import EdgeError, PixelWorkersBusy, UndecodablePixels
 from edge.pixels.description import ImageDescription
 from edge.pixels.display import Display
-from edge.pixels.messages import PREFIX, Limits, Reply, Request, pack, unpack
+from edge.pixels.messages import Limits, Reply, Request
 from edge.pixels.presentation import Picture, Presentation
+from edge.pixels.process import WorkerProcess
 
 __all__ = ["EncodedFrame", "Frame", "PixelWorkers"]
-
-log = logging.getLogger(__name__)
 
 Frame = bytes | Callable[[], Awaitable[bytes]]
 """A stored frame, or what reads it once it is its turn."""
@@ -44,9 +34,8 @@ _WAITING: Final = 256
 """Requests that wait for their turn."""
 _IDLE: Final = 300.0
 """Seconds after which an idle process is ended."""
-_STARTING: Final = 60.0
-"""Seconds that a process has to load its codecs."""
-_PIECE: Final = 1024 * 1024
+_SLACK: Final = 1024**2
+"""A stored frame may be so many bytes longer than its pixels: headers, padding, noise."""
 _HEADROOM: Final = 64 * 1024**2
 _COPIES: Final = 8
 """JPEG 2000 takes so many times the frame: its own 32 bits per sample, cells, input, output."""
@@ -87,13 +76,13 @@ class PixelWorkers:
         self._limits = Limits(
             memory_bytes=_COPIES * settings.frame_bytes + _HEADROOM,
             cpu_seconds=max(1, round(settings.seconds)),
-            body_bytes=settings.frame_bytes + _PIECE,
+            body_bytes=settings.frame_bytes + _SLACK,
         )
         # One more than processes, so that a frame is read while another is worked on.
         self._turns = asyncio.Semaphore(self._count + 1)
         self._waiting = 0
         self._jobs: asyncio.Queue[_Job] = asyncio.Queue()
-        self._running: set[_Process] = set()
+        self._running: set[WorkerProcess] = set()
 
     @property
     def most_frame_bytes(self) -> int:
@@ -220,7 +209,7 @@ class PixelWorkers:
 
     async def _work(self) -> None:
         """Have one process, or none while there is nothing to do."""
-        process: _Process | None = None
+        process: WorkerProcess | None = None
         try:
             while True:
                 try:
@@ -234,13 +223,13 @@ class PixelWorkers:
         finally:
             await self._end(process)
 
-    async def _serve(self, process: _Process | None, job: _Job) -> _Process | None:
+    async def _serve(self, process: WorkerProcess | None, job: _Job) -> WorkerProcess | None:
         """Answer one job; the process that is there afterwards."""
         try:
             if job.answer.done():
                 return process
             if process is None:
-                process = await _Process.start(self._limits)
+                process = await WorkerProcess.start(self._limits)
                 self._running.add(process)
             found = await self._deal(process, job)
             if not job.answer.done():
@@ -258,7 +247,7 @@ class PixelWorkers:
             if not job.answer.done():
                 job.answer.set_exception(PixelWorkersBusy("pixel workers are being stopped"))
 
-    async def _deal(self, process: _Process, job: _Job) -> tuple[Reply, bytes]:
+    async def _deal(self, process: WorkerProcess, job: _Job) -> tuple[Reply, bytes]:
         """One job, within its time.
 
         Raises:
@@ -278,137 +267,10 @@ class PixelWorkers:
             await asyncio.wait([asking])
         raise UndecodablePixels(f"the pixels took longer than {seconds:.0f} s")
 
-    async def _end(self, process: _Process | None) -> None:
+    async def _end(self, process: WorkerProcess | None) -> None:
         if process is not None and process in self._running:
             self._running.discard(process)
             await process.kill()
-
-
-class _Process:
-    """A running worker."""
-
-    def __init__(
-        self,
-        process: subprocess.Popen[bytes],
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-    ) -> None:
-        self._process = process
-        self._reader = reader
-        self._writer = writer
-
-    @classmethod
-    async def start(cls, limits: Limits) -> _Process:
-        """Start a worker, and wait until it is ready.
-
-        Raises:
-            PixelWorkersBusy: It can't be started now.
-        """
-        ours, theirs = socket.socketpair()
-        try:
-            process = await asyncio.to_thread(_spawn, theirs, limits)
-        except OSError as error:
-            ours.close()
-            raise PixelWorkersBusy(f"no pixel worker can be started: {error.strerror}") from error
-        finally:
-            theirs.close()
-        reader, writer = await asyncio.open_connection(sock=ours, limit=_PIECE)
-        worker = cls(process, reader, writer)
-        try:
-            async with asyncio.timeout(_STARTING):
-                await worker._receive(0)
-        except (EdgeError, TimeoutError) as error:
-            await worker.kill()
-            raise PixelWorkersBusy("a pixel worker did not start") from error
-        except BaseException:
-            await worker.kill()
-            raise
-        return worker
-
-    async def ask(
-        self, request: Request, frames: AsyncIterator[bytes], limits: Limits
-    ) -> tuple[Reply, bytes]:
-        """Send a request and its frames; the answer.
-
-        Raises:
-            UndecodablePixels: The worker ended instead.
-            PixelBudgetExceeded: A frame is longer than any may be.
-        """
-        head: Request | None = request
-        async for frame in frames:
-            if len(frame) > limits.body_bytes:
-                raise PixelBudgetExceeded(f"a frame has {len(frame)} bytes, which are too many")
-            await self._send(head, frame)
-            head = None
-        if request.kind == "animate":
-            await self._send(None, b"")
-        return await self._receive(MOST_ANSWER)
-
-    async def kill(self) -> int:
-        """End it at once; its exit status."""
-        self._writer.close()
-        self._process.kill()
-        return await asyncio.to_thread(self._process.wait)
-
-    async def _send(self, head: Request | None, body: bytes) -> None:
-        try:
-            self._writer.write(pack(head, len(body)))
-            for start in range(0, len(body), _PIECE):
-                self._writer.write(body[start : start + _PIECE])
-                await self._writer.drain()
-        except OSError as error:
-            raise await self._lost() from error
-
-    async def _receive(self, most: int) -> tuple[Reply, bytes]:
-        try:
-            head, body = PREFIX.unpack(await self._reader.readexactly(PREFIX.size))
-            if head > _PIECE or body > most:
-                raise UndecodablePixels(f"a pixel worker answers with {body} bytes")
-            reply = unpack(await self._reader.readexactly(head), Reply)
-            return reply, await self._reader.readexactly(body)
-        except (OSError, asyncio.IncompleteReadError) as error:
-            raise await self._lost() from error
-
-    async def _lost(self) -> UndecodablePixels:
-        """Why the worker is not there any more."""
-        try:
-            async with asyncio.timeout(_STARTING):
-                status = await asyncio.to_thread(self._process.wait, _STARTING)
-        except (TimeoutError, subprocess.TimeoutExpired):
-            status = 0
-        reason = f"exit status {status}"
-        if status < 0:
-            reason = signal.Signals(-status).name
-        log.warning("a pixel worker ended while it worked: %s", reason)
-        if status == -signal.SIGXCPU:
-            return UndecodablePixels("the pixels took too long to decode")
-        return UndecodablePixels(f"the pixels ended their decoder ({reason})")
-
-
-MOST_ANSWER: Final = 1 << 31
-"""Bytes; a worker can't have more, by its own limit."""
-
-
-def _spawn(connection: socket.socket, limits: Limits) -> subprocess.Popen[bytes]:
-    environment = {
-        "PATH": os.defpath,
-        "LANG": "C.UTF-8",
-        "PYTHONPATH": str(Path(edge.__file__).parents[1]),
-        "PYTHONDONTWRITEBYTECODE": "1",
-        # Threads of its own would only take memory from the limit.
-        "OPENBLAS_NUM_THREADS": "1",
-        "OMP_NUM_THREADS": "1",
-    }
-    argument = msgspec.json.encode(limits).decode()
-    return subprocess.Popen(  # noqa: S603 - our own interpreter and module
-        [sys.executable, "-m", "edge.pixels.worker", argument],
-        stdin=connection.fileno(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        cwd="/",
-        env=environment,
-        process_group=0,  # Ctrl-C is for the service, which ends its workers itself
-    )
 
 
 async def _only(frame: Frame) -> AsyncIterator[bytes]:

@@ -1,0 +1,157 @@
+"""One worker process, seen from the service: started, asked, killed.
+
+Owns its socket and its life. A worker that ends while it is asked is an error of that request,
+which says by what signal; whoever owns the process replaces it then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+import edge
+from edge.errors import EdgeError, PixelBudgetExceeded, PixelWorkersBusy, UndecodablePixels
+from edge.pixels.messages import PREFIX, Limits, Reply, Request, pack, unpack
+
+__all__ = ["WorkerProcess"]
+
+log = logging.getLogger(__name__)
+
+_STARTING: Final = 60.0
+"""Seconds that a process has to load its codecs."""
+_PIECE: Final = 1024 * 1024
+_MOST_ANSWER: Final = 1 << 31
+"""Bytes; a worker can't have more, by its own limit."""
+
+
+class WorkerProcess:
+    """A running worker."""
+
+    def __init__(
+        self,
+        process: subprocess.Popen[bytes],
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        self._process = process
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def start(cls, limits: Limits) -> WorkerProcess:
+        """Start a worker, and wait until it is ready.
+
+        Raises:
+            PixelWorkersBusy: It can't be started now.
+        """
+        ours, theirs = socket.socketpair()
+        try:
+            process = await asyncio.to_thread(_spawn, theirs, limits)
+        except OSError as error:
+            ours.close()
+            raise PixelWorkersBusy(f"no pixel worker can be started: {error.strerror}") from error
+        finally:
+            theirs.close()
+        reader, writer = await asyncio.open_connection(sock=ours, limit=_PIECE)
+        worker = cls(process, reader, writer)
+        try:
+            async with asyncio.timeout(_STARTING):
+                await worker._receive(0)
+        except (EdgeError, TimeoutError) as error:
+            await worker.kill()
+            raise PixelWorkersBusy("a pixel worker did not start") from error
+        except BaseException:
+            await worker.kill()
+            raise
+        return worker
+
+    async def ask(
+        self, request: Request, frames: AsyncIterator[bytes], limits: Limits
+    ) -> tuple[Reply, bytes]:
+        """Send a request and its frames; the answer.
+
+        Raises:
+            UndecodablePixels: The worker ended instead.
+            PixelBudgetExceeded: A frame is longer than any may be.
+        """
+        head: Request | None = request
+        async for frame in frames:
+            if len(frame) > limits.body_bytes:
+                raise PixelBudgetExceeded(f"a frame has {len(frame)} bytes, which are too many")
+            await self._send(head, frame)
+            head = None
+        if request.kind == "animate":
+            await self._send(None, b"")
+        return await self._receive(_MOST_ANSWER)
+
+    async def kill(self) -> int:
+        """End it at once; its exit status."""
+        self._writer.close()
+        self._process.kill()
+        return await asyncio.to_thread(self._process.wait)
+
+    async def _send(self, head: Request | None, body: bytes) -> None:
+        try:
+            self._writer.write(pack(head, len(body)))
+            for start in range(0, len(body), _PIECE):
+                self._writer.write(body[start : start + _PIECE])
+                await self._writer.drain()
+        except OSError as error:
+            raise await self._lost() from error
+
+    async def _receive(self, most: int) -> tuple[Reply, bytes]:
+        try:
+            head, body = PREFIX.unpack(await self._reader.readexactly(PREFIX.size))
+            if head > _PIECE or body > most:
+                raise UndecodablePixels(f"a pixel worker answers with {body} bytes")
+            reply = unpack(await self._reader.readexactly(head), Reply)
+            return reply, await self._reader.readexactly(body)
+        except (OSError, asyncio.IncompleteReadError) as error:
+            raise await self._lost() from error
+
+    async def _lost(self) -> UndecodablePixels:
+        """Why the worker is not there any more."""
+        try:
+            async with asyncio.timeout(_STARTING):
+                status = await asyncio.to_thread(self._process.wait, _STARTING)
+        except (TimeoutError, subprocess.TimeoutExpired):
+            status = 0
+        reason = f"exit status {status}"
+        if status < 0:
+            reason = signal.Signals(-status).name
+        log.warning("a pixel worker ended while it worked: %s", reason)
+        if status == -signal.SIGXCPU:
+            return UndecodablePixels("the pixels took too long to decode")
+        return UndecodablePixels(f"the pixels ended their decoder ({reason})")
+
+
+def _spawn(connection: socket.socket, limits: Limits) -> subprocess.Popen[bytes]:
+    environment = {
+        "PATH": os.defpath,
+        "LANG": "C.UTF-8",
+        "PYTHONPATH": str(Path(edge.__file__).parents[1]),
+        "PYTHONDONTWRITEBYTECODE": "1",
+        # Threads of its own would only take memory from the limit.
+        "OPENBLAS_NUM_THREADS": "1",
+        "OMP_NUM_THREADS": "1",
+    }
+    argument = msgspec.json.encode(limits).decode()
+    return subprocess.Popen(  # noqa: S603 - our own interpreter and module
+        [sys.executable, "-m", "edge.pixels.worker", argument],
+        stdin=connection.fileno(),
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        cwd="/",
+        env=environment,
+        process_group=0,  # Ctrl-C is for the service, which ends its workers itself
+    )
