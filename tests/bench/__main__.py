@@ -19,15 +19,21 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from tests.bench import intake, large, retrieval
+from tests.bench import clients, intake, large, rendered, retrieval, search, stow
+from tests.bench.crowd import Crowd
+from tests.bench.retrieval import CLIENTS
 from tests.bench.servers import SERVERS
 from tests.bench.stand import Stand
 from tests.bench.table import Table
-from tests.bench.workplace import FULL, QUICK, BenchError, Scale, Workplace
+from tests.bench.workplace import FULL, LARGE, QUICK, BenchError, Scale, Workplace
 
 SECTIONS: dict[str, Callable[[Stand], None]] = {
+    "clients": clients.measure,
     "intake": intake.measure,
+    "stow": stow.measure,
     "retrieval": retrieval.measure,
+    "rendered": rendered.measure,
+    "search": search.measure,
     "memory": large.measure,
 }
 
@@ -35,9 +41,11 @@ SECTIONS: dict[str, Callable[[Stand], None]] = {
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the bench; the exit status."""
     options = _parser().parse_args(arguments)
-    scale = QUICK if options.quick else FULL
+    scale = options.scale
     if options.rounds is not None:
         scale = replace(scale, rounds=options.rounds)
+    if options.filling is not None:
+        scale = replace(scale, filling=options.filling)
     sections = [name for name in SECTIONS if name in options.sections or not options.sections]
     servers = [name for name in SERVERS if name in options.server or not options.server]
     machine = _machine()
@@ -45,8 +53,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, _interrupted)
     try:
-        with Workplace(scale) as workplace:
-            stand = Stand(workplace, scale, table, servers)
+        with Crowd(max(CLIENTS)) as crowd, Workplace(scale) as workplace:
+            stand = Stand(workplace, crowd, scale, table, servers)
             for name in sections:
                 SECTIONS[name](stand)
     except (BenchError, OSError, RuntimeError, subprocess.SubprocessError) as error:
@@ -85,7 +93,20 @@ def _parser() -> argparse.ArgumentParser:
         choices=[*SECTIONS, []],
         help=f"what to measure: {', '.join(SECTIONS)} (default: all)",
     )
-    parser.add_argument("--quick", action="store_true", help="small and once: does it all work?")
+    parser.set_defaults(scale=FULL)
+    scales = parser.add_mutually_exclusive_group()
+    for option, scale, words in (
+        ("--quick", QUICK, "small and once: does it all work?"),
+        ("--large", LARGE, "search in an index of 1,000,000 instances, too: half an hour more"),
+    ):
+        scales.add_argument(option, dest="scale", action="store_const", const=scale, help=words)
+    parser.add_argument(
+        "--filling",
+        type=float,
+        metavar="S",
+        help="fill Orthanc's index for so many seconds at the most"
+        f" (default: {FULL.filling:.0f}, with --large {LARGE.filling:.0f})",
+    )
     parser.add_argument("--json", type=Path, metavar="FILE", help="write the figures there, too")
     parser.add_argument(
         "--rounds", type=int, metavar="N", help=f"repeat so often (default: {FULL.rounds})"
@@ -107,6 +128,8 @@ def _print(table: Table, scale: Scale, machine: dict[str, Any]) -> None:
     print(table.as_text())
     print()
     print(f"Of {scale.rounds} rounds the best time and rate, the worst peak; CT pixels are noise.")
+    print("HTTP: TCP_NODELAY, a connection and a process for each client, any transfer syntax;")
+    print(f"clients that ask again and again: one answer to warm up, then {scale.seconds} s.")
     print("edge : Orthanc above 1 means that the edge is ahead (faster, or holding less).")
 
 

@@ -1,22 +1,27 @@
-"""The viewer: an HTTP/1.1 client over a bare socket, too cheap to bound what is measured.
+"""The client: HTTP/1.1 over a bare socket, too cheap to bound what is measured.
 
 Reads into one buffer that is used again and again; bodies are counted, and kept only if asked for.
 Speaks what the servers under measurement speak: a length, chunks, or a body up to the end of the
-connection. Never follows redirects, never decompresses.
+connection. Files are sent by the kernel. Never follows redirects, never decompresses.
 """
 
 from __future__ import annotations
 
+import select
 import socket
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from tests.bench.workplace import BenchError
 
-__all__ = ["Answer", "Reader"]
+__all__ = ["Answer", "Piece", "Reader"]
+
+Piece = bytes | Path
+"""A part of what is sent: as it is, or what is in a file."""
 
 _BUFFER = 1024 * 1024
 _MAX_HEAD = 64 * 1024
@@ -85,14 +90,45 @@ class Reader:
             OSError: The connection failed or the time is over.
             BenchError: The answer is not HTTP, or ends too early.
         """
-        request = f"GET {path} HTTP/1.1\r\n{self._headers}Accept: {accept}\r\n\r\n".encode("ascii")
+        head = f"GET {path} HTTP/1.1\r\n{self._headers}Accept: {accept}\r\n\r\n"
+        return self._exchange([head.encode("ascii")], keep=keep)
+
+    def post(
+        self,
+        path: str,
+        content_type: str,
+        body: Sequence[Piece],
+        *,
+        accept: str = "*/*",
+        keep: bool = False,
+    ) -> Answer:
+        """Send a body, and take the whole of the answer.
+
+        Raises:
+            OSError, BenchError: As ``get``.
+        """
+        length = sum(
+            piece.stat().st_size if isinstance(piece, Path) else len(piece) for piece in body
+        )
+        head = (
+            f"POST {path} HTTP/1.1\r\n{self._headers}Accept: {accept}\r\n"
+            f"Content-Type: {content_type}\r\nContent-Length: {length}\r\n\r\n"
+        )
+        return self._exchange([head.encode("ascii"), *body], keep=keep)
+
+    def _exchange(self, pieces: Sequence[Piece], *, keep: bool) -> Answer:
         connection = self._connected()
         begun = time.perf_counter()
         self._deadline = begun + self._seconds
         self._start = self._end = 0
         self._kept = bytearray() if keep else None
         try:
-            connection.sendall(request)
+            for piece in pieces:
+                if isinstance(piece, Path):
+                    with piece.open("rb") as file:
+                        connection.sendfile(file)
+                else:
+                    connection.sendall(piece)
             status, headers = self._head()
             length, closes = self._body(headers)
         except BaseException:
@@ -104,7 +140,18 @@ class Reader:
         kind = headers.get("content-type", "")
         return Answer(status, kind, length, bytes(self._kept or b""), seconds)
 
+    def connect(self) -> None:
+        """Make the connection, if there is none; the first request does it otherwise.
+
+        Raises:
+            OSError: Nobody listens.
+        """
+        self._connected()
+
     def _connected(self) -> socket.socket:
+        if self._socket is not None and select.select([self._socket], [], [], 0)[0]:
+            # Nothing is waited for, so this is the end: it was idle for too long.
+            self.close()
         if self._socket is None:
             self._socket = socket.create_connection(("127.0.0.1", self._port), timeout=10)
             self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)

@@ -25,9 +25,21 @@ from tests.bench.reader import Reader
 from tests.bench.workplace import ROOT, BenchError
 from tests.fakes import orthanc
 
-__all__ = ["EDGE", "ORTHANC", "SERVERS", "STORESCP", "Edge", "Orthanc", "Server", "StoreScp", "Web"]
+__all__ = [
+    "EDGE",
+    "ORTHANC",
+    "SERVERS",
+    "STORESCP",
+    "WEB_SERVERS",
+    "Edge",
+    "Orthanc",
+    "Server",
+    "StoreScp",
+    "Web",
+]
 
 EDGE, ORTHANC, STORESCP = "edge", "Orthanc", "storescp"
+WEB_SERVERS = (EDGE, ORTHANC)
 
 _START = 30.0
 _STOP = 30.0
@@ -191,12 +203,12 @@ class Edge:
 
     def __init__(self, folder: Path, _associations: int = 1) -> None:
         self._folder = folder
-        self._config = folder / "edge.toml"
+        self.config = folder / "edge.toml"
         self._http_port = _free_port()
         self.dicom_port = _free_port()
         self._token = ""
         self._program = _Program(self.name, folder)
-        self._config.write_text(
+        self.config.write_text(
             f"[appliance]\n"
             f"data_dir = {json.dumps(str(folder / 'data'))}\n"
             f"[dimse]\n"
@@ -221,7 +233,7 @@ class Edge:
 
     def start(self) -> None:
         """Start ``edge serve``."""
-        command = [sys.executable, "-m", "edge", "serve", "--config", str(self._config)]
+        command = [sys.executable, "-m", "edge", "serve", "--config", str(self.config)]
         self._program.start(command, self._folder, self._answers)
         if not self._token:
             # The command line makes tokens only where a box has been started before.
@@ -250,7 +262,7 @@ class Edge:
 
     def _run(self, command: str, *words: str) -> str:
         done = subprocess.run(
-            [sys.executable, "-m", "edge", command, "--config", str(self._config), *words],
+            [sys.executable, "-m", "edge", command, "--config", str(self.config), *words],
             cwd=self._folder,
             env=_environment(self._folder),
             stdin=subprocess.DEVNULL,
@@ -297,6 +309,12 @@ class Orthanc:
     def stop(self) -> None:
         """Stop it and wait."""
         self._server.stop()
+
+    def restart(self, **settings: object) -> None:
+        """Stop it, and start it with these laid over its configuration until the next time."""
+        self._server.stop()
+        self._server.settings = settings
+        self.start()
 
     def discard(self) -> None:
         """End it at once; stopping takes it seconds."""

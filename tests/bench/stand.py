@@ -7,11 +7,16 @@ and that a server and what it wrote are gone before the next one starts.
 from __future__ import annotations
 
 import sys
+import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from functools import partial
 
-from tests.bench.servers import SERVERS, Server
+from tests.bench.crowd import Crowd, Outcome, Request
+from tests.bench.sender import send
+from tests.bench.servers import SERVERS, WEB_SERVERS, Server, Web
 from tests.bench.table import Line, Table
+from tests.bench.watch import Watch
 from tests.bench.workplace import BenchError, Sample, Scale, Workplace
 
 __all__ = ["Stand", "check_complete"]
@@ -22,17 +27,21 @@ class Stand:
 
     Args:
         workplace: Where samples and servers have their files.
+        crowd: The clients.
         scale: How much is sent and asked for.
         table: Where figures go.
         servers: The names of those that are measured.
     """
 
     def __init__(
-        self, workplace: Workplace, scale: Scale, table: Table, servers: Sequence[str]
+        self, workplace: Workplace, crowd: Crowd, scale: Scale, table: Table, servers: Sequence[str]
     ) -> None:
         self.workplace = workplace
+        self.crowd = crowd
         self.scale = scale
         self.servers = tuple(servers)
+        self.web_servers = tuple(name for name in servers if name in WEB_SERVERS)
+        """Those of them that speak DICOMweb."""
         self._table = table
 
     @contextmanager
@@ -47,11 +56,34 @@ class Stand:
             server.discard()
             self.workplace.remove(folder)
 
+    @contextmanager
+    def holding(self, name: str, study: Sample) -> Iterator[tuple[Web, Watch]]:
+        """A running server that has taken a study, and was started again since; watched."""
+        with self.server(name) as server:
+            study.warm()
+            send([study.paths], server)
+            check_complete(server, [study])
+            server.stop()
+            server.start()
+            if server.web is None:
+                raise BenchError(f"{name} speaks no DICOMweb")
+            with Watch(server.pid) as watch:
+                yield server.web, watch
+
+    def ask(self, web: Web, scripts: Sequence[Sequence[Request]]) -> Outcome:
+        """Have clients repeat their scripts for as long as the scale says."""
+        return self.crowd.ask(web, scripts, during=partial(time.sleep, self.scale.seconds))
+
     def add(self, line: Line, server: str, figure: float) -> None:
         """Put a figure into the table, and say it."""
         self._table.add(line, server, figure)
         where = f"{line.section}: {line.title}"
         print(f"bench: {where:<62} {server:<9} {figure:10.3f} {line.unit}", file=sys.stderr)
+
+    def note(self, text: str) -> None:
+        """Put a sentence below the table."""
+        self._table.note(text)
+        print(f"bench: {text}", file=sys.stderr)
 
 
 def check_complete(server: Server, samples: Sequence[Sample]) -> None:

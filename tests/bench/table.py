@@ -6,6 +6,7 @@ for people and JSON for programs. Never measures anything.
 
 from __future__ import annotations
 
+import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -16,10 +17,15 @@ from tests.bench.servers import EDGE, ORTHANC
 __all__ = ["Goal", "Line", "Table", "Unit"]
 
 
+_WIDTH = 80
+"""Columns of a terminal, for sentences."""
+
+
 class Unit(StrEnum):
     """What a figure is counted in."""
 
     SECONDS = "s"
+    MILLISECONDS = "ms"
     THROUGHPUT = "MB/s"
     FREQUENCY = "/s"
     MEMORY = "MB"
@@ -27,14 +33,15 @@ class Unit(StrEnum):
     @property
     def less_is_better(self) -> bool:
         """Of two figures, which is ahead."""
-        return self in (Unit.SECONDS, Unit.MEMORY)
+        return self in (Unit.SECONDS, Unit.MILLISECONDS, Unit.MEMORY)
 
     def of_several(self, figures: Sequence[float]) -> float:
         """The one that counts: of times and rates the best, since others are disturbed ones.
 
         Of memory it is the worst: a peak is a peak.
         """
-        return min(figures) if self is Unit.SECONDS else max(figures)
+        is_time = self in (Unit.SECONDS, Unit.MILLISECONDS)
+        return min(figures) if is_time else max(figures)
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +55,8 @@ class Line:
     """It is a goal that the edge be ahead of Orthanc."""
     at_most: float | None = None
     """It is a goal that the edge stay at or below."""
+    at_least: float | None = None
+    """It is a goal that the edge reach it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,10 +77,21 @@ class Table:
     def __init__(self, servers: Sequence[str]) -> None:
         self._servers = tuple(servers)
         self._figures: dict[Line, dict[str, list[float]]] = {}
+        self._notes: list[str] = []
 
     def add(self, line: Line, server: str, figure: float) -> None:
         """Add a figure to those of this line and server; lines stand in the order they came in."""
         self._figures.setdefault(line, {}).setdefault(server, []).append(figure)
+
+    def note(self, text: str) -> None:
+        """Say something below the table that its figures can't; once, however often it is said."""
+        if text not in self._notes:
+            self._notes.append(text)
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What was said so."""
+        return tuple(self._notes)
 
     def figure(self, line: Line, server: str) -> float | None:
         """The one that counts; None if there is none."""
@@ -89,11 +109,16 @@ class Table:
         """The goals that could be checked with what was measured."""
         found = []
         for line in self._figures:
-            name, edge, ratio = f"{line.section}: {line.title}", self.figure(line, EDGE), None
-            if line.at_most is not None and edge is not None:
-                limit = f"{line.at_most:.0f} {line.unit}"
-                text = f"{name}: the edge holds {edge:.0f} {line.unit}, at most {limit}"
+            name, edge = f"{line.section}: {line.title}", self.figure(line, EDGE)
+            if edge is None:
+                continue
+            is_at = f"{name}: the edge is at {edge:.1f} {line.unit}"
+            if line.at_most is not None:
+                text = f"{is_at}, {line.at_most:.0f} {line.unit} at the most"
                 found.append(Goal(text, edge <= line.at_most))
+            if line.at_least is not None:
+                text = f"{is_at}, {line.at_least:.0f} {line.unit} at the least"
+                found.append(Goal(text, edge >= line.at_least))
             if line.ahead and (ratio := self.ratio(line)) is not None:
                 text = f"{name}: the edge is ahead of Orthanc ({ratio:.2f} : 1)"
                 found.append(Goal(text, ratio > 1))
@@ -125,6 +150,8 @@ class Table:
             cells = [_number(self.figure(line, name)) for name in self._servers]
             cells.append("" if ratio is None else f"{ratio:.2f}")
             rows.append(_row(f"  {line.title}", line.unit.value, cells))
+        if self._notes:
+            rows += ["", *(line for note in self._notes for line in textwrap.wrap(note, _WIDTH))]
         return "\n".join(row.rstrip() for row in rows)
 
 

@@ -2,27 +2,35 @@
 
 from __future__ import annotations
 
+import io
 import json
 import os
 import socket
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
+import pydicom
 import pytest
 
+from tests.bench.clients import sender
+from tests.bench.crowd import Crowd, Outcome, Request
+from tests.bench.filling import Made, files
 from tests.bench.reader import Reader
 from tests.bench.servers import EDGE, ORTHANC, SERVERS, STORESCP
 from tests.bench.table import Line, Table, Unit
 from tests.bench.watch import Watch
-from tests.bench.workplace import ROOT, BenchError, Scale, Workplace
+from tests.bench.workplace import QUICK, ROOT, BenchError, Workplace
 from tests.fakes import orthanc
 
 TIME = Line("intake", "time", Unit.SECONDS, ahead=True)
 PEAK = Line("intake", "peak memory", Unit.MEMORY, at_most=300)
+RATE = Line("retrieval", "study", Unit.THROUGHPUT, at_least=800)
 
 
 def test_of_several_times_the_best_counts_and_of_several_peaks_the_worst():
@@ -53,11 +61,13 @@ def test_goals_are_met_or_missed_and_unchecked_where_nobody_was_measured():
     table.add(PEAK, EDGE, 299.0)
     assert [goal.met for goal in table.goals()] == [False, True]
     table.add(PEAK, EDGE, 301.0)
-    assert [goal.met for goal in table.goals()] == [False, False]
+    table.add(RATE, EDGE, 800.0)
+    assert [goal.met for goal in table.goals()] == [False, False, True]
 
 
 def test_the_table_fits_a_terminal():
     table = Table(list(SERVERS))
+    table.note("word " * 100)
     for name in SERVERS:
         table.add(TIME, name, 1234.5678)
     assert max(map(len, table.as_text().splitlines())) <= 100
@@ -111,6 +121,68 @@ def test_the_reader_says_when_an_answer_ends_too_early():
         reader.get("/")
 
 
+def test_the_reader_sends_what_is_in_memory_and_in_files(tmp_path):
+    path = tmp_path / "body"
+    path.write_bytes(b"of a file")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        server.settimeout(10)
+        taken = bytearray()
+
+        def take() -> None:
+            connection, _ = server.accept()
+            with connection:
+                connection.settimeout(10)
+                while not taken.endswith(b"end"):
+                    taken.extend(connection.recv(65536))
+                connection.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+
+        thread = threading.Thread(target=take)
+        thread.start()
+        with Reader(server.getsockname()[1], {}, seconds=10) as reader:
+            answer = reader.post("/x", "text/plain", [b"in memory, ", path, b", end"])
+        thread.join(20)
+    head, _, body = bytes(taken).partition(b"\r\n\r\n")
+    assert answer.status == 200
+    assert b"POST /x HTTP/1.1\r\n" in head
+    assert b"\r\nContent-Length: 25" in head
+    assert body == b"in memory, of a file, end"
+
+
+def test_clients_go_through_their_scripts_once_or_for_as_long_as_something_runs():
+    with Crowd(3) as crowd, sender() as web:
+        scripts = [[Request("/10", least=10), Request("/20", least=20)]] * 3
+        once = crowd.ask(web, scripts)
+        assert (len(once.waits), once.length) == (6, 90)
+        during = crowd.ask(web, scripts[:2], during=lambda: time.sleep(0.2))
+        assert during.seconds > 0.1
+        assert len(during.waits) >= 2
+
+
+def test_an_answer_that_is_not_the_one_expected_is_no_figure():
+    with (
+        Crowd(1) as crowd,
+        sender() as web,
+        pytest.raises(BenchError, match="status 200, 10 bytes"),
+    ):
+        crowd.ask(web, [[Request("/10", least=11)]])
+
+
+def test_of_a_hundred_waits_the_percentile_is_one_of_them():
+    outcome = Outcome(1.0, tuple(number / 1000 for number in range(1, 201)), 0)
+    assert outcome.percentile(50) == pytest.approx(100)
+    assert outcome.percentile(99) == pytest.approx(198)
+    assert outcome.per_second == 200
+
+
+def test_studies_that_are_made_up_are_instances_of_their_own():
+    found = [pydicom.dcmread(io.BytesIO(data)) for data in files(Made(7), 3)]
+    assert [one.SOPInstanceUID for one in found] == [Made(7).sop_uid(number) for number in range(3)]
+    assert {one.StudyInstanceUID for one in found} == {Made(7).study_uid}
+    assert {one.PatientID for one in found} == {Made(6).patient_id}
+    assert {one.StudyDate for one in found} == {Made(7).study_date}
+    assert len({Made(number).study_date for number in range(3650)}) == 3650
+
+
 def test_children_count_in_the_peak_of_memory():
     child = "import time; held = b'x' * 50_000_000; print(flush=True); time.sleep(60)"
     parent = (
@@ -128,7 +200,7 @@ def test_children_count_in_the_peak_of_memory():
 
 
 def test_only_one_bench_works_in_a_repository_and_leaves_nothing(tmp_path):
-    scale = Scale(slices=2, object_bytes=0, frames=1, rounds=1)
+    scale = replace(QUICK, slices=2, object_bytes=0)
     with Workplace(scale, tmp_path) as workplace:
         assert [len(part) for part in workplace.study(1).split(2)] == [1, 1]
         with pytest.raises(BenchError, match="another bench"), Workplace(scale, tmp_path):
@@ -154,11 +226,12 @@ def test_a_quick_run_measures_every_server_in_one_table(tmp_path):
     assert all(name in done.stdout for name in SERVERS)
     figures = json.loads(report.read_text())
     for line in figures["lines"]:
-        spoken = {EDGE, ORTHANC} if line["section"].startswith("WADO") else set(SERVERS)
+        is_web = line["section"].startswith(("WADO", "STOW", "QIDO"))
+        spoken = {EDGE, ORTHANC} if is_web else set(SERVERS)
         assert set(line["figures"]) == spoken
         assert all(figure > 0 for figure in line["figures"].values())
-    memory = [goal for goal in figures["goals"] if "holds" in goal["text"]]
-    assert len(memory) == 4
+    memory = [goal for goal in figures["goals"] if "peak memory" in goal["text"]]
+    assert len(memory) == 5
     assert all(goal["met"] for goal in memory), memory
     assert not Path(ROOT, "build", "bench").exists()
     assert STORESCP in done.stdout

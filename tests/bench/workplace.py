@@ -11,7 +11,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -19,13 +19,26 @@ from typing import Self
 from edge.dicom.instance import InstanceRef
 from tests.samples import ct_series, write_multiframe
 
-__all__ = ["FULL", "QUICK", "BenchError", "Sample", "Scale", "Workplace"]
+__all__ = ["FULL", "LARGE", "QUICK", "BenchError", "Catalogue", "Sample", "Scale", "Workplace"]
 
 ROOT = Path(__file__).resolve().parents[2]
 
 
 class BenchError(Exception):
     """Something could not be measured; the message says what and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Catalogue:
+    """How many studies an index holds, and instances of each."""
+
+    studies: int
+    instances_each: int
+
+    @property
+    def instances(self) -> int:
+        """Of all studies."""
+        return self.studies * self.instances_each
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,8 +49,14 @@ class Scale:
     """CT slices of one study."""
     object_bytes: int
     """Of the one large multi-frame object."""
-    frames: int
-    """Frames that are asked for, one after the other."""
+    rendered: int
+    """Slices of the study whose pictures are asked for."""
+    seconds: float
+    """How long clients ask for the same again and again."""
+    catalogues: tuple[Catalogue, ...]
+    """What the indexes are filled with before they are searched."""
+    filling: float
+    """Seconds for which a server that has no quicker way is filled."""
     rounds: int
     """How often everything is measured."""
 
@@ -47,8 +66,25 @@ class Scale:
         return 2 * (2 * self.slices * 530_000 + self.object_bytes) + 3 * 1024**3
 
 
-FULL = Scale(slices=500, object_bytes=2_000_000_000, frames=500, rounds=3)
-QUICK = Scale(slices=50, object_bytes=64_000_000, frames=50, rounds=1)
+FULL = Scale(
+    slices=500,
+    object_bytes=2_000_000_000,
+    rendered=100,
+    seconds=1.5,
+    catalogues=(Catalogue(100, 10), Catalogue(100_000, 1)),
+    filling=60,
+    rounds=3,
+)
+LARGE = replace(FULL, catalogues=(*FULL.catalogues, Catalogue(100_000, 10)), filling=900)
+QUICK = Scale(
+    slices=50,
+    object_bytes=64_000_000,
+    rendered=20,
+    seconds=0.3,
+    catalogues=(Catalogue(20, 10),),
+    filling=30,
+    rounds=1,
+)
 
 
 @dataclass(frozen=True, slots=True)
