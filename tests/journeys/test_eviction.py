@@ -66,8 +66,9 @@ async def test_what_the_cloud_lost_meanwhile_stays_and_is_given_to_it_again(
         await box.until_verified(SLICES)
         for instance in cloud.request("GET", "/instances").json():
             cloud.request("DELETE", f"/instances/{instance}")
-        for paths in others:
+        for number, paths in enumerate(others, 2):
             assert await dcmsend(box.dimse_port, *paths) == {"Success": SLICES}
+            await box.until_verified(number * SLICES)
         await until_below(box, 2_000_000)
 
         async def given_again() -> bool:
