@@ -218,7 +218,7 @@ def test_a_quick_run_measures_every_server_in_one_table(tmp_path):
         env=os.environ | {"PYTHONPATH": str(ROOT)},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=600,
         check=False,
     )
     # 1 is a missed goal. So short a run can't judge speed, least of all beside other tests.

@@ -24,6 +24,10 @@ __all__ = ["FULL", "LARGE", "QUICK", "BenchError", "Catalogue", "Sample", "Scale
 ROOT = Path(__file__).resolve().parents[2]
 
 
+_FILLED_BYTES = 12_000
+"""On disk for an instance without pixels: Orthanc keeps files of each, the edge a row."""
+
+
 class BenchError(Exception):
     """Something could not be measured; the message says what and why."""
 
@@ -63,7 +67,9 @@ class Scale:
     @property
     def disk_bytes(self) -> int:
         """Free space that is needed: what is sent, a server's copy, and the edge's reserve."""
-        return 2 * (2 * self.slices * 530_000 + self.object_bytes) + 3 * 1024**3
+        sent = 2 * self.slices * 530_000 + self.object_bytes
+        largest = max(catalogue.instances for catalogue in self.catalogues)
+        return 2 * sent + largest * _FILLED_BYTES + 3 * 1024**3
 
 
 FULL = Scale(
