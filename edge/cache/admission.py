@@ -18,7 +18,8 @@ import asyncio
 import logging
 import time
 from collections import OrderedDict
-from collections.abc import AsyncIterable, Callable
+from collections.abc import AsyncIterable, AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
@@ -26,6 +27,7 @@ from functools import partial
 from edge.cache.changes import Changes
 from edge.cache.digest import Digester
 from edge.cache.space import Space
+from edge.cache.spooling import Spooling
 from edge.crypto.keys import KeyRing, StudyKey
 from edge.dicom.instance import Custody, InstanceRef, Origin
 from edge.dicom.scanner import InstanceScanner, ScannedInstance
@@ -162,6 +164,16 @@ class Admission:
             StorageFull: There is none, and eviction can make none.
         """
         await self._space.make_room()
+
+    @asynccontextmanager
+    async def spooling(self) -> AsyncIterator[Spooling]:
+        """Where values may wait, sealed, for the instance that they are of; gone at the end."""
+        spool = self._store.spool()
+        with self._space.reserve() as reservation:
+            try:
+                yield Spooling(spool, reservation)
+            finally:
+                await spool.close()
 
     async def _unsound(self, new: instances.NewInstance) -> str | None:
         """The object that is kept of these very bytes, if it can't be read to its end any more."""

@@ -3,7 +3,8 @@
 Owns the way from a request body to ``store_instance``, part by part. Promises that no part is ever
 held whole, that one bad part does not harm the others, that what the answer lists as stored was
 committed before the answer, and that a body which breaks off takes nothing back that was stored
-before. Never looks inside a data set; what the answer says is ``store_report``'s.
+before. Never looks inside a data set; what the answer says is ``store_report``'s, and how metadata
+and bulk data become an instance ``store_metadata``'s.
 
 While one instance is being made durable the next is already read, a few at the most: memory stays
 bounded, and the disk is waited for once per few instances instead of once for each.
@@ -13,8 +14,9 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import HttpVersion11, hdrs, web
@@ -22,9 +24,26 @@ from aiohttp import HttpVersion11, hdrs, web
 from edge.cache.admission import Source
 from edge.dicom.instance import Origin
 from edge.dicom.multipart import MultipartLimits, Part, boundary_of, parse_media_type, read_parts
+from edge.dicom.xml_model import to_xml
 from edge.dicomweb.middleware import IDENTITY, where
+from edge.dicomweb.negotiation import Offer, accepted_by, choose
 from edge.dicomweb.resources import Target, base_url, target_of
-from edge.dicomweb.responses import DICOM, DICOM_JSON, REQUEST_ID, Refused, dicom_json
+from edge.dicomweb.responses import (
+    DICOM,
+    DICOM_JSON,
+    DICOM_XML,
+    JSON,
+    REQUEST_ID,
+    Refused,
+    dicom_json,
+)
+from edge.dicomweb.store_metadata import (
+    MAX_METADATA,
+    METADATA,
+    Described,
+    DescribedInstance,
+    MetadataBudget,
+)
 from edge.dicomweb.store_report import HEAD_BYTES, Outcome, Report
 from edge.dicomweb.transactions import transaction
 from edge.errors import EdgeError, MultipartError
@@ -42,7 +61,17 @@ _LIMITS: Final = MultipartLimits(parts=20_000)
 """What an answer has to say about each part adds up."""
 _IDLE_SECONDS: Final = 60.0
 """A body of which nothing arrives for so long is given up."""
-_TAKES: Final = f'multipart/related; type="{DICOM}"'
+_REPORTS: Final = (Offer(DICOM_JSON), Offer(DICOM_XML), Offer(JSON))
+"""Forms of the answer."""
+_TAKES: Final = (
+    Offer(DICOM, multipart=True),
+    Offer(DICOM_JSON, multipart=True),
+    Offer(DICOM_XML, multipart=True),
+    Offer(DICOM),
+    Offer(DICOM_JSON),
+    Offer(DICOM_XML),
+)
+_TAKES_IN_WORDS: Final = ", ".join(map(str, _TAKES))
 
 
 class Store:
@@ -56,80 +85,68 @@ class Store:
     def __init__(self, admission: Admission, *, max_request_bytes: int | None = None) -> None:
         self._admission = admission
         self._max_request_bytes = max_request_bytes
+        self._metadata = MetadataBudget()
 
-    @transaction("Store Instances", "10.5", produces=[DICOM_JSON], consumes=[_TAKES])
+    @transaction("Store Instances", "10.5", produces=_REPORTS, consumes=_TAKES)
     async def instances(self, request: web.Request) -> web.Response:
         """``POST /studies`` and ``/studies/{study}``."""
         target = target_of(request)
         base = base_url(request)
-        boundary = _boundary(request)
+        form = _form(request)
+        offer = choose(accepted_by(request), _REPORTS)
         # Refused before a byte of the body is asked for.
         self._check_length(request.content_length or 0)
+        if form.essence in METADATA and form.boundary is None:
+            _check_metadata(request.content_length or 0)
         await self._admission.make_room()
         await _continue(request)
         report = Report()
-        async with asyncio.TaskGroup() as tasks:
-            await self._take(request, target, boundary, report, tasks)
+        arrivals = _Arrivals(self._admission, request, target, report)
+        try:
+            if form.essence == DICOM:
+                await arrivals.take(self._parts(request, form))
+            else:
+                await self._take_described(request, form, arrivals)
+        except (EdgeError, OSError, web.RequestPayloadError) as error:
+            # Not raised from here: what came before is accounted for.
+            report.broken = error
         if isinstance(report.broken, OSError):
             raise report.broken  # the client is gone
         status, body = report.answer(base)
-        return dicom_json(body, status=status)
+        if offer.media_type == DICOM_XML:
+            return web.Response(
+                status=status, body=to_xml(body), headers={hdrs.CONTENT_TYPE: DICOM_XML}
+            )
+        return dicom_json(body, status=status, media_type=offer.media_type)
 
-    async def _take(
-        self,
-        request: web.Request,
-        target: Target,
-        boundary: str,
-        report: Report,
-        tasks: asyncio.TaskGroup,
-    ) -> None:
-        """Read the body to its end; each part is a task, of which only one reads."""
-        source = Source(Origin.DICOMWEB, request[IDENTITY].name)
-        slots = asyncio.Semaphore(_AT_ONCE)
-        try:
-            async for part in read_parts(self._body(request), boundary, limits=_LIMITS):
-                outcome = report.add()
-                if not _is_dicom(part):
-                    outcome.fail(Refused(415, f"a part must be {DICOM}"))
-                    continue
-                await slots.acquire()
-                arrival = _Arrival(part, outcome)
-                tasks.create_task(
-                    self._admit(arrival, source, target, slots, request[REQUEST_ID]),
-                    name=f"store {request[REQUEST_ID]}",
+    async def _take_described(self, request: web.Request, form: _Form, arrivals: _Arrivals) -> None:
+        """Read metadata and bulk data to their end; then store what they make."""
+        with self._metadata.share() as take:
+            async with self._admission.spooling() as spooling:
+                described = Described(take, str(request.url), spooling)
+                instances: list[tuple[DescribedInstance, Outcome]] = []
+                async for part in self._parts(request, form):
+                    if not described.is_metadata(part):
+                        await described.read_bulk(part)
+                        continue
+                    for one in await described.read_metadata(part, form.essence):
+                        outcome = arrivals.report.add()
+                        outcome.named = one.uids
+                        instances.append((one, outcome))
+                await spooling.finish()
+                await arrivals.take_each(
+                    (described.part10(one), outcome) for one, outcome in instances
                 )
-                await arrival.passed.wait()
-                if arrival.broken is not None:
-                    raise arrival.broken
-        except (EdgeError, OSError, web.RequestPayloadError) as error:
-            # Not raised from here: instances that are on their way to the disk shall get there.
-            report.broken = error
 
-    async def _admit(
-        self,
-        arrival: _Arrival,
-        source: Source,
-        target: Target,
-        slots: asyncio.Semaphore,
-        request_id: str,
-    ) -> None:
-        """Store one part; whatever goes wrong is the outcome of this part alone."""
-        outcome = arrival.outcome
-        try:
-            async with aclosing(arrival.pieces()) as pieces:
-                outcome.admitted = await self._admission.store_instance(
-                    pieces, source, study_uid=target.study_uid
-                )
-            outcome.head.clear()
-        except EdgeError as error:
-            outcome.fail(error)
-        except Exception as error:  # noqa: BLE001  (a defect met by one part must not fail the rest)
-            outcome.fail(error)
-            if error is not arrival.broken:
-                logger.error("[%s] storing failed: %s", request_id, where(error))
-        finally:
-            arrival.passed.set()
-            slots.release()
+    async def _parts(self, request: web.Request, form: _Form) -> AsyncGenerator[Part]:
+        """The parts of a body, of which one that is not multipart has one."""
+        body = self._body(request)
+        if form.boundary is None:
+            yield Part({"content-type": form.essence}, _views(body))
+            return
+        async with aclosing(read_parts(body, form.boundary, limits=_LIMITS)) as parts:
+            async for part in parts:
+                yield part
 
     async def _body(self, request: web.Request) -> AsyncIterator[bytes]:
         received = 0
@@ -157,11 +174,76 @@ class Store:
             )
 
 
-class _Arrival:
-    """One part while it is read: its first bytes are kept, its end is told."""
+class _Arrivals:
+    """The instances of one request, a few at once on their way to the disk."""
 
-    def __init__(self, part: Part, outcome: Outcome) -> None:
-        self._part = part
+    def __init__(
+        self, admission: Admission, request: web.Request, target: Target, report: Report
+    ) -> None:
+        self._admission = admission
+        self._source = Source(Origin.DICOMWEB, request[IDENTITY].name)
+        self._study_uid = target.study_uid
+        self._id = request[REQUEST_ID]
+        self._slots = asyncio.Semaphore(_AT_ONCE)
+        self.report = report
+
+    async def take(self, parts: AsyncGenerator[Part]) -> None:
+        """Store each part; each is a task, of which only one reads."""
+        async with asyncio.TaskGroup() as tasks:
+            try:
+                async with aclosing(parts):
+                    async for part in parts:
+                        outcome = self.report.add()
+                        if not _is_dicom(part):
+                            outcome.fail(Refused(415, f"a part must be {DICOM}"))
+                            continue
+                        arrival = await self._start(part, outcome, tasks)
+                        await arrival.passed.wait()
+                        if arrival.broken is not None:
+                            raise arrival.broken
+            except (EdgeError, OSError, web.RequestPayloadError) as error:
+                # Not raised from here: instances on their way to the disk shall get there.
+                self.report.broken = error
+
+    async def take_each(self, instances: Iterable[tuple[AsyncGenerator[bytes], Outcome]]) -> None:
+        """Store instances whose bytes are all here."""
+        async with asyncio.TaskGroup() as tasks:
+            for pieces, outcome in instances:
+                await self._start(pieces, outcome, tasks)
+
+    async def _start(
+        self, pieces: AsyncIterable[bytes | memoryview], outcome: Outcome, tasks: asyncio.TaskGroup
+    ) -> _Arrival:
+        await self._slots.acquire()
+        arrival = _Arrival(pieces, outcome)
+        tasks.create_task(self._admit(arrival), name=f"store {self._id}")
+        return arrival
+
+    async def _admit(self, arrival: _Arrival) -> None:
+        """Store one; whatever goes wrong is the outcome of this one alone."""
+        outcome = arrival.outcome
+        try:
+            async with aclosing(arrival.pieces()) as pieces:
+                outcome.admitted = await self._admission.store_instance(
+                    pieces, self._source, study_uid=self._study_uid
+                )
+            outcome.head.clear()
+        except EdgeError as error:
+            outcome.fail(error)
+        except Exception as error:  # noqa: BLE001  (a defect met by one part must not fail the rest)
+            outcome.fail(error)
+            if error is not arrival.broken:
+                logger.error("[%s] storing failed: %s", self._id, where(error))
+        finally:
+            arrival.passed.set()
+            self._slots.release()
+
+
+class _Arrival:
+    """One instance while it is read: its first bytes are kept, its end is told."""
+
+    def __init__(self, source: AsyncIterable[bytes | memoryview], outcome: Outcome) -> None:
+        self._source = source
         self.outcome = outcome
         self.passed = asyncio.Event()
         self.broken: Exception | None = None
@@ -169,7 +251,7 @@ class _Arrival:
     async def pieces(self) -> AsyncGenerator[bytes]:
         head = self.outcome.head
         try:
-            async for piece in self._part:
+            async for piece in self._source:
                 if len(head) < HEAD_BYTES:
                     head += piece[: HEAD_BYTES - len(head)]
                 yield bytes(piece)
@@ -179,8 +261,18 @@ class _Arrival:
         self.passed.set()
 
 
-def _boundary(request: web.Request) -> str:
-    """The boundary of a body that we take.
+@dataclass(frozen=True, slots=True)
+class _Form:
+    """How a body is made."""
+
+    essence: str
+    """Media type of the body, or of its root part."""
+    boundary: str | None
+    """None if it is not multipart."""
+
+
+def _form(request: web.Request) -> _Form:
+    """How a body that we take is made.
 
     Raises:
         Refused: 415, it is something else; 400, the boundary is missing.
@@ -189,19 +281,34 @@ def _boundary(request: web.Request) -> str:
     try:
         media_type = parse_media_type(text)
     except MultipartError as error:
-        raise Refused(400, str(error), hint=f"send {_TAKES}") from error
-    parts = media_type.parameters.get("type", DICOM).lower()
-    if media_type.essence != "multipart/related" or parts != DICOM:
+        raise Refused(400, str(error), hint=f"send {_TAKES_IN_WORDS}") from error
+    is_multipart = media_type.essence == "multipart/related"
+    essence = (
+        media_type.parameters.get("type", DICOM).lower() if is_multipart else media_type.essence
+    )
+    if essence not in (DICOM, *METADATA):
         raise Refused(
             415,
             f"a body of type {media_type.essence} can't be stored",
-            hint=f"send {_TAKES}",
-            headers={"Accept-Post": _TAKES},
+            hint=f"send {_TAKES_IN_WORDS}",
+            headers={"Accept-Post": _TAKES_IN_WORDS},
         )
+    if not is_multipart:
+        return _Form(essence, None)
     try:
-        return boundary_of(text)
+        return _Form(essence, boundary_of(text))
     except MultipartError as error:
         raise Refused(400, str(error), hint=error.hint) from error
+
+
+def _check_metadata(length: int) -> None:
+    if length > MAX_METADATA:
+        raise Refused(413, f"the metadata is longer than {MAX_METADATA} bytes")
+
+
+async def _views(body: AsyncIterator[bytes]) -> AsyncIterator[memoryview]:
+    async for piece in body:
+        yield memoryview(piece)
 
 
 def _is_dicom(part: Part) -> bool:

@@ -49,6 +49,8 @@ class Outcome:
 
     head: bytearray = field(default_factory=bytearray)
     """Its first bytes, ``HEAD_BYTES`` at the most."""
+    named: tuple[str, str] | None = None
+    """SOP Class and Instance UID, if they are known otherwise."""
     admitted: Admitted | None = None
     reason: FailureReason | None = None
     detail: str = ""
@@ -69,7 +71,9 @@ class Outcome:
 
     @property
     def announced(self) -> tuple[str, str] | None:
-        """SOP Class and Instance UID as the file meta names them; None if it does not."""
+        """SOP Class and Instance UID as far as anything names them; None if nothing does."""
+        if self.named is not None:
+            return self.named
         meta = dict(_file_meta(bytes(self.head)))
         uids = [meta.get(tag, b"").rstrip(b"\0 ").decode("ascii", "replace") for tag in (2, 3)]
         return (uids[0], uids[1]) if all(map(is_uid, uids)) else None
@@ -113,10 +117,13 @@ class Report:
             base: Of the service, for Retrieve URLs.
 
         Raises:
-            Refused: There was no part, or none could be read: nothing to account for.
+            Refused, StorageFull: There was no part, or none could be read: nothing to account for.
         """
+        for outcome in self._outcomes:
+            if outcome.admitted is None and outcome.reason is None and self.broken is not None:
+                outcome.fail(self.broken)
         if not self._outcomes:
-            if isinstance(self.broken, Refused):
+            if isinstance(self.broken, Refused | StorageFull):
                 raise self.broken
             raise Refused(
                 400,

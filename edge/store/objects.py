@@ -36,6 +36,7 @@ from edge.crypto.keys import KeyRing, StudyKey
 from edge.crypto.sealed import CHUNK, HEADER_LENGTH, Algorithm, Header, Opener, Sealer
 from edge.errors import InstanceNotFound, StorageFull
 from edge.store.allowance import Allowance
+from edge.store.spool import Spool
 
 __all__ = ["ObjectReader", "ObjectStore", "ObjectWriter", "StoredObject"]
 
@@ -116,6 +117,10 @@ class ObjectStore:
         return ObjectWriter(
             self._workers, path, self._path(name), sealer, header, observe, self.allowance
         )
+
+    def spool(self) -> Spool:
+        """Begin a value that waits on the disk, and leaves no trace; the caller closes it."""
+        return Spool(self._workers, self._incoming, self._algorithm)
 
     async def open(self, name: str) -> ObjectReader:
         """Open an object.

@@ -84,7 +84,7 @@ async def test_what_the_description_does_not_allow_is_refused(base):
     for path, operations in msgspec.json.decode(body)["paths"].items():
         for method in {"get", "put", "post", "patch", "delete", "trace"} - operations.keys():
             async with (
-                ClientSession(headers={"Authorization": "Bearer store"}) as http,
+                ClientSession(headers={"Authorization": "Bearer delete"}) as http,
                 http.request(method, base + path) as answer,
             ):
                 assert answer.status == 405

@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from edge.cache.admission import Admitted, Outcome
 from edge.dicom.instance import InstanceRef, Origin
+from edge.dicom.xml_model import from_xml
 from edge.errors import EdgeError, StorageFull
 from tests import samples
 from tests.dicomweb.conftest import until
@@ -156,8 +157,10 @@ async def test_a_cache_that_fills_up_says_so_per_instance(service, ct, slices):
     ("content_type", "status"),
     [
         ("application/json", 415),
-        ("application/dicom", 415),
-        (f'multipart/related; type="application/dicom+json"; boundary={BOUNDARY}', 415),
+        ("application/dicom", 400),
+        ("application/dicom+json", 400),
+        ('multipart/related; type="application/dicom+json"', 400),
+        (f'multipart/related; type="text/plain"; boundary={BOUNDARY}', 415),
         (f"multipart/form-data; boundary={BOUNDARY}", 415),
         ('multipart/related; type="application/dicom"', 400),
         ('multipart/related; type="application/dicom"; boundary=""', 400),
@@ -170,10 +173,31 @@ async def test_the_content_type_decides(service, ct, content_type, status):
     assert (await store(service, message(ct), content_type=content_type))[0] == status
 
 
-async def test_a_media_type_that_is_not_taken_is_answered_with_the_one_that_is(service, ct):
-    url, headers = f"{service.base}/studies", {"Content-Type": "application/dicom+xml"}
+async def test_a_media_type_that_is_not_taken_is_answered_with_those_that_are(service, ct):
+    url, headers = f"{service.base}/studies", {"Content-Type": "image/jpeg"}
     async with service.http.post(url, data=ct, headers=headers) as answer:
-        assert answer.headers["Accept-Post"] == 'multipart/related; type="application/dicom"'
+        assert 'multipart/related; type="application/dicom", ' in answer.headers["Accept-Post"]
+
+
+async def test_one_instance_comes_without_multipart(service, ct):
+    status, answer = await store(service, ct, content_type="application/dicom")
+    assert status == 200
+    assert list(service.admission.kept.values()) == [ct]
+    assert len(answer.ReferencedSOPSequence) == 1
+
+
+async def test_the_answer_can_be_xml(service, ct):
+    headers = {"Content-Type": "application/dicom", "Accept": "application/dicom+xml"}
+    async with service.http.post(f"{service.base}/studies", data=ct, headers=headers) as answer:
+        assert (answer.status, answer.content_type) == (200, "application/dicom+xml")
+        assert from_xml(await answer.read())["00081199"]["Value"][0]["00081155"]["Value"]
+
+
+async def test_an_answer_that_can_not_be_given_stores_nothing(service, ct):
+    headers = {"Content-Type": "application/dicom", "Accept": "text/html"}
+    async with service.http.post(f"{service.base}/studies", data=ct, headers=headers) as answer:
+        assert answer.status == 406
+    assert service.admission.kept == {}
 
 
 async def test_a_part_of_another_type_is_refused_alone(service, ct, slices):

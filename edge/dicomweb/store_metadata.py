@@ -1,0 +1,314 @@
+"""Instances that come as metadata and bulk data, in parts of one request (PS3.18 10.5.1.4, 10.5.2).
+
+Owns the reading of metadata, which bulk part belongs to which value, and how both become Part 10
+files. Promises that metadata is bounded before it is understood, that bulk data waits sealed on the
+disk and never in memory, and that a value without its bulk data is an error of its instance alone.
+Never fetches what a URI refers to.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urljoin
+
+import msgspec
+
+from edge.dicom.encoder import BulkReference, element_header, encoded
+from edge.dicom.multipart import MediaType, Part, parse_media_type
+from edge.dicom.part10 import file_meta
+from edge.dicom.picture import picture_of
+from edge.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, is_uid
+from edge.dicom.xml_model import XmlModelError, from_xml
+from edge.dicomweb.media_types import FRAME_MEDIA_TYPES
+from edge.dicomweb.responses import DICOM_JSON, DICOM_XML, JSON, OCTET_STREAM, Refused
+from edge.errors import InvalidInstance, MultipartError
+
+if TYPE_CHECKING:
+    from edge.cache.spooling import Spooling
+
+__all__ = ["MAX_METADATA", "METADATA", "Described", "DescribedInstance", "MetadataBudget"]
+
+METADATA: Final = (DICOM_JSON, DICOM_XML)
+"""Media types of metadata."""
+MAX_METADATA: Final = 16 * 1024 * 1024
+"""Bytes of all metadata in one request; understood, it takes some ten times that."""
+_XML: Final = (DICOM_XML, "application/xml", "text/xml")
+_TEXTS: Final = (DICOM_JSON, JSON, *_XML)
+_PIXEL_DATA: Final = 0x7FE00010
+_PIECE: Final = 256 * 1024
+_HEADS: Final = (64 * 1024, 4 * 1024 * 1024)
+"""Bytes of a picture in which its header is looked for; some have a preview in it."""
+_ITEM: Final = b"\xfe\xff\x00\xe0"
+_SEQUENCE_END: Final = b"\xfe\xff\xdd\xe0" + bytes(4)
+_DEEPEST: Final = 64
+
+
+@dataclass(slots=True)
+class _Bulk:
+    """The parts of one Content-Location."""
+
+    media_type: MediaType
+    parts: list[tuple[int, int]] = field(default_factory=list)
+    """Offset and length in the spool; of compressed pixels, a part is a frame."""
+
+    @property
+    def compressed(self) -> bool:
+        return self.media_type.essence.partition("/")[0] in ("image", "video")
+
+
+@dataclass(frozen=True, slots=True)
+class DescribedInstance:
+    """An instance by its metadata."""
+
+    attributes: Mapping[str, Any]
+
+    @property
+    def uids(self) -> tuple[str, str] | None:
+        """SOP Class and Instance UID, if it names them."""
+        found = [_first(self.attributes, tag) for tag in ("00080016", "00080018")]
+        return (found[0], found[1]) if all(map(is_uid, found)) else None
+
+
+class MetadataBudget:
+    """Bytes of metadata that all requests together may hold."""
+
+    def __init__(self, most: int = 4 * MAX_METADATA) -> None:
+        self._most = most
+        self._held = 0
+
+    @contextmanager
+    def share(self) -> Iterator[Callable[[int], None]]:
+        """Count what one request holds, by calling what is given with a number of bytes."""
+        taken = 0
+
+        def take(count: int) -> None:
+            nonlocal taken
+            if self._held + count > self._most:
+                raise Refused(503, "too much metadata arrives at once", hint="send it again")
+            taken += count
+            self._held += count
+
+        try:
+            yield take
+        finally:
+            self._held -= taken
+
+
+class Described:
+    """What one request brought so far.
+
+    Args:
+        take: Is told of bytes of metadata before they are kept (``MetadataBudget``).
+        base: What relative URIs are relative to, the same for metadata and parts.
+        spooling: Where bulk data waits.
+    """
+
+    def __init__(self, take: Callable[[int], None], base: str, spooling: Spooling) -> None:
+        self._take = take
+        self._base = base
+        self._spooling = spooling
+        self._metadata = 0
+        self._wanted: set[str] = set()
+        self._bulk: dict[str, _Bulk] = {}
+
+    async def read_metadata(self, part: Part, default: str) -> list[DescribedInstance]:
+        """Understand a part of metadata.
+
+        Args:
+            part: Its body is read to the end.
+            default: Its media type, if it does not say one.
+
+        Raises:
+            Refused: 413 or 503, there is too much metadata; 400, it can't be understood.
+        """
+        text = bytearray()
+        async for piece in part:
+            self._metadata += len(piece)
+            if self._metadata > MAX_METADATA:
+                raise Refused(
+                    413,
+                    f"the metadata is longer than {MAX_METADATA} bytes",
+                    hint="send fewer instances at once, and long values as bulk data",
+                )
+            self._take(len(piece))
+            text += piece
+        essence = _media_type(part).essence if part.content_type else default
+        found = await asyncio.to_thread(_understood, bytes(text), essence)
+        for attributes in found:
+            self._wanted.update(map(self._resolved, _uris(attributes, 0)))
+        return [DescribedInstance(attributes) for attributes in found]
+
+    async def read_bulk(self, part: Part) -> None:
+        """Keep a part of bulk data, if metadata before it refers to it.
+
+        Raises:
+            Refused: 400, its headers can't be understood.
+            StorageFull: There is no room for it.
+        """
+        location = part.headers.get("content-location", "").strip()
+        if not location or self._resolved(location) not in self._wanted:
+            return
+        media_type = _media_type(part)
+        bulk = self._bulk.setdefault(self._resolved(location), _Bulk(media_type))
+        if bulk.media_type.essence != media_type.essence:
+            raise Refused(400, "parts of one Content-Location differ in their media type")
+        begin = self._spooling.length
+        async for piece in part:
+            await self._spooling.write(piece)
+        bulk.parts.append((begin, self._spooling.length - begin))
+
+    def is_metadata(self, part: Part) -> bool:
+        """Whether a part is metadata rather than bulk data."""
+        if not part.content_type:
+            return "content-location" not in part.headers
+        return _media_type(part).essence in _TEXTS and "content-location" not in part.headers
+
+    async def part10(self, instance: DescribedInstance) -> AsyncGenerator[bytes]:
+        """The file of an instance, in pieces, once the whole request was read.
+
+        Raises:
+            InvalidInstance: The metadata is no data set, or bulk data is missing.
+        """
+        if instance.uids is None:
+            raise InvalidInstance("the metadata names no SOP Class and SOP Instance (PS3.3 C.12.1)")
+        attributes = dict(instance.attributes)
+        pixels = attributes.get("7FE00010")
+        syntax = EXPLICIT_VR_LITTLE_ENDIAN
+        if isinstance(pixels, Mapping) and (uri := pixels.get("BulkDataURI")) is not None:
+            bulk = self._find(str(uri))
+            if bulk.compressed:
+                syntax = await self._describe(bulk, attributes)
+        sop_class, sop = instance.uids
+        pending = bytearray(file_meta(sop_class_uid=sop_class, sop_uid=sop, transfer_syntax=syntax))
+        for piece in encoded(attributes):
+            if isinstance(piece, bytes):
+                pending += piece
+                if len(pending) >= _PIECE:
+                    yield bytes(pending)
+                    pending.clear()
+                continue
+            yield bytes(pending)
+            pending.clear()
+            async for chunk in self._value(piece):
+                yield chunk
+        yield bytes(pending)
+
+    async def _describe(self, bulk: _Bulk, attributes: dict[str, Any]) -> str:
+        """The transfer syntax of compressed pixels; what they say of themselves is filled in."""
+        named = bulk.media_type.parameters.get("transfer-syntax", "")
+        said = [named, *(_first(attributes, tag) for tag in ("00020010", "00083002"))]
+        essence = bulk.media_type.essence
+        fitting = [uid for uid in said if essence in map(str.lower, FRAME_MEDIA_TYPES.get(uid, ()))]
+        if named and named not in fitting:
+            raise InvalidInstance("the transfer syntax of a part is not one of its media type")
+        if fitting and "00280010" in attributes:
+            return fitting[0]
+        for length in _HEADS:
+            offset, whole = bulk.parts[0]
+            try:
+                picture = picture_of(await self._spooling.read(offset, min(whole, length)))
+            except InvalidInstance:
+                if length >= whole or length == _HEADS[-1]:
+                    raise
+            else:
+                break
+        if "00280010" not in attributes:
+            for tag, element in picture.attributes().items():
+                attributes.setdefault(tag, element)
+        return fitting[0] if fitting else picture.transfer_syntax
+
+    async def _value(self, reference: BulkReference) -> AsyncGenerator[bytes]:
+        """Header and bytes of a value."""
+        bulk = self._find(reference.uri)
+        if not bulk.compressed:
+            length = sum(size for _, size in bulk.parts)
+            yield element_header(reference.tag, reference.vr, length + length % 2)
+            for part in bulk.parts:
+                async for piece in self._read(part):
+                    yield piece
+            yield bytes(length % 2)
+            return
+        if reference.tag != _PIXEL_DATA:
+            raise InvalidInstance("only Pixel Data can be a picture")
+        yield element_header(reference.tag, "OB", None) + _ITEM + bytes(4)
+        for offset, length in bulk.parts:
+            if length >= 0xFFFFFFFE:
+                raise InvalidInstance("a frame is longer than 4 GB")
+            yield _ITEM + (length + length % 2).to_bytes(4, "little")
+            async for piece in self._read((offset, length)):
+                yield piece
+            yield bytes(length % 2)
+        yield _SEQUENCE_END
+
+    async def _read(self, part: tuple[int, int]) -> AsyncGenerator[bytes]:
+        offset, length = part
+        end = offset + length
+        while offset < end:
+            piece = await self._spooling.read(offset, min(_PIECE, end - offset))
+            offset += len(piece)
+            yield piece
+
+    def _find(self, uri: str) -> _Bulk:
+        bulk = self._bulk.get(self._resolved(uri))
+        if bulk is None or not bulk.parts:
+            raise InvalidInstance(
+                "bulk data that the metadata refers to is missing",
+                hint="it follows the metadata, with the BulkDataURI as its Content-Location",
+            )
+        return bulk
+
+    def _resolved(self, uri: str) -> str:
+        try:
+            return urljoin(self._base, uri)
+        except ValueError:
+            return uri
+
+
+def _media_type(part: Part) -> MediaType:
+    try:
+        return parse_media_type(part.content_type or OCTET_STREAM)
+    except MultipartError as error:
+        raise Refused(400, f"a part: {error}") from error
+
+
+def _understood(text: bytes, essence: str) -> list[dict[str, Any]]:
+    try:
+        if essence in _XML:
+            return [from_xml(text)]
+        decoded = msgspec.json.decode(text)
+    except (XmlModelError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        why = "it is nested too deeply" if isinstance(error, RecursionError) else ""
+        raise Refused(
+            400, f"the metadata can't be understood: {why or 'not well-formed'}"
+        ) from error
+    rows = decoded if isinstance(decoded, list) else [decoded]
+    if not all(isinstance(row, dict) for row in rows):
+        raise Refused(400, "the metadata is no array of data sets (PS3.18 F.2.1)")
+    return rows
+
+
+def _uris(node: Mapping[str, Any], depth: int) -> Iterator[str]:
+    """Every BulkDataURI of a data set; what is nested too deeply is refused later."""
+    for element in node.values():
+        if not isinstance(element, dict):
+            continue
+        if isinstance(uri := element.get("BulkDataURI"), str):
+            yield uri
+        elif element.get("vr") == "SQ" and depth < _DEEPEST:
+            for item in _items(element):
+                yield from _uris(item, depth + 1)
+
+
+def _items(element: Mapping[str, Any]) -> list[dict[str, Any]]:
+    values = element.get("Value")
+    return [one for one in values if isinstance(one, dict)] if isinstance(values, list) else []
+
+
+def _first(attributes: Mapping[str, Any], tag: str) -> str:
+    element = attributes.get(tag)
+    values = element.get("Value") if isinstance(element, dict) else None
+    return values[0] if isinstance(values, list) and values and isinstance(values[0], str) else ""
