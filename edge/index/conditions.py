@@ -34,16 +34,22 @@ _PLURAL = {Level.STUDY: "studies", Level.SERIES: "series"}
 _MODALITIES_IN_STUDY, _SOP_CLASSES_IN_STUDY = "00080061", "00080062"
 
 
+_FEW_MONTHS = 3
+"""Studies of so long a time are few among all."""
+
+
 class Cost(IntEnum):
     """What finding a condition's rows takes; the search begins with the least."""
 
     UNIQUE = 0
     EQUAL = 1
     RANGE = 2
-    """A part of an index, which may be a large one."""
+    """A part of an index, usually a small one."""
     INDEX = 3
-    """A whole index, but nothing else."""
-    ROWS = 4
+    """A whole index, to find few."""
+    MANY = 4
+    """A part of an index, to find many."""
+    ROWS = 5
     """Each row."""
 
 
@@ -58,6 +64,10 @@ class Condition:
     ids: Sql | None = None
     """The ids of the rows that do, if an index knows."""
     cost: Cost = Cost.ROWS
+    repeats: bool = False
+    """``ids`` may name a row several times."""
+    is_narrow: bool = False
+    """An index, or at the most a narrow row, answers ``row``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -155,7 +165,7 @@ def _lifted(condition: Condition, level: Level) -> Condition:
             condition.ids.parameters,
         )
         row = Sql(exists, condition.row.parameters)
-        condition = Condition(parent, row, ids, condition.cost)
+        condition = Condition(parent, row, ids, condition.cost, repeats=True)
     return condition
 
 
@@ -166,15 +176,25 @@ def _on_column(column: _Column, wanted: Criterion) -> Condition:
         return Condition(column.level, row)
     ids = Sql(f"SELECT {alias}.id FROM {_TABLE[column.level]} WHERE {row.text}", row.parameters)
     cost = Cost.UNIQUE if column.unique else _cost(wanted)
-    return Condition(column.level, row, ids, cost)
+    return Condition(column.level, row, ids, cost, is_narrow=True)
 
 
 def _cost(wanted: Criterion) -> Cost:
+    if wanted.vr == "CS" or wanted.kind is Kind.EMPTY:
+        return Cost.MANY  # a code is one of few
     if wanted.kind in (Kind.EXACT, Kind.NUMBER):
         return Cost.EQUAL
+    if wanted.kind in (Kind.RANGE, Kind.MOMENTS):
+        first, last = (value[:6] for value in wanted.values)
+        is_short = first and last and _months(last) - _months(first) <= _FEW_MONTHS
+        return Cost.RANGE if is_short else Cost.MANY
     if wanted.kind is Kind.WILDCARD and not all(map(prefix, wanted.values)):
         return Cost.INDEX
     return Cost.RANGE
+
+
+def _months(date: str) -> int:
+    return int(date[:4]) * 12 + int(date[4:6])
 
 
 def _column_meets(value: str, column: _Column, wanted: Criterion) -> Sql:
@@ -197,11 +217,17 @@ def _has_series(column: _Column, wanted: Criterion) -> Condition:
     assert on_series.ids is not None
     # The index of modalities knows the study as well: no row of a series is looked at.
     ids = Sql(on_series.ids.text.replace("e.id", "e.study_id", 1), on_series.ids.parameters)
+    if wanted.kind is Kind.EXACT:
+        row = Sql(
+            " OR ".join(["instr(s.modalities, ?)"] * len(wanted.values)),
+            tuple(f"\\{value}\\" for value in wanted.values),
+        )
+        return Condition(Level.STUDY, row, ids, Cost.MANY, repeats=True, is_narrow=True)
     row = Sql(
         f"EXISTS (SELECT 1 FROM series e WHERE e.study_id = s.id AND {on_series.row.text})",
         on_series.row.parameters,
     )
-    return Condition(Level.STUDY, row, ids, Cost.RANGE)
+    return Condition(Level.STUDY, row, ids, Cost.MANY, repeats=True)
 
 
 def _has_sop_class(wanted: Criterion) -> Condition:
@@ -237,14 +263,15 @@ def _has_name(tag: str, wanted: Criterion, *, fuzzy: bool) -> Condition:
     if fuzzy and wanted.words:
         words = [_like_word(tag, word) for word in wanted.words]
         found = _joined(" UNION ", [found, _joined(" INTERSECT ", words)])
-        return Condition(Level.STUDY, Sql(f"s.id IN ({found.text})", found.parameters), found, cost)
+        row = Sql(f"s.id IN ({found.text})", found.parameters)
+        return Condition(Level.STUDY, row, found, cost, repeats=True)
     literal = compare("n.text", wanted)
     row = Sql(
         "EXISTS (SELECT 1 FROM person_names n INDEXED BY person_names_by_study"
         f" WHERE n.study_id = s.id AND n.tag = ? AND n.kind = ? AND {literal.text})",
         (tag, NameKind.NAME, *literal.parameters),
     )
-    return Condition(Level.STUDY, row, found, cost)
+    return Condition(Level.STUDY, row, found, cost, repeats=True)
 
 
 def _like_word(tag: str, word: str) -> Sql:

@@ -116,7 +116,8 @@ class Database:
         self._checked = checked
         self._ballast = ballast
         self._quick = _Readers(partial(connect, path, key, cache_kib=4 * 1024), 2)
-        self._slow = _Readers(partial(connect, path, key, cache_kib=8 * 1024), 2)
+        # The narrow rows of 100,000 studies stay in memory, decrypted.
+        self._slow = _Readers(partial(connect, path, key, cache_kib=16 * 1024), 2)
         self._computing = asyncio.Semaphore(1)
         self._writes: queue.SimpleQueue[_Write | None] = queue.SimpleQueue()
         self._thread = threading.Thread(target=self._serve, name="index-writer", daemon=True)

@@ -119,10 +119,15 @@ async def count(database: Database, query: Query) -> int:
     lowest = max((one.level for one in found), key=DEPTH.__getitem__, default=Level.STUDY)
     alias = _KEY[lowest].removesuffix("id")
     what = "count(*)" if lowest is level else f"coalesce(sum({alias}{_COUNTER[level]}), 0)"
-    where = _where(lowest, found)
-    rows = await database.scan(
-        f"SELECT {what} FROM {_from(lowest, found)} WHERE {where.text}", where.parameters
-    )
+    if len(found) == 1 and lowest is level and (ids := found[0].ids) is not None:
+        # What an index knows alone, it counts alone.
+        each = f"SELECT DISTINCT * FROM ({ids.text})" if found[0].repeats else ids.text
+        sql = Sql(f"SELECT count(*) FROM ({each})", ids.parameters)
+    else:
+        where = _where(lowest, found)
+        text = f"SELECT {what} FROM {_from(lowest, found)} WHERE {where.text}"
+        sql = Sql(text, where.parameters)
+    rows = await database.scan(sql.text, sql.parameters)
     return int(rows[0][0])
 
 
@@ -151,12 +156,23 @@ def _first(conditions: Sequence[Condition]) -> Condition | None:
 
 def _where(level: Level, conditions: Sequence[Condition]) -> Sql:
     first, parts = _first(conditions), list[Sql]()
-    if first is not None and first.ids is not None:
+    if first is not None and first.ids is not None and _is_direct(first, level):
+        parts.append(first.row)
+    elif first is not None and first.ids is not None:
         key = _KEY[level] if first.level is level else _ABOVE[level, first.level]
         parts.append(Sql(f"{key} IN ({first.ids.text})", first.ids.parameters))
     parts += [one.row for one in conditions if one is not first]
     text = " AND ".join(f"({part.text})" for part in parts) or "1"
     return Sql(text, tuple(value for part in parts for value in part.parameters))
+
+
+def _is_direct(condition: Condition, level: Level) -> bool:
+    """Whether the first condition is best left as it is.
+
+    Where a whole index is gone through, SQLite would rather go through all rows, in their order.
+    """
+    is_own = condition.is_narrow and condition.level is level
+    return is_own and condition.cost is not Cost.INDEX
 
 
 async def _rows(

@@ -252,7 +252,7 @@ class Plans:
         ("00080020", "20240101-20240131", "studies_by_date (study_date>? AND study_date<?)"),
         ("00080050", "A1", "studies_by_accession (accession_number=?)"),
         ("00100010", "DOE*", "PRIMARY KEY (tag=? AND kind=? AND text>? AND text<?)"),
-        ("00080061", "CT,MR", "series_by_modality (modality=?)"),
+        ("00080061", "CT*", "series_by_modality (modality>? AND modality<?)"),
         ("00080018", "1.2.1.1.1", "sqlite_autoindex_instances_1 (sop_uid=?)"),
     ],
 )
@@ -284,9 +284,10 @@ async def test_a_wild_card_in_front_goes_through_a_narrow_index_alone(database, 
     ]
 
 
-async def test_a_page_far_down_is_found_without_reading_what_is_above_it(database):
+@pytest.mark.parametrize("matches", [(), (Match(("00080061",), ("CT,MR",)),)])
+async def test_a_page_far_down_and_modalities_are_found_in_narrow_rows(database, matches):
     plans = Plans(database)
-    query = Query(Level.STUDY, limit=101, offset=90_000)
+    query = Query(Level.STUDY, matches, limit=101, offset=90_000)
     assert [answer async for answer in search(plans, query)] == []
     # Rows of studies are narrow; those of their attributes are not.
     assert plans.steps == ["SCAN s"]
