@@ -40,6 +40,7 @@ from edge.cache.retrieval import Retrieval
 from edge.cache.space import Space
 from edge.cache.status import Parts, Status, read_status
 from edge.cache.transcoding import Transcoding
+from edge.cloud.archive import Archive
 from edge.cloud.orthanc import archive_of
 from edge.config import Config, Http, host_and_port
 from edge.crypto.keys import KeyRing
@@ -204,16 +205,7 @@ class Appliance:
             )
             parts.start("eviction", eviction.run)
             if archive is not None:
-                link = Link(archive, ledger, config.sync)
-                parts.start("link", link.run)
-                push = Push(ledger, retrieval, archive, link, changes, config.sync)
-                verify = Verify(ledger, archive, link, changes, config.sync)
-                pull = Pull(ledger, archive, link, config.sync)
-                parts.start("push", push.run)
-                parts.start("verify", verify.run)
-                parts.start("pull", pull.run)
-                withdraw = Withdraw(ledger, archive, link, changes, config.sync)
-                parts.start("withdraw", withdraw.run)
+                self._start_sync(archive, ledger, retrieval)
             if config.dropfolder.path != Path():
                 parts.start("dropfolder", DropFolder(config.dropfolder, admission).run)
             dimse = DimseServer(
@@ -225,6 +217,7 @@ class Appliance:
                 cache.store,
                 cache.tombstones,
                 cache.database,
+                pictures,
                 space,
                 changes,
                 has_archive=archive is not None,
@@ -262,6 +255,20 @@ class Appliance:
             for task in waiting:
                 task.cancel()
         return broken.is_set() and not stopping.is_set()
+
+    def _start_sync(self, archive: Archive, ledger: CustodyLedger, retrieval: Retrieval) -> None:
+        """Start the parts that make the box and the archive equal."""
+        parts, changes, settings = self.supervisor, self.changes, self._config.sync
+        link = Link(archive, ledger, settings)
+        push = Push(ledger, retrieval, archive, link, changes, settings)
+        verify = Verify(ledger, archive, link, changes, settings)
+        pull = Pull(ledger, archive, link, settings)
+        withdraw = Withdraw(ledger, archive, link, changes, settings)
+        parts.start("link", link.run)
+        parts.start("push", push.run)
+        parts.start("verify", verify.run)
+        parts.start("pull", pull.run)
+        parts.start("withdraw", withdraw.run)
 
     async def _serve_http(
         self, admission: Admission, retrieval: Retrieval, deletion: Deletion

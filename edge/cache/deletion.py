@@ -4,7 +4,7 @@ Crash order, of which the commit is the only point that counts:
 
     1  a sealed record says what goes: instances, and their objects
     2  one transaction: rows go, tombstones and DELETE changes come   <- this commit is the deletion
-    3  objects are unlinked
+    3  objects are unlinked, and pictures of their studies
     4  only now the door says that it is done
 
 A crash between 1 and 2 leaves a record that no tombstone names, of instances that have rows: the
@@ -23,6 +23,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from edge.cache.changes import Changes
+from edge.cache.pictures import PictureCache
 from edge.cache.space import Space
 from edge.dicom.instance import Custody, InstanceRef
 from edge.errors import DeletionRefused, InstanceDeleted, InstanceNotFound
@@ -58,6 +59,7 @@ class Deletion:
         store: ObjectStore,
         records: TombstoneStore,
         database: Database,
+        pictures: PictureCache,
         space: Space,
         changes: Changes,
         *,
@@ -67,6 +69,7 @@ class Deletion:
         self._store = store
         self._records = records
         self._database = database
+        self._pictures = pictures
         self._space = space
         self._changes = changes
         self._has_archive = has_archive
@@ -151,6 +154,7 @@ class Deletion:
             raise
         for object_name in objects:
             await self._store.delete(object_name)
+        await self._pictures.forget({one.key_id for one in doomed if one.key_id is not None})
         await self._space.refresh()
         self._changes.wake()
         log.info("deleted: %d instances, and %d in quarantine", len(doomed), len(aside))

@@ -19,6 +19,7 @@ import secrets
 import shutil
 import threading
 from collections import OrderedDict
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final
 
@@ -83,6 +84,26 @@ class PictureCache:
         """
         if len(picture.data) * _SHARE <= self._max_bytes:
             await asyncio.to_thread(self._put, name, key_id, picture)
+
+    async def forget(self, key_ids: Collection[bytes]) -> None:
+        """Remove every picture that is sealed with one of these keys.
+
+        Something of their studies was deleted; what else is of them is made again.
+        """
+        await asyncio.to_thread(self._forget, key_ids)
+
+    def _forget(self, key_ids: Collection[bytes]) -> None:
+        with self._lock:
+            names = list(self._sizes)
+        for name in names:
+            try:
+                with (self._folder / name).open("rb") as file:
+                    header = Header.from_bytes(file.read(HEADER_LENGTH))
+            except (OSError, SealBroken):
+                self._remove(name)
+                continue
+            if header.key_id in key_ids:
+                self._remove(name)
 
     def _open(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)

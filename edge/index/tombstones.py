@@ -63,6 +63,7 @@ class Doomed:
     instance_id: int
     ref: InstanceRef
     object: str | None
+    key_id: bytes | None
     availability: Availability
     custody: Custody
 
@@ -86,14 +87,15 @@ async def doomed_in(database: Database, target: Target) -> list[Doomed]:
     """Every instance of a study, a series or one of them."""
     where, values = _within(target, "s.study_uid", "e.series_uid", "i.sop_uid")
     rows = await database.read(
-        "SELECT i.id, s.study_uid, e.series_uid, i.sop_uid, i.object, i.availability, i.custody"
+        "SELECT i.id, s.study_uid, e.series_uid, i.sop_uid, i.object, i.key_id,"
+        " i.availability, i.custody"
         " FROM instances i JOIN series e ON e.id = i.series_id JOIN studies s ON s.id = i.study_id"
         f" WHERE {where} ORDER BY i.id",
         values,
     )
     return [
-        Doomed(number, InstanceRef(*uids), name, Availability(availability), Custody(custody))
-        for number, *uids, name, availability, custody in rows
+        Doomed(number, InstanceRef(*uids), name, key, Availability(availability), Custody(custody))
+        for number, *uids, name, key, availability, custody in rows
     ]
 
 

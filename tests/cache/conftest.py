@@ -15,6 +15,7 @@ from edge.cache.custody import CustodyLedger
 from edge.cache.deletion import Deletion
 from edge.cache.eviction import Eviction, Uses
 from edge.cache.fetching import Fetching
+from edge.cache.pictures import PictureCache
 from edge.cache.recovery import Recovery, open_index
 from edge.cache.retrieval import Retrieval
 from edge.cache.space import Space
@@ -71,8 +72,17 @@ def open_cache(tmp_path):
             fetching = Fetching(cloud, admission)
             retrieval = Retrieval(store, database, fetching, ledger, cloud, uses)
             eviction = Eviction(settings, store, database, space, uses, ledger, cloud, **timing)
+            pictures = PictureCache(settings, tmp_path, keys, Algorithm.AES_256_GCM)
+            await pictures.open()
             deletion = Deletion(
-                store, tombstones, database, space, changes, has_archive=bool(archive), **timing
+                store,
+                tombstones,
+                database,
+                pictures,
+                space,
+                changes,
+                has_archive=archive is not None,
+                **timing,
             )
             group = await stack.enter_async_context(asyncio.TaskGroup())
             running = group.create_task(fetching.run())

@@ -10,6 +10,7 @@ from edge.cloud.listing import describe_study
 from edge.dicom.instance import Custody, Origin
 from edge.errors import DeletionRefused, InstanceDeleted, InstanceNotFound
 from edge.index import lookup
+from edge.pixels.presentation import Picture
 from tests.fakes.archive import FakeArchive
 from tests.index.rows import counters_are_true
 from tests.samples import chunks, ct_series
@@ -87,6 +88,19 @@ async def test_copies_in_quarantine_go_too(cache, sealed_files):
     assert len(sealed_files()) == 2
     assert await cache.database.read("SELECT count(*) FROM quarantine") == [(0,)]
     assert await counters_are_true(cache.database)
+
+
+async def test_pictures_of_it_go_too_and_others_stay(cache):
+    await fill(cache)
+    other = next(iter(ct_series(1, rows=16, columns=16, seed=9)))
+    await cache.send(other)
+    picture = Picture("image/png", b"patient", 1, 1)
+    for part in (SLICES[0], other):
+        row = await lookup.find_one(cache.database, part.ref.sop_uid)
+        await cache.pictures.put(cache.pictures.name(part.ref.sop_uid), row.key_id, picture)
+    await cache.deletion.delete(REF.study_uid, REF.series_uid, REF.sop_uid)
+    assert await cache.pictures.get(cache.pictures.name(REF.sop_uid)) is None
+    assert await cache.pictures.get(cache.pictures.name(other.ref.sop_uid)) == picture
 
 
 async def test_a_device_that_sends_it_again_makes_it_an_instance_again(cache):

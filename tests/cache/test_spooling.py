@@ -9,6 +9,10 @@ import pytest
 from edge.errors import StorageFull
 
 
+def open_files():
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
 async def test_what_waits_is_counted_and_gone_at_the_end(cache, sealed_files):
     async with cache.admission.spooling() as spooling:
         await spooling.write(b"first")
@@ -18,9 +22,9 @@ async def test_what_waits_is_counted_and_gone_at_the_end(cache, sealed_files):
         assert await spooling.read(at, 6) == b"second"
         assert cache.space._arriving == 11
         assert not sealed_files()
-        descriptors = len(list(Path("/proc/self/fd").iterdir()))
+        descriptors = open_files()
     assert cache.space._arriving == 0
-    assert len(list(Path("/proc/self/fd").iterdir())) < descriptors
+    assert open_files() < descriptors
 
 
 async def test_what_finds_no_room_is_refused_and_leaves_nothing(cache):
