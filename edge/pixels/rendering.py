@@ -120,6 +120,10 @@ def steady(
     if image.samples > 1 or image.photometric == "PALETTE COLOR" or not _is_open(display, wanted):
         return wanted
     low, high = _range(image, pixels[:, :, 0], display)
+    if image.bits_stored <= 8 and not image.floating:
+        # All there is: the first frame may be a black one, and says nothing of the others.
+        shown = modality_values(display, _values(image, np.arange(1 << image.bits_stored)))
+        low, high = float(shown.min()), float(shown.max())
     return replace(wanted, window=window_of(low, high))
 
 
