@@ -2,8 +2,8 @@
 
 A step is every open, write, fsync, rename, unlink, commit and every write to a socket, counted in
 all threads together from the moment when the first byte of an instance has arrived, or the first
-upload begins. Before the chosen one the process sends itself SIGKILL, so nothing is flushed, closed
-or cleaned up.
+upload or deletion begins. Before the chosen one the process sends itself SIGKILL, so nothing is
+flushed, closed or cleaned up.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from typing import Any
 from edge import config
 from edge.app import Appliance
 from edge.cache.admission import Admission
+from edge.cache.deletion import Deletion
 from edge.cloud.dicomweb import DicomwebArchive
 from edge.crypto.keys import KeyRing
 from edge.index import connection
@@ -80,7 +81,11 @@ def _instrument(steps: Steps) -> None:
     connect = connection.sqlcipher.connect
     connection.sqlcipher.connect = lambda *a, **n: connect(*a, factory=Committing, **n)
 
-    for owner, name in ((Admission, "store_instance"), (DicomwebArchive, "store_instances")):
+    for owner, name in (
+        (Admission, "store_instance"),
+        (DicomwebArchive, "store_instances"),
+        (Deletion, "delete"),
+    ):
         _arm_at(steps, owner, name)
 
 

@@ -1,0 +1,62 @@
+"""Killed between every two steps of a deletion: it happened whole or not at all, and stays so."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+
+import httpx
+
+from edge.app import Appliance
+from edge.cache.admission import Source
+from edge.dicom.instance import Origin
+from tests.crash.box import SAMPLES, contents, settings
+from tests.crash.doomed import doomed
+from tests.samples import chunks
+
+
+async def take_in(folder) -> None:
+    async with Appliance(settings(folder)) as box:
+        for sample in SAMPLES:
+            await box.admission.store_instance(chunks(sample.data), Source(Origin.DIMSE, "CT"))
+
+
+def delete(service) -> bool:
+    """Delete one of the samples; whether that was answered with success."""
+    ref = SAMPLES[0].ref
+    path = f"studies/{ref.study_uid}/series/{ref.series_uid}/instances/{ref.sop_uid}"
+    try:
+        answer = httpx.delete(f"http://127.0.0.1:{service.http_port}/dicom-web/{path}")
+    except httpx.TransportError:
+        return False
+    return answer.status_code == 204
+
+
+async def test_killed_at_every_step_of_a_deletion(tmp_path):
+    everything = {sample.ref.sop_uid: sample.data for sample in SAMPLES}
+    rest = {uid: data for uid, data in everything.items() if uid != SAMPLES[0].ref.sop_uid}
+    outcomes = set()
+    for fatal in itertools.count(1):
+        folder = tmp_path / str(fatal)
+        await take_in(folder)
+        with doomed(settings(folder), fatal) as service:
+            answered = await asyncio.to_thread(delete, service)
+            clean = service.alive
+        for _ in range(2):  # what one start finds, the next finds, too
+            async with Appliance(settings(folder)) as box:
+                there = await contents(box)
+                rows = await box.cache.database.read(
+                    "SELECT count(*) FROM changes WHERE action = 'DELETE'"
+                )
+            assert there == rest or (there == everything and not answered), f"step {fatal}"
+            assert rows == [(len(everything) - len(there),)], f"step {fatal}"
+            objects = [path for path in (folder / "objects").glob("??/*") if path.is_file()]
+            assert len(objects) == len(there), f"step {fatal}"
+            records = list((folder / "tombstones").glob("*"))
+            assert len(records) == len(everything) - len(there), f"step {fatal}"
+        outcomes.add(len(there))
+        if clean:
+            assert answered
+            break
+    assert outcomes == {1, 2}
+    assert {"open", "write", "fsync", "replace", "COMMIT", "unlink"} <= set(service.steps)
