@@ -32,6 +32,8 @@ _PAGE, _PAGE_BYTES = 200, 64 * 1024
 """Answers, and bytes of the deflated metadata they are made from, that are made at a time."""
 
 _SOP_CLASSES_IN_STUDY = "00080062"
+_ATTRIBUTES = msgspec.json.Decoder(dict[str, msgspec.Raw])
+"""Takes a data set apart, but none of its attributes: few of them are shown."""
 
 # What an answer holds without being asked (PS3.18 Tables 10.6.3-3 to 10.6.3-5).
 _STUDY_ANSWER = frozenset(
@@ -225,23 +227,20 @@ class _Shown:
         return self.tags is None or tag in self.tags
 
     def of(self, answer: dict[str, Any]) -> dict[str, Any]:
-        """Those of an answer, tags ascending."""
-        if self.tags is None:
-            return dict(sorted(answer.items()))
-        tags = self.tags if not self.creators else self.tags | self._elsewhere(answer)
-        return {tag: answer[tag] for tag in sorted(tags) if tag in answer}
+        """Those of an answer, tags ascending; nothing else is made from its text."""
+        tags = answer.keys() if self.tags is None else self.tags
+        if self.tags is not None and self.creators:
+            tags = self.tags | self._elsewhere(answer)
+        return {tag: _read(answer[tag]) for tag in sorted(tags) if tag in answer}
 
     def _elsewhere(self, answer: dict[str, Any]) -> set[str]:
         """Where this data set has the private attributes whose creator was named."""
         found = set[str]()
         for asked, creator in self.creators.items():
+            wanted = [tag for tag in self.tags or () if private_block(tag) == asked]
             for tag, attribute in answer.items():
-                if (
-                    tag[:4] == asked[:4]
-                    and _is_creator(tag)
-                    and attribute.get("Value") == [creator]
-                ):
-                    wanted = (one for one in self.tags or () if private_block(one) == asked)
+                is_near = tag[:4] == asked[:4] and _is_creator(tag)
+                if is_near and _read(attribute).get("Value") == [creator]:
                     found |= {tag, *(f"{tag[:4]}{tag[6:]}{one[6:]}" for one in wanted)}
         return found
 
@@ -264,10 +263,17 @@ def _answers(
     ]
 
 
+def _read(attribute: msgspec.Raw | dict[str, Any]) -> dict[str, Any]:
+    found: dict[str, Any] = (
+        msgspec.json.decode(attribute) if isinstance(attribute, msgspec.Raw) else attribute
+    )
+    return found
+
+
 def _answer(level: Level, row: tuple[Any, ...], document: bytes | None) -> dict[str, Any]:
     study_uid, attributes, series_count, instance_count, online_count, modalities, *rest = row
     sop_classes, *rest = rest
-    answer: dict[str, Any] = msgspec.json.decode(attributes)
+    answer: dict[str, Any] = _ATTRIBUTES.decode(attributes)
     whole = 0 < instance_count == online_count
     answer["00080061"] = _value("CS", *_each(modalities))
     if sop_classes is not None:
@@ -278,13 +284,13 @@ def _answer(level: Level, row: tuple[Any, ...], document: bytes | None) -> dict[
     answer["00080056"] = _value("CS", Availability.ONLINE if whole else Availability.NEARLINE)
     if level is not Level.STUDY:
         series_uid, attributes, in_series, *rest = rest
-        answer |= msgspec.json.decode(attributes)
+        answer |= _ATTRIBUTES.decode(attributes)
         answer["0020000E"] = _value("UI", series_uid)
         answer["00201209"] = _value("IS", in_series)
     if level is Level.INSTANCE:
         sop_uid, sop_class_uid, instance_number, availability, _ = rest
         if document is not None:
-            answer |= msgspec.json.decode(zlib.decompress(document))
+            answer |= _ATTRIBUTES.decode(zlib.decompress(document))
         answer["00080018"] = _value("UI", sop_uid)
         answer["00080016"] = _value("UI", sop_class_uid)
         if instance_number is not None:
