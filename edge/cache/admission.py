@@ -40,7 +40,8 @@ from edge.errors import (
 )
 from edge.index import instances, lookup, residence
 from edge.index.database import Connection, Database
-from edge.store.objects import ObjectStore, ObjectWriter, StoredObject
+from edge.store.objects import ObjectStore
+from edge.store.writer import ObjectWriter, StoredObject
 
 __all__ = ["Admission", "Admitted", "Expectation", "Outcome", "Source", "StudyKeys"]
 
@@ -153,9 +154,14 @@ class Admission:
         self._database = database
         self._space = space
         self._changes = changes
-        self._max_instance_bytes = max_instance_bytes
+        self.max_instance_bytes = max_instance_bytes
         self._clock = clock
         self._models = 0
+
+    @property
+    def capacity(self) -> int:
+        """Bytes that may be kept in all."""
+        return self._space.capacity
 
     async def make_room(self) -> None:
         """Wait for room for one more instance; ``store_instance`` does it, too.
@@ -225,7 +231,7 @@ class Admission:
         """
         await self._space.make_room()
         expected = Expectation(sop_class_uid, sop_uid, study_uid)
-        arrival = _Arrival(self._store, self._keys, self._max_instance_bytes)
+        arrival = _Arrival(self._store, self._keys, self.max_instance_bytes)
         with self._space.reserve() as reservation, self._store.allowance:
             try:
                 async for chunk in chunks:

@@ -71,6 +71,7 @@ _TAKES: Final = (
     Offer(DICOM_JSON),
     Offer(DICOM_XML),
 )
+_CODINGS: Final = ("", "identity", "gzip", "deflate")
 _TAKES_IN_WORDS: Final = ", ".join(map(str, _TAKES))
 
 
@@ -95,9 +96,8 @@ class Store:
         form = _form(request)
         offer = choose(accepted_by(request), _REPORTS)
         # Refused before a byte of the body is asked for.
-        self._check_length(request.content_length or 0)
-        if form.essence in METADATA and form.boundary is None:
-            _check_metadata(request.content_length or 0)
+        _check_encoding(request)
+        self._check_announced(request.content_length or 0, form)
         await self._admission.make_room()
         await _continue(request)
         report = Report()
@@ -163,6 +163,17 @@ class Store:
             yield chunk
             # A body that was compressed to little comes at once, and must not keep others waiting.
             await asyncio.sleep(0)
+
+    def _check_announced(self, length: int, form: _Form) -> None:
+        """What can't be kept in any case need not be sent."""
+        self._check_length(length)
+        most, what = self._admission.capacity, "all that this box can keep"
+        if form.boundary is None and form.essence == DICOM:
+            most, what = self._admission.max_instance_bytes, "an instance may be"
+        elif form.boundary is None:
+            most, what = MAX_METADATA, "metadata may be"
+        if length > most:
+            raise Refused(413, f"the request is longer than {what}: {most} bytes")
 
     def _check_length(self, length: int) -> None:
         limit = self._max_request_bytes
@@ -301,9 +312,14 @@ def _form(request: web.Request) -> _Form:
         raise Refused(400, str(error), hint=error.hint) from error
 
 
-def _check_metadata(length: int) -> None:
-    if length > MAX_METADATA:
-        raise Refused(413, f"the metadata is longer than {MAX_METADATA} bytes")
+def _check_encoding(request: web.Request) -> None:
+    coding = request.headers.get(hdrs.CONTENT_ENCODING, "").strip().lower()
+    if coding not in _CODINGS:
+        raise Refused(
+            415,
+            "the body is compressed in a way that is not known here",
+            headers={hdrs.ACCEPT_ENCODING: "gzip, deflate"},
+        )
 
 
 async def _views(body: AsyncIterator[bytes]) -> AsyncIterator[memoryview]:

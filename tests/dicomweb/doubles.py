@@ -267,8 +267,11 @@ class Transcoding:
         self.made: list[str] = []
         """Transfer syntaxes that instances and frames were made in."""
         self.failing: EdgeError | None = None
+        self.undecodable = False
 
     async def syntaxes(self, opened: OpenInstance) -> tuple[str, ...]:
+        if self.undecodable:
+            return (opened.entry.transfer_syntax,)
         return tuple(dict.fromkeys((opened.entry.transfer_syntax, EXPLICIT, RLE)))
 
     async def frame(self, opened: OpenInstance, number: int, transfer_syntax: str) -> bytes:
@@ -369,6 +372,8 @@ class Admission:
     room: int | None = None
     """Bytes that may wait for their instance."""
     spools: list[Spooling] = field(default_factory=list)
+    capacity: int = 1 << 40
+    max_instance_bytes: int = 1 << 36
 
     @asynccontextmanager
     async def spooling(self) -> AsyncIterator[Spooling]:

@@ -244,6 +244,35 @@ async def test_a_body_that_is_too_long_is_refused_before_it_is_read(service):
     writer.close()
 
 
+@pytest.mark.parametrize(
+    ("content_type", "limit"),
+    [
+        (CONTENT_TYPE, "capacity"),
+        ("application/dicom", "max_instance_bytes"),
+        ("application/dicom+json", "MAX_METADATA"),
+    ],
+)
+async def test_what_can_not_be_kept_in_any_case_is_refused_before_it_is_read(
+    service, monkeypatch, content_type, limit
+):
+    if limit == "MAX_METADATA":
+        monkeypatch.setattr("edge.dicomweb.store.MAX_METADATA", 1000)
+    else:
+        setattr(service.admission, limit, 1000)
+    reader, writer = await _connect(service)
+    writer.write(_head(service, 1001).replace(CONTENT_TYPE.encode(), content_type.encode()))
+    assert b" 413 " in await asyncio.wait_for(reader.readline(), 5)
+    writer.close()
+
+
+async def test_a_compression_that_is_not_known_is_a_415(service, ct):
+    headers = {"Content-Type": CONTENT_TYPE, "Content-Encoding": "snappy"}
+    url = f"{service.base}/studies"
+    async with service.http.post(url, data=message(ct), headers=headers) as answer:
+        assert answer.status == 415
+        assert answer.headers["Accept-Encoding"] == "gzip, deflate"
+
+
 async def test_a_body_that_grows_too_long_is_given_up(service, slices):
     async def endless():
         yield message(slices[0].data).removesuffix(f"--{BOUNDARY}--\r\n".encode())
