@@ -40,8 +40,7 @@ from edge.errors import (
 )
 from edge.index import instances, lookup, residence
 from edge.index.database import Connection, Database
-from edge.store.objects import ObjectStore
-from edge.store.writer import ObjectWriter, StoredObject
+from edge.store.objects import ObjectStore, ObjectWriter, StoredObject
 
 __all__ = ["Admission", "Admitted", "Expectation", "Outcome", "Source", "StudyKeys"]
 
