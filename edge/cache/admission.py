@@ -40,7 +40,8 @@ from edge.errors import (
 )
 from edge.index import instances, lookup, residence
 from edge.index.database import Connection, Database
-from edge.store.objects import ObjectStore, ObjectWriter, StoredObject
+from edge.store.objects import ObjectStore
+from edge.store.writer import ObjectWriter, StoredObject
 
 __all__ = ["Admission", "Admitted", "Expectation", "Outcome", "Source", "StudyKeys"]
 

@@ -34,8 +34,9 @@ from edge.index.ballast import Ballast
 from edge.index.connection import suspicion
 from edge.index.database import Connection, Database, DatabaseBroken
 from edge.index.tokens import TokenTable, salvage
-from edge.store.objects import ObjectStore, StoredObject
+from edge.store.objects import ObjectStore
 from edge.store.tombstones import TombstoneStore
+from edge.store.writer import StoredObject
 
 __all__ = ["Recovery", "Report", "open_index"]
 
