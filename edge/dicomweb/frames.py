@@ -131,7 +131,7 @@ class Frames:
             PixelError: They can't be given as they were asked for.
         """
         # The highest first: a long range of what is not there must cost nothing.
-        for number in (frames.highest, *frames):
+        for number in chain((frames.highest,), frames):
             opened.frame_length(number)
         offer = await self.form(opened, accepted, alone=frames.alone)
         form = ("frames", str(offer), frames.spans)

@@ -5,11 +5,13 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
-from aiohttp import ClientSession, web
+from aiohttp import ClientResponse, ClientSession, web
 from dicomweb_client.api import DICOMwebClient
 
+from edge.dicom.multipart import MultipartParser, PartData, PartStart, boundary_of
 from edge.dicomweb import uri_service
 from edge.dicomweb.root import create_root
 from edge.dicomweb.server import create_application
@@ -17,13 +19,40 @@ from tests.dicomweb.doubles import (
     Admission,
     Catalogue,
     Deletion,
+    Instance,
     Rendering,
     Retrieval,
     Transcoding,
     authorise,
 )
 
+FILES = [
+    "CT_small.dcm",  # explicit little endian
+    "MR_small_bigendian.dcm",
+    "JPEG2000.dcm",
+    "SC_rgb_rle_2frame.dcm",
+    "examples_ybr_color.dcm",  # JPEG, 30 frames
+    "rtdose.dcm",  # implicit little endian, 15 frames
+    "image_dfl.dcm",  # deflated
+    "rtplan.dcm",  # no pixels
+    "test-SR.dcm",
+]
+"""Packaged instances of many kinds."""
 AUTHORISED = {"Authorization": "Bearer store"}
+
+
+async def parts_of(answer: ClientResponse) -> list[tuple[dict[str, str], bytes]]:
+    """Headers and body of each part."""
+    parser = MultipartParser(boundary_of(answer.headers["Content-Type"]))
+    found: list[tuple[dict[str, str], bytearray]] = []
+    events = parser.feed(await answer.read())
+    parser.finish()
+    for event in events:
+        if isinstance(event, PartStart):
+            found.append((dict(event.headers), bytearray()))
+        elif isinstance(event, PartData):
+            found[-1][1].extend(event.data)
+    return [(headers, bytes(body)) for headers, body in found]
 
 
 async def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
@@ -79,6 +108,12 @@ async def service() -> AsyncIterator[Service]:
     async with ClientSession(headers=AUTHORISED) as http:
         yield Service(base, http, retrieval, catalogue, admission, deletion, transcoding, rendering)
     await runner.cleanup()
+
+
+@pytest.fixture
+def held(service: Service, packaged: Callable[[str], Path]) -> dict[str, Instance]:
+    """Those instances, by file name."""
+    return {name: service.retrieval.add(packaged(name))[0] for name in FILES}
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ import json
 import warnings
 import zlib
 from array import array
-from collections.abc import AsyncIterable, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -21,6 +21,7 @@ from pydicom.encaps import generate_frames
 
 from edge.access.roles import Identity, Role
 from edge.cache.admission import Admitted, Outcome, Source
+from edge.cache.opened import WholeInstance
 from edge.dicom.frames import PixelLayout
 from edge.dicom.instance import Availability, InstanceRef
 from edge.dicom.query import Query
@@ -191,7 +192,10 @@ class OpenInstance:
         """The file in another transfer syntax, as pydicom makes it."""
         dataset = pydicom.dcmread(io.BytesIO(self._instance.data))
         if dataset.file_meta.TransferSyntaxUID.is_encapsulated:
-            dataset.decompress(as_rgb=False)
+            dataset.decompress(as_rgb=False, generate_instance_uid=False)
+        elif not dataset.file_meta.TransferSyntaxUID.is_little_endian:
+            pixels = dataset.pixel_array
+            dataset.PixelData = pixels.astype(pixels.dtype.newbyteorder("<")).tobytes()
         if syntax in ENCODED:
             dataset.compress(syntax, generate_instance_uid=False)
         dataset.file_meta.TransferSyntaxUID = syntax
@@ -252,6 +256,11 @@ class Retrieval:
             raise InstanceNotFound(f"instance {ref.sop_uid} is not known here")
         self.opened.append(ref.sop_uid)
         yield OpenInstance(found[0], found[0].entry)
+
+    async def whole_instances(self, entries: Iterable[Entry]) -> AsyncGenerator[WholeInstance]:
+        for entry in entries:
+            async with self.open_instance(entry) as opened:
+                yield WholeInstance(opened.entry, opened.size, opened.stream())
 
     async def metadata(
         self, study_uid: str, series_uid: str | None = None, sop_uid: str | None = None

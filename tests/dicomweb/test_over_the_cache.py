@@ -25,9 +25,8 @@ from tests import samples
 
 # A cache of the real parts is built there; this door is put on top of it.
 from tests.cache.conftest import open_cache  # noqa: F401  (a fixture)
-from tests.dicomweb.conftest import AUTHORISED
+from tests.dicomweb.conftest import AUTHORISED, parts_of
 from tests.dicomweb.doubles import authorise
-from tests.dicomweb.test_retrieve import parts_of
 from tests.dicomweb.test_store import CONTENT_TYPE, message
 from tests.pixels.pool import running
 

@@ -16,7 +16,7 @@ from edge.dicom.query import ALL, Match
 from edge.dicom.xml_model import from_xml
 from edge.dicomweb.search import parse_query
 from edge.errors import CloudUnreachable, QueryError
-from tests.dicomweb.test_retrieve import parts_of
+from tests.dicomweb.conftest import parts_of
 
 
 def parse(*pairs):

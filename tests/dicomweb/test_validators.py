@@ -1,0 +1,79 @@
+"""Validators: what a client has is called good only if it is."""
+
+from __future__ import annotations
+
+import dataclasses
+
+import pytest
+from aiohttp.test_utils import make_mocked_request
+
+from edge.dicom.instance import InstanceRef
+from edge.dicomweb.validators import NO_VALIDATORS, is_range_good, unchanged, validators_of
+from tests.dicomweb.doubles import Entry
+
+ENTRY = Entry(InstanceRef("1.2", "1.3", "1.4"), "1.5", "1.2.840.10008.1.2.1", 100, 1)
+DATE = "Tue, 14 Nov 2023 22:13:20 GMT"
+
+
+def asked(**headers):
+    fields = {name.replace("_", "-"): value for name, value in headers.items()}
+    return make_mocked_request("GET", "/", headers=fields)
+
+
+def test_a_tag_is_of_the_bytes_and_of_the_form():
+    tags = [
+        validators_of([ENTRY], "a", exact=True).tag,
+        validators_of([ENTRY], "b", exact=True).tag,
+        validators_of([dataclasses.replace(ENTRY, version="2")], "a", exact=True).tag,
+        validators_of([ENTRY, ENTRY], "a", exact=True).tag,
+    ]
+    assert len(set(tags)) == 4
+    assert validators_of([ENTRY], "a", exact=True).tag == tags[0]
+    assert validators_of([ENTRY], "a").tag == f"W/{tags[0]}"
+
+
+def test_what_was_never_seen_has_no_validators():
+    unseen = dataclasses.replace(ENTRY, version="")
+    assert validators_of([ENTRY, unseen], "a") is NO_VALIDATORS
+    assert unchanged(asked(If_None_Match="*"), NO_VALIDATORS) is None
+    assert unchanged(asked(If_Modified_Since=DATE), NO_VALIDATORS) is None
+    assert "ETag" not in NO_VALIDATORS.headers()
+
+
+def test_copies_are_for_one_reader_who_asks_each_time():
+    headers = validators_of([ENTRY], "a", exact=True).headers()
+    assert headers["Cache-Control"] == "private, no-cache"
+    assert headers["Last-Modified"] == DATE
+
+
+@pytest.mark.parametrize(
+    ("conditions", "good"),
+    [
+        ({}, False),
+        ({"If_None_Match": "TAG"}, True),
+        ({"If_None_Match": 'W/"x", W/TAG'}, True),
+        ({"If_None_Match": "*"}, True),
+        ({"If_None_Match": '"x"'}, False),
+        ({"If_None_Match": '"x"', "If_Modified_Since": DATE}, False),
+        ({"If_Modified_Since": DATE}, True),
+        ({"If_Modified_Since": "Tue, 14 Nov 2023 22:13:19 GMT"}, False),
+        ({"If_Modified_Since": "yesterday"}, False),
+        ({"If_Modified_Since": "Tue, 14 Nov 99999 22:13:19 GMT"}, False),
+    ],
+)
+def test_a_copy_is_good_or_it_is_not(conditions, good):
+    found = validators_of([ENTRY], "a", exact=True)
+    request = asked(**{name: text.replace("TAG", found.tag) for name, text in conditions.items()})
+    answer = unchanged(request, found)
+    assert (answer is not None) is good
+    if answer is not None:
+        assert answer.status == 304
+        assert answer.headers["ETag"] == found.tag
+
+
+def test_the_rest_of_something_else_is_not_sent():
+    exact, weak = validators_of([ENTRY], "a", exact=True), validators_of([ENTRY], "a")
+    assert is_range_good(asked(), exact)
+    assert is_range_good(asked(If_Range=exact.tag), exact)
+    assert not is_range_good(asked(If_Range='"x"'), exact)
+    assert not is_range_good(asked(If_Range=weak.tag), weak)
