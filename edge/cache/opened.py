@@ -18,7 +18,7 @@ from edge.dicom.frames import Layout, PixelLayout
 from edge.dicom.instance import Availability, InstanceRef
 from edge.errors import InstanceNotFound, PixelBudgetExceeded
 
-__all__ = ["InstanceEntry", "OpenInstance"]
+__all__ = ["InstanceEntry", "OpenInstance", "WholeInstance"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,6 +38,19 @@ class InstanceEntry:
     """Changes when any of its bytes does; empty until they were seen."""
     received: float = 0.0
     """When it came, in POSIX seconds; 0 if that is not known."""
+    object: str = ""
+    """Its name in the store, while it is here; no door needs it."""
+
+
+@dataclass(frozen=True, slots=True)
+class WholeInstance:
+    """One of many that are read from beginning to end."""
+
+    entry: InstanceEntry
+    size: int
+    """Bytes of the Part 10 file."""
+    pieces: AsyncGenerator[bytes]
+    """The file, as it is stored."""
 
 
 class OpenInstance:

@@ -11,14 +11,16 @@ from __future__ import annotations
 import asyncio
 import logging
 import zlib
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
+from contextlib import aclosing, asynccontextmanager
 from functools import partial
+from itertools import islice
 
 from edge.cache.custody import CustodyLedger
 from edge.cache.eviction import Uses
 from edge.cache.fetching import Fetching
-from edge.cache.opened import InstanceEntry, OpenInstance
+from edge.cache.opened import InstanceEntry, OpenInstance, WholeInstance
 from edge.cache.passing import Passage
 from edge.cloud.archive import Archive
 from edge.cloud.listing import describe_study, list_instances
@@ -36,6 +38,7 @@ from edge.index import lookup, remote, residence, tombstones
 from edge.index.database import Connection, Database
 from edge.index.lookup import InstanceRow
 from edge.store.objects import ObjectStore
+from edge.store.reader import ObjectReader
 
 __all__ = ["Retrieval"]
 
@@ -45,6 +48,8 @@ _PAGE, _PAGE_BYTES = 200, 4 * 1024 * 1024
 """Instances, and bytes of them, whose metadata is in memory at a time."""
 _ASKING = 10.0
 """Seconds that the archive has to say whether it has a study."""
+_AHEAD = 3
+"""Instances that are open at a time where many are read."""
 _ATTEMPTS = 3
 """Looks at a row whose object eviction may take between looking and opening."""
 
@@ -162,6 +167,66 @@ class Retrieval:
             return
         raise InstanceNotFound(f"instance {entry.ref.sop_uid} is not here any more")
 
+    async def whole_instances(
+        self, entries: Iterable[InstanceEntry]
+    ) -> AsyncGenerator[WholeInstance]:
+        """Many instances one after another, each to be read before the next is asked for.
+
+        What is here is opened a few instances ahead, by the name that its entry has: nothing is
+        looked up again. Anything else comes by ``open_instance``. Close the generator.
+
+        Raises:
+            EdgeError: As ``open_instance``.
+        """
+        waiting = iter(entries)
+        ahead: deque[tuple[InstanceEntry, asyncio.Future[ObjectReader] | None]] = deque()
+        try:
+            while True:
+                for entry in islice(waiting, _AHEAD - len(ahead)):
+                    opening = (
+                        self._store.open(entry.object, streamed=True) if entry.object else None
+                    )
+                    ahead.append((entry, opening))
+                if not ahead:
+                    return
+                entry, opening = ahead[0]
+                reader = None if opening is None else await self._opened(entry, opening)
+                ahead.popleft()
+                if reader is None:
+                    async with self.open_instance(entry) as opened:
+                        yield WholeInstance(opened.entry, opened.size, opened.stream())
+                    continue
+                self._uses.note(entry.instance_id)
+                try:
+                    yield WholeInstance(entry, reader.length, self._watched(entry, reader))
+                finally:
+                    await reader.close()
+        finally:
+            for entry, opening in ahead:
+                if opening is not None and (reader := await self._opened(entry, opening)):
+                    await reader.close()
+
+    async def _opened(
+        self, entry: InstanceEntry, opening: asyncio.Future[ObjectReader]
+    ) -> ObjectReader | None:
+        """What was opened ahead; None if it went meanwhile, or was found damaged."""
+        try:
+            return await opening
+        except InstanceNotFound:
+            return None
+        except SealBroken:
+            await self._lose(entry.object)
+            return None
+
+    async def _watched(self, entry: InstanceEntry, reader: ObjectReader) -> AsyncGenerator[bytes]:
+        try:
+            async with aclosing(reader.stream()) as pieces:
+                async for piece in pieces:
+                    yield piece
+        except SealBroken:
+            await self._lose(entry.object)
+            raise
+
     async def _rows(
         self, study_uid: str, series_uid: str | None, sop_uid: str | None
     ) -> list[InstanceRow]:
@@ -267,4 +332,5 @@ def _entry(row: InstanceRow) -> InstanceEntry:
         availability=row.availability,
         version=((row.meta_digest or b"") + row.dataset_digest).hex() if row.dataset_digest else "",
         received=row.received,
+        object=row.object or "",
     )

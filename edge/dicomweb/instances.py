@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -129,20 +129,38 @@ class Instances:
             writer.announce([(_part(forms[entry.ref.sop_uid]), entry.size) for entry in entries])
         if request.method == hdrs.METH_HEAD:
             return writer.head()
+        if announced:
+            await self._write_stored(writer, entries, forms)
+        else:
+            await self._write_made(writer, entries, weigh)
+        return await writer.end()
+
+    async def _write_stored(
+        self, writer: MultipartWriter, entries: Sequence[InstanceEntry], forms: Forms
+    ) -> None:
+        """Parts of announced lengths, each as it is stored."""
+        async with aclosing(self._retrieval.whole_instances(entries)) as wholes:
+            expected = iter(entries)
+            async for whole in wholes:
+                entry = next(expected)
+                if whole.size != entry.size or whole.entry.version != entry.version:
+                    raise InstanceNotFound(f"instance {entry.ref.sop_uid} changed meanwhile")
+                writer.open_part(_part(forms[entry.ref.sop_uid]))
+                async for piece in whole.pieces:
+                    await writer.write(piece)
+
+    async def _write_made(
+        self, writer: MultipartWriter, entries: Sequence[InstanceEntry], weigh: Weigh
+    ) -> None:
+        """Parts of which some must be fetched or transcoded first."""
         for entry in entries:
             async with self._retrieval.open_instance(entry) as opened:
                 # Of what was not here yet, the syntax is known only now.
                 offer = await weigh(opened)
-                if announced and (opened.size, opened.entry.transfer_syntax) != (
-                    entry.size,
-                    entry.transfer_syntax,
-                ):
-                    raise InstanceNotFound(f"instance {entry.ref.sop_uid} changed meanwhile")
                 pieces = self._transcoding.instance(opened, offer.transfer_syntax)
                 writer.open_part(_part(offer))
                 async for piece in pieces:
                     await writer.write(piece)
-        return await writer.end()
 
     async def _alone(
         self,

@@ -103,8 +103,8 @@ class ObjectStore:
         """Begin a value that waits on the disk, and leaves no trace; the caller closes it."""
         return Spool(self._workers, self._incoming, self._algorithm)
 
-    async def open(self, name: str, *, streamed: bool = False) -> ObjectReader:
-        """Open an object.
+    def open(self, name: str, *, streamed: bool = False) -> asyncio.Future[ObjectReader]:
+        """Open an object; that begins at once, and is awaited when it is wanted.
 
         Args:
             name: The object's.
@@ -114,7 +114,8 @@ class ObjectStore:
             InstanceNotFound: There is no object of this name.
             SealBroken: Its header or length is not that of a sealed object, or its key is gone.
         """
-        return await _in(self._workers, self._open, name, self._streaming.each if streamed else 0)
+        begin = self._streaming.each if streamed else 0
+        return asyncio.get_running_loop().run_in_executor(self._workers, self._open, name, begin)
 
     async def delete(self, name: str) -> None:
         """Remove an object; it is no error if there is none."""

@@ -182,7 +182,7 @@ async def test_no_picture_takes_the_room_of_all_others_and_none_is_kept_without_
 
 
 async def test_what_was_being_written_at_the_end_is_removed(renders, workers, tmp_path):
-    (tmp_path / "rendered").mkdir()
+    (tmp_path / "rendered").mkdir(exist_ok=True)
     (tmp_path / "rendered" / "00.part").write_bytes(b"half")
     (tmp_path / "rendered" / "README").write_bytes(b"not ours")
     pictures, _ = renders(workers)

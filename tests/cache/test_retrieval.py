@@ -6,6 +6,8 @@ import asyncio
 import dataclasses
 import json
 import zlib
+from contextlib import aclosing
+from pathlib import Path
 
 import pydicom
 import pytest
@@ -255,6 +257,60 @@ async def test_a_damaged_object_is_never_served(cache, sealed_files):
     path.write_bytes(sealed)
     with pytest.raises(SealBroken):
         await cache.read(sample.ref)
+
+
+async def whole(cache, entries):
+    async with aclosing(cache.retrieval.whole_instances(entries)) as instances:
+        return [
+            (instance.entry.ref.sop_uid, instance.size, await joined(instance.pieces))
+            async for instance in instances
+        ]
+
+
+async def test_many_instances_are_read_whole_in_their_order(cache, archive):
+    samples = list(ct_series(7, rows=32, columns=32))
+    for sample in samples:
+        archive.put(sample.data)
+    entries = await cache.retrieval.instances(samples[0].ref.study_uid)
+    assert {entry.object for entry in entries} == {""}
+    expected = [(sample.ref.sop_uid, len(sample.data), sample.data) for sample in samples]
+    assert await whole(cache, entries) == expected
+
+    entries = await cache.retrieval.instances(samples[0].ref.study_uid)
+    assert all(entry.object for entry in entries)
+    await archive.stop()
+    assert await whole(cache, entries) == expected
+
+
+async def test_of_many_instances_a_damaged_one_is_fetched_again(cache, archive):
+    samples = list(ct_series(3, rows=32, columns=32))
+    for sample in samples:
+        archive.put(sample.data)
+    for sample in samples:
+        await cache.read(sample.ref)
+    entries = await cache.retrieval.instances(samples[0].ref.study_uid)
+    path = cache.store._path(entries[1].object)
+    path.write_bytes(b"x" + path.read_bytes()[1:])
+    assert [content for _, _, content in await whole(cache, entries)] == [
+        sample.data for sample in samples
+    ]
+
+
+def open_files():
+    return len(list(Path("/proc/self/fd").iterdir()))
+
+
+async def test_who_stops_reading_many_instances_leaves_no_file_open(cache):
+    samples = list(ct_series(5, rows=32, columns=32))
+    for sample in samples:
+        await cache.send(sample)
+    entries = await cache.retrieval.instances(samples[0].ref.study_uid)
+    before = open_files()
+    async with aclosing(cache.retrieval.whole_instances(entries)) as instances:
+        async for instance in instances:
+            await anext(instance.pieces)
+            break
+    assert open_files() == before
 
 
 async def test_another_instance_never_passes_through(open_cache, archive):

@@ -67,6 +67,19 @@ async def test_what_was_put_is_read_back(store, keys, length):
     await reader.close()
 
 
+@pytest.mark.parametrize("length", [0, 1, 65536, PIECE, 3 * PIECE + 12345])
+async def test_a_reader_may_come_with_its_first_piece(store, keys, length):
+    content = os.urandom(length)
+    stored = await put(store, keys, content)
+    for offset, count in ((0, None), (0, length // 2), (length // 3, length // 3), (length, 1)):
+        reader = await store.open(stored.name, streamed=True)
+        pieces = [piece async for piece in reader.stream(offset, count)]
+        assert b"".join(pieces) == content[offset : None if count is None else offset + count]
+        assert all(pieces)
+        assert b"".join([piece async for piece in reader.stream()]) == content
+        await reader.close()
+
+
 async def test_the_name_of_an_object_says_nothing_and_shapes_the_path(store, keys, tmp_path):
     stored = await put(store, keys, b"content")
     (path,) = files(tmp_path)
