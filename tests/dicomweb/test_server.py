@@ -60,9 +60,9 @@ async def test_paths_of_no_resource_are_not_found(service, path):
 
 
 async def test_methods_that_a_resource_does_not_know_are_named(service):
-    async with service.http.delete(f"{service.base}/studies/1.2") as answer:
+    async with service.http.put(f"{service.base}/studies/1.2") as answer:
         assert answer.status == 405
-        assert answer.headers["Allow"] == "GET, HEAD, OPTIONS, POST"
+        assert answer.headers["Allow"] == "DELETE, GET, HEAD, OPTIONS, POST"
         assert answer.content_type == "application/problem+json"
 
 
@@ -71,8 +71,10 @@ async def test_options_says_what_can_be_done(service, path):
     async with service.http.options(service.base + path.format(**UIDS)) as answer:
         assert answer.status == 200
         assert answer.content_type == "application/vnd.sun.wadl+xml"
-        posted = path in ("/studies", STUDY)
-        assert answer.headers["Allow"] == f"GET, HEAD, OPTIONS{', POST' if posted else ''}"
+        allowed = {"GET", "HEAD", "OPTIONS"}
+        allowed |= {"POST"} if path in ("/studies", STUDY) else set()
+        allowed |= {"DELETE"} if path in (STUDY, SERIES, INSTANCE) else set()
+        assert answer.headers["Allow"] == ", ".join(sorted(allowed))
 
 
 @pytest.mark.parametrize("path", ["/studies", "/studies/1.2", "/nothing"])
