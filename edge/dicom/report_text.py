@@ -54,7 +54,7 @@ class _Reader(HTMLParser):
         """End a list."""
         self._depth -= tag == "ul"
         self._unseen -= tag in _UNSEEN
-        if tag in _LINES:
+        if tag in _LINES and tag != "dt":
             self.text.append("\n")
 
     def handle_data(self, data: str) -> None:
