@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.cache.content import PIECE, InflatedContent, gathered
+from edge.cache.content import PIECE, InflatedContent, clipped, gathered
 from edge.dicom.frames import Extent
 from edge.errors import NotDicom
 from tests.dicom.streams import part10
@@ -83,3 +83,22 @@ async def test_many_small_extents_cost_one_read_and_large_ones_come_in_pieces():
     pieces = await pieces_of(gathered(content, [*small, Extent(200_000, 3 * PIECE)]))
     assert sum(map(len, pieces)) == 20_000 + 3 * PIECE
     assert max(map(len, pieces)) <= PIECE
+
+
+@given(
+    st.lists(st.integers(0, 20), max_size=8),
+    st.integers(0, 100),
+    st.none() | st.integers(0, 100),
+)
+def test_a_range_of_extents_is_that_of_their_bytes(lengths, offset, length):
+    extents, at, whole = [], 0, []
+    for size in lengths:
+        extents.append(Extent(at, size))
+        whole += range(at, at + size)
+        at += size + 7  # something lies between
+    found = [
+        position
+        for extent in clipped(extents, offset, length)
+        for position in range(extent.offset, extent.offset + extent.length)
+    ]
+    assert found == whole[offset : None if length is None else offset + length]

@@ -21,6 +21,8 @@ from edge.errors import (
     InstanceNotFound,
     KeyUnavailable,
     NotDicom,
+    PixelBudgetExceeded,
+    PixelWorkersBusy,
     QueryError,
     SealBroken,
     StorageFull,
@@ -40,6 +42,8 @@ def instance(service, packaged):
         (NotDicom("x"), 400),
         (InstanceNotFound("x"), 404),
         (StorageFull("x"), 507),
+        (PixelBudgetExceeded("x"), 406),
+        (PixelWorkersBusy("x"), 503),
         (KeyUnavailable("x"), 503),
         (SealBroken("x"), 500),
         (ConfigError("x"), 500),
@@ -159,14 +163,17 @@ class Endless:
 
 
 @pytest.mark.parametrize("begins", [True, False])
-async def test_a_client_that_hangs_up_is_one_quiet_line(service, caplog, monkeypatch, begins):
+async def test_a_client_that_hangs_up_is_one_quiet_line(
+    service, instance, caplog, monkeypatch, begins
+):
     endless = Endless(begins)
     monkeypatch.setattr(service.retrieval, "metadata", endless.metadata)
     caplog.set_level(logging.DEBUG, "edge")
     url = yarl.URL(service.base)
     _, writer = await asyncio.open_connection(url.host, url.port)
+    study = instance.entry.ref.study_uid.encode()
     writer.write(
-        b"GET /dicom-web/studies/1.2/metadata HTTP/1.1\r\nHost: box\r\n"
+        b"GET /dicom-web/studies/" + study + b"/metadata HTTP/1.1\r\nHost: box\r\n"
         b"Authorization: Bearer store\r\n\r\n"
     )
     await until(lambda: endless.asked)

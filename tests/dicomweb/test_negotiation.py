@@ -138,6 +138,29 @@ def test_the_best_offer_is_chosen(accept, offers, chosen):
     assert choose(parse_accept(accept), offers) is chosen
 
 
+PLAIN = Offer("application/dicom", transfer_syntax="1.2.840.10008.1.2.1")
+STORED = Offer("application/dicom", transfer_syntax="1.2.840.10008.1.2.5", named=True)
+
+
+@pytest.mark.parametrize(
+    ("accept", "chosen"),
+    [
+        ("*/*", PLAIN),
+        ("application/dicom", PLAIN),
+        ("application/dicom; transfer-syntax=*", STORED),
+        ("application/dicom; transfer-syntax=*, */*", STORED),
+        (f"application/dicom; transfer-syntax={STORED.transfer_syntax}, */*;q=0.5", STORED),
+        (f"application/dicom; transfer-syntax={STORED.transfer_syntax};q=0.5, */*", PLAIN),
+        (
+            f"application/dicom;transfer-syntax={PLAIN.transfer_syntax};q=0, */*;transfer-syntax=*",
+            STORED,
+        ),
+    ],
+)
+def test_what_is_not_the_default_is_for_who_names_it(accept, chosen):
+    assert choose(parse_accept(accept), [STORED, PLAIN]) is chosen
+
+
 @pytest.mark.parametrize(
     ("accept", "offer"),
     [

@@ -264,3 +264,6 @@ def test_an_animation_has_one_window_for_all_frames():
     wanted = steady(image, pixels, Display(), PNG)
     assert wanted.window == Window(500, 1000, "LINEAR_EXACT")
     assert steady(image, pixels, Display(windows=(Window(1, 2),)), PNG) == PNG
+    # Of eight bits all are shown: the first frame may be black.
+    wanted = steady(*grey([[0, 0]], bits=8), Display(), PNG)
+    assert wanted.window == steady(*grey([[0, 255]], bits=8), Display(), PNG).window
