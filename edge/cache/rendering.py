@@ -178,15 +178,17 @@ class Rendering:
                 del self._flights[what]
 
     async def _find(self, entry: InstanceEntry, what: tuple[object, ...]) -> Picture | None:
-        row = await self._row(entry)
-        if row is None or row.dataset_digest is None:
+        if not entry.version:
             return None
-        return await self._pictures.get(self._pictures.name(row.dataset_digest, *what))
+        return await self._pictures.get(self._pictures.name(entry.version, *what))
 
     async def _keep(self, entry: InstanceEntry, what: tuple[object, ...], picture: Picture) -> None:
         row = await self._row(entry)
-        if row is not None and row.dataset_digest is not None and row.key_id is not None:
-            name = self._pictures.name(row.dataset_digest, *what)
+        if row is None or row.key_id is None or not row.version:
+            return
+        # Of what was replaced meanwhile, nobody knows whose picture it is.
+        if row.version == (entry.version or row.version):
+            name = self._pictures.name(row.version, *what)
             await self._pictures.put(name, row.key_id, picture)
 
     async def _row(self, entry: InstanceEntry) -> lookup.InstanceRow | None:

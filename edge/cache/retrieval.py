@@ -330,7 +330,7 @@ def _entry(row: InstanceRow) -> InstanceEntry:
         size=row.content_bytes,
         number_of_frames=row.frame_count,
         availability=row.availability,
-        version=((row.meta_digest or b"") + row.dataset_digest).hex() if row.dataset_digest else "",
+        version=row.version,
         received=row.received,
         object=row.object or "",
     )

@@ -45,6 +45,13 @@ class InstanceRow:
     received: float
     """POSIX seconds."""
 
+    @property
+    def version(self) -> str:
+        """Changes when any of its bytes does; empty until they were seen."""
+        if self.dataset_digest is None:
+            return ""
+        return ((self.meta_digest or b"") + self.dataset_digest).hex()
+
 
 ROW = (
     "SELECT i.id, s.study_uid, e.series_uid, i.sop_uid, i.sop_class_uid, i.transfer_syntax,"

@@ -55,6 +55,9 @@ class WorkerProcess:
             PixelWorkersBusy: It can't be started now.
         """
         ours, theirs = socket.socketpair()
+        for end in (ours, theirs):
+            # As much as the kernel gives: a frame then passes in fewer turns.
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _PIECE)
         try:
             process = await asyncio.to_thread(_spawn, theirs, limits)
         except OSError as error:

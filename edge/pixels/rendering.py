@@ -227,6 +227,8 @@ def _code(image: ImageDescription, cells: Array) -> Array:
     if image.bits_allocated == 1:
         return cells
     unsigned = cells.view(f"<u{cells.dtype.itemsize}")
+    if image.bits_stored == 8 * cells.dtype.itemsize:
+        return unsigned
     shift = image.high_bit + 1 - image.bits_stored
     return (unsigned >> shift) & ((1 << image.bits_stored) - 1)
 

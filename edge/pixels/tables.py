@@ -53,7 +53,10 @@ def greys(display: Display, window: Window | None, values: Array, low: float, hi
             window = display.windows[0] if display.windows else window_of(low, high)
         shades = _windowed(window, values)
     np.clip(shades, 0, 255, out=shades)
-    return np.nan_to_num(shades + 0.5).astype("u1")
+    shades += 0.5
+    if np.isnan(shades).any():
+        shades = np.nan_to_num(shades)
+    return shades.astype("u1")
 
 
 def _windowed(window: Window, values: Array) -> Array:
