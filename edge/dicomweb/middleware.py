@@ -60,6 +60,7 @@ _GONE: Final = "the client hung up"
 _CHALLENGE: Final[Mapping[str, str]] = {hdrs.WWW_AUTHENTICATE: 'Bearer realm="edge"'}
 _RETRY_AFTER_SECONDS: Final = 30
 _PIXELS_AFTER_SECONDS: Final = 2
+_AS_STORED: Final = 'as it is stored, it can be had with transfer-syntax="*" in Accept'
 _ACTS: Final = {
     hdrs.METH_GET: Act.READ,
     hdrs.METH_HEAD: Act.READ,
@@ -160,7 +161,10 @@ def _answer(request: web.Request, error: EdgeError) -> web.Response:
         if isinstance(error, PixelWorkersBusy):
             asked = _PIXELS_AFTER_SECONDS
         headers[hdrs.RETRY_AFTER] = str(round(asked or _RETRY_AFTER_SECONDS))
-    return problem(request, status, str(error), hint=error.hint, headers=headers)
+    hint = error.hint
+    if status == 406 and isinstance(error, PixelError):
+        hint = hint or _AS_STORED
+    return problem(request, status, str(error), hint=hint, headers=headers)
 
 
 def _answer_of_aiohttp(request: web.Request, error: web.HTTPException) -> web.Response:
