@@ -18,6 +18,7 @@ try:
     import argparse
     import asyncio
     import dataclasses
+    import gc
     import json
     import logging
     import os
@@ -193,6 +194,9 @@ async def _serve(loaded: config.Config) -> int:
                 box.http_port,
             )
             _at_signals(loop, stopping.set)
+            # What was made so far stays: looking through it again and again holds up whoever asks.
+            gc.collect()
+            gc.freeze()
             again = await box.serve_until(stopping)
             is_new = False
             log.info("stopping")

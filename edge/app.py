@@ -303,6 +303,7 @@ class Appliance:
                 "/api/v1": administration,
             },
             cors_origins=config.http.cors_origins,
+            only_names=_names(config) if config.http.auth == "none" else None,
         )
         application.add_routes(api.health_routes(self.parts))
         identity = (config.http, cache.keys.derive("tls"), cache.folder / "tls", _names(config))

@@ -68,7 +68,7 @@ async def client():
         ("GET", "/door/nothing", 404),
         ("GET", "/door/full", 507),
         ("GET", "/door/defect", 500),
-        ("DELETE", "/door/word", 405),
+        ("DELETE", "/door/word", 403),
         ("PROPFIND", "/door/word", 405),
         ("POST", "/open", 405),
     ],
