@@ -46,8 +46,6 @@ class Custody(StrEnum):
     """The archive has other bytes under this UID, or deleted what it gave; a person decides."""
     REFUSED = "REFUSED"
     """The archive will not take it; its words are kept. A dead letter, or tried again at times."""
-    DELETED = "DELETED"
-    """A tombstone."""
 
 
 class Origin(StrEnum):

@@ -167,7 +167,7 @@ async def test_a_drop_folder_that_is_missing_is_said(cache, tmp_path):
 
 @pytest.mark.parametrize(
     ("custody", "only_here"),
-    [(custody, custody not in {"ACKNOWLEDGED", "VERIFIED", "DELETED"}) for custody in Custody],
+    [(custody, custody not in {"ACKNOWLEDGED", "VERIFIED"}) for custody in Custody],
 )
 async def test_a_study_exists_only_here_unless_the_archive_vouches_for_it(
     cache, custody, only_here
