@@ -80,6 +80,9 @@ class PixelLayout:
     exact: array[int] | None = None
     """Length of each frame by the Extended Offset Table, which knows the padding (PS3.3
     C.7.6.3.1.8)."""
+    word_bits: int = 8
+    """Native: 16 where bytes stand in big endian words (OW, PS3.5 8.1.2), so that a frame which
+    ends inside a word needs the whole of it; otherwise 8."""
     _positions: array[int] = field(default_factory=lambda: array("Q"), repr=False, compare=False)
 
     def extents(self, frame: int) -> Iterator[Extent]:
@@ -89,15 +92,17 @@ class PixelLayout:
             frame: Counts from 1.
 
         Returns:
-            Native: one extent; its first and last byte may be shared with the neighbours, see
-            `bits`. Encapsulated: the frame's fragments without item headers.
+            Native: one extent; its first and last byte, or word, may be shared with the neighbours,
+            see `bits`. Encapsulated: the frame's fragments without item headers.
 
         Raises:
             InstanceNotFound: There is no such frame, or its end can't be told.
         """
         if not self.encapsulated:
             start, end = self._bit_range(frame)
-            return iter([Extent(self.offset + start // 8, (end + 7) // 8 - start // 8)])
+            first = _bytes_of(start - start % self.word_bits)
+            behind = min(_bytes_of(end, self.word_bits), self.length)
+            return iter([Extent(self.offset + first, behind - first)])
         fragments = self._fragments_of(frame)
         if self.exact is not None:
             return iter([Extent(self._fragment(fragments[0]).offset, self.exact[frame - 1])])
@@ -111,7 +116,7 @@ class PixelLayout:
         """
         if not self.encapsulated:
             self._bit_range(frame)
-            return (self.frame_bits + 7) // 8
+            return _bytes_of(self.frame_bits, self.word_bits)
         fragments = self._fragments_of(frame)
         if self.exact is not None:
             return self.exact[frame - 1]
@@ -123,10 +128,10 @@ class PixelLayout:
 
     def bits(self, frame: int) -> BitFrame | None:
         """What cuts the frame out of the bytes of its extent; None if they are the frame."""
-        shift = (frame - 1) * self.frame_bits % 8
-        if self.encapsulated or (not shift and not self.frame_bits % 8):
+        shift = (frame - 1) * self.frame_bits % self.word_bits
+        if self.encapsulated or (not shift and not self.frame_bits % self.word_bits):
             return None
-        return BitFrame(shift, self.frame_bits)
+        return BitFrame(shift, self.frame_bits, self.word_bits)
 
     def _bit_range(self, frame: int) -> tuple[int, int]:
         """Of a native frame, counted from ``offset``."""
@@ -161,37 +166,54 @@ class PixelLayout:
 
 
 class BitFrame:
-    """A frame of 1-bit pixels that begins or ends inside a byte, out of pieces of its extent.
+    """A native frame that begins or ends inside a byte or a word, out of pieces of its extent.
 
-    The frame is moved to begin with the lowest bit of its first byte (PS3.5 8.1.1: the first pixel
-    is the lowest bit); unused bits at the end are 0.
+    The frame is moved to begin with the lowest bit of its first byte or word (PS3.5 8.1.1: the first
+    pixel is the lowest bit); unused bits at the end are 0.
 
     Args:
-        shift: Bits before it in the first byte.
+        shift: Bits before it in the first byte or word.
         bits: Its length.
+        word_bits: 8, or 16 for big endian words.
     """
 
-    def __init__(self, shift: int, bits: int) -> None:
+    def __init__(self, shift: int, bits: int, word_bits: int = 8) -> None:
         self._shift = shift
         self._left = bits
+        self._word_bits = word_bits
         self._held = b""
 
     def feed(self, piece: bytes) -> bytes:
         """What the next piece of the extent makes whole."""
         held = self._held + piece
-        # The last byte may be cut short, and the one before it may want bits of it.
-        count = max(len(held) - 2, 0)
+        word = self._word_bits // 8
+        # The last word may be cut short, and the one before it may want bits of it.
+        count = max(len(held) // word - 2, 0) * word
         self._held = held[count:]
         self._left -= count * 8
-        return self._moved(held[: count + 1], count * 8)
+        return self._moved(held[: count + word], count * 8)
 
     def finish(self) -> bytes:
         """The end of the frame."""
         return self._moved(self._held, self._left)
 
     def _moved(self, data: bytes, bits: int) -> bytes:
-        moved = int.from_bytes(data, "little") >> self._shift & (1 << bits) - 1
-        return moved.to_bytes((bits + 7) // 8, "little")
+        number = int.from_bytes(self._ordered(data), "little")
+        moved = number >> self._shift & (1 << bits) - 1
+        return self._ordered(moved.to_bytes(_bytes_of(bits, self._word_bits), "little"))
+
+    def _ordered(self, data: bytes) -> bytes:
+        """From the order of bytes as stored to little endian, or back."""
+        if self._word_bits == 8:
+            return data
+        words = array("H", data + bytes(len(data) % 2))
+        words.byteswap()
+        return words.tobytes()
+
+
+def _bytes_of(bits: int, word_bits: int = 8) -> int:
+    """Of as many whole words as it takes to hold *bits*."""
+    return -(-bits // word_bits) * word_bits // 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,7 +236,7 @@ class Layout:
         if (layout := self.pixels) is not None:
             pixels = [layout.number_of_frames, layout.offset, layout.length, layout.frame_bits]
             pixels += [layout.encapsulated, _packed(layout.fragments)]
-            pixels += [_packed(layout.starts), _packed(layout.exact)]
+            pixels += [_packed(layout.starts), _packed(layout.exact), layout.word_bits]
         packed = msgspec.msgpack.encode([bulk, self.deflated, pixels])
         return bytes([_VERSION]) + zlib.compress(packed, 1)
 
@@ -233,10 +255,12 @@ class Layout:
             raise ValueError("not a layout") from error
         layout = None
         if pixels is not None:
-            frames, offset, length, bits, encapsulated, fragments, starts, exact = pixels
+            # The first layouts say nothing of words.
+            frames, offset, length, bits, encapsulated, fragments, starts, exact, *word = pixels
             layout = PixelLayout(frames, offset, length, bits, encapsulated)
             layout.fragments = _unpacked(fragments) or array("I")
             layout.starts, layout.exact = _unpacked(starts), _unpacked(exact)
+            layout.word_bits = word[0] if word else 8
         return cls({path: BulkValue(*value) for path, *value in bulk}, deflated, layout)
 
 

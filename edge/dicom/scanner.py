@@ -21,7 +21,13 @@ from edge.dicom.fragments import Fragments
 from edge.dicom.frames import Layout, PixelLayout, frame_starts
 from edge.dicom.instance import InstanceRef
 from edge.dicom.part10 import FileMetaReader
-from edge.dicom.uids import Encoding, encoding_of, is_uid
+from edge.dicom.uids import (
+    EXPLICIT_VR_BIG_ENDIAN,
+    GE_PRIVATE_IMPLICIT_VR,
+    Encoding,
+    encoding_of,
+    is_uid,
+)
 from edge.dicom.walker import Walker
 from edge.errors import InvalidInstance, NotDicom
 
@@ -41,6 +47,7 @@ _TRANSFER_SYNTAX: Final = 0x0010
 
 _VIDEO: Final = tuple(f"1.2.840.10008.1.2.4.{number}" for number in range(100, 109))
 """MPEG-2, MPEG-4 and HEVC: all frames are one stream (PS3.5 8.2.5 to 8.2.8)."""
+_BIG_ENDIAN_PIXELS: Final = (EXPLICIT_VR_BIG_ENDIAN, GE_PRIVATE_IMPLICIT_VR)
 
 
 @dataclass(frozen=True, slots=True)
@@ -172,6 +179,8 @@ class InstanceScanner:
                     frames, bits = _frames(model.root), _frame_bits(model.root, key)
                     bits = bits or value.length * 8 // frames
                     pixels = PixelLayout(frames, value.offset, value.length, bits)
+                    if value.vr != "OB" and self._transfer_syntax in _BIG_ENDIAN_PIXELS:
+                        pixels.word_bits = 16
                     break
         return Layout(model.bulk, self._encoding.deflated, pixels)
 

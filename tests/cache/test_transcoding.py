@@ -159,6 +159,15 @@ async def test_frames_of_big_endian_instances_become_little_endian(transcoding, 
         assert await transcoding.frame(instance, 1, syntaxes.EXPLICIT_LITTLE) == plain
 
 
+async def test_an_odd_frame_of_single_bytes_in_big_endian_words_keeps_its_last_one(
+    transcoding, opened
+):
+    plain = read(samples.packaged_file("SC_rgb_small_odd.dcm").read_bytes()).PixelData
+    data = samples.packaged_file("SC_rgb_small_odd_big_endian.dcm").read_bytes()
+    async with await opened(data) as instance:
+        assert await transcoding.frame(instance, 1, syntaxes.EXPLICIT_LITTLE) == plain[:27]
+
+
 async def test_lossy_images_are_given_uncompressed_and_stay_marked_as_lossy(transcoding, opened):
     data = samples.packaged_file("SC_rgb_jpeg_dcmtk.dcm").read_bytes()
     async with await opened(data) as instance:
