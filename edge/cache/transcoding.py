@@ -13,7 +13,8 @@ import asyncio
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from typing import Any, Final
+from typing import Final
+from weakref import WeakKeyDictionary
 
 from edge.cache.content import InflatedContent, Ranges
 from edge.cache.opened import OpenInstance
@@ -70,10 +71,11 @@ class Transcoding:
 
     def __init__(self, workers: PixelWorkers) -> None:
         self._workers = workers
+        self._images: WeakKeyDictionary[OpenInstance, ImageDescription | None] = WeakKeyDictionary()
 
     async def syntaxes(self, opened: OpenInstance) -> tuple[str, ...]:
         """What an open instance can be given in, the best first."""
-        image = await _image_of(opened)
+        image = await self._image_of(opened)
         return syntaxes_for(image, opened.entry.transfer_syntax)
 
     async def frame(self, opened: OpenInstance, number: int, transfer_syntax: str) -> bytes:
@@ -94,7 +96,7 @@ class Transcoding:
         )
         if unchanged:
             return await opened.whole_frame(number, self._workers.most_frame_bytes)
-        image = await _image_of(opened)
+        image = await self._image_of(opened)
         if image is None:
             raise NotAnImage("the instance has no frames that can be transcoded")
         _refuse(image, stored, transfer_syntax)
@@ -117,7 +119,7 @@ class Transcoding:
             async for piece in opened.stream():
                 yield piece
             return
-        image = await _image_of(opened)
+        image = await self._image_of(opened)
         _refuse(image, stored, transfer_syntax)
         begun = False
         data_set = self._data_set(opened, image, transfer_syntax)
@@ -180,6 +182,17 @@ class Transcoding:
                     yield await asyncio.to_thread(recoder.feed, piece)
         yield recoder.finish()
 
+    async def _image_of(self, opened: OpenInstance) -> ImageDescription | None:
+        """What its pixels are; None if it has none, or none that we understand.
+
+        Found out once for all frames: the attributes of some have megabytes.
+        """
+        if opened.layout.pixels is None:
+            return None
+        if opened not in self._images:
+            self._images[opened] = await asyncio.to_thread(_described, opened)
+        return self._images[opened]
+
     async def _encoded(
         self, opened: OpenInstance, image: ImageDescription, number: int, transfer_syntax: str
     ) -> EncodedFrame:
@@ -229,13 +242,9 @@ class _Pixels:
         return _DELIMITER if self._encapsulated else bytes(self._length % 2)
 
 
-async def _image_of(opened: OpenInstance) -> ImageDescription | None:
-    """What its pixels are; None if it has none, or none that we understand."""
-    if opened.layout.pixels is None:
-        return None
-    attributes: dict[str, Any] = await asyncio.to_thread(opened.attributes)
+def _described(opened: OpenInstance) -> ImageDescription | None:
     try:
-        return ImageDescription.of(attributes, opened.entry.transfer_syntax)
+        return ImageDescription.of(opened.attributes(), opened.entry.transfer_syntax)
     except NotAnImage:
         return None
 

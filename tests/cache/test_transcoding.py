@@ -8,6 +8,7 @@ import pydicom
 import pytest
 from pydicom.pixels import get_decoder
 
+from edge.cache.opened import OpenInstance
 from edge.cache.transcoding import Transcoding, syntaxes_for
 from edge.config import Pixels
 from edge.dicom.instance import InstanceRef
@@ -150,6 +151,26 @@ async def test_a_frame_comes_in_any_lossless_syntax(transcoding, opened):
         assert await transcoding.frame(instance, 1, syntaxes.IMPLICIT_LITTLE) == stored
         codestream = await transcoding.frame(instance, 1, syntaxes.JPEG_2000_LOSSLESS)
         assert codestream.startswith(b"\xff\x4f\xff\x51")
+
+
+class Counted(OpenInstance):
+    """An open instance that counts how often its attributes are decoded."""
+
+    decoded = 0
+
+    def attributes(self):
+        self.decoded += 1
+        return super().attributes()
+
+
+async def test_attributes_are_decoded_once_for_all_frames(transcoding, opened):
+    data = samples.packaged_file("SC_rgb_rle_2frame.dcm").read_bytes()
+    async with await opened(data) as it:
+        counted = Counted(it.entry, it._content, it.layout, it._document)
+        assert syntaxes.EXPLICIT_LITTLE in await transcoding.syntaxes(counted)
+        for number in (1, 2):
+            assert len(await transcoding.frame(counted, number, syntaxes.EXPLICIT_LITTLE)) == 30_000
+        assert counted.decoded == 1
 
 
 async def test_frames_of_big_endian_instances_become_little_endian(transcoding, opened):
