@@ -70,16 +70,16 @@ def _attributes(attributes: Mapping[str, Any]) -> Iterator[str]:
         elif (data := element.get("InlineBinary")) is not None:
             yield f"<InlineBinary>{data}</InlineBinary>"
         for number, value in enumerate(element.get("Value", ()), 1):
+            # An element for each value, an empty one, too, or those at the end would be lost.
             if vr == "SQ":
                 yield f'<Item number="{number}">'
                 yield from _attributes(value or {})
                 yield "</Item>"
-            elif value is None:
-                continue  # its number is left out
             elif vr == "PN":
-                yield f'<PersonName number="{number}">{"".join(_name(value))}</PersonName>'
+                yield f'<PersonName number="{number}">{"".join(_name(value or {}))}</PersonName>'
             else:
-                yield f'<Value number="{number}">{_text(str(value))}</Value>'
+                text = "" if value is None else _text(str(value))
+                yield f'<Value number="{number}">{text}</Value>'
         yield "</DicomAttribute>"
 
 
@@ -120,7 +120,7 @@ def from_xml(document: bytes) -> dict[str, Any]:
 
     Returns:
         DICOM JSON, keyed by tag. What can't be read as a number of its VR stays text; a value
-        that the document left out between others is None.
+        that is empty, or that the document left out between others, is None.
 
     Raises:
         XmlModelError: It is not well-formed XML, not of this model, or tries to be clever.
@@ -213,7 +213,7 @@ class _Reader:
             case "PersonName":
                 attribute = self._current()
                 groups = {group: _components(it) for group, it in attribute.name.items()}
-                attribute.put(groups)
+                attribute.put(groups or None)
             case "Value" if self._attributes and self._current().vr != "SQ":
                 self._current().put(_value(text, self._current().vr))
             case "InlineBinary" if self._attributes:
@@ -254,7 +254,9 @@ def _tag_and_vr(attributes: Mapping[str, str]) -> tuple[str, str]:
 
 
 def _value(text: str, vr: str) -> Any:
-    """A value as JSON has it: numbers as numbers, where they are numbers."""
+    """A value as JSON has it: numbers as numbers, where they are numbers; None if it is empty."""
+    if not text:
+        return None
     convert: Callable[[str], Any] | None = (
         int if vr in _INTEGERS else float if vr in _NUMBERS else None
     )

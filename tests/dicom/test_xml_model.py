@@ -57,10 +57,7 @@ def comparable(element):
         compared = {key: comparable(value) for key, value in element.items()}
         return {key: value for key, value in compared.items() if value not in ("", [], [{}])}
     if isinstance(element, list):
-        values = [comparable(value) for value in element]
-        while values and values[-1] is None:
-            values.pop()
-        return values
+        return [comparable(value) or None for value in element]
     if isinstance(element, str):
         with contextlib.suppress(ValueError):
             return float(element)
@@ -89,11 +86,19 @@ def test_the_document_is_of_the_standards_namespace_and_names_what_it_holds():
     assert private.attrib == {"tag": "00091001", "vr": "LO", "privateCreator": "ACME 1"}
 
 
+@pytest.mark.parametrize(
+    ("vr", "value"), [("CS", "A"), ("DS", 1.5), ("PN", {"Alphabetic": "Doe^Jane"})]
+)
+def test_empty_values_keep_their_place_also_at_the_end(vr, value):
+    attributes = {"00080060": {"vr": vr, "Value": [None, value, None, value, None, None]}}
+    assert from_xml(to_xml(attributes)) == attributes
+
+
 def test_a_value_that_is_left_out_keeps_the_place_of_the_others():
-    element = {"vr": "CS", "Value": ["A", None, "B"]}
-    document = to_xml({"00080060": element})
+    attributes = {"00080060": {"vr": "CS", "Value": ["A", None, "B"]}}
+    document = to_xml(attributes).replace(b'<Value number="2"></Value>', b"")
     assert b'number="2"' not in document
-    assert from_xml(document) == {"00080060": element}
+    assert from_xml(document) == attributes
 
 
 def test_what_xml_cannot_hold_is_replaced_and_line_ends_stay():
