@@ -168,8 +168,8 @@ class PixelLayout:
 class BitFrame:
     """A native frame that begins or ends inside a byte or a word, out of pieces of its extent.
 
-    The frame is moved to begin with the lowest bit of its first byte or word (PS3.5 8.1.1: the first
-    pixel is the lowest bit); unused bits at the end are 0.
+    The frame is moved to begin with the lowest bit of its first byte or word (PS3.5 8.1.1: the
+    first pixel is the lowest bit); unused bits at the end are 0.
 
     Args:
         shift: Bits before it in the first byte or word.
