@@ -113,6 +113,9 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
             request, 500, "the request met a defect", hint="look for its id in the log"
         )
         note = where(error)
+    if request.content.exception() is not None:
+        # Nobody can tell where a body ends that can't be read: the client must not go on behind it.
+        response.force_close()
     begun: web.StreamResponse | None = request.get(_BEGUN)
     if begun is not None and begun is not response:
         if request.transport is not None:

@@ -198,3 +198,16 @@ async def test_a_line_of_the_log_has_a_reason_and_no_uid(service, instance, url,
     assert found.endswith("instance UID is not here, nor at 10.1.2.3")
     assert "of no such resource: 404" in nothing
     assert nothing.endswith("Not Found")
+
+
+async def test_a_body_that_cannot_be_read_to_its_end_closes_the_connection(service):
+    headers = {
+        **AUTHORISED,
+        "Content-Type": 'multipart/related; type="application/dicom"; boundary=B',
+        "Content-Encoding": "gzip",
+    }
+    async with service.http.post(
+        f"{service.base}/studies", data=b"--B\r\n", headers=headers
+    ) as answer:
+        assert answer.status == 400
+        assert answer.headers["Connection"] == "close"
