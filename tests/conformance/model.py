@@ -217,7 +217,16 @@ def _same(wanted: Any, given: Any) -> bool:
     if isinstance(wanted, str):
         # Padding says nothing (PS3.5 6.2), and JSON needs none (F.1).
         return isinstance(given, str) and wanted.strip(" \0") == given.strip(" \0")
+    if isinstance(wanted, dict):
+        # Empty components at the end say nothing (PS3.5 6.2.1.1), and XML can't hold them.
+        return isinstance(given, dict) and _plain(wanted) == _plain(given)
     return bool(wanted == given)
+
+
+def _plain(name: dict[str, str]) -> dict[str, str]:
+    """The component groups of a person name that say anything, without carets at their end."""
+    stripped = {group: text.rstrip("^ ") for group, text in name.items()}
+    return {group: text for group, text in stripped.items() if text}
 
 
 def attributes_of(dataset: Dataset, apart: Callable[[bytes], str]) -> Attributes:
@@ -288,7 +297,8 @@ def _value_of(kind: str, vr: str, part: ET.Element) -> Any:
     if kind == "Item":
         return _attributes_of(part)
     if kind == "PersonName":
-        return {group.tag.removeprefix(_NAMESPACE): "^".join(_components(group)) for group in part}
+        groups = {group.tag.removeprefix(_NAMESPACE): _components(group) for group in part}
+        return {group: "^".join(components) for group, components in groups.items()} or None
     if kind != "Value":
         raise ValueError(f"{kind} stands where a value should")
     text = part.text or ""
