@@ -9,6 +9,7 @@ import pydicom
 import pytest
 from dicomweb_client.api import DICOMwebClient
 from PIL import Image
+from pydicom.encaps import generate_frames
 from requests import HTTPError
 
 from tests import samples
@@ -79,6 +80,8 @@ def test_store_instances_that_are_compressed_and_get_them_back_as_they_were(name
     dataset = packaged("PEERS", "PACKED", name).dataset
     names = (dataset.StudyInstanceUID, dataset.SeriesInstanceUID, dataset.SOPInstanceUID)
     client.store_instances([dataset])
+    [frame] = client.retrieve_instance_frames(*names, frame_numbers=[1], media_types=ANY_FRAMES)
+    assert frame == next(generate_frames(dataset.PixelData, number_of_frames=1))
     found = client.retrieve_instance(*names, media_types=AS_STORED)
     assert found.file_meta.TransferSyntaxUID == dataset.file_meta.TransferSyntaxUID
     assert found.PixelData == dataset.PixelData
