@@ -1,4 +1,4 @@
-"""A box without tokens, and pages of the web that had a name of theirs lead to it (DNS rebinding)."""
+"""A box without tokens, and pages that had a name of theirs lead to it (DNS rebinding)."""
 
 from __future__ import annotations
 
