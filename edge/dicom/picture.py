@@ -2,7 +2,8 @@
 
 Who stores a photograph as metadata and a JPEG need not describe the pixels: the picture does
 (PS3.18 10.5.2). Owns the headers of JPEG and JPEG-LS (ISO/IEC 10918-1 B.2, 14495-1 C.2) and of JPEG
-2000 and HTJ2K (15444-1 A.5, A.6) as far as that takes. No pixel is decoded here, and nothing is
+2000 and HTJ2K (15444-1 A.5, A.6) as far as that takes; those of pictures that are transformed,
+because no transfer syntax holds them, are ``raster``'s. No pixel is decoded here, and nothing is
 believed that the decoder will not check again.
 """
 
@@ -33,9 +34,10 @@ _LOSSY: Final = frozenset(_ROOT + number for number in ("50", "51", "81", "91", 
 
 @dataclass(frozen=True, slots=True)
 class Picture:
-    """What the header of a codestream says."""
+    """What the header of a picture says."""
 
     transfer_syntax: str
+    """In which it is kept."""
     rows: int
     columns: int
     samples: int
@@ -43,6 +45,7 @@ class Picture:
     """Of a sample."""
     signed: bool
     photometric: str
+    frames: int = 1
 
     def attributes(self) -> Mapping[str, Any]:
         """The Image Pixel Module (PS3.3 C.7.6.3) in the DICOM JSON model."""
@@ -61,6 +64,8 @@ class Picture:
             tag: {"vr": "US", "Value": [number]} for tag, number in numbers.items()
         }
         module["00280004"] = {"vr": "CS", "Value": [self.photometric]}
+        if self.frames > 1:
+            module["00280008"] = {"vr": "IS", "Value": [self.frames]}
         if self.transfer_syntax in _LOSSY:
             module["00282110"] = {"vr": "CS", "Value": ["01"]}
         return module

@@ -13,6 +13,7 @@ them runs in the service: what is the worker's below is imported by child proces
     worker        one of them, from within                 worker
     codestream    headers, read before a codec sees them   worker
     decoding      from a stored frame to an array          worker
+    raster        from a PNG or a GIF to native frames     worker
     encoding      and back, without loss (native: cells)   worker
     rendering     from an array to a picture               worker
                   (tables: greys and colours, profiles)

@@ -47,8 +47,9 @@ class Limits:
 class Request:
     """One job; the frame is the body."""
 
-    kind: Literal["decode", "encode", "render", "animate"]
+    kind: Literal["decode", "encode", "render", "animate", "convert"]
     image: ImageDescription
+    """Of the frame; of ``convert``: what must come out, of the picture that is the body."""
     transfer_syntax: str = ""
     """Of ``encode``."""
     display: Display | None = None
@@ -67,7 +68,7 @@ class Reply:
     error: str = ""
     """Why there is none."""
     image: ImageDescription | None = None
-    """Of ``decode`` and ``encode``: what the body is."""
+    """Of ``decode``, ``encode`` and ``convert``: what the body is."""
     media_type: str = ""
     """Of ``render`` and ``animate``, like the size of the picture."""
     width: int = 0

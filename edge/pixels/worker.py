@@ -29,6 +29,7 @@ from edge.pixels.encoding import encode
 from edge.pixels.messages import PREFIX, Limits, Reply, Request, pack, unpack
 from edge.pixels.native import bytes_of
 from edge.pixels.presentation import Picture
+from edge.pixels.raster import native_frames
 from edge.pixels.rendering import MOST_PIXELS, animate, picture_of, render, steady
 
 __all__ = ["main"]
@@ -98,6 +99,10 @@ class _Worker:
             for _ in frames:
                 pass  # whatever went wrong, the next message is a request again
 
+    def convert(self, request: Request, body: bytes) -> Answer:
+        """All frames of a PNG or a GIF, native."""
+        return Reply(image=request.image), native_frames(request.image, body)
+
     def _frames(self, request: Request, first: bytes) -> Iterator[bytes]:
         yield first
         for _ in range(1, request.frames):
@@ -147,6 +152,7 @@ _KINDS: Final[dict[str, Callable[[_Worker, Request, bytes], Answer]]] = {
     "encode": _Worker.encode,
     "render": _Worker.render,
     "animate": _Worker.animate,
+    "convert": _Worker.convert,
 }
 
 

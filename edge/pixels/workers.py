@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from edge.config import Pixels
-from edge.errors import EdgeError, PixelWorkersBusy, UndecodablePixels
+from edge.errors import EdgeError, PixelBudgetExceeded, PixelWorkersBusy, UndecodablePixels
 from edge.pixels.description import ImageDescription
 from edge.pixels.display import Display
 from edge.pixels.messages import Limits, Reply, Request
@@ -170,6 +170,30 @@ class PixelWorkers:
             frame_seconds=frame_seconds,
         )
         return _picture(*await self._ask(request, frames, bound=True))
+
+    async def convert(self, image: ImageDescription, picture: bytes) -> bytes:
+        """All frames of a PNG or a GIF in native form, one behind the other.
+
+        Args:
+            image: What they are by the header of the picture; it says so before they are decoded.
+            picture: The file.
+
+        Raises:
+            UndecodablePixels: The picture is damaged, lies in its header, or is transparent.
+            PixelBudgetExceeded: The frames together would take more than a frame may.
+            PixelWorkersBusy: Too many wait already.
+        """
+        needed = image.decoded_frame_bytes * image.frames
+        if needed > self._settings.frame_bytes:
+            raise PixelBudgetExceeded(
+                f"the frames of a picture take {needed} bytes, "
+                f"and {self._settings.frame_bytes} are allowed",
+                hint="send the pixels uncompressed, or raise pixels.frame_bytes",
+            )
+        _, pixels = await self._ask(Request("convert", image), _only(picture), bound=False)
+        if len(pixels) != needed:
+            raise UndecodablePixels(f"a pixel worker made {len(pixels)} bytes instead of {needed}")
+        return pixels
 
     async def _frame(self, request: Request, frame: Frame) -> EncodedFrame:
         reply, data = await self._ask(request, _only(frame), bound=False)
