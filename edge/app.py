@@ -193,7 +193,7 @@ class Appliance:
             )
             pictures = PictureCache(config.cache, cache.folder, cache.keys, cache.algorithm)
             await pictures.open()
-            workers = PixelWorkers(config.pixels)
+            workers = self.workers = PixelWorkers(config.pixels)
             self.rendering = Rendering(retrieval, cache.database, workers, pictures)
             self.transcoding = Transcoding(workers)
             # Parts stop in the reverse order: the doors first, what they stand on last.
@@ -283,6 +283,7 @@ class Appliance:
             catalogue=Catalogue(cache.database),
             admission=admission,
             deletion=deletion,
+            workers=self.workers,
             authorise=gate.authorise,
         )
         pictures = uri_service.create_application(

@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from edge.cache.rendering import Rendering
     from edge.cache.retrieval import Retrieval
     from edge.cache.transcoding import Transcoding
+    from edge.pixels.workers import PixelWorkers
 
 __all__ = ["create_application"]
 
@@ -42,6 +43,7 @@ def create_application(
     catalogue: Catalogue,
     admission: Admission,
     deletion: Deletion,
+    workers: PixelWorkers,
     authorise: Authorise,
     max_request_bytes: int | None = None,
     max_results: int = MAX_RESULTS,
@@ -55,6 +57,7 @@ def create_application(
         catalogue: Finds.
         admission: The one way in.
         deletion: Deletes.
+        workers: Decode pictures that come in.
         authorise: Says who sends a request, by its headers, or raises ``AccessDenied``.
         max_request_bytes: Of one STOW-RS body; None sets no limit (parts are never held whole).
         max_results: In one answer to a search.
@@ -66,7 +69,7 @@ def create_application(
     instances = Instances(retrieval, transcoding, weighing, bulkdata)
     metadata = Metadata(retrieval)
     rendered = Rendered(retrieval, Renditions(retrieval, rendering))
-    store = Store(admission, max_request_bytes=max_request_bytes)
+    store = Store(admission, workers, max_request_bytes=max_request_bytes)
     study = "/studies/{study}"
     series = study + "/series/{series}"
     instance = series + "/instances/{instance}"

@@ -44,12 +44,14 @@ from edge.dicomweb.store_metadata import (
     DescribedInstance,
     MetadataBudget,
 )
+from edge.dicomweb.store_pictures import Transformation
 from edge.dicomweb.store_report import HEAD_BYTES, Outcome, Report
 from edge.dicomweb.transactions import transaction
 from edge.errors import EdgeError, MultipartError
 
 if TYPE_CHECKING:
     from edge.cache.admission import Admission
+    from edge.pixels.workers import PixelWorkers
 
 __all__ = ["Store", "expect_later"]
 
@@ -80,11 +82,19 @@ class Store:
 
     Args:
         admission: The one way in.
+        workers: Make native pixels of pictures.
         max_request_bytes: Of one body; None sets no limit.
     """
 
-    def __init__(self, admission: Admission, *, max_request_bytes: int | None = None) -> None:
+    def __init__(
+        self,
+        admission: Admission,
+        workers: PixelWorkers,
+        *,
+        max_request_bytes: int | None = None,
+    ) -> None:
         self._admission = admission
+        self._transformation = Transformation(workers)
         self._max_request_bytes = max_request_bytes
         self._metadata = MetadataBudget()
 
@@ -123,7 +133,7 @@ class Store:
         """Read metadata and bulk data to their end; then store what they make."""
         with self._metadata.share() as take:
             async with self._admission.spooling() as spooling:
-                described = Described(take, str(request.url), spooling)
+                described = Described(take, str(request.url), spooling, self._transformation)
                 instances: list[tuple[DescribedInstance, Outcome]] = []
                 async for part in self._parts(request, form):
                     if not described.is_metadata(part):
@@ -269,6 +279,9 @@ class _Arrival:
         except Exception as error:
             self.broken = error
             raise
+        finally:
+            if isinstance(self._source, AsyncGenerator):
+                await self._source.aclose()  # what it holds is for others to have, if it broke off
         self.passed.set()
 
 

@@ -9,8 +9,8 @@ Never fetches what a URI refers to.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Callable, Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
+from contextlib import aclosing, contextmanager
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urljoin
@@ -25,7 +25,9 @@ from edge.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, is_uid
 from edge.dicom.xml_model import XmlModelError, from_xml
 from edge.dicomweb.media_types import FRAME_MEDIA_TYPES
 from edge.dicomweb.responses import DICOM_JSON, DICOM_XML, JSON, OCTET_STREAM, Refused
+from edge.dicomweb.store_pictures import TRANSFORMED, Stored, Transformation
 from edge.errors import InvalidInstance, MultipartError
+from edge.pixels.description import ImageDescription
 
 if TYPE_CHECKING:
     from edge.cache.spooling import Spooling
@@ -52,12 +54,19 @@ class _Bulk:
     """The parts of one Content-Location."""
 
     media_type: MediaType
-    parts: list[tuple[int, int]] = field(default_factory=list)
-    """Offset and length in the spool; of compressed pixels, a part is a frame."""
+    parts: list[Stored] = field(default_factory=list)
+    """Of compressed pixels, a part is a frame; of those that are transformed, a picture."""
 
     @property
     def compressed(self) -> bool:
-        return self.media_type.essence.partition("/")[0] in ("image", "video")
+        """Its parts are kept as they are, as fragments."""
+        kind, _, _ = self.media_type.essence.partition("/")
+        return kind in ("image", "video") and not self.transformed
+
+    @property
+    def transformed(self) -> bool:
+        """Its parts are pictures, of which native pixels are made."""
+        return self.media_type.essence in TRANSFORMED
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,12 +114,20 @@ class Described:
         take: Is told of bytes of metadata before they are kept (``MetadataBudget``).
         base: What relative URIs are relative to, the same for metadata and parts.
         spooling: Where bulk data waits.
+        transformation: Makes native pixels of pictures.
     """
 
-    def __init__(self, take: Callable[[int], None], base: str, spooling: Spooling) -> None:
+    def __init__(
+        self,
+        take: Callable[[int], None],
+        base: str,
+        spooling: Spooling,
+        transformation: Transformation,
+    ) -> None:
         self._take = take
         self._base = base
         self._spooling = spooling
+        self._transformation = transformation
         self._metadata = 0
         self._wanted: set[str] = set()
         self._bulk: dict[str, _Bulk] = {}
@@ -171,17 +188,21 @@ class Described:
         """The file of an instance, in pieces, once the whole request was read.
 
         Raises:
-            InvalidInstance: The metadata is no data set, or bulk data is missing.
+            InvalidInstance: The metadata is no data set, or bulk data is missing or no fit for it.
+            PixelError: A picture can't be decoded.
         """
         if instance.uids is None:
             raise InvalidInstance("the metadata names no SOP Class and SOP Instance (PS3.3 C.12.1)")
         attributes = dict(instance.attributes)
         pixels = attributes.get("7FE00010")
         syntax = EXPLICIT_VR_LITTLE_ENDIAN
+        images: list[ImageDescription] = []
         if isinstance(pixels, Mapping) and (uri := pixels.get("BulkDataURI")) is not None:
             bulk = self._find(str(uri))
             if bulk.compressed:
                 syntax = await self._describe(bulk, attributes)
+            elif bulk.transformed:
+                images = await self._describe_pictures(bulk, attributes)
         sop_class, sop = instance.uids
         pending = bytearray(file_meta(sop_class_uid=sop_class, sop_uid=sop, transfer_syntax=syntax))
         for piece in encoded(attributes):
@@ -193,8 +214,9 @@ class Described:
                 continue
             yield bytes(pending)
             pending.clear()
-            async for chunk in self._value(piece):
-                yield chunk
+            async with aclosing(self._value(piece, images)) as chunks:
+                async for chunk in chunks:
+                    yield chunk
         yield bytes(pending)
 
     async def _describe(self, bulk: _Bulk, attributes: dict[str, Any]) -> str:
@@ -221,9 +243,29 @@ class Described:
                 attributes.setdefault(tag, element)
         return fitting[0] if fitting else picture.transfer_syntax
 
-    async def _value(self, reference: BulkReference) -> AsyncGenerator[bytes]:
+    async def _describe_pictures(
+        self, bulk: _Bulk, attributes: dict[str, Any]
+    ) -> list[ImageDescription]:
+        """What pictures will be once they are native; the metadata is completed."""
+        named = bulk.media_type.parameters.get("transfer-syntax", "")
+        if named not in ("", EXPLICIT_VR_LITTLE_ENDIAN):
+            raise InvalidInstance("the transfer syntax of a part is not one of its media type")
+        return await self._transformation.describe(
+            self._spooling, bulk.parts, bulk.media_type.essence, attributes
+        )
+
+    async def _value(
+        self, reference: BulkReference, images: Sequence[ImageDescription]
+    ) -> AsyncGenerator[bytes]:
         """Header and bytes of a value."""
         bulk = self._find(reference.uri)
+        if (bulk.compressed or bulk.transformed) and reference.tag != _PIXEL_DATA:
+            raise InvalidInstance("only Pixel Data can be a picture")
+        if bulk.transformed:
+            async with aclosing(self._native(bulk, images)) as pieces:
+                async for piece in pieces:
+                    yield piece
+            return
         if not bulk.compressed:
             length = sum(size for _, size in bulk.parts)
             yield element_header(reference.tag, reference.vr, length + length % 2)
@@ -232,8 +274,6 @@ class Described:
                     yield piece
             yield bytes(length % 2)
             return
-        if reference.tag != _PIXEL_DATA:
-            raise InvalidInstance("only Pixel Data can be a picture")
         yield element_header(reference.tag, "OB", None) + _ITEM + bytes(4)
         for offset, length in bulk.parts:
             if length >= 0xFFFFFFFE:
@@ -244,7 +284,23 @@ class Described:
             yield bytes(length % 2)
         yield _SEQUENCE_END
 
-    async def _read(self, part: tuple[int, int]) -> AsyncGenerator[bytes]:
+    async def _native(
+        self, bulk: _Bulk, images: Sequence[ImageDescription]
+    ) -> AsyncGenerator[bytes]:
+        """Header and native pixels of pictures (PS3.5 8.1.2, A.2)."""
+        if len(images) != len(bulk.parts):
+            raise InvalidInstance("an icon can't be a picture", hint="send its pixels uncompressed")
+        length = sum(image.decoded_frame_bytes * image.frames for image in images)
+        vr = "OW" if images[0].bits_allocated > 8 else "OB"
+        yield element_header(_PIXEL_DATA, vr, length + length % 2)
+        for picture, image in zip(bulk.parts, images, strict=True):
+            pixels = self._transformation.native(self._spooling, picture, image)
+            async with aclosing(pixels) as pieces:
+                async for piece in pieces:
+                    yield piece
+        yield bytes(length % 2)
+
+    async def _read(self, part: Stored) -> AsyncGenerator[bytes]:
         offset, length = part
         end = offset + length
         while offset < end:

@@ -17,7 +17,15 @@ from edge.dicom.part10 import PREAMBLE
 from edge.dicom.uids import is_uid
 from edge.dicomweb.resources import Target
 from edge.dicomweb.responses import Refused
-from edge.errors import EdgeError, InstanceMismatch, InvalidInstance, MultipartError, StorageFull
+from edge.errors import (
+    EdgeError,
+    InstanceMismatch,
+    InvalidInstance,
+    MultipartError,
+    PixelError,
+    PixelWorkersBusy,
+    StorageFull,
+)
 
 if TYPE_CHECKING:
     from edge.cache.admission import Admitted
@@ -58,11 +66,11 @@ class Outcome:
     def fail(self, error: Exception) -> None:
         """Account for the error that ended it."""
         match error:
-            case StorageFull():
+            case StorageFull() | PixelWorkersBusy():
                 self.reason = FailureReason.OUT_OF_RESOURCES
             case InstanceMismatch():
                 self.reason = FailureReason.MISMATCH
-            case InvalidInstance() | MultipartError() | Refused():
+            case InvalidInstance() | MultipartError() | PixelError() | Refused():
                 self.reason = FailureReason.NOT_UNDERSTOOD
             case _:
                 self.reason = FailureReason.PROCESSING

@@ -15,6 +15,7 @@ from edge.dicom.multipart import MultipartParser, PartData, PartStart, boundary_
 from edge.dicomweb import uri_service
 from edge.dicomweb.root import create_root
 from edge.dicomweb.server import create_application
+from edge.pixels.workers import PixelWorkers
 from tests.dicomweb.doubles import (
     Admission,
     Catalogue,
@@ -25,6 +26,7 @@ from tests.dicomweb.doubles import (
     Transcoding,
     authorise,
 )
+from tests.pixels.pool import running
 
 FILES = [
     "CT_small.dcm",  # explicit little endian
@@ -78,7 +80,14 @@ class Service:
 
 
 @pytest.fixture
-async def service() -> AsyncIterator[Service]:
+async def workers() -> AsyncIterator[PixelWorkers]:
+    """Processes that are started when a picture comes."""
+    async with running() as pool:
+        yield pool
+
+
+@pytest.fixture
+async def service(workers: PixelWorkers) -> AsyncIterator[Service]:
     retrieval, catalogue, admission = Retrieval(), Catalogue(), Admission()
     deletion, transcoding, rendering = Deletion(), Transcoding(), Rendering(retrieval)
     door = create_application(
@@ -88,6 +97,7 @@ async def service() -> AsyncIterator[Service]:
         catalogue=catalogue,
         admission=admission,
         deletion=deletion,
+        workers=workers,
         authorise=authorise,
         max_request_bytes=24 * 1024 * 1024,
         max_results=100,

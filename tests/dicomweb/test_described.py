@@ -53,7 +53,7 @@ def media_types(method):
     return [one["mediaType"] for one in answer.get("representation", ())]
 
 
-async def test_every_route_is_described_and_every_description_is_a_route(described):
+async def test_every_route_is_described_and_every_description_is_a_route(described, workers):
     retrieval = Retrieval()
     application = create_application(
         retrieval=retrieval,
@@ -62,6 +62,7 @@ async def test_every_route_is_described_and_every_description_is_a_route(describ
         catalogue=Catalogue(),
         admission=Admission(),
         deletion=Deletion(),
+        workers=workers,
         authorise=authorise,
     )
     routes = {

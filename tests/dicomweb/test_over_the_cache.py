@@ -69,6 +69,7 @@ async def box(open_cache, tmp_path):  # noqa: F811  (the fixture of that name)
             catalogue=Catalogue(cache.database),
             admission=cache.admission,
             deletion=cache.deletion,
+            workers=workers,
             authorise=authorise,
         )
         runner = web.AppRunner(

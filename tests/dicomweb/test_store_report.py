@@ -18,8 +18,11 @@ from edge.errors import (
     InvalidInstance,
     MultipartError,
     NotDicom,
+    PixelBudgetExceeded,
+    PixelWorkersBusy,
     SealBroken,
     StorageFull,
+    UndecodablePixels,
 )
 
 OK = Admitted(InstanceRef("1.2", "1.2.3", "1.2.3.4"), "1.2.840.10008.5.1.4.1.1.2", Admission.STORED)
@@ -67,6 +70,9 @@ def test_the_status_sums_up_what_became_of_the_parts(results, broken, status):
         (InstanceMismatch("x"), 0xA900),
         (NotDicom("x"), 0xC000),
         (InvalidInstance("x"), 0xC000),
+        (UndecodablePixels("x"), 0xC000),
+        (PixelBudgetExceeded("x"), 0xC000),
+        (PixelWorkersBusy("x"), 0xA700),
         (MultipartError("x"), 0xC000),
         (EdgeError("x"), 0x0110),
         (RuntimeError("x"), 0x0110),
