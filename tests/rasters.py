@@ -10,7 +10,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-__all__ = ["chunk", "gif", "noise", "png", "png_of"]
+__all__ = ["chunk", "gif", "named", "noise", "png", "png_of"]
 
 
 def noise(mode: str, width: int = 40, height: int = 30, seed: int = 1) -> Image.Image:
@@ -44,6 +44,11 @@ def gif(*pictures: Image.Image, **options: object) -> bytes:
     rest: Sequence[Image.Image] = pictures[1:]
     pictures[0].save(buffer, "GIF", save_all=bool(rest), append_images=list(rest), **options)
     return buffer.getvalue()
+
+
+def named(value: object) -> str | None:
+    """The name of a test's parameter: pictures have none that can be printed."""
+    return f"{value[:4]!r} of {len(value)} bytes" if isinstance(value, bytes) else None
 
 
 def chunk(kind: bytes, body: bytes = b"") -> bytes:

@@ -7,6 +7,7 @@ without loss. No pixel is decoded here, and the decoder checks all of it again.
 
 Grey stays grey, in 8 bits or in 16. A palette becomes RGB, or grey if all of its colours are. An
 alpha channel has no place in DICOM: where it hides nothing it is left away, which the decoder sees.
+Colour profiles, gamma, texts and times are not taken over.
 """
 
 from __future__ import annotations
@@ -33,6 +34,8 @@ _DEPTHS: Final = {
 """Colour type -> bits of a sample (PNG 11.2.1)."""
 _GIF: Final = (b"GIF87a", b"GIF89a")
 _EXTENSION, _IMAGE, _TRAILER = 0x21, 0x2C, 0x3B
+_MOST_BLOCKS: Final = 1 << 20
+"""Of a GIF these make 256 MiB, if it is no picture that was made to take time."""
 _INSTEAD: Final = "send its pixels uncompressed, as application/octet-stream"
 
 
@@ -58,12 +61,14 @@ def raster_of(data: bytes, media_type: str) -> Picture:
 def _png(data: bytes) -> Picture:
     if not data.startswith(_PNG):
         raise InvalidInstance("a picture is no PNG, though its media type says so")
+    steps = _Steps()
     view, at, kind = memoryview(data), len(_PNG), b""
     columns, rows, bits, colour_type = struct.unpack_from(">IIBB", data, at + 8)
     colours, keyed = b"", False
     if data[at : at + 8] != b"\0\0\0\rIHDR" or bits not in _DEPTHS.get(colour_type, ()):
         raise InvalidInstance("a PNG with a header that makes no sense")
     while kind != b"IEND":
+        steps.take()
         length, kind = struct.unpack_from(">I4s", data, at)
         end = at + 8 + length
         (checksum,) = struct.unpack_from(">I", data, end)
@@ -89,16 +94,16 @@ def _gif(data: bytes) -> Picture:
         raise InvalidInstance("a picture is no GIF, though its media type says so")
     columns, rows, flags = struct.unpack_from("<HHB", data, 6)
     at, shared = _colours(data, 13, flags)
-    frames, is_grey = 0, True
+    frames, is_grey, steps = 0, True, _Steps()
     while (kind := data[at]) != _TRAILER:
         if kind == _EXTENSION:
-            at = _behind_blocks(data, at + 2)
+            at = _behind_blocks(data, at + 2, steps)
             continue
         if kind != _IMAGE:
             raise InvalidInstance("a GIF is damaged: a block of no known kind")
         left, top, width, height, flags = struct.unpack_from("<HHHHB", data, at + 1)
         at, own = _colours(data, at + 10, flags)
-        at = _behind_blocks(data, at + 1)
+        at = _behind_blocks(data, at + 1, steps)
         if left + width > columns or top + height > rows:
             raise InvalidInstance("a frame of a GIF is larger than the GIF")
         if not frames and (width, height) != (columns, rows):
@@ -133,8 +138,22 @@ def _colours(data: bytes, at: int, flags: int) -> tuple[int, bytes]:
     return end, data[at:end]
 
 
-def _behind_blocks(data: bytes, at: int) -> int:
+def _behind_blocks(data: bytes, at: int, steps: _Steps) -> int:
     """Where a chain of blocks ends, each with its length before it (GIF89a 15)."""
+    steps.take()
     while length := data[at]:
+        steps.take()
         at += length + 1
     return at + 1
+
+
+class _Steps:
+    """A bound of time."""
+
+    def __init__(self) -> None:
+        self._left = _MOST_BLOCKS
+
+    def take(self) -> None:
+        self._left -= 1
+        if self._left < 0:
+            raise InvalidInstance("a picture is made of too many blocks", hint=_INSTEAD)

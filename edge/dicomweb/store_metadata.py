@@ -49,6 +49,10 @@ _SEQUENCE_END: Final = b"\xfe\xff\xdd\xe0" + bytes(4)
 _DEEPEST: Final = 64
 
 
+_Images = dict[str, list[ImageDescription]]
+"""BulkDataURI -> what each of its pictures will be."""
+
+
 @dataclass(slots=True)
 class _Bulk:
     """The parts of one Content-Location."""
@@ -196,13 +200,14 @@ class Described:
         attributes = dict(instance.attributes)
         pixels = attributes.get("7FE00010")
         syntax = EXPLICIT_VR_LITTLE_ENDIAN
-        images: list[ImageDescription] = []
+        images: _Images = {}
         if isinstance(pixels, Mapping) and (uri := pixels.get("BulkDataURI")) is not None:
-            bulk = self._find(str(uri))
+            uri = str(uri)
+            bulk = self._find(uri)
             if bulk.compressed:
                 syntax = await self._describe(bulk, attributes)
             elif bulk.transformed:
-                images = await self._describe_pictures(bulk, attributes)
+                images[uri] = await self._describe_pictures(bulk, attributes)
         sop_class, sop = instance.uids
         pending = bytearray(file_meta(sop_class_uid=sop_class, sop_uid=sop, transfer_syntax=syntax))
         for piece in encoded(attributes):
@@ -254,15 +259,15 @@ class Described:
             self._spooling, bulk.parts, bulk.media_type.essence, attributes
         )
 
-    async def _value(
-        self, reference: BulkReference, images: Sequence[ImageDescription]
-    ) -> AsyncGenerator[bytes]:
+    async def _value(self, reference: BulkReference, images: _Images) -> AsyncGenerator[bytes]:
         """Header and bytes of a value."""
         bulk = self._find(reference.uri)
         if (bulk.compressed or bulk.transformed) and reference.tag != _PIXEL_DATA:
             raise InvalidInstance("only Pixel Data can be a picture")
         if bulk.transformed:
-            async with aclosing(self._native(bulk, images)) as pieces:
+            if reference.uri not in images:
+                raise InvalidInstance("an icon can't be a picture", hint="send it uncompressed")
+            async with aclosing(self._native(bulk, images[reference.uri])) as pieces:
                 async for piece in pieces:
                     yield piece
             return
@@ -288,8 +293,6 @@ class Described:
         self, bulk: _Bulk, images: Sequence[ImageDescription]
     ) -> AsyncGenerator[bytes]:
         """Header and native pixels of pictures (PS3.5 8.1.2, A.2)."""
-        if len(images) != len(bulk.parts):
-            raise InvalidInstance("an icon can't be a picture", hint="send its pixels uncompressed")
         length = sum(image.decoded_frame_bytes * image.frames for image in images)
         vr = "OW" if images[0].bits_allocated > 8 else "OB"
         yield element_header(_PIXEL_DATA, vr, length + length % 2)

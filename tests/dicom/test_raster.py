@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edge.dicom.raster import raster_of
 from edge.errors import InvalidInstance
-from tests.rasters import chunk, gif, noise, png, png_of
+from tests.rasters import chunk, gif, named, noise, png, png_of
 
 PNG, GIF = "image/png", "image/gif"
 SEVERAL = gif(noise("P"), noise("P", seed=2), noise("P", seed=3))
@@ -69,6 +69,7 @@ def test_a_palette_of_greys_is_grey():
         (png_of(4, 4)[:20], "ends early"),
         (SEVERAL, "no PNG"),
     ],
+    ids=named,
 )
 def test_a_png_that_can_not_be_kept_is_refused_for_its_reason(data, why):
     with pytest.raises(InvalidInstance, match=why):
@@ -107,10 +108,25 @@ WHOLE = (0, 0, 8, 8)
         (a_gif(WHOLE)[:9], "ends early"),
         (png(noise("L")), "no GIF"),
     ],
+    ids=named,
 )
 def test_a_gif_that_can_not_be_kept_is_refused_for_its_reason(data, why):
     with pytest.raises(InvalidInstance, match=why):
         raster_of(data, GIF)
+
+
+@pytest.mark.parametrize(
+    ("kind", "data"),
+    [
+        (PNG, png_of(4, 4, chunk(b"tEXt") * (1 << 20))),
+        (GIF, a_gif(WHOLE)[:-1] + b"!\xfe\0" * (1 << 20) + b";"),
+        (GIF, a_gif(WHOLE)[:-1] + b"!\xfe" + b"\1." * (1 << 20) + b"\0;"),
+    ],
+    ids=["chunks", "extensions", "blocks"],
+)
+def test_a_picture_that_is_made_to_take_time_is_refused(kind, data):
+    with pytest.raises(InvalidInstance, match="too many blocks"):
+        raster_of(data, kind)
 
 
 @given(st.data())

@@ -15,7 +15,7 @@ from edge.pixels import syntaxes
 from edge.pixels.description import ImageDescription
 from edge.pixels.raster import native_frames
 from tests.pixels.pool import running
-from tests.rasters import gif, noise, png, png_of
+from tests.rasters import gif, named, noise, png, png_of
 
 GREY = ImageDescription(syntaxes.EXPLICIT_LITTLE, 30, 40, 1, "MONOCHROME2", 8, 8, 7, False)
 COLOUR = replace(GREY, samples=3, photometric="RGB")
@@ -128,6 +128,7 @@ def test_more_bits_than_are_said_to_be_stored_are_refused():
         (GREY, b"BM" + bytes(100)),
         (GREY, b""),
     ],
+    ids=named,
 )
 def test_what_is_not_as_its_header_says_is_refused(image, data):
     with pytest.raises(UndecodablePixels):
