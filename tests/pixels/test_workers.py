@@ -73,8 +73,7 @@ async def test_every_packaged_image_decodes_to_the_pixels_that_pydicom_sees(work
 async def test_what_pydicom_can_not_decode_equals_its_uncompressed_twin(workers):
     swapped, plain = named("SC_rgb_small_odd_big_endian.dcm"), named("SC_rgb_small_odd.dcm")
     found = await workers.decode(swapped.description, swapped.frame(1))
-    # The last sample's byte stands behind the frame: an odd number of bytes has no whole words.
-    assert found.data[:26] == plain.frame(1)[:26]
+    assert found.data == plain.frame(1)
     lossy, other = named("JPEG-lossy.dcm"), named("JPGExtended.dcm")
     first = await workers.decode(lossy.description, lossy.frame(1))
     second = await workers.decode(other.description, other.frame(1))
