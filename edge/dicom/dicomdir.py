@@ -63,9 +63,11 @@ _MADE_UP: Final[Mapping[str, Mapping[str, Any]]] = {
 """Type 1 of PS3.3 F.5.1 to F.5.3, for instances that lack them."""
 
 _OF_IMAGES: Final = frozenset(
-    "00080005 00080020 00080030 00080050 00080060 00081030 00100010 00100020 0020000D 0020000E "
-    "00200010 00200011 00200013".split()
+    "00080005 00080020 00080030 00080050 00080060 00081030 0008103E 00100010 00100020 0020000D "
+    "0020000E 00200010 00200011 00200013".split()
 )
+_MISSING: Final = (None, "")
+"""Zero is a number like any other."""
 _ITEM: Final = b"\xfe\xff\x00\xe0"
 # (0004,1400), (0004,1410) and (0004,1420), which every record begins with.
 _LINKS: Final = struct.Struct("<HH2sHI HH2sHH HH2sHI")
@@ -116,7 +118,7 @@ class DirectoryBuilder:
             if key not in record.below:
                 record.below[key] = _Record(_encoded(kind, _recorded(kind, dataset)))
             record = record.below[key]
-        if not dataset.get("InstanceNumber"):
+        if dataset.get("InstanceNumber") in _MISSING:
             dataset.InstanceNumber = len(record.below) + 1
         entry = _recorded(leaf, dataset)
         entry.ReferencedFileID = list(file_id)
@@ -208,7 +210,8 @@ def _dataset(attributes: Mapping[str, Any], *, whole: bool) -> Dataset:
         converted = [_converted(vr, value) for value in values]
         with suppress(ValueError, TypeError, OverflowError):
             for value in converted:
-                validate_value(vr, value, RAISE)
+                if isinstance(value, str):  # numbers are checked as they are put in
+                    validate_value(vr, value, RAISE)
             dataset.add(
                 DataElement(
                     int(tag, 16),
@@ -234,15 +237,17 @@ def _converted(vr: str, value: Any) -> Any:
 def _recorded(kind: str, dataset: Dataset) -> Dataset:
     """The keys of one record; what pydicom misses is made up, or left out at the lowest level."""
     for keyword, value in _MADE_UP.get(kind, {}).items():
-        if not dataset.get(keyword):
+        if dataset.get(keyword) in _MISSING:
             setattr(dataset, keyword, value)
     try:
-        return DIRECTORY_RECORDERS[kind](dataset)
+        record = DIRECTORY_RECORDERS[kind](dataset)
     except ValueError:
         # A Type 1 key of this kind is missing (PS3.3 F.5): it can still be found by its number.
         record = Dataset()
         record.InstanceNumber = dataset.InstanceNumber
-        return record
+    if kind == "SERIES" and (description := dataset.get("SeriesDescription")):
+        record.SeriesDescription = description  # optional, and what a reader chooses by
+    return record
 
 
 def _encoded(kind: str, record: Dataset) -> bytes:

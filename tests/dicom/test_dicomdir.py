@@ -102,6 +102,45 @@ def test_records_refer_to_each_other_by_their_offsets():
     assert [it.ReferencedSOPInstanceUIDInFile for it in below(second)] == ["1.6"]
 
 
+def test_records_say_what_their_instances_say(packaged_directory):
+    at_level = {}
+    for record in records_of(packaged_directory):
+        at_level[record.DirectoryRecordType] = record
+        if "ReferencedSOPInstanceUIDInFile" not in record:
+            continue
+        (path,) = [path for path in INSTANCES if sop_uid_of(path) == sop_uid_in(record)][:1]
+        dataset = pydicom.dcmread(path, stop_before_pixels=True)
+        for said, keyword in (
+            (at_level["PATIENT"], "PatientID"),
+            (at_level["STUDY"], "StudyInstanceUID"),
+            (at_level["STUDY"], "StudyID"),
+            (at_level["SERIES"], "SeriesNumber"),
+            (at_level["SERIES"], "SeriesDescription"),
+            (record, "InstanceNumber"),
+        ):
+            if dataset.get(keyword):
+                assert said.get(keyword) == dataset.get(keyword), (path.name, keyword)
+
+
+def sop_uid_of(path):
+    return scan_file(path).attributes["00080018"]["Value"][0]
+
+
+def sop_uid_in(record):
+    return record.ReferencedSOPInstanceUIDInFile
+
+
+def test_numbers_are_those_of_the_instances_whatever_their_order():
+    numbers = (30, 10, 0)
+    images = [
+        image(SeriesNumber=5, InstanceNumber=number, SOPInstanceUID=f"1.4.{number}")
+        for number in numbers
+    ]
+    _, _, series, *leaves = records_of(listed(images))
+    assert series.SeriesNumber == 5
+    assert tuple(leaf.InstanceNumber for leaf in leaves) == numbers
+
+
 def test_what_the_directory_requires_and_an_instance_lacks_is_made_up():
     attributes = image()
     del attributes["00100020"]
