@@ -17,7 +17,7 @@ from aiohttp import hdrs, web
 from edge.dicomweb.compression import compress
 from edge.dicomweb.responses import send
 
-__all__ = ["PIECE", "send_text", "with_bulk_urls"]
+__all__ = ["PIECE", "absolute", "send_text", "with_bulk_urls"]
 
 PIECE: Final = 256 * 1024
 """Bytes of text that leave together."""
@@ -57,11 +57,16 @@ async def send_text(
     return response
 
 
-def with_bulk_urls(document: bytes, place: bytes) -> Iterator[bytes]:
-    """A deflated DICOM JSON object, inflated piece by piece; paths of bulk values made absolute.
+def absolute(text: bytes, place: bytes) -> bytes:
+    """DICOM JSON without spaces, its paths of bulk values put below *place*.
 
     What is replaced can't stand inside a JSON string: there, the quotes would be escaped.
     """
+    return text.replace(_RELATIVE, _RELATIVE + place)
+
+
+def with_bulk_urls(document: bytes, place: bytes) -> Iterator[bytes]:
+    """A deflated DICOM JSON object, inflated piece by piece; paths of bulk values made absolute."""
     inflater, held = zlib.decompressobj(), b""
     while not inflater.eof and document:
         piece = held + inflater.decompress(document, PIECE)
@@ -71,5 +76,5 @@ def with_bulk_urls(document: bytes, place: bytes) -> Iterator[bytes]:
             # What may be the beginning of a path waits for the rest.
             last = piece[piece.rfind(_RELATIVE) + len(_RELATIVE) :] if _RELATIVE in piece else piece
             end -= next((n for n in _PARTS if last.endswith(_RELATIVE[:n])), 0)
-        yield piece[:end].replace(_RELATIVE, _RELATIVE + place)
+        yield absolute(piece[:end], place)
         held = piece[end:]

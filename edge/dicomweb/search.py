@@ -31,6 +31,7 @@ from edge.dicom.multipart import (
 from edge.dicom.query import ALL, Kind, Match, Query, criterion, vr_of
 from edge.dicom.uids import is_uid
 from edge.dicom.xml_model import to_xml
+from edge.dicomweb.documents import absolute
 from edge.dicomweb.negotiation import Offer, accepted_by, choose
 from edge.dicomweb.resources import Target, base_url, target_of
 from edge.dicomweb.responses import DICOM_JSON, DICOM_XML, JSON
@@ -296,7 +297,7 @@ class _Results:
     limit: int
     base: str
     target: Target
-    encode: Callable[[Mapping[str, Any]], Awaitable[bytes]]
+    encode: Callable[[bytes], Awaitable[bytes]]
 
     async def collect(self) -> tuple[list[bytes], bool]:
         """The results, encoded, as many as are shown; and whether there are more."""
@@ -307,18 +308,29 @@ class _Results:
             async for result in results:
                 if len(answers) == self.limit or length > _MOST_BYTES:
                     return answers, True
-                place = _with_url(result, query.level, self.base, self.target)
-                answers.append(await self.encode(place))
+                answers.append(await self.encode(self._text(result)))
                 length += len(answers[-1])
         return answers, False
 
+    def _text(self, result: Mapping[str, Any]) -> bytes:
+        """DICOM JSON: with its Retrieve URL, and URLs of bulk values (PS3.18 10.6.3.3, F.2.2)."""
+        level, target = self.query.level, self.target
+        url = Target(
+            _uid(result, _STUDY_UID) or target.study_uid,
+            (_uid(result, _SERIES_UID) or target.series_uid) if level is not Level.STUDY else None,
+            _uid(result, _SOP_UID) if level is Level.INSTANCE else None,
+        ).url(self.base)
+        found = {**result, _RETRIEVE_URL: {"vr": "UR", "Value": [url]}}
+        text = _ENCODER.encode(dict(sorted(found.items())))
+        return absolute(text, f"{url}/bulkdata/".encode())
 
-async def _as_json(result: Mapping[str, Any]) -> bytes:
-    return _ENCODER.encode(result)
+
+async def _as_json(result: bytes) -> bytes:
+    return result
 
 
-async def _as_xml(result: Mapping[str, Any]) -> bytes:
-    return await asyncio.to_thread(to_xml, result)
+async def _as_xml(result: bytes) -> bytes:
+    return await asyncio.to_thread(lambda: to_xml(msgspec.json.decode(result)))
 
 
 def _multipart(documents: Sequence[bytes], headers: CIMultiDict[str]) -> web.Response:
@@ -330,17 +342,6 @@ def _multipart(documents: Sequence[bytes], headers: CIMultiDict[str]) -> web.Res
     body = PART_CLOSING.join(opening + document for document in documents)
     headers[hdrs.CONTENT_TYPE] = content_type_of(DICOM_XML, boundary)
     return web.Response(body=body + PART_CLOSING + closing(boundary), headers=headers)
-
-
-def _with_url(result: Mapping[str, Any], level: Level, base: str, target: Target) -> dict[str, Any]:
-    """The result with its Retrieve URL, tags ascending (PS3.18 10.6.3.3, F.2.2)."""
-    place = Target(
-        _uid(result, _STUDY_UID) or target.study_uid,
-        (_uid(result, _SERIES_UID) or target.series_uid) if level is not Level.STUDY else None,
-        _uid(result, _SOP_UID) if level is Level.INSTANCE else None,
-    )
-    found = {**result, _RETRIEVE_URL: {"vr": "UR", "Value": [place.url(base)]}}
-    return dict(sorted(found.items()))
 
 
 def _uid(result: Mapping[str, Any], tag: str) -> str | None:

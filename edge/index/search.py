@@ -32,6 +32,7 @@ _PAGE, _PAGE_BYTES = 200, 64 * 1024
 """Answers, and bytes of the deflated metadata they are made from, that are made at a time."""
 
 _SOP_CLASSES_IN_STUDY = "00080062"
+_BULK = b'"BulkDataURI":'
 _ATTRIBUTES = msgspec.json.Decoder(dict[str, msgspec.Raw])
 """Takes a data set apart, but none of its attributes: few of them are shown."""
 
@@ -273,7 +274,7 @@ def _read(attribute: msgspec.Raw | dict[str, Any]) -> dict[str, Any]:
 def _answer(level: Level, row: tuple[Any, ...], document: bytes | None) -> dict[str, Any]:
     study_uid, attributes, series_count, instance_count, online_count, modalities, *rest = row
     sop_classes, *rest = rest
-    answer: dict[str, Any] = _ATTRIBUTES.decode(attributes)
+    answer: dict[str, Any] = _shared(attributes)
     whole = 0 < instance_count == online_count
     answer["00080061"] = _value("CS", *_each(modalities))
     if sop_classes is not None:
@@ -284,7 +285,7 @@ def _answer(level: Level, row: tuple[Any, ...], document: bytes | None) -> dict[
     answer["00080056"] = _value("CS", Availability.ONLINE if whole else Availability.NEARLINE)
     if level is not Level.STUDY:
         series_uid, attributes, in_series, *rest = rest
-        answer |= _ATTRIBUTES.decode(attributes)
+        answer |= _shared(attributes)
         answer["0020000E"] = _value("UI", series_uid)
         answer["00201209"] = _value("IS", in_series)
     if level is Level.INSTANCE:
@@ -297,6 +298,14 @@ def _answer(level: Level, row: tuple[Any, ...], document: bytes | None) -> dict[
             answer["00200013"] = _value("IS", instance_number)
         answer["00080056"] = _value("CS", availability)
     return answer
+
+
+def _shared(attributes: str) -> dict[str, Any]:
+    """What is kept of a study or series; a bulk value is had from an instance that has it alone."""
+    found: dict[str, Any] = _ATTRIBUTES.decode(attributes)
+    if _BULK.decode() in attributes:
+        found = {tag: raw for tag, raw in found.items() if _BULK not in bytes(raw)}
+    return found
 
 
 def _each(listed: str) -> list[str]:

@@ -244,6 +244,22 @@ async def test_results_are_had_as_xml_one_part_for_each(service):
     assert found[0]["00081190"]["Value"] == [f"{service.base}/studies/1.2"]
 
 
+@pytest.mark.parametrize("accept", ["application/json", XML])
+async def test_a_bulk_value_of_a_result_has_the_url_that_it_is_had_by(service, accept):
+    pixels = {"7FE00010": {"vr": "OW", "BulkDataURI": "7FE00010"}}
+    nested = {"00880200": {"vr": "SQ", "Value": [{"7FE00010": {"vr": "OW", "BulkDataURI": "a/b"}}]}}
+    service.catalogue.results = [STUDY_RESULT | SERIES_RESULT | INSTANCE_RESULT | pixels | nested]
+    async with service.http.get(f"{service.base}/instances", headers={"Accept": accept}) as answer:
+        if accept == XML:
+            [(_, body)] = await parts_of(answer)
+            found = from_xml(body)
+        else:
+            [found] = await answer.json(content_type=None)
+    place = f"{service.base}/studies/1.2/series/1.2.3/instances/1.2.3.4/bulkdata/"
+    assert found["7FE00010"]["BulkDataURI"] == place + "7FE00010"
+    assert found["00880200"]["Value"][0]["7FE00010"]["BulkDataURI"] == place + "a/b"
+
+
 async def test_no_match_has_no_parts(service):
     async with service.http.get(f"{service.base}/studies", headers={"Accept": XML}) as answer:
         assert (answer.status, await answer.read()) == (204, b"")

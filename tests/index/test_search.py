@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import itertools
 import random
 import string
@@ -298,3 +299,13 @@ async def test_answers_with_long_metadata_come_a_few_at_a_time_and_all_of_them(
     found = await search(database, Query(Level.INSTANCE, include=frozenset({ALL})))
     assert [answer["00080018"]["Value"] for answer in found] == [[f"1.{n}"] for n in range(7)]
     assert {answer["00104000"]["Value"][0] for answer in found} == {text}
+
+
+async def test_a_bulk_value_is_said_of_instances_alone(database, new_instance, put):
+    new = new_instance(t00104000=("LT",), t00081080=("LO", '"BulkDataURI":'))
+    new.attributes["00104000"] = {"vr": "LT", "BulkDataURI": "00104000"}
+    await put(dataclasses.replace(new, document=instances.pack(new.attributes)))
+    for level, bulk in ((Level.STUDY, None), (Level.SERIES, None), (Level.INSTANCE, "00104000")):
+        [answer] = await search(database, Query(level, include=frozenset({ALL})))
+        assert answer.get("00104000", {}).get("BulkDataURI") == bulk
+        assert answer["00081080"]["Value"] == ['"BulkDataURI":']
