@@ -98,10 +98,16 @@ class ImageDescription:
         return not self.encapsulated and self.photometric in _SUBSAMPLED
 
     @property
+    def swaps_bytes(self) -> bool:
+        """Native cells stand in big endian words, which turns those of a byte or less (PS3.5 8.1.2)."""
+        return self.words and self.transfer_syntax in syntaxes.BIG_ENDIAN
+
+    @property
     def stored_frame_bytes(self) -> int:
-        """Bytes of a native frame as it is stored; the last may be filled up."""
+        """Bytes of a native frame as it is stored, in whole bytes, or whole big endian words."""
         samples = 2 if self.subsampled else self.samples
-        return (self.rows * self.columns * samples * self.bits_allocated + 7) // 8
+        unit = 16 if self.swaps_bytes else 8
+        return -(-self.rows * self.columns * samples * self.bits_allocated // unit) * unit // 8
 
     @property
     def decoded_frame_bytes(self) -> int:

@@ -64,11 +64,9 @@ def _cells(image: ImageDescription, frame: bytes) -> Array:
     swapped = image.transfer_syntax in syntaxes.BIG_ENDIAN
     if image.bits_allocated == 1:
         count = image.rows * image.columns * image.samples
-        return np.unpackbits(_bytes(frame, swapped=swapped and image.words), bitorder="little")[
-            :count
-        ]
+        return np.unpackbits(_bytes(image, frame), bitorder="little")[:count]
     if image.bits_allocated == 8:
-        return _bytes(frame, swapped=swapped and image.words).view(cell_type(image))
+        return _bytes(image, frame).view(cell_type(image))
     kind = cell_type(image)
     whole = memoryview(frame)[: len(frame) // kind.itemsize * kind.itemsize]
     if swapped:
@@ -76,12 +74,9 @@ def _cells(image: ImageDescription, frame: bytes) -> Array:
     return np.frombuffer(whole, kind)
 
 
-def _bytes(frame: bytes, *, swapped: bool) -> Array:
-    """Single bytes; those of big endian words (OW) stand the wrong way round (PS3.5 8.1.2).
-
-    The last of an odd number stands in the neighbour's first byte, which is not here: it is 0.
-    """
-    if not swapped:
-        return np.frombuffer(frame, "u1")
-    padded = frame + bytes(len(frame) % 2)
-    return np.frombuffer(padded, "<u2").byteswap().view("u1")[: len(padded)]
+def _bytes(image: ImageDescription, frame: bytes) -> Array:
+    """Single bytes; those of big endian words (OW) stand the wrong way round (PS3.5 8.1.2)."""
+    whole = memoryview(frame)[: image.stored_frame_bytes]
+    if image.swaps_bytes:
+        return np.frombuffer(whole, "<u2").byteswap().view("u1")
+    return np.frombuffer(whole, "u1")

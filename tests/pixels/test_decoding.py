@@ -66,11 +66,11 @@ def test_planes_and_shared_chrominance_become_pixels():
 
 
 def test_words_of_big_endian_are_turned_by_what_they_hold():
-    def pixels(bits, frame, *, words=True):
+    def pixels(bits, frame, count=0, *, words=True):
         image = ImageDescription(
             syntaxes.EXPLICIT_BIG,
             1,
-            len(frame) * 8 // bits,
+            count or len(frame) * 8 // bits,
             1,
             "MONOCHROME2",
             bits,
@@ -82,7 +82,10 @@ def test_words_of_big_endian_are_turned_by_what_they_hold():
         return decode(image, frame)[1].reshape(-1).tolist()
 
     assert pixels(8, b"\1\2\3\4") == [2, 1, 4, 3]
+    assert pixels(8, b"\1\2\0\4", 3) == [2, 1, 4]
+    assert pixels(8, b"\1\2\3", 3, words=False) == [1, 2, 3]
     assert pixels(8, b"\1\2\3\4", words=False) == [1, 2, 3, 4]
     assert pixels(16, b"\1\2\3\4") == [0x0102, 0x0304]
     assert pixels(32, b"\1\2\3\4") == [0x01020304]
     assert pixels(1, b"\x01\x80") == [*[0] * 7, 1, 1, *[0] * 7]
+    assert pixels(1, b"\x00\x04", 3) == [0, 0, 1]
