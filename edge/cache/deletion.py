@@ -2,18 +2,20 @@
 
 Crash order, of which the commit is the only point that counts:
 
-    1  a sealed record says what goes: instances, and their objects
-    2  one transaction: rows go, tombstones and DELETE changes come   <- this commit is the deletion
-    3  objects are unlinked, and pictures of their studies
-    4  only now the door says that it is done
+    1  pictures are marked as to be forgotten
+    2  a sealed record says what goes: instances, and their objects
+    3  one transaction: rows go, tombstones and DELETE changes come   <- this commit is the deletion
+    4  objects are unlinked
+    5  pictures of their studies are forgotten, and then the mark is
+    6  only now the door says that it is done
 
-A crash between 1 and 2 leaves a record that no tombstone names, of instances that have rows: the
-next start removes it. One between 2 and 3 leaves objects that no row names, but a record does: the
-next start unlinks them. If the index is lost, the records set the tombstones anew; a deletion that
-got no further than 1 is then carried out. The key of a study of which nothing is left is destroyed
-at the next start.
+A crash between 2 and 3 leaves a record that no tombstone names, of instances that have rows: the
+next start removes it. One between 3 and 4 leaves objects that no row names, but a record does: the
+next start unlinks them. One between 1 and 5 leaves the mark: the next start forgets all pictures.
+If the index is lost, the records set the tombstones anew; a deletion that got no further than 2 is
+then carried out. The key of a study of which nothing is left is destroyed at the next start.
 
-Many instances are deleted some at a time, each lot as above; who is interrupted repeats it.
+Many instances are deleted some at a time, each lot from 2 to 4; who is interrupted repeats it.
 """
 
 from __future__ import annotations
@@ -130,9 +132,11 @@ class Deletion:
             _refuse_only_copies(doomed, aside.values())
         if archive:
             await self._tell(await tombstones.tombstones_in(self._database, target))
-        await self._bury(doomed[:_LOT], list(aside), archive=archive)
-        for first in range(_LOT, len(doomed), _LOT):
-            await self._bury(doomed[first : first + _LOT], [], archive=archive)
+        key_ids = {one.key_id for one in doomed if one.key_id is not None}
+        async with self._pictures.forgetting(key_ids):
+            await self._bury(doomed[:_LOT], list(aside), archive=archive)
+            for first in range(_LOT, len(doomed), _LOT):
+                await self._bury(doomed[first : first + _LOT], [], archive=archive)
 
     async def _bury(self, doomed: Sequence[Doomed], aside: Sequence[str], *, archive: bool) -> None:
         now = self._clock()
@@ -154,7 +158,6 @@ class Deletion:
             raise
         for object_name in objects:
             await self._store.delete(object_name)
-        await self._pictures.forget({one.key_id for one in doomed if one.key_id is not None})
         await self._space.refresh()
         self._changes.wake()
         log.info("deleted: %d instances, and %d in quarantine", len(doomed), len(aside))

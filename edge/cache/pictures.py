@@ -4,13 +4,15 @@ What it owns is ``data_dir/rendered/<name>``. A picture is sealed with the key o
 erasing the study erases it; its name is a MAC of what it shows, so it says nothing. Pictures are
 worth no more than the time to make them again: nothing is synced to the disk, what can't be opened
 is removed, and what can't be written is not kept. The times of the files are the order of use; they
-survive a restart.
+survive a restart. One thing is durable: the mark of a deletion whose pictures have not gone yet.
+The start that finds one, after a crash, removes all pictures: that is simpler than to find those.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import hashlib
 import hmac
 import os
@@ -19,21 +21,24 @@ import secrets
 import shutil
 import threading
 from collections import OrderedDict
-from collections.abc import Collection
+from collections.abc import AsyncIterator, Collection
 from pathlib import Path
 from typing import Final
 
 import msgspec
 
 from edge.config import Cache
+from edge.crypto.durable import write_file
 from edge.crypto.keys import KeyRing
 from edge.crypto.sealed import HEADER_LENGTH, Algorithm, Header, Opener, Sealer
-from edge.errors import SealBroken
+from edge.errors import SealBroken, StorageFull
 from edge.pixels.presentation import Picture
 
 __all__ = ["PictureCache"]
 
 _NAME: Final = re.compile(r"[0-9a-f]{32}")
+_MARK: Final = ".forgetting"
+"""Ends the name of an empty file: a deletion is under way, or was when the last run ended."""
 _SHARE: Final = 4
 """No picture takes more than so much of the whole: one part of it."""
 
@@ -60,7 +65,10 @@ class PictureCache:
         self._total = 0
 
     async def open(self) -> None:
-        """Look at what is there; what is beyond the bounds goes."""
+        """Look at what is there.
+
+        What is beyond the bounds goes; all goes if a deletion was interrupted by a crash.
+        """
         await asyncio.to_thread(self._open)
 
     def name(self, *what: object) -> str:
@@ -85,14 +93,32 @@ class PictureCache:
         if len(picture.data) * _SHARE <= self._max_bytes:
             await asyncio.to_thread(self._put, name, key_id, picture)
 
-    async def forget(self, key_ids: Collection[bytes]) -> None:
-        """Remove every picture that is sealed with one of these keys.
+    @contextlib.asynccontextmanager
+    async def forgetting(self, key_ids: Collection[bytes]) -> AsyncIterator[None]:
+        """While something is deleted: at the end, the pictures of its studies go.
 
-        Something of their studies was deleted; what else is of them is made again.
+        What else is of those studies is made again. Crash order: the mark is durable before
+        anything is deleted, and goes after the pictures.
+
+        Args:
+            key_ids: Of the studies.
+
+        Raises:
+            StorageFull: There is no room for the mark.
         """
-        await asyncio.to_thread(self._forget, key_ids)
+        mark = self._folder / f"{secrets.token_hex(8)}{_MARK}"
+        try:
+            await asyncio.to_thread(write_file, mark, b"")
+        except OSError as error:
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StorageFull("the disk is full; nothing was deleted") from error
+            raise
+        try:
+            yield
+        finally:
+            await asyncio.to_thread(self._forget, key_ids, mark)
 
-    def _forget(self, key_ids: Collection[bytes]) -> None:
+    def _forget(self, key_ids: Collection[bytes], mark: Path) -> None:
         with self._lock:
             names = list(self._sizes)
         for name in names:
@@ -104,17 +130,22 @@ class PictureCache:
                 continue
             if header.key_id in key_ids:
                 self._remove(name)
+        mark.unlink(missing_ok=True)
 
     def _open(self) -> None:
         self._folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         found: list[tuple[float, str, int]] = []
+        marks = list(self._folder.glob(f"*{_MARK}"))
         with os.scandir(self._folder) as entries:
             for entry in entries:
-                if _NAME.fullmatch(entry.name):
+                is_picture = _NAME.fullmatch(entry.name) is not None
+                if is_picture and not marks:
                     state = entry.stat(follow_symlinks=False)
                     found.append((state.st_mtime, entry.name, state.st_size))
-                elif entry.name.endswith(".part"):
+                elif is_picture or entry.name.endswith((".part", ".new")):
                     Path(entry.path).unlink(missing_ok=True)
+        for mark in marks:
+            mark.unlink()
         with self._lock:
             for _, name, size in sorted(found):
                 self._sizes[name] = size

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from edge.cache.admission import Outcome, Source
@@ -26,6 +28,10 @@ async def fill(cache):
 
 async def known(cache):
     return {row.ref.sop_uid for row in await lookup.find(cache.database, REF.study_uid)}
+
+
+def read_files(folder):
+    return {path: path.read_bytes() for path in folder.iterdir()}
 
 
 async def verified(cache):
@@ -101,6 +107,36 @@ async def test_pictures_of_it_go_too_and_others_stay(cache):
     await cache.deletion.delete(REF.study_uid, REF.series_uid, REF.sop_uid)
     assert await cache.pictures.get(cache.pictures.name(REF.sop_uid)) is None
     assert await cache.pictures.get(cache.pictures.name(other.ref.sop_uid)) == picture
+
+
+async def test_pictures_are_looked_through_once_for_however_many_lots(cache, monkeypatch):
+    monkeypatch.setattr("edge.cache.deletion._LOT", 1)
+    await fill(cache)
+    looked, forget = [], cache.pictures._forget
+    cache.pictures._forget = lambda *what: looked.append(what) or forget(*what)
+    await cache.deletion.delete(REF.study_uid)
+    assert len(looked) == 1
+
+
+async def test_a_crash_after_the_commit_leaves_no_picture(open_cache, tmp_path):
+    async with open_cache() as cache:
+        await fill(cache)
+        row = await lookup.find_one(cache.database, REF.sop_uid)
+        name = cache.pictures.name(REF.sop_uid)
+        await cache.pictures.put(name, row.key_id, Picture("image/png", b"patient", 1, 1))
+        folder, found = tmp_path / "rendered", {}
+
+        async def interrupted(_):
+            found.update(await asyncio.to_thread(read_files, folder))
+
+        cache.store.delete = interrupted
+        await cache.deletion.delete(REF.study_uid)
+    assert folder / name in found
+    for path, content in found.items():  # the folder, as the end of power left it
+        path.write_bytes(content)
+    async with open_cache() as cache:
+        assert await cache.pictures.get(name) is None
+    assert not read_files(folder)
 
 
 async def test_a_device_that_sends_it_again_makes_it_an_instance_again(cache):
