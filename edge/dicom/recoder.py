@@ -34,6 +34,7 @@ _SEQUENCE_END: Final = 0xFFFEE0DD
 _OFFSET_TABLES: Final = frozenset({0x7FE00001, 0x7FE00002, 0x7FE00003})
 """They describe fragments: meaningless once the pixels are encoded otherwise."""
 _PIXEL_REPRESENTATION: Final = 0x00280103
+_PIXEL_DATA: Final = 0x7FE00010
 _DEEPEST: Final = 1024
 _LONGEST_NOTE: Final = 1024
 _LONG: Final = frozenset("OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
@@ -165,12 +166,14 @@ class Recoder:
     def finish(self) -> bytes:
         """The data set has ended; the rest of what it becomes.
 
+        Zeros that are left are padding, even too few for the header of an element.
+
         Raises:
             NotDicom: It ends too early.
         """
         self.feed(b"")
-        left = len(self._window) - self._at
-        if left or self._copying or self._dropping or self._sequences or self._in_fragments:
+        cut = any(self._window[self._at :])
+        if cut or self._copying or self._dropping or self._sequences or self._in_fragments:
             raise NotDicom("the data set ends in the middle of an element")
         self._put_pending(1 << 32)
         out, self._out = self._out, []
@@ -233,7 +236,7 @@ class Recoder:
             return False
         if top and tag & 0xFFFF:
             self._put_pending(tag)
-        if not self._keeps(tag, top=top):
+        if not self._keeps(tag, header, top=top):
             self._leave_out(header)
         elif top and tag in PIXEL_VALUES and self._apart:
             self._advance(header.start - self._at)
@@ -245,8 +248,8 @@ class Recoder:
             return self._open_defined(tag, header)
         return True
 
-    def _keeps(self, tag: int, *, top: bool) -> bool:
-        if not tag & 0xFFFF:
+    def _keeps(self, tag: int, header: Header, *, top: bool) -> bool:
+        if not tag & 0xFFFF and header.length != _UNDEFINED:
             return False
         return not (top and (tag in self._replaced or (self._apart and tag in _OFFSET_TABLES)))
 
@@ -306,12 +309,13 @@ class Recoder:
         return vr
 
     def _open_undefined(self, tag: int, header: Header) -> None:
-        if header.vr == "SQ" or header.content.implicit:
+        pixels = tag == _PIXEL_DATA  # in whatever encoding, also as an icon in implicit VR
+        if not pixels and (header.vr == "SQ" or header.content.implicit):
             self._open_sequence(tag, header)
             return
-        if header.vr not in _LONG:
+        if not pixels and header.vr not in _LONG:
             raise NotDicom(f"an element with VR {header.vr} has an undefined length")
-        self._put_header(tag, header.vr, _UNDEFINED)
+        self._put_header(tag, "OB" if pixels else header.vr, _UNDEFINED)
         self._advance(header.start - self._at)
         self._in_fragments = True
 

@@ -99,7 +99,7 @@ class ImageDescription:
 
     @property
     def swaps_bytes(self) -> bool:
-        """Native cells stand in big endian words, which turns those of a byte or less (PS3.5 8.1.2)."""
+        """Native cells stand in big endian words (PS3.5 8.1.2): bytes and bits are turned."""
         return self.words and self.transfer_syntax in syntaxes.BIG_ENDIAN
 
     @property

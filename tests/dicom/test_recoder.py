@@ -6,8 +6,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge.dicom.builder import ScanLimits
 from edge.dicom.codec import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE
 from edge.dicom.recoder import Recoder, Replacement
+from edge.dicom.walker import Walker
 from edge.errors import NotDicom
 
 CODECS = {"implicit": IMPLICIT_LITTLE, "explicit": EXPLICIT_LITTLE, "big": EXPLICIT_BIG}
@@ -93,8 +95,9 @@ def test_a_data_set_says_the_same_in_every_encoding(source, target, defined, ste
 def test_group_lengths_go_and_trailing_zeros_too():
     codec = EXPLICIT_LITTLE
     plain = element(codec, 0x00080060, "CS", b"CT")
-    data = element(codec, 0x00080000, "UL", b"\x0a\0\0\0") + plain + bytes(40)
-    assert recoded(codec, codec, data) == plain
+    for zeros in (0, 2, 4, 6, 8, 40):
+        data = element(codec, 0x00080000, "UL", b"\x0a\0\0\0") + plain + bytes(zeros)
+        assert recoded(codec, codec, data) == plain
 
 
 def test_what_stood_as_unknown_stays_so():
@@ -163,6 +166,7 @@ def test_icons_that_are_encapsulated_are_copied():
         return sequence(codec, 0x00880200, element(codec, 0x7FE00010, "OB", fragments, UNDEFINED))
 
     assert recoded(EXPLICIT_LITTLE, EXPLICIT_BIG, icon(EXPLICIT_LITTLE)) == icon(EXPLICIT_BIG)
+    assert recoded(IMPLICIT_LITTLE, EXPLICIT_LITTLE, icon(IMPLICIT_LITTLE)) == icon(EXPLICIT_LITTLE)
 
 
 @pytest.mark.parametrize("cut", range(1, len(data_set(EXPLICIT_LITTLE)), 3))
@@ -200,3 +204,38 @@ def test_damaged_data_sets_are_refused_and_never_anything_worse(source, target, 
     except NotDicom:
         return
     assert len(found) <= 3 * len(data) + 64
+
+
+_DELIMITERS = (0xFFFEE000, 0xFFFEE00D, 0xFFFEE0DD)
+
+
+@settings(max_examples=500, deadline=None)
+@given(
+    st.sampled_from(sorted(CODECS)),
+    st.sampled_from(sorted(CODECS)),
+    st.booleans(),
+    st.lists(
+        st.tuples(
+            st.integers(0, 400),
+            st.integers(0, 8),
+            st.binary(max_size=8) | st.integers(0, 11).map(bytes) | st.sampled_from(_DELIMITERS),
+        ),
+        max_size=3,
+    ),
+    st.integers(0, 9),
+    st.integers(1, 300),
+)
+def test_whatever_is_admitted_can_be_encoded_anew(source, target, defined, damage, zeros, step):
+    source, target = CODECS[source], CODECS[target]
+    data = data_set(source, defined=defined)
+    for position, cut, other in damage:
+        put = other if isinstance(other, bytes) else item(source, other, length=cut)
+        data = data[:position] + put + data[position + cut :]
+    data += bytes(zeros)
+    walker = Walker(source, ScanLimits(), 0)
+    try:
+        walker.feed(data)
+        walker.finish()
+    except NotDicom:
+        return
+    recoded(source, target, data, step)
