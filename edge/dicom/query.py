@@ -6,13 +6,14 @@ the attributes' value representations; how they are then found is the index's bu
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from pydicom.datadict import dictionary_VR
+from pydicom.datadict import dictionary_VR, keyword_for_tag
 
 from edge.dicom.instance import Level
 from edge.dicom.names import fold_name, words_of
@@ -26,6 +27,7 @@ __all__ = [
     "Kind",
     "Match",
     "Query",
+    "called",
     "criterion",
     "instant",
     "keys_of",
@@ -48,6 +50,10 @@ _TIME = re.compile(r"[0-9]{2}(:?[0-9]{2}(:?[0-9]{2}(\.[0-9]{1,6})?)?)?")
 _DATE_TIME = re.compile(
     r"([0-9]{4,14})(?:\.([0-9]{1,6}))?([+-](?:0[0-9]|1[0-4])[0-9]{2}(?![0-9]))?"
 )
+_MOST_KEYS, _MOST_VALUES = 64, 64
+"""Of a search, and of a key (values, and words of a name): each is a step of the database's."""
+_UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
+"""In no value of any representation (PS3.5 6.1.3); a zero byte at the end is padding."""
 _UTC_PRECISION = 12
 """Digits of a date and time to the minute: below that, an offset says nothing."""
 
@@ -136,11 +142,17 @@ def vr_of(tag: str) -> str:
         return "UN"
 
 
+def called(tag: str) -> str:
+    """An attribute as a person may have asked for it: keyword, if there is one, and tag."""
+    keyword = keyword_for_tag(int(tag, 16))
+    return f"{keyword} ({tag})" if keyword else tag
+
+
 def keys_of(query: Query) -> list[Key]:
     """All matching keys, read; those of a date and its time, if both are ranges, are one.
 
     Raises:
-        QueryError: A value can't be one of its attribute.
+        QueryError: A value can't be one of its attribute, or there are too many keys.
     """
     keys = [Key(match.path, criterion(match)) for match in query.matches]
     ranges = {key.path: key for key in keys if key.criterion.kind is Kind.RANGE}
@@ -156,7 +168,10 @@ def keys_of(query: Query) -> list[Key]:
         )
         together = Key(date.path, Criterion(Kind.MOMENTS, "DA", values))
         keys = [together if key is date else key for key in keys if key is not time]
-    return [key for key in keys if key.criterion.kind is not Kind.UNIVERSAL]
+    keys = [key for key in keys if key.criterion.kind is not Kind.UNIVERSAL]
+    if len(keys) > _MOST_KEYS:
+        raise QueryError(f"a search has more than {_MOST_KEYS} matching keys")
+    return keys
 
 
 def _is_open(key: Key, matches: Iterable[Match]) -> bool:
@@ -183,21 +198,34 @@ def criterion(match: Match) -> Criterion:
         for part in value.translate(separators).split("\\")
         if part.strip(" \0")
     )
+    if any(map(_UNPRINTABLE.search, values)) or (not values and "\0" in "".join(match.values)):
+        raise QueryError(f"{called(tag)}: a value holds control characters")
+    if vr != "UI" and len(values) > _MOST_VALUES:
+        raise QueryError(f"{called(tag)}: more than {_MOST_VALUES} values")
     if not values or any(not value.strip("*") for value in values):
         return Criterion(Kind.UNIVERSAL, vr)
     if vr in _DATES:
         return Criterion(Kind.RANGE, vr, _range(tag, vr, values))
     if vr in _NUMBERS:
-        try:
-            return Criterion(Kind.NUMBER, vr, tuple(str(float(value)) for value in values))
-        except ValueError as error:
-            raise QueryError(f"{tag}: {values[0]!r} is not a number") from error
-    return _text(vr, values)
+        return Criterion(Kind.NUMBER, vr, tuple(str(_number(tag, value)) for value in values))
+    return _text(tag, vr, values)
 
 
-def _text(vr: str, values: tuple[str, ...]) -> Criterion:
+def _number(tag: str, value: str) -> float:
+    try:
+        number = float(value)
+    except ValueError:
+        number = math.nan
+    if not math.isfinite(number):
+        raise QueryError(f"{called(tag)}: {value!r} is not a number")
+    return number
+
+
+def _text(tag: str, vr: str, values: tuple[str, ...]) -> Criterion:
     if vr == "PN":
         words = tuple(words_of(" ".join(values)))
+        if len(words) > _MOST_VALUES:
+            raise QueryError(f"{called(tag)}: more than {_MOST_VALUES} words")
         # "DOE^*" means a DOE without a given name, too: empty components at the end do not count.
         bare = (value[:-1] for value in values if value.endswith("^*"))
         values = tuple(fold_name(value) for value in (*values, *bare))
@@ -209,7 +237,7 @@ def _text(vr: str, values: tuple[str, ...]) -> Criterion:
 def _range(tag: str, vr: str, values: tuple[str, ...]) -> tuple[str, str]:
     """The first and the last date or time that match; empty where a range is open."""
     if len(values) > 1:
-        raise QueryError(f"{tag}: one value or one range, not {len(values)}")
+        raise QueryError(f"{called(tag)}: one value or one range, not {len(values)}")
     text = values[0].replace(" ", "")
     wanted = {"DA": _DATE, "TM": _TIME, "DT": _DATE_TIME}[vr]
     if found := re.fullmatch(f"({wanted.pattern})?(-?)({wanted.pattern})?", text):
@@ -219,10 +247,10 @@ def _range(tag: str, vr: str, values: tuple[str, ...]) -> tuple[str, str]:
         if dash or not last:
             last = last if dash else first
             if not first and not last:
-                raise QueryError(f"{tag}: a range needs a first or a last value")
+                raise QueryError(f"{called(tag)}: a range needs a first or a last value")
             return _bound(vr, first, "0"), _bound(vr, last, "9")
     raise QueryError(
-        f"{tag}: {values[0]!r} is not a date, a time or a range of them",
+        f"{called(tag)}: {values[0]!r} is not a date, a time or a range of them",
         hint="write 20260131, or 20260101-20260131; times as 1015 or 1015-1130",
     )
 

@@ -28,7 +28,7 @@ from edge.dicom.multipart import (
     new_boundary,
     part_opening,
 )
-from edge.dicom.query import ALL, Kind, Match, Query, criterion, vr_of
+from edge.dicom.query import ALL, Kind, Match, Query, called, criterion, vr_of
 from edge.dicom.uids import is_uid
 from edge.dicom.xml_model import to_xml
 from edge.dicomweb.documents import absolute
@@ -164,7 +164,7 @@ def _path(name: str) -> tuple[str, ...]:
     tags = tuple(_tag(part, name) for part in name.split("."))
     for tag in tags[:-1]:
         if vr_of(tag) != "SQ" and int(tag[3], 16) % 2 == 0:
-            raise QueryError(f"{name}: {tag} is not a sequence, nothing can be below it")
+            raise QueryError(f"{name}: {called(tag)} is not a sequence, nothing can be below it")
     return tags
 
 
@@ -185,12 +185,14 @@ def _check(match: Match) -> None:
     tag = match.path[-1]
     vr = vr_of(tag)
     if vr == "SQ" and not match.empty:
-        raise QueryError(f"{tag} is a sequence: match an attribute below it, {tag}.TAG=VALUE")
+        raise QueryError(
+            f"{called(tag)} is a sequence", hint=f"match an attribute below it: {tag}.TAG=VALUE"
+        )
     if vr == "UI":
         for uid in criterion(match).values:
             if not is_uid(uid):
                 raise QueryError(
-                    f"{tag}: a value is not a UID", hint="UIDs match whole, or as a list"
+                    f"{called(tag)}: a value is not a UID", hint="UIDs match whole, or as a list"
                 )
 
 

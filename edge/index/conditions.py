@@ -16,7 +16,7 @@ from typing import Final
 
 from edge.dicom.instance import Level
 from edge.dicom.names import sound_of
-from edge.dicom.query import TIME_OF, Criterion, Key, Kind, Query, keys_of
+from edge.dicom.query import TIME_OF, Criterion, Key, Kind, Query, called, keys_of
 from edge.errors import QueryError
 from edge.index.attributes import PERSON_NAMES, SERIES_TAGS, STUDY_TAGS, NameKind
 from edge.index.comparison import Sql, begins, compare, like, prefix
@@ -31,8 +31,7 @@ _PARENT = {Level.STUDY: "study_id", Level.SERIES: "series_id"}
 
 _PLURAL = {Level.STUDY: "studies", Level.SERIES: "series"}
 
-_MODALITIES_IN_STUDY, _SOP_CLASSES_IN_STUDY = "00080061", "00080062"
-
+_MODALITIES_IN_STUDY, _SOP_CLASSES_IN_STUDY, _AVAILABILITY = "00080061", "00080062", "00080056"
 
 _FEW_MONTHS = 3
 """Studies of so long a time are few among all."""
@@ -96,7 +95,21 @@ _COLUMNS: Final = {
     "00080018": _Column(Level.INSTANCE, "sop_uid", indexed=True, unique=True),
     "00080016": _Column(Level.INSTANCE, "sop_class_uid"),
     "00200013": _Column(Level.INSTANCE, "instance_number", null=True),
+    "00201206": _Column(Level.STUDY, "series_count"),
+    "00201208": _Column(Level.STUDY, "instance_count"),
+    "00201209": _Column(Level.SERIES, "instance_count"),
+    _AVAILABILITY: _Column(Level.INSTANCE, "availability"),
 }
+_WHOLE = (
+    "CASE WHEN 0 < s.instance_count AND s.instance_count = s.online_count"
+    " THEN 'ONLINE' ELSE 'NEARLINE' END"
+)
+"""Availability as a study's answer says it; that of a series says its study's."""
+_UNKNOWN: Final = frozenset(
+    # Of the query itself, of places, and of all that a patient has (PS3.4 tables C.3-1 and C.3-2).
+    "00080052 00080054 00081190 00880130 00880140 00201200 00201202 00201204".split()
+)
+"""What no data set holds, and no row either: nothing could ever match."""
 
 
 def conditions_of(query: Query) -> list[Condition]:
@@ -138,7 +151,14 @@ def _creators(keys: Sequence[Key]) -> dict[str, str]:
 
 def _condition(key: Key, query: Query, creator: str) -> Condition:
     tag, criterion = key.path[0], key.criterion
+    if tag in _UNKNOWN:
+        raise QueryError(
+            f"{called(tag)} is not kept here: nothing can be matched by it",
+            hint="leave it out",
+        )
     if len(key.path) == 1:
+        if tag == _AVAILABILITY and query.level is not Level.INSTANCE:
+            return Condition(Level.STUDY, _column_meets(_WHOLE, _COLUMNS[_AVAILABILITY], criterion))
         if tag == _MODALITIES_IN_STUDY:
             return _has_series(_COLUMNS["00080060"], criterion)
         if tag == _SOP_CLASSES_IN_STUDY:
@@ -309,7 +329,8 @@ def _in_json(key: Key, query: Query, creator: str) -> Condition:
         document = "(SELECT inflated(document) FROM metadata WHERE instance_id = i.id)"
     else:
         raise QueryError(
-            f"{tag} is an attribute of instances; {_PLURAL[query.level]} can't be matched by it",
+            f"{called(tag)} is an attribute of instances;"
+            f" {_PLURAL[query.level]} can't be matched by it",
             hint="search for instances",
         )
     sources, parameters = [f"(SELECT {document} AS text) d"], list[object]()

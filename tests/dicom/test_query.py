@@ -6,11 +6,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edge.dicom.instance import Level
 from edge.dicom.query import (
     Criterion,
     Kind,
     Match,
+    Query,
     criterion,
+    keys_of,
     moment,
     vr_of,
 )
@@ -45,6 +48,32 @@ def test_a_key_is_read_as_its_representation_says(tag, value, expected):
 def test_a_date_that_is_none_is_an_error_with_the_attribute(value):
     with pytest.raises(QueryError, match="00080020"):
         criterion(Match(("00080020",), (value,)))
+
+
+@pytest.mark.parametrize(
+    ("tag", "value", "what"),
+    [
+        ("00200013", "first", "InstanceNumber"),
+        ("00200013", "nan", "InstanceNumber"),
+        ("00200013", "1e999", "InstanceNumber"),
+        ("00100020", "\0", "PatientID"),
+        ("00100020", "A\x1bB", "PatientID"),
+        ("00100010", " ".join(map(str, range(800))), "64 words"),
+        ("00080061", "CT,MR" * 100, "64 values"),
+    ],
+)
+def test_what_can_match_nothing_or_takes_too_much_is_an_error_that_names_it(tag, value, what):
+    with pytest.raises(QueryError, match=what) as refused:
+        criterion(Match((tag,), (value,)))
+    assert tag in str(refused.value)
+
+
+def test_a_search_has_so_many_keys_but_any_number_of_questions():
+    tags = [f"0009{element:04X}" for element in range(0x1000, 0x1041)]
+    keys = keys_of(Query(Level.STUDY, tuple(Match((tag,), ("",)) for tag in tags)))
+    assert keys == []
+    with pytest.raises(QueryError, match="matching keys"):
+        keys_of(Query(Level.STUDY, tuple(Match((tag,), ("x",)) for tag in tags)))
 
 
 @given(st.sampled_from(["00100010", "00080020", "00080030", "0020000D", "00200013"]), st.text())

@@ -291,3 +291,50 @@ async def test_a_page_far_down_and_modalities_are_found_in_narrow_rows(database,
     assert [answer async for answer in search(plans, query)] == []
     # Rows of studies are narrow; those of their attributes are not.
     assert plans.steps == ["SCAN s"]
+
+
+@pytest.mark.parametrize(
+    ("level", "tag", "value", "numbers"),
+    [
+        (Level.STUDY, "00201206", "2", ["1"]),
+        (Level.STUDY, "00201208", "3", ["1"]),
+        (Level.STUDY, "00201209", "2", ["1"]),
+        (Level.SERIES, "00201206", "1", ["2.1"]),
+        (Level.SERIES, "00201209", "2", ["1.1"]),
+        (Level.SERIES, "00080061", "CT", ["1.1", "1.2"]),
+        (Level.INSTANCE, "00201208", "1", ["2.1.1"]),
+        (Level.STUDY, "00080056", "ONLINE", ["2"]),
+        (Level.STUDY, "00080056", "NEARLINE", ["1"]),
+        (Level.STUDY, "00080056", None, []),
+        (Level.SERIES, "00080056", "NEAR*", ["1.1", "1.2"]),
+        (Level.INSTANCE, "00080056", "NEARLINE", ["1.2.1"]),
+    ],
+)
+async def test_what_is_computed_matches_as_it_is_shown(
+    database, study, put, level, tag, value, numbers
+):
+    ct = {"t00080060": ("CS", "CT")}
+    await put(study(1, **ct), study(1, sop=2, **ct), study(1, series=2), study(2))
+    await database.write(
+        lambda db: db.execute(
+            "UPDATE instances SET availability = 'NEARLINE', object = NULL"
+            " WHERE sop_uid = '1.2.1.2.1'"
+        )
+    )
+    assert await found(database, level, **{f"t{tag}": value}) == numbers
+
+
+@pytest.mark.parametrize("level", list(TAGS))
+@pytest.mark.parametrize("tag", ["00201200", "00201202", "00201204", "00081190", "00080052"])
+async def test_what_nothing_has_is_refused_at_every_level(database, level, tag):
+    with pytest.raises(QueryError, match=tag):
+        await found(database, level, **{f"t{tag}": "1"})
+
+
+async def test_as_many_values_and_words_as_are_taken_are_found(database, study, put):
+    words = " ".join(f"w{number}" for number in range(64))
+    await put(study(1, t00100010=("PN", {"Alphabetic": words}), t00080060=("CS", "CT")))
+    assert await found(database, fuzzy=True, t00100010=words) == ["1"]
+    codes, patterns = "\\".join(["X"] * 63), "\\".join(["X*"] * 63)
+    for keys in ({"t00080061": f"{codes}\\CT"}, {"t00100010": f"{patterns}\\W0*"}):
+        assert await found(database, **keys) == ["1"]
