@@ -9,6 +9,7 @@ Specific Character Set says so. Does no I/O.
 
 from __future__ import annotations
 
+import re
 import struct
 from base64 import b64decode
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -32,6 +33,7 @@ _LONG: Final = frozenset("OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
 _BINARY: Final = frozenset("OB OD OF OL OV OW UN".split())
 _TEXT: Final = frozenset("LO LT PN SH ST UC UT".split())
 _ASCII: Final = frozenset("AE AS CS DA DS DT IS TM UI UR".split())
+_TAG: Final = re.compile("[0-9A-Fa-f]{8}")
 _NAME_GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
 _CODES: Final[Mapping[str, str]] = {
     "FD": "d",
@@ -97,7 +99,11 @@ def encoded(attributes: Mapping[str, Any]) -> Iterator[bytes | BulkReference]:
 def _data_set(attributes: Mapping[str, Any], depth: int) -> Iterator[bytes | BulkReference]:
     if depth > _MAX_DEPTH:
         raise InvalidInstance(f"sequences are nested deeper than {_MAX_DEPTH} levels")
-    for tag, element in sorted((_tag(key), value) for key, value in attributes.items()):
+    by_tag = {_tag(key): element for key, element in attributes.items()}
+    if len(by_tag) < len(attributes):
+        raise InvalidInstance("an attribute stands twice in one data set")
+    for tag in sorted(by_tag):
+        element = by_tag[tag]
         if tag >> 16 == 2 or not tag & 0xFFFF:
             continue
         if not isinstance(element, Mapping) or not isinstance(element.get("vr"), str):
@@ -206,11 +212,8 @@ def _is_ascii(node: Any, depth: int = 0) -> bool:
 
 
 def _tag(key: str) -> int:
-    try:
-        if len(key) == 8:
-            return int(key, 16)
-    except ValueError:
-        pass
+    if _TAG.fullmatch(key):
+        return int(key, 16)
     raise InvalidInstance("an attribute's name is no tag of eight hexadecimal digits")
 
 

@@ -176,6 +176,8 @@ class _Reader:
         self._group = ""
         self._text: list[str] = []
         self._depth = 0
+        self._left_out = 0
+        """Values of all attributes that only the number of a later one tells of."""
 
     def start(self, name: str, attributes: dict[str, str]) -> None:
         self._depth += 1
@@ -235,7 +237,8 @@ class _Reader:
         current = self._current()
         number = attributes.get("number", "")
         current.number = int(number) if _NUMBER.fullmatch(number) else len(current.values) + 1
-        if current.number > _MAX_VALUES:
+        self._left_out += max(0, current.number - 1 - len(current.values))
+        if max(current.number, self._left_out) > _MAX_VALUES:
             raise XmlModelError("an attribute of too many values")
 
 

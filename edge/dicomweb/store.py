@@ -33,17 +33,13 @@ from edge.dicomweb.responses import (
     DICOM_JSON,
     DICOM_XML,
     JSON,
+    NOTE,
     REQUEST_ID,
     Refused,
     dicom_json,
 )
-from edge.dicomweb.store_metadata import (
-    MAX_METADATA,
-    METADATA,
-    Described,
-    DescribedInstance,
-    MetadataBudget,
-)
+from edge.dicomweb.store_metadata import Described, DescribedInstance
+from edge.dicomweb.store_model import MAX_INSTANCES, MAX_METADATA, METADATA, MetadataBudget
 from edge.dicomweb.store_pictures import Transformation
 from edge.dicomweb.store_report import HEAD_BYTES, Outcome, Report
 from edge.dicomweb.transactions import transaction
@@ -59,7 +55,7 @@ logger = logging.getLogger(__name__)
 
 _AT_ONCE: Final = 4
 """Instances of one request that may be on their way to the disk."""
-_LIMITS: Final = MultipartLimits(parts=20_000)
+_LIMITS: Final = MultipartLimits(parts=MAX_INSTANCES)
 """What an answer has to say about each part adds up."""
 _IDLE_SECONDS: Final = 60.0
 """A body of which nothing arrives for so long is given up."""
@@ -123,6 +119,7 @@ class Store:
         if isinstance(report.broken, OSError):
             raise report.broken  # the client is gone
         status, body = report.answer(base)
+        request[NOTE] = report.summary
         if offer.media_type == DICOM_XML:
             return web.Response(
                 status=status, body=to_xml(body), headers={hdrs.CONTENT_TYPE: DICOM_XML}

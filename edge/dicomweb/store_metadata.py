@@ -1,30 +1,38 @@
 """Instances that come as metadata and bulk data, in parts of one request (PS3.18 10.5.1.4, 10.5.2).
 
-Owns the reading of metadata, which bulk part belongs to which value, and how both become Part 10
-files. Promises that metadata is bounded before it is understood, that bulk data waits sealed on the
-disk and never in memory, and that a value without its bulk data is an error of its instance alone.
-Never fetches what a URI refers to.
+Owns which bulk part belongs to which value, and how both become Part 10 files; how metadata is
+understood is for ``store_model``. Promises that bulk data waits sealed on the disk and
+never in memory, that data sets are written in worker threads, and that a value without its bulk
+data is an error of its instance alone. Never fetches what a URI refers to.
 """
 
 from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing, contextmanager
+from contextlib import aclosing
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urljoin
-
-import msgspec
 
 from edge.dicom.encoder import BulkReference, element_header, encoded
 from edge.dicom.multipart import MediaType, Part, parse_media_type
 from edge.dicom.part10 import file_meta
 from edge.dicom.picture import picture_of
 from edge.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, is_uid
-from edge.dicom.xml_model import XmlModelError, from_xml
 from edge.dicomweb.media_types import FRAME_MEDIA_TYPES
-from edge.dicomweb.responses import DICOM_JSON, DICOM_XML, JSON, OCTET_STREAM, Refused
+from edge.dicomweb.responses import JSON, OCTET_STREAM, Refused
+from edge.dicomweb.store_model import (
+    MAX_INSTANCES,
+    MAX_MEMORY,
+    MAX_METADATA,
+    METADATA,
+    XML,
+    first,
+    understood,
+    uris,
+    weight_of,
+)
 from edge.dicomweb.store_pictures import TRANSFORMED, Stored, Transformation
 from edge.errors import InvalidInstance, MultipartError
 from edge.pixels.description import ImageDescription
@@ -32,22 +40,15 @@ from edge.pixels.description import ImageDescription
 if TYPE_CHECKING:
     from edge.cache.spooling import Spooling
 
-__all__ = ["MAX_METADATA", "METADATA", "Described", "DescribedInstance", "MetadataBudget"]
+__all__ = ["Described", "DescribedInstance"]
 
-METADATA: Final = (DICOM_JSON, DICOM_XML)
-"""Media types of metadata."""
-MAX_METADATA: Final = 16 * 1024 * 1024
-"""Bytes of all metadata in one request; understood, it takes some ten times that."""
-_XML: Final = (DICOM_XML, "application/xml", "text/xml")
-_TEXTS: Final = (DICOM_JSON, JSON, *_XML)
+_TEXTS: Final = (*METADATA, JSON, *XML)
 _PIXEL_DATA: Final = 0x7FE00010
 _PIECE: Final = 256 * 1024
 _HEADS: Final = (64 * 1024, 4 * 1024 * 1024)
 """Bytes of a picture in which its header is looked for; some have a preview in it."""
 _ITEM: Final = b"\xfe\xff\x00\xe0"
 _SEQUENCE_END: Final = b"\xfe\xff\xdd\xe0" + bytes(4)
-_DEEPEST: Final = 64
-
 
 _Images = dict[str, list[ImageDescription]]
 """BulkDataURI -> what each of its pictures will be."""
@@ -82,40 +83,15 @@ class DescribedInstance:
     @property
     def uids(self) -> tuple[str, str] | None:
         """SOP Class and Instance UID, if it names them."""
-        found = [_first(self.attributes, tag) for tag in ("00080016", "00080018")]
+        found = [first(self.attributes, tag) for tag in ("00080016", "00080018")]
         return (found[0], found[1]) if all(map(is_uid, found)) else None
-
-
-class MetadataBudget:
-    """Bytes of metadata that all requests together may hold."""
-
-    def __init__(self, most: int = 4 * MAX_METADATA) -> None:
-        self._most = most
-        self._held = 0
-
-    @contextmanager
-    def share(self) -> Iterator[Callable[[int], None]]:
-        """Count what one request holds, by calling what is given with a number of bytes."""
-        taken = 0
-
-        def take(count: int) -> None:
-            nonlocal taken
-            if self._held + count > self._most:
-                raise Refused(503, "too much metadata arrives at once", hint="send it again")
-            taken += count
-            self._held += count
-
-        try:
-            yield take
-        finally:
-            self._held -= taken
 
 
 class Described:
     """What one request brought so far.
 
     Args:
-        take: Is told of bytes of metadata before they are kept (``MetadataBudget``).
+        take: Is told of bytes of memory before metadata takes them (``MetadataBudget``).
         base: What relative URIs are relative to, the same for metadata and parts.
         spooling: Where bulk data waits.
         transformation: Makes native pixels of pictures.
@@ -133,6 +109,8 @@ class Described:
         self._spooling = spooling
         self._transformation = transformation
         self._metadata = 0
+        self._memory = 0
+        self._instances = 0
         self._wanted: set[str] = set()
         self._bulk: dict[str, _Bulk] = {}
 
@@ -158,10 +136,24 @@ class Described:
             self._take(len(piece))
             text += piece
         essence = _media_type(part).essence if part.content_type else default
-        found = await asyncio.to_thread(_understood, bytes(text), essence)
-        for attributes in found:
-            self._wanted.update(map(self._resolved, _uris(attributes, 0)))
+        weight = await asyncio.to_thread(weight_of, text, essence)
+        self._memory += weight
+        if self._memory > MAX_MEMORY:
+            raise Refused(
+                413,
+                "the metadata has more values than one request may",
+                hint="send fewer instances at once, and long values as bulk data",
+            )
+        self._take(weight)
+        most = MAX_INSTANCES - self._instances
+        found = await asyncio.to_thread(understood, bytes(text), essence, most)
+        self._instances += len(found)
+        self._wanted |= await asyncio.to_thread(self._wanted_by, found)
         return [DescribedInstance(attributes) for attributes in found]
+
+    def _wanted_by(self, found: Sequence[Mapping[str, Any]]) -> set[str]:
+        """Where the bulk data of instances is expected."""
+        return {self._resolved(uri) for attributes in found for uri in uris(attributes, 0)}
 
     async def read_bulk(self, part: Part) -> None:
         """Keep a part of bulk data, if metadata before it refers to it.
@@ -210,24 +202,24 @@ class Described:
                 images[uri] = await self._describe_pictures(bulk, attributes)
         sop_class, sop = instance.uids
         pending = bytearray(file_meta(sop_class_uid=sop_class, sop_uid=sop, transfer_syntax=syntax))
-        for piece in encoded(attributes):
-            if isinstance(piece, bytes):
-                pending += piece
-                if len(pending) >= _PIECE:
-                    yield bytes(pending)
-                    pending.clear()
-                continue
+        pieces = await asyncio.to_thread(encoded, attributes)
+        while True:
+            reference = await asyncio.to_thread(_advance, pieces, pending)
+            if not pending and reference is None:
+                return
             yield bytes(pending)
             pending.clear()
-            async with aclosing(self._value(piece, images)) as chunks:
-                async for chunk in chunks:
-                    yield chunk
-        yield bytes(pending)
+            if reference is not None:
+                async with aclosing(self._value(reference, images)) as chunks:
+                    async for chunk in chunks:
+                        yield chunk
 
     async def _describe(self, bulk: _Bulk, attributes: dict[str, Any]) -> str:
         """The transfer syntax of compressed pixels; what they say of themselves is filled in."""
+        if not all(length for _, length in bulk.parts):
+            raise InvalidInstance("a picture has no bytes")
         named = bulk.media_type.parameters.get("transfer-syntax", "")
-        said = [named, *(_first(attributes, tag) for tag in ("00020010", "00083002"))]
+        said = [named, *(first(attributes, tag) for tag in ("00020010", "00083002"))]
         essence = bulk.media_type.essence
         fitting = [uid for uid in said if essence in map(str.lower, FRAME_MEDIA_TYPES.get(uid, ()))]
         if named and named not in fitting:
@@ -334,40 +326,11 @@ def _media_type(part: Part) -> MediaType:
         raise Refused(400, f"a part: {error}") from error
 
 
-def _understood(text: bytes, essence: str) -> list[dict[str, Any]]:
-    try:
-        if essence in _XML:
-            return [from_xml(text)]
-        decoded = msgspec.json.decode(text)
-    except (XmlModelError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
-        why = "it is nested too deeply" if isinstance(error, RecursionError) else ""
-        raise Refused(
-            400, f"the metadata can't be understood: {why or 'not well-formed'}"
-        ) from error
-    rows = decoded if isinstance(decoded, list) else [decoded]
-    if not all(isinstance(row, dict) for row in rows):
-        raise Refused(400, "the metadata is no array of data sets (PS3.18 F.2.1)")
-    return rows
-
-
-def _uris(node: Mapping[str, Any], depth: int) -> Iterator[str]:
-    """Every BulkDataURI of a data set; what is nested too deeply is refused later."""
-    for element in node.values():
-        if not isinstance(element, dict):
-            continue
-        if isinstance(uri := element.get("BulkDataURI"), str):
-            yield uri
-        elif element.get("vr") == "SQ" and depth < _DEEPEST:
-            for item in _items(element):
-                yield from _uris(item, depth + 1)
-
-
-def _items(element: Mapping[str, Any]) -> list[dict[str, Any]]:
-    values = element.get("Value")
-    return [one for one in values if isinstance(one, dict)] if isinstance(values, list) else []
-
-
-def _first(attributes: Mapping[str, Any], tag: str) -> str:
-    element = attributes.get(tag)
-    values = element.get("Value") if isinstance(element, dict) else None
-    return values[0] if isinstance(values, list) and values and isinstance(values[0], str) else ""
+def _advance(pieces: Iterator[bytes | BulkReference], pending: bytearray) -> BulkReference | None:
+    """Write on: up to a bulk value, which is returned, or until there is enough to pass on."""
+    while len(pending) < _PIECE:
+        piece = next(pieces, None)
+        if not isinstance(piece, bytes):
+            return piece
+        pending += piece
+    return None

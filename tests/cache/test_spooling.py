@@ -39,3 +39,4 @@ async def test_nothing_that_waits_takes_no_file(cache):
     async with cache.admission.spooling() as spooling:
         await spooling.finish()
         assert spooling.length == 0
+        assert await spooling.read(0, 0) == b""

@@ -149,6 +149,9 @@ def test_bulk_values_are_left_to_the_caller_wherever_they_stand():
     [
         {"PatientName": {"vr": "PN"}},
         {"0010001": {"vr": "PN"}},
+        {"-0010001": {"vr": "PN"}},
+        {"0010_010": {"vr": "PN"}},
+        {"0008103e": {"vr": "LO", "Value": ["a"]}, "0008103E": {"vr": "LO", "Value": ["b"]}},
         {"00100010": "Doe"},
         {"00100010": {"Value": ["Doe"]}},
         {"00100010": {"vr": "PN", "Value": ["Doe"]}},

@@ -220,3 +220,17 @@ def test_anything_else_is_refused(document):
 def test_any_arrangement_is_read_or_refused(inside):
     with contextlib.suppress(XmlModelError):
         assert isinstance(from_xml(f"<X>{inside}</X>".encode()), dict)
+
+
+def test_values_that_only_a_number_tells_of_are_bounded_in_all():
+    attribute = (
+        '<DicomAttribute tag="0010{:04X}" vr="LO"><Value number="40000">a</Value></DicomAttribute>'
+    )
+    for count in (1, 2, 3):
+        inside = "".join(map(attribute.format, range(count)))
+        document = f"<NativeDicomModel>{inside}</NativeDicomModel>".encode()
+        if count == 3:
+            with pytest.raises(XmlModelError):
+                from_xml(document)
+        else:
+            assert len(from_xml(document)["00100000"]["Value"]) == 40_000

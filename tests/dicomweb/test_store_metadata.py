@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import io
 import json
@@ -14,6 +15,7 @@ from pydicom.encaps import generate_frames
 
 from edge.dicom.xml_model import to_xml
 from edge.dicomweb import store_metadata
+from edge.errors import StorageFull
 from tests.dicomweb.test_store import BOUNDARY
 
 JSON, XML = "application/dicom+json", "application/dicom+xml"
@@ -234,18 +236,6 @@ async def test_metadata_is_bounded_before_it_is_understood(service, monkeypatch)
     assert service.admission.kept == {}
 
 
-async def test_all_requests_together_hold_so_much_metadata_and_no_more():
-    budget = store_metadata.MetadataBudget(100)
-    with budget.share() as first:
-        first(60)
-        with budget.share() as second:
-            second(40)
-            with pytest.raises(store_metadata.Refused) as caught:
-                first(1)
-            assert caught.value.status == 503
-        first(40)
-
-
 async def test_bulk_data_that_finds_no_room_is_a_507(service):
     service.admission.room = 10
     metadata = described(t00091001=bulk())
@@ -268,6 +258,50 @@ async def test_a_body_that_breaks_off_stores_nothing(service):
     status, _ = await store(service, data[:-40], related(JSON))
     assert status == 400
     assert service.admission.kept == {}
+
+
+@pytest.mark.parametrize("kind", ["image/jpeg", "image/png", "image/dicom-rle", "image/jp2"])
+@pytest.mark.parametrize("module", [{}, PIXELS])
+async def test_a_picture_without_bytes_is_refused_alone(service, kind, module):
+    metadata = [described(1, **module, t7FE00010=bulk()), described(2)]
+    data = body((JSON, "", json.dumps(metadata).encode()), (kind, "pixels", b""))
+    status, answer = await store(service, data, related(JSON))
+    assert status == 202
+    assert answer["00081198"]["Value"][0]["00081197"]["Value"] == [0xC000]
+    assert list(service.admission.kept) == ["1.2.3.4.2"]
+
+
+async def test_an_attribute_that_stands_twice_is_refused(service):
+    metadata = described(t0008103e={"vr": "LO", "Value": ["a"]})
+    metadata["0008103E"] = {"vr": "LO", "Value": ["b"]}
+    assert (await store(service, json.dumps([metadata]).encode(), JSON))[0] == 400
+
+
+async def test_metadata_of_very_many_items_is_written_in_a_thread(service):
+    items = {"vr": "SQ", "Value": [{}] * 300_000}
+    data = json.dumps([described(t00081140=items)]).encode()
+    turns = length = 0
+
+    async def others():
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0)
+            turns += 1
+
+    async def drain(chunks, source, *, study_uid=None):
+        nonlocal length, turns
+        turns = 0
+        async for chunk in chunks:
+            length += len(chunk)
+        raise StorageFull("enough")
+
+    service.admission.store_instance = drain
+    async with asyncio.TaskGroup() as group:
+        waiting = group.create_task(others())
+        await store(service, data, JSON)
+        waiting.cancel()
+    assert length > 16 * 300_000
+    assert turns > length / (1024 * 1024)
 
 
 VALUES = st.recursive(
