@@ -13,6 +13,7 @@ from aiohttp import web
 from edge.dicomweb.resources import target_of
 from edge.dicomweb.responses import Refused
 from edge.dicomweb.transactions import Parameter, transaction
+from edge.dicomweb.validators import refuse_conditions
 
 if TYPE_CHECKING:
     from edge.cache.deletion import Deletion
@@ -39,6 +40,7 @@ class Delete:
     )
     async def resource(self, request: web.Request) -> web.Response:
         """``DELETE`` of ``/studies/{study}`` and of what is below it."""
+        refuse_conditions(request)
         unknown = request.query.keys() - {_ONLY_COPY, _ARCHIVE}
         if unknown:
             # A confirmation that was misspelt is none, and nobody shall believe that it was one.

@@ -1,26 +1,35 @@
 """Validators: by what a client knows whether its copy is still good (RFC 9110 8.8, 13).
 
-Owns entity tags, Last-Modified, and the conditions that are made with them. Promises that a strong
-tag is only given to bytes that are the same every time, and that a copy is never called good whose
-instances are not known byte by byte. Opens nothing: the index knows the digests.
+Owns entity tags, and the conditions that are made with them. Promises that a strong tag is only
+given to bytes that are the same every time, and that a copy is never called good whose instances
+are not known byte by byte. Never gives a date: in the second in which an instance is replaced two
+versions have the same one, and of a study that lost an instance the youngest is as old as before.
+Opens nothing: the index knows the digests.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass
-from email.utils import formatdate, parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import hdrs, web
 
 from edge import __version__
+from edge.dicomweb.responses import Refused
 
 if TYPE_CHECKING:
     from edge.cache.opened import InstanceEntry
 
-__all__ = ["NO_VALIDATORS", "Validators", "is_range_good", "unchanged", "validators_of"]
+__all__ = [
+    "NO_VALIDATORS",
+    "Validators",
+    "is_range_good",
+    "refuse_conditions",
+    "unchanged",
+    "validators_of",
+]
 
 _CACHING: Final = "private, no-cache"
 """Images of patients: kept by one reader only, who asks each time whether they still are."""
@@ -32,16 +41,12 @@ class Validators:
 
     tag: str = ""
     """Entity tag, as it stands in the header; empty if there is none."""
-    modified: float = 0.0
-    """When the youngest of its instances came, in POSIX seconds; 0 if that is not known."""
 
     def headers(self) -> dict[str, str]:
         """As they stand on the answer."""
         found: dict[str, str] = {hdrs.CACHE_CONTROL: _CACHING, hdrs.VARY: hdrs.ACCEPT}
         if self.tag:
             found[hdrs.ETAG] = self.tag
-        if self.modified:
-            found[hdrs.LAST_MODIFIED] = formatdate(int(self.modified), usegmt=True)
         return found
 
 
@@ -59,48 +64,57 @@ def validators_of(
         form: What else the bytes depend on; an entity tag is bound to it.
         exact: The bytes are those that are stored, or always the same for other reasons.
     """
-    digest, modified = hashlib.sha256(repr((__version__, form)).encode()), 0.0
+    digest = hashlib.sha256(repr((__version__, form)).encode())
     for entry in entries:
         if not entry.version:
             return NO_VALIDATORS
         digest.update(f"\0{entry.ref.sop_uid}\0{entry.version}".encode())
-        modified = max(modified, entry.received)
     tag = f'"{digest.hexdigest()[:32]}"'
-    return Validators(tag if exact else f"W/{tag}", modified)
+    return Validators(tag if exact else f"W/{tag}")
 
 
 def unchanged(request: web.Request, validators: Validators) -> web.Response | None:
-    """The answer 304, if what the client has is still good; None if it must be sent."""
-    if _is_good(request.headers, validators):
+    """The answer 304, if what the client has is still good; None if it must be sent.
+
+    Raises:
+        Refused: 412, the client wants it only as it was, and it is not (RFC 9110 13.1.1).
+    """
+    wanted = _tags(request, hdrs.IF_MATCH)
+    if wanted and not any(tag == "*" or _is_same(tag, validators) for tag in wanted):
+        raise Refused(412, "it is not what If-Match names", hint="ask for it without If-Match")
+    known = {tag.removeprefix("W/") for tag in _tags(request, hdrs.IF_NONE_MATCH)}
+    if validators.tag and known & {"*", validators.tag.removeprefix("W/")}:
         return web.Response(status=304, headers=validators.headers())
     return None
 
 
-def _is_good(headers: Mapping[str, str], validators: Validators) -> bool:
-    # RFC 9110 13.2.2: a tag goes before a date, and is compared weakly here (13.1.2).
-    if (tags := headers.get(hdrs.IF_NONE_MATCH)) is not None:
-        known = {tag.strip().removeprefix("W/") for tag in tags.split(",")}
-        return bool(validators.tag) and ("*" in known or _opaque(validators) in known)
-    since = headers.get(hdrs.IF_MODIFIED_SINCE)
-    return since is not None and _is_since(since, validators)
+def refuse_conditions(request: web.Request) -> None:
+    """Of what has no one representation, only ``If-Match: *`` is known to hold.
+
+    Raises:
+        Refused: 412, there is a condition, and nobody shall believe that it was looked at.
+    """
+    for name in (hdrs.IF_MATCH, hdrs.IF_NONE_MATCH, hdrs.IF_UNMODIFIED_SINCE):
+        if _tags(request, name) - ({"*"} if name == hdrs.IF_MATCH else set()):
+            raise Refused(
+                412,
+                f"{name} can't be checked here: a tag is of one form of a resource",
+                hint=f"nothing was done; ask without {name}, or with If-Match: *",
+            )
 
 
-def _opaque(validators: Validators) -> str:
-    return validators.tag.removeprefix("W/")
-
-
-def _is_since(text: str, validators: Validators) -> bool:
-    """Whether nothing came after that date, to the second that dates have."""
-    try:
-        date = parsedate_to_datetime(text)
-        return bool(validators.modified) and int(validators.modified) <= date.timestamp()
-    except (ValueError, TypeError, OverflowError):
-        return False
+def _tags(request: web.Request, name: str) -> set[str]:
+    """The members of a header, in whichever lines they stand."""
+    members = ",".join(request.headers.getall(name, [])).split(",")
+    return {member.strip() for member in members} - {""}
 
 
 def is_range_good(request: web.Request, validators: Validators) -> bool:
     """Whether a part may be sent: the rest of it is what the client has (RFC 9110 13.1.5)."""
     condition = request.headers.get("If-Range")
-    if condition is None:
-        return True
-    return condition == validators.tag and not condition.startswith("W/")
+    return condition is None or _is_same(condition, validators)
+
+
+def _is_same(tag: str, validators: Validators) -> bool:
+    """Strong comparison: a weak tag is never the same, its bytes may be others."""
+    return tag == validators.tag and not tag.startswith("W/")

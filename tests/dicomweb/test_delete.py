@@ -41,6 +41,25 @@ async def test_a_parameter_that_is_not_understood_deletes_nothing(service, query
     assert not service.deletion.asked
 
 
+@pytest.mark.parametrize(
+    "condition",
+    [
+        {"If-Match": '"bytes"'},
+        {"If-None-Match": "*"},
+        {"If-Unmodified-Since": "Tue, 14 Nov 2023 22:13:20 GMT"},
+    ],
+)
+async def test_a_condition_that_can_not_be_checked_deletes_nothing(service, condition):
+    status, problem = await delete(service, f"/studies/{STUDY}", DELETE | condition)
+    assert status == 412
+    assert next(iter(condition)) in problem["hint"]
+    assert not service.deletion.asked
+
+
+async def test_whatever_is_there_may_be_deleted(service):
+    assert (await delete(service, f"/studies/{STUDY}", DELETE | {"If-Match": "*"}))[0] == 204
+
+
 @pytest.mark.parametrize("role", ["read", "store"])
 async def test_other_roles_may_not(service, role):
     headers = {"Authorization": f"Bearer {role}"}

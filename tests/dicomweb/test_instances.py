@@ -223,14 +223,14 @@ async def test_a_range_of_an_instance_is_a_range_of_its_file(service, held, url)
 async def test_a_copy_that_is_still_good_is_not_sent_again(service, held, url, accept):
     target, headers = url(held["CT_small.dcm"]), {"Accept": accept}
     async with service.http.get(target, headers=headers) as answer:
-        tag, date = answer.headers["ETag"], answer.headers["Last-Modified"]
+        tag = answer.headers["ETag"]
         assert tag.startswith("W/") is (accept == "*/*")  # each has a boundary of its own
     service.retrieval.opened.clear()
-    for condition in ({"If-None-Match": f'"other", {tag}'}, {"If-Modified-Since": date}):
-        async with service.http.get(target, headers=headers | condition) as answer:
-            assert answer.status == 304
-            assert answer.headers["ETag"] == tag
-            assert await answer.read() == b""
+    headers["If-None-Match"] = f'"other", {tag}'
+    async with service.http.get(target, headers=headers) as answer:
+        assert answer.status == 304
+        assert answer.headers["ETag"] == tag
+        assert await answer.read() == b""
     assert service.retrieval.opened == []
 
 
