@@ -18,7 +18,7 @@ from edge.dicomweb.compression import vary
 
 __all__ = ["Cors"]
 
-_METHODS: Final = "DELETE, GET, HEAD, OPTIONS, POST, PUT"
+_METHODS: Final = "DELETE, GET, HEAD, OPTIONS, POST"
 _REQUEST_HEADERS: Final = (
     "Accept, Authorization, Cache-Control, Content-Type, If-Match, If-Modified-Since,"
     " If-None-Match, If-Range, Range, X-Request-ID"

@@ -15,7 +15,7 @@ import re
 import secrets
 import time
 import traceback
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -23,7 +23,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from edge.access.roles import Act, Identity
-from edge.dicomweb.responses import REQUEST_ID, SERVER, Refused, problem
+from edge.dicomweb.responses import NOTE, REQUEST_ID, SERVER, Refused, problem
 from edge.errors import (
     AccessDenied,
     CloudError,
@@ -57,7 +57,8 @@ _UID = re.compile(r"\b[0-9]+(\.[0-9]+){4,}")
 _HUNG_UP: Final = 499
 """No status of HTTP's own; in logs it is what others write, too."""
 _GONE: Final = "the client hung up"
-_CHALLENGE: Final[Mapping[str, str]] = {hdrs.WWW_AUTHENTICATE: 'Bearer realm="edge"'}
+_BEARER: Final = 'Bearer realm="edge"'
+_BASIC: Final = 'Basic realm="edge", charset="UTF-8"'
 _RETRY_AFTER_SECONDS: Final = 30
 _PIXELS_AFTER_SECONDS: Final = 2
 _AS_STORED: Final = 'as it is stored, it can be had with transfer-syntax="*" in Accept'
@@ -94,6 +95,7 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     note, began = "", time.monotonic()
     try:
         response = await handler(request)
+        note = request.get(NOTE, "")
     except EdgeError as error:
         response = _answer(request, error)
         # What was searched for may name a patient.
@@ -131,8 +133,9 @@ def access(authorise: Authorise) -> Middleware:
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         identity = await authorise(request.headers)
+        # What is not routed does nothing, and its answer is the same for everybody.
         # A method that is not in the table, and is routed all the same, is for who may everything.
-        if request.method in _ACTS or request.match_info.http_exception is None:
+        if request.match_info.http_exception is None:
             identity.require(_ACTS.get(request.method, Act.ADMINISTER))
         request[IDENTITY] = identity
         return await handler(request)
@@ -156,7 +159,7 @@ def _answer(request: web.Request, error: EdgeError) -> web.Response:
     if isinstance(error, Refused):
         status, headers = error.status, error.headers
     elif isinstance(error, AccessDenied):
-        status, headers = (403, {}) if error.known else (401, dict(_CHALLENGE))
+        status = 403 if error.known else 401
     else:
         status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
     if status == 503:
@@ -167,7 +170,24 @@ def _answer(request: web.Request, error: EdgeError) -> web.Response:
     hint = error.hint
     if status == 406 and isinstance(error, PixelError):
         hint = hint or _AS_STORED
-    return problem(request, status, str(error), hint=hint, headers=headers)
+    response = problem(request, status, str(error), hint=hint, headers=headers)
+    if isinstance(error, AccessDenied) and not error.known:
+        # A line for each: there are browsers that read no second challenge in one.
+        for challenge in _challenges(request):
+            response.headers.add(hdrs.WWW_AUTHENTICATE, challenge)
+    return response
+
+
+def _challenges(request: web.Request) -> Iterator[str]:
+    """How somebody may say who they are (RFC 9110 11.6.1).
+
+    Basic makes a browser ask who sits before it: right for an address that was typed, and for
+    programs, but nothing that a page of somebody else's shall bring about.
+    """
+    yield _BEARER
+    destination = request.headers.get("Sec-Fetch-Dest", "document")
+    if hdrs.ORIGIN not in request.headers and destination == "document":
+        yield _BASIC
 
 
 def _answer_of_aiohttp(request: web.Request, error: web.HTTPException) -> web.Response:
@@ -185,18 +205,24 @@ def _answer_of_aiohttp(request: web.Request, error: web.HTTPException) -> web.Re
             request,
             404,
             "there is no such resource",
-            hint="the paths are those of PS3.18 10.1, below /dicom-web",
+            hint="there is no slash at the end of a path"
+            if request.path.endswith("/")
+            else "the paths are those of PS3.18 10.1, below /dicom-web",
         )
     return problem(request, error.status, error.reason)
 
 
 def _log(request: web.Request, status: int, began: float, note: str) -> None:
-    """One line per request; the path as it stands in the table of routes, not as it was sent."""
+    """One line per request; the path as it stands in the table of routes, not as it was sent.
+
+    Who reads leaves a line only at DEBUG; who stores or deletes always does.
+    """
     resource = request.match_info.route.resource
     path = resource.canonical if resource is not None else "of no such resource"
+    is_read = _ACTS.get(request.method) is Act.READ
     level = (
         logging.DEBUG
-        if status < 400 or status == _HUNG_UP
+        if (is_read and status < 400) or status == _HUNG_UP
         else logging.INFO
         if status < 500
         else logging.WARNING
@@ -205,7 +231,14 @@ def _log(request: web.Request, status: int, began: float, note: str) -> None:
         took = (time.monotonic() - began) * 1000
         name = request[REQUEST_ID]
         logger.log(
-            level, "[%s] %s %s: %d, %.1f ms; %s", name, request.method, path, status, took, note
+            level,
+            "[%s] %s %s: %d, %.1f ms%s",
+            name,
+            request.method,
+            path,
+            status,
+            took,
+            note and f"; {note}",
         )
 
 

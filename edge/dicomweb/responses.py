@@ -29,6 +29,7 @@ __all__ = [
     "DICOM_JSON",
     "DICOM_XML",
     "JSON",
+    "NOTE",
     "OCTET_STREAM",
     "REQUEST_ID",
     "SERVER",
@@ -49,6 +50,8 @@ OCTET_STREAM: Final = "application/octet-stream"
 SERVER: Final = "edge"
 """As the header of that name says; versions are nobody's business."""
 REQUEST_ID: Final = web.RequestKey("request_id", str)
+NOTE: Final = web.RequestKey("note", str)
+"""What a handler has to say in the log of what it did; of no patient."""
 
 _SLICE: Final = 256 * 1024
 _ENCODER = msgspec.json.Encoder()

@@ -101,6 +101,9 @@ def parse_query(
     plain: dict[str, str] = {}
     ignored: list[str] = []
     for name, value in parameters.items():
+        if "\ufffd" in name + value:
+            # What stands for bytes that are no text.
+            raise QueryError("the query string is not UTF-8", hint="encode it as UTF-8, then by %")
         if name == "includefield":
             include.update(_fields(value))
         elif name in _PLAIN:

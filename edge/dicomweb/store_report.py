@@ -140,6 +140,12 @@ class Report:
             )
         return self._status(), self._module(base)
 
+    @property
+    def summary(self) -> str:
+        """For the log: how many were stored, and how many were not."""
+        stored = sum(outcome.admitted is not None for outcome in self._outcomes)
+        return f"{stored} stored, {len(self._outcomes) - stored} not"
+
     def _status(self) -> int:
         """PS3.18 table 10.5.3-1."""
         stored = [outcome.admitted for outcome in self._outcomes if outcome.admitted is not None]

@@ -27,7 +27,9 @@ from edge.errors import (
     SealBroken,
     StorageFull,
 )
+from edge.pixels.turns import ASKER
 from tests.dicomweb.conftest import AUTHORISED, until
+from tests.dicomweb.test_store import CONTENT_TYPE, message
 
 
 @pytest.fixture
@@ -89,6 +91,68 @@ async def test_who_is_unknown_is_asked_for_a_token(service, header):
     ) as answer:
         assert answer.status == 401
         assert (await answer.json(content_type=None))["hint"]
+
+
+@pytest.mark.parametrize(
+    ("headers", "schemes"),
+    [
+        ({}, ["Bearer", "Basic"]),
+        ({"Sec-Fetch-Dest": "document"}, ["Bearer", "Basic"]),
+        ({"Sec-Fetch-Dest": "empty"}, ["Bearer"]),
+        ({"Sec-Fetch-Dest": "image"}, ["Bearer"]),
+        ({"Origin": "https://evil.example.org"}, ["Bearer"]),
+    ],
+)
+async def test_basic_is_offered_but_no_page_makes_a_browser_ask(service, headers, schemes):
+    headers = {**headers, "Authorization": ""}
+    async with service.http.get(f"{service.base}/studies", headers=headers) as answer:
+        assert answer.status == 401
+        challenges = answer.headers.getall("WWW-Authenticate")
+    assert [challenge.split(" ")[0] for challenge in challenges] == schemes
+    assert all('realm="edge"' in challenge for challenge in challenges)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("POST", "/nothing", 404),
+        ("DELETE", "/nothing", 404),
+        ("PUT", "/studies", 405),
+        ("POST", "/studies/1.2/series", 405),
+        ("DELETE", "/studies", 405),
+        ("DELETE", "/studies/1.2", 403),
+    ],
+)
+async def test_what_there_is_not_is_no_matter_of_rights(service, method, path, status):
+    headers = {"Authorization": "Bearer read"}
+    async with service.http.request(method, service.base + path, headers=headers) as answer:
+        assert answer.status == status
+    async with service.http.request(
+        method, service.base + path, headers={"Authorization": ""}
+    ) as answer:
+        assert answer.status == 401
+
+
+async def test_a_slash_too_many_is_pointed_at(service):
+    async with service.http.get(f"{service.base}/studies/") as answer:
+        assert answer.status == 404
+        assert "slash" in (await answer.json(content_type=None))["hint"]
+
+
+async def test_what_changed_something_is_in_the_log_and_what_was_read_is_not(
+    service, packaged, caplog
+):
+    caplog.set_level(logging.INFO, "edge")
+    body = message(packaged("CT_small.dcm").read_bytes(), b"no image")
+    headers = {"Content-Type": CONTENT_TYPE, "X-Request-ID": "store-1"}
+    async with service.http.post(f"{service.base}/studies", data=body, headers=headers) as answer:
+        assert answer.status == 202
+    assert "[store-1] POST /dicom-web/studies: 202" in caplog.text
+    assert "1 stored, 1 not" in caplog.text
+    caplog.clear()
+    async with service.http.get(f"{service.base}/studies", headers=AUTHORISED) as answer:
+        assert answer.status == 200
+    assert not caplog.records
 
 
 async def test_who_may_only_read_may_not_store(service):
@@ -211,3 +275,21 @@ async def test_a_body_that_cannot_be_read_to_its_end_closes_the_connection(servi
     ) as answer:
         assert answer.status == 400
         assert answer.headers["Connection"] == "close"
+
+
+async def test_pictures_are_made_for_who_asks_also_on_one_connection(
+    service, instance, url, monkeypatch
+):
+    askers, make = [], service.rendering.frame
+
+    async def frame(*wanted):
+        askers.append(ASKER.get())
+        return await make(*wanted)
+
+    monkeypatch.setattr(service.rendering, "frame", frame)
+    for token in ("store", "read", "store"):
+        headers = {"Authorization": f"Bearer {token}"}
+        async with service.http.get(url(instance, "thumbnail"), headers=headers) as answer:
+            assert answer.status == 200
+    assert askers[0] == askers[2] != askers[1]
+    assert all(askers)

@@ -7,6 +7,7 @@ import contextlib
 import json
 
 import pytest
+import yarl
 from hypothesis import given
 from hypothesis import strategies as st
 from multidict import MultiDict
@@ -292,6 +293,14 @@ async def test_a_search_that_is_not_understood_says_why(service):
         document = await answer.json(content_type=None)
     assert "00080020" in document["detail"]
     assert "20260131" in document["hint"]
+
+
+@pytest.mark.parametrize("query", ["PatientName=M%FCller", "%FC=x", "PatientID=%00"])
+async def test_what_is_no_text_is_refused_rather_than_left_out(service, query):
+    url = yarl.URL(f"{service.base}/studies?{query}", encoded=True)
+    async with service.http.get(url) as answer:
+        assert answer.status == 400
+    assert service.catalogue.asked == []
 
 
 async def test_what_a_viewer_asks_is_understood(service):
