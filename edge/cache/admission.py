@@ -266,15 +266,17 @@ class Admission:
         def put(db: Connection) -> instances.PutResult:
             return instances.put(db, new, now)
 
-        def put_instead(db: Connection, unsound: str) -> instances.PutResult:
-            residence.lose(db, [unsound])
-            return instances.put(db, new, now)
+        def put_instead(db: Connection, unsound: str) -> tuple[bool, instances.PutResult]:
+            # What was deleted or evicted since it was found was not damaged: no row names it now.
+            is_lost = any(residence.lose(db, [unsound]))
+            return is_lost, instances.put(db, new, now)
 
         try:
             result = await self._database.write(put)
             if result is instances.PutResult.DUPLICATE and (unsound := await self._unsound(new)):
-                log.error("object %s is damaged; what was sent again takes its place", unsound)
-                result = await self._database.write(partial(put_instead, unsound=unsound))
+                is_lost, result = await self._database.write(partial(put_instead, unsound=unsound))
+                if is_lost:
+                    log.error("object %s was damaged; what was sent again took its place", unsound)
         except Exception:
             await arrival.discard()
             raise

@@ -260,3 +260,21 @@ async def test_what_is_sent_again_replaces_an_object_that_is_damaged(cache, seal
     assert (await cache.send(sample)).outcome is Outcome.STORED
     assert await cache.read(sample.ref) == sample.data
     assert (await cache.send(sample)).outcome is Outcome.DUPLICATE
+
+
+async def test_what_is_deleted_while_it_is_compared_is_stored_anew_and_was_not_damaged(
+    cache, caplog
+):
+    (sample,) = ct_series(1)
+    await cache.send(sample)
+    opened = cache.store.open
+
+    async def open_too_late(name):
+        cache.store.open = opened
+        await cache.deletion.delete(sample.ref.study_uid, only_copies=True)
+        return await opened(name)
+
+    cache.store.open = open_too_late
+    assert (await cache.send(sample)).outcome is Outcome.STORED
+    assert await cache.read(sample.ref) == sample.data
+    assert "damaged" not in caplog.text
