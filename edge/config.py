@@ -129,7 +129,7 @@ class Pixels:
     """``[pixels]``: what decoding and rendering may take."""
 
     workers: int = 0
-    """Processes; 0 means one on a box of two cores, two on a larger one."""
+    """Processes; 0 means one on a box of two cores, two on a larger one; one more animates."""
     frame_bytes: int = 128 * 1024**2
     """Of a decoded frame; a worker's memory follows from it."""
     seconds: float = 20.0

@@ -67,6 +67,8 @@ class Reply:
 
     error: str = ""
     """Why there is none."""
+    damaged: bool = False
+    """It is the frame that is at fault, whatever was wanted of it."""
     image: ImageDescription | None = None
     """Of ``decode``, ``encode`` and ``convert``: what the body is."""
     media_type: str = ""

@@ -34,6 +34,8 @@ _BAND: Final = 1 << 18
 _PARTIAL_BLACK: Final = np.array((16, 128, 128), "f4")
 _PARTIAL_SCALE: Final = np.array((255 / 219, 255 / 224, 255 / 224), "f4")
 _FULL_BLACK: Final = np.array((0, 128, 128), "f4")
+_LONGEST_SHOWN: Final = 655_350
+"""Milliseconds that a GIF can show a picture: 16 bits of hundredths of a second."""
 _SHARP: Final = 90
 """JPEG quality from which colours keep their resolution."""
 
@@ -72,16 +74,24 @@ def render(
     return Picture(wanted.media_type, buffer.getvalue(), shown.width, shown.height)
 
 
-def animate(pictures: Iterator[Image.Image], frame_seconds: float) -> Picture:
-    """An animated GIF, shown again and again."""
+def animate(pictures: Iterator[Image.Image], count: int, frame_seconds: float) -> Picture:
+    """An animated GIF, shown again and again.
+
+    Args:
+        pictures: Its frames.
+        count: How many they are.
+        frame_seconds: How long each is shown; less, if a GIF could not say it.
+    """
     first = next(pictures)
+    # Equal ones are kept as one, shown for the sum of their times.
+    longest = _LONGEST_SHOWN // max(count, 1)
     buffer = io.BytesIO()
     first.save(
         buffer,
         "GIF",
         save_all=True,
         append_images=pictures,
-        duration=max(20, round(frame_seconds * 1000)),
+        duration=min(max(20, round(frame_seconds * 1000)), longest),
         loop=0,
     )
     return Picture("image/gif", buffer.getvalue(), first.width, first.height)

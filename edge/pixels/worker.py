@@ -25,9 +25,10 @@ from PIL import GifImagePlugin, Image, ImageCms, JpegImagePlugin, PngImagePlugin
 
 from edge.errors import EdgeError
 from edge.pixels.decoding import decode
+from edge.pixels.description import ImageDescription
 from edge.pixels.encoding import encode
 from edge.pixels.messages import PREFIX, Limits, Reply, Request, pack, unpack
-from edge.pixels.native import bytes_of
+from edge.pixels.native import Array, bytes_of
 from edge.pixels.presentation import Picture
 from edge.pixels.raster import native_frames
 from edge.pixels.rendering import MOST_PIXELS, animate, picture_of, render, steady
@@ -50,6 +51,8 @@ class _Worker:
         self._connection = connection
         self._stream = connection.makefile("rb", buffering=1 << 20)
         self._limits = limits
+        self._decoded = False
+        """Of the request that is being answered: its frame is whole."""
 
     def run(self) -> None:
         """Answer until the other side is gone."""
@@ -62,24 +65,26 @@ class _Worker:
             self._send(reply, pixels)
 
     def _answer(self, request: Request, body: bytes) -> Answer:
+        self._decoded = False
         try:
             self._grant()
             return _KINDS[request.kind](self, request, body)
         except EdgeError as error:
-            return Reply(error=str(error)), b""
+            reason = str(error)
         except MemoryError:
-            return Reply(error="the frame takes more memory than a worker may have"), b""
+            reason = "the frame takes more memory than a worker may have"
         except BaseException as error:  # noqa: BLE001 - a panic in Rust is not even an Exception
-            return Reply(error=f"the frame can't be decoded ({type(error).__name__})"), b""
+            reason = f"the frame can't be decoded ({type(error).__name__})"
+        return Reply(error=reason, damaged=not self._decoded), b""
 
     def decode(self, request: Request, body: bytes) -> Answer:
         """Native, little endian, colour by pixel."""
-        image, pixels = decode(request.image, body)
+        image, pixels = self._pixels(request, body)
         return Reply(image=image), bytes_of(image, pixels)
 
     def encode(self, request: Request, body: bytes) -> Answer:
         """In another transfer syntax, without loss."""
-        decoded, pixels = decode(request.image, body)
+        decoded, pixels = self._pixels(request, body)
         image, frame = encode(decoded, pixels, request.transfer_syntax)
         return Reply(image=image), frame
 
@@ -87,14 +92,15 @@ class _Worker:
         """As a picture."""
         if request.display is None or request.presentation is None:
             raise EdgeError("a picture of nothing was asked for")
-        image, pixels = decode(request.image, body)
+        image, pixels = self._pixels(request, body)
         return _of(render(image, pixels, request.display, request.presentation))
 
     def animate(self, request: Request, body: bytes) -> Answer:
         """As one picture of several frames."""
         frames = self._frames(request, body)
         try:
-            return _of(animate(self._pictures(request, frames), request.frame_seconds))
+            shown = self._pictures(request, frames)
+            return _of(animate(shown, request.frames, request.frame_seconds))
         finally:
             for _ in frames:
                 pass  # whatever went wrong, the next message is a request again
@@ -102,6 +108,11 @@ class _Worker:
     def convert(self, request: Request, body: bytes) -> Answer:
         """All frames of a PNG or a GIF, native."""
         return Reply(image=request.image), native_frames(request.image, body)
+
+    def _pixels(self, request: Request, body: bytes) -> tuple[ImageDescription, Array]:
+        found = decode(request.image, body)
+        self._decoded = True
+        return found
 
     def _frames(self, request: Request, first: bytes) -> Iterator[bytes]:
         yield first
@@ -118,7 +129,7 @@ class _Worker:
             raise EdgeError("a picture of nothing was asked for")
         total, wanted = 0, request.presentation
         for frame in frames:
-            image, pixels = decode(request.image, frame)
+            image, pixels = self._pixels(request, frame)
             wanted = steady(image, pixels, request.display, wanted)
             shown = picture_of(image, pixels, request.display, wanted)
             total += shown.width * shown.height

@@ -4,8 +4,10 @@ Owns the processes: started at the first need, ended after some idle minutes, ki
 when they take too long, crash or outgrow their memory. What happens to one is the trouble of the
 frame that it worked on, and of no other. Frames and pictures travel through a socket pair, never
 through files or named memory. Few requests hold a frame at a time, a bounded number waits for its
-turn, the rest is told to come again. A request that is given up while it waits costs nothing; one
-that is being worked on is finished for nobody, which is cheaper than a new process.
+turn, the rest is told to come again. Turns go round among those who ask, and animations, which take
+a process for long, have one of their own. A request that is given up while it waits costs nothing;
+one that is being worked on is finished for nobody, which is cheaper than a new process. What took
+long and failed is not tried again for a while.
 """
 
 from __future__ import annotations
@@ -13,17 +15,18 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 from edge.config import Pixels
 from edge.errors import EdgeError, PixelBudgetExceeded, PixelWorkersBusy, UndecodablePixels
 from edge.pixels.description import ImageDescription
 from edge.pixels.display import Display
+from edge.pixels.failures import Failures
 from edge.pixels.messages import Limits, Reply, Request
 from edge.pixels.presentation import Picture, Presentation
 from edge.pixels.process import WorkerProcess
+from edge.pixels.turns import Turns
 
 __all__ = ["EncodedFrame", "Frame", "PixelWorkers"]
 
@@ -31,7 +34,7 @@ Frame = bytes | Callable[[], Awaitable[bytes]]
 """A stored frame, or what reads it once it is its turn."""
 
 _WAITING: Final = 256
-"""Requests that wait for their turn."""
+"""Requests that wait for their turn, and as many animations."""
 _IDLE: Final = 300.0
 """Seconds after which an idle process is ended."""
 _SLACK: Final = 1024**2
@@ -54,10 +57,27 @@ class EncodedFrame:
 @dataclass(slots=True)
 class _Job:
     request: Request
-    frames: AsyncIterator[bytes]
+    first: bytes
+    """The frame, or the first of them."""
+    rest: AsyncIterator[bytes]
     answer: asyncio.Future[tuple[Reply, bytes]]
     bound: bool
     """Frames are still to be read: it ends with whoever asked for it."""
+
+    async def frames(self) -> AsyncIterator[bytes]:
+        """All of them."""
+        yield self.first
+        async for frame in self.rest:
+            yield frame
+
+
+@dataclass(slots=True)
+class _Lane:
+    """Processes that do the same kind of work, and who waits for them."""
+
+    processes: int
+    turns: Turns
+    jobs: asyncio.Queue[_Job] = field(default_factory=asyncio.Queue)
 
 
 class PixelWorkers:
@@ -72,16 +92,17 @@ class PixelWorkers:
         self._settings = settings
         self._idle = idle_seconds
         cores = len(os.sched_getaffinity(0))
-        self._count = settings.workers or (1 if cores <= 2 else 2)
+        count = settings.workers or (1 if cores <= 2 else 2)
         self._limits = Limits(
             memory_bytes=_COPIES * settings.frame_bytes + _HEADROOM,
             cpu_seconds=max(1, round(settings.seconds)),
             body_bytes=settings.frame_bytes + _SLACK,
         )
         # One more than processes, so that a frame is read while another is worked on.
-        self._turns = asyncio.Semaphore(self._count + 1)
-        self._waiting = 0
-        self._jobs: asyncio.Queue[_Job] = asyncio.Queue()
+        self._single = _Lane(count, Turns(count + 1, _WAITING))
+        # Apart, or who waits for one frame would wait for five hundred of somebody else.
+        self._animated = _Lane(1, Turns(1, _WAITING))
+        self._failures = Failures()
         self._running: set[WorkerProcess] = set()
 
     @property
@@ -97,8 +118,9 @@ class PixelWorkers:
     async def run(self) -> None:
         """Serve requests until cancelled; without it they wait."""
         async with asyncio.TaskGroup() as group:
-            for number in range(self._count):
-                group.create_task(self._work(), name=f"pixels {number}")
+            for lane in (self._single, self._animated):
+                for number in range(lane.processes):
+                    group.create_task(self._work(lane), name=f"pixels {number}")
 
     async def decode(self, image: ImageDescription, frame: Frame) -> EncodedFrame:
         """A frame in native form: little endian, colour by pixel, cells as they are stored.
@@ -205,62 +227,72 @@ class PixelWorkers:
         self, request: Request, frames: AsyncIterator[bytes], *, bound: bool
     ) -> tuple[Reply, bytes]:
         request.image.check_budget(self._settings.frame_bytes)
-        async with self._turn():
-            if not bound:
-                # Read by who waits for it: what it is read from may be gone when that one is.
-                frames = _only(await anext(frames))
+        lane = self._animated if request.kind == "animate" else self._single
+        async with lane.turns.take():
+            # Read by who waits for it: what it is read from may be gone when that one is.
+            first = await anext(frames)
+            if reason := await self._failures.find(request, first):
+                raise UndecodablePixels(reason)
             answer = asyncio.get_running_loop().create_future()
-            job = _Job(request, frames, answer, bound)
-            self._jobs.put_nowait(job)
+            lane.jobs.put_nowait(_Job(request, first, frames, answer, bound))
+            del first
             reply, data = await answer
         if reply.error:
             raise UndecodablePixels(reply.error)
         return reply, data
 
-    @asynccontextmanager
-    async def _turn(self) -> AsyncIterator[None]:
-        if self._waiting >= _WAITING:
-            raise PixelWorkersBusy("too many pictures are wanted at once", hint="try again")
-        self._waiting += 1
-        try:
-            await self._turns.acquire()
-        finally:
-            self._waiting -= 1
-        try:
-            yield
-        finally:
-            self._turns.release()
-
-    async def _work(self) -> None:
+    async def _work(self, lane: _Lane) -> None:
         """Have one process, or none while there is nothing to do."""
         process: WorkerProcess | None = None
         try:
             while True:
                 try:
                     async with asyncio.timeout(self._idle if process else None):
-                        job = await self._jobs.get()
+                        job = await lane.jobs.get()
                 except TimeoutError:
                     await self._end(process)
                     process = None
                     continue
                 process = await self._serve(process, job)
+                del job  # and its frame, before the next one comes
         finally:
             await self._end(process)
 
     async def _serve(self, process: WorkerProcess | None, job: _Job) -> WorkerProcess | None:
         """Answer one job; the process that is there afterwards."""
+        clock = asyncio.get_running_loop().time
+        began = clock()
         try:
             if job.answer.done():
                 return process
             if process is None:
                 process = await WorkerProcess.start(self._limits)
                 self._running.add(process)
-            found = await self._deal(process, job)
+            began = clock()
+            reply, data = await self._deal(process, job)
+            if reply.error:
+                await self._failures.note(
+                    job.request,
+                    job.first,
+                    reply.error,
+                    seconds=clock() - began,
+                    damaged=reply.damaged,
+                )
             if not job.answer.done():
-                job.answer.set_result(found)
+                job.answer.set_result((reply, data))
             return process
         except EdgeError as error:
             await self._end(process)
+            if isinstance(error, UndecodablePixels) and not (job.bound and job.answer.done()):
+                # It is decoding that takes its time, whatever the picture would have looked like;
+                # to encode takes longer still, and an animation is of other frames, too.
+                await self._failures.note(
+                    job.request,
+                    job.first,
+                    str(error),
+                    seconds=clock() - began,
+                    damaged=job.request.kind in ("decode", "render"),
+                )
             if not job.answer.done():
                 job.answer.set_exception(error)
             return None
@@ -280,7 +312,7 @@ class PixelWorkers:
         """
         # An animation may take a few times as long: somebody else waits for this process.
         seconds = self._settings.seconds * _PATIENCE * min(job.request.frames, 3)
-        asking = asyncio.ensure_future(process.ask(job.request, job.frames, self._limits))
+        asking = asyncio.ensure_future(process.ask(job.request, job.frames(), self._limits))
         waiting = [asking, job.answer] if job.bound else [asking]
         try:
             await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)

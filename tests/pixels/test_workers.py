@@ -1,6 +1,8 @@
 """Frames through worker processes: right pixels, and limits that hold."""
 
 import asyncio
+import contextlib
+import io
 import os
 import signal
 import zlib
@@ -9,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from edge.config import Pixels
 from edge.errors import PixelBudgetExceeded, PixelWorkersBusy, UndecodablePixels
@@ -192,8 +195,31 @@ async def test_a_frame_that_takes_too_long_is_ended_and_the_next_one_is_served()
         os.kill(process, signal.SIGSTOP)
         with pytest.raises(UndecodablePixels, match="took longer than 5 s"):
             await pool.decode(GREY, FRAME)
-        assert (await pool.decode(GREY, FRAME)).data == FRAME
+        other = FRAME[::-1]
+        assert (await pool.decode(GREY, other)).data == other
         assert processes_of(pool) != [process]
+
+
+async def test_a_frame_that_took_too_long_is_not_tried_again_in_whatever_form():
+    async with running(Pixels(workers=1, seconds=1.0)) as pool:
+        await pool.decode(GREY, b"\1" * len(FRAME))
+        (process,) = processes_of(pool)
+        os.kill(process, signal.SIGSTOP)
+        # Whoever asked is gone before it is known: it is known all the same.
+        doomed = asyncio.ensure_future(pool.render(GREY, Display(), FRAME, Presentation()))
+        await asyncio.sleep(0.2)
+        doomed.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await doomed
+        other = FRAME[::-1]
+        assert (await pool.decode(GREY, other)).data == other
+        before = processes_of(pool)
+        for presentation in (Presentation(), Presentation("image/png")):
+            with pytest.raises(UndecodablePixels, match="took longer than 5 s"):
+                await pool.render(GREY, Display(), FRAME, presentation)
+        with pytest.raises(UndecodablePixels, match="took longer than 5 s"):
+            await pool.decode(GREY, FRAME)
+        assert processes_of(pool) == before
 
 
 async def test_a_frame_that_takes_too_much_work_is_ended():
@@ -287,6 +313,42 @@ async def test_frames_become_one_animation_and_an_error_in_it_stays_in_it(worker
     with pytest.raises(UndecodablePixels, match="5 bytes instead of 8192"):
         await workers.animate(GREY, Display(), frames(5, broken=3), wanted, **options)
     assert (await workers.decode(GREY, FRAME)).data == FRAME
+
+
+async def test_single_frames_do_not_wait_for_animations(workers):
+    asked, goes_on = asyncio.Event(), asyncio.Event()
+
+    async def frames():
+        yield FRAME
+        asked.set()
+        await goes_on.wait()
+        yield FRAME
+
+    async def animate():
+        return await workers.animate(
+            GREY, Display(), frames(), Presentation("image/gif"), count=2, frame_seconds=0.1
+        )
+
+    animations = [asyncio.ensure_future(animate()) for _ in range(4)]
+    await asyncio.wait_for(asked.wait(), 60)
+    assert (await asyncio.wait_for(workers.decode(GREY, FRAME), 60)).data == FRAME
+    assert not any(animation.done() for animation in animations)
+    goes_on.set()
+    pictures = await asyncio.gather(*animations)
+    assert all(picture.data.startswith(b"GIF89a") for picture in pictures)
+
+
+async def test_an_animation_longer_than_a_gif_can_say_is_shown_faster(workers):
+    async def frames():
+        for _ in range(150):
+            yield FRAME  # equal ones are one that is shown for the sum of their times
+
+    wanted = Presentation("image/gif", viewport=Viewport(8, 8))
+    picture = await workers.animate(
+        GREY, Display(), frames(), wanted, count=150, frame_seconds=400.0
+    )
+    with Image.open(io.BytesIO(picture.data)) as image:
+        assert 600_000 < image.info["duration"] <= 655_350
 
 
 async def test_an_animation_whose_source_fails_says_so(workers):
