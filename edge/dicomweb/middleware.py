@@ -39,6 +39,7 @@ from edge.errors import (
     QueryError,
     StorageFull,
 )
+from edge.pixels.turns import ASKER
 
 __all__ = ["IDENTITY", "Authorise", "access", "errors", "finish_headers", "where"]
 
@@ -138,6 +139,8 @@ def access(authorise: Authorise) -> Middleware:
         if request.match_info.http_exception is None:
             identity.require(_ACTS.get(request.method, Act.ADMINISTER))
         request[IDENTITY] = identity
+        # One token may be that of many workstations, and one address that of many people.
+        ASKER.set(f"{identity.token_id or identity.name} {request.remote}")
         return await handler(request)
 
     return check
