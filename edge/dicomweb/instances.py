@@ -11,14 +11,14 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from aiohttp import hdrs, web
 
 from edge.dicom.instance import Availability
 from edge.dicomweb.bodies import Body, Pieces, nothing, send_body
 from edge.dicomweb.forms import MADE, instance_offers, zip_offers
-from edge.dicomweb.medium import ZIP, MediumFile, medium
+from edge.dicomweb.medium import ZIP, MediumFile, attached, medium
 from edge.dicomweb.negotiation import MediaRange, Offer, accepted_by, choose
 from edge.dicomweb.resources import Target, target_of
 from edge.dicomweb.responses import DICOM, OCTET_STREAM, MultipartWriter
@@ -37,10 +37,6 @@ if TYPE_CHECKING:
 __all__ = ["Instances"]
 
 _OFFERED = (Offer(DICOM, multipart=True), Offer(OCTET_STREAM, multipart=True), Offer(ZIP))
-_ATTACHED: Final[Mapping[str, str]] = {
-    hdrs.CONTENT_DISPOSITION: 'attachment; filename="images.zip"'
-}
-"""A name that says nothing of the patient."""
 
 Forms = Mapping[str, Offer]
 """By SOP Instance UID; those that nothing is known of yet are missing."""
@@ -200,13 +196,16 @@ class Instances:
         async def open_file(entry: InstanceEntry) -> AsyncIterator[MediumFile]:
             async with self._retrieval.open_instance(entry) as opened:
                 syntax = (await weigh(opened)).transfer_syntax
+                size = opened.size if syntax == opened.entry.transfer_syntax else None
                 attributes = await asyncio.to_thread(opened.attributes)
-                yield MediumFile(attributes, syntax, self._transcoding.instance(opened, syntax))
+                made = self._transcoding.instance(opened, syntax)
+                yield MediumFile(attributes, syntax, size, made)
 
         def pieces(*_range: int | None) -> AsyncIterator[bytes]:
             return medium(entries, open_file)
 
-        return await send_body(request, Body(ZIP, pieces, validators=validators, headers=_ATTACHED))
+        headers = attached(*target_of(request).uids)
+        return await send_body(request, Body(ZIP, pieces, validators=validators, headers=headers))
 
 
 def _validators(entries: Sequence[InstanceEntry], forms: Forms, kind: Offer) -> Validators:

@@ -1,14 +1,15 @@
 """A study as a ZIP archive that is a DICOM medium: to be unpacked to a CD or a stick (PS3.10 8).
 
 Owns the file names on the medium, its DICOMDIR and its README. Promises that the archive is made
-while it is sent (one piece of an instance and the directory in memory), that names on it say
-nothing of the patient, and that files are as the caller gives them. Instances are not compressed:
-images hardly get smaller, and the box has better things to do.
+while it is sent (one piece of an instance and the directory in memory), that it can be read while
+it comes, that names on it say nothing of the patient, and that files are as the caller gives them.
+Instances are not made smaller: images hardly get so, and the box has better things to do.
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import io
 import time
 import uuid
@@ -18,12 +19,14 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
+from aiohttp import hdrs
+
 from edge.dicom.dicomdir import DirectoryBuilder
 
 if TYPE_CHECKING:
     from edge.cache.opened import InstanceEntry
 
-__all__ = ["ZIP", "MediumFile", "medium"]
+__all__ = ["ZIP", "MediumFile", "attached", "medium"]
 
 ZIP: Final = "application/zip"
 
@@ -46,6 +49,8 @@ class MediumFile:
     attributes: Mapping[str, Any]
     """DICOM JSON."""
     transfer_syntax: str
+    size: int | None
+    """Bytes of the Part 10 file; None if that is known only at its end."""
     pieces: AsyncIterator[bytes]
     """The Part 10 file."""
 
@@ -66,12 +71,16 @@ async def medium(entries: Sequence[InstanceEntry], open_file: Opener) -> AsyncIt
     sink = _Sink()
     directory = DirectoryBuilder()
     series_numbers: dict[str, int] = {}
-    with zipfile.ZipFile(sink, "w", zipfile.ZIP_STORED) as archive:
+    with zipfile.ZipFile(sink, "w") as archive:
         for number, entry in enumerate(entries):
             series = series_numbers.setdefault(entry.ref.series_uid, len(series_numbers))
             file_id = ("DICOM", f"SE{series:06}", f"IM{number:06}")
             async with open_file(entry) as file:
-                with archive.open(_named("/".join(file_id)), "w", force_zip64=True) as target:
+                info = _named("/".join(file_id))
+                # By this zipfile chooses 4 or 8 bytes for lengths; older readers of archives that
+                # come expect 8 only of what is so large.
+                info.file_size = file.size or 0
+                with archive.open(info, "w", force_zip64=file.size is None) as target:
                     async for piece in file.pieces:
                         target.write(piece)
                         yield sink.taken()
@@ -88,9 +97,18 @@ async def medium(entries: Sequence[InstanceEntry], open_file: Opener) -> AsyncIt
     yield sink.taken()
 
 
+def attached(*uids: str | None) -> dict[str, str]:
+    """The header that names the archive: each has a name of its own, that says nothing."""
+    mark = hashlib.sha256(repr(uids).encode()).hexdigest()[:8]
+    return {hdrs.CONTENT_DISPOSITION: f'attachment; filename="images-{mark}.zip"'}
+
+
 def _named(name: str) -> zipfile.ZipInfo:
     info = zipfile.ZipInfo(name, time.localtime()[:6])
     info.external_attr = 0o644 << 16
+    # Deflate says where a file ends, which "stored" does not; at level 0 it does nothing else.
+    info.compress_type = zipfile.ZIP_DEFLATED
+    setattr(info, "_compresslevel", 0)  # noqa: B010  (compress_level, which only Python 3.13 has)
     return info
 
 
