@@ -12,6 +12,7 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any, Final
 
 from edge.cache.opened import InstanceEntry, OpenInstance
@@ -37,6 +38,8 @@ _MOST_FRAMES: Final = 500
 _ANIMATED_PIXELS: Final = 1 << 25
 """Of all frames together, if nobody asked for a size."""
 _FRAME_SECONDS: Final = 0.1
+_DOCUMENTS: Final = 2
+_DOCUMENT_SECONDS: Final = 30.0
 
 
 @dataclass(slots=True)
@@ -63,6 +66,7 @@ class Rendering:
         self._workers = workers
         self._pictures = pictures
         self._flights: dict[object, _Flight] = {}
+        self._documents = _Documents()
 
     async def frame(self, entry: InstanceEntry, number: int, wanted: Presentation) -> Picture:
         """One frame as a picture (PS3.18 10.4.1.1.3).
@@ -80,7 +84,7 @@ class Rendering:
 
         async def make() -> Picture:
             async with self._retrieval.open_instance(entry) as opened:
-                image, display, _ = await _described(opened, number, wanted)
+                image, display, _ = await self._described(opened, number, wanted)
 
                 async def read() -> bytes:
                     return await opened.whole_frame(number, self._workers.most_frame_bytes)
@@ -104,7 +108,7 @@ class Rendering:
 
         async def make() -> Picture:
             async with self._retrieval.open_instance(entry) as opened:
-                image, display, frame_seconds = await _described(opened, 1, wanted)
+                image, display, frame_seconds = await self._described(opened, 1, wanted)
                 step = -(-image.frames // _MOST_FRAMES)
                 numbers = range(1, image.frames + 1, step)
 
@@ -150,6 +154,23 @@ class Rendering:
         images = [entry for entry in images if entry.ref.series_uid == middle]
         entry = images[len(images) // 2]
         return entry, max(1, (entry.number_of_frames + 1) // 2)
+
+    async def _described(
+        self, opened: OpenInstance, number: int, wanted: Presentation
+    ) -> tuple[ImageDescription, Display, float]:
+        """What the pixels are, how the data set says a frame is shown, and for how long."""
+        profile = b""
+        if wanted.icc_profile != "no":
+            profile = await _icc_profile(opened)
+        attributes = await self._documents.of(opened)
+
+        def read() -> tuple[ImageDescription, Display, float]:
+            # In a thread: a thousand functional groups take their time.
+            image = ImageDescription.of(attributes, opened.entry.transfer_syntax)
+            display = Display.of(attributes, number, icc_profile=profile)
+            return image, display, _frame_seconds(attributes)
+
+        return await asyncio.to_thread(read)
 
     async def _once(
         self, entry: InstanceEntry, what: tuple[object, ...], make: Callable[[], Awaitable[Picture]]
@@ -197,22 +218,31 @@ class Rendering:
         return rows[0] if rows else None
 
 
-async def _described(
-    opened: OpenInstance, number: int, wanted: Presentation
-) -> tuple[ImageDescription, Display, float]:
-    """What the pixels are, how the data set says a frame is shown, and for how long."""
-    profile = b""
-    if wanted.icc_profile != "no":
-        profile = await _icc_profile(opened)
+class _Documents:
+    """Attributes of the last instances of many frames: a viewer asks for one frame after the other.
 
-    def read() -> tuple[ImageDescription, Display, float]:
-        # In a thread: a thousand functional groups take their time.
-        attributes = opened.attributes()
-        image = ImageDescription.of(attributes, opened.entry.transfer_syntax)
-        display = Display.of(attributes, number, icc_profile=profile)
-        return image, display, _frame_seconds(attributes)
+    A few, for a short while: those of a thousand frames take tens of megabytes.
+    """
 
-    return await asyncio.to_thread(read)
+    def __init__(self) -> None:
+        self._decoding = asyncio.Lock()
+        self._kept: dict[tuple[int, str], dict[str, Any]] = {}
+
+    async def of(self, opened: OpenInstance) -> dict[str, Any]:
+        """The data set of an open instance in the DICOM JSON model; not to be changed."""
+        entry = opened.entry
+        if entry.number_of_frames <= 1 or not entry.version:
+            return await asyncio.to_thread(opened.attributes)
+        key = (entry.instance_id, entry.version)
+        async with self._decoding:
+            if (attributes := self._kept.get(key)) is None:
+                attributes = await asyncio.to_thread(opened.attributes)
+                while len(self._kept) >= _DOCUMENTS:
+                    del self._kept[next(iter(self._kept))]
+                self._kept[key] = attributes
+                forget = partial(self._kept.pop, key, None)
+                asyncio.get_running_loop().call_later(_DOCUMENT_SECONDS, forget)
+        return attributes
 
 
 async def _icc_profile(opened: OpenInstance) -> bytes:

@@ -10,6 +10,8 @@ import pytest
 from PIL import Image
 
 from edge import config
+from edge.cache import rendering as rendering_of
+from edge.cache.opened import OpenInstance
 from edge.cache.pictures import PictureCache
 from edge.cache.rendering import Rendering
 from edge.crypto.sealed import Algorithm
@@ -249,3 +251,61 @@ async def test_an_icc_profile_goes_with_the_picture_if_it_is_wanted(renders, wor
         picture = await rendering.frame(entry, 1, shown)
         with Image.open(io.BytesIO(picture.data)) as image:
             assert ("icc_profile" in image.info) == (wanted != "no")
+
+
+@pytest.fixture
+def decoded(monkeypatch):
+    """The instances whose attributes were decoded."""
+    found, original = [], OpenInstance.attributes
+
+    def count(opened):
+        found.append(opened.entry.ref.sop_uid)
+        return original(opened)
+
+    monkeypatch.setattr(OpenInstance, "attributes", count)
+    return found
+
+
+async def test_attributes_are_decoded_once_for_all_frames_of_an_instance(
+    renders, workers, admit, decoded
+):
+    pictures, rendering = renders(workers)
+    await pictures.open()
+    entries = [await admit(name) for name in ("rtdose.dcm", "examples_ybr_color.dcm")]
+    for number in range(1, 6):
+        for entry in entries:
+            await rendering.frame(entry, number, SMALL)
+    await asyncio.gather(*(rendering.frame(entries[0], number, SMALL) for number in range(6, 12)))
+    assert len(decoded) == 2
+
+
+async def test_few_attributes_are_kept_and_not_for_long(
+    renders, workers, admit, decoded, monkeypatch
+):
+    monkeypatch.setattr(rendering_of, "_DOCUMENT_SECONDS", 0.01)
+    pictures, rendering = renders(workers)
+    await pictures.open()
+    names = ("rtdose.dcm", "examples_ybr_color.dcm", "SC_rgb_rle_2frame.dcm")
+    entries = [await admit(name) for name in names]
+    for entry in entries:
+        await rendering.frame(entry, 1, SMALL)
+        assert len(rendering._documents._kept) <= 2
+    for _ in range(100):
+        if rendering._documents._kept:
+            await asyncio.sleep(0.01)
+    assert rendering._documents._kept == {}
+    await rendering.frame(entries[0], 2, SMALL)
+    assert len(decoded) == 4
+
+
+async def test_what_replaces_an_instance_has_attributes_of_its_own(
+    renders, workers, admit, cache, decoded
+):
+    pictures, rendering = renders(workers)
+    await pictures.open()
+    entry = await admit("rtdose.dcm")
+    await rendering.frame(entry, 1, SMALL)
+    async with cache.retrieval.open_instance(entry) as opened:
+        opened.entry = replace(opened.entry, version="other")
+        await rendering._documents.of(opened)
+    assert len(decoded) == 2
