@@ -216,9 +216,9 @@ async def _document(opened: OpenInstance, media_type: str) -> Body:
     value = opened.layout.bulk.get(_DOCUMENT)
     inline = attributes[_DOCUMENT].get("InlineBinary", "")
     length = value.length if value is not None else len(base64.b64decode(inline))
-    [said] = attributes.get(_DOCUMENT_LENGTH, {}).get("Value") or [length]
-    if isinstance(said, int) and said == length - 1:
-        length = said
+    said = attributes.get(_DOCUMENT_LENGTH, {}).get("Value")
+    if said == [length - 1]:
+        length -= 1
 
     def pieces(offset: int, wanted: int | None) -> Any:
         return opened.bulk(_DOCUMENT, offset, length - offset if wanted is None else wanted)

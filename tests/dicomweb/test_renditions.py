@@ -48,6 +48,9 @@ async def test_a_document_has_no_more_bytes_than_it_says(service, document, url)
     instance = document(PDF + b"!", EncapsulatedDocumentLength=len(PDF) + 1)
     async with service.http.get(url(instance, "rendered")) as answer:
         assert await answer.read() == PDF + b"!"
+    twice = document(PDF, EncapsulatedDocumentLength=[len(PDF) - 1, len(PDF)])
+    async with service.http.get(url(twice, "rendered")) as answer:
+        assert await answer.read() == PDF
     liar = document(PDF, EncapsulatedDocumentLength=3)
     async with service.http.get(url(liar, "rendered"), headers={"Range": "bytes=1-3"}) as answer:
         assert answer.status == 206
