@@ -109,7 +109,7 @@ class PixelLayout:
         return map(self._fragment, fragments)
 
     def frame_length(self, frame: int) -> int:
-        """Bytes of a frame, as it is given out.
+        """Bytes of a frame, as it is given out. Where there is a frame, there are all before it.
 
         Raises:
             InstanceNotFound: There is no such frame, or its end can't be told.

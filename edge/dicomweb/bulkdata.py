@@ -150,8 +150,8 @@ class Bulkdata:
             return
         offer = await self._frames.form(opened, accepted)
         for number in _frames_of(opened):
-            pieces = self._frames.pieces(opened, number, offer)
-            await _write(writer, offer.content_type, f"{place}/frames/{number}", pieces)
+            given, pieces = await self._frames.given(opened, number, offer, accepted)
+            await _write(writer, given.content_type, f"{place}/frames/{number}", pieces)
 
 
 async def _body(opened: OpenInstance, path: str) -> Body:

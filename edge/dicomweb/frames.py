@@ -1,8 +1,9 @@
 """WADO-RS: frames (PS3.18 10.4.1.1.6).
 
 Owns lists of frames, and how frames leave: as they are stored, or made anew one at a time. Promises
-that a frame which is not there is refused before the first byte, and that a stored one passes in
-pieces, whatever its size.
+that a frame which is not there is refused before the first byte, that a stored one passes in
+pieces, whatever its size, and that one which can't be decoded is given as it is stored, unless
+another transfer syntax was named.
 """
 
 from __future__ import annotations
@@ -25,13 +26,14 @@ from edge.dicomweb.responses import OCTET_STREAM, MultipartWriter, Refused
 from edge.dicomweb.retrieve import entry_of
 from edge.dicomweb.transactions import transaction
 from edge.dicomweb.validators import Validators, unchanged, validators_of
-from edge.errors import InstanceNotFound
+from edge.dicomweb.weighing import instead
+from edge.errors import InstanceNotFound, PixelError
 
 if TYPE_CHECKING:
     from edge.cache.opened import InstanceEntry, OpenInstance
     from edge.cache.retrieval import Retrieval
     from edge.cache.transcoding import Transcoding
-    from edge.dicomweb.weighing import Weighing
+    from edge.dicomweb.weighing import Offers, Weighing
 
 __all__ = ["OFFERED", "FrameList", "Frames"]
 
@@ -45,6 +47,8 @@ OFFERED = tuple(
 )
 """Each that could be there, as it is stored."""
 
+_MOST = 1_000_000
+"""Frames that a list may name; an instance as a whole is the better way to more."""
 _SPAN = "[1-9][0-9]{0,8}(?:-[1-9][0-9]{0,8})?"
 _LIST = re.compile(f"{_SPAN}(?:,{_SPAN})*")
 
@@ -72,6 +76,8 @@ class FrameList:
                 "the frame list is not understood",
                 hint="numbers from 1, or ranges such as 5-9, separated by commas",
             )
+        if sum(map(len, spans)) > _MOST:
+            raise Refused(400, f"the frame list names more than {_MOST} frames")
         return cls(tuple(spans))
 
     def __iter__(self) -> Iterator[int]:
@@ -130,9 +136,7 @@ class Frames:
             Refused: 406.
             PixelError: They can't be given as they were asked for.
         """
-        # The highest first: a long range of what is not there must cost nothing.
-        for number in chain((frames.highest,), frames):
-            opened.frame_length(number)
+        length = opened.frame_length(frames.highest)  # if it is there, all below it are
         offer = await self.form(opened, accepted, alone=frames.alone)
         form = ("frames", str(offer), frames.spans)
         exact = not offer.multipart and self._is_kept(opened, offer)
@@ -142,19 +146,16 @@ class Frames:
         if request.method == hdrs.METH_HEAD:
             return await self._head(request, offer, validators)
         if not offer.multipart:
-            number = frames.highest
-            whole = partial(self._whole, opened, number, offer)
-            length = opened.frame_length(number) if exact else None
-            return await send_body(
-                request, Body(offer.content_type, whole, length, validators, ranged=False)
-            )
+            offer, pieces = await self.given(opened, frames.highest, offer, accepted)
+            said = length if self._is_kept(opened, offer) else None
+            body = Body(offer.content_type, lambda *_: pieces, said, validators, ranged=False)
+            return await send_body(request, body)
         writer = MultipartWriter(request, offer.media_type, validators.headers())
-        part: dict[str, str] = {hdrs.CONTENT_TYPE: offer.content_type}
         if frames.alone and self._is_kept(opened, offer):
-            writer.announce([(part, opened.frame_length(frames.highest))])
+            writer.announce([({hdrs.CONTENT_TYPE: offer.content_type}, length)])
         for number in frames:
-            pieces = self.pieces(opened, number, offer)
-            writer.open_part(part)
+            given, pieces = await self.given(opened, number, offer, accepted)
+            writer.open_part({hdrs.CONTENT_TYPE: given.content_type})
             async for piece in pieces:
                 await writer.write(piece)
         return await writer.end()
@@ -167,20 +168,25 @@ class Frames:
         Raises:
             Refused: 406.
         """
-        return await self._weighing.of_open(accepted, opened, partial(frame_offers, alone=alone))
+        return await self._weighing.of_open(accepted, opened, _offers(alone=alone))
 
-    async def pieces(self, opened: OpenInstance, number: int, offer: Offer) -> AsyncIterator[bytes]:
-        """A frame in that form."""
-        if self._is_kept(opened, offer):
-            async for piece in opened.frame(number):
-                yield piece
-        else:
-            yield await self._transcoding.frame(opened, number, offer.transfer_syntax)
+    async def given(
+        self, opened: OpenInstance, number: int, offer: Offer, accepted: Sequence[MediaRange]
+    ) -> tuple[Offer, AsyncIterator[bytes]]:
+        """A frame in that form; or as it is stored, if it can't be made and no other was named.
 
-    def _whole(
-        self, opened: OpenInstance, number: int, offer: Offer, *_range: int | None
-    ) -> AsyncIterator[bytes]:
-        return self.pieces(opened, number, offer)
+        Raises:
+            PixelError: It can't be given.
+        """
+        if not self._is_kept(opened, offer):
+            try:
+                made = await self._transcoding.frame(opened, number, offer.transfer_syntax)
+            except PixelError as error:
+                stored, offers = opened.entry.transfer_syntax, _offers(alone=not offer.multipart)
+                offer = instead(accepted, stored, offers, offer, error)
+            else:
+                return offer, _alone(made)
+        return offer, opened.frame(number)
 
     @staticmethod
     def _is_kept(opened: OpenInstance, offer: Offer) -> bool:
@@ -194,6 +200,14 @@ class Frames:
         if offer.multipart:
             return MultipartWriter(request, offer.media_type, headers).head()
         return web.StreamResponse(headers={**headers, hdrs.CONTENT_TYPE: offer.content_type})
+
+
+def _offers(*, alone: bool) -> Offers:
+    return partial(frame_offers, alone=alone)
+
+
+async def _alone(piece: bytes) -> AsyncIterator[bytes]:
+    yield piece
 
 
 def _see(entry: InstanceEntry, frames: FrameList) -> None:

@@ -2,15 +2,16 @@
 
 Owns how whole instances leave. Promises that what is given as it is stored leaves byte for byte,
 that memory stays bounded whatever is asked for (a piece at a time), that a study never comes back
-with instances silently missing, and that an error before the first byte is a status.
+with instances silently missing, and that an error before the first byte is a status. An instance
+that turns out to be damaged is given as it is stored, unless another transfer syntax was named.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager
-from functools import partial
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from aiohttp import hdrs, web
@@ -25,7 +26,8 @@ from edge.dicomweb.responses import DICOM, OCTET_STREAM, MultipartWriter
 from edge.dicomweb.retrieve import entries_of
 from edge.dicomweb.transactions import transaction
 from edge.dicomweb.validators import Validators, unchanged, validators_of
-from edge.errors import InstanceNotFound
+from edge.dicomweb.weighing import instead
+from edge.errors import InstanceNotFound, NotDicom, PixelError
 
 if TYPE_CHECKING:
     from edge.cache.opened import InstanceEntry, OpenInstance
@@ -40,7 +42,14 @@ _OFFERED = (Offer(DICOM, multipart=True), Offer(OCTET_STREAM, multipart=True), O
 
 Forms = Mapping[str, Offer]
 """By SOP Instance UID; those that nothing is known of yet are missing."""
-Weigh = Callable[["OpenInstance"], Awaitable[Offer]]
+
+
+@dataclass(frozen=True, slots=True)
+class _Wish:
+    """What is asked for, of each instance."""
+
+    accepted: Sequence[MediaRange]
+    offers: Offers
 
 
 class Instances:
@@ -83,12 +92,12 @@ class Instances:
         validators = _validators(entries, forms, kind)
         if (answer := unchanged(request, validators)) is not None:
             return answer
-        weigh = partial(self._weighing.of_open, accepted, offers=offers)
+        wish = _Wish(accepted, offers)
         if kind.media_type == ZIP:
-            return await self._zip(request, entries, weigh, validators)
+            return await self._zip(request, entries, wish, validators)
         if kind.multipart:
-            return await self._parts(request, entries, forms, weigh, validators)
-        return await self._alone(request, entries[0], forms, weigh, validators)
+            return await self._parts(request, entries, forms, wish, validators)
+        return await self._alone(request, entries[0], forms, wish, validators)
 
     async def _kind(
         self, accepted: Sequence[MediaRange], first: InstanceEntry, target: Target
@@ -114,7 +123,7 @@ class Instances:
         request: web.Request,
         entries: Sequence[InstanceEntry],
         forms: Forms,
-        weigh: Weigh,
+        wish: _Wish,
         validators: Validators,
     ) -> web.StreamResponse:
         """All of them, a part for each."""
@@ -128,7 +137,7 @@ class Instances:
         if announced:
             await self._write_stored(writer, entries, forms)
         else:
-            await self._write_made(writer, entries, weigh)
+            await self._write_made(writer, entries, wish)
         return await writer.end()
 
     async def _write_stored(
@@ -146,16 +155,15 @@ class Instances:
                     await writer.write(piece)
 
     async def _write_made(
-        self, writer: MultipartWriter, entries: Sequence[InstanceEntry], weigh: Weigh
+        self, writer: MultipartWriter, entries: Sequence[InstanceEntry], wish: _Wish
     ) -> None:
         """Parts of which some must be fetched or transcoded first."""
         for entry in entries:
             async with self._retrieval.open_instance(entry) as opened:
                 # Of what was not here yet, the syntax is known only now.
-                offer = await weigh(opened)
-                pieces = self._transcoding.instance(opened, offer.transfer_syntax)
+                offer, pieces = await self._given(opened, wish)
                 writer.open_part(_part(offer))
-                async for piece in pieces:
+                async for piece in pieces(0, None):
                     await writer.write(piece)
 
     async def _alone(
@@ -163,7 +171,7 @@ class Instances:
         request: web.Request,
         entry: InstanceEntry,
         forms: Forms,
-        weigh: Weigh,
+        wish: _Wish,
         validators: Validators,
     ) -> web.StreamResponse:
         """One, without multipart: ranges of it can be had, if it is given as it is stored."""
@@ -171,23 +179,39 @@ class Instances:
             size = entry.size if _is_exact(entry, forms) else None
             return await send_body(request, Body(offer.content_type, nothing, size, validators))
         async with self._retrieval.open_instance(entry) as opened:
-            offer = await weigh(opened)
-            pieces: Pieces = opened.stream
-            length: int | None = opened.size
-            if offer.transfer_syntax != opened.entry.transfer_syntax:
-                pieces, length = partial(self._made, opened, offer.transfer_syntax), None
+            offer, pieces = await self._given(opened, wish)
+            exact = offer.transfer_syntax == opened.entry.transfer_syntax
+            length = opened.size if exact else None
             return await send_body(request, Body(offer.content_type, pieces, length, validators))
 
-    def _made(
-        self, opened: OpenInstance, transfer_syntax: str, *_range: int | None
-    ) -> AsyncIterator[bytes]:
-        return self._transcoding.instance(opened, transfer_syntax)
+    async def _weigh(self, opened: OpenInstance, wish: _Wish) -> Offer:
+        return await self._weighing.of_open(wish.accepted, opened, wish.offers)
+
+    async def _given(self, opened: OpenInstance, wish: _Wish) -> tuple[Offer, Pieces]:
+        """The form of an open instance, and its bytes, of which the first piece is sure to come."""
+        offer = await self._weigh(opened, wish)
+        stored = opened.entry.transfer_syntax
+        if offer.transfer_syntax == stored:
+            return offer, opened.stream
+        made = self._transcoding.instance(opened, offer.transfer_syntax)
+        try:
+            first = await anext(made, b"")
+        except (PixelError, NotDicom, InstanceNotFound) as error:
+            offer = instead(wish.accepted, stored, wish.offers, offer, error)
+            return offer, opened.stream
+
+        async def pieces(*_range: int | None) -> AsyncIterator[bytes]:
+            yield first
+            async for piece in made:
+                yield piece
+
+        return offer, pieces
 
     async def _zip(
         self,
         request: web.Request,
         entries: Sequence[InstanceEntry],
-        weigh: Weigh,
+        wish: _Wish,
         validators: Validators,
     ) -> web.StreamResponse:
         """All of them as files of a medium, with its directory."""
@@ -195,7 +219,7 @@ class Instances:
         @asynccontextmanager
         async def open_file(entry: InstanceEntry) -> AsyncIterator[MediumFile]:
             async with self._retrieval.open_instance(entry) as opened:
-                syntax = (await weigh(opened)).transfer_syntax
+                syntax = (await self._weigh(opened, wish)).transfer_syntax
                 size = opened.size if syntax == opened.entry.transfer_syntax else None
                 attributes = await asyncio.to_thread(opened.attributes)
                 made = self._transcoding.instance(opened, syntax)

@@ -2,12 +2,14 @@
 
 Owns the question which form each of many instances is given in, before the first byte of an answer
 leaves. Promises that instances which can be given as they are stored, or uncompressed without
-decoding, are not looked at; of others the index is read, never the object.
+decoding, are not looked at; of others the index is read, never the object. What only decoding
+shows, that pixels are damaged, is no reason to withhold them from who named no transfer syntax.
 """
 
 from __future__ import annotations
 
 import asyncio
+import logging
 import zlib
 from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
@@ -17,7 +19,8 @@ import msgspec
 from edge.cache.transcoding import syntaxes_for
 from edge.dicomweb.forms import MADE, as_kept, is_native
 from edge.dicomweb.negotiation import MediaRange, Offer, choose
-from edge.errors import NotAnImage
+from edge.dicomweb.responses import Refused
+from edge.errors import EdgeError, NotAnImage, PixelWorkersBusy
 from edge.pixels.description import ImageDescription
 
 if TYPE_CHECKING:
@@ -26,7 +29,9 @@ if TYPE_CHECKING:
     from edge.cache.transcoding import Transcoding
     from edge.dicomweb.resources import Target
 
-__all__ = ["Offers", "Weighing"]
+__all__ = ["Offers", "Weighing", "instead"]
+
+logger = logging.getLogger(__name__)
 
 Offers = Callable[[str, Sequence[str]], list[Offer]]
 """The forms of an instance, by how it is stored and what can be made of it."""
@@ -88,6 +93,32 @@ class Weighing:
                     made = await asyncio.to_thread(_made, document, one)
                     found[ref.sop_uid] = choose(accepted, offers(one, made))
         return found
+
+
+def instead(
+    accepted: Sequence[MediaRange], stored: str, offers: Offers, failed: Offer, error: EdgeError
+) -> Offer:
+    """The form of what turned out not to be makeable: as it is stored.
+
+    Args:
+        accepted: What the client takes.
+        stored: The transfer syntax of the instance.
+        offers: Its forms.
+        failed: The one that can't be made; the other has the same container.
+        error: Why.
+
+    Raises:
+        EdgeError: It is *error*: the client named the transfer syntax, or can try again.
+    """
+    if isinstance(error, PixelWorkersBusy):
+        raise error
+    kept = [one for one in offers(stored, (stored,)) if one.container == failed.container]
+    try:
+        found = choose(accepted, kept)
+    except Refused:
+        raise error from None
+    logger.info("given as it is stored, for want of another form: %s", type(error).__name__)
+    return found
 
 
 def _made(document: bytes, stored: str) -> tuple[str, ...]:

@@ -197,6 +197,22 @@ def test_an_offset_table_gives_the_boundaries(frames):
     assert (list(range(len(frames))) if starts is None else list(starts)) == first
 
 
+@given(
+    st.integers(1, 12),
+    st.lists(st.integers(0, 3).map(lambda half: half * 2), max_size=10),
+    st.sets(st.integers(0, 9)),
+    st.lists(st.integers(0, 99), max_size=12),
+)
+def test_where_there_is_a_frame_there_are_all_before_it(count, fragments, opening, offsets):
+    pixels = PixelLayout(count, 0, 0, encapsulated=True, fragments=array("I", fragments))
+    opening = sorted(index for index in opening if index < len(fragments))
+    pixels.starts = frame_starts(count, fragments, opening, offsets=offsets)
+    native = PixelLayout(count, 0, len(fragments), 12)
+    for layout in (pixels, native):
+        there = [is_there(layout, number) for number in range(count + 2)]
+        assert there == [False, *sorted(there[1:-1], reverse=True), False]
+
+
 def test_empty_fragments_do_not_count_as_frames():
     assert list(frame_starts(2, [4, 0, 4], [])) == [0, 2]
     assert not list(frame_starts(2, [], []))
@@ -240,3 +256,11 @@ def test_a_layout_of_many_frames_stays_small():
         pixels=PixelLayout(1000, 2000, 31_000_000, encapsulated=True, fragments=lengths)
     )
     assert len(layout.to_bytes()) < 5000
+
+
+def is_there(pixels: PixelLayout, number: int) -> bool:
+    try:
+        pixels.frame_length(number)
+    except InstanceNotFound:
+        return False
+    return True

@@ -8,9 +8,9 @@ import pytest
 
 from edge.dicomweb.frames import FrameList
 from edge.dicomweb.responses import Refused
-from edge.errors import UndecodablePixels
+from edge.errors import PixelWorkersBusy, UndecodablePixels
 from tests.dicomweb.conftest import parts_of
-from tests.dicomweb.doubles import EXPLICIT, RLE
+from tests.dicomweb.doubles import EXPLICIT, RLE, OpenInstance
 
 ELE = EXPLICIT
 OCTETS = "multipart/related; type=application/octet-stream; transfer-syntax=*"
@@ -79,10 +79,37 @@ async def test_compressed_frames_are_made_of_others_for_who_asks(service, held, 
     assert service.transcoding.made == [RLE]
 
 
-async def test_a_damaged_first_frame_is_a_status(service, held, url):
+@pytest.mark.parametrize("kind", ["*/*", "application/octet-stream", "multipart/related"])
+async def test_damaged_frames_come_as_they_are_stored(service, held, url, kind):
     service.transcoding.failing = UndecodablePixels("damaged")
-    async with service.http.get(url(held["JPEG2000.dcm"], "frames/1")) as answer:
+    instance = held["JPEG2000.dcm"]
+    syntax = instance.entry.transfer_syntax
+    async with service.http.get(url(instance, "frames/1"), headers={"Accept": kind}) as answer:
+        if kind == "application/octet-stream":
+            found = (answer.headers["Content-Type"], await answer.read())
+        else:
+            [(headers, body)] = await parts_of(answer)
+            found = (headers["content-type"], body)
+    assert found == (f"application/octet-stream; transfer-syntax={syntax}", instance.frames[0])
+
+
+async def test_a_damaged_frame_is_no_other_than_the_one_that_was_named(service, held, url):
+    service.transcoding.failing = UndecodablePixels("damaged")
+    accept = {"Accept": f"application/octet-stream; transfer-syntax={EXPLICIT}"}
+    async with service.http.get(url(held["JPEG2000.dcm"], "frames/1"), headers=accept) as answer:
         assert answer.status == 406
+
+
+async def test_workers_that_are_busy_are_worth_another_try(service, held, url):
+    service.transcoding.failing = PixelWorkersBusy("busy")
+    async with service.http.get(url(held["JPEG2000.dcm"], "frames/1")) as answer:
+        assert answer.status == 503
+
+
+def test_a_list_names_no_more_frames_than_could_be_sent():
+    assert FrameList.parse("1-500000,1-500000").highest == 500_000
+    with pytest.raises(Refused, match="more than 1000000"):
+        FrameList.parse("1-500000,1-500000,1")
 
 
 async def test_frames_come_in_the_order_of_the_list(service, held, url):
@@ -139,7 +166,8 @@ async def test_compressed_frames_come_by_their_own_media_type(service, held, url
         ("1-", 400),
         ("16", 404),
         ("1,16", 404),
-        ("1-999999999", 404),
+        ("1-999999", 404),
+        ("1-999999999", 400),
     ],
 )
 async def test_frames_that_are_not_there_are_refused(service, held, url, listed, status):
@@ -188,6 +216,20 @@ async def test_frames_that_did_not_change_are_not_sent_again(service, held, url)
         url(held["rtdose.dcm"], "frames/1-3"), headers={"If-None-Match": tag}
     ) as answer:
         assert answer.status == 200
+
+
+async def test_of_a_long_list_only_the_highest_number_is_looked_up(service, held, url, monkeypatch):
+    asked = []
+    looked_up = OpenInstance.frame_length
+    target = url(held["rtdose.dcm"], "frames/1-15,2-14,1-3")
+    async with service.http.get(target) as answer:
+        known = {"If-None-Match": answer.headers["ETag"]}
+    monkeypatch.setattr(
+        OpenInstance, "frame_length", lambda self, n: asked.append(n) or looked_up(self, n)
+    )
+    async with service.http.get(target, headers=known) as answer:
+        assert answer.status == 304
+    assert asked == [15]
 
 
 @pytest.mark.parametrize("text", ["", "0", "1,,2", "1-2-3", "5-4", "a", " 1", "1" * 10])

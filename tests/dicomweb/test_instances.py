@@ -12,7 +12,7 @@ import pydicom
 import pytest
 
 from edge.dicom.instance import Availability
-from edge.errors import PixelWorkersBusy, UndecodablePixels
+from edge.errors import NotDicom, PixelWorkersBusy, UndecodablePixels
 from tests import samples
 from tests.dicomweb.conftest import FILES, parts_of
 from tests.dicomweb.doubles import EXPLICIT, RLE
@@ -82,11 +82,36 @@ async def test_what_is_not_used_on_the_web_is_not_made(service, held, url, synta
 )
 async def test_pixels_that_can_not_be_had_are_a_status(service, held, url, error, status):
     service.transcoding.failing = error
-    async with service.http.get(url(held["JPEG2000.dcm"])) as answer:
+    accept = {"Accept": f"application/dicom; transfer-syntax={EXPLICIT}"}
+    async with service.http.get(url(held["JPEG2000.dcm"]), headers=accept) as answer:
         assert answer.status == status
         assert ("Retry-After" in answer.headers) is (status == 503)
         hint = (await answer.json(content_type=None)).get("hint", "")
     assert ('transfer-syntax="*"' in hint) is (status == 406)
+
+
+@pytest.mark.parametrize("error", [UndecodablePixels("damaged"), NotDicom("it ends early")])
+@pytest.mark.parametrize("kind", ["*/*", "application/dicom"])
+async def test_what_turns_out_to_be_damaged_comes_as_it_is_stored(service, held, url, error, kind):
+    service.transcoding.failing = error
+    instance = held["JPEG2000.dcm"]
+    async with service.http.get(url(instance), headers={"Accept": kind}) as answer:
+        found = (answer.headers["Content-Type"], await answer.read())
+        if kind == "*/*":
+            [(headers, body)] = await parts_of(answer)
+            found = (headers["content-type"], body)
+    syntax = instance.entry.transfer_syntax
+    assert found == (f"application/dicom; transfer-syntax={syntax}", instance.data)
+
+
+async def test_one_damaged_image_does_not_keep_back_its_study(service, url, packaged):
+    first, second = in_one_study(service, packaged("CT_small.dcm"), packaged("JPEG2000.dcm"))
+    service.transcoding.failing = UndecodablePixels("damaged")
+    async with service.http.get(url(first, level="study")) as answer:
+        assert [body for _, body in await parts_of(answer)] == [first.data, second.data]
+    service.transcoding.failing = PixelWorkersBusy("busy")
+    async with service.http.get(url(second, level="series")) as answer:
+        assert answer.status == 503
 
 
 @pytest.mark.filterwarnings("ignore:Expected explicit VR")
