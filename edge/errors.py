@@ -13,7 +13,9 @@ UIDs, counts and sizes may be named, names and dates of patients may not.
     │   └── SealBroken            sealed bytes were changed, cut or swapped
     ├── InvalidInstance           the bytes are not an instance that can be kept
     │   ├── NotDicom              they can't be understood as DICOM at all, or end too early
-    │   └── InstanceMismatch      they are DICOM, but not what the sender announced
+    │   ├── InstanceMismatch      they are DICOM, but not what the sender announced
+    │   ├── InstanceTooLong       it is longer than one may be
+    │   └── NotStorable           its SOP class is of another service than Storage
     ├── InstanceUnreadable        an instance that was to be sent can't be read here
     ├── MultipartError            a multipart message that is none, or ends early
     ├── StorageFull               no room that may be used for it
@@ -48,12 +50,14 @@ __all__ = [
     "InstanceDeleted",
     "InstanceMismatch",
     "InstanceNotFound",
+    "InstanceTooLong",
     "InstanceUnreadable",
     "InvalidInstance",
     "KeyUnavailable",
     "MultipartError",
     "NotAnImage",
     "NotDicom",
+    "NotStorable",
     "PeerError",
     "PixelBudgetExceeded",
     "PixelError",
@@ -110,6 +114,14 @@ class NotDicom(InvalidInstance):
 
 class InstanceMismatch(InvalidInstance):
     """The data set is not the instance that the sender announced."""
+
+
+class InstanceTooLong(InvalidInstance):
+    """An instance is longer than one may be; the hint names the setting."""
+
+
+class NotStorable(InvalidInstance):
+    """The SOP class is of another service than Storage (PS3.4 B.5)."""
 
 
 class InstanceUnreadable(EdgeError):

@@ -31,10 +31,12 @@ from edge.cache.spooling import Spooling
 from edge.crypto.keys import KeyRing, StudyKey
 from edge.dicom.instance import Custody, InstanceRef, Origin
 from edge.dicom.scanner import InstanceScanner, ScannedInstance
+from edge.dicom.uids import is_storage_sop_class
 from edge.errors import (
     InstanceMismatch,
     InstanceNotFound,
-    InvalidInstance,
+    InstanceTooLong,
+    NotStorable,
     SealBroken,
     StorageFull,
 )
@@ -222,7 +224,9 @@ class Admission:
 
         Raises:
             NotDicom: The bytes can't be understood, or end too early.
-            InvalidInstance: A UID is missing or ill-formed, or the instance is too long.
+            InvalidInstance: A UID is missing or ill-formed.
+            InstanceTooLong: It is longer than ``max_instance_bytes``.
+            NotStorable: Its SOP class is none of Storage, and it is not what the archive has.
             InstanceMismatch: It is not what was announced.
             StorageFull: There is no room.
 
@@ -318,7 +322,7 @@ class _Arrival:
     async def take(self, chunk: bytes) -> None:
         self._length += len(chunk)
         if self._length > self._max_bytes:
-            raise InvalidInstance(
+            raise InstanceTooLong(
                 f"the instance is longer than {self._max_bytes} bytes",
                 hint="raise cache.max_instance_bytes",
             )
@@ -341,6 +345,9 @@ class _Arrival:
     async def finish(self, expected: Expectation, source: Source) -> instances.NewInstance:
         scanned = self._scanner.finish()
         expected.check(scanned)
+        # What the archive holds, under whichever class, is here to be had, too.
+        if source.origin is not Origin.CLOUD and not is_storage_sop_class(scanned.sop_class_uid):
+            raise NotStorable("the SOP class is none of those that are stored (PS3.4 B.5)")
         writer = self._writer or await self._begin()
         await writer.begin_commit()
         document = instances.pack(scanned.attributes)  # while the disk is busy

@@ -87,8 +87,9 @@ class Space:
                     hint="free some space on the disk, or lower cache.reserve_bytes",
                 )
             raise StorageFull(
-                "the cache is full, and what is in it is not yet verified in the archive",
-                hint="bring the line to the archive up, or give the box a larger disk",
+                "the cache is full, and what is in it is not verified in an archive",
+                hint="delete what nobody needs, give the box a larger disk, or, if it has an"
+                " archive, bring the line to it up",
             )
 
     async def make_room(self) -> None:

@@ -110,7 +110,10 @@ class FileMetaReader:
         self._head += data
         while len(self._head) >= self._need:
             if self._pos == len(PREAMBLE) and self._head[128:132] != PREAMBLE[128:]:
-                raise NotDicom("there is no DICM prefix behind a preamble of 128 bytes")
+                raise NotDicom(
+                    "there is no DICM prefix behind a preamble of 128 bytes",
+                    hint="write it as a file, with its preamble and file meta (PS3.10 7.1)",
+                )
             if self._need > _MOST_META:
                 break
             if self._read_element():

@@ -175,12 +175,15 @@ class Store:
         """What can't be kept in any case need not be sent."""
         self._check_length(length)
         most, what = self._admission.capacity, "all that this box can keep"
+        hint = "send fewer instances at once, or give the box a larger disk"
         if form.boundary is None and form.essence == DICOM:
             most, what = self._admission.max_instance_bytes, "an instance may be"
+            hint = "raise cache.max_instance_bytes"
         elif form.boundary is None:
             most, what = MAX_METADATA, "metadata may be"
+            hint = "send fewer instances at once, and long values as bulk data"
         if length > most:
-            raise Refused(413, f"the request is longer than {what}: {most} bytes")
+            raise Refused(413, f"the request is longer than {what}: {most} bytes", hint=hint)
 
     def _check_length(self, length: int) -> None:
         limit = self._max_request_bytes

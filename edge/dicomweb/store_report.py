@@ -20,8 +20,10 @@ from edge.dicomweb.responses import Refused
 from edge.errors import (
     EdgeError,
     InstanceMismatch,
+    InstanceTooLong,
     InvalidInstance,
     MultipartError,
+    NotStorable,
     PixelError,
     PixelWorkersBusy,
     StorageFull,
@@ -40,6 +42,7 @@ class FailureReason(IntEnum):
     """Values of Failure Reason (0008,1197) (PS3.18 I.2.2)."""
 
     PROCESSING = 0x0110
+    NOT_SUPPORTED = 0x0122
     OUT_OF_RESOURCES = 0xA700
     MISMATCH = 0xA900
     NOT_UNDERSTOOD = 0xC000
@@ -48,6 +51,10 @@ class FailureReason(IntEnum):
 _DUPLICATE: Final = 0x0111
 """As Warning Reason (0008,1196): kept, beside other bytes of the same UID (PS3.7 C.5.7)."""
 
+_BESIDE: Final = (
+    "another instance of this UID was here before: it is the one that is given out; this one is"
+    " kept beside it, as `edge status` says"
+)
 _PRIVATE_CREATOR: Final = "EDGE CACHE"
 
 
@@ -61,13 +68,18 @@ class Outcome:
     """SOP Class and Instance UID, if they are known otherwise."""
     admitted: Admitted | None = None
     reason: FailureReason | None = None
+    too_long: bool = False
+    """It would have been longer than an instance may be."""
     detail: str = ""
 
     def fail(self, error: Exception) -> None:
         """Account for the error that ended it."""
         match error:
-            case StorageFull() | PixelWorkersBusy():
+            case StorageFull() | PixelWorkersBusy() | InstanceTooLong():
                 self.reason = FailureReason.OUT_OF_RESOURCES
+                self.too_long = isinstance(error, InstanceTooLong)
+            case NotStorable():
+                self.reason = FailureReason.NOT_SUPPORTED
             case InstanceMismatch():
                 self.reason = FailureReason.MISMATCH
             case InvalidInstance() | MultipartError() | PixelError() | Refused():
@@ -153,7 +165,11 @@ class Report:
         if stored:
             plain = not reasons and self.broken is None and not any(map(_is_conflict, stored))
             return 200 if plain else 202
-        if FailureReason.OUT_OF_RESOURCES in reasons:
+        if all(outcome.too_long for outcome in self._outcomes):
+            return 413
+        out_of_resources = FailureReason.OUT_OF_RESOURCES
+        # 507 is an invitation to try again.
+        if any(one.reason is out_of_resources and not one.too_long for one in self._outcomes):
             return 507
         if isinstance(self.broken, Refused):
             return self.broken.status
@@ -205,15 +221,18 @@ def _stored_item(admitted: Admitted, base: str) -> dict[str, Any]:
     item["00081190"] = {"vr": "UR", "Value": [url]}
     if _is_conflict(admitted):
         item["00081196"] = {"vr": "US", "Value": [_DUPLICATE]}
+        item |= _words(_BESIDE)
     return item
 
 
 def _failure(reason: FailureReason | None, detail: str) -> dict[str, Any]:
     """Failure Reason, and in private elements the sentence that a person needs."""
-    item: dict[str, Any] = {
-        "00081197": {"vr": "US", "Value": [int(reason or FailureReason.PROCESSING)]}
+    number = int(reason or FailureReason.PROCESSING)
+    return {"00081197": {"vr": "US", "Value": [number]}} | (_words(detail) if detail else {})
+
+
+def _words(text: str) -> dict[str, Any]:
+    return {
+        "00090010": {"vr": "LO", "Value": [_PRIVATE_CREATOR]},
+        "00091001": {"vr": "UT", "Value": [text]},
     }
-    if detail:
-        item["00090010"] = {"vr": "LO", "Value": [_PRIVATE_CREATOR]}
-        item["00091001"] = {"vr": "UT", "Value": [detail]}
-    return item

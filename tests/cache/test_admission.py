@@ -10,9 +10,16 @@ from contextlib import ExitStack
 import pytest
 
 from edge.cache import admission as admission_module
-from edge.cache.admission import Outcome
-from edge.dicom.instance import Custody
-from edge.errors import InstanceMismatch, InvalidInstance, NotDicom, PeerError, StorageFull
+from edge.cache.admission import Outcome, Source
+from edge.dicom.instance import Custody, Origin
+from edge.errors import (
+    InstanceMismatch,
+    InstanceTooLong,
+    NotDicom,
+    NotStorable,
+    PeerError,
+    StorageFull,
+)
 from edge.index import lookup
 from edge.store.objects import PIECE
 from tests.cache.conftest import MODALITY
@@ -124,7 +131,7 @@ async def test_another_instance_than_was_announced_is_refused(cache, sealed_file
 async def test_an_instance_that_is_too_long_is_refused(open_cache, sealed_files):
     (sample,) = ct_series(1)
     async with open_cache(max_instance_bytes=100_000) as cache:
-        with pytest.raises(InvalidInstance, match="longer than"):
+        with pytest.raises(InstanceTooLong, match="longer than"):
             await cache.send(sample)
     assert sealed_files() == []
 
@@ -278,3 +285,19 @@ async def test_what_is_deleted_while_it_is_compared_is_stored_anew_and_was_not_d
     assert (await cache.send(sample)).outcome is Outcome.STORED
     assert await cache.read(sample.ref) == sample.data
     assert "damaged" not in caplog.text
+
+
+@pytest.mark.parametrize("sop_class", ["1.2.840.10008.1.1", "1.2.840.10008.5.1.4.38.1"])
+async def test_what_is_of_another_service_than_storage_is_refused(cache, sealed_files, sop_class):
+    (sample,) = ct_series(1)
+    ct = b"1.2.840.10008.5.1.4.1.1.2\0"
+    assert sample.data.count(ct) == 2
+    data = sample.data.replace(ct, sop_class.encode().ljust(len(ct), b"\0"))
+    with pytest.raises(NotStorable):
+        await cache.send(data)
+    assert sealed_files() == []
+    # A private one can only be meant for storage.
+    private = sample.data.replace(ct, b"1.2.826.0.1.3680043.1.1.2\0")
+    assert (await cache.send(private)).outcome is Outcome.STORED
+    source = Source(Origin.CLOUD)
+    assert (await cache.admission.store_instance(chunks(data, 1000), source)).sop_class_uid

@@ -262,6 +262,7 @@ async def test_what_can_not_be_kept_in_any_case_is_refused_before_it_is_read(
     reader, writer = await _connect(service)
     writer.write(_head(service, 1001).replace(CONTENT_TYPE.encode(), content_type.encode()))
     assert b" 413 " in await asyncio.wait_for(reader.readline(), 5)
+    assert b'"hint":' in await asyncio.wait_for(reader.readuntil(b"}"), 5)
     writer.close()
 
 

@@ -15,9 +15,11 @@ from edge.dicomweb.store_report import HEAD_BYTES, FailureReason, Outcome, Repor
 from edge.errors import (
     EdgeError,
     InstanceMismatch,
+    InstanceTooLong,
     InvalidInstance,
     MultipartError,
     NotDicom,
+    NotStorable,
     PixelBudgetExceeded,
     PixelWorkersBusy,
     SealBroken,
@@ -54,6 +56,12 @@ def report(*results, broken=None):
         ([NotDicom("x"), InstanceMismatch("x")], None, 409),
         ([InstanceMismatch("x")], None, 409),
         ([InstanceMismatch("x"), StorageFull("x")], None, 507),
+        ([InstanceTooLong("x")], None, 413),
+        ([InstanceTooLong("x"), InstanceTooLong("x")], None, 413),
+        ([InstanceTooLong("x"), StorageFull("x")], None, 507),
+        ([InstanceTooLong("x"), NotDicom("x")], None, 409),
+        ([InstanceTooLong("x"), OK], None, 202),
+        ([NotStorable("x")], None, 409),
         ([NotDicom("x")], Refused(413, "x"), 413),
         ([SealBroken("x"), RuntimeError("x")], None, 500),
         ([SealBroken("x"), InstanceMismatch("x")], None, 409),
@@ -68,6 +76,8 @@ def test_the_status_sums_up_what_became_of_the_parts(results, broken, status):
     [
         (StorageFull("x"), 0xA700),
         (InstanceMismatch("x"), 0xA900),
+        (InstanceTooLong("x"), 0xA700),
+        (NotStorable("x"), 0x0122),
         (NotDicom("x"), 0xC000),
         (InvalidInstance("x"), 0xC000),
         (UndecodablePixels("x"), 0xC000),
@@ -100,6 +110,14 @@ def test_a_body_that_broke_off_between_parts_is_an_other_failure():
     assert list(module) == sorted(module)
 
 
+def test_what_is_kept_beside_another_is_told_in_words():
+    _, module = report(OK, CONFLICT).answer("b")
+    same, other = module["00081199"]["Value"]
+    assert "00091001" not in same
+    assert other["00081196"]["Value"] == [0x0111]
+    assert "kept beside it" in other["00091001"]["Value"][0]
+
+
 def test_what_was_not_understood_is_named_by_its_file_meta():
     head = file_meta(
         sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
@@ -121,4 +139,10 @@ def test_no_first_bytes_are_a_defect(head):
 
 
 def test_reasons_are_those_of_the_standard():
-    assert {int(reason) for reason in FailureReason} == {0x0110, 0xA700, 0xA900, 0xC000}
+    assert {int(reason) for reason in FailureReason} == {
+        0x0110,
+        0x0122,
+        0xA700,
+        0xA900,
+        0xC000,
+    }
