@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from aiohttp import web
 
@@ -28,6 +28,7 @@ _PARAMETER = re.compile(rf';\s*(?:({_TOKEN})\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;
 _SKIP = re.compile(r'(?:"(?:[^"\\]|\\.)*"|[^,"])*,|.*', re.DOTALL)
 _QUALITY = re.compile(r"0(\.[0-9]{0,3})?|1(\.0{0,3})?")
 _MAX_RANGES = 64
+_LONGEST_HINT = 140
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,9 +136,33 @@ def choose(accepted: Sequence[MediaRange], offers: Sequence[Offer]) -> Offer:
         raise Refused(
             406,
             "no acceptable form of this resource can be given",
-            hint="it can be had as " + ", or ".join(dict.fromkeys(map(str, offers))),
+            hint=f"it can be had {_what_is_wrong(accepted, offers)}",
         )
     return best
+
+
+def _what_is_wrong(accepted: Sequence[MediaRange], offers: Sequence[Offer]) -> str:
+    """In a line: transfer syntaxes, if they alone are in the way; else media types."""
+    anyhow = [
+        replace(item, parameters={**item.parameters, "transfer-syntax": "*"})
+        for item in accepted
+        if item.quality
+    ]
+    fits = [one for one in offers if one.transfer_syntax and _quality_of(one, anyhow)]
+    if fits:
+        return f"in the transfer syntax {_some([one.transfer_syntax for one in fits])}"
+    return f"as {_some([str(replace(one, transfer_syntax='')) for one in offers])}"
+
+
+def _some(words: Sequence[str]) -> str:
+    """The first of them that fit a line, each once."""
+    found = ""
+    for word in dict.fromkeys(words):
+        more = f"{found}, or {word}" if found else word
+        if len(more) > _LONGEST_HINT:
+            return f"{found}, and otherwise"
+        found = more
+    return found
 
 
 def _quality_of(offer: Offer, accepted: Sequence[MediaRange]) -> float:

@@ -9,8 +9,8 @@ same hands. Never anonymises: a request for that is refused rather than half met
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Sequence
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
@@ -148,9 +148,7 @@ class UriService:
             )
         wanted = _transfer_syntax(query)
         async with self._retrieval.open_instance(entry) as opened:
-            offer = await self._weighing.of_open(
-                wanted, opened, partial(instance_offers, alone=True)
-            )
+            offer = await self._weighing.of_open(wanted, opened, _offers)
             pieces: Pieces = opened.stream
             length: int | None = opened.size
             exact = offer.transfer_syntax == opened.entry.transfer_syntax
@@ -174,6 +172,12 @@ class UriService:
         if viewport is not None:
             return replace(viewport, source=region)
         return Viewport(*size_of(max(1, round(width)), max(1, round(height)), "region"), region)
+
+
+def _offers(stored: str, made: Sequence[str]) -> list[Offer]:
+    """The forms of an instance, but for those that only DICOMweb has."""
+    offers = instance_offers(stored, made, alone=True)
+    return [offer for offer in offers if offer.container == (DICOM, False)]
 
 
 def _uid(query: Query, name: str) -> str:

@@ -162,18 +162,35 @@ def test_what_is_not_the_default_is_for_who_names_it(accept, chosen):
 
 
 @pytest.mark.parametrize(
-    ("accept", "offer"),
+    ("accept", "offer", "had"),
     [
-        ("text/html", DICOM),
-        ("application/dicom", DICOM),
-        ("multipart/related; type=application/octet-stream", DICOM),
-        ("multipart/related; type=application/dicom; transfer-syntax=1.2.840.10008.1.2", DICOM),
-        ("*/*;q=0", JSON),
-        ("application/*, application/dicom+json;q=0", JSON),
+        ("text/html", DICOM, 'as multipart/related; type="application/dicom"'),
+        ("application/dicom", DICOM, 'as multipart/related; type="application/dicom"'),
+        ("multipart/related; type=application/octet-stream", DICOM, "as multipart/related"),
+        (
+            "multipart/related; type=application/dicom; transfer-syntax=1.2.840.10008.1.2",
+            DICOM,
+            "in the transfer syntax 1.2.840.10008.1.2.1",
+        ),
+        ("*/*;q=0", JSON, "as application/dicom+json"),
+        ("application/*, application/dicom+json;q=0", JSON, "as application/dicom+json"),
     ],
 )
-def test_a_refusal_says_what_could_be_had(accept, offer):
+def test_a_refusal_says_what_could_be_had(accept, offer, had):
     with pytest.raises(Refused) as refused:
         choose(parse_accept(accept), [offer])
     assert refused.value.status == 406
-    assert str(offer) in refused.value.hint
+    assert refused.value.hint.startswith(f"it can be had {had}")
+
+
+@pytest.mark.parametrize("accept", ["text/html", "application/dicom; transfer-syntax=1.2.3"])
+def test_a_refusal_is_short_however_much_could_be_had(accept):
+    offers = [
+        Offer(f"{kind}/{number}" if kind != "application" else "application/dicom", False, syntax)
+        for kind in ("application", "image", "video")
+        for number in range(9)
+        for syntax in (f"1.2.840.10008.1.2.4.{number}", "1.2.840.10008.1.2.1")
+    ]
+    with pytest.raises(Refused) as refused:
+        choose(parse_accept(accept), offers)
+    assert 50 < len(refused.value.hint) <= 200

@@ -146,6 +146,14 @@ async def test_what_is_refused(ask, service, query, status):
     assert service.rendering.asked == []
 
 
+async def test_a_hint_names_nothing_that_only_dicomweb_has(ask):
+    answer = await ask(contentType=DICOM, transferSyntax="1.2.840.10008.1.2")
+    hint = (await answer.json(content_type=None))["hint"]
+    assert EXPLICIT in hint
+    answer = await ask("JPEG2000.dcm", contentType="audio/basic")
+    assert "multipart" not in hint + (await answer.json(content_type=None))["hint"]
+
+
 async def test_it_stands_behind_the_same_door(service):
     url = service.base.removesuffix("/dicom-web") + "/wado"
     async with service.http.get(url, headers={"Authorization": ""}) as answer:
