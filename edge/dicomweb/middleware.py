@@ -120,11 +120,12 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         # Nobody can tell where a body ends that can't be read: the client must not go on behind it.
         response.force_close()
     begun: web.StreamResponse | None = request.get(_BEGUN)
-    if begun is not None and begun is not response:
+    torn = begun is not None and begun is not response
+    if torn:
         if request.transport is not None:
             request.transport.abort()
         note += "; the answer was broken off"
-    _log(request, response.status, began, note)
+    _log(request, response.status, began, note, torn=torn)
     return response if begun is None else begun
 
 
@@ -215,10 +216,11 @@ def _answer_of_aiohttp(request: web.Request, error: web.HTTPException) -> web.Re
     return problem(request, error.status, error.reason)
 
 
-def _log(request: web.Request, status: int, began: float, note: str) -> None:
+def _log(request: web.Request, status: int, began: float, note: str, *, torn: bool = False) -> None:
     """One line per request; the path as it stands in the table of routes, not as it was sent.
 
-    Who reads leaves a line only at DEBUG; who stores or deletes always does.
+    Who reads leaves a line only at DEBUG; who stores or deletes always does. An answer that was
+    torn off is worth a warning, whoever is to blame for its error.
     """
     resource = request.match_info.route.resource
     path = resource.canonical if resource is not None else "of no such resource"
@@ -227,7 +229,7 @@ def _log(request: web.Request, status: int, began: float, note: str) -> None:
         logging.DEBUG
         if (is_read and status < 400) or status == _HUNG_UP
         else logging.INFO
-        if status < 500
+        if status < 500 and not torn
         else logging.WARNING
     )
     if logger.isEnabledFor(level):

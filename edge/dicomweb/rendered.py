@@ -1,8 +1,9 @@
 """WADO-RS: rendered resources and thumbnails (PS3.18 10.4.1.1.3, 10.4.1.1.4).
 
 Owns what is answered at each level. Promises that parameters are read before anything else, that
-pictures of several images leave one by one, and that a single picture of a study or series is the
-one that stands for it. What one instance looks like is known by ``renditions``.
+pictures of several images leave one by one, without those that can't be shown, and that a single
+picture of a study or series is the one that stands for it, or another if that can't be shown. What
+one instance looks like is known by ``renditions``.
 """
 
 from __future__ import annotations
@@ -29,7 +30,7 @@ from edge.dicomweb.responses import MultipartWriter, Refused
 from edge.dicomweb.retrieve import entries_of, entry_of
 from edge.dicomweb.transactions import transaction
 from edge.dicomweb.validators import unchanged, validators_of
-from edge.errors import InstanceNotFound, NotAnImage
+from edge.errors import InstanceNotFound, NotAnImage, PixelError, PixelWorkersBusy
 from edge.pixels.presentation import MEDIA_TYPES, Presentation
 from edge.pixels.syntaxes import is_video
 
@@ -45,6 +46,8 @@ _VIDEOS: Final = dict.fromkeys(
     names[0] for names in FRAME_MEDIA_TYPES.values() if names[0].startswith("video/")
 )
 _OF_INSTANCE: Final = (*_SINGLE, *map(Offer, (*_VIDEOS, HTML, TEXT, XML, PDF)), *_MANY)
+_TRIES: Final = 4
+"""Images of which one may stand for a resource, if others can't be shown."""
 
 
 class Rendered:
@@ -116,8 +119,7 @@ class Rendered:
         if not offer.multipart:
             return await self._one(request, target, wanted, headers)
         entries = await entries_of(self._retrieval, target)
-        # What was never here may be an image: to see it is to fetch it.
-        images = [one for one in entries if not one.transfer_syntax or _is_image(one)]
+        images = [one for one in entries if _may_be_image(one)]
         if not images:
             raise NotAnImage("there are no images in it")
         return await self._many(request, images, wanted, headers)
@@ -163,15 +165,26 @@ class Rendered:
         wanted: Presentation,
         headers: Mapping[str, str],
     ) -> web.StreamResponse:
-        """The picture that stands for a resource."""
-        await entries_of(self._retrieval, target)
+        """The picture that stands for a resource; of many, if it can't be shown, another."""
+        entries = await entries_of(self._retrieval, target)
         entry, frame = await self._renditions.representative(*target.uids)
-        look = await self._renditions.look(entry)
-        if look.kind is not Kind.IMAGE:
-            raise NotAnImage("there are no images in it")
-        if entry.transfer_syntax == "":
-            frame = (look.entry.number_of_frames + 1) // 2
-        return await self._renditions.send(request, look, wanted, frame=frame, headers=headers)
+        others = [one for one in entries if one.ref != entry.ref and _may_be_image(one)]
+        failed = None
+        for one in (entry, *others[: _TRIES - 1]):
+            try:
+                look = await self._renditions.look(one)
+                if look.kind is not Kind.IMAGE:
+                    raise NotAnImage("there are no images in it")
+                if one is not entry or not one.transfer_syntax:
+                    frame = max((look.entry.number_of_frames + 1) // 2, 1)
+                return await self._renditions.send(
+                    request, look, wanted, frame=frame, headers=headers
+                )
+            except PixelWorkersBusy:
+                raise
+            except PixelError as error:
+                failed = failed or error
+        raise failed or NotAnImage("there are no images in it")
 
     async def _many(
         self,
@@ -189,17 +202,34 @@ class Rendered:
         writer = MultipartWriter(request, wanted.media_type, {**validators.headers(), **headers})
         if request.method == hdrs.METH_HEAD:
             return writer.head()
+        failed: PixelError = NotAnImage("there are no images in it")
         for entry in entries:
-            look = await self._renditions.look(entry)
-            if look.kind is not Kind.IMAGE:
-                continue
-            for frame in frames or (None,):
-                picture = await self._renditions.picture(look.entry, wanted, frame)
-                writer.open_part({hdrs.CONTENT_TYPE: picture.media_type})
-                await writer.write(picture.data)
+            try:
+                await self._write(writer, entry, wanted, frames)
+            except PixelError as error:
+                # Among many, one that can't be shown is left out; a frame of a list never is.
+                if frames is not None or isinstance(error, PixelWorkersBusy):
+                    raise
+                failed = error
         if writer.is_empty:
-            raise NotAnImage("there are no images in it")
+            raise failed
         return await writer.end()
+
+    async def _write(
+        self,
+        writer: MultipartWriter,
+        entry: InstanceEntry,
+        wanted: Presentation,
+        frames: FrameList | None,
+    ) -> None:
+        """The parts of one image; none for what is no image."""
+        look = await self._renditions.look(entry)
+        if look.kind is not Kind.IMAGE:
+            return
+        for frame in frames or (None,):
+            picture = await self._renditions.picture(look.entry, wanted, frame)
+            writer.open_part({hdrs.CONTENT_TYPE: picture.media_type})
+            await writer.write(picture.data)
 
 
 def _in(offer: Offer, wanted: Presentation) -> Presentation:
@@ -221,5 +251,8 @@ def _thumbnail(request: web.Request, accepted: Sequence[MediaRange]) -> Presenta
     return Presentation(media_type=choose(accepted, _SINGLE).media_type, viewport=viewport)
 
 
-def _is_image(entry: InstanceEntry) -> bool:
+def _may_be_image(entry: InstanceEntry) -> bool:
+    """What was never here may be one: to see it is to fetch it."""
+    if not entry.transfer_syntax:
+        return True
     return entry.number_of_frames > 0 and not is_video(entry.transfer_syntax)

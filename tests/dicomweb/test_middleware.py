@@ -185,9 +185,13 @@ async def test_logs_hold_no_query_and_no_path_of_the_client(service, caplog):
     assert "DOE" not in caplog.text
 
 
-async def test_an_answer_that_fails_in_the_middle_is_torn_off(service, url, packaged):
+@pytest.mark.parametrize("error", [CloudUnreachable("gone"), InstanceNotFound("gone")])
+async def test_an_answer_that_fails_in_the_middle_is_torn_off(
+    service, url, packaged, caplog, error
+):
     first, second = service.retrieval.add(packaged("CT_small.dcm"), _sibling(packaged))
-    service.retrieval.failing[second.entry.ref.sop_uid] = CloudUnreachable("gone")
+    service.retrieval.failing[second.entry.ref.sop_uid] = error
+    caplog.set_level(logging.INFO, "edge")
     # Known to be of a certain size, so announced; and unknown, so in chunks.
     for nearline in (set(), {second.entry.ref.sop_uid}):
         service.retrieval.nearline = nearline
@@ -195,6 +199,8 @@ async def test_an_answer_that_fails_in_the_middle_is_torn_off(service, url, pack
             assert answer.status == 200
             with pytest.raises(aiohttp.ClientError):
                 await answer.read()
+    assert [record.levelno for record in caplog.records] == [logging.WARNING] * 2
+    assert all("broken off" in record.getMessage() for record in caplog.records)
 
 
 def _sibling(packaged):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge.errors import PixelBudgetExceeded, PixelWorkersBusy
+from edge.errors import PixelBudgetExceeded, PixelWorkersBusy, UndecodablePixels
 from edge.pixels.presentation import Presentation, Viewport, Window
 from tests import samples
 from tests.dicomweb.conftest import parts_of
@@ -134,7 +134,7 @@ async def test_a_thumbnail_of_a_frame_has_the_size_that_was_asked_for(service, h
     [
         ("rtdose.dcm", "frames/16/rendered", 404),
         ("rtdose.dcm", "frames/1,16/rendered", 404),
-        ("rtdose.dcm", "frames/1-999999999/rendered", 404),
+        ("rtdose.dcm", "frames/1-999999/rendered", 404),
         ("rtdose.dcm", "frames/16/thumbnail", 404),
         ("rtplan.dcm", "rendered", 406),
         ("rtplan.dcm", "thumbnail", 406),
@@ -163,6 +163,54 @@ async def test_pictures_that_can_not_be_made(service, series, url, error, status
         async with service.http.get(url(series[0], "rendered", level=level)) as answer:
             assert answer.status == status
             assert ("Retry-After" in answer.headers) is (status == 503)
+
+
+def damage(service, *instances):
+    """Instances of which no picture can be made."""
+    damaged = {instance.entry.ref.sop_uid for instance in instances}
+    whole = service.rendering.frame
+
+    async def frame(entry, number, wanted):
+        if entry.ref.sop_uid in damaged:
+            raise UndecodablePixels("damaged")
+        return await whole(entry, number, wanted)
+
+    service.rendering.frame = frame
+
+
+@pytest.mark.parametrize("level", ["study", "series"])
+async def test_damaged_images_are_left_out_among_many(service, series, url, level):
+    damage(service, series[0], series[3])
+    async with service.http.get(url(series[0], "rendered", level=level)) as answer:
+        found = [body for _, body in await parts_of(answer)]
+    assert found == [shown(series[number], 1) for number in (1, 2, 4)]
+
+
+@pytest.mark.parametrize(("rest", "accept"), [("thumbnail", "*/*"), ("rendered", PNG)])
+async def test_another_stands_for_many_if_the_first_choice_is_damaged(
+    service, series, url, rest, accept
+):
+    damage(service, series[2], series[0])
+    for level, expected in (("study", 200), ("series", 200), ("instance", 406)):
+        target = url(series[2], rest, level=level)
+        async with service.http.get(target, headers={"Accept": accept}) as answer:
+            assert answer.status == expected
+            if expected == 200:
+                assert await answer.read() == shown(series[1], 1)
+
+
+async def test_if_nothing_can_be_shown_the_search_for_a_picture_ends(service, series, url):
+    damage(service, *series)
+    for rest in ("thumbnail", "rendered"):
+        async with service.http.get(url(series[0], rest, level="study")) as answer:
+            assert answer.status == 406
+            assert "damaged" in (await answer.json(content_type=None))["detail"]
+
+
+async def test_a_frame_of_a_list_is_never_left_out(service, held, url):
+    damage(service, held["rtdose.dcm"])
+    async with service.http.get(url(held["rtdose.dcm"], "frames/1-3/rendered")) as answer:
+        assert answer.status == 406
 
 
 @pytest.mark.parametrize("level", ["series", "instance"])
