@@ -43,6 +43,8 @@ _LISTED = frozenset({"UI", "CS"})
 _DATES = frozenset({"DA", "TM", "DT"})
 _WILD = frozenset({"AE", "CS", "LO", "LT", "PN", "SH", "ST", "UC", "UN", "UR", "UT"})
 """PS3.4 C.2.2.2.4; UN stands for what the dictionary does not know."""
+_BYTES = frozenset({"OB", "OD", "OF", "OL", "OV", "OW"})
+"""Representations that no kind of matching is for."""
 _NUMBERS = frozenset({"IS", "DS", "US", "SS", "UL", "SL", "UV", "SV", "FL", "FD"})
 _DATE = re.compile(r"[0-9]{8}|[0-9]{4}\.[0-9]{2}\.[0-9]{2}")  # the second as before 1993
 _TIME = re.compile(r"[0-9]{2}(:?[0-9]{2}(:?[0-9]{2}(\.[0-9]{1,6})?)?)?")
@@ -189,6 +191,8 @@ def criterion(match: Match) -> Criterion:
     """
     tag = match.path[-1]
     vr = vr_of(tag)
+    if vr in _BYTES and (match.empty or any(match.values)):
+        raise QueryError(f"{called(tag)} holds bytes: nothing can be matched by it")
     if match.empty:
         return Criterion(Kind.EMPTY, vr)
     separators = str.maketrans({",": "\\"} if vr in _LISTED else {})

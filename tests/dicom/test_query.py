@@ -25,6 +25,7 @@ from edge.errors import QueryError
     [
         ("00100020", "", Criterion(Kind.UNIVERSAL, "LO")),
         ("00100020", "*", Criterion(Kind.UNIVERSAL, "LO")),
+        ("7FE00010", "", Criterion(Kind.UNIVERSAL, "OB")),
         ("00100020", "A1", Criterion(Kind.EXACT, "LO", ("A1",))),
         ("00100020", "A?", Criterion(Kind.WILDCARD, "LO", ("A?",))),
         ("00100020", "A,B", Criterion(Kind.EXACT, "LO", ("A,B",))),
@@ -56,6 +57,7 @@ def test_a_date_that_is_none_is_an_error_with_the_attribute(value):
         ("00200013", "first", "InstanceNumber"),
         ("00200013", "nan", "InstanceNumber"),
         ("00200013", "1e999", "InstanceNumber"),
+        ("7FE00010", "x", "PixelData"),
         ("00100020", "\0", "PatientID"),
         ("00100020", "A\x1bB", "PatientID"),
         ("00100010", " ".join(map(str, range(800))), "64 words"),

@@ -281,9 +281,7 @@ async def test_a_key_that_can_not_be_understood_is_named(database, tag, value):
         await search(database, Query(Level.INSTANCE, (Match((tag,), (value,)),)))
 
 
-@pytest.mark.parametrize(
-    "value", ["'; DROP TABLE studies; --", '"', "\x00", "%", "]", "[[[", "*" * 60]
-)
+@pytest.mark.parametrize("value", ["'; DROP TABLE studies; --", '"', "%", "]", "[[[", "*" * 60])
 @pytest.mark.usefixtures("studies")
 async def test_a_hostile_value_is_only_a_value(database, value):
     for tag in ("t00100010", "t00100020", "t0020000D", "t00081030"):
