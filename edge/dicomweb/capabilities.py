@@ -142,9 +142,10 @@ def _method(name: str, said: Transaction) -> dict[str, Any]:
     ]
     if said.produces:
         accept = [{"value": media_type} for media_type in said.produces]
-        request.append(
-            {"name": "Accept", "style": "header", "default": said.produces[0], "option": accept}
-        )
+        request += [
+            {"name": name, "style": style, "default": said.produces[0], "option": accept}
+            for name, style in (("accept", "query"), ("Accept", "header"))
+        ]
     return {
         "name": name,
         "title": f"{said.name} (PS3.18 {said.section})",

@@ -56,8 +56,8 @@ RENDERED_PARAMETERS: Final = (
     Parameter("window"),
     Parameter("quality", "xs:positiveInteger"),
     Parameter("iccprofile", options=_ICC),
-    Parameter("annotation", options=("patient", "technique")),
 )
+"""Without ``annotation``: what is done for it is to say that it is not done."""
 
 
 def presentation_of(query: Mapping[str, str]) -> Presentation:

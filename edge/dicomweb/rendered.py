@@ -49,6 +49,15 @@ _OF_INSTANCE: Final = (*_SINGLE, *map(Offer, (*_VIDEOS, HTML, TEXT, XML, PDF)), 
 _TRIES: Final = 4
 """Images of which one may stand for a resource, if others can't be shown."""
 
+_SEEN: Final = (
+    "1.2.840.10008.5.1.4.1.1.104.",  # encapsulated documents
+    "1.2.840.10008.5.1.4.1.1.88.",  # structured reports
+    "1.2.840.10008.5.1.4.1.1.77.1.1.1",  # video
+    "1.2.840.10008.5.1.4.1.1.77.1.2.1",
+    "1.2.840.10008.5.1.4.1.1.77.1.4.1",
+)
+"""How SOP classes begin that are no images, and can be rendered."""
+
 
 class Rendered:
     """The handlers of rendered resources and thumbnails.
@@ -121,7 +130,7 @@ class Rendered:
         entries = await entries_of(self._retrieval, target)
         images = [one for one in entries if _may_be_image(one)]
         if not images:
-            raise NotAnImage("there are no images in it")
+            raise _no_image(entries)
         return await self._many(request, images, wanted, headers)
 
     @transaction(
@@ -151,7 +160,10 @@ class Rendered:
         """
         look = await self._renditions.look(await entry_of(self._retrieval, target))
         if look.kind is not Kind.IMAGE:
-            raise NotAnImage("the instance has no frames that could be shown one by one")
+            raise NotAnImage(
+                "the instance has no frames that could be shown one by one",
+                hint="ask for /rendered of the instance, without frames",
+            )
         if frames.highest > look.entry.number_of_frames:
             raise InstanceNotFound(
                 f"there is no frame {frames.highest} of {look.entry.number_of_frames}"
@@ -167,6 +179,8 @@ class Rendered:
     ) -> web.StreamResponse:
         """The picture that stands for a resource; of many, if it can't be shown, another."""
         entries = await entries_of(self._retrieval, target)
+        if not any(map(_may_be_image, entries)):
+            raise _no_image(entries)
         entry, frame = await self._renditions.representative(*target.uids)
         others = [one for one in entries if one.ref != entry.ref and _may_be_image(one)]
         failed = None
@@ -174,7 +188,7 @@ class Rendered:
             try:
                 look = await self._renditions.look(one)
                 if look.kind is not Kind.IMAGE:
-                    raise NotAnImage("there are no images in it")
+                    raise _no_image([look.entry])
                 if one is not entry or not one.transfer_syntax:
                     frame = max((look.entry.number_of_frames + 1) // 2, 1)
                 return await self._renditions.send(
@@ -184,7 +198,7 @@ class Rendered:
                 raise
             except PixelError as error:
                 failed = failed or error
-        raise failed or NotAnImage("there are no images in it")
+        raise failed or _no_image(entries)
 
     async def _many(
         self,
@@ -202,7 +216,7 @@ class Rendered:
         writer = MultipartWriter(request, wanted.media_type, {**validators.headers(), **headers})
         if request.method == hdrs.METH_HEAD:
             return writer.head()
-        failed: PixelError = NotAnImage("there are no images in it")
+        failed: PixelError = _no_image(entries)
         for entry in entries:
             try:
                 await self._write(writer, entry, wanted, frames)
@@ -256,3 +270,14 @@ def _may_be_image(entry: InstanceEntry) -> bool:
     if not entry.transfer_syntax:
         return True
     return entry.number_of_frames > 0 and not is_video(entry.transfer_syntax)
+
+
+def _no_image(entries: Sequence[InstanceEntry]) -> NotAnImage:
+    """There is no picture of these; of one that can be seen otherwise, where."""
+    seen = (one for one in entries if one.sop_class_uid.startswith(_SEEN))
+    if (one := next(seen, None)) is None:
+        return NotAnImage("there are no images in it", hint="retrieve it as application/dicom")
+    return NotAnImage(
+        "there are no images in it",
+        hint=f"see what there is as .../instances/{one.ref.sop_uid}/rendered",
+    )

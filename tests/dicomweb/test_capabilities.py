@@ -111,14 +111,16 @@ async def test_a_method_says_what_it_takes_and_gives(client):
     document = await describe(client, "/studies")
     get, post = document.findall("w:resources/w:resource/w:method", NS)
     assert get.find("w:doc", NS).get("title") == "Search (PS3.18 10.6)"
-    limit, fuzzy, accept = get.findall("w:request/w:param", NS)
+    limit, fuzzy, in_query, accept = get.findall("w:request/w:param", NS)
     assert (limit.get("name"), limit.get("style"), limit.get("type")) == (
         "limit",
         "query",
         "xs:int",
     )
     assert [option.get("value") for option in fuzzy] == ["true", "false"]
-    assert accept.get("default") == "application/dicom+json"
+    for one, name, style in ((in_query, "accept", "query"), (accept, "Accept", "header")):
+        assert (one.get("name"), one.get("style")) == (name, style)
+        assert one.get("default") == "application/dicom+json"
     [taken] = post.findall("w:request/w:representation", NS)
     assert taken.get("mediaType") == 'multipart/related; type="application/dicom"'
     [given] = post.findall("w:response/w:representation", NS)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.dicomweb.presentation import annotation_headers, presentation_of
+from edge.dicomweb.presentation import RENDERED_PARAMETERS, annotation_headers, presentation_of
 from edge.dicomweb.responses import Refused
 from edge.pixels.presentation import Presentation, Region, Viewport, Window
 
@@ -89,3 +89,4 @@ def test_annotations_are_said_not_to_be_burned_in():
     assert annotation_headers({}) == {}
     with pytest.raises(Refused):
         annotation_headers({"annotation": ""})
+    assert "annotation" not in {parameter.name for parameter in RENDERED_PARAMETERS}

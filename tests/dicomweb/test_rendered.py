@@ -146,6 +146,20 @@ async def test_what_can_not_be_shown(service, held, url, name, rest, status):
         assert answer.status == status
 
 
+@pytest.mark.parametrize("name", ["test-SR.dcm", "rtplan.dcm"])
+@pytest.mark.parametrize("level", ["study", "instance"])
+async def test_where_there_are_no_images_it_is_said_what_there_is(service, held, url, name, level):
+    uid = held[name].entry.ref.sop_uid
+    for accept in (JPEG, MANY):
+        rest = "rendered" if level == "study" else "thumbnail"
+        target = url(held[name], rest, level=level)
+        async with service.http.get(target, headers={"Accept": f"{accept}, {JPEG}"}) as answer:
+            assert answer.status == 406
+            hint = (await answer.json(content_type=None))["hint"]
+        assert hint.endswith(f"/{uid}/rendered") is (name == "test-SR.dcm")
+        assert "application/dicom" in hint or uid in hint
+
+
 @pytest.mark.parametrize("accept", ["audio/basic", "application/dicom"])
 async def test_forms_that_nothing_is_rendered_to(service, held, url, accept):
     for rest in ("rendered", "thumbnail", "frames/1/rendered"):
