@@ -4,12 +4,14 @@ Owns which transfer syntaxes an instance can be given in, and the making of them
 sent: one frame is in memory at a time, and the data set passes by in pieces. Values keep their
 bytes; group 0002 is written anew, with our Implementation Class UID, since what it describes is our
 doing. What was stored is never touched, and never replaced by what is made here. No pixel is lost
-on the way: from a lossy form there is only one to the uncompressed.
+on the way: from a lossy form there is only one to the uncompressed. An instance that broke off at a
+damaged frame is remembered for a while: who asks again is told before the first piece.
 """
 
 from __future__ import annotations
 
 import asyncio
+import time
 import zlib
 from collections.abc import AsyncIterator
 from contextlib import aclosing
@@ -22,7 +24,7 @@ from edge.dicom.codec import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Cod
 from edge.dicom.part10 import FileMetaReader, file_meta
 from edge.dicom.recoder import PixelElement, Recoder, Replacement, swapped
 from edge.dicom.uids import encoding_of
-from edge.errors import NotAnImage, PixelError
+from edge.errors import NotAnImage, PixelError, UndecodablePixels
 from edge.pixels import syntaxes
 from edge.pixels.description import ImageDescription
 from edge.pixels.workers import EncodedFrame, PixelWorkers
@@ -43,6 +45,8 @@ _LOSSY: Final = 0x00282110
 _UNDEFINED: Final = 0xFFFFFFFF
 _ITEM: Final = b"\xfe\xff\x00\xe0"
 _DELIMITER: Final = b"\xfe\xff\xdd\xe0" + bytes(4)
+_DAMAGED_SECONDS: Final = 600.0
+_MOST_DAMAGED: Final = 1024
 
 
 def syntaxes_for(image: ImageDescription | None, stored: str) -> tuple[str, ...]:
@@ -72,6 +76,8 @@ class Transcoding:
     def __init__(self, workers: PixelWorkers) -> None:
         self._workers = workers
         self._images: WeakKeyDictionary[OpenInstance, ImageDescription | None] = WeakKeyDictionary()
+        self._damaged: dict[tuple[int, str], float] = {}
+        """Until when to remember instances that broke off, the oldest first."""
 
     async def syntaxes(self, opened: OpenInstance) -> tuple[str, ...]:
         """What an open instance can be given in, the best first."""
@@ -121,20 +127,34 @@ class Transcoding:
             return
         image = await self._image_of(opened)
         _refuse(image, stored, transfer_syntax)
+        version = opened.entry.instance_id, opened.entry.version
+        if self._damaged.get(version, 0.0) > time.monotonic():
+            raise UndecodablePixels("a frame of the instance can't be decoded")
         begun = False
         data_set = self._data_set(opened, image, transfer_syntax)
         if transfer_syntax == syntaxes.DEFLATED:
             data_set = _deflated(data_set)
-        async for piece in data_set:
-            if not begun:
-                # Only now, when the first frame could be decoded, is it sure that there is more.
-                begun = True
-                yield file_meta(
-                    sop_class_uid=opened.entry.sop_class_uid,
-                    sop_uid=opened.entry.ref.sop_uid,
-                    transfer_syntax=transfer_syntax,
-                )
-            yield piece
+        try:
+            async for piece in data_set:
+                if not begun:
+                    # The first frame could be decoded: only now there is something to send.
+                    begun = True
+                    yield file_meta(
+                        sop_class_uid=opened.entry.sop_class_uid,
+                        sop_uid=opened.entry.ref.sop_uid,
+                        transfer_syntax=transfer_syntax,
+                    )
+                yield piece
+        except UndecodablePixels:
+            if begun:
+                self._remember(version)
+            raise
+
+    def _remember(self, version: tuple[int, str]) -> None:
+        self._damaged.pop(version, None)
+        self._damaged[version] = time.monotonic() + _DAMAGED_SECONDS
+        if len(self._damaged) > _MOST_DAMAGED:
+            del self._damaged[next(iter(self._damaged))]
 
     async def _data_set(
         self, opened: OpenInstance, image: ImageDescription | None, transfer_syntax: str

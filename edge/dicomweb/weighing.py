@@ -117,7 +117,7 @@ def instead(
         found = choose(accepted, kept)
     except Refused:
         raise error from None
-    logger.info("given as it is stored, for want of another form: %s", type(error).__name__)
+    logger.debug("given as it is stored, for want of another form: %s", type(error).__name__)
     return found
 
 

@@ -6,6 +6,7 @@ import warnings
 import numpy as np
 import pydicom
 import pytest
+from pydicom.encaps import encapsulate, generate_frames
 from pydicom.pixels import get_decoder
 
 from edge.cache.opened import OpenInstance
@@ -13,7 +14,7 @@ from edge.cache.transcoding import Transcoding, syntaxes_for
 from edge.config import Pixels
 from edge.dicom.instance import InstanceRef
 from edge.dicom.uids import IMPLEMENTATION_CLASS_UID
-from edge.errors import PixelBudgetExceeded, PixelError
+from edge.errors import PixelBudgetExceeded, PixelError, UndecodablePixels
 from edge.pixels import syntaxes
 from edge.pixels.description import ImageDescription
 from tests import samples
@@ -234,3 +235,29 @@ def test_no_more_than_four_gigabytes_of_uncompressed_pixels_are_promised():
     long = ImageDescription(syntaxes.RLE, 4096, 4096, 1, "MONOCHROME2", 16, 16, 15, False, 0, 200)
     assert syntaxes.EXPLICIT_LITTLE not in syntaxes_for(long, syntaxes.RLE)
     assert syntaxes.JPEG_LS_LOSSLESS in syntaxes_for(long, syntaxes.RLE)
+
+
+async def test_an_instance_that_broke_off_at_a_frame_is_refused_at_once_the_next_time(
+    transcoding, opened
+):
+    dataset = read(samples.packaged_file("JPEG2000.dcm").read_bytes())
+    [frame] = generate_frames(dataset.PixelData, number_of_frames=1)
+    damaged = frame[:100] + b"\xff" * (len(frame) - 100)
+    dataset.NumberOfFrames, dataset.PixelData = 2, encapsulate([frame, damaged])
+    file = io.BytesIO()
+    dataset.save_as(file)
+    async with await opened(file.getvalue()) as instance:
+        for pieces_before in (True, False):
+            pieces = []
+            with pytest.raises(UndecodablePixels):
+                await collect(transcoding.instance(instance, syntaxes.EXPLICIT_LITTLE), pieces)
+            assert bool(pieces) is pieces_before
+        stored = instance.entry.transfer_syntax
+        await collect(transcoding.instance(instance, stored), pieces)
+        assert b"".join(pieces) == file.getvalue()
+
+
+async def collect(stream, pieces):
+    """Put the pieces into a list, which has those before an error, too."""
+    async for piece in stream:
+        pieces.append(piece)
