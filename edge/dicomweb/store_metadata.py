@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncGenerator, Callable, Iterator, Mapping, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urljoin
@@ -18,10 +18,11 @@ from urllib.parse import urljoin
 from edge.dicom.encoder import BulkReference, element_header, encoded
 from edge.dicom.multipart import MediaType, Part, parse_media_type
 from edge.dicom.part10 import file_meta
-from edge.dicom.picture import picture_of
+from edge.dicom.picture import Picture, picture_of
 from edge.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, is_uid
 from edge.dicomweb.media_types import FRAME_MEDIA_TYPES
 from edge.dicomweb.responses import JSON, OCTET_STREAM, Refused
+from edge.dicomweb.store_agreement import ROWS, check_native, check_picture
 from edge.dicomweb.store_model import (
     MAX_INSTANCES,
     MAX_MEMORY,
@@ -47,6 +48,8 @@ _PIXEL_DATA: Final = 0x7FE00010
 _PIECE: Final = 256 * 1024
 _HEADS: Final = (64 * 1024, 4 * 1024 * 1024)
 """Bytes of a picture in which its header is looked for; some have a preview in it."""
+_HEADED: Final = frozenset(f"image/{kind}" for kind in "jpeg jls x-jls jp2 jpx jphc".split())
+"""Media types of pictures whose header is known here."""
 _ITEM: Final = b"\xfe\xff\x00\xe0"
 _SEQUENCE_END: Final = b"\xfe\xff\xdd\xe0" + bytes(4)
 
@@ -61,6 +64,11 @@ class _Bulk:
     media_type: MediaType
     parts: list[Stored] = field(default_factory=list)
     """Of compressed pixels, a part is a frame; of those that are transformed, a picture."""
+
+    @property
+    def length(self) -> int:
+        """Bytes of all parts."""
+        return sum(size for _, size in self.parts)
 
     @property
     def compressed(self) -> bool:
@@ -200,6 +208,8 @@ class Described:
                 syntax = await self._describe(bulk, attributes)
             elif bulk.transformed:
                 images[uri] = await self._describe_pictures(bulk, attributes)
+            else:
+                check_native(attributes, bulk.length)
         sop_class, sop = instance.uids
         pending = bytearray(file_meta(sop_class_uid=sop_class, sop_uid=sop, transfer_syntax=syntax))
         pieces = await asyncio.to_thread(encoded, attributes)
@@ -224,21 +234,28 @@ class Described:
         fitting = [uid for uid in said if essence in map(str.lower, FRAME_MEDIA_TYPES.get(uid, ()))]
         if named and named not in fitting:
             raise InvalidInstance("the transfer syntax of a part is not one of its media type")
-        if fitting and "00280010" in attributes:
+        known = bool(fitting) and ROWS in attributes
+        if known and essence not in _HEADED:
             return fitting[0]
-        for length in _HEADS:
-            offset, whole = bulk.parts[0]
-            try:
-                picture = picture_of(await self._spooling.read(offset, min(whole, length)))
-            except InvalidInstance:
-                if length >= whole or length == _HEADS[-1]:
-                    raise
-            else:
-                break
-        if "00280010" not in attributes:
+        try:
+            picture = await self._picture(bulk.parts[0], _HEADS[:1] if known else _HEADS)
+        except InvalidInstance:
+            if known:
+                return fitting[0]
+            raise
+        if ROWS not in attributes:
             for tag, element in picture.attributes().items():
                 attributes.setdefault(tag, element)
+        check_picture(attributes, picture)
         return fitting[0] if fitting else picture.transfer_syntax
+
+    async def _picture(self, part: Stored, heads: Sequence[int]) -> Picture:
+        """What a picture says of itself in its first bytes; *heads* are numbers of them to try."""
+        offset, whole = part
+        for length in heads[:-1]:
+            with suppress(InvalidInstance):
+                return picture_of(await self._spooling.read(offset, min(whole, length)))
+        return picture_of(await self._spooling.read(offset, min(whole, heads[-1])))
 
     async def _describe_pictures(
         self, bulk: _Bulk, attributes: dict[str, Any]
@@ -264,7 +281,7 @@ class Described:
                     yield piece
             return
         if not bulk.compressed:
-            length = sum(size for _, size in bulk.parts)
+            length = bulk.length
             yield element_header(reference.tag, reference.vr, length + length % 2)
             for part in bulk.parts:
                 async for piece in self._read(part):

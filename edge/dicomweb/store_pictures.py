@@ -10,12 +10,20 @@ what native pixels can't hold (``edge.dicom.raster``) is an error of its instanc
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from edge.dicom.picture import Picture
 from edge.dicom.raster import RASTERS, raster_of
+from edge.dicomweb.store_agreement import (
+    FRAMES,
+    PHOTOMETRIC,
+    SAMPLES,
+    contradiction,
+    number_of,
+    said_of,
+)
 from edge.errors import InvalidInstance
 from edge.pixels.description import ImageDescription
 
@@ -30,23 +38,9 @@ TRANSFORMED: Final = frozenset(RASTERS)
 Stored = tuple[int, int]
 """Where a picture lies in the spool: offset and length."""
 
-_SAMPLES: Final = "00280002"
-_PHOTOMETRIC: Final = "00280004"
 _PLANAR: Final = "00280006"
-_FRAMES: Final = "00280008"
 _BITS_STORED: Final = "00280101"
 _HIGH_BIT: Final = "00280102"
-_NAMES: Final = {
-    _SAMPLES: "Samples per Pixel",
-    _PHOTOMETRIC: "Photometric Interpretation",
-    _FRAMES: "Number of Frames",
-    "00280010": "Rows",
-    "00280011": "Columns",
-    "00280100": "Bits Allocated",
-    _BITS_STORED: "Bits Stored",
-    _HIGH_BIT: "High Bit",
-    "00280103": "Pixel Representation",
-}
 _PIECE: Final = 256 * 1024
 
 
@@ -85,7 +79,7 @@ class Transformation:
                 data = await self._read(spooling, picture)
                 found.append(await asyncio.to_thread(raster_of, data, media_type))
         # Grey can be given as RGB, which a palette that happens to be grey may have meant.
-        samples = _number(attributes, _SAMPLES) or max(one.samples for one in found)
+        samples = number_of(attributes, SAMPLES) or max(one.samples for one in found)
         if samples == 3:
             found = [_coloured(one) for one in found]
         frames = [one.frames for one in found]
@@ -129,21 +123,21 @@ def _completed(attributes: dict[str, Any], picture: Picture) -> ImageDescription
     module = dict(picture.attributes())
     allocated, *_ = module["00280100"]["Value"]
     # Who knows that 12 of 16 bits are used may say so; the decoder holds the pixels against it.
-    stored = _number(attributes, _BITS_STORED) or picture.bits
+    stored = number_of(attributes, _BITS_STORED) or picture.bits
     if not 0 < stored <= allocated:
-        raise _contradiction(_BITS_STORED)
+        raise contradiction(_BITS_STORED)
     module[_BITS_STORED]["Value"], module[_HIGH_BIT]["Value"] = [stored], [stored - 1]
-    if picture.samples == 1 and _said(attributes, _PHOTOMETRIC) == "MONOCHROME1":
-        module[_PHOTOMETRIC]["Value"] = ["MONOCHROME1"]
-    if _said(attributes, _FRAMES) is not None:
-        module[_FRAMES] = {"vr": "IS", "Value": [picture.frames]}
+    if picture.samples == 1 and said_of(attributes, PHOTOMETRIC) == "MONOCHROME1":
+        module[PHOTOMETRIC]["Value"] = ["MONOCHROME1"]
+    if said_of(attributes, FRAMES) is not None:
+        module[FRAMES] = {"vr": "IS", "Value": [picture.frames]}
     # How native pixels are laid out is our own doing.
     attributes.pop(_PLANAR, None)
     for tag, element in module.items():
         (value,) = element["Value"]
-        said = _said(attributes, tag) if isinstance(value, str) else _number(attributes, tag)
+        said = said_of(attributes, tag) if isinstance(value, str) else number_of(attributes, tag)
         if said not in (None, value):
-            raise _contradiction(tag)
+            raise contradiction(tag)
         attributes[tag] = element
     return ImageDescription(
         transfer_syntax=picture.transfer_syntax,
@@ -157,41 +151,3 @@ def _completed(attributes: dict[str, Any], picture: Picture) -> ImageDescription
         signed=False,
         frames=picture.frames,
     )
-
-
-def _contradiction(tag: str) -> InvalidInstance:
-    return InvalidInstance(
-        f"{_NAMES[tag]} of the metadata is not that of the picture",
-        hint="leave the Image Pixel module out: it is taken from the picture",
-    )
-
-
-def _said(attributes: Mapping[str, Any], tag: str) -> object:
-    """The value of an element of the metadata; None if it has none.
-
-    Raises:
-        InvalidInstance: It has several, or is no element.
-    """
-    element = attributes.get(tag, {})
-    values = element.get("Value", []) if isinstance(element, dict) else None
-    if not isinstance(values, list) or len(values) > 1:
-        raise _contradiction(tag)
-    return values[0] if values else None
-
-
-def _number(attributes: Mapping[str, Any], tag: str) -> int | None:
-    """The same as a number; IS may be a string in JSON, and is one in XML (PS3.18 F.2.3).
-
-    Raises:
-        InvalidInstance: It is none.
-    """
-    said = _said(attributes, tag)
-    if said is None:
-        return None
-    try:
-        number = int(said) if isinstance(said, str | int | float) else None
-    except (ValueError, OverflowError):
-        number = None
-    if number is None or (isinstance(said, float) and number != said):
-        raise _contradiction(tag)
-    return number
