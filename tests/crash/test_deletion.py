@@ -9,7 +9,10 @@ import httpx
 
 from edge.app import Appliance
 from edge.cache.admission import Source
+from edge.cache.pictures import PictureCache
 from edge.dicom.instance import Origin
+from edge.index import lookup
+from edge.pixels.presentation import Picture
 from tests.crash.box import SAMPLES, contents, settings
 from tests.crash.doomed import doomed
 from tests.samples import chunks
@@ -19,6 +22,11 @@ async def take_in(folder) -> None:
     async with Appliance(settings(folder)) as box:
         for sample in SAMPLES:
             await box.admission.store_instance(chunks(sample.data), Source(Origin.DIMSE, "CT"))
+        cache, uid = box.cache, SAMPLES[0].ref.sop_uid
+        pictures = PictureCache(settings(folder).cache, folder, cache.keys, cache.algorithm)
+        row = await lookup.find_one(cache.database, uid)
+        picture = Picture("image/png", b"patient", 1, 1)
+        await pictures.put(pictures.name(uid), row.key_id, picture)
 
 
 def delete(service) -> bool:
@@ -54,6 +62,8 @@ async def test_killed_at_every_step_of_a_deletion(tmp_path):
             assert len(objects) == len(there), f"step {fatal}"
             records = list((folder / "tombstones").glob("*"))
             assert len(records) == len(everything) - len(there), f"step {fatal}"
+            pictures = list((folder / "rendered").glob("*"))
+            assert not pictures or there == everything, f"step {fatal}"
         outcomes.add(len(there))
         if clean:
             assert answered
