@@ -53,7 +53,10 @@ class Bulkdata:
 
     @transaction("Retrieve Bulkdata", "10.4.1.1.5", produces=OFFERED)
     async def value(self, request: web.Request) -> web.StreamResponse:
-        """One value, by the path that metadata gives it."""
+        """One value, by the path that metadata gives it.
+
+        It has ranges only without multipart: a range is one of the whole answer (RFC 9110 14.2).
+        """
         target = target_of(request)
         path = request.match_info["path"].upper()
         if not _PATH.fullmatch(path):

@@ -96,6 +96,19 @@ async def test_a_range_of_a_bulk_value_reads_no_more_than_that(service, held, ur
         assert answer.headers["Content-Range"] == f"bytes */{len(value)}"
 
 
+async def test_a_range_of_parts_is_none(service, held, url):
+    """What is asked for as multipart is the message with its boundaries: no part of that helps."""
+    instance, many = held["CT_small.dcm"], 'multipart/related; type="application/octet-stream"'
+    headers = {"Range": "bytes=0-9", "Accept": many}
+    async with service.http.get(url(instance, "bulkdata/7FE00010"), headers=headers) as answer:
+        assert answer.status == 200
+        assert [body for _, body in await parts_of(answer)] == [instance.bulk["7FE00010"]]
+    headers["Accept"] = f"{many}, application/octet-stream"
+    async with service.http.get(url(instance, "bulkdata/7FE00010"), headers=headers) as answer:
+        assert answer.status == 206
+        assert await answer.read() == instance.bulk["7FE00010"][:10]
+
+
 @pytest.mark.parametrize("rest", ["bulkdata", "pixeldata"])
 @pytest.mark.parametrize("level", ["study", "series", "instance"])
 async def test_all_bulk_values_come_as_parts(service, url, rest, level):
