@@ -154,9 +154,16 @@ class Report:
 
     @property
     def summary(self) -> str:
-        """For the log: how many were stored, and how many were not."""
-        stored = sum(outcome.admitted is not None for outcome in self._outcomes)
-        return f"{stored} stored, {len(self._outcomes) - stored} not"
+        """For the log: how many were stored, how many beside another, how many not, and why not."""
+        stored = [outcome.admitted for outcome in self._outcomes if outcome.admitted is not None]
+        beside = sum(map(_is_conflict, stored))
+        reasons = sorted({one.reason for one in self._outcomes if one.reason is not None})
+        return (
+            f"{len(stored)} stored"
+            + (f" ({beside} in conflict)" if beside else "")
+            + f", {len(self._outcomes) - len(stored)} not"
+            + (f" ({', '.join(f'{reason:04X}' for reason in reasons)})" if reasons else "")
+        )
 
     def _status(self) -> int:
         """PS3.18 table 10.5.3-1."""

@@ -241,3 +241,40 @@ async def test_another_client_stores_searches_and_retrieves(box, packaged):
     [metadata] = await asyncio.to_thread(client.retrieve_study_metadata, dataset.StudyInstanceUID)
     url = metadata["7FE00010"]["BulkDataURI"]
     assert await asyncio.to_thread(client.retrieve_bulkdata, url) == [dataset.PixelData]
+
+
+async def test_an_instance_that_is_too_long_is_told_which_setting_says_so(box):
+    small, large = samples.ct_series(2)
+    box.cache.admission.max_instance_bytes = 1000
+    status, answer = await box.store(large.data)
+    assert status == 413
+    [failed] = answer["00081198"]["Value"]
+    assert failed["00081197"]["Value"] == [0xA700]
+    assert "cache.max_instance_bytes" in failed["00091001"]["Value"][0]
+
+    async def unannounced():
+        yield large.data
+
+    url, headers = f"{box.base}/studies", {"Content-Type": "application/dicom"}
+    async with box.http.post(url, data=unannounced(), headers=headers) as answered:
+        assert answered.status == 413
+    box.cache.admission.max_instance_bytes = len(small.data)
+    status, answer = await box.store(small.data, large.data + bytes(8))
+    assert status == 202
+    assert answer["00081198"]["Value"][0]["00081197"]["Value"] == [0xA700]
+
+
+async def test_a_sop_class_of_another_service_is_refused_as_by_dimse(box):
+    (sample,) = samples.ct_series(1)
+    ct, verification = b"1.2.840.10008.5.1.4.1.1.2\0", b"1.2.840.10008.1.1"
+    status, answer = await box.store(sample.data.replace(ct, verification.ljust(len(ct), b"\0")))
+    assert status == 409
+    [failed] = answer["00081198"]["Value"]
+    assert failed["00081197"]["Value"] == [0x0122]
+    assert "SOP class" in failed["00091001"]["Value"][0]
+
+
+async def test_a_data_set_without_its_envelope_is_told_how_to_come(box):
+    (sample,) = samples.ct_series(1)
+    _, answer = await box.store(sample.data[132:])
+    assert "preamble" in answer["0008119A"]["Value"][0]["00091001"]["Value"][0].split("(")[1]

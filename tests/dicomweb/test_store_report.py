@@ -118,6 +118,21 @@ def test_what_is_kept_beside_another_is_told_in_words():
     assert "kept beside it" in other["00091001"]["Value"][0]
 
 
+@pytest.mark.parametrize(
+    ("results", "summary"),
+    [
+        ([OK, OK], "2 stored, 0 not"),
+        ([OK, CONFLICT], "2 stored (1 in conflict), 0 not"),
+        ([OK, NotDicom("x"), StorageFull("x"), NotDicom("x")], "1 stored, 3 not (A700, C000)"),
+        ([NotStorable("x")], "0 stored, 1 not (0122)"),
+    ],
+)
+def test_the_log_has_counts_and_reasons_and_names_nobody(results, summary):
+    account = report(*results)
+    account.answer("b")
+    assert account.summary == summary
+
+
 def test_what_was_not_understood_is_named_by_its_file_meta():
     head = file_meta(
         sop_class_uid="1.2.840.10008.5.1.4.1.1.2",
