@@ -20,6 +20,7 @@ from edge.pixels.description import ImageDescription
 from edge.pixels.display import Display
 from edge.pixels.native import array_of
 from edge.pixels.presentation import Presentation, Viewport
+from edge.pixels.turns import ASKER
 from tests.pixels.images import NOT_PYDICOM, named, packaged_images, pydicom_frames
 from tests.pixels.pool import running
 
@@ -278,6 +279,23 @@ async def test_only_so_many_wait_and_only_few_hold_a_frame(workers):
     assert 0 < len(busy) < 400
     assert all(answer.data == FRAME for answer in answers if answer not in busy)
     assert most <= 2
+
+
+async def test_who_wants_one_frame_does_not_wait_for_all_that_somebody_else_wants(workers):
+    answered = []
+
+    async def ask(asker):
+        ASKER.set(asker)
+        await workers.decode(GREY, FRAME)
+        answered.append(asker)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(100):
+            group.create_task(ask("greedy"))
+        await asyncio.sleep(0)
+        group.create_task(ask("other"))
+    assert len(answered) == 101
+    assert answered.index("other") < 5
 
 
 async def test_an_idle_process_is_ended_and_started_again_when_it_is_needed():
