@@ -118,11 +118,13 @@ class Store:
             report.broken = error
         if isinstance(report.broken, OSError):
             raise report.broken  # the client is gone
-        status, body = report.answer(base)
+        # An account of thousands of instances takes a second or two.
+        status, body = await asyncio.to_thread(report.answer, base)
         request[NOTE] = report.summary
         if offer.media_type == DICOM_XML:
+            document = await asyncio.to_thread(to_xml, body)
             return web.Response(
-                status=status, body=to_xml(body), headers={hdrs.CONTENT_TYPE: DICOM_XML}
+                status=status, body=document, headers={hdrs.CONTENT_TYPE: DICOM_XML}
             )
         return dicom_json(body, status=status, media_type=offer.media_type)
 

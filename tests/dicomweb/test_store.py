@@ -6,6 +6,7 @@ import asyncio
 import gzip
 import io
 import socket
+import threading
 import warnings
 
 import aiohttp
@@ -17,6 +18,7 @@ from hypothesis import strategies as st
 from edge.cache.admission import Admitted, Outcome
 from edge.dicom.instance import InstanceRef, Origin
 from edge.dicom.xml_model import from_xml
+from edge.dicomweb import store as store_module
 from edge.errors import EdgeError, StorageFull
 from tests import samples
 from tests.dicomweb.conftest import until
@@ -441,6 +443,28 @@ async def test_a_body_has_so_many_parts_and_no_more(service, ct):
     assert status == 202
     assert len(answer.ReferencedSOPSequence) == 1
     assert len(answer[0x0008119A].value) == 19_999
+
+
+async def test_a_long_account_is_written_while_others_go_on(service, monkeypatch):
+    threads = set()
+
+    def recorded(of):
+        def call(*arguments):
+            threads.add(threading.current_thread())
+            return of(*arguments)
+
+        return call
+
+    monkeypatch.setattr(store_module.Report, "answer", recorded(store_module.Report.answer))
+    monkeypatch.setattr(store_module, "to_xml", recorded(store_module.to_xml))
+    part = f"--{BOUNDARY}\r\nContent-Type: text/plain\r\n\r\nx\r\n".encode()
+    headers = {"Content-Type": CONTENT_TYPE, "Accept": "application/dicom+xml"}
+    url, data = f"{service.base}/studies", part * 100 + f"--{BOUNDARY}--".encode()
+    async with service.http.post(url, data=data, headers=headers) as answer:
+        assert answer.status == 400
+        assert len(from_xml(await answer.read())["0008119A"]["Value"]) == 100
+    assert threads
+    assert threading.main_thread() not in threads
 
 
 async def test_a_body_that_was_compressed_to_little_keeps_nobody_waiting(service, ct):
