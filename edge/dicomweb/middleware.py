@@ -209,9 +209,7 @@ def _answer_of_aiohttp(request: web.Request, error: web.HTTPException) -> web.Re
             request,
             404,
             "there is no such resource",
-            hint="there is no slash at the end of a path"
-            if request.path.endswith("/")
-            else "the paths are those of PS3.18 10.1, below /dicom-web",
+            hint="the paths are those of PS3.18 10.1, below /dicom-web, with no slash at the end",
         )
     return problem(request, error.status, error.reason)
 

@@ -152,10 +152,7 @@ def _creators(keys: Sequence[Key]) -> dict[str, str]:
 def _condition(key: Key, query: Query, creator: str) -> Condition:
     tag, criterion = key.path[0], key.criterion
     if tag in _UNKNOWN:
-        raise QueryError(
-            f"{called(tag)} is not kept here: nothing can be matched by it",
-            hint="leave it out",
-        )
+        raise QueryError(f"{called(tag)} is not kept here: nothing can be matched by it")
     if len(key.path) == 1:
         if tag == _AVAILABILITY and query.level is not Level.INSTANCE:
             return Condition(Level.STUDY, _column_meets(_WHOLE, _COLUMNS[_AVAILABILITY], criterion))
