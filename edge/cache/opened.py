@@ -36,6 +36,8 @@ class InstanceEntry:
     availability: Availability
     version: str = ""
     """Changes when any of its bytes does; empty until they were seen."""
+    received: float = 0.0
+    """When these bytes came, in POSIX seconds; 0 if that is not known."""
     object: str = ""
     """Its name in the store, while it is here; no door needs it."""
 

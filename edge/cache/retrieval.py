@@ -331,5 +331,6 @@ def _entry(row: InstanceRow) -> InstanceEntry:
         number_of_frames=row.frame_count,
         availability=row.availability,
         version=row.version,
+        received=row.received,
         object=row.object or "",
     )

@@ -1,17 +1,19 @@
 """Validators: by what a client knows whether its copy is still good (RFC 9110 8.8, 13).
 
-Owns entity tags, and the conditions that are made with them. Promises that a strong tag is only
-given to bytes that are the same every time, and that a copy is never called good whose instances
-are not known byte by byte. Never gives a date: in the second in which an instance is replaced two
-versions have the same one, and of a study that lost an instance the youngest is as old as before.
-Opens nothing: the index knows the digests.
+Owns entity tags, Last-Modified, and the conditions that are made with them. Promises that a strong
+tag is only given to bytes that are the same every time, and that a copy is never called good whose
+instances are not known byte by byte. A date is given only of what is made of one instance, once its
+second is over, and holds for that second alone: clocks are set back, and a study that lost an
+instance is no younger for it. Opens nothing: the index knows the digests.
 """
 
 from __future__ import annotations
 
 import hashlib
+import time
 from collections.abc import Iterable
 from dataclasses import dataclass
+from email.utils import formatdate, parsedate_to_datetime
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import hdrs, web
@@ -33,6 +35,8 @@ __all__ = [
 
 _CACHING: Final = "private, no-cache"
 """Images of patients: kept by one reader only, who asks each time whether they still are."""
+_SETTLED: Final = 2.0
+"""Seconds after which nothing else can come in the second that a date names."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,12 +45,16 @@ class Validators:
 
     tag: str = ""
     """Entity tag, as it stands in the header; empty if there is none."""
+    modified: int = 0
+    """When its instance came, in whole POSIX seconds; 0 if it has no date."""
 
     def headers(self) -> dict[str, str]:
         """As they stand on the answer."""
         found: dict[str, str] = {hdrs.CACHE_CONTROL: _CACHING, hdrs.VARY: hdrs.ACCEPT}
         if self.tag:
             found[hdrs.ETAG] = self.tag
+        if self.modified:
+            found[hdrs.LAST_MODIFIED] = formatdate(self.modified, usegmt=True)
         return found
 
 
@@ -64,13 +72,15 @@ def validators_of(
         form: What else the bytes depend on; an entity tag is bound to it.
         exact: The bytes are those that are stored, or always the same for other reasons.
     """
-    digest = hashlib.sha256(repr((__version__, form)).encode())
+    digest, dates = hashlib.sha256(repr((__version__, form)).encode()), []
     for entry in entries:
         if not entry.version:
             return NO_VALIDATORS
         digest.update(f"\0{entry.ref.sop_uid}\0{entry.version}".encode())
+        dates.append(entry.received)
     tag = f'"{digest.hexdigest()[:32]}"'
-    return Validators(tag if exact else f"W/{tag}")
+    is_dated = len(dates) == 1 and dates[0] < time.time() - _SETTLED
+    return Validators(tag if exact else f"W/{tag}", int(dates[0]) if is_dated else 0)
 
 
 def unchanged(request: web.Request, validators: Validators) -> web.Response | None:
@@ -83,9 +93,20 @@ def unchanged(request: web.Request, validators: Validators) -> web.Response | No
     if wanted and not any(tag == "*" or _is_same(tag, validators) for tag in wanted):
         raise Refused(412, "it is not what If-Match names", hint="ask for it without If-Match")
     known = {tag.removeprefix("W/") for tag in _tags(request, hdrs.IF_NONE_MATCH)}
-    if validators.tag and known & {"*", validators.tag.removeprefix("W/")}:
-        return web.Response(status=304, headers=validators.headers())
-    return None
+    # RFC 9110 13.2.2: a tag goes before a date, and is compared weakly here (13.1.2).
+    if known:
+        is_good = bool(validators.tag) and bool(known & {"*", validators.tag.removeprefix("W/")})
+    else:
+        is_good = _is_of(request.headers.get(hdrs.IF_MODIFIED_SINCE, ""), validators)
+    return web.Response(status=304, headers=validators.headers()) if is_good else None
+
+
+def _is_of(date: str, validators: Validators) -> bool:
+    """Whether it is the very date of what there is."""
+    try:
+        return 0 < validators.modified == parsedate_to_datetime(date).timestamp()
+    except (ValueError, TypeError, OverflowError):
+        return False
 
 
 def refuse_conditions(request: web.Request) -> None:

@@ -199,7 +199,7 @@ def _bring_online(
         "UPDATE instances SET sop_class_uid = ?, transfer_syntax = ?, instance_number = ?,"
         " frame_count = ?, availability = 'ONLINE', object = ?, key_id = ?, content_bytes = ?,"
         " sealed_bytes = ?, meta_digest = ?, dataset_digest = ?, custody = ?, tries = 0,"
-        " retry_at = 0, verified = ?, last_used = ? WHERE id = ?",
+        " retry_at = 0, verified = ?, received = ?, last_used = ? WHERE id = ?",
         (
             new.sop_class_uid,
             new.transfer_syntax,
@@ -213,6 +213,7 @@ def _bring_online(
             new.dataset_digest,
             custody,
             now if custody == Custody.VERIFIED else 0.0,
+            now,
             now,
             instance_id,
         ),

@@ -42,6 +42,8 @@ class InstanceRow:
     dataset_digest: bytes | None
     tries: int
     origin: Origin
+    received: float
+    """When its bytes came, in POSIX seconds."""
 
     @property
     def version(self) -> str:
@@ -54,7 +56,7 @@ class InstanceRow:
 ROW = (
     "SELECT i.id, s.study_uid, e.series_uid, i.sop_uid, i.sop_class_uid, i.transfer_syntax,"
     " i.availability, i.custody, i.object, i.key_id, i.content_bytes, i.frame_count,"
-    " i.meta_digest, i.dataset_digest, i.tries, i.origin"
+    " i.meta_digest, i.dataset_digest, i.tries, i.origin, i.received"
     " FROM instances i JOIN series e ON e.id = i.series_id JOIN studies s ON s.id = i.study_id"
 )
 """The columns of an ``InstanceRow``; a WHERE clause follows."""
@@ -63,7 +65,7 @@ ROW = (
 def to_row(row: Iterable[Any]) -> InstanceRow:
     """A row of ``ROW`` as a value."""
     instance_id, study, series, sop, sop_class, syntax, availability, custody, *rest = row
-    object_, key_id, content, frames, meta_digest, dataset_digest, tries, origin = rest
+    object_, key_id, content, frames, meta_digest, dataset_digest, tries, origin, received = rest
     return InstanceRow(
         instance_id=instance_id,
         ref=InstanceRef(study, series, sop),
@@ -79,6 +81,7 @@ def to_row(row: Iterable[Any]) -> InstanceRow:
         dataset_digest=dataset_digest,
         tries=tries,
         origin=Origin(origin),
+        received=received,
     )
 
 

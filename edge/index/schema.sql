@@ -87,7 +87,7 @@ CREATE TABLE instances (
     verified        REAL NOT NULL DEFAULT 0,      -- when the archive was last seen to have these bytes
     origin          TEXT NOT NULL,
     peer            TEXT NOT NULL DEFAULT '',     -- who sent it
-    received        REAL NOT NULL,
+    received        REAL NOT NULL,                -- when these bytes came
     last_used       REAL NOT NULL
 ) STRICT;
 CREATE INDEX instances_by_series ON instances (series_id, instance_number, id);

@@ -16,10 +16,6 @@ LEFT_OUT = {
     "Acceptable media types that are both DICOM's and rendered are a 400.": (
         "viewers send such lists, and are given what they prefer"
     ),
-    "If-Modified-Since with the Last-Modified is a 304.": (
-        "a date can't tell two versions of one second apart, nor a study from it with one"
-        " instance less; entity tags can"
-    ),
 }
 """What the Standard leaves to an origin server and the edge does without: the reason for each."""
 

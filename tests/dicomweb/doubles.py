@@ -50,6 +50,7 @@ class Entry:
     number_of_frames: int
     availability: Availability = Availability.ONLINE
     version: str = "1"
+    received: float = 1_700_000_000.0
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 
 import pytest
 from aiohttp.test_utils import make_mocked_request
@@ -45,12 +46,28 @@ def test_copies_are_for_one_reader_who_asks_each_time():
     assert headers["Cache-Control"] == "private, no-cache"
 
 
-@pytest.mark.parametrize("date", [DATE, "Tue, 14 Nov 2033 22:13:20 GMT", "yesterday"])
-def test_no_date_calls_a_copy_good(date):
-    """What was replaced in the second in which it came had the same date twice."""
+def test_the_very_date_of_one_instance_calls_a_copy_good():
     found = validators_of([ENTRY], "a", exact=True)
-    assert "Last-Modified" not in found.headers()
+    assert found.headers()["Last-Modified"] == DATE
+    assert unchanged(asked(If_Modified_Since=DATE), found).status == 304
+    assert unchanged(asked(If_Modified_Since=DATE, If_None_Match='"x"'), found) is None
+
+
+@pytest.mark.parametrize(
+    "date", ["Tue, 14 Nov 2023 22:13:19 GMT", "Tue, 14 Nov 2033 22:13:20 GMT", "yesterday", ""]
+)
+def test_no_other_date_does_for_clocks_are_set_back(date):
+    found = validators_of([ENTRY], "a", exact=True)
     assert unchanged(asked(If_Modified_Since=date), found) is None
+
+
+def test_what_may_still_be_replaced_in_its_second_has_no_date():
+    fresh = dataclasses.replace(ENTRY, received=time.time())
+    assert "Last-Modified" not in validators_of([fresh], "a").headers()
+
+
+def test_a_study_has_no_date_since_losing_an_instance_makes_it_no_younger():
+    assert "Last-Modified" not in validators_of([ENTRY, ENTRY], "a").headers()
 
 
 @pytest.mark.parametrize("condition", ["TAG", '"x", TAG', "*"])
