@@ -93,6 +93,8 @@ async def test_every_form_that_is_described_can_be_had(service, described, fill)
 
 async def test_every_parameter_that_is_described_is_understood(service, described, fill):
     for path, method in described:
+        if method["name"] != "GET":
+            continue
         for parameter in method["request"][0].get("param", ()):
             if parameter["style"] != "query":
                 continue
