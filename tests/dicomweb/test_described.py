@@ -104,6 +104,8 @@ async def test_every_parameter_that_is_described_is_understood(service, describe
                 name, values = "PatientID", ["1"]
             values = values or EXAMPLES.get(name, [])
             for value in values or (["1"] if "Integer" in parameter["type"] else ["all"]):
+                if any(kind in value for kind in CONDITIONAL):
+                    continue
                 async with service.http.get(fill(path), params={name: value}) as answer:
                     assert answer.status in (200, 204), (path, name)  # nothing found, in XML
                     assert ("Warning" in answer.headers) is (name in WARNED)
