@@ -18,6 +18,7 @@ __all__ = [
     "STUDY_TAGS",
     "Attributes",
     "NameKind",
+    "date",
     "number",
     "person_names",
     "select",
@@ -84,6 +85,11 @@ def text(attributes: Attributes, tag: str) -> str:
     """The first value as text; empty if there is none."""
     first = next(iter(values(attributes, tag)), None)
     return str(first) if isinstance(first, str | int | float) else ""
+
+
+def date(attributes: Attributes, tag: str) -> str:
+    """The first value as a date, YYYYMMDD; what was written as before 1993 too (PS3.5 6.2, DA)."""
+    return text(attributes, tag).replace(".", "")
 
 
 def number(attributes: Attributes, tag: str) -> int | None:

@@ -8,6 +8,7 @@ from edge.index.attributes import (
     SERIES_TAGS,
     STUDY_TAGS,
     NameKind,
+    date,
     number,
     person_names,
     select,
@@ -33,6 +34,11 @@ def test_values_are_drawn_as_text_and_numbers():
     assert number(DATASET, "00200011") == 3
     assert number(DATASET, "00200013") is None
     assert number(DATASET, "00080060") is None
+
+
+@pytest.mark.parametrize("written", ["19970424", "1997.04.24"])
+def test_a_date_is_one_whenever_it_was_written(written):
+    assert date({"00080020": {"vr": "DA", "Value": [written]}}, "00080020") == "19970424"
 
 
 @pytest.mark.parametrize(
