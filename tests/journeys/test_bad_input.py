@@ -292,11 +292,12 @@ async def test_an_instance_of_another_study_is_refused(box, writer):
     await assert_clean(box)
 
 
-async def test_bodies_that_are_no_multipart_are_refused(box, writer):
+async def test_bodies_that_are_not_what_they_say_are_refused(box, writer):
     data = a_slice().data
     related = 'multipart/related; type="application/dicom"'
     for kind, body, status in (
-        ("application/dicom", data, 415),
+        ("text/plain", data, 415),
+        ("application/dicom", data[:200], 400),
         (f"{related}; boundary=x", data, 400),
         (f"{related}; boundary=x", b"", 400),
         (related, data, 400),
