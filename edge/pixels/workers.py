@@ -14,7 +14,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -312,21 +313,37 @@ class PixelWorkers:
         """
         # An animation may take a few times as long: somebody else waits for this process.
         seconds = self._settings.seconds * _PATIENCE * min(job.request.frames, 3)
-        asking = asyncio.ensure_future(process.ask(job.request, job.frames(), self._limits))
-        waiting = [asking, job.answer] if job.bound else [asking]
         try:
-            await asyncio.wait(waiting, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
-            if asking.done():
-                return asking.result()
-        finally:
-            asking.cancel()
-            await asyncio.wait([asking])
-        raise UndecodablePixels(f"the pixels took longer than {seconds:.0f} s")
+            async with asyncio.timeout(seconds) as limit:
+                with _ended_by(job.answer if job.bound else None, limit):
+                    return await process.ask(job.request, job.frames(), self._limits)
+        except TimeoutError as error:
+            raise UndecodablePixels(f"the pixels took longer than {seconds:.0f} s") from error
 
     async def _end(self, process: WorkerProcess | None) -> None:
         if process is not None and process in self._running:
             self._running.discard(process)
             await process.kill()
+
+
+@contextmanager
+def _ended_by(
+    answer: asyncio.Future[tuple[Reply, bytes]] | None, limit: asyncio.Timeout
+) -> Iterator[None]:
+    """Let time run out at once when there is an answer: then nobody waits any more."""
+
+    def end(_: object) -> None:
+        with suppress(RuntimeError):  # the block has just ended by itself
+            limit.reschedule(0)
+
+    if answer is None:
+        yield
+        return
+    answer.add_done_callback(end)
+    try:
+        yield
+    finally:
+        answer.remove_done_callback(end)
 
 
 async def _only(frame: Frame) -> AsyncIterator[bytes]:
