@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.bench.servers import Edge
 from tests.bench.watch import Watch
-from tests.conformance.service import Service
+from tests.conformance.running import running_edge, service_of
 
 SPARE = 300e6
 """Bytes: generous beside what is sent and claimed here, which is gigabytes."""
@@ -22,18 +21,13 @@ SPARE = 300e6
 
 @pytest.fixture(scope="session")
 def edge(tmp_path_factory):
-    server = Edge(tmp_path_factory.mktemp("edge"))
-    try:
-        server.start()
+    with running_edge(tmp_path_factory.mktemp("edge")) as server:
         yield server
-    finally:
-        server.discard()
 
 
 @pytest.fixture(scope="session")
 def service(edge):
-    headers = {"Authorization": edge.web.authorization}
-    with Service(f"http://127.0.0.1:{edge.web.port}/dicom-web", headers=headers) as made:
+    with service_of(edge) as made:
         yield made
 
 
