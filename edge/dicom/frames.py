@@ -25,7 +25,6 @@ __all__ = [
     "Extent",
     "Layout",
     "PixelLayout",
-    "fragment_extents",
     "frame_starts",
 ]
 
@@ -319,24 +318,3 @@ def frame_starts(
     if len(filled) == number_of_frames:
         return array("I", filled)
     return array("I")
-
-
-def fragment_extents(value: bytes) -> list[Extent]:
-    """The fragments inside a small encapsulated value, such as an icon's, by parsing it.
-
-    Args:
-        value: The bytes of an encapsulated `BulkValue`: its first item is the offset table.
-
-    Returns:
-        Extents within ``value``; what is cut off at its end is left out.
-    """
-    extents: list[Extent] = []
-    position = 0
-    while value[position : position + 4] == _ITEM:
-        length = int.from_bytes(value[position + 4 : position + 8], "little")
-        position += _ITEM_HEADER
-        if position + length > len(value):
-            break
-        extents.append(Extent(position, length))
-        position += length
-    return extents[1:]

@@ -7,7 +7,7 @@ can't be finished is torn off rather than ended as if it were whole. Never decid
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
 from typing import Any, Final
 
@@ -38,7 +38,6 @@ __all__ = [
     "dicom_json",
     "problem",
     "send",
-    "single_part",
 ]
 
 DICOM: Final = "application/dicom"
@@ -198,25 +197,3 @@ async def send(response: web.StreamResponse, data: bytes | bytearray | memoryvie
     view = memoryview(data)
     for at in range(0, len(view), _SLICE):
         await response.write(view[at : at + _SLICE])
-
-
-async def single_part(
-    request: web.Request, content_type: str, pieces: AsyncIterator[bytes], *, length: int | None
-) -> web.StreamResponse:
-    """A body that is one representation, sent piece by piece.
-
-    Args:
-        request: What is answered.
-        content_type: Of the body.
-        pieces: The body; an error before the first of them can still become an answer.
-        length: Of the body in bytes; None if it is not known.
-    """
-    response = web.StreamResponse(headers={hdrs.CONTENT_TYPE: content_type})
-    response.content_length = length
-    async for piece in pieces:
-        if not response.prepared:
-            await response.prepare(request)
-        await send(response, piece)
-    await response.prepare(request)
-    await response.write_eof()
-    return response

@@ -19,7 +19,6 @@ from edge.dicom.frames import (
     Extent,
     Layout,
     PixelLayout,
-    fragment_extents,
     frame_starts,
 )
 from edge.errors import InstanceNotFound
@@ -216,16 +215,6 @@ def test_where_there_is_a_frame_there_are_all_before_it(count, fragments, openin
 def test_empty_fragments_do_not_count_as_frames():
     assert list(frame_starts(2, [4, 0, 4], [])) == [0, 2]
     assert not list(frame_starts(2, [], []))
-
-
-def test_fragments_of_a_small_value_are_found_by_parsing():
-    value = encapsulate([b"abcd", b"efghij"])
-    assert [value[e.offset : e.offset + e.length] for e in fragment_extents(value)] == [
-        b"abcd",
-        b"efghij",
-    ]
-    assert fragment_extents(value[:-1])[-1].length == 4
-    assert fragment_extents(b"") == []
 
 
 def test_a_layout_survives_the_index():

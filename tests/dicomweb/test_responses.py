@@ -9,7 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge.dicom.multipart import MultipartParser, PartData, PartStart, boundary_of
-from edge.dicomweb.responses import MultipartWriter, Refused, dicom_json, problem, single_part
+from edge.dicomweb.responses import MultipartWriter, Refused, dicom_json, problem
 
 
 @pytest.fixture
@@ -96,19 +96,6 @@ async def test_nothing_is_sent_before_the_first_byte_of_a_part(answering):
     answering.handler = handler
     answer, body = await answering.get()
     assert (answer.status, body) == (503, b"not now")
-
-
-async def test_a_single_part_without_bytes_is_an_empty_body(answering):
-    async def nothing():
-        for piece in ():
-            yield piece
-
-    async def handler(request):
-        return await single_part(request, "application/octet-stream", nothing(), length=0)
-
-    answering.handler = handler
-    answer, body = await answering.get()
-    assert (answer.status, answer.headers["Content-Length"], body) == (200, "0", b"")
 
 
 async def test_a_problem_leaves_out_what_it_does_not_know(answering):
