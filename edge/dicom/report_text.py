@@ -41,7 +41,11 @@ class _Reader(HTMLParser):
         self._depth = 0
         self._unseen = 0
 
-    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:  # noqa: ARG002
+    def handle_starttag(
+        self,
+        tag: str,
+        attrs: list[tuple[str, str | None]],  # noqa: ARG002 - the parser's signature
+    ) -> None:
         """Begin a line, or a list."""
         self._depth += tag == "ul"
         self._unseen += tag in _UNSEEN

@@ -90,6 +90,7 @@ class _Readers:
     async def fetch(self, sql: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
         reader = await self._idle.get()
         try:
+            # aiosqlite's types want an iterable of Any, and any sequence is one.
             return list(await reader.execute_fetchall(sql, parameters))  # type: ignore[arg-type]
         except asyncio.CancelledError:
             await reader.interrupt()  # nobody waits for the rows: the next one need not either
