@@ -193,13 +193,14 @@ class Appliance:
             )
             pictures = PictureCache(config.cache, cache.folder, cache.keys, cache.algorithm)
             await pictures.open()
-            workers = self.workers = PixelWorkers(config.pixels)
-            self.rendering = Rendering(retrieval, cache.database, workers, pictures)
+            workers = self.workers = PixelWorkers(config.pixels, ready=1)
+            self.rendering = Rendering(retrieval, workers, pictures)
             self.transcoding = Transcoding(workers)
             # Parts stop in the reverse order: the doors first, what they stand on last.
             parts = self.supervisor = await stack.enter_async_context(Supervisor())
             parts.start("fetching", fetching.run)
             parts.start("pixels", workers.run)
+            parts.start("pictures", pictures.run)
             eviction = Eviction(
                 config.cache, cache.store, cache.database, space, uses, ledger, archive
             )

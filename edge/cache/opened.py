@@ -40,6 +40,8 @@ class InstanceEntry:
     """When these bytes came, in POSIX seconds; 0 if that is not known."""
     object: str = ""
     """Its name in the store, while it is here; no door needs it."""
+    key_id: bytes = b""
+    """Of the key that it is sealed with, while it is here; likewise."""
 
 
 @dataclass(frozen=True, slots=True)

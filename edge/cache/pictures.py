@@ -4,8 +4,12 @@ What it owns is ``data_dir/rendered/<name>``. A picture is sealed with the key o
 erasing the study erases it; its name is a MAC of what it shows, so it says nothing. Pictures are
 worth no more than the time to make them again: nothing is synced to the disk, what can't be opened
 is removed, and what can't be written is not kept. The times of the files are the order of use; they
-survive a restart. One thing is durable: the mark of a deletion whose pictures have not gone yet.
-The start that finds one, after a crash, removes all pictures: that is simpler than to find those.
+survive a restart. Nobody waits for a picture to be written: it is found in memory until it is, and
+what comes faster than it can be written is not kept.
+
+One thing is durable: the mark of a deletion whose pictures have not gone yet. The start that finds
+one, after a crash, removes all pictures: that is simpler than to find those. A picture that was
+being made while something was deleted is not kept, whatever it shows, for the same reason.
 """
 
 from __future__ import annotations
@@ -21,7 +25,8 @@ import secrets
 import shutil
 import threading
 from collections import OrderedDict
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator, Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -41,6 +46,21 @@ _MARK: Final = ".forgetting"
 """Ends the name of an empty file: a deletion is under way, or was when the last run ended."""
 _SHARE: Final = 4
 """No picture takes more than so much of the whole: one part of it."""
+_WAITING: Final = 16 * 1024**2
+"""Bytes of pictures that wait to be written; if half of that do, they are written at once."""
+_PAUSE: Final = 0.2
+"""Seconds without a new picture after which those that wait are written: whoever leafs through a
+series shall not wait for files."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A picture that waits to be written."""
+
+    key_id: bytes
+    picture: Picture
+    deletions: int
+    """That had been when it was begun."""
 
 
 class PictureCache:
@@ -63,6 +83,11 @@ class PictureCache:
         self._lock = threading.Lock()
         self._sizes: OrderedDict[str, int] = OrderedDict()
         self._total = 0
+        self._waiting: dict[str, _Waiting] = {}
+        self._waiting_bytes = 0
+        self._kept = asyncio.Event()
+        self.deletions = 0
+        """That were since the start; to be noted before a picture is begun."""
 
     async def open(self) -> None:
         """Look at what is there.
@@ -78,20 +103,48 @@ class PictureCache:
 
     async def get(self, name: str) -> Picture | None:
         """A picture; None if it is not here, or can't be opened any more."""
+        if (waiting := self._waiting.get(name)) is not None:
+            return waiting.picture
         if name not in self._sizes:
             return None
         return await asyncio.to_thread(self._get, name)
 
-    async def put(self, name: str, key_id: bytes, picture: Picture) -> None:
-        """Keep a picture, if there is room for it.
+    def keep(self, name: str, key_id: bytes, picture: Picture, deletions: int) -> None:
+        """Keep a picture, if there is room for it; ``run`` writes it, and ``get`` finds it at once.
 
         Args:
             name: From `name`.
             key_id: Of the study's key.
             picture: What to keep.
+            deletions: As many as there had been before its instance was opened.
         """
-        if len(picture.data) * _SHARE <= self._max_bytes:
-            await asyncio.to_thread(self._put, name, key_id, picture)
+        length = len(picture.data)
+        if name in self._waiting or length > self._max_bytes // _SHARE:
+            return
+        if not self._waiting or self._waiting_bytes + length <= _WAITING:
+            self._waiting[name] = _Waiting(key_id, picture, deletions)
+            self._waiting_bytes += length
+            self._kept.set()
+
+    async def run(self) -> None:
+        """Write what is kept, until cancelled; what waits then is made again one day."""
+        while True:
+            await self._kept.wait()
+            while self._kept.is_set() and self._waiting_bytes < _WAITING // 2:
+                self._kept.clear()
+                await asyncio.sleep(_PAUSE)
+            self._kept.clear()
+            await self.flush()
+
+    async def flush(self) -> None:
+        """Write what waits now."""
+        writing = dict(self._waiting)
+        try:
+            await asyncio.to_thread(self._write, writing)
+        finally:
+            for name in writing:
+                written = self._waiting.pop(name, None)
+                self._waiting_bytes -= len(written.picture.data) if written else 0
 
     @contextlib.asynccontextmanager
     async def forgetting(self, key_ids: Collection[bytes]) -> AsyncIterator[None]:
@@ -120,6 +173,7 @@ class PictureCache:
 
     def _forget(self, key_ids: Collection[bytes], mark: Path) -> None:
         with self._lock:
+            self.deletions += 1
             names = list(self._sizes)
         for name in names:
             try:
@@ -174,29 +228,35 @@ class PictureCache:
                 self._sizes.move_to_end(name)
         return picture
 
-    def _put(self, name: str, key_id: bytes, picture: Picture) -> None:
+    def _write(self, pictures: Mapping[str, _Waiting]) -> None:
+        for name, kept in pictures.items():
+            self._put(name, kept)
+        self._shrink()
+
+    def _put(self, name: str, kept: _Waiting) -> None:
         part = self._folder / f"{secrets.token_hex(8)}.part"
         try:
-            if shutil.disk_usage(self._folder).free < self._reserve + len(picture.data):
+            if shutil.disk_usage(self._folder).free < self._reserve + len(kept.picture.data):
                 return
-            key = self._keys.study_key(key_id)
-            header = Header.new(self._algorithm, key_id)
+            key = self._keys.study_key(kept.key_id)
+            header = Header.new(self._algorithm, kept.key_id)
             sealer = Sealer(header, key.secret, bytes.fromhex(name))
-            pieces = [header.to_bytes(), *sealer.seal(msgspec.msgpack.encode(picture))]
+            pieces = [header.to_bytes(), *sealer.seal(msgspec.msgpack.encode(kept.picture))]
             data = b"".join([*pieces, sealer.finish()])
             descriptor = os.open(part, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
             with os.fdopen(descriptor, "wb") as file:
                 file.write(data)
-            part.rename(self._folder / name)
+            with self._lock:
+                # Together: a deletion sees the picture among the names, or the picture sees it.
+                if kept.deletions == self.deletions:
+                    part.rename(self._folder / name)
+                    self._total += len(data) - self._sizes.pop(name, 0)
+                    self._sizes[name] = len(data)
+                    return
         except (OSError, SealBroken):
-            # A full disk, or a study that was erased meanwhile.
-            with contextlib.suppress(OSError):
-                part.unlink(missing_ok=True)
-            return
-        with self._lock:
-            self._total += len(data) - self._sizes.pop(name, 0)
-            self._sizes[name] = len(data)
-        self._shrink()
+            pass  # a full disk, or a study that was erased meanwhile
+        with contextlib.suppress(OSError):
+            part.unlink(missing_ok=True)
 
     def _shrink(self) -> None:
         while True:

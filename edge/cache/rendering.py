@@ -19,8 +19,6 @@ from edge.cache.opened import InstanceEntry, OpenInstance
 from edge.cache.pictures import PictureCache
 from edge.cache.retrieval import Retrieval
 from edge.errors import InstanceNotFound, NotAnImage
-from edge.index import lookup
-from edge.index.database import Database
 from edge.pixels import syntaxes
 from edge.pixels.description import ImageDescription
 from edge.pixels.display import Display
@@ -38,6 +36,8 @@ _MOST_FRAMES: Final = 500
 _ANIMATED_PIXELS: Final = 1 << 25
 """Of all frames together, if nobody asked for a size."""
 _FRAME_SECONDS: Final = 0.1
+_BRIEF: Final = 64 * 1024
+"""Bytes beside its frame that an instance may have, to be described without a thread."""
 _DOCUMENTS: Final = 2
 _DOCUMENT_SECONDS: Final = 30.0
 
@@ -57,12 +57,10 @@ class Rendering:
     def __init__(
         self,
         retrieval: Retrieval,
-        database: Database,
         workers: PixelWorkers,
         pictures: PictureCache,
     ) -> None:
         self._retrieval = retrieval
-        self._database = database
         self._workers = workers
         self._pictures = pictures
         self._flights: dict[object, _Flight] = {}
@@ -82,14 +80,13 @@ class Rendering:
             CloudError: It must be fetched, and can't be now.
         """
 
-        async def make() -> Picture:
-            async with self._retrieval.open_instance(entry) as opened:
-                image, display, _ = await self._described(opened, number, wanted)
+        async def make(opened: OpenInstance) -> Picture:
+            image, display, _ = await self._described(opened, number, wanted)
 
-                async def read() -> bytes:
-                    return await opened.whole_frame(number, self._workers.most_frame_bytes)
+            async def read() -> bytes:
+                return await opened.whole_frame(number, self._workers.most_frame_bytes)
 
-                return await self._workers.render(image, display, read, wanted)
+            return await self._workers.render(image, display, read, wanted)
 
         return await self._once(entry, ("frame", number, wanted), make)
 
@@ -106,24 +103,23 @@ class Rendering:
             CloudError: It must be fetched, and can't be now.
         """
 
-        async def make() -> Picture:
-            async with self._retrieval.open_instance(entry) as opened:
-                image, display, frame_seconds = await self._described(opened, 1, wanted)
-                step = -(-image.frames // _MOST_FRAMES)
-                numbers = range(1, image.frames + 1, step)
+        async def make(opened: OpenInstance) -> Picture:
+            image, display, frame_seconds = await self._described(opened, 1, wanted)
+            step = -(-image.frames // _MOST_FRAMES)
+            numbers = range(1, image.frames + 1, step)
 
-                async def frames() -> AsyncIterator[bytes]:
-                    for number in numbers:
-                        yield await opened.whole_frame(number, self._workers.most_frame_bytes)
+            async def frames() -> AsyncIterator[bytes]:
+                for number in numbers:
+                    yield await opened.whole_frame(number, self._workers.most_frame_bytes)
 
-                return await self._workers.animate(
-                    image,
-                    display,
-                    frames(),
-                    _sized(image, wanted, len(numbers)),
-                    count=len(numbers),
-                    frame_seconds=frame_seconds * step,
-                )
+            return await self._workers.animate(
+                image,
+                display,
+                frames(),
+                _sized(image, wanted, len(numbers)),
+                count=len(numbers),
+                frame_seconds=frame_seconds * step,
+            )
 
         return await self._once(entry, ("animation", wanted), make)
 
@@ -162,27 +158,37 @@ class Rendering:
         profile = b""
         if wanted.icc_profile != "no":
             profile = await _icc_profile(opened)
-        attributes = await self._documents.of(opened)
+        document = await self._documents.of(opened)
 
         def read() -> tuple[ImageDescription, Display, float]:
-            # In a thread: a thousand functional groups take their time.
+            attributes = opened.attributes() if document is None else document
             image = ImageDescription.of(attributes, opened.entry.transfer_syntax)
             display = Display.of(attributes, number, icc_profile=profile)
             return image, display, _frame_seconds(attributes)
 
-        return await asyncio.to_thread(read)
+        # A thousand functional groups take their time; a slice takes less than to wake a thread.
+        return read() if _is_brief(opened) else await asyncio.to_thread(read)
 
     async def _once(
-        self, entry: InstanceEntry, what: tuple[object, ...], make: Callable[[], Awaitable[Picture]]
+        self,
+        entry: InstanceEntry,
+        what: tuple[object, ...],
+        make: Callable[[OpenInstance], Awaitable[Picture]],
     ) -> Picture:
         """Find a picture, wait for who makes it, or make it."""
-        if (found := await self._find(entry, what)) is not None:
+        name = self._pictures.name(entry.version, *what)
+        if entry.version and (found := await self._pictures.get(name)) is not None:
             return found
         async with self._flight((entry.instance_id, what)) as flight:
             if flight.picture is None:
-                picture = await make()
-                await self._keep(entry, what, picture)
-                flight.picture = picture
+                deletions = self._pictures.deletions
+                async with self._retrieval.open_instance(entry) as opened:
+                    flight.picture = await make(opened)
+                known = opened.entry
+                if known.version != entry.version:
+                    name = self._pictures.name(known.version, *what)
+                if known.key_id:
+                    self._pictures.keep(name, known.key_id, flight.picture, deletions)
             return flight.picture
 
     @asynccontextmanager
@@ -198,25 +204,6 @@ class Rendering:
             if not flight.waiting:
                 del self._flights[what]
 
-    async def _find(self, entry: InstanceEntry, what: tuple[object, ...]) -> Picture | None:
-        if not entry.version:
-            return None
-        return await self._pictures.get(self._pictures.name(entry.version, *what))
-
-    async def _keep(self, entry: InstanceEntry, what: tuple[object, ...], picture: Picture) -> None:
-        row = await self._row(entry)
-        if row is None or row.key_id is None or not row.version:
-            return
-        # Of what was replaced meanwhile, nobody knows whose picture it is.
-        if row.version == (entry.version or row.version):
-            name = self._pictures.name(row.version, *what)
-            await self._pictures.put(name, row.key_id, picture)
-
-    async def _row(self, entry: InstanceEntry) -> lookup.InstanceRow | None:
-        ref = entry.ref
-        rows = await lookup.find(self._database, ref.study_uid, ref.series_uid, ref.sop_uid)
-        return rows[0] if rows else None
-
 
 class _Documents:
     """Attributes of the last instances of many frames: a viewer asks for one frame after the other.
@@ -228,11 +215,14 @@ class _Documents:
         self._decoding = asyncio.Lock()
         self._kept: dict[tuple[int, str], dict[str, Any]] = {}
 
-    async def of(self, opened: OpenInstance) -> dict[str, Any]:
-        """The data set of an open instance in the DICOM JSON model; not to be changed."""
+    async def of(self, opened: OpenInstance) -> dict[str, Any] | None:
+        """The data set of an open instance in the DICOM JSON model; not to be changed.
+
+        None of one that is not worth keeping.
+        """
         entry = opened.entry
         if entry.number_of_frames <= 1 or not entry.version:
-            return await asyncio.to_thread(opened.attributes)
+            return None
         key = (entry.instance_id, entry.version)
         async with self._decoding:
             if (attributes := self._kept.get(key)) is None:
@@ -258,6 +248,13 @@ async def _icc_profile(opened: OpenInstance) -> bytes:
         if len(profile) >= 128:
             return profile
     return b""
+
+
+def _is_brief(opened: OpenInstance) -> bool:
+    """There is little in it beside its one frame, so its attributes are few."""
+    if opened.entry.number_of_frames != 1 or opened.layout.deflated:
+        return False
+    return opened.size - opened.frame_length(1) <= _BRIEF
 
 
 def _is_image(entry: InstanceEntry) -> bool:

@@ -143,7 +143,9 @@ def _spawn(connection: socket.socket, limits: Limits) -> subprocess.Popen[bytes]
         "PATH": os.defpath,
         "LANG": "C.UTF-8",
         "PYTHONPATH": str(Path(edge.__file__).parents[1]),
-        "PYTHONDONTWRITEBYTECODE": "1",
+        # Compiled modules are where ours are.
+        "PYTHONPYCACHEPREFIX": sys.pycache_prefix or "",
+        "PYTHONDONTWRITEBYTECODE": "1" if sys.dont_write_bytecode else "",
         # Threads of its own would only take memory from the limit.
         "OPENBLAS_NUM_THREADS": "1",
         "OMP_NUM_THREADS": "1",

@@ -28,7 +28,7 @@ __all__ = ["MOST_PIXELS", "animate", "picture_of", "render", "steady"]
 
 MOST_PIXELS: Final = 1 << 26
 """Of a picture."""
-_BAND: Final = 1 << 18
+_BAND: Final = 1 << 15
 """Pixels that are looked up at a time."""
 # Black is 16, white 235, chrominance between 16 and 240 (PS3.3 C.7.6.3.1.2).
 _PARTIAL_BLACK: Final = np.array((16, 128, 128), "f4")
@@ -209,21 +209,26 @@ def _monochrome(
 
 
 def _by_table(image: ImageDescription, seen: Array, shade: Callable[[Array], Array]) -> Array:
-    """Apply a function of the stored value: by a table of all values, or to wide ones as they are.
-
-    A few rows at a time, since looking up takes eight bytes for every pixel.
-    """
-    table: Array | None = None
-    if _is_tabled(image):
-        table = shade(_values(image, np.arange(1 << image.bits_stored)))
-
-    def of(rows: Array) -> Array:
-        return shade(_stored(image, rows)) if table is None else table[_code(image, rows)]
-
-    return np.concatenate([of(rows) for rows in _bands(seen)])
+    """Apply a function of the stored value: by a table of values, or to wide ones as they are."""
+    if not _is_tabled(image):
+        return np.concatenate([shade(_stored(image, rows)) for rows in _bands(seen)])
+    unsigned, first = f"u{seen.dtype.itemsize}", 0
+    if image.bits_stored == 8 * seen.dtype.itemsize:
+        # Of 65536 values that there may be, a slice has a few thousand.
+        least, most = int(seen.min()), int(seen.max())
+        values, first = np.arange(least, most + 1), least
+    else:
+        values = _values(image, np.arange(1 << image.bits_stored))
+    table = shade(values)
+    shades = np.empty((*seen.shape, *table.shape[1:]), table.dtype)
+    start = np.array(first).astype(unsigned)  # a negative one wraps, like the codes do
+    for rows, found in zip(_bands(seen), _bands(shades), strict=True):
+        np.take(table, _code(image, rows) - start, axis=0, out=found, mode="clip")
+    return shades
 
 
 def _bands(cells: Array) -> Iterator[Array]:
+    """A few rows at a time, since looking up takes eight bytes for every pixel."""
     step = max(1, _BAND // max(1, cells.shape[1]))
     return (cells[start : start + step] for start in range(0, len(cells), step))
 

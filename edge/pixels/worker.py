@@ -49,7 +49,6 @@ Answer = tuple[Reply, bytes]
 class _Worker:
     def __init__(self, connection: socket.socket, limits: Limits) -> None:
         self._connection = connection
-        self._stream = connection.makefile("rb", buffering=1 << 20)
         self._limits = limits
         self._decoded = False
         """Of the request that is being answered: its frame is whole."""
@@ -145,17 +144,23 @@ class _Worker:
         resource.setrlimit(resource.RLIMIT_CPU, (until, resource.RLIM_INFINITY))
 
     def _receive(self) -> tuple[bytes, bytes] | None:
-        prefix = self._stream.read(PREFIX.size)
+        prefix = self._take(PREFIX.size)
         if len(prefix) < PREFIX.size:
             return None
         head_length, body_length = PREFIX.unpack(prefix)
         if head_length > _HEAD or body_length > self._limits.body_bytes:
             return None
-        return self._stream.read(head_length), self._stream.read(body_length)
+        return self._take(head_length), self._take(body_length)
+
+    def _take(self, length: int) -> bytes:
+        """So many bytes, or fewer if the other side is gone; in one call, without a copy."""
+        return self._connection.recv(length, socket.MSG_WAITALL) if length else b""
 
     def _send(self, reply: Reply, body: bytes) -> None:
-        self._connection.sendall(pack(reply, len(body)))
-        self._connection.sendall(body)
+        head = pack(reply, len(body))
+        sent = self._connection.sendmsg([head, body])
+        if (rest := sent - len(head)) < len(body):
+            self._connection.sendall(memoryview(body)[max(rest, 0) :])
 
 
 _KINDS: Final[dict[str, Callable[[_Worker, Request, bytes], Answer]]] = {

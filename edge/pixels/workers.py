@@ -1,13 +1,13 @@
 """The pool of processes that decode, encode and render.
 
-Owns the processes: started at the first need, ended after some idle minutes, killed and replaced
-when they take too long, crash or outgrow their memory. What happens to one is the trouble of the
-frame that it worked on, and of no other. Frames and pictures travel through a socket pair, never
-through files or named memory. Few requests hold a frame at a time, a bounded number waits for its
-turn, the rest is told to come again. Turns go round among those who ask, and animations, which take
-a process for long, have one of their own. A request that is given up while it waits costs nothing;
-one that is being worked on is finished for nobody, which is cheaper than a new process. What took
-long and failed is not tried again for a while.
+Owns the processes: started at need, or kept ready before it, ended after some idle minutes, killed
+and replaced when they take too long, crash or outgrow their memory. What happens to one is the
+trouble of the frame that it worked on, and of no other. Frames and pictures travel through a socket
+pair, never through files or named memory. Few requests hold a frame at a time, a bounded number
+waits for its turn, the rest is told to come again. Turns go round among those who ask, and
+animations, which take a process for long, have one of their own. A request that is given up while
+it waits costs nothing; one that is being worked on is finished for nobody, which is cheaper than a
+new process. What took long and failed is not tried again for a while.
 """
 
 from __future__ import annotations
@@ -77,6 +77,8 @@ class _Lane:
     """Processes that do the same kind of work, and who waits for them."""
 
     processes: int
+    ready: int
+    """Processes of them that wait for work: they are started before there is any, and stay."""
     turns: Turns
     jobs: asyncio.Queue[_Job] = field(default_factory=asyncio.Queue)
 
@@ -86,10 +88,11 @@ class PixelWorkers:
 
     Args:
         settings: How many processes there are, and what a frame may take.
-        idle_seconds: After which a process that has nothing to do is ended.
+        ready: Of them so many are kept ready: to start one takes as long as a hundred pictures.
+        idle_seconds: After which another process that has nothing to do is ended.
     """
 
-    def __init__(self, settings: Pixels, *, idle_seconds: float = _IDLE) -> None:
+    def __init__(self, settings: Pixels, *, ready: int = 0, idle_seconds: float = _IDLE) -> None:
         self._settings = settings
         self._idle = idle_seconds
         cores = len(os.sched_getaffinity(0))
@@ -100,9 +103,9 @@ class PixelWorkers:
             body_bytes=settings.frame_bytes + _SLACK,
         )
         # One more than processes, so that a frame is read while another is worked on.
-        self._single = _Lane(count, Turns(count + 1, _WAITING))
+        self._single = _Lane(count, min(ready, count), Turns(count + 1, _WAITING))
         # Apart, or who waits for one frame would wait for five hundred of somebody else.
-        self._animated = _Lane(1, Turns(1, _WAITING))
+        self._animated = _Lane(1, 0, Turns(1, _WAITING))
         self._failures = Failures()
         self._running: set[WorkerProcess] = set()
 
@@ -121,7 +124,8 @@ class PixelWorkers:
         async with asyncio.TaskGroup() as group:
             for lane in (self._single, self._animated):
                 for number in range(lane.processes):
-                    group.create_task(self._work(lane), name=f"pixels {number}")
+                    work = self._work(lane, ready=number < lane.ready)
+                    group.create_task(work, name=f"pixels {number}")
 
     async def decode(self, image: ImageDescription, frame: Frame) -> EncodedFrame:
         """A frame in native form: little endian, colour by pixel, cells as they are stored.
@@ -242,13 +246,16 @@ class PixelWorkers:
             raise UndecodablePixels(reply.error)
         return reply, data
 
-    async def _work(self, lane: _Lane) -> None:
-        """Have one process, or none while there is nothing to do."""
+    async def _work(self, lane: _Lane, *, ready: bool) -> None:
+        """Have one process; none while there is nothing to do, unless it shall be ready."""
         process: WorkerProcess | None = None
         try:
             while True:
+                if ready and process is None:
+                    with suppress(PixelWorkersBusy):  # who needs it is told, if it is still so
+                        process = await self._start()
                 try:
-                    async with asyncio.timeout(self._idle if process else None):
+                    async with asyncio.timeout(self._idle if process and not ready else None):
                         job = await lane.jobs.get()
                 except TimeoutError:
                     await self._end(process)
@@ -259,6 +266,11 @@ class PixelWorkers:
         finally:
             await self._end(process)
 
+    async def _start(self) -> WorkerProcess:
+        process = await WorkerProcess.start(self._limits)
+        self._running.add(process)
+        return process
+
     async def _serve(self, process: WorkerProcess | None, job: _Job) -> WorkerProcess | None:
         """Answer one job; the process that is there afterwards."""
         clock = asyncio.get_running_loop().time
@@ -267,8 +279,7 @@ class PixelWorkers:
             if job.answer.done():
                 return process
             if process is None:
-                process = await WorkerProcess.start(self._limits)
-                self._running.add(process)
+                process = await self._start()
             began = clock()
             reply, data = await self._deal(process, job)
             if reply.error:

@@ -103,7 +103,9 @@ async def test_pictures_of_it_go_too_and_others_stay(cache):
     picture = Picture("image/png", b"patient", 1, 1)
     for part in (SLICES[0], other):
         row = await lookup.find_one(cache.database, part.ref.sop_uid)
-        await cache.pictures.put(cache.pictures.name(part.ref.sop_uid), row.key_id, picture)
+        name = cache.pictures.name(part.ref.sop_uid)
+        cache.pictures.keep(name, row.key_id, picture, cache.pictures.deletions)
+        await cache.pictures.flush()
     await cache.deletion.delete(REF.study_uid, REF.series_uid, REF.sop_uid)
     assert await cache.pictures.get(cache.pictures.name(REF.sop_uid)) is None
     assert await cache.pictures.get(cache.pictures.name(other.ref.sop_uid)) == picture
@@ -123,7 +125,9 @@ async def test_a_crash_after_the_commit_leaves_no_picture(open_cache, tmp_path):
         await fill(cache)
         row = await lookup.find_one(cache.database, REF.sop_uid)
         name = cache.pictures.name(REF.sop_uid)
-        await cache.pictures.put(name, row.key_id, Picture("image/png", b"patient", 1, 1))
+        picture = Picture("image/png", b"patient", 1, 1)
+        cache.pictures.keep(name, row.key_id, picture, cache.pictures.deletions)
+        await cache.pictures.flush()
         folder, found = tmp_path / "rendered", {}
 
         async def interrupted(_):

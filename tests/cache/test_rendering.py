@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from edge import config
+from edge.cache import pictures as pictures_of
 from edge.cache import rendering as rendering_of
 from edge.cache.opened import OpenInstance
 from edge.cache.pictures import PictureCache
@@ -30,7 +31,7 @@ def renders(cache, tmp_path):
     def opened(workers, *, max_bytes=1 << 20):
         settings = config.Cache(rendered_bytes=max_bytes, reserve_bytes=0)
         pictures = PictureCache(settings, tmp_path, cache.keys, Algorithm.AES_256_GCM)
-        return pictures, Rendering(cache.retrieval, cache.database, workers, pictures)
+        return pictures, Rendering(cache.retrieval, workers, pictures)
 
     return opened
 
@@ -73,6 +74,11 @@ def files(tmp_path):
     return sorted((tmp_path / "rendered").iterdir())
 
 
+async def put(pictures, name, key_id, picture):
+    pictures.keep(name, key_id, picture, pictures.deletions)
+    await pictures.flush()
+
+
 async def test_a_frame_is_a_picture_of_the_size_that_was_asked_for(renders, workers, admit):
     pictures, rendering = renders(workers)
     await pictures.open()
@@ -90,14 +96,17 @@ async def test_the_same_picture_is_made_once_however_many_ask_at_once_and_later(
     await pictures.open()
     entry = await admit("CT_small.dcm")
     found = await asyncio.gather(*(rendering.frame(entry, 1, SMALL) for _ in range(10)))
+    assert await rendering.frame(entry, 1, SMALL) == found[0]
     assert len(counted) == 1
     assert len({picture.data for picture in found}) == 1
     # And after a restart.
+    await pictures.flush()
     pictures, rendering = renders(workers)
     await pictures.open()
     assert await rendering.frame(entry, 1, SMALL) == found[0]
     assert len(counted) == 1
     await rendering.frame(entry, 1, replace(SMALL, quality=50))
+    await pictures.flush()
     assert len(counted) == 2
     assert len(files(tmp_path)) == 2
 
@@ -120,6 +129,7 @@ async def test_nothing_of_a_picture_can_be_read_on_the_disk(renders, workers, ad
     await pictures.open()
     entry = await admit("CT_small.dcm")
     picture = await rendering.frame(entry, 1, SMALL)
+    await pictures.flush()
     (path,) = files(tmp_path)
     sealed = path.read_bytes()
     assert picture.data[:64] not in sealed
@@ -133,6 +143,7 @@ async def test_a_picture_that_was_changed_is_made_again(renders, workers, admit,
     await pictures.open()
     entry = await admit("CT_small.dcm")
     picture = await rendering.frame(entry, 1, SMALL)
+    await pictures.flush()
     (path,) = files(tmp_path)
     path.write_bytes(path.read_bytes()[:-1] + b"\0")
     assert await rendering.frame(entry, 1, SMALL) == picture
@@ -146,10 +157,75 @@ async def test_pictures_of_an_erased_study_can_not_be_opened(
     await pictures.open()
     entry = await admit("CT_small.dcm")
     await rendering.frame(entry, 1, SMALL)
+    await pictures.flush()
     (path,) = files(tmp_path)
     await asyncio.to_thread(cache.keys.destroy, cache.keys.key_ids())
     assert await pictures.get(path.name) is None
     assert files(tmp_path) == []
+
+
+async def test_what_was_being_made_while_something_was_deleted_is_not_kept(
+    renders, workers, admit, cache, monkeypatch, tmp_path
+):
+    pictures, rendering = renders(workers)
+    await pictures.open()
+    entry = await admit("CT_small.dcm")
+    render = workers.render
+
+    async def deleting(*what):
+        async with pictures.forgetting([]):
+            return await render(*what)
+
+    monkeypatch.setattr(workers, "render", deleting)
+    picture = await rendering.frame(entry, 1, SMALL)
+    await pictures.flush()
+    assert files(tmp_path) == []
+    monkeypatch.undo()
+    assert await rendering.frame(entry, 1, SMALL) == picture
+    await pictures.flush()
+    assert len(files(tmp_path)) == 1
+
+
+async def test_pictures_are_written_after_a_while_and_at_once_if_many_wait(
+    renders, workers, cache, tmp_path, monkeypatch
+):
+    pictures, _ = renders(workers, max_bytes=1 << 30)
+    await pictures.open()
+    key = await asyncio.to_thread(cache.keys.new_study_key)
+
+    async def written(count):
+        for _ in range(200):
+            if len(files(tmp_path)) == count:
+                return
+            await asyncio.sleep(0.02)
+        assert len(files(tmp_path)) == count
+
+    async with asyncio.TaskGroup() as group:
+        writer = group.create_task(pictures.run())
+        small = Picture("image/png", b"small", 1, 1)
+        pictures.keep(pictures.name(1), key.key_id, small, pictures.deletions)
+        assert await pictures.get(pictures.name(1)) == small
+        await written(1)
+        monkeypatch.setattr(pictures_of, "_PAUSE", 3600.0)
+        half = Picture("image/png", bytes(8 << 20), 1, 1)
+        pictures.keep(pictures.name(2), key.key_id, half, pictures.deletions)
+        await written(2)
+        writer.cancel()
+
+
+async def test_what_comes_faster_than_it_can_be_written_is_not_kept(
+    renders, workers, cache, tmp_path
+):
+    pictures, _ = renders(workers, max_bytes=1 << 30)
+    await pictures.open()
+    key = await asyncio.to_thread(cache.keys.new_study_key)
+    large = Picture("image/png", bytes(6 << 20), 1, 1)
+    for number in range(3):
+        pictures.keep(pictures.name(number), key.key_id, large, pictures.deletions)
+    await pictures.flush()
+    assert len(files(tmp_path)) == 2
+    await put(pictures, pictures.name(2), key.key_id, large)
+    assert len(files(tmp_path)) == 3
 
 
 async def test_the_least_used_pictures_go_first(renders, cache, workers, tmp_path):
@@ -159,10 +235,10 @@ async def test_the_least_used_pictures_go_first(renders, cache, workers, tmp_pat
     made = [Picture("image/png", os.urandom(9000), 1, number) for number in range(6)]
     names = [pictures.name(number) for number in range(6)]
     for number in range(4):
-        await pictures.put(names[number], key.key_id, made[number])
+        await put(pictures, names[number], key.key_id, made[number])
     assert await pictures.get(names[0]) == made[0]
     for number in (4, 5):
-        await pictures.put(names[number], key.key_id, made[number])
+        await put(pictures, names[number], key.key_id, made[number])
     found = [await pictures.get(name) for name in names]
     assert found == [made[0], None, None, made[3], made[4], made[5]]
     assert sum(path.stat().st_size for path in files(tmp_path)) <= 40_000
@@ -174,12 +250,12 @@ async def test_no_picture_takes_the_room_of_all_others_and_none_is_kept_without_
     pictures, _ = renders(workers, max_bytes=40_000)
     await pictures.open()
     key = await asyncio.to_thread(cache.keys.new_study_key)
-    await pictures.put(pictures.name(1), key.key_id, Picture("image/png", bytes(10_001), 1, 1))
+    await put(pictures, pictures.name(1), key.key_id, Picture("image/png", bytes(10_001), 1, 1))
     assert files(tmp_path) == []
     settings = config.Cache(rendered_bytes=40_000, reserve_bytes=1 << 62)
     full = PictureCache(settings, tmp_path, cache.keys, Algorithm.AES_256_GCM)
     await full.open()
-    await full.put(full.name(1), key.key_id, Picture("image/png", bytes(100), 1, 1))
+    await put(full, full.name(1), key.key_id, Picture("image/png", bytes(100), 1, 1))
     assert files(tmp_path) == []
 
 

@@ -26,7 +26,8 @@ async def take_in(folder) -> None:
         pictures = PictureCache(settings(folder).cache, folder, cache.keys, cache.algorithm)
         row = await lookup.find_one(cache.database, uid)
         picture = Picture("image/png", b"patient", 1, 1)
-        await pictures.put(pictures.name(uid), row.key_id, picture)
+        pictures.keep(pictures.name(uid), row.key_id, picture, pictures.deletions)
+        await pictures.flush()
 
 
 def delete(service) -> bool:

@@ -64,7 +64,7 @@ async def box(open_cache, tmp_path):  # noqa: F811  (the fixture of that name)
         )
         door = create_application(
             retrieval=cache.retrieval,
-            rendering=Rendering(cache.retrieval, cache.database, workers, pictures),
+            rendering=Rendering(cache.retrieval, workers, pictures),
             transcoding=Transcoding(workers),
             catalogue=Catalogue(cache.database),
             admission=cache.admission,

@@ -12,10 +12,10 @@ from edge.pixels.workers import PixelWorkers
 
 @asynccontextmanager
 async def running(
-    settings: Pixels | None = None, *, idle_seconds: float = 300.0
+    settings: Pixels | None = None, *, ready: int = 0, idle_seconds: float = 300.0
 ) -> AsyncIterator[PixelWorkers]:
     """As the service runs it."""
-    pool = PixelWorkers(settings or Pixels(workers=1), idle_seconds=idle_seconds)
+    pool = PixelWorkers(settings or Pixels(workers=1), ready=ready, idle_seconds=idle_seconds)
     async with asyncio.TaskGroup() as group:
         task = group.create_task(pool.run())
         try:

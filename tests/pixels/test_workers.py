@@ -310,6 +310,25 @@ async def test_an_idle_process_is_ended_and_started_again_when_it_is_needed():
         assert processes_of(pool) != [first]
 
 
+async def test_a_process_is_ready_before_the_first_frame_and_again_after_a_crash():
+    async def found(pool):
+        for _ in range(200):
+            if pool.processes:
+                break
+            await asyncio.sleep(0.05)
+        (process,) = processes_of(pool)
+        return process
+
+    async with running(Pixels(workers=1), ready=1, idle_seconds=0.2) as pool:
+        first = await found(pool)
+        await asyncio.sleep(0.5)
+        assert processes_of(pool) == [first]
+        os.kill(first, signal.SIGKILL)
+        with pytest.raises(UndecodablePixels, match="SIGKILL"):
+            await pool.decode(GREY, FRAME)
+        assert await found(pool) != first
+
+
 async def test_leaving_the_pool_leaves_no_process():
     async with running(Pixels(workers=2)) as pool:
         await asyncio.gather(*(pool.decode(GREY, FRAME) for _ in range(8)))
