@@ -36,7 +36,8 @@ async def test_a_box_without_an_archive_is_ready(tmp_path):
     async with Appliance(settings(tmp_path)) as box, httpx.AsyncClient() as client:
         answer = await client.get(f"http://127.0.0.1:{box.http_port}/readyz")
         assert answer.status_code == 200
-        assert set(answer.json()["parts"]) == {"fetching", "pixels", "eviction", "dimse", "http"}
+        parts = {"fetching", "pixels", "pictures", "eviction", "dimse", "http"}
+        assert set(answer.json()["parts"]) == parts
 
 
 async def test_only_one_service_works_on_a_folder_and_the_command_line_beside_it(tmp_path):
