@@ -15,7 +15,6 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
-from itertools import islice
 
 from edge.cache.custody import CustodyLedger
 from edge.cache.eviction import Uses
@@ -48,10 +47,12 @@ _PAGE, _PAGE_BYTES = 200, 4 * 1024 * 1024
 """Instances, and bytes of them, whose metadata is in memory at a time."""
 _ASKING = 10.0
 """Seconds that the archive has to say whether it has a study."""
-_AHEAD = 3
-"""Instances that are open at a time where many are read."""
 _ATTEMPTS = 3
 """Looks at a row whose object eviction may take between looking and opening."""
+
+
+_Ahead = tuple[InstanceEntry, asyncio.Future[ObjectReader] | None]
+"""An instance and what is being opened of it; None if it is not here."""
 
 
 class Retrieval:
@@ -178,40 +179,52 @@ class Retrieval:
         Raises:
             EdgeError: As ``open_instance``.
         """
-        waiting = iter(entries)
-        ahead: deque[tuple[InstanceEntry, asyncio.Future[ObjectReader] | None]] = deque()
-        try:
-            while True:
-                for entry in islice(waiting, _AHEAD - len(ahead)):
-                    opening = (
-                        self._store.open(entry.object, streamed=True) if entry.object else None
-                    )
-                    ahead.append((entry, opening))
-                if not ahead:
-                    return
-                entry, opening = ahead[0]
-                reader = None if opening is None else await self._opened(entry, opening)
-                ahead.popleft()
-                if reader is None:
-                    async with self.open_instance(entry) as opened:
-                        yield WholeInstance(opened.entry, opened.size, opened.stream())
-                    continue
-                self._uses.note(entry.instance_id)
-                try:
-                    yield WholeInstance(entry, reader.length, self._watched(entry, reader))
-                finally:
-                    await reader.close()
-        finally:
-            for entry, opening in ahead:
-                if opening is not None and (reader := await self._opened(entry, opening)):
-                    await reader.close()
+        waiting, ahead = deque(entries), deque[_Ahead]()
+        with self._store.streaming:
+            try:
+                while waiting or ahead:
+                    self._open_more(waiting, ahead)
+                    entry, opening = ahead[0]
+                    reader = None if opening is None else await self._opened(entry, opening)
+                    ahead.popleft()
+                    if reader is None:
+                        async with self.open_instance(entry) as opened:
+                            yield WholeInstance(opened.entry, opened.size, opened.stream())
+                        continue
+                    self._uses.note(entry.instance_id)
+                    try:
+                        yield WholeInstance(entry, reader.length, self._watched(entry, reader))
+                    finally:
+                        await reader.close()
+            finally:
+                for entry, opening in ahead:
+                    if opening is not None and (reader := await self._opened(entry, opening)):
+                        await reader.close()
+
+    def _open_more(self, waiting: deque[InstanceEntry], ahead: deque[_Ahead]) -> None:
+        """Begin to open what is read next, once less is open than may be: a few small ones at once.
+
+        Nothing is opened behind one that is not here: that may take long.
+        """
+        most = self._store.streaming.each
+        held = sum(entry.size for entry, _ in ahead)
+        batch = list[InstanceEntry]()
+        while waiting and waiting[0].object and held < most:
+            batch.append(waiting.popleft())
+            held += batch[-1].size
+        if batch:
+            wanted = [(entry.object, entry.size) for entry in batch]
+            ahead.extend(zip(batch, self._store.open_all(wanted), strict=True))
+        elif not ahead:
+            ahead.append((waiting.popleft(), None))
 
     async def _opened(
         self, entry: InstanceEntry, opening: asyncio.Future[ObjectReader]
     ) -> ObjectReader | None:
         """What was opened ahead; None if it went meanwhile, or was found damaged."""
         try:
-            return await opening
+            # Others may wait for it, too, whoever is cancelled here.
+            return await (opening if opening.done() else asyncio.shield(opening))
         except InstanceNotFound:
             return None
         except SealBroken:
@@ -333,5 +346,4 @@ def _entry(row: InstanceRow) -> InstanceEntry:
         version=row.version,
         received=row.received,
         object=row.object or "",
-        key_id=row.key_id or b"",
     )

@@ -53,6 +53,8 @@ NOTE: Final = web.RequestKey("note", str)
 """What a handler has to say in the log of what it did; of no patient."""
 
 _SLICE: Final = 256 * 1024
+_JOINED: Final = 64 * 1024
+"""Bytes of a part that are sent together with its headers, in one call."""
 _ENCODER = msgspec.json.Encoder()
 
 
@@ -140,6 +142,7 @@ class MultipartWriter:
         self._boundary = new_boundary()
         self._pending = b""
         self._closing = b""
+        self._last: tuple[Mapping[str, str], bytes] = {}, part_opening(self._boundary, {})
         self._response = web.StreamResponse(
             headers={
                 **(headers or {}),
@@ -159,24 +162,34 @@ class MultipartWriter:
         Without it the body is sent in chunks.
         """
         size = sum(
-            len(part_opening(self._boundary, headers)) + length + len(PART_CLOSING)
-            for headers, length in parts
+            len(self._opening(headers)) + length + len(PART_CLOSING) for headers, length in parts
         )
         self._response.content_length = size + len(closing(self._boundary))
 
     def open_part(self, headers: Mapping[str, str]) -> None:
         """Begin a part, ending the one before; it is sent with the first bytes of its body."""
-        self._pending += self._closing + part_opening(self._boundary, headers)
+        self._pending += self._closing + self._opening(headers)
         self._closing = PART_CLOSING
+
+    def _opening(self, headers: Mapping[str, str]) -> bytes:
+        """What stands before the body of a part; most parts have the headers of the one before."""
+        last, opening = self._last
+        if headers != last:
+            opening = part_opening(self._boundary, headers)
+            self._last = headers, opening
+        return opening
 
     async def write(self, data: bytes | memoryview) -> None:
         """Send bytes of the part; returns when the client has taken enough to send more."""
+        view = memoryview(data)
         if self._pending:
             if not self._response.prepared:
                 await self._response.prepare(self._request)
-            await self._response.write(self._pending)
-            self._pending = b""
-        await send(self._response, data)
+            # Alone, it would wake the client for a hundred bytes.
+            begin = b"".join((self._pending, view[:_JOINED]))
+            self._pending, view = b"", view[_JOINED:]
+            await self._response.write(begin)
+        await send(self._response, view)
 
     async def end(self) -> web.StreamResponse:
         """Send the closing boundary; the answer is complete."""

@@ -19,17 +19,19 @@ import os
 import re
 import secrets
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
 from edge.crypto.keys import KeyRing, StudyKey
 from edge.crypto.sealed import CHUNK, HEADER_LENGTH, Algorithm, Header, Opener, Sealer
-from edge.errors import InstanceNotFound
+from edge.errors import InstanceNotFound, SealBroken
 from edge.store.allowance import Allowance
 from edge.store.reader import ObjectReader
+from edge.store.recent import Recent
 from edge.store.spool import Spool
 from edge.store.writer import ObjectWriter, sync_folder
 
@@ -43,6 +45,8 @@ ARRIVING = 16 * PIECE
 """Content that waits to be sealed, of all objects together; a chunk of each in any case."""
 STREAMING = 16 * PIECE
 """Content that was opened and is not taken yet, of all streams together; likewise."""
+SHARED = 32 * PIECE
+"""Content of small objects that stays a moment for others who read the same."""
 _ASIDE = ".aside"
 _NAME = re.compile(r"[0-9a-f]{32}")
 """Anything else in the folders is not ours, and is let alone."""
@@ -62,13 +66,16 @@ class ObjectStore:
         self, folder: Path, keys: KeyRing, *, algorithm: Algorithm, threads: int = 4
     ) -> None:
         self._objects = folder / "objects"
+        self._folder = str(self._objects)
         self._incoming = folder / "incoming"
         self._keys = keys
         self._algorithm = algorithm
         self.allowance = Allowance(ARRIVING, most=PIECE, least=CHUNK)
         """Of content that is not sealed yet; entered by whoever has an object arriving."""
         self._workers = ThreadPoolExecutor(threads, thread_name_prefix="store")
-        self._streaming = Allowance(STREAMING, most=PIECE, least=CHUNK)
+        self.streaming = Allowance(STREAMING, most=PIECE, least=CHUNK)
+        """Of content that was opened ahead; entered by whoever reads one object after another."""
+        self._recent = Recent(SHARED)
 
     async def __aenter__(self) -> Self:
         await _in(self._workers, self._prepare)
@@ -80,6 +87,7 @@ class ObjectStore:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        self._recent.clear()
         await asyncio.to_thread(self._workers.shutdown, wait=True, cancel_futures=True)
 
     def create(
@@ -103,23 +111,52 @@ class ObjectStore:
         """Begin a value that waits on the disk, and leaves no trace; the caller closes it."""
         return Spool(self._workers, self._incoming, self._algorithm)
 
-    def open(self, name: str, *, streamed: bool = False) -> asyncio.Future[ObjectReader]:
-        """Open an object; that begins at once, and is awaited when it is wanted.
-
-        Args:
-            name: The object's.
-            streamed: It will be read from its beginning: the first piece is opened with it.
+    async def open(self, name: str) -> ObjectReader:
+        """Open an object.
 
         Raises:
             InstanceNotFound: There is no object of this name.
             SealBroken: Its header or length is not that of a sealed object, or its key is gone.
         """
-        begin = self._streaming.each if streamed else 0
-        return asyncio.get_running_loop().run_in_executor(self._workers, self._open, name, begin)
+        return await _in(self._workers, self._open, name)
+
+    def open_all(self, wanted: Sequence[tuple[str, int]]) -> list[asyncio.Future[ObjectReader]]:
+        """Open objects of which each will be read from its beginning; the first piece comes along.
+
+        One worker opens them all, in one go. One that is small is opened once for all who have
+        entered ``streaming`` now: a future may be others', too, and must be shielded.
+
+        Args:
+            wanted: Name and length of each.
+
+        Returns:
+            A future for each, that raises as ``open`` does, and SealBroken for another length.
+        """
+        loop = asyncio.get_running_loop()
+        each, is_shared = self.streaming.each, self.streaming.count > 1
+        found: list[asyncio.Future[ObjectReader]] = []
+        missing: list[tuple[str, int, asyncio.Future[ObjectReader]]] = []
+        for name, length in wanted:
+            opening = self._recent.get(name)
+            if opening is None:
+                opening = loop.create_future()
+                missing.append((name, length, opening))
+                if is_shared and length <= each:
+                    self._recent.keep(name, length, opening)
+            found.append(opening)
+        if missing:
+            job = loop.run_in_executor(
+                self._workers, self._open_each, [one[:2] for one in missing], each
+            )
+            job.add_done_callback(partial(self._hand_out, missing))
+        return found
 
     async def delete(self, name: str) -> None:
         """Remove an object; it is no error if there is none."""
-        await _in(self._workers, self._delete, name)
+        try:
+            await _in(self._workers, self._delete, name)
+        finally:
+            self._recent.drop(name)
 
     async def set_aside(self, name: str) -> None:
         """Mark an object as one that is kept beside another of its UID, for the index's rebuild.
@@ -158,31 +195,73 @@ class ObjectStore:
             (self._objects / shelf).mkdir(exist_ok=True, mode=0o700)
         sync_folder(self._objects)
 
-    def _open(self, name: str, begin: int) -> ObjectReader:
-        flags = os.O_RDONLY | os.O_CLOEXEC
-        try:
-            descriptor = os.open(self._path(name), flags)
-        except FileNotFoundError:
+    def _open_each(
+        self, wanted: Sequence[tuple[str, int]], begin: int
+    ) -> list[ObjectReader | Exception]:
+        opened: list[ObjectReader | Exception] = []
+        for name, length in wanted:
             try:
-                descriptor = os.open(self._aside_path(name), flags)
-            except FileNotFoundError as error:
-                raise InstanceNotFound(f"object {name} is not in the store") from error
+                opened.append(self._open(name, begin, length))
+            except Exception as error:  # noqa: BLE001  (it is that of one object, not of all)
+                opened.append(error)
+        return opened
+
+    def _hand_out(
+        self,
+        missing: list[tuple[str, int, asyncio.Future[ObjectReader]]],
+        job: asyncio.Future[list[ObjectReader | Exception]],
+    ) -> None:
+        """Give everybody what a worker has opened, or could not open."""
+        if job.cancelled():  # the store is being closed
+            for _, _, opening in missing:
+                opening.cancel()
+            return
+        for (name, _, opening), opened in zip(missing, job.result(), strict=True):
+            if isinstance(opened, ObjectReader):
+                opening.set_result(opened)
+            else:
+                self._recent.drop(name)
+                opening.set_exception(opened)
+                opening.exception()  # one that nobody waits for any more is not an error
+
+    def _open(self, name: str, begin: int = 0, length: int | None = None) -> ObjectReader:
+        """Open an object, and so much of its beginning; what is opened to its end holds no file."""
+        descriptor = self._descriptor(name)
         try:
             header = Header.from_bytes(os.pread(descriptor, HEADER_LENGTH, 0))
-            key = self._keys.study_key(header.key_id)
-            length = os.fstat(descriptor).st_size
-
-            def read_at(offset: int, count: int) -> bytes:
-                return os.pread(descriptor, count, offset)
-
-            opener = Opener(header, key.secret, bytes.fromhex(name), length, read_at)
-            begun = opener.read(0, begin // CHUNK * CHUNK)
+            opener = self._opener(name, descriptor, header, length)
+            is_whole = 0 < begin >= opener.length
+            begun = opener.read(0, begin if is_whole else begin // CHUNK * CHUNK)
         except BaseException:
             os.close(descriptor)
             raise
-        return ObjectReader(
-            self._workers, descriptor, opener, header.key_id, self._streaming, begun
-        )
+        if is_whole:
+            os.close(descriptor)
+            descriptor = -1
+        return ObjectReader(self._workers, descriptor, opener, header.key_id, self.streaming, begun)
+
+    def _opener(self, name: str, descriptor: int, header: Header, length: int | None) -> Opener:
+        key = self._keys.study_key(header.key_id)
+        sealed = os.fstat(descriptor).st_size
+
+        def read_at(offset: int, count: int) -> bytes:
+            return os.pread(descriptor, count, offset)
+
+        opener = Opener(header, key.secret, bytes.fromhex(name), sealed, read_at)
+        if length not in (None, opener.length):
+            raise SealBroken(f"object {name} has another length than it had")
+        return opener
+
+    def _descriptor(self, name: str) -> int:
+        flags = os.O_RDONLY | os.O_CLOEXEC
+        try:
+            # For each of thousands, a Path takes as long as opening the file.
+            return os.open(f"{self._folder}/{name[:2]}/{name}", flags)
+        except FileNotFoundError:
+            try:
+                return os.open(self._aside_path(name), flags)
+            except FileNotFoundError as error:
+                raise InstanceNotFound(f"object {name} is not in the store") from error
 
     def _delete(self, name: str) -> None:
         for path in (self._path(name), self._aside_path(name)):

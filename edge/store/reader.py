@@ -20,9 +20,11 @@ __all__ = ["ObjectReader"]
 class ObjectReader:
     """An open object; ``length`` is its content's. Close it when done.
 
+    One that was opened as a whole may have many readers, each of which closes it: it holds no file.
+
     Args:
         workers: Read and open.
-        descriptor: Of its file; the reader's to close.
+        descriptor: Of its file; the reader's to close. Negative: all of it was opened already.
         opener: Opens its chunks.
         key_id: Of the study key that it is sealed with.
         streaming: What all streams may have opened and not given yet.
@@ -43,6 +45,7 @@ class ObjectReader:
         self._descriptor = descriptor
         self._opener = opener
         self._begun = begun
+        self._is_whole = descriptor < 0
         self._jobs: set[asyncio.Future[bytes]] = set()
         self.length = opener.length
         self.key_id = key_id
@@ -53,6 +56,8 @@ class ObjectReader:
         Raises:
             SealBroken: A chunk of this range does not open.
         """
+        if self._is_whole:
+            return self._begun[offset : offset + length]
         return await self._start(offset, length)
 
     async def stream(self, offset: int = 0, length: int | None = None) -> AsyncGenerator[bytes]:
@@ -64,6 +69,10 @@ class ObjectReader:
             SealBroken: A chunk does not open; what came before it was whole.
         """
         end = self.length if length is None else min(offset + length, self.length)
+        if self._is_whole:
+            if piece := self._begun[offset:end]:
+                yield piece
+            return
         ahead: asyncio.Future[bytes] | None = None
         with self._streaming:
             begun, self._begun = self._begun, b""
