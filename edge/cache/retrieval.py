@@ -346,4 +346,5 @@ def _entry(row: InstanceRow) -> InstanceEntry:
         version=row.version,
         received=row.received,
         object=row.object or "",
+        key_id=row.key_id or b"",
     )
