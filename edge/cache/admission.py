@@ -312,7 +312,7 @@ class _Arrival:
         self.model = 0
         """Bytes of attributes, as `Admission` has counted them."""
         self._writer: ObjectWriter | None = None
-        self.digester = Digester()
+        self._digester: Digester
 
     @property
     def memory(self) -> int:
@@ -337,7 +337,8 @@ class _Arrival:
 
     async def _begin(self) -> ObjectWriter:
         key = await self._keys.of(self._scanner.study_uid)
-        self._writer = self._store.create(key, self.digester.update)
+        self._digester = Digester(self._scanner.dataset_offset)
+        self._writer = self._store.create(key, self._digester.update)
         held, self._held = bytes(self._held), bytearray()
         await self._writer.write(held)
         return self._writer
@@ -353,7 +354,7 @@ class _Arrival:
         document = instances.pack(scanned.attributes)  # while the disk is busy
         stored = await writer.commit()
         custody = Custody.VERIFIED if source.origin is Origin.CLOUD else Custody.EDGE_ONLY
-        digests = self.digester.digests()
+        digests = self._digester.digests()
         return new_instance(scanned, document, stored, digests, source, custody)
 
     async def discard(self) -> None:

@@ -17,15 +17,20 @@ _MEDIA_STORAGE_SOP_INSTANCE_UID = 0x0003
 
 
 class Digester:
-    """Takes a Part 10 stream in pieces."""
+    """Takes a Part 10 stream in pieces.
 
-    def __init__(self) -> None:
-        self._reader: FileMetaReader | None = FileMetaReader()
+    Args:
+        dataset_offset: Bytes of preamble and group 0002, where somebody has read them already.
+    """
+
+    def __init__(self, dataset_offset: int | None = None) -> None:
+        self._reader = FileMetaReader() if dataset_offset is None else None
         self._head = bytearray()
+        self._meta_left = dataset_offset or 0
         self._meta = hashlib.sha256()
         self._dataset = hashlib.sha256()
         self.sop_uid = ""
-        """Media Storage SOP Instance UID (0002,0003), once it passed."""
+        """Media Storage SOP Instance UID (0002,0003), once it passed; only of what is read here."""
 
     def update(self, piece: bytes | bytearray | memoryview) -> None:
         """Take the next bytes; may be called in a worker thread.
@@ -33,16 +38,19 @@ class Digester:
         Raises:
             NotDicom: The stream does not begin as a DICOM file does (PS3.10 7.1).
         """
-        if self._reader is None:
-            self._dataset.update(piece)
-            return
-        self._head += piece
-        if self._reader.feed(piece):
-            with memoryview(self._head) as head:
-                self._meta.update(head[: self._reader.length])
-                self._dataset.update(head[self._reader.length :])
+        if self._reader is not None:
+            self._head += piece
+            if not self._reader.feed(piece):
+                return
             self.sop_uid = self._reader.values.get(_MEDIA_STORAGE_SOP_INSTANCE_UID, "")
+            self._meta_left = self._reader.length
+            piece = self._head
             self._reader, self._head = None, bytearray()
+        with memoryview(piece) as view:
+            meta = view[: self._meta_left]
+            self._meta_left -= len(meta)
+            self._meta.update(meta)
+            self._dataset.update(view[len(meta) :])
 
     def digests(self) -> tuple[bytes, bytes]:
         """(preamble and group 0002, data set) of all that passed, 32 bytes each."""

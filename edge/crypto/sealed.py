@@ -21,6 +21,7 @@ import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
+from functools import cached_property
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM, ChaCha20Poly1305
@@ -138,7 +139,7 @@ class _Chunks:
 
 
 class Sealer:
-    """Seals one object, piece by piece.
+    """Seals one object, piece by piece, in whatever thread; its key is derived with the first one.
 
     Args:
         header: Its header, which the caller writes first.
@@ -147,21 +148,31 @@ class Sealer:
     """
 
     def __init__(self, header: Header, study_key: bytes, name: bytes) -> None:
-        self._chunks = _Chunks(header, study_key, name)
+        self._header, self._study_key, self._name = header, study_key, name
         self._held = bytearray()
         self._index = 0
 
+    @cached_property
+    def _chunks(self) -> _Chunks:
+        return _Chunks(self._header, self._study_key, self._name)
+
     def seal(self, data: bytes | bytearray | memoryview) -> list[bytes]:
         """The chunks that *data* completes; the end of it waits for more."""
-        held, sealed = self._held, []
-        held += data
-        position = 0
-        with memoryview(held) as view:
-            # The last chunk is marked, so one that could be the last stays behind.
-            while len(held) - position > CHUNK:
+        held, sealed = self._held, list[bytes]()
+        # The last chunk is marked, so one that could be the last stays behind.
+        with memoryview(data) as view:
+            position = 0
+            if held:
+                position = CHUNK - len(held)
+                held += view[:position]
+                if len(view) <= position:
+                    return sealed
+                sealed.append(self._encrypt(held, last=False))
+                held.clear()
+            while len(view) - position > CHUNK:
                 sealed.append(self._encrypt(view[position : position + CHUNK], last=False))
                 position += CHUNK
-        del held[:position]
+            held += view[position:]
         return sealed
 
     def finish(self) -> bytes:

@@ -82,6 +82,8 @@ def connect(path: Path, key: bytes, *, cache_kib: int) -> Connection:
     try:
         db.execute("PRAGMA cipher_log_level = NONE")  # its errors are raised, and logged by us
         db.execute(f"PRAGMA key = \"x'{key.hex()}'\"")
+        # Every page that is read or written is authenticated; processors are quicker at this one.
+        db.execute("PRAGMA cipher_hmac_algorithm = HMAC_SHA256")
         db.execute(f"PRAGMA cache_size = -{cache_kib}")
         db.execute("PRAGMA temp_store = MEMORY")  # nothing readable in a temporary file
         db.execute("PRAGMA foreign_keys = ON")

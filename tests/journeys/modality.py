@@ -89,20 +89,40 @@ def _send(port: int, paths: Sequence[Path]) -> Counter[int]:
     wanted = list(dict.fromkeys(contexts.values()))
     for start in range(0, len(wanted), _MOST_CONTEXTS):
         some = wanted[start : start + _MOST_CONTEXTS]
-        ae = AE("MODALITY")
-        for sop_class, syntax in some:
-            ae.add_requested_context(sop_class, [syntax])
-        association = ae.associate("127.0.0.1", port, ae_title="EDGE")
-        assert association.is_established, "the association was not accepted"
-        refused = [context.abstract_syntax for context in association.rejected_contexts]
-        assert not refused, f"not accepted: {refused}"
-        with pytest.MonkeyPatch.context() as patch:
-            patch.setattr(_config, "STORE_SEND_CHUNKED_DATASET", True)
-            for path, context in contexts.items():
-                if context in some:
-                    status = association.send_c_store(path)
-                    statuses[status.get("Status", -1)] += 1
-        association.release()
+        left = [path for path, context in contexts.items() if context in some]
+        while left:
+            answers = _send_on_one_association(port, some, left)
+            assert answers, "no answer was heard"
+            statuses.update(answers)
+            left = left[len(answers) :]
+    return statuses
+
+
+def _send_on_one_association(
+    port: int, contexts: Sequence[tuple[UID, UID]], paths: Sequence[Path]
+) -> list[int]:
+    """The statuses of all, or of the first ones.
+
+    Now and then pynetdicom's own thread takes an answer away from ``send_c_store`` ("Received
+    unexpected C-STORE service message"), which ends the association.
+    """
+    ae = AE("MODALITY")
+    ae.dimse_timeout = PATIENCE
+    for sop_class, syntax in contexts:
+        ae.add_requested_context(sop_class, [syntax])
+    association = ae.associate("127.0.0.1", port, ae_title="EDGE")
+    assert association.is_established, "the association was not accepted"
+    refused = [context.abstract_syntax for context in association.rejected_contexts]
+    assert not refused, f"not accepted: {refused}"
+    statuses: list[int] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_config, "STORE_SEND_CHUNKED_DATASET", True)
+        for path in paths:
+            answer = association.send_c_store(path)
+            if "Status" not in answer:
+                return statuses
+            statuses.append(answer.Status)
+    association.release()
     return statuses
 
 
