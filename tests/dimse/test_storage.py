@@ -3,11 +3,9 @@ import io
 import logging
 
 import pydicom
-import pynetdicom
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from pynetdicom import AE, build_context
 
 from edge.cache.admission import Outcome, Source
 from edge.config import Peer
@@ -25,6 +23,7 @@ from edge.errors import (
 from tests import samples
 from tests.dimse import dcmtk, raw
 from tests.dimse.raw import CT, EXPLICIT, RecordingAdmission, connected, context_item, serving
+from tests.journeys import modality
 
 
 @pytest.fixture(autouse=True)
@@ -303,40 +302,7 @@ async def test_four_dcmtk_senders_at_once_lose_nothing(admission, tmp_path):
     assert len(admission.instances) == 40
 
 
-def send_verbatim(port, files):
-    """Send files as they are; the statuses that come back.
-
-    Now and then pynetdicom's own thread takes an answer away from ``send_c_store`` ("Received
-    unexpected C-STORE service message"): the rest then goes over another association.
-    """
-    statuses = []
-    while len(statuses) < len(files):
-        statuses += send_on_one_association(port, files[len(statuses) :])
-        assert statuses, "no answer was heard"
-    return statuses
-
-
-def send_on_one_association(port, files):
-    metas = [pydicom.filereader.read_file_meta_info(file) for file in files]
-    wanted = {(meta.MediaStorageSOPClassUID, meta.TransferSyntaxUID) for meta in metas}
-    ae = AE()
-    ae.maximum_pdu_size = 0
-    ae.dimse_timeout = 5
-    ae.requested_contexts = [build_context(*pair) for pair in sorted(wanted)]
-    association = ae.associate("127.0.0.1", port, ae_title="EDGE")
-    assert len(association.accepted_contexts) == len(wanted)
-    statuses = []
-    for file in files:
-        answer = association.send_c_store(file)
-        if "Status" not in answer:
-            return statuses
-        statuses.append(answer.Status)
-    association.release()
-    return statuses
-
-
-async def test_every_packaged_instance_arrives_verbatim_from_pynetdicom(admission, monkeypatch):
-    monkeypatch.setattr(pynetdicom._config, "STORE_SEND_CHUNKED_DATASET", True)
+async def test_every_packaged_instance_arrives_verbatim_from_pynetdicom(admission):
     # Some share the UID of their file meta, by which the admission here keeps them.
     files = {
         meta.MediaStorageSOPInstanceUID: file
@@ -344,8 +310,8 @@ async def test_every_packaged_instance_arrives_verbatim_from_pynetdicom(admissio
         if "MediaStorageSOPInstanceUID" in (meta := pydicom.filereader.read_file_meta_info(file))
     }
     async with serving(admission) as server:
-        statuses = await asyncio.to_thread(send_verbatim, server.port, list(files.values()))
-    assert set(statuses) == {0}
+        statuses = await modality.send(server.port, files.values())
+    assert statuses == {0: len(files)}
     kept = {uid: data_set_of(part10) for uid, part10 in admission.instances.items()}
     assert kept == {uid: data_set_of(file.read_bytes()) for uid, file in files.items()}
     assert len(files) > 50

@@ -107,6 +107,7 @@ def _send_on_one_association(
     unexpected C-STORE service message"), which ends the association.
     """
     ae = AE("MODALITY")
+    ae.maximum_pdu_size = 0
     ae.dimse_timeout = PATIENCE
     for sop_class, syntax in contexts:
         ae.add_requested_context(sop_class, [syntax])
