@@ -25,7 +25,6 @@ from enum import StrEnum
 from functools import partial
 
 from edge.cache.changes import Changes
-from edge.cache.digest import Digester
 from edge.cache.space import Space
 from edge.cache.spooling import Spooling
 from edge.crypto.keys import KeyRing, StudyKey
@@ -300,7 +299,7 @@ class Admission:
 
 
 class _Arrival:
-    """One instance while it arrives: scanned, sealed and digested piece by piece."""
+    """One instance while it arrives: scanned and sealed piece by piece."""
 
     def __init__(self, store: ObjectStore, keys: StudyKeys, max_bytes: int) -> None:
         self._store = store
@@ -312,7 +311,6 @@ class _Arrival:
         self.model = 0
         """Bytes of attributes, as `Admission` has counted them."""
         self._writer: ObjectWriter | None = None
-        self._digester: Digester
 
     @property
     def memory(self) -> int:
@@ -337,8 +335,7 @@ class _Arrival:
 
     async def _begin(self) -> ObjectWriter:
         key = await self._keys.of(self._scanner.study_uid)
-        self._digester = Digester(self._scanner.dataset_offset)
-        self._writer = self._store.create(key, self._digester.update)
+        self._writer = self._store.create(key, self._scanner.dataset_offset)
         held, self._held = bytes(self._held), bytearray()
         await self._writer.write(held)
         return self._writer
@@ -354,8 +351,7 @@ class _Arrival:
         document = instances.pack(scanned.attributes)  # while the disk is busy
         stored = await writer.commit()
         custody = Custody.VERIFIED if source.origin is Origin.CLOUD else Custody.EDGE_ONLY
-        digests = self._digester.digests()
-        return new_instance(scanned, document, stored, digests, source, custody)
+        return new_instance(scanned, document, stored, source, custody)
 
     async def discard(self) -> None:
         if self._writer is not None:
@@ -366,13 +362,11 @@ def new_instance(
     scanned: ScannedInstance,
     document: bytes,
     stored: StoredObject,
-    digests: tuple[bytes, bytes],
     source: Source,
     custody: Custody,
 ) -> instances.NewInstance:
     """What the index is told of an instance."""
     pixels = scanned.layout.pixels
-    meta_digest, dataset_digest = digests
     return instances.NewInstance(
         ref=scanned.ref,
         sop_class_uid=scanned.sop_class_uid,
@@ -385,8 +379,8 @@ def new_instance(
         key_id=stored.key_id,
         content_bytes=stored.content_bytes,
         sealed_bytes=stored.sealed_bytes,
-        meta_digest=meta_digest,
-        dataset_digest=dataset_digest,
+        meta_digest=stored.meta_digest,
+        dataset_digest=stored.dataset_digest,
         origin=source.origin,
         peer=source.peer,
         custody=custody,

@@ -19,10 +19,10 @@ import msgspec
 
 from edge.cache.admission import Expectation
 from edge.cache.content import PIECE, Content
-from edge.cache.digest import Digester
 from edge.cache.fetching import blamed_on
 from edge.cache.opened import InstanceEntry, OpenInstance
 from edge.cloud.archive import Archive
+from edge.dicom.digest import Digester
 from edge.dicom.instance import Availability, InstanceRef
 from edge.dicom.scanner import InstanceScanner, ScannedInstance
 from edge.errors import CloudError

@@ -24,8 +24,8 @@ from functools import partial
 from pathlib import Path
 
 from edge.cache.admission import Source, new_instance
-from edge.cache.digest import Digester
 from edge.crypto.keys import KeyRing
+from edge.dicom.digest import Digester
 from edge.dicom.instance import Custody, Origin
 from edge.dicom.scanner import InstanceScanner
 from edge.errors import InvalidInstance, SealBroken
@@ -174,13 +174,12 @@ class Recovery:
             log.error("object %s in the store can't be read: %s", name, error)
             report.unreadable.append(name)
             return
-        stored = StoredObject(name, reader.key_id, reader.length, sealed_bytes)
+        stored = StoredObject(name, reader.key_id, reader.length, sealed_bytes, *digester.digests())
         # Who has it is unknown now: the archive is asked before anything is sent again.
         new = new_instance(
             scanned,
             instances.pack(scanned.attributes),
             stored,
-            digester.digests(),
             Source(Origin.MEDIA, "recovery"),
             Custody.SENT,
         )

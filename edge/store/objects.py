@@ -7,9 +7,10 @@ What it owns:
     data_dir/objects/<2>/<name>.aside   one that is not *the* instance of its UID
 
 A name is 128 random bits in hexadecimal; nothing that was received shapes a path. The content is
-sealed before it reaches the disk, in pieces of a mebibyte in worker threads, so memory stays
-bounded whatever the size. What an object is worth is not known here: an object that the index does
-not name is litter, or the rest of a lost index, and recovery decides which.
+sealed before it reaches the disk, by a process of its own, and opened in worker threads, in pieces
+of a mebibyte, so memory stays bounded whatever the size. What an object is worth is not known here:
+an object that the index does not name is litter, or the rest of a lost index, and recovery decides
+which.
 """
 
 from __future__ import annotations
@@ -26,14 +27,16 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self, TypeVar
 
+from edge.crypto.durable import sync_folder
 from edge.crypto.keys import KeyRing, StudyKey
-from edge.crypto.sealed import CHUNK, HEADER_LENGTH, Algorithm, Header, Opener, Sealer
+from edge.crypto.sealed import CHUNK, HEADER_LENGTH, Algorithm, Header, Opener
 from edge.errors import InstanceNotFound, SealBroken
 from edge.store.allowance import Allowance
 from edge.store.reader import ObjectReader
 from edge.store.recent import Recent
+from edge.store.sealing import Sealing, alone_in
 from edge.store.spool import Spool
-from edge.store.writer import ObjectWriter, sync_folder
+from edge.store.writer import ObjectWriter
 
 __all__ = ["ObjectStore"]
 
@@ -76,6 +79,7 @@ class ObjectStore:
         self.streaming = Allowance(STREAMING, most=PIECE, least=CHUNK)
         """Of content that was opened ahead; entered by whoever reads one object after another."""
         self._recent = Recent(SHARED)
+        self._sealing = Sealing(self._incoming)
 
     async def __aenter__(self) -> Self:
         await _in(self._workers, self._prepare)
@@ -88,23 +92,34 @@ class ObjectStore:
         traceback: TracebackType | None,
     ) -> None:
         self._recent.clear()
+        await self._sealing.stop()
         await asyncio.to_thread(self._workers.shutdown, wait=True, cancel_futures=True)
 
-    def create(
-        self, key: StudyKey, observe: Callable[[bytes | bytearray | memoryview], object]
-    ) -> ObjectWriter:
-        """Begin an object; the disk is first touched by its first piece.
+    async def run(self) -> None:
+        """Have a sealing process ready, until cancelled; otherwise the first object waits for one.
+
+        Raises:
+            EdgeError: It can't be started now.
+        """
+        await self._sealing.run()
+
+    def create(self, key: StudyKey, dataset_offset: int | None = None) -> ObjectWriter:
+        """Begin an object, a Part 10 stream; the disk is first touched by its first piece.
 
         Args:
             key: The study key to seal it with.
-            observe: Called with each piece of content, in order, in a worker thread (for digests).
+            dataset_offset: Bytes of preamble and group 0002 (PS3.10 7.1), if they are known.
         """
         name = secrets.token_hex(16)
-        header = Header.new(self._algorithm, key.key_id)
-        sealer = Sealer(header, key.secret, bytes.fromhex(name))
-        path = self._incoming / name
         return ObjectWriter(
-            self._workers, path, self._path(name), sealer, header, observe, self.allowance
+            self._sealing,
+            self._workers,
+            self._incoming / name,
+            self._path(name),
+            Header.new(self._algorithm, key.key_id),
+            key,
+            self.allowance,
+            dataset_offset,
         )
 
     def spool(self) -> Spool:
@@ -170,7 +185,8 @@ class ObjectStore:
         return await _in(self._workers, lambda: shutil.disk_usage(self._objects).free)
 
     async def clear_incoming(self) -> int:
-        """Remove what was arriving when the last run ended; the number of files."""
+        """Remove what was arriving, in the last run or in this one; the number of files."""
+        await self._sealing.stop()
         return await _in(self._workers, self._clear_incoming)
 
     def shelves(self) -> Iterator[str]:
@@ -280,9 +296,10 @@ class ObjectStore:
         return {path.stem for path in (self._objects / shelf).glob(f"*{_ASIDE}")}
 
     def _clear_incoming(self) -> int:
-        found = [path for path in self._incoming.iterdir() if _NAME.fullmatch(path.name)]
-        for path in found:
-            path.unlink()
+        with alone_in(self._incoming):
+            found = [path for path in self._incoming.iterdir() if _NAME.fullmatch(path.name)]
+            for path in found:
+                path.unlink()
         return len(found)
 
     def _names(self, shelf: str) -> dict[str, int]:

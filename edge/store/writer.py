@@ -1,32 +1,31 @@
-"""A sealed object while it arrives: how its content reaches the disk.
+"""An object while it arrives: its content on the way to the sealing process.
 
-Owns the crash order of a put: write incoming -> fsync file -> rename -> fsync directory. A crash
-before the rename leaves a file in incoming, which the next start removes; one after it leaves an
-object that nobody names. Promises that content is sealed before it reaches the disk, in worker
-threads, and that memory stays bounded whatever the size.
+Promises that content is sealed before it reaches the disk, that memory stays bounded whatever the
+size, and that a discarded object leaves nothing. The crash order of a put is that of
+`edge.store.sealing_worker`.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
-import os
-from collections.abc import Callable
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
-from edge.crypto.sealed import Header, Sealer
-from edge.errors import StorageFull
+from edge.crypto.keys import StudyKey
+from edge.crypto.sealed import Header
+from edge.errors import EdgeError
 from edge.store.allowance import Allowance
+from edge.store.messages import Begin, Outcome
+from edge.store.sealing import Sealing, SealingProcess
 
-__all__ = ["ObjectWriter", "StoredObject", "sync_folder"]
+__all__ = ["ObjectWriter", "StoredObject"]
 
 _CRUMB = 4096
 """Smaller pieces of content are joined: as objects they would weigh more than their bytes."""
-_VECTOR = 256
-"""Buffers that one writev is given; Linux takes 1024."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,44 +36,71 @@ class StoredObject:
     key_id: bytes
     content_bytes: int
     sealed_bytes: int
+    meta_digest: bytes
+    """SHA-256 of preamble and group 0002."""
+    dataset_digest: bytes
+    """SHA-256 of what is behind them."""
 
 
 class ObjectWriter:
     """An object while it arrives. Exactly one of ``commit`` and ``discard`` ends it.
 
     At most one piece is being sealed while the next is collected; a faster sender waits.
+
+    Args:
+        sealing: Has the process that seals.
+        workers: Remove what was discarded.
+        incoming: Where the object is written.
+        final: Where it belongs once it is whole.
+        header: Its header.
+        key: The study key.
+        allowance: How much content may wait.
+        dataset_offset: Bytes of preamble and group 0002 (PS3.10 7.1), if they are known.
     """
 
     def __init__(
         self,
+        sealing: Sealing,
         workers: ThreadPoolExecutor,
         incoming: Path,
         final: Path,
-        sealer: Sealer,
         header: Header,
-        observe: Callable[[bytes | bytearray | memoryview], object],
+        key: StudyKey,
         allowance: Allowance,
+        dataset_offset: int | None,
     ) -> None:
+        self._sealing = sealing
         self._workers = workers
         self._allowance = allowance
         self._incoming = incoming
         self._final = final
-        self._sealer = sealer
         self._header = header
-        self._observe = observe
-        self._descriptor = -1
-        self._content = 0
-        self._sealed = 0
+        self._key = key
+        self._dataset_offset = dataset_offset
         self._waiting: list[bytes | bytearray] = []
         self._waiting_bytes = 0
-        self._job: asyncio.Future[None] | None = None
+        self._process: SealingProcess | None = None
+        self._number = 0
+        self._job: asyncio.Future[Outcome] | None = None
+        self._outcome: Outcome | None = None
 
     async def write(self, data: bytes) -> None:
         """Take the next bytes of content.
 
         Raises:
             StorageFull: The disk is full.
+            EdgeError: The sealing process ended.
         """
+        view = memoryview(data)
+        while view:
+            now = view[: max(_CRUMB, self._allowance.each - self._waiting_bytes)]
+            self._collect(data if len(now) == len(data) else bytes(now))
+            view = view[len(now) :]
+            if self._waiting_bytes >= self._allowance.each:
+                await self._settle()
+                await self._start("")
+
+    def _collect(self, data: bytes) -> None:
         last = self._waiting[-1] if self._waiting else b""
         if len(data) >= _CRUMB:
             self._waiting.append(data)
@@ -83,38 +109,64 @@ class ObjectWriter:
         else:
             self._waiting.append(bytearray(data))
         self._waiting_bytes += len(data)
-        if self._waiting_bytes >= self._allowance.each:
-            await self._settle()
-            self._job = self._start(self._write)
 
     async def begin_commit(self) -> None:
         """Take no more content, and make the object durable while the caller does other things.
 
         Raises:
             StorageFull: The disk is full; the caller discards.
+            EdgeError: The sealing process ended; likewise.
         """
         await self._settle()
-        self._job = self._start(self._commit)
+        await self._start("commit")
 
     async def commit(self) -> StoredObject:
         """Wait until the object is whole and durable, after ``begin_commit``.
 
         Raises:
             StorageFull: The disk is full; the caller discards.
+            EdgeError: The sealing process ended; likewise.
         """
         await self._settle()
-        return StoredObject(self._final.name, self._header.key_id, self._content, self._sealed)
+        done = self._outcome
+        if done is None:
+            raise EdgeError("an object that was not committed can't be stored")
+        return StoredObject(
+            self._final.name,
+            self._header.key_id,
+            done.content_bytes,
+            done.sealed_bytes,
+            done.meta_digest,
+            done.dataset_digest,
+        )
 
     async def discard(self) -> None:
         """Leave nothing behind, whatever happened before."""
-        with contextlib.suppress(StorageFull, OSError):
+        with contextlib.suppress(EdgeError, OSError):
             await self._settle()
+        if self._process is not None and self._outcome is None:
+            self._waiting.clear()
+            with contextlib.suppress(EdgeError, OSError):
+                await self._start("discard")
+                await self._settle()
         loop = asyncio.get_running_loop()
-        await loop.run_in_executor(self._workers, self._discard)
+        await loop.run_in_executor(self._workers, self._remove)
 
-    def _start(self, step: Callable[[list[bytes | bytearray]], None]) -> asyncio.Future[None]:
-        pieces, self._waiting, self._waiting_bytes = self._waiting, [], 0
-        return asyncio.get_running_loop().run_in_executor(self._workers, step, pieces)
+    async def _start(self, end: Literal["", "commit", "discard"]) -> None:
+        begin = None
+        if self._process is None:
+            self._process = await self._sealing.process()
+            self._number = self._process.new_object()
+            begin = Begin(
+                str(self._incoming),
+                str(self._final),
+                self._header.to_bytes(),
+                self._key.secret,
+                self._dataset_offset,
+            )
+        content: Sequence[bytes | bytearray] = self._waiting
+        self._waiting, self._waiting_bytes = [], 0
+        self._job = self._process.submit(self._number, content, begin=begin, end=end)
 
     async def _settle(self) -> None:
         """Wait for the piece under way; a caller that is cancelled leaves it running."""
@@ -122,57 +174,10 @@ class ObjectWriter:
             return
         await asyncio.wait([job])
         self._job = None
-        try:
-            job.result()
-        except OSError as error:
-            if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
-                raise StorageFull("the disk is full") from error
-            raise
+        outcome = job.result()
+        if outcome.sealed_bytes:
+            self._outcome = outcome
 
-    def _write(self, pieces: list[bytes | bytearray]) -> None:
-        if self._descriptor < 0:
-            flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
-            self._descriptor = os.open(self._incoming, flags, 0o600)
-            self._put([self._header.to_bytes()])
-        sealed: list[bytes] = []
-        for piece in pieces:
-            self._content += len(piece)
-            self._observe(piece)
-            sealed += self._sealer.seal(piece)
-        self._put(sealed)
-
-    def _put(self, parts: list[bytes]) -> None:
-        for first in range(0, len(parts), _VECTOR):
-            vector = parts[first : first + _VECTOR]
-            total = sum(map(len, vector))
-            written = os.writev(self._descriptor, vector)
-            self._sealed += total
-            if written < total:
-                rest = memoryview(b"".join(vector))[written:]
-                while rest:
-                    rest = rest[os.write(self._descriptor, rest) :]
-
-    def _commit(self, pieces: list[bytes | bytearray]) -> None:
-        self._write(pieces)
-        self._put([self._sealer.finish()])
-        os.fsync(self._descriptor)
-        os.close(self._descriptor)
-        self._descriptor = -1
-        self._incoming.rename(self._final)
-        sync_folder(self._final.parent)
-
-    def _discard(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+    def _remove(self) -> None:
         self._incoming.unlink(missing_ok=True)
         self._final.unlink(missing_ok=True)
-
-
-def sync_folder(folder: Path) -> None:
-    """Make the names in a folder durable."""
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -19,10 +19,10 @@ from contextlib import aclosing
 from edge import config
 from edge.cache.changes import Changes
 from edge.cache.custody import CustodyLedger, Owed, Settlement
-from edge.cache.digest import Digester
 from edge.cloud.archive import Archive
 from edge.cloud.listing import list_instances
 from edge.cloud.retry import Backoff
+from edge.dicom.digest import Digester
 from edge.dicom.instance import Custody
 from edge.errors import (
     CloudError,

@@ -9,9 +9,9 @@ import pytest
 
 from edge import config
 from edge.cache.content import PIECE
-from edge.cache.digest import Digester
 from edge.cache.passing import Passage
 from edge.cloud.dicomweb import DicomwebArchive
+from edge.dicom.digest import Digester
 from edge.errors import CloudError, CloudUnreachable, InstanceNotFound
 from tests.fakes.archive import FakeArchive, Fault
 from tests.samples import ct_series

@@ -1,21 +1,15 @@
 """A real service in a process of its own that is killed at a step of its writing.
 
-A step is every open, write, fsync, rename, unlink, commit and every write to a socket, counted in
-all threads together from the moment when the first byte of an instance has arrived, or the first
-upload or deletion begins. Before the chosen one the process sends itself SIGKILL, so nothing is
-flushed, closed or cleaned up.
+A step is every open, write, fsync, rename, unlink, commit and every write to a socket, in the
+service and in its sealing process, from the moment when the first byte of an instance has arrived,
+or the first upload or deletion begins.
 """
 
 from __future__ import annotations
 
 import asyncio
 import multiprocessing
-import os
-import pathlib
-import signal
-import threading
 from asyncio import selector_events
-from collections.abc import Callable
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
 from typing import Any
@@ -27,6 +21,8 @@ from edge.cache.deletion import Deletion
 from edge.cloud.dicomweb import DicomwebArchive
 from edge.crypto.keys import KeyRing
 from edge.index import connection
+from edge.store import sealing
+from tests.crash.steps import Steps, watch_files
 
 __all__ = ["doomed"]
 
@@ -34,45 +30,12 @@ _CONTEXT = multiprocessing.get_context("forkserver")
 _CONTEXT.set_forkserver_preload(["tests.crash.doomed"])
 
 
-class Steps:
-    """Counts, and kills."""
-
-    def __init__(self, fatal: int) -> None:
-        self._fatal = fatal
-        self._lock = threading.Lock()
-        self._armed = False
-        self.names: list[str] = []
-
-    def arm(self) -> None:
-        self._armed = True
-
-    def reach(self, name: str) -> None:
-        if not self._armed:
-            return
-        with self._lock:
-            self.names.append(name)
-            if len(self.names) == self._fatal:
-                os.kill(os.getpid(), signal.SIGKILL)
-
-    def before(self, owner: Any, name: str) -> None:
-        original: Callable[..., Any] = getattr(owner, name)
-
-        def stepped(*arguments: Any, **named: Any) -> Any:
-            self.reach(name)
-            return original(*arguments, **named)
-
-        setattr(owner, name, stepped)
-
-
 def _instrument(steps: Steps) -> None:
-    for call in ("open", "write", "writev", "pwrite", "fsync", "unlink"):
-        steps.before(os, call)
-    for call in ("rename", "replace", "unlink"):
-        steps.before(pathlib.Path, call)
+    watch_files(steps)
     steps.before(KeyRing, "new_study_key")
     steps.before(selector_events._SelectorSocketTransport, "write")
 
-    class Committing(connection.sqlcipher.Connection):  # type: ignore[misc]
+    class Committing(connection.sqlcipher.Connection):
         def execute(self, sql: str, *parameters: Any) -> Any:
             if sql in {"BEGIN IMMEDIATE", "COMMIT"}:
                 steps.reach(sql)
@@ -100,7 +63,9 @@ def _arm_at(steps: Steps, owner: Any, name: str) -> None:
 
 
 def _live(settings: config.Config, fatal: int, parent: Connection) -> None:
-    steps = Steps(fatal)
+    path = settings.appliance.data_dir.with_suffix(".steps")
+    steps = Steps(path, fatal, is_service=True)
+    sealing._WORKER = ("-m", "tests.crash.doomed_sealing", str(path), str(fatal))
     _instrument(steps)
 
     async def serve() -> None:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import os
 import resource
-import signal
 import tracemalloc
 from contextlib import ExitStack
 
@@ -36,13 +36,14 @@ async def new_key(keys):
 
 
 async def put(store, keys, content, *, step=100_000):
-    seen = bytearray()
-    writer = store.create(await new_key(keys), seen.extend)
+    writer = store.create(await new_key(keys), dataset_offset=len(content) // 3)
     for start in range(0, len(content), step):
         await writer.write(content[start : start + step])
     await writer.begin_commit()
     stored = await writer.commit()
-    assert bytes(seen) == content
+    meta, dataset = content[: len(content) // 3], content[len(content) // 3 :]
+    assert stored.meta_digest == hashlib.sha256(meta).digest()
+    assert stored.dataset_digest == hashlib.sha256(dataset).digest()
     return stored
 
 
@@ -176,10 +177,10 @@ async def test_the_name_of_an_object_says_nothing_and_shapes_the_path(store, key
 
 async def test_nothing_of_a_discarded_object_stays(store, keys, tmp_path):
     for length in (0, 10, 2 * PIECE):
-        writer = store.create(await new_key(keys), len)
+        writer = store.create(await new_key(keys), 0)
         await writer.write(bytes(length))
         await writer.discard()
-    stored_and_regretted = store.create(await new_key(keys), len)
+    stored_and_regretted = store.create(await new_key(keys), 0)
     await stored_and_regretted.write(b"x")
     await stored_and_regretted.begin_commit()
     await stored_and_regretted.commit()
@@ -189,7 +190,7 @@ async def test_nothing_of_a_discarded_object_stays(store, keys, tmp_path):
 
 async def test_content_never_reaches_the_disk_in_the_clear(store, keys, tmp_path):
     content = b"PATIENT^NAME" * 100_000
-    writer = store.create(await new_key(keys), len)
+    writer = store.create(await new_key(keys), 0)
     for start in range(0, len(content), 4096):
         await writer.write(content[start : start + 4096])
     (arriving,) = files(tmp_path)
@@ -203,7 +204,7 @@ async def test_content_never_reaches_the_disk_in_the_clear(store, keys, tmp_path
 async def test_a_writer_that_is_cancelled_in_the_middle_can_still_be_discarded(
     store, keys, tmp_path
 ):
-    writer = store.create(await new_key(keys), len)
+    writer = store.create(await new_key(keys), 0)
 
     async def send():
         while True:
@@ -220,7 +221,7 @@ async def test_a_writer_that_is_cancelled_in_the_middle_can_still_be_discarded(
 
 async def held_of(store, keys, writers):
     """Bytes of content that each writer holds when it has been given half a mebibyte."""
-    made = [store.create(await new_key(keys), len) for _ in range(writers)]
+    made = [store.create(await new_key(keys), 0) for _ in range(writers)]
     for _ in range(PIECE // 2 // 16_000):
         for writer in made:
             await writer.write(bytes(16_000))
@@ -257,7 +258,7 @@ async def test_one_stream_reads_large_pieces_and_a_crowd_small_ones(store, keys)
 
 async def test_crumbs_of_content_take_no_more_memory_than_their_bytes(store, keys):
     content = os.urandom(60_000)
-    writer = store.create(await new_key(keys), len)
+    writer = store.create(await new_key(keys), 0)
     tracemalloc.start()
     for start in range(0, len(content), 2):
         await writer.write(content[start : start + 2])
@@ -279,23 +280,22 @@ async def fill(writer):
 
 
 async def test_a_full_disk_is_named_and_leaves_nothing(store, keys, tmp_path):
-    limit = resource.getrlimit(resource.RLIMIT_FSIZE)
-    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    writer = store.create(await new_key(keys), len)
-    try:
-        # The kernel's own refusal: EFBIG past this size, as ENOSPC would be on a full disk.
-        resource.setrlimit(resource.RLIMIT_FSIZE, (PIECE, limit[1]))
-        with pytest.raises(StorageFull):
-            await fill(writer)
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, limit)
-        signal.signal(signal.SIGXFSZ, handler)
+    sealing = await store._sealing.process()
+    pid = sealing._process.pid
+    limit = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    writer = store.create(await new_key(keys), 0)
+    # The kernel's own refusal: EFBIG past this size, as ENOSPC would be on a full disk.
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (PIECE, limit[1]))
+    with pytest.raises(StorageFull):
+        await fill(writer)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, limit)
     await writer.discard()
     assert files(tmp_path) == []
+    assert (await put(store, keys, b"content")).content_bytes == 7
 
 
 async def test_half_written_files_are_cleared_at_the_next_start(store, keys, tmp_path):
-    writer = store.create(await new_key(keys), len)
+    writer = store.create(await new_key(keys), 0)
     await writer.write(bytes(2 * PIECE))
     await asyncio.sleep(0.05)
     assert await store.clear_incoming() == 1

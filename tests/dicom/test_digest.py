@@ -2,7 +2,7 @@ import hashlib
 
 import pytest
 
-from edge.cache.digest import Digester
+from edge.dicom.digest import Digester
 from edge.dicom.part10 import PREAMBLE, file_meta
 from edge.errors import NotDicom
 
