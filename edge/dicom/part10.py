@@ -10,7 +10,7 @@ from __future__ import annotations
 import struct
 from typing import Final
 
-from edge.dicom.uids import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
+from edge.dicom.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from edge.errors import NotDicom
 
 __all__ = ["PREAMBLE", "FileMetaReader", "file_meta"]

@@ -11,8 +11,6 @@ __all__ = [
     "DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN",
     "EXPLICIT_VR_BIG_ENDIAN",
     "EXPLICIT_VR_LITTLE_ENDIAN",
-    "IMPLEMENTATION_CLASS_UID",
-    "IMPLEMENTATION_VERSION_NAME",
     "IMPLICIT_VR_LITTLE_ENDIAN",
     "VERIFICATION",
     "Encoding",
@@ -29,10 +27,6 @@ GE_PRIVATE_IMPLICIT_VR = "1.2.840.113619.5.2"
 """Implicit VR little endian data set around big endian pixels; seen from older GE scanners."""
 
 VERIFICATION = "1.2.840.10008.1.1"
-
-IMPLEMENTATION_CLASS_UID = "2.25.290817732199903215431429190680893077693"
-"""Ours, for file meta and A-ASSOCIATE; a UUID-derived UID (PS3.5 B.2), never to change."""
-IMPLEMENTATION_VERSION_NAME = "EDGE_CACHE_1"
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _STANDARD_ROOT = "1.2.840.10008."

@@ -23,9 +23,8 @@ from pynetdicom.pdu_items import (
 )
 from pynetdicom.presentation import SCP_SCU_ROLES
 
+from edge.dicom.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from edge.dicom.uids import (
-    IMPLEMENTATION_CLASS_UID,
-    IMPLEMENTATION_VERSION_NAME,
     IMPLICIT_VR_LITTLE_ENDIAN,
     is_uid,
 )

@@ -25,8 +25,9 @@ from pydicom.filewriter import dcmwrite
 
 from edge.app import Cache
 from edge.config import load
+from edge.dicom.implementation import IMPLEMENTATION_CLASS_UID
 from edge.dicom.remote import RemoteInstance, RemoteSeries, RemoteStudy
-from edge.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLEMENTATION_CLASS_UID
+from edge.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN
 from edge.index import remote
 from edge.index.database import Connection
 from tests.bench.servers import Edge, Orthanc, Server

@@ -12,8 +12,8 @@ from pydicom.pixels import get_decoder
 from edge.cache.opened import OpenInstance
 from edge.cache.transcoding import Transcoding, syntaxes_for
 from edge.config import Pixels
+from edge.dicom.implementation import IMPLEMENTATION_CLASS_UID
 from edge.dicom.instance import InstanceRef
-from edge.dicom.uids import IMPLEMENTATION_CLASS_UID
 from edge.errors import PixelBudgetExceeded, PixelError, UndecodablePixels
 from edge.pixels import syntaxes
 from edge.pixels.description import ImageDescription

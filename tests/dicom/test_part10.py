@@ -8,8 +8,9 @@ import pytest
 from pydicom import dcmread
 from pydicom.filewriter import write_file_meta_info
 
+from edge.dicom.implementation import IMPLEMENTATION_CLASS_UID
 from edge.dicom.part10 import PREAMBLE, FileMetaReader, file_meta
-from edge.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLEMENTATION_CLASS_UID
+from edge.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN
 from edge.errors import NotDicom
 
 CT_IMAGE = "1.2.840.10008.5.1.4.1.1.2"

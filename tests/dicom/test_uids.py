@@ -6,7 +6,8 @@ import pytest
 from pydicom.uid import UID, UID_dictionary
 from pynetdicom import AllStoragePresentationContexts, QueryRetrievePresentationContexts
 
-from edge.dicom.uids import IMPLEMENTATION_CLASS_UID, encoding_of, is_storage_sop_class, is_uid
+from edge.dicom.implementation import IMPLEMENTATION_CLASS_UID
+from edge.dicom.uids import encoding_of, is_storage_sop_class, is_uid
 
 
 @pytest.mark.parametrize("uid", ["1", "1.2.840.10008.1.1", "2.25." + "1" * 59, "1.02.3"])

@@ -179,14 +179,15 @@ class Installation:
     def open_files(self) -> dict[str, bytes]:
         """What regular files ``edge serve`` has open, those that no folder shows any more, too.
 
-        Not those of the drop folder, where files lie as they were put.
+        Not those of the drop folder, where files lie as they were put, and not the memory that the
+        service shares with its sealing process: like any memory, it is on no disk.
         """
         assert self.process is not None
         found = {}
         for entry in Path(f"/proc/{self.process.pid}/fd").iterdir():
             try:
                 name = str(entry.readlink())
-                ours = name != str(self.log) and not name.startswith(str(self.drop))
+                ours = name != str(self.log) and not name.startswith((str(self.drop), "/memfd:"))
                 if ours and entry.is_file():
                     found[name] = entry.read_bytes()
             except OSError:
