@@ -11,8 +11,8 @@ The index knows everything; the store holds some of it. From the outside in; imp
                 cache is the only writer of store and index: one way in (``store_instance``), one
                 way out (``open_instance``). access says who may
     store | index | cloud | pixels
-                sealed objects; the encrypted database; the archive, by its protocol; frames
-                decoded and rendered, in processes of their own
+                objects, sealed by a process of their own; the encrypted database; the archive, by
+                its protocol; frames decoded and rendered, in processes of their own
     crypto      keys, and the sealed form of bytes
     dicom       the vocabulary: values and codecs, no I/O
     config      what can be set; settings reads it from file and environment

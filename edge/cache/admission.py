@@ -28,6 +28,7 @@ from edge.cache.changes import Changes
 from edge.cache.space import Space
 from edge.cache.spooling import Spooling
 from edge.crypto.keys import KeyRing, StudyKey
+from edge.dicom.familiar import Familiar
 from edge.dicom.instance import Custody, InstanceRef, Origin
 from edge.dicom.scanner import InstanceScanner, ScannedInstance
 from edge.dicom.uids import is_storage_sop_class
@@ -157,6 +158,7 @@ class Admission:
         self._changes = changes
         self.max_instance_bytes = max_instance_bytes
         self._clock = clock
+        self._familiar = Familiar()
         self._models = 0
 
     @property
@@ -234,7 +236,7 @@ class Admission:
         """
         await self._space.make_room()
         expected = Expectation(sop_class_uid, sop_uid, study_uid)
-        arrival = _Arrival(self._store, self._keys, self.max_instance_bytes)
+        arrival = _Arrival(self._store, self._keys, self.max_instance_bytes, self._familiar)
         with self._space.reserve() as reservation, self._store.allowance:
             try:
                 async for chunk in chunks:
@@ -301,11 +303,13 @@ class Admission:
 class _Arrival:
     """One instance while it arrives: scanned and sealed piece by piece."""
 
-    def __init__(self, store: ObjectStore, keys: StudyKeys, max_bytes: int) -> None:
+    def __init__(
+        self, store: ObjectStore, keys: StudyKeys, max_bytes: int, familiar: Familiar
+    ) -> None:
         self._store = store
         self._keys = keys
         self._max_bytes = max_bytes
-        self._scanner = InstanceScanner()
+        self._scanner = InstanceScanner(familiar=familiar)
         self._held = bytearray()
         self._length = 0
         self.model = 0

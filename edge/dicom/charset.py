@@ -12,6 +12,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections.abc import Callable, Sequence
+from functools import lru_cache
 from operator import methodcaller
 
 __all__ = ["DEFAULT_DECODER", "TextDecoder", "decoder_for", "fold_name"]
@@ -88,7 +89,11 @@ def decoder_for(terms: Sequence[str | None]) -> TextDecoder:
         A function from the bytes of a value field to text. Values are still to be split at
         backslashes, after decoding: the byte 5C may be half of a character before it.
     """
-    names = [(term or "").strip() for term in terms] or [""]
+    return _decoder(tuple((term or "").strip() for term in terms) or ("",))
+
+
+@lru_cache
+def _decoder(names: tuple[str, ...]) -> TextDecoder:
     if (alone := _WITHOUT_EXTENSIONS.get(names[0])) is not None:
         return methodcaller("decode", alone, "replace")
     first = _codec(names[0])

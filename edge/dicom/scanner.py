@@ -17,6 +17,7 @@ from typing import Any, Final
 
 from edge.dicom.builder import ScanLimits
 from edge.dicom.codec import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Codec
+from edge.dicom.familiar import Familiar
 from edge.dicom.fragments import Fragments
 from edge.dicom.frames import Layout, PixelLayout, frame_starts
 from edge.dicom.instance import InstanceRef
@@ -69,10 +70,16 @@ class ScannedInstance:
 
 
 class InstanceScanner:
-    """Scans one instance: feed it, then finish. After an error it is of no more use."""
+    """Scans one instance: feed it, then finish. After an error it is of no more use.
 
-    def __init__(self, *, limits: ScanLimits = _LIMITS) -> None:
+    Args:
+        limits: What the scan may take.
+        familiar: Elements of the instances before it, which are likely to come again.
+    """
+
+    def __init__(self, *, limits: ScanLimits = _LIMITS, familiar: Familiar | None = None) -> None:
         self._limits = limits
+        self._familiar = familiar or Familiar()
         self._meta = FileMetaReader()
         self._length = 0
         self._offset: int | None = None
@@ -156,7 +163,7 @@ class InstanceScanner:
         if self._encoding.deflated:
             self._inflater = _Inflater(self._limits)
             position = 0
-        self._walker = Walker(_codec_of(self._encoding), self._limits, position)
+        self._walker = Walker(_codec_of(self._encoding), self._limits, position, self._familiar)
 
     def _pass_on(self, data: bytes | bytearray | memoryview, start: int) -> None:
         """Bytes of the data set, from index *start* on."""

@@ -22,6 +22,7 @@ from edge.dicom.codec import (
     true_codec,
 )
 from edge.dicom.dictionary import KEYS, vr_of
+from edge.dicom.familiar import Familiar
 from edge.dicom.fragments import TABLE_BYTES, Fragments
 from edge.dicom.json_model import INLINE_LUT, NotInline
 from edge.errors import NotDicom
@@ -56,11 +57,13 @@ class Walker:
         codec: How the data set is encoded.
         limits: What the walk may take.
         position: Of the data set's first byte; positions of bulk values count on from it.
+        familiar: Elements of other data sets.
     """
 
     __slots__ = (
         "_base",
         "_carry",
+        "_familiar",
         "_fragments",
         "_limits",
         "_mode",
@@ -74,7 +77,7 @@ class Walker:
         "position",
     )
 
-    def __init__(self, codec: Codec, limits: ScanLimits, position: int) -> None:
+    def __init__(self, codec: Codec, limits: ScanLimits, position: int, familiar: Familiar) -> None:
         self.model = ModelBuilder(codec, limits)
         self.position = position
         """Of the first byte that was not walked over yet."""
@@ -83,6 +86,7 @@ class Walker:
         self.offset_tables: dict[int, bytes] = {}
         """Extended Offset Table (7FE0,0001) and its lengths (7FE0,0002), as they are encoded."""
         self._limits = limits
+        self._familiar = familiar
         self._mode = _ELEMENTS
         self._base = 0
         """Position of the window's first byte."""
@@ -168,7 +172,10 @@ class Walker:
             return self._jump(level.end, window)
         run = self._run_implicit if level.codec.implicit else self._run_explicit
         limit = min(len(window), level.bound - self._base)
-        pos = run(window, pos, limit)
+        before = -1
+        while pos > before:
+            before = pos
+            pos = run(window, self._run_familiar(window, pos, limit), limit)
         if pos + 8 <= limit:
             return self._walk_element(window, pos)
         if self._base + pos == level.end:
@@ -180,15 +187,39 @@ class Walker:
             self._need = 8
         return pos
 
-    def _run_explicit(self, window: bytes, pos: int, limit: int) -> int:
-        """Pass over the plain elements at the front, quickly; stop at whatever is special."""
+    def _run_familiar(self, window: bytes, pos: int, limit: int) -> int:
+        """Pass over the elements at the front that were met before."""
         model = self.model
         level = model.level
-        header, long_length = level.codec.header, level.codec.length
-        forms, elements, decode = level.codec.by_vr, level.elements, level.decode
+        codec, elements, decode = level.codec, level.elements, level.decode
+        known, following = self._familiar.elements, self._familiar.following
+        previous, cost, most = level.previous, model.cost, model.most
+        while met := known.get(raw := window[pos : pos + following.get(previous, 0)]):
+            tag, key, element, weight, same_codec, same_decode = met
+            stop = pos + len(raw)
+            if same_codec is not codec or same_decode is not decode:
+                break
+            if tag <= previous or cost > most or stop > limit:
+                break
+            elements[key] = element
+            cost += weight
+            previous, pos = tag, stop
+        level.previous, model.cost = previous, cost
+        return pos
+
+    def _run_explicit(self, window: bytes, pos: int, limit: int) -> int:
+        """Pass over plain elements, quickly; stop at whatever is special, or may be familiar."""
+        model = self.model
+        level = model.level
+        codec, elements, decode = level.codec, level.elements, level.decode
+        header, long_length, forms = codec.header, codec.length, codec.by_vr
+        familiar = self._familiar
+        known, following, meet = familiar.elements, familiar.following, familiar.meet
         previous, cost, most = level.previous, model.cost, model.most
         try:
             while pos + 8 <= limit:
+                if window[pos : pos + following.get(previous, 0)] in known:
+                    break
                 group, number, vr, length = header(window, pos)
                 tag = group << 16 | number
                 form = forms.get(vr)
@@ -209,8 +240,10 @@ class Walker:
                 stop = start + length
                 if stop > limit or length > inline:
                     break
-                elements[key] = convert(window[start:stop], decode)
-                cost += ELEMENT_COST + VALUE_COST * length
+                elements[key] = element = convert(window[start:stop], decode)
+                weight = ELEMENT_COST + VALUE_COST * length
+                meet(previous, window[pos:stop], (tag, key, element, weight, codec, decode))
+                cost += weight
                 previous, pos = tag, stop
         except NotInline:
             pass  # it is met again on the slow way
@@ -221,11 +254,15 @@ class Walker:
         """The same for implicit VR."""
         model = self.model
         level = model.level
-        header, forms = level.codec.header, level.codec.forms
-        elements, decode = level.elements, level.decode
+        codec, elements, decode = level.codec, level.elements, level.decode
+        header, forms = codec.header, codec.forms
+        familiar = self._familiar
+        known, following, meet = familiar.elements, familiar.following, familiar.meet
         previous, cost, most = level.previous, model.cost, model.most
         try:
             while pos + 8 <= limit:
+                if window[pos : pos + following.get(previous, 0)] in known:
+                    break
                 group, number, length = header(window, pos)
                 tag = group << 16 | number
                 entry = IMPLICIT_ELEMENTS.get(tag)
@@ -238,8 +275,11 @@ class Walker:
                 stop = start + length
                 if stop > limit or length > inline:
                     break
-                elements[key] = convert(window[start:stop], decode)
-                cost += ELEMENT_COST + VALUE_COST * length
+                elements[key] = element = convert(window[start:stop], decode)
+                weight = ELEMENT_COST + VALUE_COST * length
+                if not group & 1:  # what a private one means depends on what is before it
+                    meet(previous, window[pos:stop], (tag, key, element, weight, codec, decode))
+                cost += weight
                 previous, pos = tag, stop
         except NotInline:
             pass

@@ -16,7 +16,7 @@ from tests.bench.crowd import Crowd, Outcome, Request
 from tests.bench.sender import send
 from tests.bench.servers import SERVERS, WEB_SERVERS, Server, Web
 from tests.bench.table import Line, Table
-from tests.bench.watch import Watch
+from tests.bench.watch import Watch, wait_until_idle
 from tests.bench.workplace import BenchError, Sample, Scale, Workplace
 
 __all__ = ["Stand", "check_complete"]
@@ -51,6 +51,7 @@ class Stand:
         server = SERVERS[name](folder, associations)
         try:
             server.start()
+            wait_until_idle(server.pid)
             yield server
         finally:
             server.discard()
@@ -65,6 +66,7 @@ class Stand:
             check_complete(server, [study])
             server.stop()
             server.start()
+            wait_until_idle(server.pid)
             if server.web is None:
                 raise BenchError(f"{name} speaks no DICOMweb")
             with Watch(server.pid) as watch:

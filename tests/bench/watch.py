@@ -9,13 +9,18 @@ from __future__ import annotations
 import os
 import re
 import threading
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-__all__ = ["Watch"]
+__all__ = ["Watch", "wait_until_idle"]
 
 _INTERVAL = 0.05
+_QUIET = 0.5
+_IDLE = 0.05
+"""A share of one processor that is nothing."""
+_LONGEST = 15.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 _PEAK = re.compile(r"^VmHWM:\s*(\d+) kB$", re.MULTILINE)
 
@@ -38,10 +43,10 @@ class Watch:
         Exact for one process, since its start; of several that share pages, it is an upper bound.
         """
         self.cpu_seconds = 0.0
-        """User and system time since entering, children that were waited for included."""
+        """User and system time since entering, of children too."""
 
     def __enter__(self) -> Self:
-        self._begun = self._cpu()
+        self._begun = _cpu_of(self._pid)
         self._thread.start()
         return self
 
@@ -61,16 +66,30 @@ class Watch:
 
     def _look(self) -> None:
         self.peak_bytes = max(self.peak_bytes, sum(map(_peak_of, _family(self._pid))))
-        self.cpu_seconds = max(self.cpu_seconds, self._cpu() - self._begun)
+        self.cpu_seconds = max(self.cpu_seconds, _cpu_of(self._pid) - self._begun)
 
-    def _cpu(self) -> float:
+
+def wait_until_idle(pid: int) -> None:
+    """Wait until a process and its children have nothing left to do, such as their start."""
+    used, deadline = _cpu_of(pid), time.monotonic() + _LONGEST
+    while time.monotonic() < deadline:
+        time.sleep(_QUIET)
+        before, used = used, _cpu_of(pid)
+        if used - before < _QUIET * _IDLE:
+            return
+
+
+def _cpu_of(pid: int) -> float:
+    """Seconds of a process and all below it, those included that ended and were waited for."""
+    total = 0
+    for member in _family(pid):
         try:
-            text = Path(f"/proc/{self._pid}/stat").read_text(encoding="utf-8", errors="replace")
+            text = Path(f"/proc/{member}/stat").read_text(encoding="utf-8", errors="replace")
         except OSError:
-            return 0.0
+            continue  # it has just ended
         # Fields from the third on: the second is a name, which may hold blanks and brackets.
-        fields = text.rpartition(")")[2].split()
-        return sum(map(int, fields[11:15])) / _TICKS
+        total += sum(map(int, text.rpartition(")")[2].split()[11:15]))
+    return total / _TICKS
 
 
 def _family(pid: int) -> list[int]:

@@ -1,0 +1,161 @@
+"""What a scanner remembers of other instances never shows in what it says of this one."""
+
+from __future__ import annotations
+
+import random
+import struct
+
+import msgspec
+import pytest
+
+from edge.dicom.familiar import _LONGEST, _MOST, Familiar
+from edge.dicom.part10 import file_meta
+from edge.dicom.scanner import InstanceScanner
+from edge.errors import InvalidInstance
+from tests.samples import ct_series, legal_files, sample_uid
+
+EXPLICIT, BIG, IMPLICIT = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.2", "1.2.840.10008.1.2"
+
+
+def told(stream: bytes, familiar: Familiar | None = None, piece: int = 65536) -> object:
+    """All that a scan tells, in its order."""
+    scanner = InstanceScanner(familiar=familiar)
+    for start in range(0, len(stream), piece):
+        scanner.feed(stream[start : start + piece])
+    try:
+        found = scanner.finish()
+    except InvalidInstance as error:
+        return str(error)
+    return found.ref, msgspec.json.encode(found.attributes), found.layout.to_bytes(), scanner.memory
+
+
+def instance(elements: bytes, syntax: str) -> bytes:
+    """An object with these elements between its UIDs; they must stand in group 0010 to 0018."""
+    order = ">" if syntax == BIG else "<"
+
+    def uid(group: int, number: int, value: str) -> bytes:
+        text = value.encode() + b"\0" * (len(value) % 2)
+        if syntax == IMPLICIT:
+            return struct.pack("<HHI", group, number, len(text)) + text
+        return struct.pack(order + "HH2sH", group, number, b"UI", len(text)) + text
+
+    meta = file_meta(
+        sop_class_uid="1.2.840.10008.5.1.4.1.1.7",
+        sop_uid=sample_uid("familiar"),
+        transfer_syntax=syntax,
+        source_ae="A",
+        receiving_ae="B",
+    )
+    head = uid(0x0008, 0x0016, "1.2.840.10008.5.1.4.1.1.7")
+    head += uid(0x0008, 0x0018, sample_uid("familiar"))
+    tail = uid(0x0020, 0x000D, sample_uid("study")) + uid(0x0020, 0x000E, sample_uid("series"))
+    return meta + head + elements + tail
+
+
+def test_every_packaged_file_is_told_as_if_it_were_the_first():
+    files = [path.read_bytes() for path in legal_files()]
+    alone = [told(stream) for stream in files]
+    familiar, turns = Familiar(), list(range(len(files))) * 3
+    random.Random(1).shuffle(turns)
+    for turn in turns:
+        assert (
+            told(files[turn], familiar, piece=random.Random(turn).choice([997, 65536]))
+            == (alone[turn])
+        )
+    assert familiar.elements
+
+
+def test_of_the_next_image_of_a_series_most_is_familiar():
+    first, second, _ = (item.data for item in ct_series(3, seed=5))
+    familiar = Familiar()
+    told(first, familiar)
+    before = len(familiar.elements)
+    assert before > 60
+    assert told(second, familiar) == told(second)
+    assert len(familiar.elements) < before * 1.3
+
+
+def test_images_that_arrive_at_the_same_time_do_not_mix():
+    streams = [next(iter(ct_series(1, seed=seed))).data for seed in (1, 2)]
+    familiar = Familiar()
+    scanners = [InstanceScanner(familiar=familiar) for _ in streams]
+    for start in range(0, max(map(len, streams)), 300):
+        for scanner, stream in zip(scanners, streams, strict=True):
+            scanner.feed(stream[start : start + 300])
+    for scanner, stream in zip(scanners, streams, strict=True):
+        found = scanner.finish()
+        assert (found.ref, msgspec.json.encode(found.attributes)) == told(stream)[:2]
+
+
+@pytest.mark.parametrize("character_set", ["ISO_IR 100", "ISO_IR 192", "ISO_IR 144", "GB18030"])
+def test_the_same_bytes_in_another_character_set_are_other_text(character_set):
+    name = struct.pack("<HH2sH", 0x0010, 0x0010, b"PN", 4) + b"\xc3\xa4\xd0\xb0"
+    terms = character_set.encode() + b" " * (len(character_set) % 2)
+    charset = struct.pack("<HH2sH", 0x0010, 0x0009, b"LO", 2) + b"x "
+    familiar = Familiar()
+    told(instance(charset + name, EXPLICIT), familiar)
+    # (0008,0005) stands before (0008,0016).
+    stream = instance(charset + name, EXPLICIT)
+    meta_length = (
+        len(stream)
+        - len(stream.partition(b"DICM")[2])
+        + struct.unpack("<I", stream[140:144])[0]
+        + 12
+    )
+    marked = struct.pack("<HH2sH", 0x0008, 0x0005, b"CS", len(terms)) + terms
+    other = stream[:meta_length] + marked + stream[meta_length:]
+    assert told(other, familiar) == told(other)
+    assert told(other, familiar) != told(stream, familiar)
+
+
+def test_what_a_private_element_means_depends_on_what_is_before_it():
+    # Implicit VR: the creator, which may be another one in the next instance, gives the VR.
+    def private(creator: bytes) -> bytes:
+        owner = struct.pack("<HHI", 0x0019, 0x0010, len(creator)) + creator
+        value = struct.pack("<HHI", 0x0019, 0x1002, 2) + b"12"
+        return owner + value
+
+    familiar = Familiar()
+    for creator in (b"GEMS_ACQU_01", b"SIEMENS MR HEADER ", b"NOBODY"):
+        stream = instance(private(creator + b" " * (len(creator) % 2)), IMPLICIT)
+        for _ in range(2):
+            assert told(stream, familiar) == told(stream)
+
+
+def test_the_same_bytes_in_another_byte_order_are_another_number():
+    familiar = Familiar()
+    value = b"\x01\x00"
+    for syntax, order in ((EXPLICIT, "<"), (BIG, ">"), (EXPLICIT, "<")):
+        element = struct.pack(order + "HH2sH", 0x0018, 0x9219, b"US", 2) + value
+        stream = instance(element, syntax)
+        assert told(stream, familiar) == told(stream)
+
+
+def test_what_ends_its_item_too_late_is_refused_also_when_it_is_familiar():
+    familiar = Familiar()
+    element = struct.pack("<HH2sH", 0x0018, 0x1030, b"LO", 6) + b"abcdef"
+
+    def sequence(item_length: int) -> bytes:
+        item = struct.pack("<HHI", 0xFFFE, 0xE000, item_length) + element
+        return struct.pack("<HH2sHI", 0x0018, 0x0012, b"SQ", 0, len(item)) + item
+
+    whole = instance(sequence(len(element)), EXPLICIT)
+    assert told(whole, familiar) == told(whole)
+    short = instance(sequence(len(element) - 2), EXPLICIT)
+    with pytest.raises(Exception, match="item") as alone:
+        told(short)
+    with pytest.raises(type(alone.value), match=str(alone.value)):
+        told(short, familiar)
+
+
+def test_it_stays_bounded():
+    familiar = Familiar()
+    for number in range(_MOST + 500):
+        element = struct.pack("<HH2sH", 0x0010, 0x0020, b"LO", 8) + b"%08d" % number
+        familiar.meet(0, element, (0x00100020, "00100020", {}, 1, None, None))
+    assert len(familiar.elements) <= _MOST
+    familiar = Familiar()
+    long = struct.pack("<HH2sH", 0x0010, 0x4000, b"LT", _LONGEST) + b"x" * _LONGEST
+    stream = instance(long, EXPLICIT)
+    assert told(stream, familiar) == told(stream)
+    assert not any(len(raw) > _LONGEST for raw in familiar.elements)
