@@ -51,6 +51,12 @@ _ATTEMPTS = 3
 """Looks at a row whose object eviction may take between looking and opening."""
 
 
+_SMALL = 1024 * 1024
+"""Bytes of an instance that is opened as a whole, whatever of it is asked for."""
+
+
+_Found = tuple[InstanceRow, bytes | None, bytes | None]
+"""A row, its JSON object and its layout, as far as known."""
 _Ahead = tuple[InstanceEntry, asyncio.Future[ObjectReader] | None]
 """An instance and what is being opened of it; None if it is not here."""
 
@@ -119,6 +125,30 @@ class Retrieval:
                 yield ref, document
                 sent += 1
 
+    async def _look(self, entry: InstanceEntry) -> tuple[_Found | None, ObjectReader | None]:
+        """What the index has of an instance and, if its entry says it, its object, opened meanwhile.
+
+        Most entries are of a moment ago, and true; one that is small is opened as a whole.
+        """
+        looking = lookup.find_with_metadata(self._database, entry.ref.sop_uid)
+        if not entry.object:
+            return await looking, None
+        begin = _SMALL if entry.size <= _SMALL else 0
+        opening = asyncio.ensure_future(self._store.open(entry.object, begin=begin))
+        try:
+            found = await looking
+            reader = await opening
+        except (InstanceNotFound, SealBroken):
+            return found, None  # it is met again
+        except BaseException:
+            if not opening.cancel() and not opening.cancelled() and opening.exception() is None:
+                opening.result().abandon()
+            raise
+        if found is not None and found[0].object == entry.object:
+            return found, reader
+        await reader.close()
+        return found, None
+
     @asynccontextmanager
     async def open_instance(self, entry: InstanceEntry) -> AsyncIterator[OpenInstance]:
         """Open an instance, fetching it if it is not here.
@@ -130,7 +160,7 @@ class Retrieval:
         """
         self._uses.note(entry.instance_id)
         for _ in range(_ATTEMPTS):
-            found = await lookup.find_with_metadata(self._database, entry.ref.sop_uid)
+            found, reader = await self._look(entry)
             if found is None:
                 break
             row, document, layout = found
@@ -147,7 +177,7 @@ class Retrieval:
                     return
                 continue
             try:
-                reader = await self._store.open(row.object)
+                reader = reader or await self._store.open(row.object)
             except InstanceNotFound:
                 continue
             except SealBroken:

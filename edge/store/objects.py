@@ -126,14 +126,25 @@ class ObjectStore:
         """Begin a value that waits on the disk, and leaves no trace; the caller closes it."""
         return Spool(self._workers, self._incoming, self._algorithm)
 
-    async def open(self, name: str) -> ObjectReader:
+    async def open(self, name: str, *, begin: int = 0) -> ObjectReader:
         """Open an object.
+
+        Args:
+            name: Its name.
+            begin: So much of its content is opened at once, in whole chunks.
 
         Raises:
             InstanceNotFound: There is no object of this name.
-            SealBroken: Its header or length is not that of a sealed object, or its key is gone.
+            SealBroken: Its header or length is not that of a sealed object, its key is gone, or
+                its beginning does not open.
         """
-        return await _in(self._workers, self._open, name)
+        loop = asyncio.get_running_loop()
+        job = loop.run_in_executor(self._workers, self._open, name, begin)
+        try:
+            return await asyncio.shield(job)
+        except asyncio.CancelledError:
+            job.add_done_callback(_abandon)
+            raise
 
     def open_all(self, wanted: Sequence[tuple[str, int]]) -> list[asyncio.Future[ObjectReader]]:
         """Open objects of which each will be read from its beginning; the first piece comes along.
@@ -310,6 +321,12 @@ class ObjectStore:
                 if _NAME.fullmatch(name := entry.name.removesuffix(_ASIDE))
                 and entry.is_file(follow_symlinks=False)
             }
+
+
+def _abandon(job: asyncio.Future[ObjectReader]) -> None:
+    """Nobody waits any more for what was being opened."""
+    if not job.cancelled() and job.exception() is None:
+        job.result().abandon()
 
 
 async def _in(workers: ThreadPoolExecutor, call: Callable[..., T], *arguments: object) -> T:

@@ -100,6 +100,12 @@ class ObjectReader:
         finally:
             os.close(descriptor)
 
+    def abandon(self) -> None:
+        """Close the file; nothing was read from it."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
     def _start(self, offset: int, length: int) -> asyncio.Future[bytes]:
         loop = asyncio.get_running_loop()
         job = loop.run_in_executor(self._workers, self._opener.read, offset, length)

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import dataclasses
 import json
+import os
 import zlib
 from contextlib import aclosing
 from pathlib import Path
@@ -354,3 +356,40 @@ async def test_a_damaged_object_that_is_nowhere_else_is_reported_as_lost(cache, 
     assert row.availability is Availability.UNAVAILABLE
     await cache.send(sample)
     assert await cache.read(sample.ref) == sample.data
+
+
+async def test_an_entry_of_before_a_replacement_opens_what_is_here_now(cache):
+    first, second = ct_series(2, rows=32, columns=32)
+    for sample in (first, second):
+        await cache.send(sample)
+    entry, other = await cache.retrieval.instances(first.ref.study_uid)
+    if entry.ref != first.ref:
+        entry, other = other, entry
+    # Its row now names another object than the entry does.
+    stale = dataclasses.replace(entry, object=other.object, size=other.size)
+    async with cache.retrieval.open_instance(stale) as instance:
+        assert await joined(instance.stream()) == first.data
+    gone = dataclasses.replace(entry, object="0" * 32)
+    async with cache.retrieval.open_instance(gone) as instance:
+        assert await joined(instance.stream()) == first.data
+
+
+async def test_who_goes_away_while_an_instance_is_opened_leaves_no_file_open(cache):
+    sample = next(iter(ct_series(1, rows=900, columns=900)))  # more than is opened as a whole
+    await cache.send(sample)
+    (entry,) = await cache.retrieval.instances(sample.ref.study_uid)
+    before = len(os.listdir("/proc/self/fd"))
+
+    async def look():
+        async with cache.retrieval.open_instance(entry):
+            await asyncio.Event().wait()
+
+    for turns in range(12):
+        viewer = asyncio.create_task(look())
+        for _ in range(turns):
+            await asyncio.sleep(0.0005)
+        viewer.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await viewer
+    await asyncio.sleep(0.1)
+    assert len(os.listdir("/proc/self/fd")) == before

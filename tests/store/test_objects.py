@@ -53,6 +53,40 @@ def files(tmp_path):
     ]
 
 
+def open_files():
+    return len(os.listdir("/proc/self/fd"))
+
+
+async def test_who_gives_up_opening_leaves_no_file_open(store, keys):
+    stored = await put(store, keys, os.urandom(3 * PIECE))
+    before = open_files()
+    openings = [asyncio.create_task(store.open(stored.name)) for _ in range(50)]
+    await asyncio.sleep(0)  # each has asked a worker
+    for opening in openings:
+        opening.cancel()
+    await asyncio.wait(openings)
+    assert all(opening.cancelled() for opening in openings)
+    reader = await store.open(stored.name)  # behind them, in the same workers
+    await asyncio.sleep(0.05)
+    assert open_files() == before + 1
+    await reader.close()
+    assert open_files() == before
+
+
+@pytest.mark.parametrize("length", [0, 1, 65536, 65537, PIECE, PIECE + 1])
+async def test_an_object_may_be_opened_with_its_beginning(store, keys, length):
+    content = os.urandom(length)
+    stored = await put(store, keys, content)
+    before = open_files()
+    reader = await store.open(stored.name, begin=PIECE)
+    assert open_files() == before + (length > PIECE)
+    assert await reader.read(0, length + 5) == content
+    assert await reader.read(length // 2, 7) == content[length // 2 :][:7]
+    assert b"".join([piece async for piece in reader.stream(1)]) == content[1:]
+    await reader.close()
+    assert open_files() == before
+
+
 @pytest.mark.parametrize("length", [0, 1, 65536, PIECE, 3 * PIECE + 12345])
 async def test_what_was_put_is_read_back(store, keys, length):
     content = os.urandom(length)
