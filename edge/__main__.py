@@ -11,12 +11,13 @@ loop that knows what to do with it.
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from typing import TYPE_CHECKING
 
 try:
     import argparse
     import asyncio
+    import contextlib
     import dataclasses
     import gc
     import json
@@ -34,7 +35,7 @@ except KeyboardInterrupt:  # even these take a moment on a small box
     sys.exit(130)
 
 if TYPE_CHECKING:
-    from edge.app import Cache
+    from edge.app import Appliance, Cache
     from edge.cache.status import Status
 
 __all__ = ["main"]
@@ -184,9 +185,7 @@ async def _serve(loaded: config.Config) -> int:
     is_new = not await asyncio.to_thread(_holds_box, folder)
     again = True
     while again:
-        async with Appliance(loaded) as box:
-            if is_new:
-                log.warning("made a new box in %s; keep a copy of its root key elsewhere", folder)
+        async with _told_of(Appliance(loaded), folder, is_new=is_new) as box:
             log.info(
                 "ready: DICOM as %s on port %d, HTTP on port %d",
                 loaded.dimse.ae_title,
@@ -202,6 +201,18 @@ async def _serve(loaded: config.Config) -> int:
             log.info("stopping")
     log.info("stopped")
     return 0
+
+
+@contextlib.asynccontextmanager
+async def _told_of(appliance: Appliance, folder: Path, *, is_new: bool) -> AsyncIterator[Appliance]:
+    """An appliance, entered; a new box is named as such even if it can't be started after all."""
+    async with contextlib.AsyncExitStack() as stack:
+        try:
+            box = await stack.enter_async_context(appliance)
+        finally:
+            if is_new and await asyncio.to_thread(_holds_box, folder):
+                log.warning("made a new box in %s; keep a copy of its root key elsewhere", folder)
+        yield box
 
 
 def _at_signals(loop: asyncio.AbstractEventLoop, act: Callable[[], object]) -> None:
@@ -229,7 +240,9 @@ async def _token(cache: Cache, options: argparse.Namespace) -> int:
         else:
             for token in tokens:
                 print(f"{token.token_id}  {token.role:<12}  {_moment(token.created)}  {token.name}")
-    elif not await cache.tokens.revoke(options.token_id):
+    elif await cache.tokens.revoke(options.token_id):
+        print(f"edge: token {options.token_id} is worthless now", file=sys.stderr)
+    else:
         print(f"edge: there is no token {options.token_id}", file=sys.stderr)
         return 1
     return 0

@@ -7,6 +7,7 @@ import logging
 import os
 import re
 import signal
+import socket
 import subprocess
 import sys
 
@@ -119,6 +120,19 @@ def test_a_new_box_is_announced_and_status_says_when_it_is_not_running(box, tmp_
     tokens = run("token", "list", "--config", path)
     assert (tokens.returncode, tokens.stdout) == (0, "")
     assert "there are no tokens" in tokens.stderr
+
+
+def test_a_new_box_is_announced_even_if_it_can_not_be_started_yet(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        path = write(
+            tmp_path,
+            f'[dimse]\nlisten = "127.0.0.1:0"\n[http]\nlisten = "127.0.0.1:{port}"\ntls = "off"\n',
+        )
+        ran = run("serve", "--config", path)
+    assert ran.returncode == 2
+    assert "can't be listened on" in ran.stderr
+    assert "made a new box in" in ran.stderr
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])

@@ -126,9 +126,9 @@ class Retrieval:
                 sent += 1
 
     async def _look(self, entry: InstanceEntry) -> tuple[_Found | None, ObjectReader | None]:
-        """What the index has of an instance and, if its entry says it, its object, opened meanwhile.
+        """What the index has of an instance; and its object, opened meanwhile if it can be.
 
-        Most entries are of a moment ago, and true; one that is small is opened as a whole.
+        It is the one that the entry names: most are of a moment ago. A small one is opened whole.
         """
         looking = lookup.find_with_metadata(self._database, entry.ref.sop_uid)
         if not entry.object:

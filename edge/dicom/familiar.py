@@ -41,7 +41,7 @@ class Familiar:
         """Remember an element, and that it came after the tag *previous*."""
         if len(raw) > _LONGEST:
             return
-        if len(self.elements) >= _MOST:
+        if max(len(self.elements), len(self.following)) >= _MOST:
             self.elements.clear()
             self.following.clear()
         self.elements[raw] = meaning

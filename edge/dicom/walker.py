@@ -218,7 +218,8 @@ class Walker:
         previous, cost, most = level.previous, model.cost, model.most
         try:
             while pos + 8 <= limit:
-                if window[pos : pos + following.get(previous, 0)] in known:
+                met = known.get(window[pos : pos + following.get(previous, 0)])
+                if met and met[4] is codec and met[5] is decode:
                     break
                 group, number, vr, length = header(window, pos)
                 tag = group << 16 | number
@@ -227,7 +228,7 @@ class Walker:
                     break
                 key = PLAIN_KEYS.get(tag)
                 if not key:
-                    if key is not None:
+                    if key is not None or group == _META_GROUP:
                         break
                     key = f"{tag:08X}"
                 convert, is_long, inline, _ = form
@@ -261,7 +262,8 @@ class Walker:
         previous, cost, most = level.previous, model.cost, model.most
         try:
             while pos + 8 <= limit:
-                if window[pos : pos + following.get(previous, 0)] in known:
+                met = known.get(window[pos : pos + following.get(previous, 0)])
+                if met and met[4] is codec and met[5] is decode:
                     break
                 group, number, length = header(window, pos)
                 tag = group << 16 | number

@@ -209,7 +209,8 @@ def _answer_of_aiohttp(request: web.Request, error: web.HTTPException) -> web.Re
             request,
             404,
             "there is no such resource",
-            hint="the paths are those of PS3.18 10.1, below /dicom-web, with no slash at the end",
+            hint="those of DICOMweb are below /dicom-web, as in PS3.18 10.1, with no slash at the"
+            " end; those of /api/v1 are in /api/v1/openapi.json",
         )
     return problem(request, error.status, error.reason)
 

@@ -96,11 +96,7 @@ class ObjectStore:
         await asyncio.to_thread(self._workers.shutdown, wait=True, cancel_futures=True)
 
     async def run(self) -> None:
-        """Have a sealing process ready, until cancelled; otherwise the first object waits for one.
-
-        Raises:
-            EdgeError: It can't be started now.
-        """
+        """Have a sealing process ready, until cancelled; else the first object waits for one."""
         await self._sealing.run()
 
     def create(self, key: StudyKey, dataset_offset: int | None = None) -> ObjectWriter:
@@ -197,8 +193,8 @@ class ObjectStore:
 
     async def clear_incoming(self) -> int:
         """Remove what was arriving, in the last run or in this one; the number of files."""
-        await self._sealing.stop()
-        return await _in(self._workers, self._clear_incoming)
+        async with self._sealing.stopped():
+            return await _in(self._workers, self._clear_incoming)
 
     def shelves(self) -> Iterator[str]:
         """The two-digit prefixes that names are filed under."""

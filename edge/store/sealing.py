@@ -18,8 +18,9 @@ import os
 import socket
 import subprocess
 import sys
+import time
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, Self
@@ -36,6 +37,13 @@ log = logging.getLogger(__name__)
 
 _STARTING: Final = 60.0
 """Seconds that a process has until it is ready."""
+_ENDING: Final = 30.0
+"""Seconds that one has to end, once its service is gone."""
+_LOOK: Final = 0.02
+_PAUSE: Final = 1.0
+"""Seconds between two looks at it, and before the next start."""
+_SILENT: Final = 60.0
+"""Seconds without an answer after which it is taken to hang: no disk takes so long."""
 _WORKER: Final = ("-m", "edge.store.sealing_worker")
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -61,17 +69,21 @@ class SealingProcess:
     """A running process."""
 
     def __init__(
-        self, process: subprocess.Popen[bytes], connection: socket.socket, memory: memoryview
+        self, process: subprocess.Popen[bytes], connection: socket.socket, memory: mmap.mmap
     ) -> None:
         self._process = process
         self._connection = connection
-        self._memory = memory
+        self._mapped = memory
+        self._memory = memoryview(memory)
         self._free = list(range(0, ARENA, SLOT))
         self._numbers = READY
         self._waiting: deque[_Waiting] = deque()
         self._under_way: dict[int, tuple[asyncio.Future[Outcome], list[int]]] = {}
         self.ended = asyncio.Event()
         """It takes no more pieces."""
+        self.is_stopped = False
+        """It ended because ``stop`` was asked for."""
+        self._heard = asyncio.get_running_loop().time()
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(Outcome)
 
@@ -88,13 +100,16 @@ class SealingProcess:
         loop = asyncio.get_running_loop()
         ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         ours.setblocking(False)
+        spawning = loop.run_in_executor(None, _spawn, theirs, incoming)
         try:
-            process, memory = await asyncio.to_thread(_spawn, theirs, incoming)
+            process, memory = await asyncio.shield(spawning)
         except OSError as error:
             ours.close()
             raise EdgeError(f"the sealing process can't be started: {error.strerror}") from error
-        finally:
-            theirs.close()
+        except asyncio.CancelledError:
+            ours.close()  # by which it ends, once it is there
+            spawning.add_done_callback(_abandon)
+            raise
         started = cls(process, ours, memory)
         ready = loop.create_future()
         started._under_way[READY] = ready, []
@@ -109,6 +124,11 @@ class SealingProcess:
             await started.stop()
             raise
         return started
+
+    @property
+    def silence(self) -> float:
+        """Seconds for which it has owed an answer, and given none."""
+        return asyncio.get_running_loop().time() - self._heard if self._under_way else 0.0
 
     def new_object(self) -> int:
         """The number of an object that is about to begin."""
@@ -129,19 +149,22 @@ class SealingProcess:
             A future of the outcome. It raises StorageFull if the disk is full, OSError if it
             failed otherwise, and EdgeError if the process ended.
         """
-        answer: asyncio.Future[Outcome] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        answer: asyncio.Future[Outcome] = loop.create_future()
         if self.ended.is_set():
             answer.set_exception(EdgeError("the sealing process has ended; send it again"))
             return answer
+        if not self._under_way:
+            self._heard = loop.time()
         self._under_way[number] = answer, []
         self._waiting.append(_Waiting(number, content, begin, end))
         self._send()
         return answer
 
     async def stop(self) -> None:
-        """End it at once; what it had is left as it is."""
+        """End it at once, and wait until it has; what it had is left as it is."""
+        self.is_stopped |= not self.ended.is_set()
         self._lose()
-        self._process.kill()
         await asyncio.to_thread(self._process.wait)
 
     def _send(self) -> None:
@@ -151,9 +174,9 @@ class SealingProcess:
         while self._waiting and self._waiting[0].slots <= len(self._free):
             piece = self._waiting[0]
             taken = self._free[len(self._free) - piece.slots :]
-            parts = self._copy(piece.content, taken)
-            message = self._encoder.encode(Piece(piece.number, parts, piece.begin, piece.end))
             try:
+                parts = self._copy(piece.content, taken)
+                message = self._encoder.encode(Piece(piece.number, parts, piece.begin, piece.end))
                 self._connection.send(message)
             except BlockingIOError:
                 loop.add_writer(self._connection, self._send)  # it has much to read already
@@ -161,6 +184,10 @@ class SealingProcess:
             except OSError:
                 self._lose()
                 return
+            except ValueError as error:
+                self._waiting.popleft()
+                self._under_way.pop(piece.number)[0].set_exception(EdgeError(str(error)))
+                continue
             del self._free[len(self._free) - piece.slots :]
             self._under_way[piece.number][1].extend(taken)
             self._waiting.popleft()
@@ -193,6 +220,7 @@ class SealingProcess:
         if not message:
             self._lose()
             return
+        self._heard = asyncio.get_running_loop().time()
         outcome = self._decoder.decode(message)
         answer, slots = self._under_way.pop(outcome.number)
         self._free += slots
@@ -212,6 +240,9 @@ class SealingProcess:
         loop.remove_reader(self._connection)
         loop.remove_writer(self._connection)
         self._connection.close()
+        self._process.kill()
+        self._memory.release()
+        self._mapped.close()
         self._waiting.clear()
         for answer, _ in self._under_way.values():
             if not answer.done():
@@ -233,15 +264,23 @@ class Sealing:
         self._starting = asyncio.Lock()
 
     async def run(self) -> None:
-        """Have one ready, until cancelled.
-
-        Raises:
-            EdgeError: It can't be started now.
-        """
+        """Have one ready, until cancelled; one that does not answer is ended."""
         while True:
-            process = await self.process()
-            await process.ended.wait()
-            log.error("the sealing process ended; what was arriving failed, another one is started")
+            try:
+                process = await self.process()
+            except EdgeError as error:
+                log.error("%s; it is tried again", error)
+                await asyncio.sleep(_PAUSE)
+                continue
+            while not process.ended.is_set():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(process.ended.wait(), _PAUSE)
+                if process.silence > _SILENT:
+                    log.error("the sealing process does not answer, and is ended")
+                    await process.stop()
+            if not process.is_stopped:
+                log.error("the sealing process ended; what was arriving failed, another is started")
+                await asyncio.sleep(_PAUSE)
 
     async def process(self) -> SealingProcess:
         """The one that runs; started if there is none.
@@ -260,16 +299,46 @@ class Sealing:
         if self._process is not None:
             await self._process.stop()
 
+    @contextlib.asynccontextmanager
+    async def stopped(self) -> AsyncIterator[None]:
+        """End it, and start none as long as this lasts."""
+        async with self._starting:
+            await self.stop()
+            yield
+
 
 @contextlib.contextmanager
 def alone_in(incoming: Path) -> Iterator[None]:
-    """Wait until no sealing process works in the folder: that of a service that was killed, too."""
+    """Wait until no sealing process works in the folder: that of a service that was killed, too.
+
+    Raises:
+        EdgeError: One still does, after so long that it will not end by itself.
+    """
     descriptor = os.open(incoming, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        deadline = time.monotonic() + _ENDING
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() > deadline:
+                    raise EdgeError(
+                        f"a sealing process of an earlier run still works in {incoming}",
+                        hint="end it (edge.store.sealing_worker), or restart the machine",
+                    ) from error
+                time.sleep(_LOOK)
         yield
     finally:
         os.close(descriptor)
+
+
+def _abandon(spawning: asyncio.Future[tuple[subprocess.Popen[bytes], mmap.mmap]]) -> None:
+    """Nobody waits any more for a process that was being started."""
+    if not spawning.cancelled() and spawning.exception() is None:
+        process, memory = spawning.result()
+        process.kill()
+        memory.close()
 
 
 def _meaning(outcome: Outcome) -> Exception | None:
@@ -282,8 +351,8 @@ def _meaning(outcome: Outcome) -> Exception | None:
     return EdgeError(outcome.error)
 
 
-def _spawn(connection: socket.socket, incoming: Path) -> tuple[subprocess.Popen[bytes], memoryview]:
-    """Start the process; it and the memory that it shares."""
+def _spawn(connection: socket.socket, incoming: Path) -> tuple[subprocess.Popen[bytes], mmap.mmap]:
+    """Start the process, whose the connection is then; it and the memory that it shares."""
     environment = {
         "PATH": os.defpath,
         "LANG": "C.UTF-8",
@@ -292,9 +361,11 @@ def _spawn(connection: socket.socket, incoming: Path) -> tuple[subprocess.Popen[
         "PYTHONDONTWRITEBYTECODE": "1" if sys.dont_write_bytecode else "",
     }
     with contextlib.ExitStack() as stack:
+        stack.enter_context(connection)
         descriptor = os.memfd_create("edge-sealing", os.MFD_CLOEXEC)
         stack.callback(os.close, descriptor)
         os.ftruncate(descriptor, ARENA)
+        memory = mmap.mmap(descriptor, ARENA)
         process = subprocess.Popen(  # noqa: S603 - our own interpreter and module
             [sys.executable, *_WORKER, str(incoming), str(descriptor)],
             stdin=connection.fileno(),
@@ -305,4 +376,4 @@ def _spawn(connection: socket.socket, incoming: Path) -> tuple[subprocess.Popen[
             pass_fds=[descriptor],
             process_group=0,  # Ctrl-C is for the service, which ends this one itself
         )
-        return process, memoryview(mmap.mmap(descriptor, ARENA))
+        return process, memory

@@ -13,7 +13,6 @@ as it lives, it holds a shared lock on the folder of what arrives.
 
 from __future__ import annotations
 
-import contextlib
 import fcntl
 import mmap
 import os
@@ -109,12 +108,15 @@ class _Worker:
 
     def _serve(self) -> None:
         decoder = msgspec.msgpack.Decoder(Piece)
-        with contextlib.suppress(ConnectionError):
+        try:
             # Whichever thread is idle takes the next message: each is whole (SOCK_SEQPACKET).
             while message := self._connection.recv(LONGEST):
                 outcome = self._outcome(decoder.decode(message))
                 self._connection.send(msgspec.msgpack.encode(outcome))
-        os._exit(0)  # the service is gone, and whatever is under way will not be asked for
+        finally:
+            # The service is gone, and whatever is under way will not be asked for; or this thread
+            # can't go on, and the service shall know that what it had is lost.
+            os._exit(0)
 
     def _outcome(self, piece: Piece) -> Outcome:
         number = piece.number

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -24,6 +25,10 @@ from edge.store.sealing import Sealing, SealingProcess
 
 __all__ = ["ObjectWriter", "StoredObject"]
 
+log = logging.getLogger(__name__)
+
+_PATIENCE = 15.0
+"""Seconds that the sealing process has to let go of an object."""
 _CRUMB = 4096
 """Smaller pieces of content are joined: as objects they would weigh more than their bytes."""
 
@@ -142,13 +147,22 @@ class ObjectWriter:
 
     async def discard(self) -> None:
         """Leave nothing behind, whatever happened before."""
-        with contextlib.suppress(EdgeError, OSError):
-            await self._settle()
-        if self._process is not None and self._outcome is None:
-            self._waiting.clear()
-            with contextlib.suppress(EdgeError, OSError):
-                await self._start("discard")
-                await self._settle()
+        process = self._process
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                with contextlib.suppress(EdgeError, OSError):
+                    await self._settle()
+                if process is not None and self._outcome is None:
+                    self._waiting.clear()
+                    with contextlib.suppress(EdgeError, OSError):
+                        await self._start("discard")
+                        await self._settle()
+        except TimeoutError:
+            log.error("the sealing process does not answer, and is ended")
+            if process is not None:
+                await process.stop()
+        if process is not None and process.ended.is_set():
+            await process.stop()  # until it has really ended, it may still make the file
         loop = asyncio.get_running_loop()
         await loop.run_in_executor(self._workers, self._remove)
 

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import dataclasses
 import json
-import os
 import zlib
 from contextlib import aclosing
 from pathlib import Path
@@ -378,7 +377,7 @@ async def test_who_goes_away_while_an_instance_is_opened_leaves_no_file_open(cac
     sample = next(iter(ct_series(1, rows=900, columns=900)))  # more than is opened as a whole
     await cache.send(sample)
     (entry,) = await cache.retrieval.instances(sample.ref.study_uid)
-    before = len(os.listdir("/proc/self/fd"))
+    before = open_files()
 
     async def look():
         async with cache.retrieval.open_instance(entry):
@@ -392,4 +391,4 @@ async def test_who_goes_away_while_an_instance_is_opened_leaves_no_file_open(cac
         with contextlib.suppress(asyncio.CancelledError):
             await viewer
     await asyncio.sleep(0.1)
-    assert len(os.listdir("/proc/self/fd")) == before
+    assert open_files() == before

@@ -131,6 +131,19 @@ def test_the_same_bytes_in_another_byte_order_are_another_number():
         assert told(stream, familiar) == told(stream)
 
 
+def test_what_was_met_in_another_character_set_is_met_anew():
+    name = struct.pack("<HH2sH", 0x0010, 0x0010, b"PN", 4) + b"A^B "
+    charset = struct.pack("<HH2sH", 0x0008, 0x0005, b"CS", 10) + b"ISO_IR 192"
+    familiar, decoders = Familiar(), []
+    for head in (b"", charset, b""):
+        stream = instance(name, EXPLICIT)
+        at = stream.index(struct.pack("<HH2s", 0x0008, 0x0016, b"UI"))
+        told(stream[:at] + head + stream[at:], familiar)
+        decoders.append(familiar.elements[name][5])
+    first, other, last = decoders
+    assert first is last is not other
+
+
 def test_what_ends_its_item_too_late_is_refused_also_when_it_is_familiar():
     familiar = Familiar()
     element = struct.pack("<HH2sH", 0x0018, 0x1030, b"LO", 6) + b"abcdef"
@@ -148,12 +161,24 @@ def test_what_ends_its_item_too_late_is_refused_also_when_it_is_familiar():
         told(short, familiar)
 
 
+@pytest.mark.parametrize("piece", [1 << 20, 300, 301, 302, 303, 304, 305, 306, 307, 308, 309, 310])
+def test_elements_of_the_file_meta_in_a_data_set_are_never_told(piece):
+    stray = struct.pack("<HH2sH", 0x0002, 0x0200, b"LO", 40) + b"x" * 40
+    stream = instance(b"", EXPLICIT)
+    at = stream.index(struct.pack("<HH2s", 0x0008, 0x0016, b"UI"))
+    stream = stream[:at] + stray + stream[at:]
+    assert told(stream, Familiar(), piece)[:2] == told(instance(b"", EXPLICIT))[:2]
+
+
 def test_it_stays_bounded():
     familiar = Familiar()
     for number in range(_MOST + 500):
         element = struct.pack("<HH2sH", 0x0010, 0x0020, b"LO", 8) + b"%08d" % number
         familiar.meet(0, element, (0x00100020, "00100020", {}, 1, None, None))
     assert len(familiar.elements) <= _MOST
+    for number in range(3 * _MOST):
+        familiar.meet(number, b"short", (0x00100020, "00100020", {}, 1, None, None))
+    assert len(familiar.following) <= _MOST
     familiar = Familiar()
     long = struct.pack("<HH2sH", 0x0010, 0x4000, b"LT", _LONGEST) + b"x" * _LONGEST
     stream = instance(long, EXPLICIT)

@@ -8,6 +8,7 @@ import os
 import resource
 import tracemalloc
 from contextlib import ExitStack
+from pathlib import Path
 
 import pytest
 
@@ -54,7 +55,7 @@ def files(tmp_path):
 
 
 def open_files():
-    return len(os.listdir("/proc/self/fd"))
+    return len(list(Path("/proc/self/fd").iterdir()))
 
 
 async def test_who_gives_up_opening_leaves_no_file_open(store, keys):

@@ -5,6 +5,8 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import signal
+from pathlib import Path
 
 import pytest
 
@@ -12,8 +14,10 @@ from edge.crypto.keys import KeyRing
 from edge.crypto.providers import FileKeyProvider
 from edge.crypto.sealed import Algorithm
 from edge.errors import EdgeError
-from edge.store.messages import ARENA
+from edge.store import sealing
+from edge.store.messages import ARENA, Begin
 from edge.store.objects import PIECE, ObjectStore
+from edge.store.sealing import SealingProcess
 
 
 @pytest.fixture
@@ -98,6 +102,97 @@ async def test_a_killed_services_process_is_waited_for_at_the_next_start(store, 
     assert not clearing.done()
     os.close(descriptor)
     assert await clearing == 0
+
+
+async def test_one_that_never_ends_is_named(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(sealing, "_ENDING", 0.2)
+    descriptor = os.open(tmp_path / "incoming", os.O_RDONLY | os.O_DIRECTORY)
+    fcntl.flock(descriptor, fcntl.LOCK_SH)
+    with pytest.raises(EdgeError, match="earlier run still works"):
+        await store.clear_incoming()
+    os.close(descriptor)
+    assert await store.clear_incoming() == 0
+
+
+async def test_none_is_started_while_the_folder_is_cleared(store, key, caplog):
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+        running = group.create_task(store.run())
+        for _ in range(10):
+            await store._sealing.process()
+            arriving = asyncio.ensure_future(put(store, key, b"content"))
+            await asyncio.sleep(0)
+            await asyncio.gather(store.clear_incoming(), arriving, return_exceptions=True)
+        assert (await put(store, key, b"content")).content_bytes == 7
+        running.cancel()
+    assert "the sealing process ended" not in caplog.text
+
+
+async def test_one_that_does_not_answer_is_ended_by_who_gives_up(store, key, monkeypatch, tmp_path):
+    monkeypatch.setattr("edge.store.writer._PATIENCE", 0.3)
+    process = await store._sealing.process()
+    writer = store.create(key, 0)
+    await writer.write(os.urandom(PIECE))
+    process._process.send_signal(signal.SIGSTOP)
+
+    async def finish():
+        await writer.begin_commit()
+        await writer.commit()
+
+    with pytest.raises(TimeoutError):
+        await asyncio.wait_for(finish(), 0.2)
+    await writer.discard()
+    assert process.ended.is_set()
+    assert not list((tmp_path / "incoming").iterdir())
+    assert (await put(store, key, b"content")).content_bytes == 7
+
+
+async def test_one_that_does_not_answer_is_replaced(store, key, monkeypatch, caplog):
+    monkeypatch.setattr(sealing, "_SILENT", 0.2)
+    monkeypatch.setattr(sealing, "_PAUSE", 0.1)
+    async with asyncio.timeout(60), asyncio.TaskGroup() as group:
+        running = group.create_task(store.run())
+        process = await store._sealing.process()
+        process._process.send_signal(signal.SIGSTOP)
+        with pytest.raises(EdgeError, match="sealing process ended"):
+            await put(store, key, b"content")
+        assert (await put(store, key, b"content")).content_bytes == 7
+        running.cancel()
+    assert "does not answer" in caplog.text
+
+
+async def test_one_of_which_a_part_fails_ends_as_a_whole(store):
+    process = await store._sealing.process()
+    process._connection.send(b"\xc1 is no message")
+    await asyncio.wait_for(process.ended.wait(), 10)
+
+
+async def test_a_piece_that_can_not_be_told_of_fails_alone(store, key):
+    process = await store._sealing.process()
+    begin = Begin("\udcff", "\udcff", b"", b"", 0)
+    with pytest.raises(EdgeError, match="surrogate"):
+        await process.submit(process.new_object(), [b"x"], begin=begin)
+    assert (await put(store, key, b"content")).content_bytes == 7
+
+
+async def test_who_starts_one_and_is_cancelled_leaves_none(store, tmp_path):
+    for delay in (0, 0.001, 0.01, 0.05):
+        starting = asyncio.ensure_future(SealingProcess.start(tmp_path / "incoming"))
+        await asyncio.sleep(delay)
+        starting.cancel()
+        await asyncio.wait([starting])
+    assert await asyncio.wait_for(store.clear_incoming(), 10) == 0
+
+
+def mapped():
+    return Path("/proc/self/maps").read_text(encoding="utf-8").count("memfd:edge-sealing")
+
+
+async def test_of_many_that_ended_no_memory_stays(store, key):
+    for _ in range(5):
+        await store._sealing.process()
+        await end(store)
+    await store._sealing.process()
+    assert mapped() == 1
 
 
 async def test_it_holds_the_lock_as_long_as_it_lives(store, tmp_path):
