@@ -63,8 +63,9 @@ class WorkerProcess:
         except OSError as error:
             ours.close()
             raise PixelWorkersBusy(f"no pixel worker can be started: {error.strerror}") from error
-        finally:
-            theirs.close()
+        except asyncio.CancelledError:
+            ours.close()  # by which it ends, once it is there
+            raise
         reader, writer = await asyncio.open_connection(sock=ours, limit=_PIECE)
         worker = cls(process, reader, writer)
         try:
@@ -139,6 +140,7 @@ class WorkerProcess:
 
 
 def _spawn(connection: socket.socket, limits: Limits) -> subprocess.Popen[bytes]:
+    """Start the process, whose the connection is then."""
     environment = {
         "PATH": os.defpath,
         "LANG": "C.UTF-8",
@@ -151,12 +153,13 @@ def _spawn(connection: socket.socket, limits: Limits) -> subprocess.Popen[bytes]
         "OMP_NUM_THREADS": "1",
     }
     argument = msgspec.json.encode(limits).decode()
-    return subprocess.Popen(  # noqa: S603 - our own interpreter and module
-        [sys.executable, "-m", "edge.pixels.worker", argument],
-        stdin=connection.fileno(),
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-        cwd="/",
-        env=environment,
-        process_group=0,  # Ctrl-C is for the service, which ends its workers itself
-    )
+    with connection:
+        return subprocess.Popen(  # noqa: S603 - our own interpreter and module
+            [sys.executable, "-m", "edge.pixels.worker", argument],
+            stdin=connection.fileno(),
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            cwd="/",
+            env=environment,
+            process_group=0,  # Ctrl-C is for the service, which ends its workers itself
+        )
