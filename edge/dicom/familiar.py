@@ -2,7 +2,7 @@
 
 Owns what they became in the JSON model, so that a walk over the next image need not understand them
 again. An element is found by all of its bytes, so what is found is what would have come out.
-Bounded; the oldest are not sought, all are forgotten when there are too many.
+Bounded: when there are too many, all are forgotten.
 """
 
 from __future__ import annotations
