@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 
 from edge.dicom.builder import ScanLimits
 from edge.dicom.codec import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE
+from edge.dicom.familiar import Familiar
 from edge.dicom.recoder import Recoder, Replacement
 from edge.dicom.walker import Walker
 from edge.errors import NotDicom
@@ -232,7 +233,7 @@ def test_whatever_is_admitted_can_be_encoded_anew(source, target, defined, damag
         put = other if isinstance(other, bytes) else item(source, other, length=cut)
         data = data[:position] + put + data[position + cut :]
     data += bytes(zeros)
-    walker = Walker(source, ScanLimits(), 0)
+    walker = Walker(source, ScanLimits(), 0, Familiar())
     try:
         walker.feed(data)
         walker.finish()

@@ -10,6 +10,7 @@ import pytest
 
 from edge.dicom.builder import ScanLimits
 from edge.dicom.codec import EXPLICIT_LITTLE, IMPLICIT_LITTLE, Codec
+from edge.dicom.familiar import Familiar
 from edge.dicom.frames import BulkValue
 from edge.dicom.walker import Walker
 from edge.errors import NotDicom
@@ -31,7 +32,7 @@ MEBI = bytes(1024**2)
 def walk(
     data: bytes, codec: Codec = EXPLICIT_LITTLE, *, piece: int = 1 << 30, **limits: int
 ) -> Walker:
-    walker = Walker(codec, ScanLimits(**limits), 0)
+    walker = Walker(codec, ScanLimits(**limits), 0, Familiar())
     for start in range(0, len(data), piece):
         walker.feed(data[start : start + piece])
     walker.finish()
@@ -172,7 +173,7 @@ def test_the_pieces_make_no_difference(piece, kind):
         ]
     )
     whole = walk(data)
-    walker = Walker(EXPLICIT_LITTLE, ScanLimits(), 0)
+    walker = Walker(EXPLICIT_LITTLE, ScanLimits(), 0, Familiar())
     for start in range(0, len(data), piece):
         walker.feed(kind(data[start : start + piece]))
     walker.finish()
@@ -276,7 +277,7 @@ LARGE = {
 
 @pytest.mark.parametrize(("header", "mebibytes", "end"), LARGE.values(), ids=LARGE)
 def test_a_large_value_takes_no_memory(header, mebibytes, end):
-    walker = Walker(EXPLICIT_LITTLE, ScanLimits(), 0)
+    walker = Walker(EXPLICIT_LITTLE, ScanLimits(), 0, Familiar())
     assert feed_large(walker, header, mebibytes, end) < 300_000
     (value,) = walker.model.bulk.values()
     assert value.length >= mebibytes << 20
@@ -288,7 +289,7 @@ def test_two_thousand_frames_of_attributes_take_little_memory():
     frame = item(groups)
     tracemalloc.start()
     try:
-        walker = Walker(EXPLICIT_LITTLE, ScanLimits(memory=8 << 20), 0)
+        walker = Walker(EXPLICIT_LITTLE, ScanLimits(memory=8 << 20), 0, Familiar())
         walker.feed(element(0x52009230, b"SQ", b"", 2_000 * len(frame)))
         for _ in range(2_000):
             walker.feed(frame)
@@ -309,7 +310,7 @@ def test_a_sequence_of_too_many_items_becomes_bulk_data(undefined):
     block = item(NAME) * 1000
     count = 100
     length = UNDEFINED if undefined else count * len(block)
-    walker = Walker(EXPLICIT_LITTLE, ScanLimits(memory=1 << 20), 0)
+    walker = Walker(EXPLICIT_LITTLE, ScanLimits(memory=1 << 20), 0, Familiar())
     tracemalloc.start()
     try:
         walker.feed(element(0x52009230, b"SQ", b"", length))

@@ -56,7 +56,7 @@ async def test_paths_of_no_resource_are_not_found(service, path):
     async with service.http.get(service.base + path) as answer:
         assert answer.status == 404
         document = await answer.json(content_type=None)
-        assert document["hint"].startswith("the paths are")
+        assert document["hint"].startswith("those of DICOMweb are below /dicom-web")
 
 
 async def test_methods_that_a_resource_does_not_know_are_named(service):

@@ -197,8 +197,9 @@ async def test_an_index_that_is_damaged_in_use_is_rebuilt_while_nobody_looks(
             headers={"Authorization": "Bearer unknown"},
         )
     for _ in range(20):  # each run of the command takes a while
+        is_rebuilt = "adopted 2 objects" in installation.log.read_text()
         ran = await installation.run("status", "--json")
-        if ran.status == 0 and "adopted 2 objects" in installation.log.read_text():
+        if ran.status == 0 and is_rebuilt:
             break
     state = json.loads(ran.out)
     assert (state["instances_online"], state["lost"]) == (2, 0)
