@@ -36,7 +36,7 @@ from edge.errors import (
 from edge.index import lookup, remote, residence, tombstones
 from edge.index.database import Connection, Database
 from edge.index.lookup import InstanceRow
-from edge.store.objects import ObjectStore
+from edge.store.objects import ObjectStore, abandon
 from edge.store.reader import ObjectReader
 
 __all__ = ["Retrieval"]
@@ -134,15 +134,14 @@ class Retrieval:
         if not entry.object:
             return await looking, None
         begin = _SMALL if entry.size <= _SMALL else 0
-        opening = asyncio.ensure_future(self._store.open(entry.object, begin=begin))
+        opening = self._store.start_opening(entry.object, begin)
         try:
             found = await looking
-            reader = await opening
+            reader = await asyncio.shield(opening)
         except (InstanceNotFound, SealBroken):
             return found, None  # it is met again
         except BaseException:
-            if not opening.cancel() and not opening.cancelled() and opening.exception() is None:
-                opening.result().abandon()
+            opening.add_done_callback(abandon)
             raise
         if found is not None and found[0].object == entry.object:
             return found, reader

@@ -38,7 +38,7 @@ from edge.store.sealing import Sealing, alone_in
 from edge.store.spool import Spool
 from edge.store.writer import ObjectWriter
 
-__all__ = ["ObjectStore"]
+__all__ = ["ObjectStore", "abandon"]
 
 T = TypeVar("T")
 
@@ -134,13 +134,17 @@ class ObjectStore:
             SealBroken: Its header or length is not that of a sealed object, its key is gone, or
                 its beginning does not open.
         """
-        loop = asyncio.get_running_loop()
-        job = loop.run_in_executor(self._workers, self._open, name, begin)
+        opening = self.start_opening(name, begin)
         try:
-            return await asyncio.shield(job)
+            return await asyncio.shield(opening)
         except asyncio.CancelledError:
-            job.add_done_callback(_abandon)
+            opening.add_done_callback(abandon)
             raise
+
+    def start_opening(self, name: str, begin: int) -> asyncio.Future[ObjectReader]:
+        """As ``open``, while the caller does other things; who gives up must ``abandon`` it."""
+        loop = asyncio.get_running_loop()
+        return loop.run_in_executor(self._workers, self._open, name, begin)
 
     def open_all(self, wanted: Sequence[tuple[str, int]]) -> list[asyncio.Future[ObjectReader]]:
         """Open objects of which each will be read from its beginning; the first piece comes along.
@@ -319,10 +323,10 @@ class ObjectStore:
             }
 
 
-def _abandon(job: asyncio.Future[ObjectReader]) -> None:
-    """Nobody waits any more for what was being opened."""
-    if not job.cancelled() and job.exception() is None:
-        job.result().abandon()
+def abandon(opening: asyncio.Future[ObjectReader]) -> None:
+    """Close what was being opened, once it is done, as nobody waits for it any more."""
+    if not opening.cancelled() and opening.exception() is None:
+        opening.result().abandon()
 
 
 async def _in(workers: ThreadPoolExecutor, call: Callable[..., T], *arguments: object) -> T:
