@@ -12,24 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from edge.crypto.keys import KeyRing
-from edge.crypto.providers import FileKeyProvider
-from edge.crypto.sealed import CHUNK, Algorithm, sealed_length
+from edge.crypto.sealed import CHUNK, sealed_length
 from edge.errors import InstanceNotFound, SealBroken, StorageFull
-from edge.store.objects import PIECE, ObjectStore
-
-
-@pytest.fixture
-def keys(tmp_path):
-    ring = KeyRing(tmp_path / "keys.db", FileKeyProvider(tmp_path / "root.key"))
-    yield ring
-    ring.close()
-
-
-@pytest.fixture
-async def store(tmp_path, keys):
-    async with ObjectStore(tmp_path, keys, algorithm=Algorithm.AES_256_GCM) as opened:
-        yield opened
+from edge.store.objects import PIECE
 
 
 async def new_key(keys):

@@ -10,32 +10,16 @@ from pathlib import Path
 
 import pytest
 
-from edge.crypto.keys import KeyRing
-from edge.crypto.providers import FileKeyProvider
-from edge.crypto.sealed import Algorithm
 from edge.errors import EdgeError
 from edge.store import sealing
 from edge.store.messages import ARENA, Begin
-from edge.store.objects import PIECE, ObjectStore
+from edge.store.objects import PIECE
 from edge.store.sealing import SealingProcess
-
-
-@pytest.fixture
-def keys(tmp_path):
-    ring = KeyRing(tmp_path / "keys.db", FileKeyProvider(tmp_path / "root.key"))
-    yield ring
-    ring.close()
 
 
 @pytest.fixture
 def key(keys):
     return keys.new_study_key()
-
-
-@pytest.fixture
-async def store(tmp_path, keys):
-    async with ObjectStore(tmp_path, keys, algorithm=Algorithm.AES_256_GCM) as opened:
-        yield opened
 
 
 async def put(store, key, content):

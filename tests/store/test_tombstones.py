@@ -6,19 +6,10 @@ import errno
 
 import pytest
 
-from edge.crypto.keys import KeyRing
-from edge.crypto.providers import FileKeyProvider
 from edge.crypto.sealed import Algorithm
 from edge.dicom.instance import InstanceRef
 from edge.errors import StorageFull
 from edge.store.tombstones import DeletionRecord, TombstoneStore
-
-
-@pytest.fixture
-def keys(tmp_path):
-    ring = KeyRing(tmp_path / "keys.db", FileKeyProvider(tmp_path / "root.key"))
-    yield ring
-    ring.close()
 
 
 @pytest.fixture

@@ -1,0 +1,23 @@
+"""A ring of keys and a store of objects, on a real disk."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge.crypto.keys import KeyRing
+from edge.crypto.providers import FileKeyProvider
+from edge.crypto.sealed import Algorithm
+from edge.store.objects import ObjectStore
+
+
+@pytest.fixture
+def keys(tmp_path):
+    ring = KeyRing(tmp_path / "keys.db", FileKeyProvider(tmp_path / "root.key"))
+    yield ring
+    ring.close()
+
+
+@pytest.fixture
+async def store(tmp_path, keys):
+    async with ObjectStore(tmp_path, keys, algorithm=Algorithm.AES_256_GCM) as opened:
+        yield opened
