@@ -198,7 +198,7 @@ class Appliance:
             self.transcoding = Transcoding(workers)
             # Parts stop in the reverse order: the doors first, what they stand on last.
             parts = self.supervisor = await stack.enter_async_context(Supervisor())
-            parts.start("sealing", cache.store.run)
+            parts.start("store", cache.store.run)
             parts.start("fetching", fetching.run)
             parts.start("pixels", workers.run)
             parts.start("pictures", pictures.run)

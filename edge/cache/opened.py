@@ -7,7 +7,7 @@ bound. Where the bytes are is not known here; ``content`` reads them.
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncGenerator, AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,8 +51,16 @@ class WholeInstance:
     entry: InstanceEntry
     size: int
     """Bytes of the Part 10 file."""
-    pieces: AsyncGenerator[bytes]
-    """The file, as it is stored."""
+    content: bytes | AsyncGenerator[bytes]
+    """The file, as it is stored: at once if it is short, else in pieces."""
+
+    async def pass_to(self, take: Callable[[bytes], Awaitable[None]]) -> None:
+        """Give all of it away, piece by piece."""
+        if isinstance(self.content, bytes):
+            await take(self.content)
+        else:
+            async for piece in self.content:
+                await take(piece)
 
 
 class OpenInstance:

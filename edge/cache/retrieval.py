@@ -36,7 +36,7 @@ from edge.errors import (
 from edge.index import lookup, remote, residence, tombstones
 from edge.index.database import Connection, Database
 from edge.index.lookup import InstanceRow
-from edge.store.objects import ObjectStore, abandon
+from edge.store.objects import ObjectStore, Wanted, abandon
 from edge.store.reader import ObjectReader
 
 __all__ = ["Retrieval"]
@@ -49,10 +49,6 @@ _ASKING = 10.0
 """Seconds that the archive has to say whether it has a study."""
 _ATTEMPTS = 3
 """Looks at a row whose object eviction may take between looking and opening."""
-
-
-_SMALL = 1024 * 1024
-"""Bytes of an instance that is opened as a whole, whatever of it is asked for."""
 
 
 _Found = tuple[InstanceRow, bytes | None, bytes | None]
@@ -128,13 +124,12 @@ class Retrieval:
     async def _look(self, entry: InstanceEntry) -> tuple[_Found | None, ObjectReader | None]:
         """What the index has of an instance; and its object, opened meanwhile if it can be.
 
-        It is the one that the entry names: most are of a moment ago. A small one is opened whole.
+        It is the one that the entry names: most are of a moment ago.
         """
         looking = lookup.find_with_metadata(self._database, entry.ref.sop_uid)
         if not entry.object:
             return await looking, None
-        begin = _SMALL if entry.size <= _SMALL else 0
-        opening = self._store.start_opening(entry.object, begin)
+        opening = self._store.start_opening(_wanted(entry))
         try:
             found = await looking
             reader = await asyncio.shield(opening)
@@ -222,7 +217,8 @@ class Retrieval:
                         continue
                     self._uses.note(entry.instance_id)
                     try:
-                        yield WholeInstance(entry, reader.length, self._watched(entry, reader))
+                        content = reader.content or self._watched(entry, reader)
+                        yield WholeInstance(entry, reader.length, content)
                     finally:
                         await reader.close()
             finally:
@@ -231,19 +227,21 @@ class Retrieval:
                         await reader.close()
 
     def _open_more(self, waiting: deque[InstanceEntry], ahead: deque[_Ahead]) -> None:
-        """Begin to open what is read next, once less is open than may be: a few small ones at once.
+        """Begin to open what is read next, once half of what may be is: a few small ones at once.
 
         Nothing is opened behind one that is not here: that may take long.
         """
         most = self._store.streaming.each
         held = sum(entry.size for entry, _ in ahead)
+        if held > most // 2:
+            return
         batch = list[InstanceEntry]()
         while waiting and waiting[0].object and held < most:
             batch.append(waiting.popleft())
             held += batch[-1].size
         if batch:
-            wanted = [(entry.object, entry.size) for entry in batch]
-            ahead.extend(zip(batch, self._store.open_all(wanted), strict=True))
+            openings = self._store.open_all([_wanted(entry) for entry in batch])
+            ahead.extend(zip(batch, openings, strict=True))
         elif not ahead:
             ahead.append((waiting.popleft(), None))
 
@@ -377,3 +375,7 @@ def _entry(row: InstanceRow) -> InstanceEntry:
         object=row.object or "",
         key_id=row.key_id or b"",
     )
+
+
+def _wanted(entry: InstanceEntry) -> Wanted:
+    return Wanted(entry.object, entry.size, entry.key_id)

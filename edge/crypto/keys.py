@@ -188,6 +188,10 @@ class KeyRing:
             self._open[key.key_id] = key
         return key
 
+    def known(self, key_id: bytes) -> StudyKey | None:
+        """The study key of this name, if it was opened before and not destroyed; never blocks."""
+        return self._open.get(key_id)
+
     def study_key(self, key_id: bytes) -> StudyKey:
         """The study key of this name.
 

@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import os
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from enum import IntEnum
 from functools import cached_property
@@ -205,7 +205,7 @@ class Opener:
         study_key: bytes,
         name: bytes,
         length: int,
-        read_at: Callable[[int, int], bytes],
+        read_at: Callable[[int, int], bytes | memoryview],
     ) -> None:
         self._chunks = _Chunks(header, study_key, name)
         self._read_at = read_at
@@ -234,9 +234,34 @@ class Opener:
             return content
         return content[start : start + end - offset]
 
+    def read_into(self, buffers: Iterable[memoryview]) -> None:
+        """All of the content, into buffers one after another: whole chunks, but for the last one.
+
+        Raises:
+            SealBroken: A chunk does not open; what the buffers hold then means nothing.
+        """
+        sealed = memoryview(self._read_at(HEADER_LENGTH, self.length + (self._last + 1) * TAG))
+        step, index = CHUNK + TAG, 0
+        for buffer in buffers:
+            for at in range(0, len(buffer), CHUNK):
+                if index > self._last:
+                    return
+                chunk = sealed[index * step : (index + 1) * step]
+                nonce = self._chunks.nonce(index, last=index == self._last)
+                room = buffer[at : at + len(chunk) - TAG]
+                try:
+                    self._chunks.aead.decrypt_into(nonce, chunk, self._chunks.associated, room)
+                except InvalidTag as error:
+                    raise _broken(index) from error
+                index += 1
+
     def _decrypt(self, index: int, sealed: memoryview) -> bytes:
         nonce = self._chunks.nonce(index, last=index == self._last)
         try:
             return self._chunks.aead.decrypt(nonce, sealed, self._chunks.associated)
         except InvalidTag as error:
-            raise SealBroken(f"chunk {index} of a sealed object does not open") from error
+            raise _broken(index) from error
+
+
+def _broken(index: int) -> SealBroken:
+    return SealBroken(f"chunk {index} of a sealed object does not open")

@@ -151,8 +151,7 @@ class Instances:
                 if whole.size != entry.size or whole.entry.version != entry.version:
                     raise InstanceNotFound(f"instance {entry.ref.sop_uid} changed meanwhile")
                 writer.open_part(_part(forms[entry.ref.sop_uid]))
-                async for piece in whole.pieces:
-                    await writer.write(piece)
+                await whole.pass_to(writer.write)
 
     async def _write_made(
         self, writer: MultipartWriter, entries: Sequence[InstanceEntry], wish: _Wish

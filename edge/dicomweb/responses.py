@@ -52,7 +52,7 @@ REQUEST_ID: Final = web.RequestKey("request_id", str)
 NOTE: Final = web.RequestKey("note", str)
 """What a handler has to say in the log of what it did; of no patient."""
 
-_SLICE: Final = 256 * 1024
+_SLICE: Final = 512 * 1024
 _JOINED: Final = 64 * 1024
 """Bytes of a part that are sent together with its headers, in one call."""
 _ENCODER = msgspec.json.Encoder()

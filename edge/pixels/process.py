@@ -8,18 +8,15 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import os
 import signal
 import socket
 import subprocess
-import sys
 from collections.abc import AsyncIterator
-from pathlib import Path
 from typing import Final
 
 import msgspec
 
-import edge
+from edge.child import spawn
 from edge.errors import EdgeError, PixelBudgetExceeded, PixelWorkersBusy, UndecodablePixels
 from edge.pixels.messages import PREFIX, Limits, Reply, Request, pack, unpack
 
@@ -141,25 +138,13 @@ class WorkerProcess:
 
 def _spawn(connection: socket.socket, limits: Limits) -> subprocess.Popen[bytes]:
     """Start the process, whose the connection is then."""
-    environment = {
-        "PATH": os.defpath,
-        "LANG": "C.UTF-8",
-        "PYTHONPATH": str(Path(edge.__file__).parents[1]),
-        # Compiled modules are where ours are.
-        "PYTHONPYCACHEPREFIX": sys.pycache_prefix or "",
-        "PYTHONDONTWRITEBYTECODE": "1" if sys.dont_write_bytecode else "",
-        # Threads of its own would only take memory from the limit.
-        "OPENBLAS_NUM_THREADS": "1",
-        "OMP_NUM_THREADS": "1",
-    }
+    # Threads of its own would only take memory from the limit.
+    environment = {"OPENBLAS_NUM_THREADS": "1", "OMP_NUM_THREADS": "1"}
     argument = msgspec.json.encode(limits).decode()
     with connection:
-        return subprocess.Popen(  # noqa: S603 - our own interpreter and module
-            [sys.executable, "-m", "edge.pixels.worker", argument],
+        return spawn(
+            ("-m", "edge.pixels.worker"),
+            [argument],
             stdin=connection.fileno(),
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            cwd="/",
-            env=environment,
-            process_group=0,  # Ctrl-C is for the service, which ends its workers itself
+            environment=environment,
         )

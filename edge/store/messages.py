@@ -1,8 +1,10 @@
-"""What the service and its sealing process say to each other over their socket, as MessagePack.
+"""What the service and the store's process say to each other, as MessagePack.
 
-The content of an object does not pass through the socket: it lies in memory that both have, and a
-`Piece` says where. Each piece is answered by one `Outcome`; of one object, only one piece is under
-way at a time. The process first says that it is ready, with an outcome of its own.
+They speak over two lanes, each a socket and memory that both have: one of what is sealed, one of
+what is opened, so that neither waits for the other. No content passes through a socket: it lies in
+the lane's memory, and messages say where. Each message is answered by one; of an object that is
+sealed, only one piece is under way at a time. The process first says that it is ready, by the
+outcome of no object.
 """
 
 from __future__ import annotations
@@ -10,11 +12,22 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final, Literal
 
-__all__ = ["ARENA", "LONGEST", "READY", "SLOT", "Begin", "Outcome", "Piece"]
+__all__ = [
+    "LONGEST",
+    "MEMORY",
+    "READY",
+    "SLOT",
+    "Begin",
+    "Opened",
+    "Outcome",
+    "Piece",
+    "Sealed",
+    "Sought",
+]
 
 SLOT: Final = 128 * 1024
-"""Bytes of the common memory that are given away at once."""
-ARENA: Final = 128 * SLOT
+"""Bytes of a lane's memory that are given away at once: two chunks of an object."""
+MEMORY: Final = 128 * SLOT
 """All of it (16 MiB)."""
 LONGEST: Final = 16 * 1024
 """Bytes of the longest message."""
@@ -44,7 +57,7 @@ class Piece:
     number: int
     """Of the object; the service counts them."""
     parts: list[tuple[int, int]]
-    """Offset and length of the content in the common memory."""
+    """Offset and length of the content in the lane's memory."""
     begin: Begin | None = None
     """With the first piece."""
     end: Literal["", "commit", "discard"] = ""
@@ -63,3 +76,34 @@ class Outcome:
     sealed_bytes: int = 0
     meta_digest: bytes = b""
     dataset_digest: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class Sealed:
+    """A small object that is to be opened whole."""
+
+    path: str
+    name: str
+    secret: bytes
+    """The study key."""
+    content_bytes: int
+    """As many as it must have."""
+    slots: list[int]
+    """Where its content belongs."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sought:
+    """Objects that are to be opened, some at once."""
+
+    number: int
+    """The service counts them."""
+    objects: list[Sealed]
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """The answer to that: which of them have opened. Why another did not is found out elsewhere."""
+
+    number: int
+    good: list[bool]

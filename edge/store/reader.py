@@ -10,25 +10,105 @@ import asyncio
 import os
 from collections.abc import AsyncGenerator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
 
 from edge.crypto.sealed import CHUNK, Opener
 from edge.store.allowance import Allowance
 
-__all__ = ["ObjectReader"]
+__all__ = ["FileReader", "ObjectReader", "WholeReader"]
 
 
-class ObjectReader:
-    """An open object; ``length`` is its content's. Close it when done.
+_PIECE = 16 * CHUNK
+"""The most that is opened in one go (1 MiB)."""
 
-    One that was opened as a whole may have many readers, each of which closes it: it holds no file.
+
+class ObjectReader(Protocol):
+    """An open object. Close it when done."""
+
+    @property
+    def length(self) -> int:
+        """Bytes of its content."""
+        ...
+
+    @property
+    def content(self) -> bytes | None:
+        """All of it, if it was opened as a whole."""
+        ...
+
+    @property
+    def key_id(self) -> bytes:
+        """Of the study key that it is sealed with."""
+        ...
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """Content from *offset*, *length* bytes of it or what there is.
+
+        Raises:
+            SealBroken: A chunk of this range does not open.
+        """
+        ...
+
+    def stream(self, offset: int = 0, length: int | None = None) -> AsyncGenerator[bytes]:
+        """The content of a range in pieces of a mebibyte at the most.
+
+        Raises:
+            SealBroken: A chunk does not open; what came before it was whole.
+        """
+        ...
+
+    async def close(self) -> None:
+        """Let go of it, after the last read that was begun."""
+        ...
+
+    def abandon(self) -> None:
+        """Let go of it; nothing was read from it."""
+        ...
+
+
+class WholeReader:
+    """One that was opened as a whole. It holds no file: many may read it, each of which closes it.
+
+    Args:
+        content: All of it.
+        key_id: Of the study key that it is sealed with.
+    """
+
+    def __init__(self, content: bytes, key_id: bytes) -> None:
+        self._content = content
+        self.length = len(content)
+        self.key_id = key_id
+
+    @property
+    def content(self) -> bytes:
+        """All of it."""
+        return self._content
+
+    async def read(self, offset: int, length: int) -> bytes:
+        """Content from *offset*, *length* bytes of it or what there is."""
+        return self._content[offset : offset + length]
+
+    async def stream(self, offset: int = 0, length: int | None = None) -> AsyncGenerator[bytes]:
+        """The content of a range, in one piece."""
+        if piece := self._content[offset : None if length is None else offset + length]:
+            yield piece
+
+    async def close(self) -> None:
+        """Nothing is held."""
+
+    def abandon(self) -> None:
+        """Nothing is held."""
+
+
+class FileReader:
+    """One whose chunks are opened when they are asked for.
 
     Args:
         workers: Read and open.
-        descriptor: Of its file; the reader's to close. Negative: all of it was opened already.
+        descriptor: Of its file; the reader's to close.
         opener: Opens its chunks.
         key_id: Of the study key that it is sealed with.
         streaming: What all streams may have opened and not given yet.
-        begun: The beginning of its content, opened already: whole chunks, or all.
+        begun: The beginning of its content, opened already: whole chunks.
     """
 
     def __init__(
@@ -45,10 +125,10 @@ class ObjectReader:
         self._descriptor = descriptor
         self._opener = opener
         self._begun = begun
-        self._is_whole = descriptor < 0
         self._jobs: set[asyncio.Future[bytes]] = set()
         self.length = opener.length
         self.key_id = key_id
+        self.content = None
 
     async def read(self, offset: int, length: int) -> bytes:
         """Content from *offset*, *length* bytes of it or what there is.
@@ -56,8 +136,6 @@ class ObjectReader:
         Raises:
             SealBroken: A chunk of this range does not open.
         """
-        if self._is_whole:
-            return self._begun[offset : offset + length]
         return await self._start(offset, length)
 
     async def stream(self, offset: int = 0, length: int | None = None) -> AsyncGenerator[bytes]:
@@ -69,10 +147,6 @@ class ObjectReader:
             SealBroken: A chunk does not open; what came before it was whole.
         """
         end = self.length if length is None else min(offset + length, self.length)
-        if self._is_whole:
-            if piece := self._begun[offset:end]:
-                yield piece
-            return
         ahead: asyncio.Future[bytes] | None = None
         with self._streaming:
             begun, self._begun = self._begun, b""
@@ -81,7 +155,7 @@ class ObjectReader:
                 ahead.set_result(piece)
                 offset += len(piece)
             while offset < end or ahead is not None:
-                whole = self._streaming.each // CHUNK * CHUNK
+                whole = min(self._streaming.each, _PIECE) // CHUNK * CHUNK
                 step = min(whole - offset % CHUNK, end - offset)
                 following = self._start(offset, step) if step > 0 else None
                 offset += step

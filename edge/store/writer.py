@@ -1,8 +1,8 @@
-"""An object while it arrives: its content on the way to the sealing process.
+"""An object while it arrives: its content on the way to the store's process.
 
 Promises that content is sealed before it reaches the disk, that memory stays bounded whatever the
 size, and that a discarded object leaves nothing. The crash order of a put is that of
-`edge.store.sealing_worker`.
+`edge.store.worker`.
 """
 
 from __future__ import annotations
@@ -20,15 +20,16 @@ from edge.crypto.keys import StudyKey
 from edge.crypto.sealed import Header
 from edge.errors import EdgeError
 from edge.store.allowance import Allowance
+from edge.store.keeper import ProcessKeeper
 from edge.store.messages import Begin, Outcome
-from edge.store.sealing import Sealing, SealingProcess
+from edge.store.process import StoreProcess
 
 __all__ = ["ObjectWriter", "StoredObject"]
 
 log = logging.getLogger(__name__)
 
 _PATIENCE = 15.0
-"""Seconds that the sealing process has to let go of an object."""
+"""Seconds that the store's process has to let go of an object."""
 _CRUMB = 4096
 """Smaller pieces of content are joined: as objects they would weigh more than their bytes."""
 
@@ -53,7 +54,7 @@ class ObjectWriter:
     At most one piece is being sealed while the next is collected; a faster sender waits.
 
     Args:
-        sealing: Has the process that seals.
+        keeper: Has the process that seals.
         workers: Remove what was discarded.
         incoming: Where the object is written.
         final: Where it belongs once it is whole.
@@ -65,7 +66,7 @@ class ObjectWriter:
 
     def __init__(
         self,
-        sealing: Sealing,
+        keeper: ProcessKeeper,
         workers: ThreadPoolExecutor,
         incoming: Path,
         final: Path,
@@ -74,7 +75,7 @@ class ObjectWriter:
         allowance: Allowance,
         dataset_offset: int | None,
     ) -> None:
-        self._sealing = sealing
+        self._keeper = keeper
         self._workers = workers
         self._allowance = allowance
         self._incoming = incoming
@@ -84,7 +85,7 @@ class ObjectWriter:
         self._dataset_offset = dataset_offset
         self._waiting: list[bytes | bytearray] = []
         self._waiting_bytes = 0
-        self._process: SealingProcess | None = None
+        self._process: StoreProcess | None = None
         self._number = 0
         self._job: asyncio.Future[Outcome] | None = None
         self._outcome: Outcome | None = None
@@ -94,7 +95,7 @@ class ObjectWriter:
 
         Raises:
             StorageFull: The disk is full.
-            EdgeError: The sealing process ended.
+            EdgeError: The store's process ended.
         """
         view = memoryview(data)
         while view:
@@ -120,7 +121,7 @@ class ObjectWriter:
 
         Raises:
             StorageFull: The disk is full; the caller discards.
-            EdgeError: The sealing process ended; likewise.
+            EdgeError: The store's process ended; likewise.
         """
         await self._settle()
         await self._start("commit")
@@ -130,7 +131,7 @@ class ObjectWriter:
 
         Raises:
             StorageFull: The disk is full; the caller discards.
-            EdgeError: The sealing process ended; likewise.
+            EdgeError: The store's process ended; likewise.
         """
         await self._settle()
         done = self._outcome
@@ -158,7 +159,7 @@ class ObjectWriter:
                         await self._start("discard")
                         await self._settle()
         except TimeoutError:
-            log.error("the sealing process does not answer, and is ended")
+            log.error("the store's process does not answer, and is ended")
             if process is not None:
                 await process.stop()
         if process is not None and process.ended.is_set():
@@ -169,7 +170,7 @@ class ObjectWriter:
     async def _start(self, end: Literal["", "commit", "discard"]) -> None:
         begin = None
         if self._process is None:
-            self._process = await self._sealing.process()
+            self._process = await self._keeper.process()
             self._number = self._process.new_object()
             begin = Begin(
                 str(self._incoming),
@@ -180,7 +181,7 @@ class ObjectWriter:
             )
         content: Sequence[bytes | bytearray] = self._waiting
         self._waiting, self._waiting_bytes = [], 0
-        self._job = self._process.submit(self._number, content, begin=begin, end=end)
+        self._job = self._process.seal(self._number, content, begin=begin, end=end)
 
     async def _settle(self) -> None:
         """Wait for the piece under way; a caller that is cancelled leaves it running."""

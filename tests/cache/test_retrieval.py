@@ -261,11 +261,16 @@ async def test_a_damaged_object_is_never_served(cache, sealed_files):
 
 
 async def whole(cache, entries):
+    found = []
+
+    async def take(piece):
+        found[-1][2].extend(piece)
+
     async with aclosing(cache.retrieval.whole_instances(entries)) as instances:
-        return [
-            (instance.entry.ref.sop_uid, instance.size, await joined(instance.pieces))
-            async for instance in instances
-        ]
+        async for instance in instances:
+            found.append((instance.entry.ref.sop_uid, instance.size, bytearray()))
+            await instance.pass_to(take)
+    return found
 
 
 async def test_many_instances_are_read_whole_in_their_order(cache, archive):
@@ -290,7 +295,7 @@ async def test_of_many_instances_a_damaged_one_is_fetched_again(cache, archive):
     for sample in samples:
         await cache.read(sample.ref)
     entries = await cache.retrieval.instances(samples[0].ref.study_uid)
-    path = cache.store._path(entries[1].object)
+    path = Path(cache.store._shelves.path(entries[1].object))
     path.write_bytes(b"x" + path.read_bytes()[1:])
     assert [content for _, _, content in await whole(cache, entries)] == [
         sample.data for sample in samples
@@ -301,15 +306,21 @@ def open_files():
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
-async def test_who_stops_reading_many_instances_leaves_no_file_open(cache):
-    samples = list(ct_series(5, rows=32, columns=32))
+async def gone(_piece):
+    raise ConnectionError
+
+
+@pytest.mark.parametrize("size", [32, 1024])
+async def test_who_stops_reading_many_instances_leaves_no_file_open(cache, size):
+    samples = list(ct_series(5, rows=size, columns=size))
     for sample in samples:
         await cache.send(sample)
     entries = await cache.retrieval.instances(samples[0].ref.study_uid)
     before = open_files()
     async with aclosing(cache.retrieval.whole_instances(entries)) as instances:
         async for instance in instances:
-            await anext(instance.pieces)
+            with pytest.raises(ConnectionError):
+                await instance.pass_to(gone)
             break
     assert open_files() == before
 

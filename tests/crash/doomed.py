@@ -1,7 +1,7 @@
 """A real service in a process of its own that is killed at a step of its writing.
 
 A step is every open, write, fsync, rename, unlink, commit and every write to a socket, in the
-service and in its sealing process, from the moment when the first byte of an instance has arrived,
+service and in its store's process, from the moment when the first byte of an instance has arrived,
 or the first upload or deletion begins.
 """
 
@@ -21,7 +21,7 @@ from edge.cache.deletion import Deletion
 from edge.cloud.dicomweb import DicomwebArchive
 from edge.crypto.keys import KeyRing
 from edge.index import connection
-from edge.store import sealing
+from edge.store import process as store_process
 from tests.crash.steps import Steps, watch_files
 
 __all__ = ["doomed"]
@@ -65,7 +65,7 @@ def _arm_at(steps: Steps, owner: Any, name: str) -> None:
 def _live(settings: config.Config, fatal: int, parent: Connection) -> None:
     path = settings.appliance.data_dir.with_suffix(".steps")
     steps = Steps(path, fatal, is_service=True)
-    sealing._WORKER = ("-m", "tests.crash.doomed_sealing", str(path), str(fatal))
+    store_process._WORKER = ("-m", "tests.crash.doomed_store", str(path), str(fatal))
     _instrument(steps)
 
     async def serve() -> None:

@@ -1,4 +1,4 @@
-"""The steps that a service and its sealing process take, counted together; one of them is fatal.
+"""The steps that a service and its store's process take, counted together; one of them is fatal.
 
 The count lies in a file that both have mapped. Before the fatal step both get SIGKILL, as a power
 cut would end them: nothing is flushed, closed or cleaned up.

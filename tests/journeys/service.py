@@ -180,7 +180,7 @@ class Installation:
         """What regular files ``edge serve`` has open, those that no folder shows any more, too.
 
         Not those of the drop folder, where files lie as they were put, and not the memory that the
-        service shares with its sealing process: like any memory, it is on no disk.
+        service shares with its store's process: like any memory, it is on no disk.
         """
         assert self.process is not None
         found = {}

@@ -59,20 +59,6 @@ async def test_who_gives_up_opening_leaves_no_file_open(store, keys):
     assert open_files() == before
 
 
-@pytest.mark.parametrize("length", [0, 1, 65536, 65537, PIECE, PIECE + 1])
-async def test_an_object_may_be_opened_with_its_beginning(store, keys, length):
-    content = os.urandom(length)
-    stored = await put(store, keys, content)
-    before = open_files()
-    reader = await store.open(stored.name, begin=PIECE)
-    assert open_files() == before + (length > PIECE)
-    assert await reader.read(0, length + 5) == content
-    assert await reader.read(length // 2, 7) == content[length // 2 :][:7]
-    assert b"".join([piece async for piece in reader.stream(1)]) == content[1:]
-    await reader.close()
-    assert open_files() == before
-
-
 @pytest.mark.parametrize("length", [0, 1, 65536, PIECE, 3 * PIECE + 12345])
 async def test_what_was_put_is_read_back(store, keys, length):
     content = os.urandom(length)
@@ -86,104 +72,6 @@ async def test_what_was_put_is_read_back(store, keys, length):
     middle = [piece async for piece in reader.stream(length // 3, length // 3)]
     assert b"".join(middle) == content[length // 3 : length // 3 * 2]
     await reader.close()
-
-
-@pytest.mark.parametrize("length", [0, 1, 65536, PIECE, 3 * PIECE + 12345])
-async def test_a_reader_may_come_with_its_first_piece(store, keys, length):
-    content = os.urandom(length)
-    stored = await put(store, keys, content)
-    for offset, count in ((0, None), (0, length // 2), (length // 3, length // 3), (length, 1)):
-        (opening,) = store.open_all([(stored.name, length)])
-        reader = await opening
-        pieces = [piece async for piece in reader.stream(offset, count)]
-        assert b"".join(pieces) == content[offset : None if count is None else offset + count]
-        assert all(pieces)
-        assert b"".join([piece async for piece in reader.stream()]) == content
-        assert await reader.read(length // 2, 1000) == content[length // 2 : length // 2 + 1000]
-        await reader.close()
-
-
-async def open_twice(store, stored):
-    """What two who ask at the same time are given."""
-    wanted = [(stored.name, stored.content_bytes)]
-    (first,), (second,) = store.open_all(wanted), store.open_all(wanted)
-    return await first, await second
-
-
-async def test_a_small_object_is_opened_once_for_all_who_read_it_now(store, keys):
-    content = os.urandom(CHUNK + 1)
-    stored = await put(store, keys, content)
-    with store.streaming, store.streaming:
-        one, other = await open_twice(store, stored)
-        assert one is other
-        await one.close()
-        assert b"".join([piece async for piece in other.stream()]) == content
-        assert b"".join([piece async for piece in one.stream()]) == content
-        await other.close()
-
-
-async def test_who_reads_alone_leaves_nothing_in_memory(store, keys):
-    stored = await put(store, keys, b"content")
-    with store.streaming:
-        one, other = await open_twice(store, stored)
-    assert one is not other
-
-
-async def test_a_large_object_is_opened_for_each_reader(store, keys):
-    stored = await put(store, keys, os.urandom(PIECE + 1))
-    with store.streaming, store.streaming:
-        one, other = await open_twice(store, stored)
-    assert one is not other
-    await one.close()
-    assert len([piece async for piece in other.stream()]) == 2
-    await other.close()
-
-
-async def test_a_crowd_shares_what_each_of_it_may_hold_and_no_more(store, keys):
-    stored = await put(store, keys, bytes(2 * CHUNK))
-    with ExitStack() as crowd:
-        for _ in range(300):
-            crowd.enter_context(store.streaming)
-        one, other = await open_twice(store, stored)
-    assert one is not other
-    await one.close()
-    await other.close()
-
-
-async def test_what_was_deleted_is_not_given_to_the_next(store, keys):
-    stored = await put(store, keys, b"content")
-    with store.streaming, store.streaming:
-        await open_twice(store, stored)
-        await store.delete(stored.name)
-        (opening,) = store.open_all([(stored.name, stored.content_bytes)])
-        with pytest.raises(InstanceNotFound):
-            await opening
-
-
-async def test_who_gives_up_waiting_takes_nothing_from_the_others(store, keys):
-    stored = await put(store, keys, b"content")
-    with store.streaming, store.streaming:
-        wanted = [(stored.name, stored.content_bytes)]
-        (first,), (second,) = store.open_all(wanted), store.open_all(wanted)
-        impatient = asyncio.ensure_future(asyncio.wait_for(asyncio.shield(first), 0))
-        with pytest.raises(TimeoutError):
-            await impatient
-        assert await (await second).read(0, 100) == b"content"
-
-
-async def test_of_several_objects_those_that_are_sound_open(store, keys, tmp_path):
-    stored = [await put(store, keys, bytes(number)) for number in (10, 20, 30)]
-    path = tmp_path / "objects" / stored[1].name[:2] / stored[1].name
-    path.write_bytes(path.read_bytes()[:-1])
-    wanted = [(one.name, one.content_bytes) for one in stored]
-    openings = store.open_all([*wanted, ("0" * 32, 5), (stored[0].name, 11)])
-    found = await asyncio.gather(*openings, return_exceptions=True)
-    assert [found[0].length, found[2].length] == [10, 30]
-    assert [type(found[number]) for number in (1, 3, 4)] == [
-        SealBroken,
-        InstanceNotFound,
-        SealBroken,
-    ]
 
 
 async def test_the_name_of_an_object_says_nothing_and_shapes_the_path(store, keys, tmp_path):
@@ -300,8 +188,8 @@ async def fill(writer):
 
 
 async def test_a_full_disk_is_named_and_leaves_nothing(store, keys, tmp_path):
-    sealing = await store._sealing.process()
-    pid = sealing._process.pid
+    process = await store._keeper.process()
+    pid = process._process.pid
     limit = resource.prlimit(pid, resource.RLIMIT_FSIZE)
     writer = store.create(await new_key(keys), 0)
     # The kernel's own refusal: EFBIG past this size, as ENOSPC would be on a full disk.

@@ -1,9 +1,9 @@
-"""The process that seals: content in, sealed files out.
+"""The store's process: content in, sealed files out; and back.
 
-It is started by `edge.store.sealing` with a socket as its standard input and the number of a file
-descriptor, the common memory, as its argument. Hashing, sealing and syncing take as much processor
-time as everything else that is done to an image on its way in; here they have an interpreter of
-their own, so that they take none of the event loop's.
+It is started by `edge.store.process`, with the descriptors of its lanes as arguments. Hashing,
+sealing, syncing and opening take as much processor time as everything else that is done to an image
+on its way in or out; here they have an interpreter of their own, so that they take none of the
+event loop's.
 
 Owns the crash order of a put: write incoming -> fsync file -> rename -> fsync folder. A crash
 before the rename leaves a file in incoming, which the next start removes; one after it leaves an
@@ -19,21 +19,34 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import msgspec
 
 from edge.crypto.durable import sync_folder
-from edge.crypto.sealed import Header, Sealer
+from edge.crypto.sealed import HEADER_LENGTH, Header, Opener, Sealer, sealed_length
 from edge.dicom.digest import Digester
-from edge.errors import EdgeError
-from edge.store.messages import ARENA, LONGEST, READY, Begin, Outcome, Piece
+from edge.errors import EdgeError, SealBroken
+from edge.store.messages import (
+    LONGEST,
+    MEMORY,
+    READY,
+    SLOT,
+    Begin,
+    Opened,
+    Outcome,
+    Piece,
+    Sealed,
+    Sought,
+)
 
 __all__ = ["main"]
 
-_THREADS: Final = 4
+_SEALING: Final = 4
+_OPENING: Final = 2
+"""Threads."""
 _VECTOR: Final = 256
 """Buffers that one writev is given; Linux takes 1024."""
 
@@ -93,32 +106,15 @@ class _Object:
                     rest = rest[os.write(self._descriptor, rest) :]
 
 
-class _Worker:
-    def __init__(self, connection: socket.socket, memory: memoryview) -> None:
-        self._connection = connection
+class _Seals:
+    """Serves the lane of what is sealed."""
+
+    def __init__(self, memory: memoryview) -> None:
         self._memory = memory
         self._objects: dict[int, _Object] = {}
 
-    def run(self) -> None:
-        """Answer until the other side is gone."""
-        for _ in range(_THREADS - 1):
-            threading.Thread(target=self._serve, daemon=True).start()
-        self._connection.send(msgspec.msgpack.encode(Outcome(READY)))
-        self._serve()
-
-    def _serve(self) -> None:
-        decoder = msgspec.msgpack.Decoder(Piece)
-        try:
-            # Whichever thread is idle takes the next message: each is whole (SOCK_SEQPACKET).
-            while message := self._connection.recv(LONGEST):
-                outcome = self._outcome(decoder.decode(message))
-                self._connection.send(msgspec.msgpack.encode(outcome))
-        finally:
-            # The service is gone, and whatever is under way will not be asked for; or this thread
-            # can't go on, and the service shall know that what it had is lost.
-            os._exit(0)
-
-    def _outcome(self, piece: Piece) -> Outcome:
+    def answer(self, piece: Piece) -> Outcome:
+        """Take the next piece of an object."""
         number = piece.number
         try:
             if piece.begin is not None:
@@ -139,17 +135,85 @@ class _Worker:
         return outcome
 
 
+class _Opens:
+    """Serves the lane of what is opened."""
+
+    def __init__(self, memory: memoryview) -> None:
+        self._memory = memory
+        self._own = threading.local()
+
+    def answer(self, sought: Sought) -> Opened:
+        """Open some objects."""
+        return Opened(sought.number, [self._open(one) for one in sought.objects])
+
+    def _open(self, sealed: Sealed) -> bool:
+        length = sealed_length(sealed.content_bytes)
+        try:
+            view = self._read(sealed.path, length)
+            header = Header.from_bytes(view[:HEADER_LENGTH].tobytes())
+            name = bytes.fromhex(sealed.name)
+            opener = Opener(header, sealed.secret, name, length, lambda at, n: view[at : at + n])
+            opener.read_into([self._memory[start : start + SLOT] for start in sealed.slots])
+        except (OSError, EdgeError):
+            return False  # whoever opens it the other way finds out why
+        return True
+
+    def _read(self, path: str, length: int) -> memoryview:
+        """The whole file, in memory that each thread uses again and again.
+
+        Raises:
+            SealBroken: It has another length.
+        """
+        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            held: bytearray | None = getattr(self._own, "held", None)
+            if held is None or len(held) <= length:
+                held = self._own.held = bytearray(length + 1)
+            view = memoryview(held)
+            if os.preadv(descriptor, [view[: length + 1]], 0) != length:
+                raise SealBroken("an object has another length than it had")
+            return view[:length]
+        finally:
+            os.close(descriptor)
+
+
+def _serve(lane: socket.socket, kind: type[Any], answer: Callable[[Any], object]) -> None:
+    """Answer over a lane until the service is gone."""
+    decoder, encoder = msgspec.msgpack.Decoder(kind), msgspec.msgpack.Encoder()
+    try:
+        # Whichever thread is idle takes the next message: each is whole (SOCK_SEQPACKET).
+        while message := lane.recv(LONGEST):
+            lane.send(encoder.encode(answer(decoder.decode(message))))
+    finally:
+        # The service is gone, and whatever is under way will not be asked for; or this thread
+        # can't go on, and the service shall know that what it had is lost.
+        os._exit(0)
+
+
 def main(arguments: Sequence[str]) -> None:
     """Run until the service ends.
 
     Args:
-        arguments: The folder of what arrives, and the descriptor of the common memory.
+        arguments: The folder of what arrives; and of both lanes, that of what is sealed first, the
+            descriptors of socket and memory.
     """
-    incoming, descriptor = arguments
+    incoming, *descriptors = arguments
     folder = os.open(incoming, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     fcntl.flock(folder, fcntl.LOCK_SH)
-    memory = memoryview(mmap.mmap(int(descriptor), ARENA))
-    _Worker(socket.socket(fileno=os.dup(sys.stdin.fileno())), memory).run()
+    sealing, sealing_memory, opening, opening_memory = map(int, descriptors)
+    to_seal, to_open = socket.socket(fileno=sealing), socket.socket(fileno=opening)
+    threads = [
+        *[(to_seal, Piece, _Seals(_mapped(sealing_memory)).answer)] * _SEALING,
+        *[(to_open, Sought, _Opens(_mapped(opening_memory)).answer)] * _OPENING,
+    ]
+    for each in threads:
+        threading.Thread(target=_serve, args=each, daemon=True).start()
+    to_seal.send(msgspec.msgpack.encode(Outcome(READY)))
+    threading.Event().wait()
+
+
+def _mapped(descriptor: int) -> memoryview:
+    return memoryview(mmap.mmap(descriptor, MEMORY))
 
 
 if __name__ == "__main__":

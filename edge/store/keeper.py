@@ -1,0 +1,115 @@
+"""Has the store's process whenever one is needed, and replaces one that ended.
+
+Owns which process is asked now. Promises that there is never more than one, that none is started
+while the folder of what arrives is cleared, and that one which does not answer is ended.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Final
+
+from edge.errors import EdgeError
+from edge.store.process import StoreProcess
+
+__all__ = ["ProcessKeeper", "alone_in"]
+
+_ENDING: Final = 30.0
+"""Seconds that a process has to end, once its service is gone."""
+_LOOK: Final = 0.02
+_PAUSE: Final = 1.0
+"""Seconds between two looks at it."""
+_SILENT: Final = 60.0
+"""Seconds without an answer after which it is taken to hang: no disk takes so long."""
+
+
+class ProcessKeeper:
+    """Keeps one.
+
+    Args:
+        incoming: The folder of what arrives.
+    """
+
+    def __init__(self, incoming: Path) -> None:
+        self._incoming = incoming
+        self._process: StoreProcess | None = None
+        self._starting = asyncio.Lock()
+
+    async def run(self) -> None:
+        """Have one ready, until cancelled; one that does not answer is ended.
+
+        Raises:
+            EdgeError: It can't be started, or it ended by itself; who keeps this running counts it.
+        """
+        while True:
+            process = await self.process()
+            while not process.ended.is_set():
+                with contextlib.suppress(TimeoutError):
+                    await asyncio.wait_for(process.ended.wait(), _PAUSE)
+                if process.silence > _SILENT:
+                    await process.stop()
+                    raise EdgeError("the store's process does not answer; it was ended")
+            if not process.is_stopped:
+                raise EdgeError("the store's process ended; what was arriving failed")
+
+    @property
+    def now(self) -> StoreProcess | None:
+        """The one that runs, if there is one."""
+        process = self._process
+        return None if process is None or process.ended.is_set() else process
+
+    async def process(self) -> StoreProcess:
+        """The one that runs; started if there is none.
+
+        Raises:
+            EdgeError: It can't be started now.
+        """
+        async with self._starting:
+            if (process := self.now) is None:
+                await self.stop()
+                process = self._process = await StoreProcess.start(self._incoming)
+            return process
+
+    async def stop(self) -> None:
+        """End it, if there is one."""
+        if self._process is not None:
+            await self._process.stop()
+
+    @contextlib.asynccontextmanager
+    async def stopped(self) -> AsyncIterator[None]:
+        """End it, and start none as long as this lasts."""
+        async with self._starting:
+            await self.stop()
+            yield
+
+
+@contextlib.contextmanager
+def alone_in(incoming: Path) -> Iterator[None]:
+    """Wait until no process of a store works in the folder: that of a service that was killed, too.
+
+    Raises:
+        EdgeError: One still does, after so long that it will not end by itself.
+    """
+    descriptor = os.open(incoming, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        deadline = time.monotonic() + _ENDING
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() > deadline:
+                    raise EdgeError(
+                        f"the store's process of an earlier run still works in {incoming}",
+                        hint="end it (edge.store.worker), or restart the machine",
+                    ) from error
+                time.sleep(_LOOK)
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,93 @@
+"""Where sealed objects lie, and under which names.
+
+    data_dir/objects/<2>/<name>         an object that is whole
+    data_dir/objects/<2>/<name>.aside   one that is not *the* instance of its UID
+
+A name is 128 random bits in hexadecimal; nothing that was received shapes a path. Anything else in
+the folders is not ours, and is let alone. Calls block.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Final
+
+from edge.crypto.durable import sync_folder
+from edge.errors import InstanceNotFound
+
+__all__ = ["NAME", "Shelves"]
+
+NAME: Final = re.compile(r"[0-9a-f]{32}")
+"""Of an object."""
+_ASIDE: Final = ".aside"
+
+
+class Shelves:
+    """The folders of objects.
+
+    Args:
+        folder: ``data_dir/objects``.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self._prefix = str(folder)
+
+    def __iter__(self) -> Iterator[str]:
+        """The two-digit prefixes that names are filed under."""
+        return (f"{number:02x}" for number in range(256))
+
+    def path(self, name: str) -> str:
+        """Where an object belongs; for each of thousands, a Path takes as long as opening it."""
+        return f"{self._prefix}/{name[:2]}/{name}"
+
+    def prepare(self) -> None:
+        """Make the folders."""
+        self.folder.mkdir(exist_ok=True, mode=0o700)
+        for shelf in self:
+            (self.folder / shelf).mkdir(exist_ok=True, mode=0o700)
+        sync_folder(self.folder)
+
+    def open(self, name: str) -> int:
+        """A descriptor of an object, wherever it lies.
+
+        Raises:
+            InstanceNotFound: There is no object of this name.
+        """
+        flags = os.O_RDONLY | os.O_CLOEXEC
+        try:
+            return os.open(self.path(name), flags)
+        except FileNotFoundError:
+            try:
+                return os.open(self.path(name) + _ASIDE, flags)
+            except FileNotFoundError as error:
+                raise InstanceNotFound(f"object {name} is not in the store") from error
+
+    def delete(self, name: str) -> None:
+        """Remove an object; it is no error if there is none."""
+        for path in (self.path(name), self.path(name) + _ASIDE):
+            Path(path).unlink(missing_ok=True)
+
+    def set_aside(self, name: str) -> None:
+        """Mark an object; it is no error if there is none."""
+        path = Path(self.path(name))
+        if path.exists():
+            path.rename(self.path(name) + _ASIDE)
+            sync_folder(path.parent)
+
+    def aside(self, shelf: str) -> set[str]:
+        """The objects of one shelf that were set aside."""
+        return {path.stem for path in (self.folder / shelf).glob(f"*{_ASIDE}")}
+
+    def names(self, shelf: str) -> dict[str, int]:
+        """The objects of one shelf: name -> bytes on disk."""
+        with os.scandir(self.folder / shelf) as entries:
+            return {
+                name: entry.stat(follow_symlinks=False).st_size
+                for entry in entries
+                if NAME.fullmatch(name := entry.name.removesuffix(_ASIDE))
+                and entry.is_file(follow_symlinks=False)
+            }
