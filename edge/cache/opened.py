@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
 
@@ -59,8 +60,9 @@ class WholeInstance:
         if isinstance(self.content, bytes):
             await take(self.content)
         else:
-            async for piece in self.content:
-                await take(piece)
+            async with aclosing(self.content) as pieces:
+                async for piece in pieces:
+                    await take(piece)
 
 
 class OpenInstance:

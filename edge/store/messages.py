@@ -9,7 +9,7 @@ outcome of no object.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final, Literal
 
 __all__ = [
@@ -39,15 +39,21 @@ READY: Final = 0
 class Begin:
     """An object, as it is begun."""
 
+    name: str
     incoming: str
     """Where it is written."""
-    final: str
-    """Where it belongs once it is whole."""
+    folder: str
+    """Where it belongs once it is whole, under its name."""
     header: bytes
-    secret: bytes
+    secret: bytes = field(repr=False)
     """The study key."""
     dataset_offset: int | None
     """Bytes of preamble and group 0002 (PS3.10 7.1), if they are known."""
+
+    @property
+    def final(self) -> str:
+        """Its path once it is whole."""
+        return f"{self.folder}/{self.name}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +90,7 @@ class Sealed:
 
     path: str
     name: str
-    secret: bytes
+    secret: bytes = field(repr=False)
     """The study key."""
     content_bytes: int
     """As many as it must have."""

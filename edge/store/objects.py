@@ -26,6 +26,7 @@ from edge.crypto.keys import KeyRing, StudyKey
 from edge.crypto.sealed import CHUNK, Algorithm, Header
 from edge.store.allowance import Allowance
 from edge.store.keeper import ProcessKeeper, alone_in
+from edge.store.messages import Begin
 from edge.store.opening import Opening, Wanted, abandon
 from edge.store.reader import ObjectReader
 from edge.store.shelves import NAME, Shelves
@@ -87,7 +88,11 @@ class ObjectStore:
         await asyncio.to_thread(self._workers.shutdown, wait=True, cancel_futures=True)
 
     async def run(self) -> None:
-        """Have a sealing process ready, until cancelled; else the first object waits for one."""
+        """Have the process ready, until cancelled; else the first object waits for one.
+
+        Raises:
+            EdgeError: It ended, or can't be started.
+        """
         await self._keeper.run()
 
     def create(self, key: StudyKey, dataset_offset: int | None = None) -> ObjectWriter:
@@ -98,16 +103,15 @@ class ObjectStore:
             dataset_offset: Bytes of preamble and group 0002 (PS3.10 7.1), if they are known.
         """
         name = secrets.token_hex(16)
-        return ObjectWriter(
-            self._keeper,
-            self._workers,
-            self._incoming / name,
-            Path(self._shelves.path(name)),
-            Header.new(self._algorithm, key.key_id),
-            key,
-            self.allowance,
+        begin = Begin(
+            name,
+            f"{self._incoming}/{name}",
+            self._shelves.of(name),
+            Header.new(self._algorithm, key.key_id).to_bytes(),
+            key.secret,
             dataset_offset,
         )
+        return ObjectWriter(self._keeper, self._workers, begin, key.key_id, self.allowance)
 
     def spool(self) -> Spool:
         """Begin a value that waits on the disk, and leaves no trace; the caller closes it."""

@@ -10,7 +10,7 @@ import asyncio
 import errno
 import subprocess
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Literal, Self
 
@@ -80,7 +80,7 @@ class Enclosed:
 
     path: str
     name: str
-    secret: bytes
+    secret: bytes = field(repr=False)
     """The study key."""
     length: int
     """Bytes of its content."""

@@ -42,7 +42,11 @@ class Shelves:
 
     def path(self, name: str) -> str:
         """Where an object belongs; for each of thousands, a Path takes as long as opening it."""
-        return f"{self._prefix}/{name[:2]}/{name}"
+        return f"{self.of(name)}/{name}"
+
+    def of(self, name: str) -> str:
+        """The folder where an object belongs."""
+        return f"{self._prefix}/{name[:2]}"
 
     def prepare(self) -> None:
         """Make the folders."""

@@ -19,7 +19,10 @@ import os
 import socket
 import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -29,6 +32,7 @@ from edge.crypto.durable import sync_folder
 from edge.crypto.sealed import HEADER_LENGTH, Header, Opener, Sealer, sealed_length
 from edge.dicom.digest import Digester
 from edge.errors import EdgeError, SealBroken
+from edge.store.memory import keep_freed_memory
 from edge.store.messages import (
     LONGEST,
     MEMORY,
@@ -51,40 +55,65 @@ _VECTOR: Final = 256
 """Buffers that one writev is given; Linux takes 1024."""
 
 
-class _Object:
-    """One object on its way to the disk."""
+class _Aside:
+    """One more thread, for who finds it idle: of objects that come one by one, each is done sooner.
 
-    def __init__(self, begin: Begin) -> None:
-        self._incoming, self._final = Path(begin.incoming), Path(begin.final)
-        self._header = begin.header
-        name = bytes.fromhex(self._final.name)
-        self._sealer = Sealer(Header.from_bytes(begin.header), begin.secret, name)
+    When several come at once, all processors have enough to do, and handing over would only cost.
+    """
+
+    def __init__(self) -> None:
+        self._thread = ThreadPoolExecutor(1)
+        self._idle = threading.Lock()
+
+    @contextmanager
+    def doing(self, call: Callable[[], object]) -> Iterator[None]:
+        """Have something done until this is left, before it is entered if need be."""
+        if not self._idle.acquire(blocking=False):
+            call()
+            yield
+            return
+        try:
+            job = self._thread.submit(call)
+            try:
+                yield
+            finally:
+                wait([job])
+            job.result()
+        finally:
+            self._idle.release()
+
+
+class _Object:
+    """One object on its way to the disk.
+
+    Args:
+        begin: It.
+        aside: Hashes its content meanwhile: nothing else takes so long.
+    """
+
+    def __init__(self, begin: Begin, aside: _Aside) -> None:
+        self._begin = begin
+        self._aside = aside
+        header = Header.from_bytes(begin.header)
+        self._sealer = Sealer(header, begin.secret, bytes.fromhex(begin.name))
         self._digester = Digester(begin.dataset_offset)
         self._descriptor = -1
         self._content = 0
         self._sealed = 0
 
-    def write(self, pieces: Sequence[memoryview], *, is_last: bool) -> None:
+    def write(self, pieces: Sequence[memoryview]) -> None:
         """Seal and write the next content."""
-        sealed: list[bytes] = []
-        if self._descriptor < 0:
-            flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
-            self._descriptor = os.open(self._incoming, flags, 0o600)
-            sealed.append(self._header)
-        for piece in pieces:
-            self._content += len(piece)
-            self._digester.update(piece)
-            sealed += self._sealer.seal(piece)
-        if is_last:
-            sealed.append(self._sealer.finish())
-        self._put(sealed)
+        with self._aside.doing(partial(self._hash, pieces)):
+            self._put(self._seal(pieces))
 
-    def commit(self, number: int) -> Outcome:
-        """Make it durable, under its own name."""
-        os.fsync(self._descriptor)
+    def commit(self, pieces: Sequence[memoryview], number: int) -> Outcome:
+        """Seal and write the last content, and make the object durable under its own name."""
+        with self._aside.doing(partial(self._hash, pieces)):
+            self._put([*self._seal(pieces), self._sealer.finish()])
+            os.fsync(self._descriptor)
         self.close()
-        self._incoming.rename(self._final)
-        sync_folder(self._final.parent)
+        Path(self._begin.incoming).rename(self._begin.final)
+        sync_folder(self._begin.folder)
         meta, dataset = self._digester.digests()
         return Outcome(number, "", 0, self._content, self._sealed, meta, dataset)
 
@@ -93,6 +122,21 @@ class _Object:
         if self._descriptor >= 0:
             os.close(self._descriptor)
             self._descriptor = -1
+
+    def _hash(self, pieces: Sequence[memoryview]) -> None:
+        for piece in pieces:
+            self._digester.update(piece)
+
+    def _seal(self, pieces: Sequence[memoryview]) -> list[bytes]:
+        sealed: list[bytes] = []
+        if self._descriptor < 0:
+            flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
+            self._descriptor = os.open(self._begin.incoming, flags, 0o600)
+            sealed.append(self._begin.header)
+        for piece in pieces:
+            self._content += len(piece)
+            sealed += self._sealer.seal(piece)
+        return sealed
 
     def _put(self, parts: Sequence[bytes]) -> None:
         for first in range(0, len(parts), _VECTOR):
@@ -112,18 +156,21 @@ class _Seals:
     def __init__(self, memory: memoryview) -> None:
         self._memory = memory
         self._objects: dict[int, _Object] = {}
+        self._aside = _Aside()
 
     def answer(self, piece: Piece) -> Outcome:
         """Take the next piece of an object."""
         number = piece.number
         try:
             if piece.begin is not None:
-                self._objects[number] = _Object(piece.begin)
+                self._objects[number] = _Object(piece.begin, self._aside)
             found = self._objects[number]
-            if piece.end != "discard":
-                content = [self._memory[start : start + size] for start, size in piece.parts]
-                found.write(content, is_last=piece.end == "commit")
-            outcome = found.commit(number) if piece.end == "commit" else Outcome(number)
+            content = [self._memory[start : start + size] for start, size in piece.parts]
+            outcome = Outcome(number)
+            if piece.end == "commit":
+                outcome = found.commit(content, number)
+            elif not piece.end:
+                found.write(content)
             if piece.end:
                 self._objects.pop(number).close()
         except OSError as error:
@@ -197,6 +244,7 @@ def main(arguments: Sequence[str]) -> None:
         arguments: The folder of what arrives; and of both lanes, that of what is sealed first, the
             descriptors of socket and memory.
     """
+    keep_freed_memory()
     incoming, *descriptors = arguments
     folder = os.open(incoming, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     fcntl.flock(folder, fcntl.LOCK_SH)

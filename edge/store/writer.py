@@ -16,8 +16,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
-from edge.crypto.keys import StudyKey
-from edge.crypto.sealed import Header
 from edge.errors import EdgeError
 from edge.store.allowance import Allowance
 from edge.store.keeper import ProcessKeeper
@@ -56,33 +54,24 @@ class ObjectWriter:
     Args:
         keeper: Has the process that seals.
         workers: Remove what was discarded.
-        incoming: Where the object is written.
-        final: Where it belongs once it is whole.
-        header: Its header.
-        key: The study key.
+        begin: The object, as the process is told of it.
+        key_id: Of the study key.
         allowance: How much content may wait.
-        dataset_offset: Bytes of preamble and group 0002 (PS3.10 7.1), if they are known.
     """
 
     def __init__(
         self,
         keeper: ProcessKeeper,
         workers: ThreadPoolExecutor,
-        incoming: Path,
-        final: Path,
-        header: Header,
-        key: StudyKey,
+        begin: Begin,
+        key_id: bytes,
         allowance: Allowance,
-        dataset_offset: int | None,
     ) -> None:
         self._keeper = keeper
         self._workers = workers
         self._allowance = allowance
-        self._incoming = incoming
-        self._final = final
-        self._header = header
-        self._key = key
-        self._dataset_offset = dataset_offset
+        self._begin = begin
+        self._key_id = key_id
         self._waiting: list[bytes | bytearray] = []
         self._waiting_bytes = 0
         self._process: StoreProcess | None = None
@@ -138,8 +127,8 @@ class ObjectWriter:
         if done is None:
             raise EdgeError("an object that was not committed can't be stored")
         return StoredObject(
-            self._final.name,
-            self._header.key_id,
+            self._begin.name,
+            self._key_id,
             done.content_bytes,
             done.sealed_bytes,
             done.meta_digest,
@@ -172,13 +161,7 @@ class ObjectWriter:
         if self._process is None:
             self._process = await self._keeper.process()
             self._number = self._process.new_object()
-            begin = Begin(
-                str(self._incoming),
-                str(self._final),
-                self._header.to_bytes(),
-                self._key.secret,
-                self._dataset_offset,
-            )
+            begin = self._begin
         content: Sequence[bytes | bytearray] = self._waiting
         self._waiting, self._waiting_bytes = [], 0
         self._job = self._process.seal(self._number, content, begin=begin, end=end)
@@ -187,12 +170,14 @@ class ObjectWriter:
         """Wait for the piece under way; a caller that is cancelled leaves it running."""
         if (job := self._job) is None:
             return
-        await asyncio.wait([job])
-        self._job = None
-        outcome = job.result()
+        try:
+            outcome = await asyncio.shield(job)
+        finally:
+            if job.done():
+                self._job = None
         if outcome.sealed_bytes:
             self._outcome = outcome
 
     def _remove(self) -> None:
-        self._incoming.unlink(missing_ok=True)
-        self._final.unlink(missing_ok=True)
+        for path in (self._begin.incoming, self._begin.final):
+            Path(path).unlink(missing_ok=True)

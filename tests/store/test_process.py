@@ -150,7 +150,7 @@ async def test_one_of_which_a_part_fails_ends_as_a_whole(store):
 
 async def test_a_piece_that_can_not_be_told_of_fails_alone(store, key):
     process = await store._keeper.process()
-    begin = Begin("\udcff", "\udcff", b"", b"", 0)
+    begin = Begin("\udcff", "\udcff", "\udcff", b"", b"", 0)
     with pytest.raises(EdgeError, match="surrogate"):
         await process.seal(process.new_object(), [b"x"], begin=begin)
     assert (await put(store, key, b"content")).content_bytes == 7
