@@ -332,16 +332,18 @@ class _Arrival:
         if self._writer is not None:
             await self._writer.write(chunk)
             return
-        self._held += chunk
         # A study that is not known by now must do without: the object gets a key of its own.
-        if self._scanner.study_uid is not None or len(self._held) > self._store.allowance.each:
-            await self._begin()
+        if self._scanner.study_uid is None and self._length <= self._store.allowance.each:
+            self._held += chunk
+        else:
+            await (await self._begin()).write(chunk)
 
     async def _begin(self) -> ObjectWriter:
         key = await self._keys.of(self._scanner.study_uid)
         self._writer = self._store.create(key, self._scanner.dataset_offset)
-        held, self._held = bytes(self._held), bytearray()
-        await self._writer.write(held)
+        if self._held:
+            held, self._held = bytes(self._held), bytearray()
+            await self._writer.write(held)
         return self._writer
 
     async def finish(self, expected: Expectation, source: Source) -> instances.NewInstance:
