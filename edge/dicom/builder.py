@@ -109,6 +109,7 @@ class ModelBuilder:
     """
 
     __slots__ = (
+        "_encoded",
         "_limits",
         "_pending",
         "bulk",
@@ -136,11 +137,17 @@ class ModelBuilder:
         """Inside a sequence that became bulk data as a whole: nothing more is put."""
         self._limits = limits
         self._pending: list[tuple[dict[str, Any], str]] = []
+        self._encoded = 0
 
     @property
     def crowded(self) -> bool:
         """Whether the model has become so large that only little more may be put."""
         return self.cost > self._limits.memory
+
+    @property
+    def peculiar(self) -> int:
+        """A number that changes when something is put that is not as it would be anywhere else."""
+        return len(self.bulk) + len(self._pending) + self._encoded + self.muted
 
     @property
     def root(self) -> dict[str, Any]:
@@ -229,6 +236,7 @@ class ModelBuilder:
             # An item of many small elements takes ten times the memory of its own JSON.
             encoded = msgspec.json.encode(closed.elements)
             self.sequences[-1].items[-1] = msgspec.Raw(encoded)
+            self._encoded += 1
             self.cost = closed.cost + _ITEM_COST + len(encoded)
 
     def close_sequence(self, end: int) -> None:

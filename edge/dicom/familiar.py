@@ -16,21 +16,29 @@ from edge.dicom.json_model import JsonElement
 __all__ = ["Familiar"]
 
 _MOST: Final = 4096
+_MOST_MEMORY: Final = 8 * 1024**2
+"""Bytes that all may take together, as estimated."""
 _LONGEST: Final = 128
 """Bytes of an element; longer ones seldom come again."""
+_LONGEST_SEQUENCE: Final = 1024
+"""Of a sequence, with all that is in it."""
 
 
 class Familiar:
-    """Plain elements of the data sets that are scanned with it, one after another or in turns."""
+    """Plain elements, and short sequences of them, of the data sets that are scanned with it.
 
-    __slots__ = ("elements", "following")
+    These may be scanned one after another or in turns.
+    """
+
+    __slots__ = ("_memory", "elements", "following")
 
     def __init__(self) -> None:
         self.elements: dict[bytes, tuple[int, str, JsonElement, int, Codec, TextDecoder]] = {}
-        """Bytes of an element -> tag, JSON key, element, cost, and how it was read. What stands in
-        several models is not to be changed."""
+        """Bytes of an element -> tag, JSON key, element, cost (that of a sequence less than 0), and
+        how it was read. What stands in several models is not to be changed."""
         self.following: dict[int, int] = {}
         """Tag -> bytes of the element that came after it last time."""
+        self._memory = 0
 
     def meet(
         self,
@@ -39,10 +47,14 @@ class Familiar:
         meaning: tuple[int, str, JsonElement, int, Codec, TextDecoder],
     ) -> None:
         """Remember an element, and that it came after the tag *previous*."""
-        if len(raw) > _LONGEST:
+        cost = meaning[3]
+        if len(raw) > (_LONGEST if cost >= 0 else _LONGEST_SEQUENCE):
             return
-        if max(len(self.elements), len(self.following)) >= _MOST:
+        self._memory += abs(cost)
+        most = max(len(self.elements), len(self.following))
+        if most >= _MOST or self._memory > _MOST_MEMORY:
             self.elements.clear()
             self.following.clear()
+            self._memory = abs(cost)
         self.elements[raw] = meaning
         self.following[previous] = len(raw)

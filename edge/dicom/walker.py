@@ -8,7 +8,7 @@ an attribute means, beyond what reading on needs.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 from edge.dicom.builder import ELEMENT_COST, ENDLESS, VALUE_COST, ModelBuilder, ScanLimits
 from edge.dicom.codec import (
@@ -30,6 +30,8 @@ from edge.errors import NotDicom
 __all__ = ["Walker"]
 
 _UNDEFINED: Final = 0xFFFFFFFF
+_SEQUENCE_HEADER: Final = 12
+"""Bytes before the first item, in explicit VR."""
 _ITEM: Final = 0xFFFEE000
 _ITEM_DELIMITER: Final = 0xFFFEE00D
 _SEQUENCE_DELIMITER: Final = 0xFFFEE0DD
@@ -50,6 +52,17 @@ _FRAGMENTS: Final = 2
 _PADDING: Final = 3
 
 
+class _Began(NamedTuple):
+    """An open sequence: what was before it."""
+
+    previous: int
+    """The tag before its own."""
+    start: int
+    """Its position."""
+    cost: int
+    peculiar: int
+
+
 class Walker:
     """Walks one data set: feed it, then finish.
 
@@ -62,6 +75,7 @@ class Walker:
 
     __slots__ = (
         "_base",
+        "_began",
         "_carry",
         "_familiar",
         "_fragments",
@@ -100,6 +114,8 @@ class Walker:
         self._target = 0
         """Tag of the element that has them."""
         self._steps = 0
+        self._began: _Began | None = None
+        """The open sequence of the data set itself, if it may become familiar."""
 
     def feed(self, data: bytes | bytearray | memoryview, start: int = 0) -> None:
         """Walk on over the next piece of the stream, from index ``start`` of it.
@@ -201,6 +217,10 @@ class Walker:
                 break
             if tag <= previous or cost > most or stop > limit:
                 break
+            if weight < 0:  # a sequence
+                weight = -weight
+                if model.sequences or (cost + weight) * 8 > most:
+                    break  # what it becomes depends on what is around it
             elements[key] = element
             cost += weight
             previous, pos = tag, stop
@@ -374,6 +394,10 @@ class Walker:
         key = KEYS.get(tag) or f"{tag:08X}"
         # What was UN in explicit VR is implicit VR by the Standard, and explicit from some writers.
         tolerant = header.looked_up and not level.codec.implicit
+        is_plain = header.vr == "SQ" and header.content is level.codec and not tolerant
+        if is_plain and not model.sequences and level.previous < tag and not level.codec.implicit:
+            start = self._base + header.start - _SEQUENCE_HEADER
+            self._began = _Began(level.previous, start, model.cost, model.peculiar)
         level.passed(tag)
         model.open_sequence(key, header.content, self._base + header.start, end, tolerant=tolerant)
         self._mode = _ITEMS
@@ -396,14 +420,14 @@ class Walker:
         sequence = model.sequences[-1]
         at = self._base + pos
         if at == sequence.end:
-            return self._end_sequence(at, pos)
+            return self._end_sequence(at, window, pos)
         if len(window) < pos + 8:
             self._need = 8
             return pos
         group, number, length = sequence.codec.item(window, pos)
         tag, start = group << 16 | number, at + 8
         if tag == _SEQUENCE_DELIMITER and sequence.end in (ENDLESS, start):
-            return self._end_sequence(at, pos + 8)
+            return self._end_sequence(at, window, pos + 8)
         end = ENDLESS if length == _UNDEFINED else start + length
         if tag != _ITEM or (start if end == ENDLESS else end) > sequence.bound:
             raise NotDicom("a sequence has something else than items that fit into it")
@@ -420,9 +444,21 @@ class Walker:
         self._mode = _ELEMENTS
         return pos + 8
 
-    def _end_sequence(self, end: int, pos: int) -> int:
-        self.model.close_sequence(end)
+    def _end_sequence(self, end: int, window: bytes, pos: int) -> int:
+        model, began = self.model, self._began
+        model.close_sequence(end)
         self._mode = _ELEMENTS
+        if began is not None and not model.sequences:
+            self._began = None
+            first = began.start - self._base
+            # Values that are only referred to, by their position, are others there, for example.
+            if first >= 0 and model.peculiar == began.peculiar:
+                level = model.level
+                tag = level.previous
+                key = KEYS.get(tag) or f"{tag:08X}"
+                weight = began.cost - model.cost
+                meaning = tag, key, level.elements[key], weight, level.codec, level.decode
+                self._familiar.meet(began.previous, window[first:pos], meaning)
         return pos
 
     def _walk_fragments(self, window: bytes, pos: int) -> int:

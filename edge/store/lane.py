@@ -90,6 +90,8 @@ class Lane:
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(answers)
         self._is_open = True
+        self._is_full = False
+        """The socket: it is told of when it takes more."""
 
     @property
     def theirs(self) -> tuple[int, int]:
@@ -157,14 +159,17 @@ class Lane:
 
     def _send(self) -> None:
         """Tell of what waits, as long as there is room for it."""
-        self._loop.remove_writer(self._socket)
+        if self._is_full:
+            self._is_full = False
+            self._loop.remove_writer(self._socket)
         while self._waiting and self._waiting[0].slots <= len(self._free):
             errand = self._waiting[0]
             taken = self._free[len(self._free) - errand.slots :]
             try:
                 self._socket.send(self._encoder.encode(errand.tell(self._memory, taken)))
             except BlockingIOError:
-                self._loop.add_writer(self._socket, self._send)  # it has much to read already
+                self._is_full = True  # it has much to read already
+                self._loop.add_writer(self._socket, self._send)
                 return
             except OSError:
                 self._lost()
