@@ -43,6 +43,8 @@ __all__ = ["main"]
 log = logging.getLogger("edge")
 
 _DEFAULT = Path("/etc/edge/edge.toml")
+_DECODERS = ("gdcm", "numpy", "PIL")
+"""What only pixel workers need; pydicom would load all that it finds, 30 MB of them."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -172,7 +174,14 @@ def _load(named: Path | None) -> config.Config:
     return config.load(named)
 
 
+def _leave_out_decoders() -> None:
+    for name in _DECODERS:
+        # By the import system's rules there is no module of this name then.
+        sys.modules.setdefault(name, None)  # type: ignore[arg-type]
+
+
 async def _serve(loaded: config.Config) -> int:
+    _leave_out_decoders()
     # Every peer and every open object is a file; the usual soft limit is made for small programs.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))

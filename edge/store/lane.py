@@ -28,8 +28,11 @@ T_co = TypeVar("T_co", covariant=True)
 T = TypeVar("T")
 
 
+_Settle = Callable[[memoryview, Sequence[int], Any], Any]
+
+
 class Errand(Protocol[T_co]):
-    """What is asked."""
+    """What is asked. Once it was told of, no more than its ``settle`` is kept."""
 
     @property
     def number(self) -> int:
@@ -85,7 +88,7 @@ class Lane:
         self._loop = asyncio.get_running_loop()
         self._free = list(range(0, MEMORY, SLOT))
         self._waiting: deque[Errand[Any]] = deque()
-        self._under_way: dict[int, tuple[Errand[Any], asyncio.Future[Any], list[int]]] = {}
+        self._under_way: dict[int, tuple[_Settle, asyncio.Future[Any], list[int]]] = {}
         self._heard = self._loop.time()
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(answers)
@@ -106,7 +109,7 @@ class Lane:
     def expect(self, errand: Errand[T]) -> asyncio.Future[T]:
         """As ``ask``, for what the other side says unasked."""
         future: asyncio.Future[T] = self._loop.create_future()
-        self._under_way[errand.number] = errand, future, []
+        self._under_way[errand.number] = errand.settle, future, []
         return future
 
     @property
@@ -127,7 +130,7 @@ class Lane:
             return future
         if not self._under_way:
             self._heard = self._loop.time()
-        self._under_way[errand.number] = errand, future, []
+        self._under_way[errand.number] = errand.settle, future, []
         self._waiting.append(errand)
         self._send()
         return future
@@ -194,10 +197,10 @@ class Lane:
             return
         self._heard = self._loop.time()
         answer = self._decoder.decode(message)
-        errand, future, slots = self._under_way.pop(answer.number)
+        settle, future, slots = self._under_way.pop(answer.number)
         if not future.done():
             try:
-                future.set_result(errand.settle(self._memory, slots, answer))
+                future.set_result(settle(self._memory, slots, answer))
             except Exception as error:  # noqa: BLE001 - whoever waits for the errand gets it
                 future.set_exception(error)
         self._free += slots

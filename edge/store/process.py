@@ -64,7 +64,9 @@ class _Piece:
                 view = view[len(now) :]
         return Piece(self.number, parts, self.begin, self.end)
 
-    def settle(self, _memory: memoryview, _slots: Sequence[int], answer: Outcome) -> Outcome:
+    @staticmethod
+    def settle(_memory: memoryview, _slots: Sequence[int], answer: Outcome) -> Outcome:
+        """The answer; the content was copied, and need not be kept until it comes."""
         if not answer.error:
             return answer
         if answer.errno in _FULL:
