@@ -142,6 +142,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _demo(options: argparse.Namespace) -> int:
+    _leave_out_decoders()
     from edge.demo import demo
 
     # It tells its own story; and what pynetdicom misses is made good.

@@ -58,6 +58,17 @@ def test_help_comes_without_what_takes_long_to_import():
     assert ran.stdout.splitlines()[-1] == "[]"
 
 
+def test_the_service_loads_no_decoders():
+    code = (
+        "import sys, edge.__main__ as m\n"
+        "m._leave_out_decoders()\n"
+        "import edge.app, edge.demo\n"
+        "print([name for name in ('gdcm', 'numpy', 'PIL') if sys.modules.get(name)])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines()[-1] == "[]"
+
+
 LINE = "import logging, edge.__main__ as m; m._log_to_stderr(); logging.getLogger('edge').info('x')"
 
 

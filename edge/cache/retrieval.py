@@ -208,9 +208,8 @@ class Retrieval:
             try:
                 while waiting or ahead:
                     self._open_more(waiting, ahead)
-                    entry, opening = ahead[0]
+                    entry, opening = ahead.popleft()
                     reader = None if opening is None else await self._opened(entry, opening)
-                    ahead.popleft()
                     if reader is None:
                         async with self.open_instance(entry) as opened:
                             yield WholeInstance(opened.entry, opened.size, opened.stream())
@@ -222,9 +221,9 @@ class Retrieval:
                     finally:
                         await reader.close()
             finally:
-                for entry, opening in ahead:
-                    if opening is not None and (reader := await self._opened(entry, opening)):
-                        await reader.close()
+                for _, opening in ahead:
+                    if opening is not None:
+                        opening.add_done_callback(abandon)
 
     def _open_more(self, waiting: deque[InstanceEntry], ahead: deque[_Ahead]) -> None:
         """Begin to open what is read next, once half of what may be is: a few small ones at once.

@@ -48,7 +48,8 @@ class ScanLimits:
     kept as encoded JSON (`msgspec.Raw`); a sequence that goes beyond it becomes bulk data as a
     whole, and so do further values of the data set itself."""
     steps: int = 16 * 1024**2
-    """Elements, items and fragments that are not among the plain ones: a bound of time."""
+    """Elements, items and fragments that are neither among the plain ones nor familiar: a bound of
+    time."""
     inflated: int = 16 * 1024**3
     """Bytes of an inflated data set."""
     inflation: int = 250
@@ -109,7 +110,6 @@ class ModelBuilder:
     """
 
     __slots__ = (
-        "_encoded",
         "_limits",
         "_pending",
         "bulk",
@@ -118,6 +118,7 @@ class ModelBuilder:
         "levels",
         "most",
         "muted",
+        "peculiar",
         "sequences",
         "study_uid",
     )
@@ -135,19 +136,15 @@ class ModelBuilder:
         self.most = limits.memory
         self.muted = False
         """Inside a sequence that became bulk data as a whole: nothing more is put."""
+        self.peculiar = 0
+        """Counts what was put otherwise than it would be anywhere else."""
         self._limits = limits
         self._pending: list[tuple[dict[str, Any], str]] = []
-        self._encoded = 0
 
     @property
     def crowded(self) -> bool:
         """Whether the model has become so large that only little more may be put."""
         return self.cost > self._limits.memory
-
-    @property
-    def peculiar(self) -> int:
-        """A number that changes when something is put that is not as it would be anywhere else."""
-        return len(self.bulk) + len(self._pending) + self._encoded + self.muted
 
     @property
     def root(self) -> dict[str, Any]:
@@ -180,6 +177,7 @@ class ModelBuilder:
             self.level.elements[key] = {"vr": vr}
             return
         path = self.path(key)
+        self.peculiar += 1  # by its position
         self.level.elements[key] = {"vr": vr, "BulkDataURI": path}
         self.bulk[path] = BulkValue(vr, offset, length, encapsulated)
         self._charge(_BULK_COST)
@@ -192,6 +190,7 @@ class ModelBuilder:
     def resolve(self, vr: str, key: str) -> str:
         """Settle the ambiguous VR of an element of the open level (PS3.5 A.1, PS3.6 7)."""
         if vr == "US or SS":
+            self.peculiar += 1  # by what is around it
             for level in reversed(self.levels):
                 if (signed := level.elements.get(_PIXEL_REPRESENTATION)) is not None:
                     return "SS" if signed.get("Value") == [1] else "US"
@@ -236,7 +235,7 @@ class ModelBuilder:
             # An item of many small elements takes ten times the memory of its own JSON.
             encoded = msgspec.json.encode(closed.elements)
             self.sequences[-1].items[-1] = msgspec.Raw(encoded)
-            self._encoded += 1
+            self.peculiar += 1
             self.cost = closed.cost + _ITEM_COST + len(encoded)
 
     def close_sequence(self, end: int) -> None:
@@ -274,6 +273,7 @@ class ModelBuilder:
             self.bulk = {p: value for p, value in self.bulk.items() if not p.startswith(within)}
             self.cost = outermost.cost
             self.muted = True
+            self.peculiar += 1
             self.most = -1  # keeps the quick walk from putting anything
         elif self.cost > 2 * self._limits.memory:
             raise NotDicom("the data set has more elements than can be described")

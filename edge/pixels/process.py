@@ -76,6 +76,11 @@ class WorkerProcess:
             raise
         return worker
 
+    @property
+    def is_there(self) -> bool:
+        """It has not ended, as far as is known."""
+        return not self._reader.at_eof()
+
     async def ask(
         self, request: Request, frames: AsyncIterator[bytes], limits: Limits
     ) -> tuple[Reply, bytes]:

@@ -13,6 +13,7 @@ new process. What took long and failed is not tried again for a while.
 from __future__ import annotations
 
 import asyncio
+import logging
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -30,6 +31,8 @@ from edge.pixels.process import WorkerProcess
 from edge.pixels.turns import Turns
 
 __all__ = ["EncodedFrame", "Frame", "PixelWorkers"]
+
+log = logging.getLogger(__name__)
 
 Frame = bytes | Callable[[], Awaitable[bytes]]
 """A stored frame, or what reads it once it is its turn."""
@@ -278,6 +281,11 @@ class PixelWorkers:
         try:
             if job.answer.done():
                 return process
+            if process is not None and not process.is_there:
+                # No pixels were at fault: memory had run out, or somebody ended it.
+                log.warning("a pixel worker ended while it had nothing to do; another is started")
+                await self._end(process)
+                process = None
             if process is None:
                 process = await self._start()
             began = clock()

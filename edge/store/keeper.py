@@ -27,6 +27,8 @@ _PAUSE: Final = 1.0
 """Seconds between two looks at it."""
 _SILENT: Final = 60.0
 """Seconds without an answer after which it is taken to hang: no disk takes so long."""
+_LOOKS: Final = 3
+"""That must find it so, one after another."""
 
 
 class ProcessKeeper:
@@ -34,10 +36,12 @@ class ProcessKeeper:
 
     Args:
         incoming: The folder of what arrives.
+        shelves: That of the objects.
     """
 
-    def __init__(self, incoming: Path) -> None:
+    def __init__(self, incoming: Path, shelves: Path) -> None:
         self._incoming = incoming
+        self._shelves = shelves
         self._process: StoreProcess | None = None
         self._starting = asyncio.Lock()
 
@@ -48,11 +52,13 @@ class ProcessKeeper:
             EdgeError: It can't be started, or it ended by itself; who keeps this running counts it.
         """
         while True:
-            process = await self.process()
+            process, overdue = await self.process(), 0
             while not process.ended.is_set():
                 with contextlib.suppress(TimeoutError):
                     await asyncio.wait_for(process.ended.wait(), _PAUSE)
-                if process.silence > _SILENT:
+                # One look is not enough: this process may have been stopped, too.
+                overdue = overdue + 1 if process.delay > _SILENT else 0
+                if overdue == _LOOKS:
                     await process.stop()
                     raise EdgeError("the store's process does not answer; it was ended")
             if not process.is_stopped:
@@ -72,21 +78,25 @@ class ProcessKeeper:
         """
         async with self._starting:
             if (process := self.now) is None:
-                await self.stop()
-                process = self._process = await StoreProcess.start(self._incoming)
+                await self._stop()
+                process = self._process = await StoreProcess.start(self._incoming, self._shelves)
             return process
 
     async def stop(self) -> None:
-        """End it, if there is one."""
-        if self._process is not None:
-            await self._process.stop()
+        """End it, if there is one; also one that is just being started."""
+        async with self._starting:
+            await self._stop()
 
     @contextlib.asynccontextmanager
     async def stopped(self) -> AsyncIterator[None]:
         """End it, and start none as long as this lasts."""
         async with self._starting:
-            await self.stop()
+            await self._stop()
             yield
+
+    async def _stop(self) -> None:
+        if self._process is not None:
+            await self._process.stop()
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ import os
 import socket
 from collections import deque
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
 from typing import Any, Final, Protocol, TypeVar
 
 import msgspec
@@ -26,9 +27,6 @@ GONE: Final = "the store's process has ended"
 
 T_co = TypeVar("T_co", covariant=True)
 T = TypeVar("T")
-
-
-_Settle = Callable[[memoryview, Sequence[int], Any], Any]
 
 
 class Errand(Protocol[T_co]):
@@ -65,6 +63,16 @@ class Errand(Protocol[T_co]):
         ...
 
 
+@dataclass(slots=True)
+class _UnderWay:
+    """An errand that is not settled yet."""
+
+    settle: Callable[[memoryview, Sequence[int], Any], Any]
+    future: asyncio.Future[Any]
+    asked: float
+    slots: list[int] = field(default_factory=list)
+
+
 class Lane:
     """Our end of a lane.
 
@@ -88,8 +96,7 @@ class Lane:
         self._loop = asyncio.get_running_loop()
         self._free = list(range(0, MEMORY, SLOT))
         self._waiting: deque[Errand[Any]] = deque()
-        self._under_way: dict[int, tuple[_Settle, asyncio.Future[Any], list[int]]] = {}
-        self._heard = self._loop.time()
+        self._under_way: dict[int, _UnderWay] = {}
         self._encoder = msgspec.msgpack.Encoder()
         self._decoder = msgspec.msgpack.Decoder(answers)
         self._is_open = True
@@ -109,13 +116,14 @@ class Lane:
     def expect(self, errand: Errand[T]) -> asyncio.Future[T]:
         """As ``ask``, for what the other side says unasked."""
         future: asyncio.Future[T] = self._loop.create_future()
-        self._under_way[errand.number] = errand.settle, future, []
+        self._under_way[errand.number] = _UnderWay(errand.settle, future, self._loop.time())
         return future
 
     @property
-    def silence(self) -> float:
-        """Seconds for which the other side has owed an answer, and given none."""
-        return self._loop.time() - self._heard if self._under_way else 0.0
+    def delay(self) -> float:
+        """Seconds for which the other side has owed the oldest answer that is owed."""
+        asked = next((one.asked for one in self._under_way.values()), None)
+        return 0.0 if asked is None else self._loop.time() - asked
 
     def ask(self, errand: Errand[T]) -> asyncio.Future[T]:
         """Run an errand.
@@ -128,9 +136,7 @@ class Lane:
         if not self._is_open:
             future.set_exception(EdgeError(f"{GONE}; send it again"))
             return future
-        if not self._under_way:
-            self._heard = self._loop.time()
-        self._under_way[errand.number] = errand.settle, future, []
+        self._under_way[errand.number] = _UnderWay(errand.settle, future, self._loop.time())
         self._waiting.append(errand)
         self._send()
         return future
@@ -147,10 +153,10 @@ class Lane:
         self._memory.release()
         self._mapped.close()
         self._waiting.clear()
-        for _, future, _ in self._under_way.values():
-            if not future.done():
-                future.set_exception(EdgeError(f"{GONE}; send it again"))
-                future.exception()  # nobody may be waiting for it any more
+        for one in self._under_way.values():
+            if not one.future.done():
+                one.future.set_exception(EdgeError(f"{GONE}; send it again"))
+                one.future.exception()  # nobody may be waiting for it any more
         self._under_way.clear()
 
     def _let_go(self) -> None:
@@ -169,7 +175,7 @@ class Lane:
             errand = self._waiting[0]
             taken = self._free[len(self._free) - errand.slots :]
             try:
-                self._socket.send(self._encoder.encode(errand.tell(self._memory, taken)))
+                self._socket.send(self._encoded(errand.tell(self._memory, taken)))
             except BlockingIOError:
                 self._is_full = True  # it has much to read already
                 self._loop.add_writer(self._socket, self._send)
@@ -179,11 +185,17 @@ class Lane:
                 return
             except ValueError as error:
                 self._waiting.popleft()
-                self._under_way.pop(errand.number)[1].set_exception(EdgeError(str(error)))
+                self._under_way.pop(errand.number).future.set_exception(EdgeError(str(error)))
                 continue
             del self._free[len(self._free) - errand.slots :]
-            self._under_way[errand.number][2].extend(taken)
+            self._under_way[errand.number].slots.extend(taken)
             self._waiting.popleft()
+
+    def _encoded(self, message: object) -> bytes:
+        encoded = self._encoder.encode(message)
+        if len(encoded) > LONGEST:
+            raise ValueError(f"a message of {len(encoded)} bytes is too long")
+        return encoded
 
     def _readable(self) -> None:
         try:
@@ -195,13 +207,12 @@ class Lane:
         if not message:
             self._lost()
             return
-        self._heard = self._loop.time()
         answer = self._decoder.decode(message)
-        settle, future, slots = self._under_way.pop(answer.number)
-        if not future.done():
+        one = self._under_way.pop(answer.number)
+        if not one.future.done():
             try:
-                future.set_result(settle(self._memory, slots, answer))
+                one.future.set_result(one.settle(self._memory, one.slots, answer))
             except Exception as error:  # noqa: BLE001 - whoever waits for the errand gets it
-                future.set_exception(error)
-        self._free += slots
+                one.future.set_exception(error)
+        self._free += one.slots
         self._send()

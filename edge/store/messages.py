@@ -88,7 +88,6 @@ class Outcome:
 class Sealed:
     """A small object that is to be opened whole."""
 
-    path: str
     name: str
     secret: bytes = field(repr=False)
     """The study key."""

@@ -68,7 +68,7 @@ class ObjectStore:
         self._workers = ThreadPoolExecutor(threads, thread_name_prefix="store")
         self.streaming = Allowance(STREAMING, most=8 * PIECE, least=CHUNK)
         """Of content that was opened ahead; entered by whoever reads one object after another."""
-        self._keeper = ProcessKeeper(self._incoming)
+        self._keeper = ProcessKeeper(self._incoming, self._shelves.folder)
         self._opening = Opening(
             self._shelves, keys, self._workers, self._keeper, self.streaming, SHARED
         )

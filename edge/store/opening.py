@@ -17,10 +17,10 @@ from typing import NamedTuple
 
 from edge.crypto.keys import KeyRing
 from edge.crypto.sealed import CHUNK, HEADER_LENGTH, Header, Opener
-from edge.errors import SealBroken
+from edge.errors import EdgeError, SealBroken
 from edge.store.allowance import Allowance
 from edge.store.keeper import ProcessKeeper
-from edge.store.process import TOGETHER, Enclosed
+from edge.store.process import PROMPT, TOGETHER, Enclosed, StoreProcess
 from edge.store.reader import FileReader, ObjectReader, WholeReader
 from edge.store.recent import Recent
 from edge.store.shelves import Shelves
@@ -41,6 +41,12 @@ class Wanted(NamedTuple):
     """Bytes of content that it must have."""
     key_id: bytes
     """Of the study key that it is sealed with; empty if that is not known."""
+
+
+_Asked = tuple[Wanted, Future]
+"""An object, and what is to come of it."""
+_Small = tuple[Enclosed, _Asked]
+"""One that the process opens."""
 
 
 class Opening:
@@ -116,7 +122,7 @@ class Opening:
         loop = asyncio.get_running_loop()
         most, is_shared = min(SMALL, self._streaming.each), self._streaming.count > 1
         found: list[Future] = []
-        missing: list[tuple[Wanted, Future]] = []
+        missing: list[_Asked] = []
         for one in wanted:
             opening = self._recent.get(one.name)
             if opening is None:
@@ -128,50 +134,55 @@ class Opening:
         self._begin(missing, most)
         return found
 
-    def _begin(self, missing: Sequence[tuple[Wanted, Future]], begin: int) -> None:
+    def _begin(self, missing: Sequence[_Asked], begin: int) -> None:
         """Have objects opened, and so much of the beginning of long ones."""
-        process = self._keeper.now
-        if process is not None and not process.opens_promptly:
-            process = None
-        others: list[tuple[Wanted, Future]] = []
-        small: list[tuple[Enclosed, tuple[Wanted, Future]]] = []
-        for one in missing:
-            enclosed = None if process is None else self._enclosed(one[0])
-            if enclosed is None:
-                others.append(one)
-            else:
-                small.append((enclosed, one))
-        if process is not None:
+        process, others = self._keeper.now, list(missing)
+        if process is not None and process.opens_promptly:
+            small, others = self._small_of(missing)
             for group in _grouped(small):
-                asked = process.open([enclosed for enclosed, _ in group])
-                asked.add_done_callback(partial(self._take, [one for _, one in group], begin))
+                self._ask(process, group, begin)
         self._begin_in_thread(others, begin)
 
-    def _enclosed(self, wanted: Wanted) -> Enclosed | None:
-        """As the process is asked for it; None if it is not to be asked."""
-        if wanted.length > SMALL or (key := self._keys.known(wanted.key_id)) is None:
-            return None
-        path = self._shelves.path(wanted.name)
-        return Enclosed(path, wanted.name, key.secret, wanted.length)
+    def _small_of(self, missing: Sequence[_Asked]) -> tuple[list[_Small], list[_Asked]]:
+        """Those that the process is to open; and the others."""
+        small, others = list[_Small](), list[_Asked]()
+        for asked in missing:
+            name, length, key_id = asked[0]
+            if length <= SMALL and (key := self._keys.known(key_id)) is not None:
+                enclosed = Enclosed(name, key.secret, length)
+                small.append((enclosed, asked))
+            else:
+                others.append(asked)
+        return small, others
+
+    def _ask(self, process: StoreProcess, group: Sequence[_Small], begin: int) -> None:
+        """Have the process open some; if it takes long, a thread does it meanwhile."""
+        asked = [asked for _, asked in group]
+        late = asyncio.get_running_loop().call_later(PROMPT, self._begin_in_thread, asked, begin)
+        opened = process.open([enclosed for enclosed, _ in group])
+        opened.add_done_callback(partial(self._take, asked, begin, late))
 
     def _take(
         self,
-        group: Sequence[tuple[Wanted, Future]],
+        group: Sequence[_Asked],
         begin: int,
-        asked: asyncio.Future[list[bytes | None]],
+        late: asyncio.TimerHandle,
+        opened: asyncio.Future[list[bytes | None]],
     ) -> None:
         """Give everybody what the process has opened; the rest is tried in a thread."""
-        failed = asked.cancelled() or asked.exception() is not None
-        contents = [None] * len(group) if failed else asked.result()
-        others: list[tuple[Wanted, Future]] = []
+        late.cancel()
+        contents = [None] * len(group) if opened.exception() else opened.result()
+        others: list[_Asked] = []
         for (wanted, opening), content in zip(group, contents, strict=True):
+            if opening.done():
+                continue
             if content is None:
                 others.append((wanted, opening))
-            elif not opening.done():
+            else:
                 opening.set_result(WholeReader(content, wanted.key_id))
         self._begin_in_thread(others, begin)
 
-    def _begin_in_thread(self, missing: Sequence[tuple[Wanted, Future]], begin: int) -> None:
+    def _begin_in_thread(self, missing: Sequence[_Asked], begin: int) -> None:
         """One worker opens them all, in one go."""
         if not missing:
             return
@@ -183,13 +194,15 @@ class Opening:
 
     def _hand_out(
         self,
-        missing: Sequence[tuple[Wanted, Future]],
+        missing: Sequence[_Asked],
         job: asyncio.Future[list[ObjectReader | Exception]],
     ) -> None:
         """Give everybody what a worker has opened, or could not open."""
-        if job.cancelled():  # the store is being closed
+        if job.cancelled():
             for _, opening in missing:
-                opening.cancel()
+                if not opening.done():
+                    opening.set_exception(EdgeError("the store is being closed"))
+                    opening.exception()
             return
         for (wanted, opening), opened in zip(missing, job.result(), strict=True):
             if isinstance(opened, Exception):
@@ -246,12 +259,9 @@ def abandon(opening: Future) -> None:
         opening.result().abandon()
 
 
-def _grouped(
-    small: Sequence[tuple[Enclosed, tuple[Wanted, Future]]],
-) -> Iterator[list[tuple[Enclosed, tuple[Wanted, Future]]]]:
+def _grouped(small: Sequence[_Small]) -> Iterator[list[_Small]]:
     """Groups that one message may ask for."""
-    group: list[tuple[Enclosed, tuple[Wanted, Future]]] = []
-    slots = 0
+    group, slots = list[_Small](), 0
     for one in small:
         if slots + one[0].slots > TOGETHER:
             yield group

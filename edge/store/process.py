@@ -19,12 +19,12 @@ from edge.errors import EdgeError, StorageFull
 from edge.store.lane import Lane
 from edge.store.messages import READY, SLOT, Begin, Opened, Outcome, Piece, Sealed, Sought
 
-__all__ = ["TOGETHER", "Enclosed", "StoreProcess"]
+__all__ = ["PROMPT", "TOGETHER", "Enclosed", "StoreProcess"]
 
 _STARTING: Final = 60.0
 """Seconds that a process has until it is ready."""
-_PROMPT: Final = 2.0
-"""Seconds; a disk that was asleep takes longer."""
+PROMPT: Final = 2.0
+"""Seconds within which objects are opened; a disk that was asleep takes longer."""
 _WORKER: Final = ("-m", "edge.store.worker")
 _FULL: Final = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 TOGETHER: Final = 32
@@ -80,7 +80,6 @@ class _Piece:
 class Enclosed:
     """A small object that is to be opened."""
 
-    path: str
     name: str
     secret: bytes = field(repr=False)
     """The study key."""
@@ -109,13 +108,7 @@ class _Opening:
         return Sought(
             self.number,
             [
-                Sealed(
-                    one.path,
-                    one.name,
-                    one.secret,
-                    one.length,
-                    [next(left) for _ in range(one.slots)],
-                )
+                Sealed(one.name, one.secret, one.length, [next(left) for _ in range(one.slots)])
                 for one in self.objects
             ],
         )
@@ -157,11 +150,12 @@ class StoreProcess:
         """It ended because ``stop`` was asked for."""
 
     @classmethod
-    async def start(cls, incoming: Path) -> Self:
+    async def start(cls, incoming: Path, shelves: Path) -> Self:
         """Start one, and wait until it is ready.
 
         Args:
             incoming: The folder of what arrives.
+            shelves: That of the objects.
 
         Raises:
             EdgeError: It can't be started now.
@@ -171,7 +165,7 @@ class StoreProcess:
         except OSError as error:
             raise EdgeError(f"the store's process can't be started: {error.strerror}") from error
         loop = asyncio.get_running_loop()
-        spawning = loop.run_in_executor(None, started._spawn, incoming)
+        spawning = loop.run_in_executor(None, started._spawn, incoming, shelves)
         try:
             await asyncio.shield(spawning)
         except OSError as error:
@@ -195,14 +189,14 @@ class StoreProcess:
         return started
 
     @property
-    def silence(self) -> float:
-        """Seconds for which it has owed an answer, and given none."""
-        return max(self._sealing.silence, self._opening.silence)
+    def delay(self) -> float:
+        """Seconds for which it has owed somebody an answer."""
+        return max(self._sealing.delay, self._opening.delay)
 
     @property
     def opens_promptly(self) -> bool:
         """It does not owe anybody an object for long."""
-        return self._opening.silence < _PROMPT
+        return self._opening.delay < PROMPT
 
     def new_object(self) -> int:
         """The number of an object that is about to begin."""
@@ -251,11 +245,13 @@ class StoreProcess:
         if self._process is not None:
             self._process.kill()
 
-    def _spawn(self, incoming: Path) -> None:
+    def _spawn(self, incoming: Path, shelves: Path) -> None:
         descriptors = [*self._sealing.theirs, *self._opening.theirs]
-        arguments = [str(incoming), *map(str, descriptors)]
+        arguments = [str(incoming), str(shelves), *map(str, descriptors)]
         self._process = spawn(_WORKER, arguments, descriptors=descriptors)
 
     def _abandon(self, _spawning: asyncio.Future[None]) -> None:
         """Nobody waits any more for a process that was being started."""
         self._lose()
+        if self._process is not None:
+            asyncio.get_running_loop().run_in_executor(None, self._process.wait)

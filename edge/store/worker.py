@@ -45,6 +45,7 @@ from edge.store.messages import (
     Sealed,
     Sought,
 )
+from edge.store.shelves import Shelves
 
 __all__ = ["main"]
 
@@ -185,7 +186,8 @@ class _Seals:
 class _Opens:
     """Serves the lane of what is opened."""
 
-    def __init__(self, memory: memoryview) -> None:
+    def __init__(self, shelves: Shelves, memory: memoryview) -> None:
+        self._shelves = shelves
         self._memory = memory
         self._own = threading.local()
 
@@ -196,7 +198,7 @@ class _Opens:
     def _open(self, sealed: Sealed) -> bool:
         length = sealed_length(sealed.content_bytes)
         try:
-            view = self._read(sealed.path, length)
+            view = self._read(self._shelves.path(sealed.name), length)
             header = Header.from_bytes(view[:HEADER_LENGTH].tobytes())
             name = bytes.fromhex(sealed.name)
             opener = Opener(header, sealed.secret, name, length, lambda at, n: view[at : at + n])
@@ -241,18 +243,19 @@ def main(arguments: Sequence[str]) -> None:
     """Run until the service ends.
 
     Args:
-        arguments: The folder of what arrives; and of both lanes, that of what is sealed first, the
-            descriptors of socket and memory.
+        arguments: The folder of what arrives, and that of the objects; and of both lanes, that of
+            what is sealed first, the descriptors of socket and memory.
     """
     keep_freed_memory()
-    incoming, *descriptors = arguments
+    incoming, shelves, *descriptors = arguments
     folder = os.open(incoming, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     fcntl.flock(folder, fcntl.LOCK_SH)
     sealing, sealing_memory, opening, opening_memory = map(int, descriptors)
     to_seal, to_open = socket.socket(fileno=sealing), socket.socket(fileno=opening)
     threads = [
         *[(to_seal, Piece, _Seals(_mapped(sealing_memory)).answer)] * _SEALING,
-        *[(to_open, Sought, _Opens(_mapped(opening_memory)).answer)] * _OPENING,
+        *[(to_open, Sought, _Opens(Shelves(Path(shelves)), _mapped(opening_memory)).answer)]
+        * _OPENING,
     ]
     for each in threads:
         threading.Thread(target=_serve, args=each, daemon=True).start()

@@ -172,9 +172,10 @@ class ObjectWriter:
             return
         try:
             outcome = await asyncio.shield(job)
-        finally:
-            if job.done():
-                self._job = None
+        except Exception:
+            self._job = None
+            raise
+        self._job = None
         if outcome.sealed_bytes:
             self._outcome = outcome
 

@@ -322,6 +322,23 @@ async def test_who_stops_reading_many_instances_leaves_no_file_open(cache, size)
             with pytest.raises(ConnectionError):
                 await instance.pass_to(gone)
             break
+    await asyncio.sleep(0.2)  # those behind it were being opened
+    assert open_files() == before
+
+
+async def test_many_instances_that_can_not_be_opened_leave_no_file_open(cache, sealed_files):
+    samples = list(ct_series(4, rows=1024, columns=1024))
+    for sample in samples:
+        await cache.send(sample)
+    entries = await cache.retrieval.instances(samples[0].ref.study_uid)
+    (path,) = (path for path in sealed_files() if path.name == entries[0].object)
+    path.unlink()
+    path.symlink_to(path)
+    before = open_files()
+    for _ in range(3):
+        with pytest.raises(OSError, match="symbolic"):
+            await whole(cache, entries)
+    await asyncio.sleep(0.2)  # those behind it were being opened
     assert open_files() == before
 
 

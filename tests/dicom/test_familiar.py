@@ -166,9 +166,36 @@ def test_what_ends_its_item_too_late_is_refused_also_when_it_is_familiar():
     assert told(short, familiar) == told(short)
 
 
+def in_item(tag: tuple[int, int], content: bytes) -> bytes:
+    """A sequence of one item."""
+    item = struct.pack("<HHI", 0xFFFE, 0xE000, len(content)) + content
+    return struct.pack("<HH2sHI", *tag, b"SQ", 0, len(item)) + item
+
+
+def test_a_number_in_a_sequence_has_the_sign_of_its_own_instance():
+    familiar = Familiar()
+    smallest = struct.pack("<HH2sHI", 0x0028, 0x0106, b"UN", 0, 2) + b"\xff\xff"
+    sequence = in_item((0x0040, 0x0275), smallest)
+    for signed in (1, 0, 1, 0):
+        sign = struct.pack("<HH2sHH", 0x0028, 0x0103, b"US", 2, signed)
+        stream = instance(sign + sequence, EXPLICIT)
+        assert told(stream, familiar) == told(stream)
+
+
+def test_a_value_in_a_sequence_that_came_twice_is_found_where_it_is():
+    familiar = Familiar()
+    icon = struct.pack("<HH2sHI", 0x7FE0, 0x0010, b"OB", 0, 8) + bytes(8)
+    sequence = in_item((0x0088, 0x0200), icon)
+    between = struct.pack("<HH2sH", 0x0040, 0x0253, b"SH", 6) + b"abcdef"
+    for elements in (sequence + between + sequence, between + sequence, sequence):
+        stream = instance(elements, EXPLICIT)
+        for _ in range(2):
+            assert told(stream, familiar) == told(stream)
+
+
 def element(rng: random.Random, syntax: str, depth: int) -> bytes:
     """Some element, perhaps a sequence of some; those of one item are in no order."""
-    number = rng.choice([0x0012, 0x0013, 0x1030, 0x9219, 0x0022])
+    number = rng.choice([0x0012, 0x0013, 0x1030, 0x9219, 0x0022, 0x0103, 0x0106, 0x0107])
     group = rng.choice([0x0018, 0x0018, 0x0028, 0x0008, 0x0019])
     if depth < 3 and rng.random() < 0.4:
         items = b""
@@ -196,6 +223,7 @@ def element(rng: random.Random, syntax: str, depth: int) -> bytes:
             (b"SS", b"\xff\xff"),
             (b"CS", b"ISO_IR 192"),
             (b"OB", bytes(rng.choice([2, 2, 5000]))),
+            (b"UN", rng.choice([b"\xff\xff", b"\x01\x00"])),
             (b"UN", b"12"),
         ]
     )

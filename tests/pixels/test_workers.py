@@ -323,10 +323,23 @@ async def test_a_process_is_ready_before_the_first_frame_and_again_after_a_crash
         first = await found(pool)
         await asyncio.sleep(0.5)
         assert processes_of(pool) == [first]
+        os.kill(first, signal.SIGSTOP)
+        doomed = asyncio.ensure_future(pool.decode(GREY, FRAME))
+        await asyncio.sleep(0.1)
         os.kill(first, signal.SIGKILL)
         with pytest.raises(UndecodablePixels, match="SIGKILL"):
-            await pool.decode(GREY, FRAME)
+            await doomed
         assert await found(pool) != first
+
+
+async def test_a_process_that_ended_while_it_had_nothing_to_do_costs_no_frame(caplog):
+    async with running(Pixels(workers=1), ready=1) as pool:
+        await pool.decode(GREY, FRAME)
+        (first,) = processes_of(pool)
+        os.kill(first, signal.SIGKILL)
+        await asyncio.sleep(0.2)
+        assert (await pool.decode(GREY, FRAME)).data == FRAME
+    assert "while it had nothing to do" in caplog.text
 
 
 async def test_leaving_the_pool_leaves_no_process():

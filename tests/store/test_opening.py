@@ -10,11 +10,11 @@ from pathlib import Path
 
 import pytest
 
-from edge.crypto.sealed import CHUNK
-from edge.errors import InstanceNotFound, SealBroken
+from edge.crypto.sealed import CHUNK, Algorithm
+from edge.errors import EdgeError, InstanceNotFound, SealBroken
 from edge.store.keeper import ProcessKeeper
 from edge.store.messages import MEMORY, SLOT
-from edge.store.objects import PIECE, Wanted, abandon
+from edge.store.objects import PIECE, ObjectStore, Wanted, abandon
 from edge.store.opening import Opening
 
 
@@ -155,19 +155,44 @@ async def test_a_process_that_ends_takes_no_reading_with_it(store, keys, told):
     assert sorted(told) == sorted(wanted(one) for one in stored)
 
 
-async def test_one_that_hangs_is_not_asked_any_more(store, keys, monkeypatch, told):
-    monkeypatch.setattr("edge.store.process._PROMPT", 0.1)
+async def test_one_that_hangs_holds_nobody_up(store, keys, monkeypatch, told):
+    for place in ("process", "opening"):
+        monkeypatch.setattr(f"edge.store.{place}.PROMPT", 0.1)
     stored = await put(store, keys, b"content")
     process = await store._keeper.process()
     process._process.send_signal(signal.SIGSTOP)
-    waiting = store.start_opening(wanted(stored))
-    await asyncio.sleep(0.2)
-    assert await read(store.start_opening(wanted(stored))) == b"content"
+    with store.streaming, store.streaming:
+        (first,), (second,) = store.open_all([wanted(stored)]), store.open_all([wanted(stored)])
+        assert first is second
+        assert await asyncio.wait_for(read(first), 5) == b"content"
     assert told == [wanted(stored)]
+    assert await read(store.start_opening(wanted(stored))) == b"content"
+    assert len(told) == 2
     process._process.send_signal(signal.SIGCONT)
-    assert await read(waiting) == b"content"
+    await asyncio.sleep(0.3)  # it answers what it was asked
     assert await read(store.start_opening(wanted(stored))) == b"content"
-    assert told == [wanted(stored)]
+    assert len(told) == 2
+
+
+async def test_a_folder_with_a_long_name_holds_as_many(tmp_path, keys, told):
+    folder = tmp_path.joinpath(*["x" * 200] * 5)
+    await asyncio.to_thread(folder.mkdir, parents=True)
+    async with ObjectStore(folder, keys, algorithm=Algorithm.AES_256_GCM) as store:
+        stored = await put(store, keys, b"content")
+        found = await asyncio.gather(*map(read, store.open_all([wanted(stored)] * 200)))
+        assert set(found) == {b"content"}
+        assert told == []
+        assert store._keeper.now is not None
+
+
+async def test_who_reads_when_the_store_is_closed_is_told(tmp_path, keys):
+    async with ObjectStore(tmp_path, keys, algorithm=Algorithm.AES_256_GCM) as store:
+        stored = await put(store, keys, b"content")
+        process = await store._keeper.process()
+        process._process.send_signal(signal.SIGSTOP)
+        openings = store.open_all([wanted(stored)] * 5)
+    for found in await asyncio.gather(*map(read, openings), return_exceptions=True):
+        assert found == b"content" or (isinstance(found, EdgeError) and "closed" in str(found))
 
 
 @pytest.mark.usefixtures("opened_by")

@@ -150,15 +150,18 @@ async def test_one_of_which_a_part_fails_ends_as_a_whole(store):
 
 async def test_a_piece_that_can_not_be_told_of_fails_alone(store, key):
     process = await store._keeper.process()
-    begin = Begin("\udcff", "\udcff", "\udcff", b"", b"", 0)
-    with pytest.raises(EdgeError, match="surrogate"):
-        await process.seal(process.new_object(), [b"x"], begin=begin)
+    for folder, reason in (("\udcff", "surrogate"), ("x" * 20_000, "too long")):
+        begin = Begin("name", folder, folder, b"", b"", 0)
+        with pytest.raises(EdgeError, match=reason):
+            await process.seal(process.new_object(), [b"x"], begin=begin)
     assert (await put(store, key, b"content")).content_bytes == 7
 
 
 async def test_who_starts_one_and_is_cancelled_leaves_none(store, tmp_path):
     for delay in (0, 0.001, 0.01, 0.05):
-        starting = asyncio.ensure_future(StoreProcess.start(tmp_path / "incoming"))
+        starting = asyncio.ensure_future(
+            StoreProcess.start(tmp_path / "incoming", tmp_path / "objects")
+        )
         await asyncio.sleep(delay)
         starting.cancel()
         await asyncio.wait([starting])
