@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import signal
+
 import pytest
 
 from edge.crypto.keys import KeyRing
@@ -21,3 +25,10 @@ def keys(tmp_path):
 async def store(tmp_path, keys):
     async with ObjectStore(tmp_path, keys, algorithm=Algorithm.AES_256_GCM) as opened:
         yield opened
+
+
+async def suspend(process):
+    """Stop the store's process in the middle of whatever it does."""
+    pid = process._process.pid
+    os.kill(pid, signal.SIGSTOP)
+    await asyncio.to_thread(os.waitpid, pid, os.WUNTRACED)  # until it has

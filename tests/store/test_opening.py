@@ -16,6 +16,7 @@ from edge.store.keeper import ProcessKeeper
 from edge.store.messages import MEMORY, SLOT
 from edge.store.objects import PIECE, ObjectStore, Wanted, abandon
 from edge.store.opening import Opening
+from tests.store.conftest import suspend
 
 
 @pytest.fixture(params=["the process", "a thread"])
@@ -145,7 +146,7 @@ async def test_a_changed_byte_is_found_wherever_it_is(store, keys, tmp_path):
 async def test_a_process_that_ends_takes_no_reading_with_it(store, keys, told):
     stored = [await put(store, keys, os.urandom(PIECE)) for _ in range(6)]
     process = await store._keeper.process()
-    process._process.send_signal(signal.SIGSTOP)
+    await suspend(process)
     openings = store.open_all([wanted(one) for one in stored])
     await asyncio.sleep(0.05)
     assert not any(opening.done() for opening in openings)
@@ -160,7 +161,7 @@ async def test_one_that_hangs_holds_nobody_up(store, keys, monkeypatch, told):
         monkeypatch.setattr(f"edge.store.{place}.PROMPT", 0.1)
     stored = await put(store, keys, b"content")
     process = await store._keeper.process()
-    process._process.send_signal(signal.SIGSTOP)
+    await suspend(process)
     with store.streaming, store.streaming:
         (first,), (second,) = store.open_all([wanted(stored)]), store.open_all([wanted(stored)])
         assert first is second
@@ -189,7 +190,7 @@ async def test_who_reads_when_the_store_is_closed_is_told(tmp_path, keys):
     async with ObjectStore(tmp_path, keys, algorithm=Algorithm.AES_256_GCM) as store:
         stored = await put(store, keys, b"content")
         process = await store._keeper.process()
-        process._process.send_signal(signal.SIGSTOP)
+        await suspend(process)
         openings = store.open_all([wanted(stored)] * 5)
     for found in await asyncio.gather(*map(read, openings), return_exceptions=True):
         assert found == b"content" or (isinstance(found, EdgeError) and "closed" in str(found))

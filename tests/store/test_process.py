@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-import signal
 from pathlib import Path
 
 import pytest
@@ -15,6 +14,7 @@ from edge.store import keeper
 from edge.store.messages import MEMORY, Begin
 from edge.store.objects import PIECE
 from edge.store.process import StoreProcess
+from tests.store.conftest import suspend
 
 
 @pytest.fixture
@@ -115,7 +115,7 @@ async def test_one_that_does_not_answer_is_ended_by_who_gives_up(store, key, mon
     process = await store._keeper.process()
     writer = store.create(key, 0)
     await writer.write(os.urandom(PIECE))
-    process._process.send_signal(signal.SIGSTOP)
+    await suspend(process)
 
     async def finish():
         await writer.begin_commit()
@@ -134,7 +134,7 @@ async def test_one_that_does_not_answer_is_ended(store, key, monkeypatch):
     monkeypatch.setattr(keeper, "_PAUSE", 0.1)
     running = asyncio.ensure_future(store.run())
     process = await store._keeper.process()
-    process._process.send_signal(signal.SIGSTOP)
+    await suspend(process)
     with pytest.raises(EdgeError, match="store's process has ended"):
         await put(store, key, b"content")
     with pytest.raises(EdgeError, match="does not answer"):
