@@ -136,7 +136,10 @@ class ObjectWriter:
         )
 
     async def discard(self) -> None:
-        """Leave nothing behind, whatever happened before."""
+        """Leave nothing behind, whatever happened before; it goes on even if who waits gives up."""
+        await asyncio.shield(self._discard())
+
+    async def _discard(self) -> None:
         process = self._process
         try:
             async with asyncio.timeout(_PATIENCE):

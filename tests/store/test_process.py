@@ -76,6 +76,24 @@ async def test_a_crowd_that_gives_up_at_once_leaves_nothing(store, key, tmp_path
     assert (await put(store, key, b"content")).content_bytes == 7
 
 
+async def test_who_gives_up_giving_up_leaves_nothing_either(store, key, tmp_path):
+    writers = [store.create(key, 0) for _ in range(60)]
+    for writer in writers:
+        writer._waiting.append(os.urandom(1000))
+        await writer._start("")
+    discarding = [asyncio.ensure_future(writer.discard()) for writer in writers]
+    await asyncio.sleep(0)
+    for task in discarding:
+        task.cancel()
+    await asyncio.wait(discarding)
+    for _ in range(100):
+        if not list((tmp_path / "incoming").iterdir()):
+            break
+        await asyncio.sleep(0.05)
+    assert not list((tmp_path / "incoming").iterdir())
+    assert (await put(store, key, b"content")).content_bytes == 7
+
+
 async def test_a_killed_services_process_is_waited_for_at_the_next_start(store, tmp_path):
     incoming = tmp_path / "incoming"
     descriptor = os.open(incoming, os.O_RDONLY | os.O_DIRECTORY)
