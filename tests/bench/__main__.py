@@ -128,7 +128,7 @@ def _print(table: Table, scale: Scale, machine: dict[str, Any]) -> None:
     print(table.as_text())
     print()
     print(f"Of {scale.rounds} rounds the best time and rate, the worst peak; CT pixels are noise.")
-    print("First times, and searches while a study comes in, are measured once.")
+    print("The first metadata, and searches while a study comes in, are measured once.")
     print("HTTP: TCP_NODELAY, a connection and a process for each client, any transfer syntax;")
     print(f"clients that ask again and again: one answer to warm up, then {scale.seconds} s.")
     print("edge : Orthanc above 1 means that the edge is ahead (faster, or holding less).")

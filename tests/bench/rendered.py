@@ -1,8 +1,8 @@
 """Rendered frames over WADO-RS, as JPEG in the window of the data set, by one client and sixteen.
 
 A picture that was asked for before is a matter of a cache, one that was not of decoding and
-encoding: they stand in lines of their own. Of the first time there is one figure for each server,
-since there is one first time; one client and sixteen ask for different slices then.
+encoding: they stand in lines of their own. A first time comes but once: one client and sixteen ask
+for different slices then, and each round has a server that has made no picture yet.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ def measure(stand: Stand) -> None:
         for ref in study.refs[: 2 * half]
     ]
     section = f"WADO-RS: rendered frames of 512 x 512, {2 * half} pictures"
-    for name in stand.web_servers:
-        with stand.holding(name, study) as (web, watch):
-            for clients, fresh in zip(CLIENTS, (requests[:half], requests[half:]), strict=True):
-                scripts = [fresh[client::clients] for client in range(clients)]
-                outcome = stand.crowd.ask(web, [script for script in scripts if script])
-                line = by_clients(section, "the first time", Unit.FREQUENCY, clients)
-                stand.add(line, name, outcome.per_second)
-            for _ in range(stand.scale.rounds):
+    for _ in range(stand.scale.rounds):
+        for name in stand.web_servers:
+            with stand.holding(name, study) as (web, watch):
+                for clients, fresh in zip(CLIENTS, (requests[:half], requests[half:]), strict=True):
+                    scripts = [fresh[client::clients] for client in range(clients)]
+                    outcome = stand.crowd.ask(web, [script for script in scripts if script])
+                    line = by_clients(section, "the first time", Unit.FREQUENCY, clients)
+                    stand.add(line, name, outcome.per_second)
                 for clients in CLIENTS:
                     outcome = stand.ask(web, shuffled(requests, clients))
                     line = by_clients(section, "again", Unit.FREQUENCY, clients)
                     stand.add(line, name, outcome.per_second)
-        stand.add(Line(section, "peak memory", Unit.MEMORY), name, watch.peak_bytes / 1e6)
+            stand.add(Line(section, "peak memory", Unit.MEMORY), name, watch.peak_bytes / 1e6)
