@@ -394,8 +394,8 @@ class Walker:
         key = KEYS.get(tag) or f"{tag:08X}"
         # What was UN in explicit VR is implicit VR by the Standard, and explicit from some writers.
         tolerant = header.looked_up and not level.codec.implicit
-        is_plain = header.vr == "SQ" and header.content is level.codec and not tolerant
-        if is_plain and not model.sequences and level.previous < tag and not level.codec.implicit:
+        is_said = not (header.looked_up or level.codec.implicit) and header.content is level.codec
+        if is_said and not model.sequences and level.previous < tag:
             start = self._base + header.start - _SEQUENCE_HEADER
             self._began = _Began(level.previous, start, model.cost, model.peculiar)
         level.passed(tag)

@@ -28,17 +28,15 @@ from edge.store.allowance import Allowance
 from edge.store.keeper import ProcessKeeper, alone_in
 from edge.store.messages import Begin
 from edge.store.opening import Opening, Wanted, abandon
-from edge.store.reader import ObjectReader
+from edge.store.reader import PIECE, ObjectReader
 from edge.store.shelves import NAME, Shelves
 from edge.store.spool import Spool
 from edge.store.writer import ObjectWriter
 
-__all__ = ["ObjectStore", "Wanted", "abandon"]
+__all__ = ["PIECE", "ObjectStore", "Wanted", "abandon"]
 
 T = TypeVar("T")
 
-PIECE = 16 * CHUNK
-"""Content that is sealed or opened in one go (1 MiB)."""
 ARRIVING = 16 * PIECE
 """Content that waits to be sealed, of all objects together; a chunk of each in any case."""
 STREAMING = 16 * PIECE
@@ -54,7 +52,7 @@ class ObjectStore:
         folder: ``data_dir``.
         keys: Where study keys are found.
         algorithm: What new objects are sealed with.
-        threads: Workers that seal, open, write and read.
+        threads: Workers that open, read and remove.
     """
 
     def __init__(

@@ -21,14 +21,14 @@ from edge.errors import EdgeError, SealBroken
 from edge.store.allowance import Allowance
 from edge.store.keeper import ProcessKeeper
 from edge.store.process import PROMPT, TOGETHER, Enclosed, StoreProcess
-from edge.store.reader import FileReader, ObjectReader, WholeReader
+from edge.store.reader import PIECE, FileReader, ObjectReader, WholeReader
 from edge.store.recent import Recent
 from edge.store.shelves import Shelves
 
 __all__ = ["SMALL", "Opening", "Wanted", "abandon"]
 
-SMALL = 16 * CHUNK
-"""Content of an object that is opened as a whole (1 MiB)."""
+SMALL = PIECE
+"""Content of an object that is opened as a whole."""
 
 Future = asyncio.Future[ObjectReader]
 

@@ -15,11 +15,11 @@ from typing import Protocol
 from edge.crypto.sealed import CHUNK, Opener
 from edge.store.allowance import Allowance
 
-__all__ = ["FileReader", "ObjectReader", "WholeReader"]
+__all__ = ["PIECE", "FileReader", "ObjectReader", "WholeReader"]
 
 
-_PIECE = 16 * CHUNK
-"""The most that is opened in one go (1 MiB)."""
+PIECE = 16 * CHUNK
+"""Content that is sealed or opened in one go, at the most (1 MiB)."""
 
 
 class ObjectReader(Protocol):
@@ -155,7 +155,7 @@ class FileReader:
                 ahead.set_result(piece)
                 offset += len(piece)
             while offset < end or ahead is not None:
-                whole = min(self._streaming.each, _PIECE) // CHUNK * CHUNK
+                whole = min(self._streaming.each, PIECE) // CHUNK * CHUNK
                 step = min(whole - offset % CHUNK, end - offset)
                 following = self._start(offset, step) if step > 0 else None
                 offset += step
