@@ -51,6 +51,7 @@ KEY_ID_LENGTH = 16
 _HEADER = struct.Struct(">8sBBBx16s32s4x")
 _MAGIC = b"EDGESEAL"
 _VERSION = 1
+Chunk = bytearray | memoryview
 _NONCE = struct.Struct(">7sI?")
 
 
@@ -156,9 +157,16 @@ class Sealer:
     def _chunks(self) -> _Chunks:
         return _Chunks(self._header, self._study_key, self._name)
 
-    def seal(self, data: bytes | bytearray | memoryview) -> list[bytes]:
-        """The chunks that *data* completes; the end of it waits for more."""
-        held, sealed = self._held, list[bytes]()
+    def seal(
+        self, data: bytes | bytearray | memoryview, room: Callable[[int], Chunk] = bytearray
+    ) -> list[Chunk]:
+        """The chunks that *data* completes; the end of it waits for more.
+
+        Args:
+            data: The next content.
+            room: Gives memory for a chunk of so many bytes; by default memory of its own.
+        """
+        held, sealed = self._held, list[Chunk]()
         # The last chunk is marked, so one that could be the last stays behind.
         with memoryview(data) as view:
             position = 0
@@ -167,22 +175,26 @@ class Sealer:
                 held += view[:position]
                 if len(view) <= position:
                     return sealed
-                sealed.append(self._encrypt(held, last=False))
+                sealed.append(self._encrypt(held, room, last=False))
                 held.clear()
             while len(view) - position > CHUNK:
-                sealed.append(self._encrypt(view[position : position + CHUNK], last=False))
+                sealed.append(self._encrypt(view[position : position + CHUNK], room, last=False))
                 position += CHUNK
             held += view[position:]
         return sealed
 
-    def finish(self) -> bytes:
+    def finish(self, room: Callable[[int], Chunk] = bytearray) -> Chunk:
         """The last chunk."""
-        return self._encrypt(self._held, last=True)
+        return self._encrypt(self._held, room, last=True)
 
-    def _encrypt(self, content: bytearray | memoryview, *, last: bool) -> bytes:
+    def _encrypt(
+        self, content: bytearray | memoryview, room: Callable[[int], Chunk], *, last: bool
+    ) -> Chunk:
         nonce = self._chunks.nonce(self._index, last=last)
         self._index += 1
-        return self._chunks.aead.encrypt(nonce, content, self._chunks.associated)
+        chunk = room(len(content) + TAG)
+        self._chunks.aead.encrypt_into(nonce, content, self._chunks.associated, chunk)
+        return chunk
 
 
 class Opener:

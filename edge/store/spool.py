@@ -102,7 +102,7 @@ class Spool:
         self._put(b"".join(self._sealer.seal(self._waiting)))
         self._waiting.clear()
 
-    def _put(self, data: bytes) -> None:
+    def _put(self, data: bytes | bytearray | memoryview) -> None:
         rest = memoryview(data)
         while rest:
             rest = rest[os.write(self._descriptor, rest) :]

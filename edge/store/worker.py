@@ -45,6 +45,7 @@ from edge.store.messages import (
     Sealed,
     Sought,
 )
+from edge.store.new_file import NewFile
 from edge.store.shelves import Shelves
 
 __all__ = ["main"]
@@ -52,8 +53,6 @@ __all__ = ["main"]
 _SEALING: Final = 4
 _OPENING: Final = 2
 """Threads."""
-_VECTOR: Final = 256
-"""Buffers that one writev is given; Linux takes 1024."""
 
 
 class _Aside:
@@ -98,57 +97,42 @@ class _Object:
         header = Header.from_bytes(begin.header)
         self._sealer = Sealer(header, begin.secret, bytes.fromhex(begin.name))
         self._digester = Digester(begin.dataset_offset)
-        self._descriptor = -1
+        self._file = NewFile(begin.incoming)
         self._content = 0
-        self._sealed = 0
 
     def write(self, pieces: Sequence[memoryview]) -> None:
         """Seal and write the next content."""
         with self._aside.doing(partial(self._hash, pieces)):
-            self._put(self._seal(pieces))
+            self._seal(pieces)
 
     def commit(self, pieces: Sequence[memoryview], number: int) -> Outcome:
         """Seal and write the last content, and make the object durable under its own name."""
         with self._aside.doing(partial(self._hash, pieces)):
-            self._put([*self._seal(pieces), self._sealer.finish()])
-            os.fsync(self._descriptor)
-        self.close()
+            self._seal(pieces, is_last=True)
+            self._file.sync()
+        self._file.close()
         Path(self._begin.incoming).rename(self._begin.final)
         sync_folder(self._begin.folder)
         meta, dataset = self._digester.digests()
-        return Outcome(number, "", 0, self._content, self._sealed, meta, dataset)
+        return Outcome(number, "", 0, self._content, self._file.length, meta, dataset)
 
     def close(self) -> None:
         """Let go of the file."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        self._file.close()
 
     def _hash(self, pieces: Sequence[memoryview]) -> None:
         for piece in pieces:
             self._digester.update(piece)
 
-    def _seal(self, pieces: Sequence[memoryview]) -> list[bytes]:
-        sealed: list[bytes] = []
-        if self._descriptor < 0:
-            flags = os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC
-            self._descriptor = os.open(self._begin.incoming, flags, 0o600)
-            sealed.append(self._begin.header)
-        for piece in pieces:
-            self._content += len(piece)
-            sealed += self._sealer.seal(piece)
-        return sealed
-
-    def _put(self, parts: Sequence[bytes]) -> None:
-        for first in range(0, len(parts), _VECTOR):
-            vector = parts[first : first + _VECTOR]
-            total = sum(map(len, vector))
-            written = os.writev(self._descriptor, vector)
-            self._sealed += total
-            if written < total:
-                rest = memoryview(b"".join(vector))[written:]
-                while rest:
-                    rest = rest[os.write(self._descriptor, rest) :]
+    def _seal(self, pieces: Sequence[memoryview], *, is_last: bool = False) -> None:
+        with self._file.filling() as room:
+            if not self._file.length:
+                room(HEADER_LENGTH)[:] = self._begin.header
+            for piece in pieces:
+                self._content += len(piece)
+                self._sealer.seal(piece, room)
+            if is_last:
+                self._sealer.finish(room)
 
 
 class _Seals:
