@@ -86,5 +86,5 @@ class Steps:
 
 def watch_files(steps: Steps) -> None:
     """Have everything that is done to files be steps."""
-    for call in ("open", "write", "writev", "pwrite", "fsync", "rename", "replace", "unlink"):
+    for call in ("open", "write", "pwrite", "fsync", "rename", "replace", "unlink"):
         steps.before(os, call)

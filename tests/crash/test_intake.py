@@ -74,5 +74,5 @@ async def test_killed_at_every_step_between_the_first_byte_and_the_answer(tmp_pa
             break
     steps = service.steps
     assert fatal > len(steps) >= 12, steps
-    assert {"open", "writev", "fsync", "rename", "COMMIT", "pwrite"} <= set(steps), steps
+    assert {"open", "write", "fsync", "rename", "COMMIT", "pwrite"} <= set(steps), steps
     assert partly
