@@ -59,7 +59,7 @@ def test_two_at_once_in_one_thread_do_not_mix(tmp_path):
         for file, letter in ((one, b"a"), (other, b"b")):
             with file.filling() as room:
                 room(100_001)[:] = letter * 100_001
-    for file, letter in ((one, b"a"), (other, b"b")):
+    for file in (one, other):
         file.sync()
         file.close()
     assert (tmp_path / "one").read_bytes() == b"a" * 500_005
