@@ -2,7 +2,7 @@
 
 The index knows everything; the store holds some of it. From the outside in; imports go down only:
 
-    __main__    the command line
+    __main__    the command line; commands, one module each; demo is the longest of them
     app         builds every part, owns the one task group
     dimse | dicomweb | dropfolder | sync | admin
                 the doors: DICOM, DICOMweb, files, the archive, people. They know nothing of

@@ -1,0 +1,86 @@
+"""What every command's options have in common, and how its configuration is found.
+
+A command is added with the function that runs it, synchronous or not, which gets the options and
+gives the exit status. What takes long to import is imported where it is used, so that ``--help``
+comes at once.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+
+from edge import config
+
+__all__ = ["Acts", "Commands", "Run", "configuration"]
+
+Run = Callable[[argparse.Namespace], int | Awaitable[int]]
+
+_DEFAULT = Path("/etc/edge/edge.toml")
+_WHERE = f"configuration (default: $EDGE_CONFIG, then {_DEFAULT})"
+
+
+class Commands:
+    """Of a parser; each takes ``--config``.
+
+    Args:
+        parser: Gets the commands.
+    """
+
+    def __init__(self, parser: argparse.ArgumentParser) -> None:
+        self._commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def add(
+        self, name: str, text: str, run: Run | None = None, *, configured: bool = True
+    ) -> argparse.ArgumentParser:
+        """A command; without *run* it has acts, and they are run."""
+        command = self._commands.add_parser(name, help=text, description=text)
+        if configured:
+            command.add_argument(
+                "--config",
+                type=Path,
+                default=os.environ.get("EDGE_CONFIG") or None,
+                metavar="FILE",
+                help=_WHERE,
+            )
+        if run is not None:
+            command.set_defaults(run=run)
+        return command
+
+
+class Acts:
+    """What a command can do, as in ``edge token create``; ``--config`` may stand behind it, too.
+
+    Args:
+        command: Gets the acts.
+    """
+
+    def __init__(self, command: argparse.ArgumentParser) -> None:
+        self._acts = command.add_subparsers(dest="act", required=True, metavar="ACT")
+
+    def add(self, name: str, text: str, run: Run) -> argparse.ArgumentParser:
+        """One of them."""
+        act = self._acts.add_parser(name, help=text, description=text)
+        act.add_argument(
+            "--config", type=Path, default=argparse.SUPPRESS, metavar="FILE", help=_WHERE
+        )
+        act.set_defaults(run=run)
+        return act
+
+
+async def configuration(options: argparse.Namespace) -> config.Config:
+    """What ``--config`` names, or else what is found.
+
+    Raises:
+        ConfigError: It can't be used.
+    """
+    return await asyncio.to_thread(_load, options.config)
+
+
+def _load(named: Path | None) -> config.Config:
+    if named is None and _DEFAULT.exists():
+        named = _DEFAULT
+    return config.load(named)
