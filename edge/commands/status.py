@@ -53,6 +53,8 @@ def _print(status: Status) -> None:
     for archive in status.archives:
         state = "online" if archive.online else f"offline: {archive.reason}"
         print(f"  archive {archive.name}: {state} (since {moment(archive.since)})")
+        if archive.role != "primary":
+            print(f"    as {archive.role}, not proven to have {archive.unproven}")
     for part, state in sorted((status.parts or {}).items()):
         if state != "running":
             print(f"  {part}: {state}")
