@@ -46,6 +46,7 @@ from edge.config import Config, Http, host_and_port
 from edge.crypto.keys import KeyRing
 from edge.crypto.providers import FileKeyProvider
 from edge.crypto.sealed import Algorithm
+from edge.crypto.secrets import PURPOSE, open_secrets
 from edge.dicomweb import changefeed, uri_service
 from edge.dicomweb import server as dicomweb
 from edge.dicomweb.listener import Listener
@@ -176,7 +177,10 @@ class Appliance:
             await space.refresh()
             archive = None
             if config.cloud.archive:
-                archive = archive_of(config.cloud.archive[0])
+                cloud = await asyncio.to_thread(
+                    open_secrets, config.cloud, cache.keys.derive(PURPOSE), "cloud"
+                )
+                archive = archive_of(cloud.archive[0])
                 stack.push_async_callback(archive.close)
             ledger = CustodyLedger(cache.database, changes)
             admission = self.admission = Admission(
