@@ -11,8 +11,8 @@ import asyncio
 import base64
 import time
 from collections.abc import Callable
-from urllib.parse import urlsplit
 
+import httpx
 import msgspec
 from cryptography.exceptions import UnsupportedAlgorithm
 from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
@@ -119,13 +119,12 @@ class ServiceAccount:
 def _is_safe(url: str) -> bool:
     """Whether an assertion may travel there: whoever has it can ask for tokens."""
     try:
-        parts = urlsplit(url)
-        host = parts.hostname
-    except ValueError:
+        parsed = httpx.URL(url)
+    except httpx.InvalidURL:
         return False
-    return bool(host) and (
-        parts.scheme == "https" or (parts.scheme == "http" and config.is_loopback(f"{host}:0"))
-    )
+    if parsed.scheme == "http":
+        return bool(parsed.host) and config.is_loopback(f"{parsed.host}:0")
+    return parsed.scheme == "https" and bool(parsed.host)
 
 
 def _base64url(content: bytes) -> bytes:

@@ -133,7 +133,7 @@ class TokenEndpoint:
     async def _send(
         self, url: str, form: Mapping[str, str], headers: Mapping[str, str]
     ) -> tuple[httpx.Response, bytes]:
-        client = await asyncio.to_thread(self._connect, url.startswith("https:"))
+        client = await asyncio.to_thread(self._connect, httpx.URL(url).scheme == "https")
         async with client:
             request = client.build_request(
                 "POST",

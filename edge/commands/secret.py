@@ -41,7 +41,10 @@ async def _print_sealed(options: argparse.Namespace, secret: str) -> int:
 def _read() -> str:
     """The secret, without the one line end behind it."""
     if sys.stdin.isatty():
-        secret = getpass.getpass("Secret: ")
+        try:
+            secret = getpass.getpass("Secret: ")
+        except EOFError:
+            secret = ""
     else:
         try:
             secret = sys.stdin.buffer.read(_LONGEST + 1).decode()

@@ -15,6 +15,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import os
+import re
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -32,6 +33,7 @@ _T = TypeVar("_T")
 _SEALED, _FILE = "sealed:", "file:"
 _VERSION = b"\x01"
 _NONCE, _TAG = 12, 16
+_BASE64URL = re.compile(r"[\w-]*", re.ASCII)
 _MAX_FILE = 64 * 1024
 _SEAL_AGAIN = "seal the secret again on this box: edge secret seal"
 
@@ -103,7 +105,8 @@ def _content(path: Path, where: str) -> str:
 
 def _unsealed(text: str, key: bytes, where: str) -> str:
     try:
-        content = base64.b64decode(text + "=" * (-len(text) % 4), b"-_", validate=True)
+        known = _BASE64URL.fullmatch(text)  # the decoder leaves out what it does not know
+        content = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)) if known else b""
     except ValueError:
         content = b""
     version, nonce, box = content[:1], content[1 : 1 + _NONCE], content[1 + _NONCE :]
