@@ -20,6 +20,8 @@ from cryptography.hazmat.primitives.asymmetric.padding import PKCS1v15
 from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from cryptography.hazmat.primitives.hashes import SHA256
 
+from tests.fakes.archive import FakeArchive
+
 _JWT_BEARER = "urn:ietf:params:oauth:grant-type:jwt-bearer"
 
 
@@ -43,6 +45,8 @@ class FakeTokenEndpoint:
         self.delay = 0.0
         """Seconds before each answer."""
         self.answers: deque[web.Response] = deque()
+        self.archive: FakeArchive | None = None
+        """If there is one, it takes the newest token, and no other."""
         self.port = 0
         self._runner: web.AppRunner | None = None
 
@@ -86,6 +90,8 @@ class FakeTokenEndpoint:
         if not known:
             return web.json_response({"error": wrong, "error_description": str(form)}, status=400)
         self.given += 1
+        if self.archive is not None:
+            self.archive.authorization = self.newest
         return web.json_response({"access_token": f"token-{self.given}", **self.grants})
 
     def _knows_client(self, request: web.Request, form: dict[str, str]) -> bool:
