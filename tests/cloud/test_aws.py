@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import datetime as dt
 import email.utils
 import hashlib
 import re
+import shutil
 import time
 
 import httpx
@@ -248,6 +250,37 @@ async def test_requests_are_signed(checking):
                 await other.search_studies(limit=1)
     assert checking.requests[0].query["PatientName"] == "A b+c*ü/&="
     assert "X-Amz-Content-Sha256" not in checking.requests[0].headers
+
+
+@pytest.mark.skipif(shutil.which("curl") is None, reason="needs Debian's package curl")
+@pytest.mark.parametrize(
+    ("words", "length"),
+    [
+        ((), 0),
+        (("--data-binary", "@{file}"), 10_000),
+        (
+            # As AWS's guide stores an instance: the body goes out as it is.
+            (
+                *("-X", "POST", "--upload-file", "{file}"),
+                *("-H", "x-amz-content-sha256: STREAMING-AWS4-HMAC-SHA256-PAYLOAD"),
+                *("-H", "x-amz-decoded-content-length: 10000"),
+            ),
+            10_000,
+        ),
+    ],
+)
+async def test_curl_signs_as_we_do(checking, tmp_path, words, length):
+    (tmp_path / "file").write_bytes(b"0123456789" * 1000)
+    process = await asyncio.create_subprocess_exec(
+        *("curl", "-s", "-o", "/dev/null", "-w", "%{http_code}", "--user", f"AKIDEXAMPLE:{SECRET}"),
+        *("--aws-sigv4", "aws:amz:eu-west-1:medical-imaging", "-H", "Content-Type: a/b"),
+        *(word.format(file=tmp_path / "file") for word in words),
+        f"{checking.url}/studies?limit=1&offset=2",
+        stdout=asyncio.subprocess.PIPE,
+    )
+    answered, _ = await process.communicate()
+    assert answered == b"200"
+    assert [len(body) for body in checking.bodies] == [length]
 
 
 async def test_a_body_in_memory_is_signed_by_its_digest(checking):
