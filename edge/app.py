@@ -46,6 +46,7 @@ from edge.config import Config, Http, host_and_port
 from edge.crypto.keys import KeyRing
 from edge.crypto.providers import FileKeyProvider
 from edge.crypto.sealed import Algorithm
+from edge.crypto.secrets import PURPOSE, open_secrets
 from edge.dicomweb import changefeed, uri_service
 from edge.dicomweb import server as dicomweb
 from edge.dicomweb.listener import Listener
@@ -170,7 +171,9 @@ class Appliance:
             stack.push_async_callback(_flush, uses)
             space = Space(config.cache, cache.database, cache.store)
             await space.refresh()
-            archives = [(each, archive_of(each)) for each in by_role(config.cloud.archive)]
+            secret = cache.keys.derive(PURPOSE)
+            cloud = await asyncio.to_thread(open_secrets, config.cloud, secret, "cloud")
+            archives = [(each, archive_of(each)) for each in by_role(cloud.archive)]
             for _, archive in archives:
                 stack.push_async_callback(archive.close)
             several = Several([archive for _, archive in archives]) if archives else None

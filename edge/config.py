@@ -13,7 +13,7 @@ import ipaddress
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
@@ -42,6 +42,21 @@ __all__ = [
 ]
 
 GIB = 1024**3
+_AUTH_KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "none": ((), ()),
+    "basic": (("user",), ("password",)),
+    "bearer": (("token",), ()),
+    "oauth2": (
+        ("token_url", "client_id", "client_secret"),
+        ("client_auth", "scope", "audience", "resource", "tls_ca"),
+    ),
+    "google": (("key_file",), ("token_url", "scope", "tls_ca")),
+    "aws": (
+        ("region", "access_key_id", "secret_access_key"),
+        ("session_token", "service", "payload"),
+    ),
+}
+"""Of each kind, what it needs, and what it may have beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +153,36 @@ class Pixels:
 
 @dataclass(frozen=True, slots=True)
 class Auth:
-    """``auth`` of an archive: how we say who we are."""
+    """``auth`` of an archive: how we say who we are.
 
-    kind: Literal["none", "basic", "bearer"] = "none"
+    What shows in no repr is a secret: it may be written as ``crypto.secrets`` reads it, too.
+    """
+
+    kind: Literal["none", "basic", "bearer", "oauth2", "google", "aws"] = "none"
     user: str = ""
     password: str = field(default="", repr=False)
     token: str = field(default="", repr=False)
+    token_url: str = ""
+    """Of ``oauth2``; of ``google`` only if it shall not be that of the key file."""
+    client_id: str = ""
+    client_secret: str = field(default="", repr=False)
+    client_auth: Literal["basic", "body"] = "basic"
+    """How the client says its secret: RFC 6749 2.3.1 has both."""
+    scope: str = ""
+    """Empty means the endpoint's own, and cloud-healthcare for ``google``."""
+    audience: str = ""
+    resource: str = ""
+    tls_ca: Path = Path()
+    """Of the token endpoint; empty means the system's."""
+    key_file: Path = Path()
+    """The service account's, as Google gives it (JSON). Read whenever a token is asked for."""
+    region: str = ""
+    access_key_id: str = ""
+    secret_access_key: str = field(default="", repr=False)
+    session_token: str = field(default="", repr=False)
+    service: str = "medical-imaging"
+    payload: Literal["streaming", "unsigned"] = "streaming"
+    """What is signed in place of the digest of images that are on their way, see ``cloud.aws``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -405,13 +444,17 @@ class _Checks:
             )
 
     def _check_auth(self, keys: Sequence[str], auth: Auth) -> None:
-        used = {"none": (), "basic": ("user", "password"), "bearer": ("token",)}[auth.kind]
-        for name in used[:1]:
-            if not getattr(auth, name):
+        needed, possible = _AUTH_KEYS[auth.kind]
+        for item in fields(auth):
+            name, said = item.name, getattr(auth, item.name) != item.default
+            if name in needed and not said:
                 raise self._error((*keys, name), f'is needed by kind = "{auth.kind}"')
-        for name in ("user", "password", "token"):
-            if name not in used and getattr(auth, name):
+            if said and name not in ("kind", *needed, *possible):
                 raise self._error((*keys, name), f'is not used by kind = "{auth.kind}"')
+        if auth.token_url:
+            self._check_url((*keys, "token_url"), auth.token_url)
+        if auth.tls_ca != Path():
+            self._check_file((*keys, "tls_ca"), auth.tls_ca)
 
     def _check_file(self, keys: Sequence[str], path: Path) -> None:
         if not path.is_file():

@@ -13,9 +13,11 @@ from edge.__main__ import main
 from edge.access.roles import Role
 from edge.app import Appliance, Cache
 from edge.cache.admission import Source
+from edge.crypto.secrets import PURPOSE, seal_secret
 from edge.dicom.instance import Origin
 from edge.errors import ConfigError, SecretError
 from edge.index.database import DatabaseBroken
+from tests.fakes.archive import FakeArchive
 from tests.samples import chunks, ct_series
 
 
@@ -162,3 +164,32 @@ def test_the_configuration_is_named_wherever_the_command_ends(tmp_path, capsys, 
     status = main([str(file) if word == "FILE" else word for word in arguments])
     assert status == 2
     assert f"there is no box in appliance.data_dir = {tmp_path / 'none'}" in capsys.readouterr().err
+
+
+async def test_the_archives_sealed_secret_is_opened_before_it_is_used(tmp_path):
+    async with FakeArchive() as fake:
+        fake.authorization = "Bearer hush"
+        async with Appliance(settings(tmp_path)) as box:
+            sealed = seal_secret("hush", box.cache.keys.derive(PURPOSE))
+        archive = config.Archive("cloud", fake.url, auth=config.Auth("bearer", token=sealed))
+        async with (
+            Appliance(settings(tmp_path, cloud=config.Cloud((archive,)))) as box,
+            asyncio.timeout(20),
+        ):
+            online = False
+            while not online:
+                await asyncio.sleep(0.05)
+                online = any(archive.online for archive in (await box.status()).archives)
+
+
+async def test_a_secret_that_was_sealed_on_another_box_ends_the_start(tmp_path):
+    sealed = seal_secret("hush", bytes(32))
+    auth = config.Auth("bearer", token=sealed)
+    cloud = config.Cloud((config.Archive("cloud", "http://127.0.0.1:9", auth=auth),))
+    with pytest.raises(
+        ConfigError, match=r"cloud\.archive\.0\.auth\.token .* another box"
+    ) as caught:
+        await Appliance(settings(tmp_path, cloud=cloud)).__aenter__()
+    assert "edge secret seal" in caught.value.hint
+    async with Appliance(settings(tmp_path)):
+        pass  # nothing is left open

@@ -9,6 +9,22 @@ import pytest
 from edge import config
 from edge.errors import ConfigError
 
+ARCHIVE = "[[cloud.archive]]\nname = 'a'\nurl = 'https://a'\n"
+OAUTH2 = """[cloud.archive.auth]
+kind = 'oauth2'
+token_url = 'https://b'
+client_id = 'c'
+client_secret = 'd'
+"""
+AWS = """[cloud.archive.auth]
+kind = 'aws'
+region = 'r'
+access_key_id = 'a'
+secret_access_key = 'sealed:x'
+session_token = 'file:/t'
+service = 'execute-api'
+"""
+
 
 @pytest.fixture
 def load(tmp_path):
@@ -109,6 +125,38 @@ def test_the_environment_goes_before_the_file(load):
             'edge.toml:5: cloud.archive.0.auth.user is not used by kind = "none"',
         ),
         (
+            f"{ARCHIVE}[cloud.archive.auth]\nkind = 'oauth2'\ntoken_url = 'https://b'\n",
+            'edge.toml:4: cloud.archive.0.auth.client_id is needed by kind = "oauth2"',
+        ),
+        (
+            f"{ARCHIVE}auth = {{ kind = 'google', token = 'x' }}\n",
+            'edge.toml:4: cloud.archive.0.auth.token is not used by kind = "google"',
+        ),
+        (
+            f"{ARCHIVE}auth = {{ kind = 'google' }}\n",
+            'edge.toml:4: cloud.archive.0.auth.key_file is needed by kind = "google"',
+        ),
+        (
+            f"{ARCHIVE}auth = {{ kind = 'aws', access_key_id = 'x', secret_access_key = 'y' }}\n",
+            'edge.toml:4: cloud.archive.0.auth.region is needed by kind = "aws"',
+        ),
+        (
+            f"{ARCHIVE}auth = {{ kind = 'basic', user = 'u', payload = 'unsigned' }}\n",
+            'edge.toml:4: cloud.archive.0.auth.payload is not used by kind = "basic"',
+        ),
+        (
+            f"{ARCHIVE}auth = {{ kind = 'saml' }}\n",
+            "edge.toml:4: cloud.archive.0.auth.kind must be one of 'none', 'basic', 'bearer'",
+        ),
+        (
+            f"{ARCHIVE}{OAUTH2}tls_ca = '/none'\n",
+            "edge.toml:9: cloud.archive.0.auth.tls_ca = /none is not a file",
+        ),
+        (
+            f"{ARCHIVE}{OAUTH2.replace('https', 'http')}",
+            'cloud.archive.0.auth.token_url = "http://b" is refused: images and secrets',
+        ),
+        (
             "[[cloud.archive]]\nname = 'a'\nurl = 'https://a'\ntls_ca = '/none'\n",
             "edge.toml:4: cloud.archive.0.tls_ca = /none is not a file",
         ),
@@ -183,6 +231,21 @@ def test_a_password_of_the_environment_may_look_like_a_number(load):
         EDGE_CLOUD__ARCHIVE__0__AUTH__PASSWORD="0123",
     )
     assert loaded.cloud.archive[0].auth.password == "0123"
+
+
+@pytest.mark.parametrize(
+    "auth",
+    [
+        f"{OAUTH2}client_auth = 'body'\nscope = 's'\naudience = 'a'\nresource = 'r'\n",
+        OAUTH2.replace("https://b", "http://127.0.0.1:1/token"),
+        "[cloud.archive.auth]\nkind = 'google'\nkey_file = '/k.json'\ntoken_url = 'https://b'\n",
+        AWS,
+    ],
+)
+def test_each_way_to_sign_in_has_its_keys(load, auth):
+    loaded = load(f"{ARCHIVE}{auth}").cloud.archive[0].auth
+    assert loaded.kind in auth
+    assert not any(secret in repr(loaded) for secret in ("sealed:x", "file:/t", "'d'"))
 
 
 def test_peers_may_share_a_title_at_two_addresses(load):

@@ -79,7 +79,7 @@ class DicomwebArchive:
         self._settings = settings
         self._timeouts = timeouts or Timeouts()
         self._http: httpx.AsyncClient | None = None
-        self._auth = auth_of(settings.auth)
+        self._auth = auth_of(settings)
         try:
             self._base = httpx.URL(settings.url.rstrip("/"))
         except httpx.InvalidURL as error:
