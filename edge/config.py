@@ -192,12 +192,12 @@ class Archive:
     name: str
     url: str
     """Base of its DICOMweb service, such as ``https://host/dicom-web``."""
-    role: Literal["primary", "failover", "copy"] = "primary"
-    """Everything goes to the primary one; ``failover`` stands in while that is away; ``copy`` gets
-    what is made here, too."""
     kind: Literal["dicomweb", "orthanc"] = "dicomweb"
     auth: Auth = Auth()
     tls_ca: Path = Path()
+    role: Literal["primary", "failover", "copy"] = "primary"
+    """Everything goes to the primary one; ``failover`` stands in while that is away; ``copy`` gets
+    what is made here, too."""
 
 
 @dataclass(frozen=True, slots=True)
