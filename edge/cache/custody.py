@@ -175,6 +175,10 @@ class CustodyLedger(ArchiveLedger):
         found = await tombstones.due(self._database, self._clock(), max_count)
         return [Withdrawn(ref, tries) for ref, tries in found]
 
+    async def renew_withdrawals(self) -> None:
+        """Have the archive told again what it would not do; once, at the start."""
+        await self._database.write(tombstones.renew)
+
     async def next_withdrawal(self) -> float | None:
         """When the next is due; None if there is none."""
         return await tombstones.next_due(self._database)

@@ -32,6 +32,7 @@ __all__ = [
     "next_due",
     "quarantined_in",
     "records",
+    "renew",
     "restore",
     "settle",
     "tell_of",
@@ -210,6 +211,13 @@ def tell_of(db: Connection, refs: Iterable[InstanceRef], record_name: str) -> No
             " WHERE sop_uid = ?",
             (record_name, ref.sop_uid),
         )
+
+
+def renew(db: Connection) -> None:
+    """What the archive would never delete is told to it again: it may be another one by now."""
+    db.execute(
+        "UPDATE tombstones SET withdrawal = 'DUE', retry_at = 0 WHERE withdrawal = 'REFUSED'"
+    )
 
 
 def _set(

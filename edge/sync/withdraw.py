@@ -62,6 +62,7 @@ class Withdraw:
 
     async def run(self) -> None:
         """Tell until cancelled."""
+        await self._ledger.renew_withdrawals()
         with self._changes.subscribe() as woken:
             while True:
                 await self._link.wait_online()

@@ -142,6 +142,11 @@ class FakeLedger:
             if withdrawal is Withdrawal.DUE and at <= time.time()
         ][:max_count]
 
+    async def renew_withdrawals(self) -> None:
+        for ref, (what, tries, reason, at) in self.withdrawn.items():
+            if what is Withdrawal.REFUSED:
+                self.withdrawn[ref] = (Withdrawal.DUE, tries, reason, at)
+
     async def next_withdrawal(self) -> float | None:
         waiting = [at for what, _, _, at in self.withdrawn.values() if what is Withdrawal.DUE]
         return min(waiting, default=None)
