@@ -26,6 +26,7 @@ from edge.access.tokens import Tokens
 from edge.admin import api
 from edge.admin.local import local_door
 from edge.cache.admission import Admission, StudyKeys
+from edge.cache.backup import Backups
 from edge.cache.catalogue import Catalogue
 from edge.cache.changes import Changes
 from edge.cache.custody import CustodyLedger
@@ -62,6 +63,7 @@ from edge.store.memory import keep_freed_memory
 from edge.store.objects import ObjectStore
 from edge.store.tombstones import TombstoneStore
 from edge.supervision import Supervisor
+from edge.sync.backup import ArchiveBackup
 from edge.sync.link import Link
 from edge.sync.pull import Pull
 from edge.sync.push import Push
@@ -144,10 +146,12 @@ class Appliance:
 
     Args:
         config: All of it; ports may be 0, see ``http_port`` and ``dimse_port``.
+        file: Where it was read; a backup has it as it is.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, *, file: Path | None = None) -> None:
         self._config = config
+        self._file = file
         self._stack = AsyncExitStack()
         self._parts: Callable[[], Parts] = lambda: {"start": "under way"}
         self.changes = Changes()
@@ -264,13 +268,16 @@ class Appliance:
         link = Link(archive, ledger, settings)
         push = Push(ledger, retrieval, archive, link, changes, settings)
         verify = Verify(ledger, archive, link, changes, settings)
-        pull = Pull(ledger, archive, link, settings)
+        backups = Backups(self._config, self._file, self.cache.keys, self.cache.database)
+        pull = Pull(ledger, archive, link, settings, unlisted=backups.studies)
         withdraw = Withdraw(ledger, archive, link, changes, settings)
         parts.start("link", link.run)
         parts.start("push", push.run)
         parts.start("verify", verify.run)
         parts.start("pull", pull.run)
         parts.start("withdraw", withdraw.run)
+        if self._config.backup.archive:
+            parts.start("backup", ArchiveBackup(backups, archive, link, settings).run)
 
     async def _serve_http(
         self, admission: Admission, retrieval: Retrieval, deletion: Deletion

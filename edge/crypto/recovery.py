@@ -32,7 +32,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from edge.crypto.sealed import HEADER_LENGTH, KEY_ID_LENGTH, Algorithm, Header, Opener, Sealer
 from edge.errors import SealBroken, WrongKey
 
-__all__ = ["GROUPS", "RecoveryKey", "Recipient"]
+__all__ = ["GROUPS", "Recipient", "RecoveryKey"]
 
 GROUPS, GROUP = 9, 8
 """Groups of a written key, and characters of each."""
