@@ -14,6 +14,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import re
 import time
 import zlib
 from collections.abc import Callable, Iterator, Mapping
@@ -49,12 +50,13 @@ __all__ = [
 
 _VERSION = 1
 _NUMBER = "00200013"
+_SAYS_MORE = re.compile(r"EDGE_\w+__\w+")
 _TO_FILE = "backup:file"
 _CERTIFICATES, _RECORDS, RING = "tls", "tombstones", "keys.db"
 LABEL = Label(
     patient_name="EDGE CACHE^BACKUP OF A BOX^NO PATIENT",
     patient_id="EDGE-BACKUP",
-    description="Sealed backup of an edge cache; keep it, it is opened with its recovery key",
+    description="Sealed backup of an edge cache; its recovery key opens it",
     equipment="Edge cache",
     version=__version__,
 )
@@ -262,7 +264,7 @@ class Backups:
                 box=self._config.appliance.name,
                 configuration=_content(self._file),
                 configuration_path="" if self._file is None else str(self._file),
-                variables=tuple(sorted(n for n in self._environ if n.startswith("EDGE_"))),
+                variables=tuple(sorted(filter(_SAYS_MORE.fullmatch, self._environ))),
                 outside=dict(self._outside()),
                 root=root,
                 files=files,

@@ -38,7 +38,8 @@ _DAMAGED = "it can't be read; make a new recovery key with edge key recovery --r
 class _Inside(msgspec.Struct):
     public: bytes
     made: float
-    former: list[int] = []
+    former: tuple[str, ...] = ()
+    """Decimal: they are too large for numbers of msgpack."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,9 @@ class Escrow:
         except (InvalidTag, SealBroken, msgspec.MsgspecError) as error:
             raise SecretError(f"{self.path} is damaged", hint=_DAMAGED) from error
         recipient = Recipient(found.public)
-        return Kept(recipient, found.made, frozenset({study_of(recipient), *found.former}))
+        return Kept(
+            recipient, found.made, frozenset({study_of(recipient), *map(int, found.former)})
+        )
 
     def keep(self, recipient: Recipient, now: float) -> None:
         """Seal for this one from now on; it is durable when this returns."""
@@ -92,7 +95,7 @@ class Escrow:
             before = self.read()
         except SecretError:
             before = None
-        former = [] if before is None else sorted(before.studies)
+        former = () if before is None else tuple(map(str, sorted(before.studies)))
         inside = msgspec.msgpack.encode(_Inside(recipient.public, now, former))
         nonce = os.urandom(12)
         head = _HEAD.pack(_MAGIC, _VERSION, len(nonce) + len(inside) + 16)
@@ -111,9 +114,12 @@ def root_secret_in(path: Path, key: RecoveryKey) -> bytes:
         data = path.read_bytes()
     except OSError as error:
         raise SecretError(f"{path} can't be read: {error.strerror}") from error
-    root = key.open(_split(data)[2])
+    try:
+        root = key.open(_split(data)[2])
+    except SealBroken as error:
+        raise SealBroken(f"{path} is damaged", hint="restore a backup instead") from error
     if len(root) != ROOT_LENGTH:
-        raise SealBroken(f"{path} is damaged")
+        raise SealBroken(f"{path} is damaged", hint="restore a backup instead")
     return root
 
 

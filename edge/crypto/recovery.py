@@ -123,7 +123,7 @@ class RecoveryKey:
             )
         if mark != self.recipient.mark:
             raise WrongKey(
-                "this recovery key does not open this backup",
+                "this recovery key does not open it: it was sealed for another",
                 hint="a key that was made with --renew opens only what was made after it",
             )
         try:

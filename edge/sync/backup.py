@@ -26,7 +26,6 @@ from edge.dicom.instance import InstanceRef
 from edge.dicom.raw_data import bytes_in, to_part10
 from edge.errors import (
     CloudError,
-    CloudUnauthorised,
     CloudUnreachable,
     EdgeError,
     InstanceNotFound,
@@ -90,7 +89,7 @@ class ArchiveBackup:
             await self._link.wait_online()
             try:
                 await self.step()
-            except (CloudUnreachable, CloudUnauthorised) as error:
+            except CloudUnreachable as error:
                 self._link.failed(error)
                 continue
             await asyncio.sleep(self._look)
@@ -99,7 +98,7 @@ class ArchiveBackup:
         """Send a backup if one is due; whether the archive has it.
 
         Raises:
-            CloudError: The archive can't be reached, or will not talk to us.
+            CloudUnreachable: The archive can't be reached.
         """
         now = self._clock()
         if (kept := await self._backups.kept()) is None or now < self._resume_at:
@@ -113,11 +112,12 @@ class ArchiveBackup:
                 return False
         try:
             await self._send(kept.recipient, state)
-        except (CloudUnreachable, CloudUnauthorised):
-            raise
         except EdgeError as error:
+            # An archive that takes them and gives none back must not get one after the other.
             self._failures += 1
             self._resume_at = now + self._backoff.delay(self._failures)
+            if isinstance(error, CloudUnreachable):
+                raise
             log.error("no backup in archive %s: %s", self._archive.name, error)
             return False
         self._failures = 0
