@@ -140,7 +140,7 @@ def number_of(row: Mapping[str, object]) -> int | None:
     value = first_value(row, _NUMBER)
     try:
         return int(value)
-    except (TypeError, ValueError):
+    except (OverflowError, TypeError, ValueError):
         return None
 
 

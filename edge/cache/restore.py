@@ -35,7 +35,17 @@ from edge.crypto.recovery import RecoveryKey
 from edge.crypto.twin import copies
 from edge.dicom.instance import InstanceRef
 from edge.dicom.raw_data import bytes_in
-from edge.errors import ConfigError, EdgeError, InstanceNotFound, NotDicom, SealBroken, SecretError
+from edge.errors import (
+    CloudError,
+    CloudRefused,
+    CloudUnreachable,
+    ConfigError,
+    EdgeError,
+    InstanceNotFound,
+    NotDicom,
+    SealBroken,
+    SecretError,
+)
 from edge.index import snapshot
 from edge.index.database import Connection, Database
 from edge.settings import Settings
@@ -108,6 +118,7 @@ async def newest_in(archive: Archive, key: RecoveryKey) -> Contents:
             f"archive {archive.name} has no backup for this recovery key",
             hint="look whether it is the right archive, and the key that was printed last",
         )
+    unread: CloudError | None = None
     for sop_uid in sorted(found, key=lambda uid: -found[uid]):
         ref = InstanceRef(place.study_uid, place.series_uid, sop_uid)
         try:
@@ -115,7 +126,11 @@ async def newest_in(archive: Archive, key: RecoveryKey) -> Contents:
             return open_backup(await asyncio.to_thread(bytes_in, data), key)
         except (InstanceNotFound, NotDicom, SealBroken) as error:
             log.error("backup %d in archive %s: %s", found[sop_uid], archive.name, error)
-    raise EdgeError(f"none of the {len(found)} backups in archive {archive.name} can be read")
+        except (CloudRefused, CloudUnreachable) as error:
+            unread = error
+    raise unread or EdgeError(
+        f"none of the {len(found)} backups in archive {archive.name} can be read"
+    )
 
 
 async def _retrieve(archive: Archive, ref: InstanceRef) -> bytes:
@@ -185,9 +200,14 @@ def _root_key(settings: config.Config) -> Path:
     return settings.appliance.data_dir / "root.key" if path == Path() else path
 
 
+def _says_something(path: Path) -> bool:
+    """Whether there is a configuration; an empty file, made for one to be written, is none."""
+    return path.exists() and path.read_bytes().strip() != b""
+
+
 def _settings(contents: Contents, path: Path, environ: Mapping[str, str]) -> config.Config:
     """Those that will be in force; files that they name need not be there yet."""
-    if path.exists():
+    if _says_something(path):
         return Settings(path, environ).build(config.Config)
     if contents.configuration is None:
         return Settings(None, environ).build(config.Config)
@@ -283,7 +303,7 @@ def _put_in_place(contents: Contents, settings: config.Config, path: Path, done:
 def _put_configuration(contents: Contents, path: Path, done: Restored) -> None:
     if contents.configuration is None:
         return
-    if path.exists():
+    if _says_something(path):
         if path.read_bytes() == contents.configuration:
             return
         path, done.beside = path.with_name(f"{path.name}.restored"), True

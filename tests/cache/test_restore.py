@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 
 import pytest
 
@@ -139,6 +140,22 @@ async def test_the_same_configuration_is_not_written_twice(site, contents):
     assert [path.name for path in site.file.parent.iterdir()] == ["edge.toml"]
 
 
+async def test_an_empty_file_is_no_configuration(site, contents):
+    site.file.write_text("\n")
+    done = await site.put(contents)
+    assert (done.configuration, done.beside) == (site.file, False)
+    assert site.file.read_text() == site.text
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+async def test_what_root_restores_is_for_the_user_who_owns_the_folder(site, contents):
+    site.data.mkdir()
+    os.chown(site.data, 12345, 12345)
+    await site.put(contents)
+    assert {path.stat().st_uid for path in site.data.rglob("*")} == {12345}
+    assert site.file.stat().st_uid == site.root_key.stat().st_uid == 12345
+
+
 async def test_the_root_key_of_another_box_is_not_overwritten(site, contents):
     site.root_key.write_text("A" * 43 + "=\n")
     site.root_key.chmod(0o600)
@@ -159,9 +176,10 @@ async def test_a_restore_that_was_cut_short_can_be_done_again(site, contents, mo
         return rename(self, target)
 
     rename = type(site.file).rename
-    with monkeypatch.context() as patched, pytest.raises(OSError, match="power"):
+    with monkeypatch.context() as patched:
         patched.setattr(type(site.file), "rename", cut)
-        await site.put(contents)
+        with pytest.raises(OSError, match="power"):
+            await site.put(contents)
     assert not (site.data / "index.db").exists()
     await site.put(contents)
     async with Appliance(await site.load()) as box:
@@ -217,6 +235,7 @@ class TestFromAnArchive:
     async def test_the_newest_that_can_be_read_is_taken(self, site, cloud, archive):
         sealed = await site.make()
         self.put(cloud, 5, sealed)
+        self.put(cloud, 41, sealed)
         self.put(cloud, 40, sealed[:-1])
         self.put(cloud, 39, b"no backup")
         cloud.broken.add(reference(KEY.recipient, 41).sop_uid)
