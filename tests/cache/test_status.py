@@ -191,7 +191,7 @@ async def test_an_archive_that_is_not_configured_any_more_is_forgotten(cache):
 async def test_it_says_whether_a_fire_would_cost_everything(cache, tmp_path):
     folder = {"appliance": config.Appliance(data_dir=tmp_path)}
     before = await status(cache, **folder)
-    assert before.as_json()["backups"] == {"has_recovery_key": False, "last": []}
+    assert before.as_json()["backups"] == {"has_recovery_key": False, "last": ()}
     (tmp_path / "recovery.key").touch()
     assert (await status(cache, **folder)).backups.has_recovery_key
     # A line of its own: the sentence is about images.

@@ -188,10 +188,11 @@ async def test_a_file_on_a_stick_will_do_and_names_what_was_only_here(tmp_path):
 
         whole = stick.read_bytes()
         options = ("restore", "--from", str(stick), "--key-file", str(paper))
-        wrong = paper.read_text().replace("\n", " ").split()
-        paper.write_text(" ".join([*wrong[:4], wrong[4][::-1], *wrong[5:]]))
+        groups = paper.read_text().split()
+        typo = ("3" if groups[4][0] == "2" else "2") + groups[4][1:]
+        paper.write_text(" ".join([*groups[:4], typo, *groups[5:]]))
         assert "group 5 of the recovery key is not right" in (await installation.run(*options)).err
-        paper.write_text(" ".join(wrong))
+        paper.write_text(" ".join(groups))
         for broken in (whole[:-5], whole[:90], b""):
             stick.write_bytes(broken)
             ran = await installation.run(*options)

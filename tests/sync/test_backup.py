@@ -6,48 +6,13 @@ import dataclasses
 
 import pytest
 
-from edge.cache.backup import LABEL, LastBackup, reference
-from edge.crypto.escrow import Kept
-from edge.crypto.recovery import RecoveryKey
+from edge.cache.backup import LABEL, reference
 from edge.dicom.raw_data import bytes_in, to_part10
 from edge.errors import CloudUnreachable, EdgeError
 from edge.sync.backup import KEPT, ArchiveBackup
 from tests.fakes.archive import Fault, Refusal
+from tests.fakes.backups import DAY, KEY, FakeBackups
 from tests.sync.conftest import SETTINGS, until
-
-KEY = RecoveryKey(bytes(range(32)))
-DAY = 86400.0
-START = 1_800_000_000.0
-
-
-class FakeBackups:
-    """Makes small ones."""
-
-    def __init__(self):
-        self.recovery = Kept(KEY.recipient, 0.0)
-        self.now = START
-        self.made = 0
-        self.given: dict[str, LastBackup] = {}
-        self.current = "state"
-        self.error: EdgeError | None = None
-
-    async def kept(self):
-        return self.recovery
-
-    async def state(self):
-        return self.current
-
-    async def make(self):
-        if self.error:
-            raise self.error
-        self.made += 1
-        return KEY.recipient.seal(b"%d" % self.made), self.now
-
-    async def last(self, archive):
-        return self.given.get(archive)
-
-    async def remember(self, archive, made, state):
-        self.given[archive] = LastBackup(made, archive, state)
 
 
 @pytest.fixture
