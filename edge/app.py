@@ -26,6 +26,7 @@ from edge.access.tokens import Tokens
 from edge.admin import api
 from edge.admin.local import local_door
 from edge.cache.admission import Admission, StudyKeys
+from edge.cache.backup import Backups
 from edge.cache.catalogue import Catalogue
 from edge.cache.changes import Changes
 from edge.cache.custody import CustodyLedger
@@ -141,10 +142,12 @@ class Appliance:
 
     Args:
         config: All of it; ports may be 0, see ``http_port`` and ``dimse_port``.
+        file: Where it was read; a backup has it as it is.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, *, file: Path | None = None) -> None:
         self._config = config
+        self._file = file
         self._stack = AsyncExitStack()
         self._parts: Callable[[], Parts] = lambda: {"start": "under way"}
         self.changes = Changes()
@@ -208,7 +211,8 @@ class Appliance:
             )
             parts.start("eviction", eviction.run)
             if archives:
-                start_sync(parts, archives, ledger, retrieval, fetching, changes, config.sync)
+                backups = Backups(config, self._file, cache.keys, cache.database)
+                start_sync(parts, archives, ledger, retrieval, fetching, backups, changes, config)
             if config.dropfolder.path != Path():
                 parts.start("dropfolder", DropFolder(config.dropfolder, admission).run)
             dimse = DimseServer(

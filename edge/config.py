@@ -25,6 +25,7 @@ __all__ = [
     "Appliance",
     "Archive",
     "Auth",
+    "Backup",
     "Cache",
     "Cloud",
     "Config",
@@ -233,6 +234,14 @@ class DropFolder:
 
 
 @dataclass(frozen=True, slots=True)
+class Backup:
+    """``[backup]``: what a new box needs to be this one."""
+
+    archive: bool = True
+    """Whether the first archive gets it, sealed, once there is a recovery key."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All of it."""
 
@@ -245,6 +254,7 @@ class Config:
     cloud: Cloud = Cloud()
     sync: Sync = Sync()
     dropfolder: DropFolder = DropFolder()
+    backup: Backup = Backup()
 
 
 def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Config:

@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from edge import config
+from edge.cache.backup import Backups
 from edge.cache.changes import Changes
 from edge.cache.custody import CustodyLedger
 from edge.cache.fetching import Fetching
 from edge.cache.retrieval import Retrieval
 from edge.cloud.archive import Archive
 from edge.supervision import Supervisor
+from edge.sync.backup import ArchiveBackup
 from edge.sync.failover import Failover, StandIn
 from edge.sync.link import Link
 from edge.sync.pull import Pull
@@ -39,8 +41,9 @@ def start_sync(
     ledger: CustodyLedger,
     retrieval: Retrieval,
     fetching: Fetching,
+    backups: Backups,
     changes: Changes,
-    settings: config.Sync,
+    settings: config.Config,
 ) -> None:
     """Start them all.
 
@@ -50,29 +53,33 @@ def start_sync(
         ledger: Custody.
         retrieval: Opens what is sent.
         fetching: Brings what only an archive has.
+        backups: Of the box, which the primary archive gets, too.
         changes: Wakes them.
         settings: How they work.
     """
+    sync = settings.sync
     lines: list[Link] = []
     standing_in: list[StandIn] = []
     for configured, archive in archives:
         is_primary = configured.role == "primary"
         account = ledger if is_primary else ledger.beside(archive.name)
         suffix = "" if is_primary else f" {archive.name}"
-        link = Link(archive, ledger, settings)
-        push = Push(account, retrieval, archive, link, changes, settings)
-        verify = Verify(account, archive, link, changes, settings)
+        link = Link(archive, ledger, sync)
+        push = Push(account, retrieval, archive, link, changes, sync)
+        verify = Verify(account, archive, link, changes, sync)
         parts.start(f"link{suffix}", link.run)
         parts.start(f"push{suffix}", push.run)
         parts.start(f"verify{suffix}", verify.run)
         lines.append(link)
-        pull = Pull(ledger, archive, link, settings)
+        pull = Pull(ledger, archive, link, sync, unlisted=backups.studies)
         if is_primary:
             parts.start("pull", pull.run)
+            if settings.backup.archive:
+                parts.start("backup", ArchiveBackup(backups, archive, link, sync).run)
         elif configured.role == "failover":
             standing_in.append(StandIn(archive.name, link, pull))
     drivers = [archive for _, archive in archives]
-    parts.start("withdraw", Withdraw(ledger, drivers, lines[0], changes, settings).run)
+    parts.start("withdraw", Withdraw(ledger, drivers, lines[0], changes, sync).run)
     if standing_in:
-        failover = Failover(ledger, lines[0], standing_in, fetching, changes, settings)
+        failover = Failover(ledger, lines[0], standing_in, fetching, changes, sync)
         parts.start("failover", failover.run)

@@ -8,6 +8,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from edge.cache.backup import Overview, overview
 from edge.cache.space import Space
 from edge.config import Config
 from edge.dicom.instance import Custody
@@ -41,6 +44,8 @@ class Status:
     """Why the drop folder can't be read; empty if it can, or there is none."""
     parts: Parts | None
     """None if the service is not running."""
+    backups: Overview
+    """Those that were made, and whether any can be."""
 
     @property
     def sentence(self) -> str:
@@ -106,6 +111,7 @@ class Status:
             "archives": [asdict(archive) for archive in self.archives],
             "running": self.parts is not None,
             "parts": dict(self.parts or {}),
+            "backups": msgspec.to_builtins(self.backups),
         }
 
 
@@ -137,6 +143,7 @@ async def read_status(
         refusal=refusal,
         drop_folder=await asyncio.to_thread(_trouble_of, config.dropfolder.path),
         parts=parts,
+        backups=await overview(config, database),
     )
 
 

@@ -55,6 +55,12 @@ def _print(status: Status) -> None:
         print(f"  archive {archive.name}: {state} (since {moment(archive.since)})")
         if archive.role != "primary":
             print(f"    as {archive.role}, not proven to have {archive.unproven}")
+    for last in status.backups.last:
+        print(f"  backup: {last.where}: {moment(last.made)}")
+    if not status.backups.has_recovery_key:
+        print("  there is no recovery key: after a fire nothing of this box can be recovered")
+    elif not status.backups.last:
+        print("  no backup was made yet")
     for part, state in sorted((status.parts or {}).items()):
         if state != "running":
             print(f"  {part}: {state}")

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -67,6 +67,7 @@ class Pull:
         link: Is waited for, and told of failures.
         settings: Minutes between two sweeps.
         clock: POSIX seconds.
+        unlisted: Studies that are no patient's, and are not learned: backups of this box.
     """
 
     def __init__(
@@ -77,12 +78,14 @@ class Pull:
         settings: config.Sync,
         *,
         clock: Callable[[], float] = time.time,
+        unlisted: Callable[[], Awaitable[frozenset[str]]] | None = None,
     ) -> None:
         self._ledger = ledger
         self._archive = archive
         self._link = link
         self._pause = settings.sweep_minutes * 60
         self._clock = clock
+        self._unlisted = unlisted
         self._nudged = asyncio.Event()
         self._cursor_name = f"sweep:{archive.name}"
         self._cap = _PAGE
@@ -214,6 +217,8 @@ class Pull:
     async def _learn(self, studies: Sequence[Dataset]) -> None:
         """Look into each study that is new, or not as it was."""
         found = {uid: study for study in studies if (uid := uid_of(study, _STUDY_UID))}
+        for study_uid in await self._unlisted() if self._unlisted else ():
+            found.pop(study_uid, None)
         known = await self._ledger.fingerprints(list(found))
         strange: list[Exception] = []
         for study_uid, study in found.items():

@@ -186,3 +186,13 @@ async def test_a_study_exists_only_here_unless_the_archive_vouches_for_it(
 async def test_an_archive_that_is_not_configured_any_more_is_forgotten(cache):
     await cache.ledger.set_archive_state("former", online=False, reason="gone")
     assert (await status(cache)).archives == ()
+
+
+async def test_it_says_whether_a_fire_would_cost_everything(cache, tmp_path):
+    folder = {"appliance": config.Appliance(data_dir=tmp_path)}
+    before = await status(cache, **folder)
+    assert before.as_json()["backups"] == {"has_recovery_key": False, "last": ()}
+    (tmp_path / "recovery.key").touch()
+    assert (await status(cache, **folder)).backups.has_recovery_key
+    # A line of its own: the sentence is about images.
+    assert (await status(cache, **folder)).sentence == before.sentence

@@ -73,6 +73,18 @@ async def test_an_empty_archive_teaches_nothing(pull, ledger):
     assert ledger.learned == {}
 
 
+async def test_a_study_that_is_no_patients_is_not_learned(ledger, archive, link, add):
+    add("20240101", 1)
+
+    async def unlisted():
+        return frozenset({"1.2.3.1", "1.2.3.99"})
+
+    add("20240101", 2)
+    pull = Pull(ledger, archive, link, SETTINGS, clock=TODAY.timestamp, unlisted=unlisted)
+    await pull.sweep()
+    assert set(ledger.learned) == {"1.2.3.2"}
+
+
 async def test_a_study_that_is_as_it_was_is_not_looked_into(pull, ledger, cloud, slices):
     for part in slices:
         cloud.put(part.data)
