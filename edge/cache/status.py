@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -126,7 +126,7 @@ async def read_status(
         store: On the disk whose room counts.
         parts: The states of the service's parts; None if it is not running.
     """
-    names = [archive.name for archive in config.cloud.archive]
+    roles = {archive.name: archive.role for archive in config.cloud.archive}
     states = {state.name: state for state in await archive_states(database)}
     space = Space(config.cache, database, store)
     await space.refresh()
@@ -137,8 +137,10 @@ async def read_status(
         refusal = str(error)
     return Status(
         summary=await summary(database),
-        archives=tuple(states[name] for name in names if name in states),
-        untried=tuple(name for name in names if name not in states),
+        archives=tuple(
+            replace(states[name], role=role) for name, role in roles.items() if name in states
+        ),
+        untried=tuple(name for name in roles if name not in states),
         capacity_bytes=space.capacity,
         refusal=refusal,
         drop_folder=await asyncio.to_thread(_trouble_of, config.dropfolder.path),

@@ -155,7 +155,7 @@ async def test_what_became_of_each_archive_is_told(database, new_instance, put):
     assert await remote.archive_states(database) == []  # none was tried yet
     await database.write(lambda db: remote.set_archive_state(db, "second", True, "", False, 1000.0))
     (state,) = await remote.archive_states(database)
-    assert (state.name, state.role, state.unproven) == ("second", "copy", 1)
+    assert (state.name, state.unproven) == ("second", 1)
 
 
 async def test_an_archive_that_is_configured_no_more_is_owed_nothing_new(
