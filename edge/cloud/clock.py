@@ -1,0 +1,79 @@
+"""Whose clock is wrong: this box's, or is it the certificate that has ended?
+
+Owns the comparison of our time with the Date that an archive's answer carries. A time that
+comes from somebody whose certificate is not valid is good for words only: nothing is set by it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import time
+
+from edge.cloud.certificate import day
+from edge.cloud.knock import Look, look_at
+from edge.cloud.route import Route
+from edge.cloud.words import SET_CLOCK, is_about_time, where_of
+from edge.errors import CloudUnreachable
+
+__all__ = ["FAR_OFF", "moment", "offset_words", "whose_clock", "words_of_look"]
+
+FAR_OFF = 60.0
+"""Seconds between two clocks that are called different."""
+
+
+def moment(posix: float) -> str:
+    """A moment, as it is in Greenwich."""
+    return dt.datetime.fromtimestamp(posix, dt.UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+
+
+def offset_words(ours: float, theirs: float) -> str:
+    """How far our clock is from theirs."""
+    seconds = abs(ours - theirs)
+    for size, one, many in (
+        (86400, "day", "days"),
+        (3600, "hour", "hours"),
+        (60, "minute", "minutes"),
+    ):
+        if seconds >= size:
+            count = int(seconds // size)
+            amount = f"{count} {one if count == 1 else many}"
+            break
+    else:
+        amount = f"{seconds:.0f} s"
+    return f"{amount} {'ahead of' if ours > theirs else 'behind'} the archive's"
+
+
+async def whose_clock(
+    error: CloudUnreachable, archive: str, route: Route, *, patience: float
+) -> CloudUnreachable | None:
+    """The same error in better words if it is a certificate that is not valid at this time.
+
+    Looks at the archive once more, without trusting it. None if there is nothing better to say.
+    """
+    if not is_about_time(error):
+        return None
+    look = await look_at(route, patience=patience)
+    words = words_of_look(look, where_of(route.url), time.time())
+    if words is None:
+        return None
+    return CloudUnreachable(f"archive {archive}: {words[0]}", hint=words[1])
+
+
+def words_of_look(look: Look, where: str, now: float) -> tuple[str, str] | None:
+    """What is wrong if a certificate is not valid at this time, and what to do; None if unknown."""
+    certificate, date = look.certificate, look.date
+    if certificate is None or certificate.is_valid_at(now):
+        return None
+    untimely = "it is not valid at this time"
+    if date is not None and abs(date - now) > FAR_OFF and certificate.is_valid_at(date):
+        clock = f"this box's clock is wrong: it says {moment(now)}, {offset_words(now, date)}"
+        return f"{clock}; so the certificate of {where} counts for nothing: {untimely}", SET_CLOCK
+    agreed = date is not None and abs(date - now) <= FAR_OFF
+    check = "" if agreed else "check this box's clock first, then "
+    issued = f"the certificate of {where}, issued by {certificate.issuer},"
+    if now > certificate.not_after:
+        ago = -certificate.days_left(now)
+        what = f"{issued} expired on {certificate.end}, {ago} days ago: {untimely}"
+        return what, f"{check}have the archive's keeper renew it"
+    what = f"{issued} is valid from {day(certificate.not_before)} only: {untimely}"
+    return what, f"{check}have the archive's keeper look at its certificate"
