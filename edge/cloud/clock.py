@@ -12,7 +12,7 @@ import time
 from edge.cloud.certificate import day
 from edge.cloud.knock import Look, look_at
 from edge.cloud.route import Route
-from edge.cloud.words import SET_CLOCK, is_about_time, where_of
+from edge.cloud.words import NOT_EARLIER, SET_CLOCK, is_about_time, where_of
 from edge.errors import CloudUnreachable
 
 __all__ = ["FAR_OFF", "moment", "offset_words", "whose_clock", "words_of_look"]
@@ -65,6 +65,9 @@ def words_of_look(look: Look, where: str, now: float) -> tuple[str, str] | None:
     if certificate is None or certificate.is_valid_at(now):
         return None
     untimely = "it is not valid at this time"
+    if now < min(NOT_EARLIER, certificate.not_before):
+        what = f"when the certificate of {where} is not valid yet"
+        return f"this box's clock is wrong: it says {moment(now)}, {what}", SET_CLOCK
     if date is not None and abs(date - now) > FAR_OFF and certificate.is_valid_at(date):
         clock = f"this box's clock is wrong: it says {moment(now)}, {offset_words(now, date)}"
         return f"{clock}; so the certificate of {where} counts for nothing: {untimely}", SET_CLOCK

@@ -45,8 +45,8 @@ __all__ = [
 # late fails, and a store that failed so would have to be asked about.
 _KEEP_ALIVE = 0.8
 _CREDENTIALS = {
-    401: "check user and password, or the token",
-    403: "these credentials lack the right to do this",
+    401: ("wrong credentials", "check user and password, or the token"),
+    403: ("a right is missing", "these credentials lack the right to do this"),
 }
 _REFUSED = {
     400: "the archive does not understand the request: look into its own log",
@@ -185,7 +185,7 @@ def error_of_status(
     if place := intercepted(archive, response, doing, body):
         return place
     if status in _CREDENTIALS or (status == 400 and _CERTIFICATE_WANTED.search(body)):
-        return _unauthorised(says, status, body)
+        return _unauthorised(says, response, body)
     if status in _NOT_NOW or status >= 500:
         hint = _NOT_NOW.get(status, "look into the archive's own log")
         error = CloudUnreachable(says, hint=hint, retry_after=retry_after(response))
@@ -198,13 +198,26 @@ def error_of_status(
     return CloudRefused(says, status=status, hint=hint)
 
 
-def _unauthorised(says: str, status: int, body: bytes) -> CloudUnauthorised:
+def _unauthorised(says: str, response: httpx.Response, body: bytes) -> CloudUnauthorised:
+    status = response.status_code
     if _CERTIFICATE_WANTED.search(body):
         return CloudUnauthorised(
             f"{says}: it wants a client certificate, or another one",
             hint="set tls_certificate and tls_key of the archive",
         )
-    return CloudUnauthorised(says, hint=_CREDENTIALS[status])
+    if status == 401 and not _signed(response):
+        return CloudUnauthorised(
+            f"{says}: it wants a login", hint="set auth of the archive: none is configured"
+        )
+    meaning, hint = _CREDENTIALS[status]
+    return CloudUnauthorised(f"{says}: {meaning}", hint=hint)
+
+
+def _signed(response: httpx.Response) -> bool:
+    try:
+        return "Authorization" in response.request.headers
+    except RuntimeError:  # It answers no request of ours.
+        return True
 
 
 def is_lasting(error: CloudError) -> bool:

@@ -23,6 +23,7 @@ __all__ = [
     "NOT_EARLIER",
     "SET_CLOCK",
     "causes_of",
+    "is_about_name",
     "is_about_time",
     "is_of_tls_for_good",
     "where_of",
@@ -106,6 +107,11 @@ def is_about_time(error: BaseException) -> bool:
         and cause.verify_code in (_EXPIRED, _NOT_YET_VALID)
         for cause in causes_of(error)
     )
+
+
+def is_about_name(error: ssl.SSLCertVerificationError) -> bool:
+    """Whether a certificate is for somebody else."""
+    return error.verify_code in (_HOSTNAME, _ADDRESS)
 
 
 def words_for(
