@@ -1,21 +1,19 @@
 """Whose clock is wrong: this box's, or is it the certificate that has ended?
 
 Owns the comparison of our time with the Date that an archive's answer carries. A time that
-comes from somebody whose certificate is not valid is good for words only: nothing is set by it.
+comes from somebody whose certificate is not valid is good for words only: nothing is set by it. No
+I/O.
 """
 
 from __future__ import annotations
 
 import datetime as dt
-import time
 
 from edge.cloud.certificate import day
-from edge.cloud.knock import Look, look_at
-from edge.cloud.route import Route
-from edge.cloud.words import NOT_EARLIER, SET_CLOCK, is_about_time, where_of
-from edge.errors import CloudUnreachable
+from edge.cloud.knock import Look
+from edge.cloud.words import NOT_EARLIER, SET_CLOCK
 
-__all__ = ["FAR_OFF", "moment", "offset_words", "whose_clock", "words_of_look"]
+__all__ = ["FAR_OFF", "moment", "offset_words", "words_of_look"]
 
 FAR_OFF = 60.0
 """Seconds between two clocks that are called different."""
@@ -41,22 +39,6 @@ def offset_words(ours: float, theirs: float) -> str:
     else:
         amount = f"{seconds:.0f} s"
     return f"{amount} {'ahead of' if ours > theirs else 'behind'} the archive's"
-
-
-async def whose_clock(
-    error: CloudUnreachable, archive: str, route: Route, *, patience: float
-) -> CloudUnreachable | None:
-    """The same error in better words if it is a certificate that is not valid at this time.
-
-    Looks at the archive once more, without trusting it. None if there is nothing better to say.
-    """
-    if not is_about_time(error):
-        return None
-    look = await look_at(route, patience=patience)
-    words = words_of_look(look, where_of(route.url), time.time())
-    if words is None:
-        return None
-    return CloudUnreachable(f"archive {archive}: {words[0]}", hint=words[1])
 
 
 def words_of_look(look: Look, where: str, now: float) -> tuple[str, str] | None:

@@ -28,10 +28,10 @@ from edge import config
 from edge.cloud.answers import MAX_ANSWER, AnswerTooLarge, datasets_in, read_body, words_in
 from edge.cloud.archive import Dataset, Outgoing, StoreOutcome, StoreResult, first_value
 from edge.cloud.auth import auth_of
-from edge.cloud.clock import whose_clock
 from edge.cloud.pace import steady
 from edge.cloud.portal import intercepted
 from edge.cloud.route import Route
+from edge.cloud.second_look import second_look
 from edge.cloud.store_answer import results_of
 from edge.cloud.store_body import StoreBody
 from edge.cloud.transport import Timeouts, error_of_status, new_client, translated, unusable
@@ -289,12 +289,10 @@ class DicomwebArchive:
         try:
             response, body = await self._read(path, query, doing, limit)
         except CloudUnreachable as unreachable:
-            whose = await whose_clock(
+            better = await second_look(
                 unreachable, self.name, self.route, patience=self._timeouts.connect
             )
-            if whose is None:
-                raise
-            raise whose from unreachable
+            raise better from better.__cause__
         if response.status_code == 204 or (may_be_missing and response.status_code in _MISSING):
             return []
         if error := error_of_status(self.name, response, doing, body):
@@ -374,6 +372,8 @@ class DicomwebArchive:
                 if essence == "application/dicom":
                     yield self._pieces(pieces)
                     return
+                if place := intercepted(self.name, response, "retrieving"):
+                    raise place
                 if not essence.startswith("multipart/"):
                     raise unusable(self.name, f"retrieving: the answer is {essence or 'untyped'}")
                 empty = True

@@ -246,8 +246,13 @@ def _tls_words(error: ssl.SSLError, where: str) -> _Words:
     if alert := _alert_of(error):
         what, hint = _ALERTS[alert]
         return f"{where} {what}", hint
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError) or not error.reason:
+        return (
+            f"the TLS connection to {where} was cut",
+            "the line may be bad, or a firewall in between; or it wants a client certificate",
+        )
     return (
-        f"{where} does not speak TLS with us ({error.reason or 'no reason given'})",
+        f"{where} does not speak TLS with us ({error.reason})",
         "check whether the url should begin with http:// or https://, and the port",
     )
 

@@ -4,10 +4,8 @@ import datetime as dt
 import json
 import re
 import ssl
-import threading
 import time
-from contextlib import aclosing, asynccontextmanager, contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from contextlib import aclosing
 
 import pytest
 import trustme
@@ -22,6 +20,7 @@ from tests.fakes.archive import Fault, Refusal
 from tests.fakes.edge import EdgeServer
 from tests.fakes.orthanc import Orthanc
 from tests.fakes.proxy import Proxy
+from tests.fakes.website import strict_server, website
 
 WHOLE = [
     "name", "connect", "tls", "clock", "login", "search", "store", "find", "retrieve", "delete"
@@ -212,29 +211,6 @@ def trusted(authority, tmp_path):
     return tmp_path / "ca.pem"
 
 
-@asynccontextmanager
-async def website(answer, certificate=None, *, clients=None):
-    """An aiohttp server that answers everything the same; its url."""
-    application = web.Application()
-    application.router.add_route("*", "/{anything:.*}", answer)
-    runner = web.AppRunner(application)
-    await runner.setup()
-    context = None
-    if certificate is not None:
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        certificate.configure_cert(context)
-        if clients is not None:
-            clients.configure_trust(context)
-            context.verify_mode = ssl.CERT_REQUIRED
-    site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
-    await site.start()
-    port = runner.addresses[0][1]
-    try:
-        yield f"{'https' if certificate else 'http'}://127.0.0.1:{port}/dicom-web"
-    finally:
-        await runner.cleanup()
-
-
 async def nothing(request):
     return web.json_response([], content_type="application/dicom+json")
 
@@ -309,43 +285,6 @@ async def test_a_clock_that_is_off_is_noted_and_the_walk_goes_on(fake, off):
     ) or "1 hour" in said(findings, Step.CLOCK)
     assert findings[-1].step is Step.DELETE
     assert not fake.instances
-
-
-@contextmanager
-def strict_server(certificate, clients, most):
-    """A server that says by an alert whom it refuses, which asyncio's does not; its url."""
-
-    class Nothing(BaseHTTPRequestHandler):
-        def do_GET(self):
-            self.send_response(204)
-            self.end_headers()
-
-        do_HEAD = do_POST = do_DELETE = do_GET  # noqa: N815
-
-        def log_message(self, *_):
-            pass
-
-    class Server(ThreadingHTTPServer):
-        def handle_error(self, *_):
-            pass
-
-        def finish_request(self, request, address):
-            request.do_handshake()
-            super().finish_request(request, address)
-
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    certificate.configure_cert(context)
-    clients.configure_trust(context)
-    context.verify_mode, context.maximum_version = ssl.CERT_REQUIRED, most
-    with Server(("127.0.0.1", 0), Nothing) as server:
-        server.socket = context.wrap_socket(
-            server.socket, server_side=True, do_handshake_on_connect=False
-        )
-        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
-        thread.start()
-        yield f"https://127.0.0.1:{server.server_port}/dicom-web"
-        server.shutdown()
-        thread.join()
 
 
 async def test_an_archive_that_hangs_up_in_the_handshake_may_want_a_client_certificate(
