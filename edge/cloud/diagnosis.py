@@ -157,9 +157,11 @@ class Diagnosis:
             with translated(self._archive.name, self._route.url, self._route.proxy):
                 verdict, found, hint = await act()
         except CloudError as error:
-            found = str(error).removeprefix(f"archive {self._archive.name}: ")
-            verdict, hint = Verdict.FAILED, error.hint
+            verdict, found, hint = Verdict.FAILED, self._words(error), error.hint
         return Finding(step, verdict, found, hint, (time.monotonic() - began) * 1000)
+
+    def _words(self, error: CloudError) -> str:
+        return str(error).removeprefix(f"archive {self._archive.name}: ")
 
     # The way -------------------------------------------------------------------------------------
 
@@ -378,7 +380,8 @@ class Diagnosis:
         try:
             await self._archive.delete_instance(self._specimen.ref)
         except CloudUnauthorised as error:
-            return Verdict.NOTED, f"the archive does not let us delete ({error}): {left}", _NO_RIGHT
+            what = f"the archive does not let us delete ({self._words(error)})"
+            return Verdict.NOTED, f"{what}: {left}", _NO_RIGHT
         except CloudRefused as error:
             return (
                 Verdict.NOTED,
@@ -387,7 +390,7 @@ class Diagnosis:
             )
         except CloudError as error:
             hint = f"{error.hint}; delete it in the archive itself".lstrip("; ")
-            raise CloudUnreachable(f"{error}: {left}", hint=hint) from error
+            raise CloudUnreachable(f"{self._words(error)}: {left}", hint=hint) from error
         except EdgeError:
             return Verdict.PASSED, "it is not there any more", ""
         return Verdict.PASSED, "the test instance is gone again", ""

@@ -112,7 +112,7 @@ class Knock:
         answer = await self._ask(f"CONNECT {target}", target)
         if not 200 <= answer.status < 300:
             said = f"{answer.status} {answer.reason}".strip()
-            offers = answer.headers.get("Proxy-Authenticate", "").split(",")[0].partition(" ")[0]
+            offers = _printable(answer.headers.get("Proxy-Authenticate", "").partition(" ")[0])
             raise httpx.ProxyError(f"{said}; it offers {offers}" if offers else said)
 
     async def secure(self, context: ssl.SSLContext) -> Certificate:
@@ -126,6 +126,8 @@ class Knock:
             )
         except (ssl.SSLError, TimeoutError):
             raise
+        except ConnectionAbortedError as error:  # So asyncio says that it takes too long.
+            raise httpx.ReadTimeout(str(error)) from error
         except OSError as error:
             raise httpx.ReadError(str(error)) from error
         der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
@@ -227,6 +229,10 @@ def _head_of(text: bytes) -> Head:
     fields = [line.partition(":") for line in lines if ":" in line]
     return Head(
         int(status),
-        "".join(c if c.isprintable() else " " for c in reason)[:100].strip(),
+        _printable(reason),
         httpx.Headers([(name.strip(), value.strip()) for name, _, value in fields]),
     )
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else " " for c in text[:100]).strip()
