@@ -57,8 +57,9 @@ def words_of_look(look: Look, where: str, now: float) -> tuple[str, str] | None:
     check = "" if agreed else "check this box's clock first, then "
     issued = f"the certificate of {where}, issued by {certificate.issuer},"
     if now > certificate.not_after:
-        ago = -certificate.days_left(now)
-        what = f"{issued} expired on {certificate.end}, {ago} {'day' if ago == 1 else 'days'} ago: {untimely}"
+        days = -certificate.days_left(now)
+        ago = f"{days} {'day' if days == 1 else 'days'} ago"
+        what = f"{issued} expired on {certificate.end}, {ago}: {untimely}"
         return what, f"{check}have the archive's keeper renew it"
     what = f"{issued} is valid from {day(certificate.not_before)} only: {untimely}"
     return what, f"{check}have the archive's keeper look at its certificate"

@@ -15,8 +15,6 @@ import ssl
 import time
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing
-from dataclasses import dataclass
-from enum import StrEnum
 
 import httpx
 
@@ -24,6 +22,7 @@ from edge.cloud.archive import Dataset, StoreOutcome, StoreResult
 from edge.cloud.certificate import Certificate
 from edge.cloud.clock import FAR_OFF, moment, offset_words, words_of_look
 from edge.cloud.dicomweb import DicomwebArchive
+from edge.cloud.findings import Finding, Step, Verdict
 from edge.cloud.knock import Head, Knock, look_at
 from edge.cloud.specimen import PATIENT_ID, Specimen
 from edge.cloud.transport import translated
@@ -46,53 +45,12 @@ from edge.errors import (
     NotDicom,
 )
 
-__all__ = ["Diagnosis", "Finding", "Step", "Verdict"]
+__all__ = ["Diagnosis"]
 
 _ENDS_SOON = 21
 """Days that a certificate should be valid yet."""
 _NO_RIGHT = "delete it in the archive itself, or give these credentials the right to delete"
 _NO_DELETE = 'delete it in the archive itself; an Orthanc deletes with kind = "orthanc"'
-
-
-class Step(StrEnum):
-    """The steps, in their order."""
-
-    NAME = "name"
-    CONNECT = "connect"
-    PROXY = "proxy"
-    TLS = "tls"
-    CLOCK = "clock"
-    LOGIN = "login"
-    SEARCH = "search"
-    """QIDO-RS."""
-    STORE = "store"
-    """STOW-RS of the test instance."""
-    FIND = "find"
-    """QIDO-RS lists it."""
-    RETRIEVE = "retrieve"
-    """WADO-RS gives the same bytes."""
-    DELETE = "delete"
-
-
-class Verdict(StrEnum):
-    """What became of a step."""
-
-    PASSED = "passed"
-    NOTED = "noted"
-    """The box can work so, but a person should know."""
-    FAILED = "failed"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """A step that was taken."""
-
-    step: Step
-    verdict: Verdict
-    found: str
-    hint: str
-    """What to do next; empty if nothing."""
-    milliseconds: float
 
 
 _Told = tuple[Verdict, str, str]

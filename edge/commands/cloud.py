@@ -15,7 +15,7 @@ from edge.commands.parsing import Acts, Commands, configuration
 from edge.errors import ConfigError
 
 if TYPE_CHECKING:
-    from edge.cloud.diagnosis import Finding
+    from edge.cloud.findings import Finding
 
 __all__ = ["add"]
 
@@ -57,7 +57,8 @@ def _chosen(loaded: config.Config, name: str | None) -> list[config.Archive]:
 
 
 async def _walk(settings: config.Archive, *, aloud: bool) -> dict[str, Any]:
-    from edge.cloud.diagnosis import Diagnosis, Verdict
+    from edge.cloud.diagnosis import Diagnosis
+    from edge.cloud.findings import Verdict
     from edge.cloud.orthanc import archive_of
 
     if aloud:

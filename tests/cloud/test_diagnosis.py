@@ -12,7 +12,8 @@ import trustme
 from aiohttp import web
 
 from edge import config
-from edge.cloud.diagnosis import Diagnosis, Step, Verdict
+from edge.cloud.diagnosis import Diagnosis
+from edge.cloud.findings import Step, Verdict
 from edge.cloud.orthanc import archive_of
 from edge.cloud.specimen import PATIENT_ID
 from tests.fakes import orthanc
