@@ -199,6 +199,13 @@ class Archive:
     role: Literal["primary", "failover", "copy"] = "primary"
     """Everything goes to the primary one; ``failover`` stands in while that is away; ``copy`` gets
     what is made here, too."""
+    tls_certificate: Path = Path()
+    """That we show to an archive which asks for one; ``tls_key`` is its key."""
+    tls_key: Path = Path()
+    proxy: str = ""
+    """``http://host:port``; empty means none, whatever the environment says."""
+    proxy_user: str = ""
+    proxy_password: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -298,6 +305,7 @@ def is_loopback(listen: str) -> bool:
 
 
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[1-9][0-9]{0,4})?")
+_PROXY = re.compile(r"http://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):[1-9][0-9]{0,4}/?")
 _WHY_NOT = {
     errno.EADDRINUSE: "another program uses the port; ss -ltnp tells which",
     errno.EADDRNOTAVAIL: "this machine has no such address; 0.0.0.0 means all that it has",
@@ -428,12 +436,42 @@ class _Checks:
             self._check_auth((*keys, "auth"), archive.auth)
             if archive.tls_ca != Path():
                 self._check_file((*keys, "tls_ca"), archive.tls_ca)
+            self._check_client_certificate(keys, archive)
+            self._check_proxy(keys, archive)
         roles = [archive.role for archive in self._config.cloud.archive]
         if roles and roles.count("primary") != 1:
             raise self._error(
                 ("cloud", "archive", str(len(roles) - 1), "role"),
                 "must be one primary archive among all",
                 'give the others role = "failover" or "copy"',
+            )
+
+    def _check_client_certificate(self, keys: Sequence[str], archive: Archive) -> None:
+        pair = {"tls_certificate": archive.tls_certificate, "tls_key": archive.tls_key}
+        if set(pair.values()) == {Path()}:
+            return
+        for name, path in pair.items():
+            if path == Path():
+                raise self._error((*keys, name), "is needed: a certificate and its key")
+            self._check_file((*keys, name), path)
+        if not archive.url.startswith("https:"):
+            raise self._error((*keys, "tls_certificate"), "is not used by an url without https")
+
+    def _check_proxy(self, keys: Sequence[str], archive: Archive) -> None:
+        user, password = archive.proxy_user, archive.proxy_password
+        for name, value, needs, needed in (
+            ("proxy_user", user, "proxy", archive.proxy),
+            ("proxy_password", password, "proxy_user", user),
+        ):
+            if value and not needed:
+                raise self._error((*keys, name), f"is not used without {needs}")
+        if ":" in user:
+            raise self._error((*keys, "proxy_user"), "must not hold a colon (RFC 7617 2)")
+        if archive.proxy and not _PROXY.fullmatch(archive.proxy):
+            if "@" in archive.proxy:
+                raise self._error((*keys, "proxy"), "holds a password", "say it as proxy_password")
+            raise self._error(
+                (*keys, "proxy"), f'= "{archive.proxy}" is not a proxy', "http://HOST:PORT"
             )
 
     def _check_url(self, keys: Sequence[str], text: str) -> None:

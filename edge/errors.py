@@ -32,6 +32,7 @@ UIDs, counts and sizes may be named, names and dates of patients may not.
     ├── PeerError                 a DIMSE peer broke the protocol
     └── CloudError                the archive, or the way to it
         ├── CloudUnreachable      no answer: offline is a state, try again later
+        │   └── CloudIntercepted  something else answers in the archive's place
         ├── CloudUnauthorised     the archive refuses our credentials
         └── CloudRefused          the archive answered, and the answer is no
 """
@@ -41,6 +42,7 @@ from __future__ import annotations
 __all__ = [
     "AccessDenied",
     "CloudError",
+    "CloudIntercepted",
     "CloudRefused",
     "CloudUnauthorised",
     "CloudUnreachable",
@@ -204,6 +206,10 @@ class CloudUnreachable(CloudError):
     def __init__(self, message: str, *, hint: str = "", retry_after: float | None = None) -> None:
         super().__init__(message, hint=hint)
         self.retry_after = retry_after
+
+
+class CloudIntercepted(CloudUnreachable):
+    """A captive portal, a login page or a web page answers where the archive should."""
 
 
 class CloudUnauthorised(CloudError):

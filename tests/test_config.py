@@ -316,6 +316,45 @@ def test_a_file_that_is_missing_is_named(tmp_path):
         config.load(tmp_path / "none.toml", {})
 
 
+ARCHIVE = "[[cloud.archive]]\nname = 'a'\nurl = 'https://archive.example/'\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("tls_certificate = '/dev/null'", "tls_certificate"),
+        ("tls_certificate = 'FILE'", "tls_key is needed"),
+        ("tls_key = 'FILE'", "tls_certificate is needed"),
+        ("tls_certificate = 'FILE'\ntls_key = 'FILE.none'", "tls_key = .* is not a file"),
+        ("proxy_user = 'u'", "proxy_user is not used without proxy"),
+        ("proxy = 'http://p:1'\nproxy_password = 'x'", "not used without proxy_user"),
+        ("proxy = 'http://p:1'\nproxy_user = 'a:b'", "colon"),
+        ("proxy = 'p:3128'", "is not a proxy"),
+        ("proxy = 'http://p'", "is not a proxy"),
+        ("proxy = 'https://p:3128'", "is not a proxy"),
+        ("proxy = 'http://p:3128/path'", "is not a proxy"),
+        ("proxy = 'http://u:hidden@p:3128'", "proxy holds a password"),
+    ],
+)
+def test_what_the_way_to_an_archive_can_not_be(load, tmp_path, text, message):
+    (tmp_path / "pem").write_text("")
+    with pytest.raises(ConfigError, match=message) as caught:
+        load(ARCHIVE + text.replace("FILE", str(tmp_path / "pem")))
+    assert "edge.toml:" in str(caught.value)
+    assert "hidden" not in str(caught.value)
+
+
+def test_what_the_way_to_an_archive_can_be(load, tmp_path):
+    (tmp_path / "pem").write_text("")
+    text = f"tls_certificate = '{tmp_path}/pem'\ntls_key = '{tmp_path}/pem'\n"
+    text += "proxy = 'http://proxy.clinic:3128'\nproxy_user = 'u'\nproxy_password = 'hidden'\n"
+    (archive,) = load(ARCHIVE + text).cloud.archive
+    assert archive.proxy == "http://proxy.clinic:3128"
+    assert "hidden" not in repr(archive)
+    with pytest.raises(ConfigError, match="not used by an url without https"):
+        load((ARCHIVE + text).replace("https://archive.example", "http://127.0.0.1:1"))
+
+
 def test_secrets_do_not_show(load):
     auth = config.Auth(kind="basic", user="u", password="hidden", token="hidden")
     assert "hidden" not in repr(auth)

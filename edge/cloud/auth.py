@@ -17,6 +17,7 @@ from edge import config
 from edge.cloud.aws import AwsAuth
 from edge.cloud.google import ServiceAccount
 from edge.cloud.oauth2 import ClientCredentials
+from edge.cloud.route import proxy_of
 from edge.cloud.token_auth import TokenAuth
 from edge.cloud.token_endpoint import TokenEndpoint, is_token
 from edge.cloud.transport import Timeouts, new_client
@@ -112,7 +113,11 @@ def _endpoint(archive: config.Archive) -> TokenEndpoint:
 
     def connect(encrypted: bool) -> httpx.AsyncClient:
         return new_client(
-            None, str(tls_ca) if tls_ca.name else None, Timeouts(), encrypted=encrypted
+            None,
+            str(tls_ca) if tls_ca.name else None,
+            Timeouts(),
+            encrypted=encrypted,
+            proxy=proxy_of(archive),
         )
 
     return TokenEndpoint(archive.name, connect)

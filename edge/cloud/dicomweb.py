@@ -9,6 +9,7 @@ itself, but for a GET or DELETE that hit a connection which the archive had just
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -17,7 +18,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractContextManager, aclosing, asynccontextmanager
 from typing import Self
 from urllib.parse import quote
 
@@ -28,12 +29,22 @@ from edge.cloud.answers import MAX_ANSWER, AnswerTooLarge, datasets_in, read_bod
 from edge.cloud.archive import Dataset, Outgoing, StoreOutcome, StoreResult, first_value
 from edge.cloud.auth import auth_of
 from edge.cloud.pace import steady
+from edge.cloud.portal import intercepted
+from edge.cloud.route import Route
+from edge.cloud.second_look import second_look
 from edge.cloud.store_answer import results_of
 from edge.cloud.store_body import StoreBody
 from edge.cloud.transport import Timeouts, error_of_status, new_client, translated, unusable
+from edge.cloud.words import is_of_tls_for_good
 from edge.dicom.instance import InstanceRef
 from edge.dicom.multipart import boundary_of, parse_media_type, read_parts
-from edge.errors import CloudRefused, ConfigError, InstanceNotFound, MultipartError
+from edge.errors import (
+    CloudRefused,
+    CloudUnreachable,
+    ConfigError,
+    InstanceNotFound,
+    MultipartError,
+)
 
 __all__ = ["DicomwebArchive"]
 
@@ -88,6 +99,8 @@ class DicomwebArchive:
             raise self._bad_url("it must begin with http:// or https:// and name a host")
         if self._base.userinfo:
             raise self._bad_url("user and password belong into auth, not into the url")
+        self.route = Route.of(settings, self._base)
+        """The way to it."""
 
     @property
     def name(self) -> str:
@@ -115,14 +128,19 @@ class DicomwebArchive:
 
     def _client(self) -> httpx.AsyncClient:
         if self._http is None:
-            tls_ca = self._settings.tls_ca
+            route = self.route
             self._http = new_client(
                 self._auth,
-                str(tls_ca) if tls_ca.name else None,
+                str(route.tls_ca) if route.tls_ca.name else None,
                 self._timeouts,
-                encrypted=self._base.scheme == "https",
+                encrypted=route.encrypted,
+                client_certificate=route.client_certificate,
+                proxy=route.proxy,
             )
         return self._http
+
+    def _translated(self) -> AbstractContextManager[None]:
+        return translated(self.name, self._base, self.route.proxy)
 
     def _path(
         self, study_uid: str, series_uid: str | None = None, sop_uid: str | None = None
@@ -136,10 +154,10 @@ class DicomwebArchive:
 
     async def answers(self) -> bool:
         """See ``Archive``."""
-        port = self._base.port or (443 if self._base.scheme == "https" else 80)
+        host, port = self.route.first
         try:
             async with asyncio.timeout(self._timeouts.connect):
-                _, writer = await asyncio.open_connection(self._base.host, port)
+                _, writer = await asyncio.open_connection(host, port)
         except OSError:
             return False
         writer.close()
@@ -175,9 +193,12 @@ class DicomwebArchive:
                 async with aclosing(response):
                     answer = await read_body(response)
             except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError):
-                with translated(self.name, request.url):
+                with self._translated():
                     raise
-            except (httpx.HTTPError, httpx.StreamError) as error:
+            except (httpx.HTTPError, httpx.StreamError, ssl.SSLError) as error:
+                if is_of_tls_for_good(error):  # TLS 1.3 refuses a certificate after the handshake.
+                    with self._translated():
+                        raise
                 return [
                     StoreResult(ref, StoreOutcome.UNKNOWN, text=type(error).__name__)
                     for ref in refs
@@ -265,25 +286,38 @@ class DicomwebArchive:
         may_be_missing: bool = False,
     ) -> list[Dataset]:
         """The data sets that a GET answers; none for 204, and for 404 if that may be."""
-        with translated(self.name, self._base):
+        try:
+            response, body = await self._read(path, query, doing, limit)
+        except CloudUnreachable as unreachable:
+            better = await second_look(
+                unreachable, self.name, self.route, patience=self._timeouts.connect
+            )
+            raise better from better.__cause__
+        if response.status_code == 204 or (may_be_missing and response.status_code in _MISSING):
+            return []
+        if error := error_of_status(self.name, response, doing, body):
+            raise error
+        datasets = await datasets_in(response, body)
+        if datasets is not None:
+            return datasets
+        if error := intercepted(self.name, response, doing, body):
+            raise error
+        if response.headers.get("Content-Type", "").startswith("application/dicom"):
+            raise self._senseless(response, doing, "it can't be understood")
+        raise unusable(self.name, f"{doing}: the answer is neither DICOM JSON nor XML")
+
+    async def _read(
+        self, path: str, query: list[tuple[str, str]], doing: str, limit: int
+    ) -> tuple[httpx.Response, bytes]:
+        with self._translated():
             async with (
                 asyncio.timeout(self._timeouts.answer),
                 self._get(path, _JSON, query) as response,
             ):
                 try:
-                    body = await read_body(response, limit=limit)
+                    return response, await read_body(response, limit=limit)
                 except AnswerTooLarge as large:
                     raise self._senseless(response, doing, str(large)) from large
-        if response.status_code == 204 or (may_be_missing and response.status_code in _MISSING):
-            return []
-        if error := error_of_status(self.name, response, doing):
-            raise error
-        datasets = await datasets_in(response, body)
-        if datasets is not None:
-            return datasets
-        if response.headers.get("Content-Type", "").startswith("application/dicom"):
-            raise self._senseless(response, doing, "it can't be understood")
-        raise unusable(self.name, f"{doing}: the answer is neither DICOM JSON nor XML")
 
     def _senseless(self, response: httpx.Response, doing: str, why: str) -> CloudRefused:
         """The archive is there, and so is the line; only this answer is good for nothing."""
@@ -319,7 +353,7 @@ class DicomwebArchive:
         Raises:
             InstanceNotFound: There are none.
         """
-        with translated(self.name, self._base):
+        with self._translated():
             async with self._get(path, _DICOM) as response:
                 if response.status_code in {204, *_MISSING}:
                     raise InstanceNotFound(f"archive {self.name} has nothing at {path}")
@@ -338,6 +372,8 @@ class DicomwebArchive:
                 if essence == "application/dicom":
                     yield self._pieces(pieces)
                     return
+                if place := intercepted(self.name, response, "retrieving"):
+                    raise place
                 if not essence.startswith("multipart/"):
                     raise unusable(self.name, f"retrieving: the answer is {essence or 'untyped'}")
                 empty = True
@@ -351,7 +387,7 @@ class DicomwebArchive:
 
     async def _pieces(self, source: AsyncIterable[bytes | memoryview]) -> AsyncIterator[bytes]:
         # Whoever reads a stream pulls on the connection himself: its errors arise here.
-        with translated(self.name, self._base):
+        with self._translated():
             async for piece in source:
                 yield bytes(piece)
 
@@ -381,7 +417,7 @@ class DicomwebArchive:
         """Send what may be sent twice, and read the whole answer, which is short."""
         client = self._client()
         request = client.build_request(method, url, content=content)
-        with translated(self.name, self._base):
+        with self._translated():
             try:
                 response = await client.send(request, stream=True)
             except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):

@@ -154,6 +154,17 @@ async def test_what_only_a_person_can_mend_is_told_from_a_line_that_is_down(
     assert "archive cloud: offline: " in caplog.text
 
 
+async def test_a_captive_portal_is_named_where_the_state_is_read(
+    archive, ledger, running, cloud, caplog
+):
+    page = Fault(status=200, body=b"<html>", content_type="text/html")
+    cloud.faults["search"].extend([page] * 100)
+    running(Link(archive, ledger, SETTINGS))
+    await until(lambda: ledger.lasting)
+    assert "a web page where DICOM is due: a captive portal, it seems" in caplog.text
+    assert "have the box let through" in caplog.text
+
+
 async def test_a_service_that_is_not_where_the_url_says_needs_a_person(
     ledger, changes, running, cloud
 ):
