@@ -13,6 +13,7 @@ import logging
 import os
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
@@ -62,6 +63,7 @@ from edge.store.memory import keep_freed_memory
 from edge.store.objects import ObjectStore
 from edge.store.tombstones import TombstoneStore
 from edge.supervision import Supervisor
+from edge.sync.line import Line, line_state
 from edge.sync.link import Link
 from edge.sync.pull import Pull
 from edge.sync.push import Push
@@ -136,7 +138,9 @@ class Cache:
         Args:
             parts: Those of the service, and how they are; None if it is not running.
         """
-        return await read_status(self._config, self.database, self.store, parts)
+        names = [archive.name for archive in self._config.cloud.archive]
+        line = partial(line_state, self._config.sync, archive="".join(names[:1]), now=time.time())
+        return await read_status(self._config, self.database, self.store, parts, line)
 
 
 class Appliance:
@@ -174,11 +178,13 @@ class Appliance:
             stack.push_async_callback(_flush, uses)
             space = Space(config.cache, cache.database, cache.store)
             await space.refresh()
+            ledger = CustodyLedger(cache.database, changes)
+            line = Line(config.sync, ledger)
             archive = None
             if config.cloud.archive:
-                archive = archive_of(config.cloud.archive[0])
+                first = config.cloud.archive[0]
+                archive = archive_of(first, line.way(first.name))
                 stack.push_async_callback(archive.close)
-            ledger = CustodyLedger(cache.database, changes)
             admission = self.admission = Admission(
                 cache.store,
                 StudyKeys(cache.keys, cache.database),
@@ -207,7 +213,7 @@ class Appliance:
             )
             parts.start("eviction", eviction.run)
             if archive is not None:
-                self._start_sync(archive, ledger, retrieval)
+                self._start_sync(archive, ledger, retrieval, line)
             if config.dropfolder.path != Path():
                 parts.start("dropfolder", DropFolder(config.dropfolder, admission).run)
             dimse = DimseServer(
@@ -258,14 +264,17 @@ class Appliance:
                 task.cancel()
         return broken.is_set() and not stopping.is_set()
 
-    def _start_sync(self, archive: Archive, ledger: CustodyLedger, retrieval: Retrieval) -> None:
+    def _start_sync(
+        self, archive: Archive, ledger: CustodyLedger, retrieval: Retrieval, line: Line
+    ) -> None:
         """Start the parts that make the box and the archive equal."""
         parts, changes, settings = self.supervisor, self.changes, self._config.sync
-        link = Link(archive, ledger, settings)
+        link = Link(archive, ledger, settings, line=line)
         push = Push(ledger, retrieval, archive, link, changes, settings)
         verify = Verify(ledger, archive, link, changes, settings)
         pull = Pull(ledger, archive, link, settings)
         withdraw = Withdraw(ledger, archive, link, changes, settings)
+        parts.start("line", line.run)
         parts.start("link", link.run)
         parts.start("push", push.run)
         parts.start("verify", verify.run)

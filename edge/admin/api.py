@@ -67,7 +67,8 @@ def _status_document() -> type[Any]:
     fields = typing.get_type_hints(Status)
     numbers = typing.get_type_hints(fields["summary"])
     plain = {
-        name: fields[name] for name in ("capacity_bytes", "refusal", "drop_folder", "archives")
+        name: fields[name]
+        for name in ("capacity_bytes", "refusal", "drop_folder", "archives", "line")
     }
     return msgspec.defstruct(
         "Status",

@@ -441,7 +441,7 @@ class DicomwebArchive:
         async with aclosing(response):
             yield response
 
-    # The line --------------------------------------------------------------------------------------
+    # The line -------------------------------------------------------------------------------------
 
     def _count(self, direction: Direction, count: int) -> None:
         if self._way is not None:

@@ -148,4 +148,3 @@ def posix_of(day: date, minute: int, zone: tzinfo | None, *, fold: int = 0) -> f
     """
     wall = datetime.combine(day, time(minute // 60, minute % 60, fold=fold))
     return (wall.replace(tzinfo=zone) if zone else wall.astimezone()).timestamp()
-

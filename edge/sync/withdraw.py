@@ -64,7 +64,7 @@ class Withdraw:
         """Tell until cancelled."""
         with self._changes.subscribe() as woken:
             while True:
-                await self._link.wait_online()
+                await self._link.wait_open("up")
                 try:
                     worked = await self.step()
                 except CloudUnreachable as error:

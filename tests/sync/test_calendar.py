@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import time
 from datetime import UTC, datetime, timedelta
@@ -89,7 +90,8 @@ def test_every_minute_of_two_weeks_is_as_a_naive_reading_has_it(name, begin, rul
     for now, both in expected:
         assert (calendar.limit(now, "up"), calendar.limit(now, "down")) == both
     assert changes_of(calendar, expected) == [
-        now for (_, before), (now, after) in zip(expected, expected[1:], strict=False)
+        now
+        for (_, before), (now, after) in itertools.pairwise(expected)
         if before != after
     ]
 
@@ -169,9 +171,7 @@ def test_stretches_follow_each_other_without_a_gap():
     stretches = list(calendar.stretches(now, "up"))
     assert stretches[0] == Stretch(now, at("2026-06-01T08:00"), None)
     assert stretches[1] == Stretch(at("2026-06-01T08:00"), at("2026-06-01T18:00"), 100)
-    assert all(
-        one.end == two.begin for one, two in zip(stretches, stretches[1:], strict=False)
-    )
+    assert all(one.end == two.begin for one, two in itertools.pairwise(stretches))
     assert stretches[-1].end >= now + 59 * 86400
 
 
