@@ -90,9 +90,7 @@ def test_every_minute_of_two_weeks_is_as_a_naive_reading_has_it(name, begin, rul
     for now, both in expected:
         assert (calendar.limit(now, "up"), calendar.limit(now, "down")) == both
     assert changes_of(calendar, expected) == [
-        now
-        for (_, before), (now, after) in itertools.pairwise(expected)
-        if before != after
+        now for (_, before), (now, after) in itertools.pairwise(expected) if before != after
     ]
 
 
