@@ -236,8 +236,9 @@ class Verify:
             ) as streams:
                 async for stream in streams:
                     digester = Digester()
-                    async for piece in self._link.line.incoming(stream):
-                        digester.update(piece)
+                    async with aclosing(self._link.line.incoming(stream)) as pieces:
+                        async for piece in pieces:
+                            digester.update(piece)
                     yield digester.sop_uid, digester.digests()[1]
         except CloudUnauthorised:
             raise
@@ -246,8 +247,11 @@ class Verify:
 
     async def _digest_of(self, one: Owed) -> bytes:
         digester = Digester()
-        async with aclosing(self._archive.retrieve_instance(one.ref)) as stream:
-            async for piece in self._link.line.incoming(stream):
+        async with (
+            aclosing(self._archive.retrieve_instance(one.ref)) as stream,
+            aclosing(self._link.line.incoming(stream)) as pieces,
+        ):
+            async for piece in pieces:
                 digester.update(piece)
         return digester.digests()[1]
 
