@@ -65,8 +65,9 @@ async def gone_within(throttle, clock, seconds, *, piece=1024 * 1024):
     async with aclosing(throttle.paced(endless())) as pieces:
         async for it in pieces:
             if clock() - begun > seconds:
-                return total, count
+                break
             total, count = total + len(it), count + 1
+    return total, count
 
 
 @pytest.mark.parametrize("kbps", [256, 2000, 10_000, 100_000])
@@ -119,9 +120,8 @@ async def test_a_limit_that_changes_holds_within_seconds():
         return [rate for since, rate in limits if since <= clock()][-1]
 
     throttle = Throttle(limit, clock=clock, sleep=clock.sleep)
-    seen = []
-    async for it in throttle.paced(given([bytes(1_000_000)] * 100, 0.0)):
-        seen.append((clock(), len(it)))
+    pieces = throttle.paced(given([bytes(1_000_000)] * 100, 0.0))
+    seen = [(clock(), len(it)) async for it in pieces]
 
     def gone(begin, end):
         return sum(size for when, size in seen if begin < when <= end)
@@ -137,10 +137,12 @@ async def test_when_nothing_may_go_a_transfer_that_is_under_way_ends():
     clock = Virtual()
     limits = [1000.0]
     throttle = Throttle(lambda: limits[-1], clock=clock, sleep=clock.sleep)
+    pieces = throttle.paced(given([bytes(1_000_000)], 0.0))
+    while clock() < 1005.0:
+        await anext(pieces)
+    limits.append(0.0)
     with pytest.raises(LineClosed):
-        async for _ in throttle.paced(given([bytes(1_000_000)], 0.0)):
-            if clock() > 1005.0:
-                limits.append(0.0)
+        [it async for it in pieces]
     assert clock() < 1008.0
 
 

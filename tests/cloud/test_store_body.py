@@ -127,7 +127,8 @@ async def test_what_goes_out_is_paced_and_counted_framing_included(slices):
 async def test_when_the_line_closes_the_request_breaks_off_and_says_so(slices):
     rates = [4000.0]
     body = StoreBody([outgoing(slices[0])] * 5, Way(Throttle(lambda: rates[-1]), Counting()))
+    assert await anext(aiter(body))
+    rates.append(0.0)
     with pytest.raises(LineClosed):
-        async for _ in body:
-            rates.append(0.0)
+        await read(body)
     await body.aclose()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 import logging
 import time
 from datetime import datetime
@@ -231,9 +232,11 @@ def state(kept, backlog=0, studies=(), *, now="2026-06-01T12:30", **settings):
     )
 
 
-KEPT = (
-    '{"used": {"since": %f, "up": 100000000, "down": 20000000},'
-    ' "speeds": {"cloud": {"up": 100000.0, "down": 5.0}}}' % at("2026-06-01T00:00")
+KEPT = json.dumps(
+    {
+        "used": {"since": at("2026-06-01T00:00"), "up": 100_000_000, "down": 20_000_000},
+        "speeds": {"cloud": {"up": 100_000.0, "down": 5.0}},
+    }
 )
 
 

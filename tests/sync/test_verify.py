@@ -271,9 +271,7 @@ async def test_nothing_is_read_back_while_downloads_are_off_and_no_verdict_is_ma
     assert link.online
 
 
-async def test_what_was_seen_before_the_line_closed_is_kept(
-    archive, ledger, changes, cloud, there
-):
+async def test_what_was_seen_before_the_line_closed_is_kept(archive, ledger, changes, cloud, there):
     settings = config.Sync(retry_min_seconds=0.04)
     link = Link(archive, ledger, settings)
     verify = Verify(ledger, archive, link, changes, settings)
