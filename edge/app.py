@@ -41,8 +41,8 @@ from edge.cache.retrieval import Retrieval
 from edge.cache.space import Space
 from edge.cache.status import Parts, Status, read_status
 from edge.cache.transcoding import Transcoding
-from edge.cloud.archive import Archive
 from edge.cloud.orthanc import archive_of
+from edge.cloud.several import Several
 from edge.config import Config, Http, host_and_port
 from edge.crypto.keys import KeyRing
 from edge.crypto.providers import FileKeyProvider
@@ -64,11 +64,7 @@ from edge.store.objects import ObjectStore
 from edge.store.tombstones import TombstoneStore
 from edge.supervision import Supervisor
 from edge.sync.line import Line, line_state
-from edge.sync.link import Link
-from edge.sync.pull import Pull
-from edge.sync.push import Push
-from edge.sync.verify import Verify
-from edge.sync.withdraw import Withdraw
+from edge.syncing import by_role, start_sync
 
 __all__ = ["Appliance", "Cache"]
 
@@ -138,8 +134,8 @@ class Cache:
         Args:
             parts: Those of the service, and how they are; None if it is not running.
         """
-        names = [archive.name for archive in self._config.cloud.archive]
-        line = partial(line_state, self._config.sync, archive="".join(names[:1]), now=time.time())
+        primary = "".join(it.name for it in by_role(self._config.cloud.archive)[:1])
+        line = partial(line_state, self._config.sync, archive=primary, now=time.time())
         return await read_status(self._config, self.database, self.store, parts, line)
 
 
@@ -180,11 +176,14 @@ class Appliance:
             await space.refresh()
             ledger = CustodyLedger(cache.database, changes)
             line = Line(config.sync, ledger)
-            archive = None
-            if config.cloud.archive:
-                first = config.cloud.archive[0]
-                archive = archive_of(first, line.way(first.name))
+            archives = [
+                (each, archive_of(each, line.way(each.name)))
+                for each in by_role(config.cloud.archive)
+            ]
+            for _, archive in archives:
                 stack.push_async_callback(archive.close)
+            several = Several([archive for _, archive in archives]) if archives else None
+            await ledger.set_roles({each.name: each.role for each, _ in archives})
             admission = self.admission = Admission(
                 cache.store,
                 StudyKeys(cache.keys, cache.database),
@@ -193,9 +192,9 @@ class Appliance:
                 changes,
                 max_instance_bytes=config.cache.max_instance_bytes,
             )
-            fetching = Fetching(archive, admission)
+            fetching = Fetching(several, admission)
             retrieval = self.retrieval = Retrieval(
-                cache.store, cache.database, fetching, ledger, archive, uses
+                cache.store, cache.database, fetching, ledger, several, uses
             )
             pictures = PictureCache(config.cache, cache.folder, cache.keys, cache.algorithm)
             await pictures.open()
@@ -208,12 +207,14 @@ class Appliance:
             parts.start("fetching", fetching.run)
             parts.start("pixels", workers.run)
             parts.start("pictures", pictures.run)
+            counting = [archive for each, archive in archives if each.role != "copy"]
             eviction = Eviction(
-                config.cache, cache.store, cache.database, space, uses, ledger, archive
+                config.cache, cache.store, cache.database, space, uses, ledger, counting
             )
             parts.start("eviction", eviction.run)
-            if archive is not None:
-                self._start_sync(archive, ledger, retrieval, line)
+            if archives:
+                parts.start("line", line.run)
+                start_sync(parts, archives, ledger, retrieval, fetching, changes, config.sync, line)
             if config.dropfolder.path != Path():
                 parts.start("dropfolder", DropFolder(config.dropfolder, admission).run)
             dimse = DimseServer(
@@ -228,7 +229,7 @@ class Appliance:
                 pictures,
                 space,
                 changes,
-                has_archive=archive is not None,
+                has_archive=bool(archives),
             )
             self.http_port = await self._serve_http(admission, retrieval, deletion)
             self._parts = parts.states
@@ -263,23 +264,6 @@ class Appliance:
             for task in waiting:
                 task.cancel()
         return broken.is_set() and not stopping.is_set()
-
-    def _start_sync(
-        self, archive: Archive, ledger: CustodyLedger, retrieval: Retrieval, line: Line
-    ) -> None:
-        """Start the parts that make the box and the archive equal."""
-        parts, changes, settings = self.supervisor, self.changes, self._config.sync
-        link = Link(archive, ledger, settings, line=line)
-        push = Push(ledger, retrieval, archive, link, changes, settings)
-        verify = Verify(ledger, archive, link, changes, settings)
-        pull = Pull(ledger, archive, link, settings)
-        withdraw = Withdraw(ledger, archive, link, changes, settings)
-        parts.start("line", line.run)
-        parts.start("link", link.run)
-        parts.start("push", push.run)
-        parts.start("verify", verify.run)
-        parts.start("pull", pull.run)
-        parts.start("withdraw", withdraw.run)
 
     async def _serve_http(
         self, admission: Admission, retrieval: Retrieval, deletion: Deletion

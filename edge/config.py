@@ -154,6 +154,9 @@ class Archive:
     name: str
     url: str
     """Base of its DICOMweb service, such as ``https://host/dicom-web``."""
+    role: Literal["primary", "failover", "copy"] = "primary"
+    """Everything goes to the primary one; ``failover`` stands in while that is away; ``copy`` gets
+    what is made here, too."""
     kind: Literal["dicomweb", "orthanc"] = "dicomweb"
     auth: Auth = Auth()
     tls_ca: Path = Path()
@@ -177,6 +180,8 @@ class Sync:
     """Size that a batch may grow to; a larger instance travels alone."""
     retry_min_seconds: float = 2.0
     retry_max_seconds: float = 300.0
+    failover_minutes: float = 60.0
+    """So long the primary archive may be away before another stands in."""
     calendar: tuple[str, ...] = ()
     """Rules such as ``mon-fri 08:00-18:00 2000 kbps``; the later ones win. See ``edge.week``."""
     max_upload_kbps: int = 0
@@ -385,6 +390,13 @@ class _Checks:
             self._check_auth((*keys, "auth"), archive.auth)
             if archive.tls_ca != Path():
                 self._check_file((*keys, "tls_ca"), archive.tls_ca)
+        roles = [archive.role for archive in self._config.cloud.archive]
+        if roles and roles.count("primary") != 1:
+            raise self._error(
+                ("cloud", "archive", str(len(roles) - 1), "role"),
+                "must be one primary archive among all",
+                'give the others role = "failover" or "copy"',
+            )
 
     def _check_line(self) -> None:
         sync = self._config.sync

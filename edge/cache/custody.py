@@ -7,18 +7,20 @@ restart, a crash or a second look always finds the same work. Times are POSIX se
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from edge.cache.changes import Changes
 from edge.dicom.instance import Custody, InstanceRef
 from edge.dicom.remote import RemoteStudy
-from edge.index import custody, remote, residence, tombstones
+from edge.index import copies, remote, residence, tombstones
+from edge.index.copies import Further
+from edge.index.custody import Account, Primary
 from edge.index.database import Connection, Database
 from edge.index.lookup import InstanceRow
 from edge.index.tombstones import Withdrawal
 
-__all__ = ["CustodyLedger", "Owed", "Settlement", "Withdrawal", "Withdrawn"]
+__all__ = ["ArchiveLedger", "CustodyLedger", "Owed", "Settlement", "Withdrawal", "Withdrawn"]
 
 _UNSENT = (Custody.EDGE_ONLY, Custody.SENT, Custody.REFUSED)
 
@@ -57,18 +59,24 @@ class Withdrawn:
     tries: int
 
 
-class CustodyLedger:
-    """Questions and entries about custody.
+class ArchiveLedger:
+    """Questions and entries about custody with one archive.
 
     Args:
+        account: Where it is kept.
         clock: POSIX seconds.
     """
 
     def __init__(
-        self, database: Database, changes: Changes, clock: Callable[[], float] = time.time
+        self,
+        database: Database,
+        changes: Changes,
+        account: Account,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._database = database
         self._changes = changes
+        self._account = account
         self._clock = clock
 
     async def owed(self, now: float, *, max_bytes: int, max_count: int) -> list[Owed]:
@@ -79,7 +87,7 @@ class CustodyLedger:
         """
         chosen: list[Owed] = []
         total = 0
-        for row in await custody.due(self._database, _UNSENT, now, max_count):
+        for row in await self._account.due(self._database, _UNSENT, now, max_count):
             total += row.content_bytes
             if chosen and total > max_bytes:
                 break
@@ -88,16 +96,18 @@ class CustodyLedger:
 
     async def unverified(self, now: float, *, max_count: int) -> list[Owed]:
         """What the archive listed as stored, and should be asked about again."""
-        rows = await custody.due(self._database, (Custody.ACKNOWLEDGED,), now, max_count)
+        acknowledged = (Custody.ACKNOWLEDGED,)
+        rows = await self._account.due(self._database, acknowledged, now, max_count)
         return [_owed(row) for row in rows]
 
     async def next_due(self, now: float) -> float | None:
         """When the earliest retry is due that is not due yet."""
-        return await custody.next_due(self._database, (*_UNSENT, Custody.ACKNOWLEDGED), now)
+        unsettled = (*_UNSENT, Custody.ACKNOWLEDGED)
+        return await self._account.next_due(self._database, unsettled, now)
 
     async def mark_sent(self, instance_ids: Sequence[int]) -> None:
         """Committed before their bytes go out: from now on the archive may have them."""
-        await self._database.write(lambda db: custody.mark_sent(db, instance_ids))
+        await self._database.write(lambda db: self._account.mark_sent(db, instance_ids))
 
     async def settle(self, settlements: Sequence[Settlement]) -> None:
         """Write down what became of instances, all of them in one transaction."""
@@ -105,7 +115,7 @@ class CustodyLedger:
 
         def write(db: Connection) -> None:
             for entry in settlements:
-                custody.settle(
+                self._account.settle(
                     db, entry.instance_id, entry.custody, entry.reason, entry.retry_at, now
                 )
 
@@ -115,8 +125,45 @@ class CustodyLedger:
     async def doubt(self, instance_ids: Sequence[int]) -> None:
         """The archive had these verifiably, and does not list them any more; they are here."""
         reason = "the archive had it, and does not list it any more"
-        await self._database.write(lambda db: custody.doubt(db, instance_ids, reason))
+        await self._database.write(lambda db: self._account.doubt(db, instance_ids, reason))
         self._changes.wake()
+
+
+class CustodyLedger(ArchiveLedger):
+    """The primary archive's, and what concerns all archives.
+
+    Args:
+        clock: POSIX seconds.
+    """
+
+    def __init__(
+        self, database: Database, changes: Changes, clock: Callable[[], float] = time.time
+    ) -> None:
+        super().__init__(database, changes, Primary(), clock)
+
+    def beside(self, archive: str) -> ArchiveLedger:
+        """That of another archive than the primary one."""
+        return ArchiveLedger(self._database, self._changes, Further(archive), self._clock)
+
+    async def set_roles(self, roles: Mapping[str, str]) -> None:
+        """Note which archives are configured, and as what; once, at the start."""
+        now = self._clock()
+        await self._database.write(lambda db: copies.set_roles(db, roles, now))
+
+    async def stand_in(self, archive: str) -> int:
+        """Owe an archive what the primary one is owed and is here; how many more that are."""
+        added = await self._database.write(lambda db: copies.enrol(db, archive))
+        if added:
+            self._changes.wake()
+        return added
+
+    async def step_back(self, archive: str) -> None:
+        """Owe it nothing any more that has not gone out."""
+        await self._database.write(lambda db: copies.retire(db, archive))
+
+    async def to_bring_home(self, archive: str, *, max_count: int) -> list[InstanceRef]:
+        """What is owed to the primary archive and is only in this one."""
+        return await copies.absent(self._database, archive, max_count)
 
     async def miss(self, sop_uid: str) -> bool:
         """The archive does not have this instance, which is not here; whether it was here once."""

@@ -100,6 +100,9 @@ class Status:
             yield f"{_count(conflicts, 'image is', 'images are')} in conflict."
         if refused := numbers.custody.get(Custody.REFUSED, 0):
             yield f"The archive refuses {_count(refused, 'image', 'images')}."
+        for archive in self.archives:
+            if archive.role != "primary" and not archive.online:
+                yield f"Archive {archive.name} can't be reached: {archive.reason}."
         if kept := numbers.withdrawals_refused:
             yield f"The archive does not delete {_count(kept, 'image', 'images')} as it was told."
 
@@ -118,14 +121,15 @@ class Status:
         return f"Everything {'else ' if numbers.lost else ''}is safe in the archive"
 
     def _line(self) -> str:
-        if offline := [archive for archive in self.archives if not archive.online]:
+        primary = [archive for archive in self.archives if archive.role == "primary"]
+        if offline := [archive for archive in primary if not archive.online]:
             mend = any(archive.lasting for archive in offline)
             what = "the way to the archive must be mended" if mend else "the line is down"
             goes_on = "" if self.refusal or self.parts is None else ", intake goes on"
             return f"; {what}{goes_on}"
         if self.line.waits and (self.archives or self.untried):
             return f"; {self.line.waits}"
-        if self.untried:
+        if self.untried and not primary:
             return "; the archive was not reached yet"
         return "" if self.archives else "; no archive is configured"
 

@@ -58,6 +58,8 @@ def _print(status: Status) -> None:
     for archive in status.archives:
         state = "online" if archive.online else f"offline: {archive.reason}"
         print(f"  archive {archive.name}: {state} (since {moment(archive.since)})")
+        if archive.role != "primary":
+            print(f"    as {archive.role}, not proven to have {archive.unproven}")
     if status.archives or status.untried:
         _print_line(status.line)
     for part, state in sorted((status.parts or {}).items()):

@@ -20,6 +20,7 @@ from edge.dicom.instance import Availability, Custody, InstanceRef, Origin
 from edge.dicom.query import moment
 from edge.errors import InstanceDeleted
 from edge.index import attributes as levels
+from edge.index import copies
 from edge.index.database import Connection
 
 __all__ = [
@@ -125,7 +126,9 @@ def _put_absent(db: Connection, held: _Held, new: NewInstance, now: float) -> Pu
     """Bytes for a row that has none now."""
     other = held.dataset_digest is not None and not held.is_same(new)
     if new.origin is Origin.CLOUD:
-        custody = Custody.CONFLICT if other else Custody.VERIFIED
+        # Of another archive than the primary one, it proves nothing of that.
+        known = Custody(held.custody) if new.custody is Custody.EDGE_ONLY else new.custody
+        custody = Custody.CONFLICT if other else known
     elif held.availability == Availability.UNAVAILABLE:
         # Nothing is here to keep beside it: what is sent in place of the lost one, corrected or
         # not, takes it. An archive that may have the lost one is asked before it is sent this.
@@ -144,6 +147,7 @@ def _put_absent(db: Connection, held: _Held, new: NewInstance, now: float) -> Pu
         custody = Custody(held.custody)
     _bring_online(db, held.instance_id, new, custody, now)
     if other:
+        copies.renew(db, held.instance_id)
         record(db, "UPDATE", new.ref, now)
     is_altered = other and new.origin is Origin.CLOUD
     return PutResult.ALTERED if is_altered else PutResult.STORED

@@ -159,12 +159,29 @@ CREATE TABLE cursors (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOU
 
 CREATE TABLE archives (
     name    TEXT PRIMARY KEY,
+    role    TEXT NOT NULL DEFAULT '',             -- primary, failover, copy; '' if it is configured no more
     online  INTEGER NOT NULL,
     since   REAL NOT NULL,
     reason  TEXT NOT NULL DEFAULT '',
     lasting INTEGER NOT NULL DEFAULT 0,           -- it is offline until a person does something
     contact REAL                                  -- last time that it answered
 ) STRICT, WITHOUT ROWID;
+
+-- Custody with the archives beside the primary one, whose custody is that of the instance's row. An
+-- instance that has no row here is not owed to them. Columns as in instances.
+CREATE TABLE copies (
+    archive     TEXT NOT NULL,
+    instance_id INTEGER NOT NULL REFERENCES instances ON DELETE CASCADE,
+    custody     TEXT NOT NULL DEFAULT 'EDGE_ONLY',
+    tries       INTEGER NOT NULL DEFAULT 0,
+    retry_at    REAL NOT NULL DEFAULT 0,
+    reason      TEXT NOT NULL DEFAULT '',
+    verified    REAL NOT NULL DEFAULT 0,
+    PRIMARY KEY (archive, instance_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX copies_by_instance ON copies (instance_id);
+CREATE INDEX copies_by_work ON copies (archive, custody, retry_at)
+    WHERE custody IN ('EDGE_ONLY', 'SENT', 'ACKNOWLEDGED', 'REFUSED');
 
 CREATE TABLE tokens (
     token_id TEXT PRIMARY KEY,
@@ -215,6 +232,10 @@ CREATE TRIGGER instance_added AFTER INSERT ON instances BEGIN
             ELSE sop_classes || new.sop_class_uid || '\' END
     WHERE id = new.series_id;
     UPDATE totals SET sealed_bytes = sealed_bytes + new.sealed_bytes;
+END;
+-- What is made here is owed to every archive that keeps copies; what an archive gave is not.
+CREATE TRIGGER instance_to_be_copied AFTER INSERT ON instances WHEN new.origin <> 'CLOUD' BEGIN
+    INSERT INTO copies (archive, instance_id) SELECT name, new.id FROM archives WHERE role = 'copy';
 END;
 CREATE TRIGGER instance_removed AFTER DELETE ON instances BEGIN
     UPDATE studies SET

@@ -69,7 +69,9 @@ async def summary(database: Database) -> Summary:
     ((only_here, unproven),) = await database.read(
         "SELECT (SELECT count(*) FROM (SELECT study_uid FROM studies WHERE edge_only_count > 0"
         " AND EXISTS (SELECT 1 FROM instances WHERE study_id = studies.id"
-        " AND availability = 'ONLINE' AND custody NOT IN ('ACKNOWLEDGED', 'VERIFIED'))"
+        " AND availability = 'ONLINE' AND custody NOT IN ('ACKNOWLEDGED', 'VERIFIED')"
+        " AND id NOT IN (SELECT instance_id FROM copies WHERE instance_id = instances.id"
+        " AND custody = 'VERIFIED'))"
         " UNION SELECT study_uid FROM quarantine)),"
         " (SELECT count(DISTINCT study_id) FROM instances"
         " WHERE custody = 'ACKNOWLEDGED' AND availability = 'ONLINE')"

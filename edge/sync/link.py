@@ -77,6 +77,7 @@ class Link:
         self._error: CloudError | None = None
         self._failures = 0
         self._up_since = 0.0
+        self._down_since = clock()
         self._look = look
         self._lasts = lasts
         self._said: str | None = None
@@ -91,6 +92,11 @@ class Link:
     def reason(self) -> str:
         """Why it is offline, in plain words; empty while it is online or was not tried yet."""
         return "" if self._error is None else str(self._error)
+
+    @property
+    def down_since(self) -> float | None:
+        """Since when it is offline, or was not tried yet; POSIX seconds. None while online."""
+        return None if self.online else self._down_since
 
     async def wait_online(self) -> None:
         """Wait until it is online."""
@@ -112,6 +118,7 @@ class Link:
             self._failures = 0
         self._failures += 1
         self._error = error
+        self._down_since = self._clock()
         self._up.clear()
         self._down.set()
 

@@ -24,7 +24,7 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 
 from edge import config
 from edge.cache.changes import Changes
-from edge.cache.custody import CustodyLedger, Owed, Settlement
+from edge.cache.custody import ArchiveLedger, Owed, Settlement
 from edge.cache.opened import InstanceEntry
 from edge.cache.retrieval import Retrieval
 from edge.cloud.archive import (
@@ -75,7 +75,7 @@ class Push:
 
     def __init__(
         self,
-        ledger: CustodyLedger,
+        ledger: ArchiveLedger,
         retrieval: Retrieval,
         archive: Archive,
         link: Link,

@@ -18,7 +18,7 @@ from contextlib import aclosing
 
 from edge import config
 from edge.cache.changes import Changes
-from edge.cache.custody import CustodyLedger, Owed, Settlement
+from edge.cache.custody import ArchiveLedger, Owed, Settlement
 from edge.cloud.archive import Archive
 from edge.cloud.listing import list_instances
 from edge.cloud.retry import Backoff
@@ -71,7 +71,7 @@ class Verify:
 
     def __init__(
         self,
-        ledger: CustodyLedger,
+        ledger: ArchiveLedger,
         archive: Archive,
         link: Link,
         changes: Changes,

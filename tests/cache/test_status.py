@@ -194,6 +194,7 @@ async def test_an_archive_that_is_not_configured_any_more_is_forgotten(cache):
 async def test_why_sync_waits_is_said_where_there_is_an_archive_and_after_a_line_that_is_down(
     cache,
 ):
+    await cache.ledger.set_roles({"cloud": "primary"})
     await cache.send(sample())
     waits = LineState(waits="the calendar lets nothing through until 18:00")
 

@@ -15,7 +15,7 @@ from tests.sync.conftest import SETTINGS, until
 
 @pytest.fixture
 def withdraw(ledger, archive, link, changes):
-    return Withdraw(ledger, archive, link, changes, SETTINGS)
+    return Withdraw(ledger, [archive], link, changes, SETTINGS)
 
 
 def wish(ledger, *parts, at=0.0):

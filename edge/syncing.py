@@ -1,0 +1,81 @@
+"""Builds the parts that make the box and its archives equal, and starts them.
+
+Each archive has a line, and is sent and asked about what it is owed by parts of its own: one that
+is away or ill holds up no other. The primary one is learned from; those of role ``failover`` stand
+in for it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from edge import config
+from edge.cache.changes import Changes
+from edge.cache.custody import CustodyLedger
+from edge.cache.fetching import Fetching
+from edge.cache.retrieval import Retrieval
+from edge.cloud.archive import Archive
+from edge.supervision import Supervisor
+from edge.sync.failover import Failover, StandIn
+from edge.sync.line import Line
+from edge.sync.link import Link
+from edge.sync.pull import Pull
+from edge.sync.push import Push
+from edge.sync.verify import Verify
+from edge.sync.withdraw import Withdraw
+
+__all__ = ["by_role", "start_sync"]
+
+_ORDER = ("primary", "failover", "copy")
+
+
+def by_role(archives: Sequence[config.Archive]) -> list[config.Archive]:
+    """The primary one, then those that stand in for it, then those for copies."""
+    return sorted(archives, key=lambda archive: _ORDER.index(archive.role))
+
+
+def start_sync(
+    parts: Supervisor,
+    archives: Sequence[tuple[config.Archive, Archive]],
+    ledger: CustodyLedger,
+    retrieval: Retrieval,
+    fetching: Fetching,
+    changes: Changes,
+    settings: config.Sync,
+    line: Line,
+) -> None:
+    """Start them all.
+
+    Args:
+        parts: Owns them.
+        archives: What is configured of each, and its driver; the primary one first.
+        ledger: Custody.
+        retrieval: Opens what is sent.
+        fetching: Brings what only an archive has.
+        changes: Wakes them.
+        settings: How they work.
+        line: What they may use of it, together.
+    """
+    lines: list[Link] = []
+    standing_in: list[StandIn] = []
+    for configured, archive in archives:
+        is_primary = configured.role == "primary"
+        account = ledger if is_primary else ledger.beside(archive.name)
+        suffix = "" if is_primary else f" {archive.name}"
+        link = Link(archive, ledger, settings, line=line)
+        push = Push(account, retrieval, archive, link, changes, settings)
+        verify = Verify(account, archive, link, changes, settings)
+        parts.start(f"link{suffix}", link.run)
+        parts.start(f"push{suffix}", push.run)
+        parts.start(f"verify{suffix}", verify.run)
+        lines.append(link)
+        pull = Pull(ledger, archive, link, settings)
+        if is_primary:
+            parts.start("pull", pull.run)
+        elif configured.role == "failover":
+            standing_in.append(StandIn(archive.name, link, pull))
+    drivers = [archive for _, archive in archives]
+    parts.start("withdraw", Withdraw(ledger, drivers, lines[0], changes, settings).run)
+    if standing_in:
+        failover = Failover(ledger, lines[0], standing_in, fetching, changes, settings)
+        parts.start("failover", failover.run)
