@@ -13,6 +13,7 @@ import logging
 import os
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
@@ -41,8 +42,10 @@ from edge.cache.retrieval import Retrieval
 from edge.cache.space import Space
 from edge.cache.status import Parts, Status, read_status
 from edge.cache.transcoding import Transcoding
+from edge.cloud.archive import Archive
 from edge.cloud.orthanc import archive_of
 from edge.cloud.several import Several
+from edge.config import Archive as ArchiveSettings
 from edge.config import Config, Http, host_and_port
 from edge.crypto.keys import KeyRing
 from edge.crypto.providers import FileKeyProvider
@@ -64,6 +67,7 @@ from edge.store.memory import keep_freed_memory
 from edge.store.objects import ObjectStore
 from edge.store.tombstones import TombstoneStore
 from edge.supervision import Supervisor
+from edge.sync.line import Line, line_state
 from edge.syncing import by_role, start_sync
 
 __all__ = ["Appliance", "Cache"]
@@ -134,7 +138,9 @@ class Cache:
         Args:
             parts: Those of the service, and how they are; None if it is not running.
         """
-        return await read_status(self._config, self.database, self.store, parts)
+        primary = "".join(it.name for it in by_role(self._config.cloud.archive)[:1])
+        line = partial(line_state, self._config.sync, archive=primary, now=time.time())
+        return await read_status(self._config, self.database, self.store, parts, line)
 
 
 class Appliance:
@@ -174,13 +180,10 @@ class Appliance:
             stack.push_async_callback(_flush, uses)
             space = Space(config.cache, cache.database, cache.store)
             await space.refresh()
-            secret = cache.keys.derive(PURPOSE)
-            cloud = await asyncio.to_thread(open_secrets, config.cloud, secret, "cloud")
-            archives = [(each, archive_of(each)) for each in by_role(cloud.archive)]
-            for _, archive in archives:
-                stack.push_async_callback(archive.close)
-            several = Several([archive for _, archive in archives]) if archives else None
             ledger = CustodyLedger(cache.database, changes)
+            line = Line(config.sync, ledger)
+            archives = await self._open_archives(stack, line)
+            several = Several([archive for _, archive in archives]) if archives else None
             await ledger.set_roles({each.name: each.role for each, _ in archives})
             admission = self.admission = Admission(
                 cache.store,
@@ -211,8 +214,11 @@ class Appliance:
             )
             parts.start("eviction", eviction.run)
             if archives:
+                parts.start("line", line.run)
                 backups = Backups(config, self._file, cache.keys, cache.database)
-                start_sync(parts, archives, ledger, retrieval, fetching, backups, changes, config)
+                start_sync(
+                    parts, archives, ledger, retrieval, fetching, backups, changes, config, line
+                )
             if config.dropfolder.path != Path():
                 parts.start("dropfolder", DropFolder(config.dropfolder, admission).run)
             dimse = DimseServer(
@@ -249,6 +255,19 @@ class Appliance:
     async def status(self) -> Status:
         """The state of the box and of its parts."""
         return await self.cache.status(self.parts())
+
+    async def _open_archives(
+        self, stack: AsyncExitStack, line: Line
+    ) -> list[tuple[ArchiveSettings, Archive]]:
+        """What is configured of each, its secrets open, and its driver; the primary one first."""
+        secret = self.cache.keys.derive(PURPOSE)
+        cloud = await asyncio.to_thread(open_secrets, self._config.cloud, secret, "cloud")
+        archives: list[tuple[ArchiveSettings, Archive]] = []
+        for each in by_role(cloud.archive):
+            driver = archive_of(each, line.way(each.name))
+            stack.push_async_callback(driver.close)
+            archives.append((each, driver))
+        return archives
 
     async def serve_until(self, stopping: asyncio.Event) -> bool:
         """Wait for the end; whether the box must be opened again, because its index is damaged.

@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from edge.errors import ConfigError
 from edge.settings import Settings
+from edge.week import RuleError, rule_of
 
 __all__ = [
     "Appliance",
@@ -228,6 +229,15 @@ class Sync:
     retry_max_seconds: float = 300.0
     failover_minutes: float = 60.0
     """So long the primary archive may be away before another stands in."""
+    calendar: tuple[str, ...] = ()
+    """Rules such as ``mon-fri 08:00-18:00 2000 kbps``; the later ones win. See ``edge.week``."""
+    max_upload_kbps: int = 0
+    """kbit/s outside of the rules; 0 means no limit."""
+    max_download_kbps: int = 0
+    monthly_budget_mb: int = 0
+    """Megabytes over the line that sync may use in a month; 0 means no limit."""
+    budget_day: int = 1
+    """Of the month, on which it starts anew; in a shorter month, its last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -338,6 +348,7 @@ class _Checks:
         self._check_folders()
         self._check_peers()
         self._check_archives()
+        self._check_line()
 
     def _check_numbers(self) -> None:
         """These are waited for, or divided among some: nothing of them would be no service."""
@@ -473,6 +484,20 @@ class _Checks:
             raise self._error(
                 (*keys, "proxy"), f'= "{archive.proxy}" is not a proxy', "http://HOST:PORT"
             )
+
+    def _check_line(self) -> None:
+        sync = self._config.sync
+        for number, rule in enumerate(sync.calendar):
+            try:
+                rule_of(rule)
+            except RuleError as error:
+                raise self._error(
+                    ("sync", "calendar", str(number)),
+                    f'= "{rule}": {error}',
+                    'for example "mon-fri 08:00-18:00 2000 kbps"',
+                ) from error
+        if not 1 <= sync.budget_day <= 31:
+            raise self._error(("sync", "budget_day"), "must be 1 to 31")
 
     def _check_url(self, keys: Sequence[str], text: str) -> None:
         try:

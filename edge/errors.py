@@ -30,6 +30,7 @@ UIDs, counts and sizes may be named, names and dates of patients may not.
     ├── QueryError                a search that can't be understood
     ├── AccessDenied              the caller is unknown, or may not do this
     ├── PeerError                 a DIMSE peer broke the protocol
+    ├── LineClosed                nothing of sync may go over the line now: it goes on by itself
     └── CloudError                the archive, or the way to it
         ├── CloudUnreachable      no answer: offline is a state, try again later
         │   └── CloudIntercepted  something else answers in the archive's place
@@ -56,6 +57,7 @@ __all__ = [
     "InstanceUnreadable",
     "InvalidInstance",
     "KeyUnavailable",
+    "LineClosed",
     "MultipartError",
     "NotAnImage",
     "NotDicom",
@@ -191,6 +193,10 @@ class AccessDenied(EdgeError):
 
 class PeerError(EdgeError):
     """A DIMSE peer broke the protocol (PS3.8) or its limits; the association ends."""
+
+
+class LineClosed(EdgeError):
+    """The calendar or the budget lets nothing of sync over the line now; says nothing about it."""
 
 
 class CloudError(EdgeError):

@@ -19,6 +19,7 @@ from edge.cloud.archive import Archive
 from edge.supervision import Supervisor
 from edge.sync.backup import ArchiveBackup
 from edge.sync.failover import Failover, StandIn
+from edge.sync.line import Line
 from edge.sync.link import Link
 from edge.sync.pull import Pull
 from edge.sync.push import Push
@@ -44,6 +45,7 @@ def start_sync(
     backups: Backups,
     changes: Changes,
     settings: config.Config,
+    line: Line,
 ) -> None:
     """Start them all.
 
@@ -56,6 +58,7 @@ def start_sync(
         backups: Of the box, which the primary archive gets, too.
         changes: Wakes them.
         settings: How they work.
+        line: What they may use of it, together.
     """
     sync = settings.sync
     lines: list[Link] = []
@@ -64,7 +67,7 @@ def start_sync(
         is_primary = configured.role == "primary"
         account = ledger if is_primary else ledger.beside(archive.name)
         suffix = "" if is_primary else f" {archive.name}"
-        link = Link(archive, ledger, sync)
+        link = Link(archive, ledger, sync, line=line)
         push = Push(account, retrieval, archive, link, changes, sync)
         verify = Verify(account, archive, link, changes, sync)
         parts.start(f"link{suffix}", link.run)

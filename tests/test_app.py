@@ -17,6 +17,7 @@ from edge.crypto.secrets import PURPOSE, seal_secret
 from edge.dicom.instance import Origin
 from edge.errors import ConfigError, SecretError
 from edge.index.database import DatabaseBroken
+from edge.index.remote import set_cursor
 from tests.fakes.archive import FakeArchive
 from tests.samples import chunks, ct_series
 
@@ -193,3 +194,38 @@ async def test_a_secret_that_was_sealed_on_another_box_ends_the_start(tmp_path):
     assert "edge secret seal" in caught.value.hint
     async with Appliance(settings(tmp_path)):
         pass  # nothing is left open
+
+
+async def test_status_beside_a_box_says_when_what_waits_will_have_gone(tmp_path, capsys):
+    folder, dropped = tmp_path / "box", tmp_path / "edge.toml"
+    dropped.write_text(
+        f"""
+        [appliance]
+        data_dir = "{folder}"
+        [dimse]
+        listen = "127.0.0.1:0"
+        [http]
+        listen = "127.0.0.1:0"
+        tls = "off"
+        [[cloud.archive]]
+        name = "cloud"
+        url = "http://127.0.0.1:9/dicom-web"
+        [sync]
+        calendar = ["off", "0:00-24:00 down 800 kbps"]
+        monthly_budget_mb = 2000
+        """
+    )
+    loaded = await asyncio.to_thread(config.load, dropped, {})
+    (part,) = ct_series(1, rows=16, columns=16)
+    async with Appliance(loaded) as box:
+        await box.admission.store_instance(chunks(part.data), Source(Origin.DIMSE, "CT"))
+        kept = '{"used": {}, "speeds": {"cloud": {"up": 250000.0}}}'
+        await box.cache.database.write(lambda db: set_cursor(db, "line", kept))
+        status = await asyncio.to_thread(main, ["status", "--studies", "--config", str(dropped)])
+    said = capsys.readouterr().out
+    assert status == 0
+    assert "1 study exists only here" in said
+    assert "  upload                2.0 Mbit/s (nothing may go now)\n" in said
+    assert "  download              not measured yet (limit 800 kbit/s)\n" in said
+    assert "2000.0 MB left of 2000 MB, anew " in said
+    assert f"  waits: {part.ref.study_uid}  1 image, 0.0 MB, time not known\n" in said

@@ -192,6 +192,15 @@ def test_the_environment_goes_before_the_file(load):
         ("sync.sweep_minutes = nan\n", "edge.toml:1: sync.sweep_minutes is too large"),
         ("[sync]\nretry_max_seconds = 0\n", "edge.toml:2: sync.retry_max_seconds must be more"),
         ("[dimse]\nmax_pdu = 1\n", "edge.toml:2: dimse.max_pdu must be 4096 to"),
+        (
+            "[sync]\ncalendar = ['sat,sun unlimited', 'mon-fri 08:00-18:00 fast']\n",
+            'edge.toml:2: sync.calendar.1 = "mon-fri 08:00-18:00 fast": "fast" is not a limit',
+        ),
+        ("[sync]\ncalendar = ['8-18 off']\n", "(at character 1)"),
+        ("[sync]\ncalendar = 'off'\n", "edge.toml:2: sync.calendar must be an array"),
+        ("[sync]\nmax_upload_kbps = -1\n", "edge.toml:2: sync.max_upload_kbps must not be neg"),
+        ("[sync]\nbudget_day = 32\n", "edge.toml:2: sync.budget_day must be 1 to 31"),
+        ("[sync]\nbudget_day = 0\n", "edge.toml:2: sync.budget_day must be 1 to 31"),
     ],
 )
 def test_errors_name_file_line_and_key(load, text, message):

@@ -68,7 +68,7 @@ def _status_document() -> type[Any]:
     numbers = typing.get_type_hints(fields["summary"])
     plain = {
         name: fields[name]
-        for name in ("capacity_bytes", "refusal", "drop_folder", "archives", "backups")
+        for name in ("capacity_bytes", "refusal", "drop_folder", "archives", "line", "backups")
     }
     return msgspec.defstruct(
         "Status",

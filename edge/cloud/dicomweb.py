@@ -18,7 +18,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import AbstractContextManager, aclosing, asynccontextmanager
+from contextlib import AbstractContextManager, aclosing, asynccontextmanager, nullcontext
 from typing import Self
 from urllib.parse import quote
 
@@ -28,7 +28,7 @@ from edge import config
 from edge.cloud.answers import MAX_ANSWER, AnswerTooLarge, datasets_in, read_body, words_in
 from edge.cloud.archive import Dataset, Outgoing, StoreOutcome, StoreResult, first_value
 from edge.cloud.auth import auth_of
-from edge.cloud.pace import steady
+from edge.cloud.pace import Way, steady
 from edge.cloud.portal import intercepted
 from edge.cloud.route import Route
 from edge.cloud.second_look import second_look
@@ -45,6 +45,7 @@ from edge.errors import (
     InstanceNotFound,
     MultipartError,
 )
+from edge.week import Direction
 
 __all__ = ["DicomwebArchive"]
 
@@ -67,6 +68,8 @@ _SMALLEST_CAP = 100
 # instances (some 15,000 rows).
 _MAX_PAGE, _MAX_LIST = 4 * 1024**2, 16 * 1024**2
 _MAX_WORDS = 256 * 1024
+_HEADS = 512
+"""Bytes that the head of a request, or of its answer, counts for."""
 _MISSING = frozenset({404, 410})
 _DELETES_NOTHING = frozenset({405, 501})
 # Statuses without a data set that are about the service, not about what was sent.
@@ -80,14 +83,22 @@ class DicomwebArchive:
     Args:
         settings: Where it is and how we sign in.
         timeouts: How long it may be silent.
+        way: Of the bytes: how fast stores may go, and who counts; None if nobody cares.
 
     Raises:
         ConfigError: The url or the credentials can't be used; on entering: its certificates can't
             be read.
     """
 
-    def __init__(self, settings: config.Archive, *, timeouts: Timeouts | None = None) -> None:
+    def __init__(
+        self,
+        settings: config.Archive,
+        *,
+        timeouts: Timeouts | None = None,
+        way: Way | None = None,
+    ) -> None:
         self._settings = settings
+        self._way = way
         self._timeouts = timeouts or Timeouts()
         self._http: httpx.AsyncClient | None = None
         self._auth = auth_of(settings)
@@ -174,7 +185,7 @@ class DicomwebArchive:
         if not instances:
             return []
         refs = [instance.ref for instance in instances]
-        body = StoreBody(instances)
+        body = StoreBody(instances, self._way)
         request = self._client().build_request(
             "POST",
             f"{self._base}/studies",
@@ -187,6 +198,13 @@ class DicomwebArchive:
                 pool=None,
             ),
         )
+        with self._busy("up"):
+            return await self._stored(refs, request, body)
+
+    async def _stored(
+        self, refs: Sequence[InstanceRef], request: httpx.Request, body: StoreBody
+    ) -> list[StoreResult]:
+        self._count("up", _HEADS)
         async with aclosing(body):
             try:
                 response = await self._client().send(request, stream=True)
@@ -203,6 +221,7 @@ class DicomwebArchive:
                     StoreResult(ref, StoreOutcome.UNKNOWN, text=type(error).__name__)
                     for ref in refs
                 ]
+        self._count("down", _HEADS + response.num_bytes_downloaded)
         return await self._store_results(refs, response, answer)
 
     async def _store_results(
@@ -318,6 +337,8 @@ class DicomwebArchive:
                     return response, await read_body(response, limit=limit)
                 except AnswerTooLarge as large:
                     raise self._senseless(response, doing, str(large)) from large
+                finally:
+                    self._count("down", response.num_bytes_downloaded)
 
     def _senseless(self, response: httpx.Response, doing: str, why: str) -> CloudRefused:
         """The archive is there, and so is the line; only this answer is good for nothing."""
@@ -353,7 +374,7 @@ class DicomwebArchive:
         Raises:
             InstanceNotFound: There are none.
         """
-        with self._translated():
+        with self._translated(), self._busy("down"):
             async with self._get(path, _DICOM) as response:
                 if response.status_code in {204, *_MISSING}:
                     raise InstanceNotFound(f"archive {self.name} has nothing at {path}")
@@ -365,7 +386,7 @@ class DicomwebArchive:
                 except MultipartError:
                     essence = ""
                 pieces = steady(
-                    response.aiter_bytes(),
+                    self._received(response),
                     least=self._timeouts.slowest,
                     window=self._timeouts.slow,
                 )
@@ -384,6 +405,11 @@ class DicomwebArchive:
                         yield self._pieces(part)
         if empty:
             raise InstanceNotFound(f"archive {self.name} answered without instances at {path}")
+
+    async def _received(self, response: httpx.Response) -> AsyncIterator[bytes]:
+        async for piece in response.aiter_bytes():
+            self._count("down", len(piece))
+            yield piece
 
     async def _pieces(self, source: AsyncIterable[bytes | memoryview]) -> AsyncIterator[bytes]:
         # Whoever reads a stream pulls on the connection himself: its errors arise here.
@@ -424,7 +450,10 @@ class DicomwebArchive:
                 # The archive closed an idle connection at the moment that we took it up again.
                 response = await client.send(request, stream=True)
             async with aclosing(response):
-                return response, await read_body(response, limit=_MAX_WORDS)
+                body = await read_body(response, limit=_MAX_WORDS)
+        self._count("up", _HEADS + len(content or b""))
+        self._count("down", _HEADS + response.num_bytes_downloaded)
+        return response, body
 
     @asynccontextmanager
     async def _get(
@@ -435,6 +464,8 @@ class DicomwebArchive:
     ) -> AsyncIterator[httpx.Response]:
         """Send a GET; the answer's body is read, or not, inside the block."""
         client = self._client()
+        self._count("up", _HEADS)
+        self._count("down", _HEADS)
         request = client.build_request(
             "GET", f"{self._base}{path}", headers=dict(headers), params=tuple(query)
         )
@@ -445,3 +476,12 @@ class DicomwebArchive:
             response = await client.send(request, stream=True)
         async with aclosing(response):
             yield response
+
+    # The line -------------------------------------------------------------------------------------
+
+    def _count(self, direction: Direction, count: int) -> None:
+        if self._way is not None:
+            self._way.gauge.moved(direction, count)
+
+    def _busy(self, direction: Direction) -> AbstractContextManager[None]:
+        return nullcontext() if self._way is None else self._way.gauge.busy(direction)

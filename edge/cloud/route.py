@@ -150,6 +150,11 @@ def _no_passphrase() -> str:
 
 
 def proxy_of(settings: config.Archive) -> httpx.Proxy | None:
+    """The proxy of an archive; None if there is none.
+
+    Raises:
+        ConfigError: It can't be used.
+    """
     if not settings.proxy:
         return None
     try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from edge.index.database import Database
 
-__all__ = ["Summary", "summary"]
+__all__ = ["Summary", "WaitingStudy", "summary", "waiting_studies"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,30 @@ class Summary:
     """Instances deleted here that the archive is to be told of yet."""
     withdrawals_refused: int
     """Of those, the ones that it would not delete when it was told; and what it never will."""
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingStudy:
+    """A study of which something is still to be sent."""
+
+    study_uid: str
+    instances: int
+    bytes: int
+    """Of those instances."""
+    eta: float | None = None
+    """When it will be there, in POSIX seconds; None if that can't be said."""
+
+
+async def waiting_studies(database: Database, max_count: int) -> list[WaitingStudy]:
+    """The studies that wait for the line, in the order in which they go."""
+    rows = await database.read(
+        "SELECT s.study_uid, count(*), sum(i.content_bytes)"
+        " FROM instances i JOIN studies s ON s.id = i.study_id"
+        " WHERE i.custody IN ('EDGE_ONLY', 'SENT') AND i.availability = 'ONLINE'"
+        " GROUP BY i.study_id ORDER BY i.study_id LIMIT ?",
+        (max_count,),
+    )
+    return [WaitingStudy(*row) for row in rows]
 
 
 async def summary(database: Database) -> Summary:

@@ -86,7 +86,7 @@ class ArchiveBackup:
     async def run(self) -> None:
         """Send until cancelled."""
         while True:
-            await self._link.wait_online()
+            await self._link.wait_open("up")
             try:
                 await self.step()
             except CloudUnreachable as error:

@@ -139,7 +139,7 @@ class Failover:
     async def _bring_home(self) -> None:
         for other in self._others:
             for ref in await self._ledger.to_bring_home(other.name, max_count=_HOME):
-                if not other.link.online:
+                if not other.link.online or other.link.line.closed("down"):
                     break
                 try:
                     await self._fetching.fetch(ref)

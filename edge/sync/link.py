@@ -22,6 +22,8 @@ from edge.cloud.archive import Archive
 from edge.cloud.retry import Backoff
 from edge.cloud.transport import is_lasting
 from edge.errors import CloudError, CloudRefused, CloudUnreachable
+from edge.sync.line import Line
+from edge.week import Direction
 
 __all__ = ["Link"]
 
@@ -46,6 +48,7 @@ class Link:
         backoff: Instead of what *settings* say.
         look: Seconds between two looks at the archive's address while nothing answers there.
         lasts: Seconds that a line which comes back must last before the log says so.
+        line: What sync may use of it; None means what *settings* say, for this archive alone.
     """
 
     def __init__(
@@ -58,7 +61,9 @@ class Link:
         backoff: Backoff | None = None,
         look: float = _LOOK,
         lasts: float = _LASTS,
+        line: Line | None = None,
     ) -> None:
+        self.line = line or Line(settings)
         self._archive = archive
         self._ledger = ledger
         self._clock = clock
@@ -96,6 +101,14 @@ class Link:
     async def wait_online(self) -> None:
         """Wait until it is online."""
         await self._up.wait()
+
+    async def wait_open(self, direction: Direction) -> None:
+        """Wait until it is online, and sync may use it in this direction."""
+        while True:
+            await self.line.wait_open(direction)
+            await self.wait_online()
+            if not self.line.closed(direction):
+                return
 
     def failed(self, error: CloudError) -> None:
         """Whoever met an error says so; everything waits from now on until the prober succeeds."""

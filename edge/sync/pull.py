@@ -27,7 +27,7 @@ from edge.cache.custody import CustodyLedger
 from edge.cloud.archive import Archive, Dataset, first_value
 from edge.cloud.listing import describe_study, fingerprint, uid_of
 from edge.dicom.remote import RemoteStudy
-from edge.errors import CloudError, CloudRefused
+from edge.errors import CloudError, CloudRefused, LineClosed
 from edge.sync.link import Link
 
 __all__ = ["Pull"]
@@ -93,10 +93,12 @@ class Pull:
     async def run(self) -> None:
         """Sweep until cancelled."""
         while True:
-            await self._link.wait_online()
+            await self._link.wait_open("down")
             self._nudged.clear()
             try:
                 await self.sweep()
+            except LineClosed:
+                continue  # The slow sweep goes on where it is.
             except CloudRefused as error:
                 # The archive is there, and only its list is of no use: uploads go on meanwhile.
                 log.warning("what is new in the archive can't be seen: %s", error)
@@ -212,6 +214,7 @@ class Pull:
         return list(found.values())
 
     async def _page(self, params: dict[str, str], offset: int = 0) -> list[Dataset]:
+        self._link.line.check("down")
         return await self._archive.search_studies(params, limit=_PAGE, offset=offset)
 
     async def _learn(self, studies: Sequence[Dataset]) -> None:
@@ -225,6 +228,7 @@ class Pull:
             now = fingerprint(study)
             if now and known.get(study_uid) == now:
                 continue
+            self._link.line.check("down")
             try:
                 remote = await describe_study(self._archive, study_uid, study)
                 if remote is not None and remote.series:

@@ -37,7 +37,7 @@ from edge.cloud.archive import (
 from edge.cloud.listing import list_instances
 from edge.cloud.retry import Backoff
 from edge.dicom.instance import Availability, Custody
-from edge.errors import CloudError, CloudRefused, InstanceUnreadable
+from edge.errors import CloudError, CloudRefused, InstanceUnreadable, LineClosed
 from edge.sync.batches import BatchSize, Suspects
 from edge.sync.inquiry import Patience, by_series
 from edge.sync.link import Link
@@ -107,10 +107,12 @@ class Push:
         """Send until cancelled."""
         with self._changes.subscribe() as woken:
             while True:
-                await self._link.wait_online()
+                await self._link.wait_open("up")
                 looked = self._clock()
                 try:
                     worked = await self.step()
+                except LineClosed:
+                    continue  # What was under way is SENT, and asked about when it goes on.
                 except CloudError as error:
                     self._link.failed(error)
                     continue

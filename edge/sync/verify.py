@@ -30,6 +30,7 @@ from edge.errors import (
     CloudUnauthorised,
     CloudUnreachable,
     InstanceNotFound,
+    LineClosed,
     NotDicom,
 )
 from edge.sync.inquiry import Patience, by_series
@@ -100,13 +101,15 @@ class Verify:
         """Verify until cancelled."""
         with self._changes.subscribe() as woken:
             while True:
-                await self._link.wait_online()
+                await self._link.wait_open("down")
                 if await self._should_wait():
                     await woken.wait(self._longest_wait / 10)
                     continue
                 looked = self._clock()
                 try:
                     worked = await self.step()
+                except LineClosed:
+                    continue
                 except CloudError as error:
                     self._link.failed(error)
                     continue
@@ -233,8 +236,9 @@ class Verify:
             ) as streams:
                 async for stream in streams:
                     digester = Digester()
-                    async for piece in stream:
-                        digester.update(piece)
+                    async with aclosing(self._link.line.incoming(stream)) as pieces:
+                        async for piece in pieces:
+                            digester.update(piece)
                     yield digester.sop_uid, digester.digests()[1]
         except CloudUnauthorised:
             raise
@@ -243,8 +247,11 @@ class Verify:
 
     async def _digest_of(self, one: Owed) -> bytes:
         digester = Digester()
-        async with aclosing(self._archive.retrieve_instance(one.ref)) as stream:
-            async for piece in stream:
+        async with (
+            aclosing(self._archive.retrieve_instance(one.ref)) as stream,
+            aclosing(self._link.line.incoming(stream)) as pieces,
+        ):
+            async for piece in pieces:
                 digester.update(piece)
         return digester.digests()[1]
 

@@ -65,7 +65,7 @@ class Withdraw:
         await self._ledger.renew_withdrawals()
         with self._changes.subscribe() as woken:
             while True:
-                await self._link.wait_online()
+                await self._link.wait_open("up")
                 try:
                     worked = await self.step()
                 except CloudUnreachable as error:

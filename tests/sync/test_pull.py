@@ -4,7 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from edge import config
 from edge.errors import CloudUnreachable
+from edge.sync.line import Closed, Line
+from edge.sync.link import Link
 from edge.sync.pull import Pull
 from tests import samples
 from tests.fakes.archive import Fault
@@ -314,3 +317,31 @@ async def test_it_sweeps_again_and_again_and_waits_while_offline(
     cloud.put(slices[1].data)
     await cloud.start()
     await until(lambda: len(next(iter(ledger.learned.values())).series[0].instances) == 2)
+
+
+async def test_a_sweep_waits_while_downloads_are_off_and_ends_when_they_are(
+    archive, ledger, cloud, add, running
+):
+    for _ in range(10):
+        add("20240615")
+    settings = config.Sync(sweep_minutes=60)
+    line = Line(settings, look=0.02)
+    link = Link(archive, ledger, settings, line=line)
+    most = [0]
+    """Studies that may be learned before the hours end."""
+
+    def closed(_):
+        return Closed("the calendar", None) if len(ledger.learned) >= most[-1] else None
+
+    line.closed = closed
+    running(link, Pull(ledger, archive, link, settings, clock=TODAY.timestamp))
+    await link.wait_online()
+    await asyncio.sleep(0.1)
+    assert not ledger.learned
+    most.append(3)
+    await until(lambda: len(ledger.learned) == 3)
+    await asyncio.sleep(0.1)
+    assert len(ledger.learned) == 3
+    assert link.online
+    most.append(1000)
+    await until(lambda: len(ledger.learned) == 10)

@@ -1,5 +1,7 @@
 import asyncio
 import logging
+import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -7,8 +9,11 @@ from edge import config
 from edge.cloud.dicomweb import DicomwebArchive
 from edge.dicom.instance import Custody
 from edge.errors import CloudRefused, CloudUnauthorised, CloudUnreachable, SealBroken
+from edge.sync.calendar import Calendar
+from edge.sync.line import Line
 from edge.sync.link import Link
 from edge.sync.push import Push
+from edge.week import rule_of
 from tests import samples
 from tests.fakes.archive import Fault, Refusal
 from tests.sync.conftest import SETTINGS, JumpingClock, until
@@ -374,3 +379,74 @@ async def test_what_becomes_due_while_it_looks_is_not_slept_through(
         row.retry_at = clock() + 0.5
     running(link, Push(ledger, retrieval, archive, link, changes, SETTINGS, clock=clock))
     await until(lambda: set(ledger.custodies) == {Custody.ACKNOWLEDGED})
+
+
+@pytest.fixture
+def hours():
+    """The rules of the calendar that hold; a test changes them."""
+    return [[]]
+
+
+@pytest.fixture
+def watched(archive, ledger, retrieval, changes, hours, cloud):
+    """A push over a line whose calendar the test changes, and the client's way over it."""
+    line = Line(SETTINGS, look=0.02)
+
+    def limit(_, direction):
+        return Calendar([rule_of(text) for text in hours[-1]]).limit(time.time(), direction)
+
+    line._calendar = SimpleNamespace(limit=limit, opens=lambda *_: None)
+    paced = DicomwebArchive(config.Archive("cloud", cloud.url), way=line.way("cloud"))
+    link = Link(paced, ledger, SETTINGS, line=line)
+    return link, Push(ledger, retrieval, paced, link, changes, SETTINGS)
+
+
+async def test_while_the_calendar_says_off_nothing_is_sent_and_then_it_goes_on_by_itself(
+    watched, running, ledger, cloud, slices, hours
+):
+    hours.append(["off"])
+    link, push = watched
+    running(link, push)
+    ledger.put(slices)
+    await link.wait_online()
+    await asyncio.sleep(0.2)
+    assert set(ledger.custodies) == {EDGE_ONLY}
+    assert not cloud.batches
+    assert link.online
+    hours.append([])
+    await settled(ledger, ACKNOWLEDGED)
+
+
+async def test_an_upload_that_is_broken_off_by_the_calendar_is_made_good(
+    watched, running, ledger, cloud, hours
+):
+    hours.append(["160 kbps"])
+    link, push = watched
+    running(link, push)
+    ledger.put(samples.ct_series(20, rows=64, columns=64))
+    await until(lambda: SENT in ledger.custodies)
+    await asyncio.sleep(0.3)
+    hours.append(["off"])
+    await asyncio.sleep(1.5)
+    assert not cloud.batches
+    assert link.online, "the line is not to blame"
+    hours.append([])
+    await settled(ledger, ACKNOWLEDGED)
+    assert set(cloud.received.values()) == {1}
+
+
+async def test_uploads_are_as_fast_as_they_may_be_and_the_speed_is_measured(
+    watched, running, ledger, hours
+):
+    hours.append(["4 mbps"])
+    link, push = watched
+    running(link, push)
+    parts = list(samples.ct_series(60, rows=64, columns=64))
+    size = sum(len(part.data) for part in parts)
+    begun = time.monotonic()
+    ledger.put(parts)
+    await settled(ledger, ACKNOWLEDGED)
+    took = time.monotonic() - begun
+    assert took > 0.95 * size / 500_000 - 0.2
+    measured = link.line._meters["cloud"].speed("up")
+    assert 0.3 * 500_000 < measured < 1.4 * 500_000
