@@ -43,12 +43,16 @@ async def evictable(
     max_bytes: int,
     max_count: int = 1000,
 ) -> list[Evictable]:
-    """VERIFIED objects by age of last use, until their sizes make up *max_bytes*."""
+    """VERIFIED objects by age of last use, until their sizes make up *max_bytes*.
+
+    Not those that a copy was sent of: the archive has an equal, and their bytes are nowhere else.
+    """
     rows = await database.read(
         "SELECT i.id, s.study_uid, e.series_uid, i.sop_uid, i.object, i.sealed_bytes"
         " FROM instances i JOIN series e ON e.id = i.series_id JOIN studies s ON s.id = i.study_id"
         " WHERE i.custody = 'VERIFIED' AND i.availability = 'ONLINE' AND i.last_used < ?"
-        " AND i.verified >= ? ORDER BY i.last_used, i.id LIMIT ?",
+        " AND i.verified >= ? AND NOT EXISTS (SELECT 1 FROM remedies WHERE instance_id = i.id)"
+        " ORDER BY i.last_used, i.id LIMIT ?",
         (used_before, verified_since, max_count),
     )
     chosen: list[Evictable] = []
@@ -69,7 +73,8 @@ def evict(db: Connection, candidates: Iterable[Evictable]) -> list[Evictable]:
         for candidate in candidates
         if db.execute(
             "UPDATE instances SET availability = 'NEARLINE', object = NULL, sealed_bytes = 0"
-            " WHERE id = ? AND object = ? AND custody = 'VERIFIED' AND availability = 'ONLINE'",
+            " WHERE id = ? AND object = ? AND custody = 'VERIFIED' AND availability = 'ONLINE'"
+            " AND NOT EXISTS (SELECT 1 FROM remedies WHERE instance_id = instances.id)",
             (candidate.instance_id, candidate.object),
         ).rowcount
     ]
