@@ -30,13 +30,17 @@ from edge.cache.catalogue import Catalogue
 from edge.cache.changes import Changes
 from edge.cache.custody import CustodyLedger
 from edge.cache.deletion import Deletion
+from edge.cache.disputes import Disputes
 from edge.cache.eviction import Eviction, Uses
+from edge.cache.exchange import Exchange
 from edge.cache.feed import ChangeFeed
 from edge.cache.fetching import Fetching
 from edge.cache.pictures import PictureCache
 from edge.cache.recovery import Recovery, open_index
+from edge.cache.remedies import Remedies
 from edge.cache.rendering import Rendering
 from edge.cache.retrieval import Retrieval
+from edge.cache.settlement import Settling
 from edge.cache.space import Space
 from edge.cache.status import Parts, Status, read_status
 from edge.cache.transcoding import Transcoding
@@ -62,6 +66,7 @@ from edge.store.memory import keep_freed_memory
 from edge.store.objects import ObjectStore
 from edge.store.tombstones import TombstoneStore
 from edge.supervision import Supervisor
+from edge.sync.arbitration import Arbitration
 from edge.sync.link import Link
 from edge.sync.pull import Pull
 from edge.sync.push import Push
@@ -119,6 +124,10 @@ class Cache:
             )
             stack.push_async_exit(self.database)
             self.tokens = Tokens(TokenTable(self.database))
+            self.exchange = Exchange(self.store, self.tombstones, self.database)
+            self.disputes = Disputes(
+                self.database, self.exchange, has_archive=bool(self._config.cloud.archive)
+            )
             self._stack = stack.pop_all()
         return self
 
@@ -167,7 +176,9 @@ class Appliance:
             await asyncio.to_thread(_make_folder, config.appliance.data_dir)
             lock = await asyncio.to_thread(_lock, config.appliance.data_dir)
             stack.callback(os.close, lock)
-            await stack.enter_async_context(local_door(config.appliance.data_dir, self.parts))
+            await stack.enter_async_context(
+                local_door(config.appliance.data_dir, self.parts, self.changes.wake)
+            )
             cache = self.cache = await stack.enter_async_context(Cache(config, owned=True))
             await Recovery(cache.store, cache.database, cache.keys, cache.tombstones).run()
             changes, uses = self.changes, Uses(cache.database)
@@ -262,15 +273,19 @@ class Appliance:
         """Start the parts that make the box and the archive equal."""
         parts, changes, settings = self.supervisor, self.changes, self._config.sync
         link = Link(archive, ledger, settings)
-        push = Push(ledger, retrieval, archive, link, changes, settings)
+        remedies = Remedies(retrieval, self.transcoding, self.admission, self.cache.database)
+        push = Push(ledger, retrieval, archive, link, changes, settings, remedies=remedies)
         verify = Verify(ledger, archive, link, changes, settings)
         pull = Pull(ledger, archive, link, settings)
         withdraw = Withdraw(ledger, archive, link, changes, settings)
+        settling = Settling(self.cache.database, self.cache.exchange)
+        arbitration = Arbitration(settling, self.admission, archive, link, changes)
         parts.start("link", link.run)
         parts.start("push", push.run)
         parts.start("verify", verify.run)
         parts.start("pull", pull.run)
         parts.start("withdraw", withdraw.run)
+        parts.start("arbitration", arbitration.run)
 
     async def _serve_http(
         self, admission: Admission, retrieval: Retrieval, deletion: Deletion

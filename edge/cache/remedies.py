@@ -86,7 +86,5 @@ class Remedies:
                         await spooling.write(piece)
             await spooling.finish()
             digest = digester.digests()[1]
-            await self._database.write(
-                lambda db: remedies.note_sent(db, entry.instance_id, digest)
-            )
+            await self._database.write(lambda db: remedies.note_sent(db, entry.instance_id, digest))
             yield Copy(spooling)

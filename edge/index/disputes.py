@@ -109,6 +109,7 @@ class Aside:
 
     ref: InstanceRef
     object: str
+    sealed_bytes: int
     transfer_syntax: str
     content_bytes: int
     dataset_digest: bytes
@@ -118,7 +119,8 @@ class Aside:
     patient_id: str
     patient_name: str
     kept: tuple[Any, ...] | None
-    """Transfer syntax, bytes, digest, origin, peer and time of the instance; None if none is."""
+    """Transfer syntax, bytes, digest, origin, peer and time of the instance of this UID, and
+    whether its bytes are here or in the archive; None if there is none."""
 
 
 _NAME = (
@@ -172,6 +174,8 @@ async def find(database: Database, custody: Custody, query: Query) -> list[Dispu
 def _dispute(instance_id: int, *row: Any) -> Dispute:
     study, series, sop, sop_class, syntax, availability, custody, *rest = row
     *rest, digest, their_syntax, their_bytes, new_syntax, attributes, sent = rest
+    theirs = None if digest is None else Theirs(digest, their_syntax, their_bytes)
+    remedy = None if attributes is None else (new_syntax, attributes, sent)
     return Dispute(
         instance_id,
         InstanceRef(study, series, sop),
@@ -179,9 +183,7 @@ def _dispute(instance_id: int, *row: Any) -> Dispute:
         syntax,
         Availability(availability),
         Custody(custody),
-        *rest,
-        theirs=None if digest is None else Theirs(digest, their_syntax, their_bytes),
-        remedy=None if attributes is None else (new_syntax, attributes, sent),
+        *(*rest, theirs, remedy),
     )
 
 
@@ -189,15 +191,16 @@ async def find_aside(database: Database, query: Query) -> list[Aside]:
     """What is in quarantine."""
     where, values = query.condition("q.study_uid", "q.sop_uid")
     rows = await database.read(
-        "SELECT q.study_uid, q.series_uid, q.sop_uid, q.object, q.transfer_syntax,"
+        "SELECT q.study_uid, q.series_uid, q.sop_uid, q.object, q.sealed_bytes, q.transfer_syntax,"
         " q.content_bytes, q.dataset_digest, q.origin, q.peer, q.received,"
         f" coalesce(s.patient_id, ''), coalesce({_NAME}, ''), i.id, i.transfer_syntax,"
-        " i.content_bytes, i.dataset_digest, i.origin, i.peer, i.received"
+        " i.content_bytes, i.dataset_digest, i.origin, i.peer, i.received,"
+        " i.availability <> 'UNAVAILABLE'"
         f"{_ASIDE}{where} ORDER BY q.received DESC, q.id DESC LIMIT ? OFFSET ?",
         [*values, query.limit, query.offset],
     )
     return [
-        Aside(InstanceRef(*row[:3]), *row[3:12], kept=None if row[12] is None else row[13:])
+        Aside(InstanceRef(*row[:3]), *(*row[3:13], None if row[13] is None else row[14:]))
         for row in rows
     ]
 
@@ -223,8 +226,8 @@ def give_up(db: Connection, instance_id: int, words: str, now: float) -> bool:
     ).rowcount
     if changed:
         db.execute(
-            "UPDATE disputes SET words = ?, given_up = CASE given_up WHEN 0 THEN ? ELSE given_up END"
-            " WHERE instance_id = ?",
+            "UPDATE disputes SET words = ?,"
+            " given_up = CASE given_up WHEN 0 THEN ? ELSE given_up END WHERE instance_id = ?",
             (words, now, instance_id),
         )
     return bool(changed)
@@ -278,7 +281,9 @@ def discard(db: Connection, name: str) -> bool:
     return bool(changed)
 
 
-def swap(db: Connection, kept: Doomed | None, new: NewInstance, received: float, now: float) -> None:
+def swap(
+    db: Connection, kept: Doomed | None, new: NewInstance, received: float, now: float
+) -> None:
     """An object in quarantine becomes the instance of its UID; what was kept goes there instead.
 
     The instance gets a row of its own, so that whoever works on the other settles nothing of it.

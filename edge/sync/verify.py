@@ -259,7 +259,7 @@ class Verify:
             self._archive.name,
             one.ref.sop_uid,
         )
-        theirs = seen and Theirs(digest, seen.transfer_syntax, seen.length)
+        theirs = None if seen is None else Theirs(digest, seen.transfer_syntax, seen.length)
         return Settlement(one.instance_id, Custody.CONFLICT, _OTHER_BYTES, theirs=theirs)
 
     def _missing(self, one: Owed) -> Settlement:
