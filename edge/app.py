@@ -16,6 +16,7 @@ import ssl
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -25,6 +26,7 @@ from edge.access.tls import renew, server_context
 from edge.access.tokens import Tokens
 from edge.admin import api
 from edge.admin.local import local_door
+from edge.admin.sync import sync_routes
 from edge.cache.admission import Admission, StudyKeys
 from edge.cache.catalogue import Catalogue
 from edge.cache.changes import Changes
@@ -53,7 +55,7 @@ from edge.crypto.sealed import Algorithm
 from edge.dicomweb import changefeed, uri_service
 from edge.dicomweb import server as dicomweb
 from edge.dicomweb.listener import Listener
-from edge.dicomweb.middleware import access
+from edge.dicomweb.middleware import IDENTITY, access
 from edge.dicomweb.root import create_root
 from edge.dimse.server import DimseServer
 from edge.dropfolder.watcher import DropFolder
@@ -311,7 +313,9 @@ class Appliance:
         )
         feed = changefeed.create_application(ChangeFeed(cache.database), authorise=gate.authorise)
         administration = api.create_application(
-            status=self.status, middlewares=[access(gate.authorise)]
+            status=self.status,
+            middlewares=[access(gate.authorise)],
+            routes=sync_routes(cache.disputes, itemgetter(IDENTITY), self.changes.wake),
         )
         application = create_root(
             {
