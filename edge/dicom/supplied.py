@@ -98,7 +98,8 @@ def _model_value(vr: str, value: str) -> Any:
     """
     if vr in _NUMBERS:
         return float(value) if vr in ("FD", "FL") else int(value)
-    if any(ord(char) < 32 and char not in "\r\n\f\t" for char in value):
+    allowed = "\r\n\f\t" if vr in ("LT", "ST", "UT") else ""
+    if any(ord(char) < 32 and char not in allowed for char in value):
         raise ValueError("control characters")
     validate_value(vr, value, pydicom_config.RAISE)
     return {"Alphabetic": value} if vr == "PN" else value
