@@ -1,8 +1,8 @@
 """What a person has to decide about the archive, over the admin API.
 
 Listing is for who may read images, for it names patients; deciding for who may ``decide``; and
-what destroys bytes, here or in the archive, for who may ``delete``. Promises that whatever was decided is
-in the index before the answer, and that the parts which act on it are awake.
+what destroys bytes, here or in the archive, for who may ``delete``. Promises that whatever was
+decided is in the index before the answer, and that the parts which act on it are awake.
 """
 
 from __future__ import annotations

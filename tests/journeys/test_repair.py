@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import io
 import json
+import time
 from types import SimpleNamespace
 
 import numpy as np
@@ -159,6 +160,22 @@ async def test_who_gives_up_is_believed_until_that_is_taken_back(strict, open_bo
         await until_custody(box, VERIFIED=1)
 
 
+async def eventually(seconds, condition):
+    deadline = time.monotonic() + seconds
+    while not await condition():
+        assert time.monotonic() < deadline, "it did not come to pass"
+        await asyncio.sleep(0.05)
+
+
+def listed_are(installation, count):
+    async def condition():
+        ran = await installation.run("sync", "list", "--json")
+        assert ran.status == 0, ran.err
+        return json.loads(ran.out)["dead_letters"]["total"] == count
+
+    return condition
+
+
 async def test_the_command_decides_while_the_service_runs(strict, tmp_path):
     installation = Installation(tmp_path)
     installation.cloud = way_to(strict)
@@ -169,14 +186,7 @@ async def test_the_command_decides_while_the_service_runs(strict, tmp_path):
         await installation.start()
         assert await dcmsend(installation.dimse_port, *paths) == {"Success": 2}
 
-        async def listed():
-            ran = await installation.run("sync", "list", "--json")
-            assert ran.status == 0, ran.err
-            return json.loads(ran.out)
-
-        async with asyncio.timeout(60):
-            while (await listed())["dead_letters"]["total"] < 2:
-                await asyncio.sleep(0.1)
+        await eventually(60, listed_are(installation, 2))
         plain = await installation.run("sync", "list")
         assert "not in this transfer syntax" in plain.out
         assert "choices   retry, transcode, supply, give-up" in plain.out
@@ -190,12 +200,13 @@ async def test_the_command_decides_while_the_service_runs(strict, tmp_path):
         assert unknown.status == 1
         assert "1.2.3: it is not here" in unknown.err
 
+        async def arrived():
+            return len(strict.instances) == 2
+
         done = await installation.run("sync", "transcode", "--all", "--transfer-syntax", "rle")
         assert done.status == 0, done.err
         assert "edge: transcode: 2 images" in done.err
-        async with asyncio.timeout(10):
-            while len(strict.instances) < 2:
-                await asyncio.sleep(0.05)
+        await eventually(10, arrived)
         again = await installation.run("sync", "transcode", "--all", "--transfer-syntax", "rle")
         assert again.status == 0
         assert "transcode: 0 images" in again.err
@@ -204,7 +215,7 @@ async def test_the_command_decides_while_the_service_runs(strict, tmp_path):
         installation.kill()
 
 
-# Conflicts with the archive, which is a real Orthanc ------------------------------------------------
+# Conflicts with the archive, which is a real Orthanc ---------------------------------------------
 
 
 async def in_conflict(cloud, box, tmp_path, seed):
