@@ -347,9 +347,11 @@ def _all(db: Connection, writes: Sequence[_Write]) -> list[bool]:
 
 
 def _retry(db: Connection, one: Dispute, *, as_stored: bool) -> bool:
+    if not disputes.retry(db, one.instance_id):
+        return False  # a copy of it may be under way
     if as_stored:
         remedies.drop(db, one.instance_id)
-    return disputes.retry(db, one.instance_id)
+    return True
 
 
 def _transcode(db: Connection, one: Dispute, transfer_syntax: str) -> bool:

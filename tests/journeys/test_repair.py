@@ -20,7 +20,7 @@ from tests.fakes.archive import FakeArchive, Refusal
 from tests.journeys.modality import dcmsend
 from tests.journeys.service import Installation
 from tests.journeys.test_conflict import with_other_pixels, write
-from tests.journeys.viewer import Part10, as_sent
+from tests.journeys.viewer import Part10, Viewer, as_sent
 
 EXPLICIT, RLE = "1.2.840.10008.1.2.1", "1.2.840.10008.1.2.5"
 REFUSED_SYNTAX = Refusal(0x0122, "not in this transfer syntax")
@@ -210,6 +210,39 @@ async def test_the_command_decides_while_the_service_runs(strict, tmp_path):
         again = await installation.run("sync", "transcode", "--all", "--transfer-syntax", "rle")
         assert again.status == 0
         assert "transcode: 0 images" in again.err
+        assert (await installation.stop()).status == 0
+    finally:
+        installation.kill()
+
+
+async def test_the_command_exchanges_and_throws_away_while_the_service_runs(tmp_path):
+    installation = Installation(tmp_path)
+    first, second = write(tmp_path, 605)
+    study = f"/studies/{samples.sample_uid(605, 'study')}"
+    try:
+        await installation.start()
+        for path in (first, second):
+            assert await dcmsend(installation.dimse_port, path) == {"Success": 1}
+        made = await installation.run("token", "create", "--role", "viewer")
+        base = f"http://127.0.0.1:{installation.http_port}/dicom-web"
+        bearer = {"Authorization": f"Bearer {made.out.strip()}"}
+        async with Viewer(base, headers=bearer) as viewer:
+            assert await viewer.instances(study) == as_sent([first])
+            listed = await installation.run("sync", "list")
+            assert "in quarantine here" in listed.out
+            assert "choices   keep-kept, keep-other" in listed.out
+            swapped = await installation.run("sync", "keep-other", "--all")
+            assert swapped.status == 0, swapped.err
+            assert await viewer.instances(study) == as_sent([second])
+            unsaid = await installation.run("sync", "keep-kept", "--all")
+            assert unsaid.status == 1
+            assert "say --yes" in unsaid.err
+            said = await installation.run("sync", "keep-kept", "--all", "--yes")
+            assert said.status == 0, said.err
+            assert await viewer.instances(study) == as_sent([second])
+        state = json.loads((await installation.run("status", "--json")).out)
+        assert state["quarantined"] == 0
+        assert len(list((installation.data / "objects").glob("*/*"))) == 1
         assert (await installation.stop()).status == 0
     finally:
         installation.kill()
