@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -26,19 +27,24 @@ from edge.access.tls import renew, server_context
 from edge.access.tokens import Tokens
 from edge.admin import api
 from edge.admin.local import local_door
+from edge.admin.sync import sync_routes
 from edge.cache.admission import Admission, StudyKeys
 from edge.cache.backup import Backups
 from edge.cache.catalogue import Catalogue
 from edge.cache.changes import Changes
 from edge.cache.custody import CustodyLedger
 from edge.cache.deletion import Deletion
+from edge.cache.disputes import Disputes
 from edge.cache.eviction import Eviction, Uses
+from edge.cache.exchange import Exchange
 from edge.cache.feed import ChangeFeed
 from edge.cache.fetching import Fetching
 from edge.cache.pictures import PictureCache
 from edge.cache.recovery import Recovery, open_index
+from edge.cache.remedies import Remedies
 from edge.cache.rendering import Rendering
 from edge.cache.retrieval import Retrieval
+from edge.cache.settlement import Settling
 from edge.cache.space import Space
 from edge.cache.status import Parts, Status, read_status
 from edge.cache.transcoding import Transcoding
@@ -54,7 +60,7 @@ from edge.crypto.secrets import PURPOSE, open_secrets
 from edge.dicomweb import changefeed, uri_service
 from edge.dicomweb import server as dicomweb
 from edge.dicomweb.listener import Listener
-from edge.dicomweb.middleware import access
+from edge.dicomweb.middleware import IDENTITY, access
 from edge.dicomweb.root import create_root
 from edge.dimse.server import DimseServer
 from edge.dropfolder.watcher import DropFolder
@@ -67,6 +73,7 @@ from edge.store.memory import keep_freed_memory
 from edge.store.objects import ObjectStore
 from edge.store.tombstones import TombstoneStore
 from edge.supervision import Supervisor
+from edge.sync.arbitration import Arbitration
 from edge.sync.line import Line, line_state
 from edge.syncing import by_role, start_sync
 
@@ -121,6 +128,10 @@ class Cache:
             )
             stack.push_async_exit(self.database)
             self.tokens = Tokens(TokenTable(self.database))
+            self.exchange = Exchange(self.store, self.tombstones, self.database)
+            self.disputes = Disputes(
+                self.database, self.exchange, has_archive=bool(self._config.cloud.archive)
+            )
             self._stack = stack.pop_all()
         return self
 
@@ -173,7 +184,9 @@ class Appliance:
             await asyncio.to_thread(_make_folder, config.appliance.data_dir)
             lock = await asyncio.to_thread(_lock, config.appliance.data_dir)
             stack.callback(os.close, lock)
-            await stack.enter_async_context(local_door(config.appliance.data_dir, self.parts))
+            await stack.enter_async_context(
+                local_door(config.appliance.data_dir, self.parts, self.changes.wake)
+            )
             cache = self.cache = await stack.enter_async_context(Cache(config, owned=True))
             await Recovery(cache.store, cache.database, cache.keys, cache.tombstones).run()
             changes, uses = self.changes, Uses(cache.database)
@@ -216,8 +229,20 @@ class Appliance:
             if archives:
                 parts.start("line", line.run)
                 backups = Backups(config, self._file, cache.keys, cache.database)
+                remedies = Remedies(retrieval, self.transcoding, admission, cache.database)
+                settling = Settling(cache.database, cache.exchange)
                 start_sync(
-                    parts, archives, ledger, retrieval, fetching, backups, changes, config, line
+                    parts,
+                    archives,
+                    ledger,
+                    retrieval,
+                    fetching,
+                    remedies,
+                    lambda archive, link: Arbitration(settling, admission, archive, link, changes),
+                    backups,
+                    changes,
+                    config,
+                    line,
                 )
             if config.dropfolder.path != Path():
                 parts.start("dropfolder", DropFolder(config.dropfolder, admission).run)
@@ -306,7 +331,9 @@ class Appliance:
         )
         feed = changefeed.create_application(ChangeFeed(cache.database), authorise=gate.authorise)
         administration = api.create_application(
-            status=self.status, middlewares=[access(gate.authorise)]
+            status=self.status,
+            middlewares=[access(gate.authorise)],
+            routes=sync_routes(cache.disputes, itemgetter(IDENTITY), self.changes.wake),
         )
         application = create_root(
             {

@@ -21,6 +21,7 @@ UIDs, counts and sizes may be named, names and dates of patients may not.
     ├── StorageFull               no room that may be used for it
     ├── InstanceNotFound          neither the edge nor the cloud is known to have it
     │   └── InstanceDeleted       it was here, and somebody deleted it
+    ├── DecisionRefused           what a person decided can't be done to this instance
     ├── DeletionRefused           what was to be deleted may be the only copy, or can't be told on
     ├── PixelError                pixels that can't be given in the form that was asked for
     │   ├── NotAnImage            the instance has no pixels, or none that is a still image
@@ -48,6 +49,7 @@ __all__ = [
     "CloudUnauthorised",
     "CloudUnreachable",
     "ConfigError",
+    "DecisionRefused",
     "DeletionRefused",
     "EdgeError",
     "InstanceDeleted",
@@ -153,6 +155,10 @@ class InstanceNotFound(EdgeError):
 
 class InstanceDeleted(InstanceNotFound):
     """It was here, and was deleted on purpose; what the archive may have of it is not asked for."""
+
+
+class DecisionRefused(EdgeError):
+    """A decision about a dead letter or a conflict can't be carried out; nothing was changed."""
 
 
 class DeletionRefused(EdgeError):

@@ -7,16 +7,18 @@ in for it.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from edge import config
 from edge.cache.backup import Backups
 from edge.cache.changes import Changes
 from edge.cache.custody import CustodyLedger
 from edge.cache.fetching import Fetching
+from edge.cache.remedies import Remedies
 from edge.cache.retrieval import Retrieval
 from edge.cloud.archive import Archive
 from edge.supervision import Supervisor
+from edge.sync.arbitration import Arbitration
 from edge.sync.backup import ArchiveBackup
 from edge.sync.failover import Failover, StandIn
 from edge.sync.line import Line
@@ -27,6 +29,8 @@ from edge.sync.verify import Verify
 from edge.sync.withdraw import Withdraw
 
 __all__ = ["by_role", "start_sync"]
+
+Arbitrating = Callable[[Archive, Link], Arbitration]
 
 _ORDER = ("primary", "failover", "copy")
 
@@ -42,6 +46,8 @@ def start_sync(
     ledger: CustodyLedger,
     retrieval: Retrieval,
     fetching: Fetching,
+    remedies: Remedies,
+    arbitrating: Arbitrating,
     backups: Backups,
     changes: Changes,
     settings: config.Config,
@@ -55,6 +61,8 @@ def start_sync(
         ledger: Custody.
         retrieval: Opens what is sent.
         fetching: Brings what only an archive has.
+        remedies: Makes what the primary archive is sent in place of what it refuses.
+        arbitrating: Makes what carries out decisions about it, of its driver and its line.
         backups: Of the box, which the primary archive gets, too.
         changes: Wakes them.
         settings: How they work.
@@ -68,7 +76,8 @@ def start_sync(
         account = ledger if is_primary else ledger.beside(archive.name)
         suffix = "" if is_primary else f" {archive.name}"
         link = Link(archive, ledger, sync, line=line)
-        push = Push(account, retrieval, archive, link, changes, sync)
+        mending = remedies if is_primary else None
+        push = Push(account, retrieval, archive, link, changes, sync, remedies=mending)
         verify = Verify(account, archive, link, changes, sync)
         parts.start(f"link{suffix}", link.run)
         parts.start(f"push{suffix}", push.run)
@@ -77,6 +86,7 @@ def start_sync(
         pull = Pull(ledger, archive, link, sync, unlisted=backups.studies)
         if is_primary:
             parts.start("pull", pull.run)
+            parts.start("arbitration", arbitrating(archive, link).run)
             if settings.backup.archive:
                 parts.start("backup", ArchiveBackup(backups, archive, link, sync).run)
         elif configured.role == "failover":

@@ -8,19 +8,30 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from edge.cache.changes import Changes
 from edge.dicom.instance import Custody, InstanceRef
 from edge.dicom.remote import RemoteStudy
-from edge.index import copies, remote, residence, tombstones
+from edge.index import copies, disputes, remedies, remote, residence, tombstones
 from edge.index.copies import Further
 from edge.index.custody import Account, Primary
 from edge.index.database import Connection, Database
+from edge.index.disputes import Theirs
 from edge.index.lookup import InstanceRow
+from edge.index.remedies import Remedy
 from edge.index.tombstones import Withdrawal
 
-__all__ = ["ArchiveLedger", "CustodyLedger", "Owed", "Settlement", "Withdrawal", "Withdrawn"]
+__all__ = [
+    "ArchiveLedger",
+    "CustodyLedger",
+    "Owed",
+    "Remedy",
+    "Settlement",
+    "Theirs",
+    "Withdrawal",
+    "Withdrawn",
+]
 
 _UNSENT = (Custody.EDGE_ONLY, Custody.SENT, Custody.REFUSED)
 
@@ -39,6 +50,13 @@ class Owed:
     tries: int
     dataset_digest: bytes
     """SHA-256 of its data set, without preamble and group 0002."""
+    remedy: Remedy | None = None
+    """How what is sent differs; None for the instance itself."""
+
+    def is_held_as(self, digest: bytes) -> bool:
+        """Whether a data set is its own, or the one that was sent in its place."""
+        sent = None if self.remedy is None else self.remedy.sent_digest
+        return digest in (self.dataset_digest, sent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +67,8 @@ class Settlement:
     custody: Custody
     reason: str = ""
     retry_at: float = 0.0
+    theirs: Theirs | None = None
+    """Of a CONFLICT: what the archive has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,13 +112,17 @@ class ArchiveLedger:
             if chosen and total > max_bytes:
                 break
             chosen.append(_owed(row))
-        return chosen
+        return await self._with_remedies(chosen)
 
     async def unverified(self, now: float, *, max_count: int) -> list[Owed]:
         """What the archive listed as stored, and should be asked about again."""
         acknowledged = (Custody.ACKNOWLEDGED,)
         rows = await self._account.due(self._database, acknowledged, now, max_count)
-        return [_owed(row) for row in rows]
+        return await self._with_remedies([_owed(row) for row in rows])
+
+    async def _with_remedies(self, owed: list[Owed]) -> list[Owed]:
+        """The same, with what is to be sent in their place."""
+        return owed
 
     async def next_due(self, now: float) -> float | None:
         """When the earliest retry is due that is not due yet."""
@@ -118,6 +142,8 @@ class ArchiveLedger:
                 self._account.settle(
                     db, entry.instance_id, entry.custody, entry.reason, entry.retry_at, now
                 )
+                if entry.theirs is not None:
+                    disputes.note_theirs(db, entry.instance_id, entry.theirs)
 
         await self._database.write(write)
         self._changes.wake()
@@ -140,6 +166,12 @@ class CustodyLedger(ArchiveLedger):
         self, database: Database, changes: Changes, clock: Callable[[], float] = time.time
     ) -> None:
         super().__init__(database, changes, Primary(), clock)
+
+    async def _with_remedies(self, owed: list[Owed]) -> list[Owed]:
+        found = await remedies.find(self._database, [one.instance_id for one in owed])
+        if not found:
+            return owed
+        return [replace(one, remedy=found.get(one.instance_id)) for one in owed]
 
     def beside(self, archive: str) -> ArchiveLedger:
         """That of another archive than the primary one."""

@@ -103,7 +103,7 @@ class Status:
             yield f"The drop folder can't be read: {self.drop_folder}."
         if conflicts := numbers.quarantined + numbers.custody.get(Custody.CONFLICT, 0):
             yield f"{_count(conflicts, 'image is', 'images are')} in conflict."
-        if refused := numbers.custody.get(Custody.REFUSED, 0):
+        if refused := numbers.custody.get(Custody.REFUSED, 0) - numbers.given_up:
             yield f"The archive refuses {_count(refused, 'image', 'images')}."
         for archive in self.archives:
             if archive.role != "primary" and not archive.online:

@@ -54,6 +54,7 @@ def _print(status: Status) -> None:
     capacity = status.capacity_bytes / 1e6
     print(f"  on disk               {numbers.sealed_bytes / 1e6:.1f} MB of {capacity:.1f} MB")
     print(f"  in conflict           {numbers.quarantined}")
+    print(f"  given up              {numbers.given_up}")
     print(f"  lost                  {numbers.lost}")
     for archive in status.archives:
         state = "online" if archive.online else f"offline: {archive.reason}"

@@ -58,6 +58,8 @@ async def evictable(
 ) -> list[Evictable]:
     """VERIFIED objects by age of last use, until their sizes make up *max_bytes*.
 
+    Not those that a copy was sent of: the archive has an equal, and their bytes are nowhere else.
+
     Args:
         database: The index.
         used_before: Those used later are left out.
@@ -76,6 +78,7 @@ async def evictable(
         which, values = " WHERE i.custody = 'VERIFIED' AND i.verified >= ?", (verified_since,)
     rows = await database.read(
         f"{_EVICTABLE}{which} AND i.availability = 'ONLINE' AND i.last_used < ?"
+        " AND NOT EXISTS (SELECT 1 FROM remedies WHERE instance_id = i.id)"
         " ORDER BY i.last_used, i.id LIMIT ?",
         (*values, used_before, max_count),
     )
@@ -97,7 +100,8 @@ def evict(db: Connection, candidates: Iterable[Evictable]) -> list[Evictable]:
         for candidate in candidates
         if db.execute(
             "UPDATE instances SET availability = 'NEARLINE', object = NULL, sealed_bytes = 0"
-            f" WHERE id = ? AND object = ? AND {_IS_ELSEWHERE}",
+            f" WHERE id = ? AND object = ? AND {_IS_ELSEWHERE}"
+            " AND NOT EXISTS (SELECT 1 FROM remedies WHERE instance_id = instances.id)",
             (candidate.instance_id, candidate.object),
         ).rowcount
     ]

@@ -33,6 +33,10 @@ class Summary:
     """Instances deleted here that the archive is to be told of yet."""
     withdrawals_refused: int
     """Of those, the ones that it would not delete when it was told; and what it never will."""
+    given_up: int = 0
+    """Of the instances that the archive refuses, those that a person gave up."""
+    remedied: int = 0
+    """Instances of which the archive has a copy that it takes; they stay here for good."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +91,12 @@ async def summary(database: Database) -> Summary:
         "SELECT coalesce(sum(withdrawal = 'DUE'), 0), coalesce(sum(reason <> ''), 0)"
         " FROM tombstones WHERE withdrawal IN ('DUE', 'REFUSED')"
     )
+    ((given_up, remedied),) = await database.read(
+        "SELECT (SELECT count(*) FROM disputes d JOIN instances i ON i.id = d.instance_id"
+        " WHERE d.given_up > 0 AND i.custody = 'REFUSED'),"
+        " (SELECT count(*) FROM remedies r JOIN instances i ON i.id = r.instance_id"
+        " WHERE i.custody = 'VERIFIED' AND i.availability = 'ONLINE')"
+    )
     return Summary(
         studies=studies,
         studies_only_here=only_here,
@@ -100,4 +110,6 @@ async def summary(database: Database) -> Summary:
         lost=lost,
         withdrawals=withdrawals,
         withdrawals_refused=refused,
+        given_up=given_up,
+        remedied=remedied,
     )
