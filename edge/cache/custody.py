@@ -139,14 +139,15 @@ class ArchiveLedger:
 
         def write(db: Connection) -> None:
             for entry in settlements:
-                self._account.settle(
-                    db, entry.instance_id, entry.custody, entry.reason, entry.retry_at, now
-                )
-                if entry.theirs is not None:
-                    disputes.note_theirs(db, entry.instance_id, entry.theirs)
+                self._settle(db, entry, now)
 
         await self._database.write(write)
         self._changes.wake()
+
+    def _settle(self, db: Connection, entry: Settlement, now: float) -> None:
+        self._account.settle(
+            db, entry.instance_id, entry.custody, entry.reason, entry.retry_at, now
+        )
 
     async def doubt(self, instance_ids: Sequence[int]) -> None:
         """The archive had these verifiably, and does not list them any more; they are here."""
@@ -172,6 +173,11 @@ class CustodyLedger(ArchiveLedger):
         if not found:
             return owed
         return [replace(one, remedy=found.get(one.instance_id)) for one in owed]
+
+    def _settle(self, db: Connection, entry: Settlement, now: float) -> None:
+        super()._settle(db, entry, now)
+        if entry.theirs is not None:
+            disputes.note_theirs(db, entry.instance_id, entry.theirs)
 
     def beside(self, archive: str) -> ArchiveLedger:
         """That of another archive than the primary one."""
