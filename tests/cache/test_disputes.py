@@ -14,7 +14,8 @@ from edge.cache.disputes import Disputes, Query
 from edge.cache.exchange import Exchange
 from edge.dicom.instance import Custody
 from edge.errors import DecisionRefused, InstanceNotFound
-from edge.index import custody, lookup
+from edge.index import lookup
+from edge.index.custody import Primary
 from tests import samples
 
 
@@ -43,7 +44,7 @@ async def refuse(cache, ref, now_is=Custody.REFUSED):
     row = await lookup.find_one(cache.database, ref.sop_uid)
     await cache.database.write(
         partial(
-            custody.settle,
+            Primary().settle,
             instance_id=row.instance_id,
             custody=now_is,
             reason="no",
@@ -181,7 +182,7 @@ async def test_who_has_the_new_one_is_asked_where_that_is_not_known(
     # An answer about the old one, which was under way, says nothing of the new.
     await cache.database.write(
         partial(
-            custody.settle,
+            Primary().settle,
             instance_id=old,
             custody=Custody.VERIFIED,
             reason="",

@@ -13,7 +13,8 @@ from edge.cache.transcoding import Transcoding
 from edge.dicom.digest import Digester
 from edge.dicom.instance import Custody
 from edge.errors import DecisionRefused, PixelError
-from edge.index import custody, lookup, remedies, residence
+from edge.index import lookup, remedies, residence
+from edge.index.custody import Primary
 from edge.index.remedies import Remedy
 from tests import samples
 from tests.fakes.archive import FakeArchive
@@ -119,7 +120,7 @@ async def test_an_image_that_is_lost_comes_back_as_the_copy_that_was_sent(open_c
         row = await lookup.find_one(cache.database, sample.ref.sop_uid)
         await cache.database.write(
             partial(
-                custody.settle,
+                Primary().settle,
                 instance_id=row.instance_id,
                 custody=Custody.VERIFIED,
                 reason="",

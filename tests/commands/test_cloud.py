@@ -28,9 +28,10 @@ def edge(tmp_path):
     def run(*words, archives=(), **environ):
         path = tmp_path / "edge.toml"
         text = f'[appliance]\ndata_dir = "{tmp_path / "box"}"\n'
-        for name, url, user, password in archives:
+        for number, (name, url, user, password) in enumerate(archives):
             text += (
                 f'[[cloud.archive]]\nname = "{name}"\nurl = "{url}"\nkind = "orthanc"\n'
+                f'role = "{"copy" if number else "primary"}"\n'
                 f'auth = {{ kind = "basic", user = "{user}", password = "{password}" }}\n'
             )
         path.write_text(text)

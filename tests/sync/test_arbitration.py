@@ -14,7 +14,8 @@ from edge.cache.exchange import Exchange
 from edge.cache.settlement import Settling
 from edge.dicom.instance import Custody
 from edge.errors import CloudUnreachable, StorageFull
-from edge.index import custody, lookup
+from edge.index import lookup
+from edge.index.custody import Primary
 from edge.sync.arbitration import Arbitration
 from edge.sync.link import Link
 from tests import samples
@@ -39,7 +40,7 @@ def conflict(open_cache, cloud):
             row = await lookup.find_one(cache.database, OURS.ref.sop_uid)
             await cache.database.write(
                 partial(
-                    custody.settle,
+                    Primary().settle,
                     instance_id=row.instance_id,
                     custody=Custody.CONFLICT,
                     reason="other bytes",
