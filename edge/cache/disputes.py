@@ -22,7 +22,6 @@ from typing import Any, Final
 
 import msgspec
 
-from edge.cache.copies import SYNTAXES, require_syntax
 from edge.cache.exchange import Exchange
 from edge.cache.listing import (
     Conflict,
@@ -35,6 +34,7 @@ from edge.cache.listing import (
     dead_letter_of,
     quarantine_of,
 )
+from edge.cache.remedy_syntaxes import SYNTAXES, require_syntax
 from edge.dicom.instance import Availability, Custody
 from edge.dicom.supplied import parse_supplied, replacements, require_missing
 from edge.errors import DecisionRefused, EdgeError
