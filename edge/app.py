@@ -33,6 +33,7 @@ from edge.cache.deletion import Deletion
 from edge.cache.eviction import Eviction, Uses
 from edge.cache.feed import ChangeFeed
 from edge.cache.fetching import Fetching
+from edge.cache.leftovers import Leftovers
 from edge.cache.pictures import PictureCache
 from edge.cache.recovery import Recovery, open_index
 from edge.cache.rendering import Rendering
@@ -209,7 +210,8 @@ class Appliance:
             if archive is not None:
                 self._start_sync(archive, ledger, retrieval)
             if config.dropfolder.path != Path():
-                parts.start("dropfolder", DropFolder(config.dropfolder, admission).run)
+                door = DropFolder(config.dropfolder, admission, Leftovers(cache.database))
+                parts.start("dropfolder", door.run)
             dimse = DimseServer(
                 config.dimse, admission, max_instance_bytes=config.cache.max_instance_bytes
             )

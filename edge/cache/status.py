@@ -12,6 +12,7 @@ from edge.cache.space import Space
 from edge.config import Config
 from edge.dicom.instance import Custody
 from edge.errors import StorageFull
+from edge.index import leftovers
 from edge.index.database import Database
 from edge.index.remote import ArchiveState, archive_states
 from edge.index.summary import Summary, summary
@@ -38,7 +39,10 @@ class Status:
     refusal: str
     """Why new images are refused; empty if they are not."""
     drop_folder: str
-    """Why the drop folder can't be read; empty if it can, or there is none."""
+    """What hinders the drop folder: it can't be read, or what was admitted can't be taken away.
+
+    Empty if nothing does, or there is none. Without a running service it may be the last known.
+    """
     parts: Parts | None
     """None if the service is not running."""
 
@@ -59,7 +63,7 @@ class Status:
         if self.refusal:
             yield f"New images are refused: {self.refusal}."
         if self.drop_folder:
-            yield f"The drop folder can't be read: {self.drop_folder}."
+            yield f"The drop folder is in trouble: {self.drop_folder}."
         if conflicts := numbers.quarantined + numbers.custody.get(Custody.CONFLICT, 0):
             yield f"{_count(conflicts, 'image is', 'images are')} in conflict."
         if refused := numbers.custody.get(Custody.REFUSED, 0):
@@ -131,19 +135,20 @@ async def read_status(
         untried=tuple(name for name in names if name not in states),
         capacity_bytes=space.capacity,
         refusal=refusal,
-        drop_folder=await asyncio.to_thread(_trouble_of, config.dropfolder.path),
+        drop_folder=await _trouble_of(config.dropfolder.path, database),
         parts=parts,
     )
 
 
-def _trouble_of(drop_folder: Path) -> str:
+async def _trouble_of(drop_folder: Path, database: Database) -> str:
     if drop_folder == Path():
         return ""
     try:
-        next(drop_folder.iterdir(), None)
+        await asyncio.to_thread(lambda: next(drop_folder.iterdir(), None))
     except OSError as error:
-        return error.strerror or str(error)
-    return ""
+        return f"it can't be read: {error.strerror or error}"
+    # Only the service knows the rest: who asks may well be root.
+    return await leftovers.trouble(database)
 
 
 def _count(number: int, one: str, many: str) -> str:

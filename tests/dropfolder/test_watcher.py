@@ -4,6 +4,7 @@ import asyncio
 import logging
 import os
 import shutil
+import time
 import zipfile
 
 import pytest
@@ -90,11 +91,108 @@ async def test_a_folder_that_goes_away_and_comes_back_is_served(
         await asyncio.sleep(0.1)
         drop.rmdir()
         await until(lambda: "can't be read" in caplog.text)
+        await asyncio.sleep(0.5)
         drop.mkdir()
         shutil.copy(CT, drop / "a.dcm")
         await until(lambda: not files(drop))
     assert len(admission.stored) == 1
     assert caplog.text.count("can't be read") == 1
+    assert caplog.text.count("is there again") == 1
+
+
+async def test_a_folder_that_can_not_be_made_is_said_once(
+    drop, admission, running, until, files, caplog
+):
+    drop.rmdir()
+    drop.symlink_to(drop.parent / "usb")  # of a disk that is not there
+    async with running():
+        await until(lambda: "can't be made" in caplog.text)
+        await asyncio.sleep(0.5)
+        (drop.parent / "usb").mkdir()
+        shutil.copy(CT, drop / "a.dcm")
+        await until(lambda: not files(drop))
+    warnings = [each for each in caplog.records if each.levelname == "WARNING"]
+    assert len(warnings) == 1
+    assert caplog.text.count("is there again") == 1
+
+
+async def test_another_folder_in_its_place_wakes_the_sweep_too(
+    drop, admission, running, until, files
+):
+    async with running(sweep_seconds=600):
+        await asyncio.sleep(0.2)
+        drop.rename(drop.parent / "before")
+        (drop.parent / "before" / "late").write_bytes(b"")  # an event, of a folder that is gone
+        drop.mkdir()
+        await asyncio.sleep(0.2)
+        (drop.parent / "before" / "later").write_bytes(b"")
+        await asyncio.sleep(0.2)
+        shutil.copy(CT, drop / "a.dcm")
+        await until(lambda: not files(drop))
+    assert len(admission.stored) == 1
+
+
+async def test_folders_go_once_their_files_were_taken(drop, admission, running, until):
+    (drop / "study" / "series" / "1").mkdir(parents=True)
+    (drop / "study" / "series" / "2").mkdir()
+    shutil.copy(CT, drop / "study" / "series" / "1" / "a")
+    shutil.copy(MR, drop / "study" / "series" / "2" / "b")
+    (drop / "other").mkdir()
+    (drop / "other" / "note.txt").write_bytes(b"text")
+    async with running(patience_seconds=0.5):
+        await until(lambda: not (drop / "study").exists() and not (drop / "other").exists())
+    assert drop.exists()
+    assert (drop / REJECTED / "other" / "note.txt").exists()
+
+
+async def test_a_folder_that_still_has_something_in_it_stays(drop, admission, running, until):
+    for name in ("a", "b"):
+        (drop / "study" / name).mkdir(parents=True)
+        shutil.copy(CT, drop / "study" / name / "ct")
+    (drop / "study" / "b" / "waits").write_bytes(b"bad, and patience is not at its end")
+    async with running(patience_seconds=1.5):
+        await until(lambda: not (drop / "study" / "a" / "ct").exists())
+        await asyncio.sleep(0.5)
+        assert (drop / "study" / "b" / "waits").exists()
+        assert (drop / "study" / "a").exists()  # emptied a moment ago
+        await until(lambda: not (drop / "study").exists())
+    assert (drop / REJECTED / "study" / "b" / "waits").exists()
+
+
+async def test_a_folder_that_was_made_in_advance_stays_a_target(
+    drop, admission, running, until, files
+):
+    (drop / "CT 1").mkdir()
+    async with running():
+        await asyncio.sleep(0.5)
+        shutil.copy(CT, drop / "CT 1" / "a")
+        await until(lambda: not files(drop))
+        await asyncio.sleep(0.5)
+    assert (drop / "CT 1").exists()
+
+
+async def test_an_empty_folder_goes_after_an_hour_unless_it_may_be_a_target(drop, running, until):
+    (drop / "CT 1" / "study" / "series").mkdir(parents=True)
+    long_ago = time.time() - 3700
+    os.utime(drop / "CT 1" / "study" / "series", (long_ago, long_ago))
+    async with running():
+        await until(lambda: not (drop / "CT 1" / "study" / "series").exists())
+        await asyncio.sleep(0.3)
+        assert (drop / "CT 1" / "study").exists()
+        os.utime(drop / "CT 1" / "study", (long_ago, long_ago))
+        os.utime(drop / "CT 1", (long_ago, long_ago))
+        await until(lambda: not (drop / "CT 1" / "study").exists())
+        await asyncio.sleep(0.3)
+    assert (drop / "CT 1").exists()
+
+
+async def test_one_is_one_instance_and_one_file(drop, admission, running, until, caplog):
+    caplog.set_level(logging.INFO, "edge")
+    shutil.copy(CT, drop / "a")
+    async with running():
+        await until(lambda: "drop folder: 1 instance admitted, 0 files rejected" in caplog.text)
+        (drop / "b").write_bytes(b"")
+        await until(lambda: "drop folder: 0 instances admitted, 1 file rejected" in caplog.text)
 
 
 async def test_a_growing_file_is_left_alone_until_it_is_whole(
@@ -260,37 +358,6 @@ async def test_waiting_grows_and_does_not_hammer_the_cache(
         await until(lambda: admission.calls > 0)
         await asyncio.sleep(0.7)  # 0.2 + 0.4 s of waiting: three rounds of four workers at most
     assert admission.calls <= 12
-
-
-async def test_a_file_that_can_not_be_read_now_is_kept(
-    drop, admission, running, until, files, monkeypatch, caplog
-):
-    shutil.copy(CT, drop / "a")
-
-    def refuse(tree, entry):
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(watcher.DropTree, "open_file", refuse)
-    async with running():
-        await until(lambda: "can't be taken" in caplog.text)
-        await asyncio.sleep(0.3)
-    assert files(drop) == ["a"]
-    assert caplog.text.count("can't be taken") == 1
-
-
-async def test_a_file_that_can_not_be_deleted_is_admitted_once(
-    drop, admission, running, until, monkeypatch, caplog
-):
-    shutil.copy(CT, drop / "a")
-
-    def refuse(tree, entry):
-        raise OSError(30, "Read-only file system")
-
-    monkeypatch.setattr(watcher.DropTree, "remove", refuse)
-    async with running():
-        await until(lambda: "can't be deleted" in caplog.text)
-        await asyncio.sleep(0.5)
-    assert admission.calls == 1
 
 
 async def test_a_file_replaced_while_it_is_admitted_is_kept_and_admitted_too(
