@@ -200,11 +200,6 @@ def _summary(admitted: int, bad: list[str]) -> str:
     if not bad:
         return ""
     more = [f"  and {len(bad) - _NAMED} more"] if len(bad) > _NAMED else []
-    return "\n".join(
-        [
-            f"of this archive, {counted(admitted, 'file was', 'files were')} admitted;"
-            " these were not:",
-            *bad[:_NAMED],
-            *more,
-        ]
-    )
+    files = counted(admitted, "file was", "files were")
+    first = f"of this archive, {files} admitted; these were not:"
+    return "\n".join([first, *bad[:_NAMED], *more])

@@ -98,7 +98,7 @@ class DropTree:
     def identity(self) -> tuple[int, int] | None:
         """Device and inode of the root; None if it is not there."""
         try:
-            status = os.stat(self._root)
+            status = self._root.stat()
         except OSError:
             return None
         return status.st_dev, status.st_ino

@@ -6,9 +6,6 @@ that stalls, so it stays for ``patience_seconds`` without a change; then it move
 with the reason beside it. If nothing can be admitted at the moment, everything waits. What can't be
 deleted or moved is remembered, told, and tried again ever more rarely; it is not admitted again.
 
-A subfolder whose files were all taken goes after ``patience_seconds``. One right below the root
-that stood empty before its first file came stays: some device may have it as its target.
-
 Events of the file system only wake the sweep over the whole folder, which also runs by itself now
 and then: it finds what was there at the start, and what comes by file systems that send no events.
 Crash story: a file is deleted after its instances are durable. A crash in between brings them once
@@ -24,25 +21,14 @@ import contextlib
 import datetime as dt
 import logging
 import time
-import warnings
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
-
-from watchdog.events import (
-    DirCreatedEvent,
-    DirMovedEvent,
-    FileClosedEvent,
-    FileCreatedEvent,
-    FileMovedEvent,
-    FileSystemEvent,
-    FileSystemEventHandler,
-)
-from watchdog.observers import Observer
 
 from edge import config
 from edge.cache.admission import Admission
 from edge.cache.leftovers import Leftovers
+from edge.dropfolder.events import events
+from edge.dropfolder.folders import Folders
 from edge.dropfolder.media import Unit, units
 from edge.dropfolder.memory import Memory
 from edge.dropfolder.reception import Reception, Verdict
@@ -58,10 +44,6 @@ log = logging.getLogger(__name__)
 _WORKERS = 4
 """Files that are admitted at the same time."""
 _FIRST_RETRY, _LAST_RETRY = 5.0, 300.0
-_IDLE_FOLDER = 3600.0
-"""A folder that was empty for so many seconds is removed, whoever emptied it."""
-# Not those of opening and reading: the sweep itself would cause them, and wake itself for ever.
-_WAKING = [DirCreatedEvent, DirMovedEvent, FileClosedEvent, FileCreatedEvent, FileMovedEvent]
 
 
 @dataclass(slots=True)
@@ -133,10 +115,7 @@ class DropFolder:
         self._memory = Memory(self._tree, leftovers)
         self._reception = Reception(self._tree, admission, self._memory, limits or ZipLimits())
         self._candidates: dict[Parts, _Candidate] = {}
-        self._emptied: set[Parts] = set()
-        """Folders that files were taken out of."""
-        self._targets: set[Parts] = set()
-        """Folders right below the root that were made in advance."""
+        self._folders = Folders(self._tree, idle_seconds=self._patience_seconds)
         self._root_id: tuple[int, int] | None = None
         self._is_lost = False
         self._told: dict[Hindrance, str] = {}
@@ -149,12 +128,14 @@ class DropFolder:
         await self._memory.load()
         try:
             await asyncio.to_thread(self._root.mkdir, parents=True, exist_ok=True)
+        except FileExistsError:
+            pass  # and is no folder, as the sweep will find
         except OSError as error:
             self._lose(f"can't be made: {reason_of(error)}")
         woken = asyncio.Event()
         while True:
             watched = await asyncio.to_thread(self._tree.identity)
-            async with _events(self._root, woken):
+            async with events(self._root, woken):
                 await self._watch(woken, watched)
 
     async def _watch(self, woken: asyncio.Event, watched: tuple[int, int] | None) -> None:
@@ -196,7 +177,7 @@ class DropFolder:
                 for number in range(min(_WORKERS, len(due))):
                     group.create_task(self._work(queue, listing), name=f"drop folder {number}")
         await self._tell(listing)
-        await asyncio.to_thread(self._tidy, listing)
+        await asyncio.to_thread(self._folders.tidy, listing)
         waiting = self._candidates.values()
         return min([self._sweep_seconds, *(max(0.0, self._due_in(item)) for item in waiting)])
 
@@ -208,7 +189,7 @@ class DropFolder:
             item = known.get(unit.key)
             if item is None or item.unit != unit:
                 # What hindered it is believed until it is looked at again.
-                item = _Candidate(unit, now, stuck=item and item.stuck)
+                item = _Candidate(unit, now, stuck=item.stuck if item else None)
             self._candidates[unit.key] = item
         for parts, reason in listing.strange.items():
             verdict = Verdict(bad={parts: f"it {reason}"})
@@ -282,7 +263,7 @@ class DropFolder:
         for parts, reason in verdict.bad.items():
             try:
                 self._tree.reject(parts, f"Not admitted ({now}): {reason}\n")
-                self._note_taken(parts)
+                self._folders.note_taken(parts)
             except OSError as error:
                 remains.unmoved[parts] = reason_of(error)
         directories = set(unit.directories()) if unit.is_medium else set()
@@ -293,34 +274,12 @@ class DropFolder:
                 continue
             try:
                 self._tree.remove(entry)
-                self._note_taken(entry.parts)
+                self._folders.note_taken(entry.parts)
             except OSError as error:
                 remains.undeleted[entry] = reason_of(error)
         if unit.is_medium:
             self._tree.remove_folders(unit.key)
         return remains
-
-    def _note_taken(self, parts: Parts) -> None:
-        """Note which folders the file was taken out of."""
-        folders = {parts[:depth] for depth in range(1, len(parts))}
-        self._emptied |= folders - self._targets
-
-    def _tidy(self, listing: Listing) -> None:
-        """Remove folders that were emptied a while ago, with those around them."""
-        now = time.time()
-        self._emptied &= listing.folders
-        self._targets &= listing.folders
-        for folder, changed in listing.empty.items():
-            idle = now - changed
-            if idle < self._patience_seconds:
-                continue
-            if folder in self._emptied or (len(folder) > 1 and idle > _IDLE_FOLDER):
-                while folder and self._tree.remove_folder(folder):
-                    folder = folder[:-1]
-                    if folder not in self._emptied:
-                        break
-            elif len(folder) == 1:
-                self._targets.add(folder)
 
     async def _tell(self, listing: Listing) -> None:
         """Say in the log what began and what ended, and in the status what hinders now."""
@@ -350,44 +309,3 @@ def _later() -> Iterator[None]:
         yield
     except EdgeError as error:
         log.debug("the drop folder's memory can't be written: %s", error)
-
-
-class _Waker(FileSystemEventHandler):
-    """Called in the observer's thread."""
-
-    def __init__(self, wake: Callable[[], object]) -> None:
-        self._wake = wake
-
-    def on_any_event(self, event: FileSystemEvent) -> None:  # noqa: ARG002 - any event will do
-        self._wake()
-
-
-@contextlib.asynccontextmanager
-async def _events(root: Path, woken: asyncio.Event) -> AsyncIterator[None]:
-    """Sets *woken* at every event below the root, as far as the file system tells."""
-    # It writes paths, in warnings and when asked for details, and complains of every orderly end.
-    logging.getLogger("watchdog").setLevel(logging.CRITICAL)
-    warnings.filterwarnings("ignore", module=r"watchdog\.")
-    loop = asyncio.get_running_loop()
-    observer = Observer()
-    waker = _Waker(lambda: loop.call_soon_threadsafe(woken.set))
-
-    def start() -> None:
-        observer.schedule(waker, str(root), recursive=True, event_filter=list(_WAKING))
-        observer.start()
-
-    def stop() -> None:
-        observer.stop()
-        if observer.is_alive():
-            observer.join()
-
-    try:
-        await asyncio.to_thread(start)
-    except FileNotFoundError:
-        pass  # the sweep says so
-    except OSError as error:  # no more watches
-        log.warning("the drop folder is only looked at now and then: %s", reason_of(error))
-    try:
-        yield
-    finally:
-        await asyncio.to_thread(stop)

@@ -34,10 +34,6 @@ class Leftover:
     is_whole: bool
     """Nothing in it was bad."""
 
-    @property
-    def _name(self) -> str:
-        return f"{_EACH}{self.inode}/{self.size}/{self.mtime_ns}"
-
 
 async def leftovers(database: Database) -> list[Leftover]:
     """All of them, in the order in which they were noted."""
@@ -52,7 +48,7 @@ def keep(db: Connection, noted: Iterable[Leftover], now: float) -> None:
     db.executemany(
         "INSERT OR REPLACE INTO cursors VALUES (?, ?)",
         [
-            (each._name, f"{now:017.6f} {each.device} {int(each.is_whole)} {each.digest.hex()}")
+            (_name(each), f"{now:017.6f} {each.device} {int(each.is_whole)} {each.digest.hex()}")
             for each in noted
         ],
     )
@@ -65,7 +61,7 @@ def keep(db: Connection, noted: Iterable[Leftover], now: float) -> None:
 
 def forget(db: Connection, gone: Iterable[Leftover]) -> None:
     """Forget files."""
-    db.executemany("DELETE FROM cursors WHERE name = ?", [(each._name,) for each in gone])
+    db.executemany("DELETE FROM cursors WHERE name = ?", [(_name(each),) for each in gone])
 
 
 async def trouble(database: Database) -> str:
@@ -77,6 +73,10 @@ async def trouble(database: Database) -> str:
 def set_trouble(db: Connection, text: str) -> None:
     """Note what hinders the door."""
     db.execute("INSERT OR REPLACE INTO cursors VALUES (?, ?)", (_TROUBLE, text))
+
+
+def _name(each: Leftover) -> str:
+    return f"{_EACH}{each.inode}/{each.size}/{each.mtime_ns}"
 
 
 def _leftover(name: str, value: str) -> Leftover:

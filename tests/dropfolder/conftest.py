@@ -19,7 +19,6 @@ from edge.index.database import Database
 # A cache of the real parts is built there; this door is put on top of it.
 from tests.cache.conftest import open_cache  # noqa: F401  (a fixture)
 
-
 _NOBODY = 65534
 
 

@@ -13,7 +13,7 @@ from edge.dropfolder.moving import move
 def folders(tmp_path):
     """Two open folders on different file systems, and their paths."""
     with tempfile.TemporaryDirectory(dir="/dev/shm") as other:
-        if os.stat(other).st_dev == tmp_path.stat().st_dev:
+        if Path(other).stat().st_dev == tmp_path.stat().st_dev:
             pytest.skip("/dev/shm and the temporary folder are on one file system")
         Path(other).chmod(0o777)
         handles = [os.open(folder, os.O_RDONLY | os.O_DIRECTORY) for folder in (tmp_path, other)]
