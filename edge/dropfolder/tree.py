@@ -70,8 +70,8 @@ class Listing:
     """Folders that are there, and whose content can't be seen."""
     root: tuple[int, int]
     """Device and inode of the root: another one after a disk was put in or taken out."""
-    is_writable: bool
-    """Whether files may be taken out of the root itself."""
+    unwritable: frozenset[Parts]
+    """Folders that nothing may be taken out of; the root is one without parts."""
 
 
 @dataclass(slots=True)
@@ -82,6 +82,7 @@ class _Found:
     strange: dict[Parts, str] = field(default_factory=dict)
     empty: dict[Parts, float] = field(default_factory=dict)
     folders: list[Parts] = field(default_factory=list)
+    unwritable: list[Parts] = field(default_factory=list)
     unreadable: int = 0
 
 
@@ -112,7 +113,6 @@ class DropTree:
         found = _Found()
         with self._folder(()) as handle:
             status = os.fstat(handle)
-            is_writable = _may_write(handle)
         pending: list[Parts] = [()]
         while pending:
             folder = pending.pop()
@@ -133,7 +133,7 @@ class DropTree:
             frozenset(found.folders),
             found.unreadable,
             (status.st_dev, status.st_ino),
-            is_writable,
+            frozenset(found.unwritable),
         )
 
     def _scan_folder(self, folder: Parts, found: _Found) -> list[Parts]:
@@ -160,6 +160,8 @@ class DropTree:
                 else:
                     folders.append(parts)
             changed = os.fstat(handle).st_mtime
+            if not _may_write(handle):
+                found.unwritable.append(folder)
         if folder:
             found.folders.append(folder)
             if is_empty:

@@ -118,6 +118,7 @@ class DropFolder:
         self._folders = Folders(self._tree, idle_seconds=self._patience_seconds)
         self._root_id: tuple[int, int] | None = None
         self._is_lost = False
+        self._unwritable: frozenset[Parts] = frozenset()
         self._told: dict[Hindrance, str] = {}
         self._reported: str | None = None
         self._resume_at = 0.0
@@ -168,6 +169,9 @@ class DropFolder:
         self._is_lost = False
         self._root_id = listing.root
         self._update(listing)
+        if self._unwritable - listing.unwritable:
+            self._try_again()
+        self._unwritable = listing.unwritable
         with _later():
             await self._memory.forget_absent(listing)
         due = [item for item in self._candidates.values() if self._due_in(item) <= 0]
@@ -231,17 +235,19 @@ class DropFolder:
             item.wait(self._clock())
         else:
             if was_stuck and item.stuck is None:
-                # Whoever mended the permission of one file did so for others, too.
-                for other in self._candidates.values():
-                    other.not_before = other.pause = 0.0
+                self._try_again()  # what was mended for one file was so for others, too
+
+    def _try_again(self) -> None:
+        for item in self._candidates.values():
+            item.not_before = item.pause = 0.0
 
     async def _take_away(self, item: _Candidate, verdict: Verdict) -> None:
         """Empty the folder of the unit; what stays is remembered and tried again later."""
         remains = await asyncio.to_thread(self._clear, item.unit, verdict)
         moved = len(verdict.bad) - len(remains.unmoved)
-        if moved or not item.is_counted:
-            admitted = 0 if item.is_counted else verdict.admitted
-            item.is_counted = True
+        admitted = 0 if item.is_counted else verdict.admitted
+        item.is_counted = True
+        if admitted or moved:
             log.info(
                 "drop folder: %s admitted, %s rejected",
                 counted(admitted, "instance", "instances"),
@@ -287,7 +293,7 @@ class DropFolder:
         told = troubles(
             found,
             unreadable_folders=listing.unreadable,
-            is_writable=listing.is_writable,
+            is_writable=() not in listing.unwritable,
         )
         begun = [text for hindrance, text in told.items() if hindrance not in self._told]
         if begun:

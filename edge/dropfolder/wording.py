@@ -14,6 +14,8 @@ class Hindrance(StrEnum):
     """What can't be done with a file."""
 
     DELETE = "DELETE"
+    WRITE = "WRITE"
+    """The drop folder itself, before anything was to be deleted from it."""
     MOVE = "MOVE"
     READ = "READ"
 
@@ -51,7 +53,7 @@ def troubles(
         remain = counted(len(left), "admitted file remains", "admitted files remain")
         said[Hindrance.DELETE] = f"{cant}{remain} ({_why(left)})"
     elif not is_writable:
-        said[Hindrance.DELETE] = f"{cant}the service may not write the folder"
+        said[Hindrance.WRITE] = f"{cant}the service may not write the folder"
     if bad := reasons[Hindrance.MOVE]:
         files = counted(len(bad), "file that is", "files that are")
         said[Hindrance.MOVE] = f"{files} not admitted can't be moved to rejected/ ({_why(bad)})"

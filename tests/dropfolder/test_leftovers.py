@@ -81,6 +81,31 @@ async def test_a_folder_that_can_not_be_written_is_told_before_a_file_comes(
     assert caplog.text.count("the service may not write the folder") == 1
 
 
+async def test_files_go_at_once_when_their_folder_was_mended(
+    drop, running, until, until_told, files, locked, monkeypatch, caplog
+):
+    monkeypatch.setattr(watcher, "_FIRST_RETRY", 600.0)
+    monkeypatch.setattr(watcher, "_LAST_RETRY", 600.0)
+    (drop / "from root").mkdir()
+    shutil.copy(CT, drop / "from root" / "a")
+    async with running():
+        with locked(drop / "from root"):
+            await until_told(REMAINS)
+        await until(lambda: not files(drop))
+        await until_told("")
+
+
+async def test_the_first_file_that_stays_is_told_after_the_folder_was(
+    drop, running, until_told, locked, caplog
+):
+    shutil.copy(CT, drop / "a")
+    with locked(drop):
+        async with running():
+            await until_told(REMAINS)
+    assert caplog.text.count("the service may not write the folder") == 1
+    assert caplog.text.count(REMAINS) == 1
+
+
 async def test_all_go_soon_after_one_could_be_deleted(
     drop, running, until, until_told, files, locked, monkeypatch
 ):

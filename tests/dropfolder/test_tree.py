@@ -198,7 +198,7 @@ def test_a_listing_says_which_folders_are_empty_and_since_when(drop, tree):
     assert listing.empty == {("CT 1", "study"): 1000}
     assert listing.folders == {("CT 1",), ("CT 1", "study")}
     assert listing.root == tree.identity() == (drop.stat().st_dev, drop.stat().st_ino)
-    assert (listing.unreadable, listing.is_writable) == (0, True)
+    assert (listing.unreadable, listing.unwritable) == (0, frozenset())
 
 
 def test_a_folder_goes_only_if_nothing_is_in_it(drop, tree):
@@ -253,6 +253,10 @@ def test_a_file_whose_reason_can_not_be_written_goes_back(drop, tree):
 def test_what_the_service_may_not_do_stands_in_the_listing(drop, tree, locked):
     (drop / "closed").mkdir(mode=0)
     (drop / "lost+found").mkdir(mode=0)
-    with locked(drop):
+    (drop / "open").mkdir()
+    (drop / "from root").mkdir()
+    (drop / "open").chmod(0o777)
+    with locked(drop, drop / "from root"):
         listing = tree.scan()
-    assert (listing.unreadable, listing.is_writable) == (1, False)
+    assert listing.unreadable == 1
+    assert listing.unwritable == {(), ("from root",)}
