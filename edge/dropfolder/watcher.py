@@ -256,9 +256,8 @@ class DropFolder:
         item.stuck = remains.stuck()
         if item.stuck is not None:
             item.wait(self._clock())
-            partly = [
-                e for e in item.unit.entries if e.parts in verdict.partly & {*remains.unmoved}
-            ]
+            stays = verdict.partly & remains.unmoved.keys()
+            partly = [entry for entry in item.unit.entries if entry.parts in stays]
             await self._memory.keep(partly, is_whole=False)
             await self._memory.keep(remains.undeleted, is_whole=True)
 
