@@ -204,7 +204,8 @@ class DropFolder:
 
     def _due_in(self, item: _Candidate) -> float:
         """Seconds until something is to be done about it."""
-        needed = self._settle_seconds if item.verdict is None else self._patience_seconds
+        is_bad = item.verdict is not None and item.verdict.bad
+        needed = self._patience_seconds if is_bad else self._settle_seconds
         return max(item.since + needed, item.not_before, self._resume_at) - self._clock()
 
     async def _work(self, queue: Iterator[_Candidate], listing: Listing) -> None:

@@ -88,7 +88,7 @@ async def test_files_go_at_once_when_their_folder_was_mended(
     monkeypatch.setattr(watcher, "_LAST_RETRY", 600.0)
     (drop / "from root").mkdir()
     shutil.copy(CT, drop / "from root" / "a")
-    async with running():
+    async with running(patience_seconds=60):
         with locked(drop / "from root"):
             await until_told(REMAINS)
         await until(lambda: not files(drop))
