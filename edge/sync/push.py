@@ -21,11 +21,13 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import AsyncExitStack
 
 from edge import config
 from edge.cache.changes import Changes
-from edge.cache.custody import CustodyLedger, Owed, Settlement
+from edge.cache.custody import ArchiveLedger, Owed, Settlement
 from edge.cache.opened import InstanceEntry
+from edge.cache.remedies import Remedies
 from edge.cache.retrieval import Retrieval
 from edge.cloud.archive import (
     Advice,
@@ -37,7 +39,17 @@ from edge.cloud.archive import (
 from edge.cloud.listing import list_instances
 from edge.cloud.retry import Backoff
 from edge.dicom.instance import Availability, Custody
-from edge.errors import CloudError, CloudRefused, InstanceUnreadable
+from edge.errors import (
+    CloudError,
+    CloudRefused,
+    DecisionRefused,
+    EdgeError,
+    InstanceUnreadable,
+    InvalidInstance,
+    LineClosed,
+    PixelError,
+    PixelWorkersBusy,
+)
 from edge.sync.batches import BatchSize, Suspects
 from edge.sync.inquiry import Patience, by_series
 from edge.sync.link import Link
@@ -71,11 +83,12 @@ class Push:
         changes: Wakes it when something came in.
         settings: Size of a batch, shortest and longest pause.
         clock: POSIX seconds.
+        remedies: Makes the copies that are sent in place of instances; None if no instance has one.
     """
 
     def __init__(
         self,
-        ledger: CustodyLedger,
+        ledger: ArchiveLedger,
         retrieval: Retrieval,
         archive: Archive,
         link: Link,
@@ -83,7 +96,9 @@ class Push:
         settings: config.Sync,
         *,
         clock: Callable[[], float] = time.time,
+        remedies: Remedies | None = None,
     ) -> None:
+        self._remedies = remedies
         self._ledger = ledger
         self._retrieval = retrieval
         self._archive = archive
@@ -107,10 +122,12 @@ class Push:
         """Send until cancelled."""
         with self._changes.subscribe() as woken:
             while True:
-                await self._link.wait_online()
+                await self._link.wait_open("up")
                 looked = self._clock()
                 try:
                     worked = await self.step()
+                except LineClosed:
+                    continue  # What was under way is SENT, and asked about when it goes on.
                 except CloudError as error:
                     self._link.failed(error)
                     continue
@@ -132,7 +149,7 @@ class Push:
         for series in by_series(sent):
             await self._ask(series)
         if owed and not sent:
-            await self._send(self._suspects.first_batch(owed))
+            await self._send_batch(self._suspects.first_batch(owed))
         return bool(owed)
 
     async def _idle(self, looked: float) -> float | None:
@@ -184,10 +201,35 @@ class Push:
 
     # Sending -------------------------------------------------------------------------------------
 
-    async def _send(self, batch: Sequence[Owed]) -> None:
+    async def _send_batch(self, batch: Sequence[Owed]) -> None:
+        one = batch[0]
+        if self._remedies is None or one.remedy is None:
+            await self._send(batch, [self._outgoing(it) for it in batch])
+            return
+        async with AsyncExitStack() as stack:
+            making = self._remedies.copy(_entry(one), one.remedy)
+            try:
+                copy = await stack.enter_async_context(making)
+            except EdgeError as error:
+                await self._no_copy(one, error)
+                return
+            # It goes alone: see `Suspects.first_batch`.
+            await self._send([one], [Outgoing(one.ref, copy.size, copy.stream)])
+
+    async def _no_copy(self, one: Owed, error: EdgeError) -> None:
+        """The copy that was to be sent can't be made: a dead letter, unless that may pass."""
+        log.warning("the copy of an instance for archive %s can't be made", self._archive.name)
+        words = f"its copy can't be made: {error}"
+        impossible = isinstance(error, DecisionRefused | PixelError | InvalidInstance)
+        if impossible and not isinstance(error, PixelWorkersBusy):
+            await self._ledger.settle([Settlement(one.instance_id, Custody.REFUSED, words)])
+        else:
+            await self._settle_again([one], Custody.EDGE_ONLY, words)
+
+    async def _send(self, batch: Sequence[Owed], outgoing: Sequence[Outgoing]) -> None:
         await self._ledger.mark_sent([one.instance_id for one in batch])
         try:
-            results = await self._archive.store_instances([self._outgoing(one) for one in batch])
+            results = await self._archive.store_instances(outgoing)
         except InstanceUnreadable as error:
             await self._unreadable(batch, error)
         except CloudRefused as error:
@@ -206,15 +248,7 @@ class Push:
             await self._settle(batch, results)
 
     def _outgoing(self, one: Owed) -> Outgoing:
-        entry = InstanceEntry(
-            instance_id=one.instance_id,
-            ref=one.ref,
-            sop_class_uid=one.sop_class_uid,
-            transfer_syntax=one.transfer_syntax,
-            size=one.size,
-            number_of_frames=0,
-            availability=Availability.ONLINE,
-        )
+        entry = _entry(one)
 
         async def stream() -> AsyncGenerator[bytes]:
             async with self._retrieval.open_instance(entry) as opened:
@@ -319,6 +353,18 @@ class Push:
         self._tally.add(one.size)
         self._patience.forget([one.instance_id])
         self._suspects.cleared([one.instance_id])
+
+
+def _entry(one: Owed) -> InstanceEntry:
+    return InstanceEntry(
+        instance_id=one.instance_id,
+        ref=one.ref,
+        sop_class_uid=one.sop_class_uid,
+        transfer_syntax=one.transfer_syntax,
+        size=one.size,
+        number_of_frames=0,
+        availability=Availability.ONLINE,
+    )
 
 
 def _words(result: StoreResult) -> str:
