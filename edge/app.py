@@ -246,8 +246,10 @@ class Appliance:
                     line,
                 )
             if config.dropfolder.path != Path():
-                door = DropFolder(config.dropfolder, admission, Leftovers(cache.database))
-                parts.start("dropfolder", door.run)
+                parts.start(
+                    "dropfolder",
+                    DropFolder(config.dropfolder, admission, Leftovers(cache.database)).run,
+                )
             dimse = DimseServer(
                 config.dimse, admission, max_instance_bytes=config.cache.max_instance_bytes
             )
