@@ -39,6 +39,7 @@ from edge.cache.eviction import Eviction, Uses
 from edge.cache.exchange import Exchange
 from edge.cache.feed import ChangeFeed
 from edge.cache.fetching import Fetching
+from edge.cache.leftovers import Leftovers
 from edge.cache.pictures import PictureCache
 from edge.cache.recovery import Recovery, open_index
 from edge.cache.remedies import Remedies
@@ -245,7 +246,10 @@ class Appliance:
                     line,
                 )
             if config.dropfolder.path != Path():
-                parts.start("dropfolder", DropFolder(config.dropfolder, admission).run)
+                parts.start(
+                    "dropfolder",
+                    DropFolder(config.dropfolder, admission, Leftovers(cache.database)).run,
+                )
             dimse = DimseServer(
                 config.dimse, admission, max_instance_bytes=config.cache.max_instance_bytes
             )

@@ -15,6 +15,7 @@ from edge.cache.space import Space
 from edge.config import Config
 from edge.dicom.instance import Custody
 from edge.errors import StorageFull
+from edge.index import leftovers
 from edge.index.database import Database
 from edge.index.remote import ArchiveState, archive_states, cursor
 from edge.index.summary import Summary, WaitingStudy, summary, waiting_studies
@@ -76,7 +77,10 @@ class Status:
     refusal: str
     """Why new images are refused; empty if they are not."""
     drop_folder: str
-    """Why the drop folder can't be read; empty if it can, or there is none."""
+    """What hinders the drop folder: it can't be read, or what was admitted can't be taken away.
+
+    Empty if nothing does, or there is none. Without a running service it may be the last known.
+    """
     parts: Parts | None
     """None if the service is not running."""
     backups: Overview
@@ -100,7 +104,7 @@ class Status:
         if self.refusal:
             yield f"New images are refused: {self.refusal}."
         if self.drop_folder:
-            yield f"The drop folder can't be read: {self.drop_folder}."
+            yield f"The drop folder is in trouble: {self.drop_folder}."
         if conflicts := numbers.quarantined + numbers.custody.get(Custody.CONFLICT, 0):
             yield f"{_count(conflicts, 'image is', 'images are')} in conflict."
         if refused := numbers.custody.get(Custody.REFUSED, 0) - numbers.given_up:
@@ -188,7 +192,7 @@ async def read_status(
         untried=tuple(name for name in roles if name not in states),
         capacity_bytes=space.capacity,
         refusal=refusal,
-        drop_folder=await asyncio.to_thread(_trouble_of, config.dropfolder.path),
+        drop_folder=await _trouble_of(config.dropfolder.path, database),
         parts=parts,
         backups=await overview(config, database),
         line=LineState() if line is None else await _read_line(database, numbers, line),
@@ -200,14 +204,15 @@ async def _read_line(database: Database, numbers: Summary, line: ReadLine) -> Li
     return line(await cursor(database, LINE), numbers.backlog_bytes, waiting)
 
 
-def _trouble_of(drop_folder: Path) -> str:
+async def _trouble_of(drop_folder: Path, database: Database) -> str:
     if drop_folder == Path():
         return ""
     try:
-        next(drop_folder.iterdir(), None)
+        await asyncio.to_thread(lambda: next(drop_folder.iterdir(), None))
     except OSError as error:
-        return error.strerror or str(error)
-    return ""
+        return f"it can't be read: {error.strerror or error}"
+    # Only the service knows the rest: who asks may well be root.
+    return await leftovers.trouble(database)
 
 
 def _count(number: int, one: str, many: str) -> str:

@@ -16,7 +16,9 @@ from io import BufferedReader
 from edge.cache.admission import Admission, Outcome, Source
 from edge.dicom.instance import Origin
 from edge.dropfolder.media import HEAD, MAX_DICOMDIR, Kind, Unit, is_litter, kind_of, listed_files
+from edge.dropfolder.memory import Memory
 from edge.dropfolder.tree import DropTree, Entry, Parts
+from edge.dropfolder.wording import counted
 from edge.dropfolder.zipped import BadArchive, ZipArchive, ZipLimits
 from edge.errors import InvalidInstance
 
@@ -27,6 +29,10 @@ log = logging.getLogger(__name__)
 PIECE = 256 * 1024
 _SOURCE = Source(Origin.MEDIA, "drop folder")
 _NOT_DICOM = "it is not DICOM: the letters DICM are missing after 128 bytes (PS3.10 7.1)"
+_KNOWN_BAD = (
+    "some of its files were admitted before, and others were not; it could not be moved here then."
+    " Put it into the drop folder again to see which"
+)
 _NAMED = 100
 """Files of one archive that a reason names."""
 
@@ -39,6 +45,8 @@ class Verdict:
     """Instances that are safe now."""
     bad: Mapping[Parts, str] = field(default_factory=dict)
     """Files that were not admitted, and why; all others may be deleted."""
+    partly: frozenset[Parts] = frozenset()
+    """Those of them that instances were admitted of."""
 
 
 class Reception:
@@ -47,16 +55,20 @@ class Reception:
     Args:
         tree: Where the files are.
         admission: Where the instances go.
+        memory: Of what was admitted before, and is not again.
         limits: Of ZIP archives.
     """
 
-    def __init__(self, tree: DropTree, admission: Admission, limits: ZipLimits) -> None:
+    def __init__(
+        self, tree: DropTree, admission: Admission, memory: Memory, limits: ZipLimits
+    ) -> None:
         self._tree = tree
         self._admission = admission
+        self._memory = memory
         self._limits = limits
 
     async def receive(self, unit: Unit) -> Verdict:
-        """Admit every instance of the unit; one that is there already costs little.
+        """Admit every instance of the unit that was not admitted before.
 
         Raises:
             Changed: A file is not the one that was listed; nothing is known about the unit.
@@ -66,13 +78,21 @@ class Reception:
         listed = await self._listed(unit)
         admitted = 0
         bad: dict[Parts, str] = {}
+        partly: set[Parts] = set()
         for entry in unit.entries:
+            if known := await self._memory.recall(entry):
+                if not known.is_whole:
+                    bad[entry.parts] = _KNOWN_BAD
+                    partly.add(entry.parts)
+                continue
             may_be_other = unit.is_medium and not unit.lists(listed, entry)
             count, reason = await self._receive_file(entry, may_be_other=may_be_other)
             admitted += count
             if reason:
                 bad[entry.parts] = reason
-        return Verdict(admitted, bad)
+                if count:
+                    partly.add(entry.parts)
+        return Verdict(admitted, bad, frozenset(partly))
 
     async def _listed(self, unit: Unit) -> frozenset[Parts]:
         listed: frozenset[Parts] = frozenset()
@@ -180,10 +200,6 @@ def _summary(admitted: int, bad: list[str]) -> str:
     if not bad:
         return ""
     more = [f"  and {len(bad) - _NAMED} more"] if len(bad) > _NAMED else []
-    return "\n".join(
-        [
-            f"of this archive, {admitted} files were admitted; these were not:",
-            *bad[:_NAMED],
-            *more,
-        ]
-    )
+    files = counted(admitted, "file was", "files were")
+    first = f"of this archive, {files} admitted; these were not:"
+    return "\n".join([first, *bad[:_NAMED], *more])

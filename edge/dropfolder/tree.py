@@ -10,13 +10,15 @@ Everything here blocks: call it in a thread.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import os
 import stat
-import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from io import BufferedReader
 from pathlib import Path, PurePath
+
+from edge.dropfolder.moving import move
 
 __all__ = ["REJECTED", "Changed", "DropTree", "Entry", "Listing", "Parts"]
 
@@ -27,8 +29,8 @@ Parts = tuple[str, ...]
 """A path relative to the root."""
 
 _MAX_DEPTH = 32
-_IDLE_FOLDER = 3600.0
-"""A folder that was empty for so many seconds is removed."""
+_LOST_AND_FOUND = ("lost+found",)
+"""At the top of a file system of its own, and root's."""
 _NAME_MAX = 255
 _REASON = ".reason.txt"
 _FOLDER = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -60,6 +62,28 @@ class Listing:
     files: tuple[Entry, ...]
     strange: dict[Parts, str]
     """What is neither a file nor a folder, or lies too deep: why it is not taken."""
+    empty: dict[Parts, float]
+    """Folders with nothing in them -> when that last changed, in POSIX seconds."""
+    folders: frozenset[Parts]
+    """All that were looked into."""
+    unreadable: int
+    """Folders that are there, and whose content can't be seen."""
+    root: tuple[int, int]
+    """Device and inode of the root: another one after a disk was put in or taken out."""
+    unwritable: frozenset[Parts]
+    """Folders that nothing may be taken out of; the root is one without parts."""
+
+
+@dataclass(slots=True)
+class _Found:
+    """A listing that is being made."""
+
+    files: list[Entry] = field(default_factory=list)
+    strange: dict[Parts, str] = field(default_factory=dict)
+    empty: dict[Parts, float] = field(default_factory=dict)
+    folders: list[Parts] = field(default_factory=list)
+    unwritable: list[Parts] = field(default_factory=list)
+    unreadable: int = 0
 
 
 class DropTree:
@@ -72,51 +96,76 @@ class DropTree:
     def __init__(self, root: Path) -> None:
         self._root = root
 
-    def scan(self) -> Listing:
-        """List everything; folders that have been empty for an hour are removed on the way.
+    def identity(self) -> tuple[int, int] | None:
+        """Device and inode of the root; None if it is not there."""
+        try:
+            status = self._root.stat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino
 
-        A folder right below the root stays: some device may have it as its target.
+    def scan(self) -> Listing:
+        """List everything.
 
         Raises:
             OSError: The root can't be read.
         """
-        files: list[Entry] = []
-        strange: dict[Parts, str] = {}
+        found = _Found()
+        with self._folder(()) as handle:
+            status = os.fstat(handle)
         pending: list[Parts] = [()]
         while pending:
             folder = pending.pop()
             try:
-                pending += self._scan_folder(folder, files, strange)
+                pending += self._scan_folder(folder, found)
+            except (FileNotFoundError, NotADirectoryError):
+                if not folder:
+                    raise
+                # Any other went away meanwhile.
             except OSError:
                 if not folder:
                     raise
-                # Any other went away meanwhile, or is not ours to read.
-        return Listing(tuple(files), strange)
+                found.unreadable += folder != _LOST_AND_FOUND
+        return Listing(
+            tuple(found.files),
+            found.strange,
+            found.empty,
+            frozenset(found.folders),
+            found.unreadable,
+            (status.st_dev, status.st_ino),
+            frozenset(found.unwritable),
+        )
 
-    def _scan_folder(
-        self, folder: Parts, files: list[Entry], strange: dict[Parts, str]
-    ) -> list[Parts]:
+    def _scan_folder(self, folder: Parts, found: _Found) -> list[Parts]:
         folders: list[Parts] = []
         is_empty = True
-        with self._folder(folder) as handle, os.scandir(handle) as found:
-            for item in found:
+        with self._folder(folder) as handle, os.scandir(handle) as items:
+            for item in items:
                 is_empty = False
                 parts = (*folder, item.name)
                 if parts == (REJECTED,):
                     continue
-                status = item.stat(follow_symlinks=False)
+                try:
+                    status = item.stat(follow_symlinks=False)
+                except FileNotFoundError:
+                    continue  # went away meanwhile
                 if stat.S_ISREG(status.st_mode):
-                    files.append(_entry(parts, status))
+                    found.files.append(_entry(parts, status))
                 elif not stat.S_ISDIR(status.st_mode):
                     is_link = stat.S_ISLNK(status.st_mode)
-                    strange[parts] = "is a symbolic link" if is_link else "is not a regular file"
+                    what = "is a symbolic link" if is_link else "is not a regular file"
+                    found.strange[parts] = what
                 elif len(parts) >= _MAX_DEPTH:
-                    strange[parts] = f"is a folder more than {_MAX_DEPTH} levels deep"
+                    found.strange[parts] = f"is a folder more than {_MAX_DEPTH} levels deep"
                 else:
                     folders.append(parts)
-            idle = time.time() - os.fstat(handle).st_mtime
-        if is_empty and len(folder) > 1 and idle > _IDLE_FOLDER:
-            self._remove_folder(folder)
+            changed = os.fstat(handle).st_mtime
+            if not _may_write(handle):
+                found.unwritable.append(folder)
+        if folder:
+            found.folders.append(folder)
+            if is_empty:
+                found.empty[folder] = changed
         return folders
 
     def open_file(self, entry: Entry) -> BufferedReader:
@@ -139,6 +188,19 @@ class DropTree:
             unless_returned.pop_all()
         return os.fdopen(handle, "rb")
 
+    def digest(self, entry: Entry) -> bytes:
+        """SHA-256 of the file.
+
+        Raises:
+            Changed: It is another one now, or gone.
+            OSError: It can't be read.
+        """
+        with self.open_file(entry) as file:
+            digest = hashlib.file_digest(file, "sha256").digest()
+            if not entry.is_still(os.fstat(file.fileno())):
+                raise Changed
+        return digest
+
     def remove(self, entry: Entry) -> None:
         """Delete the file if it is still the one that was listed; else leave it.
 
@@ -153,7 +215,8 @@ class DropTree:
     def reject(self, parts: Parts, reason: str) -> None:
         """Move a file, or whatever it is, to ``rejected/`` and write the reason beside it.
 
-        The reason is written first: nothing lies there without one, whenever the power goes.
+        Both or neither: a file whose reason can't be written goes back. Only a power cut in between
+        leaves a file without one.
 
         Raises:
             OSError: It can't be moved, or the reason not be written.
@@ -161,13 +224,20 @@ class DropTree:
         *folders, name = parts
         with contextlib.suppress(FileNotFoundError), self._folder(parts[:-1]) as source:
             os.stat(name, dir_fd=source, follow_symlinks=False)
-            with self._make_folders((REJECTED, *folders)) as target:
-                new = _free_name(name, target)
-                flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-                handle = os.open(_reason_name(new), flags, 0o666, dir_fd=target)
-                with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as file:
-                    file.write(reason)
-                os.rename(name, new, src_dir_fd=source, dst_dir_fd=target)
+            try:
+                with self._make_folders((REJECTED, *folders)) as target:
+                    new = _free_name(name, target)
+                    move(name, source, new, target)
+                    try:
+                        _write(_reason_name(new), target, reason)
+                    except OSError:
+                        if not _exists(name, source):  # else another one came meanwhile
+                            move(new, target, name, source)
+                        raise
+            except OSError:
+                for depth in range(len(folders), 0, -1):
+                    self.remove_folder((REJECTED, *folders[:depth]))
+                raise
 
     def remove_folders(self, folder: Parts) -> None:
         """Remove a folder and those below it, as far as they are empty."""
@@ -187,11 +257,16 @@ class DropTree:
                     if item.is_dir(follow_symlinks=False) and len(parts) < _MAX_DEPTH
                 ]
         for parts in reversed(below):
-            self._remove_folder(parts)
+            self.remove_folder(parts)
 
-    def _remove_folder(self, folder: Parts) -> None:
-        with contextlib.suppress(OSError), self._folder(folder[:-1]) as parent:
-            os.rmdir(folder[-1], dir_fd=parent)
+    def remove_folder(self, folder: Parts) -> bool:
+        """Remove a folder below the root if it is empty; whether that was done."""
+        try:
+            with self._folder(folder[:-1]) as parent:
+                os.rmdir(folder[-1], dir_fd=parent)
+        except OSError:
+            return False
+        return True
 
     @contextlib.contextmanager
     def _folder(self, parts: Parts) -> Iterator[int]:
@@ -220,6 +295,30 @@ class DropTree:
 
 def _entry(parts: Parts, status: os.stat_result) -> Entry:
     return Entry(parts, status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+
+
+def _may_write(folder: int) -> bool:
+    return os.access(".", os.W_OK | os.X_OK, dir_fd=folder, effective_ids=True)
+
+
+def _exists(name: str, folder: int) -> bool:
+    try:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _write(name: str, folder: int, text: str) -> None:
+    """Make a file; nothing is left of it if that fails."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    handle = os.open(name, flags, 0o666, dir_fd=folder)
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", errors="replace") as file:
+            file.write(text)
+    except OSError:
+        os.unlink(name, dir_fd=folder)
+        raise
 
 
 def _reason_name(name: str) -> str:

@@ -8,6 +8,7 @@ import pytest
 
 from edge import config
 from edge.cache.custody import Settlement
+from edge.cache.leftovers import Leftovers
 from edge.cache.status import LineState, read_status
 from edge.dicom.instance import Custody
 from edge.index import lookup, residence
@@ -164,7 +165,18 @@ async def test_a_drop_folder_that_is_missing_is_said(cache, tmp_path):
     assert (await status(cache, dropfolder=there)).drop_folder == ""
     missing = config.DropFolder(tmp_path / "usb")
     assert await sentence(cache, dropfolder=missing) == (
-        "The drop folder can't be read: No such file or directory. Nothing is here yet."
+        "The drop folder is in trouble: it can't be read: No such file or directory."
+        " Nothing is here yet."
+    )
+
+
+async def test_what_hinders_the_drop_folder_is_said_if_there_is_one(cache, tmp_path):
+    await cache.ledger.set_archive_state("cloud", online=True)
+    await Leftovers(cache.database).report("its files can't be taken away: 3 admitted files remain")
+    assert (await status(cache)).as_json()["drop_folder"] == ""
+    assert await sentence(cache, dropfolder=config.DropFolder(tmp_path)) == (
+        "The drop folder is in trouble: its files can't be taken away: 3 admitted files remain."
+        " Nothing is here yet."
     )
 
 

@@ -2,17 +2,24 @@
 
 import asyncio
 import contextlib
+import os
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from edge import config
 from edge.cache.admission import Admitted, Outcome
+from edge.cache.leftovers import Leftovers
 from edge.dicom.scanner import InstanceScanner
 from edge.dropfolder.watcher import DropFolder
 from edge.errors import StorageFull
+from edge.index.database import Database
 
 # A cache of the real parts is built there; this door is put on top of it.
 from tests.cache.conftest import open_cache  # noqa: F401  (a fixture)
+
+_NOBODY = 65534
 
 
 class MemoryAdmission:
@@ -51,11 +58,63 @@ def admission():
 
 
 @pytest.fixture
+def tmp_path():
+    """A folder that the user whom `locked` makes of root may reach and write."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        if os.geteuid() == 0:
+            os.chown(folder, _NOBODY, _NOBODY)
+        yield folder
+
+
+@pytest.fixture
 def drop(tmp_path):
     """The drop folder."""
     folder = tmp_path / "drop"
     folder.mkdir()
+    folder.chmod(0o777)
     return folder
+
+
+@pytest.fixture
+def locked():
+    """Folders that this process may read, and not write, until the block ends or they are mended.
+
+    Root may write everywhere: it becomes another user meanwhile.
+    """
+    is_root = os.geteuid() == 0
+
+    @contextlib.contextmanager
+    def lock(*folders):
+        def mend():
+            if is_root:
+                os.seteuid(0)
+            for folder in folders:
+                if folder.exists():
+                    folder.chmod(0o777)
+            if is_root:
+                os.seteuid(_NOBODY)
+
+        for folder in folders:
+            folder.chmod(0o555)
+        if is_root:
+            os.seteuid(_NOBODY)
+        try:
+            yield mend
+        finally:
+            mend()
+            if is_root:
+                os.seteuid(0)
+
+    return lock
+
+
+@pytest.fixture
+async def leftovers(tmp_path):
+    """The drop folder's memory, in an index of its own."""
+    async with Database(tmp_path / "drop.db", bytes(32)) as database:
+        yield Leftovers(database)
 
 
 @pytest.fixture
@@ -70,14 +129,14 @@ def files():
 
 
 @pytest.fixture
-def running(drop, admission):
+def running(drop, admission, leftovers):
     """Runs a drop folder with short times; `until` waits for what it does."""
 
     @contextlib.asynccontextmanager
     async def run(**options):
         options = {"sweep_seconds": 0.2, "patience_seconds": 0.1, **options}
         settings = config.DropFolder(path=drop, settle_seconds=0.05)
-        task = asyncio.create_task(DropFolder(settings, admission, **options).run())
+        task = asyncio.create_task(DropFolder(settings, admission, leftovers, **options).run())
         try:
             yield task
         finally:

@@ -5,14 +5,16 @@ import contextlib
 import shutil
 
 from edge import config
+from edge.cache.leftovers import Leftovers
 from edge.dropfolder.watcher import DropFolder
 from tests import samples
 
 
 @contextlib.asynccontextmanager
-async def watching(drop, admission):
+async def watching(drop, cache):
     settings = config.DropFolder(path=drop, settle_seconds=0.05)
-    door = DropFolder(settings, admission, sweep_seconds=0.2, patience_seconds=0.1)
+    memory = Leftovers(cache.database)
+    door = DropFolder(settings, cache.admission, memory, sweep_seconds=0.2, patience_seconds=0.1)
     task = asyncio.create_task(door.run())
     try:
         yield
@@ -26,7 +28,7 @@ async def test_a_series_leaves_as_it_came_in(open_cache, drop, files, until):
     paths = samples.write_series(drop / "study", 10, rows=128, columns=128)
     sent = {path.read_bytes() for path in paths}
     async with open_cache() as cache:
-        async with watching(drop, cache.admission):
+        async with watching(drop, cache):
             await until(lambda: not files(drop))
         entries = await cache.retrieval.instances(samples.sample_uid(0, "study"))
         kept = set()
@@ -40,7 +42,7 @@ async def test_a_medium_dropped_twice_is_kept_once(open_cache, drop, until):
     async with open_cache() as cache:
         for _ in range(2):
             shutil.copytree(samples.dicomdir_media() / "TINY_ALPHA", drop / "CD")
-            async with watching(drop, cache.admission):
+            async with watching(drop, cache):
                 await until(lambda: not (drop / "CD").exists())
         rows = await cache.database.read("SELECT count(*) FROM instances")
     assert rows[0][0] == 50
@@ -54,7 +56,7 @@ async def test_other_bytes_under_a_known_name_are_kept_and_told(
     async with open_cache() as cache:
         await cache.send(sample)
         (drop / "other.dcm").write_bytes(sample.data[:-1] + bytes([sample.data[-1] ^ 1]))
-        async with watching(drop, cache.admission):
+        async with watching(drop, cache):
             await until(lambda: not files(drop))
         rows = await cache.database.read("SELECT count(*) FROM quarantine")
     assert rows[0][0] == 1
@@ -63,6 +65,6 @@ async def test_other_bytes_under_a_known_name_are_kept_and_told(
 
 async def test_a_full_cache_leaves_the_file_where_it_is(open_cache, drop, files, caplog, until):
     shutil.copy(samples.packaged_file("CT_small.dcm"), drop)
-    async with open_cache(reserve_bytes=10**18) as cache, watching(drop, cache.admission):
+    async with open_cache(reserve_bytes=10**18) as cache, watching(drop, cache):
         await until(lambda: "waits for" in caplog.text)
     assert files(drop) == ["CT_small.dcm"]

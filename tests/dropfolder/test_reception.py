@@ -7,6 +7,7 @@ import zipfile
 import pytest
 
 from edge.dropfolder.media import units
+from edge.dropfolder.memory import Memory
 from edge.dropfolder.reception import Reception
 from edge.dropfolder.tree import Changed, DropTree
 from edge.dropfolder.zipped import ZipLimits
@@ -27,7 +28,7 @@ def zipped(contents):
 
 
 @pytest.fixture
-def receive(drop, admission):
+def receive(drop, admission, leftovers):
     """Receives the only unit that the given files make."""
 
     async def run(contents, limits=None):
@@ -37,7 +38,9 @@ def receive(drop, admission):
             path.write_bytes(data)
         tree = DropTree(drop)
         (unit,) = units((await asyncio.to_thread(tree.scan)).files)
-        return await Reception(tree, admission, limits or ZipLimits()).receive(unit)
+        return await Reception(
+            tree, admission, Memory(tree, leftovers), limits or ZipLimits()
+        ).receive(unit)
 
     return run
 
@@ -115,7 +118,7 @@ async def test_a_damaged_member_does_not_hide_the_others(receive, admission):
     data[5000] ^= 0xFF
     verdict = await receive({"a.zip": bytes(data)})
     assert list(admission.stored.values()) == [MR]
-    assert "1 files were admitted" in verdict.bad[("a.zip",)]
+    assert "1 file was admitted" in verdict.bad[("a.zip",)]
 
 
 async def test_an_archive_on_a_medium_gives_its_instances(receive, admission):
@@ -125,13 +128,13 @@ async def test_an_archive_on_a_medium_gives_its_instances(receive, admission):
     assert (verdict.admitted, verdict.bad) == (1, {})
 
 
-async def test_a_file_that_changes_under_our_hands_says_nothing(receive, drop, admission):
+async def test_a_file_that_changes_under_our_hands_says_nothing(drop, admission, leftovers):
     tree = DropTree(drop)
     (drop / "a").write_bytes(CT)
     (unit,) = units((await asyncio.to_thread(tree.scan)).files)
     (drop / "a").write_bytes(MR)
     with pytest.raises(Changed):
-        await Reception(tree, admission, ZipLimits()).receive(unit)
+        await Reception(tree, admission, Memory(tree, leftovers), ZipLimits()).receive(unit)
 
 
 async def test_a_full_cache_is_no_ones_fault(receive, admission):

@@ -1,7 +1,9 @@
 """Nothing outside of the folder is ever read, moved or deleted, whoever swaps what meanwhile."""
 
+import hashlib
 import os
-import time
+import resource
+import signal
 
 import pytest
 
@@ -188,16 +190,73 @@ def test_folders_of_a_medium_are_removed_as_far_as_they_are_empty(drop, tree):
     assert not (drop / "cd" / "a").exists()
 
 
-def test_an_empty_folder_goes_after_an_hour_unless_it_may_be_a_target(drop, tree):
-    (drop / "CT 1" / "study" / "series").mkdir(parents=True)
-    tree.scan()
-    assert (drop / "CT 1" / "study" / "series").exists()
-    long_ago = time.time() - 3700
-    os.utime(drop / "CT 1" / "study" / "series", (long_ago, long_ago))
-    tree.scan()
-    assert not (drop / "CT 1" / "study" / "series").exists()
-    os.utime(drop / "CT 1" / "study", (long_ago, long_ago))
-    os.utime(drop / "CT 1", (long_ago, long_ago))
-    tree.scan()
-    assert (drop / "CT 1").exists()
-    assert not (drop / "CT 1" / "study").exists()
+def test_a_listing_says_which_folders_are_empty_and_since_when(drop, tree):
+    (drop / "CT 1" / "study").mkdir(parents=True)
+    (drop / "rejected").mkdir()
+    os.utime(drop / "CT 1" / "study", (1000, 1000))
+    listing = tree.scan()
+    assert listing.empty == {("CT 1", "study"): 1000}
+    assert listing.folders == {("CT 1",), ("CT 1", "study")}
+    assert listing.root == tree.identity() == (drop.stat().st_dev, drop.stat().st_ino)
+    assert (listing.unreadable, listing.unwritable) == (0, frozenset())
+
+
+def test_a_folder_goes_only_if_nothing_is_in_it(drop, tree):
+    (drop / "a" / "b").mkdir(parents=True)
+    assert not tree.remove_folder(("a",))
+    assert tree.remove_folder(("a", "b"))
+    assert tree.remove_folder(("a",))
+    assert not tree.remove_folder(("a",))
+    assert drop.exists()
+
+
+def test_a_digest_is_that_of_the_file_that_was_listed(drop, tree):
+    (drop / "a").write_bytes(b"content")
+    entry = only_entry(tree)
+    assert tree.digest(entry) == hashlib.sha256(b"content").digest()
+    (drop / "a").write_bytes(b"other content")
+    with pytest.raises(Changed):
+        tree.digest(entry)
+
+
+def test_a_missing_root_has_no_identity(drop, tree):
+    drop.rmdir()
+    assert tree.identity() is None
+
+
+def test_a_file_that_can_not_be_moved_leaves_no_reason(drop, tree, locked):
+    (drop / "CT 1").mkdir()
+    (drop / "CT 1" / "a").write_bytes(b"x")
+    with locked(drop / "CT 1"), pytest.raises(PermissionError):
+        tree.reject(("CT 1", "a"), "reason")
+    assert (drop / "CT 1" / "a").read_bytes() == b"x"
+    assert not list((drop / "rejected").iterdir())
+
+
+def test_a_file_whose_reason_can_not_be_written_goes_back(drop, tree):
+    (drop / "a").write_bytes(b"x")
+    limits = resource.getrlimit(resource.RLIMIT_FSIZE)
+    handler = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10, limits[1]))
+    try:
+        with pytest.raises(OSError, match="too large"):
+            tree.reject(("a",), "a reason of more than ten bytes")
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
+        signal.signal(signal.SIGXFSZ, handler)
+    assert (drop / "a").read_bytes() == b"x"
+    assert not list((drop / "rejected").iterdir())
+    tree.reject(("a",), "a reason of more than ten bytes")
+    assert (drop / "rejected" / "a.reason.txt").read_text() == "a reason of more than ten bytes"
+
+
+def test_what_the_service_may_not_do_stands_in_the_listing(drop, tree, locked):
+    (drop / "closed").mkdir(mode=0)
+    (drop / "lost+found").mkdir(mode=0)
+    (drop / "open").mkdir()
+    (drop / "from root").mkdir()
+    (drop / "open").chmod(0o777)
+    with locked(drop, drop / "from root"):
+        listing = tree.scan()
+    assert listing.unreadable == 1
+    assert listing.unwritable == {(), ("from root",)}

@@ -9,7 +9,7 @@ import zipfile
 import pytest
 
 from edge.dicom.instance import Origin
-from edge.dropfolder import watcher
+from edge.dropfolder import events, watcher
 from edge.dropfolder.tree import REJECTED
 from edge.errors import KeyUnavailable
 from tests import samples
@@ -38,11 +38,11 @@ async def test_what_was_there_at_the_start_is_admitted(drop, admission, running,
 async def test_files_come_in_without_events_too(
     drop, admission, running, until, files, monkeypatch
 ):
-    class Deaf(watcher.Observer):
+    class Deaf(events.Observer):
         def start(self):
             raise OSError(28, "inotify watch limit reached")
 
-    monkeypatch.setattr(watcher, "Observer", Deaf)
+    monkeypatch.setattr(events, "Observer", Deaf)
     async with running():
         await asyncio.sleep(0.1)
         shutil.copy(CT, drop / "a.dcm")
@@ -86,15 +86,69 @@ async def test_the_folder_is_made(drop, admission, running, until, files):
 async def test_a_folder_that_goes_away_and_comes_back_is_served(
     drop, admission, running, until, files, caplog
 ):
+    caplog.set_level(logging.INFO, "edge")
     async with running():
         await asyncio.sleep(0.1)
         drop.rmdir()
         await until(lambda: "can't be read" in caplog.text)
+        await asyncio.sleep(0.5)
         drop.mkdir()
         shutil.copy(CT, drop / "a.dcm")
         await until(lambda: not files(drop))
     assert len(admission.stored) == 1
     assert caplog.text.count("can't be read") == 1
+    assert caplog.text.count("is there again") == 1
+
+
+async def test_a_folder_that_is_missing_at_the_start_is_said_once(
+    drop, admission, running, until, files, caplog
+):
+    caplog.set_level(logging.INFO, "edge")
+    drop.rmdir()
+    drop.symlink_to(drop.parent / "usb")  # of a disk that is not there
+    async with running():
+        await until(lambda: "the drop folder can't be read: No such file" in caplog.text)
+        await asyncio.sleep(0.5)
+        (drop.parent / "usb").mkdir()
+        shutil.copy(CT, drop / "a.dcm")
+        await until(lambda: not files(drop))
+    warnings = [each for each in caplog.records if each.levelname == "WARNING"]
+    assert len(warnings) == 1
+    assert caplog.text.count("is there again") == 1
+
+
+async def test_a_folder_that_can_not_be_made_is_said_once(drop, running, until, locked, caplog):
+    drop.rmdir()
+    with locked(drop.parent):
+        async with running():
+            await until(lambda: "the drop folder can't be made: Permission denied" in caplog.text)
+            await asyncio.sleep(0.5)
+    assert len(caplog.records) == 1
+
+
+async def test_another_folder_in_its_place_wakes_the_sweep_too(
+    drop, admission, running, until, files
+):
+    async with running(sweep_seconds=600):
+        await asyncio.sleep(0.2)
+        drop.rename(drop.parent / "before")
+        (drop.parent / "before" / "late").write_bytes(b"")  # an event, of a folder that is gone
+        drop.mkdir()
+        await asyncio.sleep(0.2)
+        (drop.parent / "before" / "later").write_bytes(b"")
+        await asyncio.sleep(0.2)
+        shutil.copy(CT, drop / "a.dcm")
+        await until(lambda: not files(drop))
+    assert len(admission.stored) == 1
+
+
+async def test_one_is_one_instance_and_one_file(drop, admission, running, until, caplog):
+    caplog.set_level(logging.INFO, "edge")
+    shutil.copy(CT, drop / "a")
+    async with running():
+        await until(lambda: "drop folder: 1 instance admitted, 0 files rejected" in caplog.text)
+        (drop / "b").write_bytes(b"")
+        await until(lambda: "drop folder: 0 instances admitted, 1 file rejected" in caplog.text)
 
 
 async def test_a_growing_file_is_left_alone_until_it_is_whole(
@@ -260,37 +314,6 @@ async def test_waiting_grows_and_does_not_hammer_the_cache(
         await until(lambda: admission.calls > 0)
         await asyncio.sleep(0.7)  # 0.2 + 0.4 s of waiting: three rounds of four workers at most
     assert admission.calls <= 12
-
-
-async def test_a_file_that_can_not_be_read_now_is_kept(
-    drop, admission, running, until, files, monkeypatch, caplog
-):
-    shutil.copy(CT, drop / "a")
-
-    def refuse(tree, entry):
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(watcher.DropTree, "open_file", refuse)
-    async with running():
-        await until(lambda: "can't be taken" in caplog.text)
-        await asyncio.sleep(0.3)
-    assert files(drop) == ["a"]
-    assert caplog.text.count("can't be taken") == 1
-
-
-async def test_a_file_that_can_not_be_deleted_is_admitted_once(
-    drop, admission, running, until, monkeypatch, caplog
-):
-    shutil.copy(CT, drop / "a")
-
-    def refuse(tree, entry):
-        raise OSError(30, "Read-only file system")
-
-    monkeypatch.setattr(watcher.DropTree, "remove", refuse)
-    async with running():
-        await until(lambda: "can't be deleted" in caplog.text)
-        await asyncio.sleep(0.5)
-    assert admission.calls == 1
 
 
 async def test_a_file_replaced_while_it_is_admitted_is_kept_and_admitted_too(
