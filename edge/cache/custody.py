@@ -7,7 +7,7 @@ restart, a crash or a second look always finds the same work. Times are POSIX se
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from edge.cache.changes import Changes
@@ -71,20 +71,40 @@ class CustodyLedger:
         self._changes = changes
         self._clock = clock
 
-    async def owed(self, now: float, *, max_bytes: int, max_count: int) -> list[Owed]:
-        """What to send next, study by study, the oldest first.
+    async def owed(
+        self, now: float, *, max_bytes: int, max_count: int, skip: Collection[int] = ()
+    ) -> list[Owed]:
+        """What to send next: what is urgent, then previews, then study by study, the oldest first.
 
         That is EDGE_ONLY, SENT, and REFUSED if a retry was set. At least one, if there is any, then
-        as many as fit into *max_bytes*.
+        as many as fit into *max_bytes*. Those whose ids are in *skip* are left out.
         """
         chosen: list[Owed] = []
         total = 0
-        for row in await custody.due(self._database, _UNSENT, now, max_count):
+        for row in await custody.unsent(self._database, now, max_count + len(skip)):
+            if row.instance_id in skip:
+                continue
             total += row.content_bytes
             if chosen and total > max_bytes:
                 break
             chosen.append(_owed(row))
-        return chosen
+        return chosen[:max_count]
+
+    async def upload_first(self, study_uid: str, *, first: bool = True) -> int | None:
+        """Let a study go before all others, or not any more; how much of it is still to go.
+
+        It holds for what comes of it later, too. None if the study is not here.
+        """
+        waiting = await self._database.write(lambda db: custody.upload_first(db, study_uid, first))
+        self._changes.wake()
+        return waiting
+
+    async def choose_previews(self) -> int:
+        """Let first, middle and last instance of series go before the rest; how many series.
+
+        Looks only at series that have changed since. With 0 there is nothing more to choose.
+        """
+        return await self._database.write(custody.choose_previews)
 
     async def unverified(self, now: float, *, max_count: int) -> list[Owed]:
         """What the archive listed as stored, and should be asked about again."""

@@ -18,6 +18,7 @@ CREATE TABLE studies (
     description      TEXT NOT NULL DEFAULT '',
     modalities       TEXT NOT NULL DEFAULT '',    -- of its series, each once, between backslashes
     fingerprint      TEXT NOT NULL DEFAULT '',    -- what the archive last said of the study
+    upload_first     INTEGER NOT NULL DEFAULT 0,  -- a person wants the archive to get it before all else
     created          REAL NOT NULL,
     series_count     INTEGER NOT NULL DEFAULT 0,
     instance_count   INTEGER NOT NULL DEFAULT 0,
@@ -57,6 +58,7 @@ CREATE TABLE series (
     instance_count INTEGER NOT NULL DEFAULT 0,
     online_count   INTEGER NOT NULL DEFAULT 0,
     sop_classes    TEXT NOT NULL DEFAULT '',      -- of its instances, each once, between backslashes
+    previewed      INTEGER NOT NULL DEFAULT 0,    -- instances it had when its preview was chosen
     attributes     TEXT NOT NULL,
     UNIQUE (study_id, series_uid)
 ) STRICT;
@@ -81,6 +83,8 @@ CREATE TABLE instances (
     meta_digest     BLOB,                         -- SHA-256 of preamble and group 0002
     dataset_digest  BLOB,                         -- SHA-256 behind preamble and group 0002
     custody         TEXT NOT NULL,
+    priority        INTEGER NOT NULL DEFAULT 3,   -- of its upload: 0 a person's wish, 1 STAT, 2 HIGH, 3, 4 LOW
+    behind          INTEGER NOT NULL DEFAULT 1,   -- 0: of its series' preview, before the others
     tries           INTEGER NOT NULL DEFAULT 0,   -- since custody last changed
     retry_at        REAL NOT NULL DEFAULT 0,
     reason          TEXT NOT NULL DEFAULT '',     -- the archive's own words
@@ -94,6 +98,11 @@ CREATE INDEX instances_by_series ON instances (series_id, instance_number, id);
 CREATE INDEX instances_by_study ON instances (study_id);
 CREATE INDEX instances_by_work ON instances (custody, retry_at, study_id)
     WHERE custody IN ('EDGE_ONLY', 'SENT', 'ACKNOWLEDGED', 'REFUSED') AND availability = 'ONLINE';
+-- The order in which the archive gets what it lacks.
+CREATE INDEX instances_in_turn
+    ON instances (priority, behind, study_id, series_id, instance_number, id)
+    WHERE custody IN ('EDGE_ONLY', 'SENT', 'REFUSED') AND availability = 'ONLINE'
+    AND (custody <> 'REFUSED' OR retry_at > 0);
 CREATE INDEX instances_by_use ON instances (last_used)
     WHERE custody = 'VERIFIED' AND availability = 'ONLINE';
 

@@ -1,8 +1,9 @@
 """How much goes into one store request, and who travels alone.
 
-A batch grows while requests succeed and halves when one fails; what took part in a failure is
-suspected, and a suspect travels alone and later, so that one bad instance stalls no other. All of
-it is in memory: after a restart the line's measure is taken anew. No I/O.
+A batch grows while requests succeed and halves when one fails, within what the line carries in
+some twenty seconds; what took part in failures is suspected, and a suspect travels alone and
+later, so that one bad instance stalls no other. All of it is in memory: after a restart the line's
+measure is taken anew. No I/O.
 """
 
 from __future__ import annotations
@@ -14,12 +15,21 @@ from edge.cache.custody import Owed
 
 __all__ = ["BatchSize", "Suspects"]
 
-_SMALLEST = 256 * 1024
+_SMALLEST = 64 * 1024
 _FIRST = 2 * 1024 * 1024
+_SECONDS = 20.0
+"""That a batch takes: long enough to fill the line between two answers, short enough to lose."""
+_NEWEST = 0.4
+"""Weight of the newest request in the measured speed."""
+_SHORTEST = 0.001
+"""Seconds below which a request measures nothing."""
 
 
 class BatchSize:
-    """The bytes of a batch: doubled by success, halved by failure.
+    """The bytes of a batch: doubled by success, halved by failure, never more than 20 s of line.
+
+    An archive that is seen to keep what came whole of a request that was cut loses little by a
+    cut, however large the request was: there a cut halves nothing.
 
     Args:
         largest: Never more than this.
@@ -27,15 +37,45 @@ class BatchSize:
 
     def __init__(self, largest: int) -> None:
         self._largest = max(largest, _SMALLEST)
-        self.limit = min(_FIRST, self._largest)
+        self._grown = min(_FIRST, self._largest)
+        self._keeps_parts = False
+        self.speed: float | None = None
+        """Bytes a second that one request was carried at; None until one was answered."""
+
+    @property
+    def limit(self) -> int:
+        """Bytes of the next batch."""
+        if self.speed is None:
+            return self._grown
+        return min(self._grown, max(int(self.speed * _SECONDS), _SMALLEST))
 
     def grow(self) -> None:
         """A request succeeded."""
-        self.limit = min(self.limit * 2, self._largest)
+        self._grown = min(self.limit * 2, self._largest)
 
     def shrink(self) -> None:
         """A request failed."""
-        self.limit = max(self.limit // 2, _SMALLEST)
+        self._grown = max(self.limit // 2, _SMALLEST)
+
+    def cut(self) -> None:
+        """The connection broke under a request."""
+        if not self._keeps_parts:
+            self.shrink()
+
+    def carried(self, size: int, seconds: float) -> None:
+        """A request of so many bytes was answered after so long."""
+        if seconds < _SHORTEST:
+            return
+        speed = size / seconds
+        old = speed if self.speed is None else self.speed
+        self.speed = old + _NEWEST * (speed - old)
+
+    def kept(self, found: int, asked: int) -> None:
+        """The archive has so many of those that were on their way when a connection broke."""
+        if 0 < found < asked:
+            self._keeps_parts = True
+        elif not found and asked > 3:
+            self._keeps_parts = False
 
 
 @dataclass
@@ -47,19 +87,20 @@ class _Record:
 class Suspects:
     """Who took part in failures, and how often.
 
-    One failure in company may be anybody's fault, or the line's; from the second on an instance
-    travels alone.
+    A connection that breaks is mostly the line's fault, and counts one; an answer that does not
+    name an instance counts two. From four on an instance travels alone.
     """
 
-    _ALONE_FROM = 2
+    CUT, UNNAMED = 1, 2
+    _ALONE_FROM = 4
 
     def __init__(self) -> None:
         self._records: dict[int, _Record] = {}
 
-    def failed(self, instance_ids: Iterable[int]) -> None:
+    def failed(self, instance_ids: Iterable[int], weight: int = UNNAMED) -> None:
         """These were in a request of which nothing is known, or that failed as a whole."""
         for instance_id in instance_ids:
-            self._records.setdefault(instance_id, _Record()).failures += 1
+            self._records.setdefault(instance_id, _Record()).failures += weight
 
     def refused(self, instance_id: int) -> int:
         """This one was refused by name, and may be tried again; how often that happened."""

@@ -12,36 +12,34 @@ REFUSED is for good where the archive's reason is (a dead letter, for a person);
 lasting reason is called REFUSED, too, once it was repeated, and is still tried again, ever more
 rarely: an archive may be ill for days and then be well.
 
-Promises that one bad instance never stalls another: what took part in a failure travels alone and
-later. Never verifies, and never deletes anything anywhere.
+Several requests may be under way at once where that brings more, and a question about what went out
+never holds up what is to go. Promises that one bad instance never stalls another: what took part
+in failures travels alone and later. Never verifies, and never deletes anything anywhere.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 
 from edge import config
 from edge.cache.changes import Changes
 from edge.cache.custody import CustodyLedger, Owed, Settlement
-from edge.cache.opened import InstanceEntry
 from edge.cache.retrieval import Retrieval
-from edge.cloud.archive import (
-    Advice,
-    Archive,
-    Outgoing,
-    StoreOutcome,
-    StoreResult,
-)
+from edge.cloud.archive import Advice, Archive, StoreOutcome, StoreResult
 from edge.cloud.listing import list_instances
 from edge.cloud.retry import Backoff
-from edge.dicom.instance import Availability, Custody
+from edge.dicom.instance import Custody
 from edge.errors import CloudError, CloudRefused, InstanceUnreadable
 from edge.sync.batches import BatchSize, Suspects
+from edge.sync.errands import Errands
+from edge.sync.flights import Flights
 from edge.sync.inquiry import Patience, by_series
 from edge.sync.link import Link
 from edge.sync.tally import Tally
+from edge.sync.upload import Upload
 
 __all__ = ["Push"]
 
@@ -58,6 +56,8 @@ _LONGEST_PAUSE = 3600.0
 """Seconds, for what fails again and again, and for an archive that is full."""
 _LONGEST_REFUSED = 12 * 3600.0
 """Seconds between two offers of an instance that is refused again and again."""
+_PREVIEWS = 2.0
+"""Seconds between two choices of what goes first of a series."""
 
 
 class Push:
@@ -69,7 +69,7 @@ class Push:
         archive: Gets them.
         link: Is waited for, and told of failures.
         changes: Wakes it when something came in.
-        settings: Size of a batch, shortest and longest pause.
+        settings: Size of a batch, number of uploads, shortest and longest pause.
         clock: POSIX seconds.
     """
 
@@ -98,42 +98,86 @@ class Push:
         self._patience = Patience(_PATIENCE * shortest, Backoff(shortest / 4, shortest))
         self._size = BatchSize(settings.batch_bytes)
         self._suspects = Suspects()
+        self._flights = Flights(settings.uploads_in_flight)
         self._tally = Tally(log, f"archive {archive.name}: sent")
+        self._previews = settings.preview_first
+        self._previews_at = 0.0
         self._resume_at = 0.0
         self._failures = 0
         self._full = 0
+        self._errands = Errands()
+        self._uploads = 0
+        self._asking = False
+        self._cut = set[int]()
+        """Instances that a broken connection had begun to carry, and that were not asked about."""
 
     async def run(self) -> None:
         """Send until cancelled."""
         with self._changes.subscribe() as woken:
-            while True:
-                await self._link.wait_online()
-                looked = self._clock()
-                try:
-                    worked = await self.step()
-                except CloudError as error:
-                    self._link.failed(error)
-                    continue
-                self._tally.say(resting=not worked)
-                if not worked:
-                    await woken.wait(await self._idle(looked))
+            self._errands.ring = woken.set
+            try:
+                async with asyncio.TaskGroup() as group:
+                    while True:
+                        await self._link.wait_online()
+                        looked = self._clock()
+                        started = await self._start(group)
+                        if isinstance(error := self._errands.take_error(), CloudError):
+                            self._link.failed(error)
+                        elif error is not None:
+                            raise error
+                        elif not started:
+                            self._tally.say(resting=not self._errands.ids)
+                            await woken.wait(await self._idle(looked))
+                        else:
+                            self._tally.say(resting=False)
+            except ExceptionGroup as failures:
+                # One thing went wrong; what else was under way is found as SENT.
+                raise failures.exceptions[0] from None
 
     async def step(self) -> bool:
-        """Ask about what went out before, or else send a batch; False if nothing is to be done now.
+        """Ask about what went out before, and send a batch; False if nothing is to be done now.
 
         Raises:
             CloudError: The archive can't be reached, or will not talk to us.
         """
+        async with asyncio.TaskGroup() as group:
+            started = await self._start(group)
+        if error := self._errands.take_error():
+            raise error
+        return started
+
+    async def _start(self, group: asyncio.TaskGroup) -> bool:
+        """Start a question and an upload, as far as there are any; False if there is neither."""
         now = self._clock()
-        if now < self._resume_at:
+        may_send = self._uploads < self._flights.allowed
+        if now < self._resume_at or not (may_send or not self._asking):
             return False
-        owed = await self._ledger.owed(now, max_bytes=self._size.limit, max_count=_MOST)
+        if self._previews:
+            await self._choose_previews(now)
+        owed = await self._ledger.owed(
+            now, max_bytes=self._size.limit, max_count=_MOST, skip=frozenset(self._errands.ids)
+        )
+        fresh = [one for one in owed if one.custody is Custody.EDGE_ONLY]
         sent = [one for one in owed if one.custody is not Custody.EDGE_ONLY]
-        for series in by_series(sent):
-            await self._ask(series)
-        if owed and not sent:
-            await self._send(self._suspects.first_batch(owed))
-        return bool(owed)
+        started = False
+        if sent and not self._asking:
+            self._asking = True
+            self._errands.start(group, "push asks", sent, self._ask_about(sent))
+            started = True
+        if fresh and may_send:
+            batch = self._suspects.first_batch(fresh)
+            self._uploads += 1
+            self._errands.start(group, "push sends", batch, self._send(batch))
+            started = True
+        elif may_send:
+            self._flights.idle()
+        return started
+
+    async def _choose_previews(self, now: float) -> None:
+        if not 0 <= now - self._previews_at < _PREVIEWS:
+            while await self._ledger.choose_previews():
+                pass
+            self._previews_at = now
 
     async def _idle(self, looked: float) -> float | None:
         """Seconds until something is due; None if only a change can bring work.
@@ -147,6 +191,13 @@ class Push:
 
     # Asking --------------------------------------------------------------------------------------
 
+    async def _ask_about(self, sent: Sequence[Owed]) -> None:
+        try:
+            for series in by_series(sent):
+                await self._ask(series)
+        finally:
+            self._asking = False
+
     async def _ask(self, series: Sequence[Owed]) -> None:
         """Settle what went out without an answer, by what the archive lists."""
         try:
@@ -156,6 +207,9 @@ class Push:
             await self._settle_again(series, Custody.SENT, str(error))
             return
         now = self._clock()
+        cut = [one for one in series if one.instance_id in self._cut]
+        self._size.kept(sum(one.ref.sop_uid in found for one in cut), len(cut))
+        self._cut.difference_update(one.instance_id for one in cut)
         settlements = []
         for one in series:
             if one.ref.sop_uid in found:
@@ -185,11 +239,13 @@ class Push:
     # Sending -------------------------------------------------------------------------------------
 
     async def _send(self, batch: Sequence[Owed]) -> None:
-        await self._ledger.mark_sent([one.instance_id for one in batch])
+        upload = Upload(batch, self._retrieval)
         try:
-            results = await self._archive.store_instances([self._outgoing(one) for one in batch])
+            await self._ledger.mark_sent([one.instance_id for one in batch])
+            results = await self._archive.store_instances(upload.outgoing())
         except InstanceUnreadable as error:
-            await self._unreadable(batch, error)
+            await self._unreadable(upload, error)
+            return
         except CloudRefused as error:
             self._size.shrink()
             if error.status != 413:
@@ -199,43 +255,33 @@ class Push:
             await self._ledger.settle(
                 [Settlement(one.instance_id, Custody.EDGE_ONLY, str(error)) for one in batch]
             )
+            return
         except CloudError:
             self._size.shrink()
+            self._flights.failed()
             raise
-        else:
-            await self._settle(batch, results)
+        finally:
+            # The line is free: what is written down now holds nobody up.
+            self._uploads -= 1
+            self._errands.ring()
+        await self._settle(upload, results)
 
-    def _outgoing(self, one: Owed) -> Outgoing:
-        entry = InstanceEntry(
-            instance_id=one.instance_id,
-            ref=one.ref,
-            sop_class_uid=one.sop_class_uid,
-            transfer_syntax=one.transfer_syntax,
-            size=one.size,
-            number_of_frames=0,
-            availability=Availability.ONLINE,
-        )
-
-        async def stream() -> AsyncGenerator[bytes]:
-            async with self._retrieval.open_instance(entry) as opened:
-                async for piece in opened.stream():
-                    yield piece
-
-        return Outgoing(one.ref, one.size, stream)
-
-    async def _settle(self, batch: Sequence[Owed], results: Sequence[StoreResult]) -> None:
+    async def _settle(self, upload: Upload, results: Sequence[StoreResult]) -> None:
+        if all(result.status is None for result in results):
+            await self._broken_off(upload)
+            return
         now = self._clock()
         if any(result.advice is Advice.FULL for result in results):
             self._full += 1
             self._resume_at = now + self._full_backoff.delay(self._full)
             log.warning("archive %s is full", self._archive.name)
         settlements, unnamed = [], 0
-        for one, result in zip(batch, results, strict=True):
+        for one, result in zip(upload.batch, results, strict=True):
             if result.outcome is StoreOutcome.UNKNOWN:
                 # Stays SENT. One that the archive read and did not name is more suspicious than
                 # one whose connection died.
                 unnamed += 1
-                self._suspects.failed([one.instance_id] * (1 if result.status is None else 2))
+                self._suspects.failed([one.instance_id])
             elif result.outcome is StoreOutcome.STORED:
                 self._done(one)
                 settlements.append(
@@ -243,15 +289,38 @@ class Push:
                 )
             else:
                 settlements.append(self._failed(one, result, now))
+        if unnamed == len(upload.batch):
+            self._size.shrink()
+            self._flights.failed()
+            self._pause(now)
+        else:
+            self._size.carried(upload.size, upload.seconds)
+            self._size.grow()
+            self._flights.arrived(upload.size)
+            self._failures = 0
         if settlements:
             await self._ledger.settle(settlements)
-        if unnamed == len(batch):
-            self._size.shrink()
-            self._failures += 1
-            self._resume_at = now + self._backoff.delay(self._failures)
+
+    async def _broken_off(self, upload: Upload) -> None:
+        """The connection died. What had begun stays SENT, and is asked about; the rest is owed."""
+        begun = [one.instance_id for one in upload.begun]
+        self._suspects.failed(begun, Suspects.CUT)
+        self._cut.update(begun)
+        self._size.cut()
+        self._flights.failed()
+        if self._failures:
+            self._pause(self._clock())
         else:
-            self._size.grow()
-            self._failures = 0
+            # A line that breaks once may be well at once.
+            self._failures = 1
+        if unbegun := upload.unbegun:
+            await self._ledger.settle(
+                [Settlement(one.instance_id, Custody.EDGE_ONLY) for one in unbegun]
+            )
+
+    def _pause(self, now: float) -> None:
+        self._failures += 1
+        self._resume_at = now + self._backoff.delay(self._failures)
 
     def _failed(self, one: Owed, result: StoreResult, now: float) -> Settlement:
         """What becomes of an instance that the archive did not take."""
@@ -292,13 +361,17 @@ class Push:
             "none" if result.reason is None else f"{result.reason:04X}",
         )
 
-    async def _unreadable(self, batch: Sequence[Owed], error: InstanceUnreadable) -> None:
-        """One of ours can't be read. The others are asked about, for the request broke off."""
+    async def _unreadable(self, upload: Upload, error: InstanceUnreadable) -> None:
+        """One of ours can't be read. What went before it is asked about; the rest never left."""
         log.error("%s", error)
-        broken = [one for one in batch if one.ref.sop_uid == error.sop_uid]
+        broken = [one for one in upload.batch if one.ref.sop_uid == error.sop_uid]
         await self._settle_again(broken, Custody.EDGE_ONLY, str(error))
         for one in broken:
             self._suspects.refused(one.instance_id)
+        if unbegun := upload.unbegun:
+            await self._ledger.settle(
+                [Settlement(one.instance_id, Custody.EDGE_ONLY) for one in unbegun]
+            )
 
     async def _settle_again(self, owed: Sequence[Owed], custody: Custody, reason: str) -> None:
         now = self._clock()

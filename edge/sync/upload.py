@@ -1,0 +1,80 @@
+"""One store request under way: what of it went out, how much, and for how long.
+
+What the request has not begun to read can't have left, whatever became of the rest: after a cut
+that is owed as it was before, and nobody need be asked about it. Never changes custody.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import AsyncGenerator, Callable, Sequence
+
+from edge.cache.custody import Owed
+from edge.cache.opened import InstanceEntry
+from edge.cache.retrieval import Retrieval
+from edge.cloud.archive import Outgoing
+from edge.dicom.instance import Availability
+
+__all__ = ["Upload"]
+
+
+class Upload:
+    """A batch on its way.
+
+    Args:
+        batch: What goes, in this order.
+        retrieval: Opens it.
+        clock: Any seconds.
+    """
+
+    def __init__(
+        self,
+        batch: Sequence[Owed],
+        retrieval: Retrieval,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.batch = tuple(batch)
+        self.size = sum(one.size for one in batch)
+        self._retrieval = retrieval
+        self._clock = clock
+        self._begun_at = clock()
+        self._begun = set[int]()
+
+    @property
+    def seconds(self) -> float:
+        """Since it began."""
+        return self._clock() - self._begun_at
+
+    @property
+    def begun(self) -> list[Owed]:
+        """Those that may have left, in part or whole."""
+        return [one for one in self.batch if one.instance_id in self._begun]
+
+    @property
+    def unbegun(self) -> list[Owed]:
+        """Those of which no byte left."""
+        return [one for one in self.batch if one.instance_id not in self._begun]
+
+    def outgoing(self) -> list[Outgoing]:
+        """For the archive; from now on the seconds count."""
+        self._begun_at = self._clock()
+        return [Outgoing(one.ref, one.size, self._opener(one)) for one in self.batch]
+
+    def _opener(self, one: Owed) -> Callable[[], AsyncGenerator[bytes]]:
+        entry = InstanceEntry(
+            instance_id=one.instance_id,
+            ref=one.ref,
+            sop_class_uid=one.sop_class_uid,
+            transfer_syntax=one.transfer_syntax,
+            size=one.size,
+            number_of_frames=0,
+            availability=Availability.ONLINE,
+        )
+
+        async def stream() -> AsyncGenerator[bytes]:
+            self._begun.add(one.instance_id)
+            async with self._retrieval.open_instance(entry) as opened:
+                async for piece in opened.stream():
+                    yield piece
+
+        return stream
