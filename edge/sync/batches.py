@@ -15,12 +15,14 @@ from edge.cache.custody import Owed
 
 __all__ = ["BatchSize", "Suspects"]
 
-_SMALLEST = 64 * 1024
+_SMALLEST = 16 * 1024
 _FIRST = 2 * 1024 * 1024
 _SECONDS = 20.0
 """That a batch takes: long enough to fill the line between two answers, short enough to lose."""
+_SHARE = 0.05
+"""Of the time between two failures: so much a batch may take, for a cut wastes half of it."""
 _NEWEST = 0.4
-"""Weight of the newest request in the measured speed."""
+"""Weight of what was measured last."""
 _SHORTEST = 0.001
 """Seconds below which a request measures nothing."""
 
@@ -28,8 +30,7 @@ _SHORTEST = 0.001
 class BatchSize:
     """The bytes of a batch: doubled by success, halved by failure, never more than 20 s of line.
 
-    An archive that is seen to keep what came whole of a request that was cut loses little by a
-    cut, however large the request was: there a cut halves nothing.
+    Where the line keeps breaking it is less: most archives keep nothing of a request that was cut.
 
     Args:
         largest: Never more than this.
@@ -38,44 +39,43 @@ class BatchSize:
     def __init__(self, largest: int) -> None:
         self._largest = max(largest, _SMALLEST)
         self._grown = min(_FIRST, self._largest)
-        self._keeps_parts = False
         self.speed: float | None = None
         """Bytes a second that one request was carried at; None until one was answered."""
+        self._between: float | None = None
+        """Seconds of sending between two failures; None until there was one."""
+        self._since = 0.0
+        """Seconds of sending since the last one."""
 
     @property
     def limit(self) -> int:
         """Bytes of the next batch."""
         if self.speed is None:
             return self._grown
-        return min(self._grown, max(int(self.speed * _SECONDS), _SMALLEST))
+        return min(self._grown, max(int(self.speed * self._seconds), _SMALLEST))
 
-    def grow(self) -> None:
-        """A request succeeded."""
-        self._grown = min(self.limit * 2, self._largest)
-
-    def shrink(self) -> None:
-        """A request failed."""
-        self._grown = max(self.limit // 2, _SMALLEST)
-
-    def cut(self) -> None:
-        """The connection broke under a request."""
-        if not self._keeps_parts:
-            self.shrink()
+    @property
+    def _seconds(self) -> float:
+        if self._between is None:
+            return _SECONDS
+        return min(_SECONDS, _SHARE * max(self._between, self._since))
 
     def carried(self, size: int, seconds: float) -> None:
         """A request of so many bytes was answered after so long."""
-        if seconds < _SHORTEST:
-            return
-        speed = size / seconds
-        old = speed if self.speed is None else self.speed
-        self.speed = old + _NEWEST * (speed - old)
+        self._since += seconds
+        if seconds >= _SHORTEST:
+            self.speed = _mean(self.speed, size / seconds)
+        self._grown = min(self.limit * 2, self._largest)
 
-    def kept(self, found: int, asked: int) -> None:
-        """The archive has so many of those that were on their way when a connection broke."""
-        if 0 < found < asked:
-            self._keeps_parts = True
-        elif not found and asked > 3:
-            self._keeps_parts = False
+    def failed(self, seconds: float | None = None) -> None:
+        """A request failed, after so long; None: it was refused, and the line is none the worse."""
+        if seconds is not None:
+            self._between = _mean(self._between, self._since + seconds)
+            self._since = 0.0
+        self._grown = max(self.limit // 2, _SMALLEST)
+
+
+def _mean(old: float | None, new: float) -> float:
+    return new if old is None else old + _NEWEST * (new - old)
 
 
 @dataclass

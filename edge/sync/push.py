@@ -98,7 +98,8 @@ class Push:
         self._patience = Patience(_PATIENCE * shortest, Backoff(shortest / 4, shortest))
         self._size = BatchSize(settings.batch_bytes)
         self._suspects = Suspects()
-        self._flights = Flights(settings.uploads_in_flight)
+        self._most = settings.uploads_in_flight
+        self._flights = Flights(self._most)
         self._tally = Tally(log, f"archive {archive.name}: sent")
         self._previews = settings.preview_first
         self._previews_at = 0.0
@@ -107,9 +108,9 @@ class Push:
         self._full = 0
         self._errands = Errands()
         self._uploads = 0
+        self._bodies = 0
+        """Uploads that have bytes to send; the others wait for their answers."""
         self._asking = False
-        self._cut = set[int]()
-        """Instances that a broken connection had begun to carry, and that were not asked about."""
 
     async def run(self) -> None:
         """Send until cancelled."""
@@ -149,7 +150,9 @@ class Push:
     async def _start(self, group: asyncio.TaskGroup) -> bool:
         """Start a question and an upload, as far as there are any; False if there is neither."""
         now = self._clock()
-        may_send = self._uploads < self._flights.allowed
+        allowed = self._flights.allowed
+        # While the last answer is awaited the line is free for the next.
+        may_send = self._bodies < allowed and self._uploads < min(allowed + 1, self._most)
         if now < self._resume_at or not (may_send or not self._asking):
             return False
         if self._previews:
@@ -167,6 +170,7 @@ class Push:
         if fresh and may_send:
             batch = self._suspects.first_batch(fresh)
             self._uploads += 1
+            self._bodies += 1
             self._errands.start(group, "push sends", batch, self._send(batch))
             started = True
         elif may_send:
@@ -207,9 +211,6 @@ class Push:
             await self._settle_again(series, Custody.SENT, str(error))
             return
         now = self._clock()
-        cut = [one for one in series if one.instance_id in self._cut]
-        self._size.kept(sum(one.ref.sop_uid in found for one in cut), len(cut))
-        self._cut.difference_update(one.instance_id for one in cut)
         settlements = []
         for one in series:
             if one.ref.sop_uid in found:
@@ -239,7 +240,7 @@ class Push:
     # Sending -------------------------------------------------------------------------------------
 
     async def _send(self, batch: Sequence[Owed]) -> None:
-        upload = Upload(batch, self._retrieval)
+        upload = Upload(batch, self._retrieval, self._body_left)
         try:
             await self._ledger.mark_sent([one.instance_id for one in batch])
             results = await self._archive.store_instances(upload.outgoing())
@@ -247,7 +248,7 @@ class Push:
             await self._unreadable(upload, error)
             return
         except CloudRefused as error:
-            self._size.shrink()
+            self._size.failed()
             if error.status != 413:
                 raise
             # Too large together; it was refused before any of it was looked at.
@@ -257,14 +258,18 @@ class Push:
             )
             return
         except CloudError:
-            self._size.shrink()
+            self._size.failed()
             self._flights.failed()
             raise
         finally:
             # The line is free: what is written down now holds nobody up.
             self._uploads -= 1
-            self._errands.ring()
+            upload.over()
         await self._settle(upload, results)
+
+    def _body_left(self) -> None:
+        self._bodies -= 1
+        self._errands.ring()
 
     async def _settle(self, upload: Upload, results: Sequence[StoreResult]) -> None:
         if all(result.status is None for result in results):
@@ -290,12 +295,11 @@ class Push:
             else:
                 settlements.append(self._failed(one, result, now))
         if unnamed == len(upload.batch):
-            self._size.shrink()
+            self._size.failed(upload.seconds)
             self._flights.failed()
             self._pause(now)
         else:
             self._size.carried(upload.size, upload.seconds)
-            self._size.grow()
             self._flights.arrived(upload.size)
             self._failures = 0
         if settlements:
@@ -305,8 +309,7 @@ class Push:
         """The connection died. What had begun stays SENT, and is asked about; the rest is owed."""
         begun = [one.instance_id for one in upload.begun]
         self._suspects.failed(begun, Suspects.CUT)
-        self._cut.update(begun)
-        self._size.cut()
+        self._size.failed(upload.seconds)
         self._flights.failed()
         if self._failures:
             self._pause(self._clock())

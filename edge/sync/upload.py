@@ -24,6 +24,7 @@ class Upload:
     Args:
         batch: What goes, in this order.
         retrieval: Opens it.
+        left: Called once, when its last byte was given away or the request is over.
         clock: Any seconds.
     """
 
@@ -31,11 +32,13 @@ class Upload:
         self,
         batch: Sequence[Owed],
         retrieval: Retrieval,
+        left: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.batch = tuple(batch)
         self.size = sum(one.size for one in batch)
         self._retrieval = retrieval
+        self._left: Callable[[], None] | None = left
         self._clock = clock
         self._begun_at = clock()
         self._begun = set[int]()
@@ -54,6 +57,12 @@ class Upload:
     def unbegun(self) -> list[Owed]:
         """Those of which no byte left."""
         return [one for one in self.batch if one.instance_id not in self._begun]
+
+    def over(self) -> None:
+        """Nothing more of it leaves."""
+        left, self._left = self._left, None
+        if left is not None:
+            left()
 
     def outgoing(self) -> list[Outgoing]:
         """For the archive; from now on the seconds count."""
@@ -76,5 +85,7 @@ class Upload:
             async with self._retrieval.open_instance(entry) as opened:
                 async for piece in opened.stream():
                     yield piece
+            if one is self.batch[-1]:
+                self.over()
 
         return stream

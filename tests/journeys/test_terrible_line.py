@@ -26,7 +26,7 @@ SEED = 20240229
 INSTANCES, STUDIES, CUTS = 1000, 20, 100
 RATE = 1_150_000.0
 """Bytes a second each way: as much again goes down, for every instance is read back."""
-QUICK = {"retry_min_seconds": 0.02, "retry_max_seconds": 0.04}
+QUICK = {"retry_min_seconds": 0.01, "retry_max_seconds": 0.02}
 """A day of a bad line in a minute: pauses are as much shorter."""
 
 

@@ -17,18 +17,18 @@ def owed(*numbers):
 def test_a_batch_grows_to_the_largest_and_shrinks_to_the_smallest():
     size = BatchSize(16 * MIB)
     for _ in range(10):
-        size.grow()
+        size.carried(100 * MIB, 1.0)
     assert size.limit == 16 * MIB
-    size.shrink()
+    size.failed()
     assert size.limit == 8 * MIB
     for _ in range(20):
-        size.shrink()
-    assert size.limit == 64 * 1024
+        size.failed()
+    assert size.limit == 16 * 1024
 
 
 @pytest.mark.parametrize("largest", [0, 1000, MIB])
 def test_a_small_largest_is_kept_to(largest):
-    assert BatchSize(largest).limit == max(largest, 64 * 1024)
+    assert BatchSize(largest).limit == max(largest, 16 * 1024)
 
 
 def test_the_unsuspected_travel_together():
@@ -81,12 +81,10 @@ def test_a_batch_takes_some_twenty_seconds_of_the_line_however_slow_it_is():
     for _ in range(8):
         speed = 20_000
         size.carried(size.limit, size.limit / speed)
-        size.grow()
     assert 10 <= size.limit / speed <= 30
     speed = 500_000
     for _ in range(12):
         size.carried(size.limit, size.limit / speed)
-        size.grow()
     assert 10 <= size.limit / speed <= 30
 
 
@@ -96,24 +94,24 @@ def test_the_speed_of_a_request_that_took_no_time_says_nothing():
     assert size.speed is None
 
 
-def test_a_cut_halves_a_batch_unless_the_archive_keeps_what_came_whole():
+def test_a_line_that_keeps_breaking_loses_little_each_time():
     size = BatchSize(16 * MIB)
-    size.cut()
-    assert size.limit == MIB
-    size.kept(3, 8)
-    size.cut()
-    assert size.limit == MIB
-    size.shrink()
-    assert size.limit == MIB // 2
-    size.kept(0, 8)
-    size.cut()
-    assert size.limit == MIB // 4
+    speed, up = 1_000_000, 0.0
+    for _ in range(200):
+        seconds = size.limit / speed
+        if up + seconds > 10.0:
+            size.failed(10.0 - up)
+            up = 0.0
+        else:
+            size.carried(size.limit, seconds)
+            up += seconds
+    assert 0.2 < size.limit / speed < 0.6
 
 
-@pytest.mark.parametrize(("found", "asked"), [(0, 0), (0, 2), (5, 5)])
-def test_a_cut_that_shows_nothing_changes_nothing(found, asked):
+def test_a_line_that_holds_again_is_trusted_again():
     size = BatchSize(16 * MIB)
-    size.kept(1, 2)
-    size.kept(found, asked)
-    size.cut()
-    assert size.limit == 2 * MIB
+    size.carried(MIB, 1.0)
+    size.failed(1.0)
+    for _ in range(100):
+        size.carried(size.limit, size.limit / MIB)
+    assert size.limit == 16 * MIB
