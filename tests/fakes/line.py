@@ -16,7 +16,7 @@ import socket
 import struct
 import time
 from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Self
@@ -36,7 +36,7 @@ class Fault(StrEnum):
     STALL = "STALL"
     """Connections stay, and nothing moves on them."""
     HALF_OPEN = "HALF_OPEN"
-    """New connections are taken, and never answered."""
+    """New connections are taken, and never answered; those under way are reset."""
     REFUSE = "REFUSE"
     """New connections are refused, and those under way are reset."""
     BLACKHOLE = "BLACKHOLE"
@@ -106,6 +106,7 @@ class TerribleLine:
         self._moving = asyncio.Event()
         self._moving.set()
         self._dead = set[asyncio.Task[object]]()
+        self._goal, self._reached = 0, asyncio.Event()
         self._up_for = 0.0
         self._up_since: float | None = None
 
@@ -119,6 +120,10 @@ class TerribleLine:
         """For how long it has been up in all."""
         since = self._up_since
         return self._up_for + (0.0 if since is None else time.monotonic() - since)
+
+    @property
+    def _carried(self) -> int:
+        return self.up.carried + self.down.carried
 
     def limit(self, bytes_a_second: float | None, *, latency: float = 0.0) -> None:
         """Carry no more than this, each way."""
@@ -149,6 +154,7 @@ class TerribleLine:
             self._moving.clear()
         if fault is Fault.REFUSE:
             await self._deafen()
+        if fault in (Fault.REFUSE, Fault.HALF_OPEN):
             self.reset()
         if fault is Fault.BLACKHOLE:
             await self._deafen()
@@ -176,11 +182,17 @@ class TerribleLine:
         await asyncio.sleep(seconds)
         await self.heal()
 
-    async def cut_at_random(self, seed: int, count: int, *, every: float, down_for: float) -> None:
-        """Break so often: after *every* seconds on the average, for up to *down_for* seconds."""
+    async def cut_at_random(self, seed: int, count: int, *, within: int, down_for: float) -> None:
+        """Break so often, at random moments of the next *within* bytes, whichever way they go.
+
+        Each time it is down for up to *down_for* seconds.
+        """
         chance = random.Random(seed)
-        for _ in range(count):
-            await asyncio.sleep(chance.uniform(0.0, 2 * every))
+        begun = self._carried
+        for at in sorted(chance.randrange(within) for _ in range(count)):
+            self._goal, self._reached = begun + at, asyncio.Event()
+            if self._carried < self._goal:
+                await self._reached.wait()
             await self.cut(chance.uniform(0.0, down_for))
 
     # Listening -----------------------------------------------------------------------------------
@@ -292,6 +304,8 @@ class TerribleLine:
             for at in range(-before % way.corrupt_every, len(data), way.corrupt_every):
                 turned[at] ^= 0x55
             data = bytes(turned)
+        if self._carried >= self._goal:
+            self._reached.set()
         if way.reset_after is not None:
             way.reset_after -= len(data)
             if way.reset_after <= 0:
@@ -308,15 +322,3 @@ def _reset(writer: asyncio.StreamWriter) -> None:
             socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0)
         )
     writer.transport.abort()
-
-
-@contextlib.asynccontextmanager
-async def far_end(
-    serve: Callable[[asyncio.StreamReader, asyncio.StreamWriter], object],
-) -> AsyncIterator[int]:
-    """A server of a test's own behind the line; its port."""
-    server = await asyncio.start_server(serve, "127.0.0.1", 0)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()
