@@ -21,6 +21,8 @@ _SECONDS = 20.0
 """That a batch takes: long enough to fill the line between two answers, short enough to lose."""
 _SHARE = 0.05
 """Of the time between two failures: so much a batch may take, for a cut wastes half of it."""
+_OFTEN = 60.0
+"""Seconds of sending between two failures below which a line is called one that breaks."""
 _NEWEST = 0.4
 """Weight of what was measured last."""
 _SHORTEST = 0.001
@@ -52,6 +54,11 @@ class BatchSize:
         if self.speed is None:
             return self._grown
         return min(self._grown, max(int(self.speed * self._seconds), _SMALLEST))
+
+    @property
+    def breaks(self) -> bool:
+        """Whether failures come so often that what is under way at once should be little."""
+        return self._between is not None and max(self._between, self._since) < _OFTEN
 
     @property
     def _seconds(self) -> float:

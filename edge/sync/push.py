@@ -151,8 +151,10 @@ class Push:
         """Start a question and an upload, as far as there are any; False if there is neither."""
         now = self._clock()
         allowed = self._flights.allowed
-        # While the last answer is awaited the line is free for the next.
-        may_send = self._bodies < allowed and self._uploads < min(allowed + 1, self._most)
+        # While the last answer is awaited the line is free for the next; but what is given away is
+        # not carried yet, and where the line breaks often, it is lost.
+        ahead = 0 if self._size.breaks else 1
+        may_send = self._bodies < allowed and self._uploads < min(allowed + ahead, self._most)
         if now < self._resume_at or not (may_send or not self._asking):
             return False
         if self._previews:

@@ -106,6 +106,7 @@ def test_a_line_that_keeps_breaking_loses_little_each_time():
             size.carried(size.limit, seconds)
             up += seconds
     assert 0.2 < size.limit / speed < 0.6
+    assert size.breaks
 
 
 def test_a_line_that_holds_again_is_trusted_again():
@@ -115,3 +116,4 @@ def test_a_line_that_holds_again_is_trusted_again():
     for _ in range(100):
         size.carried(size.limit, size.limit / MIB)
     assert size.limit > 4 * MIB
+    assert not size.breaks
