@@ -120,17 +120,17 @@ class Push:
                 async with asyncio.TaskGroup() as group:
                     while True:
                         await self._link.wait_online()
-                        looked = self._clock()
-                        started = await self._start(group)
+                        # First of all: what failed may mean that nothing may be asked now.
                         if isinstance(error := self._errands.take_error(), CloudError):
                             self._link.failed(error)
-                        elif error is not None:
+                            continue
+                        if error is not None:
                             raise error
-                        elif not started:
-                            self._tally.say(resting=not self._errands.ids)
+                        looked = self._clock()
+                        started = await self._start(group)
+                        self._tally.say(resting=not (started or self._errands.ids))
+                        if not started:
                             await woken.wait(await self._idle(looked))
-                        else:
-                            self._tally.say(resting=False)
             except ExceptionGroup as failures:
                 # One thing went wrong; what else was under way is found as SENT.
                 raise failures.exceptions[0] from None
