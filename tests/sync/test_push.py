@@ -464,18 +464,6 @@ async def test_an_answer_of_another_request_settles_nothing(pushing, ledger, clo
     assert len(cloud.instances) == len(slices)
 
 
-async def test_what_was_not_begun_when_the_line_broke_is_owed_without_a_question(
-    push, ledger, cloud
-):
-    parts = list(samples.ct_series(6, rows=512, columns=512))
-    ledger.put(parts[:3])
-    cloud.faults["store"].append(Fault(cut_request=1000))
-    big = list(samples.ct_series(3, rows=512, columns=512, seed=1))
-    ledger.put(big)
-    await push.step()
-    assert ledger.custodies[0] is SENT
-
-
 async def test_several_uploads_go_at_once_where_the_archive_is_slow_to_answer(
     ledger, retrieval, archive, link, changes, cloud, running
 ):
