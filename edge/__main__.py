@@ -16,7 +16,18 @@ try:
     import os
 
     from edge import __version__
-    from edge.commands import demo, serve, status, token
+    from edge.commands import (
+        backup,
+        cloud,
+        demo,
+        key,
+        restore,
+        secret,
+        serve,
+        status,
+        sync,
+        token,
+    )
     from edge.commands.parsing import Commands
     from edge.errors import ConfigError, EdgeError
 except KeyboardInterrupt:  # even these take a moment on a small box
@@ -24,7 +35,7 @@ except KeyboardInterrupt:  # even these take a moment on a small box
 
 __all__ = ["main"]
 
-_COMMANDS = (serve, demo, status, token)
+_COMMANDS = (serve, demo, status, sync, token, cloud, secret, key, backup, restore)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

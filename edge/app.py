@@ -13,9 +13,11 @@ import logging
 import os
 import socket
 import ssl
+import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
+from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -25,31 +27,40 @@ from edge.access.tls import renew, server_context
 from edge.access.tokens import Tokens
 from edge.admin import api
 from edge.admin.local import local_door
+from edge.admin.sync import sync_routes
 from edge.cache.admission import Admission, StudyKeys
+from edge.cache.backup import Backups
 from edge.cache.catalogue import Catalogue
 from edge.cache.changes import Changes
 from edge.cache.custody import CustodyLedger
 from edge.cache.deletion import Deletion
+from edge.cache.disputes import Disputes
 from edge.cache.eviction import Eviction, Uses
+from edge.cache.exchange import Exchange
 from edge.cache.feed import ChangeFeed
 from edge.cache.fetching import Fetching
 from edge.cache.pictures import PictureCache
 from edge.cache.recovery import Recovery, open_index
+from edge.cache.remedies import Remedies
 from edge.cache.rendering import Rendering
 from edge.cache.retrieval import Retrieval
+from edge.cache.settlement import Settling
 from edge.cache.space import Space
 from edge.cache.status import Parts, Status, read_status
 from edge.cache.transcoding import Transcoding
 from edge.cloud.archive import Archive
 from edge.cloud.orthanc import archive_of
+from edge.cloud.several import Several
+from edge.config import Archive as ArchiveSettings
 from edge.config import Config, Http, host_and_port
 from edge.crypto.keys import KeyRing
 from edge.crypto.providers import FileKeyProvider
 from edge.crypto.sealed import Algorithm
+from edge.crypto.secrets import PURPOSE, open_secrets
 from edge.dicomweb import changefeed, uri_service
 from edge.dicomweb import server as dicomweb
 from edge.dicomweb.listener import Listener
-from edge.dicomweb.middleware import access
+from edge.dicomweb.middleware import IDENTITY, access
 from edge.dicomweb.root import create_root
 from edge.dimse.server import DimseServer
 from edge.dropfolder.watcher import DropFolder
@@ -62,11 +73,9 @@ from edge.store.memory import keep_freed_memory
 from edge.store.objects import ObjectStore
 from edge.store.tombstones import TombstoneStore
 from edge.supervision import Supervisor
-from edge.sync.link import Link
-from edge.sync.pull import Pull
-from edge.sync.push import Push
-from edge.sync.verify import Verify
-from edge.sync.withdraw import Withdraw
+from edge.sync.arbitration import Arbitration
+from edge.sync.line import Line, line_state
+from edge.syncing import by_role, start_sync
 
 __all__ = ["Appliance", "Cache"]
 
@@ -119,6 +128,10 @@ class Cache:
             )
             stack.push_async_exit(self.database)
             self.tokens = Tokens(TokenTable(self.database))
+            self.exchange = Exchange(self.store, self.tombstones, self.database)
+            self.disputes = Disputes(
+                self.database, self.exchange, has_archive=bool(self._config.cloud.archive)
+            )
             self._stack = stack.pop_all()
         return self
 
@@ -136,7 +149,9 @@ class Cache:
         Args:
             parts: Those of the service, and how they are; None if it is not running.
         """
-        return await read_status(self._config, self.database, self.store, parts)
+        primary = "".join(it.name for it in by_role(self._config.cloud.archive)[:1])
+        line = partial(line_state, self._config.sync, archive=primary, now=time.time())
+        return await read_status(self._config, self.database, self.store, parts, line)
 
 
 class Appliance:
@@ -144,10 +159,12 @@ class Appliance:
 
     Args:
         config: All of it; ports may be 0, see ``http_port`` and ``dimse_port``.
+        file: Where it was read; a backup has it as it is.
     """
 
-    def __init__(self, config: Config) -> None:
+    def __init__(self, config: Config, *, file: Path | None = None) -> None:
         self._config = config
+        self._file = file
         self._stack = AsyncExitStack()
         self._parts: Callable[[], Parts] = lambda: {"start": "under way"}
         self.changes = Changes()
@@ -167,18 +184,20 @@ class Appliance:
             await asyncio.to_thread(_make_folder, config.appliance.data_dir)
             lock = await asyncio.to_thread(_lock, config.appliance.data_dir)
             stack.callback(os.close, lock)
-            await stack.enter_async_context(local_door(config.appliance.data_dir, self.parts))
+            await stack.enter_async_context(
+                local_door(config.appliance.data_dir, self.parts, self.changes.wake)
+            )
             cache = self.cache = await stack.enter_async_context(Cache(config, owned=True))
             await Recovery(cache.store, cache.database, cache.keys, cache.tombstones).run()
             changes, uses = self.changes, Uses(cache.database)
             stack.push_async_callback(_flush, uses)
             space = Space(config.cache, cache.database, cache.store)
             await space.refresh()
-            archive = None
-            if config.cloud.archive:
-                archive = archive_of(config.cloud.archive[0])
-                stack.push_async_callback(archive.close)
             ledger = CustodyLedger(cache.database, changes)
+            line = Line(config.sync, ledger)
+            archives = await self._open_archives(stack, line)
+            several = Several([archive for _, archive in archives]) if archives else None
+            await ledger.set_roles({each.name: each.role for each, _ in archives})
             admission = self.admission = Admission(
                 cache.store,
                 StudyKeys(cache.keys, cache.database),
@@ -187,9 +206,9 @@ class Appliance:
                 changes,
                 max_instance_bytes=config.cache.max_instance_bytes,
             )
-            fetching = Fetching(archive, admission)
+            fetching = Fetching(several, admission)
             retrieval = self.retrieval = Retrieval(
-                cache.store, cache.database, fetching, ledger, archive, uses
+                cache.store, cache.database, fetching, ledger, several, uses
             )
             pictures = PictureCache(config.cache, cache.folder, cache.keys, cache.algorithm)
             await pictures.open()
@@ -202,12 +221,29 @@ class Appliance:
             parts.start("fetching", fetching.run)
             parts.start("pixels", workers.run)
             parts.start("pictures", pictures.run)
+            counting = [archive for each, archive in archives if each.role != "copy"]
             eviction = Eviction(
-                config.cache, cache.store, cache.database, space, uses, ledger, archive
+                config.cache, cache.store, cache.database, space, uses, ledger, counting
             )
             parts.start("eviction", eviction.run)
-            if archive is not None:
-                self._start_sync(archive, ledger, retrieval)
+            if archives:
+                parts.start("line", line.run)
+                backups = Backups(config, self._file, cache.keys, cache.database)
+                remedies = Remedies(retrieval, self.transcoding, admission, cache.database)
+                settling = Settling(cache.database, cache.exchange)
+                start_sync(
+                    parts,
+                    archives,
+                    ledger,
+                    retrieval,
+                    fetching,
+                    remedies,
+                    lambda archive, link: Arbitration(settling, admission, archive, link, changes),
+                    backups,
+                    changes,
+                    config,
+                    line,
+                )
             if config.dropfolder.path != Path():
                 parts.start("dropfolder", DropFolder(config.dropfolder, admission).run)
             dimse = DimseServer(
@@ -222,7 +258,7 @@ class Appliance:
                 pictures,
                 space,
                 changes,
-                has_archive=archive is not None,
+                has_archive=bool(archives),
             )
             self.http_port = await self._serve_http(admission, retrieval, deletion)
             self._parts = parts.states
@@ -245,6 +281,19 @@ class Appliance:
         """The state of the box and of its parts."""
         return await self.cache.status(self.parts())
 
+    async def _open_archives(
+        self, stack: AsyncExitStack, line: Line
+    ) -> list[tuple[ArchiveSettings, Archive]]:
+        """What is configured of each, its secrets open, and its driver; the primary one first."""
+        secret = self.cache.keys.derive(PURPOSE)
+        cloud = await asyncio.to_thread(open_secrets, self._config.cloud, secret, "cloud")
+        archives: list[tuple[ArchiveSettings, Archive]] = []
+        for each in by_role(cloud.archive):
+            driver = archive_of(each, line.way(each.name))
+            stack.push_async_callback(driver.close)
+            archives.append((each, driver))
+        return archives
+
     async def serve_until(self, stopping: asyncio.Event) -> bool:
         """Wait for the end; whether the box must be opened again, because its index is damaged.
 
@@ -257,20 +306,6 @@ class Appliance:
             for task in waiting:
                 task.cancel()
         return broken.is_set() and not stopping.is_set()
-
-    def _start_sync(self, archive: Archive, ledger: CustodyLedger, retrieval: Retrieval) -> None:
-        """Start the parts that make the box and the archive equal."""
-        parts, changes, settings = self.supervisor, self.changes, self._config.sync
-        link = Link(archive, ledger, settings)
-        push = Push(ledger, retrieval, archive, link, changes, settings)
-        verify = Verify(ledger, archive, link, changes, settings)
-        pull = Pull(ledger, archive, link, settings)
-        withdraw = Withdraw(ledger, archive, link, changes, settings)
-        parts.start("link", link.run)
-        parts.start("push", push.run)
-        parts.start("verify", verify.run)
-        parts.start("pull", pull.run)
-        parts.start("withdraw", withdraw.run)
 
     async def _serve_http(
         self, admission: Admission, retrieval: Retrieval, deletion: Deletion
@@ -296,7 +331,9 @@ class Appliance:
         )
         feed = changefeed.create_application(ChangeFeed(cache.database), authorise=gate.authorise)
         administration = api.create_application(
-            status=self.status, middlewares=[access(gate.authorise)]
+            status=self.status,
+            middlewares=[access(gate.authorise)],
+            routes=sync_routes(cache.disputes, itemgetter(IDENTITY), self.changes.wake),
         )
         application = create_root(
             {

@@ -13,18 +13,20 @@ import ipaddress
 import os
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
 from edge.errors import ConfigError
 from edge.settings import Settings
+from edge.week import RuleError, rule_of
 
 __all__ = [
     "Appliance",
     "Archive",
     "Auth",
+    "Backup",
     "Cache",
     "Cloud",
     "Config",
@@ -42,6 +44,21 @@ __all__ = [
 ]
 
 GIB = 1024**3
+_AUTH_KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "none": ((), ()),
+    "basic": (("user",), ("password",)),
+    "bearer": (("token",), ()),
+    "oauth2": (
+        ("token_url", "client_id", "client_secret"),
+        ("client_auth", "scope", "audience", "resource", "tls_ca"),
+    ),
+    "google": (("key_file",), ("token_url", "scope", "tls_ca")),
+    "aws": (
+        ("region", "access_key_id", "secret_access_key"),
+        ("session_token", "service", "payload"),
+    ),
+}
+"""Of each kind, what it needs, and what it may have beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,12 +155,36 @@ class Pixels:
 
 @dataclass(frozen=True, slots=True)
 class Auth:
-    """``auth`` of an archive: how we say who we are."""
+    """``auth`` of an archive: how we say who we are.
 
-    kind: Literal["none", "basic", "bearer"] = "none"
+    What shows in no repr is a secret: it may be written as ``crypto.secrets`` reads it, too.
+    """
+
+    kind: Literal["none", "basic", "bearer", "oauth2", "google", "aws"] = "none"
     user: str = ""
     password: str = field(default="", repr=False)
     token: str = field(default="", repr=False)
+    token_url: str = ""
+    """Of ``oauth2``; of ``google`` only if it shall not be that of the key file."""
+    client_id: str = ""
+    client_secret: str = field(default="", repr=False)
+    client_auth: Literal["basic", "body"] = "basic"
+    """How the client says its secret: RFC 6749 2.3.1 has both."""
+    scope: str = ""
+    """Empty means the endpoint's own, and cloud-healthcare for ``google``."""
+    audience: str = ""
+    resource: str = ""
+    tls_ca: Path = Path()
+    """Of the token endpoint; empty means the system's."""
+    key_file: Path = Path()
+    """The service account's, as Google gives it (JSON). Read whenever a token is asked for."""
+    region: str = ""
+    access_key_id: str = ""
+    secret_access_key: str = field(default="", repr=False)
+    session_token: str = field(default="", repr=False)
+    service: str = "medical-imaging"
+    payload: Literal["streaming", "unsigned"] = "streaming"
+    """What is signed in place of the digest of images that are on their way, see ``cloud.aws``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,6 +197,16 @@ class Archive:
     kind: Literal["dicomweb", "orthanc"] = "dicomweb"
     auth: Auth = Auth()
     tls_ca: Path = Path()
+    role: Literal["primary", "failover", "copy"] = "primary"
+    """Everything goes to the primary one; ``failover`` stands in while that is away; ``copy`` gets
+    what is made here, too."""
+    tls_certificate: Path = Path()
+    """That we show to an archive which asks for one; ``tls_key`` is its key."""
+    tls_key: Path = Path()
+    proxy: str = ""
+    """``http://host:port``; empty means none, whatever the environment says."""
+    proxy_user: str = ""
+    proxy_password: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,6 +231,17 @@ class Sync:
     """Whether first, middle and last instance of every series go up before the rest."""
     retry_min_seconds: float = 2.0
     retry_max_seconds: float = 300.0
+    failover_minutes: float = 60.0
+    """So long the primary archive may be away before another stands in."""
+    calendar: tuple[str, ...] = ()
+    """Rules such as ``mon-fri 08:00-18:00 2000 kbps``; the later ones win. See ``edge.week``."""
+    max_upload_kbps: int = 0
+    """kbit/s outside of the rules; 0 means no limit."""
+    max_download_kbps: int = 0
+    monthly_budget_mb: int = 0
+    """Megabytes over the line that sync may use in a month; 0 means no limit."""
+    budget_day: int = 1
+    """Of the month, on which it starts anew; in a shorter month, its last."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -190,6 +252,14 @@ class DropFolder:
     """Empty means none."""
     settle_seconds: float = 2.0
     """A file that has not changed for so long is complete."""
+
+
+@dataclass(frozen=True, slots=True)
+class Backup:
+    """``[backup]``: what a new box needs to be this one."""
+
+    archive: bool = True
+    """Whether the first archive gets it, sealed, once there is a recovery key."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,6 +275,7 @@ class Config:
     cloud: Cloud = Cloud()
     sync: Sync = Sync()
     dropfolder: DropFolder = DropFolder()
+    backup: Backup = Backup()
 
 
 def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Config:
@@ -248,6 +319,7 @@ def is_loopback(listen: str) -> bool:
 
 
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[1-9][0-9]{0,4})?")
+_PROXY = re.compile(r"http://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):[1-9][0-9]{0,4}/?")
 _WHY_NOT = {
     errno.EADDRINUSE: "another program uses the port; ss -ltnp tells which",
     errno.EADDRNOTAVAIL: "this machine has no such address; 0.0.0.0 means all that it has",
@@ -280,6 +352,7 @@ class _Checks:
         self._check_folders()
         self._check_peers()
         self._check_archives()
+        self._check_line()
 
     def _check_numbers(self) -> None:
         """These are waited for, or divided among some: nothing of them would be no service."""
@@ -384,6 +457,57 @@ class _Checks:
             self._check_auth((*keys, "auth"), archive.auth)
             if archive.tls_ca != Path():
                 self._check_file((*keys, "tls_ca"), archive.tls_ca)
+            self._check_client_certificate(keys, archive)
+            self._check_proxy(keys, archive)
+        roles = [archive.role for archive in self._config.cloud.archive]
+        if roles and roles.count("primary") != 1:
+            raise self._error(
+                ("cloud", "archive", str(len(roles) - 1), "role"),
+                "must be one primary archive among all",
+                'give the others role = "failover" or "copy"',
+            )
+
+    def _check_client_certificate(self, keys: Sequence[str], archive: Archive) -> None:
+        pair = {"tls_certificate": archive.tls_certificate, "tls_key": archive.tls_key}
+        if set(pair.values()) == {Path()}:
+            return
+        for name, path in pair.items():
+            if path == Path():
+                raise self._error((*keys, name), "is needed: a certificate and its key")
+            self._check_file((*keys, name), path)
+        if not archive.url.startswith("https:"):
+            raise self._error((*keys, "tls_certificate"), "is not used by an url without https")
+
+    def _check_proxy(self, keys: Sequence[str], archive: Archive) -> None:
+        user, password = archive.proxy_user, archive.proxy_password
+        for name, value, needs, needed in (
+            ("proxy_user", user, "proxy", archive.proxy),
+            ("proxy_password", password, "proxy_user", user),
+        ):
+            if value and not needed:
+                raise self._error((*keys, name), f"is not used without {needs}")
+        if ":" in user:
+            raise self._error((*keys, "proxy_user"), "must not hold a colon (RFC 7617 2)")
+        if archive.proxy and not _PROXY.fullmatch(archive.proxy):
+            if "@" in archive.proxy:
+                raise self._error((*keys, "proxy"), "holds a password", "say it as proxy_password")
+            raise self._error(
+                (*keys, "proxy"), f'= "{archive.proxy}" is not a proxy', "http://HOST:PORT"
+            )
+
+    def _check_line(self) -> None:
+        sync = self._config.sync
+        for number, rule in enumerate(sync.calendar):
+            try:
+                rule_of(rule)
+            except RuleError as error:
+                raise self._error(
+                    ("sync", "calendar", str(number)),
+                    f'= "{rule}": {error}',
+                    'for example "mon-fri 08:00-18:00 2000 kbps"',
+                ) from error
+        if not 1 <= sync.budget_day <= 31:
+            raise self._error(("sync", "budget_day"), "must be 1 to 31")
 
     def _check_url(self, keys: Sequence[str], text: str) -> None:
         try:
@@ -403,13 +527,17 @@ class _Checks:
             )
 
     def _check_auth(self, keys: Sequence[str], auth: Auth) -> None:
-        used = {"none": (), "basic": ("user", "password"), "bearer": ("token",)}[auth.kind]
-        for name in used[:1]:
-            if not getattr(auth, name):
+        needed, possible = _AUTH_KEYS[auth.kind]
+        for item in fields(auth):
+            name, said = item.name, getattr(auth, item.name) != item.default
+            if name in needed and not said:
                 raise self._error((*keys, name), f'is needed by kind = "{auth.kind}"')
-        for name in ("user", "password", "token"):
-            if name not in used and getattr(auth, name):
+            if said and name not in ("kind", *needed, *possible):
                 raise self._error((*keys, name), f'is not used by kind = "{auth.kind}"')
+        if auth.token_url:
+            self._check_url((*keys, "token_url"), auth.token_url)
+        if auth.tls_ca != Path():
+            self._check_file((*keys, "tls_ca"), auth.tls_ca)
 
     def _check_file(self, keys: Sequence[str], path: Path) -> None:
         if not path.is_file():

@@ -21,6 +21,7 @@ UIDs, counts and sizes may be named, names and dates of patients may not.
     ├── StorageFull               no room that may be used for it
     ├── InstanceNotFound          neither the edge nor the cloud is known to have it
     │   └── InstanceDeleted       it was here, and somebody deleted it
+    ├── DecisionRefused           what a person decided can't be done to this instance
     ├── DeletionRefused           what was to be deleted may be the only copy, or can't be told on
     ├── PixelError                pixels that can't be given in the form that was asked for
     │   ├── NotAnImage            the instance has no pixels, or none that is a still image
@@ -30,8 +31,10 @@ UIDs, counts and sizes may be named, names and dates of patients may not.
     ├── QueryError                a search that can't be understood
     ├── AccessDenied              the caller is unknown, or may not do this
     ├── PeerError                 a DIMSE peer broke the protocol
+    ├── LineClosed                nothing of sync may go over the line now: it goes on by itself
     └── CloudError                the archive, or the way to it
         ├── CloudUnreachable      no answer: offline is a state, try again later
+        │   └── CloudIntercepted  something else answers in the archive's place
         ├── CloudUnauthorised     the archive refuses our credentials
         └── CloudRefused          the archive answered, and the answer is no
 """
@@ -41,10 +44,12 @@ from __future__ import annotations
 __all__ = [
     "AccessDenied",
     "CloudError",
+    "CloudIntercepted",
     "CloudRefused",
     "CloudUnauthorised",
     "CloudUnreachable",
     "ConfigError",
+    "DecisionRefused",
     "DeletionRefused",
     "EdgeError",
     "InstanceDeleted",
@@ -54,6 +59,7 @@ __all__ = [
     "InstanceUnreadable",
     "InvalidInstance",
     "KeyUnavailable",
+    "LineClosed",
     "MultipartError",
     "NotAnImage",
     "NotDicom",
@@ -151,6 +157,10 @@ class InstanceDeleted(InstanceNotFound):
     """It was here, and was deleted on purpose; what the archive may have of it is not asked for."""
 
 
+class DecisionRefused(EdgeError):
+    """A decision about a dead letter or a conflict can't be carried out; nothing was changed."""
+
+
 class DeletionRefused(EdgeError):
     """Nothing was deleted: it may exist only here, or there is no archive that could be told."""
 
@@ -191,6 +201,10 @@ class PeerError(EdgeError):
     """A DIMSE peer broke the protocol (PS3.8) or its limits; the association ends."""
 
 
+class LineClosed(EdgeError):
+    """The calendar or the budget lets nothing of sync over the line now; says nothing about it."""
+
+
 class CloudError(EdgeError):
     """The archive, or the way to it, did not do what was asked."""
 
@@ -204,6 +218,10 @@ class CloudUnreachable(CloudError):
     def __init__(self, message: str, *, hint: str = "", retry_after: float | None = None) -> None:
         super().__init__(message, hint=hint)
         self.retry_after = retry_after
+
+
+class CloudIntercepted(CloudUnreachable):
+    """A captive portal, a login page or a web page answers where the archive should."""
 
 
 class CloudUnauthorised(CloudError):

@@ -13,9 +13,12 @@ from edge.__main__ import main
 from edge.access.roles import Role
 from edge.app import Appliance, Cache
 from edge.cache.admission import Source
+from edge.crypto.secrets import PURPOSE, seal_secret
 from edge.dicom.instance import Origin
 from edge.errors import ConfigError, SecretError
 from edge.index.database import DatabaseBroken
+from edge.index.remote import set_cursor
+from tests.fakes.archive import FakeArchive
 from tests.samples import chunks, ct_series
 
 
@@ -162,3 +165,67 @@ def test_the_configuration_is_named_wherever_the_command_ends(tmp_path, capsys, 
     status = main([str(file) if word == "FILE" else word for word in arguments])
     assert status == 2
     assert f"there is no box in appliance.data_dir = {tmp_path / 'none'}" in capsys.readouterr().err
+
+
+async def test_the_archives_sealed_secret_is_opened_before_it_is_used(tmp_path):
+    async with FakeArchive() as fake:
+        fake.authorization = "Bearer hush"
+        async with Appliance(settings(tmp_path)) as box:
+            sealed = seal_secret("hush", box.cache.keys.derive(PURPOSE))
+        archive = config.Archive("cloud", fake.url, auth=config.Auth("bearer", token=sealed))
+        async with (
+            Appliance(settings(tmp_path, cloud=config.Cloud((archive,)))) as box,
+            asyncio.timeout(20),
+        ):
+            online = False
+            while not online:
+                await asyncio.sleep(0.05)
+                online = any(archive.online for archive in (await box.status()).archives)
+
+
+async def test_a_secret_that_was_sealed_on_another_box_ends_the_start(tmp_path):
+    sealed = seal_secret("hush", bytes(32))
+    auth = config.Auth("bearer", token=sealed)
+    cloud = config.Cloud((config.Archive("cloud", "http://127.0.0.1:9", auth=auth),))
+    with pytest.raises(
+        ConfigError, match=r"cloud\.archive\.0\.auth\.token .* another box"
+    ) as caught:
+        await Appliance(settings(tmp_path, cloud=cloud)).__aenter__()
+    assert "edge secret seal" in caught.value.hint
+    async with Appliance(settings(tmp_path)):
+        pass  # nothing is left open
+
+
+async def test_status_beside_a_box_says_when_what_waits_will_have_gone(tmp_path, capsys):
+    folder, dropped = tmp_path / "box", tmp_path / "edge.toml"
+    dropped.write_text(
+        f"""
+        [appliance]
+        data_dir = "{folder}"
+        [dimse]
+        listen = "127.0.0.1:0"
+        [http]
+        listen = "127.0.0.1:0"
+        tls = "off"
+        [[cloud.archive]]
+        name = "cloud"
+        url = "http://127.0.0.1:9/dicom-web"
+        [sync]
+        calendar = ["off", "0:00-24:00 down 800 kbps"]
+        monthly_budget_mb = 2000
+        """
+    )
+    loaded = await asyncio.to_thread(config.load, dropped, {})
+    (part,) = ct_series(1, rows=16, columns=16)
+    async with Appliance(loaded) as box:
+        await box.admission.store_instance(chunks(part.data), Source(Origin.DIMSE, "CT"))
+        kept = '{"used": {}, "speeds": {"cloud": {"up": 250000.0}}}'
+        await box.cache.database.write(lambda db: set_cursor(db, "line", kept))
+        status = await asyncio.to_thread(main, ["status", "--studies", "--config", str(dropped)])
+    said = capsys.readouterr().out
+    assert status == 0
+    assert "1 study exists only here" in said
+    assert "  upload                2.0 Mbit/s (nothing may go now)\n" in said
+    assert "  download              not measured yet (limit 800 kbit/s)\n" in said
+    assert "2000.0 MB left of 2000 MB, anew " in said
+    assert f"  waits: {part.ref.study_uid}  1 image, 0.0 MB, time not known\n" in said

@@ -9,6 +9,22 @@ import pytest
 from edge import config
 from edge.errors import ConfigError
 
+ARCHIVE = "[[cloud.archive]]\nname = 'a'\nurl = 'https://a'\n"
+OAUTH2 = """[cloud.archive.auth]
+kind = 'oauth2'
+token_url = 'https://b'
+client_id = 'c'
+client_secret = 'd'
+"""
+AWS = """[cloud.archive.auth]
+kind = 'aws'
+region = 'r'
+access_key_id = 'a'
+secret_access_key = 'sealed:x'
+session_token = 'file:/t'
+service = 'execute-api'
+"""
+
 
 @pytest.fixture
 def load(tmp_path):
@@ -109,6 +125,38 @@ def test_the_environment_goes_before_the_file(load):
             'edge.toml:5: cloud.archive.0.auth.user is not used by kind = "none"',
         ),
         (
+            f"{ARCHIVE}[cloud.archive.auth]\nkind = 'oauth2'\ntoken_url = 'https://b'\n",
+            'edge.toml:4: cloud.archive.0.auth.client_id is needed by kind = "oauth2"',
+        ),
+        (
+            f"{ARCHIVE}auth = {{ kind = 'google', token = 'x' }}\n",
+            'edge.toml:4: cloud.archive.0.auth.token is not used by kind = "google"',
+        ),
+        (
+            f"{ARCHIVE}auth = {{ kind = 'google' }}\n",
+            'edge.toml:4: cloud.archive.0.auth.key_file is needed by kind = "google"',
+        ),
+        (
+            f"{ARCHIVE}auth = {{ kind = 'aws', access_key_id = 'x', secret_access_key = 'y' }}\n",
+            'edge.toml:4: cloud.archive.0.auth.region is needed by kind = "aws"',
+        ),
+        (
+            f"{ARCHIVE}auth = {{ kind = 'basic', user = 'u', payload = 'unsigned' }}\n",
+            'edge.toml:4: cloud.archive.0.auth.payload is not used by kind = "basic"',
+        ),
+        (
+            f"{ARCHIVE}auth = {{ kind = 'saml' }}\n",
+            "edge.toml:4: cloud.archive.0.auth.kind must be one of 'none', 'basic', 'bearer'",
+        ),
+        (
+            f"{ARCHIVE}{OAUTH2}tls_ca = '/none'\n",
+            "edge.toml:9: cloud.archive.0.auth.tls_ca = /none is not a file",
+        ),
+        (
+            f"{ARCHIVE}{OAUTH2.replace('https', 'http')}",
+            'cloud.archive.0.auth.token_url = "http://b" is refused: images and secrets',
+        ),
+        (
             "[[cloud.archive]]\nname = 'a'\nurl = 'https://a'\ntls_ca = '/none'\n",
             "edge.toml:4: cloud.archive.0.tls_ca = /none is not a file",
         ),
@@ -144,6 +192,15 @@ def test_the_environment_goes_before_the_file(load):
         ("sync.sweep_minutes = nan\n", "edge.toml:1: sync.sweep_minutes is too large"),
         ("[sync]\nretry_max_seconds = 0\n", "edge.toml:2: sync.retry_max_seconds must be more"),
         ("[dimse]\nmax_pdu = 1\n", "edge.toml:2: dimse.max_pdu must be 4096 to"),
+        (
+            "[sync]\ncalendar = ['sat,sun unlimited', 'mon-fri 08:00-18:00 fast']\n",
+            'edge.toml:2: sync.calendar.1 = "mon-fri 08:00-18:00 fast": "fast" is not a limit',
+        ),
+        ("[sync]\ncalendar = ['8-18 off']\n", "(at character 1)"),
+        ("[sync]\ncalendar = 'off'\n", "edge.toml:2: sync.calendar must be an array"),
+        ("[sync]\nmax_upload_kbps = -1\n", "edge.toml:2: sync.max_upload_kbps must not be neg"),
+        ("[sync]\nbudget_day = 32\n", "edge.toml:2: sync.budget_day must be 1 to 31"),
+        ("[sync]\nbudget_day = 0\n", "edge.toml:2: sync.budget_day must be 1 to 31"),
     ],
 )
 def test_errors_name_file_line_and_key(load, text, message):
@@ -183,6 +240,21 @@ def test_a_password_of_the_environment_may_look_like_a_number(load):
         EDGE_CLOUD__ARCHIVE__0__AUTH__PASSWORD="0123",
     )
     assert loaded.cloud.archive[0].auth.password == "0123"
+
+
+@pytest.mark.parametrize(
+    "auth",
+    [
+        f"{OAUTH2}client_auth = 'body'\nscope = 's'\naudience = 'a'\nresource = 'r'\n",
+        OAUTH2.replace("https://b", "http://127.0.0.1:1/token"),
+        "[cloud.archive.auth]\nkind = 'google'\nkey_file = '/k.json'\ntoken_url = 'https://b'\n",
+        AWS,
+    ],
+)
+def test_each_way_to_sign_in_has_its_keys(load, auth):
+    loaded = load(f"{ARCHIVE}{auth}").cloud.archive[0].auth
+    assert loaded.kind in auth
+    assert not any(secret in repr(loaded) for secret in ("sealed:x", "file:/t", "'d'"))
 
 
 def test_peers_may_share_a_title_at_two_addresses(load):
@@ -251,6 +323,45 @@ def test_certificate_files_must_exist(load):
 def test_a_file_that_is_missing_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"none\.toml: can't be read: No such file or directory$"):
         config.load(tmp_path / "none.toml", {})
+
+
+ARCHIVE = "[[cloud.archive]]\nname = 'a'\nurl = 'https://archive.example/'\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("tls_certificate = '/dev/null'", "tls_certificate"),
+        ("tls_certificate = 'FILE'", "tls_key is needed"),
+        ("tls_key = 'FILE'", "tls_certificate is needed"),
+        ("tls_certificate = 'FILE'\ntls_key = 'FILE.none'", "tls_key = .* is not a file"),
+        ("proxy_user = 'u'", "proxy_user is not used without proxy"),
+        ("proxy = 'http://p:1'\nproxy_password = 'x'", "not used without proxy_user"),
+        ("proxy = 'http://p:1'\nproxy_user = 'a:b'", "colon"),
+        ("proxy = 'p:3128'", "is not a proxy"),
+        ("proxy = 'http://p'", "is not a proxy"),
+        ("proxy = 'https://p:3128'", "is not a proxy"),
+        ("proxy = 'http://p:3128/path'", "is not a proxy"),
+        ("proxy = 'http://u:hidden@p:3128'", "proxy holds a password"),
+    ],
+)
+def test_what_the_way_to_an_archive_can_not_be(load, tmp_path, text, message):
+    (tmp_path / "pem").write_text("")
+    with pytest.raises(ConfigError, match=message) as caught:
+        load(ARCHIVE + text.replace("FILE", str(tmp_path / "pem")))
+    assert "edge.toml:" in str(caught.value)
+    assert "hidden" not in str(caught.value)
+
+
+def test_what_the_way_to_an_archive_can_be(load, tmp_path):
+    (tmp_path / "pem").write_text("")
+    text = f"tls_certificate = '{tmp_path}/pem'\ntls_key = '{tmp_path}/pem'\n"
+    text += "proxy = 'http://proxy.clinic:3128'\nproxy_user = 'u'\nproxy_password = 'hidden'\n"
+    (archive,) = load(ARCHIVE + text).cloud.archive
+    assert archive.proxy == "http://proxy.clinic:3128"
+    assert "hidden" not in repr(archive)
+    with pytest.raises(ConfigError, match="not used by an url without https"):
+        load((ARCHIVE + text).replace("https://archive.example", "http://127.0.0.1:1"))
 
 
 def test_secrets_do_not_show(load):

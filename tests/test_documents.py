@@ -113,7 +113,7 @@ def test_the_table_of_roles_is_the_one_in_the_code():
         Role(re.match(r"`(\w+)`", row[0])[1]): [cell == "yes" for cell in row[1:]]
         for row in rows("`edge token create")
     }
-    acts = (Act.READ, Act.STORE, Act.DELETE, Act.ADMINISTER)
+    acts = (Act.READ, Act.STORE, Act.DECIDE, Act.DELETE, Act.ADMINISTER)
     assert table == {role: [role.may(act) for act in acts] for role in Role}
 
 

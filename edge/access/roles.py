@@ -23,6 +23,8 @@ class Act(StrEnum):
     """Bring instances in."""
     DELETE = "delete"
     """Delete instances, here and in the archive."""
+    DECIDE = "decide"
+    """Decide what box and archive can't between them: dead letters and conflicts."""
     ADMINISTER = "administer"
     """See and change how the box itself works: tokens, peers, archives."""
 
@@ -48,8 +50,8 @@ class Role(StrEnum):
 
 _ALLOWED = {
     Role.VIEWER: frozenset({Act.READ}),
-    Role.TECHNOLOGIST: frozenset({Act.READ, Act.STORE}),
-    Role.PHYSICIAN: frozenset({Act.READ, Act.STORE}),
+    Role.TECHNOLOGIST: frozenset({Act.READ, Act.STORE, Act.DECIDE}),
+    Role.PHYSICIAN: frozenset({Act.READ, Act.STORE, Act.DECIDE}),
     Role.ADMIN: frozenset(Act),
     Role.SERVICE: frozenset({Act.READ, Act.STORE}),
 }

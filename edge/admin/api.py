@@ -44,12 +44,14 @@ def create_application(
     *,
     status: Callable[[], Awaitable[Status]],
     middlewares: Sequence[Middleware],
+    routes: Sequence[web.RouteDef] = (),
 ) -> web.Application:
     """Build the application that is mounted at ``/api/v1``.
 
     Args:
         status: Reads the state of the box.
         middlewares: Those that let in who may, and turn errors into answers.
+        routes: Of the other parts of the API.
     """
 
     @operation("The state of the box.", answer=_status_document())
@@ -57,7 +59,7 @@ def create_application(
         return web.json_response((await status()).as_json())
 
     application = web.Application(middlewares=middlewares)
-    application.add_routes([web.get("/status", get_status)])
+    application.add_routes([web.get("/status", get_status), *routes])
     serve_description(application, "/api/v1")
     return application
 
@@ -67,7 +69,8 @@ def _status_document() -> type[Any]:
     fields = typing.get_type_hints(Status)
     numbers = typing.get_type_hints(fields["summary"])
     plain = {
-        name: fields[name] for name in ("capacity_bytes", "refusal", "drop_folder", "archives")
+        name: fields[name]
+        for name in ("capacity_bytes", "refusal", "drop_folder", "archives", "line", "backups")
     }
     return msgspec.defstruct(
         "Status",

@@ -2,7 +2,8 @@
 
 Owns ``service.sock`` in ``data_dir``, a Unix socket that only the service's own user and root can
 open, so that it needs neither TLS nor a token. It answers what ``/readyz`` answers, from before the
-index is opened to the end of the last part. Never gives or takes anything else.
+index is opened to the end of the last part; and it lets itself be woken by a command that changed
+something in the index. Never gives or takes anything else.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from aiohttp import web
 from edge.admin.api import health_routes
 from edge.cache.status import Parts
 
-__all__ = ["local_door", "parts_of_service"]
+__all__ = ["local_door", "parts_of_service", "wake_service"]
 
 log = logging.getLogger(__name__)
 
@@ -31,15 +32,23 @@ _PATIENCE = 5.0
 
 
 @contextlib.asynccontextmanager
-async def local_door(folder: Path, parts: Callable[[], Parts]) -> AsyncIterator[None]:
+async def local_door(
+    folder: Path, parts: Callable[[], Parts], wake: Callable[[], None] = lambda: None
+) -> AsyncIterator[None]:
     """Answer commands until the block ends. A folder that takes no socket stops nothing else.
 
     Args:
         folder: Locked by this process; what an earlier one left there is replaced.
         parts: Tells the state of every part.
+        wake: Has every part look at the index.
     """
+
+    async def woken(_: web.Request) -> web.Response:
+        wake()
+        return web.Response(status=204)
+
     application = web.Application()
-    application.add_routes(health_routes(parts))
+    application.add_routes([*health_routes(parts), web.post("/wake", woken)])
     runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=1.0)
     await runner.setup()
     try:
@@ -67,6 +76,18 @@ async def parts_of_service(folder: Path) -> Parts | None:
                 return {"service": "does not answer"}
     parts: Parts = answer.json()["parts"]
     return parts
+
+
+async def wake_service(folder: Path) -> bool:
+    """Have the service that works on *folder* look at the index; whether one runs and heard it."""
+    with _socket_path(folder) as path:
+        transport = httpx.AsyncHTTPTransport(uds=path)
+        async with httpx.AsyncClient(transport=transport, timeout=_PATIENCE) as client:
+            try:
+                answer = await client.post("http://edge/wake")
+            except httpx.HTTPError:
+                return False
+    return answer.is_success
 
 
 def _listen(folder: Path) -> socket.socket:

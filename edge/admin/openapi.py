@@ -7,6 +7,7 @@ and that a handler which says nothing can't be mounted. The tests drive the API 
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeVar
@@ -29,6 +30,8 @@ _REFUSALS: Final = {
     "403": "The token's role may not do this.",
     "5XX": "The box can't do it now.",
 }
+_NOT_DONE: Final = "It can't be done as things are; nothing was changed."
+_LETTERS: Final = re.compile(r"[^A-Za-z]")
 
 
 class Problem(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
@@ -48,18 +51,28 @@ class _Operation:
 
     summary: str
     answer: Any
+    query: type[msgspec.Struct] | None = None
+    body: type[msgspec.Struct] | None = None
 
 
-def operation(summary: str, *, answer: Any) -> Callable[[H], H]:
+def operation(
+    summary: str,
+    *,
+    answer: Any,
+    query: type[msgspec.Struct] | None = None,
+    body: type[msgspec.Struct] | None = None,
+) -> Callable[[H], H]:
     """Say what a handler does.
 
     Args:
         summary: One sentence.
         answer: Type of the JSON that it answers 200 with.
+        query: Type of its parameters, each of which has a default; None if it takes none.
+        body: Type of the JSON that it takes; None if it takes none.
     """
 
     def mark(handler: H) -> H:
-        setattr(handler, _MARK, _Operation(summary, answer))
+        setattr(handler, _MARK, _Operation(summary, answer, query, body))
         return handler
 
     return mark
@@ -99,20 +112,31 @@ def _operations(application: web.Application) -> dict[tuple[str, str], _Operatio
 
 def _document(operations: Mapping[tuple[str, str], _Operation], prefix: str) -> dict[str, Any]:
     types = [Problem, *(said.answer for said in operations.values())]
-    [problem, *answers], components = msgspec.json.schema_components(
-        types, ref_template="#/components/schemas/{name}"
+    bodies = [said.body for said in operations.values() if said.body is not None]
+    [problem, *schemas], components = msgspec.json.schema_components(
+        [*types, *bodies], ref_template="#/components/schemas/{name}"
     )
+    answers, taken = schemas[: len(operations)], iter(schemas[len(operations) :])
     paths: dict[str, dict[str, Any]] = {}
     for ((path, method), said), schema in zip(operations.items(), answers, strict=True):
         refusals = {
             status: _answer(description, "application/problem+json", problem)
             for status, description in _REFUSALS.items()
         }
-        paths.setdefault(path, {})[method.lower()] = {
+        described: dict[str, Any] = {
             "summary": said.summary,
-            "operationId": f"{method.lower()}{path.title().replace('/', '').replace('.', '')}",
-            "responses": {"200": _answer("Done.", "application/json", schema), **refusals},
+            "operationId": f"{method.lower()}{_LETTERS.sub('', path.title())}",
         }
+        if said.query is not None:
+            described["parameters"] = _parameters(said.query)
+        if said.body is not None:
+            described["requestBody"] = {
+                "required": True,
+                "content": {"application/json": {"schema": next(taken)}},
+            }
+            refusals["409"] = _answer(_NOT_DONE, "application/problem+json", problem)
+        described["responses"] = {"200": _answer("Done.", "application/json", schema), **refusals}
+        paths.setdefault(path, {})[method.lower()] = described
     return {
         "openapi": "3.1.0",
         "info": {"title": "Edge cache", "version": edge.__version__},
@@ -124,6 +148,16 @@ def _document(operations: Mapping[tuple[str, str], _Operation], prefix: str) -> 
             "securitySchemes": {"token": {"type": "http", "scheme": "bearer"}},
         },
     }
+
+
+def _parameters(query: type[msgspec.Struct]) -> list[dict[str, Any]]:
+    """Every field as a parameter of the query."""
+    [_], components = msgspec.json.schema_components([query])
+    properties = components[query.__name__]["properties"]
+    return [
+        {"name": name, "in": "query", "required": False, "schema": schema}
+        for name, schema in properties.items()
+    ]
 
 
 def _answer(description: str, media_type: str, schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -68,7 +68,9 @@ class Source:
 
     origin: Origin
     peer: str = ""
-    """Application entity, user or file, as far as it is known."""
+    """Application entity, user, file or archive, as far as it is known."""
+    vouches: bool = False
+    """It is the primary archive, which so is seen to have these very bytes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -356,7 +358,7 @@ class _Arrival:
         await writer.begin_commit()
         document = instances.pack(scanned.attributes)  # while the disk is busy
         stored = await writer.commit()
-        custody = Custody.VERIFIED if source.origin is Origin.CLOUD else Custody.EDGE_ONLY
+        custody = Custody.VERIFIED if source.vouches else Custody.EDGE_ONLY
         return new_instance(scanned, document, stored, source, custody)
 
     async def discard(self) -> None:

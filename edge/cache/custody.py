@@ -7,20 +7,31 @@ restart, a crash or a second look always finds the same work. Times are POSIX se
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from edge.cache.changes import Changes
 from edge.dicom.instance import Custody, InstanceRef
 from edge.dicom.remote import RemoteStudy
-from edge.index import custody, remote, residence, tombstones
+from edge.index import copies, custody, disputes, remedies, remote, residence, tombstones
+from edge.index.copies import Further
+from edge.index.custody import UNSENT, Account, Primary
 from edge.index.database import Connection, Database
+from edge.index.disputes import Theirs
 from edge.index.lookup import InstanceRow
+from edge.index.remedies import Remedy
 from edge.index.tombstones import Withdrawal
 
-__all__ = ["CustodyLedger", "Owed", "Settlement", "Withdrawal", "Withdrawn"]
-
-_UNSENT = (Custody.EDGE_ONLY, Custody.SENT, Custody.REFUSED)
+__all__ = [
+    "ArchiveLedger",
+    "CustodyLedger",
+    "Owed",
+    "Remedy",
+    "Settlement",
+    "Theirs",
+    "Withdrawal",
+    "Withdrawn",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +48,13 @@ class Owed:
     tries: int
     dataset_digest: bytes
     """SHA-256 of its data set, without preamble and group 0002."""
+    remedy: Remedy | None = None
+    """How what is sent differs; None for the instance itself."""
+
+    def is_held_as(self, digest: bytes) -> bool:
+        """Whether a data set is its own, or the one that was sent in its place."""
+        sent = None if self.remedy is None else self.remedy.sent_digest
+        return digest in (self.dataset_digest, sent)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +65,8 @@ class Settlement:
     custody: Custody
     reason: str = ""
     retry_at: float = 0.0
+    theirs: Theirs | None = None
+    """Of a CONFLICT: what the archive has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,18 +77,24 @@ class Withdrawn:
     tries: int
 
 
-class CustodyLedger:
-    """Questions and entries about custody.
+class ArchiveLedger:
+    """Questions and entries about custody with one archive.
 
     Args:
+        account: Where it is kept.
         clock: POSIX seconds.
     """
 
     def __init__(
-        self, database: Database, changes: Changes, clock: Callable[[], float] = time.time
+        self,
+        database: Database,
+        changes: Changes,
+        account: Account,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._database = database
         self._changes = changes
+        self._account = account
         self._clock = clock
 
     async def owed(
@@ -81,14 +107,90 @@ class CustodyLedger:
         """
         chosen: list[Owed] = []
         total = 0
-        for row in await custody.unsent(self._database, now, max_count + len(skip)):
+        for row in await self._account.unsent(self._database, now, max_count + len(skip)):
             if row.instance_id in skip:
                 continue
             total += row.content_bytes
             if chosen and total > max_bytes:
                 break
             chosen.append(_owed(row))
-        return chosen[:max_count]
+        return await self._with_remedies(chosen[:max_count])
+
+    async def choose_previews(self) -> int:
+        """Let first, middle and last instance of series go before the rest; how many series.
+
+        Looks only at series that have changed since. With 0 there is nothing more to choose.
+        """
+        return 0
+
+    async def unverified(self, now: float, *, max_count: int) -> list[Owed]:
+        """What the archive listed as stored, and should be asked about again."""
+        acknowledged = (Custody.ACKNOWLEDGED,)
+        rows = await self._account.due(self._database, acknowledged, now, max_count)
+        return await self._with_remedies([_owed(row) for row in rows])
+
+    async def _with_remedies(self, owed: list[Owed]) -> list[Owed]:
+        """The same, with what is to be sent in their place."""
+        return owed
+
+    async def next_due(self, now: float) -> float | None:
+        """When the earliest retry is due that is not due yet."""
+        unsettled = (*UNSENT, Custody.ACKNOWLEDGED)
+        return await self._account.next_due(self._database, unsettled, now)
+
+    async def mark_sent(self, instance_ids: Sequence[int]) -> None:
+        """Committed before their bytes go out: from now on the archive may have them."""
+        await self._database.write(lambda db: self._account.mark_sent(db, instance_ids))
+
+    async def settle(self, settlements: Sequence[Settlement]) -> None:
+        """Write down what became of instances, all of them in one transaction."""
+        now = self._clock()
+
+        def write(db: Connection) -> None:
+            for entry in settlements:
+                self._settle(db, entry, now)
+
+        await self._database.write(write)
+        self._changes.wake()
+
+    def _settle(self, db: Connection, entry: Settlement, now: float) -> None:
+        self._account.settle(
+            db, entry.instance_id, entry.custody, entry.reason, entry.retry_at, now
+        )
+
+    async def doubt(self, instance_ids: Sequence[int]) -> None:
+        """The archive had these verifiably, and does not list them any more; they are here."""
+        reason = "the archive had it, and does not list it any more"
+        await self._database.write(lambda db: self._account.doubt(db, instance_ids, reason))
+        self._changes.wake()
+
+
+class CustodyLedger(ArchiveLedger):
+    """The primary archive's, and what concerns all archives.
+
+    Args:
+        clock: POSIX seconds.
+    """
+
+    def __init__(
+        self, database: Database, changes: Changes, clock: Callable[[], float] = time.time
+    ) -> None:
+        super().__init__(database, changes, Primary(), clock)
+
+    async def _with_remedies(self, owed: list[Owed]) -> list[Owed]:
+        found = await remedies.find(self._database, [one.instance_id for one in owed])
+        if not found:
+            return owed
+        return [replace(one, remedy=found.get(one.instance_id)) for one in owed]
+
+    def _settle(self, db: Connection, entry: Settlement, now: float) -> None:
+        super()._settle(db, entry, now)
+        if entry.theirs is not None:
+            disputes.note_theirs(db, entry.instance_id, entry.theirs)
+
+    async def choose_previews(self) -> int:
+        """See ``ArchiveLedger``; only the primary archive's order knows them."""
+        return await self._database.write(custody.choose_previews)
 
     async def upload_first(self, study_uid: str, *, first: bool = True) -> int | None:
         """Let a study go before all others, or not any more; how much of it is still to go.
@@ -99,44 +201,29 @@ class CustodyLedger:
         self._changes.wake()
         return waiting
 
-    async def choose_previews(self) -> int:
-        """Let first, middle and last instance of series go before the rest; how many series.
+    def beside(self, archive: str) -> ArchiveLedger:
+        """That of another archive than the primary one."""
+        return ArchiveLedger(self._database, self._changes, Further(archive), self._clock)
 
-        Looks only at series that have changed since. With 0 there is nothing more to choose.
-        """
-        return await self._database.write(custody.choose_previews)
-
-    async def unverified(self, now: float, *, max_count: int) -> list[Owed]:
-        """What the archive listed as stored, and should be asked about again."""
-        rows = await custody.due(self._database, (Custody.ACKNOWLEDGED,), now, max_count)
-        return [_owed(row) for row in rows]
-
-    async def next_due(self, now: float) -> float | None:
-        """When the earliest retry is due that is not due yet."""
-        return await custody.next_due(self._database, (*_UNSENT, Custody.ACKNOWLEDGED), now)
-
-    async def mark_sent(self, instance_ids: Sequence[int]) -> None:
-        """Committed before their bytes go out: from now on the archive may have them."""
-        await self._database.write(lambda db: custody.mark_sent(db, instance_ids))
-
-    async def settle(self, settlements: Sequence[Settlement]) -> None:
-        """Write down what became of instances, all of them in one transaction."""
+    async def set_roles(self, roles: Mapping[str, str]) -> None:
+        """Note which archives are configured, and as what; once, at the start."""
         now = self._clock()
+        await self._database.write(lambda db: copies.set_roles(db, roles, now))
 
-        def write(db: Connection) -> None:
-            for entry in settlements:
-                custody.settle(
-                    db, entry.instance_id, entry.custody, entry.reason, entry.retry_at, now
-                )
+    async def stand_in(self, archive: str) -> int:
+        """Owe an archive what the primary one is owed and is here; how many more that are."""
+        added = await self._database.write(lambda db: copies.enrol(db, archive))
+        if added:
+            self._changes.wake()
+        return added
 
-        await self._database.write(write)
-        self._changes.wake()
+    async def step_back(self, archive: str) -> None:
+        """Owe it nothing any more that has not gone out."""
+        await self._database.write(lambda db: copies.retire(db, archive))
 
-    async def doubt(self, instance_ids: Sequence[int]) -> None:
-        """The archive had these verifiably, and does not list them any more; they are here."""
-        reason = "the archive had it, and does not list it any more"
-        await self._database.write(lambda db: custody.doubt(db, instance_ids, reason))
-        self._changes.wake()
+    async def to_bring_home(self, archive: str, *, max_count: int) -> list[InstanceRef]:
+        """What is owed to the primary archive and is only in this one."""
+        return await copies.absent(self._database, archive, max_count)
 
     async def miss(self, sop_uid: str) -> bool:
         """The archive does not have this instance, which is not here; whether it was here once."""
@@ -147,6 +234,10 @@ class CustodyLedger:
         """What the archive is to be told now that it shall delete."""
         found = await tombstones.due(self._database, self._clock(), max_count)
         return [Withdrawn(ref, tries) for ref, tries in found]
+
+    async def renew_withdrawals(self) -> None:
+        """Have the archive told again what it would not do; once, at the start."""
+        await self._database.write(tombstones.renew)
 
     async def next_withdrawal(self) -> float | None:
         """When the next is due; None if there is none."""

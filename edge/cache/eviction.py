@@ -22,7 +22,7 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-from edge.cache.custody import CustodyLedger
+from edge.cache.custody import ArchiveLedger, CustodyLedger
 from edge.cache.space import Space
 from edge.cloud.archive import Archive
 from edge.cloud.listing import list_instances
@@ -73,7 +73,8 @@ class Eviction:
     """Watches the marks.
 
     Args:
-        archive: Is asked before anything goes; None if there is none.
+        archives: The primary one and those that stand in for it; each is asked before anything
+            goes that it has. None if there is none any more.
     """
 
     def __init__(
@@ -84,7 +85,7 @@ class Eviction:
         space: Space,
         uses: Uses,
         ledger: CustodyLedger,
-        archive: Archive | None,
+        archives: Sequence[Archive],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._limits = limits
@@ -93,9 +94,9 @@ class Eviction:
         self._space = space
         self._uses = uses
         self._ledger = ledger
-        self._archive = archive
+        self._archives = tuple(archives)
         self._clock = clock
-        self._ask_from = -math.inf
+        self._ask_from: dict[str, float] = {}
 
     async def run(self) -> None:
         """Watch until cancelled."""
@@ -120,39 +121,47 @@ class Eviction:
     async def make_room(self) -> int:
         """Evict down to the low mark, as far as that is allowed; the bytes gained."""
         now, gained = self._clock(), 0
-        archive = await self._who_can_be_asked()
         # The last pass takes no account of time at all: a clock may have been ahead.
         for used_before in (now - self._limits.keep_days * _DAY, math.inf):
-            while excess := self._space.excess:
-                candidates = await residence.evictable(
-                    self._database,
-                    used_before=used_before,
-                    verified_since=-math.inf if archive else now - TRUSTED,
-                    max_bytes=excess,
-                )
-                if not candidates:
-                    break
-                if archive is not None:
-                    try:
-                        candidates = await self._there(archive, candidates)
-                    except (CloudError, TimeoutError) as error:
-                        log.info(
-                            "the archive can't be asked what it has: %s", str(error) or "silence"
-                        )
-                        self._ask_from = now + _ASK_AGAIN
-                        archive = None
-                        continue
-                gained += await self._evict(candidates)
+            for archive in self._archives or (None,):
+                gained += await self._evict_what(archive, used_before)
         if gained:
-            log.info("evicted %d bytes that the archive has, too", gained)
+            log.info("evicted %d bytes that an archive has, too", gained)
         return gained
 
-    async def _who_can_be_asked(self) -> Archive | None:
-        archive, wait = self._archive, self._ask_from - self._clock()
+    async def _evict_what(self, archive: Archive | None, used_before: float) -> int:
+        """Evict what an archive verifiably has, as much as is needed; the bytes gained."""
+        now, gained = self._clock(), 0
+        can_be_asked = archive is not None and await self._can_be_asked(archive)
+        others = {one.name for one in self._archives[1:]}
+        standing_in = archive.name if archive is not None and archive.name in others else ""
+        while excess := self._space.excess:
+            candidates = await residence.evictable(
+                self._database,
+                used_before=used_before,
+                verified_since=-math.inf if can_be_asked else now - TRUSTED,
+                max_bytes=excess,
+                standing_in=standing_in,
+            )
+            if not candidates:
+                break
+            if archive is not None and can_be_asked:
+                try:
+                    candidates = await self._there(archive, candidates)
+                except (CloudError, TimeoutError) as error:
+                    log.info("the archive can't be asked what it has: %s", str(error) or "silence")
+                    self._ask_from[archive.name] = now + _ASK_AGAIN
+                    can_be_asked = False
+                    continue
+            gained += await self._evict(candidates)
+        return gained
+
+    async def _can_be_asked(self, archive: Archive) -> bool:
+        wait = self._ask_from.get(archive.name, -math.inf) - self._clock()
         # A longer wait than it ever is was set under a clock that was ahead.
-        if archive is None or 0 < wait <= _ASK_AGAIN:
-            return None
-        return archive if await self._ledger.is_reachable(archive.name) else None
+        if 0 < wait <= _ASK_AGAIN:
+            return False
+        return await self._ledger.is_reachable(archive.name)
 
     async def _there(self, archive: Archive, candidates: Sequence[Evictable]) -> list[Evictable]:
         """Those that the archive lists; of the others custody is in doubt from now on.
@@ -174,8 +183,13 @@ class Eviction:
                     archive.name,
                     len(gone),
                 )
-                await self._ledger.doubt(gone)
+                await self._account(archive).doubt(gone)
         return there
+
+    def _account(self, archive: Archive) -> ArchiveLedger:
+        if archive is self._archives[0]:
+            return self._ledger
+        return self._ledger.beside(archive.name)
 
     async def _evict(self, candidates: Sequence[Evictable]) -> int:
         evicted = await self._database.write(lambda db: residence.evict(db, candidates))

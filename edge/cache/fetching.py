@@ -10,9 +10,11 @@ import asyncio
 import logging
 from collections.abc import Iterable, Iterator
 from contextlib import aclosing, contextmanager
+from functools import partial
 
 from edge.cache.admission import Admission, Outcome, Source
 from edge.cloud.archive import Archive
+from edge.cloud.several import Several
 from edge.dicom.instance import InstanceRef, Origin
 from edge.errors import (
     CloudError,
@@ -35,11 +37,11 @@ class Fetching:
     """The fetches under way. ``run`` owns their tasks.
 
     Args:
-        archive: Where to fetch from; None if there is none.
+        archives: Where to fetch from; None if there are none.
     """
 
-    def __init__(self, archive: Archive | None, admission: Admission) -> None:
-        self._archive = archive
+    def __init__(self, archives: Several | None, admission: Admission) -> None:
+        self._archives = archives
         self._admission = admission
         self._running: dict[str, asyncio.Future[None]] = {}
         self._ahead: dict[str, InstanceRef] = {}
@@ -114,17 +116,21 @@ class Fetching:
             done.cancel()
 
     async def _fetch(self, ref: InstanceRef) -> None:
-        if self._archive is None:
+        if self._archives is None:
             raise InstanceNotFound(
                 f"instance {ref.sop_uid} is not here, and no archive is configured"
             )
         if await self._admission.has(ref):
             return  # it came between the look that found it missing and this fetch
-        async with aclosing(self._archive.retrieve_instance(ref)) as chunks:
-            with blamed_on(self._archive):
+        await self._archives.first_that_has(partial(self._fetch_from, ref))
+
+    async def _fetch_from(self, ref: InstanceRef, archive: Archive) -> None:
+        is_primary = self._archives is not None and archive is self._archives.primary
+        async with aclosing(archive.retrieve_instance(ref)) as chunks:
+            with blamed_on(archive.name):
                 admitted = await self._admission.store_instance(
                     chunks,
-                    Source(Origin.CLOUD, self._archive.name),
+                    Source(Origin.CLOUD, archive.name, vouches=is_primary),
                     sop_uid=ref.sop_uid,
                     study_uid=ref.study_uid,
                 )
@@ -132,12 +138,12 @@ class Fetching:
             log.error(
                 "archive %s gave other bytes of an instance than it was proven to have; they are"
                 " kept as a conflict",
-                self._archive.name,
+                archive.name,
             )
 
 
 @contextmanager
-def blamed_on(archive: Archive) -> Iterator[None]:
+def blamed_on(archive: str) -> Iterator[None]:
     """Bytes that are not the instance they should be are an error of the archive that gave them.
 
     Raises:
@@ -146,4 +152,4 @@ def blamed_on(archive: Archive) -> Iterator[None]:
     try:
         yield
     except InvalidInstance as error:
-        raise CloudError(f"archive {archive.name} gave what can't be used: {error}") from error
+        raise CloudError(f"archive {archive} gave what can't be used: {error}") from error

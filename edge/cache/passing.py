@@ -22,6 +22,7 @@ from edge.cache.content import PIECE, Content
 from edge.cache.fetching import blamed_on
 from edge.cache.opened import InstanceEntry, OpenInstance
 from edge.cloud.archive import Archive
+from edge.cloud.several import Several
 from edge.dicom.digest import Digester
 from edge.dicom.instance import Availability, InstanceRef
 from edge.dicom.scanner import InstanceScanner, ScannedInstance
@@ -41,7 +42,7 @@ class Passage:
         held: Blocks of a mebibyte that may be held.
     """
 
-    def __init__(self, archive: Archive, *, held: int = HELD) -> None:
+    def __init__(self, archive: Archive | Several, *, held: int = HELD) -> None:
         self._archive = archive
         self._free = held
 
@@ -95,7 +96,7 @@ class Passage:
             held: Gets all of its blocks, or stays empty.
         """
         scanner, digester, digests, fits = InstanceScanner(), Digester(), list[bytes](), True
-        with blamed_on(self._archive):
+        with blamed_on(self._archive.name):
             async with aclosing(_blocks(self._archive, ref)) as blocks:
                 async for block in blocks:
                     scanner.feed(block)
@@ -140,7 +141,7 @@ class _Again:
     """Content that the archive is asked for again each time."""
 
     def __init__(
-        self, archive: Archive, ref: InstanceRef, length: int, digests: list[bytes]
+        self, archive: Archive | Several, ref: InstanceRef, length: int, digests: list[bytes]
     ) -> None:
         self._archive = archive
         self._ref = ref
@@ -166,7 +167,7 @@ class _Again:
         raise CloudError(f"archive {self._archive.name} gave other bytes the second time")
 
 
-async def _blocks(archive: Archive, ref: InstanceRef) -> AsyncGenerator[bytes]:
+async def _blocks(archive: Archive | Several, ref: InstanceRef) -> AsyncGenerator[bytes]:
     """The instance in blocks of a mebibyte; the last is what remains."""
     held = bytearray()
     async with aclosing(archive.retrieve_instance(ref)) as chunks:

@@ -24,10 +24,9 @@ from functools import partial
 from pathlib import Path
 
 from edge.cache.admission import Source, new_instance
+from edge.cache.rescan import rescan
 from edge.crypto.keys import KeyRing
-from edge.dicom.digest import Digester
 from edge.dicom.instance import Custody, Origin
-from edge.dicom.scanner import InstanceScanner
 from edge.errors import InvalidInstance, SealBroken
 from edge.index import instances, residence, tombstones
 from edge.index.ballast import Ballast
@@ -36,7 +35,6 @@ from edge.index.database import Connection, Database, DatabaseBroken
 from edge.index.tokens import TokenTable, salvage
 from edge.store.objects import ObjectStore
 from edge.store.tombstones import TombstoneStore
-from edge.store.writer import StoredObject
 
 __all__ = ["Recovery", "Report", "open_index"]
 
@@ -127,7 +125,11 @@ class Recovery:
                 report.lost += lost
             orphans |= {name: there[name] for name in there.keys() - named.keys()}
             aside |= await self._store.aside(shelf)
-        for name in await residence.quarantined_objects(self._database):
+        quarantined = set(await residence.quarantined_objects(self._database))
+        # What was set aside, and became the instance of its UID by a person's decision.
+        for name in aside - quarantined - orphans.keys():
+            await self._store.take_back(name)
+        for name in quarantined:
             await self._store.set_aside(name)
         await self._bury_again(orphans, report)
         for name, sealed_bytes in orphans.items():
@@ -160,21 +162,12 @@ class Recovery:
             await self._deletions.remove(record_name)
 
     async def _adopt(self, name: str, sealed_bytes: int, keep: _Keep, report: Report) -> None:
-        scanner, digester = InstanceScanner(), Digester()
         try:
-            reader = await self._store.open(name)
-            try:
-                async for piece in reader.stream():
-                    scanner.feed(piece)
-                    digester.update(piece)
-            finally:
-                await reader.close()
-            scanned = scanner.finish()
+            scanned, stored = await rescan(self._store, name, sealed_bytes)
         except (SealBroken, InvalidInstance) as error:
             log.error("object %s in the store can't be read: %s", name, error)
             report.unreadable.append(name)
             return
-        stored = StoredObject(name, reader.key_id, reader.length, sealed_bytes, *digester.digests())
         # Who has it is unknown now: the archive is asked before anything is sent again.
         new = new_instance(
             scanned,

@@ -21,9 +21,8 @@ from edge.cache.eviction import Uses
 from edge.cache.fetching import Fetching
 from edge.cache.opened import InstanceEntry, OpenInstance, WholeInstance
 from edge.cache.passing import Passage
-from edge.cloud.archive import Archive
-from edge.cloud.listing import describe_study, list_instances
 from edge.cloud.metadata import localised
+from edge.cloud.several import Several
 from edge.dicom.frames import Layout
 from edge.dicom.instance import Availability, InstanceRef
 from edge.errors import (
@@ -61,7 +60,7 @@ class Retrieval:
     """Gives instances out.
 
     Args:
-        archive: Where NEARLINE instances are; None if there is none.
+        archives: Where NEARLINE instances are; None if there are none.
     """
 
     def __init__(
@@ -70,15 +69,15 @@ class Retrieval:
         database: Database,
         fetching: Fetching,
         ledger: CustodyLedger,
-        archive: Archive | None,
+        archives: Several | None,
         uses: Uses,
     ) -> None:
         self._store = store
         self._database = database
         self._fetching = fetching
         self._ledger = ledger
-        self._archive = archive
-        self._passage = None if archive is None else Passage(archive)
+        self._archives = archives
+        self._passage = None if archives is None else Passage(archives)
         self._uses = uses
 
     async def instances(
@@ -285,19 +284,19 @@ class Retrieval:
         Raises:
             CloudError: The archive can't be asked now.
         """
-        archive = self._archive
-        if archive is None or await lookup.find(self._database, study_uid):
+        archives = self._archives
+        if archives is None or await lookup.find(self._database, study_uid):
             return False
         if await tombstones.is_deleted(self._database, (study_uid, None, None)):
             return False
-        if not await self._ledger.is_reachable(archive.name):
+        if not any([await self._ledger.is_reachable(name) for name in archives.names]):
             raise CloudUnreachable(
                 f"study {study_uid} is not known here, and the line to the archive is down",
                 hint="if the archive has it, it opens once the line is up again",
             )
         try:
             async with asyncio.timeout(_ASKING):
-                study = await describe_study(archive, study_uid)
+                study = await archives.describe_study(study_uid)
         except TimeoutError as error:
             raise CloudUnreachable(
                 f"study {study_uid} is not known here, and the archive is silent"
@@ -339,18 +338,18 @@ class Retrieval:
 
     async def _miss(self, ref: InstanceRef) -> None:
         """The archive would not give an instance that it had: a loss, unless it lists it still."""
-        if self._archive is None or (await list_instances(self._archive, [ref])).found:
+        if self._archives is None or await self._archives.lists(ref):
             return
         if await self._ledger.miss(ref.sop_uid):
             log.error(
                 "archive %s lost an instance that it had, and that is not here any more",
-                self._archive.name,
+                self._archives.name,
             )
 
     async def _bring_metadata(self, study_uid: str, series_uid: str | None) -> None:
-        if self._archive is None:
+        if self._archives is None:
             return
-        datasets = await self._archive.retrieve_metadata(study_uid, series_uid)
+        datasets = await self._archives.retrieve_metadata(study_uid, series_uid)
 
         def write(db: Connection) -> None:
             for dataset in datasets:

@@ -3,25 +3,63 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import msgspec
+
+from edge.cache.backup import Overview, overview
 from edge.cache.space import Space
 from edge.config import Config
 from edge.dicom.instance import Custody
 from edge.errors import StorageFull
 from edge.index.database import Database
-from edge.index.remote import ArchiveState, archive_states
-from edge.index.summary import Summary, summary
+from edge.index.remote import ArchiveState, archive_states, cursor
+from edge.index.summary import Summary, WaitingStudy, summary, waiting_studies
 from edge.store.objects import ObjectStore
 
-__all__ = ["Parts", "Status", "read_status"]
+__all__ = ["LINE", "LineState", "Parts", "ReadLine", "Status", "WaitingStudy", "read_status"]
 
+LINE = "line"
+"""The cursor under which sync keeps what it counted and measured."""
+_STUDIES = 100
+"""That wait, and are named."""
 
 Parts = Mapping[str, str]
 """Part of the service -> "running", or why it is not."""
+
+
+@dataclass(frozen=True, slots=True)
+class LineState:
+    """What sync may use of the line, and how fast it is. Times are POSIX seconds."""
+
+    waits: str = ""
+    """Why sync waits; empty if it does not."""
+    waits_until: float | None = None
+    upload_kbps: int | None = None
+    """The limit of now, in kbit/s; None is none, 0 lets nothing through."""
+    download_kbps: int | None = None
+    month_sent_bytes: int = 0
+    month_received_bytes: int = 0
+    """What viewers fetched counts, too."""
+    budget_bytes: int = 0
+    """Of a month; 0 means that there is none."""
+    budget_left_bytes: int | None = None
+    budget_renewed: float | None = None
+    """When the next month begins."""
+    upload_speed: float | None = None
+    """Bytes a second, as measured of late."""
+    download_speed: float | None = None
+    backlog_eta: float | None = None
+    """When all that waits will be there, if that can be said."""
+    studies: tuple[WaitingStudy, ...] = ()
+    """That wait, in the order in which they go; the first hundred."""
+
+
+ReadLine = Callable[[str | None, int, Sequence[WaitingStudy]], LineState]
+"""Makes it from what was kept under ``LINE``, the bytes of the backlog, and who waits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +79,9 @@ class Status:
     """Why the drop folder can't be read; empty if it can, or there is none."""
     parts: Parts | None
     """None if the service is not running."""
+    backups: Overview
+    """Those that were made, and whether any can be."""
+    line: LineState = LineState()
 
     @property
     def sentence(self) -> str:
@@ -62,8 +103,11 @@ class Status:
             yield f"The drop folder can't be read: {self.drop_folder}."
         if conflicts := numbers.quarantined + numbers.custody.get(Custody.CONFLICT, 0):
             yield f"{_count(conflicts, 'image is', 'images are')} in conflict."
-        if refused := numbers.custody.get(Custody.REFUSED, 0):
+        if refused := numbers.custody.get(Custody.REFUSED, 0) - numbers.given_up:
             yield f"The archive refuses {_count(refused, 'image', 'images')}."
+        for archive in self.archives:
+            if archive.role != "primary" and not archive.online:
+                yield f"Archive {archive.name} can't be reached: {archive.reason}."
         if kept := numbers.withdrawals_refused:
             yield f"The archive does not delete {_count(kept, 'image', 'images')} as it was told."
 
@@ -82,12 +126,15 @@ class Status:
         return f"Everything {'else ' if numbers.lost else ''}is safe in the archive"
 
     def _line(self) -> str:
-        if offline := [archive for archive in self.archives if not archive.online]:
+        primary = [archive for archive in self.archives if archive.role == "primary"]
+        if offline := [archive for archive in primary if not archive.online]:
             mend = any(archive.lasting for archive in offline)
             what = "the way to the archive must be mended" if mend else "the line is down"
             goes_on = "" if self.refusal or self.parts is None else ", intake goes on"
             return f"; {what}{goes_on}"
-        if self.untried:
+        if self.line.waits and (self.archives or self.untried):
+            return f"; {self.line.waits}"
+        if self.untried and not primary:
             return "; the archive was not reached yet"
         return "" if self.archives else "; no archive is configured"
 
@@ -102,11 +149,17 @@ class Status:
             "archives": [asdict(archive) for archive in self.archives],
             "running": self.parts is not None,
             "parts": dict(self.parts or {}),
+            "backups": msgspec.to_builtins(self.backups),
+            "line": asdict(self.line),
         }
 
 
 async def read_status(
-    config: Config, database: Database, store: ObjectStore, parts: Parts | None
+    config: Config,
+    database: Database,
+    store: ObjectStore,
+    parts: Parts | None,
+    line: ReadLine | None = None,
 ) -> Status:
     """Read it from the index, the disk and the configuration.
 
@@ -115,8 +168,10 @@ async def read_status(
         database: The index.
         store: On the disk whose room counts.
         parts: The states of the service's parts; None if it is not running.
+        line: Says how sync may use the line; None if nobody can say.
     """
-    names = [archive.name for archive in config.cloud.archive]
+    numbers = await summary(database)
+    roles = {archive.name: archive.role for archive in config.cloud.archive}
     states = {state.name: state for state in await archive_states(database)}
     space = Space(config.cache, database, store)
     await space.refresh()
@@ -126,14 +181,23 @@ async def read_status(
     except StorageFull as error:
         refusal = str(error)
     return Status(
-        summary=await summary(database),
-        archives=tuple(states[name] for name in names if name in states),
-        untried=tuple(name for name in names if name not in states),
+        summary=numbers,
+        archives=tuple(
+            replace(states[name], role=role) for name, role in roles.items() if name in states
+        ),
+        untried=tuple(name for name in roles if name not in states),
         capacity_bytes=space.capacity,
         refusal=refusal,
         drop_folder=await asyncio.to_thread(_trouble_of, config.dropfolder.path),
         parts=parts,
+        backups=await overview(config, database),
+        line=LineState() if line is None else await _read_line(database, numbers, line),
     )
+
+
+async def _read_line(database: Database, numbers: Summary, line: ReadLine) -> LineState:
+    waiting = await waiting_studies(database, _STUDIES)
+    return line(await cursor(database, LINE), numbers.backlog_bytes, waiting)
 
 
 def _trouble_of(drop_folder: Path) -> str:

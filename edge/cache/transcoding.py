@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 import zlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Final
 from weakref import WeakKeyDictionary
@@ -108,12 +108,18 @@ class Transcoding:
         _refuse(image, stored, transfer_syntax)
         return (await self._encoded(opened, image, number, transfer_syntax)).data
 
-    async def instance(self, opened: OpenInstance, transfer_syntax: str) -> AsyncIterator[bytes]:
+    async def instance(
+        self,
+        opened: OpenInstance,
+        transfer_syntax: str,
+        supplied: Mapping[int, Replacement] | None = None,
+    ) -> AsyncIterator[bytes]:
         """The whole instance as a Part 10 stream in another transfer syntax.
 
         Args:
             opened: The instance.
             transfer_syntax: One of ``syntaxes``.
+            supplied: Attributes that the data set lacks; with them it is written anew in any case.
 
         Raises:
             InstanceNotFound: It has fewer frames than it says; before the first piece.
@@ -121,7 +127,7 @@ class Transcoding:
             NotDicom: The data set can't be understood.
         """
         stored = opened.entry.transfer_syntax
-        if transfer_syntax == stored:
+        if transfer_syntax == stored and not supplied:
             async for piece in opened.stream():
                 yield piece
             return
@@ -131,7 +137,7 @@ class Transcoding:
         if self._damaged.get(version, 0.0) > time.monotonic():
             raise UndecodablePixels("a frame of the instance can't be decoded")
         begun = False
-        data_set = self._data_set(opened, image, transfer_syntax)
+        data_set = self._data_set(opened, image, transfer_syntax, supplied or {})
         if transfer_syntax == syntaxes.DEFLATED:
             data_set = _deflated(data_set)
         try:
@@ -157,14 +163,18 @@ class Transcoding:
             del self._damaged[next(iter(self._damaged))]
 
     async def _data_set(
-        self, opened: OpenInstance, image: ImageDescription | None, transfer_syntax: str
+        self,
+        opened: OpenInstance,
+        image: ImageDescription | None,
+        transfer_syntax: str,
+        supplied: Mapping[int, Replacement],
     ) -> AsyncIterator[bytes]:
         stored = opened.entry.transfer_syntax
         content, start = await _content_of(opened)
-        native = {stored, transfer_syntax} <= syntaxes.NATIVE
+        kept = stored == transfer_syntax or {stored, transfer_syntax} <= syntaxes.NATIVE
         first: EncodedFrame | None = None
         replaced: dict[int, Replacement] = {}
-        if image is not None and not native:
+        if image is not None and not kept:
             opened.frame_length(image.frames)  # or there are fewer than the data set says
             # Codestreams may know better what their colours are, and attributes come before pixels.
             first = await self._encoded(opened, image, 1, transfer_syntax)
@@ -175,7 +185,7 @@ class Transcoding:
             _codec(transfer_syntax),
             start,
             apart=first is not None,
-            replaced=replaced,
+            replaced={**supplied, **replaced},
             cell_bytes=_cell_bytes(image),
             swapped_pixels=turned,
         )

@@ -9,6 +9,7 @@ itself, but for a GET or DELETE that hit a connection which the archive had just
 from __future__ import annotations
 
 import asyncio
+import ssl
 from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
@@ -17,7 +18,7 @@ from collections.abc import (
     Mapping,
     Sequence,
 )
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractContextManager, aclosing, asynccontextmanager, nullcontext
 from typing import Self
 from urllib.parse import quote
 
@@ -27,13 +28,24 @@ from edge import config
 from edge.cloud.answers import MAX_ANSWER, AnswerTooLarge, datasets_in, read_body, words_in
 from edge.cloud.archive import Dataset, Outgoing, StoreOutcome, StoreResult, first_value
 from edge.cloud.auth import auth_of
-from edge.cloud.pace import steady
+from edge.cloud.pace import Way, steady
+from edge.cloud.portal import intercepted
+from edge.cloud.route import Route
+from edge.cloud.second_look import second_look
 from edge.cloud.store_answer import results_of
 from edge.cloud.store_body import StoreBody
 from edge.cloud.transport import Timeouts, error_of_status, new_client, translated, unusable
+from edge.cloud.words import is_of_tls_for_good
 from edge.dicom.instance import InstanceRef
 from edge.dicom.multipart import boundary_of, parse_media_type, read_parts
-from edge.errors import CloudRefused, ConfigError, InstanceNotFound, MultipartError
+from edge.errors import (
+    CloudRefused,
+    CloudUnreachable,
+    ConfigError,
+    InstanceNotFound,
+    MultipartError,
+)
+from edge.week import Direction
 
 __all__ = ["DicomwebArchive"]
 
@@ -56,6 +68,8 @@ _SMALLEST_CAP = 100
 # instances (some 15,000 rows).
 _MAX_PAGE, _MAX_LIST = 4 * 1024**2, 16 * 1024**2
 _MAX_WORDS = 256 * 1024
+_HEADS = 512
+"""Bytes that the head of a request, or of its answer, counts for."""
 _MISSING = frozenset({404, 410})
 _DELETES_NOTHING = frozenset({405, 501})
 # Statuses without a data set that are about the service, not about what was sent.
@@ -69,17 +83,25 @@ class DicomwebArchive:
     Args:
         settings: Where it is and how we sign in.
         timeouts: How long it may be silent.
+        way: Of the bytes: how fast stores may go, and who counts; None if nobody cares.
 
     Raises:
         ConfigError: The url or the credentials can't be used; on entering: its certificates can't
             be read.
     """
 
-    def __init__(self, settings: config.Archive, *, timeouts: Timeouts | None = None) -> None:
+    def __init__(
+        self,
+        settings: config.Archive,
+        *,
+        timeouts: Timeouts | None = None,
+        way: Way | None = None,
+    ) -> None:
         self._settings = settings
+        self._way = way
         self._timeouts = timeouts or Timeouts()
         self._http: httpx.AsyncClient | None = None
-        self._auth = auth_of(settings.auth)
+        self._auth = auth_of(settings)
         try:
             self._base = httpx.URL(settings.url.rstrip("/"))
         except httpx.InvalidURL as error:
@@ -88,6 +110,8 @@ class DicomwebArchive:
             raise self._bad_url("it must begin with http:// or https:// and name a host")
         if self._base.userinfo:
             raise self._bad_url("user and password belong into auth, not into the url")
+        self.route = Route.of(settings, self._base)
+        """The way to it."""
 
     @property
     def name(self) -> str:
@@ -115,14 +139,19 @@ class DicomwebArchive:
 
     def _client(self) -> httpx.AsyncClient:
         if self._http is None:
-            tls_ca = self._settings.tls_ca
+            route = self.route
             self._http = new_client(
                 self._auth,
-                str(tls_ca) if tls_ca.name else None,
+                str(route.tls_ca) if route.tls_ca.name else None,
                 self._timeouts,
-                encrypted=self._base.scheme == "https",
+                encrypted=route.encrypted,
+                client_certificate=route.client_certificate,
+                proxy=route.proxy,
             )
         return self._http
+
+    def _translated(self) -> AbstractContextManager[None]:
+        return translated(self.name, self._base, self.route.proxy)
 
     def _path(
         self, study_uid: str, series_uid: str | None = None, sop_uid: str | None = None
@@ -136,10 +165,10 @@ class DicomwebArchive:
 
     async def answers(self) -> bool:
         """See ``Archive``."""
-        port = self._base.port or (443 if self._base.scheme == "https" else 80)
+        host, port = self.route.first
         try:
             async with asyncio.timeout(self._timeouts.connect):
-                _, writer = await asyncio.open_connection(self._base.host, port)
+                _, writer = await asyncio.open_connection(host, port)
         except OSError:
             return False
         writer.close()
@@ -156,7 +185,7 @@ class DicomwebArchive:
         if not instances:
             return []
         refs = [instance.ref for instance in instances]
-        body = StoreBody(instances)
+        body = StoreBody(instances, self._way)
         request = self._client().build_request(
             "POST",
             f"{self._base}/studies",
@@ -169,19 +198,30 @@ class DicomwebArchive:
                 pool=None,
             ),
         )
+        with self._busy("up"):
+            return await self._stored(refs, request, body)
+
+    async def _stored(
+        self, refs: Sequence[InstanceRef], request: httpx.Request, body: StoreBody
+    ) -> list[StoreResult]:
+        self._count("up", _HEADS)
         async with aclosing(body):
             try:
                 response = await self._client().send(request, stream=True)
                 async with aclosing(response):
                     answer = await read_body(response)
             except (httpx.ConnectError, httpx.ConnectTimeout, httpx.ProxyError):
-                with translated(self.name, request.url):
+                with self._translated():
                     raise
-            except (httpx.HTTPError, httpx.StreamError) as error:
+            except (httpx.HTTPError, httpx.StreamError, ssl.SSLError) as error:
+                if is_of_tls_for_good(error):  # TLS 1.3 refuses a certificate after the handshake.
+                    with self._translated():
+                        raise
                 return [
                     StoreResult(ref, StoreOutcome.UNKNOWN, text=type(error).__name__)
                     for ref in refs
                 ]
+        self._count("down", _HEADS + response.num_bytes_downloaded)
         return await self._store_results(refs, response, answer)
 
     async def _store_results(
@@ -265,25 +305,40 @@ class DicomwebArchive:
         may_be_missing: bool = False,
     ) -> list[Dataset]:
         """The data sets that a GET answers; none for 204, and for 404 if that may be."""
-        with translated(self.name, self._base):
+        try:
+            response, body = await self._read(path, query, doing, limit)
+        except CloudUnreachable as unreachable:
+            better = await second_look(
+                unreachable, self.name, self.route, patience=self._timeouts.connect
+            )
+            raise better from better.__cause__
+        if response.status_code == 204 or (may_be_missing and response.status_code in _MISSING):
+            return []
+        if error := error_of_status(self.name, response, doing, body):
+            raise error
+        datasets = await datasets_in(response, body)
+        if datasets is not None:
+            return datasets
+        if error := intercepted(self.name, response, doing, body):
+            raise error
+        if response.headers.get("Content-Type", "").startswith("application/dicom"):
+            raise self._senseless(response, doing, "it can't be understood")
+        raise unusable(self.name, f"{doing}: the answer is neither DICOM JSON nor XML")
+
+    async def _read(
+        self, path: str, query: list[tuple[str, str]], doing: str, limit: int
+    ) -> tuple[httpx.Response, bytes]:
+        with self._translated():
             async with (
                 asyncio.timeout(self._timeouts.answer),
                 self._get(path, _JSON, query) as response,
             ):
                 try:
-                    body = await read_body(response, limit=limit)
+                    return response, await read_body(response, limit=limit)
                 except AnswerTooLarge as large:
                     raise self._senseless(response, doing, str(large)) from large
-        if response.status_code == 204 or (may_be_missing and response.status_code in _MISSING):
-            return []
-        if error := error_of_status(self.name, response, doing):
-            raise error
-        datasets = await datasets_in(response, body)
-        if datasets is not None:
-            return datasets
-        if response.headers.get("Content-Type", "").startswith("application/dicom"):
-            raise self._senseless(response, doing, "it can't be understood")
-        raise unusable(self.name, f"{doing}: the answer is neither DICOM JSON nor XML")
+                finally:
+                    self._count("down", response.num_bytes_downloaded)
 
     def _senseless(self, response: httpx.Response, doing: str, why: str) -> CloudRefused:
         """The archive is there, and so is the line; only this answer is good for nothing."""
@@ -319,7 +374,7 @@ class DicomwebArchive:
         Raises:
             InstanceNotFound: There are none.
         """
-        with translated(self.name, self._base):
+        with self._translated(), self._busy("down"):
             async with self._get(path, _DICOM) as response:
                 if response.status_code in {204, *_MISSING}:
                     raise InstanceNotFound(f"archive {self.name} has nothing at {path}")
@@ -331,13 +386,15 @@ class DicomwebArchive:
                 except MultipartError:
                     essence = ""
                 pieces = steady(
-                    response.aiter_bytes(),
+                    self._received(response),
                     least=self._timeouts.slowest,
                     window=self._timeouts.slow,
                 )
                 if essence == "application/dicom":
                     yield self._pieces(pieces)
                     return
+                if place := intercepted(self.name, response, "retrieving"):
+                    raise place
                 if not essence.startswith("multipart/"):
                     raise unusable(self.name, f"retrieving: the answer is {essence or 'untyped'}")
                 empty = True
@@ -349,9 +406,14 @@ class DicomwebArchive:
         if empty:
             raise InstanceNotFound(f"archive {self.name} answered without instances at {path}")
 
+    async def _received(self, response: httpx.Response) -> AsyncIterator[bytes]:
+        async for piece in response.aiter_bytes():
+            self._count("down", len(piece))
+            yield piece
+
     async def _pieces(self, source: AsyncIterable[bytes | memoryview]) -> AsyncIterator[bytes]:
         # Whoever reads a stream pulls on the connection himself: its errors arise here.
-        with translated(self.name, self._base):
+        with self._translated():
             async for piece in source:
                 yield bytes(piece)
 
@@ -381,14 +443,17 @@ class DicomwebArchive:
         """Send what may be sent twice, and read the whole answer, which is short."""
         client = self._client()
         request = client.build_request(method, url, content=content)
-        with translated(self.name, self._base):
+        with self._translated():
             try:
                 response = await client.send(request, stream=True)
             except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
                 # The archive closed an idle connection at the moment that we took it up again.
                 response = await client.send(request, stream=True)
             async with aclosing(response):
-                return response, await read_body(response, limit=_MAX_WORDS)
+                body = await read_body(response, limit=_MAX_WORDS)
+        self._count("up", _HEADS + len(content or b""))
+        self._count("down", _HEADS + response.num_bytes_downloaded)
+        return response, body
 
     @asynccontextmanager
     async def _get(
@@ -399,6 +464,8 @@ class DicomwebArchive:
     ) -> AsyncIterator[httpx.Response]:
         """Send a GET; the answer's body is read, or not, inside the block."""
         client = self._client()
+        self._count("up", _HEADS)
+        self._count("down", _HEADS)
         request = client.build_request(
             "GET", f"{self._base}{path}", headers=dict(headers), params=tuple(query)
         )
@@ -409,3 +476,12 @@ class DicomwebArchive:
             response = await client.send(request, stream=True)
         async with aclosing(response):
             yield response
+
+    # The line -------------------------------------------------------------------------------------
+
+    def _count(self, direction: Direction, count: int) -> None:
+        if self._way is not None:
+            self._way.gauge.moved(direction, count)
+
+    def _busy(self, direction: Direction) -> AbstractContextManager[None]:
+        return nullcontext() if self._way is None else self._way.gauge.busy(direction)

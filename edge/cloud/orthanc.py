@@ -12,6 +12,7 @@ import msgspec
 
 from edge import config
 from edge.cloud.dicomweb import DicomwebArchive
+from edge.cloud.pace import Way
 from edge.cloud.transport import error_of_status, unusable
 from edge.dicom.instance import InstanceRef
 from edge.errors import InstanceNotFound
@@ -51,10 +52,11 @@ class OrthancArchive(DicomwebArchive):
             await self._delete(f"{root}/instances/{quote(name, safe='')}", ref)
 
 
-def archive_of(settings: config.Archive) -> DicomwebArchive:
-    """The driver for an archive, by its kind.
+def archive_of(settings: config.Archive, way: Way | None = None) -> DicomwebArchive:
+    """The driver for an archive, by its kind; *way* is that of the bytes.
 
     Raises:
         ConfigError: The url or the credentials can't be used.
     """
-    return OrthancArchive(settings) if settings.kind == "orthanc" else DicomwebArchive(settings)
+    driver = OrthancArchive if settings.kind == "orthanc" else DicomwebArchive
+    return driver(settings, way=way)

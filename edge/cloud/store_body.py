@@ -2,7 +2,8 @@
 
 Owns the framing and the promise that Content-Length is exact, or the request breaks off: an
 instance that gives other than its announced number of bytes must never shift into the next part.
-Memory holds one piece of one instance. Never touches the network.
+What goes out is paced and counted here, for here is all of it. Memory holds one piece of one
+instance. Never touches the network.
 """
 
 from __future__ import annotations
@@ -11,6 +12,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing
 
 from edge.cloud.archive import Outgoing
+from edge.cloud.pace import Way
 from edge.dicom.multipart import PART_CLOSING, closing, content_type_of, new_boundary, part_opening
 from edge.errors import EdgeError, InstanceUnreadable
 
@@ -23,9 +25,14 @@ _JOIN_BELOW = 64 * 1024
 
 
 class StoreBody:
-    """An async iterable of bytes, to be run through once."""
+    """An async iterable of bytes, to be run through once.
 
-    def __init__(self, instances: Sequence[Outgoing]) -> None:
+    Args:
+        instances: In this order.
+        way: Of the bytes; None if nobody cares how fast they go.
+    """
+
+    def __init__(self, instances: Sequence[Outgoing], way: Way | None = None) -> None:
         boundary = new_boundary()
         self._instances = instances
         self._opening = part_opening(boundary, {"Content-Type": _MEDIA_TYPE})
@@ -36,7 +43,7 @@ class StoreBody:
             "Content-Type": content_type_of(_MEDIA_TYPE, boundary),
             "Content-Length": str(self.length),
         }
-        self._pieces = self._joined()
+        self._pieces = self._joined() if way is None else self._on_its_way(way)
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self._pieces
@@ -44,6 +51,15 @@ class StoreBody:
     async def aclose(self) -> None:
         """Close the stream of the instance that was under way."""
         await self._pieces.aclose()
+
+    async def _on_its_way(self, way: Way) -> AsyncGenerator[bytes]:
+        async with (
+            aclosing(self._joined()) as joined,
+            aclosing(way.up.paced(joined)) as pieces,
+        ):
+            async for piece in pieces:
+                way.gauge.moved("up", len(piece))
+                yield piece
 
     async def _joined(self) -> AsyncGenerator[bytes]:
         waiting = bytearray()

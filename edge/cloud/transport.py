@@ -8,23 +8,26 @@ neither holds a secret or an answer's body. Never decides whether something is t
 from __future__ import annotations
 
 import email.utils
-import socket
+import re
 import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 
-from edge.cloud.pace import TooSlow
+from edge.cloud.portal import intercepted
 from edge.cloud.retry import parse_retry_after
+from edge.cloud.route import tls_context
+from edge.cloud.words import causes_of, is_of_tls_for_good, words_for
 from edge.errors import (
     CloudError,
+    CloudIntercepted,
     CloudRefused,
     CloudUnauthorised,
     CloudUnreachable,
-    ConfigError,
     MultipartError,
 )
 
@@ -41,10 +44,9 @@ __all__ = [
 # Below the keep-alive of the servers we know (Orthanc's is 1 s): a connection that is reused too
 # late fails, and a store that failed so would have to be asked about.
 _KEEP_ALIVE = 0.8
-_CERT_EXPIRED, _CERT_NOT_YET_VALID, _CERT_HOSTNAME, _CERT_ADDRESS = 10, 9, 62, 64  # OpenSSL
 _CREDENTIALS = {
-    401: "check user and password, or the token",
-    403: "these credentials lack the right to do this",
+    401: ("wrong credentials", "check user and password, or the token"),
+    403: ("a right is missing", "these credentials lack the right to do this"),
 }
 _REFUSED = {
     400: "the archive does not understand the request: look into its own log",
@@ -53,7 +55,7 @@ _REFUSED = {
 }
 # Statuses that say nothing against the request, only against its moment.
 _NOT_NOW = {
-    407: "a proxy between here and the archive wants a login",
+    407: "a proxy on the way wants a login: set proxy, proxy_user and proxy_password",
     408: "the line may be too slow",
     425: "the archive is busy",
     429: "the archive asks us to slow down",
@@ -61,8 +63,13 @@ _NOT_NOW = {
     503: "the archive is busy or being restarted",
     504: "the archive is overloaded",
     507: "the archive is full",
-    511: "a captive portal wants a login",
 }
+# What nginx and others say where a client certificate is missing or not liked.
+_CERTIFICATE_WANTED = re.compile(
+    rb"No required SSL certificate was sent|The SSL certificate error|client certificate",
+    re.IGNORECASE,
+)
+_PLAIN_TO_TLS = b"plain HTTP request was sent to HTTPS port"
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,11 +91,18 @@ class Timeouts:
 
 
 def new_client(
-    auth: httpx.Auth | None, tls_ca: str | None, timeouts: Timeouts, *, encrypted: bool
+    auth: httpx.Auth | None,
+    tls_ca: str | None,
+    timeouts: Timeouts,
+    *,
+    encrypted: bool,
+    client_certificate: tuple[Path, Path] | None = None,
+    proxy: httpx.Proxy | None = None,
 ) -> httpx.AsyncClient:
     """A client that trusts the system's certificates, or only those in *tls_ca*.
 
-    Without *encrypted* it can't speak TLS at all.
+    Without *encrypted* it can't speak TLS at all. A *proxy* gets CONNECT for https, and the request
+    itself for http; one that refuses either raises ``httpx.ProxyError``.
 
     The environment is not looked at: a proxy variable or a ``.netrc`` of whoever started the
     service must not decide where patient data goes.
@@ -96,20 +110,16 @@ def new_client(
     Raises:
         ConfigError: The certificates can't be read.
     """
-    try:
-        tls = (
-            ssl.create_default_context(cafile=tls_ca)
-            if encrypted
-            else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # Trusts nobody, and reads no files.
-        )
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(
-            f"cloud.archive tls_ca: {tls_ca} can't be used: {error}",
-            hint="it must be a file with the archive's CA certificate in PEM form",
-        ) from error
+    tls = (
+        tls_context(tls_ca, client_certificate)
+        if encrypted
+        else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # Trusts nobody, and reads no files.
+    )
     return httpx.AsyncClient(
         auth=auth,
         verify=tls,
+        proxy=proxy,
+        event_hooks={"response": [_no_word_of_the_proxy]} if proxy is not None else None,
         trust_env=False,
         follow_redirects=False,
         timeout=httpx.Timeout(
@@ -119,19 +129,31 @@ def new_client(
     )
 
 
+async def _no_word_of_the_proxy(response: httpx.Response) -> None:
+    """407 to a forwarded request is what it is to CONNECT: the archive has not seen it."""
+    if response.status_code == 407:
+        raise httpx.ProxyError(f"407 {response.reason_phrase}", request=response.request)
+
+
 @contextmanager
-def translated(archive: str, url: httpx.URL) -> Iterator[None]:
-    """Turn what httpx and multipart raise into ``CloudUnreachable``."""
+def translated(archive: str, url: httpx.URL, proxy: httpx.Proxy | None = None) -> Iterator[None]:
+    """Turn what httpx, TLS and multipart raise into ``CloudUnreachable``."""
     try:
         yield
-    except (httpx.HTTPError, httpx.StreamError, MultipartError, TimeoutError) as error:
-        words, hint = _words(error, url)
+    except (
+        httpx.HTTPError,
+        httpx.StreamError,
+        ssl.SSLError,  # An alert that comes after the handshake passes through httpx as it is.
+        MultipartError,
+        TimeoutError,
+    ) as error:
+        words, hint = words_for(error, url, proxy)
         raise CloudUnreachable(f"archive {archive}: {words}", hint=hint) from error
 
 
-def unusable(archive: str, what: str) -> CloudUnreachable:
+def unusable(archive: str, what: str) -> CloudIntercepted:
     """The archive, or something that stands in its way, answered with what can't be used."""
-    return CloudUnreachable(
+    return CloudIntercepted(
         f"archive {archive}: {what}",
         hint="check the url; a captive portal or a proxy may answer in the archive's place",
     )
@@ -148,7 +170,9 @@ def retry_after(response: httpx.Response) -> float | None:
     return parse_retry_after(response.headers.get("Retry-After"), now=now)
 
 
-def error_of_status(archive: str, response: httpx.Response, doing: str) -> CloudError | None:
+def error_of_status(
+    archive: str, response: httpx.Response, doing: str, body: bytes = b""
+) -> CloudError | None:
     """What a status means when the body says nothing more; None for success.
 
     404 is ``CloudRefused`` here: only the caller knows whether it asked for something that may be
@@ -158,97 +182,49 @@ def error_of_status(archive: str, response: httpx.Response, doing: str) -> Cloud
     says = f"archive {archive}: {doing}: answered {status} {response.reason_phrase}".rstrip()
     if response.is_success:
         return None
-    if response.is_redirect:
-        return unusable(archive, f"{doing}: answered {status}, a redirect")
-    if status in _CREDENTIALS:
-        return CloudUnauthorised(says, hint=_CREDENTIALS[status])
+    if place := intercepted(archive, response, doing, body):
+        return place
+    if status in _CREDENTIALS or (status == 400 and _CERTIFICATE_WANTED.search(body)):
+        return _unauthorised(says, response, body)
     if status in _NOT_NOW or status >= 500:
         hint = _NOT_NOW.get(status, "look into the archive's own log")
-        return CloudUnreachable(says, hint=hint, retry_after=retry_after(response))
-    return CloudRefused(says, status=status, hint=_REFUSED.get(status, ""))
+        error = CloudUnreachable(says, hint=hint, retry_after=retry_after(response))
+        if status == 407:
+            error.__cause__ = httpx.ProxyError("407")
+        return error
+    hint = _REFUSED.get(status, "")
+    if status == 400 and _PLAIN_TO_TLS in body:
+        hint = "let the url begin with https://"
+    return CloudRefused(says, status=status, hint=hint)
+
+
+def _unauthorised(says: str, response: httpx.Response, body: bytes) -> CloudUnauthorised:
+    status = response.status_code
+    if _CERTIFICATE_WANTED.search(body):
+        return CloudUnauthorised(
+            f"{says}: it wants a client certificate, or another one",
+            hint="set tls_certificate and tls_key of the archive",
+        )
+    if status == 401 and not _signed(response):
+        return CloudUnauthorised(
+            f"{says}: it wants a login", hint="set auth of the archive: none is configured"
+        )
+    meaning, hint = _CREDENTIALS[status]
+    return CloudUnauthorised(f"{says}: {meaning}", hint=hint)
+
+
+def _signed(response: httpx.Response) -> bool:
+    try:
+        return "Authorization" in response.request.headers
+    except RuntimeError:  # It answers no request of ours.
+        return True
 
 
 def is_lasting(error: CloudError) -> bool:
     """Whether it stays so until a person does something: a password, a url, a certificate."""
-    if isinstance(error, CloudUnreachable):
-        return any(isinstance(cause, ssl.SSLCertVerificationError) for cause in _causes(error))
-    return True
-
-
-def _causes(error: BaseException) -> Iterator[BaseException]:
-    """The error, what caused it, and so on, through exception groups."""
-    waiting, seen = [error], set[int]()
-    while waiting:
-        current = waiting.pop()
-        if id(current) in seen:
-            continue
-        seen.add(id(current))
-        yield current
-        if isinstance(current, BaseExceptionGroup):
-            waiting.extend(current.exceptions)
-        waiting.extend(filter(None, (current.__context__, current.__cause__)))
-
-
-def _words(error: Exception, url: httpx.URL) -> tuple[str, str]:
-    """Plain words for an error, and a hint."""
-    where = f"{url.host}:{url.port or (443 if url.scheme == 'https' else 80)}"
-    for cause in _causes(error):
-        match cause:
-            case ssl.SSLCertVerificationError():
-                return _certificate_words(cause, where)
-            case socket.gaierror():
-                return (
-                    f"the name {url.host} can't be resolved",
-                    "check its spelling, the name server, and whether the line is up",
-                )
-            case ConnectionRefusedError():
-                return (
-                    f"{where} refuses the connection",
-                    "the archive is not running, or this is not its port",
-                )
-            case ssl.SSLError():
-                return (
-                    f"{where} does not speak TLS with us ({cause.reason or 'no reason given'})",
-                    "check whether the url should begin with http:// or https://, and the port",
-                )
-            case MultipartError() | TooSlow():
-                return (
-                    f"its answer can't be used: {cause}",
-                    "the line or a proxy may have cut it, or is overloaded",
-                )
-    return _httpx_words(error, where)
-
-
-def _httpx_words(error: Exception, where: str) -> tuple[str, str]:
-    match error:
-        case httpx.ConnectTimeout():
-            return f"{where} can't be reached: no answer in time", "the line may be down"
-        case httpx.TimeoutException() | TimeoutError():
-            return f"{where} fell silent", "the line may be down or the archive overloaded"
-        case httpx.ConnectError():
-            return f"{where} can't be reached: {error}".rstrip(": "), "the line may be down"
-        case httpx.RemoteProtocolError() | httpx.NetworkError():
-            return f"the connection to {where} was cut", "the line may be bad"
-        case httpx.DecodingError():
-            return "its answer can't be decompressed", "a proxy may have damaged it"
-        case _:
-            return f"{type(error).__name__} while talking to {where}", ""
-
-
-def _certificate_words(error: ssl.SSLCertVerificationError, where: str) -> tuple[str, str]:
-    match error.verify_code:
-        case code if code in (_CERT_EXPIRED, _CERT_NOT_YET_VALID):
-            return (
-                f"the certificate of {where} is not valid at this time",
-                "check this box's clock first, then the archive's certificate",
-            )
-        case code if code in (_CERT_HOSTNAME, _CERT_ADDRESS):
-            return (
-                f"the certificate of {where} is for another name",
-                "use the name that the certificate is for in the url",
-            )
-        case _:
-            return (
-                f"the certificate of {where} is not trusted: {error.verify_message}",
-                "set tls_ca of the archive to the certificate of its CA",
-            )
+    if isinstance(error, CloudIntercepted) or not isinstance(error, CloudUnreachable):
+        return True
+    return any(
+        is_of_tls_for_good(cause) or (isinstance(cause, httpx.ProxyError) and "407" in str(cause))
+        for cause in causes_of(error)
+    )

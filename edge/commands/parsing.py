@@ -15,7 +15,7 @@ from pathlib import Path
 
 from edge import config
 
-__all__ = ["Acts", "Commands", "Run", "configuration"]
+__all__ = ["Acts", "Commands", "Run", "configuration", "configuration_file", "usual_file"]
 
 Run = Callable[[argparse.Namespace], int | Awaitable[int]]
 
@@ -80,7 +80,21 @@ async def configuration(options: argparse.Namespace) -> config.Config:
     return await asyncio.to_thread(_load, options.config)
 
 
+async def configuration_file(options: argparse.Namespace) -> Path | None:
+    """The file that it is read from, if there is one."""
+    return await asyncio.to_thread(_find, options.config)
+
+
+def usual_file(options: argparse.Namespace) -> Path:
+    """Where the file is, or belongs."""
+    named: Path | None = options.config
+    return _DEFAULT if named is None else Path(named)
+
+
 def _load(named: Path | None) -> config.Config:
-    if named is None and _DEFAULT.exists():
-        named = _DEFAULT
-    return config.load(named)
+    return config.load(_find(named))
+
+
+def _find(named: Path | None) -> Path | None:
+    found = _DEFAULT if named is None and _DEFAULT.exists() else named
+    return None if found is None else Path(found)

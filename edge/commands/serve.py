@@ -16,7 +16,7 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.commands.parsing import Commands, configuration
+from edge.commands.parsing import Commands, configuration, configuration_file
 
 if TYPE_CHECKING:
     from edge.app import Appliance
@@ -52,11 +52,11 @@ async def _serve(options: argparse.Namespace) -> int:
         _at_signals(loop, serving.cancel)  # a start may take long: an index may have to be rebuilt
     from edge.app import Appliance
 
-    folder = loaded.appliance.data_dir
+    folder, file = loaded.appliance.data_dir, await configuration_file(options)
     is_new = not await asyncio.to_thread(_holds_box, folder)
     again = True
     while again:
-        async with _told_of(Appliance(loaded), folder, is_new=is_new) as box:
+        async with _told_of(Appliance(loaded, file=file), folder, is_new=is_new) as box:
             log.info(
                 "ready: DICOM as %s on port %d, HTTP on port %d",
                 loaded.dimse.ae_title,

@@ -9,10 +9,10 @@ import json
 from typing import TYPE_CHECKING
 
 from edge.commands.parsing import Commands, configuration
-from edge.commands.words import moment
+from edge.commands.words import moment, speed
 
 if TYPE_CHECKING:
-    from edge.cache.status import Status
+    from edge.cache.status import LineState, Status
 
 __all__ = ["add"]
 
@@ -21,6 +21,9 @@ def add(commands: Commands) -> None:
     """Add the command."""
     command = commands.add("status", "Say what is here, and who vouches for it.", _status)
     command.add_argument("--json", action="store_true", help="for programs")
+    command.add_argument(
+        "--studies", action="store_true", help="name the studies that wait, and when they will go"
+    )
 
 
 async def _status(options: argparse.Namespace) -> int:
@@ -34,6 +37,8 @@ async def _status(options: argparse.Namespace) -> int:
         print(json.dumps(status.as_json()))
     else:
         _print(status)
+        if options.studies:
+            _print_studies(status.line)
     return int(status.parts is None)
 
 
@@ -49,10 +54,45 @@ def _print(status: Status) -> None:
     capacity = status.capacity_bytes / 1e6
     print(f"  on disk               {numbers.sealed_bytes / 1e6:.1f} MB of {capacity:.1f} MB")
     print(f"  in conflict           {numbers.quarantined}")
+    print(f"  given up              {numbers.given_up}")
     print(f"  lost                  {numbers.lost}")
     for archive in status.archives:
         state = "online" if archive.online else f"offline: {archive.reason}"
         print(f"  archive {archive.name}: {state} (since {moment(archive.since)})")
+        if archive.role != "primary":
+            print(f"    as {archive.role}, not proven to have {archive.unproven}")
+    if status.archives or status.untried:
+        _print_line(status.line)
+    for last in status.backups.last:
+        print(f"  backup: {last.where}: {moment(last.made)}")
+    if not status.backups.has_recovery_key:
+        print("  there is no recovery key: after a fire nothing of this box can be recovered")
+    elif not status.backups.last:
+        print("  no backup was made yet")
     for part, state in sorted((status.parts or {}).items()):
         if state != "running":
             print(f"  {part}: {state}")
+
+
+def _print_line(line: LineState) -> None:
+    for name, measured, kbps in (
+        ("upload", line.upload_speed, line.upload_kbps),
+        ("download", line.download_speed, line.download_kbps),
+    ):
+        limit = {None: "no limit", 0: "nothing may go now"}.get(kbps, f"limit {kbps} kbit/s")
+        print(f"  {name:<22}{speed(measured)} ({limit})")
+    if line.backlog_eta is not None:
+        print(f"  all sent              about {moment(line.backlog_eta)}")
+    went = f"{line.month_sent_bytes / 1e6:.1f} MB up, {line.month_received_bytes / 1e6:.1f} MB down"
+    print(f"  this month            {went}")
+    if line.budget_left_bytes is not None and line.budget_renewed is not None:
+        left, total = line.budget_left_bytes / 1e6, line.budget_bytes / 1e6
+        renewed = moment(line.budget_renewed)
+        print(f"  budget                {left:.1f} MB left of {total:.0f} MB, anew {renewed}")
+
+
+def _print_studies(line: LineState) -> None:
+    for one in line.studies:
+        when = "time not known" if one.eta is None else f"about {moment(one.eta)}"
+        images = "1 image" if one.instances == 1 else f"{one.instances} images"
+        print(f"  waits: {one.study_uid}  {images}, {one.bytes / 1e6:.1f} MB, {when}")

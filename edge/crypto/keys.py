@@ -26,7 +26,7 @@ import logging
 import os
 import struct
 import threading
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import IntEnum
 from pathlib import Path
@@ -162,6 +162,15 @@ class KeyRing:
         """32 bytes for a purpose of their own, such as the index; always the same ones."""
         info = b"edge/1 " + purpose.encode()
         return HKDF(SHA256(), length=32, salt=None, info=info).derive(self._root)
+
+    def escrow_root(self, seal: Callable[[bytes], bytes]) -> bytes:
+        """The root secret, as *seal* makes it unreadable for everybody but its recipient."""
+        return seal(self._root)
+
+    def content(self) -> bytes:
+        """Either copy of the file, for a backup; places that one of them lacks come from both."""
+        with self._lock:
+            return self._file.compare(self._is_sound).content
 
     def new_study_key(self) -> StudyKey:
         """Make a study key; it is durable when this returns.

@@ -70,9 +70,25 @@ class FileKeyProvider:
             raise WrongKey(f"{self._path} does not hold a root key")
         return secret
 
+    def put_back(self, secret: bytes) -> None:
+        """Write a secret that was lost here.
+
+        Raises:
+            WrongKey: Another one is there; it is left alone.
+        """
+        if self._path.exists() and self.root_secret(first_start=False) != secret:
+            raise WrongKey(
+                f"{self._path} holds the root key of another box",
+                hint="move it away; nothing was changed",
+            )
+        self._write(secret)
+
     def _create(self) -> bytes:
         # Crash order: the secret is durable under its name before anything is sealed with it.
         secret = os.urandom(ROOT_LENGTH)
+        self._write(secret)
+        return secret
+
+    def _write(self, secret: bytes) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_file(self._path, base64.b64encode(secret) + b"\n")
-        return secret

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from operator import methodcaller
 
-__all__ = ["DEFAULT_DECODER", "TextDecoder", "decoder_for", "fold_name"]
+__all__ = ["DEFAULT_DECODER", "TextDecoder", "decoder_for", "encoded_text", "fold_name"]
 
 TextDecoder = Callable[[bytes], str]
 """Decodes one value field (or part of one); takes any bytes, never raises."""
@@ -102,6 +102,24 @@ def _decoder(names: tuple[str, ...]) -> TextDecoder:
     if first == _LATIN_1:
         return DEFAULT_DECODER
     return methodcaller("decode", first, "replace")
+
+
+def encoded_text(text: str, terms: Sequence[str | None]) -> bytes:
+    """Text as it stands in a data set with these values of Specific Character Set.
+
+    Beyond ASCII only where one set is named and needs no escape sequences.
+
+    Raises:
+        UnicodeEncodeError: It can't be written so.
+    """
+    names = [(term or "").strip() for term in terms] or [""]
+    codec = "ascii"
+    if len(names) == 1 and not text.isascii():
+        codec = _WITHOUT_EXTENSIONS.get(names[0], "ascii")
+        number = re.fullmatch(r"ISO[ _]IR (\d+)", names[0])
+        if number and number[1] != "6":
+            codec = _SINGLE_BYTE.get(number[1], codec)
+    return text.encode(codec)
 
 
 def _codec(term: str) -> str:

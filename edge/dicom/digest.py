@@ -14,6 +14,7 @@ from edge.dicom.part10 import FileMetaReader
 __all__ = ["Digester"]
 
 _MEDIA_STORAGE_SOP_INSTANCE_UID = 0x0003
+_TRANSFER_SYNTAX_UID = 0x0010
 
 
 class Digester:
@@ -31,6 +32,10 @@ class Digester:
         self._dataset = hashlib.sha256()
         self.sop_uid = ""
         """Media Storage SOP Instance UID (0002,0003), once it passed; only of what is read here."""
+        self.transfer_syntax = ""
+        """Transfer Syntax UID (0002,0010); likewise."""
+        self.length = 0
+        """Bytes that passed."""
 
     def update(self, piece: bytes | bytearray | memoryview) -> None:
         """Take the next bytes; may be called in a worker thread.
@@ -38,11 +43,13 @@ class Digester:
         Raises:
             NotDicom: The stream does not begin as a DICOM file does (PS3.10 7.1).
         """
+        self.length += len(piece)
         if self._reader is not None:
             self._head += piece
             if not self._reader.feed(piece):
                 return
             self.sop_uid = self._reader.values.get(_MEDIA_STORAGE_SOP_INSTANCE_UID, "")
+            self.transfer_syntax = self._reader.values.get(_TRANSFER_SYNTAX_UID, "")
             self._meta_left = self._reader.length
             piece = self._head
             self._reader, self._head = None, bytearray()

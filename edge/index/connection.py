@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import sqlite3
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -35,7 +36,8 @@ __all__ = [
 Connection = Any
 """A connection of SQLCipher's DB-API module, which has no types of its own."""
 
-SCHEMA_VERSION = 1
+SCHEMA_VERSION = 4
+"""Of ``schema.sql``; `migrations` has a file for every version after the first."""
 _NEARLY_FULL = 1024 * 1024
 """Free bytes below which SQLite's failures are put down to the full disk: they go by many names."""
 
@@ -115,7 +117,7 @@ def connect_writer(path: Path, key: bytes) -> Connection:
         db.execute("PRAGMA journal_size_limit = 16777216")
         if _version(db) == 0:
             _make_schema(db)
-        version = _version(db)
+        version = _migrate(db)
     except sqlcipher.Error as error:
         db.close()
         raise translated(error, path) from error
@@ -139,6 +141,38 @@ def _make_schema(db: Connection) -> None:
         roll_back(db)
         if _version(db) == 0:
             raise
+
+
+def _migrate(db: Connection) -> int:
+    """Bring an older schema up to this version, all of it in one transaction; which version it is.
+
+    A crash leaves the schema as it was, and the next start does it again.
+    """
+    if (version := _version(db)) >= SCHEMA_VERSION:
+        return version
+    folder = resources.files("edge.index").joinpath("migrations")
+    db.execute("BEGIN IMMEDIATE")
+    try:
+        # Another process may have been first with it.
+        for number in range(_version(db) + 1, SCHEMA_VERSION + 1):
+            for statement in _statements(folder.joinpath(f"{number:04}.sql").read_text("utf-8")):
+                db.execute(statement)
+            db.execute(f"PRAGMA user_version = {number}")
+        db.execute("COMMIT")
+    except BaseException:
+        roll_back(db)
+        raise
+    return _version(db)
+
+
+def _statements(script: str) -> Iterator[str]:
+    """One by one: the driver commits before it runs a whole script."""
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
 
 
 def _version(db: Connection) -> int:

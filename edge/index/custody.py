@@ -1,15 +1,27 @@
-"""What the archive lacks, has, and vouches for: the queue is a question, never a list of its own.
+"""What an archive lacks, has, and vouches for: the queue is a question, never a list of its own.
 
-Functions that take a ``Connection`` run inside ``Database.write``.
+Custody with the primary archive stands in the rows of instances; with another it stands beside them
+(`edge.index.copies`). Functions that take a ``Connection`` run inside ``Database.write``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable
+from typing import Protocol
 
 from edge.dicom.instance import Custody
 from edge.index.database import Connection, Database
 from edge.index.lookup import ROW, InstanceRow, json_list, to_row
+
+__all__ = [
+    "FARTHEST",
+    "UNSENT",
+    "UNSENT_IN_TURN",
+    "Account",
+    "Primary",
+    "choose_previews",
+    "upload_first",
+]
 
 FARTHEST = 86400.0
 """Seconds; a retry later than that was written under a clock that was wrong, and is due."""
@@ -21,6 +33,8 @@ _WAITING = (
 )
 """What time will make due; a REFUSED instance without a time never is."""
 
+UNSENT = (Custody.EDGE_ONLY, Custody.SENT, Custody.REFUSED)
+"""Of what an archive lacks, or may lack."""
 _UNSENT = (
     "custody IN ('EDGE_ONLY', 'SENT', 'REFUSED') AND availability = 'ONLINE'"
     " AND (custody <> 'REFUSED' OR retry_at > 0)"
@@ -34,42 +48,124 @@ UNSENT_IN_TURN = (
 _FEW_SERIES = 64
 """Series whose previews are chosen in one transaction."""
 
-__all__ = [
-    "UNSENT_IN_TURN",
-    "choose_previews",
-    "doubt",
-    "due",
-    "mark_sent",
-    "next_due",
-    "settle",
-    "unsent",
-    "upload_first",
-]
+
+class Account(Protocol):
+    """Custody with one archive."""
+
+    async def due(
+        self, database: Database, custodies: Iterable[Custody], now: float, max_count: int
+    ) -> list[InstanceRow]:
+        """Instances in one of *custodies* whose time has come, study by study, oldest first.
+
+        Custody and tries of the rows are those of this account.
+        """
+        ...
+
+    async def unsent(self, database: Database, now: float, max_count: int) -> list[InstanceRow]:
+        """What the archive lacks, or may lack, and whose time has come, in the order of its turn.
+
+        Custody and tries as of ``due``.
+        """
+        ...
+
+    async def next_due(
+        self, database: Database, custodies: Iterable[Custody], now: float
+    ) -> float | None:
+        """When the next of them is due, if later than *now*."""
+        ...
+
+    def mark_sent(self, db: Connection, instance_ids: Iterable[int]) -> None:
+        """From now on the archive may have them."""
+        ...
+
+    def settle(
+        self,
+        db: Connection,
+        instance_id: int,
+        custody: Custody,
+        reason: str,
+        retry_at: float,
+        now: float,
+    ) -> None:
+        """Write down what became of an instance; a retry counts as one more try."""
+        ...
+
+    def doubt(self, db: Connection, instance_ids: Iterable[int], reason: str) -> None:
+        """VERIFIED instances that are here, and that the archive does not list any more."""
+        ...
 
 
-async def due(
-    database: Database, custodies: Iterable[Custody], now: float, max_count: int
-) -> list[InstanceRow]:
-    """ONLINE instances in one of *custodies* whose time has come, study by study, oldest first."""
-    rows = await database.read(
-        f"{ROW} WHERE {_WAITING} AND (i.retry_at <= ? OR i.retry_at > ?)"
-        " ORDER BY i.study_id, i.series_id, i.instance_number, i.id LIMIT ?",
-        (json_list(custodies), now, now + FARTHEST, max_count),
-    )
-    return [to_row(row) for row in rows]
+class Primary:
+    """The account of the archive that everything goes to."""
 
+    async def due(
+        self, database: Database, custodies: Iterable[Custody], now: float, max_count: int
+    ) -> list[InstanceRow]:
+        """See ``Account``; ONLINE ones only."""
+        rows = await database.read(
+            f"{ROW} WHERE {_WAITING} AND (i.retry_at <= ? OR i.retry_at > ?)"
+            " ORDER BY i.study_id, i.series_id, i.instance_number, i.id LIMIT ?",
+            (json_list(custodies), now, now + FARTHEST, max_count),
+        )
+        return [to_row(row) for row in rows]
 
-async def unsent(database: Database, now: float, max_count: int) -> list[InstanceRow]:
-    """What the archive lacks, or may lack, and whose time has come, in the order of its turn.
+    async def unsent(self, database: Database, now: float, max_count: int) -> list[InstanceRow]:
+        """See ``Account``: what is urgent, then previews, then study by study, the oldest first."""
+        rows = await database.read(
+            f"{ROW} WHERE i.id IN ({UNSENT_IN_TURN})"
+            " ORDER BY i.priority, i.behind, i.study_id, i.series_id, i.instance_number, i.id",
+            (now, now + FARTHEST, max_count),
+        )
+        return [to_row(row) for row in rows]
 
-    What is urgent goes first; then previews; then study by study, the oldest first.
-    """
-    rows = await database.read(
-        f"{ROW} WHERE i.id IN ({UNSENT_IN_TURN})"
-        " ORDER BY i.priority, i.behind, i.study_id, i.series_id, i.instance_number, i.id",
-        (now, now + FARTHEST, max_count),
-    )
-    return [to_row(row) for row in rows]
+    async def next_due(
+        self, database: Database, custodies: Iterable[Custody], now: float
+    ) -> float | None:
+        """See ``Account``."""
+        rows = await database.read(
+            f"SELECT min(retry_at) FROM instances WHERE {_WAITING} AND retry_at > ?",
+            (json_list(custodies), now),
+        )
+        return None if rows[0][0] is None else float(rows[0][0])
+
+    def mark_sent(self, db: Connection, instance_ids: Iterable[int]) -> None:
+        """See ``Account``."""
+        db.execute(
+            "UPDATE instances SET custody = 'SENT', retry_at = 0"
+            " WHERE id IN (SELECT value FROM json_each(?))",
+            (json_list(instance_ids),),
+        )
+
+    def settle(
+        self,
+        db: Connection,
+        instance_id: int,
+        custody: Custody,
+        reason: str,
+        retry_at: float,
+        now: float,
+    ) -> None:
+        """See ``Account``."""
+        db.execute(
+            "UPDATE instances SET custody = ?, reason = ?, retry_at = ?,"
+            " tries = CASE WHEN ? > 0 THEN tries + 1 ELSE 0 END,"
+            " verified = CASE ? WHEN 'VERIFIED' THEN ? ELSE verified END WHERE id = ?",
+            (custody, reason, retry_at, retry_at, custody, now, instance_id),
+        )
+
+    def doubt(self, db: Connection, instance_ids: Iterable[int], reason: str) -> None:
+        """See ``Account``.
+
+        What came from here is SENT once more: it is asked about, and sent again if need be. What
+        the archive itself gave may have been deleted there on purpose, so a person decides.
+        """
+        db.execute(
+            "UPDATE instances SET custody = CASE origin WHEN 'CLOUD' THEN 'CONFLICT' ELSE 'SENT'"
+            " END, reason = ?, retry_at = 0, tries = 0"
+            " WHERE id IN (SELECT value FROM json_each(?))"
+            " AND custody = 'VERIFIED' AND availability = 'ONLINE'",
+            (reason, json_list(instance_ids)),
+        )
 
 
 def upload_first(db: Connection, study_uid: str, first: bool) -> int | None:
@@ -118,47 +214,3 @@ def choose_previews(db: Connection) -> int:
         )
         db.execute("UPDATE series SET previewed = ? WHERE id = ?", (count, series_id))
     return len(changed)
-
-
-async def next_due(database: Database, custodies: Iterable[Custody], now: float) -> float | None:
-    """When the next of them is due, if later than *now*."""
-    rows = await database.read(
-        f"SELECT min(retry_at) FROM instances WHERE {_WAITING} AND retry_at > ?",
-        (json_list(custodies), now),
-    )
-    return None if rows[0][0] is None else float(rows[0][0])
-
-
-def mark_sent(db: Connection, instance_ids: Iterable[int]) -> None:
-    """From now on the archive may have them."""
-    db.execute(
-        "UPDATE instances SET custody = 'SENT', retry_at = 0"
-        " WHERE id IN (SELECT value FROM json_each(?))",
-        (json_list(instance_ids),),
-    )
-
-
-def settle(
-    db: Connection, instance_id: int, custody: Custody, reason: str, retry_at: float, now: float
-) -> None:
-    """Write down what became of an instance; a retry counts as one more try."""
-    db.execute(
-        "UPDATE instances SET custody = ?, reason = ?, retry_at = ?,"
-        " tries = CASE WHEN ? > 0 THEN tries + 1 ELSE 0 END,"
-        " verified = CASE ? WHEN 'VERIFIED' THEN ? ELSE verified END WHERE id = ?",
-        (custody, reason, retry_at, retry_at, custody, now, instance_id),
-    )
-
-
-def doubt(db: Connection, instance_ids: Iterable[int], reason: str) -> None:
-    """VERIFIED instances that are here, and that the archive does not list any more.
-
-    What came from here is SENT once more: it is asked about, and sent again if need be. What the
-    archive itself gave may have been deleted there on purpose, so a person decides.
-    """
-    db.execute(
-        "UPDATE instances SET custody = CASE origin WHEN 'CLOUD' THEN 'CONFLICT' ELSE 'SENT' END,"
-        " reason = ?, retry_at = 0, tries = 0 WHERE id IN (SELECT value FROM json_each(?))"
-        " AND custody = 'VERIFIED' AND availability = 'ONLINE'",
-        (reason, json_list(instance_ids)),
-    )

@@ -20,6 +20,7 @@ from edge.dicom.instance import Availability, Custody, InstanceRef, Origin
 from edge.dicom.query import moment
 from edge.errors import InstanceDeleted
 from edge.index import attributes as levels
+from edge.index import copies
 from edge.index.database import Connection
 
 __all__ = [
@@ -28,6 +29,7 @@ __all__ = [
     "ensure_series",
     "ensure_study",
     "forget",
+    "insert",
     "pack",
     "put",
     "quarantine",
@@ -93,7 +95,7 @@ def put(db: Connection, new: NewInstance, now: float) -> PutResult:
         (new.ref.sop_uid,),
     ).fetchone()
     if row is None:
-        _insert(db, new, now)
+        insert(db, new, now)
         return PutResult.STORED
     held = _Held(*row)
     if held.availability != Availability.ONLINE:
@@ -123,16 +125,19 @@ class _Held:
 
 def _put_absent(db: Connection, held: _Held, new: NewInstance, now: float) -> PutResult:
     """Bytes for a row that has none now."""
-    other = held.dataset_digest is not None and not held.is_same(new)
+    changed = held.dataset_digest is not None and not held.is_same(new)
+    other = changed and not _is_copy_of_ours(db, held, new)
     if new.origin is Origin.CLOUD:
-        custody = Custody.CONFLICT if other else Custody.VERIFIED
+        # Of another archive than the primary one, it proves nothing of that.
+        known = Custody(held.custody) if new.custody is Custody.EDGE_ONLY else new.custody
+        custody = Custody.CONFLICT if other else known
     elif held.availability == Availability.UNAVAILABLE:
         # Nothing is here to keep beside it: what is sent in place of the lost one, corrected or
         # not, takes it. An archive that may have the lost one is asked before it is sent this.
         custody = Custody.EDGE_ONLY if held.custody == Custody.EDGE_ONLY else Custody.SENT
         if (held.study_uid, held.series_uid) != (new.ref.study_uid, new.ref.series_uid):
             forget(db, held.instance_id)
-            _insert(db, replace(new, custody=custody), now)
+            insert(db, replace(new, custody=custody), now)
             return PutResult.STORED
     elif other:
         return quarantine(db, new, now)
@@ -143,10 +148,22 @@ def _put_absent(db: Connection, held: _Held, new: NewInstance, now: float) -> Pu
     else:
         custody = Custody(held.custody)
     _bring_online(db, held.instance_id, new, custody, now)
-    if other:
+    if changed:
+        copies.renew(db, held.instance_id)
+        # What was sent in place of other bytes has nothing to do with these.
+        db.execute("DELETE FROM remedies WHERE instance_id = ?", (held.instance_id,))
         record(db, "UPDATE", new.ref, now)
     is_altered = other and new.origin is Origin.CLOUD
     return PutResult.ALTERED if is_altered else PutResult.STORED
+
+
+def _is_copy_of_ours(db: Connection, held: _Held, new: NewInstance) -> bool:
+    """Whether the archive gives what it was sent in place of an instance that is gone here."""
+    row = db.execute(
+        "SELECT 1 FROM remedies WHERE instance_id = ? AND sent_digest = ?",
+        (held.instance_id, new.dataset_digest),
+    ).fetchone()
+    return new.origin is Origin.CLOUD and row is not None
 
 
 def forget(db: Connection, instance_id: int) -> None:
@@ -158,7 +175,8 @@ def forget(db: Connection, instance_id: int) -> None:
     db.execute("DELETE FROM studies WHERE id = ? AND instance_count = 0", (study_id,))
 
 
-def _insert(db: Connection, new: NewInstance, now: float) -> None:
+def insert(db: Connection, new: NewInstance, now: float, *, action: str = "CREATE") -> None:
+    """Make the row of an instance that has none; *action* is what the change is called."""
     study_id = ensure_study(db, new.ref.study_uid, new.attributes, now)
     series_id = ensure_series(db, study_id, new.ref.series_uid, new.attributes, now)
     instance_id = db.execute(
@@ -192,7 +210,7 @@ def _insert(db: Connection, new: NewInstance, now: float) -> None:
         ),
     ).lastrowid
     db.execute("INSERT INTO metadata VALUES (?, ?, ?)", (instance_id, new.document, new.layout))
-    record(db, "CREATE", new.ref, now)
+    record(db, action, new.ref, now)
 
 
 def _bring_online(

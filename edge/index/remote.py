@@ -41,6 +41,10 @@ class ArchiveState:
     lasting: bool
     """It stays offline until a person does something: a password, a url, a certificate."""
     contact: float | None
+    unproven: int = 0
+    """Of one beside the primary: instances that it is owed, or not verified to have yet."""
+    role: str = "primary"
+    """As it is configured."""
 
 
 def learn(db: Connection, study: RemoteStudy, now: float) -> None:
@@ -158,9 +162,11 @@ def set_archive_state(
 async def archive_states(database: Database) -> list[ArchiveState]:
     """Every archive that was ever tried."""
     rows = await database.read(
-        "SELECT name, online, since, reason, lasting, contact FROM archives ORDER BY name"
+        "SELECT name, online, since, reason, lasting, contact, (SELECT count(*) FROM copies"
+        " WHERE archive = name AND custody <> 'VERIFIED') FROM archives"
+        " WHERE contact IS NOT NULL OR reason <> '' ORDER BY name"
     )
     return [
-        ArchiveState(name, bool(online), since, reason, bool(lasting), contact)
-        for name, online, since, reason, lasting, contact in rows
+        ArchiveState(name, bool(online), since, reason, bool(lasting), contact, unproven)
+        for name, online, since, reason, lasting, contact, unproven in rows
     ]

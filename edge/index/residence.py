@@ -35,21 +35,52 @@ class Evictable:
     sealed_bytes: int
 
 
+_EVICTABLE = (
+    "SELECT i.id, s.study_uid, e.series_uid, i.sop_uid, i.object, i.sealed_bytes"
+    " FROM instances i JOIN series e ON e.id = i.series_id JOIN studies s ON s.id = i.study_id"
+)
+_IS_ELSEWHERE = (
+    "availability = 'ONLINE' AND (custody = 'VERIFIED' OR custody IN ('EDGE_ONLY', 'SENT') AND"
+    " EXISTS (SELECT 1 FROM copies c JOIN archives a ON a.name = c.archive"
+    " WHERE c.instance_id = instances.id AND c.custody = 'VERIFIED' AND a.role = 'failover'))"
+)
+"""Those that an archive verifiably has which counts: the primary one, or one that stands in."""
+
+
 async def evictable(
     database: Database,
     *,
     used_before: float,
     verified_since: float,
     max_bytes: int,
+    standing_in: str = "",
     max_count: int = 1000,
 ) -> list[Evictable]:
-    """VERIFIED objects by age of last use, until their sizes make up *max_bytes*."""
+    """VERIFIED objects by age of last use, until their sizes make up *max_bytes*.
+
+    Not those that a copy was sent of: the archive has an equal, and their bytes are nowhere else.
+
+    Args:
+        database: The index.
+        used_before: Those used later are left out.
+        verified_since: So are those that were verified earlier.
+        max_bytes: On disk.
+        standing_in: The archive that has them, if it is not the primary one, which lacks them.
+        max_count: At the most.
+    """
+    if standing_in:
+        which = (
+            " JOIN copies c ON c.instance_id = i.id AND c.archive = ? WHERE c.custody = 'VERIFIED'"
+            " AND i.custody IN ('EDGE_ONLY', 'SENT') AND c.verified >= ?"
+        )
+        values: tuple[object, ...] = (standing_in, verified_since)
+    else:
+        which, values = " WHERE i.custody = 'VERIFIED' AND i.verified >= ?", (verified_since,)
     rows = await database.read(
-        "SELECT i.id, s.study_uid, e.series_uid, i.sop_uid, i.object, i.sealed_bytes"
-        " FROM instances i JOIN series e ON e.id = i.series_id JOIN studies s ON s.id = i.study_id"
-        " WHERE i.custody = 'VERIFIED' AND i.availability = 'ONLINE' AND i.last_used < ?"
-        " AND i.verified >= ? ORDER BY i.last_used, i.id LIMIT ?",
-        (used_before, verified_since, max_count),
+        f"{_EVICTABLE}{which} AND i.availability = 'ONLINE' AND i.last_used < ?"
+        " AND NOT EXISTS (SELECT 1 FROM remedies WHERE instance_id = i.id)"
+        " ORDER BY i.last_used, i.id LIMIT ?",
+        (*values, used_before, max_count),
     )
     chosen: list[Evictable] = []
     total = 0
@@ -69,7 +100,8 @@ def evict(db: Connection, candidates: Iterable[Evictable]) -> list[Evictable]:
         for candidate in candidates
         if db.execute(
             "UPDATE instances SET availability = 'NEARLINE', object = NULL, sealed_bytes = 0"
-            " WHERE id = ? AND object = ? AND custody = 'VERIFIED' AND availability = 'ONLINE'",
+            f" WHERE id = ? AND object = ? AND {_IS_ELSEWHERE}"
+            " AND NOT EXISTS (SELECT 1 FROM remedies WHERE instance_id = instances.id)",
             (candidate.instance_id, candidate.object),
         ).rowcount
     ]

@@ -1,4 +1,6 @@
--- The index: a row for every instance that the edge or the archive has. Version 1.
+-- The index: a row for every instance that the edge or the archive has. Version 4.
+--
+-- It is what `migrations` make of the versions before it; a new table stands here and there.
 --
 -- UIDs and attributes are patient data: this file exists only encrypted (SQLCipher). Times are POSIX
 -- seconds. Attributes are DICOM JSON (PS3.18 F.2). Counters are kept by the triggers at the end, so
@@ -18,12 +20,12 @@ CREATE TABLE studies (
     description      TEXT NOT NULL DEFAULT '',
     modalities       TEXT NOT NULL DEFAULT '',    -- of its series, each once, between backslashes
     fingerprint      TEXT NOT NULL DEFAULT '',    -- what the archive last said of the study
-    upload_first     INTEGER NOT NULL DEFAULT 0,  -- a person wants the archive to get it before all else
     created          REAL NOT NULL,
     series_count     INTEGER NOT NULL DEFAULT 0,
     instance_count   INTEGER NOT NULL DEFAULT 0,
     online_count     INTEGER NOT NULL DEFAULT 0,
-    edge_only_count  INTEGER NOT NULL DEFAULT 0   -- instances that no archive vouches for
+    edge_only_count  INTEGER NOT NULL DEFAULT 0,  -- instances that no archive vouches for
+    upload_first     INTEGER NOT NULL DEFAULT 0   -- a person wants the archive to get it before all else
 ) STRICT;
 CREATE INDEX studies_by_patient ON studies (patient_id);
 CREATE INDEX studies_by_date ON studies (study_date, study_time);
@@ -58,8 +60,8 @@ CREATE TABLE series (
     instance_count INTEGER NOT NULL DEFAULT 0,
     online_count   INTEGER NOT NULL DEFAULT 0,
     sop_classes    TEXT NOT NULL DEFAULT '',      -- of its instances, each once, between backslashes
-    previewed      INTEGER NOT NULL DEFAULT 0,    -- instances it had when its preview was chosen
     attributes     TEXT NOT NULL,
+    previewed      INTEGER NOT NULL DEFAULT 0,    -- instances it had when its preview was chosen
     UNIQUE (study_id, series_uid)
 ) STRICT;
 CREATE INDEX series_by_uid ON series (series_uid);
@@ -83,8 +85,6 @@ CREATE TABLE instances (
     meta_digest     BLOB,                         -- SHA-256 of preamble and group 0002
     dataset_digest  BLOB,                         -- SHA-256 behind preamble and group 0002
     custody         TEXT NOT NULL,
-    priority        INTEGER NOT NULL DEFAULT 3,   -- of its upload: 0 a person's wish, 1 STAT, 2 HIGH, 3, 4 LOW
-    behind          INTEGER NOT NULL DEFAULT 1,   -- 0: of its series' preview, before the others
     tries           INTEGER NOT NULL DEFAULT 0,   -- since custody last changed
     retry_at        REAL NOT NULL DEFAULT 0,
     reason          TEXT NOT NULL DEFAULT '',     -- the archive's own words
@@ -92,7 +92,9 @@ CREATE TABLE instances (
     origin          TEXT NOT NULL,
     peer            TEXT NOT NULL DEFAULT '',     -- who sent it
     received        REAL NOT NULL,                -- when these bytes came
-    last_used       REAL NOT NULL
+    last_used       REAL NOT NULL,
+    priority        INTEGER NOT NULL DEFAULT 3,   -- of its upload: 0 a person's wish, 1 STAT, 2 HIGH, 3, 4 LOW
+    behind          INTEGER NOT NULL DEFAULT 1    -- 0: of its series' preview, before the others
 ) STRICT;
 CREATE INDEX instances_by_series ON instances (series_id, instance_number, id);
 CREATE INDEX instances_by_study ON instances (study_id);
@@ -129,6 +131,31 @@ CREATE TABLE quarantine (
     peer            TEXT NOT NULL,
     received        REAL NOT NULL,
     UNIQUE (sop_uid, transfer_syntax, dataset_digest)
+) STRICT;
+
+-- Since when the archive refuses an instance (custody REFUSED) or has it otherwise (CONFLICT), and what
+-- a person decided about it. The triggers make the row, and let it go once the archive has the instance.
+CREATE TABLE disputes (
+    instance_id     INTEGER PRIMARY KEY REFERENCES instances ON DELETE CASCADE,
+    since           REAL NOT NULL,
+    refusals        INTEGER NOT NULL DEFAULT 0,   -- how often it was refused
+    given_up        REAL NOT NULL DEFAULT 0,      -- when a person gave it up; 0 if nobody did
+    decision        TEXT NOT NULL DEFAULT '',     -- of a conflict, until it is carried out
+    words           TEXT NOT NULL DEFAULT '',     -- why it was given up, or why a decision failed
+    digest          BLOB,                         -- what the archive has: SHA-256 of its data set,
+    transfer_syntax TEXT NOT NULL DEFAULT '',     -- how that is encoded,
+    content_bytes   INTEGER NOT NULL DEFAULT 0    -- and how long its file is
+) STRICT;
+CREATE INDEX disputes_by_time ON disputes (since);
+CREATE INDEX disputes_to_carry_out ON disputes (decision) WHERE decision <> '';
+
+-- What is sent in place of an instance: a copy of it that the archive takes. The instance stays as it
+-- is, and here: the archive never has its bytes.
+CREATE TABLE remedies (
+    instance_id     INTEGER PRIMARY KEY REFERENCES instances ON DELETE CASCADE,
+    transfer_syntax TEXT NOT NULL,                -- '': that of the instance
+    attributes      TEXT NOT NULL,                -- those that are supplied, DICOM JSON
+    sent_digest     BLOB                          -- of the data set that was sent last; NULL before
 ) STRICT;
 
 -- What was deleted on purpose: what the archive still has of it does not come back here. Whoever else
@@ -168,12 +195,29 @@ CREATE TABLE cursors (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOU
 
 CREATE TABLE archives (
     name    TEXT PRIMARY KEY,
+    role    TEXT NOT NULL DEFAULT '',             -- primary, failover, copy; '' if it is configured no more
     online  INTEGER NOT NULL,
     since   REAL NOT NULL,
     reason  TEXT NOT NULL DEFAULT '',
     lasting INTEGER NOT NULL DEFAULT 0,           -- it is offline until a person does something
     contact REAL                                  -- last time that it answered
 ) STRICT, WITHOUT ROWID;
+
+-- Custody with the archives beside the primary one, whose custody is that of the instance's row. An
+-- instance that has no row here is not owed to them. Columns as in instances.
+CREATE TABLE copies (
+    archive     TEXT NOT NULL,
+    instance_id INTEGER NOT NULL REFERENCES instances ON DELETE CASCADE,
+    custody     TEXT NOT NULL DEFAULT 'EDGE_ONLY',
+    tries       INTEGER NOT NULL DEFAULT 0,
+    retry_at    REAL NOT NULL DEFAULT 0,
+    reason      TEXT NOT NULL DEFAULT '',
+    verified    REAL NOT NULL DEFAULT 0,
+    PRIMARY KEY (archive, instance_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX copies_by_instance ON copies (instance_id);
+CREATE INDEX copies_by_work ON copies (archive, custody, retry_at)
+    WHERE custody IN ('EDGE_ONLY', 'SENT', 'ACKNOWLEDGED', 'REFUSED');
 
 CREATE TABLE tokens (
     token_id TEXT PRIMARY KEY,
@@ -225,6 +269,10 @@ CREATE TRIGGER instance_added AFTER INSERT ON instances BEGIN
     WHERE id = new.series_id;
     UPDATE totals SET sealed_bytes = sealed_bytes + new.sealed_bytes;
 END;
+-- What is made here is owed to every archive that keeps copies; what an archive gave is not.
+CREATE TRIGGER instance_to_be_copied AFTER INSERT ON instances WHEN new.origin <> 'CLOUD' BEGIN
+    INSERT INTO copies (archive, instance_id) SELECT name, new.id FROM archives WHERE role = 'copy';
+END;
 CREATE TRIGGER instance_removed AFTER DELETE ON instances BEGIN
     UPDATE studies SET
         instance_count = instance_count - 1,
@@ -272,4 +320,19 @@ CREATE TRIGGER quarantine_added AFTER INSERT ON quarantine BEGIN
 END;
 CREATE TRIGGER quarantine_removed AFTER DELETE ON quarantine BEGIN
     UPDATE totals SET sealed_bytes = sealed_bytes - old.sealed_bytes;
+END;
+CREATE TRIGGER dispute_began AFTER UPDATE OF custody ON instances
+WHEN new.custody IN ('REFUSED', 'CONFLICT') AND old.custody <> new.custody
+BEGIN
+    INSERT INTO disputes (instance_id, since, refusals)
+        VALUES (new.id, unixepoch('subsec'), new.custody = 'REFUSED')
+        ON CONFLICT (instance_id) DO UPDATE SET refusals = refusals + excluded.refusals;
+    -- What a person gave up stays so, whatever was under way then.
+    UPDATE instances SET retry_at = 0 WHERE id = new.id AND new.custody = 'REFUSED'
+        AND EXISTS (SELECT 1 FROM disputes WHERE instance_id = new.id AND given_up > 0);
+END;
+CREATE TRIGGER dispute_ended AFTER UPDATE OF custody ON instances
+WHEN new.custody IN ('ACKNOWLEDGED', 'VERIFIED') AND old.custody <> new.custody
+BEGIN
+    DELETE FROM disputes WHERE instance_id = new.id;
 END;

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from edge.index.database import Database
 
-__all__ = ["Summary", "summary"]
+__all__ = ["Summary", "WaitingStudy", "summary", "waiting_studies"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +33,34 @@ class Summary:
     """Instances deleted here that the archive is to be told of yet."""
     withdrawals_refused: int
     """Of those, the ones that it would not delete when it was told; and what it never will."""
+    given_up: int = 0
+    """Of the instances that the archive refuses, those that a person gave up."""
+    remedied: int = 0
+    """Instances of which the archive has a copy that it takes; they stay here for good."""
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingStudy:
+    """A study of which something is still to be sent."""
+
+    study_uid: str
+    instances: int
+    bytes: int
+    """Of those instances."""
+    eta: float | None = None
+    """When it will be there, in POSIX seconds; None if that can't be said."""
+
+
+async def waiting_studies(database: Database, max_count: int) -> list[WaitingStudy]:
+    """The studies that wait for the line, in the order in which they go."""
+    rows = await database.read(
+        "SELECT s.study_uid, count(*), sum(i.content_bytes)"
+        " FROM instances i JOIN studies s ON s.id = i.study_id"
+        " WHERE i.custody IN ('EDGE_ONLY', 'SENT') AND i.availability = 'ONLINE'"
+        " GROUP BY i.study_id ORDER BY min(i.priority), i.study_id LIMIT ?",
+        (max_count,),
+    )
+    return [WaitingStudy(*row) for row in rows]
 
 
 async def summary(database: Database) -> Summary:
@@ -45,7 +73,9 @@ async def summary(database: Database) -> Summary:
     ((only_here, unproven),) = await database.read(
         "SELECT (SELECT count(*) FROM (SELECT study_uid FROM studies WHERE edge_only_count > 0"
         " AND EXISTS (SELECT 1 FROM instances WHERE study_id = studies.id"
-        " AND availability = 'ONLINE' AND custody NOT IN ('ACKNOWLEDGED', 'VERIFIED'))"
+        " AND availability = 'ONLINE' AND custody NOT IN ('ACKNOWLEDGED', 'VERIFIED')"
+        " AND id NOT IN (SELECT instance_id FROM copies WHERE instance_id = instances.id"
+        " AND custody = 'VERIFIED'))"
         " UNION SELECT study_uid FROM quarantine)),"
         " (SELECT count(DISTINCT study_id) FROM instances"
         " WHERE custody = 'ACKNOWLEDGED' AND availability = 'ONLINE')"
@@ -61,6 +91,12 @@ async def summary(database: Database) -> Summary:
         "SELECT coalesce(sum(withdrawal = 'DUE'), 0), coalesce(sum(reason <> ''), 0)"
         " FROM tombstones WHERE withdrawal IN ('DUE', 'REFUSED')"
     )
+    ((given_up, remedied),) = await database.read(
+        "SELECT (SELECT count(*) FROM disputes d JOIN instances i ON i.id = d.instance_id"
+        " WHERE d.given_up > 0 AND i.custody = 'REFUSED'),"
+        " (SELECT count(*) FROM remedies r JOIN instances i ON i.id = r.instance_id"
+        " WHERE i.custody = 'VERIFIED' AND i.availability = 'ONLINE')"
+    )
     return Summary(
         studies=studies,
         studies_only_here=only_here,
@@ -74,4 +110,6 @@ async def summary(database: Database) -> Summary:
         lost=lost,
         withdrawals=withdrawals,
         withdrawals_refused=refused,
+        given_up=given_up,
+        remedied=remedied,
     )

@@ -32,6 +32,7 @@ __all__ = [
     "next_due",
     "quarantined_in",
     "records",
+    "renew",
     "restore",
     "settle",
     "tell_of",
@@ -66,11 +67,14 @@ class Doomed:
     key_id: bytes | None
     availability: Availability
     custody: Custody
+    remedied: bool = False
+    """What the archive has is a copy that it takes, and not these bytes."""
 
     @property
     def may_be_only_copy(self) -> bool:
         """Bytes are here, and the archive was not seen to have the same."""
-        return self.object is not None and self.custody is not Custody.VERIFIED
+        verified = self.custody is Custody.VERIFIED and not self.remedied
+        return self.object is not None and not verified
 
 
 Target = tuple[str, str | None, str | None]
@@ -88,14 +92,22 @@ async def doomed_in(database: Database, target: Target) -> list[Doomed]:
     where, values = _within(target, "s.study_uid", "e.series_uid", "i.sop_uid")
     rows = await database.read(
         "SELECT i.id, s.study_uid, e.series_uid, i.sop_uid, i.object, i.key_id,"
-        " i.availability, i.custody"
+        " i.availability, i.custody, EXISTS (SELECT 1 FROM remedies WHERE instance_id = i.id)"
         " FROM instances i JOIN series e ON e.id = i.series_id JOIN studies s ON s.id = i.study_id"
         f" WHERE {where} ORDER BY i.id",
         values,
     )
     return [
-        Doomed(number, InstanceRef(*uids), name, key, Availability(availability), Custody(custody))
-        for number, *uids, name, key, availability, custody in rows
+        Doomed(
+            number,
+            InstanceRef(*uids),
+            name,
+            key,
+            Availability(availability),
+            Custody(custody),
+            bool(remedied),
+        )
+        for number, *uids, name, key, availability, custody, remedied in rows
     ]
 
 
@@ -210,6 +222,13 @@ def tell_of(db: Connection, refs: Iterable[InstanceRef], record_name: str) -> No
             " WHERE sop_uid = ?",
             (record_name, ref.sop_uid),
         )
+
+
+def renew(db: Connection) -> None:
+    """What the archive would never delete is told to it again: it may be another one by now."""
+    db.execute(
+        "UPDATE tombstones SET withdrawal = 'DUE', retry_at = 0 WHERE withdrawal = 'REFUSED'"
+    )
 
 
 def _set(

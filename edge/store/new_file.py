@@ -5,7 +5,7 @@ it, and turns out of memory what is read and searched; so whole pages go to the 
 memory of our own (``O_DIRECT``, open(2)). The end of a file is no whole page and goes through the
 cache, and so does a short file, which would wait for the disk twice, and all of one that lies where
 nothing else is possible. Promises that the bytes on the disk are the same either way, and that they
-are there when ``sync`` returns. Knows nothing of seals.
+are there, and all of them, when ``sync`` returns. Knows nothing of seals.
 """
 
 from __future__ import annotations
@@ -87,12 +87,20 @@ class NewFile:
             self._go_through_the_cache()
         self._write(memoryview(self._rest))
         os.fsync(self._descriptor)
+        written = os.fstat(self._descriptor).st_size
+        if written != self.length:
+            raise OSError(errno.EIO, f"a file has {written} bytes, not the {self.length} given")
 
     def close(self) -> None:
-        """Let go of it, written or not."""
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        """Let go of it, written or not.
+
+        Raises:
+            OSError: Something of it could not be written after all.
+        """
+        # Whatever close says, the number is free, and soon another file's: it is closed but once.
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)
 
     def _room(self, size: int) -> memoryview:
         if self._filled + size > len(self._stage):

@@ -157,6 +157,10 @@ class ObjectStore:
         """
         await _in(self._workers, self._shelves.set_aside, name)
 
+    async def take_back(self, name: str) -> None:
+        """Undo ``set_aside``: from now on it is the one of its UID. No error if there is none."""
+        await _in(self._workers, self._shelves.take_back, name)
+
     async def free_bytes(self) -> int:
         """Free space on the disk, for programs without privileges."""
         return await _in(self._workers, lambda: shutil.disk_usage(self._shelves.folder).free)

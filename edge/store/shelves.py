@@ -82,6 +82,13 @@ class Shelves:
             path.rename(self.path(name) + _ASIDE)
             sync_folder(path.parent)
 
+    def take_back(self, name: str) -> None:
+        """Take the mark off an object; it is no error if there is none."""
+        path = Path(self.path(name) + _ASIDE)
+        if path.exists():
+            path.rename(self.path(name))
+            sync_folder(path.parent)
+
     def aside(self, shelf: str) -> set[str]:
         """The objects of one shelf that were set aside."""
         return {path.stem for path in (self.folder / shelf).glob(f"*{_ASIDE}")}

@@ -120,6 +120,6 @@ class Spool:
         self._opener = Opener(self._header, self._secret, name, length, read_at)
 
     def _close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        descriptor, self._descriptor = self._descriptor, -1
+        if descriptor >= 0:
+            os.close(descriptor)

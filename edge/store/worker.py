@@ -99,6 +99,8 @@ class _Object:
         self._digester = Digester(begin.dataset_offset)
         self._file = NewFile(begin.incoming)
         self._content = 0
+        self.has_failed = False
+        """A piece did, or is under way: what follows would leave a hole."""
 
     def write(self, pieces: Sequence[memoryview]) -> None:
         """Seal and write the next content."""
@@ -144,26 +146,35 @@ class _Seals:
         self._aside = _Aside()
 
     def answer(self, piece: Piece) -> Outcome:
-        """Take the next piece of an object."""
+        """Take the next piece of an object; one of which a piece failed can only be discarded."""
         number = piece.number
         try:
             if piece.begin is not None:
                 self._objects[number] = _Object(piece.begin, self._aside)
             found = self._objects[number]
-            content = [self._memory[start : start + size] for start, size in piece.parts]
-            outcome = Outcome(number)
-            if piece.end == "commit":
-                outcome = found.commit(content, number)
-            elif not piece.end:
-                found.write(content)
-            if piece.end:
-                self._objects.pop(number).close()
+            if piece.end != "discard":
+                return self._take(found, piece)
+            self._objects.pop(number).close()
         except OSError as error:
             return Outcome(number, error.strerror or "the disk failed", error.errno or 0)
         except EdgeError as error:
             return Outcome(number, str(error))
         except Exception as error:  # noqa: BLE001 - the service is to hear of it, whatever it is
             return Outcome(number, f"sealing failed ({type(error).__name__})")
+        return Outcome(number)
+
+    def _take(self, found: _Object, piece: Piece) -> Outcome:
+        content = [self._memory[start : start + size] for start, size in piece.parts]
+        if found.has_failed:
+            raise EdgeError("a piece of this object failed before")
+        found.has_failed = True
+        if piece.end == "commit":
+            outcome = found.commit(content, piece.number)
+            self._objects.pop(piece.number)
+        else:
+            found.write(content)
+            outcome = Outcome(piece.number)
+        found.has_failed = False
         return outcome
 
 

@@ -132,10 +132,10 @@ class Suspects:
         return 0 if record is None else max(record.failures - self._ALONE_FROM + 1, 0)
 
     def first_batch(self, owed: Sequence[Owed]) -> list[Owed]:
-        """The beginning of *owed* that may travel together."""
+        """The beginning of *owed* that may travel together; a copy that must be made goes alone."""
         batch: list[Owed] = []
         for one in owed:
-            if self.suspicion(one.instance_id):
+            if one.remedy is not None or self.suspicion(one.instance_id):
                 return batch or [one]
             batch.append(one)
         return batch

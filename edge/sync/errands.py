@@ -22,7 +22,8 @@ class Errands:
         """Of the instances that are in hand."""
         self.ring: Callable[[], None] = lambda: None
         """Called when something ended."""
-        self._error: Exception | None = None
+        self.error: Exception | None = None
+        """The first since ``take_error``."""
 
     def start(
         self,
@@ -39,7 +40,7 @@ class Errands:
             try:
                 await work
             except Exception as error:  # noqa: BLE001 - whoever started it raises it
-                self._error = self._error or error
+                self.error = self.error or error
             finally:
                 self.ids -= ids
                 self.ring()
@@ -48,5 +49,5 @@ class Errands:
 
     def take_error(self) -> Exception | None:
         """The first error since the last look."""
-        error, self._error = self._error, None
+        error, self.error = self.error, None
         return error

@@ -22,6 +22,8 @@ from edge.cloud.archive import Archive
 from edge.cloud.retry import Backoff
 from edge.cloud.transport import is_lasting
 from edge.errors import CloudError, CloudRefused, CloudUnreachable
+from edge.sync.line import Line
+from edge.week import Direction
 
 __all__ = ["Link"]
 
@@ -48,6 +50,7 @@ class Link:
         backoff: Instead of what *settings* say.
         look: Seconds between two looks at the archive's address while nothing answers there.
         lasts: Seconds that a line which comes back must last before the log says so.
+        line: What sync may use of it; None means what *settings* say, for this archive alone.
     """
 
     def __init__(
@@ -60,7 +63,9 @@ class Link:
         backoff: Backoff | None = None,
         look: float = _LOOK,
         lasts: float = _LASTS,
+        line: Line | None = None,
     ) -> None:
+        self.line = line or Line(settings)
         self._archive = archive
         self._ledger = ledger
         self._clock = clock
@@ -74,6 +79,7 @@ class Link:
         self._error: CloudError | None = None
         self._failures = 0
         self._up_since = 0.0
+        self._down_since = clock()
         self._look = look
         self._lasts = lasts
         self._said: str | None = None
@@ -89,9 +95,22 @@ class Link:
         """Why it is offline, in plain words; empty while it is online or was not tried yet."""
         return "" if self._error is None else str(self._error)
 
+    @property
+    def down_since(self) -> float | None:
+        """Since when it is offline, or was not tried yet; POSIX seconds. None while online."""
+        return None if self.online else self._down_since
+
     async def wait_online(self) -> None:
         """Wait until it is online."""
         await self._up.wait()
+
+    async def wait_open(self, direction: Direction) -> None:
+        """Wait until it is online, and sync may use it in this direction."""
+        while True:
+            await self.line.wait_open(direction)
+            await self.wait_online()
+            if not self.line.closed(direction):
+                return
 
     def failed(self, error: CloudError) -> None:
         """Whoever met an error says so; everything waits from now on until the prober succeeds."""
@@ -101,6 +120,7 @@ class Link:
             self._failures = 0
         self._failures += 1
         self._error = error
+        self._down_since = self._clock()
         self._up.clear()
         self._down.set()
 

@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 
@@ -27,7 +27,7 @@ from edge.cache.custody import CustodyLedger
 from edge.cloud.archive import Archive, Dataset, first_value
 from edge.cloud.listing import describe_study, fingerprint, uid_of
 from edge.dicom.remote import RemoteStudy
-from edge.errors import CloudError, CloudRefused
+from edge.errors import CloudError, CloudRefused, LineClosed
 from edge.sync.link import Link
 
 __all__ = ["Pull"]
@@ -67,6 +67,7 @@ class Pull:
         link: Is waited for, and told of failures.
         settings: Minutes between two sweeps.
         clock: POSIX seconds.
+        unlisted: Studies that are no patient's, and are not learned: backups of this box.
     """
 
     def __init__(
@@ -77,12 +78,14 @@ class Pull:
         settings: config.Sync,
         *,
         clock: Callable[[], float] = time.time,
+        unlisted: Callable[[], Awaitable[frozenset[str]]] | None = None,
     ) -> None:
         self._ledger = ledger
         self._archive = archive
         self._link = link
         self._pause = settings.sweep_minutes * 60
         self._clock = clock
+        self._unlisted = unlisted
         self._nudged = asyncio.Event()
         self._cursor_name = f"sweep:{archive.name}"
         self._cap = _PAGE
@@ -90,10 +93,12 @@ class Pull:
     async def run(self) -> None:
         """Sweep until cancelled."""
         while True:
-            await self._link.wait_online()
+            await self._link.wait_open("down")
             self._nudged.clear()
             try:
                 await self.sweep()
+            except LineClosed:
+                continue  # The slow sweep goes on where it is.
             except CloudRefused as error:
                 # The archive is there, and only its list is of no use: uploads go on meanwhile.
                 log.warning("what is new in the archive can't be seen: %s", error)
@@ -209,17 +214,21 @@ class Pull:
         return list(found.values())
 
     async def _page(self, params: dict[str, str], offset: int = 0) -> list[Dataset]:
+        self._link.line.check("down")
         return await self._archive.search_studies(params, limit=_PAGE, offset=offset)
 
     async def _learn(self, studies: Sequence[Dataset]) -> None:
         """Look into each study that is new, or not as it was."""
         found = {uid: study for study in studies if (uid := uid_of(study, _STUDY_UID))}
+        for study_uid in await self._unlisted() if self._unlisted else ():
+            found.pop(study_uid, None)
         known = await self._ledger.fingerprints(list(found))
         strange: list[Exception] = []
         for study_uid, study in found.items():
             now = fingerprint(study)
             if now and known.get(study_uid) == now:
                 continue
+            self._link.line.check("down")
             try:
                 remote = await describe_study(self._archive, study_uid, study)
                 if remote is not None and remote.series:

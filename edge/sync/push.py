@@ -8,10 +8,6 @@ that makes it safe:
 2. The answer is settled instance by instance, from its own item: ACKNOWLEDGED, REFUSED with the
    archive's words, or again later. What the answer does not name stays SENT.
 
-REFUSED is for good where the archive's reason is (a dead letter, for a person); a refusal for no
-lasting reason is called REFUSED, too, once it was repeated, and is still tried again, ever more
-rarely: an archive may be ill for days and then be well.
-
 Several requests may be under way at once where that brings more, and a question about what went out
 never holds up what is to go. Promises that one bad instance never stalls another: what took part
 in failures travels alone and later. Never verifies, and never deletes anything anywhere.
@@ -23,23 +19,26 @@ import asyncio
 import logging
 import time
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 
 from edge import config
 from edge.cache.changes import Changes
-from edge.cache.custody import CustodyLedger, Owed, Settlement
+from edge.cache.custody import ArchiveLedger, Owed, Settlement
+from edge.cache.remedies import Remedies
 from edge.cache.retrieval import Retrieval
 from edge.cloud.archive import Advice, Archive, StoreOutcome, StoreResult
 from edge.cloud.listing import list_instances
 from edge.cloud.retry import Backoff
 from edge.dicom.instance import Custody
-from edge.errors import CloudError, CloudRefused, InstanceUnreadable
+from edge.errors import CloudError, CloudRefused, EdgeError, InstanceUnreadable, LineClosed
 from edge.sync.batches import BatchSize, Suspects
 from edge.sync.errands import Errands
 from edge.sync.flights import Flights
 from edge.sync.inquiry import Patience, by_series
 from edge.sync.link import Link
 from edge.sync.tally import Tally
-from edge.sync.upload import Upload
+from edge.sync.upload import Upload, entry_of
+from edge.sync.verdicts import Verdicts
 
 __all__ = ["Push"]
 
@@ -47,15 +46,11 @@ log = logging.getLogger(__name__)
 
 _MOST = 256
 """Instances of a batch: its answer has an item for each."""
-_REFUSED_FROM = 5
-"""Refusals for no lasting reason after which an instance is called refused."""
 _PATIENCE = 2.5
 """Times the shortest pause: so long an instance that went out may be unlisted. Little, because
 being wrong costs one needless copy."""
 _LONGEST_PAUSE = 3600.0
 """Seconds, for what fails again and again, and for an archive that is full."""
-_LONGEST_REFUSED = 12 * 3600.0
-"""Seconds between two offers of an instance that is refused again and again."""
 _PREVIEWS = 2.0
 """Seconds between two choices of what goes first of a series."""
 
@@ -71,11 +66,12 @@ class Push:
         changes: Wakes it when something came in.
         settings: Size of a batch, number of uploads, shortest and longest pause.
         clock: POSIX seconds.
+        remedies: Makes the copies that are sent in place of instances; None if no instance has one.
     """
 
     def __init__(
         self,
-        ledger: CustodyLedger,
+        ledger: ArchiveLedger,
         retrieval: Retrieval,
         archive: Archive,
         link: Link,
@@ -83,7 +79,9 @@ class Push:
         settings: config.Sync,
         *,
         clock: Callable[[], float] = time.time,
+        remedies: Remedies | None = None,
     ) -> None:
+        self._remedies = remedies
         self._ledger = ledger
         self._retrieval = retrieval
         self._archive = archive
@@ -93,11 +91,11 @@ class Push:
         shortest, longest = settings.retry_min_seconds, settings.retry_max_seconds
         self._backoff = Backoff(shortest, longest)
         self._instance_backoff = Backoff(shortest, _LONGEST_PAUSE)
-        self._refusal_backoff = Backoff(shortest, _LONGEST_REFUSED)
         self._full_backoff = Backoff(longest, _LONGEST_PAUSE)
         self._patience = Patience(_PATIENCE * shortest, Backoff(shortest / 4, shortest))
         self._size = BatchSize(settings.batch_bytes)
         self._suspects = Suspects()
+        self._verdicts = Verdicts(archive.name, self._suspects, shortest, self._instance_backoff)
         self._most = settings.uploads_in_flight
         self._flights = Flights(self._most)
         self._tally = Tally(log, f"archive {archive.name}: sent")
@@ -115,16 +113,17 @@ class Push:
     async def run(self) -> None:
         """Send until cancelled."""
         with self._changes.subscribe() as woken:
-            self._errands.ring = woken.set
+
+            def ring() -> None:
+                self._heed()
+                woken.set()
+
+            self._errands.ring = ring
             try:
                 async with asyncio.TaskGroup() as group:
                     while True:
-                        await self._link.wait_online()
-                        # First of all: what failed may mean that nothing may be asked now.
-                        if isinstance(error := self._errands.take_error(), CloudError):
-                            self._link.failed(error)
-                            continue
-                        if error is not None:
+                        await self._link.wait_open("up")
+                        if error := self._errands.take_error():
                             raise error
                         looked = self._clock()
                         started = await self._start(group)
@@ -134,6 +133,14 @@ class Push:
             except ExceptionGroup as failures:
                 # One thing went wrong; what else was under way is found as SENT.
                 raise failures.exceptions[0] from None
+
+    def _heed(self) -> None:
+        """An error of the archive or of the line: at once, before anything else is asked."""
+        if isinstance(self._errands.error, CloudError | LineClosed):
+            error = self._errands.take_error()
+            # Where the line was closed, what was under way is asked about when it goes on.
+            if isinstance(error, CloudError):
+                self._link.failed(error)
 
     async def step(self) -> bool:
         """Ask about what went out before, and send a batch; False if nothing is to be done now.
@@ -244,11 +251,17 @@ class Push:
     async def _send(self, batch: Sequence[Owed]) -> None:
         upload = Upload(batch, self._retrieval, self._body_left)
         try:
-            await self._ledger.mark_sent([one.instance_id for one in batch])
-            results = await self._archive.store_instances(upload.outgoing())
+            async with AsyncExitStack() as stack:
+                if not await self._make_copy(upload, stack):
+                    return
+                await self._ledger.mark_sent([one.instance_id for one in batch])
+                results = await self._archive.store_instances(upload.outgoing())
         except InstanceUnreadable as error:
             await self._unreadable(upload, error)
             return
+        except LineClosed:
+            await self._never_left(upload)
+            raise
         except CloudRefused as error:
             self._size.failed()
             if error.status != 413:
@@ -268,6 +281,21 @@ class Push:
             self._uploads -= 1
             upload.over()
         await self._settle(upload, results)
+
+    async def _make_copy(self, upload: Upload, stack: AsyncExitStack) -> bool:
+        """Make what is sent in place of an instance, if anything is; False if it can't be made."""
+        one = upload.batch[0]
+        if self._remedies is None or one.remedy is None:
+            return True
+        making = self._remedies.copy(entry_of(one), one.remedy)
+        try:
+            # It goes alone: see `Suspects.first_batch`.
+            upload.send_instead(await stack.enter_async_context(making))
+        except EdgeError as error:
+            log.warning("the copy of an instance for archive %s can't be made", self._archive.name)
+            await self._ledger.settle([self._verdicts.without_copy(one, error, self._clock())])
+            return False
+        return True
 
     def _body_left(self) -> None:
         self._bodies -= 1
@@ -289,13 +317,11 @@ class Push:
                 # one whose connection died.
                 unnamed += 1
                 self._suspects.failed([one.instance_id])
-            elif result.outcome is StoreOutcome.STORED:
+                continue
+            verdict = self._verdicts.of(one, result, now, full_until=self._resume_at)
+            if verdict.custody is Custody.ACKNOWLEDGED:
                 self._done(one)
-                settlements.append(
-                    Settlement(one.instance_id, Custody.ACKNOWLEDGED, _words(result))
-                )
-            else:
-                settlements.append(self._failed(one, result, now))
+            settlements.append(verdict)
         if unnamed == len(upload.batch):
             self._size.failed(upload.seconds)
             self._flights.failed()
@@ -318,6 +344,10 @@ class Push:
         else:
             # A line that breaks once may be well at once.
             self._failures = 1
+        await self._never_left(upload)
+
+    async def _never_left(self, upload: Upload) -> None:
+        """What had not begun is owed as it was before."""
         if unbegun := upload.unbegun:
             await self._ledger.settle(
                 [Settlement(one.instance_id, Custody.EDGE_ONLY) for one in unbegun]
@@ -327,45 +357,6 @@ class Push:
         self._failures += 1
         self._resume_at = now + self._backoff.delay(self._failures)
 
-    def _failed(self, one: Owed, result: StoreResult, now: float) -> Settlement:
-        """What becomes of an instance that the archive did not take."""
-        words = _words(result)
-        match result.advice:
-            case Advice.COMPARE:
-                self._done(one)
-                return Settlement(one.instance_id, Custody.ACKNOWLEDGED, words)
-            case Advice.WAIT:
-                again = now + self._instance_backoff.delay(one.tries + 1)
-                return Settlement(one.instance_id, Custody.EDGE_ONLY, words, again)
-            case Advice.FULL:
-                return Settlement(one.instance_id, Custody.EDGE_ONLY, words, self._resume_at)
-            case Advice.QUARANTINE:
-                return self._dead_letter(one, result, words)
-        # Perhaps it was stored all the same: it is asked about before it is sent again.
-        refusals = self._suspects.refused(one.instance_id)
-        again = now + self._refusal_backoff.delay(refusals)
-        if refusals < _REFUSED_FROM:
-            return Settlement(one.instance_id, Custody.SENT, words, again)
-        if refusals == _REFUSED_FROM:
-            self._log_refusal(one, result)
-        words = f"{words} (refused {refusals} times)"
-        return Settlement(one.instance_id, Custody.REFUSED, words, again)
-
-    def _dead_letter(self, one: Owed, result: StoreResult, words: str) -> Settlement:
-        self._log_refusal(one, result)
-        self._suspects.cleared([one.instance_id])
-        return Settlement(one.instance_id, Custody.REFUSED, words)
-
-    def _log_refusal(self, one: Owed, result: StoreResult) -> None:
-        # The archive's words may name a patient: they go into the index, not into the log.
-        log.warning(
-            "archive %s will not take instance %s (HTTP %s, failure reason %s)",
-            self._archive.name,
-            one.ref.sop_uid,
-            result.status,
-            "none" if result.reason is None else f"{result.reason:04X}",
-        )
-
     async def _unreadable(self, upload: Upload, error: InstanceUnreadable) -> None:
         """One of ours can't be read. What went before it is asked about; the rest never left."""
         log.error("%s", error)
@@ -373,10 +364,7 @@ class Push:
         await self._settle_again(broken, Custody.EDGE_ONLY, str(error))
         for one in broken:
             self._suspects.refused(one.instance_id)
-        if unbegun := upload.unbegun:
-            await self._ledger.settle(
-                [Settlement(one.instance_id, Custody.EDGE_ONLY) for one in unbegun]
-            )
+        await self._never_left(upload)
 
     async def _settle_again(self, owed: Sequence[Owed], custody: Custody, reason: str) -> None:
         now = self._clock()
@@ -397,13 +385,3 @@ class Push:
         self._tally.add(one.size)
         self._patience.forget([one.instance_id])
         self._suspects.cleared([one.instance_id])
-
-
-def _words(result: StoreResult) -> str:
-    """The archive's answer about an instance, for the index; empty if there is nothing to say."""
-    head = ""
-    if result.reason is not None:
-        head = f"reason {result.reason:04X} ({result.reason})"
-    elif result.outcome is not StoreOutcome.STORED and result.status is not None:
-        head = f"HTTP {result.status}"
-    return ": ".join(filter(None, (head, result.text)))

@@ -8,14 +8,16 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncGenerator, Callable, Sequence
+from contextlib import aclosing
 
 from edge.cache.custody import Owed
 from edge.cache.opened import InstanceEntry
+from edge.cache.remedies import Copy
 from edge.cache.retrieval import Retrieval
 from edge.cloud.archive import Outgoing
 from edge.dicom.instance import Availability
 
-__all__ = ["Upload"]
+__all__ = ["Upload", "entry_of"]
 
 
 class Upload:
@@ -42,6 +44,7 @@ class Upload:
         self._clock = clock
         self._begun_at = clock()
         self._begun = set[int]()
+        self._sources: list[Outgoing] | None = None
 
     @property
     def seconds(self) -> float:
@@ -64,28 +67,46 @@ class Upload:
         if left is not None:
             left()
 
+    def send_instead(self, copy: Copy) -> None:
+        """Its one instance goes as this copy, which stays valid until the request is over."""
+        (one,) = self.batch
+        self._sources = [Outgoing(one.ref, copy.size, copy.stream)]
+        self.size = copy.size
+
     def outgoing(self) -> list[Outgoing]:
         """For the archive; from now on the seconds count."""
         self._begun_at = self._clock()
-        return [Outgoing(one.ref, one.size, self._opener(one)) for one in self.batch]
+        sources = self._sources or [self._source(one) for one in self.batch]
+        return [self._watched(one, it) for one, it in zip(self.batch, sources, strict=True)]
 
-    def _opener(self, one: Owed) -> Callable[[], AsyncGenerator[bytes]]:
-        entry = InstanceEntry(
-            instance_id=one.instance_id,
-            ref=one.ref,
-            sop_class_uid=one.sop_class_uid,
-            transfer_syntax=one.transfer_syntax,
-            size=one.size,
-            number_of_frames=0,
-            availability=Availability.ONLINE,
-        )
+    def _source(self, one: Owed) -> Outgoing:
+        async def stream() -> AsyncGenerator[bytes]:
+            async with self._retrieval.open_instance(entry_of(one)) as opened:
+                async for piece in opened.stream():
+                    yield piece
 
+        return Outgoing(one.ref, one.size, stream)
+
+    def _watched(self, one: Owed, source: Outgoing) -> Outgoing:
         async def stream() -> AsyncGenerator[bytes]:
             self._begun.add(one.instance_id)
-            async with self._retrieval.open_instance(entry) as opened:
-                async for piece in opened.stream():
+            async with aclosing(source.open()) as pieces:
+                async for piece in pieces:
                     yield piece
             if one is self.batch[-1]:
                 self.over()
 
-        return stream
+        return Outgoing(source.ref, source.size, stream)
+
+
+def entry_of(one: Owed) -> InstanceEntry:
+    """The instance, as retrieval opens it."""
+    return InstanceEntry(
+        instance_id=one.instance_id,
+        ref=one.ref,
+        sop_class_uid=one.sop_class_uid,
+        transfer_syntax=one.transfer_syntax,
+        size=one.size,
+        number_of_frames=0,
+        availability=Availability.ONLINE,
+    )

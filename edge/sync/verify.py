@@ -18,7 +18,7 @@ from contextlib import aclosing
 
 from edge import config
 from edge.cache.changes import Changes
-from edge.cache.custody import CustodyLedger, Owed, Settlement
+from edge.cache.custody import ArchiveLedger, Owed, Settlement, Theirs
 from edge.cloud.archive import Archive
 from edge.cloud.listing import list_instances
 from edge.cloud.retry import Backoff
@@ -30,6 +30,7 @@ from edge.errors import (
     CloudUnauthorised,
     CloudUnreachable,
     InstanceNotFound,
+    LineClosed,
     NotDicom,
 )
 from edge.sync.inquiry import Patience, by_series
@@ -70,7 +71,7 @@ class Verify:
 
     def __init__(
         self,
-        ledger: CustodyLedger,
+        ledger: ArchiveLedger,
         archive: Archive,
         link: Link,
         changes: Changes,
@@ -100,13 +101,15 @@ class Verify:
         """Verify until cancelled."""
         with self._changes.subscribe() as woken:
             while True:
-                await self._link.wait_online()
+                await self._link.wait_open("down")
                 if await self._should_wait():
                     await woken.wait(self._longest_wait / 10)
                     continue
                 looked = self._clock()
                 try:
                     worked = await self.step()
+                except LineClosed:
+                    continue
                 except CloudError as error:
                     self._link.failed(error)
                     continue
@@ -203,9 +206,9 @@ class Verify:
         waiting = {one.ref.sop_uid: one for one in owed}
         if rows is not None and len(waiting) >= _WHOLE_SERIES_FROM * rows:
             async with aclosing(self._digests_of_series(owed[0])) as digests:
-                async for sop_uid, digest in digests:
-                    if one := waiting.pop(sop_uid, None):
-                        yield self._verdict(one, digest)
+                async for digester in digests:
+                    if one := waiting.pop(digester.sop_uid, None):
+                        yield self._verdict(one, digester)
         for one in waiting.values():
             failure: CloudUnreachable | None = None
             try:
@@ -213,7 +216,7 @@ class Verify:
             except InstanceNotFound:
                 settlement = self._missing(one)
             except NotDicom:
-                settlement = self._verdict(one, b"")
+                settlement = self._verdict(one, None)
             except CloudUnauthorised:
                 raise
             except CloudError as error:
@@ -224,8 +227,8 @@ class Verify:
             if failure is not None:
                 raise failure
 
-    async def _digests_of_series(self, one: Owed) -> AsyncGenerator[tuple[str, bytes]]:
-        """UID and digest of every instance of a series, in one request, as far as it goes."""
+    async def _digests_of_series(self, one: Owed) -> AsyncGenerator[Digester]:
+        """The digest of every instance of a series, in one request, as far as it goes."""
         ref = one.ref
         try:
             async with aclosing(
@@ -233,31 +236,38 @@ class Verify:
             ) as streams:
                 async for stream in streams:
                     digester = Digester()
-                    async for piece in stream:
-                        digester.update(piece)
-                    yield digester.sop_uid, digester.digests()[1]
+                    async with aclosing(self._link.line.incoming(stream)) as pieces:
+                        async for piece in pieces:
+                            digester.update(piece)
+                    yield digester
         except CloudUnauthorised:
             raise
         except (CloudError, InstanceNotFound, NotDicom) as error:
             log.info("a series could not be read back whole (%s); one by one", error)
 
-    async def _digest_of(self, one: Owed) -> bytes:
+    async def _digest_of(self, one: Owed) -> Digester:
         digester = Digester()
-        async with aclosing(self._archive.retrieve_instance(one.ref)) as stream:
-            async for piece in stream:
+        async with (
+            aclosing(self._archive.retrieve_instance(one.ref)) as stream,
+            aclosing(self._link.line.incoming(stream)) as pieces,
+        ):
+            async for piece in pieces:
                 digester.update(piece)
-        return digester.digests()[1]
+        return digester
 
-    def _verdict(self, one: Owed, digest: bytes) -> Settlement:
+    def _verdict(self, one: Owed, seen: Digester | None) -> Settlement:
+        """By what was read back; None if it was no DICOM."""
         self._patience.forget([one.instance_id])
-        if digest == one.dataset_digest:
+        digest = b"" if seen is None else seen.digests()[1]
+        if one.is_held_as(digest):
             return Settlement(one.instance_id, Custody.VERIFIED)
         log.error(
             "archive %s has other bytes than ours under instance %s; both are kept",
             self._archive.name,
             one.ref.sop_uid,
         )
-        return Settlement(one.instance_id, Custody.CONFLICT, _OTHER_BYTES)
+        theirs = None if seen is None else Theirs(digest, seen.transfer_syntax, seen.length)
+        return Settlement(one.instance_id, Custody.CONFLICT, _OTHER_BYTES, theirs=theirs)
 
     def _missing(self, one: Owed) -> Settlement:
         now = self._clock()

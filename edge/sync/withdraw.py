@@ -1,4 +1,4 @@
-"""Tells the archive to delete what was deleted here with that wish.
+"""Tells every archive to delete what was deleted here with that wish.
 
 What is to be told is a column of the tombstones, so no restart forgets it, and an instance that a
 device sent again is not withdrawn. Promises that what the archive does not have counts as deleted,
@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from edge import config
 from edge.cache.changes import Changes
@@ -36,8 +36,8 @@ class Withdraw:
 
     Args:
         ledger: Says what is to be told, and keeps what was answered.
-        archive: Is told.
-        link: Is waited for, and told of failures.
+        archives: Are told, the primary one first.
+        link: To the primary one; is waited for, and told of its failures.
         changes: Wakes it when something was deleted.
         settings: The shortest pause before it is told again.
         clock: POSIX seconds.
@@ -46,7 +46,7 @@ class Withdraw:
     def __init__(
         self,
         ledger: CustodyLedger,
-        archive: Archive,
+        archives: Sequence[Archive],
         link: Link,
         changes: Changes,
         settings: config.Sync,
@@ -54,7 +54,7 @@ class Withdraw:
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._ledger = ledger
-        self._archive = archive
+        self._archives = tuple(archives)
         self._link = link
         self._changes = changes
         self._backoff = Backoff(settings.retry_min_seconds, _LONGEST_PAUSE)
@@ -62,9 +62,10 @@ class Withdraw:
 
     async def run(self) -> None:
         """Tell until cancelled."""
+        await self._ledger.renew_withdrawals()
         with self._changes.subscribe() as woken:
             while True:
-                await self._link.wait_online()
+                await self._link.wait_open("up")
                 try:
                     worked = await self.step()
                 except CloudUnreachable as error:
@@ -85,24 +86,29 @@ class Withdraw:
         for one in due:
             done += await self._tell(one)
         if done:
-            log.info("archive %s: deleted there, too: %d instances", self._archive.name, done)
+            names = " and ".join(archive.name for archive in self._archives)
+            log.info("archive %s: deleted there, too: %d instances", names, done)
         return bool(due)
 
     async def _tell(self, one: Withdrawn) -> bool:
-        """Tell of one, and write down what was answered; whether it is gone."""
-        try:
-            await self._archive.delete_instance(one.ref)
-        except InstanceNotFound:
-            pass  # What it does not have is gone.
-        except CloudUnreachable:
-            raise
-        except CloudError as error:
-            lasting = isinstance(error, CloudRefused) and error.status in _NEVER
-            if lasting or not one.tries:
-                log.error("what was deleted here can't be deleted there: %s", error)
-            withdrawal = Withdrawal.REFUSED if lasting else Withdrawal.DUE
-            again = 0.0 if lasting else self._clock() + self._backoff.delay(one.tries + 1)
-            await self._ledger.settle_withdrawal(one.ref, withdrawal, str(error), again)
-            return False
-        await self._ledger.settle_withdrawal(one.ref, Withdrawal.DONE)
-        return True
+        """Tell all of one, and write down what was answered; whether it is gone from everywhere."""
+        failed: CloudError | None = None
+        for archive in self._archives:
+            try:
+                await archive.delete_instance(one.ref)
+            except InstanceNotFound:
+                pass  # What it does not have is gone.
+            except CloudError as error:
+                if archive is self._archives[0] and isinstance(error, CloudUnreachable):
+                    raise
+                failed = failed or error
+        if failed is None:
+            await self._ledger.settle_withdrawal(one.ref, Withdrawal.DONE)
+            return True
+        lasting = isinstance(failed, CloudRefused) and failed.status in _NEVER
+        if lasting or not one.tries:
+            log.error("what was deleted here can't be deleted there: %s", failed)
+        withdrawal = Withdrawal.REFUSED if lasting else Withdrawal.DUE
+        again = 0.0 if lasting else self._clock() + self._backoff.delay(one.tries + 1)
+        await self._ledger.settle_withdrawal(one.ref, withdrawal, str(failed), again)
+        return False

@@ -7,9 +7,9 @@ from edge.errors import AccessDenied
 
 MAY = {
     Role.VIEWER: {Act.READ},
-    Role.TECHNOLOGIST: {Act.READ, Act.STORE},
-    Role.PHYSICIAN: {Act.READ, Act.STORE},
-    Role.ADMIN: {Act.READ, Act.STORE, Act.DELETE, Act.ADMINISTER},
+    Role.TECHNOLOGIST: {Act.READ, Act.STORE, Act.DECIDE},
+    Role.PHYSICIAN: {Act.READ, Act.STORE, Act.DECIDE},
+    Role.ADMIN: {Act.READ, Act.STORE, Act.DECIDE, Act.DELETE, Act.ADMINISTER},
     Role.SERVICE: {Act.READ, Act.STORE},
 }
 

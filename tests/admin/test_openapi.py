@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from operator import itemgetter
 from types import SimpleNamespace
 
 import msgspec
@@ -16,14 +17,18 @@ from schemathesis.core.failures import FailureGroup
 from edge import config
 from edge.admin import api
 from edge.admin.openapi import Problem, operation, serve_description
+from edge.admin.sync import sync_routes
+from edge.cache.disputes import Disputes
+from edge.cache.exchange import Exchange
 from edge.cache.status import read_status
-from edge.dicomweb.middleware import access
+from edge.dicomweb.middleware import IDENTITY, access
 from edge.dicomweb.root import create_root
 from edge.index.database import Database
 from edge.index.remote import set_archive_state
 from tests.dicomweb.doubles import authorise
 
 READER = {"Authorization": "Bearer read"}
+KEEPER = {"Authorization": "Bearer delete"}
 
 
 @pytest.fixture
@@ -42,9 +47,12 @@ async def base(tmp_path):
                 db, "cloud", online=False, reason="no answer", lasting=False, now=1.0
             )
         )
+        exchange = Exchange(None, None, database)
+        disputes = Disputes(database, exchange, has_archive=True)
         door = api.create_application(
             status=lambda: read_status(configuration, database, disk, {"dimse": "running"}),
             middlewares=[access(authorise)],
+            routes=sync_routes(disputes, itemgetter(IDENTITY), lambda: None),
         )
         async with TestServer(create_root({"/api/v1": door})) as server:
             yield str(server.make_url("/api/v1"))
@@ -71,12 +79,21 @@ def drive(document, base, mode, headers):
     return driven
 
 
-@pytest.mark.parametrize("headers", [READER, {}], ids=["with a token", "without"])
+@pytest.mark.parametrize(
+    "headers", [READER, KEEPER, {}], ids=["with a reader's token", "with a keeper's", "without"]
+)
 async def test_whatever_the_description_allows_is_answered_as_it_says(base, headers):
     _, body = await get(f"{base}/openapi.json")
     mode = schemathesis.GenerationMode.POSITIVE
     driven = await asyncio.to_thread(drive, msgspec.json.decode(body), base, mode, headers)
-    assert driven == ["GET /openapi.json", "GET /status"]
+    assert driven == [
+        "GET /openapi.json",
+        "GET /status",
+        "GET /sync/conflicts",
+        "POST /sync/conflicts",
+        "GET /sync/dead-letters",
+        "POST /sync/dead-letters",
+    ]
 
 
 async def test_what_the_description_does_not_allow_is_refused(base):
@@ -88,7 +105,8 @@ async def test_what_the_description_does_not_allow_is_refused(base):
                 http.request(method, base + path) as answer,
             ):
                 assert answer.status == 405
-                assert answer.headers["Allow"] == "GET, HEAD, OPTIONS"
+                allowed = {"HEAD", "OPTIONS", *map(str.upper, operations)}
+                assert set(answer.headers["Allow"].split(", ")) == allowed
                 assert msgspec.json.decode(await answer.read(), type=Problem).request_id
 
 

@@ -20,6 +20,7 @@ from edge.cache.recovery import Recovery, open_index
 from edge.cache.retrieval import Retrieval
 from edge.cache.space import Space
 from edge.cloud.dicomweb import DicomwebArchive
+from edge.cloud.several import Several
 from edge.crypto.keys import KeyRing
 from edge.crypto.providers import FileKeyProvider
 from edge.crypto.sealed import Algorithm
@@ -64,14 +65,17 @@ def open_cache(tmp_path):
                 max_instance_bytes=settings.max_instance_bytes,
                 **timing,
             )
-            cloud = None
+            cloud = several = None
             if archive is not None:
                 cloud = DicomwebArchive(config.Archive(name="cloud", url=archive.url))
                 stack.push_async_callback(cloud.close)
+                several = Several([cloud])
             ledger = CustodyLedger(database, changes, **timing)
-            fetching = Fetching(cloud, admission)
-            retrieval = Retrieval(store, database, fetching, ledger, cloud, uses)
-            eviction = Eviction(settings, store, database, space, uses, ledger, cloud, **timing)
+            fetching = Fetching(several, admission)
+            retrieval = Retrieval(store, database, fetching, ledger, several, uses)
+            eviction = Eviction(
+                settings, store, database, space, uses, ledger, [cloud] if cloud else [], **timing
+            )
             pictures = PictureCache(settings, tmp_path, keys, Algorithm.AES_256_GCM)
             await pictures.open()
             deletion = Deletion(

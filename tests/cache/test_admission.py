@@ -299,5 +299,5 @@ async def test_what_is_of_another_service_than_storage_is_refused(cache, sealed_
     # A private one can only be meant for storage.
     private = sample.data.replace(ct, b"1.2.826.0.1.3680043.1.1.2\0")
     assert (await cache.send(private)).outcome is Outcome.STORED
-    source = Source(Origin.CLOUD)
+    source = Source(Origin.CLOUD, vouches=True)
     assert (await cache.admission.store_instance(chunks(data, 1000), source)).sop_class_uid

@@ -246,7 +246,7 @@ async def test_a_fetch_that_was_under_way_brings_nothing_back(open_cache, archiv
         await cache.deletion.delete(REF.study_uid, only_copies=True)
         with pytest.raises(InstanceDeleted):
             await cache.admission.store_instance(
-                chunks(SLICES[0].data), Source(Origin.CLOUD, "cloud")
+                chunks(SLICES[0].data), Source(Origin.CLOUD, "cloud", vouches=True)
             )
         assert not sealed_files()
 

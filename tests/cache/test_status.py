@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from edge import config
 from edge.cache.custody import Settlement
-from edge.cache.status import read_status
+from edge.cache.status import LineState, read_status
 from edge.dicom.instance import Custody
 from edge.index import lookup, residence
+from edge.index.summary import waiting_studies
 from tests.samples import ct_series
 
 RUNNING = {"dimse": "running", "push": "running"}
@@ -186,3 +189,60 @@ async def test_a_study_exists_only_here_unless_the_archive_vouches_for_it(
 async def test_an_archive_that_is_not_configured_any_more_is_forgotten(cache):
     await cache.ledger.set_archive_state("former", online=False, reason="gone")
     assert (await status(cache)).archives == ()
+
+
+async def test_it_says_whether_a_fire_would_cost_everything(cache, tmp_path):
+    folder = {"appliance": config.Appliance(data_dir=tmp_path)}
+    before = await status(cache, **folder)
+    assert before.as_json()["backups"] == {"has_recovery_key": False, "last": ()}
+    (tmp_path / "recovery.key").touch()
+    assert (await status(cache, **folder)).backups.has_recovery_key
+    # A line of its own: the sentence is about images.
+    assert (await status(cache, **folder)).sentence == before.sentence
+
+
+async def test_why_sync_waits_is_said_where_there_is_an_archive_and_after_a_line_that_is_down(
+    cache,
+):
+    await cache.ledger.set_roles({"cloud": "primary"})
+    await cache.send(sample())
+    waits = LineState(waits="the calendar lets nothing through until 18:00")
+
+    async def said(archives=("cloud",)):
+        return replace(await status(cache, archives), line=waits).sentence
+
+    expected = "1 study exists only here; the calendar lets nothing through until 18:00."
+    assert await said() == expected
+    await cache.ledger.set_archive_state("cloud", online=True)
+    assert await said() == expected
+    await cache.ledger.set_archive_state("cloud", online=False, reason="no route")
+    assert await said() == "1 study exists only here; the line is down, intake goes on."
+    assert await said(()) == "1 study exists only here; no archive is configured."
+
+
+async def test_the_studies_that_wait_are_named_with_their_bytes_in_the_order_of_sending(cache):
+    one, two, three = (sample(seed) for seed in (1, 2, 3))
+    for each in (one, two, three):
+        await cache.send(each)
+    await settle(cache, two, Custody.ACKNOWLEDGED)
+    await settle(cache, three, Custody.SENT)
+    await cache.ledger.set_cursor("line", "what sync kept")
+    asked = []
+
+    def line(kept, backlog, studies):
+        asked.append((kept, backlog))
+        return LineState(studies=tuple(studies))
+
+    settings = config.Config(cache=cache.settings)
+    found = await read_status(settings, cache.database, cache.store, RUNNING, line)
+    assert asked == [("what sync kept", len(one.data) + len(three.data))]
+    assert list(found.as_json()["line"]["studies"]) == [
+        {"study_uid": it.ref.study_uid, "instances": 1, "bytes": len(it.data), "eta": None}
+        for it in (one, three)
+    ]
+
+
+async def test_at_most_a_hundred_studies_are_named(cache):
+    for seed in range(3):
+        await cache.send(sample(seed + 1))
+    assert len(await waiting_studies(cache.database, 2)) == 2

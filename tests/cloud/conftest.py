@@ -5,9 +5,11 @@ import pytest
 from edge import config
 from edge.cloud.archive import Outgoing
 from edge.cloud.dicomweb import DicomwebArchive
-from edge.cloud.transport import Timeouts
+from edge.cloud.token_endpoint import TokenEndpoint
+from edge.cloud.transport import Timeouts, new_client
 from edge.dicom.instance import InstanceRef
 from tests.fakes.archive import FakeArchive
+from tests.fakes.token_endpoint import FakeTokenEndpoint
 from tests.samples import ct_series
 
 
@@ -45,3 +47,20 @@ async def client(fake):
 @pytest.fixture
 def nowhere():
     return InstanceRef("1.2.3", "1.2.3.4", "1.2.3.4.5")
+
+
+@pytest.fixture
+async def tokens():
+    async with FakeTokenEndpoint() as endpoint:
+        yield endpoint
+
+
+@pytest.fixture
+def endpoint():
+    """Asks for tokens, with little patience."""
+
+    def connect(encrypted):
+        timeouts = Timeouts(connect=2.0, read=2.0, write=2.0)
+        return new_client(None, None, timeouts, encrypted=encrypted)
+
+    return TokenEndpoint("cloud", connect, seconds=2.0)

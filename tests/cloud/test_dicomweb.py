@@ -1,4 +1,6 @@
 import asyncio
+import time
+from collections import Counter
 from contextlib import aclosing
 from dataclasses import replace
 
@@ -7,6 +9,7 @@ import pytest
 from edge import config
 from edge.cloud.archive import Advice, StoreOutcome
 from edge.cloud.dicomweb import DicomwebArchive
+from edge.cloud.pace import Throttle, Way
 from edge.cloud.transport import Timeouts
 from edge.errors import (
     CloudRefused,
@@ -16,8 +19,10 @@ from edge.errors import (
     InstanceNotFound,
     InstanceUnreadable,
 )
+from edge.sync.meter import Meter
 from tests.cloud.conftest import outgoing
-from tests.fakes.archive import Fault, Refusal
+from tests.fakes.archive import FakeArchive, Fault, Refusal
+from tests.samples import ct_series
 
 STORED, FAILED, UNKNOWN = StoreOutcome.STORED, StoreOutcome.FAILED, StoreOutcome.UNKNOWN
 
@@ -362,3 +367,43 @@ async def test_an_instance_that_drips_is_given_up(fake, slices):
         stream = archive.retrieve_instance(slices[0].ref)
         with pytest.raises(CloudUnreachable, match="too slowly"):
             [piece async for piece in stream]
+
+
+async def test_all_that_goes_over_the_line_is_counted_in_both_directions(fake, slices):
+    counted = Counter()
+    meter = Meter(lambda direction, count: counted.update({direction: count}))
+    settings = config.Archive("cloud", fake.url)
+    async with DicomwebArchive(settings, way=Way(Throttle(), meter)) as client:
+        await store(client, slices)
+        sizes = sum(len(part.data) for part in slices)
+        assert sizes < counted["up"] < sizes + 5000
+        assert 0 < counted["down"] < 10_000
+        assert meter.speed("down") is None
+        before = counted["down"]
+        async with aclosing(client.retrieve_study(slices[0].ref.study_uid)) as streams:
+            got = sum([len(piece) async for stream in streams async for piece in stream])
+        assert got == sizes
+        assert sizes < counted["down"] - before < sizes + 5000
+        before = counted["down"]
+        found = await client.search_instances(slices[0].ref.study_uid, slices[0].ref.series_uid)
+        assert len(found) == 5
+        assert counted["down"] - before > 1000
+        before = counted.copy()
+        await client.delete_instance(slices[0].ref)
+        assert counted["up"] > before["up"]
+        assert counted["down"] > before["down"]
+
+
+async def test_stores_to_two_archives_share_one_limit(fake, slices):
+    (large,) = ct_series(1, rows=256, columns=256)
+    throttle = Throttle(lambda: 250_000.0)
+    async with FakeArchive() as other:
+        begun = time.monotonic()
+        async with asyncio.TaskGroup() as group:
+            for number, archive in enumerate((fake, other)):
+                way = Way(throttle, Meter())
+                client = DicomwebArchive(config.Archive(f"{number}", archive.url), way=way)
+                group.create_task(store(client, [large]))
+        took = time.monotonic() - begun
+        assert took > 0.95 * 2 * len(large.data) / 250_000 - 0.2
+        assert fake.instances.keys() == other.instances.keys() == {large.ref.sop_uid}

@@ -1,11 +1,14 @@
+import contextlib
 import email.parser
 import email.policy
+import time
 
 import pytest
 
 from edge.cloud.archive import Outgoing
+from edge.cloud.pace import Throttle, Way
 from edge.cloud.store_body import StoreBody
-from edge.errors import InstanceUnreadable, SealBroken
+from edge.errors import InstanceUnreadable, LineClosed, SealBroken
 from tests.cloud.conftest import outgoing
 
 
@@ -93,3 +96,39 @@ async def test_giving_up_closes_the_instance_under_way(slices):
     await anext(aiter(body))
     await body.aclose()
     assert closed
+
+
+class Counting:
+    """A gauge."""
+
+    def __init__(self):
+        self.moves = []
+
+    def moved(self, direction, count):
+        self.moves.append((direction, count))
+
+    def busy(self, direction):
+        return contextlib.nullcontext()
+
+
+async def test_what_goes_out_is_paced_and_counted_framing_included(slices):
+    gauge = Counting()
+    body = StoreBody(
+        [outgoing(part, pieces=100) for part in slices], Way(Throttle(lambda: 4000.0), gauge)
+    )
+    begun, pieces = time.monotonic(), await read(body)
+    took = time.monotonic() - begun
+    assert took > 0.7 * body.length / 4000 - 0.2
+    assert max(map(len, pieces)) <= 256
+    assert gauge.moves == [("up", len(piece)) for piece in pieces]
+    assert len(b"".join(pieces)) == body.length
+
+
+async def test_when_the_line_closes_the_request_breaks_off_and_says_so(slices):
+    rates = [4000.0]
+    body = StoreBody([outgoing(slices[0])] * 5, Way(Throttle(lambda: rates[-1]), Counting()))
+    assert await anext(aiter(body))
+    rates.append(0.0)
+    with pytest.raises(LineClosed):
+        await read(body)
+    await body.aclose()

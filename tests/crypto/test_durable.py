@@ -29,3 +29,10 @@ def test_a_write_that_fails_leaves_the_file_before(tmp_path, monkeypatch):
     with pytest.raises(OSError, match="on purpose"):
         write_file(path, b"two")
     assert path.read_bytes() == b"one"
+
+
+def test_what_is_written_bit_by_bit_is_whole_all_the_same(tmp_path, monkeypatch):
+    really = os.write
+    monkeypatch.setattr(os, "write", lambda descriptor, data: really(descriptor, data[:7]))
+    write_file(tmp_path / "it", b"more than seven bytes")
+    assert (tmp_path / "it").read_bytes() == b"more than seven bytes"

@@ -107,6 +107,8 @@ class FakeArchive:
         """By kind of request: "store", "search", "retrieve", "metadata", "delete"."""
         self.refusals: dict[str, Refusal] = {}
         """By SOP Instance UID."""
+        self.rule: Callable[[pydicom.Dataset], Refusal | None] = lambda _: None
+        """What it takes at all, by the instance itself."""
         self.poison: set[str] = set()
         """SOP Instance UIDs on which it hangs up, as a server that crashes does."""
         self.broken: set[str] = set()
@@ -297,7 +299,8 @@ class FakeArchive:
         known = self.instances.get(instance.sop_uid)
         if self.existing == "conflict" and known is not None and known.part10 != instance.part10:
             return Refusal(45070)
-        return self.refusals.get(instance.sop_uid)
+        dataset = pydicom.dcmread(io.BytesIO(instance.part10), stop_before_pixels=True)
+        return self.refusals.get(instance.sop_uid) or self.rule(dataset)
 
     # Searches ------------------------------------------------------------------------------------
 

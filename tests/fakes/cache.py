@@ -8,12 +8,19 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import AsyncIterator, Callable, Collection, Iterable, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Collection,
+    Iterable,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from edge.cache.changes import Changes
-from edge.cache.custody import Owed, Settlement, Withdrawal, Withdrawn
+from edge.cache.custody import Owed, Remedy, Settlement, Withdrawal, Withdrawn
 from edge.cache.opened import InstanceEntry
 from edge.dicom.instance import Custody, InstanceRef
 from edge.dicom.part10 import FileMetaReader
@@ -150,6 +157,11 @@ class FakeLedger:
             if withdrawal is Withdrawal.DUE and at <= time.time()
         ][:max_count]
 
+    async def renew_withdrawals(self) -> None:
+        for ref, (what, tries, reason, at) in self.withdrawn.items():
+            if what is Withdrawal.REFUSED:
+                self.withdrawn[ref] = (Withdrawal.DUE, tries, reason, at)
+
     async def next_withdrawal(self) -> float | None:
         waiting = [at for what, _, _, at in self.withdrawn.values() if what is Withdrawal.DUE]
         return min(waiting, default=None)
@@ -178,6 +190,34 @@ class FakeLedger:
     ) -> None:
         self.states.append((name, online, reason))
         self.lasting = lasting
+
+
+class FakeRemedies:
+    """Makes copies that are those of the ledger's instances, with a mark at their end."""
+
+    MARK = b"\0" * 64
+
+    def __init__(self, ledger: FakeLedger) -> None:
+        self._ledger = ledger
+        self.failures: list[EdgeError] = []
+        """What the next ones fail with."""
+
+    @asynccontextmanager
+    async def copy(self, entry: InstanceEntry, remedy: Remedy) -> AsyncIterator[FakeCopy]:
+        if self.failures:
+            raise self.failures.pop(0)
+        yield FakeCopy(self._ledger.rows[entry.instance_id].data + self.MARK)
+
+
+class FakeCopy:
+    """A copy that was made."""
+
+    def __init__(self, data: bytes) -> None:
+        self._data = data
+        self.size = len(data)
+
+    async def stream(self) -> AsyncGenerator[bytes]:
+        yield self._data
 
 
 class FakeOpened:

@@ -7,6 +7,7 @@ what it has.
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Literal
 
 from edge import config
 from edge.access.roles import Role
@@ -17,11 +18,11 @@ from tests.fakes.orthanc import free_port
 class EdgeServer:
     """One appliance that others use as their archive."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, tls: Literal["auto", "off"] = "off") -> None:
         self._config = config.Config(
             appliance=config.Appliance(name="archive", data_dir=folder),
             dimse=config.Dimse(listen="127.0.0.1:0"),
-            http=config.Http(listen=f"127.0.0.1:{free_port()}", tls="off"),
+            http=config.Http(listen=f"127.0.0.1:{free_port()}", tls=tls),
             cache=config.Cache(reserve_bytes=0),
         )
         self._appliance: Appliance | None = None
@@ -31,7 +32,15 @@ class EdgeServer:
     @property
     def dicomweb(self) -> str:
         """Base of its DICOMweb service."""
-        return f"http://{self._config.http.listen}/dicom-web"
+        http = self._config.http
+        if http.tls == "off":
+            return f"http://{http.listen}/dicom-web"
+        return f"https://localhost:{http.listen.rpartition(':')[2]}/dicom-web"
+
+    @property
+    def authority(self) -> Path:
+        """The certificate of its authority, if it speaks TLS."""
+        return self._config.appliance.data_dir / "tls" / "ca.crt"
 
     async def start(self) -> None:
         """Start, with what it had before."""

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 from edge.dicom.instance import Custody
 from edge.index import custody, lookup, remote
+from edge.index.custody import Primary
 from tests.index.rows import listed
+
+PRIMARY = Primary()
 
 
 async def test_what_is_owed_is_computed_from_custody_and_time(database, new_instance, put):
     waiting, sent, later = (new_instance() for _ in range(3))
     await put(waiting, sent, later, new_instance(custody=Custody.VERIFIED))
     ids = {row.ref: row.instance_id for row in await lookup.find(database, "1.2.3")}
-    await database.write(lambda db: custody.mark_sent(db, [ids[sent.ref]]))
+    await database.write(lambda db: PRIMARY.mark_sent(db, [ids[sent.ref]]))
     await database.write(
-        lambda db: custody.settle(db, ids[later.ref], Custody.EDGE_ONLY, "busy", 5000.0, 2000.0)
+        lambda db: PRIMARY.settle(db, ids[later.ref], Custody.EDGE_ONLY, "busy", 5000.0, 2000.0)
     )
     unsent = (Custody.EDGE_ONLY, Custody.SENT)
-    due = await custody.due(database, unsent, 2000.0, 10)
+    due = await PRIMARY.due(database, unsent, 2000.0, 10)
     assert {row.ref for row in due} == {waiting.ref, sent.ref}
-    assert await custody.next_due(database, unsent, 2000.0) == 5000.0
-    due = await custody.due(database, unsent, 5000.0, 10)
+    assert await PRIMARY.next_due(database, unsent, 2000.0) == 5000.0
+    due = await PRIMARY.due(database, unsent, 5000.0, 10)
     assert [row.tries for row in due if row.ref == later.ref] == [1]
 
 
@@ -29,7 +32,7 @@ async def test_a_settlement_without_a_retry_forgets_the_tries(database, new_inst
     row = await lookup.find_one(database, one.ref.sop_uid)
     for retry_at, tries in ((10.0, 1), (20.0, 2), (0.0, 0)):
         await database.write(
-            lambda db, at=retry_at: custody.settle(
+            lambda db, at=retry_at: PRIMARY.settle(
                 db, row.instance_id, Custody.ACKNOWLEDGED, "words", at, 1.0
             )
         )
@@ -38,7 +41,7 @@ async def test_a_settlement_without_a_retry_forgets_the_tries(database, new_inst
 
 async def test_only_what_is_here_can_be_sent(database):
     await database.write(lambda db: remote.learn(db, listed("1.1"), 1000.0))
-    assert await custody.due(database, tuple(Custody), 1e12, 10) == []
+    assert await PRIMARY.due(database, tuple(Custody), 1e12, 10) == []
 
 
 async def test_a_retry_of_a_clock_that_was_ahead_is_due_at_once(database, new_instance, put):
@@ -47,9 +50,9 @@ async def test_a_retry_of_a_clock_that_was_ahead_is_due_at_once(database, new_in
     row = await lookup.find_one(database, one.ref.sop_uid)
     year = 365 * 86400.0
     await database.write(
-        lambda db: custody.settle(db, row.instance_id, Custody.EDGE_ONLY, "", 1000.0 + year, 1000.0)
+        lambda db: PRIMARY.settle(db, row.instance_id, Custody.EDGE_ONLY, "", 1000.0 + year, 1000.0)
     )
-    due = await custody.due(database, (Custody.EDGE_ONLY,), 1000.0, 10)
+    due = await PRIMARY.due(database, (Custody.EDGE_ONLY,), 1000.0, 10)
     assert [found.ref for found in due] == [one.ref]
 
 
@@ -57,7 +60,7 @@ PRIORITY = "t00401003"
 
 
 async def in_turn(database):
-    return [row.ref.sop_uid for row in await custody.unsent(database, 2000.0, 100)]
+    return [row.ref.sop_uid for row in await PRIMARY.unsent(database, 2000.0, 100)]
 
 
 async def test_what_is_urgent_goes_first_and_the_rest_study_by_study(database, new_instance, put):

@@ -22,14 +22,20 @@ from tests.fakes.orthanc import Orthanc
 from tests.journeys.line import Line
 from tests.journeys.viewer import Viewer
 
+Archives = tuple[config.Archive, ...]
+
 PATIENCE = 60.0
 """Seconds that anything here may take before a journey fails."""
 
 
-def settings(folder: Path, cloud: Orthanc | Line | None = None, **sections: Any) -> config.Config:
+def settings(
+    folder: Path, cloud: Orthanc | Line | Archives | None = None, **sections: Any
+) -> config.Config:
     """A configuration; *sections* replace fields: ``cache={"max_bytes": 1000}``."""
-    archives = ()
-    if cloud is not None:
+    archives: Archives = ()
+    if isinstance(cloud, tuple):
+        archives = cloud
+    elif cloud is not None:
         user, password = cloud.auth
         auth = config.Auth("basic", user=user, password=password)
         archives = (config.Archive("cloud", cloud.dicomweb, auth=auth),)

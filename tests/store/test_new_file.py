@@ -81,6 +81,11 @@ def is_cached(path):
 
 
 def test_a_slice_goes_past_the_page_cache_and_a_short_file_does_not(tmp_path):
+    descriptor = os.open(tmp_path / "probe", os.O_CREAT | os.O_WRONLY | os.O_DIRECT)
+    os.write(descriptor, mmap.mmap(-1, MEBIBYTE))
+    os.close(descriptor)
+    if is_cached(tmp_path / "probe"):
+        pytest.skip("this filesystem caches everything")
     write(tmp_path / "slice", os.urandom(MEBIBYTE // 2))
     write(tmp_path / "short", os.urandom(20_000))
     assert is_cached(tmp_path / "short")
@@ -134,3 +139,33 @@ def test_a_failure_is_told(tmp_path):
     with pytest.raises(FileExistsError), again.filling() as room:
         room(10)[:] = bytes(10)
     again.close()
+
+
+def test_a_close_that_fails_is_not_done_again(tmp_path, monkeypatch):
+    """The number belongs to another file then."""
+    really, closed = os.close, []
+
+    def fail(descriptor):
+        closed.append(descriptor)
+        really(descriptor)
+        raise OSError(errno.EIO, "flush failed")
+
+    file = NewFile(str(tmp_path / "it"))
+    with file.filling() as room:
+        room(10)[:] = bytes(10)
+    monkeypatch.setattr(os, "close", fail)
+    with pytest.raises(OSError, match="flush failed"):
+        file.close()
+    file.close()
+    monkeypatch.undo()
+    assert len(closed) == 1
+
+
+def test_a_file_that_lacks_bytes_is_not_called_durable(tmp_path, monkeypatch):
+    file = NewFile(str(tmp_path / "it"))
+    monkeypatch.setattr(os, "write", lambda descriptor, data: len(data))
+    with file.filling() as room:
+        room(100_000)[:] = bytes(100_000)
+    with pytest.raises(OSError, match="bytes, not the 100000 given"):
+        file.sync()
+    file.close()

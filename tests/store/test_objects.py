@@ -282,3 +282,16 @@ async def test_an_object_that_is_set_aside_is_found_by_its_name_and_known_as_suc
     await store.delete(name)
     assert await store.names(name[:2]) == {}
     assert await store.aside(name[:2]) == set()
+
+
+async def test_an_object_that_is_taken_back_is_the_one_of_its_uid_again(store, keys):
+    name = (await put(store, keys, b"content")).name
+    await store.set_aside(name)
+    for _ in range(2):
+        await store.take_back(name)
+        assert await store.aside(name[:2]) == set()
+        assert set(await store.names(name[:2])) == {name}
+    reader = await store.open(name)
+    assert await reader.read(0, 100) == b"content"
+    await reader.close()
+    await store.take_back("0" * 32)

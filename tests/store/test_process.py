@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
+import resource
 from pathlib import Path
 
 import pytest
 
-from edge.errors import EdgeError
+from edge.errors import EdgeError, StorageFull
 from edge.store import keeper
 from edge.store.messages import MEMORY, Begin
 from edge.store.objects import PIECE
@@ -92,6 +93,26 @@ async def test_who_gives_up_giving_up_leaves_nothing_either(store, key, tmp_path
         await asyncio.sleep(0.05)
     assert not list((tmp_path / "incoming").iterdir())
     assert (await put(store, key, b"content")).content_bytes == 7
+
+
+async def test_an_object_of_which_a_piece_failed_is_never_stored(store, key, tmp_path):
+    content = os.urandom(4 * PIECE)
+    writer = store.create(key, 0)
+    await writer.write(content[:PIECE])
+    await writer._settle()
+    pid = writer._process._process.pid
+    before = resource.prlimit(pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, (PIECE + 5000, before[1]))
+    await writer.write(content[PIECE : 2 * PIECE])
+    with pytest.raises(StorageFull):
+        await writer._settle()
+    resource.prlimit(pid, resource.RLIMIT_FSIZE, before)
+    await writer.write(content[2 * PIECE : 3 * PIECE])
+    with pytest.raises(EdgeError, match="failed before"):
+        await writer.begin_commit()
+    await writer.discard()
+    assert not list((tmp_path / "incoming").iterdir())
+    assert (await put(store, key, content)).content_bytes == len(content)
 
 
 async def test_a_killed_services_process_is_waited_for_at_the_next_start(store, tmp_path):

@@ -8,6 +8,7 @@ from edge import config
 from edge.cloud.dicomweb import DicomwebArchive
 from edge.cloud.retry import Backoff
 from edge.errors import CloudUnauthorised, CloudUnreachable
+from edge.sync.line import Closed, Line
 from edge.sync.link import Link
 from tests.fakes.archive import Fault
 from tests.sync.conftest import SETTINGS, until
@@ -154,6 +155,17 @@ async def test_what_only_a_person_can_mend_is_told_from_a_line_that_is_down(
     assert "archive cloud: offline: " in caplog.text
 
 
+async def test_a_captive_portal_is_named_where_the_state_is_read(
+    archive, ledger, running, cloud, caplog
+):
+    page = Fault(status=200, body=b"<html>", content_type="text/html")
+    cloud.faults["search"].extend([page] * 100)
+    running(Link(archive, ledger, SETTINGS))
+    await until(lambda: ledger.lasting)
+    assert "a web page where DICOM is due: a captive portal, it seems" in caplog.text
+    assert "have the box let through" in caplog.text
+
+
 async def test_a_service_that_is_not_where_the_url_says_needs_a_person(
     ledger, changes, running, cloud
 ):
@@ -199,3 +211,19 @@ async def test_an_error_that_is_not_about_the_line_ends_the_prober_loudly(archiv
     archive.search_studies = broken
     with pytest.raises(ValueError, match="a mistake of ours"):
         await link.run()
+
+
+async def test_who_waited_for_the_line_looks_at_the_hours_again(archive, ledger, running):
+    line = Line(config.Sync())
+    open_from = [True]
+    line.closed = lambda _: None if open_from[0] else Closed("the calendar", None)
+    link = Link(archive, ledger, SETTINGS, line=line)
+    waiting = asyncio.create_task(link.wait_open("up"))
+    await asyncio.sleep(0)
+    # While it waits for the line, the hours in which it may be used end.
+    open_from[0] = False
+    running(link)
+    await link.wait_online()
+    await asyncio.sleep(0.05)
+    assert not waiting.done()
+    waiting.cancel()

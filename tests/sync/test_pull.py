@@ -4,7 +4,10 @@ from dataclasses import replace
 
 import pytest
 
+from edge import config
 from edge.errors import CloudUnreachable
+from edge.sync.line import Closed, Line
+from edge.sync.link import Link
 from edge.sync.pull import Pull
 from tests import samples
 from tests.fakes.archive import Fault
@@ -71,6 +74,18 @@ async def test_a_small_archive_is_learned_in_one_sweep(pull, ledger, cloud, slic
 async def test_an_empty_archive_teaches_nothing(pull, ledger):
     await pull.sweep()
     assert ledger.learned == {}
+
+
+async def test_a_study_that_is_no_patients_is_not_learned(ledger, archive, link, add):
+    add("20240101", 1)
+
+    async def unlisted():
+        return frozenset({"1.2.3.1", "1.2.3.99"})
+
+    add("20240101", 2)
+    pull = Pull(ledger, archive, link, SETTINGS, clock=TODAY.timestamp, unlisted=unlisted)
+    await pull.sweep()
+    assert set(ledger.learned) == {"1.2.3.2"}
 
 
 async def test_a_study_that_is_as_it_was_is_not_looked_into(pull, ledger, cloud, slices):
@@ -302,3 +317,31 @@ async def test_it_sweeps_again_and_again_and_waits_while_offline(
     cloud.put(slices[1].data)
     await cloud.start()
     await until(lambda: len(next(iter(ledger.learned.values())).series[0].instances) == 2)
+
+
+async def test_a_sweep_waits_while_downloads_are_off_and_ends_when_they_are(
+    archive, ledger, cloud, add, running
+):
+    for _ in range(10):
+        add("20240615")
+    settings = config.Sync(sweep_minutes=60)
+    line = Line(settings, look=0.02)
+    link = Link(archive, ledger, settings, line=line)
+    most = [0]
+    """Studies that may be learned before the hours end."""
+
+    def closed(_):
+        return Closed("the calendar", None) if len(ledger.learned) >= most[-1] else None
+
+    line.closed = closed
+    running(link, Pull(ledger, archive, link, settings, clock=TODAY.timestamp))
+    await link.wait_online()
+    await asyncio.sleep(0.1)
+    assert not ledger.learned
+    most.append(3)
+    await until(lambda: len(ledger.learned) == 3)
+    await asyncio.sleep(0.1)
+    assert len(ledger.learned) == 3
+    assert link.online
+    most.append(1000)
+    await until(lambda: len(ledger.learned) == 10)

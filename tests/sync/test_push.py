@@ -4,17 +4,31 @@ import logging
 import math
 import time
 from collections import Counter
+from dataclasses import replace
+from types import SimpleNamespace
 
 import pytest
 
 from edge import config
+from edge.cache.custody import Remedy
 from edge.cloud.dicomweb import DicomwebArchive
 from edge.dicom.instance import Custody
-from edge.errors import CloudRefused, CloudUnauthorised, CloudUnreachable, SealBroken
+from edge.errors import (
+    CloudRefused,
+    CloudUnauthorised,
+    CloudUnreachable,
+    PixelWorkersBusy,
+    SealBroken,
+    UndecodablePixels,
+)
+from edge.sync.calendar import Calendar
+from edge.sync.line import Line
 from edge.sync.link import Link
 from edge.sync.push import Push
+from edge.week import rule_of
 from tests import samples
 from tests.fakes.archive import Fault, Refusal
+from tests.fakes.cache import FakeRemedies
 from tests.sync.conftest import SETTINGS, JumpingClock, until
 
 EDGE_ONLY, SENT, ACKNOWLEDGED = Custody.EDGE_ONLY, Custody.SENT, Custody.ACKNOWLEDGED
@@ -513,3 +527,130 @@ async def test_previews_are_chosen_if_they_are_wanted(
     ledger.put(slices)
     await Push(ledger, retrieval, archive, link, changes, settings).step()
     assert bool(ledger.previews_chosen) is wanted
+
+
+@pytest.fixture
+def hours():
+    """The rules of the calendar that hold; a test changes them."""
+    return [[]]
+
+
+@pytest.fixture
+def watched(archive, ledger, retrieval, changes, hours, cloud):
+    """A push over a line whose calendar the test changes, and the client's way over it."""
+    line = Line(SETTINGS, look=0.02)
+
+    def limit(_, direction):
+        return Calendar([rule_of(text) for text in hours[-1]]).limit(time.time(), direction)
+
+    line._calendar = SimpleNamespace(limit=limit, opens=lambda *_: None)
+    paced = DicomwebArchive(config.Archive("cloud", cloud.url), way=line.way("cloud"))
+    link = Link(paced, ledger, SETTINGS, line=line)
+    return link, Push(ledger, retrieval, paced, link, changes, SETTINGS)
+
+
+async def test_while_the_calendar_says_off_nothing_is_sent_and_then_it_goes_on_by_itself(
+    watched, running, ledger, cloud, slices, hours
+):
+    hours.append(["off"])
+    link, push = watched
+    running(link, push)
+    ledger.put(slices)
+    await link.wait_online()
+    await asyncio.sleep(0.2)
+    assert set(ledger.custodies) == {EDGE_ONLY}
+    assert not cloud.batches
+    assert link.online
+    hours.append([])
+    await settled(ledger, ACKNOWLEDGED)
+
+
+async def test_an_upload_that_is_broken_off_by_the_calendar_is_made_good(
+    watched, running, ledger, cloud, hours
+):
+    hours.append(["160 kbps"])
+    link, push = watched
+    running(link, push)
+    ledger.put(samples.ct_series(20, rows=64, columns=64))
+    await until(lambda: SENT in ledger.custodies)
+    await asyncio.sleep(0.3)
+    hours.append(["off"])
+    await asyncio.sleep(1.5)
+    assert not cloud.batches
+    assert link.online, "the line is not to blame"
+    hours.append([])
+    await settled(ledger, ACKNOWLEDGED)
+    assert set(cloud.received.values()) == {1}
+
+
+async def test_uploads_are_as_fast_as_they_may_be_and_the_speed_is_measured(
+    watched, running, ledger, hours
+):
+    hours.append(["4 mbps"])
+    link, push = watched
+    running(link, push)
+    parts = list(samples.ct_series(60, rows=64, columns=64))
+    size = sum(len(part.data) for part in parts)
+    begun = time.monotonic()
+    ledger.put(parts)
+    await settled(ledger, ACKNOWLEDGED)
+    took = time.monotonic() - begun
+    assert took > 0.95 * size / 500_000 - 0.2
+    measured = link.line._meters["cloud"].speed("up")
+    assert 0.3 * 500_000 < measured < 1.4 * 500_000
+
+
+# Copies that are sent in place of instances ---------------------------------------------------
+
+
+@pytest.fixture
+def remedies(ledger):
+    return FakeRemedies(ledger)
+
+
+@pytest.fixture
+async def mending(ledger, retrieval, archive, link, changes, remedies, running):
+    part = Push(ledger, retrieval, archive, link, changes, SETTINGS, remedies=remedies)
+    running(link, part)
+
+
+def mend(ledger, part):
+    row = ledger.of(part.ref)
+    row.owed = replace(row.owed, remedy=Remedy("1.2.840.10008.1.2.5", {}))
+    return row
+
+
+async def test_a_copy_is_sent_in_place_of_its_instance_and_alone(
+    ledger, remedies, cloud, slices, mending
+):
+    ledger.put(slices)
+    mend(ledger, slices[2])
+    await settled(ledger, ACKNOWLEDGED)
+    for part in slices:
+        mark = remedies.MARK if part is slices[2] else b""
+        assert cloud.instances[part.ref.sop_uid].part10 == part.data + mark
+    assert [slices[2].ref.sop_uid] in cloud.batches
+
+
+async def test_a_copy_that_can_not_be_made_is_a_dead_letter_and_stalls_no_other(
+    ledger, remedies, cloud, slices, mending, caplog
+):
+    remedies.failures.append(UndecodablePixels("a frame of SAMPLE^ONE is damaged"))
+    ledger.put(slices)
+    row = mend(ledger, slices[0])
+    await settled(ledger, ACKNOWLEDGED, REFUSED)
+    assert ledger.custodies.count(ACKNOWLEDGED) == len(slices) - 1
+    assert (row.owed.custody, row.retry_at) == (REFUSED, 0.0)
+    assert "can't be made: a frame" in row.reason
+    assert "SAMPLE^ONE" not in caplog.text
+    assert SENT not in row.history
+
+
+async def test_a_copy_that_can_not_be_made_now_is_made_later(
+    ledger, remedies, cloud, slices, mending
+):
+    remedies.failures.append(PixelWorkersBusy("too many"))
+    ledger.put(slices[:1])
+    row = mend(ledger, slices[0])
+    await settled(ledger, ACKNOWLEDGED)
+    assert row.history.count(EDGE_ONLY) == 2

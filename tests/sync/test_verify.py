@@ -1,6 +1,7 @@
 import asyncio
 import io
 import logging
+import time
 
 import pydicom
 import pytest
@@ -8,7 +9,9 @@ import pytest
 from edge import config
 from edge.cache.custody import Settlement
 from edge.dicom.instance import Custody
-from edge.errors import CloudUnreachable
+from edge.errors import CloudUnreachable, LineClosed
+from edge.sync.line import Closed
+from edge.sync.link import Link
 from edge.sync.verify import Verify
 from tests import samples
 from tests.fakes.archive import Fault
@@ -236,3 +239,52 @@ async def test_what_becomes_due_while_it_looks_is_not_slept_through(
         row.retry_at = clock() + 0.5
     running(link, Verify(ledger, archive, link, changes, SETTINGS, clock=clock))
     await until(lambda: set(ledger.custodies) == {Custody.VERIFIED})
+
+
+@pytest.mark.parametrize("verify_as", ["series", "one by one"])
+async def test_what_is_read_back_keeps_to_the_limit(
+    archive, ledger, changes, running, cloud, verify_as
+):
+    parts = list(samples.ct_series(8, rows=64, columns=64))
+    for part in parts:
+        cloud.put(part.data)
+    settings = config.Sync(retry_min_seconds=0.04, max_download_kbps=800)
+    link = Link(archive, ledger, settings)
+    owed = parts if verify_as == "series" else parts[:5]
+    ledger.put(owed, ACKNOWLEDGED)
+    begun = time.monotonic()
+    running(link, Verify(ledger, archive, link, changes, settings))
+    await all_are(ledger, VERIFIED)
+    size = sum(len(part.data) for part in owed)
+    assert time.monotonic() - begun > 0.9 * size / 100_000 - 0.2
+
+
+async def test_nothing_is_read_back_while_downloads_are_off_and_no_verdict_is_made(
+    archive, ledger, changes, running, cloud, there
+):
+    settings = config.Sync(retry_min_seconds=0.04, calendar=("down off",))
+    link = Link(archive, ledger, settings)
+    running(link, Verify(ledger, archive, link, changes, settings))
+    await link.wait_online()
+    await asyncio.sleep(0.2)
+    assert set(ledger.custodies) == {ACKNOWLEDGED}
+    assert link.online
+
+
+async def test_what_was_seen_before_the_line_closed_is_kept(archive, ledger, changes, cloud, there):
+    settings = config.Sync(retry_min_seconds=0.04)
+    link = Link(archive, ledger, settings)
+    verify = Verify(ledger, archive, link, changes, settings)
+    looks = []
+
+    def closed(_):
+        looks.append(1)
+        return Closed("the calendar", None) if len(looks) > 3 else None
+
+    link.line.closed = closed
+    with pytest.raises(LineClosed):
+        await verify.step()
+    assert ledger.custodies == [VERIFIED] * 3 + [ACKNOWLEDGED] * 3
+    link.line.closed = lambda _: None
+    await verify.step()
+    assert set(ledger.custodies) == {VERIFIED}

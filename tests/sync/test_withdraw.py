@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 
 import pytest
 
+from edge import config
 from edge.cache.custody import Withdrawal
+from edge.cloud.dicomweb import DicomwebArchive
 from edge.errors import CloudUnreachable
 from edge.sync.withdraw import Withdraw
-from tests.fakes.archive import Fault
+from tests.fakes.archive import FakeArchive, Fault
 from tests.sync.conftest import SETTINGS, until
 
 
 @pytest.fixture
 def withdraw(ledger, archive, link, changes):
-    return Withdraw(ledger, archive, link, changes, SETTINGS)
+    return Withdraw(ledger, [archive], link, changes, SETTINGS)
 
 
 def wish(ledger, *parts, at=0.0):
@@ -88,3 +91,32 @@ async def test_it_is_told_once_the_line_is_up(withdraw, ledger, cloud, slices, l
     wish(ledger, *slices[:2])
     await until(lambda: not cloud.instances)
     await until(lambda: {one[0] for one in ledger.withdrawn.values()} == {Withdrawal.DONE})
+
+
+async def test_one_that_would_never_delete_is_told_again_at_the_next_start(
+    withdraw, ledger, cloud, slices, link, running
+):
+    cloud.put(slices[0].data)
+    cloud.faults["delete"].append(Fault(status=405))
+    wish(ledger, slices[0])
+    await withdraw.step()
+    assert ledger.withdrawn[slices[0].ref][0] is Withdrawal.REFUSED
+    running(link, withdraw)
+    await until(lambda: not cloud.instances)
+
+
+async def test_every_archive_is_told(ledger, archive, cloud, slices, link, changes):
+    async with FakeArchive() as second:
+        async with DicomwebArchive(config.Archive("second", second.url)) as other:
+            both = Withdraw(ledger, [archive, other], link, changes, SETTINGS)
+            cloud.put(slices[0].data)
+            second.put(slices[0].data)
+            second.faults["delete"].append(Fault(status=503))
+            wish(ledger, slices[0])
+            await both.step()
+            assert ledger.withdrawn[slices[0].ref][0] is Withdrawal.DUE
+            await asyncio.sleep(ledger.withdrawn[slices[0].ref][3] - time.time())
+            await both.step()
+        assert ledger.withdrawn[slices[0].ref][0] is Withdrawal.DONE
+        assert not cloud.instances
+        assert not second.instances

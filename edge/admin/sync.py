@@ -1,0 +1,186 @@
+"""What a person has to decide about the archive, over the admin API.
+
+Listing is for who may read images, for it names patients; deciding for who may ``decide``; and
+what destroys bytes, here or in the archive, for who may ``delete``. Promises that whatever was
+decided is in the index before the answer, and that the parts which act on it are awake.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Annotated, Literal, TypeVar
+
+import msgspec
+from aiohttp import web
+
+from edge.access.roles import Act, Identity
+from edge.admin.openapi import operation
+from edge.cache.disputes import Disputes, Query
+from edge.cache.listing import Conflict, DeadLetter, Decision, Outcome, Page
+from edge.errors import DecisionRefused, QueryError
+
+__all__ = ["sync_routes"]
+
+T = TypeVar("T")
+
+_Limit = Annotated[int, msgspec.Meta(ge=1, le=1000)]
+_Offset = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
+
+
+class ConflictsWanted(msgspec.Struct, forbid_unknown_fields=True):
+    """A page of a list."""
+
+    limit: _Limit = 100
+    offset: _Offset = 0
+
+
+class LettersWanted(ConflictsWanted):
+    """A page of dead letters: of the open ones, or of those that were given up."""
+
+    given_up: bool = False
+
+
+class _About(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Which images: by their UIDs, or all of a study, or all that there are."""
+
+    sop_uids: list[str] = []
+    study_uid: str | None = None
+    all: bool = False
+
+    def query(self) -> Query:
+        """The same for the cache.
+
+        Raises:
+            DecisionRefused: Nothing is named, or too much.
+        """
+        if [bool(self.sop_uids), self.study_uid is not None, self.all].count(True) != 1:
+            raise DecisionRefused(
+                "it is not clear about which images that is",
+                hint="name sop_uids, or else study_uid, or else all: true",
+            )
+        return Query(tuple(self.sop_uids), self.study_uid)
+
+
+class LetterDecision(_About):
+    """A decision about dead letters."""
+
+    decision: Literal["retry", "transcode", "supply", "give-up"]
+    as_stored: bool = False
+    """Of ``retry``: the images themselves, and no copy any more."""
+    transfer_syntax: str = "explicit"
+    """Of ``transcode``: a name or UID."""
+    attribute: str = ""
+    """Of ``supply``: ``PatientID=4711``."""
+    reason: str = ""
+    """Of ``give-up``."""
+
+
+class ConflictDecision(_About):
+    """A decision about conflicts with the archive, or with what is in quarantine."""
+
+    decision: Literal["keep-both", "keep-archive", "keep-ours", "keep-kept", "keep-other"]
+    digest: str = ""
+    """Of the last two: how the digest of the one in quarantine begins."""
+    confirmed: bool = False
+    """Of ``keep-kept``: bytes are thrown away that may be nowhere else."""
+
+
+_DESTROYS = frozenset({Decision.KEEP_OURS, Decision.KEEP_KEPT})
+
+
+def sync_routes(
+    disputes: Disputes, identity: Callable[[web.Request], Identity], wake: Callable[[], None]
+) -> list[web.RouteDef]:
+    """``/sync/…``.
+
+    Args:
+        disputes: Lists, and takes decisions.
+        identity: Who asks.
+        wake: Has every part look at the index.
+    """
+
+    @operation(
+        "Images that the archive refuses, the newest first.",
+        answer=Page[DeadLetter],
+        query=LettersWanted,
+    )
+    async def dead_letters(request: web.Request) -> web.Response:
+        wanted = _wanted(request, LettersWanted)
+        page = await disputes.dead_letters(
+            limit=wanted.limit, offset=wanted.offset, given_up=wanted.given_up
+        )
+        return web.json_response(asdict(page))
+
+    @operation(
+        "Images of which other bytes are in the archive or in quarantine, the newest first.",
+        answer=Page[Conflict],
+        query=ConflictsWanted,
+    )
+    async def conflicts(request: web.Request) -> web.Response:
+        wanted = _wanted(request, ConflictsWanted)
+        page = await disputes.conflicts(limit=wanted.limit, offset=wanted.offset)
+        return web.json_response(asdict(page))
+
+    @operation("Decide about dead letters.", answer=Outcome, body=LetterDecision)
+    async def decide_letters(request: web.Request) -> web.Response:
+        identity(request).require(Act.DECIDE)
+        wish = await _body(request, LetterDecision)
+        query = wish.query()
+        match wish.decision:
+            case "retry":
+                outcome = await disputes.retry(query, as_stored=wish.as_stored)
+            case "transcode":
+                outcome = await disputes.transcode(query, wish.transfer_syntax)
+            case "supply":
+                outcome = await disputes.supply(query, wish.attribute)
+            case "give-up":
+                outcome = await disputes.give_up(query, wish.reason)
+        return _answer(outcome)
+
+    @operation("Decide about conflicts.", answer=Outcome, body=ConflictDecision)
+    async def decide_conflicts(request: web.Request) -> web.Response:
+        identity(request).require(Act.DECIDE)
+        wish = await _body(request, ConflictDecision)
+        if wish.decision in _DESTROYS:
+            identity(request).require(Act.DELETE)
+        query = wish.query()
+        match wish.decision:
+            case "keep-both":
+                outcome = await disputes.keep_both(query)
+            case "keep-archive":
+                outcome = await disputes.keep_archive(query)
+            case "keep-ours":
+                outcome = await disputes.keep_ours(query)
+            case "keep-kept":
+                outcome = await disputes.keep_kept(
+                    query, digest=wish.digest, confirmed=wish.confirmed
+                )
+            case "keep-other":
+                outcome = await disputes.keep_other(query, digest=wish.digest)
+        return _answer(outcome)
+
+    def _answer(outcome: Outcome) -> web.Response:
+        wake()
+        return web.json_response(asdict(outcome))
+
+    return [
+        web.get("/sync/dead-letters", dead_letters),
+        web.post("/sync/dead-letters", decide_letters),
+        web.get("/sync/conflicts", conflicts),
+        web.post("/sync/conflicts", decide_conflicts),
+    ]
+
+
+def _wanted(request: web.Request, kind: type[T]) -> T:
+    try:
+        return msgspec.convert(dict(request.query), kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise QueryError(f"a parameter can't be understood: {error}") from error
+
+
+async def _body(request: web.Request, kind: type[T]) -> T:
+    try:
+        return msgspec.json.decode(await request.read(), type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise QueryError(f"the decision can't be understood: {error}") from error

@@ -1,0 +1,111 @@
+"""``edge cloud``: whether the way to an archive works, and what to do if it does not."""
+
+# ruff: noqa: PLC0415 - see `edge.commands.parsing`
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import secrets
+import sys
+from contextlib import aclosing
+from typing import TYPE_CHECKING, Any
+
+from edge import config
+from edge.commands.parsing import Acts, Commands, configuration
+from edge.errors import ConfigError
+
+if TYPE_CHECKING:
+    from edge.cloud.findings import Finding
+
+__all__ = ["add"]
+
+_MARKS = {"passed": ("✓", "ok"), "noted": ("!", "!"), "failed": ("✗", "FAILED")}
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    acts = Acts(commands.add("cloud", "Look after the way to the archives."))
+    test = acts.add(
+        "test",
+        "Go the way to an archive step by step, with an instance that is deleted again.",
+        _test,
+    )
+    test.add_argument("name", nargs="?", metavar="NAME", help="of one archive (default: all)")
+    test.add_argument("--json", action="store_true", help="for programs")
+
+
+async def _test(options: argparse.Namespace) -> int:
+    loaded = await configuration(options)
+    chosen = _chosen(await _opened(loaded), options.name)
+    reports = [await _walk(archive, aloud=not options.json) for archive in chosen]
+    if options.json:
+        print(json.dumps({"archives": reports}))
+    return int(not all(report["works"] for report in reports))
+
+
+async def _opened(loaded: config.Config) -> config.Cloud:
+    """The archives, with their secrets as they are used; those in files need no box yet."""
+    from edge.app import Cache
+    from edge.crypto.secrets import PURPOSE, open_secrets
+
+    key = secrets.token_bytes(32)
+    if await asyncio.to_thread((loaded.appliance.data_dir / "index.db").exists):
+        async with Cache(loaded) as cache:
+            key = cache.keys.derive(PURPOSE)
+    return await asyncio.to_thread(open_secrets, loaded.cloud, key, "cloud")
+
+
+def _chosen(cloud: config.Cloud, name: str | None) -> list[config.Archive]:
+    archives = list(cloud.archive)
+    if not archives:
+        raise ConfigError(
+            "no archive is configured", hint="add [[cloud.archive]] with a name and an url"
+        )
+    chosen = [archive for archive in archives if name in (None, archive.name)]
+    if not chosen:
+        known = ", ".join(archive.name for archive in archives)
+        raise ConfigError(f"no archive is called {name}", hint=f"there are: {known}")
+    return chosen
+
+
+async def _walk(settings: config.Archive, *, aloud: bool) -> dict[str, Any]:
+    from edge.cloud.diagnosis import Diagnosis
+    from edge.cloud.findings import Verdict
+    from edge.cloud.orthanc import archive_of
+
+    if aloud:
+        way = f", by way of the proxy {settings.proxy}" if settings.proxy else ""
+        print(f"archive {settings.name}: {settings.url}{way}", flush=True)
+    steps, works = [], True
+    async with (
+        archive_of(settings) as archive,
+        aclosing(Diagnosis(archive).findings()) as findings,
+    ):
+        async for finding in findings:
+            works = works and finding.verdict is not Verdict.FAILED
+            steps.append(
+                {
+                    "step": str(finding.step),
+                    "verdict": str(finding.verdict),
+                    "found": finding.found,
+                    "hint": finding.hint,
+                    "milliseconds": round(finding.milliseconds, 1),
+                }
+            )
+            if aloud:
+                _print(finding)
+    return {"name": settings.name, "url": settings.url, "works": works, "steps": steps}
+
+
+def _print(finding: Finding) -> None:
+    tick, plain = _MARKS[finding.verdict]
+    try:
+        tick.encode(sys.stdout.encoding or "ascii")
+        mark = tick
+    except UnicodeEncodeError:
+        mark = plain
+    print(f"  {mark} {finding.step:<9}{finding.milliseconds:>6.0f} ms  {finding.found}", flush=True)
+    if finding.hint:
+        print(f"{'':>24}{finding.hint}", flush=True)

@@ -1,0 +1,104 @@
+"""``edge key``: the recovery key, and what it is for while the data is still here."""
+
+# ruff: noqa: PLC0415 - see `edge.commands.parsing`
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import getpass
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge.commands.parsing import Acts, Commands, configuration
+from edge.commands.words import moment
+from edge.errors import EdgeError, SecretError
+
+if TYPE_CHECKING:
+    from edge.crypto.recovery import RecoveryKey
+
+__all__ = ["add", "add_key_file", "ask_for_key"]
+
+_WORDS = """\
+This is the recovery key of this box. After theft or fire it is all that a new box needs, beside the
+archive or a backup file: who has it can read what they hold. It is shown once, and kept nowhere.
+Write it on paper, or print it, and lock it away in another building. O and 0 are the same, as are
+I, L and 1; lower case will do.
+"""
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    acts = Acts(commands.add("key", "The recovery key, for after theft or fire."))
+    recovery = acts.add("recovery", "Print a recovery key; it can't be shown again.", _recovery)
+    recovery.add_argument(
+        "--renew", action="store_true", help="another one; the old one opens older backups only"
+    )
+    text = "Write the root key again, of a box that has all but that, by its recovery key."
+    add_key_file(acts.add("restore", text, _restore))
+
+
+def add_key_file(command: argparse.ArgumentParser) -> None:
+    """Add the option that names a file with the recovery key."""
+    command.add_argument(
+        "--key-file", type=Path, metavar="FILE", help="has the recovery key; else it is asked for"
+    )
+
+
+async def ask_for_key(options: argparse.Namespace) -> RecoveryKey:
+    """The recovery key, from its file or typed.
+
+    Raises:
+        WrongKey: It is none; the message names the group that is wrong.
+        EdgeError: The file can't be read.
+    """
+    from edge.crypto.recovery import RecoveryKey
+
+    try:
+        if options.key_file is None:
+            text = await asyncio.to_thread(getpass.getpass, "Recovery key: ")
+        else:
+            text = await asyncio.to_thread(options.key_file.read_text, "utf-8")
+    except (OSError, UnicodeDecodeError, EOFError) as error:
+        raise EdgeError(
+            f"the recovery key can't be read: {error or 'nobody typed it'}",
+            hint="type it, or name a file that has it with --key-file",
+        ) from error
+    return RecoveryKey.from_text(text)
+
+
+async def _recovery(options: argparse.Namespace) -> int:
+    loaded = await configuration(options)
+    from edge.app import Cache
+    from edge.crypto.escrow import Escrow
+    from edge.crypto.recovery import RecoveryKey
+
+    async with Cache(loaded) as cache:
+        escrow = Escrow(cache.folder, cache.keys)
+        if not options.renew and (kept := await asyncio.to_thread(escrow.read)) is not None:
+            raise EdgeError(
+                f"a recovery key was made at {moment(kept.made)}, and can't be shown again",
+                hint="if it is lost, make another with --renew; only new backups open with that",
+            )
+        key = RecoveryKey.new()
+        await asyncio.to_thread(escrow.keep, key.recipient, time.time())
+    print(_WORDS, file=sys.stderr, flush=True)
+    groups = key.to_groups()
+    for at in range(0, len(groups), 3):
+        print("  ".join(groups[at : at + 3]))
+    return 0
+
+
+async def _restore(options: argparse.Namespace) -> int:
+    loaded = await configuration(options)
+    from edge.cache.restore import root_key_again
+
+    key = await ask_for_key(options)
+    try:
+        path = await asyncio.to_thread(root_key_again, loaded, key)
+    except OSError as error:
+        raise SecretError(f"the root key can't be written: {error}") from error
+    print(f"edge: {path} is there again", file=sys.stderr)
+    return 0

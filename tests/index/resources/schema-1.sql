@@ -1,0 +1,266 @@
+-- The index: a row for every instance that the edge or the archive has. Version 1.
+--
+-- UIDs and attributes are patient data: this file exists only encrypted (SQLCipher). Times are POSIX
+-- seconds. Attributes are DICOM JSON (PS3.18 F.2). Counters are kept by the triggers at the end, so
+-- that no code path can let them drift.
+
+-- Rows of studies are narrow: lists, deep pages and wild cards go through all of them.
+CREATE TABLE studies (
+    id               INTEGER PRIMARY KEY,
+    study_uid        TEXT NOT NULL UNIQUE,
+    patient_id       TEXT NOT NULL DEFAULT '',
+    birth_date       TEXT NOT NULL DEFAULT '',
+    sex              TEXT NOT NULL DEFAULT '',
+    study_date       TEXT NOT NULL DEFAULT '',
+    study_time       TEXT NOT NULL DEFAULT '',
+    accession_number TEXT NOT NULL DEFAULT '',
+    study_id         TEXT NOT NULL DEFAULT '',
+    description      TEXT NOT NULL DEFAULT '',
+    modalities       TEXT NOT NULL DEFAULT '',    -- of its series, each once, between backslashes
+    fingerprint      TEXT NOT NULL DEFAULT '',    -- what the archive last said of the study
+    created          REAL NOT NULL,
+    series_count     INTEGER NOT NULL DEFAULT 0,
+    instance_count   INTEGER NOT NULL DEFAULT 0,
+    online_count     INTEGER NOT NULL DEFAULT 0,
+    edge_only_count  INTEGER NOT NULL DEFAULT 0   -- instances that no archive vouches for
+) STRICT;
+CREATE INDEX studies_by_patient ON studies (patient_id);
+CREATE INDEX studies_by_date ON studies (study_date, study_time);
+CREATE INDEX studies_by_accession ON studies (accession_number);
+CREATE INDEX studies_by_description ON studies (description);
+CREATE INDEX studies_only_here ON studies (id) WHERE edge_only_count > 0;
+
+CREATE TABLE study_attributes (
+    study_id   INTEGER PRIMARY KEY REFERENCES studies ON DELETE CASCADE,
+    attributes TEXT NOT NULL                      -- of patient and study
+) STRICT;
+
+-- Person names, as they are searched by: every component group, folded for matching without regard to
+-- case (PS3.4 C.2.2.2.1), and, for fuzzy matching, its words and their sounds. What begins with some
+-- text is a range of this table.
+CREATE TABLE person_names (
+    tag      TEXT NOT NULL,
+    kind     TEXT NOT NULL,                       -- NAME, WORD, SOUND
+    text     TEXT NOT NULL,
+    study_id INTEGER NOT NULL REFERENCES studies ON DELETE CASCADE,
+    PRIMARY KEY (tag, kind, text, study_id)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX person_names_by_study ON person_names (study_id);
+
+CREATE TABLE series (
+    id             INTEGER PRIMARY KEY,
+    study_id       INTEGER NOT NULL REFERENCES studies ON DELETE CASCADE,
+    series_uid     TEXT NOT NULL,
+    modality       TEXT NOT NULL DEFAULT '',
+    series_number  INTEGER,
+    created        REAL NOT NULL,
+    instance_count INTEGER NOT NULL DEFAULT 0,
+    online_count   INTEGER NOT NULL DEFAULT 0,
+    sop_classes    TEXT NOT NULL DEFAULT '',      -- of its instances, each once, between backslashes
+    attributes     TEXT NOT NULL,
+    UNIQUE (study_id, series_uid)
+) STRICT;
+CREATE INDEX series_by_uid ON series (series_uid);
+CREATE INDEX series_by_modality ON series (modality, study_id);
+
+-- Who works on an instance knows it by its id: that of one which was deleted is never given again.
+CREATE TABLE instances (
+    id              INTEGER PRIMARY KEY AUTOINCREMENT,
+    study_id        INTEGER NOT NULL REFERENCES studies ON DELETE CASCADE,
+    series_id       INTEGER NOT NULL REFERENCES series ON DELETE CASCADE,
+    sop_uid         TEXT NOT NULL UNIQUE,
+    sop_class_uid   TEXT NOT NULL DEFAULT '',
+    transfer_syntax TEXT NOT NULL DEFAULT '',     -- '' until the bytes were seen
+    instance_number INTEGER,
+    frame_count     INTEGER NOT NULL DEFAULT 0,
+    availability    TEXT NOT NULL,
+    object          TEXT UNIQUE,                  -- name in the store while ONLINE
+    key_id          BLOB,                         -- study key that it is, or was, sealed with
+    content_bytes   INTEGER NOT NULL DEFAULT 0,
+    sealed_bytes    INTEGER NOT NULL DEFAULT 0,   -- on disk; 0 unless ONLINE
+    meta_digest     BLOB,                         -- SHA-256 of preamble and group 0002
+    dataset_digest  BLOB,                         -- SHA-256 behind preamble and group 0002
+    custody         TEXT NOT NULL,
+    tries           INTEGER NOT NULL DEFAULT 0,   -- since custody last changed
+    retry_at        REAL NOT NULL DEFAULT 0,
+    reason          TEXT NOT NULL DEFAULT '',     -- the archive's own words
+    verified        REAL NOT NULL DEFAULT 0,      -- when the archive was last seen to have these bytes
+    origin          TEXT NOT NULL,
+    peer            TEXT NOT NULL DEFAULT '',     -- who sent it
+    received        REAL NOT NULL,                -- when these bytes came
+    last_used       REAL NOT NULL
+) STRICT;
+CREATE INDEX instances_by_series ON instances (series_id, instance_number, id);
+CREATE INDEX instances_by_study ON instances (study_id);
+CREATE INDEX instances_by_work ON instances (custody, retry_at, study_id)
+    WHERE custody IN ('EDGE_ONLY', 'SENT', 'ACKNOWLEDGED', 'REFUSED') AND availability = 'ONLINE';
+CREATE INDEX instances_by_use ON instances (last_used)
+    WHERE custody = 'VERIFIED' AND availability = 'ONLINE';
+
+-- Beside the narrow rows, so that scanning those stays quick.
+CREATE TABLE metadata (
+    instance_id INTEGER PRIMARY KEY REFERENCES instances ON DELETE CASCADE,
+    document    BLOB NOT NULL,                    -- the instance's JSON object, deflated
+    layout      BLOB                              -- bulk values and frames; NULL until seen
+) STRICT;
+
+-- Same UID, other bytes: the second is kept here until a person decides.
+CREATE TABLE quarantine (
+    id              INTEGER PRIMARY KEY,
+    study_uid       TEXT NOT NULL,
+    series_uid      TEXT NOT NULL,
+    sop_uid         TEXT NOT NULL,
+    object          TEXT NOT NULL UNIQUE,
+    key_id          BLOB NOT NULL,
+    content_bytes   INTEGER NOT NULL,
+    sealed_bytes    INTEGER NOT NULL,
+    transfer_syntax TEXT NOT NULL,
+    dataset_digest  BLOB NOT NULL,
+    origin          TEXT NOT NULL,
+    peer            TEXT NOT NULL,
+    received        REAL NOT NULL,
+    UNIQUE (sop_uid, transfer_syntax, dataset_digest)
+) STRICT;
+
+-- What was deleted on purpose: what the archive still has of it does not come back here. Whoever else
+-- sends it again makes it an instance again.
+CREATE TABLE tombstones (
+    sop_uid     TEXT PRIMARY KEY,
+    study_uid   TEXT NOT NULL,
+    series_uid  TEXT NOT NULL,
+    record      TEXT NOT NULL,                    -- the sealed file that tells a rebuild of it
+    deleted     REAL NOT NULL,
+    withdrawal  TEXT NOT NULL,                    -- whether the archive shall delete it, too
+    tries       INTEGER NOT NULL DEFAULT 0,
+    retry_at    REAL NOT NULL DEFAULT 0,
+    reason      TEXT NOT NULL DEFAULT '',         -- the archive's own words
+    fingerprint TEXT NOT NULL DEFAULT ''          -- of its study, once nothing of that is left here
+) STRICT, WITHOUT ROWID;
+CREATE INDEX tombstones_by_study ON tombstones (study_uid, series_uid);
+CREATE INDEX tombstones_by_record ON tombstones (record);
+CREATE INDEX tombstones_by_work ON tombstones (retry_at) WHERE withdrawal = 'DUE';
+
+-- Every change of content, in the order of commit; the change feed reads it. The numbers have no
+-- gaps. Those of an index that is made anew begin above all that were given before it was lost (a box
+-- counts fewer changes than milliseconds), so that who follows by number reads it from its beginning.
+CREATE TABLE changes (
+    sequence   INTEGER PRIMARY KEY AUTOINCREMENT,
+    action     TEXT NOT NULL,                     -- CREATE, UPDATE, DELETE
+    study_uid  TEXT NOT NULL,
+    series_uid TEXT NOT NULL,
+    sop_uid    TEXT NOT NULL,
+    at         REAL NOT NULL
+) STRICT;
+CREATE INDEX changes_by_instance ON changes (sop_uid);
+CREATE INDEX changes_by_time ON changes (at);
+INSERT INTO sqlite_sequence (name, seq) VALUES ('changes', unixepoch() * 1000);
+
+CREATE TABLE cursors (name TEXT PRIMARY KEY, value TEXT NOT NULL) STRICT, WITHOUT ROWID;
+
+CREATE TABLE archives (
+    name    TEXT PRIMARY KEY,
+    online  INTEGER NOT NULL,
+    since   REAL NOT NULL,
+    reason  TEXT NOT NULL DEFAULT '',
+    lasting INTEGER NOT NULL DEFAULT 0,           -- it is offline until a person does something
+    contact REAL                                  -- last time that it answered
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE tokens (
+    token_id TEXT PRIMARY KEY,
+    digest   BLOB NOT NULL UNIQUE,
+    role     TEXT NOT NULL,
+    name     TEXT NOT NULL,
+    created  REAL NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Counters ------------------------------------------------------------------------------------------
+
+CREATE TABLE totals (
+    id           INTEGER PRIMARY KEY CHECK (id = 1),
+    sealed_bytes INTEGER NOT NULL
+) STRICT;
+INSERT INTO totals VALUES (1, 0);
+
+CREATE TRIGGER series_added AFTER INSERT ON series BEGIN
+    UPDATE studies SET
+        series_count = series_count + 1,
+        modalities = CASE
+            WHEN new.modality = '' OR instr(modalities, '\' || new.modality || '\') THEN modalities
+            WHEN modalities = '' THEN '\' || new.modality || '\'
+            ELSE modalities || new.modality || '\' END
+    WHERE id = new.study_id;
+END;
+CREATE TRIGGER series_removed AFTER DELETE ON series BEGIN
+    UPDATE studies SET
+        series_count = series_count - 1,
+        modalities = coalesce((SELECT '\' || group_concat(modality, '\') || '\' FROM
+            (SELECT DISTINCT modality FROM series WHERE study_id = old.study_id AND modality <> '')), '')
+    WHERE id = old.study_id;
+END;
+
+CREATE TRIGGER instance_added AFTER INSERT ON instances BEGIN
+    UPDATE studies SET
+        instance_count = instance_count + 1,
+        online_count = online_count + (new.availability = 'ONLINE'),
+        edge_only_count = edge_only_count + (new.custody IN ('EDGE_ONLY', 'SENT', 'REFUSED', 'CONFLICT'))
+    WHERE id = new.study_id;
+    UPDATE series SET
+        instance_count = instance_count + 1,
+        online_count = online_count + (new.availability = 'ONLINE'),
+        sop_classes = CASE
+            WHEN new.sop_class_uid = '' OR instr(sop_classes, '\' || new.sop_class_uid || '\')
+            THEN sop_classes
+            WHEN sop_classes = '' THEN '\' || new.sop_class_uid || '\'
+            ELSE sop_classes || new.sop_class_uid || '\' END
+    WHERE id = new.series_id;
+    UPDATE totals SET sealed_bytes = sealed_bytes + new.sealed_bytes;
+END;
+CREATE TRIGGER instance_removed AFTER DELETE ON instances BEGIN
+    UPDATE studies SET
+        instance_count = instance_count - 1,
+        online_count = online_count - (old.availability = 'ONLINE'),
+        edge_only_count = edge_only_count - (old.custody IN ('EDGE_ONLY', 'SENT', 'REFUSED', 'CONFLICT'))
+    WHERE id = old.study_id;
+    UPDATE series SET
+        instance_count = instance_count - 1,
+        online_count = online_count - (old.availability = 'ONLINE'),
+        -- Counted anew only where the last of one class may have gone.
+        sop_classes = CASE
+            WHEN sop_classes <> '\' || old.sop_class_uid || '\'
+            THEN coalesce((SELECT '\' || group_concat(sop_class_uid, '\') || '\' FROM
+                (SELECT DISTINCT sop_class_uid FROM instances
+                WHERE series_id = old.series_id AND sop_class_uid <> '')), '')
+            ELSE sop_classes END
+    WHERE id = old.series_id;
+    UPDATE totals SET sealed_bytes = sealed_bytes - old.sealed_bytes;
+END;
+CREATE TRIGGER instance_changed AFTER UPDATE OF availability, custody, sealed_bytes ON instances
+WHEN old.availability <> new.availability OR old.custody <> new.custody
+    OR old.sealed_bytes <> new.sealed_bytes
+BEGIN
+    UPDATE studies SET
+        online_count = online_count + (new.availability = 'ONLINE') - (old.availability = 'ONLINE'),
+        edge_only_count = edge_only_count
+            + (new.custody IN ('EDGE_ONLY', 'SENT', 'REFUSED', 'CONFLICT'))
+            - (old.custody IN ('EDGE_ONLY', 'SENT', 'REFUSED', 'CONFLICT'))
+    WHERE id = new.study_id;
+    UPDATE series SET
+        online_count = online_count + (new.availability = 'ONLINE') - (old.availability = 'ONLINE')
+    WHERE id = new.series_id;
+    UPDATE totals SET sealed_bytes = sealed_bytes + new.sealed_bytes - old.sealed_bytes;
+END;
+CREATE TRIGGER instance_reclassed AFTER UPDATE OF sop_class_uid ON instances
+WHEN old.sop_class_uid <> new.sop_class_uid
+BEGIN
+    UPDATE series SET sop_classes = coalesce((SELECT '\' || group_concat(sop_class_uid, '\') || '\' FROM
+        (SELECT DISTINCT sop_class_uid FROM instances
+        WHERE series_id = new.series_id AND sop_class_uid <> '')), '')
+    WHERE id = new.series_id;
+END;
+CREATE TRIGGER quarantine_added AFTER INSERT ON quarantine BEGIN
+    UPDATE totals SET sealed_bytes = sealed_bytes + new.sealed_bytes;
+END;
+CREATE TRIGGER quarantine_removed AFTER DELETE ON quarantine BEGIN
+    UPDATE totals SET sealed_bytes = sealed_bytes - old.sealed_bytes;
+END;
