@@ -225,6 +225,10 @@ class Sync:
     """Whether every instance is read back and compared, or a sample of each series."""
     batch_bytes: int = 16 * 1024**2
     """Size that a batch may grow to; a larger instance travels alone."""
+    uploads_in_flight: int = 4
+    """Uploads at the same time at the most; more than one only where that is faster."""
+    preview_first: bool = False
+    """Whether first, middle and last instance of every series go up before the rest."""
     retry_min_seconds: float = 2.0
     retry_max_seconds: float = 300.0
     failover_minutes: float = 60.0
@@ -354,7 +358,13 @@ class _Checks:
         """These are waited for, or divided among some: nothing of them would be no service."""
         for section, names in {
             "dimse": ("max_associations", "artim_seconds", "idle_seconds", "pdu_seconds"),
-            "sync": ("sweep_minutes", "batch_bytes", "retry_min_seconds", "retry_max_seconds"),
+            "sync": (
+                "sweep_minutes",
+                "batch_bytes",
+                "uploads_in_flight",
+                "retry_min_seconds",
+                "retry_max_seconds",
+            ),
             "cache": ("max_instance_bytes",),
         }.items():
             for name in names:

@@ -7,15 +7,15 @@ restart, a crash or a second look always finds the same work. Times are POSIX se
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from edge.cache.changes import Changes
 from edge.dicom.instance import Custody, InstanceRef
 from edge.dicom.remote import RemoteStudy
-from edge.index import copies, disputes, remedies, remote, residence, tombstones
+from edge.index import copies, custody, disputes, remedies, remote, residence, tombstones
 from edge.index.copies import Further
-from edge.index.custody import Account, Primary
+from edge.index.custody import UNSENT, Account, Primary
 from edge.index.database import Connection, Database
 from edge.index.disputes import Theirs
 from edge.index.lookup import InstanceRow
@@ -32,8 +32,6 @@ __all__ = [
     "Withdrawal",
     "Withdrawn",
 ]
-
-_UNSENT = (Custody.EDGE_ONLY, Custody.SENT, Custody.REFUSED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,20 +97,31 @@ class ArchiveLedger:
         self._account = account
         self._clock = clock
 
-    async def owed(self, now: float, *, max_bytes: int, max_count: int) -> list[Owed]:
-        """What to send next, study by study, the oldest first.
+    async def owed(
+        self, now: float, *, max_bytes: int, max_count: int, skip: Collection[int] = ()
+    ) -> list[Owed]:
+        """What to send next: what is urgent, then previews, then study by study, the oldest first.
 
         That is EDGE_ONLY, SENT, and REFUSED if a retry was set. At least one, if there is any, then
-        as many as fit into *max_bytes*.
+        as many as fit into *max_bytes*. Those whose ids are in *skip* are left out.
         """
         chosen: list[Owed] = []
         total = 0
-        for row in await self._account.due(self._database, _UNSENT, now, max_count):
+        for row in await self._account.unsent(self._database, now, max_count + len(skip)):
+            if row.instance_id in skip:
+                continue
             total += row.content_bytes
             if chosen and total > max_bytes:
                 break
             chosen.append(_owed(row))
-        return await self._with_remedies(chosen)
+        return await self._with_remedies(chosen[:max_count])
+
+    async def choose_previews(self) -> int:
+        """Let first, middle and last instance of series go before the rest; how many series.
+
+        Looks only at series that have changed since. With 0 there is nothing more to choose.
+        """
+        return 0
 
     async def unverified(self, now: float, *, max_count: int) -> list[Owed]:
         """What the archive listed as stored, and should be asked about again."""
@@ -126,7 +135,7 @@ class ArchiveLedger:
 
     async def next_due(self, now: float) -> float | None:
         """When the earliest retry is due that is not due yet."""
-        unsettled = (*_UNSENT, Custody.ACKNOWLEDGED)
+        unsettled = (*UNSENT, Custody.ACKNOWLEDGED)
         return await self._account.next_due(self._database, unsettled, now)
 
     async def mark_sent(self, instance_ids: Sequence[int]) -> None:
@@ -178,6 +187,19 @@ class CustodyLedger(ArchiveLedger):
         super()._settle(db, entry, now)
         if entry.theirs is not None:
             disputes.note_theirs(db, entry.instance_id, entry.theirs)
+
+    async def choose_previews(self) -> int:
+        """See ``ArchiveLedger``; only the primary archive's order knows them."""
+        return await self._database.write(custody.choose_previews)
+
+    async def upload_first(self, study_uid: str, *, first: bool = True) -> int | None:
+        """Let a study go before all others, or not any more; how much of it is still to go.
+
+        It holds for what comes of it later, too. None if the study is not here.
+        """
+        waiting = await self._database.write(lambda db: custody.upload_first(db, study_uid, first))
+        self._changes.wake()
+        return waiting
 
     def beside(self, archive: str) -> ArchiveLedger:
         """That of another archive than the primary one."""

@@ -21,6 +21,7 @@ __all__ = [
     "date",
     "number",
     "person_names",
+    "priority",
     "select",
     "text",
     "values",
@@ -62,6 +63,8 @@ class NameKind(StrEnum):
     SOUND = "SOUND"
 
 
+_ROUTINE = 3
+_PRIORITIES = {"STAT": 1, "HIGH": 2, "LOW": 4}
 _MOST = 2**53
 """Beyond it not every whole number is one of floating point; IS ends long before (PS3.5 6.2)."""
 
@@ -99,6 +102,19 @@ def number(attributes: Attributes, tag: str) -> int | None:
     except (ValueError, OverflowError):
         return None
     return found if abs(found) < _MOST else None
+
+
+def priority(attributes: Attributes) -> int:
+    """How soon the archive should have an instance: 1 STAT, 2 HIGH, 3 like most, 4 LOW.
+
+    Requested Procedure Priority (0040,1003), which modalities copy from the worklist, some of them
+    into the Request Attributes Sequence (0040,0275).
+    """
+    requests = [one for one in values(attributes, "00400275") if isinstance(one, dict)]
+    found = {text(one, "00401003").strip().upper() for one in (attributes, *requests)}
+    return (
+        min(_PRIORITIES.get(word, _ROUTINE) for word in found if word) if any(found) else _ROUTINE
+    )
 
 
 def person_names(attributes: Attributes) -> set[tuple[str, NameKind, str]]:

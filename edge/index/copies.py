@@ -11,7 +11,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 
 from edge.dicom.instance import Custody, InstanceRef
-from edge.index.custody import FARTHEST
+from edge.index.custody import FARTHEST, UNSENT
 from edge.index.database import Connection, Database
 from edge.index.lookup import ROW, InstanceRow, json_list, to_row
 
@@ -47,6 +47,10 @@ class Further:
             replace(to_row(row), custody=Custody(custody), tries=tries)
             for *row, custody, tries in rows
         ]
+
+    async def unsent(self, database: Database, now: float, max_count: int) -> list[InstanceRow]:
+        """See ``Account``; as it came, for a copy is in no hurry."""
+        return await self.due(database, UNSENT, now, max_count)
 
     async def next_due(
         self, database: Database, custodies: Iterable[Custody], now: float

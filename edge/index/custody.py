@@ -13,7 +13,15 @@ from edge.dicom.instance import Custody
 from edge.index.database import Connection, Database
 from edge.index.lookup import ROW, InstanceRow, json_list, to_row
 
-__all__ = ["FARTHEST", "Account", "Primary"]
+__all__ = [
+    "FARTHEST",
+    "UNSENT",
+    "UNSENT_IN_TURN",
+    "Account",
+    "Primary",
+    "choose_previews",
+    "upload_first",
+]
 
 FARTHEST = 86400.0
 """Seconds; a retry later than that was written under a clock that was wrong, and is due."""
@@ -25,6 +33,21 @@ _WAITING = (
 )
 """What time will make due; a REFUSED instance without a time never is."""
 
+UNSENT = (Custody.EDGE_ONLY, Custody.SENT, Custody.REFUSED)
+"""Of what an archive lacks, or may lack."""
+_UNSENT = (
+    "custody IN ('EDGE_ONLY', 'SENT', 'REFUSED') AND availability = 'ONLINE'"
+    " AND (custody <> 'REFUSED' OR retry_at > 0)"
+)
+"""Word for word the condition of the index ``instances_in_turn``, which is read in its order."""
+UNSENT_IN_TURN = (
+    f"SELECT id FROM instances INDEXED BY instances_in_turn WHERE {_UNSENT}"
+    " AND (retry_at <= ? OR retry_at > ?)"
+    " ORDER BY priority, behind, study_id, series_id, instance_number, id LIMIT ?"
+)
+_FEW_SERIES = 64
+"""Series whose previews are chosen in one transaction."""
+
 
 class Account(Protocol):
     """Custody with one archive."""
@@ -35,6 +58,13 @@ class Account(Protocol):
         """Instances in one of *custodies* whose time has come, study by study, oldest first.
 
         Custody and tries of the rows are those of this account.
+        """
+        ...
+
+    async def unsent(self, database: Database, now: float, max_count: int) -> list[InstanceRow]:
+        """What the archive lacks, or may lack, and whose time has come, in the order of its turn.
+
+        Custody and tries as of ``due``.
         """
         ...
 
@@ -76,6 +106,15 @@ class Primary:
             f"{ROW} WHERE {_WAITING} AND (i.retry_at <= ? OR i.retry_at > ?)"
             " ORDER BY i.study_id, i.series_id, i.instance_number, i.id LIMIT ?",
             (json_list(custodies), now, now + FARTHEST, max_count),
+        )
+        return [to_row(row) for row in rows]
+
+    async def unsent(self, database: Database, now: float, max_count: int) -> list[InstanceRow]:
+        """See ``Account``: what is urgent, then previews, then study by study, the oldest first."""
+        rows = await database.read(
+            f"{ROW} WHERE i.id IN ({UNSENT_IN_TURN})"
+            " ORDER BY i.priority, i.behind, i.study_id, i.series_id, i.instance_number, i.id",
+            (now, now + FARTHEST, max_count),
         )
         return [to_row(row) for row in rows]
 
@@ -127,3 +166,51 @@ class Primary:
             " AND custody = 'VERIFIED' AND availability = 'ONLINE'",
             (reason, json_list(instance_ids)),
         )
+
+
+def upload_first(db: Connection, study_uid: str, first: bool) -> int | None:
+    """Put a study before all others, also what will come of it; how much of it waits.
+
+    None if there is no such study. *first* False takes that back, and what a device called urgent
+    is routine from then on.
+    """
+    row = db.execute(
+        "UPDATE studies SET upload_first = ? WHERE study_uid = ? RETURNING id", (first, study_uid)
+    ).fetchone()
+    if row is None:
+        return None
+    db.execute(
+        "UPDATE instances SET priority = ? WHERE study_id = ? AND (priority = 0) <> ?",
+        (0 if first else 3, row[0], first),
+    )
+    waiting = db.execute(f"SELECT count(*) FROM instances WHERE study_id = ? AND {_UNSENT}", row)
+    return int(waiting.fetchone()[0])
+
+
+def choose_previews(db: Connection) -> int:
+    """Let first, middle and last instance of each series that has changed go before the others.
+
+    Only of studies that the archive lacks something of; how many series were looked at, at most 64.
+    """
+    changed = db.execute(
+        "SELECT e.id, e.instance_count FROM studies s INDEXED BY studies_only_here"
+        " CROSS JOIN series e ON e.study_id = s.id"
+        " WHERE s.edge_only_count > 0 AND e.previewed <> e.instance_count LIMIT ?",
+        (_FEW_SERIES,),
+    ).fetchall()
+    for series_id, count in changed:
+        in_order = [
+            row[0]
+            for row in db.execute(
+                "SELECT id FROM instances WHERE series_id = ? ORDER BY instance_number, id",
+                (series_id,),
+            )
+        ]
+        chosen = json_list({in_order[0], in_order[len(in_order) // 2], in_order[-1]})
+        db.execute(
+            "UPDATE instances SET behind = NOT behind WHERE series_id = ?"
+            " AND behind = (id IN (SELECT value FROM json_each(?)))",
+            (series_id, chosen),
+        )
+        db.execute("UPDATE series SET previewed = ? WHERE id = ?", (count, series_id))
+    return len(changed)

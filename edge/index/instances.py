@@ -182,8 +182,9 @@ def insert(db: Connection, new: NewInstance, now: float, *, action: str = "CREAT
     instance_id = db.execute(
         "INSERT INTO instances (study_id, series_id, sop_uid, sop_class_uid, transfer_syntax,"
         " instance_number, frame_count, availability, object, key_id, content_bytes, sealed_bytes,"
-        " meta_digest, dataset_digest, custody, verified, origin, peer, received, last_used)"
-        " VALUES (?, ?, ?, ?, ?, ?, ?, 'ONLINE', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        " meta_digest, dataset_digest, custody, verified, origin, peer, received, last_used,"
+        " priority) VALUES (?, ?, ?, ?, ?, ?, ?, 'ONLINE', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
+        " CASE (SELECT upload_first FROM studies WHERE id = ?) WHEN 0 THEN ? ELSE 0 END)",
         (
             study_id,
             series_id,
@@ -204,6 +205,8 @@ def insert(db: Connection, new: NewInstance, now: float, *, action: str = "CREAT
             new.peer,
             now,
             now,
+            study_id,
+            levels.priority(new.attributes),
         ),
     ).lastrowid
     db.execute("INSERT INTO metadata VALUES (?, ?, ?)", (instance_id, new.document, new.layout))

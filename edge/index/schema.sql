@@ -1,4 +1,4 @@
--- The index: a row for every instance that the edge or the archive has. Version 3.
+-- The index: a row for every instance that the edge or the archive has. Version 4.
 --
 -- It is what `migrations` make of the versions before it; a new table stands here and there.
 --
@@ -24,7 +24,8 @@ CREATE TABLE studies (
     series_count     INTEGER NOT NULL DEFAULT 0,
     instance_count   INTEGER NOT NULL DEFAULT 0,
     online_count     INTEGER NOT NULL DEFAULT 0,
-    edge_only_count  INTEGER NOT NULL DEFAULT 0   -- instances that no archive vouches for
+    edge_only_count  INTEGER NOT NULL DEFAULT 0,  -- instances that no archive vouches for
+    upload_first     INTEGER NOT NULL DEFAULT 0   -- a person wants the archive to get it before all else
 ) STRICT;
 CREATE INDEX studies_by_patient ON studies (patient_id);
 CREATE INDEX studies_by_date ON studies (study_date, study_time);
@@ -60,6 +61,7 @@ CREATE TABLE series (
     online_count   INTEGER NOT NULL DEFAULT 0,
     sop_classes    TEXT NOT NULL DEFAULT '',      -- of its instances, each once, between backslashes
     attributes     TEXT NOT NULL,
+    previewed      INTEGER NOT NULL DEFAULT 0,    -- instances it had when its preview was chosen
     UNIQUE (study_id, series_uid)
 ) STRICT;
 CREATE INDEX series_by_uid ON series (series_uid);
@@ -90,12 +92,19 @@ CREATE TABLE instances (
     origin          TEXT NOT NULL,
     peer            TEXT NOT NULL DEFAULT '',     -- who sent it
     received        REAL NOT NULL,                -- when these bytes came
-    last_used       REAL NOT NULL
+    last_used       REAL NOT NULL,
+    priority        INTEGER NOT NULL DEFAULT 3,   -- of its upload: 0 a person's wish, 1 STAT, 2 HIGH, 3, 4 LOW
+    behind          INTEGER NOT NULL DEFAULT 1    -- 0: of its series' preview, before the others
 ) STRICT;
 CREATE INDEX instances_by_series ON instances (series_id, instance_number, id);
 CREATE INDEX instances_by_study ON instances (study_id);
 CREATE INDEX instances_by_work ON instances (custody, retry_at, study_id)
     WHERE custody IN ('EDGE_ONLY', 'SENT', 'ACKNOWLEDGED', 'REFUSED') AND availability = 'ONLINE';
+-- The order in which the archive gets what it lacks.
+CREATE INDEX instances_in_turn
+    ON instances (priority, behind, study_id, series_id, instance_number, id)
+    WHERE custody IN ('EDGE_ONLY', 'SENT', 'REFUSED') AND availability = 'ONLINE'
+    AND (custody <> 'REFUSED' OR retry_at > 0);
 CREATE INDEX instances_by_use ON instances (last_used)
     WHERE custody = 'VERIFIED' AND availability = 'ONLINE';
 

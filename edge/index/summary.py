@@ -57,7 +57,7 @@ async def waiting_studies(database: Database, max_count: int) -> list[WaitingStu
         "SELECT s.study_uid, count(*), sum(i.content_bytes)"
         " FROM instances i JOIN studies s ON s.id = i.study_id"
         " WHERE i.custody IN ('EDGE_ONLY', 'SENT') AND i.availability = 'ONLINE'"
-        " GROUP BY i.study_id ORDER BY i.study_id LIMIT ?",
+        " GROUP BY i.study_id ORDER BY min(i.priority), i.study_id LIMIT ?",
         (max_count,),
     )
     return [WaitingStudy(*row) for row in rows]

@@ -33,6 +33,8 @@ _GOOD_FOR = 60.0
 """Seconds online after which the next failure counts as the first."""
 _LOOK = 5.0
 """Seconds between two looks whether anything answers at the archive's address."""
+_BREATH = 0.05
+"""Seconds between two attempts at the least, whatever the archive asks for."""
 _LASTS = 10.0
 """Seconds online after which the log says so, if it said something else before."""
 
@@ -154,12 +156,15 @@ class Link:
     async def _pause(self, error: CloudError) -> None:
         """Wait until it is time to try again, or the line came back, or somebody is in a hurry."""
         delay = self._backoff.delay(self._failures)
-        if isinstance(error, CloudUnreachable) and error.retry_after is not None:
-            delay = max(delay, error.retry_after)
+        asked = error.retry_after if isinstance(error, CloudUnreachable) else None
+        if asked is not None:
+            # The archive knows best: so long, no longer and no shorter, but for a breath.
+            delay = max(asked, _BREATH)
         self._nudged.clear()
-        # Where something answers, the matter is with the archive, and is left alone.
-        look = delay if await self._archive.answers() else self._look
         end = asyncio.get_running_loop().time() + delay
+        # Where something answers, the matter is with the archive, and is left alone.
+        answers = asked is not None or await self._archive.answers()
+        look = delay if answers else self._look
         while (left := end - asyncio.get_running_loop().time()) > 0:
             if await _is_set_within(min(left, look), self._nudged):
                 return

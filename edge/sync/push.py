@@ -8,52 +8,37 @@ that makes it safe:
 2. The answer is settled instance by instance, from its own item: ACKNOWLEDGED, REFUSED with the
    archive's words, or again later. What the answer does not name stays SENT.
 
-REFUSED is for good where the archive's reason is (a dead letter, for a person); a refusal for no
-lasting reason is called REFUSED, too, once it was repeated, and is still tried again, ever more
-rarely: an archive may be ill for days and then be well.
-
-Promises that one bad instance never stalls another: what took part in a failure travels alone and
-later. Never verifies, and never deletes anything anywhere.
+Several requests may be under way at once where that brings more, and a question about what went out
+never holds up what is to go. Promises that one bad instance never stalls another: what took part
+in failures travels alone and later. Never verifies, and never deletes anything anywhere.
 """
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 
 from edge import config
 from edge.cache.changes import Changes
 from edge.cache.custody import ArchiveLedger, Owed, Settlement
-from edge.cache.opened import InstanceEntry
 from edge.cache.remedies import Remedies
 from edge.cache.retrieval import Retrieval
-from edge.cloud.archive import (
-    Advice,
-    Archive,
-    Outgoing,
-    StoreOutcome,
-    StoreResult,
-)
+from edge.cloud.archive import Advice, Archive, StoreOutcome, StoreResult
 from edge.cloud.listing import list_instances
 from edge.cloud.retry import Backoff
-from edge.dicom.instance import Availability, Custody
-from edge.errors import (
-    CloudError,
-    CloudRefused,
-    DecisionRefused,
-    EdgeError,
-    InstanceUnreadable,
-    InvalidInstance,
-    LineClosed,
-    PixelError,
-    PixelWorkersBusy,
-)
+from edge.dicom.instance import Custody
+from edge.errors import CloudError, CloudRefused, EdgeError, InstanceUnreadable, LineClosed
 from edge.sync.batches import BatchSize, Suspects
+from edge.sync.errands import Errands
+from edge.sync.flights import Flights
 from edge.sync.inquiry import Patience, by_series
 from edge.sync.link import Link
 from edge.sync.tally import Tally
+from edge.sync.upload import Upload, entry_of
+from edge.sync.verdicts import Verdicts
 
 __all__ = ["Push"]
 
@@ -61,15 +46,13 @@ log = logging.getLogger(__name__)
 
 _MOST = 256
 """Instances of a batch: its answer has an item for each."""
-_REFUSED_FROM = 5
-"""Refusals for no lasting reason after which an instance is called refused."""
 _PATIENCE = 2.5
 """Times the shortest pause: so long an instance that went out may be unlisted. Little, because
 being wrong costs one needless copy."""
 _LONGEST_PAUSE = 3600.0
 """Seconds, for what fails again and again, and for an archive that is full."""
-_LONGEST_REFUSED = 12 * 3600.0
-"""Seconds between two offers of an instance that is refused again and again."""
+_PREVIEWS = 2.0
+"""Seconds between two choices of what goes first of a series."""
 
 
 class Push:
@@ -81,7 +64,7 @@ class Push:
         archive: Gets them.
         link: Is waited for, and told of failures.
         changes: Wakes it when something came in.
-        settings: Size of a batch, shortest and longest pause.
+        settings: Size of a batch, number of uploads, shortest and longest pause.
         clock: POSIX seconds.
         remedies: Makes the copies that are sent in place of instances; None if no instance has one.
     """
@@ -108,49 +91,106 @@ class Push:
         shortest, longest = settings.retry_min_seconds, settings.retry_max_seconds
         self._backoff = Backoff(shortest, longest)
         self._instance_backoff = Backoff(shortest, _LONGEST_PAUSE)
-        self._refusal_backoff = Backoff(shortest, _LONGEST_REFUSED)
         self._full_backoff = Backoff(longest, _LONGEST_PAUSE)
         self._patience = Patience(_PATIENCE * shortest, Backoff(shortest / 4, shortest))
         self._size = BatchSize(settings.batch_bytes)
         self._suspects = Suspects()
+        self._verdicts = Verdicts(archive.name, self._suspects, shortest, self._instance_backoff)
+        self._most = settings.uploads_in_flight
+        self._flights = Flights(self._most)
         self._tally = Tally(log, f"archive {archive.name}: sent")
+        self._previews = settings.preview_first
+        self._previews_at = 0.0
         self._resume_at = 0.0
         self._failures = 0
         self._full = 0
+        self._errands = Errands()
+        self._uploads = 0
+        self._bodies = 0
+        """Uploads that have bytes to send; the others wait for their answers."""
+        self._asking = False
 
     async def run(self) -> None:
         """Send until cancelled."""
         with self._changes.subscribe() as woken:
-            while True:
-                await self._link.wait_open("up")
-                looked = self._clock()
-                try:
-                    worked = await self.step()
-                except LineClosed:
-                    continue  # What was under way is SENT, and asked about when it goes on.
-                except CloudError as error:
-                    self._link.failed(error)
-                    continue
-                self._tally.say(resting=not worked)
-                if not worked:
-                    await woken.wait(await self._idle(looked))
+
+            def ring() -> None:
+                self._heed()
+                woken.set()
+
+            self._errands.ring = ring
+            try:
+                async with asyncio.TaskGroup() as group:
+                    while True:
+                        await self._link.wait_open("up")
+                        if error := self._errands.take_error():
+                            raise error
+                        looked = self._clock()
+                        started = await self._start(group)
+                        self._tally.say(resting=not (started or self._errands.ids))
+                        if not started:
+                            await woken.wait(await self._idle(looked))
+            except ExceptionGroup as failures:
+                # One thing went wrong; what else was under way is found as SENT.
+                raise failures.exceptions[0] from None
+
+    def _heed(self) -> None:
+        """An error of the archive or of the line: at once, before anything else is asked."""
+        if isinstance(self._errands.error, CloudError | LineClosed):
+            error = self._errands.take_error()
+            # Where the line was closed, what was under way is asked about when it goes on.
+            if isinstance(error, CloudError):
+                self._link.failed(error)
 
     async def step(self) -> bool:
-        """Ask about what went out before, or else send a batch; False if nothing is to be done now.
+        """Ask about what went out before, and send a batch; False if nothing is to be done now.
 
         Raises:
             CloudError: The archive can't be reached, or will not talk to us.
         """
+        async with asyncio.TaskGroup() as group:
+            started = await self._start(group)
+        if error := self._errands.take_error():
+            raise error
+        return started
+
+    async def _start(self, group: asyncio.TaskGroup) -> bool:
+        """Start a question and an upload, as far as there are any; False if there is neither."""
         now = self._clock()
-        if now < self._resume_at:
+        allowed = self._flights.allowed
+        # While the last answer is awaited the line is free for the next; but what is given away is
+        # not carried yet, and where the line breaks often, it is lost.
+        ahead = 0 if self._size.breaks else 1
+        may_send = self._bodies < allowed and self._uploads < min(allowed + ahead, self._most)
+        if now < self._resume_at or not (may_send or not self._asking):
             return False
-        owed = await self._ledger.owed(now, max_bytes=self._size.limit, max_count=_MOST)
+        if self._previews:
+            await self._choose_previews(now)
+        owed = await self._ledger.owed(
+            now, max_bytes=self._size.limit, max_count=_MOST, skip=frozenset(self._errands.ids)
+        )
+        fresh = [one for one in owed if one.custody is Custody.EDGE_ONLY]
         sent = [one for one in owed if one.custody is not Custody.EDGE_ONLY]
-        for series in by_series(sent):
-            await self._ask(series)
-        if owed and not sent:
-            await self._send_batch(self._suspects.first_batch(owed))
-        return bool(owed)
+        started = False
+        if sent and not self._asking:
+            self._asking = True
+            self._errands.start(group, "push asks", sent, self._ask_about(sent))
+            started = True
+        if fresh and may_send:
+            batch = self._suspects.first_batch(fresh)
+            self._uploads += 1
+            self._bodies += 1
+            self._errands.start(group, "push sends", batch, self._send(batch))
+            started = True
+        elif may_send:
+            self._flights.idle()
+        return started
+
+    async def _choose_previews(self, now: float) -> None:
+        if not 0 <= now - self._previews_at < _PREVIEWS:
+            while await self._ledger.choose_previews():
+                pass
+            self._previews_at = now
 
     async def _idle(self, looked: float) -> float | None:
         """Seconds until something is due; None if only a change can bring work.
@@ -163,6 +203,13 @@ class Push:
         return max(0.0, min(moments) - self._clock()) if moments else None
 
     # Asking --------------------------------------------------------------------------------------
+
+    async def _ask_about(self, sent: Sequence[Owed]) -> None:
+        try:
+            for series in by_series(sent):
+                await self._ask(series)
+        finally:
+            self._asking = False
 
     async def _ask(self, series: Sequence[Owed]) -> None:
         """Settle what went out without an answer, by what the archive lists."""
@@ -201,39 +248,22 @@ class Push:
 
     # Sending -------------------------------------------------------------------------------------
 
-    async def _send_batch(self, batch: Sequence[Owed]) -> None:
-        one = batch[0]
-        if self._remedies is None or one.remedy is None:
-            await self._send(batch, [self._outgoing(it) for it in batch])
-            return
-        async with AsyncExitStack() as stack:
-            making = self._remedies.copy(_entry(one), one.remedy)
-            try:
-                copy = await stack.enter_async_context(making)
-            except EdgeError as error:
-                await self._no_copy(one, error)
-                return
-            # It goes alone: see `Suspects.first_batch`.
-            await self._send([one], [Outgoing(one.ref, copy.size, copy.stream)])
-
-    async def _no_copy(self, one: Owed, error: EdgeError) -> None:
-        """The copy that was to be sent can't be made: a dead letter, unless that may pass."""
-        log.warning("the copy of an instance for archive %s can't be made", self._archive.name)
-        words = f"its copy can't be made: {error}"
-        impossible = isinstance(error, DecisionRefused | PixelError | InvalidInstance)
-        if impossible and not isinstance(error, PixelWorkersBusy):
-            await self._ledger.settle([Settlement(one.instance_id, Custody.REFUSED, words)])
-        else:
-            await self._settle_again([one], Custody.EDGE_ONLY, words)
-
-    async def _send(self, batch: Sequence[Owed], outgoing: Sequence[Outgoing]) -> None:
-        await self._ledger.mark_sent([one.instance_id for one in batch])
+    async def _send(self, batch: Sequence[Owed]) -> None:
+        upload = Upload(batch, self._retrieval, self._body_left)
         try:
-            results = await self._archive.store_instances(outgoing)
+            async with AsyncExitStack() as stack:
+                if not await self._make_copy(upload, stack):
+                    return
+                await self._ledger.mark_sent([one.instance_id for one in batch])
+                results = await self._archive.store_instances(upload.outgoing())
         except InstanceUnreadable as error:
-            await self._unreadable(batch, error)
+            await self._unreadable(upload, error)
+            return
+        except LineClosed:
+            await self._never_left(upload)
+            raise
         except CloudRefused as error:
-            self._size.shrink()
+            self._size.failed()
             if error.status != 413:
                 raise
             # Too large together; it was refused before any of it was looked at.
@@ -241,98 +271,100 @@ class Push:
             await self._ledger.settle(
                 [Settlement(one.instance_id, Custody.EDGE_ONLY, str(error)) for one in batch]
             )
+            return
         except CloudError:
-            self._size.shrink()
+            self._size.failed()
+            self._flights.failed()
             raise
-        else:
-            await self._settle(batch, results)
+        finally:
+            # The line is free: what is written down now holds nobody up.
+            self._uploads -= 1
+            upload.over()
+        await self._settle(upload, results)
 
-    def _outgoing(self, one: Owed) -> Outgoing:
-        entry = _entry(one)
+    async def _make_copy(self, upload: Upload, stack: AsyncExitStack) -> bool:
+        """Make what is sent in place of an instance, if anything is; False if it can't be made."""
+        one = upload.batch[0]
+        if self._remedies is None or one.remedy is None:
+            return True
+        making = self._remedies.copy(entry_of(one), one.remedy)
+        try:
+            # It goes alone: see `Suspects.first_batch`.
+            upload.send_instead(await stack.enter_async_context(making))
+        except EdgeError as error:
+            log.warning("the copy of an instance for archive %s can't be made", self._archive.name)
+            await self._ledger.settle([self._verdicts.without_copy(one, error, self._clock())])
+            return False
+        return True
 
-        async def stream() -> AsyncGenerator[bytes]:
-            async with self._retrieval.open_instance(entry) as opened:
-                async for piece in opened.stream():
-                    yield piece
+    def _body_left(self) -> None:
+        self._bodies -= 1
+        self._errands.ring()
 
-        return Outgoing(one.ref, one.size, stream)
-
-    async def _settle(self, batch: Sequence[Owed], results: Sequence[StoreResult]) -> None:
+    async def _settle(self, upload: Upload, results: Sequence[StoreResult]) -> None:
+        if all(result.status is None for result in results):
+            await self._broken_off(upload)
+            return
         now = self._clock()
         if any(result.advice is Advice.FULL for result in results):
             self._full += 1
             self._resume_at = now + self._full_backoff.delay(self._full)
             log.warning("archive %s is full", self._archive.name)
         settlements, unnamed = [], 0
-        for one, result in zip(batch, results, strict=True):
+        for one, result in zip(upload.batch, results, strict=True):
             if result.outcome is StoreOutcome.UNKNOWN:
                 # Stays SENT. One that the archive read and did not name is more suspicious than
                 # one whose connection died.
                 unnamed += 1
-                self._suspects.failed([one.instance_id] * (1 if result.status is None else 2))
-            elif result.outcome is StoreOutcome.STORED:
+                self._suspects.failed([one.instance_id])
+                continue
+            verdict = self._verdicts.of(one, result, now, full_until=self._resume_at)
+            if verdict.custody is Custody.ACKNOWLEDGED:
                 self._done(one)
-                settlements.append(
-                    Settlement(one.instance_id, Custody.ACKNOWLEDGED, _words(result))
-                )
-            else:
-                settlements.append(self._failed(one, result, now))
+            settlements.append(verdict)
+        if unnamed == len(upload.batch):
+            self._size.failed(upload.seconds)
+            self._flights.failed()
+            self._pause(now)
+        else:
+            self._size.carried(upload.size, upload.seconds)
+            self._flights.arrived(upload.size)
+            self._failures = 0
         if settlements:
             await self._ledger.settle(settlements)
-        if unnamed == len(batch):
-            self._size.shrink()
-            self._failures += 1
-            self._resume_at = now + self._backoff.delay(self._failures)
+
+    async def _broken_off(self, upload: Upload) -> None:
+        """The connection died. What had begun stays SENT, and is asked about; the rest is owed."""
+        begun = [one.instance_id for one in upload.begun]
+        self._suspects.failed(begun, Suspects.CUT)
+        self._size.failed(upload.seconds)
+        self._flights.failed()
+        if self._failures:
+            self._pause(self._clock())
         else:
-            self._size.grow()
-            self._failures = 0
+            # A line that breaks once may be well at once.
+            self._failures = 1
+        await self._never_left(upload)
 
-    def _failed(self, one: Owed, result: StoreResult, now: float) -> Settlement:
-        """What becomes of an instance that the archive did not take."""
-        words = _words(result)
-        match result.advice:
-            case Advice.COMPARE:
-                self._done(one)
-                return Settlement(one.instance_id, Custody.ACKNOWLEDGED, words)
-            case Advice.WAIT:
-                again = now + self._instance_backoff.delay(one.tries + 1)
-                return Settlement(one.instance_id, Custody.EDGE_ONLY, words, again)
-            case Advice.FULL:
-                return Settlement(one.instance_id, Custody.EDGE_ONLY, words, self._resume_at)
-            case Advice.QUARANTINE:
-                return self._dead_letter(one, result, words)
-        # Perhaps it was stored all the same: it is asked about before it is sent again.
-        refusals = self._suspects.refused(one.instance_id)
-        again = now + self._refusal_backoff.delay(refusals)
-        if refusals < _REFUSED_FROM:
-            return Settlement(one.instance_id, Custody.SENT, words, again)
-        if refusals == _REFUSED_FROM:
-            self._log_refusal(one, result)
-        words = f"{words} (refused {refusals} times)"
-        return Settlement(one.instance_id, Custody.REFUSED, words, again)
+    async def _never_left(self, upload: Upload) -> None:
+        """What had not begun is owed as it was before."""
+        if unbegun := upload.unbegun:
+            await self._ledger.settle(
+                [Settlement(one.instance_id, Custody.EDGE_ONLY) for one in unbegun]
+            )
 
-    def _dead_letter(self, one: Owed, result: StoreResult, words: str) -> Settlement:
-        self._log_refusal(one, result)
-        self._suspects.cleared([one.instance_id])
-        return Settlement(one.instance_id, Custody.REFUSED, words)
+    def _pause(self, now: float) -> None:
+        self._failures += 1
+        self._resume_at = now + self._backoff.delay(self._failures)
 
-    def _log_refusal(self, one: Owed, result: StoreResult) -> None:
-        # The archive's words may name a patient: they go into the index, not into the log.
-        log.warning(
-            "archive %s will not take instance %s (HTTP %s, failure reason %s)",
-            self._archive.name,
-            one.ref.sop_uid,
-            result.status,
-            "none" if result.reason is None else f"{result.reason:04X}",
-        )
-
-    async def _unreadable(self, batch: Sequence[Owed], error: InstanceUnreadable) -> None:
-        """One of ours can't be read. The others are asked about, for the request broke off."""
+    async def _unreadable(self, upload: Upload, error: InstanceUnreadable) -> None:
+        """One of ours can't be read. What went before it is asked about; the rest never left."""
         log.error("%s", error)
-        broken = [one for one in batch if one.ref.sop_uid == error.sop_uid]
+        broken = [one for one in upload.batch if one.ref.sop_uid == error.sop_uid]
         await self._settle_again(broken, Custody.EDGE_ONLY, str(error))
         for one in broken:
             self._suspects.refused(one.instance_id)
+        await self._never_left(upload)
 
     async def _settle_again(self, owed: Sequence[Owed], custody: Custody, reason: str) -> None:
         now = self._clock()
@@ -353,25 +385,3 @@ class Push:
         self._tally.add(one.size)
         self._patience.forget([one.instance_id])
         self._suspects.cleared([one.instance_id])
-
-
-def _entry(one: Owed) -> InstanceEntry:
-    return InstanceEntry(
-        instance_id=one.instance_id,
-        ref=one.ref,
-        sop_class_uid=one.sop_class_uid,
-        transfer_syntax=one.transfer_syntax,
-        size=one.size,
-        number_of_frames=0,
-        availability=Availability.ONLINE,
-    )
-
-
-def _words(result: StoreResult) -> str:
-    """The archive's answer about an instance, for the index; empty if there is nothing to say."""
-    head = ""
-    if result.reason is not None:
-        head = f"reason {result.reason:04X} ({result.reason})"
-    elif result.outcome is not StoreOutcome.STORED and result.status is not None:
-        head = f"HTTP {result.status}"
-    return ": ".join(filter(None, (head, result.text)))

@@ -8,7 +8,14 @@ from __future__ import annotations
 
 import hashlib
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Collection,
+    Iterable,
+    Sequence,
+)
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
@@ -55,6 +62,7 @@ class FakeLedger:
         self.changes = changes or Changes()
         self.learned: dict[str, RemoteStudy] = {}
         self.learnings = 0
+        self.previews_chosen = 0
         self.cursors: dict[str, str] = {}
         self.states: list[tuple[str, bool, str]] = []
         self.lasting = False
@@ -95,10 +103,13 @@ class FakeLedger:
         ]
         return due[:max_count]
 
-    async def owed(self, now: float, *, max_bytes: int, max_count: int) -> list[Owed]:
+    async def owed(
+        self, now: float, *, max_bytes: int, max_count: int, skip: Collection[int] = ()
+    ) -> list[Owed]:
         chosen: list[Owed] = []
         total = 0
-        for one in self._due(_UNSENT, now, max_count):
+        due = self._due(_UNSENT, now, max_count + len(skip))
+        for one in [one for one in due if one.instance_id not in skip][:max_count]:
             total += one.size
             if chosen and total > max_bytes:
                 break
@@ -118,6 +129,10 @@ class FakeLedger:
             ),
             default=None,
         )
+
+    async def choose_previews(self) -> int:
+        self.previews_chosen += 1
+        return 0
 
     async def mark_sent(self, instance_ids: Sequence[int]) -> None:
         for number in instance_ids:

@@ -1,6 +1,9 @@
 import asyncio
+import email.utils
 import logging
+import math
 import time
+from collections import Counter
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -389,6 +392,141 @@ async def test_what_becomes_due_while_it_looks_is_not_slept_through(
         row.retry_at = clock() + 0.5
     running(link, Push(ledger, retrieval, archive, link, changes, SETTINGS, clock=clock))
     await until(lambda: set(ledger.custodies) == {Custody.ACKNOWLEDGED})
+
+
+@pytest.mark.parametrize("status", [429, 503])
+@pytest.mark.parametrize("form", ["seconds", "date"])
+async def test_an_archive_is_left_alone_exactly_as_long_as_it_asks(
+    pushing, link, ledger, cloud, slices, status, form
+):
+    await until(lambda: link.online)
+    moment = math.ceil(time.time()) + 2
+    header = "2" if form == "seconds" else email.utils.formatdate(moment, usegmt=True)
+    cloud.faults["store"].append(Fault(status=status, headers={"Retry-After": header}))
+    ledger.put(slices)
+    await until(lambda: not link.online)
+    refused, asked = time.time(), len(cloud.requests)
+    await until(lambda: len(cloud.requests) > asked)
+    waited = time.time() - refused
+    # A date counts from the whole second of the answer's Date.
+    shortest = 1.9 if form == "seconds" else moment - refused - 0.1
+    assert shortest <= waited <= shortest + 1.3
+    await settled(ledger, ACKNOWLEDGED)
+
+
+@pytest.mark.parametrize(
+    ("reason", "words", "end"),
+    [
+        (45070, "exists", ACKNOWLEDGED),  # Azure: verification compares the bytes
+        (43264, "validation", REFUSED),
+        (43265, "other study", REFUSED),
+        (0xA771, "rejected before", REFUSED),  # dcm4chee
+        (0xA778, "patient conflict", REFUSED),
+        (0xA779, "patient conflict", REFUSED),
+        (0xC122, "transfer syntax", REFUSED),
+        (0x0122, "SOP class", REFUSED),
+    ],
+)
+async def test_what_an_archive_says_for_good_is_settled_at_once_and_delays_no_other(
+    push, ledger, cloud, slices, reason, words, end
+):
+    bad, *good = slices
+    cloud.refusals[bad.ref.sop_uid] = Refusal(reason, words)
+    ledger.put(slices)
+    assert await push.step()
+    assert ledger.of(bad.ref).owed.custody is end
+    assert words in ledger.of(bad.ref).reason
+    assert {ledger.of(part.ref).owed.custody for part in good} == {ACKNOWLEDGED}
+    assert not await push.step()
+
+
+async def test_googles_failure_that_means_it_is_there_is_left_to_verification(
+    push, ledger, cloud, slices
+):
+    uid = slices[0].ref.sop_uid
+    cloud.refusals[uid] = Refusal(272, "instance already exists", private=True)
+    ledger.put(slices)
+    await push.step()
+    assert set(ledger.custodies) == {ACKNOWLEDGED}
+
+
+@pytest.mark.parametrize("reason", [45071, 0xA77A])
+async def test_what_the_archive_is_busy_with_is_owed_again_later(
+    push, ledger, cloud, slices, reason
+):
+    uid = slices[0].ref.sop_uid
+    cloud.refusals[uid] = Refusal(reason)
+    ledger.put(slices)
+    await push.step()
+    row = ledger.of(slices[0].ref)
+    assert row.owed.custody is EDGE_ONLY
+    assert row.retry_at > 0
+    assert ledger.custodies.count(ACKNOWLEDGED) == 5
+
+
+async def test_an_answer_of_another_request_settles_nothing(pushing, ledger, cloud, slices):
+    """As of a proxy that replays what it kept: it names others than were sent."""
+    old = Fault(
+        status=200,
+        body=b'{"00081199":{"vr":"SQ","Value":[{"00081155":{"vr":"UI","Value":["1.2.3"]}}]}}',
+        content_type="application/dicom+json",
+    )
+    cloud.faults["store"].append(old)
+    ledger.put(slices)
+    await settled(ledger, ACKNOWLEDGED)
+    assert set(cloud.received.values()) == {2}
+    assert len(cloud.instances) == len(slices)
+
+
+async def test_several_uploads_go_at_once_where_the_archive_is_slow_to_answer(
+    ledger, retrieval, archive, link, changes, cloud, running
+):
+    parts = list(samples.ct_series(60, rows=64, columns=64))
+    cloud.faults["store"].extend(Fault(hang=0.2) for _ in range(200))
+    settings = config.Sync(batch_bytes=1, retry_min_seconds=0.04, retry_max_seconds=0.3)
+    ledger.put(parts)
+    most = 0
+
+    def watch():
+        nonlocal most
+        most = max(most, ledger.custodies.count(SENT))
+        return set(ledger.custodies) == {ACKNOWLEDGED}
+
+    running(link, Push(ledger, retrieval, archive, link, changes, settings))
+    await until(watch, 30)
+    assert most > 1
+    assert set(Counter(cloud.received).values()) == {1}
+
+
+async def test_a_restart_in_a_long_backlog_asks_only_about_what_was_on_the_wire(
+    ledger, retrieval, archive, link, changes, cloud, running
+):
+    (part,) = samples.ct_series(1, rows=8, columns=8)
+    ledger.put([part] * 1)
+    ledger.put(samples.ct_series(2000, rows=8, columns=8, seed=7))
+    cloud.faults["store"].extend([Fault(), Fault(hang=30.0, commit=True), Fault(hang=30.0)])
+    first = asyncio.create_task(Push(ledger, retrieval, archive, link, changes, SETTINGS).run())
+    running(link)
+    await until(lambda: len(cloud.batches) >= 2)
+    first.cancel()
+    await asyncio.wait([first])
+    on_the_wire = ledger.custodies.count(SENT)
+    assert 0 < on_the_wire <= 2 * 256
+    cloud.faults.clear()
+    running(Push(ledger, retrieval, archive, link, changes, SETTINGS))
+    await until(lambda: set(ledger.custodies) == {ACKNOWLEDGED}, 60)
+    again = sum(count - 1 for count in cloud.received.values())
+    assert again <= on_the_wire
+
+
+@pytest.mark.parametrize("wanted", [True, False])
+async def test_previews_are_chosen_if_they_are_wanted(
+    ledger, retrieval, archive, link, changes, slices, wanted
+):
+    settings = config.Sync(preview_first=wanted)
+    ledger.put(slices)
+    await Push(ledger, retrieval, archive, link, changes, settings).step()
+    assert bool(ledger.previews_chosen) is wanted
 
 
 @pytest.fixture
