@@ -294,8 +294,8 @@ async def test_the_archives_bytes_are_taken_and_ours_kept_aside(cloud, line, ope
 
 
 async def test_an_archive_that_deletes_gets_ours(cloud, line, open_box, tmp_path, monkeypatch):
-    def as_orthanc(settings):
-        return OrthancArchive(settings)
+    def as_orthanc(settings, way=None):
+        return OrthancArchive(settings, way=way)
 
     monkeypatch.setattr("edge.app.archive_of", as_orthanc)
     async with open_box(cloud) as box:
