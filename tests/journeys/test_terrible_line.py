@@ -25,7 +25,7 @@ from tests.journeys.box import Box
 from tests.journeys.modality import dcmsend
 
 SEED = 20240229
-INSTANCES, STUDIES, CUTS = 1000, 20, 100
+INSTANCES, STUDIES, CUTS = 600, 12, 60
 RATE = 1_000_000.0
 """Bytes a second each way: as much again comes down, for every instance is read back."""
 QUESTION = 500
@@ -90,7 +90,7 @@ async def all_sent(box: Box, count: int) -> None:
     await box.until(sent, "all is sent", seconds=200)
 
 
-async def test_a_hundred_cuts_waste_little_and_lose_nothing(cloud, open_box, tmp_path):
+async def test_many_cuts_waste_little_and_lose_nothing(cloud, open_box, tmp_path):
     paths = await asyncio.to_thread(write_small, tmp_path, INSTANCES, STUDIES, seed=SEED)
     sizes = sum(path.stat().st_size for path in paths)
     async with laid(cloud) as line, open_box(line, sync=QUICK) as box:
@@ -125,7 +125,7 @@ async def test_a_hundred_cuts_waste_little_and_lose_nothing(cloud, open_box, tmp
     # Orthanc keeps nothing of a request that was cut, and no request is less than an instance: half
     # of one is lost each time on the average, 5.4 % of this material. So each is judged by itself.
     assert (carried - needed) / cuts < needed / INSTANCES
-    assert filled > 0.4
+    assert filled > 0.3
 
 
 async def twenty(box: Box, folder: Path, seed: int) -> list[Path]:

@@ -503,7 +503,7 @@ async def test_a_restart_in_a_long_backlog_asks_only_about_what_was_on_the_wire(
 ):
     (part,) = samples.ct_series(1, rows=8, columns=8)
     ledger.put([part] * 1)
-    ledger.put(samples.ct_series(2000, rows=8, columns=8, seed=7))
+    ledger.put(samples.ct_series(1000, rows=8, columns=8, seed=7))
     cloud.faults["store"].extend([Fault(), Fault(hang=30.0, commit=True), Fault(hang=30.0)])
     first = asyncio.create_task(Push(ledger, retrieval, archive, link, changes, SETTINGS).run())
     running(link)

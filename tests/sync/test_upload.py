@@ -2,6 +2,7 @@ import pytest
 
 from edge.sync.upload import Upload
 from tests import samples
+from tests.fakes.cache import FakeCopy
 
 
 @pytest.fixture
@@ -51,4 +52,17 @@ async def test_a_request_that_is_over_has_nothing_more_to_send(upload):
     said = []
     upload._left = lambda: said.append(True)
     upload.over()
+    assert said == [True]
+
+
+async def test_a_copy_goes_in_place_of_its_instance(ledger, retrieval):
+    ledger.put(samples.ct_series(1, rows=8, columns=8))
+    owed = await ledger.owed(0.0, max_bytes=10**9, max_count=10)
+    said = []
+    upload = Upload(owed, retrieval, lambda: said.append(True))
+    upload.send_instead(FakeCopy(b"copy"))
+    (outgoing,) = upload.outgoing()
+    assert (outgoing.ref, outgoing.size, upload.size) == (owed[0].ref, 4, 4)
+    assert [piece async for piece in outgoing.open()] == [b"copy"]
+    assert upload.unbegun == []
     assert said == [True]
