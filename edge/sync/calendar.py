@@ -17,8 +17,9 @@ from edge.week import DAY, Direction, Rule
 
 __all__ = ["Calendar", "Stretch", "local_time", "posix_of"]
 
-_WEEK = 8
-"""Days to look ahead: what does not change within a week never does."""
+_AHEAD = 15
+"""Days to look ahead: what does not change within a week never does, but that a zone may leave out
+a day (Samoa, 2011)."""
 _FAR = 60
 """Days that ``stretches`` goes."""
 
@@ -71,13 +72,13 @@ class Calendar:
     def next_change(self, now: float) -> float | None:
         """When either limit is another one than now; None if it never will be."""
         before = self._both(now)
-        return next((it for it in self._moments(now, _WEEK) if self._both(it) != before), None)
+        return next((it for it in self._moments(now, _AHEAD) if self._both(it) != before), None)
 
     def opens(self, now: float, direction: Direction) -> float | None:
         """When something may go in this direction; None if nothing ever may."""
         if self.limit(now, direction) != 0:
             return now
-        moments = self._moments(now, _WEEK)
+        moments = self._moments(now, _AHEAD)
         return next((it for it in moments if self.limit(it, direction) != 0), None)
 
     def stretches(self, now: float, direction: Direction) -> Iterator[Stretch]:

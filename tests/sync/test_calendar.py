@@ -103,6 +103,13 @@ def changes_of(calendar, expected):
     return found
 
 
+def test_a_day_that_a_zone_left_out_ends_nothing_for_good():
+    calendar = Calendar([rule_of("fri off")], zone=ZoneInfo("Pacific/Apia"))
+    saturday = datetime(2011, 12, 24, 12, tzinfo=UTC).timestamp()
+    expected = datetime(2012, 1, 6, tzinfo=ZoneInfo("Pacific/Apia")).timestamp()
+    assert calendar.next_change(saturday) == expected
+
+
 def at(text, zone="Europe/Berlin", *, fold=0):
     return datetime.fromisoformat(text).replace(tzinfo=ZoneInfo(zone), fold=fold).timestamp()
 
