@@ -38,7 +38,8 @@ class Further:
     ) -> list[InstanceRow]:
         """See ``Account``."""
         rows = await database.read(
-            f"SELECT row.*, c.custody, c.tries FROM copies c JOIN ({ROW}) row"
+            "SELECT row.*, c.custody, c.tries FROM copies c INDEXED BY copies_by_work"
+            f" JOIN ({ROW}) row"
             f" ON row.id = c.instance_id WHERE {_WAITING} AND row.availability <> 'UNAVAILABLE'"
             " AND (c.retry_at <= ? OR c.retry_at > ?) ORDER BY c.instance_id LIMIT ?",
             (self.archive, json_list(custodies), now, now + FARTHEST, max_count),
