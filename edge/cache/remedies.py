@@ -80,7 +80,7 @@ class Remedies:
                 supplied = replacements(remedy.attributes, opened.attributes())
                 syntax = remedy.transfer_syntax or opened.entry.transfer_syntax
                 pieces = self._transcoding.instance(opened, syntax, supplied)
-                async with aclosing(pieces):  # type: ignore[type-var]
+                async with aclosing(pieces):
                     async for piece in pieces:
                         digester.update(piece)
                         await spooling.write(piece)

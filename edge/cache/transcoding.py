@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 import time
 import zlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing
 from typing import Final
 from weakref import WeakKeyDictionary
@@ -113,7 +113,7 @@ class Transcoding:
         opened: OpenInstance,
         transfer_syntax: str,
         supplied: Mapping[int, Replacement] | None = None,
-    ) -> AsyncIterator[bytes]:
+    ) -> AsyncGenerator[bytes]:
         """The whole instance as a Part 10 stream in another transfer syntax.
 
         Args:

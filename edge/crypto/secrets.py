@@ -56,7 +56,8 @@ def open_secrets(settings: _T, key: bytes, where: str) -> _T:
     Raises:
         ConfigError: One can't be had; the message names it.
     """
-    return _opened(settings, key, where)  # type: ignore[no-any-return]
+    opened: _T = _opened(settings, key, where)
+    return opened
 
 
 def _opened(value: Any, key: bytes, where: str) -> Any:

@@ -6,7 +6,9 @@ archive is back it is owed all of it still: custody with each archive is its own
 be moved or remembered. What was evicted meanwhile is brought home first.
 
 Promises that an archive which comes and goes does not make the other stand in each time, and that
-nothing counts as the primary archive's that another has.
+nothing counts as the primary archive's that another has. Who stands in is known in memory only: a
+start after a crash owes the others nothing that has not gone out, and has one stand in again if the
+primary archive stays away.
 """
 
 from __future__ import annotations
@@ -80,11 +82,6 @@ class Failover:
         self._look = look
         self._active: StandIn | None = None
         self._pulling: asyncio.Task[None] | None = None
-
-    @property
-    def standing_in(self) -> str:
-        """The archive that stands in now; empty if none does."""
-        return "" if self._active is None else self._active.name
 
     async def run(self) -> None:
         """Watch until cancelled."""
