@@ -20,6 +20,9 @@ __all__ = ["Steps", "watch_files"]
 
 _HEAD = struct.Struct("<?IIII")
 """Armed, steps, bytes of their names, process of the service, of the sealing."""
+_COUNTS = struct.Struct("<II")
+_PROCESS = struct.Struct("<I")
+_SERVICE, _SEALING = _HEAD.size - 2 * _PROCESS.size, _HEAD.size - _PROCESS.size
 _SIZE = 256 * 1024
 
 
@@ -38,12 +41,8 @@ class Steps:
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         os.ftruncate(self._descriptor, _SIZE)
         self._shared = mmap.mmap(self._descriptor, _SIZE)
-        armed, count, length, service, sealing = _HEAD.unpack_from(self._shared)
-        if is_service:
-            service = os.getpid()
-        else:
-            sealing = os.getpid()
-        _HEAD.pack_into(self._shared, 0, armed, count, length, service, sealing)
+        # Nothing else is touched: the other one may count already.
+        _PROCESS.pack_into(self._shared, _SERVICE if is_service else _SEALING, os.getpid())
 
     @property
     def names(self) -> list[str]:
@@ -61,12 +60,12 @@ class Steps:
             return
         with self._lock:
             fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-            armed, count, length, service, sealing = _HEAD.unpack_from(self._shared)
+            _, count, length, service, sealing = _HEAD.unpack_from(self._shared)
             text = f"{name.replace(' ', '_')}\n".encode()
             start = _HEAD.size + length
             self._shared[start : start + len(text)] = text
             count, length = count + 1, length + len(text)
-            _HEAD.pack_into(self._shared, 0, armed, count, length, service, sealing)
+            _COUNTS.pack_into(self._shared, 1, count, length)
             if count == self._fatal:
                 for process in {sealing, service} - {0, os.getpid()}:
                     os.kill(process, signal.SIGKILL)
