@@ -366,10 +366,17 @@ class _Checks:
                 "retry_max_seconds",
             ),
             "cache": ("max_instance_bytes",),
+            "pixels": ("frame_bytes", "seconds"),
         }.items():
             for name in names:
                 if getattr(getattr(self._config, section), name) == 0:
                     raise self._error((section, name), "must be more than 0")
+        for section, name, most in (("pixels", "workers", 64), ("sync", "uploads_in_flight", 64)):
+            if getattr(getattr(self._config, section), name) > most:
+                raise self._error((section, name), f"must be {most} at the most")
+        sync = self._config.sync
+        if sync.retry_min_seconds > sync.retry_max_seconds:
+            raise self._error(("sync", "retry_min_seconds"), "must not be above retry_max_seconds")
         if not 4096 <= self._config.dimse.max_pdu <= 1024 * 1024:
             raise self._error(("dimse", "max_pdu"), "must be 4096 to 1048576")
 
@@ -463,7 +470,7 @@ class _Checks:
         if roles and roles.count("primary") != 1:
             raise self._error(
                 ("cloud", "archive", str(len(roles) - 1), "role"),
-                "must be one primary archive among all",
+                "must be primary for one archive among all",
                 'give the others role = "failover" or "copy"',
             )
 

@@ -185,8 +185,8 @@ def _refuse_only_copies(doomed: Sequence[Doomed], aside: Iterable[InstanceRef]) 
     only |= {ref.sop_uid for ref in aside}
     if only:
         raise DeletionRefused(
-            f"{len(only)} of these instances may exist only here: the archive is not verified to"
-            " have the same bytes",
+            f"{len(only)} of these instances may exist only here: the primary archive is not"
+            " verified to have the same bytes",
             hint="wait until they are verified, or say only-copy=true to delete them all the same",
         )
 

@@ -14,7 +14,7 @@ from edge.dicom.instance import Custody, InstanceRef
 from edge.errors import DecisionRefused
 from edge.index import disputes, lookup
 from edge.index.database import Database
-from edge.index.disputes import Query
+from edge.index.disputes import Query, Theirs
 
 __all__ = ["Case", "Settling"]
 
@@ -31,6 +31,8 @@ class Case:
     """The decision, by its name."""
     theirs: bytes | None
     """Digest of what the archive was seen to have when that was decided, if it was seen."""
+    length: int = 0
+    """Bytes of its file then; 0 if it was not seen."""
 
     @property
     def keeps_ours(self) -> bool:
@@ -57,7 +59,7 @@ class Settling:
     async def undone(self) -> list[Case]:
         """What was decided, and is not done."""
         return [
-            Case(one.instance_id, one.ref, one.decision, one.theirs.digest if one.theirs else None)
+            Case(one.instance_id, one.ref, one.decision, *_seen(one.theirs))
             for one in await disputes.undone(self._database, _MOST)
         ]
 
@@ -103,3 +105,7 @@ class Settling:
         await self._database.write(
             lambda db: disputes.end_decision(db, case.instance_id, custody, words)
         )
+
+
+def _seen(theirs: Theirs | None) -> tuple[bytes | None, int]:
+    return (None, 0) if theirs is None else (theirs.digest, theirs.content_bytes)

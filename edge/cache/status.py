@@ -112,8 +112,10 @@ class Status:
         for archive in self.archives:
             if archive.role != "primary" and not archive.online:
                 yield f"Archive {archive.name} can't be reached: {archive.reason}."
+            if archive.online and archive.reason:
+                yield f"Archive {archive.name} takes nothing: {archive.reason}."
         if kept := numbers.withdrawals_refused:
-            yield f"The archive does not delete {_count(kept, 'image', 'images')} as it was told."
+            yield f"An archive still has {_count(kept, 'image', 'images')} that it should delete."
 
     def _safety(self) -> str:
         numbers = self.summary

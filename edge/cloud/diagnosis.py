@@ -254,7 +254,11 @@ class Diagnosis:
             return Verdict.PASSED, f"it answers with DICOM, and {has}", ""
 
         login = await self._take(Step.LOGIN, log_in)
-        if not isinstance(trouble, CloudUnreachable):  # Then it is not known whether it would.
+        # Who was not understood, or not answered, does not know whether he would be let in.
+        unknown = isinstance(trouble, CloudUnreachable) or (
+            isinstance(trouble, CloudRefused) and trouble.status == 400
+        )
+        if not unknown:
             yield login
             if login.verdict is Verdict.FAILED:
                 return

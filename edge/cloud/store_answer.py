@@ -8,6 +8,7 @@ and a UID that is nowhere is UNKNOWN. Never does I/O.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any
 
 from edge.cloud.archive import Advice, Dataset, StoreOutcome, StoreResult, first_value
@@ -89,6 +90,9 @@ def results_of(
         # It was alone, so the refusal can only be meant for it.
         silent = StoreOutcome.FAILED
         advice = Advice.QUARANTINE if status == 413 else Advice.RETRY
+    if len(sent) == 1 and status == 413:
+        # Too long, whichever reason stands in the item: some say A700.
+        found = {uid: replace(it, advice=Advice.QUARANTINE) for uid, it in found.items()}
     return [
         found.get(ref.sop_uid)
         or StoreResult(ref, silent, advice, status=status, text=shortened(words))

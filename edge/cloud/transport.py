@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import email.utils
 import re
+import socket
 import ssl
 import time
 from collections.abc import Iterator
@@ -44,12 +45,20 @@ __all__ = [
 # Below the keep-alive of the servers we know (Orthanc's is 1 s): a connection that is reused too
 # late fails, and a store that failed so would have to be asked about.
 _KEEP_ALIVE = 0.8
+_NOT_SENT = 16 * 1024
+"""Bytes that the kernel takes beyond what is on the wire: of what is given away and was not carried
+nobody knows whether it left, and a cut loses it."""
+_SOCKET_OPTIONS = (
+    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
+    (socket.IPPROTO_TCP, socket.TCP_NOTSENT_LOWAT, _NOT_SENT),
+)
 _CREDENTIALS = {
     401: ("wrong credentials", "check user and password, or the token"),
     403: ("a right is missing", "these credentials lack the right to do this"),
 }
 _REFUSED = {
-    400: "the archive does not understand the request: look into its own log",
+    400: "the archive does not understand the request: look into its own log; where it speaks TLS,"
+    " the url must begin with https://",
     404: "check the url: it must be the base of the DICOMweb service",
     405: "check the url: it must be the base of the DICOMweb service",
 }
@@ -115,17 +124,22 @@ def new_client(
         if encrypted
         else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # Trusts nobody, and reads no files.
     )
-    return httpx.AsyncClient(
-        auth=auth,
+    transport = httpx.AsyncHTTPTransport(
         verify=tls,
         proxy=proxy,
+        trust_env=False,
+        limits=httpx.Limits(keepalive_expiry=_KEEP_ALIVE, max_keepalive_connections=8),
+        socket_options=_SOCKET_OPTIONS,
+    )
+    return httpx.AsyncClient(
+        auth=auth,
+        transport=transport,
         event_hooks={"response": [_no_word_of_the_proxy]} if proxy is not None else None,
         trust_env=False,
         follow_redirects=False,
         timeout=httpx.Timeout(
             connect=timeouts.connect, read=timeouts.read, write=timeouts.write, pool=None
         ),
-        limits=httpx.Limits(keepalive_expiry=_KEEP_ALIVE, max_keepalive_connections=8),
     )
 
 

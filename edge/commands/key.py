@@ -58,12 +58,13 @@ async def ask_for_key(options: argparse.Namespace) -> RecoveryKey:
 
     try:
         if options.key_file is None:
-            text = await asyncio.to_thread(getpass.getpass, "Recovery key: ")
+            ask = getpass.getpass if sys.stdin.isatty() else input
+            text = await asyncio.to_thread(ask, "Recovery key: ")
         else:
             text = await asyncio.to_thread(options.key_file.read_text, "utf-8")
     except (OSError, UnicodeDecodeError, EOFError) as error:
         raise EdgeError(
-            f"the recovery key can't be read: {error or 'nobody typed it'}",
+            f"the recovery key can't be read: {str(error) or 'nobody typed it'}",
             hint="type it, or name a file that has it with --key-file",
         ) from error
     return RecoveryKey.from_text(text)

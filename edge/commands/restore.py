@@ -13,7 +13,7 @@ from edge import config
 from edge.commands.key import add_key_file, ask_for_key
 from edge.commands.parsing import Commands, usual_file
 from edge.commands.words import moment
-from edge.errors import ConfigError, EdgeError
+from edge.errors import CloudUnauthorised, ConfigError, EdgeError
 
 if TYPE_CHECKING:
     from edge.cache.backup import Contents
@@ -68,7 +68,7 @@ def _archive(options: argparse.Namespace, path: Path) -> config.Archive:
                 return archive
     if options.auth is not None:
         raise ConfigError(f"{named} has no [[cloud.archive]] with url = {url}")
-    said = {"EDGE_CLOUD__ARCHIVE__0__NAME": "archive", "EDGE_CLOUD__ARCHIVE__0__URL": url}
+    said = {"EDGE_CLOUD__ARCHIVE__0__NAME": url, "EDGE_CLOUD__ARCHIVE__0__URL": url}
     return config.load(None, said).cloud.archive[0]
 
 
@@ -79,6 +79,9 @@ async def _from_archive(settings: config.Archive, key: RecoveryKey) -> Contents:
     archive = archive_of(settings)
     try:
         return await newest_in(archive, key)
+    except CloudUnauthorised as error:
+        hint = "name a configuration that says how to sign in there, with --auth"
+        raise CloudUnauthorised(str(error), hint=hint) from error
     finally:
         await archive.close()
 

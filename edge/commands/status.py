@@ -57,7 +57,8 @@ def _print(status: Status) -> None:
     print(f"  given up              {numbers.given_up}")
     print(f"  lost                  {numbers.lost}")
     for archive in status.archives:
-        state = "online" if archive.online else f"offline: {archive.reason}"
+        state = "online" if archive.online else "offline"
+        state += f": {archive.reason}" if archive.reason else ""
         print(f"  archive {archive.name}: {state} (since {moment(archive.since)})")
         if archive.role != "primary":
             print(f"    as {archive.role}, not proven to have {archive.unproven}")

@@ -148,8 +148,12 @@ async def _keep_other(disputes: Disputes, query: Query, options: argparse.Namesp
 
 def _print_outcome(act: str, outcome: Outcome) -> int:
     """Say what became of it; the exit status is 1 if any of it could not be done."""
-    unchanged = f", {outcome.unchanged} need it not or no more" if outcome.unchanged else ""
-    print(f"edge: {act}: {outcome.done} images{unchanged}", file=sys.stderr)
+    if not (outcome.done or outcome.unchanged or outcome.refused):
+        print(f"edge: {act}: none of these waits for it; see edge sync list", file=sys.stderr)
+        return 1
+    images = f"{outcome.done} image{'' if outcome.done == 1 else 's'}"
+    already = f"; {outcome.unchanged} were so already" if outcome.unchanged else ""
+    print(f"edge: {act}: {images}{already}", file=sys.stderr)
     for one in outcome.refused:
         print(f"edge: {one.sop_uid}: {one.why}", file=sys.stderr)
     return int(bool(outcome.refused))

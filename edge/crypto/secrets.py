@@ -16,6 +16,7 @@ import base64
 import dataclasses
 import os
 import re
+import stat
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -85,6 +86,8 @@ def _content(path: Path, where: str) -> str:
     if not path.is_absolute():
         raise ConfigError(f"{where} names no absolute path", hint="for example file:/run/secret")
     try:
+        if stat.S_ISFIFO(path.stat().st_mode):  # It would be waited for, without end.
+            raise ConfigError(f"{where}: {path} is no ordinary file")
         with path.open("rb") as file:
             content = file.read(_MAX_FILE + 1)
     except OSError as error:
@@ -112,7 +115,7 @@ def _unsealed(text: str, key: bytes, where: str) -> str:
         content = b""
     version, nonce, box = content[:1], content[1 : 1 + _NONCE], content[1 + _NONCE :]
     if version and version != _VERSION:
-        raise ConfigError(f"{where} was sealed by a newer version", hint=_SEAL_AGAIN)
+        raise ConfigError(f"{where} is damaged, or of a newer version", hint=_SEAL_AGAIN)
     if len(box) < _TAG:
         raise ConfigError(f"{where} is not a whole sealed secret", hint=_SEAL_AGAIN)
     try:

@@ -75,9 +75,12 @@ class Outcome:
     def fail(self, error: Exception) -> None:
         """Account for the error that ended it."""
         match error:
-            case StorageFull() | PixelWorkersBusy() | InstanceTooLong():
+            case StorageFull() | PixelWorkersBusy():
                 self.reason = FailureReason.OUT_OF_RESOURCES
-                self.too_long = isinstance(error, InstanceTooLong)
+            case InstanceTooLong():
+                # Not A700: who is told of resources waits, and sends it again.
+                self.reason = FailureReason.NOT_UNDERSTOOD
+                self.too_long = True
             case NotStorable():
                 self.reason = FailureReason.NOT_SUPPORTED
             case InstanceMismatch():
@@ -174,13 +177,13 @@ class Report:
             return 200 if plain else 202
         if all(outcome.too_long for outcome in self._outcomes):
             return 413
-        out_of_resources = FailureReason.OUT_OF_RESOURCES
         # 507 is an invitation to try again.
-        if any(one.reason is out_of_resources and not one.too_long for one in self._outcomes):
+        if FailureReason.OUT_OF_RESOURCES in reasons:
             return 507
         if isinstance(self.broken, Refused):
             return self.broken.status
-        if reasons == {FailureReason.NOT_UNDERSTOOD} or self.broken is not None:
+        nonsense = reasons == {FailureReason.NOT_UNDERSTOOD}
+        if self.broken is not None or (nonsense and not any(it.too_long for it in self._outcomes)):
             return 400
         return 500 if reasons == {FailureReason.PROCESSING} else 409
 

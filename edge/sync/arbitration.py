@@ -37,6 +37,11 @@ log = logging.getLogger(__name__)
 
 _AGAIN = 60.0
 """Seconds until what there was no room for is tried again."""
+_BESIDE = 1024 * 1024
+"""Bytes by which it may have grown since the archive was looked at."""
+_LONGEST = 4 * 1024**3
+"""Bytes of one whose length was not seen."""
+_TOO_LONG = "the archive gives more bytes than an instance has; its answer may have no end"
 _NOT_THERE = "the archive has nothing under this UID"
 
 
@@ -108,7 +113,7 @@ class Arbitration:
             DecisionRefused: It can't be done.
             StorageFull: There is no room for what the archive has.
         """
-        digest = await self._fetch(case.ref)
+        digest = await self._fetch(case.ref, case.length + _BESIDE if case.length else _LONGEST)
         if digest is None and not case.keeps_ours:
             raise DecisionRefused(_NOT_THERE)
         if digest is not None and case.is_another(digest):
@@ -125,16 +130,23 @@ class Arbitration:
                     await self._archive.delete_instance(case.ref)
             await self._settling.give_ours(case)
 
-    async def _fetch(self, ref: InstanceRef) -> bytes | None:
+    async def _fetch(self, ref: InstanceRef, most: int) -> bytes | None:
         """Bring what the archive has into the box; the digest of its data set, None if it has none.
 
         Beside other bytes of this UID it lies in quarantine.
+
+        Raises:
+            DecisionRefused: The archive gives more than *most* bytes.
         """
-        digester = Digester()
+        digester, length = Digester(), 0
 
         async def passing() -> AsyncGenerator[bytes]:
+            nonlocal length
             async with aclosing(self._archive.retrieve_instance(ref)) as pieces:
                 async for piece in pieces:
+                    length += len(piece)
+                    if length > most:
+                        raise DecisionRefused(_TOO_LONG)
                     digester.update(piece)
                     yield piece
 

@@ -16,7 +16,7 @@ from edge.cache.custody import Owed
 __all__ = ["BatchSize", "Suspects"]
 
 _SMALLEST = 16 * 1024
-_FIRST = 2 * 1024 * 1024
+_FIRST = 256 * 1024
 _SECONDS = 20.0
 """That a batch takes: long enough to fill the line between two answers, short enough to lose."""
 _SHARE = 0.05

@@ -72,9 +72,11 @@ class Flights:
 
     def failed(self) -> None:
         """A request failed: back to one."""
+        now = self._clock()
         self._begin_anew()
         self._kept_rate = None
-        self._go_back(1, self._clock())
+        self._hold_until = max(self._hold_until, now + _FIRST_HOLD)
+        self._go_back(1, now)
 
     def idle(self) -> None:
         """Too little is owed to fill the line: nothing can be measured."""

@@ -29,6 +29,8 @@ __all__ = ["Link"]
 
 log = logging.getLogger(__name__)
 
+_FULL = "it says that it is full"
+
 _GOOD_FOR = 60.0
 """Seconds online after which the next failure counts as the first."""
 _LOOK = 5.0
@@ -82,6 +84,7 @@ class Link:
         self._down_since = clock()
         self._look = look
         self._lasts = lasts
+        self._is_full = False
         self._said: str | None = None
         """What the log said last: why it is offline, or nothing for online."""
 
@@ -123,6 +126,14 @@ class Link:
         self._down_since = self._clock()
         self._up.clear()
         self._down.set()
+
+    async def note_room(self, *, full: bool) -> None:
+        """Note that the archive is full, or took something again; it is online all the same."""
+        if full or self._is_full:
+            self._is_full = full
+            await self._ledger.set_archive_state(
+                self._archive.name, online=True, reason=_FULL if full else ""
+            )
 
     def nudge(self) -> None:
         """Try at once, if it is offline: the network came up, or a person wants to know."""

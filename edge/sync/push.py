@@ -26,7 +26,7 @@ from edge.cache.changes import Changes
 from edge.cache.custody import ArchiveLedger, Owed, Settlement
 from edge.cache.remedies import Remedies
 from edge.cache.retrieval import Retrieval
-from edge.cloud.archive import Advice, Archive, StoreOutcome, StoreResult
+from edge.cloud.archive import Archive, StoreOutcome, StoreResult
 from edge.cloud.listing import list_instances
 from edge.cloud.retry import Backoff
 from edge.dicom.instance import Custody
@@ -34,6 +34,7 @@ from edge.errors import CloudError, CloudRefused, EdgeError, InstanceUnreadable,
 from edge.sync.batches import BatchSize, Suspects
 from edge.sync.errands import Errands
 from edge.sync.flights import Flights
+from edge.sync.fullness import Fullness
 from edge.sync.inquiry import Patience, by_series
 from edge.sync.link import Link
 from edge.sync.tally import Tally
@@ -51,6 +52,8 @@ _PATIENCE = 2.5
 being wrong costs one needless copy."""
 _LONGEST_PAUSE = 3600.0
 """Seconds, for what fails again and again, and for an archive that is full."""
+_LARGE = 128 * 1024
+"""Bytes of an upload beside which those that its connection still holds are few."""
 _PREVIEWS = 2.0
 """Seconds between two choices of what goes first of a series."""
 
@@ -91,11 +94,13 @@ class Push:
         shortest, longest = settings.retry_min_seconds, settings.retry_max_seconds
         self._backoff = Backoff(shortest, longest)
         self._instance_backoff = Backoff(shortest, _LONGEST_PAUSE)
-        self._full_backoff = Backoff(longest, _LONGEST_PAUSE)
+        self._fullness = Fullness(Backoff(longest, _LONGEST_PAUSE), later=shortest)
         self._patience = Patience(_PATIENCE * shortest, Backoff(shortest / 4, shortest))
         self._size = BatchSize(settings.batch_bytes)
         self._suspects = Suspects()
-        self._verdicts = Verdicts(archive.name, self._suspects, shortest, self._instance_backoff)
+        self._verdicts = Verdicts(
+            archive.name, self._suspects, self._fullness, shortest, self._instance_backoff
+        )
         self._most = settings.uploads_in_flight
         self._flights = Flights(self._most)
         self._tally = Tally(log, f"archive {archive.name}: sent")
@@ -103,11 +108,12 @@ class Push:
         self._previews_at = 0.0
         self._resume_at = 0.0
         self._failures = 0
-        self._full = 0
         self._errands = Errands()
         self._uploads = 0
         self._bodies = 0
         """Uploads that have bytes to send; the others wait for their answers."""
+        self._latest = 0
+        """Bytes of the upload that began last."""
         self._asking = False
 
     async def run(self) -> None:
@@ -158,9 +164,9 @@ class Push:
         """Start a question and an upload, as far as there are any; False if there is neither."""
         now = self._clock()
         allowed = self._flights.allowed
-        # While the last answer is awaited the line is free for the next; but what is given away is
-        # not carried yet, and where the line breaks often, it is lost.
-        ahead = 0 if self._size.breaks else 1
+        # While the last answer is awaited the line is free for the next. The end of what was given
+        # away is not carried yet: where the line breaks often, both would be lost of small ones.
+        ahead = 0 if self._size.breaks and self._latest < _LARGE else 1
         may_send = self._bodies < allowed and self._uploads < min(allowed + ahead, self._most)
         if now < self._resume_at or not (may_send or not self._asking):
             return False
@@ -180,6 +186,7 @@ class Push:
             batch = self._suspects.first_batch(fresh)
             self._uploads += 1
             self._bodies += 1
+            self._latest = sum(one.size for one in batch)
             self._errands.start(group, "push sends", batch, self._send(batch))
             started = True
         elif may_send:
@@ -306,10 +313,13 @@ class Push:
             await self._broken_off(upload)
             return
         now = self._clock()
-        if any(result.advice is Advice.FULL for result in results):
-            self._full += 1
-            self._resume_at = now + self._full_backoff.delay(self._full)
+        ids = [one.instance_id for one in upload.batch]
+        if self._fullness.heard(list(zip(ids, results, strict=True)), now):
+            self._resume_at = self._fullness.until
             log.warning("archive %s is full", self._archive.name)
+            await self._link.note_room(full=True)
+        elif any(result.outcome is StoreOutcome.STORED for result in results):
+            await self._link.note_room(full=False)
         settlements, unnamed = [], 0
         for one, result in zip(upload.batch, results, strict=True):
             if result.outcome is StoreOutcome.UNKNOWN:
@@ -318,7 +328,7 @@ class Push:
                 unnamed += 1
                 self._suspects.failed([one.instance_id])
                 continue
-            verdict = self._verdicts.of(one, result, now, full_until=self._resume_at)
+            verdict = self._verdicts.of(one, result, now)
             if verdict.custody is Custody.ACKNOWLEDGED:
                 self._done(one)
             settlements.append(verdict)
@@ -381,7 +391,7 @@ class Push:
         )
 
     def _done(self, one: Owed) -> None:
-        self._full = 0
+        self._fullness.cleared(one.instance_id)
         self._tally.add(one.size)
         self._patience.forget([one.instance_id])
         self._suspects.cleared([one.instance_id])

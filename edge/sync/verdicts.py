@@ -22,6 +22,7 @@ from edge.errors import (
     PixelWorkersBusy,
 )
 from edge.sync.batches import Suspects
+from edge.sync.fullness import Fullness
 
 __all__ = ["Verdicts"]
 
@@ -39,24 +40,32 @@ class Verdicts:
     Args:
         archive: Its name, for the log.
         suspects: Count refusals.
+        fullness: Says when an archive that has no room is tried again.
         shortest: Seconds before the first further offer of what was refused.
         backoff: Of what the archive is busy with.
     """
 
-    def __init__(self, archive: str, suspects: Suspects, shortest: float, backoff: Backoff) -> None:
+    def __init__(
+        self,
+        archive: str,
+        suspects: Suspects,
+        fullness: Fullness,
+        shortest: float,
+        backoff: Backoff,
+    ) -> None:
         self._archive = archive
         self._suspects = suspects
+        self._fullness = fullness
         self._backoff = backoff
         self._refusal_backoff = Backoff(shortest, _LONGEST_REFUSED)
 
-    def of(self, one: Owed, result: StoreResult, now: float, *, full_until: float) -> Settlement:
+    def of(self, one: Owed, result: StoreResult, now: float) -> Settlement:
         """What an answer means that names the instance.
 
         Args:
             one: The instance.
             result: Of it; not UNKNOWN.
             now: POSIX seconds.
-            full_until: When an archive that is full is tried again.
         """
         words = _words(result)
         if result.outcome is StoreOutcome.STORED or result.advice is Advice.COMPARE:
@@ -65,8 +74,8 @@ class Verdicts:
             case Advice.WAIT:
                 again = now + self._backoff.delay(one.tries + 1)
                 return Settlement(one.instance_id, Custody.EDGE_ONLY, words, again)
-            case Advice.FULL:
-                return Settlement(one.instance_id, Custody.EDGE_ONLY, words, full_until)
+            case Advice.FULL if not self._fullness.is_of(one.instance_id):
+                return Settlement(one.instance_id, Custody.EDGE_ONLY, words, self._fullness.due)
             case Advice.QUARANTINE:
                 self._log_refusal(one, result)
                 self._suspects.cleared([one.instance_id])

@@ -35,6 +35,7 @@ from edge.errors import (
 )
 from edge.sync.inquiry import Patience, by_series
 from edge.sync.link import Link
+from edge.sync.readback import TooLong, digest_of, longest
 from edge.sync.tally import Tally
 
 __all__ = ["Verify"]
@@ -205,7 +206,7 @@ class Verify:
     async def _verdicts(self, owed: Sequence[Owed], rows: int | None) -> AsyncGenerator[Settlement]:
         waiting = {one.ref.sop_uid: one for one in owed}
         if rows is not None and len(waiting) >= _WHOLE_SERIES_FROM * rows:
-            async with aclosing(self._digests_of_series(owed[0])) as digests:
+            async with aclosing(self._digests_of_series(owed)) as digests:
                 async for digester in digests:
                     if one := waiting.pop(digester.sop_uid, None):
                         yield self._verdict(one, digester)
@@ -215,7 +216,7 @@ class Verify:
                 settlement = self._verdict(one, await self._digest_of(one))
             except InstanceNotFound:
                 settlement = self._missing(one)
-            except NotDicom:
+            except (NotDicom, TooLong):
                 settlement = self._verdict(one, None)
             except CloudUnauthorised:
                 raise
@@ -227,33 +228,23 @@ class Verify:
             if failure is not None:
                 raise failure
 
-    async def _digests_of_series(self, one: Owed) -> AsyncGenerator[Digester]:
+    async def _digests_of_series(self, owed: Sequence[Owed]) -> AsyncGenerator[Digester]:
         """The digest of every instance of a series, in one request, as far as it goes."""
-        ref = one.ref
+        ref, most = owed[0].ref, max(map(longest, owed))
         try:
             async with aclosing(
                 self._archive.retrieve_study(ref.study_uid, ref.series_uid)
             ) as streams:
                 async for stream in streams:
-                    digester = Digester()
-                    async with aclosing(self._link.line.incoming(stream)) as pieces:
-                        async for piece in pieces:
-                            digester.update(piece)
-                    yield digester
+                    yield await digest_of(stream, self._link.line, most)
         except CloudUnauthorised:
             raise
-        except (CloudError, InstanceNotFound, NotDicom) as error:
+        except (CloudError, InstanceNotFound, NotDicom, TooLong) as error:
             log.info("a series could not be read back whole (%s); one by one", error)
 
     async def _digest_of(self, one: Owed) -> Digester:
-        digester = Digester()
-        async with (
-            aclosing(self._archive.retrieve_instance(one.ref)) as stream,
-            aclosing(self._link.line.incoming(stream)) as pieces,
-        ):
-            async for piece in pieces:
-                digester.update(piece)
-        return digester
+        async with aclosing(self._archive.retrieve_instance(one.ref)) as stream:
+            return await digest_of(stream, self._link.line, longest(one))
 
     def _verdict(self, one: Owed, seen: Digester | None) -> Settlement:
         """By what was read back; None if it was no DICOM."""

@@ -131,5 +131,12 @@ def test_each_failure_reason_has_its_advice(reason, text, advice):
     assert advice_for(reason, text) is advice
 
 
+@pytest.mark.parametrize("reason", [0xA700, 0x0110, 0xC000])
+def test_one_that_was_alone_and_too_long_is_refused_for_good_whatever_the_reason(reason):
+    answer = {"00081198": sequence(item(ONE, x00081197=reason))}
+    (result,) = results_of([ONE], answer, status=413)
+    assert (result.advice, result.reason) == (Advice.QUARANTINE, reason)
+
+
 def test_long_words_are_shortened():
     assert len(shortened("x" * 10_000)) == 500

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import os
 from dataclasses import dataclass, field
 
 import pytest
@@ -146,3 +147,8 @@ def test_a_file_that_this_user_may_not_read(tmp_path):
 @pytest.mark.parametrize("path", ["", "secret", "./secret", "~/secret"])
 def test_a_path_is_absolute(path):
     assert "absolute path" in failure(f"file:{path}")
+
+
+def test_a_pipe_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    assert "is no ordinary file" in failure(f"file:{tmp_path}/pipe")

@@ -249,7 +249,7 @@ async def test_an_instance_that_is_too_long_is_told_which_setting_says_so(box):
     status, answer = await box.store(large.data)
     assert status == 413
     [failed] = answer["00081198"]["Value"]
-    assert failed["00081197"]["Value"] == [0xA700]
+    assert failed["00081197"]["Value"] == [0xC000]
     assert "cache.max_instance_bytes" in failed["00091001"]["Value"][0]
 
     async def unannounced():
@@ -261,7 +261,7 @@ async def test_an_instance_that_is_too_long_is_told_which_setting_says_so(box):
     box.cache.admission.max_instance_bytes = len(small.data)
     status, answer = await box.store(small.data, large.data + bytes(8))
     assert status == 202
-    assert answer["00081198"]["Value"][0]["00081197"]["Value"] == [0xA700]
+    assert answer["00081198"]["Value"][0]["00081197"]["Value"] == [0xC000]
 
 
 async def test_a_sop_class_of_another_service_is_refused_as_by_dimse(box):

@@ -76,7 +76,7 @@ def test_the_status_sums_up_what_became_of_the_parts(results, broken, status):
     [
         (StorageFull("x"), 0xA700),
         (InstanceMismatch("x"), 0xA900),
-        (InstanceTooLong("x"), 0xA700),
+        (InstanceTooLong("x"), 0xC000),
         (NotStorable("x"), 0x0122),
         (NotDicom("x"), 0xC000),
         (InvalidInstance("x"), 0xC000),

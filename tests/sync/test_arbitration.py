@@ -16,6 +16,7 @@ from edge.dicom.instance import Custody
 from edge.errors import CloudUnreachable, StorageFull
 from edge.index import lookup
 from edge.index.custody import Primary
+from edge.index.disputes import Theirs, note_theirs
 from edge.sync.arbitration import Arbitration
 from edge.sync.link import Link
 from tests import samples
@@ -173,8 +174,8 @@ async def test_a_decision_that_is_taken_back_is_not_carried_out(conflict):
         await case.disputes.keep_ours(Query())
         fetch = case.part._fetch
 
-        async def taken_back_meanwhile(ref):
-            digest = await fetch(ref)
+        async def taken_back_meanwhile(*asked):
+            digest = await fetch(*asked)
             await case.disputes.keep_both(Query())
             return digest
 
@@ -192,3 +193,17 @@ async def test_it_waits_for_the_line_and_is_woken_by_a_decision(conflict, runnin
             case.cache.changes.wake()
             while await case.custody() is not Custody.VERIFIED:
                 assert await woken.wait(10), "it was not carried out"
+
+
+async def test_what_has_no_end_is_not_taken_in_and_both_are_kept(conflict):
+    longer = THEIRS + bytes(2 * 1024 * 1024)
+    async with conflict(theirs=longer) as case:
+        row = await lookup.find_one(case.cache.database, OURS.ref.sop_uid)
+        seen = Theirs(bytes(32), "1.2.840.10008.1.2.1", len(THEIRS))
+        await case.cache.database.write(lambda db: note_theirs(db, row.instance_id, seen))
+        await case.disputes.keep_archive(Query())
+        await case.part.step()
+        assert await case.custody() is Custody.CONFLICT
+        assert await case.cache.read(OURS.ref) == OURS.data
+        [still] = (await case.disputes.conflicts()).items
+        assert "no end" in still.note

@@ -28,7 +28,7 @@ def test_a_batch_grows_to_the_largest_and_shrinks_to_the_smallest():
 
 @pytest.mark.parametrize("largest", [0, 1000, MIB])
 def test_a_small_largest_is_kept_to(largest):
-    assert BatchSize(largest).limit == max(largest, 16 * 1024)
+    assert BatchSize(largest).limit == min(max(largest, 16 * 1024), 256 * 1024)
 
 
 def test_the_unsuspected_travel_together():

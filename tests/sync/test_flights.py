@@ -67,3 +67,12 @@ def test_what_idles_is_not_measured():
         line.carry(2)
         line.flights.idle()
     assert line.flights.allowed == 1
+
+
+def test_after_a_failure_one_more_is_not_tried_at_once():
+    line = Line([1000.0, 1900.0])
+    line.flights.failed()
+    line.carry(25)
+    assert line.flights.allowed == 1
+    line.carry(20)
+    assert line.flights.allowed == 2

@@ -320,7 +320,7 @@ async def test_batches_grow_with_success(push, ledger, cloud):
     while await push.step():
         pass
     sizes = list(map(len, cloud.batches))
-    assert sizes[0] == 3  # 2 MiB
+    assert sizes[0] == 1  # 256 KiB
     assert sizes[:4] == sorted(sizes[:4])
     assert max(sizes) > 10
 

@@ -1,4 +1,5 @@
 import asyncio
+import contextlib
 import io
 import logging
 import time
@@ -288,3 +289,41 @@ async def test_what_was_seen_before_the_line_closed_is_kept(archive, ledger, cha
     link.line.closed = lambda _: None
     await verify.step()
     assert set(ledger.custodies) == {VERIFIED}
+
+
+def endless(archive, monkeypatch):
+    """The archive's answer about one instance begins as it should, and never ends; what it gave."""
+    given = []
+    retrieve = archive.retrieve_instance
+
+    async def never_ending(ref):
+        async with contextlib.aclosing(retrieve(ref)) as pieces:
+            async for piece in pieces:
+                yield piece
+        while len(given) < 200:
+            given.append(1)
+            yield bytes(1024 * 1024)
+
+    monkeypatch.setattr(archive, "retrieve_instance", never_ending)
+    return given
+
+
+async def test_an_answer_without_end_is_no_answer_and_stalls_no_other(
+    verify, archive, ledger, cloud, there, monkeypatch
+):
+    # The series is listed as a longer one: its instances are read back one by one.
+    for part in list(samples.ct_series(20, rows=8, columns=8))[6:]:
+        cloud.put(part.data)
+    given = endless(archive, monkeypatch)
+    await verify.step()
+    assert set(ledger.custodies) == {CONFLICT}
+    assert len(given) == 2 * len(there)
+
+
+async def test_a_series_with_an_instance_without_end_is_read_back_one_by_one(
+    verify, ledger, cloud, there
+):
+    cloud.put(there[3].data + bytes(3 * 1024 * 1024))
+    await verify.step()
+    assert ledger.custodies.count(VERIFIED) == len(there) - 1
+    assert ledger.of(there[3].ref).owed.custody is CONFLICT
