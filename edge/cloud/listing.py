@@ -23,6 +23,8 @@ _FINGERPRINT = (
     "00080020 00080030 00080050 00080061 00080090 00081030 00100010 00100020 00100021 00100030 "
     "00100040 00200010 00201206 00201208".split()
 )
+_IF_PRESENT = "00080051 00081060 00100022 00100032 00101000 00101001 00101002".split()
+"""Not every archive answers with them: of one that does not, the fingerprint is as it would be."""
 _COUNT = "00201208"
 _SOP_UID = "00080018"
 _FEW = 4
@@ -41,6 +43,7 @@ def fingerprint(study: Dataset) -> str:
     if first_value(study, _COUNT) is None:
         return ""
     values = [study.get(tag, {}).get("Value", []) for tag in _FINGERPRINT]
+    values += [[tag, given] for tag in _IF_PRESENT if (given := study.get(tag, {}).get("Value"))]
     return hashlib.sha256(msgspec.json.encode(values)).hexdigest()
 
 
@@ -70,7 +73,7 @@ async def describe_study(
         for one in await archive.search_series(study_uid)
         if (series_uid := uid_of(one, "0020000E")) is not None
     ]
-    return RemoteStudy(study_uid, fingerprint(study), study, tuple(series))
+    return RemoteStudy(study_uid, fingerprint(study), study, tuple(series), archive.name)
 
 
 async def _instances(

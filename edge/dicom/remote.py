@@ -36,3 +36,5 @@ class RemoteStudy:
     """Changes whenever the archive's answer about the study does."""
     attributes: Mapping[str, Any]
     series: tuple[RemoteSeries, ...]
+    archive: str = ""
+    """Who says so."""
