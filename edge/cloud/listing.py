@@ -13,11 +13,19 @@ from dataclasses import dataclass
 import msgspec
 
 from edge.cloud.archive import Archive, Dataset, first_value
+from edge.dicom.demographics import DEMOGRAPHICS
 from edge.dicom.instance import InstanceRef
 from edge.dicom.remote import RemoteInstance, RemoteSeries, RemoteStudy
 from edge.dicom.uids import is_uid
 
-__all__ = ["Listing", "describe_study", "fingerprint", "list_instances", "uid_of"]
+__all__ = [
+    "Listing",
+    "by_study",
+    "describe_study",
+    "fingerprint",
+    "list_instances",
+    "uid_of",
+]
 
 _FINGERPRINT = (
     "00080020 00080030 00080050 00080061 00080090 00081030 00100010 00100020 00100021 00100030 "
@@ -26,7 +34,7 @@ _FINGERPRINT = (
 _IF_PRESENT = "00080051 00081060 00100022 00100032 00101000 00101001 00101002".split()
 """Not every archive answers with them: of one that does not, the fingerprint is as it would be."""
 _COUNT = "00201208"
-_SOP_UID = "00080018"
+_STUDY_UID, _SOP_UID = "0020000D", "00080018"
 _FEW = 4
 """So many are asked for one by one: a row of a list costs an archive about a millisecond, and a
 series can have thousands."""
@@ -45,6 +53,22 @@ def fingerprint(study: Dataset) -> str:
     values = [study.get(tag, {}).get("Value", []) for tag in _FINGERPRINT]
     values += [[tag, given] for tag in _IF_PRESENT if (given := study.get(tag, {}).get("Value"))]
     return hashlib.sha256(msgspec.json.encode(values)).hexdigest()
+
+
+def by_study(answers: Sequence[Dataset]) -> dict[str, Dataset]:
+    """Answers to a study search, by Study Instance UID.
+
+    Some archives keep a study once for each patient that it was sent for, and answer with it more
+    than once. What such answers contradict each other in is left out: it says nothing.
+    """
+    found: dict[str, Dataset] = {}
+    for answer in answers:
+        if (study_uid := uid_of(answer, _STUDY_UID)) is None:
+            continue
+        before = found.get(study_uid, answer)
+        differing = {tag for tag in DEMOGRAPHICS if before.get(tag) != answer.get(tag)}
+        found[study_uid] = {tag: one for tag, one in answer.items() if tag not in differing}
+    return found
 
 
 async def describe_study(

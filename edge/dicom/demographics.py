@@ -100,7 +100,8 @@ def _value(vr: str, value: Any, depth: int) -> Any:
         groups = {"Alphabetic": value} if isinstance(value, str) else value
         if not isinstance(groups, dict):
             return None
-        return {name: text for name in _GROUPS if (text := _text(groups.get(name)))} or None
+        found = {name: _text(groups.get(name)) or "" for name in _GROUPS}
+        return {name: text for name, text in found.items() if text.strip("^?= ")} or None
     if isinstance(value, int | float) and not isinstance(value, bool):
         value = str(value)  # of an ID: no attribute here is a number
     text = _text(value)
@@ -145,7 +146,10 @@ def _is_same(vr: str, ours: Any, theirs: Any) -> bool:
 
 
 def _is_same_item(ours: Attributes, theirs: Attributes) -> bool:
-    return all(is_same(ours.get(tag), theirs.get(tag)) for tag in ours.keys() | theirs.keys())
+    """By what both have: an archive may keep less of an item."""
+    mine, other = ({tag for tag in item if _values(item[tag])} for item in (ours, theirs))
+    shared = mine & other
+    return all(is_same(ours[tag], theirs[tag]) for tag in shared) if shared else mine == other
 
 
 def _groups(name: Any) -> dict[str, str]:

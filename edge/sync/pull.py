@@ -25,7 +25,7 @@ import msgspec
 from edge import config
 from edge.cache.custody import CustodyLedger
 from edge.cloud.archive import Archive, Dataset, first_value
-from edge.cloud.listing import describe_study, fingerprint, uid_of
+from edge.cloud.listing import by_study, describe_study, fingerprint, uid_of
 from edge.dicom.remote import RemoteStudy
 from edge.errors import CloudError, CloudRefused, LineClosed
 from edge.sync.link import Link
@@ -219,7 +219,7 @@ class Pull:
 
     async def _learn(self, studies: Sequence[Dataset]) -> None:
         """Look into each study that is new, or not as it was."""
-        found = {uid: study for study in studies if (uid := uid_of(study, _STUDY_UID))}
+        found = by_study(studies)
         for study_uid in await self._unlisted() if self._unlisted else ():
             found.pop(study_uid, None)
         known = await self._ledger.fingerprints(list(found))
