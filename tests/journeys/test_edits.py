@@ -8,6 +8,7 @@ import zipfile
 import pydicom
 import pytest
 
+from edge.cache.disputes import Query
 from tests import samples
 from tests.journeys.modality import dcmsend
 from tests.journeys.viewer import JSON, as_sent
@@ -164,3 +165,35 @@ async def test_a_study_that_only_the_archive_has_is_shown_as_it_says_now(cloud, 
         assert {patient(it)[0] for it in await box.viewer.metadata(study)} == {"X2"}
         fetched = await box.viewer.instances(study)
         assert len(fetched) == 2
+
+
+async def test_files_that_the_archive_wrote_anew_are_taken_by_one_decision(cloud, open_box, send):
+    async with open_box(cloud, sync=SWEEPING) as box:
+        study, paths = await send(box, 206)
+        await box.until_verified(3)
+        edit(cloud, "SYN-000206", PatientID="X4", PatientName="Synthetic^Corrected")
+        await until_found(box, 1, PatientID="X4")
+        before = await box.viewer.metadata(study)
+        # Whenever these are verified again, for whatever reason.
+        await box.appliance.cache.database.write(
+            lambda db: db.execute("UPDATE instances SET custody = 'ACKNOWLEDGED'")
+        )
+        box.appliance.changes.wake()
+
+        async def in_conflict():
+            return await box.custody() == {"CONFLICT": 3}
+
+        await box.until(in_conflict, "the archive's own files are met")
+        disputes = box.appliance.cache.disputes
+        found = (await disputes.conflicts()).items
+        assert [it.edited for it in found] == [["PatientName", "PatientID"]] * 3
+        assert {it.patient_id for it in found} == {"X4"}
+        assert await box.viewer.instances(study) == as_sent(paths)
+
+        study_uid = study.rpartition("/")[2]
+        assert (await disputes.keep_archive(Query(study_uid=study_uid))).done == 3
+        box.appliance.changes.wake()
+        await box.until_verified(3)
+        assert await box.viewer.instances(study) != as_sent(paths)
+        assert list(map(patient, await box.viewer.metadata(study))) == list(map(patient, before))
+        assert (await box.summary()).quarantined == 3
