@@ -7,7 +7,7 @@ counts, modalities and demographics. An archive that gives no counts is descende
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -19,6 +19,7 @@ from edge.dicom.remote import RemoteInstance, RemoteSeries, RemoteStudy
 from edge.dicom.uids import is_uid
 
 __all__ = [
+    "Answer",
     "Listing",
     "by_study",
     "describe_study",
@@ -46,33 +47,45 @@ def uid_of(dataset: Dataset, tag: str) -> str | None:
     return value if isinstance(value, str) and is_uid(value) else None
 
 
-def fingerprint(study: Dataset) -> str:
+def fingerprint(study: Dataset, contradicted: Iterable[str] = ()) -> str:
     """What the answer to a study search comes down to; empty if it says too little."""
     if first_value(study, _COUNT) is None:
         return ""
     values = [study.get(tag, {}).get("Value", []) for tag in _FINGERPRINT]
     values += [[tag, given] for tag in _IF_PRESENT if (given := study.get(tag, {}).get("Value"))]
+    values += [[tag] for tag in sorted(contradicted)]
     return hashlib.sha256(msgspec.json.encode(values)).hexdigest()
 
 
-def by_study(answers: Sequence[Dataset]) -> dict[str, Dataset]:
-    """Answers to a study search, by Study Instance UID.
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a study search says of one study."""
 
-    Some archives keep a study once for each patient that it was sent for, and answer with it more
-    than once. What such answers contradict each other in is left out: it says nothing.
+    study: Dataset
+    contradicted: frozenset[str] = frozenset()
+    """Tags of patient and study that it says differently in another row."""
+
+
+def by_study(rows: Sequence[Dataset]) -> dict[str, Answer]:
+    """The rows of a study search's answer, by Study Instance UID.
+
+    Some archives keep a study once for each patient that it was sent for, and list it as often.
     """
-    found: dict[str, Dataset] = {}
-    for answer in answers:
-        if (study_uid := uid_of(answer, _STUDY_UID)) is None:
+    found: dict[str, Answer] = {}
+    for row in rows:
+        if (study_uid := uid_of(row, _STUDY_UID)) is None:
             continue
-        before = found.get(study_uid, answer)
-        differing = {tag for tag in DEMOGRAPHICS if before.get(tag) != answer.get(tag)}
-        found[study_uid] = {tag: one for tag, one in answer.items() if tag not in differing}
+        before = found.get(study_uid, Answer(row))
+        differing = {tag for tag in DEMOGRAPHICS if before.study.get(tag) != row.get(tag)}
+        found[study_uid] = Answer(row, before.contradicted | differing)
     return found
 
 
 async def describe_study(
-    archive: Archive, study_uid: str, study: Dataset | None = None
+    archive: Archive,
+    study_uid: str,
+    study: Dataset | None = None,
+    contradicted: frozenset[str] = frozenset(),
 ) -> RemoteStudy | None:
     """List a study whole.
 
@@ -80,6 +93,7 @@ async def describe_study(
         archive: The archive to ask.
         study_uid: The study.
         study: The archive's answer to a study search, if there already is one.
+        contradicted: Tags of which that answer says something else, too.
 
     Returns:
         None if the archive does not list the study.
@@ -97,7 +111,14 @@ async def describe_study(
         for one in await archive.search_series(study_uid)
         if (series_uid := uid_of(one, "0020000E")) is not None
     ]
-    return RemoteStudy(study_uid, fingerprint(study), study, tuple(series), archive.name)
+    return RemoteStudy(
+        study_uid,
+        fingerprint(study, contradicted),
+        study,
+        tuple(series),
+        archive.name,
+        contradicted,
+    )
 
 
 async def _instances(

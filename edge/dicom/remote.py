@@ -38,3 +38,5 @@ class RemoteStudy:
     series: tuple[RemoteSeries, ...]
     archive: str = ""
     """Who says so."""
+    contradicted: frozenset[str] = frozenset()
+    """Tags of attributes of which it says something else in the same breath."""

@@ -93,7 +93,7 @@ async def survey(database: Database, study: RemoteStudy) -> Held:
     study_id, current, said = rows[0][0], _read(rows[0][1]), _read(rows[0][2])
     unsaid = [
         tag
-        for tag, attribute in described(study.attributes).items()
+        for tag, attribute in _heard(study).items()
         if tag not in said and not is_same(current.get(tag), attribute)
     ]
     if not unsaid:
@@ -111,6 +111,12 @@ async def survey(database: Database, study: RemoteStudy) -> Held:
     for tag, attribute in found:
         values[tag].append(_read(attribute))
     return Held(values, bool(anything))
+
+
+def _heard(study: RemoteStudy) -> dict[str, Any]:
+    """What an answer says for sure."""
+    said = described(study.attributes)
+    return {tag: one for tag, one in said.items() if tag not in study.contradicted}
 
 
 def note(db: Connection, study_id: int, study: RemoteStudy, held: Held, now: float) -> Noted:
@@ -134,7 +140,7 @@ def note(db: Connection, study_id: int, study: RemoteStudy, held: Held, now: flo
     ).fetchone()
     current, said, overlay = _read(row[0]), _read(row[1]), _read(row[2])
     original = current if row[3] is None else _read(row[3])
-    answer = described(study.attributes)
+    answer = _heard(study)
     news = _News.of(answer, current, said, held)
     edited, learned = news.edited, news.learned
     if news.unsure or (edited and not _is_vouched_for(db, study_id)):

@@ -59,9 +59,9 @@ class InstanceRow:
 ROW = (
     "SELECT i.id, s.study_uid, e.series_uid, i.sop_uid, i.sop_class_uid, i.transfer_syntax,"
     " i.availability, i.custody, i.object, i.key_id, i.content_bytes, i.frame_count,"
-    " i.meta_digest, i.dataset_digest, i.tries, i.origin, i.received, coalesce(o.edition, '')"
+    " i.meta_digest, i.dataset_digest, i.tries, i.origin, i.received,"
+    " coalesce((SELECT edition FROM overlays WHERE study_id = i.study_id), '')"
     " FROM instances i JOIN series e ON e.id = i.series_id JOIN studies s ON s.id = i.study_id"
-    " LEFT JOIN overlays o ON o.study_id = i.study_id"
 )
 """The columns of an ``InstanceRow``; a WHERE clause follows."""
 

@@ -224,13 +224,15 @@ class Pull:
             found.pop(study_uid, None)
         known = await self._ledger.fingerprints(list(found))
         strange: list[Exception] = []
-        for study_uid, study in found.items():
-            now = fingerprint(study)
+        for study_uid, answer in found.items():
+            now = fingerprint(answer.study, answer.contradicted)
             if now and known.get(study_uid) == now:
                 continue
             self._link.line.check("down")
             try:
-                remote = await describe_study(self._archive, study_uid, study)
+                remote = await describe_study(
+                    self._archive, study_uid, answer.study, answer.contradicted
+                )
                 if remote is not None and remote.series:
                     await self._ledger.learn(_unless_incomplete(remote))
             except (CloudRefused, *_NONSENSE) as error:

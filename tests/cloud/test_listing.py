@@ -1,6 +1,6 @@
 import pytest
 
-from edge.cloud.listing import by_study, describe_study, fingerprint, list_instances, uid_of
+from edge.cloud.listing import Answer, by_study, describe_study, fingerprint, list_instances, uid_of
 from edge.errors import CloudRefused, CloudUnreachable
 from tests import samples
 from tests.fakes.archive import Fault
@@ -38,12 +38,10 @@ def test_a_study_that_is_listed_for_two_patients_is_nobodys_for_sure():
     other = STUDY | {"00100010": {"vr": "PN", "Value": [{"Alphabetic": "C^D"}]}}
     third = STUDY | {"0020000D": {"vr": "UI", "Value": ["1.2.4"]}}
     found = by_study([STUDY, third, other, {}])
-    assert found == {
-        "1.2.3": {tag: it for tag, it in STUDY.items() if tag != "00100010"},
-        "1.2.4": third,
-    }
-    # In whatever order they come, and however often.
-    assert by_study([other, STUDY, other])["1.2.3"] == found["1.2.3"]
+    assert found == {"1.2.3": Answer(other, frozenset({"00100010"})), "1.2.4": Answer(third)}
+    again = by_study([STUDY, other, other])["1.2.3"]
+    assert again == found["1.2.3"]
+    assert fingerprint(again.study, again.contradicted) != fingerprint(again.study)
 
 
 def test_where_the_study_may_be_retrieved_does_not():

@@ -28,11 +28,13 @@ async def primary(database):
 def hear(database):
     """The archive answers so about a study, and lists these instances."""
 
-    async def call(*sops, study="1.2.3", archive="cloud", now=2000.0, **answer):
+    async def call(
+        *sops, study="1.2.3", archive="cloud", contradicted=frozenset(), now=2000.0, **answer
+    ):
         attributes = {tag[1:]: {"vr": vr, "Value": values} for tag, (vr, *values) in answer.items()}
         instances = tuple(RemoteInstance(sop, "1.2.840.10008.5.1.4.1.1.2", {}) for sop in sops)
         series = RemoteSeries(f"{study}.1", {"00080060": {"vr": "CS", "Value": ["CT"]}}, instances)
-        heard = RemoteStudy(study, "fingerprint", attributes, (series,), archive)
+        heard = RemoteStudy(study, "fingerprint", attributes, (series,), archive, contradicted)
         held = await edits.survey(database, heard)
         return await database.write(lambda db: remote.learn(db, heard, now, held))
 
@@ -144,6 +146,19 @@ async def test_an_edition_is_another_one_after_every_edit(database, sent, hear):
         await hear("1.1", t00080050=("SH", value))
         seen.add((await lookup.find_one(database, "1.1")).edition)
     assert len(seen) == 3
+
+
+async def test_what_an_archive_contradicts_itself_in_is_no_edit(database, sent, hear):
+    await sent("1.1")
+    torn = frozenset({"00100010"})
+    edit = await hear("1.1", contradicted=torn, t00100010=ROE, t00080050=("SH", "A7"))
+    assert list(edit.after) == ["00080050"]
+    [answer] = await found(database)
+    assert name(answer) == "DOE^JANE"
+    # Of a study that is new, it is better than nothing.
+    await hear("1.4.1", study="1.4", contradicted=torn, t00100010=ROE)
+    assert len(await found(database, t00100010="ROE*")) == 1
+    assert (await hear("1.1", t00100010=ROE)).version == 2
 
 
 async def test_what_an_answer_lacks_is_no_edit(database, sent, hear):

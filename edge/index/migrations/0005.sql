@@ -1,5 +1,7 @@
 -- From version 4: what is edited in the archive.
 
+-- What was edited before was not heeded: every study is looked at once more.
+UPDATE studies SET fingerprint = '';
 CREATE TABLE said (
     study_id   INTEGER PRIMARY KEY REFERENCES studies ON DELETE CASCADE,
     attributes TEXT NOT NULL
