@@ -3,7 +3,7 @@
 An archive's answer about a study that says something else of patient or study than it said before
 is an edit: a correction there, or a merge of two patients. So is what it says for the first time,
 if no instance here says so. Only the primary archive's word counts, and only once it vouches for
-something of the study: until then, what came in here holds.
+something of what came in here: until then, that holds.
 
 Bytes and documents stay as they are. An edit stands in the columns and attributes of its study, and
 is laid over documents where those are read. What has the original value again is overlaid no more.
@@ -203,12 +203,16 @@ class _News:
 
 
 def _is_vouched_for(db: Connection, study_id: int) -> bool:
-    """Whether the archive is known to have anything of the study as it is here."""
-    row = db.execute(
-        "SELECT 1 FROM instances WHERE study_id = ? AND custody IN ('ACKNOWLEDGED', 'VERIFIED')",
+    """Whether the archive has anything of what came in here; or nothing ever did.
+
+    That it has other images under the same UID says nothing of ours.
+    """
+    [vouched, anything] = db.execute(
+        "SELECT max(custody IN ('ACKNOWLEDGED', 'VERIFIED')), count(*) FROM instances"
+        " WHERE study_id = ? AND transfer_syntax <> ''",
         (study_id,),
     ).fetchone()
-    return row is not None
+    return bool(vouched) or not anything
 
 
 def _record(

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import io
 import warnings
+import zipfile
 
 import pydicom
 import pytest
@@ -138,6 +139,14 @@ async def test_what_was_edited_in_the_archive_is_shown_and_the_instance_is_as_it
             seen[what, accept] = answer.headers["ETag"]
             return answer.status, await answer.text(errors="replace")
 
+    async def medium():
+        accept = {"Accept": "application/zip; transfer-syntax=*"}
+        async with box.http.get(f"{box.base}/studies/{study}", headers=accept) as answer:
+            with zipfile.ZipFile(io.BytesIO(await answer.read())) as files:
+                directory = pydicom.dcmread(io.BytesIO(files.read("DICOMDIR")))
+                [file] = [files.read(it) for it in files.namelist() if it.startswith("DICOM/")]
+        return answer.headers["ETag"], directory.DirectoryRecordSequence[0].PatientName, file
+
     described = [
         ("/metadata", "application/dicom+json"),
         ("/metadata", "application/dicom+xml"),
@@ -149,6 +158,7 @@ async def test_what_was_edited_in_the_archive_is_shown_and_the_instance_is_as_it
     for what in (*described, stored):
         assert (await ask(*what))[0] == 200
         assert (await ask(*what))[0] == 304
+    before = await medium()
     name = {"vr": "PN", "Value": [{"Alphabetic": "Corrected^Name"}]}
     await box.cache.ledger.set_roles({"cloud": "primary"})
     await box.cache.database.write(
@@ -161,6 +171,10 @@ async def test_what_was_edited_in_the_archive_is_shown_and_the_instance_is_as_it
         assert "Corrected" in text, what
         assert (await ask(*what))[0] == 304
     assert (await ask(*stored))[0] == 304
+    # The directory of a medium names the patient; its files are as they came.
+    after = await medium()
+    assert [*after[1:]] == ["Corrected^Name", path.read_bytes()] != [*before[1:]]
+    assert after[0] != before[0]
     [(_, body)] = await box.parts(here, AS_STORED)
     assert body == path.read_bytes()
 

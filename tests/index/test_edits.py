@@ -202,6 +202,16 @@ async def test_before_the_archive_vouches_for_anything_what_came_in_holds(
     assert await remote.fingerprints(database, ["1.2.3"]) == {"1.2.3": "fingerprint"}
 
 
+async def test_what_else_the_archive_has_under_the_same_uid_vouches_for_nothing(
+    database, sent, hear
+):
+    await sent("1.1", custody=Custody.EDGE_ONLY)
+    assert await hear("1.7", t00100010=ROE) is None
+    assert name(await document(database, "1.1")) == "DOE^JANE"
+    await database.write(lambda db: db.execute("UPDATE instances SET custody = 'ACKNOWLEDGED'"))
+    assert (await hear("1.7", t00100010=ROE)).version == 1
+
+
 async def test_only_the_primary_archive_is_believed(database, sent, hear):
     await sent("1.1")
     assert await hear("1.1", archive="second", t00100010=ROE) is None
