@@ -26,6 +26,7 @@ from edge.access.gate import Gate
 from edge.access.tls import renew, server_context
 from edge.access.tokens import Tokens
 from edge.admin import api
+from edge.admin.edits import edit_routes
 from edge.admin.local import local_door
 from edge.admin.sync import sync_routes
 from edge.cache.admission import Admission, StudyKeys
@@ -35,6 +36,7 @@ from edge.cache.changes import Changes
 from edge.cache.custody import CustodyLedger
 from edge.cache.deletion import Deletion
 from edge.cache.disputes import Disputes
+from edge.cache.edits import Edits
 from edge.cache.eviction import Eviction, Uses
 from edge.cache.exchange import Exchange
 from edge.cache.feed import ChangeFeed
@@ -337,7 +339,10 @@ class Appliance:
         administration = api.create_application(
             status=self.status,
             middlewares=[access(gate.authorise)],
-            routes=sync_routes(cache.disputes, itemgetter(IDENTITY), self.changes.wake),
+            routes=[
+                *sync_routes(cache.disputes, itemgetter(IDENTITY), self.changes.wake),
+                *edit_routes(Edits(cache.database)),
+            ],
         )
         application = create_root(
             {

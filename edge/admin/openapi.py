@@ -53,6 +53,7 @@ class _Operation:
     answer: Any
     query: type[msgspec.Struct] | None = None
     body: type[msgspec.Struct] | None = None
+    path: type[msgspec.Struct] | None = None
 
 
 def operation(
@@ -61,6 +62,7 @@ def operation(
     answer: Any,
     query: type[msgspec.Struct] | None = None,
     body: type[msgspec.Struct] | None = None,
+    path: type[msgspec.Struct] | None = None,
 ) -> Callable[[H], H]:
     """Say what a handler does.
 
@@ -69,10 +71,11 @@ def operation(
         answer: Type of the JSON that it answers 200 with.
         query: Type of its parameters, each of which has a default; None if it takes none.
         body: Type of the JSON that it takes; None if it takes none.
+        path: Type of what is named in its path; None if nothing is.
     """
 
     def mark(handler: H) -> H:
-        setattr(handler, _MARK, _Operation(summary, answer, query, body))
+        setattr(handler, _MARK, _Operation(summary, answer, query, body, path))
         return handler
 
     return mark
@@ -127,8 +130,12 @@ def _document(operations: Mapping[tuple[str, str], _Operation], prefix: str) -> 
             "summary": said.summary,
             "operationId": f"{method.lower()}{_LETTERS.sub('', path.title())}",
         }
-        if said.query is not None:
-            described["parameters"] = _parameters(said.query)
+        parameters = [
+            *(_parameters(said.path, "path") if said.path is not None else ()),
+            *(_parameters(said.query, "query") if said.query is not None else ()),
+        ]
+        if parameters:
+            described["parameters"] = parameters
         if said.body is not None:
             described["requestBody"] = {
                 "required": True,
@@ -150,12 +157,12 @@ def _document(operations: Mapping[tuple[str, str], _Operation], prefix: str) -> 
     }
 
 
-def _parameters(query: type[msgspec.Struct]) -> list[dict[str, Any]]:
-    """Every field as a parameter of the query."""
-    [_], components = msgspec.json.schema_components([query])
-    properties = components[query.__name__]["properties"]
+def _parameters(fields: type[msgspec.Struct], where: str) -> list[dict[str, Any]]:
+    """Every field as a parameter of the path or the query."""
+    [_], components = msgspec.json.schema_components([fields])
+    properties = components[fields.__name__]["properties"]
     return [
-        {"name": name, "in": "query", "required": False, "schema": schema}
+        {"name": name, "in": where, "required": where == "path", "schema": schema}
         for name, schema in properties.items()
     ]
 

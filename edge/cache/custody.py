@@ -6,14 +6,16 @@ restart, a crash or a second look always finds the same work. Times are POSIX se
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from edge.cache.changes import Changes
+from edge.dicom.demographics import keyword
 from edge.dicom.instance import Custody, InstanceRef
 from edge.dicom.remote import RemoteStudy
-from edge.index import copies, custody, disputes, remedies, remote, residence, tombstones
+from edge.index import copies, custody, disputes, edits, remedies, remote, residence, tombstones
 from edge.index.copies import Further
 from edge.index.custody import UNSENT, Account, Primary
 from edge.index.database import Connection, Database
@@ -32,6 +34,9 @@ __all__ = [
     "Withdrawal",
     "Withdrawn",
 ]
+
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -206,9 +211,13 @@ class CustodyLedger(ArchiveLedger):
         return ArchiveLedger(self._database, self._changes, Further(archive), self._clock)
 
     async def set_roles(self, roles: Mapping[str, str]) -> None:
-        """Note which archives are configured, and as what; once, at the start."""
+        """Note which archives are configured, and as what; once, at the start.
+
+        What an earlier end of the process left unannounced is announced then.
+        """
         now = self._clock()
         await self._database.write(lambda db: copies.set_roles(db, roles, now))
+        await self.announce_edits()
 
     async def stand_in(self, archive: str) -> int:
         """Owe an archive what the primary one is owed and is here; how many more that are."""
@@ -252,10 +261,29 @@ class CustodyLedger(ArchiveLedger):
         )
 
     async def learn(self, study: RemoteStudy) -> None:
-        """Keep what the archive listed of a study, with its fingerprint, in one transaction."""
+        """Keep what the archive listed of a study, with its fingerprint, in one transaction.
+
+        What was edited there holds from then on.
+        """
         now = self._clock()
-        await self._database.write(lambda db: remote.learn(db, study, now))
+        held = await edits.survey(self._database, study)
+        edit = await self._database.write(lambda db: remote.learn(db, study, now, held))
+        if edit is not None:
+            log.info(
+                "archive %s edited study %s: version %d: %s",
+                edit.archive,
+                study.study_uid,
+                edit.version,
+                ", ".join(map(keyword, sorted(edit.after))),
+            )
+            await self.announce_edits()
         self._changes.wake()
+
+    async def announce_edits(self) -> None:
+        """Let the change feed have every instance of what was edited."""
+        now = self._clock()
+        while await self._database.write(lambda db: edits.announce(db, now)):
+            self._changes.wake()
 
     async def fingerprints(self, study_uids: Sequence[str]) -> dict[str, str]:
         """What the archive last said of these studies, in short."""

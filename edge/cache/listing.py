@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, Final, Generic, TypeVar
 
+from edge.dicom.demographics import keyword
 from edge.dicom.instance import Availability
 from edge.index.disputes import Aside, Dispute
 from edge.index.remedies import remedy_of
@@ -135,6 +136,9 @@ class Conflict:
     """What was decided and is not done yet; empty: both are kept."""
     note: str
     """Why the last decision could not be carried out; empty if none failed."""
+    edited: list[str]
+    """Attributes of its patient and study that were edited in the archive: it may have written its
+    files anew for that. Whether they differ in anything else is not said."""
     choices: list[Decision]
 
 
@@ -223,6 +227,7 @@ def conflict_of(one: Dispute) -> Conflict:
         ),
         decision=one.decision,
         note=one.words,
+        edited=[keyword(tag) for tag in one.edited],
         choices=list(_OF_CONFLICTS),
     )
 
@@ -251,6 +256,7 @@ def quarantine_of(one: Aside) -> Conflict:
         ),
         decision="",
         note="",
+        edited=[],
         choices=list(_OF_QUARANTINE),
     )
 

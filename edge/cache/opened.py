@@ -7,7 +7,7 @@ bound. Where the bytes are is not known here; ``content`` reads them.
 from __future__ import annotations
 
 import base64
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +15,7 @@ from typing import Any
 import msgspec
 
 from edge.cache.content import Content, InflatedContent, Ranges, clipped, gathered
+from edge.dicom.demographics import overlaid
 from edge.dicom.frames import Layout, PixelLayout
 from edge.dicom.instance import Availability, InstanceRef
 from edge.errors import InstanceNotFound, PixelBudgetExceeded
@@ -41,6 +42,8 @@ class InstanceEntry:
     """When these bytes came, in POSIX seconds; 0 if that is not known."""
     object: str = ""
     """Its name in the store, while it is here; no door needs it."""
+    edition: str = ""
+    """Which edit of patient and study holds, made in the archive; empty if none does."""
     key_id: bytes = b""
     """Of the key that it is sealed with, while it is here; likewise."""
 
@@ -72,6 +75,7 @@ class OpenInstance:
         content: Its Part 10 file.
         layout: Where its parts are.
         document: Gives its DICOM JSON object.
+        overlay: What of patient and study was edited in the archive.
     """
 
     def __init__(
@@ -80,11 +84,13 @@ class OpenInstance:
         content: Content,
         layout: Layout,
         document: Callable[[], bytes],
+        overlay: Mapping[str, Any] | None = None,
     ) -> None:
         self.entry = entry
         self.layout = layout
         self._content = content
         self._document = document
+        self._overlay = overlay or {}
 
     @property
     def size(self) -> int:
@@ -92,9 +98,13 @@ class OpenInstance:
         return self._content.length
 
     def attributes(self) -> dict[str, Any]:
-        """The data set in the DICOM JSON model; bulk values by their relative path."""
+        """The data set in the DICOM JSON model, as stored; bulk values by their relative path."""
         decoded: dict[str, Any] = msgspec.json.decode(self._document())
         return decoded
+
+    def edited_attributes(self) -> dict[str, Any]:
+        """The same as it is to be shown: with what was edited in the archive."""
+        return overlaid(self.attributes(), self._overlay) if self._overlay else self.attributes()
 
     async def read(self, offset: int, length: int) -> bytes:
         """A range of the Part 10 file."""

@@ -11,9 +11,10 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
+from typing import Any
 
 import msgspec
 
@@ -48,7 +49,11 @@ class Passage:
 
     @asynccontextmanager
     async def open_instance(
-        self, instance_id: int, ref: InstanceRef, dataset_digest: bytes | None = None
+        self,
+        instance_id: int,
+        ref: InstanceRef,
+        dataset_digest: bytes | None = None,
+        overlay: Mapping[str, Any] | None = None,
     ) -> AsyncIterator[OpenInstance]:
         """Open an instance of the archive without keeping it.
 
@@ -56,6 +61,7 @@ class Passage:
             instance_id: Its number in the index.
             ref: Which.
             dataset_digest: Of its data set, if it was here once: another one is not it.
+            overlay: What of patient and study was edited in the archive.
 
         Raises:
             InstanceNotFound: The archive does not have it.
@@ -81,7 +87,7 @@ class Passage:
                 availability=Availability.NEARLINE,
             )
             document = partial(msgspec.json.encode, scanned.attributes)
-            yield OpenInstance(entry, content, scanned.layout, document)
+            yield OpenInstance(entry, content, scanned.layout, document, overlay)
         finally:
             self._free += len(held)
 

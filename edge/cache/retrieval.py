@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
+from typing import Any
 
 from edge.cache.custody import CustodyLedger
 from edge.cache.eviction import Uses
@@ -32,7 +33,7 @@ from edge.errors import (
     SealBroken,
     StorageFull,
 )
-from edge.index import lookup, remote, residence, tombstones
+from edge.index import edits, lookup, remote, residence, tombstones
 from edge.index.database import Connection, Database
 from edge.index.lookup import InstanceRow
 from edge.store.objects import ObjectStore, Wanted, abandon
@@ -98,8 +99,9 @@ class Retrieval:
     ) -> AsyncIterator[tuple[InstanceRef, bytes]]:
         """Each instance and its DICOM JSON object: UTF-8, deflated (zlib), since some are huge.
 
-        Bulk values stand in it by their relative path. Opens no object. What has never been here is
-        asked of the archive, and kept.
+        Bulk values stand in it by their relative path, and over it is laid what of patient and
+        study was edited in the archive. Opens no object. What has never been here is asked of the
+        archive, and kept.
 
         Raises:
             CloudError: The archive has the metadata, and can't be asked now.
@@ -164,7 +166,7 @@ class Retrieval:
                     if self._passage is None:
                         raise
                     async with self._passage.open_instance(
-                        row.instance_id, row.ref, row.dataset_digest
+                        row.instance_id, row.ref, row.dataset_digest, await self._overlay(row)
                     ) as instance:
                         yield instance
                     return
@@ -182,6 +184,7 @@ class Retrieval:
                     reader,
                     Layout() if layout is None else Layout.from_bytes(layout),
                     partial(zlib.decompress, document or b""),
+                    await self._overlay(row),
                 )
             except SealBroken:
                 await self._lose(row.object)
@@ -264,6 +267,10 @@ class Retrieval:
         except SealBroken:
             await self._lose(entry.object)
             raise
+
+    async def _overlay(self, row: InstanceRow) -> dict[str, Any]:
+        """What of patient and study was edited in the archive; most of all studies never are."""
+        return await edits.overlay_of(self._database, row.ref.study_uid) if row.edition else {}
 
     async def _rows(
         self, study_uid: str, series_uid: str | None, sop_uid: str | None
@@ -370,6 +377,7 @@ def _entry(row: InstanceRow) -> InstanceEntry:
         availability=row.availability,
         version=row.version,
         received=row.received,
+        edition=row.edition,
         object=row.object or "",
         key_id=row.key_id or b"",
     )

@@ -7,24 +7,35 @@ counts, modalities and demographics. An archive that gives no counts is descende
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from edge.cloud.archive import Archive, Dataset, first_value
+from edge.dicom.demographics import DEMOGRAPHICS
 from edge.dicom.instance import InstanceRef
 from edge.dicom.remote import RemoteInstance, RemoteSeries, RemoteStudy
 from edge.dicom.uids import is_uid
 
-__all__ = ["Listing", "describe_study", "fingerprint", "list_instances", "uid_of"]
+__all__ = [
+    "Answer",
+    "Listing",
+    "by_study",
+    "describe_study",
+    "fingerprint",
+    "list_instances",
+    "uid_of",
+]
 
 _FINGERPRINT = (
     "00080020 00080030 00080050 00080061 00080090 00081030 00100010 00100020 00100021 00100030 "
     "00100040 00200010 00201206 00201208".split()
 )
+_IF_PRESENT = "00080051 00081060 00100022 00100032 00101000 00101001 00101002".split()
+"""Not every archive answers with them: of one that does not, the fingerprint is as it would be."""
 _COUNT = "00201208"
-_SOP_UID = "00080018"
+_STUDY_UID, _SOP_UID = "0020000D", "00080018"
 _FEW = 4
 """So many are asked for one by one: a row of a list costs an archive about a millisecond, and a
 series can have thousands."""
@@ -36,16 +47,45 @@ def uid_of(dataset: Dataset, tag: str) -> str | None:
     return value if isinstance(value, str) and is_uid(value) else None
 
 
-def fingerprint(study: Dataset) -> str:
+def fingerprint(study: Dataset, contradicted: Iterable[str] = ()) -> str:
     """What the answer to a study search comes down to; empty if it says too little."""
     if first_value(study, _COUNT) is None:
         return ""
     values = [study.get(tag, {}).get("Value", []) for tag in _FINGERPRINT]
+    values += [[tag, given] for tag in _IF_PRESENT if (given := study.get(tag, {}).get("Value"))]
+    values += [[tag] for tag in sorted(contradicted)]
     return hashlib.sha256(msgspec.json.encode(values)).hexdigest()
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What a study search says of one study."""
+
+    study: Dataset
+    contradicted: frozenset[str] = frozenset()
+    """Tags of patient and study that it says differently in another row."""
+
+
+def by_study(rows: Sequence[Dataset]) -> dict[str, Answer]:
+    """The rows of a study search's answer, by Study Instance UID.
+
+    Some archives keep a study once for each patient that it was sent for, and list it as often.
+    """
+    found: dict[str, Answer] = {}
+    for row in rows:
+        if (study_uid := uid_of(row, _STUDY_UID)) is None:
+            continue
+        before = found.get(study_uid, Answer(row))
+        differing = {tag for tag in DEMOGRAPHICS if before.study.get(tag) != row.get(tag)}
+        found[study_uid] = Answer(row, before.contradicted | differing)
+    return found
+
+
 async def describe_study(
-    archive: Archive, study_uid: str, study: Dataset | None = None
+    archive: Archive,
+    study_uid: str,
+    study: Dataset | None = None,
+    contradicted: frozenset[str] = frozenset(),
 ) -> RemoteStudy | None:
     """List a study whole.
 
@@ -53,6 +93,7 @@ async def describe_study(
         archive: The archive to ask.
         study_uid: The study.
         study: The archive's answer to a study search, if there already is one.
+        contradicted: Tags of which that answer says something else, too.
 
     Returns:
         None if the archive does not list the study.
@@ -70,7 +111,14 @@ async def describe_study(
         for one in await archive.search_series(study_uid)
         if (series_uid := uid_of(one, "0020000E")) is not None
     ]
-    return RemoteStudy(study_uid, fingerprint(study), study, tuple(series))
+    return RemoteStudy(
+        study_uid,
+        fingerprint(study, contradicted),
+        study,
+        tuple(series),
+        archive.name,
+        contradicted,
+    )
 
 
 async def _instances(

@@ -200,6 +200,8 @@ def _print_conflicts(page: Page[Conflict]) -> None:
         print(f"    since     {moment(one.since)}: {one.reason or '?'}")
         print(f"    kept      {_side(one.kept)}")
         print(f"    other     {_side(one.other)}, in {_PLACES[one.kind]}")
+        if one.edited:
+            print(f"    edited    in the archive: {', '.join(one.edited)} of this study")
         if one.decision:
             print(f"    decided   {one.decision}, not done yet")
         if one.note:

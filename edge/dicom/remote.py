@@ -36,3 +36,7 @@ class RemoteStudy:
     """Changes whenever the archive's answer about the study does."""
     attributes: Mapping[str, Any]
     series: tuple[RemoteSeries, ...]
+    archive: str = ""
+    """Who says so."""
+    contradicted: frozenset[str] = frozenset()
+    """Tags of attributes of which it says something else in the same breath."""

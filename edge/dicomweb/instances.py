@@ -220,7 +220,7 @@ class Instances:
             async with self._retrieval.open_instance(entry) as opened:
                 syntax = (await self._weigh(opened, wish)).transfer_syntax
                 size = opened.size if syntax == opened.entry.transfer_syntax else None
-                attributes = await asyncio.to_thread(opened.attributes)
+                attributes = await asyncio.to_thread(opened.edited_attributes)
                 made = self._transcoding.instance(opened, syntax)
                 yield MediumFile(attributes, syntax, size, made)
 
@@ -235,7 +235,9 @@ def _validators(entries: Sequence[InstanceEntry], forms: Forms, kind: Offer) -> 
     """Strong if the bytes are those that are stored, and nothing else."""
     exact = kind.container == (DICOM, False) and all(_is_exact(one, forms) for one in entries)
     chosen = [str(forms.get(entry.ref.sop_uid)) for entry in entries]
-    return validators_of(entries, "instances", kind.container, *chosen, exact=exact)
+    # The directory of a medium names the patient.
+    is_zip = kind.media_type == ZIP
+    return validators_of(entries, "instances", kind.container, *chosen, exact=exact, edited=is_zip)
 
 
 def _is_exact(entry: InstanceEntry, forms: Forms) -> bool:

@@ -58,7 +58,7 @@ class Metadata:
         offer = choose(accepted_by(request), offers)
         entries = await entries_of(self._retrieval, target)
         form = ("metadata", base, offer.media_type)
-        validators = validators_of(entries, *form, exact=not offer.multipart)
+        validators = validators_of(entries, *form, exact=not offer.multipart, edited=True)
         if (answer := unchanged(request, validators)) is not None:
             return answer
         headers = validators.headers()

@@ -151,7 +151,13 @@ class Renditions:
                 body = await _document(opened, wanted.media_type)
             else:
                 body = await _report(opened, wanted.media_type)
-            validators = validators_of([entry], "rendition", wanted.media_type, exact=True)
+            validators = validators_of(
+                [entry],
+                "rendition",
+                wanted.media_type,
+                exact=True,
+                edited=look.kind is Kind.REPORT,
+            )
             body = replace(body, validators=validators, headers={**body.headers, **(headers or {})})
             return await send_body(request, body)
 
@@ -228,7 +234,7 @@ async def _document(opened: OpenInstance, media_type: str) -> Body:
 
 
 async def _report(opened: OpenInstance, media_type: str) -> Body:
-    attributes = await asyncio.to_thread(opened.attributes)
+    attributes = await asyncio.to_thread(opened.edited_attributes)
     if media_type == XML:
         return Body.of(
             XML + _CHARSET, await asyncio.to_thread(to_xml, attributes), headers=_SANDBOX

@@ -63,7 +63,7 @@ NO_VALIDATORS: Final = Validators()
 
 
 def validators_of(
-    entries: Iterable[InstanceEntry], *form: object, exact: bool = False
+    entries: Iterable[InstanceEntry], *form: object, exact: bool = False, edited: bool = False
 ) -> Validators:
     """Of what is made of these instances.
 
@@ -71,15 +71,20 @@ def validators_of(
         entries: All that it is made of.
         form: What else the bytes depend on; an entity tag is bound to it.
         exact: The bytes are those that are stored, or always the same for other reasons.
+        edited: They say of patient and study what the archive says.
     """
     digest, dates = hashlib.sha256(repr((__version__, form)).encode()), []
+    is_as_received = True
     for entry in entries:
         if not entry.version:
             return NO_VALIDATORS
         digest.update(f"\0{entry.ref.sop_uid}\0{entry.version}".encode())
         dates.append(entry.received)
+        if edited and entry.edition:
+            digest.update(f"\0{entry.edition}".encode())
+            is_as_received = False
     tag = f'"{digest.hexdigest()[:32]}"'
-    is_dated = len(dates) == 1 and dates[0] < time.time() - _SETTLED
+    is_dated = is_as_received and len(dates) == 1 and dates[0] < time.time() - _SETTLED
     return Validators(tag if exact else f"W/{tag}", int(dates[0]) if is_dated else 0)
 
 

@@ -101,6 +101,8 @@ class Dispute:
     theirs: Theirs | None
     remedy: tuple[str, str, bytes | None] | None
     """As ``remedies.remedy_of`` takes it."""
+    edited: tuple[str, ...]
+    """Tags of patient and study that were edited in the archive."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,6 +128,10 @@ class Aside:
 _NAME = (
     "(SELECT a.attributes ->> '$.\"00100010\".Value[0].Alphabetic' FROM study_attributes a"
     " WHERE a.study_id = s.id)"
+)
+_EDITED = (
+    "(SELECT group_concat(DISTINCT one.key) FROM edits h, json_each(h.after) one"
+    " WHERE h.study_id = s.id)"
 )
 _DISPUTES = (
     " FROM disputes d JOIN instances i ON i.id = d.instance_id"
@@ -164,7 +170,7 @@ async def find(database: Database, custody: Custody, query: Query) -> list[Dispu
         " i.availability, i.custody, i.content_bytes, i.dataset_digest, i.origin, i.peer,"
         f" i.received, i.retry_at, i.reason, s.patient_id, coalesce({_NAME}, ''), d.since,"
         " d.refusals, d.given_up, d.decision, d.words, d.digest, d.transfer_syntax,"
-        " d.content_bytes, r.transfer_syntax, r.attributes, r.sent_digest"
+        f" d.content_bytes, r.transfer_syntax, r.attributes, r.sent_digest, {_EDITED}"
         f"{where} ORDER BY d.since DESC, i.id DESC LIMIT ? OFFSET ?",
         [*values, query.limit, query.offset],
     )
@@ -173,7 +179,7 @@ async def find(database: Database, custody: Custody, query: Query) -> list[Dispu
 
 def _dispute(instance_id: int, *row: Any) -> Dispute:
     study, series, sop, sop_class, syntax, availability, custody, *rest = row
-    *rest, digest, their_syntax, their_bytes, new_syntax, attributes, sent = rest
+    *rest, digest, their_syntax, their_bytes, new_syntax, attributes, sent, edited = rest
     theirs = None if digest is None else Theirs(digest, their_syntax, their_bytes)
     remedy = None if attributes is None else (new_syntax, attributes, sent)
     return Dispute(
@@ -183,7 +189,7 @@ def _dispute(instance_id: int, *row: Any) -> Dispute:
         syntax,
         Availability(availability),
         Custody(custody),
-        *(*rest, theirs, remedy),
+        *(*rest, theirs, remedy, tuple(sorted(edited.split(","))) if edited else ()),
     )
 
 

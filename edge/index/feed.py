@@ -13,6 +13,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
+from edge.dicom.demographics import overlaid_document
 from edge.dicom.instance import InstanceRef
 from edge.index.database import Connection, Database
 
@@ -126,13 +127,20 @@ async def position_after(database: Database, count: int) -> int:
 
 
 async def document_of(database: Database, sop_uid: str) -> bytes | None:
-    """The JSON object (deflated) of an instance as it is now; None if it is unknown, or gone."""
+    """The JSON object (deflated) of an instance as it is now; None if it is unknown, or gone.
+
+    What was edited in the archive is laid over it.
+    """
     rows = await database.scan(
-        "SELECT m.document FROM instances i JOIN metadata m ON m.instance_id = i.id"
-        " WHERE i.sop_uid = ?",
+        "SELECT m.document, o.attributes FROM instances i JOIN metadata m ON m.instance_id = i.id"
+        " LEFT JOIN overlays o ON o.study_id = i.study_id WHERE i.sop_uid = ?",
         (sop_uid,),
     )
-    return rows[0][0] if rows else None
+    document: bytes | None
+    document, overlay = rows[0] if rows else (None, None)
+    if document and overlay:
+        return await database.compute(overlaid_document, document, overlay)
+    return document
 
 
 def _nothing(_: Connection) -> None:

@@ -34,6 +34,7 @@ __all__ = [
     "put",
     "quarantine",
     "record",
+    "rewrite_study",
 ]
 
 
@@ -274,31 +275,53 @@ def ensure_study(db: Connection, study_uid: str, attributes: levels.Attributes, 
     if row is not None:
         return int(row[0])
     kept = levels.select(attributes, levels.STUDY_TAGS)
-    time = levels.text(kept, "00080030")
     study_id: int = db.execute(
-        "INSERT INTO studies (study_uid, patient_id, birth_date, sex, study_date, study_time,"
-        " accession_number, study_id, description, created) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        (
-            study_uid,
-            levels.text(kept, "00100020"),
-            levels.date(kept, "00100030"),
-            levels.text(kept, "00100040"),
-            levels.date(kept, "00080020"),
-            moment(time, "0") if time else "",
-            levels.text(kept, "00080050"),
-            levels.text(kept, "00200010"),
-            levels.text(kept, "00081030"),
-            now,
-        ),
+        "INSERT INTO studies (study_uid, created, patient_id, birth_date, sex, study_date,"
+        " study_time, accession_number, study_id, description)"
+        " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+        (study_uid, now, *_study_columns(kept)),
     ).lastrowid
     db.execute(
         "INSERT INTO study_attributes VALUES (?, ?)", (study_id, msgspec.json.encode(kept).decode())
     )
+    _name_persons(db, study_id, kept)
+    return study_id
+
+
+def rewrite_study(db: Connection, study_id: int, attributes: levels.Attributes) -> None:
+    """Let a study be shown and found by other attributes of patient and study, all of them."""
+    db.execute(
+        "UPDATE studies SET patient_id = ?, birth_date = ?, sex = ?, study_date = ?,"
+        " study_time = ?, accession_number = ?, study_id = ?, description = ? WHERE id = ?",
+        (*_study_columns(attributes), study_id),
+    )
+    db.execute(
+        "UPDATE study_attributes SET attributes = ? WHERE study_id = ?",
+        (msgspec.json.encode(attributes).decode(), study_id),
+    )
+    db.execute("DELETE FROM person_names WHERE study_id = ?", (study_id,))
+    _name_persons(db, study_id, attributes)
+
+
+def _study_columns(attributes: levels.Attributes) -> tuple[str, ...]:
+    time = levels.text(attributes, "00080030")
+    return (
+        levels.text(attributes, "00100020"),
+        levels.date(attributes, "00100030"),
+        levels.text(attributes, "00100040"),
+        levels.date(attributes, "00080020"),
+        moment(time, "0") if time else "",
+        levels.text(attributes, "00080050"),
+        levels.text(attributes, "00200010"),
+        levels.text(attributes, "00081030"),
+    )
+
+
+def _name_persons(db: Connection, study_id: int, attributes: levels.Attributes) -> None:
     db.executemany(
         "INSERT INTO person_names VALUES (?, ?, ?, ?)",
-        [(*name, study_id) for name in levels.person_names(kept)],
+        [(*name, study_id) for name in levels.person_names(attributes)],
     )
-    return study_id
 
 
 def ensure_series(

@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+from edge.dicom.demographics import overlaid_document
 from edge.dicom.instance import Availability, Custody, InstanceRef, Origin
 from edge.index.database import Database
 
@@ -44,6 +45,8 @@ class InstanceRow:
     origin: Origin
     received: float
     """When its bytes came, in POSIX seconds."""
+    edition: str
+    """Which edit of patient and study holds, made in the archive; empty if none does."""
 
     @property
     def version(self) -> str:
@@ -56,7 +59,8 @@ class InstanceRow:
 ROW = (
     "SELECT i.id, s.study_uid, e.series_uid, i.sop_uid, i.sop_class_uid, i.transfer_syntax,"
     " i.availability, i.custody, i.object, i.key_id, i.content_bytes, i.frame_count,"
-    " i.meta_digest, i.dataset_digest, i.tries, i.origin, i.received"
+    " i.meta_digest, i.dataset_digest, i.tries, i.origin, i.received,"
+    " coalesce((SELECT edition FROM overlays WHERE study_id = i.study_id), '')"
     " FROM instances i JOIN series e ON e.id = i.series_id JOIN studies s ON s.id = i.study_id"
 )
 """The columns of an ``InstanceRow``; a WHERE clause follows."""
@@ -65,7 +69,8 @@ ROW = (
 def to_row(row: Iterable[Any]) -> InstanceRow:
     """A row of ``ROW`` as a value."""
     instance_id, study, series, sop, sop_class, syntax, availability, custody, *rest = row
-    object_, key_id, content, frames, meta_digest, dataset_digest, tries, origin, received = rest
+    object_, key_id, content, frames, meta_digest, dataset_digest, tries, *rest = rest
+    origin, received, edition = rest
     return InstanceRow(
         instance_id=instance_id,
         ref=InstanceRef(study, series, sop),
@@ -82,6 +87,7 @@ def to_row(row: Iterable[Any]) -> InstanceRow:
         tries=tries,
         origin=Origin(origin),
         received=received,
+        edition=edition,
     )
 
 
@@ -116,7 +122,10 @@ async def find_one(database: Database, sop_uid: str) -> InstanceRow | None:
 async def find_with_metadata(
     database: Database, sop_uid: str
 ) -> tuple[InstanceRow, bytes | None, bytes | None] | None:
-    """The instance of this UID, its JSON object (deflated) and its layout, as far as known."""
+    """The instance of this UID, its JSON object (deflated) and its layout, as far as known.
+
+    The object is as the instance says, whatever was edited in the archive.
+    """
     rows = await database.read(
         f"SELECT row.*, m.document, m.layout FROM ({ROW} WHERE i.sop_uid = ?) row"
         " LEFT JOIN metadata m ON m.instance_id = row.id",
@@ -133,6 +142,8 @@ async def documents(
 ) -> list[bytes | None]:
     """The JSON objects (deflated) of the first of these instances, None where it is not known.
 
+    What was edited in the archive is laid over them.
+
     Args:
         database: The index.
         instance_ids: In the order of the answer.
@@ -142,11 +153,22 @@ async def documents(
         "WITH sized AS (SELECT one.key AS place, m.instance_id AS id, coalesce("
         "sum(length(m.document)) OVER (ORDER BY one.key) - length(m.document), 0) AS before"
         " FROM json_each(?) one LEFT JOIN metadata m ON m.instance_id = one.value)"
-        " SELECT m.document FROM sized LEFT JOIN metadata m ON m.instance_id = sized.id"
+        " SELECT m.document, o.attributes FROM sized LEFT JOIN metadata m"
+        " ON m.instance_id = sized.id LEFT JOIN instances i ON i.id = sized.id"
+        " LEFT JOIN overlays o ON o.study_id = i.study_id"
         " WHERE sized.before <= ? ORDER BY sized.place",
         (json_list(instance_ids), most_bytes),
     )
+    if any(overlay for _, overlay in rows):
+        return await database.compute(_with_overlays, rows)
     return [row[0] for row in rows]
+
+
+def _with_overlays(rows: Iterable[tuple[bytes | None, str | None]]) -> list[bytes | None]:
+    return [
+        overlaid_document(document, overlay) if document and overlay else document
+        for document, overlay in rows
+    ]
 
 
 async def key_of_study(database: Database, study_uid: str) -> bytes | None:

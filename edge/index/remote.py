@@ -13,8 +13,9 @@ from typing import Any
 from edge.dicom.instance import Custody, InstanceRef, Origin
 from edge.dicom.remote import RemoteInstance, RemoteStudy
 from edge.index import attributes as levels
-from edge.index import tombstones
+from edge.index import edits, tombstones
 from edge.index.database import Connection, Database
+from edge.index.edits import Edit, Held
 from edge.index.instances import ensure_series, ensure_study, pack, record
 from edge.index.lookup import json_list
 
@@ -47,18 +48,27 @@ class ArchiveState:
     """As it is configured."""
 
 
-def learn(db: Connection, study: RemoteStudy, now: float) -> None:
-    """Make NEARLINE rows of what was not known nor deleted here, and keep the fingerprint."""
+def learn(
+    db: Connection, study: RemoteStudy, now: float, held: Held = edits.NOTHING
+) -> Edit | None:
+    """Make NEARLINE rows of what was not known nor deleted here, and keep the fingerprint.
+
+    What else it says of patient and study than before is an edit, which holds from now on; it is
+    given back. *held* is from ``edits.survey``.
+    """
     study = _without_deleted(db, study)
     if not study.series and tombstones.keep_fingerprint(db, study.study_uid, study.fingerprint):
-        return
+        return None
     study_id = ensure_study(db, study.study_uid, study.attributes, now)
     for series in study.series:
         series_id = ensure_series(db, study_id, series.series_uid, series.attributes, now)
         for instance in series.instances:
             ref = InstanceRef(study.study_uid, series.series_uid, instance.sop_uid)
             _learn_instance(db, study_id, series_id, ref, instance, now)
-    db.execute("UPDATE studies SET fingerprint = ? WHERE id = ?", (study.fingerprint, study_id))
+    noted = edits.note(db, study_id, study, held, now)
+    fingerprint = study.fingerprint if noted.settled else ""
+    db.execute("UPDATE studies SET fingerprint = ? WHERE id = ?", (fingerprint, study_id))
+    return noted.edit
 
 
 def _without_deleted(db: Connection, study: RemoteStudy) -> RemoteStudy:

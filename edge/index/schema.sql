@@ -1,4 +1,4 @@
--- The index: a row for every instance that the edge or the archive has. Version 4.
+-- The index: a row for every instance that the edge or the archive has. Version 5.
 --
 -- It is what `migrations` make of the versions before it; a new table stands here and there.
 --
@@ -37,6 +37,31 @@ CREATE TABLE study_attributes (
     study_id   INTEGER PRIMARY KEY REFERENCES studies ON DELETE CASCADE,
     attributes TEXT NOT NULL                      -- of patient and study
 ) STRICT;
+
+-- Edits of patient and study that were made in the archive. Objects and documents of instances stay as
+-- they came. What is in force stands in the columns and attributes of the study, so that searches find
+-- it, and is laid over documents as they are read.
+CREATE TABLE said (
+    study_id   INTEGER PRIMARY KEY REFERENCES studies ON DELETE CASCADE,
+    attributes TEXT NOT NULL                      -- what the primary archive last said of it
+) STRICT;
+CREATE TABLE overlays (
+    study_id   INTEGER PRIMARY KEY REFERENCES studies ON DELETE CASCADE,
+    attributes TEXT NOT NULL,                     -- that hold in place of those of its instances
+    original   TEXT NOT NULL,                     -- the study's attributes without them
+    edition    TEXT NOT NULL                      -- changes when any of them does
+) STRICT;
+CREATE TABLE edits (
+    study_id  INTEGER NOT NULL REFERENCES studies ON DELETE CASCADE,
+    version   INTEGER NOT NULL,                   -- counts from 1
+    at        REAL NOT NULL,
+    archive   TEXT NOT NULL,
+    before    TEXT NOT NULL,                      -- attributes that were edited, as they were shown
+    after     TEXT NOT NULL,
+    announced INTEGER,                            -- the change feed has its instances up to this id; NULL: all
+    PRIMARY KEY (study_id, version)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX edits_to_announce ON edits (study_id) WHERE announced IS NOT NULL;
 
 -- Person names, as they are searched by: every component group, folded for matching without regard to
 -- case (PS3.4 C.2.2.2.1), and, for fuzzy matching, its words and their sounds. What begins with some

@@ -25,7 +25,7 @@ import msgspec
 from edge import config
 from edge.cache.custody import CustodyLedger
 from edge.cloud.archive import Archive, Dataset, first_value
-from edge.cloud.listing import describe_study, fingerprint, uid_of
+from edge.cloud.listing import by_study, describe_study, fingerprint, uid_of
 from edge.dicom.remote import RemoteStudy
 from edge.errors import CloudError, CloudRefused, LineClosed
 from edge.sync.link import Link
@@ -219,18 +219,20 @@ class Pull:
 
     async def _learn(self, studies: Sequence[Dataset]) -> None:
         """Look into each study that is new, or not as it was."""
-        found = {uid: study for study in studies if (uid := uid_of(study, _STUDY_UID))}
+        found = by_study(studies)
         for study_uid in await self._unlisted() if self._unlisted else ():
             found.pop(study_uid, None)
         known = await self._ledger.fingerprints(list(found))
         strange: list[Exception] = []
-        for study_uid, study in found.items():
-            now = fingerprint(study)
+        for study_uid, answer in found.items():
+            now = fingerprint(answer.study, answer.contradicted)
             if now and known.get(study_uid) == now:
                 continue
             self._link.line.check("down")
             try:
-                remote = await describe_study(self._archive, study_uid, study)
+                remote = await describe_study(
+                    self._archive, study_uid, answer.study, answer.contradicted
+                )
                 if remote is not None and remote.series:
                     await self._ledger.learn(_unless_incomplete(remote))
             except (CloudRefused, *_NONSENSE) as error:

@@ -16,9 +16,11 @@ from schemathesis.core.failures import FailureGroup
 
 from edge import config
 from edge.admin import api
+from edge.admin.edits import edit_routes
 from edge.admin.openapi import Problem, operation, serve_description
 from edge.admin.sync import sync_routes
 from edge.cache.disputes import Disputes
+from edge.cache.edits import Edits
 from edge.cache.exchange import Exchange
 from edge.cache.status import read_status
 from edge.dicomweb.middleware import IDENTITY, access
@@ -52,7 +54,10 @@ async def base(tmp_path):
         door = api.create_application(
             status=lambda: read_status(configuration, database, disk, {"dimse": "running"}),
             middlewares=[access(authorise)],
-            routes=sync_routes(disputes, itemgetter(IDENTITY), lambda: None),
+            routes=[
+                *sync_routes(disputes, itemgetter(IDENTITY), lambda: None),
+                *edit_routes(Edits(database)),
+            ],
         )
         async with TestServer(create_root({"/api/v1": door})) as server:
             yield str(server.make_url("/api/v1"))
@@ -89,6 +94,7 @@ async def test_whatever_the_description_allows_is_answered_as_it_says(base, head
     assert driven == [
         "GET /openapi.json",
         "GET /status",
+        "GET /studies/{study_uid}/edits",
         "GET /sync/conflicts",
         "POST /sync/conflicts",
         "GET /sync/dead-letters",
@@ -102,7 +108,7 @@ async def test_what_the_description_does_not_allow_is_refused(base):
         for method in {"get", "put", "post", "patch", "delete", "trace"} - operations.keys():
             async with (
                 ClientSession(headers={"Authorization": "Bearer delete"}) as http,
-                http.request(method, base + path) as answer,
+                http.request(method, base + path.replace("{study_uid}", "1.2")) as answer,
             ):
                 assert answer.status == 405
                 allowed = {"HEAD", "OPTIONS", *map(str.upper, operations)}

@@ -1,6 +1,6 @@
 import pytest
 
-from edge.cloud.listing import describe_study, fingerprint, list_instances, uid_of
+from edge.cloud.listing import Answer, by_study, describe_study, fingerprint, list_instances, uid_of
 from edge.errors import CloudRefused, CloudUnreachable
 from tests import samples
 from tests.fakes.archive import Fault
@@ -26,6 +26,22 @@ STUDY = {
 )
 def test_a_change_shows_in_the_fingerprint(change):
     assert fingerprint(STUDY | change) != fingerprint(STUDY)
+
+
+def test_attributes_that_few_archives_give_show_only_if_they_are_given():
+    other = STUDY | {"00101000": {"vr": "LO", "Value": ["P7"]}}
+    assert fingerprint(other) != fingerprint(STUDY)
+    assert fingerprint(STUDY | {"00101000": {"vr": "LO"}}) == fingerprint(STUDY)
+
+
+def test_a_study_that_is_listed_for_two_patients_is_nobodys_for_sure():
+    other = STUDY | {"00100010": {"vr": "PN", "Value": [{"Alphabetic": "C^D"}]}}
+    third = STUDY | {"0020000D": {"vr": "UI", "Value": ["1.2.4"]}}
+    found = by_study([STUDY, third, other, {}])
+    assert found == {"1.2.3": Answer(other, frozenset({"00100010"})), "1.2.4": Answer(third)}
+    again = by_study([STUDY, other, other])["1.2.3"]
+    assert again == found["1.2.3"]
+    assert fingerprint(again.study, again.contradicted) != fingerprint(again.study)
 
 
 def test_where_the_study_may_be_retrieved_does_not():

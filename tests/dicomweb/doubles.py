@@ -51,6 +51,7 @@ class Entry:
     availability: Availability = Availability.ONLINE
     version: str = "1"
     received: float = 1_700_000_000.0
+    edition: str = ""
 
 
 @dataclass(frozen=True)
@@ -187,6 +188,8 @@ class OpenInstance:
 
     def attributes(self) -> dict[str, Any]:
         return json.loads(self._instance.document)
+
+    edited_attributes = attributes
 
     def decoded(self, syntax: str) -> bytes:
         """The file in another transfer syntax, as pydicom makes it."""

@@ -6,6 +6,7 @@ import asyncio
 import base64
 import io
 import warnings
+import zipfile
 
 import pydicom
 import pytest
@@ -19,6 +20,7 @@ from edge.cache.pictures import PictureCache
 from edge.cache.rendering import Rendering
 from edge.cache.transcoding import Transcoding
 from edge.crypto.sealed import Algorithm
+from edge.dicom.remote import RemoteStudy
 from edge.dicomweb.root import create_root
 from edge.dicomweb.server import create_application
 from tests import samples
@@ -122,6 +124,59 @@ async def test_metadata_names_bulk_values_that_can_be_read(box):
                 assert await answer.read() == element.value
             followed += 1
     assert followed > 20
+
+
+async def test_what_was_edited_in_the_archive_is_shown_and_the_instance_is_as_it_came(box):
+    path = samples.packaged_file("reportsi.dcm")
+    await box.store(path.read_bytes())
+    report = read(path)
+    here, study = place(report), str(report.StudyInstanceUID)
+    seen = {}
+
+    async def ask(what, accept):
+        headers = {"Accept": accept, "If-None-Match": seen.get((what, accept), "")}
+        async with box.http.get(f"{box.base}{here}{what}", headers=headers) as answer:
+            seen[what, accept] = answer.headers["ETag"]
+            return answer.status, await answer.text(errors="replace")
+
+    async def medium():
+        accept = {"Accept": "application/zip; transfer-syntax=*"}
+        async with box.http.get(f"{box.base}/studies/{study}", headers=accept) as answer:
+            with zipfile.ZipFile(io.BytesIO(await answer.read())) as files:
+                directory = pydicom.dcmread(io.BytesIO(files.read("DICOMDIR")))
+                [file] = [files.read(it) for it in files.namelist() if it.startswith("DICOM/")]
+        return answer.headers["ETag"], directory.DirectoryRecordSequence[0].PatientName, file
+
+    described = [
+        ("/metadata", "application/dicom+json"),
+        ("/metadata", "application/dicom+xml"),
+        ("/rendered", "text/html"),
+        ("/rendered", "text/plain"),
+        ("/rendered", "text/xml"),
+    ]
+    stored = ("", "application/dicom; transfer-syntax=*")
+    for what in (*described, stored):
+        assert (await ask(*what))[0] == 200
+        assert (await ask(*what))[0] == 304
+    before = await medium()
+    name = {"vr": "PN", "Value": [{"Alphabetic": "Corrected^Name"}]}
+    await box.cache.ledger.set_roles({"cloud": "primary"})
+    await box.cache.database.write(
+        lambda db: db.execute("UPDATE instances SET custody = 'VERIFIED'")
+    )
+    await box.cache.ledger.learn(RemoteStudy(study, "", {"00100010": name}, (), "cloud"))
+    for what in described:
+        status, text = await ask(*what)
+        assert status == 200
+        assert "Corrected" in text, what
+        assert (await ask(*what))[0] == 304
+    assert (await ask(*stored))[0] == 304
+    # The directory of a medium names the patient; its files are as they came.
+    after = await medium()
+    assert [*after[1:]] == ["Corrected^Name", path.read_bytes()] != [*before[1:]]
+    assert after[0] != before[0]
+    [(_, body)] = await box.parts(here, AS_STORED)
+    assert body == path.read_bytes()
 
 
 def bulk_values(found, dataset):

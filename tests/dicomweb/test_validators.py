@@ -34,6 +34,19 @@ def test_a_tag_is_of_the_bytes_and_of_the_form():
     assert validators_of([ENTRY], "a").tag == f"W/{tags[0]}"
 
 
+def test_what_was_edited_in_the_archive_is_another_description_and_the_same_image():
+    edited = dataclasses.replace(ENTRY, edition="e1")
+    assert validators_of([edited], "a", exact=True) == validators_of([ENTRY], "a", exact=True)
+    as_it_came = validators_of([ENTRY], "a", edited=True)
+    described = validators_of([edited], "a", edited=True)
+    again = validators_of([dataclasses.replace(ENTRY, edition="e2")], "a", edited=True)
+    assert len({as_it_came.tag, described.tag, again.tag}) == 3
+    # The date is that of the bytes: it says nothing of an edit.
+    assert (as_it_came.modified, described.modified) == (1_700_000_000, 0)
+    assert unchanged(asked(If_Modified_Since=DATE), described) is None
+    assert unchanged(asked(If_Modified_Since=DATE), as_it_came).status == 304
+
+
 def test_what_was_never_seen_has_no_validators():
     unseen = dataclasses.replace(ENTRY, version="")
     assert validators_of([ENTRY, unseen], "a") is NO_VALIDATORS

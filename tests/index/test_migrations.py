@@ -23,7 +23,9 @@ def first(tmp_path):
     path.touch()
     db = connect(path, KEY, cache_kib=1024)
     db.executescript(f"BEGIN; {FIRST.read_text()} PRAGMA user_version = 1; COMMIT;")
-    db.execute("INSERT INTO studies (id, study_uid, created) VALUES (1, '1.2', 1.0)")
+    db.execute(
+        "INSERT INTO studies (id, study_uid, created, fingerprint) VALUES (1, '1.2', 1.0, 'known')"
+    )
     db.execute(
         "INSERT INTO series (id, study_id, series_uid, created, attributes)"
         " VALUES (1, 1, '1.2.1', 1.0, '{}')"
@@ -51,6 +53,11 @@ def plain(sql):
     """A column that was added stands behind the last one's comment."""
     words = " ".join(re.sub("--.*", "", sql).split())
     return re.sub(r" ?([(),]) ?", r"\1", words)
+
+
+async def test_a_study_that_was_known_before_edits_were_is_looked_at_once_more(first):
+    async with Database(first, KEY) as database:
+        assert await database.read("SELECT fingerprint FROM studies") == [("",)]
 
 
 async def test_an_index_of_the_first_version_keeps_what_is_in_it(first):
