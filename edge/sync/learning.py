@@ -1,0 +1,88 @@
+"""Looks into studies that the archive lists, and learns them into NEARLINE rows.
+
+A study whose answer is as it was (its fingerprint) is not looked into. Promises that a study which
+can't be understood is left out and stops no other.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import replace
+
+from edge.cache.custody import CustodyLedger
+from edge.cloud.archive import Archive, Dataset, first_value
+from edge.cloud.listing import describe_study, fingerprint, uid_of
+from edge.dicom.remote import RemoteStudy
+from edge.errors import CloudRefused
+from edge.sync.link import Link
+
+__all__ = ["Learning"]
+
+log = logging.getLogger(__name__)
+
+_STUDY_UID, _INSTANCES = "0020000D", "00201208"
+_NONSENSE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
+"""What values provoke that are nothing like what the Standard says."""
+
+
+class Learning:
+    """Learns studies.
+
+    Args:
+        ledger: Keeps what was learned.
+        archive: Is asked.
+        link: Its line says when to stop.
+        unlisted: Studies that are no patient's, and are not learned: backups of this box.
+    """
+
+    def __init__(
+        self,
+        ledger: CustodyLedger,
+        archive: Archive,
+        link: Link,
+        *,
+        unlisted: Callable[[], Awaitable[frozenset[str]]] | None = None,
+    ) -> None:
+        self._ledger = ledger
+        self._archive = archive
+        self._link = link
+        self._unlisted = unlisted
+
+    async def learn(self, studies: Sequence[Dataset]) -> None:
+        """Look into each study that is new, or not as it was."""
+        found = {uid: study for study in studies if (uid := uid_of(study, _STUDY_UID))}
+        for study_uid in await self._unlisted() if self._unlisted else ():
+            found.pop(study_uid, None)
+        known = await self._ledger.fingerprints(list(found))
+        strange: list[Exception] = []
+        for study_uid, study in found.items():
+            now = fingerprint(study)
+            if now and known.get(study_uid) == now:
+                continue
+            self._link.line.check("down")
+            try:
+                remote = await describe_study(self._archive, study_uid, study)
+                if remote is not None and remote.series:
+                    await self._ledger.learn(_unless_incomplete(remote))
+            except (CloudRefused, *_NONSENSE) as error:
+                strange.append(error)
+        if strange:
+            # The words of a foreign error may quote a patient.
+            last = strange[-1]
+            log.warning(
+                "archive %s: studies whose listing can't be used: %d (the last: %s)",
+                self._archive.name,
+                len(strange),
+                last if isinstance(last, CloudRefused) else type(last).__name__,
+            )
+
+
+def _unless_incomplete(study: RemoteStudy) -> RemoteStudy:
+    """Without its fingerprint, if fewer instances were listed than the archive counts."""
+    try:
+        counted = int(first_value(study.attributes, _INSTANCES) or 0)
+    except (TypeError, ValueError):
+        counted = 0
+    listed = sum(len(series.instances) for series in study.series)
+    return study if listed >= counted else replace(study, fingerprint="")
