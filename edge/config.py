@@ -194,7 +194,8 @@ class Archive:
     name: str
     url: str
     """Base of its DICOMweb service, such as ``https://host/dicom-web``."""
-    kind: Literal["dicomweb", "orthanc"] = "dicomweb"
+    kind: Literal["dicomweb", "orthanc", "edge", "azure", "google", "aws"] = "dicomweb"
+    """What it is, for what DICOMweb does not say: what changed in it, and how it deletes."""
     auth: Auth = Auth()
     tls_ca: Path = Path()
     role: Literal["primary", "failover", "copy"] = "primary"
@@ -221,6 +222,8 @@ class Sync:
     """``[sync]``: how the box and the archive become equal."""
 
     sweep_minutes: float = 15.0
+    feed_seconds: float = 30.0
+    """Between two looks at the feed of an archive that has one."""
     verify: Literal["all", "sample"] = "all"
     """Whether every instance is read back and compared, or a sample of each series."""
     batch_bytes: int = 16 * 1024**2
@@ -360,6 +363,7 @@ class _Checks:
             "dimse": ("max_associations", "artim_seconds", "idle_seconds", "pdu_seconds"),
             "sync": (
                 "sweep_minutes",
+                "feed_seconds",
                 "batch_bytes",
                 "uploads_in_flight",
                 "retry_min_seconds",

@@ -6,18 +6,29 @@ restart, a crash or a second look always finds the same work. Times are POSIX se
 
 from __future__ import annotations
 
+import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from edge.cache.changes import Changes
 from edge.dicom.instance import Custody, InstanceRef
-from edge.dicom.remote import RemoteStudy
-from edge.index import copies, custody, disputes, remedies, remote, residence, tombstones
+from edge.dicom.remote import NONSENSE, RemoteStudy
+from edge.index import (
+    copies,
+    custody,
+    disputes,
+    following,
+    remedies,
+    remote,
+    residence,
+    tombstones,
+)
 from edge.index.copies import Further
 from edge.index.custody import UNSENT, Account, Primary
 from edge.index.database import Connection, Database
 from edge.index.disputes import Theirs
+from edge.index.following import Known, Replaced
 from edge.index.lookup import InstanceRow
 from edge.index.remedies import Remedy
 from edge.index.tombstones import Withdrawal
@@ -25,13 +36,17 @@ from edge.index.tombstones import Withdrawal
 __all__ = [
     "ArchiveLedger",
     "CustodyLedger",
+    "Known",
     "Owed",
     "Remedy",
+    "Replaced",
     "Settlement",
     "Theirs",
     "Withdrawal",
     "Withdrawn",
 ]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -256,6 +271,47 @@ class CustodyLedger(ArchiveLedger):
         now = self._clock()
         await self._database.write(lambda db: remote.learn(db, study, now))
         self._changes.wake()
+
+    async def known(self, sop_uids: Collection[str]) -> dict[str, Known]:
+        """Those of these instances that the index has, or that were deleted here."""
+        return await following.known(self._database, sop_uids)
+
+    async def follow(
+        self,
+        archive: str,
+        studies: Sequence[RemoteStudy],
+        replaced: Sequence[Replaced],
+        cursor: tuple[str, str],
+    ) -> list[Exception]:
+        """Keep what a page of an archive's feed led to, and where it goes on, in one transaction.
+
+        Returns:
+            What was wrong with studies that can't be kept; they are left out.
+        """
+        now = self._clock()
+        strange: list[Exception] = []
+
+        def write(db: Connection) -> None:
+            strange.clear()
+            for study in studies:
+                db.execute("SAVEPOINT study")
+                try:
+                    remote.learn(db, study, now)
+                except NONSENSE as error:
+                    db.execute("ROLLBACK TO study")
+                    strange.append(error)
+                db.execute("RELEASE study")
+            following.replace(db, replaced, archive, now)
+            remote.set_cursor(db, *cursor)
+
+        await self._database.write(write)
+        if studies or replaced:
+            self._changes.wake()
+        return strange
+
+    async def archive_deleted(self, refs: Sequence[InstanceRef], archive: str) -> None:
+        """An archive says that it deleted these; said twice, it is the same."""
+        log.warning("archive %s deleted instances that are kept here: %d", archive, len(refs))
 
     async def fingerprints(self, study_uids: Sequence[str]) -> dict[str, str]:
         """What the archive last said of these studies, in short."""

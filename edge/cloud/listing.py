@@ -7,7 +7,7 @@ counts, modalities and demographics. An archive that gives no counts is descende
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -45,7 +45,11 @@ def fingerprint(study: Dataset) -> str:
 
 
 async def describe_study(
-    archive: Archive, study_uid: str, study: Dataset | None = None
+    archive: Archive,
+    study_uid: str,
+    study: Dataset | None = None,
+    *,
+    only: Collection[str] | None = None,
 ) -> RemoteStudy | None:
     """List a study whole.
 
@@ -53,6 +57,8 @@ async def describe_study(
         archive: The archive to ask.
         study_uid: The study.
         study: The archive's answer to a study search, if there already is one.
+        only: Series Instance UIDs of those that are listed; None: all. If there are others, the
+            study has no fingerprint: it was not listed whole.
 
     Returns:
         None if the archive does not list the study.
@@ -65,12 +71,15 @@ async def describe_study(
         study = next((one for one in found if uid_of(one, "0020000D") == study_uid), None)
         if study is None:
             return None
+    found = await archive.search_series(study_uid)
+    listed = {uid: one for one in found if (uid := uid_of(one, "0020000E")) is not None}
+    wanted = {uid: one for uid, one in listed.items() if only is None or uid in only}
     series = [
         RemoteSeries(series_uid, one, await _instances(archive, study_uid, series_uid))
-        for one in await archive.search_series(study_uid)
-        if (series_uid := uid_of(one, "0020000E")) is not None
+        for series_uid, one in wanted.items()
     ]
-    return RemoteStudy(study_uid, fingerprint(study), study, tuple(series))
+    whole = fingerprint(study) if len(wanted) == len(listed) else ""
+    return RemoteStudy(study_uid, whole, study, tuple(series))
 
 
 async def _instances(

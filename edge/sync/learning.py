@@ -7,13 +7,13 @@ can't be understood is left out and stops no other.
 from __future__ import annotations
 
 import logging
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 
 from edge.cache.custody import CustodyLedger
 from edge.cloud.archive import Archive, Dataset, first_value
 from edge.cloud.listing import describe_study, fingerprint, uid_of
-from edge.dicom.remote import RemoteStudy
+from edge.dicom.remote import NONSENSE, RemoteStudy
 from edge.errors import CloudRefused
 from edge.sync.link import Link
 
@@ -22,8 +22,6 @@ __all__ = ["Learning"]
 log = logging.getLogger(__name__)
 
 _STUDY_UID, _INSTANCES = "0020000D", "00201208"
-_NONSENSE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
-"""What values provoke that are nothing like what the Standard says."""
 
 
 class Learning:
@@ -52,7 +50,7 @@ class Learning:
     async def learn(self, studies: Sequence[Dataset]) -> None:
         """Look into each study that is new, or not as it was."""
         found = {uid: study for study in studies if (uid := uid_of(study, _STUDY_UID))}
-        for study_uid in await self._unlisted() if self._unlisted else ():
+        for study_uid in await self.unlisted():
             found.pop(study_uid, None)
         known = await self._ledger.fingerprints(list(found))
         strange: list[Exception] = []
@@ -60,13 +58,32 @@ class Learning:
             now = fingerprint(study)
             if now and known.get(study_uid) == now:
                 continue
-            self._link.line.check("down")
             try:
-                remote = await describe_study(self._archive, study_uid, study)
+                remote = await self.look_into(study_uid, study)
                 if remote is not None and remote.series:
-                    await self._ledger.learn(_unless_incomplete(remote))
-            except (CloudRefused, *_NONSENSE) as error:
+                    await self._ledger.learn(remote)
+            except (CloudRefused, *NONSENSE) as error:
                 strange.append(error)
+        self.report(strange)
+
+    async def unlisted(self) -> frozenset[str]:
+        """Studies that are not learned."""
+        return await self._unlisted() if self._unlisted else frozenset()
+
+    async def look_into(
+        self,
+        study_uid: str,
+        study: Dataset | None = None,
+        *,
+        only: Collection[str] | None = None,
+    ) -> RemoteStudy | None:
+        """What the archive lists of a study; see ``describe_study``."""
+        self._link.line.check("down")
+        remote = await describe_study(self._archive, study_uid, study, only=only)
+        return None if remote is None else _unless_incomplete(remote)
+
+    def report(self, strange: Sequence[Exception]) -> None:
+        """Say that studies were left out."""
         if strange:
             # The words of a foreign error may quote a patient.
             last = strange[-1]

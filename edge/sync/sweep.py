@@ -48,6 +48,10 @@ class _Cursor(msgspec.Struct):
     days: int = _FIRST_DAYS
     offset: int = 0
     """Of the pass through the unfiltered list."""
+    has_seen_dates: bool = False
+    """Whether the windows were gone through to the end since it began."""
+    has_seen_undated: bool = False
+    """Whether that pass was."""
 
 
 class Sweep:
@@ -77,13 +81,16 @@ class Sweep:
         self._clock = clock
         self._cursor_name = f"sweep:{archive.name}"
         self._cap = _PAGE
+        self._is_void = False
+        """Whether the sweep that is under way began before all was to be seen anew."""
 
-    async def run(self) -> None:
-        """One sweep.
+    async def run(self) -> bool:
+        """One sweep; whether all of the archive has been seen by now, this time or bit by bit.
 
         Raises:
             CloudError: The archive can't be asked; what was learned so far is kept.
         """
+        self._is_void = False
         first = await self._page({})
         rest = await self._page({}, len(first)) if 0 < len(first) < _PAGE else []
         known = {uid_of(study, _STUDY_UID) for study in first}
@@ -92,11 +99,21 @@ class Sweep:
         self._cap = len(first) if surprise else _PAGE
         if len(first) < self._cap:
             await self._learn(first)
-            return
+            return not self._is_void
         await self._sweep_hot_days()
         cursor = await self._load()
         await self._sweep_slowly(cursor)
         await self._sweep_undated(cursor)
+        return cursor.has_seen_dates and cursor.has_seen_undated and not self._is_void
+
+    async def start_over(self) -> None:
+        """Have the slow sweep begin anew: nothing is known to have been seen.
+
+        One that is under way comes to its end, and leaves no trace.
+        """
+        self._is_void = False
+        await self._save(_Cursor())
+        self._is_void = True
 
     async def _sweep_hot_days(self) -> None:
         oldest = self._tomorrow() - timedelta(days=_HOT_DAYS)
@@ -115,6 +132,7 @@ class Sweep:
             if budget <= 0:
                 return
         cursor.until, cursor.days = None, _FIRST_DAYS
+        cursor.has_seen_dates = True
         await self._save(cursor)
 
     async def _sweep_undated(self, cursor: _Cursor) -> None:
@@ -127,6 +145,7 @@ class Sweep:
             # The end of the list, or an archive that ignores offsets.
             at_end = len(page) < self._cap or uids <= before
             cursor.offset = 0 if at_end else cursor.offset + len(page)
+            cursor.has_seen_undated |= at_end
             await self._save(cursor)
             if at_end:
                 return
@@ -189,6 +208,8 @@ class Sweep:
             return _Cursor()
 
     async def _save(self, cursor: _Cursor) -> None:
+        if self._is_void:
+            return
         await self._ledger.set_cursor(self._cursor_name, msgspec.json.encode(cursor).decode())
 
     def _tomorrow(self) -> date:
