@@ -168,7 +168,7 @@ async def test_a_feed_that_begins_to_fail_has_the_sweeps_go_on(
     assert link.online, "the line has nothing to do with it"
     assert caplog.text.count("its feed can't be followed") == 1
     feed.error = None
-    cloud.put(slices[1].data)
+    feed.say(cloud.put(slices[1].data))
     await until(lambda: len(next(iter(ledger.learned.values())).series[0].instances) == 2)
 
 
