@@ -194,7 +194,8 @@ class Archive:
     name: str
     url: str
     """Base of its DICOMweb service, such as ``https://host/dicom-web``."""
-    kind: Literal["dicomweb", "orthanc"] = "dicomweb"
+    kind: Literal["dicomweb", "orthanc", "edge", "azure", "google", "aws"] = "dicomweb"
+    """What it is, for what DICOMweb does not say: what changed in it, and how it deletes."""
     auth: Auth = Auth()
     tls_ca: Path = Path()
     role: Literal["primary", "failover", "copy"] = "primary"
@@ -221,6 +222,8 @@ class Sync:
     """``[sync]``: how the box and the archive become equal."""
 
     sweep_minutes: float = 15.0
+    feed_seconds: float = 30.0
+    """Between two looks at the feed of an archive that has one."""
     verify: Literal["all", "sample"] = "all"
     """Whether every instance is read back and compared, or a sample of each series."""
     batch_bytes: int = 16 * 1024**2
@@ -319,6 +322,7 @@ def is_loopback(listen: str) -> bool:
 
 
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[1-9][0-9]{0,4})?")
+_AZURE_V1 = re.compile(r"/v1(\.[0-9-a-z]*)?(/|$)")
 _PROXY = re.compile(r"http://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):[1-9][0-9]{0,4}/?")
 _WHY_NOT = {
     errno.EADDRINUSE: "another program uses the port; ss -ltnp tells which",
@@ -360,6 +364,7 @@ class _Checks:
             "dimse": ("max_associations", "artim_seconds", "idle_seconds", "pdu_seconds"),
             "sync": (
                 "sweep_minutes",
+                "feed_seconds",
                 "batch_bytes",
                 "uploads_in_flight",
                 "retry_min_seconds",
@@ -461,6 +466,12 @@ class _Checks:
                 raise self._error((*keys, "name"), "must be a name of its own")
             names.add(archive.name)
             self._check_url((*keys, "url"), archive.url)
+            if archive.kind == "azure" and _AZURE_V1.search(urlsplit(archive.url).path):
+                raise self._error(
+                    (*keys, "url"),
+                    f'= "{archive.url}" is of version 1, whose change feed can\'t be followed',
+                    "let it end with /v2",
+                )
             self._check_auth((*keys, "auth"), archive.auth)
             if archive.tls_ca != Path():
                 self._check_file((*keys, "tls_ca"), archive.tls_ca)

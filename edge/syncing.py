@@ -17,6 +17,7 @@ from edge.cache.fetching import Fetching
 from edge.cache.remedies import Remedies
 from edge.cache.retrieval import Retrieval
 from edge.cloud.archive import Archive
+from edge.cloud.feeds import feed_of
 from edge.supervision import Supervisor
 from edge.sync.arbitration import Arbitration
 from edge.sync.backup import ArchiveBackup
@@ -83,7 +84,8 @@ def start_sync(
         parts.start(f"push{suffix}", push.run)
         parts.start(f"verify{suffix}", verify.run)
         lines.append(link)
-        pull = Pull(ledger, archive, link, sync, unlisted=backups.studies)
+        feed = feed_of(configured, archive)
+        pull = Pull(ledger, archive, link, sync, unlisted=backups.studies, feed=feed)
         if is_primary:
             parts.start("pull", pull.run)
             parts.start("arbitration", arbitrating(archive, link).run)

@@ -14,12 +14,24 @@ from dataclasses import dataclass, replace
 from edge.cache.changes import Changes
 from edge.dicom.demographics import keyword
 from edge.dicom.instance import Custody, InstanceRef
-from edge.dicom.remote import RemoteStudy
-from edge.index import copies, custody, disputes, edits, remedies, remote, residence, tombstones
+from edge.dicom.remote import NONSENSE, RemoteStudy
+from edge.index import (
+    copies,
+    custody,
+    disputes,
+    edits,
+    following,
+    remedies,
+    remote,
+    residence,
+    tombstones,
+)
 from edge.index.copies import Further
 from edge.index.custody import UNSENT, Account, Primary
 from edge.index.database import Connection, Database
 from edge.index.disputes import Theirs
+from edge.index.edits import Edit
+from edge.index.following import Known, Replaced
 from edge.index.lookup import InstanceRow
 from edge.index.remedies import Remedy
 from edge.index.tombstones import Withdrawal
@@ -27,14 +39,15 @@ from edge.index.tombstones import Withdrawal
 __all__ = [
     "ArchiveLedger",
     "CustodyLedger",
+    "Known",
     "Owed",
     "Remedy",
+    "Replaced",
     "Settlement",
     "Theirs",
     "Withdrawal",
     "Withdrawn",
 ]
-
 
 log = logging.getLogger(__name__)
 
@@ -268,15 +281,7 @@ class CustodyLedger(ArchiveLedger):
         now = self._clock()
         held = await edits.survey(self._database, study)
         edit = await self._database.write(lambda db: remote.learn(db, study, now, held))
-        if edit is not None:
-            log.info(
-                "archive %s edited study %s: version %d: %s",
-                edit.archive,
-                study.study_uid,
-                edit.version,
-                ", ".join(map(keyword, sorted(edit.after))),
-            )
-            await self.announce_edits()
+        await self._tell_of([(study.study_uid, edit)] if edit is not None else [])
         self._changes.wake()
 
     async def announce_edits(self) -> None:
@@ -284,6 +289,64 @@ class CustodyLedger(ArchiveLedger):
         now = self._clock()
         while await self._database.write(lambda db: edits.announce(db, now)):
             self._changes.wake()
+
+    async def known(self, sop_uids: Collection[str]) -> dict[str, Known]:
+        """Those of these instances that the index has, or that were deleted here."""
+        return await following.known(self._database, sop_uids)
+
+    async def follow(
+        self,
+        archive: str,
+        studies: Sequence[RemoteStudy],
+        replaced: Sequence[Replaced],
+        cursor: tuple[str, str],
+    ) -> list[Exception]:
+        """Keep what a page of an archive's feed led to, and where it goes on, in one transaction.
+
+        Returns:
+            What was wrong with studies that can't be kept; they are left out.
+        """
+        now = self._clock()
+        held = [await edits.survey(self._database, study) for study in studies]
+        edited: list[tuple[str, Edit]] = []
+        strange: list[Exception] = []
+
+        def write(db: Connection) -> None:
+            edited.clear()
+            strange.clear()
+            for study, here in zip(studies, held, strict=True):
+                db.execute("SAVEPOINT study")
+                try:
+                    if edit := remote.learn(db, study, now, here):
+                        edited.append((study.study_uid, edit))
+                except NONSENSE as error:
+                    db.execute("ROLLBACK TO study")
+                    strange.append(error)
+                db.execute("RELEASE study")
+            following.replace(db, replaced, archive, now)
+            remote.set_cursor(db, *cursor)
+
+        await self._database.write(write)
+        await self._tell_of(edited)
+        if studies or replaced:
+            self._changes.wake()
+        return strange
+
+    async def _tell_of(self, edited: Sequence[tuple[str, Edit]]) -> None:
+        for study_uid, edit in edited:
+            log.info(
+                "archive %s edited study %s: version %d: %s",
+                edit.archive,
+                study_uid,
+                edit.version,
+                ", ".join(map(keyword, sorted(edit.after))),
+            )
+        if edited:
+            await self.announce_edits()
+
+    async def archive_deleted(self, refs: Sequence[InstanceRef], archive: str) -> None:
+        """An archive says that it deleted these; said twice, it is the same."""
+        log.warning("archive %s deleted instances that are kept here: %d", archive, len(refs))
 
     async def fingerprints(self, study_uids: Sequence[str]) -> dict[str, str]:
         """What the archive last said of these studies, in short."""

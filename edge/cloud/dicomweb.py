@@ -14,21 +14,25 @@ from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
     AsyncIterator,
+    Callable,
     Iterable,
     Mapping,
     Sequence,
 )
 from contextlib import AbstractContextManager, aclosing, asynccontextmanager, nullcontext
-from typing import Self
+from email.utils import parsedate_to_datetime
+from typing import Self, TypeVar
 from urllib.parse import quote
 
 import httpx
+import msgspec
 
 from edge import config
 from edge.cloud.answers import MAX_ANSWER, AnswerTooLarge, datasets_in, read_body, words_in
 from edge.cloud.archive import Dataset, Outgoing, StoreOutcome, StoreResult, first_value
 from edge.cloud.auth import auth_of
 from edge.cloud.pace import Way, steady
+from edge.cloud.paging import all_rows
 from edge.cloud.portal import intercepted
 from edge.cloud.route import Route
 from edge.cloud.second_look import second_look
@@ -49,6 +53,8 @@ from edge.week import Direction
 
 __all__ = ["DicomwebArchive"]
 
+T = TypeVar("T")
+
 _JSON = {"Accept": "application/dicom+json"}
 # transfer-syntax=*: as stored; without it an archive may transcode (PS3.18 8.7.3.5.2).
 # identity: DICOM hardly shrinks, and an archive that compresses it waits for the whole of it.
@@ -62,8 +68,6 @@ _STUDY_FIELDS = tuple(
     ("includefield", tag) for tag in ("00201206", "00201208", "00080061", "00081030")
 )
 _SERIES_UID, _SOP_UID = "0020000E", "00080018"
-# No archive that we know cuts a list below this (Azure: 100); a longer list is asked on.
-_SMALLEST_CAP = 100
 # Bytes. Decoded, an answer takes some ten times its length: a page of studies, a list of series or
 # instances (some 15,000 rows).
 _MAX_PAGE, _MAX_LIST = 4 * 1024**2, 16 * 1024**2
@@ -117,6 +121,11 @@ class DicomwebArchive:
     def name(self) -> str:
         """Of the archive, as configured."""
         return self._settings.name
+
+    @property
+    def base(self) -> str:
+        """Of its DICOMweb service, without a slash at the end."""
+        return str(self._base)
 
     def _bad_url(self, why: str) -> ConfigError:
         return ConfigError(
@@ -271,17 +280,11 @@ class DicomwebArchive:
     async def _all(
         self, path: str, query: list[tuple[str, str]], key: str, doing: str
     ) -> list[Dataset]:
-        """Page after page, until one brings nothing new."""
-        found: dict[str, Dataset] = {}
-        offset = 0
-        while True:
+        async def read(offset: int) -> list[Dataset]:
             paged = [*query, ("offset", str(offset))] if offset else query
-            page = await self._datasets(path, paged, doing, limit=_MAX_LIST, may_be_missing=True)
-            known = len(found)
-            found |= {uid: it for it in page if isinstance(uid := first_value(it, key), str)}
-            offset += len(page)
-            if len(page) < _SMALLEST_CAP or len(found) == known:
-                return list(found.values())
+            return await self._datasets(path, paged, doing, limit=_MAX_LIST, may_be_missing=True)
+
+        return await all_rows(read, key)
 
     async def retrieve_metadata(
         self, study_uid: str, series_uid: str | None = None
@@ -437,12 +440,51 @@ class DicomwebArchive:
         if error := error_of_status(self.name, response, "deleting"):
             raise error
 
+    async def ask(
+        self,
+        doing: str,
+        url: str,
+        decode: Callable[[bytes], T],
+        query: Mapping[str, str] | None = None,
+        *,
+        content: bytes | None = None,
+        limit: int = _MAX_WORDS,
+    ) -> tuple[T | None, float | None]:
+        """What stands beside DICOMweb: GET, or POST with *content*; *decode* understands it.
+
+        Returns:
+            The answer, None for 204; and its Date, in POSIX seconds, if it has one.
+
+        Raises:
+            CloudRefused: Also when the answer is something else, or has more than *limit* bytes.
+        """
+        method = "GET" if content is None else "POST"
+        with self._translated():
+            async with asyncio.timeout(self._timeouts.answer):
+                response, body = await self._ask(method, url, content, query, limit)
+        date = _date_of(response)
+        if response.status_code == 204:
+            return None, date
+        if error := error_of_status(self.name, response, doing, body):
+            raise error
+        try:
+            return decode(body), date
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
+            if place := intercepted(self.name, response, doing, body):
+                raise place from error
+            raise self._senseless(response, doing, "it can't be understood") from error
+
     async def _ask(
-        self, method: str, url: str, content: bytes | None = None
+        self,
+        method: str,
+        url: str,
+        content: bytes | None = None,
+        query: Mapping[str, str] | None = None,
+        limit: int = _MAX_WORDS,
     ) -> tuple[httpx.Response, bytes]:
         """Send what may be sent twice, and read the whole answer, which is short."""
         client = self._client()
-        request = client.build_request(method, url, content=content)
+        request = client.build_request(method, url, content=content, params=query)
         with self._translated():
             try:
                 response = await client.send(request, stream=True)
@@ -450,7 +492,10 @@ class DicomwebArchive:
                 # The archive closed an idle connection at the moment that we took it up again.
                 response = await client.send(request, stream=True)
             async with aclosing(response):
-                body = await read_body(response, limit=_MAX_WORDS)
+                try:
+                    body = await read_body(response, limit=limit)
+                except AnswerTooLarge as large:
+                    raise self._senseless(response, f"{method} {url}", str(large)) from large
         self._count("up", _HEADS + len(content or b""))
         self._count("down", _HEADS + response.num_bytes_downloaded)
         return response, body
@@ -485,3 +530,10 @@ class DicomwebArchive:
 
     def _busy(self, direction: Direction) -> AbstractContextManager[None]:
         return nullcontext() if self._way is None else self._way.gauge.busy(direction)
+
+
+def _date_of(response: httpx.Response) -> float | None:
+    try:
+        return parsedate_to_datetime(response.headers["Date"]).timestamp()
+    except (KeyError, ValueError):
+        return None

@@ -7,7 +7,7 @@ counts, modalities and demographics. An archive that gives no counts is descende
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -36,6 +36,8 @@ _IF_PRESENT = "00080051 00081060 00100022 00100032 00101000 00101001 00101002".s
 """Not every archive answers with them: of one that does not, the fingerprint is as it would be."""
 _COUNT = "00201208"
 _STUDY_UID, _SOP_UID = "0020000D", "00080018"
+_PATIENTS = 10
+"""Of one study: rows of a search for it."""
 _FEW = 4
 """So many are asked for one by one: a row of a list costs an archive about a millisecond, and a
 series can have thousands."""
@@ -84,16 +86,18 @@ def by_study(rows: Sequence[Dataset]) -> dict[str, Answer]:
 async def describe_study(
     archive: Archive,
     study_uid: str,
-    study: Dataset | None = None,
-    contradicted: frozenset[str] = frozenset(),
+    answer: Answer | None = None,
+    *,
+    only: Collection[str] | None = None,
 ) -> RemoteStudy | None:
     """List a study whole.
 
     Args:
         archive: The archive to ask.
         study_uid: The study.
-        study: The archive's answer to a study search, if there already is one.
-        contradicted: Tags of which that answer says something else, too.
+        answer: What a study search says of it, if that was asked already.
+        only: Series Instance UIDs of those that are listed; None: all. If there are others, the
+            study has no fingerprint: it was not listed whole.
 
     Returns:
         None if the archive does not list the study.
@@ -101,23 +105,26 @@ async def describe_study(
     Raises:
         CloudError: The archive can't be asked, or will not answer.
     """
-    if study is None:
-        found = await archive.search_studies({"StudyInstanceUID": study_uid}, limit=1)
-        study = next((one for one in found if uid_of(one, "0020000D") == study_uid), None)
-        if study is None:
+    if answer is None:
+        rows = await archive.search_studies({"StudyInstanceUID": study_uid}, limit=_PATIENTS)
+        answer = by_study(rows).get(study_uid)
+        if answer is None:
             return None
+    found = await archive.search_series(study_uid)
+    listed = {uid: one for one in found if (uid := uid_of(one, "0020000E")) is not None}
+    wanted = {uid: one for uid, one in listed.items() if only is None or uid in only}
     series = [
         RemoteSeries(series_uid, one, await _instances(archive, study_uid, series_uid))
-        for one in await archive.search_series(study_uid)
-        if (series_uid := uid_of(one, "0020000E")) is not None
+        for series_uid, one in wanted.items()
     ]
+    whole = len(wanted) == len(listed)
     return RemoteStudy(
         study_uid,
-        fingerprint(study, contradicted),
-        study,
+        fingerprint(answer.study, answer.contradicted) if whole else "",
+        answer.study,
         tuple(series),
         archive.name,
-        contradicted,
+        answer.contradicted,
     )
 
 

@@ -1,23 +1,36 @@
 """Orthanc as the archive: DICOMweb, and its own REST API where its plugin has nothing to offer.
 
 That plugin answers 405 to DELETE. So an instance is looked up and deleted by the REST API, which
-stands one level above DICOMweb (``POST /tools/lookup``, ``DELETE /instances/{id}``).
+stands one level above DICOMweb (``POST /tools/lookup``, ``DELETE /instances/{id}``). There is its
+log of changes, too (``GET /changes``).
 """
 
 from __future__ import annotations
 
+import time
+from collections.abc import Callable, Collection
+from datetime import UTC, datetime
 from urllib.parse import quote
 
 import msgspec
 
 from edge import config
 from edge.cloud.dicomweb import DicomwebArchive
+from edge.cloud.feed import Action, Change, Page
 from edge.cloud.pace import Way
 from edge.cloud.transport import error_of_status, unusable
 from edge.dicom.instance import InstanceRef
+from edge.dicom.uids import is_uid
 from edge.errors import InstanceNotFound
 
-__all__ = ["OrthancArchive", "archive_of"]
+__all__ = ["OrthancArchive", "OrthancFeed", "archive_of"]
+
+_LIMIT = 100
+"""Changes a page. Orthanc gives no more unless it is asked for more."""
+_MAX_PAGE = 4 * 1024**2
+_QUIET = 20
+"""Empty pages after which the end of the log is asked for by itself."""
+_DOING = "reading the log of changes"
 
 
 class _Found(msgspec.Struct):
@@ -30,12 +43,47 @@ class _Found(msgspec.Struct):
 _DECODER = msgspec.json.Decoder(list[_Found])
 
 
+class _Entry(msgspec.Struct):
+    """One entry of the log."""
+
+    number: int = msgspec.field(name="Seq")
+    what: str = msgspec.field(name="ChangeType")
+    name: str = msgspec.field(name="ID")
+    date: str = msgspec.field(name="Date", default="")
+
+
+class _Log(msgspec.Struct):
+    """A page of the log."""
+
+    entries: list[_Entry] = msgspec.field(name="Changes")
+    done: bool = msgspec.field(name="Done")
+    last: int = msgspec.field(name="Last")
+
+
+class _Resource(msgspec.Struct):
+    """An instance, a series or a study."""
+
+    name: str = msgspec.field(name="ID")
+    tags: dict[str, object] = msgspec.field(name="MainDicomTags", default_factory=dict)
+    series: str = msgspec.field(name="ParentSeries", default="")
+    study: str = msgspec.field(name="ParentStudy", default="")
+
+    def uid(self, keyword: str) -> str:
+        """Of its level; empty if it has none."""
+        value = self.tags.get(keyword)
+        return value if isinstance(value, str) and is_uid(value) else ""
+
+
+_LOG = msgspec.json.Decoder(_Log)
+_RESOURCES = msgspec.json.Decoder(list[_Resource])
+
+
 class OrthancArchive(DicomwebArchive):
     """``Archive`` over Orthanc's DICOMweb plugin and REST API."""
 
     async def delete_instance(self, ref: InstanceRef) -> None:
         """See ``Archive``."""
-        root = str(self._base).rpartition("/")[0]
+        root = _root(self)
         response, body = await self._ask(
             "POST", f"{root}/tools/lookup", content=ref.sop_uid.encode("ascii")
         )
@@ -50,6 +98,120 @@ class OrthancArchive(DicomwebArchive):
             raise InstanceNotFound(f"archive {self.name} does not have instance {ref.sop_uid}")
         for name in names:
             await self._delete(f"{root}/instances/{quote(name, safe='')}", ref)
+
+
+class OrthancFeed:
+    """``Feed`` of Orthanc's log of changes.
+
+    Only NewInstance is looked at. An instance that is stored over another of its UID has it once
+    more, and nothing tells it from one that came for the first time. Entries vanish with what they
+    are about, so a gap in the numbers means nothing, and a delete is not to be seen.
+
+    Args:
+        archive: Is asked.
+        clock: POSIX seconds.
+    """
+
+    kind = "orthanc"
+    logs_deletes = False
+
+    def __init__(self, archive: DicomwebArchive, *, clock: Callable[[], float] = time.time) -> None:
+        self._archive = archive
+        self._clock = clock
+        self._root = _root(archive)
+        self._quiet = 0
+
+    async def latest(self) -> str:
+        """See ``Feed``."""
+        return str((await self._read({"last": ""})).last)
+
+    async def after(self, position: str) -> Page | None:
+        """See ``Feed``."""
+        if not position.isdecimal():
+            return None
+        since = int(position)
+        log = await self._read({"since": position, "limit": str(_LIMIT)})
+        if not log.entries:
+            # Not every version says there how far the log goes, rather than what it was asked.
+            self._quiet += 1
+            if log.last >= since and self._quiet % _QUIET == 0:
+                log = await self._read({"last": ""})
+            return None if log.last < since else Page((), position, more=False)
+        self._quiet = 0
+        behind = max(since, *(entry.number for entry in log.entries), log.last)
+        stored = {entry.name: entry for entry in log.entries if entry.what == "NewInstance"}
+        refs = await self._refs(stored)
+        ahead = await self._ahead() if refs else 0.0
+        changes = tuple(
+            Change(Action.STORED, ref, _moment(entry.date) - ahead)
+            for name, entry in stored.items()
+            if (ref := refs.get(name)) is not None
+        )
+        return Page(changes, str(behind), more=not log.done)
+
+    async def _read(self, query: dict[str, str]) -> _Log:
+        """A page of the log."""
+        log, _ = await self._archive.ask(
+            _DOING, f"{self._root}/changes", _LOG.decode, query, limit=_MAX_PAGE
+        )
+        if log is None:
+            raise unusable(self._archive.name, f"{_DOING}: it is no Orthanc")
+        return log
+
+    async def _ahead(self) -> float:
+        """How many seconds its clock is ahead of ours; no answer of it has a Date."""
+        now, _ = await self._archive.ask(
+            "asking what time it is", f"{self._root}/tools/now", lambda text: text.decode("ascii")
+        )
+        there = _moment(now or "")
+        return there - self._clock() if there else 0.0
+
+    async def _refs(self, names: Collection[str]) -> dict[str, InstanceRef]:
+        """The instances of these names; those that are gone meanwhile are left out."""
+        if not names:
+            return {}
+        instances = await self._resources(names, "Instance")
+        series = {one.name: one for one in await self._resources(names, "Series")}
+        studies = {one.name: one for one in await self._resources(names, "Study")}
+        refs: dict[str, InstanceRef] = {}
+        for one in instances:
+            within = series.get(one.series)
+            above = studies.get(within.study) if within is not None else None
+            if within is None or above is None:
+                continue
+            uids = (
+                above.uid("StudyInstanceUID"),
+                within.uid("SeriesInstanceUID"),
+                one.uid("SOPInstanceUID"),
+            )
+            if all(uids):
+                refs[one.name] = InstanceRef(*uids)
+        return refs
+
+    async def _resources(self, names: Collection[str], level: str) -> list[_Resource]:
+        """Instances, or what they belong to."""
+        wanted = {"Resources": list(names), "Level": level, "Metadata": False}
+        found, _ = await self._archive.ask(
+            _DOING,
+            f"{self._root}/tools/bulk-content",
+            _RESOURCES.decode,
+            content=msgspec.json.encode(wanted),
+            limit=_MAX_PAGE,
+        )
+        return found or []
+
+
+def _root(archive: DicomwebArchive) -> str:
+    """Of the REST API."""
+    return archive.base.rpartition("/")[0]
+
+
+def _moment(date: str) -> float:
+    """When it was by Orthanc's clock; as long ago as can be if it does not say."""
+    try:
+        return datetime.strptime(date.strip(), "%Y%m%dT%H%M%S").replace(tzinfo=UTC).timestamp()
+    except ValueError:
+        return 0.0
 
 
 def archive_of(settings: config.Archive, way: Way | None = None) -> DicomwebArchive:

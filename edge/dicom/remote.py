@@ -6,7 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-__all__ = ["RemoteInstance", "RemoteSeries", "RemoteStudy"]
+__all__ = ["NONSENSE", "RemoteInstance", "RemoteSeries", "RemoteStudy"]
+
+NONSENSE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
+"""What values provoke that are nothing like what the Standard says."""
 
 
 @dataclass(frozen=True, slots=True)

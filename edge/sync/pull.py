@@ -1,14 +1,9 @@
-"""Learns what the archive has (QIDO-RS), into NEARLINE rows.
+"""Learns what the archive has, again and again: the loops.
 
-A plain search can't say what changed, so this sweeps: all studies at once while they fit into one
-answer; else the days just past, every time, and the whole archive slowly, in windows of Study Date
-that don't overlap and are halved when an answer is full. Studies without a date match no window;
-they are met by paging through the unfiltered list, a few pages a sweep. A study whose answer is as
-it was (its fingerprint) is not looked into.
-
-Promises that a sweep goes on where it stopped, also after a restart, that what was learned twice
-does no harm, and that a study which can't be understood is left out and stops no other. Absence is
-never a delete: a listing only ever adds.
+Of an archive that has a feed, that is followed, often; each is swept, too, in the rhythm of the
+settings, and once a day where a feed that is followed says everything. What a look is made of
+stands in ``follow`` and ``sweep``. Promises that it waits for the line; that a list or feed which
+is of no use leaves the line to the uploads; and that sweeps never cease.
 """
 
 from __future__ import annotations
@@ -16,58 +11,42 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from dataclasses import replace
-from datetime import UTC, date, datetime, timedelta
-
-import msgspec
+from collections.abc import Awaitable, Callable
 
 from edge import config
 from edge.cache.custody import CustodyLedger
-from edge.cloud.archive import Archive, Dataset, first_value
-from edge.cloud.listing import by_study, describe_study, fingerprint, uid_of
-from edge.dicom.remote import RemoteStudy
-from edge.errors import CloudError, CloudRefused, LineClosed
+from edge.cloud.archive import Archive
+from edge.cloud.feed import Feed
+from edge.errors import (
+    CloudError,
+    CloudIntercepted,
+    CloudRefused,
+    CloudUnauthorised,
+    LineClosed,
+)
+from edge.sync.follow import Follow
+from edge.sync.learning import Learning
 from edge.sync.link import Link
+from edge.sync.sweep import Sweep
 
 __all__ = ["Pull"]
 
 log = logging.getLogger(__name__)
 
-_PAGE = 100
-"""No archive that we know cuts an answer below this."""
-_HOT_DAYS = 7
-_REQUESTS = 300
-"""Windows of the slow sweep, each time."""
-_UNDATED_PAGES = 20
-_PASSES = 3
-_FIRST_DAYS, _MOST_DAYS = 32, 3652
-_FLOOR = date(1900, 1, 1)
-"""Nothing in medicine was digital then; older dates are mistakes, and one window."""
-_STUDY_UID, _INSTANCES = "0020000D", "00201208"
-_NONSENSE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
-"""What values provoke that are nothing like what the Standard says."""
-
-
-class _Cursor(msgspec.Struct):
-    """Where the slow sweep goes on: *until* this day, the newest first; None: from the newest."""
-
-    until: date | None = None
-    days: int = _FIRST_DAYS
-    offset: int = 0
-    """Of the pass through the unfiltered list."""
+_DAY = 86400.0
 
 
 class Pull:
-    """Sweeps while the link is online.
+    """Follows and sweeps while the link is online.
 
     Args:
-        ledger: Keeps what was learned, and the cursor.
+        ledger: Keeps what was learned, and the cursors.
         archive: Is asked.
         link: Is waited for, and told of failures.
-        settings: Minutes between two sweeps.
+        settings: Minutes between two sweeps, seconds between two looks at the feed.
         clock: POSIX seconds.
         unlisted: Studies that are no patient's, and are not learned: backups of this box.
+        feed: Of the archive; None if it has none.
     """
 
     def __init__(
@@ -79,24 +58,70 @@ class Pull:
         *,
         clock: Callable[[], float] = time.time,
         unlisted: Callable[[], Awaitable[frozenset[str]]] | None = None,
+        feed: Feed | None = None,
     ) -> None:
-        self._ledger = ledger
         self._archive = archive
         self._link = link
-        self._pause = settings.sweep_minutes * 60
-        self._clock = clock
-        self._unlisted = unlisted
+        self._settings = settings
+        self._feed = feed
         self._nudged = asyncio.Event()
-        self._cursor_name = f"sweep:{archive.name}"
-        self._cap = _PAGE
+        self._nudged_to_follow = asyncio.Event()
+        learning = Learning(ledger, archive, link, unlisted=unlisted)
+        self._sweep = Sweep(ledger, archive, link, learning, clock=clock)
+        self._follow = (
+            None
+            if feed is None
+            else Follow(ledger, archive, feed, link, learning, self._sweep.start_over)
+        )
+        self._is_following = False
+        self._placed = asyncio.Event()
+        """The cursor of the feed stands; a sweep that begins now leaves nothing out."""
 
     async def run(self) -> None:
-        """Sweep until cancelled."""
+        """Follow and sweep until cancelled."""
+        if self._follow is None:
+            self._placed.set()
+            await self._keep_sweeping()
+            return
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._keep_following(), name="follow")
+                tasks.create_task(self._keep_sweeping(), name="sweep")
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from failures  # It says what is wrong; a group does not.
+
+    def nudge(self) -> None:
+        """Look now."""
+        self._nudged.set()
+        self._nudged_to_follow.set()
+
+    async def sweep(self) -> None:
+        """One sweep.
+
+        Raises:
+            CloudError: The archive can't be asked; what was learned so far is kept.
+        """
+        await self._sweep.run()
+
+    async def follow(self) -> None:
+        """Read the feed to its end.
+
+        Raises:
+            CloudError: The archive can't be asked; what was learned so far is kept.
+        """
+        if self._follow is not None and not await self._follow.run():
+            self._nudged.set()
+
+    async def _keep_sweeping(self) -> None:
         while True:
+            await self._placed.wait()
             await self._link.wait_open("down")
             self._nudged.clear()
+            if self._follow is not None:
+                self._follow.owes_a_sweep = False
+            is_whole = False
             try:
-                await self.sweep()
+                is_whole = await self._sweep.run()
             except LineClosed:
                 continue  # The slow sweep goes on where it is.
             except CloudRefused as error:
@@ -105,183 +130,69 @@ class Pull:
             except CloudError as error:
                 self._link.failed(error)
                 continue
-            try:
-                async with asyncio.timeout(self._pause):
-                    await self._nudged.wait()
-            except TimeoutError:
-                pass  # It is time for the next.
+            await self._rest(is_whole)
 
-    def nudge(self) -> None:
-        """Sweep now."""
-        self._nudged.set()
-
-    async def sweep(self) -> None:
-        """One sweep.
-
-        Raises:
-            CloudError: The archive can't be asked; what was learned so far is kept.
-        """
-        first = await self._page({})
-        rest = await self._page({}, len(first)) if 0 < len(first) < _PAGE else []
-        known = {uid_of(study, _STUDY_UID) for study in first}
-        surprise = any(uid_of(study, _STUDY_UID) not in known for study in rest)
-        # An answer below the limit that goes on at the next offset was cut by the archive.
-        self._cap = len(first) if surprise else _PAGE
-        if len(first) < self._cap:
-            await self._learn(first)
-            return
-        await self._sweep_hot_days()
-        cursor = await self._load()
-        await self._sweep_slowly(cursor)
-        await self._sweep_undated(cursor)
-
-    async def _sweep_hot_days(self) -> None:
-        oldest = self._tomorrow() - timedelta(days=_HOT_DAYS)
-        async for window in self._windows(_Cursor(days=_HOT_DAYS + 1)):
-            await self._learn(window.studies)
-            if window.since <= oldest:
-                return
-
-    async def _sweep_slowly(self, cursor: _Cursor) -> None:
-        budget = _REQUESTS
-        async for window in self._windows(cursor):
-            await self._learn(window.studies)
-            cursor.until, cursor.days = window.since - timedelta(days=1), window.next_days
-            budget -= window.requests
-            await self._save(cursor)
-            if budget <= 0:
-                return
-        cursor.until, cursor.days = None, _FIRST_DAYS
-        await self._save(cursor)
-
-    async def _sweep_undated(self, cursor: _Cursor) -> None:
-        """Some pages of the unfiltered list; it meets dated studies too, which does no harm."""
-        before: set[str | None] = set()
-        for _ in range(_UNDATED_PAGES):
-            page = await self._page({}, cursor.offset)
-            uids = {uid_of(study, _STUDY_UID) for study in page}
-            await self._learn(page)
-            # The end of the list, or an archive that ignores offsets.
-            at_end = len(page) < self._cap or uids <= before
-            cursor.offset = 0 if at_end else cursor.offset + len(page)
-            await self._save(cursor)
-            if at_end:
-                return
-            before = uids
-
-    async def _windows(self, start: _Cursor) -> AsyncIterator[_Window]:
-        """Windows of Study Date, from the newest on; none has more studies than fit an answer."""
-        until, days, requests = start.until, start.days, 0
+    async def _rest(self, is_whole: bool) -> None:
+        """Until the next sweep."""
+        begun = asyncio.get_running_loop().time()
         while True:
-            end = until or self._tomorrow()
-            since = _FLOOR if end < _FLOOR else max(end - timedelta(days=days - 1), _FLOOR)
-            last = end < _FLOOR
-            params = {"StudyDate": _range(None if last else since, until)}
-            studies = await self._page(params)
-            requests += 1
-            if len(studies) >= self._cap:
-                if not last and since < end:
-                    days = max(days // 4, 1)
-                    continue
-                studies = await self._pages(params)
-            elif len(studies) < self._cap // 4:
-                days = min(days * 2, _MOST_DAYS)
-            yield _Window(studies, since, days, requests)
-            if last:
+            passed = asyncio.get_running_loop().time() - begun
+            if (left := self._pause(is_whole) - passed) <= 0:
                 return
-            until, requests = since - timedelta(days=1), 0
+            # What makes the pause shorter may come to pass meanwhile.
+            if await _is_set_within(min(left, self._settings.sweep_minutes * 60), self._nudged):
+                return
 
-    async def _pages(self, params: dict[str, str]) -> list[Dataset]:
-        """A window that can't be halved, page by page, until a pass brings nothing new.
+    def _pause(self, is_whole: bool) -> float:
+        usual = self._settings.sweep_minutes * 60
+        if self._follow is None or self._feed is None:
+            return usual
+        suffices = self._is_following and self._feed.logs_deletes and is_whole
+        return max(usual, _DAY) if suffices and not self._follow.owes_a_sweep else usual
 
-        A list that changes while it is paged can hide a study between two pages; the next pass, or
-        the next sweep, meets it.
-        """
-        found: dict[str, Dataset] = {}
-        for _ in range(_PASSES):
-            seen: dict[str, Dataset] = {}
-            offset = 0
-            while True:
-                page = await self._page(params, offset)
-                before = len(seen)
-                seen |= {uid: one for one in page if (uid := uid_of(one, _STUDY_UID))}
-                offset += len(page)
-                if len(page) < self._cap or len(seen) == before:
-                    break
-            if seen.keys() <= found.keys():
-                break
-            found |= seen
-        return list(found.values())
-
-    async def _page(self, params: dict[str, str], offset: int = 0) -> list[Dataset]:
-        self._link.line.check("down")
-        return await self._archive.search_studies(params, limit=_PAGE, offset=offset)
-
-    async def _learn(self, studies: Sequence[Dataset]) -> None:
-        """Look into each study that is new, or not as it was."""
-        found = by_study(studies)
-        for study_uid in await self._unlisted() if self._unlisted else ():
-            found.pop(study_uid, None)
-        known = await self._ledger.fingerprints(list(found))
-        strange: list[Exception] = []
-        for study_uid, answer in found.items():
-            now = fingerprint(answer.study, answer.contradicted)
-            if now and known.get(study_uid) == now:
-                continue
-            self._link.line.check("down")
+    async def _keep_following(self) -> None:
+        while True:
+            await self._link.wait_open("down")
+            self._nudged_to_follow.clear()
+            pause = self._settings.feed_seconds
             try:
-                remote = await describe_study(
-                    self._archive, study_uid, answer.study, answer.contradicted
-                )
-                if remote is not None and remote.series:
-                    await self._ledger.learn(_unless_incomplete(remote))
-            except (CloudRefused, *_NONSENSE) as error:
-                strange.append(error)
-        if strange:
-            # The words of a foreign error may quote a patient.
-            last = strange[-1]
-            log.warning(
-                "archive %s: studies whose listing can't be used: %d (the last: %s)",
-                self._archive.name,
-                len(strange),
-                last if isinstance(last, CloudRefused) else type(last).__name__,
-            )
+                await self.follow()
+                self._say_that_it_is_followed()
+                self._placed.set()
+            except LineClosed:
+                continue
+            except CloudError as error:
+                is_about_the_feed = _is_about_the_feed(error)
+                if error.__cause__ is not None and not is_about_the_feed:
+                    self._link.failed(error)
+                    continue
+                # The archive answered, and only its feed is of no use: the sweeps do without.
+                self._say_that_it_is_not(error)
+                self._placed.set()
+                if is_about_the_feed:
+                    pause = max(pause, self._settings.sweep_minutes * 60)
+            await _is_set_within(pause, self._nudged_to_follow)
 
-    async def _load(self) -> _Cursor:
-        text = await self._ledger.cursor(self._cursor_name)
-        try:
-            return msgspec.json.decode(text or "{}", type=_Cursor)
-        except msgspec.DecodeError:
-            log.warning("the cursor of the sweep can't be understood; it starts over")
-            return _Cursor()
+    def _say_that_it_is_followed(self) -> None:
+        if not self._is_following:
+            self._is_following = True
+            log.info("archive %s: its feed is followed", self._archive.name)
 
-    async def _save(self, cursor: _Cursor) -> None:
-        await self._ledger.set_cursor(self._cursor_name, msgspec.json.encode(cursor).decode())
-
-    def _tomorrow(self) -> date:
-        """Of any time zone; what is dated later still is in the newest window, which is open."""
-        return datetime.fromtimestamp(self._clock(), UTC).date() + timedelta(days=1)
+    def _say_that_it_is_not(self, error: CloudError) -> None:
+        if self._is_following or not self._placed.is_set():
+            log.warning("archive %s: its feed can't be followed: %s", self._archive.name, error)
+        self._is_following = False
 
 
-class _Window(msgspec.Struct):
-    """Studies of one window of dates, and where the next begins."""
-
-    studies: list[Dataset]
-    since: date
-    next_days: int
-    requests: int
+def _is_about_the_feed(error: CloudError) -> bool:
+    """Whether whatever answers may be well where DICOMweb is."""
+    return isinstance(error, (CloudIntercepted, CloudRefused, CloudUnauthorised))
 
 
-def _range(since: date | None, until: date | None) -> str:
-    """A range of dates (PS3.4 C.2.2.2.5.1), open where None."""
-    return "-".join("" if day is None else f"{day:%Y%m%d}" for day in (since, until))
-
-
-def _unless_incomplete(study: RemoteStudy) -> RemoteStudy:
-    """Without its fingerprint, if fewer instances were listed than the archive counts."""
+async def _is_set_within(seconds: float, event: asyncio.Event) -> bool:
     try:
-        counted = int(first_value(study.attributes, _INSTANCES) or 0)
-    except (TypeError, ValueError):
-        counted = 0
-    listed = sum(len(series.instances) for series in study.series)
-    return study if listed >= counted else replace(study, fingerprint="")
+        async with asyncio.timeout(seconds):
+            await event.wait()
+    except TimeoutError:
+        return False
+    return True

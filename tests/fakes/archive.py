@@ -134,6 +134,8 @@ class FakeArchive:
         """Answer in XML, whatever is asked for."""
         self.max_request: int | None = None
         """Bytes of a store request; a longer one is answered with 413."""
+        self.more_routes: list[web.RouteDef] = []
+        """What it answers beside DICOMweb; see ``tests.fakes.azure``."""
         self.port = 0
         self._runner: web.AppRunner | None = None
 
@@ -168,6 +170,7 @@ class FakeArchive:
                 ),
             ]
         )
+        application.add_routes(self.more_routes)
         self._runner = web.AppRunner(application, shutdown_timeout=0.1)
         await self._runner.setup()
         site = web.TCPSite(self._runner, "127.0.0.1", self.port)

@@ -20,11 +20,19 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from edge.cache.changes import Changes
-from edge.cache.custody import Owed, Remedy, Settlement, Withdrawal, Withdrawn
+from edge.cache.custody import (
+    Known,
+    Owed,
+    Remedy,
+    Replaced,
+    Settlement,
+    Withdrawal,
+    Withdrawn,
+)
 from edge.cache.opened import InstanceEntry
-from edge.dicom.instance import Custody, InstanceRef
+from edge.dicom.instance import Availability, Custody, InstanceRef
 from edge.dicom.part10 import FileMetaReader
-from edge.dicom.remote import RemoteStudy
+from edge.dicom.remote import NONSENSE, RemoteStudy
 from edge.errors import EdgeError, InstanceNotFound
 from tests.samples import Slice
 
@@ -68,6 +76,11 @@ class FakeLedger:
         self.lasting = False
         self.withdrawn: dict[InstanceRef, tuple[Withdrawal, int, str, float]] = {}
         """Of instances that were deleted: whether the archive is told, tries, reason, when."""
+        self.acquaintances: dict[str, Known] = {}
+        """What the index has, by SOP Instance UID, beside what was learned."""
+        self.replaced: list[Replaced] = []
+        self.deleted: list[tuple[InstanceRef, str]] = []
+        """What an archive said to have deleted, and which archive."""
 
     def put(self, parts: Iterable[Slice], custody: Custody = Custody.EDGE_ONLY) -> None:
         """Have instances, as if they had been admitted."""
@@ -175,6 +188,36 @@ class FakeLedger:
     async def learn(self, study: RemoteStudy) -> None:
         self.learned[study.study_uid] = study
         self.learnings += 1
+
+    async def known(self, sop_uids: Collection[str]) -> dict[str, Known]:
+        learned = {
+            one.sop_uid: Known(Availability.NEARLINE, time.time(), False, False)
+            for study in self.learned.values()
+            for series in study.series
+            for one in series.instances
+        }
+        everything = learned | self.acquaintances
+        return {uid: everything[uid] for uid in sop_uids if uid in everything}
+
+    async def follow(
+        self,
+        archive: str,
+        studies: Sequence[RemoteStudy],
+        replaced: Sequence[Replaced],
+        cursor: tuple[str, str],
+    ) -> list[Exception]:
+        strange: list[Exception] = []
+        for study in studies:
+            try:
+                await self.learn(study)
+            except NONSENSE as error:
+                strange.append(error)
+        self.replaced += replaced
+        await self.set_cursor(*cursor)
+        return strange
+
+    async def archive_deleted(self, refs: Sequence[InstanceRef], archive: str) -> None:
+        self.deleted += [(ref, archive) for ref in refs]
 
     async def fingerprints(self, study_uids: Sequence[str]) -> dict[str, str]:
         return {uid: self.learned[uid].fingerprint for uid in study_uids if uid in self.learned}

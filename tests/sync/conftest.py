@@ -2,7 +2,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime as dt
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -10,6 +12,7 @@ from edge import config
 from edge.cache.changes import Changes
 from edge.cloud.dicomweb import DicomwebArchive
 from edge.cloud.transport import Timeouts
+from edge.sync.learning import Learning
 from edge.sync.link import Link
 from edge.sync.push import Push
 from edge.sync.verify import Verify
@@ -18,6 +21,7 @@ from tests.fakes.archive import FakeArchive
 from tests.fakes.cache import FakeLedger, FakeRetrieval
 
 SETTINGS = config.Sync(retry_min_seconds=0.04, retry_max_seconds=0.3, sweep_minutes=0.001)
+TODAY = dt.datetime(2024, 6, 15, 12, tzinfo=dt.UTC)
 
 
 @pytest.fixture
@@ -56,6 +60,11 @@ def link(archive, ledger):
 
 
 @pytest.fixture
+def learning(ledger, archive, link):
+    return Learning(ledger, archive, link)
+
+
+@pytest.fixture
 def push(ledger, retrieval, archive, link, changes):
     return Push(ledger, retrieval, archive, link, changes, SETTINGS)
 
@@ -68,6 +77,36 @@ def verify(ledger, archive, link, changes):
 @pytest.fixture
 def slices():
     return list(samples.ct_series(6, rows=16, columns=16))
+
+
+@pytest.fixture
+def template(cloud):
+    """An instance of which the tests make studies."""
+    (part,) = samples.ct_series(1, rows=8, columns=8)
+    held = cloud.put(part.data)
+    cloud.instances.clear()
+    return held
+
+
+@pytest.fixture
+def add(cloud, template):
+    """Puts a study of one instance into the archive; its Study Instance UID."""
+
+    def put(date, number=None):
+        number = len(cloud.instances) + 1 if number is None else number
+        study, series, sop = (f"1.2.{level}.{number}" for level in (3, 4, 5))
+        attributes = template.attributes | {
+            "00080020": {"vr": "DA", "Value": [date]} if date else {"vr": "DA"},
+            "0020000D": {"vr": "UI", "Value": [study]},
+            "0020000E": {"vr": "UI", "Value": [series]},
+            "00080018": {"vr": "UI", "Value": [sop]},
+        }
+        cloud.instances[sop] = replace(
+            template, study_uid=study, series_uid=series, sop_uid=sop, attributes=attributes
+        )
+        return study
+
+    return put
 
 
 @pytest.fixture
