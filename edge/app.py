@@ -194,7 +194,7 @@ class Appliance:
             stack.push_async_callback(_flush, uses)
             space = Space(config.cache, cache.database, cache.store)
             await space.refresh()
-            ledger = CustodyLedger(cache.database, changes)
+            ledger = self.ledger = CustodyLedger(cache.database, changes)
             line = Line(config.sync, ledger)
             archives = await self._open_archives(stack, line)
             several = Several([archive for _, archive in archives]) if archives else None
@@ -337,7 +337,9 @@ class Appliance:
         administration = api.create_application(
             status=self.status,
             middlewares=[access(gate.authorise)],
-            routes=sync_routes(cache.disputes, itemgetter(IDENTITY), self.changes.wake),
+            routes=sync_routes(
+                cache.disputes, self.ledger, itemgetter(IDENTITY), self.changes.wake
+            ),
         )
         application = create_root(
             {

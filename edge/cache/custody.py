@@ -13,6 +13,7 @@ from dataclasses import dataclass, replace
 from edge.cache.changes import Changes
 from edge.dicom.instance import Custody, InstanceRef
 from edge.dicom.remote import RemoteStudy
+from edge.errors import DecisionRefused
 from edge.index import copies, custody, disputes, remedies, remote, residence, tombstones
 from edge.index.copies import Further
 from edge.index.custody import UNSENT, Account, Primary
@@ -192,12 +193,20 @@ class CustodyLedger(ArchiveLedger):
         """See ``ArchiveLedger``; only the primary archive's order knows them."""
         return await self._database.write(custody.choose_previews)
 
-    async def upload_first(self, study_uid: str, *, first: bool = True) -> int | None:
+    async def upload_first(self, study_uid: str, *, first: bool = True) -> int:
         """Let a study go before all others, or not any more; how much of it is still to go.
 
-        It holds for what comes of it later, too. None if the study is not here.
+        It holds for what comes of it later, too.
+
+        Raises:
+            DecisionRefused: No such study is known here.
         """
         waiting = await self._database.write(lambda db: custody.upload_first(db, study_uid, first))
+        if waiting is None:
+            raise DecisionRefused(
+                "no such study is known here",
+                hint="edge status --studies has the Study Instance UIDs of those that wait",
+            )
         self._changes.wake()
         return waiting
 

@@ -95,7 +95,9 @@ class Push:
         self._patience = Patience(_PATIENCE * shortest, Backoff(shortest / 4, shortest))
         self._size = BatchSize(settings.batch_bytes)
         self._suspects = Suspects()
-        self._verdicts = Verdicts(archive.name, self._suspects, shortest, self._instance_backoff)
+        self._verdicts = Verdicts(
+            archive.name, self._suspects, shortest, self._instance_backoff, self._full_backoff
+        )
         self._most = settings.uploads_in_flight
         self._flights = Flights(self._most)
         self._tally = Tally(log, f"archive {archive.name}: sent")

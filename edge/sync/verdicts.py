@@ -41,12 +41,21 @@ class Verdicts:
         suspects: Count refusals.
         shortest: Seconds before the first further offer of what was refused.
         backoff: Of what the archive is busy with.
+        full_backoff: Of what it has no room for.
     """
 
-    def __init__(self, archive: str, suspects: Suspects, shortest: float, backoff: Backoff) -> None:
+    def __init__(
+        self,
+        archive: str,
+        suspects: Suspects,
+        shortest: float,
+        backoff: Backoff,
+        full_backoff: Backoff,
+    ) -> None:
         self._archive = archive
         self._suspects = suspects
         self._backoff = backoff
+        self._full_backoff = full_backoff
         self._refusal_backoff = Backoff(shortest, _LONGEST_REFUSED)
 
     def of(self, one: Owed, result: StoreResult, now: float, *, full_until: float) -> Settlement:
@@ -66,7 +75,9 @@ class Verdicts:
                 again = now + self._backoff.delay(one.tries + 1)
                 return Settlement(one.instance_id, Custody.EDGE_ONLY, words, again)
             case Advice.FULL:
-                return Settlement(one.instance_id, Custody.EDGE_ONLY, words, full_until)
+                # Behind the others: what is too large for the room that is left may be this alone.
+                again = full_until + self._full_backoff.delay(one.tries + 1)
+                return Settlement(one.instance_id, Custody.EDGE_ONLY, words, again)
             case Advice.QUARANTINE:
                 self._log_refusal(one, result)
                 self._suspects.cleared([one.instance_id])

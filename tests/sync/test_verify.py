@@ -1,4 +1,5 @@
 import asyncio
+import dataclasses
 import io
 import logging
 import time
@@ -288,3 +289,22 @@ async def test_what_was_seen_before_the_line_closed_is_kept(archive, ledger, cha
     link.line.closed = lambda _: None
     await verify.step()
     assert set(ledger.custodies) == {VERIFIED}
+
+
+async def test_the_answer_of_another_request_is_no_conflict_unless_it_goes_on(
+    verifying, ledger, cloud, slices
+):
+    victim, other = slices[0], slices[1]
+    uid = victim.ref.sop_uid
+    # Under its name lies another instance: a proxy mixed them up, or the archive did.
+    cloud.instances[uid] = dataclasses.replace(cloud.put(victim.data), part10=other.data)
+    ledger.put([victim], ACKNOWLEDGED)
+    await until(lambda: ledger.of(victim.ref).owed.tries == 1)
+    assert ledger.of(victim.ref).owed.custody is ACKNOWLEDGED
+    assert ledger.of(victim.ref).reason == "the archive gave another instance than this"
+    cloud.put(victim.data)
+    await all_are(ledger, VERIFIED)
+
+    cloud.instances[uid] = dataclasses.replace(cloud.put(victim.data), part10=other.data)
+    ledger.put([victim], ACKNOWLEDGED)
+    await until(lambda: CONFLICT in ledger.custodies)
