@@ -1,6 +1,6 @@
 """What every ``Archive`` keeps to: one suite, run against the fake and against real servers.
 
-A server that is not installed is skipped. A new driver is one more parameter of ``archive``.
+A server that is not installed is skipped; "hub" is an edge that has an archive itself. A new driver is one more parameter of ``archive``.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ def real_orthanc(tmp_path_factory):
         yield server
 
 
-@pytest.fixture(params=["fake", "edge", "orthanc"])
+@pytest.fixture(params=["fake", "edge", "hub", "orthanc"])
 async def running(request, tmp_path) -> AsyncIterator[Running]:
     if request.param == "orthanc":
         real = request.getfixturevalue("real_orthanc")
@@ -80,6 +80,13 @@ async def running(request, tmp_path) -> AsyncIterator[Running]:
         await edge.start()
         yield Running(edge.dicomweb, config.Auth("bearer", token=edge.token), edge)
         await edge.stop()
+    elif request.param == "hub":
+        async with FakeArchive() as behind:
+            archives = (config.Archive("behind", behind.url),)
+            hub = EdgeServer(tmp_path / "hub", archives=archives)
+            await hub.start()
+            yield Running(hub.dicomweb, config.Auth("bearer", token=hub.token), hub)
+            await hub.stop()
     else:
         async with FakeArchive() as fake:
             fake.authorization = "Bearer good"

@@ -1,6 +1,7 @@
-"""Every answer that archives were seen to give, against a whole box: each instance has its own fate.
+"""Every answer that archives were seen to give, against a whole box.
 
-Nothing is lost, nothing that the archive has is sent again, and no instance waits for another.
+Each instance has its own fate: nothing is lost, nothing that the archive has is sent again, and no
+instance waits for another.
 """
 
 from __future__ import annotations

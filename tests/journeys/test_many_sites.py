@@ -1,4 +1,4 @@
-"""Many sites: boxes on one archive see each other's studies; a box is the archive of other boxes."""
+"""Many sites: boxes on one archive see each other's studies; a box is the archive of others."""
 
 from __future__ import annotations
 
@@ -136,17 +136,17 @@ async def test_what_a_spoke_takes_in_is_verified_at_both_levels_and_seen_at_anot
     cloud, open_box, open_hub, tmp_path
 ):
     uid, paths, sent = write_study(tmp_path, seed=711)
-    async with open_hub() as hub:
-        async with (
-            open_box(await archive_at(hub), folder="one", sync=OFTEN) as one,
-            open_box(await archive_at(hub), folder="two", sync=OFTEN) as two,
-        ):
-            await send(one, paths)
-            for box in (one, hub):
-                await until_custody(box, uid, "VERIFIED")
-            assert await asyncio.to_thread(cloud.sop_uids) == sorted(sent)
-            await until_nearline(two, uid)
-            assert await two.viewer.instances(f"/studies/{uid}") == sent
+    async with (
+        open_hub() as hub,
+        open_box(await archive_at(hub), folder="one", sync=OFTEN) as one,
+        open_box(await archive_at(hub), folder="two", sync=OFTEN) as two,
+    ):
+        await send(one, paths)
+        for box in (one, hub):
+            await until_custody(box, uid, "VERIFIED")
+        assert await asyncio.to_thread(cloud.sop_uids) == sorted(sent)
+        await until_nearline(two, uid)
+        assert await two.viewer.instances(f"/studies/{uid}") == sent
 
 
 async def test_a_spoke_opens_what_only_the_archive_behind_the_hub_has(
@@ -155,12 +155,14 @@ async def test_a_spoke_opens_what_only_the_archive_behind_the_hub_has(
     uid, paths, sent = write_study(tmp_path, seed=712)
     for path in paths:
         await asyncio.to_thread(cloud.store, path.read_bytes())
-    async with open_hub() as hub:
-        async with open_box(await archive_at(hub), folder="one", sync=OFTEN) as one:
-            await until_nearline(one, uid)
-            assert await one.viewer.instances(f"/studies/{uid}") == sent
-            for box in (one, hub):
-                await until_custody(box, uid, "VERIFIED")
+    async with (
+        open_hub() as hub,
+        open_box(await archive_at(hub), folder="one", sync=OFTEN) as one,
+    ):
+        await until_nearline(one, uid)
+        assert await one.viewer.instances(f"/studies/{uid}") == sent
+        for box in (one, hub):
+            await until_custody(box, uid, "VERIFIED")
 
 
 async def test_while_the_hub_is_down_a_spoke_goes_on_and_then_all_arrives_once(
@@ -190,14 +192,16 @@ async def test_while_the_hub_is_down_a_spoke_goes_on_and_then_all_arrives_once(
 
 async def test_the_archive_may_be_down_behind_a_hub_that_is_up(cloud, open_box, open_hub, tmp_path):
     uid, paths, sent = write_study(tmp_path, seed=715)
-    async with open_hub() as hub:
-        async with open_box(await archive_at(hub), folder="one", sync=OFTEN) as one:
-            await cloud.stopped()
-            await send(one, paths)
-            await until_custody(one, uid, "VERIFIED")
-            assert set(await hub.custody()) <= {"EDGE_ONLY", "SENT"}
-            await cloud.started()
-            await until_custody(hub, uid, "VERIFIED")
+    async with (
+        open_hub() as hub,
+        open_box(await archive_at(hub), folder="one", sync=OFTEN) as one,
+    ):
+        await cloud.stopped()
+        await send(one, paths)
+        await until_custody(one, uid, "VERIFIED")
+        assert set(await hub.custody()) <= {"EDGE_ONLY", "SENT"}
+        await cloud.started()
+        await until_custody(hub, uid, "VERIFIED")
     assert cloud.sop_uids() == sorted(sent)
 
 

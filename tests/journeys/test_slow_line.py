@@ -111,7 +111,7 @@ async def until_received(box, archive, count):
 
 
 async def test_over_a_cable_of_2_mbit_all_arrives_and_its_speed_is_measured(far_away, open_box):
-    archive, cable = far_away
+    archive, _ = far_away
     parts = slices(28, seed=54)
     size = sum(len(part.data) for part in parts)
     archives = (config.Archive("cloud", archive.url),)

@@ -520,8 +520,9 @@ async def test_several_uploads_go_at_once_where_the_archive_is_slow_to_answer(
 async def test_a_restart_in_a_long_backlog_asks_only_about_what_was_on_the_wire(
     ledger, retrieval, archive, link, changes, cloud, running
 ):
-    (part,) = samples.ct_series(1, rows=8, columns=8, seed=7)
-    ledger.put(samples.alike(part, 10_000))
+    for seed in range(20):
+        (part,) = samples.ct_series(1, rows=8, columns=8, seed=seed)
+        ledger.put(samples.alike(part, 500))
     cloud.faults["store"].extend([Fault()] * 20)
     cloud.faults["store"].extend([Fault(hang=30.0), Fault(hang=30.0, lose=True)])
     first = asyncio.create_task(Push(ledger, retrieval, archive, link, changes, SETTINGS).run())
@@ -534,8 +535,7 @@ async def test_a_restart_in_a_long_backlog_asks_only_about_what_was_on_the_wire(
     assert 1000 < ledger.custodies.count(ACKNOWLEDGED) < 9000
     cloud.faults.clear()
     running(Push(ledger, retrieval, archive, link, changes, SETTINGS))
-    while ledger.custodies.count(ACKNOWLEDGED) < 10_000:
-        await asyncio.sleep(0.1)
+    await until(lambda: ledger.custodies.count(ACKNOWLEDGED) == 10_000, 120, every=0.1)
     assert {uid for uid, count in cloud.received.items() if count > 1} <= on_the_wire
     assert not cloud.repeated
 
