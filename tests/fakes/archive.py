@@ -310,9 +310,9 @@ class FakeArchive:
                 for tag in _STUDY
                 if tag in instances[0].attributes
             }
-            modalities = {_first(instance, "00080060") for instance in instances} - {""}
             if self.counts:
-                series = {instance.series_uid for instance in instances}
+                series = {instance.series_uid: instance for instance in instances}
+                modalities = {_first(instance, "00080060") for instance in series.values()} - {""}
                 row["00080061"] = {"vr": "CS", "Value": sorted(modalities)}
                 row["00201206"] = {"vr": "IS", "Value": [len(series)]}
                 row["00201208"] = {"vr": "IS", "Value": [len(instances)]}
