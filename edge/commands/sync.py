@@ -30,7 +30,9 @@ __all__ = ["add"]
 def add(commands: Commands) -> None:
     """Add the command."""
     acts = Acts(
-        commands.add("sync", "Decide what the archive gets first, refuses, or has otherwise.")
+        commands.add(
+            "sync", "Say what the archive gets first; decide what it refuses or has otherwise."
+        )
     )
     listing = acts.add("list", "List dead letters and conflicts, the newest first.", _list)
     listing.add_argument("--json", action="store_true", help="for programs")
