@@ -12,8 +12,8 @@ import io
 import json
 import socket
 import time
-from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable
+from collections import Counter, UserDict, defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Self
@@ -46,17 +46,28 @@ class Held:
     series_uid: str
     sop_uid: str
     sop_class_uid: str
+    attributes: Mapping[str, Any]
+    """What searches and metadata show of it."""
     listed_from: float
     """When searches begin to show it; monotonic seconds."""
 
+
+class _Attributes(UserDict[str, Any]):
+    """Of an instance; understood when somebody looks."""
+
+    def __init__(self, part10: bytes) -> None:
+        self._part10 = part10
+
     @cached_property
-    def attributes(self) -> dict[str, Any]:
-        """What searches and metadata show of it; understood when it is asked for."""
+    def data(self) -> dict[str, Any]:  # type: ignore[override]
         dataset = pydicom.dcmread(
-            io.BytesIO(self.part10), stop_before_pixels=True, specific_tags=_READ
+            io.BytesIO(self._part10), stop_before_pixels=True, specific_tags=_READ
         )
         elements = dataset.to_json_dict(suppress_invalid_tags=True)
         return {tag: element for tag, element in elements.items() if tag in _INSTANCE}
+
+    def __or__(self, other: Any) -> Any:
+        return self.data | other
 
 
 def held(part10: bytes, *, listed_from: float = 0.0) -> Held:
@@ -70,6 +81,7 @@ def held(part10: bytes, *, listed_from: float = 0.0) -> Held:
         str(dataset.SeriesInstanceUID),
         str(dataset.SOPInstanceUID),
         str(dataset.SOPClassUID),
+        _Attributes(part10),
         listed_from,
     )
 
@@ -339,13 +351,15 @@ class FakeArchive:
             series=request.match_info["series"],
             **_only(sop=request.query.get("SOPInstanceUID")),
         )
-        return await self._rows(request, (instance.attributes for instance in found))
+        return await self._rows(request, (dict(instance.attributes) for instance in found))
 
     # Retrieval -----------------------------------------------------------------------------------
 
     async def _metadata(self, request: web.Request) -> web.StreamResponse:
         found = self._listed(**request.match_info)
-        good = _json([it.attributes for it in found], 200) if found else web.Response(status=404)
+        good = (
+            _json([dict(it.attributes) for it in found], 200) if found else web.Response(status=404)
+        )
         return await self._answer(request, "metadata", self._fault("metadata"), good)
 
     async def _retrieve(self, request: web.Request) -> web.StreamResponse:
