@@ -278,8 +278,8 @@ class FakeArchive:
         known = self.instances.get(instance.sop_uid)
         if self.existing == "conflict" and known is not None and known.part10 != instance.part10:
             return Refusal(45070)
-        if instance.sop_uid in self.refusals:
-            return self.refusals[instance.sop_uid]
+        if refusal := self.refusals.get(instance.sop_uid):
+            return refusal
         if self.rule is None:
             return None
         return self.rule(pydicom.dcmread(io.BytesIO(instance.part10), stop_before_pixels=True))
