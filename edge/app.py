@@ -196,7 +196,7 @@ class Appliance:
             stack.push_async_callback(_flush, uses)
             space = Space(config.cache, cache.database, cache.store)
             await space.refresh()
-            ledger = CustodyLedger(cache.database, changes)
+            ledger = self.ledger = CustodyLedger(cache.database, changes)
             line = Line(config.sync, ledger)
             archives = await self._open_archives(stack, line)
             several = Several([archive for _, archive in archives]) if archives else None
@@ -340,7 +340,7 @@ class Appliance:
             status=self.status,
             middlewares=[access(gate.authorise)],
             routes=[
-                *sync_routes(cache.disputes, itemgetter(IDENTITY), self.changes.wake),
+                *sync_routes(cache.disputes, self.ledger, itemgetter(IDENTITY), self.changes.wake),
                 *edit_routes(Edits(cache.database)),
             ],
         )

@@ -32,6 +32,7 @@ from edge.dicom.uids import (
 __all__ = [
     "ILLEGAL",
     "Slice",
+    "alike",
     "chunks",
     "ct_series",
     "dicomdir_media",
@@ -177,6 +178,17 @@ def ct_series(
             dataset.PixelData = noise.randbytes(rows * columns * 2)
         data = _part10(dataset, transfer_syntax)
         yield Slice(ref, CT_IMAGE_STORAGE, transfer_syntax, data)
+
+
+def alike(part: Slice, count: int) -> Iterator[Slice]:
+    """So many instances that differ from *part* in their SOP Instance UIDs only; made fast."""
+    old = part.ref.sop_uid
+    for number in range(count):
+        uid = sample_uid(old, "alike", number)
+        assert len(uid) == len(old)
+        data = part.data.replace(old.encode(), uid.encode())
+        ref = InstanceRef(part.ref.study_uid, part.ref.series_uid, uid)
+        yield Slice(ref, part.sop_class_uid, part.transfer_syntax, data)
 
 
 def write_series(

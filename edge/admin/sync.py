@@ -1,4 +1,4 @@
-"""What a person has to decide about the archive, over the admin API.
+"""What a person has to decide about the archive, and what goes there first, over the admin API.
 
 Listing is for who may read images, for it names patients; deciding for who may ``decide``; and
 what destroys bytes, here or in the archive, for who may ``delete``. Promises that whatever was
@@ -16,6 +16,7 @@ from aiohttp import web
 
 from edge.access.roles import Act, Identity
 from edge.admin.openapi import operation
+from edge.cache.custody import CustodyLedger
 from edge.cache.disputes import Disputes, Query
 from edge.cache.listing import Conflict, DeadLetter, Decision, Outcome, Page
 from edge.errors import DecisionRefused, QueryError
@@ -86,16 +87,33 @@ class ConflictDecision(_About):
     """Of ``keep-kept``: bytes are thrown away that may be nowhere else."""
 
 
+class StudyFirst(msgspec.Struct, forbid_unknown_fields=True):
+    """A study that goes to the archive before all others, or not any more."""
+
+    study_uid: str
+    first: bool = True
+
+
+class Waiting(msgspec.Struct):
+    """How many instances are still to go."""
+
+    waiting: int
+
+
 _DESTROYS = frozenset({Decision.KEEP_OURS, Decision.KEEP_KEPT})
 
 
 def sync_routes(
-    disputes: Disputes, identity: Callable[[web.Request], Identity], wake: Callable[[], None]
+    disputes: Disputes,
+    ledger: CustodyLedger,
+    identity: Callable[[web.Request], Identity],
+    wake: Callable[[], None],
 ) -> list[web.RouteDef]:
     """``/sync/…``.
 
     Args:
         disputes: Lists, and takes decisions.
+        ledger: Knows the order of what goes up.
         identity: Who asks.
         wake: Has every part look at the index.
     """
@@ -160,6 +178,13 @@ def sync_routes(
                 outcome = await disputes.keep_other(query, digest=wish.digest)
         return _answer(outcome)
 
+    @operation("Let a study go to the archive first.", answer=Waiting, body=StudyFirst)
+    async def let_first(request: web.Request) -> web.Response:
+        identity(request).require(Act.DECIDE)
+        wish = await _body(request, StudyFirst)
+        waiting = await ledger.upload_first(wish.study_uid, first=wish.first)
+        return web.json_response({"waiting": waiting})
+
     def _answer(outcome: Outcome) -> web.Response:
         wake()
         return web.json_response(asdict(outcome))
@@ -169,6 +194,7 @@ def sync_routes(
         web.post("/sync/dead-letters", decide_letters),
         web.get("/sync/conflicts", conflicts),
         web.post("/sync/conflicts", decide_conflicts),
+        web.post("/sync/first", let_first),
     ]
 
 

@@ -15,6 +15,7 @@ from edge.cache.changes import Changes
 from edge.dicom.demographics import keyword
 from edge.dicom.instance import Custody, InstanceRef
 from edge.dicom.remote import NONSENSE, RemoteStudy
+from edge.errors import DecisionRefused
 from edge.index import (
     copies,
     custody,
@@ -210,12 +211,20 @@ class CustodyLedger(ArchiveLedger):
         """See ``ArchiveLedger``; only the primary archive's order knows them."""
         return await self._database.write(custody.choose_previews)
 
-    async def upload_first(self, study_uid: str, *, first: bool = True) -> int | None:
+    async def upload_first(self, study_uid: str, *, first: bool = True) -> int:
         """Let a study go before all others, or not any more; how much of it is still to go.
 
-        It holds for what comes of it later, too. None if the study is not here.
+        It holds for what comes of it later, too.
+
+        Raises:
+            DecisionRefused: No such study is known here.
         """
         waiting = await self._database.write(lambda db: custody.upload_first(db, study_uid, first))
+        if waiting is None:
+            raise DecisionRefused(
+                "no such study is known here",
+                hint="edge status --studies has the Study Instance UIDs of those that wait",
+            )
         self._changes.wake()
         return waiting
 

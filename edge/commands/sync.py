@@ -1,4 +1,4 @@
-"""``edge sync``: what a person has to decide about the archive, and the decisions.
+"""``edge sync``: what a person has to decide about the archive, and what goes there first.
 
 It acts on the index, whether the service runs or not, and wakes it if it does.
 """
@@ -29,7 +29,11 @@ __all__ = ["add"]
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    acts = Acts(commands.add("sync", "List what the archive refuses or has otherwise, and decide."))
+    acts = Acts(
+        commands.add(
+            "sync", "Say what the archive gets first; decide what it refuses or has otherwise."
+        )
+    )
     listing = acts.add("list", "List dead letters and conflicts, the newest first.", _list)
     listing.add_argument("--json", action="store_true", help="for programs")
     listing.add_argument("--limit", type=_count, default=50, metavar="N", help="of each kind")
@@ -37,6 +41,10 @@ def add(commands: Commands) -> None:
     listing.add_argument(
         "--given-up", action="store_true", help="the dead letters that were given up, instead"
     )
+
+    first = acts.add("first", "Let a study go to the archive before all others.", _first)
+    first.add_argument("--study", required=True, metavar="UID", help="Study Instance UID")
+    first.add_argument("--not", dest="take_back", action="store_true", help="not any more")
 
     retry = _decision(acts, "retry", "Offer refused images again at once.", _retry)
     retry.add_argument(
@@ -108,6 +116,23 @@ def _deciding(decide: _Decide) -> Run:
         return _print_outcome(options.act, outcome)
 
     return run
+
+
+async def _first(options: argparse.Namespace) -> int:
+    loaded = await configuration(options)
+    from edge.admin.local import wake_service
+    from edge.app import Cache
+    from edge.cache.changes import Changes
+    from edge.cache.custody import CustodyLedger
+
+    async with Cache(loaded) as cache:
+        ledger = CustodyLedger(cache.database, Changes())
+        waiting = await ledger.upload_first(options.study, first=not options.take_back)
+    await wake_service(loaded.appliance.data_dir)
+    turn = "in its turn" if options.take_back else "first"
+    images = "1 image" if waiting == 1 else f"{waiting} images"
+    print(f"edge: the study goes {turn}; still to go: {images}", file=sys.stderr)
+    return 0
 
 
 async def _retry(disputes: Disputes, query: Query, options: argparse.Namespace) -> Outcome:

@@ -2,9 +2,9 @@
 
 A full archive is sent nothing for a good while. But "out of resources" (A7xx) is also what some
 archives say of an instance that is longer than they take: who then waited would send nothing to
-anybody for ever. So one of which it was said goes after what else is owed; and once another was
-stored in the same request or since, the word counts against that instance alone. All of it is in
-memory. No I/O.
+anybody for ever. So one of which it was said goes behind all else that is owed; and once another
+was stored in the same request or since, the word counts against that instance alone. All of it is
+in memory. No I/O.
 """
 
 from __future__ import annotations
@@ -22,13 +22,10 @@ class Fullness:
 
     Args:
         backoff: How long a full one is left alone.
-        later: Seconds after which an instance that it had no room for is due again, once the
-            archive is tried again: what else is owed goes first.
     """
 
-    def __init__(self, backoff: Backoff, later: float) -> None:
+    def __init__(self, backoff: Backoff) -> None:
         self._backoff = backoff
-        self._later = later
         self._times = 0
         self._said_of = set[int]()
         """Since anything was stored."""
@@ -38,9 +35,9 @@ class Fullness:
         """POSIX seconds until which nothing is sent."""
 
     @property
-    def due(self) -> float:
-        """When an instance that there was no room for is due again."""
-        return self.until + self._later
+    def behind(self) -> frozenset[int]:
+        """Instances that there was no room for since anything was stored: the others go first."""
+        return frozenset(self._said_of)
 
     def heard(self, answers: Sequence[tuple[int, StoreResult]], now: float) -> bool:
         """Note an answer; whether it means that the archive is full.

@@ -94,7 +94,7 @@ class Push:
         shortest, longest = settings.retry_min_seconds, settings.retry_max_seconds
         self._backoff = Backoff(shortest, longest)
         self._instance_backoff = Backoff(shortest, _LONGEST_PAUSE)
-        self._fullness = Fullness(Backoff(longest, _LONGEST_PAUSE), later=shortest)
+        self._fullness = Fullness(Backoff(longest, _LONGEST_PAUSE))
         self._patience = Patience(_PATIENCE * shortest, Backoff(shortest / 4, shortest))
         self._size = BatchSize(settings.batch_bytes)
         self._suspects = Suspects()
@@ -172,9 +172,7 @@ class Push:
             return False
         if self._previews:
             await self._choose_previews(now)
-        owed = await self._ledger.owed(
-            now, max_bytes=self._size.limit, max_count=_MOST, skip=frozenset(self._errands.ids)
-        )
+        owed = await self._owed(now)
         fresh = [one for one in owed if one.custody is Custody.EDGE_ONLY]
         sent = [one for one in owed if one.custody is not Custody.EDGE_ONLY]
         started = False
@@ -192,6 +190,17 @@ class Push:
         elif may_send:
             self._flights.idle()
         return started
+
+    async def _owed(self, now: float) -> list[Owed]:
+        """What goes next; what there was no room for once nothing else does."""
+        most, under_way = self._size.limit, frozenset(self._errands.ids)
+        owed: list[Owed] = []
+        if behind := self._fullness.behind:
+            skip = under_way | behind
+            owed = await self._ledger.owed(now, max_bytes=most, max_count=_MOST, skip=skip)
+        if not owed:
+            owed = await self._ledger.owed(now, max_bytes=most, max_count=_MOST, skip=under_way)
+        return owed
 
     async def _choose_previews(self, now: float) -> None:
         if not 0 <= now - self._previews_at < _PREVIEWS:

@@ -75,7 +75,7 @@ class Verdicts:
                 again = now + self._backoff.delay(one.tries + 1)
                 return Settlement(one.instance_id, Custody.EDGE_ONLY, words, again)
             case Advice.FULL if not self._fullness.is_of(one.instance_id):
-                return Settlement(one.instance_id, Custody.EDGE_ONLY, words, self._fullness.due)
+                return Settlement(one.instance_id, Custody.EDGE_ONLY, words, self._fullness.until)
             case Advice.QUARANTINE:
                 self._log_refusal(one, result)
                 self._suspects.cleared([one.instance_id])

@@ -8,61 +8,33 @@ requests with other code than the edge writes them with. Listens on loopback onl
 
 from __future__ import annotations
 
-import asyncio
 import io
 import json
+import socket
 import time
-from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from collections import Counter, UserDict, defaultdict, deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self
 
 import pydicom
 from aiohttp import BodyPartReader, web
+from pydicom.filereader import read_partial
 
 from edge.dicom.xml_model import to_xml
+from tests.fakes.faults import BOUNDARY, Fault, Refusal, answer, hang_up
 
-_BOUNDARY = "the-archives-own-boundary"
+__all__ = ["FakeArchive", "Fault", "Held", "Refusal", "held"]
+
 _STUDY = (
     "00080020 00080030 00080050 00080090 00081030 00100010 00100020 00100030 00100040 "
     "0020000D 00200010".split()
 )
 _SERIES = [*_STUDY, "00080060", "0008103E", "0020000E", "00200011"]
 _INSTANCE = [*_SERIES, "00080016", "00080018", "00200013", "00280008"]
-
-
-@dataclass(frozen=True)
-class Refusal:
-    """An instance that is not taken."""
-
-    reason: int
-    comment: str = ""
-    private: bool = False
-    """Say the comment in a private attribute, as Google does, not in Error Comment."""
-
-
-@dataclass(frozen=True)
-class Fault:
-    """What happens to the next request of a kind, instead of a good answer."""
-
-    status: int | None = None
-    """Answer this, with ``body``; None: the answer that would have come."""
-    body: bytes | None = None
-    content_type: str = "text/plain"
-    headers: dict[str, str] = field(default_factory=dict)
-    commit: bool = False
-    """Of a store: keep the instances all the same."""
-    silent: bool = False
-    """Of a store: name no instance in the answer."""
-    cut_request: int | None = None
-    """Close the connection after so many bytes of the request."""
-    cut_answer: int | None = None
-    """Close the connection after so many bytes of the answer's body."""
-    hang: float = 0.0
-    """Seconds to wait before the answer."""
-    wrong_boundary: bool = False
-    drip: float = 0.0
-    """Seconds between two bytes of the answer."""
+_UIDS = (0x00080016, 0x00080018, 0x0020000D, 0x0020000E)
+_READ = [int(tag, 16) for tag in ("00080005", *_INSTANCE)]
 
 
 @dataclass(frozen=True)
@@ -74,26 +46,42 @@ class Held:
     series_uid: str
     sop_uid: str
     sop_class_uid: str
-    attributes: dict[str, Any]
+    attributes: Mapping[str, Any]
+    """What searches and metadata show of it."""
     listed_from: float
     """When searches begin to show it; monotonic seconds."""
 
 
+class _Attributes(UserDict[str, Any]):
+    """Of an instance; understood when somebody looks."""
+
+    def __init__(self, part10: bytes) -> None:
+        self._part10 = part10
+
+    @cached_property
+    def data(self) -> dict[str, Any]:  # type: ignore[override]
+        dataset = pydicom.dcmread(
+            io.BytesIO(self._part10), stop_before_pixels=True, specific_tags=_READ
+        )
+        elements = dataset.to_json_dict(suppress_invalid_tags=True)
+        return {tag: element for tag, element in elements.items() if tag in _INSTANCE}
+
+    def __or__(self, other: Any) -> Any:
+        return self.data | other
+
+
 def held(part10: bytes, *, listed_from: float = 0.0) -> Held:
     """Understand an instance, with pydicom."""
-    dataset = pydicom.dcmread(io.BytesIO(part10), stop_before_pixels=True)
-    attributes = {
-        tag: element
-        for tag, element in dataset.to_json_dict(suppress_invalid_tags=True).items()
-        if tag in _INSTANCE
-    }
+    dataset = read_partial(
+        io.BytesIO(part10), lambda tag, _vr, _length: tag > _UIDS[-1], specific_tags=list(_UIDS)
+    )
     return Held(
         part10,
         str(dataset.StudyInstanceUID),
         str(dataset.SeriesInstanceUID),
         str(dataset.SOPInstanceUID),
         str(dataset.SOPClassUID),
-        attributes,
+        _Attributes(part10),
         listed_from,
     )
 
@@ -107,16 +95,20 @@ class FakeArchive:
         """By kind of request: "store", "search", "retrieve", "metadata", "delete"."""
         self.refusals: dict[str, Refusal] = {}
         """By SOP Instance UID."""
-        self.rule: Callable[[pydicom.Dataset], Refusal | None] = lambda _: None
-        """What it takes at all, by the instance itself."""
+        self.rule: Callable[[pydicom.Dataset], Refusal | None] | None = None
+        """What it does not take, by the instance itself."""
         self.poison: set[str] = set()
         """SOP Instance UIDs on which it hangs up, as a server that crashes does."""
         self.broken: set[str] = set()
         """SOP Instance UIDs whose retrieval, alone or with others, breaks off."""
         self.requests: list[tuple[str, str, dict[str, str]]] = []
         """Method, path and query of each request."""
+        self.moments: list[float] = []
+        """When each of them came; POSIX seconds."""
         self.batches: list[list[str]] = []
         """SOP Instance UIDs of each store request that was read to its end."""
+        self.repeated: Counter[str] = Counter()
+        """How often each SOP Instance UID came although it was there, as it came."""
         self.lengths: list[int | None] = []
         """Content-Length of each store request."""
         self.existing = "keep"
@@ -136,16 +128,18 @@ class FakeArchive:
         """Bytes of a store request; a longer one is answered with 413."""
         self.more_routes: list[web.RouteDef] = []
         """What it answers beside DICOMweb; see ``tests.fakes.azure``."""
+        self.host = "127.0.0.1"
         self.port = 0
+        self._last: dict[str, tuple[int, Any, Any]] = {}
         self._runner: web.AppRunner | None = None
 
     @property
     def url(self) -> str:
         """Base of its DICOMweb service."""
-        return f"http://127.0.0.1:{self.port}/dicom-web"
+        return f"http://{self.host}:{self.port}/dicom-web"
 
-    async def start(self) -> None:
-        """Listen, on the same port as before if there was one."""
+    async def start(self, listening: socket.socket | None = None) -> None:
+        """Listen, on the same port as before if there was one, or with a socket that does."""
         application = web.Application(client_max_size=1024**4, middlewares=[self._guard])
         root = "/dicom-web"
         application.add_routes(
@@ -173,9 +167,13 @@ class FakeArchive:
         application.add_routes(self.more_routes)
         self._runner = web.AppRunner(application, shutdown_timeout=0.1)
         await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", self.port)
+        site: web.BaseSite
+        if listening is None:
+            site = web.TCPSite(self._runner, self.host, self.port)
+        else:
+            site = web.SockSite(self._runner, listening)
         await site.start()
-        self.port = self._runner.addresses[0][1]
+        self.host, self.port = self._runner.addresses[0][:2]
 
     async def stop(self) -> None:
         """Stop listening; what it has stays."""
@@ -212,6 +210,7 @@ class FakeArchive:
         self, request: web.Request, handler: Callable[[web.Request], Any]
     ) -> web.StreamResponse:
         self.requests.append((request.method, request.path, dict(request.query)))
+        self.moments.append(time.time())
         if self.authorization not in (None, request.headers.get("Authorization")):
             return web.Response(status=401, headers={"WWW-Authenticate": "Basic"})
         answer: web.StreamResponse = await handler(request)
@@ -221,48 +220,23 @@ class FakeArchive:
         return self.faults[kind].popleft() if self.faults[kind] else Fault()
 
     async def _answer(
-        self, request: web.Request, fault: Fault, good: web.Response
+        self, request: web.Request, kind: str, fault: Fault, good: web.Response
     ) -> web.StreamResponse:
         """The good answer, or what the fault makes of it."""
-        if fault.hang:
-            await asyncio.sleep(fault.hang)
-        if fault.status is not None:
-            good = web.Response(
-                status=fault.status,
-                body=fault.body or b"",
-                content_type=fault.content_type,
-                headers=fault.headers,
-            )
-        if fault.wrong_boundary:
-            good.headers["Content-Type"] = good.headers["Content-Type"].replace(
-                _BOUNDARY, "something-else"
-            )
-        if fault.cut_answer is None and not fault.drip:
-            return good
-        body = good.body
-        assert isinstance(body, bytes)
-        spoilt = web.StreamResponse(status=good.status, headers=good.headers)
-        spoilt.content_length = len(body)
-        await spoilt.prepare(request)
-        if fault.drip:
-            for at in range(len(body)):
-                await spoilt.write(body[at : at + 1])
-                await asyncio.sleep(fault.drip)
+        body, headers = good.body, good.headers.copy()
+        last = self._last.get(kind)
+        if fault.replay and last is not None:
+            good = web.Response(status=last[0], body=last[1], headers=last[2])
         else:
-            await spoilt.write(body[: fault.cut_answer])
-            self._hang_up(request)
-        return spoilt
-
-    def _hang_up(self, request: web.Request) -> None:
-        if request.transport is not None:
-            request.transport.close()
+            self._last[kind] = (good.status, body, headers)
+        return await answer(request, fault, good)
 
     async def _store(self, request: web.Request) -> web.StreamResponse:
         fault = self._fault("store")
         self.lengths.append(request.content_length)
         if fault.cut_request is not None:
             await request.content.readexactly(fault.cut_request)
-            self._hang_up(request)
+            hang_up(request)
             return web.Response(status=500)
         if self.max_request is not None and (request.content_length or 0) > self.max_request:
             return web.Response(status=413, text="too large")
@@ -276,43 +250,53 @@ class FakeArchive:
             except Exception:  # noqa: BLE001 - whatever pydicom says, it is not DICOM
                 unreadable += 1
         if self.poison & {instance.sop_uid for instance in parts}:
-            self._hang_up(request)
+            hang_up(request)
             return web.Response(status=500)
         self.batches.append([instance.sop_uid for instance in parts])
         stored, failed = [], []
         for instance in parts:
-            refusal = self._refusal(instance)
+            known = self.instances.get(instance.sop_uid)
+            if known is not None and known.part10 == instance.part10:
+                self.repeated[instance.sop_uid] += 1
+            refusal = fault.refuse.get(instance.sop_uid) or self._refusal(instance)
             if refusal is not None:
                 failed.append(_failed_item(instance, refusal))
                 continue
-            new = self.existing == "replace" or instance.sop_uid not in self.instances
-            if new and (fault.status is None or fault.commit):
+            new = self.existing == "replace" or known is None
+            if new and not fault.lose and (fault.status is None or fault.commit):
                 self.instances[instance.sop_uid] = instance
             stored.append(_stored_item(instance, self.url))
+        stored = stored[: len(stored) - fault.omit]
         status = 400 if unreadable else 200 if not failed else 202 if stored else 409
-        answer: dict[str, Any] = {}
+        status = fault.says or status
+        said: dict[str, Any] = {}
         if stored and not fault.silent:
-            answer["00081199"] = {"vr": "SQ", "Value": stored}
+            said["00081199"] = {"vr": "SQ", "Value": stored}
         if failed and not fault.silent:
-            answer["00081198"] = {"vr": "SQ", "Value": failed}
-        good = self._xml(answer, status) if self.xml else _json(answer, status)
-        return await self._answer(request, fault, good)
+            said["00081198"] = {"vr": "SQ", "Value": failed}
+        good = self._xml(said, status) if self.xml else _json(said, status)
+        return await self._answer(request, "store", fault, good)
 
     def _refusal(self, instance: Held) -> Refusal | None:
         known = self.instances.get(instance.sop_uid)
         if self.existing == "conflict" and known is not None and known.part10 != instance.part10:
             return Refusal(45070)
-        dataset = pydicom.dcmread(io.BytesIO(instance.part10), stop_before_pixels=True)
-        return self.refusals.get(instance.sop_uid) or self.rule(dataset)
+        if refusal := self.refusals.get(instance.sop_uid):
+            return refusal
+        if self.rule is None:
+            return None
+        return self.rule(pydicom.dcmread(io.BytesIO(instance.part10), stop_before_pixels=True))
 
     # Searches ------------------------------------------------------------------------------------
 
     def _listed(self, **uids: str) -> list[Held]:
         now = time.monotonic()
+        among = [self.instances.get(uids["sop"])] if "sop" in uids else self.instances.values()
         return [
             instance
-            for instance in self.instances.values()
-            if instance.listed_from <= now
+            for instance in among
+            if instance is not None
+            and instance.listed_from <= now
             and uids.get("study") in (None, instance.study_uid)
             and uids.get("series") in (None, instance.series_uid)
             and uids.get("sop") in (None, instance.sop_uid)
@@ -328,7 +312,7 @@ class FakeArchive:
             good = self._xml_rows(page)
         else:
             good = _json(page, 200) if page else web.Response(status=204)
-        return await self._answer(request, self._fault("search"), good)
+        return await self._answer(request, "search", self._fault("search"), good)
 
     async def _search_studies(self, request: web.Request) -> web.StreamResponse:
         studies: dict[str, list[Held]] = {}
@@ -341,9 +325,9 @@ class FakeArchive:
                 for tag in _STUDY
                 if tag in instances[0].attributes
             }
-            modalities = {_first(instance, "00080060") for instance in instances} - {""}
             if self.counts:
-                series = {instance.series_uid for instance in instances}
+                series = {instance.series_uid: instance for instance in instances}
+                modalities = {_first(instance, "00080060") for instance in series.values()} - {""}
                 row["00080061"] = {"vr": "CS", "Value": sorted(modalities)}
                 row["00201206"] = {"vr": "IS", "Value": [len(series)]}
                 row["00201208"] = {"vr": "IS", "Value": [len(instances)]}
@@ -370,14 +354,16 @@ class FakeArchive:
             series=request.match_info["series"],
             **_only(sop=request.query.get("SOPInstanceUID")),
         )
-        return await self._rows(request, (instance.attributes for instance in found))
+        return await self._rows(request, (dict(instance.attributes) for instance in found))
 
     # Retrieval -----------------------------------------------------------------------------------
 
     async def _metadata(self, request: web.Request) -> web.StreamResponse:
         found = self._listed(**request.match_info)
-        good = _json([it.attributes for it in found], 200) if found else web.Response(status=404)
-        return await self._answer(request, self._fault("metadata"), good)
+        good = (
+            _json([dict(it.attributes) for it in found], 200) if found else web.Response(status=404)
+        )
+        return await self._answer(request, "metadata", self._fault("metadata"), good)
 
     async def _retrieve(self, request: web.Request) -> web.StreamResponse:
         fault = self._fault("retrieve")
@@ -387,29 +373,29 @@ class FakeArchive:
         if "transfer-syntax=*" not in request.headers.get("Accept", ""):
             return web.Response(status=406, text="would transcode")
         if not found:
-            return await self._answer(request, fault, web.Response(status=404))
+            return await self._answer(request, "retrieve", fault, web.Response(status=404))
         body = b"".join(
-            f"--{_BOUNDARY}\r\nContent-Type: application/dicom\r\n\r\n".encode()
+            f"--{BOUNDARY}\r\nContent-Type: application/dicom\r\n\r\n".encode()
             + instance.part10
             + b"\r\n"
             for instance in found
         )
         good = web.Response(
-            body=body + f"--{_BOUNDARY}--".encode(),
+            body=body + f"--{BOUNDARY}--".encode(),
             headers={
-                "Content-Type": f'multipart/related; type="application/dicom"; boundary={_BOUNDARY}'
+                "Content-Type": f'multipart/related; type="application/dicom"; boundary={BOUNDARY}'
             },
         )
-        return await self._answer(request, fault, good)
+        return await self._answer(request, "retrieve", fault, good)
 
     async def _delete(self, request: web.Request) -> web.StreamResponse:
         fault = self._fault("delete")
         there = self.instances.get(request.match_info["sop"])
         if there is None:
-            return await self._answer(request, fault, web.Response(status=404))
+            return await self._answer(request, "delete", fault, web.Response(status=404))
         if fault.status is None:
             del self.instances[there.sop_uid]
-        return await self._answer(request, fault, web.Response(status=204))
+        return await self._answer(request, "delete", fault, web.Response(status=204))
 
     # XML -----------------------------------------------------------------------------------------
 
@@ -420,14 +406,14 @@ class FakeArchive:
 
     def _xml_rows(self, rows: list[dict[str, Any]]) -> web.Response:
         body = b"".join(
-            f"--{_BOUNDARY}\r\nContent-Type: application/dicom+xml\r\n\r\n".encode()
+            f"--{BOUNDARY}\r\nContent-Type: application/dicom+xml\r\n\r\n".encode()
             + to_xml(row)
             + b"\r\n"
             for row in rows
         )
-        content_type = f'multipart/related; type="application/dicom+xml"; boundary={_BOUNDARY}'
+        content_type = f'multipart/related; type="application/dicom+xml"; boundary={BOUNDARY}'
         return web.Response(
-            body=body + f"--{_BOUNDARY}--".encode(), headers={"Content-Type": content_type}
+            body=body + f"--{BOUNDARY}--".encode(), headers={"Content-Type": content_type}
         )
 
 

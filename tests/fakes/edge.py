@@ -16,14 +16,20 @@ from tests.fakes.orthanc import free_port
 
 
 class EdgeServer:
-    """One appliance that others use as their archive."""
+    """One appliance that others use as their archive; a hub has archives of its own."""
 
-    def __init__(self, folder: Path, tls: Literal["auto", "off"] = "off") -> None:
+    def __init__(
+        self,
+        folder: Path,
+        tls: Literal["auto", "off"] = "off",
+        archives: tuple[config.Archive, ...] = (),
+    ) -> None:
         self._config = config.Config(
             appliance=config.Appliance(name="archive", data_dir=folder),
             dimse=config.Dimse(listen="127.0.0.1:0"),
             http=config.Http(listen=f"127.0.0.1:{free_port()}", tls=tls),
             cache=config.Cache(reserve_bytes=0),
+            cloud=config.Cloud(archives),
         )
         self._appliance: Appliance | None = None
         self.token = ""

@@ -125,12 +125,12 @@ async def running():
             await task
 
 
-async def until(condition, seconds=10.0):
+async def until(condition, seconds=10.0, every=0.005):
     """Wait until *condition* holds."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline, "it did not come to pass"
-        await asyncio.sleep(0.005)
+        await asyncio.sleep(every)
 
 
 class JumpingClock:

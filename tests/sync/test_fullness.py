@@ -13,7 +13,7 @@ OTHERWISE = StoreResult(REF, StoreOutcome.FAILED, Advice.RETRY)
 
 @pytest.fixture
 def fullness():
-    return Fullness(Backoff(100.0, 3600.0), later=2.0)
+    return Fullness(Backoff(100.0, 3600.0))
 
 
 def test_an_archive_that_has_no_room_for_anything_is_left_alone_ever_longer(fullness):
@@ -23,10 +23,15 @@ def test_an_archive_that_has_no_room_for_anything_is_left_alone_ever_longer(full
     assert 1200.0 <= fullness.until <= 1300.0
 
 
-def test_what_there_was_no_room_for_is_due_after_all_else(fullness):
+def test_what_there_was_no_room_for_goes_behind_all_else(fullness):
     fullness.heard([(1, FULL)], 1000.0)
-    assert fullness.due == fullness.until + 2.0
+    fullness.heard([(2, FULL)], 2000.0)
+    assert fullness.behind == {1, 2}
     assert not fullness.is_of(1)
+    fullness.heard([(3, STORED)], 3000.0)
+    assert fullness.behind == frozenset()
+    assert fullness.is_of(1)
+    assert fullness.is_of(2)
 
 
 def test_others_that_were_stored_beside_it_show_that_there_is_room(fullness):

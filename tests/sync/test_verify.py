@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import dataclasses
 import io
 import logging
 import time
@@ -327,3 +328,22 @@ async def test_a_series_with_an_instance_without_end_is_read_back_one_by_one(
     await verify.step()
     assert ledger.custodies.count(VERIFIED) == len(there) - 1
     assert ledger.of(there[3].ref).owed.custody is CONFLICT
+
+
+async def test_the_answer_of_another_request_is_no_conflict_unless_it_goes_on(
+    verifying, ledger, cloud, slices
+):
+    victim, other = slices[0], slices[1]
+    uid = victim.ref.sop_uid
+    # Under its name lies another instance: a proxy mixed them up, or the archive did.
+    cloud.instances[uid] = dataclasses.replace(cloud.put(victim.data), part10=other.data)
+    ledger.put([victim], ACKNOWLEDGED)
+    await until(lambda: ledger.of(victim.ref).owed.tries == 1)
+    assert ledger.of(victim.ref).owed.custody is ACKNOWLEDGED
+    assert ledger.of(victim.ref).reason == "the archive gave another instance than this"
+    cloud.put(victim.data)
+    await all_are(ledger, VERIFIED)
+
+    cloud.instances[uid] = dataclasses.replace(cloud.put(victim.data), part10=other.data)
+    ledger.put([victim], ACKNOWLEDGED)
+    await until(lambda: CONFLICT in ledger.custodies)
