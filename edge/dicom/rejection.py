@@ -30,6 +30,9 @@ class Title(StrEnum):
     """Their time is over: even the note is of no use to anybody any more."""
 
 
+_TITLES = frozenset(title.value for title in Title)
+
+
 @dataclass(frozen=True, slots=True)
 class Rejection:
     """What a note says."""
@@ -50,7 +53,7 @@ def rejection_in(sop_class_uid: str, attributes: Mapping[str, Any]) -> Rejection
         return None
     for title in _items(attributes, _TITLE):
         code = _value(title, _CODE)
-        if _value(title, _SCHEME) == "DCM" and code in Title:
+        if _value(title, _SCHEME) == "DCM" and code in _TITLES:
             found = {
                 uid
                 for study in _items(attributes, _EVIDENCE)

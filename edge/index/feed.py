@@ -135,7 +135,7 @@ async def position_after(database: Database, count: int) -> int:
 
 
 async def document_of(database: Database, sop_uid: str) -> bytes | None:
-    """The JSON object (deflated) of an instance as it is now; None if it is unknown or not shown."""
+    """The JSON object (deflated) of an instance as it is now; None if it is not shown."""
     rows = await database.scan(
         "SELECT m.document FROM instances i JOIN metadata m ON m.instance_id = i.id"
         " WHERE i.sop_uid = ? AND i.withheld = ''",

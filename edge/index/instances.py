@@ -189,22 +189,25 @@ def _is_copy_of_ours(db: Connection, held: _Held, new: NewInstance) -> bool:
     return new.origin is Origin.CLOUD and row is not None
 
 
-def forget(db: Connection, instance_id: int, *, revoke: bool = True) -> None:
+def forget(db: Connection, instance_id: int) -> None:
     """Remove the row of an instance, and those of its series and study if they are empty then.
 
-    With a rejection note goes what it says, unless *revoke* is False.
+    With a rejection note goes what it says.
     """
     study_id, series_id, sop_uid, sop_class_uid = db.execute(
         "DELETE FROM instances WHERE id = ? RETURNING study_id, series_id, sop_uid, sop_class_uid",
         (instance_id,),
     ).fetchone()
-    for table, row_id, column in (("series", series_id, "series_id"), ("studies", study_id, "study_id")):
+    for table, column, row_id in (
+        ("series", "series_id", series_id),
+        ("studies", "study_id", study_id),
+    ):
         db.execute(
             f"DELETE FROM {table} WHERE id = ? AND instance_count = 0"
             f" AND NOT EXISTS (SELECT 1 FROM instances WHERE {column} = {table}.id)",
             (row_id,),
         )
-    if revoke and sop_class_uid == KEY_OBJECT_SELECTION:
+    if sop_class_uid == KEY_OBJECT_SELECTION:
         rejections.settle_note(db, sop_uid, None, 0.0)
 
 

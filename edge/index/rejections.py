@@ -46,7 +46,7 @@ def settle_note(db: Connection, note_uid: str, rejection: Rejection | None, now:
     }
     wanted = set[str]()
     if rejection is not None:
-        wanted = rejection.sop_uids - {note_uid}
+        wanted = set(rejection.sop_uids) - {note_uid}
         if rejection.title is Title.EXPIRED:
             wanted.add(note_uid)  # of no use to anybody, either
         db.executemany(

@@ -40,8 +40,9 @@ _EVICTABLE = (
     " FROM instances i JOIN series e ON e.id = i.series_id JOIN studies s ON s.id = i.study_id"
 )
 _IS_ELSEWHERE = (
-    "availability = 'ONLINE' AND withheld <> 'TRASH' AND (custody = 'VERIFIED' OR custody IN ('EDGE_ONLY', 'SENT') AND"
-    " EXISTS (SELECT 1 FROM copies c JOIN archives a ON a.name = c.archive"
+    "availability = 'ONLINE' AND withheld <> 'TRASH'"
+    " AND (custody = 'VERIFIED' OR custody IN ('EDGE_ONLY', 'SENT') AND EXISTS"
+    " (SELECT 1 FROM copies c JOIN archives a ON a.name = c.archive"
     " WHERE c.instance_id = instances.id AND c.custody = 'VERIFIED' AND a.role = 'failover'))"
 )
 """Those that an archive verifiably has which counts: the primary one, or one that stands in."""
@@ -78,8 +79,8 @@ async def evictable(
     else:
         which, values = " WHERE i.custody = 'VERIFIED' AND i.verified >= ?", (verified_since,)
     rows = await database.read(
-        f"{_EVICTABLE}{which} AND i.availability = 'ONLINE' AND i.last_used < ? AND i.withheld <> 'TRASH'"
-        " AND NOT EXISTS (SELECT 1 FROM remedies WHERE instance_id = i.id)"
+        f"{_EVICTABLE}{which} AND i.availability = 'ONLINE' AND i.last_used < ?"
+        " AND i.withheld <> 'TRASH' AND NOT EXISTS (SELECT 1 FROM remedies WHERE instance_id = i.id)"
         " ORDER BY i.last_used, i.id LIMIT ?",
         (*values, used_before, max_count),
     )

@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 from edge.dicom.instance import InstanceRef
-from edge.index import feed, instances
+from edge.index import feed
 from edge.index.database import Database
 from edge.index.feed import Action, State
 from tests.index.conftest import KEY
