@@ -159,7 +159,7 @@ class Cache:
         await self._stack.aclose()
 
     async def recover(self) -> None:
-        """Put store, index and keys in step; only for who owns them, and before anything listens."""
+        """Put store, index and keys in step; for who owns them, before anything listens."""
         records = self.tombstones, self._trashed
         await Recovery(self.store, self.database, self.keys, *records).run()
 

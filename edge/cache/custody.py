@@ -9,11 +9,21 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from edge.cache.changes import Changes
 from edge.dicom.instance import Custody, InstanceRef
 from edge.dicom.remote import RemoteStudy
-from edge.index import copies, custody, disputes, remedies, remote, residence, tombstones
+from edge.index import (
+    copies,
+    custody,
+    disputes,
+    rejections,
+    remedies,
+    remote,
+    residence,
+    tombstones,
+)
 from edge.index.copies import Further
 from edge.index.custody import UNSENT, Account, Primary
 from edge.index.database import Connection, Database
@@ -256,6 +266,22 @@ class CustodyLedger(ArchiveLedger):
         now = self._clock()
         await self._database.write(lambda db: remote.learn(db, study, now))
         self._changes.wake()
+
+    async def unread_notes(self, *, max_count: int) -> list[InstanceRef]:
+        """Key Object Selections in the archive that may be rejection notes."""
+        return await rejections.unread_notes(self._database, max_count)
+
+    async def keep_metadata(self, read: Mapping[str, Mapping[str, Any]]) -> None:
+        """Keep metadata by SOP Instance UID; what rejection notes say holds from then on."""
+        now = self._clock()
+
+        def write(db: Connection) -> None:
+            for sop_uid, attributes in read.items():
+                remote.set_document(db, sop_uid, attributes, now)
+
+        if read:
+            await self._database.write(write)
+            self._changes.wake()
 
     async def fingerprints(self, study_uids: Sequence[str]) -> dict[str, str]:
         """What the archive last said of these studies, in short."""

@@ -80,7 +80,8 @@ async def evictable(
         which, values = " WHERE i.custody = 'VERIFIED' AND i.verified >= ?", (verified_since,)
     rows = await database.read(
         f"{_EVICTABLE}{which} AND i.availability = 'ONLINE' AND i.last_used < ?"
-        " AND i.withheld <> 'TRASH' AND NOT EXISTS (SELECT 1 FROM remedies WHERE instance_id = i.id)"
+        " AND i.withheld <> 'TRASH'"
+        " AND NOT EXISTS (SELECT 1 FROM remedies WHERE instance_id = i.id)"
         " ORDER BY i.last_used, i.id LIMIT ?",
         (*values, used_before, max_count),
     )
