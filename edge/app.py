@@ -28,6 +28,7 @@ from edge.access.tokens import Tokens
 from edge.admin import api
 from edge.admin.local import local_door
 from edge.admin.sync import sync_routes
+from edge.admin.trash import trash_routes
 from edge.cache.admission import Admission, StudyKeys
 from edge.cache.backup import Backups
 from edge.cache.catalogue import Catalogue
@@ -367,7 +368,10 @@ class Appliance:
         administration = api.create_application(
             status=self.status,
             middlewares=[access(gate.authorise)],
-            routes=sync_routes(cache.disputes, itemgetter(IDENTITY), self.changes.wake),
+            routes=[
+                *sync_routes(cache.disputes, itemgetter(IDENTITY), self.changes.wake),
+                *trash_routes(cache.trash, itemgetter(IDENTITY)),
+            ],
         )
         application = create_root(
             {
