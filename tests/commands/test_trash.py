@@ -63,7 +63,7 @@ async def test_it_lists_restores_and_empties_beside_the_service(settings, path):
         assert "in the trash: 3" in said.stdout
         assert "by archive cloud: deleted there" in said.stdout
         said = await edge(path, "status")
-        assert "3 images are in the trash" in said.stdout
+        assert "3 images that the archive deleted" in said.stdout
         said = await edge(path, "trash", "restore", UIDS[0])
         assert "1 images are shown again; the archive deleted them, and will be sent" in said.stderr
         row = await lookup.find_one(box.cache.database, UIDS[0])
