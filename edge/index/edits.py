@@ -254,7 +254,8 @@ def announce(db: Connection, now: float, study_id: int | None = None) -> bool:
     ids = [
         one
         for (one,) in db.execute(
-            "SELECT id FROM instances WHERE study_id = ? AND id > ? ORDER BY id LIMIT ?",
+            "SELECT id FROM instances WHERE study_id = ? AND id > ? AND withheld = ''"
+            " ORDER BY id LIMIT ?",
             (edited, done, _LOT),
         )
     ]

@@ -19,12 +19,14 @@ from edge.admin import api
 from edge.admin.edits import edit_routes
 from edge.admin.openapi import Problem, operation, serve_description
 from edge.admin.sync import sync_routes
+from edge.admin.trash import trash_routes
 from edge.cache.changes import Changes
 from edge.cache.custody import CustodyLedger
 from edge.cache.disputes import Disputes
 from edge.cache.edits import Edits
 from edge.cache.exchange import Exchange
 from edge.cache.status import read_status
+from edge.cache.trash import Trash
 from edge.dicomweb.middleware import IDENTITY, access
 from edge.dicomweb.root import create_root
 from edge.index.database import Database
@@ -53,6 +55,7 @@ async def base(tmp_path):
         )
         exchange = Exchange(None, None, database)
         disputes = Disputes(database, exchange, has_archive=True)
+        trash = Trash(None, None, database, Changes(), days=30)
         door = api.create_application(
             status=lambda: read_status(configuration, database, disk, {"dimse": "running"}),
             middlewares=[access(authorise)],
@@ -63,6 +66,7 @@ async def base(tmp_path):
                     itemgetter(IDENTITY),
                     lambda: None,
                 ),
+                *trash_routes(trash, itemgetter(IDENTITY)),
                 *edit_routes(Edits(database)),
             ],
         )
@@ -107,6 +111,8 @@ async def test_whatever_the_description_allows_is_answered_as_it_says(base, head
         "GET /sync/dead-letters",
         "POST /sync/dead-letters",
         "POST /sync/first",
+        "GET /trash",
+        "POST /trash",
     ]
 
 
