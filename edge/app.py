@@ -27,6 +27,7 @@ from edge.access.tls import renew, server_context
 from edge.access.tokens import Tokens
 from edge.admin import api
 from edge.admin.local import local_door
+from edge.admin.prefetch import prefetch_routes
 from edge.admin.sync import sync_routes
 from edge.cache.admission import Admission, StudyKeys
 from edge.cache.backup import Backups
@@ -37,10 +38,14 @@ from edge.cache.deletion import Deletion
 from edge.cache.disputes import Disputes
 from edge.cache.eviction import Eviction, Uses
 from edge.cache.exchange import Exchange
+from edge.cache.expected import Expectations
 from edge.cache.feed import ChangeFeed
 from edge.cache.fetching import Fetching
+from edge.cache.headroom import Headroom
 from edge.cache.leftovers import Leftovers
 from edge.cache.pictures import PictureCache
+from edge.cache.pins import Pins
+from edge.cache.priors import Priors
 from edge.cache.recovery import Recovery, open_index
 from edge.cache.remedies import Remedies
 from edge.cache.rendering import Rendering
@@ -133,6 +138,7 @@ class Cache:
             self.disputes = Disputes(
                 self.database, self.exchange, has_archive=bool(self._config.cloud.archive)
             )
+            self.pins = Pins(self.database, self._config.cache.pin)
             self._stack = stack.pop_all()
         return self
 
@@ -244,6 +250,8 @@ class Appliance:
                     changes,
                     config,
                     line,
+                    Priors(cache.database, config),
+                    Headroom(config.cache, cache.database, space),
                 )
             if config.dropfolder.path != Path():
                 parts.start(
@@ -337,7 +345,15 @@ class Appliance:
         administration = api.create_application(
             status=self.status,
             middlewares=[access(gate.authorise)],
-            routes=sync_routes(cache.disputes, itemgetter(IDENTITY), self.changes.wake),
+            routes=[
+                *sync_routes(cache.disputes, itemgetter(IDENTITY), self.changes.wake),
+                *prefetch_routes(
+                    Expectations(cache.database),
+                    cache.pins,
+                    itemgetter(IDENTITY),
+                    self.changes.wake,
+                ),
+            ],
         )
         application = create_root(
             {

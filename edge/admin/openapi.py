@@ -52,7 +52,7 @@ class _Operation:
     summary: str
     answer: Any
     query: type[msgspec.Struct] | None = None
-    body: type[msgspec.Struct] | None = None
+    body: Any = None
 
 
 def operation(
@@ -60,7 +60,7 @@ def operation(
     *,
     answer: Any,
     query: type[msgspec.Struct] | None = None,
-    body: type[msgspec.Struct] | None = None,
+    body: Any = None,
 ) -> Callable[[H], H]:
     """Say what a handler does.
 

@@ -11,6 +11,8 @@ from typing import Any
 import msgspec
 
 from edge.cache.backup import Overview, overview
+from edge.cache.pins import Pins
+from edge.cache.priors import Priors
 from edge.cache.space import Space
 from edge.config import Config
 from edge.dicom.instance import Custody
@@ -21,7 +23,16 @@ from edge.index.remote import ArchiveState, archive_states, cursor
 from edge.index.summary import Summary, WaitingStudy, summary, waiting_studies
 from edge.store.objects import ObjectStore
 
-__all__ = ["LINE", "LineState", "Parts", "ReadLine", "Status", "WaitingStudy", "read_status"]
+__all__ = [
+    "LINE",
+    "LineState",
+    "Parts",
+    "PrefetchState",
+    "ReadLine",
+    "Status",
+    "WaitingStudy",
+    "read_status",
+]
 
 LINE = "line"
 """The cursor under which sync keeps what it counted and measured."""
@@ -59,6 +70,23 @@ class LineState:
     """That wait, in the order in which they go; the first hundred."""
 
 
+@dataclass(frozen=True, slots=True)
+class PrefetchState:
+    """What is to come before anybody asks for it."""
+
+    studies: int = 0
+    """Priors, reports and what people pinned; as soon as there is room and the line is open."""
+    later: int = 0
+    """In quiet hours."""
+    pinned_studies: int = 0
+    pinned_bytes: int = 0
+    """Of them, on disk."""
+    pinned_missing: int = 0
+    """Instances of them that are only in the archive."""
+    pinned_fit: bool = True
+    """Whether all of them may be here."""
+
+
 ReadLine = Callable[[str | None, int, Sequence[WaitingStudy]], LineState]
 """Makes it from what was kept under ``LINE``, the bytes of the backlog, and who waits."""
 
@@ -86,6 +114,7 @@ class Status:
     backups: Overview
     """Those that were made, and whether any can be."""
     line: LineState = LineState()
+    prefetch: PrefetchState = PrefetchState()
 
     @property
     def sentence(self) -> str:
@@ -114,6 +143,9 @@ class Status:
                 yield f"Archive {archive.name} can't be reached: {archive.reason}."
         if kept := numbers.withdrawals_refused:
             yield f"The archive does not delete {_count(kept, 'image', 'images')} as it was told."
+        if not self.prefetch.pinned_fit:
+            missing = _count(self.prefetch.pinned_missing, "image", "images")
+            yield f"What is pinned does not fit: {missing} of it may stay in the archive."
 
     def _safety(self) -> str:
         numbers = self.summary
@@ -155,6 +187,7 @@ class Status:
             "parts": dict(self.parts or {}),
             "backups": msgspec.to_builtins(self.backups),
             "line": asdict(self.line),
+            "prefetch": asdict(self.prefetch),
         }
 
 
@@ -196,6 +229,24 @@ async def read_status(
         parts=parts,
         backups=await overview(config, database),
         line=LineState() if line is None else await _read_line(database, numbers, line),
+        prefetch=await _read_prefetch(config, database, space),
+    )
+
+
+async def _read_prefetch(config: Config, database: Database, space: Space) -> PrefetchState:
+    if not config.cloud.archive:
+        return PrefetchState()
+    look = await Priors(database, config).look()
+    pins = Pins(database, config.cache.pin)
+    size = await pins.size()
+    later = len({one.study_id for one in look.wanted if one.later})
+    return PrefetchState(
+        studies=len({one.study_id for one in look.wanted}) - later,
+        later=later,
+        pinned_studies=size.studies,
+        pinned_bytes=size.here_bytes,
+        pinned_missing=size.missing,
+        pinned_fit=not size.missing or await pins.may_grow(space.capacity) > 0,
     )
 
 

@@ -1,6 +1,6 @@
 """What of the index can be had neither from the store nor from the archive: for a backup, and back.
 
-In it are tokens and tombstones, as they are, and what no archive is proven to have. What an archive
+In it are tokens, tombstones and pins, as they are, and what no archive is proven to have. What an archive
 verifiably has is not: a box that begins anew learns from the archive itself what that has *then*.
 Cursors are not either, for what was learned behind them is gone.
 
@@ -21,7 +21,7 @@ from edge.index.instances import ensure_series, ensure_study, record
 
 __all__ = ["Snapshot", "Table", "Unproven", "restore", "take"]
 
-_TABLES = ("tokens", "tombstones")
+_TABLES = ("tokens", "tombstones", "pins")
 _REASON = "it was only on the box that was lost"
 
 
