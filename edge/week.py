@@ -93,9 +93,8 @@ def hours_of(text: str) -> Rule:
     before = len(words)
     rule = _when(words)
     if len(words) == before:
-        raise RuleError(
-            f'"{words[0][0]}" are no days or hours such as mon-fri 19:00-06:00', words[0][1]
-        )
+        word, at = words[0]
+        raise RuleError(f'"{word}" are no days or hours such as mon-fri 19:00-06:00', at)
     if words:
         raise RuleError(f'"{words[0][0]}" is too much', words[0][1])
     return rule

@@ -50,7 +50,7 @@ def test_a_rule_may_be_for_several_modalities():
         ("CT: 0", "must be 1 to 1000", 5),
         ("CT: 2 within", "an age such as", 13),
         ("CT: 2 within many years", '"many" is not an age', 14),
-        ("CT: 2 within 3", "needs a unit", 14),
+        ("CT: 2 within 3", "needs a unit", 15),
         ("CT: 2 within 3 moons", '"moons" is not days', 16),
         ("CT: 2 of", "are missing", 9),
         ("CT: 2 of CT,,MR", '"" is no modality', 13),

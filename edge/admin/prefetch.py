@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
-from datetime import date
+from datetime import date as Date  # noqa: N812 - the field is called date
 from typing import Annotated, Literal, TypeVar
 
 import msgspec
@@ -37,7 +37,7 @@ class Announced(msgspec.Struct, forbid_unknown_fields=True):
     """A patient who will come."""
 
     patient_id: Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"[^\s\\]")]
-    date: date | None = None
+    date: Date | None = None
     """Of the box's own clock; tomorrow, if it is not said."""
     issuer: _Text = ""
     modality: _Code = ""

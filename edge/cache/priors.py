@@ -286,9 +286,9 @@ def _fits(
     study: StudyRow,
     body_parts: dict[int, frozenset[str]],
 ) -> bool:
-    if rule.max_age_days is not None and (day := _date(study.date)):
-        if (occasion.date - day).days > rule.max_age_days:
-            return False
+    day = _date(study.date)
+    if day and rule.max_age_days and (occasion.date - day).days > rule.max_age_days:
+        return False
     wanted = occasion.modalities if SAME in rule.modalities else rule.modalities
     if wanted and study.modalities and not wanted & study.modalities:
         return False

@@ -154,7 +154,7 @@ async def reports_elsewhere(
 
 
 async def pinned_elsewhere(database: Database, pinned: Pinned) -> list[tuple[StudyRow, bool]]:
-    """Pinned studies that are not whole here, the newest first; and whether a person pinned them."""
+    """Pinned studies that are not whole here, the newest first; and whether a person did it."""
     rows = await database.scan(
         f"{_STUDY.replace(' FROM studies s', f', {pinned.by_people} FROM studies s')}"
         f" WHERE s.online_count < s.instance_count AND {pinned.sql}"

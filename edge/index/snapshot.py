@@ -1,8 +1,8 @@
 """What of the index can be had neither from the store nor from the archive: for a backup, and back.
 
-In it are tokens, tombstones and pins, as they are, and what no archive is proven to have. What an archive
-verifiably has is not: a box that begins anew learns from the archive itself what that has *then*.
-Cursors are not either, for what was learned behind them is gone.
+In it are tokens, tombstones and pins, as they are, and what no archive is proven to have. What an
+archive verifiably has is not: a box that begins anew learns from the archive itself what that has
+*then*. Cursors are not either, for what was learned behind them is gone.
 
 A table is kept with the names of its columns: what a newer version added has its default then.
 """
