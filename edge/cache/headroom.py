@@ -22,6 +22,9 @@ __all__ = ["Headroom"]
 
 SHARE = 0.5
 """Of the capacity that the archive may fill within a day."""
+_CRUMB = 0.01
+"""Of the capacity; less room than that is none: an instance that did not fit would be fetched in
+vain."""
 _DAY = 86400.0
 
 
@@ -48,9 +51,14 @@ class Headroom:
         self._spared_for = max(1, limits.keep_days) * _DAY
         self._clock = clock
 
+    @property
+    def is_pressed(self) -> bool:
+        """Whether eviction has to make room first."""
+        return self._space.above_high_mark
+
     async def bytes(self) -> int:
         """That may be brought now."""
-        if self._space.above_high_mark:
+        if self.is_pressed:
             return 0
         now, capacity = self._clock(), self._space.capacity
         brought = await residence.brought_since(self._database, now - _DAY)
@@ -63,7 +71,8 @@ class Headroom:
             verified_since=now - TRUSTED,
             spared=self._pins.pinned,
         )
-        return max(0, min(share, int(LOW * capacity) - self._space.taken + stale))
+        room = min(share, int(LOW * capacity) - self._space.taken + stale)
+        return room if room > _CRUMB * capacity else 0
 
     async def bytes_for_pins(self) -> int:
         """The same for what is pinned, which has a share of its own."""

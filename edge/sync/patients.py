@@ -24,6 +24,7 @@ __all__ = ["Patients"]
 log = logging.getLogger(__name__)
 
 _PAGE = 100
+"""No archive that we know cuts an answer below this."""
 _MOST = 200
 """Studies of a patient; nobody has more, but an ID that many share."""
 _PATIENT_ID, _ISSUER, _STUDY_UID = "00100020", "00100021", "0020000D"
@@ -108,13 +109,12 @@ class Patients:
             page = await self._archive.search_studies(
                 {"PatientID": patient_id}, limit=_PAGE, offset=seen
             )
-            known = len(found)
             for one in page:
                 uid = uid_of(one, _STUDY_UID)
                 if uid is not None and _is_of(one, patient_id, issuer):
                     found.setdefault(uid, one)
             seen += len(page)
-            if len(found) == known:
+            if len(page) < _PAGE:
                 break
         return list(found.values())
 

@@ -56,6 +56,8 @@ _BREATH = 2.0
 """Seconds from a change to a look."""
 _LOOK = 60.0
 """Seconds between two looks at the most: the clock moves, too."""
+_RELIEF = 5.0
+"""Seconds between two looks while eviction makes room."""
 _LONGEST_WAIT = 300.0
 """Seconds that urgent uploads may go first."""
 _ASIDE = 3600.0
@@ -111,6 +113,8 @@ class Prefetch:
         self._patients = Patients(ledger, archive, link, clock=clock)
         self._waiting_since: float | None = None
         self._aside: dict[str, float] = {}
+        self._needs: dict[str, int] = {}
+        """What there was no room for: bytes of room before it is tried again."""
         self._idle_until = 0.0
         self._tally = Tally(log, "prefetched")
 
@@ -134,7 +138,7 @@ class Prefetch:
                     continue
                 self._tally.say(resting=not worked)
                 if not worked:
-                    await woken.wait(_LOOK)
+                    await woken.wait(_RELIEF if self._headroom.is_pressed else _LOOK)
                     await asyncio.sleep(self._breath)
 
     async def _should_wait(self) -> bool:
@@ -171,7 +175,7 @@ class Prefetch:
             if wanted.later and not is_quiet:
                 continue
             room = await self._room(wanted)
-            if room > 0 and (refs := await self._to_bring(wanted)):
+            if room > 0 and (refs := await self._to_bring(wanted, room)):
                 return await self._bring(refs, room)
         return False
 
@@ -184,11 +188,12 @@ class Prefetch:
             case _:
                 return await self._headroom.bytes()
 
-    async def _to_bring(self, wanted: Wanted) -> list[InstanceRef]:
+    async def _to_bring(self, wanted: Wanted, room: int) -> list[InstanceRef]:
         now = self._clock()
         self._aside = {uid: at for uid, at in self._aside.items() if 0 <= now - at < _ASIDE}
-        found = await self._priors.missing(wanted, max_count=_ROUND + len(self._aside))
-        return [ref for ref in found if ref.sop_uid not in self._aside][:_ROUND]
+        skip = {uid for uid, needs in self._needs.items() if room < needs} | self._aside.keys()
+        found = await self._priors.missing(wanted, max_count=_ROUND + len(skip))
+        return [ref for ref in found if ref.sop_uid not in skip][:_ROUND]
 
     async def _bring(self, refs: Sequence[InstanceRef], room: int) -> bool:
         """Bring these, as far as there is room; whether to go on at once.
@@ -201,15 +206,20 @@ class Prefetch:
         errors: list[Exception] = []
 
         async def work() -> None:
-            while waiting and not errors:
+            # Above the high mark eviction has its turn first.
+            while waiting and not errors and not self._headroom.is_pressed:
                 ref = waiting.popleft()
                 portion = _Portion(allowance)
                 try:
                     self._link.line.check("down")
                     await self._fetching.bring(ref, portion.pace)
                     self._tally.add(portion.taken)
-                except (LineClosed, CloudUnreachable, CloudUnauthorised, StorageFull) as error:
+                except (LineClosed, CloudUnreachable, CloudUnauthorised) as error:
                     errors.append(error)
+                except StorageFull as error:
+                    errors.append(error)
+                    # Trying it again in the same room would take the line for nothing.
+                    self._needs[ref.sop_uid] = 2 * room
                 except (CloudError, InstanceNotFound) as error:
                     log.info("instance %s could not be brought ahead: %s", ref.sop_uid, error)
                     self._aside[ref.sop_uid] = self._clock()
@@ -222,7 +232,6 @@ class Prefetch:
         if isinstance(errors[0], LineClosed):
             raise errors[0]
         log.info("what is to be brought ahead can't be fetched now: %s", errors[0])
-        # Trying again what has no room would take the line for nothing.
         pause = _FULL if isinstance(errors[0], StorageFull) else _PAUSE
         self._idle_until = self._clock() + pause
         return False
