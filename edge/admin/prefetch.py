@@ -14,7 +14,7 @@ from typing import Annotated, Literal, TypeVar
 import msgspec
 from aiohttp import web
 
-from edge.access.roles import Act, Identity
+from edge.access.roles import Act, Identity, needs
 from edge.admin.openapi import operation
 from edge.cache.expected import Expectations, Expected
 from edge.cache.listing import Page
@@ -108,9 +108,9 @@ def prefetch_routes(
         answer=Changed,
         body=Annotated[list[Announced], msgspec.Meta(max_length=10_000)],
     )
+    @needs(Act.STORE)
     async def announce(request: web.Request) -> web.Response:
         who = identity(request)
-        who.require(Act.STORE)
         tomorrow = expectations.tomorrow
         patients = [
             Expected(
@@ -126,9 +126,9 @@ def prefetch_routes(
         return _changed(await expectations.announce(patients))
 
     @operation("Take back what this program announced.", answer=Changed, query=TakenBack)
+    @needs(Act.STORE)
     async def take_back(request: web.Request) -> web.Response:
         who = identity(request)
-        who.require(Act.STORE)
         wanted = _wanted(request, TakenBack)
         return _changed(
             await expectations.take_back(
@@ -143,15 +143,15 @@ def prefetch_routes(
         return web.json_response([asdict(one) for one in await pins.all()])
 
     @operation("Have a study or a patient here at all times.", answer=Changed, body=Pinning)
+    @needs(Act.DECIDE)
     async def pin(request: web.Request) -> web.Response:
         who = identity(request)
-        who.require(Act.DECIDE)
         wish = await _body(request, Pinning)
         return _changed(await pins.add(wish.kind, wish.value, wish.issuer, who.name))
 
     @operation("Let a pin go.", answer=Changed, query=Unpinning)
+    @needs(Act.DECIDE)
     async def unpin(request: web.Request) -> web.Response:
-        identity(request).require(Act.DECIDE)
         wish = _wanted(request, Unpinning)
         return _changed(await pins.remove(wish.kind, wish.value, wish.issuer))
 
