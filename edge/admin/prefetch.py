@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import date as Date  # noqa: N812 - the field is called date
-from typing import Annotated, Literal, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import msgspec
 from aiohttp import web
@@ -42,6 +42,9 @@ class Announced(msgspec.Struct, forbid_unknown_fields=True):
     issuer: _Text = ""
     modality: _Code = ""
     body_part: _Code = ""
+
+
+Announcement = Annotated[list[Announced], msgspec.Meta(max_length=10_000)]
 
 
 class PageWanted(msgspec.Struct, forbid_unknown_fields=True):
@@ -106,7 +109,7 @@ def prefetch_routes(
     @operation(
         "Announce patients: their priors come before they do.",
         answer=Changed,
-        body=Annotated[list[Announced], msgspec.Meta(max_length=10_000)],
+        body=Announcement,
     )
     @needs(Act.STORE)
     async def announce(request: web.Request) -> web.Response:
@@ -121,7 +124,7 @@ def prefetch_routes(
                 body_part=one.body_part.strip(),
                 source=who.name,
             )
-            for one in await _body(request, list[Announced])
+            for one in await _body(request, Announcement)
         ]
         return _changed(await expectations.announce(patients))
 
@@ -176,7 +179,7 @@ def _wanted(request: web.Request, kind: type[T]) -> T:
         raise QueryError(f"a parameter can't be understood: {error}") from error
 
 
-async def _body(request: web.Request, kind: type[T]) -> T:
+async def _body(request: web.Request, kind: Any) -> Any:
     try:
         return msgspec.json.decode(await request.read(), type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

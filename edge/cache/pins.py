@@ -91,9 +91,13 @@ class Pins:
         patients += [(rule.patient_id, rule.issuer) for rule in self._rules if rule.patient_id]
         return studies, patients
 
+    async def exist(self) -> bool:
+        """Whether anything is pinned at all."""
+        return bool(self._rules) or await pins.any_pin(self._database)
+
     async def size(self) -> PinnedSize:
         """How much is pinned, here and in the archive."""
-        if not self._rules and not await pins.any_pin(self._database):
+        if not await self.exist():
             return PinnedSize()
         return await pins.pinned_size(self._database, self.pinned)
 

@@ -238,7 +238,9 @@ class Priors:
         return [one for study_id, one in chosen.items() if study_id in some]
 
     async def _pinned(self) -> list[Wanted]:
-        found = []
+        found: list[Wanted] = []
+        if not await self._pins.exist():
+            return found
         rows = await priors.pinned_elsewhere(self._database, self._pins.pinned)
         for why in (Why.PIN, Why.RULE):
             studies = [one.study_id for one, by_people in rows if by_people is (why is Why.PIN)]

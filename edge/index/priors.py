@@ -140,7 +140,7 @@ async def reports_elsewhere(
     """
     rows = await database.scan(
         f"{_STUDY.replace(' FROM studies s', ', e.id FROM studies s')}"
-        " JOIN series e ON e.study_id = s.id"
+        " JOIN series e INDEXED BY reports_elsewhere ON e.study_id = s.id"
         f" WHERE e.modality IN {_REPORTS} AND e.online_count < e.instance_count"
         " AND (s.online_count > 0 OR s.patient_id <> ''"
         " AND s.patient_id IN (SELECT value FROM json_each(?1)))"

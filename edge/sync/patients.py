@@ -16,6 +16,7 @@ from edge.cache.custody import CustodyLedger
 from edge.cache.priors import DAY, Patient
 from edge.cloud.archive import Archive, Dataset, first_value
 from edge.cloud.listing import describe_study, fingerprint, uid_of
+from edge.dicom.remote import RemoteStudy
 from edge.errors import CloudRefused
 from edge.sync.link import Link
 
@@ -56,32 +57,32 @@ class Patients:
         self._clock = clock
         self._asked: dict[tuple[str, str], float] = {}
 
-    async def ask(self, patients: Sequence[Patient], studies: Sequence[str]) -> int:
-        """Ask about those whose turn it is; how many studies were learned.
+    async def ask(
+        self, patients: Sequence[Patient], studies: Sequence[str] = (), *, most: int = 1000
+    ) -> int:
+        """Ask about those whose turn it is, the first ones; how many that were.
 
         Raises:
             CloudError: The archive can't be asked.
             LineClosed: It may not be now.
         """
-        learned = 0
-        for key in self._due([(one.patient_id, one.issuer) for one in patients]):
+        patients_due = self._due([(one.patient_id, one.issuer) for one in patients])[:most]
+        studies_due = self._due([("", uid) for uid in studies])[:most]
+        for key in patients_due:
             try:
                 for study in await self._studies_of(*key):
-                    learned += await self._learn(study)
+                    await self._learn(study)
             except (CloudRefused, *_NONSENSE) as error:
                 self._log(error)
             self._asked[key] = self._clock()
-        for uid in self._due([("", uid) for uid in studies]):
+        for key in studies_due:
             self._link.line.check("down")
             try:
-                remote = await describe_study(self._archive, uid[1])
-                if remote is not None and remote.series:
-                    await self._ledger.learn(replace(remote, fingerprint=""))
-                    learned += 1
+                await self._keep(await describe_study(self._archive, key[1]))
             except (CloudRefused, *_NONSENSE) as error:
                 self._log(error)
-            self._asked[uid] = self._clock()
-        return learned
+            self._asked[key] = self._clock()
+        return len(patients_due) + len(studies_due)
 
     def _due(self, keys: Sequence[tuple[str, str]]) -> list[tuple[str, str]]:
         now = self._clock()
@@ -118,20 +119,19 @@ class Patients:
                 break
         return list(found.values())
 
-    async def _learn(self, study: Dataset) -> bool:
-        """Whether there was something to learn."""
+    async def _learn(self, study: Dataset) -> None:
         uid = uid_of(study, _STUDY_UID) or ""
         now = fingerprint(study)
         known = await self._ledger.fingerprints([uid])
         if now and known.get(uid) == now:
-            return False
+            return
         self._link.line.check("down")
-        remote = await describe_study(self._archive, uid, study)
-        if remote is None or not remote.series:
-            return False
-        # Whether all of it was listed is the sweep's to find out: it looks once more.
-        await self._ledger.learn(replace(remote, fingerprint=""))
-        return True
+        await self._keep(await describe_study(self._archive, uid, study))
+
+    async def _keep(self, remote: RemoteStudy | None) -> None:
+        if remote is not None and remote.series:
+            # Whether all of it was listed is the sweep's to find out: it looks once more.
+            await self._ledger.learn(replace(remote, fingerprint=""))
 
 
 def _is_of(study: Dataset, patient_id: str, issuer: str) -> bool:

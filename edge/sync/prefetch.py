@@ -167,13 +167,22 @@ class Prefetch:
         """
         if 0 < self._idle_until - self._clock() <= _FULL:
             return False
-        look, is_quiet = await self._priors.look(), self.is_quiet
-        asking = [one for one in look.patients if is_quiet or not one.later]
-        if await self._patients.ask(asking, look.studies):
+        look = await self._priors.look()
+        at_once = [one for one in look.patients if not one.later]
+        if await self._patients.ask(at_once, look.studies):
             return True
-        for wanted in look.wanted:
-            if wanted.later and not is_quiet:
-                continue
+        if await self._bring_first([one for one in look.wanted if not one.later]):
+            return True
+        if not self.is_quiet:
+            return False
+        # One at a time: what is made meanwhile goes first.
+        if await self._patients.ask([one for one in look.patients if one.later], most=1):
+            return True
+        return await self._bring_first([one for one in look.wanted if one.later])
+
+    async def _bring_first(self, candidates: Sequence[Wanted]) -> bool:
+        """Bring something of the first that can be brought; False if none can."""
+        for wanted in candidates:
             room = await self._room(wanted)
             if room > 0 and (refs := await self._to_bring(wanted, room)):
                 return await self._bring(refs, room)
