@@ -21,6 +21,7 @@ try:
         cloud,
         demo,
         key,
+        pin,
         restore,
         secret,
         serve,
@@ -36,7 +37,20 @@ except KeyboardInterrupt:  # even these take a moment on a small box
 
 __all__ = ["main"]
 
-_COMMANDS = (serve, demo, status, sync, trash, token, cloud, secret, key, backup, restore)
+_COMMANDS = (
+    serve,
+    demo,
+    status,
+    sync,
+    pin,
+    trash,
+    token,
+    cloud,
+    secret,
+    key,
+    backup,
+    restore,
+)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -28,6 +28,7 @@ from edge.access.tokens import Tokens
 from edge.admin import api
 from edge.admin.edits import edit_routes
 from edge.admin.local import local_door
+from edge.admin.prefetch import prefetch_routes
 from edge.admin.sync import sync_routes
 from edge.admin.trash import trash_routes
 from edge.cache.admission import Admission, StudyKeys
@@ -41,10 +42,14 @@ from edge.cache.edits import Edits
 from edge.cache.emptying import Emptying
 from edge.cache.eviction import Eviction, Uses
 from edge.cache.exchange import Exchange
+from edge.cache.expected import Expectations
 from edge.cache.feed import ChangeFeed
 from edge.cache.fetching import Fetching
+from edge.cache.headroom import Headroom
 from edge.cache.leftovers import Leftovers
 from edge.cache.pictures import PictureCache
+from edge.cache.pins import Pins
+from edge.cache.priors import Priors
 from edge.cache.recovery import Recovery, open_index
 from edge.cache.remedies import Remedies
 from edge.cache.rendering import Rendering
@@ -150,6 +155,7 @@ class Cache:
                 self.changes,
                 days=self._config.sync.trash_days,
             )
+            self.pins = Pins(self.database, self._config.cache.pin)
             self._stack = stack.pop_all()
         return self
 
@@ -268,6 +274,8 @@ class Appliance:
                     changes,
                     config,
                     line,
+                    Priors(cache.database, config),
+                    Headroom(config.cache, cache.database, space),
                 )
             if config.dropfolder.path != Path():
                 parts.start(
@@ -374,6 +382,12 @@ class Appliance:
                 *sync_routes(cache.disputes, self.ledger, itemgetter(IDENTITY), self.changes.wake),
                 *trash_routes(cache.trash, itemgetter(IDENTITY)),
                 *edit_routes(Edits(cache.database)),
+                *prefetch_routes(
+                    Expectations(cache.database),
+                    cache.pins,
+                    itemgetter(IDENTITY),
+                    self.changes.wake,
+                ),
             ],
         )
         application = create_root(

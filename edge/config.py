@@ -12,15 +12,16 @@ import errno
 import ipaddress
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Literal
 from urllib.parse import urlsplit
 
 from edge.errors import ConfigError
+from edge.rules import pin_of, prior_of
 from edge.settings import Settings
-from edge.week import RuleError, rule_of
+from edge.week import RuleError, hours_of, rule_of
 
 __all__ = [
     "Appliance",
@@ -139,6 +140,8 @@ class Cache:
     max_instance_bytes: int = 64 * GIB
     rendered_bytes: int = 256 * 1024**2
     """Of rendered pictures, beside ``max_bytes``; 0 keeps none."""
+    pin: tuple[str, ...] = ()
+    """What is always here, such as ``modality MG within 2 years``. See ``edge.rules``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -247,6 +250,10 @@ class Sync:
     """Of the month, on which it starts anew; in a shorter month, its last."""
     trash_days: int = 30
     """So long what the archive deleted is kept here, shown to nobody; at least one."""
+    prefetch: tuple[str, ...] = ("any: 3 within 5 years",)
+    """Which priors come ahead of time. See ``edge.rules``."""
+    prefetch_hours: tuple[str, ...] = ("19:00-06:00",)
+    """When those of patients come who are expected on a later day; none means at any time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -358,6 +365,7 @@ class _Checks:
         self._check_folders()
         self._check_peers()
         self._check_archives()
+        self._check_rules()
         self._check_line()
 
     def _check_numbers(self) -> None:
@@ -516,17 +524,27 @@ class _Checks:
                 (*keys, "proxy"), f'= "{archive.proxy}" is not a proxy', "http://HOST:PORT"
             )
 
+    def _check_rules(self) -> None:
+        sync = self._config.sync
+        languages: tuple[tuple[str, Sequence[str], Callable[[str], object], str], ...] = (
+            ("sync.calendar", sync.calendar, rule_of, "mon-fri 08:00-18:00 2000 kbps"),
+            ("sync.prefetch", sync.prefetch, prior_of, "CT: 2 within 3 years of CT,MR"),
+            ("sync.prefetch_hours", sync.prefetch_hours, hours_of, "mon-fri 19:00-06:00"),
+            ("cache.pin", self._config.cache.pin, pin_of, "modality MG within 2 years"),
+        )
+        for key, rules, understand, example in languages:
+            for number, rule in enumerate(rules):
+                try:
+                    understand(rule)
+                except RuleError as error:
+                    raise self._error(
+                        (*key.split("."), str(number)),
+                        f'= "{rule}": {error}',
+                        f'for example "{example}"',
+                    ) from error
+
     def _check_line(self) -> None:
         sync = self._config.sync
-        for number, rule in enumerate(sync.calendar):
-            try:
-                rule_of(rule)
-            except RuleError as error:
-                raise self._error(
-                    ("sync", "calendar", str(number)),
-                    f'= "{rule}": {error}',
-                    'for example "mon-fri 08:00-18:00 2000 kbps"',
-                ) from error
         if not 1 <= sync.budget_day <= 31:
             raise self._error(("sync", "budget_day"), "must be 1 to 31")
 

@@ -14,6 +14,8 @@ from edge.cache.backup import Backups
 from edge.cache.changes import Changes
 from edge.cache.custody import CustodyLedger
 from edge.cache.fetching import Fetching
+from edge.cache.headroom import Headroom
+from edge.cache.priors import Priors
 from edge.cache.remedies import Remedies
 from edge.cache.retrieval import Retrieval
 from edge.cloud.archive import Archive
@@ -25,6 +27,7 @@ from edge.sync.failover import Failover, StandIn
 from edge.sync.line import Line
 from edge.sync.link import Link
 from edge.sync.notes import Notes
+from edge.sync.prefetch import Prefetch
 from edge.sync.pull import Pull
 from edge.sync.push import Push
 from edge.sync.verify import Verify
@@ -54,6 +57,8 @@ def start_sync(
     changes: Changes,
     settings: config.Config,
     line: Line,
+    priors: Priors,
+    headroom: Headroom,
 ) -> None:
     """Start them all.
 
@@ -69,6 +74,8 @@ def start_sync(
         changes: Wakes them.
         settings: How they work.
         line: What they may use of it, together.
+        priors: Says what is to be brought before anybody asks.
+        headroom: Says how much of that may be.
     """
     sync = settings.sync
     lines: list[Link] = []
@@ -91,6 +98,8 @@ def start_sync(
             parts.start("pull", pull.run)
             parts.start("notes", Notes(ledger, archive, link, changes).run)
             parts.start("arbitration", arbitrating(archive, link).run)
+            prefetch = Prefetch(priors, headroom, ledger, fetching, archive, link, changes, sync)
+            parts.start("prefetch", prefetch.run)
             if settings.backup.archive:
                 parts.start("backup", ArchiveBackup(backups, archive, link, sync).run)
         elif configured.role == "failover":

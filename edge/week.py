@@ -7,7 +7,7 @@
 
 Days, hours, ``up`` or ``down``, and the limit, in this order; only the limit must be there. Hours
 that go over midnight belong to the day on which they begin. What the rules mean together, and when
-they change, is ``edge.sync.calendar``'s. No I/O.
+they change, is ``edge.sync.calendar``'s. Quiet hours are written as days and hours alone. No I/O.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["DAY", "Direction", "Rule", "RuleError", "rule_of"]
+__all__ = ["DAY", "Direction", "Rule", "RuleError", "hours_of", "rule_of"]
 
 Direction = Literal["up", "down"]
 """To the archive, or from it."""
@@ -72,6 +72,36 @@ def rule_of(text: str) -> Rule:
     """
     # Blanks around commas and dashes don't count; positions must stay those of the text.
     words = list(_words(text.lower()))
+    rule = _when(words)
+    if words and words[0][0] in ("up", "down"):
+        word, _ = words.pop(0)
+        one: Direction = "up" if word == "up" else "down"
+        rule = Rule(rule.days, rule.begin, rule.end, frozenset((one,)))
+    kbps = _limit(words, len(text) + 1)
+    return Rule(rule.days, rule.begin, rule.end, rule.directions, kbps)
+
+
+def hours_of(text: str) -> Rule:
+    """Understand hours that stand alone: ``mon-fri 19:00-06:00``, ``22:00-05:00`` or ``sat,sun``.
+
+    Raises:
+        RuleError: They are none; says where.
+    """
+    words = list(_words(text.lower()))
+    if not words:
+        raise RuleError("days or hours are missing", len(text) + 1)
+    before = len(words)
+    rule = _when(words)
+    if len(words) == before:
+        word, at = words[0]
+        raise RuleError(f'"{word}" are no days or hours such as mon-fri 19:00-06:00', at)
+    if words:
+        raise RuleError(f'"{words[0][0]}" is too much', words[0][1])
+    return rule
+
+
+def _when(words: list[tuple[str, int]]) -> Rule:
+    """Days and hours, which are taken away from the words."""
     rule = Rule()
     if words and words[0][0][:3] in _DAYS:
         word, at = words.pop(0)
@@ -80,12 +110,7 @@ def rule_of(text: str) -> Rule:
         word, at = words.pop(0)
         begin, end = _hours(word, at)
         rule = Rule(rule.days, begin, end)
-    if words and words[0][0] in ("up", "down"):
-        word, _ = words.pop(0)
-        one: Direction = "up" if word == "up" else "down"
-        rule = Rule(rule.days, rule.begin, rule.end, frozenset((one,)))
-    kbps = _limit(words, len(text) + 1)
-    return Rule(rule.days, rule.begin, rule.end, rule.directions, kbps)
+    return rule
 
 
 def _words(text: str) -> Iterator[tuple[str, int]]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge.week import DAY, Rule, RuleError, rule_of
+from edge.week import DAY, Rule, RuleError, hours_of, rule_of
 
 BOTH = frozenset(("up", "down"))
 EVERY = frozenset(range(7))
@@ -68,3 +68,30 @@ def test_hours_over_midnight_belong_to_the_day_on_which_they_begin():
     assert not rule.covers(5, 360)
     assert not rule.covers(5, 1320)
     assert not rule.covers(4, 359)
+
+
+@pytest.mark.parametrize(
+    ("text", "rule"),
+    [
+        ("19:00-06:00", Rule(begin=19 * 60, end=6 * 60)),
+        ("mon-fri 22:00 - 5:00", Rule(frozenset(range(5)), 22 * 60, 5 * 60)),
+        ("sat,sun", Rule(frozenset({5, 6}))),
+    ],
+)
+def test_hours_that_stand_alone_are_understood(text, rule):
+    assert hours_of(text) == rule
+
+
+@pytest.mark.parametrize(
+    ("text", "why", "position"),
+    [
+        ("", "are missing", 1),
+        ("at night", '"at" are no days or hours', 1),
+        ("19:00-06:00 off", '"off" is too much', 13),
+        ("mon 19:00", "are not hours", 5),
+    ],
+)
+def test_what_are_no_hours_is_shown_where(text, why, position):
+    with pytest.raises(RuleError, match=why) as caught:
+        hours_of(text)
+    assert caught.value.position == position

@@ -6,12 +6,16 @@ hands out an `Identity`, and every door asks that one before it acts.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import TypeVar
 
 from edge.errors import AccessDenied
 
-__all__ = ["Act", "Identity", "Role"]
+__all__ = ["Act", "Identity", "Role", "act_of", "needs"]
+
+_MARK = "_act"
 
 
 class Act(StrEnum):
@@ -79,3 +83,22 @@ class Identity:
                 hint=f"use a token of a role that may {act}",
                 known=True,
             )
+
+
+H = TypeVar("H", bound=Callable[..., object])
+
+
+def needs(act: Act) -> Callable[[H], H]:
+    """Say of a handler which act it is, where its HTTP method alone would mean another."""
+
+    def mark(handler: H) -> H:
+        setattr(handler, _MARK, act)
+        return handler
+
+    return mark
+
+
+def act_of(handler: object) -> Act | None:
+    """What a handler said of itself."""
+    act: Act | None = getattr(handler, _MARK, None)
+    return act

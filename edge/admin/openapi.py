@@ -52,7 +52,7 @@ class _Operation:
     summary: str
     answer: Any
     query: type[msgspec.Struct] | None = None
-    body: type[msgspec.Struct] | None = None
+    body: Any = None
     path: type[msgspec.Struct] | None = None
 
 
@@ -61,7 +61,7 @@ def operation(
     *,
     answer: Any,
     query: type[msgspec.Struct] | None = None,
-    body: type[msgspec.Struct] | None = None,
+    body: Any = None,
     path: type[msgspec.Struct] | None = None,
 ) -> Callable[[H], H]:
     """Say what a handler does.

@@ -213,6 +213,10 @@ class CustodyLedger(ArchiveLedger):
         """See ``ArchiveLedger``; only the primary archive's order knows them."""
         return await self._database.write(custody.choose_previews)
 
+    async def owes_urgent(self, now: float) -> bool:
+        """Whether something urgent (STAT, HIGH, or a person's wish) waits for its upload."""
+        return await custody.owes_urgent(self._database, now)
+
     async def upload_first(self, study_uid: str, *, first: bool = True) -> int:
         """Let a study go before all others, or not any more; how much of it is still to go.
 

@@ -1,7 +1,7 @@
 """Makes room: takes VERIFIED objects, the longest unused first, and nothing else, ever.
 
 It begins above the high mark and ends at the low one. What was used within ``keep_days`` is spared
-until nothing else is left.
+until nothing else is left, and what is pinned even then, as far as it fits (``edge.cache.pins``).
 
 VERIFIED is what the archive had when it was last looked at, and archives lose things. So it is
 asked once more just before: what it does not list any more stays here, and is made known. While it
@@ -23,6 +23,7 @@ from collections import defaultdict
 from collections.abc import Callable, Sequence
 
 from edge.cache.custody import ArchiveLedger, CustodyLedger
+from edge.cache.pins import Pins
 from edge.cache.space import Space
 from edge.cloud.archive import Archive
 from edge.cloud.listing import list_instances
@@ -30,6 +31,7 @@ from edge.config import Cache
 from edge.errors import CloudError
 from edge.index import residence
 from edge.index.database import Database
+from edge.index.pins import Pinned
 from edge.index.residence import Evictable
 from edge.store.objects import ObjectStore
 
@@ -96,6 +98,7 @@ class Eviction:
         self._ledger = ledger
         self._archives = tuple(archives)
         self._clock = clock
+        self._pins = Pins(database, limits.pin, clock)
         self._ask_from: dict[str, float] = {}
 
     async def run(self) -> None:
@@ -125,23 +128,39 @@ class Eviction:
         for used_before in (now - self._limits.keep_days * _DAY, math.inf):
             for archive in self._archives or (None,):
                 gained += await self._evict_what(archive, used_before)
+        # Intake goes first: what is pinned beyond its share is promised nothing.
+        if self._space.excess and (beyond := await self._pins.beyond(self._space)):
+            log.warning("what is pinned does not fit: %d bytes of it may go", beyond)
+            for archive in self._archives or (None,):
+                taken = await self._evict_what(archive, math.inf, of_pins=beyond)
+                beyond, gained = beyond - taken, gained + taken
         if gained:
             log.info("evicted %d bytes that an archive has, too", gained)
         return gained
 
-    async def _evict_what(self, archive: Archive | None, used_before: float) -> int:
-        """Evict what an archive verifiably has, as much as is needed; the bytes gained."""
+    async def _evict_what(
+        self, archive: Archive | None, used_before: float, *, of_pins: int | None = None
+    ) -> int:
+        """Evict what an archive verifiably has, as much as is needed; the bytes gained.
+
+        Nothing that is pinned; or, with *of_pins*, so many bytes of that and nothing else.
+        """
         now, gained = self._clock(), 0
         can_be_asked = archive is not None and await self._can_be_asked(archive)
         others = {one.name for one in self._archives[1:]}
         standing_in = archive.name if archive is not None and archive.name in others else ""
-        while excess := self._space.excess:
+        pinned = self._pins.pinned
+        spared, only = (pinned, None) if of_pins is None else (None, pinned)
+        most = math.inf if of_pins is None else of_pins
+        while (excess := min(self._space.excess, most - gained)) > 0:
             candidates = await residence.evictable(
                 self._database,
                 used_before=used_before,
                 verified_since=-math.inf if can_be_asked else now - TRUSTED,
-                max_bytes=excess,
+                max_bytes=int(excess),
                 standing_in=standing_in,
+                spared=spared,
+                only=only,
             )
             if not candidates:
                 break
@@ -153,7 +172,7 @@ class Eviction:
                     self._ask_from[archive.name] = now + _ASK_AGAIN
                     can_be_asked = False
                     continue
-            gained += await self._evict(candidates)
+            gained += await self._evict(candidates, spared)
         return gained
 
     async def _can_be_asked(self, archive: Archive) -> bool:
@@ -191,8 +210,8 @@ class Eviction:
             return self._ledger
         return self._ledger.beside(archive.name)
 
-    async def _evict(self, candidates: Sequence[Evictable]) -> int:
-        evicted = await self._database.write(lambda db: residence.evict(db, candidates))
+    async def _evict(self, candidates: Sequence[Evictable], spared: Pinned | None) -> int:
+        evicted = await self._database.write(lambda db: residence.evict(db, candidates, spared))
         for candidate in evicted:
             await self._store.delete(candidate.object)
         await self._space.refresh()

@@ -15,7 +15,7 @@ from edge.errors import StorageFull
 from edge.index.database import Database
 from edge.store.objects import ObjectStore
 
-__all__ = ["Reservation", "Space"]
+__all__ = ["LOW", "Reservation", "Space"]
 
 HIGH, LOW = 0.95, 0.85
 """Eviction begins above the high mark and ends at the low one; parts of the capacity."""
@@ -49,6 +49,16 @@ class Space:
         """Sealed bytes that may be kept in all."""
         beyond = max(0, self.used + self._free - self._limits.reserve_bytes)
         return min(beyond, self._limits.max_bytes) if self._limits.max_bytes else beyond
+
+    @property
+    def taken(self) -> int:
+        """Bytes that are used, those that arrive now too."""
+        return self.used + self._arriving
+
+    @property
+    def below_high_mark(self) -> int:
+        """Bytes until eviction begins; negative above it."""
+        return int(HIGH * self.capacity) - self.taken
 
     @property
     def above_high_mark(self) -> bool:

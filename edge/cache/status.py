@@ -13,6 +13,8 @@ from typing import Any
 import msgspec
 
 from edge.cache.backup import Overview, overview
+from edge.cache.pins import Pins
+from edge.cache.priors import Priors
 from edge.cache.space import Space
 from edge.config import Config
 from edge.dicom.instance import Custody
@@ -23,7 +25,16 @@ from edge.index.remote import ArchiveState, archive_states, cursor
 from edge.index.summary import Summary, WaitingStudy, summary, waiting_studies
 from edge.store.objects import ObjectStore
 
-__all__ = ["LINE", "LineState", "Parts", "ReadLine", "Status", "WaitingStudy", "read_status"]
+__all__ = [
+    "LINE",
+    "LineState",
+    "Parts",
+    "PrefetchState",
+    "ReadLine",
+    "Status",
+    "WaitingStudy",
+    "read_status",
+]
 
 LINE = "line"
 """The cursor under which sync keeps what it counted and measured."""
@@ -62,6 +73,23 @@ class LineState:
     """That wait, in the order in which they go; the first hundred."""
 
 
+@dataclass(frozen=True, slots=True)
+class PrefetchState:
+    """What is to come before anybody asks for it."""
+
+    studies: int = 0
+    """Priors, reports and what people pinned; as soon as there is room and the line is open."""
+    later: int = 0
+    """In quiet hours."""
+    pinned_studies: int = 0
+    pinned_bytes: int = 0
+    """Of them, on disk."""
+    pinned_missing: int = 0
+    """Instances of them that are only in the archive."""
+    pinned_fit: bool = True
+    """Whether all of them may be here."""
+
+
 ReadLine = Callable[[str | None, int, Sequence[WaitingStudy]], LineState]
 """Makes it from what was kept under ``LINE``, the bytes of the backlog, and who waits."""
 
@@ -91,6 +119,7 @@ class Status:
     line: LineState = LineState()
     trash_until: float | None = None
     """When the first of what is in the trash will be erased; None if nothing is in it."""
+    prefetch: PrefetchState = PrefetchState()
 
     @property
     def sentence(self) -> str:
@@ -114,17 +143,23 @@ class Status:
             yield f"{_count(conflicts, 'image is', 'images are')} in conflict."
         if refused := numbers.custody.get(Custody.REFUSED, 0) - numbers.given_up:
             yield f"The archive refuses {_count(refused, 'image', 'images')}."
-        for archive in self.archives:
-            if archive.role != "primary" and not archive.online:
-                yield f"Archive {archive.name} can't be reached: {archive.reason}."
-            if archive.online and archive.reason:
-                yield f"Archive {archive.name} takes nothing: {archive.reason}."
+        yield from self._troubles_of_archives()
         if self.trash_until is not None:
             trashed = _count(numbers.trashed, "image", "images")
             day = datetime.fromtimestamp(self.trash_until).astimezone().date()
             yield f"In the trash until {day}: {trashed} that the archive deleted."
         if kept := numbers.withdrawals_refused:
             yield f"An archive still has {_count(kept, 'image', 'images')} that it should delete."
+        if not self.prefetch.pinned_fit:
+            missing = _count(self.prefetch.pinned_missing, "image", "images")
+            yield f"What is pinned does not fit: {missing} of it may stay in the archive."
+
+    def _troubles_of_archives(self) -> Iterator[str]:
+        for archive in self.archives:
+            if archive.role != "primary" and not archive.online:
+                yield f"Archive {archive.name} can't be reached: {archive.reason}."
+            if archive.online and archive.reason:
+                yield f"Archive {archive.name} takes nothing: {archive.reason}."
 
     def _safety(self) -> str:
         numbers = self.summary
@@ -167,6 +202,7 @@ class Status:
             "backups": msgspec.to_builtins(self.backups),
             "line": asdict(self.line),
             "trash_until": self.trash_until,
+            "prefetch": asdict(self.prefetch),
         }
 
 
@@ -209,6 +245,24 @@ async def read_status(
         backups=await overview(config, database),
         line=LineState() if line is None else await _read_line(database, numbers, line),
         trash_until=_trash_until(config, numbers),
+        prefetch=await _read_prefetch(config, database, space),
+    )
+
+
+async def _read_prefetch(config: Config, database: Database, space: Space) -> PrefetchState:
+    if not config.cloud.archive:
+        return PrefetchState()
+    look = await Priors(database, config).look()
+    pins = Pins(database, config.cache.pin)
+    size = await pins.size()
+    later = len({one.study_id for one in look.wanted if one.later})
+    return PrefetchState(
+        studies=len({one.study_id for one in look.wanted}) - later,
+        later=later,
+        pinned_studies=size.studies,
+        pinned_bytes=size.here_bytes,
+        pinned_missing=size.missing,
+        pinned_fit=not size.missing or await pins.may_grow(space.capacity) > 0,
     )
 
 

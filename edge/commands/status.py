@@ -12,7 +12,7 @@ from edge.commands.parsing import Commands, configuration
 from edge.commands.words import moment, speed
 
 if TYPE_CHECKING:
-    from edge.cache.status import LineState, Status
+    from edge.cache.status import LineState, PrefetchState, Status
 
 __all__ = ["add"]
 
@@ -67,6 +67,7 @@ def _print(status: Status) -> None:
             print(f"    as {archive.role}, not proven to have {archive.unproven}")
     if status.archives or status.untried:
         _print_line(status.line)
+        _print_prefetch(status.prefetch)
     for last in status.backups.last:
         print(f"  backup: {last.where}: {moment(last.made)}")
     if not status.backups.has_recovery_key:
@@ -93,6 +94,16 @@ def _print_line(line: LineState) -> None:
         left, total = line.budget_left_bytes / 1e6, line.budget_bytes / 1e6
         renewed = moment(line.budget_renewed)
         print(f"  budget                {left:.1f} MB left of {total:.0f} MB, anew {renewed}")
+
+
+def _print_prefetch(prefetch: PrefetchState) -> None:
+    noun = "study" if prefetch.studies == 1 else "studies"
+    later = f", {prefetch.later} more in quiet hours" if prefetch.later else ""
+    print(f"  prefetch              {prefetch.studies} {noun} to come{later}")
+    if prefetch.pinned_studies:
+        size = f"{prefetch.pinned_bytes / 1e6:.1f} MB"
+        missing = f", {prefetch.pinned_missing} images not here" if prefetch.pinned_missing else ""
+        print(f"  pinned                {prefetch.pinned_studies} studies, {size}{missing}")
 
 
 def _print_studies(line: LineState) -> None:

@@ -22,7 +22,7 @@ from typing import Final
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
-from edge.access.roles import Act, Identity
+from edge.access.roles import Act, Identity, act_of
 from edge.dicomweb.responses import NOTE, REQUEST_ID, SERVER, Refused, problem
 from edge.errors import (
     AccessDenied,
@@ -140,7 +140,8 @@ def access(authorise: Authorise) -> Middleware:
         # What is not routed does nothing, and its answer is the same for everybody.
         # A method that is not in the table, and is routed all the same, is for who may everything.
         if request.match_info.http_exception is None:
-            identity.require(_ACTS.get(request.method, Act.ADMINISTER))
+            act = act_of(request.match_info.handler) or _ACTS.get(request.method)
+            identity.require(act or Act.ADMINISTER)
         request[IDENTITY] = identity
         # One token may be that of many workstations, and one address that of many people.
         ASKER.set(f"{identity.token_id or identity.name} {request.remote}")

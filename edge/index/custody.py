@@ -20,6 +20,7 @@ __all__ = [
     "Account",
     "Primary",
     "choose_previews",
+    "owes_urgent",
     "upload_first",
 ]
 
@@ -45,6 +46,8 @@ UNSENT_IN_TURN = (
     " AND (retry_at <= ? OR retry_at > ?)"
     " ORDER BY priority, behind, study_id, series_id, instance_number, id LIMIT ?"
 )
+_ROUTINE = 3
+"""Priority of most; what is more urgent is below."""
 _FEW_SERIES = 64
 """Series whose previews are chosen in one transaction."""
 
@@ -166,6 +169,16 @@ class Primary:
             " AND custody = 'VERIFIED' AND availability = 'ONLINE'",
             (reason, json_list(instance_ids)),
         )
+
+
+async def owes_urgent(database: Database, now: float) -> bool:
+    """Whether anything waits for its upload that is more urgent than most."""
+    rows = await database.read(
+        f"SELECT 1 FROM instances INDEXED BY instances_in_turn WHERE {_UNSENT} AND priority < ?"
+        " AND (retry_at <= ? OR retry_at > ?) LIMIT 1",
+        (_ROUTINE, now, now + FARTHEST),
+    )
+    return bool(rows)
 
 
 def upload_first(db: Connection, study_uid: str, first: bool) -> int | None:

@@ -11,9 +11,11 @@ from dataclasses import dataclass
 from edge.dicom.instance import InstanceRef
 from edge.index.database import Connection, Database
 from edge.index.lookup import json_list
+from edge.index.pins import Pinned
 
 __all__ = [
     "Evictable",
+    "brought_since",
     "evict",
     "evictable",
     "key_ids_in_use",
@@ -21,6 +23,7 @@ __all__ = [
     "miss",
     "named_objects",
     "quarantined_objects",
+    "stale_bytes",
     "touch",
 ]
 
@@ -35,6 +38,8 @@ class Evictable:
     sealed_bytes: int
 
 
+_MANY = 20_000
+"""Instances that are gone through to see how much could go."""
 _EVICTABLE = (
     "SELECT i.id, s.study_uid, e.series_uid, i.sop_uid, i.object, i.sealed_bytes"
     " FROM instances i JOIN series e ON e.id = i.series_id JOIN studies s ON s.id = i.study_id"
@@ -56,6 +61,8 @@ async def evictable(
     max_bytes: int,
     standing_in: str = "",
     max_count: int = 1000,
+    spared: Pinned | None = None,
+    only: Pinned | None = None,
 ) -> list[Evictable]:
     """VERIFIED objects by age of last use, until their sizes make up *max_bytes*.
 
@@ -69,7 +76,14 @@ async def evictable(
         max_bytes: On disk.
         standing_in: The archive that has them, if it is not the primary one, which lacks them.
         max_count: At the most.
+        spared: What is pinned is left out.
+        only: Nothing but what is pinned; that of rules before that of people.
     """
+    pinned, values_of_pins, order = "", tuple[object, ...](), ""
+    if spared is not None:
+        pinned, values_of_pins = f" AND NOT {spared.sql}", spared.values
+    elif only is not None:
+        pinned, values_of_pins, order = f" AND {only.sql}", only.values, f"{only.by_people}, "
     if standing_in:
         which = (
             " JOIN copies c ON c.instance_id = i.id AND c.archive = ? WHERE c.custody = 'VERIFIED'"
@@ -81,9 +95,9 @@ async def evictable(
     rows = await database.read(
         f"{_EVICTABLE}{which} AND i.availability = 'ONLINE' AND i.last_used < ?"
         " AND i.withheld <> 'TRASH'"
-        " AND NOT EXISTS (SELECT 1 FROM remedies WHERE instance_id = i.id)"
-        " ORDER BY i.last_used, i.id LIMIT ?",
-        (*values, used_before, max_count),
+        f" AND NOT EXISTS (SELECT 1 FROM remedies WHERE instance_id = i.id){pinned}"
+        f" ORDER BY {order}i.last_used, i.id LIMIT ?",
+        (*values, used_before, *values_of_pins, max_count),
     )
     chosen: list[Evictable] = []
     total = 0
@@ -96,18 +110,53 @@ async def evictable(
     return chosen
 
 
-def evict(db: Connection, candidates: Iterable[Evictable]) -> list[Evictable]:
-    """Make them NEARLINE; those that changed since they were chosen are spared."""
+def evict(
+    db: Connection, candidates: Iterable[Evictable], spared: Pinned | None = None
+) -> list[Evictable]:
+    """Make them NEARLINE; those that changed or were pinned since they were chosen are spared."""
+    pinned = ""
+    if spared is not None:
+        pinned = (
+            " AND NOT EXISTS (SELECT 1 FROM studies s WHERE s.id = instances.study_id"
+            f" AND {spared.sql})"
+        )
     return [
         candidate
         for candidate in candidates
         if db.execute(
             "UPDATE instances SET availability = 'NEARLINE', object = NULL, sealed_bytes = 0"
             f" WHERE id = ? AND object = ? AND {_IS_ELSEWHERE}"
-            " AND NOT EXISTS (SELECT 1 FROM remedies WHERE instance_id = instances.id)",
-            (candidate.instance_id, candidate.object),
+            f" AND NOT EXISTS (SELECT 1 FROM remedies WHERE instance_id = instances.id){pinned}",
+            (candidate.instance_id, candidate.object, *(spared.values if spared else ())),
         ).rowcount
     ]
+
+
+async def stale_bytes(
+    database: Database, *, used_before: float, verified_since: float, spared: Pinned
+) -> int:
+    """Bytes of what eviction may take that was not used since then; of very many, a part."""
+    rows = await database.scan(
+        "SELECT coalesce(sum(sealed_bytes), 0) FROM (SELECT i.sealed_bytes FROM instances i"
+        " JOIN studies s ON s.id = i.study_id WHERE i.custody = 'VERIFIED'"
+        " AND i.availability = 'ONLINE' AND i.last_used < ? AND i.verified >= ?"
+        " AND NOT EXISTS (SELECT 1 FROM remedies WHERE instance_id = i.id)"
+        f" AND NOT {spared.sql} ORDER BY i.last_used LIMIT ?)",
+        (used_before, verified_since, *spared.values, _MANY),
+    )
+    return int(rows[0][0])
+
+
+async def brought_since(database: Database, since: float) -> int:
+    """Bytes that are here because the archive gave them since then."""
+    # What it gives is verified in the moment that it is received.
+    rows = await database.scan(
+        "SELECT coalesce(sum(sealed_bytes), 0) FROM instances WHERE custody = 'VERIFIED'"
+        " AND availability = 'ONLINE' AND last_used >= ?1 AND received >= ?1"
+        " AND verified = received",
+        (since,),
+    )
+    return int(rows[0][0])
 
 
 def touch(db: Connection, used: Mapping[int, float]) -> None:

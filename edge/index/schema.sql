@@ -1,4 +1,4 @@
--- The index: a row for every instance that the edge or the archive has. Version 6.
+-- The index: a row for every instance that the edge or the archive has. Version 7.
 --
 -- It is what `migrations` make of the versions before it; a new table stands here and there.
 --
@@ -91,6 +91,10 @@ CREATE TABLE series (
 ) STRICT;
 CREATE INDEX series_by_uid ON series (series_uid);
 CREATE INDEX series_by_modality ON series (modality, study_id);
+CREATE INDEX series_by_arrival ON series (created);
+-- Reports, key images and presentations of which something is only in the archive.
+CREATE INDEX reports_elsewhere ON series (study_id)
+    WHERE modality IN ('SR', 'DOC', 'KO', 'PR') AND online_count < instance_count;
 
 -- Who works on an instance knows it by its id: that of one which was deleted is never given again.
 CREATE TABLE instances (
@@ -284,6 +288,28 @@ CREATE TABLE tokens (
     role     TEXT NOT NULL,
     name     TEXT NOT NULL,
     created  REAL NOT NULL
+) STRICT, WITHOUT ROWID;
+
+-- Patients who will come: a worklist, or a program, says so, and their priors are fetched before.
+CREATE TABLE expected (
+    patient_id TEXT NOT NULL,
+    issuer     TEXT NOT NULL DEFAULT '',          -- of the Patient ID; '' if it is not known
+    modality   TEXT NOT NULL DEFAULT '',          -- of what will be made; '' if it is not known
+    body_part  TEXT NOT NULL DEFAULT '',
+    date       TEXT NOT NULL,                     -- YYYYMMDD, of the clock on the wall
+    source     TEXT NOT NULL DEFAULT '',          -- who says so
+    announced  REAL NOT NULL,
+    PRIMARY KEY (date, patient_id, issuer, modality, body_part, source)
+) STRICT, WITHOUT ROWID;
+
+-- What a person wants to be here at all times; rules of the configuration say more.
+CREATE TABLE pins (
+    kind   TEXT NOT NULL,                         -- study, patient
+    value  TEXT NOT NULL,                         -- Study Instance UID, or Patient ID
+    issuer TEXT NOT NULL DEFAULT '',              -- of the Patient ID; '' for any
+    added  REAL NOT NULL,
+    who    TEXT NOT NULL DEFAULT '',
+    PRIMARY KEY (kind, value, issuer)
 ) STRICT, WITHOUT ROWID;
 
 -- Counters ------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from edge import config
 from edge.admin import api
 from edge.admin.edits import edit_routes
 from edge.admin.openapi import Problem, operation, serve_description
+from edge.admin.prefetch import prefetch_routes
 from edge.admin.sync import sync_routes
 from edge.admin.trash import trash_routes
 from edge.cache.changes import Changes
@@ -25,16 +26,27 @@ from edge.cache.custody import CustodyLedger
 from edge.cache.disputes import Disputes
 from edge.cache.edits import Edits
 from edge.cache.exchange import Exchange
+from edge.cache.expected import Expectations
+from edge.cache.pins import Pins
 from edge.cache.status import read_status
 from edge.cache.trash import Trash
 from edge.dicomweb.middleware import IDENTITY, access
 from edge.dicomweb.root import create_root
 from edge.index.database import Database
 from edge.index.remote import set_archive_state
-from tests.dicomweb.doubles import authorise
+from tests import samples
+from tests.dicomweb.doubles import authorise as authorised
 
-READER = {"Authorization": "Bearer read"}
-KEEPER = {"Authorization": "Bearer delete"}
+_PREFIX = samples.sample_uid("tokens of this test")
+"""Hypothesis tries the words that stand in our modules, and would guess a token that is one."""
+READER = {"Authorization": f"Bearer {_PREFIX}read"}
+KEEPER = {"Authorization": f"Bearer {_PREFIX}delete"}
+
+
+async def authorise(headers):
+    said = headers.get("Authorization", "")
+    known = said.startswith(f"Bearer {_PREFIX}")
+    return await authorised({"Authorization": said.replace(_PREFIX, "") if known else "none"})
 
 
 @pytest.fixture
@@ -68,6 +80,9 @@ async def base(tmp_path):
                 ),
                 *trash_routes(trash, itemgetter(IDENTITY)),
                 *edit_routes(Edits(database)),
+                *prefetch_routes(
+                    Expectations(database), Pins(database), itemgetter(IDENTITY), lambda: None
+                ),
             ],
         )
         async with TestServer(create_root({"/api/v1": door})) as server:
@@ -103,7 +118,13 @@ async def test_whatever_the_description_allows_is_answered_as_it_says(base, head
     mode = schemathesis.GenerationMode.POSITIVE
     driven = await asyncio.to_thread(drive, msgspec.json.decode(body), base, mode, headers)
     assert driven == [
+        "GET /expected",
+        "POST /expected",
+        "DELETE /expected",
         "GET /openapi.json",
+        "GET /pins",
+        "POST /pins",
+        "DELETE /pins",
         "GET /status",
         "GET /studies/{study_uid}/edits",
         "GET /sync/conflicts",
@@ -121,7 +142,7 @@ async def test_what_the_description_does_not_allow_is_refused(base):
     for path, operations in msgspec.json.decode(body)["paths"].items():
         for method in {"get", "put", "post", "patch", "delete", "trace"} - operations.keys():
             async with (
-                ClientSession(headers={"Authorization": "Bearer delete"}) as http,
+                ClientSession(headers=KEEPER) as http,
                 http.request(method, base + path.replace("{study_uid}", "1.2")) as answer,
             ):
                 assert answer.status == 405

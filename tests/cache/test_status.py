@@ -4,16 +4,18 @@ from __future__ import annotations
 
 import re
 from dataclasses import replace
+from datetime import date
 
 import pytest
 
 from edge import config
 from edge.cache.custody import Settlement
 from edge.cache.leftovers import Leftovers
-from edge.cache.status import LineState, read_status
+from edge.cache.status import LineState, PrefetchState, read_status
 from edge.dicom.instance import Custody
 from edge.index import lookup, residence
 from edge.index.summary import waiting_studies
+from tests.patients import listed, made
 from tests.samples import ct_series
 
 RUNNING = {"dimse": "running", "push": "running"}
@@ -277,3 +279,23 @@ async def test_what_is_in_the_trash_is_said_with_the_day_on_which_it_goes(open_c
             found.sentence,
         )
         assert found.summary.custody == {}
+
+
+async def test_it_says_what_is_to_be_brought_and_whether_pins_fit(open_cache):
+    async with open_cache(max_bytes=20_000, pin=("modality MR",)) as cache:
+        today = date.today()  # noqa: DTZ011 - as the box does
+        for name in ("one", "two", "mr"):
+            modality = "MR" if name == "mr" else "CT"
+            await cache.ledger.learn(listed(name, "P1", modality=modality, day=today))
+        assert (await status(cache)).prefetch == PrefetchState(
+            later=1, pinned_studies=1, pinned_missing=2
+        )
+        for part in made("new", "P1", modality="MR", day=today, size=6000):
+            await cache.send(part)
+        now = await status(cache)
+        assert (now.prefetch.studies, now.prefetch.later) == (3, 0)
+        assert (now.prefetch.pinned_studies, now.prefetch.pinned_missing) == (2, 2)
+        assert not now.prefetch.pinned_fit
+        assert "What is pinned does not fit: 2 images of it may stay" in now.sentence
+        assert now.as_json()["prefetch"]["studies"] == 3
+        assert (await status(cache, archives=())).prefetch == PrefetchState()

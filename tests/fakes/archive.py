@@ -337,6 +337,9 @@ class FakeArchive:
                 row["00080061"] = {"vr": "CS", "Value": sorted(modalities)}
                 row["00201206"] = {"vr": "IS", "Value": [len(series)]}
                 row["00201208"] = {"vr": "IS", "Value": [len(instances)]}
+            patient = request.query.get("PatientID", _first(instances[0], "00100020"))
+            if patient != _first(instances[0], "00100020"):
+                continue
             if _in_range(_first(instances[0], "00080020"), request.query.get("StudyDate")):
                 rows.append(row)
         return await self._rows(request, rows)

@@ -1,0 +1,67 @@
+"""``edge pin``, in processes of its own."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import subprocess
+import sys
+
+import pytest
+
+from edge import config
+from edge.app import Appliance
+
+
+@pytest.fixture
+def pin(tmp_path):
+    """Runs it on a box that was started once."""
+    loaded = config.Config(
+        appliance=config.Appliance(data_dir=tmp_path / "box"),
+        dimse=config.Dimse(listen="127.0.0.1:0"),
+        http=config.Http(listen="127.0.0.1:0", tls="off"),
+    )
+
+    async def start_once():
+        async with Appliance(loaded):
+            pass
+
+    asyncio.run(start_once())
+    path = tmp_path / "edge.toml"
+    path.write_text(
+        f'[appliance]\ndata_dir = "{tmp_path / "box"}"\n[cache]\npin = ["modality MG"]\n'
+    )
+
+    def run(*words):
+        return subprocess.run(
+            [sys.executable, "-m", "edge", "pin", *words, "--config", str(path)],
+            capture_output=True,
+            check=False,
+            text=True,
+        )
+
+    return run
+
+
+def test_studies_and_patients_are_pinned_listed_and_let_go(pin):
+    assert pin("add", "--study", "1.2.3").returncode == 0
+    again = pin("add", "--study", "1.2.3")
+    assert (again.returncode, again.stderr) == (0, "edge: it was pinned already\n")
+    assert pin("add", "--patient", "4711", "--issuer", "EAST").returncode == 0
+    listed = pin("list").stdout.splitlines()
+    assert listed[0].startswith("study 1.2.3  0 of 0 images here")
+    assert listed[1].startswith("patient 4711 of EAST  0 of 0 images here")
+    assert listed[2] == "modality MG  (configuration)"
+    assert [one["value"] for one in json.loads(pin("list", "--json").stdout)] == ["1.2.3", "4711"]
+    wrong = pin("remove", "--patient", "4711")
+    assert (wrong.returncode, wrong.stderr) == (1, "edge: no such pin\n")
+    assert pin("remove", "--patient", "4711", "--issuer", "EAST").returncode == 0
+    assert pin("remove", "--study", "1.2.3").returncode == 0
+    assert json.loads(pin("list", "--json").stdout) == []
+
+
+def test_what_is_no_study_is_refused(pin):
+    ran = pin("add", "--study", "one")
+    assert ran.returncode == 1
+    assert "Study Instance UID" in ran.stderr
+    assert pin("add").returncode == 2
