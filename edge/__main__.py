@@ -19,6 +19,7 @@ try:
     from edge.commands import (
         backup,
         cloud,
+        courier,
         demo,
         key,
         restore,
@@ -35,7 +36,7 @@ except KeyboardInterrupt:  # even these take a moment on a small box
 
 __all__ = ["main"]
 
-_COMMANDS = (serve, demo, status, sync, token, cloud, secret, key, backup, restore)
+_COMMANDS = (serve, demo, status, sync, token, cloud, secret, key, backup, restore, courier)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -37,6 +37,10 @@ class Summary:
     """Of the instances that the archive refuses, those that a person gave up."""
     remedied: int = 0
     """Instances of which the archive has a copy that it takes; they stay here for good."""
+    by_courier: int = 0
+    """Instances that are on their way on a disk, as far as was heard,"""
+    by_courier_since: float = 0.0
+    """and when the first of them were packed; POSIX seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,6 +101,10 @@ async def summary(database: Database) -> Summary:
         " (SELECT count(*) FROM remedies r JOIN instances i ON i.id = r.instance_id"
         " WHERE i.custody = 'VERIFIED' AND i.availability = 'ONLINE')"
     )
+    ((by_courier, since),) = await database.read(
+        "SELECT count(DISTINCT instance_id), coalesce(min(packed), 0) FROM courier"
+        " WHERE outcome = ''"
+    )
     return Summary(
         studies=studies,
         studies_only_here=only_here,
@@ -112,4 +120,6 @@ async def summary(database: Database) -> Summary:
         withdrawals_refused=refused,
         given_up=given_up,
         remedied=remedied,
+        by_courier=by_courier,
+        by_courier_since=since,
     )
