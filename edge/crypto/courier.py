@@ -126,10 +126,8 @@ class PlaceKeys:
     def made(self, bundle: str, envelope: bytes) -> BundleKey | None:
         """The key of a bundle, if this place made it."""
         key = self.own_bundle(bundle)
-        head = envelope[: _HEAD.size]
-        return (
-            key if len(head) == _HEAD.size and hmac.compare_digest(head[-16:], key.mark) else None
-        )
+        mark = envelope[_HEAD.size - len(key.mark) : _HEAD.size]
+        return key if hmac.compare_digest(mark, key.mark) else None
 
     def open_envelope(self, bundle: str, envelope: bytes) -> BundleKey:
         """The key of a bundle that was sealed for this place.

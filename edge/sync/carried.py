@@ -1,9 +1,9 @@
 """A part of a bundle, as sync works on it: its ledger, and its instances, read from the disk.
 
 Push and verify deliver it as they deliver what a box owes (`edge.sync.courier`): here the ledger is
-the receipt that will go back, and what is sent is opened from the part. Promises that nothing leaves
-whole that is not, byte for byte, what the box listed and signed: the last piece of an instance is
-held back until the digests of all of it are right.
+the receipt that will go back, and what is sent is opened from the part. Promises that nothing
+leaves whole that is not, byte for byte, what the box listed and signed: the last piece of an
+instance is held back until the digests of all of it are right.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class CarriedLedger(CustodyLedger):
         entries: Iterable[Entry],
         earlier: Iterable[Result],
         changes: Changes,
-        said: Callable[[str], None] = lambda words: None,
+        said: Callable[[str], object],
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._changes = changes
@@ -182,7 +182,8 @@ class CarriedLedger(CustodyLedger):
         self, name: str, *, online: bool, reason: str = "", lasting: bool = False
     ) -> None:
         """Say how the line is."""
-        self._said("" if online else f"archive {name}: {reason}")
+        mend = " (this must be mended)" if lasting else ""
+        self._said("" if online else f"archive {name}: {reason}{mend}")
 
     def _result(self, owed: Owed, one: Settlement) -> Result | None:
         sop_uid, now = owed.ref.sop_uid, self._clock()

@@ -91,7 +91,7 @@ class Delivery:
         keys: This place's courier key.
         senders: Boxes whose bundles are delivered.
         place: The name of this place, for receipts.
-        progress: Told how far it is.
+        progress: Told how far it is; None if nobody wants to know.
         patience: Seconds without any progress after which it ends.
         save_every: Seconds between two receipts.
         clock: POSIX seconds.
@@ -106,7 +106,7 @@ class Delivery:
         senders: Sequence[Place],
         *,
         place: str,
-        progress: Progress = lambda done, total, words: None,
+        progress: Progress | None = None,
         patience: float = _PATIENCE,
         save_every: float = _SAVE_EVERY,
         clock: Callable[[], float] = time.time,
@@ -119,7 +119,7 @@ class Delivery:
         self._keys = keys
         self._senders = tuple(senders)
         self._place = place
-        self._progress = progress
+        self._tell = progress
         self._patience = patience
         self._save_every = save_every
         self._clock = clock
@@ -130,11 +130,9 @@ class Delivery:
         Raises:
             EdgeError: The disk can't be used, or the archive will never talk to us.
         """
-        found = []
         with on_disk(disk):
-            for bundle in await asyncio.to_thread(bundles_on, disk):
-                found.append(await self._deliver_bundle(bundle))
-        return found
+            found = await asyncio.to_thread(bundles_on, disk)
+            return [await self._deliver_bundle(bundle) for bundle in found]
 
     async def _deliver_bundle(self, bundle: Bundle) -> Delivered:
         done = Delivered(bundle.number)
@@ -268,7 +266,8 @@ class Delivery:
             while ledger.left:
                 await woken.wait(_LOOK)
                 now = time.monotonic()
-                self._progress(ledger.count - ledger.left, ledger.count, words[0])
+                if self._tell is not None:
+                    self._tell(ledger.count - ledger.left, ledger.count, words[0])
                 if ledger.moves != moves:
                     moves, moved_at = ledger.moves, now
                 elif now - moved_at > self._patience:
@@ -276,7 +275,6 @@ class Delivery:
                 if now - saved_at > self._save_every:
                     await save()
                     saved_at = now
-        self._progress(ledger.count, ledger.count, "")
 
     async def _ask(self, ledger: CarriedLedger, link: Link) -> None:
         """Ask what is there before anything is sent; what it can't say of is sent."""
