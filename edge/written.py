@@ -66,7 +66,7 @@ def from_groups(
         length: Bytes of the data.
         groups: As ``to_groups``.
         purpose: Likewise.
-        name: What messages call it.
+        name: What messages call it, behind "the".
         compare: What to do if some of it is wrong.
 
     Raises:
@@ -88,14 +88,14 @@ def from_groups(
     if typed != groups * GROUP:
         where = f"look at group {wrong[0]}" if wrong else f"look behind group {len(words)}"
         raise WrittenError(
-            f"{name} has {groups * GROUP} characters, and these are {typed}",
+            f"the {name} has {groups * GROUP} characters, and these are {typed}",
             f"{where}: there are {groups} groups of {GROUP}",
         )
     if wrong:
         named = ", ".join(map(str, wrong))
         one = len(wrong) == 1
         raise WrittenError(
-            f"group{'' if one else 's'} {named} of {name} {'is' if one else 'are'} not right",
+            f"group{'' if one else 's'} {named} of the {name} {'is' if one else 'are'} not right",
             compare,
         )
     total = 0
@@ -104,7 +104,7 @@ def from_groups(
     spare = groups * _DATA * 5 - length * 8
     found = (total >> spare).to_bytes(length, "big")
     if total & (1 << spare) - 1 != _check_of(found, spare, purpose):
-        raise WrittenError(f"the groups are not those of one key: {name} is another", compare)
+        raise WrittenError(f"the groups are not those of one {name}", compare)
     return found
 
 
@@ -124,7 +124,7 @@ def read_courier_key(text: str) -> bytes:
         WrittenError: It is none; the message names the groups to look at.
     """
     compare = "compare with what edge courier key prints there"
-    return from_groups(text, _COURIER_LENGTH, *_COURIER, name="the courier key", compare=compare)
+    return from_groups(text, _COURIER_LENGTH, *_COURIER, name="courier key", compare=compare)
 
 
 def _check_of(data: bytes, bits: int, purpose: bytes) -> int:

@@ -164,6 +164,9 @@ class Packing:
             key, lists = found
             names = tuple(sorted(one.digest for one in self._recipients))
             goes_on = all(one.recipients == names for one in lists.values())
+            # What the disk has lost meanwhile is not under way.
+            number = bundle.number
+            await self._database.write(lambda db, number=number: courier.forget(db, number))
             if not lists:
                 await asyncio.to_thread(bundle.delete)
                 continue
@@ -182,6 +185,9 @@ class Packing:
 
     def _unfinished(self, bundle: Bundle) -> tuple[BundleKey, dict[int, PartList]] | None:
         """A bundle of ours that has no end, and its parts that are whole; None if it is none."""
+        if not bundle.names():
+            bundle.delete()  # it had just been begun, by whomever
+            return None
         envelopes = bundle.envelopes()
         keys = [key for one in envelopes if (key := self._keys.made(bundle.number, one))]
         if not keys or "complete" in bundle.names():

@@ -125,8 +125,8 @@ async def _key(options: argparse.Namespace) -> int:
 
 _KEY = """\
 This is the courier key of this place; it is no secret. A box that packs bundles for this place has
-it in courier.recipients; a place that delivers those of this box has it in courier.senders, where
-line breaks are spaces. Let nobody change it on the way: compare the fingerprint by telephone.
+it in courier.recipients; a place that delivers those of this box has it in courier.senders. Let
+nobody change it on the way: compare the fingerprint by telephone.
 """
 
 

@@ -145,7 +145,7 @@ class RecoveryKey:
         compare = "compare with the paper, and type the key again"
         try:
             secret = from_groups(
-                text, _LENGTH, GROUPS, _WRITTEN, name="the recovery key", compare=compare
+                text, _LENGTH, GROUPS, _WRITTEN, name="recovery key", compare=compare
             )
         except WrittenError as error:
             raise WrongKey(str(error), hint=error.hint) from error

@@ -20,6 +20,7 @@ __all__ = [
     "Waiting",
     "begin",
     "close",
+    "forget",
     "knows",
     "pack",
     "rows",
@@ -131,6 +132,11 @@ def pack(db: Connection, bundle: str, packed: Iterable[tuple[str, bytes]], now: 
         " ELSE 'OVERTAKEN' END FROM instances WHERE sop_uid = ? AND dataset_digest = ?",
         [(bundle, now, digest, sop_uid, digest) for sop_uid, digest in packed],
     )
+
+
+def forget(db: Connection, bundle: str) -> None:
+    """What is in a bundle that nothing was heard of is read from the disk again."""
+    db.execute("DELETE FROM courier WHERE outcome = '' AND bundle = ?", (bundle,))
 
 
 def settle(db: Connection, bundle: str, seen: Seen, now: float) -> str:
