@@ -19,6 +19,7 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import msgspec
@@ -165,8 +166,7 @@ class Packing:
             names = tuple(sorted(one.digest for one in self._recipients))
             goes_on = all(one.recipients == names for one in lists.values())
             # What the disk has lost meanwhile is not under way.
-            number = bundle.number
-            await self._database.write(lambda db, number=number: courier.forget(db, number))
+            await self._database.write(partial(courier.forget, bundle=bundle.number))
             if not lists:
                 await asyncio.to_thread(bundle.delete)
                 continue

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+from pathlib import Path
 
 import pytest
 
@@ -94,11 +95,11 @@ def test_a_part_that_was_changed_cut_or_exchanged_does_not_open(made):
         finally:
             reader.close()
 
-    for at in (9, 20, 63, 64, 70_000, len(whole) - 1):
+    for at in (9, 20, 40, 64, len(whole) // 2, len(whole) - 1):
         path.write_bytes(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
         with pytest.raises(SealBroken):
             read()
-    for cut in (whole[:-1], whole[: 64 + 65536 + 16], whole[:63], b""):
+    for cut in (whole[:-1], whole[: len(whole) // 2], whole[:63], b""):
         path.write_bytes(cut)
         with pytest.raises(SealBroken):
             read()
@@ -145,7 +146,7 @@ def test_a_file_system_that_can_not_sync_names_will_do(made, monkeypatch):
     sync = os.fsync
 
     def only_files(descriptor):
-        if os.path.isdir(f"/proc/self/fd/{descriptor}"):
+        if Path(f"/proc/self/fd/{descriptor}").is_dir():
             raise OSError(errno.EINVAL, os.strerror(errno.EINVAL))
         sync(descriptor)
 

@@ -272,7 +272,7 @@ async def test_a_run_that_was_cut_is_gone_on_with(
     packed = await pack(part_bytes=2 * size)
     assert packed.resumed == bool(kept)
     assert (packed.images, packed.left) == (6, 0)
-    assert not [path for path in disk.rglob("*.new")]
+    assert not list(disk.rglob("*.new"))
     found = await on(disk, cache)
     assert sorted(data for data, _ in found) == sorted(one.data for one in slices)
     (bundle,) = await on_it(disk)
@@ -309,8 +309,7 @@ async def test_a_part_that_the_disk_lost_is_packed_again(cache, pack, disk, monk
     (bundle,) = await on_it(disk)
     path = bundle.path / "0001.part"
     path.write_bytes(path.read_bytes()[:-1])
-    # Its rows say that it is under way; only those of a bundle that was lost whole stay so.
-    packed = await pack(again=True)
+    packed = await pack()
     assert packed.images == 4
     assert sorted(data for data, _ in await on(disk, cache)) == sorted(one.data for one in slices)
 
@@ -328,12 +327,10 @@ async def test_one_for_others_is_ended_as_it_is_and_another_is_begun(
     first = (await on_it(disk))[0].number
     packed = await pack(recipients=(OFFICE,), part_bytes=2 * len(slices[0].data))
     assert (packed.resumed, packed.images) == (False, 2)
-    ends = {
-        one.number: (
-            await end_of(one, cache, HOSPITAL if one.number == first else OFFICE)
-        ).instances
-        for one in await on_it(disk)
-    }
+    ends = {}
+    for one in await on_it(disk):
+        who = HOSPITAL if one.number == first else OFFICE
+        ends[one.number] = (await end_of(one, cache, who)).instances
     assert ends == {first: 2, packed.bundle: 2}
 
 

@@ -1,4 +1,4 @@
-"""What is on a disk opens for its recipients alone, and nobody states anything in another's name."""
+"""A bundle opens for its recipients alone, and nobody states anything in another's name."""
 
 from __future__ import annotations
 
