@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import asyncio
 import json
+import subprocess
+import time
 
 import pydicom
 import pytest
@@ -149,6 +151,62 @@ async def test_late_delivery_finds_that_the_line_was_quicker(places, disk, line,
     assert (taken.status, "nothing new" in taken.out) == (0, True), taken
     assert list(disk.iterdir()) == []
     assert (await state(clinic))["custody"] == {"VERIFIED": COUNT}
+
+
+async def killed_while(place, disk, *act, ready):
+    """Start a command, and end it as a power cut does once something has happened on the disk."""
+    running = place._popen("courier", *act, str(disk), stdout=subprocess.DEVNULL)
+    deadline = time.monotonic() + 60
+
+    def wait():
+        while running.poll() is None and not ready() and time.monotonic() < deadline:
+            time.sleep(0.01)
+
+    try:
+        await asyncio.to_thread(wait)
+    finally:
+        running.kill()
+        await asyncio.to_thread(running.wait)
+
+
+async def test_both_ends_are_killed_and_go_on(places, disk, cloud, line, tmp_path):
+    clinic, hospital = places
+    count = 120
+    paths = samples.write_series(tmp_path / "ct", count, rows=512, columns=512, seed=704)
+    assert await dcmsend(clinic.dimse_port, *paths) == {"Success": count}
+
+    def half_written():
+        return any(path.stat().st_size > 2**20 for path in disk.rglob("*.part.new"))
+
+    await killed_while(clinic, disk, "pack", "--to", ready=half_written)
+    assert list(disk.rglob("*.part.new"))
+    packed = await carry(clinic, "pack", disk)
+    assert (packed.status, f"{count} images" in packed.out) == (0, True), packed
+    assert not list(disk.rglob("*.new"))
+
+    line.restore()
+    await clinic.stop()
+
+    def some_are_there():
+        return len(cloud.sop_uids()) > 10
+
+    await killed_while(hospital, disk, "unpack", "--from", ready=some_are_there)
+    delivered = await carry(hospital, "unpack", disk)
+    assert (delivered.status, f"{count} verified" in delivered.out) == (0, True), delivered
+    assert len(cloud.sop_uids()) == count
+    line.cut()
+    taken = await carry(clinic, "receipts", disk)
+    assert (taken.status, f"{count} verified" in taken.out) == (0, True), taken
+
+
+async def test_a_full_disk_is_said_and_custody_is_as_it_was(places, disk, tmp_path):
+    clinic, _ = places
+    await sent(clinic, tmp_path / "ct", 705)
+    full = await clinic.run("courier", "pack", "--to", str(disk), disk_is_full=True)
+    assert (full.status, "5 images did not fit" in full.err) == (1, True), full
+    assert "Traceback" not in full.err
+    assert (await state(clinic))["custody"] == {"EDGE_ONLY": COUNT}
+    assert (await carry(clinic, "pack", disk)).status == 0
 
 
 async def test_a_disk_in_wrong_hands_and_places(places, disk, tmp_path):
