@@ -13,9 +13,9 @@ eviction, which asks the archive itself once the line is up, believes it without
 verification. Without it a box that has no line could never make room, which is what a courier is
 for.
 
-Promises that a receipt moves custody once, and never what changed since: not bytes that are others
-now, nor an instance of which the archive itself has spoken over the line (a trigger of the schema
-notes that), nor one of a bundle that was closed.
+Promises that a receipt moves custody once, but to better it, and never what changed since: not
+bytes that are others now, nor an instance of which the archive itself has spoken over the line (a
+trigger of the schema notes that), nor one of a bundle that was closed.
 """
 
 from __future__ import annotations
@@ -67,7 +67,7 @@ class Taken:
     outcomes: Counter[str] = field(default_factory=Counter)
     """New ones, by what became of the instance here."""
     waiting: int = 0
-    """Instances of which nothing was heard yet."""
+    """Instances of which more is to be heard."""
     receipts: int = 0
     """That were believed."""
     troubles: list[str] = field(default_factory=list)

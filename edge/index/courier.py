@@ -37,6 +37,8 @@ _OWED = (
     "i.custody IN ('EDGE_ONLY', 'SENT', 'REFUSED') AND i.availability = 'ONLINE'"
     " AND (i.custody <> 'REFUSED' OR i.retry_at > 0)"
 )
+_BETTER = ("STORED", "REFUSED", "DAMAGED")
+"""Outcomes that a later run at that place, or at another, may better."""
 _AGAIN = 12 * 3600.0
 """Seconds until what was refused for no lasting reason is offered again."""
 
@@ -107,9 +109,9 @@ async def knows(database: Database, bundle: str) -> float | None:
 
 
 async def under_way(database: Database, bundle: str) -> int:
-    """Instances of a bundle of which nothing was heard yet."""
+    """Instances of a bundle of which more is to be heard."""
     found = await database.read(
-        "SELECT count(*) FROM courier WHERE outcome = '' AND bundle = ?", (bundle,)
+        "SELECT count(*) FROM courier WHERE outcome IN ('', 'STORED') AND bundle = ?", (bundle,)
     )
     return int(found[0][0])
 
@@ -142,9 +144,10 @@ def forget(db: Connection, bundle: str) -> None:
 def settle(db: Connection, bundle: str, seen: Seen, now: float) -> str:
     """Let a receipt speak of an instance; what became of that, empty if it was told before.
 
-    Custody moves only if nothing was heard of the instance since it was packed, neither from here
-    nor from the archive, and its bytes are those that were packed. An upload of one that is SENT
-    may be under way this moment, so that one is only ACKNOWLEDGED: its proof is asked for.
+    Custody moves only if the archive has not spoken of the instance since it was packed, and its
+    bytes are those that were packed. What was told before is bettered, and nothing else: so an old
+    receipt undoes no decision. An upload of one that is SENT may be under way this moment, so that
+    one is only ACKNOWLEDGED: its proof is asked for.
     """
     row = db.execute(
         "SELECT i.id, i.custody, i.availability, i.dataset_digest, c.dataset_digest, c.outcome"
@@ -152,34 +155,44 @@ def settle(db: Connection, bundle: str, seen: Seen, now: float) -> str:
         " WHERE i.sop_uid = ? AND c.bundle = ?",
         (seen.sop_uid, bundle),
     ).fetchone()
-    if row is None or row[5]:
+    if row is None:
         return ""
-    instance_id, was, availability, digest, packed, _ = row
+    instance_id, was, availability, digest, packed, before = row
+    is_better = seen.outcome in ("VERIFIED", "STORED") and seen.outcome != before
+    if before and not (before in _BETTER and is_better):
+        return ""
     custody, outcome = seen.custody, seen.outcome
     if digest != packed:
         custody, outcome = None, CHANGED
     elif custody is Custody.VERIFIED and seen.digest != packed:
         return ""  # It says one thing and shows another.
-    elif was not in (Custody.EDGE_ONLY, Custody.SENT, Custody.REFUSED):
+    elif was not in (Custody.EDGE_ONLY, Custody.SENT, Custody.REFUSED) and (
+        (was, before) != (Custody.ACKNOWLEDGED, "STORED")
+    ):
         custody, outcome = None, OVERTAKEN
     if was == Custody.SENT and custody is Custody.VERIFIED:
         custody = Custody.ACKNOWLEDGED
-    # First, so that the trigger leaves it alone.
+    if custody is not None:
+        _move(db, instance_id, custody, seen, now)
+        if availability == "UNAVAILABLE" and custody in (Custody.ACKNOWLEDGED, Custody.VERIFIED):
+            # It was lost here while it was under way, and can be had from the archive.
+            db.execute(
+                "UPDATE instances SET availability = 'NEARLINE' WHERE id = ?", (instance_id,)
+            )
+    # Last: the trigger took it for the archive's own word.
     db.execute(
         "UPDATE courier SET outcome = ? WHERE instance_id = ? AND bundle = ?",
         (outcome, instance_id, bundle),
     )
-    if custody is None:
-        return outcome
+    return outcome
+
+
+def _move(db: Connection, instance_id: int, custody: Custody, seen: Seen, now: float) -> None:
     again = now + _AGAIN if custody is Custody.REFUSED and not seen.lasting else 0.0
     # It was verified when that place looked, not now; and its clock may be ahead.
     Primary().settle(db, instance_id, custody, seen.words, again, min(seen.at, now))
     if seen.theirs is not None:
         disputes.note_theirs(db, instance_id, seen.theirs)
-    if availability == "UNAVAILABLE" and custody in (Custody.ACKNOWLEDGED, Custody.VERIFIED):
-        # It was lost here while it was under way, and can be had from the archive.
-        db.execute("UPDATE instances SET availability = 'NEARLINE' WHERE id = ?", (instance_id,))
-    return outcome
 
 
 def close(db: Connection, bundle: str, now: float) -> None:

@@ -358,5 +358,5 @@ END;
 CREATE TRIGGER courier_overtaken AFTER UPDATE OF custody ON instances
 WHEN new.custody IN ('ACKNOWLEDGED', 'VERIFIED', 'CONFLICT') AND old.custody <> new.custody
 BEGIN
-    UPDATE courier SET outcome = 'OVERTAKEN' WHERE instance_id = new.id AND outcome = '';
+    UPDATE courier SET outcome = 'OVERTAKEN' WHERE instance_id = new.id;
 END;

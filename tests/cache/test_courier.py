@@ -122,6 +122,44 @@ async def test_what_was_stored_and_not_read_back_is_acknowledged(cache, carried)
     assert (await row(cache, first)).custody is Custody.ACKNOWLEDGED
 
 
+async def test_a_later_run_betters_what_an_earlier_one_said(cache, carried):
+    first, second, third = carried.slices
+    now = time.time()
+    before = [
+        Result(one.ref.sop_uid, outcome, now)
+        for one, outcome in zip(
+            carried.slices, (Outcome.STORED, Outcome.REFUSED, Outcome.DAMAGED), strict=True
+        )
+    ]
+    taken = await carried.receive(*before)
+    assert taken.waiting == 1
+    taken = await carried.receive(*map(verified, carried.slices))
+    assert taken.outcomes == {"VERIFIED": 3}
+    for one in (first, second, third):
+        assert (await row(cache, one)).custody is Custody.VERIFIED
+    assert (await carried.receive(*before)).outcomes == {}
+    assert (await row(cache, second)).custody is Custody.VERIFIED
+
+
+async def test_an_old_refusal_undoes_no_decision(cache, carried):
+    (first, *_) = carried.slices
+    refused = Result(first.ref.sop_uid, Outcome.REFUSED, time.time(), words="no")
+    await carried.receive(refused)
+    await carried.settle(first, Custody.EDGE_ONLY)  # a person has it offered again
+    await carried.receive(refused)
+    assert (await row(cache, first)).custody is Custody.EDGE_ONLY
+
+
+async def test_what_was_stored_and_then_missing_over_the_line_is_not_bettered(cache, carried):
+    (first, *_) = carried.slices
+    await carried.receive(Result(first.ref.sop_uid, Outcome.STORED, time.time()))
+    seen = verified(first)
+    await carried.settle(first, Custody.EDGE_ONLY)
+    await carried.settle(first, Custody.ACKNOWLEDGED)
+    await carried.receive(seen)
+    assert (await row(cache, first)).custody is Custody.ACKNOWLEDGED
+
+
 async def test_what_was_refused_is_a_dead_letter_with_the_words(cache, carried):
     first, second, _ = carried.slices
     now = time.time()

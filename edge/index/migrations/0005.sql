@@ -22,5 +22,5 @@ CREATE INDEX courier_by_outcome ON courier (outcome, bundle);
 CREATE TRIGGER courier_overtaken AFTER UPDATE OF custody ON instances
 WHEN new.custody IN ('ACKNOWLEDGED', 'VERIFIED', 'CONFLICT') AND old.custody <> new.custody
 BEGIN
-    UPDATE courier SET outcome = 'OVERTAKEN' WHERE instance_id = new.id AND outcome = '';
+    UPDATE courier SET outcome = 'OVERTAKEN' WHERE instance_id = new.id;
 END;
