@@ -27,17 +27,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edge.cache.bundle import (
-    Bundle,
-    Complete,
-    Outcome,
-    PartList,
-    Receipt,
-    Result,
-    bundles_on,
-    decoded,
-    on_disk,
-)
+from edge.cache.bundle import Bundle, bundles_on, on_disk
+from edge.cache.statements import Complete, Outcome, PartList, Receipt, Result, decoded
 from edge.crypto.courier import BundleKey, Place, PlaceKeys, Stranger
 from edge.dicom.instance import Custody
 from edge.errors import SealBroken, SecretError, WrongKey

@@ -27,17 +27,13 @@ import msgspec
 from edge.cache.bundle import (
     MOST_ENTRIES,
     PART,
-    VERSION,
     Bundle,
-    Complete,
     DiskUnusable,
-    Entry,
-    PartList,
     PartWriter,
     bundles_on,
-    decoded,
     on_disk,
 )
+from edge.cache.statements import VERSION, Complete, Entry, PartList, decoded
 from edge.crypto.courier import BundleKey, Place, PlaceKeys, new_bundle
 from edge.crypto.sealed import Algorithm, sealed_length
 from edge.errors import EdgeError, SealBroken, SecretError, StorageFull

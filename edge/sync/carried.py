@@ -14,11 +14,12 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection,
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 
-from edge.cache.bundle import Bundle, Entry, Outcome, PartReader, Result
+from edge.cache.bundle import Bundle, PartReader
 from edge.cache.changes import Changes
 from edge.cache.custody import CustodyLedger, Owed, Settlement, Theirs
 from edge.cache.opened import InstanceEntry, OpenInstance
 from edge.cache.retrieval import Retrieval
+from edge.cache.statements import Entry, Outcome, Result
 from edge.crypto.courier import BundleKey
 from edge.dicom.digest import Digester
 from edge.dicom.frames import Layout

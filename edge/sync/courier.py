@@ -24,20 +24,11 @@ from pathlib import Path
 import msgspec
 
 from edge import config
-from edge.cache.bundle import (
-    VERSION,
-    Bundle,
-    Complete,
-    PartList,
-    Receipt,
-    Result,
-    bundles_on,
-    decoded,
-    on_disk,
-)
+from edge.cache.bundle import Bundle, bundles_on, on_disk
 from edge.cache.changes import Changes
 from edge.cache.courier import open_bundle
 from edge.cache.custody import Settlement
+from edge.cache.statements import VERSION, Complete, PartList, Receipt, Result, decoded
 from edge.cloud.archive import Archive
 from edge.cloud.listing import list_instances
 from edge.crypto.courier import BundleKey, Place, PlaceKeys, Stranger

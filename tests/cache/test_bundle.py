@@ -9,20 +9,9 @@ from pathlib import Path
 import pytest
 
 from edge.cache import bundle as bundles
-from edge.cache.bundle import (
-    FOLDER,
-    VERSION,
-    Bundle,
-    Complete,
-    DiskUnusable,
-    PartList,
-    PartReader,
-    bundles_on,
-    decoded,
-    on_disk,
-)
+from edge.cache.bundle import FOLDER, Bundle, DiskUnusable, PartReader, bundles_on, on_disk
 from edge.errors import SealBroken, StorageFull
-from tests.fakes.courier import make_bundle, place, state
+from tests.fakes.courier import make_bundle, place
 from tests.samples import ct_series
 
 BOX, HOSPITAL = place("box"), place("hospital")
@@ -165,18 +154,6 @@ def test_deleting_takes_what_is_ours_and_leaves_the_rest(made, tmp_path):
     other.unlink()
     bundle.delete()
     assert not (tmp_path / FOLDER).exists()
-
-
-def test_a_statement_of_another_kind_or_version_is_none(made):
-    bundle, key = made
-    _, content = key.stated("complete", bundle.read("complete"), [BOX.place])
-    assert decoded(content, Complete).parts == (1, 2)
-    with pytest.raises(SealBroken, match="can't be understood"):
-        decoded(content, PartList)
-    state(bundle, key, BOX, "complete", Complete(VERSION + 1, (), 0, 0))
-    _, content = key.stated("complete", bundle.read("complete"), [BOX.place])
-    with pytest.raises(SealBroken, match="newer version"):
-        decoded(content, Complete)
 
 
 @pytest.mark.parametrize(

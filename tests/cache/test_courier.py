@@ -8,10 +8,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from edge.cache.bundle import Outcome, Result
 from edge.cache.courier import Receipts, describe, open_bundle
 from edge.cache.custody import Settlement
 from edge.cache.eviction import TRUSTED
+from edge.cache.statements import Outcome, Result
 from edge.crypto.courier import PlaceKeys
 from edge.dicom.instance import Availability, Custody
 from edge.errors import SealBroken, WrongKey

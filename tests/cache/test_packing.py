@@ -11,17 +11,10 @@ import subprocess
 import pytest
 
 from edge.cache import packing as module
-from edge.cache.bundle import (
-    Bundle,
-    Complete,
-    PartList,
-    PartReader,
-    PartWriter,
-    bundles_on,
-    decoded,
-)
+from edge.cache.bundle import Bundle, PartReader, PartWriter, bundles_on
 from edge.cache.custody import Settlement
 from edge.cache.packing import Packing
+from edge.cache.statements import Complete, PartList, decoded
 from edge.crypto.courier import PlaceKeys
 from edge.crypto.sealed import Algorithm
 from edge.dicom.instance import Custody

@@ -12,14 +12,13 @@ from pathlib import Path
 
 import msgspec
 
-from edge.cache.bundle import (
+from edge.cache.bundle import Bundle, PartWriter
+from edge.cache.statements import (
     VERSION,
-    Bundle,
     Complete,
     Entry,
     Outcome,
     PartList,
-    PartWriter,
     Receipt,
     Result,
     decoded,

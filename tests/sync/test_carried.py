@@ -10,9 +10,9 @@ import time
 import msgspec
 import pytest
 
-from edge.cache.bundle import Outcome, PartList, Result, decoded
 from edge.cache.changes import Changes
 from edge.cache.custody import Settlement, Theirs
+from edge.cache.statements import Outcome, PartList, Result, decoded
 from edge.crypto.sealed import CHUNK
 from edge.dicom.instance import Custody
 from edge.errors import InstanceNotFound, SealBroken

@@ -11,7 +11,8 @@ import random
 import pytest
 
 from edge import config
-from edge.cache.bundle import Bundle, Outcome, PartWriter
+from edge.cache.bundle import Bundle, PartWriter
+from edge.cache.statements import Outcome
 from edge.cloud.dicomweb import DicomwebArchive
 from edge.cloud.transport import Timeouts
 from edge.crypto.sealed import Algorithm
