@@ -16,7 +16,8 @@ The index knows everything; the store holds some of it. From the outside in; imp
     crypto      keys, and the sealed form of bytes
     dicom       the vocabulary: values and codecs, no I/O
     config      what can be set; settings reads it from file and environment
-    errors      what can go wrong; week, how a technician writes when the line may be used
+    errors      what can go wrong; week, how a technician writes when the line may be used;
+                written, how keys are written on paper
 """
 
 __version__ = "0.1.0"

@@ -19,6 +19,7 @@ try:
     from edge.commands import (
         backup,
         cloud,
+        courier,
         demo,
         key,
         pin,
@@ -44,6 +45,7 @@ _COMMANDS = (
     sync,
     pin,
     trash,
+    courier,
     token,
     cloud,
     secret,

@@ -8,13 +8,14 @@ running, with its index opened, recovered and served by every door; leaving the 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import fcntl
 import logging
 import os
 import socket
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import AsyncExitStack
 from functools import partial
 from operator import itemgetter
@@ -88,7 +89,7 @@ from edge.sync.arbitration import Arbitration
 from edge.sync.line import Line, line_state
 from edge.syncing import by_role, start_sync
 
-__all__ = ["Appliance", "Cache"]
+__all__ = ["Appliance", "Cache", "ring"]
 
 log = logging.getLogger(__name__)
 
@@ -181,6 +182,31 @@ class Cache:
         primary = "".join(it.name for it in by_role(self._config.cloud.archive)[:1])
         line = partial(line_state, self._config.sync, archive=primary, now=time.time())
         return await read_status(self._config, self.database, self.store, parts, line)
+
+
+@contextlib.contextmanager
+def ring(config: Config) -> Iterator[KeyRing]:
+    """The ring of keys, of a place that need not be a box; made if there is neither. Blocks.
+
+    Raises:
+        SecretError: The keys can't be had, or are not those of this data.
+        ConfigError: The data folder can't be used.
+    """
+    folder = config.appliance.data_dir
+    is_new = not any((folder / name).exists() for name in ("keys.db", "index.db"))
+    lock = None
+    if is_new:
+        _make_folder(folder)
+        lock = _lock(folder)
+    try:
+        keys = _open_keys(config, is_new)
+    finally:
+        if lock is not None:
+            os.close(lock)
+    try:
+        yield keys
+    finally:
+        keys.close()
 
 
 class Appliance:

@@ -22,6 +22,7 @@ from edge.errors import ConfigError
 from edge.rules import pin_of, prior_of
 from edge.settings import Settings
 from edge.week import RuleError, hours_of, rule_of
+from edge.written import WrittenError, read_courier_key
 
 __all__ = [
     "Appliance",
@@ -31,6 +32,7 @@ __all__ = [
     "Cache",
     "Cloud",
     "Config",
+    "Courier",
     "Dimse",
     "DropFolder",
     "Http",
@@ -275,6 +277,16 @@ class Backup:
 
 
 @dataclass(frozen=True, slots=True)
+class Courier:
+    """``[courier]``: whom bundles on a disk are for, and from whom. Keys are courier keys."""
+
+    recipients: tuple[str, ...] = ()
+    """Of places that deliver into the primary archive; their receipts are believed."""
+    senders: tuple[str, ...] = ()
+    """Of boxes whose bundles are delivered from here."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All of it."""
 
@@ -288,6 +300,7 @@ class Config:
     sync: Sync = Sync()
     dropfolder: DropFolder = DropFolder()
     backup: Backup = Backup()
+    courier: Courier = Courier()
 
 
 def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Config:
@@ -367,6 +380,7 @@ class _Checks:
         self._check_archives()
         self._check_rules()
         self._check_line()
+        self._check_courier()
 
     def _check_numbers(self) -> None:
         """These are waited for, or divided among some: nothing of them would be no service."""
@@ -547,6 +561,16 @@ class _Checks:
         sync = self._config.sync
         if not 1 <= sync.budget_day <= 31:
             raise self._error(("sync", "budget_day"), "must be 1 to 31")
+
+    def _check_courier(self) -> None:
+        """A typing error is found now, and not once there is no line."""
+        for name in ("recipients", "senders"):
+            for number, text in enumerate(getattr(self._config.courier, name)):
+                try:
+                    read_courier_key(text)
+                except WrittenError as error:
+                    keys = ("courier", name, str(number))
+                    raise self._error(keys, f"is no courier key: {error}", error.hint) from error
 
     def _check_url(self, keys: Sequence[str], text: str) -> None:
         try:

@@ -166,6 +166,8 @@ class Status:
         facts = []
         if only_here := numbers.studies_only_here:
             facts.append(f"{_count(only_here, 'study exists', 'studies exist')} only here")
+        if carried := numbers.by_courier:
+            facts.append(f"{_count(carried, 'image is', 'images are')} under way by courier")
         if unproven := numbers.studies_unproven:
             waits = _count(unproven, "study waits", "studies wait")
             facts.append(f"{waits} for proof that the archive has it all")

@@ -51,6 +51,9 @@ def _print(status: Status) -> None:
     for name, count in sorted(numbers.custody.items()):
         print(f"    {name.lower():<20}{count}")
     print(f"  to be sent            {numbers.backlog_bytes / 1e6:.1f} MB")
+    if numbers.by_courier:
+        since = moment(numbers.by_courier_since)
+        print(f"  by courier            {numbers.by_courier} on their way since {since}")
     capacity = status.capacity_bytes / 1e6
     print(f"  on disk               {numbers.sealed_bytes / 1e6:.1f} MB of {capacity:.1f} MB")
     print(f"  in conflict           {numbers.quarantined}")

@@ -5,10 +5,7 @@ alone, so that it can seal for whoever has the paper and can't open that itself.
 public half could make such a sealed thing, too: the box keeps it as a secret (``escrow``), and what
 is sealed names it by a hash.
 
-On paper it is nine groups of eight characters, Crockford's base 32. Six of a group are key, two are
-checks of a code over GF(32) with distance three that counts the number of the group in: any two
-wrong characters of a group are found, and so are groups in the wrong order. Case, spaces and
-hyphens don't matter; O is 0, and I and L are 1.
+On paper it is nine groups of eight characters (`edge.written`).
 
     sealed for a key     magic, version, whose key, ephemeral public key, their digest
                          then a sealed object (``sealed``), its key from X25519 and HKDF-SHA256
@@ -20,7 +17,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import re
 import struct
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -31,18 +27,14 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from edge.crypto.sealed import HEADER_LENGTH, KEY_ID_LENGTH, Algorithm, Header, Opener, Sealer
 from edge.errors import SealBroken, WrongKey
+from edge.written import GROUP, WrittenError, from_groups, to_groups
 
-__all__ = ["GROUPS", "Recipient", "RecoveryKey"]
+__all__ = ["GROUP", "GROUPS", "Recipient", "RecoveryKey"]
 
-GROUPS, GROUP = 9, 8
-"""Groups of a written key, and characters of each."""
-_DATA = GROUP - 2
+GROUPS = 9
+"""Of a written key."""
 _LENGTH = 32
-_SPARE = GROUPS * _DATA * 5 - _LENGTH * 8
-"""Bits that the groups have beyond the key: a check over all of it."""
-_ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
-_VALUES = {character: value for value, character in enumerate(_ALPHABET)} | {"O": 0, "I": 1, "L": 1}
-_POLYNOMIAL = 0b100101
+_WRITTEN = b"edge recovery key 1"
 _MAGIC, _VERSION = b"EDGEBKUP", 1
 _ENVELOPE = struct.Struct(">8sB7x16s32s")
 _CHECK = 16
@@ -139,18 +131,9 @@ class RecoveryKey:
         except (SealBroken, ValueError) as error:
             raise SealBroken(_DAMAGED) from error
 
-    # The written form -----------------------------------------------------------------------------
-
     def to_groups(self) -> list[str]:
         """The key for paper."""
-        number = int.from_bytes(self.secret, "big") << _SPARE | _spare_of(self.secret)
-        symbols = [number >> 5 * at & 31 for at in reversed(range(GROUPS * _DATA))]
-        groups = []
-        for index in range(GROUPS):
-            data = symbols[index * _DATA : (index + 1) * _DATA]
-            group = [*data, *_checks(index + 1, data)]
-            groups.append("".join(_ALPHABET[symbol] for symbol in group))
-        return groups
+        return to_groups(self.secret, GROUPS, _WRITTEN)
 
     @classmethod
     def from_text(cls, text: str) -> RecoveryKey:
@@ -159,92 +142,16 @@ class RecoveryKey:
         Raises:
             WrongKey: It is none; the message names the groups to look at.
         """
-        words = re.findall(r"[^\W_]+", text.upper())
-        if len(words) != GROUPS:
-            joined = "".join(words)
-            words = [joined[at : at + GROUP] for at in range(0, len(joined), GROUP)] or [""]
-        symbols: list[int] = []
-        wrong: list[int] = []
-        for number, word in enumerate(words[:GROUPS], 1):
-            group = [_VALUES.get(character, -1) for character in word]
-            data, checks = group[:_DATA], group[_DATA:]
-            if len(group) != GROUP or -1 in group or checks != _checks(number, data):
-                wrong.append(number)
-            symbols += data
-        length = sum(map(len, words))
-        if length != GROUPS * GROUP:
-            where = f"look at group {wrong[0]}" if wrong else f"look behind group {len(words)}"
-            raise WrongKey(
-                f"the recovery key has {GROUPS * GROUP} characters, and these are {length}",
-                hint=f"{where}: {GROUPS} groups of {GROUP} are on the paper",
+        compare = "compare with the paper, and type the key again"
+        try:
+            secret = from_groups(
+                text, _LENGTH, GROUPS, _WRITTEN, name="recovery key", compare=compare
             )
-        if wrong:
-            named = ", ".join(map(str, wrong))
-            one = len(wrong) == 1
-            raise WrongKey(
-                f"group{'' if one else 's'} {named} of the recovery key {'is' if one else 'are'}"
-                " not right",
-                hint="compare with the paper, and type the key again",
-            )
-        total = 0
-        for symbol in symbols:
-            total = total << 5 | symbol
-        secret = (total >> _SPARE).to_bytes(_LENGTH, "big")
-        if total & (1 << _SPARE) - 1 != _spare_of(secret):
-            raise WrongKey(
-                "the groups are not those of one recovery key",
-                hint="compare with the paper, and type the key again",
-            )
+        except WrittenError as error:
+            raise WrongKey(str(error), hint=error.hint) from error
         return cls(secret)
 
 
 def _secret(shared: bytes, sender: bytes, public: bytes) -> bytes:
     info = b"edge backup 1"
     return HKDF(SHA256(), length=32, salt=sender + public, info=info).derive(shared)
-
-
-def _spare_of(secret: bytes) -> int:
-    digest = hashlib.sha256(b"edge recovery key 1" + secret).digest()
-    return int.from_bytes(digest[:2], "big") >> 16 - _SPARE
-
-
-# GF(32), the field of five bits -------------------------------------------------------------------
-
-
-def _times(one: int, other: int) -> int:
-    product = 0
-    while other:
-        if other & 1:
-            product ^= one
-        one <<= 1
-        if one & 32:
-            one ^= _POLYNOMIAL
-        other >>= 1
-    return product
-
-
-def _power(exponent: int) -> int:
-    """Of two, which generates the field."""
-    result = 1
-    for _ in range(exponent):
-        result = _times(result, 2)
-    return result
-
-
-def _checks(number: int, data: list[int]) -> list[int]:
-    """Two symbols with which all of a group, its number first, adds up to nothing, in two ways.
-
-    The second sum weighs each place by a power of two, no two alike: two wrong symbols can't make
-    both come out right.
-    """
-    plain = weighed = 0
-    for place, symbol in enumerate([number, *data]):
-        plain ^= symbol
-        weighed ^= _times(_power(place), symbol)
-    first, second = _power(_DATA + 1), _power(_DATA + 2)
-    last = _times(weighed ^ _times(first, plain), _power(31 - _logarithm(first ^ second)))
-    return [plain ^ last, last]
-
-
-def _logarithm(value: int) -> int:
-    return next(exponent for exponent in range(31) if _power(exponent) == value)

@@ -43,6 +43,10 @@ class Summary:
     """Instances that the archive deleted, and that are here for some days more."""
     trashed_since: float | None = None
     """Since when the first of them is in the trash, in POSIX seconds."""
+    by_courier: int = 0
+    """Instances that are on their way on a disk, as far as was heard,"""
+    by_courier_since: float = 0.0
+    """and when the first of them were packed; POSIX seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,10 @@ async def summary(database: Database) -> Summary:
         " (SELECT count(*) FROM instances WHERE withheld = 'TRASH'),"
         " (SELECT min(since) FROM trash)"
     )
+    ((by_courier, since),) = await database.read(
+        "SELECT count(DISTINCT instance_id), coalesce(min(packed), 0) FROM courier"
+        " WHERE outcome = ''"
+    )
     return Summary(
         studies=studies,
         studies_only_here=only_here,
@@ -128,4 +136,6 @@ async def summary(database: Database) -> Summary:
         rejected=rejected,
         trashed=trashed,
         trashed_since=trashed_since,
+        by_courier=by_courier,
+        by_courier_since=since,
     )

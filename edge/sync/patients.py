@@ -10,14 +10,14 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import replace
 
 from edge.cache.custody import CustodyLedger
 from edge.cache.priors import DAY, Patient
 from edge.cloud.archive import Archive, Dataset, first_value
-from edge.cloud.listing import describe_study, fingerprint, uid_of
-from edge.dicom.remote import RemoteStudy
+from edge.cloud.listing import fingerprint, uid_of
+from edge.dicom.remote import NONSENSE
 from edge.errors import CloudRefused
+from edge.sync.learning import Learning
 from edge.sync.link import Link
 
 __all__ = ["Patients"]
@@ -29,8 +29,6 @@ _PAGE = 100
 _MOST = 200
 """Studies of a patient; nobody has more, but an ID that many share."""
 _PATIENT_ID, _ISSUER, _STUDY_UID = "00100020", "00100021", "0020000D"
-_NONSENSE = (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, RecursionError)
-"""What values provoke that are nothing like what the Standard says."""
 
 
 class Patients:
@@ -54,6 +52,7 @@ class Patients:
         self._ledger = ledger
         self._archive = archive
         self._link = link
+        self._learning = Learning(ledger, archive, link)
         self._clock = clock
         self._asked: dict[tuple[str, str], float] = {}
 
@@ -72,14 +71,13 @@ class Patients:
             try:
                 for study in await self._studies_of(*key):
                     await self._learn(study)
-            except (CloudRefused, *_NONSENSE) as error:
+            except (CloudRefused, *NONSENSE) as error:
                 self._log(error)
             self._asked[key] = self._clock()
         for key in studies_due:
-            self._link.line.check("down")
             try:
-                await self._keep(await describe_study(self._archive, key[1]))
-            except (CloudRefused, *_NONSENSE) as error:
+                await self._look_into(key[1])
+            except (CloudRefused, *NONSENSE) as error:
                 self._log(error)
             self._asked[key] = self._clock()
         return len(patients_due) + len(studies_due)
@@ -125,13 +123,13 @@ class Patients:
         known = await self._ledger.fingerprints([uid])
         if now and known.get(uid) == now:
             return
-        self._link.line.check("down")
-        await self._keep(await describe_study(self._archive, uid, study))
+        await self._look_into(uid)
 
-    async def _keep(self, remote: RemoteStudy | None) -> None:
+    async def _look_into(self, study_uid: str) -> None:
+        """Ask about the study itself: an archive may list it for other patients, too."""
+        remote = await self._learning.look_into(study_uid)
         if remote is not None and remote.series:
-            # Whether all of it was listed is the sweep's to find out: it looks once more.
-            await self._ledger.learn(replace(remote, fingerprint=""))
+            await self._ledger.learn(remote)
 
 
 def _is_of(study: Dataset, patient_id: str, issuer: str) -> bool:
