@@ -92,7 +92,7 @@ class FakeAzure(FakeArchive):
     async def _latest(self, request: web.Request) -> web.StreamResponse:
         ordered = self._ordered()
         good = self._answer_now(self._json(ordered[-1]) if ordered else None)
-        return await self._answer(request, self._fault("latest"), good)
+        return await self._answer(request, "latest", self._fault("latest"), good)
 
     async def _changes(self, request: web.Request) -> web.StreamResponse:
         query = request.query
@@ -103,4 +103,6 @@ class FakeAzure(FakeArchive):
         end = datetime.fromisoformat(query.get("endTime", _LATEST))
         inside = [entry for entry in self._ordered() if begin <= entry.at < end]
         page = [self._json(entry) for entry in inside[offset:][:limit]]
-        return await self._answer(request, self._fault("changefeed"), self._answer_now(page))
+        return await self._answer(
+            request, "changefeed", self._fault("changefeed"), self._answer_now(page)
+        )

@@ -244,7 +244,7 @@ async def test_what_an_archive_begins_to_say_of_its_own_studies_is_no_edit(datab
 async def test_metadata_that_was_kept_of_a_nearline_instance_is_shown_edited(database, hear):
     await hear("1.1", t00100010=DOE)
     kept = {"00100010": {"vr": "PN", "Value": [{"Alphabetic": "DOE^JANE"}]}}
-    await database.write(lambda db: remote.set_document(db, "1.1", kept))
+    await database.write(lambda db: remote.set_document(db, "1.1", kept, 1.0))
     await hear("1.1", t00100010=ROE)
     assert name(await document(database, "1.1")) == "ROE^JANE"
     assert await stored(database, "1.1") == kept

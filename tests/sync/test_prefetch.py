@@ -338,13 +338,13 @@ class TestRoom:
 
     async def test_it_takes_free_room_only_up_to_the_low_mark(self, open_box, cloud):
         async with open_box(cache={"max_bytes": 10 * 110_000}) as box:
-            await self.fill(box, 8)
+            await self.fill(box, 9)
             put(cloud, "prior", "P1", day=LAST_YEAR, slices=5, size=self.SIZE)
             await box.send(*made("new", "P1", slices=1, size=100))
             await box.settle()
             assert await box.here("prior") == 0
             assert not box.inner.space.above_high_mark
-            assert [await box.here(f"old {number}") for number in range(8)] == [1] * 8
+            assert [await box.here(f"old {number}") for number in range(9)] == [1] * 9
 
     async def test_what_was_not_used_for_a_day_makes_room_and_what_was_used_does_not(
         self, open_box, cloud
