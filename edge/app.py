@@ -35,6 +35,7 @@ from edge.cache.changes import Changes
 from edge.cache.custody import CustodyLedger
 from edge.cache.deletion import Deletion
 from edge.cache.disputes import Disputes
+from edge.cache.emptying import Emptying
 from edge.cache.eviction import Eviction, Uses
 from edge.cache.exchange import Exchange
 from edge.cache.feed import ChangeFeed
@@ -49,6 +50,7 @@ from edge.cache.settlement import Settling
 from edge.cache.space import Space
 from edge.cache.status import Parts, Status, read_status
 from edge.cache.transcoding import Transcoding
+from edge.cache.trash import Trash
 from edge.cloud.archive import Archive
 from edge.cloud.orthanc import archive_of
 from edge.cloud.several import Several
@@ -72,7 +74,7 @@ from edge.index.tokens import TokenTable
 from edge.pixels.workers import PixelWorkers
 from edge.store.memory import keep_freed_memory
 from edge.store.objects import ObjectStore
-from edge.store.tombstones import TombstoneStore
+from edge.store.tombstones import TombstoneStore, TrashStore
 from edge.supervision import Supervisor
 from edge.sync.arbitration import Arbitration
 from edge.sync.line import Line, line_state
@@ -95,11 +97,15 @@ class Cache:
     Args:
         owned: This process holds the folder's lock: it may make what is missing, and replace an
             index that is damaged.
+        changes: Woken by what is changed here; None if nobody waits for it.
     """
 
-    def __init__(self, config: Config, *, owned: bool = False) -> None:
+    def __init__(
+        self, config: Config, *, owned: bool = False, changes: Changes | None = None
+    ) -> None:
         self._config = config
         self._owned = owned
+        self.changes = changes or Changes()
         self._stack = AsyncExitStack()
         self.folder = config.appliance.data_dir
 
@@ -133,6 +139,14 @@ class Cache:
             self.disputes = Disputes(
                 self.database, self.exchange, has_archive=bool(self._config.cloud.archive)
             )
+            self._trashed = TrashStore(self.folder, self.keys, algorithm=self.algorithm)
+            self.trash = Trash(
+                self.store,
+                self._trashed,
+                self.database,
+                self.changes,
+                days=self._config.sync.trash_days,
+            )
             self._stack = stack.pop_all()
         return self
 
@@ -143,6 +157,11 @@ class Cache:
         traceback: TracebackType | None,
     ) -> None:
         await self._stack.aclose()
+
+    async def recover(self) -> None:
+        """Put store, index and keys in step; for who owns them, before anything listens."""
+        records = self.tombstones, self._trashed
+        await Recovery(self.store, self.database, self.keys, *records).run()
 
     async def status(self, parts: Parts | None = None) -> Status:
         """The state of the box, from index and disk.
@@ -188,8 +207,10 @@ class Appliance:
             await stack.enter_async_context(
                 local_door(config.appliance.data_dir, self.parts, self.changes.wake)
             )
-            cache = self.cache = await stack.enter_async_context(Cache(config, owned=True))
-            await Recovery(cache.store, cache.database, cache.keys, cache.tombstones).run()
+            cache = self.cache = await stack.enter_async_context(
+                Cache(config, owned=True, changes=self.changes)
+            )
+            await cache.recover()
             changes, uses = self.changes, Uses(cache.database)
             stack.push_async_callback(_flush, uses)
             space = Space(config.cache, cache.database, cache.store)
@@ -255,15 +276,7 @@ class Appliance:
             )
             await parts.start_ready("dimse", lambda ready: dimse.serve(ready=ready))
             self.dimse_port = dimse.port
-            deletion = Deletion(
-                cache.store,
-                cache.tombstones,
-                cache.database,
-                pictures,
-                space,
-                changes,
-                has_archive=bool(archives),
-            )
+            deletion = self._start_deletion(pictures, space, has_archive=bool(archives))
             self.http_port = await self._serve_http(admission, retrieval, deletion)
             self._parts = parts.states
             self._stack = stack.pop_all()
@@ -297,6 +310,23 @@ class Appliance:
             stack.push_async_callback(driver.close)
             archives.append((each, driver))
         return archives
+
+    def _start_deletion(
+        self, pictures: PictureCache, space: Space, *, has_archive: bool
+    ) -> Deletion:
+        """Make what deletes, and start what empties the trash by it."""
+        cache, changes = self.cache, self.changes
+        deletion = Deletion(
+            cache.store,
+            cache.tombstones,
+            cache.database,
+            pictures,
+            space,
+            changes,
+            has_archive=has_archive,
+        )
+        self.supervisor.start("trash", Emptying(cache.trash, deletion, changes).run)
+        return deletion
 
     async def serve_until(self, stopping: asyncio.Event) -> bool:
         """Wait for the end; whether the box must be opened again, because its index is damaged.

@@ -245,6 +245,8 @@ class Sync:
     """Megabytes over the line that sync may use in a month; 0 means no limit."""
     budget_day: int = 1
     """Of the month, on which it starts anew; in a shorter month, its last."""
+    trash_days: int = 30
+    """So long what the archive deleted is kept here, shown to nobody; at least one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -368,6 +370,7 @@ class _Checks:
                 "uploads_in_flight",
                 "retry_min_seconds",
                 "retry_max_seconds",
+                "trash_days",
             ),
             "cache": ("max_instance_bytes",),
         }.items():

@@ -24,6 +24,7 @@ from edge.sync.backup import ArchiveBackup
 from edge.sync.failover import Failover, StandIn
 from edge.sync.line import Line
 from edge.sync.link import Link
+from edge.sync.notes import Notes
 from edge.sync.pull import Pull
 from edge.sync.push import Push
 from edge.sync.verify import Verify
@@ -88,6 +89,7 @@ def start_sync(
         pull = Pull(ledger, archive, link, sync, unlisted=backups.studies, feed=feed)
         if is_primary:
             parts.start("pull", pull.run)
+            parts.start("notes", Notes(ledger, archive, link, changes).run)
             parts.start("arbitration", arbitrating(archive, link).run)
             if settings.backup.archive:
                 parts.start("backup", ArchiveBackup(backups, archive, link, sync).run)

@@ -70,7 +70,15 @@ def _status_document() -> type[Any]:
     numbers = typing.get_type_hints(fields["summary"])
     plain = {
         name: fields[name]
-        for name in ("capacity_bytes", "refusal", "drop_folder", "archives", "line", "backups")
+        for name in (
+            "capacity_bytes",
+            "refusal",
+            "drop_folder",
+            "archives",
+            "line",
+            "backups",
+            "trash_until",
+        )
     }
     return msgspec.defstruct(
         "Status",

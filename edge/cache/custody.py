@@ -10,6 +10,7 @@ import logging
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from edge.cache.changes import Changes
 from edge.dicom.instance import Custody, InstanceRef
@@ -19,6 +20,7 @@ from edge.index import (
     custody,
     disputes,
     following,
+    rejections,
     remedies,
     remote,
     residence,
@@ -312,6 +314,22 @@ class CustodyLedger(ArchiveLedger):
     async def archive_deleted(self, refs: Sequence[InstanceRef], archive: str) -> None:
         """An archive says that it deleted these; said twice, it is the same."""
         log.warning("archive %s deleted instances that are kept here: %d", archive, len(refs))
+
+    async def unread_notes(self, *, max_count: int) -> list[InstanceRef]:
+        """Key Object Selections in the archive that may be rejection notes."""
+        return await rejections.unread_notes(self._database, max_count)
+
+    async def keep_metadata(self, read: Mapping[str, Mapping[str, Any]]) -> None:
+        """Keep metadata by SOP Instance UID; what rejection notes say holds from then on."""
+        now = self._clock()
+
+        def write(db: Connection) -> None:
+            for sop_uid, attributes in read.items():
+                remote.set_document(db, sop_uid, attributes, now)
+
+        if read:
+            await self._database.write(write)
+            self._changes.wake()
 
     async def fingerprints(self, study_uids: Sequence[str]) -> dict[str, str]:
         """What the archive last said of these studies, in short."""

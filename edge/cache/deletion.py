@@ -15,6 +15,9 @@ next start unlinks them. One between 1 and 5 leaves the mark: the next start for
 If the index is lost, the records set the tombstones anew; a deletion that got no further than 2 is
 then carried out. The key of a study of which nothing is left is destroyed at the next start.
 
+What leaves the trash for good was told as deleted when it came there. So its record names only
+objects, no tombstone comes in 3, for the archive may have it again, and the record goes after 4.
+
 Many instances are deleted some at a time, each lot from 2 to 4; who is interrupted repeats it.
 """
 
@@ -29,9 +32,10 @@ from edge.cache.pictures import PictureCache
 from edge.cache.space import Space
 from edge.dicom.instance import Custody, InstanceRef
 from edge.errors import DeletionRefused, InstanceDeleted, InstanceNotFound
-from edge.index import tombstones
+from edge.index import tombstones, trash
 from edge.index.database import Connection, Database
 from edge.index.tombstones import Doomed, Target
+from edge.index.trash import Candidate
 from edge.store.objects import ObjectStore
 from edge.store.tombstones import DeletionRecord, TombstoneStore
 
@@ -119,6 +123,32 @@ class Deletion:
         raise DeletionRefused(
             "it changes all the time", hint="wait until what arrives of it is complete"
         )
+
+    async def erase(self, chosen: Sequence[Candidate]) -> None:
+        """Erase what is in the trash, some at a time.
+
+        Raises:
+            Changed: One of them is not as it was when they were chosen; those before it are gone.
+            StorageFull: There is not even room to write down what goes.
+        """
+        async with self._pictures.forgetting(
+            {one.key_id for one in chosen if one.key_id is not None}
+        ):
+            for first in range(0, len(chosen), _LOT):
+                await self._erase(chosen[first : first + _LOT])
+
+    async def _erase(self, lot: Sequence[Candidate]) -> None:
+        objects = tuple(one.object for one in lot if one.object is not None)
+        name = await self._records.write(DeletionRecord(self._clock(), False, (), objects))
+        try:
+            await self._database.write(lambda db: trash.erase(db, lot))
+        except tombstones.Changed:
+            await self._records.remove(name)
+            raise
+        for object_name in objects:
+            await self._store.delete(object_name)
+        await self._records.remove(name)
+        await self._space.refresh()
 
     async def _delete(self, target: Target, *, only_copies: bool, archive: bool) -> None:
         doomed = await tombstones.doomed_in(self._database, target)

@@ -4,6 +4,7 @@
     an object without a row       adopted: its header and content describe it. This is also how a
                                   lost index is rebuilt, from all objects at once; one that was
                                   set aside goes back into quarantine
+    an object of the trash        goes back there, for a record of the trash names it
     an object that was deleted    unlinked: a record of the deletion names it. The record of one
                                   that did not come to be is removed
     an object that does not open  kept aside as it is, reported, and never served
@@ -28,17 +29,32 @@ from edge.cache.rescan import rescan
 from edge.crypto.keys import KeyRing
 from edge.dicom.instance import Custody, Origin
 from edge.errors import InvalidInstance, SealBroken
-from edge.index import instances, residence, tombstones
+from edge.index import instances, residence, tombstones, trash
 from edge.index.ballast import Ballast
 from edge.index.connection import suspicion
 from edge.index.database import Connection, Database, DatabaseBroken
 from edge.index.tokens import TokenTable, salvage
 from edge.store.objects import ObjectStore
-from edge.store.tombstones import TombstoneStore
+from edge.store.tombstones import TombstoneStore, TrashRecord, TrashStore
 
 __all__ = ["Recovery", "Report", "open_index"]
 
 log = logging.getLogger(__name__)
+
+
+def _put_into_trash(
+    db: Connection, new: instances.NewInstance, now: float, record_name: str, record: TrashRecord
+) -> instances.PutResult:
+    """Adopt an object that was in the trash; what is known of its UID by now came after it."""
+    known = trash.is_known(db, new)
+    if known is trash.Known.THE_SAME:
+        return instances.PutResult.DUPLICATE
+    result = instances.put(db, new, now)
+    if result is instances.PutResult.STORED and known is trash.Known.NOT:
+        trash.adopt(
+            db, new.ref.sop_uid, new.object, record_name, record.archive, record.reason, now
+        )
+    return result
 
 
 _Keep = Callable[[Connection, instances.NewInstance, float], instances.PutResult]
@@ -98,12 +114,14 @@ class Recovery:
         database: Database,
         keys: KeyRing,
         deletions: TombstoneStore,
+        trashed: TrashStore,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._store = store
         self._database = database
         self._keys = keys
         self._deletions = deletions
+        self._trashed = trashed
         self._clock = clock
 
     async def run(self) -> Report:
@@ -132,9 +150,16 @@ class Recovery:
         for name in quarantined:
             await self._store.set_aside(name)
         await self._bury_again(orphans, report)
-        for name, sealed_bytes in orphans.items():
+        records = await self._trashed.read_all()
+        thrown = {name: at for at, record in records.items() for name in record.objects}
+        # What was sent again comes before what lay in the trash then.
+        for name in sorted(orphans, key=lambda name: name in thrown):
             keep = instances.quarantine if name in aside else instances.put
-            await self._adopt(name, sealed_bytes, keep, report)
+            if (at := thrown.get(name)) is not None and name not in aside:
+                keep = partial(_put_into_trash, record_name=at, record=records[at])
+            await self._adopt(name, orphans[name], keep, report)
+        for at in records.keys() - await trash.records(self._database):
+            await self._trashed.remove(at)
         await self._destroy_unused_keys(report)
         self._log(report)
         return report

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import time
 import zlib
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable
@@ -85,7 +86,7 @@ class Retrieval:
     ) -> list[InstanceEntry]:
         """Every instance of a study, a series or one of them, in their natural order.
 
-        Empty if neither the edge nor the archive has any.
+        Empty if neither the edge nor the archive has any; what is withheld is left out.
 
         Raises:
             InstanceDeleted: They were deleted here.
@@ -285,7 +286,7 @@ class Retrieval:
             CloudError: The archive can't be asked now.
         """
         archives = self._archives
-        if archives is None or await lookup.find(self._database, study_uid):
+        if archives is None or await lookup.is_known(self._database, study_uid):
             return False
         if await tombstones.is_deleted(self._database, (study_uid, None, None)):
             return False
@@ -351,10 +352,12 @@ class Retrieval:
             return
         datasets = await self._archives.retrieve_metadata(study_uid, series_uid)
 
+        now = time.time()
+
         def write(db: Connection) -> None:
             for dataset in datasets:
                 if (local := localised(dataset)) is not None:
-                    remote.set_document(db, *local)
+                    remote.set_document(db, *local, now)
 
         await self._database.write(write)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +27,7 @@ __all__ = ["LINE", "LineState", "Parts", "ReadLine", "Status", "WaitingStudy", "
 
 LINE = "line"
 """The cursor under which sync keeps what it counted and measured."""
+_DAY = 86400.0
 _STUDIES = 100
 """That wait, and are named."""
 
@@ -86,6 +89,8 @@ class Status:
     backups: Overview
     """Those that were made, and whether any can be."""
     line: LineState = LineState()
+    trash_until: float | None = None
+    """When the first of what is in the trash will be erased; None if nothing is in it."""
 
     @property
     def sentence(self) -> str:
@@ -112,6 +117,10 @@ class Status:
         for archive in self.archives:
             if archive.role != "primary" and not archive.online:
                 yield f"Archive {archive.name} can't be reached: {archive.reason}."
+        if self.trash_until is not None:
+            trashed = _count(numbers.trashed, "image is", "images are")
+            day = datetime.fromtimestamp(self.trash_until).astimezone().date()
+            yield f"{trashed} in the trash, for the archive deleted them, until {day}."
         if kept := numbers.withdrawals_refused:
             yield f"The archive does not delete {_count(kept, 'image', 'images')} as it was told."
 
@@ -155,6 +164,7 @@ class Status:
             "parts": dict(self.parts or {}),
             "backups": msgspec.to_builtins(self.backups),
             "line": asdict(self.line),
+            "trash_until": self.trash_until,
         }
 
 
@@ -196,12 +206,21 @@ async def read_status(
         parts=parts,
         backups=await overview(config, database),
         line=LineState() if line is None else await _read_line(database, numbers, line),
+        trash_until=_trash_until(config, numbers),
     )
 
 
 async def _read_line(database: Database, numbers: Summary, line: ReadLine) -> LineState:
     waiting = await waiting_studies(database, _STUDIES)
     return line(await cursor(database, LINE), numbers.backlog_bytes, waiting)
+
+
+def _trash_until(config: Config, numbers: Summary) -> float | None:
+    if numbers.trashed_since is None:
+        return None
+    if numbers.trashed_since == 0:  # a person wants it erased
+        return time.time()
+    return numbers.trashed_since + config.sync.trash_days * _DAY
 
 
 async def _trouble_of(drop_folder: Path, database: Database) -> str:

@@ -56,6 +56,9 @@ def _print(status: Status) -> None:
     print(f"  in conflict           {numbers.quarantined}")
     print(f"  given up              {numbers.given_up}")
     print(f"  lost                  {numbers.lost}")
+    print(f"  rejected              {numbers.rejected}")
+    until = "" if status.trash_until is None else f", until {moment(status.trash_until)}"
+    print(f"  in the trash          {numbers.trashed}{until}")
     for archive in status.archives:
         state = "online" if archive.online else f"offline: {archive.reason}"
         print(f"  archive {archive.name}: {state} (since {moment(archive.since)})")

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-__all__ = ["Availability", "Custody", "InstanceRef", "Level", "Origin"]
+__all__ = ["Availability", "Custody", "InstanceRef", "Level", "Origin", "Withheld"]
 
 
 class Level(StrEnum):
@@ -46,6 +46,17 @@ class Custody(StrEnum):
     """The archive has other bytes under this UID, or deleted what it gave; a person decides."""
     REFUSED = "REFUSED"
     """The archive will not take it; its words are kept. A dead letter, or tried again at times."""
+
+
+class Withheld(StrEnum):
+    """Why an instance that is known here is shown to nobody."""
+
+    NO = ""
+    """It is shown."""
+    REJECTED = "REJECTED"
+    """A rejection note says that it shall not be used."""
+    TRASH = "TRASH"
+    """The archive deleted it; it is here for some days more."""
 
 
 class Origin(StrEnum):

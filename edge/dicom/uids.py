@@ -12,6 +12,7 @@ __all__ = [
     "EXPLICIT_VR_BIG_ENDIAN",
     "EXPLICIT_VR_LITTLE_ENDIAN",
     "IMPLICIT_VR_LITTLE_ENDIAN",
+    "KEY_OBJECT_SELECTION",
     "VERIFICATION",
     "Encoding",
     "encoding_of",
@@ -27,6 +28,7 @@ GE_PRIVATE_IMPLICIT_VR = "1.2.840.113619.5.2"
 """Implicit VR little endian data set around big endian pixels; seen from older GE scanners."""
 
 VERIFICATION = "1.2.840.10008.1.1"
+KEY_OBJECT_SELECTION = "1.2.840.10008.5.1.4.1.1.88.59"
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _STANDARD_ROOT = "1.2.840.10008."

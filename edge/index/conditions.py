@@ -22,7 +22,15 @@ from edge.index.attributes import PERSON_NAMES, SERIES_TAGS, STUDY_TAGS, NameKin
 from edge.index.comparison import Sql, begins, compare, like, prefix
 from edge.index.lookup import json_list
 
-__all__ = ["DEPTH", "Condition", "Cost", "conditions_of", "private_block"]
+__all__ = [
+    "DEPTH",
+    "SHOWN",
+    "Condition",
+    "Cost",
+    "conditions_of",
+    "private_block",
+    "shown_of",
+]
 
 DEPTH: Final = {Level.STUDY: 0, Level.SERIES: 1, Level.INSTANCE: 2}
 _TABLE = {Level.STUDY: "studies s", Level.SERIES: "series e", Level.INSTANCE: "instances i"}
@@ -67,6 +75,27 @@ class Condition:
     """``ids`` may name a row several times."""
     is_narrow: bool = False
     """An index, or at the most a narrow row, answers ``row``."""
+
+
+def shown_of(level: Level, key: str) -> str:
+    """That a study or series has anything to show, in SQL; *key* is its id.
+
+    Hardly any has not: the question goes to a small table, and not to the row.
+    """
+    table, column = _HIDDEN[level]
+    return f"{key} NOT IN (SELECT {column} FROM {table})"
+
+
+_HIDDEN = {
+    Level.STUDY: ("hidden_studies", "study_id"),
+    Level.SERIES: ("hidden_series", "series_id"),
+}
+SHOWN: Final = {
+    Level.STUDY: Condition(Level.STUDY, Sql(shown_of(Level.STUDY, "s.id"))),
+    Level.SERIES: Condition(Level.SERIES, Sql(shown_of(Level.SERIES, "e.id"))),
+    Level.INSTANCE: Condition(Level.INSTANCE, Sql("i.withheld = ''")),
+}
+"""That a row is shown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,17 +197,18 @@ def _condition(key: Key, query: Query, creator: str) -> Condition:
 
 
 def _lifted(condition: Condition, level: Level) -> Condition:
-    """A condition on what is below the level of the search: something below has to meet it."""
+    """A condition on what is below the level of the search: something shown has to meet it."""
     while DEPTH[condition.level] > DEPTH[level]:
         child = condition.level
         parent = Level.SERIES if child is Level.INSTANCE else Level.STUDY
         key = f"{_ALIAS[child]}.{_PARENT[parent]}"
         exists = (
             f"EXISTS (SELECT 1 FROM {_TABLE[child]} WHERE {key} = {_ALIAS[parent]}.id"
-            f" AND {condition.row.text})"
+            f" AND ({condition.row.text}) AND {SHOWN[child].row.text})"
         )
         ids = condition.ids and Sql(
-            f"SELECT {key} FROM {_TABLE[child]} WHERE {_ALIAS[child]}.id IN ({condition.ids.text})",
+            f"SELECT {key} FROM {_TABLE[child]} WHERE {_ALIAS[child]}.id IN ({condition.ids.text})"
+            f" AND {SHOWN[child].row.text}",
             condition.ids.parameters,
         )
         row = Sql(exists, condition.row.parameters)
@@ -233,7 +263,11 @@ def _has_series(column: _Column, wanted: Criterion) -> Condition:
     on_series = _on_column(column, wanted)
     assert on_series.ids is not None
     # The index of modalities knows the study as well: no row of a series is looked at.
-    ids = Sql(on_series.ids.text.replace("e.id", "e.study_id", 1), on_series.ids.parameters)
+    shown = SHOWN[Level.SERIES].row.text
+    ids = Sql(
+        f"{on_series.ids.text.replace('e.id', 'e.study_id', 1)} AND {shown}",
+        on_series.ids.parameters,
+    )
     if wanted.kind is Kind.EXACT:
         row = Sql(
             " OR ".join(["instr(s.modalities, ?)"] * len(wanted.values)),
@@ -241,7 +275,8 @@ def _has_series(column: _Column, wanted: Criterion) -> Condition:
         )
         return Condition(Level.STUDY, row, ids, Cost.MANY, repeats=True, is_narrow=True)
     row = Sql(
-        f"EXISTS (SELECT 1 FROM series e WHERE e.study_id = s.id AND {on_series.row.text})",
+        f"EXISTS (SELECT 1 FROM series e WHERE e.study_id = s.id AND ({on_series.row.text})"
+        f" AND {shown})",
         on_series.row.parameters,
     )
     return Condition(Level.STUDY, row, ids, Cost.MANY, repeats=True)

@@ -13,7 +13,8 @@ from typing import Any
 
 from edge.dicom.instance import Availability, Custody, InstanceRef
 from edge.index.database import Connection, Database
-from edge.index.instances import NewInstance, forget, insert, record
+from edge.index.feed import record
+from edge.index.instances import NewInstance, forget, insert
 from edge.index.lookup import json_list
 from edge.index.tombstones import Changed, Doomed
 

@@ -1,6 +1,6 @@
-"""The change feed's reading side: what changed, in the order of commit.
+"""The change feed: what changed, in the order of commit.
 
-Each row of ``changes`` was written in the transaction of the change itself, by the one writer. So
+Each row of ``changes`` is written in the transaction of the change itself, by the one writer. So
 whoever sees a number can see all lower ones: none is committed later. The numbers have no gaps, and
 nothing is ever removed.
 
@@ -25,6 +25,7 @@ __all__ = [
     "document_of",
     "latest_change",
     "position_after",
+    "record",
 ]
 
 
@@ -66,6 +67,14 @@ _CHANGE = (
     " FROM changes c JOIN changes last"
     " ON last.sequence = (SELECT max(sequence) FROM changes WHERE sop_uid = c.sop_uid)"
 )
+
+
+def record(db: Connection, action: str, ref: InstanceRef, now: float) -> None:
+    """Give a change of content the next number; what is hidden, or shown again, the triggers do."""
+    db.execute(
+        "INSERT INTO changes (action, study_uid, series_uid, sop_uid, at) VALUES (?, ?, ?, ?, ?)",
+        (action, ref.study_uid, ref.series_uid, ref.sop_uid, now),
+    )
 
 
 async def _read(database: Database, where: str, *parameters: object) -> list[Change]:
@@ -126,10 +135,10 @@ async def position_after(database: Database, count: int) -> int:
 
 
 async def document_of(database: Database, sop_uid: str) -> bytes | None:
-    """The JSON object (deflated) of an instance as it is now; None if it is unknown, or gone."""
+    """The JSON object (deflated) of an instance as it is now; None if it is not shown."""
     rows = await database.scan(
         "SELECT m.document FROM instances i JOIN metadata m ON m.instance_id = i.id"
-        " WHERE i.sop_uid = ?",
+        " WHERE i.sop_uid = ? AND i.withheld = ''",
         (sop_uid,),
     )
     return rows[0][0] if rows else None

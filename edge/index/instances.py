@@ -16,12 +16,15 @@ from typing import Any
 
 import msgspec
 
-from edge.dicom.instance import Availability, Custody, InstanceRef, Origin
+from edge.dicom.instance import Availability, Custody, InstanceRef, Origin, Withheld
 from edge.dicom.query import moment
+from edge.dicom.rejection import rejection_in
+from edge.dicom.uids import KEY_OBJECT_SELECTION
 from edge.errors import InstanceDeleted
 from edge.index import attributes as levels
-from edge.index import copies
+from edge.index import copies, rejections
 from edge.index.database import Connection
+from edge.index.feed import record
 
 __all__ = [
     "NewInstance",
@@ -33,7 +36,6 @@ __all__ = [
     "pack",
     "put",
     "quarantine",
-    "record",
 ]
 
 
@@ -90,7 +92,7 @@ def put(db: Connection, new: NewInstance, now: float) -> PutResult:
         db.execute("DELETE FROM tombstones WHERE sop_uid = ?", (new.ref.sop_uid,))
     row = db.execute(
         "SELECT i.id, i.availability, i.custody, i.dataset_digest, i.transfer_syntax, s.study_uid,"
-        " e.series_uid FROM instances i JOIN series e ON e.id = i.series_id"
+        " e.series_uid, i.withheld FROM instances i JOIN series e ON e.id = i.series_id"
         " JOIN studies s ON s.id = i.study_id WHERE i.sop_uid = ?",
         (new.ref.sop_uid,),
     ).fetchone()
@@ -100,6 +102,8 @@ def put(db: Connection, new: NewInstance, now: float) -> PutResult:
     held = _Held(*row)
     if held.availability != Availability.ONLINE:
         return _put_absent(db, held, new, now)
+    if held.withheld == Withheld.TRASH:
+        return _put_again(db, held, new, now)
     return PutResult.DUPLICATE if held.is_same(new) else quarantine(db, new, now)
 
 
@@ -114,6 +118,7 @@ class _Held:
     transfer_syntax: str
     study_uid: str
     series_uid: str
+    withheld: str
 
     def is_same(self, new: NewInstance) -> bool:
         """Whether these bytes were here; under another transfer syntax they mean something else."""
@@ -121,6 +126,23 @@ class _Held:
             new.dataset_digest,
             new.transfer_syntax,
         )
+
+
+def _put_again(db: Connection, held: _Held, new: NewInstance, now: float) -> PutResult:
+    """What was in the trash is wanted after all.
+
+    The object that came takes its place: the record of the trash names the other one, so that an
+    index which is made anew takes this one for what it is.
+    """
+    if held.is_same(new):
+        _bring_online(db, held.instance_id, new, new.custody, now)
+        take_back = "UPDATE instances SET withheld = '' WHERE id = ? AND withheld = 'TRASH'"
+        db.execute(take_back, (held.instance_id,))  # the trigger has done it, unless VERIFIED
+        rejections.reject(db, held.instance_id)
+        return PutResult.STORED
+    # The archive may have either: it is asked.
+    db.execute("UPDATE instances SET custody = 'SENT' WHERE id = ?", (held.instance_id,))
+    return quarantine(db, new, now)
 
 
 def _put_absent(db: Connection, held: _Held, new: NewInstance, now: float) -> PutResult:
@@ -152,7 +174,8 @@ def _put_absent(db: Connection, held: _Held, new: NewInstance, now: float) -> Pu
         copies.renew(db, held.instance_id)
         # What was sent in place of other bytes has nothing to do with these.
         db.execute("DELETE FROM remedies WHERE instance_id = ?", (held.instance_id,))
-        record(db, "UPDATE", new.ref, now)
+        if not held.withheld:
+            record(db, "UPDATE", new.ref, now)
     is_altered = other and new.origin is Origin.CLOUD
     return PutResult.ALTERED if is_altered else PutResult.STORED
 
@@ -167,24 +190,38 @@ def _is_copy_of_ours(db: Connection, held: _Held, new: NewInstance) -> bool:
 
 
 def forget(db: Connection, instance_id: int) -> None:
-    """Remove the row of an instance, and those of its series and study if they are empty then."""
-    study_id, series_id = db.execute(
-        "DELETE FROM instances WHERE id = ? RETURNING study_id, series_id", (instance_id,)
+    """Remove the row of an instance, and those of its series and study if they are empty then.
+
+    With a rejection note goes what it says.
+    """
+    study_id, series_id, sop_uid, sop_class_uid = db.execute(
+        "DELETE FROM instances WHERE id = ? RETURNING study_id, series_id, sop_uid, sop_class_uid",
+        (instance_id,),
     ).fetchone()
-    db.execute("DELETE FROM series WHERE id = ? AND instance_count = 0", (series_id,))
-    db.execute("DELETE FROM studies WHERE id = ? AND instance_count = 0", (study_id,))
+    for table, column, row_id in (
+        ("series", "series_id", series_id),
+        ("studies", "study_id", study_id),
+    ):
+        db.execute(
+            f"DELETE FROM {table} WHERE id = ? AND instance_count = 0"
+            f" AND NOT EXISTS (SELECT 1 FROM instances WHERE {column} = {table}.id)",
+            (row_id,),
+        )
+    if sop_class_uid == KEY_OBJECT_SELECTION:
+        rejections.settle_note(db, sop_uid, None, 0.0)
 
 
 def insert(db: Connection, new: NewInstance, now: float, *, action: str = "CREATE") -> None:
     """Make the row of an instance that has none; *action* is what the change is called."""
     study_id = ensure_study(db, new.ref.study_uid, new.attributes, now)
     series_id = ensure_series(db, study_id, new.ref.series_uid, new.attributes, now)
-    instance_id = db.execute(
+    instance_id, withheld = db.execute(
         "INSERT INTO instances (study_id, series_id, sop_uid, sop_class_uid, transfer_syntax,"
         " instance_number, frame_count, availability, object, key_id, content_bytes, sealed_bytes,"
         " meta_digest, dataset_digest, custody, verified, origin, peer, received, last_used,"
-        " priority) VALUES (?, ?, ?, ?, ?, ?, ?, 'ONLINE', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
-        " CASE (SELECT upload_first FROM studies WHERE id = ?) WHEN 0 THEN ? ELSE 0 END)",
+        " priority, withheld) VALUES (?, ?, ?, ?, ?, ?, ?, 'ONLINE', ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
+        " ?, ?, CASE (SELECT upload_first FROM studies WHERE id = ?) WHEN 0 THEN ? ELSE 0 END,"
+        f" {rejections.WITHHELD}) RETURNING id, withheld",
         (
             study_id,
             series_id,
@@ -207,10 +244,19 @@ def insert(db: Connection, new: NewInstance, now: float, *, action: str = "CREAT
             now,
             study_id,
             levels.priority(new.attributes),
+            new.ref.sop_uid,
         ),
-    ).lastrowid
+    ).fetchone()
     db.execute("INSERT INTO metadata VALUES (?, ?, ?)", (instance_id, new.document, new.layout))
-    record(db, action, new.ref, now)
+    if not withheld:
+        record(db, action, new.ref, now)
+    _settle_note(db, new, now)
+
+
+def _settle_note(db: Connection, new: NewInstance, now: float) -> None:
+    if new.sop_class_uid == KEY_OBJECT_SELECTION:
+        rejection = rejection_in(new.sop_class_uid, new.attributes)
+        rejections.settle_note(db, new.ref.sop_uid, rejection, now)
 
 
 def _bring_online(
@@ -242,6 +288,7 @@ def _bring_online(
     db.execute(
         "INSERT OR REPLACE INTO metadata VALUES (?, ?, ?)", (instance_id, new.document, new.layout)
     )
+    _settle_note(db, new, now)
 
 
 def quarantine(db: Connection, new: NewInstance, now: float) -> PutResult:
@@ -324,12 +371,4 @@ def ensure_series(
                 now,
             ),
         ).lastrowid
-    )
-
-
-def record(db: Connection, action: str, ref: InstanceRef, now: float) -> None:
-    """Give a change of content the next number."""
-    db.execute(
-        "INSERT INTO changes (action, study_uid, series_uid, sop_uid, at) VALUES (?, ?, ?, ?, ?)",
-        (action, ref.study_uid, ref.series_uid, ref.sop_uid, now),
     )

@@ -8,7 +8,7 @@ from typing import Any
 
 import msgspec
 
-from edge.dicom.instance import Availability, Custody, InstanceRef, Origin
+from edge.dicom.instance import Availability, Custody, InstanceRef, Origin, Withheld
 from edge.index.database import Database
 
 __all__ = [
@@ -18,6 +18,7 @@ __all__ = [
     "find",
     "find_one",
     "find_with_metadata",
+    "is_known",
     "json_list",
     "key_of_study",
     "to_row",
@@ -44,6 +45,7 @@ class InstanceRow:
     origin: Origin
     received: float
     """When its bytes came, in POSIX seconds."""
+    withheld: Withheld = Withheld.NO
 
     @property
     def version(self) -> str:
@@ -56,7 +58,7 @@ class InstanceRow:
 ROW = (
     "SELECT i.id, s.study_uid, e.series_uid, i.sop_uid, i.sop_class_uid, i.transfer_syntax,"
     " i.availability, i.custody, i.object, i.key_id, i.content_bytes, i.frame_count,"
-    " i.meta_digest, i.dataset_digest, i.tries, i.origin, i.received"
+    " i.meta_digest, i.dataset_digest, i.tries, i.origin, i.received, i.withheld"
     " FROM instances i JOIN series e ON e.id = i.series_id JOIN studies s ON s.id = i.study_id"
 )
 """The columns of an ``InstanceRow``; a WHERE clause follows."""
@@ -65,7 +67,8 @@ ROW = (
 def to_row(row: Iterable[Any]) -> InstanceRow:
     """A row of ``ROW`` as a value."""
     instance_id, study, series, sop, sop_class, syntax, availability, custody, *rest = row
-    object_, key_id, content, frames, meta_digest, dataset_digest, tries, origin, received = rest
+    object_, key_id, content, frames, meta_digest, dataset_digest, tries, *rest = rest
+    origin, received, withheld = rest
     return InstanceRow(
         instance_id=instance_id,
         ref=InstanceRef(study, series, sop),
@@ -82,6 +85,7 @@ def to_row(row: Iterable[Any]) -> InstanceRow:
         tries=tries,
         origin=Origin(origin),
         received=received,
+        withheld=Withheld(withheld),
     )
 
 
@@ -91,8 +95,11 @@ async def find(
     series_uid: str | None = None,
     sop_uid: str | None = None,
 ) -> list[InstanceRow]:
-    """The instances of a study, a series of it, or one of them, in their natural order."""
-    where, values = ["s.study_uid = ?"], [study_uid]
+    """The instances of a study, a series of it, or one of them, in their natural order.
+
+    What is withheld is left out.
+    """
+    where, values = ["s.study_uid = ?", "i.withheld = ''"], [study_uid]
     if series_uid is not None:
         where.append("e.series_uid = ?")
         values.append(series_uid)
@@ -105,6 +112,16 @@ async def find(
         values,
     )
     return [to_row(row) for row in rows]
+
+
+async def is_known(database: Database, study_uid: str) -> bool:
+    """Whether anything of a study is known, withheld or not."""
+    rows = await database.read(
+        "SELECT 1 FROM studies s JOIN instances i ON i.study_id = s.id WHERE s.study_uid = ?"
+        " LIMIT 1",
+        (study_uid,),
+    )
+    return bool(rows)
 
 
 async def find_one(database: Database, sop_uid: str) -> InstanceRow | None:

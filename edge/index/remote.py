@@ -11,11 +11,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from edge.dicom.instance import Custody, InstanceRef, Origin
+from edge.dicom.rejection import rejection_in
 from edge.dicom.remote import RemoteInstance, RemoteStudy
 from edge.index import attributes as levels
-from edge.index import tombstones
+from edge.index import rejections, tombstones
 from edge.index.database import Connection, Database
-from edge.index.instances import ensure_series, ensure_study, pack, record
+from edge.index.feed import record
+from edge.index.instances import ensure_series, ensure_study, pack
 from edge.index.lookup import json_list
 
 __all__ = [
@@ -84,8 +86,9 @@ def _learn_instance(
 ) -> None:
     added = db.execute(
         "INSERT OR IGNORE INTO instances (study_id, series_id, sop_uid, sop_class_uid,"
-        " instance_number, frame_count, availability, custody, origin, received, last_used)"
-        " VALUES (?, ?, ?, ?, ?, ?, 'NEARLINE', ?, ?, ?, ?)",
+        " instance_number, frame_count, availability, custody, origin, received, last_used,"
+        " withheld) VALUES (?, ?, ?, ?, ?, ?, 'NEARLINE', ?, ?, ?, ?,"
+        f" {rejections.WITHHELD}) RETURNING withheld",
         (
             study_id,
             series_id,
@@ -97,15 +100,23 @@ def _learn_instance(
             Origin.CLOUD,
             now,
             now,
+            ref.sop_uid,
         ),
-    )
-    if added.rowcount:
-        record(db, "CREATE", ref, now)
+    ).fetchone()
+    if added is not None:
+        if not added[0]:
+            record(db, "CREATE", ref, now)
     else:
         # An instance that was lost here, but is there, can be fetched after all.
         db.execute(
             "UPDATE instances SET availability = 'NEARLINE', custody = 'ACKNOWLEDGED'"
             " WHERE sop_uid = ? AND availability = 'UNAVAILABLE'",
+            (ref.sop_uid,),
+        )
+        # So comes back what is in the trash; whether it is still the same will be verified.
+        db.execute(
+            "UPDATE instances SET custody = 'ACKNOWLEDGED', retry_at = 0, tries = 0"
+            " WHERE sop_uid = ? AND withheld = 'TRASH'",
             (ref.sop_uid,),
         )
 
@@ -124,13 +135,24 @@ async def fingerprints(database: Database, study_uids: list[str]) -> dict[str, s
     return dict(rows)
 
 
-def set_document(db: Connection, sop_uid: str, attributes: Mapping[str, Any]) -> None:
-    """Keep the metadata of an instance whose bytes have not been here yet."""
-    db.execute(
+def set_document(db: Connection, sop_uid: str, attributes: Mapping[str, Any], now: float) -> None:
+    """Keep the metadata of an instance whose bytes have not been here yet.
+
+    From now on it holds what a rejection note says.
+    """
+    kept = db.execute(
         "INSERT OR IGNORE INTO metadata (instance_id, document)"
         " SELECT id, ? FROM instances WHERE sop_uid = ?",
         (pack(attributes), sop_uid),
+    ).rowcount
+    if not kept:
+        return
+    ((sop_class_uid,),) = db.execute(
+        "SELECT sop_class_uid FROM instances WHERE sop_uid = ?", (sop_uid,)
     )
+    rejection = rejection_in(sop_class_uid, attributes)
+    if rejection is not None:
+        rejections.settle_note(db, sop_uid, rejection, now)
 
 
 async def cursor(database: Database, name: str) -> str | None:

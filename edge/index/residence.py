@@ -40,8 +40,9 @@ _EVICTABLE = (
     " FROM instances i JOIN series e ON e.id = i.series_id JOIN studies s ON s.id = i.study_id"
 )
 _IS_ELSEWHERE = (
-    "availability = 'ONLINE' AND (custody = 'VERIFIED' OR custody IN ('EDGE_ONLY', 'SENT') AND"
-    " EXISTS (SELECT 1 FROM copies c JOIN archives a ON a.name = c.archive"
+    "availability = 'ONLINE' AND withheld <> 'TRASH'"
+    " AND (custody = 'VERIFIED' OR custody IN ('EDGE_ONLY', 'SENT') AND EXISTS"
+    " (SELECT 1 FROM copies c JOIN archives a ON a.name = c.archive"
     " WHERE c.instance_id = instances.id AND c.custody = 'VERIFIED' AND a.role = 'failover'))"
 )
 """Those that an archive verifiably has which counts: the primary one, or one that stands in."""
@@ -59,6 +60,7 @@ async def evictable(
     """VERIFIED objects by age of last use, until their sizes make up *max_bytes*.
 
     Not those that a copy was sent of: the archive has an equal, and their bytes are nowhere else.
+    Nor what is in the trash: the archive deleted it.
 
     Args:
         database: The index.
@@ -78,6 +80,7 @@ async def evictable(
         which, values = " WHERE i.custody = 'VERIFIED' AND i.verified >= ?", (verified_since,)
     rows = await database.read(
         f"{_EVICTABLE}{which} AND i.availability = 'ONLINE' AND i.last_used < ?"
+        " AND i.withheld <> 'TRASH'"
         " AND NOT EXISTS (SELECT 1 FROM remedies WHERE instance_id = i.id)"
         " ORDER BY i.last_used, i.id LIMIT ?",
         (*values, used_before, max_count),
@@ -141,7 +144,7 @@ def lose(db: Connection, objects: Iterable[str]) -> tuple[int, int]:
     fetchable = db.execute(
         "UPDATE instances SET availability = 'NEARLINE', object = NULL, sealed_bytes = 0"
         " WHERE object IN (SELECT value FROM json_each(?))"
-        " AND custody IN ('ACKNOWLEDGED', 'VERIFIED')",
+        " AND custody IN ('ACKNOWLEDGED', 'VERIFIED') AND withheld <> 'TRASH'",
         (names,),
     ).rowcount
     lost = db.execute(

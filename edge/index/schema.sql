@@ -1,4 +1,4 @@
--- The index: a row for every instance that the edge or the archive has. Version 4.
+-- The index: a row for every instance that the edge or the archive has. Version 5.
 --
 -- It is what `migrations` make of the versions before it; a new table stands here and there.
 --
@@ -21,10 +21,10 @@ CREATE TABLE studies (
     modalities       TEXT NOT NULL DEFAULT '',    -- of its series, each once, between backslashes
     fingerprint      TEXT NOT NULL DEFAULT '',    -- what the archive last said of the study
     created          REAL NOT NULL,
-    series_count     INTEGER NOT NULL DEFAULT 0,
+    series_count     INTEGER NOT NULL DEFAULT 0,  -- these three count what is shown
     instance_count   INTEGER NOT NULL DEFAULT 0,
     online_count     INTEGER NOT NULL DEFAULT 0,
-    edge_only_count  INTEGER NOT NULL DEFAULT 0,  -- instances that no archive vouches for
+    edge_only_count  INTEGER NOT NULL DEFAULT 0,  -- instances that no archive vouches for, shown or not
     upload_first     INTEGER NOT NULL DEFAULT 0   -- a person wants the archive to get it before all else
 ) STRICT;
 CREATE INDEX studies_by_patient ON studies (patient_id);
@@ -57,7 +57,7 @@ CREATE TABLE series (
     modality       TEXT NOT NULL DEFAULT '',
     series_number  INTEGER,
     created        REAL NOT NULL,
-    instance_count INTEGER NOT NULL DEFAULT 0,
+    instance_count INTEGER NOT NULL DEFAULT 0,    -- shown ones, here and below
     online_count   INTEGER NOT NULL DEFAULT 0,
     sop_classes    TEXT NOT NULL DEFAULT '',      -- of its instances, each once, between backslashes
     attributes     TEXT NOT NULL,
@@ -94,7 +94,8 @@ CREATE TABLE instances (
     received        REAL NOT NULL,                -- when these bytes came
     last_used       REAL NOT NULL,
     priority        INTEGER NOT NULL DEFAULT 3,   -- of its upload: 0 a person's wish, 1 STAT, 2 HIGH, 3, 4 LOW
-    behind          INTEGER NOT NULL DEFAULT 1    -- 0: of its series' preview, before the others
+    behind          INTEGER NOT NULL DEFAULT 1,   -- 0: of its series' preview, before the others
+    withheld        TEXT NOT NULL DEFAULT ''      -- from whoever looks: REJECTED, TRASH; '' from nobody
 ) STRICT;
 CREATE INDEX instances_by_series ON instances (series_id, instance_number, id);
 CREATE INDEX instances_by_study ON instances (study_id);
@@ -107,6 +108,39 @@ CREATE INDEX instances_in_turn
     AND (custody <> 'REFUSED' OR retry_at > 0);
 CREATE INDEX instances_by_use ON instances (last_used)
     WHERE custody = 'VERIFIED' AND availability = 'ONLINE';
+CREATE INDEX instances_withheld ON instances (withheld, study_id) WHERE withheld <> '';
+CREATE INDEX notes_in_archive ON instances (id)
+    WHERE sop_class_uid = '1.2.840.10008.5.1.4.1.1.88.59' AND availability = 'NEARLINE';
+
+-- Of what has instances, all of them withheld: no search finds it. The triggers keep these.
+CREATE TABLE hidden_studies (
+    study_id INTEGER PRIMARY KEY REFERENCES studies ON DELETE CASCADE
+) STRICT;
+CREATE TABLE hidden_series (
+    series_id INTEGER PRIMARY KEY REFERENCES series ON DELETE CASCADE,
+    study_id  INTEGER NOT NULL
+) STRICT;
+
+-- What rejection notes refer to (IHE RAD-66), whether it is here, was here, or is still to come.
+CREATE TABLE rejections (
+    sop_uid  TEXT NOT NULL,
+    note_uid TEXT NOT NULL,                       -- the Key Object Selection that says so
+    code     TEXT NOT NULL,                       -- its title (DCM)
+    since    REAL NOT NULL,
+    PRIMARY KEY (sop_uid, note_uid)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX rejections_by_note ON rejections (note_uid);
+
+-- What is in the trash (withheld is TRASH), and why.
+CREATE TABLE trash (
+    instance_id INTEGER PRIMARY KEY REFERENCES instances ON DELETE CASCADE,
+    record      TEXT NOT NULL,                    -- the sealed file that tells a rebuild of it
+    archive     TEXT NOT NULL,                    -- that deleted it
+    reason      TEXT NOT NULL,
+    since       REAL NOT NULL
+) STRICT;
+CREATE INDEX trash_by_record ON trash (record);
+CREATE INDEX trash_by_time ON trash (since);
 
 -- Beside the narrow rows, so that scanning those stays quick.
 CREATE TABLE metadata (
@@ -248,26 +282,55 @@ CREATE TRIGGER series_removed AFTER DELETE ON series BEGIN
     UPDATE studies SET
         series_count = series_count - 1,
         modalities = coalesce((SELECT '\' || group_concat(modality, '\') || '\' FROM
-            (SELECT DISTINCT modality FROM series WHERE study_id = old.study_id AND modality <> '')), '')
+            (SELECT DISTINCT modality FROM series WHERE study_id = old.study_id AND modality <> ''
+            AND id NOT IN (SELECT series_id FROM hidden_series))), '')
+    WHERE id = old.study_id;
+END;
+CREATE TRIGGER series_hidden AFTER INSERT ON hidden_series BEGIN
+    UPDATE studies SET
+        series_count = series_count - 1,
+        modalities = coalesce((SELECT '\' || group_concat(modality, '\') || '\' FROM
+            (SELECT DISTINCT modality FROM series WHERE study_id = new.study_id AND modality <> ''
+            AND id NOT IN (SELECT series_id FROM hidden_series))), '')
+    WHERE id = new.study_id;
+END;
+-- Also when the series goes, which is counted out by its own trigger.
+CREATE TRIGGER series_shown AFTER DELETE ON hidden_series BEGIN
+    UPDATE studies SET
+        series_count = series_count + 1,
+        modalities = coalesce((SELECT '\' || group_concat(modality, '\') || '\' FROM
+            (SELECT DISTINCT modality FROM series WHERE study_id = old.study_id AND modality <> ''
+            AND id NOT IN (SELECT series_id FROM hidden_series))), '')
     WHERE id = old.study_id;
 END;
 
 CREATE TRIGGER instance_added AFTER INSERT ON instances BEGIN
     UPDATE studies SET
-        instance_count = instance_count + 1,
-        online_count = online_count + (new.availability = 'ONLINE'),
+        instance_count = instance_count + (new.withheld = ''),
+        online_count = online_count + (new.withheld = '' AND new.availability = 'ONLINE'),
         edge_only_count = edge_only_count + (new.custody IN ('EDGE_ONLY', 'SENT', 'REFUSED', 'CONFLICT'))
     WHERE id = new.study_id;
     UPDATE series SET
-        instance_count = instance_count + 1,
-        online_count = online_count + (new.availability = 'ONLINE'),
+        instance_count = instance_count + (new.withheld = ''),
+        online_count = online_count + (new.withheld = '' AND new.availability = 'ONLINE'),
         sop_classes = CASE
-            WHEN new.sop_class_uid = '' OR instr(sop_classes, '\' || new.sop_class_uid || '\')
+            WHEN new.withheld <> '' OR new.sop_class_uid = ''
+                OR instr(sop_classes, '\' || new.sop_class_uid || '\')
             THEN sop_classes
             WHEN sop_classes = '' THEN '\' || new.sop_class_uid || '\'
             ELSE sop_classes || new.sop_class_uid || '\' END
     WHERE id = new.series_id;
     UPDATE totals SET sealed_bytes = sealed_bytes + new.sealed_bytes;
+    INSERT INTO hidden_series SELECT id, study_id FROM series
+        WHERE id = new.series_id AND new.withheld <> '' AND instance_count = 0
+        AND EXISTS (SELECT 1 FROM instances WHERE series_id = series.id)
+        AND id NOT IN (SELECT series_id FROM hidden_series);
+    INSERT INTO hidden_studies SELECT id FROM studies
+        WHERE id = new.study_id AND new.withheld <> '' AND instance_count = 0
+        AND EXISTS (SELECT 1 FROM instances WHERE study_id = studies.id)
+        AND id NOT IN (SELECT study_id FROM hidden_studies);
+    DELETE FROM hidden_series WHERE series_id = new.series_id AND new.withheld = '';
+    DELETE FROM hidden_studies WHERE study_id = new.study_id AND new.withheld = '';
 END;
 -- What is made here is owed to every archive that keeps copies; what an archive gave is not.
 CREATE TRIGGER instance_to_be_copied AFTER INSERT ON instances WHEN new.origin <> 'CLOUD' BEGIN
@@ -275,44 +338,94 @@ CREATE TRIGGER instance_to_be_copied AFTER INSERT ON instances WHEN new.origin <
 END;
 CREATE TRIGGER instance_removed AFTER DELETE ON instances BEGIN
     UPDATE studies SET
-        instance_count = instance_count - 1,
-        online_count = online_count - (old.availability = 'ONLINE'),
+        instance_count = instance_count - (old.withheld = ''),
+        online_count = online_count - (old.withheld = '' AND old.availability = 'ONLINE'),
         edge_only_count = edge_only_count - (old.custody IN ('EDGE_ONLY', 'SENT', 'REFUSED', 'CONFLICT'))
     WHERE id = old.study_id;
     UPDATE series SET
-        instance_count = instance_count - 1,
-        online_count = online_count - (old.availability = 'ONLINE'),
+        instance_count = instance_count - (old.withheld = ''),
+        online_count = online_count - (old.withheld = '' AND old.availability = 'ONLINE'),
         -- Counted anew only where the last of one class may have gone.
         sop_classes = CASE
-            WHEN sop_classes <> '\' || old.sop_class_uid || '\'
+            WHEN sop_classes <> '\' || old.sop_class_uid || '\' OR instance_count = 1
             THEN coalesce((SELECT '\' || group_concat(sop_class_uid, '\') || '\' FROM
                 (SELECT DISTINCT sop_class_uid FROM instances
-                WHERE series_id = old.series_id AND sop_class_uid <> '')), '')
+                WHERE series_id = old.series_id AND sop_class_uid <> '' AND withheld = '')), '')
             ELSE sop_classes END
     WHERE id = old.series_id;
     UPDATE totals SET sealed_bytes = sealed_bytes - old.sealed_bytes;
+    INSERT INTO hidden_series SELECT id, study_id FROM series
+        WHERE id = old.series_id AND old.withheld = '' AND instance_count = 0
+        AND EXISTS (SELECT 1 FROM instances WHERE series_id = series.id)
+        AND id NOT IN (SELECT series_id FROM hidden_series);
+    INSERT INTO hidden_studies SELECT id FROM studies
+        WHERE id = old.study_id AND old.withheld = '' AND instance_count = 0
+        AND EXISTS (SELECT 1 FROM instances WHERE study_id = studies.id)
+        AND id NOT IN (SELECT study_id FROM hidden_studies);
 END;
-CREATE TRIGGER instance_changed AFTER UPDATE OF availability, custody, sealed_bytes ON instances
+CREATE TRIGGER instance_changed AFTER UPDATE OF availability, custody, sealed_bytes, withheld ON instances
 WHEN old.availability <> new.availability OR old.custody <> new.custody
-    OR old.sealed_bytes <> new.sealed_bytes
+    OR old.sealed_bytes <> new.sealed_bytes OR old.withheld <> new.withheld
 BEGIN
     UPDATE studies SET
-        online_count = online_count + (new.availability = 'ONLINE') - (old.availability = 'ONLINE'),
+        instance_count = instance_count + (new.withheld = '') - (old.withheld = ''),
+        online_count = online_count + (new.withheld = '' AND new.availability = 'ONLINE')
+            - (old.withheld = '' AND old.availability = 'ONLINE'),
         edge_only_count = edge_only_count
             + (new.custody IN ('EDGE_ONLY', 'SENT', 'REFUSED', 'CONFLICT'))
             - (old.custody IN ('EDGE_ONLY', 'SENT', 'REFUSED', 'CONFLICT'))
     WHERE id = new.study_id;
     UPDATE series SET
-        online_count = online_count + (new.availability = 'ONLINE') - (old.availability = 'ONLINE')
+        instance_count = instance_count + (new.withheld = '') - (old.withheld = ''),
+        online_count = online_count + (new.withheld = '' AND new.availability = 'ONLINE')
+            - (old.withheld = '' AND old.availability = 'ONLINE')
     WHERE id = new.series_id;
     UPDATE totals SET sealed_bytes = sealed_bytes + new.sealed_bytes - old.sealed_bytes;
+    -- What follows is only for what is hidden now, or shown again.
+    UPDATE series SET
+        sop_classes = CASE
+            WHEN new.withheld = '' AND instr(sop_classes, '\' || new.sop_class_uid || '\')
+            THEN sop_classes
+            WHEN new.withheld <> '' AND instance_count > 0
+                AND sop_classes = '\' || new.sop_class_uid || '\'
+            THEN sop_classes
+            ELSE coalesce((SELECT '\' || group_concat(sop_class_uid, '\') || '\' FROM
+                (SELECT DISTINCT sop_class_uid FROM instances
+                WHERE series_id = new.series_id AND sop_class_uid <> '' AND withheld = '')), '') END
+    WHERE id = new.series_id AND (old.withheld = '') <> (new.withheld = '');
+    INSERT INTO hidden_series SELECT id, study_id FROM series
+        WHERE id = new.series_id AND old.withheld = '' AND new.withheld <> '' AND instance_count = 0
+        AND EXISTS (SELECT 1 FROM instances WHERE series_id = series.id)
+        AND id NOT IN (SELECT series_id FROM hidden_series);
+    INSERT INTO hidden_studies SELECT id FROM studies
+        WHERE id = new.study_id AND old.withheld = '' AND new.withheld <> '' AND instance_count = 0
+        AND EXISTS (SELECT 1 FROM instances WHERE study_id = studies.id)
+        AND id NOT IN (SELECT study_id FROM hidden_studies);
+    DELETE FROM hidden_series WHERE series_id = new.series_id AND old.withheld <> '' AND new.withheld = '';
+    DELETE FROM hidden_studies WHERE study_id = new.study_id AND old.withheld <> '' AND new.withheld = '';
+    INSERT INTO changes (action, study_uid, series_uid, sop_uid, at)
+        SELECT CASE new.withheld WHEN '' THEN 'CREATE' ELSE 'DELETE' END,
+            s.study_uid, e.series_uid, new.sop_uid, unixepoch('subsec')
+        FROM series e JOIN studies s ON s.id = e.study_id
+        WHERE e.id = new.series_id AND (old.withheld = '') <> (new.withheld = '');
+    DELETE FROM trash
+        WHERE instance_id = new.id AND old.withheld = 'TRASH' AND new.withheld <> 'TRASH';
+END;
+-- Whatever is not VERIFIED is no one's to throw away: it comes back.
+CREATE TRIGGER trash_doubted AFTER UPDATE OF custody ON instances
+WHEN new.withheld = 'TRASH' AND new.custody <> 'VERIFIED'
+BEGIN
+    UPDATE instances SET withheld = CASE
+            WHEN EXISTS (SELECT 1 FROM rejections WHERE sop_uid = new.sop_uid) THEN 'REJECTED'
+            ELSE '' END
+        WHERE id = new.id;
 END;
 CREATE TRIGGER instance_reclassed AFTER UPDATE OF sop_class_uid ON instances
 WHEN old.sop_class_uid <> new.sop_class_uid
 BEGIN
     UPDATE series SET sop_classes = coalesce((SELECT '\' || group_concat(sop_class_uid, '\') || '\' FROM
         (SELECT DISTINCT sop_class_uid FROM instances
-        WHERE series_id = new.series_id AND sop_class_uid <> '')), '')
+        WHERE series_id = new.series_id AND sop_class_uid <> '' AND withheld = '')), '')
     WHERE id = new.series_id;
 END;
 CREATE TRIGGER quarantine_added AFTER INSERT ON quarantine BEGIN

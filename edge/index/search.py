@@ -5,7 +5,7 @@ the order of arrival, so that a page never shifts when something new comes in: w
 offset while a study arrives misses nothing and sees nothing twice.
 
 A search first finds ids, in narrow rows and indexes; whole rows are read for those alone that are
-shown, a page at a time.
+shown, a page at a time. What is withheld, or has nothing in it that is not, is never found.
 """
 
 from __future__ import annotations
@@ -22,7 +22,15 @@ from edge.dicom.query import ALL, Query
 from edge.errors import QueryError
 from edge.index import lookup
 from edge.index.comparison import Sql
-from edge.index.conditions import DEPTH, Condition, Cost, conditions_of, private_block
+from edge.index.conditions import (
+    DEPTH,
+    SHOWN,
+    Condition,
+    Cost,
+    conditions_of,
+    private_block,
+    shown_of,
+)
 from edge.index.database import Database
 from edge.index.lookup import json_list
 
@@ -91,7 +99,7 @@ async def search(database: Database, query: Query) -> AsyncGenerator[dict[str, A
         QueryError: A matching key can't be understood.
     """
     level, found = query.level, _conditions(query)
-    where = _where(level, found)
+    where = _where(level, [*found, SHOWN[level]])
     rows = await database.scan(
         f"SELECT {_KEY[level]} FROM {_from(level, found)} WHERE {where.text}"
         f" ORDER BY {_KEY[level]} LIMIT ? OFFSET ?",
@@ -118,16 +126,18 @@ async def count(database: Database, query: Query) -> int:
         QueryError: A matching key can't be understood.
     """
     level, found = query.level, _conditions(query)
-    # Rows know how many there are below them: none of those needs to be looked at.
+    # Rows know how many there are below them that are shown: none of those needs to be looked at.
     lowest = max((one.level for one in found), key=DEPTH.__getitem__, default=Level.STUDY)
     alias = _KEY[lowest].removesuffix("id")
     what = "count(*)" if lowest is level else f"coalesce(sum({alias}{_COUNTER[level]}), 0)"
-    if len(found) == 1 and lowest is level and (ids := found[0].ids) is not None:
+    is_alone = len(found) == 1 and lowest is level is not Level.INSTANCE
+    if is_alone and (ids := found[0].ids) is not None:
         # What an index knows alone, it counts alone.
         each = f"SELECT DISTINCT * FROM ({ids.text})" if found[0].repeats else ids.text
-        sql = Sql(f"SELECT count(*) FROM ({each})", ids.parameters)
+        text = f"WITH found (id) AS ({each}) SELECT count(*) FROM found WHERE"
+        sql = Sql(f"{text} {shown_of(level, 'id')}", ids.parameters)
     else:
-        where = _where(lowest, found)
+        where = _where(lowest, [*found, SHOWN[level]] if lowest is level else found)
         text = f"SELECT {what} FROM {_from(lowest, found)} WHERE {where.text}"
         sql = Sql(text, where.parameters)
     rows = await database.scan(sql.text, sql.parameters)

@@ -1,8 +1,8 @@
 """What of the index can be had neither from the store nor from the archive: for a backup, and back.
 
-In it are tokens and tombstones, as they are, and what no archive is proven to have. What an archive
-verifiably has is not: a box that begins anew learns from the archive itself what that has *then*.
-Cursors are not either, for what was learned behind them is gone.
+In it are tokens, tombstones and rejections, as they are, and what no archive is proven to have.
+What an archive verifiably has is not: a box that begins anew learns from the archive itself what
+that has *then*. Cursors are not either, for what was learned behind them is gone.
 
 A table is kept with the names of its columns: what a newer version added has its default then.
 """
@@ -16,12 +16,14 @@ from typing import Any
 import msgspec
 
 from edge.dicom.instance import InstanceRef
+from edge.index import rejections
 from edge.index.connection import Connection, connect
-from edge.index.instances import ensure_series, ensure_study, record
+from edge.index.feed import record
+from edge.index.instances import ensure_series, ensure_study
 
 __all__ = ["Snapshot", "Table", "Unproven", "restore", "take"]
 
-_TABLES = ("tokens", "tombstones")
+_TABLES = ("tokens", "tombstones", "rejections")
 _REASON = "it was only on the box that was lost"
 
 
@@ -120,11 +122,12 @@ def restore(db: Connection, snapshot: Snapshot, now: float) -> int:
         series_id = ensure_series(db, study_id, one.series_uid, json.loads(one.series), now)
         listed = one.custody == "ACKNOWLEDGED"
         lost += not listed
-        db.execute(
+        added = db.execute(
             "INSERT OR IGNORE INTO instances (study_id, series_id, sop_uid, sop_class_uid,"
             " transfer_syntax, instance_number, frame_count, availability, content_bytes,"
-            " meta_digest, dataset_digest, custody, reason, origin, peer, received, last_used)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            " meta_digest, dataset_digest, custody, reason, origin, peer, received, last_used,"
+            " withheld) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
+            f" {rejections.WITHHELD}) RETURNING withheld",
             (
                 study_id,
                 series_id,
@@ -143,9 +146,11 @@ def restore(db: Connection, snapshot: Snapshot, now: float) -> int:
                 one.peer,
                 one.received,
                 now,
+                one.sop_uid,
             ),
-        )
-        record(db, "CREATE", ref, now)
+        ).fetchone()
+        if added is not None and not added[0]:
+            record(db, "CREATE", ref, now)
     return lost
 
 

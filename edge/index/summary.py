@@ -37,6 +37,12 @@ class Summary:
     """Of the instances that the archive refuses, those that a person gave up."""
     remedied: int = 0
     """Instances of which the archive has a copy that it takes; they stay here for good."""
+    rejected: int = 0
+    """Instances that are here or in the archive, and that a rejection note hides."""
+    trashed: int = 0
+    """Instances that the archive deleted, and that are here for some days more."""
+    trashed_since: float | None = None
+    """Since when the first of them is in the trash, in POSIX seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,7 +73,7 @@ async def summary(database: Database) -> Summary:
     """All of it, as of the last commit."""
     ((studies, instances, online),) = await database.read(
         "SELECT count(*), coalesce(sum(instance_count), 0), coalesce(sum(online_count), 0)"
-        " FROM studies"
+        " FROM studies WHERE id NOT IN (SELECT study_id FROM hidden_studies)"
     )
     # The counter leads to few studies; that of what was lost does not exist here, either.
     ((only_here, unproven),) = await database.read(
@@ -81,11 +87,13 @@ async def summary(database: Database) -> Summary:
         " WHERE custody = 'ACKNOWLEDGED' AND availability = 'ONLINE')"
     )
     custody = await database.read(
-        "SELECT custody, count(*), coalesce(sum(content_bytes), 0) FROM instances GROUP BY custody"
+        "SELECT custody, count(*), coalesce(sum(content_bytes), 0) FROM instances"
+        " WHERE withheld <> 'TRASH' GROUP BY custody"
     )
     ((sealed, quarantined, lost),) = await database.read(
         "SELECT (SELECT sealed_bytes FROM totals), (SELECT count(*) FROM quarantine),"
-        " (SELECT count(*) FROM instances WHERE availability = 'UNAVAILABLE')"
+        " (SELECT count(*) FROM instances WHERE availability = 'UNAVAILABLE'"
+        " AND withheld <> 'TRASH')"
     )
     ((withdrawals, refused),) = await database.read(
         "SELECT coalesce(sum(withdrawal = 'DUE'), 0), coalesce(sum(reason <> ''), 0)"
@@ -96,6 +104,11 @@ async def summary(database: Database) -> Summary:
         " WHERE d.given_up > 0 AND i.custody = 'REFUSED'),"
         " (SELECT count(*) FROM remedies r JOIN instances i ON i.id = r.instance_id"
         " WHERE i.custody = 'VERIFIED' AND i.availability = 'ONLINE')"
+    )
+    ((rejected, trashed, trashed_since),) = await database.read(
+        "SELECT (SELECT count(*) FROM instances WHERE withheld = 'REJECTED'),"
+        " (SELECT count(*) FROM instances WHERE withheld = 'TRASH'),"
+        " (SELECT min(since) FROM trash)"
     )
     return Summary(
         studies=studies,
@@ -112,4 +125,7 @@ async def summary(database: Database) -> Summary:
         withdrawals_refused=refused,
         given_up=given_up,
         remedied=remedied,
+        rejected=rejected,
+        trashed=trashed,
+        trashed_since=trashed_since,
     )

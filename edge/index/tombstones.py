@@ -15,7 +15,8 @@ from enum import StrEnum
 from edge.dicom.instance import Availability, Custody, InstanceRef
 from edge.index.custody import FARTHEST
 from edge.index.database import Connection, Database
-from edge.index.instances import forget, record
+from edge.index.feed import record
+from edge.index.instances import forget
 from edge.index.lookup import json_list
 
 __all__ = [
@@ -174,14 +175,15 @@ def bury(
     """
     for one in doomed:
         same = db.execute(
-            "SELECT 1 FROM instances WHERE id = ? AND object IS ? AND custody = ?"
+            "SELECT withheld FROM instances WHERE id = ? AND object IS ? AND custody = ?"
             " AND availability = ?",
             (one.instance_id, one.object, one.custody, one.availability),
         ).fetchone()
         if same is None:
             raise Changed
         forget(db, one.instance_id)
-        record(db, "DELETE", one.ref, now)
+        if not same[0]:
+            record(db, "DELETE", one.ref, now)
     for name in quarantined:
         if not db.execute("DELETE FROM quarantine WHERE object = ?", (name,)).rowcount:
             raise Changed

@@ -125,7 +125,7 @@ def _learn_batch(db: Connection, *, batch: tuple[int, ...], each: int) -> None:
         for series in listed.series:
             for instance in series.instances:
                 document = {**listed.attributes, **series.attributes, **instance.attributes}
-                remote.set_document(db, instance.sop_uid, document)
+                remote.set_document(db, instance.sop_uid, document, 0.0)
 
 
 def _listed(made: Made, each: int) -> RemoteStudy:

@@ -13,12 +13,14 @@ from edge.cache.admission import Admission, Source, StudyKeys
 from edge.cache.changes import Changes
 from edge.cache.custody import CustodyLedger
 from edge.cache.deletion import Deletion
+from edge.cache.emptying import Emptying
 from edge.cache.eviction import Eviction, Uses
 from edge.cache.fetching import Fetching
 from edge.cache.pictures import PictureCache
 from edge.cache.recovery import Recovery, open_index
 from edge.cache.retrieval import Retrieval
 from edge.cache.space import Space
+from edge.cache.trash import Trash
 from edge.cloud.dicomweb import DicomwebArchive
 from edge.cloud.several import Several
 from edge.crypto.keys import KeyRing
@@ -26,7 +28,7 @@ from edge.crypto.providers import FileKeyProvider
 from edge.crypto.sealed import Algorithm
 from edge.dicom.instance import Origin
 from edge.store.objects import ObjectStore
-from edge.store.tombstones import TombstoneStore
+from edge.store.tombstones import TombstoneStore, TrashStore
 from tests.samples import chunks
 
 MODALITY = Source(Origin.DIMSE, "MODALITY")
@@ -50,7 +52,8 @@ def open_cache(tmp_path):
             database = await open_index(tmp_path / "index.db", keys.derive("index"))
             stack.push_async_exit(database)
             tombstones = TombstoneStore(tmp_path, keys, algorithm=Algorithm.AES_256_GCM)
-            recovery = Recovery(store, database, keys, tombstones)
+            trash_records = TrashStore(tmp_path, keys, algorithm=Algorithm.AES_256_GCM)
+            recovery = Recovery(store, database, keys, tombstones, trash_records)
             report = await recovery.run() if recover else None
             timing = {} if clock is None else {"clock": clock}
             changes, uses = Changes(), Uses(database, **timing)
@@ -88,6 +91,8 @@ def open_cache(tmp_path):
                 has_archive=archive is not None,
                 **timing,
             )
+            trash = Trash(store, trash_records, database, changes, days=30, **timing)
+            emptying = Emptying(trash, deletion, changes)
             group = await stack.enter_async_context(asyncio.TaskGroup())
             running = group.create_task(fetching.run())
             stack.callback(running.cancel)

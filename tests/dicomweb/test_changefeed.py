@@ -17,6 +17,7 @@ from edge.dicom.instance import InstanceRef
 from edge.dicomweb import changefeed
 from edge.dicomweb.root import create_root
 from edge.errors import QueryError
+from edge.index import feed as index_feed
 from edge.index import instances
 from edge.index.database import Database
 from tests.dicomweb.doubles import authorise
@@ -39,7 +40,7 @@ class Feed:
 
     async def record(self, action, number, *, at=1000.0):
         ref = InstanceRef(STUDY, SERIES, f"{SERIES}.{number}")
-        await self.database.write(lambda db: instances.record(db, action, ref, at))
+        await self.database.write(lambda db: index_feed.record(db, action, ref, at))
 
     async def describe(self, number, document):
         """Have metadata of an instance, however it came to be."""
@@ -312,7 +313,7 @@ def test_whatever_comes_between_two_pages_none_is_lost_and_none_repeated(tmp_pat
                     ref = InstanceRef(STUDY, SERIES, f"{SERIES}.{written % 3}")
                     action = ("CREATE", "UPDATE", "DELETE")[written % 3]
                     await database.write(
-                        lambda db, ref=ref, action=action: instances.record(db, action, ref, 1.0)
+                        lambda db, ref=ref, action=action: index_feed.record(db, action, ref, 1.0)
                     )
                     written += 1
                 by_count = await feed.skip(len(seen), limit=limit)

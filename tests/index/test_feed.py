@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 from edge.dicom.instance import InstanceRef
-from edge.index import feed, instances
+from edge.index import feed
 from edge.index.database import Database
 from edge.index.feed import Action, State
 from tests.index.conftest import KEY
@@ -21,7 +21,7 @@ REF = InstanceRef("1.2.3", "1.2.3.1", "1.2.3.1.1")
 @pytest.fixture
 def record(database):
     async def call(action, ref=REF, *, at=1000.0):
-        await database.write(lambda db: instances.record(db, action, ref, at))
+        await database.write(lambda db: feed.record(db, action, ref, at))
 
     return call
 
@@ -54,7 +54,7 @@ async def test_what_a_change_means_depends_on_what_came_after(database, record):
 
 async def test_numbers_have_no_gaps_though_writes_fail(database, record):
     def fail(db):
-        instances.record(db, "CREATE", REF, 1.0)
+        feed.record(db, "CREATE", REF, 1.0)
         raise ValueError("this one is undone")
 
     for number in range(20):
@@ -113,7 +113,7 @@ async def test_an_index_made_anew_goes_on_above_the_lost_one(tmp_path):
         async with Database(tmp_path / name, KEY) as database:
             for number in range(5):
                 await database.write(
-                    partial(instances.record, action="CREATE", ref=other(number), now=1.0)
+                    partial(feed.record, action="CREATE", ref=other(number), now=1.0)
                 )
             numbers.append((await feed.latest_change(database)).sequence)
         await asyncio.sleep(1.1)

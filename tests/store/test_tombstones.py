@@ -53,7 +53,7 @@ async def test_a_full_disk_deletes_nothing(records, monkeypatch):
     def full(*_):
         raise OSError(errno.ENOSPC, "full")
 
-    monkeypatch.setattr("edge.store.tombstones.write_file", full)
+    monkeypatch.setattr("edge.store.records.write_file", full)
     with pytest.raises(StorageFull, match="nothing was deleted"):
         await records.write(record(1.0))
 
