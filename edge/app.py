@@ -27,6 +27,7 @@ from edge.access.tls import renew, server_context
 from edge.access.tokens import Tokens
 from edge.admin import api
 from edge.admin.local import local_door
+from edge.admin.absences import absence_routes
 from edge.admin.sync import sync_routes
 from edge.cache.admission import Admission, StudyKeys
 from edge.cache.backup import Backups
@@ -147,6 +148,7 @@ class Cache:
                 self.changes,
                 days=self._config.sync.trash_days,
             )
+            self.absences = Absences(self.database, self.changes, self.trash)
             self._stack = stack.pop_all()
         return self
 
@@ -215,7 +217,7 @@ class Appliance:
             stack.push_async_callback(_flush, uses)
             space = Space(config.cache, cache.database, cache.store)
             await space.refresh()
-            ledger = CustodyLedger(cache.database, changes)
+            ledger = CustodyLedger(cache.database, changes, trash=cache.trash)
             line = Line(config.sync, ledger)
             archives = await self._open_archives(stack, line)
             several = Several([archive for _, archive in archives]) if archives else None
@@ -262,6 +264,7 @@ class Appliance:
                     remedies,
                     lambda archive, link: Arbitration(settling, admission, archive, link, changes),
                     backups,
+                    cache.absences,
                     changes,
                     config,
                     line,
@@ -367,7 +370,10 @@ class Appliance:
         administration = api.create_application(
             status=self.status,
             middlewares=[access(gate.authorise)],
-            routes=sync_routes(cache.disputes, itemgetter(IDENTITY), self.changes.wake),
+            routes=[
+                *sync_routes(cache.disputes, itemgetter(IDENTITY), self.changes.wake),
+                *absence_routes(cache.absences, itemgetter(IDENTITY)),
+            ],
         )
         application = create_root(
             {

@@ -247,6 +247,10 @@ class Sync:
     """Of the month, on which it starts anew; in a shorter month, its last."""
     trash_days: int = 30
     """So long what the archive deleted is kept here, shown to nobody; at least one."""
+    absent: Literal["trash", "ask", "send-again"] = "trash"
+    """What becomes of a study that the archive does not have any more."""
+    reverify_days: float = 30.0
+    """So often the archive is asked about each instance again; 0 means never."""
 
 
 @dataclass(frozen=True, slots=True)

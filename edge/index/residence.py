@@ -13,6 +13,7 @@ from edge.index.database import Connection, Database
 from edge.index.lookup import json_list
 
 __all__ = [
+    "MISSED",
     "Evictable",
     "evict",
     "evictable",
@@ -23,6 +24,10 @@ __all__ = [
     "quarantined_objects",
     "touch",
 ]
+
+
+MISSED = "the archive had it, and does not have it any more"
+"""Why an instance is lost that was here, left, and is not where it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +46,7 @@ _EVICTABLE = (
 )
 _IS_ELSEWHERE = (
     "availability = 'ONLINE' AND withheld <> 'TRASH'"
+    " AND study_id NOT IN (SELECT study_id FROM absences)"
     " AND (custody = 'VERIFIED' OR custody IN ('EDGE_ONLY', 'SENT') AND EXISTS"
     " (SELECT 1 FROM copies c JOIN archives a ON a.name = c.archive"
     " WHERE c.instance_id = instances.id AND c.custody = 'VERIFIED' AND a.role = 'failover'))"
@@ -60,7 +66,7 @@ async def evictable(
     """VERIFIED objects by age of last use, until their sizes make up *max_bytes*.
 
     Not those that a copy was sent of: the archive has an equal, and their bytes are nowhere else.
-    Nor what is in the trash: the archive deleted it.
+    Nor what is in the trash: the archive deleted it. Nor of studies that it does not list as before.
 
     Args:
         database: The index.
@@ -80,7 +86,7 @@ async def evictable(
         which, values = " WHERE i.custody = 'VERIFIED' AND i.verified >= ?", (verified_since,)
     rows = await database.read(
         f"{_EVICTABLE}{which} AND i.availability = 'ONLINE' AND i.last_used < ?"
-        " AND i.withheld <> 'TRASH'"
+        " AND i.withheld <> 'TRASH' AND i.study_id NOT IN (SELECT study_id FROM absences)"
         " AND NOT EXISTS (SELECT 1 FROM remedies WHERE instance_id = i.id)"
         " ORDER BY i.last_used, i.id LIMIT ?",
         (*values, used_before, max_count),
@@ -156,7 +162,7 @@ def lose(db: Connection, objects: Iterable[str]) -> tuple[int, int]:
     return fetchable, lost
 
 
-def miss(db: Connection, sop_uid: str, reason: str) -> bool:
+def miss(db: Connection, sop_uid: str) -> bool:
     """The archive does not have an instance any more that was here, and left; whether it is lost.
 
     What has never been here is the archive's own affair. Its study is looked into again at the next
@@ -165,7 +171,7 @@ def miss(db: Connection, sop_uid: str, reason: str) -> bool:
     lost: int = db.execute(
         "UPDATE instances SET availability = 'UNAVAILABLE', custody = 'EDGE_ONLY', reason = ?"
         " WHERE sop_uid = ? AND availability = 'NEARLINE' AND dataset_digest IS NOT NULL",
-        (reason, sop_uid),
+        (MISSED, sop_uid),
     ).rowcount
     if lost:
         db.execute(

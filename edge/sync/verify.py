@@ -18,7 +18,7 @@ from contextlib import aclosing
 
 from edge import config
 from edge.cache.changes import Changes
-from edge.cache.custody import ArchiveLedger, Owed, Settlement, Theirs
+from edge.cache.custody import ArchiveLedger, Owed, Settlement
 from edge.cloud.archive import Archive
 from edge.cloud.listing import list_instances
 from edge.cloud.retry import Backoff
@@ -35,6 +35,7 @@ from edge.errors import (
 )
 from edge.sync.inquiry import Patience, by_series
 from edge.sync.link import Link
+from edge.sync.proof import digest_of, other_bytes
 from edge.sync.tally import Tally
 
 __all__ = ["Verify"]
@@ -54,7 +55,6 @@ _LONGEST_WAIT = 30.0
 _SAMPLE_ONE_IN = 10
 _WHOLE_SERIES_FROM = 0.8
 """Of a series: then it is read back as a whole, in one request."""
-_OTHER_BYTES = "the archive has other bytes under this UID"
 
 
 class Verify:
@@ -212,7 +212,7 @@ class Verify:
         for one in waiting.values():
             failure: CloudUnreachable | None = None
             try:
-                settlement = self._verdict(one, await self._digest_of(one))
+                settlement = self._verdict(one, await digest_of(self._archive, self._link, one.ref))
             except InstanceNotFound:
                 settlement = self._missing(one)
             except NotDicom:
@@ -245,29 +245,13 @@ class Verify:
         except (CloudError, InstanceNotFound, NotDicom) as error:
             log.info("a series could not be read back whole (%s); one by one", error)
 
-    async def _digest_of(self, one: Owed) -> Digester:
-        digester = Digester()
-        async with (
-            aclosing(self._archive.retrieve_instance(one.ref)) as stream,
-            aclosing(self._link.line.incoming(stream)) as pieces,
-        ):
-            async for piece in pieces:
-                digester.update(piece)
-        return digester
-
     def _verdict(self, one: Owed, seen: Digester | None) -> Settlement:
         """By what was read back; None if it was no DICOM."""
         self._patience.forget([one.instance_id])
         digest = b"" if seen is None else seen.digests()[1]
         if one.is_held_as(digest):
             return Settlement(one.instance_id, Custody.VERIFIED)
-        log.error(
-            "archive %s has other bytes than ours under instance %s; both are kept",
-            self._archive.name,
-            one.ref.sop_uid,
-        )
-        theirs = None if seen is None else Theirs(digest, seen.transfer_syntax, seen.length)
-        return Settlement(one.instance_id, Custody.CONFLICT, _OTHER_BYTES, theirs=theirs)
+        return other_bytes(self._archive, one.instance_id, one.ref, seen)
 
     def _missing(self, one: Owed) -> Settlement:
         now = self._clock()
