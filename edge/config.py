@@ -328,6 +328,7 @@ def is_loopback(listen: str) -> bool:
 
 
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[1-9][0-9]{0,4})?")
+_AZURE_V1 = re.compile(r"/v1(\.[0-9-a-z]*)?(/|$)")
 _PROXY = re.compile(r"http://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):[1-9][0-9]{0,4}/?")
 _WHY_NOT = {
     errno.EADDRINUSE: "another program uses the port; ss -ltnp tells which",
@@ -465,6 +466,12 @@ class _Checks:
                 raise self._error((*keys, "name"), "must be a name of its own")
             names.add(archive.name)
             self._check_url((*keys, "url"), archive.url)
+            if archive.kind == "azure" and _AZURE_V1.search(urlsplit(archive.url).path):
+                raise self._error(
+                    (*keys, "url"),
+                    f'= "{archive.url}" is of version 1, whose change feed can\'t be followed',
+                    "let it end with /v2",
+                )
             self._check_auth((*keys, "auth"), archive.auth)
             if archive.tls_ca != Path():
                 self._check_file((*keys, "tls_ca"), archive.tls_ca)

@@ -165,6 +165,10 @@ def test_the_environment_goes_before_the_file(load):
             "edge.toml:3: cloud.archive.0.url holds a password",
         ),
         (
+            "[[cloud.archive]]\nname = 'a'\nkind = 'azure'\nurl = 'https://a/v1'\n",
+            'edge.toml:4: cloud.archive.0.url = "https://a/v1" is of version 1',
+        ),
+        (
             2 * "[[cloud.archive]]\nname = 'a'\nurl = 'https://a'\n",
             "edge.toml:5: cloud.archive.1.name must be a name of its own",
         ),
@@ -190,6 +194,7 @@ def test_the_environment_goes_before_the_file(load):
         ),
         ("[appliance]\ndata_dir = ''\n", "edge.toml:2: appliance.data_dir must name a folder"),
         ("sync.sweep_minutes = nan\n", "edge.toml:1: sync.sweep_minutes is too large"),
+        ("[sync]\nfeed_seconds = 0\n", "edge.toml:2: sync.feed_seconds must be more"),
         ("[sync]\nretry_max_seconds = 0\n", "edge.toml:2: sync.retry_max_seconds must be more"),
         ("[dimse]\nmax_pdu = 1\n", "edge.toml:2: dimse.max_pdu must be 4096 to"),
         (

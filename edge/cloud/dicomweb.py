@@ -32,6 +32,7 @@ from edge.cloud.answers import MAX_ANSWER, AnswerTooLarge, datasets_in, read_bod
 from edge.cloud.archive import Dataset, Outgoing, StoreOutcome, StoreResult, first_value
 from edge.cloud.auth import auth_of
 from edge.cloud.pace import Way, steady
+from edge.cloud.paging import all_rows
 from edge.cloud.portal import intercepted
 from edge.cloud.route import Route
 from edge.cloud.second_look import second_look
@@ -67,8 +68,6 @@ _STUDY_FIELDS = tuple(
     ("includefield", tag) for tag in ("00201206", "00201208", "00080061", "00081030")
 )
 _SERIES_UID, _SOP_UID = "0020000E", "00080018"
-# No archive that we know cuts a list below this (Azure: 100); a longer list is asked on.
-_SMALLEST_CAP = 100
 # Bytes. Decoded, an answer takes some ten times its length: a page of studies, a list of series or
 # instances (some 15,000 rows).
 _MAX_PAGE, _MAX_LIST = 4 * 1024**2, 16 * 1024**2
@@ -281,17 +280,11 @@ class DicomwebArchive:
     async def _all(
         self, path: str, query: list[tuple[str, str]], key: str, doing: str
     ) -> list[Dataset]:
-        """Page after page, until one brings nothing new."""
-        found: dict[str, Dataset] = {}
-        offset = 0
-        while True:
+        async def read(offset: int) -> list[Dataset]:
             paged = [*query, ("offset", str(offset))] if offset else query
-            page = await self._datasets(path, paged, doing, limit=_MAX_LIST, may_be_missing=True)
-            known = len(found)
-            found |= {uid: it for it in page if isinstance(uid := first_value(it, key), str)}
-            offset += len(page)
-            if len(page) < _SMALLEST_CAP or len(found) == known:
-                return list(found.values())
+            return await self._datasets(path, paged, doing, limit=_MAX_LIST, may_be_missing=True)
+
+        return await all_rows(read, key)
 
     async def retrieve_metadata(
         self, study_uid: str, series_uid: str | None = None

@@ -182,7 +182,8 @@ class Sweep:
             await self._learn(page)
             # The end of the list, or an archive that ignores offsets.
             at_end = len(page) < self._cap or uids <= before
-            cursor.offset = 0 if at_end else cursor.offset + len(page)
+            # Pages overlap: what is deleted in front of them meanwhile moves others forward.
+            cursor.offset = 0 if at_end else cursor.offset + len(page) - self._cap // 10
             cursor.has_seen_undated |= at_end
             if at_end:
                 cursor.undated.end()

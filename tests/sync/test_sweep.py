@@ -146,3 +146,62 @@ async def test_studies_that_arrive_while_a_window_is_paged_are_not_lost(
     archive.search_studies = while_others_store
     await sweep.run()
     assert set(ledger.learned) == expected
+
+
+@pytest.mark.parametrize("cap", [100, 200])
+async def test_an_archive_that_changes_between_its_pages_hides_nothing(
+    sweep, ledger, cloud, add, archive, cap
+):
+    """With the caps of Google and Azure: on one day, on many, and without a date."""
+    for number in range(150):
+        add("20240301", number)
+        add(f"{dt.date(2024, 2, 1) - dt.timedelta(days=number):%Y%m%d}", 1000 + number)
+        add("", 2000 + number)
+    cloud.cap = cap
+    original = archive.search_studies
+    doomed, newcomers = iter(range(0, 2150, 50)), iter(range(5000, 5040))
+
+    async def while_others_work(params, **page):
+        found = await original(params, **page)
+        if (number := next(doomed, None)) is not None:
+            cloud.instances.pop(f"1.2.5.{number}", None)  # In front: others move forward.
+        if (number := next(newcomers, None)) is not None:
+            add("20240301" if number % 2 else "", number)
+        return found
+
+    archive.search_studies = while_others_work
+    await sweep.run()
+    left = {held.study_uid for held in cloud.instances.values()}
+    archive.search_studies = original
+    await sweep.run()
+    assert left <= set(ledger.learned)
+
+
+async def test_it_says_when_all_was_seen(sweep, cloud, add):
+    for number in range(250):
+        add(f"{dt.date(2010, 1, 1) + dt.timedelta(days=number):%Y%m%d}")
+    cloud.cap = 10
+    assert not await sweep.run()  # Going through the list takes longer than a sweep.
+    assert await sweep.run()
+    cloud.cap = None
+    assert await sweep.run()
+
+
+async def test_one_that_is_under_way_when_all_is_to_be_seen_anew_has_not_seen_it(
+    sweep, ledger, cloud, add, archive
+):
+    for number in range(30):
+        add(f"{dt.date(2010, 1, 1) + dt.timedelta(days=number):%Y%m%d}")
+    cloud.cap = 10
+    original = archive.search_studies
+
+    async def start_over_meanwhile(params, **page):
+        archive.search_studies = original
+        await sweep.start_over()
+        return await original(params, **page)
+
+    archive.search_studies = start_over_meanwhile
+    assert not await sweep.run()
+    fresh = ledger.cursors["sweep:cloud"]
+    assert '"has_seen_dates":false' in fresh
+    assert await sweep.run()
