@@ -27,6 +27,7 @@ try:
         status,
         sync,
         token,
+        trash,
     )
     from edge.commands.parsing import Commands
     from edge.errors import ConfigError, EdgeError
@@ -35,7 +36,7 @@ except KeyboardInterrupt:  # even these take a moment on a small box
 
 __all__ = ["main"]
 
-_COMMANDS = (serve, demo, status, sync, token, cloud, secret, key, backup, restore)
+_COMMANDS = (serve, demo, status, sync, trash, token, cloud, secret, key, backup, restore)
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

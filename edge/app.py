@@ -26,9 +26,10 @@ from edge.access.gate import Gate
 from edge.access.tls import renew, server_context
 from edge.access.tokens import Tokens
 from edge.admin import api
-from edge.admin.local import local_door
 from edge.admin.absences import absence_routes
+from edge.admin.local import local_door
 from edge.admin.sync import sync_routes
+from edge.admin.trash import trash_routes
 from edge.cache.admission import Admission, StudyKeys
 from edge.cache.backup import Backups
 from edge.cache.catalogue import Catalogue
@@ -373,6 +374,7 @@ class Appliance:
             routes=[
                 *sync_routes(cache.disputes, itemgetter(IDENTITY), self.changes.wake),
                 *absence_routes(cache.absences, itemgetter(IDENTITY)),
+                *trash_routes(cache.trash, itemgetter(IDENTITY)),
             ],
         )
         application = create_root(

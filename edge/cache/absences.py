@@ -137,8 +137,8 @@ class Absences:
     async def put_away(self, archive: str, study_id: int, absent: Sequence[Vouched]) -> None:
         """They were deleted there on purpose.
 
-        Crash order: the trash has them -> the absence is over. A crash between the two finds nothing
-        of it that is not in the trash, and ends the absence.
+        Crash order: the trash has them -> the absence is over. After a crash between the two, what
+        is in the trash is not looked for again, and the absence ends.
 
         Raises:
             StorageFull: There is no room to write down what goes.
@@ -175,9 +175,9 @@ class Absences:
 
     async def absent(self, *, limit: int = 100, offset: int = 0) -> Page[AbsentStudy]:
         """What a person decides about, the oldest first."""
-        held, rest = await absences.count(self._database)
+        total = await absences.count(self._database)
         found = await absences.absent(self._database, limit=limit, offset=offset)
-        return Page(held + rest, found)
+        return Page(total, found)
 
     async def decide(self, study_uids: Sequence[str] | None, state: State) -> int:
         """What a person says of some of those, or of all of them; of how many it was news.

@@ -50,6 +50,7 @@ __all__ = [
     "Withdrawn",
 ]
 
+
 @dataclass(frozen=True, slots=True)
 class Owed:
     """An instance that the archive is owed, or owes us an answer about."""

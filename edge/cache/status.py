@@ -117,6 +117,11 @@ class Status:
         for archive in self.archives:
             if archive.role != "primary" and not archive.online:
                 yield f"Archive {archive.name} can't be reached: {archive.reason}."
+        if numbers.absent:
+            yield (
+                f"The archive has {_count(numbers.absent, 'study', 'studies')} less than before:"
+                " deleted there, an outage, another database, missing rights?"
+            )
         if self.trash_until is not None:
             trashed = _count(numbers.trashed, "image is", "images are")
             day = datetime.fromtimestamp(self.trash_until).astimezone().date()

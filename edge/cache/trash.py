@@ -209,7 +209,8 @@ class Trash:
 
     async def due(self, max_count: int) -> list[Candidate]:
         """Those whose days are over, the oldest first."""
-        return await trash.due(self._database, self._clock() - self.seconds, max_count)
+        before = max(0.0, self._clock() - self.seconds)  # 0 is a person's wish
+        return await trash.due(self._database, before, max_count)
 
     async def tidy(self) -> None:
         """Have every record name what is in the trash by it, and unlink what came back anew."""

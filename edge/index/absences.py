@@ -128,9 +128,7 @@ async def vouched(database: Database, study_id: int, copies_in: str = "") -> lis
         values,
     )
     return [
-        Vouched(
-            number, InstanceRef(study, series, sop), Availability(where), bool(verified), *rest
-        )
+        Vouched(number, InstanceRef(study, series, sop), Availability(where), bool(verified), *rest)
         for number, study, series, sop, where, *rest, verified in rows
     ]
 
@@ -298,12 +296,10 @@ def _forget_listing(db: Connection, archive: str, study_id: int) -> None:
     clear(db, (study_id,))
 
 
-async def count(database: Database) -> tuple[int, int]:
-    """How many studies wait for a person, and how many are suspected or decided about."""
-    ((held, rest),) = await database.read(
-        "SELECT coalesce(sum(state = 'HELD'), 0), coalesce(sum(state <> 'HELD'), 0) FROM absences"
-    )
-    return held, rest
+async def count(database: Database) -> int:
+    """How many studies a person decides about, or has."""
+    rows = await database.read("SELECT count(*) FROM absences WHERE state <> 'SUSPECTED'")
+    return int(rows[0][0])
 
 
 async def absent(database: Database, *, limit: int, offset: int) -> list[AbsentStudy]:

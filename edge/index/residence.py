@@ -66,7 +66,7 @@ async def evictable(
     """VERIFIED objects by age of last use, until their sizes make up *max_bytes*.
 
     Not those that a copy was sent of: the archive has an equal, and their bytes are nowhere else.
-    Nor what is in the trash: the archive deleted it. Nor of studies that it does not list as before.
+    Nor what is in the trash: the archive deleted it. Nor of studies that it is missed in.
 
     Args:
         database: The index.

@@ -43,6 +43,10 @@ class Summary:
     """Instances that the archive deleted, and that are here for some days more."""
     trashed_since: float | None = None
     """Since when the first of them is in the trash, in POSIX seconds."""
+    absent: int = 0
+    """Studies that the archive does not have any more, and a person decides about."""
+    absent_suspected: int = 0
+    """Studies that it does not list as before, and that are looked for once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -110,6 +114,10 @@ async def summary(database: Database) -> Summary:
         " (SELECT count(*) FROM instances WHERE withheld = 'TRASH'),"
         " (SELECT min(since) FROM trash)"
     )
+    ((absent, suspected),) = await database.read(
+        "SELECT coalesce(sum(state = 'HELD'), 0), coalesce(sum(state = 'SUSPECTED'), 0)"
+        " FROM absences"
+    )
     return Summary(
         studies=studies,
         studies_only_here=only_here,
@@ -128,4 +136,6 @@ async def summary(database: Database) -> Summary:
         rejected=rejected,
         trashed=trashed,
         trashed_since=trashed_since,
+        absent=absent,
+        absent_suspected=suspected,
     )

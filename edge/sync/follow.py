@@ -19,8 +19,8 @@ from typing import Any
 
 from edge.cache.custody import CustodyLedger, Known, Replaced
 from edge.cloud.archive import Archive
-from edge.cloud.listing import uid_of
 from edge.cloud.feed import Action, Change, Feed
+from edge.cloud.listing import uid_of
 from edge.cloud.metadata import localised
 from edge.dicom.instance import Availability, InstanceRef
 from edge.dicom.remote import NONSENSE, RemoteStudy

@@ -46,9 +46,5 @@ def other_bytes(
         archive.name,
         ref.sop_uid,
     )
-    theirs = (
-        None
-        if seen is None
-        else Theirs(seen.digests()[1], seen.transfer_syntax, seen.length)
-    )
+    theirs = None if seen is None else Theirs(seen.digests()[1], seen.transfer_syntax, seen.length)
     return Settlement(instance_id, Custody.CONFLICT, _OTHER_BYTES, theirs=theirs)

@@ -4,8 +4,8 @@ Slowly, one study after the other, the longest unasked first, so that each insta
 once in ``sync.reverify_days``: whether it is listed, always; and of one in a hundred of those that
 are here, in every round another one, the bytes are read back and compared. To read back all would
 take a slow line for good. What the archive lost, it is given again; a study or series that is gone
-as a whole may have been deleted there on purpose, which ``absence`` finds out. An archive for copies
-is given again whatever it lost.
+as a whole may have been deleted there on purpose, which ``absence`` finds out. An archive for
+copies is given again whatever it lost.
 
 Promises that it works only while nothing is to be sent or verified for the first time, and only
 when the calendar and the budget allow it; and that where it is, survives a restart.
@@ -161,7 +161,9 @@ class Reverify:
         name = self._archive.name
         if not self._is_primary:
             if missing := [*finding.absent, *finding.lost]:
-                log.error("archive %s lost %d instances: it is given them again", name, len(missing))
+                log.error(
+                    "archive %s lost %d instances: it is given them again", name, len(missing)
+                )
                 await self._ledger.doubt([one.instance_id for one in missing])
                 await self._absences.note_lost(name, len(missing))
             return

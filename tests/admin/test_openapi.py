@@ -93,6 +93,8 @@ async def test_whatever_the_description_allows_is_answered_as_it_says(base, head
         "POST /sync/conflicts",
         "GET /sync/dead-letters",
         "POST /sync/dead-letters",
+        "GET /trash",
+        "POST /trash",
     ]
 
 

@@ -2,7 +2,7 @@
 
 A step is every open, write, fsync, rename, unlink, commit and every write to a socket, in the
 service and in its store's process, from the moment when the first byte of an instance has arrived,
-or the first upload or deletion begins.
+or the first upload, deletion or act on the trash begins.
 """
 
 from __future__ import annotations
@@ -18,8 +18,10 @@ from edge import config
 from edge.app import Appliance
 from edge.cache.admission import Admission
 from edge.cache.deletion import Deletion
+from edge.cache.trash import Trash
 from edge.cloud.dicomweb import DicomwebArchive
 from edge.crypto.keys import KeyRing
+from edge.dicom.instance import InstanceRef
 from edge.index import connection
 from edge.store import process as store_process
 from tests.crash.steps import Steps, watch_files
@@ -48,6 +50,9 @@ def _instrument(steps: Steps) -> None:
         (Admission, "store_instance"),
         (DicomwebArchive, "store_instances"),
         (Deletion, "delete"),
+        (Trash, "put"),
+        (Trash, "restore"),
+        (Trash, "empty"),
     ):
         _arm_at(steps, owner, name)
 
@@ -71,7 +76,9 @@ def _live(settings: config.Config, fatal: int, parent: Connection) -> None:
     async def serve() -> None:
         async with Appliance(settings) as box:
             parent.send((box.dimse_port, box.http_port))
-            await asyncio.to_thread(parent.recv)
+            while (said := await asyncio.to_thread(parent.recv)) != "stop":
+                await box.cache.trash.put([said], archive="cloud", reason="gone")
+                parent.send("done")
             parent.send(steps.names)
 
     asyncio.run(serve())
@@ -90,6 +97,14 @@ class Doomed:
     def alive(self) -> bool:
         self._process.join(0.3)  # its connections end a moment before it does
         return bool(self._process.is_alive())
+
+    def trash(self, ref: InstanceRef) -> bool:
+        """Say that the archive deleted an instance; whether that was done."""
+        try:
+            self._pipe.send(ref)
+            return bool(self._pipe.recv() == "done")
+        except (BrokenPipeError, EOFError, ConnectionResetError):
+            return False
 
     def stop(self) -> None:
         """End it in order, if it still lives."""
