@@ -30,6 +30,7 @@ from edge.admin.absences import absence_routes
 from edge.admin.local import local_door
 from edge.admin.sync import sync_routes
 from edge.admin.trash import trash_routes
+from edge.cache.absences import Absences
 from edge.cache.admission import Admission, StudyKeys
 from edge.cache.backup import Backups
 from edge.cache.catalogue import Catalogue

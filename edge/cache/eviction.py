@@ -6,9 +6,9 @@ until nothing else is left.
 VERIFIED is what the archive had when it was last looked at, and archives lose things. So it is
 asked once more just before: what it does not list any more stays here. It is given that again if
 it still has the rest of the series; else it may have been deleted there on purpose, which is found
-out first. While it can't be asked, a verification is believed for ``TRUSTED``: a line that is down for weeks must not
-end the intake of a box whose images are proven to be elsewhere. What was proven longer ago stays,
-and intake is refused rather than that an only copy might go.
+out first. While it can't be asked, a verification is believed for ``TRUSTED``: a line that is down
+for weeks must not end the intake of a box whose images are proven to be elsewhere. What was proven
+longer ago stays, and intake is refused rather than that an only copy might go.
 
 Crash order: the row becomes NEARLINE and commits -> the object is unlinked. A crash between the two
 leaves an object that no row names; the next start finds that its instance is known, and adopts it.

@@ -312,4 +312,4 @@ async def absent(database: Database, *, limit: int, offset: int) -> list[AbsentS
         " ORDER BY a.since, a.study_id LIMIT ? OFFSET ?",
         (limit, offset),
     )
-    return [AbsentStudy(*row[:-1], State(row[-1])) for row in rows]
+    return [AbsentStudy(*values, state=State(state)) for *values, state in rows]

@@ -11,7 +11,8 @@ from typing import Any
 
 from edge.dicom.instance import Availability, InstanceRef
 from edge.index.database import Connection, Database
-from edge.index.instances import pack, record
+from edge.index.feed import record
+from edge.index.instances import pack
 from edge.index.lookup import json_list
 
 __all__ = ["Known", "Replaced", "known", "replace"]

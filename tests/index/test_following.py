@@ -48,7 +48,7 @@ async def filled(database, ledger, new_instance):
         instances.insert(db, new, NOW)
         db.execute("UPDATE instances SET custody = 'VERIFIED', verified = ?", (NOW,))
         remote.learn(db, listed(NEARLINE), NOW)
-        remote.set_document(db, NEARLINE, {"00080018": {"vr": "UI", "Value": [NEARLINE]}})
+        remote.set_document(db, NEARLINE, {"00080018": {"vr": "UI", "Value": [NEARLINE]}}, NOW)
 
     await ledger.set_roles({"cloud": "primary", "second": "failover"})
     await database.write(fill)
