@@ -189,19 +189,21 @@ async def test_a_study_that_came_back_between_two_sweeps_stays(open_box, cloud, 
         assert await box.state(studies[0][0]) == HERE
 
 
-async def test_a_study_that_is_not_listed_and_can_be_fetched_stays(open_box, cloud, studies):
+async def test_searches_that_find_nothing_prove_nothing_while_all_can_be_fetched(
+    open_box, cloud, studies
+):
     async with open_box() as box:
-        await box.verify(studies[0])
+        for parts in studies:
+            await box.verify(parts)
         await box.sweep_once()
-        for part in studies[0]:
-            held = cloud.instances[part.ref.sop_uid]
-            cloud.instances[part.ref.sop_uid] = type(held)(
-                **{name: getattr(held, name) for name in held.__dataclass_fields__}
-                | {"listed_from": float("inf")}
-            )
+        nothing = Fault(status=200, body=b"[]", content_type="application/dicom+json")
+        cloud.faults["search"].extend([nothing] * 1000)
         for _ in range(4):
             await box.sweep_once()
-        assert await box.state(studies[0][0]) == HERE
+        assert cloud.asked("metadata") >= 5
+        for parts in studies:
+            assert await box.state(parts[0]) == HERE
+        assert (await box.absences.absent()).total == 0
 
 
 async def test_an_archive_that_is_empty_all_at_once_is_left_to_a_person(
