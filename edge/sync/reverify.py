@@ -132,7 +132,7 @@ class Reverify:
             self._enrolled = now
         oldest, count = await self._absences.oldest_review(self._archive.name)
         if oldest is None:
-            return _AT_REST
+            return min(self._period, _AT_REST)
         left = oldest.reviewed + self._period - now
         if left > 0:
             return min(left, _AT_REST)
