@@ -73,9 +73,7 @@ class EdgeFeed:
     async def latest(self) -> str:
         """See ``Feed``."""
         query = {"includeMetadata": "false"}
-        entry, _ = await self._archive.read_json(
-            _DOING, f"{self._url}/latest", _ENTRY.decode, query
-        )
+        entry, _ = await self._archive.ask(_DOING, f"{self._url}/latest", _ENTRY.decode, query)
         return "0" if entry is None else _place(entry)
 
     async def after(self, position: str) -> Page | None:
@@ -85,7 +83,7 @@ class EdgeFeed:
             return None
         since = max(int(number) - 1, 0)
         query = {"since": str(since), "limit": str(_LIMIT)} | _BARE
-        found, _ = await self._archive.read_json(
+        found, _ = await self._archive.ask(
             _DOING, self._url, _ENTRIES.decode, query, limit=_MAX_PAGE
         )
         entries = found or []
@@ -160,7 +158,7 @@ class AzureFeed:
             "offset": str(at.offset),
             "limit": str(_LIMIT),
         } | _BARE
-        found, _ = await self._archive.read_json(
+        found, _ = await self._archive.ask(
             _DOING, self._url, _ENTRIES.decode, query, limit=_MAX_PAGE
         )
         entries = found or []
@@ -176,9 +174,7 @@ class AzureFeed:
     async def _latest(self) -> tuple[_Entry | None, datetime]:
         """The last change, and what time it is there."""
         query = {"includeMetadata": "false"}
-        entry, date = await self._archive.read_json(
-            _DOING, f"{self._url}/latest", _ENTRY.decode, query
-        )
+        entry, date = await self._archive.ask(_DOING, f"{self._url}/latest", _ENTRY.decode, query)
         now = self._clock() if date is None else date
         return entry, datetime.fromtimestamp(now, UTC)
 

@@ -440,7 +440,7 @@ class DicomwebArchive:
         if error := error_of_status(self.name, response, "deleting"):
             raise error
 
-    async def read_json(
+    async def ask(
         self,
         doing: str,
         url: str,
@@ -450,7 +450,7 @@ class DicomwebArchive:
         content: bytes | None = None,
         limit: int = _MAX_WORDS,
     ) -> tuple[T | None, float | None]:
-        """What stands beside DICOMweb, and is JSON: GET, or POST with *content*.
+        """What stands beside DICOMweb: GET, or POST with *content*; *decode* understands it.
 
         Returns:
             The answer, None for 204; and its Date, in POSIX seconds, if it has one.
@@ -469,7 +469,7 @@ class DicomwebArchive:
             raise error
         try:
             return decode(body), date
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
+        except (msgspec.DecodeError, ValueError, RecursionError) as error:
             if place := intercepted(self.name, response, doing, body):
                 raise place from error
             raise self._senseless(response, doing, "it can't be understood") from error

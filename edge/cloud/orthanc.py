@@ -123,25 +123,25 @@ class OrthancFeed:
 
     async def latest(self) -> str:
         """See ``Feed``."""
-        log, _ = await self._read({"last": ""})
-        return str(log.last)
+        return str((await self._read({"last": ""})).last)
 
     async def after(self, position: str) -> Page | None:
         """See ``Feed``."""
         if not position.isdecimal():
             return None
         since = int(position)
-        log, ahead = await self._read({"since": position, "limit": str(_LIMIT)})
+        log = await self._read({"since": position, "limit": str(_LIMIT)})
         if not log.entries:
             # Not every version says there how far the log goes, rather than what it was asked.
             self._quiet += 1
             if log.last >= since and self._quiet % _QUIET == 0:
-                log, _ = await self._read({"last": ""})
+                log = await self._read({"last": ""})
             return None if log.last < since else Page((), position, more=False)
         self._quiet = 0
         behind = max(since, *(entry.number for entry in log.entries), log.last)
         stored = {entry.name: entry for entry in log.entries if entry.what == "NewInstance"}
         refs = await self._refs(stored)
+        ahead = await self._ahead() if refs else 0.0
         changes = tuple(
             Change(Action.STORED, ref, _moment(entry.date) - ahead)
             for name, entry in stored.items()
@@ -149,14 +149,22 @@ class OrthancFeed:
         )
         return Page(changes, str(behind), more=not log.done)
 
-    async def _read(self, query: dict[str, str]) -> tuple[_Log, float]:
-        """A page of the log, and how many seconds its clock is ahead of ours."""
-        log, date = await self._archive.read_json(
+    async def _read(self, query: dict[str, str]) -> _Log:
+        """A page of the log."""
+        log, _ = await self._archive.ask(
             _DOING, f"{self._root}/changes", _LOG.decode, query, limit=_MAX_PAGE
         )
         if log is None:
             raise unusable(self._archive.name, f"{_DOING}: it is no Orthanc")
-        return log, 0.0 if date is None else date - self._clock()
+        return log
+
+    async def _ahead(self) -> float:
+        """How many seconds its clock is ahead of ours; no answer of it has a Date."""
+        now, _ = await self._archive.ask(
+            "asking what time it is", f"{self._root}/tools/now", lambda text: text.decode("ascii")
+        )
+        there = _moment(now or "")
+        return there - self._clock() if there else 0.0
 
     async def _refs(self, names: Collection[str]) -> dict[str, InstanceRef]:
         """The instances of these names; those that are gone meanwhile are left out."""
@@ -183,7 +191,7 @@ class OrthancFeed:
     async def _resources(self, names: Collection[str], level: str) -> list[_Resource]:
         """Instances, or what they belong to."""
         wanted = {"Resources": list(names), "Level": level, "Metadata": False}
-        found, _ = await self._archive.read_json(
+        found, _ = await self._archive.ask(
             _DOING,
             f"{self._root}/tools/bulk-content",
             _RESOURCES.decode,
@@ -201,7 +209,7 @@ def _root(archive: DicomwebArchive) -> str:
 def _moment(date: str) -> float:
     """When it was by Orthanc's clock; as long ago as can be if it does not say."""
     try:
-        return datetime.strptime(date, "%Y%m%dT%H%M%S").replace(tzinfo=UTC).timestamp()
+        return datetime.strptime(date.strip(), "%Y%m%dT%H%M%S").replace(tzinfo=UTC).timestamp()
     except ValueError:
         return 0.0
 

@@ -16,7 +16,7 @@ __all__ = ["all_rows"]
 _SMALLEST_CAP = 100
 """No archive that we know cuts a list below this (Azure: 100 unless asked; Google: 1000)."""
 _MOST_RESTARTS = 3
-"""Of one whose order is never the same twice, or that ignores offsets."""
+"""Of one whose order is never the same twice."""
 
 
 async def all_rows(read: Callable[[int], Awaitable[list[Dataset]]], key: str) -> list[Dataset]:
@@ -30,16 +30,21 @@ async def all_rows(read: Callable[[int], Awaitable[list[Dataset]]], key: str) ->
     seen: set[str] = set()
     offset, restarts = 0, 0
     last: str | None = None
+    before: list[str] = []
     while True:
         page = await read(offset)
         rows = {uid: it for it in page if isinstance(uid := first_value(it, key), str)}
         found |= rows
+        if list(rows) == before:
+            return list(found.values())  # An archive that ignores offsets.
+        before = list(rows)
         if last is not None and next(iter(rows), last) != last and restarts < _MOST_RESTARTS:
             offset, last, restarts = 0, None, restarts + 1
+            before = []
             seen.clear()
             continue
         if rows.keys() <= seen:
-            return list(found.values())  # Also of an archive that ignores offsets.
+            return list(found.values())
         seen |= rows.keys()
         if len(page) < _SMALLEST_CAP:
             return list(found.values())

@@ -33,7 +33,7 @@ __all__ = ["Follow"]
 log = logging.getLogger(__name__)
 
 _BLUR = 3.0
-"""Seconds that two clocks may differ which were compared by a Date, which has no fractions."""
+"""Seconds by which a time may be wrong that is told without fractions, by another clock."""
 _TRIES = 3
 """Times that the archive may fail at a study before that is left to the sweep."""
 

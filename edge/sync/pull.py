@@ -86,9 +86,12 @@ class Pull:
             self._placed.set()
             await self._keep_sweeping()
             return
-        async with asyncio.TaskGroup() as tasks:
-            tasks.create_task(self._keep_following(), name="follow")
-            tasks.create_task(self._keep_sweeping(), name="sweep")
+        try:
+            async with asyncio.TaskGroup() as tasks:
+                tasks.create_task(self._keep_following(), name="follow")
+                tasks.create_task(self._keep_sweeping(), name="sweep")
+        except ExceptionGroup as failures:
+            raise failures.exceptions[0] from failures  # It says what is wrong; a group does not.
 
     def nudge(self) -> None:
         """Look now."""

@@ -83,7 +83,7 @@ async def test_what_comes_in_front_repeats_nothing():
 async def test_a_whole_page_that_comes_in_front_hides_nothing():
     def insert(them, page):
         if page == 1:
-            them[:0] = [f"1.3.{number}" for number in range(99)]
+            them[:0] = [f"1.3.{number}" for number in range(120)]
 
     archive = Changing(names(450), 100, insert)
     assert set(names(450)) <= set(numbers(await all_rows(archive.read, KEY)))
@@ -95,14 +95,14 @@ async def test_a_list_that_is_never_the_same_ends():
     assert len(archive.asked) < 30
 
 
-async def test_an_archive_that_ignores_offsets_is_not_asked_for_ever():
+async def test_an_archive_that_ignores_offsets_is_asked_twice():
     archive = Changing(names(450), 100)
 
     async def read(offset):
         return await archive.read(0)
 
     assert numbers(await all_rows(read, KEY)) == names(100)
-    assert len(archive.asked) <= 8
+    assert len(archive.asked) == 2
 
 
 async def test_rows_without_a_uid_are_left_out():

@@ -46,7 +46,8 @@ class Other:
     async def replace(self, part):
         """Have other bytes under a UID that is there."""
         if isinstance(self.server, EdgeServer):
-            async with archive_of(self.settings) as archive:
+            admin = config.Auth("bearer", token=self.server.admin_token)
+            async with archive_of(dataclasses.replace(self.settings, auth=admin)) as archive:
                 await archive.delete_instance(part.ref)
         await self.store(part)
 
@@ -56,7 +57,7 @@ async def other(request, tmp_path):
     if request.param == "edge":
         edge = EdgeServer(tmp_path / "archive")
         await edge.start()
-        auth = config.Auth("bearer", token=edge.admin_token)
+        auth = config.Auth("bearer", token=edge.token)
         yield Other(edge, config.Archive("cloud", edge.dicomweb, "edge", auth=auth))
         await edge.stop()
     else:

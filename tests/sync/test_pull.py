@@ -5,7 +5,7 @@ import pytest
 from edge import config
 from edge.cloud.feed import Action, Change, Page
 from edge.dicom.instance import InstanceRef
-from edge.errors import CloudRefused, CloudUnreachable
+from edge.errors import CloudRefused, CloudUnreachable, StorageFull
 from edge.sync.line import Closed, Line
 from edge.sync.link import Link
 from edge.sync.pull import Pull
@@ -203,3 +203,11 @@ async def test_a_nudge_looks_at_once(ledger, archive, link, running, cloud, slic
     feed.say(held)
     pull.nudge()
     await until(lambda: held.study_uid in ledger.learned)
+
+
+async def test_what_ends_it_is_told_by_its_own_name(ledger, archive, link, running, cloud):
+    feed = Feed()
+    feed.error = StorageFull("no room for the cursor")
+    running(link)
+    with pytest.raises(StorageFull):
+        await following(ledger, archive, link, feed).run()
