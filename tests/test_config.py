@@ -193,6 +193,7 @@ def test_the_environment_goes_before_the_file(load):
             "edge.toml:2: appliance.data_dir = box must be an absolute path",
         ),
         ("[appliance]\ndata_dir = ''\n", "edge.toml:2: appliance.data_dir must name a folder"),
+        ("sync.trash_days = 0\n", "edge.toml:1: sync.trash_days must be more than 0"),
         ("sync.sweep_minutes = nan\n", "edge.toml:1: sync.sweep_minutes is too large"),
         ("[sync]\nfeed_seconds = 0\n", "edge.toml:2: sync.feed_seconds must be more"),
         ("[sync]\nretry_max_seconds = 0\n", "edge.toml:2: sync.retry_max_seconds must be more"),

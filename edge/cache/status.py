@@ -123,9 +123,9 @@ class Status:
                 " deleted there, an outage, another database, missing rights?"
             )
         if self.trash_until is not None:
-            trashed = _count(numbers.trashed, "image is", "images are")
+            trashed = _count(numbers.trashed, "image", "images")
             day = datetime.fromtimestamp(self.trash_until).astimezone().date()
-            yield f"{trashed} in the trash, for the archive deleted them, until {day}."
+            yield f"In the trash until {day}: {trashed} that the archive deleted."
         if kept := numbers.withdrawals_refused:
             yield f"The archive does not delete {_count(kept, 'image', 'images')} as it was told."
 
@@ -139,7 +139,7 @@ class Status:
             facts.append(f"{waits} for proof that the archive has it all")
         if facts:
             return ", ".join(facts)
-        if not numbers.studies:
+        if not (numbers.studies or numbers.rejected or numbers.trashed):
             return "Nothing is here yet"
         return f"Everything {'else ' if numbers.lost else ''}is safe in the archive"
 

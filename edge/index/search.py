@@ -136,6 +136,8 @@ async def count(database: Database, query: Query) -> int:
         each = f"SELECT DISTINCT * FROM ({ids.text})" if found[0].repeats else ids.text
         text = f"WITH found (id) AS ({each}) SELECT count(*) FROM found WHERE"
         sql = Sql(f"{text} {shown_of(level, 'id')}", ids.parameters)
+    elif not found and level is Level.STUDY:
+        sql = Sql("SELECT (SELECT count(*) FROM studies) - (SELECT count(*) FROM hidden_studies)")
     else:
         where = _where(lowest, [*found, SHOWN[level]] if lowest is level else found)
         text = f"SELECT {what} FROM {_from(lowest, found)} WHERE {where.text}"

@@ -129,9 +129,9 @@ def _candidate(number: int, *row: object) -> Candidate:
 
 
 async def is_primary(database: Database, archive: str) -> bool:
-    """Whether everything goes to an archive; one that nobody spoke of may be."""
+    """Whether everything goes to an archive; one whose role nobody noted may be."""
     rows = await database.read("SELECT role FROM archives WHERE name = ?", (archive,))
-    return all(role == "primary" for (role,) in rows)
+    return all(role in ("primary", "") for (role,) in rows)
 
 
 async def candidates(database: Database, sop_uids: Iterable[str]) -> list[Candidate]:

@@ -137,7 +137,7 @@ class AbsenceWatch:
         elif len(taken) > most:
             why = "more than are deleted on purpose in one go"
             taken = list(suspected)  # Those that are there are suspected no more.
-        elif not await self._can_be_believed():
+        elif not await self._can_be_believed(taken):
             why = "it does not find another study either"
         if why:
             log.error(
@@ -169,8 +169,10 @@ class AbsenceWatch:
             await give_again(self._absences, self._archive.name, absence.study_id, finding)
         return finding
 
-    async def _can_be_believed(self) -> bool:
-        """Whether the archive finds a study that it listed lately."""
+    async def _can_be_believed(self, taken: Sequence[Absence]) -> bool:
+        """Whether the archive finds a study that it listed lately, if not those that lack a part."""
+        if not any(self._gone[one.study_id].finding.is_whole for one in taken):
+            return True
         witness = await self._absences.witness(self._archive.name)
         return witness is not None and await is_listed(self._archive, witness)
 

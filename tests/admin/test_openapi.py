@@ -18,9 +18,12 @@ from edge import config
 from edge.admin import api
 from edge.admin.openapi import Problem, operation, serve_description
 from edge.admin.sync import sync_routes
+from edge.admin.trash import trash_routes
+from edge.cache.changes import Changes
 from edge.cache.disputes import Disputes
 from edge.cache.exchange import Exchange
 from edge.cache.status import read_status
+from edge.cache.trash import Trash
 from edge.dicomweb.middleware import IDENTITY, access
 from edge.dicomweb.root import create_root
 from edge.index.database import Database
@@ -49,10 +52,14 @@ async def base(tmp_path):
         )
         exchange = Exchange(None, None, database)
         disputes = Disputes(database, exchange, has_archive=True)
+        trash = Trash(None, None, database, Changes(), days=30)
         door = api.create_application(
             status=lambda: read_status(configuration, database, disk, {"dimse": "running"}),
             middlewares=[access(authorise)],
-            routes=sync_routes(disputes, itemgetter(IDENTITY), lambda: None),
+            routes=[
+                *sync_routes(disputes, itemgetter(IDENTITY), lambda: None),
+                *trash_routes(trash, itemgetter(IDENTITY)),
+            ],
         )
         async with TestServer(create_root({"/api/v1": door})) as server:
             yield str(server.make_url("/api/v1"))

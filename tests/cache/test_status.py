@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -258,3 +259,21 @@ async def test_at_most_a_hundred_studies_are_named(cache):
     for seed in range(3):
         await cache.send(sample(seed + 1))
     assert len(await waiting_studies(cache.database, 2)) == 2
+
+
+async def test_what_is_in_the_trash_is_said_with_the_day_on_which_it_goes(open_cache):
+    each = sample()
+    async with open_cache(clock=lambda: 1_000_000_000.0) as cache:
+        await cache.ledger.set_archive_state("cloud", online=True)
+        await cache.send(each)
+        await settle(cache, each, Custody.VERIFIED)
+        await cache.trash.put([each.ref], archive="cloud", reason="gone")
+        found = await status(cache, sync=config.Sync(trash_days=1))
+        assert found.trash_until == 1_000_086_400.0
+        day = "2001-09-(09|10|11)"
+        assert re.fullmatch(
+            f"In the trash until {day}: 1 image that the archive deleted."
+            " Everything is safe in the archive.",
+            found.sentence,
+        )
+        assert found.summary.custody == {}

@@ -98,6 +98,12 @@ def held(part10: bytes, *, listed_from: float = 0.0) -> Held:
     )
 
 
+def _whole(instance: Held) -> dict[str, Any]:
+    """All attributes but pixels, as metadata has them."""
+    dataset = pydicom.dcmread(io.BytesIO(instance.part10), stop_before_pixels=True)
+    return dataset.to_json_dict(suppress_invalid_tags=True)
+
+
 class FakeArchive:
     """One archive. ``async with FakeArchive() as archive``, or ``start`` and ``stop``."""
 
@@ -376,7 +382,7 @@ class FakeArchive:
 
     async def _metadata(self, request: web.Request) -> web.StreamResponse:
         found = self._listed(**request.match_info)
-        good = _json([it.attributes for it in found], 200) if found else web.Response(status=404)
+        good = _json([_whole(it) for it in found], 200) if found else web.Response(status=404)
         return await self._answer(request, self._fault("metadata"), good)
 
     async def _retrieve(self, request: web.Request) -> web.StreamResponse:

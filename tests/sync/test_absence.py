@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import io
 from contextlib import asynccontextmanager
 from types import SimpleNamespace
 
+import pydicom
 import pytest
 
 from edge import config
@@ -328,3 +330,104 @@ async def test_absences_are_examined_once_for_each_sweep(open_box, cloud, studie
         for _ in range(3):
             await box.watch.step()
         assert len(cloud.requests) == asked
+
+
+async def test_a_large_archive_is_swept_whole_before_anything_counts_as_missed(
+    open_box, cloud, add, monkeypatch
+):
+    monkeypatch.setattr("edge.sync.sweep._REQUESTS", 4)
+    monkeypatch.setattr("edge.sync.sweep._UNDATED_PAGES", 1)
+    for number in range(40):
+        add(f"20{10 + number % 20}0101" if number % 8 else "")
+    cloud.cap = 5
+    async with open_box() as box:
+
+        async def complete():
+            """Sweep until one is complete; how many bits that took."""
+            before = (await box.absences.sweeps("cloud")).number
+            for count in range(1, 40):
+                await box.sweep_once()
+                if (await box.absences.sweeps("cloud")).number > before:
+                    return count
+            raise AssertionError("no sweep is ever complete")
+
+        assert await complete() > 4
+        await complete()
+        number = (await box.absences.sweeps("cloud")).number
+        rows = await box.cache.database.read(
+            "SELECT DISTINCT sweep >= ? FROM sightings", (number - 2,)
+        )
+        assert rows == [(1,)]
+        gone = next(
+            uid
+            for uid, held in cloud.instances.items()
+            if not held.attributes["00080020"].get("Value")
+        )
+        del cloud.instances[gone]
+        studies = "SELECT count(*) FROM studies"
+        assert await box.cache.database.read(studies) == [(40,)]
+        bits = [await complete(), await complete()]
+        assert min(bits) > 4
+        await complete()
+        assert await box.cache.database.read(studies) == [(39,)]
+
+
+async def test_a_sweep_that_is_begun_anew_is_not_complete(open_box, cloud, studies):
+    async with open_box() as box:
+        await box.sweep_once()
+        assert (await box.absences.sweeps("cloud")).number == 2
+        learn = box.learning.learn
+
+        async def void(found):
+            await box.sweep.start_over()
+            await learn(found)
+
+        box.sweep._learn = void
+        await box.sweep.run()
+        assert (await box.absences.sweeps("cloud")).number == 2
+
+
+async def test_a_series_that_is_gone_goes_and_the_rest_stays(open_box, cloud, clock):
+    first, second = study_of(1), study_of(2)
+    study_uid = first[0].ref.study_uid
+    for part in first:
+        cloud.put(part.data)
+    for part in second:  # as another series of the same study
+        data = pydicom.dcmread(io.BytesIO(part.data))
+        data.StudyInstanceUID = study_uid
+        target = io.BytesIO()
+        data.save_as(target)
+        cloud.put(target.getvalue())
+    async with open_box() as box:
+        await box.verify(first)
+        for _ in range(2):
+            await box.sweep_once()
+        rows = await box.cache.database.read("SELECT count(*) FROM instances")
+        assert rows == [(4,)]
+        delete(cloud, first)
+        await box.sweep_once()
+        assert await box.state(first[0]) == HERE
+        for _ in range(2):
+            await box.sweep_once()
+        assert [await box.state(part) for part in first] == [TRASHED] * 2
+        assert await box.state(second[0]) == ("NEARLINE", "ACKNOWLEDGED", "")
+
+
+async def test_what_was_opened_and_not_found_is_lost_no_more_once_its_study_is_known_to_be_deleted(
+    open_box, cloud, studies
+):
+    async with open_box() as box:
+        await box.verify(studies[0])
+        await box.sweep_once()
+        await box.cache.database.write(
+            lambda db: db.execute(
+                "UPDATE instances SET availability = 'NEARLINE', object = NULL, sealed_bytes = 0"
+                " WHERE custody = 'VERIFIED'"
+            )
+        )
+        delete(cloud, studies[0])
+        assert await box.ledger.miss(studies[0][0].ref.sop_uid)
+        assert (await box.state(studies[0][0]))[0] == "UNAVAILABLE"
+        for _ in range(3):
+            await box.sweep_once()
+        assert [await box.state(part) for part in studies[0]] == [None, None]
