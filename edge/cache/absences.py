@@ -121,9 +121,9 @@ class Absences:
         """Studies that may go in one go."""
         return await absences.limit(self._database, _FEW, _SHARE)
 
-    async def witness(self, archive: str) -> str | None:
-        """A study that the archive listed lately."""
-        return await sightings.witness(self._database, archive)
+    async def witnesses(self, archive: str) -> list[str]:
+        """Some studies that the archive listed lately."""
+        return await sightings.witnesses(self._database, archive)
 
     async def clear(self, study_ids: Collection[int]) -> None:
         """They are there."""

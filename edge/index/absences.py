@@ -108,7 +108,8 @@ class AbsentStudy:
     """Of those."""
     since: float
     """When it was missed first; POSIX seconds."""
-    state: State
+    state: str
+    """As ``State``."""
 
 
 async def vouched(database: Database, study_id: int, copies_in: str = "") -> list[Vouched]:
@@ -312,4 +313,4 @@ async def absent(database: Database, *, limit: int, offset: int) -> list[AbsentS
         " ORDER BY a.since, a.study_id LIMIT ? OFFSET ?",
         (limit, offset),
     )
-    return [AbsentStudy(*values, state=State(state)) for *values, state in rows]
+    return [AbsentStudy(*row) for row in rows]

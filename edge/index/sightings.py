@@ -27,7 +27,7 @@ __all__ = [
     "sighted",
     "studies",
     "sweeps",
-    "witness",
+    "witnesses",
 ]
 
 SETTLED = 1 << 62
@@ -127,17 +127,17 @@ def note_lost(db: Connection, archive: str, instances: int, now: float) -> None:
     )
 
 
-async def witness(database: Database, archive: str) -> str | None:
-    """A study that was listed lately: an archive that does not find it can't be believed."""
+async def witnesses(database: Database, archive: str) -> list[str]:
+    """Studies that were listed lately: an archive that finds none of them can't be believed."""
     rows = await database.read(
         "SELECT s.study_uid FROM sightings g JOIN studies s ON s.id = g.study_id"
         " JOIN sweeps w ON w.archive = g.archive WHERE g.archive = ?"
-        " AND g.sweep BETWEEN w.number - 1 AND w.number AND s.fingerprint <> ''"
+        " AND g.sweep BETWEEN w.number - 1 AND w.number"
         " AND g.study_id NOT IN (SELECT study_id FROM absences)"
-        " ORDER BY g.sweep DESC LIMIT 1",
+        " ORDER BY s.fingerprint = '', g.sweep DESC LIMIT 3",
         (archive,),
     )
-    return rows[0][0] if rows else None
+    return [row[0] for row in rows]
 
 
 async def studies(database: Database, study_uids: Iterable[str]) -> list[int]:
@@ -163,12 +163,16 @@ async def not_enrolled(database: Database, archive: str, max_count: int) -> list
 
 
 def enrol(db: Connection, archive: str, study_ids: Sequence[int], now: float) -> None:
-    """Count from now on: what no sweep lists from here is missed, and its review falls due."""
+    """Count from now on: what no sweep lists from here is missed, and its review falls due.
+
+    What was not made here may be known from another archive; it is missed once it was listed.
+    """
     db.execute(
         "INSERT OR IGNORE INTO sightings (study_id, archive, sweep, reviewed)"
-        " SELECT id, ?1, ?2, min(created, ?3) FROM studies"
+        " SELECT id, ?1, iif(EXISTS (SELECT 1 FROM instances WHERE study_id = studies.id"
+        " AND origin <> 'CLOUD'), ?2, ?5), min(created, ?3) FROM studies"
         " WHERE id IN (SELECT value FROM json_each(?4))",
-        (archive, _begin(db, archive, now), now, json_list(study_ids)),
+        (archive, _begin(db, archive, now), now, json_list(study_ids), SETTLED),
     )
     # A review in the future was written under a clock that was wrong.
     db.execute(

@@ -101,7 +101,7 @@ class AbsenceWatch:
                 if finding.absent:
                     await self._act(absence, finding, to_trash=state is State.TRASH)
                 else:
-                    await self._absences.clear([absence.study_id])
+                    await self._there(absence)
         sweeps = await self._absences.sweeps(self._archive.name)
         last = sweeps.number - 1
         if last <= sweeps.examined:
@@ -128,7 +128,7 @@ class AbsenceWatch:
             if finding.absent:
                 taken.append(absence)
             elif not finding.lost:
-                await self._absences.clear([absence.study_id])
+                await self._there(absence)
         if not taken:
             return 0
         why = ""
@@ -169,12 +169,19 @@ class AbsenceWatch:
             await give_again(self._absences, self._archive.name, absence.study_id, finding)
         return finding
 
+    async def _there(self, absence: Absence) -> None:
+        """It is there, or can't be said to be gone: as good as listed now."""
+        await self._absences.clear([absence.study_id])
+        await self._absences.sighted(self._archive.name, [absence.study_uid])
+
     async def _can_be_believed(self, taken: Sequence[Absence]) -> bool:
-        """Whether the archive finds a study that it listed lately, if not those that lack a part."""
+        """Whether the archive finds a study that it listed lately, or those that lack a part."""
         if not any(self._gone[one.study_id].finding.is_whole for one in taken):
             return True
-        witness = await self._absences.witness(self._archive.name)
-        return witness is not None and await is_listed(self._archive, witness)
+        for witness in await self._absences.witnesses(self._archive.name):
+            if await is_listed(self._archive, witness):
+                return True
+        return False
 
     async def _act(self, absence: Absence, finding: Finding, *, to_trash: bool) -> None:
         name, study_id = self._archive.name, absence.study_id
