@@ -27,11 +27,13 @@ from edge.access.gate import Gate
 from edge.access.tls import renew, server_context
 from edge.access.tokens import Tokens
 from edge.admin import api
+from edge.admin.absences import absence_routes
 from edge.admin.edits import edit_routes
 from edge.admin.local import local_door
 from edge.admin.prefetch import prefetch_routes
 from edge.admin.sync import sync_routes
 from edge.admin.trash import trash_routes
+from edge.cache.absences import Absences
 from edge.cache.admission import Admission, StudyKeys
 from edge.cache.backup import Backups
 from edge.cache.catalogue import Catalogue
@@ -157,6 +159,7 @@ class Cache:
                 days=self._config.sync.trash_days,
             )
             self.pins = Pins(self.database, self._config.cache.pin)
+            self.absences = Absences(self.database, self.changes, self.trash)
             self._stack = stack.pop_all()
         return self
 
@@ -250,7 +253,7 @@ class Appliance:
             stack.push_async_callback(_flush, uses)
             space = Space(config.cache, cache.database, cache.store)
             await space.refresh()
-            ledger = self.ledger = CustodyLedger(cache.database, changes)
+            ledger = self.ledger = CustodyLedger(cache.database, changes, trash=cache.trash)
             line = Line(config.sync, ledger)
             archives = await self._open_archives(stack, line)
             several = Several([archive for _, archive in archives]) if archives else None
@@ -297,6 +300,7 @@ class Appliance:
                     remedies,
                     lambda archive, link: Arbitration(settling, admission, archive, link, changes),
                     backups,
+                    cache.absences,
                     changes,
                     config,
                     line,
@@ -406,6 +410,7 @@ class Appliance:
             middlewares=[access(gate.authorise)],
             routes=[
                 *sync_routes(cache.disputes, self.ledger, itemgetter(IDENTITY), self.changes.wake),
+                *absence_routes(cache.absences, itemgetter(IDENTITY)),
                 *trash_routes(cache.trash, itemgetter(IDENTITY)),
                 *edit_routes(Edits(cache.database)),
                 *prefetch_routes(

@@ -256,6 +256,10 @@ class Sync:
     """Which priors come ahead of time. See ``edge.rules``."""
     prefetch_hours: tuple[str, ...] = ("19:00-06:00",)
     """When those of patients come who are expected on a later day; none means at any time."""
+    absent: Literal["trash", "ask", "send-again"] = "trash"
+    """What becomes of a study that the archive does not have any more."""
+    reverify_days: float = 30.0
+    """So often the archive is asked about each instance again; 0 means never."""
 
 
 @dataclass(frozen=True, slots=True)

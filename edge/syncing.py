@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from edge import config
+from edge.cache.absences import Absences
 from edge.cache.backup import Backups
 from edge.cache.changes import Changes
 from edge.cache.custody import CustodyLedger
@@ -21,6 +22,7 @@ from edge.cache.retrieval import Retrieval
 from edge.cloud.archive import Archive
 from edge.cloud.feeds import feed_of
 from edge.supervision import Supervisor
+from edge.sync.absence import AbsenceWatch
 from edge.sync.arbitration import Arbitration
 from edge.sync.backup import ArchiveBackup
 from edge.sync.failover import Failover, StandIn
@@ -30,6 +32,7 @@ from edge.sync.notes import Notes
 from edge.sync.prefetch import Prefetch
 from edge.sync.pull import Pull
 from edge.sync.push import Push
+from edge.sync.reverify import Reverify
 from edge.sync.verify import Verify
 from edge.sync.withdraw import Withdraw
 
@@ -54,6 +57,7 @@ def start_sync(
     remedies: Remedies,
     arbitrating: Arbitrating,
     backups: Backups,
+    absences: Absences,
     changes: Changes,
     settings: config.Config,
     line: Line,
@@ -71,6 +75,7 @@ def start_sync(
         remedies: Makes what the primary archive is sent in place of what it refuses.
         arbitrating: Makes what carries out decisions about it, of its driver and its line.
         backups: Of the box, which the primary archive gets, too.
+        absences: What archives do not have any more.
         changes: Wakes them.
         settings: How they work.
         line: What they may use of it, together.
@@ -93,9 +98,23 @@ def start_sync(
         parts.start(f"verify{suffix}", verify.run)
         lines.append(link)
         feed = feed_of(configured, archive)
-        pull = Pull(ledger, archive, link, sync, unlisted=backups.studies, feed=feed)
+        pull = Pull(
+            ledger,
+            archive,
+            link,
+            sync,
+            unlisted=backups.studies,
+            feed=feed,
+            absences=absences if is_primary else None,
+        )
+        if sync.reverify_days and configured.role != "failover":
+            review = Reverify(
+                account, absences, archive, link, changes, sync, is_primary=is_primary
+            )
+            parts.start(f"reverify{suffix}", review.run)
         if is_primary:
             parts.start("pull", pull.run)
+            parts.start("absence", AbsenceWatch(absences, archive, link, changes, sync).run)
             parts.start("notes", Notes(ledger, archive, link, changes).run)
             parts.start("arbitration", arbitrating(archive, link).run)
             prefetch = Prefetch(priors, headroom, ledger, fetching, archive, link, changes, sync)

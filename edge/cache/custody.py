@@ -13,11 +13,13 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from edge.cache.changes import Changes
+from edge.cache.trash import Trash
 from edge.dicom.demographics import keyword
 from edge.dicom.instance import Custody, InstanceRef
 from edge.dicom.remote import NONSENSE, RemoteStudy
 from edge.errors import DecisionRefused
 from edge.index import (
+    absences,
     copies,
     custody,
     disputes,
@@ -27,6 +29,7 @@ from edge.index import (
     remedies,
     remote,
     residence,
+    sightings,
     tombstones,
 )
 from edge.index.copies import Further
@@ -190,13 +193,29 @@ class CustodyLedger(ArchiveLedger):
     """The primary archive's, and what concerns all archives.
 
     Args:
+        trash: Gets what the archive deleted; None where nobody follows it.
         clock: POSIX seconds.
     """
 
     def __init__(
-        self, database: Database, changes: Changes, clock: Callable[[], float] = time.time
+        self,
+        database: Database,
+        changes: Changes,
+        clock: Callable[[], float] = time.time,
+        *,
+        trash: Trash | None = None,
     ) -> None:
         super().__init__(database, changes, Primary(), clock)
+        self._trash = trash
+
+    async def suspect(self, study_uid: str, archive: str) -> None:
+        """The archive lists nothing of a series any more; whether on purpose, will be found out."""
+        now = self._clock()
+        found = await sightings.studies(self._database, [study_uid])
+        await self._database.write(
+            lambda db: absences.suspect(db, archive, found, is_whole=False, now=now)
+        )
+        self._changes.wake()
 
     async def _with_remedies(self, owed: list[Owed]) -> list[Owed]:
         found = await remedies.find(self._database, [one.instance_id for one in owed])
@@ -264,8 +283,7 @@ class CustodyLedger(ArchiveLedger):
 
     async def miss(self, sop_uid: str) -> bool:
         """The archive does not have this instance, which is not here; whether it was here once."""
-        reason = "the archive had it, and does not have it any more"
-        return await self._database.write(lambda db: residence.miss(db, sop_uid, reason))
+        return await self._database.write(lambda db: residence.miss(db, sop_uid))
 
     async def withdrawals(self, *, max_count: int) -> list[Withdrawn]:
         """What the archive is to be told now that it shall delete."""
@@ -360,8 +378,14 @@ class CustodyLedger(ArchiveLedger):
             await self.announce_edits()
 
     async def archive_deleted(self, refs: Sequence[InstanceRef], archive: str) -> None:
-        """An archive says that it deleted these; said twice, it is the same."""
-        log.warning("archive %s deleted instances that are kept here: %d", archive, len(refs))
+        """An archive says that it deleted these; said twice, it is the same.
+
+        Raises:
+            StorageFull: There is no room to write down what goes.
+        """
+        if self._trash is None:
+            raise RuntimeError("a feed is followed, and there is no trash")
+        await self._trash.put(refs, archive=archive, reason="its feed says so")
 
     async def unread_notes(self, *, max_count: int) -> list[InstanceRef]:
         """Key Object Selections in the archive that may be rejection notes."""

@@ -4,10 +4,11 @@ It begins above the high mark and ends at the low one. What was used within ``ke
 until nothing else is left, and what is pinned even then, as far as it fits (``edge.cache.pins``).
 
 VERIFIED is what the archive had when it was last looked at, and archives lose things. So it is
-asked once more just before: what it does not list any more stays here, and is made known. While it
-can't be asked, a verification is believed for ``TRUSTED``: a line that is down for weeks must not
-end the intake of a box whose images are proven to be elsewhere. What was proven longer ago stays,
-and intake is refused rather than that an only copy might go.
+asked once more just before: what it does not list any more stays here. It is given that again if
+it still has the rest of the series; else it may have been deleted there on purpose, which is found
+out first. While it can't be asked, a verification is believed for ``TRUSTED``: a line that is down
+for weeks must not end the intake of a box whose images are proven to be elsewhere. What was proven
+longer ago stays, and intake is refused rather than that an only copy might go.
 
 Crash order: the row becomes NEARLINE and commits -> the object is unlinked. A crash between the two
 leaves an object that no row names; the next start finds that its instance is known, and adopts it.
@@ -196,14 +197,34 @@ class Eviction:
             async with asyncio.timeout(_ASKING):
                 found = (await list_instances(archive, [one.ref for one in members])).found
             there += [one for one in members if one.ref.sop_uid in found]
-            if gone := [one.instance_id for one in members if one.ref.sop_uid not in found]:
-                log.error(
-                    "archive %s lost %d instances that it had verifiably; they are kept here",
+            if gone := [one for one in members if one.ref.sop_uid not in found]:
+                await self._miss(archive, gone, is_series_there=bool(found))
+        return there
+
+    async def _miss(
+        self, archive: Archive, gone: Sequence[Evictable], *, is_series_there: bool
+    ) -> None:
+        """Keep what the archive does not list; it goes on as ``edge.sync.absence`` says."""
+        ref = gone[0].ref
+        if archive is self._archives[0] and not is_series_there:
+            async with asyncio.timeout(_ASKING):
+                is_series_there = bool(
+                    await archive.search_instances(ref.study_uid, ref.series_uid)
+                )
+            if not is_series_there:
+                log.warning(
+                    "archive %s lists nothing of a series any more: %d instances are kept here",
                     archive.name,
                     len(gone),
                 )
-                await self._account(archive).doubt(gone)
-        return there
+                await self._ledger.suspect(ref.study_uid, archive.name)
+                return
+        log.error(
+            "archive %s lost %d instances that it had verifiably; they are kept here",
+            archive.name,
+            len(gone),
+        )
+        await self._account(archive).doubt([one.instance_id for one in gone])
 
     def _account(self, archive: Archive) -> ArchiveLedger:
         if archive is self._archives[0]:

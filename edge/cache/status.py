@@ -144,6 +144,11 @@ class Status:
         if refused := numbers.custody.get(Custody.REFUSED, 0) - numbers.given_up:
             yield f"The archive refuses {_count(refused, 'image', 'images')}."
         yield from self._troubles_of_archives()
+        if numbers.absent:
+            yield (
+                f"The archive has {_count(numbers.absent, 'study', 'studies')} less than before:"
+                " deleted there, an outage, another database, missing rights?"
+            )
         if self.trash_until is not None:
             trashed = _count(numbers.trashed, "image", "images")
             day = datetime.fromtimestamp(self.trash_until).astimezone().date()

@@ -62,12 +62,15 @@ def _print(status: Status) -> None:
     print(f"  rejected              {numbers.rejected}")
     until = "" if status.trash_until is None else f", until {moment(status.trash_until)}"
     print(f"  in the trash          {numbers.trashed}{until}")
+    print(f"  archive has no more   {numbers.absent} studies: edge sync absent")
     for archive in status.archives:
         state = "online" if archive.online else "offline"
         state += f": {archive.reason}" if archive.reason else ""
         print(f"  archive {archive.name}: {state} (since {moment(archive.since)})")
         if archive.role != "primary":
             print(f"    as {archive.role}, not proven to have {archive.unproven}")
+        if archive.lost and archive.lost_at is not None:
+            print(f"    it lost {archive.lost} images so far, the last {moment(archive.lost_at)}")
     if status.archives or status.untried:
         _print_line(status.line)
         _print_prefetch(status.prefetch)

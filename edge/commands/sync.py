@@ -14,6 +14,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from edge.commands import absences
 from edge.commands.parsing import Acts, Commands, Run, configuration
 from edge.commands.words import moment
 from edge.errors import ConfigError
@@ -81,6 +82,7 @@ def add(commands: Commands) -> None:
         act.add_argument(
             "--digest", default="", metavar="HEX", help="the one whose digest begins so"
         )
+    absences.add(acts)
 
 
 def _decision(

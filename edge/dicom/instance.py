@@ -43,7 +43,7 @@ class Custody(StrEnum):
     VERIFIED = "VERIFIED"
     """The archive was asked again and has exactly this object."""
     CONFLICT = "CONFLICT"
-    """The archive has other bytes under this UID, or deleted what it gave; a person decides."""
+    """The archive has other bytes under this UID, or had; a person decides."""
     REFUSED = "REFUSED"
     """The archive will not take it; its words are kept. A dead letter, or tried again at times."""
 

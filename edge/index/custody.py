@@ -157,14 +157,9 @@ class Primary:
         )
 
     def doubt(self, db: Connection, instance_ids: Iterable[int], reason: str) -> None:
-        """See ``Account``.
-
-        What came from here is SENT once more: it is asked about, and sent again if need be. What
-        the archive itself gave may have been deleted there on purpose, so a person decides.
-        """
+        """See ``Account``; they are SENT once more: asked about, and sent again if need be."""
         db.execute(
-            "UPDATE instances SET custody = CASE origin WHEN 'CLOUD' THEN 'CONFLICT' ELSE 'SENT'"
-            " END, reason = ?, retry_at = 0, tries = 0"
+            "UPDATE instances SET custody = 'SENT', reason = ?, retry_at = 0, tries = 0"
             " WHERE id IN (SELECT value FROM json_each(?))"
             " AND custody = 'VERIFIED' AND availability = 'ONLINE'",
             (reason, json_list(instance_ids)),

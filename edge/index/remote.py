@@ -48,6 +48,10 @@ class ArchiveState:
     """Of one beside the primary: instances that it is owed, or not verified to have yet."""
     role: str = "primary"
     """As it is configured."""
+    lost: int = 0
+    """Instances that it was seen to have lost, ever."""
+    lost_at: float | None = None
+    """When it was last."""
 
 
 def learn(
@@ -195,10 +199,21 @@ async def archive_states(database: Database) -> list[ArchiveState]:
     """Every archive that was ever tried."""
     rows = await database.read(
         "SELECT name, online, since, reason, lasting, contact, (SELECT count(*) FROM copies"
-        " WHERE archive = name AND custody <> 'VERIFIED') FROM archives"
+        " WHERE archive = name AND custody <> 'VERIFIED'), coalesce(lost, 0), lost_at"
+        " FROM archives LEFT JOIN sweeps ON archive = name"
         " WHERE contact IS NOT NULL OR reason <> '' ORDER BY name"
     )
     return [
-        ArchiveState(name, bool(online), since, reason, bool(lasting), contact, unproven)
-        for name, online, since, reason, lasting, contact, unproven in rows
+        ArchiveState(
+            name,
+            bool(online),
+            since,
+            reason,
+            bool(lasting),
+            contact,
+            unproven,
+            lost=lost,
+            lost_at=lost_at or None,
+        )
+        for name, online, since, reason, lasting, contact, unproven, lost, lost_at in rows
     ]

@@ -14,6 +14,7 @@ from edge.index.lookup import json_list
 from edge.index.pins import Pinned
 
 __all__ = [
+    "MISSED",
     "Evictable",
     "brought_since",
     "evict",
@@ -26,6 +27,10 @@ __all__ = [
     "stale_bytes",
     "touch",
 ]
+
+
+MISSED = "the archive had it, and does not have it any more"
+"""Why an instance is lost that was here, left, and is not where it was."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +51,7 @@ _EVICTABLE = (
 )
 _IS_ELSEWHERE = (
     "availability = 'ONLINE' AND withheld <> 'TRASH'"
+    " AND study_id NOT IN (SELECT study_id FROM absences)"
     " AND (custody = 'VERIFIED' OR custody IN ('EDGE_ONLY', 'SENT') AND EXISTS"
     " (SELECT 1 FROM copies c JOIN archives a ON a.name = c.archive"
     " WHERE c.instance_id = instances.id AND c.custody = 'VERIFIED' AND a.role = 'failover'))"
@@ -67,7 +73,7 @@ async def evictable(
     """VERIFIED objects by age of last use, until their sizes make up *max_bytes*.
 
     Not those that a copy was sent of: the archive has an equal, and their bytes are nowhere else.
-    Nor what is in the trash: the archive deleted it.
+    Nor what is in the trash: the archive deleted it. Nor of studies that it is missed in.
 
     Args:
         database: The index.
@@ -94,7 +100,7 @@ async def evictable(
         which, values = " WHERE i.custody = 'VERIFIED' AND i.verified >= ?", (verified_since,)
     rows = await database.read(
         f"{_EVICTABLE}{which} AND i.availability = 'ONLINE' AND i.last_used < ?"
-        " AND i.withheld <> 'TRASH'"
+        " AND i.withheld <> 'TRASH' AND i.study_id NOT IN (SELECT study_id FROM absences)"
         f" AND NOT EXISTS (SELECT 1 FROM remedies WHERE instance_id = i.id){pinned}"
         f" ORDER BY {order}i.last_used, i.id LIMIT ?",
         (*values, used_before, *values_of_pins, max_count),
@@ -205,7 +211,7 @@ def lose(db: Connection, objects: Iterable[str]) -> tuple[int, int]:
     return fetchable, lost
 
 
-def miss(db: Connection, sop_uid: str, reason: str) -> bool:
+def miss(db: Connection, sop_uid: str) -> bool:
     """The archive does not have an instance any more that was here, and left; whether it is lost.
 
     What has never been here is the archive's own affair. Its study is looked into again at the next
@@ -214,7 +220,7 @@ def miss(db: Connection, sop_uid: str, reason: str) -> bool:
     lost: int = db.execute(
         "UPDATE instances SET availability = 'UNAVAILABLE', custody = 'EDGE_ONLY', reason = ?"
         " WHERE sop_uid = ? AND availability = 'NEARLINE' AND dataset_digest IS NOT NULL",
-        (reason, sop_uid),
+        (MISSED, sop_uid),
     ).rowcount
     if lost:
         db.execute(

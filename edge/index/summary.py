@@ -47,6 +47,10 @@ class Summary:
     """Instances that are on their way on a disk, as far as was heard,"""
     by_courier_since: float = 0.0
     """and when the first of them were packed; POSIX seconds."""
+    absent: int = 0
+    """Studies that the archive does not have any more, and a person decides about."""
+    absent_suspected: int = 0
+    """Studies that it does not list as before, and that are looked for once more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +122,10 @@ async def summary(database: Database) -> Summary:
         "SELECT count(DISTINCT instance_id), coalesce(min(packed), 0) FROM courier"
         " WHERE outcome = ''"
     )
+    ((absent, suspected),) = await database.read(
+        "SELECT coalesce(sum(state = 'HELD'), 0), coalesce(sum(state = 'SUSPECTED'), 0)"
+        " FROM absences"
+    )
     return Summary(
         studies=studies,
         studies_only_here=only_here,
@@ -138,4 +146,6 @@ async def summary(database: Database) -> Summary:
         trashed_since=trashed_since,
         by_courier=by_courier,
         by_courier_since=since,
+        absent=absent,
+        absent_suspected=suspected,
     )

@@ -20,6 +20,7 @@ from typing import Any
 from edge.cache.custody import CustodyLedger, Known, Replaced
 from edge.cloud.archive import Archive
 from edge.cloud.feed import Action, Change, Feed
+from edge.cloud.listing import uid_of
 from edge.cloud.metadata import localised
 from edge.dicom.instance import Availability, InstanceRef
 from edge.dicom.remote import NONSENSE, RemoteStudy
@@ -127,8 +128,8 @@ class Follow:
         if any(ref.sop_uid not in listed for ref in fresh):
             self.owes_a_sweep = True  # It is gone again, or not listed yet.
         renewed = await self._documents(replaced, known)
-        if deleted:
-            await self._ledger.archive_deleted(deleted, self._archive.name)
+        if gone := await self._without_listed(deleted):
+            await self._ledger.archive_deleted(gone, self._archive.name)
         strange = await self._ledger.follow(
             self._archive.name, studies, renewed, (self._cursor_name, position)
         )
@@ -158,6 +159,23 @@ class Follow:
             self._failures.pop(study_uid, None)
         self._leave_out(strange)
         return studies
+
+    async def _without_listed(self, deleted: Iterable[InstanceRef]) -> list[InstanceRef]:
+        """Those that were deleted, and did not come again since; the feed may be far behind."""
+        series: dict[tuple[str, str], list[InstanceRef]] = {}
+        for ref in deleted:
+            series.setdefault((ref.study_uid, ref.series_uid), []).append(ref)
+        gone: list[InstanceRef] = []
+        for (study_uid, series_uid), refs in series.items():
+            self._link.line.check("down")
+            try:
+                rows = await self._archive.search_instances(study_uid, series_uid)
+            except CloudRefused as error:
+                self._leave_out([error])
+                continue
+            listed = {uid_of(row, "00080018") for row in rows}
+            gone += [ref for ref in refs if ref.sop_uid not in listed]
+        return gone
 
     async def _documents(
         self, refs: Sequence[InstanceRef], known: Mapping[str, Known]

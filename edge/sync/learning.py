@@ -10,6 +10,7 @@ import logging
 from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import replace
 
+from edge.cache.absences import Absences
 from edge.cache.custody import CustodyLedger
 from edge.cloud.archive import Archive, Dataset, first_value
 from edge.cloud.listing import Answer, by_study, describe_study, fingerprint
@@ -32,6 +33,8 @@ class Learning:
         archive: Is asked.
         link: Its line says when to stop.
         unlisted: Studies that are no patient's, and are not learned: backups of this box.
+        absences: Are told what is listed, and without what; None: of an archive that is missed
+            nothing in.
     """
 
     def __init__(
@@ -41,11 +44,13 @@ class Learning:
         link: Link,
         *,
         unlisted: Callable[[], Awaitable[frozenset[str]]] | None = None,
+        absences: Absences | None = None,
     ) -> None:
         self._ledger = ledger
         self._archive = archive
         self._link = link
         self._unlisted = unlisted
+        self._absences = absences
 
     async def learn(self, studies: Sequence[Dataset]) -> None:
         """Look into each study that is new, or not as it was."""
@@ -61,9 +66,14 @@ class Learning:
             try:
                 remote = await self.look_into(study_uid, answer)
                 if remote is not None and remote.series:
+                    # First: once the fingerprint is kept, nobody compares any more.
+                    if self._absences is not None:
+                        await self._absences.compare(self._archive.name, remote)
                     await self._ledger.learn(remote)
             except (CloudRefused, *NONSENSE) as error:
                 strange.append(error)
+        if self._absences is not None and found:
+            await self._absences.sighted(self._archive.name, found)
         self.report(strange)
 
     async def unlisted(self) -> frozenset[str]:

@@ -14,6 +14,7 @@ import time
 from collections.abc import Awaitable, Callable
 
 from edge import config
+from edge.cache.absences import Absences
 from edge.cache.custody import CustodyLedger
 from edge.cloud.archive import Archive
 from edge.cloud.feed import Feed
@@ -47,6 +48,7 @@ class Pull:
         clock: POSIX seconds.
         unlisted: Studies that are no patient's, and are not learned: backups of this box.
         feed: Of the archive; None if it has none.
+        absences: Are told what is listed; None where nobody looks for what is missing.
     """
 
     def __init__(
@@ -59,6 +61,7 @@ class Pull:
         clock: Callable[[], float] = time.time,
         unlisted: Callable[[], Awaitable[frozenset[str]]] | None = None,
         feed: Feed | None = None,
+        absences: Absences | None = None,
     ) -> None:
         self._archive = archive
         self._link = link
@@ -66,8 +69,8 @@ class Pull:
         self._feed = feed
         self._nudged = asyncio.Event()
         self._nudged_to_follow = asyncio.Event()
-        learning = Learning(ledger, archive, link, unlisted=unlisted)
-        self._sweep = Sweep(ledger, archive, link, learning, clock=clock)
+        learning = Learning(ledger, archive, link, unlisted=unlisted, absences=absences)
+        self._sweep = Sweep(ledger, archive, link, learning, clock=clock, absences=absences)
         self._follow = (
             None
             if feed is None

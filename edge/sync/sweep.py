@@ -6,7 +6,8 @@ that don't overlap and are halved when an answer is full. Studies without a date
 they are met by paging through the unfiltered list, a few pages a sweep.
 
 Promises that a sweep goes on where it stopped, also after a restart, and that what was learned
-twice does no harm. Absence is never a delete: a listing only ever adds.
+twice does no harm. Absence is never a delete: a listing only ever adds. When a sweep has met all
+that there is, it says so to whoever looks for what is missing.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from datetime import UTC, date, datetime, timedelta
 
 import msgspec
 
+from edge.cache.absences import Absences
 from edge.cache.custody import CustodyLedger
 from edge.cloud.archive import Archive, Dataset
 from edge.cloud.listing import uid_of
@@ -41,6 +43,19 @@ _FLOOR = date(1900, 1, 1)
 _STUDY_UID = "0020000D"
 
 
+class _Pass(msgspec.Struct):
+    """Whether all windows, or the whole unfiltered list, were gone through in a complete sweep."""
+
+    is_whole: bool = True
+    """Whether the pass that is under way began within it."""
+    is_done: bool = False
+
+    def end(self) -> None:
+        """It came to its end; the next one begins."""
+        self.is_done = self.is_done or self.is_whole
+        self.is_whole = True
+
+
 class _Cursor(msgspec.Struct):
     """Where the slow sweep goes on: *until* this day, the newest first; None: from the newest."""
 
@@ -52,6 +67,8 @@ class _Cursor(msgspec.Struct):
     """Whether the windows were gone through to the end since it began."""
     has_seen_undated: bool = False
     """Whether that pass was."""
+    dates: _Pass = msgspec.field(default_factory=_Pass)
+    undated: _Pass = msgspec.field(default_factory=_Pass)
 
 
 class Sweep:
@@ -63,6 +80,7 @@ class Sweep:
         link: Its line says when to stop.
         learning: Looks into the studies that are met.
         clock: POSIX seconds.
+        absences: Are told when a sweep has met everything; None if nobody misses anything.
     """
 
     def __init__(
@@ -73,12 +91,14 @@ class Sweep:
         learning: Learning,
         *,
         clock: Callable[[], float] = time.time,
+        absences: Absences | None = None,
     ) -> None:
         self._ledger = ledger
         self._archive = archive
         self._link = link
         self._learn = learning.learn
         self._clock = clock
+        self._absences = absences
         self._cursor_name = f"sweep:{archive.name}"
         self._cap = _PAGE
         self._is_void = False
@@ -99,12 +119,29 @@ class Sweep:
         self._cap = len(first) if surprise else _PAGE
         if len(first) < self._cap:
             await self._learn(first)
+            await self._complete(await self._load())
             return not self._is_void
         await self._sweep_hot_days()
         cursor = await self._load()
         await self._sweep_slowly(cursor)
         await self._sweep_undated(cursor)
+        if cursor.dates.is_done and cursor.undated.is_done:
+            await self._complete(cursor)
         return cursor.has_seen_dates and cursor.has_seen_undated and not self._is_void
+
+    async def _complete(self, cursor: _Cursor) -> None:
+        """All that there is was met since this was said last; another sweep begins.
+
+        Crash order: the passes begin anew -> the sweep is complete. A crash between the two makes
+        this one longer.
+        """
+        if self._absences is None or self._is_void:
+            return
+        passes = (_Pass(is_whole=cursor.until is None), _Pass(is_whole=cursor.offset == 0))
+        if (cursor.dates, cursor.undated) != passes:
+            cursor.dates, cursor.undated = passes
+            await self._save(cursor)
+        await self._absences.complete(self._archive.name)
 
     async def start_over(self) -> None:
         """Have the slow sweep begin anew: nothing is known to have been seen.
@@ -133,6 +170,7 @@ class Sweep:
                 return
         cursor.until, cursor.days = None, _FIRST_DAYS
         cursor.has_seen_dates = True
+        cursor.dates.end()
         await self._save(cursor)
 
     async def _sweep_undated(self, cursor: _Cursor) -> None:
@@ -147,6 +185,8 @@ class Sweep:
             # Pages overlap: what is deleted in front of them meanwhile moves others forward.
             cursor.offset = 0 if at_end else cursor.offset + len(page) - self._cap // 10
             cursor.has_seen_undated |= at_end
+            if at_end:
+                cursor.undated.end()
             await self._save(cursor)
             if at_end:
                 return

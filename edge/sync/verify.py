@@ -18,7 +18,7 @@ from contextlib import aclosing
 
 from edge import config
 from edge.cache.changes import Changes
-from edge.cache.custody import ArchiveLedger, Owed, Settlement, Theirs
+from edge.cache.custody import ArchiveLedger, Owed, Settlement
 from edge.cloud.archive import Archive
 from edge.cloud.listing import list_instances
 from edge.cloud.retry import Backoff
@@ -35,7 +35,7 @@ from edge.errors import (
 )
 from edge.sync.inquiry import Patience, by_series
 from edge.sync.link import Link
-from edge.sync.readback import TooLong, digest_of, longest
+from edge.sync.proof import TooLong, digest_of, longest, other_bytes, read_back
 from edge.sync.tally import Tally
 
 __all__ = ["Verify"]
@@ -57,7 +57,6 @@ _WHOLE_SERIES_FROM = 0.8
 """Of a series: then it is read back as a whole, in one request."""
 _MIX_UPS = 3
 """Times that an archive may give another instance than the one it was asked for."""
-_OTHER_BYTES = "the archive has other bytes under this UID"
 
 
 class Verify:
@@ -215,7 +214,9 @@ class Verify:
         for one in waiting.values():
             failure: CloudUnreachable | None = None
             try:
-                settlement = self._verdict(one, await self._digest_of(one))
+                settlement = self._verdict(
+                    one, await read_back(self._archive, self._link, one.ref, _most(one))
+                )
             except InstanceNotFound:
                 settlement = self._missing(one)
             except (NotDicom, TooLong):
@@ -232,7 +233,7 @@ class Verify:
 
     async def _digests_of_series(self, owed: Sequence[Owed]) -> AsyncGenerator[Digester]:
         """The digest of every instance of a series, in one request, as far as it goes."""
-        ref, most = owed[0].ref, max(map(longest, owed))
+        ref, most = owed[0].ref, max(map(_most, owed))
         try:
             async with aclosing(
                 self._archive.retrieve_study(ref.study_uid, ref.series_uid)
@@ -244,10 +245,6 @@ class Verify:
         except (CloudError, InstanceNotFound, NotDicom, TooLong) as error:
             log.info("a series could not be read back whole (%s); one by one", error)
 
-    async def _digest_of(self, one: Owed) -> Digester:
-        async with aclosing(self._archive.retrieve_instance(one.ref)) as stream:
-            return await digest_of(stream, self._link.line, longest(one))
-
     def _verdict(self, one: Owed, seen: Digester | None) -> Settlement:
         """By what was read back; None if it was no DICOM."""
         self._patience.forget([one.instance_id])
@@ -257,13 +254,7 @@ class Verify:
         if seen is not None and seen.sop_uid not in ("", one.ref.sop_uid) and one.tries < _MIX_UPS:
             # The answer of another request, by some proxy's mistake: no word about this one.
             return self._later(one, "the archive gave another instance than this")
-        log.error(
-            "archive %s has other bytes than ours under instance %s; both are kept",
-            self._archive.name,
-            one.ref.sop_uid,
-        )
-        theirs = None if seen is None else Theirs(digest, seen.transfer_syntax, seen.length)
-        return Settlement(one.instance_id, Custody.CONFLICT, _OTHER_BYTES, theirs=theirs)
+        return other_bytes(self._archive, one.instance_id, one.ref, seen)
 
     def _missing(self, one: Owed) -> Settlement:
         now = self._clock()
@@ -287,3 +278,7 @@ class Verify:
 def _is_sampled(one: Owed) -> bool:
     """One in ten, by its UID: the same after a restart."""
     return zlib.crc32(one.ref.sop_uid.encode()) % _SAMPLE_ONE_IN == 0
+
+
+def _most(one: Owed) -> int:
+    return longest(one.size, is_copy=one.remedy is not None)

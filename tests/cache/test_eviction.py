@@ -151,18 +151,20 @@ class TestBeforeItGoes:
             assert [row.custody for row in rows[:2]] == [Custody.SENT] * 2
         assert "lost 2 instances" in caplog.text
 
-    async def test_what_the_archive_gave_and_deleted_stays_for_a_person_to_decide(
-        self, open_cache, archive
+    async def test_a_series_that_is_gone_stays_until_it_is_known_whether_it_was_deleted_there(
+        self, open_cache, archive, samples
     ):
-        (sample,) = ct_series(1, rows=64, columns=64)
-        archive.put(sample.data)
-        async with open_cache(archive=archive) as cache:
-            await cache.read(sample.ref)
         archive.instances.clear()
         async with open_cache(archive=archive, max_bytes=1) as cache:
             assert await cache.eviction.make_room() == 0
-            row = await lookup.find_one(cache.database, sample.ref.sop_uid)
-            assert (row.availability, row.custody) == (Availability.ONLINE, Custody.CONFLICT)
+            row = await lookup.find_one(cache.database, samples[0].ref.sop_uid)
+            assert (row.availability, row.custody) == (Availability.ONLINE, Custody.VERIFIED)
+            assert await cache.database.read("SELECT state, is_whole FROM absences") == [
+                ("SUSPECTED", 0)
+            ]
+            asked = len(archive.requests)
+            assert await cache.eviction.make_room() == 0
+            assert len(archive.requests) == asked
 
     @pytest.mark.parametrize("fault", [Fault(status=503), Fault(status=400), Fault(cut_answer=5)])
     async def test_an_archive_that_can_not_be_asked_is_believed_for_a_while(

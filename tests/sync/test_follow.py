@@ -218,11 +218,24 @@ async def test_metadata_that_are_refused_hold_up_nothing(placed, feed, ledger, c
     assert ledger.cursors["feed:fake:cloud"] == feed.end
 
 
+async def test_a_delete_that_is_overtaken_by_another_store_is_none(
+    placed, feed, ledger, cloud, slices
+):
+    gone, again = (cloud.put(part.data) for part in slices[:2])
+    for held in (gone, again):
+        ledger.acquaintances[held.sop_uid] = Known(Availability.ONLINE, 0.0, True, True)
+    feed.say(deleted(gone), deleted(again))
+    del cloud.instances[gone.sop_uid]
+    await placed.run()
+    assert ledger.deleted == [(ref_of(gone), "cloud")]
+
+
 async def test_deletes_of_what_is_known_are_handed_on(placed, feed, ledger, cloud, slices):
     here, deleted_here, never = (cloud.put(part.data) for part in slices[:3])
     ledger.acquaintances[here.sop_uid] = Known(Availability.ONLINE, 0.0, True, True)
     ledger.acquaintances[deleted_here.sop_uid] = Known(None, 0.0, False, False)
     feed.say(deleted(here), deleted(deleted_here), deleted(never))
+    cloud.instances.clear()
     await placed.run()
     assert ledger.deleted == [(ref_of(here), "cloud")]
     assert ledger.learned == {}

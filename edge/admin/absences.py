@@ -1,0 +1,93 @@
+"""What the archive does not have any more, over the admin API.
+
+Listing is for who may read images, for it names patients. To have them sent again is for who may
+``decide``; to take them for deleted, also for who may ``delete``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import asdict
+from typing import Annotated, Literal
+
+import msgspec
+from aiohttp import web
+
+from edge.access.roles import Act, Identity
+from edge.admin.openapi import operation
+from edge.cache.absences import Absences, AbsentStudy, State
+from edge.cache.listing import Page
+from edge.errors import DecisionRefused, QueryError
+
+__all__ = ["absence_routes"]
+
+
+class AbsentWanted(msgspec.Struct, forbid_unknown_fields=True):
+    """A page of the list."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
+    offset: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
+
+
+class AbsenceDecision(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """What shall become of studies that the archive does not have any more."""
+
+    decision: Literal["accept-deletions", "send-again"]
+    study_uids: list[str] = []
+    all: bool = False
+
+
+class AbsenceOutcome(msgspec.Struct):
+    """What became of it."""
+
+    done: int
+    """Studies of which this was news; it is carried out once the archive can be asked."""
+
+
+def absence_routes(
+    absences: Absences, identity: Callable[[web.Request], Identity]
+) -> list[web.RouteDef]:
+    """``/sync/absent``.
+
+    Args:
+        absences: Lists, and takes decisions.
+        identity: Who asks.
+    """
+
+    @operation(
+        "Studies that the archive does not have any more, and a person decides about.",
+        answer=Page[AbsentStudy],
+        query=AbsentWanted,
+    )
+    async def absent(request: web.Request) -> web.Response:
+        try:
+            wanted = msgspec.convert(dict(request.query), AbsentWanted, strict=False)
+        except msgspec.ValidationError as error:
+            raise QueryError(f"a parameter can't be understood: {error}") from error
+        page = await absences.absent(limit=wanted.limit, offset=wanted.offset)
+        return web.json_response(asdict(page))
+
+    @operation(
+        "Take studies for deleted on purpose, or have them sent again.",
+        answer=AbsenceOutcome,
+        body=AbsenceDecision,
+    )
+    async def decide(request: web.Request) -> web.Response:
+        identity(request).require(Act.DECIDE)
+        try:
+            wish = msgspec.json.decode(await request.read(), type=AbsenceDecision)
+        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+            raise QueryError(f"the decision can't be understood: {error}") from error
+        if bool(wish.study_uids) == wish.all:
+            raise DecisionRefused(
+                "it is not clear about which studies that is",
+                hint="name study_uids, or else all: true",
+            )
+        state = State.AGAIN
+        if wish.decision == "accept-deletions":
+            identity(request).require(Act.DELETE)
+            state = State.TRASH
+        done = await absences.decide(None if wish.all else wish.study_uids, state)
+        return web.json_response({"done": done})
+
+    return [web.get("/sync/absent", absent), web.post("/sync/absent", decide)]
