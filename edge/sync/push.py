@@ -66,6 +66,7 @@ class Push:
         changes: Wakes it when something came in.
         settings: Size of a batch, number of uploads, shortest and longest pause.
         clock: POSIX seconds.
+        stopwatch: Seconds by which uploads are timed.
         remedies: Makes the copies that are sent in place of instances; None if no instance has one.
     """
 
@@ -79,6 +80,7 @@ class Push:
         settings: config.Sync,
         *,
         clock: Callable[[], float] = time.time,
+        stopwatch: Callable[[], float] = time.monotonic,
         remedies: Remedies | None = None,
     ) -> None:
         self._remedies = remedies
@@ -88,6 +90,7 @@ class Push:
         self._link = link
         self._changes = changes
         self._clock = clock
+        self._stopwatch = stopwatch
         shortest, longest = settings.retry_min_seconds, settings.retry_max_seconds
         self._backoff = Backoff(shortest, longest)
         self._instance_backoff = Backoff(shortest, _LONGEST_PAUSE)
@@ -97,7 +100,7 @@ class Push:
         self._suspects = Suspects()
         self._verdicts = Verdicts(archive.name, self._suspects, shortest, self._instance_backoff)
         self._most = settings.uploads_in_flight
-        self._flights = Flights(self._most)
+        self._flights = Flights(self._most, stopwatch)
         self._tally = Tally(log, f"archive {archive.name}: sent")
         self._previews = settings.preview_first
         self._previews_at = 0.0
@@ -249,7 +252,7 @@ class Push:
     # Sending -------------------------------------------------------------------------------------
 
     async def _send(self, batch: Sequence[Owed]) -> None:
-        upload = Upload(batch, self._retrieval, self._body_left)
+        upload = Upload(batch, self._retrieval, self._body_left, self._stopwatch)
         try:
             async with AsyncExitStack() as stack:
                 if not await self._make_copy(upload, stack):
