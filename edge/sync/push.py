@@ -95,6 +95,7 @@ class Push:
         self._backoff = Backoff(shortest, longest)
         self._instance_backoff = Backoff(shortest, _LONGEST_PAUSE)
         self._full_backoff = Backoff(longest, _LONGEST_PAUSE)
+        self._longest_pause = max(longest, _LONGEST_PAUSE)
         self._patience = Patience(_PATIENCE * shortest, Backoff(shortest / 4, shortest))
         self._size = BatchSize(settings.batch_bytes)
         self._suspects = Suspects()
@@ -165,7 +166,7 @@ class Push:
         # not carried yet, and where the line breaks often, it is lost.
         ahead = 0 if self._size.breaks else 1
         may_send = self._bodies < allowed and self._uploads < min(allowed + ahead, self._most)
-        if now < self._resume_at or not (may_send or not self._asking):
+        if self._is_resting(now) or not (may_send or not self._asking):
             return False
         if self._previews:
             await self._choose_previews(now)
@@ -202,8 +203,14 @@ class Push:
         must not be slept through.
         """
         due = await self._ledger.next_due(looked)
-        moments = [moment for moment in (due, self._resume_at) if moment and moment > looked]
+        moments = [due] if due and due > looked else []
+        if self._is_resting(looked):
+            moments.append(self._resume_at)
         return max(0.0, min(moments) - self._clock()) if moments else None
+
+    def _is_resting(self, now: float) -> bool:
+        # A longer pause than there ever is was set under a clock that was ahead.
+        return 0 < self._resume_at - now <= self._longest_pause
 
     # Asking --------------------------------------------------------------------------------------
 

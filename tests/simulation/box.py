@@ -260,8 +260,10 @@ class Box:
             async with self.retrieval.open_instance(entry) as opened:
                 return b"".join([piece async for piece in opened.stream()])
         finally:
-            while self.fetching._running or self.fetching._ahead:
-                await asyncio.sleep(0)  # what follows in the background is part of it
+            # What follows in the background is part of it.
+            while running := list(self.fetching._running.values()):
+                await asyncio.wait(running)
+                await asyncio.sleep(0)
 
     async def read_object(self, name: str) -> bytes:
         """An object of the store, to its end."""

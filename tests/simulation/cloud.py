@@ -259,27 +259,20 @@ class Way:
             raise CloudUnreachable(f"archive {self.name}: connection refused")
         refs = [one.ref for one in instances]
         unknown = [StoreResult(ref, StoreOutcome.UNKNOWN, text="ReadError") for ref in refs]
-        read_to = len(refs)
         if fault.startswith("cut"):
             read_to = chance.randint(0, len(refs) - 1)
-        sent = []
-        for outgoing in instances[: read_to + 1]:
-            async with aclosing(outgoing.open()) as pieces:
-                data = b"".join([piece async for piece in pieces])
-            assert len(data) == outgoing.size
-            sent.append(copy_of(data))
-        await self._point()
-        if fault.startswith("cut"):
+            sent = await _read(instances[: read_to + 1])
+            await self._point()
             if fault.endswith("kept"):
                 self.cloud.store(sent[:read_to], {})
             return unknown
-        if fault in ("503", "401", "413"):
-            if fault == "503":
-                raise CloudUnreachable(f"archive {self.name}: 503", retry_after=5.0)
-            if fault == "401":
-                raise CloudUnauthorised(f"archive {self.name}: wrong password")
-            if len(refs) > 1:
-                raise CloudRefused(f"archive {self.name}: too large", status=413)
+        sent = await _read(instances)
+        await self._point()
+        if fault == "503":
+            raise CloudUnreachable(f"archive {self.name}: 503", retry_after=5.0)
+        if fault == "413" and len(refs) > 1:
+            raise CloudRefused(f"archive {self.name}: too large", status=413)
+        self._raise(fault)
         if fault == "500 and nothing kept":
             return results_of(refs, None, status=500)
         spoil = {}
@@ -288,12 +281,13 @@ class Way:
             spoil = {one.sop_uid: chance.choice(how) for one in sent}
         status, answer = self.cloud.store(sent, spoil)
         await self._point()
-        if fault == "kept, and cut before the answer":
-            return unknown
-        if fault == "500 and kept":
-            return results_of(refs, None, status=500)
-        if fault.startswith("400"):
-            return results_of(refs, None, status=400, text="no")
+        match fault:
+            case "kept, and cut before the answer":
+                return unknown
+            case "500 and kept":
+                return results_of(refs, None, status=500)
+            case "400 with words only, and kept":
+                return results_of(refs, None, status=400, text="no")
         return results_of(refs, answer or None, status=status)
 
     async def search_studies(self, params=None, *, limit: int, offset: int = 0) -> list[dict]:
@@ -368,6 +362,17 @@ class Way:
         await self._point()
         if fault:
             raise CloudUnreachable(f"archive {self.name}: no answer")
+
+
+async def _read(instances) -> list[Copy]:
+    """What goes out, as the archive gets it."""
+    found = []
+    for outgoing in instances:
+        async with aclosing(outgoing.open()) as pieces:
+            data = b"".join([piece async for piece in pieces])
+        assert len(data) == outgoing.size
+        found.append(copy_of(data))
+    return found
 
 
 def _in_range(date: str, wanted: str | None) -> bool:
