@@ -84,6 +84,8 @@ class Cloud:
         """UID and digest of all that it had at some time."""
         self.replaced: set[str] = set()
         """UIDs whose bytes gave way to others."""
+        self.thinned: set[str] = set()
+        """Studies that something was removed from."""
         self.full_until = 0.0
         self.refused: dict[str, int] = {}
         """UID -> the failure reason that it is refused for."""
@@ -101,7 +103,7 @@ class Cloud:
 
     def remove(self, sop_uid: str) -> None:
         """Have it no more."""
-        del self.copies[sop_uid]
+        self.thinned.add(self.copies.pop(sop_uid).study_uid)
 
     def listed(self, study=None, series=None, sop=None) -> list[Copy]:
         """What searches and retrievals find."""
