@@ -126,7 +126,8 @@ class Table:
                 found.append(Goal(text, ratio > 1))
             if line.first:
                 others = [self.figure(line, name) for name in self._figures[line] if name != EDGE]
-                best = line.unit.of_several([other for other in others if other is not None])
+                measured = [other for other in others if other is not None]
+                best = line.unit.of_several(measured or [edge])
                 ratio = best / edge if line.unit.less_is_better else edge / best
                 text = f"{name}: the edge is as fast as the best of the others ({ratio:.2f} : 1)"
                 found.append(Goal(text, ratio >= 1))
