@@ -13,6 +13,7 @@ import select
 import signal
 import socket
 import sys
+import threading
 from collections.abc import Iterator, Sequence
 from unittest import mock
 
@@ -49,10 +50,13 @@ def nursery() -> Iterator[None]:
         _bear(theirs)
     theirs.close()
 
+    asking = threading.Lock()
+
     def spawn(_module: Sequence[str], arguments: Sequence[str], *, descriptors) -> Child:
         folders = [word for word in arguments if not word.isdecimal()]
-        socket.send_fds(ours, [json.dumps(folders).encode()], list(descriptors))
-        return Child(int(ours.recv(32)))
+        with asking:  # one that was begun for a box that crashed may still be under way
+            socket.send_fds(ours, [json.dumps(folders).encode()], list(descriptors))
+            return Child(int(ours.recv(32)))
 
     try:
         with mock.patch.object(process, "spawn", spawn):
