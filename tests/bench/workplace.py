@@ -8,6 +8,7 @@ for; they are a function of their seed, so every run sends the same bytes.
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
 import random
 import shutil
@@ -221,20 +222,28 @@ class Workplace:
 
         Args:
             count: How many.
-            sides: Of the smallest and the largest picture, in pixels.
+            sides: Of the smallest and the largest picture, in pixels; if they differ, each instance
+                is a series of its own.
         """
         folder = self.fresh(f"small-{count}-{sides[0]}")
         chance = random.Random(count)
         paths, refs, size = list[Path](), list[InstanceRef](), 0
-        for number in range(count):
-            side = chance.randint(*sides)
-            study, series = divmod(number, 100)
-            (item,) = ct_series(1, rows=side, columns=side, seed=700 + study, series=1 + series)
-            path = folder / f"{number:05}.dcm"
-            path.write_bytes(item.data)
-            paths.append(path)
-            refs.append(item.ref)
-            size += len(item.data)
+        for first in range(0, count, 100):
+            left = min(count - first, 100)
+            if sides[0] == sides[1]:
+                made = [ct_series(left, rows=sides[0], columns=sides[0], seed=700 + first)]
+            else:
+                made = [
+                    ct_series(1, rows=side, columns=side, seed=700 + first, series=series)
+                    for series in range(1, left + 1)
+                    for side in (chance.randint(*sides),)
+                ]
+            for item in itertools.chain.from_iterable(made):
+                path = folder / f"{len(paths):05}.dcm"
+                path.write_bytes(item.data)
+                paths.append(path)
+                refs.append(item.ref)
+                size += len(item.data)
         return _settled(paths, refs, size)
 
     def large_object(self) -> Sample:
