@@ -43,6 +43,7 @@ class Patience:
     def ask_again_at(self, instance_id: int, now: float) -> float | None:
         """When to ask about it again; None if it is missing, and then it is forgotten."""
         since, asked = self._first.get(instance_id, (now, 0))
+        since = min(since, now)  # a clock that was ahead counts for nothing
         if now - since >= self._seconds:
             self.forget([instance_id])
             return None

@@ -101,7 +101,11 @@ class Link:
     @property
     def down_since(self) -> float | None:
         """Since when it is offline, or was not tried yet; POSIX seconds. None while online."""
-        return None if self.online else self._down_since
+        if self.online:
+            return None
+        # What a clock said that was ahead would last until it is reached again.
+        self._down_since = min(self._down_since, self._clock())
+        return self._down_since
 
     async def wait_online(self) -> None:
         """Wait until it is online."""

@@ -69,6 +69,7 @@ class Push:
         changes: Wakes it when something came in.
         settings: Size of a batch, number of uploads, shortest and longest pause.
         clock: POSIX seconds.
+        stopwatch: Seconds by which uploads are timed.
         remedies: Makes the copies that are sent in place of instances; None if no instance has one.
     """
 
@@ -82,6 +83,7 @@ class Push:
         settings: config.Sync,
         *,
         clock: Callable[[], float] = time.time,
+        stopwatch: Callable[[], float] = time.monotonic,
         remedies: Remedies | None = None,
     ) -> None:
         self._remedies = remedies
@@ -91,10 +93,12 @@ class Push:
         self._link = link
         self._changes = changes
         self._clock = clock
+        self._stopwatch = stopwatch
         shortest, longest = settings.retry_min_seconds, settings.retry_max_seconds
         self._backoff = Backoff(shortest, longest)
         self._instance_backoff = Backoff(shortest, _LONGEST_PAUSE)
         self._fullness = Fullness(Backoff(longest, _LONGEST_PAUSE))
+        self._longest_pause = max(longest, _LONGEST_PAUSE)
         self._patience = Patience(_PATIENCE * shortest, Backoff(shortest / 4, shortest))
         self._size = BatchSize(settings.batch_bytes)
         self._suspects = Suspects()
@@ -102,7 +106,7 @@ class Push:
             archive.name, self._suspects, self._fullness, shortest, self._instance_backoff
         )
         self._most = settings.uploads_in_flight
-        self._flights = Flights(self._most)
+        self._flights = Flights(self._most, stopwatch)
         self._tally = Tally(log, f"archive {archive.name}: sent")
         self._previews = settings.preview_first
         self._previews_at = 0.0
@@ -168,7 +172,7 @@ class Push:
         # away is not carried yet: where the line breaks often, both would be lost of small ones.
         ahead = 0 if self._size.breaks and self._latest < _LARGE else 1
         may_send = self._bodies < allowed and self._uploads < min(allowed + ahead, self._most)
-        if now < self._resume_at or not (may_send or not self._asking):
+        if self._is_resting(now) or not (may_send or not self._asking):
             return False
         if self._previews:
             await self._choose_previews(now)
@@ -215,8 +219,14 @@ class Push:
         must not be slept through.
         """
         due = await self._ledger.next_due(looked)
-        moments = [moment for moment in (due, self._resume_at) if moment and moment > looked]
+        moments = [due] if due and due > looked else []
+        if self._is_resting(looked):
+            moments.append(self._resume_at)
         return max(0.0, min(moments) - self._clock()) if moments else None
+
+    def _is_resting(self, now: float) -> bool:
+        # A longer pause than there ever is was set under a clock that was ahead.
+        return 0 < self._resume_at - now <= self._longest_pause
 
     # Asking --------------------------------------------------------------------------------------
 
@@ -265,7 +275,7 @@ class Push:
     # Sending -------------------------------------------------------------------------------------
 
     async def _send(self, batch: Sequence[Owed]) -> None:
-        upload = Upload(batch, self._retrieval, self._body_left)
+        upload = Upload(batch, self._retrieval, self._body_left, self._stopwatch)
         try:
             async with AsyncExitStack() as stack:
                 if not await self._make_copy(upload, stack):

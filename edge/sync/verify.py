@@ -133,7 +133,7 @@ class Verify:
             return False
         if self._waiting_since is None:
             self._waiting_since = now
-        if now - self._waiting_since < self._longest_wait:
+        if 0 <= now - self._waiting_since < self._longest_wait:
             return True
         self._waiting_since = now
         return False

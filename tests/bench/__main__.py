@@ -19,7 +19,7 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from tests.bench import clients, intake, large, rendered, retrieval, search, stow
+from tests.bench import badline, clients, intake, large, rendered, retrieval, search, stow, sync
 from tests.bench.crowd import Crowd
 from tests.bench.retrieval import CLIENTS
 from tests.bench.servers import SERVERS
@@ -35,6 +35,8 @@ SECTIONS: dict[str, Callable[[Stand], None]] = {
     "rendered": rendered.measure,
     "search": search.measure,
     "memory": large.measure,
+    "sync": sync.measure,
+    "line": badline.measure,
 }
 
 

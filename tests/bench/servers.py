@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Protocol
+from typing import Any, Protocol
 
 from tests.bench.reader import Reader
 from tests.bench.workplace import ROOT, BenchError
@@ -301,6 +301,15 @@ class Orthanc:
         """With its password."""
         words = ":".join(self._server.auth).encode()
         return Web(self._server.http_port, f"Basic {base64.b64encode(words).decode()}")
+
+    @property
+    def auth(self) -> tuple[str, str]:
+        """User and password."""
+        return self._server.auth
+
+    def request(self, method: str, path: str, **options: Any) -> Any:
+        """What its own REST API answers, as JSON."""
+        return self._server.request(method, path, **options).json()
 
     def start(self) -> None:
         """Start it."""

@@ -53,6 +53,8 @@ class Line:
     unit: Unit
     ahead: bool = False
     """It is a goal that the edge be ahead of Orthanc."""
+    first: bool = False
+    """It is a goal that the edge be no slower than any other."""
     at_most: float | None = None
     """It is a goal that the edge stay at or below."""
     at_least: float | None = None
@@ -122,6 +124,13 @@ class Table:
             if line.ahead and (ratio := self.ratio(line)) is not None:
                 text = f"{name}: the edge is ahead of Orthanc ({ratio:.2f} : 1)"
                 found.append(Goal(text, ratio > 1))
+            if line.first:
+                others = [self.figure(line, name) for name in self._figures[line] if name != EDGE]
+                measured = [other for other in others if other is not None]
+                best = line.unit.of_several(measured or [edge])
+                ratio = best / edge if line.unit.less_is_better else edge / best
+                text = f"{name}: the edge is as fast as the best of the others ({ratio:.2f} : 1)"
+                found.append(Goal(text, ratio >= 1))
         return found
 
     def as_json(self) -> list[dict[str, Any]]:

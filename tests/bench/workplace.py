@@ -8,7 +8,9 @@ for; they are a function of their seed, so every run sends the same bytes.
 from __future__ import annotations
 
 import fcntl
+import itertools
 import os
+import random
 import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -63,12 +65,21 @@ class Scale:
     """Seconds for which a server that has no quicker way is filled."""
     rounds: int
     """How often everything is measured."""
+    sent: int
+    """Small instances that are brought to an archive over loopback."""
+    sent_slowly: int
+    """The same over a usual line."""
+    sent_badly: int
+    """The same over a terrible one."""
+    cuts: int
+    """Of that line."""
 
     @property
     def disk_bytes(self) -> int:
         """Free space that is needed: what is sent, a server's copy, and the edge's reserve."""
         sent = 2 * self.slices * 530_000 + self.object_bytes
         largest = max(catalogue.instances for catalogue in self.catalogues)
+        sent = max(sent, self.sent * 135_000)
         return 2 * sent + largest * _FILLED_BYTES + 3 * 1024**3
 
 
@@ -80,6 +91,10 @@ FULL = Scale(
     catalogues=(Catalogue(100, 10), Catalogue(100_000, 1)),
     filling=60,
     rounds=3,
+    sent=2000,
+    sent_slowly=500,
+    sent_badly=1000,
+    cuts=100,
 )
 LARGE = replace(FULL, catalogues=(*FULL.catalogues, Catalogue(100_000, 10)), filling=900)
 QUICK = Scale(
@@ -90,6 +105,10 @@ QUICK = Scale(
     catalogues=(Catalogue(20, 10),),
     filling=30,
     rounds=1,
+    sent=30,
+    sent_slowly=20,
+    sent_badly=20,
+    cuts=2,
 )
 
 
@@ -197,6 +216,35 @@ class Workplace:
                 size += len(item.data)
             self._studies[number] = _settled(paths, refs, size)
         return self._studies[number]
+
+    def small_instances(self, count: int, *, sides: tuple[int, int] = (253, 253)) -> Sample:
+        """So many instances in studies of 100, 128 KB each unless *sides* says otherwise.
+
+        Args:
+            count: How many.
+            sides: Of the smallest and the largest picture, in pixels; if they differ, each instance
+                is a series of its own.
+        """
+        folder = self.fresh(f"small-{count}-{sides[0]}")
+        chance = random.Random(count)
+        paths, refs, size = list[Path](), list[InstanceRef](), 0
+        for first in range(0, count, 100):
+            left = min(count - first, 100)
+            if sides[0] == sides[1]:
+                made = [ct_series(left, rows=sides[0], columns=sides[0], seed=700 + first)]
+            else:
+                made = [
+                    ct_series(1, rows=side, columns=side, seed=700 + first, series=series)
+                    for series in range(1, left + 1)
+                    for side in (chance.randint(*sides),)
+                ]
+            for item in itertools.chain.from_iterable(made):
+                path = folder / f"{len(paths):05}.dcm"
+                path.write_bytes(item.data)
+                paths.append(path)
+                refs.append(item.ref)
+                size += len(item.data)
+        return _settled(paths, refs, size)
 
     def large_object(self) -> Sample:
         """One multi-frame object, alone in its study."""

@@ -22,6 +22,13 @@ def test_patience_asks_ever_more_rarely_and_then_runs_out():
     assert patience.ask_again_at(7, now) is not None  # It begins anew.
 
 
+def test_patience_that_began_under_a_clock_that_was_ahead_runs_out_all_the_same():
+    patience = Patience(10.0, Backoff(1.0, 1.0))
+    patience.ask_again_at(7, 2_000_000_000.0)
+    assert patience.ask_again_at(7, 1000.0) is not None
+    assert patience.ask_again_at(7, 1011.0) is None
+
+
 def test_who_was_found_is_forgotten():
     patience = Patience(10.0, Backoff(1.0, 1.0))
     patience.ask_again_at(7, 1000.0)

@@ -120,6 +120,15 @@ async def test_a_line_that_comes_and_goes_is_knocked_at_ever_more_slowly(archive
     assert asked == [1, 2, 3, 1]
 
 
+async def test_it_is_not_offline_since_a_moment_that_is_still_to_come(archive, ledger):
+    moment = 2_000_000_000.0
+    link = Link(archive, ledger, SETTINGS, clock=lambda: moment)
+    moment = 1000.0
+    assert link.down_since == 1000.0
+    moment = 1100.0
+    assert link.down_since == 1000.0
+
+
 async def test_a_line_that_comes_back_is_used_soon_however_long_the_pause(
     archive, ledger, running, cloud
 ):

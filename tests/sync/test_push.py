@@ -228,6 +228,20 @@ async def test_one_that_the_archive_has_no_room_for_does_not_keep_the_others_bac
     assert ledger.custodies == [SENT] + [ACKNOWLEDGED] * (len(slices) - 1)
 
 
+async def test_a_pause_that_a_clock_set_which_was_ahead_ends_when_that_is_set_right(
+    ledger, retrieval, archive, link, changes, cloud, slices
+):
+    now = 2_000_000_000.0
+    push = Push(ledger, retrieval, archive, link, changes, config.Sync(), clock=lambda: now)
+    cloud.refusals[slices[0].ref.sop_uid] = Refusal(0xA700)
+    ledger.put(slices[:1])
+    assert await push.step()
+    now -= 1_000_000_000.0
+    ledger.put(slices[1:])
+    assert await push.step()
+    assert ledger.custodies[1:] == [ACKNOWLEDGED] * 5
+
+
 @pytest.mark.parametrize(
     "fault",
     [

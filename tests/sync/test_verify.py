@@ -83,6 +83,20 @@ async def test_uploads_go_first_for_a_while(ledger, archive, link, changes, runn
     await until(lambda: ledger.custodies.count(VERIFIED) == 6)
 
 
+async def test_uploads_go_first_no_longer_when_the_clock_is_set_back(
+    ledger, archive, link, changes, running, cloud, there
+):
+    now = 2_000_000_000.0
+    verify = Verify(ledger, archive, link, changes, config.Sync(), clock=lambda: now)
+    ledger.put(samples.ct_series(1, rows=8, columns=8, seed=1))
+    running(link, verify)
+    await link.wait_online()
+    await asyncio.sleep(0.05)
+    now -= 1_000_000_000.0
+    changes.wake()
+    await until(lambda: ledger.custodies.count(VERIFIED) == 6)
+
+
 async def test_another_envelope_is_no_conflict(verifying, ledger, cloud, there):
     for part in there:
         dataset = pydicom.dcmread(io.BytesIO(part.data))
