@@ -150,10 +150,10 @@ class Cache:
             self.disputes = Disputes(
                 self.database, self.exchange, has_archive=bool(self._config.cloud.archive)
             )
-            self._trashed = TrashStore(self.folder, self.keys, algorithm=self.algorithm)
+            self.trashed = TrashStore(self.folder, self.keys, algorithm=self.algorithm)
             self.trash = Trash(
                 self.store,
-                self._trashed,
+                self.trashed,
                 self.database,
                 self.changes,
                 days=self._config.sync.trash_days,
@@ -173,7 +173,7 @@ class Cache:
 
     async def recover(self) -> None:
         """Put store, index and keys in step; for who owns them, before anything listens."""
-        records = self.tombstones, self._trashed
+        records = self.tombstones, self.trashed
         await Recovery(self.store, self.database, self.keys, *records).run()
 
     async def status(self, parts: Parts | None = None) -> Status:

@@ -16,7 +16,7 @@ from edge.cache.listing import Page
 from edge.cache.trash import Trash
 from edge.dicom.instance import Availability
 from edge.dicom.remote import RemoteStudy
-from edge.index import absences, sightings
+from edge.index import absences, remote, sightings
 from edge.index.absences import Absence, AbsentStudy, State, Vouched
 from edge.index.database import Connection, Database
 from edge.index.sightings import Review, Sweeps
@@ -210,6 +210,10 @@ class Absences:
     async def reviewed(self, archive: str, study_id: int, at: float) -> None:
         """The archive was asked about each instance of a study."""
         await self._database.write(lambda db: sightings.review(db, archive, study_id, at))
+
+    async def look_again(self, study_id: int) -> None:
+        """Have the next sweep list a study whole, whatever its fingerprint says."""
+        await self._database.write(lambda db: remote.forget_fingerprint(db, study_id))
 
     async def prove(self, instance_ids: Sequence[int], *, copies_in: str = "") -> None:
         """These bytes were read in the archive once more."""

@@ -153,6 +153,13 @@ class ArchiveLedger:
         rows = await self._account.due(self._database, acknowledged, now, max_count)
         return await self._with_remedies([_owed(row) for row in rows])
 
+    async def remarked(self, instance_ids: Collection[int]) -> set[int]:
+        """Those of these instances of which the archive said more than that it stored them.
+
+        It had one of that UID before, altered something, or did not answer and lists it.
+        """
+        return await self._account.remarked(self._database, instance_ids)
+
     async def _with_remedies(self, owed: list[Owed]) -> list[Owed]:
         """The same, with what is to be sent in their place."""
         return owed

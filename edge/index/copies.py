@@ -53,6 +53,15 @@ class Further:
         """See ``Account``; as it came, for a copy is in no hurry."""
         return await self.due(database, UNSENT, now, max_count)
 
+    async def remarked(self, database: Database, instance_ids: Iterable[int]) -> set[int]:
+        """See ``Account``."""
+        rows = await database.read(
+            "SELECT instance_id FROM copies WHERE archive = ?"
+            " AND instance_id IN (SELECT value FROM json_each(?)) AND reason <> ''",
+            (self.archive, json_list(instance_ids)),
+        )
+        return {row[0] for row in rows}
+
     async def next_due(
         self, database: Database, custodies: Iterable[Custody], now: float
     ) -> float | None:

@@ -71,6 +71,10 @@ class Account(Protocol):
         """
         ...
 
+    async def remarked(self, database: Database, instance_ids: Iterable[int]) -> set[int]:
+        """Those of these instances of which the archive said more than that it stored them."""
+        ...
+
     async def next_due(
         self, database: Database, custodies: Iterable[Custody], now: float
     ) -> float | None:
@@ -120,6 +124,15 @@ class Primary:
             (now, now + FARTHEST, max_count),
         )
         return [to_row(row) for row in rows]
+
+    async def remarked(self, database: Database, instance_ids: Iterable[int]) -> set[int]:
+        """See ``Account``."""
+        rows = await database.read(
+            "SELECT id FROM instances WHERE reason <> ''"
+            " AND id IN (SELECT value FROM json_each(?))",
+            (json_list(instance_ids),),
+        )
+        return {row[0] for row in rows}
 
     async def next_due(
         self, database: Database, custodies: Iterable[Custody], now: float

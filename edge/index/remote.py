@@ -26,6 +26,7 @@ __all__ = [
     "archive_states",
     "cursor",
     "fingerprints",
+    "forget_fingerprint",
     "learn",
     "set_archive_state",
     "set_cursor",
@@ -147,6 +148,11 @@ async def fingerprints(database: Database, study_uids: list[str]) -> dict[str, s
         (json_list(study_uids),),
     )
     return dict(rows)
+
+
+def forget_fingerprint(db: Connection, study_id: int) -> None:
+    """What the archive said of a study is not known any more: it is to be listed whole."""
+    db.execute("UPDATE studies SET fingerprint = '' WHERE id = ?", (study_id,))
 
 
 def set_document(db: Connection, sop_uid: str, attributes: Mapping[str, Any], now: float) -> None:

@@ -32,6 +32,8 @@ class Finding:
     """Of series of which something else still is there."""
     is_whole: bool = False
     """Whether the study is not there at all."""
+    has_others: bool = False
+    """Whether series of these list instances that are not among them."""
 
 
 async def examine(
@@ -52,6 +54,7 @@ async def examine(
     there: list[Vouched] = []
     absent: list[Vouched] = []
     lost: list[Vouched] = []
+    has_others = False
     for series_uid, group in groupby(instances, lambda one: one.ref.series_uid):
         link.line.check("down")
         members = list(group)
@@ -59,6 +62,7 @@ async def examine(
         listed = {uid_of(row, _SOP_UID) for row in rows}
         there += [one for one in members if one.ref.sop_uid in listed]
         missing = [one for one in members if one.ref.sop_uid not in listed]
+        has_others |= len(listed - {None}) > len(members) - len(missing)
         if not missing:
             continue
         if not rows and await _is_gone(archive, study_uid, series_uid):
@@ -68,7 +72,7 @@ async def examine(
         there += [one for one in missing if one.ref.sop_uid in found]
         if rows:
             lost += [one for one in missing if one.ref.sop_uid not in found]
-    return Finding(tuple(there), tuple(absent), tuple(lost))
+    return Finding(tuple(there), tuple(absent), tuple(lost), has_others=has_others)
 
 
 async def is_listed(archive: Archive, study_uid: str) -> bool:

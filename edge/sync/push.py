@@ -52,6 +52,7 @@ _PATIENCE = 2.5
 being wrong costs one needless copy."""
 _LONGEST_PAUSE = 3600.0
 """Seconds, for what fails again and again, and for an archive that is full."""
+_LISTED = "no answer came, and the archive lists it"
 _LARGE = 128 * 1024
 """Bytes of an upload beside which those that its connection still holds are few."""
 _PREVIEWS = 2.0
@@ -250,7 +251,7 @@ class Push:
         for one in series:
             if one.ref.sop_uid in found:
                 self._done(one)
-                settlements.append(Settlement(one.instance_id, Custody.ACKNOWLEDGED))
+                settlements.append(Settlement(one.instance_id, Custody.ACKNOWLEDGED, _LISTED))
             elif not self._suspects.was_refused(one.instance_id) and (
                 again := self._patience.ask_again_at(one.instance_id, now)
             ):

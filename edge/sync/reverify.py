@@ -152,6 +152,9 @@ class Reverify:
         if instances:
             finding = await examine(self._archive, self._link, study.study_uid, instances)
             await self._settle(study.study_id, finding)
+            if self._is_primary and (finding.has_others or finding.lost):
+                # One less and one more: its counts are as they were, and so is its fingerprint.
+                await self._absences.look_again(study.study_id)
             await self._read_back(study.study_id, finding.there)
             for one in finding.there:
                 self._tally.add(one.size)

@@ -175,7 +175,7 @@ class Verify:
         there = [one for one in series if one.ref.sop_uid in listing.found]
         missing = [one for one in series if one.ref.sop_uid not in listing.found]
         await self._settle(missing, [self._missing(one) for one in missing])
-        chosen = there if self._all else [one for one in there if _is_sampled(one)] or there[:1]
+        chosen = there if self._all else await self._sample(there)
         equal = await self._compare(chosen, listing.rows)
         read = {one.instance_id for one in chosen}
         rest = [one for one in there if one.instance_id not in read]
@@ -186,6 +186,12 @@ class Verify:
             await self._settle(
                 rest, [Settlement(one.instance_id, Custody.VERIFIED) for one in rest]
             )
+
+    async def _sample(self, there: Sequence[Owed]) -> list[Owed]:
+        """One in ten, one at the least, and each of which the archive had more to say."""
+        remarked = await self._ledger.remarked([one.instance_id for one in there])
+        sampled = [one for one in there if one.instance_id in remarked or _is_sampled(one)]
+        return sampled or list(there[:1])
 
     async def _compare(self, owed: Sequence[Owed], rows: int | None) -> bool:
         """Read these back and settle them; whether all were ours."""

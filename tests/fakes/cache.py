@@ -108,6 +108,10 @@ class FakeLedger:
         """Of all rows, in the order they were put in."""
         return [row.owed.custody for row in self.rows.values()]
 
+    async def remarked(self, instance_ids: Sequence[int]) -> set[int]:
+        """See the ledger."""
+        return {number for number in instance_ids if self.rows[number].reason}
+
     def _due(self, custodies: Sequence[Custody], now: float, max_count: int) -> list[Owed]:
         due = [
             row.owed

@@ -111,7 +111,8 @@ class Box:
         stack = self._stack = AsyncExitStack()
         cache = self.cache = await stack.enter_async_context(Cache(settings, owned=True))
         database = cache.database
-        recovery = Recovery(cache.store, database, cache.keys, cache.tombstones, clock)
+        records = cache.tombstones, cache.trashed
+        recovery = Recovery(cache.store, database, cache.keys, *records, clock)
         self.recovered = await recovery.run()
         uses = self.uses = Uses(database, clock)
         space = self.space = Space(self._limits, database, cache.store, patience=0.0)

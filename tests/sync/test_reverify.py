@@ -75,6 +75,27 @@ async def test_a_study_that_is_gone_is_left_to_who_looks_for_absences(open_box, 
         assert (await box.state(studies[2][0]))[2] == "TRASH"
 
 
+async def test_one_that_took_the_place_of_another_is_met_though_the_counts_are_the_same(
+    open_box,  # noqa: F811
+    cloud,
+):
+    parts = list(samples.ct_series(4, rows=8, columns=8))
+    for part in parts[:3]:
+        cloud.put(part.data)
+    async with open_box() as box:
+        await box.verify(parts[:3])
+        await box.sweep_once()
+        delete(cloud, parts[:1])
+        cloud.put(parts[3].data)
+        await box.sweep_once()
+        box.clock.now += 31 * DAY
+        await review_all(box)
+        await box.sweep_once()
+        known = await box.cache.database.read("SELECT sop_uid FROM instances ORDER BY sop_uid")
+        assert [row[0] for row in known] == sorted(part.ref.sop_uid for part in parts)
+        assert await box.state(parts[0]) == OWED
+
+
 async def test_every_instance_is_read_back_once_in_a_hundred_periods(open_box, cloud):  # noqa: F811
     (part,) = samples.ct_series(1, rows=8, columns=8)
     cloud.put(part.data)

@@ -4,6 +4,7 @@ import dataclasses
 import io
 import logging
 import time
+import zlib
 
 import pydicom
 import pytest
@@ -229,6 +230,17 @@ class TestSample:
         await verify.step()
         assert set(ledger.custodies) == {VERIFIED}
         assert 1 <= cloud.asked("instances/") <= 15
+
+    async def test_what_the_archive_said_more_of_is_read_back_in_any_case(
+        self, verify, ledger, cloud, parts
+    ):
+        odd = next(part for part in parts if zlib.crc32(part.ref.sop_uid.encode()) % 10)
+        number = ledger.of(odd.ref).owed.instance_id
+        await ledger.settle([Settlement(number, ACKNOWLEDGED, "it was there before")])
+        cloud.put(changed(odd.data))
+        await verify.step()
+        assert ledger.of(odd.ref).owed.custody is CONFLICT
+        assert ledger.custodies.count(VERIFIED) == len(parts) - 1
 
     async def test_a_sample_that_is_not_clean_has_all_read_back(self, verify, ledger, cloud, parts):
         for part in parts:
