@@ -29,6 +29,7 @@ _Limit = Annotated[int, msgspec.Meta(ge=1, le=1000)]
 _Offset = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 # LO, PS3.5 6.2: no backslash, no control characters, not only blanks.
 _LO = r"^[^\\\x00-\x1f\x7f]*$"
+_SAID = r"^[^\\\x00-\x1f\x7f]*[^\\\x00-\x20\x7f][^\\\x00-\x1f\x7f]*$"
 _Text = Annotated[str, msgspec.Meta(max_length=64, pattern=_LO)]
 _Code = Annotated[str, msgspec.Meta(max_length=16, pattern=r"^[A-Z0-9_ ]*$")]
 
@@ -36,7 +37,7 @@ _Code = Annotated[str, msgspec.Meta(max_length=16, pattern=r"^[A-Z0-9_ ]*$")]
 class Announced(msgspec.Struct, forbid_unknown_fields=True):
     """A patient who will come."""
 
-    patient_id: Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=r"[^\s\\]")]
+    patient_id: Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=_SAID)]
     date: Date | None = None
     """Of the box's own clock; tomorrow, if it is not said."""
     issuer: _Text = ""
@@ -117,7 +118,7 @@ def prefetch_routes(
         tomorrow = expectations.tomorrow
         patients = [
             Expected(
-                patient_id=one.patient_id.strip(),
+                patient_id=one.patient_id.strip(" "),
                 date=f"{one.date or tomorrow:%Y%m%d}".rjust(8, "0"),
                 issuer=one.issuer.strip(),
                 modality=one.modality.strip(),
@@ -136,7 +137,7 @@ def prefetch_routes(
         return _changed(
             await expectations.take_back(
                 who.name,
-                patient_id=wanted.patient_id.strip(),
+                patient_id=wanted.patient_id.strip(" "),
                 day=wanted.date.replace("-", ""),
             )
         )

@@ -262,7 +262,7 @@ class Box:
                 return b"".join([piece async for piece in opened.stream()])
         finally:
             # What follows in the background is part of it.
-            while running := list(self.fetching._running.values()):
+            while running := [fetch.done for fetch in self.fetching._running.values()]:
                 await asyncio.wait(running)
                 await asyncio.sleep(0)
 

@@ -58,7 +58,7 @@ def copy_of(data: bytes) -> Copy:
             one.sop_class_uid,
             data,
             digester.digests()[1],
-            json.loads(json.dumps(one.attributes)),
+            json.loads(json.dumps(dict(one.attributes))),
         )
     return _COPIES[data]
 
