@@ -261,9 +261,9 @@ class Box:
             async with self.retrieval.open_instance(entry) as opened:
                 return b"".join([piece async for piece in opened.stream()])
         finally:
-            # What follows in the background is part of it.
-            while running := [fetch.done for fetch in self.fetching._running.values()]:
-                await asyncio.wait(running)
+            # What follows in the background is part of it, unless all of it stands still.
+            while not self.is_crashed and self.fetching._running:
+                await asyncio.wait([fetch.done for fetch in self.fetching._running.values()])
                 await asyncio.sleep(0)
 
     async def read_object(self, name: str) -> bytes:
