@@ -30,6 +30,8 @@ class Known:
     """Whether the primary archive vouches for it."""
     has_document: bool
     """Whether its metadata is kept."""
+    in_trash: bool = False
+    """Whether the archive deleted it, and it is kept here for some days more."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,17 +47,22 @@ async def known(database: Database, sop_uids: Iterable[str]) -> dict[str, Known]
     """Those of these instances that the index has, or that were deleted here."""
     rows = await database.read(
         "SELECT sop_uid, availability, max(verified, received), custody = 'VERIFIED',"
-        " EXISTS (SELECT 1 FROM metadata WHERE instance_id = instances.id) FROM instances"
+        " EXISTS (SELECT 1 FROM metadata WHERE instance_id = instances.id), withheld = 'TRASH'"
+        " FROM instances"
         " WHERE sop_uid IN (SELECT value FROM json_each(?1)) UNION ALL"
-        " SELECT sop_uid, NULL, deleted, 0, 0 FROM tombstones"
+        " SELECT sop_uid, NULL, deleted, 0, 0, 0 FROM tombstones"
         " WHERE sop_uid IN (SELECT value FROM json_each(?1))",
         (json_list(sop_uids),),
     )
     return {
         sop_uid: Known(
-            None if where is None else Availability(where), seen, bool(verified), bool(document)
+            None if where is None else Availability(where),
+            seen,
+            bool(verified),
+            bool(document),
+            bool(in_trash),
         )
-        for sop_uid, where, seen, verified, document in rows
+        for sop_uid, where, seen, verified, document, in_trash in rows
     }
 
 

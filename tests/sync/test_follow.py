@@ -170,6 +170,17 @@ async def test_what_was_lost_here_is_looked_for(placed, feed, ledger, cloud, sli
     assert set(ledger.learned) == {held.study_uid}
 
 
+async def test_what_lies_in_the_trash_and_is_stored_again_is_looked_for(
+    placed, feed, ledger, cloud, slices
+):
+    held = cloud.put(slices[0].data)
+    trashed = Known(Availability.ONLINE, time.time(), True, True, in_trash=True)
+    ledger.acquaintances[held.sop_uid] = trashed
+    feed.say(stored(held))
+    await placed.run()
+    assert set(ledger.learned) == {held.study_uid}
+
+
 async def test_of_a_feed_that_does_not_tell_what_was_there_later_times_do(
     placed, feed, ledger, cloud, slices
 ):
