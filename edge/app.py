@@ -15,7 +15,7 @@ import os
 import socket
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from operator import itemgetter
@@ -89,7 +89,7 @@ from edge.store.tombstones import TombstoneStore, TrashStore
 from edge.supervision import Supervisor
 from edge.sync.arbitration import Arbitration
 from edge.sync.line import Line, line_state
-from edge.syncing import by_role, start_sync
+from edge.syncing import Means, by_role, start_sync
 
 __all__ = ["Appliance", "Cache", "ring"]
 
@@ -287,26 +287,7 @@ class Appliance:
             )
             parts.start("eviction", eviction.run)
             if archives:
-                parts.start("line", line.run)
-                backups = Backups(config, self._file, cache.keys, cache.database)
-                remedies = Remedies(retrieval, self.transcoding, admission, cache.database)
-                settling = Settling(cache.database, cache.exchange)
-                start_sync(
-                    parts,
-                    archives,
-                    ledger,
-                    retrieval,
-                    fetching,
-                    remedies,
-                    lambda archive, link: Arbitration(settling, admission, archive, link, changes),
-                    backups,
-                    cache.absences,
-                    changes,
-                    config,
-                    line,
-                    Priors(cache.database, config),
-                    Headroom(config.cache, cache.database, space),
-                )
+                self._start_sync(archives, fetching, space, line)
             if config.dropfolder.path != Path():
                 parts.start(
                     "dropfolder",
@@ -338,6 +319,34 @@ class Appliance:
     async def status(self) -> Status:
         """The state of the box and of its parts."""
         return await self.cache.status(self.parts())
+
+    def _start_sync(
+        self,
+        archives: Sequence[tuple[ArchiveSettings, Archive]],
+        fetching: Fetching,
+        space: Space,
+        line: Line,
+    ) -> None:
+        """Start what makes the box and its archives equal."""
+        config, cache, database = self._config, self.cache, self.cache.database
+        settling = Settling(database, cache.exchange)
+        means = Means(
+            ledger=self.ledger,
+            retrieval=self.retrieval,
+            fetching=fetching,
+            remedies=Remedies(self.retrieval, self.transcoding, self.admission, database),
+            arbitrating=lambda archive, link: Arbitration(
+                settling, self.admission, archive, link, self.changes
+            ),
+            backups=Backups(config, self._file, cache.keys, database),
+            absences=cache.absences,
+            priors=Priors(database, config),
+            headroom=Headroom(config.cache, database, space),
+            changes=self.changes,
+            line=line,
+        )
+        self.supervisor.start("line", line.run)
+        start_sync(self.supervisor, archives, means, config)
 
     async def _open_archives(
         self, stack: AsyncExitStack, line: Line

@@ -8,6 +8,7 @@ in for it.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 
 from edge import config
 from edge.cache.absences import Absences
@@ -36,7 +37,7 @@ from edge.sync.reverify import Reverify
 from edge.sync.verify import Verify
 from edge.sync.withdraw import Withdraw
 
-__all__ = ["by_role", "start_sync"]
+__all__ = ["Means", "by_role", "start_sync"]
 
 Arbitrating = Callable[[Archive, Link], Arbitration]
 
@@ -48,40 +49,48 @@ def by_role(archives: Sequence[config.Archive]) -> list[config.Archive]:
     return sorted(archives, key=lambda archive: _ORDER.index(archive.role))
 
 
+@dataclass(frozen=True, slots=True)
+class Means:
+    """What sync works with."""
+
+    ledger: CustodyLedger
+    retrieval: Retrieval
+    """Opens what is sent."""
+    fetching: Fetching
+    """Brings what only an archive has."""
+    remedies: Remedies
+    """Makes what the primary archive is sent in place of what it refuses."""
+    arbitrating: Arbitrating
+    """Makes what carries out decisions about it, of its driver and its line."""
+    backups: Backups
+    """Of the box, which the primary archive gets, too."""
+    absences: Absences
+    """What archives do not have any more."""
+    priors: Priors
+    """Says what is to be brought before anybody asks,"""
+    headroom: Headroom
+    """and how much of that may be."""
+    changes: Changes
+    """Wakes its parts."""
+    line: Line
+    """What they may use of it, together."""
+
+
 def start_sync(
     parts: Supervisor,
     archives: Sequence[tuple[config.Archive, Archive]],
-    ledger: CustodyLedger,
-    retrieval: Retrieval,
-    fetching: Fetching,
-    remedies: Remedies,
-    arbitrating: Arbitrating,
-    backups: Backups,
-    absences: Absences,
-    changes: Changes,
+    means: Means,
     settings: config.Config,
-    line: Line,
-    priors: Priors,
-    headroom: Headroom,
 ) -> None:
     """Start them all.
 
     Args:
         parts: Owns them.
         archives: What is configured of each, and its driver; the primary one first.
-        ledger: Custody.
-        retrieval: Opens what is sent.
-        fetching: Brings what only an archive has.
-        remedies: Makes what the primary archive is sent in place of what it refuses.
-        arbitrating: Makes what carries out decisions about it, of its driver and its line.
-        backups: Of the box, which the primary archive gets, too.
-        absences: What archives do not have any more.
-        changes: Wakes them.
+        means: What they work with.
         settings: How they work.
-        line: What they may use of it, together.
-        priors: Says what is to be brought before anybody asks.
-        headroom: Says how much of that may be.
     """
+    ledger, changes = means.ledger, means.changes
     sync = settings.sync
     lines: list[Link] = []
     standing_in: list[StandIn] = []
@@ -89,9 +98,9 @@ def start_sync(
         is_primary = configured.role == "primary"
         account = ledger if is_primary else ledger.beside(archive.name)
         suffix = "" if is_primary else f" {archive.name}"
-        link = Link(archive, ledger, sync, line=line)
-        mending = remedies if is_primary else None
-        push = Push(account, retrieval, archive, link, changes, sync, remedies=mending)
+        link = Link(archive, ledger, sync, line=means.line)
+        mending = means.remedies if is_primary else None
+        push = Push(account, means.retrieval, archive, link, changes, sync, remedies=mending)
         verify = Verify(account, archive, link, changes, sync)
         parts.start(f"link{suffix}", link.run)
         parts.start(f"push{suffix}", push.run)
@@ -103,28 +112,30 @@ def start_sync(
             archive,
             link,
             sync,
-            unlisted=backups.studies,
+            unlisted=means.backups.studies,
             feed=feed,
-            absences=absences if is_primary else None,
+            absences=means.absences if is_primary else None,
         )
         if sync.reverify_days and configured.role != "failover":
             review = Reverify(
-                account, absences, archive, link, changes, sync, is_primary=is_primary
+                account, means.absences, archive, link, changes, sync, is_primary=is_primary
             )
             parts.start(f"reverify{suffix}", review.run)
         if is_primary:
             parts.start("pull", pull.run)
-            parts.start("absence", AbsenceWatch(absences, archive, link, changes, sync).run)
+            parts.start("absence", AbsenceWatch(means.absences, archive, link, changes, sync).run)
             parts.start("notes", Notes(ledger, archive, link, changes).run)
-            parts.start("arbitration", arbitrating(archive, link).run)
-            prefetch = Prefetch(priors, headroom, ledger, fetching, archive, link, changes, sync)
+            parts.start("arbitration", means.arbitrating(archive, link).run)
+            prefetch = Prefetch(
+                means.priors, means.headroom, ledger, means.fetching, archive, link, changes, sync
+            )
             parts.start("prefetch", prefetch.run)
             if settings.backup.archive:
-                parts.start("backup", ArchiveBackup(backups, archive, link, sync).run)
+                parts.start("backup", ArchiveBackup(means.backups, archive, link, sync).run)
         elif configured.role == "failover":
             standing_in.append(StandIn(archive.name, link, pull))
     drivers = [archive for _, archive in archives]
     parts.start("withdraw", Withdraw(ledger, drivers, lines[0], changes, sync).run)
     if standing_in:
-        failover = Failover(ledger, lines[0], standing_in, fetching, changes, sync)
+        failover = Failover(ledger, lines[0], standing_in, means.fetching, changes, sync)
         parts.start("failover", failover.run)

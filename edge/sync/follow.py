@@ -117,9 +117,7 @@ class Follow:
             if change.action is Action.DELETED:
                 if here is not None and here.availability is not None:
                     deleted.append(change.ref)
-            elif (
-                here is None or here.in_trash or here.availability is Availability.UNAVAILABLE
-            ):
+            elif here is None or here.in_trash or here.availability is Availability.UNAVAILABLE:
                 fresh.append(change.ref)
             elif here.availability is not None and _is_replaced(change, here):
                 replaced.append(change.ref)
