@@ -77,7 +77,10 @@ class Box:
         self.name = name
         self.may_delete: set[str] = set()
         """What somebody at this box wished to be deleted in the archive, too."""
-        self.way = Way("cloud", cloud, f"{seed}/{name}", self._point, self.may_delete.__contains__)
+        self.may_give_way = set[str]()
+        """What is to be deleted there so that ours takes its place: sending it again ends no such
+        decision."""
+        self.way = Way("cloud", cloud, f"{seed}/{name}", self._point, self._is_wished)
         self.crash_at: int | None = None
         """It crashes at the so manieth point from now."""
         self.crashes = 0
@@ -91,6 +94,9 @@ class Box:
     def is_crashed(self) -> bool:
         """Whether it must be restarted."""
         return self._crashed.is_set()
+
+    def _is_wished(self, uid: str) -> bool:
+        return uid in self.may_delete or uid in self.may_give_way
 
     @property
     def folder(self) -> Path:

@@ -110,12 +110,12 @@ async def _check_acknowledged(simulation: Simulation) -> None:
             for digest, name in kept:
                 assert await box.read_object(name) in simulation.bytes_of(uid)
                 here[uid, digest] = box.name
-    for one in simulation.acknowledged:
+    for number, one in enumerate(simulation.acknowledged):
         uid, digest = one.copy.sop_uid, one.copy.digest
         there = cloud.copies.get(uid)
         if (uid, digest) in here or (there is not None and there.digest == digest):
             continue
-        if (one.box, uid) in simulation.thrown_away or uid in simulation.unseen:
+        if number in simulation.thrown_away or uid in simulation.unseen:
             continue
         was_there = (uid, digest) in cloud.ever
         words = f"{uid} ({digest.hex()[:4]}), acknowledged by {one.box}, is nowhere"

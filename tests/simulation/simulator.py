@@ -140,7 +140,8 @@ class Simulation:
             box.way.faults = self.faults
             self.boxes.append(box)
         self.acknowledged: list[Acknowledged] = []
-        self.thrown_away: set[tuple[str, str]] = set()
+        self.thrown_away = set[int]()
+        """Of the acknowledgements, those of what somebody threw away since."""
         """Box and UID of what a person deleted there although it was the only copy."""
         self.may_be_gone: set[str] = set()
         """UIDs that somebody deleted, or the archive lost or overwrote."""
@@ -237,7 +238,6 @@ class Simulation:
                 self._check_evicted(before, await box.rows())
         self.acknowledged.append(Acknowledged(box.name, copy))
         box.may_delete.discard(copy.sop_uid)
-        self.thrown_away.discard((box.name, copy.sop_uid))
         self.say(f"{box.name} gets #{number} {copy.digest.hex()[:4]}: {admitted.outcome}")
 
     async def _check_full(self, box: Box) -> None:
@@ -299,7 +299,7 @@ class Simulation:
         box.may_delete |= wished
         self.may_be_gone |= wished
         if only:
-            self.thrown_away |= {(box.name, one.sop_uid) for one in hit}
+            self._throw_away(box, {one.sop_uid for one in hit})
         try:
             await box.does(
                 box.deletion.delete(*target, only_copies=only, archive=archive)
@@ -311,6 +311,13 @@ class Simulation:
             self.say(f"{box.name} does not delete #{number}: {type(error).__name__}")
             return
         self.say(f"{box.name} deletes #{number}/{len(target)} {archive=} {only=}")
+
+    def _throw_away(self, box: Box, uids: set[str]) -> None:
+        self.thrown_away |= {
+            number
+            for number, one in enumerate(self.acknowledged)
+            if one.box == box.name and one.copy.sop_uid in uids
+        }
 
     async def _decide(self, box: Box) -> None:
         disputes = box.cache.disputes
@@ -327,9 +334,9 @@ class Simulation:
         self.disputed.add(one.sop_uid)
         if wish == "keep_kept":
             # The other one is thrown away.
-            self.thrown_away.add((box.name, one.sop_uid))
+            self._throw_away(box, {one.sop_uid})
         if wish == "keep_ours":
-            box.may_delete.add(one.sop_uid)
+            box.may_give_way.add(one.sop_uid)
         with contextlib.suppress(EdgeError):
             await box.does(getattr(disputes, wish)(query))
         self.say(f"{box.name} decides of {one.sop_uid[-4:]} ({one.kind}): {wish}")
