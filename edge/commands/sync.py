@@ -177,7 +177,7 @@ def _print_outcome(act: str, outcome: Outcome) -> int:
     """Say what became of it; the exit status is 1 if any of it could not be done."""
     if not (outcome.done or outcome.unchanged or outcome.refused):
         print(f"edge: {act}: none of these waits for it; see edge sync list", file=sys.stderr)
-        return 1
+        return 0
     images = f"{outcome.done} image{'' if outcome.done == 1 else 's'}"
     already = f"; {outcome.unchanged} were so already" if outcome.unchanged else ""
     print(f"edge: {act}: {images}{already}", file=sys.stderr)
