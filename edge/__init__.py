@@ -15,7 +15,8 @@ The index knows everything; the store holds some of it. From the outside in; imp
                 its protocol; frames decoded and rendered, in processes of their own
     crypto      keys, and the sealed form of bytes
     dicom       the vocabulary: values and codecs, no I/O
-    config      what can be set; settings reads it from file and environment
+    config      what can be set; settings reads it from file and environment; rules, how one
+                writes what is to be here ahead of time
     errors      what can go wrong; week, how a technician writes when the line may be used;
                 written, how keys are written on paper
 """
