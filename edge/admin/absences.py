@@ -8,25 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Annotated, Literal
+from typing import Literal
 
 import msgspec
 from aiohttp import web
 
 from edge.access.roles import Act, Identity
+from edge.admin.asking import Paged, body, wanted
 from edge.admin.openapi import operation
 from edge.cache.absences import Absences, AbsentStudy, State
 from edge.cache.listing import Page
-from edge.errors import DecisionRefused, QueryError
+from edge.errors import DecisionRefused
 
 __all__ = ["absence_routes"]
-
-
-class AbsentWanted(msgspec.Struct, forbid_unknown_fields=True):
-    """A page of the list."""
-
-    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
-    offset: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
 
 
 class AbsenceDecision(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -57,14 +51,11 @@ def absence_routes(
     @operation(
         "Studies that the archive does not have any more, and a person decides about.",
         answer=Page[AbsentStudy],
-        query=AbsentWanted,
+        query=Paged,
     )
     async def absent(request: web.Request) -> web.Response:
-        try:
-            wanted = msgspec.convert(dict(request.query), AbsentWanted, strict=False)
-        except msgspec.ValidationError as error:
-            raise QueryError(f"a parameter can't be understood: {error}") from error
-        page = await absences.absent(limit=wanted.limit, offset=wanted.offset)
+        asked = wanted(request, Paged)
+        page = await absences.absent(limit=asked.limit, offset=asked.offset)
         return web.json_response(asdict(page))
 
     @operation(
@@ -74,10 +65,7 @@ def absence_routes(
     )
     async def decide(request: web.Request) -> web.Response:
         identity(request).require(Act.DECIDE)
-        try:
-            wish = msgspec.json.decode(await request.read(), type=AbsenceDecision)
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
-            raise QueryError(f"the decision can't be understood: {error}") from error
+        wish = await body(request, AbsenceDecision)
         if bool(wish.study_uids) == wish.all:
             raise DecisionRefused(
                 "it is not clear about which studies that is",

@@ -9,24 +9,20 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import asdict
 from datetime import date as Date  # noqa: N812 - the field is called date
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Literal
 
 import msgspec
 from aiohttp import web
 
 from edge.access.roles import Act, Identity, needs
+from edge.admin.asking import Paged, body, wanted
 from edge.admin.openapi import operation
 from edge.cache.expected import Expectations, Expected
 from edge.cache.listing import Page
 from edge.cache.pins import Pin, Pins
-from edge.errors import QueryError
 
 __all__ = ["prefetch_routes"]
 
-T = TypeVar("T")
-
-_Limit = Annotated[int, msgspec.Meta(ge=1, le=1000)]
-_Offset = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
 # LO, PS3.5 6.2: no backslash, no control characters, not only blanks.
 _LO = r"^[^\\\x00-\x1f\x7f]*$"
 _SAID = r"^[^\\\x00-\x1f\x7f]*[^\\\x00-\x20\x7f][^\\\x00-\x1f\x7f]*$"
@@ -46,13 +42,6 @@ class Announced(msgspec.Struct, forbid_unknown_fields=True):
 
 
 Announcement = Annotated[list[Announced], msgspec.Meta(max_length=10_000)]
-
-
-class PageWanted(msgspec.Struct, forbid_unknown_fields=True):
-    """A page of a list."""
-
-    limit: _Limit = 100
-    offset: _Offset = 0
 
 
 class TakenBack(msgspec.Struct, forbid_unknown_fields=True):
@@ -99,12 +88,10 @@ def prefetch_routes(
         wake: Has every part look at the index.
     """
 
-    @operation(
-        "Patients who are expected, the earliest first.", answer=Page[Expected], query=PageWanted
-    )
+    @operation("Patients who are expected, the earliest first.", answer=Page[Expected], query=Paged)
     async def expected(request: web.Request) -> web.Response:
-        wanted = _wanted(request, PageWanted)
-        total, items = await expectations.page(limit=wanted.limit, offset=wanted.offset)
+        asked = wanted(request, Paged)
+        total, items = await expectations.page(limit=asked.limit, offset=asked.offset)
         return web.json_response(asdict(Page(total, items)))
 
     @operation(
@@ -125,7 +112,7 @@ def prefetch_routes(
                 body_part=one.body_part.strip(),
                 source=who.name,
             )
-            for one in await _body(request, Announcement)
+            for one in await body(request, Announcement)
         ]
         return _changed(await expectations.announce(patients))
 
@@ -133,12 +120,12 @@ def prefetch_routes(
     @needs(Act.STORE)
     async def take_back(request: web.Request) -> web.Response:
         who = identity(request)
-        wanted = _wanted(request, TakenBack)
+        asked = wanted(request, TakenBack)
         return _changed(
             await expectations.take_back(
                 who.name,
-                patient_id=wanted.patient_id.strip(" "),
-                day=wanted.date.replace("-", ""),
+                patient_id=asked.patient_id.strip(" "),
+                day=asked.date.replace("-", ""),
             )
         )
 
@@ -150,13 +137,13 @@ def prefetch_routes(
     @needs(Act.DECIDE)
     async def pin(request: web.Request) -> web.Response:
         who = identity(request)
-        wish = await _body(request, Pinning)
+        wish = await body(request, Pinning)
         return _changed(await pins.add(wish.kind, wish.value, wish.issuer, who.name))
 
     @operation("Let a pin go.", answer=Changed, query=Unpinning)
     @needs(Act.DECIDE)
     async def unpin(request: web.Request) -> web.Response:
-        wish = _wanted(request, Unpinning)
+        wish = wanted(request, Unpinning)
         return _changed(await pins.remove(wish.kind, wish.value, wish.issuer))
 
     def _changed(count: int) -> web.Response:
@@ -171,17 +158,3 @@ def prefetch_routes(
         web.post("/pins", pin),
         web.delete("/pins", unpin),
     ]
-
-
-def _wanted(request: web.Request, kind: type[T]) -> T:
-    try:
-        return msgspec.convert(dict(request.query), kind, strict=False)
-    except msgspec.ValidationError as error:
-        raise QueryError(f"a parameter can't be understood: {error}") from error
-
-
-async def _body(request: web.Request, kind: Any) -> Any:
-    try:
-        return msgspec.json.decode(await request.read(), type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise QueryError(f"what was sent can't be understood: {error}") from error

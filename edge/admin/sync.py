@@ -9,61 +9,28 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import asdict
-from typing import Annotated, Literal, TypeVar
+from typing import Literal
 
 import msgspec
 from aiohttp import web
 
 from edge.access.roles import Act, Identity
+from edge.admin.asking import About, Paged, body, wanted
 from edge.admin.openapi import operation
 from edge.cache.custody import CustodyLedger
-from edge.cache.disputes import Disputes, Query
+from edge.cache.disputes import Disputes
 from edge.cache.listing import Conflict, DeadLetter, Decision, Outcome, Page
-from edge.errors import DecisionRefused, QueryError
 
 __all__ = ["sync_routes"]
 
-T = TypeVar("T")
 
-_Limit = Annotated[int, msgspec.Meta(ge=1, le=1000)]
-_Offset = Annotated[int, msgspec.Meta(ge=0, le=1_000_000)]
-
-
-class ConflictsWanted(msgspec.Struct, forbid_unknown_fields=True):
-    """A page of a list."""
-
-    limit: _Limit = 100
-    offset: _Offset = 0
-
-
-class LettersWanted(ConflictsWanted):
+class LettersWanted(Paged):
     """A page of dead letters: of the open ones, or of those that were given up."""
 
     given_up: bool = False
 
 
-class _About(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """Which images: by their UIDs, or all of a study, or all that there are."""
-
-    sop_uids: list[str] = []
-    study_uid: str | None = None
-    all: bool = False
-
-    def query(self) -> Query:
-        """The same for the cache.
-
-        Raises:
-            DecisionRefused: Nothing is named, or too much.
-        """
-        if [bool(self.sop_uids), self.study_uid is not None, self.all].count(True) != 1:
-            raise DecisionRefused(
-                "it is not clear about which images that is",
-                hint="name sop_uids, or else study_uid, or else all: true",
-            )
-        return Query(tuple(self.sop_uids), self.study_uid)
-
-
-class LetterDecision(_About):
+class LetterDecision(About):
     """A decision about dead letters."""
 
     decision: Literal["retry", "transcode", "supply", "give-up"]
@@ -77,7 +44,7 @@ class LetterDecision(_About):
     """Of ``give-up``."""
 
 
-class ConflictDecision(_About):
+class ConflictDecision(About):
     """A decision about conflicts with the archive, or with what is in quarantine."""
 
     decision: Literal["keep-both", "keep-archive", "keep-ours", "keep-kept", "keep-other"]
@@ -124,26 +91,26 @@ def sync_routes(
         query=LettersWanted,
     )
     async def dead_letters(request: web.Request) -> web.Response:
-        wanted = _wanted(request, LettersWanted)
+        asked = wanted(request, LettersWanted)
         page = await disputes.dead_letters(
-            limit=wanted.limit, offset=wanted.offset, given_up=wanted.given_up
+            limit=asked.limit, offset=asked.offset, given_up=asked.given_up
         )
         return web.json_response(asdict(page))
 
     @operation(
         "Images of which other bytes are in the archive or in quarantine, the newest first.",
         answer=Page[Conflict],
-        query=ConflictsWanted,
+        query=Paged,
     )
     async def conflicts(request: web.Request) -> web.Response:
-        wanted = _wanted(request, ConflictsWanted)
-        page = await disputes.conflicts(limit=wanted.limit, offset=wanted.offset)
+        asked = wanted(request, Paged)
+        page = await disputes.conflicts(limit=asked.limit, offset=asked.offset)
         return web.json_response(asdict(page))
 
     @operation("Decide about dead letters.", answer=Outcome, body=LetterDecision)
     async def decide_letters(request: web.Request) -> web.Response:
         identity(request).require(Act.DECIDE)
-        wish = await _body(request, LetterDecision)
+        wish = await body(request, LetterDecision)
         query = wish.query()
         match wish.decision:
             case "retry":
@@ -159,7 +126,7 @@ def sync_routes(
     @operation("Decide about conflicts.", answer=Outcome, body=ConflictDecision)
     async def decide_conflicts(request: web.Request) -> web.Response:
         identity(request).require(Act.DECIDE)
-        wish = await _body(request, ConflictDecision)
+        wish = await body(request, ConflictDecision)
         if wish.decision in _DESTROYS:
             identity(request).require(Act.DELETE)
         query = wish.query()
@@ -181,7 +148,7 @@ def sync_routes(
     @operation("Let a study go to the archive first.", answer=Waiting, body=StudyFirst)
     async def let_first(request: web.Request) -> web.Response:
         identity(request).require(Act.DECIDE)
-        wish = await _body(request, StudyFirst)
+        wish = await body(request, StudyFirst)
         waiting = await ledger.upload_first(wish.study_uid, first=wish.first)
         return web.json_response({"waiting": waiting})
 
@@ -196,17 +163,3 @@ def sync_routes(
         web.post("/sync/conflicts", decide_conflicts),
         web.post("/sync/first", let_first),
     ]
-
-
-def _wanted(request: web.Request, kind: type[T]) -> T:
-    try:
-        return msgspec.convert(dict(request.query), kind, strict=False)
-    except msgspec.ValidationError as error:
-        raise QueryError(f"a parameter can't be understood: {error}") from error
-
-
-async def _body(request: web.Request, kind: type[T]) -> T:
-    try:
-        return msgspec.json.decode(await request.read(), type=kind)
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise QueryError(f"the decision can't be understood: {error}") from error

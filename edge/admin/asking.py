@@ -1,0 +1,74 @@
+"""How the admin API reads what it is asked: a page of a list, which images, and JSON.
+
+Promises that whatever can't be understood is a ``QueryError`` that says where. Decides nothing.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, TypeVar, overload
+
+import msgspec
+from aiohttp import web
+
+from edge.cache.disputes import Query
+from edge.errors import DecisionRefused, QueryError
+
+__all__ = ["About", "Paged", "body", "wanted"]
+
+T = TypeVar("T")
+
+
+class Paged(msgspec.Struct, forbid_unknown_fields=True):
+    """A page of a list."""
+
+    limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
+    offset: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
+
+
+class About(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
+    """Which images: by their UIDs, or all of a study, or all that there are."""
+
+    sop_uids: list[str] = []
+    study_uid: str | None = None
+    all: bool = False
+
+    def query(self) -> Query:
+        """The same for the cache.
+
+        Raises:
+            DecisionRefused: Nothing is named, or too much.
+        """
+        if [bool(self.sop_uids), self.study_uid is not None, self.all].count(True) != 1:
+            raise DecisionRefused(
+                "it is not clear about which images that is",
+                hint="name sop_uids, or else study_uid, or else all: true",
+            )
+        return Query(tuple(self.sop_uids), self.study_uid)
+
+
+def wanted(request: web.Request, kind: type[T]) -> T:
+    """The parameters of a request.
+
+    Raises:
+        QueryError: One can't be understood.
+    """
+    try:
+        return msgspec.convert(dict(request.query), kind, strict=False)
+    except msgspec.ValidationError as error:
+        raise QueryError(f"a parameter can't be understood: {error}") from error
+
+
+@overload
+async def body(request: web.Request, kind: type[T]) -> T: ...
+@overload
+async def body(request: web.Request, kind: Any) -> Any: ...
+async def body(request: web.Request, kind: Any) -> Any:
+    """The JSON of a request, as *kind*.
+
+    Raises:
+        QueryError: It can't be understood.
+    """
+    try:
+        return msgspec.json.decode(await request.read(), type=kind)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise QueryError(f"what was sent can't be understood: {error}") from error
