@@ -6,14 +6,13 @@ reaches beyond loopback.
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 from blockbuster import BlockBuster
 
-from tests import samples
+from tests import ports, samples
 
 
 @pytest.fixture(scope="session")
@@ -41,17 +40,7 @@ def blocking_calls_are_found(
 @pytest.fixture
 def free_port() -> Callable[[], int]:
     """Finds a TCP port of loopback that is free now."""
-    given: set[int] = set()
-
-    def find() -> int:
-        while True:
-            with socket.create_server(("127.0.0.1", 0)) as server:
-                port: int = server.getsockname()[1]
-            if port not in given:
-                given.add(port)
-                return port
-
-    return find
+    return ports.free_port
 
 
 @pytest.fixture(scope="session")

@@ -1,6 +1,7 @@
 """The net that finds blocking calls has no hole where it matters."""
 
 import asyncio
+from pathlib import Path
 
 import pytest
 from blockbuster import BlockingError
@@ -37,3 +38,8 @@ async def test_a_marked_test_lets_the_edge_block(tmp_path):
 
 def test_free_ports_differ(free_port):
     assert len({free_port() for _ in range(5)}) == 5
+
+
+def test_a_free_port_is_none_that_a_client_may_be_given(free_port):
+    first, _ = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
+    assert all(free_port() < int(first) for _ in range(5))

@@ -11,7 +11,6 @@ from __future__ import annotations
 import base64
 import json
 import os
-import random
 import socket
 import subprocess
 import sys
@@ -24,6 +23,7 @@ from typing import Any, Protocol
 from tests.bench.reader import Reader
 from tests.bench.workplace import ROOT, BenchError
 from tests.fakes import orthanc
+from tests.ports import free_port
 
 __all__ = [
     "EDGE",
@@ -167,22 +167,6 @@ def _environment(folder: Path) -> dict[str, str]:
     return kept
 
 
-def _free_port() -> int:
-    """A port on loopback that nobody listens on, below those that Linux gives to clients.
-
-    One of those could be taken by anybody's connection before a server has started.
-    """
-    for _ in range(1000):
-        port = random.randrange(20_000, 32_000)
-        with socket.socket() as probe:
-            try:
-                probe.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise BenchError("no port is free on loopback")
-
-
 def _listens(port: int) -> bool:
     try:
         socket.create_connection(("127.0.0.1", port), timeout=1).close()
@@ -204,8 +188,8 @@ class Edge:
     def __init__(self, folder: Path, _associations: int = 1) -> None:
         self._folder = folder
         self.config = folder / "edge.toml"
-        self._http_port = _free_port()
-        self.dicom_port = _free_port()
+        self._http_port = free_port()
+        self.dicom_port = free_port()
         self._token = ""
         self._program = _Program(self.name, folder)
         self.config.write_text(
@@ -287,7 +271,7 @@ class Orthanc:
     def __init__(self, folder: Path, _associations: int = 1) -> None:
         if missing := orthanc.missing():
             raise BenchError(missing)
-        self._server = orthanc.Orthanc(folder, http_port=_free_port(), dicom_port=_free_port())
+        self._server = orthanc.Orthanc(folder, http_port=free_port(), dicom_port=free_port())
         self.ae_title = self._server.ae_title
         self.dicom_port = self._server.dicom_port
 
@@ -351,7 +335,7 @@ class StoreScp:
     def __init__(self, folder: Path, associations: int = 1) -> None:
         self._files = folder / "files"
         self._forks = associations > 1
-        self.dicom_port = _free_port()
+        self.dicom_port = free_port()
         self._program = _Program(self.name, folder)
 
     @property

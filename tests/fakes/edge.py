@@ -12,7 +12,7 @@ from typing import Literal
 from edge import config
 from edge.access.roles import Role
 from edge.app import Appliance
-from tests.fakes.orthanc import free_port
+from tests.ports import free_port
 
 
 class EdgeServer:

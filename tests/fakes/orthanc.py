@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import socket
 import subprocess
 import time
 from dataclasses import dataclass, field
@@ -18,6 +17,8 @@ from pathlib import Path
 from typing import Any, Self
 
 import httpx
+
+from tests.ports import free_port
 
 PROGRAM = Path("/usr/sbin/Orthanc")
 PLUGINS = (
@@ -37,13 +38,6 @@ def missing() -> str:
     if not PROGRAM.exists():
         return "needs Debian's package orthanc"
     return "" if plugin() else "needs Debian's package orthanc-dicomweb"
-
-
-def free_port() -> int:
-    """A port on loopback that nobody listens on now."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @dataclass

@@ -9,9 +9,9 @@ import pytest
 from edge import config
 from edge.access.roles import Role
 from tests import samples
-from tests.fakes.orthanc import free_port
 from tests.journeys.modality import dcmsend
 from tests.journeys.viewer import as_sent
+from tests.ports import free_port
 
 SLICES = 3
 OFTEN = {"sweep_minutes": 0.01}
