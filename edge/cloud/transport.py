@@ -234,6 +234,12 @@ def _signed(response: httpx.Response) -> bool:
         return True
 
 
+def is_cut(error: CloudError) -> bool:
+    """Whether the connection was refused or broke, and nobody answered that something is wrong."""
+    broken = httpx.NetworkError | httpx.RemoteProtocolError
+    return not is_lasting(error) and any(isinstance(one, broken) for one in causes_of(error))
+
+
 def is_lasting(error: CloudError) -> bool:
     """Whether it stays so until a person does something: a password, a url, a certificate."""
     if isinstance(error, CloudIntercepted) or not isinstance(error, CloudUnreachable):

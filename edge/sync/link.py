@@ -3,10 +3,11 @@
 Offline is a state, not an error: whoever meets a failure reports it here and waits, and only the
 prober goes on knocking, with growing, jittered pauses. While nothing at all answers at the
 archive's address, a look at that every few seconds ends the pause: a line that comes back is used
-soon, however long it was away. Owns the state and its record in the ledger, where ``edge status``
-reads since when and why. Promises that a line which comes and goes is not hammered: pauses start
-over only after it was good for a while; and that the log says what changed, not how often it was
-tried. Never decides what is sent.
+soon, however long it was away; and one that breaks while things get through it is used again as
+soon as it answers. Owns the state and its record in the ledger, where ``edge status`` reads since
+when and why. Promises that a line which comes and goes is not hammered: pauses start over only
+after it carried something, or was good for a while; and that the log says what changed, not how
+often it was tried. Never decides what is sent.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from edge import config
 from edge.cache.custody import CustodyLedger
 from edge.cloud.archive import Archive
 from edge.cloud.retry import Backoff
-from edge.cloud.transport import is_lasting
+from edge.cloud.transport import is_cut, is_lasting
 from edge.errors import CloudError, CloudRefused, CloudUnreachable
 from edge.sync.line import Line
 from edge.week import Direction
@@ -33,8 +34,9 @@ _FULL = "it says that it is full"
 
 _GOOD_FOR = 60.0
 """Seconds online after which the next failure counts as the first."""
-_LOOK = 5.0
-"""Seconds between two looks whether anything answers at the archive's address."""
+_FIRST_LOOK, _LOOK = 0.1, 5.0
+"""Seconds to the first look whether anything answers at the archive's address, and between two
+looks at the most; in between they double."""
 _BREATH = 0.05
 """Seconds between two attempts at the least, whatever the archive asks for."""
 _LASTS = 10.0
@@ -50,7 +52,8 @@ class Link:
         settings: The shortest and longest pause between two attempts.
         clock: POSIX seconds.
         backoff: Instead of what *settings* say.
-        look: Seconds between two looks at the archive's address while nothing answers there.
+        look: Seconds between two looks at the archive's address while nothing answers there, at the
+            most.
         lasts: Seconds that a line which comes back must last before the log says so.
         line: What sync may use of it; None means what *settings* say, for this archive alone.
     """
@@ -131,6 +134,10 @@ class Link:
         self._up.clear()
         self._down.set()
 
+    def worked(self) -> None:
+        """The archive took something: what breaks next is the first failure again."""
+        self._failures = 0
+
     async def note_room(self, *, full: bool) -> None:
         """Note that the archive is full, or took something again; it is online all the same."""
         if full or self._is_full:
@@ -177,14 +184,17 @@ class Link:
             delay = max(asked, _BREATH)
         self._nudged.clear()
         end = asyncio.get_running_loop().time() + delay
-        # Where something answers, the matter is with the archive, and is left alone.
-        answers = asked is not None or await self._archive.answers()
-        look = delay if answers else self._look
+        # Where something answers, the matter is with the archive, and is left alone; unless it is
+        # a line that carried something, and broke.
+        broke = self._failures == 1 and is_cut(error)
+        answers = asked is not None or (not broke and await self._archive.answers())
+        look = delay if answers else min(_FIRST_LOOK, self._look)
         while (left := end - asyncio.get_running_loop().time()) > 0:
             if await _is_set_within(min(left, look), self._nudged):
                 return
-            if look < delay and await self._archive.answers():
+            if not answers and await self._archive.answers():
                 return
+            look = max(look, min(2 * look, self._look))
 
     async def _note_failure(self, error: CloudError) -> None:
         lasting = is_lasting(error)

@@ -360,6 +360,7 @@ class Push:
             self._size.carried(upload.size, upload.seconds)
             self._flights.arrived(upload.size)
             self._failures = 0
+            self._link.worked()
         if settlements:
             await self._ledger.settle(settlements)
 

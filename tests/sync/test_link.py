@@ -2,6 +2,7 @@ import asyncio
 import logging
 import time
 
+import httpx
 import pytest
 
 from edge import config
@@ -140,6 +141,39 @@ async def test_a_line_that_comes_back_is_used_soon_however_long_the_pause(
     assert cloud.requests == []
     await cloud.start()
     await asyncio.wait_for(link.wait_online(), 5)
+
+
+def cut_off(link):
+    """The error of a connection that broke, as the driver says it."""
+    error = CloudUnreachable("archive cloud: the connection broke")
+    error.__cause__ = httpx.ReadError("reset")
+    link.failed(error)
+
+
+async def test_a_line_that_breaks_while_things_get_through_is_used_again_at_once(
+    archive, ledger, running
+):
+    link = Link(archive, ledger, SETTINGS, backoff=Backoff(1000.0, 1000.0))
+    running(link)
+    for _ in range(5):
+        await asyncio.wait_for(link.wait_online(), 5)
+        link.worked()
+        cut_off(link)
+    await asyncio.wait_for(link.wait_online(), 5)
+
+
+async def test_a_line_that_breaks_before_anything_gets_through_is_left_alone(
+    archive, ledger, running, cloud
+):
+    link = Link(archive, ledger, SETTINGS, backoff=Backoff(1000.0, 1000.0), look=0.02)
+    running(link)
+    for _ in range(2):
+        await asyncio.wait_for(link.wait_online(), 5)
+        cut_off(link)
+    cloud.requests.clear()
+    await asyncio.sleep(0.3)
+    assert not link.online
+    assert cloud.requests == []
 
 
 async def test_an_archive_that_is_there_and_unwell_is_left_alone(archive, ledger, running, cloud):
