@@ -30,7 +30,8 @@ UIDs, counts and sizes may be named, names and dates of patients may not.
     │   └── PixelWorkersBusy      too many others wait for their pixels: try again
     ├── QueryError                a search that can't be understood
     ├── AccessDenied              the caller is unknown, or may not do this
-    ├── PeerError                 a DIMSE peer broke the protocol
+    ├── PeerError                 a DIMSE peer broke the protocol, or is gone
+    │   └── PeerRefused           a peer will not associate with us
     ├── LineClosed                nothing of sync may go over the line now: it goes on by itself
     └── CloudError                the archive, or the way to it
         ├── CloudUnreachable      no answer: offline is a state, try again later
@@ -65,6 +66,7 @@ __all__ = [
     "NotDicom",
     "NotStorable",
     "PeerError",
+    "PeerRefused",
     "PixelBudgetExceeded",
     "PixelError",
     "PixelWorkersBusy",
@@ -199,6 +201,30 @@ class AccessDenied(EdgeError):
 
 class PeerError(EdgeError):
     """A DIMSE peer broke the protocol (PS3.8) or its limits; the association ends."""
+
+
+class PeerRefused(PeerError):
+    """A peer will not associate with us: A-ASSOCIATE-RJ, with the codes of PS3.8 9.3.4."""
+
+    def __init__(self, *, result: int, source: int, reason: int) -> None:
+        why, hint = _REJECTIONS.get((source, reason), ("it does not say why", ""))
+        super().__init__(f"the peer rejected the association: {why}", hint=hint)
+        self.is_transient = result == 2
+        """It may be otherwise later."""
+        self.codes = result, source, reason
+
+
+_REJECTIONS = {
+    (1, 1): ("it gives no reason", ""),
+    (1, 2): ("it does not know DICOM's application context", ""),
+    (1, 3): ("it does not know our AE title", "enter our AE title and address there"),
+    (1, 7): ("it has another AE title", "correct its AE title here"),
+    (2, 1): ("it gives no reason", ""),
+    (2, 2): ("it does not know our version of the protocol", ""),
+    (3, 1): ("it is congested", "try again later"),
+    (3, 2): ("it has as many associations as it allows", "try again later"),
+}
+"""Source and reason -> words, and what to do."""
 
 
 class LineClosed(EdgeError):

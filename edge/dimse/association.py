@@ -14,25 +14,22 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 from edge.config import Dimse
+from edge.dimse.assembly import Assembly
 from edge.dimse.connections import Connections
 from edge.dimse.data_set import IncomingDataSet, Intake
 from edge.dimse.deadline import Deadline, Pace
-from edge.dimse.messages import (
-    MAX_COMMAND_BYTES,
-    RESPONSE,
-    CommandField,
-    Status,
-    parse_command,
-)
+from edge.dimse.dialogue import Dialogue
+from edge.dimse.framing import AbortReason
+from edge.dimse.messages import RESPONSE, Command, CommandField, Status
 from edge.dimse.negotiation import negotiate, read_request
 from edge.dimse.peers import Caller, Peers, Refusal
 from edge.dimse.quiet import QuietLog, kind_and_place
 from edge.dimse.services import Context, Operation, Service
-from edge.dimse.upper_layer import AbortReason, UpperLayer
+from edge.dimse.upper_layer import UpperLayer
 from edge.errors import PeerError
 
 __all__ = ["Association", "Shared"]
@@ -73,6 +70,8 @@ class Association:
         self.layer = UpperLayer(
             self, shared.intake, max_pdu=settings.max_pdu, send_seconds=settings.pdu_seconds
         )
+        self.dialogue = Dialogue(self.layer, seconds=settings.pdu_seconds)
+        self.contexts: Mapping[int, Context] = {}
         self._shared = shared
         self._settings = settings
         self._deadline = Deadline(self._expired)
@@ -81,7 +80,6 @@ class Association:
         """When a PDU last came, seconds of the loop's clock."""
         self._task: asyncio.Task[None] | None = None
         self._caller: Caller | None = None
-        self._contexts: dict[int, Context] = {}
         # What came and waits: the A-ASSOCIATE-RQ, then requests, then None for A-RELEASE-RQ.
         self._inbox: asyncio.Queue[bytes | Operation | PeerError | None] = asyncio.Queue()
         # Requests that are not answered yet: what C-CANCEL can be about.
@@ -91,11 +89,7 @@ class Association:
         self._failed = 0
         self._pauses = 0
         self._is_ahead = False
-        # The message that is arriving.
-        self._command: bytearray | None = None
-        self._data_set: IncomingDataSet | None = None
-        self._context_id = 0
-        self._is_command = False
+        self._assembly = Assembly(self, shared.intake, shared.max_instance_bytes, self._take)
         self._pace = Pace(settings.pdu_seconds)
 
     # What the upper layer tells.
@@ -114,42 +108,18 @@ class Association:
         self._inbox.put_nowait(body)
 
     def on_fragment(self, context_id: int, *, is_command: bool) -> None:
-        """See `UpperLayerUser`. Fragments of one message share a context (PS3.8 E.2)."""
-        if context_id not in self._contexts:
-            raise PeerError(f"a PDV came on presentation context {context_id}: not accepted")
-        under_way = self._command is not None or self._data_set is not None
-        if under_way and context_id != self._context_id:
-            raise PeerError("a message changed its presentation context")
-        if is_command and self._data_set is not None:
-            raise PeerError("a command came in the middle of a data set")
-        if not is_command and self._data_set is None:
-            raise PeerError("a data set came without a command")
-        if not under_way:
-            self._command = bytearray()
-            self._context_id = context_id
+        """See `UpperLayerUser`."""
+        if not self._assembly.is_under_way:
             self._pace.restart(0)
-        self._is_command = is_command
+        self._assembly.on_fragment(context_id, is_command=is_command)
 
     def on_data(self, data: memoryview) -> None:
         """See `UpperLayerUser`."""
-        if not self._is_command:
-            if self._data_set is not None:
-                self._data_set.feed(data)
-        elif self._command is not None:
-            self._command += data
-            if len(self._command) > MAX_COMMAND_BYTES:
-                raise PeerError(f"a command set is longer than {MAX_COMMAND_BYTES} bytes")
+        self._assembly.on_data(data)
 
     def on_fragment_end(self, *, is_last: bool) -> None:
         """See `UpperLayerUser`."""
-        if not is_last:
-            return
-        if self._command is not None:
-            command, self._command = self._command, None
-            self._on_command(command)
-        elif self._data_set is not None:
-            self._data_set.end()
-            self._data_set = None
+        self._assembly.on_fragment_end(is_last=is_last)
 
     def on_progress(self) -> None:
         """See `UpperLayerUser`; moves the deadline."""
@@ -157,8 +127,8 @@ class Association:
         if not self.layer.is_established or self._pauses:
             return
         seconds = self._settings.pdu_seconds
-        if self._command is not None or self._data_set is not None:
-            self._pace.check(self._received)
+        if self._assembly.is_under_way:
+            self._pace.check(self._assembly.received)
             self._deadline.set(seconds, f"a message came to a halt for {seconds:g} s")
         elif self.layer.is_in_pdu:
             self._deadline.set(seconds, f"a PDU was not complete after {seconds:g} s")
@@ -170,15 +140,15 @@ class Association:
 
     def on_release(self) -> None:
         """See `UpperLayerUser`; requests that came before are answered first."""
-        if self._command is not None or self._data_set is not None:
+        if self._assembly.is_under_way:
             raise PeerError("A-RELEASE-RQ came in the middle of a message")
         self._inbox.put_nowait(None)
 
     def on_closed(self, error: PeerError) -> None:
         """See `UpperLayerUser`."""
         self._deadline.close()
-        if self._data_set is not None:
-            self._data_set.fail(error)
+        self._assembly.fail(error)
+        self.dialogue.fail(error)
         self._inbox.put_nowait(error)
 
     def on_disconnected(self) -> None:
@@ -196,7 +166,7 @@ class Association:
     @property
     def is_busy(self) -> bool:
         """Whether a request is arriving or being answered."""
-        return bool(self._open) or self._command is not None
+        return bool(self._open) or self._assembly.is_under_way
 
     @property
     def is_ending(self) -> bool:
@@ -227,7 +197,7 @@ class Association:
         """Undo one `pause_reading`."""
         self._pauses -= 1
         if not self._pauses:
-            self._pace.restart(self._received)
+            self._pace.restart(self._assembly.received)
             self.layer.resume_reading()
             self.on_progress()
 
@@ -308,7 +278,7 @@ class Association:
             shown = ", ".join(accepted.refused[:5])
             more = f" and {len(accepted.refused) - 5} more" if len(accepted.refused) > 5 else ""
             self._log(logging.WARNING, "proposed what was not accepted: %s%s", shown, more)
-        self._contexts = accepted.contexts
+        self._assembly.contexts = self.contexts = accepted.contexts
         self.layer.accept(accepted.pdu, fragment_size=accepted.fragment_size)
         self._log(logging.INFO, "associated (%s)", request.implementation or "no version name")
         return True
@@ -332,7 +302,7 @@ class Association:
     async def _perform(self, operation: Operation) -> None:
         """Have the request handled, and see that it is answered once."""
         command, service = operation.command, operation.context.service
-        handler = service.handlers.get(command.field)
+        handler = service.handlers.get(command.field) if operation.context.peer_asks else None
         if handler is None:
             LOG.warning("%s: %s is no operation of %s", self._name, command.name, service.name)
             await operation.respond(Status.UNRECOGNISED_OPERATION)
@@ -351,42 +321,34 @@ class Association:
 
     # Messages.
 
-    def _on_command(self, data: bytearray) -> None:
-        command = parse_command(data)
+    def _take(self, context_id: int, command: Command, data_set: IncomingDataSet | None) -> None:
         if command.field == CommandField.C_CANCEL:
-            if command.has_data_set:
+            if data_set is not None:
                 raise PeerError("C-CANCEL came with a data set")
             for operation in self._open:
                 operation.is_cancelled |= operation.command.message_id == command.message_id
             return
-        if command.field & RESPONSE or command.field not in _REQUESTS:
+        if command.field & RESPONSE:
+            self.dialogue.on_response(command, data_set)
+            return
+        if command.field not in _REQUESTS:
             raise PeerError(f"{command.name} came, and was not asked for")
-        if command.has_data_set:
-            self._data_set = IncomingDataSet(
-                self, self._shared.intake, self._shared.max_instance_bytes
-            )
         assert self._caller is not None
-        context = self._contexts[self._context_id]
-        operation = Operation(self._caller, context, command, self._data_set, self._send)
+        operation = Operation(self._caller, self.contexts[context_id], command, data_set, self)
         self._open.append(operation)
         self._inbox.put_nowait(operation)
         if self._inbox.qsize() >= MAX_WAITING and not self._is_ahead:
             self._is_ahead = True
             self.pause_reading()
 
-    async def _send(self, context_id: int, command: bytes, data_set: bytes) -> None:
-        await self.layer.send(context_id, command, is_command=True)
-        if data_set:
-            await self.layer.send(context_id, data_set, is_command=False)
+    async def send(self, context_id: int, command: bytes, data_set: bytes = b"") -> None:
+        """See `Ours`."""
+        await self.layer.send(context_id, command, data_set)
 
     # Deadlines.
 
     def _expired(self, why: str) -> None:
         self.layer.abort(AbortReason.NOT_SPECIFIED, PeerError(why))
-
-    @property
-    def _received(self) -> int:
-        return self._data_set.received if self._data_set is not None else 0
 
     def _log(self, level: int, message: str, *values: object) -> None:
         """A line about this peer; strangers get few of them."""

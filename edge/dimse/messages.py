@@ -30,6 +30,8 @@ MAX_COMMAND_BYTES = 64 * 1024
 """A longer command set is refused; real ones have some hundred bytes."""
 NO_DATA_SET = 0x0101
 """Command Data Set Type (0000,0800) of a message without a data set; any other value: with one."""
+PENDING = frozenset({0xFF00, 0xFF01})
+"""Statuses after which more responses follow (PS3.7 C.3)."""
 RESPONSE = 0x8000
 """The bit of Command Field (0000,0100) that makes a response of a request."""
 

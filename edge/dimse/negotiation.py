@@ -10,7 +10,7 @@ codecs and its table of roles. No object here outlives the negotiation but `Acce
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from pynetdicom.pdu_items import (
@@ -19,9 +19,9 @@ from pynetdicom.pdu_items import (
     ImplementationVersionNameSubItem,
     MaximumLengthSubItem,
     SCP_SCU_RoleSelectionSubItem,
+    SOPClassExtendedNegotiationSubItem,
     UserInformationItem,
 )
-from pynetdicom.presentation import SCP_SCU_ROLES
 
 from edge.dicom.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from edge.dicom.uids import (
@@ -42,6 +42,7 @@ MAX_SYNTAXES = 6000
 """Of all contexts together."""
 MAX_USER_ITEMS = 1024
 MAX_ROLES = 256
+"""And items of extended negotiation, together."""
 MAX_SENT_PDU = 128 * 1024
 """The longest P-DATA PDU that we send, also to a peer that sets no limit."""
 
@@ -49,10 +50,10 @@ _FIXED_BYTES = 68
 _PDV_HEADER = 6
 _ITEM = struct.Struct(">BxH")
 _CONTEXT_RESULT = struct.Struct(">BxHBxBxBxH")
-_MAXIMUM_LENGTH, _WINDOW, _ROLE, _VERSION_NAME = 0x51, 0x53, 0x54, 0x55
+_MAXIMUM_LENGTH, _WINDOW, _ROLE, _VERSION_NAME, _EXTENDED = 0x51, 0x53, 0x54, 0x55, 0x56
 _ACCEPTED, _USER_REJECTION, _ABSTRACT_SYNTAX, _TRANSFER_SYNTAX = 0, 1, 3, 4
 _WHY = {
-    _USER_REJECTION: "the peer has no right to it, or proposes only the SCP role",
+    _USER_REJECTION: "the peer has no right to it, or to the role that it proposes",
     _ABSTRACT_SYNTAX: "not offered here",
     _TRANSFER_SYNTAX: "no usable transfer syntax",
 }
@@ -82,6 +83,8 @@ class AssociateRequest:
     """Longest P-DATA PDU that the peer takes; 0 means any."""
     roles: dict[str, tuple[bool, bool]]
     """SOP class to the (SCU, SCP) roles that the requestor proposes for itself."""
+    extended: dict[str, bytes]
+    """SOP class to the service class application information that is proposed (PS3.7 D.3.3.5)."""
     wants_window: bool
     """Whether it proposes an asynchronous operations window."""
     implementation: str
@@ -156,6 +159,7 @@ def read_request(body: bytes) -> AssociateRequest:
             str(uid): (bool(item.scu_role), bool(item.scp_role))
             for uid, item in user.role_selection.items()
         },
+        extended={str(item.uid): bytes(item.app_info or b"") for item in user.ext_neg},
         wants_window=user.async_ops_window is not None,
         implementation=version_name,
     )
@@ -178,15 +182,12 @@ def negotiate(
     contexts: dict[int, Context] = {}
     refused: dict[str, int] = {}
     answers = []
-    roles: set[str] = set()
     for proposed in request.contexts:
-        result, context = _decide(proposed, services, caller, request.roles)
+        result, context = _decide(proposed, services, caller, request)
         if context is None:
             refused[proposed.abstract_syntax] = result
         else:
             contexts[context.context_id] = context
-            if context.abstract_syntax in request.roles:
-                roles.add(context.abstract_syntax)
         # Of a refused context the transfer syntax means nothing, but is there (PS3.8 9.3.3.2).
         syntax = context.transfer_syntax if context else IMPLICIT_VR_LITTLE_ENDIAN
         name = syntax.encode("ascii")
@@ -203,7 +204,7 @@ def negotiate(
             _ITEM.pack(0x10, len(application_context)),
             application_context,
             *answers,
-            _user_information(request, sorted(roles), max_pdu),
+            _user_information(request, contexts.values(), max_pdu),
         ]
     )
     room = min(request.max_pdu or MAX_SENT_PDU, MAX_SENT_PDU) - _PDV_HEADER
@@ -219,23 +220,25 @@ def _decide(
     proposed: Proposed,
     services: Sequence[Service],
     caller: Caller,
-    roles: dict[str, tuple[bool, bool]],
+    request: AssociateRequest,
 ) -> tuple[int, Context | None]:
     """The Result/Reason of PS3.8 Table 9-18, and the context if it is acceptance."""
-    service = find_service(services, proposed.abstract_syntax)
+    uid = proposed.abstract_syntax
+    service = find_service(services, uid)
     if service is None:
         return _ABSTRACT_SYNTAX, None
-    if service.right and service.right not in caller.may:
+    as_scu, as_scp = request.roles.get(uid, (True, False))
+    asks = as_scu and (not service.right or service.right in caller.may)
+    is_asked = as_scp and service.right_to_be_sent in caller.may
+    if not (asks or is_asked):
         return _USER_REJECTION, None
-    role = roles.get(proposed.abstract_syntax)
-    # We are SCP and never SCU: of what is proposed only the requestor's SCU role stands.
-    if role is not None and not SCP_SCU_ROLES[role][role[0], False][3]:
-        return _USER_REJECTION, None
-    syntaxes = service.transfer_syntaxes
     for syntax in proposed.transfer_syntaxes:
-        if syntaxes is None or syntax in syntaxes:
+        if service.transfer_syntaxes is None or syntax in service.transfer_syntaxes:
+            extended = b""
+            if service.extended is not None and uid in request.extended:
+                extended = service.extended(request.extended[uid])
             return _ACCEPTED, Context(
-                proposed.context_id, proposed.abstract_syntax, syntax, service
+                proposed.context_id, uid, syntax, service, asks, is_asked, extended
             )
     return _TRANSFER_SYNTAX, None
 
@@ -273,28 +276,30 @@ def _read_context(body: bytes, start: int, end: int) -> tuple[Proposed, int]:
 def _read_user_information(body: bytes, start: int, end: int) -> tuple[UserInformationItem, str]:
     """What we negotiate of the user information, and the implementation version name.
 
-    Extended and common extended negotiation and user identity are not answered, which the Standard
-    lets an acceptor do (PS3.7 D.3.3.5 to D.3.3.7); a password that comes with them is not read.
+    Common extended negotiation and user identity are not answered, which the Standard lets an
+    acceptor do (PS3.7 D.3.3.6, D.3.3.7); a password that comes with them is not read.
     """
     kept = []
     version_name = ""
-    roles = 0
+    named = 0
     for count, (kind, first, last) in enumerate(_items(body, start, end), 1):
         size = last - first
         if kind in (_MAXIMUM_LENGTH, _WINDOW) and size != 4:
             raise PeerError(f"a user information sub-item {kind:02X}H has {size} bytes")
-        if kind == _ROLE:
-            roles += 1
+        if kind in (_ROLE, _EXTENDED):
+            named += 1
             uid_length = int.from_bytes(body[first : first + 2], "big")
-            if size != uid_length + 4 or not is_uid(_text(body[first + 2 : last - 2])):
-                raise PeerError("an SCP/SCU role selection sub-item is malformed")
-            if max(body[last - 2 : last]) > 1:
+            rest = size - 2 - uid_length
+            uid = _text(body[first + 2 : first + 2 + uid_length])
+            if rest < 0 or (kind == _ROLE and rest != 2) or not is_uid(uid):
+                raise PeerError(f"a user information sub-item {kind:02X}H is malformed")
+            if kind == _ROLE and max(body[last - 2 : last]) > 1:
                 raise PeerError("an SCP/SCU role is neither 0 nor 1")
-        if count > MAX_USER_ITEMS or roles > MAX_ROLES:
+        if count > MAX_USER_ITEMS or named > MAX_ROLES:
             raise PeerError("an A-ASSOCIATE-RQ has too many user information sub-items")
         if kind == _VERSION_NAME:
             version_name = ascii(_text(body[first:last]))[1:-1][:16]
-        elif kind in (_MAXIMUM_LENGTH, _WINDOW, _ROLE):
+        elif kind in (_MAXIMUM_LENGTH, _WINDOW, _ROLE, _EXTENDED):
             kept.append(body[first - _ITEM.size : last])
     user = UserInformationItem()
     sub_items = b"".join(kept)
@@ -302,7 +307,9 @@ def _read_user_information(body: bytes, start: int, end: int) -> tuple[UserInfor
     return user, version_name
 
 
-def _user_information(request: AssociateRequest, roles: Sequence[str], max_pdu: int) -> bytes:
+def _user_information(
+    request: AssociateRequest, accepted: Iterable[Context], max_pdu: int
+) -> bytes:
     maximum_length = MaximumLengthSubItem()
     maximum_length.maximum_length_received = max_pdu
     class_uid = ImplementationClassUIDSubItem()
@@ -316,11 +323,17 @@ def _user_information(request: AssociateRequest, roles: Sequence[str], max_pdu: 
         window.maximum_number_operations_invoked = 1
         window.maximum_number_operations_performed = 1
         user.user_data.append(window)
-    for uid in roles:
-        role = SCP_SCU_RoleSelectionSubItem()
-        role.sop_class_uid = uid
-        role.scu_role, role.scp_role = int(request.roles[uid][0]), 0
-        user.user_data.append(role)
+    for uid, context in {context.abstract_syntax: context for context in accepted}.items():
+        if uid in request.roles:
+            role = SCP_SCU_RoleSelectionSubItem()
+            role.sop_class_uid = uid
+            role.scu_role, role.scp_role = int(context.peer_asks), int(context.peer_is_asked)
+            user.user_data.append(role)
+        if context.extended:
+            item = SOPClassExtendedNegotiationSubItem()
+            item.sop_class_uid = uid
+            item.service_class_application_information = context.extended
+            user.user_data.append(item)
     encoded: bytes = user.encode()
     return encoded
 

@@ -10,11 +10,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from edge.dicom.uids import is_uid
 from edge.dimse.data_set import IncomingDataSet
+from edge.dimse.dialogue import Dialogue
 from edge.dimse.messages import (
     NO_DATA_SET,
+    PENDING,
     RESPONSE,
     Command,
     Element,
@@ -22,10 +25,8 @@ from edge.dimse.messages import (
 )
 from edge.dimse.peers import Caller
 
-__all__ = ["Context", "Handler", "Operation", "Service", "find_service"]
+__all__ = ["Context", "Handler", "Operation", "Ours", "Service", "find_service"]
 
-PENDING = frozenset({0xFF00, 0xFF01})
-"""Statuses after which more responses follow (PS3.7 C.3)."""
 MAX_COMMENT = 64
 """Characters of Error Comment (0000,0902), VR LO."""
 
@@ -43,6 +44,11 @@ class Service:
     """What a peer's ``may`` must name; empty: everyone who may associate."""
     transfer_syntaxes: frozenset[str] | None = None
     """Those it can work with; None: any, bytes are taken as they are."""
+    right_to_be_sent: str | None = None
+    """What ``may`` must name so that we take the SCU role (PS3.7 D.3.3.4), as in a C-GET; None: we
+    never do."""
+    extended: Callable[[bytes], bytes] | None = None
+    """Answers a peer's service class application information (PS3.7 D.3.3.5); None: it has none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +59,31 @@ class Context:
     abstract_syntax: str
     transfer_syntax: str
     service: Service
+    peer_asks: bool = True
+    """The peer has the SCU role."""
+    peer_is_asked: bool = False
+    """The peer has the SCP role, too, or that alone."""
+    extended: bytes = b""
+    """Service class application information that was agreed on."""
+
+
+class Ours(Protocol):
+    """What a handler may do with the association beside answering: an `Association`, or a fake."""
+
+    @property
+    def contexts(self) -> Mapping[int, Context]:
+        """Those that were accepted, by their IDs."""
+
+    @property
+    def dialogue(self) -> Dialogue:
+        """Asks the peer; only where it took the SCP role."""
+
+    async def send(self, context_id: int, command: bytes, data_set: bytes = b"") -> None:
+        """Send a message.
+
+        Raises:
+            PeerError: The peer is gone.
+        """
 
 
 @dataclass(slots=True, eq=False)
@@ -64,8 +95,8 @@ class Operation:
     command: Command
     data_set: IncomingDataSet | None
     """None if the message has none; it may still be arriving."""
-    send: Callable[[int, bytes, bytes], Awaitable[None]] = field(repr=False)
-    """Sends context ID, command set, data set (empty: none)."""
+    association: Ours = field(repr=False)
+    """On which it came, and is answered."""
     is_cancelled: bool = False
     """Whether the peer asked by C-CANCEL to stop (PS3.7 9.3.2.3)."""
     status: int | None = None
@@ -115,7 +146,7 @@ class Operation:
             answer[Element.ERROR_COMMENT] = plain[:MAX_COMMENT]
         if values:
             answer |= values
-        await self.send(self.context.context_id, build_command(answer), data_set)
+        await self.association.send(self.context.context_id, build_command(answer), data_set)
 
 
 Handler = Callable[[Operation], Awaitable[None]]

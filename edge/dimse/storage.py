@@ -48,6 +48,7 @@ def storage_service(admission: Admission) -> Service:
         supports=is_storage_sop_class,
         handlers={CommandField.C_STORE: _Storage(admission).store},
         right="store",
+        right_to_be_sent="retrieve",
     )
 
 

@@ -1,11 +1,11 @@
-"""The upper layer protocol of the acceptor (PS3.8 9) over one TCP connection.
+"""The upper layer protocol (PS3.8 9) over one TCP connection, as acceptor and as requestor.
 
-Owns the framing: bytes become PDUs, P-DATA becomes fragments of messages that are handed on as they
-arrive, and nothing is collected that a peer merely announces. Every length is checked before it is
-believed. Which PDU may come when, aborts, and the quiet end of a connection are here too; who may
-associate, what is negotiated, and how long anything may take is the user's (`Association`).
+Owns the states of a connection: which PDU may come when, what is sent, aborts, and its quiet end.
+Bytes become PDUs in `framing`; who may associate, what is negotiated, and how long anything may
+take is the user's (`Association`, `Requestor`).
 
-States (PS3.8 9.2): OPEN is Sta2 and Sta3, ESTABLISHED is Sta6, CLOSING is Sta13, CLOSED is Sta1.
+States (PS3.8 9.2), acceptor and requestor: OPEN is Sta2 and Sta3, or Sta4 and Sta5; ESTABLISHED is
+Sta6; RELEASING is Sta7, Sta9 and Sta11 of a requestor; CLOSING is Sta13; CLOSED is Sta1.
 """
 
 from __future__ import annotations
@@ -13,50 +13,23 @@ from __future__ import annotations
 import asyncio
 import socket
 import struct
-from collections.abc import Callable
+from collections.abc import AsyncIterable
 from contextlib import suppress
 from enum import IntEnum
 from typing import Protocol, cast
 
 from edge.dimse.data_set import Intake
-from edge.errors import PeerError
+from edge.dimse.framing import AbortReason, Framing, PduType
+from edge.errors import PeerError, PeerRefused
 
-__all__ = ["MAX_ASSOCIATE_BYTES", "AbortReason", "UpperLayer", "UpperLayerUser"]
+__all__ = ["UpperLayer", "UpperLayerUser"]
 
-MAX_ASSOCIATE_BYTES = 128 * 1024
-"""Of an A-ASSOCIATE-RQ; 128 contexts with 30 transfer syntaxes each still fit."""
-MAX_PDU_TOLERANCE = 64
-"""Some senders leave headers out when they count against the maximum that we offer."""
 LINGER_SECONDS = 5.0
 """After our last PDU the peer is to close the connection (ARTIM, PS3.8 9.1.5); then we do."""
 
 _QUICKACK = getattr(socket, "TCP_QUICKACK", None)
-_PDU_HEADER = struct.Struct(">BxI")
-_PDV_HEADER = struct.Struct(">IBB")
 _P_DATA = struct.Struct(">BxIIBB")
 _FIXED = struct.Struct(">BxIxBBB")
-
-
-class PduType(IntEnum):
-    """PDU types (PS3.8 9.3)."""
-
-    ASSOCIATE_RQ = 1
-    ASSOCIATE_AC = 2
-    ASSOCIATE_RJ = 3
-    P_DATA = 4
-    RELEASE_RQ = 5
-    RELEASE_RP = 6
-    ABORT = 7
-
-
-class AbortReason(IntEnum):
-    """Why the association is aborted: source in the high byte, reason in the low (PS3.8 9.3.8)."""
-
-    USER = 0x0000
-    NOT_SPECIFIED = 0x0200
-    UNRECOGNISED_PDU = 0x0201
-    UNEXPECTED_PDU = 0x0202
-    INVALID_PARAMETER = 0x0206
 
 
 class State(IntEnum):
@@ -64,12 +37,13 @@ class State(IntEnum):
 
     OPEN = 0
     ESTABLISHED = 1
-    CLOSING = 2
-    CLOSED = 3
+    RELEASING = 2
+    CLOSING = 3
+    CLOSED = 4
 
 
 class UpperLayerUser(Protocol):
-    """Who is told what comes in: an `Association`, or a fake.
+    """Who is told what comes in: an `Association`, a `Requestor`, or a fake.
 
     All are called in the event loop and do not wait. A `PeerError` that one raises aborts.
     """
@@ -78,7 +52,7 @@ class UpperLayerUser(Protocol):
         """The connection is up."""
 
     def on_associate(self, body: bytes) -> None:
-        """A-ASSOCIATE-RQ came; *body* is it without its first 6 bytes."""
+        """A-ASSOCIATE-RQ came, or -AC if we asked; *body* is it without its first 6 bytes."""
 
     def on_fragment(self, context_id: int, *, is_command: bool) -> None:
         """A PDV begins; its bytes follow by `on_data`."""
@@ -93,7 +67,7 @@ class UpperLayerUser(Protocol):
         """One or more PDUs ended or began; `UpperLayer.is_in_pdu` tells how it stands now."""
 
     def on_release(self) -> None:
-        """A-RELEASE-RQ came."""
+        """A-RELEASE-RQ came; or, if we asked, A-RELEASE-RP."""
 
     def on_closed(self, error: PeerError) -> None:
         """Nothing more will come, and it was not a release. Called once at the most."""
@@ -103,40 +77,45 @@ class UpperLayerUser(Protocol):
 
 
 class UpperLayer(asyncio.BufferedProtocol):
-    """One connection; made by the listener for each peer that connects.
+    """One connection.
 
     Args:
         user: Who is told what comes in.
         intake: Has the receive buffer.
         max_pdu: What was offered as the longest P-DATA PDU, in bytes.
         send_seconds: How long a peer may take to read what we send.
+        is_requestor: We ask for the association.
     """
 
     def __init__(
-        self, user: UpperLayerUser, intake: Intake, *, max_pdu: int, send_seconds: float
+        self,
+        user: UpperLayerUser,
+        intake: Intake,
+        *,
+        max_pdu: int,
+        send_seconds: float,
+        is_requestor: bool = False,
     ) -> None:
         self._user = user
         self._intake = intake
-        self._max_pdu = max_pdu + MAX_PDU_TOLERANCE
+        self._framing = Framing(self, max_pdu=max_pdu)
         self._send_seconds = send_seconds
+        self._is_requestor = is_requestor
         self._fragment_size = 0
         self._transport: asyncio.Transport | None = None
         self._socket: socket.socket | None = None
         self._linger: asyncio.TimerHandle | None = None
         self._writable: asyncio.Future[None] | None = None
         self._is_write_paused = False
+        self._sending = asyncio.Lock()
         self._is_requested = False
         self._is_told = False
         self._state = State.OPEN
-        # Of the PDU that is being received.
-        self._in_pdu = False
-        self._pdu_type = 0
-        self._pdu_left = 0
-        self._fragment_left = 0
-        self._fragment_is_last = False
-        self._head = bytearray()
-        self._need = _PDU_HEADER.size
-        self._then: Callable[[bytearray], None] = self._pdu_header
+        # Straight to the user, for they are many.
+        self.on_fragment = user.on_fragment
+        self.on_data = user.on_data
+        self.on_fragment_end = user.on_fragment_end
+        self.on_progress = user.on_progress
 
     @property
     def is_connected(self) -> bool:
@@ -156,9 +135,20 @@ class UpperLayer(asyncio.BufferedProtocol):
     @property
     def is_in_pdu(self) -> bool:
         """Whether a PDU has begun to arrive and is not complete."""
-        return self._in_pdu
+        return self._framing.is_in_pdu
 
     # What the user asks for.
+
+    def request(self, pdu: bytes) -> None:
+        """Send A-ASSOCIATE-RQ; its answer comes by `UpperLayerUser.on_associate`, or as an end."""
+        self._is_requested = True
+        self._write(pdu)
+
+    def establish(self, *, fragment_size: int) -> None:
+        """A-ASSOCIATE-AC came and will do; see `accept`."""
+        if self._state is State.OPEN:
+            self._fragment_size = fragment_size
+            self._state = State.ESTABLISHED
 
     def accept(self, pdu: bytes, *, fragment_size: int) -> None:
         """Send A-ASSOCIATE-AC; from now on P-DATA may come.
@@ -168,8 +158,7 @@ class UpperLayer(asyncio.BufferedProtocol):
             fragment_size: The most bytes of a message in one PDV that we send (PS3.8 D.1).
         """
         if self._state is State.OPEN:
-            self._fragment_size = fragment_size
-            self._state = State.ESTABLISHED
+            self.establish(fragment_size=fragment_size)
             self._write(pdu)
 
     def reject(self, result: int, source: int, reason: int) -> None:
@@ -182,11 +171,17 @@ class UpperLayer(asyncio.BufferedProtocol):
         self._is_told = True
         self._finish(_FIXED.pack(PduType.RELEASE_RP, 4, 0, 0, 0))
 
+    def request_release(self) -> None:
+        """Send A-RELEASE-RQ; its answer comes by `UpperLayerUser.on_release`."""
+        if self._state is State.ESTABLISHED:
+            self._state = State.RELEASING
+            self._write(_FIXED.pack(PduType.RELEASE_RQ, 4, 0, 0, 0))
+
     def abort(self, reason: AbortReason, error: PeerError) -> None:
         """Send A-ABORT, unless nobody has associated: then just close (PS3.8 9.2.3, AA-2)."""
         if self._state >= State.CLOSING:
             return
-        if self._is_requested or self._in_pdu:
+        if self._is_requested or self.is_in_pdu:
             self._finish(_FIXED.pack(PduType.ABORT, 4, 0, reason >> 8, reason & 0xFF))
         elif self._transport is not None:
             self._state = State.CLOSING
@@ -200,22 +195,36 @@ class UpperLayer(asyncio.BufferedProtocol):
         if self._transport is not None:
             self._transport.abort()
 
-    async def send(self, context_id: int, payload: bytes, *, is_command: bool) -> None:
-        """Send a command set or a data set, in as many PDUs as the peer's maximum asks for.
+    async def send(
+        self, context_id: int, command: bytes, data_set: bytes | AsyncIterable[bytes] = b""
+    ) -> None:
+        """Send a message, in as many PDUs as the peer's maximum asks for; never amid another.
+
+        A data set that comes piece by piece is sent as it comes. If it breaks off, or the sender is
+        cancelled, the association is aborted: the peer could not tell where the message ends.
+
+        Args:
+            context_id: Presentation context.
+            command: The command set.
+            data_set: In the context's transfer syntax; empty bytes: none.
 
         Raises:
             PeerError: The association is no more, or the peer does not read.
         """
-        size, end = self._fragment_size, len(payload)
-        for start in range(0, end or 1, size):
-            part = payload[start : start + size] if end > size else payload
-            control = is_command | (start + size >= end) << 1
-            header = _P_DATA.pack(PduType.P_DATA, len(part) + 6, len(part) + 2, context_id, control)
-            if not self.is_established:
-                raise PeerError("the association ended before an answer was sent")
-            self._write(header + part)
-            if self._is_write_paused:
-                await self._drain()
+        async with self._sending:
+            await self._send_part(context_id, command, is_command=True, is_last=True)
+            if isinstance(data_set, bytes):
+                if data_set:
+                    await self._send_part(context_id, data_set, is_command=False, is_last=True)
+                return
+            try:
+                await self._send_stream(context_id, data_set)
+            except PeerError:
+                raise
+            except BaseException:
+                why = PeerError("a message broke off on our side")
+                self.abort(AbortReason.USER, why)
+                raise
 
     def pause_reading(self) -> None:
         """Let the peer wait; TCP tells it so."""
@@ -244,7 +253,7 @@ class UpperLayer(asyncio.BufferedProtocol):
         if self._state >= State.CLOSING:
             return
         try:
-            self._consume(self._intake.buffer[:nbytes])
+            self._framing.consume(self._intake.buffer[:nbytes])
         except PeerError as error:
             self.abort(AbortReason.USER, error)
         self._acknowledge()
@@ -280,116 +289,101 @@ class UpperLayer(asyncio.BufferedProtocol):
             with suppress(OSError):  # the connection broke just now; asyncio will tell
                 self._socket.setsockopt(socket.IPPROTO_TCP, _QUICKACK, 1)
 
-    # Framing.
+    # What the framing tells.
 
-    def _consume(self, data: memoryview) -> None:
-        offset, end = 0, len(data)
-        crossed = False
-        while offset < end and self._state < State.CLOSING:
-            if self._fragment_left:
-                take = min(self._fragment_left, end - offset)
-                self._user.on_data(data[offset : offset + take])
-                offset += take
-                self._fragment_left -= take
-                if not self._fragment_left:
-                    self._fragment_end()
-                continue
-            if not self._in_pdu:
-                self._in_pdu = crossed = True
-            take = min(self._need - len(self._head), end - offset)
-            self._head += data[offset : offset + take]
-            offset += take
-            if len(self._head) == self._need:
-                head, self._head = self._head, bytearray()
-                self._then(head)
-        if (crossed or not self._in_pdu) and self._state < State.CLOSING:
-            self._user.on_progress()
-
-    def _expect(self, need: int, then: Callable[[bytearray], None]) -> None:
-        self._need, self._then = need, then
-
-    def _pdu_header(self, head: bytearray) -> None:
-        kind, length = _PDU_HEADER.unpack(head)
-        if not PduType.ASSOCIATE_RQ <= kind <= PduType.ABORT:
-            strange = f"a PDU of type {kind:02X} came"
-            if not self._is_requested:
-                strange = _other_protocol(head) or strange
-            self._violated(AbortReason.UNRECOGNISED_PDU, strange)
-        elif not self._is_expected(kind):
-            name = PduType(kind).name.replace("_", "-")
-            self._violated(AbortReason.UNEXPECTED_PDU, f"{name} came at the wrong time")
-        elif not self._is_plausible(kind, length):
-            name = PduType(kind).name.replace("_", "-")
-            self._violated(AbortReason.INVALID_PARAMETER, f"{name} of {length} bytes came")
-        elif kind == PduType.P_DATA:
-            self._pdu_left = length
-            self._expect(_PDV_HEADER.size, self._pdv_header)
-        else:
-            self._pdu_type = kind
-            self._expect(length, self._pdu_body)
-
-    def _is_expected(self, kind: int) -> bool:
-        if kind == PduType.ABORT:
+    def is_expected(self, kind: PduType) -> bool:
+        """See `Receiver`."""
+        if kind is PduType.ABORT:
             return True
         if self._state is State.OPEN:
-            return kind == PduType.ASSOCIATE_RQ and not self._is_requested
+            if self._is_requestor:
+                answers = (PduType.ASSOCIATE_AC, PduType.ASSOCIATE_RJ)
+                return self._is_requested and kind in answers
+            return kind is PduType.ASSOCIATE_RQ and not self._is_requested
+        if kind is PduType.RELEASE_RP:
+            return self._state is State.RELEASING
         return kind in (PduType.P_DATA, PduType.RELEASE_RQ)
 
-    def _is_plausible(self, kind: int, length: int) -> bool:
-        if kind == PduType.P_DATA:
-            return _PDV_HEADER.size <= length <= self._max_pdu
-        if kind == PduType.ASSOCIATE_RQ:
-            return length <= MAX_ASSOCIATE_BYTES
-        return length == 4
-
-    def _pdv_header(self, head: bytearray) -> None:
-        length, context_id, control = _PDV_HEADER.unpack(head)
-        self._pdu_left -= 4 + length
-        if length < 2 or self._pdu_left < 0:
-            self._violated(AbortReason.INVALID_PARAMETER, "a PDV reaches past the end of its PDU")
-            return
-        # PS3.8 E.2: bits 2 to 7 are not checked.
-        self._fragment_is_last = bool(control & 2)
-        self._fragment_left = length - 2
-        self._user.on_fragment(context_id, is_command=bool(control & 1))
-        if not self._fragment_left:
-            self._fragment_end()
-
-    def _fragment_end(self) -> None:
-        if not self._pdu_left:
-            self._pdu_end()
-        elif self._pdu_left < _PDV_HEADER.size:
-            self._violated(AbortReason.INVALID_PARAMETER, "a P-DATA PDU ends inside a PDV")
-            return
-        else:
-            self._expect(_PDV_HEADER.size, self._pdv_header)
-        self._user.on_fragment_end(is_last=self._fragment_is_last)
-
-    def _pdu_body(self, body: bytearray) -> None:
-        self._pdu_end()
-        if self._pdu_type == PduType.ASSOCIATE_RQ:
+    def on_pdu(self, kind: PduType, body: bytes) -> None:
+        """See `Receiver`."""
+        if kind in (PduType.ASSOCIATE_RQ, PduType.ASSOCIATE_AC):
             self._is_requested = True
-            self._user.on_associate(bytes(body))
-        elif self._pdu_type == PduType.RELEASE_RQ:
+            self._user.on_associate(body)
+        elif kind is PduType.ASSOCIATE_RJ:
+            self._end(PeerRefused(result=body[1], source=body[2], reason=body[3]))
+        elif kind is PduType.ABORT:
+            self._end(PeerError("the peer aborted the association"))
+        elif kind is PduType.RELEASE_RP:
+            self._is_told = True
             self._user.on_release()
+            self._end()
+        elif self._state is State.RELEASING:
+            # Both asked at once: the requestor answers first (PS3.8 9.2.3, AR-8 and AR-9).
+            self._write(_FIXED.pack(PduType.RELEASE_RP, 4, 0, 0, 0))
         else:
-            self._state = State.CLOSING
-            self._tell(PeerError("the peer aborted the association"))
-            self.disconnect()
+            self._user.on_release()
 
-    def _pdu_end(self) -> None:
-        self._in_pdu = False
-        self._expect(_PDU_HEADER.size, self._pdu_header)
+    def on_violation(self, reason: AbortReason, what: str) -> None:
+        """See `Receiver`."""
+        self.abort(reason, PeerError(what))
+
+    # Sending.
+
+    async def _send_part(
+        self, context_id: int, payload: bytes, *, is_command: bool, is_last: bool
+    ) -> None:
+        size, end = self._fragment_size, len(payload)
+        for start in range(0, end or 1, size):
+            part = payload[start : start + size] if end > size else payload
+            control = is_command | (is_last and start + size >= end) << 1
+            header = _P_DATA.pack(PduType.P_DATA, len(part) + 6, len(part) + 2, context_id, control)
+            if not self.is_established:
+                raise PeerError("the association ended before all was sent")
+            self._write(header + part)
+            if self._is_write_paused:
+                await self._drain()
+
+    async def _send_stream(self, context_id: int, pieces: AsyncIterable[bytes]) -> None:
+        """All but the end goes out in full fragments; what is left waits for more."""
+        size = self._fragment_size
+        left = bytearray()
+        async for piece in pieces:
+            left += piece
+            if len(left) > size:
+                whole = (len(left) - 1) // size * size  # what is left may be the last fragment
+                out = bytes(left[:whole])
+                del left[:whole]
+                await self._send_part(context_id, out, is_command=False, is_last=False)
+        await self._send_part(context_id, bytes(left), is_command=False, is_last=True)
+
+    async def _drain(self) -> None:
+        self._writable = asyncio.get_running_loop().create_future()
+        try:
+            async with asyncio.timeout(self._send_seconds):
+                await self._writable
+        except TimeoutError as error:
+            lost = PeerError(f"the peer did not read what was sent within {self._send_seconds:g} s")
+            self._tell(lost)
+            self.disconnect()
+            raise lost from error
+        finally:
+            self._writable = None
+
+    def _write(self, pdu: bytes) -> None:
+        if self._transport is not None:
+            self._transport.write(pdu)
 
     # The end.
-
-    def _violated(self, reason: AbortReason, what: str) -> None:
-        self.abort(reason, PeerError(what))
 
     def _tell(self, error: PeerError) -> None:
         if not self._is_told:
             self._is_told = True
             self._user.on_closed(error)
+
+    def _end(self, error: PeerError | None = None) -> None:
+        """The peer said its last."""
+        self._state = State.CLOSING
+        self.disconnect(error)
 
     def _finish(self, pdu: bytes) -> None:
         if self._state >= State.CLOSING or self._transport is None:
@@ -400,44 +394,3 @@ class UpperLayer(asyncio.BufferedProtocol):
         self._transport.resume_reading()
         loop = asyncio.get_running_loop()
         self._linger = loop.call_later(LINGER_SECONDS, self._transport.abort)
-
-    def _write(self, pdu: bytes) -> None:
-        if self._transport is not None:
-            self._transport.write(pdu)
-
-    async def _drain(self) -> None:
-        self._writable = asyncio.get_running_loop().create_future()
-        try:
-            async with asyncio.timeout(self._send_seconds):
-                await self._writable
-        except TimeoutError as error:
-            lost = PeerError(f"the peer did not read an answer within {self._send_seconds:g} s")
-            self._tell(lost)
-            self.disconnect()
-            raise lost from error
-        finally:
-            self._writable = None
-
-
-_HTTP = (
-    b"GET ",
-    b"HEAD ",
-    b"POST ",
-    b"PUT ",
-    b"PATCH ",
-    b"DELETE",
-    b"OPTION",
-    b"CONNEC",
-    b"PRI * ",
-)
-_TLS = b"\x16\x03"
-"""A record of type handshake, of any version (RFC 8446, 5.1)."""
-
-
-def _other_protocol(head: bytearray) -> str:
-    """What somebody speaks whose first 6 bytes are no PDU header, if it is well known."""
-    if head.startswith(_HTTP):
-        return "it speaks HTTP: browsers and DICOMweb need the port of http.listen"
-    if head.startswith(_TLS):
-        return "it speaks TLS, which this port does not: switch it off there, or use another port"
-    return ""

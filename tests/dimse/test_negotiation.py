@@ -2,6 +2,7 @@ import contextlib
 import struct
 import time
 import tracemalloc
+from dataclasses import replace
 
 import pytest
 from hypothesis import given
@@ -30,7 +31,7 @@ CALLER = Caller("RAW", "10.0.0.5", "EDGE", frozenset({"store"}))
 STRANGER = Caller("RAW", "10.0.0.5", "EDGE", frozenset())
 SERVICES = (
     Service("verification", raw.VERIFICATION.__eq__, {}),
-    Service("storage", is_storage_sop_class, {}, right="store"),
+    Service("storage", is_storage_sop_class, {}, right="store", right_to_be_sent="retrieve"),
     Service(
         "find", "1.2.840.10008.5.1.4.31".__eq__, {}, transfer_syntaxes=frozenset({raw.IMPLICIT})
     ),
@@ -156,16 +157,48 @@ def test_a_peer_without_the_right_to_store_may_echo():
 
 
 @pytest.mark.parametrize(
-    ("scu", "scp", "result", "answered"),
-    [(1, 1, 0, (1, 0)), (1, 0, 0, (1, 0)), (0, 1, 1, None), (0, 0, 1, None)],
+    ("rights", "scu", "scp", "answered"),
+    [
+        ("store", 1, 1, (1, 0)),
+        ("store", 1, 0, (1, 0)),
+        ("store", 0, 1, None),
+        ("store", 0, 0, None),
+        ("retrieve", 0, 1, (0, 1)),
+        ("retrieve", 1, 1, (0, 1)),
+        ("retrieve", 1, 0, None),
+        ("store retrieve", 1, 1, (1, 1)),
+        ("store retrieve", 0, 1, (0, 1)),
+    ],
 )
-def test_of_the_proposed_roles_only_scu_stands(scu, scp, result, answered):
+def test_a_role_is_taken_if_the_peer_has_the_right_to_it(rights, scu, scp, answered):
     user = raw.user_items() + raw.role_item(raw.CT, scu, scp)
-    accepted = decide(raw.context_item(1, raw.CT, [raw.EXPLICIT]), user=user)
-    assert results(accepted)[1][0] == result
-    roles = decoded(accepted).user_information.role_selection
-    found = roles.get(raw.CT)
+    caller = replace(STRANGER, may=frozenset(rights.split()))
+    accepted = decide(raw.context_item(1, raw.CT, [raw.EXPLICIT]), caller, user=user)
+    assert results(accepted)[1][0] == (0 if answered else 1)
+    found = decoded(accepted).user_information.role_selection.get(raw.CT)
     assert (found and (found.scu_role, found.scp_role)) == answered
+    if answered:
+        context = accepted.contexts[1]
+        assert (context.peer_asks, context.peer_is_asked) == answered
+
+
+def test_what_is_proposed_beyond_the_standard_services_is_answered_by_the_service():
+    query = "1.2.840.10008.5.1.4.1.2.2.1"
+    service = Service("query", query.__eq__, {}, extended=lambda asked: asked[:1] + b"\0")
+    user = raw.user_items() + b"".join(
+        raw.item(0x56, struct.pack(">H", len(uid)) + uid.encode() + b"\1\1\1")
+        for uid in (query, raw.VERIFICATION)
+    )
+    items = b"".join(
+        raw.context_item(number, uid, [raw.EXPLICIT])
+        for number, uid in ((1, query), (3, raw.VERIFICATION))
+    )
+    body = raw.associate_body(items, user=user)
+    accepted = negotiate(read_request(body), [service, *SERVICES], STRANGER, max_pdu=16384)
+    assert accepted.contexts[1].extended == b"\1\0"
+    assert accepted.contexts[3].extended == b""
+    (found,) = decoded(accepted).user_information.ext_neg
+    assert (found.uid, found.app_info) == (query, b"\1\0")
 
 
 def test_a_window_is_answered_with_one_and_one_and_only_if_asked_for():

@@ -18,7 +18,7 @@ class Sent:
     def __init__(self):
         self.messages = []
 
-    async def __call__(self, context_id, command, data_set):
+    async def send(self, context_id, command, data_set=b""):
         self.messages.append((context_id, parse_command(command), data_set))
 
 

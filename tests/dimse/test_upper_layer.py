@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edge.dimse.data_set import Intake
-from edge.dimse.upper_layer import MAX_ASSOCIATE_BYTES, AbortReason, UpperLayer
+from edge.dimse.framing import MAX_ASSOCIATE_BYTES, AbortReason
+from edge.dimse.upper_layer import UpperLayer
 from edge.errors import PeerError
 from tests.dimse.raw import fragment, p_data, pdu
 
@@ -233,7 +234,7 @@ async def test_a_huge_request_is_refused_by_its_header():
 
 async def test_an_announced_pdu_takes_no_memory(bench):
     bench.receive(struct.pack(">BxI", 4, 16384) + struct.pack(">IBB", 16380, 1, 0))
-    assert len(bench.layer._head) == 0
+    assert len(bench.layer._framing._head) == 0
     bench.receive(bytes(100))
     assert bench.user.data == bytes(100)
 
@@ -257,7 +258,7 @@ async def test_a_lost_connection_is_told(bench):
     assert bench.user.told[0][0] == "closed"
     assert "reset" in bench.user.told[0][1]
     with pytest.raises(PeerError):
-        await bench.layer.send(1, b"late", is_command=True)
+        await bench.layer.send(1, b"late")
 
 
 async def test_after_a_release_the_end_of_the_connection_is_no_news(bench):
@@ -292,8 +293,7 @@ async def test_an_abort_reads_on_so_that_the_end_is_seen(bench):
 
 
 async def test_a_message_is_cut_to_the_peers_maximum(bench):
-    await bench.layer.send(3, b"c" * 2500, is_command=True)
-    await bench.layer.send(3, b"d" * 10, is_command=False)
+    await bench.layer.send(3, b"c" * 2500, b"d" * 10)
     assert bench.wire.written == b"".join(
         [
             p_data(fragment(3, 1, b"c" * 1000)),
@@ -304,21 +304,65 @@ async def test_a_message_is_cut_to_the_peers_maximum(bench):
     )
 
 
+async def pieces(*sizes):
+    for size in sizes:
+        yield b"d" * size
+
+
+@pytest.mark.parametrize("sizes", [(2500,), (999, 1, 1500), (1000, 1000, 500), (0, 2500, 0)])
+async def test_a_data_set_that_comes_in_pieces_fills_the_peers_maximum(bench, sizes):
+    await bench.layer.send(3, b"c", pieces(*sizes))
+    assert bench.wire.written == b"".join(
+        [
+            p_data(fragment(3, 3, b"c")),
+            p_data(fragment(3, 0, b"d" * 1000)),
+            p_data(fragment(3, 0, b"d" * 1000)),
+            p_data(fragment(3, 2, b"d" * 500)),
+        ]
+    )
+
+
+async def test_a_data_set_that_breaks_off_aborts(bench):
+    async def broken():
+        yield b"d" * 1500
+        raise OSError("the disk")
+
+    with pytest.raises(OSError, match="the disk"):
+        await bench.layer.send(3, b"c", broken())
+    assert bench.layer.is_ending
+    bench.layer.connection_lost(None)
+
+
+async def test_messages_never_mix(bench):
+    gate = asyncio.Event()
+
+    async def slow():
+        yield b"d" * 2000
+        await gate.wait()
+
+    first = asyncio.ensure_future(bench.layer.send(3, b"c", slow()))
+    second = asyncio.ensure_future(bench.layer.send(5, b"e"))
+    await asyncio.sleep(0)
+    gate.set()
+    await asyncio.gather(first, second)
+    assert bench.wire.written.endswith(p_data(fragment(5, 3, b"e")))
+
+
 async def test_a_message_of_exactly_the_maximum_is_one_fragment(bench):
-    await bench.layer.send(3, b"c" * 1000, is_command=True)
+    await bench.layer.send(3, b"c" * 1000)
     assert bench.wire.written == p_data(fragment(3, 3, b"c" * 1000))
 
 
 async def test_a_peer_that_does_not_read_is_given_up(bench):
     bench.layer.pause_writing()
     with pytest.raises(PeerError, match="did not read"):
-        await bench.layer.send(3, b"answer", is_command=True)
+        await bench.layer.send(3, b"answer")
     assert bench.wire.is_gone
 
 
 async def test_a_slow_reader_gets_everything(bench):
     bench.layer.pause_writing()
-    sending = asyncio.ensure_future(bench.layer.send(3, b"c" * 2000, is_command=True))
+    sending = asyncio.ensure_future(bench.layer.send(3, b"c" * 2000))
     await asyncio.sleep(0)
     assert bench.wire.written == p_data(fragment(3, 1, b"c" * 1000))
     bench.layer.resume_writing()
