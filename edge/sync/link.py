@@ -34,9 +34,10 @@ _FULL = "it says that it is full"
 
 _GOOD_FOR = 60.0
 """Seconds online after which the next failure counts as the first."""
-_FIRST_LOOK, _LOOK = 0.1, 5.0
-"""Seconds to the first look whether anything answers at the archive's address, and between two
-looks at the most; in between they double."""
+_FIRST_LOOK, _LOOK = 0.05, 5.0
+"""Seconds between two looks whether anything answers at the archive's address, at the least and at
+the most; in between it is a share of the time since it went offline."""
+_SHARE = 0.25
 _BREATH = 0.05
 """Seconds between two attempts at the least, whatever the archive asks for."""
 _LASTS = 10.0
@@ -135,7 +136,7 @@ class Link:
         self._down.set()
 
     def worked(self) -> None:
-        """The archive took something: what breaks next is the first failure again."""
+        """The line carried something: what breaks next is the first failure again."""
         self._failures = 0
 
     async def note_room(self, *, full: bool) -> None:
@@ -183,18 +184,18 @@ class Link:
             # The archive knows best: so long, no longer and no shorter, but for a breath.
             delay = max(asked, _BREATH)
         self._nudged.clear()
-        end = asyncio.get_running_loop().time() + delay
+        time_now = asyncio.get_running_loop().time
+        begun = time_now()
         # Where something answers, the matter is with the archive, and is left alone; unless it is
         # a line that carried something, and broke.
         broke = self._failures == 1 and is_cut(error)
         answers = asked is not None or (not broke and await self._archive.answers())
-        look = delay if answers else min(_FIRST_LOOK, self._look)
-        while (left := end - asyncio.get_running_loop().time()) > 0:
-            if await _is_set_within(min(left, look), self._nudged):
+        while (passed := time_now() - begun) < delay:
+            look = delay if answers else min(max(_SHARE * passed, _FIRST_LOOK), self._look)
+            if await _is_set_within(min(look, delay - passed), self._nudged):
                 return
             if not answers and await self._archive.answers():
                 return
-            look = max(look, min(2 * look, self._look))
 
     async def _note_failure(self, error: CloudError) -> None:
         lasting = is_lasting(error)

@@ -159,6 +159,7 @@ class Verify:
             if entry.custody is Custody.VERIFIED:
                 self._untrue.pop(entry.instance_id, None)
                 self._tally.add(sizes[entry.instance_id])
+                self._link.worked()
         if missing := sum(entry.custody is Custody.EDGE_ONLY for entry in settlements):
             log.error(
                 "archive %s said yes to instances that it does not have; to be sent again: %d",
