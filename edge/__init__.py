@@ -3,7 +3,7 @@
 The index knows everything; the store holds some of it. From the outside in; imports go down only:
 
     __main__    the command line; commands, one module each; demo is the longest of them
-    app         builds every part, owns the one task group
+    app         builds every part, owns the one task group; opening: keys, store and index
     dimse | dicomweb | dropfolder | sync | admin
                 the doors: DICOM, DICOMweb, files, the archive, people. They know nothing of
                 files and tables, and go through the cache
@@ -15,8 +15,8 @@ The index knows everything; the store holds some of it. From the outside in; imp
                 its protocol; frames decoded and rendered, in processes of their own
     crypto      keys, and the sealed form of bytes
     dicom       the vocabulary: values and codecs, no I/O
-    config      what can be set; settings reads it from file and environment; rules, how one
-                writes what is to be here ahead of time
+    config      what can be set; loading reads it, by settings, from file and environment, and
+                checks it; rules, how one writes what is to be here ahead of time
     errors      what can go wrong; week, how a technician writes when the line may be used;
                 written, how keys are written on paper
 """

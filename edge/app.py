@@ -2,20 +2,16 @@
 
 ``Appliance`` is the whole service as one value: ``async with Appliance(config) as box`` has it
 running, with its index opened, recovered and served by every door; leaving the block ends it.
-``Cache`` is the lower half of it, which the command line uses alone.
 """
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-import fcntl
 import logging
 import os
 import socket
 import ssl
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from operator import itemgetter
@@ -25,7 +21,6 @@ from typing import Self
 
 from edge.access.gate import Gate
 from edge.access.tls import renew, server_context
-from edge.access.tokens import Tokens
 from edge.admin import api
 from edge.admin.absences import absence_routes
 from edge.admin.edits import edit_routes
@@ -33,43 +28,34 @@ from edge.admin.local import local_door
 from edge.admin.prefetch import prefetch_routes
 from edge.admin.sync import sync_routes
 from edge.admin.trash import trash_routes
-from edge.cache.absences import Absences
 from edge.cache.admission import Admission, StudyKeys
 from edge.cache.backup import Backups
 from edge.cache.catalogue import Catalogue
 from edge.cache.changes import Changes
 from edge.cache.custody import CustodyLedger
 from edge.cache.deletion import Deletion
-from edge.cache.disputes import Disputes
 from edge.cache.edits import Edits
 from edge.cache.emptying import Emptying
 from edge.cache.eviction import Eviction, Uses
-from edge.cache.exchange import Exchange
 from edge.cache.expected import Expectations
 from edge.cache.feed import ChangeFeed
 from edge.cache.fetching import Fetching
 from edge.cache.headroom import Headroom
 from edge.cache.leftovers import Leftovers
 from edge.cache.pictures import PictureCache
-from edge.cache.pins import Pins
 from edge.cache.priors import Priors
-from edge.cache.recovery import Recovery, open_index
 from edge.cache.remedies import Remedies
 from edge.cache.rendering import Rendering
 from edge.cache.retrieval import Retrieval
 from edge.cache.settlement import Settling
 from edge.cache.space import Space
-from edge.cache.status import Parts, Status, read_status
+from edge.cache.status import Parts, Status
 from edge.cache.transcoding import Transcoding
-from edge.cache.trash import Trash
 from edge.cloud.archive import Archive
 from edge.cloud.orthanc import archive_of
 from edge.cloud.several import Several
 from edge.config import Archive as ArchiveSettings
 from edge.config import Config, Http, host_and_port
-from edge.crypto.keys import KeyRing
-from edge.crypto.providers import FileKeyProvider
-from edge.crypto.sealed import Algorithm
 from edge.crypto.secrets import PURPOSE, open_secrets
 from edge.dicomweb import changefeed, uri_service
 from edge.dicomweb import server as dicomweb
@@ -78,138 +64,23 @@ from edge.dicomweb.middleware import IDENTITY, access
 from edge.dicomweb.root import create_root
 from edge.dimse.server import DimseServer
 from edge.dropfolder.watcher import DropFolder
-from edge.errors import ConfigError, StorageFull
-from edge.index.ballast import Ballast
-from edge.index.database import Database, DatabaseBroken
-from edge.index.tokens import TokenTable
+from edge.errors import StorageFull
+from edge.index.database import DatabaseBroken
+from edge.opening import Cache, lock_folder, make_folder
 from edge.pixels.workers import PixelWorkers
 from edge.store.memory import keep_freed_memory
-from edge.store.objects import ObjectStore
-from edge.store.tombstones import TombstoneStore, TrashStore
 from edge.supervision import Supervisor
 from edge.sync.arbitration import Arbitration
-from edge.sync.line import Line, line_state
+from edge.sync.line import Line
 from edge.syncing import Means, by_role, start_sync
 
-__all__ = ["Appliance", "Cache", "ring"]
+__all__ = ["Appliance"]
 
 log = logging.getLogger(__name__)
 
 _DAY = 86400.0
 _Identity = tuple[Http, bytes, Path, list[str]]
 """What the certificate depends on: configuration, secret, folder, names."""
-
-
-class Cache:
-    """Keys, store and index, open; all that the command line needs.
-
-    It listens on nothing, and several processes may have it open.
-
-    Args:
-        owned: This process holds the folder's lock: it may make what is missing, and replace an
-            index that is damaged.
-        changes: Woken by what is changed here; None if nobody waits for it.
-    """
-
-    def __init__(
-        self, config: Config, *, owned: bool = False, changes: Changes | None = None
-    ) -> None:
-        self._config = config
-        self._owned = owned
-        self.changes = changes or Changes()
-        self._stack = AsyncExitStack()
-        self.folder = config.appliance.data_dir
-
-    async def __aenter__(self) -> Self:
-        """Open everything.
-
-        Raises:
-            SecretError: The keys can't be had, or are not those of this data.
-            ConfigError: The data folder can't be used.
-        """
-        async with AsyncExitStack() as stack:
-            if not self._owned:
-                await asyncio.to_thread(_find_box, self.folder)
-            self.keys = await asyncio.to_thread(_open_keys, self._config, self._owned)
-            stack.callback(self.keys.close)
-            self.algorithm = await asyncio.to_thread(_best_algorithm)
-            self.store = await stack.enter_async_context(
-                ObjectStore(self.folder, self.keys, algorithm=self.algorithm)
-            )
-            self.tombstones = TombstoneStore(self.folder, self.keys, algorithm=self.algorithm)
-            path, key = self.folder / "index.db", self.keys.derive("index")
-            ballast = Ballast(self.folder / "ballast", _ballast_bytes(self._config))
-            self.database = (
-                await open_index(path, key, ballast)
-                if self._owned
-                else await Database(path, key).__aenter__()
-            )
-            stack.push_async_exit(self.database)
-            self.tokens = Tokens(TokenTable(self.database))
-            self.exchange = Exchange(self.store, self.tombstones, self.database)
-            self.disputes = Disputes(
-                self.database, self.exchange, has_archive=bool(self._config.cloud.archive)
-            )
-            self.trashed = TrashStore(self.folder, self.keys, algorithm=self.algorithm)
-            self.trash = Trash(
-                self.store,
-                self.trashed,
-                self.database,
-                self.changes,
-                days=self._config.sync.trash_days,
-            )
-            self.pins = Pins(self.database, self._config.cache.pin)
-            self.absences = Absences(self.database, self.changes, self.trash)
-            self._stack = stack.pop_all()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        await self._stack.aclose()
-
-    async def recover(self) -> None:
-        """Put store, index and keys in step; for who owns them, before anything listens."""
-        records = self.tombstones, self.trashed
-        await Recovery(self.store, self.database, self.keys, *records).run()
-
-    async def status(self, parts: Parts | None = None) -> Status:
-        """The state of the box, from index and disk.
-
-        Args:
-            parts: Those of the service, and how they are; None if it is not running.
-        """
-        primary = "".join(it.name for it in by_role(self._config.cloud.archive)[:1])
-        line = partial(line_state, self._config.sync, archive=primary, now=time.time())
-        return await read_status(self._config, self.database, self.store, parts, line)
-
-
-@contextlib.contextmanager
-def ring(config: Config) -> Iterator[KeyRing]:
-    """The ring of keys, of a place that need not be a box; made if there is neither. Blocks.
-
-    Raises:
-        SecretError: The keys can't be had, or are not those of this data.
-        ConfigError: The data folder can't be used.
-    """
-    folder = config.appliance.data_dir
-    is_new = not any((folder / name).exists() for name in ("keys.db", "index.db"))
-    lock = None
-    if is_new:
-        _make_folder(folder)
-        lock = _lock(folder)
-    try:
-        keys = _open_keys(config, is_new)
-    finally:
-        if lock is not None:
-            os.close(lock)
-    try:
-        yield keys
-    finally:
-        keys.close()
 
 
 class Appliance:
@@ -239,8 +110,8 @@ class Appliance:
         keep_freed_memory()
         config = self._config
         async with AsyncExitStack() as stack:
-            await asyncio.to_thread(_make_folder, config.appliance.data_dir)
-            lock = await asyncio.to_thread(_lock, config.appliance.data_dir)
+            await asyncio.to_thread(make_folder, config.appliance.data_dir)
+            lock = await asyncio.to_thread(lock_folder, config.appliance.data_dir)
             stack.callback(os.close, lock)
             await stack.enter_async_context(
                 local_door(config.appliance.data_dir, self.parts, self.changes.wake)
@@ -462,65 +333,6 @@ async def _renew_daily(tls: ssl.SSLContext, identity: _Identity) -> None:
     while True:
         await asyncio.sleep(_DAY)
         await asyncio.to_thread(renew, tls, *identity)
-
-
-def _make_folder(folder: Path) -> None:
-    try:
-        folder.mkdir(parents=True, exist_ok=True, mode=0o700)
-        if not os.access(folder, os.W_OK | os.X_OK):
-            raise PermissionError(13, "not writable")
-    except OSError as error:
-        raise ConfigError(
-            f"appliance.data_dir = {folder} can't be used: {error.strerror}",
-            hint="name a folder that this user may write",
-        ) from error
-
-
-def _find_box(folder: Path) -> None:
-    try:
-        found = (folder / "index.db").exists()
-    except OSError as error:
-        raise ConfigError(f"appliance.data_dir = {folder}: {error.strerror}") from error
-    if not found:
-        raise ConfigError(
-            f"there is no box in appliance.data_dir = {folder}",
-            hint="name the right configuration with --config, or start it once with edge serve",
-        )
-
-
-def _lock(folder: Path) -> int:
-    """Only one service works on a data folder; the lock ends with the process."""
-    descriptor = os.open(folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except OSError as error:
-        os.close(descriptor)
-        raise ConfigError(
-            f"another edge is running on {folder}", hint="stop it, or name another data_dir"
-        ) from error
-    return descriptor
-
-
-def _open_keys(config: Config, owned: bool) -> KeyRing:
-    folder = config.appliance.data_dir
-    path = config.keys.path if config.keys.path != Path() else folder / "root.key"
-    sealed = (folder / "index.db").exists() or any(folder.glob("objects/??/*"))
-    may_create = owned and not sealed
-    return KeyRing(folder / "keys.db", FileKeyProvider(path), may_create=may_create, owned=owned)
-
-
-def _ballast_bytes(config: Config) -> int:
-    """A part of the reserve that the index may use when nothing else is free."""
-    return max(1024**2, min(32 * 1024**2, config.cache.reserve_bytes // 16))
-
-
-def _best_algorithm() -> Algorithm:
-    """AES where the processor has instructions for it; a Raspberry Pi 4 has none."""
-    try:
-        flags = Path("/proc/cpuinfo").read_text(encoding="ascii", errors="replace").split()
-    except OSError:
-        return Algorithm.AES_256_GCM
-    return Algorithm.AES_256_GCM if "aes" in flags else Algorithm.CHACHA20_POLY1305
 
 
 def _names(config: Config) -> list[str]:

@@ -1,28 +1,17 @@
-"""The configuration: frozen values, and what they may be together.
+"""The configuration, as frozen values with their defaults: what can be set, and what it means.
 
-Promises that who has a ``Config`` from ``load`` need not check it again: unknown keys, values that
-do not fit and what is unsafe outside a laboratory are refused here, before anything listens, with
-the file and line, or the variable of the environment, that said so. How files and variables are
-read stands in ``settings``.
+Promises nothing about what they are: ``loading`` reads and checks them.
 """
 
 from __future__ import annotations
 
 import errno
 import ipaddress
-import os
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
-from urllib.parse import urlsplit
 
 from edge.errors import ConfigError
-from edge.rules import pin_of, prior_of
-from edge.settings import Settings
-from edge.week import RuleError, hours_of, rule_of
-from edge.written import WrittenError, read_courier_key
 
 __all__ = [
     "Appliance",
@@ -42,26 +31,10 @@ __all__ = [
     "Sync",
     "host_and_port",
     "is_loopback",
-    "load",
     "not_listening",
 ]
 
 GIB = 1024**3
-_AUTH_KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "none": ((), ()),
-    "basic": (("user",), ("password",)),
-    "bearer": (("token",), ()),
-    "oauth2": (
-        ("token_url", "client_id", "client_secret"),
-        ("client_auth", "scope", "audience", "resource", "tls_ca"),
-    ),
-    "google": (("key_file",), ("token_url", "scope", "tls_ca")),
-    "aws": (
-        ("region", "access_key_id", "secret_access_key"),
-        ("session_token", "service", "payload"),
-    ),
-}
-"""Of each kind, what it needs, and what it may have beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -307,25 +280,6 @@ class Config:
     courier: Courier = Courier()
 
 
-def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Config:
-    """Read the configuration.
-
-    Later sources win: the defaults above, the file, ``EDGE_SECTION__KEY`` in the environment.
-
-    Args:
-        path: The TOML file; None means the defaults and the environment alone.
-        environ: Where the variables are looked up.
-
-    Raises:
-        ConfigError: The file can't be read, a key is unknown, a value does not fit, or the whole
-            is unsafe outside a laboratory.
-    """
-    settings = Settings(path, environ)
-    config = settings.build(Config)
-    _Checks(config, settings).run()
-    return config
-
-
 def host_and_port(listen: str) -> tuple[str, int]:
     """Split ``host:port`` (IPv6 in brackets).
 
@@ -347,9 +301,6 @@ def is_loopback(listen: str) -> bool:
         return host == "localhost"
 
 
-_ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[1-9][0-9]{0,4})?")
-_AZURE_V1 = re.compile(r"/v1(\.[0-9-a-z]*)?(/|$)")
-_PROXY = re.compile(r"http://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):[1-9][0-9]{0,4}/?")
 _WHY_NOT = {
     errno.EADDRINUSE: "another program uses the port; ss -ltnp tells which",
     errno.EADDRNOTAVAIL: "this machine has no such address; 0.0.0.0 means all that it has",
@@ -361,251 +312,3 @@ def not_listening(key: str, listen: str, error: OSError) -> ConfigError:
     """What to raise when the address that a key names can't be listened on."""
     hint = _WHY_NOT.get(error.errno or 0, "name an address of this machine, and a free port")
     return ConfigError(f"{key}: {listen} can't be listened on: {error.strerror}", hint=hint)
-
-
-class _Checks:
-    """What no single value shows.
-
-    Args:
-        config: All of it.
-        settings: Knows where each key was said.
-    """
-
-    def __init__(self, config: Config, settings: Settings) -> None:
-        self._config = config
-        self._error = settings.error
-
-    def run(self) -> None:
-        """Raise ConfigError at the first thing that is wrong."""
-        self._check_numbers()
-        self._check_addresses()
-        self._check_folders()
-        self._check_peers()
-        self._check_archives()
-        self._check_rules()
-        self._check_line()
-        self._check_courier()
-
-    def _check_numbers(self) -> None:
-        """These are waited for, or divided among some: nothing of them would be no service."""
-        for section, names in {
-            "dimse": ("max_associations", "artim_seconds", "idle_seconds", "pdu_seconds"),
-            "sync": (
-                "sweep_minutes",
-                "feed_seconds",
-                "batch_bytes",
-                "uploads_in_flight",
-                "retry_min_seconds",
-                "retry_max_seconds",
-                "trash_days",
-            ),
-            "cache": ("max_instance_bytes",),
-            "pixels": ("frame_bytes", "seconds"),
-        }.items():
-            for name in names:
-                if getattr(getattr(self._config, section), name) == 0:
-                    raise self._error((section, name), "must be more than 0")
-        for section, name, most in (("pixels", "workers", 64), ("sync", "uploads_in_flight", 64)):
-            if getattr(getattr(self._config, section), name) > most:
-                raise self._error((section, name), f"must be {most} at the most")
-        sync = self._config.sync
-        if sync.retry_min_seconds > sync.retry_max_seconds:
-            raise self._error(("sync", "retry_min_seconds"), "must not be above retry_max_seconds")
-        if not 4096 <= self._config.dimse.max_pdu <= 1024 * 1024:
-            raise self._error(("dimse", "max_pdu"), "must be 4096 to 1048576")
-
-    def _check_addresses(self) -> None:
-        http, dimse = self._config.http, self._config.dimse
-        for section, listen in (("dimse", dimse.listen), ("http", http.listen)):
-            try:
-                host_and_port(listen)
-            except ValueError as error:
-                raise self._error(
-                    (section, "listen"), f"= {error}", 'for example "0.0.0.0:11112"'
-                ) from error
-        unsafe = [
-            (("http", "auth"), http.auth, "none", http.listen),
-            (("http", "tls"), http.tls, "off", http.listen),
-            (("dimse", "unknown_peers"), dimse.unknown_peers, "accept", dimse.listen),
-        ]
-        for keys, value, refused, listen in unsafe:
-            if value == refused and not is_loopback(listen) and not self._config.appliance.lab:
-                raise self._error(
-                    keys,
-                    f'= "{value}" is refused while {listen} can be reached from outside',
-                    "listen on 127.0.0.1, or set appliance.lab = true in a laboratory",
-                )
-        for number, origin in enumerate(http.cors_origins):
-            if not _ORIGIN.fullmatch(origin):
-                raise self._error(
-                    ("http", "cors_origins", str(number)),
-                    f'= "{origin}" is not an origin',
-                    "https://HOST or https://HOST:PORT in lower case, without a path or a wildcard",
-                )
-        if http.tls == "files":
-            for name, path in (
-                ("tls_certificate", http.tls_certificate),
-                ("tls_key", http.tls_key),
-            ):
-                if path == Path():
-                    raise self._error(("http", name), 'is needed by http.tls = "files"')
-                self._check_file(("http", name), path)
-
-    def _check_folders(self) -> None:
-        data, drop = self._config.appliance.data_dir, self._config.dropfolder.path
-        if data == Path():
-            raise self._error(("appliance", "data_dir"), "must name a folder")
-        if drop != Path():
-            drop, data = drop.resolve(), data.resolve()
-            if drop.is_relative_to(data) or data.is_relative_to(drop):
-                raise self._error(
-                    ("dropfolder", "path"),
-                    f"= {drop} and appliance.data_dir = {data} overlap",
-                    "what is dropped is taken away: name a folder of its own",
-                )
-
-    def _check_peers(self) -> None:
-        self._check_ae_title(("dimse", "ae_title"), self._config.dimse.ae_title)
-        seen: set[tuple[str, str]] = set()
-        for number, peer in enumerate(self._config.dimse.peer):
-            keys = ("dimse", "peer", str(number))
-            self._check_ae_title((*keys, "ae_title"), peer.ae_title)
-            if not 1 <= peer.port <= 65535:
-                raise self._error((*keys, "port"), "must be 1 to 65535")
-            name = (peer.ae_title.strip(), peer.host)
-            if name in seen:
-                raise self._error(
-                    (*keys, "ae_title"),
-                    f'= "{peer.ae_title}" stands there twice with the same host',
-                    "say all that it may do in one table",
-                )
-            seen.add(name)
-
-    def _check_ae_title(self, keys: Sequence[str], title: str) -> None:
-        # PS3.5 6.2, VR AE
-        sound = title.isascii() and title.isprintable() and "\\" not in title
-        if not sound or not 1 <= len(title.strip()) <= 16:
-            raise self._error(keys, "must be 1 to 16 ASCII characters, no backslash (PS3.5 6.2)")
-
-    def _check_archives(self) -> None:
-        names: set[str] = set()
-        for number, archive in enumerate(self._config.cloud.archive):
-            keys = ("cloud", "archive", str(number))
-            if not archive.name or archive.name in names:
-                raise self._error((*keys, "name"), "must be a name of its own")
-            names.add(archive.name)
-            self._check_url((*keys, "url"), archive.url)
-            if archive.kind == "azure" and _AZURE_V1.search(urlsplit(archive.url).path):
-                raise self._error(
-                    (*keys, "url"),
-                    f'= "{archive.url}" is of version 1, whose change feed can\'t be followed',
-                    "let it end with /v2",
-                )
-            self._check_auth((*keys, "auth"), archive.auth)
-            if archive.tls_ca != Path():
-                self._check_file((*keys, "tls_ca"), archive.tls_ca)
-            self._check_client_certificate(keys, archive)
-            self._check_proxy(keys, archive)
-        roles = [archive.role for archive in self._config.cloud.archive]
-        if roles and roles.count("primary") != 1:
-            raise self._error(
-                ("cloud", "archive", str(len(roles) - 1), "role"),
-                "must be primary for one archive among all",
-                'give the others role = "failover" or "copy"',
-            )
-
-    def _check_client_certificate(self, keys: Sequence[str], archive: Archive) -> None:
-        pair = {"tls_certificate": archive.tls_certificate, "tls_key": archive.tls_key}
-        if set(pair.values()) == {Path()}:
-            return
-        for name, path in pair.items():
-            if path == Path():
-                raise self._error((*keys, name), "is needed: a certificate and its key")
-            self._check_file((*keys, name), path)
-        if not archive.url.startswith("https:"):
-            raise self._error((*keys, "tls_certificate"), "is not used by an url without https")
-
-    def _check_proxy(self, keys: Sequence[str], archive: Archive) -> None:
-        user, password = archive.proxy_user, archive.proxy_password
-        for name, value, needs, needed in (
-            ("proxy_user", user, "proxy", archive.proxy),
-            ("proxy_password", password, "proxy_user", user),
-        ):
-            if value and not needed:
-                raise self._error((*keys, name), f"is not used without {needs}")
-        if ":" in user:
-            raise self._error((*keys, "proxy_user"), "must not hold a colon (RFC 7617 2)")
-        if archive.proxy and not _PROXY.fullmatch(archive.proxy):
-            if "@" in archive.proxy:
-                raise self._error((*keys, "proxy"), "holds a password", "say it as proxy_password")
-            raise self._error(
-                (*keys, "proxy"), f'= "{archive.proxy}" is not a proxy', "http://HOST:PORT"
-            )
-
-    def _check_rules(self) -> None:
-        sync = self._config.sync
-        languages: tuple[tuple[str, Sequence[str], Callable[[str], object], str], ...] = (
-            ("sync.calendar", sync.calendar, rule_of, "mon-fri 08:00-18:00 2000 kbps"),
-            ("sync.prefetch", sync.prefetch, prior_of, "CT: 2 within 3 years of CT,MR"),
-            ("sync.prefetch_hours", sync.prefetch_hours, hours_of, "mon-fri 19:00-06:00"),
-            ("cache.pin", self._config.cache.pin, pin_of, "modality MG within 2 years"),
-        )
-        for key, rules, understand, example in languages:
-            for number, rule in enumerate(rules):
-                try:
-                    understand(rule)
-                except RuleError as error:
-                    raise self._error(
-                        (*key.split("."), str(number)),
-                        f'= "{rule}": {error}',
-                        f'for example "{example}"',
-                    ) from error
-
-    def _check_line(self) -> None:
-        sync = self._config.sync
-        if not 1 <= sync.budget_day <= 31:
-            raise self._error(("sync", "budget_day"), "must be 1 to 31")
-
-    def _check_courier(self) -> None:
-        """A typing error is found now, and not once there is no line."""
-        for name in ("recipients", "senders"):
-            for number, text in enumerate(getattr(self._config.courier, name)):
-                try:
-                    read_courier_key(text)
-                except WrittenError as error:
-                    keys = ("courier", name, str(number))
-                    raise self._error(keys, f"is no courier key: {error}", error.hint) from error
-
-    def _check_url(self, keys: Sequence[str], text: str) -> None:
-        try:
-            url = urlsplit(text)
-            host, _ = url.hostname, url.port
-        except ValueError:
-            url, host = urlsplit(""), None
-        if url.scheme not in ("http", "https") or not host:
-            raise self._error(keys, f'= "{text}" is not an address', "https://HOST/PATH")
-        if url.username is not None or url.password is not None:
-            raise self._error(keys, "holds a password", "say it as auth = { … }")
-        if url.scheme == "http" and not is_loopback(f"{host}:0") and not self._config.appliance.lab:
-            raise self._error(
-                keys,
-                f'= "{text}" is refused: images and secrets would travel in the clear',
-                "use https, or set appliance.lab = true in a laboratory",
-            )
-
-    def _check_auth(self, keys: Sequence[str], auth: Auth) -> None:
-        needed, possible = _AUTH_KEYS[auth.kind]
-        for item in fields(auth):
-            name, said = item.name, getattr(auth, item.name) != item.default
-            if name in needed and not said:
-                raise self._error((*keys, name), f'is needed by kind = "{auth.kind}"')
-            if said and name not in ("kind", *needed, *possible):
-                raise self._error((*keys, name), f'is not used by kind = "{auth.kind}"')
-        if auth.token_url:
-            self._check_url((*keys, "token_url"), auth.token_url)
-        if auth.tls_ca != Path():
-            self._check_file((*keys, "tls_ca"), auth.tls_ca)
-
-    def _check_file(self, keys: Sequence[str], path: Path) -> None:
-        if not path.is_file():
-            raise self._error(keys, f"= {path} is not a file that can be read")

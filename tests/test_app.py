@@ -8,16 +8,17 @@ import ssl
 import httpx
 import pytest
 
-from edge import config
+from edge import config, loading
 from edge.__main__ import main
 from edge.access.roles import Role
-from edge.app import Appliance, Cache
+from edge.app import Appliance
 from edge.cache.admission import Source
 from edge.crypto.secrets import PURPOSE, seal_secret
 from edge.dicom.instance import Origin
 from edge.errors import ConfigError, SecretError
 from edge.index.database import DatabaseBroken
 from edge.index.remote import set_cursor
+from edge.opening import Cache
 from tests.fakes.archive import FakeArchive
 from tests.samples import chunks, ct_series
 
@@ -216,7 +217,7 @@ async def test_status_beside_a_box_says_when_what_waits_will_have_gone(tmp_path,
         monthly_budget_mb = 2000
         """
     )
-    loaded = await asyncio.to_thread(config.load, dropped, {})
+    loaded = await asyncio.to_thread(loading.load, dropped, {})
     (part,) = ct_series(1, rows=16, columns=16)
     async with Appliance(loaded) as box:
         await box.admission.store_instance(chunks(part.data), Source(Origin.DIMSE, "CT"))

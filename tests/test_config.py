@@ -6,7 +6,7 @@ import errno
 
 import pytest
 
-from edge import config
+from edge import config, loading
 from edge.errors import ConfigError
 
 ARCHIVE = "[[cloud.archive]]\nname = 'a'\nurl = 'https://a'\n"
@@ -31,13 +31,13 @@ def load(tmp_path):
     def call(text, **environ):
         path = tmp_path / "edge.toml"
         path.write_text(text)
-        return config.load(path, environ)
+        return loading.load(path, environ)
 
     return call
 
 
 def test_defaults_need_no_file():
-    assert config.load(None, {}) == config.Config()
+    assert loading.load(None, {}) == config.Config()
 
 
 def test_a_whole_file_is_read(load):
@@ -328,7 +328,7 @@ def test_certificate_files_must_exist(load):
 
 def test_a_file_that_is_missing_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"none\.toml: can't be read: No such file or directory$"):
-        config.load(tmp_path / "none.toml", {})
+        loading.load(tmp_path / "none.toml", {})
 
 
 ARCHIVE = "[[cloud.archive]]\nname = 'a'\nurl = 'https://archive.example/'\n"

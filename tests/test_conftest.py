@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from blockbuster import BlockingError
 
-from edge import config
+from edge import loading
 
 EXAMPLE = "[appliance]\nname = 'test'\n"
 
@@ -15,13 +15,13 @@ async def test_a_blocking_call_of_the_edge_is_found(tmp_path):
     path = tmp_path / "edge.toml"
     path.write_text(EXAMPLE)
     with pytest.raises(BlockingError):
-        config.load(path, {})
+        loading.load(path, {})
 
 
 async def test_a_thread_may_block(tmp_path):
     path = tmp_path / "edge.toml"
     path.write_text(EXAMPLE)
-    loaded = await asyncio.to_thread(config.load, path, {})
+    loaded = await asyncio.to_thread(loading.load, path, {})
     assert loaded.appliance.name == "test"
 
 
@@ -33,7 +33,7 @@ async def test_a_test_may_block(tmp_path):
 async def test_a_marked_test_lets_the_edge_block(tmp_path):
     path = tmp_path / "edge.toml"
     path.write_text(EXAMPLE)
-    assert config.load(path, {}).appliance.name == "test"
+    assert loading.load(path, {}).appliance.name == "test"
 
 
 def test_free_ports_differ(free_port):

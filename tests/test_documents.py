@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from packaging.markers import Marker
 
-from edge import __main__, config
+from edge import __main__, config, loading
 from edge.access.roles import Act, Role
 
 ROOT = Path(__file__).parent.parent
@@ -97,7 +97,7 @@ def test_the_configuration_table_has_every_key_with_its_default():
 def test_every_example_of_a_configuration_can_be_loaded(block, tmp_path):
     path = tmp_path / "edge.toml"
     path.write_text(block)
-    config.load(path, {})
+    loading.load(path, {})
 
 
 def test_the_names_of_environment_variables_are_right(tmp_path):
@@ -105,7 +105,7 @@ def test_the_names_of_environment_variables_are_right(tmp_path):
     assert len(variables) >= 2
     said = {"NAME": "a", "URL": "https://a", "AUTH__KIND": "basic", "AUTH__USER": "u"}
     archive = {f"EDGE_CLOUD__ARCHIVE__0__{key}": value for key, value in said.items()}
-    config.load(None, {**archive, **dict.fromkeys(variables, "X")})
+    loading.load(None, {**archive, **dict.fromkeys(variables, "X")})
 
 
 def test_the_table_of_roles_is_the_one_in_the_code():

@@ -38,7 +38,7 @@ def add(acts: Acts) -> None:
 
 async def _absent(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
-    from edge.app import Cache
+    from edge.opening import Cache
 
     async with Cache(loaded) as cache:
         page = await cache.absences.absent(limit=options.limit, offset=options.offset)
@@ -76,8 +76,8 @@ def _deciding(name: str) -> Run:
             )
         loaded = await configuration(options)
         from edge.admin.local import wake_service
-        from edge.app import Cache
         from edge.cache.absences import State
+        from edge.opening import Cache
 
         state = State.TRASH if name == "accept-deletions" else State.AGAIN
         async with Cache(loaded) as cache:

@@ -22,8 +22,8 @@ def add(commands: Commands) -> None:
 
 async def _backup(options: argparse.Namespace) -> int:
     loaded, file = await configuration(options), await configuration_file(options)
-    from edge.app import Cache
     from edge.cache.backup import Backups
+    from edge.opening import Cache
 
     async with Cache(loaded) as cache:
         await Backups(loaded, file, cache.keys, cache.database).write(options.to)

@@ -47,8 +47,8 @@ async def _test(options: argparse.Namespace) -> int:
 
 async def _opened(loaded: config.Config) -> config.Cloud:
     """The archives, with their secrets as they are used; those in files need no box yet."""
-    from edge.app import Cache
     from edge.crypto.secrets import PURPOSE, open_secrets
+    from edge.opening import Cache
 
     key = secrets.token_bytes(32)
     if await asyncio.to_thread((loaded.appliance.data_dir / "index.db").exists):

@@ -104,8 +104,8 @@ def _recipients(loaded: config.Config) -> list[Place]:
 
 async def _key(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
-    from edge.app import ring
     from edge.crypto.courier import PlaceKeys
+    from edge.opening import ring
 
     def read() -> Place:
         with ring(loaded) as keys:
@@ -136,9 +136,9 @@ nobody change it on the way: compare the fingerprint by telephone.
 async def _pack(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
     recipients = _recipients(loaded)
-    from edge.app import Cache
     from edge.cache.packing import Packing
     from edge.crypto.courier import PlaceKeys
+    from edge.opening import Cache
 
     async with Cache(loaded) as cache:
         packing = Packing(
@@ -179,9 +179,9 @@ async def _receipts(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
     recipients = _recipients(loaded)
     from edge.admin.local import wake_service
-    from edge.app import Cache
     from edge.cache.courier import Receipts
     from edge.crypto.courier import PlaceKeys
+    from edge.opening import Cache
 
     async with Cache(loaded) as cache:
         receipts = Receipts(cache.database, PlaceKeys(cache.keys.derive), recipients)
@@ -215,10 +215,10 @@ def _print_taken(one: Taken) -> None:
 async def _unpack(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
     senders = _places(loaded.courier.senders, "senders")
-    from edge.app import ring
     from edge.cloud.orthanc import archive_of
     from edge.crypto.courier import PlaceKeys
     from edge.crypto.secrets import PURPOSE, open_secrets
+    from edge.opening import ring
     from edge.sync.courier import Delivery
     from edge.syncing import by_role
 
@@ -284,9 +284,9 @@ async def _list(options: argparse.Namespace) -> int:
         *_places(loaded.courier.recipients, "recipients"),
         *_places(loaded.courier.senders, "senders"),
     ]
-    from edge.app import ring
     from edge.cache.courier import describe
     from edge.crypto.courier import PlaceKeys
+    from edge.opening import ring
 
     def read() -> list[Described]:
         with ring(loaded) as keys:

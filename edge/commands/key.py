@@ -72,9 +72,9 @@ async def ask_for_key(options: argparse.Namespace) -> RecoveryKey:
 
 async def _recovery(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
-    from edge.app import Cache
     from edge.crypto.escrow import Escrow
     from edge.crypto.recovery import RecoveryKey
+    from edge.opening import Cache
 
     async with Cache(loaded) as cache:
         escrow = Escrow(cache.folder, cache.keys)

@@ -13,7 +13,7 @@ import os
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 
-from edge import config
+from edge import config, loading
 
 __all__ = ["Acts", "Commands", "Run", "configuration", "configuration_file", "usual_file"]
 
@@ -92,7 +92,7 @@ def usual_file(options: argparse.Namespace) -> Path:
 
 
 def _load(named: Path | None) -> config.Config:
-    return config.load(_find(named))
+    return loading.load(_find(named))
 
 
 def _find(named: Path | None) -> Path | None:

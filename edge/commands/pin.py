@@ -51,7 +51,7 @@ async def _remove(options: argparse.Namespace) -> int:
 async def _change(options: argparse.Namespace, *, is_new: bool) -> int:
     loaded = await configuration(options)
     from edge.admin.local import wake_service
-    from edge.app import Cache
+    from edge.opening import Cache
 
     kind = "patient" if options.study is None else "study"
     value = options.patient if options.study is None else options.study
@@ -68,7 +68,7 @@ async def _change(options: argparse.Namespace, *, is_new: bool) -> int:
 
 async def _list(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
-    from edge.app import Cache
+    from edge.opening import Cache
 
     async with Cache(loaded) as cache:
         pins = await cache.pins.all()

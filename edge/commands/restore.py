@@ -9,7 +9,7 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge import config
+from edge import config, loading
 from edge.commands.key import add_key_file, ask_for_key
 from edge.commands.parsing import Commands, usual_file
 from edge.commands.words import moment
@@ -63,13 +63,13 @@ def _archive(options: argparse.Namespace, path: Path) -> config.Archive:
     url = str(options.url).rstrip("/")
     named = options.auth or (path if path.exists() else None)
     if named is not None:
-        for archive in config.load(named).cloud.archive:
+        for archive in loading.load(named).cloud.archive:
             if archive.url.rstrip("/") == url:
                 return archive
     if options.auth is not None:
         raise ConfigError(f"{named} has no [[cloud.archive]] with url = {url}")
     said = {"EDGE_CLOUD__ARCHIVE__0__NAME": url, "EDGE_CLOUD__ARCHIVE__0__URL": url}
-    return config.load(None, said).cloud.archive[0]
+    return loading.load(None, said).cloud.archive[0]
 
 
 async def _from_archive(settings: config.Archive, key: RecoveryKey) -> Contents:

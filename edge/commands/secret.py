@@ -30,8 +30,8 @@ def _seal(options: argparse.Namespace) -> Awaitable[int]:
 
 async def _print_sealed(options: argparse.Namespace, secret: str) -> int:
     loaded = await configuration(options)
-    from edge.app import Cache
     from edge.crypto.secrets import PURPOSE, seal_secret
+    from edge.opening import Cache
 
     async with Cache(loaded) as cache:
         print(seal_secret(secret, cache.keys.derive(PURPOSE)))

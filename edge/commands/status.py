@@ -29,7 +29,7 @@ def add(commands: Commands) -> None:
 async def _status(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
     from edge.admin.local import parts_of_service
-    from edge.app import Cache
+    from edge.opening import Cache
 
     async with Cache(loaded) as cache:
         status = await cache.status(await parts_of_service(cache.folder))

@@ -108,8 +108,8 @@ def _deciding(decide: _Decide) -> Run:
             )
         loaded = await configuration(options)
         from edge.admin.local import wake_service
-        from edge.app import Cache
         from edge.cache.disputes import Query
+        from edge.opening import Cache
 
         async with Cache(loaded) as cache:
             query = Query(tuple(options.sop_uids), options.study)
@@ -123,9 +123,9 @@ def _deciding(decide: _Decide) -> Run:
 async def _first(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
     from edge.admin.local import wake_service
-    from edge.app import Cache
     from edge.cache.changes import Changes
     from edge.cache.custody import CustodyLedger
+    from edge.opening import Cache
 
     async with Cache(loaded) as cache:
         ledger = CustodyLedger(cache.database, Changes())
@@ -188,7 +188,7 @@ def _print_outcome(act: str, outcome: Outcome) -> int:
 
 async def _list(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
-    from edge.app import Cache
+    from edge.opening import Cache
 
     page = {"limit": options.limit, "offset": options.offset}
     async with Cache(loaded) as cache:

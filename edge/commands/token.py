@@ -32,7 +32,7 @@ def add(commands: Commands) -> None:
 
 async def _create(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
-    from edge.app import Cache
+    from edge.opening import Cache
 
     name = options.name or f"{options.role} {time.strftime('%Y-%m-%d %H:%M')}"
     async with Cache(loaded) as cache:
@@ -45,7 +45,7 @@ async def _create(options: argparse.Namespace) -> int:
 
 async def _list(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
-    from edge.app import Cache
+    from edge.opening import Cache
 
     async with Cache(loaded) as cache:
         tokens = await cache.tokens.list()
@@ -62,7 +62,7 @@ async def _list(options: argparse.Namespace) -> int:
 
 async def _revoke(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
-    from edge.app import Cache
+    from edge.opening import Cache
 
     async with Cache(loaded) as cache:
         revoked = await cache.tokens.revoke(options.token_id)

@@ -43,8 +43,8 @@ def add(commands: Commands) -> None:
 
 async def _list(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
-    from edge.app import Cache
     from edge.cache.trash import Query
+    from edge.opening import Cache
 
     async with Cache(loaded) as cache:
         page = await cache.trash.contents(Query(limit=options.limit, offset=options.offset))
@@ -70,7 +70,7 @@ async def _restore(options: argparse.Namespace) -> int:
     query = _query(options)
     loaded = await configuration(options)
     from edge.admin.local import wake_service
-    from edge.app import Cache
+    from edge.opening import Cache
 
     async with Cache(loaded) as cache:
         done = await cache.trash.restore(query)
@@ -88,7 +88,7 @@ async def _empty(options: argparse.Namespace) -> int:
         )
     loaded = await configuration(options)
     from edge.admin.local import wake_service
-    from edge.app import Cache
+    from edge.opening import Cache
 
     async with Cache(loaded) as cache:
         done = await cache.trash.empty(query)

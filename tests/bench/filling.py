@@ -23,13 +23,13 @@ from typing import Any
 from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.filewriter import dcmwrite
 
-from edge.app import Cache
-from edge.config import load
 from edge.dicom.implementation import IMPLEMENTATION_CLASS_UID
 from edge.dicom.remote import RemoteInstance, RemoteSeries, RemoteStudy
 from edge.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN
 from edge.index import remote
 from edge.index.database import Connection
+from edge.loading import load
+from edge.opening import Cache
 from tests.bench.servers import Edge, Orthanc, Server
 from tests.bench.workplace import BenchError, Catalogue
 

@@ -7,9 +7,9 @@ import os
 
 import pytest
 
-from edge import config
+from edge import config, loading
 from edge.access.tokens import Tokens
-from edge.app import Appliance, Cache
+from edge.app import Appliance
 from edge.cache.backup import LABEL, RING, Backups, reference
 from edge.cache.restore import newest_in, open_backup, restore, root_key_again
 from edge.cloud.dicomweb import DicomwebArchive
@@ -17,6 +17,7 @@ from edge.crypto.escrow import Escrow
 from edge.crypto.recovery import RecoveryKey
 from edge.dicom.raw_data import to_part10
 from edge.errors import ConfigError, EdgeError, SealBroken, SecretError, WrongKey
+from edge.opening import Cache
 from tests.fakes.archive import FakeArchive
 
 KEY = RecoveryKey(bytes(range(32)))
@@ -54,7 +55,7 @@ class Site:
         return sealed
 
     async def load(self):
-        return await asyncio.to_thread(config.load, self.file, {})
+        return await asyncio.to_thread(loading.load, self.file, {})
 
     def put(self, contents):
         return restore(contents, self.file, environ={})

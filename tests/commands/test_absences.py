@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 
-from edge.app import Appliance, Cache
+from edge.app import Appliance
 from edge.cache.absences import State
+from edge.opening import Cache
 from tests.commands.test_trash import edge, fill, path, settings  # noqa: F401 - fixtures
 
 

@@ -7,11 +7,11 @@ import json
 
 import pytest
 
-from edge import config
-from edge.app import ring
+from edge import config, loading
 from edge.commands.courier import _counted, _size
 from edge.crypto.courier import Place, PlaceKeys
 from edge.errors import ConfigError
+from edge.opening import ring
 from tests.fakes.courier import place
 from tests.journeys.service import Installation
 
@@ -47,12 +47,12 @@ def test_a_key_with_a_typing_error_is_found_when_the_configuration_is_read(tmp_p
     path = tmp_path / "edge.toml"
     groups = place("hospital").place.to_groups()
     path.write_text(f'[courier]\nrecipients = ["""\n{" ".join(groups)}\n"""]\n')
-    loaded = config.load(path, {})
+    loaded = loading.load(path, {})
     assert Place.from_text(loaded.courier.recipients[0]) == place("hospital").place
     groups[4] = groups[4][:7] + ("2" if groups[4][7] == "3" else "3")
     path.write_text(f'[courier]\nsenders = ["{" ".join(groups)}"]\n')
     with pytest.raises(ConfigError, match=r"edge.toml:2: courier.senders.0 is no courier key: gro"):
-        config.load(path, {})
+        loading.load(path, {})
 
 
 @pytest.fixture

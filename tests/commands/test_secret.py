@@ -11,9 +11,10 @@ from contextlib import suppress
 
 import pytest
 
-from edge import config
-from edge.app import Appliance, Cache
+from edge import config, loading
+from edge.app import Appliance
 from edge.crypto.secrets import PURPOSE, open_secrets
+from edge.opening import Cache
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def opened(path, sealed):
             auth = config.Auth("bearer", token=sealed)
             return open_secrets(auth, cache.keys.derive(PURPOSE), "auth").token
 
-    return asyncio.run(open_one(config.load(path, {})))
+    return asyncio.run(open_one(loading.load(path, {})))
 
 
 @pytest.mark.parametrize(

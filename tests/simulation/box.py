@@ -20,7 +20,6 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from edge import config
-from edge.app import Cache
 from edge.cache.admission import Admission, Admitted, Source, StudyKeys
 from edge.cache.changes import Changes
 from edge.cache.custody import CustodyLedger
@@ -35,6 +34,7 @@ from edge.cache.space import Space
 from edge.cloud.several import Several
 from edge.dicom.instance import Origin
 from edge.errors import CloudError
+from edge.opening import Cache
 from edge.sync.arbitration import Arbitration
 from edge.sync.link import Link
 from edge.sync.pull import Pull
