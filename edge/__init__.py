@@ -3,7 +3,8 @@
 The index knows everything; the store holds some of it. From the outside in; imports go down only:
 
     __main__    the command line; commands, one module each; demo is the longest of them
-    app         builds every part, owns the one task group; opening: keys, store and index
+    app         builds every part, owns the one task group; opening: keys, store and index;
+                syncing and dimsing: what makes equal with archives, what speaks DICOM
     dimse | dicomweb | dropfolder | sync | admin
                 the doors: DICOM, DICOMweb, files, the archive, people. They know nothing of
                 files and tables, and go through the cache

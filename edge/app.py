@@ -62,7 +62,9 @@ from edge.dicomweb import server as dicomweb
 from edge.dicomweb.listener import Listener
 from edge.dicomweb.middleware import IDENTITY, access
 from edge.dicomweb.root import create_root
-from edge.dimse.server import DimseServer
+from edge.dimse.peers import Peers
+from edge.dimse.requestor import Dialer
+from edge.dimsing import DimseMeans, start_dimse
 from edge.dropfolder.watcher import DropFolder
 from edge.errors import StorageFull
 from edge.index.database import DatabaseBroken
@@ -164,11 +166,17 @@ class Appliance:
                     "dropfolder",
                     DropFolder(config.dropfolder, admission, Leftovers(cache.database)).run,
                 )
-            dimse = DimseServer(
-                config.dimse, admission, max_instance_bytes=config.cache.max_instance_bytes
+            means = DimseMeans(
+                admission=admission,
+                retrieval=retrieval,
+                transcoding=self.transcoding,
+                ledger=ledger,
+                database=cache.database,
+                changes=changes,
+                peers=Peers(config.dimse),
+                dialer=Dialer(config.dimse),
             )
-            await parts.start_ready("dimse", lambda ready: dimse.serve(ready=ready))
-            self.dimse_port = dimse.port
+            self.dimse_port = (await start_dimse(parts, means, config)).port
             deletion = self._start_deletion(pictures, space, has_archive=bool(archives))
             self.http_port = await self._serve_http(admission, retrieval, deletion)
             self._parts = parts.states

@@ -13,6 +13,7 @@ from typing import Any, Final, NamedTuple
 
 from edge.dicom.dictionary import KEYS, VRS, vr_of
 from edge.dicom.json_model import BIG, LITTLE, Form
+from edge.dicom.uids import Encoding
 from edge.errors import NotDicom
 
 __all__ = [
@@ -26,6 +27,7 @@ __all__ = [
     "PLAIN_KEYS",
     "Codec",
     "Header",
+    "codec_of",
     "read_header",
     "true_codec",
 ]
@@ -187,6 +189,13 @@ def _read_unknown(
         raise NotDicom("an element has no value representation")
     # Some writers fall into implicit VR for single elements or items.
     return Header(vr_of(tag, elements), IMPLICIT_LITTLE, pos + 8, length, looked_up=True)
+
+
+def codec_of(encoding: Encoding) -> Codec:
+    """The codec of a transfer syntax, as it is announced."""
+    if encoding.implicit_vr:
+        return IMPLICIT_LITTLE
+    return EXPLICIT_LITTLE if encoding.little_endian else EXPLICIT_BIG
 
 
 def true_codec(codec: Codec, code: bytes) -> Codec:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from edge.dicom.builder import ScanLimits
-from edge.dicom.codec import EXPLICIT_BIG, EXPLICIT_LITTLE, IMPLICIT_LITTLE, Codec
+from edge.dicom.codec import codec_of
 from edge.dicom.familiar import Familiar
 from edge.dicom.fragments import Fragments
 from edge.dicom.frames import Layout, PixelLayout, frame_starts
@@ -163,7 +163,7 @@ class InstanceScanner:
         if self._encoding.deflated:
             self._inflater = _Inflater(self._limits)
             position = 0
-        self._walker = Walker(_codec_of(self._encoding), self._limits, position, self._familiar)
+        self._walker = Walker(codec_of(self._encoding), self._limits, position, self._familiar)
 
     def _pass_on(self, data: bytes | bytearray | memoryview, start: int) -> None:
         """Bytes of the data set, from index *start* on."""
@@ -236,12 +236,6 @@ class _Inflater:
         """
         if not self._inflate.eof:
             raise NotDicom("the deflated data set is cut off")
-
-
-def _codec_of(encoding: Encoding) -> Codec:
-    if encoding.implicit_vr:
-        return IMPLICIT_LITTLE
-    return EXPLICIT_LITTLE if encoding.little_endian else EXPLICIT_BIG
 
 
 def _uid(attributes: dict[str, Any], key: str, name: str) -> str:

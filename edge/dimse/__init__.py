@@ -4,10 +4,12 @@ From the outside in:
 
     server          puts these together, and owns every association's task
     listener        the port; connections says who stays when there are too many
-    association     one association: the order of things, deadlines, dispatch
-    negotiation     A-ASSOCIATE; peers says who may
-    upper_layer     PDUs, from bytes and to bytes; deadline is its clock
-    data_set        the bytes of a message under way, with the memory bound
+    association     one association that a peer asked for: the order of things, deadlines, dispatch
+    requestor       one that we ask for
+    negotiation     A-ASSOCIATE as acceptor; proposal as requestor; peers says who may
+    dialogue        requests of ours on either, and their answers
+    assembly        messages, from fragments; data_set is their bytes, with the memory bound
+    upper_layer     the states of a connection; framing: PDUs; deadline is its clock
     messages        command sets
     quiet           the log, where strangers could flood it
     services        the registry of what is offered: verification, storage

@@ -62,6 +62,11 @@ class Peers:
         for peer in settings.peer:
             self._peers.setdefault(peer.ae_title.strip(), []).append(peer)
 
+    def find(self, ae_title: str) -> Peer | None:
+        """The peer of this AE title that can be called: the first that says where it is."""
+        namesakes = self._peers.get(ae_title.strip(), [])
+        return next((peer for peer in namesakes if peer.host), None)
+
     async def identify(self, *, calling: str, called: str, host: str) -> Caller | Refusal:
         """Say who calls, or why not.
 

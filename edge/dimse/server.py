@@ -37,6 +37,7 @@ class DimseServer:
 
     Args:
         settings: ``[dimse]``.
+        peers: Who may call.
         admission: Where instances go.
         max_instance_bytes: A longer data set is refused by an abort.
         services: Further services; they come before Storage, which takes every private SOP class.
@@ -49,6 +50,7 @@ class DimseServer:
     def __init__(
         self,
         settings: Dimse,
+        peers: Peers,
         admission: Admission,
         *,
         max_instance_bytes: int,
@@ -59,6 +61,7 @@ class DimseServer:
             raise ConfigError(f"dimse.max_pdu must be {MIN_PDU} to {MAX_PDU} bytes")
         self._address = host_and_port(settings.listen)
         self._settings = settings
+        self._peers = peers
         self._max_instance_bytes = max_instance_bytes
         self._services = (verification_service(), *services, storage_service(admission))
         self._tls = tls
@@ -86,7 +89,7 @@ class DimseServer:
         """
         self._shared = shared = Shared(
             settings=self._settings,
-            peers=Peers(self._settings),
+            peers=self._peers,
             services=self._services,
             max_instance_bytes=self._max_instance_bytes,
             connections=_bounded(self._settings.max_associations),

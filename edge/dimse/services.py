@@ -10,8 +10,9 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
+from edge.dicom.identifier import read_identifier
 from edge.dicom.uids import is_uid
 from edge.dimse.data_set import IncomingDataSet
 from edge.dimse.dialogue import Dialogue
@@ -24,9 +25,11 @@ from edge.dimse.messages import (
     build_command,
 )
 from edge.dimse.peers import Caller
+from edge.errors import NotDicom
 
 __all__ = ["Context", "Handler", "Operation", "Ours", "Service", "find_service"]
 
+MAX_IDENTIFIER_BYTES = 1024 * 1024
 MAX_COMMENT = 64
 """Characters of Error Comment (0000,0902), VR LO."""
 
@@ -101,6 +104,22 @@ class Operation:
     """Whether the peer asked by C-CANCEL to stop (PS3.7 9.3.2.3)."""
     status: int | None = None
     """Of the final response, once it is sent."""
+
+    async def identifier(self) -> dict[str, Any]:
+        """The request's data set, read: DICOM JSON, keyed by tag; empty if it has none.
+
+        Raises:
+            NotDicom: It can't be read, or is longer than an identifier may be.
+            PeerError: The peer is gone.
+        """
+        if self.data_set is None:
+            return {}
+        collected = bytearray()
+        async for piece in self.data_set:
+            collected += piece
+            if len(collected) > MAX_IDENTIFIER_BYTES:
+                raise NotDicom(f"a data set is longer than {MAX_IDENTIFIER_BYTES} bytes")
+        return read_identifier(bytes(collected), self.context.transfer_syntax)
 
     async def respond(
         self,

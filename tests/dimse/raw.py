@@ -14,6 +14,7 @@ from typing import Any
 from edge.cache.admission import Admitted, Outcome, Source
 from edge.config import Dimse
 from edge.dicom.instance import InstanceRef
+from edge.dimse.peers import Peers
 from edge.dimse.server import DimseServer
 
 VERIFICATION = "1.2.840.10008.1.1"
@@ -84,8 +85,10 @@ async def serving(
 ) -> AsyncIterator[DimseServer]:
     """A server on a free port of loopback; strangers are accepted unless told otherwise."""
     settings = {"listen": "127.0.0.1:0", "unknown_peers": "accept"} | settings
+    dimse = Dimse(**settings)
     server = DimseServer(
-        Dimse(**settings),
+        dimse,
+        Peers(dimse),
         admission or RecordingAdmission(),
         max_instance_bytes=max_instance_bytes,
         services=services,

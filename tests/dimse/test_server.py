@@ -8,6 +8,7 @@ import trustme
 
 from edge.config import Dimse
 from edge.dimse import server as server_module
+from edge.dimse.peers import Peers
 from edge.dimse.server import DimseServer
 from edge.errors import ConfigError
 from tests.dimse import dcmtk, raw
@@ -15,7 +16,8 @@ from tests.dimse.raw import RecordingAdmission, connected, serving
 
 
 async def test_the_port_is_known_once_it_listens():
-    server = DimseServer(Dimse(listen="127.0.0.1:0"), RecordingAdmission(), max_instance_bytes=1000)
+    settings = Dimse(listen="127.0.0.1:0")
+    server = DimseServer(settings, Peers(settings), RecordingAdmission(), max_instance_bytes=1000)
     assert server.port == 0
     async with serving() as running:
         assert running.port > 0
@@ -23,8 +25,9 @@ async def test_the_port_is_known_once_it_listens():
 
 async def test_a_taken_port_is_a_configuration_error_that_says_so():
     async with serving() as server:
+        settings = Dimse(listen=f"127.0.0.1:{server.port}")
         second = DimseServer(
-            Dimse(listen=f"127.0.0.1:{server.port}"), RecordingAdmission(), max_instance_bytes=1000
+            settings, Peers(settings), RecordingAdmission(), max_instance_bytes=1000
         )
         with pytest.raises(ConfigError, match="can't be listened on") as caught:
             await second.serve()
@@ -33,8 +36,9 @@ async def test_a_taken_port_is_a_configuration_error_that_says_so():
 
 @pytest.mark.parametrize("max_pdu", [0, 1024, 2 << 20])
 def test_a_maximum_pdu_out_of_range_is_a_configuration_error(max_pdu):
+    settings = Dimse(max_pdu=max_pdu)
     with pytest.raises(ConfigError, match="max_pdu"):
-        DimseServer(Dimse(max_pdu=max_pdu), RecordingAdmission(), max_instance_bytes=1000)
+        DimseServer(settings, Peers(settings), RecordingAdmission(), max_instance_bytes=1000)
 
 
 async def test_dcmtk_is_offered_pdus_of_128_kib():
@@ -54,8 +58,10 @@ async def test_nagles_algorithm_is_off():
 async def test_stopping_aborts_associations_and_discards_what_is_half_there():
     admission = RecordingAdmission()
     async with asyncio.TaskGroup() as group:
+        settings = Dimse(listen="127.0.0.1:0", unknown_peers="accept")
         server = DimseServer(
-            Dimse(listen="127.0.0.1:0", unknown_peers="accept"),
+            settings,
+            Peers(settings),
             admission,
             max_instance_bytes=1 << 30,
         )
