@@ -16,9 +16,8 @@ from dataclasses import dataclass, replace
 
 from edge.cache.bundle import Bundle, PartReader
 from edge.cache.changes import Changes
-from edge.cache.custody import CustodyLedger, Owed, Settlement, Theirs
+from edge.cache.custody import Owed, Settlement, Theirs
 from edge.cache.opened import InstanceEntry, OpenInstance
-from edge.cache.retrieval import Retrieval
 from edge.cache.statements import Entry, Outcome, Result
 from edge.crypto.courier import BundleKey
 from edge.dicom.digest import Digester
@@ -50,10 +49,10 @@ class _Row:
         return self.damaged or self.owed.custody in _ENDED
 
 
-class CarriedLedger(CustodyLedger):
+class CarriedLedger:
     """Custody of what is in a part, kept in memory; it ends up in a receipt.
 
-    Answers what push, verify and the link ask of a ledger, and nothing else.
+    Answers what push, verify and the link ask of a ledger (`Ledger`, `StateLedger`).
 
     Args:
         entries: What is in the part.
@@ -63,7 +62,7 @@ class CarriedLedger(CustodyLedger):
         clock: POSIX seconds.
     """
 
-    def __init__(  # the index is not asked: there need be none
+    def __init__(
         self,
         entries: Iterable[Entry],
         earlier: Iterable[Result],
@@ -150,6 +149,14 @@ class CarriedLedger(CustodyLedger):
             if row.owed.custody is Custody.ACKNOWLEDGED and row.retry_at <= now
         ][:max_count]
 
+    async def remarked(self, instance_ids: Collection[int]) -> set[int]:
+        """See ``ArchiveLedger``."""
+        return {
+            number
+            for number in instance_ids
+            if (result := self._rows[number].result) is not None and result.words
+        }
+
     async def next_due(self, now: float) -> float | None:
         """See ``ArchiveLedger``."""
         moments = [row.retry_at for row in self._open.values() if row.retry_at > now]
@@ -175,9 +182,6 @@ class CarriedLedger(CustodyLedger):
                 self._open.pop(one.instance_id, None)
         self.moves += 1
         self._changes.wake()
-
-    async def doubt(self, instance_ids: Sequence[int]) -> None:
-        """Nothing is evicted here."""
 
     async def set_archive_state(
         self, name: str, *, online: bool, reason: str = "", lasting: bool = False
@@ -226,7 +230,7 @@ def _row(number: int, entry: Entry, earlier: Result | None) -> _Row:
     return _Row(owed, earlier)
 
 
-class CarriedParts(Retrieval):
+class CarriedParts:
     """Opens instances of a bundle; ``async with`` closes what was opened.
 
     Args:

@@ -18,12 +18,12 @@ import time
 from collections.abc import Callable
 
 from edge import config
-from edge.cache.custody import CustodyLedger
 from edge.cloud.archive import Archive
 from edge.cloud.retry import Backoff
 from edge.cloud.transport import is_cut, is_lasting
 from edge.errors import CloudError, CloudRefused, CloudUnreachable
 from edge.sync.line import Line
+from edge.sync.owing import StateLedger
 from edge.week import Direction
 
 __all__ = ["Link"]
@@ -62,7 +62,7 @@ class Link:
     def __init__(
         self,
         archive: Archive,
-        ledger: CustodyLedger,
+        ledger: StateLedger,
         settings: config.Sync,
         *,
         clock: Callable[[], float] = time.time,

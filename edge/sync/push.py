@@ -23,9 +23,8 @@ from contextlib import AsyncExitStack
 
 from edge import config
 from edge.cache.changes import Changes
-from edge.cache.custody import ArchiveLedger, Owed, Settlement
+from edge.cache.custody import Owed, Settlement
 from edge.cache.remedies import Remedies
-from edge.cache.retrieval import Retrieval
 from edge.cloud.archive import Archive, StoreOutcome, StoreResult
 from edge.cloud.listing import list_instances
 from edge.cloud.retry import Backoff
@@ -37,6 +36,7 @@ from edge.sync.flights import Flights
 from edge.sync.fullness import Fullness
 from edge.sync.inquiry import Patience, by_series
 from edge.sync.link import Link
+from edge.sync.owing import Ledger, Opener
 from edge.sync.tally import Tally
 from edge.sync.upload import Upload, entry_of
 from edge.sync.verdicts import Verdicts
@@ -76,8 +76,8 @@ class Push:
 
     def __init__(
         self,
-        ledger: ArchiveLedger,
-        retrieval: Retrieval,
+        ledger: Ledger,
+        retrieval: Opener,
         archive: Archive,
         link: Link,
         changes: Changes,

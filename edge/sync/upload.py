@@ -13,9 +13,9 @@ from contextlib import aclosing
 from edge.cache.custody import Owed
 from edge.cache.opened import InstanceEntry
 from edge.cache.remedies import Copy
-from edge.cache.retrieval import Retrieval
 from edge.cloud.archive import Outgoing
 from edge.dicom.instance import Availability
+from edge.sync.owing import Opener
 
 __all__ = ["Upload", "entry_of"]
 
@@ -33,7 +33,7 @@ class Upload:
     def __init__(
         self,
         batch: Sequence[Owed],
-        retrieval: Retrieval,
+        retrieval: Opener,
         left: Callable[[], None],
         clock: Callable[[], float] = time.monotonic,
     ) -> None:

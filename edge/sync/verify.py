@@ -18,7 +18,7 @@ from contextlib import aclosing
 
 from edge import config
 from edge.cache.changes import Changes
-from edge.cache.custody import ArchiveLedger, Owed, Settlement
+from edge.cache.custody import Owed, Settlement
 from edge.cloud.archive import Archive
 from edge.cloud.listing import list_instances
 from edge.cloud.retry import Backoff
@@ -35,6 +35,7 @@ from edge.errors import (
 )
 from edge.sync.inquiry import Patience, by_series
 from edge.sync.link import Link
+from edge.sync.owing import Ledger
 from edge.sync.proof import TooLong, digest_of, longest, other_bytes, read_back
 from edge.sync.tally import Tally
 
@@ -73,7 +74,7 @@ class Verify:
 
     def __init__(
         self,
-        ledger: ArchiveLedger,
+        ledger: Ledger,
         archive: Archive,
         link: Link,
         changes: Changes,

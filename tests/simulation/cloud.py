@@ -84,8 +84,6 @@ class Cloud:
         """UID and digest of all that it had at some time."""
         self.replaced: set[str] = set()
         """UIDs whose bytes gave way to others."""
-        self.thinned: set[str] = set()
-        """Studies that something was removed from."""
         self.full_until = 0.0
         self.refused: dict[str, int] = {}
         """UID -> the failure reason that it is refused for."""
@@ -103,7 +101,7 @@ class Cloud:
 
     def remove(self, sop_uid: str) -> None:
         """Have it no more."""
-        self.thinned.add(self.copies.pop(sop_uid).study_uid)
+        del self.copies[sop_uid]
 
     def listed(self, study=None, series=None, sop=None) -> list[Copy]:
         """What searches and retrievals find."""
