@@ -20,10 +20,12 @@ from contextlib import AsyncExitStack
 from pathlib import Path
 
 from edge import config
+from edge.cache.absences import Absences
 from edge.cache.admission import Admission, Admitted, Source, StudyKeys
 from edge.cache.changes import Changes
 from edge.cache.custody import CustodyLedger
 from edge.cache.deletion import Deletion
+from edge.cache.emptying import Emptying
 from edge.cache.eviction import Eviction, Uses
 from edge.cache.fetching import Fetching
 from edge.cache.pictures import PictureCache
@@ -31,14 +33,17 @@ from edge.cache.recovery import Recovery
 from edge.cache.retrieval import Retrieval
 from edge.cache.settlement import Settling
 from edge.cache.space import Space
+from edge.cache.trash import Trash
 from edge.cloud.several import Several
 from edge.dicom.instance import Origin
 from edge.errors import CloudError
 from edge.opening import Cache
+from edge.sync.absence import AbsenceWatch
 from edge.sync.arbitration import Arbitration
 from edge.sync.link import Link
 from edge.sync.pull import Pull
 from edge.sync.push import Push
+from edge.sync.reverify import Reverify
 from edge.sync.verify import Verify
 from edge.sync.withdraw import Withdraw
 from tests import samples
@@ -123,7 +128,16 @@ class Box:
         uses = self.uses = Uses(database, clock)
         space = self.space = Space(self._limits, database, cache.store, patience=0.0)
         await space.refresh()
-        ledger = self.ledger = CustodyLedger(database, changes, clock)
+        trash = Trash(
+            cache.store,
+            cache.trashed,
+            database,
+            changes,
+            days=self._settings.trash_days,
+            clock=clock,
+        )
+        absences = Absences(database, changes, trash, clock)
+        ledger = self.ledger = CustodyLedger(database, changes, clock, trash=trash)
         await ledger.set_roles({"cloud": "primary"})
         await ledger.renew_withdrawals()
         several = Several([way])
@@ -160,7 +174,12 @@ class Box:
             stopwatch=clock,
         )
         self.verify = Verify(ledger, way, link, changes, self._settings, clock=clock)
-        self.pull = Pull(ledger, way, link, self._settings, clock=clock)
+        self.pull = Pull(ledger, way, link, self._settings, absences=absences, clock=clock)
+        self.absence = AbsenceWatch(absences, way, link, changes, self._settings, clock=clock)
+        self.review = Reverify(
+            ledger, absences, way, link, changes, self._settings, is_primary=True, clock=clock
+        )
+        self.emptying = Emptying(trash, self.deletion, changes)
         self.withdraw = Withdraw(ledger, [way], link, changes, self._settings, clock=clock)
         settling = Settling(database, cache.exchange)
         self.arbitration = Arbitration(settling, self.admission, way, link, changes)
@@ -251,6 +270,9 @@ class Box:
             "pull": self.pull.sweep,
             "withdraw": self.withdraw.step,
             "arbitration": self.arbitration.step,
+            "absence": self.absence.step,
+            "review": self.review.step,
+            "emptying": self.emptying.step,
         }[part]
         try:
             worked = await call()
@@ -282,7 +304,10 @@ class Box:
 
     async def rows(self) -> dict[str, dict]:
         """What the index has: UID -> availability, custody, digest, object, verified, …"""
-        names = "sop_uid availability custody dataset_digest object verified reason retry_at origin"
+        names = (
+            "sop_uid availability custody dataset_digest object verified reason retry_at origin"
+            " withheld"
+        )
         found = await self.cache.database.read(
             f"SELECT {names.replace(' ', ', ')} FROM instances ORDER BY id"
         )

@@ -79,6 +79,8 @@ async def _check_listed(simulation: Simulation, box: Box) -> None:
     missing = there - set(rows) - set(tombstones)
     assert not missing, f"{box.name} does not list what the archive has: {sorted(missing)}"
     assert not set(rows) & set(tombstones), f"{box.name} lists what is deleted"
+    hidden = {uid for uid, row in rows.items() if row["withheld"] == "TRASH"}
+    assert not hidden & there, f"{box.name} hides what the archive has: {sorted(hidden & there)}"
     unsettled = {uid for uid, row in rows.items() if row["custody"] in ("REFUSED", "CONFLICT")}
     refused = set(simulation.cloud.refused)
     more = set(rows) - there - unsettled - simulation.may_be_gone - simulation.disputed - refused

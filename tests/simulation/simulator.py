@@ -42,7 +42,6 @@ __all__ = ["Failure", "Simulation", "simulate"]
 
 BEGIN = 1_750_000_000.0
 HOUR, DAY = 3600.0, 86400.0
-PARTS = ("push", "verify", "pull", "withdraw")
 WEIGHTS = {
     "send": 30,
     "push": 20,
@@ -54,9 +53,12 @@ WEIGHTS = {
     "delete": 3,
     "decide": 3,
     "arbitration": 3,
+    "absence": 4,
+    "review": 4,
+    "emptying": 1,
     "cloud adds": 5,
     "cloud edits": 2,
-    "cloud loses": 1,
+    "cloud loses": 2,
     "cloud refuses": 1,
     "cloud is full": 1,
     "line": 5,
@@ -65,6 +67,20 @@ WEIGHTS = {
     "time passes": 9,
     "clock jumps": 1,
 }
+_HIDING = ("pull", "absence", "review")
+"""Parts that may put something into the trash."""
+_HEALING = (
+    "withdraw",
+    "push",
+    "verify",
+    "arbitration",
+    "pull",
+    "absence",
+    "review",
+    "emptying",
+)
+_REVIEWED = 3 * DAY
+"""By then each study was reviewed twice."""
 ROUNDS = 400
 """Of healing, at the most."""
 
@@ -131,6 +147,9 @@ class Simulation:
             verify=chance.choice(("all", "all", "sample")),
             batch_bytes=chance.choice((16 * 1024, 64 * 1024, 1024**2)),
             preview_first=chance.random() < 0.3,
+            absent=chance.choice(("trash", "trash", "send-again")),
+            trash_days=chance.choice((1, 30)),
+            reverify_days=chance.choice((0.5, 1.0)),
         )
         self.boxes = []
         for name in "AB":
@@ -220,7 +239,10 @@ class Simulation:
             await self._restart(box)
 
     async def _step(self, box: Box, part: str) -> None:
+        before = await box.rows() if part in _HIDING else {}
         result = await box.does(box.step(part))
+        if before:
+            self._check_hidden(box, before, await box.rows())
         self.say(f"{box.name} {part}: {result if result is not None else 'done'}")
 
     async def _send(self, box: Box) -> None:
@@ -241,15 +263,19 @@ class Simulation:
         self.say(f"{box.name} gets #{number} {copy.digest.hex()[:4]}: {admitted.outcome}")
 
     async def _check_full(self, box: Box) -> None:
-        """Intake is refused only if nothing could have been evicted."""
+        """Intake is refused only if nothing could have been evicted.
+
+        What the archive deleted or lost stays: in the trash, or until it is known what it was.
+        """
         await box.evict()
         if not box.space.above_high_mark:
             return  # A device that sends again now is served.
         left = [
-            row
-            for row in (await box.rows()).values()
+            uid
+            for uid, row in (await box.rows()).items()
             if row["availability"] == "ONLINE"
             and row["custody"] == "VERIFIED"
+            and uid not in self.may_be_gone
             and row["verified"] >= self.now - TRUSTED
         ]
         assert not left, f"{box.name} refuses intake, and {len(left)} could have been evicted"
@@ -261,6 +287,16 @@ class Simulation:
                 assert was in self.cloud.ever or uid in self.unseen, (
                     f"{uid} was evicted, and was never in the archive"
                 )
+
+    def _check_hidden(self, box: Box, before: dict, after: dict) -> None:
+        """What goes into the trash is gone there, and was safe there."""
+        for uid, row in after.items():
+            if row["withheld"] != "TRASH" or before[uid]["withheld"] == "TRASH":
+                continue
+            was = before[uid]
+            words = f"{box.name} hides {uid}, {was['availability']} and {was['custody']}"
+            assert uid in self.may_be_gone, f"{words}, which nobody deleted"
+            assert was["availability"] != "ONLINE" or was["custody"] == "VERIFIED", words
 
     async def _evict(self, box: Box) -> None:
         before = await box.rows()
@@ -350,9 +386,11 @@ class Simulation:
         elif name == "cloud edits":
             cloud.edits[copy.study_uid] = f"CORRECTED^{self.chance.randrange(1000)}"
         elif name == "cloud loses":
-            if copy.sop_uid in cloud.copies:
-                self.may_be_gone.add(copy.sop_uid)
-                cloud.remove(copy.sop_uid)
+            target = _uids(copy)[: self.chance.choice((1, 2, 3))]
+            for one in list(cloud.copies.values()):
+                if _uids(one)[: len(target)] == target:
+                    self.may_be_gone.add(one.sop_uid)
+                    cloud.remove(one.sop_uid)
         elif name == "cloud refuses":
             cloud.refused[copy.sop_uid] = self.chance.choice((0xA900, 0xC000, 0x0110))
         else:
@@ -395,9 +433,10 @@ class Simulation:
             box.way.up, box.way.faults, box.crash_at = True, 0.0, None
         self.say("all is healed")
         before, still = None, 0
+        healed = self.now
         for _ in range(ROUNDS):
             for box in self.boxes:
-                for part in ("withdraw", "push", "verify", "arbitration", "pull"):
+                for part in _HEALING:
                     await self._work(box, part)
             now = [
                 *[await box.rows() for box in self.boxes],
@@ -405,16 +444,20 @@ class Simulation:
                 sorted(self.cloud.copies),
             ]
             still = still + 1 if now == before else 0
-            if still >= 3 and not await self._is_waiting():
+            is_reviewed = self.now - healed > _REVIEWED
+            if still >= 3 and is_reviewed and not await self._is_waiting():
                 return
             before = now
-            self.now += HOUR
+            self.now += 6 * HOUR if still else HOUR
 
     async def _work(self, box: Box, part: str) -> None:
+        before = await box.rows() if part in _HIDING else {}
         for _ in range(100):
             worked = await box.step(part)
             assert not isinstance(worked, CloudError), f"{box.name} {part}: {worked}"
-            if not worked or part == "arbitration":
+            if not worked or part in ("arbitration", "review"):
+                if before:
+                    self._check_hidden(box, before, await box.rows())
                 return
         raise AssertionError(f"{box.name} {part}: it never ends")
 

@@ -32,7 +32,7 @@ def test_whatever_happens_nothing_acknowledged_is_lost_and_all_become_equal():
             break
 
 
-@pytest.mark.parametrize("seed", [18, 37, 49, 54])
+@pytest.mark.parametrize("seed", [3, 18, 37, 38])
 def test_a_clock_that_was_ahead_and_is_set_right_stops_nothing(seed):
     trace = simulate(seed).trace
     assert any("the clock jumped" in line for line in trace)
