@@ -393,6 +393,9 @@ class CustodyLedger(ArchiveLedger):
         if self._trash is None:
             raise RuntimeError("a feed is followed, and there is no trash")
         await self._trash.put(refs, archive=archive, reason="its feed says so")
+        # Where the feed was wrong, the next sweep finds out.
+        studies = {ref.study_uid for ref in refs}
+        await self._database.write(lambda db: remote.forget_fingerprints(db, studies))
 
     async def unread_notes(self, *, max_count: int) -> list[InstanceRef]:
         """Key Object Selections in the archive that may be rejection notes."""

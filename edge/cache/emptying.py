@@ -64,6 +64,7 @@ class Emptying:
         Raises:
             StorageFull: There is not even room to write down what goes.
         """
+        await self._trash.keep_time()
         erased = 0
         while chosen := await self._trash.due(_MOST):
             unsafe = [one.ref.sop_uid for one in chosen if not one.is_safe]

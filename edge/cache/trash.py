@@ -32,7 +32,7 @@ from dataclasses import dataclass
 from edge.cache.changes import Changes
 from edge.cache.listing import Page
 from edge.dicom.instance import Custody, InstanceRef
-from edge.index import trash
+from edge.index import remote, trash
 from edge.index.database import Connection, Database
 from edge.index.disputes import Query
 from edge.index.trash import Candidate
@@ -46,6 +46,10 @@ log = logging.getLogger(__name__)
 _LOT = 200
 """Instances that are hidden in one transaction; intake waits for it."""
 _DAY = 86400.0
+_TIME = "trash:time"
+_TICK, _JUMP = 600.0, 7200.0
+"""Seconds between two notes of the time, and beyond which the time did not just pass: it is looked
+at every hour."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -211,6 +215,25 @@ class Trash:
         """Those whose days are over, the oldest first."""
         before = max(0.0, self._clock() - self.seconds)  # 0 is a person's wish
         return await trash.due(self._database, before, max_count)
+
+    async def keep_time(self) -> None:
+        """Let days count only while the service runs, and its clock goes on as clocks do.
+
+        A clock that was behind and is set right ends nobody's days of grace; nor does a box that
+        was switched off for a month.
+        """
+        now = self._clock()
+        known = await remote.cursor(self._database, _TIME)
+        passed = 0.0 if known is None else now - float(known)
+        if known is not None and 0 <= passed <= _TICK:
+            return
+
+        def write(db: Connection) -> None:
+            if known is not None and not 0 <= passed <= _JUMP:
+                trash.postpone(db, passed)
+            remote.set_cursor(db, _TIME, f"{now:.3f}")
+
+        await self._database.write(write)
 
     async def tidy(self) -> None:
         """Have every record name what is in the trash by it, and unlink what came back anew."""

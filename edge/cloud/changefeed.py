@@ -28,6 +28,8 @@ _LIMIT = 200
 _MAX_PAGE = 4 * 1024**2
 _UNSETTLED = timedelta(seconds=60)
 """So long a transaction may take to commit."""
+_FIRST_YEAR, _LAST_YEAR = 1970, 2999
+"""Of a change; an empty time of some libraries is in the year 1."""
 _TICK = timedelta(microseconds=1)
 _ACTIONS = {"create": Action.STORED, "update": Action.REPLACED, "delete": Action.DELETED}
 _BARE = {"includeMetadata": "false"}
@@ -44,6 +46,10 @@ class _Entry(msgspec.Struct):
     action: str = msgspec.field(name="Action")
     timestamp: datetime = msgspec.field(name="Timestamp")
     state: str = msgspec.field(name="State", default="current")
+
+    def __post_init__(self) -> None:
+        if not _FIRST_YEAR <= self.timestamp.year <= _LAST_YEAR:
+            raise ValueError("a time at which no archive was")
 
     @property
     def at(self) -> datetime:

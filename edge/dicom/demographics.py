@@ -41,6 +41,17 @@ _TAG: Final = re.compile("[0-9A-F]{8}")
 _STRANGE: Final = re.compile("[\x00-\x1f\x7f-\x9f\ud800-\udfff\ufffd-\uffff]")
 _SEPARATORS: Final = {"DA": {ord("."): None}, "TM": {ord(":"): None}}
 """As dates and times were written before 1993 (PS3.5 6.2)."""
+_FORM: Final = re.compile(r"[^\\]*")
+"""A backslash would be two values."""
+_FORMS: Final = {
+    "DA": re.compile("[0-9]{8}"),
+    "TM": re.compile(r"[0-9]{2}([0-9]{2}([0-9]{2}(\.[0-9]{1,6})?)?)?"),
+    "UI": re.compile(r"[0-9.]{1,64}"),
+    "LT": re.compile(".*", re.DOTALL),
+    "ST": re.compile(".*", re.DOTALL),
+    "UT": re.compile(".*", re.DOTALL),
+}
+"""Of values, where PS3.5 6.2 leaves little open."""
 _TEXTS: Final = frozenset("AE AS CS DA DT LO LT PN SH SQ ST TM UC UI UR UT".split())
 _DATA_SET = msgspec.json.Decoder(dict[str, msgspec.Raw])
 
@@ -104,8 +115,9 @@ def _value(vr: str, value: Any, depth: int) -> Any:
         return {name: text for name, text in found.items() if text.strip("^?= ")} or None
     if isinstance(value, int | float) and not isinstance(value, bool):
         value = str(value)  # of an ID: no attribute here is a number
-    text = _text(value)
-    return text.translate(_SEPARATORS[vr]) if text and vr in _SEPARATORS else text
+    text = _text(value) or ""
+    text = text.translate(_SEPARATORS.get(vr, {}))
+    return text if text and _FORMS.get(vr, _FORM).fullmatch(text) else None
 
 
 def _item(item: Mapping[Any, Any], depth: int) -> dict[str, Any]:

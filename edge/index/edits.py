@@ -42,6 +42,8 @@ Attributes = Mapping[str, Any]
 
 _LOT = 500
 """Changes that are numbered in one transaction."""
+_VERSIONS = 100
+"""Of a study that are kept, the newest."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -231,6 +233,10 @@ def _record(
     db.execute(
         "INSERT INTO edits VALUES (?, ?, ?, ?, ?, ?, 0)",
         (study_id, version, now, archive, _written(before), _written(after)),
+    )
+    # An archive whose answers flap between two names must not fill the disk with them.
+    db.execute(
+        "DELETE FROM edits WHERE study_id = ? AND version <= ?", (study_id, version - _VERSIONS)
     )
     announce(db, now, study_id)
     return Edit(version, now, archive, dict(before), after)

@@ -32,6 +32,8 @@ class Known:
     """Whether its metadata is kept."""
     in_trash: bool = False
     """Whether the archive deleted it, and it is kept here for some days more."""
+    of: tuple[str, str] | None = None
+    """Study and series that it is of here; None: it was deleted here."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,10 +49,11 @@ async def known(database: Database, sop_uids: Iterable[str]) -> dict[str, Known]
     """Those of these instances that the index has, or that were deleted here."""
     rows = await database.read(
         "SELECT sop_uid, availability, max(verified, received), custody = 'VERIFIED',"
-        " EXISTS (SELECT 1 FROM metadata WHERE instance_id = instances.id), withheld = 'TRASH'"
-        " FROM instances"
+        " EXISTS (SELECT 1 FROM metadata WHERE instance_id = i.id), withheld = 'TRASH',"
+        " s.study_uid, e.series_uid FROM instances i"
+        " JOIN studies s ON s.id = i.study_id JOIN series e ON e.id = i.series_id"
         " WHERE sop_uid IN (SELECT value FROM json_each(?1)) UNION ALL"
-        " SELECT sop_uid, NULL, deleted, 0, 0, 0 FROM tombstones"
+        " SELECT sop_uid, NULL, deleted, 0, 0, 0, '', '' FROM tombstones"
         " WHERE sop_uid IN (SELECT value FROM json_each(?1))",
         (json_list(sop_uids),),
     )
@@ -61,8 +64,9 @@ async def known(database: Database, sop_uids: Iterable[str]) -> dict[str, Known]
             bool(verified),
             bool(document),
             bool(in_trash),
+            (study_uid, series_uid) if study_uid else None,
         )
-        for sop_uid, where, seen, verified, document, in_trash in rows
+        for sop_uid, where, seen, verified, document, in_trash, study_uid, series_uid in rows
     }
 
 

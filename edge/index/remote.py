@@ -6,7 +6,7 @@ absence from it is never a delete. What was deleted here stays so, whatever is l
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -27,6 +27,7 @@ __all__ = [
     "cursor",
     "fingerprints",
     "forget_fingerprint",
+    "forget_fingerprints",
     "learn",
     "set_archive_state",
     "set_cursor",
@@ -153,6 +154,14 @@ async def fingerprints(database: Database, study_uids: list[str]) -> dict[str, s
 def forget_fingerprint(db: Connection, study_id: int) -> None:
     """What the archive said of a study is not known any more: it is to be listed whole."""
     db.execute("UPDATE studies SET fingerprint = '' WHERE id = ?", (study_id,))
+
+
+def forget_fingerprints(db: Connection, study_uids: Iterable[str]) -> None:
+    """The same of several, by their UIDs."""
+    db.execute(
+        "UPDATE studies SET fingerprint = '' WHERE study_uid IN (SELECT value FROM json_each(?))",
+        (json_list(study_uids),),
+    )
 
 
 def set_document(db: Connection, sop_uid: str, attributes: Mapping[str, Any], now: float) -> None:

@@ -35,6 +35,7 @@ __all__ = [
     "is_primary",
     "named",
     "objects_of",
+    "postpone",
     "put",
     "records",
     "rename",
@@ -246,6 +247,11 @@ def erase(db: Connection, chosen: Sequence[Candidate]) -> None:
         if row is None:
             raise Changed
         forget(db, one.instance_id)
+
+
+def postpone(db: Connection, seconds: float) -> None:
+    """Let all have come so much later, or earlier; a person's wish stays one."""
+    db.execute("UPDATE trash SET since = max(1.0, since + ?) WHERE since > 0", (seconds,))
 
 
 def expire(db: Connection, query: Query) -> int:

@@ -34,6 +34,8 @@ log = logging.getLogger(__name__)
 
 _BLUR = 3.0
 """Seconds by which a time may be wrong that is told without fractions, by another clock."""
+_PAGES = 100
+"""Pages of the feed that are read at one look."""
 _TRIES = 3
 """Times that the archive may fail at a study before that is left to the sweep."""
 
@@ -72,7 +74,7 @@ class Follow:
         any case."""
 
     async def run(self) -> bool:
-        """Read on to the end of the feed; whether it still had our place.
+        """Read on to the end of the feed, or far towards it; whether it still had our place.
 
         Without one, and the first time, the cursor is put at the end of the feed: a sweep that
         begins after this meets all that was before.
@@ -81,8 +83,9 @@ class Follow:
             CloudError: The archive can't be asked; what was learned so far is kept.
         """
         position = await self._ledger.cursor(self._cursor_name)
-        more = position is not None
-        while position is not None and more:
+        for _ in range(_PAGES):
+            if position is None:
+                break
             self._link.line.check("down")
             page = await self._feed.after(position)
             if page is None:
@@ -93,9 +96,18 @@ class Follow:
                 )
                 position = None
                 break
-            if page.position != position or page.changes:
+            stands = page.position == position
+            if page.changes or not stands:
                 await self._take(page.changes, page.position)
-            position, more = page.position, page.more
+            position = page.position
+            if stands and page.more:
+                raise CloudRefused(
+                    f"archive {self._archive.name}: its feed says that there is more,"
+                    " and does not go on",
+                    status=200,
+                )
+            if not page.more:
+                break
         if position is None:
             self._link.line.check("down")
             end = await self._feed.latest()
@@ -114,6 +126,13 @@ class Follow:
         deleted: list[InstanceRef] = []
         for sop_uid, change in meant.items():
             here = known.get(sop_uid)
+            if here is not None and here.of not in (
+                None,
+                (change.ref.study_uid, change.ref.series_uid),
+            ):
+                # Of another study than here: no word about the one that is known.
+                self.owes_a_sweep = True
+                continue
             if change.action is Action.DELETED:
                 if here is not None and here.availability is not None:
                     deleted.append(change.ref)

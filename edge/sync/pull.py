@@ -106,14 +106,16 @@ class Pull:
         """
         await self._sweep.run()
 
-    async def follow(self) -> None:
-        """Read the feed to its end.
+    async def follow(self) -> bool:
+        """Read the feed to its end; whether it still had our place.
 
         Raises:
             CloudError: The archive can't be asked; what was learned so far is kept.
         """
-        if self._follow is not None and not await self._follow.run():
-            self._nudged.set()
+        if self._follow is None or await self._follow.run():
+            return True
+        self._nudged.set()
+        return False
 
     async def _keep_sweeping(self) -> None:
         while True:
@@ -154,14 +156,19 @@ class Pull:
         return max(usual, _DAY) if suffices and not self._follow.owes_a_sweep else usual
 
     async def _keep_following(self) -> None:
+        usual, long = self._settings.feed_seconds, self._settings.sweep_minutes * 60
+        had_our_place = True
         while True:
             await self._link.wait_open("down")
             self._nudged_to_follow.clear()
-            pause = self._settings.feed_seconds
+            pause = usual
             try:
-                await self.follow()
+                has_our_place = await self.follow()
+                if not (has_our_place or had_our_place):
+                    # It loses its place each time: no reason to look through all that often.
+                    pause = max(usual, long)
+                had_our_place = has_our_place
                 self._say_that_it_is_followed()
-                self._placed.set()
             except LineClosed:
                 continue
             except CloudError as error:
@@ -170,10 +177,14 @@ class Pull:
                     self._link.failed(error)
                     continue
                 # The archive answered, and only its feed is of no use: the sweeps do without.
-                self._say_that_it_is_not(error)
-                self._placed.set()
+                self._say_that_it_is_not(str(error))
                 if is_about_the_feed:
-                    pause = max(pause, self._settings.sweep_minutes * 60)
+                    pause = max(usual, long)
+            except (ArithmeticError, LookupError, TypeError, ValueError) as error:
+                # It says what nobody foresaw; the sweeps do without.
+                self._say_that_it_is_not(f"it can't be understood ({type(error).__name__})")
+                pause = max(usual, long)
+            self._placed.set()
             await _is_set_within(pause, self._nudged_to_follow)
 
     def _say_that_it_is_followed(self) -> None:
@@ -181,9 +192,9 @@ class Pull:
             self._is_following = True
             log.info("archive %s: its feed is followed", self._archive.name)
 
-    def _say_that_it_is_not(self, error: CloudError) -> None:
+    def _say_that_it_is_not(self, why: str) -> None:
         if self._is_following or not self._placed.is_set():
-            log.warning("archive %s: its feed can't be followed: %s", self._archive.name, error)
+            log.warning("archive %s: its feed can't be followed: %s", self._archive.name, why)
         self._is_following = False
 
 

@@ -13,8 +13,9 @@ that there is, it says so to whoever looks for what is missing.
 from __future__ import annotations
 
 import logging
+import re
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, date, datetime, timedelta
 
 import msgspec
@@ -41,6 +42,14 @@ _FIRST_DAYS, _MOST_DAYS = 32, 3652
 _FLOOR = date(1900, 1, 1)
 """Nothing in medicine was digital then; older dates are mistakes, and one window."""
 _STUDY_UID = "0020000D"
+_MOST_STUDIES = 20_000
+"""Of a window that can't be halved."""
+_DAY = timedelta(days=1)
+_DATE = re.compile("(19|20)[0-9]{6}")
+
+
+class _DatesIgnored(Exception):
+    """The archive answers with studies of other dates than those that were asked for."""
 
 
 class _Pass(msgspec.Struct):
@@ -121,9 +130,16 @@ class Sweep:
             await self._learn(first)
             await self._complete(await self._load())
             return not self._is_void
-        await self._sweep_hot_days()
-        cursor = await self._load()
-        await self._sweep_slowly(cursor)
+        try:
+            await self._sweep_hot_days()
+            cursor = await self._load()
+            await self._sweep_slowly(cursor)
+        except _DatesIgnored:
+            # Then its whole list is all that there is to go by.
+            cursor = await self._load()
+            cursor.has_seen_dates = True
+            cursor.dates.is_whole = cursor.undated.is_whole
+            cursor.dates.is_done = True
         await self._sweep_undated(cursor)
         if cursor.dates.is_done and cursor.undated.is_done:
             await self._complete(cursor)
@@ -163,6 +179,7 @@ class Sweep:
         budget = _REQUESTS
         async for window in self._windows(cursor):
             await self._learn(window.studies)
+            cursor.dates.is_whole &= window.is_whole
             cursor.until, cursor.days = window.since - timedelta(days=1), window.next_days
             budget -= window.requests
             await self._save(cursor)
@@ -201,40 +218,57 @@ class Sweep:
             last = end < _FLOOR
             params = {"StudyDate": _range(None if last else since, until)}
             studies = await self._page(params)
+            is_whole = True
             requests += 1
+            if _are_others(studies, since, until, is_open=last):
+                raise _DatesIgnored
             if len(studies) >= self._cap:
                 if not last and since < end:
                     days = max(days // 4, 1)
                     continue
-                studies = await self._pages(params)
+                is_whole = await self._learn_pages(params)
+                studies = []
             elif len(studies) < self._cap // 4:
                 days = min(days * 2, _MOST_DAYS)
-            yield _Window(studies, since, days, requests)
+            yield _Window(studies, since, days, requests, is_whole)
             if last:
                 return
             until, requests = since - timedelta(days=1), 0
 
-    async def _pages(self, params: dict[str, str]) -> list[Dataset]:
+    async def _learn_pages(self, params: dict[str, str]) -> bool:
         """A window that can't be halved, page by page, until a pass brings nothing new.
+
+        Returns:
+            Whether it came to its end.
 
         A list that changes while it is paged can hide a study between two pages; the next pass, or
         the next sweep, meets it.
         """
-        found: dict[str, Dataset] = {}
+        found: set[str] = set()
         for _ in range(_PASSES):
-            seen: dict[str, Dataset] = {}
+            seen: set[str] = set()
             offset = 0
-            while True:
+            while len(seen) < _MOST_STUDIES:
                 page = await self._page(params, offset)
                 before = len(seen)
-                seen |= {uid: one for one in page if (uid := uid_of(one, _STUDY_UID))}
+                fresh = [one for one in page if uid_of(one, _STUDY_UID) not in found | seen]
+                seen |= {uid for one in page if (uid := uid_of(one, _STUDY_UID))}
+                await self._learn(fresh)
                 offset += len(page)
                 if len(page) < self._cap or len(seen) == before:
                     break
-            if seen.keys() <= found.keys():
+            else:
+                log.warning(
+                    "archive %s lists more than %d studies of one day; the rest is left to the"
+                    " slow sweep",
+                    self._archive.name,
+                    _MOST_STUDIES,
+                )
+                return False
+            if seen <= found:
                 break
             found |= seen
-        return list(found.values())
+        return True
 
     async def _page(self, params: dict[str, str], offset: int = 0) -> list[Dataset]:
         self._link.line.check("down")
@@ -265,6 +299,22 @@ class _Window(msgspec.Struct):
     since: date
     next_days: int
     requests: int
+    is_whole: bool
+    """Or there were more than are looked at."""
+
+
+def _are_others(
+    studies: Sequence[Dataset], since: date, until: date | None, *, is_open: bool
+) -> bool:
+    """Whether some have a date that lies clearly outside of what was asked for."""
+    first = "" if is_open else f"{since - _DAY:%Y%m%d}"
+    last = "99999999" if until is None else f"{until + _DAY:%Y%m%d}"
+    for study in studies:
+        values = study.get("00080020", {}).get("Value") or [""]
+        value = values[0]
+        if isinstance(value, str) and _DATE.fullmatch(value) and not first <= value <= last:
+            return True
+    return False
 
 
 def _range(since: date | None, until: date | None) -> str:

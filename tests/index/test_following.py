@@ -66,8 +66,12 @@ def ref(sop_uid):
 async def test_what_is_known_is_told_with_where_it_is(filled, ledger):
     known = await ledger.known([ONLINE, NEARLINE, "1.2.9"])
     assert set(known) == {ONLINE, NEARLINE}
-    assert known[ONLINE] == following.Known(Availability.ONLINE, NOW, True, True)
-    assert known[NEARLINE] == following.Known(Availability.NEARLINE, NOW, False, True)
+    assert known[ONLINE] == following.Known(
+        Availability.ONLINE, NOW, True, True, of=("1.2.3", "1.2.3.1")
+    )
+    assert known[NEARLINE] == following.Known(
+        Availability.NEARLINE, NOW, False, True, of=("1.2.3", "1.2.3.1")
+    )
 
 
 async def test_what_was_replaced_and_is_here_is_verified_anew(filled, ledger):

@@ -23,6 +23,7 @@ from pathlib import Path
 from unittest import mock
 
 from edge import config
+from edge.cache import trash
 from edge.cache.eviction import TRUSTED
 from edge.cloud.retry import Backoff
 from edge.errors import (
@@ -117,7 +118,8 @@ def seeded_jitter(seed: str) -> Iterator[None]:
     def seeded(self: Backoff, failures: int) -> float:
         return delay(dataclasses.replace(self, random=chance), failures)
 
-    with mock.patch.object(Backoff, "delay", seeded):
+    # Time leaps here by days, and shall count all the same for what is in the trash.
+    with mock.patch.object(Backoff, "delay", seeded), mock.patch.object(trash, "_JUMP", 6 * DAY):
         yield
 
 
