@@ -54,6 +54,26 @@ async def test_it_is_erased_after_its_days_and_not_before(trashed, sealed_files,
     assert (await lookup.find_one(trashed.database, REFS[0].sop_uid)).withheld is Withheld.NO
 
 
+async def test_a_clock_that_was_behind_ends_no_days(trashed, sealed_files):
+    assert await trashed.emptying.step() == 0
+    trashed.now.now += 40 * DAY  # It is set right.
+    assert await trashed.emptying.step() == 0
+    assert len(sealed_files()) == 3
+    for _ in range(24 * 30 + 1):
+        trashed.now.now += 3600.0
+        if await trashed.emptying.step():
+            break
+    assert len(sealed_files()) == 1
+
+
+async def test_a_clock_that_was_ahead_makes_nobody_wait_for_longer(trashed):
+    assert await trashed.emptying.step() == 0
+    trashed.now.now -= 8 * DAY
+    assert await trashed.emptying.step() == 0
+    [first, _] = (await trashed.trash.contents(Query())).items
+    assert abs(first.until - trashed.now.now - 30 * DAY) < 1
+
+
 async def test_a_person_need_not_wait(trashed, sealed_files):
     assert await trashed.trash.empty(Query((REFS[0].sop_uid, REFS[2].sop_uid))) == 1
     [first, second] = (await trashed.trash.contents(Query())).items

@@ -139,6 +139,20 @@ async def test_entries_that_are_nonsense_are_left_out(feed, azure, parts):
     assert uids(changes) == [parts[0].ref.sop_uid]
 
 
+@pytest.mark.parametrize("time", ["0001-01-01T00:00:00Z", "9999-12-31T23:59:59-23:59"])
+async def test_a_time_beyond_all_times_is_a_clear_error(feed, azure, parts, time):
+    position = await feed.latest()
+    azure.put(parts[0].data)
+    body = (
+        b'[{"Sequence": 1, "StudyInstanceUid": "1.1", "SeriesInstanceUid": "1", "SopInstanceUid"'
+        b': "1.2", "Action": "create", "Timestamp": "%s", "State": "current"}]' % time.encode()
+    )
+    fault = Fault(status=200, body=body, content_type="application/json")
+    azure.faults["changefeed"].append(fault)
+    with pytest.raises(CloudRefused, match="archive cloud"):
+        await feed.after(position)
+
+
 @pytest.mark.parametrize(
     ("fault", "error"),
     [

@@ -127,6 +127,20 @@ def test_what_is_not_well_formed_says_nothing(attribute):
     assert described({"00100010": attribute}) == {}
 
 
+@pytest.mark.parametrize(
+    ("tag", "vr", "wrong", "right"),
+    [
+        ("00080020", "DA", "not a date", "20240131"),
+        ("00080030", "TM", "noon", "1015"),
+        ("00100020", "LO", "A\\B", "4711"),
+        ("00080050", "SH", "1\\2", "12"),
+    ],
+)
+def test_a_value_that_is_none_of_its_kind_says_nothing(tag, vr, wrong, right):
+    assert described({tag: value(vr, wrong)}) == {}
+    assert described({tag: value(vr, right)}) == {tag: value(vr, right)}
+
+
 def test_a_sequence_without_end_says_nothing():
     nested = value("LO", "P1")
     for _ in range(50):

@@ -124,6 +124,7 @@ class FakeArchive:
         self.cap: int | None = None
         """Rows of a search at the most."""
         self.ignores_offset = False
+        self.ignores_dates = False
         self.counts = True
         """Whether a search for studies gives counts."""
         self.authorization: str | None = None
@@ -340,7 +341,8 @@ class FakeArchive:
             patient = request.query.get("PatientID", _first(instances[0], "00100020"))
             if patient != _first(instances[0], "00100020"):
                 continue
-            if _in_range(_first(instances[0], "00080020"), request.query.get("StudyDate")):
+            dates = None if self.ignores_dates else request.query.get("StudyDate")
+            if _in_range(_first(instances[0], "00080020"), dates):
                 rows.append(row)
         return await self._rows(request, rows)
 

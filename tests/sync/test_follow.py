@@ -10,7 +10,7 @@ import pytest
 from edge.cache.custody import Known
 from edge.cloud.feed import Action, Change, Page
 from edge.dicom.instance import Availability, InstanceRef
-from edge.errors import CloudUnreachable
+from edge.errors import CloudRefused, CloudUnreachable
 from edge.sync.follow import Follow
 from edge.sync.learning import Learning
 from tests.fakes.archive import Fault
@@ -133,6 +133,42 @@ async def test_it_reads_on_while_there_is_more(placed, feed, ledger, cloud, slic
     await placed.run()
     assert ledger.cursors["feed:fake:cloud"] == feed.end
     assert len(ledger.learned) == 1
+
+
+async def test_a_feed_that_says_more_and_does_not_go_on_is_left(placed, feed, cloud, slices):
+    held = cloud.put(slices[0].data)
+    feed.pages[feed.end] = Page((stored(held),), feed.end, more=True)
+    feed.end = "none"
+    with pytest.raises(CloudRefused, match="does not go on"):
+        await placed.run()
+
+
+async def test_a_feed_without_end_is_read_on_at_the_next_look(placed, feed, ledger):
+    for _ in range(250):
+        feed.say(more=True)
+    feed.say()
+    for _ in range(2):
+        assert await placed.run()
+        assert ledger.cursors["feed:fake:cloud"] != feed.end
+    assert await placed.run()
+    assert ledger.cursors["feed:fake:cloud"] == feed.end
+
+
+async def test_a_deletion_in_another_study_is_no_word_about_ours(
+    placed, feed, ledger, cloud, slices
+):
+    held = cloud.put(slices[0].data)
+    ours = Known(Availability.ONLINE, time.time(), True, True, of=("1.2.3", "1.2.4"))
+    ledger.acquaintances[held.sop_uid] = ours
+    cloud.instances.clear()
+    feed.say(deleted(held))
+    await placed.run()
+    assert ledger.deleted == []
+    assert placed.owes_a_sweep
+    ledger.acquaintances[held.sop_uid] = replace(ours, of=(held.study_uid, held.series_uid))
+    feed.say(deleted(held))
+    await placed.run()
+    assert [ref.sop_uid for ref, _ in ledger.deleted] == [held.sop_uid]
 
 
 async def test_only_the_series_that_were_touched_are_listed(placed, feed, ledger, cloud, add):

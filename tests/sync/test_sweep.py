@@ -84,6 +84,24 @@ async def test_an_archive_that_ignores_offsets_ends_the_sweep(sweep, ledger, clo
     assert set(ledger.learned) == expected
 
 
+async def test_an_archive_that_ignores_dates_is_paged_as_one_list(sweep, ledger, cloud, add):
+    expected = {add(f"2010{number % 12 + 1:02}{number % 28 + 1:02}") for number in range(250)}
+    cloud.ignores_dates = True
+    assert await sweep.run()
+    assert set(ledger.learned) == expected
+    dated = [it for it in cloud.requests if "StudyDate" in str(it)]
+    assert len(dated) == 1, "the others would have the same answer"
+
+
+async def test_a_day_without_end_is_left_at_last(sweep, ledger, cloud, add, monkeypatch):
+    monkeypatch.setattr("edge.sync.sweep._MOST_STUDIES", 200)
+    expected = {add("20240615") for _ in range(350)}
+    assert not await sweep.run() or set(ledger.learned) == expected
+    for _ in range(3):
+        await sweep.run()
+    assert set(ledger.learned) == expected, "the unfiltered list has them"
+
+
 async def test_the_days_just_past_are_swept_every_time(sweep, ledger, cloud, add):
     for number in range(50):
         add(f"{dt.date(2010, 1, 1) + dt.timedelta(days=number):%Y%m%d}")
