@@ -18,7 +18,7 @@ from edge.dicom.instance import Level
 from edge.dicom.names import sound_of
 from edge.dicom.query import TIME_OF, Criterion, Key, Kind, Query, called, keys_of
 from edge.errors import QueryError
-from edge.index.attributes import PERSON_NAMES, SERIES_TAGS, STUDY_TAGS, NameKind
+from edge.index.attributes import PATIENT_TAGS, PERSON_NAMES, SERIES_TAGS, STUDY_TAGS, NameKind
 from edge.index.comparison import Sql, begins, compare, like, prefix
 from edge.index.lookup import json_list
 
@@ -27,17 +27,19 @@ __all__ = [
     "SHOWN",
     "Condition",
     "Cost",
+    "can_match",
     "conditions_of",
+    "is_kept",
     "private_block",
     "shown_of",
 ]
 
-DEPTH: Final = {Level.STUDY: 0, Level.SERIES: 1, Level.INSTANCE: 2}
+DEPTH: Final = {Level.PATIENT: 0, Level.STUDY: 0, Level.SERIES: 1, Level.INSTANCE: 2}
 _TABLE = {Level.STUDY: "studies s", Level.SERIES: "series e", Level.INSTANCE: "instances i"}
 _ALIAS = {Level.STUDY: "s", Level.SERIES: "e", Level.INSTANCE: "i"}
 _PARENT = {Level.STUDY: "study_id", Level.SERIES: "series_id"}
 
-_PLURAL = {Level.STUDY: "studies", Level.SERIES: "series"}
+_PLURAL = {Level.PATIENT: "patients", Level.STUDY: "studies", Level.SERIES: "series"}
 
 _MODALITIES_IN_STUDY, _SOP_CLASSES_IN_STUDY, _AVAILABILITY = "00080061", "00080062", "00080056"
 
@@ -139,6 +141,12 @@ _UNKNOWN: Final = frozenset(
     "00080052 00080054 00081190 00880130 00880140 00201200 00201202 00201204".split()
 )
 """What no data set holds, and no row either: nothing could ever match."""
+_OF_SERIES: Final = frozenset({_MODALITIES_IN_STUDY, _SOP_CLASSES_IN_STUDY})
+"""What studies are found by, and is told by their series."""
+_OF_STUDY: Final = _OF_SERIES | {"00201206", "00201208"}
+"""What is told of a study, and is no attribute of one."""
+_ANYWHERE: Final = frozenset("00080005 00080054 00080056 00201200 00201202 00201204".split())
+"""What is told at every level."""
 
 
 def conditions_of(query: Query) -> list[Condition]:
@@ -160,6 +168,29 @@ def conditions_of(query: Query) -> list[Condition]:
         condition = _condition(key, query, creator)
         found.append(_lifted(condition, query.level))
     return found
+
+
+def can_match(path: tuple[str, ...], level: Level) -> bool:
+    """Whether anything at this level can be matched by an attribute."""
+    tag = path[0]
+    if tag in _UNKNOWN:
+        return False
+    is_shared = tag in _COLUMNS or tag in STUDY_TAGS or tag in SERIES_TAGS
+    return is_shared or level is Level.INSTANCE or tag in _OF_SERIES
+
+
+def is_kept(tag: str, level: Level) -> bool:
+    """Whether answers at this level can have a value of an attribute (PS3.4 C.2.2.1)."""
+    if tag in PATIENT_TAGS or tag in _ANYWHERE:
+        return True
+    if level is Level.PATIENT:
+        return False
+    if tag in STUDY_TAGS or tag in _OF_STUDY:
+        return True
+    if level is Level.STUDY:
+        return False
+    is_known = tag in SERIES_TAGS or tag == "00201209"
+    return is_known or (level is Level.INSTANCE and tag not in _UNKNOWN)
 
 
 def private_block(tag: str) -> str | None:
