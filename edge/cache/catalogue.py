@@ -7,8 +7,8 @@ from typing import Any
 
 from edge.dicom.instance import Level
 from edge.dicom.query import Query
-from edge.index.conditions import can_match, is_kept
 from edge.index.database import Database
+from edge.index.keys import can_match, is_kept
 from edge.index.search import count, search
 
 __all__ = ["Catalogue"]

@@ -1,4 +1,4 @@
-"""Small data sets written from their JSON model, quickly: thousands of answers a second go this way.
+"""Small data sets written from their JSON model, quickly: answers to searches go this way.
 
 Owns implicit and explicit VR, little and big endian and deflated; the character set that was asked
 for where it can hold the text, UTF-8 where it can't. A writer is made once for all answers of a
@@ -12,6 +12,7 @@ import zlib
 from array import array
 from base64 import b64decode
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from typing import Any, Final
 
 from edge.dicom.encoder import decimal_string, integer_string
@@ -89,10 +90,8 @@ class IdentifierWriter:
         written = None
         if self._encode is not None:
             self._text = self._encode
-            try:
+            with suppress(UnicodeEncodeError):
                 written = self._whole(attributes, self._charset if any(self._charset) else [])
-            except UnicodeEncodeError:
-                pass
         if written is None:
             self._text = utf_8
             written = self._whole(attributes, [UTF_8])
@@ -130,10 +129,11 @@ class IdentifierWriter:
             except _WRONG as error:
                 if not self._is_lenient:
                     raise InvalidInstance(f"({tag[:4]},{tag[4:]}) can't be written") from error
-                if (head := self._known(tag, element)) is None:
+                known = self._known(tag, element)
+                if known is None:
                     continue
                 value = b""
-                begun = head[0] + (self._length(0) if head[1] else self._short(0))
+                begun = known[0] + (self._length(0) if known[1] else self._short(0))
             parts.append(begun)
             if value:
                 parts.append(value)

@@ -38,6 +38,12 @@ _SINGLE: Final = {
     "203": (b"-b", "iso8859-15"),
 }
 """By the number of the defined term: what designates it as G1 (PS3.3 Table C.12-3), its codec."""
+_ALONE: Final = {
+    "6": "ascii",
+    "13": "shift_jis",
+    **{number: codec for number, (_, codec) in _SINGLE.items()},
+}
+"""Single-byte sets without code extensions, with their codecs."""
 _TERM: Final = re.compile(r"ISO(_| 2022 )IR ([0-9]{1,3})")
 _DELIMITERS: Final = re.compile("([\\\\\r\n\t\f])")
 _NAME_DELIMITERS: Final = re.compile("([\\\\^=\r\n\t\f])")
@@ -123,13 +129,10 @@ def encoder_for(terms: Sequence[str | None]) -> TextEncoder | None:
 
 @lru_cache
 def _encoder(names: tuple[str, ...]) -> TextEncoder | None:
-    if len(names) == 1:
-        if names[0] == UTF_8:
-            return utf_8
-        if (codec := _WHOLE.get(names[0])) is not None:
-            return _plain(codec, decoder_for(names))
-        if not names[0]:
-            return lambda text, _is_name: text.encode("ascii")
+    if names == (UTF_8,):
+        return utf_8
+    if len(names) == 1 and names[0] in _WHOLE:
+        return _plain(_WHOLE[names[0]], decoder_for(names))
     numbers, is_extended = [], len(names) > 1
     for place, name in enumerate(names):
         term = _TERM.fullmatch(name)
@@ -140,13 +143,10 @@ def _encoder(names: tuple[str, ...]) -> TextEncoder | None:
             continue
         is_extended |= term[1] != "_"
         numbers.append(term[2])
-    if not is_extended:
-        number = numbers[0]
-        if number in _MULTI_BYTE:
-            return None
-        codec = "ascii" if number == "6" else _SINGLE.get(number, (b"", "shift_jis"))[1]
-        return _plain(codec, decoder_for(names))
-    return _Extended(numbers, decoder_for(names))
+    if is_extended:
+        return _Extended(numbers, decoder_for(names))
+    codec = _ALONE.get(numbers[0])
+    return None if codec is None else _plain(codec, decoder_for(names))
 
 
 def _plain(codec: str, decode: TextDecoder) -> TextEncoder:

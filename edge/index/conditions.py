@@ -18,8 +18,16 @@ from edge.dicom.instance import Level
 from edge.dicom.names import sound_of
 from edge.dicom.query import TIME_OF, Criterion, Key, Kind, Query, called, keys_of
 from edge.errors import QueryError
-from edge.index.attributes import PATIENT_TAGS, PERSON_NAMES, SERIES_TAGS, STUDY_TAGS, NameKind
+from edge.index.attributes import PERSON_NAMES, SERIES_TAGS, STUDY_TAGS, NameKind
 from edge.index.comparison import Sql, begins, compare, like, prefix
+from edge.index.keys import (
+    AVAILABILITY,
+    COLUMNS,
+    MODALITIES_IN_STUDY,
+    SOP_CLASSES_IN_STUDY,
+    UNKNOWN,
+    Column,
+)
 from edge.index.lookup import json_list
 
 __all__ = [
@@ -27,9 +35,7 @@ __all__ = [
     "SHOWN",
     "Condition",
     "Cost",
-    "can_match",
     "conditions_of",
-    "is_kept",
     "private_block",
     "shown_of",
 ]
@@ -40,8 +46,6 @@ _ALIAS = {Level.STUDY: "s", Level.SERIES: "e", Level.INSTANCE: "i"}
 _PARENT = {Level.STUDY: "study_id", Level.SERIES: "series_id"}
 
 _PLURAL = {Level.PATIENT: "patients", Level.STUDY: "studies", Level.SERIES: "series"}
-
-_MODALITIES_IN_STUDY, _SOP_CLASSES_IN_STUDY, _AVAILABILITY = "00080061", "00080062", "00080056"
 
 _FEW_MONTHS = 3
 """Studies of so long a time are few among all."""
@@ -100,53 +104,11 @@ SHOWN: Final = {
 """That a row is shown."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Column:
-    level: Level
-    name: str
-    indexed: bool = False
-    unique: bool = False
-    null: bool = False
-    """What is absent is NULL, rather than empty text."""
-
-
-_COLUMNS: Final = {
-    "0020000D": _Column(Level.STUDY, "study_uid", indexed=True, unique=True),
-    "00100020": _Column(Level.STUDY, "patient_id", indexed=True),
-    "00100030": _Column(Level.STUDY, "birth_date"),
-    "00100040": _Column(Level.STUDY, "sex"),
-    "00080020": _Column(Level.STUDY, "study_date", indexed=True),
-    "00080030": _Column(Level.STUDY, "study_time"),
-    "00080050": _Column(Level.STUDY, "accession_number", indexed=True),
-    "00200010": _Column(Level.STUDY, "study_id"),
-    "00081030": _Column(Level.STUDY, "description", indexed=True),
-    "0020000E": _Column(Level.SERIES, "series_uid", indexed=True, unique=True),
-    "00080060": _Column(Level.SERIES, "modality", indexed=True),
-    "00200011": _Column(Level.SERIES, "series_number", null=True),
-    "00080018": _Column(Level.INSTANCE, "sop_uid", indexed=True, unique=True),
-    "00080016": _Column(Level.INSTANCE, "sop_class_uid"),
-    "00200013": _Column(Level.INSTANCE, "instance_number", null=True),
-    "00201206": _Column(Level.STUDY, "series_count"),
-    "00201208": _Column(Level.STUDY, "instance_count"),
-    "00201209": _Column(Level.SERIES, "instance_count"),
-    _AVAILABILITY: _Column(Level.INSTANCE, "availability"),
-}
 _WHOLE = (
     "CASE WHEN 0 < s.instance_count AND s.instance_count = s.online_count"
     " THEN 'ONLINE' ELSE 'NEARLINE' END"
 )
 """Availability as a study's answer says it; that of a series says its study's."""
-_UNKNOWN: Final = frozenset(
-    # Of the query itself, of places, and of all that a patient has (PS3.4 tables C.3-1 and C.3-2).
-    "00080052 00080054 00081190 00880130 00880140 00201200 00201202 00201204".split()
-)
-"""What no data set holds, and no row either: nothing could ever match."""
-_OF_SERIES: Final = frozenset({_MODALITIES_IN_STUDY, _SOP_CLASSES_IN_STUDY})
-"""What studies are found by, and is told by their series."""
-_OF_STUDY: Final = _OF_SERIES | {"00201206", "00201208"}
-"""What is told of a study, and is no attribute of one."""
-_ANYWHERE: Final = frozenset("00080005 00080054 00080056 00201200 00201202 00201204".split())
-"""What is told at every level."""
 
 
 def conditions_of(query: Query) -> list[Condition]:
@@ -158,7 +120,7 @@ def conditions_of(query: Query) -> list[Condition]:
     found = []
     for tag, uid in (("0020000D", query.study_uid), ("0020000E", query.series_uid)):
         if uid is not None:
-            found.append(_on_column(_COLUMNS[tag], Criterion(Kind.EXACT, "UI", (uid,))))
+            found.append(_on_column(COLUMNS[tag], Criterion(Kind.EXACT, "UI", (uid,))))
     keys = keys_of(query)
     creators = _creators(keys)
     for key in keys:
@@ -168,29 +130,6 @@ def conditions_of(query: Query) -> list[Condition]:
         condition = _condition(key, query, creator)
         found.append(_lifted(condition, query.level))
     return found
-
-
-def can_match(path: tuple[str, ...], level: Level) -> bool:
-    """Whether anything at this level can be matched by an attribute."""
-    tag = path[0]
-    if tag in _UNKNOWN:
-        return False
-    is_shared = tag in _COLUMNS or tag in STUDY_TAGS or tag in SERIES_TAGS
-    return is_shared or level is Level.INSTANCE or tag in _OF_SERIES
-
-
-def is_kept(tag: str, level: Level) -> bool:
-    """Whether answers at this level can have a value of an attribute (PS3.4 C.2.2.1)."""
-    if tag in PATIENT_TAGS or tag in _ANYWHERE:
-        return True
-    if level is Level.PATIENT:
-        return False
-    if tag in STUDY_TAGS or tag in _OF_STUDY:
-        return True
-    if level is Level.STUDY:
-        return False
-    is_known = tag in SERIES_TAGS or tag == "00201209"
-    return is_known or (level is Level.INSTANCE and tag not in _UNKNOWN)
 
 
 def private_block(tag: str) -> str | None:
@@ -211,19 +150,19 @@ def _creators(keys: Sequence[Key]) -> dict[str, str]:
 
 def _condition(key: Key, query: Query, creator: str) -> Condition:
     tag, criterion = key.path[0], key.criterion
-    if tag in _UNKNOWN:
+    if tag in UNKNOWN:
         raise QueryError(f"{called(tag)} is not kept here: nothing can be matched by it")
     if len(key.path) == 1:
-        if tag == _AVAILABILITY and query.level is not Level.INSTANCE:
-            return Condition(Level.STUDY, _column_meets(_WHOLE, _COLUMNS[_AVAILABILITY], criterion))
-        if tag == _MODALITIES_IN_STUDY:
-            return _has_series(_COLUMNS["00080060"], criterion)
-        if tag == _SOP_CLASSES_IN_STUDY:
+        if tag == AVAILABILITY and query.level is not Level.INSTANCE:
+            return Condition(Level.STUDY, _column_meets(_WHOLE, COLUMNS[AVAILABILITY], criterion))
+        if tag == MODALITIES_IN_STUDY:
+            return _has_series(COLUMNS["00080060"], criterion)
+        if tag == SOP_CLASSES_IN_STUDY:
             return _has_sop_class(criterion)
         if tag in PERSON_NAMES:
             return _has_name(tag, criterion, fuzzy=query.fuzzy)
-        if tag in _COLUMNS:
-            return _on_column(_COLUMNS[tag], criterion)
+        if tag in COLUMNS:
+            return _on_column(COLUMNS[tag], criterion)
     return _in_json(key, query, creator)
 
 
@@ -247,7 +186,7 @@ def _lifted(condition: Condition, level: Level) -> Condition:
     return condition
 
 
-def _on_column(column: _Column, wanted: Criterion) -> Condition:
+def _on_column(column: Column, wanted: Criterion) -> Condition:
     alias = _ALIAS[column.level]
     row = _column_meets(f"{alias}.{column.name}", column, wanted)
     if not column.indexed:
@@ -275,7 +214,7 @@ def _months(date: str) -> int:
     return int(date[:4]) * 12 + int(date[4:6])
 
 
-def _column_meets(value: str, column: _Column, wanted: Criterion) -> Sql:
+def _column_meets(value: str, column: Column, wanted: Criterion) -> Sql:
     if wanted.kind is Kind.EMPTY:
         return Sql(f"{value} IS NULL" if column.null else f"{value} = ''")
     if wanted.kind is Kind.MOMENTS:
@@ -287,7 +226,7 @@ def _column_meets(value: str, column: _Column, wanted: Criterion) -> Sql:
     return compare(value, wanted)
 
 
-def _has_series(column: _Column, wanted: Criterion) -> Condition:
+def _has_series(column: Column, wanted: Criterion) -> Condition:
     """Studies that have a series with such a modality; or none at all."""
     if wanted.kind is Kind.EMPTY:
         return Condition(Level.STUDY, Sql("s.modalities = ''"))

@@ -5,7 +5,8 @@ the order of arrival, so that a page never shifts when something new comes in: w
 offset while a study arrives misses nothing and sees nothing twice.
 
 A search first finds ids, in narrow rows and indexes, so many at a time; whole rows are read for
-those alone that are shown, a page at a time. What is withheld, or has nothing in it that is not, is never found.
+those alone that are shown, a page at a time. What is withheld, or has nothing in it that is not, is
+never found.
 """
 
 from __future__ import annotations
