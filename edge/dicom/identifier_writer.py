@@ -42,6 +42,7 @@ _CODES: Final[Mapping[str, str]] = {
 _WORDS: Final[Mapping[str, str]] = {"OW": "H", "OL": "I", "OF": "I", "OD": "Q", "OV": "Q"}
 _BINARY: Final = frozenset({"OB", "UN", *_WORDS})
 _NUMBERS: Final[Mapping[str, Callable[[Any], str]]] = {"DS": decimal_string, "IS": integer_string}
+_VRS: Final = _LONG | _TEXT | _PARAGRAPHS | _ASCII | _CODES.keys() | _NUMBERS.keys() | {"AT", "PN"}
 _NAME_GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
 _WRONG: Final = (ValueError, TypeError, KeyError, struct.error, OverflowError, AttributeError)
 """What a value that is none of its VR raises."""
@@ -112,6 +113,7 @@ class IdentifierWriter:
         heads = self._heads
         for tag in sorted(attributes):
             element = attributes[tag]
+            begun_at = len(parts)
             try:
                 vr, values = element["vr"], element.get("Value") or ()
                 head = heads.get((tag, vr)) or self._head(tag, vr)
@@ -129,6 +131,7 @@ class IdentifierWriter:
             except _WRONG as error:
                 if not self._is_lenient:
                     raise InvalidInstance(f"({tag[:4]},{tag[4:]}) can't be written") from error
+                del parts[begun_at:]  # what there is of a sequence
                 known = self._known(tag, element)
                 if known is None:
                     continue
@@ -147,7 +150,7 @@ class IdentifierWriter:
 
     def _head(self, tag: str, vr: str) -> tuple[bytes, bool]:
         number = int(tag, 16)
-        if len(tag) != 8 or len(vr) != 2 or not (vr.isascii() and vr.isupper()):
+        if len(tag) != 8 or vr not in _VRS:
             raise ValueError("neither tag nor VR")
         begun = struct.pack(self._order + "HH", number >> 16, number & 0xFFFF)
         if self._implicit:

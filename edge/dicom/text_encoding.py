@@ -151,6 +151,8 @@ def _encoder(names: tuple[str, ...]) -> TextEncoder | None:
 
 def _plain(codec: str, decode: TextDecoder) -> TextEncoder:
     def encode(text: str, _is_name: bool) -> bytes:
+        if text.isascii():
+            return text.encode("ascii")
         found = text.encode(codec)
         # Of JIS X 0201, Shift JIS has more than a single-byte set can hold.
         if codec == "shift_jis" and len(found) != len(text):

@@ -13,8 +13,10 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from pydicom.datadict import keyword_for_tag
+
 from edge.dicom.instance import Level
-from edge.dicom.query import Kind, Match, Query, called, criterion, keys_of, vr_of
+from edge.dicom.query import Kind, Match, Query, criterion, keys_of, vr_of
 from edge.dicom.uids import is_uid
 from edge.dimse.messages import Status
 from edge.errors import QueryError
@@ -49,7 +51,7 @@ _WRONG: Final[Mapping[str, str]] = {
     "DT": "not a date and time, or a range",
     "UI": "a value is not a UID",
 }
-_NO_NUMBER: Final = frozenset("IS DS US SS UL SL UV SV FL FD".split())
+_NUMBERS: Final = frozenset("IS DS US SS UL SL UV SV FL FD".split())
 
 
 class BadIdentifier(QueryError):
@@ -190,7 +192,7 @@ def _check_unique(identifier: Mapping[str, Any], level: Level) -> None:
     tag = UNIQUE_KEYS[level]
     values = _texts(identifier.get(tag, {}))
     if len(values) != 1 or not values[0] or (tag == "00100020" and set("*?") & set(values[0])):
-        comment = f"{called(tag)}: one value needed, no relational queries"
+        comment = f"{_name(tag)}: one value, or negotiate relational queries"
         raise BadIdentifier(Status.DATA_SET_DOES_NOT_MATCH, comment, tag)
 
 
@@ -245,10 +247,10 @@ def _is_universal(match: Match) -> bool:
         found = criterion(match)
     except QueryError as error:
         vr = vr_of(tag)
-        what = "not a number" if vr in _NO_NUMBER else _WRONG.get(vr, "can't be matched by it")
-        raise BadIdentifier(Status.CANNOT_UNDERSTAND, f"{called(tag)}: {what}", tag) from error
+        what = "not a number" if vr in _NUMBERS else _WRONG.get(vr, "its value can't be matched")
+        raise BadIdentifier(Status.CANNOT_UNDERSTAND, f"{_name(tag)}: {what}", tag) from error
     if found.kind is Kind.EXACT and found.vr == "UI" and not all(map(is_uid, found.values)):
-        comment = f"{called(tag)}: {_WRONG['UI']}"
+        comment = f"{_name(tag)}: {_WRONG['UI']}"
         raise BadIdentifier(Status.CANNOT_UNDERSTAND, comment, tag)
     return found.kind is Kind.UNIVERSAL
 
@@ -266,6 +268,11 @@ def _texts(element: Mapping[str, Any]) -> list[str]:
 
 def _text(value: Any) -> str:
     return "" if value is None else str(value)
+
+
+def _name(tag: str) -> str:
+    """An attribute by its keyword; the tag itself goes into Offending Element."""
+    return keyword_for_tag(int(tag, 16)) or tag
 
 
 def _is_creator(tag: str) -> bool:
