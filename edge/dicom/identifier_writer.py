@@ -182,7 +182,9 @@ class IdentifierWriter:
             value = self._text("\\".join([one or "" for one in values]), False)
         elif vr in _ASCII:
             text = values[0] if len(values) == 1 else "\\".join([one or "" for one in values])
-            value = (text or "").encode("latin_1", "replace" if self._is_lenient else "strict")
+            if not self._is_lenient and text and not text.isascii():
+                raise ValueError("beyond the default repertoire")
+            value = (text or "").encode("latin_1", "replace")
             if vr == "UI":
                 return value + b"\0" * (len(value) % 2)
         elif vr == "PN":

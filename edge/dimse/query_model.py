@@ -182,7 +182,7 @@ def _level(identifier: Mapping[str, Any], levels: tuple[Level, ...]) -> Level:
     values = _texts(identifier.get(_LEVEL, {}))
     if values and values[0] in levels:
         return Level(values[0])
-    what = "not of this information model" if any(values) else "missing"
+    what = "none of this model" if any(values) else "missing"
     comment = f"Query/Retrieve Level (0008,0052) is {what}"
     raise BadIdentifier(Status.DATA_SET_DOES_NOT_MATCH, comment, _LEVEL)
 
