@@ -17,8 +17,8 @@ NAMES = {
     "ISO_IR 126": "Διονυσιος",
     "ISO_IR 127": "قباني^لنزار",
     "ISO_IR 138": "שרון^דבורה",
-    "ISO_IR 144": "Люкceмбypг",
-    "ISO_IR 148": "Çavuşoğlu^Işık",
+    "ISO_IR 144": "Люкceмбypг",  # noqa: RUF001
+    "ISO_IR 148": "Çavuşoğlu^Işık",  # noqa: RUF001
     "ISO_IR 166": "นามสกุล^ชื่อ",
     "ISO_IR 203": "Žižka^Œuvre",
     "ISO_IR 13": "ﾔﾏﾀﾞ^ﾀﾛｳ",
