@@ -19,8 +19,8 @@ from edge.dimse.find import query_service
 from edge.dimse.messages import CommandField, Element
 from edge.dimse.proposal import Proposal
 from edge.dimse.requestor import Dialer
-from edge.errors import DatabaseBroken
 from edge.index import remote
+from edge.index.database import DatabaseBroken
 from tests.dimse import raw
 from tests.dimse.dcmtk import run
 from tests.index.conftest import database, new_instance, put
