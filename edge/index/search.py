@@ -40,6 +40,8 @@ __all__ = ["count", "search"]
 
 _PAGE, _PAGE_BYTES = 200, 64 * 1024
 """Answers, and bytes of the deflated metadata they are made from, that are made at a time."""
+_FEW = 8
+"""So many are made quicker than a thread is asked to."""
 _BATCH = 50_000
 """Ids that are found at a time."""
 
@@ -124,7 +126,11 @@ async def search(database: Database, query: Query) -> AsyncGenerator[dict[str, A
             if level is Level.INSTANCE and not shown.is_known_of_rows:
                 documents = await lookup.documents(database, [row[-1] for row in part], _PAGE_BYTES)
             done += len(documents)
-            for answer in await database.compute(_answers, level, part, documents, shown):
+            if len(part) <= _FEW and not any(documents):
+                answers = _answers(level, part, documents, shown)
+            else:
+                answers = await database.compute(_answers, level, part, documents, shown)
+            for answer in answers:
                 yield answer
 
 

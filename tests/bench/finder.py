@@ -117,7 +117,8 @@ class Finder:
             while at < len(body):
                 length, _, control = _PDV.unpack_from(body, at)
                 if control & 1:
-                    found = body.index(_STATUS, at) + len(_STATUS)
+                    # From behind: the message ID may look like it.
+                    found = body.rindex(_STATUS, at, at + 4 + length) + len(_STATUS)
                     status = int.from_bytes(body[found : found + 2], "little")
                     if status not in PENDING:
                         if status:

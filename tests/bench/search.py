@@ -1,4 +1,4 @@
-"""Searches over QIDO-RS, and by C-FIND (`find`), in indexes of growing size, by one client and by sixteen.
+"""Searches over QIDO-RS in indexes of growing size, by one client and by sixteen; then by C-FIND.
 
 Every request asks for another study. Latency is that of one client, of every request from its
 first byte to the last of the answer; it is measured while nothing else happens, and in the largest
