@@ -123,11 +123,22 @@ def conditions_of(query: Query) -> list[Condition]:
             found.append(_on_column(COLUMNS[tag], Criterion(Kind.EXACT, "UI", (uid,))))
     keys = keys_of(query)
     creators = _creators(keys)
+    items: dict[tuple[str, ...], list[Key]] = {}
+    paths = [key.path for key in keys]
+    for key in keys:
+        # Several values of one attribute may stand in several items.
+        if len(key.path) > 1 and paths.count(key.path) == 1:
+            items.setdefault(key.path[:-1], []).append(key)
     for key in keys:
         creator = creators.get(private_block(key.path[0]) or "", "")
-        if key.path[0] in creators:
+        together = items.get(key.path[:-1], [key])
+        together = together if key in together else [key]
+        if key.path[0] in creators or (not creator and key is not together[0]):
             continue
-        condition = _condition(key, query, creator)
+        if creator or len(together) == 1:
+            condition = _condition(key, query, creator)
+        else:
+            condition = _in_one_item(together, query)
         found.append(_lifted(condition, query.level))
     return found
 
@@ -150,8 +161,6 @@ def _creators(keys: Sequence[Key]) -> dict[str, str]:
 
 def _condition(key: Key, query: Query, creator: str) -> Condition:
     tag, criterion = key.path[0], key.criterion
-    if tag in UNKNOWN:
-        raise QueryError(f"{called(tag)} is not kept here: nothing can be matched by it")
     if len(key.path) == 1:
         if tag == AVAILABILITY and query.level is not Level.INSTANCE:
             return Condition(Level.STUDY, _column_meets(_WHOLE, COLUMNS[AVAILABILITY], criterion))
@@ -319,22 +328,60 @@ def _joined(operator: str, parts: Sequence[Sql]) -> Sql:
     return Sql(text, tuple(value for part in parts for value in part.parameters))
 
 
+def _document_of(tag: str, query: Query) -> tuple[Level, str]:
+    """The level whose JSON has an attribute, and that JSON.
+
+    Raises:
+        QueryError: It is below the level of the search, and not kept there.
+    """
+    if tag in UNKNOWN:
+        raise QueryError(f"{called(tag)} is not kept here: nothing can be matched by it")
+    if tag in STUDY_TAGS:
+        return Level.STUDY, "(SELECT attributes FROM study_attributes WHERE study_id = s.id)"
+    if tag in SERIES_TAGS:
+        return Level.SERIES, "e.attributes"
+    if query.level is Level.INSTANCE:
+        return (
+            Level.INSTANCE,
+            "(SELECT inflated(document) FROM metadata WHERE instance_id = i.id)",
+        )
+    raise QueryError(
+        f"{called(tag)} is an attribute of instances;"
+        f" {_PLURAL[query.level]} can't be matched by it",
+        hint="search for instances",
+    )
+
+
+def _in_one_item(keys: Sequence[Key], query: Query) -> Condition:
+    """Several attributes of one sequence: some item has to have them all (PS3.4 C.2.2.2.6)."""
+    path = keys[0].path[:-1]
+    level, document = _document_of(path[0], query)
+    sources = [f"(SELECT {document} AS text) d", "json_each(d.text, ?) v0"]
+    parameters: list[object] = [_path(path[0])]
+    for depth, step in enumerate(path[1:], 1):
+        sources.append(f"json_each(v{depth - 1}.value, ?) v{depth}")
+        parameters.append(_path(step))
+    item, met = f"v{len(path) - 1}.value", []
+    for key in keys:
+        within = [f"json_each({item}, ?) x"]
+        parameters.append(_path(key.path[-1]))
+        if key.criterion.kind is Kind.MOMENTS:
+            within.append(f"json_each({item}, ?) t")
+            parameters.append(_path(TIME_OF[key.path[-1]]))
+        elif key.criterion.vr == "PN" and key.criterion.kind is not Kind.EMPTY:
+            within.append("json_each(x.value) g")
+        meets = _value_meets("x.value", key.criterion, fuzzy=query.fuzzy)
+        negation = "NOT " if key.criterion.kind is Kind.EMPTY else ""
+        met.append(f"{negation}EXISTS (SELECT 1 FROM {', '.join(within)} WHERE {meets.text})")
+        parameters += meets.parameters
+    text = f"EXISTS (SELECT 1 FROM {', '.join(sources)} WHERE {' AND '.join(met)})"
+    return Condition(level, Sql(text, tuple(parameters)))
+
+
 def _in_json(key: Key, query: Query, creator: str) -> Condition:
     """An attribute without a column, in the JSON of the level that it belongs to."""
     tag = key.path[0]
-    if tag in STUDY_TAGS:
-        level, document = Level.STUDY, _STUDY_DOCUMENT
-    elif tag in SERIES_TAGS:
-        level, document = Level.SERIES, "e.attributes"
-    elif query.level is Level.INSTANCE:
-        level = Level.INSTANCE
-        document = "(SELECT inflated(document) FROM metadata WHERE instance_id = i.id)"
-    else:
-        raise QueryError(
-            f"{called(tag)} is an attribute of instances;"
-            f" {_PLURAL[query.level]} can't be matched by it",
-            hint="search for instances",
-        )
+    level, document = _document_of(tag, query)
     sources, parameters = [f"(SELECT {document} AS text) d"], list[object]()
     if creator:
         # Wherever in its group the creator has reserved its block (PS3.5 7.8.1).
@@ -370,9 +417,6 @@ def _in_json(key: Key, query: Query, creator: str) -> Condition:
         (*parameters, *reserved.parameters, *meets.parameters),
     )
     return Condition(level, row)
-
-
-_STUDY_DOCUMENT = "(SELECT attributes FROM study_attributes WHERE study_id = s.id)"
 
 
 def _path(tag: str) -> str:

@@ -212,6 +212,10 @@ async def test_sequences_are_matched_and_answered_with_what_was_asked_of_their_i
         assert [one["00400275"] for one in answers] == [expected, expected]
         item["00400009"] = key("SH", "S1")
         assert (await ws.find(asked))[0] == [0]
+        item |= {"00400009": key("SH", "S2"), "00400007": key("LO", "*orax")}
+        assert len(await ws.uids(asked, "0020000E")) == 2
+        item["00400007"] = key("LO", "Head")
+        assert (await ws.find(asked))[0] == [0]
         asked["00400275"] = key("SQ")
         _, answers, _ = await ws.find(asked)
         assert {"00400007", "00400009"} == answers[0]["00400275"]["Value"][0].keys()
