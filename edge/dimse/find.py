@@ -17,6 +17,7 @@ from typing import Any
 
 from edge.cache.catalogue import Catalogue
 from edge.dicom.identifier import IDENTIFIER_SYNTAXES, IdentifierWriter
+from edge.dicom.query import vr_of
 from edge.dimse.messages import CommandField, Element, Status
 from edge.dimse.query_model import FIND_MODELS, Asked, BadIdentifier, Extension, Knowledge, read
 from edge.dimse.services import Operation, Service
@@ -107,8 +108,7 @@ class _Shape:
             tag: {"vr": "SQ" if isinstance(vr, Mapping) else vr} for tag, vr in asked.keys.items()
         }
         # Zero-length, unless a result says more (PS3.4 C.2.2.1.3).
-        always = (*asked.unique, _AVAILABILITY)
-        unknown |= {tag: {"vr": "CS" if tag == _AVAILABILITY else "UI"} for tag in always}
+        unknown |= {tag: {"vr": vr_of(tag)} for tag in (*asked.unique, _AVAILABILITY)}
         self._blank: dict[str, Any] = unknown
         self._said: dict[str, Any] = {
             _LEVEL: {"vr": "CS", "Value": [str(asked.query.level)]},

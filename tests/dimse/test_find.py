@@ -221,6 +221,14 @@ async def test_sequences_are_matched_and_answered_with_what_was_asked_of_their_i
         assert {"00400007", "00400009"} == answers[0]["00400275"]["Value"][0].keys()
 
 
+async def test_a_unique_key_without_a_value_is_there_and_empty(database, new_instance, put):
+    await put(new_instance(study="1.2.9"))
+    async with workstation(database, extended=RELATIONAL) as ws:
+        asked = {"00080052": key("CS", "STUDY"), "0020000D": key("UI", "1.2.9")}
+        _, (answer,), _ = await ws.find(asked, root=PATIENT_ROOT)
+    assert answer["00100020"] == key("LO")
+
+
 @pytest.mark.usefixtures("studies")
 async def test_keys_that_are_not_supported_are_said_and_the_others_answered(database):
     asked = STUDY_KEYS | {"00180050": key("DS", 5.0), "00100020": key("LO", "P1")}
