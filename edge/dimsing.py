@@ -9,11 +9,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge.cache.admission import Admission
+from edge.cache.catalogue import Catalogue
 from edge.cache.changes import Changes
 from edge.cache.custody import CustodyLedger
 from edge.cache.retrieval import Retrieval
 from edge.cache.transcoding import Transcoding
 from edge.config import Config
+from edge.dimse.find import query_service
 from edge.dimse.peers import Peers
 from edge.dimse.requestor import Dialer
 from edge.dimse.server import DimseServer
@@ -63,5 +65,5 @@ async def start_dimse(supervisor: Supervisor, means: DimseMeans, config: Config)
 
 def _services(means: DimseMeans, config: Config) -> Sequence[Service]:
     """All beside Verification and Storage."""
-    del means, config
-    return ()
+    del config
+    return (query_service(Catalogue(means.database)),)

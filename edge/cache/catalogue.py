@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator
 from typing import Any
 
+from edge.dicom.instance import Level
 from edge.dicom.query import Query
 from edge.index.database import Database
+from edge.index.keys import can_match, is_kept
 from edge.index.search import count, search
 
 __all__ = ["Catalogue"]
@@ -25,6 +27,14 @@ class Catalogue:
             QueryError: A matching key can't be understood.
         """
         return search(self._database, query)
+
+    def can_match(self, path: tuple[str, ...], level: Level) -> bool:
+        """Whether anything at this level can be matched by an attribute."""
+        return can_match(path, level)
+
+    def is_kept(self, tag: str, level: Level) -> bool:
+        """Whether answers at this level can have a value of an attribute."""
+        return is_kept(tag, level)
 
     async def count(self, query: Query) -> int:
         """How many answers there are, whatever the query's limit and offset.

@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from edge.errors import InvalidInstance
 
-__all__ = ["BulkReference", "element_header", "encoded"]
+__all__ = ["BulkReference", "decimal_string", "element_header", "encoded", "integer_string"]
 
 _UNDEFINED: Final = 0xFFFFFFFF
 _ITEM: Final = b"\xfe\xff\x00\xe0" + struct.pack("<I", _UNDEFINED)
@@ -165,12 +165,13 @@ def _plain(value: Any) -> str:
     return value
 
 
-def _integer(value: Any) -> str:
+def integer_string(value: Any) -> str:
+    """A value of VR IS."""
     return "" if value is None else str(value if isinstance(value, str) else int(value))
 
 
-def _decimal(value: Any) -> str:
-    """DS: at most 16 characters (PS3.5 6.2)."""
+def decimal_string(value: Any) -> str:
+    """A value of VR DS, of at most 16 characters (PS3.5 6.2)."""
     if value is None or isinstance(value, str):
         return value or ""
     shown = repr(float(value)).removesuffix(".0")
@@ -190,8 +191,8 @@ def _person_name(value: Any) -> str:
 
 
 _SHOWN: Final[Mapping[str, Callable[[Any], str]]] = {
-    "DS": _decimal,
-    "IS": _integer,
+    "DS": decimal_string,
+    "IS": integer_string,
     "PN": _person_name,
 }
 

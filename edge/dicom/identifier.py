@@ -6,33 +6,38 @@ says the character set it is in. Instances never come this way. No I/O.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import zlib
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
-
-from pydicom import Dataset
-from pydicom.filebase import DicomBytesIO
-from pydicom.filewriter import write_dataset
 
 from edge.dicom.builder import ScanLimits
 from edge.dicom.codec import codec_of
 from edge.dicom.familiar import Familiar
+from edge.dicom.identifier_writer import IdentifierWriter
 from edge.dicom.uids import (
+    DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
     EXPLICIT_VR_BIG_ENDIAN,
     EXPLICIT_VR_LITTLE_ENDIAN,
     IMPLICIT_VR_LITTLE_ENDIAN,
     encoding_of,
 )
 from edge.dicom.walker import Walker
-from edge.errors import InvalidInstance
+from edge.errors import NotDicom
 
-__all__ = ["IDENTIFIER_SYNTAXES", "read_identifier", "write_identifier"]
+__all__ = ["IDENTIFIER_SYNTAXES", "IdentifierWriter", "read_identifier", "write_identifier"]
 
 IDENTIFIER_SYNTAXES: Final = frozenset(
-    {IMPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_BIG_ENDIAN}
+    {
+        IMPLICIT_VR_LITTLE_ENDIAN,
+        EXPLICIT_VR_LITTLE_ENDIAN,
+        EXPLICIT_VR_BIG_ENDIAN,
+        DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN,
+    }
 )
 """Transfer syntaxes that identifiers are read and written in."""
 _LIMITS: Final = ScanLimits(depth=16, memory=16 * 1024**2, steps=1024**2)
-_UTF_8: Final = "ISO_IR 192"
+_MOST_INFLATED: Final = 4 * 1024**2
+"""Bytes of a deflated data set, once it is inflated."""
 
 
 def read_identifier(data: bytes, transfer_syntax: str) -> dict[str, Any]:
@@ -48,41 +53,39 @@ def read_identifier(data: bytes, transfer_syntax: str) -> dict[str, Any]:
     Raises:
         NotDicom: It can't be read.
     """
-    walker = Walker(codec_of(encoding_of(transfer_syntax)), _LIMITS, 0, Familiar())
+    encoding = encoding_of(transfer_syntax)
+    if encoding.deflated:
+        data = _inflated(data)
+    walker = Walker(codec_of(encoding), _LIMITS, 0, Familiar())
     walker.feed(data)
     walker.finish()
     return walker.model.root
 
 
-def write_identifier(attributes: Mapping[str, Any], transfer_syntax: str) -> bytes:
-    """Write a data set, in ASCII if every text of it fits, else in UTF-8.
+def write_identifier(
+    attributes: Mapping[str, Any], transfer_syntax: str, charset: Sequence[str | None] = ()
+) -> bytes:
+    """Write a data set.
+
+    Whoever writes many of one kind makes an `IdentifierWriter` for them.
 
     Args:
         attributes: DICOM JSON, keyed by tag; its Specific Character Set is replaced.
         transfer_syntax: One of ``IDENTIFIER_SYNTAXES``.
+        charset: The character set that it shall be in; empty: ASCII. UTF-8 where text does not fit.
 
     Raises:
         InvalidInstance: Something in it is not of the model, or no value of its VR.
     """
-    encoding = encoding_of(transfer_syntax)
-    charset: dict[str, Any] = {}
-    if not _is_ascii(attributes):
-        charset = {"00080005": {"vr": "CS", "Value": [_UTF_8]}}
-    rest = {tag: element for tag, element in attributes.items() if tag != "00080005"}
-    out = DicomBytesIO()
-    out.is_implicit_VR = encoding.implicit_vr
-    out.is_little_endian = encoding.little_endian
+    return IdentifierWriter(transfer_syntax, charset).write(attributes)
+
+
+def _inflated(data: bytes) -> bytes:
+    inflate = zlib.decompressobj(wbits=-zlib.MAX_WBITS)
     try:
-        write_dataset(out, Dataset.from_json({**charset, **rest}))
-    except Exception as error:
-        # Whatever its writer stumbles over.
-        raise InvalidInstance("a data set of a message can't be written") from error
-    return out.getvalue()
-
-
-def _is_ascii(node: Any) -> bool:
-    if isinstance(node, Mapping):
-        return all(map(_is_ascii, node.values()))
-    if isinstance(node, list | tuple):
-        return all(map(_is_ascii, node))
-    return not isinstance(node, str) or node.isascii()
+        found = inflate.decompress(data, _MOST_INFLATED)
+    except zlib.error as error:
+        raise NotDicom("a data set is not deflated, as it should be") from error
+    if not inflate.eof:
+        raise NotDicom("a deflated data set is cut off, or inflates beyond measure")
+    return found

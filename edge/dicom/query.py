@@ -96,6 +96,10 @@ class Query:
     offset: int = 0
     fuzzy: bool = False
     """Person names match by their words and sounds, too (PS3.4 C.2.2.2.1.1)."""
+    combined: bool = True
+    """A range of dates and one of their times are one range (PS3.4 C.2.2.2.5), not two."""
+    shown: frozenset[str] | None = None
+    """Tags that answers hold, in place of the standard's own set and ``include``."""
 
 
 class Kind(StrEnum):
@@ -158,7 +162,7 @@ def keys_of(query: Query) -> list[Key]:
     """
     keys = [Key(match.path, criterion(match)) for match in query.matches]
     ranges = {key.path: key for key in keys if key.criterion.kind is Kind.RANGE}
-    for date in list(ranges.values()):
+    for date in list(ranges.values()) if query.combined else ():
         time = ranges.get((*date.path[:-1], TIME_OF.get(date.path[-1], "")))
         if time is None or not (_is_open(date, query.matches) and _is_open(time, query.matches)):
             continue

@@ -108,6 +108,11 @@ class Status(IntEnum):
     OUT_OF_RESOURCES = 0xA700
     DATA_SET_DOES_NOT_MATCH = 0xA900
     CANNOT_UNDERSTAND = 0xC000
+    UNABLE_TO_PROCESS = 0xC001
+    CANCELLED = 0xFE00
+    PENDING = 0xFF00
+    PENDING_KEYS_NOT_SUPPORTED = 0xFF01
+    """Some optional keys are not matched, or never have a value (PS3.4 C.4.1.1.4)."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,6 +13,7 @@ from typing import Any
 from edge.dicom.names import fold_name, sound_of, words_of
 
 __all__ = [
+    "PATIENT_TAGS",
     "PERSON_NAMES",
     "SERIES_TAGS",
     "STUDY_TAGS",
@@ -30,11 +31,14 @@ __all__ = [
 Attributes = Mapping[str, Any]
 """DICOM JSON of one data set: tag -> {"vr": …, "Value": […]}."""
 
-STUDY_TAGS = frozenset(
+PATIENT_TAGS = frozenset(
     # Patient (C.7.1.1), Clinical Trial Subject
     "00100010 00100020 00100021 00100022 00100024 00100030 00100032 00100040 00100200 00100212 "
     "00101000 00101001 00101002 00102160 00102201 00102203 00102292 00102293 00102297 00104000 "
-    "00120010 00120020 00120021 00120030 00120031 00120040 00120062 00120063 00120064 "
+    "00120010 00120020 00120021 00120030 00120031 00120040 00120062 00120063 00120064".split()
+)
+"""The index has them with each study, as the study says them."""
+STUDY_TAGS = PATIENT_TAGS | frozenset(
     # General Study (C.7.2.1), Patient Study (C.7.2.2), Clinical Trial Study
     "0020000D 00080020 00080030 00080050 00080051 00080090 00080096 0008009C 00080201 00081030 "
     "00081032 00081048 00081049 00081060 00081062 00081080 00081084 00081110 00200010 00321032 "

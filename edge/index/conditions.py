@@ -20,6 +20,14 @@ from edge.dicom.query import TIME_OF, Criterion, Key, Kind, Query, called, keys_
 from edge.errors import QueryError
 from edge.index.attributes import PERSON_NAMES, SERIES_TAGS, STUDY_TAGS, NameKind
 from edge.index.comparison import Sql, begins, compare, like, prefix
+from edge.index.keys import (
+    AVAILABILITY,
+    COLUMNS,
+    MODALITIES_IN_STUDY,
+    SOP_CLASSES_IN_STUDY,
+    UNKNOWN,
+    Column,
+)
 from edge.index.lookup import json_list
 
 __all__ = [
@@ -32,14 +40,12 @@ __all__ = [
     "shown_of",
 ]
 
-DEPTH: Final = {Level.STUDY: 0, Level.SERIES: 1, Level.INSTANCE: 2}
+DEPTH: Final = {Level.PATIENT: 0, Level.STUDY: 0, Level.SERIES: 1, Level.INSTANCE: 2}
 _TABLE = {Level.STUDY: "studies s", Level.SERIES: "series e", Level.INSTANCE: "instances i"}
 _ALIAS = {Level.STUDY: "s", Level.SERIES: "e", Level.INSTANCE: "i"}
 _PARENT = {Level.STUDY: "study_id", Level.SERIES: "series_id"}
 
-_PLURAL = {Level.STUDY: "studies", Level.SERIES: "series"}
-
-_MODALITIES_IN_STUDY, _SOP_CLASSES_IN_STUDY, _AVAILABILITY = "00080061", "00080062", "00080056"
+_PLURAL = {Level.PATIENT: "patients", Level.STUDY: "studies", Level.SERIES: "series"}
 
 _FEW_MONTHS = 3
 """Studies of so long a time are few among all."""
@@ -98,47 +104,11 @@ SHOWN: Final = {
 """That a row is shown."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Column:
-    level: Level
-    name: str
-    indexed: bool = False
-    unique: bool = False
-    null: bool = False
-    """What is absent is NULL, rather than empty text."""
-
-
-_COLUMNS: Final = {
-    "0020000D": _Column(Level.STUDY, "study_uid", indexed=True, unique=True),
-    "00100020": _Column(Level.STUDY, "patient_id", indexed=True),
-    "00100030": _Column(Level.STUDY, "birth_date"),
-    "00100040": _Column(Level.STUDY, "sex"),
-    "00080020": _Column(Level.STUDY, "study_date", indexed=True),
-    "00080030": _Column(Level.STUDY, "study_time"),
-    "00080050": _Column(Level.STUDY, "accession_number", indexed=True),
-    "00200010": _Column(Level.STUDY, "study_id"),
-    "00081030": _Column(Level.STUDY, "description", indexed=True),
-    "0020000E": _Column(Level.SERIES, "series_uid", indexed=True, unique=True),
-    "00080060": _Column(Level.SERIES, "modality", indexed=True),
-    "00200011": _Column(Level.SERIES, "series_number", null=True),
-    "00080018": _Column(Level.INSTANCE, "sop_uid", indexed=True, unique=True),
-    "00080016": _Column(Level.INSTANCE, "sop_class_uid"),
-    "00200013": _Column(Level.INSTANCE, "instance_number", null=True),
-    "00201206": _Column(Level.STUDY, "series_count"),
-    "00201208": _Column(Level.STUDY, "instance_count"),
-    "00201209": _Column(Level.SERIES, "instance_count"),
-    _AVAILABILITY: _Column(Level.INSTANCE, "availability"),
-}
 _WHOLE = (
     "CASE WHEN 0 < s.instance_count AND s.instance_count = s.online_count"
     " THEN 'ONLINE' ELSE 'NEARLINE' END"
 )
 """Availability as a study's answer says it; that of a series says its study's."""
-_UNKNOWN: Final = frozenset(
-    # Of the query itself, of places, and of all that a patient has (PS3.4 tables C.3-1 and C.3-2).
-    "00080052 00080054 00081190 00880130 00880140 00201200 00201202 00201204".split()
-)
-"""What no data set holds, and no row either: nothing could ever match."""
 
 
 def conditions_of(query: Query) -> list[Condition]:
@@ -150,14 +120,25 @@ def conditions_of(query: Query) -> list[Condition]:
     found = []
     for tag, uid in (("0020000D", query.study_uid), ("0020000E", query.series_uid)):
         if uid is not None:
-            found.append(_on_column(_COLUMNS[tag], Criterion(Kind.EXACT, "UI", (uid,))))
+            found.append(_on_column(COLUMNS[tag], Criterion(Kind.EXACT, "UI", (uid,))))
     keys = keys_of(query)
     creators = _creators(keys)
+    items: dict[tuple[str, ...], list[Key]] = {}
+    paths = [key.path for key in keys]
+    for key in keys:
+        # Several values of one attribute may stand in several items.
+        if len(key.path) > 1 and paths.count(key.path) == 1:
+            items.setdefault(key.path[:-1], []).append(key)
     for key in keys:
         creator = creators.get(private_block(key.path[0]) or "", "")
-        if key.path[0] in creators:
+        together = items.get(key.path[:-1], [key])
+        together = together if key in together else [key]
+        if key.path[0] in creators or (not creator and key is not together[0]):
             continue
-        condition = _condition(key, query, creator)
+        if creator or len(together) == 1:
+            condition = _condition(key, query, creator)
+        else:
+            condition = _in_one_item(together, query)
         found.append(_lifted(condition, query.level))
     return found
 
@@ -180,19 +161,17 @@ def _creators(keys: Sequence[Key]) -> dict[str, str]:
 
 def _condition(key: Key, query: Query, creator: str) -> Condition:
     tag, criterion = key.path[0], key.criterion
-    if tag in _UNKNOWN:
-        raise QueryError(f"{called(tag)} is not kept here: nothing can be matched by it")
     if len(key.path) == 1:
-        if tag == _AVAILABILITY and query.level is not Level.INSTANCE:
-            return Condition(Level.STUDY, _column_meets(_WHOLE, _COLUMNS[_AVAILABILITY], criterion))
-        if tag == _MODALITIES_IN_STUDY:
-            return _has_series(_COLUMNS["00080060"], criterion)
-        if tag == _SOP_CLASSES_IN_STUDY:
+        if tag == AVAILABILITY and query.level is not Level.INSTANCE:
+            return Condition(Level.STUDY, _column_meets(_WHOLE, COLUMNS[AVAILABILITY], criterion))
+        if tag == MODALITIES_IN_STUDY:
+            return _has_series(COLUMNS["00080060"], criterion)
+        if tag == SOP_CLASSES_IN_STUDY:
             return _has_sop_class(criterion)
         if tag in PERSON_NAMES:
             return _has_name(tag, criterion, fuzzy=query.fuzzy)
-        if tag in _COLUMNS:
-            return _on_column(_COLUMNS[tag], criterion)
+        if tag in COLUMNS:
+            return _on_column(COLUMNS[tag], criterion)
     return _in_json(key, query, creator)
 
 
@@ -216,7 +195,7 @@ def _lifted(condition: Condition, level: Level) -> Condition:
     return condition
 
 
-def _on_column(column: _Column, wanted: Criterion) -> Condition:
+def _on_column(column: Column, wanted: Criterion) -> Condition:
     alias = _ALIAS[column.level]
     row = _column_meets(f"{alias}.{column.name}", column, wanted)
     if not column.indexed:
@@ -244,7 +223,7 @@ def _months(date: str) -> int:
     return int(date[:4]) * 12 + int(date[4:6])
 
 
-def _column_meets(value: str, column: _Column, wanted: Criterion) -> Sql:
+def _column_meets(value: str, column: Column, wanted: Criterion) -> Sql:
     if wanted.kind is Kind.EMPTY:
         return Sql(f"{value} IS NULL" if column.null else f"{value} = ''")
     if wanted.kind is Kind.MOMENTS:
@@ -256,7 +235,7 @@ def _column_meets(value: str, column: _Column, wanted: Criterion) -> Sql:
     return compare(value, wanted)
 
 
-def _has_series(column: _Column, wanted: Criterion) -> Condition:
+def _has_series(column: Column, wanted: Criterion) -> Condition:
     """Studies that have a series with such a modality; or none at all."""
     if wanted.kind is Kind.EMPTY:
         return Condition(Level.STUDY, Sql("s.modalities = ''"))
@@ -349,22 +328,60 @@ def _joined(operator: str, parts: Sequence[Sql]) -> Sql:
     return Sql(text, tuple(value for part in parts for value in part.parameters))
 
 
+def _document_of(tag: str, query: Query) -> tuple[Level, str]:
+    """The level whose JSON has an attribute, and that JSON.
+
+    Raises:
+        QueryError: It is below the level of the search, and not kept there.
+    """
+    if tag in UNKNOWN:
+        raise QueryError(f"{called(tag)} is not kept here: nothing can be matched by it")
+    if tag in STUDY_TAGS:
+        return Level.STUDY, "(SELECT attributes FROM study_attributes WHERE study_id = s.id)"
+    if tag in SERIES_TAGS:
+        return Level.SERIES, "e.attributes"
+    if query.level is Level.INSTANCE:
+        return (
+            Level.INSTANCE,
+            "(SELECT inflated(document) FROM metadata WHERE instance_id = i.id)",
+        )
+    raise QueryError(
+        f"{called(tag)} is an attribute of instances;"
+        f" {_PLURAL[query.level]} can't be matched by it",
+        hint="search for instances",
+    )
+
+
+def _in_one_item(keys: Sequence[Key], query: Query) -> Condition:
+    """Several attributes of one sequence: some item has to have them all (PS3.4 C.2.2.2.6)."""
+    path = keys[0].path[:-1]
+    level, document = _document_of(path[0], query)
+    sources = [f"(SELECT {document} AS text) d", "json_each(d.text, ?) v0"]
+    parameters: list[object] = [_path(path[0])]
+    for depth, step in enumerate(path[1:], 1):
+        sources.append(f"json_each(v{depth - 1}.value, ?) v{depth}")
+        parameters.append(_path(step))
+    item, met = f"v{len(path) - 1}.value", []
+    for key in keys:
+        within = [f"json_each({item}, ?) x"]
+        parameters.append(_path(key.path[-1]))
+        if key.criterion.kind is Kind.MOMENTS:
+            within.append(f"json_each({item}, ?) t")
+            parameters.append(_path(TIME_OF[key.path[-1]]))
+        elif key.criterion.vr == "PN" and key.criterion.kind is not Kind.EMPTY:
+            within.append("json_each(x.value) g")
+        meets = _value_meets("x.value", key.criterion, fuzzy=query.fuzzy)
+        negation = "NOT " if key.criterion.kind is Kind.EMPTY else ""
+        met.append(f"{negation}EXISTS (SELECT 1 FROM {', '.join(within)} WHERE {meets.text})")
+        parameters += meets.parameters
+    text = f"EXISTS (SELECT 1 FROM {', '.join(sources)} WHERE {' AND '.join(met)})"
+    return Condition(level, Sql(text, tuple(parameters)))
+
+
 def _in_json(key: Key, query: Query, creator: str) -> Condition:
     """An attribute without a column, in the JSON of the level that it belongs to."""
     tag = key.path[0]
-    if tag in STUDY_TAGS:
-        level, document = Level.STUDY, _STUDY_DOCUMENT
-    elif tag in SERIES_TAGS:
-        level, document = Level.SERIES, "e.attributes"
-    elif query.level is Level.INSTANCE:
-        level = Level.INSTANCE
-        document = "(SELECT inflated(document) FROM metadata WHERE instance_id = i.id)"
-    else:
-        raise QueryError(
-            f"{called(tag)} is an attribute of instances;"
-            f" {_PLURAL[query.level]} can't be matched by it",
-            hint="search for instances",
-        )
+    level, document = _document_of(tag, query)
     sources, parameters = [f"(SELECT {document} AS text) d"], list[object]()
     if creator:
         # Wherever in its group the creator has reserved its block (PS3.5 7.8.1).
@@ -400,9 +417,6 @@ def _in_json(key: Key, query: Query, creator: str) -> Condition:
         (*parameters, *reserved.parameters, *meets.parameters),
     )
     return Condition(level, row)
-
-
-_STUDY_DOCUMENT = "(SELECT attributes FROM study_attributes WHERE study_id = s.id)"
 
 
 def _path(tag: str) -> str:

@@ -4,8 +4,9 @@ Answers are DICOM JSON with the computed attributes (counts, modalities, availab
 the order of arrival, so that a page never shifts when something new comes in: whoever pages by
 offset while a study arrives misses nothing and sees nothing twice.
 
-A search first finds ids, in narrow rows and indexes; whole rows are read for those alone that are
-shown, a page at a time. What is withheld, or has nothing in it that is not, is never found.
+A search first finds ids, in narrow rows and indexes, so many at a time; whole rows are read for
+those alone that are shown, a page at a time. What is withheld, or has nothing in it that is not, is
+never found.
 """
 
 from __future__ import annotations
@@ -19,8 +20,8 @@ import msgspec
 
 from edge.dicom.instance import Availability, Level
 from edge.dicom.query import ALL, Query
-from edge.errors import QueryError
 from edge.index import lookup
+from edge.index.attributes import PATIENT_TAGS, SERIES_TAGS, STUDY_TAGS
 from edge.index.comparison import Sql
 from edge.index.conditions import (
     DEPTH,
@@ -33,11 +34,16 @@ from edge.index.conditions import (
 )
 from edge.index.database import Database
 from edge.index.lookup import json_list
+from edge.index.patients import COUNTS, GROUPS
 
 __all__ = ["count", "search"]
 
 _PAGE, _PAGE_BYTES = 200, 64 * 1024
 """Answers, and bytes of the deflated metadata they are made from, that are made at a time."""
+_FEW = 8
+"""So many are made quicker than a thread is asked to."""
+_BATCH = 50_000
+"""Ids that are found at a time."""
 
 _SOP_CLASSES_IN_STUDY = "00080062"
 _BULK = b'"BulkDataURI":'
@@ -57,6 +63,14 @@ _INSTANCE_ANSWER = frozenset(
     "00080005 00080016 00080018 00080056 00080201 00200013 00280008 00280010 00280011 "
     "00280100".split()
 )
+_OF_PATIENT = {"00201200": "studies", "00201202": "series", "00201204": "instances"}
+"""Counts of all that a patient has."""
+_OF_INSTANCE = frozenset({"00080016", "00080018", "00080056", "00200013"})
+"""What the row of an instance knows."""
+_COMPUTED = frozenset(
+    {_SOP_CLASSES_IN_STUDY, "00080056", "00080061", "00201206", "00201208", "00201209"}
+    | _OF_PATIENT.keys()
+)
 _TABLES = {
     Level.STUDY: "studies s",
     Level.SERIES: "series e",
@@ -72,20 +86,22 @@ _ABOVE = {
 _COUNTER = {Level.SERIES: "series_count", Level.INSTANCE: "instance_count"}
 
 _STUDY_FIELDS = (
-    "s.study_uid, a.attributes, s.series_count, s.instance_count, s.online_count, s.modalities"
+    "s.study_uid, a.attributes, s.series_count, s.instance_count, s.online_count, s.modalities,"
+    " :patient, :sop_classes"
 )
 _SOP_CLASSES = "(SELECT group_concat(sop_classes, '') FROM series WHERE study_id = s.id)"
 _SERIES_FIELDS = "e.series_uid, e.attributes, e.instance_count"
 _INSTANCE_FIELDS = "i.sop_uid, i.sop_class_uid, i.instance_number, i.availability, i.id"
 _STUDIES = "JOIN studies s ON s.id = %s JOIN study_attributes a ON a.study_id = s.id"
 _ROWS = {
-    Level.STUDY: (f"{_STUDY_FIELDS}, %s", _STUDIES % "one.value"),
+    Level.PATIENT: (_STUDY_FIELDS, _STUDIES % "one.value"),
+    Level.STUDY: (_STUDY_FIELDS, _STUDIES % "one.value"),
     Level.SERIES: (
-        f"{_STUDY_FIELDS}, %s, {_SERIES_FIELDS}",
+        f"{_STUDY_FIELDS}, {_SERIES_FIELDS}",
         "JOIN series e ON e.id = one.value " + _STUDIES % "e.study_id",
     ),
     Level.INSTANCE: (
-        f"{_STUDY_FIELDS}, %s, {_SERIES_FIELDS}, {_INSTANCE_FIELDS}",
+        f"{_STUDY_FIELDS}, {_SERIES_FIELDS}, {_INSTANCE_FIELDS}",
         "JOIN instances i ON i.id = one.value JOIN series e ON e.id = i.series_id "
         + _STUDIES % "i.study_id",
     ),
@@ -95,28 +111,53 @@ _ROWS = {
 async def search(database: Database, query: Query) -> AsyncGenerator[dict[str, Any]]:
     """The answers to a query, each a DICOM JSON object, a few in memory at a time.
 
+    That of a patient is what its newest study among the results says of it.
+
     Raises:
         QueryError: A matching key can't be understood.
     """
-    level, found = query.level, _conditions(query)
-    where = _where(level, [*found, SHOWN[level]])
-    rows = await database.scan(
-        f"SELECT {_KEY[level]} FROM {_from(level, found)} WHERE {where.text}"
-        f" ORDER BY {_KEY[level]} LIMIT ? OFFSET ?",
-        (*where.parameters, -1 if query.limit is None else query.limit, query.offset),
-    )
-    ids, shown = [row[0] for row in rows], _Shown.by(query)
-    for start in range(0, len(ids), _PAGE):
-        page = await _rows(database, level, ids[start : start + _PAGE], shown)
+    level, shown = query.level, _Shown.by(query)
+    async for ids in _pages(database, query):
+        page = await _rows(database, level, ids, shown)
         done = 0
         while done < len(page):
             part = page[done:]
             documents: list[bytes | None] = [None] * len(part)
-            if level is Level.INSTANCE:
+            if level is Level.INSTANCE and not shown.is_known_of_rows:
                 documents = await lookup.documents(database, [row[-1] for row in part], _PAGE_BYTES)
             done += len(documents)
-            for answer in await database.compute(_answers, level, part, documents, shown):
+            if len(part) <= _FEW and not any(documents):
+                answers = _answers(level, part, documents, shown)
+            else:
+                answers = await database.compute(_answers, level, part, documents, shown)
+            for answer in answers:
                 yield answer
+
+
+async def _pages(database: Database, query: Query) -> AsyncGenerator[list[int]]:
+    """The ids of the results, ascending; of a patient, that of the study which speaks for it."""
+    level, found = _level_of_rows(query), conditions_of(query)
+    where, key = _where(level, [*found, SHOWN[level]]), _KEY[level]
+    # An index that leads to few is not to be given up for the order of ids: hence the plus.
+    rest = f" AND +{key} > ?"
+    if query.level is Level.PATIENT:
+        key = f"max({key})"
+        rest = f" GROUP BY {GROUPS} HAVING {key} > ?"
+    left, offset, last = query.limit, query.offset, 0
+    while left is None or left > 0:
+        most = _BATCH if left is None else min(left, _BATCH)
+        rows = await database.scan(
+            f"SELECT {key} FROM {_from(level, found)} WHERE ({where.text}){rest}"
+            f" ORDER BY {key} LIMIT ? OFFSET ?",
+            (*where.parameters, last, most, offset),
+        )
+        ids = [row[0] for row in rows]
+        del rows
+        for start in range(0, len(ids), _PAGE):
+            yield ids[start : start + _PAGE]
+        if len(ids) < most:
+            return
+        left, offset, last = left and left - most, 0, ids[-1]
 
 
 async def count(database: Database, query: Query) -> int:
@@ -125,7 +166,12 @@ async def count(database: Database, query: Query) -> int:
     Raises:
         QueryError: A matching key can't be understood.
     """
-    level, found = query.level, _conditions(query)
+    level, found = _level_of_rows(query), conditions_of(query)
+    if query.level is Level.PATIENT:
+        where = _where(level, [*found, SHOWN[level]])
+        patients = f"SELECT 1 FROM {_from(level, found)} WHERE {where.text} GROUP BY {GROUPS}"
+        rows = await database.scan(f"SELECT count(*) FROM ({patients})", where.parameters)
+        return int(rows[0][0])
     # Rows know how many there are below them that are shown: none of those needs to be looked at.
     lowest = max((one.level for one in found), key=DEPTH.__getitem__, default=Level.STUDY)
     alias = _KEY[lowest].removesuffix("id")
@@ -146,10 +192,9 @@ async def count(database: Database, query: Query) -> int:
     return int(rows[0][0])
 
 
-def _conditions(query: Query) -> list[Condition]:
-    if query.level not in _TABLES:
-        raise QueryError(f"searches at the level {query.level} are not supported")
-    return conditions_of(query)
+def _level_of_rows(query: Query) -> Level:
+    """What is gone through: there are no rows of patients."""
+    return Level.STUDY if query.level is Level.PATIENT else query.level
 
 
 def _from(level: Level, conditions: Sequence[Condition]) -> str:
@@ -195,9 +240,11 @@ async def _rows(
 ) -> list[tuple[Any, ...]]:
     """What answers are made from; of a row that is gone by now there is none."""
     fields, tables = _ROWS[level]
+    is_counted = level is Level.PATIENT or bool(shown.tags and shown.tags & _OF_PATIENT.keys())
+    fields = fields.replace(":patient", COUNTS if is_counted else "NULL")
     sop_classes = _SOP_CLASSES if shown.has(_SOP_CLASSES_IN_STUDY) else "NULL"
     return await database.scan(
-        f"SELECT {fields.replace('%s', sop_classes)} FROM json_each(?) one {tables}"
+        f"SELECT {fields.replace(':sop_classes', sop_classes)} FROM json_each(?) one {tables}"
         " ORDER BY one.key",
         (json_list(ids),),
     )
@@ -219,6 +266,8 @@ class _Shown:
             for match in query.matches
             if len(match.path) == 1 and match.values and _is_creator(match.path[0])
         }
+        if query.shown is not None:
+            return cls(query.shown, creators)
         if ALL in query.include:
             return cls(None, creators)
         tags = set(_STUDY_ANSWER)
@@ -235,6 +284,12 @@ class _Shown:
         # A private attribute says nothing without its creator (PS3.18 10.6.3.3).
         tags |= {block for tag in tags if (block := private_block(tag))}
         return cls(frozenset(tags), creators)
+
+    @property
+    def is_known_of_rows(self) -> bool:
+        """Whether all of it is, without the metadata of instances."""
+        known = _OF_INSTANCE | STUDY_TAGS | SERIES_TAGS | _COMPUTED
+        return self.tags is not None and self.tags <= known
 
     def has(self, tag: str) -> bool:
         return self.tags is None or tag in self.tags
@@ -285,16 +340,23 @@ def _read(attribute: msgspec.Raw | dict[str, Any]) -> dict[str, Any]:
 
 def _answer(level: Level, row: tuple[Any, ...], document: bytes | None) -> dict[str, Any]:
     study_uid, attributes, series_count, instance_count, online_count, modalities, *rest = row
-    sop_classes, *rest = rest
+    patient, sop_classes, *rest = rest
     answer: dict[str, Any] = _shared(attributes)
-    whole = 0 < instance_count == online_count
+    if patient is not None:
+        *counts, online = msgspec.json.decode(patient)
+        if level is Level.PATIENT:
+            answer = {tag: answer[tag] for tag in answer.keys() & PATIENT_TAGS}
+            answer["00080056"] = _availability(counts[-1], online)
+        answer |= {tag: _value("IS", one) for tag, one in zip(_OF_PATIENT, counts, strict=True)}
+        if level is Level.PATIENT:
+            return answer
     answer["00080061"] = _value("CS", *_each(modalities))
     if sop_classes is not None:
         answer[_SOP_CLASSES_IN_STUDY] = _value("UI", *_each(sop_classes))
     answer["0020000D"] = _value("UI", study_uid)
     answer["00201206"] = _value("IS", series_count)
     answer["00201208"] = _value("IS", instance_count)
-    answer["00080056"] = _value("CS", Availability.ONLINE if whole else Availability.NEARLINE)
+    answer["00080056"] = _availability(instance_count, online_count)
     if level is not Level.STUDY:
         series_uid, attributes, in_series, *rest = rest
         answer |= _shared(attributes)
@@ -318,6 +380,11 @@ def _shared(attributes: str) -> dict[str, Any]:
     if _BULK.decode() in attributes:
         found = {tag: raw for tag, raw in found.items() if _BULK not in bytes(raw)}
     return found
+
+
+def _availability(instance_count: int, online_count: int) -> dict[str, Any]:
+    whole = 0 < instance_count == online_count
+    return _value("CS", Availability.ONLINE if whole else Availability.NEARLINE)
 
 
 def _each(listed: str) -> list[str]:

@@ -1,4 +1,4 @@
-"""Searches over QIDO-RS in indexes of growing size, by one client and by sixteen.
+"""Searches over QIDO-RS in indexes of growing size, by one client and by sixteen; then by C-FIND.
 
 Every request asks for another study. Latency is that of one client, of every request from its
 first byte to the last of the answer; it is measured while nothing else happens, and in the largest
@@ -12,6 +12,7 @@ import random
 from collections.abc import Callable, Sequence
 from functools import partial
 
+from tests.bench import find
 from tests.bench.crowd import Outcome, Request
 from tests.bench.filling import Made, fill
 from tests.bench.retrieval import CLIENTS, by_clients
@@ -48,6 +49,7 @@ def measure(stand: Stand) -> None:
                 if server.web is None:
                     raise BenchError(f"{name} speaks no DICOMweb")
                 _idle(stand, name, server.web, catalogue, filled)
+                find.measure_in(stand, name, server, catalogue, filled)
                 if catalogue.instances == largest:
                     _while_a_study_comes_in(stand, name, server, server.web, catalogue, filled)
 

@@ -12,7 +12,7 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.bench.servers import Server
+from tests.bench.servers import CALLING, Server
 from tests.bench.workplace import BenchError
 
 __all__ = ["send"]
@@ -33,7 +33,7 @@ def send(parts: Sequence[Sequence[Path]], server: Server) -> float:
     size = sum(path.stat().st_size for part in parts for path in part)
     command = [
         "dcmsend",
-        *("--quiet", "--aetitle", "BENCH", "--call", server.ae_title),
+        *("--quiet", "--aetitle", CALLING, "--call", server.ae_title),
         *("--timeout", "10", "--dimse-timeout", "300"),
         *("127.0.0.1", str(server.dicom_port)),
     ]

@@ -26,6 +26,7 @@ from tests.fakes import orthanc
 from tests.ports import free_port
 
 __all__ = [
+    "CALLING",
     "EDGE",
     "ORTHANC",
     "SERVERS",
@@ -38,6 +39,8 @@ __all__ = [
     "Web",
 ]
 
+CALLING = "BENCH"
+"""AE title of whoever sends and asks."""
 EDGE, ORTHANC, STORESCP = "edge", "Orthanc", "storescp"
 WEB_SERVERS = (EDGE, ORTHANC)
 
@@ -198,6 +201,9 @@ class Edge:
             f"[dimse]\n"
             f'listen = "127.0.0.1:{self.dicom_port}"\n'
             f'unknown_peers = "accept"\n'
+            f"[[dimse.peer]]\n"
+            f'ae_title = "{CALLING}"\n'
+            f'may = ["store", "query", "retrieve"]\n'
             f"[http]\n"
             f'listen = "127.0.0.1:{self._http_port}"\n'
             f'tls = "off"\n'

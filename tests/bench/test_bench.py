@@ -240,7 +240,7 @@ def test_a_quick_run_measures_every_server_in_one_table(tmp_path):
         if line["section"].startswith(("sync", "a terrible line")):
             assert line["figures"][EDGE] > 0
             continue
-        is_web = line["section"].startswith(("WADO", "STOW", "QIDO"))
+        is_web = line["section"].startswith(("WADO", "STOW", "QIDO", "C-FIND"))
         spoken = {EDGE, ORTHANC} if is_web else set(SERVERS)
         assert set(line["figures"]) == spoken
         assert all(figure > 0 for figure in line["figures"].values())

@@ -92,6 +92,7 @@ class Orthanc:
             "DicomAet": self.ae_title,
             "DicomAlwaysAllowStore": True,
             "DicomAlwaysAllowEcho": True,
+            "DicomAlwaysAllowFind": True,
             "UnknownSopClassAccepted": True,
             "RemoteAccessAllowed": False,
             "AuthenticationEnabled": True,

@@ -341,3 +341,30 @@ async def test_as_many_values_and_words_as_are_taken_are_found(database, study, 
     codes, patterns = "\\".join(["X"] * 63), "\\".join(["X*"] * 63)
     for keys in ({"t00080061": f"{codes}\\CT"}, {"t00100010": f"{patterns}\\W0*"}):
         assert await found(database, **keys) == ["1"]
+
+
+async def test_several_attributes_of_a_sequence_are_matched_in_one_item(database, study, put):
+    def item(code, meaning, day):
+        return {
+            "00080100": {"vr": "SH", "Value": [code]},
+            "00080104": {"vr": "LO", "Value": [meaning]},
+            "00400002": {"vr": "DA", "Value": [day]},
+            "00400003": {"vr": "TM", "Value": ["1200"]},
+            "00321032": {"vr": "PN", "Value": [{"Alphabetic": f"Doctor^{code}"}]},
+        }
+
+    await put(
+        study(1, t00081032=("SQ", item("A", "Head", "20260101"), item("B", "Foot", "20260102"))),
+        study(2, t00081032=("SQ", item("A", "Foot", "20260102"))),
+    )
+    code, meaning, day = "t00081032_00080100", "t00081032_00080104", "t00081032_00400002"
+    assert await found(database, **{code: "A", meaning: "Foot"}) == ["2"]
+    assert await found(database, **{code: "A", meaning: "*o*"}) == ["2"]
+    assert await found(database, **{code: "B", meaning: "Foot"}) == ["1"]
+    assert await found(database, **{code: "A", day: "20260102"}) == ["2"]
+    moments = {day: "20260101-20260102", "t00081032_00400003": "1300-1400"}
+    assert await found(database, **{code: "A", **moments}) == ["2"]
+    assert await found(database, **{code: "A", "t00081032_00321032": "doctor^a"}) == ["1", "2"]
+    assert await found(database, **{code: "B", "t00081032_00321032": "doctor^a"}) == []
+    assert await found(database, **{code: "A", "t00081032_00081190": None}) == ["1", "2"]
+    assert await found(database, **{code: "A", meaning: None}) == []
