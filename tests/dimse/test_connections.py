@@ -12,6 +12,8 @@ class Fake:
 
     host: str = "10.0.0.1"
     is_stranger: bool = False
+    ae_title: str = "CT1"
+    own_limit: int = 0
     is_busy: bool = False
     is_ending: bool = False
     heard: float = 0.0
@@ -28,7 +30,7 @@ class Fake:
 def associated(connections, *members):
     for member in members:
         connections.enter(member)
-        assert connections.associate(member)
+        assert connections.admit(member) == ""
 
 
 def test_a_new_connection_always_gets_in_and_the_fullest_host_loses_its_oldest():
@@ -71,7 +73,7 @@ def test_a_configured_peer_takes_the_place_of_the_stranger_who_was_silent_for_lo
     assert lively.gave_way
     assert busy.gave_way
     connections.enter(known[3])
-    assert not connections.associate(known[3])
+    assert "as many associations" in connections.admit(known[3])
 
 
 def test_a_stranger_takes_no_place_of_a_configured_peer():
@@ -80,7 +82,7 @@ def test_a_stranger_takes_no_place_of_a_configured_peer():
     associated(connections, *known)
     stranger = Fake("10.0.0.6", is_stranger=True)
     connections.enter(stranger)
-    assert not connections.associate(stranger)
+    assert "as many associations" in connections.admit(stranger)
 
 
 def test_among_equals_the_host_with_most_associations_gives_way():
@@ -93,7 +95,7 @@ def test_among_equals_the_host_with_most_associations_gives_way():
     # Each has one now: nobody has more than another could claim.
     late = Fake("10.0.0.6")
     connections.enter(late)
-    assert not connections.associate(late)
+    assert "as many associations" in connections.admit(late)
 
 
 def test_who_gave_way_is_counted_until_its_connection_is_gone():
@@ -127,7 +129,7 @@ def test_the_bounds_hold_whatever_comes(events):
             members.append(member := Fake(str(host), is_stranger))
             connections.enter(member)
         elif kind == 1:
-            connections.associate(members[-1])
+            connections.admit(members[-1])
         elif kind == 2:
             connections.dissociate(members[0])
         else:
