@@ -15,6 +15,7 @@ from edge.dimse.messages import CommandField, Element, Status
 from edge.dimse.peers import Peers
 from edge.dimse.proposal import Proposal
 from edge.dimse.requestor import Dialer
+from edge.dimse.tls_words import why_ended
 from edge.errors import EdgeError, PeerError, PeerRefused
 from edge.peering import is_network
 
@@ -49,7 +50,9 @@ async def _tried(dialer: Dialer, peer: Peer) -> tuple[bool, str, str]:
     except PeerRefused as error:
         return False, str(error), error.hint
     except PeerError as error:
-        return False, str(error), error.hint or ("" if peer.tls else _hint(error))
+        if error.hint or not peer.tls:
+            return False, str(error), error.hint or _hint(error)
+        return (False, *why_ended(error))
     except EdgeError as error:
         return False, f"TLS can't be spoken from here: {error}", error.hint
 

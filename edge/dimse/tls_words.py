@@ -10,7 +10,7 @@ import asyncio
 import ssl
 from typing import cast
 
-__all__ = ["certificate_of", "why_broken", "why_not_trusted", "why_refused"]
+__all__ = ["certificate_of", "why_broken", "why_ended", "why_not_trusted", "why_refused"]
 
 _NOT_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL")
 _TOO_OLD = ("UNSUPPORTED_PROTOCOL", "VERSION_TOO_LOW", "NO_PROTOCOLS_AVAILABLE")
@@ -75,6 +75,16 @@ def why_broken(error: BaseException) -> tuple[str, str]:
         return found, _LET_IT_TRUST
     if isinstance(error, ConnectionError):
         return "it broke off", f"does it speak TLS on that port? If it does, {_LET_IT_TRUST}"
+    return said, ""
+
+
+def why_ended(error: BaseException) -> tuple[str, str]:
+    """Why a connection ended behind the handshake, in which TLS 1.3 refuses no certificate yet."""
+    said = str(error)
+    if found := _first(_ALERTS, said):
+        return found, _LET_IT_TRUST
+    if "the connection" in said:
+        return f"{said}: it may not trust this box's certificate", _LET_IT_TRUST
     return said, ""
 
 

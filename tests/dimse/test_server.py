@@ -136,7 +136,10 @@ async def test_a_client_without_tls_is_told_of_in_the_log(caplog):
             peer.send(raw.pdu(1, raw.associate_body(raw.DEFAULT_CONTEXTS)))
             await peer.read_pdu()
         await raw.until(lambda: not server._shared.connections)
-    assert "127.0.0.1: the association was lost: the TLS handshake failed: it does not speak TLS" in caplog.text
+    assert (
+        "127.0.0.1: the association was lost: the TLS handshake failed: it does not speak TLS"
+        in caplog.text
+    )
 
 
 async def test_a_connection_that_gives_way_in_its_tls_handshake_is_closed(monkeypatch):
