@@ -58,11 +58,12 @@ class Approval(msgspec.Struct, forbid_unknown_fields=True):
     may: list[Right] = msgspec.field(default_factory=lambda: ["store"])
     host: Annotated[str, msgspec.Meta(max_length=253)] | None = None
     """Left out: where it called from; empty: any."""
-    port: Annotated[int, msgspec.Meta(ge=1, le=65535)] = 104
+    port: Annotated[float, msgspec.Meta(ge=1, le=65535, multiple_of=1)] = 104
+    """A whole number, which JSON may write as 104.0 (this and ``max_associations``)."""
     name: _Name = ""
     tls: bool = False
     certificate: Annotated[str, msgspec.Meta(max_length=400)] = ""
-    max_associations: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 0
+    max_associations: Annotated[float, msgspec.Meta(ge=0, le=100_000, multiple_of=1)] = 0
 
 
 class Forgetting(msgspec.Struct, forbid_unknown_fields=True):
@@ -141,12 +142,12 @@ def peer_routes(
         peer = Peer(
             wish.ae_title,
             "",
-            wish.port,
+            int(wish.port),
             tuple(wish.may),
             wish.name,
             wish.tls,
             wish.certificate,
-            wish.max_associations,
+            int(wish.max_associations),
         )
         done = await book.approve(peer, identity(request).name, host=wish.host)
         return _json(_approved(done, in_force=True))

@@ -136,3 +136,56 @@ def test_the_bounds_hold_whatever_comes(events):
             connections.leave(members.pop(0))
         assert connections.associated <= 3
         assert len(connections) - connections.associated <= 2
+
+
+class At:
+    """A clock that is set."""
+
+    now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+def limited(title="CT1", host="10.0.0.5", limit=2, heard=1000.0, **fields):
+    return Fake(host, ae_title=title, own_limit=limit, heard=heard, **fields)
+
+
+def test_a_peer_is_held_to_its_own_limit_and_pushes_nobody_out():
+    connections = Connections(3, clock=At())
+    associated(connections, limited(), limited(), stranger := Fake(is_stranger=True))
+    connections.enter(third := limited())
+    assert "its max_associations is 2" in connections.admit(third)
+    assert not stranger.gave_way
+    associated(connections, Fake("10.0.0.9", ae_title="CT2"))
+    assert stranger.gave_way
+
+
+def test_who_borrows_a_title_at_another_address_uses_up_nothing_of_its_limit():
+    connections = Connections(10, clock=At())
+    associated(connections, *(limited(host="10.0.0.66") for _ in range(2)))
+    associated(connections, limited(), limited())
+
+
+def test_a_peer_with_another_title_at_the_same_address_has_its_own_limit():
+    connections = Connections(10, clock=At())
+    associated(connections, limited("CT1", limit=1), limited("CT2", limit=1))
+
+
+def test_a_device_that_was_switched_off_and_on_gets_the_place_of_what_it_forgot():
+    clock = At()
+    connections = Connections(10, clock=clock)
+    forgotten, lively = limited(heard=900.0), limited(heard=999.0)
+    associated(connections, forgotten, lively)
+    associated(connections, limited())
+    assert [forgotten.gave_way, lively.gave_way] == [True, False]
+    connections.enter(another := limited())
+    assert connections.admit(another)
+
+
+def test_what_is_busy_never_gives_way_to_its_own_peer():
+    connections = Connections(10, clock=At())
+    associated(connections, busy := limited(limit=1, heard=0.0, is_busy=True))
+    connections.enter(another := limited(limit=1))
+    assert connections.admit(another)
+    assert not busy.gave_way

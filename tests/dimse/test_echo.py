@@ -191,7 +191,7 @@ async def test_dcmtk_with_tls_says_whom_it_does_not_trust(tmp_path, free_port):
         process.kill()
         await process.wait()
     assert not reached.works
-    assert reached.found == "it does not trust this box's certificate"
+    assert "not trust this box's certificate" in reached.found
 
 
 async def test_tls_where_none_is_spoken_and_none_where_it_is(tmp_path):
