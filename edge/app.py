@@ -82,7 +82,7 @@ __all__ = ["Appliance"]
 log = logging.getLogger(__name__)
 
 _DAY = 86400.0
-_Echo = Callable[[str], Awaitable[Reached | None]]
+_Echo = Callable[[str], Awaitable[Reached]]
 
 
 class Appliance:

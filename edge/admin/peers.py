@@ -17,7 +17,6 @@ from edge.admin.asking import body, wanted
 from edge.admin.openapi import operation
 from edge.cache.peers import Approved, PeerBook, Reached, Stranger
 from edge.config import Peer, Right
-from edge.errors import DecisionRefused
 
 __all__ = ["KnownPeer", "known_peers", "peer_routes"]
 
@@ -120,14 +119,14 @@ def _known(
 def peer_routes(
     book: PeerBook,
     identity: Callable[[web.Request], Identity],
-    echo: Callable[[str], Awaitable[Reached | None]],
+    echo: Callable[[str], Awaitable[Reached]],
 ) -> Sequence[web.RouteDef]:
     """``/peers``.
 
     Args:
         book: Approved peers, and strangers.
         identity: Who asks.
-        echo: Calls the peer of that name; None if there is none.
+        echo: Calls the peer of that name or AE title.
     """
 
     @operation("DICOM peers that may call, and strangers that called.", answer=PeerList)
@@ -161,12 +160,7 @@ def peer_routes(
     @operation("Call a DICOM peer with C-ECHO.", answer=Reached, path=Named)
     @needs(Act.ADMINISTER)
     async def call(request: web.Request) -> web.Response:
-        reached = await echo(request.match_info["ae"])
-        if reached is None:
-            raise DecisionRefused(
-                "there is no peer of that name or AE title", hint="see GET /api/v1/peers"
-            )
-        return web.json_response(asdict(reached))
+        return web.json_response(asdict(await echo(request.match_info["ae"])))
 
     def _json(document: Any) -> web.Response:
         return web.Response(body=msgspec.json.encode(document), content_type="application/json")

@@ -40,6 +40,7 @@ class Strangers:
         self._database = database
         self._clock = clock
         self._known: dict[tuple[str, str], Stranger] = {}
+        self._places: dict[tuple[str, str], str] = {}  # of those, what counts as their host
         self._changed: set[tuple[str, str]] = set()
         self._gone: set[tuple[str, str]] = set()
         self._noted = asyncio.Event()
@@ -71,7 +72,9 @@ class Strangers:
         )
         self._changed.add(key)
         self._gone.discard(key)
-        self._make_room(key)
+        if known is None:
+            self._places[key] = _place(host)
+            self._make_room(self._places[key])
         self._noted.set()
 
     def all(self) -> list[Stranger]:
@@ -110,25 +113,25 @@ class Strangers:
         # What was noted while the index was read counts more.
         kept |= {key: self._known[key] for key in self._changed}
         self._known = kept
+        self._places = {key: _place(key[1]) for key in kept}
 
     def forget(self, ae_title: str) -> None:
         """Those with this AE title are no more, in the index neither."""
         for key in [key for key in self._known if key[0] == ae_title]:
-            del self._known[key]
+            del self._known[key], self._places[key]
             self._changed.discard(key)
 
-    def _make_room(self, newest: tuple[str, str]) -> None:
-        crowd = _place(newest[1])
-        of_host = [key for key in self._known if _place(key[1]) == crowd]
+    def _make_room(self, crowd: str) -> None:
+        of_host = [key for key, place in self._places.items() if place == crowd]
         if len(of_host) > MOST_OF_A_HOST:
             self._drop(of_host)
         elif len(self._known) > MOST:
-            fullest, _ = Counter(_place(host) for _, host in self._known).most_common(1)[0]
-            self._drop([key for key in self._known if _place(key[1]) == fullest])
+            fullest, _ = Counter(self._places.values()).most_common(1)[0]
+            self._drop([key for key, place in self._places.items() if place == fullest])
 
     def _drop(self, among: list[tuple[str, str]]) -> None:
         key = min(among, key=lambda key: self._known[key].last_seen)
-        del self._known[key]
+        del self._known[key], self._places[key]
         self._changed.discard(key)
         self._gone.add(key)
 

@@ -148,22 +148,18 @@ async def _echo(options: argparse.Namespace) -> int:
     from edge.dimse.echo import echo_named
     from edge.dimse.peers import Peers
     from edge.dimse.requestor import Dialer
-    from edge.errors import ConfigError
     from edge.opening import Cache
 
     async with Cache(loaded) as cache:
         await cache.peers.refresh()
         dialer = Dialer(loaded.dimse, tls=cache.dicom_tls())
         reached = await echo_named(dialer, Peers(loaded.dimse, cache.peers), options.name)
-    if reached is None:
-        raise ConfigError(f"no peer is called {options.name}", hint="see edge peer list")
     if options.json:
         print(json.dumps(dataclasses.asdict(reached)))
     else:
-        print(
-            f"{reached.ae_title} at {reached.where}: {reached.found}"
-            f" ({reached.milliseconds:.0f} ms)"
-        )
+        where = f" at {reached.where}" if reached.where else ""
+        taken = f" ({reached.milliseconds:.0f} ms)" if reached.where else ""
+        print(f"{reached.ae_title}{where}: {reached.found}{taken}")
         if reached.hint:
             print(f"  {reached.hint}")
     return int(not reached.works)

@@ -34,10 +34,12 @@ async def echo(dialer: Dialer, peer: Peer) -> Reached:
     return Reached(peer.ae_title.strip(), where, works, found, hint, milliseconds)
 
 
-async def echo_named(dialer: Dialer, peers: Peers, name: str) -> Reached | None:
-    """Call the peer of that name or AE title; None if there is none."""
+async def echo_named(dialer: Dialer, peers: Peers, name: str) -> Reached:
+    """Call the peer of that name or AE title."""
     peer = peers.named(name)
-    return None if peer is None else await echo(dialer, peer)
+    if peer is None:
+        return Reached(name, "", False, "no peer is called so", "see edge peer list", 0.0)
+    return await echo(dialer, peer)
 
 
 async def _tried(dialer: Dialer, peer: Peer) -> tuple[bool, str, str]:

@@ -28,7 +28,7 @@ from edge.cache.disputes import Disputes
 from edge.cache.edits import Edits
 from edge.cache.exchange import Exchange
 from edge.cache.expected import Expectations
-from edge.cache.peers import PeerBook
+from edge.cache.peers import PeerBook, Reached
 from edge.cache.pins import Pins
 from edge.cache.status import read_status
 from edge.cache.trash import Trash
@@ -58,8 +58,8 @@ async def base(tmp_path):
     async def free_bytes():
         return 10**12
 
-    async def nobody(_):
-        return None
+    async def nobody(name):
+        return Reached(name, "", works=False, found="nobody", hint="", milliseconds=0.0)
 
     archives = (config.Archive("cloud", "https://cloud"),)
     configuration = config.Config(cloud=config.Cloud(archives))

@@ -217,4 +217,5 @@ async def test_a_peer_is_found_by_its_name_or_its_title():
         peers = Peers(Dimse(peer=(known,)))
         for name in ("Reading room", "EDGE"):
             assert (await echo_named(Dialer(OURS), peers, name)).works
-        assert await echo_named(Dialer(OURS), peers, "nobody") is None
+        nobody = await echo_named(Dialer(OURS), peers, "nobody")
+        assert (nobody.works, nobody.found) == (False, "no peer is called so")
