@@ -9,9 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import socket
-import ssl
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 from operator import itemgetter
@@ -20,11 +18,12 @@ from types import TracebackType
 from typing import Self
 
 from edge.access.gate import Gate
-from edge.access.tls import renew, server_context
+from edge.access.tls import box_names, renew, server_context
 from edge.admin import api
 from edge.admin.absences import absence_routes
 from edge.admin.edits import edit_routes
 from edge.admin.local import local_door
+from edge.admin.peers import peer_routes
 from edge.admin.prefetch import prefetch_routes
 from edge.admin.sync import sync_routes
 from edge.admin.trash import trash_routes
@@ -42,6 +41,7 @@ from edge.cache.feed import ChangeFeed
 from edge.cache.fetching import Fetching
 from edge.cache.headroom import Headroom
 from edge.cache.leftovers import Leftovers
+from edge.cache.peers import Reached
 from edge.cache.pictures import PictureCache
 from edge.cache.priors import Priors
 from edge.cache.remedies import Remedies
@@ -55,18 +55,19 @@ from edge.cloud.archive import Archive
 from edge.cloud.orthanc import archive_of
 from edge.cloud.several import Several
 from edge.config import Archive as ArchiveSettings
-from edge.config import Config, Http, host_and_port
+from edge.config import Config
 from edge.crypto.secrets import PURPOSE, open_secrets
 from edge.dicomweb import changefeed, uri_service
 from edge.dicomweb import server as dicomweb
 from edge.dicomweb.listener import Listener
 from edge.dicomweb.middleware import IDENTITY, access
 from edge.dicomweb.root import create_root
+from edge.dimse.echo import echo_named
 from edge.dimse.peers import Peers
 from edge.dimse.requestor import Dialer
 from edge.dimsing import DimseMeans, start_dimse
 from edge.dropfolder.watcher import DropFolder
-from edge.errors import StorageFull
+from edge.errors import EdgeError, StorageFull
 from edge.index.database import DatabaseBroken
 from edge.opening import Cache, lock_folder, make_folder
 from edge.pixels.workers import PixelWorkers
@@ -81,8 +82,7 @@ __all__ = ["Appliance"]
 log = logging.getLogger(__name__)
 
 _DAY = 86400.0
-_Identity = tuple[Http, bytes, Path, list[str]]
-"""What the certificate depends on: configuration, secret, folder, names."""
+_Echo = Callable[[str], Awaitable[Reached]]
 
 
 class Appliance:
@@ -99,8 +99,12 @@ class Appliance:
         self._stack = AsyncExitStack()
         self._parts: Callable[[], Parts] = lambda: {"start": "under way"}
         self.changes = Changes()
+        # Woken by commands alone: what follows those need not look at the index for each image.
+        self._told = Changes()
+        self._renewals: list[Callable[[], None]] = []
         self.http_port = 0
         self.dimse_port = 0
+        self.dimse_tls_port = 0
 
     async def __aenter__(self) -> Self:
         """Open, recover, listen.
@@ -116,7 +120,7 @@ class Appliance:
             lock = await asyncio.to_thread(lock_folder, config.appliance.data_dir)
             stack.callback(os.close, lock)
             await stack.enter_async_context(
-                local_door(config.appliance.data_dir, self.parts, self.changes.wake)
+                local_door(config.appliance.data_dir, self.parts, self._wake)
             )
             cache = self.cache = await stack.enter_async_context(
                 Cache(config, owned=True, changes=self.changes)
@@ -166,19 +170,11 @@ class Appliance:
                     "dropfolder",
                     DropFolder(config.dropfolder, admission, Leftovers(cache.database)).run,
                 )
-            means = DimseMeans(
-                admission=admission,
-                retrieval=retrieval,
-                transcoding=self.transcoding,
-                ledger=ledger,
-                database=cache.database,
-                changes=changes,
-                peers=Peers(config.dimse),
-                dialer=Dialer(config.dimse),
-            )
-            self.dimse_port = (await start_dimse(parts, means, config)).port
+            echo = await self._start_dimse(admission, retrieval)
             deletion = self._start_deletion(pictures, space, has_archive=bool(archives))
-            self.http_port = await self._serve_http(admission, retrieval, deletion)
+            self.http_port = await self._serve_http(admission, retrieval, deletion, echo)
+            if self._renewals:
+                parts.start("certificate", partial(_renew_daily, self._renewals))
             self._parts = parts.states
             self._stack = stack.pop_all()
         return self
@@ -194,6 +190,35 @@ class Appliance:
     def parts(self) -> Parts:
         """Part -> "running", or why it is not."""
         return self._parts()
+
+    def _wake(self) -> None:
+        self.changes.wake()
+        self._told.wake()
+
+    async def _start_dimse(self, admission: Admission, retrieval: Retrieval) -> _Echo:
+        """Start the DICOM door; what calls a peer by its name."""
+        config, cache = self._config.dimse, self.cache
+        tls = cache.dicom_tls()
+        if config.tls_listen:
+            await asyncio.to_thread(tls.load)
+            self._renewals.append(tls.load)
+        peers, dialer = Peers(config, cache.peers), Dialer(config, tls=tls)
+        means = DimseMeans(
+            admission=admission,
+            retrieval=retrieval,
+            transcoding=self.transcoding,
+            ledger=self.ledger,
+            database=cache.database,
+            changes=self.changes,
+            peers=peers,
+            dialer=dialer,
+            book=cache.peers,
+            told=self._told,
+            tls=tls,
+        )
+        server = await start_dimse(self.supervisor, means, self._config)
+        self.dimse_port, self.dimse_tls_port = server.port, server.tls_port
+        return partial(echo_named, dialer, peers)
 
     async def status(self) -> Status:
         """The state of the box and of its parts."""
@@ -271,7 +296,11 @@ class Appliance:
         return broken.is_set() and not stopping.is_set()
 
     async def _serve_http(
-        self, admission: Admission, retrieval: Retrieval, deletion: Deletion
+        self,
+        admission: Admission,
+        retrieval: Retrieval,
+        deletion: Deletion,
+        echo: _Echo,
     ) -> int:
         """Serve every application on the one HTTP port; which one it is."""
         config, cache = self._config, self.cache
@@ -307,6 +336,7 @@ class Appliance:
                     itemgetter(IDENTITY),
                     self.changes.wake,
                 ),
+                *peer_routes(cache.peers, itemgetter(IDENTITY), echo),
             ],
         )
         application = create_root(
@@ -317,13 +347,13 @@ class Appliance:
                 "/api/v1": administration,
             },
             cors_origins=config.http.cors_origins,
-            only_names=_names(config) if config.http.auth == "none" else None,
+            only_names=box_names(config) if config.http.auth == "none" else None,
         )
         application.add_routes(api.health_routes(self.parts))
-        identity = (config.http, cache.keys.derive("tls"), cache.folder / "tls", _names(config))
+        identity = (config.http, cache.keys.derive("tls"), cache.folder / "tls", box_names(config))
         tls = await asyncio.to_thread(server_context, *identity)
         if tls is not None:
-            self.supervisor.start("certificate", partial(_renew_daily, tls, identity))
+            self._renewals.append(partial(renew, tls, *identity))
         http = Listener(application, config.http.listen, tls)
         await self.supervisor.start_ready("http", lambda ready: http.serve(ready=ready))
         return http.port
@@ -336,18 +366,15 @@ async def _flush(uses: Uses) -> None:
         log.warning("when instances were last used is not known exactly: %s", error)
 
 
-async def _renew_daily(tls: ssl.SSLContext, identity: _Identity) -> None:
-    """Renew the certificate before its end, and load what the clinic put in its place."""
+async def _renew_daily(renewals: Sequence[Callable[[], None]]) -> None:
+    """Renew certificates before their end, and load what the clinic put in their place."""
     while True:
         await asyncio.sleep(_DAY)
-        await asyncio.to_thread(renew, tls, *identity)
-
-
-def _names(config: Config) -> list[str]:
-    """What the box is called on the LAN, for its certificate."""
-    name, host = config.appliance.name, socket.gethostname()
-    names = [name, f"{name}.local", host, f"{host}.local", "localhost", "127.0.0.1", "::1"]
-    listen, _ = host_and_port(config.http.listen)
-    if listen not in ("0.0.0.0", "::"):  # noqa: S104 - compared with, not listened on
-        names.append(listen)
-    return list(dict.fromkeys(names))
+        failed: list[EdgeError] = []
+        for renewal in renewals:
+            try:
+                await asyncio.to_thread(renewal)
+            except EdgeError as error:
+                failed.append(error)
+        if failed:
+            raise failed[0]

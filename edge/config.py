@@ -66,9 +66,17 @@ class Peer:
 
     ae_title: str
     host: str = ""
-    """Address that it must call from; empty means any."""
+    """Address, network or name that it must call from; empty means any."""
     port: int = 104
     may: tuple[Right, ...] = ("store",)
+    name: str = ""
+    """What people call it."""
+    tls: bool = False
+    """Whether we speak TLS when we call it."""
+    certificate: str = ""
+    """That it must show over TLS: SHA-256 of it, or a name in its subject; see ``peering``."""
+    max_associations: int = 0
+    """At the same time, from one address; 0 means no limit of its own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,9 +84,17 @@ class Dimse:
     """``[dimse]``: the DICOM upper layer. Times are in seconds, sizes in bytes."""
 
     listen: str = "0.0.0.0:11112"
+    """Empty means none, if ``tls_listen`` is named."""
     ae_title: str = "EDGE"
-    unknown_peers: Literal["reject", "accept"] = "reject"
+    unknown_peers: Literal["reject", "learn", "accept"] = "reject"
     peer: tuple[Peer, ...] = ()
+    tls_listen: str = ""
+    """For DICOM over TLS (PS3.15 B.12); empty means none."""
+    tls_certificate: Path = Path()
+    """Empty means that of HTTPS."""
+    tls_key: Path = Path()
+    tls_ca: Path = Path()
+    """Whom peers' certificates must come from. Named, every peer must show one."""
     max_pdu: int = 128 * 1024
     max_associations: int = 1000
     artim_seconds: float = 30.0

@@ -7,11 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
+from edge.access.dicom_tls import DicomTls
 from edge.cache.admission import Admission
 from edge.cache.catalogue import Catalogue
 from edge.cache.changes import Changes
 from edge.cache.custody import CustodyLedger
+from edge.cache.peers import PeerBook
 from edge.cache.retrieval import Retrieval
 from edge.cache.transcoding import Transcoding
 from edge.config import Config
@@ -44,6 +47,12 @@ class DimseMeans:
     """Who may call, and where they are."""
     dialer: Dialer
     """Calls them."""
+    book: PeerBook
+    """Has those that were approved, and lists strangers."""
+    told: Changes
+    """Woken by commands, which may have approved one."""
+    tls: DicomTls
+    """Loaded, if ``tls_listen`` is named."""
 
 
 async def start_dimse(supervisor: Supervisor, means: DimseMeans, config: Config) -> DimseServer:
@@ -52,12 +61,15 @@ async def start_dimse(supervisor: Supervisor, means: DimseMeans, config: Config)
     Raises:
         ConfigError: The address can't be listened on.
     """
+    await means.book.refresh()
+    supervisor.start("peers", partial(means.book.run, means.told))
     server = DimseServer(
         config.dimse,
         means.peers,
         means.admission,
         max_instance_bytes=config.cache.max_instance_bytes,
         services=_services(means, config),
+        tls=means.tls,
     )
     await supervisor.start_ready("dimse", lambda ready: server.serve(ready=ready))
     return server

@@ -16,6 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from edge.config import Archive, Auth, Config, host_and_port, is_loopback
+from edge.peering import fault_of, is_ae_title
 from edge.rules import pin_of, prior_of
 from edge.settings import Settings
 from edge.week import RuleError, hours_of, rule_of
@@ -115,20 +116,28 @@ class _Checks:
 
     def _check_addresses(self) -> None:
         http, dimse = self._config.http, self._config.dimse
-        for section, listen in (("dimse", dimse.listen), ("http", http.listen)):
+        for section, key, listen in (
+            ("dimse", "listen", dimse.listen),
+            ("dimse", "tls_listen", dimse.tls_listen),
+            ("http", "listen", http.listen),
+        ):
+            if section == "dimse" and not listen and (dimse.listen or dimse.tls_listen):
+                continue  # one of the two is enough
             try:
                 host_and_port(listen)
             except ValueError as error:
                 raise self._error(
-                    (section, "listen"), f"= {error}", 'for example "0.0.0.0:11112"'
+                    (section, key), f"= {error}", 'for example "0.0.0.0:11112"'
                 ) from error
         unsafe = [
             (("http", "auth"), http.auth, "none", http.listen),
             (("http", "tls"), http.tls, "off", http.listen),
             (("dimse", "unknown_peers"), dimse.unknown_peers, "accept", dimse.listen),
+            (("dimse", "unknown_peers"), dimse.unknown_peers, "accept", dimse.tls_listen),
         ]
         for keys, value, refused, listen in unsafe:
-            if value == refused and not is_loopback(listen) and not self._config.appliance.lab:
+            is_open = value == refused and listen and not is_loopback(listen)
+            if is_open and not self._config.appliance.lab:
                 raise self._error(
                     keys,
                     f'= "{value}" is refused while {listen} can be reached from outside',
@@ -164,13 +173,16 @@ class _Checks:
                 )
 
     def _check_peers(self) -> None:
-        self._check_ae_title(("dimse", "ae_title"), self._config.dimse.ae_title)
+        dimse = self._config.dimse
+        if not is_ae_title(dimse.ae_title):
+            keys: Sequence[str] = ("dimse", "ae_title")
+            raise self._error(keys, "must be 1 to 16 ASCII characters, no backslash (PS3.5 6.2)")
+        self._check_dicom_tls()
         seen: set[tuple[str, str]] = set()
-        for number, peer in enumerate(self._config.dimse.peer):
+        for number, peer in enumerate(dimse.peer):
             keys = ("dimse", "peer", str(number))
-            self._check_ae_title((*keys, "ae_title"), peer.ae_title)
-            if not 1 <= peer.port <= 65535:
-                raise self._error((*keys, "port"), "must be 1 to 65535")
+            if fault := fault_of(peer, has_authority=dimse.tls_ca != Path()):
+                raise self._error((*keys, fault.key), fault.what, fault.hint)
             name = (peer.ae_title.strip(), peer.host)
             if name in seen:
                 raise self._error(
@@ -180,11 +192,16 @@ class _Checks:
                 )
             seen.add(name)
 
-    def _check_ae_title(self, keys: Sequence[str], title: str) -> None:
-        # PS3.5 6.2, VR AE
-        sound = title.isascii() and title.isprintable() and "\\" not in title
-        if not sound or not 1 <= len(title.strip()) <= 16:
-            raise self._error(keys, "must be 1 to 16 ASCII characters, no backslash (PS3.5 6.2)")
+    def _check_dicom_tls(self) -> None:
+        dimse = self._config.dimse
+        pair = {"tls_certificate": dimse.tls_certificate, "tls_key": dimse.tls_key}
+        if set(pair.values()) != {Path()}:
+            for name, path in pair.items():
+                if path == Path():
+                    raise self._error(("dimse", name), "is needed: a certificate and its key")
+                self._check_file(("dimse", name), path)
+        if dimse.tls_ca != Path():
+            self._check_file(("dimse", "tls_ca"), dimse.tls_ca)
 
     def _check_archives(self) -> None:
         names: set[str] = set()

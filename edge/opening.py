@@ -18,11 +18,14 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from edge.access.dicom_tls import DicomTls
+from edge.access.tls import box_names
 from edge.access.tokens import Tokens
 from edge.cache.absences import Absences
 from edge.cache.changes import Changes
 from edge.cache.disputes import Disputes
 from edge.cache.exchange import Exchange
+from edge.cache.peers import PeerBook
 from edge.cache.pins import Pins
 from edge.cache.recovery import Recovery, open_index
 from edge.cache.status import Parts, Status, read_status
@@ -102,6 +105,7 @@ class Cache:
                 days=self._config.sync.trash_days,
             )
             self.pins = Pins(self.database, self._config.cache.pin)
+            self.peers = PeerBook(self.database, self._config.dimse)
             self.absences = Absences(self.database, self.changes, self.trash)
             self._stack = stack.pop_all()
         return self
@@ -118,6 +122,13 @@ class Cache:
         """Put store, index and keys in step; for who owns them, before anything listens."""
         records = self.tombstones, self.trashed
         await Recovery(self.store, self.database, self.keys, *records).run()
+
+    def dicom_tls(self) -> DicomTls:
+        """What is shown to DICOM peers over TLS, and believed of them; nothing is loaded yet."""
+        config = self._config
+        secret = self.keys.derive("tls")
+        names = box_names(config)
+        return DicomTls(config.dimse, config.http, secret, self.folder / "tls", names)
 
     async def status(self, parts: Parts | None = None) -> Status:
         """The state of the box, from index and disk.

@@ -189,6 +189,30 @@ def test_the_environment_goes_before_the_file(load):
             "edge.toml:2: dimse.peer.0.ae_title must be 1 to 16",
         ),
         (
+            "[[dimse.peer]]\nae_title = 'CT'\nhost = '10.0.0.256'\n",
+            'edge.toml:3: dimse.peer.0.host = "10.0.0.256" is no address',
+        ),
+        (
+            "[[dimse.peer]]\nae_title = 'CT'\ncertificate = 'ct.example'\n",
+            "edge.toml:3: dimse.peer.0.certificate is never asked for without dimse.tls_ca",
+        ),
+        (
+            "[[dimse.peer]]\nae_title = 'CT'\nmax_associations = -1\n",
+            "edge.toml:3: dimse.peer.0.max_associations must not be negative",
+        ),
+        (
+            "[dimse]\nunknown_peers = 'guess'\n",
+            "edge.toml:2: dimse.unknown_peers must be one of 'reject', 'learn', 'accept'",
+        ),
+        ("[dimse]\ntls_ca = '/none'\n", "edge.toml:2: dimse.tls_ca = /none is not a file"),
+        ("[dimse]\ntls_key = '/none'\n", "edge.toml:1: dimse.tls_certificate is needed"),
+        ("[dimse]\ntls_listen = '2762'\n", "edge.toml:2: dimse.tls_listen = '2762' is not HOST"),
+        ("[dimse]\nlisten = ''\n", "edge.toml:2: dimse.listen = '' is not HOST:PORT"),
+        (
+            "[dimse]\nlisten = ''\ntls_listen = '0.0.0.0:2762'\nunknown_peers = 'accept'\n",
+            'edge.toml:4: dimse.unknown_peers = "accept" is refused while 0.0.0.0:2762',
+        ),
+        (
             "[appliance]\ndata_dir = 'box'\n",
             "edge.toml:2: appliance.data_dir = box must be an absolute path",
         ),
@@ -261,6 +285,11 @@ def test_each_way_to_sign_in_has_its_keys(load, auth):
     loaded = load(f"{ARCHIVE}{auth}").cloud.archive[0].auth
     assert loaded.kind in auth
     assert not any(secret in repr(loaded) for secret in ("sealed:x", "file:/t", "'d'"))
+
+
+def test_the_plain_port_may_be_left_out_where_there_is_one_for_tls(load):
+    loaded = load("[dimse]\nlisten = ''\ntls_listen = '0.0.0.0:2762'\n")
+    assert (loaded.dimse.listen, loaded.dimse.tls_listen) == ("", "0.0.0.0:2762")
 
 
 def test_peers_may_share_a_title_at_two_addresses(load):

@@ -17,12 +17,14 @@ Everything here reads and writes files: call it in a thread.
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
+import fcntl
 import ipaddress
 import logging
 import os
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -54,6 +56,8 @@ SERVER_LIFETIME = dt.timedelta(days=397)
 RENEW_BEFORE = dt.timedelta(days=60)
 
 _ONE_DAY = dt.timedelta(days=1)
+_PURPOSES = (ExtendedKeyUsageOID.SERVER_AUTH, ExtendedKeyUsageOID.CLIENT_AUTH)
+"""Of the server's certificate: it is shown to DICOM peers that are called, too."""
 _NOT_EARLIER = dt.datetime(2025, 1, 1, tzinfo=dt.UTC)
 """A clock that says less is wrong; a box without a clock chip starts in 1970."""
 _HOST = re.compile(r"(?!-)[a-z0-9_-]{1,63}(?<!-)(\.(?!-)[a-z0-9_-]{1,63}(?<!-))*", re.IGNORECASE)
@@ -98,6 +102,10 @@ class LocalAuthority:
             WrongKey: A private key can't be decrypted with the passphrase.
         """
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with _one_at_a_time(self._folder):
+            self._provide(names)
+
+    def _provide(self, names: Sequence[GeneralName]) -> None:
         names = tuple(dict.fromkeys((*names, x509.DNSName("localhost"))))
         authority, server = self._load(AUTHORITY), self._load(SERVER)
         fresh = authority is None or not self._serves(authority, names)
@@ -132,6 +140,7 @@ class LocalAuthority:
             and certificate.not_valid_after_utc - self._now > RENEW_BEFORE
             and certificate.issuer == authority.certificate.subject
             and set(alternative.value) == set(names)
+            and _purposes(certificate) == set(_PURPOSES)
         )
 
     def _make_authority(self, names: Sequence[GeneralName]) -> _Pair:
@@ -164,7 +173,7 @@ class LocalAuthority:
             self._builder(subject, issuer, key.public_key(), SERVER_LIFETIME)
             .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
             .add_extension(_key_usage(signs_certificates=False), critical=True)
-            .add_extension(x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), critical=False)
+            .add_extension(x509.ExtendedKeyUsage(_PURPOSES), critical=False)
             .add_extension(x509.SubjectAlternativeName(names), critical=False)
             .add_extension(
                 x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False
@@ -242,6 +251,21 @@ def _replace(path: Path, content: bytes, mode: int) -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
+
+
+@contextlib.contextmanager
+def _one_at_a_time(folder: Path) -> Iterator[None]:
+    """HTTPS and DICOM, and a command beside the service, may want to renew in the same moment."""
+    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(handle)
+
+
+def _purposes(certificate: x509.Certificate) -> set[x509.ObjectIdentifier]:
+    return set(certificate.extensions.get_extension_for_class(x509.ExtendedKeyUsage).value)
 
 
 def _private_part(pem: bytes) -> bytes:

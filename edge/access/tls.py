@@ -1,5 +1,7 @@
 """TLS of the HTTP door, with the box's own certificate or with the clinic's.
 
+DICOM has its own offers (`dicom_tls`), and shows the same certificate unless it is given another.
+
 Owns what is offered in a handshake: TLS 1.2 and later, forward secrecy, AEAD ciphers. With
 ``tls = "auto"`` the first start makes a certificate authority and a certificate (`authority`);
 their private keys are encrypted with a passphrase that follows from the box's secret.
@@ -10,6 +12,7 @@ Everything here reads and writes files: call it in a thread.
 from __future__ import annotations
 
 import datetime as dt
+import socket
 import ssl
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -20,10 +23,18 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from edge.access.authority import SERVER, LocalAuthority, fingerprint, general_name
-from edge.config import Http
+from edge.config import Config, Http, host_and_port
 from edge.errors import ConfigError
 
-__all__ = ["Fingerprints", "fingerprints", "renew", "server_context"]
+__all__ = [
+    "Fingerprints",
+    "box_names",
+    "fingerprints",
+    "load_pair",
+    "own_pair",
+    "renew",
+    "server_context",
+]
 
 # Forward secrecy and an AEAD in TLS 1.2, too; those of TLS 1.3 have both anyway.
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
@@ -90,20 +101,52 @@ def renew(
         WrongKey: As `server_context`.
     """
     if http.tls == "files":
-        certificate, key = http.tls_certificate, http.tls_key
-        try:
-            # Tried apart first: a pair that does not fit would leave the context without a key.
-            ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, _refuse)
-            context.load_cert_chain(certificate, key, _refuse)
-        except (OSError, ValueError) as error:
-            raise ConfigError(
-                f"http.tls_certificate and http.tls_key can't be used: {error}",
-                hint="both in PEM, the key not encrypted and of the first certificate in the file",
-            ) from error
+        load_pair(context, "http", http.tls_certificate, http.tls_key)
         return
+    path, passphrase = own_pair(secret, folder, names, clock=clock)
+    context.load_cert_chain(path, password=passphrase)
+
+
+def load_pair(context: ssl.SSLContext, section: str, certificate: Path, key: Path) -> None:
+    """Load a certificate and its key from files that a section of the configuration names.
+
+    Raises:
+        ConfigError: They can't be used; the context goes on with what it had.
+    """
+    try:
+        # Tried apart first: a pair that does not fit would leave the context without a key.
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, _refuse)
+        context.load_cert_chain(certificate, key, _refuse)
+    except (OSError, ValueError) as error:
+        raise ConfigError(
+            f"{section}.tls_certificate and {section}.tls_key can't be used: {error}",
+            hint="both in PEM, the key not encrypted and of the first certificate in the file",
+        ) from error
+
+
+def own_pair(
+    secret: bytes, folder: Path, names: Sequence[str], *, clock: _Clock = _utc_now
+) -> tuple[Path, bytes]:
+    """The file of the box's own certificate and key, made or renewed if need be; its passphrase.
+
+    Raises:
+        ConfigError: A name can't stand in a certificate.
+        WrongKey: The private key in the folder was encrypted with another secret.
+    """
     passphrase = _passphrase(secret)
     LocalAuthority(folder, passphrase, clock()).provide([general_name(name) for name in names])
-    context.load_cert_chain(folder / SERVER, password=passphrase)
+    return folder / SERVER, passphrase
+
+
+def box_names(config: Config) -> list[str]:
+    """What the box is called on the LAN, for its certificate."""
+    name, host = config.appliance.name, socket.gethostname()
+    names = [name, f"{name}.local", host, f"{host}.local", "localhost", "127.0.0.1", "::1"]
+    for listen in (config.http.listen, config.dimse.tls_listen):
+        address = host_and_port(listen)[0] if listen else "::"
+        if address not in ("0.0.0.0", "::"):  # noqa: S104 - compared with, not listened on
+            names.append(address)
+    return list(dict.fromkeys(names))
 
 
 def fingerprints(http: Http, folder: Path) -> Fingerprints | None:

@@ -1,9 +1,9 @@
 """What a new box needs to be this one, as one sealed file; and when such files were made.
 
 In it are the configuration as it stands on the disk, the root secret and the ring of keys, the
-box's certificates, tokens, tombstones with their records, and which instances no archive is proven
-to have (`edge.index.snapshot`). Images are not. It is sealed for the recovery key, of which the box
-itself has only the public half.
+box's certificates, tokens, approved peers, tombstones with their records, and which instances no
+archive is proven to have (`edge.index.snapshot`). Images are not. It is sealed for the recovery
+key, of which the box itself has only the public half.
 
 Promises that what is in one backup belongs together: rows are of one commit, and a record of a
 deletion is kept before its rows are. The ring holds every key that those rows name.
@@ -226,8 +226,9 @@ class Backups:
         deleted = await self._database.read(
             "SELECT count(*), max(deleted), total(deleted) FROM tombstones"
         )
+        peers = await self._database.read("SELECT * FROM peers ORDER BY ae_title")
         files = await asyncio.to_thread(self._watched)
-        return hashlib.sha256(repr((tokens, deleted, files)).encode()).hexdigest()
+        return hashlib.sha256(repr((tokens, deleted, peers, files)).encode()).hexdigest()
 
     async def last(self, archive: str) -> LastBackup | None:
         """The last one that an archive was given, and gave back."""
@@ -286,8 +287,11 @@ class Backups:
 
     def _outside(self) -> Iterator[tuple[str, bytes]]:
         http = self._config.http
+        dimse = self._config.dimse
         named = [archive.tls_ca for archive in self._config.cloud.archive]
-        for path in {http.tls_certificate, http.tls_key, *named} - {Path()}:
+        named += [http.tls_certificate, http.tls_key]
+        named += [dimse.tls_certificate, dimse.tls_key, dimse.tls_ca]
+        for path in set(named) - {Path()}:
             if (content := _content(path)) is not None:
                 yield str(path), content
 

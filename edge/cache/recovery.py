@@ -29,7 +29,7 @@ from edge.cache.rescan import rescan
 from edge.crypto.keys import KeyRing
 from edge.dicom.instance import Custody, Origin
 from edge.errors import InvalidInstance, SealBroken
-from edge.index import instances, residence, tombstones, trash
+from edge.index import instances, peers, residence, tombstones, trash
 from edge.index.ballast import Ballast
 from edge.index.connection import suspicion
 from edge.index.database import Connection, Database, DatabaseBroken
@@ -85,11 +85,17 @@ async def open_index(path: Path, key: bytes, ballast: Ballast | None = None) -> 
         log.error("the index is damaged and will be rebuilt from the store: %s", error)
         aside = await asyncio.to_thread(_set_aside, path)
         found = await asyncio.to_thread(salvage, aside, key)
+        approved = await asyncio.to_thread(peers.salvage, aside, key)
         database = await Database(path, key, ballast=ballast).__aenter__()
         if found is None:
             log.error("tokens can't be read any more; make new ones with edge token create")
         else:
             await TokenTable(database).restore(found)
+        if approved is None:
+            log.error("approved DICOM peers can't be read any more; see edge peer list")
+        else:
+            kept = approved
+            await database.write(lambda db: peers.put_back(db, kept))
         return database
 
 

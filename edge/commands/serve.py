@@ -58,9 +58,9 @@ async def _serve(options: argparse.Namespace) -> int:
     while again:
         async with _told_of(Appliance(loaded, file=file), folder, is_new=is_new) as box:
             log.info(
-                "ready: DICOM as %s on port %d, HTTP on port %d",
+                "ready: DICOM as %s on %s, HTTP on port %d",
                 loaded.dimse.ae_title,
-                box.dimse_port,
+                _ports(box.dimse_port, box.dimse_tls_port),
                 box.http_port,
             )
             _at_signals(loop, stopping.set)
@@ -72,6 +72,13 @@ async def _serve(options: argparse.Namespace) -> int:
             log.info("stopping")
     log.info("stopped")
     return 0
+
+
+def _ports(plain: int, tls: int) -> str:
+    """Those that are there."""
+    return " and ".join(
+        words for port, words in ((plain, f"port {plain}"), (tls, f"port {tls} (TLS)")) if port
+    )
 
 
 @contextlib.asynccontextmanager

@@ -16,6 +16,7 @@ import socket
 import ssl
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Protocol
 
 from edge.config import Dimse
 from edge.dimse.assembly import Assembly
@@ -25,10 +26,11 @@ from edge.dimse.deadline import Deadline, Pace
 from edge.dimse.dialogue import Dialogue
 from edge.dimse.framing import AbortReason
 from edge.dimse.messages import RESPONSE, Command, CommandField, Status
-from edge.dimse.negotiation import negotiate, read_request
+from edge.dimse.negotiation import asked_for, negotiate, read_request
 from edge.dimse.peers import Caller, Peers, Refusal
 from edge.dimse.quiet import QuietLog, kind_and_place
 from edge.dimse.services import Context, Operation, Service
+from edge.dimse.tls_words import certificate_of, why_refused
 from edge.dimse.upper_layer import UpperLayer
 from edge.errors import PeerError
 
@@ -38,6 +40,14 @@ LOG = logging.getLogger(__name__)
 
 MAX_WAITING = 8
 """Requests that a peer may send ahead, although we negotiate one at a time (PS3.7 D.3.3.3)."""
+
+
+class ServerTls(Protocol):
+    """Has what TLS is spoken with now: a `DicomTls`, or a fake."""
+
+    @property
+    def server(self) -> ssl.SSLContext:
+        """For the next connection."""
 
 
 @dataclass(slots=True, eq=False)
@@ -50,8 +60,8 @@ class Shared:
     max_instance_bytes: int
     """A longer data set aborts."""
     connections: Connections
-    tls: ssl.SSLContext | None = None
-    """Spoken on every connection (PS3.15 B); None: plain TCP."""
+    tls: ServerTls | None = None
+    """What TLS is spoken with, on connections of that listener (PS3.15 B)."""
     intake: Intake = field(default_factory=Intake)
     log: QuietLog = field(default_factory=lambda: QuietLog(LOG))
     """For lines about peers that are not associated."""
@@ -63,9 +73,10 @@ class Association:
     Args:
         shared: What it shares with the others.
         host: The address that the connection comes from.
+        is_encrypted: TLS is spoken on it.
     """
 
-    def __init__(self, shared: Shared, host: str) -> None:
+    def __init__(self, shared: Shared, host: str, *, is_encrypted: bool = False) -> None:
         settings = shared.settings
         self.layer = UpperLayer(
             self, shared.intake, max_pdu=settings.max_pdu, send_seconds=settings.pdu_seconds
@@ -76,6 +87,8 @@ class Association:
         self._settings = settings
         self._deadline = Deadline(self._expired)
         self.host = self._name = host
+        self._is_encrypted = is_encrypted
+        self._certificate: bytes | None = None
         self.heard = 0.0
         """When a PDU last came, seconds of the loop's clock."""
         self._task: asyncio.Task[None] | None = None
@@ -159,8 +172,18 @@ class Association:
     # What the other connections want of it (`Member`).
 
     @property
+    def ae_title(self) -> str:
+        """By which the peer calls itself, once it is known."""
+        return self._caller.ae_title if self._caller else ""
+
+    @property
+    def own_limit(self) -> int:
+        """See `Member`."""
+        return self._caller.max_associations if self._caller else 0
+
+    @property
     def is_stranger(self) -> bool:
-        """Whether no peer of the configuration calls."""
+        """Whether nobody named the peer."""
         return self._caller is None or self._caller.is_stranger
 
     @property
@@ -238,16 +261,20 @@ class Association:
 
     async def _connect(self, connection: socket.socket) -> None:
         """Hand the connection to the upper layer, after its TLS handshake if there is one."""
-        tls = self._shared.tls
+        tls = None
+        if self._is_encrypted:
+            assert self._shared.tls is not None
+            tls = self._shared.tls.server
         try:
-            await asyncio.get_running_loop().connect_accepted_socket(
+            transport, _ = await asyncio.get_running_loop().connect_accepted_socket(
                 lambda: self.layer,
                 connection,
                 ssl=tls,
                 ssl_handshake_timeout=self._settings.artim_seconds if tls else None,
             )
         except OSError as error:
-            raise PeerError(f"the TLS handshake failed (does it speak TLS?): {error}") from error
+            raise PeerError(f"the TLS handshake failed: {why_refused(error)}") from error
+        self._certificate = certificate_of(transport)
 
     async def _negotiated(self) -> bool:
         """Answer the A-ASSOCIATE-RQ; whether it was accepted."""
@@ -261,13 +288,17 @@ class Association:
             self.layer.abort(AbortReason.INVALID_PARAMETER, error)
             raise
         caller = request.refusal() or await self._shared.peers.identify(
-            calling=request.calling, called=request.called, host=self.host
+            calling=request.calling,
+            called=request.called,
+            host=self.host,
+            certificate=self._certificate,
+            is_encrypted=self._is_encrypted,
+            services=asked_for(request, self._shared.services),
         )
         if not isinstance(caller, Refusal):
             self._name, self._caller = str(caller), caller
-            if not self._shared.connections.associate(self):
+            if why := self._shared.connections.admit(self):
                 # Local limit exceeded, transient: the peer is welcome later (PS3.8 9.3.4).
-                why = "there are as many associations as are allowed"
                 caller = Refusal(result=2, source=3, reason=2, why=why)
         if isinstance(caller, Refusal):
             self._log(logging.WARNING, "the association was refused: %s", caller.why)

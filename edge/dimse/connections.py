@@ -3,20 +3,26 @@
 Owns the two bounds of the listener: how many peers are associated, and how many more are connected
 without being so. Promises that nobody keeps a new peer out by sitting there: where there is no room
 left, the host that takes up most of it loses what it has used least. So one host, whatever it does,
-can't lock out another, and strangers can't lock out a peer of the configuration. It closes nothing
-itself, and logs nothing: it asks a member to give way, and that one does.
+can't lock out another, and strangers can't lock out a known peer. A peer that has a limit of its
+own is held to it address by address, before anybody else would have to give way to it; only what
+was silent for ``STALE_SECONDS`` there makes room for what comes anew, for a device that was
+switched off and on has forgotten its associations. It closes nothing itself, and logs nothing: it
+asks a member to give way, and that one does.
 """
 
 from __future__ import annotations
 
+import time
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Protocol
 
-__all__ = ["MAX_UNASSOCIATED", "Connections", "Member"]
+__all__ = ["MAX_UNASSOCIATED", "STALE_SECONDS", "Connections", "Member"]
 
 MAX_UNASSOCIATED = 256
 """Connections that have not associated yet, or are about to end; each may hold a half request."""
+STALE_SECONDS = 60.0
+"""So long an association of a peer at its own limit is silent before it gives way to a new one."""
 
 
 class Member(Protocol):
@@ -27,8 +33,16 @@ class Member(Protocol):
         """The peer's address."""
 
     @property
+    def ae_title(self) -> str:
+        """By which the peer calls itself; means something once it is associated."""
+
+    @property
+    def own_limit(self) -> int:
+        """Associations that the peer may have from this address; 0 means no limit of its own."""
+
+    @property
     def is_stranger(self) -> bool:
-        """Whether the configuration does not name it; means something once it is associated."""
+        """Whether nobody named it; means something once it is associated."""
 
     @property
     def is_busy(self) -> bool:
@@ -52,9 +66,16 @@ class Connections:
     Args:
         max_associations: How many may be associated.
         max_unassociated: How many may be connected beyond these.
+        clock: As `Member.heard`.
     """
 
-    def __init__(self, max_associations: int, max_unassociated: int = MAX_UNASSOCIATED) -> None:
+    def __init__(
+        self,
+        max_associations: int,
+        max_unassociated: int = MAX_UNASSOCIATED,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._clock = clock
         self._max_associations = max_associations
         self._max_unassociated = max_unassociated
         # Ordered sets, the oldest first.
@@ -91,17 +112,19 @@ class Connections:
         loser.give_way(why)
         return True
 
-    def associate(self, member: Member) -> bool:
-        """Count it as associated; False if there are too many and nobody is to give way."""
+    def admit(self, member: Member) -> str:
+        """Count it as associated; else why not: there are too many, and nobody is to give way."""
+        if refusal := self._beyond_its_own(member):
+            return refusal
         if len(self._associated) >= self._max_associations:
             loser = self._who_gives_way_to(member)
             if loser is None:
-                return False
+                return "there are as many associations as are allowed"
             self.dissociate(loser)
             loser.give_way("another peer needs an association, and no more are allowed")
         self._unassociated.pop(member, None)
         self._associated[member] = None
-        return True
+        return ""
 
     def dissociate(self, member: Member) -> None:
         """Its association has ended; its connection will soon."""
@@ -114,10 +137,25 @@ class Connections:
         self._associated.pop(member, None)
         self._unassociated.pop(member, None)
 
+    def _beyond_its_own(self, newcomer: Member) -> str:
+        """Hold it to the limit of its peer; why it is refused."""
+        limit = newcomer.own_limit
+        its = (newcomer.ae_title, newcomer.host)
+        own = [it for it in self._associated if limit and (it.ae_title, it.host) == its]
+        if len(own) < limit or not limit:
+            return ""
+        idle = [member for member in own if not member.is_busy]
+        oldest = min(idle, key=lambda member: member.heard, default=None)
+        if oldest is None or self._clock() - oldest.heard < STALE_SECONDS:
+            return f"it has {len(own)} associations, and its max_associations is {limit}"
+        self.dissociate(oldest)
+        oldest.give_way("its peer began another association, and no more are allowed it")
+        return ""
+
     def _who_gives_way_to(self, newcomer: Member) -> Member | None:
         """The one that is idle and silent for longest, of those that have more than their part.
 
-        Strangers have none beside a peer of the configuration. Among equals it is the host with
+        Strangers have none beside a known peer. Among equals it is the host with
         most associations, if it still has no fewer than the newcomer's afterwards.
         """
         strangers = [member for member in self._associated if member.is_stranger]

@@ -32,7 +32,14 @@ from edge.dimse.peers import Caller, Refusal
 from edge.dimse.services import Context, Service, find_service
 from edge.errors import PeerError
 
-__all__ = ["Accepted", "AssociateRequest", "Proposed", "negotiate", "read_request"]
+__all__ = [
+    "Accepted",
+    "AssociateRequest",
+    "Proposed",
+    "asked_for",
+    "negotiate",
+    "read_request",
+]
 
 APPLICATION_CONTEXT = "1.2.840.10008.3.1.1.1"
 """The only one there is (PS3.7 A.2.1)."""
@@ -52,11 +59,6 @@ _ITEM = struct.Struct(">BxH")
 _CONTEXT_RESULT = struct.Struct(">BxHBxBxBxH")
 _MAXIMUM_LENGTH, _WINDOW, _ROLE, _VERSION_NAME, _EXTENDED = 0x51, 0x53, 0x54, 0x55, 0x56
 _ACCEPTED, _USER_REJECTION, _ABSTRACT_SYNTAX, _TRANSFER_SYNTAX = 0, 1, 3, 4
-_WHY = {
-    _USER_REJECTION: "the peer has no right to it, or to the role that it proposes",
-    _ABSTRACT_SYNTAX: "not offered here",
-    _TRANSFER_SYNTAX: "no usable transfer syntax",
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,12 +182,12 @@ def negotiate(
         max_pdu: The longest P-DATA PDU that we take, in bytes.
     """
     contexts: dict[int, Context] = {}
-    refused: dict[str, int] = {}
+    refused: dict[str, str] = {}
     answers = []
     for proposed in request.contexts:
-        result, context = _decide(proposed, services, caller, request)
+        result, context, why = _decide(proposed, services, caller, request)
         if context is None:
-            refused[proposed.abstract_syntax] = result
+            refused[proposed.abstract_syntax] = why
         else:
             contexts[context.context_id] = context
         # Of a refused context the transfer syntax means nothing, but is there (PS3.8 9.3.3.2).
@@ -212,7 +214,7 @@ def negotiate(
         pdu=struct.pack(">BxI", 2, len(body)) + body,
         contexts=contexts,
         fragment_size=room & ~1,
-        refused=tuple(f"{uid or 'no UID'} ({_WHY[result]})" for uid, result in refused.items()),
+        refused=tuple(f"{uid or 'no UID'} ({why})" for uid, why in refused.items()),
     )
 
 
@@ -221,26 +223,42 @@ def _decide(
     services: Sequence[Service],
     caller: Caller,
     request: AssociateRequest,
-) -> tuple[int, Context | None]:
-    """The Result/Reason of PS3.8 Table 9-18, and the context if it is acceptance."""
+) -> tuple[int, Context | None, str]:
+    """The Result/Reason of PS3.8 Table 9-18, and the context if it is acceptance, or why not."""
     uid = proposed.abstract_syntax
     service = find_service(services, uid)
     if service is None:
-        return _ABSTRACT_SYNTAX, None
+        return _ABSTRACT_SYNTAX, None, "not offered here"
     as_scu, as_scp = request.roles.get(uid, (True, False))
     asks = as_scu and (not service.right or service.right in caller.may)
     is_asked = as_scp and service.right_to_be_sent in caller.may
     if not (asks or is_asked):
-        return _USER_REJECTION, None
+        return _USER_REJECTION, None, _what_is_missing(service, as_scu=as_scu, as_scp=as_scp)
     for syntax in proposed.transfer_syntaxes:
         if service.transfer_syntaxes is None or syntax in service.transfer_syntaxes:
             extended = b""
             if service.extended is not None and uid in request.extended:
                 extended = service.extended(request.extended[uid])
-            return _ACCEPTED, Context(
-                proposed.context_id, uid, syntax, service, asks, is_asked, extended
-            )
-    return _TRANSFER_SYNTAX, None
+            context = Context(proposed.context_id, uid, syntax, service, asks, is_asked, extended)
+            return _ACCEPTED, context, ""
+    return _TRANSFER_SYNTAX, None, "no usable transfer syntax"
+
+
+def _what_is_missing(service: Service, *, as_scu: bool, as_scp: bool) -> str:
+    """Which right a peer lacks for the roles that it proposes."""
+    needed = [service.right] if as_scu else []
+    if as_scp and service.right_to_be_sent is not None:
+        needed.append(service.right_to_be_sent)
+    if not needed:
+        return "the peer proposes no role that it can have here"
+    return "its may lacks " + " and ".join(f'"{right}"' for right in dict.fromkeys(needed))
+
+
+def asked_for(request: AssociateRequest, services: Sequence[Service]) -> str:
+    """The services that a peer asks for, by their names here, between commas."""
+    found = (find_service(services, context.abstract_syntax) for context in request.contexts)
+    names = {service.name if service else "what is not offered here" for service in found}
+    return ", ".join(sorted(names))
 
 
 def _items(body: bytes, start: int, end: int) -> Iterator[tuple[int, int, int]]:

@@ -1,7 +1,8 @@
-"""Who may call: the AE titles and addresses that the configuration names (``[[dimse.peer]]``).
+"""Who may call: AE titles, addresses and certificates of the configuration, and of approved peers.
 
 Owns the answer to an association request before anything is negotiated, with the reject codes of
-PS3.8 9.3.4. It sees two titles and an address, and keeps nothing of a caller it refused.
+PS3.8 9.3.4. It sees two titles, an address and the certificate that was shown, and keeps nothing of
+a caller it refused; with ``unknown_peers = "learn"`` the book of peers does, bounded.
 """
 
 from __future__ import annotations
@@ -9,9 +10,13 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import socket
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+from edge.access.certificates import is_certificate, sha256, shown
+from edge.cache.peers import PeerBook
 from edge.config import Dimse, Peer
+from edge.peering import is_network
 
 __all__ = ["Caller", "Peers", "Refusal"]
 
@@ -32,7 +37,9 @@ class Caller:
     may: frozenset[str]
     """Rights: ``store``, ``query``, ``retrieve``, ``commit``, ``worklist``."""
     is_stranger: bool = False
-    """Whether the configuration does not name it."""
+    """Whether neither the configuration nor a person named it."""
+    max_associations: int = 0
+    """At the same time, from its address; 0 means no limit of its own."""
 
     def __str__(self) -> str:
         return f"{self.ae_title} at {self.host}"
@@ -49,53 +56,122 @@ class Refusal:
 
 
 class Peers:
-    """Knows the configured peers.
+    """Knows the peers of the configuration, and those that were approved, as of now.
 
     Args:
         settings: Ours and the peers' titles, and what happens to strangers.
+        book: Has those that were approved, and lists strangers; None: there is neither.
     """
 
-    def __init__(self, settings: Dimse) -> None:
+    def __init__(self, settings: Dimse, book: PeerBook | None = None) -> None:
         self._ae_title = settings.ae_title.strip()
         self._accepts_strangers = settings.unknown_peers == "accept"
-        self._peers: dict[str, list[Peer]] = {}
-        for peer in settings.peer:
-            self._peers.setdefault(peer.ae_title.strip(), []).append(peer)
+        self._configured = settings.peer
+        self._book = book
 
     def find(self, ae_title: str) -> Peer | None:
         """The peer of this AE title that can be called: the first that says where it is."""
-        namesakes = self._peers.get(ae_title.strip(), [])
-        return next((peer for peer in namesakes if peer.host), None)
+        namesakes = self._of_title(ae_title.strip())
+        return next((peer for peer in namesakes if _can_be_called(peer)), None)
 
-    async def identify(self, *, calling: str, called: str, host: str) -> Caller | Refusal:
+    def named(self, name: str) -> Peer | None:
+        """The peer that people call so: by its name, or else by its AE title.
+
+        One that can be called comes before one that can't.
+        """
+        name = name.strip()
+        found = [peer for peer in self._all() if peer.name and peer.name == name]
+        found = found or self._of_title(name)
+        return min(found, key=lambda peer: not _can_be_called(peer), default=None)
+
+    async def identify(
+        self,
+        *,
+        calling: str,
+        called: str,
+        host: str,
+        certificate: bytes | None = None,
+        is_encrypted: bool = False,
+        services: str = "",
+    ) -> Caller | Refusal:
         """Say who calls, or why not.
 
         Titles are compared as they are, case included (PS3.5 6.2). Several peers may share a title;
-        the first whose address fits counts.
+        the first whose address and certificate fit counts.
 
         Args:
             calling: Calling AE title, without padding.
             called: Called AE title, without padding.
             host: Address that the connection comes from.
+            certificate: That it showed, in DER; None if it showed none.
+            is_encrypted: It speaks TLS.
+            services: What it asks for, for the list of strangers.
         """
+        if called == self._ae_title and not _is_ae_title(calling):
+            return _unknown(f"its own AE title {_shown(calling)} is not one (PS3.5 6.2)")
+        shown_one = certificate if is_encrypted else None
+        caller = await self._identify(calling, called, host, shown_one, is_encrypted=is_encrypted)
+        learns = self._book is not None and self._book.learns
+        if learns and isinstance(caller, Refusal) and _is_ae_title(calling):
+            assert self._book is not None
+            self._book.strangers.note(
+                calling,
+                host,
+                called=_shown(called)[1:-1],
+                services=services,
+                why=caller.why,
+                certificate=sha256(shown_one) if shown_one else "",
+            )
+        return caller
+
+    async def _identify(
+        self, calling: str, called: str, host: str, certificate: bytes | None, *, is_encrypted: bool
+    ) -> Caller | Refusal:
         if called != self._ae_title:
             why = f"it called {_shown(called)}; this is {_shown(self._ae_title)}"
             return Refusal(result=1, source=1, reason=7, why=why)
-        if not _is_ae_title(calling):
-            why = f"its own AE title {_shown(calling)} is not one (PS3.5 6.2)"
-            return Refusal(result=1, source=1, reason=3, why=why)
-        namesakes = self._peers.get(calling, [])
+        namesakes = self._of_title(calling)
+        wanted = ""
         for peer in namesakes:
-            if await _comes_from(host, peer.host):
-                return Caller(calling, host, called, frozenset(peer.may))
-        if self._accepts_strangers and not namesakes:
-            return Caller(calling, host, called, RIGHTS_OF_STRANGERS, is_stranger=True)
+            if not await _comes_from(host, peer.host):
+                continue
+            if is_encrypted and not _shows(certificate, peer.certificate):
+                wanted = wanted or peer.certificate
+                continue
+            may = frozenset(peer.may)
+            return Caller(calling, host, called, may, max_associations=peer.max_associations)
+        if wanted:
+            found = shown(certificate) if certificate else "none"
+            return _unknown(
+                f"the peer {_shown(calling)} must show the certificate {_shown(wanted)};"
+                f" it showed {found}"
+            )
         if namesakes:
             expected = " or ".join(peer.host for peer in namesakes)
-            why = f"the peer {_shown(calling)} is expected to call from {expected}"
-        else:
-            why = f"no peer of the configuration has the AE title {_shown(calling)}"
-        return Refusal(result=1, source=1, reason=3, why=why)
+            return _unknown(f"the peer {_shown(calling)} is expected to call from {expected}")
+        if self._accepts_strangers:
+            return Caller(calling, host, called, RIGHTS_OF_STRANGERS, is_stranger=True)
+        return _unknown(f"no peer has the AE title {_shown(calling)}")
+
+    def _all(self) -> Sequence[Peer]:
+        return self._configured if self._book is None else self._book.in_force
+
+    def _of_title(self, ae_title: str) -> list[Peer]:
+        return [peer for peer in self._all() if peer.ae_title.strip() == ae_title]
+
+
+def _unknown(why: str) -> Refusal:
+    """Calling AE title not recognised, for good."""
+    return Refusal(result=1, source=1, reason=3, why=why)
+
+
+def _can_be_called(peer: Peer) -> bool:
+    return bool(peer.host) and not is_network(peer.host)
+
+
+def _shows(certificate: bytes | None, named: str) -> bool:
+    """Whether it showed what it must, if it must."""
+    return not named or (certificate is not None and is_certificate(certificate, named))
 
 
 def _is_ae_title(text: str) -> bool:

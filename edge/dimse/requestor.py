@@ -13,9 +13,11 @@ import logging
 import socket
 import ssl
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Protocol
 
-from edge.config import Dimse
+from edge.access.certificates import is_certificate, shown
+from edge.config import Dimse, Peer
 from edge.dimse.assembly import Assembly
 from edge.dimse.data_set import IncomingDataSet, Intake
 from edge.dimse.deadline import Deadline
@@ -23,6 +25,7 @@ from edge.dimse.dialogue import Dialogue
 from edge.dimse.framing import AbortReason
 from edge.dimse.messages import RESPONSE, Command
 from edge.dimse.proposal import Agreed, Proposal, read_answer, request_pdu
+from edge.dimse.tls_words import certificate_of, why_broken, why_not_trusted
 from edge.dimse.upper_layer import UpperLayer
 from edge.errors import PeerError
 
@@ -83,8 +86,7 @@ class Requestor:
     # What the upper layer tells.
 
     def on_connected(self) -> None:
-        """See `UpperLayerUser`."""
-        self.layer.request(self._pdu)
+        """See `UpperLayerUser`; nothing is said before it is known who is there."""
 
     def on_associate(self, body: bytes) -> None:
         """See `UpperLayerUser`."""
@@ -149,11 +151,13 @@ class Requestor:
     # Its life.
 
     async def begin(self, seconds: float) -> None:
-        """Wait until it is associated.
+        """Ask for the association, and wait until it is there.
 
         Raises:
             PeerError: The peer will not, or says nothing for so long.
         """
+        if not self._associated.done():
+            self.layer.request(self._pdu)
         try:
             async with asyncio.timeout(seconds):
                 await self._associated
@@ -196,6 +200,13 @@ class Requestor:
         self.layer.abort(AbortReason.NOT_SPECIFIED, PeerError(why))
 
 
+class ClientTls(Protocol):
+    """Has what TLS is spoken with now: a `DicomTls`, or a fake."""
+
+    async def client(self, *, check_hostname: bool) -> ssl.SSLContext:
+        """For the next connection; whether its certificate must be for the host."""
+
+
 class Dialer:
     """Asks others for associations.
 
@@ -204,10 +215,24 @@ class Dialer:
         tls: What TLS is spoken with, to peers that want it; None: to none.
     """
 
-    def __init__(self, settings: Dimse, *, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(self, settings: Dimse, *, tls: ClientTls | None = None) -> None:
         self._settings = settings
         self._tls = tls
         self._intake = Intake()
+
+    def call(
+        self, peer: Peer, proposals: Sequence[Proposal], *, calling: str = ""
+    ) -> AbstractAsyncContextManager[Requestor]:
+        """Have an association with a known peer, the way that is said of it; see `associate`."""
+        return self.associate(
+            peer.host,
+            peer.port,
+            peer.ae_title.strip(),
+            proposals,
+            calling=calling,
+            encrypted=peer.tls,
+            certificate=peer.certificate,
+        )
 
     @asynccontextmanager
     async def associate(
@@ -219,6 +244,7 @@ class Dialer:
         *,
         calling: str = "",
         encrypted: bool = False,
+        certificate: str = "",
     ) -> AsyncIterator[Requestor]:
         """Have an association with a peer; leaving the block releases it, an error aborts it.
 
@@ -229,6 +255,7 @@ class Dialer:
             proposals: Presentation contexts.
             calling: Our AE title, if it is not the configured one.
             encrypted: Speak TLS (PS3.15 B).
+            certificate: That the peer must show then, see ``peering``; empty: one for *host*.
 
         Raises:
             PeerRefused: The peer rejects it.
@@ -238,8 +265,8 @@ class Dialer:
         calling = calling or settings.ae_title
         pdu = request_pdu(proposals, calling=calling, called=called, max_pdu=settings.max_pdu)
         association = Requestor(settings, self._intake, proposals, pdu)
-        await self._connect(association, host, port, encrypted=encrypted)
         try:
+            await self._connect(association, host, port, encrypted, certificate)
             await association.begin(settings.artim_seconds)
             yield association
         except BaseException:
@@ -248,32 +275,59 @@ class Dialer:
         await association.end()
 
     async def _connect(
-        self, association: Requestor, host: str, port: int, *, encrypted: bool
+        self, association: Requestor, host: str, port: int, encrypted: bool, certificate: str
     ) -> None:
-        if encrypted and self._tls is None:
-            raise PeerError("a peer wants TLS, and none is configured here")
+        tls = None
+        if encrypted:
+            if self._tls is None:
+                raise PeerError("a peer wants TLS, and none is configured here")
+            tls = await self._tls.client(check_hostname=not certificate)
         seconds = self._settings.artim_seconds
         where = f"{host}:{port}"
         try:
             async with asyncio.timeout(seconds):
                 transport, _ = await asyncio.get_running_loop().create_connection(
-                    lambda: association.layer,
-                    host,
-                    port,
-                    ssl=self._tls if encrypted else None,
+                    lambda: association.layer, host, port, ssl=tls
                 )
         except TimeoutError as error:
             raise PeerError(
                 f"nothing answers at {where} within {seconds:g} s",
                 hint="is the address right, is it switched on, does a firewall stand between?",
             ) from error
-        except ssl.SSLError as error:
-            raise PeerError(f"TLS with {where} failed: {error.reason or error}") from error
         except OSError as error:
-            raise PeerError(
-                f"{where} can't be reached: {error.strerror or error}",
-                hint="check host and port of the peer, and whether its DICOM service runs",
-            ) from error
+            raise _not_connected(where, error, encrypted=encrypted) from error
         connection = transport.get_extra_info("socket")
         if connection is not None:
             connection.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        found = certificate_of(transport)
+        if encrypted and certificate and not (found and is_certificate(found, certificate)):
+            raise PeerError(
+                f"TLS with {where} failed: it shows another certificate than is said of the peer:"
+                f" {shown(found) if found else 'none'}",
+                hint="if that is its new certificate, say so in certificate = ... of the peer",
+            )
+
+
+def _not_connected(where: str, error: OSError, *, encrypted: bool) -> PeerError:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        why, hint = why_not_trusted(error)
+        return PeerError(f"TLS with {where} failed: {why}", hint=hint)
+    if isinstance(error, ssl.SSLError) or (
+        encrypted and isinstance(error, ConnectionResetError | ConnectionAbortedError)
+    ):
+        why, hint = why_broken(error)
+        return PeerError(f"TLS with {where} failed: {why}", hint=hint)
+    if isinstance(error, socket.gaierror):
+        return PeerError(
+            f"{where} can't be reached: no name service knows that name",
+            hint="look for a typing error, or name the peer's address in its place",
+        )
+    if isinstance(error, ConnectionRefusedError):
+        return PeerError(
+            f"{where} can't be reached: nothing listens on that port",
+            hint="check the port, and whether the peer's DICOM service runs",
+        )
+    return PeerError(
+        f"{where} can't be reached: {error.strerror or error}",
+        hint="check host and port of the peer, and the network between",
+    )

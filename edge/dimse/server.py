@@ -1,7 +1,8 @@
-"""The DICOM listener: accepts connections, gives each its association, owns all their tasks.
+"""The DICOM listeners: accept connections, give each its association, own all their tasks.
 
-Promises that no association outlives `serve`, and that none can hurt another: they share a bounded
-account of memory, a bounded number, and nothing else. It speaks no protocol itself.
+There is one for plain TCP, one for TLS, or both. Promises that no association outlives `serve`, and
+that none can hurt another: they share a bounded account of memory, a bounded number, and nothing
+else. It speaks no protocol itself.
 """
 
 from __future__ import annotations
@@ -10,13 +11,13 @@ import asyncio
 import logging
 import resource
 import socket
-import ssl
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from functools import partial
 
 from edge.cache.admission import Admission
 from edge.config import Dimse, host_and_port, not_listening
-from edge.dimse.association import Association, Shared
+from edge.dimse.association import Association, ServerTls, Shared
 from edge.dimse.connections import MAX_UNASSOCIATED, Connections
 from edge.dimse.listener import Listener
 from edge.dimse.peers import Peers
@@ -41,10 +42,11 @@ class DimseServer:
         admission: Where instances go.
         max_instance_bytes: A longer data set is refused by an abort.
         services: Further services; they come before Storage, which takes every private SOP class.
-        tls: Speaks TLS on this listener (PS3.15 B); None: plain TCP.
+        tls: What is spoken at ``tls_listen`` (PS3.15 B).
 
     Raises:
-        ConfigError: ``max_pdu`` is out of its range, or ``listen`` is not an address.
+        ConfigError: ``max_pdu`` is out of its range.
+        ValueError: ``listen`` or ``tls_listen`` is not an address.
     """
 
     def __init__(
@@ -55,23 +57,29 @@ class DimseServer:
         *,
         max_instance_bytes: int,
         services: Sequence[Service] = (),
-        tls: ssl.SSLContext | None = None,
+        tls: ServerTls | None = None,
     ) -> None:
         if not MIN_PDU <= settings.max_pdu <= MAX_PDU:
             raise ConfigError(f"dimse.max_pdu must be {MIN_PDU} to {MAX_PDU} bytes")
-        self._address = host_and_port(settings.listen)
+        listens = {"listen": settings.listen, "tls_listen": settings.tls_listen}
+        self._addresses = {key: host_and_port(text) for key, text in listens.items() if text}
         self._settings = settings
         self._peers = peers
         self._max_instance_bytes = max_instance_bytes
         self._services = (verification_service(), *services, storage_service(admission))
         self._tls = tls
-        self._port = 0
+        self._ports: dict[str, int] = {}
         self._shared: Shared | None = None
 
     @property
     def port(self) -> int:
-        """The TCP port that is listened on; 0 before `serve` is ready."""
-        return self._port
+        """The TCP port of plain DICOM; 0 before `serve` is ready, or if there is none."""
+        return self._ports.get("listen", 0)
+
+    @property
+    def tls_port(self) -> int:
+        """The TCP port of DICOM over TLS; 0 before `serve` is ready, or if there is none."""
+        return self._ports.get("tls_listen", 0)
 
     @property
     def associations(self) -> int:
@@ -85,7 +93,7 @@ class DimseServer:
             ready: Set as soon as connections are accepted.
 
         Raises:
-            ConfigError: The address can't be listened on.
+            ConfigError: An address can't be listened on.
         """
         self._shared = shared = Shared(
             settings=self._settings,
@@ -98,27 +106,34 @@ class DimseServer:
         connections = shared.connections
         group = asyncio.TaskGroup()
 
-        def attend(connection: socket.socket, host: str) -> None:
-            group.create_task(Association(shared, host).run(connection))
+        def attend(connection: socket.socket, host: str, *, is_encrypted: bool) -> None:
+            association = Association(shared, host, is_encrypted=is_encrypted)
+            group.create_task(association.run(connection))
 
         exhausted = partial(connections.relieve, "no more files can be opened")
-        async with Listener(attend, exhausted) as listener:
-            await self._bind(listener)
+        async with AsyncExitStack() as stack:
+            listeners = []
+            for key in self._addresses:
+                connected = partial(attend, is_encrypted=key == "tls_listen")
+                listeners.append(await stack.enter_async_context(Listener(connected, exhausted)))
+                await self._bind(listeners[-1], key)
             try:
-                async with group:
+                async with group, asyncio.TaskGroup() as accepting:
+                    for listener in listeners:
+                        accepting.create_task(listener.accept())
                     if ready is not None:
                         ready.set()
-                    await listener.accept()
             finally:
                 # Aborted by now; what lingers for the peer's end of the connection goes too.
                 for member in connections:
                     member.give_way("this server stops")
 
-    async def _bind(self, listener: Listener) -> None:
+    async def _bind(self, listener: Listener, key: str) -> None:
         try:
-            self._port = await listener.bind(*self._address)
+            self._ports[key] = await listener.bind(*self._addresses[key])
         except OSError as error:
-            raise not_listening("dimse.listen", self._settings.listen, error) from error
+            listen = getattr(self._settings, key)
+            raise not_listening(f"dimse.{key}", listen, error) from error
 
 
 def _bounded(max_associations: int) -> Connections:

@@ -1,8 +1,9 @@
 """What of the index can be had neither from the store nor from the archive: for a backup, and back.
 
-In it are tokens, tombstones, rejections and pins, as they are, and what no archive is proven to
-have. What an archive verifiably has is not: a box that begins anew learns from the archive itself
-what that has *then*. Cursors are not either, for what was learned behind them is gone.
+In it are tokens, tombstones, rejections, pins and approved peers, as they are, and what no archive
+is proven to have. What an archive verifiably has is not: a box that begins anew learns from the
+archive itself what that has *then*. Cursors are not either, for what was learned behind them is
+gone.
 
 A table is kept with the names of its columns: what a newer version added has its default then.
 """
@@ -23,7 +24,7 @@ from edge.index.instances import ensure_series, ensure_study
 
 __all__ = ["Snapshot", "Table", "Unproven", "restore", "take"]
 
-_TABLES = ("tokens", "tombstones", "rejections", "pins")
+_TABLES = ("tokens", "tombstones", "rejections", "pins", "peers")
 _REASON = "it was only on the box that was lost"
 
 

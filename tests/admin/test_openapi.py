@@ -18,6 +18,7 @@ from edge import config
 from edge.admin import api
 from edge.admin.edits import edit_routes
 from edge.admin.openapi import Problem, operation, serve_description
+from edge.admin.peers import peer_routes
 from edge.admin.prefetch import prefetch_routes
 from edge.admin.sync import sync_routes
 from edge.admin.trash import trash_routes
@@ -27,6 +28,7 @@ from edge.cache.disputes import Disputes
 from edge.cache.edits import Edits
 from edge.cache.exchange import Exchange
 from edge.cache.expected import Expectations
+from edge.cache.peers import PeerBook, Reached
 from edge.cache.pins import Pins
 from edge.cache.status import read_status
 from edge.cache.trash import Trash
@@ -56,6 +58,9 @@ async def base(tmp_path):
     async def free_bytes():
         return 10**12
 
+    async def nobody(name):
+        return Reached(name, "", works=False, found="nobody", hint="", milliseconds=0.0)
+
     archives = (config.Archive("cloud", "https://cloud"),)
     configuration = config.Config(cloud=config.Cloud(archives))
     disk = SimpleNamespace(free_bytes=free_bytes)
@@ -83,6 +88,7 @@ async def base(tmp_path):
                 *prefetch_routes(
                     Expectations(database), Pins(database), itemgetter(IDENTITY), lambda: None
                 ),
+                *peer_routes(PeerBook(database, config.Dimse()), itemgetter(IDENTITY), nobody),
             ],
         )
         async with TestServer(create_root({"/api/v1": door})) as server:
@@ -122,6 +128,10 @@ async def test_whatever_the_description_allows_is_answered_as_it_says(base, head
         "POST /expected",
         "DELETE /expected",
         "GET /openapi.json",
+        "GET /peers",
+        "POST /peers",
+        "DELETE /peers",
+        "POST /peers/{ae}/echo",
         "GET /pins",
         "POST /pins",
         "DELETE /pins",
@@ -143,7 +153,9 @@ async def test_what_the_description_does_not_allow_is_refused(base):
         for method in {"get", "put", "post", "patch", "delete", "trace"} - operations.keys():
             async with (
                 ClientSession(headers=KEEPER) as http,
-                http.request(method, base + path.replace("{study_uid}", "1.2")) as answer,
+                http.request(
+                    method, base + path.replace("{study_uid}", "1.2").replace("{ae}", "CT1")
+                ) as answer,
             ):
                 assert answer.status == 405
                 implied = {"HEAD", "OPTIONS"} if "get" in operations else {"OPTIONS"}

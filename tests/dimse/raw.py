@@ -6,9 +6,11 @@ Owns PDUs written by hand, right and wrong ones; nothing here uses the code that
 from __future__ import annotations
 
 import asyncio
+import ssl
 import struct
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import asynccontextmanager, suppress
+from types import SimpleNamespace
 from typing import Any
 
 from edge.cache.admission import Admitted, Outcome, Source
@@ -81,14 +83,22 @@ async def serving(
     max_instance_bytes: int = 1 << 32,
     services=(),
     tls=None,
+    book=None,
     **settings: Any,
 ) -> AsyncIterator[DimseServer]:
-    """A server on a free port of loopback; strangers are accepted unless told otherwise."""
+    """A server on a free port of loopback; strangers are accepted unless told otherwise.
+
+    With *tls*, a context or what has one, there is a port for TLS beside it.
+    """
     settings = {"listen": "127.0.0.1:0", "unknown_peers": "accept"} | settings
+    if tls is not None:
+        settings = {"tls_listen": "127.0.0.1:0"} | settings
+    if isinstance(tls, ssl.SSLContext):
+        tls = SimpleNamespace(server=tls)
     dimse = Dimse(**settings)
     server = DimseServer(
         dimse,
-        Peers(dimse),
+        Peers(dimse, book),
         admission or RecordingAdmission(),
         max_instance_bytes=max_instance_bytes,
         services=services,

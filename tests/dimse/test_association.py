@@ -4,16 +4,21 @@ import logging
 import random
 import struct
 import tracemalloc
+from dataclasses import replace
 
 import pytest
 
-from edge.config import Peer
+from edge.cache.peers import PeerBook
+from edge.cache.strangers import MOST_OF_A_HOST
+from edge.config import Dimse, Peer
 from edge.dimse import server as server_module
 from edge.dimse import upper_layer
 from edge.dimse.messages import CommandField, Status
 from edge.dimse.peers import Caller
+from edge.dimse.quiet import LINES
 from edge.dimse.services import Service
 from edge.errors import PeerError
+from edge.index.database import Database
 from tests.dimse import raw
 from tests.dimse.raw import (
     CT,
@@ -595,3 +600,60 @@ async def test_damaged_sessions_end_and_leave_nothing_behind():
         async with connected(server.port) as peer:
             await peer.associate()
             assert await peer.echo() == 0
+
+
+async def test_a_peer_at_its_own_limit_is_refused_while_another_goes_on():
+    peers = (Peer("CT1", max_associations=2), Peer("CT2"))
+    async with (
+        serving(unknown_peers="reject", peer=peers) as server,
+        contextlib.AsyncExitStack() as stack,
+    ):
+        opened = [await stack.enter_async_context(connected(server.port)) for _ in range(5)]
+        await opened[0].associate(calling="CT1")
+        await opened[1].associate(calling="CT1")
+        assert await opened[2].refused(calling="CT1") == bytes([2, 3, 2])
+        await opened[3].associate(calling="CT2")
+        await opened[4].associate(calling="CT2")
+        for peer in (*opened[:2], *opened[3:]):
+            assert await peer.echo() == 0
+        await opened[0].release()
+        async with connected(server.port) as later:
+            await later.associate(calling="CT1")
+
+
+async def test_the_log_names_the_right_that_a_peer_lacks(caplog):
+    async def find(operation):
+        await operation.respond(Status.SUCCESS)
+
+    peers = (Peer("RAW", may=("store",)), Peer("WS", may=("query",)))
+    async with serving(
+        services=[replace(find_service(find), right="query")], unknown_peers="reject", peer=peers
+    ) as server:
+        async with connected(server.port) as peer:
+            await peer.associate(context_item(1, FIND, [EXPLICIT]))
+        async with connected(server.port) as peer:
+            await peer.associate(context_item(1, CT, [EXPLICIT]), calling="WS")
+    assert f'{FIND} (its may lacks "query")' in caplog.text
+    assert f'{CT} (its may lacks "store")' in caplog.text
+
+
+async def test_a_flood_of_strangers_is_listed_and_logged_within_bounds(tmp_path, caplog):
+    """Each calls itself another name; a peer goes on meanwhile."""
+    async with Database(tmp_path / "index.db", bytes(32)) as database:
+        settings = Dimse(unknown_peers="learn", peer=(Peer("CT1"),))
+        book = PeerBook(database, settings)
+        async with (
+            serving(unknown_peers="learn", peer=settings.peer, book=book) as server,
+            connected(server.port) as known,
+        ):
+            await known.associate(calling="CT1")
+            for number in range(200):
+                async with connected(server.port) as stranger:
+                    codes = await stranger.refused(calling=f"X{number}")
+                    assert codes == bytes([1, 1, 3])
+            assert await known.echo() == 0
+        await book.strangers.write()
+        rows = await database.read("SELECT ae_title, services FROM strangers ORDER BY last_seen")
+    assert len(rows) == MOST_OF_A_HOST
+    assert rows[-1] == ("X199", "storage, verification")
+    assert sum("was refused" in record.getMessage() for record in caplog.records) <= LINES

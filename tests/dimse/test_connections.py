@@ -12,6 +12,8 @@ class Fake:
 
     host: str = "10.0.0.1"
     is_stranger: bool = False
+    ae_title: str = "CT1"
+    own_limit: int = 0
     is_busy: bool = False
     is_ending: bool = False
     heard: float = 0.0
@@ -28,7 +30,7 @@ class Fake:
 def associated(connections, *members):
     for member in members:
         connections.enter(member)
-        assert connections.associate(member)
+        assert connections.admit(member) == ""
 
 
 def test_a_new_connection_always_gets_in_and_the_fullest_host_loses_its_oldest():
@@ -71,7 +73,7 @@ def test_a_configured_peer_takes_the_place_of_the_stranger_who_was_silent_for_lo
     assert lively.gave_way
     assert busy.gave_way
     connections.enter(known[3])
-    assert not connections.associate(known[3])
+    assert "as many associations" in connections.admit(known[3])
 
 
 def test_a_stranger_takes_no_place_of_a_configured_peer():
@@ -80,7 +82,7 @@ def test_a_stranger_takes_no_place_of_a_configured_peer():
     associated(connections, *known)
     stranger = Fake("10.0.0.6", is_stranger=True)
     connections.enter(stranger)
-    assert not connections.associate(stranger)
+    assert "as many associations" in connections.admit(stranger)
 
 
 def test_among_equals_the_host_with_most_associations_gives_way():
@@ -93,7 +95,7 @@ def test_among_equals_the_host_with_most_associations_gives_way():
     # Each has one now: nobody has more than another could claim.
     late = Fake("10.0.0.6")
     connections.enter(late)
-    assert not connections.associate(late)
+    assert "as many associations" in connections.admit(late)
 
 
 def test_who_gave_way_is_counted_until_its_connection_is_gone():
@@ -127,10 +129,63 @@ def test_the_bounds_hold_whatever_comes(events):
             members.append(member := Fake(str(host), is_stranger))
             connections.enter(member)
         elif kind == 1:
-            connections.associate(members[-1])
+            connections.admit(members[-1])
         elif kind == 2:
             connections.dissociate(members[0])
         else:
             connections.leave(members.pop(0))
         assert connections.associated <= 3
         assert len(connections) - connections.associated <= 2
+
+
+class At:
+    """A clock that is set."""
+
+    now = 1000.0
+
+    def __call__(self):
+        return self.now
+
+
+def limited(title="CT1", host="10.0.0.5", limit=2, heard=1000.0, **fields):
+    return Fake(host, ae_title=title, own_limit=limit, heard=heard, **fields)
+
+
+def test_a_peer_is_held_to_its_own_limit_and_pushes_nobody_out():
+    connections = Connections(3, clock=At())
+    associated(connections, limited(), limited(), stranger := Fake(is_stranger=True))
+    connections.enter(third := limited())
+    assert "its max_associations is 2" in connections.admit(third)
+    assert not stranger.gave_way
+    associated(connections, Fake("10.0.0.9", ae_title="CT2"))
+    assert stranger.gave_way
+
+
+def test_who_borrows_a_title_at_another_address_uses_up_nothing_of_its_limit():
+    connections = Connections(10, clock=At())
+    associated(connections, *(limited(host="10.0.0.66") for _ in range(2)))
+    associated(connections, limited(), limited())
+
+
+def test_a_peer_with_another_title_at_the_same_address_has_its_own_limit():
+    connections = Connections(10, clock=At())
+    associated(connections, limited("CT1", limit=1), limited("CT2", limit=1))
+
+
+def test_a_device_that_was_switched_off_and_on_gets_the_place_of_what_it_forgot():
+    clock = At()
+    connections = Connections(10, clock=clock)
+    forgotten, lively = limited(heard=900.0), limited(heard=999.0)
+    associated(connections, forgotten, lively)
+    associated(connections, limited())
+    assert [forgotten.gave_way, lively.gave_way] == [True, False]
+    connections.enter(another := limited())
+    assert connections.admit(another)
+
+
+def test_what_is_busy_never_gives_way_to_its_own_peer():
+    connections = Connections(10, clock=At())
+    associated(connections, busy := limited(limit=1, heard=0.0, is_busy=True))
+    connections.enter(another := limited(limit=1))
+    assert connections.admit(another)
+    assert not busy.gave_way

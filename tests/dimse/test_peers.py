@@ -1,7 +1,10 @@
 import pytest
 
+from edge.cache.peers import PeerBook
 from edge.config import Dimse, Peer
 from edge.dimse.peers import Caller, Peers, Refusal
+from edge.index.database import Database
+from tests.dimse.pki import Clinic
 
 
 def identify(settings, calling="CT1", called="EDGE", host="10.0.0.5"):
@@ -74,3 +77,92 @@ async def test_what_is_no_ae_title_is_rejected_and_shown_safely(title):
     assert refusal.reason == 3
     assert refusal.why.isascii()
     assert refusal.why.isprintable()
+
+
+@pytest.fixture
+async def book(tmp_path):
+    async with Database(tmp_path / "index.db", bytes(32)) as database:
+        yield PeerBook(database, Dimse(unknown_peers="learn", peer=(Peer("CT1", "10.0.0.1"),)))
+
+
+def learning(book):
+    return Peers(Dimse(unknown_peers="learn", peer=book.configured), book)
+
+
+async def test_an_approved_peer_is_known_at_once_and_unknown_once_it_is_forgotten(book):
+    peers = learning(book)
+    call = {"calling": "CT9", "called": "EDGE", "host": "10.0.0.9"}
+    assert isinstance(await peers.identify(**call), Refusal)
+    await book.approve(Peer("CT9", may=("store", "query"), max_associations=3), "x")
+    caller = await peers.identify(**call)
+    assert (caller.may, caller.max_associations) == ({"store", "query"}, 3)
+    assert not caller.is_stranger
+    assert peers.find("CT9").host == "10.0.0.9"
+    await book.forget("CT9", "x")
+    assert isinstance(await peers.identify(**call), Refusal)
+    assert peers.find("CT9") is None
+
+
+async def test_a_stranger_is_rejected_and_listed_with_what_it_wanted(book):
+    peers = learning(book)
+    refusal = await peers.identify(
+        calling="CT9", called="EDGE", host="10.0.0.9", services="storage, verification"
+    )
+    assert (refusal.result, refusal.source, refusal.reason) == (1, 1, 3)
+    (one,) = book.strangers.all()
+    assert (one.ae_title, one.host, one.called) == ("CT9", "10.0.0.9", "EDGE")
+    assert (one.services, one.certificate, one.calls) == ("storage, verification", "", 1)
+
+
+async def test_who_calls_another_title_or_from_another_place_is_listed_too(book):
+    peers = learning(book)
+    wrong = await peers.identify(calling="CT9", called="ARCH\nIVE", host="10.0.0.9")
+    assert wrong.reason == 7
+    assert (await peers.identify(calling="CT1", called="EDGE", host="10.0.0.8")).reason == 3
+    called = {one.ae_title: (one.called, one.why) for one in book.strangers.all()}
+    assert called["CT9"][0] == "ARCH\\nIVE"
+    assert "expected to call from 10.0.0.1" in called["CT1"][1]
+
+
+async def test_what_is_no_ae_title_is_not_listed(book):
+    await learning(book).identify(calling="A\nB", called="EDGE", host="10.0.0.9")
+    assert book.strangers.all() == []
+
+
+async def test_where_strangers_are_rejected_or_accepted_they_are_not_listed(tmp_path):
+    async with Database(tmp_path / "index.db", bytes(32)) as database:
+        for what in ("reject", "accept"):
+            settings = Dimse(unknown_peers=what)
+            book = PeerBook(database, settings)
+            await Peers(settings, book).identify(calling="CT9", called="EDGE", host="10.0.0.9")
+            assert book.strangers.all() == []
+
+
+async def test_a_certificate_is_asked_for_over_tls_alone(tmp_path):
+    clinic = Clinic(tmp_path)
+    ct1, ct2 = clinic.issue("ct1").der, clinic.issue("ct2").der
+    peers = Peers(Dimse(peer=(Peer("CT1", certificate="ct1"),)))
+    call = {"calling": "CT1", "called": "EDGE", "host": "10.0.0.5"}
+    assert isinstance(await peers.identify(**call), Caller)
+    assert isinstance(await peers.identify(**call, certificate=ct1, is_encrypted=True), Caller)
+    other = await peers.identify(**call, certificate=ct2, is_encrypted=True)
+    assert "must show the certificate 'ct1'; it showed CN=ct2" in other.why
+    nothing = await peers.identify(**call, is_encrypted=True)
+    assert "it showed none" in nothing.why
+
+
+async def test_peers_that_share_a_title_are_told_apart_by_certificate(tmp_path):
+    ct2 = Clinic(tmp_path).issue("ct2").der
+    both = (Peer("CT", certificate="ct1", may=("query",)), Peer("CT", certificate="ct2"))
+    caller = await Peers(Dimse(peer=both)).identify(
+        calling="CT", called="EDGE", host="10.0.0.5", certificate=ct2, is_encrypted=True
+    )
+    assert caller.may == {"store"}
+
+
+def test_who_is_called_is_one_address_and_no_network():
+    peers = Peers(Dimse(peer=(Peer("WS", "10.0.0.0/24"), Peer("WS", "10.0.0.7", name="Room 1"))))
+    assert peers.find("WS").host == "10.0.0.7"
+    assert peers.named("Room 1").host == "10.0.0.7"
+    assert peers.named("WS").host == "10.0.0.7"
+    assert peers.named("nobody") is None

@@ -95,16 +95,16 @@ async def test_dicom_over_tls():
     authority.configure_trust(theirs)
     admission = RecordingAdmission()
     async with serving(admission, tls=ours) as server:
-        async with connected(server.port, ssl=theirs, server_hostname="localhost") as peer:
+        async with connected(server.tls_port, ssl=theirs, server_hostname="localhost") as peer:
             await peer.associate()
             peer.store(bytes(3_000_000))
             assert await peer.status() == 0
             await peer.release()
         assert len(admission.instances["1.2.3.4"]) > 3_000_000
         # A peer without TLS gets no association, and takes nothing down.
-        result = await dcmtk.run("echoscu", server.port, "-to", "2", "-ta", "2")
+        result = await dcmtk.run("echoscu", server.tls_port, "-to", "2", "-ta", "2")
         assert result.status != 0
-        async with connected(server.port, ssl=theirs, server_hostname="localhost") as peer:
+        async with connected(server.tls_port, ssl=theirs, server_hostname="localhost") as peer:
             await peer.associate()
             assert await peer.echo() == 0
 
@@ -132,11 +132,14 @@ async def test_a_client_without_tls_is_told_of_in_the_log(caplog):
     ours = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     trustme.CA().issue_cert("localhost").configure_cert(ours)
     async with serving(tls=ours) as server:
-        async with connected(server.port) as peer:
+        async with connected(server.tls_port) as peer:
             peer.send(raw.pdu(1, raw.associate_body(raw.DEFAULT_CONTEXTS)))
             await peer.read_pdu()
         await raw.until(lambda: not server._shared.connections)
-    assert "127.0.0.1: the association was lost: the TLS handshake failed" in caplog.text
+    assert (
+        "127.0.0.1: the association was lost: the TLS handshake failed: it does not speak TLS"
+        in caplog.text
+    )
 
 
 async def test_a_connection_that_gives_way_in_its_tls_handshake_is_closed(monkeypatch):
@@ -145,8 +148,8 @@ async def test_a_connection_that_gives_way_in_its_tls_handshake_is_closed(monkey
     trustme.CA().issue_cert("localhost").configure_cert(ours)
     async with (
         serving(tls=ours) as server,
-        connected(server.port) as first,
-        connected(server.port) as second,
+        connected(server.tls_port) as first,
+        connected(server.tls_port) as second,
     ):
         assert await first.read_pdu() == (0, b"")
         assert len(server._shared.connections) == 1
