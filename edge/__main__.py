@@ -19,6 +19,7 @@ try:
     from edge.commands import (
         backup,
         cloud,
+        commit,
         courier,
         demo,
         key,
@@ -45,6 +46,7 @@ _COMMANDS = (
     sync,
     pin,
     trash,
+    commit,
     courier,
     token,
     cloud,

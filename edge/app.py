@@ -23,6 +23,7 @@ from edge.access.gate import Gate
 from edge.access.tls import renew, server_context
 from edge.admin import api
 from edge.admin.absences import absence_routes
+from edge.admin.commitments import commitment_routes
 from edge.admin.edits import edit_routes
 from edge.admin.local import local_door
 from edge.admin.prefetch import prefetch_routes
@@ -171,6 +172,7 @@ class Appliance:
                 retrieval=retrieval,
                 transcoding=self.transcoding,
                 ledger=ledger,
+                commitments=cache.commitments,
                 database=cache.database,
                 changes=changes,
                 peers=Peers(config.dimse),
@@ -300,6 +302,7 @@ class Appliance:
                 *sync_routes(cache.disputes, self.ledger, itemgetter(IDENTITY), self.changes.wake),
                 *absence_routes(cache.absences, itemgetter(IDENTITY)),
                 *trash_routes(cache.trash, itemgetter(IDENTITY)),
+                *commitment_routes(cache.commitments, itemgetter(IDENTITY)),
                 *edit_routes(Edits(cache.database)),
                 *prefetch_routes(
                     Expectations(cache.database),

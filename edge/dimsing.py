@@ -5,19 +5,20 @@ A service is one line here; a part that runs beside the listener (a poller, a re
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge.cache.admission import Admission
 from edge.cache.changes import Changes
+from edge.cache.commitments import Commitments
 from edge.cache.custody import CustodyLedger
 from edge.cache.retrieval import Retrieval
 from edge.cache.transcoding import Transcoding
 from edge.config import Config
+from edge.dimse.commitment_reports import CommitmentReports
 from edge.dimse.peers import Peers
 from edge.dimse.requestor import Dialer
 from edge.dimse.server import DimseServer
-from edge.dimse.services import Service
+from edge.dimse.storage_commitment import Askers, storage_commitment_service
 from edge.index.database import Database
 from edge.supervision import Supervisor
 
@@ -36,6 +37,8 @@ class DimseMeans:
     """Makes it another syntax where a peer takes no other."""
     ledger: CustodyLedger
     """Knows who vouches for what."""
+    commitments: Commitments
+    """Keeps what we are asked to vouch for."""
     database: Database
     changes: Changes
     peers: Peers
@@ -50,18 +53,17 @@ async def start_dimse(supervisor: Supervisor, means: DimseMeans, config: Config)
     Raises:
         ConfigError: The address can't be listened on.
     """
+    commitments, askers = means.commitments, Askers()
+    reports = CommitmentReports(
+        commitments, askers, means.peers, means.dialer, config.dimse.ae_title, means.changes
+    )
+    supervisor.start("commitments", reports.run)
     server = DimseServer(
         config.dimse,
         means.peers,
         means.admission,
         max_instance_bytes=config.cache.max_instance_bytes,
-        services=_services(means, config),
+        services=[storage_commitment_service(commitments, askers)],
     )
     await supervisor.start_ready("dimse", lambda ready: server.serve(ready=ready))
     return server
-
-
-def _services(means: DimseMeans, config: Config) -> Sequence[Service]:
-    """All beside Verification and Storage."""
-    del means, config
-    return ()

@@ -21,6 +21,7 @@ from typing import Self
 from edge.access.tokens import Tokens
 from edge.cache.absences import Absences
 from edge.cache.changes import Changes
+from edge.cache.commitments import Commitments
 from edge.cache.disputes import Disputes
 from edge.cache.exchange import Exchange
 from edge.cache.pins import Pins
@@ -103,6 +104,7 @@ class Cache:
             )
             self.pins = Pins(self.database, self._config.cache.pin)
             self.absences = Absences(self.database, self.changes, self.trash)
+            self.commitments = Commitments(self.database, self.changes, self._config)
             self._stack = stack.pop_all()
         return self
 
