@@ -103,7 +103,7 @@ async def waiting(database: Database, patience: Patience) -> list[Waiting]:
     """All that are not decided, each with the one instance that it was last seen to wait for."""
     rows = await database.read(
         f"SELECT c.id, c.asked, c.place, {_STATE}, NOT {_UNDECIDED}{_ITEMS}"
-        f" AND t.place = c.place WHERE c.outcome = '' AND c.decided = 0",
+        f" WHERE t.place = c.place AND c.outcome = '' AND c.decided = 0",
         patience.values,
     )
     return [
