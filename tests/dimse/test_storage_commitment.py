@@ -148,12 +148,8 @@ async def test_pynetdicom_asks_and_hears_what_is_wrong(server, kept):
         item = Dataset()
         item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = CT, "1.2.3"
         data.ReferencedSOPSequence = [item]
-        one, _ = association.send_n_action(
-            data, 1, StorageCommitmentPushModel, WELL_KNOWN_INSTANCE
-        )
-        two, _ = association.send_n_action(
-            data, 2, StorageCommitmentPushModel, WELL_KNOWN_INSTANCE
-        )
+        one, _ = association.send_n_action(data, 1, StorageCommitmentPushModel, WELL_KNOWN_INSTANCE)
+        two, _ = association.send_n_action(data, 2, StorageCommitmentPushModel, WELL_KNOWN_INSTANCE)
         association.release()
         return one, two
 
@@ -338,9 +334,7 @@ async def test_an_association_is_known_as_long_as_it_is_there(server, askers):
     await raw.until(lambda: not gc.collect() and not askers._asked)
 
 
-async def test_of_one_association_so_many_transactions_are_remembered(
-    server, askers, monkeypatch
-):
+async def test_of_one_association_so_many_transactions_are_remembered(server, askers, monkeypatch):
     monkeypatch.setattr(storage_commitment, "_REMEMBERED", 2)
     async with raw.connected(server.port) as peer:
         await peer.associate(CONTEXT)

@@ -54,8 +54,7 @@ class Modality:
                 event.event_type,
                 str(data.TransactionUID),
                 tuple(
-                    str(it.ReferencedSOPInstanceUID)
-                    for it in data.get("ReferencedSOPSequence", [])
+                    str(it.ReferencedSOPInstanceUID) for it in data.get("ReferencedSOPSequence", [])
                 ),
                 {
                     str(it.ReferencedSOPInstanceUID): int(it.FailureReason)

@@ -125,7 +125,9 @@ async def test_retry_and_forget_are_about_what_they_name(database, ask):
         )
     assert await commitments.standing(database) == Standing(1, 1, 2, "it is off")
     assert await database.write(lambda db: commitments.retry(db, ["1.1", "1.4"], 6000.0)) == 1
-    assert [one.transaction_uid for one in await commitments.due(database, "CT1", 6000, DAY, 9)] == [
+    assert [
+        one.transaction_uid for one in await commitments.due(database, "CT1", 6000, DAY, 9)
+    ] == [
         "1.1",
         "1.3",
     ]
