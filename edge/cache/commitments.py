@@ -24,7 +24,6 @@ from edge.index.commitments import (
     Commitment,
     CommitmentsFull,
     Due,
-    Outcome,
     Standing,
 )
 from edge.index.database import Connection, Database
@@ -150,8 +149,8 @@ class Commitments:
         return await commitments.due_peers(self._database, self._clock(), FARTHEST)
 
     async def due(self, peer: str) -> list[Due]:
-        """What a peer can be told now, the oldest first; some of it, if it is much."""
-        return await commitments.due(self._database, peer, self._clock(), FARTHEST, _MANY)
+        """What a peer is to be told; some of it, if it is much."""
+        return await commitments.due(self._database, peer, _MANY)
 
     async def next_retry(self) -> float | None:
         """When the next report is tried again; POSIX seconds."""
@@ -179,29 +178,28 @@ class Commitments:
     async def reported(self, one: Due, verdict: Verdict) -> None:
         """The peer heard it."""
         now, failed = self._clock(), len(verdict.failed)
-        await self._database.write(
-            lambda db: commitments.end(db, one, Outcome.REPORTED, now, failed=failed, why="")
-        )
+        await self._database.write(lambda db: commitments.reported(db, one, now, failed))
         self._changes.wake()
 
-    async def not_reported(self, reports: Sequence[Due], why: str) -> int:
-        """It could not be told now; how many are given up for that."""
-        now = self._clock()
-        bound = self._settings.commit_report_days * DAY
+    async def not_reported(self, one: Due, why: str) -> int:
+        """The peer did not take it; how much is given up for that."""
+        return await self._postpone(one.peer, one, why)
+
+    async def unreachable(self, peer: str, why: str) -> int:
+        """The peer can be told nothing now; how much is given up for that."""
+        return await self._postpone(peer, peer, why)
+
+    async def _postpone(self, peer: str, which: Due | str, why: str) -> int:
+        now, pauses = self._clock(), (FIRST_PAUSE, LONGEST_PAUSE)
+        decided_before = now - self._settings.commit_report_days * DAY
 
         def write(db: Connection) -> int:
-            given_up = 0
-            for one in reports:
-                pause = min(FIRST_PAUSE * 2.0 ** min(one.tries, 16), LONGEST_PAUSE)
-                commitments.postpone(db, one, now + pause, why)
-                if now - one.decided >= bound and one.tries + 1 >= FEWEST_TRIES:
-                    commitments.end(db, one, Outcome.GIVEN_UP, now, failed=0, why=why)
-                    given_up += 1
-            return given_up
+            commitments.postpone(db, which, now, pauses, why)
+            return commitments.give_up(db, peer, now, decided_before, FEWEST_TRIES)
 
-        done = await self._database.write(write)
+        given_up = await self._database.write(write)
         self._changes.wake()
-        return done
+        return given_up
 
     async def tidy(self) -> None:
         """Forget what was over long ago, and mend what a wrong clock wrote."""

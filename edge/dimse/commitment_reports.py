@@ -26,7 +26,7 @@ from edge.dimse.proposal import Agreed, Proposal
 from edge.dimse.requestor import Dialer
 from edge.dimse.services import Context
 from edge.dimse.storage_commitment import STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE, Askers
-from edge.errors import PeerError
+from edge.errors import InvalidInstance, PeerError
 
 __all__ = ["CommitmentReports"]
 
@@ -133,21 +133,32 @@ class CommitmentReports:
             return False
 
     async def _call(self, peer: str, reports: Sequence[Due]) -> None:
-        """Have an association with a peer, and report all over it."""
-        left = list(reports)
+        """Have an association with a peer, and report all over it.
+
+        Where a report breaks the association, it comes last from then on; if others went over it
+        before, what is left is tried at once.
+        """
+        answers = 0
         try:
             where = _found(self._peers.find(peer))
             async with self._dialer.associate(
                 where.host, where.port, peer, [_PROPOSAL]
             ) as association:
                 context = _accepted(association.find(STORAGE_COMMITMENT))
-                while left:
-                    if why := await self._report(left[0], association.dialogue, context):
-                        await self._not_reported(left[:1], why)
-                    del left[0]
+                for one in reports:
+                    try:
+                        why = await self._report(one, association.dialogue, context)
+                        answers += 1
+                    except PeerError as error:
+                        await self._commitments.not_reported(one, str(error))
+                        raise
+                    if why:
+                        self._failed(peer, await self._commitments.not_reported(one, why), why)
         except PeerError as error:
-            if left:
-                await self._not_reported(left, str(error))
+            given_up, why = 0, str(error)
+            if not answers:
+                given_up = await self._commitments.unreachable(peer, why)
+            self._failed(peer, given_up, why)
 
     async def _report(self, one: Due, dialogue: Dialogue, context: Context | Agreed) -> str:
         """Tell the peer, if all is still decided; why it did not take it, or nothing.
@@ -162,9 +173,12 @@ class CommitmentReports:
         if verdict is None:
             return ""
         # Thousands of items take a while.
-        data_set = await asyncio.to_thread(
-            _data_set, one.transaction_uid, verdict, self._ae_title, context.transfer_syntax
-        )
+        try:
+            data_set = await asyncio.to_thread(
+                _data_set, one.transaction_uid, verdict, self._ae_title, context.transfer_syntax
+            )
+        except InvalidInstance as error:
+            return str(error)
         response = await dialogue.request(
             context.context_id,
             CommandField.N_EVENT_REPORT,
@@ -184,12 +198,11 @@ class CommitmentReports:
         await self._commitments.reported(one, verdict)
         return ""
 
-    async def _not_reported(self, reports: Sequence[Due], why: str) -> None:
-        peer, number = reports[0].peer, len(reports)
-        given_up = await self._commitments.not_reported(reports, why)
-        LOG.warning("%s: can't be told of %d storage commitments: %s", peer, number, why)
+    @staticmethod
+    def _failed(peer: str, given_up: int, why: str) -> None:
+        LOG.warning("%s: storage commitment can't be reported: %s", peer, why)
         if given_up:
-            LOG.error("%s: %d storage commitments are given up", peer, given_up)
+            LOG.error("%s: %d reports of storage commitment are given up", peer, given_up)
 
 
 def _found(peer: Peer | None) -> Peer:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from enum import StrEnum
 
 from edge.index.database import Connection, Database
 from edge.index.lookup import json_list
@@ -18,35 +17,25 @@ __all__ = [
     "Commitment",
     "CommitmentsFull",
     "Due",
-    "Outcome",
     "Standing",
     "advance",
     "ask",
     "count",
     "due",
     "due_peers",
-    "end",
     "forget",
+    "give_up",
     "next_retry",
     "open_peers",
     "page",
     "postpone",
     "purge",
     "reopen",
+    "reported",
     "retry",
     "standing",
     "turn_back_clock",
 ]
-
-
-class Outcome(StrEnum):
-    """How a transaction ended."""
-
-    NONE = ""
-    REPORTED = "REPORTED"
-    """The peer heard it."""
-    GIVEN_UP = "GIVEN_UP"
-    """It could not be told, for days."""
 
 
 class CommitmentsFull(Exception):
@@ -93,7 +82,7 @@ class Commitment:
     reason: str
     """Why the last of them did not."""
     outcome: str
-    """As ``Outcome``; empty before."""
+    """``REPORTED``: the peer heard it; ``GIVEN_UP``: it could not be told, for days; or empty."""
     ended: float
     failed: int
     """Of the instances, those that were reported as not committed."""
@@ -198,15 +187,12 @@ async def due_peers(database: Database, now: float, farthest: float) -> list[str
     return [row[0] for row in rows]
 
 
-async def due(
-    database: Database, peer: str, now: float, farthest: float, max_count: int
-) -> list[Due]:
-    """What a peer can be told now, the oldest first."""
+async def due(database: Database, peer: str, max_count: int) -> list[Due]:
+    """What a peer is to be told: first what it never refused, then what was refused longest ago."""
     rows = await database.read(
-        "SELECT id, peer, transaction_uid, asked, instances, decided, tries"
-        f" FROM commitments WHERE {_OPEN} AND peer = ? AND decided > 0"
-        " AND (retry_at <= ? OR retry_at > ?) ORDER BY asked, id LIMIT ?",
-        (peer, now, now + farthest, max_count),
+        "SELECT id, peer, transaction_uid, asked, instances, decided, tries FROM commitments"
+        f" WHERE {_OPEN} AND peer = ? AND decided > 0 ORDER BY retry_at, asked, id LIMIT ?",
+        (peer, max_count),
     )
     return [Due(*row) for row in rows]
 
@@ -220,24 +206,48 @@ async def next_retry(database: Database, now: float) -> float | None:
     return None if rows[0][0] is None else float(rows[0][0])
 
 
-def end(db: Connection, one: Due, outcome: Outcome, now: float, *, failed: int, why: str) -> None:
-    """A transaction is over, unless more was asked meanwhile."""
+def reported(db: Connection, one: Due, now: float, failed: int) -> None:
+    """The peer heard it: a transaction is over, unless more was asked meanwhile."""
     is_over = db.execute(
-        "UPDATE commitments SET outcome = ?, ended = ?, failed = ?, reason = ?"
+        "UPDATE commitments SET outcome = 'REPORTED', ended = ?, failed = ?, reason = ''"
         f" WHERE id = ? AND asked = ? AND {_OPEN}",
-        (outcome, now, failed, why, one.commitment_id, one.asked),
+        (now, failed, one.commitment_id, one.asked),
     ).rowcount
-    if is_over and outcome is Outcome.REPORTED:
+    if is_over:
         db.execute("DELETE FROM commitment_items WHERE commitment_id = ?", (one.commitment_id,))
 
 
-def postpone(db: Connection, one: Due, retry_at: float, why: str) -> None:
-    """A report did not get through."""
+def postpone(
+    db: Connection, which: Due | str, now: float, pauses: tuple[float, float], why: str
+) -> None:
+    """A report did not get through, or nothing that its peer was to be told.
+
+    Args:
+        db: The index.
+        which: The report; or else the peer.
+        now: POSIX seconds.
+        pauses: The first until it is tried again, doubled each time, and the longest.
+        why: In words.
+    """
+    where, values = "peer = ? AND decided > 0", tuple[object, ...]([which])
+    if isinstance(which, Due):
+        where, values = "id = ? AND asked = ?", (which.commitment_id, which.asked)
     db.execute(
-        "UPDATE commitments SET tries = tries + 1, retry_at = ?, reason = ?"
-        f" WHERE id = ? AND asked = ? AND {_OPEN}",
-        (retry_at, why, one.commitment_id, one.asked),
+        "UPDATE commitments SET tries = tries + 1, reason = ?,"
+        " retry_at = ? + min(? * (1 << min(tries, 16)), ?)"
+        f" WHERE {_OPEN} AND {where}",
+        (why, now, *pauses, *values),
     )
+
+
+def give_up(db: Connection, peer: str, now: float, decided_before: float, tries: int) -> int:
+    """What a peer did not take since then, and at so many tries, is over; how many those are."""
+    given_up: int = db.execute(
+        "UPDATE commitments SET outcome = 'GIVEN_UP', ended = ?"
+        f" WHERE {_OPEN} AND peer = ? AND decided > 0 AND decided <= ? AND tries >= ?",
+        (now, peer, decided_before, tries),
+    ).rowcount
+    return given_up
 
 
 def reopen(db: Connection, one: Due, place: int) -> None:

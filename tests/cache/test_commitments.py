@@ -88,7 +88,7 @@ async def test_each_failure_has_its_reason(ledger):
     await ledger.have("1.2", custody="VERIFIED", sop_class=MR)
     await ledger.have("1.4", custody="REFUSED")
     await ledger.commitments.ask(
-        Asked("CT1", "1.9", tuple((CT, f"1.{n}") for n in range(1, 5)) + ((VERIFICATION, "1.5"),))
+        Asked("CT1", "1.9", (*((CT, f"1.{n}") for n in range(1, 5)), (VERIFICATION, "1.5")))
     )
     assert await ledger.decided() == []
     ledger.now += 14 * DAY + 1
@@ -123,7 +123,7 @@ async def test_what_does_not_come_fails_and_what_comes_later_still_counts(ledger
     (failed,) = (await ledger.commitments.verdict(one)).failed
     assert failed == (CT, "1.1", FailureReason.NO_SUCH_OBJECT_INSTANCE)
     # The report does not get through; meanwhile the image is sent after all.
-    await ledger.commitments.not_reported([one], "it is off")
+    await ledger.commitments.not_reported(one, "it refuses")
     await ledger.have("1.1")
     ledger.now += 3600
     (one,) = await ledger.commitments.due("CT1")
@@ -191,9 +191,7 @@ async def test_a_report_is_tried_less_and_less_often_and_then_given_up_after_day
     await ledger.ask("1.1")
     await ledger.decided()
     began, pauses = ledger.now, []
-    while due := await ledger.commitments.due("CT1"):
-        if await ledger.commitments.not_reported(due, "it is off"):
-            break
+    while not await ledger.commitments.unreachable("CT1", "it is off"):
         again = await ledger.commitments.next_retry()
         pauses.append(again - ledger.now)
         ledger.now = again
@@ -212,9 +210,9 @@ async def test_a_box_that_was_off_for_weeks_does_not_give_up_at_its_first_try(le
     await ledger.decided()
     ledger.now += 30 * DAY
     for _ in range(FEWEST_TRIES - 1):
-        assert await ledger.commitments.not_reported(await ledger.commitments.due("CT1"), "") == 0
+        assert await ledger.commitments.unreachable("CT1", "it is off") == 0
         ledger.now += LONGEST_PAUSE
-    assert await ledger.commitments.not_reported(await ledger.commitments.due("CT1"), "") == 1
+    assert await ledger.commitments.unreachable("CT1", "it is off") == 1
 
 
 async def test_what_was_reported_is_listed_for_a_month(ledger):

@@ -215,6 +215,41 @@ async def test_one_report_that_is_refused_holds_up_no_other(database):
     assert rows == [("REPORTED",), ("",), ("REPORTED",)]
 
 
+async def test_a_report_that_breaks_the_association_holds_up_no_other(database):
+    async with modality() as peer:
+        box = Box(database, peer.port)
+        await box.have("1.1")
+        for number in range(3):
+            await box.ask("1.1", uid=f"1.9.{number}")
+        hear = peer._hear
+
+        def breaks(event, *, as_requestor):
+            answer = hear(event, as_requestor=as_requestor)
+            if peer.heard[-1].transaction_uid == "1.9.0":
+                event.assoc.abort()
+            return answer
+
+        peer._hear = breaks
+        await box.reports.step()
+        assert peer.heard[0].transaction_uid == "1.9.0"
+        box.now += 5.0
+        await box.reports.step()  # the first comes last now, after all others
+    rows = dict(await database.read("SELECT transaction_uid, outcome FROM commitments"))
+    assert rows == {"1.9.0": "", "1.9.1": "REPORTED", "1.9.2": "REPORTED"}
+
+
+async def test_a_peer_that_is_off_is_called_once_for_all_that_it_is_to_hear(database):
+    peer = Modality()
+    box = Box(database, peer.port)
+    await box.have("1.1")
+    for number in range(300):
+        await box.ask("1.1", uid=f"1.9.{number}")
+    await box.reports.step()
+    assert await database.read(
+        "SELECT DISTINCT tries, retry_at - ? FROM commitments", (box.now,)
+    ) == [(1, 5.0)]
+
+
 async def test_a_peer_without_the_context_or_an_address_is_a_reason_to_read(database):
     async with modality(accepts_context=False) as peer:
         box = Box(database, peer.port)
@@ -342,6 +377,6 @@ async def test_logs_name_no_instance(database, caplog):
         box.now += 60
         await box.reports.step()
     lines = [record.getMessage() for record in caplog.records if record.name.startswith("edge")]
-    assert any("can't be told of 1 storage commitments" in line for line in lines)
+    assert any("CT1: storage commitment can't be reported: it answered" in line for line in lines)
     assert any("was told that 1 instances are committed, and 0 are not" in line for line in lines)
     assert not any("1.2.3.4.5" in line for line in lines)

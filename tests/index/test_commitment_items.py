@@ -41,7 +41,7 @@ def row(database, put, new_instance):
     async def make(**columns):
         await put(new_instance(sop=SOP))
         for name, value in columns.items():
-            sql = f"UPDATE instances SET {name} = ? WHERE sop_uid = ?"  # noqa: S608 - ours
+            sql = f"UPDATE instances SET {name} = ? WHERE sop_uid = ?"
             await database.write(lambda db, sql=sql, value=value: db.execute(sql, (value, SOP)))
 
     return make

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edge.index import commitments
-from edge.index.commitments import Asked, CommitmentsFull, Outcome, Standing
+from edge.index.commitments import Asked, CommitmentsFull, Standing
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 DAY = 86400.0
@@ -39,12 +39,13 @@ async def test_the_same_request_again_changes_nothing_but_that_it_is_reported_no
     assert await ask(asked(1, 2))
     before = await contents(database)
     await decide(database)
-    (one,) = await commitments.due(database, "CT1", 2000.0, DAY, 10)
-    await database.write(lambda db: commitments.postpone(db, one, 9000.0, "it is off"))
-    assert await commitments.due(database, "CT1", 2000.0, DAY, 10) == []
+    (one,) = await commitments.due(database, "CT1", 10)
+    await database.write(lambda db: commitments.postpone(db, one, 2000.0, (5.0, 60.0), "it is off"))
+    assert await commitments.due_peers(database, 2000.0, DAY) == []
     assert not await ask(asked(2, 1), now=2500.0)
     assert await contents(database) == before
-    (again,) = await commitments.due(database, "CT1", 2500.0, DAY, 10)
+    assert await commitments.due_peers(database, 2500.0, DAY) == ["CT1"]
+    (again,) = await commitments.due(database, "CT1", 10)
     assert (again.asked, again.tries) == (1000.0, 1)
 
 
@@ -63,11 +64,9 @@ async def test_more_under_the_same_uid_is_added_while_it_is_open(database, ask):
 async def test_a_report_of_less_than_was_asked_meanwhile_ends_nothing(database, ask):
     await ask(asked(1))
     await decide(database)
-    (one,) = await commitments.due(database, "CT1", 2000.0, DAY, 10)
+    (one,) = await commitments.due(database, "CT1", 10)
     await ask(asked(1, 2), now=2100.0)
-    await database.write(
-        lambda db: commitments.end(db, one, Outcome.REPORTED, 2200.0, failed=0, why="")
-    )
+    await database.write(lambda db: commitments.reported(db, one, 2200.0, 0))
     assert (await commitments.standing(database)).waiting == 1
     assert len(await contents(database)) == 2
 
@@ -75,10 +74,8 @@ async def test_a_report_of_less_than_was_asked_meanwhile_ends_nothing(database, 
 async def test_a_transaction_that_is_over_begins_anew(database, ask):
     await ask(asked(1))
     await decide(database)
-    (one,) = await commitments.due(database, "CT1", 2000.0, DAY, 10)
-    await database.write(
-        lambda db: commitments.end(db, one, Outcome.REPORTED, 2200.0, failed=1, why="")
-    )
+    (one,) = await commitments.due(database, "CT1", 10)
+    await database.write(lambda db: commitments.reported(db, one, 2200.0, 1))
     assert await contents(database) == []
     (known,) = await commitments.page(database, limit=10, offset=0)
     assert (known.outcome, known.instances, known.failed) == ("REPORTED", 1, 1)
@@ -116,18 +113,17 @@ async def test_retry_and_forget_are_about_what_they_name(database, ask):
         await ask(asked(1, uid=uid))
     await decide(database)
     await ask(asked(1, uid="1.4"))
-    first, second, _ = await commitments.due(database, "CT1", 2000.0, DAY, 10)
+    first, second, _ = await commitments.due(database, "CT1", 10)
     for one in (first, second):
         await database.write(
-            lambda db, one=one: commitments.end(
-                db, one, Outcome.GIVEN_UP, 5000.0, failed=0, why="it is off"
-            )
+            lambda db, one=one: commitments.postpone(db, one, 2000.0, (5.0, 60.0), "it is off")
         )
+    assert await database.write(lambda db: commitments.give_up(db, "CT1", 5000.0, 1999.0, 1)) == 0
+    assert await database.write(lambda db: commitments.give_up(db, "CT1", 5000.0, 2000.0, 2)) == 0
+    assert await database.write(lambda db: commitments.give_up(db, "CT1", 5000.0, 2000.0, 1)) == 2
     assert await commitments.standing(database) == Standing(1, 1, 2, "it is off")
     assert await database.write(lambda db: commitments.retry(db, ["1.1", "1.4"], 6000.0)) == 1
-    assert [
-        one.transaction_uid for one in await commitments.due(database, "CT1", 6000, DAY, 9)
-    ] == [
+    assert [one.transaction_uid for one in await commitments.due(database, "CT1", 9)] == [
         "1.1",
         "1.3",
     ]
@@ -141,20 +137,18 @@ async def test_a_clock_that_was_ahead_holds_nothing_up(database, ask):
     await ask(asked(1), now=1e9)
     await decide(database, now=1e9)
     await database.write(lambda db: commitments.turn_back_clock(db, 1000.0, DAY))
-    (one,) = await commitments.due(database, "CT1", 1000.0, DAY, 10)
+    (one,) = await commitments.due(database, "CT1", 10)
     assert (one.asked, one.decided) == (1000.0, 1000.0)
-    await database.write(lambda db: commitments.postpone(db, one, 1e9, "it is off"))
+    await database.write(lambda db: commitments.postpone(db, "CT1", 1e9, (5.0, 60.0), "it is off"))
     assert await commitments.due_peers(database, 1000.0, DAY) == ["CT1"]
 
 
 async def test_what_was_over_long_ago_is_forgotten(database, ask):
     await ask(asked(1))
     await decide(database)
-    (one,) = await commitments.due(database, "CT1", 2000.0, DAY, 10)
+    (one,) = await commitments.due(database, "CT1", 10)
     await ask(asked(1, uid="1.8"))
-    await database.write(
-        lambda db: commitments.end(db, one, Outcome.REPORTED, 2200.0, failed=0, why="")
-    )
+    await database.write(lambda db: commitments.reported(db, one, 2200.0, 0))
     assert await database.write(lambda db: commitments.purge(db, 2200.0)) == 0
     assert await database.write(lambda db: commitments.purge(db, 2201.0)) == 1
     assert await commitments.count(database) == 1
@@ -165,8 +159,8 @@ async def test_the_next_retry_is_the_earliest(database, ask):
     for number, uid in enumerate(("1.1", "1.2")):
         await ask(asked(1, uid=uid), now=1000.0 + number)
     await decide(database)
-    for one in await commitments.due(database, "CT1", 2000.0, DAY, 10):
+    for one in await commitments.due(database, "CT1", 10):
         await database.write(
-            lambda db, one=one: commitments.postpone(db, one, one.asked + 5000, "off")
+            lambda db, one=one: commitments.postpone(db, one, one.asked, (5000.0, 1e4), "off")
         )
     assert await commitments.next_retry(database, 2000.0) == 6000.0

@@ -1,4 +1,4 @@
-"""Devices ask the box to vouch for what they sent: over a restart, and with Orthanc as the device."""
+"""Devices ask the box to vouch for what they sent: over a restart, and Orthanc is one of them."""
 
 from __future__ import annotations
 
