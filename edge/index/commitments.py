@@ -99,7 +99,7 @@ class Standing:
     given_up: int = 0
     """The peer could not be told, for days."""
     reason: str = ""
-    """Why the last report did not get through; empty if none waits for that."""
+    """To whom the last report did not get through, and why; empty if none waits for that."""
 
 
 _OPEN = "outcome = ''"
@@ -313,7 +313,8 @@ async def standing(database: Database) -> Standing:
         " coalesce(sum(outcome = 'GIVEN_UP'), 0) FROM commitments WHERE outcome <> 'REPORTED'"
     )
     reasons = await database.read(
-        "SELECT reason FROM commitments WHERE outcome <> 'REPORTED' AND reason <> ''"
+        "SELECT peer || ': ' || reason FROM commitments"
+        " WHERE outcome <> 'REPORTED' AND reason <> ''"
         " ORDER BY max(ended, retry_at) DESC LIMIT 1"
     )
     return Standing(waiting, unreported, given_up, reasons[0][0] if reasons else "")

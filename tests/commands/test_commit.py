@@ -64,7 +64,7 @@ async def test_it_lists_retries_and_forgets_beside_the_service(settings, path):
         assert "no [[dimse.peer]] says the host" in said.stdout
         said = await edge(path, "status")
         assert "storage commitments   0 wait, 1 to be reported" in said.stdout
-        assert "did not get through: no [[dimse.peer]] says the host" in said.stdout
+        assert "did not get through: CT1: no [[dimse.peer]] says the host" in said.stdout
         said = await edge(path, "commit", "retry", "1.2.9")
         assert "edge: retry: 1 storage commitments now" in said.stderr
         said = await edge(path, "commit", "forget", "1.2.9")
@@ -82,7 +82,7 @@ async def test_without_the_service_it_is_reported_at_the_next_start(settings, pa
             )
         )
         assert (
-            "1 storage commitment could not be reported: it is off."
+            "1 storage commitment could not be reported: CT1: it is off."
             in (await box.status()).sentence
         )
     said = await edge(path, "commit", "list")

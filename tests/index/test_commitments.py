@@ -121,7 +121,7 @@ async def test_retry_and_forget_are_about_what_they_name(database, ask):
     assert await database.write(lambda db: commitments.give_up(db, "CT1", 5000.0, 1999.0, 1)) == 0
     assert await database.write(lambda db: commitments.give_up(db, "CT1", 5000.0, 2000.0, 2)) == 0
     assert await database.write(lambda db: commitments.give_up(db, "CT1", 5000.0, 2000.0, 1)) == 2
-    assert await commitments.standing(database) == Standing(1, 1, 2, "it is off")
+    assert await commitments.standing(database) == Standing(1, 1, 2, "CT1: it is off")
     assert await database.write(lambda db: commitments.retry(db, ["1.1", "1.4"], 6000.0)) == 1
     assert [one.transaction_uid for one in await commitments.due(database, "CT1", 9)] == [
         "1.1",
