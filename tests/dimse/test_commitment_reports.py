@@ -34,7 +34,7 @@ class Box:
             listen="127.0.0.1:0",
             peer=(peer,),
             artim_seconds=2.0,
-            pdu_seconds=1.0,
+            pdu_seconds=10.0,
             commit_grace_seconds=0.0,
         )
         self.dimse, self.peers = dimse, Peers(dimse)
@@ -79,15 +79,15 @@ class Box:
         return one
 
     @asynccontextmanager
-    async def serving(self):
-        """The listener and the reporter, running."""
+    async def serving(self, *, patience=20.0):
+        """The listener and the reporter, running; a report's answer may take so many seconds."""
         service = storage_commitment_service(self.commitments, self.askers)
         async with (
             raw.serving(
                 services=[service],
                 peer=self.dimse.peer,
                 unknown_peers="reject",
-                pdu_seconds=1.0,
+                pdu_seconds=patience,
             ) as server,
             asyncio.TaskGroup() as group,
         ):
@@ -345,7 +345,7 @@ async def test_who_says_nothing_on_its_own_association_is_called(database):
     async with modality(ae_title="CT1") as peer:
         box = Box(database, peer.port)
         await box.have("1.1")
-        async with box.serving() as port, raw.connected(port) as mute:
+        async with box.serving(patience=1.0) as port, raw.connected(port) as mute:
             await mute.associate(CONTEXT, calling="CT1")
             assert await act(mute, write_identifier(request("1.1"), raw.EXPLICIT)) == (0, "")
             (heard,) = await peer.hears(1)
@@ -362,7 +362,7 @@ async def test_who_releases_while_a_report_is_under_way_is_called_at_once(databa
             assert await act(hasty, write_identifier(request("1.1"), raw.EXPLICIT)) == (0, "")
             assert (await hasty.response())[0x1002] == b"\1\0"
             hasty.send(raw.pdu(5, bytes(4)))
-            async with asyncio.timeout(0.9):  # less than the patience with an answer
+            async with asyncio.timeout(15):  # less than the patience with an answer
                 await peer.hears(1)
 
 
