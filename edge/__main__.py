@@ -19,6 +19,7 @@ try:
     from edge.commands import (
         backup,
         cloud,
+        commit,
         courier,
         demo,
         key,
@@ -47,6 +48,7 @@ _COMMANDS = (
     peer,
     pin,
     trash,
+    commit,
     courier,
     token,
     cloud,

@@ -21,6 +21,7 @@ from edge.access.gate import Gate
 from edge.access.tls import box_names, renew, server_context
 from edge.admin import api
 from edge.admin.absences import absence_routes
+from edge.admin.commitments import commitment_routes
 from edge.admin.edits import edit_routes
 from edge.admin.local import local_door
 from edge.admin.peers import peer_routes
@@ -208,6 +209,7 @@ class Appliance:
             retrieval=retrieval,
             transcoding=self.transcoding,
             ledger=self.ledger,
+            commitments=cache.commitments,
             database=cache.database,
             changes=self.changes,
             peers=peers,
@@ -329,6 +331,7 @@ class Appliance:
                 *sync_routes(cache.disputes, self.ledger, itemgetter(IDENTITY), self.changes.wake),
                 *absence_routes(cache.absences, itemgetter(IDENTITY)),
                 *trash_routes(cache.trash, itemgetter(IDENTITY)),
+                *commitment_routes(cache.commitments, itemgetter(IDENTITY)),
                 *edit_routes(Edits(cache.database)),
                 *prefetch_routes(
                     Expectations(cache.database),

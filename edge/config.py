@@ -77,6 +77,8 @@ class Peer:
     """That it must show over TLS: SHA-256 of it, or a name in its subject; see ``peering``."""
     max_associations: int = 0
     """At the same time, from one address; 0 means no limit of its own."""
+    commit_after: Literal["", "cloud", "edge"] = ""
+    """As in ``[dimse]``, for this peer; empty means what stands there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,15 @@ class Dimse:
     """Between two messages of one association."""
     pdu_seconds: float = 60.0
     """From the first byte of a PDU to its last, and between the PDUs of one message."""
+    commit_after: Literal["cloud", "edge"] = "cloud"
+    """When storage commitment vouches for an instance: once an archive verifiably has it, or once
+    it is sealed here. Without an archive, it is always the latter."""
+    commit_grace_seconds: float = 60.0
+    """An instance that was asked about and is not here may still come for so long."""
+    commit_days: float = 14.0
+    """What is not decided by then is reported as not committed."""
+    commit_report_days: float = 7.0
+    """So long a report is tried again if the peer does not take it."""
 
 
 @dataclass(frozen=True, slots=True)

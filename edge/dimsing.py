@@ -5,7 +5,6 @@ A service is one line here; a part that runs beside the listener (a poller, a re
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 
@@ -13,16 +12,19 @@ from edge.access.dicom_tls import DicomTls
 from edge.cache.admission import Admission
 from edge.cache.catalogue import Catalogue
 from edge.cache.changes import Changes
+from edge.cache.commitments import Commitments
 from edge.cache.custody import CustodyLedger
 from edge.cache.peers import PeerBook
 from edge.cache.retrieval import Retrieval
 from edge.cache.transcoding import Transcoding
 from edge.config import Config
+from edge.dimse.commitment_reports import CommitmentReports
 from edge.dimse.find import query_service
 from edge.dimse.peers import Peers
 from edge.dimse.requestor import Dialer
 from edge.dimse.server import DimseServer
 from edge.dimse.services import Service
+from edge.dimse.storage_commitment import Askers, storage_commitment_service
 from edge.index.database import Database
 from edge.supervision import Supervisor
 
@@ -41,6 +43,8 @@ class DimseMeans:
     """Makes it another syntax where a peer takes no other."""
     ledger: CustodyLedger
     """Knows who vouches for what."""
+    commitments: Commitments
+    """Keeps what we are asked to vouch for."""
     database: Database
     changes: Changes
     peers: Peers
@@ -68,14 +72,25 @@ async def start_dimse(supervisor: Supervisor, means: DimseMeans, config: Config)
         means.peers,
         means.admission,
         max_instance_bytes=config.cache.max_instance_bytes,
-        services=_services(means, config),
+        services=_services(supervisor, means, config),
         tls=means.tls,
     )
     await supervisor.start_ready("dimse", lambda ready: server.serve(ready=ready))
     return server
 
 
-def _services(means: DimseMeans, config: Config) -> Sequence[Service]:
-    """All beside Verification and Storage."""
-    del config
-    return (query_service(Catalogue(means.database)),)
+def _services(supervisor: Supervisor, means: DimseMeans, config: Config) -> tuple[Service, ...]:
+    """All beside Verification and Storage; what works beside one is started with it."""
+    return (
+        query_service(Catalogue(means.database)),
+        _commitment(supervisor, means, config),
+    )
+
+
+def _commitment(supervisor: Supervisor, means: DimseMeans, config: Config) -> Service:
+    commitments, askers = means.commitments, Askers()
+    reports = CommitmentReports(
+        commitments, askers, means.peers, means.dialer, config.dimse.ae_title, means.changes
+    )
+    supervisor.start("commitments", reports.run)
+    return storage_commitment_service(commitments, askers)

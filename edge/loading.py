@@ -89,7 +89,14 @@ class _Checks:
     def _check_numbers(self) -> None:
         """These are waited for, or divided among some: nothing of them would be no service."""
         for section, names in {
-            "dimse": ("max_associations", "artim_seconds", "idle_seconds", "pdu_seconds"),
+            "dimse": (
+                "max_associations",
+                "artim_seconds",
+                "idle_seconds",
+                "pdu_seconds",
+                "commit_days",
+                "commit_report_days",
+            ),
             "sync": (
                 "sweep_minutes",
                 "feed_seconds",
@@ -105,7 +112,13 @@ class _Checks:
             for name in names:
                 if getattr(getattr(self._config, section), name) == 0:
                     raise self._error((section, name), "must be more than 0")
-        for section, name, most in (("pixels", "workers", 64), ("sync", "uploads_in_flight", 64)):
+        for section, name, most in (
+            ("pixels", "workers", 64),
+            ("sync", "uploads_in_flight", 64),
+            ("dimse", "commit_grace_seconds", 3600),
+            ("dimse", "commit_days", 365),
+            ("dimse", "commit_report_days", 365),
+        ):
             if getattr(getattr(self._config, section), name) > most:
                 raise self._error((section, name), f"must be {most} at the most")
         sync = self._config.sync

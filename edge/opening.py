@@ -23,6 +23,7 @@ from edge.access.tls import box_names
 from edge.access.tokens import Tokens
 from edge.cache.absences import Absences
 from edge.cache.changes import Changes
+from edge.cache.commitments import Commitments
 from edge.cache.disputes import Disputes
 from edge.cache.exchange import Exchange
 from edge.cache.peers import PeerBook
@@ -107,6 +108,7 @@ class Cache:
             self.pins = Pins(self.database, self._config.cache.pin)
             self.peers = PeerBook(self.database, self._config.dimse)
             self.absences = Absences(self.database, self.changes, self.trash)
+            self.commitments = Commitments(self.database, self.changes, self._config)
             self._stack = stack.pop_all()
         return self
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -19,7 +19,8 @@ from edge.cache.space import Space
 from edge.config import Config
 from edge.dicom.instance import Custody
 from edge.errors import StorageFull
-from edge.index import leftovers
+from edge.index import commitments, leftovers
+from edge.index.commitments import Standing
 from edge.index.database import Database
 from edge.index.remote import ArchiveState, archive_states, cursor
 from edge.index.summary import Summary, WaitingStudy, summary, waiting_studies
@@ -31,6 +32,7 @@ __all__ = [
     "Parts",
     "PrefetchState",
     "ReadLine",
+    "Standing",
     "Status",
     "WaitingStudy",
     "read_status",
@@ -120,6 +122,8 @@ class Status:
     trash_until: float | None = None
     """When the first of what is in the trash will be erased; None if nothing is in it."""
     prefetch: PrefetchState = PrefetchState()
+    commitments: Standing = field(default_factory=Standing)
+    """What devices asked the box to vouch for."""
 
     @property
     def sentence(self) -> str:
@@ -155,6 +159,11 @@ class Status:
             yield f"In the trash until {day}: {trashed} that the archive deleted."
         if kept := numbers.withdrawals_refused:
             yield f"An archive still has {_count(kept, 'image', 'images')} that it should delete."
+        if lost := self.commitments.given_up:
+            yield (
+                f"{_count(lost, 'storage commitment', 'storage commitments')} could not be"
+                f" reported: {self.commitments.reason}."
+            )
         if not self.prefetch.pinned_fit:
             missing = _count(self.prefetch.pinned_missing, "image", "images")
             yield f"What is pinned does not fit: {missing} of it may stay in the archive."
@@ -210,6 +219,7 @@ class Status:
             "line": asdict(self.line),
             "trash_until": self.trash_until,
             "prefetch": asdict(self.prefetch),
+            "commitments": asdict(self.commitments),
         }
 
 
@@ -253,6 +263,7 @@ async def read_status(
         line=LineState() if line is None else await _read_line(database, numbers, line),
         trash_until=_trash_until(config, numbers),
         prefetch=await _read_prefetch(config, database, space),
+        commitments=await commitments.standing(database),
     )
 
 

@@ -12,7 +12,7 @@ from edge.commands.parsing import Commands, configuration
 from edge.commands.words import moment, speed
 
 if TYPE_CHECKING:
-    from edge.cache.status import LineState, PrefetchState, Status
+    from edge.cache.status import LineState, PrefetchState, Standing, Status
 
 __all__ = ["add"]
 
@@ -71,6 +71,7 @@ def _print(status: Status) -> None:
             print(f"    as {archive.role}, not proven to have {archive.unproven}")
         if archive.lost and archive.lost_at is not None:
             print(f"    it lost {archive.lost} images so far, the last {moment(archive.lost_at)}")
+    _print_commitments(status.commitments)
     if status.archives or status.untried:
         _print_line(status.line)
         _print_prefetch(status.prefetch)
@@ -83,6 +84,15 @@ def _print(status: Status) -> None:
     for part, state in sorted((status.parts or {}).items()):
         if state != "running":
             print(f"  {part}: {state}")
+
+
+def _print_commitments(standing: Standing) -> None:
+    known = f"{standing.waiting} wait, {standing.unreported} to be reported"
+    if standing.given_up:
+        known += f", {standing.given_up} given up: edge commit list"
+    print(f"  storage commitments   {known}")
+    if standing.reason:
+        print(f"    the last report did not get through: {standing.reason}")
 
 
 def _print_line(line: LineState) -> None:

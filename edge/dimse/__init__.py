@@ -13,5 +13,6 @@ From the outside in:
     messages        command sets
     quiet           the log, where strangers could flood it
     services        the registry of what is offered: verification, storage,
-                    find (query_model reads for it)
+                    find (query_model reads for it),
+                    storage_commitment (commitment_reports brings its answers)
 """

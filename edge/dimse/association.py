@@ -322,6 +322,7 @@ class Association:
                 raise operation
             if operation is None:
                 self._log(logging.INFO, "released the association%s", self._tally())
+                self.dialogue.fail(PeerError("the peer released the association"))
                 self.layer.release()
                 return
             assert isinstance(operation, Operation)

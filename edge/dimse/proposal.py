@@ -40,7 +40,9 @@ class Proposal:
     abstract_syntax: str
     transfer_syntaxes: tuple[str, ...]
     as_scp: bool = False
-    """We take the SCP role too (PS3.7 D.3.3.4), as for N-EVENT-REPORT."""
+    """We take the SCP role too (PS3.7 D.3.3.4), as for a C-GET."""
+    as_scu: bool = True
+    """We take the SCU role; without it, the SCP role alone is proposed, as for N-EVENT-REPORT."""
     extended: bytes = b""
     """Service class application information (PS3.7 D.3.3.5)."""
 
@@ -89,9 +91,9 @@ def request_pdu(proposals: Sequence[Proposal], *, calling: str, called: str, max
     version_name = ImplementationVersionNameNotification()
     version_name.implementation_version_name = IMPLEMENTATION_VERSION_NAME
     primitive.user_information = [length, class_uid, version_name]
-    for uid in dict.fromkeys(it.abstract_syntax for it in proposals if it.as_scp):
+    for uid, as_scu in {it.abstract_syntax: it.as_scu for it in proposals if it.as_scp}.items():
         role = SCP_SCU_RoleSelectionNegotiation()
-        role.sop_class_uid, role.scu_role, role.scp_role = uid, True, True
+        role.sop_class_uid, role.scu_role, role.scp_role = uid, as_scu, True
         primitive.user_information.append(role)
     for uid, extended in {it.abstract_syntax: it.extended for it in proposals}.items():
         if extended:

@@ -16,6 +16,7 @@ from schemathesis.core.failures import FailureGroup
 
 from edge import config
 from edge.admin import api
+from edge.admin.commitments import commitment_routes
 from edge.admin.edits import edit_routes
 from edge.admin.openapi import Problem, operation, serve_description
 from edge.admin.peers import peer_routes
@@ -23,6 +24,7 @@ from edge.admin.prefetch import prefetch_routes
 from edge.admin.sync import sync_routes
 from edge.admin.trash import trash_routes
 from edge.cache.changes import Changes
+from edge.cache.commitments import Commitments
 from edge.cache.custody import CustodyLedger
 from edge.cache.disputes import Disputes
 from edge.cache.edits import Edits
@@ -84,6 +86,9 @@ async def base(tmp_path):
                     lambda: None,
                 ),
                 *trash_routes(trash, itemgetter(IDENTITY)),
+                *commitment_routes(
+                    Commitments(database, Changes(), configuration), itemgetter(IDENTITY)
+                ),
                 *edit_routes(Edits(database)),
                 *prefetch_routes(
                     Expectations(database), Pins(database), itemgetter(IDENTITY), lambda: None
@@ -124,6 +129,8 @@ async def test_whatever_the_description_allows_is_answered_as_it_says(base, head
     mode = schemathesis.GenerationMode.POSITIVE
     driven = await asyncio.to_thread(drive, msgspec.json.decode(body), base, mode, headers)
     assert driven == [
+        "GET /commitments",
+        "POST /commitments",
         "GET /expected",
         "POST /expected",
         "DELETE /expected",

@@ -9,7 +9,7 @@ import pytest
 from edge.config import Dimse, Peer
 from edge.dimse import requestor
 from edge.dimse.messages import CommandField, Element, Status
-from edge.dimse.proposal import Proposal
+from edge.dimse.proposal import Proposal, request_pdu
 from edge.dimse.requestor import Dialer
 from edge.errors import PeerError, PeerRefused
 from tests.dimse import raw
@@ -80,6 +80,15 @@ async def test_a_refusal_says_whose_title_is_wrong():
         with pytest.raises(PeerRefused, match="another AE title"):
             async with Dialer(PATIENT).associate("127.0.0.1", server.port, "NOBODY", [ECHO]):
                 pass
+
+
+@pytest.mark.parametrize(("as_scu", "roles"), [(True, b"\1\1"), (False, b"\0\1")])
+def test_the_scp_role_is_proposed_with_the_other_or_alone(as_scu, roles):
+    proposal = Proposal(raw.CT, (raw.EXPLICIT,), as_scp=True, as_scu=as_scu)
+    pdu = request_pdu([proposal], calling="US", called="EDGE", max_pdu=16384)
+    item = raw.role_item(raw.CT, *roles)
+    assert pdu.count(b"\x54\x00") == 1
+    assert item in pdu
 
 
 async def test_a_port_that_nobody_listens_on_is_named(free_port):
