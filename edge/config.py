@@ -28,6 +28,7 @@ __all__ = [
     "Keys",
     "Peer",
     "Pixels",
+    "Procedures",
     "Sync",
     "host_and_port",
     "is_loopback",
@@ -69,6 +70,10 @@ class Peer:
     """Address that it must call from; empty means any."""
     port: int = 104
     may: tuple[Right, ...] = ("store",)
+    forward_mpps: bool = False
+    """It is told what devices say of performed procedure steps."""
+    notify: bool = False
+    """It is told which instances are available, once a study is complete (PS3.4 R)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -246,6 +251,16 @@ class DropFolder:
 
 
 @dataclass(frozen=True, slots=True)
+class Procedures:
+    """``[procedures]``: when a study that comes in is complete."""
+
+    quiet_seconds: float = 120.0
+    """Without a new instance it is, unless its performed procedure steps say otherwise."""
+    wait_hours: float = 12.0
+    """So long a step that is in progress, or whose instances are missing, says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
 class Backup:
     """``[backup]``: what a new box needs to be this one."""
 
@@ -276,6 +291,7 @@ class Config:
     cloud: Cloud = Cloud()
     sync: Sync = Sync()
     dropfolder: DropFolder = DropFolder()
+    procedures: Procedures = Procedures()
     backup: Backup = Backup()
     courier: Courier = Courier()
 

@@ -171,6 +171,11 @@ class _Checks:
             self._check_ae_title((*keys, "ae_title"), peer.ae_title)
             if not 1 <= peer.port <= 65535:
                 raise self._error((*keys, "port"), "must be 1 to 65535")
+            for told in ("forward_mpps", "notify"):
+                if getattr(peer, told) and not peer.host:
+                    raise self._error(
+                        (*keys, told), "needs to know where the peer is", "name its host"
+                    )
             name = (peer.ae_title.strip(), peer.host)
             if name in seen:
                 raise self._error(
