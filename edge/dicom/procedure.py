@@ -260,10 +260,14 @@ def _items(attributes: Attributes, tag: str) -> list[Attributes]:
 
 
 def _kept(attributes: Attributes) -> dict[str, Any]:
+    """Without group 0002 and its like, and without private values so long that they are no text."""
     return {
         tag: element
         for tag, element in attributes.items()
-        if tag not in _NOT_KEPT and tag[:4] > "0007" and isinstance(element, Mapping)
+        if tag not in _NOT_KEPT
+        and tag[:4] > "0007"
+        and isinstance(element, Mapping)
+        and "BulkDataURI" not in element
     }
 
 

@@ -9,9 +9,12 @@ from dataclasses import dataclass, field
 from pydicom import Dataset
 from pydicom.sequence import Sequence
 from pynetdicom import AE, evt
+from pynetdicom.dsutils import encode
 
 from edge.dicom.availability import AVAILABILITY_NOTIFICATION
+from edge.dicom.identifier import read_identifier
 from edge.dicom.procedure import MPPS, MPPS_RETRIEVE
+from edge.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 
@@ -95,7 +98,7 @@ def _with(data_set, values):
 
 def json_of(data_set):
     """The same as DICOM JSON, as our own reader gives it."""
-    return data_set.to_json_dict()
+    return read_identifier(encode(data_set, False, True), EXPLICIT_VR_LITTLE_ENDIAN)
 
 
 class Device:
