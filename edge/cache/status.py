@@ -19,7 +19,7 @@ from edge.cache.space import Space
 from edge.config import Config
 from edge.dicom.instance import Custody
 from edge.errors import StorageFull
-from edge.index import leftovers
+from edge.index import leftovers, outbox, procedures
 from edge.index.database import Database
 from edge.index.remote import ArchiveState, archive_states, cursor
 from edge.index.summary import Summary, WaitingStudy, summary, waiting_studies
@@ -30,6 +30,7 @@ __all__ = [
     "LineState",
     "Parts",
     "PrefetchState",
+    "ProcedureState",
     "ReadLine",
     "Status",
     "WaitingStudy",
@@ -90,6 +91,22 @@ class PrefetchState:
     """Whether all of them may be here."""
 
 
+@dataclass(frozen=True, slots=True)
+class ProcedureState:
+    """What comes in, and what other systems were not told."""
+
+    coming_in: int = 0
+    """Studies that are not complete yet."""
+    in_progress: int = 0
+    """Performed procedure steps."""
+    untold: int = 0
+    """Messages to peers that wait."""
+    refused: int = 0
+    """Messages that peers would not take."""
+    dropped: int = 0
+    """Messages that will never be sent."""
+
+
 ReadLine = Callable[[str | None, int, Sequence[WaitingStudy]], LineState]
 """Makes it from what was kept under ``LINE``, the bytes of the backlog, and who waits."""
 
@@ -120,6 +137,7 @@ class Status:
     trash_until: float | None = None
     """When the first of what is in the trash will be erased; None if nothing is in it."""
     prefetch: PrefetchState = PrefetchState()
+    procedures: ProcedureState = ProcedureState()
 
     @property
     def sentence(self) -> str:
@@ -158,6 +176,8 @@ class Status:
         if not self.prefetch.pinned_fit:
             missing = _count(self.prefetch.pinned_missing, "image", "images")
             yield f"What is pinned does not fit: {missing} of it may stay in the archive."
+        if refused := self.procedures.refused:
+            yield f"Other systems refused {_count(refused, 'message', 'messages')}: edge mpps outbox."
 
     def _troubles_of_archives(self) -> Iterator[str]:
         for archive in self.archives:
@@ -210,6 +230,7 @@ class Status:
             "line": asdict(self.line),
             "trash_until": self.trash_until,
             "prefetch": asdict(self.prefetch),
+            "procedures": asdict(self.procedures),
         }
 
 
@@ -253,6 +274,19 @@ async def read_status(
         line=LineState() if line is None else await _read_line(database, numbers, line),
         trash_until=_trash_until(config, numbers),
         prefetch=await _read_prefetch(config, database, space),
+        procedures=await _read_procedures(database),
+    )
+
+
+async def _read_procedures(database: Database) -> ProcedureState:
+    coming_in, in_progress = await procedures.progress(database)
+    untold = await outbox.counts(database)
+    return ProcedureState(
+        coming_in=coming_in,
+        in_progress=in_progress,
+        untold=untold.waiting,
+        refused=untold.refused,
+        dropped=untold.dropped,
     )
 
 

@@ -210,14 +210,18 @@ def follow(db: Connection, now: float, limit: int) -> int:
 
     The first look of an index sees nothing: what is there was there before.
     """
-    last = int(db.execute("SELECT coalesce(max(sequence), 0) FROM changes").fetchone()[0])
     row = db.execute("SELECT value FROM cursors WHERE name = ?", (_CURSOR,)).fetchone()
     if row is None:
+        ((last,),) = db.execute("SELECT coalesce(max(sequence), 0) FROM changes")
         _set_cursor(db, last)
         return 0
     first = int(row[0])
-    until = min(first + limit, last)
-    if until <= first:
+    looked_at, until = db.execute(
+        "SELECT count(*), max(sequence) FROM"
+        " (SELECT sequence FROM changes WHERE sequence > ? ORDER BY sequence LIMIT ?)",
+        (first, limit),
+    ).fetchone()
+    if not looked_at:
         return 0
     db.execute(
         "INSERT INTO arrivals (study_uid, since, latest, fresh)"
@@ -231,7 +235,7 @@ def follow(db: Connection, now: float, limit: int) -> int:
         (now, now, first, until),
     )
     _set_cursor(db, until)
-    return until - first
+    return int(looked_at)
 
 
 def _set_cursor(db: Connection, sequence: int) -> None:

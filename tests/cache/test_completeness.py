@@ -277,7 +277,7 @@ async def test_of_a_study_that_was_deleted_meanwhile_nothing_is_said(watch, cloc
     await watch.step()
     clock.now += 121
     assert await watch.is_complete()
-    await watch.cache.deletion.delete(one.ref.study_uid, only_copy=True)
+    await watch.cache.deletion.delete(one.ref.study_uid, only_copies=True)
     _, said = await watch.content()
     assert said is None
     assert (await watch.outbox.counts()).waiting == 0
@@ -288,8 +288,9 @@ async def test_it_runs_by_itself(open_cache):
         watch = Watch(cache, None)
         settings = Settings(quiet_seconds=0.2)
         completeness = Completeness(cache.database, settings, cache.changes, notify=["RIS"])
-        outbox, procedures = Outbox(cache.database, cache.changes), Procedures(
-            cache.database, cache.changes
+        outbox, procedures = (
+            Outbox(cache.database, cache.changes),
+            Procedures(cache.database, cache.changes),
         )
         ready = asyncio.Event()
         task = group.create_task(completeness.run(procedures, outbox, ready=ready))

@@ -268,7 +268,9 @@ async def test_hostile_data_sets_leave_nothing_and_hurt_nobody(box):
         await peer.associate(CONTEXTS)
 
         @settings(
-            max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+            max_examples=60,
+            deadline=None,
+            suppress_health_check=[HealthCheck.function_scoped_fixture],
         )
         @given(st.binary(min_size=1, max_size=300) | st.just(sequence * 400))
         def collect(data):

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import pytest
 from pydicom import Dataset
+from pynetdicom import AE
 
 from edge.cache.changes import Changes
 from edge.cache.outbox import Outbox
@@ -92,7 +93,7 @@ async def waiting(box):
 
 async def all_is_said(box):
     async with asyncio.timeout(10):
-        while await waiting(box):
+        while await waiting(box):  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(0.01)
 
 
@@ -116,7 +117,7 @@ async def test_a_peer_that_is_away_for_a_week_hears_all_in_its_order_and_once(
         for day in range(7):
             await perform(it, f"1.{day}")
             async with asyncio.timeout(10):
-                while not await it.outbox.troubles():
+                while not await it.outbox.troubles():  # noqa: ASYNC110 - as above
                     await asyncio.sleep(0.01)
             clock.now += DAY
             it.changes.wake()
@@ -258,8 +259,6 @@ async def test_a_peer_that_is_configured_no_more_keeps_what_waits_and_says_so(bo
 
 
 async def test_who_takes_no_steps_at_all_is_asked_again(box, clock):
-    from pynetdicom import AE
-
     ae = AE("RIS")
     ae.add_supported_context("1.2.840.10008.1.1")
     server = await asyncio.to_thread(ae.start_server, ("127.0.0.1", 0), block=False)
