@@ -177,7 +177,8 @@ class Status:
             missing = _count(self.prefetch.pinned_missing, "image", "images")
             yield f"What is pinned does not fit: {missing} of it may stay in the archive."
         if refused := self.procedures.refused:
-            yield f"Other systems refused {_count(refused, 'message', 'messages')}: edge mpps outbox."
+            messages = _count(refused, "message", "messages")
+            yield f"Other systems refused {messages}: edge mpps outbox."
 
     def _troubles_of_archives(self) -> Iterator[str]:
         for archive in self.archives:

@@ -47,7 +47,7 @@ class Watch:
         return await self.coming() == []
 
     async def notifications(self):
-        return [one for one in (await self.outbox.page(limit=100, offset=0)).items]
+        return (await self.outbox.page(limit=100, offset=0)).items
 
     async def content(self):
         """What the last notification says, as a RIS takes it."""
@@ -121,7 +121,7 @@ async def test_a_step_that_is_over_completes_a_study_at_once_if_all_it_names_is_
     assert (coming.missing, coming.in_progress, coming.steps) == (1, 0, 1)
     await watch.cache.send(slices[2])
     assert await watch.is_complete()
-    message, said = await watch.content()
+    _, said = await watch.content()
     (step,) = said["00081111"]["Value"]
     assert step["00081155"]["Value"] == ["9.1"]
 
@@ -188,7 +188,7 @@ async def test_what_is_added_later_is_said_again(watch, clock):
     await watch.step()
     clock.now += 121
     assert await watch.is_complete()
-    first, _ = await watch.content()
+    await watch.content()
     await watch.cache.send(slices[2])
     assert not await watch.is_complete()
     clock.now += 121
@@ -297,7 +297,7 @@ async def test_it_runs_by_itself(open_cache):
         await asyncio.wait_for(ready.wait(), 10)
         await cache.send(study(1)[0])
         async with asyncio.timeout(10):
-            while not (await outbox.counts()).waiting:
+            while not (await outbox.counts()).waiting:  # noqa: ASYNC110 - there is no event
                 await asyncio.sleep(0.05)
         assert watch.cache is cache
         task.cancel()

@@ -21,6 +21,7 @@ from edge.errors import StorageFull
 from edge.index.database import Database
 from tests.dimse import raw, steps
 
+NAME = "\u041b\u044e\u043a\u0441"
 PEERS = (
     Peer("CT1", may=("worklist",)),
     Peer("CT2", may=("store",)),
@@ -197,13 +198,13 @@ async def test_a_peer_without_the_right_is_not_listened_to(box):
 
 
 async def test_names_come_in_any_character_set(box):
-    step = steps.beginning(SpecificCharacterSet="ISO_IR 144", PatientName="Люкceмбypг")
+    step = steps.beginning(SpecificCharacterSet="ISO_IR 144", PatientName=NAME)
     async with box() as it:
         await said(lambda device: device.create(step, "1.2.3.4"), it.port)
-        assert (await it.procedures.page()).items[0].patient_name == "Люкceмбypг"
+        assert (await it.procedures.page()).items[0].patient_name == NAME
         _, read = await said(lambda device: device.get("1.2.3.4"), it.port)
         assert read.SpecificCharacterSet == "ISO_IR 192"
-        assert read.PatientName == "Люкceмбypг"
+        assert read.PatientName == NAME
 
 
 async def test_a_step_goes_on_after_a_restart(box):
