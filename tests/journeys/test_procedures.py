@@ -60,7 +60,7 @@ async def test_from_the_first_word_of_a_device_to_the_ris(configured, tmp_path):
             box.changes.wake()
             while not ris.notifications():  # noqa: ASYNC110 - it is another's
                 await asyncio.sleep(0.05)
-            while (status := await box.status()).procedures.untold:
+            while (status := await box.status()).procedures.untold:  # noqa: ASYNC110
                 await asyncio.sleep(0.05)
             assert status.procedures.coming_in == 0
     finally:
