@@ -244,13 +244,19 @@ class _Made:
 
 
 def _new(attributes: procedure.Attributes) -> tuple[dict[str, Any], bytes]:
-    step = procedure.new_step(attributes)
+    step = procedure.new_step(_plain(attributes))
     return step, _pack(step)
 
 
 def _changed(packed: bytes, attributes: procedure.Attributes) -> _Made:
-    changes, step, left_out = procedure.changed_step(_unpack(packed), attributes)
+    changes, step, left_out = procedure.changed_step(_unpack(packed), _plain(attributes))
     return _Made(step, _pack(step), _pack(changes), left_out)
+
+
+def _plain(attributes: procedure.Attributes) -> dict[str, Any]:
+    """The same as mappings and lists all the way down: a reader encodes long sequences early."""
+    plain: dict[str, Any] = msgspec.json.decode(msgspec.json.encode(attributes))
+    return plain
 
 
 def _pack(step: procedure.Attributes) -> bytes:

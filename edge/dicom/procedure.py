@@ -261,6 +261,9 @@ def _items(attributes: Attributes, tag: str) -> list[Attributes]:
 
 def _kept(attributes: Attributes) -> dict[str, Any]:
     """Without group 0002 and its like, and without private values so long that they are no text."""
+    for tag, element in attributes.items():
+        if isinstance(element, Mapping) and element.get("vr") == "SQ" and "BulkDataURI" in element:
+            raise StepRefused(f"too long: {_shown([tag])}", fault=Fault.FULL, tags=(tag,))
     return {
         tag: element
         for tag, element in attributes.items()

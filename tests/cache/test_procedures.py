@@ -10,7 +10,10 @@ from edge.cache import procedures as module
 from edge.cache.changes import Changes
 from edge.cache.outbox import Outbox
 from edge.cache.procedures import Procedures
+from edge.dicom.identifier import read_identifier, write_identifier
+from edge.dicom.instance import InstanceRef
 from edge.dicom.procedure import Fault, StepState
+from edge.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN
 from edge.errors import DecisionRefused, StepRefused
 from edge.index.database import Database
 from tests.dimse.steps import beginning, ending, json_of
@@ -99,6 +102,17 @@ async def test_there_is_a_bound_of_their_number_and_length(keeper, monkeypatch):
         await steps.change("1.1", END)
     assert refused.value.fault == Fault.FULL
     assert (await steps.page()).items[0].state == StepState.IN_PROGRESS
+
+
+async def test_a_step_of_thousands_of_images_names_each_of_them(keeper, database):
+    refs = [InstanceRef("1.2.3", f"1.3.{n // 500}", f"1.4.{n}") for n in range(5000)]
+    steps = keeper()
+    await steps.create("1.1", BEGIN, "CT1")
+    await steps.change("1.1", json_of(ending(refs)))
+    (step,) = (await steps.page()).items
+    assert (step.instances, step.missing) == (5000, 5000)
+    again = write_identifier(await steps.attributes("1.1"), EXPLICIT_VR_LITTLE_ENDIAN)
+    assert read_identifier(again, EXPLICIT_VR_LITTLE_ENDIAN)["00400252"]["Value"] == ["COMPLETED"]
 
 
 async def test_steps_of_long_ago_are_forgotten(keeper, database):

@@ -118,3 +118,8 @@ def test_all_that_is_named_is_found_images_or_not():
         ("1.4", "1.5"),
         ("1.4", "1.6"),
     ]
+
+
+def test_a_sequence_that_was_too_long_to_be_read_is_not_taken_for_none():
+    said = {"00400340": {"vr": "SQ", "BulkDataURI": "00400340"}}
+    assert refusal(changed_step, begun(), said) == (Fault.FULL, ("00400340",))
