@@ -26,12 +26,14 @@ from edge.admin.edits import edit_routes
 from edge.admin.local import local_door
 from edge.admin.peers import peer_routes
 from edge.admin.prefetch import prefetch_routes
+from edge.admin.procedures import procedure_routes
 from edge.admin.sync import sync_routes
 from edge.admin.trash import trash_routes
 from edge.cache.admission import Admission, StudyKeys
 from edge.cache.backup import Backups
 from edge.cache.catalogue import Catalogue
 from edge.cache.changes import Changes
+from edge.cache.completeness import Completeness
 from edge.cache.custody import CustodyLedger
 from edge.cache.deletion import Deletion
 from edge.cache.edits import Edits
@@ -42,9 +44,11 @@ from edge.cache.feed import ChangeFeed
 from edge.cache.fetching import Fetching
 from edge.cache.headroom import Headroom
 from edge.cache.leftovers import Leftovers
+from edge.cache.outbox import Outbox
 from edge.cache.peers import Reached
 from edge.cache.pictures import PictureCache
 from edge.cache.priors import Priors
+from edge.cache.procedures import Procedures
 from edge.cache.remedies import Remedies
 from edge.cache.rendering import Rendering
 from edge.cache.retrieval import Retrieval
@@ -333,6 +337,12 @@ class Appliance:
                 *trash_routes(cache.trash, itemgetter(IDENTITY)),
                 *commitment_routes(cache.commitments, itemgetter(IDENTITY)),
                 *edit_routes(Edits(cache.database)),
+                *procedure_routes(
+                    Procedures(cache.database, self.changes),
+                    Completeness(cache.database, config.procedures, self.changes),
+                    Outbox(cache.database, self.changes),
+                    self.changes.wake,
+                ),
                 *prefetch_routes(
                     Expectations(cache.database),
                     cache.pins,

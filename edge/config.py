@@ -28,6 +28,7 @@ __all__ = [
     "Keys",
     "Peer",
     "Pixels",
+    "Procedures",
     "Sync",
     "host_and_port",
     "is_loopback",
@@ -79,6 +80,10 @@ class Peer:
     """At the same time, from one address; 0 means no limit of its own."""
     commit_after: Literal["", "cloud", "edge"] = ""
     """As in ``[dimse]``, for this peer; empty means what stands there."""
+    forward_mpps: bool = False
+    """It is told what devices say of performed procedure steps."""
+    notify: bool = False
+    """It is told which instances are available, once a study is complete (PS3.4 R)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -273,6 +278,16 @@ class DropFolder:
 
 
 @dataclass(frozen=True, slots=True)
+class Procedures:
+    """``[procedures]``: when a study that comes in is complete."""
+
+    quiet_seconds: float = 120.0
+    """Without a new instance it is, unless its performed procedure steps say otherwise."""
+    wait_hours: float = 12.0
+    """So long a step that is in progress, or whose instances are missing, says otherwise."""
+
+
+@dataclass(frozen=True, slots=True)
 class Backup:
     """``[backup]``: what a new box needs to be this one."""
 
@@ -303,6 +318,7 @@ class Config:
     cloud: Cloud = Cloud()
     sync: Sync = Sync()
     dropfolder: DropFolder = DropFolder()
+    procedures: Procedures = Procedures()
     backup: Backup = Backup()
     courier: Courier = Courier()
 

@@ -13,13 +13,18 @@ from edge.cache.admission import Admission
 from edge.cache.catalogue import Catalogue
 from edge.cache.changes import Changes
 from edge.cache.commitments import Commitments
+from edge.cache.completeness import Completeness
 from edge.cache.custody import CustodyLedger
+from edge.cache.outbox import Outbox
 from edge.cache.peers import PeerBook
+from edge.cache.procedures import Procedures
 from edge.cache.retrieval import Retrieval
 from edge.cache.transcoding import Transcoding
 from edge.config import Config
 from edge.dimse.commitment_reports import CommitmentReports
 from edge.dimse.find import query_service
+from edge.dimse.mpps import mpps_service
+from edge.dimse.outbox import Messenger
 from edge.dimse.peers import Peers
 from edge.dimse.requestor import Dialer
 from edge.dimse.server import DimseServer
@@ -72,18 +77,21 @@ async def start_dimse(supervisor: Supervisor, means: DimseMeans, config: Config)
         means.peers,
         means.admission,
         max_instance_bytes=config.cache.max_instance_bytes,
-        services=_services(supervisor, means, config),
+        services=await _services(supervisor, means, config),
         tls=means.tls,
     )
     await supervisor.start_ready("dimse", lambda ready: server.serve(ready=ready))
     return server
 
 
-def _services(supervisor: Supervisor, means: DimseMeans, config: Config) -> tuple[Service, ...]:
+async def _services(
+    supervisor: Supervisor, means: DimseMeans, config: Config
+) -> tuple[Service, ...]:
     """All beside Verification and Storage; what works beside one is started with it."""
     return (
         query_service(Catalogue(means.database)),
         _commitment(supervisor, means, config),
+        await _procedures(supervisor, means, config),
     )
 
 
@@ -94,3 +102,18 @@ def _commitment(supervisor: Supervisor, means: DimseMeans, config: Config) -> Se
     )
     supervisor.start("commitments", reports.run)
     return storage_commitment_service(commitments, askers)
+
+
+async def _procedures(supervisor: Supervisor, means: DimseMeans, config: Config) -> Service:
+    """With what knows when studies are complete, and what tells peers of it and of steps."""
+    peers, ae_title = config.dimse.peer, config.dimse.ae_title.strip()
+    forward_to = [peer.ae_title.strip() for peer in peers if peer.forward_mpps]
+    notify = [peer.ae_title.strip() for peer in peers if peer.notify]
+    steps = Procedures(means.database, means.changes, forward_to=forward_to, tell=None)
+    outbox = Outbox(means.database, means.changes, ae_title=ae_title)
+    completeness = Completeness(means.database, config.procedures, means.changes, notify=notify)
+    await supervisor.start_ready(
+        "completeness", lambda ready: completeness.run(steps, outbox, ready=ready)
+    )
+    supervisor.start("outbox", Messenger(outbox, means.peers, means.dialer, means.changes).run)
+    return mpps_service(steps)

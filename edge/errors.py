@@ -21,6 +21,7 @@ UIDs, counts and sizes may be named, names and dates of patients may not.
     ├── StorageFull               no room that may be used for it
     ├── InstanceNotFound          neither the edge nor the cloud is known to have it
     │   └── InstanceDeleted       it was here, and somebody deleted it
+    ├── StepRefused               what a device says of a procedure step does not follow the rules
     ├── DecisionRefused           what a person decided can't be done to this instance
     ├── DeletionRefused           what was to be deleted may be the only copy, or can't be told on
     ├── PixelError                pixels that can't be given in the form that was asked for
@@ -73,6 +74,7 @@ __all__ = [
     "QueryError",
     "SealBroken",
     "SecretError",
+    "StepRefused",
     "StorageFull",
     "UndecodablePixels",
     "WrongKey",
@@ -157,6 +159,21 @@ class InstanceNotFound(EdgeError):
 
 class InstanceDeleted(InstanceNotFound):
     """It was here, and was deleted on purpose; what the archive may have of it is not asked for."""
+
+
+class StepRefused(EdgeError):
+    """A performed procedure step was not made or changed (PS3.4 F.7); ``fault`` says why.
+
+    Args:
+        message: What is wrong, without a value of the step.
+        fault: One of ``edge.dicom.procedure.Fault``.
+        tags: The attributes that it is about.
+    """
+
+    def __init__(self, message: str, *, fault: str, tags: tuple[str, ...] = ()) -> None:
+        super().__init__(message)
+        self.fault = fault
+        self.tags = tags
 
 
 class DecisionRefused(EdgeError):

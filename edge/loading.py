@@ -196,6 +196,11 @@ class _Checks:
             keys = ("dimse", "peer", str(number))
             if fault := fault_of(peer, has_authority=dimse.tls_ca != Path()):
                 raise self._error((*keys, fault.key), fault.what, fault.hint)
+            for told in ("forward_mpps", "notify"):
+                if getattr(peer, told) and not peer.host:
+                    raise self._error(
+                        (*keys, told), "needs to know where the peer is", "name its host"
+                    )
             name = (peer.ae_title.strip(), peer.host)
             if name in seen:
                 raise self._error(

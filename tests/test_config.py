@@ -406,3 +406,9 @@ def test_what_the_way_to_an_archive_can_be(load, tmp_path):
 def test_secrets_do_not_show(load):
     auth = config.Auth(kind="basic", user="u", password="hidden", token="hidden")
     assert "hidden" not in repr(auth)
+
+
+@pytest.mark.parametrize("key", ["notify", "forward_mpps"])
+def test_a_peer_that_is_told_something_must_be_somewhere(load, key):
+    with pytest.raises(ConfigError, match=f"{key} needs to know where the peer is"):
+        load(f'[[dimse.peer]]\nae_title = "RIS"\n{key} = true\n')

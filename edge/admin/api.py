@@ -68,8 +68,11 @@ def _status_document() -> type[Any]:
     """The type of ``Status.as_json``, for the description."""
     fields = typing.get_type_hints(Status)
     numbers = typing.get_type_hints(fields["summary"])
-    said = "capacity_bytes refusal drop_folder archives line backups trash_until prefetch"
-    plain = {name: fields[name] for name in (*said.split(), "commitments")}
+    said = (
+        "capacity_bytes refusal drop_folder archives line backups trash_until prefetch procedures"
+        " commitments"
+    ).split()
+    plain = {name: fields[name] for name in said}
     return msgspec.defstruct(
         "Status",
         {"sentence": str, **numbers, **plain, "running": bool, "parts": dict[str, str]}.items(),

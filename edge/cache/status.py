@@ -19,7 +19,7 @@ from edge.cache.space import Space
 from edge.config import Config
 from edge.dicom.instance import Custody
 from edge.errors import StorageFull
-from edge.index import commitments, leftovers
+from edge.index import commitments, leftovers, outbox, procedures
 from edge.index.commitments import Standing
 from edge.index.database import Database
 from edge.index.remote import ArchiveState, archive_states, cursor
@@ -31,6 +31,7 @@ __all__ = [
     "LineState",
     "Parts",
     "PrefetchState",
+    "ProcedureState",
     "ReadLine",
     "Standing",
     "Status",
@@ -92,6 +93,22 @@ class PrefetchState:
     """Whether all of them may be here."""
 
 
+@dataclass(frozen=True, slots=True)
+class ProcedureState:
+    """What comes in, and what other systems were not told."""
+
+    coming_in: int = 0
+    """Studies that are not complete yet."""
+    in_progress: int = 0
+    """Performed procedure steps."""
+    untold: int = 0
+    """Messages to peers that wait."""
+    refused: int = 0
+    """Messages that peers would not take."""
+    dropped: int = 0
+    """Messages that will never be sent."""
+
+
 ReadLine = Callable[[str | None, int, Sequence[WaitingStudy]], LineState]
 """Makes it from what was kept under ``LINE``, the bytes of the backlog, and who waits."""
 
@@ -124,6 +141,7 @@ class Status:
     prefetch: PrefetchState = PrefetchState()
     commitments: Standing = field(default_factory=Standing)
     """What devices asked the box to vouch for."""
+    procedures: ProcedureState = ProcedureState()
 
     @property
     def sentence(self) -> str:
@@ -159,14 +177,20 @@ class Status:
             yield f"In the trash until {day}: {trashed} that the archive deleted."
         if kept := numbers.withdrawals_refused:
             yield f"An archive still has {_count(kept, 'image', 'images')} that it should delete."
+        yield from self._troubles_of_devices()
+        if not self.prefetch.pinned_fit:
+            missing = _count(self.prefetch.pinned_missing, "image", "images")
+            yield f"What is pinned does not fit: {missing} of it may stay in the archive."
+
+    def _troubles_of_devices(self) -> Iterator[str]:
         if lost := self.commitments.given_up:
             yield (
                 f"{_count(lost, 'storage commitment', 'storage commitments')} could not be"
                 f" reported: {self.commitments.reason}."
             )
-        if not self.prefetch.pinned_fit:
-            missing = _count(self.prefetch.pinned_missing, "image", "images")
-            yield f"What is pinned does not fit: {missing} of it may stay in the archive."
+        if refused := self.procedures.refused:
+            messages = _count(refused, "message", "messages")
+            yield f"Other systems refused {messages}: edge mpps outbox."
 
     def _troubles_of_archives(self) -> Iterator[str]:
         for archive in self.archives:
@@ -220,6 +244,7 @@ class Status:
             "trash_until": self.trash_until,
             "prefetch": asdict(self.prefetch),
             "commitments": asdict(self.commitments),
+            "procedures": asdict(self.procedures),
         }
 
 
@@ -264,6 +289,19 @@ async def read_status(
         trash_until=_trash_until(config, numbers),
         prefetch=await _read_prefetch(config, database, space),
         commitments=await commitments.standing(database),
+        procedures=await _read_procedures(database),
+    )
+
+
+async def _read_procedures(database: Database) -> ProcedureState:
+    coming_in, in_progress = await procedures.progress(database)
+    untold = await outbox.counts(database)
+    return ProcedureState(
+        coming_in=coming_in,
+        in_progress=in_progress,
+        untold=untold.waiting,
+        refused=untold.refused,
+        dropped=untold.dropped,
     )
 
 

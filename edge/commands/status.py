@@ -63,6 +63,14 @@ def _print(status: Status) -> None:
     until = "" if status.trash_until is None else f", until {moment(status.trash_until)}"
     print(f"  in the trash          {numbers.trashed}{until}")
     print(f"  archive has no more   {numbers.absent} studies: edge sync absent")
+    coming, told = status.procedures, status.procedures.untold + status.procedures.refused
+    print(
+        f"  coming in             {coming.coming_in} studies, {coming.in_progress} steps under way"
+    )
+    if told:
+        print(
+            f"  not told to others    {told} messages, {coming.refused} refused: edge mpps outbox"
+        )
     for archive in status.archives:
         state = "online" if archive.online else "offline"
         state += f": {archive.reason}" if archive.reason else ""

@@ -141,9 +141,7 @@ class CommitmentReports:
         answers = 0
         try:
             where = _found(self._peers.find(peer))
-            async with self._dialer.associate(
-                where.host, where.port, peer, [_PROPOSAL]
-            ) as association:
+            async with self._dialer.call(where, [_PROPOSAL]) as association:
                 context = _accepted(association.find(STORAGE_COMMITMENT))
                 for one in reports:
                     try:

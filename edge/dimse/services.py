@@ -8,6 +8,7 @@ goes out, and a peer that is gone shows as a `PeerError`.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -30,6 +31,8 @@ from edge.errors import NotDicom
 __all__ = ["Context", "Handler", "Operation", "Ours", "Service", "find_service"]
 
 MAX_IDENTIFIER_BYTES = 1024 * 1024
+_QUICK = 64 * 1024
+"""Bytes of a data set; a longer one is read in a thread of its own, for others wait meanwhile."""
 MAX_COMMENT = 64
 """Characters of Error Comment (0000,0902), VR LO."""
 
@@ -105,8 +108,11 @@ class Operation:
     status: int | None = None
     """Of the final response, once it is sent."""
 
-    async def identifier(self) -> dict[str, Any]:
+    async def identifier(self, max_bytes: int = MAX_IDENTIFIER_BYTES) -> dict[str, Any]:
         """The request's data set, read: DICOM JSON, keyed by tag; empty if it has none.
+
+        Args:
+            max_bytes: What is longer is refused.
 
         Raises:
             NotDicom: It can't be read, or is longer than an identifier may be.
@@ -117,9 +123,12 @@ class Operation:
         collected = bytearray()
         async for piece in self.data_set:
             collected += piece
-            if len(collected) > MAX_IDENTIFIER_BYTES:
-                raise NotDicom(f"a data set is longer than {MAX_IDENTIFIER_BYTES} bytes")
-        return read_identifier(bytes(collected), self.context.transfer_syntax)
+            if len(collected) > max_bytes:
+                raise NotDicom(f"a data set is longer than {max_bytes} bytes")
+        syntax = self.context.transfer_syntax
+        if len(collected) > _QUICK:
+            return await asyncio.to_thread(read_identifier, bytes(collected), syntax)
+        return read_identifier(bytes(collected), syntax)
 
     async def respond(
         self,

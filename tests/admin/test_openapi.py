@@ -21,17 +21,21 @@ from edge.admin.edits import edit_routes
 from edge.admin.openapi import Problem, operation, serve_description
 from edge.admin.peers import peer_routes
 from edge.admin.prefetch import prefetch_routes
+from edge.admin.procedures import procedure_routes
 from edge.admin.sync import sync_routes
 from edge.admin.trash import trash_routes
 from edge.cache.changes import Changes
 from edge.cache.commitments import Commitments
+from edge.cache.completeness import Completeness
 from edge.cache.custody import CustodyLedger
 from edge.cache.disputes import Disputes
 from edge.cache.edits import Edits
 from edge.cache.exchange import Exchange
 from edge.cache.expected import Expectations
+from edge.cache.outbox import Outbox
 from edge.cache.peers import PeerBook, Reached
 from edge.cache.pins import Pins
+from edge.cache.procedures import Procedures
 from edge.cache.status import read_status
 from edge.cache.trash import Trash
 from edge.dicomweb.middleware import IDENTITY, access
@@ -90,6 +94,12 @@ async def base(tmp_path):
                     Commitments(database, Changes(), configuration), itemgetter(IDENTITY)
                 ),
                 *edit_routes(Edits(database)),
+                *procedure_routes(
+                    Procedures(database, Changes()),
+                    Completeness(database, config.Procedures(), Changes()),
+                    Outbox(database, Changes()),
+                    lambda: None,
+                ),
                 *prefetch_routes(
                     Expectations(database), Pins(database), itemgetter(IDENTITY), lambda: None
                 ),
@@ -129,12 +139,15 @@ async def test_whatever_the_description_allows_is_answered_as_it_says(base, head
     mode = schemathesis.GenerationMode.POSITIVE
     driven = await asyncio.to_thread(drive, msgspec.json.decode(body), base, mode, headers)
     assert driven == [
+        "GET /arrivals",
         "GET /commitments",
         "POST /commitments",
         "GET /expected",
         "POST /expected",
         "DELETE /expected",
         "GET /openapi.json",
+        "GET /outbox",
+        "POST /outbox",
         "GET /peers",
         "POST /peers",
         "DELETE /peers",
@@ -142,6 +155,7 @@ async def test_whatever_the_description_allows_is_answered_as_it_says(base, head
         "GET /pins",
         "POST /pins",
         "DELETE /pins",
+        "GET /procedures",
         "GET /status",
         "GET /studies/{study_uid}/edits",
         "GET /sync/conflicts",
