@@ -30,6 +30,7 @@ try:
         sync,
         token,
         trash,
+        worklist,
     )
     from edge.commands.parsing import Commands
     from edge.errors import ConfigError, EdgeError
@@ -45,6 +46,7 @@ _COMMANDS = (
     sync,
     pin,
     trash,
+    worklist,
     courier,
     token,
     cloud,

@@ -28,6 +28,7 @@ from edge.admin.local import local_door
 from edge.admin.prefetch import prefetch_routes
 from edge.admin.sync import sync_routes
 from edge.admin.trash import trash_routes
+from edge.admin.worklist import worklist_routes
 from edge.cache.admission import Admission, StudyKeys
 from edge.cache.backup import Backups
 from edge.cache.catalogue import Catalogue
@@ -175,6 +176,7 @@ class Appliance:
                 changes=changes,
                 peers=Peers(config.dimse),
                 dialer=Dialer(config.dimse),
+                worklist=cache.worklist,
             )
             self.dimse_port = (await start_dimse(parts, means, config)).port
             deletion = self._start_deletion(pictures, space, has_archive=bool(archives))
@@ -307,6 +309,7 @@ class Appliance:
                     itemgetter(IDENTITY),
                     self.changes.wake,
                 ),
+                *worklist_routes(cache.worklist),
             ],
         )
         application = create_root(

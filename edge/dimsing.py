@@ -13,11 +13,15 @@ from edge.cache.changes import Changes
 from edge.cache.custody import CustodyLedger
 from edge.cache.retrieval import Retrieval
 from edge.cache.transcoding import Transcoding
+from edge.cache.worklist import Worklist
 from edge.config import Config
 from edge.dimse.peers import Peers
 from edge.dimse.requestor import Dialer
 from edge.dimse.server import DimseServer
 from edge.dimse.services import Service
+from edge.dimse.worklist import worklist_service
+from edge.dimse.worklist_poll import WorklistPoll
+from edge.dropfolder.worklist import WorklistFolder
 from edge.index.database import Database
 from edge.supervision import Supervisor
 
@@ -42,6 +46,8 @@ class DimseMeans:
     """Who may call, and where they are."""
     dialer: Dialer
     """Calls them."""
+    worklist: Worklist
+    """What is scheduled."""
 
 
 async def start_dimse(supervisor: Supervisor, means: DimseMeans, config: Config) -> DimseServer:
@@ -57,11 +63,24 @@ async def start_dimse(supervisor: Supervisor, means: DimseMeans, config: Config)
         max_instance_bytes=config.cache.max_instance_bytes,
         services=_services(means, config),
     )
+    await means.worklist.begin()
     await supervisor.start_ready("dimse", lambda ready: server.serve(ready=ready))
+    _start_worklist(supervisor, means, config)
     return server
+
+
+def _start_worklist(supervisor: Supervisor, means: DimseMeans, config: Config) -> None:
+    """Start what asks the sources of the worklist."""
+    for source in config.worklist.source:
+        part: WorklistPoll | WorklistFolder
+        if source.kind == "dicom":
+            part = WorklistPoll(source, means.worklist, means.dialer)
+        else:
+            part = WorklistFolder(source, means.worklist)
+        supervisor.start(f"worklist {source.name}", part.run)
 
 
 def _services(means: DimseMeans, config: Config) -> Sequence[Service]:
     """All beside Verification and Storage."""
-    del means, config
-    return ()
+    del config
+    return (worklist_service(means.worklist),)

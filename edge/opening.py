@@ -27,6 +27,7 @@ from edge.cache.pins import Pins
 from edge.cache.recovery import Recovery, open_index
 from edge.cache.status import Parts, Status, read_status
 from edge.cache.trash import Trash
+from edge.cache.worklist import Worklist
 from edge.config import Config
 from edge.crypto.keys import KeyRing
 from edge.crypto.providers import FileKeyProvider
@@ -103,6 +104,7 @@ class Cache:
             )
             self.pins = Pins(self.database, self._config.cache.pin)
             self.absences = Absences(self.database, self.changes, self.trash)
+            self.worklist = Worklist(self.database, self._config.worklist, changes=self.changes)
             self._stack = stack.pop_all()
         return self
 

@@ -68,7 +68,9 @@ def _status_document() -> type[Any]:
     """The type of ``Status.as_json``, for the description."""
     fields = typing.get_type_hints(Status)
     numbers = typing.get_type_hints(fields["summary"])
-    said = "capacity_bytes refusal drop_folder archives line backups trash_until prefetch".split()
+    said = (
+        "capacity_bytes refusal drop_folder archives line backups trash_until prefetch worklist"
+    ).split()
     plain = {name: fields[name] for name in said}
     return msgspec.defstruct(
         "Status",

@@ -16,6 +16,7 @@ from edge.cache.backup import Overview, overview
 from edge.cache.pins import Pins
 from edge.cache.priors import Priors
 from edge.cache.space import Space
+from edge.cache.worklist import SourceState, Worklist
 from edge.config import Config
 from edge.dicom.instance import Custody
 from edge.errors import StorageFull
@@ -120,6 +121,8 @@ class Status:
     trash_until: float | None = None
     """When the first of what is in the trash will be erased; None if nothing is in it."""
     prefetch: PrefetchState = PrefetchState()
+    worklist: tuple[SourceState, ...] = ()
+    """The sources of the worklist that are configured, and what people and programs added."""
 
     @property
     def sentence(self) -> str:
@@ -143,6 +146,7 @@ class Status:
             yield f"{_count(conflicts, 'image is', 'images are')} in conflict."
         if refused := numbers.custody.get(Custody.REFUSED, 0) - numbers.given_up:
             yield f"The archive refuses {_count(refused, 'image', 'images')}."
+        yield from self._troubles_of_worklist()
         yield from self._troubles_of_archives()
         if numbers.absent:
             yield (
@@ -158,6 +162,11 @@ class Status:
         if not self.prefetch.pinned_fit:
             missing = _count(self.prefetch.pinned_missing, "image", "images")
             yield f"What is pinned does not fit: {missing} of it may stay in the archive."
+
+    def _troubles_of_worklist(self) -> Iterator[str]:
+        for source in self.worklist:
+            if source.error:
+                yield f"Worklist {source.name} can't be renewed: {source.error}."
 
     def _troubles_of_archives(self) -> Iterator[str]:
         for archive in self.archives:
@@ -210,6 +219,7 @@ class Status:
             "line": asdict(self.line),
             "trash_until": self.trash_until,
             "prefetch": asdict(self.prefetch),
+            "worklist": [asdict(source) for source in self.worklist],
         }
 
 
@@ -253,7 +263,14 @@ async def read_status(
         line=LineState() if line is None else await _read_line(database, numbers, line),
         trash_until=_trash_until(config, numbers),
         prefetch=await _read_prefetch(config, database, space),
+        worklist=await _read_worklist(config, database),
     )
+
+
+async def _read_worklist(config: Config, database: Database) -> tuple[SourceState, ...]:
+    states = await Worklist(database, config.worklist).sources()
+    named = {one.name for one in config.worklist.source}
+    return tuple(one for one in states if one.name in named or one.steps)
 
 
 async def _read_prefetch(config: Config, database: Database, space: Space) -> PrefetchState:

@@ -108,6 +108,8 @@ class Status(IntEnum):
     OUT_OF_RESOURCES = 0xA700
     DATA_SET_DOES_NOT_MATCH = 0xA900
     CANNOT_UNDERSTAND = 0xC000
+    CANCELLED = 0xFE00
+    PENDING = 0xFF00
 
 
 @dataclass(frozen=True, slots=True)
