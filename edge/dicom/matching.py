@@ -138,7 +138,8 @@ def items_of(element: Attributes) -> Iterator[Attributes]:
     """The items of a sequence, also where a reader kept them encoded."""
     if element.get("vr") != "SQ":
         return
-    for item in element.get("Value", ()):
+    values = element.get("Value", ())
+    for item in values if isinstance(values, list | tuple) else ():
         if isinstance(item, msgspec.Raw):
             yield msgspec.json.decode(item)
         elif isinstance(item, Mapping):
