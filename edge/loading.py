@@ -290,6 +290,8 @@ class _Checks:
                     raise self._error(keys, f"is no courier key: {error}", error.hint) from error
 
     def _check_worklist(self) -> None:
+        if self._config.worklist.keep_days > _MOST_DAYS:
+            raise self._error(("worklist", "keep_days"), f"must be {_MOST_DAYS} at the most")
         names = {"api"}
         for number, source in enumerate(self._config.worklist.source):
             keys = ("worklist", "source", str(number))
@@ -308,6 +310,15 @@ class _Checks:
                 raise self._error((*keys, name), f'is not used by kind = "{source.kind}"')
         if source.interval_seconds == 0:
             raise self._error((*keys, "interval_seconds"), "must be more than 0")
+        drop = self._config.dropfolder.path
+        if source.kind == "folder" and drop != Path():
+            path, drop = source.path.resolve(), drop.resolve()
+            if path.is_relative_to(drop):
+                raise self._error(
+                    (*keys, "path"),
+                    f"= {path} is in dropfolder.path = {drop}",
+                    "what is dropped is taken away: name a folder of its own",
+                )
         if source.kind == "dicom":
             self._check_ae_title((*keys, "ae_title"), source.ae_title)
             if source.calling:

@@ -96,9 +96,7 @@ def save(dataset: Dataset, path: Path, *, implicit: bool = False) -> Path:
 
 
 @asynccontextmanager
-async def wlmscpfs(
-    folder: Path, port: int = 0, ae_title: str = "WORKLIST"
-) -> AsyncIterator[int]:
+async def wlmscpfs(folder: Path, port: int = 0, ae_title: str = "WORKLIST") -> AsyncIterator[int]:
     """DCMTK's worklist SCP over ``folder/ae_title``; yields its port."""
     port = port or ports.free_port()
     database = folder / ae_title

@@ -156,7 +156,7 @@ class Worklist:
         if len(steps) > MOST_STEPS:
             problems.append(f"it has more than {MOST_STEPS} steps: {len(steps)}")
         now = self._clock()
-        rows, patients = self._rows(steps[:MOST_STEPS]), self._patients(source, steps)
+        rows, patients = await self._read(source, steps[:MOST_STEPS])
         due = now + _MISSED * self._intervals[source] + _SLACK
         since = self._since
 
@@ -204,7 +204,8 @@ class Worklist:
             return "nothing came from it yet"
         at = datetime.fromtimestamp(state.succeeded, UTC).astimezone(self._zone)
         old = "stale: " if is_stale else ""
-        return f"{old}its {state.steps} steps are served as they were at {at:%Y-%m-%d %H:%M}"
+        what = "1 step is" if state.steps == 1 else f"{state.steps} steps are"
+        return f"{old}{what} served as of {at:%Y-%m-%d %H:%M}"
 
     async def add(self, steps: Sequence[Step]) -> int:
         """Steps that a person or a program adds; one that is known is replaced; how many are new.
@@ -212,7 +213,7 @@ class Worklist:
         They are served until their day is over, and for ``keep_days`` more.
         """
         now, since = self._clock(), self._since
-        rows, patients = self._rows(steps), self._patients(API, steps)
+        rows, patients = await self._read(API, steps)
 
         def write(db: Connection) -> tuple[int, int]:
             index.add_source(db, API, _LAST_RANK)
@@ -259,7 +260,7 @@ class Worklist:
                 db,
                 said,
                 now,
-                study_uid=study_uid,
+                study_uid=str(study_uid),
                 step_id=step_id,
                 accession_number=accession_number,
             )
@@ -302,6 +303,14 @@ class Worklist:
     async def _served(self, *, first: str, last: str) -> list[StepRow]:
         return await index.served(
             self._database, now=self._clock(), since=self._since, first=first, last=last
+        )
+
+    async def _read(
+        self, source: str, steps: Sequence[Step]
+    ) -> tuple[list[StepRow], list[Expected]]:
+        """The rows of steps, and who is to be expected for them."""
+        return await self._database.compute(
+            lambda: (self._rows(steps), self._patients(source, steps))
         )
 
     def _rows(self, steps: Sequence[Step]) -> list[StepRow]:

@@ -121,7 +121,8 @@ def _print_worklist(sources: Sequence[SourceState]) -> None:
         age = f"as of {moment(source.succeeded)}" if source.succeeded else "never renewed"
         if source.name == "api":
             age = "added here"
-        print(f"  worklist {source.name}: {source.steps} steps, {age}")
+        steps = "1 step" if source.steps == 1 else f"{source.steps} steps"
+        print(f"  worklist {source.name}: {steps}, {age}")
         if source.error and source.failing_since:
             print(f"    since {moment(source.failing_since)}: {source.error}")
         for problem in source.problems:

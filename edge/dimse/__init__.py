@@ -12,5 +12,6 @@ From the outside in:
     upper_layer     the states of a connection; framing: PDUs; deadline is its clock
     messages        command sets
     quiet           the log, where strangers could flood it
-    services        the registry of what is offered: verification, storage
+    services        the registry of what is offered: verification, storage, worklist
+    worklist_poll   asks other worklists, for ours
 """

@@ -21,6 +21,7 @@ from edge.admin.openapi import Problem, operation, serve_description
 from edge.admin.prefetch import prefetch_routes
 from edge.admin.sync import sync_routes
 from edge.admin.trash import trash_routes
+from edge.admin.worklist import worklist_routes
 from edge.cache.changes import Changes
 from edge.cache.custody import CustodyLedger
 from edge.cache.disputes import Disputes
@@ -30,6 +31,7 @@ from edge.cache.expected import Expectations
 from edge.cache.pins import Pins
 from edge.cache.status import read_status
 from edge.cache.trash import Trash
+from edge.cache.worklist import Worklist
 from edge.dicomweb.middleware import IDENTITY, access
 from edge.dicomweb.root import create_root
 from edge.index.database import Database
@@ -68,6 +70,8 @@ async def base(tmp_path):
         exchange = Exchange(None, None, database)
         disputes = Disputes(database, exchange, has_archive=True)
         trash = Trash(None, None, database, Changes(), days=30)
+        worklist = Worklist(database, configuration.worklist)
+        await worklist.begin()
         door = api.create_application(
             status=lambda: read_status(configuration, database, disk, {"dimse": "running"}),
             middlewares=[access(authorise)],
@@ -83,6 +87,7 @@ async def base(tmp_path):
                 *prefetch_routes(
                     Expectations(database), Pins(database), itemgetter(IDENTITY), lambda: None
                 ),
+                *worklist_routes(worklist),
             ],
         )
         async with TestServer(create_root({"/api/v1": door})) as server:
@@ -134,6 +139,10 @@ async def test_whatever_the_description_allows_is_answered_as_it_says(base, head
         "POST /sync/first",
         "GET /trash",
         "POST /trash",
+        "GET /worklist",
+        "POST /worklist",
+        "DELETE /worklist",
+        "GET /worklist/sources",
     ]
 
 

@@ -97,10 +97,10 @@ async def test_a_source_that_fails_empties_nothing_and_says_so_once(open_worklis
     (state, _) = await worklist.sources()
     assert (state.steps, state.error) == (1, "nothing answers")
     assert (state.succeeded, state.failing_since) == (NOON, NOON + 30)
-    assert caplog.text.count("its 1 steps are served as they were at 2026-03-10 12:00") == 1
+    assert caplog.text.count("1 step is served as of 2026-03-10 12:00") == 1
     clock.now += DAY / 4
     await worklist.failed("ris", "nothing answers")
-    assert caplog.text.count("stale: its 1 steps are served as they were") == 1
+    assert caplog.text.count("stale: 1 step is served as of") == 1
     assert "DOE" not in caplog.text
 
 
