@@ -15,9 +15,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
-from enum import StrEnum
 from typing import Any
 
 import msgspec
@@ -25,6 +23,7 @@ import msgspec
 from edge import config
 from edge.cache.changes import Changes
 from edge.cache.listing import Page
+from edge.cache.steps import STATUS, Scheduled, StepState, attributes_of, shown, step_of
 from edge.dicom.matching import answer_of, items_of, matcher_of, values_of
 from edge.dicom.query import Match, criterion
 from edge.dicom.scheduled import STEP, Step
@@ -49,46 +48,7 @@ _MISSED = 3
 """Intervals in which a source that is well was renewed."""
 _SLACK = 60.0
 """Seconds beyond those."""
-_STATUS = "00400020"
-"""Scheduled Procedure Step Status."""
 _DAY = "00400002"
-
-
-class StepState(StrEnum):
-    """What a modality made of a step: Performed Procedure Step Status (0040,0252)."""
-
-    IN_PROGRESS = "IN PROGRESS"
-    DISCONTINUED = "DISCONTINUED"
-    COMPLETED = "COMPLETED"
-
-
-_SHOWN = {
-    StepState.IN_PROGRESS: "STARTED",
-    StepState.DISCONTINUED: "DISCONTINUED",
-    StepState.COMPLETED: "COMPLETED",
-}
-"""As Scheduled Procedure Step Status says it (PS3.3 C.4.10)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Scheduled:
-    """A step, for people; they name patients, and are never for a log."""
-
-    study_uid: str
-    step_id: str
-    source: str
-    state: str
-    """``IN PROGRESS``, ``DISCONTINUED``, ``COMPLETED``; empty if it was not begun."""
-    date: str
-    time: str
-    station_ae_title: str
-    modality: str
-    patient_name: str
-    patient_id: str
-    birth_date: str
-    sex: str
-    accession_number: str
-    description: str
 
 
 class Worklist:
@@ -231,7 +191,7 @@ class Worklist:
 
         def write(db: Connection) -> tuple[int, int]:
             removed = index.remove(db, API, study_uid=study_uid, step_id=step_id)
-            left = [_step_of(row) for row in index.steps_of_source(db, API)]
+            left = [step_of(row) for row in index.steps_of_source(db, API)]
             return removed, expected.replace(db, _announcer(API), self._patients(API, left), now)
 
         removed, others = await self._database.write(write)
@@ -283,7 +243,7 @@ class Worklist:
             for row in rows:
                 if row.state and not every_state:
                     continue
-                attributes = _attributes(row)
+                attributes = attributes_of(row)
                 if matcher.matches(attributes):
                     answers.append(answer_of(identifier, attributes))
             return answers
@@ -294,7 +254,7 @@ class Worklist:
         """What is served, begun or not, by day and time; YYYYMMDD: of that day only."""
         rows = await self._served(first=day, last=day)
         chosen = rows[offset : offset + limit]
-        return Page(len(rows), await self._database.compute(lambda: list(map(_shown, chosen))))
+        return Page(len(rows), await self._database.compute(lambda: list(map(shown, chosen))))
 
     async def sources(self) -> list[SourceState]:
         """How they are, the first configured one first."""
@@ -372,47 +332,4 @@ def _days(step: Mapping[str, Any]) -> tuple[str, str]:
 
 def _asks_for_status(step: Mapping[str, Any]) -> bool:
     """Whether it is asked for steps of a certain status, rather than for what is to be done."""
-    return any(value.strip("*?") for value in values_of(step.get(_STATUS, {})))
-
-
-def _attributes(row: StepRow) -> dict[str, Any]:
-    """The step, with what a modality made of it."""
-    attributes: dict[str, Any] = msgspec.json.decode(row.attributes)
-    if row.state:
-        status = {"vr": "CS", "Value": [_SHOWN[StepState(row.state)]]}
-        (item,) = attributes[STEP]["Value"]
-        attributes[STEP]["Value"] = [{**item, _STATUS: status}]
-    return attributes
-
-
-def _step_of(row: StepRow) -> Step:
-    attributes = msgspec.json.decode(row.attributes)
-    return Step(
-        row.key,
-        row.study_uid,
-        row.step_id,
-        row.accession_number,
-        row.day,
-        row.time,
-        attributes,
-    )
-
-
-def _shown(row: StepRow) -> Scheduled:
-    step = _step_of(row)
-    return Scheduled(
-        study_uid=row.study_uid,
-        step_id=row.step_id,
-        source=row.source,
-        state=row.state,
-        date=row.day,
-        time=row.time,
-        station_ae_title=step.of_step("00400001"),
-        modality=step.of_step("00080060"),
-        patient_name=step.of_patient("00100010"),
-        patient_id=step.of_patient("00100020"),
-        birth_date=step.of_patient("00100030"),
-        sex=step.of_patient("00100040"),
-        accession_number=row.accession_number,
-        description=step.of_step("00400007") or step.of_patient("00321060"),
-    )
+    return any(value.strip("*?") for value in values_of(step.get(STATUS, {})))

@@ -236,8 +236,9 @@ async def served(
         " AND t.step_id IN ('', w.step_id) ORDER BY t.since DESC LIMIT 1), '')"
         " FROM worklist_steps w JOIN worklist_sources s ON s.name = w.source"
         f" WHERE {_SERVED} AND w.day >= ? AND (? = '' OR w.day <= ?)"
-        " AND NOT EXISTS (SELECT 1 FROM worklist_steps o JOIN worklist_sources p"
-        " ON p.name = o.source WHERE p.rank < s.rank AND o.source = p.name AND o.key = w.key"
+        # The few sources first: each knows its step by the primary key.
+        " AND NOT EXISTS (SELECT 1 FROM worklist_sources p CROSS JOIN worklist_steps o"
+        " WHERE p.rank < s.rank AND o.source = p.name AND o.key = w.key"
         " AND (p.due > ? OR o.day >= ?))"
         " ORDER BY w.day, w.time, w.key",
         (now, since, first, last, last, now, since),

@@ -47,15 +47,15 @@ async def client(worklist):
     door = api.create_application(
         status=no_status, middlewares=[access(authorise)], routes=worklist_routes(worklist)
     )
-    async with TestServer(create_root({"/api/v1": door})) as server:
-        async with ClientSession(str(server.make_url("/api/v1/"))) as session:
+    async with TestServer(create_root({"/api/v1": door})) as server, ClientSession() as session:
 
-            async def ask(method, path="worklist", token="store", **kwargs):
-                headers = {"Authorization": f"Bearer {token}", **kwargs.pop("headers", {})}
-                async with session.request(method, path, headers=headers, **kwargs) as answer:
-                    return answer.status, await answer.json(content_type=None)
+        async def ask(method, path="worklist", token="store", **kwargs):
+            headers = {"Authorization": f"Bearer {token}", **kwargs.pop("headers", {})}
+            url = server.make_url(f"/api/v1/{path}")
+            async with session.request(method, url, headers=headers, **kwargs) as answer:
+                return answer.status, await answer.json(content_type=None)
 
-            yield ask
+        yield ask
 
 
 async def test_a_form_is_an_item_that_scanners_find(client, worklist):

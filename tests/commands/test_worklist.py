@@ -34,8 +34,9 @@ def edge(tmp_path):
 
     async def start_once():
         async with Appliance(loaded) as box, asyncio.timeout(20):
-            while not (await box.cache.worklist.page(limit=1, offset=0)).total:
-                await asyncio.sleep(0.05)
+            with box.changes.subscribe() as woken:  # the patient is expected, too
+                while not (await box.cache.worklist.page(limit=1, offset=0)).total:
+                    await woken.wait(0.1)
 
     asyncio.run(start_once())
     path = tmp_path / "edge.toml"

@@ -54,7 +54,7 @@ async def watching(source, worklist):
 
 async def until(worklist, wanted):
     async with asyncio.timeout(20):
-        while await ids(worklist) != wanted:
+        while await ids(worklist) != wanted:  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(0.05)
 
 
