@@ -223,7 +223,7 @@ def test_the_environment_goes_before_the_file(load):
                     "days_ahead must be 365 at the most",
                 ),
                 (
-                    'kind = "folder"\npath = "/a"\n[[worklist.source]]\nname = "ris"\nkind = "dicom"',
+                    'kind = "folder"\npath = "/"\n[[worklist.source]]\nname = "ris"\nkind="dicom"',
                     "must be a name of its own",
                 ),
                 (
