@@ -33,6 +33,7 @@ try:
         sync,
         token,
         trash,
+        worklist,
     )
     from edge.commands.parsing import Commands
     from edge.errors import ConfigError, EdgeError
@@ -51,6 +52,7 @@ _COMMANDS = (
     mpps,
     trash,
     commit,
+    worklist,
     courier,
     token,
     cloud,

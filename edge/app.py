@@ -29,6 +29,7 @@ from edge.admin.prefetch import prefetch_routes
 from edge.admin.procedures import procedure_routes
 from edge.admin.sync import sync_routes
 from edge.admin.trash import trash_routes
+from edge.admin.worklist import worklist_routes
 from edge.cache.admission import Admission, StudyKeys
 from edge.cache.backup import Backups
 from edge.cache.catalogue import Catalogue
@@ -214,6 +215,7 @@ class Appliance:
             transcoding=self.transcoding,
             ledger=self.ledger,
             commitments=cache.commitments,
+            worklist=cache.worklist,
             database=cache.database,
             changes=self.changes,
             peers=peers,
@@ -350,6 +352,7 @@ class Appliance:
                     self.changes.wake,
                 ),
                 *peer_routes(cache.peers, itemgetter(IDENTITY), echo),
+                *worklist_routes(cache.worklist),
             ],
         )
         application = create_root(

@@ -30,6 +30,8 @@ __all__ = [
     "Pixels",
     "Procedures",
     "Sync",
+    "Worklist",
+    "WorklistSource",
     "host_and_port",
     "is_loopback",
     "not_listening",
@@ -288,6 +290,38 @@ class Procedures:
 
 
 @dataclass(frozen=True, slots=True)
+class WorklistSource:
+    """``[[worklist.source]]``: where scheduled procedure steps come from."""
+
+    name: str
+    kind: Literal["dicom", "folder"]
+    ae_title: str = ""
+    """Of ``dicom``, as the next ones: the worklist SCP that is asked."""
+    host: str = ""
+    port: int = 104
+    calling: str = ""
+    """Our AE title there; empty means ``dimse.ae_title``."""
+    stations: tuple[str, ...] = ()
+    """Only what is scheduled for these AE titles; none means all."""
+    days_ahead: int = 7
+    """So far into the future it is asked."""
+    path: Path = Path()
+    """Of ``folder``: it has the files whose names end with ``.wl``."""
+    interval_seconds: float = 60.0
+    """Between two looks at it; changes in a folder are seen at once where they can be."""
+
+
+@dataclass(frozen=True, slots=True)
+class Worklist:
+    """``[worklist]``: what is scheduled, for the modalities."""
+
+    source: tuple[WorklistSource, ...] = ()
+    """Of two that have the same step, the first one counts."""
+    keep_days: int = 1
+    """So many days after its own a step is served that no source vouches for any more."""
+
+
+@dataclass(frozen=True, slots=True)
 class Backup:
     """``[backup]``: what a new box needs to be this one."""
 
@@ -319,6 +353,7 @@ class Config:
     sync: Sync = Sync()
     dropfolder: DropFolder = DropFolder()
     procedures: Procedures = Procedures()
+    worklist: Worklist = Worklist()
     backup: Backup = Backup()
     courier: Courier = Courier()
 

@@ -20,7 +20,9 @@ from edge.cache.peers import PeerBook
 from edge.cache.procedures import Procedures
 from edge.cache.retrieval import Retrieval
 from edge.cache.transcoding import Transcoding
+from edge.cache.worklist import Worklist
 from edge.config import Config
+from edge.dicom.procedure import ScheduledStep, StepState
 from edge.dimse.commitment_reports import CommitmentReports
 from edge.dimse.find import query_service
 from edge.dimse.mpps import mpps_service
@@ -30,6 +32,9 @@ from edge.dimse.requestor import Dialer
 from edge.dimse.server import DimseServer
 from edge.dimse.services import Service
 from edge.dimse.storage_commitment import Askers, storage_commitment_service
+from edge.dimse.worklist import worklist_service
+from edge.dimse.worklist_poll import WorklistPoll
+from edge.dropfolder.worklist import WorklistFolder
 from edge.index.database import Database
 from edge.supervision import Supervisor
 
@@ -62,6 +67,8 @@ class DimseMeans:
     """Woken by commands, which may have approved one."""
     tls: DicomTls
     """Loaded, if ``tls_listen`` is named."""
+    worklist: Worklist
+    """What is scheduled."""
 
 
 async def start_dimse(supervisor: Supervisor, means: DimseMeans, config: Config) -> DimseServer:
@@ -91,6 +98,7 @@ async def _services(
     return (
         query_service(Catalogue(means.database)),
         _commitment(supervisor, means, config),
+        await _worklist(supervisor, means, config),
         await _procedures(supervisor, means, config),
     )
 
@@ -104,12 +112,31 @@ def _commitment(supervisor: Supervisor, means: DimseMeans, config: Config) -> Se
     return storage_commitment_service(commitments, askers)
 
 
+async def _worklist(supervisor: Supervisor, means: DimseMeans, config: Config) -> Service:
+    """With what asks its sources."""
+    await means.worklist.begin()
+    for source in config.worklist.source:
+        part: WorklistPoll | WorklistFolder
+        if source.kind == "dicom":
+            part = WorklistPoll(source, means.worklist, means.dialer)
+        else:
+            part = WorklistFolder(source, means.worklist)
+        supervisor.start(f"worklist {source.name}", part.run)
+    return worklist_service(means.worklist)
+
+
 async def _procedures(supervisor: Supervisor, means: DimseMeans, config: Config) -> Service:
     """With what knows when studies are complete, and what tells peers of it and of steps."""
     peers, ae_title = config.dimse.peer, config.dimse.ae_title.strip()
     forward_to = [peer.ae_title.strip() for peer in peers if peer.forward_mpps]
     notify = [peer.ae_title.strip() for peer in peers if peer.notify]
-    steps = Procedures(means.database, means.changes, forward_to=forward_to, tell=None)
+
+    async def tell(step: ScheduledStep, state: StepState) -> None:
+        await means.worklist.set_step_state(
+            step.study_uid, step.step_id, state.value, accession_number=step.accession_number
+        )
+
+    steps = Procedures(means.database, means.changes, forward_to=forward_to, tell=tell)
     outbox = Outbox(means.database, means.changes, ae_title=ae_title)
     completeness = Completeness(means.database, config.procedures, means.changes, notify=notify)
     await supervisor.start_ready(

@@ -15,7 +15,7 @@ from dataclasses import fields
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from edge.config import Archive, Auth, Config, host_and_port, is_loopback
+from edge.config import Archive, Auth, Config, WorklistSource, host_and_port, is_loopback
 from edge.peering import fault_of, is_ae_title
 from edge.rules import pin_of, prior_of
 from edge.settings import Settings
@@ -39,6 +39,12 @@ _AUTH_KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     ),
 }
 """Of each kind, what it needs, and what it may have beside it."""
+_WORKLIST_KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "dicom": (("ae_title", "host"), ("port", "calling", "stations", "days_ahead")),
+    "folder": (("path",), ()),
+}
+"""The same of the sources of the worklist."""
+_MOST_DAYS = 365
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[1-9][0-9]{0,4})?")
 _AZURE_V1 = re.compile(r"/v1(\.[0-9-a-z]*)?(/|$)")
 _PROXY = re.compile(r"http://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):[1-9][0-9]{0,4}/?")
@@ -85,6 +91,7 @@ class _Checks:
         self._check_rules()
         self._check_line()
         self._check_courier()
+        self._check_worklist()
 
     def _check_numbers(self) -> None:
         """These are waited for, or divided among some: nothing of them would be no service."""
@@ -185,11 +192,14 @@ class _Checks:
                     "what is dropped is taken away: name a folder of its own",
                 )
 
+    def _check_ae_title(self, keys: Sequence[str], title: str) -> None:
+        if not is_ae_title(title):
+            raise self._error(keys, "must be 1 to 16 ASCII characters, no backslash (PS3.5 6.2)")
+
     def _check_peers(self) -> None:
         dimse = self._config.dimse
-        if not is_ae_title(dimse.ae_title):
-            keys: Sequence[str] = ("dimse", "ae_title")
-            raise self._error(keys, "must be 1 to 16 ASCII characters, no backslash (PS3.5 6.2)")
+        self._check_ae_title(("dimse", "ae_title"), dimse.ae_title)
+        keys: Sequence[str]
         self._check_dicom_tls()
         seen: set[tuple[str, str]] = set()
         for number, peer in enumerate(dimse.peer):
@@ -309,6 +319,47 @@ class _Checks:
                 except WrittenError as error:
                     keys = ("courier", name, str(number))
                     raise self._error(keys, f"is no courier key: {error}", error.hint) from error
+
+    def _check_worklist(self) -> None:
+        if self._config.worklist.keep_days > _MOST_DAYS:
+            raise self._error(("worklist", "keep_days"), f"must be {_MOST_DAYS} at the most")
+        names = {"api"}
+        for number, source in enumerate(self._config.worklist.source):
+            keys = ("worklist", "source", str(number))
+            if not source.name or source.name in names:
+                raise self._error((*keys, "name"), 'must be a name of its own, and not "api"')
+            names.add(source.name)
+            self._check_worklist_source(keys, source)
+
+    def _check_worklist_source(self, keys: Sequence[str], source: WorklistSource) -> None:
+        for item in fields(source):
+            name, said = item.name, getattr(source, item.name) != item.default
+            needed, possible = _WORKLIST_KEYS[source.kind]
+            if name in needed and not said:
+                raise self._error((*keys, name), f'is needed by kind = "{source.kind}"')
+            if said and name not in ("name", "kind", "interval_seconds", *needed, *possible):
+                raise self._error((*keys, name), f'is not used by kind = "{source.kind}"')
+        if source.interval_seconds == 0:
+            raise self._error((*keys, "interval_seconds"), "must be more than 0")
+        drop = self._config.dropfolder.path
+        if source.kind == "folder" and drop != Path():
+            path, drop = source.path.resolve(), drop.resolve()
+            if path.is_relative_to(drop):
+                raise self._error(
+                    (*keys, "path"),
+                    f"= {path} is in dropfolder.path = {drop}",
+                    "what is dropped is taken away: name a folder of its own",
+                )
+        if source.kind == "dicom":
+            self._check_ae_title((*keys, "ae_title"), source.ae_title)
+            if source.calling:
+                self._check_ae_title((*keys, "calling"), source.calling)
+            for place, station in enumerate(source.stations):
+                self._check_ae_title((*keys, "stations", str(place)), station)
+            if not 1 <= source.port <= 65535:
+                raise self._error((*keys, "port"), "must be 1 to 65535")
+            if source.days_ahead > _MOST_DAYS:
+                raise self._error((*keys, "days_ahead"), f"must be {_MOST_DAYS} at the most")
 
     def _check_url(self, keys: Sequence[str], text: str) -> None:
         try:

@@ -31,6 +31,7 @@ from edge.cache.pins import Pins
 from edge.cache.recovery import Recovery, open_index
 from edge.cache.status import Parts, Status, read_status
 from edge.cache.trash import Trash
+from edge.cache.worklist import Worklist
 from edge.config import Config
 from edge.crypto.keys import KeyRing
 from edge.crypto.providers import FileKeyProvider
@@ -109,6 +110,7 @@ class Cache:
             self.peers = PeerBook(self.database, self._config.dimse)
             self.absences = Absences(self.database, self.changes, self.trash)
             self.commitments = Commitments(self.database, self.changes, self._config)
+            self.worklist = Worklist(self.database, self._config.worklist, changes=self.changes)
             self._stack = stack.pop_all()
         return self
 

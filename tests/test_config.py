@@ -235,6 +235,32 @@ def test_the_environment_goes_before_the_file(load):
         ("[sync]\nmax_upload_kbps = -1\n", "edge.toml:2: sync.max_upload_kbps must not be neg"),
         ("[sync]\nbudget_day = 32\n", "edge.toml:2: sync.budget_day must be 1 to 31"),
         ("[sync]\nbudget_day = 0\n", "edge.toml:2: sync.budget_day must be 1 to 31"),
+        *[
+            (f'[[worklist.source]]\nname = "ris"\n{text}', message)
+            for text, message in (
+                ('kind = "hl7"', "edge.toml:3: worklist.source.0.kind"),
+                ('kind = "dicom"\nhost = "ris"', 'ae_title is needed by kind = "dicom"'),
+                ('kind = "folder"', 'path is needed by kind = "folder"'),
+                ('kind = "folder"\npath = "/a"\nhost = "b"', 'host is not used by kind = "folder"'),
+                ('kind = "dicom"\nae_title = "A"\nhost = "b"\npath = "/a"', "path is not used"),
+                ('kind = "dicom"\nae_title = "A\\\\B"\nhost = "b"', "ae_title must be 1 to 16"),
+                ('kind = "dicom"\nae_title = "A"\nhost = "b"\nport = 0', "port must be 1 to 65535"),
+                ('kind = "folder"\npath = "/a"\ninterval_seconds = 0', "must be more than 0"),
+                (
+                    'kind = "dicom"\nae_title = "A"\nhost = "b"\ndays_ahead = 400',
+                    "days_ahead must be 365 at the most",
+                ),
+                (
+                    'kind = "folder"\npath = "/"\n[[worklist.source]]\nname = "ris"\nkind="dicom"',
+                    "must be a name of its own",
+                ),
+                (
+                    'kind = "folder"\npath = "/srv/drop/wl"\n[dropfolder]\npath = "/srv/drop"',
+                    "is in dropfolder.path = /srv/drop",
+                ),
+            )
+        ],
+        ("[worklist]\nkeep_days = 400", "keep_days must be 365 at the most"),
     ],
 )
 def test_errors_name_file_line_and_key(load, text, message):

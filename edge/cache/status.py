@@ -16,6 +16,7 @@ from edge.cache.backup import Overview, overview
 from edge.cache.pins import Pins
 from edge.cache.priors import Priors
 from edge.cache.space import Space
+from edge.cache.worklist import SourceState, Worklist
 from edge.config import Config
 from edge.dicom.instance import Custody
 from edge.errors import StorageFull
@@ -142,6 +143,8 @@ class Status:
     commitments: Standing = field(default_factory=Standing)
     """What devices asked the box to vouch for."""
     procedures: ProcedureState = ProcedureState()
+    worklist: tuple[SourceState, ...] = ()
+    """The sources of the worklist that are configured, and what people and programs added."""
 
     @property
     def sentence(self) -> str:
@@ -191,6 +194,9 @@ class Status:
         if refused := self.procedures.refused:
             messages = _count(refused, "message", "messages")
             yield f"Other systems refused {messages}: edge mpps outbox."
+        for source in self.worklist:
+            if source.error:
+                yield f"Worklist {source.name} can't be renewed: {source.error}."
 
     def _troubles_of_archives(self) -> Iterator[str]:
         for archive in self.archives:
@@ -245,6 +251,7 @@ class Status:
             "prefetch": asdict(self.prefetch),
             "commitments": asdict(self.commitments),
             "procedures": asdict(self.procedures),
+            "worklist": [asdict(source) for source in self.worklist],
         }
 
 
@@ -290,6 +297,7 @@ async def read_status(
         prefetch=await _read_prefetch(config, database, space),
         commitments=await commitments.standing(database),
         procedures=await _read_procedures(database),
+        worklist=await _read_worklist(config, database),
     )
 
 
@@ -303,6 +311,12 @@ async def _read_procedures(database: Database) -> ProcedureState:
         refused=untold.refused,
         dropped=untold.dropped,
     )
+
+
+async def _read_worklist(config: Config, database: Database) -> tuple[SourceState, ...]:
+    states = await Worklist(database, config.worklist).sources()
+    named = {one.name for one in config.worklist.source}
+    return tuple(one for one in states if one.name in named or one.steps)
 
 
 async def _read_prefetch(config: Config, database: Database, space: Space) -> PrefetchState:

@@ -12,7 +12,10 @@ from edge.commands.parsing import Commands, configuration
 from edge.commands.words import moment, speed
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from edge.cache.status import LineState, PrefetchState, Standing, Status
+    from edge.cache.worklist import SourceState
 
 __all__ = ["add"]
 
@@ -83,6 +86,7 @@ def _print(status: Status) -> None:
     if status.archives or status.untried:
         _print_line(status.line)
         _print_prefetch(status.prefetch)
+    _print_worklist(status.worklist)
     for last in status.backups.last:
         print(f"  backup: {last.where}: {moment(last.made)}")
     if not status.backups.has_recovery_key:
@@ -128,6 +132,19 @@ def _print_prefetch(prefetch: PrefetchState) -> None:
         size = f"{prefetch.pinned_bytes / 1e6:.1f} MB"
         missing = f", {prefetch.pinned_missing} images not here" if prefetch.pinned_missing else ""
         print(f"  pinned                {prefetch.pinned_studies} studies, {size}{missing}")
+
+
+def _print_worklist(sources: Sequence[SourceState]) -> None:
+    for source in sources:
+        age = f"as of {moment(source.succeeded)}" if source.succeeded else "never renewed"
+        if source.name == "api":
+            age = "added here"
+        steps = "1 step" if source.steps == 1 else f"{source.steps} steps"
+        print(f"  worklist {source.name}: {steps}, {age}")
+        if source.error and source.failing_since:
+            print(f"    since {moment(source.failing_since)}: {source.error}")
+        for problem in source.problems:
+            print(f"    not taken: {problem}")
 
 
 def _print_studies(line: LineState) -> None:

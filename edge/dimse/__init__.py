@@ -12,8 +12,9 @@ From the outside in:
     upper_layer     the states of a connection; framing: PDUs; deadline is its clock
     messages        command sets
     quiet           the log, where strangers could flood it
-    services        the registry of what is offered: verification, storage, mpps,
+    services        the registry of what is offered: verification, storage, mpps, worklist,
                     find (query_model reads for it),
                     storage_commitment (commitment_reports brings its answers)
     outbox          tells peers what waits for them: performed procedure steps, availability
+    worklist_poll   asks other worklists, for ours
 """

@@ -14,6 +14,7 @@ from watchdog.events import (
     DirMovedEvent,
     FileClosedEvent,
     FileCreatedEvent,
+    FileDeletedEvent,
     FileMovedEvent,
     FileSystemEvent,
     FileSystemEventHandler,
@@ -28,6 +29,7 @@ log = logging.getLogger(__name__)
 
 # Not those of opening and reading: the sweep itself would cause them, and wake itself for ever.
 _WAKING = [DirCreatedEvent, DirMovedEvent, FileClosedEvent, FileCreatedEvent, FileMovedEvent]
+_GOING = [*_WAKING, FileDeletedEvent]
 
 
 class _Waker(FileSystemEventHandler):
@@ -41,8 +43,17 @@ class _Waker(FileSystemEventHandler):
 
 
 @contextlib.asynccontextmanager
-async def events(root: Path, woken: asyncio.Event) -> AsyncIterator[None]:
-    """Sets *woken* at every event below the root, as far as the file system tells."""
+async def events(
+    root: Path, woken: asyncio.Event, *, name: str = "the drop folder", of_going: bool = False
+) -> AsyncIterator[None]:
+    """Sets *woken* at every event below the root, as far as the file system tells.
+
+    Args:
+        root: The folder.
+        woken: Is set.
+        name: What the log calls the folder.
+        of_going: When a file was deleted, too.
+    """
     # It writes paths, in warnings and when asked for details, and complains of every orderly end.
     logging.getLogger("watchdog").setLevel(logging.CRITICAL)
     warnings.filterwarnings("ignore", module=r"watchdog\.")
@@ -51,7 +62,8 @@ async def events(root: Path, woken: asyncio.Event) -> AsyncIterator[None]:
     waker = _Waker(lambda: loop.call_soon_threadsafe(woken.set))
 
     def start() -> None:
-        observer.schedule(waker, str(root), recursive=True, event_filter=list(_WAKING))
+        kinds = list(_GOING if of_going else _WAKING)
+        observer.schedule(waker, str(root), recursive=True, event_filter=kinds)
         observer.start()
 
     def stop() -> None:
@@ -64,7 +76,7 @@ async def events(root: Path, woken: asyncio.Event) -> AsyncIterator[None]:
     except FileNotFoundError:
         pass  # the sweep says so
     except OSError as error:  # no more watches
-        log.warning("the drop folder is only looked at now and then: %s", reason_of(error))
+        log.warning("%s is only looked at now and then: %s", name, reason_of(error))
     try:
         yield
     finally:

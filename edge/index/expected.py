@@ -10,8 +10,18 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from edge.index.database import Connection, Database
+from edge.index.lookup import json_list
 
-__all__ = ["Expected", "announce", "count", "expected", "forget", "forget_before"]
+__all__ = [
+    "Expected",
+    "announce",
+    "count",
+    "expected",
+    "forget",
+    "forget_before",
+    "forget_others",
+    "replace",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,9 +68,40 @@ def forget(db: Connection, source: str, *, patient_id: str = "", date: str = "")
     return removed
 
 
+def replace(db: Connection, source: str, patients: Iterable[Expected], now: float) -> int:
+    """Let a source have announced these and no others; how many that changes."""
+    rows = db.execute(
+        "SELECT patient_id, date, issuer, modality, body_part, source FROM expected"
+        " WHERE source = ?",
+        (source,),
+    )
+    known = {Expected(*row) for row in rows}
+    wanted = set(patients)
+    gone = [
+        (one.patient_id, one.date, one.issuer, one.modality, one.body_part, source)
+        for one in known - wanted
+    ]
+    db.executemany(
+        "DELETE FROM expected WHERE patient_id = ? AND date = ? AND issuer = ? AND modality = ?"
+        " AND body_part = ? AND source = ?",
+        gone,
+    )
+    return len(gone) + announce(db, wanted - known, now)
+
+
 def forget_before(db: Connection, date: str) -> int:
     """Those of days that are over; how many."""
     removed: int = db.execute("DELETE FROM expected WHERE date < ?", (date,)).rowcount
+    return removed
+
+
+def forget_others(db: Connection, prefix: str, sources: Iterable[str]) -> int:
+    """What sources announced whose names begin so, and are none of these; how many."""
+    removed: int = db.execute(
+        "DELETE FROM expected WHERE substr(source, 1, ?) = ?"
+        " AND source NOT IN (SELECT value FROM json_each(?))",
+        (len(prefix), prefix, json_list(sources)),
+    ).rowcount
     return removed
 
 

@@ -24,6 +24,7 @@ from edge.admin.prefetch import prefetch_routes
 from edge.admin.procedures import procedure_routes
 from edge.admin.sync import sync_routes
 from edge.admin.trash import trash_routes
+from edge.admin.worklist import worklist_routes
 from edge.cache.changes import Changes
 from edge.cache.commitments import Commitments
 from edge.cache.completeness import Completeness
@@ -38,6 +39,7 @@ from edge.cache.pins import Pins
 from edge.cache.procedures import Procedures
 from edge.cache.status import read_status
 from edge.cache.trash import Trash
+from edge.cache.worklist import Worklist
 from edge.dicomweb.middleware import IDENTITY, access
 from edge.dicomweb.root import create_root
 from edge.index.database import Database
@@ -79,6 +81,8 @@ async def base(tmp_path):
         exchange = Exchange(None, None, database)
         disputes = Disputes(database, exchange, has_archive=True)
         trash = Trash(None, None, database, Changes(), days=30)
+        worklist = Worklist(database, configuration.worklist)
+        await worklist.begin()
         door = api.create_application(
             status=lambda: read_status(configuration, database, disk, {"dimse": "running"}),
             middlewares=[access(authorise)],
@@ -104,6 +108,7 @@ async def base(tmp_path):
                     Expectations(database), Pins(database), itemgetter(IDENTITY), lambda: None
                 ),
                 *peer_routes(PeerBook(database, config.Dimse()), itemgetter(IDENTITY), nobody),
+                *worklist_routes(worklist),
             ],
         )
         async with TestServer(create_root({"/api/v1": door})) as server:
@@ -165,6 +170,10 @@ async def test_whatever_the_description_allows_is_answered_as_it_says(base, head
         "POST /sync/first",
         "GET /trash",
         "POST /trash",
+        "GET /worklist",
+        "POST /worklist",
+        "DELETE /worklist",
+        "GET /worklist/sources",
     ]
 
 

@@ -1,0 +1,208 @@
+"""Another worklist SCP as a source: wlmscpfs, another edge, and what only seems to be one."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+
+from edge import config
+from edge.cache.worklist import Worklist
+from edge.config import Peer, WorklistSource
+from edge.dicom.scheduled import steps_of
+from edge.dimse.requestor import Dialer
+from edge.dimse.worklist import worklist_service
+from edge.dimse.worklist_poll import WorklistPoll
+from edge.index.database import Database
+from tests.dimse import raw
+from tests.ports import free_port
+from tests.worklists import day, find, item, model, save, wlmscpfs
+
+STEP = "ScheduledProcedureStepSequence[0]"
+UID = "StudyInstanceUID"
+SCANNER = Peer("CT1", may=("store", "worklist"))
+
+
+@pytest.fixture
+async def database(tmp_path):
+    async with Database(tmp_path / "index.db", bytes(32)) as database:
+        yield database
+
+
+def source(name="ris", **fields):
+    fields = {"ae_title": "WORKLIST", "host": "127.0.0.1"} | fields
+    return WorklistSource(name, "dicom", **fields)
+
+
+@pytest.fixture
+async def worklist(database):
+    worklist = Worklist(database, config.Worklist((source(),)))
+    await worklist.begin()
+    return worklist
+
+
+@asynccontextmanager
+async def serving(worklist, peer=SCANNER):
+    services = [worklist_service(worklist)]
+    async with raw.serving(services=services, unknown_peers="reject", peer=(peer,)) as server:
+        yield server
+
+
+def steps(*datasets):
+    return [step for one in datasets for step in steps_of(model(one))]
+
+
+ITEMS = [
+    item(1),
+    item(2, name="DOE^JOHN", station="CT1", modality="CT", at="1015"),
+    item(3, name="DOE^JACK", station="MR1", modality="MR", at="1330"),
+    item(4, name="ROE^RICHARD", station="CT2", modality="CT", when=day(1), at="0800"),
+    item(5, name="POE^PAULA", station="CT1", when=day(2), at="2359", physician="CUDDY^LISA"),
+    item(6, name="M\u00dcLLER^J\u00dcRGEN", station="US1", modality="US", charset="ISO_IR 100"),
+    item(7, name="DOE^JANE", patient="P1", station="CT1", when=day(-1), at="120000"),
+]
+
+
+def _folder(tmp_path):
+    folder = tmp_path / "WORKLIST"
+    folder.mkdir(exist_ok=True)
+    return folder
+
+
+DIALER = Dialer(config.Dimse(ae_title="EDGE", artim_seconds=5.0, pdu_seconds=10.0))
+
+
+async def uids(worklist):
+    page = await worklist.page(limit=1000, offset=0)
+    return {one.study_uid for one in page.items}
+
+
+async def until(worklist, wanted):
+    while await uids(worklist) != wanted:  # noqa: ASYNC110 - there is no event to wait for
+        await asyncio.sleep(0.05)
+
+
+def numbers(*wanted):
+    return {ITEMS[number - 1].StudyInstanceUID for number in wanted}
+
+
+async def test_an_upstream_goes_away_and_its_items_stay_until_it_is_back(
+    worklist, tmp_path, caplog
+):
+    for number, one in enumerate(ITEMS):
+        save(one, _folder(tmp_path) / f"{number}.wl")
+    port = free_port()
+    async with wlmscpfs(tmp_path, port):
+        poll = WorklistPoll(source(port=port), worklist, DIALER)
+        assert await poll.poll()
+        assert await uids(worklist) == numbers(1, 2, 3, 4, 5, 6, 7)
+        (state, _) = await worklist.sources()
+        assert (state.steps, state.error, state.failing_since) == (7, "", None)
+    assert not await poll.poll()
+    assert await uids(worklist) == numbers(1, 2, 3, 4, 5, 6, 7)
+    (state, _) = await worklist.sources()
+    assert "can't be reached" in state.error
+    assert state.failing_since > state.succeeded
+    assert "worklist source ris can't be renewed" in caplog.text
+    assert "7 steps are served as of" in caplog.text
+    assert not await poll.poll()
+    assert caplog.text.count("can't be renewed") == 1
+    async with serving(worklist) as server:
+        found = await find(server.port, tmp_path / "out", [UID, f"{STEP}.Modality=MR"])
+    assert {one.StudyInstanceUID for one in found} == numbers(3)
+    for path in _folder(tmp_path).glob("[0-3].wl"):
+        path.unlink()
+    async with wlmscpfs(tmp_path, port):
+        assert await poll.poll()
+        assert await uids(worklist) == numbers(5, 6, 7)
+        for path in _folder(tmp_path).glob("*.wl"):
+            path.unlink()
+        assert await poll.poll()
+        assert await uids(worklist) == set()
+    (state, _) = await worklist.sources()
+    assert (state.steps, state.error) == (0, "")
+
+
+async def test_it_asks_for_its_stations_and_days_only(worklist, tmp_path):
+    for number, one in enumerate([*ITEMS, item(8, when=day(9)), item(9, when=day(-3))]):
+        save(one, _folder(tmp_path) / f"{number}.wl")
+    async with wlmscpfs(tmp_path) as port:
+        here = source(port=port, stations=("CT2", "MR1"), days_ahead=1)
+        assert await WorklistPoll(here, worklist, DIALER).poll()
+        assert await uids(worklist) == numbers(3, 4)
+        assert await WorklistPoll(source(port=port), worklist, DIALER).poll()
+        assert await uids(worklist) == numbers(1, 2, 3, 4, 5, 6, 7)
+
+
+async def test_names_in_any_character_set_arrive(worklist, tmp_path):
+    names = {
+        "ISO_IR 144": "\u041b\u044e\u043ace\u043c\u0431yp\u0433",
+        "ISO_IR 126": "\u0394\u03b9\u03bf\u03bd\u03c5\u03c3\u03b9\u03bf\u03c2",
+        "ISO_IR 192": "\u738b^\u5c0f\u4e1c",
+        "ISO_IR 100": "\u00c4neas^R\u00fcdiger",
+    }
+    for number, (charset, name) in enumerate(names.items()):
+        save(item(number, name=name, charset=charset), _folder(tmp_path) / f"{number}.wl")
+    async with wlmscpfs(tmp_path) as port:
+        assert await WorklistPoll(source(port=port), worklist, DIALER).poll()
+    page = await worklist.page(limit=10, offset=0)
+    assert {one.patient_name for one in page.items} == set(names.values())
+
+
+async def test_an_upstream_that_breaks_off_changes_nothing(worklist):
+    await worklist.renew("ris", steps(item(1)))
+
+    class Breaking:
+        today = worklist.today
+        page = worklist.page
+
+        async def find(self, _):
+            return [model(one) for one in ITEMS[:3]] + [{"00100010": {"vr": "??"}}]
+
+    async with serving(Breaking(), Peer("EDGE", may=("worklist",))) as server:
+        here = source(port=server.port, ae_title="EDGE")
+        assert not await WorklistPoll(here, worklist, DIALER).poll()
+    assert await uids(worklist) == numbers(1)
+    (state, _) = await worklist.sources()
+    assert state.error == "it refuses the query with status 0110"
+
+
+async def test_another_edge_is_an_upstream_and_unreadable_answers_cost_themselves(
+    worklist, tmp_path
+):
+    class Upstream:
+        async def find(self, identifier):
+            answers = [model(one) for one in ITEMS[:2]]
+            return [*answers, {"00100020": {"vr": "LO", "Value": ["no step"]}}]
+
+    async with serving(Upstream(), Peer("EDGE", may=("worklist",))) as server:
+        here = source(port=server.port, ae_title="EDGE")
+        assert await WorklistPoll(here, worklist, DIALER).poll()
+    assert await uids(worklist) == numbers(1, 2)
+    (state, _) = await worklist.sources()
+    assert len(state.problems) == 1
+    assert state.problems[0].startswith("1 answer: it has no Scheduled Procedure Step Sequence")
+
+
+async def test_what_is_no_worklist_is_told_in_plain_words(worklist):
+    async with raw.serving() as server:
+        here = source(port=server.port, ae_title="EDGE")
+        assert not await WorklistPoll(here, worklist, DIALER).poll()
+        (state, _) = await worklist.sources()
+        assert state.error.startswith("it does not offer a Modality Worklist to us")
+        there = source(port=server.port, ae_title="WRONG")
+        assert not await WorklistPoll(there, worklist, DIALER).poll()
+        (state, _) = await worklist.sources()
+        assert state.error.startswith("the peer rejected the association: it has another AE title")
+
+
+async def test_it_goes_on_asking(worklist, tmp_path):
+    save(ITEMS[0], _folder(tmp_path) / "1.wl")
+    async with wlmscpfs(tmp_path) as port:
+        poll = WorklistPoll(source(port=port, interval_seconds=0.1), worklist, DIALER)
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(poll.run())
+            async with asyncio.timeout(10):
+                await until(worklist, numbers(1))
+                save(ITEMS[1], _folder(tmp_path) / "2.wl")
+                await until(worklist, numbers(1, 2))
+            task.cancel()
