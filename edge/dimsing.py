@@ -9,13 +9,17 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from edge.cache.admission import Admission
+from edge.cache.catalogue import Catalogue
 from edge.cache.changes import Changes
 from edge.cache.custody import CustodyLedger
 from edge.cache.retrieval import Retrieval
 from edge.cache.transcoding import Transcoding
 from edge.config import Config
+from edge.dimse.get import get_service
+from edge.dimse.move import move_service
 from edge.dimse.peers import Peers
 from edge.dimse.requestor import Dialer
+from edge.dimse.retrieve import Selection
 from edge.dimse.server import DimseServer
 from edge.dimse.services import Service
 from edge.index.database import Database
@@ -63,5 +67,10 @@ async def start_dimse(supervisor: Supervisor, means: DimseMeans, config: Config)
 
 def _services(means: DimseMeans, config: Config) -> Sequence[Service]:
     """All beside Verification and Storage."""
-    del means, config
-    return ()
+    del config
+    retrieval, transcoding = means.retrieval, means.transcoding
+    selection = Selection(retrieval, Catalogue(means.database))
+    return (
+        move_service(selection, retrieval, transcoding, means.peers, means.dialer),
+        get_service(selection, retrieval, transcoding),
+    )

@@ -12,5 +12,9 @@ From the outside in:
     upper_layer     the states of a connection; framing: PDUs; deadline is its clock
     messages        command sets
     quiet           the log, where strangers could flood it
-    services        the registry of what is offered: verification, storage
+    services        the registry of what is offered: verification, storage, get and move
+
+    retrieve        what get and move share: the instances that an identifier names
+    progress        their counts and answers
+    sending         C-STORE as SCU, on the associations of either
 """

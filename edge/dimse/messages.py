@@ -97,17 +97,23 @@ _UIDS = frozenset(
 
 
 class Status(IntEnum):
-    """Status (0000,0900): those that the edge answers with (PS3.7 C, PS3.4 B.2.3)."""
+    """Status (0000,0900): those that the edge answers with (PS3.7 C; PS3.4 B.2.3, C.4)."""
 
     SUCCESS = 0x0000
+    PENDING = 0xFF00
     PROCESSING_FAILURE = 0x0110
     INVALID_SOP_INSTANCE = 0x0117
     SOP_CLASS_NOT_SUPPORTED = 0x0122
     NOT_AUTHORISED = 0x0124
     UNRECOGNISED_OPERATION = 0x0211
     OUT_OF_RESOURCES = 0xA700
+    UNABLE_TO_COUNT = 0xA701
+    UNABLE_TO_PERFORM = 0xA702
+    DESTINATION_UNKNOWN = 0xA801
     DATA_SET_DOES_NOT_MATCH = 0xA900
+    WARNING = 0xB000
     CANNOT_UNDERSTAND = 0xC000
+    CANCELLED = 0xFE00
 
 
 @dataclass(frozen=True, slots=True)
