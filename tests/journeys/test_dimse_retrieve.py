@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from itertools import chain
-
 import pytest
 
 from tests import samples
@@ -13,12 +11,10 @@ from tests.journeys.workstation import (
     LEVEL,
     RETRIEVER,
     counts,
-    final,
     getscu,
     movescu,
     receiving,
     status,
-    storescp,
 )
 
 SUCCESS, WARNING, CANCELLED = 0x0000, 0xB000, 0xFE00
