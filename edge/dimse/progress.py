@@ -9,12 +9,13 @@ the instance under way, and a requestor that is gone ends everything.
 from __future__ import annotations
 
 import asyncio
+import struct
 from collections import Counter
 from collections.abc import AsyncIterator, Coroutine
 from contextlib import asynccontextmanager, suppress
 from typing import Any, Final
 
-from edge.dicom.identifier import write_identifier
+from edge.dicom.uids import encoding_of
 from edge.dimse.messages import Element, Status
 from edge.dimse.services import Operation
 from edge.errors import PeerError
@@ -27,7 +28,7 @@ SELDOM: Final = 0.25
 """Seconds between two answers, at the least."""
 _LOOK: Final = 0.1
 """Seconds between two looks for a C-CANCEL."""
-_FAILED_LIST: Final = "00080058"
+_FAILED_LIST: Final = (0x0008, 0x0058)
 _MOST_LIST_BYTES: Final = 0xFFFE
 """Of a value in explicit VR, where UI has a length of 16 bits (PS3.5 7.1.2)."""
 _MOST_COUNT: Final = 0xFFFF
@@ -169,16 +170,21 @@ class Progress:
 
     def _failed_list(self) -> bytes:
         """Failed SOP Instance UID List (0008,0058), as long as a value may be."""
-        listed, length = list[str](), 0
+        value = b""
         for uid in self._failed_uids:
-            length += len(uid) + 1
-            if length > _MOST_LIST_BYTES:
+            longer = b"\\".join(filter(None, (value, uid.encode("ascii"))))
+            if len(longer) > _MOST_LIST_BYTES:
                 break
-            listed.append(uid)
-        if not listed:
+            value = longer
+        if not value:
             return b""
-        syntax = self.operation.context.transfer_syntax
-        return write_identifier({_FAILED_LIST: {"vr": "UI", "Value": listed}}, syntax)
+        value += b"\0" * (len(value) % 2)
+        encoding = encoding_of(self.operation.context.transfer_syntax)
+        order = "<" if encoding.little_endian else ">"
+        # By hand, since stored UIDs need not be flawless, and pydicom would say so in the log.
+        if encoding.implicit_vr:
+            return struct.pack(f"{order}HHI", *_FAILED_LIST, len(value)) + value
+        return struct.pack(f"{order}HH2sH", *_FAILED_LIST, b"UI", len(value)) + value
 
     async def _tell_sometimes(self) -> None:
         if asyncio.get_running_loop().time() - self._told >= SELDOM:

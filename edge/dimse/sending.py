@@ -88,7 +88,7 @@ class _Part:
 
     entry: InstanceEntry
     transfer_syntax: str
-    pieces: bytes | AsyncGenerator[bytes]
+    pieces: memoryview | AsyncGenerator[bytes]
     """Its data set, without preamble and group 0002."""
 
 
@@ -307,7 +307,7 @@ async def _stripped(entry: InstanceEntry, content: bytes | AsyncGenerator[bytes]
     if isinstance(content, bytes):
         if not (meta.feed(content[:_SHORT_META]) or meta.feed(content[_SHORT_META:])):
             raise NotDicom("there is no data set in it")
-        return _Part(entry, _syntax(meta, entry), content[meta.length :])
+        return _Part(entry, _syntax(meta, entry), memoryview(content)[meta.length :])
     async for piece in content:
         if meta.feed(piece):
             return _Part(entry, _syntax(meta, entry), _rest(meta.rest, content))
