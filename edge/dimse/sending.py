@@ -21,6 +21,7 @@ from edge.cache.opened import InstanceEntry
 from edge.cache.retrieval import Retrieval
 from edge.cache.transcoding import Transcoding
 from edge.dicom.part10 import FileMetaReader
+from edge.dicom.uids import is_uid
 from edge.dimse.dialogue import Dialogue, Response
 from edge.dimse.messages import CommandField, Element, Status
 from edge.dimse.progress import Cancelled, Progress
@@ -47,6 +48,8 @@ _UNREACHABLE_SECONDS: Final = 30.0
 _BUSY_TRIES: Final = 20
 _BUSY_SECONDS: Final = 0.5
 _SHORT_META: Final = 4096
+_MEDIA_STORAGE_SOP_CLASS: Final = 0x0002
+_TRANSFER_SYNTAX: Final = 0x0010
 
 _WARNINGS: Final = frozenset({0x0001, 0x0107, 0x0116})
 """Beside Bxxx (PS3.7 C.3)."""
@@ -301,21 +304,32 @@ async def _stripped(entry: InstanceEntry, content: bytes | AsyncGenerator[bytes]
     """What of a Part 10 file goes over the line, once it is known what it is.
 
     Raises:
-        EdgeError: It is no such file, or can't be read.
+        EdgeError: It is no such file, can't be read, or is not known to be anything.
     """
     meta = FileMetaReader()
     if isinstance(content, bytes):
         if not (meta.feed(content[:_SHORT_META]) or meta.feed(content[_SHORT_META:])):
             raise NotDicom("there is no data set in it")
-        return _Part(entry, _syntax(meta, entry), memoryview(content)[meta.length :])
+        return _part(meta, entry, memoryview(content)[meta.length :])
     async for piece in content:
         if meta.feed(piece):
-            return _Part(entry, _syntax(meta, entry), _rest(meta.rest, content))
+            return _part(meta, entry, _rest(meta.rest, content))
     raise NotDicom("there is no data set in it")
 
 
-def _syntax(meta: FileMetaReader, entry: InstanceEntry) -> str:
-    return meta.values.get(0x0010, "") or entry.transfer_syntax
+def _part(
+    meta: FileMetaReader, entry: InstanceEntry, pieces: memoryview | AsyncGenerator[bytes]
+) -> _Part:
+    """What it is, by the index, or by its own file meta where that did not know it.
+
+    Raises:
+        NotDicom: Neither says so.
+    """
+    sop_class_uid = entry.sop_class_uid or meta.values.get(_MEDIA_STORAGE_SOP_CLASS, "")
+    transfer_syntax = meta.values.get(_TRANSFER_SYNTAX, "") or entry.transfer_syntax
+    if not (is_uid(sop_class_uid) and is_uid(transfer_syntax)):
+        raise NotDicom("nobody knows what it is")
+    return _Part(replace(entry, sop_class_uid=sop_class_uid), transfer_syntax, pieces)
 
 
 async def _rest(first: bytes, content: AsyncIterator[bytes]) -> AsyncGenerator[bytes]:

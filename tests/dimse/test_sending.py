@@ -135,9 +135,10 @@ async def test_what_breaks_off_in_the_middle_ends_the_association_and_is_settled
                 yield whole
 
     retrieval = Breaking(cache.retrieval)
-    with pytest.raises(BrokeOff):
-        async with sending(cache, told, retrieval=retrieval) as (sends, peer, offers, _):
+    async with sending(cache, told, retrieval=retrieval) as (sends, peer, offers, _):
+        with pytest.raises(BrokeOff):
             await sends.send(peer.dialogue, offers, waiting)
+        assert not peer.is_alive
     assert told.completed == 1
     assert told.failed == {slices[1].ref.sop_uid: "it is damaged here"}
     assert [entry.ref for entry in waiting] == [one.ref for one in slices[2:]]
