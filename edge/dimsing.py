@@ -25,10 +25,13 @@ from edge.config import Config
 from edge.dicom.procedure import ScheduledStep, StepState
 from edge.dimse.commitment_reports import CommitmentReports
 from edge.dimse.find import query_service
+from edge.dimse.get import get_service
+from edge.dimse.move import move_service
 from edge.dimse.mpps import mpps_service
 from edge.dimse.outbox import Messenger
 from edge.dimse.peers import Peers
 from edge.dimse.requestor import Dialer
+from edge.dimse.retrieve import Selection
 from edge.dimse.server import DimseServer
 from edge.dimse.services import Service
 from edge.dimse.storage_commitment import Askers, storage_commitment_service
@@ -95,8 +98,13 @@ async def _services(
     supervisor: Supervisor, means: DimseMeans, config: Config
 ) -> tuple[Service, ...]:
     """All beside Verification and Storage; what works beside one is started with it."""
+    catalogue = Catalogue(means.database)
+    retrieval, transcoding = means.retrieval, means.transcoding
+    selection = Selection(retrieval, catalogue)
     return (
-        query_service(Catalogue(means.database)),
+        query_service(catalogue),
+        move_service(selection, retrieval, transcoding, means.peers, means.dialer),
+        get_service(selection, retrieval, transcoding),
         _commitment(supervisor, means, config),
         await _worklist(supervisor, means, config),
         await _procedures(supervisor, means, config),

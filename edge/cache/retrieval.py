@@ -123,6 +123,14 @@ class Retrieval:
                 yield ref, document
                 sent += 1
 
+    def expect(self, refs: Iterable[InstanceRef]) -> None:
+        """Have these brought, a few at a time: they are opened soon, and only the archive has them.
+
+        Nothing comes of it, also no error; who opens one joins its fetch.
+        """
+        if self._archives is not None:
+            self._fetching.follow(refs)
+
     async def _look(self, entry: InstanceEntry) -> tuple[_Found | None, ObjectReader | None]:
         """What the index has of an instance; and its object, opened meanwhile if it can be.
 

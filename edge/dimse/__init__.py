@@ -13,8 +13,12 @@ From the outside in:
     messages        command sets
     quiet           the log, where strangers could flood it
     services        the registry of what is offered: verification, storage, mpps, worklist,
-                    find (query_model reads for it),
+                    find (query_model reads for it), get and move,
                     storage_commitment (commitment_reports brings its answers)
     outbox          tells peers what waits for them: performed procedure steps, availability
     worklist_poll   asks other worklists, for ours
+
+    retrieve        what get and move share: the instances that an identifier names
+    progress        their counts and answers
+    sending         C-STORE as SCU, on the associations of either
 """

@@ -85,7 +85,7 @@ class Dialogue:
         context_id: int,
         field: CommandField,
         values: Mapping[Element, int | str | bytes],
-        data_set: bytes | AsyncIterable[bytes] = b"",
+        data_set: bytes | memoryview | AsyncIterable[bytes] = b"",
         *,
         seconds: float | None = None,
     ) -> Response:
@@ -103,7 +103,7 @@ class Dialogue:
         context_id: int,
         field: CommandField,
         values: Mapping[Element, int | str | bytes],
-        data_set: bytes | AsyncIterable[bytes] = b"",
+        data_set: bytes | memoryview | AsyncIterable[bytes] = b"",
         *,
         seconds: float | None = None,
     ) -> AsyncGenerator[Response]:
@@ -127,7 +127,7 @@ class Dialogue:
         patience = self._seconds if seconds is None else seconds
         message_id = self._next_id()
         answers = self._waiting[message_id] = asyncio.Queue()
-        has_data_set = not isinstance(data_set, bytes) or bool(data_set)
+        has_data_set = not isinstance(data_set, bytes | memoryview) or bool(data_set)
         command = build_command(
             {
                 **values,

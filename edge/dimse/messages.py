@@ -97,7 +97,7 @@ _UIDS = frozenset(
 
 
 class Status(IntEnum):
-    """Status (0000,0900): those that the edge answers with (PS3.7 C, PS3.4 B.2.3)."""
+    """Status (0000,0900): those that the edge answers with (PS3.7 C; PS3.4 B.2.3, C.4)."""
 
     SUCCESS = 0x0000
     OPTIONAL_ATTRIBUTES_NOT_SUPPORTED = 0x0001
@@ -122,7 +122,11 @@ class Status(IntEnum):
     MISTYPED_ARGUMENT = 0x0212
     RESOURCE_LIMITATION = 0x0213
     OUT_OF_RESOURCES = 0xA700
+    UNABLE_TO_COUNT = 0xA701
+    UNABLE_TO_PERFORM = 0xA702
+    DESTINATION_UNKNOWN = 0xA801
     DATA_SET_DOES_NOT_MATCH = 0xA900
+    WARNING = 0xB000
     CANNOT_UNDERSTAND = 0xC000
     UNABLE_TO_PROCESS = 0xC001
     CANCELLED = 0xFE00

@@ -25,6 +25,7 @@ from pynetdicom.pdu_items import (
 
 from edge.dicom.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from edge.dicom.uids import (
+    EXPLICIT_VR_LITTLE_ENDIAN,
     IMPLICIT_VR_LITTLE_ENDIAN,
     is_uid,
 )
@@ -59,6 +60,7 @@ _ITEM = struct.Struct(">BxH")
 _CONTEXT_RESULT = struct.Struct(">BxHBxBxBxH")
 _MAXIMUM_LENGTH, _WINDOW, _ROLE, _VERSION_NAME, _EXTENDED = 0x51, 0x53, 0x54, 0x55, 0x56
 _ACCEPTED, _USER_REJECTION, _ABSTRACT_SYNTAX, _TRANSFER_SYNTAX = 0, 1, 3, 4
+_SENT_FIRST = {EXPLICIT_VR_LITTLE_ENDIAN: 0, IMPLICIT_VR_LITTLE_ENDIAN: 1}
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +175,8 @@ def negotiate(
     """Decide on every presentation context, and write the answer.
 
     Of the transfer syntaxes that a service can work with, the one that the requestor names first
-    is taken: whatever comes is kept as it is.
+    is taken: whatever comes is kept as it is. Where we send, an uncompressed one is, if it is
+    named: whatever is stored can be made that, and no compressed one is sure to be possible.
 
     Args:
         request: What was proposed.
@@ -234,7 +237,7 @@ def _decide(
     is_asked = as_scp and service.right_to_be_sent in caller.may
     if not (asks or is_asked):
         return _USER_REJECTION, None, _what_is_missing(service, as_scu=as_scu, as_scp=as_scp)
-    for syntax in proposed.transfer_syntaxes:
+    for syntax in _ordered(proposed.transfer_syntaxes) if is_asked else proposed.transfer_syntaxes:
         if service.transfer_syntaxes is None or syntax in service.transfer_syntaxes:
             extended = b""
             if service.extended is not None and uid in request.extended:
@@ -259,6 +262,11 @@ def asked_for(request: AssociateRequest, services: Sequence[Service]) -> str:
     found = (find_service(services, context.abstract_syntax) for context in request.contexts)
     names = {service.name if service else "what is not offered here" for service in found}
     return ", ".join(sorted(names))
+
+
+def _ordered(syntaxes: Sequence[str]) -> list[str]:
+    """As we like to send: explicit VR little endian, implicit, then as the requestor does."""
+    return sorted(syntaxes, key=lambda syntax: _SENT_FIRST.get(syntax, len(_SENT_FIRST)))
 
 
 def _items(body: bytes, start: int, end: int) -> Iterator[tuple[int, int, int]]:

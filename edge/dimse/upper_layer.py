@@ -27,6 +27,8 @@ __all__ = ["UpperLayer", "UpperLayerUser"]
 LINGER_SECONDS = 5.0
 """After our last PDU the peer is to close the connection (ARTIM, PS3.8 9.1.5); then we do."""
 
+_TOGETHER = 256 * 1024
+"""Bytes that are written at once."""
 _QUICKACK = getattr(socket, "TCP_QUICKACK", None)
 _P_DATA = struct.Struct(">BxIIBB")
 _FIXED = struct.Struct(">BxIxBBB")
@@ -196,7 +198,10 @@ class UpperLayer(asyncio.BufferedProtocol):
             self._transport.abort()
 
     async def send(
-        self, context_id: int, command: bytes, data_set: bytes | AsyncIterable[bytes] = b""
+        self,
+        context_id: int,
+        command: bytes,
+        data_set: bytes | memoryview | AsyncIterable[bytes] = b"",
     ) -> None:
         """Send a message, in as many PDUs as the peer's maximum asks for; never amid another.
 
@@ -212,11 +217,14 @@ class UpperLayer(asyncio.BufferedProtocol):
             PeerError: The association is no more, or the peer does not read.
         """
         async with self._sending:
-            await self._send_part(context_id, command, is_command=True, is_last=True)
-            if isinstance(data_set, bytes):
+            # What goes out at once wakes the peer once.
+            begin = self._pdus(context_id, command, is_command=True, is_last=True)
+            if isinstance(data_set, bytes | memoryview):
                 if data_set:
-                    await self._send_part(context_id, data_set, is_command=False, is_last=True)
+                    begin += self._pdus(context_id, data_set, is_command=False, is_last=True)
+                await self._send_pdus(begin)
                 return
+            await self._send_pdus(begin)
             try:
                 await self._send_stream(context_id, data_set)
             except PeerError:
@@ -329,17 +337,35 @@ class UpperLayer(asyncio.BufferedProtocol):
 
     # Sending.
 
-    async def _send_part(
-        self, context_id: int, payload: bytes, *, is_command: bool, is_last: bool
-    ) -> None:
+    def _pdus(
+        self, context_id: int, payload: bytes | memoryview, *, is_command: bool, is_last: bool
+    ) -> list[bytes | memoryview]:
+        """P-DATA PDUs with a command or some of a data set: headers and fragments in turn."""
         size, end = self._fragment_size, len(payload)
+        view = memoryview(payload)
+        parts: list[bytes | memoryview] = []
         for start in range(0, end or 1, size):
-            part = payload[start : start + size] if end > size else payload
+            part = view[start : start + size]
             control = is_command | (is_last and start + size >= end) << 1
-            header = _P_DATA.pack(PduType.P_DATA, len(part) + 6, len(part) + 2, context_id, control)
+            length = len(part)
+            parts.append(_P_DATA.pack(PduType.P_DATA, length + 6, length + 2, context_id, control))
+            parts.append(part)
+        return parts
+
+    async def _send_pdus(self, parts: list[bytes | memoryview]) -> None:
+        """Write them, as many at once as is good, and wait where the peer does not read."""
+        together: list[bytes | memoryview] = []
+        held = 0
+        for number, part in enumerate(parts, 1):
+            together.append(part)
+            held += len(part)
+            if held < _TOGETHER and number < len(parts):
+                continue
             if not self.is_established:
                 raise PeerError("the association ended before all was sent")
-            self._write(header + part)
+            self._write(b"".join(together))
+            together.clear()
+            held = 0
             if self._is_write_paused:
                 await self._drain()
 
@@ -353,8 +379,8 @@ class UpperLayer(asyncio.BufferedProtocol):
                 whole = (len(left) - 1) // size * size  # what is left may be the last fragment
                 out = bytes(left[:whole])
                 del left[:whole]
-                await self._send_part(context_id, out, is_command=False, is_last=False)
-        await self._send_part(context_id, bytes(left), is_command=False, is_last=True)
+                await self._send_pdus(self._pdus(context_id, out, is_command=False, is_last=False))
+        await self._send_pdus(self._pdus(context_id, bytes(left), is_command=False, is_last=True))
 
     async def _drain(self) -> None:
         self._writable = asyncio.get_running_loop().create_future()

@@ -19,7 +19,18 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from tests.bench import badline, clients, intake, large, rendered, retrieval, search, stow, sync
+from tests.bench import (
+    badline,
+    clients,
+    intake,
+    large,
+    moving,
+    rendered,
+    retrieval,
+    search,
+    stow,
+    sync,
+)
 from tests.bench.crowd import Crowd
 from tests.bench.retrieval import CLIENTS
 from tests.bench.servers import SERVERS
@@ -32,6 +43,7 @@ SECTIONS: dict[str, Callable[[Stand], None]] = {
     "intake": intake.measure,
     "stow": stow.measure,
     "retrieval": retrieval.measure,
+    "moves": moving.measure,
     "rendered": rendered.measure,
     "search": search.measure,
     "memory": large.measure,

@@ -240,12 +240,12 @@ def test_a_quick_run_measures_every_server_in_one_table(tmp_path):
         if line["section"].startswith(("sync", "a terrible line")):
             assert line["figures"][EDGE] > 0
             continue
-        is_web = line["section"].startswith(("WADO", "STOW", "QIDO", "C-FIND"))
+        is_web = line["section"].startswith(("WADO", "STOW", "QIDO", "C-FIND", "C-MOVE"))
         spoken = {EDGE, ORTHANC} if is_web else set(SERVERS)
         assert set(line["figures"]) == spoken
         assert all(figure > 0 for figure in line["figures"].values())
     memory = [goal for goal in figures["goals"] if "peak memory" in goal["text"]]
-    assert len(memory) == 5
+    assert len(memory) == 6
     assert all(goal["met"] for goal in memory), memory
     assert sum(line["section"].startswith("sync") for line in figures["lines"]) == 6
     assert not Path(ROOT, "build", "bench").exists()

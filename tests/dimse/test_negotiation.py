@@ -335,3 +335,15 @@ def test_128_contexts_are_negotiated_without_holding_the_loop():
         negotiate(read_request(body), SERVICES, CALLER, max_pdu=131072)
     # pynetdicom's codec needs 17 ms for one; the bound is wide for a busy machine.
     assert (time.perf_counter() - began) / 10 < 0.012
+
+
+@pytest.mark.parametrize(
+    ("rights", "scp", "taken"),
+    [({"retrieve"}, 1, raw.EXPLICIT), ({"store"}, 0, "1.2.840.10008.1.2.4.70")],
+)
+def test_where_we_send_an_uncompressed_syntax_is_taken(rights, scp, taken):
+    caller = replace(CALLER, may=frozenset(rights))
+    syntaxes = ["1.2.840.10008.1.2.4.70", raw.IMPLICIT, raw.EXPLICIT]
+    user = raw.user_items() + raw.role_item(raw.CT, 1 - scp, scp)
+    accepted = decide(raw.context_item(1, raw.CT, syntaxes), caller, user=user)
+    assert accepted.contexts[1].transfer_syntax == taken

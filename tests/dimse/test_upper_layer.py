@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from edge.dimse import upper_layer
 from edge.dimse.data_set import Intake
 from edge.dimse.framing import MAX_ASSOCIATE_BYTES, AbortReason
 from edge.dimse.upper_layer import UpperLayer
@@ -20,6 +21,7 @@ class Connection(asyncio.Transport):
     def __init__(self):
         super().__init__()
         self.written = b""
+        self.writes = 0
         self.is_gone = False
         self.is_reading = True
 
@@ -29,6 +31,7 @@ class Connection(asyncio.Transport):
     def write(self, data):
         assert not self.is_gone
         self.written += data
+        self.writes += 1
 
     def abort(self):
         self.is_gone = True
@@ -360,7 +363,8 @@ async def test_a_peer_that_does_not_read_is_given_up(bench):
     assert bench.wire.is_gone
 
 
-async def test_a_slow_reader_gets_everything(bench):
+async def test_a_slow_reader_gets_everything(bench, monkeypatch):
+    monkeypatch.setattr(upper_layer, "_TOGETHER", 1000)
     bench.layer.pause_writing()
     sending = asyncio.ensure_future(bench.layer.send(3, b"c" * 2000))
     await asyncio.sleep(0)
@@ -368,3 +372,11 @@ async def test_a_slow_reader_gets_everything(bench):
     bench.layer.resume_writing()
     await sending
     assert bench.wire.written.endswith(p_data(fragment(3, 3, b"c" * 1000)))
+
+
+async def test_a_command_and_a_short_data_set_are_written_at_once(bench):
+    written, writes = len(bench.wire.written), bench.wire.writes
+    await bench.layer.send(3, b"command", memoryview(b"data"))
+    expected = p_data(fragment(3, 3, b"command")) + p_data(fragment(3, 2, b"data"))
+    assert bench.wire.written[written:] == expected
+    assert bench.wire.writes == writes + 1
