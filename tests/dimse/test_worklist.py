@@ -329,7 +329,7 @@ async def test_five_thousand_items_are_quick(worklist):
     assert (renewed < 10, asked < 5, again < 10) == (True, True, True), (renewed, asked, again)
 
 
-async def test_an_item_that_can_not_be_written_whole_is_answered_in_part(worklist, caplog):
+async def test_an_item_that_can_not_be_written_whole_is_answered_in_part(worklist):
     strange = model(item(1))
     strange["00401400"] = {"vr": "LT", "Value": ["fine"]}
     strange["001021C0"] = {"vr": "US", "Value": [70_000]}
@@ -343,4 +343,3 @@ async def test_an_item_that_can_not_be_written_whole_is_answered_in_part(worklis
     assert last == 0
     assert (answer.PatientID, answer.RequestedProcedureComments) == ("P1", "fine")
     assert answer.PregnancyStatus is None
-    assert "answered in part" in caplog.text

@@ -151,12 +151,17 @@ async def test_names_in_any_character_set_arrive(worklist, tmp_path):
 async def test_an_upstream_that_breaks_off_changes_nothing(worklist):
     await worklist.renew("ris", steps(item(1)))
 
+    class Broken(list):
+        def __iter__(self):
+            yield from super().__iter__()
+            raise OSError("the disk")
+
     class Breaking:
         today = worklist.today
         page = worklist.page
 
         async def find(self, _):
-            return [model(one) for one in ITEMS[:3]] + [{"00100010": {"vr": "??"}}]
+            return Broken(model(one) for one in ITEMS[:3])
 
     async with serving(Breaking(), Peer("EDGE", may=("worklist",))) as server:
         here = source(port=server.port, ae_title="EDGE")
