@@ -137,17 +137,11 @@ class Trash:
                 hidden = await self._put(here, archive, reason)
                 forgotten, trashed = forgotten + gone, trashed + hidden
                 kept += len(found) - gone - hidden
+        outcome = Trashed(trashed, kept, forgotten)
         if trashed or forgotten:
-            log.warning(
-                "archive %s deleted what is here: %d instances are in the trash now; it was the"
-                " only place of %d; %d stay, for it was not proven to have had the same",
-                archive,
-                trashed,
-                forgotten,
-                kept,
-            )
+            log.warning("archive %s deleted instances: %s", archive, _told(outcome))
             self._changes.wake()
-        return Trashed(trashed, kept, forgotten)
+        return outcome
 
     async def _forget(self, remote: Sequence[Candidate]) -> int:
         if not remote:
@@ -262,3 +256,13 @@ class Trash:
             since=None if is_wanted else one.since,
             until=None if is_wanted else one.since + self.seconds,
         )
+
+
+def _told(outcome: Trashed) -> str:
+    """What became of them, without what became of none."""
+    parts = (
+        (outcome.trashed, "in the trash now"),
+        (outcome.forgotten, "known no more, for only the archive had them"),
+        (outcome.kept, "kept as before, for it was not proven to have had the same bytes"),
+    )
+    return "; ".join(f"{count} {what}" for count, what in parts if count)

@@ -285,3 +285,19 @@ async def test_an_object_of_the_trash_that_is_damaged_is_not_fetched(filled):
     row = await row_of(filled, SAMPLES[0])
     assert row.availability is Availability.UNAVAILABLE
     assert (await filled.trash.due(10)) == []
+
+
+async def test_the_log_names_only_what_there_is_to_name(filled, caplog):
+    await put(filled, REFS[0])
+    assert caplog.messages[-1] == "archive cloud deleted instances: 1 in the trash now"
+    row = await row_of(filled, SAMPLES[1])
+    leaves = residence.Evictable(row.instance_id, row.ref, row.object, 1)
+    await filled.database.write(lambda db: residence.evict(db, [leaves]))
+    await filled.ledger.settle(
+        [Settlement((await row_of(filled, SAMPLES[2])).instance_id, Custody.ACKNOWLEDGED)]
+    )
+    await put(filled, *REFS)
+    assert caplog.messages[-1] == (
+        "archive cloud deleted instances: 1 known no more, for only the archive had them;"
+        " 1 kept as before, for it was not proven to have had the same bytes"
+    )
