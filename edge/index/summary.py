@@ -19,7 +19,7 @@ _ONLY_HERE = (
 )
 """The counter leads to few studies; that of what was lost does not exist here, either."""
 _PERHAPS_ONLY_HERE = (
-    "SELECT s.study_uid FROM absences a JOIN studies s ON s.id = a.study_id"
+    "SELECT count(*) FROM absences a JOIN studies s ON s.id = a.study_id"
     " WHERE EXISTS (SELECT 1 FROM instances i WHERE i.study_id = a.study_id"
     " AND i.availability = 'ONLINE' AND i.withheld <> 'TRASH' AND i.id NOT IN"
     " (SELECT instance_id FROM copies WHERE instance_id = i.id AND custody = 'VERIFIED'))"
@@ -111,7 +111,7 @@ async def summary(database: Database) -> Summary:
     )
     ((only_here, perhaps, unproven),) = await database.read(
         f"SELECT (SELECT count(*) FROM ({_ONLY_HERE})),"
-        f" (SELECT count(*) FROM ({_PERHAPS_ONLY_HERE} EXCEPT SELECT * FROM ({_ONLY_HERE}))),"
+        f" ({_PERHAPS_ONLY_HERE} AND s.study_uid NOT IN ({_ONLY_HERE})),"
         " (SELECT count(DISTINCT study_id) FROM instances"
         " WHERE custody = 'ACKNOWLEDGED' AND availability = 'ONLINE')"
     )
