@@ -144,6 +144,19 @@ class Status:
         if refused := numbers.custody.get(Custody.REFUSED, 0) - numbers.given_up:
             yield f"The archive refuses {_count(refused, 'image', 'images')}."
         yield from self._troubles_of_archives()
+        yield from self._absences()
+        if self.trash_until is not None:
+            trashed = _count(numbers.trashed, "image", "images")
+            day = datetime.fromtimestamp(self.trash_until).astimezone().date()
+            yield f"In the trash until {day}: {trashed} that the archive deleted."
+        if kept := numbers.withdrawals_refused:
+            yield f"An archive still has {_count(kept, 'image', 'images')} that it should delete."
+        if not self.prefetch.pinned_fit:
+            missing = _count(self.prefetch.pinned_missing, "image", "images")
+            yield f"What is pinned does not fit: {missing} of it may stay in the archive."
+
+    def _absences(self) -> Iterator[str]:
+        numbers = self.summary
         if numbers.absent:
             yield (
                 f"The archive has {_count(numbers.absent, 'study', 'studies')} less than before:"
@@ -155,15 +168,6 @@ class Status:
         if numbers.absent_decided:
             decided = _count(numbers.absent_decided, "study", "studies")
             yield f"What was decided of {decided} that the archive has no more is not done yet."
-        if self.trash_until is not None:
-            trashed = _count(numbers.trashed, "image", "images")
-            day = datetime.fromtimestamp(self.trash_until).astimezone().date()
-            yield f"In the trash until {day}: {trashed} that the archive deleted."
-        if kept := numbers.withdrawals_refused:
-            yield f"An archive still has {_count(kept, 'image', 'images')} that it should delete."
-        if not self.prefetch.pinned_fit:
-            missing = _count(self.prefetch.pinned_missing, "image", "images")
-            yield f"What is pinned does not fit: {missing} of it may stay in the archive."
 
     def _troubles_of_archives(self) -> Iterator[str]:
         for archive in self.archives:

@@ -30,6 +30,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from edge.cache.changes import Changes
+from edge.cache.known import require_known
 from edge.cache.listing import Page
 from edge.dicom.instance import Custody, InstanceRef
 from edge.index import trash
@@ -184,14 +185,23 @@ class Trash:
         return done
 
     async def restore(self, query: Query) -> int:
-        """Take back what a person wants; how many. The archive is owed them."""
+        """Take back what a person wants; how many. The archive is owed them.
+
+        Raises:
+            DecisionRefused: What is named is not known here.
+        """
+        await require_known(self._database, query)
         return await self.take_back([one.ref.sop_uid for one in await self._find(query)])
 
     async def empty(self, query: Query) -> int:
         """Have erased what a person does not want to wait for; how many that will be.
 
         The service does it, at once or when it starts.
+
+        Raises:
+            DecisionRefused: What is named is not known here.
         """
+        await require_known(self._database, query)
         done = await self._database.write(lambda db: trash.expire(db, query))
         self._changes.wake()
         return done
