@@ -17,6 +17,10 @@ A part is worth something once its list is there.
 
 What lies on a disk was made by anybody: lengths are bounded before memory is taken, no link is
 followed, and no name that is found there is used but those above. Calls block.
+
+Where the disk knows owners (ext4), the service's user of another box has another number: everybody
+may read the files, and add receipts to the folder of a bundle. That gives nothing away, for all of
+it is sealed and signed; and who has the disk in his hands could do as much.
 """
 
 from __future__ import annotations
@@ -28,6 +32,7 @@ import re
 import stat
 from collections.abc import Iterator
 from pathlib import Path
+from typing import BinaryIO
 
 from edge.crypto.courier import MAX_ENVELOPE, BundleKey
 from edge.crypto.sealed import CHUNK, HEADER_LENGTH, Algorithm, Opener
@@ -38,6 +43,7 @@ __all__ = [
     "MOST_ENTRIES",
     "PART",
     "Bundle",
+    "BundleForbidden",
     "DiskUnusable",
     "PartReader",
     "PartWriter",
@@ -57,11 +63,20 @@ _MAX_STATEMENT = 64 * 1024**2
 """Bytes; a list of so many entries is a tenth of it."""
 _SYNC_EVERY = 64 * 1024**2
 """Bytes: a slow disk must not have the memory full of what it has still to write."""
+_SHARED = 0o1777
+"""Of the folder of all bundles: everybody may add one."""
+_OPEN = 0o777
+"""Of the folder of a bundle: everybody may add receipts, and replace his own of an earlier run."""
+_READABLE = 0o644
 _CAN_NOT_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno.EISDIR)
 
 
 class DiskUnusable(EdgeError):
     """The disk can't be written or read, or is gone."""
+
+
+class BundleForbidden(EdgeError):
+    """This user may not read a bundle; others on the disk may be another matter."""
 
 
 @contextlib.contextmanager
@@ -79,7 +94,7 @@ def on_disk(disk: Path) -> Iterator[None]:
             case errno.ENOSPC | errno.EDQUOT | errno.EFBIG:
                 raise StorageFull(f"the disk {disk} is full") from error
             case errno.EROFS | errno.EACCES | errno.EPERM:
-                hint = "mount it so that this user may write it; some disks have a switch"
+                hint = "mount it so that this user may read and write it; some disks have a switch"
             case errno.ENOENT | errno.ENOTDIR:
                 hint = "name the folder that the disk is mounted on"
             case _:
@@ -117,7 +132,11 @@ class Bundle:
     def make(cls, disk: Path, number: str) -> Bundle:
         """A new one on a disk."""
         path = _folder_of(disk) / number
-        path.mkdir(parents=True, mode=0o700)
+        if not path.parent.is_dir():
+            path.parent.mkdir()
+            _allow(path.parent, _SHARED)
+        path.mkdir()
+        _allow(path, _OPEN)
         for folder in (path, path.parent, path.parent.parent):
             _sync_names(folder)
         return cls(path)
@@ -141,11 +160,23 @@ class Bundle:
         return sum(path.stat().st_size for path in self.names().values())
 
     def envelopes(self) -> list[bytes]:
-        """Those that can be read, the first one first."""
+        """Those that can be read, the first one first.
+
+        Raises:
+            BundleForbidden: This user may read none of them.
+        """
         found = []
+        forbidden: OSError | None = None
         for name in ("key", "key.copy"):
-            with contextlib.suppress(OSError, SealBroken):
+            try:
                 found.append(self.read(name, MAX_ENVELOPE))
+            except PermissionError as error:
+                forbidden = error
+            except (OSError, SealBroken):
+                continue
+        if forbidden is not None and not found:
+            said = f"{os.strerror(errno.EACCES)}: this user may not read {self.path}"
+            raise BundleForbidden(f"{said}, which belongs to another") from forbidden
         return found
 
     def read(self, name: str, most: int = _MAX_STATEMENT) -> bytes:
@@ -176,7 +207,7 @@ class Bundle:
     def write(self, name: str, content: bytes) -> None:
         """Make or replace a small file; see the crash order above."""
         path = self.path / f"{name}{_UNFINISHED}"
-        with path.open("wb") as file:
+        with _made(path) as file:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
@@ -226,7 +257,7 @@ class PartWriter:
         self._path = bundle.path / f"{self._name}{_UNFINISHED}"
         header, self._sealer = key.sealer(self._name, algorithm)
         self._unsynced = 0
-        self._file = self._path.open("wb", buffering=CHUNK * 16)
+        self._file = _made(self._path, buffering=CHUNK * 16)
         self._file.write(header)
 
     def write(self, content: bytes) -> None:
@@ -301,6 +332,21 @@ class PartReader:
 
     def _read_at(self, offset: int, length: int) -> bytes:
         return os.pread(self._descriptor, length, offset)
+
+
+def _made(path: Path, buffering: int = -1) -> BinaryIO:
+    """A new file that everybody may read, in place of what may lie there; no link is followed."""
+    path.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    file = open(os.open(path, flags, _READABLE), "wb", buffering)  # noqa: PTH123, SIM115 - a descriptor
+    _allow(file.fileno(), _READABLE)
+    return file
+
+
+def _allow(what: Path | int, mode: int) -> None:
+    """Whatever the umask says; FAT and the like know no modes, and their mount decides."""
+    with contextlib.suppress(OSError):
+        os.chmod(what, mode)  # noqa: PTH101 - a descriptor, too
 
 
 def _sync_names(folder: Path) -> None:

@@ -27,7 +27,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edge.cache.bundle import Bundle, bundles_on, on_disk
+from edge.cache.bundle import Bundle, BundleForbidden, bundles_on, on_disk
 from edge.cache.statements import Complete, Outcome, PartList, Receipt, Result, decoded
 from edge.crypto.courier import BundleKey, Place, PlaceKeys, Stranger
 from edge.dicom.instance import Custody
@@ -100,7 +100,11 @@ class Receipts:
         taken, others = [], 0
         with on_disk(disk):
             for bundle in await asyncio.to_thread(bundles_on, disk):
-                key = await asyncio.to_thread(self._own, bundle)
+                try:
+                    key = await asyncio.to_thread(self._own, bundle)
+                except BundleForbidden as error:
+                    taken.append(Taken(bundle.number, troubles=[str(error)]))
+                    continue
                 if key is None:
                     others += 1
                 elif await courier.knows(self._database, bundle.number):
@@ -234,12 +238,17 @@ def describe(disk: Path, keys: PlaceKeys, known: Iterable[Place]) -> list[Descri
 
 
 def _describe(bundle: Bundle, keys: PlaceKeys, believed: Sequence[Place]) -> Described:
-    names = bundle.names()
+    try:
+        names = bundle.names()
+    except PermissionError:
+        names = {}
     parts = sum(name.endswith(".part") for name in names)
-    found = Described(bundle.number, bundle.size(), parts, len(bundle.receipts()))
+    size = bundle.size() if names else 0
+    receipts = sum(name.endswith(".receipt") for name in names)
+    found = Described(bundle.number, size, parts, receipts)
     try:
         found.is_ours, key = open_bundle(bundle, keys)
-    except SecretError as error:
+    except (SecretError, BundleForbidden) as error:
         found.trouble = str(error)
         return found
     found.is_open = True
@@ -267,6 +276,7 @@ def open_bundle(bundle: Bundle, keys: PlaceKeys) -> tuple[bool, BundleKey]:
 
     Raises:
         SecretError: It is for others, or both envelopes are damaged.
+        BundleForbidden: This user may not read it.
     """
     problem: SecretError = SealBroken("both envelopes of it are missing or damaged")
     for envelope in bundle.envelopes():

@@ -28,6 +28,7 @@ from edge.cache.bundle import (
     MOST_ENTRIES,
     PART,
     Bundle,
+    BundleForbidden,
     DiskUnusable,
     PartWriter,
     bundles_on,
@@ -181,10 +182,13 @@ class Packing:
 
     def _unfinished(self, bundle: Bundle) -> tuple[BundleKey, dict[int, PartList]] | None:
         """A bundle of ours that has no end, and its parts that are whole; None if it is none."""
-        if not bundle.names():
-            bundle.delete()  # it had just been begun, by whomever
-            return None
-        envelopes = bundle.envelopes()
+        try:
+            if not bundle.names():
+                bundle.delete()  # it had just been begun, by whomever
+                return None
+            envelopes = bundle.envelopes()
+        except (PermissionError, BundleForbidden):
+            return None  # another's
         keys = [key for one in envelopes if (key := self._keys.made(bundle.number, one))]
         if not keys or "complete" in bundle.names():
             return None

@@ -50,6 +50,7 @@ def _print(status: Status) -> None:
     print(status.sentence)
     print(f"  studies               {numbers.studies}")
     print(f"  only here             {numbers.studies_only_here}")
+    print(f"  perhaps only here     {numbers.studies_perhaps_only_here}")
     print(f"  instances             {numbers.instances}, of them here {numbers.instances_online}")
     for name, count in sorted(numbers.custody.items()):
         print(f"    {name.lower():<20}{count}")
@@ -59,7 +60,8 @@ def _print(status: Status) -> None:
         print(f"  by courier            {numbers.by_courier} on their way since {since}")
     capacity = status.capacity_bytes / 1e6
     print(f"  on disk               {numbers.sealed_bytes / 1e6:.1f} MB of {capacity:.1f} MB")
-    print(f"  in conflict           {numbers.quarantined}")
+    aside = f", of them in quarantine {numbers.quarantined}" if numbers.quarantined else ""
+    print(f"  in conflict           {numbers.in_conflict}{aside}")
     print(f"  given up              {numbers.given_up}")
     print(f"  lost                  {numbers.lost}")
     print(f"  rejected              {numbers.rejected}")

@@ -335,6 +335,25 @@ async def test_a_disk_that_takes_no_receipt_is_said(
     assert set(cloud.received.values()) == {1}
 
 
+async def test_a_bundle_that_this_user_may_not_read_is_said_and_stalls_no_other(
+    cloud, carried, deliver, disk, slices, monkeypatch
+):
+    forbidden, _ = await asyncio.to_thread(make_bundle, disk, BOX, [HOSPITAL], [slices[:1]])
+    names = Bundle.names
+
+    def refuse(self):
+        if self.number == forbidden.number:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return names(self)
+
+    monkeypatch.setattr(Bundle, "names", refuse)
+    done = {one.bundle: one for one in await deliver()}
+    (said,) = done.pop(forbidden.number).troubles
+    assert said.startswith("Permission denied: this user may not read")
+    (other,) = done.values()
+    assert other.outcomes == {"VERIFIED": 6}
+
+
 async def test_several_bundles_on_a_disk_are_all_delivered(cloud, carried, deliver, disk):
     more = list(ct_series(2, rows=16, columns=16, seed=7))
     await asyncio.to_thread(make_bundle, disk, place("a second box"), [HOSPITAL], [more])
