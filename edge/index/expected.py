@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from edge.index.database import Connection, Database
 
-__all__ = ["Expected", "announce", "count", "expected", "forget", "forget_before"]
+__all__ = ["Expected", "announce", "count", "expected", "forget", "forget_before", "soon"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,13 +28,23 @@ class Expected:
     """Who says so."""
 
 
+_MOST_OF_ONE = 50
+"""Announcements of one patient, for one day or for some: nobody has more."""
+_MOST = 20_000
+"""Announcements that are looked at."""
+
+
 def announce(db: Connection, patients: Iterable[Expected], now: float) -> int:
-    """Keep them; how many were not known. One that is announced twice is kept once."""
+    """Keep them; how many were not known. One that is announced twice is kept once.
+
+    What is more than anybody can have on a day is not kept.
+    """
     return sum(
         db.execute(
             "INSERT OR IGNORE INTO expected"
             " (patient_id, issuer, modality, body_part, date, source, announced)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE ?8 >"
+            " (SELECT count(*) FROM expected WHERE date = ?5 AND patient_id = ?1)",
             (
                 one.patient_id,
                 one.issuer,
@@ -43,6 +53,7 @@ def announce(db: Connection, patients: Iterable[Expected], now: float) -> int:
                 one.date,
                 one.source,
                 now,
+                _MOST_OF_ONE,
             ),
         ).rowcount
         for one in patients
@@ -75,6 +86,22 @@ async def expected(
         (first, last, limit, offset),
     )
     return [Expected(*row) for row in rows]
+
+
+async def soon(database: Database, *, first: str, last: str) -> list[Expected]:
+    """Those of some days, the earliest first, of one patient not more than anybody can have.
+
+    Who says so is left out: what two say is said once.
+    """
+    rows = await database.scan(
+        "SELECT patient_id, date, issuer, modality, body_part FROM"
+        " (SELECT DISTINCT patient_id, date, issuer, modality, body_part, dense_rank() OVER"
+        " (PARTITION BY patient_id ORDER BY date, issuer, modality, body_part) AS nth"
+        " FROM expected WHERE date BETWEEN ? AND ?) WHERE nth <= ?"
+        " ORDER BY date, patient_id, issuer, modality, body_part LIMIT ?",
+        (first, last, _MOST_OF_ONE, _MOST),
+    )
+    return await database.compute(lambda: [Expected(*row) for row in rows])
 
 
 async def count(database: Database, *, first: str, last: str) -> int:

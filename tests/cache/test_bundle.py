@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from edge.cache import bundle as bundles
-from edge.cache.bundle import FOLDER, Bundle, DiskUnusable, PartReader, bundles_on, on_disk
+from edge.cache.bundle import FOLDER, Bundle, PartReader, bundles_on
+from edge.cache.disk import DiskUnusable, on_disk
 from edge.errors import SealBroken, StorageFull
 from tests.fakes.courier import make_bundle, place
 from tests.samples import ct_series
