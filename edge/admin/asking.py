@@ -13,9 +13,17 @@ from aiohttp import web
 from edge.cache.disputes import Query
 from edge.errors import DecisionRefused, QueryError
 
-__all__ = ["About", "Paged", "body", "wanted"]
+__all__ = ["About", "Paged", "body", "only", "wanted"]
 
 T = TypeVar("T")
+
+
+def only(pattern: str) -> str:
+    r"""A pattern of all of a text, for both Python and JSON Schema.
+
+    In Python ``$`` alone would let a line end stand behind it, and ``\Z`` means nothing to others.
+    """
+    return rf"^{pattern}$(?!\n)"
 
 
 class Paged(msgspec.Struct, forbid_unknown_fields=True):
