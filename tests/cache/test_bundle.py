@@ -202,9 +202,7 @@ def test_a_deletion_that_was_interrupted_anywhere_leaves_an_envelope_or_nothing(
 
 
 @pytest.mark.parametrize("kind", ["link", "pipe", "folder", "twin"])
-def test_nothing_that_waits_under_a_name_of_ours_is_written_through(
-    made, tmp_path, slices, kind
-):
+def test_nothing_that_waits_under_a_name_of_ours_is_written_through(made, tmp_path, slices, kind):
     bundle, key = made
     victim = tmp_path / "root.key"
     victim.write_bytes(b"of the box")
@@ -269,9 +267,7 @@ def test_a_link_has_no_length_and_is_named(made, tmp_path):
 def test_two_threads_that_write_the_same_file_wait_for_each_other(made):
     bundle, _ = made
     contents = [bytes([number]) * 5000 for number in range(8)]
-    threads = [
-        threading.Thread(target=bundle.write, args=("complete", each)) for each in contents
-    ]
+    threads = [threading.Thread(target=bundle.write, args=("complete", each)) for each in contents]
     for thread in threads:
         thread.start()
     for thread in threads:
