@@ -58,7 +58,7 @@ _COMMANDS = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status."""
-    options = _parser().parse_args(arguments)
+    options = _commands().parse(arguments)
     _log_to_stderr()
     try:
         done = options.run(options)
@@ -105,7 +105,7 @@ def _goes_to_journal() -> bool:
     return False
 
 
-def _parser() -> argparse.ArgumentParser:
+def _commands() -> Commands:
     parser = argparse.ArgumentParser(
         prog="edge", description="An encrypted DICOM cache, equal with a cloud archive."
     )
@@ -113,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     commands = Commands(parser)
     for command in _COMMANDS:
         command.add(commands)
-    return parser
+    return commands
 
 
 if __name__ == "__main__":

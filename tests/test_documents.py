@@ -80,7 +80,7 @@ def plain(requirement):
 
 def commands(parser=None, path=()):
     """Every command of the command line, as words."""
-    parser = parser or __main__._parser()
+    parser = parser or __main__._commands().parser
     yield path
     for action in parser._actions:
         if isinstance(action, argparse._SubParsersAction):

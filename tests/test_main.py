@@ -48,6 +48,38 @@ def test_the_demonstration_takes_no_configuration_that_it_would_not_use(capsys):
     assert "--config" in capsys.readouterr().err
 
 
+def test_the_demonstration_takes_none_before_it_either(capsys):
+    with pytest.raises(SystemExit) as ended:
+        main(["--config", "edge.toml", "demo"])
+    assert ended.value.code == 2
+    assert "demo takes no --config" in capsys.readouterr().err
+
+
+def test_the_configuration_may_be_named_before_a_command_and_behind_it(
+    tmp_path, capsys, monkeypatch
+):
+    path, other = write(tmp_path), str(tmp_path / "none.toml")
+    monkeypatch.setenv("EDGE_CONFIG", other)
+    before = ["--config", path, "token", "list"]
+    behind = ["--config", other, "token", "list", "--config", path]
+    between = ["--config", other, "token", "--config", path, "list"]
+    last = ["token", "--config", other, "list", "--config", path]
+    for words in (before, behind, between, last):
+        main(words)
+        said = capsys.readouterr().err
+        assert f"there is no box in appliance.data_dir = {tmp_path / 'box'}" in said, words
+    for words in (["token", "list"], ["--config", path, "token", "list", "--config", other]):
+        main(words)
+        assert "none.toml" in capsys.readouterr().err, words
+
+
+@pytest.mark.parametrize("words", [[], ["status"], ["token"], ["token", "list"]])
+def test_every_help_says_where_the_configuration_may_be_named(words, capsys):
+    with pytest.raises(SystemExit):
+        main([*words, "--help"])
+    assert "--config FILE" in capsys.readouterr().out
+
+
 def test_help_comes_without_what_takes_long_to_import():
     code = (
         "import sys, edge.__main__ as m\n"

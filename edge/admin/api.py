@@ -14,6 +14,7 @@ import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from edge.admin.asking import refuse_bodies
 from edge.admin.openapi import operation, serve_description
 from edge.cache.status import Parts, Status
 
@@ -58,7 +59,7 @@ def create_application(
     async def get_status(_: web.Request) -> web.Response:
         return web.json_response((await status()).as_json())
 
-    application = web.Application(middlewares=middlewares)
+    application = web.Application(middlewares=[*middlewares, refuse_bodies])
     application.add_routes([web.get("/status", get_status), *routes])
     serve_description(application, "/api/v1")
     return application

@@ -5,17 +5,21 @@ Promises that whatever can't be understood is a ``QueryError`` that says where. 
 
 from __future__ import annotations
 
-from typing import Annotated, Any, TypeVar, overload
+from typing import Annotated, Any, Final, TypeVar, overload
 
 import msgspec
-from aiohttp import web
+from aiohttp import hdrs, web
+from aiohttp.typedefs import Handler
 
+from edge.admin.openapi import operation_of
 from edge.cache.disputes import Query
 from edge.errors import DecisionRefused, QueryError
 
-__all__ = ["About", "Paged", "body", "only", "wanted"]
+__all__ = ["About", "Paged", "body", "only", "refuse_bodies", "wanted"]
 
 T = TypeVar("T")
+
+_WITH_BODY: Final = frozenset({hdrs.METH_POST, hdrs.METH_PUT, hdrs.METH_PATCH})
 
 
 def only(pattern: str) -> str:
@@ -52,6 +56,25 @@ class About(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
                 hint="name sop_uids, or else study_uid, or else all: true",
             )
         return Query(tuple(self.sop_uids), self.study_uid)
+
+
+@web.middleware
+async def refuse_bodies(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Refuse a body where none is read: it may say something that would then not hold.
+
+    Raises:
+        QueryError: There is one, and the parameters are in the query.
+    """
+    is_known = request.match_info.http_exception is None
+    if is_known and request.body_exists and request.method not in _WITH_BODY:
+        said = operation_of(request.match_info.handler)
+        names = ", ".join(said.query.__struct_fields__) if said and said.query else ""
+        what = f"parameters in the query, as in ?{names.split(',')[0]}=…: {names}"
+        raise QueryError(
+            f"{request.method} takes no body here, and nothing was done",
+            hint=f"say it with {what}" if names else "leave it out",
+        )
+    return await handler(request)
 
 
 def wanted(request: web.Request, kind: type[T]) -> T:

@@ -17,7 +17,7 @@ from aiohttp import hdrs, web
 
 import edge
 
-__all__ = ["Problem", "operation", "serve_description"]
+__all__ = ["Operation", "Problem", "operation", "operation_of", "serve_description"]
 
 H = TypeVar("H", bound=Callable[..., object])
 
@@ -46,7 +46,7 @@ class Problem(msgspec.Struct, forbid_unknown_fields=True, omit_defaults=True):
 
 
 @dataclass(frozen=True, slots=True)
-class _Operation:
+class Operation:
     """What a handler says of itself."""
 
     summary: str
@@ -75,10 +75,16 @@ def operation(
     """
 
     def mark(handler: H) -> H:
-        setattr(handler, _MARK, _Operation(summary, answer, query, body, path))
+        setattr(handler, _MARK, Operation(summary, answer, query, body, path))
         return handler
 
     return mark
+
+
+def operation_of(handler: object) -> Operation | None:
+    """What a handler said of itself."""
+    said: Operation | None = getattr(handler, _MARK, None)
+    return said
 
 
 def serve_description(application: web.Application, prefix: str) -> None:
@@ -100,20 +106,20 @@ def serve_description(application: web.Application, prefix: str) -> None:
     body = msgspec.json.encode(_document(_operations(application), prefix))
 
 
-def _operations(application: web.Application) -> dict[tuple[str, str], _Operation]:
+def _operations(application: web.Application) -> dict[tuple[str, str], Operation]:
     """Path and method of every route, with what its handler says."""
     found = {}
     for route in application.router.routes():
         if route.method in _IMPLIED or route.resource is None:
             continue
-        said: _Operation | None = getattr(route.handler, _MARK, None)
+        said = operation_of(route.handler)
         if said is None:
             raise LookupError(f"{route.handler} does not say what it does")
         found[route.resource.canonical, route.method] = said
     return found
 
 
-def _document(operations: Mapping[tuple[str, str], _Operation], prefix: str) -> dict[str, Any]:
+def _document(operations: Mapping[tuple[str, str], Operation], prefix: str) -> dict[str, Any]:
     types = [Problem, *(said.answer for said in operations.values())]
     bodies = [said.body for said in operations.values() if said.body is not None]
     [problem, *schemas], components = msgspec.json.schema_components(

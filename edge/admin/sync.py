@@ -51,7 +51,8 @@ class ConflictDecision(About):
     digest: str = ""
     """Of the last two: how the digest of the one in quarantine begins."""
     confirmed: bool = False
-    """Of ``keep-kept``: bytes are thrown away that may be nowhere else."""
+    """Of ``keep-kept``: bytes are thrown away that may be nowhere else. Of ``keep-archive``: ours
+    are, and not put into quarantine. Of ``keep-ours``: a correction in the archive is undone."""
 
 
 class StudyFirst(msgspec.Struct, forbid_unknown_fields=True):
@@ -127,16 +128,17 @@ def sync_routes(
     async def decide_conflicts(request: web.Request) -> web.Response:
         identity(request).require(Act.DECIDE)
         wish = await body(request, ConflictDecision)
-        if wish.decision in _DESTROYS:
+        alone = wish.decision == "keep-archive" and wish.confirmed
+        if alone or wish.decision in _DESTROYS:
             identity(request).require(Act.DELETE)
         query = wish.query()
         match wish.decision:
             case "keep-both":
                 outcome = await disputes.keep_both(query)
             case "keep-archive":
-                outcome = await disputes.keep_archive(query)
+                outcome = await disputes.keep_archive(query, alone=alone)
             case "keep-ours":
-                outcome = await disputes.keep_ours(query)
+                outcome = await disputes.keep_ours(query, confirmed=wish.confirmed)
             case "keep-kept":
                 outcome = await disputes.keep_kept(
                     query, digest=wish.digest, confirmed=wish.confirmed

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 
 from edge.cache.changes import Changes
+from edge.cache.known import require_studies
 from edge.cache.listing import Page
 from edge.cache.trash import Trash
 from edge.dicom.instance import Availability
@@ -183,7 +184,12 @@ class Absences:
         """What a person says of some of those, or of all of them; of how many it was news.
 
         It is carried out as soon as the archive can be asked, and not if it has them after all.
+
+        Raises:
+            DecisionRefused: One of them is not known here; nothing was decided.
         """
+        if study_uids is not None:
+            await require_studies(self._database, study_uids)
         done = await self._database.write(lambda db: absences.decide(db, study_uids, state))
         self._changes.wake()
         return done

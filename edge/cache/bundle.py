@@ -19,6 +19,10 @@ knows its own bundle, and whoever was interrupted can repeat it.
 What lies on a disk was made by anybody: lengths are bounded before memory is taken, no link is
 followed (`disk` is the one way to it), and no name that is found there is used but those above.
 Calls block.
+
+Where the disk knows owners (ext4), the service's user of another box has another number: everybody
+may read the files, and add receipts to the folder of a bundle. That gives nothing away, for all of
+it is sealed and signed; and who has the disk in his hands could do as much.
 """
 
 from __future__ import annotations
@@ -32,33 +36,34 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from edge.cache.disk import DiskUnusable, Folder
-from edge.crypto.courier import MAX_ENVELOPE, BundleKey
-from edge.crypto.sealed import CHUNK, HEADER_LENGTH, Algorithm, Opener
-from edge.errors import SealBroken
+from edge.crypto.courier import MAX_ENVELOPE
+from edge.errors import EdgeError, SealBroken
 
 __all__ = [
     "FOLDER",
-    "MOST_ENTRIES",
-    "PART",
+    "UNFINISHED",
     "Bundle",
-    "PartReader",
-    "PartWriter",
+    "BundleForbidden",
     "bundles_on",
     "root_of",
 ]
 
 FOLDER = "EDGE-COURIER"
-PART = 1024**3
-"""Bytes of content in a part: far below what FAT can hold in a file."""
-MOST_ENTRIES = 20_000
-"""Of a part: so its list and its receipt stay small."""
 _BUNDLE = re.compile(r"[0-9a-f]{16}")
 _FILE = re.compile(r"key|key\.copy|complete|[0-9]{4}\.(part|list|[0-9a-f]{16}\.receipt)")
-_UNFINISHED = ".new"
+_ENVELOPE = ("key", "key.copy")
+UNFINISHED = ".new"
+"""Behind the name of a file that is not whole yet."""
 _MAX_STATEMENT = 64 * 1024**2
 """Bytes; a list of so many entries is a tenth of it."""
-_SYNC_EVERY = 64 * 1024**2
-"""Bytes: a slow disk must not have the memory full of what it has still to write."""
+_SHARED = 0o1777
+"""Of the folder of all bundles: everybody may add one."""
+_OPEN = 0o777
+"""Of the folder of a bundle: everybody may add receipts, and replace his own of an earlier run."""
+
+
+class BundleForbidden(EdgeError):
+    """This user may not read a bundle; others on the disk may be another matter."""
 
 
 def root_of(disk: Path) -> Path:
@@ -138,9 +143,9 @@ class Bundle:
         """
         with Folder.named(root_of(disk)) as root:
             with contextlib.suppress(FileExistsError):
-                root.make_folder(_name_on(disk)).close()
+                root.make_folder(_name_on(disk), _SHARED).close()
             with _inside(root, disk) as folder:
-                folder.make_folder(number).close()
+                folder.make_folder(number, _OPEN).close()
                 folder.sync()
             root.sync()
         return cls(disk, number)
@@ -180,11 +185,23 @@ class Bundle:
             return [name for name, real in _names(folder).items() if not folder.is_file(real)]
 
     def envelopes(self) -> list[bytes]:
-        """Those that can be read, the first one first."""
+        """Those that can be read, the first one first.
+
+        Raises:
+            BundleForbidden: This user may read none of them.
+        """
         found = []
-        for name in ("key", "key.copy"):
-            with contextlib.suppress(OSError, SealBroken):
+        forbidden: OSError | None = None
+        for name in _ENVELOPE:
+            try:
                 found.append(self.read(name, MAX_ENVELOPE))
+            except PermissionError as error:
+                forbidden = error
+            except (OSError, SealBroken):
+                continue
+        if forbidden is not None and not found:
+            said = f"{os.strerror(errno.EACCES)}: this user may not read {self.path}"
+            raise BundleForbidden(f"{said}, which belongs to another") from forbidden
         return found
 
     def read(self, name: str, most: int = _MAX_STATEMENT) -> bytes:
@@ -209,21 +226,21 @@ class Bundle:
             FileNotFoundError: There is none.
             OSError: It can't be opened.
         """
+        real = self.names().get(name)
+        if real is None:
+            raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
         with self.opened() as folder:
-            real = _names(folder).get(name)
-            if real is None:
-                raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
             return folder.open(real)
 
     def create(self, name: str) -> int:
         """A descriptor of a new file, which has the name once `finish` gave it that."""
         with self.opened() as folder:
-            return folder.create(f"{name}{_UNFINISHED}")
+            return folder.create(f"{name}{UNFINISHED}")
 
     def finish(self, name: str) -> None:
         """What was created and is on the disk has the name from now on."""
         with self.opened() as folder:
-            folder.rename(f"{name}{_UNFINISHED}", name)
+            folder.rename(f"{name}{UNFINISHED}", name)
             folder.sync()
 
     def write(self, name: str, content: bytes) -> None:
@@ -274,9 +291,6 @@ class Bundle:
             root.remove(_name_on(self._disk))
 
 
-_ENVELOPE = ("key", "key.copy")
-
-
 def _names(folder: Folder) -> dict[str, str]:
     # Names in lower case come last, and win where both are.
     return {
@@ -293,7 +307,7 @@ def _order(name: str) -> tuple[bool, str]:
 def _sweep(folder: Folder) -> None:
     for name in folder.names():
         plain = name.lower()
-        if plain.endswith(_UNFINISHED) and _FILE.fullmatch(plain.removesuffix(_UNFINISHED)):
+        if plain.endswith(UNFINISHED) and _FILE.fullmatch(plain.removesuffix(UNFINISHED)):
             _go(folder, name)
 
 
@@ -306,96 +320,3 @@ def _go(folder: Folder, name: str) -> bool:
             raise
         return False
     return True
-
-
-class PartWriter:
-    """A part that is being written.
-
-    Args:
-        bundle: It gets it.
-        number: From 1.
-        key: Seals it.
-        algorithm: Likewise.
-    """
-
-    def __init__(self, bundle: Bundle, number: int, key: BundleKey, algorithm: Algorithm) -> None:
-        self.number = number
-        self.length = 0
-        """Bytes of content so far."""
-        self._bundle = bundle
-        self._name = f"{number:04}.part"
-        header, self._sealer = key.sealer(self._name, algorithm)
-        self._unsynced = 0
-        self._file = os.fdopen(bundle.create(self._name), "wb", buffering=CHUNK * 16)
-        self._file.write(header)
-
-    def write(self, content: bytes) -> None:
-        """Take the next content."""
-        self.length += len(content)
-        for chunk in self._sealer.seal(content):
-            self._file.write(chunk)
-        self._unsynced += len(content)
-        if self._unsynced >= _SYNC_EVERY:
-            self._sync()
-
-    def finish(self) -> None:
-        """The part is whole and durable under its name."""
-        self._file.write(self._sealer.finish())
-        self._sync()
-        self._file.close()
-        self._bundle.finish(self._name)
-
-    def abandon(self) -> None:
-        """Remove what was written of it, as far as the disk lets us."""
-        with contextlib.suppress(OSError):
-            self._file.close()
-        with contextlib.suppress(OSError):
-            self._bundle.remove(f"{self._name}{_UNFINISHED}", self._name)
-
-    def _sync(self) -> None:
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        # What was written is not read again here.
-        os.posix_fadvise(self._file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        self._unsynced = 0
-
-
-class PartReader:
-    """Reads ranges of a part. Close it.
-
-    Raises:
-        SealBroken: It is cut short, or no part.
-        OSError: It can't be read.
-    """
-
-    def __init__(self, bundle: Bundle, number: int, key: BundleKey) -> None:
-        name = f"{number:04}.part"
-        self._descriptor = bundle.open(name)
-        try:
-            length = os.fstat(self._descriptor).st_size
-            header = os.pread(self._descriptor, HEADER_LENGTH, 0)
-            self._opener: Opener = key.opener(name, header, length, self._read_at)
-        except BaseException:
-            self.close()
-            raise
-
-    @property
-    def length(self) -> int:
-        """Bytes of its content."""
-        return self._opener.length
-
-    def read(self, offset: int, length: int) -> bytes:
-        """A range of its content.
-
-        Raises:
-            SealBroken: It was changed.
-            OSError: The disk can't be read.
-        """
-        return self._opener.read(offset, length)
-
-    def close(self) -> None:
-        """Close the file."""
-        os.close(self._descriptor)
-
-    def _read_at(self, offset: int, length: int) -> bytes:
-        return os.pread(self._descriptor, length, offset)

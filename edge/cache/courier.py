@@ -27,7 +27,7 @@ from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edge.cache.bundle import Bundle, bundles_on, root_of
+from edge.cache.bundle import Bundle, BundleForbidden, bundles_on, root_of
 from edge.cache.disk import held, on_disk
 from edge.cache.statements import Complete, Outcome, PartList, Receipt, Result, decoded
 from edge.crypto.courier import BundleKey, Place, PlaceKeys, Stranger
@@ -102,7 +102,11 @@ class Receipts:
         with on_disk(disk):
             async with held(root_of(disk)):
                 for bundle in await asyncio.to_thread(bundles_on, disk):
-                    key = await asyncio.to_thread(self._own, bundle)
+                    try:
+                        key = await asyncio.to_thread(self._own, bundle)
+                    except BundleForbidden as error:
+                        taken.append(Taken(bundle.number, troubles=[str(error)]))
+                        continue
                     if key is None:
                         others += 1
                     elif await courier.knows(self._database, bundle.number):
@@ -249,7 +253,7 @@ def _described(bundle: Bundle, keys: PlaceKeys, believed: Sequence[Place]) -> De
         found = Described(bundle.number, bundle.size(), parts, len(bundle.receipts()))
         strange = bundle.strange()
     except OSError as error:
-        return Described(bundle.number, 0, 0, 0, trouble=f"it can't be read: {error.strerror}")
+        return Described(bundle.number, 0, 0, 0, trouble=f"{error.strerror}: it can't be read")
     found = _describe(found, bundle, names, keys, believed)
     if strange:
         what = f"it is damaged: {', '.join(strange)} is no file, but a link or a folder"
@@ -266,7 +270,7 @@ def _describe(
 ) -> Described:
     try:
         found.is_ours, key = open_bundle(bundle, keys)
-    except SecretError as error:
+    except (SecretError, BundleForbidden) as error:
         found.trouble = str(error)
         return found
     found.is_open = True
@@ -294,6 +298,7 @@ def open_bundle(bundle: Bundle, keys: PlaceKeys) -> tuple[bool, BundleKey]:
 
     Raises:
         SecretError: It is for others, or both envelopes are damaged.
+        BundleForbidden: This user may not read it.
     """
     problem: SecretError = SealBroken("both envelopes of it are missing or damaged")
     for envelope in bundle.envelopes():

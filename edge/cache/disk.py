@@ -22,8 +22,7 @@ from edge.errors import EdgeError, SealBroken, StorageFull
 
 __all__ = ["DiskUnusable", "Folder", "held", "on_disk"]
 
-_FOLDER_MODE, _FILE_MODE = 0o755, 0o644
-"""Who delivers a bundle has another number on another machine; and all of it is sealed."""
+_READABLE = 0o644
 _INSIDE = os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _CAN_NOT_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno.EISDIR)
 _CAN_NOT_LOCK = (errno.EBADF, errno.EINVAL, errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP)
@@ -48,7 +47,7 @@ def on_disk(disk: Path) -> Iterator[None]:
             case errno.ENOSPC | errno.EDQUOT | errno.EFBIG:
                 raise StorageFull(f"the disk {disk} is full") from error
             case errno.EROFS | errno.EACCES | errno.EPERM:
-                hint = "mount it so that this user may write it; some disks have a switch"
+                hint = "mount it so that this user may read and write it; some disks have a switch"
             case errno.ENOENT | errno.ENOTDIR:
                 hint = "name the folder that the disk is mounted on"
             case errno.EISDIR | errno.EEXIST | errno.ENOTEMPTY | errno.ELOOP:
@@ -161,15 +160,21 @@ class Folder:
         """
         return Folder(os.open(name, os.O_RDONLY | _INSIDE, dir_fd=self._descriptor))
 
-    def make_folder(self, name: str) -> Folder:
-        """A new folder in it.
+    def make_folder(self, name: str, mode: int) -> Folder:
+        """A new folder in it, that is open to whom *mode* says.
 
         Raises:
             FileExistsError: Something of that name is in it.
             OSError: It can't be made.
         """
-        os.mkdir(name, _FOLDER_MODE, dir_fd=self._descriptor)
-        return self.folder(name)
+        os.mkdir(name, 0o700, dir_fd=self._descriptor)
+        made = self.folder(name)
+        made.allow(mode)
+        return made
+
+    def allow(self, mode: int) -> None:
+        """Open it to others, whatever the umask says."""
+        _allow(self._descriptor, mode)
 
     def open(self, name: str) -> int:
         """A descriptor of a regular file in it, to be read.
@@ -186,14 +191,18 @@ class Folder:
         return descriptor
 
     def create(self, name: str) -> int:
-        """A descriptor of a new file in it, to be written; what had the name is removed.
+        """A descriptor of a new file in it, to be written, that everybody may read.
+
+        What had the name is removed.
 
         Raises:
             OSError: It can't be made.
         """
         self.remove(name)
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-        return os.open(name, flags, _FILE_MODE, dir_fd=self._descriptor)
+        descriptor = os.open(name, flags, _READABLE, dir_fd=self._descriptor)
+        _allow(descriptor, _READABLE)
+        return descriptor
 
     # Changes of names -----------------------------------------------------------------------------
 
@@ -224,3 +233,9 @@ class Folder:
         except OSError as error:
             if error.errno not in _CAN_NOT_SYNC:
                 raise
+
+
+def _allow(descriptor: int, mode: int) -> None:
+    """Whatever the umask says; FAT and the like know no modes, and their mount decides."""
+    with contextlib.suppress(OSError):
+        os.fchmod(descriptor, mode)

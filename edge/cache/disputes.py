@@ -22,8 +22,11 @@ from typing import Any, Final
 
 import msgspec
 
+from edge.cache import offering
 from edge.cache.exchange import Exchange
+from edge.cache.known import require_known
 from edge.cache.listing import (
+    KEEP_ARCHIVE_ALONE,
     Conflict,
     DeadLetter,
     Decision,
@@ -35,10 +38,11 @@ from edge.cache.listing import (
     quarantine_of,
 )
 from edge.cache.remedy_syntaxes import SYNTAXES, require_syntax
+from edge.dicom.demographics import keyword
 from edge.dicom.instance import Availability, Custody
 from edge.dicom.supplied import parse_supplied, replacements, require_missing
 from edge.errors import DecisionRefused, EdgeError
-from edge.index import disputes, lookup, remedies
+from edge.index import disputes, lookup
 from edge.index.database import Connection, Database
 from edge.index.disputes import Aside, Dispute, Query
 
@@ -49,6 +53,7 @@ log = logging.getLogger(__name__)
 _LOT: Final = 200
 """Decisions in one transaction; intake waits for it."""
 _LONGEST_REASON: Final = 1000
+_CONFIRM: Final = "say --yes, or in a program confirmed: true"
 
 _Write = Callable[[Connection], bool]
 
@@ -108,7 +113,7 @@ class Disputes:
         """Offer them again at once; *as_stored*: no copy, but the instances themselves."""
 
         async def decide(one: Dispute) -> _Write:
-            return partial(_retry, one=one, as_stored=as_stored)
+            return partial(offering.retry, one=one, as_stored=as_stored)
 
         return await self._about_dead_letters(Decision.RETRY, query, decide)
 
@@ -128,7 +133,7 @@ class Disputes:
         async def decide(one: Dispute) -> _Write:
             attributes = await self._attributes(one)
             require_syntax(attributes, one.transfer_syntax, wanted)
-            return partial(_transcode, one=one, transfer_syntax=wanted)
+            return partial(offering.transcode, one=one, transfer_syntax=wanted)
 
         return await self._about_dead_letters(Decision.TRANSCODE, query, decide)
 
@@ -148,7 +153,7 @@ class Disputes:
             attributes = await self._attributes(one)
             require_missing(tag, attributes)
             replacements({tag: element}, attributes)
-            return partial(_supply, one=one, attributes={tag: element})
+            return partial(offering.supply, one=one, attributes={tag: element})
 
         return await self._about_dead_letters(Decision.SUPPLY, query, decide)
 
@@ -166,7 +171,7 @@ class Disputes:
         now = self._clock()
 
         async def decide(one: Dispute) -> _Write:
-            return partial(_give_up, one=one, reason=reason, now=now)
+            return partial(offering.give_up, one=one, reason=reason, now=now)
 
         return await self._about_dead_letters(Decision.GIVE_UP, query, decide)
 
@@ -188,21 +193,30 @@ class Disputes:
 
         return await self._about_conflicts(Decision.KEEP_BOTH, query, decide)
 
-    async def keep_archive(self, query: Query) -> Outcome:
+    async def keep_archive(self, query: Query, *, alone: bool = False) -> Outcome:
         """Let what the archive has be the instance here, too; ours goes into quarantine.
+
+        Args:
+            query: Which.
+            alone: Ours is thrown away; its bytes are lost.
 
         Raises:
             DecisionRefused: No archive is configured.
         """
         self._require_archive()
+        decision = KEEP_ARCHIVE_ALONE if alone else Decision.KEEP_ARCHIVE
 
         async def decide(one: Dispute) -> _Write:
-            return partial(_note, one=one, decision=Decision.KEEP_ARCHIVE)
+            return partial(_note, one=one, decision=decision)
 
         return await self._about_conflicts(Decision.KEEP_ARCHIVE, query, decide)
 
-    async def keep_ours(self, query: Query) -> Outcome:
+    async def keep_ours(self, query: Query, *, confirmed: bool = False) -> Outcome:
         """Have the archive delete what it has, and give it ours; theirs goes into quarantine here.
+
+        Args:
+            query: Which.
+            confirmed: Also where that undoes what was corrected in the archive.
 
         Raises:
             DecisionRefused: No archive is configured.
@@ -212,6 +226,11 @@ class Disputes:
         async def decide(one: Dispute) -> _Write:
             if one.availability is not Availability.ONLINE:
                 raise DecisionRefused("its bytes are not here any more")
+            if one.edited and not confirmed:
+                named = ", ".join(keyword(tag) for tag in one.edited)
+                raise DecisionRefused(
+                    f"this undoes what was corrected in the archive: {named}", hint=_CONFIRM
+                )
             return partial(_note, one=one, decision=Decision.KEEP_OURS)
 
         return await self._about_conflicts(Decision.KEEP_OURS, query, decide)
@@ -242,10 +261,7 @@ class Disputes:
             DecisionRefused: It was not confirmed.
         """
         if not confirmed:
-            raise DecisionRefused(
-                "this throws bytes away that may be nowhere else",
-                hint="say --yes, or in a program confirmed: true",
-            )
+            raise DecisionRefused("this throws bytes away that may be nowhere else", hint=_CONFIRM)
 
         async def decide(one: Aside) -> bool:
             return await self._exchange.discard(one)
@@ -323,6 +339,7 @@ class Disputes:
 
     async def _unfound(self, query: Query, found: set[str]) -> Outcome:
         """What was named and is not in this state: unchanged, or unknown here."""
+        await require_known(self._database, Query(study_uid=query.study_uid))
         outcome = Outcome()
         for sop_uid in dict.fromkeys(query.sop_uids):
             if sop_uid in found:
@@ -344,32 +361,6 @@ class Disputes:
 
 def _all(db: Connection, writes: Sequence[_Write]) -> list[bool]:
     return [write(db) for write in writes]
-
-
-def _retry(db: Connection, one: Dispute, *, as_stored: bool) -> bool:
-    if not disputes.retry(db, one.instance_id):
-        return False  # a copy of it may be under way
-    if as_stored:
-        remedies.drop(db, one.instance_id)
-    return True
-
-
-def _transcode(db: Connection, one: Dispute, transfer_syntax: str) -> bool:
-    if not disputes.retry(db, one.instance_id):
-        return False
-    remedies.transcode(db, one.instance_id, transfer_syntax)
-    return True
-
-
-def _supply(db: Connection, one: Dispute, attributes: dict[str, Any]) -> bool:
-    if not disputes.retry(db, one.instance_id):
-        return False
-    remedies.supply(db, one.instance_id, attributes)
-    return True
-
-
-def _give_up(db: Connection, one: Dispute, reason: str, now: float) -> bool:
-    return disputes.give_up(db, one.instance_id, reason, now)
 
 
 def _note(db: Connection, one: Dispute, decision: str) -> bool:

@@ -9,7 +9,8 @@ Crash order of an exchange, of which the commit is the only point that counts:
 A crash after 2 leaves marks that are not those of the rows: the next start puts them right. If the
 index is lost before that, the exchange is as if it had not been, or the first that is found is the
 instance; both objects are there in any case. Throwing away goes as in ``deletion``: a sealed
-record, one transaction, the file, the record.
+record, one transaction, the file, the record. So does an exchange that throws away what was kept:
+its record comes before 2, and the file goes after 3.
 """
 
 from __future__ import annotations
@@ -67,9 +68,7 @@ class Exchange:
             raise DecisionRefused(
                 "what was kept under this UID is not here any more", hint="keep the other one"
             )
-        record = await self._records.write(
-            DeletionRecord(self._clock(), False, (), (aside.object,))
-        )
+        record = await self._note(aside.object)
         try:
             gone = await self._database.write(lambda db: disputes.discard(db, aside.object))
             if gone:
@@ -78,15 +77,19 @@ class Exchange:
             await self._records.remove(record)
         return gone
 
-    async def swap(self, aside: Aside, custody: Custody | None = None) -> bool:
+    async def swap(
+        self, aside: Aside, custody: Custody | None = None, *, goes: int | None = None
+    ) -> bool:
         """Make it the instance of its UID, and put what was kept into quarantine.
 
         Args:
             aside: What is in quarantine.
             custody: What is known of who has it; None: it follows from that of what was kept.
+            goes: The instance that is thrown away, if it is still what was kept.
 
         Raises:
             DecisionRefused: It can't be read, or what is kept changes all the time.
+            StorageFull: There is not even room to write down what goes.
         """
         try:
             scanned, stored = await rescan(self._store, aside.object, aside.sealed_bytes)
@@ -107,12 +110,22 @@ class Exchange:
             else:
                 known = custody
             new = new_instance(scanned, document, stored, source, known)
+            gone = kept.object if kept is not None else None
+            alone = kept is not None and kept.instance_id == goes
+            record = await self._note(gone) if alone and gone is not None else None
             call = partial(
-                disputes.swap, kept=kept, new=new, received=aside.received, now=self._clock()
+                disputes.swap,
+                kept=kept,
+                new=new,
+                received=aside.received,
+                now=self._clock(),
+                alone=alone,
             )
             try:
                 await self._database.write(call)
             except tombstones.Changed:
+                if record is not None:
+                    await self._records.remove(record)
                 still = await disputes.find_aside(
                     self._database, disputes.Query((aside.ref.sop_uid,))
                 )
@@ -120,9 +133,16 @@ class Exchange:
                     return False
                 continue
             await self._store.take_back(new.object)
-            if kept is not None and kept.object is not None:
-                await self._store.set_aside(kept.object)
+            if gone is not None and record is not None:
+                await self._store.delete(gone)
+                await self._records.remove(record)
+            elif gone is not None:
+                await self._store.set_aside(gone)
             return True
         raise DecisionRefused(
             "what is kept changes all the time", hint="wait until it is settled, and decide again"
         )
+
+    async def _note(self, name: str) -> str:
+        """Write down that an object goes; the record's name."""
+        return await self._records.write(DeletionRecord(self._clock(), False, (), (name,)))

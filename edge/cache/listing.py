@@ -15,6 +15,7 @@ from edge.index.disputes import Aside, Dispute
 from edge.index.remedies import remedy_of
 
 __all__ = [
+    "KEEP_ARCHIVE_ALONE",
     "Conflict",
     "DeadLetter",
     "Decision",
@@ -46,6 +47,9 @@ class Decision(StrEnum):
     KEEP_KEPT = "keep-kept"
     KEEP_OTHER = "keep-other"
 
+
+KEEP_ARCHIVE_ALONE: Final = "keep-archive-alone"
+"""How ``keep-archive`` is written down if ours shall be thrown away and not go into quarantine."""
 
 _OF_OPEN: Final = (Decision.RETRY, Decision.TRANSCODE, Decision.SUPPLY, Decision.GIVE_UP)
 _OF_GIVEN_UP: Final = (Decision.RETRY, Decision.TRANSCODE, Decision.SUPPLY)

@@ -24,15 +24,9 @@ from pathlib import Path
 
 import msgspec
 
-from edge.cache.bundle import (
-    MOST_ENTRIES,
-    PART,
-    Bundle,
-    PartWriter,
-    bundles_on,
-    root_of,
-)
+from edge.cache.bundle import Bundle, BundleForbidden, bundles_on, root_of
 from edge.cache.disk import DiskUnusable, held, on_disk
+from edge.cache.parts import MOST_ENTRIES, PART, PartWriter
 from edge.cache.statements import VERSION, Complete, Entry, PartList, decoded
 from edge.crypto.courier import BundleKey, Place, PlaceKeys, new_bundle
 from edge.crypto.sealed import Algorithm, sealed_length
@@ -186,10 +180,13 @@ class Packing:
 
     def _unfinished(self, bundle: Bundle) -> tuple[BundleKey, dict[int, PartList]] | None:
         """A bundle of ours that has no end, and its parts that are whole; None if it is none."""
-        if not bundle.names():
-            bundle.delete()  # it had just been begun, by whomever
-            return None
-        envelopes = bundle.envelopes()
+        try:
+            if not bundle.names():
+                bundle.delete()  # it had just been begun, by whomever
+                return None
+            envelopes = bundle.envelopes()
+        except (PermissionError, BundleForbidden):
+            return None  # another's
         keys = [key for one in envelopes if (key := self._keys.made(bundle.number, one))]
         if not keys or "complete" in bundle.names():
             return None

@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edge.cache.exchange import Exchange
-from edge.cache.listing import Decision
+from edge.cache.listing import KEEP_ARCHIVE_ALONE, Decision
 from edge.dicom.instance import Custody, InstanceRef
 from edge.errors import DecisionRefused
 from edge.index import disputes, lookup
@@ -38,6 +38,11 @@ class Case:
     def keeps_ours(self) -> bool:
         """Whether the archive's bytes give way, and not ours."""
         return self.wish == Decision.KEEP_OURS
+
+    @property
+    def throws_ours_away(self) -> bool:
+        """Whether ours goes for good, and not into quarantine."""
+        return self.wish == KEEP_ARCHIVE_ALONE
 
     def is_another(self, digest: bytes) -> bool:
         """Whether that is not what the decision was about."""
@@ -85,17 +90,19 @@ class Settling:
         await self._end(case, Custody.EDGE_ONLY)
 
     async def take_theirs(self, case: Case, digest: bytes) -> None:
-        """What was fetched becomes the instance; ours goes into quarantine.
+        """What was fetched becomes the instance; ours goes into quarantine, or for good.
 
         Raises:
             DecisionRefused: It is not there, or can't be read.
+            StorageFull: There is not even room to write down what goes.
         """
         found = await disputes.find_aside(self._database, Query((case.ref.sop_uid,)))
         theirs = next((one for one in found if one.dataset_digest == digest), None)
         if theirs is None:
             raise DecisionRefused("what the archive gave is not here")
         # It was just read from there, which is what verification does.
-        await self._exchange.swap(theirs, Custody.VERIFIED)
+        goes = case.instance_id if case.throws_ours_away else None
+        await self._exchange.swap(theirs, Custody.VERIFIED, goes=goes)
 
     async def fail(self, case: Case, words: str) -> None:
         """It can't be carried out: both are kept, and the listing says why."""

@@ -139,16 +139,12 @@ class Status:
             yield f"New images are refused: {self.refusal}."
         if self.drop_folder:
             yield f"The drop folder is in trouble: {self.drop_folder}."
-        if conflicts := numbers.quarantined + numbers.custody.get(Custody.CONFLICT, 0):
+        if conflicts := numbers.in_conflict:
             yield f"{_count(conflicts, 'image is', 'images are')} in conflict."
         if refused := numbers.custody.get(Custody.REFUSED, 0) - numbers.given_up:
             yield f"The archive refuses {_count(refused, 'image', 'images')}."
         yield from self._troubles_of_archives()
-        if numbers.absent:
-            yield (
-                f"The archive has {_count(numbers.absent, 'study', 'studies')} less than before:"
-                " deleted there, an outage, another database, missing rights?"
-            )
+        yield from self._absences()
         if self.trash_until is not None:
             trashed = _count(numbers.trashed, "image", "images")
             day = datetime.fromtimestamp(self.trash_until).astimezone().date()
@@ -158,6 +154,20 @@ class Status:
         if not self.prefetch.pinned_fit:
             missing = _count(self.prefetch.pinned_missing, "image", "images")
             yield f"What is pinned does not fit: {missing} of it may stay in the archive."
+
+    def _absences(self) -> Iterator[str]:
+        numbers = self.summary
+        if numbers.absent:
+            yield (
+                f"The archive has {_count(numbers.absent, 'study', 'studies')} less than before:"
+                " deleted there, an outage, another database, missing rights?"
+            )
+        if numbers.absent_suspected:
+            suspected = _count(numbers.absent_suspected, "study", "studies")
+            yield f"The archive does not list {suspected} as before: another look follows."
+        if numbers.absent_decided:
+            decided = _count(numbers.absent_decided, "study", "studies")
+            yield f"What was decided of {decided} that the archive has no more is not done yet."
 
     def _troubles_of_archives(self) -> Iterator[str]:
         for archive in self.archives:
@@ -171,6 +181,9 @@ class Status:
         facts = []
         if only_here := numbers.studies_only_here:
             facts.append(f"{_count(only_here, 'study exists', 'studies exist')} only here")
+        if perhaps := numbers.studies_perhaps_only_here:
+            more = "more " if only_here else ""
+            facts.append(f"{_count(perhaps, f'{more}study', f'{more}studies')} may exist only here")
         if carried := numbers.by_courier:
             facts.append(f"{_count(carried, 'image is', 'images are')} under way by courier")
         if unproven := numbers.studies_unproven:
@@ -180,7 +193,10 @@ class Status:
             return ", ".join(facts)
         if not (numbers.studies or numbers.rejected or numbers.trashed):
             return "Nothing is here yet"
-        return f"Everything {'else ' if numbers.lost else ''}is safe in the archive"
+        # What was just said of lost, absent and deleted images is not safe there.
+        absent = numbers.absent + numbers.absent_suspected + numbers.absent_decided
+        is_named = numbers.lost or numbers.trashed or absent
+        return f"Everything {'else ' if is_named else ''}is safe in the archive"
 
     def _line(self) -> str:
         primary = [archive for archive in self.archives if archive.role == "primary"]

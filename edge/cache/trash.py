@@ -30,6 +30,7 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from edge.cache.changes import Changes
+from edge.cache.known import require_known
 from edge.cache.listing import Page
 from edge.dicom.instance import Custody, InstanceRef
 from edge.index import trash
@@ -137,17 +138,11 @@ class Trash:
                 hidden = await self._put(here, archive, reason)
                 forgotten, trashed = forgotten + gone, trashed + hidden
                 kept += len(found) - gone - hidden
+        outcome = Trashed(trashed, kept, forgotten)
         if trashed or forgotten:
-            log.warning(
-                "archive %s deleted what is here: %d instances are in the trash now; it was the"
-                " only place of %d; %d stay, for it was not proven to have had the same",
-                archive,
-                trashed,
-                forgotten,
-                kept,
-            )
+            log.warning("archive %s deleted instances: %s", archive, _told(outcome))
             self._changes.wake()
-        return Trashed(trashed, kept, forgotten)
+        return outcome
 
     async def _forget(self, remote: Sequence[Candidate]) -> int:
         if not remote:
@@ -190,14 +185,23 @@ class Trash:
         return done
 
     async def restore(self, query: Query) -> int:
-        """Take back what a person wants; how many. The archive is owed them."""
+        """Take back what a person wants; how many. The archive is owed them.
+
+        Raises:
+            DecisionRefused: What is named is not known here.
+        """
+        await require_known(self._database, query)
         return await self.take_back([one.ref.sop_uid for one in await self._find(query)])
 
     async def empty(self, query: Query) -> int:
         """Have erased what a person does not want to wait for; how many that will be.
 
         The service does it, at once or when it starts.
+
+        Raises:
+            DecisionRefused: What is named is not known here.
         """
+        await require_known(self._database, query)
         done = await self._database.write(lambda db: trash.expire(db, query))
         self._changes.wake()
         return done
@@ -262,3 +266,13 @@ class Trash:
             since=None if is_wanted else one.since,
             until=None if is_wanted else one.since + self.seconds,
         )
+
+
+def _told(outcome: Trashed) -> str:
+    """What became of them, without what became of none."""
+    parts = (
+        (outcome.trashed, "in the trash now"),
+        (outcome.forgotten, "known no more, for only the archive had them"),
+        (outcome.kept, "kept as before, for it was not proven to have had the same bytes"),
+    )
+    return "; ".join(f"{count} {what}" for count, what in parts if count)

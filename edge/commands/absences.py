@@ -33,6 +33,9 @@ def add(acts: Acts) -> None:
     ):
         act = acts.add(name, text, _deciding(name))
         act.add_argument("study_uids", nargs="*", metavar="STUDY_UID", help="which of them")
+        act.add_argument(
+            "--study", action="append", default=[], metavar="UID", help="the same, by its name"
+        )
         act.add_argument("--all", action="store_true", help="all of them")
 
 
@@ -69,10 +72,11 @@ _DECIDED = {
 
 def _deciding(name: str) -> Run:
     async def run(options: argparse.Namespace) -> int:
-        if bool(options.study_uids) == options.all:
+        named = [*options.study_uids, *options.study]
+        if bool(named) == options.all:
             raise ConfigError(
                 "it is not clear about which studies that is",
-                hint="name Study Instance UIDs, or else --all",
+                hint="name --study UID, once or more, or else --all",
             )
         loaded = await configuration(options)
         from edge.admin.local import wake_service
@@ -81,9 +85,14 @@ def _deciding(name: str) -> Run:
 
         state = State.TRASH if name == "accept-deletions" else State.AGAIN
         async with Cache(loaded) as cache:
-            done = await cache.absences.decide(None if options.all else options.study_uids, state)
+            done = await cache.absences.decide(None if options.all else named, state)
         await wake_service(loaded.appliance.data_dir)
-        say(f"edge: {name}: {done} studies, once the archive can be asked", file=sys.stderr)
+        if done:
+            studies = "1 study" if done == 1 else f"{done} studies"
+            text = f"{studies}, once the archive can be asked"
+        else:
+            text = "none of these waits for it; see edge sync absent"
+        say(f"edge: {name}: {text}", file=sys.stderr)
         return 0
 
     return run

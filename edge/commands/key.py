@@ -27,6 +27,8 @@ archive or a backup file: who has it can read what they hold. It is shown once, 
 Write it on paper, or print it, and lock it away in another building. O and 0 are the same, as are
 I, L and 1; lower case will do.
 """
+_ASK = "Recovery key: "
+_MORE = "{} characters more (Enter if there are none): "
 
 
 def add(commands: Commands) -> None:
@@ -58,8 +60,7 @@ async def ask_for_key(options: argparse.Namespace) -> RecoveryKey:
 
     try:
         if options.key_file is None:
-            ask = getpass.getpass if sys.stdin.isatty() else input
-            text = await asyncio.to_thread(ask, "Recovery key: ")
+            text = await asyncio.to_thread(_typed)
         else:
             text = await asyncio.to_thread(options.key_file.read_text, "utf-8")
     except (OSError, UnicodeDecodeError, EOFError) as error:
@@ -68,6 +69,30 @@ async def ask_for_key(options: argparse.Namespace) -> RecoveryKey:
             hint="type it, or name a file that has it with --key-file",
         ) from error
     return RecoveryKey.from_text(text)
+
+
+def _typed() -> str:
+    """What is typed or piped, be it on one line or on as many as the key was printed on.
+
+    It ends with as many characters as a key has, or with the input; at a terminal also with an
+    empty line.
+    """
+    from edge.crypto.recovery import GROUP, GROUPS
+
+    is_terminal = sys.stdin.isatty()
+    lines: list[str] = []
+    while (left := GROUPS * GROUP - sum(map(str.isalnum, "".join(lines)))) > 0:
+        try:
+            ask = _MORE.format(left) if lines else _ASK
+            line = getpass.getpass(ask) if is_terminal else input()
+        except EOFError:
+            break
+        if not line.strip() and is_terminal:
+            break
+        lines.append(line)
+    if not lines:
+        raise EOFError
+    return "\n".join(lines)
 
 
 async def _recovery(options: argparse.Namespace) -> int:

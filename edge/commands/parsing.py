@@ -10,7 +10,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from edge import config, loading
@@ -24,13 +24,16 @@ _WHERE = f"configuration (default: $EDGE_CONFIG, then {_DEFAULT})"
 
 
 class Commands:
-    """Of a parser; each takes ``--config``.
+    """Of a parser; ``--config`` may stand before a command and behind it, where it wins.
 
     Args:
         parser: Gets the commands.
     """
 
     def __init__(self, parser: argparse.ArgumentParser) -> None:
+        self.parser = parser
+        self._unconfigured: set[str] = set()
+        _add_config(parser)
         self._commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
     def add(
@@ -39,16 +42,20 @@ class Commands:
         """A command; without *run* it has acts, and they are run."""
         command = self._commands.add_parser(name, help=text, description=text)
         if configured:
-            command.add_argument(
-                "--config",
-                type=Path,
-                default=os.environ.get("EDGE_CONFIG") or None,
-                metavar="FILE",
-                help=_WHERE,
-            )
+            _add_config(command)
+        else:
+            self._unconfigured.add(name)
         if run is not None:
             command.set_defaults(run=run)
         return command
+
+    def parse(self, arguments: Sequence[str] | None) -> argparse.Namespace:
+        """Options, of which ``config`` is one whether it was named or not."""
+        options = self.parser.parse_args(arguments)
+        if "config" in options and options.command in self._unconfigured:
+            self.parser.error(f"{options.command} takes no --config")
+        vars(options).setdefault("config", os.environ.get("EDGE_CONFIG") or None)
+        return options
 
 
 class Acts:
@@ -64,11 +71,16 @@ class Acts:
     def add(self, name: str, text: str, run: Run) -> argparse.ArgumentParser:
         """One of them."""
         act = self._acts.add_parser(name, help=text, description=text)
-        act.add_argument(
-            "--config", type=Path, default=argparse.SUPPRESS, metavar="FILE", help=_WHERE
-        )
+        _add_config(act)
         act.set_defaults(run=run)
         return act
+
+
+def _add_config(parser: argparse.ArgumentParser) -> None:
+    # Without a default: that of a command would win over what was named before it.
+    parser.add_argument(
+        "--config", type=Path, default=argparse.SUPPRESS, metavar="FILE", help=_WHERE
+    )
 
 
 async def configuration(options: argparse.Namespace) -> config.Config:

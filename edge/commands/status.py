@@ -47,6 +47,7 @@ def _print(status: Status) -> None:
     say(status.sentence)
     say(f"  studies               {numbers.studies}")
     say(f"  only here             {numbers.studies_only_here}")
+    say(f"  perhaps only here     {numbers.studies_perhaps_only_here}")
     say(f"  instances             {numbers.instances}, of them here {numbers.instances_online}")
     for name, count in sorted(numbers.custody.items()):
         say(f"    {name.lower():<20}{count}")
@@ -56,7 +57,8 @@ def _print(status: Status) -> None:
         say(f"  by courier            {numbers.by_courier} on their way since {since}")
     capacity = status.capacity_bytes / 1e6
     say(f"  on disk               {numbers.sealed_bytes / 1e6:.1f} MB of {capacity:.1f} MB")
-    say(f"  in conflict           {numbers.quarantined}")
+    aside = f", of them in quarantine {numbers.quarantined}" if numbers.quarantined else ""
+    say(f"  in conflict           {numbers.in_conflict}{aside}")
     say(f"  given up              {numbers.given_up}")
     say(f"  lost                  {numbers.lost}")
     say(f"  rejected              {numbers.rejected}")

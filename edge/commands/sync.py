@@ -68,8 +68,14 @@ def add(commands: Commands) -> None:
     _decision(acts, "give-up", "Offer refused images no more, for a reason.", _give_up, "REASON")
 
     _decision(acts, "keep-both", "Leave a conflict with the archive as it is.", _keep_both)
-    _decision(acts, "keep-archive", "Take the archive's, ours into quarantine.", _keep_archive)
-    _decision(acts, "keep-ours", "Have the archive delete its own, and send ours.", _keep_ours)
+    archive = _decision(
+        acts, "keep-archive", "Take the archive's, ours into quarantine.", _keep_archive
+    )
+    archive.add_argument("--yes", action="store_true", help="throw ours away, it is lost then")
+    ours = _decision(
+        acts, "keep-ours", "Have the archive delete its own, and send ours.", _keep_ours
+    )
+    ours.add_argument("--yes", action="store_true", help="undo what was corrected in the archive")
     kept = _decision(acts, "keep-kept", "Throw away what is in quarantine.", _keep_kept)
     kept.add_argument("--yes", action="store_true", help="its bytes may be nowhere else")
     other = _decision(
@@ -157,12 +163,20 @@ async def _keep_both(disputes: Disputes, query: Query, _: argparse.Namespace) ->
     return await disputes.keep_both(query)
 
 
-async def _keep_archive(disputes: Disputes, query: Query, _: argparse.Namespace) -> Outcome:
-    return await disputes.keep_archive(query)
+async def _keep_archive(disputes: Disputes, query: Query, options: argparse.Namespace) -> Outcome:
+    outcome = await disputes.keep_archive(query, alone=options.yes)
+    if outcome.done and options.yes:
+        _say("once the archive's is here, ours is thrown away")
+    elif outcome.done:
+        _say(f"once the archive's is here, ours {_STAYS}; keep-archive --yes does both at once")
+    return outcome
 
 
-async def _keep_ours(disputes: Disputes, query: Query, _: argparse.Namespace) -> Outcome:
-    return await disputes.keep_ours(query)
+async def _keep_ours(disputes: Disputes, query: Query, options: argparse.Namespace) -> Outcome:
+    outcome = await disputes.keep_ours(query, confirmed=options.yes)
+    if outcome.done:
+        _say(f"what was corrected in the archive's is undone; it {_STAYS}")
+    return outcome
 
 
 async def _keep_kept(disputes: Disputes, query: Query, options: argparse.Namespace) -> Outcome:
@@ -171,6 +185,16 @@ async def _keep_kept(disputes: Disputes, query: Query, options: argparse.Namespa
 
 async def _keep_other(disputes: Disputes, query: Query, options: argparse.Namespace) -> Outcome:
     return await disputes.keep_other(query, digest=options.digest)
+
+
+_STAYS = (
+    "goes into quarantine here, and stays in edge sync list until keep-kept --yes throws it away,"
+    " or keep-other takes it"
+)
+
+
+def _say(text: str) -> None:
+    say(f"edge: {text}", file=sys.stderr)
 
 
 def _print_outcome(act: str, outcome: Outcome) -> int:

@@ -75,8 +75,11 @@ async def _restore(options: argparse.Namespace) -> int:
     async with Cache(loaded) as cache:
         done = await cache.trash.restore(query)
     await wake_service(loaded.appliance.data_dir)
-    owed = "; the archive deleted them, and will be sent them again" if done else ""
-    say(f"edge: restore: {done} images are shown again{owed}", file=sys.stderr)
+    if not done:
+        say("edge: restore: none of these is in the trash", file=sys.stderr)
+        return 0
+    owed = "the archive deleted them, and will be sent them again"
+    say(f"edge: restore: {_images(done, 'is', 'are')} shown again; {owed}", file=sys.stderr)
     return 0
 
 
@@ -93,9 +96,16 @@ async def _empty(options: argparse.Namespace) -> int:
     async with Cache(loaded) as cache:
         done = await cache.trash.empty(query)
     runs = await wake_service(loaded.appliance.data_dir)
+    if not done:
+        say("edge: empty: none of these is in the trash", file=sys.stderr)
+        return 0
     when = "now" if runs else "when the service starts"
-    say(f"edge: empty: {done} images will be erased {when}", file=sys.stderr)
+    say(f"edge: empty: {_images(done, 'will', 'will')} be erased {when}", file=sys.stderr)
     return 0
+
+
+def _images(count: int, one: str, many: str) -> str:
+    return f"1 image {one}" if count == 1 else f"{count} images {many}"
 
 
 def _query(options: argparse.Namespace) -> Query:

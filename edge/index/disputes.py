@@ -289,7 +289,13 @@ def discard(db: Connection, name: str) -> bool:
 
 
 def swap(
-    db: Connection, kept: Doomed | None, new: NewInstance, received: float, now: float
+    db: Connection,
+    kept: Doomed | None,
+    new: NewInstance,
+    received: float,
+    now: float,
+    *,
+    alone: bool = False,
 ) -> None:
     """An object in quarantine becomes the instance of its UID; what was kept goes there instead.
 
@@ -301,6 +307,7 @@ def swap(
         new: What is in quarantine.
         received: When that came.
         now: POSIX seconds.
+        alone: What was kept goes for good, and not into quarantine.
 
     Raises:
         Changed: One of them is not as it was; nothing is done.
@@ -319,8 +326,8 @@ def swap(
             " content_bytes, sealed_bytes, transfer_syntax, dataset_digest, origin, peer, received)"
             " SELECT ?, ?, sop_uid, object, key_id, content_bytes, sealed_bytes, transfer_syntax,"
             " dataset_digest, origin, peer, received FROM instances"
-            " WHERE id = ? AND object IS NOT NULL",
-            (kept.ref.study_uid, kept.ref.series_uid, kept.instance_id),
+            " WHERE id = ? AND object IS NOT NULL AND NOT ?",
+            (kept.ref.study_uid, kept.ref.series_uid, kept.instance_id, alone),
         )
         forget(db, kept.instance_id)
         if kept.ref == new.ref:

@@ -23,6 +23,8 @@ __all__ = [
     "json_list",
     "key_of_study",
     "to_row",
+    "unknown_instances",
+    "unknown_studies",
 ]
 
 
@@ -200,3 +202,23 @@ async def key_of_study(database: Database, study_uid: str) -> bytes | None:
 def json_list(values: Iterable[object]) -> str:
     """A list as the one parameter that ``json_each(?)`` takes."""
     return msgspec.json.encode(list(values)).decode()
+
+
+async def unknown_studies(database: Database, study_uids: Sequence[str]) -> list[str]:
+    """Those of these of which nothing is known, not even in quarantine."""
+    rows = await database.read(
+        "SELECT DISTINCT value FROM json_each(?) WHERE value NOT IN (SELECT study_uid FROM studies"
+        " WHERE study_uid = value) AND value NOT IN (SELECT study_uid FROM quarantine)",
+        (json_list(study_uids),),
+    )
+    return [row[0] for row in rows]
+
+
+async def unknown_instances(database: Database, sop_uids: Sequence[str]) -> list[str]:
+    """Likewise of instances."""
+    rows = await database.read(
+        "SELECT DISTINCT value FROM json_each(?) WHERE value NOT IN (SELECT sop_uid FROM instances"
+        " WHERE sop_uid = value) AND value NOT IN (SELECT sop_uid FROM quarantine)",
+        (json_list(sop_uids),),
+    )
+    return [row[0] for row in rows]

@@ -9,6 +9,23 @@ from edge.index.database import Database
 __all__ = ["Summary", "WaitingStudy", "summary", "waiting_studies"]
 
 
+_ONLY_HERE = (
+    "SELECT study_uid FROM studies WHERE edge_only_count > 0"
+    " AND EXISTS (SELECT 1 FROM instances WHERE study_id = studies.id"
+    " AND availability = 'ONLINE' AND custody NOT IN ('ACKNOWLEDGED', 'VERIFIED')"
+    " AND id NOT IN (SELECT instance_id FROM copies WHERE instance_id = instances.id"
+    " AND custody = 'VERIFIED'))"
+    " UNION SELECT study_uid FROM quarantine"
+)
+"""The counter leads to few studies; that of what was lost does not exist here, either."""
+_PERHAPS_ONLY_HERE = (
+    "SELECT count(*) FROM absences a JOIN studies s ON s.id = a.study_id"
+    " WHERE EXISTS (SELECT 1 FROM instances i WHERE i.study_id = a.study_id"
+    " AND i.availability = 'ONLINE' AND i.withheld <> 'TRASH' AND i.id NOT IN"
+    " (SELECT instance_id FROM copies WHERE instance_id = i.id AND custody = 'VERIFIED'))"
+)
+
+
 @dataclass(frozen=True, slots=True)
 class Summary:
     """Counts of studies and instances, and bytes."""
@@ -27,6 +44,7 @@ class Summary:
     sealed_bytes: int
     """On disk, quarantine included."""
     quarantined: int
+    """Of ``in_conflict``, what is in quarantine here."""
     lost: int
     """Instances that were here, are gone, and no archive is known to have."""
     withdrawals: int
@@ -51,6 +69,14 @@ class Summary:
     """Studies that the archive does not have any more, and a person decides about."""
     absent_suspected: int = 0
     """Studies that it does not list as before, and that are looked for once more."""
+    absent_decided: int = 0
+    """Studies that it does not have any more, of which a person said what shall become."""
+    studies_perhaps_only_here: int = 0
+    """Of all those, the ones with bytes here that no other archive is verified to have; what is
+    only here for certain is not among them."""
+    in_conflict: int = 0
+    """What ``edge sync list`` lists as such: instances that the archive has otherwise, and objects
+    in quarantine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,14 +109,9 @@ async def summary(database: Database) -> Summary:
         "SELECT count(*), coalesce(sum(instance_count), 0), coalesce(sum(online_count), 0)"
         " FROM studies WHERE id NOT IN (SELECT study_id FROM hidden_studies)"
     )
-    # The counter leads to few studies; that of what was lost does not exist here, either.
-    ((only_here, unproven),) = await database.read(
-        "SELECT (SELECT count(*) FROM (SELECT study_uid FROM studies WHERE edge_only_count > 0"
-        " AND EXISTS (SELECT 1 FROM instances WHERE study_id = studies.id"
-        " AND availability = 'ONLINE' AND custody NOT IN ('ACKNOWLEDGED', 'VERIFIED')"
-        " AND id NOT IN (SELECT instance_id FROM copies WHERE instance_id = instances.id"
-        " AND custody = 'VERIFIED'))"
-        " UNION SELECT study_uid FROM quarantine)),"
+    ((only_here, perhaps, unproven),) = await database.read(
+        f"SELECT (SELECT count(*) FROM ({_ONLY_HERE})),"
+        f" ({_PERHAPS_ONLY_HERE} AND s.study_uid NOT IN ({_ONLY_HERE})),"
         " (SELECT count(DISTINCT study_id) FROM instances"
         " WHERE custody = 'ACKNOWLEDGED' AND availability = 'ONLINE')"
     )
@@ -122,17 +143,18 @@ async def summary(database: Database) -> Summary:
         "SELECT count(DISTINCT instance_id), coalesce(min(packed), 0) FROM courier"
         " WHERE outcome = ''"
     )
-    ((absent, suspected),) = await database.read(
-        "SELECT coalesce(sum(state = 'HELD'), 0), coalesce(sum(state = 'SUSPECTED'), 0)"
-        " FROM absences"
+    ((absent, suspected, decided),) = await database.read(
+        "SELECT coalesce(sum(state = 'HELD'), 0), coalesce(sum(state = 'SUSPECTED'), 0),"
+        " coalesce(sum(state IN ('TRASH', 'AGAIN')), 0) FROM absences"
     )
+    counts = {name: count for name, count, _ in custody}
     return Summary(
         studies=studies,
         studies_only_here=only_here,
         studies_unproven=unproven,
         instances=instances,
         instances_online=online,
-        custody={name: count for name, count, _ in custody},
+        custody=counts,
         backlog_bytes=sum(size for name, _, size in custody if name in {"EDGE_ONLY", "SENT"}),
         sealed_bytes=sealed,
         quarantined=quarantined,
@@ -148,4 +170,7 @@ async def summary(database: Database) -> Summary:
         by_courier_since=since,
         absent=absent,
         absent_suspected=suspected,
+        absent_decided=decided,
+        studies_perhaps_only_here=perhaps,
+        in_conflict=quarantined + counts.get("CONFLICT", 0),
     )

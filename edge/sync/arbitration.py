@@ -3,8 +3,9 @@
 What is decided is a column of the index, so no restart forgets it. Either way the archive's bytes
 are fetched first, into quarantine: only when they lie here, sealed, synced and read once more, ours
 give way to them, or the archive is told to delete them. So nothing is lost by a decision that was
-wrong, and a crash between two steps leads to the same step again. Promises that a decision which
-can't be carried out is ended, both are kept, and its listing says why.
+wrong, unless a person said that ours shall be thrown away; and a crash between two steps leads to
+the same step again. Promises that a decision which can't be carried out is ended, both are kept,
+and its listing says why.
 """
 
 from __future__ import annotations
@@ -42,6 +43,7 @@ _BESIDE = 1024 * 1024
 _LONGEST = 4 * 1024**3
 """Bytes of one whose length was not seen."""
 _TOO_LONG = "the archive gives more bytes than an instance has; its answer may have no end"
+_ASIDE = "lies in quarantine until edge sync keep-kept or keep-other"
 _NOT_THERE = "the archive has nothing under this UID"
 
 
@@ -91,7 +93,7 @@ class Arbitration:
         left = False
         for case in await self._settling.undone():
             try:
-                await self._carry_out(case)
+                aside = await self._carry_out(case)
             except StorageFull as error:
                 log.warning("a decision about a conflict waits: %s", error)
                 left = True
@@ -101,12 +103,12 @@ class Arbitration:
                 await self._settling.fail(case, str(error))
                 log.warning("a decision about a conflict could not be carried out: %s", case.wish)
             else:
-                log.info("archive %s: a conflict is ended: %s", self._archive.name, case.wish)
+                log.info("archive %s: done: %s%s", self._archive.name, case.wish, aside)
             self._changes.wake()
         return left
 
-    async def _carry_out(self, case: Case) -> None:
-        """Do what a case asks for.
+    async def _carry_out(self, case: Case) -> str:
+        """Do what a case asks for; what lies in quarantine for it, in words.
 
         Raises:
             CloudError: The archive can't be asked, or will not do it.
@@ -119,16 +121,19 @@ class Arbitration:
         if digest is not None and case.is_another(digest):
             raise DecisionRefused("the archive has other bytes now than when this was decided")
         if not await self._settling.stands(case):
-            return  # It was taken back while the archive was asked.
+            return ", which was taken back meanwhile"
         if digest is not None and await self._settling.is_ours(case, digest):
             await self._settling.agree(case)
         elif not case.keeps_ours:
             await self._settling.take_theirs(case, digest or b"")
+            return "" if case.throws_ours_away else f"; ours {_ASIDE}"
         else:
             if digest is not None:
                 with contextlib.suppress(InstanceNotFound):  # it went by itself
                     await self._archive.delete_instance(case.ref)
             await self._settling.give_ours(case)
+            return "" if digest is None else f"; the archive's {_ASIDE}"
+        return ""
 
     async def _fetch(self, ref: InstanceRef, most: int) -> bytes | None:
         """Bring what the archive has into the box; the digest of its data set, None if it has none.

@@ -24,7 +24,7 @@ from pathlib import Path
 import msgspec
 
 from edge import config
-from edge.cache.bundle import Bundle, bundles_on, root_of
+from edge.cache.bundle import Bundle, BundleForbidden, bundles_on, root_of
 from edge.cache.changes import Changes
 from edge.cache.courier import open_bundle
 from edge.cache.custody import Settlement
@@ -132,7 +132,7 @@ class Delivery:
         done = Delivered(bundle.number)
         try:
             done.is_ours, key = await asyncio.to_thread(open_bundle, bundle, self._keys)
-        except SecretError as error:
+        except (SecretError, BundleForbidden) as error:
             done.troubles.append(str(error))
             return done
         if done.is_ours:

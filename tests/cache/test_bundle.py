@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
+import tempfile
 import threading
 from pathlib import Path
 
 import pytest
 
-from edge.cache import bundle as bundles
-from edge.cache.bundle import FOLDER, Bundle, PartReader, PartWriter, bundles_on
+from edge.cache import parts
+from edge.cache.bundle import (
+    FOLDER,
+    Bundle,
+    BundleForbidden,
+    bundles_on,
+)
+from edge.cache.courier import describe, open_bundle
 from edge.cache.disk import DiskUnusable, on_disk
+from edge.cache.parts import PartReader, PartWriter
 from edge.crypto.sealed import Algorithm
 from edge.errors import SealBroken, StorageFull
 from tests.fakes.courier import make_bundle, place
@@ -98,6 +107,84 @@ def test_a_part_that_was_changed_cut_or_exchanged_does_not_open(made):
     path.write_bytes((bundle.path / "0002.part").read_bytes())
     with pytest.raises(SealBroken):
         read()
+
+
+@pytest.fixture
+def open_disk():
+    """One that knows owners, and that everybody can reach."""
+    with tempfile.TemporaryDirectory() as name:
+        disk = Path(name)
+        disk.chmod(0o755)
+        yield disk
+
+
+@contextlib.contextmanager
+def another_user():
+    """As on the box where the disk is plugged in next: who it is there has another number."""
+    if os.geteuid():
+        pytest.skip("only root can be somebody else")
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_on_another_box_everybody_may_read_it_and_add_receipts(open_disk, slices):
+    before = os.umask(0o077)
+    try:
+        _, key = make_bundle(open_disk, BOX, [HOSPITAL], [slices])
+    finally:
+        os.umask(before)
+    receipt = "0001.0123456789abcdef.receipt"
+    with another_user():
+        (found,) = bundles_on(open_disk)
+        assert len(found.envelopes()) == 2
+        assert key.stated("0001.list", found.read("0001.list"), [BOX.place])
+        reader = PartReader(found, 1, key)
+        assert reader.read(0, 8) == slices[0].data[:8]
+        reader.close()
+        found.write(receipt, b"first")
+        found.write(receipt, b"second")
+    # And whoever packed it may read and replace that.
+    assert found.read(receipt) == b"second"
+    found.write(receipt, b"third")
+    with another_user():
+        found.write(receipt, b"fourth")
+        Bundle.make(open_disk, "0123456789abcdef")
+        with pytest.raises(PermissionError):
+            found.path.rename(open_disk / FOLDER / "0123456789abcde0")
+    assert found.read(receipt) == b"fourth"
+
+
+def test_what_another_user_may_not_read_is_not_called_damaged(open_disk, slices):
+    bundle, _ = make_bundle(open_disk, BOX, [HOSPITAL], [slices])
+    bundle.path.chmod(0o700)
+    with another_user():
+        with pytest.raises(BundleForbidden, match="Permission denied: this user may not read"):
+            open_bundle(bundle, HOSPITAL)
+        (said,) = describe(open_disk, HOSPITAL, [BOX.place])
+        assert said.trouble.startswith("Permission denied")
+    bundle.path.chmod(0o755)
+    (bundle.path / "key").chmod(0o600)
+    with another_user():
+        assert open_bundle(bundle, HOSPITAL)
+        with pytest.raises(DiskUnusable, match="Permission denied"), on_disk(open_disk):
+            bundle.write("0001.0123456789abcdef.receipt", b"")
+
+
+def test_a_link_where_a_file_is_to_be_is_replaced_and_not_followed(made):
+    bundle, key = made
+    secret = bundle.path.parent / "elsewhere"
+    secret.write_text("of somebody else")
+    (bundle.path / "0001.0123456789abcdef.receipt.new").symlink_to(secret)
+    (bundle.path / "0003.part.new").symlink_to(secret)
+    bundle.write("0001.0123456789abcdef.receipt", b"a receipt")
+    writer = PartWriter(bundle, 3, key, Algorithm.AES_256_GCM)
+    writer.write(b"content")
+    writer.finish()
+    assert secret.read_text() == "of somebody else"
+    assert bundle.read("0001.0123456789abcdef.receipt") == b"a receipt"
 
 
 def test_what_is_no_file_or_too_long_is_not_read(made, monkeypatch):
@@ -298,4 +385,4 @@ def test_a_bundle_that_is_there_is_not_made_again(tmp_path, made):
     bundle, _ = made
     with pytest.raises(FileExistsError):
         Bundle.make(tmp_path, bundle.number)
-    assert bundles.PART * 2 < 4 * 1024**3
+    assert parts.PART * 2 < 4 * 1024**3

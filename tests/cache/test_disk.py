@@ -83,7 +83,7 @@ def test_a_link_to_a_folder_is_no_folder(disk, tmp_path):
         with pytest.raises(OSError, match=r"Not a directory|symbolic links"):
             folder.folder("link")
         with pytest.raises(FileExistsError):
-            folder.make_folder("link")
+            folder.make_folder("link", 0o700)
         folder.remove("link")
     assert tmp_path.is_dir()
 

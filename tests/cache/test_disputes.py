@@ -14,6 +14,7 @@ from edge.cache.disputes import Disputes, Query
 from edge.cache.exchange import Exchange
 from edge.dicom.instance import Custody
 from edge.errors import DecisionRefused, InstanceNotFound
+from edge.index import disputes as index_disputes
 from edge.index import lookup
 from edge.index.custody import Primary
 from tests import samples
@@ -82,6 +83,30 @@ async def test_a_decision_can_be_repeated_and_an_unknown_image_is_named(cache, d
     assert (first.done, first.unchanged) == (1, 0)
     assert (second.done, second.unchanged) == (0, 1)
     assert [one.sop_uid for one in first.refused] == ["1.2.3"]
+
+
+async def test_a_study_that_is_not_known_is_no_decision(cache, disputes, sample):
+    await cache.send(sample)
+    for decide in (disputes.retry, disputes.keep_both, disputes.keep_other):
+        with pytest.raises(DecisionRefused, match=r"no such study is known here: 1\.2\.3"):
+            await decide(Query(study_uid="1.2.3"))
+    assert (await disputes.retry(Query(study_uid=sample.ref.study_uid))).done == 0
+
+
+async def test_what_undoes_a_correction_must_be_confirmed(cache, disputes, sample):
+    await cache.send(sample)
+    await refuse(cache, sample.ref, Custody.CONFLICT)
+    await cache.database.write(
+        lambda db: db.execute(
+            "INSERT INTO edits (study_id, version, archive, at, before, after)"
+            " SELECT id, 1, 'cloud', 1.0, '{}', '{\"00100010\": {}}' FROM studies"
+        )
+    )
+    [refused] = (await disputes.keep_ours(Query())).refused
+    assert "undoes what was corrected in the archive: PatientName (say --yes" in refused.why
+    [waits] = (await disputes.conflicts()).items
+    assert waits.decision == ""
+    assert (await disputes.keep_ours(Query(), confirmed=True)).done == 1
 
 
 async def test_all_does_not_mean_what_was_given_up(cache, disputes, sample):
@@ -156,6 +181,44 @@ async def test_marks_that_a_crash_left_wrong_are_put_right(open_cache, sample, o
         assert row.object not in await cache.store.aside(row.object[:2])
         [aside] = await cache.database.read("SELECT object FROM quarantine")
         assert aside[0] in await cache.store.aside(aside[0][:2])
+
+
+@pytest.mark.parametrize("step", ["take_back", "delete"])
+async def test_after_a_crash_what_was_thrown_away_stays_away(
+    open_cache, sample, other, monkeypatch, step
+):
+    async with open_cache() as cache:
+        await cache.send(sample)
+        await cache.send(other)
+        kept = await row_of(cache, sample.ref)
+        [aside] = await index_disputes.find_aside(cache.database, Query())
+
+        async def killed(name):
+            raise asyncio.CancelledError
+
+        monkeypatch.setattr(cache.store, step, killed)
+        exchange = Exchange(cache.store, cache.tombstones, cache.database)
+        with pytest.raises(asyncio.CancelledError):
+            await exchange.swap(aside, Custody.VERIFIED, goes=kept.instance_id)
+        assert len(await cache.tombstones.read_all()) == 1
+    async with open_cache() as cache:
+        assert await cache.read(sample.ref) == other
+        assert await index_disputes.find_aside(cache.database, Query()) == []
+        names = [await cache.store.names(shelf) for shelf in cache.store.shelves()]
+        assert {name for each in names for name in each} == {aside.object}
+        assert await cache.tombstones.read_all() == {}
+
+
+async def test_only_the_instance_that_was_meant_is_thrown_away(cache, sample, other):
+    await cache.send(sample)
+    await cache.send(other)
+    kept = await row_of(cache, sample.ref)
+    [aside] = await index_disputes.find_aside(cache.database, Query())
+    exchange = Exchange(cache.store, cache.tombstones, cache.database)
+    assert await exchange.swap(aside, Custody.VERIFIED, goes=kept.instance_id + 1)
+    assert await cache.read(sample.ref) == other
+    [still] = await index_disputes.find_aside(cache.database, Query())
+    assert still.object == kept.object
 
 
 @pytest.mark.parametrize(

@@ -11,9 +11,10 @@ import subprocess
 import pytest
 
 from edge.cache import packing as module
-from edge.cache.bundle import Bundle, PartReader, PartWriter, bundles_on
+from edge.cache.bundle import Bundle, bundles_on
 from edge.cache.custody import Settlement
 from edge.cache.packing import Packing
+from edge.cache.parts import PartReader, PartWriter
 from edge.cache.statements import Complete, PartList, decoded
 from edge.crypto.courier import PlaceKeys
 from edge.crypto.sealed import Algorithm

@@ -492,7 +492,16 @@ async def test_what_is_no_patient_id_is_not_pinned(open_look, value):
 
 @pytest.mark.parametrize(
     "text",
-    ["", "2026", "20261301", "20260230", "2026W481", "2026-1-1", "２０２６０１０１", "+2026101"],
+    [
+        "",
+        "2026",
+        "20261301",
+        "20260230",
+        "2026W481",
+        "2026-1-1",
+        "\uff12\uff10\uff12\uff16\uff10\uff11\uff10\uff11",
+        "+2026101",
+    ],
 )
 def test_what_is_no_date_is_none(text):
     assert day_of(text) is None

@@ -10,6 +10,8 @@ import pytest
 
 from edge import config
 from edge.cache.custody import Settlement
+from edge.cache.disputes import Disputes
+from edge.cache.exchange import Exchange
 from edge.cache.leftovers import Leftovers
 from edge.cache.status import LineState, PrefetchState, read_status
 from edge.dicom.instance import Custody
@@ -275,7 +277,7 @@ async def test_what_is_in_the_trash_is_said_with_the_day_on_which_it_goes(open_c
         day = "2001-09-(09|10|11)"
         assert re.fullmatch(
             f"In the trash until {day}: 1 image that the archive deleted."
-            " Everything is safe in the archive.",
+            " Everything else is safe in the archive.",
             found.sentence,
         )
         assert found.summary.custody == {}
@@ -299,3 +301,82 @@ async def test_it_says_what_is_to_be_brought_and_whether_pins_fit(open_cache):
         assert "What is pinned does not fit: 2 images of it may stay" in now.sentence
         assert now.as_json()["prefetch"]["studies"] == 3
         assert (await status(cache, archives=())).prefetch == PrefetchState()
+
+
+async def absent(cache, state, *samples):
+    uids = [each.ref.study_uid for each in samples]
+
+    def write(db):
+        for uid in uids:
+            db.execute(
+                "INSERT OR REPLACE INTO absences SELECT id, ?, 1, 1, 1.0 FROM studies"
+                " WHERE study_uid = ?",
+                (state, uid),
+            )
+
+    await cache.database.write(write)
+
+
+async def test_what_the_archive_has_no_more_is_not_called_safe(cache):
+    one, two, three = sample(1), sample(2), sample(3)
+    await cache.ledger.set_archive_state("cloud", online=True)
+    for each in (one, two, three):
+        await cache.send(each)
+        await settle(cache, each, Custody.VERIFIED)
+    await absent(cache, "SUSPECTED", one)
+    assert (
+        await sentence(cache) == "The archive does not list 1 study as before: another look"
+        " follows. 1 study may exist only here."
+    )
+    await absent(cache, "HELD", one, two)
+    assert (await sentence(cache)).endswith("missing rights? 2 studies may exist only here.")
+    await absent(cache, "AGAIN", two)
+    found = await status(cache)
+    assert "decided of 1 study that the archive has no more is not done yet" in found.sentence
+    assert found.as_json()["studies_perhaps_only_here"] == 2
+    # What is only here for certain is counted once.
+    await settle(cache, one, Custody.REFUSED)
+    await cache.send(sample(4))
+    found = await status(cache)
+    assert found.sentence.endswith("2 studies exist only here, 1 more study may exist only here.")
+
+
+async def test_an_absent_study_that_another_archive_has_or_nobody_here_is_not_only_here(cache):
+    one, two = sample(1), sample(2)
+    await cache.ledger.set_archive_state("cloud", online=True)
+    for each in (one, two):
+        await cache.send(each)
+        await settle(cache, each, Custody.VERIFIED)
+    row = await lookup.find_one(cache.database, one.ref.sop_uid)
+    copy = (row.instance_id, "second", "VERIFIED")
+    await cache.database.write(
+        lambda db: db.execute(
+            "INSERT INTO copies (instance_id, archive, custody) VALUES (?, ?, ?)", copy
+        )
+    )
+    row = await lookup.find_one(cache.database, two.ref.sop_uid)
+    leaves = residence.Evictable(row.instance_id, row.ref, row.object, 1)
+    await cache.database.write(lambda db: residence.evict(db, [leaves]))
+    await absent(cache, "HELD", one, two)
+    found = await status(cache)
+    assert found.summary.studies_perhaps_only_here == 0
+    # It is nowhere, as far as is known: that is not called safe, either.
+    assert found.sentence.endswith("missing rights? Everything else is safe in the archive.")
+
+
+async def test_a_conflict_is_counted_alike_in_the_sentence_the_number_and_the_list(cache):
+    one, two = sample(1), sample(2)
+    await cache.send(one)
+    await settle(cache, one, Custody.CONFLICT)
+    await cache.send(two)
+    await cache.send(replace(two, data=two.data[:-16] + bytes(range(16))))
+    found = await status(cache)
+    assert found.sentence.startswith("2 images are in conflict.")
+    document = found.as_json()
+    assert (document["in_conflict"], document["quarantined"]) == (2, 1)
+    disputes = Disputes(
+        cache.database,
+        Exchange(cache.store, cache.tombstones, cache.database),
+        has_archive=True,
+    )
+    assert (await disputes.conflicts()).total == 2

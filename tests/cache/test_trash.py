@@ -9,7 +9,7 @@ from edge.cache.custody import Settlement
 from edge.cache.trash import Query, Trashed
 from edge.dicom.instance import Availability, Custody, Origin, Withheld
 from edge.dicom.remote import RemoteInstance, RemoteSeries, RemoteStudy
-from edge.errors import StorageFull
+from edge.errors import DecisionRefused, StorageFull
 from edge.index import lookup, residence
 from tests.cache.test_eviction import Clock, verify
 from tests.index.rows import counters_are_true
@@ -285,3 +285,31 @@ async def test_an_object_of_the_trash_that_is_damaged_is_not_fetched(filled):
     row = await row_of(filled, SAMPLES[0])
     assert row.availability is Availability.UNAVAILABLE
     assert (await filled.trash.due(10)) == []
+
+
+async def test_what_is_not_known_is_named_and_not_called_done(filled):
+    await put(filled)
+    for decide in (filled.trash.restore, filled.trash.empty):
+        with pytest.raises(DecisionRefused, match=r"no such study is known here: 1\.2\.3"):
+            await decide(Query(study_uid="1.2.3"))
+        with pytest.raises(DecisionRefused, match=r"no such image is known here: 1\.2\.3"):
+            await decide(Query((UIDS[0], "1.2.3")))
+    assert await shown(filled) == set()
+    assert await filled.trash.restore(Query(study_uid=STUDY)) == 3
+    assert await filled.trash.restore(Query(study_uid=STUDY)) == 0
+
+
+async def test_the_log_names_only_what_there_is_to_name(filled, caplog):
+    await put(filled, REFS[0])
+    assert caplog.messages[-1] == "archive cloud deleted instances: 1 in the trash now"
+    row = await row_of(filled, SAMPLES[1])
+    leaves = residence.Evictable(row.instance_id, row.ref, row.object, 1)
+    await filled.database.write(lambda db: residence.evict(db, [leaves]))
+    await filled.ledger.settle(
+        [Settlement((await row_of(filled, SAMPLES[2])).instance_id, Custody.ACKNOWLEDGED)]
+    )
+    await put(filled, *REFS)
+    assert caplog.messages[-1] == (
+        "archive cloud deleted instances: 1 known no more, for only the archive had them;"
+        " 1 kept as before, for it was not proven to have had the same bytes"
+    )

@@ -28,8 +28,16 @@ async def test_it_lists_and_takes_decisions(settings, path):  # noqa: F811
         answer = await edge(path, "sync", "send-again", *nonsense)
         assert answer.returncode == 2
         assert "not clear" in answer.stderr
-    assert "1 studies" in (await edge(path, "sync", "accept-deletions", study["study_uid"])).stderr
-    assert "0 studies" in (await edge(path, "sync", "accept-deletions", "--all")).stderr
+    for unknown in (["1.2.3"], ["--study", "1.2.3"], [study["study_uid"], "--study", "1.2.3"]):
+        answer = await edge(path, "sync", "accept-deletions", *unknown)
+        assert answer.returncode == 1
+        assert "no such study is known here: 1.2.3" in answer.stderr
+    answer = await edge(path, "sync", "send-again", "--study", study["study_uid"])
+    assert "send-again: 1 study, once" in answer.stderr
+    answer = await edge(path, "sync", "accept-deletions", study["study_uid"])
+    assert "accept-deletions: 1 study, once" in answer.stderr
+    answer = await edge(path, "sync", "accept-deletions", "--all")
+    assert "none of these waits for it; see edge sync absent" in answer.stderr
     assert "not done yet" in (await edge(path, "sync", "absent")).stdout
     async with Cache(settings) as cache:
         assert [one.is_whole for one in await cache.absences.decided(State.TRASH)] == [True]

@@ -65,14 +65,20 @@ async def test_it_lists_restores_and_empties_beside_the_service(settings, path):
         said = await edge(path, "status")
         assert "3 images that the archive deleted" in said.stdout
         said = await edge(path, "trash", "restore", UIDS[0])
-        assert "1 images are shown again; the archive deleted them, and will be sent" in said.stderr
+        assert "1 image is shown again; the archive deleted them, and will be sent" in said.stderr
+        for act in (("restore",), ("empty", "--yes")):
+            said = await edge(path, "trash", *act, "--study", "1.2.3")
+            assert said.returncode == 1
+            assert "no such study is known here: 1.2.3" in said.stderr
+        said = await edge(path, "trash", "restore", UIDS[0])
+        assert (said.returncode, "none of these is in the trash" in said.stderr) == (0, True)
         row = await lookup.find_one(box.cache.database, UIDS[0])
         assert (row.custody, row.withheld) == ("EDGE_ONLY", "")
         said = await edge(path, "trash", "empty", UIDS[1])
         assert said.returncode == 2
         assert "--yes" in said.stderr
         said = await edge(path, "trash", "empty", UIDS[1], "--yes")
-        assert "1 images will be erased now" in said.stderr
+        assert "1 image will be erased now" in said.stderr
         async with asyncio.timeout(20):
             with box.changes.subscribe() as woken:
                 while await lookup.find_one(box.cache.database, UIDS[1]) is not None:

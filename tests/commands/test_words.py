@@ -57,7 +57,7 @@ def test_each_line_is_one_line_and_what_an_encoding_lacks_is_no_error():
 def test_a_line_of_the_log_is_harmless_and_a_traceback_keeps_its_lines():
     formatter = HarmlessFormatter("%(levelname)s: %(message)s")
     try:
-        raise ValueError(EVIL)
+        int(EVIL)
     except ValueError as error:
         record = logging.LogRecord(
             "edge", logging.INFO, __file__, 1, "said %s", (EVIL,), (type(error), error, None)
@@ -65,7 +65,7 @@ def test_a_line_of_the_log_is_harmless_and_a_traceback_keeps_its_lines():
     text = formatter.format(record)
     assert text.splitlines()[0] == f"INFO: said {HARMLESS}"
     assert "\x1b" not in text
-    assert "ValueError: EVIL\\x1b" in text
+    assert text.splitlines()[-1].startswith("ValueError: invalid literal")
 
 
 def test_no_command_prints_by_another_way():

@@ -293,6 +293,27 @@ async def test_the_archives_bytes_are_taken_and_ours_kept_aside(cloud, line, ope
         assert (await box.summary()).quarantined == 1
 
 
+async def test_ours_are_thrown_away_by_who_may_delete_and_that_is_the_end_of_it(
+    cloud, line, open_box, tmp_path
+):
+    async with open_box(line) as box:
+        _, theirs, _ = await in_conflict(cloud, box, tmp_path, 615)
+        wish = {"decision": "keep-archive", "all": True, "confirmed": True}
+        for role, status in ((Role.TECHNOLOGIST, 403), (Role.ADMIN, 200)):
+            async with await box.client(role) as one:
+                api = str(one.http.base_url).replace("/dicom-web", "/api/v1")
+                answer = await one.http.post(f"{api}sync/conflicts", json=wish)
+                assert answer.status_code == status
+        await until_custody(box, VERIFIED=1)
+        study = f"/studies/{samples.sample_uid(615, 'study')}"
+        [shown] = (await box.viewer.instances(study)).values()
+        [sent] = as_sent([theirs]).values()
+        assert shown.dataset == sent.dataset
+        assert (await box.appliance.cache.disputes.conflicts()).total == 0
+        assert len(box.files()) == 1
+        assert (await box.appliance.status()).sentence == "Everything is safe in the archive."
+
+
 async def test_an_archive_that_deletes_gets_ours(cloud, line, open_box, tmp_path, monkeypatch):
     def as_orthanc(settings, way):
         return OrthancArchive(settings, way=way)

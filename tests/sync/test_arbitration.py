@@ -88,6 +88,61 @@ async def test_the_archives_become_the_image_and_ours_stay_aside(conflict):
         assert case.cloud.asked("DELETE") == 0
 
 
+async def test_ours_are_thrown_away_if_a_person_said_so_and_the_conflict_is_over(conflict, caplog):
+    caplog.set_level("INFO", "edge.sync.arbitration")
+    async with conflict() as case:
+        before = await names(case.cache)
+        await case.disputes.keep_archive(Query(), alone=True)
+        [waits] = (await case.disputes.conflicts()).items
+        assert waits.decision == "keep-archive-alone"
+        await case.part.step()
+        assert await case.cache.read(OURS.ref) == THEIRS
+        assert await case.custody() is Custody.VERIFIED
+        assert (await case.disputes.conflicts()).total == 0
+        # Its file is gone, and so is the record of that.
+        after = await names(case.cache)
+        assert (len(after), before & after) == (1, set())
+        assert await case.cache.tombstones.read_all() == {}
+        assert caplog.messages[-1].endswith(": done: keep-archive-alone")
+
+
+async def test_ours_are_not_thrown_away_where_there_is_no_room_to_write_that_down(
+    conflict, monkeypatch
+):
+    async with conflict() as case:
+
+        async def full(*_):
+            raise StorageFull("no room")
+
+        monkeypatch.setattr(case.cache.tombstones, "write", full)
+        await case.disputes.keep_archive(Query(), alone=True)
+        assert await case.part.step()
+        assert await case.cache.read(OURS.ref) == OURS.data
+        monkeypatch.undo()
+        assert not await case.part.step()
+        assert await case.cache.read(OURS.ref) == THEIRS
+
+
+@pytest.mark.parametrize(
+    ("decide", "whose"), [("keep_archive", "ours"), ("keep_ours", "the archive's")]
+)
+async def test_the_log_says_what_lies_in_quarantine_after_a_decision(
+    conflict, caplog, decide, whose
+):
+    caplog.set_level("INFO", "edge.sync.arbitration")
+    async with conflict() as case:
+        await getattr(case.disputes, decide)(Query())
+        await case.part.step()
+    said = f"; {whose} lies in quarantine until edge sync keep-kept or keep-other"
+    assert any(message.endswith(said) for message in caplog.messages)
+
+
+async def names(cache):
+    """Of the objects in the store."""
+    found = [await cache.store.names(shelf) for shelf in cache.store.shelves()]
+    return {name for each in found for name in each}
+
+
 async def test_ours_are_owed_once_the_archive_deleted_its_own_which_lie_here(conflict):
     async with conflict() as case:
         await case.disputes.keep_ours(Query())

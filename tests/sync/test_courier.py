@@ -11,8 +11,9 @@ import random
 import pytest
 
 from edge import config
-from edge.cache.bundle import Bundle, PartWriter
+from edge.cache.bundle import Bundle
 from edge.cache.disk import held
+from edge.cache.parts import PartWriter
 from edge.cache.statements import Outcome
 from edge.cloud.dicomweb import DicomwebArchive
 from edge.cloud.transport import Timeouts
@@ -250,8 +251,8 @@ async def test_a_byte_that_changed_in_any_file_delivers_nothing_false(
         for at in {0, len(whole) - 1, rest.randrange(len(whole)), rest.randrange(len(whole))}:
             path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x10]) + whole[at + 1 :])
             await deliver(patience=5.0)
-            for name, held in cloud.instances.items():
-                assert held.part10 == true[name]
+            for name, kept in cloud.instances.items():
+                assert kept.part10 == true[name]
             for one in (await results(carried)).values():
                 assert one.outcome in (Outcome.VERIFIED, Outcome.DAMAGED)
             for name in await asyncio.to_thread(bundle.receipts):
@@ -334,6 +335,25 @@ async def test_a_disk_that_takes_no_receipt_is_said(
     (done,) = await deliver()
     assert done.outcomes == {"VERIFIED": 6}
     assert set(cloud.received.values()) == {1}
+
+
+async def test_a_bundle_that_this_user_may_not_read_is_said_and_stalls_no_other(
+    cloud, carried, deliver, disk, slices, monkeypatch
+):
+    forbidden, _ = await asyncio.to_thread(make_bundle, disk, BOX, [HOSPITAL], [slices[:1]])
+    names = Bundle.names
+
+    def refuse(self):
+        if self.number == forbidden.number:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return names(self)
+
+    monkeypatch.setattr(Bundle, "names", refuse)
+    done = {one.bundle: one for one in await deliver()}
+    (said,) = done.pop(forbidden.number).troubles
+    assert said.startswith("Permission denied: this user may not read")
+    (other,) = done.values()
+    assert other.outcomes == {"VERIFIED": 6}
 
 
 async def test_several_bundles_on_a_disk_are_all_delivered(cloud, carried, deliver, disk):
