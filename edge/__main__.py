@@ -36,6 +36,7 @@ try:
         worklist,
     )
     from edge.commands.parsing import Commands
+    from edge.commands.words import HarmlessFormatter, say
     from edge.errors import ConfigError, EdgeError
 except KeyboardInterrupt:  # even these take a moment on a small box
     sys.exit(130)
@@ -74,16 +75,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()  # here, where an error still finds somebody to say so
         return int(status)
     except EdgeError as error:
-        print(f"edge: {error}", file=sys.stderr)
+        say(f"edge: {error}", file=sys.stderr)
         if error.hint:
-            print(f"      {error.hint}", file=sys.stderr)
+            say(f"      {error.hint}", file=sys.stderr)
         return 2 if isinstance(error, ConfigError) else 1
     except BrokenPipeError:
         # Who read the output has seen enough; the interpreter would complain of it at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
     except OSError as error:
-        print(f"edge: {error}", file=sys.stderr)
+        say(f"edge: {error}", file=sys.stderr)
         return 1
     except asyncio.CancelledError:
         return 0  # told to stop before it was ready
@@ -93,12 +94,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _log_to_stderr() -> None:
     moment = "" if _goes_to_journal() else "%(asctime)s "  # the journal has its own
-    logging.basicConfig(
-        level=logging.INFO,
-        format=f"{moment}%(levelname)s %(name)s: %(message)s",
-        datefmt="%Y-%m-%dT%H:%M:%S%z",
-        stream=sys.stderr,
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        HarmlessFormatter(f"{moment}%(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S%z")
     )
+    logging.basicConfig(level=logging.INFO, handlers=[handler])
     for library in ("httpx", "pynetdicom"):
         logging.getLogger(library).setLevel(logging.WARNING)
     # It quotes what it can't parse: request lines with patient names, headers with tokens.

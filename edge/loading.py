@@ -45,6 +45,19 @@ _WORKLIST_KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 """The same of the sources of the worklist."""
 _MOST_DAYS = 365
+_MOST_RULES = {
+    "sync.calendar": 100,
+    "sync.prefetch_hours": 100,
+    "sync.prefetch": 200,
+    "cache.pin": 1000,
+}
+"""Beyond any use, and each is looked at over and over."""
+_FEWER = {
+    "sync.calendar": "one rule may name several days",
+    "sync.prefetch_hours": "one rule may name several days",
+    "sync.prefetch": "one rule may name several modalities",
+    "cache.pin": "pin single studies and patients with edge pin, which has no limit",
+}
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[1-9][0-9]{0,4})?")
 _AZURE_V1 = re.compile(r"/v1(\.[0-9-a-z]*)?(/|$)")
 _PROXY = re.compile(r"http://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):[1-9][0-9]{0,4}/?")
@@ -295,6 +308,11 @@ class _Checks:
             ("cache.pin", self._config.cache.pin, pin_of, "modality MG within 2 years"),
         )
         for key, rules, understand, example in languages:
+            most = _MOST_RULES[key]
+            if len(rules) > most:
+                raise self._error(
+                    key.split("."), f"has {len(rules)} rules; {most} are the most", _FEWER[key]
+                )
             for number, rule in enumerate(rules):
                 try:
                     understand(rule)

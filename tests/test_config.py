@@ -231,6 +231,13 @@ def test_the_environment_goes_before_the_file(load):
             'edge.toml:2: sync.calendar.1 = "mon-fri 08:00-18:00 fast": "fast" is not a limit',
         ),
         ("[sync]\ncalendar = ['8-18 off']\n", "(at character 1)"),
+        (f"[sync]\ncalendar = {['off'] * 101}\n", "edge.toml:2: sync.calendar has 101 rules; 100"),
+        (
+            f"[sync]\nprefetch_hours = {['sat'] * 101}\n",
+            "edge.toml:2: sync.prefetch_hours has 101 rules; 100 are the most",
+        ),
+        (f"[sync]\nprefetch = {['US: none'] * 201}\n", "sync.prefetch has 201 rules; 200 are"),
+        (f"[cache]\npin = {['study 1.2'] * 1001}\n", "cache.pin has 1001 rules; 1000 are the most"),
         ("[sync]\ncalendar = 'off'\n", "edge.toml:2: sync.calendar must be an array"),
         ("[sync]\nmax_upload_kbps = -1\n", "edge.toml:2: sync.max_upload_kbps must not be neg"),
         ("[sync]\nbudget_day = 32\n", "edge.toml:2: sync.budget_day must be 1 to 31"),

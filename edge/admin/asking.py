@@ -15,11 +15,19 @@ from edge.admin.openapi import operation_of
 from edge.cache.disputes import Query
 from edge.errors import DecisionRefused, QueryError
 
-__all__ = ["About", "Paged", "body", "refuse_bodies", "wanted"]
+__all__ = ["About", "Paged", "body", "only", "refuse_bodies", "wanted"]
 
 T = TypeVar("T")
 
 _WITH_BODY: Final = frozenset({hdrs.METH_POST, hdrs.METH_PUT, hdrs.METH_PATCH})
+
+
+def only(pattern: str) -> str:
+    r"""A pattern of all of a text, for both Python and JSON Schema.
+
+    In Python ``$`` alone would let a line end stand behind it, and ``\Z`` means nothing to others.
+    """
+    return rf"^{pattern}$(?!\n)"
 
 
 class Paged(msgspec.Struct, forbid_unknown_fields=True):

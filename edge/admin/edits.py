@@ -11,6 +11,7 @@ from typing import Annotated
 import msgspec
 from aiohttp import web
 
+from edge.admin.asking import only
 from edge.admin.openapi import operation
 from edge.cache.edits import Edit, Edits
 from edge.dicom.uids import is_uid
@@ -22,7 +23,7 @@ __all__ = ["edit_routes"]
 class StudyNamed(msgspec.Struct):
     """A study, in the path."""
 
-    study_uid: Annotated[str, msgspec.Meta(pattern=r"^[0-9]+(\.[0-9]+)*$", max_length=64)]
+    study_uid: Annotated[str, msgspec.Meta(pattern=only(r"[0-9]+(\.[0-9]+)*"), max_length=64)]
 
 
 class StudyEdits(msgspec.Struct, forbid_unknown_fields=True):

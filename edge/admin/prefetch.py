@@ -6,7 +6,8 @@ may read images, for they name patients. Each program takes back only what it an
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Iterable
 from dataclasses import asdict
 from datetime import date as Date  # noqa: N812 - the field is called date
 from typing import Annotated, Literal
@@ -15,7 +16,7 @@ import msgspec
 from aiohttp import web
 
 from edge.access.roles import Act, Identity, needs
-from edge.admin.asking import Paged, body, wanted
+from edge.admin.asking import Paged, body, only, wanted
 from edge.admin.openapi import operation
 from edge.cache.expected import Expectations, Expected
 from edge.cache.listing import Page
@@ -24,16 +25,18 @@ from edge.cache.pins import Pin, Pins
 __all__ = ["prefetch_routes"]
 
 # LO, PS3.5 6.2: no backslash, no control characters, not only blanks.
-_LO = r"^[^\\\x00-\x1f\x7f]*$"
-_SAID = r"^[^\\\x00-\x1f\x7f]*[^\\\x00-\x20\x7f][^\\\x00-\x1f\x7f]*$"
-_Text = Annotated[str, msgspec.Meta(max_length=64, pattern=_LO)]
-_Code = Annotated[str, msgspec.Meta(max_length=16, pattern=r"^[A-Z0-9_ ]*$")]
+_LO = r"[^\\\x00-\x1f\x7f-\x9f]*"
+_SAID = rf"{_LO}[^\\\x00-\x20\x7f-\x9f]{_LO}"
+_Text = Annotated[str, msgspec.Meta(max_length=64, pattern=only(_LO))]
+_Said = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=only(_SAID))]
+_Code = Annotated[str, msgspec.Meta(max_length=16, pattern=only("[A-Z0-9_ ]*"))]
+_Day = Annotated[str, msgspec.Meta(pattern=only("([0-9]{4}-[0-9]{2}-[0-9]{2})?"))]
 
 
 class Announced(msgspec.Struct, forbid_unknown_fields=True):
     """A patient who will come."""
 
-    patient_id: Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=_SAID)]
+    patient_id: _Said
     date: Date | None = None
     """Of the box's own clock; tomorrow, if it is not said."""
     issuer: _Text = ""
@@ -48,14 +51,14 @@ class TakenBack(msgspec.Struct, forbid_unknown_fields=True):
     """What of that a program announced; empty is all of it."""
 
     patient_id: _Text = ""
-    date: Annotated[str, msgspec.Meta(pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2})?$")] = ""
+    date: _Day = ""
 
 
 class Pinning(msgspec.Struct, forbid_unknown_fields=True):
     """A study by its UID, or a patient by his ID."""
 
     kind: Literal["study", "patient"]
-    value: Annotated[str, msgspec.Meta(min_length=1, max_length=64)]
+    value: _Said
     issuer: _Text = ""
 
 
@@ -71,6 +74,20 @@ class Changed(msgspec.Struct, forbid_unknown_fields=True):
     """How many were added or removed."""
 
     changed: int
+
+
+def _expected(announced: Iterable[Announced], tomorrow: Date, source: str) -> list[Expected]:
+    return [
+        Expected(
+            patient_id=one.patient_id.strip(" "),
+            date=f"{one.date or tomorrow:%Y%m%d}".rjust(8, "0"),
+            issuer=one.issuer.strip(),
+            modality=one.modality.strip(),
+            body_part=one.body_part.strip(),
+            source=source,
+        )
+        for one in announced
+    ]
 
 
 def prefetch_routes(
@@ -102,18 +119,9 @@ def prefetch_routes(
     @needs(Act.STORE)
     async def announce(request: web.Request) -> web.Response:
         who = identity(request)
-        tomorrow = expectations.tomorrow
-        patients = [
-            Expected(
-                patient_id=one.patient_id.strip(" "),
-                date=f"{one.date or tomorrow:%Y%m%d}".rjust(8, "0"),
-                issuer=one.issuer.strip(),
-                modality=one.modality.strip(),
-                body_part=one.body_part.strip(),
-                source=who.name,
-            )
-            for one in await body(request, Announcement)
-        ]
+        announced = await body(request, Announcement)
+        # Ten thousand of them would hold up whoever else asks.
+        patients = await asyncio.to_thread(_expected, announced, expectations.tomorrow, who.name)
         return _changed(await expectations.announce(patients))
 
     @operation("Take back what this program announced.", answer=Changed, query=TakenBack)

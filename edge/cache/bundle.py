@@ -13,10 +13,12 @@ can be delivered. An instance that is longer than a part goes on in the next one
 the one that has its end. Names are ours, short, and alike in upper and lower case (FAT).
 
 Crash order of every file: another name -> fsync -> rename -> the folder, where the file system can.
-A part is worth something once its list is there.
+A part is worth something once its list is there. Of deleting: the envelope goes last, so that a box
+knows its own bundle, and whoever was interrupted can repeat it.
 
 What lies on a disk was made by anybody: lengths are bounded before memory is taken, no link is
-followed, and no name that is found there is used but those above. Calls block.
+followed (`disk` is the one way to it), and no name that is found there is used but those above.
+Calls block.
 
 Where the disk knows owners (ext4), the service's user of another box has another number: everybody
 may read the files, and add receipts to the folder of a bundle. That gives nothing away, for all of
@@ -29,123 +31,135 @@ import contextlib
 import errno
 import os
 import re
-import stat
+import threading
 from collections.abc import Iterator
 from pathlib import Path
-from typing import BinaryIO
 
-from edge.crypto.courier import MAX_ENVELOPE, BundleKey
-from edge.crypto.sealed import CHUNK, HEADER_LENGTH, Algorithm, Opener
-from edge.errors import EdgeError, SealBroken, StorageFull
+from edge.cache.disk import DiskUnusable, Folder
+from edge.crypto.courier import MAX_ENVELOPE
+from edge.errors import EdgeError, SealBroken
 
 __all__ = [
     "FOLDER",
-    "MOST_ENTRIES",
-    "PART",
+    "UNFINISHED",
     "Bundle",
     "BundleForbidden",
-    "DiskUnusable",
-    "PartReader",
-    "PartWriter",
     "bundles_on",
-    "on_disk",
+    "root_of",
 ]
 
 FOLDER = "EDGE-COURIER"
-PART = 1024**3
-"""Bytes of content in a part: far below what FAT can hold in a file."""
-MOST_ENTRIES = 20_000
-"""Of a part: so its list and its receipt stay small."""
 _BUNDLE = re.compile(r"[0-9a-f]{16}")
-_FILE = re.compile(r"key|key\.copy|complete|\d{4}\.(part|list|[0-9a-f]{16}\.receipt)")
-_UNFINISHED = ".new"
+_FILE = re.compile(r"key|key\.copy|complete|[0-9]{4}\.(part|list|[0-9a-f]{16}\.receipt)")
+_ENVELOPE = ("key", "key.copy")
+UNFINISHED = ".new"
+"""Behind the name of a file that is not whole yet."""
 _MAX_STATEMENT = 64 * 1024**2
 """Bytes; a list of so many entries is a tenth of it."""
-_SYNC_EVERY = 64 * 1024**2
-"""Bytes: a slow disk must not have the memory full of what it has still to write."""
 _SHARED = 0o1777
 """Of the folder of all bundles: everybody may add one."""
 _OPEN = 0o777
 """Of the folder of a bundle: everybody may add receipts, and replace his own of an earlier run."""
-_READABLE = 0o644
-_CAN_NOT_SYNC = (errno.EINVAL, errno.ENOTSUP, errno.EACCES, errno.EPERM, errno.EISDIR)
-
-
-class DiskUnusable(EdgeError):
-    """The disk can't be written or read, or is gone."""
 
 
 class BundleForbidden(EdgeError):
     """This user may not read a bundle; others on the disk may be another matter."""
 
 
-@contextlib.contextmanager
-def on_disk(disk: Path) -> Iterator[None]:
-    """Say what is wrong with a disk as people need it.
-
-    Raises:
-        StorageFull: It is full.
-        DiskUnusable: It can't be written or read, or is gone.
-    """
-    try:
-        yield
-    except OSError as error:
-        match error.errno:
-            case errno.ENOSPC | errno.EDQUOT | errno.EFBIG:
-                raise StorageFull(f"the disk {disk} is full") from error
-            case errno.EROFS | errno.EACCES | errno.EPERM:
-                hint = "mount it so that this user may read and write it; some disks have a switch"
-            case errno.ENOENT | errno.ENOTDIR:
-                hint = "name the folder that the disk is mounted on"
-            case _:
-                hint = "plug it in again and repeat the command: it goes on where it was"
-        what = error.strerror or str(error)
-        raise DiskUnusable(f"the disk {disk} can't be used: {what}", hint=hint) from error
+def root_of(disk: Path) -> Path:
+    """The folder that bundles' own folder is in; *disk* may be their own folder, too."""
+    return disk.parent if disk.name.upper() == FOLDER else disk
 
 
 def bundles_on(disk: Path) -> list[Bundle]:
-    """The bundles on a disk, by their numbers; *disk* may be their own folder, too."""
+    """The bundles on a disk, by their numbers; *disk* may be their own folder, too.
+
+    Raises:
+        DiskUnusable: What has the name of their folder is none.
+        OSError: The disk can't be read.
+    """
     if not disk.is_dir():
         raise NotADirectoryError(errno.ENOTDIR, os.strerror(errno.ENOTDIR))
-    folder = _folder_of(disk)
-    if not folder.is_dir():
+    try:
+        opened = _open_folder(disk)
+    except FileNotFoundError:
         return []
-    found = [path for path in folder.iterdir() if _BUNDLE.fullmatch(path.name.lower())]
-    return sorted(
-        (Bundle(path) for path in found if path.is_dir() and not path.is_symlink()),
-        key=lambda bundle: bundle.number,
-    )
+    with opened as folder:
+        found = [
+            Bundle(disk, name)
+            for name in folder.names()
+            if _BUNDLE.fullmatch(name.lower()) and folder.is_folder(name)
+        ]
+    return sorted(found, key=lambda bundle: bundle.number)
 
 
-def _folder_of(disk: Path) -> Path:
-    return disk if disk.name.upper() == FOLDER else disk / FOLDER
+def _open_folder(disk: Path) -> Folder:
+    """The bundles' own folder."""
+    with Folder.named(root_of(disk)) as root:
+        return _inside(root, disk)
+
+
+def _inside(root: Folder, disk: Path) -> Folder:
+    name = _name_on(disk)
+    try:
+        return root.folder(name)
+    except OSError as error:
+        if error.errno not in (errno.ENOTDIR, errno.ELOOP):
+            raise
+        raise DiskUnusable(
+            f"the disk {disk} can't be used: {name} on it is no folder, but a link or a file",
+            hint="no link is followed there: look who made it, and delete it",
+        ) from error
+
+
+def _name_on(disk: Path) -> str:
+    return disk.name if disk.name.upper() == FOLDER else FOLDER
 
 
 class Bundle:
-    """The folder of one."""
+    """The folder of one.
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.number = path.name.lower()
+    Args:
+        disk: It is on this.
+        name: Of the folder.
+    """
+
+    def __init__(self, disk: Path, name: str) -> None:
+        self.path = root_of(disk) / _name_on(disk) / name
+        self.number = name.lower()
+        self._disk = disk
+        self._name = name
+        # Who is cancelled while a thread writes for him may write again before that is done.
+        self._writing = threading.Lock()
 
     @classmethod
     def make(cls, disk: Path, number: str) -> Bundle:
-        """A new one on a disk."""
-        path = _folder_of(disk) / number
-        if not path.parent.is_dir():
-            path.parent.mkdir()
-            _allow(path.parent, _SHARED)
-        path.mkdir()
-        _allow(path, _OPEN)
-        for folder in (path, path.parent, path.parent.parent):
-            _sync_names(folder)
-        return cls(path)
+        """A new one on a disk.
 
-    def names(self) -> dict[str, Path]:
-        """Its files, by their names in lower case."""
-        return {
-            name: path for path in self.path.iterdir() if _FILE.fullmatch(name := path.name.lower())
-        }
+        Raises:
+            FileExistsError: It is there.
+            DiskUnusable: What has the name of the bundles' folder is none.
+            OSError: The disk can't be written.
+        """
+        with Folder.named(root_of(disk)) as root:
+            with contextlib.suppress(FileExistsError):
+                root.make_folder(_name_on(disk), _SHARED).close()
+            with _inside(root, disk) as folder:
+                folder.make_folder(number, _OPEN).close()
+                folder.sync()
+            root.sync()
+        return cls(disk, number)
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[Folder]:
+        """Its folder."""
+        with _open_folder(self._disk) as folder, folder.folder(self._name) as own:
+            yield own
+
+    def names(self) -> dict[str, str]:
+        """Its files as they are called there, by their names in lower case."""
+        with self.opened() as folder:
+            return _names(folder)
 
     def parts(self) -> list[int]:
         """The numbers of the parts that have a list."""
@@ -157,7 +171,18 @@ class Bundle:
 
     def size(self) -> int:
         """Bytes on the disk."""
-        return sum(path.stat().st_size for path in self.names().values())
+        with self.opened() as folder:
+            return sum(folder.size(name) for name in _names(folder).values())
+
+    def length(self, name: str) -> int:
+        """Bytes of one of its files; 0 if it is not there, or no file."""
+        with self.opened() as folder:
+            return folder.size(_names(folder).get(name, name))
+
+    def strange(self) -> list[str]:
+        """What has the name of one of its files, and is none: a link, a folder, a pipe."""
+        with self.opened() as folder:
+            return [name for name, real in _names(folder).items() if not folder.is_file(real)]
 
     def envelopes(self) -> list[bytes]:
         """Those that can be read, the first one first.
@@ -167,7 +192,7 @@ class Bundle:
         """
         found = []
         forbidden: OSError | None = None
-        for name in ("key", "key.copy"):
+        for name in _ENVELOPE:
             try:
                 found.append(self.read(name, MAX_ENVELOPE))
             except PermissionError as error:
@@ -183,7 +208,7 @@ class Bundle:
         """The content of a small file.
 
         Raises:
-            SealBroken: It is longer than that.
+            SealBroken: It is longer than that, or no file.
             FileNotFoundError: There is none.
             OSError: It can't be read.
         """
@@ -194,171 +219,104 @@ class Bundle:
         return data
 
     def open(self, name: str) -> int:
-        """A descriptor of a regular file of it, to be read."""
-        path = self.names().get(name)
-        if path is None:
+        """A descriptor of a regular file of it, to be read.
+
+        Raises:
+            SealBroken: It is no file.
+            FileNotFoundError: There is none.
+            OSError: It can't be opened.
+        """
+        real = self.names().get(name)
+        if real is None:
             raise FileNotFoundError(errno.ENOENT, os.strerror(errno.ENOENT), name)
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC | os.O_NOFOLLOW | os.O_NONBLOCK)
-        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-            os.close(descriptor)
-            raise SealBroken(f"{name} of a bundle is no file")
-        return descriptor
+        with self.opened() as folder:
+            return folder.open(real)
+
+    def create(self, name: str) -> int:
+        """A descriptor of a new file, which has the name once `finish` gave it that."""
+        with self.opened() as folder:
+            return folder.create(f"{name}{UNFINISHED}")
+
+    def finish(self, name: str) -> None:
+        """What was created and is on the disk has the name from now on."""
+        with self.opened() as folder:
+            folder.rename(f"{name}{UNFINISHED}", name)
+            folder.sync()
 
     def write(self, name: str, content: bytes) -> None:
         """Make or replace a small file; see the crash order above."""
-        path = self.path / f"{name}{_UNFINISHED}"
-        with _made(path) as file:
-            file.write(content)
-            file.flush()
-            os.fsync(file.fileno())
-        path.replace(self.path / name)
-        _sync_names(self.path)
+        with self._writing:
+            with open(self.create(name), "wb") as file:  # noqa: PTH123 - a descriptor
+                file.write(content)
+                file.flush()
+                os.fsync(file.fileno())
+            self.finish(name)
 
-    def remove(self, name: str) -> None:
-        """Remove a file, if it is there."""
-        if path := self.names().get(name):
-            path.unlink(missing_ok=True)
+    def remove(self, *names: str) -> None:
+        """Remove files, those that are there."""
+        with self.opened() as folder:
+            there = _names(folder)
+            for name in names:
+                folder.remove(there.get(name, name))
 
     def sweep(self) -> None:
         """Remove what was not finished."""
-        for path in self.path.iterdir():
-            name = path.name.lower()
-            if name.endswith(_UNFINISHED) and _FILE.fullmatch(name.removesuffix(_UNFINISHED)):
-                path.unlink()
+        with self.opened() as folder:
+            _sweep(folder)
 
-    def delete(self) -> None:
-        """Remove all of it; the envelope first, without which nothing of it opens."""
-        self.sweep()
-        for name in ("key", "key.copy"):
-            self.remove(name)
-        for path in self.names().values():
-            path.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # somebody else's file is in it
-            self.path.rmdir()
-            self.path.parent.rmdir()
+    def delete(self) -> list[str]:
+        """Remove all of it, lists first and the envelope last; see the crash order above.
 
-
-class PartWriter:
-    """A part that is being written.
-
-    Args:
-        bundle: It gets it.
-        number: From 1.
-        key: Seals it.
-        algorithm: Likewise.
-    """
-
-    def __init__(self, bundle: Bundle, number: int, key: BundleKey, algorithm: Algorithm) -> None:
-        self.number = number
-        self.length = 0
-        """Bytes of content so far."""
-        self._bundle = bundle
-        self._name = f"{number:04}.part"
-        self._path = bundle.path / f"{self._name}{_UNFINISHED}"
-        header, self._sealer = key.sealer(self._name, algorithm)
-        self._unsynced = 0
-        self._file = _made(self._path, buffering=CHUNK * 16)
-        self._file.write(header)
-
-    def write(self, content: bytes) -> None:
-        """Take the next content."""
-        self.length += len(content)
-        for chunk in self._sealer.seal(content):
-            self._file.write(chunk)
-        self._unsynced += len(content)
-        if self._unsynced >= _SYNC_EVERY:
-            self._sync()
-
-    def finish(self) -> None:
-        """The part is whole and durable under its name."""
-        self._file.write(self._sealer.finish())
-        self._sync()
-        self._file.close()
-        self._path.replace(self._bundle.path / self._name)
-        _sync_names(self._bundle.path)
-
-    def abandon(self) -> None:
-        """Remove what was written of it, as far as the disk lets us."""
-        with contextlib.suppress(OSError):
-            self._file.close()
-        for path in (self._path, self._bundle.path / self._name):
-            with contextlib.suppress(OSError):
-                path.unlink(missing_ok=True)
-
-    def _sync(self) -> None:
-        self._file.flush()
-        os.fsync(self._file.fileno())
-        # What was written is not read again here.
-        os.posix_fadvise(self._file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        self._unsynced = 0
-
-
-class PartReader:
-    """Reads ranges of a part. Close it.
-
-    Raises:
-        SealBroken: It is cut short, or no part.
-        OSError: It can't be read.
-    """
-
-    def __init__(self, bundle: Bundle, number: int, key: BundleKey) -> None:
-        name = f"{number:04}.part"
-        self._descriptor = bundle.open(name)
-        try:
-            length = os.fstat(self._descriptor).st_size
-            header = os.pread(self._descriptor, HEADER_LENGTH, 0)
-            self._opener: Opener = key.opener(name, header, length, self._read_at)
-        except BaseException:
-            self.close()
-            raise
-
-    @property
-    def length(self) -> int:
-        """Bytes of its content."""
-        return self._opener.length
-
-    def read(self, offset: int, length: int) -> bytes:
-        """A range of its content.
-
-        Raises:
-            SealBroken: It was changed.
-            OSError: The disk can't be read.
+        Returns:
+            What is left, for it is no file of a bundle. If it is in the place of one, the envelope
+            is left, too: once it was removed by hand, this can be repeated.
         """
-        return self._opener.read(offset, length)
+        with self.opened() as folder:
+            _sweep(folder)
+            names = sorted(_names(folder).items(), key=lambda item: _order(item[0]))
+            kept = [real for name, real in names if name not in _ENVELOPE and not _go(folder, real)]
+            if not kept:
+                for name, real in names:
+                    if name in _ENVELOPE:
+                        folder.remove(real)
+            left = [name for name in folder.names() if name.lower() not in _ENVELOPE]
+        if not left:
+            self._remove_folders()
+        return left
 
-    def close(self) -> None:
-        """Close the file."""
-        os.close(self._descriptor)
-
-    def _read_at(self, offset: int, length: int) -> bytes:
-        return os.pread(self._descriptor, length, offset)
-
-
-def _made(path: Path, buffering: int = -1) -> BinaryIO:
-    """A new file that everybody may read, in place of what may lie there; no link is followed."""
-    path.unlink(missing_ok=True)
-    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    file = open(os.open(path, flags, _READABLE), "wb", buffering)  # noqa: PTH123, SIM115 - a descriptor
-    _allow(file.fileno(), _READABLE)
-    return file
-
-
-def _allow(what: Path | int, mode: int) -> None:
-    """Whatever the umask says; FAT and the like know no modes, and their mount decides."""
-    with contextlib.suppress(OSError):
-        os.chmod(what, mode)  # noqa: PTH101 - a descriptor, too
+    def _remove_folders(self) -> None:
+        with contextlib.suppress(OSError), Folder.named(root_of(self._disk)) as root:
+            with _inside(root, self._disk) as folder:
+                folder.remove(self._name)
+            root.remove(_name_on(self._disk))
 
 
-def _sync_names(folder: Path) -> None:
-    """Make the names in a folder durable, where its file system knows how."""
+def _names(folder: Folder) -> dict[str, str]:
+    # Names in lower case come last, and win where both are.
+    return {
+        name: real
+        for real in folder.names()
+        if real.isascii() and _FILE.fullmatch(name := real.lower())
+    }
+
+
+def _order(name: str) -> tuple[bool, str]:
+    return not name.endswith(".list"), name
+
+
+def _sweep(folder: Folder) -> None:
+    for name in folder.names():
+        plain = name.lower()
+        if plain.endswith(UNFINISHED) and _FILE.fullmatch(plain.removesuffix(UNFINISHED)):
+            _go(folder, name)
+
+
+def _go(folder: Folder, name: str) -> bool:
+    """Remove it; False if it is a folder with something in it."""
     try:
-        descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    except PermissionError:
-        return
-    try:
-        os.fsync(descriptor)
+        folder.remove(name)
     except OSError as error:
-        if error.errno not in _CAN_NOT_SYNC:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
             raise
-    finally:
-        os.close(descriptor)
+        return False
+    return True

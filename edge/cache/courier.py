@@ -23,11 +23,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Container, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from edge.cache.bundle import Bundle, BundleForbidden, bundles_on, on_disk
+from edge.cache.bundle import Bundle, BundleForbidden, bundles_on, root_of
+from edge.cache.disk import held, on_disk
 from edge.cache.statements import Complete, Outcome, PartList, Receipt, Result, decoded
 from edge.crypto.courier import BundleKey, Place, PlaceKeys, Stranger
 from edge.dicom.instance import Custody
@@ -95,36 +96,43 @@ class Receipts:
         """Take in what is on a disk; what it said, and how many bundles are not of this box.
 
         Raises:
-            EdgeError: The disk can't be read.
+            EdgeError: The disk can't be read, or another process works on it.
         """
         taken, others = [], 0
         with on_disk(disk):
-            for bundle in await asyncio.to_thread(bundles_on, disk):
-                try:
-                    key = await asyncio.to_thread(self._own, bundle)
-                except BundleForbidden as error:
-                    taken.append(Taken(bundle.number, troubles=[str(error)]))
-                    continue
-                if key is None:
-                    others += 1
-                elif await courier.knows(self._database, bundle.number):
-                    taken.append(Taken(bundle.number))  # closed: it counts no more
-                else:
-                    taken.append(await self._take(bundle, key))
+            async with held(root_of(disk)):
+                for bundle in await asyncio.to_thread(bundles_on, disk):
+                    try:
+                        key = await asyncio.to_thread(self._own, bundle)
+                    except BundleForbidden as error:
+                        taken.append(Taken(bundle.number, troubles=[str(error)]))
+                        continue
+                    if key is None:
+                        others += 1
+                    elif await courier.knows(self._database, bundle.number):
+                        taken.append(Taken(bundle.number))  # closed: it counts no more
+                    else:
+                        taken.append(await self._take(bundle, key))
         return taken, others
 
-    async def delete(self, disk: Path, number: str) -> None:
-        """Delete a bundle from a disk, and be done with it.
+    async def delete(self, disk: Path, number: str) -> list[str]:
+        """Delete a bundle from a disk, and be done with it; names of what is no file of it, if any.
 
         Crash order: closed first; then what is left of it on the disk, or on a copy, is harmless.
+
+        Raises:
+            EdgeError: The disk can't be written, or another process works on it.
         """
         now = self._clock()
         await self._database.write(lambda db: courier.begin(db, number, now))
         await self._database.write(lambda db: courier.close(db, number, now))
+        left: list[str] = []
         with on_disk(disk):
-            for bundle in await asyncio.to_thread(bundles_on, disk):
-                if bundle.number == number:
-                    await asyncio.to_thread(bundle.delete)
+            async with held(root_of(disk)):
+                for bundle in await asyncio.to_thread(bundles_on, disk):
+                    if bundle.number == number:
+                        left += await asyncio.to_thread(bundle.delete)
+        return left
 
     def _own(self, bundle: Bundle) -> BundleKey | None:
         keys = (self._keys.made(bundle.number, one) for one in bundle.envelopes())
@@ -234,18 +242,32 @@ def describe(disk: Path, keys: PlaceKeys, known: Iterable[Place]) -> list[Descri
     """
     believed = [*known, keys.place]
     with on_disk(disk):
-        return [_describe(bundle, keys, believed) for bundle in bundles_on(disk)]
+        return [_described(bundle, keys, believed) for bundle in bundles_on(disk)]
 
 
-def _describe(bundle: Bundle, keys: PlaceKeys, believed: Sequence[Place]) -> Described:
+def _described(bundle: Bundle, keys: PlaceKeys, believed: Sequence[Place]) -> Described:
+    """What is in one; one that can't be read hides no other."""
     try:
         names = bundle.names()
-    except PermissionError:
-        names = {}
-    parts = sum(name.endswith(".part") for name in names)
-    size = bundle.size() if names else 0
-    receipts = sum(name.endswith(".receipt") for name in names)
-    found = Described(bundle.number, size, parts, receipts)
+        parts = sum(name.endswith(".part") for name in names)
+        found = Described(bundle.number, bundle.size(), parts, len(bundle.receipts()))
+        strange = bundle.strange()
+    except OSError as error:
+        return Described(bundle.number, 0, 0, 0, trouble=f"{error.strerror}: it can't be read")
+    found = _describe(found, bundle, names, keys, believed)
+    if strange:
+        what = f"it is damaged: {', '.join(strange)} is no file, but a link or a folder"
+        found.trouble = "; ".join(filter(None, (what, found.trouble)))
+    return found
+
+
+def _describe(
+    found: Described,
+    bundle: Bundle,
+    names: Container[str],
+    keys: PlaceKeys,
+    believed: Sequence[Place],
+) -> Described:
     try:
         found.is_ours, key = open_bundle(bundle, keys)
     except (SecretError, BundleForbidden) as error:

@@ -78,7 +78,7 @@ class Expectations:
     async def soon(self) -> list[Expected]:
         """Those whose priors may come, the earliest first."""
         last = self.today + timedelta(days=AHEAD)
-        return await expected.expected(
+        return await expected.soon(
             self._database, first=f"{self.today:%Y%m%d}", last=f"{last:%Y%m%d}"
         )
 

@@ -24,16 +24,9 @@ from pathlib import Path
 
 import msgspec
 
-from edge.cache.bundle import (
-    MOST_ENTRIES,
-    PART,
-    Bundle,
-    BundleForbidden,
-    DiskUnusable,
-    PartWriter,
-    bundles_on,
-    on_disk,
-)
+from edge.cache.bundle import Bundle, BundleForbidden, bundles_on, root_of
+from edge.cache.disk import DiskUnusable, held, on_disk
+from edge.cache.parts import MOST_ENTRIES, PART, PartWriter
 from edge.cache.statements import VERSION, Complete, Entry, PartList, decoded
 from edge.crypto.courier import BundleKey, Place, PlaceKeys, new_bundle
 from edge.crypto.sealed import Algorithm, sealed_length
@@ -135,21 +128,26 @@ class Packing:
             again: Also what is on its way already.
 
         Raises:
-            EdgeError: The disk can't be used. What was packed before stays, and is gone on with.
+            EdgeError: The disk can't be used, or another process works on it. What was packed
+                before stays, and is gone on with.
         """
-        done = self._done
         with on_disk(self._disk):
-            await self._take_up()
-            wanted, done.by_line = await courier.waiting(self._database, studies, again=again)
-            self._room = await asyncio.to_thread(self._room_left, max_bytes)
-            try:
-                await self._pack_all([one.instance_id for one in wanted])
-            except BaseException:
-                await asyncio.to_thread(self._abandon)
-                raise
-            if self._bundle is not None:
-                await self._complete(self._bundle)
-        return done
+            async with held(root_of(self._disk)):
+                await self._pack(max_bytes, studies, again=again)
+        return self._done
+
+    async def _pack(self, max_bytes: int | None, studies: Sequence[str], *, again: bool) -> None:
+        done = self._done
+        await self._take_up()
+        wanted, done.by_line = await courier.waiting(self._database, studies, again=again)
+        self._room = await asyncio.to_thread(self._room_left, max_bytes)
+        try:
+            await self._pack_all([one.instance_id for one in wanted])
+        except BaseException:
+            await asyncio.to_thread(self._abandon)
+            raise
+        if self._bundle is not None:
+            await self._complete(self._bundle)
 
     # What an earlier run left ---------------------------------------------------------------------
 
@@ -216,8 +214,7 @@ class Packing:
         try:
             _, content = key.stated(name, bundle.read(name), [self._keys.place])
             found = decoded(content, PartList)
-            path = bundle.names().get(f"{number:04}.part")
-            whole = path is not None and path.stat().st_size == sealed_length(found.length)
+            whole = bundle.length(f"{number:04}.part") == sealed_length(found.length)
         except (SecretError, OSError):
             return None
         return found if whole else None

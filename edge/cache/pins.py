@@ -8,6 +8,7 @@ may go, that of the rules before that of people.
 
 from __future__ import annotations
 
+import re
 import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, tzinfo
@@ -22,6 +23,7 @@ from edge.rules import pin_of
 
 __all__ = ["SHARE", "Pin", "Pins"]
 
+_NOT_IN_LO = re.compile(r"[\\\x00-\x1f\x7f-\x9f]")
 SHARE = 0.5
 """Of the capacity that pinned objects may hold."""
 _FILLED = 0.95
@@ -60,7 +62,7 @@ class Pins:
         """Pin a study or a patient; whether that is new.
 
         Raises:
-            DecisionRefused: It is no UID, or no Patient ID.
+            DecisionRefused: It is no UID, or no Patient ID (PS3.5 6.2, VR LO).
         """
         value, issuer = value.strip(), issuer.strip()
         if kind == "study" and (not is_uid(value) or issuer):
@@ -69,6 +71,12 @@ class Pins:
             )
         if not value:
             raise DecisionRefused("a patient without an ID can't be pinned")
+        for text in (value, issuer):
+            if len(text) > 64 or _NOT_IN_LO.search(text):
+                raise DecisionRefused(
+                    "that is no Patient ID, or no issuer of one: 64 characters at the most, no"
+                    " backslash and no control characters"
+                )
         pin = Pin(kind, value, issuer, self._clock(), who)
         return await self._database.write(lambda db: pins.add(db, pin))
 

@@ -7,28 +7,33 @@ any study that is here. What is pinned is wanted, too.
 The same patient is the same Patient ID, and the same issuer where both are known: never a name,
 and never an empty ID. What left this box within a day is not wanted again within that day, so that
 what is brought and evicted does not go round in circles.
+
+Promises that however much is expected, the event loop is not held up: what is computed of rows is
+computed in a thread, by patient, and of one patient there is a bounded number of everything.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, tzinfo
+from datetime import date, tzinfo
 from enum import IntEnum
 
-from edge.cache.expected import Expectations
+from edge.cache.expected import Expectations, Expected
 from edge.cache.pins import Pins
 from edge.config import Config
 from edge.dicom.instance import InstanceRef
 from edge.index import priors
 from edge.index.database import Database
-from edge.index.priors import REPORTS, StudyRow
+from edge.index.priors import REPORTS, StudyRow, day_of
 from edge.rules import ANY, SAME, PriorRule, prior_of
 
 __all__ = ["DAY", "Look", "Occasion", "Patient", "Priors", "Wanted", "Why", "choose"]
 
 DAY = 86400.0
+_MOST_OCCASIONS = 50
+"""Of one Patient ID, the newest first: nobody has more, but an ID that many share."""
 _COMPOUND = {
     "ABDOMENPELVIS": "ABDOMEN PELVIS",
     "CHESTABDOMEN": "CHEST ABDOMEN",
@@ -77,6 +82,10 @@ class Occasion:
     date: date
     study_id: int | None = None
     body_parts: frozenset[str] = frozenset()
+
+
+Occasions = Mapping[str, Sequence[Occasion]]
+"""By Patient ID."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,26 +142,14 @@ class Priors:
     async def look(self) -> Look:
         """All that is wanted now."""
         occasions = await self._occasions()
-        patients = {one.patient: None for one in occasions}
         pinned_studies, pinned_patients = await self._pins.named()
-        patients |= {Patient(*named, later=False): None for named in pinned_patients}
-        wanted: dict[tuple[int, bool], Wanted] = {}
-        of_interest = {one.patient.patient_id for one in occasions}
-        for one in [
-            *await self._reports(occasions, of_interest),
-            *await self._chosen(occasions, of_interest),
+        found = [
+            *await self._reports(occasions),
+            *await self._chosen(occasions),
             *await self._pinned(),
-        ]:
-            # Reports of a study that is wanted whole come first all the same.
-            key = (one.study_id, one.why is Why.REPORT)
-            before = wanted.get(key)
-            if before is None or (one.later, one.why) < (before.later, before.why):
-                wanted[key] = one
-        return Look(
-            tuple(sorted(patients, key=lambda one: one.later)),
-            tuple(await priors.unknown(self._database, pinned_studies)),
-            tuple(sorted(wanted.values(), key=lambda one: (one.later, one.why))),
-        )
+        ]
+        unknown = await priors.unknown(self._database, pinned_studies)
+        return await self._database.compute(_look, occasions, pinned_patients, unknown, found)
 
     async def missing(self, wanted: Wanted, *, max_count: int) -> list[InstanceRef]:
         """What of it is to be brought."""
@@ -168,73 +165,35 @@ class Priors:
         """What left later than then stays away; a person's wish holds at once."""
         return self._clock() - (0.0 if why is Why.PIN else DAY)
 
-    async def _occasions(self) -> list[Occasion]:
+    async def _occasions(self) -> Occasions:
         today = self._expectations.today
         received = await priors.received(self._database, self._clock() - self._received_within)
         parts = await self._body_parts([one.study_id for one in received])
-        made = [
-            Occasion(
-                Patient(one.patient_id, one.issuer, later=False),
-                one.modalities,
-                _date(one.date) or today,
-                one.study_id,
-                parts.get(one.study_id, frozenset()),
-            )
-            for one in received
-            if one.patient_id.strip()
-        ]
-        coming = [
-            Occasion(
-                Patient(one.patient_id, one.issuer, later=(_date(one.date) or today) > today),
-                frozenset(filter(None, (one.modality,))),
-                _date(one.date) or today,
-                None,
-                frozenset(filter(None, (one.body_part,))),
-            )
-            for one in await self._expectations.soon()
-        ]
-        return made + coming
+        coming = await self._expectations.soon()
+        return await self._database.compute(_occasions, received, parts, coming, today)
 
     async def _body_parts(self, study_ids: Iterable[int]) -> dict[int, frozenset[str]]:
         if not any(rule.same_body_part for rule in self._rules):
             return {}
         return await priors.body_parts(self._database, study_ids)
 
-    async def _reports(self, occasions: Sequence[Occasion], ids: set[str]) -> list[Wanted]:
-        rows = await priors.reports_elsewhere(self._database, ids, left_before=self._left_before())
-        found: dict[int, Wanted] = {}
-        for study, series_id in rows:
-            about = any(_is_of(one.patient, study) for one in occasions)
-            if not about and not study.is_here:
-                continue  # of another patient, whose ID somebody else issued
-            before = found.get(study.study_id)
-            found[study.study_id] = Wanted(
-                study.study_id,
-                Why.REPORT,
-                series_ids=(*(before.series_ids if before else ()), series_id),
-            )
-        return list(found.values())
+    async def _reports(self, occasions: Occasions) -> list[Wanted]:
+        rows = await priors.reports_elsewhere(
+            self._database, occasions, left_before=self._left_before()
+        )
+        return await self._database.compute(_reports, occasions, rows)
 
-    async def _chosen(self, occasions: Sequence[Occasion], ids: set[str]) -> list[Wanted]:
+    async def _chosen(self, occasions: Occasions) -> list[Wanted]:
         if not self._rules or not occasions:
             return []
-        studies = await priors.of_patients(self._database, ids)
-        every = [one for found in studies.values() for one in found]
-        parts = await self._body_parts([one.study_id for one in every])
-        chosen: dict[int, Wanted] = {}
-        for occasion in occasions:
-            candidates = studies.get(occasion.patient.patient_id, [])
-            why = Why.RECEIVED if occasion.study_id is not None else Why.EXPECTED
-            for one in choose(self._rules, occasion, candidates, parts):
-                wanted = Wanted(one.study_id, why, occasion.patient.later)
-                before = chosen.setdefault(one.study_id, wanted)
-                if (wanted.later, wanted.why) < (before.later, before.why):
-                    chosen[one.study_id] = wanted
-        some = await priors.incomplete(
-            self._database,
-            [one.study_id for one in every if one.study_id in chosen and not one.is_whole],
-            left_before=self._left_before(),
+        studies = await priors.of_patients(self._database, occasions)
+        parts = await self._body_parts(
+            [one.study_id for found in studies.values() for one in found]
         )
+        chosen, not_whole = await self._database.compute(
+            _chosen, self._rules, occasions, studies, parts
+        )
+        some = await priors.incomplete(self._database, not_whole, left_before=self._left_before())
         return [one for study_id, one in chosen.items() if study_id in some]
 
     async def _pinned(self) -> list[Wanted]:
@@ -251,11 +210,103 @@ class Priors:
         return found
 
 
+# Computed in a thread -----------------------------------------------------------------------------
+
+
+def _occasions(
+    received: Sequence[StudyRow],
+    parts: Mapping[int, frozenset[str]],
+    coming: Sequence[Expected],
+    today: date,
+) -> Occasions:
+    """What is an occasion for whom, by Patient ID."""
+    found: dict[str, dict[Occasion, None]] = {}
+    for one in (*_made(received, parts, today), *_coming(coming, today)):
+        if not one.patient.patient_id.strip():
+            continue
+        of_one = found.setdefault(one.patient.patient_id, {})
+        if len(of_one) < _MOST_OCCASIONS:
+            of_one[one] = None
+    return {patient_id: list(of_one) for patient_id, of_one in found.items()}
+
+
+def _made(
+    received: Sequence[StudyRow], parts: Mapping[int, frozenset[str]], today: date
+) -> Iterator[Occasion]:
+    for one in received:
+        patient = Patient(one.patient_id, one.issuer, later=False)
+        known = parts.get(one.study_id, frozenset[str]())
+        yield Occasion(patient, one.modalities, one.date or today, one.study_id, known)
+
+
+def _coming(coming: Sequence[Expected], today: date) -> Iterator[Occasion]:
+    for one in coming:
+        day = day_of(one.date) or today
+        patient = Patient(one.patient_id, one.issuer, later=day > today)
+        modalities = frozenset(filter(None, (one.modality,)))
+        yield Occasion(patient, modalities, day, None, frozenset(filter(None, (one.body_part,))))
+
+
+def _reports(occasions: Occasions, rows: Sequence[tuple[StudyRow, int]]) -> list[Wanted]:
+    found: dict[int, list[int]] = {}
+    for study, series_id in rows:
+        about = any(_is_of(one.patient, study) for one in occasions.get(study.patient_id, ()))
+        if about or study.is_here:  # else of another patient, whose ID somebody else issued
+            found.setdefault(study.study_id, []).append(series_id)
+    return [
+        Wanted(study_id, Why.REPORT, series_ids=tuple(series)) for study_id, series in found.items()
+    ]
+
+
+def _chosen(
+    rules: Sequence[PriorRule],
+    occasions: Occasions,
+    studies: Mapping[str, Sequence[StudyRow]],
+    parts: Mapping[int, frozenset[str]],
+) -> tuple[dict[int, Wanted], list[int]]:
+    """The priors, and which of them are not whole here."""
+    chosen: dict[int, Wanted] = {}
+    not_whole: dict[int, None] = {}
+    for patient_id, of_one in occasions.items():
+        for occasion in of_one:
+            why = Why.RECEIVED if occasion.study_id is not None else Why.EXPECTED
+            for one in choose(rules, occasion, studies.get(patient_id, ()), parts):
+                wanted = Wanted(one.study_id, why, occasion.patient.later)
+                before = chosen.setdefault(one.study_id, wanted)
+                if (wanted.later, wanted.why) < (before.later, before.why):
+                    chosen[one.study_id] = wanted
+                if not one.is_whole:
+                    not_whole[one.study_id] = None
+    return chosen, list(not_whole)
+
+
+def _look(
+    occasions: Occasions,
+    pinned_patients: Sequence[tuple[str, str]],
+    unknown: Sequence[str],
+    found: Sequence[Wanted],
+) -> Look:
+    patients = {one.patient: None for of_one in occasions.values() for one in of_one}
+    patients |= {Patient(*named, later=False): None for named in pinned_patients}
+    wanted: dict[tuple[int, bool], Wanted] = {}
+    for one in found:
+        # Reports of a study that is wanted whole come first all the same.
+        key = (one.study_id, one.why is Why.REPORT)
+        before = wanted.get(key)
+        if before is None or (one.later, one.why) < (before.later, before.why):
+            wanted[key] = one
+    return Look(
+        tuple(sorted(patients, key=lambda one: one.later)),
+        tuple(unknown),
+        tuple(sorted(wanted.values(), key=lambda one: (one.later, one.why))),
+    )
+
+
 def choose(
     rules: Sequence[PriorRule],
     occasion: Occasion,
     studies: Sequence[StudyRow],
-    body_parts: dict[int, frozenset[str]],
+    body_parts: Mapping[int, frozenset[str]],
 ) -> list[StudyRow]:
     """The priors that an occasion wants, whether they are here or not.
 
@@ -286,10 +337,10 @@ def _fits(
     rule: PriorRule,
     occasion: Occasion,
     study: StudyRow,
-    body_parts: dict[int, frozenset[str]],
+    body_parts: Mapping[int, frozenset[str]],
 ) -> bool:
-    day = _date(study.date)
-    if day and rule.max_age_days and (occasion.date - day).days > rule.max_age_days:
+    day, most = study.date, rule.max_age_days
+    if day and most and (occasion.date - day).days > most:
         return False
     wanted = occasion.modalities if SAME in rule.modalities else rule.modalities
     if wanted and study.modalities and not wanted & study.modalities:
@@ -310,10 +361,3 @@ def _is_of(patient: Patient, study: StudyRow) -> bool:
     if patient.patient_id != study.patient_id or not patient.patient_id.strip():
         return False
     return not patient.issuer or not study.issuer or patient.issuer == study.issuer
-
-
-def _date(text: str) -> date | None:
-    try:
-        return datetime.strptime(text, "%Y%m%d").date()  # noqa: DTZ007 - of the clock on the wall
-    except ValueError:
-        return None

@@ -11,7 +11,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from edge.commands.parsing import Acts, Run, configuration
-from edge.commands.words import moment
+from edge.commands.words import moment, say
 from edge.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -46,21 +46,21 @@ async def _absent(options: argparse.Namespace) -> int:
     async with Cache(loaded) as cache:
         page = await cache.absences.absent(limit=options.limit, offset=options.offset)
     if options.json:
-        print(json.dumps(asdict(page)))
+        say(json.dumps(asdict(page)))
     else:
         _print(page)
     return 0
 
 
 def _print(page: Page[AbsentStudy]) -> None:
-    print(f"not in the archive any more: {page.total}")
+    say(f"not in the archive any more: {page.total}")
     for one in page.items:
-        print(f"\n  {one.study_uid}")
-        print(f"    patient   {one.patient_name or '?'}, {one.patient_id or 'no ID'}")
-        print(f"    study     {one.study_date or 'no date'}, {one.description or '?'}")
-        print(f"    images    {one.instances}, of them here {one.here}")
-        print(f"    missed    since {moment(one.since)}")
-        print(f"    decided   {_DECIDED[one.state]}")
+        say("", f"  {one.study_uid}")
+        say(f"    patient   {one.patient_name or '?'}, {one.patient_id or 'no ID'}")
+        say(f"    study     {one.study_date or 'no date'}, {one.description or '?'}")
+        say(f"    images    {one.instances}, of them here {one.here}")
+        say(f"    missed    since {moment(one.since)}")
+        say(f"    decided   {_DECIDED[one.state]}")
 
 
 _DECIDED = {
@@ -92,7 +92,7 @@ def _deciding(name: str) -> Run:
             text = f"{studies}, once the archive can be asked"
         else:
             text = "none of these waits for it; see edge sync absent"
-        print(f"edge: {name}: {text}", file=sys.stderr)
+        say(f"edge: {name}: {text}", file=sys.stderr)
         return 0
 
     return run

@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 from edge.commands.parsing import Commands, configuration, configuration_file
+from edge.commands.words import say
 
 __all__ = ["add"]
 
@@ -27,5 +28,5 @@ async def _backup(options: argparse.Namespace) -> int:
 
     async with Cache(loaded) as cache:
         await Backups(loaded, file, cache.keys, cache.database).write(options.to)
-    print(f"edge: {options.to} is a backup; only the recovery key opens it", file=sys.stderr)
+    say(f"edge: {options.to} is a backup; only the recovery key opens it", file=sys.stderr)
     return 0

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from edge import config
 from edge.commands.parsing import Acts, Commands, configuration
+from edge.commands.words import say
 from edge.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ async def _test(options: argparse.Namespace) -> int:
     chosen = _chosen(await _opened(loaded), options.name)
     reports = [await _walk(archive, aloud=not options.json) for archive in chosen]
     if options.json:
-        print(json.dumps({"archives": reports}))
+        say(json.dumps({"archives": reports}))
     return int(not all(report["works"] for report in reports))
 
 
@@ -77,7 +78,7 @@ async def _walk(settings: config.Archive, *, aloud: bool) -> dict[str, Any]:
 
     if aloud:
         way = f", by way of the proxy {settings.proxy}" if settings.proxy else ""
-        print(f"archive {settings.name}: {settings.url}{way}", flush=True)
+        say(f"archive {settings.name}: {settings.url}{way}", flush=True)
     steps, works = [], True
     async with (
         archive_of(settings) as archive,
@@ -106,6 +107,6 @@ def _print(finding: Finding) -> None:
         mark = tick
     except UnicodeEncodeError:
         mark = plain
-    print(f"  {mark} {finding.step:<9}{finding.milliseconds:>6.0f} ms  {finding.found}", flush=True)
+    say(f"  {mark} {finding.step:<9}{finding.milliseconds:>6.0f} ms  {finding.found}", flush=True)
     if finding.hint:
-        print(f"{'':>24}{finding.hint}", flush=True)
+        say(f"{'':>24}{finding.hint}", flush=True)

@@ -15,7 +15,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from edge.commands.parsing import Acts, Commands, Run, configuration
-from edge.commands.words import moment
+from edge.commands.words import moment, say
 from edge.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -48,20 +48,20 @@ async def _list(options: argparse.Namespace) -> int:
     async with Cache(loaded) as cache:
         page = await cache.commitments.page(limit=options.limit, offset=options.offset)
     if options.json:
-        print(json.dumps(asdict(page)))
+        say(json.dumps(asdict(page)))
     else:
         _print(page)
     return 0
 
 
 def _print(page: Page[Commitment]) -> None:
-    print(f"storage commitments: {page.total}")
+    say(f"storage commitments: {page.total}")
     for one in page.items:
-        print(f"\n  {one.transaction_uid}  (from {one.peer})")
-        print(f"    asked     {moment(one.asked)}, {one.instances} images")
-        print(f"    state     {_state(one)}")
+        say("", f"  {one.transaction_uid}  (from {one.peer})")
+        say(f"    asked     {moment(one.asked)}, {one.instances} images")
+        say(f"    state     {_state(one)}")
         if one.reason:
-            print(f"    trouble   {one.reason} (tried {one.tries} times)")
+            say(f"    trouble   {one.reason} (tried {one.tries} times)")
 
 
 def _state(one: Commitment) -> str:
@@ -94,7 +94,7 @@ def _deciding(name: str) -> Run:
             done = await act(which)
         runs = await wake_service(loaded.appliance.data_dir)
         when = "" if name == "forget" else " now" if runs else " when the service starts"
-        print(f"edge: {name}: {done} storage commitments{when}", file=sys.stderr)
+        say(f"edge: {name}: {done} storage commitments{when}", file=sys.stderr)
         return 0
 
     return run

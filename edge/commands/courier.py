@@ -14,13 +14,14 @@ import re
 import sys
 import time
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge import config
 from edge.commands.parsing import Acts, Commands, configuration
-from edge.commands.words import moment
+from edge.commands.words import moment, say
 from edge.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -114,12 +115,12 @@ async def _key(options: argparse.Namespace) -> int:
     place = await asyncio.to_thread(read)
     groups = place.to_groups()
     if options.json:
-        print(json.dumps({"key": " ".join(groups), "fingerprint": place.fingerprint}))
+        say(json.dumps({"key": " ".join(groups), "fingerprint": place.fingerprint}))
         return 0
-    print(_KEY, file=sys.stderr, flush=True)
+    say(*_KEY.splitlines(), file=sys.stderr, flush=True)
     for at in range(0, len(groups), _LINE):
-        print(" ".join(groups[at : at + _LINE]))
-    print(f"edge: its fingerprint is {place.fingerprint}", file=sys.stderr)
+        say(" ".join(groups[at : at + _LINE]))
+    say(f"edge: its fingerprint is {place.fingerprint}", file=sys.stderr)
     return 0
 
 
@@ -161,17 +162,17 @@ def _print_packed(packed: Packed, disk: Path) -> int:
     if packed.bundle:
         goes_on = " (an earlier run had begun it)" if packed.resumed else ""
         size = f"{packed.bytes / 1e6:.1f} MB"
-        print(f"edge: bundle {packed.bundle}: {packed.images} images, {size}{goes_on}")
-        print(f"edge: unmount {disk}; there: edge courier unpack --from DIR")
+        say(f"edge: bundle {packed.bundle}: {packed.images} images, {size}{goes_on}")
+        say(f"edge: unmount {disk}; there: edge courier unpack --from DIR")
     else:
-        print("edge: nothing was packed")
+        say("edge: nothing was packed")
     for count, what in (
         (packed.left, "did not fit: take another disk, or a larger one"),
         (packed.by_line, "need the line: copies of them are sent, see edge sync list"),
         (len(packed.unreadable), "can't be read here: look at the health of the disk"),
     ):
         if count:
-            print(f"edge: {count} images {what}", file=sys.stderr)
+            say(f"edge: {count} images {what}", file=sys.stderr)
     return int(bool(packed.unreadable) or (packed.left > 0 and not packed.bundle))
 
 
@@ -186,27 +187,40 @@ async def _receipts(options: argparse.Namespace) -> int:
     async with Cache(loaded) as cache:
         receipts = Receipts(cache.database, PlaceKeys(cache.keys.derive), recipients)
         taken, others = await receipts.take(options.disk)
+        whole = True
         for one in taken:
             _print_taken(one)
             if one.is_settled and options.delete:
-                await receipts.delete(options.disk, one.bundle)
-                print(f"  bundle {one.bundle} is deleted from the disk")
+                left = await receipts.delete(options.disk, one.bundle)
+                _print_deleted(one.bundle, left)
+                whole = whole and not left
             elif one.is_settled:
-                print("  it is done with: --delete deletes it from the disk")
+                say("  it is done with: --delete deletes it from the disk")
     await wake_service(loaded.appliance.data_dir)
     if others:
-        print(f"edge: bundles of other boxes, left alone: {others}", file=sys.stderr)
+        say(f"edge: bundles of other boxes, left alone: {others}", file=sys.stderr)
     if not taken:
-        print("edge: no bundle of this box is on the disk", file=sys.stderr)
-    return int(not taken or any(one.troubles for one in taken))
+        say("edge: no bundle of this box is on the disk", file=sys.stderr)
+    return int(not taken or not whole or any(one.troubles for one in taken))
+
+
+def _print_deleted(bundle: str, left: Sequence[str]) -> None:
+    if left:
+        say(
+            f"  bundle {bundle} is deleted from the disk but for what is no file of it:"
+            f" {', '.join(left)}: remove that by hand, and repeat the command",
+            file=sys.stderr,
+        )
+    else:
+        say(f"  bundle {bundle} is deleted from the disk")
 
 
 def _print_taken(one: Taken) -> None:
-    print(f"bundle {one.bundle}: {_counted(one.outcomes) or 'nothing new'}")
+    say(f"bundle {one.bundle}: {_counted(one.outcomes) or 'nothing new'}")
     if one.waiting:
-        print(f"  not delivered yet: {one.waiting}")
+        say(f"  not delivered yet: {one.waiting}")
     for trouble in one.troubles:
-        print(f"  {trouble}", file=sys.stderr)
+        say(f"  {trouble}", file=sys.stderr)
 
 
 # The place with the good line ---------------------------------------------------------------------
@@ -247,32 +261,31 @@ async def _unpack(options: argparse.Namespace) -> int:
         _print_delivered(one)
     ours = [one for one in delivered if not one.is_ours]
     if not ours:
-        print("edge: no bundle that could be delivered is on the disk", file=sys.stderr)
+        say("edge: no bundle that could be delivered is on the disk", file=sys.stderr)
     failed = any(one.left or one.troubles or one.stranger for one in ours)
     return int(failed or not ours)
 
 
 def _print_delivered(one: Delivered) -> None:
     if one.is_ours:
-        print(f"bundle {one.bundle} was packed here: carry it where the line is good")
+        say(f"bundle {one.bundle} was packed here: carry it where the line is good")
         return
     box = f" of {one.box}" if one.box else ""
-    print(f"bundle {one.bundle}{box}: {_counted(one.outcomes) or 'nothing was delivered'}")
+    say(f"bundle {one.bundle}{box}: {_counted(one.outcomes) or 'nothing was delivered'}")
     for trouble in one.troubles:
-        print(f"  {trouble}", file=sys.stderr)
+        say(f"  {trouble}", file=sys.stderr)
     if one.stranger is not None:
-        print(
+        say(
             f"  it is signed by {one.stranger.fingerprint}, and courier.senders does not name that:"
             " ask the clinic for the fingerprint that edge courier key shows there. If it is this"
             " one, add to courier.senders",
             f'  "{" ".join(one.stranger.to_groups())}"',
-            sep="\n",
             file=sys.stderr,
         )
     elif one.left:
-        print(f"  not delivered yet: {one.left}: run it again", file=sys.stderr)
+        say(f"  not delivered yet: {one.left}: run it again", file=sys.stderr)
     elif one.images:
-        print("  unmount the disk and carry it back: edge courier receipts --from DIR")
+        say("  unmount the disk and carry it back: edge courier receipts --from DIR")
 
 
 # Anywhere -----------------------------------------------------------------------------------------
@@ -294,28 +307,28 @@ async def _list(options: argparse.Namespace) -> int:
 
     found = await asyncio.to_thread(read)
     if options.json:
-        print(json.dumps({"bundles": [asdict(one) for one in found]}))
+        say(json.dumps({"bundles": [asdict(one) for one in found]}))
         return 0
     for one in found:
         _print_described(one)
     if not found:
-        print("no bundle is on the disk")
+        say("no bundle is on the disk")
     return 0
 
 
 def _print_described(one: Described) -> None:
-    print(f"bundle {one.bundle}: {one.size / 1e6:.1f} MB on the disk, {one.parts} parts")
+    say(f"bundle {one.bundle}: {one.size / 1e6:.1f} MB on the disk, {one.parts} parts")
     if one.box:
         whose = "this box" if one.is_ours else f"{one.box} ({one.by})"
         whole = "" if one.is_complete else "; it is not whole"
-        print(f"  packed by {whose} at {moment(one.packed)}")
-        print(f"  {one.images} images, {one.bytes / 1e6:.1f} MB{whole}")
+        say(f"  packed by {whose} at {moment(one.packed)}")
+        say(f"  {one.images} images, {one.bytes / 1e6:.1f} MB{whole}")
     if one.delivered:
-        print(f"  delivered: {_counted(Counter(one.delivered))}")
+        say(f"  delivered: {_counted(Counter(one.delivered))}")
     elif one.receipts:
-        print(f"  {one.receipts} receipts")
+        say(f"  {one.receipts} receipts")
     if one.trouble:
-        print(f"  {one.trouble}")
+        say(f"  {one.trouble}")
 
 
 def _counted(outcomes: Counter[str]) -> str:
@@ -343,4 +356,4 @@ class _Teller:
         now = time.monotonic()
         if now - self._at >= _EVERY and text != self._said:
             self._at, self._said = now, text
-            print(f"edge: {text}", file=sys.stderr, flush=True)
+            say(f"edge: {text}", file=sys.stderr, flush=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.commands.parsing import Acts, Commands, configuration
-from edge.commands.words import moment
+from edge.commands.words import moment, say
 from edge.errors import EdgeError, SecretError
 
 if TYPE_CHECKING:
@@ -110,10 +110,10 @@ async def _recovery(options: argparse.Namespace) -> int:
             )
         key = RecoveryKey.new()
         await asyncio.to_thread(escrow.keep, key.recipient, time.time())
-    print(_WORDS, file=sys.stderr, flush=True)
+    say(*_WORDS.splitlines(), "", file=sys.stderr, flush=True)
     groups = key.to_groups()
     for at in range(0, len(groups), 3):
-        print("  ".join(groups[at : at + 3]))
+        say("  ".join(groups[at : at + 3]))
     return 0
 
 
@@ -126,5 +126,5 @@ async def _restore(options: argparse.Namespace) -> int:
         path = await asyncio.to_thread(root_key_again, loaded, key)
     except OSError as error:
         raise SecretError(f"the root key can't be written: {error}") from error
-    print(f"edge: {path} is there again", file=sys.stderr)
+    say(f"edge: {path} is there again", file=sys.stderr)
     return 0

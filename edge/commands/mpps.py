@@ -15,7 +15,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from edge.commands.parsing import Acts, Commands, configuration
-from edge.commands.words import moment
+from edge.commands.words import moment, say
 from edge.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -52,26 +52,26 @@ async def _list(options: argparse.Namespace) -> int:
         steps = Procedures(cache.database, cache.changes)
         page = await steps.page(study_uid=options.study, limit=options.limit, offset=options.offset)
     if options.json:
-        print(json.dumps(asdict(page)))
+        say(json.dumps(asdict(page)))
         return 0
-    print(f"performed procedure steps: {page.total}")
+    say(f"performed procedure steps: {page.total}")
     for one in page.items:
         _print_step(one)
     return 0
 
 
 def _print_step(one: Step) -> None:
-    print(f"\n  {one.sop_uid}  {one.state}")
-    print(f"    patient   {one.patient_name or '?'}, {one.patient_id or 'no ID'}")
-    print(f"    step      {one.modality} {one.description or '?'} at {one.station}")
-    print(f"    studies   {', '.join(one.study_uids)}")
-    print(f"    images    {one.instances} named, {one.missing} of them not here")
-    print(f"    changed   {moment(one.changed)} by {one.peer}")
+    say("", f"  {one.sop_uid}  {one.state}")
+    say(f"    patient   {one.patient_name or '?'}, {one.patient_id or 'no ID'}")
+    say(f"    step      {one.modality} {one.description or '?'} at {one.station}")
+    say(f"    studies   {', '.join(one.study_uids)}")
+    say(f"    images    {one.instances} named, {one.missing} of them not here")
+    say(f"    changed   {moment(one.changed)} by {one.peer}")
     for told in one.told:
         what = f"{told.waiting} messages wait" if told.waiting else "told all"
         if told.refused:
             what = f"{told.refused} messages were not taken, {told.waiting} wait"
-        print(f"    {told.peer:<9} {what}{f': {told.reason}' if told.reason else ''}")
+        say(f"    {told.peer:<9} {what}{f': {told.reason}' if told.reason else ''}")
 
 
 async def _outbox(options: argparse.Namespace) -> int:
@@ -85,13 +85,13 @@ async def _outbox(options: argparse.Namespace) -> int:
     if options.json:
         items = [{**asdict(one), "attributes": None} for one in page.items]
         peers = [asdict(one) for one in troubles]
-        print(json.dumps({"total": page.total, "items": items, "peers": peers}))
+        say(json.dumps({"total": page.total, "items": items, "peers": peers}))
         return 0
     for trouble in troubles:
         again = moment(trouble.retry_at)
-        print(f"{trouble.peer}: not reached since {moment(trouble.since)}: {trouble.reason}")
-        print(f"  tried {trouble.tries} times, again at {again}")
-    print(f"not delivered: {page.total}")
+        say(f"{trouble.peer}: not reached since {moment(trouble.since)}: {trouble.reason}")
+        say(f"  tried {trouble.tries} times, again at {again}")
+    say(f"not delivered: {page.total}")
     for one in page.items:
         _print_message(one)
     return 0
@@ -99,8 +99,8 @@ async def _outbox(options: argparse.Namespace) -> int:
 
 def _print_message(one: Message) -> None:
     about = f"study {one.study_uid} is available" if one.study_uid else f"step {one.sop_uid}"
-    print(f"  {one.message_id}  {one.state.lower()}  to {one.peer}: {one.operation}, {about}")
-    print(f"    since {moment(one.queued)}, tries: {one.tries}{one.reason and f', {one.reason}'}")
+    say(f"  {one.message_id}  {one.state.lower()}  to {one.peer}: {one.operation}, {about}")
+    say(f"    since {moment(one.queued)}, tries: {one.tries}{one.reason and f', {one.reason}'}")
 
 
 async def _retry(options: argparse.Namespace) -> int:
@@ -127,7 +127,7 @@ async def _change(options: argparse.Namespace, name: str, *, is_drop: bool) -> i
     runs = await wake_service(loaded.appliance.data_dir)
     when = "" if is_drop else (" now" if runs else " when the service starts")
     what = "will not be sent" if is_drop else "will be sent"
-    print(f"edge: {name}: {changed} messages {what}{when}", file=sys.stderr)
+    say(f"edge: {name}: {changed} messages {what}{when}", file=sys.stderr)
     return int(not changed and not getattr(options, "all", False))
 
 

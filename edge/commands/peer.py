@@ -14,7 +14,7 @@ import sys
 from typing import TYPE_CHECKING, get_args
 
 from edge.commands.parsing import Acts, Commands, configuration
-from edge.commands.words import moment
+from edge.commands.words import moment, say
 from edge.config import Peer, Right
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ async def _approve(options: argparse.Namespace) -> int:
         done = await cache.peers.approve(peer, _WHO, host=options.host)
     await wake_service(loaded.appliance.data_dir)
     where = f"from {done.peer.host}" if done.peer.host else "from any address"
-    print(f"{done.peer.ae_title} may {', '.join(done.peer.may) or 'only C-ECHO'}, {where}")
+    say(f"{done.peer.ae_title} may {', '.join(done.peer.may) or 'only C-ECHO'}, {where}")
     return 0
 
 
@@ -99,7 +99,7 @@ async def _forget(options: argparse.Namespace) -> int:
         gone = await cache.peers.forget(options.ae_title, _WHO)
     await wake_service(loaded.appliance.data_dir)
     if not gone:
-        print("edge: no such peer, and no such stranger", file=sys.stderr)
+        say("edge: no such peer, and no such stranger", file=sys.stderr)
     return int(not gone)
 
 
@@ -114,12 +114,12 @@ async def _list(options: argparse.Namespace) -> int:
         await cache.peers.refresh()
         known, strangers = known_peers(cache.peers), cache.peers.strangers.all()
     if options.json:
-        print(msgspec.json.encode({"peers": known, "strangers": strangers}).decode())
+        say(msgspec.json.encode({"peers": known, "strangers": strangers}).decode())
         return 0
     for peer in known:
-        print(_line(peer))
+        say(_line(peer))
     for stranger in strangers:
-        print(_stranger(stranger))
+        say(_stranger(stranger))
     return 0
 
 
@@ -155,11 +155,11 @@ async def _echo(options: argparse.Namespace) -> int:
         dialer = Dialer(loaded.dimse, tls=cache.dicom_tls())
         reached = await echo_named(dialer, Peers(loaded.dimse, cache.peers), options.name)
     if options.json:
-        print(json.dumps(dataclasses.asdict(reached)))
+        say(json.dumps(dataclasses.asdict(reached)))
     else:
         where = f" at {reached.where}" if reached.where else ""
         taken = f" ({reached.milliseconds:.0f} ms)" if reached.where else ""
-        print(f"{reached.ae_title}{where}: {reached.found}{taken}")
+        say(f"{reached.ae_title}{where}: {reached.found}{taken}")
         if reached.hint:
-            print(f"  {reached.hint}")
+            say(f"  {reached.hint}")
     return int(not reached.works)

@@ -14,7 +14,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from edge.commands.parsing import Acts, Commands, configuration
-from edge.commands.words import moment
+from edge.commands.words import moment, say
 
 if TYPE_CHECKING:
     from edge.cache.pins import Pin
@@ -62,7 +62,7 @@ async def _change(options: argparse.Namespace, *, is_new: bool) -> int:
             changed = await cache.pins.remove(kind, value, options.issuer)
     await wake_service(loaded.appliance.data_dir)
     if not changed:
-        print("edge: it was pinned already" if is_new else "edge: no such pin", file=sys.stderr)
+        say("edge: it was pinned already" if is_new else "edge: no such pin", file=sys.stderr)
     return int(not changed and not is_new)
 
 
@@ -73,12 +73,12 @@ async def _list(options: argparse.Namespace) -> int:
     async with Cache(loaded) as cache:
         pins = await cache.pins.all()
     if options.json:
-        print(json.dumps([asdict(one) for one in pins]))
+        say(json.dumps([asdict(one) for one in pins]))
         return 0
     for one in pins:
-        print(_line(one))
+        say(_line(one))
     for rule in loaded.cache.pin:
-        print(f"{rule}  (configuration)")
+        say(f"{rule}  (configuration)")
     return 0
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from edge import config, loading
 from edge.commands.key import add_key_file, ask_for_key
 from edge.commands.parsing import Commands, usual_file
-from edge.commands.words import moment
+from edge.commands.words import moment, say
 from edge.errors import CloudUnauthorised, ConfigError, EdgeError
 
 if TYPE_CHECKING:
@@ -88,23 +88,23 @@ async def _from_archive(settings: config.Archive, key: RecoveryKey) -> Contents:
 
 def _tell(done: Restored, path: Path) -> None:
     contents = done.contents
-    print(f"This is {contents.box} again, as of {moment(contents.made)}, in {done.data_dir}.")
+    say(f"This is {contents.box} again, as of {moment(contents.made)}, in {done.data_dir}.")
     rows = {table.name: len(table.rows) for table in contents.index.tables}
-    print(f"  tokens          {rows.get('tokens', 0)}")
-    print(f"  deleted images  {rows.get('tombstones', 0)}, which stay deleted")
+    say(f"  tokens          {rows.get('tokens', 0)}")
+    say(f"  deleted images  {rows.get('tombstones', 0)}, which stay deleted")
     if done.beside:
-        print(f"  configuration   {path} was there and is in force; the backup's is")
-        print(f"                  {done.configuration}: compare them")
+        say(f"  configuration   {path} was there and is in force; the backup's is")
+        say(f"                  {done.configuration}: compare them")
     elif done.configuration is not None:
-        print(f"  configuration   {done.configuration}")
+        say(f"  configuration   {done.configuration}")
     for place in done.put:
-        print(f"  also written    {place}")
+        say(f"  also written    {place}")
     if contents.variables:
-        print(f"  not in it       what these variables said: {', '.join(contents.variables)}")
+        say(f"  not in it       what these variables said: {', '.join(contents.variables)}")
     if done.lost:
-        print(f"  perhaps lost    {done.lost} images, unless the archive has them: edge status")
+        say(f"  perhaps lost    {done.lost} images, unless the archive has them: edge status")
     if gone := contents.index.quarantined:
-        print(f"  in conflict     {len(gone)} images had other bytes here; those are gone:")
+        say(f"  in conflict     {len(gone)} images had other bytes here; those are gone:")
         for _, _, sop_uid in gone:
-            print(f"                  {sop_uid}")
-    print("Start it with edge serve: what the archive has appears as soon as it is reached.")
+            say(f"                  {sop_uid}")
+    say("Start it with edge serve: what the archive has appears as soon as it is reached.")

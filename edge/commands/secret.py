@@ -10,6 +10,7 @@ import sys
 from collections.abc import Awaitable
 
 from edge.commands.parsing import Acts, Commands, configuration
+from edge.commands.words import say
 from edge.errors import ConfigError
 
 __all__ = ["add"]
@@ -34,7 +35,7 @@ async def _print_sealed(options: argparse.Namespace, secret: str) -> int:
     from edge.opening import Cache
 
     async with Cache(loaded) as cache:
-        print(seal_secret(secret, cache.keys.derive(PURPOSE)))
+        say(seal_secret(secret, cache.keys.derive(PURPOSE)))
     return 0
 
 

@@ -9,7 +9,7 @@ import json
 from typing import TYPE_CHECKING
 
 from edge.commands.parsing import Commands, configuration
-from edge.commands.words import moment, speed
+from edge.commands.words import moment, say, speed
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +37,7 @@ async def _status(options: argparse.Namespace) -> int:
     async with Cache(loaded) as cache:
         status = await cache.status(await parts_of_service(cache.folder))
     if options.json:
-        print(json.dumps(status.as_json()))
+        say(json.dumps(status.as_json()))
     else:
         _print(status)
         if options.studies:
@@ -47,66 +47,62 @@ async def _status(options: argparse.Namespace) -> int:
 
 def _print(status: Status) -> None:
     numbers = status.summary
-    print(status.sentence)
-    print(f"  studies               {numbers.studies}")
-    print(f"  only here             {numbers.studies_only_here}")
-    print(f"  perhaps only here     {numbers.studies_perhaps_only_here}")
-    print(f"  instances             {numbers.instances}, of them here {numbers.instances_online}")
+    say(status.sentence)
+    say(f"  studies               {numbers.studies}")
+    say(f"  only here             {numbers.studies_only_here}")
+    say(f"  perhaps only here     {numbers.studies_perhaps_only_here}")
+    say(f"  instances             {numbers.instances}, of them here {numbers.instances_online}")
     for name, count in sorted(numbers.custody.items()):
-        print(f"    {name.lower():<20}{count}")
-    print(f"  to be sent            {numbers.backlog_bytes / 1e6:.1f} MB")
+        say(f"    {name.lower():<20}{count}")
+    say(f"  to be sent            {numbers.backlog_bytes / 1e6:.1f} MB")
     if numbers.by_courier:
         since = moment(numbers.by_courier_since)
-        print(f"  by courier            {numbers.by_courier} on their way since {since}")
+        say(f"  by courier            {numbers.by_courier} on their way since {since}")
     capacity = status.capacity_bytes / 1e6
-    print(f"  on disk               {numbers.sealed_bytes / 1e6:.1f} MB of {capacity:.1f} MB")
+    say(f"  on disk               {numbers.sealed_bytes / 1e6:.1f} MB of {capacity:.1f} MB")
     aside = f", of them in quarantine {numbers.quarantined}" if numbers.quarantined else ""
-    print(f"  in conflict           {numbers.in_conflict}{aside}")
-    print(f"  given up              {numbers.given_up}")
-    print(f"  lost                  {numbers.lost}")
-    print(f"  rejected              {numbers.rejected}")
+    say(f"  in conflict           {numbers.in_conflict}{aside}")
+    say(f"  given up              {numbers.given_up}")
+    say(f"  lost                  {numbers.lost}")
+    say(f"  rejected              {numbers.rejected}")
     until = "" if status.trash_until is None else f", until {moment(status.trash_until)}"
-    print(f"  in the trash          {numbers.trashed}{until}")
-    print(f"  archive has no more   {numbers.absent} studies: edge sync absent")
+    say(f"  in the trash          {numbers.trashed}{until}")
+    say(f"  archive has no more   {numbers.absent} studies: edge sync absent")
     coming, told = status.procedures, status.procedures.untold + status.procedures.refused
-    print(
-        f"  coming in             {coming.coming_in} studies, {coming.in_progress} steps under way"
-    )
+    say(f"  coming in             {coming.coming_in} studies, {coming.in_progress} steps under way")
     if told:
-        print(
-            f"  not told to others    {told} messages, {coming.refused} refused: edge mpps outbox"
-        )
+        say(f"  not told to others    {told} messages, {coming.refused} refused: edge mpps outbox")
     for archive in status.archives:
         state = "online" if archive.online else "offline"
         state += f": {archive.reason}" if archive.reason else ""
-        print(f"  archive {archive.name}: {state} (since {moment(archive.since)})")
+        say(f"  archive {archive.name}: {state} (since {moment(archive.since)})")
         if archive.role != "primary":
-            print(f"    as {archive.role}, not proven to have {archive.unproven}")
+            say(f"    as {archive.role}, not proven to have {archive.unproven}")
         if archive.lost and archive.lost_at is not None:
-            print(f"    it lost {archive.lost} images so far, the last {moment(archive.lost_at)}")
+            say(f"    it lost {archive.lost} images so far, the last {moment(archive.lost_at)}")
     _print_commitments(status.commitments)
     if status.archives or status.untried:
         _print_line(status.line)
         _print_prefetch(status.prefetch)
     _print_worklist(status.worklist)
     for last in status.backups.last:
-        print(f"  backup: {last.where}: {moment(last.made)}")
+        say(f"  backup: {last.where}: {moment(last.made)}")
     if not status.backups.has_recovery_key:
-        print("  there is no recovery key: after a fire nothing of this box can be recovered")
+        say("  there is no recovery key: after a fire nothing of this box can be recovered")
     elif not status.backups.last:
-        print("  no backup was made yet")
+        say("  no backup was made yet")
     for part, state in sorted((status.parts or {}).items()):
         if state != "running":
-            print(f"  {part}: {state}")
+            say(f"  {part}: {state}")
 
 
 def _print_commitments(standing: Standing) -> None:
     known = f"{standing.waiting} wait, {standing.unreported} to be reported"
     if standing.given_up:
         known += f", {standing.given_up} given up: edge commit list"
-    print(f"  storage commitments   {known}")
+    say(f"  storage commitments   {known}")
     if standing.reason:
-        print(f"    the last report did not get through: {standing.reason}")
+        say(f"    the last report did not get through: {standing.reason}")
 
 
 def _print_line(line: LineState) -> None:
@@ -115,25 +111,25 @@ def _print_line(line: LineState) -> None:
         ("download", line.download_speed, line.download_kbps),
     ):
         limit = {None: "no limit", 0: "nothing may go now"}.get(kbps, f"limit {kbps} kbit/s")
-        print(f"  {name:<22}{speed(measured)} ({limit})")
+        say(f"  {name:<22}{speed(measured)} ({limit})")
     if line.backlog_eta is not None:
-        print(f"  all sent              about {moment(line.backlog_eta)}")
+        say(f"  all sent              about {moment(line.backlog_eta)}")
     went = f"{line.month_sent_bytes / 1e6:.1f} MB up, {line.month_received_bytes / 1e6:.1f} MB down"
-    print(f"  this month            {went}")
+    say(f"  this month            {went}")
     if line.budget_left_bytes is not None and line.budget_renewed is not None:
         left, total = line.budget_left_bytes / 1e6, line.budget_bytes / 1e6
         renewed = moment(line.budget_renewed)
-        print(f"  budget                {left:.1f} MB left of {total:.0f} MB, anew {renewed}")
+        say(f"  budget                {left:.1f} MB left of {total:.0f} MB, anew {renewed}")
 
 
 def _print_prefetch(prefetch: PrefetchState) -> None:
     noun = "study" if prefetch.studies == 1 else "studies"
     later = f", {prefetch.later} more in quiet hours" if prefetch.later else ""
-    print(f"  prefetch              {prefetch.studies} {noun} to come{later}")
+    say(f"  prefetch              {prefetch.studies} {noun} to come{later}")
     if prefetch.pinned_studies:
         size = f"{prefetch.pinned_bytes / 1e6:.1f} MB"
         missing = f", {prefetch.pinned_missing} images not here" if prefetch.pinned_missing else ""
-        print(f"  pinned                {prefetch.pinned_studies} studies, {size}{missing}")
+        say(f"  pinned                {prefetch.pinned_studies} studies, {size}{missing}")
 
 
 def _print_worklist(sources: Sequence[SourceState]) -> None:
@@ -142,15 +138,15 @@ def _print_worklist(sources: Sequence[SourceState]) -> None:
         if source.name == "api":
             age = "added here"
         steps = "1 step" if source.steps == 1 else f"{source.steps} steps"
-        print(f"  worklist {source.name}: {steps}, {age}")
+        say(f"  worklist {source.name}: {steps}, {age}")
         if source.error and source.failing_since:
-            print(f"    since {moment(source.failing_since)}: {source.error}")
+            say(f"    since {moment(source.failing_since)}: {source.error}")
         for problem in source.problems:
-            print(f"    not taken: {problem}")
+            say(f"    not taken: {problem}")
 
 
 def _print_studies(line: LineState) -> None:
     for one in line.studies:
         when = "time not known" if one.eta is None else f"about {moment(one.eta)}"
         images = "1 image" if one.instances == 1 else f"{one.instances} images"
-        print(f"  waits: {one.study_uid}  {images}, {one.bytes / 1e6:.1f} MB, {when}")
+        say(f"  waits: {one.study_uid}  {images}, {one.bytes / 1e6:.1f} MB, {when}")

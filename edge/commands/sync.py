@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from edge.commands import absences
 from edge.commands.parsing import Acts, Commands, Run, configuration
-from edge.commands.words import moment
+from edge.commands.words import moment, say
 from edge.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -139,7 +139,7 @@ async def _first(options: argparse.Namespace) -> int:
     await wake_service(loaded.appliance.data_dir)
     turn = "in its turn" if options.take_back else "first"
     images = "1 image" if waiting == 1 else f"{waiting} images"
-    print(f"edge: the study goes {turn}; still to go: {images}", file=sys.stderr)
+    say(f"edge: the study goes {turn}; still to go: {images}", file=sys.stderr)
     return 0
 
 
@@ -194,19 +194,19 @@ _STAYS = (
 
 
 def _say(text: str) -> None:
-    print(f"edge: {text}", file=sys.stderr)
+    say(f"edge: {text}", file=sys.stderr)
 
 
 def _print_outcome(act: str, outcome: Outcome) -> int:
     """Say what became of it; the exit status is 1 if any of it could not be done."""
     if not (outcome.done or outcome.unchanged or outcome.refused):
-        print(f"edge: {act}: none of these waits for it; see edge sync list", file=sys.stderr)
+        say(f"edge: {act}: none of these waits for it; see edge sync list", file=sys.stderr)
         return 0
     images = f"{outcome.done} image{'' if outcome.done == 1 else 's'}"
     already = f"; {outcome.unchanged} were so already" if outcome.unchanged else ""
-    print(f"edge: {act}: {images}{already}", file=sys.stderr)
+    say(f"edge: {act}: {images}{already}", file=sys.stderr)
     for one in outcome.refused:
-        print(f"edge: {one.sop_uid}: {one.why}", file=sys.stderr)
+        say(f"edge: {one.sop_uid}: {one.why}", file=sys.stderr)
     return int(bool(outcome.refused))
 
 
@@ -219,7 +219,7 @@ async def _list(options: argparse.Namespace) -> int:
         letters = await cache.disputes.dead_letters(given_up=options.given_up, **page)
         conflicts = await cache.disputes.conflicts(**page)
     if options.json:
-        print(json.dumps({"dead_letters": asdict(letters), "conflicts": asdict(conflicts)}))
+        say(json.dumps({"dead_letters": asdict(letters), "conflicts": asdict(conflicts)}))
     else:
         _print_letters(letters, "given up" if options.given_up else "refused by the archive")
         _print_conflicts(conflicts)
@@ -227,37 +227,37 @@ async def _list(options: argparse.Namespace) -> int:
 
 
 def _print_letters(page: Page[DeadLetter], what: str) -> None:
-    print(f"{what}: {page.total}")
+    say(f"{what}: {page.total}")
     for one in page.items:
-        print(f"\n  {one.sop_uid}  (study {one.study_uid})")
-        print(f"    patient   {one.patient_name or '?'}, {one.patient_id or 'no ID'}")
+        say("", f"  {one.sop_uid}  (study {one.study_uid})")
+        say(f"    patient   {one.patient_name or '?'}, {one.patient_id or 'no ID'}")
         again = moment(one.next_try) if one.next_try else "not before it is decided"
-        print(f"    refused   since {moment(one.since)}, {one.tries} times; next: {again}")
-        print(f"    because   {one.reason or '?'}")
-        print(f"    stored    {one.transfer_syntax}, {one.size} bytes, from {one.peer or '?'}")
+        say(f"    refused   since {moment(one.since)}, {one.tries} times; next: {again}")
+        say(f"    because   {one.reason or '?'}")
+        say(f"    stored    {one.transfer_syntax}, {one.size} bytes, from {one.peer or '?'}")
         if one.copy is not None:
             parts = [one.copy.transfer_syntax, *one.copy.supplied]
-            print(f"    sent as   a copy: {', '.join(filter(None, parts))}")
+            say(f"    sent as   a copy: {', '.join(filter(None, parts))}")
         if one.given_up is not None:
-            print(f"    given up  {moment(one.given_up)}: {one.given_up_because}")
-        print(f"    choices   {', '.join(one.choices)}")
+            say(f"    given up  {moment(one.given_up)}: {one.given_up_because}")
+        say(f"    choices   {', '.join(one.choices)}")
 
 
 def _print_conflicts(page: Page[Conflict]) -> None:
-    print(f"in conflict: {page.total}")
+    say(f"in conflict: {page.total}")
     for one in page.items:
-        print(f"\n  {one.sop_uid}  (study {one.study_uid})")
-        print(f"    patient   {one.patient_name or '?'}, {one.patient_id or 'no ID'}")
-        print(f"    since     {moment(one.since)}: {one.reason or '?'}")
-        print(f"    kept      {_side(one.kept)}")
-        print(f"    other     {_side(one.other)}, in {_PLACES[one.kind]}")
+        say("", f"  {one.sop_uid}  (study {one.study_uid})")
+        say(f"    patient   {one.patient_name or '?'}, {one.patient_id or 'no ID'}")
+        say(f"    since     {moment(one.since)}: {one.reason or '?'}")
+        say(f"    kept      {_side(one.kept)}")
+        say(f"    other     {_side(one.other)}, in {_PLACES[one.kind]}")
         if one.edited:
-            print(f"    edited    in the archive: {', '.join(one.edited)} of this study")
+            say(f"    edited    in the archive: {', '.join(one.edited)} of this study")
         if one.decision:
-            print(f"    decided   {one.decision}, not done yet")
+            say(f"    decided   {one.decision}, not done yet")
         if one.note:
-            print(f"    failed    {one.note}")
-        print(f"    choices   {', '.join(one.choices)}")
+            say(f"    failed    {one.note}")
+        say(f"    choices   {', '.join(one.choices)}")
 
 
 _PLACES = {"archive": "the archive", "quarantine": "quarantine here"}

@@ -12,7 +12,7 @@ import time
 
 from edge.access.roles import Role
 from edge.commands.parsing import Acts, Commands, configuration
-from edge.commands.words import moment
+from edge.commands.words import moment, say
 from edge.errors import ConfigError
 
 __all__ = ["add"]
@@ -37,7 +37,7 @@ async def _create(options: argparse.Namespace) -> int:
     name = options.name or f"{options.role} {time.strftime('%Y-%m-%d %H:%M')}"
     async with Cache(loaded) as cache:
         try:
-            print(await cache.tokens.create(Role(options.role), name))
+            say(await cache.tokens.create(Role(options.role), name))
         except ValueError as error:
             raise ConfigError(f"--name: {error}") from error
     return 0
@@ -50,13 +50,13 @@ async def _list(options: argparse.Namespace) -> int:
     async with Cache(loaded) as cache:
         tokens = await cache.tokens.list()
     if options.json:
-        print(json.dumps([dataclasses.asdict(token) for token in tokens]))
+        say(json.dumps([dataclasses.asdict(token) for token in tokens]))
     elif not tokens:
-        print("edge: there are no tokens yet", file=sys.stderr)
+        say("edge: there are no tokens yet", file=sys.stderr)
     else:
-        print(f"{'ID':<16}  {'ROLE':<12}  {'MADE':<20}  NAME")
+        say(f"{'ID':<16}  {'ROLE':<12}  {'MADE':<20}  NAME")
     for token in [] if options.json else tokens:
-        print(f"{token.token_id:<16}  {token.role:<12}  {moment(token.created):<20}  {token.name}")
+        say(f"{token.token_id:<16}  {token.role:<12}  {moment(token.created):<20}  {token.name}")
     return 0
 
 
@@ -67,7 +67,7 @@ async def _revoke(options: argparse.Namespace) -> int:
     async with Cache(loaded) as cache:
         revoked = await cache.tokens.revoke(options.token_id)
     if revoked:
-        print(f"edge: token {options.token_id} is worthless now", file=sys.stderr)
+        say(f"edge: token {options.token_id} is worthless now", file=sys.stderr)
     else:
-        print(f"edge: there is no token {options.token_id}", file=sys.stderr)
+        say(f"edge: there is no token {options.token_id}", file=sys.stderr)
     return int(not revoked)

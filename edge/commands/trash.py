@@ -15,7 +15,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from edge.commands.parsing import Acts, Commands, configuration
-from edge.commands.words import moment
+from edge.commands.words import moment, say
 from edge.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -49,21 +49,21 @@ async def _list(options: argparse.Namespace) -> int:
     async with Cache(loaded) as cache:
         page = await cache.trash.contents(Query(limit=options.limit, offset=options.offset))
     if options.json:
-        print(json.dumps(asdict(page)))
+        say(json.dumps(asdict(page)))
     else:
         _print(page)
     return 0
 
 
 def _print(page: Page[InTrash]) -> None:
-    print(f"in the trash: {page.total}")
+    say(f"in the trash: {page.total}")
     for one in page.items:
-        print(f"\n  {one.sop_uid}  (study {one.study_uid})")
-        print(f"    patient   {one.patient_name or '?'}, {one.patient_id or 'no ID'}")
-        print(f"    deleted   by archive {one.archive or '?'}: {one.reason or '?'}")
-        print(f"    stored    {one.size} bytes")
+        say("", f"  {one.sop_uid}  (study {one.study_uid})")
+        say(f"    patient   {one.patient_name or '?'}, {one.patient_id or 'no ID'}")
+        say(f"    deleted   by archive {one.archive or '?'}: {one.reason or '?'}")
+        say(f"    stored    {one.size} bytes")
         until = "as soon as the service gets to it" if one.until is None else moment(one.until)
-        print(f"    erased    {until}")
+        say(f"    erased    {until}")
 
 
 async def _restore(options: argparse.Namespace) -> int:
@@ -76,10 +76,10 @@ async def _restore(options: argparse.Namespace) -> int:
         done = await cache.trash.restore(query)
     await wake_service(loaded.appliance.data_dir)
     if not done:
-        print("edge: restore: none of these is in the trash", file=sys.stderr)
+        say("edge: restore: none of these is in the trash", file=sys.stderr)
         return 0
     owed = "the archive deleted them, and will be sent them again"
-    print(f"edge: restore: {_images(done, 'is', 'are')} shown again; {owed}", file=sys.stderr)
+    say(f"edge: restore: {_images(done, 'is', 'are')} shown again; {owed}", file=sys.stderr)
     return 0
 
 
@@ -97,10 +97,10 @@ async def _empty(options: argparse.Namespace) -> int:
         done = await cache.trash.empty(query)
     runs = await wake_service(loaded.appliance.data_dir)
     if not done:
-        print("edge: empty: none of these is in the trash", file=sys.stderr)
+        say("edge: empty: none of these is in the trash", file=sys.stderr)
         return 0
     when = "now" if runs else "when the service starts"
-    print(f"edge: empty: {_images(done, 'will', 'will')} be erased {when}", file=sys.stderr)
+    say(f"edge: empty: {_images(done, 'will', 'will')} be erased {when}", file=sys.stderr)
     return 0
 
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from edge.commands.parsing import Acts, Commands, configuration
+from edge.commands.words import say
 from edge.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -67,10 +68,10 @@ async def _list(options: argparse.Namespace) -> int:
             limit=MOST_STEPS, offset=0, day=options.date.replace("-", "")
         )
     if options.json:
-        print(json.dumps(asdict(page)))
+        say(json.dumps(asdict(page)))
         return 0
     for one in page.items:
-        print(_line(one))
+        say(_line(one))
     return 0
 
 
@@ -102,7 +103,7 @@ async def _add(options: argparse.Namespace) -> int:
         step = step_of(form, cache.worklist.today)
         await cache.worklist.add([step])
     await wake_service(loaded.appliance.data_dir)
-    print(f"{step.study_uid} {step.step_id}")
+    say(f"{step.study_uid} {step.step_id}")
     return 0
 
 
@@ -115,5 +116,5 @@ async def _remove(options: argparse.Namespace) -> int:
         removed = await cache.worklist.remove(options.study_uid, options.step_id)
     await wake_service(loaded.appliance.data_dir)
     if not removed:
-        print("edge: no such step was added here", file=sys.stderr)
+        say("edge: no such step was added here", file=sys.stderr)
     return int(not removed)

@@ -21,6 +21,7 @@ __all__ = [
     "forget_before",
     "forget_others",
     "replace",
+    "soon",
 ]
 
 
@@ -38,13 +39,23 @@ class Expected:
     """Who says so."""
 
 
+_MOST_OF_ONE = 50
+"""Announcements of one patient, for one day or for some: nobody has more."""
+_MOST = 20_000
+"""Announcements that are looked at."""
+
+
 def announce(db: Connection, patients: Iterable[Expected], now: float) -> int:
-    """Keep them; how many were not known. One that is announced twice is kept once."""
+    """Keep them; how many were not known. One that is announced twice is kept once.
+
+    What is more than anybody can have on a day is not kept.
+    """
     return sum(
         db.execute(
             "INSERT OR IGNORE INTO expected"
             " (patient_id, issuer, modality, body_part, date, source, announced)"
-            " VALUES (?, ?, ?, ?, ?, ?, ?)",
+            " SELECT ?1, ?2, ?3, ?4, ?5, ?6, ?7 WHERE ?8 >"
+            " (SELECT count(*) FROM expected WHERE date = ?5 AND patient_id = ?1)",
             (
                 one.patient_id,
                 one.issuer,
@@ -53,6 +64,7 @@ def announce(db: Connection, patients: Iterable[Expected], now: float) -> int:
                 one.date,
                 one.source,
                 now,
+                _MOST_OF_ONE,
             ),
         ).rowcount
         for one in patients
@@ -116,6 +128,22 @@ async def expected(
         (first, last, limit, offset),
     )
     return [Expected(*row) for row in rows]
+
+
+async def soon(database: Database, *, first: str, last: str) -> list[Expected]:
+    """Those of some days, the earliest first, of one patient not more than anybody can have.
+
+    Who says so is left out: what two say is said once.
+    """
+    rows = await database.scan(
+        "SELECT patient_id, date, issuer, modality, body_part FROM"
+        " (SELECT DISTINCT patient_id, date, issuer, modality, body_part, dense_rank() OVER"
+        " (PARTITION BY patient_id ORDER BY date, issuer, modality, body_part) AS nth"
+        " FROM expected WHERE date BETWEEN ? AND ?) WHERE nth <= ?"
+        " ORDER BY date, patient_id, issuer, modality, body_part LIMIT ?",
+        (first, last, _MOST_OF_ONE, _MOST),
+    )
+    return await database.compute(lambda: [Expected(*row) for row in rows])
 
 
 async def count(database: Database, *, first: str, last: str) -> int:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 
 from edge.index.database import Connection, Database
+from edge.index.lookup import json_list
 from edge.rules import PinRule
 
 __all__ = ["Pin", "Pinned", "PinnedSize", "add", "all_pins", "any_pin", "pinned_size", "remove"]
@@ -56,24 +57,39 @@ class Pinned:
     @classmethod
     def of(cls, rules: Sequence[PinRule], today: date) -> Pinned:
         """By pins and rules together."""
+        # However many rules there are, the expression is one: SQLite takes a thousand levels.
         parts, values = [_BY_PEOPLE], list[object]()
-        for rule in rules:
-            if rule.study_uid:
-                parts.append("s.study_uid = ?")
-                values.append(rule.study_uid)
-            elif rule.patient_id:
-                parts.append(f"(s.patient_id = ? AND (? = '' OR {_ISSUER} IN ('', ?)))")
-                values += [rule.patient_id, rule.issuer, rule.issuer]
-            else:
-                names = sorted(rule.modalities)
-                has = " OR ".join(["instr(s.modalities, ?)"] * len(names))
-                since = ""
-                if rule.max_age_days is not None:
-                    oldest = max(0, today.toordinal() - 1 - int(rule.max_age_days))
-                    since = f"{date.min + timedelta(days=oldest):%Y%m%d}".rjust(8, "0")
-                parts.append(f"(({has}) AND s.study_date >= ?)")
-                values += [*(f"\\{name}\\" for name in names), since]
+        if studies := [rule.study_uid for rule in rules if rule.study_uid]:
+            parts.append("s.study_uid IN (SELECT value FROM json_each(?))")
+            values.append(json_list(studies))
+        if patients := [(rule.patient_id, rule.issuer) for rule in rules if rule.patient_id]:
+            parts.append(_OF_PATIENTS)
+            values += [json_list(one for one, _ in patients), json_list(patients)]
+        if made := [one for rule in rules for one in _made(rule, today)]:
+            parts.append(_OF_MODALITIES)
+            values.append(json_list(made))
         return cls(f"({' OR '.join(parts)})", tuple(values))
+
+
+_OF_RULE = "json_extract(r.value, '$[1]')"
+_OF_PATIENTS = (
+    "(s.patient_id IN (SELECT value FROM json_each(?)) AND EXISTS (SELECT 1 FROM json_each(?) r"
+    " WHERE json_extract(r.value, '$[0]') = s.patient_id"
+    f" AND ({_OF_RULE} = '' OR {_ISSUER} IN ('', {_OF_RULE}))))"
+)
+_OF_MODALITIES = (
+    "EXISTS (SELECT 1 FROM json_each(?) r WHERE instr(s.modalities, json_extract(r.value, '$[0]'))"
+    " AND s.study_date >= json_extract(r.value, '$[1]'))"
+)
+
+
+def _made(rule: PinRule, today: date) -> list[tuple[str, str]]:
+    """Each modality of a rule, as it stands in the row of a study, and since when."""
+    since = ""
+    if rule.max_age_days is not None:
+        oldest = max(0, today.toordinal() - 1 - int(rule.max_age_days))
+        since = f"{date.min + timedelta(days=oldest):%Y%m%d}".rjust(8, "0")
+    return [(f"\\{name}\\", since) for name in sorted(rule.modalities)]
 
 
 def add(db: Connection, pin: Pin) -> bool:

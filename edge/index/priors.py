@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from datetime import date as Date  # noqa: N812 - the field is called date
 from typing import Any
 
 from edge.dicom.instance import InstanceRef
@@ -15,6 +16,7 @@ __all__ = [
     "REPORTS",
     "StudyRow",
     "body_parts",
+    "day_of",
     "incomplete",
     "missing",
     "of_patients",
@@ -51,8 +53,8 @@ class StudyRow:
     patient_id: str
     issuer: str
     """Of the Patient ID; empty if it is not known."""
-    date: str
-    """YYYYMMDD; empty if it is not known."""
+    date: Date | None
+    """None if it is not known."""
     modalities: frozenset[str]
     is_whole: bool
     """Whether every instance that is known is here."""
@@ -72,8 +74,22 @@ def _study(row: Sequence[Any]) -> StudyRow:
     study_id, uid, patient_id, issuer, date, modalities, is_whole, is_here = row
     names = frozenset(filter(None, modalities.split("\\")))
     return StudyRow(
-        study_id, uid, patient_id, str(issuer), date, names, bool(is_whole), bool(is_here)
+        study_id, uid, patient_id, str(issuer), day_of(date), names, bool(is_whole), bool(is_here)
     )
+
+
+def _studies(rows: Iterable[Sequence[Any]]) -> list[StudyRow]:
+    return [_study(row) for row in rows]
+
+
+def day_of(text: str) -> Date | None:
+    """A date as the index has it, YYYYMMDD; None if it is none."""
+    if len(text) != 8 or not (text.isascii() and text.isdecimal()):
+        return None
+    try:
+        return Date(int(text[:4]), int(text[4:6]), int(text[6:]))
+    except ValueError:
+        return None
 
 
 async def received(database: Database, since: float) -> list[StudyRow]:
@@ -91,21 +107,30 @@ async def received(database: Database, since: float) -> list[StudyRow]:
         " ORDER BY new.made DESC",
         (since, _MOST_SERIES, _FEW, since),
     )
-    return [_study(row) for row in rows]
+    return await database.compute(_studies, rows)
 
 
 async def of_patients(database: Database, patient_ids: Iterable[str]) -> dict[str, list[StudyRow]]:
-    """All studies of patients by their ID, whoever issued it, the newest first."""
-    found: dict[str, list[StudyRow]] = {}
+    """The studies of patients by their ID, whoever issued it, the newest first.
+
+    Args:
+        database: The index.
+        patient_ids: Each once.
+    """
     rows = await database.scan(
-        f"{_STUDY} WHERE s.patient_id <> '' AND s.patient_id IN (SELECT value FROM json_each(?))"
+        f"{_STUDY} WHERE s.id IN (SELECT n.id FROM json_each(?) p JOIN studies n ON n.id IN"
+        " (SELECT id FROM studies WHERE patient_id <> '' AND patient_id = p.value"
+        " ORDER BY study_date DESC, study_time DESC, id DESC LIMIT ?))"
         " ORDER BY s.study_date DESC, s.study_time DESC, s.id DESC",
-        (json_list(patient_ids),),
+        (json_list(patient_ids), _MOST_STUDIES),
     )
+    return await database.compute(_by_patient, rows)
+
+
+def _by_patient(rows: Iterable[Sequence[Any]]) -> dict[str, list[StudyRow]]:
+    found: dict[str, list[StudyRow]] = {}
     for row in rows:
-        studies = found.setdefault(row[2], [])
-        if len(studies) < _MOST_STUDIES:
-            studies.append(_study(row))
+        found.setdefault(row[2], []).append(_study(row))
     return found
 
 
@@ -116,6 +141,10 @@ async def body_parts(database: Database, study_ids: Iterable[int]) -> dict[int, 
         " WHERE study_id IN (SELECT value FROM json_each(?)) AND part IS NOT NULL",
         (json_list(study_ids),),
     )
+    return await database.compute(_by_study, rows)
+
+
+def _by_study(rows: Iterable[Sequence[Any]]) -> dict[int, frozenset[str]]:
     found: dict[int, set[str]] = {}
     for study_id, part in rows:
         found.setdefault(study_id, set()).add(str(part))
@@ -153,6 +182,10 @@ async def reports_elsewhere(
         " ORDER BY s.study_date DESC, s.id DESC, e.id",
         (json_list(patient_ids), left_before),
     )
+    return await database.compute(_with_last, rows)
+
+
+def _with_last(rows: Iterable[Sequence[Any]]) -> list[tuple[StudyRow, int]]:
     return [(_study(row[:-1]), row[-1]) for row in rows]
 
 

@@ -14,10 +14,11 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection,
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 
-from edge.cache.bundle import Bundle, PartReader
+from edge.cache.bundle import Bundle
 from edge.cache.changes import Changes
 from edge.cache.custody import Owed, Settlement, Theirs
 from edge.cache.opened import InstanceEntry, OpenInstance
+from edge.cache.parts import PartReader
 from edge.cache.statements import Entry, Outcome, Result
 from edge.crypto.courier import BundleKey
 from edge.dicom.digest import Digester

@@ -24,10 +24,11 @@ from pathlib import Path
 import msgspec
 
 from edge import config
-from edge.cache.bundle import Bundle, BundleForbidden, bundles_on, on_disk
+from edge.cache.bundle import Bundle, BundleForbidden, bundles_on, root_of
 from edge.cache.changes import Changes
 from edge.cache.courier import open_bundle
 from edge.cache.custody import Settlement
+from edge.cache.disk import held, on_disk
 from edge.cache.statements import VERSION, Complete, PartList, Receipt, Result, decoded
 from edge.cloud.archive import Archive
 from edge.cloud.listing import list_instances
@@ -119,11 +120,13 @@ class Delivery:
         """Deliver every bundle on a disk that is for this place; what became of each.
 
         Raises:
-            EdgeError: The disk can't be used, or the archive will never talk to us.
+            EdgeError: The disk can't be used, another process works on it, or the archive will
+                never talk to us.
         """
         with on_disk(disk):
-            found = await asyncio.to_thread(bundles_on, disk)
-            return [await self._deliver_bundle(bundle) for bundle in found]
+            async with held(root_of(disk)):
+                found = await asyncio.to_thread(bundles_on, disk)
+                return [await self._deliver_bundle(bundle) for bundle in found]
 
     async def _deliver_bundle(self, bundle: Bundle) -> Delivered:
         done = Delivered(bundle.number)

@@ -6,22 +6,21 @@ import contextlib
 import errno
 import os
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
 
-from edge.cache import bundle as bundles
+from edge.cache import parts
 from edge.cache.bundle import (
     FOLDER,
     Bundle,
     BundleForbidden,
-    DiskUnusable,
-    PartReader,
-    PartWriter,
     bundles_on,
-    on_disk,
 )
 from edge.cache.courier import describe, open_bundle
+from edge.cache.disk import DiskUnusable, on_disk
+from edge.cache.parts import PartReader, PartWriter
 from edge.crypto.sealed import Algorithm
 from edge.errors import SealBroken, StorageFull
 from tests.fakes.courier import make_bundle, place
@@ -240,16 +239,134 @@ def test_deleting_takes_what_is_ours_and_leaves_the_rest(made, tmp_path):
     other = bundle.path / "holiday.jpg"
     other.write_text("of the courier")
     (bundle.path / "0003.part.new").write_text("half")
-    bundle.delete()
+    assert bundle.delete() == ["holiday.jpg"]
     assert list(bundle.path.iterdir()) == [other]
     other.unlink()
-    bundle.delete()
+    assert bundle.delete() == []
     assert not (tmp_path / FOLDER).exists()
+
+
+def test_what_is_in_the_place_of_a_file_is_told_and_the_envelope_waits_for_it(made, tmp_path):
+    bundle, _ = made
+    for name in ("0007.part", "0008.list"):
+        (bundle.path / name).mkdir()
+    (bundle.path / "0007.part" / "holiday.jpg").write_text("of somebody")
+    (bundle.path / "0009.part").symlink_to(tmp_path)
+    assert bundle.delete() == ["0007.part"]
+    assert sorted(path.name for path in bundle.path.iterdir()) == ["0007.part", "key", "key.copy"]
+    assert bundle.delete() == ["0007.part"]
+    (bundle.path / "0007.part" / "holiday.jpg").unlink()
+    assert bundle.delete() == []
+    assert not (tmp_path / FOLDER).exists()
+
+
+def test_a_deletion_that_was_interrupted_anywhere_leaves_an_envelope_or_nothing(
+    made, monkeypatch, tmp_path
+):
+    bundle, _ = made
+    (bundle.path / "0001.part.new").write_text("half")
+    unlink, left = os.unlink, [0]
+
+    def pulled_out(*arguments, **named):
+        left[0] -= 1
+        if left[0] < 0:
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+        unlink(*arguments, **named)
+
+    monkeypatch.setattr(os, "unlink", pulled_out)
+    for steps in range(10):
+        left[0] = 1
+        if steps == 9:
+            left[0] = 10
+        try:
+            assert bundle.delete() == []
+        except OSError:
+            there = bundle.names()
+            assert "key.copy" in there or set(there) == {"key"}
+        else:
+            break
+    assert not (tmp_path / FOLDER).exists()
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder", "twin"])
+def test_nothing_that_waits_under_a_name_of_ours_is_written_through(made, tmp_path, slices, kind):
+    bundle, key = made
+    victim = tmp_path / "root.key"
+    victim.write_bytes(b"of the box")
+    for name in ("0003.part.new", "complete.new", "complete"):
+        path = bundle.path / name
+        path.unlink(missing_ok=True)
+        match kind:
+            case "link":
+                path.symlink_to(victim)
+            case "pipe":
+                os.mkfifo(path)
+            case "folder" if name.endswith(".new"):
+                path.mkdir()
+            case "twin":
+                path.hardlink_to(victim)
+    bundle.write("complete", b"ours")
+    writer = PartWriter(bundle, 3, key, Algorithm.AES_256_GCM)
+    writer.write(slices[0].data)
+    writer.finish()
+    assert bundle.read("complete") == b"ours"
+    reader = PartReader(bundle, 3, key)
+    assert reader.read(0, reader.length) == slices[0].data
+    reader.close()
+    assert victim.read_bytes() == b"of the box"
+
+
+def test_the_bundles_folder_is_no_link_to_elsewhere(made, tmp_path):
+    bundle, _ = made
+    (tmp_path / FOLDER).rename(tmp_path / "elsewhere")
+    (tmp_path / FOLDER).symlink_to(tmp_path / "elsewhere")
+    for disk in (tmp_path, tmp_path / FOLDER):
+        with pytest.raises(DiskUnusable, match="no folder") as found:
+            bundles_on(disk)
+        assert "no link is followed" in found.value.hint
+        with pytest.raises(DiskUnusable, match="no folder"):
+            Bundle.make(disk, "0123456789abcdef")
+    with pytest.raises(DiskUnusable):
+        bundle.write("complete", b"new")
+
+
+def test_a_bundle_that_became_a_link_is_not_followed(made, tmp_path):
+    bundle, _ = made
+    bundle.path.rename(tmp_path / "elsewhere")
+    bundle.path.symlink_to(tmp_path / "elsewhere")
+    before = sorted((tmp_path / "elsewhere").iterdir())
+    with pytest.raises(OSError, match=r"Not a directory|symbolic links"):
+        bundle.write("complete", b"new")
+    assert sorted((tmp_path / "elsewhere").iterdir()) == before
+
+
+def test_a_link_has_no_length_and_is_named(made, tmp_path):
+    bundle, _ = made
+    size = bundle.size()
+    (bundle.path / "0002.part").unlink()
+    (bundle.path / "0002.part").symlink_to("/nonexistent")
+    (bundle.path / "0003.part").mkdir()
+    assert bundle.strange() == ["0002.part", "0003.part"]
+    assert (bundle.length("0002.part"), bundle.length("0004.part")) == (0, 0)
+    assert 0 < bundle.size() < size
+
+
+def test_two_threads_that_write_the_same_file_wait_for_each_other(made):
+    bundle, _ = made
+    contents = [bytes([number]) * 5000 for number in range(8)]
+    threads = [threading.Thread(target=bundle.write, args=("complete", each)) for each in contents]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert bundle.read("complete") in contents
+    assert not list(bundle.path.glob("*.new"))
 
 
 @pytest.mark.parametrize(
     ("number", "kind", "words"),
     [
+        (errno.EISDIR, DiskUnusable, "directory"),
         (errno.ENOSPC, StorageFull, "full"),
         (errno.EFBIG, StorageFull, "full"),
         (errno.EROFS, DiskUnusable, "Read-only"),
@@ -268,4 +385,4 @@ def test_a_bundle_that_is_there_is_not_made_again(tmp_path, made):
     bundle, _ = made
     with pytest.raises(FileExistsError):
         Bundle.make(tmp_path, bundle.number)
-    assert bundles.PART * 2 < 4 * 1024**3
+    assert parts.PART * 2 < 4 * 1024**3

@@ -10,6 +10,7 @@ import pytest
 
 from edge.cache.courier import Receipts, describe, open_bundle
 from edge.cache.custody import Settlement
+from edge.cache.disk import DiskUnusable, held
 from edge.cache.eviction import TRUSTED
 from edge.cache.statements import Outcome, Result
 from edge.crypto.courier import PlaceKeys
@@ -431,3 +432,39 @@ async def test_one_damaged_envelope_costs_nothing(carried):
     with pytest.raises(SealBroken, match="both envelopes"):
         await asyncio.to_thread(open_bundle, carried.bundle, HOSPITAL)
     assert await asyncio.to_thread(results_on, carried.bundle, carried.key, HOSPITAL) == {}
+
+
+async def test_a_bundle_with_links_in_it_is_called_damaged_and_hides_no_other(
+    carried, disk, tmp_path
+):
+    other, _ = await asyncio.to_thread(make_bundle, disk, HOSPITAL, [OFFICE], [[]])
+    (carried.bundle.path / "0002.part").unlink()
+    (carried.bundle.path / "0002.part").symlink_to("/nonexistent")
+    (other.path / "key").unlink()
+    (other.path / "key").symlink_to(tmp_path)
+    found = {one.bundle: one for one in await asyncio.to_thread(describe, disk, HOSPITAL, [])}
+    assert found.keys() == {carried.bundle.number, other.number}
+    assert "damaged: 0002.part is no file" in found[carried.bundle.number].trouble
+    assert found[other.number].is_ours
+    assert "damaged: key is no file" in found[other.number].trouble
+
+
+async def test_what_is_no_file_of_a_bundle_is_told_and_deleting_can_be_repeated(
+    cache, carried, disk
+):
+    number = carried.bundle.number
+    in_the_way = carried.bundle.path / "0007.part"
+    (in_the_way / "photos").mkdir(parents=True)
+    assert await carried.receipts.delete(disk, number) == ["0007.part"]
+    (again,), others = await carried.receipts.take(disk)
+    assert (again.bundle, again.is_settled, others) == (number, True, 0)
+    (in_the_way / "photos").rmdir()
+    assert await carried.receipts.delete(disk, number) == []
+    assert await asyncio.to_thread(lambda: list(disk.iterdir())) == []
+
+
+async def test_receipts_wait_for_no_other_process_but_say_that_there_is_one(carried, disk):
+    async with held(disk):
+        for doing in (carried.receipts.take(disk), carried.receipts.delete(disk, "no such")):
+            with pytest.raises(DiskUnusable, match="in use by another"):
+                await doing

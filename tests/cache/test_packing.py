@@ -11,9 +11,10 @@ import subprocess
 import pytest
 
 from edge.cache import packing as module
-from edge.cache.bundle import Bundle, PartReader, PartWriter, bundles_on
+from edge.cache.bundle import Bundle, bundles_on
 from edge.cache.custody import Settlement
 from edge.cache.packing import Packing
+from edge.cache.parts import PartReader, PartWriter
 from edge.cache.statements import Complete, PartList, decoded
 from edge.crypto.courier import PlaceKeys
 from edge.crypto.sealed import Algorithm
@@ -426,3 +427,31 @@ async def test_a_disk_that_fills_up_meanwhile_keeps_the_parts_that_are_whole(
     (bundle,) = await on_it(small_disk)
     assert (await end_of(bundle, cache)).instances == packed.images
     assert not list(bundle.path.glob("*.new"))
+
+
+async def test_two_that_pack_on_one_disk_take_nothing_from_each_other(cache, pack, disk):
+    slices = list(ct_series(4, rows=256, columns=256))
+    for one in slices:
+        await cache.send(one)
+    told = []
+
+    async def second():
+        with pytest.raises(EdgeError, match="in use by another edge courier"):
+            await pack()
+        told.append("refused")
+
+    waiting = []
+    packed = await pack(say=lambda *_: waiting.append(asyncio.ensure_future(second())))
+    await asyncio.gather(*waiting)
+    assert told
+    assert packed.images == 4
+    assert [data for data, _ in await on(disk, cache)] == [one.data for one in slices]
+
+
+async def test_a_link_in_the_place_of_the_folder_of_bundles_is_refused(cache, pack, disk, tmp_path):
+    await cache.send(next(ct_series(1, rows=16, columns=16)))
+    before = await asyncio.to_thread(lambda: sorted(tmp_path.iterdir()))
+    await asyncio.to_thread((disk / "EDGE-COURIER").symlink_to, tmp_path)
+    with pytest.raises(EdgeError, match="is no folder, but a link or a file"):
+        await pack()
+    assert await asyncio.to_thread(lambda: sorted(tmp_path.iterdir())) == before

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+import time
 from contextlib import asynccontextmanager
 from datetime import UTC, date, datetime, timedelta
 from types import SimpleNamespace
@@ -13,7 +15,9 @@ from edge.cache.expected import Expectations, Expected
 from edge.cache.pins import Pins
 from edge.cache.priors import DAY, Priors, Why
 from edge.dicom.instance import Custody
+from edge.errors import DecisionRefused
 from edge.index import lookup, residence
+from edge.index.priors import day_of, of_patients
 from tests.patients import listed, made, study_uid
 
 TODAY = date(2026, 3, 10)
@@ -281,6 +285,88 @@ class TestExpected:
             assert await box.cache.database.read("SELECT count(*) FROM expected") == [(0,)]
 
 
+class TestCrowds:
+    """However much is expected, nobody else waits for what is computed of it."""
+
+    @pytest.fixture
+    def longest(self, monkeypatch):
+        """The longest that the event loop was held by one callback: seconds of its own thread."""
+        run, held = asyncio.events.Handle._run, [0.0]
+
+        def timed(handle):
+            begun = time.thread_time()
+            run(handle)
+            held[0] = max(held[0], time.thread_time() - begun)
+
+        monkeypatch.setattr(asyncio.events.Handle, "_run", timed)
+        return held
+
+    async def test_thousands_of_patients_hold_up_nobody(self, open_look, longest):
+        async with open_look("any: 3 within 5 years", "CT: 2 of CT same body part") as box:
+            for number in range(40):
+                await box.learn(
+                    *(
+                        listed(f"{number} {age}", f"P{number}", report="SR", slices=1, day=ago(age))
+                        for age in (1, 2, 3)
+                    )
+                )
+
+            def more(db):
+                # Studies as an archive lists them, of very many patients.
+                db.execute(
+                    "INSERT INTO studies (study_uid, patient_id, study_date, modalities, created)"
+                    " WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n"
+                    " WHERE i < 9999) SELECT '1.2.' || i, 'P' || (i % 2000), '20250101',"
+                    " '\\CT\\', 0 FROM n"
+                )
+
+            await box.cache.database.write(more)
+            expected = [Expected(f"P{number}", "20260310", "", "CT") for number in range(5000)]
+            await box.expectations.announce(expected)
+            longest[0] = 0.0
+            look = await box.priors.look()
+            assert longest[0] < 0.05
+            assert len(look.patients) == 5000
+            # Three reports of some, and one of the two newest studies that are CT.
+            assert len(look.wanted) == 40 * 3 + 40
+
+    async def test_announcements_of_one_patient_are_bounded(self, open_look, longest):
+        async with open_look("any: 3 within 5 years") as box:
+            await box.learn(listed("prior", "P1", day=ago(1)))
+            many = [Expected("P1", "20260310", f"I{number}", "CT") for number in range(10_000)]
+            assert await box.expectations.announce(many) == 50
+            assert await box.expectations.announce([Expected("P2", "20260310")]) == 1
+            assert await box.expectations.announce([Expected("P1", "20260311")]) == 1
+            longest[0] = 0.0
+            assert await box.wanted() == [of("prior", Why.EXPECTED)]
+            assert longest[0] < 0.05
+            assert len(await box.expectations.soon()) == 50 + 1
+
+    async def test_what_two_sources_say_is_one_occasion(self, open_look):
+        async with open_look() as box:
+            said = [Expected("P1", "20260310", source=source) for source in ("ris", "desk")]
+            assert await box.expectations.announce(said) == 2
+            assert await box.expectations.soon() == [Expected("P1", "20260310")]
+
+    async def test_an_id_that_very_many_studies_share_costs_no_more_than_the_newest(
+        self, open_look
+    ):
+        async with open_look("any: all") as box:
+
+            def more(db):
+                db.execute(
+                    "INSERT INTO studies (study_uid, patient_id, study_date, created)"
+                    " WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 999)"
+                    " SELECT '1.2.' || i, 'UNKNOWN', 20200101 + i, 0 FROM n"
+                )
+
+            await box.cache.database.write(more)
+            found = await of_patients(box.cache.database, ["UNKNOWN", "nobody"])
+            assert [one.study_uid for one in found["UNKNOWN"]] == [
+                f"1.2.{number}" for number in range(999, 799, -1)
+            ]
+
+
 class TestPins:
     """What shall be here at all times."""
 
@@ -360,3 +446,66 @@ async def test_what_left_lately_is_not_wanted_again_but_for_a_persons_pin(open_l
         box.clock.now += DAY
         await box.send(*made("newer", "P1"))
         assert await box.wanted() == [of("prior")]
+
+
+async def test_however_many_rules_there_are_they_are_one_expression(open_look):
+    rules = [f"study 1.2.3.{number}" for number in range(1500)]
+    rules += [f"patient N{number} of EAST" for number in range(1500)]
+    rules += [f"modality {name} within 2 years" for name in ("MG", "US", "NM")] * 500
+    pin = (*rules, f"study {study_uid('named')}", "patient P2 of WEST", "patient P3")
+    async with open_look(pin=pin) as box:
+        await box.learn(
+            listed("named", "P1"),
+            listed("his", "P2", issuer="WEST"),
+            listed("of no known issuer", "P2"),
+            listed("not his", "P2", issuer="EAST"),
+            listed("of any issuer", "P3", issuer="EAST"),
+            listed("mg", "P4", modality="MG", day=ago(1)),
+            listed("old mg", "P4", modality="MG", day=ago(3)),
+        )
+        wanted = {uid for uid, _, _ in await box.wanted()}
+        names = ("named", "his", "of no known issuer", "of any issuer", "mg")
+        assert wanted == {study_uid(name) for name in names}
+        spared = box.pins.pinned
+        assert (
+            await residence.evictable(
+                box.cache.database,
+                used_before=1e12,
+                verified_since=0,
+                max_bytes=10**9,
+                spared=spared,
+            )
+            == []
+        )
+        assert (await box.pins.size()).studies == 5
+
+
+@pytest.mark.parametrize("value", ["A\x1b[2J", "B\\C", "D\nE", "F" * 65, "G\x9b"])
+async def test_what_is_no_patient_id_is_not_pinned(open_look, value):
+    async with open_look() as box:
+        with pytest.raises(DecisionRefused):
+            await box.pins.add("patient", value)
+        with pytest.raises(DecisionRefused):
+            await box.pins.add("patient", "P1", value)
+        assert await box.pins.all() == []
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        "2026",
+        "20261301",
+        "20260230",
+        "2026W481",
+        "2026-1-1",
+        "\uff12\uff10\uff12\uff16\uff10\uff11\uff10\uff11",
+        "+2026101",
+    ],
+)
+def test_what_is_no_date_is_none(text):
+    assert day_of(text) is None
+
+
+def test_a_date_is_read():
+    assert day_of("20260310") == TODAY

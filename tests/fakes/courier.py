@@ -12,7 +12,8 @@ from pathlib import Path
 
 import msgspec
 
-from edge.cache.bundle import Bundle, PartWriter
+from edge.cache.bundle import Bundle
+from edge.cache.parts import PartWriter
 from edge.cache.statements import (
     VERSION,
     Complete,

@@ -11,7 +11,9 @@ import random
 import pytest
 
 from edge import config
-from edge.cache.bundle import Bundle, PartWriter
+from edge.cache.bundle import Bundle
+from edge.cache.disk import held
+from edge.cache.parts import PartWriter
 from edge.cache.statements import Outcome
 from edge.cloud.dicomweb import DicomwebArchive
 from edge.cloud.transport import Timeouts
@@ -249,8 +251,8 @@ async def test_a_byte_that_changed_in_any_file_delivers_nothing_false(
         for at in {0, len(whole) - 1, rest.randrange(len(whole)), rest.randrange(len(whole))}:
             path.write_bytes(whole[:at] + bytes([whole[at] ^ 0x10]) + whole[at + 1 :])
             await deliver(patience=5.0)
-            for name, held in cloud.instances.items():
-                assert held.part10 == true[name]
+            for name, kept in cloud.instances.items():
+                assert kept.part10 == true[name]
             for one in (await results(carried)).values():
                 assert one.outcome in (Outcome.VERIFIED, Outcome.DAMAGED)
             for name in await asyncio.to_thread(bundle.receipts):
@@ -370,4 +372,38 @@ async def test_everything_is_read_back_whatever_the_place_samples(cloud, carried
     async with DicomwebArchive(config.Archive("cloud", cloud.url), timeouts=timeouts) as archive:
         delivery = Delivery(archive, "w", settings, HOSPITAL, [BOX.place], place="p", patience=20)
         (done,) = await delivery.deliver(disk)
+    assert done.outcomes == {"VERIFIED": 6}
+
+
+@pytest.mark.parametrize("kind", ["link", "pipe", "folder"])
+async def test_what_waits_under_the_name_of_a_receipt_is_not_written_through(
+    carried, deliver, tmp_path, kind
+):
+    bundle, _ = carried
+    victim = tmp_path / "root.key"
+
+    def plant():
+        victim.write_bytes(b"of the box")
+        for number in (1, 2):
+            path = bundle.path / f"{number:04}.{HOSPITAL.place.digest[:8].hex()}.receipt.new"
+            match kind:
+                case "link":
+                    path.symlink_to(victim)
+                case "pipe":
+                    os.mkfifo(path)
+                case "folder":
+                    path.mkdir()
+
+    await asyncio.to_thread(plant)
+    (done,) = await asyncio.wait_for(deliver(), 30)
+    assert done.outcomes == {"VERIFIED": 6}
+    assert len(await results(carried)) == 6
+    assert await asyncio.to_thread(victim.read_bytes) == b"of the box"
+
+
+async def test_a_disk_on_which_another_works_is_left_alone(carried, deliver, disk):
+    async with held(disk):
+        with pytest.raises(EdgeError, match="in use by another edge courier"):
+            await deliver()
+    (done,) = await deliver()
     assert done.outcomes == {"VERIFIED": 6}
