@@ -22,7 +22,7 @@ by `OPTIONS` and by `/dicom-web/` (Retrieve Capabilities, 8.9), from the routes 
 | Search | 10.6 |
 | Retrieve Instance, Retrieve Instances | 10.4.1.1.1 |
 | Retrieve Metadata | 10.4.1.1.2 |
-| Retrieve Rendered Instance, Rendered Instances, Rendered Frames | 10.4.1.1.3 |
+| Retrieve Rendered Instance, Retrieve Rendered Instances, Retrieve Rendered Frames | 10.4.1.1.3 |
 | Retrieve Thumbnail | 10.4.1.1.4 |
 | Retrieve Bulkdata | 10.4.1.1.5 |
 | Retrieve Frames, Retrieve Pixel Data | 10.4.1.1.6 |
