@@ -303,9 +303,12 @@ def test_gdcmscu_does_its_work(box, service, sent, tmp_path):
     gdcm("--store", "-i", write(tmp_path / "one.dcm", made, PROPOSED["-xi"]))
     assert stored(service, made).PixelData == made.PixelData
     key = f"20,d={first.StudyInstanceUID}"
-    for root in ("--studyroot", "--patientroot"):
-        for asked, found in ((key, True), ("20,d=1.2.3.4", False)):
-            said = gdcm("--find", "-D", root, "--study", "--key", "10,10=", "--key", asked)
+    for level, tag, known in (
+        (("--studyroot", "--study"), "20,d", first.StudyInstanceUID),
+        (("--patientroot", "--patient"), "10,20", first.PatientID),
+    ):
+        for value, found in ((known, True), ("1.2.3.4", False)):
+            said = gdcm("--find", "-D", *level, "--key", "10,10=", "--key", f"{tag}={value}")
             assert "C-Find was successful" in said
             assert bool(re.search(r"\(0000,0900\) .* 65280 ", said)) is found
     folder = tmp_path / "moved"
