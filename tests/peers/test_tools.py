@@ -9,9 +9,12 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import socket
 import ssl
 import subprocess
 import sys
+import time
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -289,32 +292,64 @@ def test_pynetdicoms_applications_do_their_work(box, sent, keys, model, tmp_path
         assert_same(read(folder), sent)
 
 
+@contextmanager
+def storescp(port, folder):
+    """DCMTK's receiver."""
+    process = subprocess.Popen(
+        ["storescp", "-q", "-aet", TITLE, "+B", "-od", str(folder), str(port)]
+    )
+    try:
+        deadline = time.monotonic() + PATIENCE
+        while not _listens(port):
+            assert time.monotonic() < deadline, "storescp did not start"
+            time.sleep(0.02)
+        yield
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _listens(port):
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
 @GDCM
 def test_gdcmscu_does_its_work(box, service, sent, tmp_path):
     first = next(iter(sent.values()))
+    names, where = ("--aetitle", TITLE, "--call", "EDGE"), ("127.0.0.1", box.port)
 
     def gdcm(*more):
         # Debian's (3.0) breaks down when it is done, after it has released the association.
-        names = ("--aetitle", TITLE, "--call", "EDGE")
-        return run("gdcmscu", *more, *names, "127.0.0.1", box.port, statuses=(0, -6))
+        return run("gdcmscu", *more, *names, *where, statuses=(0, -6))
 
     assert "Assertion" not in gdcm("--echo")
     made = instance(SECONDARY_CAPTURE, 300, pixels="native")
     gdcm("--store", "-i", write(tmp_path / "one.dcm", made, PROPOSED["-xi"]))
     assert stored(service, made).PixelData == made.PixelData
     key = f"20,d={first.StudyInstanceUID}"
+    root = ("--studyroot", "--study")
     for level, tag, known in (
-        (("--studyroot", "--study"), "20,d", first.StudyInstanceUID),
+        (root, "20,d", first.StudyInstanceUID),
         (("--patientroot", "--patient"), "10,20", first.PatientID),
     ):
         for value, found in ((known, True), ("1.2.3.4", False)):
             said = gdcm("--find", "-D", *level, "--key", "10,10=", "--key", f"{tag}={value}")
             assert "C-Find was successful" in said
             assert bool(re.search(r"\(0000,0900\) .* 65280 ", said)) is found
+    # Its own receiver agrees to explicit VR and reads it as implicit: another one takes its place.
     folder = tmp_path / "moved"
     folder.mkdir()
-    received = ("--port-scp", box.store_port, "-o", folder)
-    gdcm("--move", "--studyroot", "--study", "--key", key, *received)
+    with storescp(box.store_port, folder):
+        words = ("--move", *root, "--key", key, "--port-scp", free_port(), "-o", tmp_path)
+        process = subprocess.Popen(list(map(str, ("gdcmscu", *words, *names, *where))))
+        try:
+            deadline = time.monotonic() + PATIENCE
+            while len(list(folder.iterdir())) < len(sent) and time.monotonic() < deadline:
+                time.sleep(0.05)
+        finally:
+            process.kill()  # it waits for what does not come
+            process.wait()
     assert_same(read(folder), sent)
 
 
