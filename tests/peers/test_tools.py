@@ -348,6 +348,7 @@ def test_gdcmscu_does_its_work(box, service, sent, tmp_path):
             while len(list(folder.iterdir())) < len(sent) and time.monotonic() < deadline:
                 time.sleep(0.05)
         finally:
+            time.sleep(0.5)  # the last file may still be written
             process.kill()  # it waits for what does not come
             process.wait()
     assert_same(read(folder), sent)
