@@ -23,6 +23,7 @@ from edge.dimse.deadline import MIN_BYTES_PER_SECOND
 from edge.dimse.framing import MAX_ASSOCIATE_BYTES, AbortReason
 from edge.dimse.messages import MAX_COMMAND_BYTES, CommandField, Status
 from edge.dimse.move import PLAIN
+from edge.dimse.mpps import MAX_STEP_BYTES
 from edge.dimse.negotiation import APPLICATION_CONTEXT, MAX_CONTEXTS, MAX_SENT_PDU
 from edge.dimse.query_model import FIND_MODELS
 from edge.dimse.retrieve import MOST_INSTANCES
@@ -54,7 +55,9 @@ _LIMITS = (
     ("Presentation contexts of an association", str(MAX_CONTEXTS)),
     ("A-ASSOCIATE-RQ", f"{MAX_ASSOCIATE_BYTES:,} bytes"),
     ("Command set", f"{MAX_COMMAND_BYTES:,} bytes"),
-    ("Identifier", f"{MAX_IDENTIFIER_BYTES:,} bytes"),
+    ("Identifier of a query or retrieval", f"{MAX_IDENTIFIER_BYTES:,} bytes"),
+    ("Request of storage commitment", f"{storage_commitment.MAX_BYTES:,} bytes"),
+    ("Data set of a performed procedure step", f"{MAX_STEP_BYTES:,} bytes"),
     ("Instance", "64 GiB (`cache.max_instance_bytes`)"),
     ("Instances of one C-MOVE or C-GET", f"{MOST_INSTANCES:,}"),
     (
