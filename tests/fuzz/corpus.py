@@ -71,6 +71,7 @@ IDENTIFIERS: dict[str, dict[str, Any]] = {
     },
     "worklist": {
         "00100010": key("PN", {"Alphabetic": "DOE*"}),
+        "0020000D": key("UI", "1.2.3"),
         "00400100": key(
             "SQ",
             {
