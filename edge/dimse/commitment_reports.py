@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -19,6 +20,7 @@ from edge.cache.commitments import Commitments, Due, Verdict
 from edge.config import Peer
 from edge.dicom.identifier import write_identifier
 from edge.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
+from edge.dimse.casebook import CaseBook
 from edge.dimse.dialogue import Dialogue
 from edge.dimse.messages import CommandField, Element, Status
 from edge.dimse.peers import Peers
@@ -59,6 +61,7 @@ class CommitmentReports:
         ae_title: Ours, from which what is committed can be retrieved.
         changes: Wakes it.
         clock: POSIX seconds.
+        casebook: Has it written down where images are not committed.
     """
 
     def __init__(
@@ -70,6 +73,8 @@ class CommitmentReports:
         ae_title: str,
         changes: Changes,
         clock: Callable[[], float] = time.time,
+        *,
+        casebook: CaseBook | None = None,
     ) -> None:
         self._commitments = commitments
         self._askers = askers
@@ -78,6 +83,7 @@ class CommitmentReports:
         self._ae_title = ae_title.strip()
         self._changes = changes
         self._clock = clock
+        self._casebook = casebook
         self._called: set[str] = set()
 
     async def run(self) -> None:
@@ -193,6 +199,9 @@ class CommitmentReports:
             "%s: was told that %d instances are committed, and %d are not",
             *(one.peer, len(verdict.committed), len(verdict.failed)),
         )
+        if verdict.failed and self._casebook is not None:
+            reasons = Counter(int(reason) for *_, reason in verdict.failed)
+            self._casebook.not_committed(one.peer, reasons)
         await self._commitments.reported(one, verdict)
         return ""
 
