@@ -222,10 +222,10 @@ class Associations:
         try:
             while True:
                 await self._noted.wait()
-                await self._write_if_possible()
+                await self.write_if_possible()
                 await asyncio.sleep(PAUSE)
         finally:
-            await self._write_if_possible()
+            await self.write_if_possible()
 
     async def write(self) -> None:
         """Write what was noted since."""
@@ -248,7 +248,7 @@ class Associations:
 
     async def all(self) -> list[Trouble]:
         """The one that was seen last first; what other processes wrote, too."""
-        await self._write_if_possible()
+        await self.write_if_possible()
         return [_trouble(row) for row in await associations.all_associations(self._database)]
 
     async def reload(self) -> None:
@@ -263,7 +263,8 @@ class Associations:
                 self._gone[lost] = None
         self._rows = rows
 
-    async def _write_if_possible(self) -> None:
+    async def write_if_possible(self) -> None:
+        """As `write`; if there is no room for it now, it is written later."""
         try:
             await self.write()
         except (StorageFull, DatabaseBroken) as error:

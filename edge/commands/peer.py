@@ -155,10 +155,11 @@ async def _echo(options: argparse.Namespace) -> int:
 
     async with Cache(loaded) as cache:
         await cache.peers.refresh()
+        await cache.associations.reload()
         casebook = CaseBook(loaded.dimse, cache.associations)
         dialer = Dialer(loaded.dimse, tls=cache.dicom_tls(), casebook=casebook)
         reached = await echo_named(dialer, Peers(loaded.dimse, cache.peers), options.name)
-        await cache.associations.write()
+        await cache.associations.write_if_possible()
     if options.json:
         say(json.dumps(dataclasses.asdict(reached)))
     else:

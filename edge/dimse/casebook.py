@@ -15,7 +15,7 @@ from edge.dimse.negotiation import Accepted, AssociateRequest
 from edge.dimse.peers import Caller, Refusal
 from edge.dimse.proposal import Agreement, Proposal
 from edge.dimse.services import Operation
-from edge.errors import EdgeError, PeerError
+from edge.errors import EdgeError, How, PeerError
 
 __all__ = ["CaseBook", "Incoming", "Outgoing"]
 
@@ -63,6 +63,7 @@ class Incoming:
         self._calling = ""
         self._called = ""
         self._was_requested = False
+        self._is_useless = False
         self._is_fine = True
 
     def asked(self, request: AssociateRequest) -> None:
@@ -97,6 +98,7 @@ class Incoming:
 
     def accepted(self, accepted: Accepted) -> None:
         """It was accepted, perhaps not wholly."""
+        self._is_useless = not accepted.contexts
         if accepted.not_accepted:
             findings = doctor.not_accepted(
                 accepted.not_accepted,
@@ -121,6 +123,8 @@ class Incoming:
 
     def lost(self, error: PeerError, *, during: str) -> None:
         """It ended without a release."""
+        if self._is_useless and error.how in (How.ABORTED, How.BROKEN):
+            return  # as was to be expected
         finding = doctor.lost(
             error,
             self._book.settings,

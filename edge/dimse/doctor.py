@@ -245,6 +245,9 @@ def lost(
             )
         case How.BROKEN if not was_requested:
             return Finding("nothing asked", "it connected, and hung up without asking for anything")
+        case How.BROKEN if not during:
+            what = "it hung up without a release; nothing was under way, so nothing was lost"
+            changes = ()
         case How.ABORTED:
             what = f"it aborted the association {amid}"
             changes = (

@@ -56,20 +56,17 @@ def _is_about(row: Trouble, titles: Collection[str], hosts: Collection[str]) -> 
 def _state(peer: Peer, rows: Sequence[Trouble], settings: Dimse) -> PeerState:
     title = peer.ae_title.strip()
     its = [row for row in rows if row.ae_title == title]
-    fine = {
-        way: max(
-            (row.last_seen for row in its if row.direction is way and row.kind == FINE),
-            default=None,
-        )
-        for way in Direction
-    }
+    fine: dict[Direction, float] = {}
+    for row in its:
+        if row.kind == FINE:
+            fine[row.direction] = max(row.last_seen, fine.get(row.direction, 0.0))
     has_called = any(row.direction is Direction.IN and row.is_known for row in its)
     return PeerState(
         title,
         peer.name,
         peer.host,
-        fine[Direction.IN],
-        fine[Direction.OUT],
+        fine.get(Direction.IN),
+        fine.get(Direction.OUT),
         None if has_called else never_called(peer, settings),
     )
 
