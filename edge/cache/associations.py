@@ -44,7 +44,7 @@ MOST = 1024
 MOST_OF_STRANGERS = 256
 MOST_OF_A_PEER = 48
 MOST_OF_A_HOST = 16
-PAUSE = 5.0
+PAUSE = 2.0
 """Seconds between two writes."""
 KEEP_DAYS = 90
 _DAY = 86400.0
@@ -143,8 +143,8 @@ class Trouble:
     first_seen: float
     last_seen: float
     times: int
-    over: float | None = None
-    """When an association with it, the same way, was without any trouble since."""
+    fine_since: float | None = None
+    """When an association with it, the same way, was last without any trouble, after this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -313,31 +313,23 @@ class _Rows:
             known = self._of[key] = crowd, place_of(key[2])
             self._sizes[crowd] = self._sizes.get(crowd, 0) + 1
             self._peers += is_known
-        place = self._crowds.setdefault(crowd, {}).setdefault(known[1], {})
+        # What was seen last stands last, so that the first of equals is the one to go.
+        places = self._crowds[crowd] = self._crowds.pop(crowd, {})
+        place = places[known[1]] = places.pop(known[1], {})
         place[key] = now
         if len(place) > MOST_OF_A_HOST:
             lost.append(_oldest(place))
         elif self._sizes[crowd] > (MOST_OF_A_PEER if is_known else MOST_OF_STRANGERS):
             lost.append(self._of_fullest_place(crowd))
         elif is_known and self._peers > MOST:
-            fullest = max(
-                (each for each in self._sizes if each != " "), key=self._sizes.__getitem__
-            )
-            lost.append(self._of_fullest_place(fullest))
+            peers = (each for each in self._crowds if each != " ")
+            lost.append(self._of_fullest_place(max(peers, key=self._sizes.__getitem__)))
         for each in lost:
             self._drop(each)
         return lost
 
     def _of_fullest_place(self, crowd: str) -> Key:
-        places = self._crowds[crowd].values()
-        most = max(map(len, places))
-        # Among equals, the one that was seen longest ago.
-        oldest = (_oldest(place) for place in places if len(place) == most)
-        return min(oldest, key=self._seen)
-
-    def _seen(self, key: Key) -> float:
-        crowd, place = self._of[key]
-        return self._crowds[crowd][place][key]
+        return _oldest(max(self._crowds[crowd].values(), key=len))
 
     def _drop(self, key: Key) -> None:
         crowd, place = self._of.pop(key)

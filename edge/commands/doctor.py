@@ -67,17 +67,18 @@ def _tell(trouble: Trouble) -> None:
     times = f"{trouble.times} times, first {moment(trouble.first_seen)}, last"
     when = moment(trouble.last_seen)
     version = f" [{trouble.implementation}]" if trouble.implementation else ""
-    way = "->" if trouble.direction == "in" else "<-"
-    who = f"{trouble.ae_title or 'no AE title'} at {trouble.host or 'no address'}"
+    title, host = trouble.ae_title or "no AE title", trouble.host or "no address"
+    who = f"{title} at {host}{version}"
+    called = f"{who} called this box" if trouble.direction == "in" else f"this box called {who}"
     often = f"{times} {when}" if trouble.times > 1 else f"once, {when}"
-    say(f"{way} {who}{version}  ({often})", f"   {trouble.what}")
+    say(f"{called} ({often}):", f"   {trouble.what}")
     for context in trouble.contexts:
         offered = ", ".join(context.offered)
         taken = f"; possible: {', '.join(context.accepted)}" if context.accepted else ""
         say(f"     refused: {context.sop_class} ({context.why}); offered: {offered}{taken}")
     _advise(trouble.changes)
-    if trouble.over is not None:
-        say(f"   over: all went well since, last {moment(trouble.over)}")
+    if trouble.fine_since is not None:
+        say(f"   since then there was an association without trouble: {moment(trouble.fine_since)}")
 
 
 def _stand(peer: PeerState) -> None:

@@ -102,9 +102,7 @@ def rejected(refusal: Refusal, settings: Dimse, *, calling: str, called: str, ho
             changes += (_box(f"or raise {key}"),)
         case _:
             what = f"what it proposed is not possible: {plain(refusal.why)}"
-            changes = (
-                _device("its DICOM software breaks the Standard: renew it, or ask its maker"),
-            )
+            changes = (_device(_FAULTY),)
     about = expected if refusal.cause in (Cause.ADDRESS, Cause.UNKNOWN) else ""
     return Finding(f"rejected: {refusal.cause}", what, changes, about)
 
@@ -220,46 +218,65 @@ def lost(
         was_requested: There was an association request at all.
         is_encrypted: The connection came to the port for TLS.
     """
+    if error.how is How.OURS:
+        return None
+    if error.how is How.OTHER_PROTOCOL:
+        return _other_protocol(plain(str(error)), settings)
+    if not was_requested:
+        return _without_request(error, settings, is_encrypted=is_encrypted)
+    return _amid(error, settings, during)
+
+
+def _without_request(error: PeerError, settings: Dimse, *, is_encrypted: bool) -> Finding:
+    """Nothing of DICOM came, or no whole request for an association."""
     said = plain(str(error))
-    amid = f"in the middle of {during}" if during else "with no request under way"
-    kind = f"lost: {error.how}"
     changes: tuple[Change, ...]
     match error.how:
-        case How.OURS:
-            return None
-        case How.OTHER_PROTOCOL:
-            return _other_protocol(said, settings)
         case How.TLS:
             what = f"it called the port for TLS, and could not speak it: {said}"
             plain_port = f" ({settings.listen})" if settings.listen else ""
             changes = (
                 _device(f"switch TLS on for this box, or have it call the plain port{plain_port}"),
                 _device("have it trust the authority of this box's certificate"),
-                _box("have dimse.tls_ca name the authority of its certificate, if it is named"),
+                _box("if dimse.tls_ca is named, have it name the authority of its certificate"),
             )
-        case How.SILENT:
+        case How.SILENT | How.STALLED:
             what = f"it connected, and asked for nothing: {said}"
             changes = (
                 _device(_TLS_OR_ELSE if is_encrypted else _PLAIN_OR_ELSE),
                 Change(Side.NETWORK, "large packets may be lost on the way: compare MTUs (VPN)"),
             )
-        case How.BROKEN if not was_requested:
-            return Finding("nothing asked", "it connected, and hung up without asking for anything")
+        case How.BROKEN:
+            what = "it connected, and hung up without asking for anything"
+            return Finding("nothing asked", what)
+        case How.GAVE_WAY:
+            what = f"it connected, asked for nothing, and others needed the connection: {said}"
+            changes = (_device("it opens many connections: close those that are not used"),)
+        case _:
+            what = f"it broke the rules of DICOM before it was associated: {said}"
+            changes = (_device(_FAULTY),)
+    return Finding(f"lost: {error.how}", what, changes, "no request")
+
+
+def _amid(error: PeerError, settings: Dimse, during: str) -> Finding:
+    """It was associated."""
+    said = plain(str(error))
+    amid = f"in the middle of {during}" if during else "with no request under way"
+    changes: tuple[Change, ...]
+    match error.how:
+        case How.ABORTED:
+            what = f"it aborted the association {amid}"
+            changes = (_device("look in its own log for the reason; raise its timeouts"),)
         case How.BROKEN if not during:
             what = "it hung up without a release; nothing was under way, so nothing was lost"
             changes = ()
-        case How.ABORTED:
-            what = f"it aborted the association {amid}"
-            changes = (
-                _device("look in its own log for the reason; raise its timeouts, if it has"),
-            )
         case How.BROKEN:
             what = f"{said}, {amid}"
             changes = (
                 Change(Side.NETWORK, "look at cable, Wi-Fi, switch and firewall between"),
                 _device("look whether it was switched off, or its transfer was stopped there"),
             )
-        case How.STALLED:
+        case How.STALLED | How.SILENT:
             what = f"{said}, {amid}"
             changes = (
                 Change(Side.NETWORK, "look at cable, Wi-Fi and MTU: the data came to a halt"),
@@ -282,12 +299,11 @@ def lost(
             changes = (_box("raise cache.max_instance_bytes, if that is meant"),)
         case _:
             what = f"it broke the rules of DICOM, {amid}: {said}"
-            changes = (
-                _device("its DICOM software breaks the Standard: renew it, or ask its maker"),
-            )
-    return Finding(kind, what, changes, during)
+            changes = (_device(_FAULTY),)
+    return Finding(f"lost: {error.how}", what, changes, during)
 
 
+_FAULTY = "its DICOM software breaks the Standard: renew it, or ask its maker"
 _TLS_OR_ELSE = "is TLS switched on for this box?"
 _PLAIN_OR_ELSE = "is it a DICOM device that called? Else have it call another port"
 

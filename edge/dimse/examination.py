@@ -31,12 +31,13 @@ async def examine(
     peers = [peer for peer in book.in_force if not name or _is_meant(peer, name)]
     titles = {peer.ae_title.strip() for peer in peers} | {name}
     hosts = {peer.host for peer in peers} | {name}
+    others = {peer.ae_title.strip() for peer in book.in_force} - titles
     rows = await associations.all()
-    meant = [row for row in rows if not name or _is_about(row, titles, hosts)]
+    meant = [row for row in rows if not name or _is_about(row, titles, hosts, others)]
     troubles = [row for row in meant if row.kind != FINE]
     return Diagnosis(
         peers=tuple(_state(peer, rows, settings) for peer in peers),
-        troubles=tuple(replace(row, over=_over(row, rows)) for row in troubles),
+        troubles=tuple(replace(row, fine_since=_fine_since(row, rows)) for row in troubles),
         is_known=bool(peers or meant or not name),
     )
 
@@ -45,10 +46,14 @@ def _is_meant(peer: Peer, name: str) -> bool:
     return name in (peer.name.strip(), peer.ae_title.strip(), peer.host)
 
 
-def _is_about(row: Trouble, titles: Collection[str], hosts: Collection[str]) -> bool:
-    """Also what came from its address under another title, or under none."""
+def _is_about(
+    row: Trouble, titles: Collection[str], hosts: Collection[str], others: Collection[str]
+) -> bool:
+    """Also what came from its address under no title, or one that is no other peer's."""
     if row.ae_title and row.ae_title in titles:
         return True
+    if row.ae_title in others:
+        return False
     host = row.host if row.direction is Direction.IN else row.host.rpartition(":")[0]
     return bool(host) and host in hosts
 
@@ -71,7 +76,7 @@ def _state(peer: Peer, rows: Sequence[Trouble], settings: Dimse) -> PeerState:
     )
 
 
-def _over(row: Trouble, rows: Sequence[Trouble]) -> float | None:
+def _fine_since(row: Trouble, rows: Sequence[Trouble]) -> float | None:
     """When all went well again after it, the same way and the same AE title."""
     return max(
         (

@@ -68,8 +68,10 @@ async def all_associations(database: Database) -> list[AssociationRow]:
 
 
 async def keys(database: Database) -> list[tuple[Key, bool, float]]:
-    """Of every row: what it is known by, whether it is a peer's, and when it was last seen."""
-    rows = await database.read(f"SELECT {', '.join(_KEY)}, known, last_seen FROM associations")
+    """Of every row, the oldest first: its key, whether it is a peer's, when it was last seen."""
+    rows = await database.read(
+        f"SELECT {', '.join(_KEY)}, known, last_seen FROM associations ORDER BY last_seen"
+    )
     return [((row[0], row[1], row[2], row[3], row[4]), bool(row[5]), row[6]) for row in rows]
 
 
