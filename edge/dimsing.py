@@ -125,7 +125,6 @@ def _commitment(supervisor: Supervisor, means: DimseMeans, config: Config) -> Se
         means.dialer,
         config.dimse.ae_title,
         means.changes,
-        casebook=means.dialer.casebook,
     )
     supervisor.start("commitments", reports.run)
     return storage_commitment_service(commitments, askers)

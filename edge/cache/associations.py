@@ -123,6 +123,8 @@ class Finding:
     about: str = ""
     """Tells several of one kind apart."""
     contexts: tuple[RefusedContext, ...] = ()
+    is_harmless: bool = False
+    """The association counts as one without trouble nevertheless."""
 
 
 @dataclass(frozen=True, slots=True)

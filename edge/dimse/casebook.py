@@ -47,6 +47,12 @@ class CaseBook:
         other = Other(Direction.IN, ae_title, is_known=True)
         self.note(other, doctor_ours.not_committed(reasons))
 
+    def nowhere(self, ae_title: str, abstract_syntax: str) -> None:
+        """A peer was to be called, and nobody says where it is."""
+        purpose = doctor_ours.purpose_of([abstract_syntax])
+        other = Other(Direction.OUT, ae_title, is_known=True, called=ae_title)
+        self.note(other, doctor_ours.nowhere(purpose, ae_title))
+
     def note(self, other: Other, finding: Finding | None) -> None:
         """Write it down, if it is anything."""
         if finding is not None and self._book is not None:
@@ -141,7 +147,7 @@ class Incoming:
 
     def _note(self, finding: Finding | None) -> None:
         if finding is not None:
-            self._is_fine = False
+            self._is_fine &= finding.is_harmless
             self._book.note(self._other, finding)
 
 
@@ -184,5 +190,5 @@ class Outgoing:
 
     def _note(self, finding: Finding | None) -> None:
         if finding is not None:
-            self._is_fine = False
+            self._is_fine &= finding.is_harmless
             self._book.note(self._other, finding)

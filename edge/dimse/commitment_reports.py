@@ -20,7 +20,6 @@ from edge.cache.commitments import Commitments, Due, Verdict
 from edge.config import Peer
 from edge.dicom.identifier import write_identifier
 from edge.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
-from edge.dimse.casebook import CaseBook
 from edge.dimse.dialogue import Dialogue
 from edge.dimse.messages import CommandField, Element, Status
 from edge.dimse.peers import Peers
@@ -61,7 +60,6 @@ class CommitmentReports:
         ae_title: Ours, from which what is committed can be retrieved.
         changes: Wakes it.
         clock: POSIX seconds.
-        casebook: Has it written down where images are not committed.
     """
 
     def __init__(
@@ -73,8 +71,6 @@ class CommitmentReports:
         ae_title: str,
         changes: Changes,
         clock: Callable[[], float] = time.time,
-        *,
-        casebook: CaseBook | None = None,
     ) -> None:
         self._commitments = commitments
         self._askers = askers
@@ -83,7 +79,6 @@ class CommitmentReports:
         self._ae_title = ae_title.strip()
         self._changes = changes
         self._clock = clock
-        self._casebook = casebook
         self._called: set[str] = set()
 
     async def run(self) -> None:
@@ -146,7 +141,10 @@ class CommitmentReports:
         """
         answers = 0
         try:
-            where = _found(self._peers.find(peer))
+            place = self._peers.find(peer)
+            if place is None:
+                self._dialer.casebook.nowhere(peer, STORAGE_COMMITMENT)
+            where = _found(place)
             async with self._dialer.call(where, [_PROPOSAL]) as association:
                 context = _accepted(association.find(STORAGE_COMMITMENT))
                 for one in reports:
@@ -199,9 +197,9 @@ class CommitmentReports:
             "%s: was told that %d instances are committed, and %d are not",
             *(one.peer, len(verdict.committed), len(verdict.failed)),
         )
-        if verdict.failed and self._casebook is not None:
+        if verdict.failed:
             reasons = Counter(int(reason) for *_, reason in verdict.failed)
-            self._casebook.not_committed(one.peer, reasons)
+            self._dialer.casebook.not_committed(one.peer, reasons)
         await self._commitments.reported(one, verdict)
         return ""
 

@@ -39,8 +39,13 @@ _UID = re.compile(r"[0-9]+(?:\.[0-9]+){4,}")
 
 
 def plain(text: str) -> str:
-    """A text that may come from elsewhere, without UIDs, as ASCII that can be shown."""
-    return ascii(_UID.sub("(a UID)", text))[1:-1]
+    """A text that may come from elsewhere, as ASCII that can be shown; a UID as its name, if any."""
+    return ascii(_UID.sub(_without_uid, text))[1:-1]
+
+
+def _without_uid(found: re.Match[str]) -> str:
+    name = name_of_uid(found[0])
+    return "(a UID)" if name == found[0] else name
 
 
 def name_of_uid(uid: str) -> str:
@@ -128,6 +133,7 @@ def not_accepted(
             _remedy(reason, group, plain(ae_title), is_stranger=is_stranger),
             reason,
             tuple(_shown(each) for each in group[:MOST_SHOWN]),
+            is_harmless=reason == _OTHERWISE or (reason == _NOT_HERE and bool(accepted)),
         )
         for reason, group in grouped.items()
     ]
@@ -246,6 +252,9 @@ def _without_request(error: PeerError, settings: Dimse, *, is_encrypted: bool) -
                 _device(_TLS_OR_ELSE if is_encrypted else _PLAIN_OR_ELSE),
                 Change(Side.NETWORK, "large packets may be lost on the way: compare MTUs (VPN)"),
             )
+        case How.BROKEN if is_encrypted:
+            what = f"it spoke TLS, and hung up without asking for anything: {said}"
+            changes = (_device("have it trust the authority of this box's certificate"),)
         case How.BROKEN:
             what = "it connected, and hung up without asking for anything"
             return Finding("nothing asked", what)

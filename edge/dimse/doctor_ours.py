@@ -15,7 +15,7 @@ from edge.dimse.doctor import MOST_SHOWN, name_of_uid, plain, some
 from edge.dimse.proposal import NotAgreed
 from edge.errors import EdgeError, How, PeerError, PeerRefused
 
-__all__ = ["given_up", "not_agreed", "not_committed", "purpose_of"]
+__all__ = ["given_up", "not_agreed", "not_committed", "nowhere", "purpose_of"]
 
 _STORAGE = "sending images to it"
 _PURPOSES = {
@@ -113,6 +113,13 @@ def given_up(error: EdgeError, settings: Dimse, *, purpose: str, called: str) ->
 
 
 _MAYBE_TLS = "if that port of it speaks TLS, set tls = true for the peer; if not, take it away"
+
+
+def nowhere(purpose: str, ae_title: str) -> Finding:
+    """It was to be called, and nobody says where it is."""
+    what = f"{purpose}: it is not said where it is"
+    do = f"name host and port in the [[dimse.peer]] of {ae_title}: an address, no network"
+    return Finding("ours: nowhere", what, (_box(do),), purpose)
 
 
 def _refused(error: PeerRefused, settings: Dimse, purpose: str, called: str) -> Finding:

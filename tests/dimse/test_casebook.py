@@ -117,6 +117,8 @@ async def test_a_sop_class_that_is_not_offered_is_named(associations):
     assert "Implicit VR Little Endian" in context.offered
     assert trouble.is_known
     assert trouble.implementation.startswith("PYNETDICOM")
+    # It can do what it came for.
+    assert FINE in [one.kind for one in await associations.all()]
 
 
 async def test_a_missing_right_is_added_to_may(associations):
@@ -170,6 +172,11 @@ async def test_tls_to_the_plain_port_and_plain_to_the_port_for_tls(associations,
         await dcmtk.run("echoscu", server.tls_port, "-to", "2", "-ta", "2")
         await until(lambda: associations._new)
         second, _ = await associations.all()
+        await dcmtk.run("echoscu", server.tls_port, "+tla")
+        await until(lambda: associations._new)
+        third, *_ = await associations.all()
+    assert third.what.startswith("it spoke TLS, and hung up without asking for anything")
+    assert "trust the authority" in third.changes[0].what
     assert second.what.startswith("it called the port for TLS, and could not speak it")
     assert "switch TLS on for this box" in second.changes[0].what
 

@@ -106,8 +106,10 @@ def test_a_transfer_syntax_that_is_not_possible_is_named_with_those_that_are():
     refused = NotAccepted(CT, (JPEG,), 4, "no usable transfer syntax", (), (IMPLICIT,))
     (finding,) = contexts(refused, accepted={VERIFICATION})
     assert said(finding) == [
-        "it proposed CT Image Storage in no transfer syntax that is possible for that"
-        " (JPEG Baseline (Process 1))",
+        (
+            "it proposed CT Image Storage in no transfer syntax that is possible for that"
+            " (JPEG Baseline (Process 1))"
+        ),
         "device: allow one of these transfer syntaxes: Implicit VR Little Endian",
     ]
     (context,) = finding.contexts
@@ -136,9 +138,13 @@ def test_a_hundred_refused_contexts_are_a_short_text():
     assert len(finding.contexts[0].offered) == 8
 
 
-def lost(how, why="it is said", during="", *, requested=True, settings=SETTINGS):
+def lost(
+    how, why="it is said", during="", *, requested=True, settings=SETTINGS, is_encrypted=False
+):
     error = PeerError(why, how=how)
-    return doctor.lost(error, settings, during=during, was_requested=requested, is_encrypted=False)
+    return doctor.lost(
+        error, settings, during=during, was_requested=requested, is_encrypted=is_encrypted
+    )
 
 
 def test_what_we_ended_ourselves_is_no_trouble():
@@ -190,6 +196,12 @@ def test_one_that_was_never_associated(how, words):
     assert words in lost(how, requested=False).what
 
 
+def test_one_that_refuses_our_certificate_is_to_trust_it():
+    finding = lost(How.BROKEN, "ALERT_UNKNOWN_CA", requested=False, is_encrypted=True)
+    assert "without asking for anything: ALERT_UNKNOWN_CA" in finding.what
+    assert "trust the authority" in finding.changes[0].what
+
+
 def test_other_protocols_are_told_which_port_they_need():
     http = lost(How.OTHER_PROTOCOL, "it speaks HTTP: browsers need", requested=False)
     assert said(http)[1] == "device: browsers and DICOMweb need the port of http.listen"
@@ -208,6 +220,7 @@ def test_other_protocols_are_told_which_port_they_need():
 def test_no_uid_and_nothing_that_is_not_ascii_comes_through():
     assert doctor.plain("instance 1.2.840.1.99.7 of é\n") == "instance (a UID) of \\xe9\\n"
     assert doctor.plain("10.0.0.9") == "10.0.0.9"
+    assert doctor.plain(f"{CT} is not accepted") == "CT Image Storage is not accepted"
 
 
 def test_a_peer_that_never_called_is_told_where_to_call():

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edge.config import Dimse
-from edge.dimse.doctor_ours import given_up, not_agreed, not_committed, purpose_of
+from edge.dimse.doctor_ours import given_up, not_agreed, not_committed, nowhere, purpose_of
 from edge.dimse.proposal import NotAgreed
 from edge.errors import ConfigError, How, PeerError, PeerRefused
 from tests.dimse.raw import CT
@@ -87,6 +87,12 @@ def test_a_peer_that_takes_nothing_of_what_is_proposed():
     assert [(one.sop_class_uid, one.why) for one in finding.contexts] == [
         (WORKLIST, "SOP class not supported")
     ]
+
+
+def test_one_of_whom_nobody_says_where_it_is():
+    finding = nowhere("reporting storage commitment to it", "CT1")
+    assert finding.what == "reporting storage commitment to it: it is not said where it is"
+    assert "[[dimse.peer]] of CT1" in finding.changes[0].what
 
 
 def test_images_that_are_not_committed_are_counted_by_their_reason():
