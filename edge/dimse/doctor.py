@@ -39,7 +39,7 @@ _UID = re.compile(r"[0-9]+(?:\.[0-9]+){4,}")
 
 
 def plain(text: str) -> str:
-    """A text that may come from elsewhere, as ASCII that can be shown; a UID as its name, if any."""
+    """A text that may come from elsewhere, as ASCII that can be shown; UIDs by name, or hidden."""
     return ascii(_UID.sub(_without_uid, text))[1:-1]
 
 
@@ -236,9 +236,11 @@ def lost(
 def _without_request(error: PeerError, settings: Dimse, *, is_encrypted: bool) -> Finding:
     """Nothing of DICOM came, or no whole request for an association."""
     said = plain(str(error))
+    about = "no request"
     changes: tuple[Change, ...]
     match error.how:
         case How.TLS:
+            about = said
             what = f"it called the port for TLS, and could not speak it: {said}"
             plain_port = f" ({settings.listen})" if settings.listen else ""
             changes = (
@@ -264,7 +266,7 @@ def _without_request(error: PeerError, settings: Dimse, *, is_encrypted: bool) -
         case _:
             what = f"it broke the rules of DICOM before it was associated: {said}"
             changes = (_device(_FAULTY),)
-    return Finding(f"lost: {error.how}", what, changes, "no request")
+    return Finding(f"lost: {error.how}", what, changes, about)
 
 
 def _amid(error: PeerError, settings: Dimse, during: str) -> Finding:
