@@ -57,7 +57,7 @@ async def _doctor(options: argparse.Namespace) -> int:
     for trouble in found.troubles:
         _tell(trouble)
     for peer in found.peers:
-        _stand(peer)
+        _stand(peer, advise=bool(options.name))
     if not (found.troubles or found.peers):
         say("nothing went wrong, and no peer is known")
     return 0
@@ -81,7 +81,7 @@ def _tell(trouble: Trouble) -> None:
         say(f"   since then there was an association without trouble: {moment(trouble.fine_since)}")
 
 
-def _stand(peer: PeerState) -> None:
+def _stand(peer: PeerState, *, advise: bool) -> None:
     name = f" ({peer.name})" if peer.name else ""
     called = f"last called without trouble {moment(peer.called)}" if peer.called else ""
     back = f"last answered without trouble {moment(peer.was_called)}" if peer.was_called else ""
@@ -89,7 +89,7 @@ def _stand(peer: PeerState) -> None:
         called = peer.missing.what
     known = "; ".join(filter(None, (called, back))) or "it called, and never without trouble"
     say(f"{peer.ae_title}{name}: {known}")
-    if peer.missing is not None:
+    if peer.missing is not None and advise:
         _advise(peer.missing.changes)
 
 

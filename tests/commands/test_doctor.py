@@ -15,6 +15,8 @@ async def test_the_doctor_says_what_went_wrong_and_what_to_change(loaded, peer, 
         assert status == 0
         assert "KNOWN (CT, ground floor): it has never called, as far as is known" in said
         assert "on the device: enter this box there" in said
+        of_all = (await peer("doctor"))[1]
+        assert of_all == "KNOWN (CT, ground floor): it has never called, as far as is known\n"
         await dcmtk.run("echoscu", box.dimse_port, "-aet", "KNOWN", called="PACS")
         await dcmtk.run("echoscu", box.dimse_port, "-aet", "KNOWN")
         await box.cache.associations.write()
