@@ -208,13 +208,14 @@ class Verify:
         return sampled or list(there[:1])
 
     async def _compare(self, owed: Sequence[Owed], rows: int | None) -> bool:
-        """Read these back and settle them; whether all were ours."""
+        """Read these back and settle them; whether all were ours, byte for byte."""
         settlements: list[Settlement] = []
         equal = True
         try:
             async with aclosing(self._verdicts(owed, rows)) as verdicts:
                 async for settlement in verdicts:
-                    equal = equal and settlement.custody is Custody.VERIFIED
+                    is_verified = settlement.custody is Custody.VERIFIED
+                    equal = equal and is_verified and settlement.corrected is None
                     settlements.append(settlement)
                     if len(settlements) >= _SETTLE_EVERY:
                         await self._settle(owed, settlements)
