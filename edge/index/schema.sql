@@ -221,6 +221,15 @@ CREATE TABLE remedies (
     sent_digest     BLOB                          -- of the data set that was sent last; NULL before
 ) STRICT;
 
+-- What an archive has in place of an instance since it corrected patient or study: all beside those was
+-- seen to be the same. The instance stays as it came.
+CREATE TABLE corrected (
+    instance_id INTEGER NOT NULL REFERENCES instances ON DELETE CASCADE,
+    archive     TEXT NOT NULL,                    -- '' is the primary one
+    digest      BLOB NOT NULL,                    -- SHA-256 of its data set there
+    PRIMARY KEY (instance_id, archive)
+) STRICT, WITHOUT ROWID;
+
 -- What was deleted on purpose: what the archive still has of it does not come back here. Whoever else
 -- sends it again makes it an instance again.
 CREATE TABLE tombstones (
