@@ -22,6 +22,7 @@ from edge.access.tls import box_names, renew, server_context
 from edge.admin import api
 from edge.admin.absences import absence_routes
 from edge.admin.commitments import commitment_routes
+from edge.admin.doctor import doctor_routes
 from edge.admin.edits import edit_routes
 from edge.admin.local import local_door
 from edge.admin.peers import peer_routes
@@ -68,7 +69,9 @@ from edge.dicomweb import server as dicomweb
 from edge.dicomweb.listener import Listener
 from edge.dicomweb.middleware import IDENTITY, access
 from edge.dicomweb.root import create_root
+from edge.dimse.casebook import CaseBook
 from edge.dimse.echo import echo_named
+from edge.dimse.examination import examine
 from edge.dimse.peers import Peers
 from edge.dimse.requestor import Dialer
 from edge.dimsing import DimseMeans, start_dimse
@@ -208,7 +211,8 @@ class Appliance:
         if config.tls_listen:
             await asyncio.to_thread(tls.load)
             self._renewals.append(tls.load)
-        peers, dialer = Peers(config, cache.peers), Dialer(config, tls=tls)
+        peers = Peers(config, cache.peers)
+        dialer = Dialer(config, tls=tls, casebook=CaseBook(config, cache.associations))
         means = DimseMeans(
             admission=admission,
             retrieval=retrieval,
@@ -223,6 +227,7 @@ class Appliance:
             book=cache.peers,
             told=self._told,
             tls=tls,
+            associations=cache.associations,
         )
         server = await start_dimse(self.supervisor, means, self._config)
         self.dimse_port, self.dimse_tls_port = server.port, server.tls_port
@@ -352,6 +357,7 @@ class Appliance:
                     self.changes.wake,
                 ),
                 *peer_routes(cache.peers, itemgetter(IDENTITY), echo),
+                *doctor_routes(partial(examine, cache.peers, cache.associations, config.dimse)),
                 *worklist_routes(cache.worklist),
             ],
         )

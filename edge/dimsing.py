@@ -10,6 +10,7 @@ from functools import partial
 
 from edge.access.dicom_tls import DicomTls
 from edge.cache.admission import Admission
+from edge.cache.associations import Associations
 from edge.cache.catalogue import Catalogue
 from edge.cache.changes import Changes
 from edge.cache.commitments import Commitments
@@ -72,6 +73,8 @@ class DimseMeans:
     """Loaded, if ``tls_listen`` is named."""
     worklist: Worklist
     """What is scheduled."""
+    associations: Associations
+    """What went wrong with them."""
 
 
 async def start_dimse(supervisor: Supervisor, means: DimseMeans, config: Config) -> DimseServer:
@@ -82,6 +85,7 @@ async def start_dimse(supervisor: Supervisor, means: DimseMeans, config: Config)
     """
     await means.book.refresh()
     supervisor.start("peers", partial(means.book.run, means.told))
+    supervisor.start("associations", means.associations.run)
     server = DimseServer(
         config.dimse,
         means.peers,
@@ -89,6 +93,7 @@ async def start_dimse(supervisor: Supervisor, means: DimseMeans, config: Config)
         max_instance_bytes=config.cache.max_instance_bytes,
         services=await _services(supervisor, means, config),
         tls=means.tls,
+        casebook=means.dialer.casebook,
     )
     await supervisor.start_ready("dimse", lambda ready: server.serve(ready=ready))
     return server
@@ -114,7 +119,12 @@ async def _services(
 def _commitment(supervisor: Supervisor, means: DimseMeans, config: Config) -> Service:
     commitments, askers = means.commitments, Askers()
     reports = CommitmentReports(
-        commitments, askers, means.peers, means.dialer, config.dimse.ae_title, means.changes
+        commitments,
+        askers,
+        means.peers,
+        means.dialer,
+        config.dimse.ae_title,
+        means.changes,
     )
     supervisor.start("commitments", reports.run)
     return storage_commitment_service(commitments, askers)

@@ -43,6 +43,8 @@ UIDs, counts and sizes may be named, names and dates of patients may not.
 
 from __future__ import annotations
 
+from enum import StrEnum
+
 __all__ = [
     "AccessDenied",
     "CloudError",
@@ -54,6 +56,7 @@ __all__ = [
     "DecisionRefused",
     "DeletionRefused",
     "EdgeError",
+    "How",
     "InstanceDeleted",
     "InstanceMismatch",
     "InstanceNotFound",
@@ -216,8 +219,48 @@ class AccessDenied(EdgeError):
         self.known = known
 
 
+class How(StrEnum):
+    """How an association came to its end without a release."""
+
+    VIOLATION = "violation"
+    """Something came that may not, or can't be read."""
+    OTHER_PROTOCOL = "other protocol"
+    """What came first is no DICOM at all."""
+    TLS = "tls"
+    """The handshake failed."""
+    UNREACHABLE = "unreachable"
+    """There was no connection."""
+    REJECTED = "rejected"
+    ABORTED = "aborted"
+    """By A-ABORT."""
+    BROKEN = "broken"
+    """The connection ended."""
+    SILENT = "silent"
+    """Nothing came, or no answer, for as long as may be."""
+    STALLED = "stalled"
+    """A message came or went too slowly, or came to a halt."""
+    IDLE = "idle"
+    """Nothing was asked for as long as may be."""
+    TOO_LONG = "too long"
+    """A data set was."""
+    GAVE_WAY = "gave way"
+    """Another needed the connection."""
+    OURS = "ours"
+    """This side wanted no more of it; nothing is wrong with the peer."""
+
+
 class PeerError(EdgeError):
-    """A DIMSE peer broke the protocol (PS3.8) or its limits; the association ends."""
+    """A DIMSE peer broke the protocol (PS3.8) or its limits; the association ends.
+
+    Args:
+        message: What happened.
+        hint: What to do.
+        how: It ended; for the doctor (`edge.dimse.doctor`).
+    """
+
+    def __init__(self, message: str, *, hint: str = "", how: How = How.VIOLATION) -> None:
+        super().__init__(message, hint=hint)
+        self.how = how
 
 
 class PeerRefused(PeerError):
@@ -225,7 +268,8 @@ class PeerRefused(PeerError):
 
     def __init__(self, *, result: int, source: int, reason: int) -> None:
         why, hint = _REJECTIONS.get((source, reason), ("it does not say why", ""))
-        super().__init__(f"the peer rejected the association: {why}", hint=hint)
+        message = f"the peer rejected the association: {why}"
+        super().__init__(message, hint=hint, how=How.REJECTED)
         self.is_transient = result == 2
         """It may be otherwise later."""
         self.codes = result, source, reason

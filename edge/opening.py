@@ -22,6 +22,7 @@ from edge.access.dicom_tls import DicomTls
 from edge.access.tls import box_names
 from edge.access.tokens import Tokens
 from edge.cache.absences import Absences
+from edge.cache.associations import Associations
 from edge.cache.changes import Changes
 from edge.cache.commitments import Commitments
 from edge.cache.disputes import Disputes
@@ -108,6 +109,7 @@ class Cache:
             )
             self.pins = Pins(self.database, self._config.cache.pin)
             self.peers = PeerBook(self.database, self._config.dimse)
+            self.associations = Associations(self.database)
             self.absences = Absences(self.database, self.changes, self.trash)
             self.commitments = Commitments(self.database, self.changes, self._config)
             self.worklist = Worklist(self.database, self._config.worklist, changes=self.changes)

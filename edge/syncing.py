@@ -26,6 +26,7 @@ from edge.supervision import Supervisor
 from edge.sync.absence import AbsenceWatch
 from edge.sync.arbitration import Arbitration
 from edge.sync.backup import ArchiveBackup
+from edge.sync.corrections import Corrections
 from edge.sync.failover import Failover, StandIn
 from edge.sync.line import Line
 from edge.sync.link import Link
@@ -101,7 +102,8 @@ def start_sync(
         link = Link(archive, ledger, sync, line=means.line)
         mending = means.remedies if is_primary else None
         push = Push(account, means.retrieval, archive, link, changes, sync, remedies=mending)
-        verify = Verify(account, archive, link, changes, sync)
+        corrections = Corrections(means.retrieval)
+        verify = Verify(account, archive, link, changes, sync, corrections=corrections)
         parts.start(f"link{suffix}", link.run)
         parts.start(f"push{suffix}", push.run)
         parts.start(f"verify{suffix}", verify.run)
@@ -118,7 +120,14 @@ def start_sync(
         )
         if sync.reverify_days and configured.role != "failover":
             review = Reverify(
-                account, means.absences, archive, link, changes, sync, is_primary=is_primary
+                account,
+                means.absences,
+                archive,
+                link,
+                changes,
+                sync,
+                is_primary=is_primary,
+                corrections=corrections,
             )
             parts.start(f"reverify{suffix}", review.run)
         if is_primary:

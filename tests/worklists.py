@@ -23,15 +23,15 @@ from pydicom.uid import ExplicitVRLittleEndian, ImplicitVRLittleEndian
 
 from tests import ports
 
-__all__ = ["TODAY", "day", "find", "item", "model", "pynetdicom_find", "save", "wlmscpfs"]
+__all__ = ["day", "find", "item", "model", "pynetdicom_find", "save", "wlmscpfs"]
 
-TODAY = date.today()  # noqa: DTZ011 - the box goes by the clock on the wall, too
 MODALITY_WORKLIST = "1.2.840.10008.5.1.4.31"
 PATIENCE = 30.0
 
 
 def day(offset: int = 0) -> str:
-    return f"{TODAY + timedelta(days=offset):%Y%m%d}"
+    """As the box goes by the clock on the wall, too."""
+    return f"{date.today() + timedelta(days=offset):%Y%m%d}"  # noqa: DTZ011
 
 
 def item(

@@ -13,15 +13,15 @@ import msgspec
 from aiohttp import web
 
 from edge.access.roles import Act, Identity, needs
-from edge.admin.asking import body, wanted
+from edge.admin.asking import body, only, wanted
 from edge.admin.openapi import operation
 from edge.cache.peers import Approved, PeerBook, Reached, Stranger
 from edge.config import Peer, Right
 
 __all__ = ["KnownPeer", "known_peers", "peer_routes"]
 
-_Title = Annotated[str, msgspec.Meta(min_length=1, max_length=16, pattern=r"^[ -\[\]-~]+$")]
-_Name = Annotated[str, msgspec.Meta(max_length=64, pattern=r"^[^\x00-\x1f\x7f]*$")]
+_Title = Annotated[str, msgspec.Meta(min_length=1, max_length=16, pattern=only(r"[ -\[\]-~]+"))]
+_Name = Annotated[str, msgspec.Meta(max_length=64, pattern=only(r"[^\x00-\x1f\x7f]*"))]
 
 
 class KnownPeer(msgspec.Struct, forbid_unknown_fields=True):

@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import web
 
 from edge.access.roles import Act, needs
-from edge.admin.asking import Paged, body, wanted
+from edge.admin.asking import Paged, body, only, wanted
 from edge.admin.openapi import operation
 from edge.cache.completeness import Arrival, Completeness
 from edge.cache.listing import Page
@@ -24,13 +24,15 @@ from edge.errors import DecisionRefused
 
 __all__ = ["procedure_routes"]
 
-_Id = Annotated[str, msgspec.Meta(pattern=r"^[1-9][0-9]*$", max_length=15)]
+_Id = Annotated[str, msgspec.Meta(pattern=only(r"[1-9][0-9]*"), max_length=15)]
 
 
 class StepsAsked(msgspec.Struct, forbid_unknown_fields=True):
     """A page of steps, perhaps of one study."""
 
-    study_uid: Annotated[str, msgspec.Meta(pattern=r"^([0-9]+(\.[0-9]+)*)?$", max_length=64)] = ""
+    study_uid: Annotated[
+        str, msgspec.Meta(pattern=only(r"([0-9]+(\.[0-9]+)*)?"), max_length=64)
+    ] = ""
     limit: Annotated[int, msgspec.Meta(ge=1, le=1000)] = 100
     offset: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 0
 

@@ -14,7 +14,7 @@ import msgspec
 from aiohttp import web
 
 from edge.access.roles import Act, needs
-from edge.admin.asking import body, wanted
+from edge.admin.asking import body, only, wanted
 from edge.admin.openapi import operation
 from edge.cache.listing import Page
 from edge.cache.worklist import Scheduled, SourceState, Worklist
@@ -26,14 +26,16 @@ __all__ = ["ToSchedule", "step_of", "worklist_routes"]
 _DICOM_JSON = "application/dicom+json"
 _MOST_ITEMS = 1000
 """Of one request in DICOM JSON."""
-_Day = Annotated[str, msgspec.Meta(pattern=r"^([0-9]{4}-[0-9]{2}-[0-9]{2})?$")]
+_Day = Annotated[str, msgspec.Meta(pattern=only(r"([0-9]{4}-[0-9]{2}-[0-9]{2})?"))]
 # PS3.5 6.2: no backslash, no control characters; where a value must be there, not only blanks.
-_LO = r"^[^\\\x00-\x1f\x7f]*$"
-_SAID = r"^[^\\\x00-\x1f\x7f]*[^\\\x00-\x20\x7f][^\\\x00-\x1f\x7f]*$"
+_LO = only(r"[^\\\x00-\x1f\x7f]*")
+_SAID = only(r"[^\\\x00-\x1f\x7f]*[^\\\x00-\x20\x7f][^\\\x00-\x1f\x7f]*")
 _Text = Annotated[str, msgspec.Meta(max_length=64, pattern=_LO)]
 _Short = Annotated[str, msgspec.Meta(max_length=16, pattern=_LO)]
 _Said = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=_SAID)]
-_Uid = Annotated[str, msgspec.Meta(max_length=64, pattern=r"^(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))*$")]
+_Uid = Annotated[
+    str, msgspec.Meta(max_length=64, pattern=only(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))*"))
+]
 
 
 class ToSchedule(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
@@ -44,15 +46,17 @@ class ToSchedule(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
 
     patient_name: _Said
     patient_id: _Said
-    modality: Annotated[str, msgspec.Meta(min_length=1, max_length=16, pattern=r"^[A-Z0-9_]+$")]
+    modality: Annotated[str, msgspec.Meta(min_length=1, max_length=16, pattern=only(r"[A-Z0-9_]+"))]
     station_ae_title: Annotated[
         str,
-        msgspec.Meta(min_length=1, max_length=16, pattern=r"^[!-\[\]-~]([ -\[\]-~]*[!-\[\]-~])?$"),
+        msgspec.Meta(
+            min_length=1, max_length=16, pattern=only(r"[!-\[\]-~]([ -\[\]-~]*[!-\[\]-~])?")
+        ),
     ]
     """By which the scanner asks."""
     date: Date | None = None
     """Of the box's own clock; today, if it is not said."""
-    time: Annotated[str, msgspec.Meta(pattern=r"^([01][0-9]|2[0-3]):[0-5][0-9]$")] = "00:00"
+    time: Annotated[str, msgspec.Meta(pattern=only(r"([01][0-9]|2[0-3]):[0-5][0-9]"))] = "00:00"
     birth_date: Date | None = None
     sex: Literal["", "F", "M", "O"] = ""
     issuer: _Text = ""

@@ -45,6 +45,7 @@ __all__ = [
     "Bundle",
     "BundleForbidden",
     "bundles_on",
+    "is_ours",
     "root_of",
 ]
 
@@ -300,14 +301,18 @@ def _names(folder: Folder) -> dict[str, str]:
     }
 
 
+def is_ours(name: str) -> bool:
+    """Whether something in the folder of a bundle has the name of a file of it."""
+    return name.isascii() and bool(_FILE.fullmatch(name.lower().removesuffix(UNFINISHED)))
+
+
 def _order(name: str) -> tuple[bool, str]:
     return not name.endswith(".list"), name
 
 
 def _sweep(folder: Folder) -> None:
     for name in folder.names():
-        plain = name.lower()
-        if plain.endswith(UNFINISHED) and _FILE.fullmatch(plain.removesuffix(UNFINISHED)):
+        if name.lower().endswith(UNFINISHED) and is_ours(name):
             _go(folder, name)
 
 

@@ -21,6 +21,7 @@ from edge.errors import DecisionRefused
 from edge.index import (
     absences,
     copies,
+    corrections,
     custody,
     disputes,
     edits,
@@ -74,11 +75,13 @@ class Owed:
     """SHA-256 of its data set, without preamble and group 0002."""
     remedy: Remedy | None = None
     """How what is sent differs; None for the instance itself."""
+    corrected: bytes | None = None
+    """SHA-256 of what the archive has in its place since it corrected patient or study there."""
 
     def is_held_as(self, digest: bytes) -> bool:
-        """Whether a data set is its own, or the one that was sent in its place."""
+        """Whether a data set is its own, the one that was sent in its place, or its correction."""
         sent = None if self.remedy is None else self.remedy.sent_digest
-        return digest in (self.dataset_digest, sent)
+        return digest in (self.dataset_digest, sent, self.corrected)
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,6 +94,8 @@ class Settlement:
     retry_at: float = 0.0
     theirs: Theirs | None = None
     """Of a CONFLICT: what the archive has."""
+    corrected: bytes | None = None
+    """Of one that is VERIFIED but for a correction there: SHA-256 of what the archive has."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +156,10 @@ class ArchiveLedger:
         """What the archive listed as stored, and should be asked about again."""
         acknowledged = (Custody.ACKNOWLEDGED,)
         rows = await self._account.due(self._database, acknowledged, now, max_count)
-        return await self._with_remedies([_owed(row) for row in rows])
+        owed = await self._with_remedies([_owed(row) for row in rows])
+        ids = [one.instance_id for one in owed]
+        found = await corrections.find(self._database, self._account.archive, ids)
+        return [replace(one, corrected=found.get(one.instance_id)) for one in owed]
 
     async def remarked(self, instance_ids: Collection[int]) -> set[int]:
         """Those of these instances of which the archive said more than that it stored them.
@@ -188,6 +196,8 @@ class ArchiveLedger:
         self._account.settle(
             db, entry.instance_id, entry.custody, entry.reason, entry.retry_at, now
         )
+        if entry.corrected is not None:
+            corrections.note(db, entry.instance_id, self._account.archive, entry.corrected)
 
     async def doubt(self, instance_ids: Sequence[int]) -> None:
         """The archive had these verifiably, and does not list them any more; they are here."""

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Collection, Mapping
 from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from typing import Any
@@ -54,6 +54,7 @@ class Passage:
         ref: InstanceRef,
         dataset_digest: bytes | None = None,
         overlay: Mapping[str, Any] | None = None,
+        corrected: Collection[bytes] = (),
     ) -> AsyncIterator[OpenInstance]:
         """Open an instance of the archive without keeping it.
 
@@ -62,14 +63,16 @@ class Passage:
             ref: Which.
             dataset_digest: Of its data set, if it was here once: another one is not it.
             overlay: What of patient and study was edited in the archive.
+            corrected: Digests of what archives have in its place since they corrected that.
 
         Raises:
             InstanceNotFound: The archive does not have it.
             CloudError: It can't be had now, or what came is not this instance.
         """
         held = list[bytes]()
+        fitting = set() if dataset_digest is None else {dataset_digest, *corrected}
         try:
-            scanned, digests = await self._pass_over(ref, dataset_digest, held)
+            scanned, digests = await self._pass_over(ref, fitting, held)
             length = scanned.length
             content: Content = (
                 _Held(held, length)
@@ -92,13 +95,13 @@ class Passage:
             self._free += len(held)
 
     async def _pass_over(
-        self, ref: InstanceRef, dataset_digest: bytes | None, held: list[bytes]
+        self, ref: InstanceRef, fitting: Collection[bytes], held: list[bytes]
     ) -> tuple[ScannedInstance, list[bytes]]:
         """Read the instance to its end; it, and the digest of each block.
 
         Args:
             ref: Which.
-            dataset_digest: As it must be; None if that is not known.
+            fitting: Digests of its data set, any of them; none if they are not known.
             held: Gets all of its blocks, or stays empty.
         """
         scanner, digester, digests, fits = InstanceScanner(), Digester(), list[bytes](), True
@@ -116,7 +119,7 @@ class Passage:
                         held.clear()
             scanned = scanner.finish()
             Expectation(sop_uid=ref.sop_uid, study_uid=ref.study_uid).check(scanned)
-        if dataset_digest not in (None, digester.digests()[1]):
+        if fitting and digester.digests()[1] not in fitting:
             raise CloudError(
                 f"archive {self._archive.name} has other bytes of this instance than it had before",
                 hint="somebody must decide which are right; ours are not here any more",

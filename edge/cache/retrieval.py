@@ -34,7 +34,7 @@ from edge.errors import (
     SealBroken,
     StorageFull,
 )
-from edge.index import edits, lookup, remote, residence, tombstones
+from edge.index import corrections, edits, lookup, remote, residence, tombstones
 from edge.index.database import Connection, Database
 from edge.index.lookup import InstanceRow
 from edge.store.objects import ObjectStore, Wanted, abandon
@@ -175,7 +175,11 @@ class Retrieval:
                     if self._passage is None:
                         raise
                     async with self._passage.open_instance(
-                        row.instance_id, row.ref, row.dataset_digest, await self._overlay(row)
+                        row.instance_id,
+                        row.ref,
+                        row.dataset_digest,
+                        await self._overlay(row),
+                        await corrections.of_instance(self._database, row.instance_id),
                     ) as instance:
                         yield instance
                     return

@@ -18,7 +18,7 @@ from edge.index import peers
 from edge.index.database import Database
 from edge.index.peers import Stranger
 
-__all__ = ["MOST", "MOST_OF_A_HOST", "Strangers"]
+__all__ = ["MOST", "MOST_OF_A_HOST", "Strangers", "place_of"]
 
 MOST = 256
 MOST_OF_A_HOST = 16
@@ -73,7 +73,7 @@ class Strangers:
         self._changed.add(key)
         self._gone.discard(key)
         if known is None:
-            self._places[key] = _place(host)
+            self._places[key] = place_of(host)
             self._make_room(self._places[key])
         self._noted.set()
 
@@ -113,7 +113,7 @@ class Strangers:
         # What was noted while the index was read counts more.
         kept |= {key: self._known[key] for key in self._changed}
         self._known = kept
-        self._places = {key: _place(key[1]) for key in kept}
+        self._places = {key: place_of(key[1]) for key in kept}
 
     def forget(self, ae_title: str) -> None:
         """Those with this AE title are no more, in the index neither."""
@@ -136,7 +136,7 @@ class Strangers:
         self._gone.add(key)
 
 
-def _place(host: str) -> str:
+def place_of(host: str) -> str:
     """What counts as one host: of IPv6 its network, in which a host has any number of addresses."""
     try:
         address = ipaddress.ip_address(host.partition("%")[0])

@@ -192,8 +192,7 @@ async def _receipts(options: argparse.Namespace) -> int:
             _print_taken(one)
             if one.is_settled and options.delete:
                 left = await receipts.delete(options.disk, one.bundle)
-                _print_deleted(one.bundle, left)
-                whole = whole and not left
+                whole = _print_deleted(one.bundle, left) and whole
             elif one.is_settled:
                 say("  it is done with: --delete deletes it from the disk")
     await wake_service(loaded.appliance.data_dir)
@@ -204,15 +203,21 @@ async def _receipts(options: argparse.Namespace) -> int:
     return int(not taken or not whole or any(one.troubles for one in taken))
 
 
-def _print_deleted(bundle: str, left: Sequence[str]) -> None:
-    if left:
+def _print_deleted(bundle: str, left: Sequence[str]) -> bool:
+    """Say what is left; whether all that is of the bundle is gone."""
+    from edge.cache.bundle import is_ours
+
+    in_the_way = [name for name in left if is_ours(name)]
+    if in_the_way:
         say(
             f"  bundle {bundle} is deleted from the disk but for what is no file of it:"
-            f" {', '.join(left)}: remove that by hand, and repeat the command",
+            f" {', '.join(in_the_way)}: remove that by hand, and repeat the command",
             file=sys.stderr,
         )
-    else:
-        say(f"  bundle {bundle} is deleted from the disk")
+        return False
+    stays = f"; its folder stays, with {', '.join(left)}" if left else ""
+    say(f"  bundle {bundle} is deleted from the disk{stays}")
+    return True
 
 
 def _print_taken(one: Taken) -> None:

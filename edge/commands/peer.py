@@ -13,6 +13,7 @@ import json
 import sys
 from typing import TYPE_CHECKING, get_args
 
+from edge.commands.doctor import add_doctor
 from edge.commands.parsing import Acts, Commands, configuration
 from edge.commands.words import moment, say
 from edge.config import Peer, Right
@@ -55,6 +56,7 @@ def add(commands: Commands) -> None:
     )
     forget = acts.add("forget", "Let an approved device in no more; or drop a stranger.", _forget)
     forget.add_argument("ae_title", metavar="AE", help="its AE title")
+    add_doctor(acts)
     echo = acts.add("echo", "Call a peer with C-ECHO: does the way back work?", _echo)
     echo.add_argument("name", metavar="NAME", help="its name, or its AE title")
     echo.add_argument("--json", action="store_true", help="for programs")
@@ -145,6 +147,7 @@ def _stranger(one: Stranger) -> str:
 
 async def _echo(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
+    from edge.dimse.casebook import CaseBook
     from edge.dimse.echo import echo_named
     from edge.dimse.peers import Peers
     from edge.dimse.requestor import Dialer
@@ -152,8 +155,11 @@ async def _echo(options: argparse.Namespace) -> int:
 
     async with Cache(loaded) as cache:
         await cache.peers.refresh()
-        dialer = Dialer(loaded.dimse, tls=cache.dicom_tls())
+        await cache.associations.reload()
+        casebook = CaseBook(loaded.dimse, cache.associations)
+        dialer = Dialer(loaded.dimse, tls=cache.dicom_tls(), casebook=casebook)
         reached = await echo_named(dialer, Peers(loaded.dimse, cache.peers), options.name)
+        await cache.associations.write_if_possible()
     if options.json:
         say(json.dumps(dataclasses.asdict(reached)))
     else:

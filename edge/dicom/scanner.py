@@ -32,7 +32,7 @@ from edge.dicom.uids import (
 from edge.dicom.walker import Walker
 from edge.errors import InvalidInstance, NotDicom
 
-__all__ = ["InstanceScanner", "ScanLimits", "ScannedInstance"]
+__all__ = ["Inflater", "InstanceScanner", "ScanLimits", "ScannedInstance"]
 
 _LIMITS: Final = ScanLimits()
 _META_PIECE: Final = 4096
@@ -86,7 +86,7 @@ class InstanceScanner:
         self._transfer_syntax = ""
         self._encoding = Encoding()
         self._walker: Walker | None = None
-        self._inflater: _Inflater | None = None
+        self._inflater: Inflater | None = None
 
     @property
     def study_uid(self) -> str | None:
@@ -161,7 +161,7 @@ class InstanceScanner:
         self._encoding = encoding_of(self._transfer_syntax)
         position = self._offset
         if self._encoding.deflated:
-            self._inflater = _Inflater(self._limits)
+            self._inflater = Inflater(self._limits)
             position = 0
         self._walker = Walker(codec_of(self._encoding), self._limits, position, self._familiar)
 
@@ -192,7 +192,7 @@ class InstanceScanner:
         return Layout(model.bulk, self._encoding.deflated, pixels)
 
 
-class _Inflater:
+class Inflater:
     """Inflates a deflated data set into a walker, piece by piece (PS3.5 A.5)."""
 
     def __init__(self, limits: ScanLimits) -> None:

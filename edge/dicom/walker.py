@@ -8,6 +8,7 @@ an attribute means, beyond what reading on needs.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from edge.dicom.builder import ELEMENT_COST, ENDLESS, VALUE_COST, ModelBuilder, ScanLimits
@@ -89,6 +90,7 @@ class Walker:
         "model",
         "offset_tables",
         "position",
+        "watch",
     )
 
     def __init__(self, codec: Codec, limits: ScanLimits, position: int, familiar: Familiar) -> None:
@@ -99,6 +101,8 @@ class Walker:
         """Those of Pixel Data, once they are complete."""
         self.offset_tables: dict[int, bytes] = {}
         """Extended Offset Table (7FE0,0001) and its lengths (7FE0,0002), as they are encoded."""
+        self.watch: Callable[[memoryview], None] | None = None
+        """Gets what passes unseen, if anybody wants it."""
         self._limits = limits
         self._familiar = familiar
         self._mode = _ELEMENTS
@@ -130,6 +134,8 @@ class Walker:
                 step = min(self._skip, size - start)
                 self._skip -= step
                 self.position += step
+                if self.watch is not None:
+                    self.watch(memoryview(view)[start : start + step])
                 start += step
             elif self._carry:
                 taken = view[start : start + self._need - len(self._carry)]

@@ -13,58 +13,29 @@ from __future__ import annotations
 import asyncio
 import logging
 import socket
-import ssl
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Protocol
+from collections.abc import Mapping
 
-from edge.config import Dimse
 from edge.dimse.assembly import Assembly
-from edge.dimse.connections import Connections
-from edge.dimse.data_set import IncomingDataSet, Intake
+from edge.dimse.data_set import IncomingDataSet
 from edge.dimse.deadline import Deadline, Pace
 from edge.dimse.dialogue import Dialogue
 from edge.dimse.framing import AbortReason
 from edge.dimse.messages import RESPONSE, Command, CommandField, Status
 from edge.dimse.negotiation import asked_for, negotiate, read_request
-from edge.dimse.peers import Caller, Peers, Refusal
-from edge.dimse.quiet import QuietLog, kind_and_place
-from edge.dimse.services import Context, Operation, Service
+from edge.dimse.peers import Caller, Cause, Refusal
+from edge.dimse.quiet import kind_and_place
+from edge.dimse.services import Context, Operation
+from edge.dimse.shared import Shared
 from edge.dimse.tls_words import certificate_of, why_refused
 from edge.dimse.upper_layer import UpperLayer
-from edge.errors import PeerError
+from edge.errors import How, PeerError
 
-__all__ = ["Association", "Shared"]
+__all__ = ["Association"]
 
 LOG = logging.getLogger(__name__)
 
 MAX_WAITING = 8
 """Requests that a peer may send ahead, although we negotiate one at a time (PS3.7 D.3.3.3)."""
-
-
-class ServerTls(Protocol):
-    """Has what TLS is spoken with now: a `DicomTls`, or a fake."""
-
-    @property
-    def server(self) -> ssl.SSLContext:
-        """For the next connection."""
-
-
-@dataclass(slots=True, eq=False)
-class Shared:
-    """What all associations of one server share."""
-
-    settings: Dimse
-    peers: Peers
-    services: Sequence[Service]
-    max_instance_bytes: int
-    """A longer data set aborts."""
-    connections: Connections
-    tls: ServerTls | None = None
-    """What TLS is spoken with, on connections of that listener (PS3.15 B)."""
-    intake: Intake = field(default_factory=Intake)
-    log: QuietLog = field(default_factory=lambda: QuietLog(LOG))
-    """For lines about peers that are not associated."""
 
 
 class Association:
@@ -81,7 +52,10 @@ class Association:
         self.layer = UpperLayer(
             self, shared.intake, max_pdu=settings.max_pdu, send_seconds=settings.pdu_seconds
         )
-        self.dialogue = Dialogue(self.layer, seconds=settings.pdu_seconds)
+        self._case = shared.casebook.incoming(host, is_encrypted=is_encrypted)
+        self.dialogue = Dialogue(
+            self.layer, seconds=settings.pdu_seconds, failed=self._case.refused_ours
+        )
         self.contexts: Mapping[int, Context] = {}
         self._shared = shared
         self._settings = settings
@@ -198,7 +172,7 @@ class Association:
 
     def give_way(self, why: str) -> None:
         """End, since the connection is needed for another."""
-        error = PeerError(why)
+        error = PeerError(why, how=How.GAVE_WAY)
         if not self.layer.is_connected:
             # In its TLS handshake; there is nobody to tell.
             assert self._task is not None
@@ -244,11 +218,12 @@ class Association:
             # A connection that never asked for anything is a port scan or a health check.
             level = logging.WARNING if self._is_requested else logging.INFO
             self._log(level, "the association was lost: %s%s", error, self._tally())
+            self._case.lost(error, during=self._open[0].command.name if self._open else "")
         except asyncio.CancelledError:
-            self.layer.abort(AbortReason.USER, PeerError("this server stops"))
+            self.layer.abort(AbortReason.USER, PeerError("this server stops", how=How.OURS))
             raise
         except Exception as error:  # noqa: BLE001 - it must not take the other associations along
-            self.layer.abort(AbortReason.USER, PeerError("this server failed"))
+            self.layer.abort(AbortReason.USER, PeerError("this server failed", how=How.OURS))
             LOG.error("%s: the association failed: %s", self._name, kind_and_place(error))
         finally:
             self._deadline.close()
@@ -273,7 +248,8 @@ class Association:
                 ssl_handshake_timeout=self._settings.artim_seconds if tls else None,
             )
         except OSError as error:
-            raise PeerError(f"the TLS handshake failed: {why_refused(error)}") from error
+            why = f"the TLS handshake failed: {why_refused(error)}"
+            raise PeerError(why, how=How.TLS) from error
         self._certificate = certificate_of(transport)
 
     async def _negotiated(self) -> bool:
@@ -287,6 +263,7 @@ class Association:
         except PeerError as error:
             self.layer.abort(AbortReason.INVALID_PARAMETER, error)
             raise
+        self._case.asked(request)
         caller = request.refusal() or await self._shared.peers.identify(
             calling=request.calling,
             called=request.called,
@@ -297,11 +274,13 @@ class Association:
         )
         if not isinstance(caller, Refusal):
             self._name, self._caller = str(caller), caller
+            self._case.identified(caller)
             if why := self._shared.connections.admit(self):
                 # Local limit exceeded, transient: the peer is welcome later (PS3.8 9.3.4).
-                caller = Refusal(result=2, source=3, reason=2, why=why)
+                caller = Refusal(2, 3, 2, why, Cause.LIMIT)
         if isinstance(caller, Refusal):
             self._log(logging.WARNING, "the association was refused: %s", caller.why)
+            self._case.rejected(caller)
             self.layer.reject(caller.result, caller.source, caller.reason)
             return False
         accepted = negotiate(request, self._shared.services, caller, max_pdu=self._settings.max_pdu)
@@ -309,6 +288,7 @@ class Association:
             shown = ", ".join(accepted.refused[:5])
             more = f" and {len(accepted.refused) - 5} more" if len(accepted.refused) > 5 else ""
             self._log(logging.WARNING, "proposed what was not accepted: %s%s", shown, more)
+        self._case.accepted(accepted)
         self._assembly.contexts = self.contexts = accepted.contexts
         self.layer.accept(accepted.pdu, fragment_size=accepted.fragment_size)
         self._log(logging.INFO, "associated (%s)", request.implementation or "no version name")
@@ -324,6 +304,7 @@ class Association:
                 self._log(logging.INFO, "released the association%s", self._tally())
                 self.dialogue.fail(PeerError("the peer released the association"))
                 self.layer.release()
+                self._case.released()
                 return
             assert isinstance(operation, Operation)
             if self._is_ahead:
@@ -348,6 +329,7 @@ class Association:
             if operation.status is None:
                 await operation.respond(Status.PROCESSING_FAILURE)
         self._open.remove(operation)
+        self._case.answered(operation)
         self._answered += 1
         self._failed += operation.status != Status.SUCCESS
 
@@ -380,7 +362,10 @@ class Association:
     # Deadlines.
 
     def _expired(self, why: str) -> None:
-        self.layer.abort(AbortReason.NOT_SPECIFIED, PeerError(why))
+        how = How.STALLED if self.layer.is_established else How.SILENT
+        if self.layer.is_established and not (self.is_busy or self.layer.is_in_pdu):
+            how = How.IDLE
+        self.layer.abort(AbortReason.NOT_SPECIFIED, PeerError(why, how=how))
 
     def _log(self, level: int, message: str, *values: object) -> None:
         """A line about this peer; strangers get few of them."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -140,7 +141,10 @@ class CommitmentReports:
         """
         answers = 0
         try:
-            where = _found(self._peers.find(peer))
+            place = self._peers.find(peer)
+            if place is None:
+                self._dialer.casebook.nowhere(peer, STORAGE_COMMITMENT)
+            where = _found(place)
             async with self._dialer.call(where, [PROPOSAL]) as association:
                 context = _accepted(association.find(STORAGE_COMMITMENT))
                 for one in reports:
@@ -193,6 +197,9 @@ class CommitmentReports:
             "%s: was told that %d instances are committed, and %d are not",
             *(one.peer, len(verdict.committed), len(verdict.failed)),
         )
+        if verdict.failed:
+            reasons = Counter(int(reason) for *_, reason in verdict.failed)
+            self._dialer.casebook.not_committed(one.peer, reasons)
         await self._commitments.reported(one, verdict)
         return ""
 

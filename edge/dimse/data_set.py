@@ -12,7 +12,7 @@ import asyncio
 from collections import deque
 from typing import Protocol
 
-from edge.errors import PeerError
+from edge.errors import How, PeerError
 
 __all__ = ["Flow", "IncomingDataSet", "Intake"]
 
@@ -100,7 +100,8 @@ class IncomingDataSet:
         """
         self.received += len(data)
         if self.received > self._max_bytes:
-            raise PeerError(f"a data set is longer than {self._max_bytes} bytes")
+            why = f"a data set is longer than {self._max_bytes} bytes"
+            raise PeerError(why, how=How.TOO_LONG)
         if self._is_discarded or not data:
             return
         if len(data) < PIECE:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 
-from edge.errors import PeerError
+from edge.errors import How, PeerError
 
 __all__ = ["Deadline", "Pace"]
 
@@ -93,4 +93,5 @@ class Pace:
         """
         allowed = (received - self._received) / MIN_BYTES_PER_SECOND
         if self._loop.time() - self._began > self._grace + allowed:
-            raise PeerError(f"a message came slower than {MIN_BYTES_PER_SECOND} bytes a second")
+            why = f"a message came slower than {MIN_BYTES_PER_SECOND} bytes a second"
+            raise PeerError(why, how=How.STALLED)

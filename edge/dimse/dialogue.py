@@ -9,7 +9,7 @@ within a bound.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterable, Callable, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 
@@ -23,9 +23,10 @@ from edge.dimse.messages import (
     CommandField,
     Element,
     build_command,
+    name_of,
 )
 from edge.dimse.upper_layer import UpperLayer
-from edge.errors import PeerError
+from edge.errors import How, PeerError
 
 __all__ = ["Dialogue", "Response"]
 
@@ -66,10 +67,18 @@ class Dialogue:
     Args:
         layer: Its connection.
         seconds: How long an answer may take, where nothing else is said.
+        failed: Is told of last answers that are no success: the request's name, the status.
     """
 
-    def __init__(self, layer: UpperLayer, *, seconds: float) -> None:
+    def __init__(
+        self,
+        layer: UpperLayer,
+        *,
+        seconds: float,
+        failed: Callable[[str, int], object] | None = None,
+    ) -> None:
         self._layer = layer
+        self._failed = failed
         self._seconds = seconds
         self._last_id = 0
         self._waiting: dict[int, asyncio.Queue[_Answer | PeerError]] = {}
@@ -142,6 +151,8 @@ class Dialogue:
             while not is_complete:
                 response = await self._next(answers, field, patience)
                 is_complete = not response.is_pending
+                if is_complete and response.status and self._failed is not None:
+                    self._failed(name_of(field), response.status)
                 yield response
         except GeneratorExit:
             if not is_complete:
@@ -149,7 +160,8 @@ class Dialogue:
             raise
         except BaseException as error:
             # What the peer still says about it could not be told from an answer to another.
-            why = error if isinstance(error, PeerError) else PeerError("it was given up here")
+            given_up = PeerError("it was given up here", how=How.OURS)
+            why = error if isinstance(error, PeerError) else given_up
             self._layer.abort(AbortReason.USER, why)
             raise
         finally:
@@ -183,8 +195,9 @@ class Dialogue:
                 command, incoming = answer
                 collected = await _collected(incoming)
         except TimeoutError as error:
-            name = field.name.replace("_", "-")
-            raise PeerError(f"the peer did not answer {name} within {seconds:g} s") from error
+            name = name_of(field)
+            why = f"the peer did not answer {name} within {seconds:g} s"
+            raise PeerError(why, how=How.SILENT) from error
         if command.field != field | RESPONSE:
             raise PeerError(f"{command.name} answers another request")
         status = command.number(Element.STATUS)
@@ -195,7 +208,8 @@ class Dialogue:
     async def _stop(self, context_id: int, message_id: int, field: CommandField) -> None:
         """C-CANCEL, and await the last answer; or abort, where there is no such thing."""
         if field not in _CANCELLABLE:
-            self._layer.abort(AbortReason.USER, PeerError("a request was given up here"))
+            given_up = PeerError("a request was given up here", how=How.OURS)
+            self._layer.abort(AbortReason.USER, given_up)
             return
         command = build_command(
             {
@@ -210,7 +224,8 @@ class Dialogue:
                 while (await self._next(self._waiting[message_id], field, _STOPPING)).is_pending:
                     pass
         except (PeerError, TimeoutError):
-            self._layer.abort(AbortReason.USER, PeerError("it did not stop when it was asked to"))
+            why = PeerError("it did not stop when it was asked to", how=How.SILENT)
+            self._layer.abort(AbortReason.USER, why)
 
     def _next_id(self) -> int:
         self._last_id = self._last_id % _LAST_ID + 1

@@ -23,6 +23,7 @@ __all__ = [
     "Element",
     "Status",
     "build_command",
+    "name_of",
     "parse_command",
 ]
 
@@ -56,6 +57,11 @@ class CommandField(IntEnum):
     N_CREATE = 0x0140
     N_DELETE = 0x0150
     C_CANCEL = 0x0FFF
+
+
+def name_of(field: CommandField) -> str:
+    """As the Standard writes it: ``C-STORE``."""
+    return field.name.replace("_", "-")
 
 
 class Element(IntEnum):
@@ -151,7 +157,7 @@ class Command:
     def name(self) -> str:
         """``C-STORE``, ``C-STORE response``, or the number in hexadecimal."""
         try:
-            name = CommandField(self.field & ~RESPONSE).name.replace("_", "-")
+            name = name_of(CommandField(self.field & ~RESPONSE))
         except ValueError:
             return f"command {self.field:04X}"
         return f"{name} response" if self.field & RESPONSE else name

@@ -12,6 +12,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from pynetdicom.pdu_items import (
     AsynchronousOperationsWindowSubItem,
@@ -36,6 +37,7 @@ from edge.errors import PeerError
 __all__ = [
     "Accepted",
     "AssociateRequest",
+    "NotAccepted",
     "Proposed",
     "asked_for",
     "negotiate",
@@ -60,6 +62,7 @@ _ITEM = struct.Struct(">BxH")
 _CONTEXT_RESULT = struct.Struct(">BxHBxBxBxH")
 _MAXIMUM_LENGTH, _WINDOW, _ROLE, _VERSION_NAME, _EXTENDED = 0x51, 0x53, 0x54, 0x55, 0x56
 _ACCEPTED, _USER_REJECTION, _ABSTRACT_SYNTAX, _TRANSFER_SYNTAX = 0, 1, 3, 4
+_NO_ROLE = "the peer proposes no role that it can have here"
 _SENT_FIRST = {EXPLICIT_VR_LITTLE_ENDIAN: 0, IMPLICIT_VR_LITTLE_ENDIAN: 1}
 
 
@@ -106,6 +109,22 @@ class AssociateRequest:
 
 
 @dataclass(frozen=True, slots=True)
+class NotAccepted:
+    """A presentation context that was refused."""
+
+    abstract_syntax: str
+    transfer_syntaxes: tuple[str, ...]
+    """That were proposed."""
+    result: int
+    """Result/Reason of PS3.8 Table 9-18."""
+    why: str
+    rights: tuple[str, ...] = ()
+    """Of which the peer's ``may`` lacks one."""
+    possible: tuple[str, ...] = ()
+    """Transfer syntaxes that would have been accepted."""
+
+
+@dataclass(frozen=True, slots=True)
 class Accepted:
     """The outcome."""
 
@@ -114,8 +133,13 @@ class Accepted:
     contexts: dict[int, Context]
     fragment_size: int
     """Bytes of a message that fit the peer's longest PDU, even (PS3.8 D.1)."""
-    refused: tuple[str, ...]
-    """A sentence for each abstract syntax that was refused."""
+    not_accepted: tuple[NotAccepted, ...] = ()
+
+    @property
+    def refused(self) -> tuple[str, ...]:
+        """A sentence for each abstract syntax that was refused."""
+        whys = {each.abstract_syntax: each.why for each in self.not_accepted}
+        return tuple(f"{uid or 'no UID'} ({why})" for uid, why in whys.items())
 
 
 def read_request(body: bytes) -> AssociateRequest:
@@ -185,16 +209,18 @@ def negotiate(
         max_pdu: The longest P-DATA PDU that we take, in bytes.
     """
     contexts: dict[int, Context] = {}
-    refused: dict[str, str] = {}
+    refused: list[NotAccepted] = []
     answers = []
     for proposed in request.contexts:
-        result, context, why = _decide(proposed, services, caller, request)
-        if context is None:
-            refused[proposed.abstract_syntax] = why
-        else:
-            contexts[context.context_id] = context
+        decided = _decide(proposed, services, caller, request)
         # Of a refused context the transfer syntax means nothing, but is there (PS3.8 9.3.3.2).
-        syntax = context.transfer_syntax if context else IMPLICIT_VR_LITTLE_ENDIAN
+        result, syntax = _ACCEPTED, IMPLICIT_VR_LITTLE_ENDIAN
+        if isinstance(decided, NotAccepted):
+            result = decided.result
+            refused.append(decided)
+        else:
+            syntax = decided.transfer_syntax
+            contexts[decided.context_id] = decided
         name = syntax.encode("ascii")
         answers.append(
             _CONTEXT_RESULT.pack(0x21, 8 + len(name), proposed.context_id, result, 0x40, len(name))
@@ -217,7 +243,7 @@ def negotiate(
         pdu=struct.pack(">BxI", 2, len(body)) + body,
         contexts=contexts,
         fragment_size=room & ~1,
-        refused=tuple(f"{uid or 'no UID'} ({why})" for uid, why in refused.items()),
+        not_accepted=tuple(refused),
     )
 
 
@@ -226,35 +252,37 @@ def _decide(
     services: Sequence[Service],
     caller: Caller,
     request: AssociateRequest,
-) -> tuple[int, Context | None, str]:
-    """The Result/Reason of PS3.8 Table 9-18, and the context if it is acceptance, or why not."""
+) -> Context | NotAccepted:
+    """The context, or why it is refused."""
     uid = proposed.abstract_syntax
     service = find_service(services, uid)
+    refused = partial(NotAccepted, uid, proposed.transfer_syntaxes)
     if service is None:
-        return _ABSTRACT_SYNTAX, None, "not offered here"
+        return refused(_ABSTRACT_SYNTAX, "not offered here")
     as_scu, as_scp = request.roles.get(uid, (True, False))
     asks = as_scu and (not service.right or service.right in caller.may)
     is_asked = as_scp and service.right_to_be_sent in caller.may
     if not (asks or is_asked):
-        return _USER_REJECTION, None, _what_is_missing(service, as_scu=as_scu, as_scp=as_scp)
+        rights = _what_is_missing(service, as_scu=as_scu, as_scp=as_scp)
+        named = " and ".join(f'"{right}"' for right in rights)
+        why = f"its may lacks {named}" if rights else _NO_ROLE
+        return refused(_USER_REJECTION, why, rights)
     for syntax in _ordered(proposed.transfer_syntaxes) if is_asked else proposed.transfer_syntaxes:
         if service.transfer_syntaxes is None or syntax in service.transfer_syntaxes:
             extended = b""
             if service.extended is not None and uid in request.extended:
                 extended = service.extended(request.extended[uid])
-            context = Context(proposed.context_id, uid, syntax, service, asks, is_asked, extended)
-            return _ACCEPTED, context, ""
-    return _TRANSFER_SYNTAX, None, "no usable transfer syntax"
+            return Context(proposed.context_id, uid, syntax, service, asks, is_asked, extended)
+    possible = tuple(sorted(service.transfer_syntaxes or ()))
+    return refused(_TRANSFER_SYNTAX, "no usable transfer syntax", possible=possible)
 
 
-def _what_is_missing(service: Service, *, as_scu: bool, as_scp: bool) -> str:
-    """Which right a peer lacks for the roles that it proposes."""
+def _what_is_missing(service: Service, *, as_scu: bool, as_scp: bool) -> tuple[str, ...]:
+    """Rights that a peer needs for the roles that it proposes; none: no role is possible."""
     needed = [service.right] if as_scu else []
     if as_scp and service.right_to_be_sent is not None:
         needed.append(service.right_to_be_sent)
-    if not needed:
-        return "the peer proposes no role that it can have here"
-    return "its may lacks " + " and ".join(f'"{right}"' for right in dict.fromkeys(needed))
+    return tuple(dict.fromkeys(needed))
 
 
 def asked_for(request: AssociateRequest, services: Sequence[Service]) -> str:

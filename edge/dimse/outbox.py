@@ -142,6 +142,7 @@ class Messenger:
         if not messages:
             return 0
         if place is None:
+            self._dialer.casebook.nowhere(peer, messages[0].sop_class_uid)
             await self._not_reached(peer, "no peer of the configuration that says where it is")
             return 0
         classes = {one.sop_class_uid for one in messages}

@@ -12,13 +12,14 @@ import ipaddress
 import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
+from enum import StrEnum
 
 from edge.access.certificates import is_certificate, sha256, shown
 from edge.cache.peers import PeerBook
 from edge.config import Dimse, Peer
 from edge.peering import is_network
 
-__all__ = ["Caller", "Peers", "Refusal"]
+__all__ = ["Caller", "Cause", "Peers", "Refusal"]
 
 RESOLVE_SECONDS = 5.0
 """How long the address of a peer that is configured by name may take to be found."""
@@ -45,6 +46,25 @@ class Caller:
         return f"{self.ae_title} at {self.host}"
 
 
+class Cause(StrEnum):
+    """Why an association is refused; what the doctor goes by."""
+
+    CALLED = "called AE title"
+    """It called another AE title than ours."""
+    NO_TITLE = "no AE title"
+    """What it calls itself can't be one."""
+    UNKNOWN = "calling AE title"
+    """No peer calls itself so."""
+    ADDRESS = "address"
+    """The peer that calls itself so calls from elsewhere."""
+    CERTIFICATE = "certificate"
+    """The peer that calls itself so must show another one."""
+    LIMIT = "limit"
+    """There are too many associations."""
+    PROTOCOL = "protocol"
+    """What it proposes of the protocol itself is not possible."""
+
+
 @dataclass(frozen=True, slots=True)
 class Refusal:
     """An A-ASSOCIATE-RJ: the codes of PS3.8 9.3.4, and a sentence for the log."""
@@ -53,6 +73,10 @@ class Refusal:
     source: int
     reason: int
     why: str
+    cause: Cause = Cause.PROTOCOL
+    expected: str = ""
+    """The address or certificate; of an unknown title, that of the peer which it may be meant for.
+    """
 
 
 class Peers:
@@ -108,7 +132,8 @@ class Peers:
             services: What it asks for, for the list of strangers.
         """
         if called == self._ae_title and not _is_ae_title(calling):
-            return _unknown(f"its own AE title {_shown(calling)} is not one (PS3.5 6.2)")
+            why = f"its own AE title {_shown(calling)} is not one (PS3.5 6.2)"
+            return _unknown(Cause.NO_TITLE, why)
         shown_one = certificate if is_encrypted else None
         caller = await self._identify(calling, called, host, shown_one, is_encrypted=is_encrypted)
         learns = self._book is not None and self._book.learns
@@ -129,7 +154,7 @@ class Peers:
     ) -> Caller | Refusal:
         if called != self._ae_title:
             why = f"it called {_shown(called)}; this is {_shown(self._ae_title)}"
-            return Refusal(result=1, source=1, reason=7, why=why)
+            return Refusal(result=1, source=1, reason=7, why=why, cause=Cause.CALLED)
         namesakes = self._of_title(calling)
         wanted = ""
         for peer in namesakes:
@@ -143,15 +168,28 @@ class Peers:
         if wanted:
             found = shown(certificate) if certificate else "none"
             return _unknown(
+                Cause.CERTIFICATE,
                 f"the peer {_shown(calling)} must show the certificate {_shown(wanted)};"
-                f" it showed {found}"
+                f" it showed {found}",
+                wanted,
             )
         if namesakes:
             expected = " or ".join(peer.host for peer in namesakes)
-            return _unknown(f"the peer {_shown(calling)} is expected to call from {expected}")
+            why = f"the peer {_shown(calling)} is expected to call from {expected}"
+            return _unknown(Cause.ADDRESS, why, expected)
         if self._accepts_strangers:
             return Caller(calling, host, called, RIGHTS_OF_STRANGERS, is_stranger=True)
-        return _unknown(f"no peer has the AE title {_shown(calling)}")
+        why = f"no peer has the AE title {_shown(calling)}"
+        return _unknown(Cause.UNKNOWN, why, self._meant(calling, host))
+
+    def _meant(self, calling: str, host: str) -> str:
+        """The peer that an unknown title may be meant for: one at this address, or spelt alike."""
+        near = [
+            peer.ae_title.strip()
+            for peer in self._all()
+            if peer.host == host or peer.ae_title.strip().casefold() == calling.casefold()
+        ]
+        return near[0] if near else ""
 
     def _all(self) -> Sequence[Peer]:
         return self._configured if self._book is None else self._book.in_force
@@ -160,9 +198,9 @@ class Peers:
         return [peer for peer in self._all() if peer.ae_title.strip() == ae_title]
 
 
-def _unknown(why: str) -> Refusal:
+def _unknown(cause: Cause, why: str, expected: str = "") -> Refusal:
     """Calling AE title not recognised, for good."""
-    return Refusal(result=1, source=1, reason=3, why=why)
+    return Refusal(1, 1, 3, why, cause, expected)
 
 
 def _can_be_called(peer: Peer) -> bool:

@@ -26,7 +26,7 @@ from edge.dicom.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_V
 from edge.dimse.negotiation import APPLICATION_CONTEXT, MAX_CONTEXTS, MAX_SENT_PDU
 from edge.errors import PeerError
 
-__all__ = ["Agreed", "Agreement", "Proposal", "read_answer", "request_pdu"]
+__all__ = ["Agreed", "Agreement", "NotAgreed", "Proposal", "read_answer", "request_pdu"]
 
 _PDU_HEADER = struct.Struct(">BxI")
 _ASSOCIATE_AC = 2
@@ -58,6 +58,17 @@ class Agreed:
 
 
 @dataclass(frozen=True, slots=True)
+class NotAgreed:
+    """An abstract syntax for which the peer accepted no context."""
+
+    abstract_syntax: str
+    transfer_syntaxes: tuple[str, ...]
+    """That were proposed."""
+    result: int
+    """Result/Reason of PS3.8 Table 9-18, of the last context; 0: it gave no answer."""
+
+
+@dataclass(frozen=True, slots=True)
 class Agreement:
     """What an A-ASSOCIATE-AC says."""
 
@@ -66,6 +77,8 @@ class Agreement:
     """Bytes of a message that fit the peer's longest PDU, even (PS3.8 D.1)."""
     implementation: str
     """Implementation Version Name, as text that is safe in a log line."""
+    refused: tuple[NotAgreed, ...] = ()
+    """Abstract syntaxes for which no context at all was accepted."""
 
 
 def request_pdu(proposals: Sequence[Proposal], *, calling: str, called: str, max_pdu: int) -> bytes:
@@ -136,14 +149,33 @@ def read_answer(body: bytes, proposals: Sequence[Proposal]) -> Agreement:
         raise PeerError("the answer to the association request can't be read") from error
     if 0 < longest < _SMALLEST_PDU:
         raise PeerError(f"the peer takes PDUs of {longest} bytes at the most")
-    contexts = {}
+    contexts: dict[int, Agreed] = {}
+    results: dict[str, int] = {}
     for context_id, result, transfer_syntax in answers:
         number, is_even = divmod(context_id - 1, 2)
-        if result or is_even or not 0 <= number < len(proposals):
+        if is_even or not 0 <= number < len(proposals):
+            continue
+        if result:
+            results[proposals[number].abstract_syntax] = int(result)
             continue
         proposal = proposals[number]
         if transfer_syntax not in proposal.transfer_syntaxes:
             raise PeerError("the peer accepted a transfer syntax that was not proposed")
         contexts[context_id] = Agreed(context_id, proposal.abstract_syntax, transfer_syntax)
     room = min(longest or MAX_SENT_PDU, MAX_SENT_PDU) - _PDV_HEADER
-    return Agreement(contexts, room & ~1, ascii(version)[1:-1][:16])
+    refused = _not_agreed(proposals, contexts, results)
+    return Agreement(contexts, room & ~1, ascii(version)[1:-1][:16], refused)
+
+
+def _not_agreed(
+    proposals: Sequence[Proposal], contexts: Mapping[int, Agreed], results: Mapping[str, int]
+) -> tuple[NotAgreed, ...]:
+    accepted = {context.abstract_syntax for context in contexts.values()}
+    proposed: dict[str, dict[str, None]] = {}
+    for proposal in proposals:
+        if proposal.abstract_syntax not in accepted:
+            syntaxes = proposed.setdefault(proposal.abstract_syntax, {})
+            syntaxes.update(dict.fromkeys(proposal.transfer_syntaxes))
+    return tuple(
+        NotAgreed(uid, tuple(syntaxes), results.get(uid, 0)) for uid, syntaxes in proposed.items()
+    )

@@ -19,6 +19,7 @@ from typing import Protocol
 from edge.access.certificates import is_certificate, shown
 from edge.config import Dimse, Peer
 from edge.dimse.assembly import Assembly
+from edge.dimse.casebook import CaseBook, Outgoing
 from edge.dimse.data_set import IncomingDataSet, Intake
 from edge.dimse.deadline import Deadline
 from edge.dimse.dialogue import Dialogue
@@ -27,7 +28,7 @@ from edge.dimse.messages import RESPONSE, Command
 from edge.dimse.proposal import Agreed, Proposal, read_answer, request_pdu
 from edge.dimse.tls_words import certificate_of, why_broken, why_not_trusted
 from edge.dimse.upper_layer import UpperLayer
-from edge.errors import PeerError
+from edge.errors import EdgeError, How, PeerError
 
 __all__ = ["Dialer", "Requestor"]
 
@@ -46,7 +47,12 @@ class Requestor:
     """
 
     def __init__(
-        self, settings: Dimse, intake: Intake, proposals: Sequence[Proposal], pdu: bytes
+        self,
+        settings: Dimse,
+        intake: Intake,
+        proposals: Sequence[Proposal],
+        pdu: bytes,
+        case: Outgoing,
     ) -> None:
         self.layer = UpperLayer(
             self,
@@ -55,7 +61,8 @@ class Requestor:
             send_seconds=settings.pdu_seconds,
             is_requestor=True,
         )
-        self.dialogue = Dialogue(self.layer, seconds=settings.pdu_seconds)
+        self.case = case
+        self.dialogue = Dialogue(self.layer, seconds=settings.pdu_seconds, failed=case.refused)
         self.contexts: Mapping[int, Agreed] = {}
         """Presentation contexts that were accepted, by their IDs."""
         self._proposals = proposals
@@ -64,6 +71,7 @@ class Requestor:
         self._assembly = Assembly(self, intake, MAX_ANSWER_BYTES, self._take)
         self._deadline = Deadline(self._expired)
         self._pauses = 0
+        self._is_ending = False
         loop = asyncio.get_running_loop()
         self._associated: asyncio.Future[None] = loop.create_future()
         self._ended = asyncio.Event()
@@ -91,6 +99,7 @@ class Requestor:
     def on_associate(self, body: bytes) -> None:
         """See `UpperLayerUser`."""
         agreement = read_answer(body, self._proposals)
+        self.case.agreed(agreement)
         self._assembly.contexts = self.contexts = agreement.contexts
         self.layer.establish(fragment_size=agreement.fragment_size)
         if not self._associated.done():
@@ -120,12 +129,16 @@ class Requestor:
         """See `UpperLayerUser`: the answer to ours, or the peer wants no more."""
         if self.layer.is_established:
             error = PeerError("the peer released the association")
+            if self.dialogue.is_waiting:
+                self.case.lost(error)
             self.layer.release()
             self._fail(error)
         self._ended.set()
 
     def on_closed(self, error: PeerError) -> None:
         """See `UpperLayerUser`."""
+        if not self._is_ending:
+            self.case.lost(error)
         self._fail(error)
 
     def on_disconnected(self) -> None:
@@ -162,12 +175,14 @@ class Requestor:
             async with asyncio.timeout(seconds):
                 await self._associated
         except TimeoutError as error:
-            why = PeerError(f"the peer did not answer the association request within {seconds:g} s")
+            said = f"the peer did not answer the association request within {seconds:g} s"
+            why = PeerError(said, how=How.SILENT)
             self.layer.disconnect(why)
             raise why from error
 
     async def end(self) -> None:
         """Release it, and wait for the peer; drop it if that takes long."""
+        self._is_ending = True
         if self.layer.is_established:
             self.layer.request_release()
             try:
@@ -180,7 +195,7 @@ class Requestor:
 
     def break_off(self, why: str) -> None:
         """Abort it."""
-        self.layer.abort(AbortReason.USER, PeerError(why))
+        self.layer.abort(AbortReason.USER, PeerError(why, how=How.OURS))
         self._deadline.close()
 
     def _take(self, _: int, command: Command, data_set: IncomingDataSet | None) -> None:
@@ -197,7 +212,7 @@ class Requestor:
             self._associated.exception()  # it is known, also if nobody awaits it
 
     def _expired(self, why: str) -> None:
-        self.layer.abort(AbortReason.NOT_SPECIFIED, PeerError(why))
+        self.layer.abort(AbortReason.NOT_SPECIFIED, PeerError(why, how=How.STALLED))
 
 
 class ClientTls(Protocol):
@@ -213,10 +228,18 @@ class Dialer:
     Args:
         settings: Our AE title, PDU length and deadlines.
         tls: What TLS is spoken with, to peers that want it; None: to none.
+        casebook: Has what goes wrong written down.
     """
 
-    def __init__(self, settings: Dimse, *, tls: ClientTls | None = None) -> None:
+    def __init__(
+        self,
+        settings: Dimse,
+        *,
+        tls: ClientTls | None = None,
+        casebook: CaseBook | None = None,
+    ) -> None:
         self._settings = settings
+        self.casebook = casebook or CaseBook(settings)
         self._tls = tls
         self._intake = Intake()
 
@@ -264,15 +287,21 @@ class Dialer:
         settings = self._settings
         calling = calling or settings.ae_title
         pdu = request_pdu(proposals, calling=calling, called=called, max_pdu=settings.max_pdu)
-        association = Requestor(settings, self._intake, proposals, pdu)
+        case = self.casebook.outgoing(host, port, called, proposals)
+        association = Requestor(settings, self._intake, proposals, pdu, case)
         try:
-            await self._connect(association, host, port, encrypted, certificate)
+            try:
+                await self._connect(association, host, port, encrypted, certificate)
+            except EdgeError as error:
+                case.lost(error)
+                raise
             await association.begin(settings.artim_seconds)
             yield association
         except BaseException:
             association.break_off("given up on our side")
             raise
         await association.end()
+        case.released()
 
     async def _connect(
         self, association: Requestor, host: str, port: int, encrypted: bool, certificate: str
@@ -280,7 +309,7 @@ class Dialer:
         tls = None
         if encrypted:
             if self._tls is None:
-                raise PeerError("a peer wants TLS, and none is configured here")
+                raise PeerError("a peer wants TLS, and none is configured here", how=How.TLS)
             tls = await self._tls.client(check_hostname=not certificate)
         seconds = self._settings.artim_seconds
         where = f"{host}:{port}"
@@ -293,6 +322,7 @@ class Dialer:
             raise PeerError(
                 f"nothing answers at {where} within {seconds:g} s",
                 hint="is the address right, is it switched on, does a firewall stand between?",
+                how=How.UNREACHABLE,
             ) from error
         except OSError as error:
             raise _not_connected(where, error, encrypted=encrypted) from error
@@ -305,29 +335,33 @@ class Dialer:
                 f"TLS with {where} failed: it shows another certificate than is said of the peer:"
                 f" {shown(found) if found else 'none'}",
                 hint="if that is its new certificate, say so in certificate = ... of the peer",
+                how=How.TLS,
             )
 
 
 def _not_connected(where: str, error: OSError, *, encrypted: bool) -> PeerError:
     if isinstance(error, ssl.SSLCertVerificationError):
         why, hint = why_not_trusted(error)
-        return PeerError(f"TLS with {where} failed: {why}", hint=hint)
+        return PeerError(f"TLS with {where} failed: {why}", hint=hint, how=How.TLS)
     if isinstance(error, ssl.SSLError) or (
         encrypted and isinstance(error, ConnectionResetError | ConnectionAbortedError)
     ):
         why, hint = why_broken(error)
-        return PeerError(f"TLS with {where} failed: {why}", hint=hint)
+        return PeerError(f"TLS with {where} failed: {why}", hint=hint, how=How.TLS)
     if isinstance(error, socket.gaierror):
         return PeerError(
             f"{where} can't be reached: no name service knows that name",
             hint="look for a typing error, or name the peer's address in its place",
+            how=How.UNREACHABLE,
         )
     if isinstance(error, ConnectionRefusedError):
         return PeerError(
             f"{where} can't be reached: nothing listens on that port",
             hint="check the port, and whether the peer's DICOM service runs",
+            how=How.UNREACHABLE,
         )
     return PeerError(
         f"{where} can't be reached: {error.strerror or error}",
         hint="check host and port of the peer, and the network between",
+        how=How.UNREACHABLE,
     )

@@ -17,11 +17,13 @@ from functools import partial
 
 from edge.cache.admission import Admission
 from edge.config import Dimse, host_and_port, not_listening
-from edge.dimse.association import Association, ServerTls, Shared
+from edge.dimse.association import Association
+from edge.dimse.casebook import CaseBook
 from edge.dimse.connections import MAX_UNASSOCIATED, Connections
 from edge.dimse.listener import Listener
 from edge.dimse.peers import Peers
 from edge.dimse.services import Service
+from edge.dimse.shared import ServerTls, Shared
 from edge.dimse.storage import storage_service
 from edge.dimse.verification import verification_service
 from edge.errors import ConfigError
@@ -43,6 +45,7 @@ class DimseServer:
         max_instance_bytes: A longer data set is refused by an abort.
         services: Further services; they come before Storage, which takes every private SOP class.
         tls: What is spoken at ``tls_listen`` (PS3.15 B).
+        casebook: Has what goes wrong written down.
 
     Raises:
         ConfigError: ``max_pdu`` is out of its range.
@@ -58,6 +61,7 @@ class DimseServer:
         max_instance_bytes: int,
         services: Sequence[Service] = (),
         tls: ServerTls | None = None,
+        casebook: CaseBook | None = None,
     ) -> None:
         if not MIN_PDU <= settings.max_pdu <= MAX_PDU:
             raise ConfigError(f"dimse.max_pdu must be {MIN_PDU} to {MAX_PDU} bytes")
@@ -68,6 +72,7 @@ class DimseServer:
         self._max_instance_bytes = max_instance_bytes
         self._services = (verification_service(), *services, storage_service(admission))
         self._tls = tls
+        self._casebook = casebook or CaseBook(settings)
         self._ports: dict[str, int] = {}
         self._shared: Shared | None = None
 
@@ -101,6 +106,7 @@ class DimseServer:
             services=self._services,
             max_instance_bytes=self._max_instance_bytes,
             connections=_bounded(self._settings.max_associations),
+            casebook=self._casebook,
             tls=self._tls,
         )
         connections = shared.connections

@@ -107,6 +107,8 @@ class Operation:
     """Whether the peer asked by C-CANCEL to stop (PS3.7 9.3.2.3)."""
     status: int | None = None
     """Of the final response, once it is sent."""
+    comment: str = ""
+    """Error Comment of that."""
 
     async def identifier(self, max_bytes: int = MAX_IDENTIFIER_BYTES) -> dict[str, Any]:
         """The request's data set, read: DICOM JSON, keyed by tag; empty if it has none.
@@ -157,7 +159,7 @@ class Operation:
         if self.data_set is not None:
             await self.data_set.drain()
         if status not in PENDING:
-            self.status = status
+            self.status, self.comment = status, comment
         command = self.command
         answer: dict[Element, int | str | bytes] = {
             Element.COMMAND_FIELD: command.field | RESPONSE,

@@ -20,7 +20,7 @@ from typing import Protocol, cast
 
 from edge.dimse.data_set import Intake
 from edge.dimse.framing import AbortReason, Framing, PduType
-from edge.errors import PeerError, PeerRefused
+from edge.errors import How, PeerError, PeerRefused
 
 __all__ = ["UpperLayer", "UpperLayerUser"]
 
@@ -230,7 +230,7 @@ class UpperLayer(asyncio.BufferedProtocol):
             except PeerError:
                 raise
             except BaseException:
-                why = PeerError("a message broke off on our side")
+                why = PeerError("a message broke off on our side", how=How.OURS)
                 self.abort(AbortReason.USER, why)
                 raise
 
@@ -274,7 +274,7 @@ class UpperLayer(asyncio.BufferedProtocol):
         if self._writable is not None and not self._writable.done():
             self._writable.set_result(None)
         how = f"broke: {exc}" if exc else "was closed by the peer"
-        self._tell(PeerError(f"the connection {how}, without a release"))
+        self._tell(PeerError(f"the connection {how}, without a release", how=How.BROKEN))
         self._user.on_disconnected()
 
     def pause_writing(self) -> None:
@@ -320,7 +320,7 @@ class UpperLayer(asyncio.BufferedProtocol):
         elif kind is PduType.ASSOCIATE_RJ:
             self._end(PeerRefused(result=body[1], source=body[2], reason=body[3]))
         elif kind is PduType.ABORT:
-            self._end(PeerError("the peer aborted the association"))
+            self._end(PeerError("the peer aborted the association", how=How.ABORTED))
         elif kind is PduType.RELEASE_RP:
             self._is_told = True
             self._user.on_release()
@@ -333,7 +333,8 @@ class UpperLayer(asyncio.BufferedProtocol):
 
     def on_violation(self, reason: AbortReason, what: str) -> None:
         """See `Receiver`."""
-        self.abort(reason, PeerError(what))
+        is_strange = reason is AbortReason.UNRECOGNISED_PDU
+        self.abort(reason, PeerError(what, how=How.OTHER_PROTOCOL if is_strange else How.VIOLATION))
 
     # Sending.
 
@@ -388,7 +389,8 @@ class UpperLayer(asyncio.BufferedProtocol):
             async with asyncio.timeout(self._send_seconds):
                 await self._writable
         except TimeoutError as error:
-            lost = PeerError(f"the peer did not read what was sent within {self._send_seconds:g} s")
+            why = f"the peer did not read what was sent within {self._send_seconds:g} s"
+            lost = PeerError(why, how=How.STALLED)
             self._tell(lost)
             self.disconnect()
             raise lost from error

@@ -87,6 +87,8 @@ class Vouched:
     sent_digest: bytes | None = None
     """Of the copy that was sent in its place, if any was."""
     size: int = 0
+    corrected: bytes | None = None
+    """Of what the archive has in its place since it corrected patient or study, if it did."""
 
     @property
     def was_here(self) -> bool:
@@ -120,13 +122,13 @@ async def vouched(database: Database, study_id: int, copies_in: str = "") -> lis
         if copies_in
         else ", i.custody = 'VERIFIED' FROM instances i"
     )
-    values = (study_id, copies_in) if copies_in else (study_id,)
     rows = await database.read(
         "SELECT i.id, s.study_uid, e.series_uid, i.sop_uid, i.availability, i.dataset_digest,"
-        " (SELECT r.sent_digest FROM remedies r WHERE r.instance_id = i.id), i.content_bytes"
+        " (SELECT r.sent_digest FROM remedies r WHERE r.instance_id = i.id), i.content_bytes,"
+        " (SELECT v.digest FROM corrected v WHERE v.instance_id = i.id AND v.archive = ?2)"
         f"{which} JOIN series e ON e.id = i.series_id JOIN studies s ON s.id = i.study_id"
         f" WHERE i.study_id = ?1 AND {'1' if copies_in else _VOUCHED} ORDER BY i.series_id, i.id",
-        values,
+        (study_id, copies_in),
     )
     return [
         Vouched(number, InstanceRef(study, series, sop), Availability(where), bool(verified), *rest)

@@ -55,6 +55,11 @@ _FEW_SERIES = 64
 class Account(Protocol):
     """Custody with one archive."""
 
+    @property
+    def archive(self) -> str:
+        """Its name; '' is the primary one."""
+        ...
+
     async def due(
         self, database: Database, custodies: Iterable[Custody], now: float, max_count: int
     ) -> list[InstanceRow]:
@@ -104,6 +109,8 @@ class Account(Protocol):
 
 class Primary:
     """The account of the archive that everything goes to."""
+
+    archive = ""
 
     async def due(
         self, database: Database, custodies: Iterable[Custody], now: float, max_count: int

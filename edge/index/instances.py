@@ -22,7 +22,7 @@ from edge.dicom.rejection import rejection_in
 from edge.dicom.uids import KEY_OBJECT_SELECTION
 from edge.errors import InstanceDeleted
 from edge.index import attributes as levels
-from edge.index import copies, rejections
+from edge.index import copies, corrections, rejections
 from edge.index.database import Connection
 from edge.index.feed import record
 
@@ -173,6 +173,7 @@ def _put_absent(db: Connection, held: _Held, new: NewInstance, now: float) -> Pu
     _bring_online(db, held.instance_id, new, custody, now)
     if changed:
         copies.renew(db, held.instance_id)
+        corrections.drop(db, held.instance_id)
         # What was sent in place of other bytes has nothing to do with these.
         db.execute("DELETE FROM remedies WHERE instance_id = ?", (held.instance_id,))
         if not held.withheld:
@@ -182,7 +183,14 @@ def _put_absent(db: Connection, held: _Held, new: NewInstance, now: float) -> Pu
 
 
 def _is_copy_of_ours(db: Connection, held: _Held, new: NewInstance) -> bool:
-    """Whether the archive gives what it was sent in place of an instance that is gone here."""
+    """Whether the archive gives what it was sent in place of an instance that is gone here.
+
+    Or what it was seen to have in place of it, since it corrected patient or study.
+    """
+    if new.origin is Origin.CLOUD and corrections.is_noted(
+        db, held.instance_id, new.dataset_digest
+    ):
+        return True
     row = db.execute(
         "SELECT 1 FROM remedies WHERE instance_id = ? AND sent_digest = ?",
         (held.instance_id, new.dataset_digest),

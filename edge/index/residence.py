@@ -54,9 +54,12 @@ _IS_ELSEWHERE = (
     " AND study_id NOT IN (SELECT study_id FROM absences)"
     " AND (custody = 'VERIFIED' OR custody IN ('EDGE_ONLY', 'SENT') AND EXISTS"
     " (SELECT 1 FROM copies c JOIN archives a ON a.name = c.archive"
-    " WHERE c.instance_id = instances.id AND c.custody = 'VERIFIED' AND a.role = 'failover'))"
+    " WHERE c.instance_id = instances.id AND c.custody = 'VERIFIED' AND a.role = 'failover'"
+    " AND NOT EXISTS (SELECT 1 FROM corrected v WHERE v.instance_id = c.instance_id"
+    " AND v.archive = c.archive)))"
 )
-"""Those that an archive verifiably has which counts: the primary one, or one that stands in."""
+"""Those that an archive verifiably has which counts: the primary one, or one that stands in. Only
+the primary one's corrections hold, so those may take the place of what came in here."""
 
 
 async def evictable(
@@ -93,7 +96,8 @@ async def evictable(
     if standing_in:
         which = (
             " JOIN copies c ON c.instance_id = i.id AND c.archive = ? WHERE c.custody = 'VERIFIED'"
-            " AND i.custody IN ('EDGE_ONLY', 'SENT') AND c.verified >= ?"
+            " AND i.custody IN ('EDGE_ONLY', 'SENT') AND c.verified >= ? AND NOT EXISTS (SELECT 1"
+            " FROM corrected v WHERE v.instance_id = c.instance_id AND v.archive = c.archive)"
         )
         values: tuple[object, ...] = (standing_in, verified_since)
     else:

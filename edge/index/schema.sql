@@ -221,6 +221,15 @@ CREATE TABLE remedies (
     sent_digest     BLOB                          -- of the data set that was sent last; NULL before
 ) STRICT;
 
+-- What an archive has in place of an instance since it corrected patient or study: all beside those was
+-- seen to be the same. The instance stays as it came.
+CREATE TABLE corrected (
+    instance_id INTEGER NOT NULL REFERENCES instances ON DELETE CASCADE,
+    archive     TEXT NOT NULL,                    -- '' is the primary one
+    digest      BLOB NOT NULL,                    -- SHA-256 of its data set there
+    PRIMARY KEY (instance_id, archive)
+) STRICT, WITHOUT ROWID;
+
 -- What was deleted on purpose: what the archive still has of it does not come back here. Whoever else
 -- sends it again makes it an instance again.
 CREATE TABLE tombstones (
@@ -391,6 +400,25 @@ CREATE TABLE strangers (
     last_seen   REAL NOT NULL,
     calls       INTEGER NOT NULL,
     PRIMARY KEY (ae_title, host)
+) STRICT, WITHOUT ROWID;
+
+-- Trouble with associations, and those without any (kind 'fine'). Bounded by `cache.associations`.
+CREATE TABLE associations (
+    direction      TEXT NOT NULL,                 -- 'in': it called; 'out': we called it
+    ae_title       TEXT NOT NULL,                 -- the other's; '' before it said one
+    host           TEXT NOT NULL,                 -- its address, as far as it is known
+    kind           TEXT NOT NULL,
+    about          TEXT NOT NULL,                 -- tells several of one kind apart
+    known          INTEGER NOT NULL,              -- whether it is a peer
+    called         TEXT NOT NULL,                 -- the AE title that was called, last
+    implementation TEXT NOT NULL,                 -- its Implementation Version Name, last
+    what           TEXT NOT NULL,                 -- a sentence
+    changes        TEXT NOT NULL,                 -- JSON: what to change, on which side
+    contexts       TEXT NOT NULL,                 -- JSON: presentation contexts refused, last
+    first_seen     REAL NOT NULL,
+    last_seen      REAL NOT NULL,
+    times          INTEGER NOT NULL,
+    PRIMARY KEY (direction, ae_title, host, kind, about)
 ) STRICT, WITHOUT ROWID;
 
 -- What peers asked us to vouch for (storage commitment, PS3.4 J). A transaction is decided once each of

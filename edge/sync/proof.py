@@ -6,6 +6,7 @@ and cost a metered line all of its budget.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 from collections.abc import AsyncIterable
 from contextlib import aclosing
@@ -13,6 +14,7 @@ from contextlib import aclosing
 from edge.cache.custody import Settlement, Theirs
 from edge.cloud.archive import Archive
 from edge.dicom.digest import Digester
+from edge.dicom.essence import Likeness
 from edge.dicom.instance import Custody, InstanceRef
 from edge.sync.line import Line
 from edge.sync.link import Link
@@ -42,26 +44,33 @@ def longest(size: int, *, is_copy: bool = False) -> int:
     return (_COPY * size if is_copy else size) + _BESIDE
 
 
-async def digest_of(stream: AsyncIterable[bytes], line: Line, most: int) -> Digester:
-    """Read a Part 10 stream to its end, at the pace of the line.
+async def digest_of(
+    stream: AsyncIterable[bytes], line: Line, most: int, *, alike: bool = False
+) -> Digester:
+    """Read a Part 10 stream to its end, at the pace of the line; with *alike*, as a ``Likeness``.
 
     Raises:
         TooLong: It has more than *most* bytes.
         NotDicom: It is no Part 10 stream.
         LineClosed: Nothing may come over the line now.
     """
-    digester, length = Digester(), 0
+    digester, length = Likeness() if alike else Digester(), 0
     async with aclosing(line.incoming(stream)) as pieces:
         async for piece in pieces:
             length += len(piece)
             if length > most:
                 raise TooLong
-            digester.update(piece)
+            if alike:
+                await asyncio.to_thread(digester.update, piece)
+            else:
+                digester.update(piece)
     return digester
 
 
-async def read_back(archive: Archive, link: Link, ref: InstanceRef, most: int) -> Digester:
-    """What the archive has of an instance.
+async def read_back(
+    archive: Archive, link: Link, ref: InstanceRef, most: int, *, alike: bool = False
+) -> Digester:
+    """What the archive has of an instance; *alike* as of ``digest_of``.
 
     Raises:
         CloudError: It can't be read now.
@@ -71,7 +80,7 @@ async def read_back(archive: Archive, link: Link, ref: InstanceRef, most: int) -
         LineClosed: Nothing may come over the line now.
     """
     async with aclosing(archive.retrieve_instance(ref)) as stream:
-        return await digest_of(stream, link.line, most)
+        return await digest_of(stream, link.line, most, alike=alike)
 
 
 def other_bytes(

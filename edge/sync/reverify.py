@@ -25,15 +25,18 @@ from edge.cache.changes import Changes
 from edge.cache.custody import ArchiveLedger
 from edge.cloud.archive import Archive
 from edge.dicom.digest import Digester
+from edge.dicom.essence import Likeness
 from edge.dicom.instance import Availability
 from edge.errors import (
     CloudError,
     CloudRefused,
+    EdgeError,
     InstanceNotFound,
     LineClosed,
     NotDicom,
 )
 from edge.sync.absence import give_again
+from edge.sync.corrections import Corrections, as_corrected
 from edge.sync.examination import Finding, examine
 from edge.sync.link import Link
 from edge.sync.proof import TooLong, longest, other_bytes, read_back
@@ -64,6 +67,7 @@ class Reverify:
         changes: Wakes it.
         settings: How often each instance is asked about.
         is_primary: Or else it is one for copies.
+        corrections: Tells corrections of patient and study from other bytes; None if nobody does.
         clock: POSIX seconds.
     """
 
@@ -77,6 +81,7 @@ class Reverify:
         settings: config.Sync,
         *,
         is_primary: bool,
+        corrections: Corrections | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._ledger = ledger
@@ -87,6 +92,7 @@ class Reverify:
         self._period = settings.reverify_days * _DAY
         self._is_primary = is_primary
         self._copies_in = "" if is_primary else archive.name
+        self._corrections = corrections
         self._clock = clock
         self._enrolled: float | None = None
         self._tally = Tally(log, f"archive {archive.name}: reviewed")
@@ -194,15 +200,38 @@ class Reverify:
         try:
             most = longest(one.size, is_copy=one.sent_digest is not None)
             seen = await read_back(self._archive, self._link, one.ref, most)
+            if seen.digests()[1] in (one.digest, one.sent_digest, one.corrected):
+                return True
+            if one.sent_digest is None and await self._is_corrected(one, most):
+                return False
         except InstanceNotFound:
             await self._settle(study_id, Finding(lost=(one,)))
             return False
         except (NotDicom, TooLong):
             pass
-        if seen is not None and seen.digests()[1] in (one.digest, one.sent_digest):
-            return True
         await self._ledger.settle([other_bytes(self._archive, one.instance_id, one.ref, seen)])
         return False
+
+    async def _is_corrected(self, one: Vouched, most: int) -> bool:
+        """Whether the archive has ours but for a correction of patient or study, which is settled.
+
+        For that, it is read once more.
+        """
+        if self._corrections is None or one.digest is None:
+            return False
+        seen = await read_back(self._archive, self._link, one.ref, most, alike=True)
+        if not isinstance(seen, Likeness):
+            return False
+        try:
+            if not await self._corrections.is_ours(
+                one.instance_id, one.ref, one.size, one.digest, seen
+            ):
+                return False
+        except EdgeError as error:
+            log.warning("instance %s could not be compared: %s", one.ref.sop_uid, error)
+            return True
+        await self._ledger.settle([as_corrected(one.instance_id, seen)])
+        return True
 
     def _is_sampled(self, one: Vouched) -> bool:
         """One in a hundred by its UID, and in every period the next: the same after a restart."""

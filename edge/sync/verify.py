@@ -1,11 +1,11 @@
 """Asks the archive again: does it have exactly this object?
 
 ACKNOWLEDGED is the archive's word; VERIFIED is our own look. First the list of each series
-(QIDO-RS), then the bytes (WADO-RS, as stored): the SHA-256 of the data set must be ours. Other
-bytes are a CONFLICT for a person; what is not there is owed again, once patience has run out: at
-once for the first time, then ever more rarely, for an archive that says yes and keeps nothing could
-take the line for ever. Promises that a look which was cut short proves nothing. Never sends an
-instance.
+(QIDO-RS), then the bytes (WADO-RS, as stored): the SHA-256 of the data set must be ours; or all of
+it must be, beside patient and study, which the archive may have corrected. Other bytes are a
+CONFLICT for a person; what is not there is owed again, once patience has run out: at once for the
+first time, then ever more rarely, for an archive that says yes and keeps nothing could take the
+line for ever. Promises that a look which was cut short proves nothing. Never sends an instance.
 """
 
 from __future__ import annotations
@@ -23,16 +23,19 @@ from edge.cloud.archive import Archive
 from edge.cloud.listing import list_instances
 from edge.cloud.retry import Backoff
 from edge.dicom.digest import Digester
+from edge.dicom.essence import Likeness, is_comparable
 from edge.dicom.instance import Custody
 from edge.errors import (
     CloudError,
     CloudRefused,
     CloudUnauthorised,
     CloudUnreachable,
+    EdgeError,
     InstanceNotFound,
     LineClosed,
     NotDicom,
 )
+from edge.sync.corrections import CORRECTED, Corrections, as_corrected
 from edge.sync.inquiry import Patience, by_series
 from edge.sync.link import Link
 from edge.sync.owing import Ledger
@@ -69,6 +72,7 @@ class Verify:
         link: Is waited for, and told of failures.
         changes: Wakes it when something was acknowledged.
         settings: Whether all is read back or a sample.
+        corrections: Tells corrections of patient and study from other bytes; None if nobody does.
         clock: POSIX seconds.
     """
 
@@ -80,9 +84,11 @@ class Verify:
         changes: Changes,
         settings: config.Sync,
         *,
+        corrections: Corrections | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._ledger = ledger
+        self._corrections = corrections
         self._archive = archive
         self._link = link
         self._changes = changes
@@ -161,6 +167,12 @@ class Verify:
                 self._untrue.pop(entry.instance_id, None)
                 self._tally.add(sizes[entry.instance_id])
                 self._link.worked()
+        if corrected := sum(entry.corrected is not None for entry in settlements):
+            log.info(
+                "archive %s wrote instances anew to correct patient or study; ours stay: %d",
+                self._archive.name,
+                corrected,
+            )
         if missing := sum(entry.custody is Custody.EDGE_ONLY for entry in settlements):
             log.error(
                 "archive %s said yes to instances that it does not have; to be sent again: %d",
@@ -196,13 +208,14 @@ class Verify:
         return sampled or list(there[:1])
 
     async def _compare(self, owed: Sequence[Owed], rows: int | None) -> bool:
-        """Read these back and settle them; whether all were ours."""
+        """Read these back and settle them; whether all were ours, byte for byte."""
         settlements: list[Settlement] = []
         equal = True
         try:
             async with aclosing(self._verdicts(owed, rows)) as verdicts:
                 async for settlement in verdicts:
-                    equal = equal and settlement.custody is Custody.VERIFIED
+                    is_verified = settlement.custody is Custody.VERIFIED
+                    equal = equal and is_verified and settlement.corrected is None
                     settlements.append(settlement)
                     if len(settlements) >= _SETTLE_EVERY:
                         await self._settle(owed, settlements)
@@ -214,32 +227,50 @@ class Verify:
 
     async def _verdicts(self, owed: Sequence[Owed], rows: int | None) -> AsyncGenerator[Settlement]:
         waiting = {one.ref.sop_uid: one for one in owed}
+        # What a feed says that was replaced is likely to differ: once read, it is known how.
+        alike = await self._expects_corrections(owed)
         if rows is not None and len(waiting) >= _WHOLE_SERIES_FROM * rows:
-            async with aclosing(self._digests_of_series(owed)) as digests:
+            async with aclosing(self._digests_of_series(owed, alike=alike)) as digests:
                 async for digester in digests:
-                    if one := waiting.pop(digester.sop_uid, None):
-                        yield self._verdict(one, digester)
+                    one = waiting.get(digester.sop_uid)
+                    if one and (settlement := await self._verdict(one, digester)):
+                        del waiting[digester.sop_uid]
+                        yield settlement
         for one in waiting.values():
             failure: CloudUnreachable | None = None
             try:
-                settlement = self._verdict(
-                    one, await read_back(self._archive, self._link, one.ref, _most(one))
-                )
+                settlement = await self._look(one, alike=alike)
+                if settlement is None:
+                    alike = True
+                    settlement = await self._look(one, alike=True)
             except InstanceNotFound:
                 settlement = self._missing(one)
             except (NotDicom, TooLong):
-                settlement = self._verdict(one, None)
+                settlement = self._other_bytes(one, None)
             except CloudUnauthorised:
                 raise
             except CloudError as error:
                 # Put off, so that one that always fails stalls no other.
                 settlement = self._later(one, str(error))
                 failure = error if isinstance(error, CloudUnreachable) else None
-            yield settlement
+            if settlement is not None:
+                yield settlement
             if failure is not None:
                 raise failure
 
-    async def _digests_of_series(self, owed: Sequence[Owed]) -> AsyncGenerator[Digester]:
+    async def _expects_corrections(self, owed: Sequence[Owed]) -> bool:
+        if self._corrections is None:
+            return False
+        return bool(await self._ledger.remarked([one.instance_id for one in owed]))
+
+    async def _look(self, one: Owed, *, alike: bool) -> Settlement | None:
+        """Read one back; None as of ``_verdict``."""
+        seen = await read_back(self._archive, self._link, one.ref, _most(one), alike=alike)
+        return await self._verdict(one, seen)
+
+    async def _digests_of_series(
+        self, owed: Sequence[Owed], *, alike: bool
+    ) -> AsyncGenerator[Digester]:
         """The digest of every instance of a series, in one request, as far as it goes."""
         ref, most = owed[0].ref, max(map(_most, owed))
         try:
@@ -247,21 +278,38 @@ class Verify:
                 self._archive.retrieve_study(ref.study_uid, ref.series_uid)
             ) as streams:
                 async for stream in streams:
-                    yield await digest_of(stream, self._link.line, most)
+                    yield await digest_of(stream, self._link.line, most, alike=alike)
         except CloudUnauthorised:
             raise
         except (CloudError, InstanceNotFound, NotDicom, TooLong) as error:
             log.info("a series could not be read back whole (%s); one by one", error)
 
-    def _verdict(self, one: Owed, seen: Digester | None) -> Settlement:
-        """By what was read back; None if it was no DICOM."""
+    async def _verdict(self, one: Owed, seen: Digester) -> Settlement | None:
+        """By what was read back; None: it must be looked at more closely, as a ``Likeness``."""
         self._patience.forget([one.instance_id])
-        digest = b"" if seen is None else seen.digests()[1]
+        digest = seen.digests()[1]
         if one.is_held_as(digest):
-            return Settlement(one.instance_id, Custody.VERIFIED)
-        if seen is not None and seen.sop_uid not in ("", one.ref.sop_uid) and one.tries < _MIX_UPS:
-            # The answer of another request, by some proxy's mistake: no word about this one.
-            return self._later(one, "the archive gave another instance than this")
+            reason = CORRECTED if digest == one.corrected else ""
+            return Settlement(one.instance_id, Custody.VERIFIED, reason)
+        if seen.sop_uid not in ("", one.ref.sop_uid):
+            if one.tries < _MIX_UPS:
+                # The answer of another request, by some proxy's mistake: no word about this one.
+                return self._later(one, "the archive gave another instance than this")
+        elif self._corrections is not None and _may_be_corrected(one, seen):
+            if not isinstance(seen, Likeness):
+                return None
+            try:
+                if await self._corrections.is_ours(
+                    one.instance_id, one.ref, one.size, one.dataset_digest, seen
+                ):
+                    return as_corrected(one.instance_id, seen)
+            except EdgeError as error:
+                return self._later(one, str(error))
+        return self._other_bytes(one, seen)
+
+    def _other_bytes(self, one: Owed, seen: Digester | None) -> Settlement:
+        """What was read back is not ours; None if it was no DICOM."""
+        self._patience.forget([one.instance_id])
         return other_bytes(self._archive, one.instance_id, one.ref, seen)
 
     def _missing(self, one: Owed) -> Settlement:
@@ -286,6 +334,11 @@ class Verify:
 def _is_sampled(one: Owed) -> bool:
     """One in ten, by its UID: the same after a restart."""
     return zlib.crc32(one.ref.sop_uid.encode()) % _SAMPLE_ONE_IN == 0
+
+
+def _may_be_corrected(one: Owed, seen: Digester) -> bool:
+    """Of a copy that was sent in place of an instance nobody knows what else is in it."""
+    return one.remedy is None and is_comparable(one.transfer_syntax, seen.transfer_syntax)
 
 
 def _most(one: Owed) -> int:

@@ -92,7 +92,6 @@ def _acquaint(server: Server, destinations: dict[str, int]) -> None:
     if isinstance(server, Edge):
         server.stop()
         with server.config.open("a", encoding="utf-8") as file:
-            file.write(f'[[dimse.peer]]\nae_title = "{TITLE}"\nmay = ["retrieve"]\n')
             for title, port in destinations.items():
                 where = f'host = "127.0.0.1"\nport = {port}\n'
                 file.write(f"[[dimse.peer]]\nae_title = {json.dumps(title)}\n{where}")

@@ -10,6 +10,7 @@ import pytest
 
 from edge.cache.custody import Settlement
 from edge.cloud.listing import describe_study
+from edge.dicom.digest import Digester
 from edge.dicom.instance import Availability, Custody
 from edge.errors import CloudError, InstanceNotFound
 from edge.index import lookup
@@ -102,6 +103,39 @@ async def test_other_bytes_than_were_verified_are_kept_as_a_conflict(evicted, ar
     row = await row_of(evicted)
     assert (row.availability, row.custody) == (Availability.ONLINE, Custody.CONFLICT)
     assert "gave other bytes" in caplog.text
+
+
+async def test_what_the_archive_was_seen_to_have_corrected_comes_back_so(evicted, archive, caplog):
+    dataset = pydicom.dcmread(io.BytesIO(evicted.sample.data))
+    dataset.PatientID = "SYN-CORRECTED"
+    corrected = io.BytesIO()
+    dataset.save_as(corrected)
+    archive.put(corrected.getvalue())
+    seen = Digester()
+    seen.update(corrected.getvalue())
+    number = (await row_of(evicted)).instance_id
+    settlement = Settlement(number, Custody.VERIFIED, corrected=seen.digests()[1])
+    await evicted.ledger.settle([settlement])
+    assert await evicted.read(evicted.sample.ref) == corrected.getvalue()
+    row = await row_of(evicted)
+    assert (row.availability, row.custody) == (Availability.ONLINE, Custody.VERIFIED)
+    assert "other bytes" not in caplog.text
+
+
+async def test_what_an_archive_has_in_place_is_owned_by_its_account(open_cache, archive):
+    (sample,) = ct_series(1, rows=32, columns=32)
+    async with open_cache() as cache:
+        await cache.ledger.set_roles({"cloud": "primary", "b": "copy"})
+        await cache.send(sample)
+        number = (await lookup.find_one(cache.database, sample.ref.sop_uid)).instance_id
+        of_copies = cache.ledger.beside("b")
+        for ledger, digest in ((cache.ledger, bytes(32)), (of_copies, bytes(range(32)))):
+            await ledger.settle([Settlement(number, Custody.VERIFIED, corrected=digest)])
+            await ledger.settle([Settlement(number, Custody.ACKNOWLEDGED)])
+            [one] = await ledger.unverified(1e12, max_count=10)
+            assert one.corrected == digest
+            assert one.is_held_as(digest)
+            assert one.is_held_as(one.dataset_digest)
 
 
 async def test_what_has_never_been_here_is_the_archives_own_affair(open_cache, archive):

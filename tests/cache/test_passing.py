@@ -117,3 +117,12 @@ async def test_other_bytes_than_were_here_once_do_not_pass(passage_of, sample):
     with pytest.raises(CloudError, match="other bytes"):
         async with passage_of(3).open_instance(1, sample.ref, bytes(32)):
             pass
+
+
+async def test_what_the_archive_corrected_passes(passage_of, sample):
+    digester = Digester()
+    digester.update(sample.data)
+    corrected = [bytes(range(32)), digester.digests()[1]]
+    opening = passage_of(3).open_instance(1, sample.ref, bytes(32), None, corrected)
+    async with opening as instance:
+        assert await whole(instance) == sample.data

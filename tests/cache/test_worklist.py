@@ -233,8 +233,8 @@ async def test_whoever_is_scheduled_is_expected(open_worklist, database, clock):
         await worklist.renew("ris", steps(of(1), of(2, "20260309"), of(3, "20260312", patient="X")))
         assert await woken.wait(1)
         assert await expectations.soon() == [
-            Expected("P1", "20260310", modality="CT", source="[worklist] ris"),
-            Expected("X", "20260312", modality="CT", source="[worklist] ris"),
+            Expected("P1", "20260310", modality="CT"),
+            Expected("X", "20260312", modality="CT"),
         ]
         await worklist.renew("ris", steps(of(1)))
         assert await woken.wait(1)

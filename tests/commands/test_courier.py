@@ -8,7 +8,7 @@ import json
 import pytest
 
 from edge import config, loading
-from edge.commands.courier import _counted, _size
+from edge.commands.courier import _counted, _print_deleted, _size
 from edge.crypto.courier import Place, PlaceKeys
 from edge.errors import ConfigError
 from edge.opening import ring
@@ -84,3 +84,13 @@ def test_help_names_what_can_be_done(laptop):
     assert ran.status == 0
     for act in ("key", "pack", "unpack", "receipts", "list"):
         assert act in ran.out
+
+
+def test_what_is_left_of_a_deleted_bundle_is_said(capsys):
+    assert _print_deleted("0123456789abcdef", [])
+    assert capsys.readouterr() == ("  bundle 0123456789abcdef is deleted from the disk\n", "")
+    assert _print_deleted("0123456789abcdef", ["holiday\x1b.jpg"])
+    assert "its folder stays, with holiday\\x1b.jpg" in capsys.readouterr().out
+    assert not _print_deleted("0123456789abcdef", ["0007.PART", "0008.list.new", "holiday.jpg"])
+    said = capsys.readouterr().err
+    assert "no file of it: 0007.PART, 0008.list.new: remove that by hand" in said

@@ -16,6 +16,7 @@ from typing import Any
 from edge.cache.admission import Admitted, Outcome, Source
 from edge.config import Dimse
 from edge.dicom.instance import InstanceRef
+from edge.dimse.casebook import CaseBook
 from edge.dimse.peers import Peers
 from edge.dimse.server import DimseServer
 
@@ -84,6 +85,7 @@ async def serving(
     services=(),
     tls=None,
     book=None,
+    associations=None,
     **settings: Any,
 ) -> AsyncIterator[DimseServer]:
     """A server on a free port of loopback; strangers are accepted unless told otherwise.
@@ -103,6 +105,7 @@ async def serving(
         max_instance_bytes=max_instance_bytes,
         services=services,
         tls=tls,
+        casebook=CaseBook(dimse, associations),
     )
     ready = asyncio.Event()
     async with asyncio.TaskGroup() as group:

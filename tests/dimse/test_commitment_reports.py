@@ -8,11 +8,13 @@ from contextlib import asynccontextmanager
 import pytest
 
 from edge import config
+from edge.cache.associations import Associations
 from edge.cache.changes import Changes
 from edge.cache.commitments import DAY, Asked, Commitments
 from edge.config import Dimse, Peer
 from edge.dicom.identifier import write_identifier
 from edge.dimse import commitment_reports
+from edge.dimse.casebook import CaseBook
 from edge.dimse.commitment_reports import CommitmentReports
 from edge.dimse.peers import Peers
 from edge.dimse.requestor import Dialer
@@ -39,13 +41,14 @@ class Box:
         )
         self.dimse, self.peers = dimse, Peers(dimse)
         self.changes, self.askers = Changes(), Askers()
+        self.associations = Associations(database)
         whole = config.Config(dimse=dimse, **settings)
         self.commitments = Commitments(database, self.changes, whole, lambda: self.now)
         self.reports = CommitmentReports(
             self.commitments,
             self.askers,
             self.peers,
-            Dialer(dimse),
+            Dialer(dimse, casebook=CaseBook(dimse, self.associations)),
             "EDGE",
             self.changes,
             lambda: self.now,
@@ -129,6 +132,25 @@ async def test_failures_are_reported_with_their_reasons(database):
     assert (some.event, some.committed, some.failed) == (2, ("1.1",), {"1.7": 0x0112})
     assert (none.event, none.committed, none.failed) == (2, (), {"1.8": 0x0112})
     assert none.retrieve_ae == ""
+    rows = {(one.direction, one.kind): one for one in await box.associations.all()}
+    assert rows.keys() == {("in", "commitment"), ("out", "fine")}
+    told = rows["in", "commitment"]
+    assert (told.ae_title, told.about, told.times) == ("CT1", "0112", 2)
+    assert "was told no of some images: 1 are not here" in told.what
+
+
+async def test_the_doctor_says_what_keeps_a_report_from_its_peer(database):
+    async with modality(status=0x0110) as peer:
+        box = Box(database, peer.port)
+        await box.have("1.1")
+        await box.ask("1.1")
+        await box.reports.step()
+        await box.ask("1.1", uid="1.2.10", peer="GONE")
+        await box.reports.step()
+    rows = {one.ae_title: one for one in await box.associations.all()}
+    assert rows["CT1"].about == "N-EVENT-REPORT 0110"
+    assert rows["CT1"].what.startswith("reporting storage commitment to it: it answered")
+    assert rows["GONE"].what == "reporting storage commitment to it: it is not said where it is"
 
 
 async def test_many_transactions_go_over_one_association(database):

@@ -55,15 +55,19 @@ def steps(*datasets):
     return [step for one in datasets for step in steps_of(model(one))]
 
 
-ITEMS = [
-    item(1),
-    item(2, name="DOE^JOHN", station="CT1", modality="CT", at="1015"),
-    item(3, name="DOE^JACK", station="MR1", modality="MR", at="1330"),
-    item(4, name="ROE^RICHARD", station="CT2", modality="CT", when=day(1), at="0800"),
-    item(5, name="POE^PAULA", station="CT1", when=day(2), at="2359", physician="CUDDY^LISA"),
-    item(6, name="M\u00dcLLER^J\u00dcRGEN", station="US1", modality="US", charset="ISO_IR 100"),
-    item(7, name="DOE^JANE", patient="P1", station="CT1", when=day(-1), at="120000"),
-]
+def items():
+    """Of today, whenever that is asked."""
+    return [
+        item(1),
+        item(2, name="DOE^JOHN", station="CT1", modality="CT", at="1015"),
+        item(3, name="DOE^JACK", station="MR1", modality="MR", at="1330"),
+        item(4, name="ROE^RICHARD", station="CT2", modality="CT", when=day(1), at="0800"),
+        item(5, name="POE^PAULA", station="CT1", when=day(2), at="2359", physician="CUDDY^LISA"),
+        item(6, name="M\u00dcLLER^J\u00dcRGEN", station="US1", modality="US", charset="ISO_IR 100"),
+        item(7, name="DOE^JANE", patient="P1", station="CT1", when=day(-1), at="120000"),
+    ]
+
+
 QUERIES = {
     "all": [UID],
     "by station": [UID, f"{STEP}.ScheduledStationAETitle=CT1"],
@@ -94,7 +98,7 @@ QUERIES = {
 async def test_it_answers_a_matrix_of_queries_as_wlmscpfs_does(worklist, tmp_path):
     paths = [
         save(one, _folder(tmp_path) / f"{number}.wl", implicit=number % 2 == 0)
-        for number, one in enumerate(ITEMS)
+        for number, one in enumerate(items())
     ]
     await worklist.renew("ris", [s for path in paths for s in steps_in_file(path.read_bytes())])
     seen = {}
@@ -108,10 +112,10 @@ async def test_it_answers_a_matrix_of_queries_as_wlmscpfs_does(worklist, tmp_pat
             # They name the set of the file, we that of the answer.
             tags = {frozenset(one.keys()) - {0x00080005} for one in [*found, *expected]}
             assert len(tags) <= 1, name
-    assert len(seen["all"]) == len(ITEMS)
+    assert len(seen["all"]) == len(items())
     assert not seen["by nothing that is there"]
     some = set(QUERIES) - {"all", "by a star", "by nothing that is there"}
-    assert all(0 < len(seen[name]) < len(ITEMS) for name in some)
+    assert all(0 < len(seen[name]) < len(items()) for name in some)
 
 
 def _folder(tmp_path):
@@ -121,7 +125,7 @@ def _folder(tmp_path):
 
 
 async def test_a_range_of_date_and_time_together_is_one_moment_to_another(worklist, tmp_path):
-    await worklist.renew("ris", steps(*ITEMS))
+    await worklist.renew("ris", steps(*items()))
     async with serving(worklist) as server:
         # PS3.4 Table K.6-1: from today 10:00 to tomorrow 08:00, and not 10:00 to 08:00 of each.
         found = await find(
@@ -137,7 +141,7 @@ async def test_a_range_of_date_and_time_together_is_one_moment_to_another(workli
 
 
 async def test_names_match_whatever_their_case_and_come_as_they_were_written(worklist, tmp_path):
-    await worklist.renew("ris", steps(*ITEMS, item(8, name="Doe^Jim")))
+    await worklist.renew("ris", steps(*items(), item(8, name="Doe^Jim")))
     async with serving(worklist) as server:
         found = await find(server.port, tmp_path / "out", ["PatientName=doe^j*"])
         umlaut = Dataset()
@@ -279,15 +283,15 @@ async def test_a_scanner_that_has_seen_enough_stops_it(worklist):
 
 
 async def test_what_a_scanner_began_is_left_out_unless_it_is_asked_for(worklist, tmp_path):
-    await worklist.renew("ris", steps(*ITEMS))
-    begun = ITEMS[0]
+    await worklist.renew("ris", steps(*items()))
+    begun = items()[0]
     await worklist.set_step_state(str(begun.StudyInstanceUID), "SPS1", StepState.IN_PROGRESS)
     keys = [UID, f"{STEP}.ScheduledProcedureStepStatus"]
     async with serving(worklist) as server:
         usual = await find(server.port, tmp_path / "out", keys)
         asked = await find(server.port, tmp_path / "out", [keys[0], f"{keys[1]}=STARTED"])
     assert begun.StudyInstanceUID not in {one.StudyInstanceUID for one in usual}
-    assert len(usual) == len(ITEMS) - 1
+    assert len(usual) == len(items()) - 1
     assert [one.StudyInstanceUID for one in asked] == [begun.StudyInstanceUID]
     (step,) = asked[0].ScheduledProcedureStepSequence
     assert step.ScheduledProcedureStepStatus == "STARTED"

@@ -51,15 +51,17 @@ def steps(*datasets):
     return [step for one in datasets for step in steps_of(model(one))]
 
 
-ITEMS = [
-    item(1),
-    item(2, name="DOE^JOHN", station="CT1", modality="CT", at="1015"),
-    item(3, name="DOE^JACK", station="MR1", modality="MR", at="1330"),
-    item(4, name="ROE^RICHARD", station="CT2", modality="CT", when=day(1), at="0800"),
-    item(5, name="POE^PAULA", station="CT1", when=day(2), at="2359", physician="CUDDY^LISA"),
-    item(6, name="M\u00dcLLER^J\u00dcRGEN", station="US1", modality="US", charset="ISO_IR 100"),
-    item(7, name="DOE^JANE", patient="P1", station="CT1", when=day(-1), at="120000"),
-]
+def items():
+    """Of today, whenever that is asked."""
+    return [
+        item(1),
+        item(2, name="DOE^JOHN", station="CT1", modality="CT", at="1015"),
+        item(3, name="DOE^JACK", station="MR1", modality="MR", at="1330"),
+        item(4, name="ROE^RICHARD", station="CT2", modality="CT", when=day(1), at="0800"),
+        item(5, name="POE^PAULA", station="CT1", when=day(2), at="2359", physician="CUDDY^LISA"),
+        item(6, name="M\u00dcLLER^J\u00dcRGEN", station="US1", modality="US", charset="ISO_IR 100"),
+        item(7, name="DOE^JANE", patient="P1", station="CT1", when=day(-1), at="120000"),
+    ]
 
 
 def _folder(tmp_path):
@@ -82,13 +84,13 @@ async def until(worklist, wanted):
 
 
 def numbers(*wanted):
-    return {ITEMS[number - 1].StudyInstanceUID for number in wanted}
+    return {items()[number - 1].StudyInstanceUID for number in wanted}
 
 
 async def test_an_upstream_goes_away_and_its_items_stay_until_it_is_back(
     worklist, tmp_path, caplog
 ):
-    for number, one in enumerate(ITEMS):
+    for number, one in enumerate(items()):
         save(one, _folder(tmp_path) / f"{number}.wl")
     port = free_port()
     async with wlmscpfs(tmp_path, port):
@@ -123,7 +125,7 @@ async def test_an_upstream_goes_away_and_its_items_stay_until_it_is_back(
 
 
 async def test_it_asks_for_its_stations_and_days_only(worklist, tmp_path):
-    for number, one in enumerate([*ITEMS, item(8, when=day(9)), item(9, when=day(-3))]):
+    for number, one in enumerate([*items(), item(8, when=day(9)), item(9, when=day(-3))]):
         save(one, _folder(tmp_path) / f"{number}.wl")
     async with wlmscpfs(tmp_path) as port:
         here = source(port=port, stations=("CT2", "MR1"), days_ahead=1)
@@ -161,7 +163,7 @@ async def test_an_upstream_that_breaks_off_changes_nothing(worklist):
         page = worklist.page
 
         async def find(self, _):
-            return Broken(model(one) for one in ITEMS[:3])
+            return Broken(model(one) for one in items()[:3])
 
     async with serving(Breaking(), Peer("EDGE", may=("worklist",))) as server:
         here = source(port=server.port, ae_title="EDGE")
@@ -176,7 +178,7 @@ async def test_another_edge_is_an_upstream_and_unreadable_answers_cost_themselve
 ):
     class Upstream:
         async def find(self, identifier):
-            answers = [model(one) for one in ITEMS[:2]]
+            answers = [model(one) for one in items()[:2]]
             return [*answers, {"00100020": {"vr": "LO", "Value": ["no step"]}}]
 
     async with serving(Upstream(), Peer("EDGE", may=("worklist",))) as server:
@@ -201,13 +203,13 @@ async def test_what_is_no_worklist_is_told_in_plain_words(worklist):
 
 
 async def test_it_goes_on_asking(worklist, tmp_path):
-    save(ITEMS[0], _folder(tmp_path) / "1.wl")
+    save(items()[0], _folder(tmp_path) / "1.wl")
     async with wlmscpfs(tmp_path) as port:
         poll = WorklistPoll(source(port=port, interval_seconds=0.1), worklist, DIALER)
         async with asyncio.TaskGroup() as group:
             task = group.create_task(poll.run())
             async with asyncio.timeout(10):
                 await until(worklist, numbers(1))
-                save(ITEMS[1], _folder(tmp_path) / "2.wl")
+                save(items()[1], _folder(tmp_path) / "2.wl")
                 await until(worklist, numbers(1, 2))
             task.cancel()

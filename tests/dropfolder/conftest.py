@@ -149,10 +149,10 @@ def running(drop, admission, leftovers):
 
 @pytest.fixture
 def until():
-    """Waits until a condition holds; fails after ten seconds."""
+    """Waits until a condition holds; fails after half a minute."""
 
     async def wait(condition):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not condition():  # noqa: ASYNC110 - files tell nobody that they are gone
                 await asyncio.sleep(0.01)
 

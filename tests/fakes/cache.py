@@ -162,7 +162,8 @@ class FakeLedger:
         for entry in settlements:
             row = self.rows[entry.instance_id]
             tries = row.owed.tries + 1 if entry.retry_at > 0 else 0
-            row.owed = replace(row.owed, custody=entry.custody, tries=tries)
+            corrected = entry.corrected or row.owed.corrected
+            row.owed = replace(row.owed, custody=entry.custody, tries=tries, corrected=corrected)
             row.reason, row.retry_at = entry.reason, entry.retry_at
             row.history.append(entry.custody)
         self.changes.wake()

@@ -78,6 +78,22 @@ async def test_an_index_of_the_first_version_keeps_what_is_in_it(first):
         assert await database.read("SELECT count(*) FROM disputes") == [(2,)]
 
 
+def test_conflicts_of_studies_that_were_corrected_are_looked_at_once_more(first, monkeypatch):
+    monkeypatch.setattr(connection, "SCHEMA_VERSION", 10)
+    db = connect_writer(first, KEY)
+    db.execute("UPDATE instances SET custody = 'CONFLICT' WHERE id IN (1, 2)")
+    db.execute("UPDATE disputes SET digest = x'00'")
+    db.execute("UPDATE disputes SET decision = 'keep-ours' WHERE instance_id = 2")
+    db.execute("INSERT INTO overlays VALUES (1, '{}', '{}', 'x')")
+    db.commit()
+    db.close()
+    monkeypatch.undo()
+    db = connect_writer(first, KEY)
+    custodies = db.execute("SELECT custody FROM instances ORDER BY id").fetchall()
+    assert custodies == [("ACKNOWLEDGED",), ("CONFLICT",), ("ACKNOWLEDGED",)]
+    db.close()
+
+
 def test_a_migrated_index_is_as_one_that_is_new(first, tmp_path):
     connect_writer(first, KEY).close()
     connect_writer(tmp_path / "new.db", KEY).close()

@@ -167,11 +167,12 @@ async def test_a_study_that_only_the_archive_has_is_shown_as_it_says_now(cloud, 
         assert len(fetched) == 2
 
 
-async def test_files_that_the_archive_wrote_anew_are_taken_by_one_decision(cloud, open_box, send):
+async def test_what_the_archive_changed_otherwise_is_taken_by_one_decision(cloud, open_box, send):
     async with open_box(cloud, sync=SWEEPING) as box:
         study, paths = await send(box, 206)
         await box.until_verified(3)
-        edit(cloud, "SYN-000206", PatientID="X4", PatientName="Synthetic^Corrected")
+        corrected = {"PatientID": "X4", "PatientName": "Synthetic^Corrected"}
+        edit(cloud, "SYN-000206", **corrected, PatientComments="no demographics")
         await until_found(box, 1, PatientID="X4")
         before = await box.viewer.metadata(study)
         # Whenever these are verified again, for whatever reason.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import datetime
 
 from edge import config
 from tests.ports import free_port
-from tests.worklists import TODAY, day, find, item, save, wlmscpfs
+from tests.worklists import day, find, item, save, wlmscpfs
 
 SCANNER = config.Peer("CT1", may=("worklist",))
 STEP = "ScheduledProcedureStepSequence[0]"
@@ -88,7 +89,7 @@ async def test_folder_and_form_and_upstream_are_one_list(open_box, tmp_path):
             "modality": "CT",
             "station_ae_title": "CT1",
             "study_uid": "1.2.9",
-            "date": f"{TODAY}",
+            "date": f"{datetime.strptime(day(), '%Y%m%d'):%Y-%m-%d}",  # noqa: DTZ007
         }
         url = f"http://127.0.0.1:{box.appliance.http_port}/api/v1/worklist"
         answer = await technologist.http.post(url, json=form)

@@ -8,6 +8,7 @@ import pydicom
 import pytest
 
 from edge.errors import CloudError
+from edge.sync.corrections import CORRECTED, Corrections
 from edge.sync.reverify import Reverify
 from tests import samples
 from tests.fakes.archive import Fault
@@ -130,6 +131,50 @@ async def test_other_bytes_are_a_conflict(open_box, cloud, studies, every):  # n
         await review_all(box)
         assert await box.state(studies[0][0]) == ("ONLINE", "CONFLICT", "")
         assert await box.state(studies[0][1]) == HERE
+
+
+async def test_a_correction_is_learned_once_and_reviewed_quietly_from_then_on(
+    open_box,  # noqa: F811
+    cloud,
+    studies,  # noqa: F811
+    every,
+):
+    async with open_box() as box:
+        box.review = Reverify(
+            box.ledger,
+            box.absences,
+            box.archive,
+            box.link,
+            box.changes,
+            box.sync,
+            is_primary=True,
+            corrections=Corrections(box.cache.retrieval),
+            clock=box.clock,
+        )
+        for parts in studies:
+            await box.verify(parts)
+        corrected, other = studies[0]
+        for part, comments in ((corrected, None), (other, "changed by the archive")):
+            dataset = pydicom.dcmread(io.BytesIO(part.data))
+            dataset.PatientID = "SYN-CORRECTED"
+            if comments:
+                dataset.PatientComments = comments
+            target = io.BytesIO()
+            dataset.save_as(target)
+            cloud.put(target.getvalue())
+        box.clock.now += 31 * DAY
+        await review_all(box)
+        assert await box.state(corrected) == HERE
+        assert await box.state(other) == ("ONLINE", "CONFLICT", "")
+        query = "SELECT verified, reason FROM instances WHERE sop_uid = ?"
+        [first] = await box.cache.database.read(query, (corrected.ref.sop_uid,))
+        assert first[1] == CORRECTED
+        cloud.requests.clear()
+        box.clock.now += 31 * DAY
+        await review_all(box)
+        assert cloud.asked(f"instances/{corrected.ref.sop_uid}") == 1
+        [second] = await box.cache.database.read(query, (corrected.ref.sop_uid,))
+        assert second == (first[0] + 31 * DAY, CORRECTED)
 
 
 async def test_one_that_always_fails_stalls_no_other_and_changes_nothing(

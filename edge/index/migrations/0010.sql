@@ -28,6 +28,25 @@ CREATE TABLE strangers (
     PRIMARY KEY (ae_title, host)
 ) STRICT, WITHOUT ROWID;
 
+-- Trouble with associations, and those without any (kind 'fine'). Bounded by `cache.associations`.
+CREATE TABLE associations (
+    direction      TEXT NOT NULL,                 -- 'in': it called; 'out': we called it
+    ae_title       TEXT NOT NULL,                 -- the other's; '' before it said one
+    host           TEXT NOT NULL,                 -- its address, as far as it is known
+    kind           TEXT NOT NULL,
+    about          TEXT NOT NULL,                 -- tells several of one kind apart
+    known          INTEGER NOT NULL,              -- whether it is a peer
+    called         TEXT NOT NULL,                 -- the AE title that was called, last
+    implementation TEXT NOT NULL,                 -- its Implementation Version Name, last
+    what           TEXT NOT NULL,                 -- a sentence
+    changes        TEXT NOT NULL,                 -- JSON: what to change, on which side
+    contexts       TEXT NOT NULL,                 -- JSON: presentation contexts refused, last
+    first_seen     REAL NOT NULL,
+    last_seen      REAL NOT NULL,
+    times          INTEGER NOT NULL,
+    PRIMARY KEY (direction, ae_title, host, kind, about)
+) STRICT, WITHOUT ROWID;
+
 -- What peers asked us to vouch for (storage commitment, PS3.4 J). A transaction is decided once each of
 -- its instances is, and over once the peer has heard it. What is known of instances stands in their rows.
 CREATE TABLE commitments (
