@@ -20,6 +20,7 @@ try:
         backup,
         cloud,
         commit,
+        conformance,
         courier,
         demo,
         key,
@@ -61,6 +62,7 @@ _COMMANDS = (
     key,
     backup,
     restore,
+    conformance,
 )
 
 

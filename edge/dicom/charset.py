@@ -15,7 +15,14 @@ from collections.abc import Callable, Sequence
 from functools import lru_cache
 from operator import methodcaller
 
-__all__ = ["DEFAULT_DECODER", "TextDecoder", "decoder_for", "encoded_text", "fold_name"]
+__all__ = [
+    "DEFAULT_DECODER",
+    "DEFINED_TERMS",
+    "TextDecoder",
+    "decoder_for",
+    "encoded_text",
+    "fold_name",
+]
 
 TextDecoder = Callable[[bytes], str]
 """Decodes one value field (or part of one); takes any bytes, never raises."""
@@ -47,6 +54,13 @@ _MULTI_BYTE = {
     "GBK": "gbk",
 }
 _WITHOUT_EXTENSIONS = {"ISO_IR 192": "utf-8", "GB18030": "gb18030", "GBK": "gbk"}
+DEFINED_TERMS = (
+    *(f"ISO_IR {number}" for number in _SINGLE_BYTE if number != "6"),
+    *(f"ISO 2022 IR {number}" for number in _SINGLE_BYTE),
+    *(f"ISO 2022 IR {number}" for number in _MULTI_BYTE if number.isdigit()),
+    *_WITHOUT_EXTENSIONS,
+)
+"""Of Specific Character Set (0008,0005), that are understood."""
 
 # Escape sequences (PS3.3 Tables C.12-3, C.12-4), without the ESC; the longer ones first.
 _ESCAPES: tuple[tuple[bytes, str], ...] = (

@@ -19,6 +19,7 @@ from edge.errors import StepRefused
 __all__ = [
     "MPPS",
     "MPPS_RETRIEVE",
+    "TYPE_1",
     "Attributes",
     "Fault",
     "Reference",
@@ -52,7 +53,7 @@ _REFERENCED: Final = ("00081140", "00400220")
 _SOP_CLASS_UID, _SOP_UID = "00081150", "00081155"
 
 # Table F.7.2-1.
-_TYPE_1: Final = (_SCHEDULED, "00400253", "00400241", "00400244", "00400245", _STATUS, "00080060")
+TYPE_1: Final = (_SCHEDULED, "00400253", "00400241", "00400244", "00400245", _STATUS, "00080060")
 _TYPE_2: Final = {
     "00100010": "PN",
     "00100020": "LO",
@@ -150,7 +151,7 @@ def new_step(attributes: Attributes) -> dict[str, Any]:
         StepRefused: A step can't begin so.
     """
     step = _kept(attributes)
-    _require(step, _TYPE_1)
+    _require(step, TYPE_1)
     if text(step, _STATUS) != StepState.IN_PROGRESS:
         raise StepRefused(
             "Performed Procedure Step Status must begin as IN PROGRESS",

@@ -23,4 +23,6 @@ From the outside in:
     retrieve        what get and move share: the instances that an identifier names
     progress        their counts and answers
     sending         C-STORE as SCU, on the associations of either
+
+    conformance     what all of this offers, as tables; statement writes conformance.md of them
 """

@@ -29,7 +29,7 @@ from edge.dimse.services import Context
 from edge.dimse.storage_commitment import STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE, Askers
 from edge.errors import InvalidInstance, PeerError
 
-__all__ = ["CommitmentReports"]
+__all__ = ["PROPOSAL", "CommitmentReports"]
 
 LOG = logging.getLogger(__name__)
 
@@ -41,7 +41,7 @@ GATHER = 0.3
 """Seconds after a change until it is looked at: more of them come, and who asked may hang up."""
 _LONGEST = 3600.0
 """Seconds without a look at the index."""
-_PROPOSAL = Proposal(
+PROPOSAL = Proposal(
     STORAGE_COMMITMENT,
     (EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN),
     as_scp=True,
@@ -145,7 +145,7 @@ class CommitmentReports:
             if place is None:
                 self._dialer.casebook.nowhere(peer, STORAGE_COMMITMENT)
             where = _found(place)
-            async with self._dialer.call(where, [_PROPOSAL]) as association:
+            async with self._dialer.call(where, [PROPOSAL]) as association:
                 context = _accepted(association.find(STORAGE_COMMITMENT))
                 for one in reports:
                     try:

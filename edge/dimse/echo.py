@@ -19,9 +19,9 @@ from edge.dimse.tls_words import why_ended
 from edge.errors import EdgeError, PeerError, PeerRefused
 from edge.peering import is_network
 
-__all__ = ["echo", "echo_named"]
+__all__ = ["PROPOSAL", "echo", "echo_named"]
 
-_PROPOSAL = Proposal(VERIFICATION, (IMPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN))
+PROPOSAL = Proposal(VERIFICATION, (IMPLICIT_VR_LITTLE_ENDIAN, EXPLICIT_VR_LITTLE_ENDIAN))
 _WANTS_TLS = "if that port speaks TLS, set tls = true for the peer"
 
 
@@ -60,7 +60,7 @@ async def _tried(dialer: Dialer, peer: Peer) -> tuple[bool, str, str]:
 
 
 async def _asked(dialer: Dialer, peer: Peer) -> tuple[bool, str, str]:
-    async with dialer.call(peer, [_PROPOSAL]) as association:
+    async with dialer.call(peer, [PROPOSAL]) as association:
         context = association.find(VERIFICATION)
         if context is None:
             why = "it accepts associations, and refuses C-ECHO on them"

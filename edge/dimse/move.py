@@ -31,7 +31,7 @@ from edge.dimse.sending import BrokeOff, Offers, Sending
 from edge.dimse.services import Operation, Service
 from edge.errors import PeerError, PeerRefused
 
-__all__ = ["Turns", "move_service", "planned"]
+__all__ = ["PLAIN", "Turns", "move_service", "planned"]
 
 LOG = logging.getLogger(__name__)
 
@@ -44,7 +44,7 @@ _MOST_BREAKS: Final = 1
 _MOST_BROKEN_OFF: Final = 8
 """Likewise, where it was we who broke it off."""
 _MOVE: Final = "2"
-_PLAIN: Final = (EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN)
+PLAIN: Final = (EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN)
 _USUAL: Final = (
     *("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.57"),
     *("1.2.840.10008.1.2.4.70", "1.2.840.10008.1.2.4.80", "1.2.840.10008.1.2.4.81"),
@@ -220,7 +220,7 @@ def planned(
     planned: list[tuple[dict[tuple[str, str], None], list[InstanceEntry]]] = []
     for entry in entries:
         stored = (entry.transfer_syntax,) if entry.transfer_syntax else _USUAL
-        needed = {(entry.sop_class_uid, syntax): None for syntax in (*stored, *_PLAIN)}
+        needed = {(entry.sop_class_uid, syntax): None for syntax in (*stored, *PLAIN)}
         for contexts, part in planned:
             if len(contexts.keys() | needed.keys()) <= MAX_CONTEXTS:
                 contexts.update(needed)

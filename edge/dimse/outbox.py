@@ -28,7 +28,7 @@ from edge.dimse.quiet import kind_and_place
 from edge.dimse.requestor import Dialer, Requestor
 from edge.errors import InvalidInstance, PeerError, StorageFull
 
-__all__ = ["Messenger", "WhereIs"]
+__all__ = ["SYNTAXES", "Messenger", "WhereIs"]
 
 LOG = logging.getLogger(__name__)
 
@@ -37,7 +37,7 @@ SHORTEST, LONGEST = 5.0, 600.0
 _LONGEST_LOOK = 600.0
 _BREATH = 0.2
 _PAUSE = 60.0
-_SYNTAXES: Final = (EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN)
+SYNTAXES: Final = (EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN)
 _FIELDS: Final = {"N-CREATE": CommandField.N_CREATE, "N-SET": CommandField.N_SET}
 _WARNINGS: Final = frozenset(
     {
@@ -146,7 +146,7 @@ class Messenger:
             await self._not_reached(peer, "no peer of the configuration that says where it is")
             return 0
         classes = {one.sop_class_uid for one in messages}
-        proposals = [Proposal(uid, _SYNTAXES) for uid in sorted(classes)]
+        proposals = [Proposal(uid, SYNTAXES) for uid in sorted(classes)]
         settled = 0
         try:
             async with self._dialer.call(place, proposals) as called:

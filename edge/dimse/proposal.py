@@ -7,6 +7,7 @@ pynetdicom's codecs; the PDU was bounded before it comes here.
 from __future__ import annotations
 
 import struct
+import warnings
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
@@ -131,7 +132,10 @@ def read_answer(body: bytes, proposals: Sequence[Proposal]) -> Agreement:
     """
     pdu = A_ASSOCIATE_AC()
     try:
-        pdu.decode(_PDU_HEADER.pack(_ASSOCIATE_AC, len(body)) + body)
+        with warnings.catch_warnings():
+            # pydicom would tell of each UID that is none, and remember that it did.
+            warnings.simplefilter("ignore")
+            pdu.decode(_PDU_HEADER.pack(_ASSOCIATE_AC, len(body)) + body)
         answers = [
             (int(it.context_id or 0), it.result, str(it.transfer_syntax or ""))
             for it in pdu.presentation_context

@@ -24,11 +24,11 @@ from edge.dimse.proposal import Agreed, Proposal
 from edge.dimse.requestor import Dialer, Requestor
 from edge.errors import InvalidInstance, PeerError
 
-__all__ = ["WorklistPoll"]
+__all__ = ["PROPOSAL", "WorklistPoll"]
 
 LOG = logging.getLogger(__name__)
 
-_PROPOSAL = Proposal(MODALITY_WORKLIST, (EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN))
+PROPOSAL = Proposal(MODALITY_WORKLIST, (EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN))
 _MOST_BYTES = 64 * 1024**2
 """Of all answers to one query."""
 _DAYS_BACK = 1
@@ -68,7 +68,7 @@ class WorklistPoll:
         unread: Counter[str] = Counter()
         try:
             async with self._dialer.associate(
-                source.host, source.port, source.ae_title, [_PROPOSAL], calling=source.calling
+                source.host, source.port, source.ae_title, [PROPOSAL], calling=source.calling
             ) as peer:
                 context = _agreed(peer)
                 for station in source.stations or ("",):

@@ -1,0 +1,274 @@
+"""Whole conversations that go wrong, over real connections: a box is spoken to, and speaks itself.
+
+The box is the product as it is, with its index and its store. After each conversation a healthy
+peer is answered as ever; nothing is in the log that nobody foresaw.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack, contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from hypothesis import strategies as st
+
+from edge.config import Dimse, Peer
+from edge.dimse import upper_layer
+from edge.dimse.messages import CommandField, Element
+from edge.dimse.requestor import Dialer
+from edge.errors import PeerError
+from tests.dimse import raw
+from tests.fuzz import corpus
+from tests.fuzz.mutation import Change, changes, mutated
+from tests.fuzz.targets import ANSWERS, PROPOSALS, Target
+from tests.journeys import box
+
+LONGEST = 30.0
+"""Seconds until a conversation must be over: a hang, otherwise."""
+ALL = ("store", "query", "retrieve", "commit", "worklist")
+
+
+@dataclass(frozen=True)
+class Talk:
+    """A conversation, and what is wrong with it."""
+
+    syntax: str
+    asked: tuple[int, ...]
+    """Which messages, in which order."""
+    part: str
+    """What the changes are of: the request, commands, data sets, or the stream after the answer."""
+    some: list[Change]
+    ends: str
+
+    def request(self) -> bytes:
+        body = corpus.request_body(self.syntax)
+        return raw.pdu(1, mutated(body, self.some) if self.part == "request" else body)
+
+    def stream(self) -> bytes:
+        known, sent = corpus.messages(self.syntax), []
+        for number in self.asked:
+            message = known[number]
+            command, data_set = message.command, message.data_set
+            if self.part == "command":
+                command = mutated(command, self.some)
+            if self.part == "data set" and data_set:
+                data_set = mutated(data_set, self.some)
+            context_id = corpus.ID_OF[message.sop_class]
+            sent.append(raw.p_data(raw.fragment(context_id, 3, command[:16000])))
+            if message.data_set:
+                pieces = range(0, max(len(data_set), 1), 16000)
+                for at in pieces:
+                    is_last = 2 if at + 16000 >= len(data_set) else 0
+                    piece = data_set[at : at + 16000]
+                    sent.append(raw.p_data(raw.fragment(context_id, is_last, piece)))
+        stream = b"".join(sent)
+        return mutated(stream, self.some) if self.part == "stream" else stream
+
+
+_TALKS = st.builds(
+    Talk,
+    st.sampled_from(corpus.SYNTAXES),
+    st.lists(st.integers(0, 10), min_size=1, max_size=4).map(tuple),
+    st.sampled_from(("request", "command", "data set", "data set", "stream")),
+    changes(),
+    st.sampled_from(("release", "abort", "close")),
+)
+
+
+class Errors(logging.Handler):
+    """Keeps lines that nobody foresaw."""
+
+    def __init__(self) -> None:
+        super().__init__(logging.ERROR)
+        self.lines: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.lines.append(record.getMessage())
+
+
+@contextmanager
+def _watched() -> Iterator[Errors]:
+    errors, logger = Errors(), logging.getLogger("edge")
+    logger.addHandler(errors)
+    linger, upper_layer.LINGER_SECONDS = upper_layer.LINGER_SECONDS, 0.2
+    try:
+        yield errors
+    finally:
+        upper_layer.LINGER_SECONDS = linger
+        logger.removeHandler(errors)
+
+
+@contextmanager
+def _acceptor() -> Iterator[Callable[[Any], None]]:
+    with (
+        tempfile.TemporaryDirectory() as folder,
+        _watched() as errors,
+        asyncio.Runner() as runner,
+    ):
+        stack = AsyncExitStack()
+        peers = (
+            Peer(corpus.TITLE, may=ALL),
+            Peer("HEALTHY", may=("store",)),
+            Peer("NOWHERE", host="127.0.0.1", port=1),
+        )
+        settings = box.settings(
+            Path(folder), dimse={"peer": peers, "artim_seconds": 2.0, "pdu_seconds": 2.0}
+        )
+
+        async def begin() -> tuple[int, raw.RawPeer]:
+            running = await stack.enter_async_context(box.running(settings))
+            port = running.dimse_port
+            healthy = await stack.enter_async_context(raw.connected(port))
+            await healthy.associate(calling="HEALTHY")
+            return port, healthy
+
+        port, healthy = runner.run(begin())
+
+        async def meet(talk: Talk) -> bytes:
+            async with asyncio.timeout(LONGEST):
+                heard = await _speak(port, talk)
+            assert await healthy.echo() == 0
+            assert not errors.lines, errors.lines
+            return heard
+
+        try:
+            yield lambda talk: runner.run(meet(talk))
+        finally:
+            runner.run(stack.aclose())
+
+
+async def _speak(port: int, talk: Talk) -> bytes:
+    """To the end; all that comes after the answer to the association request."""
+    heard = b""
+    async with raw.connected(port) as peer:
+        peer.send(talk.request())
+        if talk.part == "request":
+            # A length that is longer than what comes would be waited for.
+            with suppress(TimeoutError):
+                async with asyncio.timeout(0.05):
+                    await peer.reader.read(1)
+        elif await _kind(peer) != 2:
+            return heard
+        peer.send(talk.stream())
+        if talk.ends != "close":
+            peer.send(raw.pdu(5 if talk.ends == "release" else 7, bytes(4)))
+        with suppress(ConnectionError):
+            await peer.writer.drain()
+            if talk.ends == "close":
+                peer.writer.write_eof()
+            while piece := await peer.reader.read(1 << 16):
+                heard += piece
+    return heard
+
+
+async def _kind(peer: raw.RawPeer) -> int:
+    return (await peer.read_pdu())[0]
+
+
+# The other way round: the box asks, and what it hears is wrong.
+
+
+@dataclass(frozen=True)
+class Reply:
+    """What a peer says to an association request, and to what is asked then."""
+
+    answer: bytes
+    stream: bytes
+    part: str
+    some: list[Change]
+    closes: bool
+
+
+def _response(field: CommandField, number: int, status: int, *, has_data_set: bool) -> bytes:
+    return raw.command_set(
+        raw.uid_element(0x0002, corpus.STUDY_FIND),
+        raw.short(0x0100, field | 0x8000),
+        raw.short(0x0120, number),
+        raw.short(0x0800, 1 if has_data_set else 0x0101),
+        raw.short(0x0900, status),
+    )
+
+
+_FIND_ID = corpus.ID_OF[corpus.STUDY_FIND]
+REPLIES = [
+    b"".join(
+        [
+            raw.p_data(
+                raw.fragment(
+                    _FIND_ID, 3, _response(CommandField.C_FIND, 1, 0xFF00, has_data_set=True)
+                )
+            ),
+            raw.p_data(raw.fragment(_FIND_ID, 2, corpus.encoded("studies", raw.IMPLICIT))),
+            raw.p_data(
+                raw.fragment(_FIND_ID, 3, _response(CommandField.C_FIND, 1, 0, has_data_set=False))
+            ),
+            raw.pdu(6, bytes(4)),
+        ]
+    )
+]
+_REPLIES = st.builds(
+    Reply,
+    st.sampled_from(
+        [answer for answer in ANSWERS if b"1.2.840.10008.1.2\x21" in answer] or ANSWERS
+    ),
+    st.sampled_from(REPLIES),
+    st.sampled_from(("answer", "stream", "stream")),
+    changes(),
+    st.booleans(),
+)
+
+
+@contextmanager
+def _requestor() -> Iterator[Callable[[Any], None]]:
+    with _watched() as errors, asyncio.Runner() as runner:
+        yield lambda reply: runner.run(_ask(reply, errors))
+
+
+async def _ask(reply: Reply, errors: Errors) -> None:
+    async def talk(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            await reader.readexactly(6)
+            answer, stream = reply.answer, reply.stream
+            if reply.part == "answer":
+                answer = mutated(answer, reply.some)
+            else:
+                stream = mutated(stream, reply.some)
+            writer.write(raw.pdu(2, answer))
+            await asyncio.sleep(0.002)
+            writer.write(stream)
+            if reply.closes:
+                writer.write_eof()
+            while await reader.read(1 << 16):
+                pass
+        except (OSError, asyncio.IncompleteReadError):
+            pass
+        finally:
+            writer.close()
+
+    settings = Dimse(ae_title=corpus.TITLE, pdu_seconds=0.5, artim_seconds=0.5)
+    server = await asyncio.start_server(talk, "127.0.0.1", 0)
+    async with server, asyncio.timeout(LONGEST):
+        port = server.sockets[0].getsockname()[1]
+        with suppress(PeerError):
+            async with Dialer(settings).associate("127.0.0.1", port, "EDGE", PROPOSALS) as asked:
+                context = asked.find(corpus.STUDY_FIND)
+                if context is None:
+                    return
+                values = {Element.AFFECTED_SOP_CLASS_UID: corpus.STUDY_FIND, Element.PRIORITY: 0}
+                answers = asked.dialogue.requests(
+                    context.context_id, CommandField.C_FIND, values, b"\x08\0\x52\0\0\0\0\0"
+                )
+                async for one in answers:
+                    assert 0 <= one.status <= 0xFFFF
+    assert not errors.lines, errors.lines
+
+
+CONVERSATIONS = (
+    Target("acceptor", _TALKS, _acceptor),
+    Target("requestor", _REPLIES, _requestor),
+)
