@@ -18,7 +18,15 @@ from typing import Any, Final
 
 from edge.errors import InvalidInstance
 
-__all__ = ["BulkReference", "decimal_string", "element_header", "encoded", "integer_string"]
+__all__ = [
+    "CODES",
+    "LONG",
+    "BulkReference",
+    "decimal_string",
+    "element_header",
+    "encoded",
+    "integer_string",
+]
 
 _UNDEFINED: Final = 0xFFFFFFFF
 _ITEM: Final = b"\xfe\xff\x00\xe0" + struct.pack("<I", _UNDEFINED)
@@ -28,14 +36,14 @@ _MAX_DEPTH: Final = 64
 _CHARACTER_SET: Final = 0x00080005
 _UTF_8: Final = "ISO_IR 192"
 
-_LONG: Final = frozenset("OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
+LONG: Final = frozenset("OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
 """VRs with two reserved bytes and a 32-bit length (PS3.5 7.1.2)."""
 _BINARY: Final = frozenset("OB OD OF OL OV OW UN".split())
 _TEXT: Final = frozenset("LO LT PN SH ST UC UT".split())
 _ASCII: Final = frozenset("AE AS CS DA DS DT IS TM UI UR".split())
 _TAG: Final = re.compile("[0-9A-Fa-f]{8}")
 _NAME_GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
-_CODES: Final[Mapping[str, str]] = {
+CODES: Final[Mapping[str, str]] = {
     "FD": "d",
     "FL": "f",
     "SL": "i",
@@ -69,7 +77,7 @@ def element_header(tag: int, vr: str, length: int | None) -> bytes:
         InvalidInstance: The VR can't have a value so long.
     """
     group, element = divmod(tag, 0x10000)
-    if vr in _LONG:
+    if vr in LONG:
         size = _UNDEFINED if length is None else length
         if length is not None and length >= _UNDEFINED:
             raise InvalidInstance(f"the value of {_name(tag)} is longer than 4 GB")
@@ -145,7 +153,7 @@ def _value(vr: str, inline: Any, values: Sequence[Any]) -> bytes:
         return value + b"\0" * (len(value) % 2)
     if inline is not None:
         raise ValueError("InlineBinary is for binary values")
-    if code := _CODES.get(vr):
+    if code := CODES.get(vr):
         numbers = [float(value) if vr in ("FL", "FD") else int(value) for value in values]
         return struct.pack(f"<{len(numbers)}{code}", *numbers)
     if vr == "AT":

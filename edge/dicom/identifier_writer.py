@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Any, Final
 
-from edge.dicom.encoder import decimal_string, integer_string
+from edge.dicom.encoder import CODES, LONG, decimal_string, integer_string
 from edge.dicom.text_encoding import UTF_8, TextEncoder, encoder_for, utf_8
 from edge.dicom.uids import encoding_of
 from edge.errors import InvalidInstance
@@ -25,24 +25,13 @@ __all__ = ["IdentifierWriter"]
 _CHARACTER_SET: Final = "00080005"
 _UNDEFINED: Final = 0xFFFFFFFF
 _MAX_DEPTH: Final = 16
-_LONG: Final = frozenset("OB OD OF OL OV OW SQ SV UC UN UR UT UV".split())
 _TEXT: Final = frozenset("LO SH UC".split())
 _PARAGRAPHS: Final = frozenset("LT ST UT".split())
 _ASCII: Final = frozenset("AE AS CS DA DT TM UI UR".split())
-_CODES: Final[Mapping[str, str]] = {
-    "FD": "d",
-    "FL": "f",
-    "SL": "i",
-    "SS": "h",
-    "SV": "q",
-    "UL": "I",
-    "US": "H",
-    "UV": "Q",
-}
 _WORDS: Final[Mapping[str, str]] = {"OW": "H", "OL": "I", "OF": "I", "OD": "Q", "OV": "Q"}
 _BINARY: Final = frozenset({"OB", "UN", *_WORDS})
 _NUMBERS: Final[Mapping[str, Callable[[Any], str]]] = {"DS": decimal_string, "IS": integer_string}
-_VRS: Final = _LONG | _TEXT | _PARAGRAPHS | _ASCII | _CODES.keys() | _NUMBERS.keys() | {"AT", "PN"}
+_VRS: Final = LONG | _TEXT | _PARAGRAPHS | _ASCII | CODES.keys() | _NUMBERS.keys() | {"AT", "PN"}
 _NAME_GROUPS: Final = ("Alphabetic", "Ideographic", "Phonetic")
 _WRONG: Final = (ValueError, TypeError, KeyError, struct.error, OverflowError, AttributeError)
 """What a value that is none of its VR raises."""
@@ -155,7 +144,7 @@ class IdentifierWriter:
         begun = struct.pack(self._order + "HH", number >> 16, number & 0xFFFF)
         if self._implicit:
             found = (begun, True)
-        elif vr in _LONG:
+        elif vr in LONG:
             found = (begun + vr.encode() + bytes(2), True)
         else:
             found = (begun + vr.encode(), False)
@@ -191,7 +180,7 @@ class IdentifierWriter:
             value = self._text("\\".join(map(_person_name, values)), True)
         elif (shown := _NUMBERS.get(vr)) is not None:
             value = "\\".join(map(shown, values)).encode("ascii")
-        elif (code := _CODES.get(vr)) is not None:
+        elif (code := CODES.get(vr)) is not None:
             numbers = [float(one) if code in "fd" else int(one) for one in values]
             return struct.pack(f"{self._order}{len(numbers)}{code}", *numbers)
         elif vr in _PARAGRAPHS:
