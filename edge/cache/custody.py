@@ -403,7 +403,7 @@ class CustodyLedger(ArchiveLedger):
         if self._trash is None:
             raise RuntimeError("a feed is followed, and there is no trash")
         await self._trash.put(refs, archive=archive, reason="its feed says so")
-        # Where the feed was wrong, the next sweep finds out. Crash order: hidden -> forgotten; after
+        # Where the feed was wrong, the next sweep finds out. Crash order: hidden, forgotten; after
         # a crash between the two the page is read again, for its cursor has not moved.
         studies = {ref.study_uid for ref in refs}
         await self._database.write(lambda db: remote.forget_fingerprints(db, studies))
