@@ -28,6 +28,7 @@ from edge.sync.arbitration import Arbitration
 from edge.sync.backup import ArchiveBackup
 from edge.sync.corrections import Corrections
 from edge.sync.failover import Failover, StandIn
+from edge.sync.learning import Learning
 from edge.sync.line import Line
 from edge.sync.link import Link
 from edge.sync.notes import Notes
@@ -109,15 +110,9 @@ def start_sync(
         parts.start(f"verify{suffix}", verify.run)
         lines.append(link)
         feed = feed_of(configured, archive)
-        pull = Pull(
-            ledger,
-            archive,
-            link,
-            sync,
-            unlisted=means.backups.studies,
-            feed=feed,
-            absences=means.absences if is_primary else None,
-        )
+        missed = means.absences if is_primary else None
+        learning = Learning(ledger, archive, link, unlisted=means.backups.studies, absences=missed)
+        pull = Pull(ledger, archive, link, learning, sync, feed=feed, absences=missed)
         if sync.reverify_days and configured.role != "failover":
             review = Reverify(
                 account,
@@ -136,7 +131,15 @@ def start_sync(
             parts.start("notes", Notes(ledger, archive, link, changes).run)
             parts.start("arbitration", means.arbitrating(archive, link).run)
             prefetch = Prefetch(
-                means.priors, means.headroom, ledger, means.fetching, archive, link, changes, sync
+                means.priors,
+                means.headroom,
+                ledger,
+                means.fetching,
+                archive,
+                link,
+                learning,
+                changes,
+                sync,
             )
             parts.start("prefetch", prefetch.run)
             if settings.backup.archive:

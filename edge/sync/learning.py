@@ -66,15 +66,19 @@ class Learning:
             try:
                 remote = await self.look_into(study_uid, answer)
                 if remote is not None and remote.series:
-                    # First: once the fingerprint is kept, nobody compares any more.
-                    if self._absences is not None:
-                        await self._absences.compare(self._archive.name, remote)
-                    await self._ledger.learn(remote)
+                    await self.keep(remote)
             except (CloudRefused, *NONSENSE) as error:
                 strange.append(error)
         if self._absences is not None and found:
             await self._absences.sighted(self._archive.name, found)
         self.report(strange)
+
+    async def keep(self, study: RemoteStudy) -> None:
+        """Keep what the archive lists of a study, and miss what it had of it and lists no more."""
+        # First: once the fingerprint is kept, nobody compares any more.
+        if self._absences is not None:
+            await self._absences.compare(self._archive.name, study)
+        await self._ledger.learn(study)
 
     async def unlisted(self) -> frozenset[str]:
         """Studies that are not learned."""

@@ -35,9 +35,10 @@ class Patients:
     """Remembers in memory whom it asked about: after a start all are asked about once more.
 
     Args:
-        ledger: Keeps what was learned.
+        ledger: Knows what was learned before.
         archive: Is asked.
         link: Whose line has to be open.
+        learning: Looks into studies of this archive, and keeps them.
         clock: POSIX seconds.
     """
 
@@ -46,13 +47,14 @@ class Patients:
         ledger: CustodyLedger,
         archive: Archive,
         link: Link,
+        learning: Learning,
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._ledger = ledger
         self._archive = archive
         self._link = link
-        self._learning = Learning(ledger, archive, link)
+        self._learning = learning
         self._clock = clock
         self._asked: dict[tuple[str, str], float] = {}
 
@@ -129,7 +131,7 @@ class Patients:
         """Ask about the study itself: an archive may list it for other patients, too."""
         remote = await self._learning.look_into(study_uid)
         if remote is not None and remote.series:
-            await self._ledger.learn(remote)
+            await self._learning.keep(remote)
 
 
 def _is_of(study: Dataset, patient_id: str, issuer: str) -> bool:

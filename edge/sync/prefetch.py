@@ -39,6 +39,7 @@ from edge.errors import (
     StorageFull,
 )
 from edge.sync.calendar import local_time
+from edge.sync.learning import Learning
 from edge.sync.link import Link
 from edge.sync.patients import Patients
 from edge.sync.tally import Tally
@@ -78,6 +79,7 @@ class Prefetch:
         fetching: Brings it.
         archive: The primary one, which is asked about patients.
         link: Is waited for.
+        learning: Looks into studies of that archive.
         changes: Wake it.
         settings: Quiet hours.
         clock: POSIX seconds.
@@ -93,6 +95,7 @@ class Prefetch:
         fetching: Fetching,
         archive: Archive,
         link: Link,
+        learning: Learning,
         changes: Changes,
         settings: config.Sync,
         *,
@@ -110,7 +113,7 @@ class Prefetch:
         self._clock = clock
         self._zone = zone
         self._breath = breath
-        self._patients = Patients(ledger, archive, link, clock=clock)
+        self._patients = Patients(ledger, archive, link, learning, clock=clock)
         self._waiting_since: float | None = None
         self._aside: dict[str, float] = {}
         self._needs: dict[str, int] = {}

@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 
 from edge import config
 from edge.cache.absences import Absences
@@ -44,9 +44,9 @@ class Pull:
         ledger: Keeps what was learned, and the cursors.
         archive: Is asked.
         link: Is waited for, and told of failures.
+        learning: Looks into what is new.
         settings: Minutes between two sweeps, seconds between two looks at the feed.
         clock: POSIX seconds.
-        unlisted: Studies that are no patient's, and are not learned: backups of this box.
         feed: Of the archive; None if it has none.
         absences: Are told what is listed; None where nobody looks for what is missing.
     """
@@ -56,10 +56,10 @@ class Pull:
         ledger: CustodyLedger,
         archive: Archive,
         link: Link,
+        learning: Learning,
         settings: config.Sync,
         *,
         clock: Callable[[], float] = time.time,
-        unlisted: Callable[[], Awaitable[frozenset[str]]] | None = None,
         feed: Feed | None = None,
         absences: Absences | None = None,
     ) -> None:
@@ -69,7 +69,6 @@ class Pull:
         self._feed = feed
         self._nudged = asyncio.Event()
         self._nudged_to_follow = asyncio.Event()
-        learning = Learning(ledger, archive, link, unlisted=unlisted, absences=absences)
         self._sweep = Sweep(ledger, archive, link, learning, clock=clock, absences=absences)
         self._follow = (
             None

@@ -40,6 +40,7 @@ from edge.errors import CloudError
 from edge.opening import Cache
 from edge.sync.absence import AbsenceWatch
 from edge.sync.arbitration import Arbitration
+from edge.sync.learning import Learning
 from edge.sync.link import Link
 from edge.sync.pull import Pull
 from edge.sync.push import Push
@@ -174,7 +175,10 @@ class Box:
             stopwatch=clock,
         )
         self.verify = Verify(ledger, way, link, changes, self._settings, clock=clock)
-        self.pull = Pull(ledger, way, link, self._settings, absences=absences, clock=clock)
+        learning = Learning(ledger, way, link, absences=absences)
+        self.pull = Pull(
+            ledger, way, link, learning, self._settings, absences=absences, clock=clock
+        )
         self.absence = AbsenceWatch(absences, way, link, changes, self._settings, clock=clock)
         self.review = Reverify(
             ledger, absences, way, link, changes, self._settings, is_primary=True, clock=clock

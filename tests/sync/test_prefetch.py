@@ -11,12 +11,14 @@ from types import SimpleNamespace
 import pytest
 
 from edge import config
+from edge.cache.absences import Absences, State
 from edge.cache.expected import Expectations, Expected
 from edge.cache.headroom import Headroom
 from edge.cache.pins import Pins
 from edge.cache.priors import DAY, Priors
 from edge.errors import CloudUnreachable, LineClosed
 from edge.index import lookup
+from edge.sync.learning import Learning
 from edge.sync.line import Line
 from edge.sync.link import Link
 from edge.sync.prefetch import Prefetch
@@ -57,6 +59,7 @@ def open_box(open_cache, cloud):  # noqa: F811
         async with open_cache(archive=cloud, clock=clock, **limits) as inner:
             line = Line(settings.sync, clock=clock, zone=UTC)
             link = Link(inner.cloud, inner.ledger, settings.sync, clock=clock, line=line)
+            absences = Absences(inner.database, inner.changes, inner.trash, clock)
             prefetch = Prefetch(
                 Priors(inner.database, settings, clock, zone=UTC),
                 Headroom(settings.cache, inner.database, inner.space, clock),
@@ -64,6 +67,7 @@ def open_box(open_cache, cloud):  # noqa: F811
                 inner.fetching,
                 inner.cloud,
                 link,
+                Learning(inner.ledger, inner.cloud, link, absences=absences),
                 inner.changes,
                 settings.sync,
                 clock=clock,
@@ -139,6 +143,19 @@ async def test_a_patient_is_asked_about_once_a_day(open_box, cloud):
         box.clock.at(20, days=1)
         await box.settle()
         assert len(questions()) == 2
+
+
+async def test_what_is_listed_of_a_patient_without_what_it_had_is_looked_for(open_box, cloud):
+    """No sweep would notice it any more: to those the study is as it was met here."""
+    parts = put(cloud, "new", "P1")
+    async with open_box() as box:
+        await box.send(*parts)
+        await box.verified("new")
+        del cloud.instances[parts[0].ref.sop_uid]
+        await box.settle()
+        [absence] = await box.absences.decided(State.SUSPECTED)
+        assert absence.study_uid == study_uid("new")
+        assert not absence.is_whole
 
 
 async def test_an_archive_that_ignores_the_question_makes_no_strangers_known(open_box, cloud):

@@ -6,6 +6,7 @@ from edge import config
 from edge.cloud.feed import Action, Change, Page
 from edge.dicom.instance import InstanceRef
 from edge.errors import CloudRefused, CloudUnreachable, StorageFull
+from edge.sync.learning import Learning
 from edge.sync.line import Closed, Line
 from edge.sync.link import Link
 from edge.sync.pull import Pull
@@ -14,8 +15,8 @@ from tests.sync.conftest import SETTINGS, TODAY, until
 
 
 @pytest.fixture
-def pull(ledger, archive, link):
-    return Pull(ledger, archive, link, SETTINGS, clock=TODAY.timestamp)
+def pull(ledger, archive, link, learning):
+    return Pull(ledger, archive, link, learning, SETTINGS, clock=TODAY.timestamp)
 
 
 @pytest.mark.parametrize(
@@ -64,7 +65,8 @@ async def test_a_sweep_waits_while_downloads_are_off_and_ends_when_they_are(
         return Closed("the calendar", None) if len(ledger.learned) >= most[-1] else None
 
     line.closed = closed
-    running(link, Pull(ledger, archive, link, settings, clock=TODAY.timestamp))
+    learning = Learning(ledger, archive, link)
+    running(link, Pull(ledger, archive, link, learning, settings, clock=TODAY.timestamp))
     await link.wait_online()
     await asyncio.sleep(0.1)
     assert not ledger.learned
@@ -114,7 +116,8 @@ QUICK = config.Sync(
 
 
 def following(ledger, archive, link, feed, settings=QUICK):
-    return Pull(ledger, archive, link, settings, clock=TODAY.timestamp, feed=feed)
+    learning = Learning(ledger, archive, link)
+    return Pull(ledger, archive, link, learning, settings, clock=TODAY.timestamp, feed=feed)
 
 
 def sweeps(cloud):
