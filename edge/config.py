@@ -305,10 +305,19 @@ class WorklistSource:
     """Only what is scheduled for these AE titles; none means all."""
     days_ahead: int = 7
     """So far into the future it is asked."""
+    tls: bool = False
+    """Whether it is asked over TLS."""
+    certificate: str = ""
+    """That it must show then, as in ``[[dimse.peer]]``."""
     path: Path = Path()
     """Of ``folder``: it has the files whose names end with ``.wl``."""
     interval_seconds: float = 60.0
     """Between two looks at it; changes in a folder are seen at once where they can be."""
+
+    @property
+    def peer(self) -> Peer:
+        """Of ``dicom``: whom to call, and how."""
+        return Peer(self.ae_title, self.host, self.port, tls=self.tls, certificate=self.certificate)
 
 
 @dataclass(frozen=True, slots=True)

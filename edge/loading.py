@@ -40,7 +40,10 @@ _AUTH_KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
 }
 """Of each kind, what it needs, and what it may have beside it."""
 _WORKLIST_KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
-    "dicom": (("ae_title", "host"), ("port", "calling", "stations", "days_ahead")),
+    "dicom": (
+        ("ae_title", "host"),
+        ("port", "calling", "stations", "days_ahead", "tls", "certificate"),
+    ),
     "folder": (("path",), ()),
 }
 """The same of the sources of the worklist."""
@@ -369,15 +372,21 @@ class _Checks:
                     "what is dropped is taken away: name a folder of its own",
                 )
         if source.kind == "dicom":
-            self._check_ae_title((*keys, "ae_title"), source.ae_title)
-            if source.calling:
-                self._check_ae_title((*keys, "calling"), source.calling)
-            for place, station in enumerate(source.stations):
-                self._check_ae_title((*keys, "stations", str(place)), station)
-            if not 1 <= source.port <= 65535:
-                raise self._error((*keys, "port"), "must be 1 to 65535")
-            if source.days_ahead > _MOST_DAYS:
-                raise self._error((*keys, "days_ahead"), f"must be {_MOST_DAYS} at the most")
+            self._check_upstream(keys, source)
+
+    def _check_upstream(self, keys: Sequence[str], source: WorklistSource) -> None:
+        """Another worklist SCP."""
+        has_authority = self._config.dimse.tls_ca != Path()
+        if fault := fault_of(source.peer, has_authority=has_authority):
+            raise self._error((*keys, fault.key), fault.what, fault.hint)
+        if source.certificate and not source.tls:
+            raise self._error((*keys, "certificate"), "is not used without tls = true")
+        if source.calling:
+            self._check_ae_title((*keys, "calling"), source.calling)
+        for place, station in enumerate(source.stations):
+            self._check_ae_title((*keys, "stations", str(place)), station)
+        if source.days_ahead > _MOST_DAYS:
+            raise self._error((*keys, "days_ahead"), f"must be {_MOST_DAYS} at the most")
 
     def _check_url(self, keys: Sequence[str], text: str) -> None:
         try:

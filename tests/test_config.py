@@ -253,6 +253,11 @@ def test_the_environment_goes_before_the_file(load):
                 ('kind = "dicom"\nae_title = "A\\\\B"\nhost = "b"', "ae_title must be 1 to 16"),
                 ('kind = "dicom"\nae_title = "A"\nhost = "b"\nport = 0', "port must be 1 to 65535"),
                 ('kind = "folder"\npath = "/a"\ninterval_seconds = 0', "must be more than 0"),
+                ('kind = "folder"\npath = "/a"\ntls = true', 'tls is not used by kind = "folder"'),
+                (
+                    'kind = "dicom"\nae_title = "A"\nhost = "b"\ntls = true\ncertificate = "ris"',
+                    "certificate is never asked for without dimse.tls_ca",
+                ),
                 (
                     'kind = "dicom"\nae_title = "A"\nhost = "b"\ndays_ahead = 400',
                     "days_ahead must be 365 at the most",

@@ -67,9 +67,7 @@ class WorklistPoll:
         steps: list[Step] = []
         unread: Counter[str] = Counter()
         try:
-            async with self._dialer.associate(
-                source.host, source.port, source.ae_title, [PROPOSAL], calling=source.calling
-            ) as peer:
+            async with self._dialer.call(source.peer, [PROPOSAL], calling=source.calling) as peer:
                 context = _agreed(peer)
                 for station in source.stations or ("",):
                     await self._ask(peer, context, station, steps, unread)

@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 
@@ -14,6 +15,7 @@ from edge.dimse.worklist import worklist_service
 from edge.dimse.worklist_poll import WorklistPoll
 from edge.index.database import Database
 from tests.dimse import raw
+from tests.dimse.pki import Clinic, tls_of
 from tests.ports import free_port
 from tests.worklists import day, find, item, model, save, wlmscpfs
 
@@ -41,9 +43,9 @@ async def worklist(database):
 
 
 @asynccontextmanager
-async def serving(worklist, peer=SCANNER):
-    services = [worklist_service(worklist)]
-    async with raw.serving(services=services, unknown_peers="reject", peer=(peer,)) as server:
+async def serving(worklist, peer=SCANNER, **settings):
+    settings = {"unknown_peers": "reject", "peer": (peer,)} | settings
+    async with raw.serving(services=[worklist_service(worklist)], **settings) as server:
         yield server
 
 
@@ -70,7 +72,8 @@ def _folder(tmp_path):
     return folder
 
 
-DIALER = Dialer(config.Dimse(ae_title="EDGE", artim_seconds=5.0, pdu_seconds=10.0))
+DIMSE = config.Dimse(ae_title="EDGE", artim_seconds=5.0, pdu_seconds=10.0)
+DIALER = Dialer(DIMSE)
 
 
 async def uids(worklist):
@@ -188,6 +191,31 @@ async def test_another_edge_is_an_upstream_and_unreadable_answers_cost_themselve
     (state, _) = await worklist.sources()
     assert len(state.problems) == 1
     assert state.problems[0].startswith("1 answer: it has no Scheduled Procedure Step Sequence")
+
+
+async def test_an_upstream_is_asked_over_tls_and_must_show_what_was_said(worklist, tmp_path):
+    class Upstream:
+        async def find(self, identifier):
+            return [model(one) for one in items()[:2]]
+
+    clinic = Clinic(tmp_path / "pki")
+    ours, ris = clinic.issue("edge"), clinic.issue("ris.example")
+    peer = Peer("EDGE", may=("worklist",), certificate="edge")
+    tls = {"tls": tls_of(ris, clinic.ca), "listen": ""}
+    dialer = Dialer(DIMSE, tls=tls_of(ours, clinic.ca))
+    async with serving(Upstream(), peer, **tls) as server:
+        here = source(port=server.tls_port, ae_title="EDGE", tls=True)
+        assert not await WorklistPoll(here, worklist, dialer).poll()
+        (state, _) = await worklist.sources()
+        assert "its certificate is for another name" in state.error
+        for certificate in (ris.sha256, "ris.example"):
+            asked = replace(here, certificate=certificate)
+            assert await WorklistPoll(asked, worklist, dialer).poll()
+            assert await uids(worklist) == numbers(1, 2)
+        wrong = replace(here, certificate="pacs.example")
+        assert not await WorklistPoll(wrong, worklist, dialer).poll()
+        (state, _) = await worklist.sources()
+        assert "it shows another certificate than is said of the peer" in state.error
 
 
 async def test_what_is_no_worklist_is_told_in_plain_words(worklist):
