@@ -4,6 +4,9 @@ Owns the roots with their levels and unique keys, what was agreed on by extended
 how the keys of an identifier become a `Query`. Promises that what the model does not permit is
 refused with a reason and the element that it is about, and that what is merely not supported is
 said. It finds nothing itself.
+
+One thing that a hierarchical query must not do (C.4.1.2.1) is permitted, whatever was agreed on: to
+leave out the unique keys of the levels above. Workstations do, and no other answer can be meant.
 """
 
 from __future__ import annotations
@@ -73,7 +76,6 @@ class BadIdentifier(QueryError):
 class Extension:
     """What was agreed on beyond the baseline (PS3.4 C.5.1.1)."""
 
-    relational: bool = False
     combined: bool = False
     """Ranges of a date and its time are one."""
     fuzzy: bool = False
@@ -86,8 +88,8 @@ class Extension:
     def agreed(cls, information: bytes) -> Extension:
         """What service class application information says; what is left out is not agreed on."""
         bits = [byte == 1 for byte in information] + [False] * len(_OFFERED)
-        relational, combined, fuzzy, _, _, empty, multiple = bits[: len(_OFFERED)]
-        return cls(relational, combined, fuzzy, empty, multiple)
+        _, combined, fuzzy, _, _, empty, multiple = bits[: len(_OFFERED)]
+        return cls(combined, fuzzy, empty, multiple)
 
     @staticmethod
     def answer(proposed: bytes) -> bytes:
@@ -98,8 +100,9 @@ class Extension:
 
 
 _OFFERED: Final = (True, True, True, False, False, True, True)
-"""By their order in PS3.4 Table C.5-2. Times are not brought to the peer's time zone (the fourth),
-and instances are shown as they are, not as enhanced multi-frame or classic ones (the fifth)."""
+"""By their order in PS3.4 Table C.5-2. Relational queries (the first) are answered in any case.
+Times are not brought to the peer's time zone (the fourth), and instances are shown as they are, not
+as enhanced multi-frame or classic ones (the fifth)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +148,6 @@ def read(
     """
     level = _level(identifier, levels)
     above = levels[: levels.index(level)]
-    if not extension.relational:
-        for one in above:
-            _check_unique(identifier, one)
     keys, matches = _keys(identifier, 0), list[Match]()
     is_supported = True
     for match in _matches(identifier, keys, extension):
@@ -185,15 +185,6 @@ def _level(identifier: Mapping[str, Any], levels: tuple[Level, ...]) -> Level:
     what = "none of this model" if any(values) else "missing"
     comment = f"Query/Retrieve Level (0008,0052) is {what}"
     raise BadIdentifier(Status.DATA_SET_DOES_NOT_MATCH, comment, _LEVEL)
-
-
-def _check_unique(identifier: Mapping[str, Any], level: Level) -> None:
-    """PS3.4 C.4.1.2.1: one value of the unique key of each level above that of the query."""
-    tag = UNIQUE_KEYS[level]
-    values = _texts(identifier.get(tag, {}))
-    if len(values) != 1 or not values[0] or (tag == "00100020" and set("*?") & set(values[0])):
-        comment = f"{_name(tag)}: one value, or negotiate relational queries"
-        raise BadIdentifier(Status.DATA_SET_DOES_NOT_MATCH, comment, tag)
 
 
 def _keys(identifier: Mapping[str, Any], depth: int) -> dict[str, Any]:

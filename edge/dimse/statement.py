@@ -287,8 +287,8 @@ def _query() -> Iterator[str]:
     )
     yield (
         "Matching (PS3.4 C.2.2.2): single value, list of UIDs, universal, wildcard, range of DA, "
-        "TM and DT, sequence. Names are matched without regard to case and width. Unique "
-        "keys of the levels above have one value, unless relational queries are agreed to. "
+        "TM and DT, sequence. Names are matched without regard to case and width. Unique keys "
+        "of the levels above may be left out, whether relational queries are agreed to or not. "
         "Extended negotiation:"
     )
     yield _table(

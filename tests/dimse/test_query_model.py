@@ -7,12 +7,19 @@ from hypothesis import strategies as st
 from edge.dicom.instance import Level
 from edge.dicom.query import Match
 from edge.dimse.messages import Status
-from edge.dimse.query_model import FIND_MODELS, BadIdentifier, Extension, Knowledge, read
+from edge.dimse.query_model import (
+    FIND_MODELS,
+    UNIQUE_KEYS,
+    BadIdentifier,
+    Extension,
+    Knowledge,
+    read,
+)
 from edge.index.keys import can_match, is_kept
 
 PATIENT_ROOT, STUDY_ROOT, PATIENT_STUDY_ONLY = FIND_MODELS.values()
 KNOWLEDGE = Knowledge(can_match, is_kept)
-RELATIONAL = Extension(relational=True)
+PLAIN = Extension()
 
 
 def element(vr, *values):
@@ -23,7 +30,7 @@ def identifier(level="STUDY", **more):
     return {"00080052": element("CS", level), **{tag[1:]: one for tag, one in more.items()}}
 
 
-def asked(levels=STUDY_ROOT, extension=RELATIONAL, **more):
+def asked(levels=STUDY_ROOT, extension=PLAIN, **more):
     return read(identifier(**more), levels, extension, KNOWLEDGE)
 
 
@@ -63,31 +70,38 @@ def test_a_level_that_the_model_has_not_does_not_match_the_class(levels, level):
 
 def test_no_level_does_not_match_the_class():
     with pytest.raises(BadIdentifier, match="missing"):
-        read({}, STUDY_ROOT, RELATIONAL, KNOWLEDGE)
+        read({}, STUDY_ROOT, PLAIN, KNOWLEDGE)
 
 
 @pytest.mark.parametrize(
-    ("levels", "level", "keys", "offending"),
+    ("levels", "level", "keys", "matches"),
     [
-        (PATIENT_ROOT, "STUDY", {}, "00100020"),
-        (PATIENT_ROOT, "STUDY", {"t00100020": element("LO")}, "00100020"),
-        (PATIENT_ROOT, "STUDY", {"t00100020": element("LO", "47*")}, "00100020"),
-        (STUDY_ROOT, "SERIES", {"t0020000D": element("UI", "1.2", "1.3")}, "0020000D"),
-        (STUDY_ROOT, "IMAGE", {"t0020000D": element("UI", "1.2")}, "0020000E"),
+        (PATIENT_ROOT, "STUDY", {}, ()),
+        (PATIENT_ROOT, "STUDY", {"t00100020": element("LO")}, ()),
+        (
+            PATIENT_ROOT,
+            "STUDY",
+            {"t00100020": element("LO", "47*")},
+            (Match(("00100020",), ("47*",)),),
+        ),
+        (
+            STUDY_ROOT,
+            "SERIES",
+            {"t0020000D": element("UI", "1.2", "1.3")},
+            (Match(("0020000D",), ("1.2", "1.3")),),
+        ),
+        (
+            STUDY_ROOT,
+            "IMAGE",
+            {"t0020000D": element("UI", "1.2")},
+            (Match(("0020000D",), ("1.2",)),),
+        ),
     ],
 )
-def test_without_relational_queries_each_level_above_is_named(levels, level, keys, offending):
-    with pytest.raises(BadIdentifier, match="one value") as error:
-        asked(levels, Extension(), level=level, **keys)
-    assert error.value.status == Status.DATA_SET_DOES_NOT_MATCH
-    assert error.value.tag == offending
-    assert len(str(error.value)) <= 64
-    asked(levels, RELATIONAL, level=level, **keys)
-
-
-def test_a_hierarchical_query_names_them():
-    found = asked(STUDY_ROOT, Extension(), level="SERIES", t0020000D=element("UI", "1.2"))
-    assert found.query.matches == (Match(("0020000D",), ("1.2",)),)
+def test_levels_above_narrow_an_answer_and_may_be_left_out(levels, level, keys, matches):
+    found = asked(levels, level=level, **keys)
+    assert found.query.matches == matches
+    assert {tag for one, tag in UNIQUE_KEYS.items() if one in levels} >= set(found.unique)
 
 
 @pytest.mark.parametrize(
@@ -210,7 +224,7 @@ def test_what_is_answered_is_what_is_done_and_no_longer_than_what_was_proposed(p
 def test_what_was_agreed_on_goes_into_the_search():
     assert Extension.agreed(b"") == Extension()
     agreed = Extension.agreed(b"\1\1\1\0\0\1\1")
-    assert agreed == Extension(True, True, True, True, True)
+    assert agreed == Extension(True, True, True, True)
     found = asked(extension=Extension.agreed(b"\0\1\1"), t00080020=element("DA", "20260101-"))
     assert (found.query.combined, found.query.fuzzy) == (True, True)
     assert not asked(extension=Extension()).query.combined
@@ -246,7 +260,7 @@ _TAGS = st.sampled_from(
 def test_any_identifier_is_a_search_or_a_clear_refusal(made):
     comment = ""
     try:
-        found = read(made, PATIENT_ROOT, RELATIONAL, KNOWLEDGE)
+        found = read(made, PATIENT_ROOT, PLAIN, KNOWLEDGE)
     except BadIdentifier as error:
         comment = str(error)
     assert comment or found.query.level in PATIENT_ROOT
