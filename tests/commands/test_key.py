@@ -37,6 +37,7 @@ def piped(monkeypatch):
 @pytest.mark.parametrize(
     "text",
     [PRINTED, "\n" + PRINTED.lower(), " ".join(GROUPS), "\n".join(GROUPS), PRINTED.rstrip("\n")],
+    ids=["as printed", "in lower case", "on one line", "a group a line", "without an end"],
 )
 def test_by_a_pipe_it_is_read_until_it_is_complete_or_the_input_ends(piped, text):
     assert piped(text) == KEY
