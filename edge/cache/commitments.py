@@ -29,6 +29,7 @@ from edge.index.commitments import (
 from edge.index.database import Connection, Database
 
 __all__ = [
+    "MAX_INSTANCES",
     "Asked",
     "Commitment",
     "Commitments",
@@ -44,6 +45,8 @@ FARTHEST = DAY
 """Seconds; a moment later than that was written under a clock that was wrong."""
 MAX_OPEN = 1_000_000
 """Instances that one peer may have waiting."""
+MAX_INSTANCES = 20_000
+"""Of one transaction: its report is one message."""
 FIRST_PAUSE, LONGEST_PAUSE = 5.0, 1800.0
 """Seconds until a report is tried again: doubled each time."""
 FEWEST_TRIES = 8
@@ -98,11 +101,13 @@ class Commitments:
         """Keep a request; it is durable when this returns, and the same once more is harmless.
 
         Raises:
-            CommitmentsFull: The peer has too much waiting.
+            CommitmentsFull: The peer has too much waiting, or the transaction is too long.
             StorageFull: There is no room for it.
         """
         now = self._clock()
-        await self._database.write(lambda db: commitments.ask(db, asked, now, MAX_OPEN))
+        await self._database.write(
+            lambda db: commitments.ask(db, asked, now, max_open=MAX_OPEN, max_each=MAX_INSTANCES)
+        )
 
     def wake(self) -> None:
         """Who asked has heard that it was kept: from now on it may be reported."""

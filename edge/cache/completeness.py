@@ -21,6 +21,7 @@ from edge.cache.changes import Changes
 from edge.cache.listing import Page
 from edge.cache.outbox import Outbox
 from edge.cache.procedures import Procedures
+from edge.cache.steadiness import Steadiness
 from edge.config import Procedures as Settings
 from edge.errors import StorageFull
 from edge.index import outbox, procedures
@@ -35,7 +36,8 @@ _MOST = 2000
 """Changes that are looked at in one transaction."""
 _BREATH = 0.5
 """Seconds between two looks, while images come one after the other."""
-_TIDY = 6 * 3600.0
+_LOOK = 3600.0
+_TIDY = 6 * _LOOK
 _PAUSE = 60.0
 """Seconds before another try, if the disk is too full to write down what came."""
 
@@ -65,6 +67,7 @@ class Completeness:
         self._changes = changes
         self._notify = tuple(dict.fromkeys(notify))
         self._clock = clock
+        self._steadiness = Steadiness(clock)
 
     async def run(
         self, steps: Procedures, messages: Outbox, *, ready: asyncio.Event | None = None
@@ -85,7 +88,7 @@ class Completeness:
             await steps.repeat()
             while True:
                 try:
-                    if loop.time() - tidied >= _TIDY:
+                    if loop.time() - tidied >= _TIDY and self._steadiness.holds():
                         tidied = loop.time()
                         await steps.tidy()
                         await messages.tidy()
@@ -94,7 +97,7 @@ class Completeness:
                     log.error("what came can't be written down: %s", error)
                     wait = _PAUSE
                 await asyncio.sleep(_BREATH)
-                await woken.wait(wait if wait is not None and wait < _TIDY else _TIDY)
+                await woken.wait(wait if wait is not None and wait < _LOOK else _LOOK)
 
     async def step(self) -> float | None:
         """Take note of what came, and of what is complete; seconds until the next may be.

@@ -63,7 +63,11 @@ def read_identifier(data: bytes, transfer_syntax: str) -> dict[str, Any]:
 
 
 def write_identifier(
-    attributes: Mapping[str, Any], transfer_syntax: str, charset: Sequence[str | None] = ()
+    attributes: Mapping[str, Any],
+    transfer_syntax: str,
+    charset: Sequence[str | None] = (),
+    *,
+    is_lenient: bool = False,
 ) -> bytes:
     """Write a data set.
 
@@ -73,11 +77,12 @@ def write_identifier(
         attributes: DICOM JSON, keyed by tag; its Specific Character Set is replaced.
         transfer_syntax: One of ``IDENTIFIER_SYNTAXES``.
         charset: The character set that it shall be in; empty: ASCII. UTF-8 where text does not fit.
+        is_lenient: A value that can't be written is left empty, instead of being an error.
 
     Raises:
         InvalidInstance: Something in it is not of the model, or no value of its VR.
     """
-    return IdentifierWriter(transfer_syntax, charset).write(attributes)
+    return IdentifierWriter(transfer_syntax, charset, is_lenient=is_lenient).write(attributes)
 
 
 def _inflated(data: bytes) -> bytes:

@@ -179,7 +179,7 @@ class IdentifierWriter:
         elif vr == "PN":
             value = self._text("\\".join(map(_person_name, values)), True)
         elif (shown := _NUMBERS.get(vr)) is not None:
-            value = "\\".join(map(shown, values)).encode("ascii")
+            value = _ascii("\\".join(map(shown, values)))
         elif (code := CODES.get(vr)) is not None:
             numbers = [float(one) if code in "fd" else int(one) for one in values]
             return struct.pack(f"{self._order}{len(numbers)}{code}", *numbers)
@@ -205,6 +205,13 @@ class IdentifierWriter:
                 words.byteswap()
                 value = words.tobytes()
         return value
+
+
+def _ascii(text: str) -> bytes:
+    """An encoder's own error would be taken for one about the character set."""
+    if not text.isascii():
+        raise ValueError("beyond the default repertoire")
+    return text.encode("ascii")
 
 
 def _person_name(value: Any) -> str:

@@ -17,6 +17,8 @@ import msgspec
 from edge.dicom.instance import Level
 from edge.dicom.names import fold_name
 from edge.dicom.query import (
+    MOST_KEYS,
+    MOST_VALUES,
     TIME_OF,
     Criterion,
     Key,
@@ -80,6 +82,8 @@ def matcher_of(identifier: Attributes) -> Matcher:
     for tag, element in identifier.items():
         if tag in _NO_KEYS:
             continue
+        if "BulkDataURI" in element:
+            raise QueryError(f"{called(tag)}: the key is too long")
         if element.get("vr") == "SQ":
             asked = list(items_of(element))
             if len(asked) > _MOST_ITEMS:
@@ -92,6 +96,8 @@ def matcher_of(identifier: Attributes) -> Matcher:
                 names.append((tag, wanted))
         elif values := values_of(element):
             matches.append(Match((tag,), values))
+    if len(matches) + len(names) + len(items) > MOST_KEYS:
+        raise QueryError(f"a query has more than {MOST_KEYS} matching keys")
     keys = keys_of(Query(Level.STUDY, tuple(matches)))
     return Matcher(tuple(keys), tuple(names), tuple(items))
 
@@ -99,7 +105,10 @@ def matcher_of(identifier: Attributes) -> Matcher:
 def _names(tag: str, element: Attributes) -> tuple[Mapping[str, Criterion], ...]:
     """What is asked of a name; nothing if any of its values is universal."""
     wanted = []
-    for value in element.get("Value", ()):
+    values = element.get("Value", ())
+    if len(values) > MOST_VALUES:
+        raise QueryError(f"{called(tag)}: more than {MOST_VALUES} values")
+    for value in values:
         groups = value if isinstance(value, Mapping) else {"Alphabetic": value or ""}
         asked = {
             group: one

@@ -21,6 +21,8 @@ from edge.errors import QueryError
 
 __all__ = [
     "ALL",
+    "MOST_KEYS",
+    "MOST_VALUES",
     "TIME_OF",
     "Criterion",
     "Key",
@@ -52,7 +54,7 @@ _TIME = re.compile(r"[0-9]{2}(:?[0-9]{2}(:?[0-9]{2}(\.[0-9]{1,6})?)?)?")
 _DATE_TIME = re.compile(
     r"([0-9]{4,14})(?:\.([0-9]{1,6}))?([+-](?:0[0-9]|1[0-4])[0-9]{2}(?![0-9]))?"
 )
-_MOST_KEYS, _MOST_VALUES = 64, 64
+MOST_KEYS, MOST_VALUES = 64, 64
 """Of a search, and of a key (values, and words of a name): each is a step of the database's."""
 _UNPRINTABLE = re.compile(r"[\x00-\x08\x0b\x0e-\x1f\x7f]")
 """In no value of any representation (PS3.5 6.1.3); a zero byte at the end is padding."""
@@ -175,8 +177,8 @@ def keys_of(query: Query) -> list[Key]:
         together = Key(date.path, Criterion(Kind.MOMENTS, "DA", values))
         keys = [together if key is date else key for key in keys if key is not time]
     keys = [key for key in keys if key.criterion.kind is not Kind.UNIVERSAL]
-    if len(keys) > _MOST_KEYS:
-        raise QueryError(f"a search has more than {_MOST_KEYS} matching keys")
+    if len(keys) > MOST_KEYS:
+        raise QueryError(f"a search has more than {MOST_KEYS} matching keys")
     return keys
 
 
@@ -208,8 +210,8 @@ def criterion(match: Match) -> Criterion:
     )
     if any(map(_UNPRINTABLE.search, values)) or (not values and "\0" in "".join(match.values)):
         raise QueryError(f"{called(tag)}: a value holds control characters")
-    if vr != "UI" and len(values) > _MOST_VALUES:
-        raise QueryError(f"{called(tag)}: more than {_MOST_VALUES} values")
+    if vr != "UI" and len(values) > MOST_VALUES:
+        raise QueryError(f"{called(tag)}: more than {MOST_VALUES} values")
     if not values or any(not value.strip("*") for value in values):
         return Criterion(Kind.UNIVERSAL, vr)
     if vr in _DATES:
@@ -232,8 +234,8 @@ def _number(tag: str, value: str) -> float:
 def _text(tag: str, vr: str, values: tuple[str, ...]) -> Criterion:
     if vr == "PN":
         words = tuple(words_of(" ".join(values)))
-        if len(words) > _MOST_VALUES:
-            raise QueryError(f"{called(tag)}: more than {_MOST_VALUES} words")
+        if len(words) > MOST_VALUES:
+            raise QueryError(f"{called(tag)}: more than {MOST_VALUES} words")
         # "DOE^*" means a DOE without a given name, too: empty components at the end do not count.
         bare = (value[:-1] for value in values if value.endswith("^*"))
         values = tuple(fold_name(value) for value in (*values, *bare))

@@ -17,6 +17,7 @@ from typing import Any
 
 from edge.cache.changes import Changes
 from edge.cache.commitments import Commitments, Due, Verdict
+from edge.cache.steadiness import Steadiness
 from edge.config import Peer
 from edge.dicom.identifier import write_identifier
 from edge.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
@@ -79,6 +80,7 @@ class CommitmentReports:
         self._ae_title = ae_title.strip()
         self._changes = changes
         self._clock = clock
+        self._steadiness = Steadiness(clock)
         self._called: set[str] = set()
 
     async def run(self) -> None:
@@ -89,7 +91,7 @@ class CommitmentReports:
         with self._changes.subscribe() as woken:
             async with asyncio.TaskGroup() as group:
                 while True:
-                    if loop.time() - tidied >= _LONGEST:
+                    if loop.time() - tidied >= _LONGEST and self._steadiness.holds():
                         tidied = loop.time()
                         await self._commitments.tidy()
                     await woken.wait(await self._look(group))

@@ -103,9 +103,9 @@ class Dialogue:
         async with aclosing(asked) as responses:
             async for response in responses:
                 if response.is_pending:
-                    continue
+                    break
                 return response
-        raise PeerError("the peer gave no answer")
+        raise PeerError(f"the peer answers {name_of(field)} with pending, and has one answer only")
 
     async def requests(
         self,

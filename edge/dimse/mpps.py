@@ -109,7 +109,8 @@ class _Mpps:
             step = await self._procedures.attributes(_requested(operation))
             wanted = _asked_for(operation)
             shown = {tag: step[tag] for tag in wanted if tag in step} if wanted else step
-            data_set = write_identifier(shown, operation.context.transfer_syntax)
+            syntax = operation.context.transfer_syntax
+            data_set = write_identifier(shown, syntax, is_lenient=True)
         except (_Refused, EdgeError) as error:
             await _refuse(operation, error, {})
             return
@@ -184,7 +185,8 @@ def _echo(operation: Operation, asked: dict[str, Any], tags: Iterable[str]) -> b
     """The attributes whose values can't be (PS3.7 C.5.8); empty if they can't even be written."""
     try:
         shown = {tag: asked[tag] for tag in tags if tag in asked}
-        return write_identifier(shown, operation.context.transfer_syntax) if shown else b""
+        syntax = operation.context.transfer_syntax
+        return write_identifier(shown, syntax, is_lenient=True) if shown else b""
     except InvalidInstance:
         return b""
 

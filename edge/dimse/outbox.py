@@ -183,11 +183,17 @@ class Messenger:
             await self._outbox.settle(message, Delivery.DUE, why, wait=wait)
             return
         try:
+            # What a device said against the Standard is passed on as it is, or left empty.
             data_set = await asyncio.to_thread(
-                write_identifier, attributes, context.transfer_syntax
+                write_identifier, attributes, context.transfer_syntax, is_lenient=True
             )
         except InvalidInstance as error:
             await self._outbox.settle(message, Delivery.REFUSED, str(error))
+            return
+        except Exception as error:  # noqa: BLE001 - what is said of others goes on
+            why = f"it could not be written ({kind_and_place(error)})"
+            LOG.error("%s: %s: %s", message.peer, message.operation, why)
+            await self._outbox.settle(message, Delivery.DUE, why, wait=wait)
             return
         try:
             response = await called.dialogue.request(

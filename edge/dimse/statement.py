@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pydicom.datadict import keyword_for_tag
 
 from edge import __version__
+from edge.cache.commitments import MAX_INSTANCES
 from edge.config import Dimse
 from edge.dicom.charset import DEFINED_TERMS
 from edge.dicom.identifier import IDENTIFIER_SYNTAXES
@@ -254,7 +255,7 @@ def _particulars(name: str) -> Iterator[str]:
         )
     elif name == "storage commitment":
         yield (
-            f"Requests name at most {storage_commitment.MAX_INSTANCES:,} instances. The report "
+            f"Requests name at most {MAX_INSTANCES:,} instances. The report "
             "comes on the same association if that is still there, else on another one; it is "
             "tried again for days, and over restarts. Retrieve AE Title (0008,0054) is ours. "
             "Failure Reason (0008,1197):"

@@ -15,7 +15,7 @@ from weakref import WeakKeyDictionary
 
 import msgspec
 
-from edge.cache.commitments import Asked, Commitments, CommitmentsFull
+from edge.cache.commitments import MAX_INSTANCES, Asked, Commitments, CommitmentsFull
 from edge.dicom.identifier import IDENTIFIER_SYNTAXES, read_identifier
 from edge.dicom.uids import is_uid
 from edge.dimse.dialogue import Dialogue
@@ -33,8 +33,6 @@ REQUEST = 1
 """Action Type ID (0000,1008), the only one (PS3.4 J.3.2.1.2)."""
 MAX_BYTES = 4 * 1024 * 1024
 """Of a request."""
-MAX_INSTANCES = 20_000
-"""In one request."""
 _REMEMBERED = 1000
 """Transactions of one association that are remembered with it."""
 
@@ -134,8 +132,7 @@ class _Requests:
         try:
             await self._commitments.ask(asked)
         except CommitmentsFull as error:
-            why = "too much of this peer is waiting already"
-            raise _Refused(Status.RESOURCE_LIMITATION, why) from error
+            raise _Refused(Status.RESOURCE_LIMITATION, str(error)) from error
         except StorageFull as error:
             raise _Refused(Status.RESOURCE_LIMITATION, "the disk is full") from error
         return asked

@@ -10,8 +10,8 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import Counter
-from collections.abc import Mapping
-from contextlib import aclosing
+from collections.abc import AsyncIterator, Mapping
+from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
 
 from edge.cache.worklist import MOST_STEPS, Worklist
@@ -31,6 +31,8 @@ LOG = logging.getLogger(__name__)
 PROPOSAL = Proposal(MODALITY_WORKLIST, (EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN))
 _MOST_BYTES = 64 * 1024**2
 """Of all answers to one query."""
+_LONGEST = 600.0
+"""Seconds that all queries may take together."""
 _DAYS_BACK = 1
 _PRIORITY_MEDIUM = 0
 _FIRST_RETRY = 10.0
@@ -44,12 +46,21 @@ class WorklistPoll:
         source: Where it is, and what to ask of it.
         worklist: Gets the answers.
         dialer: Calls it.
+        longest: Seconds that all queries may take together: each answer may take its own time.
     """
 
-    def __init__(self, source: WorklistSource, worklist: Worklist, dialer: Dialer) -> None:
+    def __init__(
+        self,
+        source: WorklistSource,
+        worklist: Worklist,
+        dialer: Dialer,
+        *,
+        longest: float = _LONGEST,
+    ) -> None:
         self._source = source
         self._worklist = worklist
         self._dialer = dialer
+        self._longest = longest
 
     async def run(self) -> None:
         """Ask until cancelled."""
@@ -67,7 +78,10 @@ class WorklistPoll:
         steps: list[Step] = []
         unread: Counter[str] = Counter()
         try:
-            async with self._dialer.call(source.peer, [PROPOSAL], calling=source.calling) as peer:
+            async with (
+                _ending(self._longest),
+                self._dialer.call(source.peer, [PROPOSAL], calling=source.calling) as peer,
+            ):
                 context = _agreed(peer)
                 for station in source.stations or ("",):
                     await self._ask(peer, context, station, steps, unread)
@@ -124,6 +138,16 @@ class WorklistPoll:
                     steps += steps_of(item)
                 except InvalidInstance as error:
                     unread[str(error)] += 1
+
+
+@asynccontextmanager
+async def _ending(seconds: float) -> AsyncIterator[None]:
+    """Raises `PeerError` after so long."""
+    try:
+        async with asyncio.timeout(seconds):
+            yield
+    except TimeoutError as error:
+        raise PeerError(f"its answers did not end within {seconds:g} s") from error
 
 
 def _agreed(peer: Requestor) -> Agreed:

@@ -105,14 +105,15 @@ class Standing:
 _OPEN = "outcome = ''"
 
 
-def ask(db: Connection, asked: Asked, now: float, max_open: int) -> bool:
+def ask(db: Connection, asked: Asked, now: float, *, max_open: int, max_each: int) -> bool:
     """Keep a request; whether anything in it is new.
 
     The same once more changes nothing, but that its report is due at once. Further instances under
     the UID of a transaction that is open are added to it; one that is over begins anew.
 
     Raises:
-        CommitmentsFull: The peer would have more than *max_open* instances waiting.
+        CommitmentsFull: The peer would have more than *max_open* instances waiting, or this
+            transaction more than *max_each*.
     """
     row = db.execute(
         "SELECT id, instances, outcome FROM commitments WHERE peer = ? AND transaction_uid = ?",
@@ -138,7 +139,9 @@ def ask(db: Connection, asked: Asked, now: float, max_open: int) -> bool:
         (asked.peer,),
     )
     if waiting + len(fresh) > max_open:
-        raise CommitmentsFull
+        raise CommitmentsFull("too much of this peer is waiting already")
+    if len(known) + len(fresh) > max_each:
+        raise CommitmentsFull(f"more than {max_each} instances in one transaction")
     if row is None:
         ((commitment_id,),) = db.execute(
             "INSERT INTO commitments (peer, transaction_uid, asked, instances)"

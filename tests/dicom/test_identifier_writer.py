@@ -107,6 +107,8 @@ def test_the_set_that_was_asked_for_is_taken_where_it_holds_the_text(charset, na
         {"vr": "OB", "BulkDataURI": "x"},
         {"vr": "LO", "BulkDataURI": "x"},
         {"vr": "CS", "Value": ["\u0416"]},
+        {"vr": "DS", "Value": ["72\u00bd"]},
+        {"vr": "IS", "Value": ["1\u0416"]},
         {"vr": "ZZ", "Value": ["x"]},
         {"vr": "LO", "Value": ["x" * 70000]},
         {"vr": "SQ", "Value": ["x"]},

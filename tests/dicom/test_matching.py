@@ -129,6 +129,8 @@ def test_one_item_of_a_sequence_has_to_meet_all():
         ("00321064", {"vr": "SQ", "Value": [{}, {}]}),
         ("00100030", {"vr": "DA", "Value": ["-"]}),
         ("00101030", {"vr": "DS", "Value": ["heavy"]}),
+        ("00100020", {"vr": "LO", "BulkDataURI": "too long"}),
+        ("00100010", {"vr": "PN", "Value": [{"Alphabetic": f"*{n}*"} for n in range(65)]}),
     ],
 )
 def test_what_is_no_key_is_refused(tag, element):
@@ -140,6 +142,9 @@ def test_more_keys_than_anybody_asks_for_are_refused():
     crowd = {f"000910{n:02X}": {"vr": "SH", "Value": ["x"]} for n in range(100)}
     with pytest.raises(QueryError, match="64"):
         matcher_of(crowd)
+    within = {"vr": "SQ", "Value": [{"00100020": {"vr": "LO", "Value": ["x"]}}]}
+    with pytest.raises(QueryError, match="64"):
+        matcher_of({f"000910{n:02X}": within for n in range(100)})
 
 
 def test_the_answer_has_what_was_asked_for_and_nothing_else():

@@ -156,6 +156,24 @@ async def test_a_refused_step_holds_up_no_other(box, clock, caplog):
         assert heard.about("1.1") == [BEGIN, GO_ON, END]
 
 
+async def test_values_that_break_the_standard_hold_up_nothing(box):
+    """A device's slips, byte for byte as they may come: the RIS hears of the step all the same."""
+    slip = {
+        "00400306": {"vr": "DS", "Value": ["72\u00bd"]},
+        "0040A4A0": {"vr": "CS", "Value": ["SCH\u00c4DEL"]},
+        "00400302": {"vr": "US", "Value": ["much"]},
+    }
+    async with ris() as heard, box(RIS=heard.port) as it, running(it.messenger):
+        begun = steps.json_of(steps.beginning()) | slip
+        await it.procedures.create("1.1", begun, "CT1")
+        await perform(it, "1.2")
+        await all_is_said(it)
+        assert heard.about("1.1") == [BEGIN]
+        assert heard.heard[0][2].PatientName == "DOE^JANE"
+        assert heard.about("1.2") == [BEGIN, GO_ON, END]
+        assert await it.outbox.troubles() == []
+
+
 async def test_a_change_that_is_refused_does_not_keep_the_end_from_being_told(box):
     async with ris() as heard, box(RIS=heard.port) as it:
         await it.procedures.create("1.1", steps.json_of(steps.beginning()), "CT1")

@@ -15,6 +15,13 @@ from edge.errors import PeerError, PeerRefused
 from tests.dimse import raw
 
 PATIENT = Dimse(ae_title="US", artim_seconds=2.0, pdu_seconds=2.0)
+PENDING_ECHO = raw.command_set(
+    raw.uid_element(0x0002, raw.VERIFICATION),
+    raw.short(0x0100, 0x8030),
+    raw.short(0x0120, 1),
+    raw.short(0x0800, 0x0101),
+    raw.short(0x0900, 0xFF00),
+)
 ECHO = Proposal(raw.VERIFICATION, (raw.IMPLICIT,))
 STORE = Proposal(raw.CT, (raw.EXPLICIT, raw.IMPLICIT))
 
@@ -203,6 +210,7 @@ def accepts(*then):
         (accepts(struct.pack(">BxIHH", 7, 4, 0, 0)), "aborted"),
         (accepts(struct.pack(">BxIHH", 5, 4, 0, 0)), "released"),
         (accepts(raw.p_data(raw.fragment(1, 3, raw.echo_command(7)))), "was not asked for"),
+        (accepts(raw.p_data(raw.fragment(1, 3, PENDING_ECHO))), "pending, and has one answer only"),
         (accepts(raw.p_data(raw.fragment(3, 3, b"x"))), "context 3: not accepted"),
         (accepts(struct.pack(">BxI", 4, 1 << 30)), "P-DATA of 1073741824 bytes"),
     ],

@@ -230,6 +230,18 @@ async def test_what_is_no_worklist_is_told_in_plain_words(worklist):
         assert state.error.startswith("the peer rejected the association: it has another AE title")
 
 
+async def test_answers_without_an_end_are_given_up(worklist):
+    class Upstream:
+        async def find(self, identifier):
+            await asyncio.Event().wait()
+
+    async with serving(Upstream(), Peer("EDGE", may=("worklist",))) as server:
+        here = source(port=server.port, ae_title="EDGE")
+        assert not await WorklistPoll(here, worklist, DIALER, longest=0.3).poll()
+    (state, _) = await worklist.sources()
+    assert state.error == "its answers did not end within 0.3 s"
+
+
 async def test_it_goes_on_asking(worklist, tmp_path):
     save(items()[0], _folder(tmp_path) / "1.wl")
     async with wlmscpfs(tmp_path) as port:

@@ -22,7 +22,9 @@ def state_of(database):
     async def find(patience=STRICT, sop_class=CT, sop=SOP):
         asked = Asked("CT1", "1.9", ((sop_class, sop),))
         await database.write(lambda db: commitments.forget(db, ["1.9"]))
-        await database.write(lambda db: commitments.ask(db, asked, ASKED, 100))
+        await database.write(
+            lambda db: commitments.ask(db, asked, ASKED, max_open=100, max_each=100)
+        )
         ((number,),) = await database.read("SELECT id FROM commitments")
         (item,) = await commitment_items.items(database, number, patience)
         (waiting,) = await commitment_items.waiting(database, patience)
@@ -166,7 +168,7 @@ async def test_looking_goes_on_where_it_stopped(database, put, new_instance):
     new = [new_instance(sop=f"1.2.3.1.{number}") for number in range(6)]
     await put(*new)
     asked = Asked("CT1", "1.9", tuple((CT, one.ref.sop_uid) for one in new))
-    await database.write(lambda db: commitments.ask(db, asked, ASKED, 100))
+    await database.write(lambda db: commitments.ask(db, asked, ASKED, max_open=100, max_each=100))
 
     async def verify(*numbers):
         for number in numbers:

@@ -17,8 +17,9 @@ def asked(*numbers, uid="1.9", peer="CT1"):
 
 @pytest.fixture
 def ask(database):
-    async def call(request, now=1000.0, most=100):
-        return await database.write(lambda db: commitments.ask(db, request, now, most))
+    async def call(request, now=1000.0, **most):
+        most = {"max_open": 100, "max_each": 100} | most
+        return await database.write(lambda db: commitments.ask(db, request, now, **most))
 
     return call
 
@@ -92,14 +93,22 @@ async def test_the_same_uid_of_two_peers_is_two_transactions(database, ask):
 
 
 async def test_a_peer_has_so_much_waiting_and_others_are_not_hindered(database, ask):
-    await ask(asked(1, 2, 3), most=4)
+    await ask(asked(1, 2, 3), max_open=4)
     with pytest.raises(CommitmentsFull):
-        await ask(asked(4, 5, uid="1.8"), most=4)
+        await ask(asked(4, 5, uid="1.8"), max_open=4)
     with pytest.raises(CommitmentsFull):
-        await ask(asked(1, 2, 3, 4, 5), most=4)
-    assert await ask(asked(4, uid="1.8"), most=4)
-    assert await ask(asked(1, 2, 3, 4, peer="CT2"), most=4)
+        await ask(asked(1, 2, 3, 4, 5), max_open=4)
+    assert await ask(asked(4, uid="1.8"), max_open=4)
+    assert await ask(asked(1, 2, 3, 4, peer="CT2"), max_open=4)
     assert len(await contents(database)) == 8
+
+
+async def test_one_transaction_has_so_many_instances_however_often_it_is_asked_for(database, ask):
+    await ask(asked(1, 2, 3), max_each=4)
+    with pytest.raises(CommitmentsFull, match="more than 4 instances in one transaction"):
+        await ask(asked(4, 5), max_each=4)
+    assert await ask(asked(3, 4), max_each=4)
+    assert len(await contents(database)) == 4
 
 
 async def test_an_instance_that_is_named_twice_counts_once(database, ask):
