@@ -23,7 +23,8 @@ import time
 from collections import defaultdict
 from collections.abc import Callable, Sequence
 
-from edge.cache.custody import ArchiveLedger, CustodyLedger
+from edge.cache.custody import CustodyLedger
+from edge.cache.ledger import ArchiveLedger
 from edge.cache.pins import Pins
 from edge.cache.space import Space
 from edge.cloud.archive import Archive

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from edge.cache.custody import Owed
+from edge.cache.ledger import Owed
 
 __all__ = ["BatchSize", "Suspects"]
 

@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 
 from edge.cache.bundle import Bundle
 from edge.cache.changes import Changes
-from edge.cache.custody import Owed, Settlement, Theirs
+from edge.cache.ledger import Owed, Settlement, Theirs
 from edge.cache.opened import InstanceEntry, OpenInstance
 from edge.cache.parts import PartReader
 from edge.cache.statements import Entry, Outcome, Result

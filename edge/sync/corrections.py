@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 
-from edge.cache.custody import Settlement
+from edge.cache.ledger import Settlement
 from edge.cache.opened import InstanceEntry
 from edge.dicom.digest import Digester
 from edge.dicom.essence import Likeness

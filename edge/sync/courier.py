@@ -27,8 +27,8 @@ from edge import config
 from edge.cache.bundle import Bundle, BundleForbidden, bundles_on, root_of
 from edge.cache.changes import Changes
 from edge.cache.courier import open_bundle
-from edge.cache.custody import Settlement
 from edge.cache.disk import held, on_disk
+from edge.cache.ledger import Settlement
 from edge.cache.statements import VERSION, Complete, PartList, Receipt, Result, decoded
 from edge.cloud.archive import Archive
 from edge.cloud.listing import list_instances

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 
-from edge.cache.custody import Owed
+from edge.cache.ledger import Owed
 
 __all__ = ["Errands"]
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from itertools import groupby
 
-from edge.cache.custody import Owed
+from edge.cache.ledger import Owed
 from edge.cloud.retry import Backoff
 
 __all__ = ["Patience", "by_series"]

@@ -10,7 +10,7 @@ from collections.abc import Collection, Sequence
 from contextlib import AbstractAsyncContextManager
 from typing import Protocol
 
-from edge.cache.custody import Owed, Settlement
+from edge.cache.ledger import Owed, Settlement
 from edge.cache.opened import InstanceEntry, OpenInstance
 
 __all__ = ["Ledger", "Opener", "StateLedger"]

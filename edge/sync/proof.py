@@ -11,7 +11,7 @@ import logging
 from collections.abc import AsyncIterable
 from contextlib import aclosing
 
-from edge.cache.custody import Settlement, Theirs
+from edge.cache.ledger import Settlement, Theirs
 from edge.cloud.archive import Archive
 from edge.dicom.digest import Digester
 from edge.dicom.essence import Likeness

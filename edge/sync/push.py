@@ -23,7 +23,7 @@ from contextlib import AsyncExitStack
 
 from edge import config
 from edge.cache.changes import Changes
-from edge.cache.custody import Owed, Settlement
+from edge.cache.ledger import Owed, Settlement
 from edge.cache.remedies import Remedies
 from edge.cloud.archive import Archive, StoreOutcome, StoreResult
 from edge.cloud.listing import list_instances

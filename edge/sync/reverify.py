@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from edge import config
 from edge.cache.absences import Absences, Review, Vouched
 from edge.cache.changes import Changes
-from edge.cache.custody import ArchiveLedger
+from edge.cache.ledger import ArchiveLedger
 from edge.cloud.archive import Archive
 from edge.dicom.digest import Digester
 from edge.dicom.essence import Likeness

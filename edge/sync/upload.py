@@ -10,7 +10,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
-from edge.cache.custody import Owed
+from edge.cache.ledger import Owed
 from edge.cache.opened import InstanceEntry
 from edge.cache.remedies import Copy
 from edge.cloud.archive import Outgoing

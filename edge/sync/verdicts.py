@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import logging
 
-from edge.cache.custody import Owed, Settlement
+from edge.cache.ledger import Owed, Settlement
 from edge.cloud.archive import Advice, StoreOutcome, StoreResult
 from edge.cloud.retry import Backoff
 from edge.dicom.instance import Custody

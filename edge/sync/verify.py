@@ -18,7 +18,7 @@ from contextlib import aclosing
 
 from edge import config
 from edge.cache.changes import Changes
-from edge.cache.custody import Owed, Settlement
+from edge.cache.ledger import Owed, Settlement
 from edge.cloud.archive import Archive
 from edge.cloud.listing import list_instances
 from edge.cloud.retry import Backoff

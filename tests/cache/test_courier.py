@@ -9,9 +9,9 @@ from types import SimpleNamespace
 import pytest
 
 from edge.cache.courier import Receipts, describe, open_bundle
-from edge.cache.custody import Settlement
 from edge.cache.disk import DiskUnusable, held
 from edge.cache.eviction import TRUSTED
+from edge.cache.ledger import Settlement
 from edge.cache.statements import Outcome, Result
 from edge.crypto.courier import PlaceKeys
 from edge.dicom.instance import Availability, Custody

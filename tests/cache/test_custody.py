@@ -8,7 +8,7 @@ import io
 import pydicom
 import pytest
 
-from edge.cache.custody import Settlement
+from edge.cache.ledger import Settlement
 from edge.cloud.listing import describe_study
 from edge.dicom.digest import Digester
 from edge.dicom.instance import Availability, Custody

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from edge.cache.admission import Outcome, Source
-from edge.cache.custody import Settlement
+from edge.cache.ledger import Settlement
 from edge.cloud.listing import describe_study
 from edge.dicom.instance import Custody, Origin
 from edge.errors import DeletionRefused, InstanceDeleted, InstanceNotFound

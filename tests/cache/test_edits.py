@@ -8,9 +8,9 @@ import zlib
 import msgspec
 import pytest
 
-from edge.cache.custody import Settlement
 from edge.cache.edits import Edits
 from edge.cache.feed import Action, ChangeFeed
+from edge.cache.ledger import Settlement
 from edge.cloud.listing import describe_study
 from edge.dicom.instance import Availability, Custody
 from edge.errors import StorageFull

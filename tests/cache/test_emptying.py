@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from edge.cache.custody import Settlement
+from edge.cache.ledger import Settlement
 from edge.cache.trash import Query
 from edge.dicom.instance import Custody, Withheld
 from edge.errors import StorageFull

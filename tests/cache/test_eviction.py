@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from edge.cache.custody import Settlement
 from edge.cache.eviction import TRUSTED
+from edge.cache.ledger import Settlement
 from edge.dicom.instance import Availability, Custody
 from edge.index import lookup
 from tests.fakes.archive import FakeArchive, Fault

@@ -12,7 +12,7 @@ import pytest
 
 from edge.cache import packing as module
 from edge.cache.bundle import Bundle, bundles_on
-from edge.cache.custody import Settlement
+from edge.cache.ledger import Settlement
 from edge.cache.packing import Packing
 from edge.cache.parts import PartReader, PartWriter
 from edge.cache.statements import Complete, PartList, decoded

@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from edge.cache.admission import Outcome
-from edge.cache.custody import Settlement
+from edge.cache.ledger import Settlement
 from edge.dicom.instance import Availability, Custody
 from edge.errors import SecretError
 from edge.index import lookup

@@ -9,9 +9,9 @@ from datetime import date
 import pytest
 
 from edge import config
-from edge.cache.custody import Settlement
 from edge.cache.disputes import Disputes
 from edge.cache.exchange import Exchange
+from edge.cache.ledger import Settlement
 from edge.cache.leftovers import Leftovers
 from edge.cache.status import LineState, PrefetchState, read_status
 from edge.dicom.instance import Custody

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edge.cache.admission import Outcome, Source
-from edge.cache.custody import Settlement
+from edge.cache.ledger import Settlement
 from edge.cache.trash import Query, Trashed
 from edge.dicom.instance import Availability, Custody, Origin, Withheld
 from edge.dicom.remote import RemoteInstance, RemoteSeries, RemoteStudy

@@ -18,7 +18,7 @@ from edge import __main__ as main
 from edge import config
 from edge.app import Appliance
 from edge.cache.admission import Source
-from edge.cache.custody import Settlement
+from edge.cache.ledger import Settlement
 from edge.commands.words import HarmlessFormatter, say, shown
 from edge.dicom.instance import Custody, Origin
 from edge.index import lookup, pins

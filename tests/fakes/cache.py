@@ -20,15 +20,8 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
 
 from edge.cache.changes import Changes
-from edge.cache.custody import (
-    Known,
-    Owed,
-    Remedy,
-    Replaced,
-    Settlement,
-    Withdrawal,
-    Withdrawn,
-)
+from edge.cache.custody import Known, Replaced, Withdrawal, Withdrawn
+from edge.cache.ledger import Owed, Remedy, Settlement
 from edge.cache.opened import InstanceEntry
 from edge.dicom.instance import Availability, Custody, InstanceRef
 from edge.dicom.part10 import FileMetaReader

@@ -7,7 +7,7 @@ from unittest import mock
 
 import pytest
 
-from edge.cache.custody import Settlement
+from edge.cache.ledger import Settlement
 from edge.dicom.instance import Custody
 from edge.sync.verify import Verify
 from tests.simulation.nursery import nursery

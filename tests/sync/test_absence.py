@@ -12,7 +12,8 @@ import pytest
 from edge import config
 from edge.cache.absences import Absences, State
 from edge.cache.changes import Changes
-from edge.cache.custody import CustodyLedger, Settlement
+from edge.cache.custody import CustodyLedger
+from edge.cache.ledger import Settlement
 from edge.dicom.instance import Custody
 from edge.errors import CloudError
 from edge.sync.absence import AbsenceWatch

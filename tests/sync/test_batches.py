@@ -1,6 +1,6 @@
 import pytest
 
-from edge.cache.custody import Owed
+from edge.cache.ledger import Owed
 from edge.dicom.instance import Custody, InstanceRef
 from edge.sync.batches import BatchSize, Suspects
 

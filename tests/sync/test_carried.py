@@ -11,7 +11,7 @@ import msgspec
 import pytest
 
 from edge.cache.changes import Changes
-from edge.cache.custody import Settlement, Theirs
+from edge.cache.ledger import Settlement, Theirs
 from edge.cache.statements import Outcome, PartList, Result, decoded
 from edge.crypto.sealed import CHUNK
 from edge.dicom.instance import Custody

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from edge import config
-from edge.cache.custody import Remedy
+from edge.cache.ledger import Remedy
 from edge.cloud.dicomweb import DicomwebArchive
 from edge.dicom.instance import Custody
 from edge.errors import (

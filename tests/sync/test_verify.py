@@ -10,7 +10,7 @@ import pydicom
 import pytest
 
 from edge import config
-from edge.cache.custody import Settlement
+from edge.cache.ledger import Settlement
 from edge.dicom.instance import Custody
 from edge.errors import CloudUnreachable, LineClosed
 from edge.sync.line import Closed
