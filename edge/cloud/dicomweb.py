@@ -14,46 +14,35 @@ from collections.abc import (
     AsyncGenerator,
     AsyncIterable,
     AsyncIterator,
-    Callable,
-    Iterable,
     Mapping,
     Sequence,
 )
-from contextlib import AbstractContextManager, aclosing, asynccontextmanager, nullcontext
-from email.utils import parsedate_to_datetime
-from typing import Self, TypeVar
+from contextlib import aclosing
 from urllib.parse import quote
 
 import httpx
-import msgspec
 
-from edge import config
 from edge.cloud.answers import MAX_ANSWER, AnswerTooLarge, datasets_in, read_body, words_in
 from edge.cloud.archive import Dataset, Outgoing, StoreOutcome, StoreResult, first_value
-from edge.cloud.auth import auth_of
-from edge.cloud.pace import Way, steady
+from edge.cloud.http_archive import HEADS, HttpArchive
+from edge.cloud.pace import steady
 from edge.cloud.paging import all_rows
 from edge.cloud.portal import intercepted
-from edge.cloud.route import Route
 from edge.cloud.second_look import second_look
 from edge.cloud.store_answer import results_of
 from edge.cloud.store_body import StoreBody
-from edge.cloud.transport import Timeouts, error_of_status, new_client, translated, unusable
+from edge.cloud.transport import error_of_status, unusable
 from edge.cloud.words import is_of_tls_for_good
 from edge.dicom.instance import InstanceRef
 from edge.dicom.multipart import boundary_of, parse_media_type, read_parts
 from edge.errors import (
     CloudRefused,
     CloudUnreachable,
-    ConfigError,
     InstanceNotFound,
     MultipartError,
 )
-from edge.week import Direction
 
 __all__ = ["DicomwebArchive"]
-
-T = TypeVar("T")
 
 _JSON = {"Accept": "application/dicom+json"}
 # transfer-syntax=*: as stored; without it an archive may transcode (PS3.18 8.7.3.5.2).
@@ -71,9 +60,6 @@ _SERIES_UID, _SOP_UID = "0020000E", "00080018"
 # Bytes. Decoded, an answer takes some ten times its length: a page of studies, a list of series or
 # instances (some 15,000 rows).
 _MAX_PAGE, _MAX_LIST = 4 * 1024**2, 16 * 1024**2
-_MAX_WORDS = 256 * 1024
-_HEADS = 512
-"""Bytes that the head of a request, or of its answer, counts for."""
 _MISSING = frozenset({404, 410})
 _DELETES_NOTHING = frozenset({405, 501})
 # Statuses without a data set that are about the service, not about what was sent.
@@ -81,86 +67,8 @@ _ABOUT_THE_INSTANCES = frozenset({400, 409, 413, 422})
 _ASK_FIRST = frozenset({500, 502, 504})
 
 
-class DicomwebArchive:
-    """``Archive`` over DICOMweb. Use it as an async context manager, or ``close`` it.
-
-    Args:
-        settings: Where it is and how we sign in.
-        timeouts: How long it may be silent.
-        way: Of the bytes: how fast stores may go, and who counts; None if nobody cares.
-
-    Raises:
-        ConfigError: The url or the credentials can't be used; on entering: its certificates can't
-            be read.
-    """
-
-    def __init__(
-        self,
-        settings: config.Archive,
-        *,
-        timeouts: Timeouts | None = None,
-        way: Way | None = None,
-    ) -> None:
-        self._settings = settings
-        self._way = way
-        self._timeouts = timeouts or Timeouts()
-        self._http: httpx.AsyncClient | None = None
-        self._auth = auth_of(settings)
-        try:
-            self._base = httpx.URL(settings.url.rstrip("/"))
-        except httpx.InvalidURL as error:
-            raise self._bad_url(str(error)) from error
-        if self._base.scheme not in ("http", "https") or not self._base.host:
-            raise self._bad_url("it must begin with http:// or https:// and name a host")
-        if self._base.userinfo:
-            raise self._bad_url("user and password belong into auth, not into the url")
-        self.route = Route.of(settings, self._base)
-        """The way to it."""
-
-    @property
-    def name(self) -> str:
-        """Of the archive, as configured."""
-        return self._settings.name
-
-    @property
-    def base(self) -> str:
-        """Of its DICOMweb service, without a slash at the end."""
-        return str(self._base)
-
-    def _bad_url(self, why: str) -> ConfigError:
-        return ConfigError(
-            f"cloud.archive {self.name}: the url can't be used: {why}",
-            hint="for example https://archive.example/dicom-web",
-        )
-
-    async def __aenter__(self) -> Self:
-        self._client()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self.close()
-
-    async def close(self) -> None:
-        """Let go of connections; the next request makes new ones."""
-        client, self._http = self._http, None
-        if client is not None:
-            await client.aclose()
-
-    def _client(self) -> httpx.AsyncClient:
-        if self._http is None:
-            route = self.route
-            self._http = new_client(
-                self._auth,
-                str(route.tls_ca) if route.tls_ca.name else None,
-                self._timeouts,
-                encrypted=route.encrypted,
-                client_certificate=route.client_certificate,
-                proxy=route.proxy,
-            )
-        return self._http
-
-    def _translated(self) -> AbstractContextManager[None]:
-        return translated(self.name, self._base, self.route.proxy)
+class DicomwebArchive(HttpArchive):
+    """``Archive`` over DICOMweb; made and closed as every ``HttpArchive``."""
 
     def _path(
         self, study_uid: str, series_uid: str | None = None, sop_uid: str | None = None
@@ -171,17 +79,6 @@ class DicomwebArchive:
         if sop_uid is not None:
             path += f"/instances/{quote(sop_uid, safe='')}"
         return path
-
-    async def answers(self) -> bool:
-        """See ``Archive``."""
-        host, port = self.route.first
-        try:
-            async with asyncio.timeout(self._timeouts.connect):
-                _, writer = await asyncio.open_connection(host, port)
-        except OSError:
-            return False
-        writer.close()
-        return True
 
     # STOW-RS, PS3.18 10.5 ------------------------------------------------------------------------
 
@@ -213,7 +110,7 @@ class DicomwebArchive:
     async def _stored(
         self, refs: Sequence[InstanceRef], request: httpx.Request, body: StoreBody
     ) -> list[StoreResult]:
-        self._count("up", _HEADS)
+        self._count("up", HEADS)
         async with aclosing(body):
             try:
                 response = await self._client().send(request, stream=True)
@@ -230,7 +127,7 @@ class DicomwebArchive:
                     StoreResult(ref, StoreOutcome.UNKNOWN, text=type(error).__name__)
                     for ref in refs
                 ]
-        self._count("down", _HEADS + response.num_bytes_downloaded)
+        self._count("down", HEADS + response.num_bytes_downloaded)
         return await self._store_results(refs, response, answer)
 
     async def _store_results(
@@ -343,14 +240,6 @@ class DicomwebArchive:
                 finally:
                     self._count("down", response.num_bytes_downloaded)
 
-    def _senseless(self, response: httpx.Response, doing: str, why: str) -> CloudRefused:
-        """The archive is there, and so is the line; only this answer is good for nothing."""
-        return CloudRefused(
-            f"archive {self.name}: {doing}: the answer is of no use: {why}",
-            status=response.status_code,
-            hint="look into the archive's own log",
-        )
-
     # WADO-RS, PS3.18 10.4 ------------------------------------------------------------------------
 
     async def retrieve_instance(self, ref: InstanceRef) -> AsyncGenerator[bytes]:
@@ -439,101 +328,3 @@ class DicomwebArchive:
             )
         if error := error_of_status(self.name, response, "deleting"):
             raise error
-
-    async def ask(
-        self,
-        doing: str,
-        url: str,
-        decode: Callable[[bytes], T],
-        query: Mapping[str, str] | None = None,
-        *,
-        content: bytes | None = None,
-        limit: int = _MAX_WORDS,
-    ) -> tuple[T | None, float | None]:
-        """What stands beside DICOMweb: GET, or POST with *content*; *decode* understands it.
-
-        Returns:
-            The answer, None for 204; and its Date, in POSIX seconds, if it has one.
-
-        Raises:
-            CloudRefused: Also when the answer is something else, or has more than *limit* bytes.
-        """
-        method = "GET" if content is None else "POST"
-        with self._translated():
-            async with asyncio.timeout(self._timeouts.answer):
-                response, body = await self._ask(method, url, content, query, limit)
-        date = _date_of(response)
-        if response.status_code == 204:
-            return None, date
-        if error := error_of_status(self.name, response, doing, body):
-            raise error
-        try:
-            return decode(body), date
-        except (msgspec.DecodeError, ValueError, RecursionError) as error:
-            if place := intercepted(self.name, response, doing, body):
-                raise place from error
-            raise self._senseless(response, doing, "it can't be understood") from error
-
-    async def _ask(
-        self,
-        method: str,
-        url: str,
-        content: bytes | None = None,
-        query: Mapping[str, str] | None = None,
-        limit: int = _MAX_WORDS,
-    ) -> tuple[httpx.Response, bytes]:
-        """Send what may be sent twice, and read the whole answer, which is short."""
-        client = self._client()
-        request = client.build_request(method, url, content=content, params=query)
-        with self._translated():
-            try:
-                response = await client.send(request, stream=True)
-            except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
-                # The archive closed an idle connection at the moment that we took it up again.
-                response = await client.send(request, stream=True)
-            async with aclosing(response):
-                try:
-                    body = await read_body(response, limit=limit)
-                except AnswerTooLarge as large:
-                    raise self._senseless(response, f"{method} {url}", str(large)) from large
-        self._count("up", _HEADS + len(content or b""))
-        self._count("down", _HEADS + response.num_bytes_downloaded)
-        return response, body
-
-    @asynccontextmanager
-    async def _get(
-        self,
-        path: str,
-        headers: Mapping[str, str],
-        query: Iterable[tuple[str, str]] = (),
-    ) -> AsyncIterator[httpx.Response]:
-        """Send a GET; the answer's body is read, or not, inside the block."""
-        client = self._client()
-        self._count("up", _HEADS)
-        self._count("down", _HEADS)
-        request = client.build_request(
-            "GET", f"{self._base}{path}", headers=dict(headers), params=tuple(query)
-        )
-        try:
-            response = await client.send(request, stream=True)
-        except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
-            # The archive closed an idle connection at the moment that we took it up again.
-            response = await client.send(request, stream=True)
-        async with aclosing(response):
-            yield response
-
-    # The line -------------------------------------------------------------------------------------
-
-    def _count(self, direction: Direction, count: int) -> None:
-        if self._way is not None:
-            self._way.gauge.moved(direction, count)
-
-    def _busy(self, direction: Direction) -> AbstractContextManager[None]:
-        return nullcontext() if self._way is None else self._way.gauge.busy(direction)
-
-
-def _date_of(response: httpx.Response) -> float | None:
-    try:
-        return parsedate_to_datetime(response.headers["Date"]).timestamp()
-    except (KeyError, ValueError):
-        return None
