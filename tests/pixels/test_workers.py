@@ -332,11 +332,19 @@ async def test_a_process_is_ready_before_the_first_frame_and_again_after_a_crash
         assert await found(pool) != first
 
 
+def _runs(pid):
+    """Whether a child has not ended; one that nobody waited for yet is a zombie."""
+    return os.waitid(os.P_PID, pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is None
+
+
 async def test_a_process_that_ended_while_it_had_nothing_to_do_costs_no_frame(caplog):
     async with running(Pixels(workers=1), ready=1) as pool:
         await pool.decode(GREY, FRAME)
         (first,) = processes_of(pool)
         os.kill(first, signal.SIGKILL)
+        async with asyncio.timeout(30):
+            while _runs(first):  # noqa: ASYNC110 - there is no event to wait for
+                await asyncio.sleep(0.05)
         await asyncio.sleep(0.2)
         assert (await pool.decode(GREY, FRAME)).data == FRAME
     assert "while it had nothing to do" in caplog.text
