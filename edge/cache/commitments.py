@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from edge.cache.changes import Changes
@@ -216,7 +216,22 @@ class Commitments:
     async def page(self, *, limit: int = 100, offset: int = 0) -> Page[Commitment]:
         """What is known: given up, then open, then what was reported lately."""
         total = await commitments.count(self._database)
-        return Page(total, await commitments.page(self._database, limit=limit, offset=offset))
+        found = await commitments.page(self._database, limit=limit, offset=offset)
+        return Page(total, await self._tallied(found))
+
+    async def _tallied(self, found: list[Commitment]) -> list[Commitment]:
+        """With what those that are not decided wait for."""
+        uids = [one.transaction_uid for one in found if not (one.outcome or one.decided)]
+        if not uids:
+            return found
+        patience = await self._patience(self._clock())
+        waiting = await commitment_items.tally(self._database, uids, patience)
+        tallied = []
+        for one in found:
+            absent, unsafe = waiting.get((one.peer, one.transaction_uid), (0, 0))
+            until = one.asked + self._grace if absent else 0.0
+            tallied.append(replace(one, absent=absent, absent_until=until, unsafe=unsafe))
+        return tallied
 
     async def retry(self, transaction_uids: Sequence[str] | None) -> int:
         """Report those that are decided now, also what was given up; None: all; how many."""

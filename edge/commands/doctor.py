@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_doctor"]
 
+_RESTART = "what is changed in the configuration holds after: systemctl restart edge"
 _SIDES = {"device": "on the device", "box": "on this box", "network": "between them"}
 
 
@@ -60,6 +61,8 @@ async def _doctor(options: argparse.Namespace) -> int:
         _stand(peer, advise=bool(options.name))
     if not (found.troubles or found.peers):
         say("nothing went wrong, and no peer is known")
+    if any(change.side == "box" for trouble in found.troubles for change in trouble.changes):
+        say("", _RESTART)
     return 0
 
 

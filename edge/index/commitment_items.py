@@ -13,7 +13,7 @@ from enum import StrEnum
 from edge.index.database import Database
 from edge.index.lookup import json_list
 
-__all__ = ["Item", "Patience", "State", "Waiting", "first_undecided", "items", "waiting"]
+__all__ = ["Item", "Patience", "State", "Waiting", "first_undecided", "items", "tally", "waiting"]
 
 
 class State(StrEnum):
@@ -122,6 +122,23 @@ async def first_undecided(
         (*patience.values, commitment_id, place),
     )
     return int(rows[0][0]) if rows else None
+
+
+async def tally(
+    database: Database, transaction_uids: Collection[str], patience: Patience
+) -> dict[tuple[str, str], tuple[int, int]]:
+    """How many instances of transactions are not decided, for they are absent, or wait.
+
+    Keys are the peer and the Transaction UID; transactions that are decided are left out.
+    """
+    rows = await database.scan(
+        f"SELECT c.peer, c.transaction_uid, sum({_STATE} = 'ABSENT'), sum({_STATE} = 'WAITING')"
+        f"{_ITEMS} WHERE c.outcome = '' AND c.decided = 0"
+        f" AND c.transaction_uid IN (SELECT value FROM json_each(?4)) AND {_UNDECIDED}"
+        " GROUP BY c.peer, c.transaction_uid",
+        (*patience.values, json_list(transaction_uids)),
+    )
+    return {(peer, uid): (absent, waits) for peer, uid, absent, waits in rows}
 
 
 async def items(database: Database, commitment_id: int, patience: Patience) -> list[Item]:

@@ -86,6 +86,12 @@ class Commitment:
     ended: float
     failed: int
     """Of the instances, those that were reported as not committed."""
+    absent: int = 0
+    """Of one that is not decided: instances that are not here, and may still come."""
+    absent_until: float = 0.0
+    """So long they may."""
+    unsafe: int = 0
+    """Likewise: instances that are here, and do not count as safe yet."""
 
 
 @dataclass(frozen=True, slots=True)
