@@ -50,6 +50,8 @@ FEWEST_TRIES = 8
 """A report is given up after so many at the least, however long the box itself was off."""
 KEPT = 30 * DAY
 """So long what is over is listed."""
+MOST_TALLIED = 50_000
+"""Instances whose state is looked at for one list; a second of work on small hardware."""
 _MANY = 100
 """Reports to one peer in one go."""
 
@@ -221,17 +223,23 @@ class Commitments:
 
     async def _tallied(self, found: list[Commitment]) -> list[Commitment]:
         """With what those that are not decided wait for."""
-        uids = [one.transaction_uid for one in found if not (one.outcome or one.decided)]
+        uids, looked_at = set[str](), 0
+        for one in found:
+            looked_at += 0 if one.outcome or one.decided else one.instances
+            if not (one.outcome or one.decided) and looked_at <= MOST_TALLIED:
+                uids.add(one.transaction_uid)
         if not uids:
             return found
         patience = await self._patience(self._clock())
         waiting = await commitment_items.tally(self._database, uids, patience)
-        tallied = []
-        for one in found:
-            absent, unsafe = waiting.get((one.peer, one.transaction_uid), (0, 0))
-            until = one.asked + self._grace if absent else 0.0
-            tallied.append(replace(one, absent=absent, absent_until=until, unsafe=unsafe))
-        return tallied
+        return [
+            self._waiting(one, *waiting.get((one.peer, one.transaction_uid), (None, None)))
+            for one in found
+        ]
+
+    def _waiting(self, one: Commitment, absent: int | None, unsafe: int | None) -> Commitment:
+        until = one.asked + self._grace if absent else 0.0
+        return replace(one, absent=absent, absent_until=until, unsafe=unsafe)
 
     async def retry(self, transaction_uids: Sequence[str] | None) -> int:
         """Report those that are decided now, also what was given up; None: all; how many."""

@@ -78,6 +78,8 @@ def _state(one: Commitment) -> str:
 
 
 def _waits(one: Commitment) -> str:
+    if one.absent is None:
+        return "waits for its images to be safe"
     for_what = []
     if one.absent:
         for_what.append(f"{one.absent} not here, may still come until {moment(one.absent_until)}")

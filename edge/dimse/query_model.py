@@ -199,9 +199,9 @@ def wrong_level(values: Sequence[str], levels: Iterable[Level]) -> str:
 
     Its value is shown only if it is a level at all, with whatever letters.
     """
-    value = next(iter(values), "")
+    value = str(next(iter(values), ""))
     what = (value if value.upper() in frozenset(Level) else "unknown") if value else "missing"
-    return f"Query/Retrieve Level is {what}; allowed: {', '.join(levels)}"
+    return f"Level is {what}; allowed: {', '.join(levels)}"
 
 
 def _keys(identifier: Mapping[str, Any], depth: int) -> dict[str, Any]:

@@ -147,7 +147,7 @@ class DimseServer:
                 title,
                 hosts,
                 title,
-                f"the first of them, {called.host}" if called else "none of them",
+                called.host if called else "none of them",
             )
 
     async def _bind(self, listener: Listener, key: str) -> None:

@@ -132,10 +132,11 @@ async def tally(
     Keys are the peer and the Transaction UID; transactions that are decided are left out.
     """
     rows = await database.scan(
-        f"SELECT c.peer, c.transaction_uid, sum({_STATE} = 'ABSENT'), sum({_STATE} = 'WAITING')"
-        f"{_ITEMS} WHERE c.outcome = '' AND c.decided = 0"
-        f" AND c.transaction_uid IN (SELECT value FROM json_each(?4)) AND {_UNDECIDED}"
-        " GROUP BY c.peer, c.transaction_uid",
+        "WITH found AS MATERIALIZED (SELECT c.peer AS peer, c.transaction_uid AS uid,"
+        f" c.asked AS asked, {_STATE} AS state{_ITEMS} WHERE c.outcome = '' AND c.decided = 0"
+        " AND c.transaction_uid IN (SELECT value FROM json_each(?4)))"
+        " SELECT peer, uid, sum(state = 'ABSENT' AND asked >= ?2),"
+        " sum(state = 'WAITING' AND asked >= ?3) FROM found GROUP BY peer, uid",
         (*patience.values, json_list(transaction_uids)),
     )
     return {(peer, uid): (absent, waits) for peer, uid, absent, waits in rows}
