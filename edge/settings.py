@@ -188,7 +188,7 @@ def _hint_for_array(kind: Any, value: Any, keys: _Keys, is_variable: bool) -> st
     """How it is written."""
     if dataclasses.is_dataclass(kind):
         variable = f"{_PREFIX}{'__'.join(keys).upper()}__0__KEY"
-        return f"write [[{'.'.join(keys)}]]; as a variable, {variable}"
+        return f"a variable is {variable}" if is_variable else f"write [[{'.'.join(keys)}]]"
     if isinstance(value, str) and '"' not in value:
         written = f'["{value}"]'
         return f"write {written}" if is_variable else f"write {keys[-1]} = {written}"

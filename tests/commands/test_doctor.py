@@ -89,4 +89,6 @@ async def test_nobody_of_that_name_ends_with_a_status(loaded, peer):  # noqa: F8
     status, _, complaint = await peer("doctor", "MR7")
     assert status == 1
     assert "nobody is called MR7" in complaint
+    assert "there is" not in complaint
+    assert "there is KNOWN: small" in (await peer("doctor", "known"))[2]
     assert json.loads((await peer("doctor", "MR7", "--json"))[1])["is_known"] is False
