@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import ipaddress
 import re
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from edge.config import Peer
 
-__all__ = ["Fault", "fault_of", "fingerprint_in", "is_ae_title", "is_network"]
+__all__ = ["Fault", "fault_of", "fingerprint_in", "is_ae_title", "is_network", "namesakes"]
 
 _FINGERPRINT = re.compile(r"(?:sha-?256[ :=]+)?([0-9a-f]{2}(?::?[0-9a-f]{2}){31})", re.IGNORECASE)
 _HEX_ALONE = re.compile(r"[0-9a-f: ]+", re.IGNORECASE)
@@ -41,6 +42,14 @@ def is_network(host: str) -> bool:
         return ipaddress.ip_network(host, strict=False).num_addresses > 1
     except ValueError:
         return False
+
+
+def namesakes(peers: Iterable[Peer]) -> Mapping[str, Sequence[Peer]]:
+    """Those that share their AE title with others, by that."""
+    found: dict[str, list[Peer]] = {}
+    for peer in peers:
+        found.setdefault(peer.ae_title.strip(), []).append(peer)
+    return {title: those for title, those in found.items() if len(those) > 1}
 
 
 def fingerprint_in(certificate: str) -> str:

@@ -133,7 +133,8 @@ class Settings:
             return self._table(typing.cast(type[Any], kind), value, keys)
         if origin is tuple:
             if not isinstance(value, list):
-                raise self.error(keys, "must be an array")
+                hint = _hint_for_array(arguments[0], value, keys, keys in self._variables)
+                raise self.error(keys, "must be an array", hint)
             return tuple(
                 self._value(arguments[0], item, (*keys, str(index)))
                 for index, item in enumerate(value)
@@ -181,6 +182,17 @@ def _hint_for(node: object) -> str:
     if isinstance(node, list):
         return f"here goes a number from 0 to {len(node)}"
     return "a variable is EDGE_SECTION__KEY"
+
+
+def _hint_for_array(kind: Any, value: Any, keys: _Keys, is_variable: bool) -> str:
+    """How it is written."""
+    if dataclasses.is_dataclass(kind):
+        variable = f"{_PREFIX}{'__'.join(keys).upper()}__0__KEY"
+        return f"a variable is {variable}" if is_variable else f"write [[{'.'.join(keys)}]]"
+    if isinstance(value, str) and '"' not in value:
+        written = f'["{value}"]'
+        return f"write {written}" if is_variable else f"write {keys[-1]} = {written}"
+    return ""
 
 
 def _lines(text: str) -> dict[_Keys, int]:

@@ -94,6 +94,7 @@ def test_the_environment_goes_before_the_file(load):
         ),
         ("dimse = 1\n", "dimse must be a table"),
         ("[dimse]\npeer = 1\n", "edge.toml:2: dimse.peer must be an array"),
+        ("[dimse.peer]\nae_title = 'A'\n", "edge.toml:1: dimse.peer must be an array"),
         ("[dimse\n", "edge.toml:1: not valid TOML"),
         ("[dimse]\nae_title = 'A NAME THAT IS TOO LONG'\n", "dimse.ae_title must be 1 to 16"),
         ("[http]\nlisten = 'here'\n", "edge.toml:2: http.listen = 'here' is not HOST:PORT"),
@@ -279,6 +280,30 @@ def test_errors_name_file_line_and_key(load, text, message):
     with pytest.raises(ConfigError) as caught:
         load(text)
     assert message in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("text", "hint"),
+    [
+        ("[dimse.peer]\nae_title = 'A'\n", "write [[dimse.peer]]"),
+        ("[cloud.archive]\nname = 'A'\n", "write [[cloud.archive]]"),
+        ("[[dimse.peer]]\nae_title = 'A'\nmay = 'store'\n", 'write may = ["store"]'),
+        ("[sync]\ncalendar = 'sat off'\n", 'write calendar = ["sat off"]'),
+    ],
+)
+def test_what_should_be_an_array_is_shown_as_one(load, text, hint):
+    with pytest.raises(ConfigError, match="must be an array") as caught:
+        load(text)
+    assert caught.value.hint == hint
+
+
+def test_a_variable_that_should_be_an_array_is_shown_as_one(load):
+    with pytest.raises(ConfigError, match="must be an array") as caught:
+        load("", EDGE_HTTP__CORS_ORIGINS="https://a")
+    assert caught.value.hint == 'write ["https://a"]'
+    with pytest.raises(ConfigError, match="must be an array") as caught:
+        load("", EDGE_DIMSE__PEER="CT1")
+    assert caught.value.hint == "a variable is EDGE_DIMSE__PEER__0__KEY"
 
 
 @pytest.mark.parametrize(

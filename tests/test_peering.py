@@ -1,7 +1,7 @@
 import pytest
 
 from edge.config import Peer
-from edge.peering import fault_of, fingerprint_in, is_ae_title, is_network
+from edge.peering import fault_of, fingerprint_in, is_ae_title, is_network, namesakes
 
 SHA256 = "AB:" * 31 + "CD"
 
@@ -60,3 +60,8 @@ def test_a_certificate_that_nobody_would_ask_for_is_a_fault():
     peer = Peer("CT1", certificate=SHA256)
     assert fault_of(peer, has_authority=True) is None
     assert "tls_ca" in fault_of(peer, has_authority=False).what
+
+
+def test_namesakes_are_those_that_share_a_title():
+    first, second = Peer("CT1", "10.0.0.1"), Peer("CT1 ", "10.0.0.2")
+    assert namesakes([first, Peer("MR1"), second]) == {"CT1": [first, second]}

@@ -75,6 +75,8 @@ class Forgotten(msgspec.Struct, forbid_unknown_fields=True):
     """Whether there was one."""
 
     forgotten: bool
+    configured: bool
+    """The configuration names it, and so lets it in nevertheless."""
 
 
 class Named(msgspec.Struct):
@@ -155,7 +157,8 @@ def peer_routes(
     @needs(Act.ADMINISTER)
     async def forget(request: web.Request) -> web.Response:
         asked = wanted(request, Forgetting)
-        return _json(Forgotten(await book.forget(asked.ae_title, identity(request).name)))
+        gone = await book.forget(asked.ae_title, identity(request).name)
+        return _json(Forgotten(bool(gone), gone.configured))
 
     @operation("Call a DICOM peer with C-ECHO.", answer=Reached, path=Named)
     @needs(Act.ADMINISTER)

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import IntEnum
 
 from edge.cache.changes import Changes
@@ -53,6 +53,8 @@ FEWEST_TRIES = 8
 """A report is given up after so many at the least, however long the box itself was off."""
 KEPT = 30 * DAY
 """So long what is over is listed."""
+MOST_TALLIED = 50_000
+"""Instances whose state is looked at for one list; a second of work on small hardware."""
 _MANY = 100
 """Reports to one peer in one go."""
 
@@ -221,7 +223,28 @@ class Commitments:
     async def page(self, *, limit: int = 100, offset: int = 0) -> Page[Commitment]:
         """What is known: given up, then open, then what was reported lately."""
         total = await commitments.count(self._database)
-        return Page(total, await commitments.page(self._database, limit=limit, offset=offset))
+        found = await commitments.page(self._database, limit=limit, offset=offset)
+        return Page(total, await self._tallied(found))
+
+    async def _tallied(self, found: list[Commitment]) -> list[Commitment]:
+        """With what those that are not decided wait for."""
+        uids, looked_at = set[str](), 0
+        for one in found:
+            looked_at += 0 if one.outcome or one.decided else one.instances
+            if not (one.outcome or one.decided) and looked_at <= MOST_TALLIED:
+                uids.add(one.transaction_uid)
+        if not uids:
+            return found
+        patience = await self._patience(self._clock())
+        waiting = await commitment_items.tally(self._database, uids, patience)
+        return [
+            self._waiting(one, *waiting.get((one.peer, one.transaction_uid), (None, None)))
+            for one in found
+        ]
+
+    def _waiting(self, one: Commitment, absent: int | None, unsafe: int | None) -> Commitment:
+        until = one.asked + self._grace if absent else 0.0
+        return replace(one, absent=absent, absent_until=until, unsafe=unsafe)
 
     async def retry(self, transaction_uids: Sequence[str] | None) -> int:
         """Report those that are decided now, also what was given up; None: all; how many."""

@@ -26,7 +26,7 @@ from edge.index.database import Database
 from edge.index.peers import PeerRow, Stranger
 from edge.peering import fault_of
 
-__all__ = ["Approved", "PeerBook", "Reached", "Stranger"]
+__all__ = ["Approved", "Forgotten", "PeerBook", "Reached", "Stranger"]
 
 log = logging.getLogger(__name__)
 
@@ -45,12 +45,27 @@ class Approved:
 
 
 @dataclass(frozen=True, slots=True)
+class Forgotten:
+    """What was forgotten of an AE title."""
+
+    approved: bool
+    """It was an approved peer."""
+    stranger: bool
+    """It stood on the list of strangers."""
+    configured: bool
+    """The configuration names it, and so lets it in nevertheless."""
+
+    def __bool__(self) -> bool:
+        return self.approved or self.stranger
+
+
+@dataclass(frozen=True, slots=True)
 class Reached:
     """What came of calling a peer."""
 
     ae_title: str
     where: str
-    """``HOST:PORT``."""
+    """``HOST:PORT``; empty if it is not said where it is."""
     works: bool
     found: str
     """A sentence."""
@@ -158,23 +173,27 @@ class PeerBook:
         log.info("peer %s was approved by %s: may %s", title, who, row.may or "nothing")
         return _approved(row)
 
-    async def forget(self, ae_title: str, who: str) -> bool:
-        """Let go of an approved peer, or of strangers of that AE title; whether there was one.
+    async def forget(self, ae_title: str, who: str) -> Forgotten:
+        """Let go of an approved peer, and of strangers of that AE title.
 
         Raises:
             DecisionRefused: Only the configuration names it.
         """
         title = ae_title.strip()
+        is_listed = any(one.ae_title == title for one in self.strangers.all())
         self.strangers.forget(title)
-        gone = await self._database.write(lambda db: peers.forget(db, title))
+        approved, listed = await self._database.write(lambda db: peers.forget(db, title))
+        gone = Forgotten(approved, listed or is_listed, self.is_configured(title))
         await self.refresh()
-        if not gone and self.is_configured(title):
+        if not gone and gone.configured:
             raise DecisionRefused(
                 f"{title} is a peer of the configuration",
                 hint="take its [[dimse.peer]] away, and start the service again",
             )
-        if gone:
+        if gone.approved:
             log.info("peer %s was forgotten by %s", ascii(title), who)
+        elif gone:
+            log.info("stranger %s was taken off the list by %s", ascii(title), who)
         return gone
 
     def _seen_at(self, title: str) -> str:

@@ -71,10 +71,21 @@ def _state(one: Commitment) -> str:
         safe = one.instances - one.failed
         return f"reported {moment(one.ended)}: {safe} committed, {one.failed} not"
     if not one.decided:
-        return "waits for its images to be safe"
+        return _waits(one)
     if one.tries:
         return f"decided, will be reported {moment(one.retry_at)}"
     return "decided, is being reported"
+
+
+def _waits(one: Commitment) -> str:
+    if one.absent is None:
+        return "waits for its images to be safe"
+    for_what = []
+    if one.absent:
+        for_what.append(f"{one.absent} not here, may still come until {moment(one.absent_until)}")
+    if one.unsafe:
+        for_what.append(f"{one.unsafe} here, and not safe yet")
+    return f"waits: {'; '.join(for_what)}" if for_what else "is being decided"
 
 
 def _deciding(name: str) -> Run:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["add_doctor"]
 
+_RESTART = "what is changed in the configuration holds after: systemctl restart edge"
 _SIDES = {"device": "on the device", "box": "on this box", "network": "between them"}
 
 
@@ -38,17 +39,20 @@ async def _doctor(options: argparse.Namespace) -> int:
     import msgspec
 
     from edge.dimse.examination import examine
+    from edge.dimse.peers import Peers
     from edge.opening import Cache
 
     async with Cache(loaded) as cache:
         await cache.peers.refresh()
         found = await examine(cache.peers, cache.associations, loaded.dimse, options.name)
+        alike = Peers(loaded.dimse, cache.peers).alike(options.name)
     if options.json:
         say(msgspec.json.encode(found).decode())
         return int(not found.is_known)
     if not found.is_known:
         say(
             f"edge: nobody is called {options.name}, and nobody called so or from there",
+            *([f"  there is {alike}: small letters are not capital ones"] if alike else []),
             "  what the device sends did not reach this box as DICOM: look at the address and the"
             " port that are entered there, and try a ping and a C-ECHO from it",
             file=sys.stderr,
@@ -60,6 +64,8 @@ async def _doctor(options: argparse.Namespace) -> int:
         _stand(peer, advise=bool(options.name))
     if not (found.troubles or found.peers):
         say("nothing went wrong, and no peer is known")
+    if any(change.side == "box" for trouble in found.troubles for change in trouble.changes):
+        say("", _RESTART)
     return 0
 
 

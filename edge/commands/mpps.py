@@ -63,7 +63,7 @@ async def _list(options: argparse.Namespace) -> int:
 def _print_step(one: Step) -> None:
     say("", f"  {one.sop_uid}  {one.state}")
     say(f"    patient   {one.patient_name or '?'}, {one.patient_id or 'no ID'}")
-    say(f"    step      {one.modality} {one.description or '?'} at {one.station}")
+    say(f"    step      {' '.join(filter(None, (one.modality, one.description)))} at {one.station}")
     say(f"    studies   {', '.join(one.study_uids)}")
     say(f"    images    {one.instances} named, {one.missing} of them not here")
     say(f"    changed   {moment(one.changed)} by {one.peer}")

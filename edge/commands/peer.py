@@ -102,7 +102,14 @@ async def _forget(options: argparse.Namespace) -> int:
     await wake_service(loaded.appliance.data_dir)
     if not gone:
         say("edge: no such peer, and no such stranger", file=sys.stderr)
-    return int(not gone)
+        return 1
+    title = options.ae_title.strip()
+    done = "may call no more" if not gone.configured else "its approval is gone"
+    if not gone.approved:
+        done = "taken off the list of strangers"
+    still = f"; the configuration still lets {title} in" if gone.configured else ""
+    say(f"{title}: {done}{still}")
+    return 0
 
 
 async def _list(options: argparse.Namespace) -> int:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, Final
 
+from pydicom.datadict import dictionary_description, dictionary_has_tag
+
 from edge.dicom.uids import is_uid
 from edge.errors import StepRefused
 
@@ -311,4 +313,8 @@ def _check_series(step: Attributes) -> None:
 
 
 def _shown(tags: Iterable[str]) -> str:
-    return " ".join(f"({tag[:4]},{tag[4:]})" for tag in tags)
+    """By name: of which tags, the protocol says in an element of its own."""
+    return ", ".join(
+        dictionary_description(tag) if dictionary_has_tag(tag) else f"({tag[:4]},{tag[4:]})"
+        for tag in tags
+    )

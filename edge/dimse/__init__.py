@@ -11,8 +11,8 @@ From the outside in:
     assembly        messages, from fragments; data_set is their bytes, with the memory bound
     upper_layer     the states of a connection; framing: PDUs; deadline is its clock
     messages        command sets
-    casebook        has written down what goes wrong: doctor, doctor_ours and doctor_statuses find
-                    the words; examination reads it again
+    casebook        has written down what goes wrong: doctor, doctor_lost, doctor_ours and
+                    doctor_statuses find the words; examination reads it again
     quiet           the log, where strangers could flood it
     services        the registry of what is offered: verification, storage, mpps, worklist,
                     find (query_model reads for it), get and move,

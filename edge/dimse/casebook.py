@@ -10,7 +10,8 @@ from collections.abc import Mapping, Sequence
 
 from edge.cache.associations import Associations, Direction, Finding, Other
 from edge.config import Dimse
-from edge.dimse import doctor, doctor_ours, doctor_statuses
+from edge.dimse import doctor, doctor_lost, doctor_ours, doctor_statuses
+from edge.dimse.messages import Element, Status
 from edge.dimse.negotiation import Accepted, AssociateRequest
 from edge.dimse.peers import Caller, Refusal
 from edge.dimse.proposal import Agreement, Proposal
@@ -69,6 +70,7 @@ class Incoming:
         self._calling = ""
         self._called = ""
         self._was_requested = False
+        self._has_asked = False
         self._is_useless = False
         self._is_fine = True
 
@@ -119,8 +121,12 @@ class Incoming:
 
     def answered(self, operation: Operation) -> None:
         """A request of its was answered."""
-        if operation.status:
-            name = operation.command.name
+        self._has_asked = True
+        name = operation.command.name
+        if operation.status == Status.DESTINATION_UNKNOWN:
+            named = operation.command.text(Element.MOVE_DESTINATION)
+            self._note(doctor_statuses.destination_unknown(named, operation.meant))
+        elif operation.status:
             self._note(doctor_statuses.answered_by_us(name, operation.status, operation.comment))
 
     def refused_ours(self, name: str, status: int) -> None:
@@ -131,11 +137,12 @@ class Incoming:
         """It ended without a release."""
         if self._is_useless and error.how in (How.ABORTED, How.BROKEN):
             return  # as was to be expected
-        finding = doctor.lost(
+        finding = doctor_lost.lost(
             error,
             self._book.settings,
             during=during,
             was_requested=self._was_requested,
+            has_asked=self._has_asked,
             is_encrypted=self._is_encrypted,
         )
         self._note(finding)

@@ -11,7 +11,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from edge.cache.associations import Change, Finding, RefusedContext, Side
 from edge.config import Dimse
 from edge.dicom.uids import VERIFICATION, is_storage_sop_class
-from edge.dimse.doctor import MOST_SHOWN, name_of_uid, plain, some
+from edge.dimse.doctor import (
+    BROKEN_SOFTWARE,
+    MOST_SHOWN,
+    name_of_uid,
+    on_box,
+    on_device,
+    plain,
+    some,
+)
 from edge.dimse.proposal import NotAgreed
 from edge.errors import EdgeError, How, PeerError, PeerRefused
 
@@ -68,47 +76,45 @@ def given_up(error: EdgeError, settings: Dimse, *, purpose: str, called: str) ->
         return _refused(error, settings, purpose, called)
     if not isinstance(error, PeerError):
         what = f"{purpose}: this box can't speak TLS: {said}"
-        return Finding("ours: tls", what, (_box(hint or "see dimse.tls_certificate"),), purpose)
+        return Finding("ours: tls", what, (on_box(hint or "see dimse.tls_certificate"),), purpose)
     changes: tuple[Change, ...]
     match error.how:
         case How.OURS:
             return None
         case How.UNREACHABLE:
             changes = (
-                _box(f"check host and port of the peer {called}"),
-                _device("look whether it is switched on, and its DICOM service runs"),
+                on_box(f"check host and port of the peer {called}"),
+                on_device("look whether it is switched on, and its DICOM service runs"),
                 Change(Side.NETWORK, "let connections from this box to it through a firewall"),
             )
         case How.TLS:
             changes = (
-                _box(hint or "take tls = true away from the peer, if it speaks plain DICOM"),
+                on_box(hint or "take tls = true away from the peer, if it speaks plain DICOM"),
             )
         case How.ABORTED:
-            changes = (_device("look in its own log for the reason"),)
+            changes = (on_device("look in its own log for the reason"),)
         case How.SILENT:
             changes = (
-                _device("look whether it hangs, or is overloaded"),
-                _box(_MAYBE_TLS),
+                on_device("look whether it hangs, or is overloaded"),
+                on_box(_MAYBE_TLS),
             )
         case How.BROKEN:
             changes = (
-                _box(_MAYBE_TLS),
+                on_box(_MAYBE_TLS),
                 Change(Side.NETWORK, "look at cable, switch and firewall between"),
             )
         case How.OTHER_PROTOCOL:
             changes = (
-                _box(f"check the port of the peer {called}: is it that of DICOM?"),
-                _box(_MAYBE_TLS),
+                on_box(f"check the port of the peer {called}: is it that of DICOM?"),
+                on_box(_MAYBE_TLS),
             )
         case How.STALLED:
             changes = (
                 Change(Side.NETWORK, "look at cable, Wi-Fi and MTU: the data came to a halt"),
-                _box(f"or raise dimse.pdu_seconds ({settings.pdu_seconds:g} now)"),
+                on_box(f"or raise dimse.pdu_seconds ({settings.pdu_seconds:g} now)"),
             )
         case _:
-            changes = (
-                _device("its DICOM software breaks the Standard: renew it, or ask its maker"),
-            )
+            changes = (on_device(BROKEN_SOFTWARE),)
     return Finding(f"ours: {error.how}", f"{purpose}: {said}", changes, purpose)
 
 
@@ -119,7 +125,7 @@ def nowhere(purpose: str, ae_title: str) -> Finding:
     """It was to be called, and nobody says where it is."""
     what = f"{purpose}: it is not said where it is"
     do = f"name host and port in the [[dimse.peer]] of {ae_title}: an address, no network"
-    return Finding("ours: nowhere", what, (_box(do),), purpose)
+    return Finding("ours: nowhere", what, (on_box(do),), purpose)
 
 
 def _refused(error: PeerRefused, settings: Dimse, purpose: str, called: str) -> Finding:
@@ -128,19 +134,19 @@ def _refused(error: PeerRefused, settings: Dimse, purpose: str, called: str) -> 
     changes: tuple[Change, ...]
     if (source, reason) == (1, 3):
         why = f'it does not know the AE title "{ours}"'
-        changes = (_device(f'enter this box there: AE title "{ours}", and its address'),)
+        changes = (on_device(f'enter this box there: AE title "{ours}", and its address'),)
     elif (source, reason) == (1, 7):
         why = f'it does not go by the AE title "{called}"'
         changes = (
-            _box(f"correct ae_title of the peer {called} (of the source, if it is a worklist)"),
-            _device(f'or set its AE title to "{called}"'),
+            on_box(f"correct ae_title of the peer {called} (of the source, if it is a worklist)"),
+            on_device(f'or set its AE title to "{called}"'),
         )
     elif source == 3:
         why = str(error).rpartition(": ")[2]
-        changes = (_device("raise its limit of associations, if this goes on"),)
+        changes = (on_device("raise its limit of associations, if this goes on"),)
     else:
         why = str(error).rpartition(": ")[2]
-        changes = (_device(f'look in its log; allow "{ours}" and its address there'),)
+        changes = (on_device(f'look in its log; allow "{ours}" and its address there'),)
     what = f"{purpose}: it rejects the association: {why}"
     return Finding("ours: rejected", what, changes, f"{source}.{reason} {purpose}")
 
@@ -150,7 +156,7 @@ def not_agreed(contexts: Sequence[NotAgreed], purpose: str) -> Finding:
     names = some([name_of_uid(each.abstract_syntax) for each in contexts])
     offered = some([name_of_uid(uid) for each in contexts for uid in each.transfer_syntaxes])
     what = f"{purpose}: it accepts no presentation context for {names} (in {offered})"
-    changes = (_device(f"allow there, for this box: {names}"),)
+    changes = (on_device(f"allow there, for this box: {names}"),)
     shown = tuple(
         RefusedContext(
             name_of_uid(each.abstract_syntax),
@@ -175,14 +181,6 @@ def not_committed(reasons: Mapping[int, int]) -> Finding:
         for reason, count in counted.most_common(4)
     )
     what = f"it asked for storage commitment, and was told no of some images: {words}"
-    changes = (_device("have it send those images again, then ask again"),)
+    changes = (on_device("have it send those images again, then ask again"),)
     main = f"{counted.most_common(1)[0][0]:04X}" if counted else ""
     return Finding("commitment", what, changes, main)
-
-
-def _device(what: str) -> Change:
-    return Change(Side.DEVICE, what)
-
-
-def _box(what: str) -> Change:
-    return Change(Side.BOX, what)

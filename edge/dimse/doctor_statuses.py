@@ -7,10 +7,13 @@ Ours do, without UIDs.
 from __future__ import annotations
 
 from edge.cache.associations import Change, Finding, Side
-from edge.dimse.doctor import plain
+from edge.dimse.doctor import on_box, on_device, plain
 from edge.dimse.messages import Status
 
-__all__ = ["answered_by_it", "answered_by_us"]
+__all__ = ["DESTINATION", "answered_by_it", "answered_by_us", "destination_unknown"]
+
+DESTINATION = "destination"
+"""The kind of a C-MOVE to where nobody is known; what it is about is the AE title that it named."""
 
 _LOOK = "look in the log of this box for that moment: journalctl -u edge"
 _FULL = "make room: see edge status; bring the line up, raise cache.max_bytes, or add a disk"
@@ -35,15 +38,10 @@ _OURS: dict[tuple[str, int], _Words] = {
     ("C-FIND", 0xA900): (
         "the query does not fit its information model",
         Side.DEVICE,
-        "compare its query level and keys with what this box offers",
+        "compare its query level and keys with what edge conformance says",
     ),
     ("C-FIND", 0xC000): ("the query can't be understood", Side.DEVICE, _DATA),
     ("C-FIND", 0xC001): ("this box could not search", Side.BOX, _LOOK),
-    ("C-MOVE", 0xA801): (
-        "the destination that it named is not known here",
-        Side.BOX,
-        "add a [[dimse.peer]] with the AE title of the destination, its host and its port",
-    ),
     ("N-ACTION", 0x0213): (
         "this box can't take so many requests for storage commitment",
         Side.BOX,
@@ -80,7 +78,7 @@ for _name in _RETRIEVALS:
     _OURS[_name, 0xA900] = (
         "the request does not fit its information model",
         Side.DEVICE,
-        "compare its query level and unique keys with what this box offers",
+        "compare its query level and unique keys with what edge conformance says",
     )
     _OURS[_name, 0xC000] = (
         "what it asks for is not known here, and the archive is out of reach",
@@ -95,6 +93,9 @@ _OURS["C-GET", 0xA702] = (
     "have it propose their SOP classes, with explicit and implicit VR, as SCP",
 )
 _OURS["C-GET", 0xB000] = ("it did not take some of the images", *_OURS["C-GET", 0xA702][1:])
+
+_MANIFOLD = {(name, 0xA900) for name in ("C-FIND", *_RETRIEVALS)}
+"""Where the comment says which of several things is wrong: each has a row of its own."""
 
 _OF_ANY: dict[int, _Words] = {
     0x0110: ("this box could not do it", Side.BOX, _LOOK),
@@ -153,7 +154,35 @@ def answered_by_us(name: str, status: int, comment: str) -> Finding | None:
     why, side, do = known or ("what it asked for is not right", Side.DEVICE, _DATA)
     more = f" ({plain(comment)})" if comment else ""
     what = f"its {name} was answered with status {status:04X}: {why}{more}"
-    return Finding("operation", what, (Change(side, do),), f"{name} {status:04X}")
+    about = f"{name} {status:04X}{more if (name, status) in _MANIFOLD else ''}"
+    return Finding("operation", what, (Change(side, do),), about)
+
+
+def destination_unknown(named: str, meant: str) -> Finding:
+    """A C-MOVE was answered with A801.
+
+    Args:
+        named: The destination.
+        meant: The AE title of a peer that is spelt alike, or so but nobody says where it is; or
+            nothing.
+    """
+    title = plain(named)
+    what = f'its C-MOVE was answered with status A801: the destination "{title}" is not known here'
+    add = f'add a [[dimse.peer]] with ae_title = "{title}", its host and its port'
+    changes: tuple[Change, ...] = (on_box(add),)
+    if not title:
+        what = "its C-MOVE was answered with status A801: it named no AE title as destination"
+        changes = (on_device("have it name the AE title to which the images are to go"),)
+    elif meant == named:
+        what = (
+            "its C-MOVE was answered with status A801: it is not said where the destination"
+            f' "{title}" is'
+        )
+        changes = (on_box(f"name host and port of the peer {title}: an address, no network"),)
+    elif meant:
+        mind = f'have it name "{plain(meant)}", which is known: small letters are not capital ones'
+        changes = (on_device(mind), on_box(f"or, if it is another one, {add}"))
+    return Finding(DESTINATION, what, changes, title)
 
 
 def answered_by_it(name: str, status: int, purpose: str) -> Finding | None:

@@ -30,7 +30,7 @@ async def echo(dialer: Dialer, peer: Peer) -> Reached:
     began = time.monotonic()
     works, found, hint = await _tried(dialer, peer)
     milliseconds = round((time.monotonic() - began) * 1000, 1)
-    where = f"{peer.host or 'nowhere'}:{peer.port}"
+    where = f"{peer.host}:{peer.port}" if _is_somewhere(peer) else ""
     return Reached(peer.ae_title.strip(), where, works, found, hint, milliseconds)
 
 
@@ -44,7 +44,7 @@ async def echo_named(dialer: Dialer, peers: Peers, name: str) -> Reached:
 
 async def _tried(dialer: Dialer, peer: Peer) -> tuple[bool, str, str]:
     """Whether it works, what was found, and what to do."""
-    if not peer.host or is_network(peer.host):
+    if not _is_somewhere(peer):
         why = "a network can't be called" if peer.host else "it is not said where it is"
         return False, why, "name its address as host of the peer"
     try:
@@ -57,6 +57,10 @@ async def _tried(dialer: Dialer, peer: Peer) -> tuple[bool, str, str]:
         return (False, *why_ended(error))
     except EdgeError as error:
         return False, f"TLS can't be spoken from here: {error}", error.hint
+
+
+def _is_somewhere(peer: Peer) -> bool:
+    return bool(peer.host) and not is_network(peer.host)
 
 
 async def _asked(dialer: Dialer, peer: Peer) -> tuple[bool, str, str]:

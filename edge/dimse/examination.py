@@ -12,6 +12,7 @@ from edge.cache.associations import FINE, Associations, Diagnosis, Direction, Pe
 from edge.cache.peers import PeerBook
 from edge.config import Dimse, Peer
 from edge.dimse.doctor import never_called
+from edge.dimse.doctor_statuses import DESTINATION
 
 __all__ = ["examine"]
 
@@ -49,9 +50,14 @@ def _is_meant(peer: Peer, name: str) -> bool:
 def _is_about(
     row: Trouble, titles: Collection[str], hosts: Collection[str], others: Collection[str]
 ) -> bool:
-    """Also what came from its address under no title, or one that is no other peer's."""
+    """Also what came from its address under no title, or one that is no other peer's.
+
+    And what named it as a destination, with whatever letters.
+    """
     if row.ae_title and row.ae_title in titles:
         return True
+    if row.kind == DESTINATION and row.about.casefold() in map(str.casefold, titles):
+        return bool(row.about)
     if row.ae_title in others:
         return False
     host = row.host if row.direction is Direction.IN else row.host.rpartition(":")[0]

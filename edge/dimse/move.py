@@ -121,7 +121,12 @@ class _Move:
         title = operation.command.text(Element.MOVE_DESTINATION)
         destination = self._peers.find(title) if title else None
         if destination is None:
+            operation.meant = meant = self._peers.alike(title)
             why = f"not known: add {title[:16]} as a peer with host and port"
+            if meant == title:
+                why = f"it is not said where {meant} is: name its host and port"
+            elif meant:
+                why = f"not known: {title[:16]}; but {meant} is: mind the case"
             await refuse(operation, Refused(Status.DESTINATION_UNKNOWN, why))
             return
 

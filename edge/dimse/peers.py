@@ -98,6 +98,12 @@ class Peers:
         namesakes = self._of_title(ae_title.strip())
         return next((peer for peer in namesakes if _can_be_called(peer)), None)
 
+    def alike(self, ae_title: str) -> str:
+        """The AE title of a peer, be it this one or spelt with other letters' case; or nothing."""
+        title = ae_title.strip()
+        near = [one for one in map(_title_of, self._all()) if one.casefold() == title.casefold()]
+        return title if title in near else next(iter(near), "")
+
     def named(self, name: str) -> Peer | None:
         """The peer that people call so: by its name, or else by its AE title.
 
@@ -185,9 +191,9 @@ class Peers:
     def _meant(self, calling: str, host: str) -> str:
         """The peer that an unknown title may be meant for: one at this address, or spelt alike."""
         near = [
-            peer.ae_title.strip()
+            _title_of(peer)
             for peer in self._all()
-            if peer.host == host or peer.ae_title.strip().casefold() == calling.casefold()
+            if peer.host == host or _title_of(peer).casefold() == calling.casefold()
         ]
         return near[0] if near else ""
 
@@ -195,12 +201,16 @@ class Peers:
         return self._configured if self._book is None else self._book.in_force
 
     def _of_title(self, ae_title: str) -> list[Peer]:
-        return [peer for peer in self._all() if peer.ae_title.strip() == ae_title]
+        return [peer for peer in self._all() if _title_of(peer) == ae_title]
 
 
 def _unknown(cause: Cause, why: str, expected: str = "") -> Refusal:
     """Calling AE title not recognised, for good."""
     return Refusal(1, 1, 3, why, cause, expected)
+
+
+def _title_of(peer: Peer) -> str:
+    return peer.ae_title.strip()
 
 
 def _can_be_called(peer: Peer) -> bool:

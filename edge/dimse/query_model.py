@@ -12,7 +12,7 @@ leave out the unique keys of the levels above. Workstations do, and no other ans
 from __future__ import annotations
 
 from base64 import b64decode
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -24,7 +24,16 @@ from edge.dicom.uids import is_uid
 from edge.dimse.messages import Status
 from edge.errors import QueryError
 
-__all__ = ["FIND_MODELS", "UNIQUE_KEYS", "Asked", "BadIdentifier", "Extension", "Knowledge", "read"]
+__all__ = [
+    "FIND_MODELS",
+    "UNIQUE_KEYS",
+    "Asked",
+    "BadIdentifier",
+    "Extension",
+    "Knowledge",
+    "read",
+    "wrong_level",
+]
 
 UNIQUE_KEYS: Final[Mapping[Level, str]] = {
     Level.PATIENT: "00100020",
@@ -182,9 +191,17 @@ def _level(identifier: Mapping[str, Any], levels: tuple[Level, ...]) -> Level:
     values = _texts(identifier.get(_LEVEL, {}))
     if values and values[0] in levels:
         return Level(values[0])
-    what = "none of this model" if any(values) else "missing"
-    comment = f"Query/Retrieve Level (0008,0052) is {what}"
-    raise BadIdentifier(Status.DATA_SET_DOES_NOT_MATCH, comment, _LEVEL)
+    raise BadIdentifier(Status.DATA_SET_DOES_NOT_MATCH, wrong_level(values, levels), _LEVEL)
+
+
+def wrong_level(values: Sequence[str], levels: Iterable[Level]) -> str:
+    """A sentence on a Query/Retrieve Level (0008,0052) that is none of these.
+
+    Its value is shown only if it is a level at all, with whatever letters.
+    """
+    value = str(next(iter(values), ""))
+    what = (value if value.upper() in frozenset(Level) else "unknown") if value else "missing"
+    return f"Level is {what}; allowed: {', '.join(levels)}"
 
 
 def _keys(identifier: Mapping[str, Any], depth: int) -> dict[str, Any]:

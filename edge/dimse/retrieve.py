@@ -22,6 +22,7 @@ from edge.dicom.query import Match, Query
 from edge.dicom.uids import is_uid
 from edge.dimse.messages import Element, Status
 from edge.dimse.progress import Cancelled, Progress
+from edge.dimse.query_model import wrong_level
 from edge.dimse.services import Operation
 from edge.errors import CloudError, InstanceDeleted, NotDicom, QueryError
 
@@ -269,8 +270,7 @@ def _read(identifier: Mapping[str, Any], levels: Collection[Level]) -> _Asked:
     names = _values(identifier, _LEVEL)
     level = next((level for level in levels if names == (str(level),)), None)
     if level is None:
-        allowed = ", ".join(levels)
-        raise Refused(mismatch, f"Query/Retrieve Level must be one of {allowed}", tag=_LEVEL)
+        raise Refused(mismatch, wrong_level(names, levels), tag=_LEVEL)
     patient_ids = _values(identifier, _PATIENT_ID)
     if len(patient_ids) > 1:
         raise Refused(mismatch, "Patient ID must be a single value", tag=_PATIENT_ID)

@@ -27,6 +27,7 @@ from edge.dimse.shared import ServerTls, Shared
 from edge.dimse.storage import storage_service
 from edge.dimse.verification import verification_service
 from edge.errors import ConfigError
+from edge.peering import namesakes
 
 __all__ = ["DimseServer"]
 
@@ -109,6 +110,7 @@ class DimseServer:
             casebook=self._casebook,
             tls=self._tls,
         )
+        self._warn_of_namesakes()
         connections = shared.connections
         group = asyncio.TaskGroup()
 
@@ -133,6 +135,20 @@ class DimseServer:
                 # Aborted by now; what lingers for the peer's end of the connection goes too.
                 for member in connections:
                     member.give_way("this server stops")
+
+    def _warn_of_namesakes(self) -> None:
+        for title, those in namesakes(self._settings.peer).items():
+            hosts = ", ".join(peer.host or "any address" for peer in those)
+            called = self._peers.find(title)
+            LOG.warning(
+                "%d [[dimse.peer]] have the AE title %s (%s): a caller is the first that fits;"
+                " what goes to %s goes to %s",
+                len(those),
+                title,
+                hosts,
+                title,
+                called.host if called else "none of them",
+            )
 
     async def _bind(self, listener: Listener, key: str) -> None:
         try:

@@ -109,6 +109,8 @@ class Operation:
     """Of the final response, once it is sent."""
     comment: str = ""
     """Error Comment of that."""
+    meant: str = ""
+    """The AE title that it may have meant by one that is not known here; for the doctor."""
 
     async def identifier(self, max_bytes: int = MAX_IDENTIFIER_BYTES) -> dict[str, Any]:
         """The request's data set, read: DICOM JSON, keyed by tag; empty if it has none.

@@ -8,40 +8,49 @@ from __future__ import annotations
 
 import asyncio
 import ssl
+from enum import StrEnum
 from typing import cast
 
-__all__ = ["certificate_of", "why_broken", "why_ended", "why_not_trusted", "why_refused"]
+__all__ = [
+    "Handshake",
+    "certificate_of",
+    "why_broken",
+    "why_ended",
+    "why_not_trusted",
+    "why_refused",
+]
+
+
+class Handshake(StrEnum):
+    """What one who calls has done to its handshake; what the doctor goes by."""
+
+    NOT_TLS = "it does not speak TLS"
+    TOO_OLD = "it speaks only TLS 1.1 or older (PS3.15 B.12 wants 1.2)"
+    NO_SUITE = "it offers no cipher suite of PS3.15 B.12 (ECDHE with AES in GCM)"
+    NO_CERTIFICATE = "it showed no certificate, and dimse.tls_ca asks for one"
+    NOT_VOUCHED = "its certificate is not one that dimse.tls_ca vouches for"
+    NO_TRUST = "it does not trust this box's certificate"
+
 
 _NOT_TLS = ("WRONG_VERSION_NUMBER", "HTTP_REQUEST", "RECORD_LAYER_FAILURE", "UNKNOWN_PROTOCOL")
 _TOO_OLD = ("UNSUPPORTED_PROTOCOL", "VERSION_TOO_LOW", "NO_PROTOCOLS_AVAILABLE")
+_NO_TRUST = ("ALERT_UNKNOWN_CA", "ALERT_BAD_CERTIFICATE", "ALERT_CERTIFICATE_UNKNOWN")
 _REFUSALS = (
-    (_NOT_TLS, "it does not speak TLS"),
-    (_TOO_OLD, "it speaks only TLS 1.1 or older (PS3.15 B.12 wants 1.2)"),
-    (
-        ("NO_SHARED_CIPHER", "NO_SUITABLE"),
-        "it offers no cipher suite of PS3.15 B.12 (ECDHE with AES in GCM)",
-    ),
-    (
-        ("PEER_DID_NOT_RETURN_A_CERTIFICATE",),
-        "it showed no certificate, and dimse.tls_ca asks for one",
-    ),
-    (("CERTIFICATE_VERIFY_FAILED",), "its certificate is not one that dimse.tls_ca vouches for"),
-    (
-        ("ALERT_UNKNOWN_CA", "ALERT_BAD_CERTIFICATE", "ALERT_CERTIFICATE_UNKNOWN"),
-        "it does not trust this box's certificate",
-    ),
+    (_NOT_TLS, Handshake.NOT_TLS),
+    (_TOO_OLD, Handshake.TOO_OLD),
+    (("NO_SHARED_CIPHER", "NO_SUITABLE"), Handshake.NO_SUITE),
+    (("PEER_DID_NOT_RETURN_A_CERTIFICATE",), Handshake.NO_CERTIFICATE),
+    (("CERTIFICATE_VERIFY_FAILED",), Handshake.NOT_VOUCHED),
+    (_NO_TRUST, Handshake.NO_TRUST),
 )
 _ALERTS = (
     (
         ("ALERT_CERTIFICATE_REQUIRED", "HANDSHAKE_FAILURE"),
         "it wants another certificate, or other cipher suites, than this box has",
     ),
-    (
-        ("ALERT_UNKNOWN_CA", "ALERT_BAD_CERTIFICATE", "ALERT_CERTIFICATE_UNKNOWN"),
-        "it does not trust this box's certificate",
-    ),
+    (_NO_TRUST, Handshake.NO_TRUST),
     (("PROTOCOL_VERSION", *_TOO_OLD), "it speaks only TLS 1.1 or older"),
-    (_NOT_TLS, "it does not speak TLS"),
+    (_NOT_TLS, Handshake.NOT_TLS),
 )
 _LET_IT_TRUST = "have it trust the authority that this box's certificate is from"
 
@@ -115,5 +124,5 @@ _OTHER_TIME = (9, 10)
 def _first(table: tuple[tuple[tuple[str, ...], str], ...], said: str) -> str:
     for reasons, words in table:
         if any(reason in said for reason in reasons):
-            return words
+            return str(words)
     return ""

@@ -13,7 +13,7 @@ from enum import StrEnum
 from edge.index.database import Database
 from edge.index.lookup import json_list
 
-__all__ = ["Item", "Patience", "State", "Waiting", "first_undecided", "items", "waiting"]
+__all__ = ["Item", "Patience", "State", "Waiting", "first_undecided", "items", "tally", "waiting"]
 
 
 class State(StrEnum):
@@ -122,6 +122,24 @@ async def first_undecided(
         (*patience.values, commitment_id, place),
     )
     return int(rows[0][0]) if rows else None
+
+
+async def tally(
+    database: Database, transaction_uids: Collection[str], patience: Patience
+) -> dict[tuple[str, str], tuple[int, int]]:
+    """How many instances of transactions are not decided, for they are absent, or wait.
+
+    Keys are the peer and the Transaction UID; transactions that are decided are left out.
+    """
+    rows = await database.scan(
+        "WITH found AS MATERIALIZED (SELECT c.peer AS peer, c.transaction_uid AS uid,"
+        f" c.asked AS asked, {_STATE} AS state{_ITEMS} WHERE c.outcome = '' AND c.decided = 0"
+        " AND c.transaction_uid IN (SELECT value FROM json_each(?4)))"
+        " SELECT peer, uid, sum(state = 'ABSENT' AND asked >= ?2),"
+        " sum(state = 'WAITING' AND asked >= ?3) FROM found GROUP BY peer, uid",
+        (*patience.values, json_list(transaction_uids)),
+    )
+    return {(peer, uid): (absent, waits) for peer, uid, absent, waits in rows}
 
 
 async def items(database: Database, commitment_id: int, patience: Patience) -> list[Item]:

@@ -86,6 +86,13 @@ class Commitment:
     ended: float
     failed: int
     """Of the instances, those that were reported as not committed."""
+    absent: int | None = None
+    """Of one that is not decided: instances that are not here, and may still come. None: of others,
+    and where too many would have to be looked at."""
+    absent_until: float = 0.0
+    """So long they may."""
+    unsafe: int | None = None
+    """Likewise: instances that are here, and do not count as safe yet."""
 
 
 @dataclass(frozen=True, slots=True)

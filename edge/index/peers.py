@@ -89,11 +89,11 @@ def approve(db: Connection, row: PeerRow) -> None:
     db.execute("DELETE FROM strangers WHERE ae_title = ?", (row.ae_title,))
 
 
-def forget(db: Connection, ae_title: str) -> bool:
-    """Let go of a peer and of strangers with that AE title; whether there was one."""
-    gone = db.execute("DELETE FROM peers WHERE ae_title = ?", (ae_title,)).rowcount
-    gone += db.execute("DELETE FROM strangers WHERE ae_title = ?", (ae_title,)).rowcount
-    return bool(gone > 0)
+def forget(db: Connection, ae_title: str) -> tuple[bool, bool]:
+    """Let go of a peer and of strangers with that AE title; whether there was either."""
+    peers = db.execute("DELETE FROM peers WHERE ae_title = ?", (ae_title,)).rowcount
+    strangers = db.execute("DELETE FROM strangers WHERE ae_title = ?", (ae_title,)).rowcount
+    return peers > 0, strangers > 0
 
 
 def write_strangers(

@@ -103,10 +103,13 @@ async def test_what_can_not_be_meant_is_refused(client, book, wish, status):
 async def test_who_is_forgotten_may_call_no_more(client, book):
     await client.post("/api/v1/peers", json={"ae_title": "CT9"})
     answer = await client.delete("/api/v1/peers", params={"ae_title": "CT9"})
-    assert await answer.json() == {"forgotten": True}
+    assert await answer.json() == {"forgotten": True, "configured": False}
     assert book.in_force == SETTINGS.peer
     answer = await client.delete("/api/v1/peers", params={"ae_title": "CT9"})
-    assert await answer.json() == {"forgotten": False}
+    assert await answer.json() == {"forgotten": False, "configured": False}
+    book.strangers.note("CT1", "10.0.0.9", called="PACS", services="storage", why="no peer")
+    answer = await client.delete("/api/v1/peers", params={"ae_title": "CT1"})
+    assert await answer.json() == {"forgotten": True, "configured": True}
     assert (await client.delete("/api/v1/peers", params={"ae_title": "CT1"})).status == 409
 
 

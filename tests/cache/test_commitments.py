@@ -232,6 +232,40 @@ async def test_what_was_reported_is_listed_for_a_month(ledger):
     assert (await ledger.commitments.page()).total == 0
 
 
+async def test_what_is_not_decided_says_what_it_waits_for(ledger):
+    await ledger.have("1.1", custody="VERIFIED")
+    await ledger.have("1.2", "1.3")
+    await ledger.ask("1.1", "1.2", "1.3", "1.4")
+    await ledger.ask("1.1", uid="1.8")
+    await ledger.ask("1.4", peer="CT2")
+    asked = ledger.now
+
+    async def listed():
+        page = (await ledger.commitments.page()).items
+        return [(one.peer, one.absent, one.absent_until, one.unsafe) for one in page]
+
+    assert await listed() == [
+        ("CT1", 1, asked + 60.0, 2),
+        ("CT1", 0, 0.0, 0),  # nothing is lacking, and it was not looked at yet
+        ("CT2", 1, asked + 60.0, 0),
+    ]
+    ledger.now += 61
+    assert await listed() == [("CT1", 0, 0.0, 2), ("CT1", 0, 0.0, 0), ("CT2", 0, 0.0, 0)]
+    await ledger.have("1.2", "1.3", custody="VERIFIED")
+    assert len(await ledger.decided()) == 2
+    assert {one[1:] for one in await listed()} == {(None, 0.0, None)}
+
+
+async def test_of_a_long_list_the_first_are_looked_at(ledger, monkeypatch):
+    monkeypatch.setattr("edge.cache.commitments.MOST_TALLIED", 3)
+    await ledger.have("1.1")
+    await ledger.ask("1.1", "1.2", uid="1.8")
+    await ledger.ask("1.1", "1.2", uid="1.9")
+    first, second = (await ledger.commitments.page()).items
+    assert (first.absent, first.unsafe) == (1, 1)
+    assert (second.absent, second.unsafe) == (None, None)
+
+
 async def test_of_what_waits_for_weeks_one_instance_each_is_looked_at(ledger):
     sops = [f"1.7.{number}" for number in range(4000)]
     await ledger.have(*sops[:100], custody="VERIFIED")

@@ -4,7 +4,7 @@ from pathlib import Path
 import pytest
 
 from edge.cache.changes import Changes
-from edge.cache.peers import PeerBook
+from edge.cache.peers import Forgotten, PeerBook
 from edge.config import Dimse, Peer
 from edge.errors import DecisionRefused
 from edge.index import peers, snapshot
@@ -92,6 +92,16 @@ async def test_who_is_forgotten_is_no_peer_any_more(book):
     assert not await book.forget("CT9", "x")
     with pytest.raises(DecisionRefused, match="peer of the configuration"):
         await book.forget("CT1", "x")
+
+
+async def test_a_stranger_that_the_configuration_knows_is_no_peer_that_was_forgotten(book, caplog):
+    caplog.set_level("INFO", logger="edge.cache.peers")
+    called(book, "CT1", "10.0.0.9")
+    gone = await book.forget("CT1", "x")
+    assert gone == Forgotten(approved=False, stranger=True, configured=True)
+    assert book.strangers.all() == []
+    assert "stranger 'CT1' was taken off the list by x" in caplog.text
+    assert await book.forget("CT9", "x") == Forgotten(False, False, False)
 
 
 async def test_what_another_process_approved_is_in_force_once_the_service_is_told(book, database):

@@ -6,12 +6,14 @@ import asyncio
 import json
 import subprocess
 import sys
+from dataclasses import replace
 
 import pytest
 
 from edge import config
 from edge.app import Appliance
 from edge.cache.commitments import Asked
+from edge.commands.words import moment
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 
@@ -70,6 +72,17 @@ async def test_it_lists_retries_and_forgets_beside_the_service(settings, path):
         said = await edge(path, "commit", "forget", "1.2.9")
         assert "edge: forget: 1 storage commitments" in said.stderr
         assert (await box.cache.commitments.page()).total == 0
+
+
+async def test_it_says_what_a_commitment_waits_for_and_until_when(settings, path):
+    dimse = replace(settings.dimse, commit_grace_seconds=60.0)
+    async with Appliance(replace(settings, dimse=dimse)) as box:
+        await box.cache.commitments.ask(Asked("CT1", "1.2.9", ((CT, "1.2.3"),)))
+        asked = (await box.cache.commitments.page()).items[0].asked
+        said = await edge(path, "commit", "list")
+        assert (
+            f"state     waits: 1 not here, may still come until {moment(asked + 60)}" in said.stdout
+        )
 
 
 async def test_without_the_service_it_is_reported_at_the_next_start(settings, path):

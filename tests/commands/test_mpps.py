@@ -11,7 +11,9 @@ import pytest
 
 from edge import config
 from edge.app import Appliance
-from edge.cache.procedures import Procedures
+from edge.cache.procedures import Procedures, Step
+from edge.commands.mpps import _print_step
+from edge.dicom.procedure import StepState
 from tests.dimse.steps import beginning, ending, json_of
 
 
@@ -47,6 +49,7 @@ async def test_it_lists_steps_and_what_nobody_was_told(path):
     said = (await edge(path, "list")).stdout
     assert "performed procedure steps: 1" in said
     assert "1.2.3.4  COMPLETED" in said
+    assert "    step      CT Thorax at CT1\n" in said
     assert "RIS       2 messages wait" in said
     other = json.loads((await edge(path, "list", "--study", "9.9", "--json")).stdout)
     assert other == {"total": 0, "items": []}
@@ -62,3 +65,25 @@ async def test_it_has_messages_sent_again_or_never(path):
     assert "2 messages will not be sent" in (await edge(path, "drop", "1")).stderr
     assert (await edge(path, "drop", "1")).returncode == 1
     assert "not delivered: 2" in (await edge(path, "outbox")).stdout  # dropped, and shown as that
+
+
+def test_a_step_without_a_description_has_its_modality_alone(capsys):
+    step = Step(
+        sop_uid="1.2.3.4",
+        state=StepState.IN_PROGRESS,
+        peer="CT1",
+        created=1.0,
+        changed=1.0,
+        study_uids=["1.2"],
+        accession_numbers=[],
+        patient_name="",
+        patient_id="",
+        modality="CT",
+        station="CT1",
+        description="",
+        instances=0,
+        missing=0,
+        told=[],
+    )
+    _print_step(step)
+    assert "    step      CT at CT1\n" in capsys.readouterr().out

@@ -76,7 +76,8 @@ async def test_a_stranger_is_learned_approved_and_stores_without_a_restart(tmp_p
         document = json.loads((await peer("list", "--json"))[1])
         assert [one["ae_title"] for one in document["peers"]] == ["KNOWN", "NEW"]
         assert document["strangers"] == []
-        assert (await peer("forget", "NEW"))[0] == 0
+        status, said, _ = await peer("forget", "NEW")
+        assert (status, said) == (0, "NEW: may call no more\n")
         await until(lambda: len(box.cache.peers.in_force) == 1)
         assert await store() != 0
     async with Appliance(loaded) as box:
@@ -95,6 +96,32 @@ async def test_what_can_not_be_done_is_said_with_its_status(loaded, peer):
     assert "the configuration names KNOWN" in complaint
     assert (await peer("approve", "NEW", "--may", "everything"))[0] == 2
     assert (await peer("forget", "NEVER"))[0] == 1
+
+
+async def test_a_stranger_that_is_forgotten_may_be_a_peer_that_stays(loaded, peer):
+    async with Appliance(loaded) as box:
+        await dcmtk.run("echoscu", box.dimse_port, "-aet", "KNOWN", called="PACS")
+        await dcmtk.run("echoscu", box.dimse_port, "-aet", "NEW")
+        await box.cache.peers.strangers.write()
+        status, said, _ = await peer("forget", "KNOWN")
+        assert status == 0
+        assert said == (
+            "KNOWN: taken off the list of strangers; the configuration still lets KNOWN in\n"
+        )
+        status, said, _ = await peer("forget", "NEW")
+        assert (status, said) == (0, "NEW: taken off the list of strangers\n")
+        status, _, complaint = await peer("forget", "KNOWN")
+        assert status == 1
+        assert "KNOWN is a peer of the configuration" in complaint
+
+
+async def test_a_peer_of_which_nobody_says_where_it_is_is_called_nowhere(loaded, peer):
+    async with Appliance(loaded):
+        pass
+    await peer("approve", "NOHOST", "--host", "")
+    status, said, _ = await peer("echo", "NOHOST")
+    assert status == 1
+    assert said.splitlines()[0] == "NOHOST: it is not said where it is"
 
 
 async def test_the_way_back_is_tried_with_its_status(loaded, peer, free_port):

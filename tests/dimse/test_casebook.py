@@ -176,9 +176,57 @@ async def test_tls_to_the_plain_port_and_plain_to_the_port_for_tls(associations,
         await until(lambda: associations._new)
         third, *_ = await associations.all()
     assert third.what.endswith("the TLS handshake failed: it does not trust this box's certificate")
-    assert "trust the authority" in third.changes[1].what
+    assert sides(third) == [Side.DEVICE]
+    assert "have it trust the authority" in third.changes[0].what
     assert second.what.startswith("it called the port for TLS, and could not speak it")
     assert "switch TLS on for this box" in second.changes[0].what
+
+
+async def test_a_certificate_that_lacks_or_is_a_strangers_has_its_own_changes(
+    associations, tmp_path
+):
+    clinic, other = Clinic(tmp_path / "clinic"), Clinic(tmp_path / "other")
+    stranger = other.issue("ct1")
+    tls = tls_of(clinic.issue("localhost", "127.0.0.1"), clinic.ca)
+    async with serving(associations=associations, tls=tls) as server:
+        await dcmtk.run("echoscu", server.tls_port, "+tla", "+cf", clinic.ca)
+        nothing = await the_one(associations)
+        shown = ("+tls", stranger.key, stranger.certificate, "+cf", clinic.ca)
+        await dcmtk.run("echoscu", server.tls_port, *shown)
+        await until(lambda: associations._new)
+        strange, *_ = await associations.all()
+    assert "it showed no certificate" in nothing.what
+    assert "give it a certificate of its own" in nothing.changes[0].what
+    assert "is not one that dimse.tls_ca vouches for" in strange.what
+    assert "to the file that dimse.tls_ca names" in strange.changes[0].what
+    assert sides(strange) == [Side.BOX, Side.DEVICE]
+
+
+async def test_storescu_without_the_right_is_told_in_a_line(associations, image):
+    may = replace(CT1, may=("query",))
+    async with serving(associations=associations, **(KNOWN | {"peer": (may,)})) as server:
+        await dcmtk.run("storescu", server.port, "-aet", "CT1", image)
+        trouble = await the_one(associations)
+    assert re.match(r'it proposed \d\d+ storage classes, and its may lacks "store"', trouble.what)
+    (context,) = trouble.contexts
+    assert re.fullmatch(r"\d\d+ storage classes", context.sop_class)
+    assert "Implicit VR Little Endian" in context.offered
+
+
+async def test_storescu_whose_file_fits_no_context_is_not_told_to_wait_longer(
+    associations, tmp_path
+):
+    (sample,) = ct_series(1, rows=16, columns=16)
+    path = tmp_path / "private.dcm"
+    read = dcmread(BytesIO(sample.data))
+    read.SOPClassUID = read.file_meta.MediaStorageSOPClassUID = "1.2.826.0.1.3680043.9.1"
+    read.save_as(path)
+    async with serving(associations=associations, **KNOWN) as server:
+        said = await dcmtk.run("storescu", server.port, "-aet", "CT1", path)
+        assert "No presentation context" in said.output
+        trouble = await the_one(associations)
+    assert trouble.what == "it aborted the association before it asked for anything"
+    assert "another SOP class or transfer syntax" in trouble.changes[0].what
 
 
 async def test_http_to_the_port_of_dicom(associations):

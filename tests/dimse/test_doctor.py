@@ -12,7 +12,6 @@ from edge.dicom.uids import VERIFICATION
 from edge.dimse import doctor
 from edge.dimse.negotiation import NotAccepted
 from edge.dimse.peers import Cause, Refusal
-from edge.errors import How, PeerError
 from tests.dimse.raw import CT
 
 SETTINGS = Dimse(listen="0.0.0.0:11112", unknown_peers="learn")
@@ -124,6 +123,48 @@ def test_what_was_accepted_another_way_needs_no_change():
     assert "another accepted: nothing lacks" in finding.what
 
 
+def test_who_can_do_nothing_is_not_told_to_switch_services_off():
+    hanging = NotAccepted("1.2.840.10008.5.1.4.38.1", (IMPLICIT,), 3, "not offered here")
+    (finding,) = contexts(hanging)
+    assert said(finding) == [
+        (
+            "it proposed what this box does not offer: Hanging Protocol Storage;"
+            " so it can do nothing here"
+        ),
+        "device: have it ask for what this box offers: edge conformance lists that",
+    ]
+
+
+def test_a_crowd_of_storage_classes_is_a_number():
+    why, right = 'its may lacks "store"', ("store",)
+    crowd = [
+        NotAccepted(f"1.2.840.10008.5.1.4.1.1.{number}", (syntax,), 1, why, right)
+        for number in ("1", "2", "4", "6.1", "7", "20")
+        for syntax in (JPEG, IMPLICIT)
+    ]
+    (finding,) = contexts(*crowd, NotAccepted(VERIFICATION, (IMPLICIT,), 1, why, right))
+    assert finding.what.startswith("it proposed 6 storage classes, Verification SOP Class, and its")
+    assert [(one.sop_class, one.sop_class_uid) for one in finding.contexts] == [
+        ("6 storage classes", ""),
+        ("Verification SOP Class", VERIFICATION),
+    ]
+    assert finding.contexts[0].why == why
+    assert finding.contexts[0].offered == (
+        "JPEG Baseline (Process 1)",
+        "Implicit VR Little Endian",
+    )
+
+
+def test_commands_can_be_typed_as_they_stand_there():
+    unknown = rejected(Cause.UNKNOWN, calling="CT 1")
+    assert unknown.changes[0].what == "if it may call: edge peer approve 'CT 1'"
+    refused = NotAccepted(CT, (JPEG,), 1, 'its may lacks "store"', ("store",))
+    (finding,) = doctor.not_accepted([refused], (), ae_title="CT 1", is_stranger=False)
+    assert "say edge peer approve 'CT 1' --may again" in finding.changes[0].what
+    never = doctor.never_called(Peer("CT;1", "10.0.0.5"), SETTINGS)
+    assert never.changes[-1].what == "try the way back: edge peer echo 'CT;1'"
+
+
 def test_a_role_that_is_not_possible_and_no_context_at_all():
     (finding,) = contexts(NotAccepted(CT, (JPEG,), 1, "no role"))
     assert "in a role (SCU, SCP) that it can't have here" in finding.what
@@ -131,90 +172,14 @@ def test_a_role_that_is_not_possible_and_no_context_at_all():
 
 
 def test_a_hundred_refused_contexts_are_a_short_text():
-    many = [NotAccepted(f"1.2.3.{n}", (IMPLICIT,) * 40, 3, "not offered here") for n in range(128)]
+    many = [
+        NotAccepted(f"1.2.840.10008.5.1.4.39.{n}", tuple(f"1.2.{m}" for m in range(40)), 3, "no")
+        for n in range(900, 1028)
+    ]
     (finding,) = contexts(*many)
-    assert "1.2.3.3 and 124 more" in finding.what
+    assert "1.2.840.10008.5.1.4.39.903 and 124 more" in finding.what
     assert len(finding.contexts) == doctor.MOST_SHOWN
     assert len(finding.contexts[0].offered) == 8
-
-
-def lost(
-    how, why="it is said", during="", *, requested=True, settings=SETTINGS, is_encrypted=False
-):
-    error = PeerError(why, how=how)
-    return doctor.lost(
-        error, settings, during=during, was_requested=requested, is_encrypted=is_encrypted
-    )
-
-
-def test_what_we_ended_ourselves_is_no_trouble():
-    assert lost(How.OURS) is None
-
-
-@pytest.mark.parametrize(
-    ("how", "during", "words", "side", "change"),
-    [
-        (
-            How.ABORTED,
-            "C-STORE",
-            "aborted the association in the middle of C-STORE",
-            "device",
-            "log",
-        ),
-        (How.BROKEN, "C-FIND", "it is said, in the middle of C-FIND", "network", "cable"),
-        (How.STALLED, "C-STORE", "it is said, in the middle of C-STORE", "network", "MTU"),
-        (How.IDLE, "", "without using it: it is said", "device", "release"),
-        (How.GAVE_WAY, "", "had to end for another's", "device", "close"),
-        (How.TOO_LONG, "C-STORE", "more than one instance may", "box", "max_instance_bytes"),
-        (How.VIOLATION, "", "broke the rules of DICOM, with no request", "device", "renew"),
-    ],
-)
-def test_an_association_that_was_lost(how, during, words, side, change):
-    finding = lost(how, during=during)
-    assert words in finding.what
-    assert finding.changes[0].side == side
-    assert change in finding.changes[0].what
-
-
-def test_one_that_hangs_up_with_nothing_under_way_loses_nothing():
-    finding = lost(How.BROKEN)
-    assert finding.what.endswith("so nothing was lost")
-    assert finding.changes == ()
-
-
-@pytest.mark.parametrize(
-    ("how", "words"),
-    [
-        (How.TLS, "it called the port for TLS, and could not speak it"),
-        (How.SILENT, "it connected, and asked for nothing"),
-        (How.BROKEN, "hung up without asking for anything"),
-        (How.GAVE_WAY, "others needed the connection"),
-        (How.VIOLATION, "broke the rules of DICOM before it was associated"),
-    ],
-)
-def test_one_that_was_never_associated(how, words):
-    assert words in lost(how, requested=False).what
-
-
-def test_one_that_refuses_our_certificate_is_to_trust_it():
-    finding = lost(How.BROKEN, "ALERT_UNKNOWN_CA", requested=False, is_encrypted=True)
-    assert "without asking for anything: ALERT_UNKNOWN_CA" in finding.what
-    assert "trust the authority" in finding.changes[0].what
-
-
-def test_other_protocols_are_told_which_port_they_need():
-    http = lost(How.OTHER_PROTOCOL, "it speaks HTTP: browsers need", requested=False)
-    assert said(http)[1] == "device: browsers and DICOMweb need the port of http.listen"
-    tls = lost(How.OTHER_PROTOCOL, "it speaks TLS, which", requested=False)
-    assert said(tls)[1:] == [
-        "device: switch TLS off for this box",
-        "box: or name a port for TLS: dimse.tls_listen",
-    ]
-    both = replace(SETTINGS, tls_listen="0.0.0.0:2762")
-    tls = lost(How.OTHER_PROTOCOL, "it speaks TLS, which", requested=False, settings=both)
-    assert "0.0.0.0:2762" in tls.changes[0].what
-    other = lost(How.OTHER_PROTOCOL, "a PDU of type 53 came", requested=False)
-    assert "is no DICOM: a PDU of type 53 came" in other.what
 
 
 def test_no_uid_and_nothing_that_is_not_ascii_comes_through():

@@ -118,8 +118,10 @@ async def test_a_peer_that_refuses_verification():
 
 
 async def test_where_a_peer_is_must_be_said():
-    assert "not said where it is" in (await tried(Peer("CT1"))).found
-    assert "network can't be called" in (await tried(Peer("CT1", "10.0.0.0/24"))).found
+    nowhere, network = await tried(Peer("CT1")), await tried(Peer("CT1", "10.0.0.0/24"))
+    assert "not said where it is" in nowhere.found
+    assert "network can't be called" in network.found
+    assert nowhere.where == network.where == ""
 
 
 @asynccontextmanager

@@ -8,6 +8,7 @@ from edge.cache.associations import Associations, Direction, Finding, Other
 from edge.cache.peers import PeerBook
 from edge.config import Dimse, Peer
 from edge.dimse.doctor import fine
+from edge.dimse.doctor_statuses import destination_unknown
 from edge.dimse.examination import examine
 from edge.index.database import Database
 
@@ -75,6 +76,17 @@ async def test_an_association_without_trouble_after_it_is_told(box):
     assert (await box.examine("CT1")).troubles[0].fine_since is None
     box.note("CT1", "10.0.0.1", fine())
     assert (await box.examine("CT1")).troubles[0].fine_since == 1_000_000_003
+
+
+async def test_a_place_that_was_named_as_a_destination_is_known_by_that(box):
+    box.note("WS1", "10.0.0.2", destination_unknown("NOWHERE", ""))
+    box.note("CT1", "10.0.0.1", destination_unknown("ws1", "WS1"))
+    found = await box.examine("NOWHERE")
+    assert found.is_known
+    assert [(one.ae_title, one.about) for one in found.troubles] == [("WS1", "NOWHERE")]
+    # One row for each that was named, told of who named it and of who may be meant.
+    assert [one.about for one in (await box.examine("WS1")).troubles] == ["ws1", "NOWHERE"]
+    assert [one.about for one in (await box.examine("ws1")).troubles] == ["ws1"]
 
 
 async def test_whoever_is_nobody_is_said_to_be_unknown(box):

@@ -135,7 +135,7 @@ async def test_each_refusal_has_its_status_and_names_the_attributes(box):
             0x0112,
         ]
         assert all(status.ErrorComment for status, _ in answers)
-        assert answers[0][0].ErrorComment == "missing: (0040,0253) (0008,0060)"
+        assert answers[0][0].ErrorComment == "missing: Performed Procedure Step ID, Modality"
         assert (await it.procedures.page()).total == 1
 
 

@@ -166,3 +166,14 @@ def test_who_is_called_is_one_address_and_no_network():
     assert peers.named("Room 1").host == "10.0.0.7"
     assert peers.named("WS").host == "10.0.0.7"
     assert peers.named("nobody") is None
+
+
+def test_a_title_is_known_by_one_that_is_spelt_alike():
+    peers = Peers(Dimse(peer=(Peer("WS1 "), Peer("ws1"), Peer("Ct1"))))
+    assert [peers.alike(title) for title in ("ws1", "WS1", "Ws1", "CT1", "MR1")] == [
+        "ws1",
+        "WS1",
+        "WS1",
+        "Ct1",
+        "",
+    ]

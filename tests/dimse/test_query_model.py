@@ -62,7 +62,9 @@ def test_an_answer_has_the_unique_keys_of_its_level_and_of_those_above(levels, l
     ],
 )
 def test_a_level_that_the_model_has_not_does_not_match_the_class(levels, level):
-    with pytest.raises(BadIdentifier, match="0008,0052") as error:
+    shown = level if level != "INSTANCE" else "unknown"
+    allowed = ", ".join(levels)
+    with pytest.raises(BadIdentifier, match=f"Level is {shown}; allowed: {allowed}") as error:
         asked(levels, level=level)
     assert error.value.status == Status.DATA_SET_DOES_NOT_MATCH
     assert error.value.tag == "00080052"

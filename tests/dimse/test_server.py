@@ -6,7 +6,7 @@ import ssl
 import pytest
 import trustme
 
-from edge.config import Dimse
+from edge.config import Dimse, Peer
 from edge.dimse import server as server_module
 from edge.dimse.peers import Peers
 from edge.dimse.server import DimseServer
@@ -39,6 +39,18 @@ def test_a_maximum_pdu_out_of_range_is_a_configuration_error(max_pdu):
     settings = Dimse(max_pdu=max_pdu)
     with pytest.raises(ConfigError, match="max_pdu"):
         DimseServer(settings, Peers(settings), RecordingAdmission(), max_instance_bytes=1000)
+
+
+async def test_peers_that_share_their_ae_title_are_named_at_the_start(caplog):
+    peers = (Peer("WS1", "10.0.0.0/24"), Peer("WS1", "10.0.0.5"), Peer("WS1", "10.0.0.6"))
+    async with serving(peer=(*peers, Peer("CT1", "10.0.0.7"))):
+        pass
+    warnings = [one.getMessage() for one in caplog.records if "[[dimse.peer]]" in one.getMessage()]
+    (warning,) = warnings
+    assert warning == (
+        "3 [[dimse.peer]] have the AE title WS1 (10.0.0.0/24, 10.0.0.5, 10.0.0.6): a caller is the"
+        " first that fits; what goes to WS1 goes to 10.0.0.5"
+    )
 
 
 async def test_dcmtk_is_offered_pdus_of_128_kib():
