@@ -2,7 +2,7 @@
 
 import json
 import time
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 
 import pytest
 from pydicom import Dataset
@@ -238,12 +238,16 @@ async def asking(port):
 
 
 async def ask(peer, identifier, sop_class=MODALITY_WORKLIST):
-    return await peer.dialogue.request(
+    """The last answer."""
+    asked = peer.dialogue.requests(
         peer.find(MODALITY_WORKLIST).context_id,
         CommandField.C_FIND,
         {Element.AFFECTED_SOP_CLASS_UID: sop_class, Element.PRIORITY: 0},
         identifier,
     )
+    async with aclosing(asked) as answers:
+        *_, last = [answer async for answer in answers]
+    return last
 
 
 @pytest.mark.parametrize(
