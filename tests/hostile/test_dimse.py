@@ -103,6 +103,7 @@ def a_round(port, turns=0):
     return asyncio.run(work(port, turns))
 
 
+@pytest.mark.alone
 def test_a_crowd_of_every_kind_slows_others_by_no_more_than_twice(edge):
     port = edge.dicom_port
     a_round(port, 3)

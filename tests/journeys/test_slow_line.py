@@ -110,6 +110,7 @@ async def until_received(box, archive, count):
     await box.until(received, f"the archive has {count} instances")
 
 
+@pytest.mark.alone
 async def test_over_a_cable_of_2_mbit_all_arrives_and_its_speed_is_measured(far_away, open_box):
     archive, _ = far_away
     parts = slices(28, seed=54)

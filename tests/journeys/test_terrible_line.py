@@ -25,7 +25,7 @@ from tests.journeys.box import Box
 from tests.journeys.modality import dcmsend
 
 SEED = 20240229
-INSTANCES, STUDIES, CUTS = 300, 6, 30
+INSTANCES, STUDIES, CUTS = 600, 12, 60
 RATE = 1_000_000.0
 """Bytes a second each way: as much again comes down, for every instance is read back."""
 QUESTION = 500
@@ -92,6 +92,7 @@ async def all_sent(box: Box, count: int) -> None:
     await box.until(sent, "all is sent", seconds=200)
 
 
+@pytest.mark.alone
 async def test_many_cuts_waste_little_and_lose_nothing(cloud, open_box, tmp_path):
     paths = await asyncio.to_thread(write_small, tmp_path, INSTANCES, STUDIES, seed=SEED)
     sizes = sum(path.stat().st_size for path in paths)
@@ -127,7 +128,7 @@ async def test_many_cuts_waste_little_and_lose_nothing(cloud, open_box, tmp_path
     # Orthanc keeps nothing of a request that was cut, and no request is less than an instance: half
     # of one is lost each time on the average. So each is judged by itself.
     assert carried - needed - UNKNOWING < cuts * needed / INSTANCES
-    assert filled > 0.1  # or it was left alone; scripts/bench line measures it
+    assert filled > 0.4
 
 
 async def twenty(box: Box, folder: Path, seed: int) -> list[Path]:
