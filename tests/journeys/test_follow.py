@@ -19,6 +19,8 @@ from tests.fakes.orthanc import Orthanc
 from tests.journeys.modality import dcmsend
 from tests.journeys.viewer import Part10
 
+pytestmark = pytest.mark.alone
+
 SECONDS = 15.0
 """By far less than the pause between two sweeps, which is an hour."""
 
