@@ -17,7 +17,7 @@ from edge.cache.listing import Page
 from edge.cache.trash import Trash
 from edge.dicom.instance import Availability
 from edge.dicom.remote import RemoteStudy
-from edge.index import absences, remote, sightings
+from edge.index import absences, remote, sightings, tombstones
 from edge.index.absences import Absence, AbsentStudy, State, Vouched
 from edge.index.database import Connection, Database
 from edge.index.sightings import Review, Sweeps
@@ -220,6 +220,11 @@ class Absences:
     async def look_again(self, study_id: int) -> None:
         """Have the next sweep list a study whole, whatever its fingerprint says."""
         await self._database.write(lambda db: remote.forget_fingerprint(db, study_id))
+
+    async def look_again_at_deleted(self, before: float) -> None:
+        """The same of studies that were deleted here, and that it last listed before then."""
+        now = self._clock()
+        await self._database.write(lambda db: tombstones.forget_fingerprints(db, before, now))
 
     async def prove(self, instance_ids: Sequence[int], *, copies_in: str = "") -> None:
         """These bytes were read in the archive once more."""

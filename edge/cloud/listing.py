@@ -22,6 +22,7 @@ __all__ = [
     "Answer",
     "Listing",
     "by_study",
+    "count_of",
     "describe_study",
     "fingerprint",
     "list_instances",
@@ -57,6 +58,14 @@ def fingerprint(study: Dataset, contradicted: Iterable[str] = ()) -> str:
     values += [[tag, given] for tag in _IF_PRESENT if (given := study.get(tag, {}).get("Value"))]
     values += [[tag] for tag in sorted(contradicted)]
     return hashlib.sha256(msgspec.json.encode(values)).hexdigest()
+
+
+def count_of(study: Dataset) -> int:
+    """How many instances the answer to a study search counts; 0 if it does not say."""
+    try:
+        return int(first_value(study, _COUNT) or 0)
+    except (TypeError, ValueError):
+        return 0
 
 
 @dataclass(frozen=True, slots=True)

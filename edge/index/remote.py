@@ -65,7 +65,9 @@ def learn(
     given back. *held* is from ``edits.survey``.
     """
     study = _without_deleted(db, study)
-    if not study.series and tombstones.keep_fingerprint(db, study.study_uid, study.fingerprint):
+    if not study.series and tombstones.keep_fingerprint(
+        db, study.study_uid, study.fingerprint, now
+    ):
         return None
     study_id = ensure_study(db, study.study_uid, study.attributes, now)
     for series in study.series:

@@ -242,7 +242,8 @@ CREATE TABLE tombstones (
     tries       INTEGER NOT NULL DEFAULT 0,
     retry_at    REAL NOT NULL DEFAULT 0,
     reason      TEXT NOT NULL DEFAULT '',         -- the archive's own words
-    fingerprint TEXT NOT NULL DEFAULT ''          -- of its study, once nothing of that is left here
+    fingerprint TEXT NOT NULL DEFAULT '',         -- of its study, once nothing of that is left here,
+    listed      REAL NOT NULL DEFAULT 0           -- when the archive listed the study so
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX tombstones_by_study ON tombstones (study_uid, series_uid);
 CREATE INDEX tombstones_by_record ON tombstones (record);

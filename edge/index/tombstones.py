@@ -28,6 +28,7 @@ __all__ = [
     "deleted_among",
     "doomed_in",
     "due",
+    "forget_fingerprints",
     "is_deleted",
     "keep_fingerprint",
     "next_due",
@@ -259,14 +260,28 @@ def _set(
     )
 
 
-def keep_fingerprint(db: Connection, study_uid: str, fingerprint: str) -> bool:
+def keep_fingerprint(db: Connection, study_uid: str, fingerprint: str, now: float) -> bool:
     """Keep what the archive last said of a study that is deleted here; False if it is not."""
     if db.execute("SELECT 1 FROM studies WHERE study_uid = ?", (study_uid,)).fetchone():
         return False
     changed: int = db.execute(
-        "UPDATE tombstones SET fingerprint = ? WHERE study_uid = ?", (fingerprint, study_uid)
+        "UPDATE tombstones SET fingerprint = ?, listed = ? WHERE study_uid = ?",
+        (fingerprint, now, study_uid),
     ).rowcount
     return changed > 0
+
+
+def forget_fingerprints(db: Connection, before: float, now: float) -> None:
+    """Have the next sweep list whole what is deleted here and was last listed before then.
+
+    One instance less and another one more, and the fingerprint is as it was. What was listed in the
+    future was so under a clock that was wrong.
+    """
+    db.execute(
+        "UPDATE tombstones SET fingerprint = ''"
+        " WHERE fingerprint <> '' AND (listed < ? OR listed > ?)",
+        (before, now),
+    )
 
 
 async def records(database: Database) -> set[str]:
@@ -293,9 +308,19 @@ async def next_due(database: Database) -> float | None:
 def settle(
     db: Connection, sop_uid: str, withdrawal: Withdrawal, reason: str, retry_at: float
 ) -> None:
-    """Write down what the archive answered; a retry counts as one more try."""
+    """Write down what the archive answered; a retry counts as one more try.
+
+    If it deleted, its study is not as it was listed, though its counts may be as they were by now.
+    """
     db.execute(
         "UPDATE tombstones SET withdrawal = ?, reason = ?, retry_at = ?,"
         " tries = CASE ? WHEN 'DUE' THEN tries + 1 ELSE 0 END WHERE sop_uid = ?",
         (withdrawal, reason, retry_at, withdrawal, sop_uid),
     )
+    if withdrawal is Withdrawal.DONE:
+        for table in ("studies", "tombstones"):
+            db.execute(
+                f"UPDATE {table} SET fingerprint = '' WHERE study_uid ="
+                " (SELECT study_uid FROM tombstones WHERE sop_uid = ?)",
+                (sop_uid,),
+            )

@@ -9,6 +9,7 @@ gives the budget anew nor takes it away. No I/O: ``edge.sync.line`` keeps the co
 
 from __future__ import annotations
 
+import math
 from calendar import monthrange
 from datetime import date, timedelta, tzinfo
 
@@ -80,7 +81,8 @@ class Budget:
         known, end = self._month
         if known <= now < end:  # It is asked for with every piece of a transfer.
             return self._month
-        today = local_time(now, self._zone).date()
+        # Whole seconds: a datetime would round up what is just before midnight.
+        today = local_time(math.floor(now), self._zone).date()
         begin = self._first_of(today)
         if begin > today:
             begin = self._first_of(today.replace(day=1) - timedelta(days=1))

@@ -11,8 +11,8 @@ from dataclasses import dataclass
 from itertools import groupby
 
 from edge.cache.absences import Vouched
-from edge.cloud.archive import Archive
-from edge.cloud.listing import list_instances, uid_of
+from edge.cloud.archive import Archive, Dataset
+from edge.cloud.listing import count_of, list_instances, uid_of
 from edge.errors import InstanceNotFound
 from edge.sync.link import Link
 
@@ -33,7 +33,7 @@ class Finding:
     is_whole: bool = False
     """Whether the study is not there at all."""
     has_others: bool = False
-    """Whether series of these list instances that are not among them."""
+    """Whether instances are listed that are not among them: in their series, or else by count."""
 
 
 async def examine(
@@ -48,21 +48,22 @@ async def examine(
         LineClosed: Nothing may go over the line now.
     """
     link.line.check("down")
-    if not await is_listed(archive, study_uid):
+    if (row := await _row_of(archive, study_uid)) is None:
         gone = await _is_gone(archive, study_uid)
         return Finding(absent=tuple(instances), is_whole=True) if gone else Finding()
     there: list[Vouched] = []
     absent: list[Vouched] = []
     lost: list[Vouched] = []
-    has_others = False
+    has_others, counted = False, 0
     for series_uid, group in groupby(instances, lambda one: one.ref.series_uid):
         link.line.check("down")
         members = list(group)
         rows = await archive.search_instances(study_uid, series_uid)
-        listed = {uid_of(row, _SOP_UID) for row in rows}
+        listed = {uid_of(one, _SOP_UID) for one in rows}
         there += [one for one in members if one.ref.sop_uid in listed]
         missing = [one for one in members if one.ref.sop_uid not in listed]
         has_others |= len(listed - {None}) > len(members) - len(missing)
+        counted += len(rows)
         if not missing:
             continue
         if not rows and await _is_gone(archive, study_uid, series_uid):
@@ -72,13 +73,19 @@ async def examine(
         there += [one for one in missing if one.ref.sop_uid in found]
         if rows:
             lost += [one for one in missing if one.ref.sop_uid not in found]
+    has_others |= count_of(row) > counted
     return Finding(tuple(there), tuple(absent), tuple(lost), has_others=has_others)
 
 
 async def is_listed(archive: Archive, study_uid: str) -> bool:
     """Whether a search finds a study."""
+    return await _row_of(archive, study_uid) is not None
+
+
+async def _row_of(archive: Archive, study_uid: str) -> Dataset | None:
+    """What a search for a study says of it."""
     found = await archive.search_studies({"StudyInstanceUID": study_uid}, limit=1)
-    return any(uid_of(one, _STUDY_UID) == study_uid for one in found)
+    return next((one for one in found if uid_of(one, _STUDY_UID) == study_uid), None)
 
 
 async def _is_gone(archive: Archive, study_uid: str, series_uid: str | None = None) -> bool:

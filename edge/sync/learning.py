@@ -12,8 +12,8 @@ from dataclasses import replace
 
 from edge.cache.absences import Absences
 from edge.cache.custody import CustodyLedger
-from edge.cloud.archive import Archive, Dataset, first_value
-from edge.cloud.listing import Answer, by_study, describe_study, fingerprint
+from edge.cloud.archive import Archive, Dataset
+from edge.cloud.listing import Answer, by_study, count_of, describe_study, fingerprint
 from edge.dicom.remote import NONSENSE, RemoteStudy
 from edge.errors import CloudRefused
 from edge.sync.link import Link
@@ -21,8 +21,6 @@ from edge.sync.link import Link
 __all__ = ["Learning"]
 
 log = logging.getLogger(__name__)
-
-_INSTANCES = "00201208"
 
 
 class Learning:
@@ -111,9 +109,5 @@ class Learning:
 
 def _unless_incomplete(study: RemoteStudy) -> RemoteStudy:
     """Without its fingerprint, if fewer instances were listed than the archive counts."""
-    try:
-        counted = int(first_value(study.attributes, _INSTANCES) or 0)
-    except (TypeError, ValueError):
-        counted = 0
     listed = sum(len(series.instances) for series in study.series)
-    return study if listed >= counted else replace(study, fingerprint="")
+    return study if listed >= count_of(dict(study.attributes)) else replace(study, fingerprint="")

@@ -135,6 +135,8 @@ class Reverify:
         now = self._clock()
         if self._enrolled is None or not 0 <= now - self._enrolled < min(_DAY, self._period):
             await self._absences.enrol(self._archive.name)
+            if self._is_primary:
+                await self._absences.look_again_at_deleted(now - self._period)
             self._enrolled = now
         oldest, count = await self._absences.oldest_review(self._archive.name)
         if oldest is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import astuple
 
 import pytest
 
@@ -12,6 +13,7 @@ from edge.cloud.listing import describe_study
 from edge.dicom.instance import Custody, Origin
 from edge.errors import DeletionRefused, InstanceDeleted, InstanceNotFound
 from edge.index import lookup
+from edge.index.tombstones import Withdrawal
 from edge.pixels.presentation import Picture
 from tests.fakes.archive import FakeArchive
 from tests.index.rows import counters_are_true
@@ -260,6 +262,24 @@ async def test_the_archive_is_told_only_if_asked(open_cache, archive):
         told = await cache.ledger.withdrawals(max_count=10)
         # What was deleted before is included.
         assert {one.ref.sop_uid for one in told} == {part.ref.sop_uid for part in SLICES}
+
+
+@pytest.mark.parametrize("count", [1, 3], ids=["one of it", "all of it"])
+async def test_once_the_archive_deleted_its_listing_counts_no_more(open_cache, archive, count):
+    """Another instance may be there by now, and the counts as they were."""
+    for part in SLICES:
+        archive.put(part.data)
+    async with open_cache(archive=archive) as cache:
+        await fill(cache)
+        await verified(cache)
+        for part in SLICES[:count]:
+            await cache.deletion.delete(*astuple(part.ref), archive=True)
+        await cache.ledger.learn(await describe_study(cache.cloud, REF.study_uid))
+        assert await cache.ledger.fingerprints([REF.study_uid])
+        await cache.ledger.settle_withdrawal(REF, Withdrawal.REFUSED)
+        assert await cache.ledger.fingerprints([REF.study_uid])
+        await cache.ledger.settle_withdrawal(REF, Withdrawal.DONE)
+        assert await cache.ledger.fingerprints([REF.study_uid]) == {}
 
 
 async def test_what_was_deleted_before_can_be_withdrawn_later(open_cache, archive):

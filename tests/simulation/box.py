@@ -36,7 +36,7 @@ from edge.cache.space import Space
 from edge.cache.trash import Trash
 from edge.cloud.several import Several
 from edge.dicom.instance import Origin
-from edge.errors import CloudError
+from edge.errors import CloudError, InstanceNotFound
 from edge.opening import Cache
 from edge.sync.absence import AbsenceWatch
 from edge.sync.arbitration import Arbitration
@@ -288,7 +288,10 @@ class Box:
 
     async def read(self, ref) -> bytes:
         """Open an instance, and read it to its end."""
-        (entry,) = await self.retrieval.instances(ref.study_uid, ref.series_uid, ref.sop_uid)
+        found = await self.retrieval.instances(ref.study_uid, ref.series_uid, ref.sop_uid)
+        if not found:
+            raise InstanceNotFound("it is withheld, or nobody has it")
+        (entry,) = found
         try:
             async with self.retrieval.open_instance(entry) as opened:
                 return b"".join([piece async for piece in opened.stream()])
@@ -310,10 +313,12 @@ class Box:
         """What the index has: UID -> availability, custody, digest, object, verified, …"""
         names = (
             "sop_uid availability custody dataset_digest object verified reason retry_at origin"
-            " withheld"
+            " withheld missed"
         )
         found = await self.cache.database.read(
-            f"SELECT {names.replace(' ', ', ')} FROM instances ORDER BY id"
+            f"SELECT {names.replace(' ', ', ')} FROM"
+            " (SELECT *, study_id IN (SELECT study_id FROM absences) AS missed FROM instances)"
+            " ORDER BY id"
         )
         return {row[0]: dict(zip(names.split(), row, strict=True)) for row in found}
 

@@ -267,7 +267,8 @@ class Simulation:
     async def _check_full(self, box: Box) -> None:
         """Intake is refused only if nothing could have been evicted.
 
-        What the archive deleted or lost stays: in the trash, or until it is known what it was.
+        What the archive deleted or lost stays, and the rest of its study with it: in the trash, or
+        until it is known what it was.
         """
         await box.evict()
         if not box.space.above_high_mark:
@@ -278,6 +279,7 @@ class Simulation:
             if row["availability"] == "ONLINE"
             and row["custody"] == "VERIFIED"
             and uid not in self.may_be_gone
+            and not row["missed"]
             and row["verified"] >= self.now - TRUSTED
         ]
         assert not left, f"{box.name} refuses intake, and {len(left)} could have been evicted"

@@ -97,6 +97,29 @@ async def test_one_that_took_the_place_of_another_is_met_though_the_counts_are_t
         assert await box.state(parts[0]) == OWED
 
 
+@pytest.mark.parametrize("all_of_it", [True, False], ids=["the study", "a series"])
+async def test_one_that_took_the_place_of_what_was_deleted_here_is_met(open_box, cloud, all_of_it):  # noqa: F811
+    """Its counts are as they were when nothing of it, or of that series, was left here."""
+    first, second = (list(samples.ct_series(2, rows=8, columns=8, series=one)) for one in (1, 2))
+    sent = first[:1] if all_of_it else [first[0], *second]
+    for part in sent:
+        cloud.put(part.data)
+    async with open_box() as box:
+        await box.verify(sent)
+        await box.sweep_once()
+        await box.cache.deletion.delete(first[0].ref.study_uid, first[0].ref.series_uid)
+        await box.sweep_once()
+        delete(cloud, first[:1])
+        cloud.put(first[1].data)
+        await box.sweep_once()
+        assert await box.state(first[1]) is None
+        box.clock.now += 31 * DAY
+        await review_all(box)
+        await box.sweep_once()
+        assert await box.state(first[1]) == ("NEARLINE", "ACKNOWLEDGED", "")
+        assert await box.state(first[0]) is None
+
+
 async def test_every_instance_is_read_back_once_in_a_hundred_periods(open_box, cloud):  # noqa: F811
     (part,) = samples.ct_series(1, rows=8, columns=8)
     cloud.put(part.data)
