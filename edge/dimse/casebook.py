@@ -122,6 +122,8 @@ class Incoming:
         if operation.status:
             name = operation.command.name
             self._note(doctor_statuses.answered_by_us(name, operation.status, operation.comment))
+        else:
+            self._note(operation.finding)
 
     def refused_ours(self, name: str, status: int) -> None:
         """It answered a request of ours on its association without success."""

@@ -75,7 +75,7 @@ async def test_a_form_is_an_item_that_scanners_find(client, worklist):
         "0020000D": {"vr": "UI"},
         "00400100": {"vr": "SQ", "Value": [step]},
     }
-    (answer,) = await worklist.find(asked)
+    (answer,) = (await worklist.find(asked)).answers
     (found,) = answer["00400100"]["Value"]
     assert answer["00100010"]["Value"] == [{"Alphabetic": "ROE^RICHARD"}]
     assert answer["00100030"]["Value"] == ["19700131"]
@@ -100,7 +100,10 @@ async def test_it_is_listed_and_taken_back(client):
 
 async def test_the_same_step_again_is_a_correction(client):
     named = FORM | {"study_uid": "1.2.3", "step_id": "S1"}
-    assert await client("POST", json=named) == (200, [{"study_uid": "1.2.3", "step_id": "S1"}])
+    assert await client("POST", json=named) == (
+        200,
+        [{"study_uid": "1.2.3", "step_id": "S1", "flaws": ""}],
+    )
     await client("POST", json=named | {"patient_name": "ROE^ROBERT"})
     _, page = await client("GET", token="read")
     assert [one["patient_name"] for one in page["items"]] == ["ROE^ROBERT"]

@@ -104,7 +104,7 @@ async def test_broken_files_are_named_and_stop_no_other(source, worklist, folder
     names = [problem.partition(":")[0] for problem in (await state(worklist)).problems]
     assert names == ["doe.wl", "long.wl", "new\\nline.wl", "unscheduled.wl"]
     assert "longer than 256 KiB" in (await state(worklist)).problems[1]
-    assert "4 of what worklist source folder has can't be taken" in caplog.text
+    assert "4 of what worklist source folder has is not right" in caplog.text
     assert "doe" not in caplog.text
     save(item(3), folder / "doe.wl")
     for name in ("long.wl", "new\nline.wl", "unscheduled.wl"):
