@@ -119,6 +119,31 @@ async def test_items_in_dicom_json_are_taken_as_they_are(client, worklist):
     assert (await worklist.page(limit=10, offset=0)).total == 3
 
 
+async def test_the_answer_says_what_is_wrong_with_an_item_that_is_taken(client):
+    headers = {"Content-Type": "application/dicom+json"}
+    whole = model(item(1))
+    del whole["00401001"]
+    status, (added,) = await client("POST", data=json.dumps(whole), headers=headers)
+    assert (status, added["flaws"]) == (200, "it has no Requested Procedure ID (0040,1001)")
+
+
+async def test_an_item_with_a_date_that_is_none_is_refused(client, worklist):
+    headers = {"Content-Type": "application/dicom+json"}
+    whole = model(item(1))
+    whole["00400100"]["Value"][0]["00400002"]["Value"] = ["31.12.26"]
+    status, problem = await client("POST", data=json.dumps(whole), headers=headers)
+    assert (status, "Start Date (0040,0002) can't be read" in problem["detail"]) == (400, True)
+    assert (await worklist.page(limit=10, offset=0)).total == 0
+
+
+async def test_a_list_of_a_day_that_is_none_is_refused_in_words(client):
+    status, problem = await client("GET", token="read", params={"date": "29.11.2026"})
+    assert status == 400
+    assert problem["detail"] == (
+        "date can't be understood: it must be year, month and day, such as 2026-11-29"
+    )
+
+
 def nameless(tag):
     whole = model(item(1))
     if tag == "00400009":

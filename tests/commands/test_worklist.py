@@ -79,6 +79,15 @@ def test_an_option_that_is_wrong_is_named(edge):
     assert "--birth-date can't be understood: it must be year, month and day" in wrong.stderr
 
 
+def test_a_day_that_is_none_is_no_empty_list(edge):
+    listed = edge("worklist", "list", "--date", "29.11.2026")
+    assert (listed.returncode, listed.stdout) == (2, "")
+    assert "--date can't be understood: it must be year, month and day" in listed.stderr
+    wrong = edge("worklist", *ADD[:-1], "TOO-LONG-AN-AE-TITLE")
+    assert wrong.returncode == 2
+    assert "--station can't be understood: it must be an AE title" in wrong.stderr
+
+
 def test_the_status_says_how_old_the_worklist_is_and_what_is_broken(edge):
     edge("worklist", *ADD)
     said = edge("status").stdout
