@@ -19,7 +19,7 @@ from edge.admin.worklist_form import ToSchedule, day_wanted, form_of, step_of
 from edge.cache.listing import Page
 from edge.cache.worklist import Scheduled, SourceState, Worklist
 from edge.dicom.scheduled import Step, steps_of
-from edge.dicom.scheduled_check import flaws_of
+from edge.dicom.scheduled_check import flaws_of, repeated
 from edge.errors import InvalidInstance
 
 __all__ = ["worklist_routes"]
@@ -126,7 +126,8 @@ async def _items(request: web.Request) -> list[Step]:
 
     Raises:
         QueryError: It is no JSON of that kind.
-        InvalidInstance: One is no item of a worklist, or can't be taken back by its UID.
+        InvalidInstance: One is no item of a worklist, can't be taken back by its UID, has a date
+            that is none, or the UIDs of another.
     """
     given = await body(request, dict[str, Any] | _Items)
     items = given if isinstance(given, list) else [given]
@@ -142,4 +143,8 @@ async def _items(request: web.Request) -> list[Step]:
                 "its Scheduled Procedure Step Start Date (0040,0002) can't be read: write it such"
                 " as 20261129"
             )
+    if any(repeated(("", step) for step in steps)):
+        raise InvalidInstance(
+            "two of them have the same Study Instance UID and Scheduled Procedure Step ID"
+        )
     return steps

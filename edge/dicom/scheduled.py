@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import date
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -241,6 +242,7 @@ def _step(attributes: dict[str, Any]) -> Step:
     )
 
 
+@lru_cache(maxsize=1024)
 def day_of(text: str) -> str:
     """A date as YYYYMMDD, also one with points as long ago (PS3.5 6.2); empty if it is none."""
     found = _DATE.fullmatch(text.strip())

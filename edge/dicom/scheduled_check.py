@@ -65,9 +65,8 @@ def flaws_of(step: Step) -> str:
 
 def without_unreadable(attributes: Mapping[str, Any]) -> dict[str, Any]:
     """An item as scanners get it: a date, time or UID that is none is there without a value."""
-    readable = _readable(attributes, _READ)
-    items = [_readable(item, _READ_OF_STEP) for item in items_of(attributes.get(STEP, {}))]
-    return {**readable, STEP: {"vr": "SQ", "Value": items}}
+    items = [_readable(item, _READ_OF_STEP) for item in attributes[STEP]["Value"]]
+    return {**_readable(attributes, _READ), STEP: {"vr": "SQ", "Value": items}}
 
 
 def repeated(steps: Iterable[tuple[str, Step]]) -> Iterator[tuple[str, str]]:
@@ -85,13 +84,13 @@ def repeated(steps: Iterable[tuple[str, Step]]) -> Iterator[tuple[str, str]]:
 
 def _readable(
     attributes: Mapping[str, Any], readers: Mapping[str, tuple[str, _Reader]]
-) -> dict[str, Any]:
-    wrong = {
-        tag: {"vr": attributes[tag]["vr"]}
-        for tag, (_, read) in readers.items()
-        if not all(map(read, _values(attributes, tag)))
-    }
-    return {**attributes, **wrong}
+) -> Mapping[str, Any]:
+    wrong = {}
+    for tag, (_, read) in readers.items():
+        element = attributes.get(tag)
+        if element and not all(read(value.strip()) for value in element.get("Value", ()) if value):
+            wrong[tag] = {"vr": element["vr"]}
+    return {**attributes, **wrong} if wrong else attributes
 
 
 def _values(attributes: Mapping[str, Any], tag: str) -> list[str]:

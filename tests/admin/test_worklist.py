@@ -136,6 +136,14 @@ async def test_an_item_with_a_date_that_is_none_is_refused(client, worklist):
     assert (await worklist.page(limit=10, offset=0)).total == 0
 
 
+async def test_two_patients_with_the_same_ids_are_refused_together(client, worklist):
+    headers = {"Content-Type": "application/dicom+json"}
+    both = json.dumps([model(item(1)), model(item(1, name="ROE^RICHARD"))])
+    status, problem = await client("POST", data=both, headers=headers)
+    assert (status, "two of them have the same" in problem["detail"]) == (400, True)
+    assert (await worklist.page(limit=10, offset=0)).total == 0
+
+
 async def test_a_list_of_a_day_that_is_none_is_refused_in_words(client):
     status, problem = await client("GET", token="read", params={"date": "29.11.2026"})
     assert status == 400
