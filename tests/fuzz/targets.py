@@ -192,7 +192,7 @@ def _identifier(example: tuple[str, bytes]) -> None:
         return
     knowledge = Knowledge(lambda path, level: True, lambda tag, level: True)
     for levels in FIND_MODELS.values():
-        for extension in (Extension(), Extension(True, True, True, True, True)):
+        for extension in (Extension(), Extension(True, True, True, True)):
             _or(QueryError, lambda: read(found, levels, extension, knowledge))  # noqa: B023
     _or(QueryError, lambda: matcher_of(found))
     _or(QueryError, lambda: WorklistQuery(found).fit(found))
