@@ -86,7 +86,7 @@ def save(dataset: Dataset, path: Path, *, implicit: bool = False) -> Path:
     """Write it as a file; it appears whole, as from a careful writer."""
     meta = FileMetaDataset()
     meta.MediaStorageSOPClassUID = MODALITY_WORKLIST
-    meta.MediaStorageSOPInstanceUID = dataset.StudyInstanceUID
+    meta.MediaStorageSOPInstanceUID = dataset.get("StudyInstanceUID", "1.2.3")
     meta.TransferSyntaxUID = ImplicitVRLittleEndian if implicit else ExplicitVRLittleEndian
     whole = FileDataset(str(path), dataset, file_meta=meta, preamble=bytes(128))
     growing = path.with_suffix(".tmp")

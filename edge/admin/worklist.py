@@ -7,8 +7,7 @@ images, for they name patients. What other sources brought is taken back there, 
 from __future__ import annotations
 
 from dataclasses import asdict
-from datetime import date as Date  # noqa: N812 - the field is called date
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
 import msgspec
 from aiohttp import web
@@ -16,57 +15,21 @@ from aiohttp import web
 from edge.access.roles import Act, needs
 from edge.admin.asking import body, only, wanted
 from edge.admin.openapi import operation
+from edge.admin.worklist_form import ToSchedule, day_wanted, form_of, step_of
 from edge.cache.listing import Page
 from edge.cache.worklist import Scheduled, SourceState, Worklist
-from edge.dicom.scheduled import Request, Step, step_for, steps_of
+from edge.dicom.scheduled import Step, steps_of
+from edge.dicom.scheduled_check import flaws_of, repeated
 from edge.errors import InvalidInstance
 
-__all__ = ["ToSchedule", "step_of", "worklist_routes"]
+__all__ = ["worklist_routes"]
 
 _DICOM_JSON = "application/dicom+json"
 _MOST_ITEMS = 1000
 """Of one request in DICOM JSON."""
 _Day = Annotated[str, msgspec.Meta(pattern=only(r"([0-9]{4}-[0-9]{2}-[0-9]{2})?"))]
-# PS3.5 6.2: no backslash, no control characters; where a value must be there, not only blanks.
-_LO = only(r"[^\\\x00-\x1f\x7f]*")
-_SAID = only(r"[^\\\x00-\x1f\x7f]*[^\\\x00-\x20\x7f][^\\\x00-\x1f\x7f]*")
-_Text = Annotated[str, msgspec.Meta(max_length=64, pattern=_LO)]
-_Short = Annotated[str, msgspec.Meta(max_length=16, pattern=_LO)]
-_Said = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=_SAID)]
-_Uid = Annotated[
-    str, msgspec.Meta(max_length=64, pattern=only(r"(0|[1-9][0-9]*)(\.(0|[1-9][0-9]*))*"))
-]
-
-
-class ToSchedule(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
-    """A step, in the words that people have.
-
-    As application/dicom+json an item is taken as worklists have it, too, or a list of them.
-    """
-
-    patient_name: _Said
-    patient_id: _Said
-    modality: Annotated[str, msgspec.Meta(min_length=1, max_length=16, pattern=only(r"[A-Z0-9_]+"))]
-    station_ae_title: Annotated[
-        str,
-        msgspec.Meta(
-            min_length=1, max_length=16, pattern=only(r"[!-\[\]-~]([ -\[\]-~]*[!-\[\]-~])?")
-        ),
-    ]
-    """By which the scanner asks."""
-    date: Date | None = None
-    """Of the box's own clock; today, if it is not said."""
-    time: Annotated[str, msgspec.Meta(pattern=only(r"([01][0-9]|2[0-3]):[0-5][0-9]"))] = "00:00"
-    birth_date: Date | None = None
-    sex: Literal["", "F", "M", "O"] = ""
-    issuer: _Text = ""
-    accession_number: _Short = ""
-    description: _Text = ""
-    physician: _Text = ""
-    study_uid: _Uid | None = None
-    """Made, if none is given."""
-    step_id: _Short = ""
-    procedure_id: _Short = ""
+_Text = Annotated[str, msgspec.Meta(max_length=64)]
+_Short = Annotated[str, msgspec.Meta(max_length=16)]
 
 
 class Added(msgspec.Struct, forbid_unknown_fields=True):
@@ -74,6 +37,8 @@ class Added(msgspec.Struct, forbid_unknown_fields=True):
 
     study_uid: str
     step_id: str
+    flaws: str = ""
+    """What is wrong with it, though it is on the list; empty: nothing."""
 
 
 class Named(msgspec.Struct, forbid_unknown_fields=True):
@@ -106,8 +71,8 @@ def worklist_routes(worklist: Worklist) -> list[web.RouteDef]:
 
     @operation("What is scheduled, by day and time.", answer=Page[Scheduled], query=DayPaged)
     async def listed(request: web.Request) -> web.Response:
+        day = day_wanted(request.query.get("date", ""))
         asked = wanted(request, DayPaged)
-        day = asked.date.replace("-", "")
         page = await worklist.page(limit=asked.limit, offset=asked.offset, day=day)
         return web.json_response(asdict(page))
 
@@ -128,10 +93,14 @@ def worklist_routes(worklist: Worklist) -> list[web.RouteDef]:
         if request.content_type == _DICOM_JSON:
             steps = await _items(request)
         else:
-            steps = [step_of(await body(request, ToSchedule), worklist.today)]
+            form = form_of(await body(request, dict[str, Any]))
+            steps = [step_of(form, worklist.today)]
         await worklist.add(steps)
         return web.json_response(
-            [{"study_uid": step.study_uid, "step_id": step.step_id} for step in steps]
+            [
+                msgspec.to_builtins(Added(step.study_uid, step.step_id, flaws_of(step)))
+                for step in steps
+            ]
         )
 
     @operation("Take back what was added here.", answer=Changed, query=Named)
@@ -157,7 +126,8 @@ async def _items(request: web.Request) -> list[Step]:
 
     Raises:
         QueryError: It is no JSON of that kind.
-        InvalidInstance: One is no item of a worklist, or can't be taken back by its UID.
+        InvalidInstance: One is no item of a worklist, can't be taken back by its UID, has a date
+            that is none, or the UIDs of another.
     """
     given = await body(request, dict[str, Any] | _Items)
     items = given if isinstance(given, list) else [given]
@@ -168,32 +138,13 @@ async def _items(request: web.Request) -> list[Step]:
                 "it has no Study Instance UID (0020,000D), or no Scheduled Procedure Step ID"
                 " (0040,0009)"
             )
-    return steps
-
-
-def step_of(form: ToSchedule, today: Date) -> Step:
-    """The step that a form describes; *today* is its day if it names none."""
-    born = form.birth_date
-    return step_for(
-        Request(
-            patient_name=form.patient_name.strip(),
-            patient_id=form.patient_id.strip(),
-            modality=form.modality,
-            station_ae_title=form.station_ae_title,
-            date=_dicom_date(form.date or today),
-            time=form.time.replace(":", ""),
-            birth_date="" if born is None else _dicom_date(born),
-            sex=form.sex,
-            issuer=form.issuer.strip(),
-            accession_number=form.accession_number.strip(),
-            description=form.description.strip(),
-            physician=form.physician.strip(),
-            study_uid=form.study_uid or "",
-            step_id=form.step_id.strip(),
-            procedure_id=form.procedure_id.strip(),
+        if step.of_step("00400002") and not step.day:
+            raise InvalidInstance(
+                "its Scheduled Procedure Step Start Date (0040,0002) can't be read: write it such"
+                " as 20261129"
+            )
+    if any(repeated(("", step) for step in steps)):
+        raise InvalidInstance(
+            "two of them have the same Study Instance UID and Scheduled Procedure Step ID"
         )
-    )
-
-
-def _dicom_date(day: Date) -> str:
-    return f"{day:%Y%m%d}".rjust(8, "0")
+    return steps

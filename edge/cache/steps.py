@@ -8,14 +8,12 @@ from typing import Any
 import msgspec
 
 from edge.dicom.procedure import StepState
-from edge.dicom.scheduled import STEP, Step
+from edge.dicom.scheduled import STEP, Step, day_of
+from edge.dicom.scheduled_check import without_unreadable
+from edge.dicom.worklist_query import STATUS
 from edge.index.worklist import StepRow
 
-__all__ = ["STATUS", "Scheduled", "attributes_of", "shown", "step_of"]
-
-STATUS = "00400020"
-"""Scheduled Procedure Step Status."""
-
+__all__ = ["Scheduled", "attributes_of", "shown", "step_of"]
 
 _SHOWN = {
     StepState.IN_PROGRESS: "STARTED",
@@ -35,6 +33,7 @@ class Scheduled:
     state: str
     """``IN PROGRESS``, ``DISCONTINUED``, ``COMPLETED``; empty if it was not begun."""
     date: str
+    """YYYYMMDD; as it came if it can't be read; empty if there is none."""
     time: str
     station_ae_title: str
     modality: str
@@ -47,12 +46,12 @@ class Scheduled:
 
 
 def attributes_of(row: StepRow) -> dict[str, Any]:
-    """The step, with what a modality made of it."""
-    attributes: dict[str, Any] = msgspec.json.decode(row.attributes)
-    if row.state:
-        status = {"vr": "CS", "Value": [_SHOWN[StepState(row.state)]]}
-        (item,) = attributes[STEP]["Value"]
-        attributes[STEP]["Value"] = [{**item, STATUS: status}]
+    """The step as scanners get it, with what a modality made of it."""
+    attributes = without_unreadable(msgspec.json.decode(row.attributes))
+    (item,) = attributes[STEP]["Value"]
+    if row.state or not item.get(STATUS, {}).get("Value"):
+        status = _SHOWN[StepState(row.state)] if row.state else "SCHEDULED"
+        attributes[STEP]["Value"] = [{**item, STATUS: {"vr": "CS", "Value": [status]}}]
     return attributes
 
 
@@ -73,12 +72,13 @@ def step_of(row: StepRow) -> Step:
 def shown(row: StepRow) -> Scheduled:
     """A step, for people."""
     step = step_of(row)
+    date = step.of_step("00400002")
     return Scheduled(
         study_uid=row.study_uid,
         step_id=row.step_id,
         source=row.source,
         state=row.state,
-        date=row.day,
+        date=day_of(date) or date,
         time=row.time,
         station_ae_title=step.of_step("00400001"),
         modality=step.of_step("00080060"),

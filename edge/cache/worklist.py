@@ -15,6 +15,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta, tzinfo
 from typing import Any
 
@@ -23,18 +24,28 @@ import msgspec
 from edge import config
 from edge.cache.changes import Changes
 from edge.cache.listing import Page
-from edge.cache.steps import STATUS, Scheduled, attributes_of, shown, step_of
-from edge.dicom.matching import answer_of, items_of, matcher_of, values_of
+from edge.cache.steps import Scheduled, attributes_of, shown, step_of
+from edge.dicom.matching import answer_of
 from edge.dicom.procedure import StepState
-from edge.dicom.query import Match, criterion
-from edge.dicom.scheduled import STEP, Step
+from edge.dicom.scheduled import Step
+from edge.dicom.worklist_query import Fit, Obstacle, WorklistQuery
 from edge.index import expected
 from edge.index import worklist as index
 from edge.index.database import Connection, Database
 from edge.index.expected import Expected
 from edge.index.worklist import SourceState, StepRow
 
-__all__ = ["API", "MOST_STEPS", "Scheduled", "SourceState", "StepState", "Worklist"]
+__all__ = [
+    "API",
+    "MOST_STEPS",
+    "Fit",
+    "Found",
+    "Obstacle",
+    "Scheduled",
+    "SourceState",
+    "StepState",
+    "Worklist",
+]
 
 log = logging.getLogger(__name__)
 
@@ -49,7 +60,22 @@ _MISSED = 3
 """Intervals in which a source that is well was renewed."""
 _SLACK = 60.0
 """Seconds beyond those."""
-_DAY = "00400002"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What a query found."""
+
+    answers: list[dict[str, Any]]
+    """By day and time, each with what was asked for (PS3.4 K.4.1.2)."""
+    fits: list[Fit]
+    """How each meets what was asked."""
+    listed: int = 0
+    """How many steps there are to be chosen from."""
+    ignored: tuple[str, ...] = ()
+    """Keywords of keys that chose nothing, for no worklist has them."""
+    obstacles: tuple[Obstacle, ...] = ()
+    """Why nothing was found, though there are steps."""
 
 
 class Worklist:
@@ -81,7 +107,7 @@ class Worklist:
         self._told: dict[str, str] = {}
         """What the log said last of sources that fail."""
         self._problems: dict[str, int] = {}
-        """Of how much it said that it can't be taken."""
+        """Of how much it said that it is not right."""
 
     @property
     def today(self) -> date:
@@ -111,7 +137,7 @@ class Worklist:
         Args:
             source: Its name.
             steps: Beyond ``MOST_STEPS`` they are not kept, and that is a problem.
-            problems: What of it could not be taken, in plain words.
+            problems: What of it could not be taken, or is flawed, in plain words.
         """
         problems = list(problems)
         if len(steps) > MOST_STEPS:
@@ -133,7 +159,7 @@ class Worklist:
         if len(problems) != self._problems.get(source, 0):
             self._problems[source] = len(problems)
             # What it is may be named for a patient.
-            said = "%d of what worklist source %s has can't be taken; edge status says what"
+            said = "%d of what worklist source %s has is not right; edge status says what"
             log.warning(said, len(problems), source)
         self._wake(others)
         return changed
@@ -227,29 +253,33 @@ class Worklist:
             )
         )
 
-    async def find(self, identifier: Mapping[str, Any]) -> list[dict[str, Any]]:
-        """What matches, by day and time: each with what was asked for (PS3.4 K.4.1.2).
+    async def find(self, identifier: Mapping[str, Any]) -> Found:
+        """What matches of what is to be done, and why nothing does.
 
         Raises:
             QueryError: The identifier can't be understood.
         """
-        matcher = matcher_of(identifier)
-        step = next(items_of(identifier.get(STEP, {})), {})
-        first, last = _days(step)
+        query = WorklistQuery(identifier)
+        first, last = query.days
+
+        def match(rows: Sequence[StepRow]) -> Found:
+            listed = [attributes_of(row) for row in rows if not row.state or query.asks_for_status]
+            fits = [(one, fit) for one in listed if (fit := query.fit(one))]
+            return Found(
+                [answer_of(identifier, one) for one, _ in fits],
+                [fit for _, fit in fits],
+                len(listed),
+                query.ignored,
+                tuple(query.obstacles(listed)) if listed and not fits else (),
+            )
+
         rows = await self._served(first=first, last=last)
-        every_state = _asks_for_status(step)
-
-        def match() -> list[dict[str, Any]]:
-            answers = []
-            for row in rows:
-                if row.state and not every_state:
-                    continue
-                attributes = attributes_of(row)
-                if matcher.matches(attributes):
-                    answers.append(answer_of(identifier, attributes))
-            return answers
-
-        return await self._database.compute(match)
+        found = await self._database.compute(lambda: match(rows))
+        if found.answers or not (first or last):
+            return found
+        # The day may be what leaves nothing: that shows by the others.
+        every = await self._served(first="", last="")
+        return await self._database.compute(lambda: match(every))
 
     async def page(self, *, limit: int, offset: int, day: str = "") -> Page[Scheduled]:
         """What is served, begun or not, by day and time; YYYYMMDD: of that day only."""
@@ -320,17 +350,3 @@ def _few(problems: Sequence[str]) -> list[str]:
     if rest := len(problems) - len(named):
         named.append(f"and {rest} more")
     return named
-
-
-def _days(step: Mapping[str, Any]) -> tuple[str, str]:
-    """The days that can match, so that no other is looked at; empty: any."""
-    values = values_of(step.get(_DAY, {}))
-    if not values:
-        return "", ""
-    wanted = criterion(Match((_DAY,), values)).values
-    return (wanted[0], wanted[1]) if len(wanted) == 2 else ("", "")
-
-
-def _asks_for_status(step: Mapping[str, Any]) -> bool:
-    """Whether it is asked for steps of a certain status, rather than for what is to be done."""
-    return any(value.strip("*?") for value in values_of(step.get(STATUS, {})))

@@ -142,7 +142,7 @@ def _print_worklist(sources: Sequence[SourceState]) -> None:
         if source.error and source.failing_since:
             say(f"    since {moment(source.failing_since)}: {source.error}")
         for problem in source.problems:
-            say(f"    not taken: {problem}")
+            say(f"    not right: {problem}")
 
 
 def _print_studies(line: LineState) -> None:

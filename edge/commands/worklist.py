@@ -13,11 +13,9 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-import msgspec
-
 from edge.commands.parsing import Acts, Commands, configuration
 from edge.commands.words import say
-from edge.errors import ConfigError
+from edge.errors import ConfigError, QueryError
 
 if TYPE_CHECKING:
     from edge.cache.worklist import Scheduled
@@ -60,13 +58,16 @@ def add(commands: Commands) -> None:
 
 async def _list(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
+    from edge.admin.worklist_form import day_wanted
     from edge.cache.worklist import MOST_STEPS
     from edge.opening import Cache
 
+    try:
+        day = day_wanted(options.date, "--date")
+    except QueryError as error:
+        raise ConfigError(str(error)) from error
     async with Cache(loaded) as cache:
-        page = await cache.worklist.page(
-            limit=MOST_STEPS, offset=0, day=options.date.replace("-", "")
-        )
+        page = await cache.worklist.page(limit=MOST_STEPS, offset=0, day=day)
     if options.json:
         say(json.dumps(asdict(page)))
         return 0
@@ -76,7 +77,7 @@ async def _list(options: argparse.Namespace) -> int:
 
 
 def _line(one: Scheduled) -> str:
-    when = f"{one.date} {one.time[:4]:<4}"
+    when = f"{one.date or 'no date':<8} {one.time[:4]:<4}"
     where = f"{one.station_ae_title:<16} {one.modality:<4}"
     who = f"{one.patient_name or '?'}, {one.patient_id or 'no ID'}"
     state = f"  {one.state}" if one.state else ""
@@ -86,7 +87,7 @@ def _line(one: Scheduled) -> str:
 async def _add(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
     from edge.admin.local import wake_service
-    from edge.admin.worklist import ToSchedule, step_of
+    from edge.admin.worklist_form import form_of, step_of
     from edge.opening import Cache
 
     said: dict[str, Any] = {
@@ -96,15 +97,20 @@ async def _add(options: argparse.Namespace) -> int:
     }
     said["station_ae_title"] = said.pop("station")
     try:
-        form = msgspec.convert(said, ToSchedule)
-    except msgspec.ValidationError as error:
-        raise ConfigError(f"an option can't be understood: {error}") from error
+        form = form_of(said, _option)
+    except QueryError as error:
+        raise ConfigError(str(error)) from error
     async with Cache(loaded) as cache:
         step = step_of(form, cache.worklist.today)
         await cache.worklist.add([step])
     await wake_service(loaded.appliance.data_dir)
     say(f"{step.study_uid} {step.step_id}")
     return 0
+
+
+def _option(field: str) -> str:
+    """What a field of the form is called here."""
+    return "--station" if field == "station_ae_title" else f"--{field.replace('_', '-')}"
 
 
 async def _remove(options: argparse.Namespace) -> int:

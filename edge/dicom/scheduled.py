@@ -13,6 +13,8 @@ import secrets
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import date
+from functools import lru_cache
 from typing import Any, Final
 
 import msgspec
@@ -25,10 +27,13 @@ from edge.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
 from edge.errors import InvalidInstance, NotDicom
 
 __all__ = [
+    "KEYS_OF_REST",
+    "KEYS_OF_STEP",
     "MODALITY_WORKLIST",
     "STEP",
     "Request",
     "Step",
+    "day_of",
     "query_for",
     "step_for",
     "steps_in_file",
@@ -54,11 +59,11 @@ _PLAIN: Final = _TEXTS | _NUMBERS | {"AT", "PN"}
 _DROPPED: Final = frozenset({"00080005"})
 """Text is text here, whatever set it came in."""
 
-_OF_STEP: Final = (
+KEYS_OF_STEP: Final = (
     "00080060 00321070 00400001 00400002 00400003 00400004 00400005 00400006 00400007 00400008 "
     "00400009 0040000B 00400010 00400011 00400012 00400020 00400400"
 ).split()
-_OF_REST: Final = (
+KEYS_OF_REST: Final = (
     "00080050 00080051 00080080 00080082 00080090 00080096 00081080 00081084 00081110 00081120 "
     "00100010 00100020 00100021 00100024 00100030 00100040 00101000 00101002 00101010 00101020 "
     "00101030 00101040 00102000 00102110 00102160 00102180 00102203 001021A0 001021B0 001021C0 "
@@ -67,7 +72,8 @@ _OF_REST: Final = (
     "00401004 00401005 00401008 0040100A 00401010 00401400 00402004 00402005 00402016 00402017 "
     "00402400 00403001"
 ).split()
-"""Return keys of PS3.4 Table K.6-1, and what their modules add that scanners ask for."""
+"""Keys of PS3.4 Table K.6-1, and what their modules add that scanners ask for; those above are of
+an item of the Scheduled Procedure Step Sequence."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +87,7 @@ class Step:
     step_id: str
     accession_number: str
     day: str
-    """YYYYMMDD; empty if it has none."""
+    """YYYYMMDD; empty if it has none that can be read."""
     time: str
     attributes: dict[str, Any]
     """DICOM JSON; its Scheduled Procedure Step Sequence has one item."""
@@ -99,12 +105,14 @@ def steps_of(attributes: Mapping[str, Any]) -> list[Step]:
     """The steps of a data set: usually one; of several, each becomes an item of its own.
 
     Raises:
-        InvalidInstance: It has none, or more than an item may have.
+        InvalidInstance: It has none, or more than an item may have, or is nobody's.
     """
     kept = _kept(attributes, 0)
     items = [dict(item) for item in items_of(kept.get(STEP, {}))]
     if not any(items):
         raise InvalidInstance("it has no Scheduled Procedure Step Sequence (0040,0100)")
+    if not (_first(kept, "00100010") or _first(kept, "00100020")):
+        raise InvalidInstance("it names no patient: neither Patient's Name nor Patient ID")
     if len(items) > _MOST_STEPS:
         raise InvalidInstance(f"it has more than {_MOST_STEPS} scheduled procedure steps")
     return [_step({**kept, STEP: {"vr": "SQ", "Value": [item]}}) for item in items if item]
@@ -189,11 +197,15 @@ def steps_in_file(data: bytes) -> list[Step]:
     Raises:
         InvalidInstance: It can't be read, or is no item of a worklist.
     """
+    if not data:
+        raise NotDicom("empty")
     if data[128:132] == b"DICM":
         meta = FileMetaReader()
         if not meta.feed(data):
             raise NotDicom("it ends in its file meta information")
         syntax, data = meta.values.get(_TRANSFER_SYNTAX, ""), meta.rest
+    elif len(data) < 8 or not 0 < int.from_bytes(data[:2], "little") <= _LAST_FIRST_GROUP:
+        raise NotDicom("no DICOM file")
     else:
         is_explicit = data[4:6].isalpha() and data[4:6].isupper()
         syntax = EXPLICIT_VR_LITTLE_ENDIAN if is_explicit else IMPLICIT_VR_LITTLE_ENDIAN
@@ -203,6 +215,8 @@ def steps_in_file(data: bytes) -> list[Step]:
 
 
 _TRANSFER_SYNTAX: Final = 0x0010
+_LAST_FIRST_GROUP: Final = 0x0040
+"""With which an item can begin: that of its Scheduled Procedure Step Sequence."""
 
 
 def _step(attributes: dict[str, Any]) -> Step:
@@ -217,16 +231,29 @@ def _step(attributes: dict[str, Any]) -> Step:
         key = f"{study_uid}/{step_id}"
     else:  # nothing of it says that it is another's
         key = f"#{hashlib.sha256(encoded).hexdigest()[:32]}"
-    date = _DATE.fullmatch(_first(item, "00400002"))
     return Step(
         key=key,
         study_uid=study_uid,
         step_id=step_id,
         accession_number=_first(attributes, "00080050"),
-        day="".join(date.groups()) if date else "",
+        day=day_of(_first(item, "00400002")),
         time=_first(item, "00400003"),
         attributes=attributes,
     )
+
+
+@lru_cache(maxsize=1024)
+def day_of(text: str) -> str:
+    """A date as YYYYMMDD, also one with points as long ago (PS3.5 6.2); empty if it is none."""
+    found = _DATE.fullmatch(text.strip())
+    if found is None:
+        return ""
+    year, month, day = found.groups()
+    try:
+        date(int(year), int(month), int(day))
+    except ValueError:
+        return ""
+    return f"{year}{month}{day}"
 
 
 def query_for(*, station: str = "", first_day: str = "", last_day: str = "") -> dict[str, Any]:
@@ -237,12 +264,12 @@ def query_for(*, station: str = "", first_day: str = "", last_day: str = "") -> 
         first_day: YYYYMMDD.
         last_day: YYYYMMDD.
     """
-    step: dict[str, Any] = {tag: {"vr": VRS[int(tag, 16)]} for tag in _OF_STEP}
+    step: dict[str, Any] = {tag: {"vr": VRS[int(tag, 16)]} for tag in KEYS_OF_STEP}
     if station:
         step["00400001"]["Value"] = [station]
     if first_day or last_day:
         step["00400002"]["Value"] = [f"{first_day}-{last_day}"]
-    asked: dict[str, Any] = {tag: {"vr": VRS[int(tag, 16)]} for tag in _OF_REST}
+    asked: dict[str, Any] = {tag: {"vr": VRS[int(tag, 16)]} for tag in KEYS_OF_REST}
     asked[STEP]["Value"] = [step]
     return asked
 

@@ -128,6 +128,8 @@ class Incoming:
             self._note(doctor_statuses.destination_unknown(named, operation.meant))
         elif operation.status:
             self._note(doctor_statuses.answered_by_us(name, operation.status, operation.comment))
+        else:
+            self._note(operation.finding)
 
     def refused_ours(self, name: str, status: int) -> None:
         """It answered a request of ours on its association without success."""

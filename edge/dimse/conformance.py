@@ -239,6 +239,10 @@ STATUSES: Final[Mapping[str, Mapping[Status, str]]] = {
     },
     "modality worklist": {
         **_IN_QUERIES,
+        Status.PENDING_KEYS_NOT_SUPPORTED: (
+            "A match follows; a key that asks for something chose nothing: this item has no value "
+            "of it, or no worklist has it."
+        ),
         Status.SOP_CLASS_NOT_SUPPORTED: "The SOP class is not that of the presentation context.",
     },
     "modality performed procedure step": {

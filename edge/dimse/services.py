@@ -13,6 +13,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
 
+from edge.cache.associations import Finding
 from edge.dicom.identifier import read_identifier
 from edge.dicom.uids import is_uid
 from edge.dimse.data_set import IncomingDataSet
@@ -111,6 +112,8 @@ class Operation:
     """Error Comment of that."""
     meant: str = ""
     """The AE title that it may have meant by one that is not known here; for the doctor."""
+    finding: Finding | None = None
+    """What the doctor should know though it was answered with success."""
 
     async def identifier(self, max_bytes: int = MAX_IDENTIFIER_BYTES) -> dict[str, Any]:
         """The request's data set, read: DICOM JSON, keyed by tag; empty if it has none.

@@ -19,6 +19,7 @@ from edge.dicom.identifier import IDENTIFIER_SYNTAXES
 from edge.dicom.implementation import IMPLEMENTATION_CLASS_UID, IMPLEMENTATION_VERSION_NAME
 from edge.dicom.instance import Level
 from edge.dicom.procedure import TYPE_1
+from edge.dicom.worklist_query import ALWAYS
 from edge.dimse import conformance, storage_commitment
 from edge.dimse.deadline import MIN_BYTES_PER_SECOND
 from edge.dimse.framing import MAX_ASSOCIATE_BYTES, AbortReason
@@ -265,10 +266,14 @@ def _particulars(name: str) -> Iterator[str]:
             ((f"{reason:04X}", why) for reason, why in conformance.REASONS.items()),
         )
     elif name == "modality worklist":
+        always = ", ".join(f"{keyword_for_tag(int(tag, 16))} ({_tag(tag)})" for tag in ALWAYS)
         yield (
-            "Every attribute of an item is matched and returned, in sequences of one item, too: "
-            "single value, list of UIDs, wildcard, range of dates, of times, and of both together. "
-            "Names are matched without regard to case. It is answered from what sources said last, "
+            "Matching: single value, list of UIDs, wildcard, range of dates, of times, and of both "
+            "together, sequences of one item. Names are matched without regard to case. Always "
+            f"matched are {always}; an item without a value does not match. Any other attribute of "
+            "PS3.4 Table K.6-1 and of the modules in it tells those items apart that have a value "
+            "of it, and leaves out no other. Keys that are none of a worklist are ignored. Every "
+            "attribute of an item is returned. It is answered from what sources said last, "
             "while they are away, too. Steps that were begun are left out unless Scheduled "
             "Procedure Step Status (0040,0020) is asked for."
         )

@@ -2,7 +2,7 @@
 
 Owns the way of an identifier to `Worklist.find`, and of what it found back, in one pending answer
 each. No source is asked on the way: the worklist is served whether the line is up or not. Log lines
-name peers and counts, never what was asked or found.
+name peers, counts, and the keys that left nothing, never a patient.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ from __future__ import annotations
 import asyncio
 import logging
 
-from edge.cache.worklist import Worklist
+from edge.cache.worklist import Fit, Found, Worklist
 from edge.dicom.identifier import IDENTIFIER_SYNTAXES
 from edge.dicom.identifier_writer import IdentifierWriter
 from edge.dicom.scheduled import MODALITY_WORKLIST
+from edge.dimse.doctor_worklist import found_nothing, why_nothing
 from edge.dimse.messages import CommandField, Element, Status
 from edge.dimse.services import Operation, Service
 from edge.errors import NotDicom, QueryError
@@ -63,12 +64,30 @@ class _Find:
         charset = [str(term or "") for term in asked.get("00080005", {}).get("Value", ())]
         writer = IdentifierWriter(context.transfer_syntax, charset, is_lenient=True)
         answered = 0
-        for answer in found:
+        for answer, fit in zip(found.answers, found.fits, strict=True):
             if operation.is_cancelled:
                 break
-            await operation.respond(Status.PENDING, data_set=writer.write(answer))
+            # PS3.4 Table K.4-1: whether the optional keys were as good as required ones.
+            status = Status.PENDING if fit is Fit.WHOLLY else Status.PENDING_KEYS_NOT_SUPPORTED
+            await operation.respond(status, data_set=writer.write(answer))
             answered += 1
             await asyncio.sleep(0)  # others are served, and C-CANCEL is seen
-        is_cut = operation.is_cancelled and answered < len(found)
-        LOG.info("%s: %d of %d scheduled steps were answered", caller, answered, len(found))
+        is_cut = operation.is_cancelled and answered < len(found.answers)
+        _say(operation, found, answered)
         await operation.respond(Status.CANCELLED if is_cut else Status.SUCCESS)
+
+
+def _say(operation: Operation, found: Found, answered: int) -> None:
+    caller = operation.caller
+    if found.ignored:
+        keys = ", ".join(found.ignored[:_MOST_NAMED])
+        LOG.info("%s: keys of its query that no worklist has are ignored: %s", caller, keys)
+    if found.obstacles:
+        why = why_nothing(found.obstacles)
+        LOG.info("%s: none of %d scheduled steps was answered: %s", caller, found.listed, why)
+        operation.finding = found_nothing(found.obstacles)
+    else:
+        LOG.info("%s: %d of %d scheduled steps were answered", caller, answered, found.listed)
+
+
+_MOST_NAMED = 8

@@ -2,7 +2,8 @@
 
 Owns the query, and what its failing is called. It asks for everything from yesterday on, for night
 shifts begin the day before. Promises that a renewal holds only what was answered whole: whatever
-breaks in the middle leaves the items as they were. Answers that can't be read cost themselves only.
+breaks in the middle leaves the items as they were. Answers that can't be read cost themselves only,
+and are counted, as are those that lack what scanners need.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from edge.cache.worklist import MOST_STEPS, Worklist
 from edge.config import WorklistSource
 from edge.dicom.identifier import read_identifier, write_identifier
 from edge.dicom.scheduled import MODALITY_WORKLIST, Step, query_for, steps_of
+from edge.dicom.scheduled_check import flaws_of, repeated
 from edge.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
 from edge.dimse.messages import CommandField, Element, Status
 from edge.dimse.proposal import Agreed, Proposal
@@ -37,6 +39,7 @@ _DAYS_BACK = 1
 _PRIORITY_MEDIUM = 0
 _FIRST_RETRY = 10.0
 """Seconds after a failure; doubled up to the interval, if that is longer."""
+_REPEATED = "left out: it has the Study Instance UID and the Scheduled Procedure Step ID of another"
 
 
 class WorklistPoll:
@@ -76,7 +79,7 @@ class WorklistPoll:
         """Ask once; whether it was answered whole."""
         source = self._source
         steps: list[Step] = []
-        unread: Counter[str] = Counter()
+        problems: Counter[str] = Counter()
         try:
             async with (
                 _ending(self._longest),
@@ -84,11 +87,13 @@ class WorklistPoll:
             ):
                 context = _agreed(peer)
                 for station in source.stations or ("",):
-                    await self._ask(peer, context, station, steps, unread)
+                    await self._ask(peer, context, station, steps, problems)
         except PeerError as error:
             await self._worklist.failed(source.name, _said(error))
             return False
-        await self._worklist.renew(source.name, steps, _told(unread))
+        problems.update(f"on the list, but {flaws}" for flaws in map(flaws_of, steps) if flaws)
+        problems[_REPEATED] += sum(1 for _ in repeated(("", step) for step in steps))
+        await self._worklist.renew(source.name, steps, _told(problems))
         return True
 
     async def _ask(
@@ -97,7 +102,7 @@ class WorklistPoll:
         context: Agreed,
         station: str,
         steps: list[Step],
-        unread: Counter[str],
+        problems: Counter[str],
     ) -> None:
         """Ask for what is scheduled for a station, or for all of them.
 
@@ -137,7 +142,7 @@ class WorklistPoll:
                     item = read_identifier(answer.data_set, context.transfer_syntax)
                     steps += steps_of(item)
                 except InvalidInstance as error:
-                    unread[str(error)] += 1
+                    problems[str(error)] += 1
 
 
 @asynccontextmanager
@@ -164,7 +169,9 @@ def _said(error: PeerError) -> str:
     return f"{error} ({error.hint})" if error.hint else str(error)
 
 
-def _told(unread: Mapping[str, int]) -> list[str]:
+def _told(problems: Mapping[str, int]) -> list[str]:
     return [
-        f"{count} {'answer' if count == 1 else 'answers'}: {why}" for why, count in unread.items()
+        f"{count} {'answer' if count == 1 else 'answers'}: {why}"
+        for why, count in problems.items()
+        if count
     ]

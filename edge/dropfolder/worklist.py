@@ -1,10 +1,10 @@
 """A folder of worklist files (``.wl``), as DCMTK's wlmscpfs reads them: one source of the worklist.
 
 Whoever fills the folder keeps it: nothing is written or taken away here. A file that comes is an
-item, one that goes takes its item along; one that is broken is named in the status, and stops no
-other. If there is a ``lockfile``, a shared lock of it is held while the folder is read, so that who
-rewrites it under an exclusive one is never met halfway. A file that changed just now and can't be
-read is still being written: what it said before holds meanwhile.
+item, one that goes takes its item along; one that is broken, or has the IDs of another, is named in
+the status, and stops no other. If there is a ``lockfile``, a shared lock of it is held while the
+folder is read, so that who rewrites it under an exclusive one is never met halfway. A file that
+changed just now and can't be read is still being written: what it said before holds meanwhile.
 
 A folder that can't be read empties nothing. Names of files stand in no log: they may well be names
 of patients.
@@ -18,12 +18,13 @@ import fcntl
 import os
 import stat
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from edge.cache.worklist import MOST_STEPS, Worklist
 from edge.config import WorklistSource
 from edge.dicom.scheduled import Step, steps_in_file
+from edge.dicom.scheduled_check import flaws_of, repeated
 from edge.dropfolder.events import events
 from edge.dropfolder.wording import reason_of
 from edge.errors import InvalidInstance
@@ -54,6 +55,7 @@ class _Known:
     facts: _Facts
     steps: tuple[Step, ...] = ()
     problem: str = ""
+    """Why it can't be taken, or what is wrong with it nevertheless."""
 
 
 @dataclass(slots=True)
@@ -130,15 +132,9 @@ class WorklistFolder:
             )
             return source.interval_seconds
         self._locked, self._files, self._identity = 0, found.files, found.identity
-        known = [found.files[name] for name in sorted(found.files)]
-        problems = [
-            f"{_shown(name)}: {found.files[name].problem}"
-            for name in sorted(found.files)
-            if found.files[name].problem
-        ]
-        await self._worklist.renew(
-            source.name, [step for one in known for step in one.steps], problems
-        )
+        steps = [(name, step) for name in sorted(found.files) for step in found.files[name].steps]
+        problems = _problems(found.files, steps)
+        await self._worklist.renew(source.name, [step for _, step in steps], problems)
         return min(_SETTLE, source.interval_seconds) if found.unsettled else source.interval_seconds
 
     def _identify(self) -> tuple[int, int]:
@@ -188,13 +184,24 @@ class WorklistFolder:
     ) -> _Known:
         """What a file says that is new, or changed."""
         try:
-            return _Known(facts, tuple(steps_in_file(_content(folder, name))))
+            steps = tuple(steps_in_file(_content(folder, name)))
         except InvalidInstance as error:
             if 0 <= self._clock() - status.st_mtime < _SETTLE:
                 look.unsettled = True
                 before = self._files.get(name)
                 return _Known((0, 0, 0), before.steps if before else ())
             return _Known(facts, (), str(error))
+        flaws = "; ".join(dict.fromkeys(filter(None, map(flaws_of, steps))))
+        return _Known(facts, steps, f"on the list, but {flaws}" if flaws else "")
+
+
+def _problems(files: Mapping[str, _Known], steps: Sequence[tuple[str, Step]]) -> list[str]:
+    """What is wrong with files, by name."""
+    said = [(name, files[name].problem) for name in files if files[name].problem]
+    for name, first in repeated(steps):
+        same = "the Study Instance UID and the Scheduled Procedure Step ID"
+        said.append((name, f"left out: it has {same} of {_shown(first)}"))
+    return [f"{_shown(name)}: {what}" for name, what in sorted(said)]
 
 
 def _names(folder: int) -> list[str]:

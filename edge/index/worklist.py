@@ -64,7 +64,8 @@ class SourceState:
     error: str
     """Why the last try failed, in plain words."""
     problems: tuple[str, ...]
-    """What of it could not be taken. Names of files are in them: they are for who may read."""
+    """What of it could not be taken, or is flawed. Names of files are in them: they are for who may
+    read."""
 
 
 def set_sources(db: Connection, ranks: Mapping[str, int]) -> None:

@@ -75,7 +75,7 @@ async def test_a_form_is_an_item_that_scanners_find(client, worklist):
         "0020000D": {"vr": "UI"},
         "00400100": {"vr": "SQ", "Value": [step]},
     }
-    (answer,) = await worklist.find(asked)
+    (answer,) = (await worklist.find(asked)).answers
     (found,) = answer["00400100"]["Value"]
     assert answer["00100010"]["Value"] == [{"Alphabetic": "ROE^RICHARD"}]
     assert answer["00100030"]["Value"] == ["19700131"]
@@ -100,7 +100,10 @@ async def test_it_is_listed_and_taken_back(client):
 
 async def test_the_same_step_again_is_a_correction(client):
     named = FORM | {"study_uid": "1.2.3", "step_id": "S1"}
-    assert await client("POST", json=named) == (200, [{"study_uid": "1.2.3", "step_id": "S1"}])
+    assert await client("POST", json=named) == (
+        200,
+        [{"study_uid": "1.2.3", "step_id": "S1", "flaws": ""}],
+    )
     await client("POST", json=named | {"patient_name": "ROE^ROBERT"})
     _, page = await client("GET", token="read")
     assert [one["patient_name"] for one in page["items"]] == ["ROE^ROBERT"]
@@ -114,6 +117,39 @@ async def test_items_in_dicom_json_are_taken_as_they_are(client, worklist):
     status, added = await client("POST", data=some, headers=headers)
     assert [one["step_id"] for one in added] == ["SPS2", "SPS3"]
     assert (await worklist.page(limit=10, offset=0)).total == 3
+
+
+async def test_the_answer_says_what_is_wrong_with_an_item_that_is_taken(client):
+    headers = {"Content-Type": "application/dicom+json"}
+    whole = model(item(1))
+    del whole["00401001"]
+    status, (added,) = await client("POST", data=json.dumps(whole), headers=headers)
+    assert (status, added["flaws"]) == (200, "it has no Requested Procedure ID (0040,1001)")
+
+
+async def test_an_item_with_a_date_that_is_none_is_refused(client, worklist):
+    headers = {"Content-Type": "application/dicom+json"}
+    whole = model(item(1))
+    whole["00400100"]["Value"][0]["00400002"]["Value"] = ["31.12.26"]
+    status, problem = await client("POST", data=json.dumps(whole), headers=headers)
+    assert (status, "Start Date (0040,0002) can't be read" in problem["detail"]) == (400, True)
+    assert (await worklist.page(limit=10, offset=0)).total == 0
+
+
+async def test_two_patients_with_the_same_ids_are_refused_together(client, worklist):
+    headers = {"Content-Type": "application/dicom+json"}
+    both = json.dumps([model(item(1)), model(item(1, name="ROE^RICHARD"))])
+    status, problem = await client("POST", data=both, headers=headers)
+    assert (status, "two of them have the same" in problem["detail"]) == (400, True)
+    assert (await worklist.page(limit=10, offset=0)).total == 0
+
+
+async def test_a_list_of_a_day_that_is_none_is_refused_in_words(client):
+    status, problem = await client("GET", token="read", params={"date": "29.11.2026"})
+    assert status == 400
+    assert problem["detail"] == (
+        "date can't be understood: it must be year, month and day, such as 2026-11-29"
+    )
 
 
 def nameless(tag):

@@ -68,7 +68,7 @@ async def ids(worklist, day=""):
 
 
 async def asked(worklist, identifier):
-    return await worklist.find(identifier)
+    return (await worklist.find(identifier)).answers
 
 
 async def test_a_renewal_replaces_all_that_its_source_brought(open_worklist):
@@ -180,7 +180,7 @@ ASK = {"00100020": {"vr": "LO"}}
 
 
 async def patients(worklist, identifier=ASK):
-    return [one["00100020"]["Value"][0] for one in await worklist.find(identifier)]
+    return [one["00100020"]["Value"][0] for one in (await worklist.find(identifier)).answers]
 
 
 async def test_mpps_takes_a_step_off_the_list_also_before_its_source_brings_it(open_worklist):
@@ -219,9 +219,8 @@ async def test_another_step_of_the_same_study_is_still_to_be_done(open_worklist)
     assert await ids(worklist) == ["SPS1", "SPS9"]
     uid = two["0020000D"]["Value"][0]
     await worklist.set_step_state(uid, "SPS1", StepState.COMPLETED)
-    (answer,) = await worklist.find(
-        {"00400100": {"vr": "SQ", "Value": [{"00400009": {"vr": "SH"}}]}}
-    )
+    found = await worklist.find({"00400100": {"vr": "SQ", "Value": [{"00400009": {"vr": "SH"}}]}})
+    (answer,) = found.answers
     assert answer["00400100"]["Value"] == [{"00400009": {"vr": "SH", "Value": ["SPS9"]}}]
 
 
@@ -269,7 +268,7 @@ async def test_what_could_not_be_taken_is_named_in_the_status_and_counted_in_the
         await worklist.renew("ris", steps(of(1)), problems)
     (state, _) = await worklist.sources()
     assert state.problems == (*problems[:20], "and 10 more")
-    assert caplog.text.count("30 of what worklist source ris has can't be taken") == 1
+    assert caplog.text.count("30 of what worklist source ris has is not right") == 1
     assert "doe" not in caplog.text
 
 

@@ -76,14 +76,23 @@ def test_steps_are_added_listed_and_taken_back(edge):
 def test_an_option_that_is_wrong_is_named(edge):
     wrong = edge("worklist", *ADD, "--birth-date", "1.2.1970")
     assert wrong.returncode == 2
-    assert "birth_date" in wrong.stderr
+    assert "--birth-date can't be understood: it must be year, month and day" in wrong.stderr
+
+
+def test_a_day_that_is_none_is_no_empty_list(edge):
+    listed = edge("worklist", "list", "--date", "29.11.2026")
+    assert (listed.returncode, listed.stdout) == (2, "")
+    assert "--date can't be understood: it must be year, month and day" in listed.stderr
+    wrong = edge("worklist", *ADD[:-1], "TOO-LONG-AN-AE-TITLE")
+    assert wrong.returncode == 2
+    assert "--station can't be understood: it must be an AE title" in wrong.stderr
 
 
 def test_the_status_says_how_old_the_worklist_is_and_what_is_broken(edge):
     edge("worklist", *ADD)
     said = edge("status").stdout
     assert f"worklist folder: 1 step, as of {day()[:4]}-" in said
-    assert "not taken: broken.wl: " in said
+    assert "not right: broken.wl: no DICOM file" in said
     assert "worklist api: 1 step, added here" in said
     (folder, api) = json.loads(edge("status", "--json").stdout)["worklist"]
     assert (folder["name"], folder["steps"], folder["error"]) == ("folder", 1, "")

@@ -8,6 +8,7 @@ import pytest
 from pydicom import Dataset
 
 from edge import config
+from edge.cache.associations import FINE, Associations
 from edge.cache.worklist import StepState, Worklist
 from edge.config import Peer, WorklistSource
 from edge.dicom.scheduled import steps_in_file, steps_of
@@ -45,9 +46,9 @@ async def worklist(database):
 
 
 @asynccontextmanager
-async def serving(worklist, peer=SCANNER):
-    services = [worklist_service(worklist)]
-    async with raw.serving(services=services, unknown_peers="reject", peer=(peer,)) as server:
+async def serving(worklist, peer=SCANNER, **more):
+    more |= {"services": [worklist_service(worklist)], "unknown_peers": "reject", "peer": (peer,)}
+    async with raw.serving(**more) as server:
         yield server
 
 
@@ -116,6 +117,114 @@ async def test_it_answers_a_matrix_of_queries_as_wlmscpfs_does(worklist, tmp_pat
     assert not seen["by nothing that is there"]
     some = set(QUERIES) - {"all", "by a star", "by nothing that is there"}
     assert all(0 < len(seen[name]) < len(items()) for name in some)
+
+
+ODD = {
+    "a level": "QueryRetrieveLevel=STUDY",
+    "a modality of its own": "Modality=MR",
+    "an institution": "InstitutionName=CLINIC",
+    "a room that no item names": f"{STEP}.ScheduledStationName=CTROOM",
+    "a private creator": "0009,0010=FOO",
+}
+
+
+@pytest.mark.parametrize("key", ODD.values(), ids=ODD)
+async def test_an_odd_key_leaves_out_nothing_as_with_wlmscpfs(worklist, tmp_path, key):
+    paths = []
+    for number in (1, 2):
+        one = item(number)
+        del one.ScheduledProcedureStepSequence[0].ScheduledStationName
+        paths.append(save(one, _folder(tmp_path) / f"{number}.wl"))
+    await worklist.renew("ris", [s for path in paths for s in steps_in_file(path.read_bytes())])
+    async with wlmscpfs(tmp_path) as theirs, serving(worklist) as server:
+        expected = await find(theirs, tmp_path / "theirs", [UID, key], called="WORKLIST")
+        found = await find(server.port, tmp_path / "ours", [UID, key])
+        narrow = await find(server.port, tmp_path / "ours", [UID, key, "PatientID=P2"])
+    uids = [one.StudyInstanceUID for one in found]
+    assert sorted(uids) == sorted(one.StudyInstanceUID for one in expected)
+    assert len(uids) == 2
+    assert [one.StudyInstanceUID[-2:] for one in narrow] == [".2"]
+
+
+async def test_an_answer_says_whether_all_keys_chose(worklist, caplog):
+    caplog.set_level("INFO", logger="edge.dimse.worklist")
+    await worklist.renew("ris", steps(item(1), item(2, InstitutionName="CLINIC")))
+    query = Dataset()
+    query.StudyInstanceUID = ""
+    query.InstitutionName = "CLINIC"
+    async with serving(worklist) as server:
+        found = await pynetdicom_find(server.port, query)
+        query.InstitutionName = ""
+        query.QueryRetrieveLevel = "STUDY"
+        odd = await pynetdicom_find(server.port, query)
+    assert [status for status, _ in found] == [0xFF01, 0xFF00, 0]
+    assert [status for status, _ in odd] == [0xFF01, 0xFF01, 0]
+    assert "that no worklist has are ignored: QueryRetrieveLevel" in caplog.text
+
+
+async def test_the_log_and_the_doctor_name_the_key_that_left_nothing(
+    worklist, database, tmp_path, caplog
+):
+    caplog.set_level("INFO", logger="edge.dimse.worklist")
+    book = Associations(database)
+    await worklist.renew("ris", steps(item(1), item(2, station="MR1", modality="MR")))
+    keys = [UID, f"{STEP}.ScheduledStationAETitle=ct1"]
+    async with serving(worklist, associations=book) as server:
+        assert await find(server.port, tmp_path / "out", keys) == []
+        assert await find(server.port, tmp_path / "out", [UID, "PatientName=NOBODY"]) == []
+        await raw.until(lambda: len(book._new) == 3)
+        told = {one.kind: one for one in await book.all() if one.about != "PatientName"}
+    assert "none of 2 scheduled steps was answered" in caplog.text
+    assert 'it asked for station "ct1"; the list has CT1, MR1' in caplog.text
+    assert "no step has the PatientName that it asked for" in caplog.text
+    assert "NOBODY" not in caplog.text
+    assert 'asked for station "ct1"; the list has CT1, MR1' in told["worklist"].what
+    assert (told["worklist"].ae_title, told["worklist"].is_known) == ("CT1", True)
+    assert FINE in told
+
+
+async def test_the_day_that_left_nothing_is_named_with_the_days_that_there_are(worklist, caplog):
+    caplog.set_level("INFO", logger="edge.dimse.worklist")
+    await worklist.renew("ris", steps(item(1, when=day(1))))
+    query = Dataset()
+    query.ScheduledProcedureStepSequence = [Dataset()]
+    query.ScheduledProcedureStepSequence[0].ScheduledProcedureStepStartDate = day()
+    async with serving(worklist) as server:
+        assert [status for status, _ in await pynetdicom_find(server.port, query)] == [0]
+    assert f'it asked for date "{day()}"; the list has {day(1)}' in caplog.text
+
+
+async def test_a_date_that_is_none_never_reaches_a_scanner(worklist, tmp_path):
+    await worklist.renew("ris", steps(item(1), bad_date(2)))
+    keys = [UID, f"{STEP}.ScheduledProcedureStepStartDate"]
+    async with serving(worklist) as server:
+        every = await find(server.port, tmp_path / "out", keys)
+        todays = await find(server.port, tmp_path / "out", [keys[0], f"{keys[1]}={day()}"])
+    dates = {
+        one.StudyInstanceUID[-2:]: one.ScheduledProcedureStepSequence[
+            0
+        ].ScheduledProcedureStepStartDate
+        for one in every
+    }
+    assert dates == {".1": day(), ".2": ""}
+    assert [one.StudyInstanceUID[-2:] for one in todays] == [".1"]
+    page = await worklist.page(limit=10, offset=0)
+    assert {one.date for one in page.items} == {day(), "29.11.26"}
+
+
+def bad_date(number):
+    found = item(number)
+    element = found.ScheduledProcedureStepSequence[0]["ScheduledProcedureStepStartDate"]
+    element.validation_mode = 0
+    element.value = "29.11.26"
+    return found
+
+
+async def test_a_step_that_was_not_begun_is_scheduled(worklist, tmp_path):
+    await worklist.renew("ris", steps(item(1)))
+    async with serving(worklist) as server:
+        key = f"{STEP}.ScheduledProcedureStepStatus=SCHEDULED"
+        assert len(await find(server.port, tmp_path / "out", [UID, key])) == 1
 
 
 def _folder(tmp_path):
@@ -215,7 +324,11 @@ async def test_a_code_in_a_sequence_matches_in_one_item(worklist):
     query.RequestedProcedureCodeSequence = [code]
     async with serving(worklist) as server:
         found = await pynetdicom_find(server.port, query)
-    assert [one.StudyInstanceUID[-2:] for status, one in found if status == 0xFF00] == [".2"]
+    # What has no codes is not told apart by them, and its status says so.
+    assert [(status, one.StudyInstanceUID[-2:]) for status, one in found[:-1]] == [
+        (0xFF00, ".2"),
+        (0xFF01, ".3"),
+    ]
 
 
 async def test_a_peer_without_the_right_is_offered_no_worklist(worklist):

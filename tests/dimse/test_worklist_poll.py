@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from edge import config
-from edge.cache.worklist import Worklist
+from edge.cache.worklist import Fit, Found, Worklist
 from edge.config import Peer, WorklistSource
 from edge.dicom.scheduled import steps_of
 from edge.dimse.requestor import Dialer
@@ -166,7 +166,7 @@ async def test_an_upstream_that_breaks_off_changes_nothing(worklist):
         page = worklist.page
 
         async def find(self, _):
-            return Broken(model(one) for one in items()[:3])
+            return Found(Broken(model(one) for one in items()[:3]), [Fit.WHOLLY] * 3)
 
     async with serving(Breaking(), Peer("EDGE", may=("worklist",))) as server:
         here = source(port=server.port, ae_title="EDGE")
@@ -182,7 +182,8 @@ async def test_another_edge_is_an_upstream_and_unreadable_answers_cost_themselve
     class Upstream:
         async def find(self, identifier):
             answers = [model(one) for one in items()[:2]]
-            return [*answers, {"00100020": {"vr": "LO", "Value": ["no step"]}}]
+            answers.append({"00100020": {"vr": "LO", "Value": ["no step"]}})
+            return Found(answers, [Fit.WHOLLY] * 3)
 
     async with serving(Upstream(), Peer("EDGE", may=("worklist",))) as server:
         here = source(port=server.port, ae_title="EDGE")
@@ -193,10 +194,31 @@ async def test_another_edge_is_an_upstream_and_unreadable_answers_cost_themselve
     assert state.problems[0].startswith("1 answer: it has no Scheduled Procedure Step Sequence")
 
 
+async def test_flawed_answers_and_those_with_the_ids_of_another_are_counted(worklist):
+    dateless, other = model(items()[0]), model(items()[1])
+    dateless["00400100"]["Value"][0]["00400002"] = {"vr": "DA"}
+    double = {**other, "00100020": {"vr": "LO", "Value": ["P9"]}}
+
+    class Upstream:
+        async def find(self, identifier):
+            return Found([dateless, other, double], [Fit.WHOLLY] * 3)
+
+    async with serving(Upstream(), Peer("EDGE", may=("worklist",))) as server:
+        here = source(port=server.port, ae_title="EDGE")
+        assert await WorklistPoll(here, worklist, DIALER).poll()
+    assert await uids(worklist) == numbers(1, 2)
+    (state, _) = await worklist.sources()
+    same = "the Study Instance UID and the Scheduled Procedure Step ID"
+    assert state.problems == (
+        "1 answer: on the list, but it has no Scheduled Procedure Step Start Date (0040,0002)",
+        f"1 answer: left out: it has {same} of another",
+    )
+
+
 async def test_an_upstream_is_asked_over_tls_and_must_show_what_was_said(worklist, tmp_path):
     class Upstream:
         async def find(self, identifier):
-            return [model(one) for one in items()[:2]]
+            return Found([model(one) for one in items()[:2]], [Fit.WHOLLY, Fit.PARTLY])
 
     clinic = Clinic(tmp_path / "pki")
     ours, ris = clinic.issue("edge"), clinic.issue("ris.example")

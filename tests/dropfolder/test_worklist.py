@@ -104,13 +104,69 @@ async def test_broken_files_are_named_and_stop_no_other(source, worklist, folder
     names = [problem.partition(":")[0] for problem in (await state(worklist)).problems]
     assert names == ["doe.wl", "long.wl", "new\\nline.wl", "unscheduled.wl"]
     assert "longer than 256 KiB" in (await state(worklist)).problems[1]
-    assert "4 of what worklist source folder has can't be taken" in caplog.text
+    assert "4 of what worklist source folder has is not right" in caplog.text
     assert "doe" not in caplog.text
     save(item(3), folder / "doe.wl")
     for name in ("long.wl", "new\nline.wl", "unscheduled.wl"):
         (folder / name).unlink()
     await WorklistFolder(source, worklist).look()
     assert await ids(worklist) == {"SPS1", "SPS3"}
+    assert (await state(worklist)).problems == ()
+
+
+async def test_a_text_and_an_empty_file_are_called_what_they_are(source, worklist, folder):
+    (folder / "empty.wl").write_bytes(b"")
+    (folder / "text.wl").write_text("(0010,0010) PN DOE^JANE\n" * 20)
+    for path in folder.iterdir():
+        os.utime(path, (1e9, 1e9))
+    await WorklistFolder(source, worklist).look()
+    problems = (await state(worklist)).problems
+    assert problems == ("empty.wl: empty", "text.wl: no DICOM file")
+
+
+async def test_files_that_lack_what_scanners_need_are_listed_and_named(source, worklist, folder):
+    flawed = {name: item(number) for number, name in enumerate(("date", "study", "step", "id"), 1)}
+    del flawed["study"].StudyInstanceUID
+    del flawed["step"].ScheduledProcedureStepSequence[0].ScheduledProcedureStepID
+    del flawed["id"].PatientID
+    element = flawed["date"].ScheduledProcedureStepSequence[0]["ScheduledProcedureStepStartDate"]
+    element.validation_mode = 0
+    element.value = "31.12.26"
+    nobody = item(5)
+    del nobody.PatientID, nobody.PatientName
+    for name, one in {**flawed, "nobody": nobody}.items():
+        save(one, folder / f"{name}.wl")
+        os.utime(folder / f"{name}.wl", (1e9, 1e9))
+    await WorklistFolder(source, worklist).look()
+    assert await ids(worklist) == {"SPS1", "SPS2", "SPS4", ""}
+    listed = {one.step_id: one.date for one in (await worklist.page(limit=9, offset=0)).items}
+    assert listed["SPS1"] == "31.12.26"
+    unreadable = "its Scheduled Procedure Step Start Date (0040,0002) can't be read"
+    assert (await state(worklist)).problems == (
+        f"date.wl: on the list, but {unreadable}",
+        "id.wl: on the list, but it has no Patient ID (0010,0020)",
+        "nobody.wl: it names no patient: neither Patient's Name nor Patient ID",
+        "step.wl: on the list, but it has no Scheduled Procedure Step ID (0040,0009)",
+        "study.wl: on the list, but it has no Study Instance UID (0020,000D)",
+    )
+
+
+async def test_of_two_files_with_the_same_ids_the_second_is_named(source, worklist, folder):
+    save(item(1), folder / "a.wl")
+    save(item(1, name="ROE^RICHARD"), folder / "b.wl")
+    save(item(1), folder / "copy.wl")
+    watcher = WorklistFolder(source, worklist)
+    await watcher.look()
+    page = await worklist.page(limit=9, offset=0)
+    assert [one.patient_name for one in page.items] == ["DOE^JANE"]
+    assert (await state(worklist)).problems == (
+        "b.wl: left out: it has the Study Instance UID and the Scheduled Procedure Step ID of a.wl",
+    )
+    (folder / "a.wl").unlink()
+    (folder / "copy.wl").unlink()
+    await watcher.look()
+    page = await worklist.page(limit=9, offset=0)
+    assert [one.patient_name for one in page.items] == ["ROE^RICHARD"]
     assert (await state(worklist)).problems == ()
 
 

@@ -20,6 +20,7 @@ from edge.dicom.instance import Level
 from edge.dicom.matching import matcher_of
 from edge.dicom.procedure import new_step, scheduled_steps
 from edge.dicom.scheduled import steps_of
+from edge.dicom.worklist_query import WorklistQuery
 from edge.dimse import retrieve, storage_commitment
 from edge.dimse.data_set import Intake
 from edge.dimse.messages import Element, parse_command
@@ -194,6 +195,7 @@ def _identifier(example: tuple[str, bytes]) -> None:
         for extension in (Extension(), Extension(True, True, True, True)):
             _or(QueryError, lambda: read(found, levels, extension, knowledge))  # noqa: B023
     _or(QueryError, lambda: matcher_of(found))
+    _or(QueryError, lambda: WorklistQuery(found).fit(found))
     _or(retrieve.Refused, lambda: retrieve._read(found, tuple(Level)))
     _or(InvalidInstance, lambda: steps_of(found))
     _or(StepRefused, lambda: scheduled_steps(new_step(found)))
