@@ -24,6 +24,7 @@ import msgspec
 from edge import config
 from edge.cache.changes import Changes
 from edge.cache.listing import Page
+from edge.cache.steadiness import Steadiness
 from edge.cache.steps import Scheduled, attributes_of, shown, step_of
 from edge.dicom.matching import answer_of
 from edge.dicom.procedure import StepState
@@ -87,6 +88,7 @@ class Worklist:
         clock: POSIX seconds.
         zone: Of the box; None means what the system says.
         changes: Woken when there are others to expect; None if nobody waits.
+        may_forget: Whether the clock can be believed that says what is over.
     """
 
     def __init__(
@@ -97,8 +99,10 @@ class Worklist:
         *,
         zone: tzinfo | None = None,
         changes: Changes | None = None,
+        may_forget: Callable[[], bool] | None = None,
     ) -> None:
         self._database = database
+        self._may_forget = may_forget or Steadiness(clock).holds
         self._keep_days = settings.keep_days
         self._intervals = {one.name: one.interval_seconds for one in settings.source}
         self._clock = clock
@@ -145,12 +149,13 @@ class Worklist:
         now = self._clock()
         rows, patients = await self._read(source, steps[:MOST_STEPS])
         due = now + _MISSED * self._intervals[source] + _SLACK
-        since = self._since
+        since, is_over = self._since, self._may_forget()
 
         def write(db: Connection) -> tuple[int, int]:
             changed = index.renew(db, source, rows, whole=True)
             index.note_success(db, source, now=now, due=due, problems=_few(problems))
-            index.forget_before(db, since, now)
+            if is_over:
+                index.forget_before(db, since, now)
             return changed, expected.replace(db, _announcer(source), patients, now)
 
         changed, others = await self._database.write(write)
@@ -199,12 +204,14 @@ class Worklist:
 
         They are served until their day is over, and for ``keep_days`` more.
         """
-        now, since = self._clock(), self._since
+        now = self._clock()
+        since, is_over = self._since, self._may_forget()
         rows, patients = await self._read(API, steps)
 
         def write(db: Connection) -> tuple[int, int]:
             index.add_source(db, API, _LAST_RANK)
-            index.forget_before(db, since, now)
+            if is_over:
+                index.forget_before(db, since, now)
             changed = index.renew(db, API, rows, whole=False)
             return changed, expected.announce(db, patients, now)
 

@@ -45,9 +45,9 @@ def sources(*names):
 
 @pytest.fixture
 def open_worklist(database, clock):
-    async def begin(*names, keep_days=1, changes=None):
+    async def begin(*names, keep_days=1, **more):
         settings = config.Worklist(sources(*names), keep_days)
-        worklist = Worklist(database, settings, clock, zone=UTC, changes=changes)
+        worklist = Worklist(database, settings, clock, zone=UTC, **more)
         await worklist.begin()
         return worklist
 
@@ -128,6 +128,28 @@ async def test_without_a_night_more_it_ends_at_midnight(open_worklist, clock):
     assert await ids(worklist) == ["SPS1"]
     clock.now += 120
     assert await ids(worklist) == []
+
+
+@pytest.mark.parametrize("way", ["added", "from a source"])
+async def test_a_clock_that_was_just_set_lets_nothing_be_forgotten(
+    open_worklist, database, clock, way
+):
+    believed = False
+    worklist = await open_worklist("ris", may_forget=lambda: believed)
+    if way == "added":
+        await worklist.add(steps(of(1)))
+    else:
+        await worklist.renew("ris", steps(of(1)))
+        await worklist.failed("ris", "it is away")
+    clock.now += 400 * DAY
+    await worklist.add(steps(of(2)))
+    assert await ids(worklist) == []
+    clock.now -= 400 * DAY
+    assert await ids(worklist) == ["SPS1", "SPS2"]
+    believed = True
+    clock.now += 400 * DAY
+    await worklist.add(steps(of(3)))
+    assert await database.read("SELECT step_id FROM worklist_steps") == [("SPS3",)]
 
 
 async def test_it_is_all_there_after_a_restart_and_what_is_configured_no_more_is_gone(
