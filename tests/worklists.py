@@ -43,7 +43,7 @@ def item(
     modality: str = "CT",
     when: str = "",
     at: str = "0900",
-    physician: str = "HOUSE^GREGORY",
+    physician: str = "ROE^JANE",
     charset: str = "",
     **fields: Any,
 ) -> Dataset:

@@ -77,7 +77,7 @@ _TAKES: Final[Mapping[str, str]] = {
     "issuer": _LONG,
     "accession_number": f"{_BRIEF}, such as A1024",
     "description": f"{_LONG}, such as CT chest",
-    "physician": f"{_LONG}, such as HOUSE^GREGORY",
+    "physician": f"{_LONG}, such as ROE^JANE",
     "study_uid": "a UID, digits with points between, such as 2.25.4711",
     "step_id": f"{_BRIEF}, such as S1",
     "procedure_id": f"{_BRIEF}, such as P1",
