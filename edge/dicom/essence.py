@@ -223,15 +223,7 @@ class _Walk(Walker):
         self._bulk_tag = 0
         """Whose that is; 0 for fragments, which end by a delimiter."""
 
-    def _run_familiar(self, _window: bytes, pos: int, _limit: int) -> int:
-        """Nothing is passed over."""
-        return pos
-
-    def _run_explicit(self, _window: bytes, pos: int, _limit: int) -> int:
-        """Nothing is passed over."""
-        return pos
-
-    def _run_implicit(self, _window: bytes, pos: int, _limit: int) -> int:
+    def _run(self, _window: bytes, pos: int, _limit: int) -> int:
         """Nothing is passed over."""
         return pos
 

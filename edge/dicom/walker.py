@@ -11,21 +11,13 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from edge.dicom.builder import ELEMENT_COST, ENDLESS, VALUE_COST, ModelBuilder, ScanLimits
-from edge.dicom.codec import (
-    IMPLICIT_ELEMENTS,
-    LUT_DATA,
-    PIXEL_VALUES,
-    PLAIN_KEYS,
-    Codec,
-    Header,
-    read_header,
-    true_codec,
-)
-from edge.dicom.dictionary import KEYS, vr_of
+from edge.dicom.builder import ENDLESS, ModelBuilder, ScanLimits
+from edge.dicom.codec import LUT_DATA, PIXEL_VALUES, Codec, Header, read_header, true_codec
+from edge.dicom.dictionary import KEYS
 from edge.dicom.familiar import Familiar
 from edge.dicom.fragments import TABLE_BYTES, Fragments
-from edge.dicom.json_model import INLINE_LUT, NotInline
+from edge.dicom.json_model import INLINE_LUT
+from edge.dicom.runs import run_explicit, run_familiar, run_implicit
 from edge.errors import NotDicom
 
 __all__ = ["Walker"]
@@ -189,19 +181,16 @@ class Walker:
 
     def _walk_elements(self, window: bytes, pos: int) -> int:
         """The elements of one level, as many as can be."""
-        level = self.model.level
-        if self.model.muted and level.end not in (ENDLESS, self._base + pos):
+        model = self.model
+        level = model.level
+        if model.muted and level.end not in (ENDLESS, self._base + pos):
             return self._jump(level.end, window)
-        run = self._run_implicit if level.codec.implicit else self._run_explicit
         limit = min(len(window), level.bound - self._base)
-        before = -1
-        while pos > before:
-            before = pos
-            pos = run(window, self._run_familiar(window, pos, limit), limit)
+        pos = self._run(window, pos, limit)
         if pos + 8 <= limit:
             return self._walk_element(window, pos)
         if self._base + pos == level.end:
-            self.model.close_item()
+            model.close_item()
             self._mode = _ITEMS
         elif limit < len(window) or self._base + len(window) >= level.bound:
             raise NotDicom("an item ends in the middle of an element")
@@ -209,109 +198,15 @@ class Walker:
             self._need = 8
         return pos
 
-    def _run_familiar(self, window: bytes, pos: int, limit: int) -> int:
-        """Pass over the elements at the front that were met before."""
-        model = self.model
-        level = model.level
-        codec, elements, decode = level.codec, level.elements, level.decode
-        known, following = self._familiar.elements, self._familiar.following
-        previous, cost, most = level.previous, model.cost, model.most
-        while met := known.get(raw := window[pos : pos + following.get(previous, 0)]):
-            tag, key, element, weight, same_codec, same_decode = met
-            stop = pos + len(raw)
-            if same_codec is not codec or same_decode is not decode:
-                break
-            if tag <= previous or cost > most or stop > limit:
-                break
-            if weight < 0:  # a sequence
-                weight = -weight
-                if model.sequences or (cost + weight) * 8 > most:
-                    break  # what it becomes depends on what is around it
-            elements[key] = element
-            cost += weight
-            previous, pos = tag, stop
-        level.previous, model.cost = previous, cost
-        return pos
-
-    def _run_explicit(self, window: bytes, pos: int, limit: int) -> int:
-        """Pass over plain elements, quickly; stop at whatever is special, or may be familiar."""
-        model = self.model
-        level = model.level
-        codec, elements, decode = level.codec, level.elements, level.decode
-        header, long_length, forms = codec.header, codec.length, codec.by_vr
-        familiar = self._familiar
-        known, following, meet = familiar.elements, familiar.following, familiar.meet
-        previous, cost, most = level.previous, model.cost, model.most
-        try:
-            while pos + 8 <= limit:
-                met = known.get(window[pos : pos + following.get(previous, 0)])
-                if met and met[4] is codec and met[5] is decode:
-                    break
-                group, number, vr, length = header(window, pos)
-                tag = group << 16 | number
-                form = forms.get(vr)
-                if form is None or tag <= previous or cost > most or not number:
-                    break
-                key = PLAIN_KEYS.get(tag)
-                if not key:
-                    if key is not None or group == _META_GROUP:
-                        break
-                    key = f"{tag:08X}"
-                convert, is_long, inline, _ = form
-                start = pos + 8
-                if is_long:
-                    if start + 4 > limit:
-                        break
-                    (length,) = long_length(window, start)
-                    start += 4
-                stop = start + length
-                if stop > limit or length > inline:
-                    break
-                elements[key] = element = convert(window[start:stop], decode)
-                weight = ELEMENT_COST + VALUE_COST * length
-                meet(previous, window[pos:stop], (tag, key, element, weight, codec, decode))
-                cost += weight
-                previous, pos = tag, stop
-        except NotInline:
-            pass  # it is met again on the slow way
-        level.previous, model.cost = previous, cost
-        return pos
-
-    def _run_implicit(self, window: bytes, pos: int, limit: int) -> int:
-        """The same for implicit VR."""
-        model = self.model
-        level = model.level
-        codec, elements, decode = level.codec, level.elements, level.decode
-        header, forms = codec.header, codec.forms
-        familiar = self._familiar
-        known, following, meet = familiar.elements, familiar.following, familiar.meet
-        previous, cost, most = level.previous, model.cost, model.most
-        try:
-            while pos + 8 <= limit:
-                met = known.get(window[pos : pos + following.get(previous, 0)])
-                if met and met[4] is codec and met[5] is decode:
-                    break
-                group, number, length = header(window, pos)
-                tag = group << 16 | number
-                entry = IMPLICIT_ELEMENTS.get(tag)
-                if entry is None and group & 1 and (form := forms.get(vr_of(tag, elements))):
-                    entry = f"{tag:08X}", form
-                if entry is None or tag <= previous or cost > most or not number:
-                    break
-                key, (convert, _, inline, _) = entry
-                start = pos + 8
-                stop = start + length
-                if stop > limit or length > inline:
-                    break
-                elements[key] = element = convert(window[start:stop], decode)
-                weight = ELEMENT_COST + VALUE_COST * length
-                if not group & 1:  # what a private one means depends on what is before it
-                    meet(previous, window[pos:stop], (tag, key, element, weight, codec, decode))
-                cost += weight
-                previous, pos = tag, stop
-        except NotInline:
-            pass
-        level.previous, model.cost = previous, cost
+    def _run(self, window: bytes, pos: int, limit: int) -> int:
+        """Pass over what is plain or familiar."""
+        model, familiar = self.model, self._familiar
+        run = run_implicit if model.level.codec.implicit else run_explicit
+        before = -1
+        while pos > before:
+            before = pos
+            pos = run_familiar(model, familiar, window, pos, limit)
+            pos = run(model, familiar, window, pos, limit)
         return pos
 
     def _walk_element(self, window: bytes, pos: int) -> int:
