@@ -166,6 +166,9 @@ class Reverify:
             await self._read_back(study.study_id, finding.there)
             for one in finding.there:
                 self._tally.add(one.size)
+        elif self._is_primary:
+            # It is known to have none of ours, and may have others.
+            await self._absences.look_again(study.study_id)
         await self._absences.reviewed(name, study.study_id, begun)
 
     async def _settle(self, study_id: int, finding: Finding) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from dataclasses import astuple
 
 import pydicom
 import pytest
@@ -118,6 +119,24 @@ async def test_one_that_took_the_place_of_what_was_deleted_here_is_met(open_box,
         await box.sweep_once()
         assert await box.state(first[1]) == ("NEARLINE", "ACKNOWLEDGED", "")
         assert await box.state(first[0]) is None
+
+
+async def test_one_is_met_in_a_study_of_which_the_archive_has_nothing_of_ours(open_box, cloud):  # noqa: F811
+    parts = list(samples.ct_series(3, rows=8, columns=8))
+    cloud.put(parts[0].data)
+    async with open_box() as box:
+        await box.verify(parts[:1])
+        await box.cache.deletion.delete(*astuple(parts[0].ref))
+        await box.cache.send(parts[1])
+        await box.sweep_once()
+        delete(cloud, parts[:1])
+        cloud.put(parts[2].data)
+        await box.sweep_once()
+        assert await box.state(parts[2]) is None
+        box.clock.now += 31 * DAY
+        await review_all(box)
+        await box.sweep_once()
+        assert await box.state(parts[2]) == ("NEARLINE", "ACKNOWLEDGED", "")
 
 
 async def test_every_instance_is_read_back_once_in_a_hundred_periods(open_box, cloud):  # noqa: F811
