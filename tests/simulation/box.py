@@ -290,7 +290,9 @@ class Box:
         """Open an instance, and read it to its end."""
         found = await self.retrieval.instances(ref.study_uid, ref.series_uid, ref.sop_uid)
         if not found:
-            raise InstanceNotFound("it is withheld, or nobody has it")
+            row = (await self.rows())[ref.sop_uid]
+            assert row["withheld"], f"{self.name} can't find {ref.sop_uid}, and does not hide it"
+            raise InstanceNotFound("it is withheld")
         (entry,) = found
         try:
             async with self.retrieval.open_instance(entry) as opened:
