@@ -62,12 +62,13 @@ def learn(
     """Make NEARLINE rows of what was not known nor deleted here, and keep the fingerprint.
 
     What else it says of patient and study than before is an edit, which holds from now on; it is
-    given back. *held* is from ``edits.survey``.
+    given back. *held* is from ``edits.survey``. A series without instances makes no row, and no
+    fingerprint: the archive is just receiving it, or deleting it.
     """
-    study = _without_deleted(db, study)
-    if not study.series and tombstones.keep_fingerprint(
-        db, study.study_uid, study.fingerprint, now
-    ):
+    fingerprint = study.fingerprint if all(one.instances for one in study.series) else ""
+    study = _left_of(db, study)
+    if not study.series and not _is_known(db, study.study_uid):
+        tombstones.keep_fingerprint(db, study.study_uid, fingerprint, now)
         return None
     study_id = ensure_study(db, study.study_uid, study.attributes, now)
     for series in study.series:
@@ -76,22 +77,26 @@ def learn(
             ref = InstanceRef(study.study_uid, series.series_uid, instance.sop_uid)
             _learn_instance(db, study_id, series_id, ref, instance, now)
     noted = edits.note(db, study_id, study, held, now)
-    fingerprint = study.fingerprint if noted.settled else ""
-    db.execute("UPDATE studies SET fingerprint = ? WHERE id = ?", (fingerprint, study_id))
+    kept = fingerprint if noted.settled else ""
+    db.execute("UPDATE studies SET fingerprint = ? WHERE id = ?", (kept, study_id))
     return noted.edit
 
 
-def _without_deleted(db: Connection, study: RemoteStudy) -> RemoteStudy:
+def _left_of(db: Connection, study: RemoteStudy) -> RemoteStudy:
+    """Without what was deleted here, and without series that have nothing left."""
     listed = [one.sop_uid for series in study.series for one in series.instances]
     deleted = tombstones.deleted_among(db, listed)
-    if not deleted:
-        return study
     left = []
     for series in study.series:
         rest = tuple(one for one in series.instances if one.sop_uid not in deleted)
-        if rest or not series.instances:
+        if rest:
             left.append(replace(series, instances=rest))
     return replace(study, series=tuple(left))
+
+
+def _is_known(db: Connection, study_uid: str) -> bool:
+    found = db.execute("SELECT 1 FROM studies WHERE study_uid = ?", (study_uid,)).fetchone()
+    return found is not None
 
 
 def _learn_instance(

@@ -260,15 +260,12 @@ def _set(
     )
 
 
-def keep_fingerprint(db: Connection, study_uid: str, fingerprint: str, now: float) -> bool:
-    """Keep what the archive last said of a study that is deleted here; False if it is not."""
-    if db.execute("SELECT 1 FROM studies WHERE study_uid = ?", (study_uid,)).fetchone():
-        return False
-    changed: int = db.execute(
+def keep_fingerprint(db: Connection, study_uid: str, fingerprint: str, now: float) -> None:
+    """Keep what the archive last said of a study that is deleted here."""
+    db.execute(
         "UPDATE tombstones SET fingerprint = ?, listed = ? WHERE study_uid = ?",
         (fingerprint, now, study_uid),
-    ).rowcount
-    return changed > 0
+    )
 
 
 def forget_fingerprints(db: Connection, before: float, now: float) -> None:

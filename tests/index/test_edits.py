@@ -192,13 +192,13 @@ async def test_before_the_archive_vouches_for_anything_what_came_in_holds(
     database, sent, hear, new_instance
 ):
     await sent("1.1", custody=Custody.SENT)
-    assert await hear(t00100010=ROE) is None
+    assert await hear("1.1", t00100010=ROE) is None
     [answer] = await found(database)
     assert name(answer) == "DOE^JANE"
     # It is looked at again, though the archive says the same.
     assert await remote.fingerprints(database, ["1.2.3"]) == {}
     await database.write(lambda db: db.execute("UPDATE instances SET custody = 'ACKNOWLEDGED'"))
-    assert (await hear(t00100010=ROE)).version == 1
+    assert (await hear("1.1", t00100010=ROE)).version == 1
     assert await remote.fingerprints(database, ["1.2.3"]) == {"1.2.3": "fingerprint"}
 
 

@@ -128,7 +128,9 @@ async def test_rows_and_cursor_commit_together_or_not_at_all(filled, ledger):
 
 async def test_a_study_that_can_not_be_kept_leaves_no_half_and_stops_no_other(filled, ledger):
     sound = listed("1.2.7.1", study="1.2.7")
-    nonsense = replace(sound, series=(*sound.series, RemoteSeries("1.2.7.2", None, ())))
+    [other] = sound.series
+    strange_series = replace(other, series_uid="1.2.7.2", attributes=None)
+    nonsense = replace(sound, series=(other, strange_series))
     good = listed("1.2.8.1", study="1.2.8")
     strange = await ledger.follow("cloud", [nonsense, good], [], ("c", "1"))
     assert len(strange) == 1

@@ -188,11 +188,6 @@ async def test_what_the_archive_lists_is_hidden_as_well(database, reject):
     assert await counters_are_true(database)
 
 
-async def test_a_series_that_the_archive_lists_without_instances_is_still_found(database):
-    await database.write(lambda db: remote.learn(db, listed(), 1.0))
-    assert await found(database, Level.SERIES) == ["1.2.3.1"]
-
-
 async def test_deleting_the_last_that_is_shown_hides_the_rest(database, new_instance, put, reject):
     await put(new_instance(sop="1.1"), new_instance(sop="1.2"))
     await reject("1.1")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from edge.dicom.instance import Availability, Custody, Origin
 from edge.index import lookup, remote
 from edge.index.instances import PutResult
@@ -37,6 +39,22 @@ async def test_a_listed_instance_that_was_fetched_is_verified(database, new_inst
     await put(new_instance(sop="1.7", origin=Origin.CLOUD, custody=Custody.VERIFIED))
     row = await lookup.find_one(database, "1.7")
     assert (row.availability, row.custody) == (Availability.ONLINE, Custody.VERIFIED)
+
+
+async def test_a_series_without_instances_makes_no_row_and_has_the_study_listed_again(database):
+    """So an archive lists what it is just deleting, or receiving."""
+    await database.write(lambda db: remote.learn(db, listed(), 1000.0))
+    assert await database.read("SELECT count(*) FROM studies") == [(0,)]
+    half = listed("1.1")
+    empty = listed(series="1.2.3.2").series
+    half = replace(half, series=half.series + empty)
+    await database.write(lambda db: remote.learn(db, half, 1001.0))
+    assert await database.read("SELECT series_uid FROM series") == [("1.2.3.1",)]
+    assert await remote.fingerprints(database, ["1.2.3"]) == {}
+    await database.write(lambda db: remote.learn(db, listed("1.1"), 1002.0))
+    await database.write(lambda db: remote.learn(db, listed(), 1003.0))
+    assert await remote.fingerprints(database, ["1.2.3"]) == {}
+    assert len(await lookup.find(database, "1.2.3")) == 1
 
 
 async def test_the_state_of_an_archive_keeps_since_when_it_lasts(database):
