@@ -62,10 +62,12 @@ def learn(
     """Make NEARLINE rows of what was not known nor deleted here, and keep the fingerprint.
 
     What else it says of patient and study than before is an edit, which holds from now on; it is
-    given back. *held* is from ``edits.survey``. A series without instances makes no row, and no
-    fingerprint: the archive is just receiving it, or deleting it.
+    given back. *held* is from ``edits.survey``. A series without instances makes no row, and has,
+    like a study without series, no fingerprint kept: the archive is just receiving it, or deleting
+    it.
     """
-    fingerprint = study.fingerprint if all(one.instances for one in study.series) else ""
+    is_whole = study.series and all(one.instances for one in study.series)
+    fingerprint = study.fingerprint if is_whole else ""
     study = _left_of(db, study)
     if not study.series and not _is_known(db, study.study_uid):
         tombstones.keep_fingerprint(db, study.study_uid, fingerprint, now)

@@ -55,6 +55,9 @@ async def test_a_series_without_instances_makes_no_row_and_has_the_study_listed_
     await database.write(lambda db: remote.learn(db, listed(), 1003.0))
     assert await remote.fingerprints(database, ["1.2.3"]) == {}
     assert len(await lookup.find(database, "1.2.3")) == 1
+    await database.write(lambda db: remote.learn(db, listed("1.1"), 1004.0))
+    await database.write(lambda db: remote.learn(db, replace(listed(), series=()), 1005.0))
+    assert await remote.fingerprints(database, ["1.2.3"]) == {}
 
 
 async def test_the_state_of_an_archive_keeps_since_when_it_lasts(database):
