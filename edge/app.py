@@ -50,6 +50,7 @@ from edge.dimse.requestor import Dialer
 from edge.dimsing import DimseMeans, start_dimse
 from edge.dropfolder.watcher import DropFolder
 from edge.errors import StorageFull
+from edge.holding import Holding
 from edge.index.database import DatabaseBroken
 from edge.opening import Cache, lock_folder, make_folder
 from edge.pixels.workers import PixelWorkers
@@ -71,11 +72,16 @@ class Appliance:
     Args:
         config: All of it; ports may be 0, see ``http_port`` and ``dimse_port``.
         file: Where it was read; a backup has it as it is.
+        root: The root secret, if it is at hand; else its provider is asked.
     """
 
-    def __init__(self, config: Config, *, file: Path | None = None) -> None:
+    def __init__(
+        self, config: Config, *, file: Path | None = None, root: bytes | None = None
+    ) -> None:
         self._config = config
         self._file = file
+        self._root = root
+        self.holding = Holding(config)
         self._stack = AsyncExitStack()
         self._parts: Callable[[], Parts] = lambda: {"start": "under way"}
         self.changes = Changes()
@@ -100,11 +106,12 @@ class Appliance:
             lock = await asyncio.to_thread(lock_folder, config.appliance.data_dir)
             stack.callback(os.close, lock)
             await stack.enter_async_context(
-                local_door(config.appliance.data_dir, self.parts, self._wake)
+                local_door(config.appliance.data_dir, self.parts, self._wake, self.holding.routes())
             )
             cache = self.cache = await stack.enter_async_context(
-                Cache(config, owned=True, changes=self.changes)
+                Cache(config, owned=True, changes=self.changes, root=self._root)
             )
+            self.holding.take(cache.keys)
             await cache.recover()
             changes, uses = self.changes, Uses(cache.database)
             stack.push_async_callback(_flush, uses)
@@ -134,6 +141,8 @@ class Appliance:
             self.transcoding = Transcoding(workers)
             # Parts stop in the reverse order: the doors first, what they stand on last.
             parts = self.supervisor = await stack.enter_async_context(Supervisor())
+            if self.holding.is_renewed:
+                parts.start("keys", self.holding.run)
             parts.start("store", cache.store.run)
             parts.start("fetching", fetching.run)
             parts.start("pixels", workers.run)
@@ -284,17 +293,18 @@ class Appliance:
         self.http_port = (await start_http(self.supervisor, means, self._config)).port
 
     async def serve_until(self, stopping: asyncio.Event) -> bool:
-        """Wait for the end; whether the box must be opened again, because its index is damaged.
+        """Wait for the end; whether the box must be opened again.
 
-        Opening it checks the index, and rebuilds it from the store if need be.
+        Its index is damaged: opening it checks that, and rebuilds it from the store if need be. Or
+        it was locked.
         """
-        broken = self.cache.database.broken
+        broken, locking = self.cache.database.broken, self.holding.locking
         async with asyncio.TaskGroup() as group:
-            waiting = [group.create_task(event.wait()) for event in (stopping, broken)]
+            waiting = [group.create_task(event.wait()) for event in (stopping, broken, locking)]
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             for task in waiting:
                 task.cancel()
-        return broken.is_set() and not stopping.is_set()
+        return (broken.is_set() or locking.is_set()) and not stopping.is_set()
 
 
 async def _flush(uses: Uses) -> None:

@@ -2,8 +2,9 @@
 
 Owns ``service.sock`` in ``data_dir``, a Unix socket that only the service's own user and root can
 open, so that it needs neither TLS nor a token. It answers what ``/readyz`` answers, from before the
-index is opened to the end of the last part; and it lets itself be woken by a command that changed
-something in the index. Never gives or takes anything else.
+index is opened to the end of the last part; it lets itself be woken by a command that changed
+something in the index; and it has what concerns the root secret (`local_keys`). Never gives or
+takes anything else.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from pathlib import Path
 
 import httpx
@@ -22,7 +23,7 @@ from aiohttp import web
 from edge.admin.api import health_routes
 from edge.cache.status import Parts
 
-__all__ = ["local_door", "parts_of_service", "wake_service"]
+__all__ = ["local_door", "parts_of_service", "socket_path", "wake_service"]
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,10 @@ _PATIENCE = 5.0
 
 @contextlib.asynccontextmanager
 async def local_door(
-    folder: Path, parts: Callable[[], Parts], wake: Callable[[], None] = lambda: None
+    folder: Path,
+    parts: Callable[[], Parts],
+    wake: Callable[[], None] = lambda: None,
+    routes: Sequence[web.RouteDef] = (),
 ) -> AsyncIterator[None]:
     """Answer commands until the block ends. A folder that takes no socket stops nothing else.
 
@@ -41,6 +45,7 @@ async def local_door(
         folder: Locked by this process; what an earlier one left there is replaced.
         parts: Tells the state of every part.
         wake: Has every part look at the index.
+        routes: What it answers beside that.
     """
 
     async def woken(_: web.Request) -> web.Response:
@@ -48,7 +53,7 @@ async def local_door(
         return web.Response(status=204)
 
     application = web.Application()
-    application.add_routes([*health_routes(parts), web.post("/wake", woken)])
+    application.add_routes([*health_routes(parts), web.post("/wake", woken), *routes])
     runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=1.0)
     await runner.setup()
     try:
@@ -65,7 +70,7 @@ async def local_door(
 
 async def parts_of_service(folder: Path) -> Parts | None:
     """The parts of the service that works on *folder*, and their states; None if there is none."""
-    with _socket_path(folder) as path:
+    with socket_path(folder) as path:
         transport = httpx.AsyncHTTPTransport(uds=path)
         async with httpx.AsyncClient(transport=transport, timeout=_PATIENCE) as client:
             try:
@@ -80,7 +85,7 @@ async def parts_of_service(folder: Path) -> Parts | None:
 
 async def wake_service(folder: Path) -> bool:
     """Have the service that works on *folder* look at the index; whether one runs and heard it."""
-    with _socket_path(folder) as path:
+    with socket_path(folder) as path:
         transport = httpx.AsyncHTTPTransport(uds=path)
         async with httpx.AsyncClient(transport=transport, timeout=_PATIENCE) as client:
             try:
@@ -96,14 +101,14 @@ def _listen(folder: Path) -> socket.socket:
         door = socket.socket(socket.AF_UNIX)
         unless_returned.callback(door.close)
         os.fchmod(door.fileno(), 0o600)  # Linux gives this mode to the file that bind makes.
-        with _socket_path(folder) as path:
+        with socket_path(folder) as path:
             door.bind(path)
         unless_returned.pop_all()
     return door
 
 
 @contextlib.contextmanager
-def _socket_path(folder: Path) -> Iterator[str]:
+def socket_path(folder: Path) -> Iterator[str]:
     """A short name of the socket: the kernel takes 107 bytes, and the folder's may be longer."""
     handle = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

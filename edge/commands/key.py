@@ -1,4 +1,4 @@
-"""``edge key``: the recovery key, and what it is for while the data is still here."""
+"""``edge key``: what opens the box. Here is the recovery key; the rest has files of its own."""
 
 # ruff: noqa: PLC0415 - see `edge.commands.parsing`
 
@@ -12,6 +12,8 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge.commands.key_credential import add_credential
+from edge.commands.key_unlock import add_unlocking
 from edge.commands.parsing import Acts, Commands, configuration
 from edge.commands.words import moment, say
 from edge.errors import EdgeError, SecretError
@@ -33,13 +35,15 @@ _MORE = "{} characters more (Enter if there are none): "
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    acts = Acts(commands.add("key", "The recovery key, for after theft or fire."))
+    acts = Acts(commands.add("key", "What opens the box: recovery key, locking, unlocking."))
     recovery = acts.add("recovery", "Print a recovery key; it can't be shown again.", _recovery)
     recovery.add_argument(
         "--renew", action="store_true", help="another one; the old one opens older backups only"
     )
     text = "Write the root key again, of a box that has all but that, by its recovery key."
     add_key_file(acts.add("restore", text, _restore))
+    add_unlocking(acts)
+    add_credential(acts)
 
 
 def add_key_file(command: argparse.ArgumentParser) -> None:
