@@ -57,6 +57,6 @@ async def test_a_box_whose_ring_is_not_open_yet_can_be_locked_if_no_key_is_neede
     holding = Holding(passphrase)
     await holding.lock(LockAsked("somebody"))
     assert holding.locking.is_set()
-    file = Holding(config.Config(appliance=config.Appliance(data_dir=tmp_path)))
+    file = Holding(config.Config(appliance=config.Appliance(data_dir=tmp_path / "another")))
     with pytest.raises(DecisionRefused):
         await file.lock(LockAsked("somebody"))
