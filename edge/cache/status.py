@@ -30,6 +30,7 @@ from edge.store.objects import ObjectStore
 
 __all__ = [
     "LINE",
+    "Cages",
     "LineState",
     "Parts",
     "PrefetchState",
@@ -49,6 +50,9 @@ _STUDIES = 100
 
 Parts = Mapping[str, str]
 """Part of the service -> "running", or why it is not."""
+
+Cages = Mapping[str, str]
+"""Process of the service -> what the kernel refused its cage (`edge.cage`); empty: nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,6 +152,8 @@ class Status:
     """The sources of the worklist that are configured, and what people and programs added."""
     tokens: tuple[EndingToken, ...] = ()
     """Those that end within a month, or did; the first of them first."""
+    cages: Cages = field(default_factory=dict)
+    """Those that are not whole."""
 
     @property
     def sentence(self) -> str:
@@ -275,6 +281,7 @@ class Status:
             "procedures": asdict(self.procedures),
             "worklist": [asdict(source) for source in self.worklist],
             "tokens": [asdict(token) for token in self.tokens],
+            "cages": dict(self.cages),
         }
 
 
@@ -284,6 +291,7 @@ async def read_status(
     store: ObjectStore,
     parts: Parts | None,
     line: ReadLine | None = None,
+    cages: Cages | None = None,
 ) -> Status:
     """Read it from the index, the disk and the configuration.
 
@@ -293,6 +301,7 @@ async def read_status(
         store: On the disk whose room counts.
         parts: The states of the service's parts; None if it is not running.
         line: Says how sync may use the line; None if nobody can say.
+        cages: Of the service's processes.
     """
     numbers = await summary(database)
     roles = {archive.name: archive.role for archive in config.cloud.archive}
@@ -322,6 +331,7 @@ async def read_status(
         procedures=await _read_procedures(database),
         worklist=await _read_worklist(config, database),
         tokens=await ending_tokens(database, time.time()),
+        cages={name: lacks for name, lacks in (cages or {}).items() if lacks},
     )
 
 
