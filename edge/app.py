@@ -35,7 +35,7 @@ from edge.cache.rendering import Rendering
 from edge.cache.retrieval import Retrieval
 from edge.cache.settlement import Settling
 from edge.cache.space import Space
-from edge.cache.status import Parts, Status
+from edge.cache.status import Cages, Parts, Status
 from edge.cache.transcoding import Transcoding
 from edge.cloud.archive import Archive
 from edge.cloud.orthanc import archive_of
@@ -78,6 +78,7 @@ class Appliance:
         self._file = file
         self._stack = AsyncExitStack()
         self._parts: Callable[[], Parts] = lambda: {"start": "under way"}
+        self._cages: Callable[[], Cages] = dict
         self.changes = Changes()
         # Woken by commands alone: what follows those need not look at the index for each image.
         self._told = Changes()
@@ -100,7 +101,7 @@ class Appliance:
             lock = await asyncio.to_thread(lock_folder, config.appliance.data_dir)
             stack.callback(os.close, lock)
             await stack.enter_async_context(
-                local_door(config.appliance.data_dir, self.parts, self._wake)
+                local_door(config.appliance.data_dir, self.parts, self._wake, self.cages)
             )
             cache = self.cache = await stack.enter_async_context(
                 Cache(config, owned=True, changes=self.changes)
@@ -156,6 +157,7 @@ class Appliance:
             if self._renewals:
                 parts.start("certificate", self._renewals.run)
             self._parts = parts.states
+            self._cages = lambda: {"pixels": workers.lacks, "store": cache.store.lacks}
             self._stack = stack.pop_all()
         return self
 
@@ -170,6 +172,10 @@ class Appliance:
     def parts(self) -> Parts:
         """Part -> "running", or why it is not."""
         return self._parts()
+
+    def cages(self) -> Cages:
+        """What the kernel refused the cages of our processes, as far as they were started."""
+        return self._cages()
 
     def _wake(self) -> None:
         self.changes.wake()
@@ -206,7 +212,7 @@ class Appliance:
 
     async def status(self) -> Status:
         """The state of the box and of its parts."""
-        return await self.cache.status(self.parts())
+        return await self.cache.status(self.parts(), self.cages())
 
     def _start_sync(
         self,
@@ -279,6 +285,7 @@ class Appliance:
             changes=self.changes,
             echo=echo,
             parts=self.parts,
+            status=self.status,
             renewals=self._renewals,
         )
         self.http_port = (await start_http(self.supervisor, means, self._config)).port

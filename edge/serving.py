@@ -80,6 +80,7 @@ class HttpMeans:
     echo: Echo
     parts: Callable[[], Parts]
     """How every part of the service is."""
+    status: Callable[[], Awaitable[Status]]
     renewals: Renewals
     """Get the certificate."""
 
@@ -137,11 +138,8 @@ def _administration(means: HttpMeans, gate: Gate, config: Config) -> web.Applica
     cache, changes = means.cache, means.changes
     database, identity, wake = cache.database, itemgetter(IDENTITY), changes.wake
 
-    async def status() -> Status:
-        return await cache.status(means.parts())
-
     return api.create_application(
-        status=status,
+        status=means.status,
         middlewares=[access(gate.authorise)],
         routes=[
             *sync_routes(cache.disputes, means.ledger, identity, wake),

@@ -29,6 +29,7 @@ from edge.store.objects import ObjectStore
 
 __all__ = [
     "LINE",
+    "Cages",
     "LineState",
     "Parts",
     "PrefetchState",
@@ -48,6 +49,9 @@ _STUDIES = 100
 
 Parts = Mapping[str, str]
 """Part of the service -> "running", or why it is not."""
+
+Cages = Mapping[str, str]
+"""Process of the service -> what the kernel refused its cage (`edge.cage`); empty: nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +149,8 @@ class Status:
     procedures: ProcedureState = ProcedureState()
     worklist: tuple[SourceState, ...] = ()
     """The sources of the worklist that are configured, and what people and programs added."""
+    cages: Cages = field(default_factory=dict)
+    """Those that are not whole."""
 
     @property
     def sentence(self) -> str:
@@ -268,6 +274,7 @@ class Status:
             "commitments": asdict(self.commitments),
             "procedures": asdict(self.procedures),
             "worklist": [asdict(source) for source in self.worklist],
+            "cages": dict(self.cages),
         }
 
 
@@ -277,6 +284,7 @@ async def read_status(
     store: ObjectStore,
     parts: Parts | None,
     line: ReadLine | None = None,
+    cages: Cages | None = None,
 ) -> Status:
     """Read it from the index, the disk and the configuration.
 
@@ -286,6 +294,7 @@ async def read_status(
         store: On the disk whose room counts.
         parts: The states of the service's parts; None if it is not running.
         line: Says how sync may use the line; None if nobody can say.
+        cages: Of the service's processes.
     """
     numbers = await summary(database)
     roles = {archive.name: archive.role for archive in config.cloud.archive}
@@ -314,6 +323,7 @@ async def read_status(
         commitments=await commitments.standing(database),
         procedures=await _read_procedures(database),
         worklist=await _read_worklist(config, database),
+        cages={name: lacks for name, lacks in (cages or {}).items() if lacks},
     )
 
 

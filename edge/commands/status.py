@@ -31,11 +31,12 @@ def add(commands: Commands) -> None:
 
 async def _status(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
-    from edge.admin.local import parts_of_service
+    from edge.admin.local import cages_of_service, parts_of_service
     from edge.opening import Cache
 
     async with Cache(loaded) as cache:
-        status = await cache.status(await parts_of_service(cache.folder))
+        parts, cages = await parts_of_service(cache.folder), await cages_of_service(cache.folder)
+        status = await cache.status(parts, cages)
     if options.json:
         say(json.dumps(status.as_json()))
     else:
@@ -91,6 +92,12 @@ def _print(status: Status) -> None:
         say("  there is no recovery key: after a fire nothing of this box can be recovered")
     elif not status.backups.last:
         say("  no backup was made yet")
+    _print_parts(status)
+
+
+def _print_parts(status: Status) -> None:
+    for process, lacks in sorted(status.cages.items()):
+        say(f"  the cage of {process} lacks {lacks}")
     for part, state in sorted((status.parts or {}).items()):
         if state != "running":
             say(f"  {part}: {state}")
