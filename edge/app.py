@@ -104,18 +104,7 @@ class Appliance:
         keep_freed_memory()
         config = self._config
         async with AsyncExitStack() as stack:
-            await asyncio.to_thread(make_folder, config.appliance.data_dir)
-            lock = await asyncio.to_thread(lock_folder, config.appliance.data_dir)
-            stack.callback(os.close, lock)
-            await stack.enter_async_context(
-                local_door(
-                    config.appliance.data_dir,
-                    self.parts,
-                    self._wake,
-                    self.cages,
-                    self.holding.routes(),
-                )
-            )
+            await self._take_folder(stack)
             cache = self.cache = await stack.enter_async_context(
                 Cache(config, owned=True, changes=self.changes, root=self._root)
             )
@@ -151,8 +140,7 @@ class Appliance:
             self.transcoding = Transcoding(workers)
             # Parts stop in the reverse order: the doors first, what they stand on last.
             parts = self.supervisor = await stack.enter_async_context(Supervisor())
-            if self.holding.is_renewed:
-                parts.start("keys", self.holding.run)
+            self.holding.start(parts)
             parts.start("store", cache.store.run)
             parts.start("fetching", fetching.run)
             parts.start("tokens", cache.tokens.uses.run)
@@ -187,6 +175,22 @@ class Appliance:
         traceback: TracebackType | None,
     ) -> None:
         await self._stack.aclose()
+
+    async def _take_folder(self, stack: AsyncExitStack) -> None:
+        """Keep others out of the data folder, and answer commands."""
+        folder = self._config.appliance.data_dir
+        await asyncio.to_thread(make_folder, folder)
+        lock = await asyncio.to_thread(lock_folder, folder)
+        stack.callback(os.close, lock)
+        await stack.enter_async_context(
+            local_door(
+                folder,
+                self.parts,
+                self._wake,
+                self.cages,
+                self.holding.routes(),
+            )
+        )
 
     def parts(self) -> Parts:
         """Part -> "running", or why it is not."""

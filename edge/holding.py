@@ -21,6 +21,7 @@ from edge.crypto.escrow import Escrow
 from edge.crypto.keys import KeyRing
 from edge.errors import KeyUnavailable
 from edge.opening import custodian_of
+from edge.supervision import Supervisor
 
 __all__ = ["Holding"]
 
@@ -40,8 +41,7 @@ class Holding:
     def __init__(self, config: Config) -> None:
         self._custodian = custodian_of(config)
         self._keys: KeyRing | None = None
-        self.is_renewed = config.keys.provider in ("passphrase", "network")
-        """Whether ``run`` has something to do."""
+        self._is_renewed = config.keys.provider in ("passphrase", "network")
         self.locking = asyncio.Event()
         """Set once the box is locked, and everything must end."""
 
@@ -66,6 +66,11 @@ class Holding:
         needed = "what opened it is destroyed" if locked.destroys else "what opens it is kept"
         log.warning("%s locked this box; %s", asked.by, needed)
         self.locking.set()
+
+    def start(self, parts: Supervisor) -> None:
+        """Start what there is to do, if there is anything."""
+        if self._is_renewed:
+            parts.start("keys", self.run)
 
     async def run(self) -> None:
         """Have the kernel keep the secret for the next start, as long as the service runs."""
