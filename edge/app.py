@@ -7,6 +7,7 @@ running, with its index opened, recovered and served by every door; leaving the 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import os
 from collections.abc import Callable, Sequence
@@ -16,6 +17,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from edge import __version__
+from edge.access.audit.entry import BOX, Entry, Event
+from edge.access.audit.pruning import Pruning
 from edge.access.renewals import Renewals
 from edge.admin.local import local_door
 from edge.cache.admission import Admission, StudyKeys
@@ -105,6 +109,7 @@ class Appliance:
             cache = self.cache = await stack.enter_async_context(
                 Cache(config, owned=True, changes=self.changes)
             )
+            stack.callback(self._note, Event.STOPPED)
             await cache.recover()
             changes, uses = self.changes, Uses(cache.database)
             stack.push_async_callback(_flush, uses)
@@ -134,6 +139,9 @@ class Appliance:
             self.transcoding = Transcoding(workers)
             # Parts stop in the reverse order: the doors first, what they stand on last.
             parts = self.supervisor = await stack.enter_async_context(Supervisor())
+            self._note(Event.STARTED)
+            parts.start("audit", cache.audit.run)
+            parts.start("audit's bounds", Pruning(config.audit, cache.audit).run)
             parts.start("store", cache.store.run)
             parts.start("fetching", fetching.run)
             parts.start("pixels", workers.run)
@@ -174,6 +182,13 @@ class Appliance:
     def _wake(self) -> None:
         self.changes.wake()
         self._told.wake()
+
+    def _note(self, event: Event) -> None:
+        """Have in the audit that the service starts or stops, and with which configuration."""
+        audit, known = self.cache.audit, {"version": __version__}
+        if event is Event.STARTED:
+            known["configuration"] = hashlib.sha256(repr(self._config).encode()).hexdigest()
+        audit.put(Entry(at=audit.clock(), event=event, actor=BOX, detail=known))
 
     async def _start_dimse(self, admission: Admission, retrieval: Retrieval) -> Echo:
         """Start the DICOM door; what calls a peer by its name."""

@@ -19,7 +19,7 @@ from typing import Protocol
 
 from edge.access.roles import Identity, Role
 
-__all__ = ["TokenInfo", "TokenRow", "TokenStore", "Tokens"]
+__all__ = ["PREFIX", "TokenInfo", "TokenRow", "TokenStore", "Tokens"]
 
 PREFIX = "edge_"
 """Lets scanners for leaked secrets recognise a token."""
