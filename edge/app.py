@@ -39,7 +39,7 @@ from edge.cache.rendering import Rendering
 from edge.cache.retrieval import Retrieval
 from edge.cache.settlement import Settling
 from edge.cache.space import Space
-from edge.cache.status import Parts, Status
+from edge.cache.status import Cages, Parts, Status
 from edge.cache.transcoding import Transcoding
 from edge.cloud.archive import Archive
 from edge.cloud.orthanc import archive_of
@@ -82,9 +82,11 @@ class Appliance:
         self._file = file
         self._stack = AsyncExitStack()
         self._parts: Callable[[], Parts] = lambda: {"start": "under way"}
+        self._cages: Callable[[], Cages] = dict
         self.changes = Changes()
         # Woken by commands alone: what follows those need not look at the index for each image.
         self._told = Changes()
+        self._forget: Callable[[], None] = lambda: None
         self._renewals = Renewals()
         self.http_port = 0
         self.dimse_port = 0
@@ -104,12 +106,14 @@ class Appliance:
             lock = await asyncio.to_thread(lock_folder, config.appliance.data_dir)
             stack.callback(os.close, lock)
             await stack.enter_async_context(
-                local_door(config.appliance.data_dir, self.parts, self._wake)
+                local_door(config.appliance.data_dir, self.parts, self._wake, self.cages)
             )
             cache = self.cache = await stack.enter_async_context(
                 Cache(config, owned=True, changes=self.changes)
             )
             stack.callback(self._note, Event.STOPPED)
+            self._forget = cache.tokens.forget
+            stack.push_async_callback(cache.tokens.uses.flush)
             await cache.recover()
             changes, uses = self.changes, Uses(cache.database)
             stack.push_async_callback(_flush, uses)
@@ -139,13 +143,15 @@ class Appliance:
             self.transcoding = Transcoding(workers)
             # Parts stop in the reverse order: the doors first, what they stand on last.
             parts = self.supervisor = await stack.enter_async_context(Supervisor())
-            self._note(Event.STARTED)
-            parts.start("audit", cache.audit.run)
-            parts.start("audit's bounds", Pruning(config.audit, cache.audit).run)
-            parts.start("store", cache.store.run)
-            parts.start("fetching", fetching.run)
-            parts.start("pixels", workers.run)
-            parts.start("pictures", pictures.run)
+            self._start_audit()
+            for name, run in (
+                ("store", cache.store.run),
+                ("fetching", fetching.run),
+                ("tokens", cache.tokens.uses.run),
+                ("pixels", workers.run),
+                ("pictures", pictures.run),
+            ):
+                parts.start(name, run)
             counting = [archive for each, archive in archives if each.role != "copy"]
             eviction = Eviction(
                 config.cache, cache.store, cache.database, space, uses, ledger, counting
@@ -164,6 +170,7 @@ class Appliance:
             if self._renewals:
                 parts.start("certificate", self._renewals.run)
             self._parts = parts.states
+            self._cages = lambda: {"pixels": workers.lacks, "store": cache.store.lacks}
             self._stack = stack.pop_all()
         return self
 
@@ -179,9 +186,20 @@ class Appliance:
         """Part -> "running", or why it is not."""
         return self._parts()
 
+    def cages(self) -> Cages:
+        """What the kernel refused the cages of our processes, as far as they were started."""
+        return self._cages()
+
     def _wake(self) -> None:
+        self._forget()
         self.changes.wake()
         self._told.wake()
+
+    def _start_audit(self) -> None:
+        audit, settings = self.cache.audit, self._config.audit
+        self._note(Event.STARTED)
+        self.supervisor.start("audit", audit.run)
+        self.supervisor.start("audit's bounds", Pruning(settings, audit).run)
 
     def _note(self, event: Event) -> None:
         """Have in the audit that the service starts or stops, and with which configuration."""
@@ -221,7 +239,7 @@ class Appliance:
 
     async def status(self) -> Status:
         """The state of the box and of its parts."""
-        return await self.cache.status(self.parts())
+        return await self.cache.status(self.parts(), self.cages())
 
     def _start_sync(
         self,
@@ -294,6 +312,7 @@ class Appliance:
             changes=self.changes,
             echo=echo,
             parts=self.parts,
+            status=self.status,
             renewals=self._renewals,
         )
         self.http_port = (await start_http(self.supervisor, means, self._config)).port

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from aiohttp import hdrs, web
 
+from edge.access.acts import Service
 from edge.dicomweb.documents import send_text, with_bulk_urls
 from edge.dicomweb.middleware import Authorise, Witness, access
 from edge.dicomweb.negotiation import Offer, accepted_by, choose
@@ -65,7 +66,7 @@ def create_application(
         witness: Sees every request.
     """
     changes = Changes(feed)
-    application = web.Application(middlewares=[access(authorise, witness)])
+    application = web.Application(middlewares=[access(authorise, Service.CHANGEFEED, witness)])
     application.router.add_get("", changes.changes)
     application.router.add_get("/latest", changes.latest)
     return application

@@ -69,7 +69,7 @@ async def served(audit, handler: Callable[[web.Request], Awaitable[web.StreamRes
         return Identity("somebody", Role(role), "t1")
 
     witness = HttpWitness(audit, lambda _: claim)
-    door = web.Application(middlewares=[access(authorise, witness)])
+    door = web.Application(middlewares=[access(authorise, witness=witness)])
     for method in ("GET", "POST", "DELETE"):
         door.router.add_route(method, "/thing/{name}", handler)
     async with TestClient(TestServer(create_root({"/door": door}))) as client:
