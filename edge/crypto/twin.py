@@ -72,21 +72,17 @@ class TwinFile:
             os.close(descriptor)
         self._descriptors.clear()
 
-    def read(self, place: int) -> list[bytes]:
-        """What each copy holds in this place; damage may make them differ."""
-        return [_read(descriptor, place * PLACE, PLACE) for descriptor in self._descriptors]
+    def read(self, place: int, count: int = 1) -> list[bytes]:
+        """What each copy holds in this place, or in so many; damage may make them differ."""
+        return [
+            _read_long(descriptor, place * PLACE, count * PLACE) for descriptor in self._descriptors
+        ]
 
     def read_all(self) -> list[bytes]:
         """Each copy, whole, and all of the same length."""
         sizes = [os.fstat(descriptor).st_size for descriptor in self._descriptors]
         length = -(-max(sizes, default=0) // PLACE) * PLACE
-        return [
-            b"".join(
-                _read(descriptor, offset, min(_BLOCK, length - offset))
-                for offset in range(0, length, _BLOCK)
-            )
-            for descriptor in self._descriptors
-        ]
+        return [_read_long(descriptor, 0, length) for descriptor in self._descriptors]
 
     def write(self, contents: Mapping[int, bytes]) -> None:
         """Give places their contents, durably; at any moment one copy is whole.
@@ -123,6 +119,13 @@ class TwinFile:
 def copies(path: Path) -> tuple[Path, Path]:
     """Where the two copies lie."""
     return path, path.with_name(f"{path.name}.copy")
+
+
+def _read_long(descriptor: int, offset: int, length: int) -> bytes:
+    end = offset + length
+    return b"".join(
+        _read(descriptor, at, min(_BLOCK, end - at)) for at in range(offset, end, _BLOCK)
+    )
 
 
 def _read(descriptor: int, offset: int, length: int) -> bytes:

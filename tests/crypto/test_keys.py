@@ -70,7 +70,7 @@ def test_wrapped_keys_that_traded_places_do_not_open(tmp_path):
     keys.close()
     for copy in copies(tmp_path / "keys.db"):
         content = bytearray(copy.read_bytes())
-        wrapped = [slice(place * PLACE + 24, place * PLACE + 84) for place in (2, 3)]
+        wrapped = [slice(place * PLACE + 24, place * PLACE + 84) for place in (3, 4)]
         content[wrapped[0]], content[wrapped[1]] = content[wrapped[1]], content[wrapped[0]]
         copy.write_bytes(content)
     again = ring(tmp_path)
@@ -210,7 +210,7 @@ def test_damage_in_both_copies_costs_no_key_but_the_one_that_it_hit(tmp_path, ca
     keys.close()
     for number, copy in enumerate(copies(tmp_path / "keys.db")):
         content = bytearray(copy.read_bytes())
-        content[3 * PLACE + 30 + number] ^= 1
+        content[4 * PLACE + 30 + number] ^= 1
         copy.write_bytes(content)
     again = ring(tmp_path)
     assert again.key_ids() == {made[0].key_id, made[2].key_id}
