@@ -9,48 +9,27 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from functools import partial
-from operator import itemgetter
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from edge.access.gate import Gate
-from edge.access.tls import box_names, renew, server_context
-from edge.admin import api
-from edge.admin.absences import absence_routes
-from edge.admin.commitments import commitment_routes
-from edge.admin.doctor import doctor_routes
-from edge.admin.edits import edit_routes
+from edge.access.renewals import Renewals
 from edge.admin.local import local_door
-from edge.admin.peers import peer_routes
-from edge.admin.prefetch import prefetch_routes
-from edge.admin.procedures import procedure_routes
-from edge.admin.sync import sync_routes
-from edge.admin.trash import trash_routes
-from edge.admin.worklist import worklist_routes
 from edge.cache.admission import Admission, StudyKeys
 from edge.cache.backup import Backups
-from edge.cache.catalogue import Catalogue
 from edge.cache.changes import Changes
-from edge.cache.completeness import Completeness
 from edge.cache.custody import CustodyLedger
 from edge.cache.deletion import Deletion
-from edge.cache.edits import Edits
 from edge.cache.emptying import Emptying
 from edge.cache.eviction import Eviction, Uses
-from edge.cache.expected import Expectations
-from edge.cache.feed import ChangeFeed
 from edge.cache.fetching import Fetching
 from edge.cache.headroom import Headroom
 from edge.cache.leftovers import Leftovers
-from edge.cache.outbox import Outbox
-from edge.cache.peers import Reached
 from edge.cache.pictures import PictureCache
 from edge.cache.priors import Priors
-from edge.cache.procedures import Procedures
 from edge.cache.remedies import Remedies
 from edge.cache.rendering import Rendering
 from edge.cache.retrieval import Retrieval
@@ -64,22 +43,17 @@ from edge.cloud.several import Several
 from edge.config import Archive as ArchiveSettings
 from edge.config import Config
 from edge.crypto.secrets import PURPOSE, open_secrets
-from edge.dicomweb import changefeed, uri_service
-from edge.dicomweb import server as dicomweb
-from edge.dicomweb.listener import Listener
-from edge.dicomweb.middleware import IDENTITY, access
-from edge.dicomweb.root import create_root
 from edge.dimse.casebook import CaseBook
 from edge.dimse.echo import echo_named
-from edge.dimse.examination import examine
 from edge.dimse.peers import Peers
 from edge.dimse.requestor import Dialer
 from edge.dimsing import DimseMeans, start_dimse
 from edge.dropfolder.watcher import DropFolder
-from edge.errors import EdgeError, StorageFull
+from edge.errors import StorageFull
 from edge.index.database import DatabaseBroken
 from edge.opening import Cache, lock_folder, make_folder
 from edge.pixels.workers import PixelWorkers
+from edge.serving import Echo, HttpMeans, start_http
 from edge.store.memory import keep_freed_memory
 from edge.supervision import Supervisor
 from edge.sync.arbitration import Arbitration
@@ -89,9 +63,6 @@ from edge.syncing import Means, by_role, start_sync
 __all__ = ["Appliance"]
 
 log = logging.getLogger(__name__)
-
-_DAY = 86400.0
-_Echo = Callable[[str], Awaitable[Reached]]
 
 
 class Appliance:
@@ -110,7 +81,7 @@ class Appliance:
         self.changes = Changes()
         # Woken by commands alone: what follows those need not look at the index for each image.
         self._told = Changes()
-        self._renewals: list[Callable[[], None]] = []
+        self._renewals = Renewals()
         self.http_port = 0
         self.dimse_port = 0
         self.dimse_tls_port = 0
@@ -181,9 +152,9 @@ class Appliance:
                 )
             echo = await self._start_dimse(admission, retrieval)
             deletion = self._start_deletion(pictures, space, has_archive=bool(archives))
-            self.http_port = await self._serve_http(admission, retrieval, deletion, echo)
+            await self._start_http(deletion, echo)
             if self._renewals:
-                parts.start("certificate", partial(_renew_daily, self._renewals))
+                parts.start("certificate", self._renewals.run)
             self._parts = parts.states
             self._stack = stack.pop_all()
         return self
@@ -204,13 +175,13 @@ class Appliance:
         self.changes.wake()
         self._told.wake()
 
-    async def _start_dimse(self, admission: Admission, retrieval: Retrieval) -> _Echo:
+    async def _start_dimse(self, admission: Admission, retrieval: Retrieval) -> Echo:
         """Start the DICOM door; what calls a peer by its name."""
         config, cache = self._config.dimse, self.cache
         tls = cache.dicom_tls()
         if config.tls_listen:
             await asyncio.to_thread(tls.load)
-            self._renewals.append(tls.load)
+            self._renewals.add(tls.load)
         peers = Peers(config, cache.peers)
         dialer = Dialer(config, tls=tls, casebook=CaseBook(config, cache.associations))
         means = DimseMeans(
@@ -295,6 +266,23 @@ class Appliance:
         self.supervisor.start("trash", Emptying(cache.trash, deletion, changes).run)
         return deletion
 
+    async def _start_http(self, deletion: Deletion, echo: Echo) -> None:
+        means = HttpMeans(
+            cache=self.cache,
+            admission=self.admission,
+            retrieval=self.retrieval,
+            rendering=self.rendering,
+            transcoding=self.transcoding,
+            deletion=deletion,
+            workers=self.workers,
+            ledger=self.ledger,
+            changes=self.changes,
+            echo=echo,
+            parts=self.parts,
+            renewals=self._renewals,
+        )
+        self.http_port = (await start_http(self.supervisor, means, self._config)).port
+
     async def serve_until(self, stopping: asyncio.Event) -> bool:
         """Wait for the end; whether the box must be opened again, because its index is damaged.
 
@@ -308,95 +296,9 @@ class Appliance:
                 task.cancel()
         return broken.is_set() and not stopping.is_set()
 
-    async def _serve_http(
-        self,
-        admission: Admission,
-        retrieval: Retrieval,
-        deletion: Deletion,
-        echo: _Echo,
-    ) -> int:
-        """Serve every application on the one HTTP port; which one it is."""
-        config, cache = self._config, self.cache
-        gate = Gate(cache.tokens, required=config.http.auth == "required")
-        images = dicomweb.create_application(
-            retrieval=retrieval,
-            rendering=self.rendering,
-            transcoding=self.transcoding,
-            catalogue=Catalogue(cache.database),
-            admission=admission,
-            deletion=deletion,
-            workers=self.workers,
-            authorise=gate.authorise,
-        )
-        pictures = uri_service.create_application(
-            retrieval=retrieval,
-            rendering=self.rendering,
-            transcoding=self.transcoding,
-            authorise=gate.authorise,
-        )
-        feed = changefeed.create_application(ChangeFeed(cache.database), authorise=gate.authorise)
-        administration = api.create_application(
-            status=self.status,
-            middlewares=[access(gate.authorise)],
-            routes=[
-                *sync_routes(cache.disputes, self.ledger, itemgetter(IDENTITY), self.changes.wake),
-                *absence_routes(cache.absences, itemgetter(IDENTITY)),
-                *trash_routes(cache.trash, itemgetter(IDENTITY)),
-                *commitment_routes(cache.commitments, itemgetter(IDENTITY)),
-                *edit_routes(Edits(cache.database)),
-                *procedure_routes(
-                    Procedures(cache.database, self.changes),
-                    Completeness(cache.database, config.procedures, self.changes),
-                    Outbox(cache.database, self.changes),
-                    self.changes.wake,
-                ),
-                *prefetch_routes(
-                    Expectations(cache.database),
-                    cache.pins,
-                    itemgetter(IDENTITY),
-                    self.changes.wake,
-                ),
-                *peer_routes(cache.peers, itemgetter(IDENTITY), echo),
-                *doctor_routes(partial(examine, cache.peers, cache.associations, config.dimse)),
-                *worklist_routes(cache.worklist),
-            ],
-        )
-        application = create_root(
-            {
-                "/dicom-web": images,
-                "/wado": pictures,
-                "/changefeed": feed,
-                "/api/v1": administration,
-            },
-            cors_origins=config.http.cors_origins,
-            only_names=box_names(config) if config.http.auth == "none" else None,
-        )
-        application.add_routes(api.health_routes(self.parts))
-        identity = (config.http, cache.keys.derive("tls"), cache.folder / "tls", box_names(config))
-        tls = await asyncio.to_thread(server_context, *identity)
-        if tls is not None:
-            self._renewals.append(partial(renew, tls, *identity))
-        http = Listener(application, config.http.listen, tls)
-        await self.supervisor.start_ready("http", lambda ready: http.serve(ready=ready))
-        return http.port
-
 
 async def _flush(uses: Uses) -> None:
     try:
         await uses.flush()
     except (DatabaseBroken, StorageFull) as error:
         log.warning("when instances were last used is not known exactly: %s", error)
-
-
-async def _renew_daily(renewals: Sequence[Callable[[], None]]) -> None:
-    """Renew certificates before their end, and load what the clinic put in their place."""
-    while True:
-        await asyncio.sleep(_DAY)
-        failed: list[EdgeError] = []
-        for renewal in renewals:
-            try:
-                await asyncio.to_thread(renewal)
-            except EdgeError as error:
-                failed.append(error)
-        if failed:
-            raise failed[0]

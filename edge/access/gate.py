@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 from collections.abc import Mapping
 
-from edge.access.roles import Identity, Role
+from edge.access.roles import Identity, Proof, Role
 from edge.access.tokens import Tokens
 from edge.errors import AccessDenied
 
@@ -27,14 +27,22 @@ class Gate:
         self._tokens = tokens
         self._required = required
 
-    async def authorise(self, headers: Mapping[str, str]) -> Identity:
+    async def authorise(
+        self,
+        headers: Mapping[str, str],
+        address: str = "",  # noqa: ARG002 - what is guessed from there is counted, soon
+    ) -> Identity:
         """Who sends these request headers.
+
+        Args:
+            headers: Of the request.
+            address: Where it comes from; empty if that is not known.
 
         Raises:
             AccessDenied: They prove nothing.
         """
         if not self._required:
-            return Identity("anyone", Role.ADMIN)
+            return Identity("anyone", Role.ADMIN, proof=Proof.NONE)
         scheme, _, proof = headers.get("Authorization", "").partition(" ")
         identity = None
         if secret := _secret(scheme.lower(), proof.strip()):

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from edge.errors import AccessDenied
 
-__all__ = ["Act", "Identity", "Role", "act_of", "needs"]
+__all__ = ["Act", "Identity", "Proof", "Role", "act_of", "needs"]
 
 _MARK = "_act"
 
@@ -61,6 +61,21 @@ _ALLOWED = {
 }
 
 
+class Proof(StrEnum):
+    """By what somebody proved who they are."""
+
+    NONE = "none"
+    """Nothing was asked for: a laboratory, or this machine itself."""
+    TOKEN = "token"  # noqa: S105 - the name of a proof
+    """An API token."""
+    PASSWORD = "password"  # noqa: S105 - as above
+    """Name and password, sent with the request."""
+    SESSION = "session"
+    """The cookie of somebody who logged in. Browsers send it by themselves."""
+    CERTIFICATE = "certificate"
+    """What was shown over TLS."""
+
+
 @dataclass(frozen=True, slots=True)
 class Identity:
     """Someone, or a program, whose proof was accepted."""
@@ -70,6 +85,7 @@ class Identity:
     role: Role
     token_id: str = ""
     """The token that proved it; empty if it was something else."""
+    proof: Proof = Proof.TOKEN
 
     def require(self, act: Act) -> None:
         """Do nothing if this identity may do the act.

@@ -46,8 +46,8 @@ __all__ = ["IDENTITY", "Authorise", "access", "errors", "finish_headers", "where
 
 logger = logging.getLogger(__name__)
 
-Authorise = Callable[[Mapping[str, str]], Awaitable[Identity]]
-"""Who sends these request headers; raises ``AccessDenied`` if they prove nothing."""
+Authorise = Callable[[Mapping[str, str], str], Awaitable[Identity]]
+"""Who sends these request headers, from which address; raises ``AccessDenied`` if nobody known."""
 
 IDENTITY: Final = web.RequestKey("identity", Identity)
 _BEGUN: Final = web.RequestKey("begun", web.StreamResponse)
@@ -136,7 +136,7 @@ def access(authorise: Authorise) -> Middleware:
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        identity = await authorise(request.headers)
+        identity = await authorise(request.headers, request.remote or "")
         # What is not routed does nothing, and its answer is the same for everybody.
         # A method that is not in the table, and is routed all the same, is for who may everything.
         if request.match_info.http_exception is None:

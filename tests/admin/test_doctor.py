@@ -33,7 +33,7 @@ STATE = PeerState("CT1", "CT", "10.0.0.1", 1.0, None, None)
 
 @pytest.fixture
 async def client():
-    async def authorise(headers):
+    async def authorise(headers, address):
         return Identity("someone", Role(headers.get("X-Role", "admin")))
 
     async def examine(name):

@@ -53,7 +53,7 @@ READER = {"Authorization": f"Bearer {_PREFIX}read"}
 KEEPER = {"Authorization": f"Bearer {_PREFIX}delete"}
 
 
-async def authorise(headers):
+async def authorise(headers, address):
     said = headers.get("Authorization", "")
     known = said.startswith(f"Bearer {_PREFIX}")
     return await authorised({"Authorization": said.replace(_PREFIX, "") if known else "none"})

@@ -34,7 +34,7 @@ async def book(tmp_path):
 
 @pytest.fixture
 async def client(book):
-    async def authorise(headers):
+    async def authorise(headers, address):
         return Identity("someone", Role(headers.get("X-Role", "admin")))
 
     async def echo(name):

@@ -459,7 +459,7 @@ TOKENS = {
 }
 
 
-async def authorise(headers: Mapping[str, str]) -> Identity:
+async def authorise(headers: Mapping[str, str], address: str = "") -> Identity:
     """Bearer tokens whose secrets are the keys of ``TOKENS``."""
     scheme, _, secret = headers.get("Authorization", "").partition(" ")
     identity = TOKENS.get(secret) if scheme == "Bearer" else None

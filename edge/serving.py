@@ -1,0 +1,163 @@
+"""Builds what is asked for over HTTP: DICOMweb, the change feed and the admin API, and starts it.
+
+A part of the admin API is one line here; another application that is mounted is another.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from functools import partial
+from operator import itemgetter
+
+from aiohttp import web
+
+from edge.access.gate import Gate
+from edge.access.renewals import Renewals
+from edge.access.tls import box_names, renew, server_context
+from edge.admin import api
+from edge.admin.absences import absence_routes
+from edge.admin.commitments import commitment_routes
+from edge.admin.doctor import doctor_routes
+from edge.admin.edits import edit_routes
+from edge.admin.peers import peer_routes
+from edge.admin.prefetch import prefetch_routes
+from edge.admin.procedures import procedure_routes
+from edge.admin.sync import sync_routes
+from edge.admin.trash import trash_routes
+from edge.admin.worklist import worklist_routes
+from edge.cache.admission import Admission
+from edge.cache.catalogue import Catalogue
+from edge.cache.changes import Changes
+from edge.cache.completeness import Completeness
+from edge.cache.custody import CustodyLedger
+from edge.cache.deletion import Deletion
+from edge.cache.edits import Edits
+from edge.cache.expected import Expectations
+from edge.cache.feed import ChangeFeed
+from edge.cache.outbox import Outbox
+from edge.cache.peers import Reached
+from edge.cache.procedures import Procedures
+from edge.cache.rendering import Rendering
+from edge.cache.retrieval import Retrieval
+from edge.cache.status import Parts, Status
+from edge.cache.transcoding import Transcoding
+from edge.config import Config
+from edge.dicomweb import changefeed, uri_service
+from edge.dicomweb import server as dicomweb
+from edge.dicomweb.listener import Listener
+from edge.dicomweb.middleware import IDENTITY, access
+from edge.dicomweb.root import create_root
+from edge.dimse.examination import examine
+from edge.opening import Cache
+from edge.pixels.workers import PixelWorkers
+from edge.supervision import Supervisor
+
+__all__ = ["Echo", "HttpMeans", "start_http"]
+
+Echo = Callable[[str], Awaitable[Reached]]
+"""Calls a DICOM peer by its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class HttpMeans:
+    """What is served over HTTP works with."""
+
+    cache: Cache
+    admission: Admission
+    """Takes what comes."""
+    retrieval: Retrieval
+    """Opens what is asked for."""
+    rendering: Rendering
+    transcoding: Transcoding
+    deletion: Deletion
+    workers: PixelWorkers
+    """Decode pictures that come in."""
+    ledger: CustodyLedger
+    """Knows who vouches for what."""
+    changes: Changes
+    echo: Echo
+    parts: Callable[[], Parts]
+    """How every part of the service is."""
+    renewals: Renewals
+    """Get the certificate."""
+
+
+async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -> Listener:
+    """Serve every application on the one HTTP port.
+
+    Raises:
+        ConfigError: The address can't be listened on, or its certificate can't be used.
+        WrongKey: The box's own certificate was made with another secret.
+    """
+    cache, names = means.cache, box_names(config)
+    gate = Gate(cache.tokens, required=config.http.auth == "required")
+    application = create_root(
+        {
+            "/dicom-web": _images(means, gate),
+            "/wado": uri_service.create_application(
+                retrieval=means.retrieval,
+                rendering=means.rendering,
+                transcoding=means.transcoding,
+                authorise=gate.authorise,
+            ),
+            "/changefeed": changefeed.create_application(
+                ChangeFeed(cache.database), authorise=gate.authorise
+            ),
+            "/api/v1": _administration(means, gate, config),
+        },
+        cors_origins=config.http.cors_origins,
+        only_names=names if config.http.auth == "none" else None,
+    )
+    application.add_routes(api.health_routes(means.parts))
+    identity = (config.http, cache.keys.derive("tls"), cache.folder / "tls", names)
+    tls = await asyncio.to_thread(server_context, *identity)
+    if tls is not None:
+        means.renewals.add(partial(renew, tls, *identity))
+    listener = Listener(application, config.http.listen, tls)
+    await supervisor.start_ready("http", lambda ready: listener.serve(ready=ready))
+    return listener
+
+
+def _images(means: HttpMeans, gate: Gate) -> web.Application:
+    return dicomweb.create_application(
+        retrieval=means.retrieval,
+        rendering=means.rendering,
+        transcoding=means.transcoding,
+        catalogue=Catalogue(means.cache.database),
+        admission=means.admission,
+        deletion=means.deletion,
+        workers=means.workers,
+        authorise=gate.authorise,
+    )
+
+
+def _administration(means: HttpMeans, gate: Gate, config: Config) -> web.Application:
+    cache, changes = means.cache, means.changes
+    database, identity, wake = cache.database, itemgetter(IDENTITY), changes.wake
+
+    async def status() -> Status:
+        return await cache.status(means.parts())
+
+    return api.create_application(
+        status=status,
+        middlewares=[access(gate.authorise)],
+        routes=[
+            *sync_routes(cache.disputes, means.ledger, identity, wake),
+            *absence_routes(cache.absences, identity),
+            *trash_routes(cache.trash, identity),
+            *commitment_routes(cache.commitments, identity),
+            *edit_routes(Edits(database)),
+            *procedure_routes(
+                Procedures(database, changes),
+                Completeness(database, config.procedures, changes),
+                Outbox(database, changes),
+                wake,
+            ),
+            *prefetch_routes(Expectations(database), cache.pins, identity, wake),
+            *peer_routes(cache.peers, identity, means.echo),
+            *doctor_routes(partial(examine, cache.peers, cache.associations, config.dimse)),
+            *worklist_routes(cache.worklist),
+        ],
+    )
