@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from edge.access.renewals import Renewals
-from edge.admin.local import local_door
+from edge.admin.local import Act, local_door
 from edge.cache.admission import Admission, StudyKeys
 from edge.cache.backup import Backups
 from edge.cache.changes import Changes
@@ -82,6 +82,7 @@ class Appliance:
         # Woken by commands alone: what follows those need not look at the index for each image.
         self._told = Changes()
         self._renewals = Renewals()
+        self._acts: dict[str, Act] = {}
         self.http_port = 0
         self.dimse_port = 0
         self.dimse_tls_port = 0
@@ -100,12 +101,13 @@ class Appliance:
             lock = await asyncio.to_thread(lock_folder, config.appliance.data_dir)
             stack.callback(os.close, lock)
             await stack.enter_async_context(
-                local_door(config.appliance.data_dir, self.parts, self._wake)
+                local_door(config.appliance.data_dir, self.parts, self._wake, self._acts)
             )
             cache = self.cache = await stack.enter_async_context(
                 Cache(config, owned=True, changes=self.changes)
             )
             await cache.recover()
+            self._acts["rotate"] = cache.rotate
             changes, uses = self.changes, Uses(cache.database)
             stack.push_async_callback(_flush, uses)
             space = Space(config.cache, cache.database, cache.store)

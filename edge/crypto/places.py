@@ -1,7 +1,7 @@
 """The file of the ring of keys: which place holds what, and what of it opens.
 
     place 0   magic, version, their digest
-    place n   a wrapped key (``wrapping``), or zeros
+    place n   a wrapped key (``wrapping``), or what says that it is vacant; or zeros
 
 What it owns is ``keys.db`` and its copy, open. A key that is sound in one copy only is repaired
 from it; one that is sound in neither is left as it is, and reported. Two copies that are equal are
@@ -23,7 +23,7 @@ from edge.crypto.twin import EMPTY, PLACE, TwinFile
 from edge.crypto.wrapping import FORM, FORMER, NO_NAME, EpochKey, Kind, Record, Root
 from edge.errors import SecretError, WrongKey
 
-__all__ = ["HEADER", "RESTORE", "Places", "first_places"]
+__all__ = ["HEADER", "RESTORE", "Places", "first_places", "vacant"]
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +41,12 @@ def _header(version: int) -> bytes:
 
 
 HEADER = _header(_VERSION)
+
+
+def vacant(place: int) -> bytes:
+    """What says that a place is free; zeros say it, too, but may be the rest of a copy."""
+    digest = hashlib.sha512(b"edge ring 2 vacant %d" % place).digest()
+    return (b"\0" + digest + digest)[:PLACE]
 
 
 def first_places(root: Root, master: bytes) -> bytes:
@@ -117,7 +123,7 @@ class Places:
 
     def content(self) -> bytes:
         """Either copy of the file; places that one of them lacks come from both."""
-        return self._file.compare(self.is_sound).content
+        return self._file.compare(self._soundness).content
 
     def study_key(self, name: bytes) -> bytes | None:
         """A study key; None if it is sound in neither copy.
@@ -163,9 +169,7 @@ class Places:
         return record.unwrap(place, key.aead)
 
     def is_sound(self, place: int, content: bytes) -> bool:
-        """Whether this is what belongs there."""
-        if place == 0:
-            return content in (HEADER, self._former_header)
+        """Whether this is a wrapped key that belongs there."""
         record = Record.from_bytes(content)
         if record is None:
             return False
@@ -173,6 +177,12 @@ class Places:
             key = self.epochs.get(record.epoch)
             return key is not None and key.is_sealed(place, record)
         return self.unwrap(place, record) is not None
+
+    def _soundness(self, place: int, content: bytes) -> int:
+        if place == 0:
+            return content in (HEADER, self._former_header)
+        # A key counts more: if it should be gone, whoever wanted that comes again.
+        return 2 if self.is_sound(place, content) else int(content == vacant(place))
 
     # Changing it ----------------------------------------------------------------------------------
 
@@ -215,7 +225,7 @@ class Places:
         going = set(places)
         if not going:
             return
-        self._file.write(dict.fromkeys(sorted(going), EMPTY))
+        self._file.write({place: vacant(place) for place in sorted(going)})
         self._of_names = {name: at for name, at in self._of_names.items() if at not in going}
         self._of_master = [at for at in self._of_master if at not in going]
         for place in going:
@@ -244,7 +254,7 @@ class Places:
         self._load_epochs(contents)
         if not self.epochs:
             self._fail(contents)
-        compared = self._file.compare(self.is_sound)
+        compared = self._file.compare(self._soundness)
         if compared.damaged:
             log.error(
                 "%d places of the ring of keys are damaged in both copies; what is sealed with"
@@ -260,12 +270,12 @@ class Places:
                 continue
             if kind == Kind.STUDY_KEY and name not in self._of_names:
                 self._of_names[name] = place  # there may be very many: a glance at each must do
-            elif kind or content[place * PLACE : (place + 1) * PLACE] != EMPTY:
-                record = Record.from_bytes(content[place * PLACE : (place + 1) * PLACE])
-                if record is not None:
-                    self._note(place, record)
-            else:
+                continue
+            here = content[place * PLACE : (place + 1) * PLACE]
+            if here in (EMPTY, vacant(place)):
                 self._free.append(place)
+            elif (record := Record.from_bytes(here)) is not None:
+                self._note(place, record)
 
     def _refuse_newer(self, contents: list[bytes]) -> None:
         versions = list(map(_version, contents))

@@ -27,7 +27,7 @@ from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 
-from edge.crypto.places import HEADER, Places
+from edge.crypto.places import HEADER, Places, vacant
 from edge.crypto.twin import EMPTY
 from edge.crypto.wrapping import FORMER, NO_NAME, EpochKey, Kind, Record
 from edge.errors import SecretError
@@ -102,7 +102,7 @@ class Rotation:
         for first, count in self._lots():
             with self._lock:
                 for place, contents in self._places.read(first, count):
-                    damaged += self._sound(place, contents) is None and _holds(contents)
+                    damaged += self._sound(place, contents) is None and _is_lost(place, contents)
         if damaged:
             raise SecretError(
                 f"{damaged} places of the ring of keys are damaged in both copies; nothing was"
@@ -134,9 +134,11 @@ class Rotation:
         new, lost = dict[int, bytes](), list[int]()
         for place, contents in places.read(first, count):
             record = self._sound(place, contents)
-            if record is None:
-                if _holds(contents):
-                    lost.append(place)
+            if record is None and _is_lost(place, contents):
+                lost.append(place)
+            elif record is None:
+                if contents != [vacant(place)] * len(contents):
+                    new[place] = vacant(place)
             elif record.kind is Kind.EPOCH:
                 continue
             elif record.epoch != key.number:
@@ -155,7 +157,8 @@ class Rotation:
         for place, contents in places.read(first, count):
             for content in contents:
                 record = Record.from_bytes(content)
-                if content == EMPTY or (record is not None and record.kind is Kind.EPOCH):
+                is_epoch = record is not None and record.kind is Kind.EPOCH
+                if is_epoch or content == vacant(place):
                     continue
                 if record is None or record.epoch != number or not places.is_sound(place, content):
                     raise SecretError(
@@ -173,10 +176,11 @@ class Rotation:
     def _sound(self, place: int, contents: list[bytes]) -> Record | None:
         """What a place holds; None if that is nothing, or damaged in both copies."""
         for content in contents:
-            if content != EMPTY and self._places.is_sound(place, content):
+            if self._places.is_sound(place, content):
                 return Record.from_bytes(content)
         return None
 
 
-def _holds(contents: list[bytes]) -> bool:
-    return any(content != EMPTY for content in contents)
+def _is_lost(place: int, contents: list[bytes]) -> bool:
+    """Whether something was in a place without a sound key, and neither copy says that it went."""
+    return vacant(place) not in contents and any(content != EMPTY for content in contents)

@@ -5,8 +5,9 @@ which no sector of a disk divides. What a place holds, and how its soundness is 
 caller's business.
 
 Crash order of a change: first copy -> fsync -> second copy -> fsync. At any moment one of the two
-is whole, place by place. An empty place (zeros) that faces a sound one is filled from it: a write
-that was cut short is finished that way, and a removal that was cut short has not happened.
+is whole, place by place. An empty place (zeros) that faces a sound one is filled from it, and so is
+one that counts less: a write that was cut short is finished that way, and a removal that was cut
+short has not happened.
 
 Calls block. Nothing here is safe from several threads at once.
 """
@@ -17,6 +18,7 @@ import errno
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 
 from edge.crypto.durable import sync_folder
@@ -95,8 +97,13 @@ class TwinFile:
                 _write(descriptor, place, content)
             os.fsync(descriptor)
 
-    def compare(self, is_sound: Callable[[int, bytes], bool]) -> Compared:
-        """Read both, and decide where they differ."""
+    def compare(self, soundness: Callable[[int, bytes], int]) -> Compared:
+        """Read both, and decide where they differ.
+
+        Args:
+            soundness: Of a content in a place; 0 if that is not sound. The most counts, then the
+                first copy.
+        """
         contents = self.read_all()
         if len(set(contents)) == 1:
             return Compared(contents[0], {}, set())
@@ -108,9 +115,10 @@ class TwinFile:
             versions = [each[where] for each in contents]
             if len(set(versions)) == 1:
                 continue
-            sound = [each for each in versions if each != EMPTY and is_sound(place, each)]
-            if sound:
-                repairs[place] = content[where] = sound[0]
+            found = [(soundness(place, each) if each != EMPTY else 0, each) for each in versions]
+            most, best = max(found, key=itemgetter(0))
+            if most:
+                repairs[place] = content[where] = best
             else:
                 damaged.add(place)
         return Compared(bytes(content), repairs, damaged)
