@@ -13,6 +13,7 @@ from operator import itemgetter
 
 from aiohttp import web
 
+from edge.access.acts import Service
 from edge.access.gate import Gate
 from edge.access.renewals import Renewals
 from edge.access.tls import box_names, renew, server_context
@@ -25,6 +26,7 @@ from edge.admin.peers import peer_routes
 from edge.admin.prefetch import prefetch_routes
 from edge.admin.procedures import procedure_routes
 from edge.admin.sync import sync_routes
+from edge.admin.tokens import token_routes
 from edge.admin.trash import trash_routes
 from edge.admin.worklist import worklist_routes
 from edge.cache.admission import Admission
@@ -80,6 +82,7 @@ class HttpMeans:
     echo: Echo
     parts: Callable[[], Parts]
     """How every part of the service is."""
+    status: Callable[[], Awaitable[Status]]
     renewals: Renewals
     """Get the certificate."""
 
@@ -137,12 +140,9 @@ def _administration(means: HttpMeans, gate: Gate, config: Config) -> web.Applica
     cache, changes = means.cache, means.changes
     database, identity, wake = cache.database, itemgetter(IDENTITY), changes.wake
 
-    async def status() -> Status:
-        return await cache.status(means.parts())
-
     return api.create_application(
-        status=status,
-        middlewares=[access(gate.authorise)],
+        status=means.status,
+        middlewares=[access(gate.authorise, Service.ADMIN)],
         routes=[
             *sync_routes(cache.disputes, means.ledger, identity, wake),
             *absence_routes(cache.absences, identity),
@@ -159,5 +159,6 @@ def _administration(means: HttpMeans, gate: Gate, config: Config) -> web.Applica
             *peer_routes(cache.peers, identity, means.echo),
             *doctor_routes(partial(examine, cache.peers, cache.associations, config.dimse)),
             *worklist_routes(cache.worklist),
+            *token_routes(cache.tokens, identity),
         ],
     )
