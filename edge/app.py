@@ -21,7 +21,7 @@ from edge import __version__
 from edge.access.audit.entry import BOX, Entry, Event
 from edge.access.audit.pruning import Pruning
 from edge.access.renewals import Renewals
-from edge.admin.local import local_door
+from edge.admin.local import Act, local_door
 from edge.cache.admission import Admission, StudyKeys
 from edge.cache.backup import Backups
 from edge.cache.changes import Changes
@@ -88,6 +88,7 @@ class Appliance:
         self._told = Changes()
         self._forget: Callable[[], None] = lambda: None
         self._renewals = Renewals()
+        self._acts: dict[str, Act] = {}
         self.http_port = 0
         self.dimse_port = 0
         self.dimse_tls_port = 0
@@ -106,7 +107,9 @@ class Appliance:
             lock = await asyncio.to_thread(lock_folder, config.appliance.data_dir)
             stack.callback(os.close, lock)
             await stack.enter_async_context(
-                local_door(config.appliance.data_dir, self.parts, self._wake, self.cages)
+                local_door(
+                    config.appliance.data_dir, self.parts, self._wake, self.cages, self._acts
+                )
             )
             cache = self.cache = await stack.enter_async_context(
                 Cache(config, owned=True, changes=self.changes)
@@ -316,6 +319,7 @@ class Appliance:
             renewals=self._renewals,
         )
         self.http_port = (await start_http(self.supervisor, means, self._config)).port
+        self._acts["rotate"] = self.cache.rotate
 
     async def serve_until(self, stopping: asyncio.Event) -> bool:
         """Wait for the end; whether the box must be opened again, because its index is damaged.
