@@ -27,6 +27,7 @@ from edge.config import Config
 from edge.crypto.custodian import Custodian
 from edge.crypto.passphrases import normal, wipe
 from edge.crypto.recovery import RecoveryKey
+from edge.dicomweb.hosts import OwnNames
 from edge.dicomweb.listener import Listener
 from edge.dicomweb.root import create_root
 from edge.dimse.shut import ShutDoor
@@ -116,15 +117,15 @@ class LockedBox:
         """
         config, names = self._config, box_names(self._config)
         tls, fingerprint = await asyncio.to_thread(locked_context, config.http, names)
-        only = names if config.http.auth == "none" else None
-        application = create_root({}, only_names=only)
+        is_open = config.http.auth == "none"
+        application = create_root({}, names=OwnNames(names), is_open=is_open)
         application.add_routes(health_routes(self.parts))
         application.add_routes(unlocking_routes(lambda: self._waiting, self.open, code=self.code))
         http = Listener(application, config.http.listen, tls)
         dimse = ShutDoor(config.dimse)
         local = when_locked(lambda: self._waiting, self.open, self.lock)
         async with (
-            local_door(config.appliance.data_dir, self.parts, routes=local),
+            local_door(config.appliance.data_dir, self.parts, more=local),
             Supervisor() as parts,
         ):
             await parts.start_ready("http", lambda ready: http.serve(ready=ready))

@@ -1,10 +1,10 @@
 """The page of a locked box: what it waits for, and where its passphrase is said.
 
 Owns ``/``, its style sheet and ``/unlock``, and answers everything else with 503. Promises that a
-guess costs its sender more and more time, that one is tried at a time, that no other site's page
-can send one for its reader, and that nothing but what the box waits for is shown: no name of a
-patient, no version, no state. The page has no script. A passphrase is chosen here only by who has
-the code that the console shows, lest a stranger in the waiting room choose it.
+guess costs its sender more and more time, that one is tried at a time, and that nothing but what
+the box waits for is shown: no name of a patient, no version, no state. The page has no script. A
+passphrase is chosen here only by who has the code that the console shows, lest a stranger in the
+waiting room choose it.
 """
 
 from __future__ import annotations
@@ -15,7 +15,6 @@ import html
 import logging
 from collections.abc import Awaitable, Callable
 from typing import Final
-from urllib.parse import urlsplit
 
 from aiohttp import hdrs, web
 
@@ -38,10 +37,7 @@ _POLICY: Final = (
     "frame-ancestors 'none'"
 )
 _HEADERS: Final = {
-    "Content-Security-Policy": _POLICY,
-    "Referrer-Policy": "same-origin",  # with none at all, browsers hide where a form came from
-    "X-Frame-Options": "DENY",
-    "Cross-Origin-Opener-Policy": "same-origin",
+    "Content-Security-Policy": _POLICY,  # the other headers of safety are everybody's
     hdrs.CACHE_CONTROL: "no-store",
 }
 _STYLE: Final = """\
@@ -120,8 +116,6 @@ class _Door:
 
     async def open(self, request: web.Request) -> web.Response:
         """Try what was sent."""
-        if not _is_own(request):
-            return self._page("This was not sent by this page.", status=403)
         if request.content_type != "application/x-www-form-urlencoded":
             return self._page("This is no form.", status=415)
         if (request.content_length or 0) > _MOST:
@@ -199,19 +193,6 @@ def _missing(form: dict[str, str], *, is_new: bool) -> str:
     if is_new and form.get("passphrase") != form.get("again"):
         return "The two passphrases are not the same."
     return "" if form.get("passphrase") else "There is no passphrase in it."
-
-
-def _is_own(request: web.Request) -> bool:
-    """Whether it comes from a page of this address, or from no page at all."""
-    if request.headers.get("Sec-Fetch-Site", "same-origin") not in ("same-origin", "none"):
-        return False
-    origin = request.headers.get(hdrs.ORIGIN)
-    if origin is None:
-        return True
-    try:
-        return urlsplit(origin).netloc.lower() == request.host.lower()
-    except ValueError:
-        return False
 
 
 def unlocking_routes(

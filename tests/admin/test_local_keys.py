@@ -33,7 +33,7 @@ async def test_a_command_gets_the_secret_of_a_service_that_is_open(tmp_path):
     async def lock(what):
         asked.append(what)
 
-    async with local_door(tmp_path, dict, routes=when_open(lambda: ROOT, lock)):
+    async with local_door(tmp_path, dict, more=when_open(lambda: ROOT, lock)):
         assert await in_a_thread(root_of_service, tmp_path) == ROOT
         assert await in_a_thread(state_of_service, tmp_path) == Waiting()
         assert await in_a_thread(lock_service, tmp_path, LockAsked("me", force=True))
@@ -46,7 +46,7 @@ async def test_a_service_that_is_only_being_started_gives_nothing(tmp_path):
     def nothing():
         raise KeyUnavailable("not yet")
 
-    async with local_door(tmp_path, dict, routes=when_open(nothing, nothing)):
+    async with local_door(tmp_path, dict, more=when_open(nothing, nothing)):
         assert await in_a_thread(root_of_service, tmp_path) is None
 
 
@@ -69,7 +69,7 @@ async def test_a_locked_service_gives_nothing_and_says_what_it_waits_for(tmp_pat
 
     routes = when_locked(lambda: waiting, opened, lock)
     by = Opening("pass\u00e4", "recovery")
-    async with local_door(tmp_path, dict, routes=routes):
+    async with local_door(tmp_path, dict, more=routes):
         assert await in_a_thread(state_of_service, tmp_path) == waiting
         with pytest.raises(KeyLocked, match="the box is locked: it waits"):
             await in_a_thread(root_of_service, tmp_path)
