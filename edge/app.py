@@ -82,6 +82,7 @@ class Appliance:
         self.changes = Changes()
         # Woken by commands alone: what follows those need not look at the index for each image.
         self._told = Changes()
+        self._forget: Callable[[], None] = lambda: None
         self._renewals = Renewals()
         self.http_port = 0
         self.dimse_port = 0
@@ -106,6 +107,8 @@ class Appliance:
             cache = self.cache = await stack.enter_async_context(
                 Cache(config, owned=True, changes=self.changes)
             )
+            self._forget = cache.tokens.forget
+            stack.push_async_callback(cache.tokens.uses.flush)
             await cache.recover()
             changes, uses = self.changes, Uses(cache.database)
             stack.push_async_callback(_flush, uses)
@@ -137,6 +140,7 @@ class Appliance:
             parts = self.supervisor = await stack.enter_async_context(Supervisor())
             parts.start("store", cache.store.run)
             parts.start("fetching", fetching.run)
+            parts.start("tokens", cache.tokens.uses.run)
             parts.start("pixels", workers.run)
             parts.start("pictures", pictures.run)
             counting = [archive for each, archive in archives if each.role != "copy"]
@@ -178,6 +182,7 @@ class Appliance:
         return self._cages()
 
     def _wake(self) -> None:
+        self._forget()
         self.changes.wake()
         self._told.wake()
 

@@ -13,9 +13,11 @@ from operator import itemgetter
 
 from aiohttp import web
 
+from edge.access.acts import Service
 from edge.access.gate import Gate
+from edge.access.http_tls import HttpTls
 from edge.access.renewals import Renewals
-from edge.access.tls import box_names, renew, server_context
+from edge.access.tls import box_names
 from edge.admin import api
 from edge.admin.absences import absence_routes
 from edge.admin.commitments import commitment_routes
@@ -25,6 +27,7 @@ from edge.admin.peers import peer_routes
 from edge.admin.prefetch import prefetch_routes
 from edge.admin.procedures import procedure_routes
 from edge.admin.sync import sync_routes
+from edge.admin.tokens import token_routes
 from edge.admin.trash import trash_routes
 from edge.admin.worklist import worklist_routes
 from edge.cache.admission import Admission
@@ -46,6 +49,7 @@ from edge.cache.transcoding import Transcoding
 from edge.config import Config
 from edge.dicomweb import changefeed, uri_service
 from edge.dicomweb import server as dicomweb
+from edge.dicomweb.hosts import OwnNames
 from edge.dicomweb.listener import Listener
 from edge.dicomweb.middleware import IDENTITY, access
 from edge.dicomweb.root import create_root
@@ -94,6 +98,10 @@ async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -
     """
     cache, names = means.cache, box_names(config)
     gate = Gate(cache.tokens, required=config.http.auth == "required")
+    tls = HttpTls(config.http, cache.keys.derive("tls"), cache.folder / "tls", names)
+    await asyncio.to_thread(tls.load)
+    if tls.context is not None:
+        means.renewals.add(tls.load)
     application = create_root(
         {
             "/dicom-web": _images(means, gate),
@@ -109,14 +117,12 @@ async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -
             "/api/v1": _administration(means, gate, config),
         },
         cors_origins=config.http.cors_origins,
-        only_names=names if config.http.auth == "none" else None,
+        names=OwnNames(names, tls.certified),
+        is_open=config.http.auth == "none",
+        strict_transport=config.http.tls == "files",
     )
     application.add_routes(api.health_routes(means.parts))
-    identity = (config.http, cache.keys.derive("tls"), cache.folder / "tls", names)
-    tls = await asyncio.to_thread(server_context, *identity)
-    if tls is not None:
-        means.renewals.add(partial(renew, tls, *identity))
-    listener = Listener(application, config.http.listen, tls)
+    listener = Listener(application, config.http.listen, tls.context)
     await supervisor.start_ready("http", lambda ready: listener.serve(ready=ready))
     return listener
 
@@ -140,7 +146,7 @@ def _administration(means: HttpMeans, gate: Gate, config: Config) -> web.Applica
 
     return api.create_application(
         status=means.status,
-        middlewares=[access(gate.authorise)],
+        middlewares=[access(gate.authorise, Service.ADMIN)],
         routes=[
             *sync_routes(cache.disputes, means.ledger, identity, wake),
             *absence_routes(cache.absences, identity),
@@ -157,5 +163,6 @@ def _administration(means: HttpMeans, gate: Gate, config: Config) -> web.Applica
             *peer_routes(cache.peers, identity, means.echo),
             *doctor_routes(partial(examine, cache.peers, cache.associations, config.dimse)),
             *worklist_routes(cache.worklist),
+            *token_routes(cache.tokens, identity),
         ],
     )
