@@ -17,7 +17,7 @@ from types import TracebackType
 from typing import Self
 
 from edge.access.renewals import Renewals
-from edge.admin.local import local_door
+from edge.admin.local import Act, local_door
 from edge.cache.admission import Admission, StudyKeys
 from edge.cache.backup import Backups
 from edge.cache.changes import Changes
@@ -84,6 +84,7 @@ class Appliance:
         self._told = Changes()
         self._forget: Callable[[], None] = lambda: None
         self._renewals = Renewals()
+        self._acts: dict[str, Act] = {}
         self.http_port = 0
         self.dimse_port = 0
         self.dimse_tls_port = 0
@@ -102,7 +103,9 @@ class Appliance:
             lock = await asyncio.to_thread(lock_folder, config.appliance.data_dir)
             stack.callback(os.close, lock)
             await stack.enter_async_context(
-                local_door(config.appliance.data_dir, self.parts, self._wake, self.cages)
+                local_door(
+                    config.appliance.data_dir, self.parts, self._wake, self.cages, self._acts
+                )
             )
             cache = self.cache = await stack.enter_async_context(
                 Cache(config, owned=True, changes=self.changes)
@@ -294,6 +297,7 @@ class Appliance:
             renewals=self._renewals,
         )
         self.http_port = (await start_http(self.supervisor, means, self._config)).port
+        self._acts["rotate"] = self.cache.rotate
 
     async def serve_until(self, stopping: asyncio.Event) -> bool:
         """Wait for the end; whether the box must be opened again, because its index is damaged.
