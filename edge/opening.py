@@ -20,6 +20,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from edge.access.audit.folder import AuditFolder
+from edge.access.audit.recorder import Audit
 from edge.access.dicom_tls import DicomTls
 from edge.access.tls import box_names
 from edge.access.tokens import Tokens
@@ -41,6 +43,7 @@ from edge.crypto.keys import KeyRing, Rotated
 from edge.crypto.providers import FileKeyProvider
 from edge.crypto.sealed import Algorithm
 from edge.errors import ConfigError, SecretError
+from edge.index.audit import AuditTable
 from edge.index.ballast import Ballast
 from edge.index.database import Database
 from edge.index.tokens import TokenTable
@@ -99,6 +102,12 @@ class Cache:
                 else await Database(path, key).__aenter__()
             )
             stack.push_async_exit(self.database)
+            self.audit = await stack.enter_async_context(
+                Audit(
+                    AuditFolder(self.folder / "audit", self.keys.derive("audit"), self.algorithm),
+                    AuditTable(self.database),
+                )
+            )
             self.tokens = Tokens(TokenTable(self.database))
             self.exchange = Exchange(self.store, self.tombstones, self.database)
             self.disputes = Disputes(
