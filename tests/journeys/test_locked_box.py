@@ -18,6 +18,8 @@ import pytest
 
 from edge.crypto.providers.wrapped import FILE
 from tests import samples
+from tests.fakes import tang
+from tests.fakes.tang import Tang
 from tests.journeys.modality import dcmsend
 from tests.journeys.service import PATIENCE, Installation
 
@@ -244,4 +246,50 @@ async def test_a_box_with_systemds_credential_starts_with_it_alone(box, monkeypa
     assert (it.data / FILE).exists()
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(folder))
     await it.run_up()
+    assert len(await it.studies()) == 1
+
+
+@pytest.fixture
+def server(tmp_path):
+    if why := tang.missing():
+        pytest.skip(why)
+    with Tang(tmp_path / "tang") as server:
+        yield server
+
+
+async def test_a_stolen_box_stays_shut_outside_of_its_network_and_opens_by_itself_in_it(
+    box, server
+):
+    named = f"""
+        [[keys.server]]
+        url = "{server.url}"
+        thumbprint = "{server.thumbprint}"
+        """
+    it = box(provider="network", grace_hours=0.0)
+    it.configure(more=named)
+    server.stop()
+    await it.run_up()  # a new box whose server is not there yet
+    assert "no server that keeps its key answers" in it.log.read_text()
+    server.start()
+    await it.until_said("ready: DICOM")
+    await it.store(1)
+    server.stop()
+    assert len(await it.studies()) == 1  # it goes on without the server
+    assert (await it.stop()).status == 0
+    await it.run_up()
+    async with it.page() as page:
+        assert "opens by itself" in (await page.get("/")).text
+        assert (await page.get("/readyz")).status_code == 503
+    assert (await it.unlock(""))[0] == 1
+    server.start()
+    await it.until_said("ready: DICOM")
+    assert len(await it.studies()) == 1
+    assert (await it.run("key", "lock")).status == 0
+    await it.until_said("locked: DICOM")
+    assert (await it.stop()).status == 0
+    await it.run_up()
+    async with it.page() as page:
+        assert "by its administrator" in (await page.get("/")).text
+    assert (await it.unlock("")) == (0, "edge: the box is open\n")
+    await it.until_said("ready: DICOM")
     assert len(await it.studies()) == 1
