@@ -9,14 +9,18 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
 import resource
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge.cage.kernel import hide_memory
 from edge.commands.parsing import Commands, configuration, configuration_file
+from edge.systemd import Systemd, keep_watch
 
 if TYPE_CHECKING:
     from edge.app import Appliance
@@ -41,12 +45,27 @@ def leave_out_decoders() -> None:
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]
 
 
-async def _serve(options: argparse.Namespace) -> int:
-    loaded = await configuration(options)
-    leave_out_decoders()
+def prepare_process() -> None:
+    """Set what holds for the whole process, as long as it lives."""
     # Every peer and every open object is a file; the usual soft limit is made for small programs.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    # Keys and images are in its memory: no dump of it, and no look into it by others of its user.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with contextlib.suppress(OSError):
+        hide_memory()
+    if os.geteuid() == 0:
+        log.warning(
+            "RUNNING AS ROOT: whoever finds a fault in this service has the whole machine."
+            " Give it a user of its own, as the README does"
+        )
+
+
+async def _serve(options: argparse.Namespace) -> int:
+    loaded = await configuration(options)
+    leave_out_decoders()
+    prepare_process()
+    systemd = Systemd()
     loop, stopping = asyncio.get_running_loop(), asyncio.Event()
     if serving := asyncio.current_task():
         _at_signals(loop, serving.cancel)  # a start may take long: an index may have to be rebuilt
@@ -56,6 +75,7 @@ async def _serve(options: argparse.Namespace) -> int:
     is_new = not await asyncio.to_thread(_holds_box, folder)
     again = True
     while again:
+        systemd.opening()
         async with _told_of(Appliance(loaded, file=file), folder, is_new=is_new) as box:
             log.info(
                 "ready: DICOM as %s on %s, HTTP on port %d",
@@ -67,11 +87,27 @@ async def _serve(options: argparse.Namespace) -> int:
             # What was made so far stays: looking through it again and again holds up whoever asks.
             gc.collect()
             gc.freeze()
+            _tell_ready(systemd, box)
             again = await box.serve_until(stopping)
             is_new = False
             log.info("stopping")
+            if not again:
+                systemd.stopping()
     log.info("stopped")
     return 0
+
+
+def _tell_ready(systemd: Systemd, box: Appliance) -> None:
+    """Tell systemd, and have its watchdog fed by commits to the index while the box is open."""
+
+    def state() -> str:
+        failing = sorted(name for name, state in box.parts().items() if state != "running")
+        return f"in trouble: {', '.join(failing)}" if failing else "runs"
+
+    systemd.ready()
+    if seconds := systemd.watch_seconds:
+        watch = partial(keep_watch, systemd, seconds, box.cache.beat, state)
+        box.supervisor.start("watchdog", watch)
 
 
 def _ports(plain: int, tls: int) -> str:
