@@ -29,6 +29,10 @@ __all__ = ["add", "leave_out_decoders"]
 
 log = logging.getLogger("edge")
 
+_ROOT = (
+    "RUNNING AS ROOT: whoever finds a fault in this service has the whole machine."
+    " Give it a user of its own, as the README does"
+)
 _DECODERS = ("gdcm", "numpy", "PIL")
 """What only pixel workers need; pydicom would load all that it finds, 30 MB of them."""
 
@@ -54,11 +58,6 @@ def prepare_process() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with contextlib.suppress(OSError):
         hide_memory()
-    if os.geteuid() == 0:
-        log.warning(
-            "RUNNING AS ROOT: whoever finds a fault in this service has the whole machine."
-            " Give it a user of its own, as the README does"
-        )
 
 
 async def _serve(options: argparse.Namespace) -> int:
@@ -77,6 +76,8 @@ async def _serve(options: argparse.Namespace) -> int:
     while again:
         systemd.opening()
         async with _told_of(Appliance(loaded, file=file), folder, is_new=is_new) as box:
+            if os.geteuid() == 0:
+                log.warning(_ROOT)
             log.info(
                 "ready: DICOM as %s on %s, HTTP on port %d",
                 loaded.dimse.ae_title,
