@@ -23,7 +23,8 @@ log = logging.getLogger(__name__)
 
 _SHARE: Final = 4
 """Proofs in the time that a watchdog waits: one or two may be lost."""
-_DAY: Final = 86400.0
+_LONG: Final = 30 * 86400.0
+"""Seconds for which nothing is expected of it."""
 
 
 class Systemd:
@@ -47,9 +48,20 @@ class Systemd:
         """After which the process is ended unless it says that it lives; None: never."""
         return int(self._watch) / 1e6 if self._watch.isascii() and self._watch.isdigit() else None
 
+    def waiting(self, state: str) -> None:
+        """It can't go on without somebody, and for systemd it has started.
+
+        A unit that waited for more would be ended for being slow, and what is ordered behind it
+        would never start.
+
+        Args:
+            state: What it waits for.
+        """
+        self._tell("READY=1", _status(state), *self._watching(_LONG))
+
     def opening(self) -> None:
         """What is here is opened, which takes as long as it takes: an index may be rebuilt."""
-        self._tell("STATUS=opens what is here", *self._watching(_DAY))
+        self._tell("STATUS=opens what is here", *self._watching(_LONG))
 
     def ready(self) -> None:
         """It serves."""
@@ -65,7 +77,7 @@ class Systemd:
         Args:
             state: How things are.
         """
-        self._tell("WATCHDOG=1", f"STATUS={' '.join(state.split())}")
+        self._tell("WATCHDOG=1", _status(state))
 
     def _watching(self, seconds: float) -> list[str]:
         return [f"WATCHDOG_USEC={seconds * 1e6:.0f}"] if self.watch_seconds else []
@@ -82,6 +94,10 @@ class Systemd:
                 if not self._has_failed:
                     log.warning("systemd can't be told how things are: %s", error.strerror)
                 self._has_failed = True
+
+
+def _status(state: str) -> str:
+    return f"STATUS={' '.join(state.split())}"
 
 
 async def keep_watch(

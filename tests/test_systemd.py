@@ -56,13 +56,27 @@ def environ(tmp_path):
 def test_it_hears_of_every_stage(manager, environ):
     systemd = Systemd(environ)
     systemd.opening()
-    assert manager.hear() == ["STATUS=opens what is here", "WATCHDOG_USEC=86400000000"]
+    assert manager.hear() == ["STATUS=opens what is here", "WATCHDOG_USEC=2592000000000"]
     systemd.ready()
     assert manager.hear() == ["READY=1", "STATUS=runs", "WATCHDOG_USEC=8000000"]
     systemd.alive("in trouble:\npush")
     assert manager.hear() == ["WATCHDOG=1", "STATUS=in trouble: push"]
     systemd.stopping()
     assert manager.hear() == ["STOPPING=1", "STATUS=stops"]
+
+
+def test_a_service_that_waits_to_be_opened_has_started_and_is_not_ended_for_it(manager, environ):
+    Systemd(environ).waiting("locked: it waits for its passphrase\nand more")
+    assert manager.hear() == [
+        "READY=1",
+        "STATUS=locked: it waits for its passphrase and more",
+        "WATCHDOG_USEC=2592000000000",
+    ]
+
+
+@pytest.mark.parametrize("address", ["", "nonsense", "/nobody/listens", "@nobody-listens"])
+def test_without_anybody_who_wants_to_know_nothing_happens(address):
+    Systemd({"NOTIFY_SOCKET": address}).ready()
 
 
 def test_a_socket_may_have_an_abstract_name():
