@@ -18,7 +18,9 @@ try:
 
     from edge import __version__
     from edge.commands import (
+        audit,
         backup,
+        check,
         cloud,
         commit,
         conformance,
@@ -61,6 +63,8 @@ _COMMANDS = (
     cloud,
     secret,
     key,
+    audit,
+    check,
     backup,
     restore,
     conformance,

@@ -13,11 +13,15 @@ from operator import itemgetter
 
 from aiohttp import web
 
+from edge.access.acts import Service
 from edge.access.gate import Gate
+from edge.access.http_tls import HttpTls
 from edge.access.renewals import Renewals
-from edge.access.tls import box_names, renew, server_context
+from edge.access.tls import box_names
 from edge.admin import api
 from edge.admin.absences import absence_routes
+from edge.admin.audit import audit_routes
+from edge.admin.claims import claim_of_api
 from edge.admin.commitments import commitment_routes
 from edge.admin.doctor import doctor_routes
 from edge.admin.edits import edit_routes
@@ -25,6 +29,7 @@ from edge.admin.peers import peer_routes
 from edge.admin.prefetch import prefetch_routes
 from edge.admin.procedures import procedure_routes
 from edge.admin.sync import sync_routes
+from edge.admin.tokens import token_routes
 from edge.admin.trash import trash_routes
 from edge.admin.worklist import worklist_routes
 from edge.cache.admission import Admission
@@ -46,9 +51,12 @@ from edge.cache.transcoding import Transcoding
 from edge.config import Config
 from edge.dicomweb import changefeed, uri_service
 from edge.dicomweb import server as dicomweb
+from edge.dicomweb.claims import claim_of_feed, claim_of_images, claim_of_uri
+from edge.dicomweb.hosts import OwnNames
 from edge.dicomweb.listener import Listener
 from edge.dicomweb.middleware import IDENTITY, access
 from edge.dicomweb.root import create_root
+from edge.dicomweb.witness import HttpWitness
 from edge.dimse.examination import examine
 from edge.opening import Cache
 from edge.pixels.workers import PixelWorkers
@@ -94,6 +102,10 @@ async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -
     """
     cache, names = means.cache, box_names(config)
     gate = Gate(cache.tokens, required=config.http.auth == "required")
+    tls = HttpTls(config.http, cache.keys.derive("tls"), cache.folder / "tls", names)
+    await asyncio.to_thread(tls.load)
+    if tls.context is not None:
+        means.renewals.add(tls.load)
     application = create_root(
         {
             "/dicom-web": _images(means, gate),
@@ -102,21 +114,22 @@ async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -
                 rendering=means.rendering,
                 transcoding=means.transcoding,
                 authorise=gate.authorise,
+                witness=HttpWitness(cache.audit, claim_of_uri),
             ),
             "/changefeed": changefeed.create_application(
-                ChangeFeed(cache.database), authorise=gate.authorise
+                ChangeFeed(cache.database),
+                authorise=gate.authorise,
+                witness=HttpWitness(cache.audit, claim_of_feed),
             ),
             "/api/v1": _administration(means, gate, config),
         },
         cors_origins=config.http.cors_origins,
-        only_names=names if config.http.auth == "none" else None,
+        names=OwnNames(names, tls.certified),
+        is_open=config.http.auth == "none",
+        strict_transport=config.http.tls == "files",
     )
     application.add_routes(api.health_routes(means.parts))
-    identity = (config.http, cache.keys.derive("tls"), cache.folder / "tls", names)
-    tls = await asyncio.to_thread(server_context, *identity)
-    if tls is not None:
-        means.renewals.add(partial(renew, tls, *identity))
-    listener = Listener(application, config.http.listen, tls)
+    listener = Listener(application, config.http.listen, tls.context)
     await supervisor.start_ready("http", lambda ready: listener.serve(ready=ready))
     return listener
 
@@ -131,6 +144,7 @@ def _images(means: HttpMeans, gate: Gate) -> web.Application:
         deletion=means.deletion,
         workers=means.workers,
         authorise=gate.authorise,
+        witness=HttpWitness(means.cache.audit, claim_of_images),
     )
 
 
@@ -138,9 +152,10 @@ def _administration(means: HttpMeans, gate: Gate, config: Config) -> web.Applica
     cache, changes = means.cache, means.changes
     database, identity, wake = cache.database, itemgetter(IDENTITY), changes.wake
 
+    witness = HttpWitness(cache.audit, claim_of_api)
     return api.create_application(
         status=means.status,
-        middlewares=[access(gate.authorise)],
+        middlewares=[access(gate.authorise, Service.ADMIN, witness)],
         routes=[
             *sync_routes(cache.disputes, means.ledger, identity, wake),
             *absence_routes(cache.absences, identity),
@@ -157,5 +172,7 @@ def _administration(means: HttpMeans, gate: Gate, config: Config) -> web.Applica
             *peer_routes(cache.peers, identity, means.echo),
             *doctor_routes(partial(examine, cache.peers, cache.associations, config.dimse)),
             *worklist_routes(cache.worklist),
+            *token_routes(cache.tokens, identity),
+            *audit_routes(cache.audit.folder),
         ],
     )

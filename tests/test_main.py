@@ -143,7 +143,9 @@ logging.getLogger("edge").info("the end")
 
 
 def test_libraries_that_quote_values_say_nothing():
-    ran = subprocess.run([sys.executable, "-c", QUOTING], capture_output=True, text=True, check=True)
+    ran = subprocess.run(
+        [sys.executable, "-c", QUOTING], capture_output=True, text=True, check=True
+    )
     assert ran.stderr.endswith("INFO edge: the end\n")
     assert "JANE" not in ran.stderr + ran.stdout
 

@@ -30,7 +30,7 @@ class Gate:
     async def authorise(
         self,
         headers: Mapping[str, str],
-        address: str = "",  # noqa: ARG002 - what is guessed from there is counted, soon
+        address: str = "",
     ) -> Identity:
         """Who sends these request headers.
 
@@ -46,12 +46,12 @@ class Gate:
         scheme, _, proof = headers.get("Authorization", "").partition(" ")
         identity = None
         if secret := _secret(scheme.lower(), proof.strip()):
-            identity = await self._tokens.verify(secret)
+            identity = await self._tokens.verify(secret, address)
         if identity is None:
             raise AccessDenied(
-                "the token is not valid, or was revoked" if secret else "a token is required",
+                "the token is not valid" if secret else "a token is required",
                 hint='send "Authorization: Bearer TOKEN", or TOKEN as the password of Basic; '
-                '"edge token create" makes one',
+                '"edge token create" makes one, "edge token list" tells which ended',
             )
         return identity
 

@@ -222,7 +222,11 @@ class Backups:
 
     async def state(self) -> str:
         """What a backup should have soon after it changed, in short."""
-        tokens = await self._database.read("SELECT * FROM tokens ORDER BY token_id")
+        # Not when they were used: that would be a backup a day.
+        tokens = await self._database.read(
+            "SELECT token_id, digest, role, name, created, expires, scope FROM tokens"
+            " ORDER BY token_id"
+        )
         deleted = await self._database.read(
             "SELECT count(*), max(deleted), total(deleted) FROM tombstones"
         )
@@ -254,10 +258,10 @@ class Backups:
         # Rows first: what they name is on the disk by then.
         rows = snapshot.take(self._folder / "index.db", self._keys.derive("index"))
         files = dict(self._files(rows.records))
-        files[RING] = self._keys.content()
         made = self._clock()
 
-        def seal(root: bytes) -> bytes:
+        def seal(root: bytes, ring: bytes) -> bytes:
+            files[RING] = ring
             contents = Contents(
                 version=_VERSION,
                 product=__version__,
@@ -273,7 +277,7 @@ class Backups:
             )
             return kept.recipient.seal(zlib.compress(msgspec.msgpack.encode(contents)))
 
-        return self._keys.escrow_root(seal), made
+        return self._keys.escrow(seal), made
 
     def _files(self, records: set[str]) -> Iterator[tuple[str, bytes]]:
         yield FILE, (self._folder / FILE).read_bytes()

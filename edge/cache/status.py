@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from edge.cache.backup import Overview, overview
+from edge.cache.ending import EndingToken, ending_tokens
 from edge.cache.pins import Pins
 from edge.cache.priors import Priors
 from edge.cache.space import Space
@@ -149,6 +150,8 @@ class Status:
     procedures: ProcedureState = ProcedureState()
     worklist: tuple[SourceState, ...] = ()
     """The sources of the worklist that are configured, and what people and programs added."""
+    tokens: tuple[EndingToken, ...] = ()
+    """Those that end within a month, or did; the first of them first."""
     cages: Cages = field(default_factory=dict)
     """Those that are not whole."""
 
@@ -186,6 +189,9 @@ class Status:
         if not self.prefetch.pinned_fit:
             missing = _count(self.prefetch.pinned_missing, "image", "images")
             yield f"What is pinned does not fit: {missing} of it may stay in the archive."
+        for token in self.tokens[:1]:
+            more = f", and {len(self.tokens) - 1} more" if len(self.tokens) > 1 else ""
+            yield f"{token.sentence}{more}."
 
     def _troubles_of_devices(self) -> Iterator[str]:
         if lost := self.commitments.given_up:
@@ -274,6 +280,7 @@ class Status:
             "commitments": asdict(self.commitments),
             "procedures": asdict(self.procedures),
             "worklist": [asdict(source) for source in self.worklist],
+            "tokens": [asdict(token) for token in self.tokens],
             "cages": dict(self.cages),
         }
 
@@ -323,6 +330,7 @@ async def read_status(
         commitments=await commitments.standing(database),
         procedures=await _read_procedures(database),
         worklist=await _read_worklist(config, database),
+        tokens=await ending_tokens(database, time.time()),
         cages={name: lacks for name, lacks in (cages or {}).items() if lacks},
     )
 

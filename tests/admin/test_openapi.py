@@ -15,6 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis.core.failures import FailureGroup
 
 from edge import config
+from edge.access.tokens import Tokens
 from edge.admin import api
 from edge.admin.commitments import commitment_routes
 from edge.admin.edits import edit_routes
@@ -23,6 +24,7 @@ from edge.admin.peers import peer_routes
 from edge.admin.prefetch import prefetch_routes
 from edge.admin.procedures import procedure_routes
 from edge.admin.sync import sync_routes
+from edge.admin.tokens import token_routes
 from edge.admin.trash import trash_routes
 from edge.admin.worklist import worklist_routes
 from edge.cache.changes import Changes
@@ -44,6 +46,7 @@ from edge.dicomweb.middleware import IDENTITY, access
 from edge.dicomweb.root import create_root
 from edge.index.database import Database
 from edge.index.remote import set_archive_state
+from edge.index.tokens import TokenTable
 from tests import samples
 from tests.dicomweb.doubles import authorise as authorised
 
@@ -109,6 +112,7 @@ async def base(tmp_path):
                 ),
                 *peer_routes(PeerBook(database, config.Dimse()), itemgetter(IDENTITY), nobody),
                 *worklist_routes(worklist),
+                *token_routes(Tokens(TokenTable(database)), itemgetter(IDENTITY)),
             ],
         )
         async with TestServer(create_root({"/api/v1": door})) as server:
@@ -168,6 +172,9 @@ async def test_whatever_the_description_allows_is_answered_as_it_says(base, head
         "GET /sync/dead-letters",
         "POST /sync/dead-letters",
         "POST /sync/first",
+        "GET /tokens",
+        "POST /tokens",
+        "DELETE /tokens",
         "GET /trash",
         "POST /trash",
         "GET /worklist",
