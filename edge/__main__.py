@@ -17,7 +17,9 @@ try:
 
     from edge import __version__
     from edge.commands import (
+        audit,
         backup,
+        check,
         cloud,
         commit,
         conformance,
@@ -60,6 +62,8 @@ _COMMANDS = (
     cloud,
     secret,
     key,
+    audit,
+    check,
     backup,
     restore,
     conformance,
