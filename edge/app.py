@@ -102,7 +102,13 @@ class Appliance:
             lock = await asyncio.to_thread(lock_folder, config.appliance.data_dir)
             stack.callback(os.close, lock)
             await stack.enter_async_context(
-                local_door(config.appliance.data_dir, self.parts, self._wake, self.cages)
+                local_door(
+                    config.appliance.data_dir,
+                    self.parts,
+                    self._wake,
+                    self.cages,
+                    self._renewals.reload,
+                )
             )
             cache = self.cache = await stack.enter_async_context(
                 Cache(config, owned=True, changes=self.changes)
@@ -192,7 +198,8 @@ class Appliance:
         tls = cache.dicom_tls()
         if config.tls_listen:
             await asyncio.to_thread(tls.load)
-            self._renewals.add(tls.load)
+        if config.tls_listen or any(path != Path() for path in tls.files):
+            await asyncio.to_thread(self._renewals.add, tls.reload, tls.files)
         peers = Peers(config, cache.peers)
         dialer = Dialer(config, tls=tls, casebook=CaseBook(config, cache.associations))
         means = DimseMeans(

@@ -3,8 +3,8 @@
 Owns ``service.sock`` in ``data_dir``, a Unix socket that only the service's own user and root can
 open, so that it needs neither TLS nor a token. It answers what ``/readyz`` answers, from before the
 index is opened to the end of the last part, and how well its processes are caged; and it lets
-itself be woken by a command that changed something in the index. Never gives or takes anything
-else.
+itself be woken by a command that changed something in the index, and be told to load its
+certificates anew. Never gives or takes anything else.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 
 import httpx
@@ -22,8 +22,15 @@ from aiohttp import web
 
 from edge.admin.api import health_routes
 from edge.cache.status import Cages, Parts
+from edge.errors import ConfigError, EdgeError
 
-__all__ = ["cages_of_service", "local_door", "parts_of_service", "wake_service"]
+__all__ = [
+    "cages_of_service",
+    "local_door",
+    "parts_of_service",
+    "reload_certificates",
+    "wake_service",
+]
 
 log = logging.getLogger(__name__)
 
@@ -38,6 +45,7 @@ async def local_door(
     parts: Callable[[], Parts],
     wake: Callable[[], None] = lambda: None,
     cages: Callable[[], Cages] = dict,
+    reload: Callable[[], Awaitable[None]] | None = None,
 ) -> AsyncIterator[None]:
     """Answer commands until the block ends. A folder that takes no socket stops nothing else.
 
@@ -46,6 +54,7 @@ async def local_door(
         parts: Tells the state of every part.
         wake: Has every part look at the index.
         cages: Tells what those of its processes lack.
+        reload: Loads certificates anew; may raise an ``EdgeError``.
     """
 
     async def woken(_: web.Request) -> web.Response:
@@ -55,9 +64,22 @@ async def local_door(
     async def caged(_: web.Request) -> web.Response:
         return web.json_response(dict(cages()))
 
+    async def reloaded(_: web.Request) -> web.Response:
+        try:
+            if reload is not None:
+                await reload()
+        except EdgeError as error:
+            return web.json_response({"error": str(error), "hint": error.hint}, status=409)
+        return web.Response(status=204)
+
     application = web.Application()
     application.add_routes(
-        [*health_routes(parts), web.post("/wake", woken), web.get("/cages", caged)]
+        [
+            *health_routes(parts),
+            web.post("/wake", woken),
+            web.get("/cages", caged),
+            web.post("/certificates", reloaded),
+        ]
     )
     runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=1.0)
     await runner.setup()
@@ -112,6 +134,27 @@ async def wake_service(folder: Path) -> bool:
                 answer = await client.post("http://edge/wake")
             except httpx.HTTPError:
                 return False
+    return answer.is_success
+
+
+async def reload_certificates(folder: Path) -> bool:
+    """Have the service that works on *folder* load its certificates anew; whether one runs.
+
+    Raises:
+        ConfigError: They can't be loaded; the service goes on with those that it had.
+    """
+    with _socket_path(folder) as path:
+        transport = httpx.AsyncHTTPTransport(uds=path)
+        async with httpx.AsyncClient(transport=transport, timeout=_PATIENCE) as client:
+            try:
+                answer = await client.post("http://edge/certificates")
+            except httpx.ConnectError:
+                return False
+            except httpx.HTTPError as error:
+                raise EdgeError("the service does not answer") from error
+    if answer.status_code == 409:
+        said = answer.json()
+        raise ConfigError(said["error"], hint=said["hint"])
     return answer.is_success
 
 

@@ -8,7 +8,14 @@ import stat
 import pytest
 
 from edge.admin import local
-from edge.admin.local import cages_of_service, local_door, parts_of_service, wake_service
+from edge.admin.local import (
+    cages_of_service,
+    local_door,
+    parts_of_service,
+    reload_certificates,
+    wake_service,
+)
+from edge.errors import ConfigError
 
 
 async def test_the_parts_of_a_running_service_are_told(tmp_path):
@@ -73,3 +80,19 @@ async def test_a_folder_that_takes_no_socket_stops_nothing_else(tmp_path, caplog
         await asyncio.to_thread(local._listen, tmp_path)
     async with local_door(tmp_path, dict):
         assert "edge status can't see this service" in caplog.text
+
+
+async def test_a_command_has_certificates_loaded_anew_and_is_told_what_hinders(tmp_path):
+    loaded = []
+
+    async def reload():
+        loaded.append(1)
+        if len(loaded) > 1:
+            raise ConfigError("the key does not fit", hint="copy both")
+
+    assert not await reload_certificates(tmp_path)
+    async with local_door(tmp_path, dict, reload=reload):
+        assert await reload_certificates(tmp_path)
+        with pytest.raises(ConfigError, match="the key does not fit") as caught:
+            await reload_certificates(tmp_path)
+        assert caught.value.hint == "copy both"
