@@ -7,6 +7,7 @@ running, with its index opened, recovered and served by every door; leaving the 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import os
 from collections.abc import Callable, Sequence
@@ -16,8 +17,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from edge import __version__
+from edge.access.audit.entry import BOX, Entry, Event
+from edge.access.audit.pruning import Pruning
 from edge.access.renewals import Renewals
-from edge.admin.local import local_door
+from edge.admin.local import Act, local_door
 from edge.cache.admission import Admission, StudyKeys
 from edge.cache.backup import Backups
 from edge.cache.changes import Changes
@@ -84,6 +88,7 @@ class Appliance:
         self._told = Changes()
         self._forget: Callable[[], None] = lambda: None
         self._renewals = Renewals()
+        self._acts: dict[str, Act] = {"certificates": self._renewals.asked}
         self.http_port = 0
         self.dimse_port = 0
         self.dimse_tls_port = 0
@@ -103,16 +108,13 @@ class Appliance:
             stack.callback(os.close, lock)
             await stack.enter_async_context(
                 local_door(
-                    config.appliance.data_dir,
-                    self.parts,
-                    self._wake,
-                    self.cages,
-                    self._renewals.reload,
+                    config.appliance.data_dir, self.parts, self._wake, self.cages, self._acts
                 )
             )
             cache = self.cache = await stack.enter_async_context(
                 Cache(config, owned=True, changes=self.changes)
             )
+            stack.callback(self._note, Event.STOPPED)
             self._forget = cache.tokens.forget
             stack.push_async_callback(cache.tokens.uses.flush)
             await cache.recover()
@@ -144,11 +146,15 @@ class Appliance:
             self.transcoding = Transcoding(workers)
             # Parts stop in the reverse order: the doors first, what they stand on last.
             parts = self.supervisor = await stack.enter_async_context(Supervisor())
-            parts.start("store", cache.store.run)
-            parts.start("fetching", fetching.run)
-            parts.start("tokens", cache.tokens.uses.run)
-            parts.start("pixels", workers.run)
-            parts.start("pictures", pictures.run)
+            self._start_audit()
+            for name, run in (
+                ("store", cache.store.run),
+                ("fetching", fetching.run),
+                ("tokens", cache.tokens.uses.run),
+                ("pixels", workers.run),
+                ("pictures", pictures.run),
+            ):
+                parts.start(name, run)
             counting = [archive for each, archive in archives if each.role != "copy"]
             eviction = Eviction(
                 config.cache, cache.store, cache.database, space, uses, ledger, counting
@@ -191,6 +197,19 @@ class Appliance:
         self._forget()
         self.changes.wake()
         self._told.wake()
+
+    def _start_audit(self) -> None:
+        audit, settings = self.cache.audit, self._config.audit
+        self._note(Event.STARTED)
+        self.supervisor.start("audit", audit.run)
+        self.supervisor.start("audit's bounds", Pruning(settings, audit).run)
+
+    def _note(self, event: Event) -> None:
+        """Have in the audit that the service starts or stops, and with which configuration."""
+        audit, known = self.cache.audit, {"version": __version__}
+        if event is Event.STARTED:
+            known["configuration"] = hashlib.sha256(repr(self._config).encode()).hexdigest()
+        audit.put(Entry(at=audit.clock(), event=event, actor=BOX, detail=known))
 
     async def _start_dimse(self, admission: Admission, retrieval: Retrieval) -> Echo:
         """Start the DICOM door; what calls a peer by its name."""
@@ -301,6 +320,7 @@ class Appliance:
             renewals=self._renewals,
         )
         self.http_port = (await start_http(self.supervisor, means, self._config)).port
+        self._acts["rotate"] = self.cache.rotate
 
     async def serve_until(self, stopping: asyncio.Event) -> bool:
         """Wait for the end; whether the box must be opened again, because its index is damaged.

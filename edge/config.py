@@ -16,6 +16,7 @@ from edge.errors import ConfigError
 __all__ = [
     "Appliance",
     "Archive",
+    "Audit",
     "Auth",
     "Backup",
     "Cache",
@@ -353,6 +354,16 @@ class Courier:
 
 
 @dataclass(frozen=True, slots=True)
+class Audit:
+    """``[audit]``: the record of who did what with patient data, and with the box."""
+
+    keep_days: int = 2192
+    """So long an entry is kept: six years, as HIPAA wants it (45 CFR 164.316)."""
+    max_bytes: int = GIB
+    """Of all entries; the oldest ones go beyond that, and it is said."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All of it."""
 
@@ -369,6 +380,7 @@ class Config:
     worklist: Worklist = Worklist()
     backup: Backup = Backup()
     courier: Courier = Courier()
+    audit: Audit = Audit()
 
 
 def host_and_port(listen: str) -> tuple[str, int]:

@@ -131,6 +131,7 @@ class _Checks:
             ),
             "cache": ("max_instance_bytes",),
             "pixels": ("frame_bytes", "seconds"),
+            "audit": ("keep_days", "max_bytes"),
         }.items():
             for name in names:
                 if getattr(getattr(self._config, section), name) == 0:

@@ -9,15 +9,19 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
+from edge.access.audit.folder import AuditFolder
+from edge.access.audit.recorder import Audit
 from edge.access.dicom_tls import DicomTls
 from edge.access.tls import box_names
 from edge.access.tokens import Tokens
@@ -34,10 +38,12 @@ from edge.cache.status import Cages, Parts, Status, read_status
 from edge.cache.trash import Trash
 from edge.cache.worklist import Worklist
 from edge.config import Config
-from edge.crypto.keys import KeyRing
+from edge.crypto.escrow import Escrow
+from edge.crypto.keys import KeyRing, Rotated
 from edge.crypto.providers import FileKeyProvider
 from edge.crypto.sealed import Algorithm
-from edge.errors import ConfigError
+from edge.errors import ConfigError, SecretError
+from edge.index.audit import AuditTable
 from edge.index.ballast import Ballast
 from edge.index.database import Database
 from edge.index.tokens import TokenTable
@@ -46,7 +52,9 @@ from edge.store.tombstones import TombstoneStore, TrashStore
 from edge.sync.line import line_state
 from edge.syncing import by_role
 
-__all__ = ["Cache", "lock_folder", "make_folder", "ring"]
+__all__ = ["Cache", "follow_root", "lock_folder", "make_folder", "ring", "rotate"]
+
+log = logging.getLogger(__name__)
 
 
 class Cache:
@@ -94,6 +102,12 @@ class Cache:
                 else await Database(path, key).__aenter__()
             )
             stack.push_async_exit(self.database)
+            self.audit = await stack.enter_async_context(
+                Audit(
+                    AuditFolder(self.folder / "audit", self.keys.derive("audit"), self.algorithm),
+                    AuditTable(self.database),
+                )
+            )
             self.tokens = Tokens(TokenTable(self.database))
             self.exchange = Exchange(self.store, self.tombstones, self.database)
             self.disputes = Disputes(
@@ -126,8 +140,18 @@ class Cache:
 
     async def recover(self) -> None:
         """Put store, index and keys in step; for who owns them, before anything listens."""
+        await asyncio.to_thread(follow_root, self.folder, self.keys)
         records = self.tombstones, self.trashed
         await Recovery(self.store, self.database, self.keys, *records).run()
+
+    async def rotate(self, wish: Mapping[str, Any]) -> dict[str, int]:
+        """Wrap all keys anew, for `edge.admin.local`.
+
+        Raises:
+            SecretError: See ``KeyRing.rotate``.
+        """
+        abandon = wish.get("abandon") is True
+        return asdict(await asyncio.to_thread(self.keys.rotate, abandon=abandon))
 
     def dicom_tls(self) -> DicomTls:
         """What is shown to DICOM peers over TLS, and believed of them; nothing is loaded yet."""
@@ -146,6 +170,15 @@ class Cache:
         primary = "".join(it.name for it in by_role(self._config.cloud.archive)[:1])
         line = partial(line_state, self._config.sync, archive=primary, now=time.time())
         return await read_status(self._config, self.database, self.store, parts, line, cages)
+
+
+def follow_root(folder: Path, keys: KeyRing) -> None:
+    """Have the recovery key open the root secret that opens the ring. Blocks."""
+    try:
+        if Escrow(folder, keys).follow():
+            log.info("the root key is sealed for the recovery key anew")
+    except (SecretError, OSError) as error:
+        log.error("the recovery key may not bring the root key back: %s", error)
 
 
 @contextlib.contextmanager
@@ -171,6 +204,26 @@ def ring(config: Config) -> Iterator[KeyRing]:
         yield keys
     finally:
         keys.close()
+
+
+def rotate(config: Config, *, abandon: bool = False) -> Rotated:
+    """Wrap the keys of a box anew whose service does not run. Blocks.
+
+    Raises:
+        SecretError: See ``KeyRing.rotate``.
+        ConfigError: There is no box, or a service runs on it.
+    """
+    folder = config.appliance.data_dir
+    _find_box(folder)
+    lock = lock_folder(folder)
+    try:
+        keys = _open_keys(config, owned=True)
+        try:
+            return keys.rotate(abandon=abandon)
+        finally:
+            keys.close()
+    finally:
+        os.close(lock)
 
 
 def make_folder(folder: Path) -> None:

@@ -15,9 +15,10 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from edge.errors import EdgeError
 
@@ -82,6 +83,11 @@ class Renewals:
         for error in errors:
             if error is not None:
                 raise error
+
+    async def asked(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
+        """The same for a command."""
+        await self.reload()
+        return {"certificates": len(self)}
 
     async def run(self) -> None:
         """Look at them every few seconds.

@@ -2,9 +2,9 @@
 
 Owns ``service.sock`` in ``data_dir``, a Unix socket that only the service's own user and root can
 open, so that it needs neither TLS nor a token. It answers what ``/readyz`` answers, from before the
-index is opened to the end of the last part, and how well its processes are caged; and it lets
-itself be woken by a command that changed something in the index, and be told to load its
-certificates anew. Never gives or takes anything else.
+index is opened to the end of the last part, and how well its processes are caged; it lets itself be
+woken by a command that changed something in the index; and it does what a command must leave to the
+process that owns the keys. Never gives or takes anything else.
 """
 
 from __future__ import annotations
@@ -14,21 +14,23 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
+from typing import Any
 
 import httpx
 from aiohttp import web
 
 from edge.admin.api import health_routes
 from edge.cache.status import Cages, Parts
-from edge.errors import ConfigError, EdgeError
+from edge.errors import EdgeError
 
 __all__ = [
+    "Act",
+    "ask_service",
     "cages_of_service",
     "local_door",
     "parts_of_service",
-    "reload_certificates",
     "wake_service",
 ]
 
@@ -37,6 +39,11 @@ log = logging.getLogger(__name__)
 _NAME = "service.sock"
 _PATIENCE = 5.0
 """Seconds for the answer of a service that is busy."""
+_LONG = 600.0
+"""Seconds for an act to be done."""
+
+Act = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
+"""What the service does for a command: takes what JSON can hold, and gives such."""
 
 
 @contextlib.asynccontextmanager
@@ -45,7 +52,7 @@ async def local_door(
     parts: Callable[[], Parts],
     wake: Callable[[], None] = lambda: None,
     cages: Callable[[], Cages] = dict,
-    reload: Callable[[], Awaitable[None]] | None = None,
+    acts: Mapping[str, Act] | None = None,
 ) -> AsyncIterator[None]:
     """Answer commands until the block ends. A folder that takes no socket stops nothing else.
 
@@ -54,33 +61,28 @@ async def local_door(
         parts: Tells the state of every part.
         wake: Has every part look at the index.
         cages: Tells what those of its processes lack.
-        reload: Loads certificates anew; may raise an ``EdgeError``.
+        acts: What it does for commands, by name. One that raises an EdgeError is refused with it.
     """
 
     async def woken(_: web.Request) -> web.Response:
         wake()
         return web.Response(status=204)
 
+    async def asked(request: web.Request) -> web.Response:
+        act = (acts or {}).get(request.match_info["act"])
+        if act is None:
+            raise web.HTTPNotFound
+        try:
+            return web.json_response(await act(await request.json()))
+        except EdgeError as error:
+            return web.json_response({"message": str(error), "hint": error.hint}, status=409)
+
     async def caged(_: web.Request) -> web.Response:
         return web.json_response(dict(cages()))
 
-    async def reloaded(_: web.Request) -> web.Response:
-        try:
-            if reload is not None:
-                await reload()
-        except EdgeError as error:
-            return web.json_response({"error": str(error), "hint": error.hint}, status=409)
-        return web.Response(status=204)
-
+    routes = web.post("/wake", woken), web.get("/cages", caged), web.post("/acts/{act}", asked)
     application = web.Application()
-    application.add_routes(
-        [
-            *health_routes(parts),
-            web.post("/wake", woken),
-            web.get("/cages", caged),
-            web.post("/certificates", reloaded),
-        ]
-    )
+    application.add_routes([*health_routes(parts), *routes])
     runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=1.0)
     await runner.setup()
     try:
@@ -137,25 +139,34 @@ async def wake_service(folder: Path) -> bool:
     return answer.is_success
 
 
-async def reload_certificates(folder: Path) -> bool:
-    """Have the service that works on *folder* load its certificates anew; whether one runs.
+async def ask_service(
+    folder: Path, act: str, wish: Mapping[str, Any] | None = None
+) -> dict[str, Any] | None:
+    """Have the service that works on *folder* do something; None if there is none.
 
     Raises:
-        ConfigError: They can't be loaded; the service goes on with those that it had.
+        EdgeError: It refuses, or does not answer.
     """
-    with _socket_path(folder) as path:
-        transport = httpx.AsyncHTTPTransport(uds=path)
-        async with httpx.AsyncClient(transport=transport, timeout=_PATIENCE) as client:
-            try:
-                answer = await client.post("http://edge/certificates")
-            except httpx.ConnectError:
-                return False
-            except httpx.HTTPError as error:
-                raise EdgeError("the service does not answer") from error
-    if answer.status_code == 409:
-        said = answer.json()
-        raise ConfigError(said["error"], hint=said["hint"])
-    return answer.is_success
+    try:
+        with _socket_path(folder) as path:
+            transport = httpx.AsyncHTTPTransport(uds=path)
+            async with httpx.AsyncClient(transport=transport, timeout=_LONG) as client:
+                answer = await client.post(f"http://edge/acts/{act}", json=dict(wish or {}))
+    except (FileNotFoundError, httpx.ConnectError):
+        return None
+    except httpx.HTTPError as error:
+        raise EdgeError(
+            "the service does not answer", hint="look at its log, and ask again"
+        ) from error
+    if answer.status_code == httpx.codes.CONFLICT:
+        raise EdgeError(answer.json()["message"], hint=answer.json()["hint"])
+    if answer.is_error:
+        raise EdgeError(
+            f"the service could not do it ({answer.status_code})",
+            hint="ask again when it has started; if it has, look at its log",
+        )
+    done: dict[str, Any] = answer.json()
+    return done
 
 
 def _listen(folder: Path) -> socket.socket:

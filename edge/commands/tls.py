@@ -77,9 +77,9 @@ async def _ca(options: argparse.Namespace) -> int:
 
 async def _reload(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
-    from edge.admin.local import reload_certificates
+    from edge.admin.local import ask_service
 
-    if not await reload_certificates(loaded.appliance.data_dir):
+    if await ask_service(loaded.appliance.data_dir, "certificates") is None:
         say("edge: the service is not running; it loads them when it starts", file=sys.stderr)
         return 1
     say("edge: certificates were loaded anew", file=sys.stderr)
@@ -90,12 +90,12 @@ async def _renew(options: argparse.Namespace) -> int:
     """Files are taken away, and whoever loads the next makes what is missing."""
     loaded = await configuration(options)
     from edge.access.authority import AUTHORITY, SERVER
-    from edge.admin.local import reload_certificates
+    from edge.admin.local import ask_service
 
     names = [AUTHORITY, SERVER] if options.authority else [SERVER]
     for name in names:
         await asyncio.to_thread((_own(loaded) / name).unlink, missing_ok=True)
-    if not await reload_certificates(loaded.appliance.data_dir):
+    if await ask_service(loaded.appliance.data_dir, "certificates") is None:
         say("edge: it is made when the service starts", file=sys.stderr)
         return 0
     return await _show(argparse.Namespace(**{**vars(options), "json": False}))

@@ -9,13 +9,13 @@ import pytest
 
 from edge.admin import local
 from edge.admin.local import (
+    ask_service,
     cages_of_service,
     local_door,
     parts_of_service,
-    reload_certificates,
     wake_service,
 )
-from edge.errors import ConfigError
+from edge.errors import EdgeError, SecretError
 
 
 async def test_the_parts_of_a_running_service_are_told(tmp_path):
@@ -82,17 +82,21 @@ async def test_a_folder_that_takes_no_socket_stops_nothing_else(tmp_path, caplog
         assert "edge status can't see this service" in caplog.text
 
 
-async def test_a_command_has_certificates_loaded_anew_and_is_told_what_hinders(tmp_path):
-    loaded = []
+async def test_the_service_does_what_a_command_asks_and_says_why_it_refuses(tmp_path):
+    async def double(wish):
+        if "number" not in wish:
+            raise SecretError("no number was given", hint="give one")
+        return {"double": 2 * wish["number"]}
 
-    async def reload():
-        loaded.append(1)
-        if len(loaded) > 1:
-            raise ConfigError("the key does not fit", hint="copy both")
-
-    assert not await reload_certificates(tmp_path)
-    async with local_door(tmp_path, dict, reload=reload):
-        assert await reload_certificates(tmp_path)
-        with pytest.raises(ConfigError, match="the key does not fit") as caught:
-            await reload_certificates(tmp_path)
-        assert caught.value.hint == "copy both"
+    assert await ask_service(tmp_path, "double", {"number": 4}) is None
+    assert await ask_service(tmp_path / "missing", "double") is None
+    acts = {}
+    async with local_door(tmp_path, dict, acts=acts):
+        with pytest.raises(EdgeError) as caught:
+            await ask_service(tmp_path, "double", {"number": 4})
+        assert "when it has started" in caught.value.hint
+        acts["double"] = double
+        assert await ask_service(tmp_path, "double", {"number": 4}) == {"double": 8}
+        with pytest.raises(EdgeError, match="no number was given") as caught:
+            await ask_service(tmp_path, "double")
+        assert caught.value.hint == "give one"
