@@ -34,6 +34,7 @@ try:
         sync,
         token,
         trash,
+        user,
         worklist,
     )
     from edge.commands.parsing import Commands
@@ -56,6 +57,7 @@ _COMMANDS = (
     commit,
     worklist,
     courier,
+    user,
     token,
     cloud,
     secret,

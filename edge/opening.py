@@ -19,8 +19,11 @@ from types import TracebackType
 from typing import Self
 
 from edge.access.dicom_tls import DicomTls
+from edge.access.passwords import Passwords
+from edge.access.sessions import Sessions
 from edge.access.tls import box_names
 from edge.access.tokens import Tokens
+from edge.access.users import Users
 from edge.cache.absences import Absences
 from edge.cache.associations import Associations
 from edge.cache.changes import Changes
@@ -95,6 +98,10 @@ class Cache:
             )
             stack.push_async_exit(self.database)
             self.tokens = Tokens(TokenTable(self.database))
+            self.passwords = Passwords()
+            box = self._config.appliance.name
+            self.users = Users(self.database, self.passwords, box=box)
+            self.sessions = Sessions(self.database, self._config.access)
             self.exchange = Exchange(self.store, self.tombstones, self.database)
             self.disputes = Disputes(
                 self.database, self.exchange, has_archive=bool(self._config.cloud.archive)

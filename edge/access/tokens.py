@@ -19,7 +19,7 @@ from typing import Protocol
 
 from edge.access.roles import Identity, Role
 
-__all__ = ["TokenInfo", "TokenRow", "TokenStore", "Tokens"]
+__all__ = ["TokenInfo", "TokenRow", "TokenStore", "Tokens", "looks_like_token"]
 
 PREFIX = "edge_"
 """Lets scanners for leaked secrets recognise a token."""
@@ -147,6 +147,11 @@ class Tokens:
             for row in rows
             if (role := _role(row.role)) is not None
         )
+
+
+def looks_like_token(secret: str) -> bool:
+    """Whether it has the form of one; no password of a user has."""
+    return _SECRET.fullmatch(secret) is not None
 
 
 def _role(name: str) -> Role | None:

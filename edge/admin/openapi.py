@@ -147,6 +147,7 @@ def _document(operations: Mapping[tuple[str, str], Operation], prefix: str) -> d
                 "required": True,
                 "content": {"application/json": {"schema": next(taken)}},
             }
+        if said.body is not None or method == hdrs.METH_DELETE:
             refusals["409"] = _answer(_NOT_DONE, "application/problem+json", problem)
         described["responses"] = {"200": _answer("Done.", "application/json", schema), **refusals}
         paths.setdefault(path, {})[method.lower()] = described

@@ -9,17 +9,21 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
 import resource
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TextIO
 
 from edge.commands.parsing import Commands, configuration, configuration_file
+from edge.commands.user import tell_first_code
+from edge.commands.words import say
 
 if TYPE_CHECKING:
     from edge.app import Appliance
+    from edge.config import Config
 
 __all__ = ["add", "leave_out_decoders"]
 
@@ -63,6 +67,7 @@ async def _serve(options: argparse.Namespace) -> int:
                 _ports(box.dimse_port, box.dimse_tls_port),
                 box.http_port,
             )
+            await _welcome(box, loaded)
             _at_signals(loop, stopping.set)
             # What was made so far stays: looking through it again and again holds up whoever asks.
             gc.collect()
@@ -72,6 +77,41 @@ async def _serve(options: argparse.Namespace) -> int:
             log.info("stopping")
     log.info("stopped")
     return 0
+
+
+async def _welcome(box: Appliance, loaded: Config) -> None:
+    """Where there is nobody yet, show the code for the first admin to who stands before the box.
+
+    It goes to a terminal and nowhere else: what goes to the log ends in a journal, which others
+    read and which is sent elsewhere.
+    """
+    users = box.cache.users
+    if loaded.http.auth == "none" or not await users.is_empty():
+        return
+    terminal = await asyncio.to_thread(_terminal, loaded.access.console)
+    if terminal is None:
+        log.info("nobody can log in yet: on this machine, edge user first-code prints a code")
+        return
+    with terminal:
+        lines = tell_first_code(await users.first_code())
+        await asyncio.to_thread(say, *lines, file=terminal, flush=True)
+
+
+def _terminal(named: Path) -> TextIO | None:
+    """The terminal that is named, or else the one that standard error is; None if there is none."""
+    try:
+        path = str(named) if named != Path() else os.ttyname(2)
+        # Nothing is made or cut short: it may be the name of a file.
+        device = os.open(path, os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError as error:
+        if named != Path():
+            log.warning("access.console = %s can't be used: %s", named, error.strerror)
+        return None
+    if os.isatty(device):
+        return os.fdopen(device, "w", encoding="utf-8")
+    os.close(device)
+    log.warning("access.console = %s is no terminal", named)
+    return None
 
 
 def _ports(plain: int, tls: int) -> str:
