@@ -35,7 +35,7 @@ from edge.cache.rendering import Rendering
 from edge.cache.retrieval import Retrieval
 from edge.cache.settlement import Settling
 from edge.cache.space import Space
-from edge.cache.status import Parts, Status
+from edge.cache.status import Cages, Parts, Status
 from edge.cache.transcoding import Transcoding
 from edge.cloud.archive import Archive
 from edge.cloud.orthanc import archive_of
@@ -78,9 +78,11 @@ class Appliance:
         self._file = file
         self._stack = AsyncExitStack()
         self._parts: Callable[[], Parts] = lambda: {"start": "under way"}
+        self._cages: Callable[[], Cages] = dict
         self.changes = Changes()
         # Woken by commands alone: what follows those need not look at the index for each image.
         self._told = Changes()
+        self._forget: Callable[[], None] = lambda: None
         self._renewals = Renewals()
         self.http_port = 0
         self.dimse_port = 0
@@ -100,11 +102,13 @@ class Appliance:
             lock = await asyncio.to_thread(lock_folder, config.appliance.data_dir)
             stack.callback(os.close, lock)
             await stack.enter_async_context(
-                local_door(config.appliance.data_dir, self.parts, self._wake)
+                local_door(config.appliance.data_dir, self.parts, self._wake, self.cages)
             )
             cache = self.cache = await stack.enter_async_context(
                 Cache(config, owned=True, changes=self.changes)
             )
+            self._forget = cache.tokens.forget
+            stack.push_async_callback(cache.tokens.uses.flush)
             await cache.recover()
             changes, uses = self.changes, Uses(cache.database)
             stack.push_async_callback(_flush, uses)
@@ -136,6 +140,7 @@ class Appliance:
             parts = self.supervisor = await stack.enter_async_context(Supervisor())
             parts.start("store", cache.store.run)
             parts.start("fetching", fetching.run)
+            parts.start("tokens", cache.tokens.uses.run)
             parts.start("pixels", workers.run)
             parts.start("pictures", pictures.run)
             counting = [archive for each, archive in archives if each.role != "copy"]
@@ -156,6 +161,7 @@ class Appliance:
             if self._renewals:
                 parts.start("certificate", self._renewals.run)
             self._parts = parts.states
+            self._cages = lambda: {"pixels": workers.lacks, "store": cache.store.lacks}
             self._stack = stack.pop_all()
         return self
 
@@ -171,7 +177,12 @@ class Appliance:
         """Part -> "running", or why it is not."""
         return self._parts()
 
+    def cages(self) -> Cages:
+        """What the kernel refused the cages of our processes, as far as they were started."""
+        return self._cages()
+
     def _wake(self) -> None:
+        self._forget()
         self.changes.wake()
         self._told.wake()
 
@@ -206,7 +217,7 @@ class Appliance:
 
     async def status(self) -> Status:
         """The state of the box and of its parts."""
-        return await self.cache.status(self.parts())
+        return await self.cache.status(self.parts(), self.cages())
 
     def _start_sync(
         self,
@@ -279,6 +290,7 @@ class Appliance:
             changes=self.changes,
             echo=echo,
             parts=self.parts,
+            status=self.status,
             renewals=self._renewals,
         )
         self.http_port = (await start_http(self.supervisor, means, self._config)).port

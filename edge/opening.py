@@ -33,7 +33,7 @@ from edge.cache.exchange import Exchange
 from edge.cache.peers import PeerBook
 from edge.cache.pins import Pins
 from edge.cache.recovery import Recovery, open_index
-from edge.cache.status import Parts, Status, read_status
+from edge.cache.status import Cages, Parts, Status, read_status
 from edge.cache.trash import Trash
 from edge.cache.worklist import Worklist
 from edge.config import Config
@@ -143,15 +143,16 @@ class Cache:
         names = box_names(config)
         return DicomTls(config.dimse, config.http, secret, self.folder / "tls", names)
 
-    async def status(self, parts: Parts | None = None) -> Status:
+    async def status(self, parts: Parts | None = None, cages: Cages | None = None) -> Status:
         """The state of the box, from index and disk.
 
         Args:
             parts: Those of the service, and how they are; None if it is not running.
+            cages: Of its processes.
         """
         primary = "".join(it.name for it in by_role(self._config.cloud.archive)[:1])
         line = partial(line_state, self._config.sync, archive=primary, now=time.time())
-        return await read_status(self._config, self.database, self.store, parts, line)
+        return await read_status(self._config, self.database, self.store, parts, line, cages)
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ from operator import itemgetter
 
 from aiohttp import web
 
+from edge.access.acts import Service
 from edge.access.basic import Basic
 from edge.access.gate import Gate, People
 from edge.access.login import LogIn
@@ -31,6 +32,7 @@ from edge.admin.peers import peer_routes
 from edge.admin.prefetch import prefetch_routes
 from edge.admin.procedures import procedure_routes
 from edge.admin.sync import sync_routes
+from edge.admin.tokens import token_routes
 from edge.admin.trash import trash_routes
 from edge.admin.users import user_routes
 from edge.admin.worklist import worklist_routes
@@ -87,6 +89,7 @@ class HttpMeans:
     echo: Echo
     parts: Callable[[], Parts]
     """How every part of the service is."""
+    status: Callable[[], Awaitable[Status]]
     renewals: Renewals
     """Get the certificate."""
 
@@ -155,12 +158,9 @@ def _administration(means: HttpMeans, gate: Gate, config: Config) -> web.Applica
     cache, changes = means.cache, means.changes
     database, identity, wake = cache.database, itemgetter(IDENTITY), changes.wake
 
-    async def status() -> Status:
-        return await cache.status(means.parts())
-
     return api.create_application(
-        status=status,
-        middlewares=[access(gate.authorise)],
+        status=means.status,
+        middlewares=[access(gate.authorise, Service.ADMIN)],
         routes=[
             *sync_routes(cache.disputes, means.ledger, identity, wake),
             *absence_routes(cache.absences, identity),
@@ -177,6 +177,7 @@ def _administration(means: HttpMeans, gate: Gate, config: Config) -> web.Applica
             *peer_routes(cache.peers, identity, means.echo),
             *doctor_routes(partial(examine, cache.peers, cache.associations, config.dimse)),
             *worklist_routes(cache.worklist),
-            *user_routes(cache.users, cache.sessions),
+            *user_routes(cache.users, cache.sessions, identity),
+            *token_routes(cache.tokens, identity),
         ],
     )

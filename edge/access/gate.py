@@ -76,7 +76,7 @@ class Gate:
             return session.identity
         identity = None
         if secret:
-            identity = await self._tokens.verify(secret)
+            identity = await self._tokens.verify(secret, address)
         if identity is None and self._people is not None:
             if user and not looks_like_token(secret):
                 identity = await self._people.basic.identity(user, secret, address)
@@ -84,11 +84,11 @@ class Gate:
                 self._people.throttle.wrong_token(address)
         if identity is None:
             raise AccessDenied(
-                "the token or password is not valid, or was revoked"
+                "the token or password is not valid"
                 if secret
                 else "a token or a log-in is required",
                 hint='send "Authorization: Bearer TOKEN", or TOKEN as the password of Basic; '
-                '"edge token create" makes one',
+                '"edge token create" makes one, "edge token list" tells which ended',
             )
         return identity
 

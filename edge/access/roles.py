@@ -11,26 +11,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import TypeVar
 
+from edge.access.acts import Act, Service
+from edge.access.scope import ANYTHING, Scope
 from edge.errors import AccessDenied
 
 __all__ = ["Act", "Identity", "Proof", "Role", "act_of", "needs"]
 
 _MARK = "_act"
-
-
-class Act(StrEnum):
-    """What can be done to the box, coarse enough to be explained to a clinic."""
-
-    READ = "read"
-    """Search studies and open them."""
-    STORE = "store"
-    """Bring instances in."""
-    DELETE = "delete"
-    """Delete instances, here and in the archive."""
-    DECIDE = "decide"
-    """Decide what box and archive can't between them: dead letters and conflicts."""
-    ADMINISTER = "administer"
-    """See and change how the box itself works: tokens, peers, archives."""
 
 
 class Role(StrEnum):
@@ -86,6 +73,32 @@ class Identity:
     token_id: str = ""
     """The token that proved it; empty if it was something else."""
     proof: Proof = Proof.TOKEN
+    scope: Scope = ANYTHING
+    """What is left of the role."""
+    expires: float | None = None
+    """When the proof ends by itself, in POSIX seconds; None if it does not."""
+
+    @property
+    def sender(self) -> str:
+        """Who sends what it stores."""
+        return self.scope.ae_title or self.name
+
+    def may(self, act: Act) -> bool:
+        """Whether it is allowed the act."""
+        return self.role.may(act) and self.scope.allows(act)
+
+    def enter(self, service: Service | None) -> None:
+        """Do nothing if this identity may use the service.
+
+        Raises:
+            AccessDenied: Its token is for others (``known`` is true, as below).
+        """
+        if not self.scope.is_for(service):
+            raise AccessDenied(
+                f"the token of {self.name} is for {', '.join(sorted(self.scope.services))} only",
+                hint="use a token that is for this service, too",
+                known=True,
+            )
 
     def require(self, act: Act) -> None:
         """Do nothing if this identity may do the act.
@@ -93,6 +106,12 @@ class Identity:
         Raises:
             AccessDenied: It may not (``known`` is true: another login would not be asked for).
         """
+        if self.role.may(act) and not self.scope.allows(act):
+            raise AccessDenied(
+                f"the token of {self.name} may not {act}",
+                hint=f"use a token that may {act}",
+                known=True,
+            )
         if not self.role.may(act):
             raise AccessDenied(
                 f"{self.name} is {self.role} and may not {act}",

@@ -2,8 +2,9 @@
 
 Owns ``service.sock`` in ``data_dir``, a Unix socket that only the service's own user and root can
 open, so that it needs neither TLS nor a token. It answers what ``/readyz`` answers, from before the
-index is opened to the end of the last part; and it lets itself be woken by a command that changed
-something in the index. Never gives or takes anything else.
+index is opened to the end of the last part, and how well its processes are caged; and it lets
+itself be woken by a command that changed something in the index. Never gives or takes anything
+else.
 """
 
 from __future__ import annotations
@@ -20,9 +21,9 @@ import httpx
 from aiohttp import web
 
 from edge.admin.api import health_routes
-from edge.cache.status import Parts
+from edge.cache.status import Cages, Parts
 
-__all__ = ["local_door", "parts_of_service", "wake_service"]
+__all__ = ["cages_of_service", "local_door", "parts_of_service", "wake_service"]
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +34,10 @@ _PATIENCE = 5.0
 
 @contextlib.asynccontextmanager
 async def local_door(
-    folder: Path, parts: Callable[[], Parts], wake: Callable[[], None] = lambda: None
+    folder: Path,
+    parts: Callable[[], Parts],
+    wake: Callable[[], None] = lambda: None,
+    cages: Callable[[], Cages] = dict,
 ) -> AsyncIterator[None]:
     """Answer commands until the block ends. A folder that takes no socket stops nothing else.
 
@@ -41,14 +45,20 @@ async def local_door(
         folder: Locked by this process; what an earlier one left there is replaced.
         parts: Tells the state of every part.
         wake: Has every part look at the index.
+        cages: Tells what those of its processes lack.
     """
 
     async def woken(_: web.Request) -> web.Response:
         wake()
         return web.Response(status=204)
 
+    async def caged(_: web.Request) -> web.Response:
+        return web.json_response(dict(cages()))
+
     application = web.Application()
-    application.add_routes([*health_routes(parts), web.post("/wake", woken)])
+    application.add_routes(
+        [*health_routes(parts), web.post("/wake", woken), web.get("/cages", caged)]
+    )
     runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=1.0)
     await runner.setup()
     try:
@@ -76,6 +86,21 @@ async def parts_of_service(folder: Path) -> Parts | None:
                 return {"service": "does not answer"}
     parts: Parts = answer.json()["parts"]
     return parts
+
+
+async def cages_of_service(folder: Path) -> Cages:
+    """What the cages of its processes lack; nothing is known if there is none."""
+    with _socket_path(folder) as path:
+        transport = httpx.AsyncHTTPTransport(uds=path)
+        async with httpx.AsyncClient(transport=transport, timeout=_PATIENCE) as client:
+            try:
+                answer = await client.get("http://edge/cages")
+            except httpx.HTTPError:
+                return {}
+    if not answer.is_success:
+        return {}  # a service of before this was told
+    cages: Cages = answer.json()
+    return cages
 
 
 async def wake_service(folder: Path) -> bool:

@@ -1,22 +1,28 @@
 """People over the admin API: who may log in, as what, and who is logged in now.
 
 All of it is for who may ``administer``. A code is in the answer that made it, and nowhere else.
+Promises that a token takes nobody further than it goes itself: one that was narrowed changes
+nobody, and none makes an admin, or changes one. That is for admins who log in, and for the command
+line.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Annotated, Any
 
 import msgspec
 from aiohttp import web
 
+from edge.access.acts import Act
 from edge.access.names import NAME
-from edge.access.roles import Act, Role, needs
+from edge.access.roles import Identity, Proof, Role, needs
+from edge.access.scope import ANYTHING
 from edge.access.sessions import Session, Sessions
 from edge.access.users import Handed, User, Users
 from edge.admin.asking import body, only, wanted
 from edge.admin.openapi import operation
+from edge.errors import AccessDenied
 
 __all__ = ["KnownUser", "LoggedIn", "known_user", "logged_in", "user_routes"]
 
@@ -154,13 +160,35 @@ def logged_in(session: Session) -> LoggedIn:
     )
 
 
-def user_routes(users: Users, sessions: Sessions) -> Sequence[web.RouteDef]:
+def _check(asking: Identity, roles: Collection[Role | None]) -> None:
+    if asking.scope != ANYTHING:
+        raise AccessDenied(
+            f"the token of {asking.name} was narrowed, and changes no users",
+            hint="log in, or use edge user",
+            known=True,
+        )
+    if asking.proof is Proof.TOKEN and Role.ADMIN in roles:
+        raise AccessDenied(
+            "no token makes an admin, or changes one", hint="log in, or use edge user", known=True
+        )
+
+
+def user_routes(
+    users: Users, sessions: Sessions, identity: Callable[[web.Request], Identity]
+) -> Sequence[web.RouteDef]:
     """``/users``.
 
     Args:
         users: Everybody.
         sessions: Who is logged in.
+        identity: Who asks.
     """
+
+    async def check(request: web.Request, role: Role | None = None) -> None:
+        """Raise AccessDenied if who asks may not change whom the path names, or make them that."""
+        asking, name = identity(request), request.match_info.get("name")
+        user = None if name is None else await users.find(name)
+        _check(asking, {role, None if user is None else user.role})
 
     @operation("Everybody who may log in.", answer=UserList)
     @needs(Act.ADMINISTER)
@@ -171,12 +199,14 @@ def user_routes(users: Users, sessions: Sessions) -> Sequence[web.RouteDef]:
     @needs(Act.ADMINISTER)
     async def invite(request: web.Request) -> web.Response:
         wish = await body(request, Invitation)
+        await check(request, wish.role)
         return _handed(await users.add(wish.name, wish.role, wish.display_name))
 
     @operation("Change somebody.", answer=KnownUser, body=UserChange, path=Named)
     @needs(Act.ADMINISTER)
     async def change(request: web.Request) -> web.Response:
         wish = await body(request, UserChange)
+        await check(request, wish.role)
         changed = await users.change(
             request.match_info["name"],
             role=wish.role,
@@ -195,6 +225,7 @@ def user_routes(users: Users, sessions: Sessions) -> Sequence[web.RouteDef]:
     @needs(Act.ADMINISTER)
     async def reset(request: web.Request) -> web.Response:
         wish = await body(request, Resetting)
+        await check(request)
         handed = await users.reset(request.match_info["name"], forget_factors=wish.forget_factors)
         sessions.forget()
         return _handed(handed)
@@ -202,6 +233,7 @@ def user_routes(users: Users, sessions: Sessions) -> Sequence[web.RouteDef]:
     @operation("Remove somebody.", answer=Removed, path=Named)
     @needs(Act.ADMINISTER)
     async def remove(request: web.Request) -> web.Response:
+        await check(request)
         removed = await users.remove(request.match_info["name"])
         sessions.forget()
         return _json(Removed(removed))
@@ -216,6 +248,7 @@ def user_routes(users: Users, sessions: Sessions) -> Sequence[web.RouteDef]:
     @needs(Act.ADMINISTER)
     async def log_out(request: web.Request) -> web.Response:
         name, asked = request.match_info["name"], wanted(request, Ending)
+        await check(request)
         if asked.session_id:
             return _json(Ended(int(await sessions.end(asked.session_id, name))))
         return _json(Ended(await sessions.end_all(name)))

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from edge.cache.backup import Overview, overview
+from edge.cache.ending import EndingToken, ending_tokens
 from edge.cache.pins import Pins
 from edge.cache.priors import Priors
 from edge.cache.space import Space
@@ -29,6 +30,7 @@ from edge.store.objects import ObjectStore
 
 __all__ = [
     "LINE",
+    "Cages",
     "LineState",
     "Parts",
     "PrefetchState",
@@ -48,6 +50,9 @@ _STUDIES = 100
 
 Parts = Mapping[str, str]
 """Part of the service -> "running", or why it is not."""
+
+Cages = Mapping[str, str]
+"""Process of the service -> what the kernel refused its cage (`edge.cage`); empty: nothing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,6 +150,10 @@ class Status:
     procedures: ProcedureState = ProcedureState()
     worklist: tuple[SourceState, ...] = ()
     """The sources of the worklist that are configured, and what people and programs added."""
+    tokens: tuple[EndingToken, ...] = ()
+    """Those that end within a month, or did; the first of them first."""
+    cages: Cages = field(default_factory=dict)
+    """Those that are not whole."""
 
     @property
     def sentence(self) -> str:
@@ -180,6 +189,9 @@ class Status:
         if not self.prefetch.pinned_fit:
             missing = _count(self.prefetch.pinned_missing, "image", "images")
             yield f"What is pinned does not fit: {missing} of it may stay in the archive."
+        for token in self.tokens[:1]:
+            more = f", and {len(self.tokens) - 1} more" if len(self.tokens) > 1 else ""
+            yield f"{token.sentence}{more}."
 
     def _troubles_of_devices(self) -> Iterator[str]:
         if lost := self.commitments.given_up:
@@ -268,6 +280,8 @@ class Status:
             "commitments": asdict(self.commitments),
             "procedures": asdict(self.procedures),
             "worklist": [asdict(source) for source in self.worklist],
+            "tokens": [asdict(token) for token in self.tokens],
+            "cages": dict(self.cages),
         }
 
 
@@ -277,6 +291,7 @@ async def read_status(
     store: ObjectStore,
     parts: Parts | None,
     line: ReadLine | None = None,
+    cages: Cages | None = None,
 ) -> Status:
     """Read it from the index, the disk and the configuration.
 
@@ -286,6 +301,7 @@ async def read_status(
         store: On the disk whose room counts.
         parts: The states of the service's parts; None if it is not running.
         line: Says how sync may use the line; None if nobody can say.
+        cages: Of the service's processes.
     """
     numbers = await summary(database)
     roles = {archive.name: archive.role for archive in config.cloud.archive}
@@ -314,6 +330,8 @@ async def read_status(
         commitments=await commitments.standing(database),
         procedures=await _read_procedures(database),
         worklist=await _read_worklist(config, database),
+        tokens=await ending_tokens(database, time.time()),
+        cages={name: lacks for name, lacks in (cages or {}).items() if lacks},
     )
 
 

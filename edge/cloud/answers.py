@@ -35,6 +35,8 @@ MAX_ANSWER = 64 * 1024**2
 _OFF_THE_LOOP = 256 * 1024
 _MARKUP = re.compile(r"<[^<>]*>")
 _TAG = re.compile(r"[0-9A-Fa-f]{8}")
+_VR = re.compile(r"[A-Z]{2}")
+_BASE_64 = re.compile(r"[A-Za-z0-9+/]*={0,2}")
 _SURROGATES = re.compile(rb"(\\u[dD][89abAB]..\\u[dD][c-fC-F]..)|\\u[dD][89a-fA-F]..")
 """Escapes of surrogates in JSON: pairs, or else alone, which mean nothing (RFC 8259 8.2)."""
 _DEEPEST = 64
@@ -127,19 +129,23 @@ def _sound(dataset: dict[str, Any], depth: int) -> Dataset:
 
 
 def _sound_element(element: dict[str, Any], depth: int) -> dict[str, Any] | None:
+    if not _VR.fullmatch(str(element.get("vr", ""))):
+        return None
     match element:
         case {"vr": "SQ", "Value": list(items)}:
             if depth == 0 or not all(item is None or isinstance(item, dict) for item in items):
                 return None
             return {"vr": "SQ", "Value": [_sound(item or {}, depth - 1) for item in items]}
-        case {"vr": str(vr), "Value": list(values)}:
-            fits = _is_name if vr == "PN" else _is_plain
-            return element if all(map(fits, values)) else None
-        case {"vr": str(), "BulkDataURI": str()} | {"vr": str(), "InlineBinary": str()}:
-            return element
-        case {"vr": str(), **rest} if not rest:
-            return element
-    return None
+        case {"Value": list(values)}:
+            fits = _is_name if element["vr"] == "PN" else _is_plain
+            is_sound = all(map(fits, values))
+        case {"InlineBinary": str(text)}:
+            is_sound = _BASE_64.fullmatch(text) is not None
+        case {"BulkDataURI": str()}:
+            is_sound = True
+        case _:
+            is_sound = len(element) == 1
+    return element if is_sound else None
 
 
 def _is_plain(value: object) -> bool:

@@ -14,6 +14,7 @@ from edge.commands.words import moment, say, speed
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from edge.cache.backup import Overview
     from edge.cache.status import LineState, PrefetchState, Standing, Status
     from edge.cache.worklist import SourceState
 
@@ -31,11 +32,12 @@ def add(commands: Commands) -> None:
 
 async def _status(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
-    from edge.admin.local import parts_of_service
+    from edge.admin.local import cages_of_service, parts_of_service
     from edge.opening import Cache
 
     async with Cache(loaded) as cache:
-        status = await cache.status(await parts_of_service(cache.folder))
+        parts, cages = await parts_of_service(cache.folder), await cages_of_service(cache.folder)
+        status = await cache.status(parts, cages)
     if options.json:
         say(json.dumps(status.as_json()))
     else:
@@ -85,15 +87,27 @@ def _print(status: Status) -> None:
         _print_line(status.line)
         _print_prefetch(status.prefetch)
     _print_worklist(status.worklist)
-    for last in status.backups.last:
-        say(f"  backup: {last.where}: {moment(last.made)}")
-    if not status.backups.has_recovery_key:
-        say("  there is no recovery key: after a fire nothing of this box can be recovered")
-    elif not status.backups.last:
-        say("  no backup was made yet")
+    for token in status.tokens:
+        say(f"  {token.sentence}: edge token list")
+    _print_backups(status.backups)
+    _print_parts(status)
+
+
+def _print_parts(status: Status) -> None:
+    for process, lacks in sorted(status.cages.items()):
+        say(f"  the cage of {process} lacks {lacks}")
     for part, state in sorted((status.parts or {}).items()):
         if state != "running":
             say(f"  {part}: {state}")
+
+
+def _print_backups(backups: Overview) -> None:
+    for last in backups.last:
+        say(f"  backup: {last.where}: {moment(last.made)}")
+    if not backups.has_recovery_key:
+        say("  there is no recovery key: after a fire nothing of this box can be recovered")
+    elif not backups.last:
+        say("  no backup was made yet")
 
 
 def _print_commitments(standing: Standing) -> None:

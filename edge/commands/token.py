@@ -5,17 +5,27 @@
 from __future__ import annotations
 
 import argparse
-import dataclasses
 import json
 import sys
 import time
+from typing import TYPE_CHECKING, Any
 
+import msgspec
+
+from edge.access.acts import Act, Service
 from edge.access.roles import Role
+from edge.access.scope import Scope
 from edge.commands.parsing import Acts, Commands, configuration
-from edge.commands.words import moment, say
+from edge.commands.words import say
 from edge.errors import ConfigError
 
+if TYPE_CHECKING:
+    from edge.access.tokens import TokenInfo
+
 __all__ = ["add"]
+
+_LIFETIME_DAYS = 365.0
+"""As that of ``access.tokens``, which would load the index for ``--help``."""
 
 
 def add(commands: Commands) -> None:
@@ -24,6 +34,38 @@ def add(commands: Commands) -> None:
     create = acts.add("create", "Print a new token; it can't be shown again.", _create)
     create.add_argument("--role", choices=[str(role) for role in Role], required=True)
     create.add_argument("--name", default="", help="who or what will hold it")
+    end = create.add_mutually_exclusive_group()
+    end.add_argument(
+        "--days", type=float, default=_LIFETIME_DAYS, help="it ends after so many (default: 365)"
+    )
+    end.add_argument("--no-end", action="store_true", help="it does not end by itself")
+    create.add_argument(
+        "--for",
+        dest="services",
+        action="append",
+        choices=[str(service) for service in Service],
+        default=[],
+        help="only this service; may be given several times",
+    )
+    create.add_argument(
+        "--may",
+        dest="acts",
+        action="append",
+        choices=[str(act) for act in Act],
+        default=[],
+        help="only this, of what the role may; may be given several times",
+    )
+    create.add_argument(
+        "--ae-title", default="", help="what is stored with it comes from this AE title"
+    )
+    create.add_argument(
+        "--from",
+        dest="networks",
+        action="append",
+        metavar="ADDRESS",
+        default=[],
+        help="only from this address or network; may be given several times",
+    )
     listing = acts.add("list", "List tokens, without their secrets.", _list)
     listing.add_argument("--json", action="store_true", help="for programs")
     revoke = acts.add("revoke", "Make a token worthless.", _revoke)
@@ -35,11 +77,22 @@ async def _create(options: argparse.Namespace) -> int:
     from edge.opening import Cache
 
     name = options.name or f"{options.role} {time.strftime('%Y-%m-%d %H:%M')}"
+    days = None if options.no_end else options.days
+    try:
+        scope = Scope(
+            frozenset(map(Service, options.services)),
+            frozenset(map(Act, options.acts)),
+            options.ae_title.strip(),
+            tuple(options.networks),
+        )
+    except ValueError as error:
+        raise ConfigError(f"the token can't be made: {error}") from error
     async with Cache(loaded) as cache:
         try:
-            say(await cache.tokens.create(Role(options.role), name))
+            made = await cache.tokens.issue(Role(options.role), name, days=days, scope=scope)
         except ValueError as error:
-            raise ConfigError(f"--name: {error}") from error
+            raise ConfigError(f"the token can't be made: {error}") from error
+    say(made.secret)
     return 0
 
 
@@ -48,24 +101,60 @@ async def _list(options: argparse.Namespace) -> int:
     from edge.opening import Cache
 
     async with Cache(loaded) as cache:
-        tokens = await cache.tokens.list()
+        known = [(token, cache.tokens.has_ended(token)) for token in await cache.tokens.list()]
     if options.json:
-        say(json.dumps([dataclasses.asdict(token) for token in tokens]))
-    elif not tokens:
+        say(json.dumps([_as_json(token, ended=ended) for token, ended in known]))
+    elif not known:
         say("edge: there are no tokens yet", file=sys.stderr)
     else:
-        say(f"{'ID':<16}  {'ROLE':<12}  {'MADE':<20}  NAME")
-    for token in [] if options.json else tokens:
-        say(f"{token.token_id:<16}  {token.role:<12}  {moment(token.created):<20}  {token.name}")
+        say(f"{'ID':<13} {'ROLE':<13} {'MADE':<11} {'ENDS':<11} {'LAST USED':<11} NAME")
+    for token, ended in [] if options.json else known:
+        end = "never" if token.expires is None else _day(token.expires)
+        say(
+            f"{token.token_id:<13} {token.role:<13} {_day(token.created):<11}"
+            f" {'has ended' if ended else end:<11} {token.used_day or 'not known':<11} {token.name}"
+        )
+        if words := _narrowed(token):
+            say(f"{'':<13} {words}")
     return 0
+
+
+def _as_json(token: TokenInfo, *, ended: bool) -> dict[str, Any]:
+    scope = msgspec.to_builtins(token.scope)
+    fields: dict[str, Any] = msgspec.to_builtins(token)
+    del fields["scope"]
+    return {**fields, "ended": ended, **{name: scope.get(name) for name in Scope.__struct_fields__}}
+
+
+def _narrowed(token: TokenInfo) -> str:
+    """What the line of a token does not say."""
+    scope = token.scope
+    return "; ".join(
+        words
+        for said, words in (
+            (scope.services, f"for {', '.join(sorted(scope.services))}"),
+            (scope.acts, f"may {', '.join(sorted(scope.acts))}"),
+            (scope.ae_title, f"stores as {scope.ae_title}"),
+            (scope.networks, f"from {', '.join(scope.networks)}"),
+            (token.used_from, f"used last from {token.used_from}"),
+        )
+        if said
+    )
+
+
+def _day(posix: float) -> str:
+    return time.strftime("%Y-%m-%d", time.localtime(posix))
 
 
 async def _revoke(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
+    from edge.admin.local import wake_service
     from edge.opening import Cache
 
     async with Cache(loaded) as cache:
         revoked = await cache.tokens.revoke(options.token_id)
+        # The service remembers for two seconds whom it knows; it is told at once.
+        await wake_service(cache.folder)
     if revoked:
         say(f"edge: token {options.token_id} is worthless now", file=sys.stderr)
     else:

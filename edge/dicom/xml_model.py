@@ -12,8 +12,9 @@ Private attributes keep the block that they stand in: ``tag`` is the one of the 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Any, Final
 from xml.parsers import expat
 from xml.sax.saxutils import escape, quoteattr
@@ -31,6 +32,8 @@ _MAX_VALUES = 100_000
 _TAG = re.compile(r"[0-9A-Fa-f]{8}")
 _VR = re.compile(r"[A-Z]{2}")
 _NUMBER = re.compile(r"[1-9][0-9]{0,5}")
+_INTEGER = re.compile(r"\s*[+-]?[0-9]{1,20}\s*")
+_DECIMAL = re.compile(r"\s*[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?\s*")
 _INTEGERS = frozenset({"IS", "SL", "SS", "SV", "UL", "US", "UV"})
 _NUMBERS = frozenset({"DS", "FD", "FL"})
 _NAME_PARTS = ("FamilyName", "GivenName", "MiddleName", "NamePrefix", "NameSuffix")
@@ -134,7 +137,10 @@ def from_xml(document: bytes) -> dict[str, Any]:
     parser.buffer_text = True
     try:
         parser.Parse(document, True)
-    except expat.ExpatError as error:
+    except XmlModelError:
+        raise
+    except (expat.ExpatError, LookupError, ValueError) as error:
+        # The last two are of an encoding that Python does not have, or not for a parser.
         raise XmlModelError(f"not well-formed XML: {error}") from error
     return reader.root
 
@@ -257,18 +263,17 @@ def _tag_and_vr(attributes: Mapping[str, str]) -> tuple[str, str]:
 
 
 def _value(text: str, vr: str) -> Any:
-    """A value as JSON has it: numbers as numbers, where they are numbers; None if it is empty."""
+    """A value as JSON has it: numbers as numbers, where they are numbers; None if it is empty.
+
+    Python takes more for a number than the model does: NaN, infinity, digits with a line between.
+    """
     if not text:
         return None
-    convert: Callable[[str], Any] | None = (
-        int if vr in _INTEGERS else float if vr in _NUMBERS else None
-    )
-    if convert is None:
-        return text
-    try:
-        return convert(text)
-    except ValueError:
-        return text
+    if vr in _INTEGERS:
+        return int(text) if _INTEGER.fullmatch(text) else text
+    if vr in _NUMBERS and _DECIMAL.fullmatch(text) and isfinite(number := float(text)):
+        return number
+    return text
 
 
 def _components(parts: Mapping[str, str]) -> str:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 from aiohttp import hdrs, web
 
+from edge.access.acts import Service
 from edge.dicomweb.documents import send_text, with_bulk_urls
 from edge.dicomweb.middleware import Authorise, access
 from edge.dicomweb.negotiation import Offer, accepted_by, choose
@@ -62,7 +63,7 @@ def create_application(feed: ChangeFeed, *, authorise: Authorise) -> web.Applica
         authorise: Says who sends a request, by its headers, or raises ``AccessDenied``.
     """
     changes = Changes(feed)
-    application = web.Application(middlewares=[access(authorise)])
+    application = web.Application(middlewares=[access(authorise, Service.CHANGEFEED)])
     application.router.add_get("", changes.changes)
     application.router.add_get("/latest", changes.latest)
     return application

@@ -23,7 +23,8 @@ from typing import Final
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
-from edge.access.roles import Act, Identity, act_of
+from edge.access.acts import Act, Service
+from edge.access.roles import Identity, act_of
 from edge.dicomweb.responses import NOTE, REQUEST_ID, SERVER, Refused, problem
 from edge.errors import (
     AccessDenied,
@@ -135,12 +136,18 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     return response if begun is None else begun
 
 
-def access(authorise: Authorise) -> Middleware:
-    """Make the middleware that lets in who may; everything is behind it, errors of routing too."""
+def access(authorise: Authorise, service: Service | None = None) -> Middleware:
+    """Make the middleware that lets in who may; everything is behind it, errors of routing too.
+
+    Args:
+        authorise: Says who sends a request.
+        service: What is behind it, as tokens are made for it; None: nothing that one is made for.
+    """
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
         identity = await authorise(request.headers, request.remote or "")
+        identity.enter(service)
         # What is not routed does nothing, and its answer is the same for everybody.
         # A method that is not in the table, and is routed all the same, is for who may everything.
         if request.match_info.http_exception is None:
@@ -194,10 +201,13 @@ def _answer(request: web.Request, error: EdgeError) -> web.Response:
 def _challenges(request: web.Request) -> Iterator[str]:
     """How somebody may say who they are (RFC 9110 11.6.1).
 
+    That a proof is not valid is said (RFC 6750 3.1), and never why.
+
     Basic makes a browser ask who sits before it: right for an address that was typed, and for
     programs, but nothing that a page of somebody else's shall bring about.
     """
-    yield _BEARER
+    scheme = request.headers.get(hdrs.AUTHORIZATION, "").partition(" ")[0]
+    yield f'{_BEARER}, error="invalid_token"' if scheme.lower() == "bearer" else _BEARER
     destination = request.headers.get("Sec-Fetch-Dest", "document")
     if hdrs.ORIGIN not in request.headers and destination == "document":
         yield _BASIC

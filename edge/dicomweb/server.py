@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from aiohttp import hdrs, web
 
+from edge.access.acts import Service
 from edge.dicomweb.bulkdata import Bulkdata
 from edge.dicomweb.capabilities import Capabilities
 from edge.dicomweb.delete import Delete
@@ -74,7 +75,7 @@ def create_application(
     series = study + "/series/{series}"
     instance = series + "/instances/{instance}"
 
-    application = web.Application(middlewares=[access(authorise)])
+    application = web.Application(middlewares=[access(authorise, Service.DICOMWEB)])
     application.router.add_get("/studies", search.studies, name="studies")
     application.router.add_routes(
         [

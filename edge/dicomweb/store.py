@@ -204,7 +204,7 @@ class _Arrivals:
         self, admission: Admission, request: web.Request, target: Target, report: Report
     ) -> None:
         self._admission = admission
-        self._source = Source(Origin.DICOMWEB, request[IDENTITY].name)
+        self._source = Source(Origin.DICOMWEB, request[IDENTITY].sender)
         self._study_uid = target.study_uid
         self._id = request[REQUEST_ID]
         self._slots = asyncio.Semaphore(_AT_ONCE)

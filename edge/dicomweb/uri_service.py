@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 from multidict import MultiMapping
 
+from edge.access.acts import Service
 from edge.dicom.uids import is_uid
 from edge.dicomweb.bodies import Body, Pieces, send_body
 from edge.dicomweb.forms import instance_offers
@@ -82,7 +83,7 @@ def create_application(
     service = UriService(
         retrieval, transcoding, Weighing(retrieval, transcoding), Renditions(retrieval, rendering)
     )
-    application = web.Application(middlewares=[access(authorise)])
+    application = web.Application(middlewares=[access(authorise, Service.DICOMWEB)])
     application.router.add_get("", service.instance)
     return application
 

@@ -350,7 +350,11 @@ CREATE TABLE tokens (
     digest   BLOB NOT NULL UNIQUE,
     role     TEXT NOT NULL,
     name     TEXT NOT NULL,
-    created  REAL NOT NULL
+    created  REAL NOT NULL,
+    expires  REAL,                                -- NULL: never
+    scope    TEXT NOT NULL DEFAULT '{}',          -- what is left of the role, JSON
+    used_day TEXT NOT NULL DEFAULT '',            -- the last one, YYYY-MM-DD; '' if it was never used
+    used_from TEXT NOT NULL DEFAULT ''            -- an address, on that day
 ) STRICT, WITHOUT ROWID;
 
 -- People who may log in, by the name that they type.

@@ -5,9 +5,10 @@
               head     MessagePack
               body     a frame, or a picture
 
-A worker first says that it is ready, with an empty `Reply`. Then it answers each `Request` with one
-`Reply`. A request for an animation has further frames behind it: bodies under empty heads, and at
-the end a message with neither. Lengths are checked on both sides before memory is taken.
+A worker first says that it is ready, with a `Reply` whose error is what its cage lacks. Then it
+answers each `Request` with one `Reply`. A request for an animation has further frames behind it:
+bodies under empty heads, and at the end a message with neither. Lengths are checked on both sides
+before memory is taken.
 """
 
 from __future__ import annotations

@@ -43,6 +43,8 @@ class WorkerProcess:
         self._process = process
         self._reader = reader
         self._writer = writer
+        self.lacks = ""
+        """What the kernel refused its cage; empty if it is whole."""
 
     @classmethod
     async def start(cls, limits: Limits) -> WorkerProcess:
@@ -67,7 +69,8 @@ class WorkerProcess:
         worker = cls(process, reader, writer)
         try:
             async with asyncio.timeout(_STARTING):
-                await worker._receive(0)
+                ready, _ = await worker._receive(0)
+                worker.lacks = ready.error
         except (EdgeError, TimeoutError) as error:
             await worker.kill()
             raise PixelWorkersBusy("a pixel worker did not start") from error
@@ -138,6 +141,10 @@ class WorkerProcess:
         log.warning("a pixel worker ended while it worked: %s", reason)
         if status == -signal.SIGXCPU:
             return UndecodablePixels("the pixels took too long to decode")
+        if status == -signal.SIGSYS:
+            # No decoder does so by mistake: somebody's image runs code of his (`edge.cage`).
+            log.error("a pixel worker tried what its cage forbids; keep that image for an inquiry")
+            return UndecodablePixels("the pixels made their decoder try what it may not")
         return UndecodablePixels(f"the pixels ended their decoder ({reason})")
 
 

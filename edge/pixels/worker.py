@@ -1,28 +1,29 @@
 """One worker: a process that does nothing but decode, encode and render what it is sent.
 
 It is started by `edge.pixels.workers` with a socket as its standard input and its `Limits` as its
-argument. Before the first frame it gives up what it does not need: memory beyond a limit, files,
-core dumps, children, priority. It ends when the socket does. It logs nothing and writes nothing:
-what it works on are patients' images.
+argument. Before the first frame it gives up what it does not need: memory beyond a limit, priority,
+and all that `edge.cage` takes from it: files, network, programs, threads. So everything is imported
+here, at the start. It ends when the socket does. It logs nothing and writes nothing: what it works
+on are patients' images.
 """
 
 from __future__ import annotations
 
 import contextlib
-import ctypes
 import math
 import os
 import resource
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 import msgspec
 from PIL import GifImagePlugin, Image, ImageCms, JpegImagePlugin, PngImagePlugin
 
+from edge.cage import entry, policies
 from edge.errors import EdgeError
 from edge.pixels.decoding import decode
 from edge.pixels.description import ImageDescription
@@ -39,23 +40,24 @@ _LOADED: Final = (GifImagePlugin, ImageCms, JpegImagePlugin, PngImagePlugin)
 """Pillow finds its plugins when they are needed; afterwards there are no files to open."""
 _HEAD: Final = 32 * 1024**2
 """Bytes of the longest head: palettes and a colour profile."""
-_FILES: Final = 8
 _NICE: Final = 10
-_PR_SET_NO_NEW_PRIVS: Final = 38
 
 Answer = tuple[Reply, bytes]
 
 
 class _Worker:
-    def __init__(self, connection: socket.socket, limits: Limits) -> None:
+    def __init__(
+        self, connection: socket.socket, limits: Limits, lacks: Sequence[str] = ()
+    ) -> None:
         self._connection = connection
         self._limits = limits
+        self._lacks = lacks
         self._decoded = False
         """Of the request that is being answered: its frame is whole."""
 
     def run(self) -> None:
         """Answer until the other side is gone."""
-        self._send(Reply(), b"")
+        self._send(Reply(error="; ".join(self._lacks)), b"")
         while (received := self._receive()) is not None:
             head, body = received
             request = unpack(head, Request)
@@ -177,33 +179,30 @@ def _of(picture: Picture) -> Answer:
     return reply, picture.data
 
 
-def _give_up(limits: Limits) -> None:
-    """Keep only what it takes to turn bytes into bytes."""
+def _give_up(limits: Limits) -> Sequence[str]:
+    """Keep only what it takes to turn bytes into bytes; what the kernel refused to take."""
+    Image.preinit()  # or Pillow would look for more plugins once it is asked for a picture
     os.nice(_NICE)
     with contextlib.suppress(OSError):
         # When memory is short, a picture goes before anything else does.
         Path("/proc/self/oom_score_adj").write_text("1000", encoding="ascii")
-    with contextlib.suppress(OSError):
-        ctypes.CDLL(None).prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
     pages = int(Path("/proc/self/statm").read_text(encoding="ascii").split()[0])
     memory = pages * resource.getpagesize() + limits.memory_bytes
-    for kind, value in (
-        (resource.RLIMIT_AS, memory),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_NOFILE, _FILES),
-        (resource.RLIMIT_NPROC, 0),
-    ):
-        resource.setrlimit(kind, (value, value))
+    resource.setrlimit(resource.RLIMIT_AS, (memory, memory))
+    return entry.enter(policies.pixels())
 
 
 def main(arguments: list[str]) -> None:
     """Work on the socket that standard input is."""
     limits = msgspec.json.decode(arguments[0], type=Limits)
-    with socket.socket(fileno=os.dup(0)) as connection:
-        _give_up(limits)
+    for descriptor in list(Path("/proc/self/fd").iterdir()):
+        if int(descriptor.name) > 2:  # whoever started this may have left some open
+            with contextlib.suppress(OSError):
+                os.close(int(descriptor.name))
+    with socket.socket(fileno=0) as connection:
+        lacks = _give_up(limits)
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):
-            _Worker(connection, limits).run()
+            _Worker(connection, limits, lacks).run()
 
 
 if __name__ == "__main__":

@@ -111,6 +111,8 @@ class PixelWorkers:
         self._animated = _Lane(1, 0, Turns(1, _WAITING))
         self._failures = Failures()
         self._running: set[WorkerProcess] = set()
+        self.lacks = ""
+        """What the kernel refused the cage of the last process; empty if it was whole."""
 
     @property
     def most_frame_bytes(self) -> int:
@@ -272,6 +274,9 @@ class PixelWorkers:
     async def _start(self) -> WorkerProcess:
         process = await WorkerProcess.start(self._limits)
         self._running.add(process)
+        if process.lacks != self.lacks:
+            self.lacks = process.lacks
+            log.warning("the cage of pixel workers lacks: %s", self.lacks or "nothing any more")
         return process
 
     async def _serve(self, process: WorkerProcess | None, job: _Job) -> WorkerProcess | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import logging
 import os
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -19,6 +20,8 @@ from edge.errors import EdgeError
 from edge.store.process import StoreProcess
 
 __all__ = ["ProcessKeeper", "alone_in"]
+
+log = logging.getLogger(__name__)
 
 _ENDING: Final = 30.0
 """Seconds that a process has to end, once its service is gone."""
@@ -43,6 +46,8 @@ class ProcessKeeper:
         self._incoming = incoming
         self._shelves = shelves
         self._process: StoreProcess | None = None
+        self.lacks = ""
+        """What the kernel refused the cage of the last one; empty if it was whole."""
         self._starting = asyncio.Lock()
 
     async def run(self) -> None:
@@ -80,6 +85,10 @@ class ProcessKeeper:
             if (process := self.now) is None:
                 await self._stop()
                 process = self._process = await StoreProcess.start(self._incoming, self._shelves)
+                if process.lacks != self.lacks:
+                    self.lacks = process.lacks
+                    lacks = self.lacks or "nothing any more"
+                    log.warning("the cage of the store's process lacks: %s", lacks)
             return process
 
     async def stop(self) -> None:

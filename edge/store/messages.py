@@ -4,7 +4,7 @@ They speak over two lanes, each a socket and memory that both have: one of what 
 what is opened, so that neither waits for the other. No content passes through a socket: it lies in
 the lane's memory, and messages say where. Each message is answered by one; of an object that is
 sealed, only one piece is under way at a time. The process first says that it is ready, by the
-outcome of no object.
+outcome of no object, whose error is what its cage lacks.
 """
 
 from __future__ import annotations

@@ -85,6 +85,11 @@ class ObjectStore:
         await self._keeper.stop()
         await asyncio.to_thread(self._workers.shutdown, wait=True, cancel_futures=True)
 
+    @property
+    def lacks(self) -> str:
+        """What the kernel refused the cage of its process; empty if it is whole."""
+        return self._keeper.lacks
+
     async def run(self) -> None:
         """Have the process ready, until cancelled; else the first object waits for one.
 

@@ -76,6 +76,15 @@ class _Piece:
         raise EdgeError(answer.error)
 
 
+class _Ready(_Piece):
+    """What the process says unasked: that it is ready, and what its cage lacks."""
+
+    @staticmethod
+    def settle(_memory: memoryview, _slots: Sequence[int], answer: Outcome) -> Outcome:
+        """Lacking something is no failure."""
+        return answer
+
+
 @dataclass(frozen=True, slots=True)
 class Enclosed:
     """A small object that is to be opened."""
@@ -146,6 +155,8 @@ class StoreProcess:
         self._numbers = READY
         self.ended = asyncio.Event()
         """It takes nothing more."""
+        self.lacks = ""
+        """What the kernel refused its cage; empty if it is whole."""
         self.is_stopped = False
         """It ended because ``stop`` was asked for."""
 
@@ -174,12 +185,12 @@ class StoreProcess:
         except asyncio.CancelledError:
             spawning.add_done_callback(started._abandon)
             raise
-        ready = started._sealing.expect(_Piece(READY, (), None, ""))
+        ready = started._sealing.expect(_Ready(READY, (), None, ""))
         started._sealing.begin()
         started._opening.begin()
         try:
             async with asyncio.timeout(_STARTING):
-                await ready
+                started.lacks = (await ready).error
         except TimeoutError as error:
             await started.stop()
             raise EdgeError("the store's process does not become ready") from error

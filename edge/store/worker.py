@@ -8,7 +8,8 @@ event loop's.
 Owns the crash order of a put: write incoming -> fsync file -> rename -> fsync folder. A crash
 before the rename leaves a file in incoming, which the next start removes; one after it leaves an
 object that nobody names. It ends when the service does, in the middle of whatever it does. As long
-as it lives, it holds a shared lock on the folder of what arrives.
+as it lives, it holds a shared lock on the folder of what arrives. It has these two folders alone:
+all other files, the network and other programs it gives up at its start (`edge.cage`).
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ from typing import Any, Final
 
 import msgspec
 
+from edge.cage import entry, policies
 from edge.crypto.durable import sync_folder
 from edge.crypto.sealed import HEADER_LENGTH, Header, Opener, Sealer, sealed_length
 from edge.dicom.digest import Digester
@@ -247,6 +249,7 @@ def main(arguments: Sequence[str]) -> None:
     fcntl.flock(folder, fcntl.LOCK_SH)
     sealing, sealing_memory, opening, opening_memory = map(int, descriptors)
     to_seal, to_open = socket.socket(fileno=sealing), socket.socket(fileno=opening)
+    lacks = entry.enter(policies.store(Path(incoming), Path(shelves)))
     threads = [
         *[(to_seal, Piece, _Seals(_mapped(sealing_memory)).answer)] * _SEALING,
         *[(to_open, Sought, _Opens(Shelves(Path(shelves)), _mapped(opening_memory)).answer)]
@@ -254,7 +257,7 @@ def main(arguments: Sequence[str]) -> None:
     ]
     for each in threads:
         threading.Thread(target=_serve, args=each, daemon=True).start()
-    to_seal.send(msgspec.msgpack.encode(Outcome(READY)))
+    to_seal.send(msgspec.msgpack.encode(Outcome(READY, "; ".join(lacks))))
     threading.Event().wait()
 
 

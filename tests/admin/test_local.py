@@ -8,7 +8,7 @@ import stat
 import pytest
 
 from edge.admin import local
-from edge.admin.local import local_door, parts_of_service, wake_service
+from edge.admin.local import cages_of_service, local_door, parts_of_service, wake_service
 
 
 async def test_the_parts_of_a_running_service_are_told(tmp_path):
@@ -28,6 +28,13 @@ async def test_a_service_that_ended_or_was_killed_is_not_running(tmp_path):
     assert await parts_of_service(tmp_path) is None
     async with local_door(tmp_path, dict):
         assert await parts_of_service(tmp_path) == {}
+
+
+async def test_what_the_cages_of_its_processes_lack_is_told(tmp_path):
+    assert await cages_of_service(tmp_path) == {}
+    lacking = {"pixels": "seccomp: Function not implemented", "store": ""}
+    async with local_door(tmp_path, dict, cages=lambda: lacking):
+        assert await cages_of_service(tmp_path) == lacking
 
 
 async def test_a_command_wakes_the_service_that_runs(tmp_path):

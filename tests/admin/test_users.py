@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from operator import itemgetter
+
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from edge.access.roles import Identity, Role
+from edge.access.acts import Act
+from edge.access.roles import Identity, Proof, Role
+from edge.access.scope import ANYTHING, Scope
 from edge.access.sessions import Proved
 from edge.admin import api
 from edge.admin.users import user_routes
-from edge.dicomweb.middleware import access
+from edge.dicomweb.middleware import IDENTITY, access
 from edge.dicomweb.root import create_root
 from edge.index.database import Database
 from tests.access.people import GOOD, HERE, OTHER, World
@@ -24,12 +28,14 @@ async def world(tmp_path):
 @pytest.fixture
 async def client(world):
     async def authorise(headers, address):
-        return Identity("someone", Role(headers.get("X-Role", "admin")))
+        proof = Proof(headers.get("X-Proof", "session"))
+        scope = Scope(acts=frozenset({Act.ADMINISTER})) if "X-Narrow" in headers else ANYTHING
+        return Identity("someone", Role(headers.get("X-Role", "admin")), proof=proof, scope=scope)
 
     door = api.create_application(
         status=None,
         middlewares=[access(authorise)],
-        routes=user_routes(world.users, world.sessions),
+        routes=user_routes(world.users, world.sessions, itemgetter(IDENTITY)),
     )
     async with TestClient(TestServer(create_root({"/api/v1": door}))) as opened:
         yield opened
@@ -100,6 +106,43 @@ async def test_sessions_are_listed_and_ended(client, world):
     assert await answer.json() == {"ended": 1}
     answer = await client.delete("/api/v1/users/bert/sessions")
     assert await answer.json() == {"ended": 2}
+
+
+CHANGES = (
+    ("POST", "/users", {"name": "eve", "role": "admin"}),
+    ("POST", "/users/bert", {"role": "admin"}),
+    ("POST", "/users/anna", {"display_name": "Eve"}),
+    ("POST", "/users/anna/reset", {}),
+    ("DELETE", "/users/anna", None),
+    ("DELETE", "/users/anna/sessions", None),
+)
+
+
+async def test_a_stolen_token_makes_no_admin_and_changes_none(client, world):
+    await world.user("anna", Role.ADMIN)
+    await world.user("more", Role.ADMIN)
+    await world.user("bert")
+    before = await world.users.list()
+    for method, path, said in CHANGES:
+        headers = {"X-Proof": "token"}
+        answer = await client.request(method, f"/api/v1{path}", json=said, headers=headers)
+        assert answer.status == 403, path
+    assert await world.users.list() == before
+    answer = await client.post("/api/v1/users/bert/reset", json={}, headers=headers)
+    assert answer.status == 200
+
+
+async def test_a_token_that_was_narrowed_changes_nobody(client, world):
+    await world.user("bert")
+    headers = {"X-Proof": "token", "X-Narrow": "1"}
+    for method, path, said in (
+        ("POST", "/users", {"name": "eve", "role": "viewer"}),
+        ("POST", "/users/bert/reset", {}),
+        ("DELETE", "/users/bert", None),
+    ):
+        answer = await client.request(method, f"/api/v1{path}", json=said, headers=headers)
+        assert answer.status == 403, path
+    assert (await client.get("/api/v1/users", headers=headers)).status == 200
 
 
 @pytest.mark.parametrize("role", [str(role) for role in Role if role is not Role.ADMIN])

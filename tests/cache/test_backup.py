@@ -119,7 +119,10 @@ async def test_the_state_changes_with_what_a_backup_must_not_lack(box, settings,
     await box.deletion.delete(sample.ref.study_uid, only_copies=True)
     seen.append(await made.state())
     await box.database.write(
-        lambda db: db.execute("INSERT INTO tokens VALUES ('t', x'00', 'viewer', 'n', 1.0)")
+        lambda db: db.execute(
+            "INSERT INTO tokens (token_id, digest, role, name, created)"
+            " VALUES ('t', x'00', 'viewer', 'n', 1.0)"
+        )
     )
     seen.append(await made.state())
     file.write_text("# changed")

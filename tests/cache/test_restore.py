@@ -8,6 +8,7 @@ import os
 import pytest
 
 from edge import config, loading
+from edge.access.roles import Role
 from edge.access.tokens import Tokens
 from edge.app import Appliance
 from edge.cache.backup import LABEL, RING, Backups, reference
@@ -45,7 +46,7 @@ class Site:
         async with Appliance(await self.load(), file=self.file) as box:
             cache = box.cache
             await asyncio.to_thread(Escrow(self.data, cache.keys).keep, KEY.recipient, 1.0)
-            self.token = await cache.tokens.create("viewer", "Reading room")
+            self.token = await cache.tokens.create(Role.VIEWER, "Reading room")
             self.authority = (self.data / "tls" / "ca.crt").read_bytes()
             made = Backups(await self.load(), self.file, cache.keys, cache.database, environ={})
             sealed, _ = await made.make()

@@ -44,6 +44,13 @@ async def sentence(cache, /, *args, **options):
     return (await status(cache, *args, **options)).sentence
 
 
+async def test_a_cage_that_is_not_whole_is_told_and_troubles_no_nurse(cache):
+    cages = {"pixels": "Landlock: Operation not supported", "store": ""}
+    told = await read_status(config.Config(), cache.database, cache.store, RUNNING, None, cages)
+    assert told.as_json()["cages"] == {"pixels": "Landlock: Operation not supported"}
+    assert told.sentence == "Nothing is here yet; no archive is configured."
+
+
 async def test_the_sentence_follows_the_state(cache):
     assert await sentence(cache) == "Nothing is here yet; the archive was not reached yet."
     await cache.ledger.set_archive_state("cloud", online=True)

@@ -74,6 +74,9 @@ UID = {"0020000D": {"vr": "UI", "Value": ["1.2.3"]}}
         {"vr": "PN", "Value": [{"Alphabetic": ["DOE^JANE"]}]},
         {"vr": "SQ", "Value": ["no item"]},
         {"vr": "OB", "BulkDataURI": 5},
+        {"vr": '"/><x y="', "Value": ["x"]},
+        {"vr": "lo", "Value": []},
+        {"vr": "OB", "InlineBinary": "</InlineBinary>"},
     ],
 )
 async def test_an_element_that_is_nonsense_costs_nothing_else(nonsense):

@@ -155,6 +155,27 @@ def test_a_missing_vr_is_looked_up():
     assert from_xml(document) == {"00100020": {"vr": "LO", "Value": ["7"]}}
 
 
+@pytest.mark.parametrize(
+    ("vr", "text", "value"),
+    [
+        ("DS", " 1.50 ", 1.5),
+        ("FD", "-1e3", -1000.0),
+        ("FD", "NaN", "NaN"),
+        ("FL", "inf", "inf"),
+        ("DS", "1e999", "1e999"),
+        ("IS", " 7", 7),
+        ("IS", "1_0", "1_0"),
+        ("UV", "18446744073709551615", 2**64 - 1),
+        ("US", "9" * 5000, "9" * 5000),
+    ],
+)
+def test_what_is_no_number_of_json_stays_text(vr, text, value):
+    document = (
+        f'<X><DicomAttribute tag="00189999" vr="{vr}"><Value>{text}</Value></DicomAttribute></X>'
+    )
+    assert from_xml(document.encode()) == {"00189999": {"vr": vr, "Value": [value]}}
+
+
 def test_person_names_are_put_together():
     document = b"""<NativeDicomModel><DicomAttribute tag="00100010" vr="PN">
         <PersonName number="1">
@@ -182,6 +203,8 @@ def test_person_names_are_put_together():
         b'<!DOCTYPE x [<!ENTITY a "aaaa">]><NativeDicomModel>&a;</NativeDicomModel>',
         b'<!DOCTYPE x SYSTEM "http://127.0.0.1/x"><NativeDicomModel/>',
         b"<a>" * 100_000,
+        b'<?xml version="1.0" encoding="U"?><NativeDicomModel/>',
+        b'<?xml version="1.0" encoding="utf-7"?><NativeDicomModel/>',
     ],
 )
 def test_anything_else_is_refused(document):

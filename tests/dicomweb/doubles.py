@@ -20,6 +20,7 @@ from pydicom.dataset import Dataset
 from pydicom.encaps import generate_frames
 
 from edge.access.roles import Identity, Role
+from edge.access.scope import Scope
 from edge.cache.admission import Admitted, Outcome, Source
 from edge.cache.opened import WholeInstance
 from edge.dicom.frames import PixelLayout
@@ -455,6 +456,7 @@ class Deletion:
 TOKENS = {
     "read": Identity("reader", Role.VIEWER),
     "store": Identity("gateway", Role.SERVICE),
+    "store as CT1": Identity("gateway", Role.SERVICE, scope=Scope(ae_title="CT1")),
     "delete": Identity("keeper", Role.ADMIN),
 }
 

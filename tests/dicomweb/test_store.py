@@ -54,6 +54,13 @@ def ct(packaged):
     return packaged("CT_small.dcm").read_bytes()
 
 
+async def test_what_a_token_of_an_entity_stores_comes_from_that(service, slices):
+    service.http.headers["Authorization"] = "Bearer store as CT1"
+    status, _ = await store(service, message(slices[0].data))
+    assert status == 200
+    assert [source.peer for source in service.admission.sources] == ["CT1"]
+
+
 async def test_what_is_sent_is_stored_and_listed(service, slices):
     status, answer = await store(service, message(*[part.data for part in slices]))
     assert status == 200

@@ -4,14 +4,19 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import resource
 import secrets
 import sys
 import time
 import traceback
+from pathlib import Path
 
-from tests.fuzz.run import TARGETS, run
+from tests.fuzz.run import TARGETS, replay, run
 
-_AT_A_TIME = 300
+FINDINGS = Path("build/fuzz")
+"""Where the smallest example of each finding is written, below the name of its target."""
+MOST_MEMORY = 12 * 1024**3
+"""Bytes of addresses: a bomb that goes off is a finding, and not the end of the machine."""
 
 
 def main() -> int:
@@ -20,26 +25,32 @@ def main() -> int:
     parser.add_argument("seconds", type=float, metavar="SECONDS")
     parser.add_argument("targets", nargs="*", metavar="TARGET", help=", ".join(TARGETS))
     parser.add_argument("--seed", type=int, help="one round of each target, with this seed")
+    parser.add_argument("--again", type=Path, nargs="+", help="these examples of the one target")
     options = parser.parse_args()
     if unknown := set(options.targets) - TARGETS.keys():
         parser.error(
             f"no such target: {', '.join(sorted(unknown))}; there are {', '.join(TARGETS)}"
         )
     names = options.targets or list(TARGETS)
+    resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
+    if options.again:
+        replay(names[0], *options.again)
+        return 0
     ends = time.monotonic() + options.seconds
-    found, rounds = 0, 0
+    found, rounds, examples = 0, 0, 0
     for name in itertools.cycle(names) if options.seed is None else names:
         if options.seed is None and time.monotonic() > ends:
             break
         number = secrets.randbelow(2**32) if options.seed is None else options.seed
         try:
-            run(name, _AT_A_TIME, number=number)
+            run(name, TARGETS[name].at_a_time, number=number, keep=FINDINGS)
         except Exception:  # noqa: BLE001 - whatever it is, it is a finding
             found += 1
             print(f"-- {name}, --seed {number}", flush=True)
             traceback.print_exc(file=sys.stdout)
         rounds += 1
-    print(f"fuzz: {rounds} rounds of {_AT_A_TIME} examples, {found} of them with a finding")
+        examples += TARGETS[name].at_a_time
+    print(f"fuzz: {examples} examples in {rounds} rounds, {found} of them with a finding")
     return int(found > 0)
 
 

@@ -269,6 +269,6 @@ async def _ask(reply: Reply, errors: Errors) -> None:
 
 
 CONVERSATIONS = (
-    Target("acceptor", _TALKS, _acceptor),
-    Target("requestor", _REPLIES, _requestor),
+    Target("acceptor", _TALKS, _acceptor, Talk, seconds=LONGEST),
+    Target("requestor", _REPLIES, _requestor, Reply, seconds=LONGEST),
 )

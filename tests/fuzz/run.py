@@ -3,18 +3,36 @@
 from __future__ import annotations
 
 import resource
+import warnings
+from pathlib import Path
+from typing import Any
 
 from hypothesis import HealthCheck, Phase, given, seed, settings
+from hypothesis.errors import HypothesisWarning
 
+from tests.fuzz import findings
+from tests.fuzz.bounds import bounded
 from tests.fuzz.conversations import CONVERSATIONS
+from tests.fuzz.instances import INSTANCES
+from tests.fuzz.metadata import METADATA
+from tests.fuzz.multipart import MULTIPART
 from tests.fuzz.targets import READERS
 
-TARGETS = {target.name: target for target in (*READERS, *CONVERSATIONS)}
+TARGETS = {
+    target.name: target for target in (*READERS, *CONVERSATIONS, *MULTIPART, *METADATA, *INSTANCES)
+}
 SPARE = 400 * 1024
 """Kilobytes that all examples together may take: leaks, and what a few bytes blow up to."""
 
 
-def run(name: str, examples: int, *, number: int | None = None, spoilt: bool = False) -> None:
+def run(
+    name: str,
+    examples: int,
+    *,
+    number: int | None = None,
+    spoilt: bool = False,
+    keep: Path | None = None,
+) -> None:
     """Try so many.
 
     Args:
@@ -22,12 +40,14 @@ def run(name: str, examples: int, *, number: int | None = None, spoilt: bool = F
         examples: How many.
         number: Chooses others; without, they are the same each time.
         spoilt: Fail at all of them, to see that it is seen.
+        keep: Where the smallest example of a finding is written.
 
     Raises:
         AssertionError: Something was not answered as it must be; so does what else was raised.
     """
     target = TARGETS[name]
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    last: list[Any] = []
     with target.opened() as check:
 
         @settings(
@@ -41,9 +61,38 @@ def run(name: str, examples: int, *, number: int | None = None, spoilt: bool = F
         )
         @given(target.examples)
         def attempt(example: object) -> None:
-            check(example)
+            last[:] = [example]
+            with bounded(target.seconds, target.megabytes):
+                check(example)
             assert not spoilt, "no such thing"
 
-        (attempt if number is None else seed(number)(attempt))()
+        try:
+            with warnings.catch_warnings():
+                # It would rather have smaller corpora.
+                warnings.simplefilter("ignore", HypothesisWarning)
+                (attempt if number is None else seed(number)(attempt))()
+        except BaseException as error:
+            if keep is not None and last:
+                path = findings.keep(keep, name, last[0])
+                error.add_note(f"the example is in {path}")
+            raise
     more = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert more < SPARE, f"it took {more} kB more"
+
+
+def replay(name: str, *paths: Path) -> None:
+    """Try the examples of files again.
+
+    Raises:
+        AssertionError: One of them is a finding; so does what else was raised.
+    """
+    target = TARGETS[name]
+    with target.opened() as check:
+        for path in paths:
+            example = findings.read(path, target.kind)
+            try:
+                with bounded(target.seconds, target.megabytes):
+                    check(example)
+            except BaseException as error:
+                error.add_note(f"the example is in {path}")
+                raise

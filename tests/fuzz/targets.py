@@ -7,7 +7,6 @@ exception, a second without an end, or memory without one is a finding.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -50,6 +49,14 @@ class Target:
     examples: st.SearchStrategy[Any]
     opened: Callable[[], Any]
     """A context manager that gives what is called with each example."""
+    kind: Any = bytes
+    """The type of an example, as its file is read."""
+    seconds: float = SLOWEST
+    """Of the processor, for one example, on a machine that has other things to do."""
+    megabytes: float = 128.0
+    """Of memory, for one example."""
+    at_a_time: int = 300
+    """Examples of a round of the long run; each round begins anew."""
 
 
 @contextmanager
@@ -57,14 +64,16 @@ def _plain(check: Callable[[Any], None]) -> Iterator[Callable[[Any], None]]:
     yield check
 
 
-def _target(name: str, examples: st.SearchStrategy[Any], check: Callable[[Any], None]) -> Target:
-    def timed(example: Any) -> None:
-        began = time.process_time()
-        check(example)
-        took = time.process_time() - began
-        assert took < SLOWEST, f"it took {took:.1f} s"
-
-    return Target(name, examples, lambda: _plain(timed))
+def reader(
+    name: str,
+    examples: st.SearchStrategy[Any],
+    check: Callable[[Any], None],
+    kind: Any = bytes,
+    *,
+    at_a_time: int = 300,
+) -> Target:
+    """A target that needs nothing but its examples."""
+    return Target(name, examples, lambda: _plain(check), kind, at_a_time=at_a_time)
 
 
 # The framing of PDUs, as acceptor and as requestor.
@@ -227,9 +236,9 @@ _IDENTIFIERS = st.one_of(
 )
 
 READERS = (
-    _target("framing", _FRAMINGS, _framing),
-    _target("request", mutations(corpus.REQUESTS), _request),
-    _target("answer", mutations(ANSWERS), _answer),
-    _target("command", mutations(corpus.COMMANDS), _command),
-    _target("identifier", _IDENTIFIERS, _identifier),
+    reader("framing", _FRAMINGS, _framing, tuple[bool, bool, bytes, list[int]]),
+    reader("request", mutations(corpus.REQUESTS), _request),
+    reader("answer", mutations(ANSWERS), _answer),
+    reader("command", mutations(corpus.COMMANDS), _command),
+    reader("identifier", _IDENTIFIERS, _identifier, tuple[str, bytes]),
 )

@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 
 import pytest
+from hypothesis import find, settings
 
-from tests.fuzz import corpus
+from tests.fuzz import corpus, findings
+from tests.fuzz.bounds import bounded
 from tests.fuzz.conversations import Talk
-from tests.fuzz.run import TARGETS, run
+from tests.fuzz.run import TARGETS, replay, run
 
 EXAMPLES = {"acceptor": 120, "requestor": 60, "framing": 200}
 OTHERS = 400
@@ -18,6 +20,17 @@ OTHERS = 400
 @pytest.mark.parametrize("name", TARGETS)
 def test_whatever_comes_is_answered_or_refused(name):
     run(name, EXAMPLES.get(name, OTHERS))
+
+
+@pytest.mark.blocks
+@pytest.mark.parametrize("name", [name for name in TARGETS if findings.kept(name)])
+def test_what_was_found_once_is_not_found_again(name):
+    replay(name, *findings.kept(name))
+
+
+def test_all_that_was_found_is_of_a_target():
+    folders = [path.name for path in findings.KEPT.iterdir()] if findings.KEPT.is_dir() else []
+    assert set(folders) <= TARGETS.keys()
 
 
 @pytest.mark.blocks
@@ -36,6 +49,28 @@ def test_what_it_begins_with_is_right_and_reaches_every_service(syntax):
     assert statuses == {number + 1: 0 for number in every}
 
 
-def test_a_finding_is_shown_with_what_makes_it():
+def test_a_finding_is_shown_with_what_makes_it_and_can_be_had_again(tmp_path):
     with pytest.raises(AssertionError, match="no such thing"):
-        run("command", 50, spoilt=True)
+        run("command", 50, spoilt=True, keep=tmp_path)
+    (path,) = (tmp_path / "command").iterdir()
+    replay("command", path)
+
+
+@pytest.mark.parametrize("name", ["identifier", "framing", "acceptor", "requestor"])
+def test_every_example_can_be_kept(name, tmp_path):
+    """Also those that are more than bytes."""
+    target = TARGETS[name]
+    example = find(target.examples, lambda _: True, settings=settings(database=None))
+    path = findings.keep(tmp_path, name, example)
+    assert findings.read(path, target.kind) == example
+
+
+def test_who_takes_too_much_is_found_out():
+    def without_end():
+        while True:
+            pass
+
+    with pytest.raises(AssertionError, match="end within"), bounded(0.05, 100):
+        without_end()
+    with pytest.raises(AssertionError, match="MB"), bounded(5, 10):
+        bytes(range(256)) * 200_000
