@@ -133,6 +133,8 @@ class Http:
     tls_certificate: Path = Path()
     tls_key: Path = Path()
     auth: Literal["required", "none"] = "required"
+    names: tuple[str, ...] = ()
+    """Further ones that the box is called by, beside its own: DNS names, addresses."""
     cors_origins: tuple[str, ...] = ()
     """Whose pages may use the service from a browser, as browsers write it: ``https://host``."""
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from edge.config import Archive, Auth, Config, WorklistSource, host_and_port, is_loopback
-from edge.peering import fault_of, is_ae_title
+from edge.peering import fault_of, is_ae_title, is_host, is_network
 from edge.rules import pin_of, prior_of
 from edge.settings import Settings
 from edge.week import RuleError, hours_of, rule_of
@@ -188,6 +188,13 @@ class _Checks:
                     ("http", "cors_origins", str(number)),
                     f'= "{origin}" is not an origin',
                     "https://HOST or https://HOST:PORT in lower case, without a path or a wildcard",
+                )
+        for number, called in enumerate(http.names):
+            if not is_host(called) or is_network(called) or called.endswith("."):
+                raise self._error(
+                    ("http", "names", str(number)),
+                    f'= "{called}" is neither a DNS name nor an address',
+                    "pacs.clinic.example, for example; without a port or a wildcard",
                 )
         if http.tls == "files":
             for name, path in (

@@ -12,7 +12,15 @@ from dataclasses import dataclass
 
 from edge.config import Peer
 
-__all__ = ["Fault", "fault_of", "fingerprint_in", "is_ae_title", "is_network", "namesakes"]
+__all__ = [
+    "Fault",
+    "fault_of",
+    "fingerprint_in",
+    "is_ae_title",
+    "is_host",
+    "is_network",
+    "namesakes",
+]
 
 _FINGERPRINT = re.compile(r"(?:sha-?256[ :=]+)?([0-9a-f]{2}(?::?[0-9a-f]{2}){31})", re.IGNORECASE)
 _HEX_ALONE = re.compile(r"[0-9a-f: ]+", re.IGNORECASE)
@@ -67,7 +75,7 @@ def fault_of(peer: Peer, *, has_authority: bool) -> Fault | None:
     """
     if not is_ae_title(peer.ae_title):
         return Fault("ae_title", "must be 1 to 16 ASCII characters, no backslash (PS3.5 6.2)")
-    if peer.host and not _is_host(peer.host):
+    if peer.host and not is_host(peer.host):
         return Fault(
             "host", f'= "{peer.host}" is no address, network or name', "192.168.1.20, for example"
         )
@@ -99,7 +107,8 @@ def _fault_of_certificate(certificate: str, *, has_authority: bool) -> Fault | N
     return None
 
 
-def _is_host(host: str) -> bool:
+def is_host(host: str) -> bool:
+    """Whether it is an address, a network or a name."""
     try:
         ipaddress.ip_network(host.partition("%")[0], strict=False)
     except ValueError:

@@ -16,12 +16,13 @@ from aiohttp import web
 from edge.access.acts import Service
 from edge.access.basic import Basic
 from edge.access.gate import Gate, People
+from edge.access.http_tls import HttpTls
 from edge.access.login import LogIn
 from edge.access.proving import Proving
 from edge.access.renewals import Renewals
 from edge.access.sessions import cookie_name
 from edge.access.throttle import Throttle
-from edge.access.tls import box_names, renew, server_context
+from edge.access.tls import box_names
 from edge.admin import api
 from edge.admin.absences import absence_routes
 from edge.admin.commitments import commitment_routes
@@ -55,6 +56,7 @@ from edge.cache.transcoding import Transcoding
 from edge.config import Config
 from edge.dicomweb import changefeed, uri_service
 from edge.dicomweb import server as dicomweb
+from edge.dicomweb.hosts import OwnNames
 from edge.dicomweb.listener import Listener
 from edge.dicomweb.middleware import IDENTITY, access
 from edge.dicomweb.root import create_root
@@ -103,6 +105,10 @@ async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -
     """
     cache, names = means.cache, box_names(config)
     gate, log_in_routes = _entrance(cache, config)
+    tls = HttpTls(config.http, cache.keys.derive("tls"), cache.folder / "tls", names)
+    await asyncio.to_thread(tls.load)
+    if tls.context is not None:
+        means.renewals.add(tls.load)
     application = create_root(
         {
             "/dicom-web": _images(means, gate),
@@ -118,14 +124,12 @@ async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -
             "/api/v1": _administration(means, gate, config),
         },
         cors_origins=config.http.cors_origins,
-        only_names=names if config.http.auth == "none" else None,
+        names=OwnNames(names, tls.certified),
+        is_open=config.http.auth == "none",
+        strict_transport=config.http.tls == "files",
     )
     application.add_routes([*api.health_routes(means.parts), *log_in_routes])
-    identity = (config.http, cache.keys.derive("tls"), cache.folder / "tls", names)
-    tls = await asyncio.to_thread(server_context, *identity)
-    if tls is not None:
-        means.renewals.add(partial(renew, tls, *identity))
-    listener = Listener(application, config.http.listen, tls)
+    listener = Listener(application, config.http.listen, tls.context)
     await supervisor.start_ready("http", lambda ready: listener.serve(ready=ready))
     return listener
 

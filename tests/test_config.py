@@ -99,6 +99,13 @@ def test_the_environment_goes_before_the_file(load):
         ("[dimse]\nae_title = 'A NAME THAT IS TOO LONG'\n", "dimse.ae_title must be 1 to 16"),
         ("[http]\nlisten = 'here'\n", "edge.toml:2: http.listen = 'here' is not HOST:PORT"),
         ("[dimse]\nlisten = ':104'\n", "edge.toml:2: dimse.listen = ':104' is not HOST:PORT"),
+        *(
+            (
+                f"[http]\nnames = ['pacs.example', '{name}']\n",
+                f'edge.toml:2: http.names.1 = "{name}" is neither a DNS name nor an address',
+            )
+            for name in ("*.example", "pacs.example:443", "10.0.0.0/24", "a b", "pacs.", "1.2.3")
+        ),
         (
             "[http]\ncors_origins = ['https://a.example', '*']\n",
             'edge.toml:2: http.cors_origins.1 = "*" is not an origin',

@@ -146,6 +146,7 @@ def box_names(config: Config) -> list[str]:
         address = host_and_port(listen)[0] if listen else "::"
         if address not in ("0.0.0.0", "::"):  # noqa: S104 - compared with, not listened on
             names.append(address)
+    names += config.http.names
     return list(dict.fromkeys(names))
 
 

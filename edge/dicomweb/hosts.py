@@ -1,46 +1,50 @@
-"""Under which names the service may be called, where it asks for no token (RFC 9110 7.2).
+"""Under which names the service may be called (RFC 9110 7.2).
 
-Owns the one defence of a service without tokens against web pages: a name of theirs may be made to
-lead to the box (DNS rebinding), and a browser then takes the box for their own. An address can't be
-made to, nor can the box's own names. Never looks at anything but Host.
+Owns what the box takes for its own name. It is the defence against DNS rebinding: a stranger's page
+can have a name of its own lead to the box, and a browser then takes the box for that page's own
+server. An address can't be made to lead anywhere else, nor can the box's own names. Who is asked
+for that, and when, stands in `origins`.
 """
 
 from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Collection
+from collections.abc import Callable, Collection, Iterable
 
-from aiohttp import web
-from aiohttp.typedefs import Handler, Middleware
-
-from edge.dicomweb.responses import Refused
-
-__all__ = ["only_called"]
+__all__ = ["OwnNames"]
 
 _PORT = re.compile(r":[0-9]*$")
 
 
-def only_called(names: Collection[str]) -> Middleware:
-    """Make the middleware that refuses requests to other names with 421.
+class OwnNames:
+    """The names of the box; its addresses, whichever they are, and ``localhost`` count with them.
 
     Args:
-        names: Of the box; addresses and ``localhost`` need not be among them.
+        names: As they are configured.
+        certified: Further ones, as of now: those in the clinic's own certificate, which may be for
+            all hosts of a domain (``*.clinic.example``).
     """
-    known = {name.lower() for name in names} | {"localhost"}
 
-    @web.middleware
-    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        name = _PORT.sub("", request.host).lower().rstrip(".")
-        if name not in known and not _is_address(name):
-            raise Refused(
-                421,
-                "the box is not called by this name",
-                hint="call it by its address, or by the name that it is configured with",
-            )
-        return await handler(request)
+    def __init__(
+        self, names: Iterable[str], certified: Callable[[], Collection[str]] = tuple
+    ) -> None:
+        self._names = {name.lower().rstrip(".") for name in names} | {"localhost"}
+        self._certified = certified
 
-    return check
+    def has(self, host: str) -> bool:
+        """Whether the box is called so.
+
+        Args:
+            host: The value of ``Host``, or host and port of an origin.
+        """
+        name = _PORT.sub("", host).lower().rstrip(".")
+        return name in self._names or _is_address(name) or self._is_certified(name)
+
+    def _is_certified(self, name: str) -> bool:
+        known = {one.lower() for one in self._certified()}
+        _, dot, domain = name.partition(".")
+        return name in known or (bool(dot) and f"*.{domain}" in known)
 
 
 def _is_address(name: str) -> bool:

@@ -167,9 +167,6 @@ async def finish_headers(request: web.Request, response: web.StreamResponse) -> 
     headers = response.headers
     headers[_ID_HEADER] = request.get(REQUEST_ID, "")
     headers[hdrs.SERVER] = SERVER
-    # A preamble can hide another file format: nobody shall guess at one.
-    headers["X-Content-Type-Options"] = "nosniff"
-    headers.setdefault(hdrs.CACHE_CONTROL, "private")
 
 
 def _answer(request: web.Request, error: EdgeError) -> web.Response:

@@ -15,6 +15,7 @@ from typing import Any, Final
 from aiohttp import hdrs, web
 
 from edge.dicomweb.responses import REQUEST_ID, SERVER, problem
+from edge.dicomweb.safety import safe_headers
 
 __all__ = ["Protocol"]
 
@@ -80,5 +81,5 @@ class Protocol(web.RequestHandler):
 
 def _refuse(request: web.BaseRequest, status: int, detail: str, hint: str = "") -> web.Response:
     name = request[REQUEST_ID] = secrets.token_hex(8)
-    headers = {"X-Request-ID": name, "X-Content-Type-Options": "nosniff", hdrs.SERVER: SERVER}
+    headers = {"X-Request-ID": name, hdrs.SERVER: SERVER, **safe_headers()}
     return problem(request, status, detail, hint=hint, headers=headers)

@@ -20,6 +20,7 @@ from aiohttp import hdrs, web
 from edge.dicom.report_html import is_report, report_html
 from edge.dicom.report_text import report_text
 from edge.dicom.xml_model import to_xml
+from edge.dicomweb import safety
 from edge.dicomweb.bodies import Body, nothing, send_body
 from edge.dicomweb.media_types import FRAME_MEDIA_TYPES
 from edge.dicomweb.responses import OCTET_STREAM, Refused
@@ -49,9 +50,8 @@ _DOCUMENT_TYPES: Final = frozenset(
 )
 """Of Encapsulated Document (PS3.3 C.24.2) that are given by their own name."""
 _CHARSET: Final = "; charset=utf-8"
-_POLICY: Final = "Content-Security-Policy"
-_PAGE: Final = {_POLICY: "default-src 'none'; style-src 'unsafe-inline'"}
-_SANDBOX: Final = {_POLICY: "default-src 'none'; style-src 'unsafe-inline'; sandbox"}
+_SANDBOX: Final = {safety.POLICY_HEADER: safety.SANDBOX}
+_UNBOXED: Final = {safety.POLICY_HEADER: safety.DOCUMENT}
 
 
 class Kind(Enum):
@@ -229,7 +229,7 @@ async def _document(opened: OpenInstance, media_type: str) -> Body:
     def pieces(offset: int, wanted: int | None) -> Any:
         return opened.bulk(_DOCUMENT, offset, length - offset if wanted is None else wanted)
 
-    headers = {} if media_type == PDF else _SANDBOX
+    headers = _UNBOXED if media_type == PDF else _SANDBOX
     return Body(media_type, pieces, length, headers=headers)
 
 
@@ -241,7 +241,7 @@ async def _report(opened: OpenInstance, media_type: str) -> Body:
         )
     make = report_html if media_type == HTML else report_text
     text = await asyncio.to_thread(make, attributes)
-    return Body.of(media_type + _CHARSET, text.encode(errors="replace"), headers=_PAGE)
+    return Body.of(media_type + _CHARSET, text.encode(errors="replace"), headers=_SANDBOX)
 
 
 def _document_type(attributes: Mapping[str, Any]) -> str:

@@ -33,8 +33,8 @@ __all__ = [
     "validators_of",
 ]
 
-_CACHING: Final = "private, no-cache"
-"""Images of patients: kept by one reader only, who asks each time whether they still are."""
+_CACHING: Final = "no-store"
+"""Images of patients: a program may keep them, and ask whether they still are; a browser not."""
 _SETTLED: Final = 2.0
 """Seconds after which nothing else can come in the second that a date names."""
 

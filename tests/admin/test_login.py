@@ -12,6 +12,8 @@ from edge.dicomweb.root import create_root
 from edge.index.database import Database
 from tests.access.people import COOKIE, GOOD, OTHER, World
 
+OUR_PAGE = {"Sec-Fetch-Site": "same-origin"}
+
 
 @pytest.fixture
 async def world(tmp_path):
@@ -23,7 +25,7 @@ def serve(world, gate=None, *, tls=True):
     root = create_root({})
     routes = LogInRoutes(gate or world.gate, world.login, world.sessions, cookie=COOKIE, tls=tls)
     root.add_routes(routes.routes())
-    return TestClient(TestServer(root))
+    return TestClient(TestServer(root), headers=OUR_PAGE)
 
 
 @pytest.fixture

@@ -97,7 +97,7 @@ async def test_every_answer_names_its_request_and_is_not_to_be_guessed_at(client
         async with client.request(method, path, headers=READER) as answer:
             names.add(answer.headers["X-Request-ID"])
             assert answer.headers["X-Content-Type-Options"] == "nosniff"
-            assert answer.headers["Cache-Control"] == "private"
+            assert answer.headers["Cache-Control"] == "no-store"
             assert answer.headers["Server"] == "edge"
     assert len(names) == 2
 

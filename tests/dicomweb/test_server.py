@@ -81,7 +81,7 @@ async def test_options_says_what_can_be_done(service, path):
 async def test_every_answer_is_private_and_not_to_be_guessed_at(service, path):
     async with service.http.get(service.base + path) as answer:
         assert answer.headers["X-Content-Type-Options"] == "nosniff"
-        assert answer.headers["Cache-Control"] == "private"
+        assert answer.headers["Cache-Control"] == "no-store"
         assert answer.headers["X-Request-ID"]
 
 

@@ -56,7 +56,7 @@ def test_what_was_never_seen_has_no_validators():
 
 def test_copies_are_for_one_reader_who_asks_each_time():
     headers = validators_of([ENTRY], "a", exact=True).headers()
-    assert headers["Cache-Control"] == "private, no-cache"
+    assert headers["Cache-Control"] == "no-store"
 
 
 def test_the_very_date_of_one_instance_calls_a_copy_good():
