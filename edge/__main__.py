@@ -17,7 +17,9 @@ try:
 
     from edge import __version__
     from edge.commands import (
+        audit,
         backup,
+        check,
         cloud,
         commit,
         conformance,
@@ -62,6 +64,8 @@ _COMMANDS = (
     cloud,
     secret,
     key,
+    audit,
+    check,
     backup,
     restore,
     conformance,

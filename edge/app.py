@@ -7,6 +7,7 @@ running, with its index opened, recovered and served by every door; leaving the 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import logging
 import os
 from collections.abc import Callable, Sequence
@@ -16,8 +17,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from edge import __version__
+from edge.access.audit.entry import BOX, Entry, Event
+from edge.access.audit.pruning import Pruning
 from edge.access.renewals import Renewals
-from edge.admin.local import local_door
+from edge.admin.local import Act, local_door
 from edge.cache.admission import Admission, StudyKeys
 from edge.cache.backup import Backups
 from edge.cache.changes import Changes
@@ -50,6 +54,7 @@ from edge.dimse.requestor import Dialer
 from edge.dimsing import DimseMeans, start_dimse
 from edge.dropfolder.watcher import DropFolder
 from edge.errors import StorageFull
+from edge.holding import Holding
 from edge.index.database import DatabaseBroken
 from edge.opening import Cache, lock_folder, make_folder
 from edge.pixels.workers import PixelWorkers
@@ -71,11 +76,16 @@ class Appliance:
     Args:
         config: All of it; ports may be 0, see ``http_port`` and ``dimse_port``.
         file: Where it was read; a backup has it as it is.
+        root: The root secret, if it is at hand; else its provider is asked.
     """
 
-    def __init__(self, config: Config, *, file: Path | None = None) -> None:
+    def __init__(
+        self, config: Config, *, file: Path | None = None, root: bytes | None = None
+    ) -> None:
         self._config = config
         self._file = file
+        self._root = root
+        self.holding = Holding(config)
         self._stack = AsyncExitStack()
         self._parts: Callable[[], Parts] = lambda: {"start": "under way"}
         self._cages: Callable[[], Cages] = dict
@@ -84,6 +94,7 @@ class Appliance:
         self._told = Changes()
         self._forget: Callable[[], None] = lambda: None
         self._renewals = Renewals()
+        self._acts: dict[str, Act] = {}
         self.http_port = 0
         self.dimse_port = 0
         self.dimse_tls_port = 0
@@ -98,15 +109,12 @@ class Appliance:
         keep_freed_memory()
         config = self._config
         async with AsyncExitStack() as stack:
-            await asyncio.to_thread(make_folder, config.appliance.data_dir)
-            lock = await asyncio.to_thread(lock_folder, config.appliance.data_dir)
-            stack.callback(os.close, lock)
-            await stack.enter_async_context(
-                local_door(config.appliance.data_dir, self.parts, self._wake, self.cages)
-            )
+            await self._take_folder(stack)
             cache = self.cache = await stack.enter_async_context(
-                Cache(config, owned=True, changes=self.changes)
+                Cache(config, owned=True, changes=self.changes, root=self._root)
             )
+            self.holding.take(cache.keys)
+            stack.callback(self._note, Event.STOPPED)
             self._forget = cache.tokens.forget
             stack.push_async_callback(cache.tokens.uses.flush)
             await cache.recover()
@@ -138,11 +146,16 @@ class Appliance:
             self.transcoding = Transcoding(workers)
             # Parts stop in the reverse order: the doors first, what they stand on last.
             parts = self.supervisor = await stack.enter_async_context(Supervisor())
-            parts.start("store", cache.store.run)
-            parts.start("fetching", fetching.run)
-            parts.start("tokens", cache.tokens.uses.run)
-            parts.start("pixels", workers.run)
-            parts.start("pictures", pictures.run)
+            self.holding.start(parts)
+            self._start_audit()
+            for name, run in (
+                ("store", cache.store.run),
+                ("fetching", fetching.run),
+                ("tokens", cache.tokens.uses.run),
+                ("pixels", workers.run),
+                ("pictures", pictures.run),
+            ):
+                parts.start(name, run)
             counting = [archive for each, archive in archives if each.role != "copy"]
             eviction = Eviction(
                 config.cache, cache.store, cache.database, space, uses, ledger, counting
@@ -173,6 +186,23 @@ class Appliance:
     ) -> None:
         await self._stack.aclose()
 
+    async def _take_folder(self, stack: AsyncExitStack) -> None:
+        """Keep others out of the data folder, and answer commands."""
+        folder = self._config.appliance.data_dir
+        await asyncio.to_thread(make_folder, folder)
+        lock = await asyncio.to_thread(lock_folder, folder)
+        stack.callback(os.close, lock)
+        await stack.enter_async_context(
+            local_door(
+                folder,
+                self.parts,
+                self._wake,
+                self.cages,
+                self._acts,
+                self.holding.routes(),
+            )
+        )
+
     def parts(self) -> Parts:
         """Part -> "running", or why it is not."""
         return self._parts()
@@ -185,6 +215,19 @@ class Appliance:
         self._forget()
         self.changes.wake()
         self._told.wake()
+
+    def _start_audit(self) -> None:
+        audit, settings = self.cache.audit, self._config.audit
+        self._note(Event.STARTED)
+        self.supervisor.start("audit", audit.run)
+        self.supervisor.start("audit's bounds", Pruning(settings, audit).run)
+
+    def _note(self, event: Event) -> None:
+        """Have in the audit that the service starts or stops, and with which configuration."""
+        audit, known = self.cache.audit, {"version": __version__}
+        if event is Event.STARTED:
+            known["configuration"] = hashlib.sha256(repr(self._config).encode()).hexdigest()
+        audit.put(Entry(at=audit.clock(), event=event, actor=BOX, detail=known))
 
     async def _start_dimse(self, admission: Admission, retrieval: Retrieval) -> Echo:
         """Start the DICOM door; what calls a peer by its name."""
@@ -294,19 +337,21 @@ class Appliance:
             renewals=self._renewals,
         )
         self.http_port = (await start_http(self.supervisor, means, self._config)).port
+        self._acts["rotate"] = self.cache.rotate
 
     async def serve_until(self, stopping: asyncio.Event) -> bool:
-        """Wait for the end; whether the box must be opened again, because its index is damaged.
+        """Wait for the end; whether the box must be opened again.
 
-        Opening it checks the index, and rebuilds it from the store if need be.
+        Its index is damaged: opening it checks that, and rebuilds it from the store if need be. Or
+        it was locked.
         """
-        broken = self.cache.database.broken
+        broken, locking = self.cache.database.broken, self.holding.locking
         async with asyncio.TaskGroup() as group:
-            waiting = [group.create_task(event.wait()) for event in (stopping, broken)]
+            waiting = [group.create_task(event.wait()) for event in (stopping, broken, locking)]
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             for task in waiting:
                 task.cancel()
-        return broken.is_set() and not stopping.is_set()
+        return (broken.is_set() or locking.is_set()) and not stopping.is_set()
 
 
 async def _flush(uses: Uses) -> None:

@@ -17,6 +17,7 @@ __all__ = [
     "Access",
     "Appliance",
     "Archive",
+    "Audit",
     "Auth",
     "Backup",
     "Cache",
@@ -55,9 +56,14 @@ class Appliance:
 class Keys:
     """``[keys]``: where the root secret comes from."""
 
-    provider: Literal["file"] = "file"
+    provider: Literal["file", "passphrase", "systemd-creds"] = "file"
     path: Path = Path()
-    """Of the ``file`` provider; empty means ``root.key`` in ``data_dir``."""
+    """Of ``file``; empty means ``root.key`` in ``data_dir``."""
+    credential: str = "edge.root-key"
+    """Of ``systemd-creds``: the name of the credential that the unit loads."""
+    grace_hours: float = 72.0
+    """So long the kernel keeps the secret after the end of the service, and at the most until the
+    machine stops, if the provider can't release it by itself; 0: not at all."""
 
 
 Right = Literal["store", "query", "retrieve", "commit", "worklist"]
@@ -367,6 +373,16 @@ class Courier:
 
 
 @dataclass(frozen=True, slots=True)
+class Audit:
+    """``[audit]``: the record of who did what with patient data, and with the box."""
+
+    keep_days: int = 2192
+    """So long an entry is kept: six years, as HIPAA wants it (45 CFR 164.316)."""
+    max_bytes: int = GIB
+    """Of all entries; the oldest ones go beyond that, and it is said."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All of it."""
 
@@ -384,6 +400,7 @@ class Config:
     worklist: Worklist = Worklist()
     backup: Backup = Backup()
     courier: Courier = Courier()
+    audit: Audit = Audit()
 
 
 def host_and_port(listen: str) -> tuple[str, int]:

@@ -9,21 +9,26 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import fcntl
+import logging
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AsyncExitStack
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
+from edge.access.audit.folder import AuditFolder
+from edge.access.audit.recorder import Audit
 from edge.access.dicom_tls import DicomTls
 from edge.access.passwords import Passwords
 from edge.access.sessions import Sessions
 from edge.access.tls import box_names
 from edge.access.tokens import Tokens
 from edge.access.users import Users
+from edge.admin.local_keys import root_of_service
 from edge.cache.absences import Absences
 from edge.cache.associations import Associations
 from edge.cache.changes import Changes
@@ -37,10 +42,14 @@ from edge.cache.status import Cages, Parts, Status, read_status
 from edge.cache.trash import Trash
 from edge.cache.worklist import Worklist
 from edge.config import Config
-from edge.crypto.keys import KeyRing
-from edge.crypto.providers import FileKeyProvider
+from edge.crypto.custodian import Custodian
+from edge.crypto.escrow import Escrow
+from edge.crypto.keys import KeyRing, Rotated
+from edge.crypto.providers import Given
+from edge.crypto.providers.choice import keeper_of
 from edge.crypto.sealed import Algorithm
-from edge.errors import ConfigError
+from edge.errors import ConfigError, SecretError
+from edge.index.audit import AuditTable
 from edge.index.ballast import Ballast
 from edge.index.database import Database
 from edge.index.tokens import TokenTable
@@ -49,7 +58,18 @@ from edge.store.tombstones import TombstoneStore, TrashStore
 from edge.sync.line import line_state
 from edge.syncing import by_role
 
-__all__ = ["Cache", "lock_folder", "make_folder", "ring"]
+__all__ = [
+    "Cache",
+    "custodian_of",
+    "follow_root",
+    "is_first_start",
+    "lock_folder",
+    "make_folder",
+    "ring",
+    "rotate",
+]
+
+log = logging.getLogger(__name__)
 
 
 class Cache:
@@ -61,12 +81,19 @@ class Cache:
         owned: This process holds the folder's lock: it may make what is missing, and replace an
             index that is damaged.
         changes: Woken by what is changed here; None if nobody waits for it.
+        root: The root secret, if it is at hand; else it is asked for.
     """
 
     def __init__(
-        self, config: Config, *, owned: bool = False, changes: Changes | None = None
+        self,
+        config: Config,
+        *,
+        owned: bool = False,
+        changes: Changes | None = None,
+        root: bytes | None = None,
     ) -> None:
         self._config = config
+        self._root = root
         self._owned = owned
         self.changes = changes or Changes()
         self._stack = AsyncExitStack()
@@ -82,7 +109,9 @@ class Cache:
         async with AsyncExitStack() as stack:
             if not self._owned:
                 await asyncio.to_thread(_find_box, self.folder)
-            self.keys = await asyncio.to_thread(_open_keys, self._config, self._owned)
+            root, self._root = self._root, None
+            self.keys = await asyncio.to_thread(_open_keys, self._config, self._owned, root)
+            del root
             stack.callback(self.keys.close)
             self.algorithm = await asyncio.to_thread(_best_algorithm)
             self.store = await stack.enter_async_context(
@@ -97,6 +126,12 @@ class Cache:
                 else await Database(path, key).__aenter__()
             )
             stack.push_async_exit(self.database)
+            self.audit = await stack.enter_async_context(
+                Audit(
+                    AuditFolder(self.folder / "audit", self.keys.derive("audit"), self.algorithm),
+                    AuditTable(self.database),
+                )
+            )
             self.tokens = Tokens(TokenTable(self.database))
             self.passwords = Passwords()
             box = self._config.appliance.name
@@ -133,8 +168,18 @@ class Cache:
 
     async def recover(self) -> None:
         """Put store, index and keys in step; for who owns them, before anything listens."""
+        await asyncio.to_thread(follow_root, self.folder, self.keys)
         records = self.tombstones, self.trashed
         await Recovery(self.store, self.database, self.keys, *records).run()
+
+    async def rotate(self, wish: Mapping[str, Any]) -> dict[str, int]:
+        """Wrap all keys anew, for `edge.admin.local`.
+
+        Raises:
+            SecretError: See ``KeyRing.rotate``.
+        """
+        abandon = wish.get("abandon") is True
+        return asdict(await asyncio.to_thread(self.keys.rotate, abandon=abandon))
 
     def dicom_tls(self) -> DicomTls:
         """What is shown to DICOM peers over TLS, and believed of them; nothing is loaded yet."""
@@ -153,6 +198,15 @@ class Cache:
         primary = "".join(it.name for it in by_role(self._config.cloud.archive)[:1])
         line = partial(line_state, self._config.sync, archive=primary, now=time.time())
         return await read_status(self._config, self.database, self.store, parts, line, cages)
+
+
+def follow_root(folder: Path, keys: KeyRing) -> None:
+    """Have the recovery key open the root secret that opens the ring. Blocks."""
+    try:
+        if Escrow(folder, keys).follow():
+            log.info("the root key is sealed for the recovery key anew")
+    except (SecretError, OSError) as error:
+        log.error("the recovery key may not bring the root key back: %s", error)
 
 
 @contextlib.contextmanager
@@ -178,6 +232,26 @@ def ring(config: Config) -> Iterator[KeyRing]:
         yield keys
     finally:
         keys.close()
+
+
+def rotate(config: Config, *, abandon: bool = False) -> Rotated:
+    """Wrap the keys of a box anew whose service does not run. Blocks.
+
+    Raises:
+        SecretError: See ``KeyRing.rotate``.
+        ConfigError: There is no box, or a service runs on it.
+    """
+    folder = config.appliance.data_dir
+    _find_box(folder)
+    lock = lock_folder(folder)
+    try:
+        keys = _open_keys(config, owned=True)
+        try:
+            return keys.rotate(abandon=abandon)
+        finally:
+            keys.close()
+    finally:
+        os.close(lock)
 
 
 def make_folder(folder: Path) -> None:
@@ -222,12 +296,35 @@ def lock_folder(folder: Path) -> int:
     return descriptor
 
 
-def _open_keys(config: Config, owned: bool) -> KeyRing:
+def is_first_start(config: Config) -> bool:
+    """Whether nothing was ever sealed in the data folder. Blocks."""
     folder = config.appliance.data_dir
-    path = config.keys.path if config.keys.path != Path() else folder / "root.key"
-    sealed = (folder / "index.db").exists() or any(folder.glob("objects/??/*"))
-    may_create = owned and not sealed
-    return KeyRing(folder / "keys.db", FileKeyProvider(path), may_create=may_create, owned=owned)
+    return not ((folder / "index.db").exists() or any(folder.glob("objects/??/*")))
+
+
+def custodian_of(config: Config) -> Custodian:
+    """Who opens and shuts the box of a configuration; nothing is read yet."""
+    return Custodian(config.appliance.data_dir, keeper_of(config))
+
+
+def _open_keys(config: Config, owned: bool, root: bytes | None = None) -> KeyRing:
+    path = config.appliance.data_dir / "keys.db"
+    provider = _Asked(config, owned=owned) if root is None else Given(root)
+    may_create = owned and is_first_start(config)
+    return KeyRing(path, provider, may_create=may_create, owned=owned)
+
+
+class _Asked:
+    """The root secret as it is kept; a command asks the service that runs, if it has no file."""
+
+    def __init__(self, config: Config, *, owned: bool) -> None:
+        self._config = config
+        self._of_service = not owned and config.keys.provider != "file"
+
+    def root_secret(self, *, first_start: bool) -> bytes:
+        """It."""
+        root = root_of_service(self._config.appliance.data_dir) if self._of_service else None
+        return root or custodian_of(self._config).open(first_start=first_start)
 
 
 def _ballast_bytes(config: Config) -> int:

@@ -25,6 +25,8 @@ from edge.access.throttle import Throttle
 from edge.access.tls import box_names
 from edge.admin import api
 from edge.admin.absences import absence_routes
+from edge.admin.audit import audit_routes
+from edge.admin.claims import claim_of_api
 from edge.admin.commitments import commitment_routes
 from edge.admin.doctor import doctor_routes
 from edge.admin.edits import edit_routes
@@ -56,10 +58,12 @@ from edge.cache.transcoding import Transcoding
 from edge.config import Config
 from edge.dicomweb import changefeed, uri_service
 from edge.dicomweb import server as dicomweb
+from edge.dicomweb.claims import claim_of_feed, claim_of_images, claim_of_uri
 from edge.dicomweb.hosts import OwnNames
 from edge.dicomweb.listener import Listener
 from edge.dicomweb.middleware import IDENTITY, access
 from edge.dicomweb.root import create_root
+from edge.dicomweb.witness import HttpWitness
 from edge.dimse.examination import examine
 from edge.opening import Cache
 from edge.pixels.workers import PixelWorkers
@@ -117,9 +121,12 @@ async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -
                 rendering=means.rendering,
                 transcoding=means.transcoding,
                 authorise=gate.authorise,
+                witness=HttpWitness(cache.audit, claim_of_uri),
             ),
             "/changefeed": changefeed.create_application(
-                ChangeFeed(cache.database), authorise=gate.authorise
+                ChangeFeed(cache.database),
+                authorise=gate.authorise,
+                witness=HttpWitness(cache.audit, claim_of_feed),
             ),
             "/api/v1": _administration(means, gate, config),
         },
@@ -155,6 +162,7 @@ def _images(means: HttpMeans, gate: Gate) -> web.Application:
         deletion=means.deletion,
         workers=means.workers,
         authorise=gate.authorise,
+        witness=HttpWitness(means.cache.audit, claim_of_images),
     )
 
 
@@ -162,9 +170,10 @@ def _administration(means: HttpMeans, gate: Gate, config: Config) -> web.Applica
     cache, changes = means.cache, means.changes
     database, identity, wake = cache.database, itemgetter(IDENTITY), changes.wake
 
+    witness = HttpWitness(cache.audit, claim_of_api)
     return api.create_application(
         status=means.status,
-        middlewares=[access(gate.authorise, Service.ADMIN)],
+        middlewares=[access(gate.authorise, Service.ADMIN, witness)],
         routes=[
             *sync_routes(cache.disputes, means.ledger, identity, wake),
             *absence_routes(cache.absences, identity),
@@ -183,5 +192,6 @@ def _administration(means: HttpMeans, gate: Gate, config: Config) -> web.Applica
             *worklist_routes(cache.worklist),
             *user_routes(cache.users, cache.sessions, identity),
             *token_routes(cache.tokens, identity),
+            *audit_routes(cache.audit.folder),
         ],
     )

@@ -42,7 +42,7 @@ async def test_a_box_without_an_archive_is_ready(tmp_path):
         assert answer.status_code == 200
         parts = {"fetching", "pixels", "pictures", "store", "eviction", "trash"}
         parts |= {"dimse", "http", "peers", "associations", "tokens"}
-        parts |= {"commitments", "completeness", "outbox"}
+        parts |= {"commitments", "completeness", "outbox", "audit", "audit's bounds"}
         assert set(answer.json()["parts"]) == parts
 
 

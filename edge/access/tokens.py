@@ -35,7 +35,15 @@ from edge.access.uses import TokenUses
 from edge.errors import AccessDenied
 from edge.index.tokens import TokenRow
 
-__all__ = ["LIFETIME_DAYS", "NewToken", "TokenInfo", "TokenStore", "Tokens", "looks_like_token"]
+__all__ = [
+    "LIFETIME_DAYS",
+    "PREFIX",
+    "NewToken",
+    "TokenInfo",
+    "TokenStore",
+    "Tokens",
+    "looks_like_token",
+]
 
 PREFIX = "edge_"
 """Lets scanners for leaked secrets recognise a token."""

@@ -2,9 +2,10 @@
 
 Owns ``service.sock`` in ``data_dir``, a Unix socket that only the service's own user and root can
 open, so that it needs neither TLS nor a token. It answers what ``/readyz`` answers, from before the
-index is opened to the end of the last part, and how well its processes are caged; and it lets
-itself be woken by a command that changed something in the index. Never gives or takes anything
-else.
+index is opened to the end of the last part, and how well its processes are caged; it lets itself be
+woken by a command that changed something in the index; it does what a command must leave to the
+process that owns the keys; and it has what concerns the root secret (`local_keys`). Never gives or
+takes anything else.
 """
 
 from __future__ import annotations
@@ -14,22 +15,37 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import httpx
 from aiohttp import web
 
 from edge.admin.api import health_routes
 from edge.cache.status import Cages, Parts
+from edge.errors import EdgeError
 
-__all__ = ["cages_of_service", "local_door", "parts_of_service", "wake_service"]
+__all__ = [
+    "Act",
+    "ask_service",
+    "cages_of_service",
+    "local_door",
+    "parts_of_service",
+    "socket_path",
+    "wake_service",
+]
 
 log = logging.getLogger(__name__)
 
 _NAME = "service.sock"
 _PATIENCE = 5.0
 """Seconds for the answer of a service that is busy."""
+_LONG = 600.0
+"""Seconds for an act to be done."""
+
+Act = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
+"""What the service does for a command: takes what JSON can hold, and gives such."""
 
 
 @contextlib.asynccontextmanager
@@ -38,6 +54,8 @@ async def local_door(
     parts: Callable[[], Parts],
     wake: Callable[[], None] = lambda: None,
     cages: Callable[[], Cages] = dict,
+    acts: Mapping[str, Act] | None = None,
+    more: Sequence[web.RouteDef] = (),
 ) -> AsyncIterator[None]:
     """Answer commands until the block ends. A folder that takes no socket stops nothing else.
 
@@ -46,19 +64,29 @@ async def local_door(
         parts: Tells the state of every part.
         wake: Has every part look at the index.
         cages: Tells what those of its processes lack.
+        acts: What it does for commands, by name. One that raises an EdgeError is refused with it.
+        more: What it answers beside that.
     """
 
     async def woken(_: web.Request) -> web.Response:
         wake()
         return web.Response(status=204)
 
+    async def asked(request: web.Request) -> web.Response:
+        act = (acts or {}).get(request.match_info["act"])
+        if act is None:
+            raise web.HTTPNotFound
+        try:
+            return web.json_response(await act(await request.json()))
+        except EdgeError as error:
+            return web.json_response({"message": str(error), "hint": error.hint}, status=409)
+
     async def caged(_: web.Request) -> web.Response:
         return web.json_response(dict(cages()))
 
+    routes = web.post("/wake", woken), web.get("/cages", caged), web.post("/acts/{act}", asked)
     application = web.Application()
-    application.add_routes(
-        [*health_routes(parts), web.post("/wake", woken), web.get("/cages", caged)]
-    )
+    application.add_routes([*health_routes(parts), *routes, *more])
     runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=1.0)
     await runner.setup()
     try:
@@ -75,7 +103,7 @@ async def local_door(
 
 async def parts_of_service(folder: Path) -> Parts | None:
     """The parts of the service that works on *folder*, and their states; None if there is none."""
-    with _socket_path(folder) as path:
+    with socket_path(folder) as path:
         transport = httpx.AsyncHTTPTransport(uds=path)
         async with httpx.AsyncClient(transport=transport, timeout=_PATIENCE) as client:
             try:
@@ -90,7 +118,7 @@ async def parts_of_service(folder: Path) -> Parts | None:
 
 async def cages_of_service(folder: Path) -> Cages:
     """What the cages of its processes lack; nothing is known if there is none."""
-    with _socket_path(folder) as path:
+    with socket_path(folder) as path:
         transport = httpx.AsyncHTTPTransport(uds=path)
         async with httpx.AsyncClient(transport=transport, timeout=_PATIENCE) as client:
             try:
@@ -105,7 +133,7 @@ async def cages_of_service(folder: Path) -> Cages:
 
 async def wake_service(folder: Path) -> bool:
     """Have the service that works on *folder* look at the index; whether one runs and heard it."""
-    with _socket_path(folder) as path:
+    with socket_path(folder) as path:
         transport = httpx.AsyncHTTPTransport(uds=path)
         async with httpx.AsyncClient(transport=transport, timeout=_PATIENCE) as client:
             try:
@@ -115,20 +143,50 @@ async def wake_service(folder: Path) -> bool:
     return answer.is_success
 
 
+async def ask_service(
+    folder: Path, act: str, wish: Mapping[str, Any] | None = None
+) -> dict[str, Any] | None:
+    """Have the service that works on *folder* do something; None if there is none.
+
+    Raises:
+        EdgeError: It refuses, or does not answer.
+    """
+    try:
+        with socket_path(folder) as path:
+            transport = httpx.AsyncHTTPTransport(uds=path)
+            async with httpx.AsyncClient(transport=transport, timeout=_LONG) as client:
+                answer = await client.post(f"http://edge/acts/{act}", json=dict(wish or {}))
+    except (FileNotFoundError, httpx.ConnectError):
+        return None
+    except httpx.HTTPError as error:
+        raise EdgeError(
+            "the service does not answer", hint="look at its log, and ask again"
+        ) from error
+    if answer.status_code == httpx.codes.CONFLICT:
+        raise EdgeError(answer.json()["message"], hint=answer.json()["hint"])
+    if answer.is_error:
+        raise EdgeError(
+            f"the service could not do it ({answer.status_code})",
+            hint="ask again when it has started; if it has, look at its log",
+        )
+    done: dict[str, Any] = answer.json()
+    return done
+
+
 def _listen(folder: Path) -> socket.socket:
     (folder / _NAME).unlink(missing_ok=True)
     with contextlib.ExitStack() as unless_returned:
         door = socket.socket(socket.AF_UNIX)
         unless_returned.callback(door.close)
         os.fchmod(door.fileno(), 0o600)  # Linux gives this mode to the file that bind makes.
-        with _socket_path(folder) as path:
+        with socket_path(folder) as path:
             door.bind(path)
         unless_returned.pop_all()
     return door
 
 
 @contextlib.contextmanager
-def _socket_path(folder: Path) -> Iterator[str]:
+def socket_path(folder: Path) -> Iterator[str]:
     """A short name of the socket: the kernel takes 107 bytes, and the folder's may be longer."""
     handle = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from functools import partial
 
+from edge.cache import tally
 from edge.cache.changes import Changes
 from edge.cache.space import Space
 from edge.cache.spooling import Spooling
@@ -299,6 +300,8 @@ class Admission:
             stored = result is instances.PutResult.STORED
             outcome = Outcome.STORED if stored else Outcome.CONFLICT
             self._changes.wake()
+        if new.origin is not Origin.CLOUD:  # what a viewer's miss brings was stored by nobody
+            tally.stored(new.ref, new.sop_class_uid)
         return Admitted(new.ref, new.sop_class_uid, outcome)
 
 

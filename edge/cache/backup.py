@@ -264,10 +264,10 @@ class Backups:
         # Rows first: what they name is on the disk by then.
         rows = snapshot.take(self._folder / "index.db", self._keys.derive("index"))
         files = dict(self._files(rows.records))
-        files[RING] = self._keys.content()
         made = self._clock()
 
-        def seal(root: bytes) -> bytes:
+        def seal(root: bytes, ring: bytes) -> bytes:
+            files[RING] = ring
             contents = Contents(
                 version=_VERSION,
                 product=__version__,
@@ -283,7 +283,7 @@ class Backups:
             )
             return kept.recipient.seal(zlib.compress(msgspec.msgpack.encode(contents)))
 
-        return self._keys.escrow_root(seal), made
+        return self._keys.escrow(seal), made
 
     def _files(self, records: set[str]) -> Iterator[tuple[str, bytes]]:
         yield FILE, (self._folder / FILE).read_bytes()

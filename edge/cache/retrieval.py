@@ -18,6 +18,7 @@ from contextlib import aclosing, asynccontextmanager
 from functools import partial
 from typing import Any
 
+from edge.cache import tally
 from edge.cache.custody import CustodyLedger
 from edge.cache.eviction import Uses
 from edge.cache.fetching import Fetching
@@ -163,6 +164,7 @@ class Retrieval:
             SealBroken: Its object was damaged.
         """
         self._uses.note(entry.instance_id)
+        tally.opened(entry.ref, entry.sop_class_uid)
         for _ in range(_ATTEMPTS):
             found, reader = await self._look(entry)
             if found is None:
@@ -230,6 +232,7 @@ class Retrieval:
                             yield WholeInstance(opened.entry, opened.size, opened.stream())
                         continue
                     self._uses.note(entry.instance_id)
+                    tally.opened(entry.ref, entry.sop_class_uid)
                     try:
                         content = reader.content or self._watched(entry, reader)
                         yield WholeInstance(entry, reader.length, content)

@@ -1,4 +1,4 @@
-"""``edge key``: the recovery key, and what it is for while the data is still here."""
+"""``edge key``: the recovery key, and the keys that wrap all others; the rest has its own files."""
 
 # ruff: noqa: PLC0415 - see `edge.commands.parsing`
 
@@ -9,9 +9,12 @@ import asyncio
 import getpass
 import sys
 import time
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge.commands.key_credential import add_credential
+from edge.commands.key_unlock import add_unlocking
 from edge.commands.parsing import Acts, Commands, configuration
 from edge.commands.words import moment, say
 from edge.errors import EdgeError, SecretError
@@ -33,13 +36,21 @@ _MORE = "{} characters more (Enter if there are none): "
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    acts = Acts(commands.add("key", "The recovery key, for after theft or fire."))
+    acts = Acts(commands.add("key", "What opens the box: recovery key, locking, unlocking."))
     recovery = acts.add("recovery", "Print a recovery key; it can't be shown again.", _recovery)
     recovery.add_argument(
         "--renew", action="store_true", help="another one; the old one opens older backups only"
     )
     text = "Write the root key again, of a box that has all but that, by its recovery key."
     add_key_file(acts.add("restore", text, _restore))
+    text = "Wrap all keys anew, and destroy the key that wrapped them; no image is touched."
+    acts.add("rotate", text, _rotate).add_argument(
+        "--abandon-damaged",
+        action="store_true",
+        help="give up keys that are damaged in both copies, and what is sealed with them",
+    )
+    add_unlocking(acts)
+    add_credential(acts)
 
 
 def add_key_file(command: argparse.ArgumentParser) -> None:
@@ -127,4 +138,22 @@ async def _restore(options: argparse.Namespace) -> int:
     except OSError as error:
         raise SecretError(f"the root key can't be written: {error}") from error
     say(f"edge: {path} is there again", file=sys.stderr)
+    return 0
+
+
+async def _rotate(options: argparse.Namespace) -> int:
+    loaded = await configuration(options)
+    from edge.admin.local import ask_service
+    from edge.opening import rotate
+
+    wish = {"abandon": options.abandon_damaged}
+    # The service has the ring, and is the only one to write there while it runs.
+    done = await ask_service(loaded.appliance.data_dir, "rotate", wish)
+    if done is None:
+        done = asdict(await asyncio.to_thread(rotate, loaded, abandon=options.abandon_damaged))
+    say(
+        f"edge: all {done['study_keys']} keys are wrapped anew, by epoch {done['epoch']};"
+        " the key before it is destroyed",
+        file=sys.stderr,
+    )
     return 0

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from edge.access.roles import Role
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
     from edge.access.sessions import Session
     from edge.access.users import Handed, User
 
-__all__ = ["add", "tell_first_code"]
+__all__ = ["add"]
 
 _ROLES = [str(role) for role in Role]
 
@@ -57,18 +56,6 @@ def add(commands: Commands) -> None:
     role.add_argument("role", choices=_ROLES, metavar="ROLE", help=", ".join(_ROLES))
     listing = acts.add("list", "List everybody who may log in.", _list)
     listing.add_argument("--json", action="store_true", help="for programs")
-
-
-def tell_first_code(handed: Handed) -> Sequence[str]:
-    """What to tell who stands before the box."""
-    return (
-        f"The first admin is made with this code, until {moment(handed.until)}:",
-        "",
-        f"    {handed.code}",
-        "",
-        "Open the box in a browser, or POST /login/redeem. It works once; edge user first-code",
-        "prints another.",
-    )
 
 
 def _named(parser: argparse.ArgumentParser, text: str = "of the user") -> None:

@@ -4,7 +4,7 @@ What it owns is ``data_dir/recovery.key``, one small file; it outlives an index 
 
     magic, version, length of the first part
     public half of the recovery key, when it was made, the studies of earlier ones; all encrypted
-    with a key that follows from the root secret, so that nobody else can name another recipient
+    with a key that follows from the master, so that nobody else can name another recipient
     the root secret, sealed for the recovery key (``recovery``)
 
 Never holds the recovery key itself. Calls block.
@@ -40,6 +40,8 @@ class _Inside(msgspec.Struct):
     made: float
     former: tuple[str, ...] = ()
     """Decimal: they are too large for numbers of msgpack."""
+    root: bytes = b""
+    """Name of the root secret that is sealed; a box of an earlier version did not say it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,18 +74,9 @@ class Escrow:
         Raises:
             SecretError: The file was damaged, or is of another box.
         """
-        try:
-            data = self.path.read_bytes()
-        except FileNotFoundError:
+        found = self._read()
+        if found is None:
             return None
-        except OSError as error:
-            raise SecretError(f"{self.path} can't be read: {error.strerror}") from error
-        try:
-            head, secret, _ = _split(data)
-            inside = AESGCM(self._key).decrypt(secret[:12], secret[12:], head)
-            found = msgspec.msgpack.decode(inside, type=_Inside)
-        except (InvalidTag, SealBroken, msgspec.MsgspecError) as error:
-            raise SecretError(f"{self.path} is damaged", hint=_DAMAGED) from error
         recipient = Recipient(found.public)
         return Kept(
             recipient, found.made, frozenset({study_of(recipient), *map(int, found.former)})
@@ -96,7 +89,40 @@ class Escrow:
         except SecretError:
             before = None
         former = () if before is None else tuple(map(str, sorted(before.studies)))
-        inside = msgspec.msgpack.encode(_Inside(recipient.public, now, former))
+        self._write(recipient, now, former)
+
+    def follow(self) -> bool:
+        """Seal the root secret of today, if it is another one that is sealed; whether it was.
+
+        Until then the recovery key brings back a root secret that may open nothing any more: so
+        who gives the ring another one (``KeyRing.add_root``) calls this before the old one ends.
+
+        Raises:
+            SecretError: The file was damaged.
+        """
+        found = self._read()
+        if found is None or found.root == self._keys.root_name:
+            return False
+        self._write(Recipient(found.public), found.made, found.former)
+        return True
+
+    def _read(self) -> _Inside | None:
+        try:
+            data = self.path.read_bytes()
+        except FileNotFoundError:
+            return None
+        except OSError as error:
+            raise SecretError(f"{self.path} can't be read: {error.strerror}") from error
+        try:
+            head, secret, _ = _split(data)
+            inside = AESGCM(self._key).decrypt(secret[:12], secret[12:], head)
+            return msgspec.msgpack.decode(inside, type=_Inside)
+        except (InvalidTag, SealBroken, msgspec.MsgspecError) as error:
+            raise SecretError(f"{self.path} is damaged", hint=_DAMAGED) from error
+
+    def _write(self, recipient: Recipient, made: float, former: tuple[str, ...]) -> None:
+        root = self._keys.root_name
+        inside = msgspec.msgpack.encode(_Inside(recipient.public, made, former, root))
         nonce = os.urandom(12)
         head = _HEAD.pack(_MAGIC, _VERSION, len(nonce) + len(inside) + 16)
         secret = nonce + AESGCM(self._key).encrypt(nonce, inside, head)

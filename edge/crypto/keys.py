@@ -1,20 +1,33 @@
-"""The ring of keys: root secret -> key-encryption key (an epoch) -> one key per study.
+"""The ring of keys: root secret -> key of an epoch -> the master, and one key per study.
 
-What it owns is one small file, ``keys.db``, and its copy. It holds key-encryption keys wrapped by
-the root secret and study keys wrapped by the key-encryption key of an epoch, under random names;
-nothing in it is readable, and nothing in it says which study a key belongs to (the index and the
-objects do).
+What it owns is one small file, ``keys.db``, and its copy (``places``, ``wrapping``): every key in
+it is wrapped by another, under a random name; nothing in it is readable, and nothing in it says
+which study a key belongs to (the index and the objects do).
 
-    place 0   magic, version, verifier of the root secret
-    place n   kind, epoch, name, nonce + wrapped key + tag; or zeros
+    root secret      of a provider, and in no file of the ring. It wraps the key of the epoch
+    key of an epoch  wraps all that follows; a rotation makes another one (``rotation``)
+    master           all that is not a study's follows from it: the key of the index, of records,
+                     of the box's certificates, of the recovery key's file, of configured secrets
+    study keys       seal the objects of one study
+
+So the root secret can be changed, by another provider or another secret of the same, and nothing
+that was sealed or derived notices: the key of the epoch is wrapped once more, by the new root
+(``add_root``); from then on either opens the ring. Who opens it by the new one, and owns it, ends
+the old one (``settle_root`` does so at once).
+
+The master is never changed. That of a ring that version 1 made is the root secret that it had:
+after a change, who has that old secret and the disk still reads what follows from the master, the
+index above all, though no image.
 
 Attack model: who has the disk without the root secret has nothing. Who erased a study has destroyed
 its keys here, in both copies, so that copies of its sealed objects, wherever they are, can't be
-opened again. Who changes a byte is found out, because every wrapping is authenticated and binds the
-name and epoch; what is sound in one copy only is repaired from it.
+opened again. Who changes a byte is found out, because every wrapping is authenticated and binds
+name, epoch and place; what is sound in one copy only is repaired from it. Who puts back both copies
+of an earlier day, whole, is not found out here: nothing in them is wrong.
 
 Crash order: a study key is durable here before the first byte is sealed with it. A key that nothing
-was sealed with is litter, and recovery removes it.
+was sealed with is litter, and recovery removes it. A new root is durable here before it is said to
+be, and an old one goes after that; between the two both open the ring.
 
 Calls block (they may fsync): use them from worker threads. They are safe from several at once.
 """
@@ -24,33 +37,25 @@ from __future__ import annotations
 import errno
 import logging
 import os
-import struct
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from enum import IntEnum
 from pathlib import Path
 
-from cryptography.exceptions import InvalidTag
-from cryptography.hazmat.primitives.ciphers.aead import AESGCM
-from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.kdf.hkdf import HKDF
-
 from edge.crypto.durable import write_file
+from edge.crypto.places import RESTORE, Places, first_places
 from edge.crypto.providers import KeyProvider
+from edge.crypto.rotation import Rotated, Rotation
 from edge.crypto.sealed import KEY_ID_LENGTH
-from edge.crypto.twin import EMPTY, PLACE, TwinFile, copies
-from edge.errors import SealBroken, SecretError, StorageFull, WrongKey
+from edge.crypto.twin import copies
+from edge.crypto.wrapping import FORMER, SECRET, Kind, Root, derived
+from edge.errors import SealBroken, SecretError, StorageFull
 
-__all__ = ["KeyRing", "StudyKey"]
+__all__ = ["KeyRing", "Rotated", "StudyKey"]
 
 log = logging.getLogger(__name__)
 
-_VERSION = 1
-_HEADER = struct.Struct(">8sB32s")
-_MAGIC = b"EDGEKEYS"
-_RECORD = struct.Struct(f">BxxxI16s60s{PLACE - 84}x")
-_RESTORE = "restore keys.db from a backup; a new ring would open nothing of what is here"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,48 +64,6 @@ class StudyKey:
 
     key_id: bytes
     secret: bytes = field(repr=False)
-
-
-class _Kind(IntEnum):
-    EPOCH = 1
-    STUDY_KEY = 2
-
-
-@dataclass(frozen=True, slots=True)
-class _Record:
-    """What a place holds: a wrapped key."""
-
-    kind: _Kind
-    epoch: int
-    key_id: bytes
-    wrapped: bytes
-
-    @classmethod
-    def wrap(cls, kind: _Kind, epoch: int, key_id: bytes, key: bytes, secret: bytes) -> _Record:
-        nonce = os.urandom(12)
-        return cls(
-            kind,
-            epoch,
-            key_id,
-            nonce + AESGCM(key).encrypt(nonce, secret, _bound(kind, epoch, key_id)),
-        )
-
-    @classmethod
-    def from_bytes(cls, place: bytes) -> _Record | None:
-        """The record of a place; None if that is empty, or holds none."""
-        kind, epoch, key_id, wrapped = _RECORD.unpack(place)
-        try:
-            record = cls(_Kind(kind), epoch, key_id, wrapped)
-        except ValueError:
-            return None
-        return record if record.to_bytes() == place else None
-
-    def to_bytes(self) -> bytes:
-        return _RECORD.pack(self.kind, self.epoch, self.key_id, self.wrapped)
-
-
-def _bound(kind: _Kind, epoch: int, key_id: bytes) -> bytes:
-    return b"%s %d " % (kind.name.encode(), epoch) + key_id
 
 
 class KeyRing:
@@ -125,52 +88,44 @@ class KeyRing:
         self._path = path
         self._owned = owned
         self._lock = threading.Lock()
+        self._rotating = threading.Lock()
         self._open: dict[bytes, StudyKey] = {}
-        self._places: dict[bytes, int] = {}
-        self._free: list[int] = []
-        self._length = 0
         missing = not any(copy.exists() and copy.stat().st_size for copy in copies(path))
         if missing and not may_create:
             raise SecretError(
                 f"the ring of keys {path} is missing, and without it nothing here opens",
-                hint=_RESTORE,
+                hint=RESTORE,
             )
-        self._root = provider.root_secret(first_start=may_create)
-        self._wrapping = self.derive("key-encryption keys")
-        # By the verifier a wrong root secret is told from a damaged ring; nothing follows from it.
-        header = _HEADER.pack(_MAGIC, _VERSION, self.derive("verifier of the root secret"))
-        self._header = header.ljust(PLACE, b"\0")
+        self._root = bytearray(provider.root_secret(first_start=may_create))
+        root = Root.of(self._root)
         if missing:
-            self._create()
+            content = first_places(root, os.urandom(SECRET))
+            for copy in copies(path):
+                write_file(copy, content)
+        self._places = Places(path, root, owned=owned)
         try:
-            self._file = TwinFile(path, owned=owned)
-        except OSError as error:
-            raise SecretError(
-                f"the ring of keys {path} can't be read: {error.strerror}", hint=_RESTORE
-            ) from error
-        try:
-            self._load()
+            self._master = self._find_master()
+            if owned:
+                self._finish()
         except BaseException:
-            self._file.close()
+            self.close()
             raise
 
     def close(self) -> None:
         """Close the file."""
-        self._file.close()
+        self._places.close()
+        self._root[:] = bytes(len(self._root))
 
     def derive(self, purpose: str) -> bytes:
         """32 bytes for a purpose of their own, such as the index; always the same ones."""
-        info = b"edge/1 " + purpose.encode()
-        return HKDF(SHA256(), length=32, salt=None, info=info).derive(self._root)
-
-    def escrow_root(self, seal: Callable[[bytes], bytes]) -> bytes:
-        """The root secret, as *seal* makes it unreadable for everybody but its recipient."""
-        return seal(self._root)
+        return derived(self._master, b"edge/1 " + purpose.encode())
 
     def content(self) -> bytes:
         """Either copy of the file, for a backup; places that one of them lacks come from both."""
         with self._lock:
-            return self._file.compare(self._is_sound).content
+            return self._places.content()
+
+    # Study keys -----------------------------------------------------------------------------------
 
     def new_study_key(self) -> StudyKey:
         """Make a study key; it is durable when this returns.
@@ -178,22 +133,18 @@ class KeyRing:
         Raises:
             StorageFull: The disk is full.
         """
-        key = StudyKey(os.urandom(KEY_ID_LENGTH), os.urandom(32))
+        key = StudyKey(os.urandom(KEY_ID_LENGTH), os.urandom(SECRET))
         with self._lock:
-            epoch = max(self._epochs)
-            record = _Record.wrap(
-                _Kind.STUDY_KEY, epoch, key.key_id, self._epochs[epoch], key.secret
-            )
-            place = self._free.pop() if self._free else self._length
+            epoch = self._places.newest
             try:
-                self._file.write({place: record.to_bytes()})
+                self._places.put(
+                    lambda place: epoch.wrap(place, Kind.STUDY_KEY, key.key_id, key.secret)
+                )
             except OSError as error:
                 # One copy may have it: then it is a key that nothing is sealed with.
-                if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+                if error.errno in _FULL:
                     raise StorageFull("the disk is full; no key could be made") from error
                 raise
-            self._length = max(self._length, place + 1)
-            self._places[key.key_id] = place
             self._open[key.key_id] = key
         return key
 
@@ -210,115 +161,165 @@ class KeyRing:
         if (known := self._open.get(key_id)) is not None:
             return known
         with self._lock:
-            place = self._places.get(key_id)
-            if place is None:
-                raise SealBroken("the key of a sealed object does not exist, or was destroyed")
-            for content in self._file.read(place):
-                record = _Record.from_bytes(content)
-                secret = None if record is None else self._unwrap(record)
-                if record is not None and record.key_id == key_id and secret is not None:
-                    key = self._open[key_id] = StudyKey(key_id, secret)
-                    return key
-        raise SealBroken("the wrapping of a study key was changed")
+            try:
+                secret = self._places.study_key(key_id)
+            except KeyError:
+                raise SealBroken(
+                    "the key of a sealed object does not exist, or was destroyed"
+                ) from None
+            if secret is None:
+                raise SealBroken("the wrapping of a study key was changed")
+            key = self._open[key_id] = StudyKey(key_id, secret)
+        return key
 
     def key_ids(self) -> set[bytes]:
         """The names of all study keys."""
         with self._lock:
-            return set(self._places)
+            return self._places.names()
 
     def destroy(self, key_ids: Iterable[bytes]) -> None:
-        """Destroy study keys: what is sealed with them can never be opened again."""
+        """Destroy study keys: what is sealed with them can never be opened again.
+
+        Raises:
+            OSError: The disk does not take it; a copy may still have them.
+        """
         with self._lock:
-            places = {name: self._places[name] for name in key_ids if name in self._places}
-            self._file.write(dict.fromkeys(places.values(), EMPTY))
-            for name, place in places.items():
-                del self._places[name]
+            places = self._places.places_of(key_ids)
+            self._places.clear(places.values())
+            for name in places:
                 self._open.pop(name, None)
-                self._free.append(place)
 
-    def _create(self) -> None:
-        first = _Record.wrap(_Kind.EPOCH, 1, bytes(KEY_ID_LENGTH), self._wrapping, os.urandom(32))
-        for copy in copies(self._path):
-            write_file(copy, self._header + first.to_bytes())
+    # The keys above them --------------------------------------------------------------------------
 
-    def _load(self) -> None:
-        """Read all, and repair what one copy lacks."""
-        contents = self._file.read_all()
-        self._epochs = self._load_epochs(contents)
-        compared = self._file.compare(self._is_sound)
-        if compared.damaged:
-            log.error(
-                "%d places of the ring of keys are damaged in both copies; what is sealed with"
-                " these keys does not open until keys.db is restored from a backup",
-                len(compared.damaged),
-            )
-        if compared.repairs and self._owned:
-            self._repair(compared.repairs)
-        self._length = len(compared.content) // PLACE
-        for place, (kind, _, key_id, _) in enumerate(_RECORD.iter_unpack(compared.content)):
-            if place == 0 or place in compared.damaged:
-                continue
-            if kind == _Kind.STUDY_KEY:
-                self._places[key_id] = place
-            elif compared.content.startswith(EMPTY, place * PLACE):
-                self._free.append(place)
+    def rotate(self, *, abandon: bool = False) -> Rotated:
+        """Wrap all keys anew, by the key of a new epoch, and destroy the one before.
 
-    def _load_epochs(self, contents: list[bytes]) -> dict[int, bytes]:
-        headers = [content[:PLACE] for content in contents]
-        versions = [_HEADER.unpack_from(header)[1:2] for header in headers if _is_header(header)]
-        if max(versions, default=(0,)) > (_VERSION,):
-            raise SecretError(
-                f"the ring of keys {self._path} was written by a newer version",
-                hint="install the newer version again",
-            )
-        epochs: dict[int, bytes] = {}
-        for content in contents:
-            for place, kind in enumerate(content[::PLACE]):
-                if kind == _Kind.EPOCH:
-                    record = _Record.from_bytes(content[place * PLACE : (place + 1) * PLACE])
-                    if record is not None and (secret := self._unwrap(record)) is not None:
-                        epochs[record.epoch] = secret
-        if epochs:
-            return epochs
-        if versions and self._header not in headers:
-            raise WrongKey(
-                "the root key does not open the keys of this box",
-                hint="give the key that this data was made with",
-            )
+        Others may use the ring meanwhile. One that was begun and not finished is finished.
+
+        Args:
+            abandon: Give up study keys that are damaged in both copies.
+
+        Raises:
+            SecretError: Keys are damaged, the root secret is being changed, or the disk does not
+                take it; nothing is lost by either.
+        """
+        with self._rotating:
+            try:
+                return self._rotation().run(abandon=abandon)
+            except OSError as error:
+                raise SecretError(
+                    f"the keys can't be wrapped anew now: {error.strerror}",
+                    hint="every key opens as before; try again when the disk is well",
+                ) from error
+
+    @property
+    def root_name(self) -> bytes:
+        """By which a root secret is known again; the secret can't be found from it."""
+        return self._places.root.name
+
+    def escrow_root(self, seal: Callable[[bytes], bytes]) -> bytes:
+        """The root secret, as *seal* makes it unreadable for everybody but its recipient."""
+        return self.escrow(lambda root, _: seal(root))
+
+    def escrow(self, seal: Callable[[bytes, bytes], bytes]) -> bytes:
+        """The same with ``content``, which that root secret opens."""
+        with self._lock:
+            root, content = bytes(self._root), self._places.content()
+        return seal(root, content)
+
+    def add_root(self, root: bytes) -> None:
+        """Let another root secret open the ring, too; it is durable when this returns.
+
+        From now on it is what is escrowed: whoever changes the root makes `Escrow` follow before
+        the provider's own change takes effect. The old one ends when the ring is next opened by
+        the new one, or by ``settle_root``.
+
+        Raises:
+            SecretError: A rotation is not finished, or the disk does not take it.
+        """
+        new = Root.of(root)
+        with self._rotating, self._lock:
+            places = self._places
+            if self._rotation().is_under_way:
+                raise SecretError(
+                    "a rotation of the keys is not finished, and the root key can't be changed",
+                    hint="finish it: edge key rotate",
+                )
+            if not any(record.name == new.name for record in places.wraps.values()):
+                turn = 1 + max(record.turn for record in places.wraps.values())
+                try:
+                    places.put(lambda place: new.wrap(place, places.newest, turn))
+                except OSError as error:
+                    raise SecretError(
+                        f"the root key can't be changed now: {error.strerror}",
+                        hint="the one before opens the ring as ever",
+                    ) from error
+            places.root = new
+            self._root[:] = root
+
+    def settle_root(self) -> None:
+        """Let no other root secret open the ring than the one that opened it, or was added last.
+
+        Raises:
+            SecretError: The disk does not take it.
+        """
+        with self._rotating, self._lock:
+            self._drop_other_roots()
+
+    def rewrap_root(self, root: bytes) -> None:
+        """Have this root secret alone open the ring: ``add_root``, and ``settle_root``.
+
+        Raises:
+            SecretError: As they do. Either root may open it then.
+        """
+        self.add_root(root)
+        self.settle_root()
+
+    def _rotation(self) -> Rotation:
+        return Rotation(self._places, self._lock, bytes(self._master))
+
+    def _find_master(self) -> bytes:
+        found = self._places.master()
+        if found is not None:
+            return found
+        if any(key.form == FORMER for key in self._places.epochs.values()):
+            return bytes(self._root)
         raise SecretError(
-            f"the ring of keys {self._path} can't be read: it was damaged, and so was its copy",
-            hint=_RESTORE,
+            f"the ring of keys {self._path} has no master: it was damaged in both copies",
+            hint=RESTORE,
         )
 
-    def _repair(self, repairs: dict[int, bytes]) -> None:
+    def _finish(self) -> None:
+        """What an earlier run began, or an older version did otherwise."""
+        rotation = self._rotation()
+        if rotation.is_under_way:
+            try:
+                done = rotation.run()
+            except (OSError, SecretError) as error:
+                # Every key opens as it is; only what was to be better is not.
+                log.error("the keys can't be wrapped anew: %s", error)
+            else:
+                log.warning(
+                    "all %d keys are wrapped anew, by epoch %d", done.study_keys, done.epoch
+                )
+        others = self._places.others.values()
+        if not others:
+            return
+        if max(record.turn for record in others) > self._places.turn:
+            log.warning("another root key was made for this box, and is not used yet")
+        elif {record.epoch for record in others} <= self._places.epochs.keys():
+            try:
+                self._drop_other_roots()
+            except SecretError as error:
+                log.error("%s", error)
+            else:
+                log.warning("the root key was changed: the one before opens nothing any more")
+
+    def _drop_other_roots(self) -> None:
         try:
-            self._file.write(repairs)
+            self._places.clear(self._places.others)
         except OSError as error:
-            # All keys are here; a disk that is full may have room at the next start.
-            log.error("a copy of the ring of keys is damaged and can't be repaired: %s", error)
-        else:
-            log.warning(
-                "%d places of the ring of keys were damaged in one copy, and are repaired",
-                len(repairs),
-            )
-
-    def _is_sound(self, place: int, content: bytes) -> bool:
-        if place == 0:
-            return content == self._header
-        record = _Record.from_bytes(content)
-        return record is not None and self._unwrap(record) is not None
-
-    def _unwrap(self, record: _Record) -> bytes | None:
-        """The key in a record; None if that is not sound."""
-        key = self._wrapping if record.kind is _Kind.EPOCH else self._epochs.get(record.epoch)
-        if key is None:
-            return None
-        bound = _bound(record.kind, record.epoch, record.key_id)
-        try:
-            return AESGCM(key).decrypt(record.wrapped[:12], record.wrapped[12:], bound)
-        except InvalidTag:
-            return None
-
-
-def _is_header(content: bytes) -> bool:
-    return content[: len(_MAGIC)] == _MAGIC
+            raise SecretError(
+                f"an old root key can't be made worthless now: {error.strerror}",
+                hint="it is tried again at the next start",
+            ) from error

@@ -5,8 +5,9 @@ which no sector of a disk divides. What a place holds, and how its soundness is 
 caller's business.
 
 Crash order of a change: first copy -> fsync -> second copy -> fsync. At any moment one of the two
-is whole, place by place. An empty place (zeros) that faces a sound one is filled from it: a write
-that was cut short is finished that way, and a removal that was cut short has not happened.
+is whole, place by place. An empty place (zeros) that faces a sound one is filled from it, and so is
+one that counts less: a write that was cut short is finished that way, and a removal that was cut
+short has not happened.
 
 Calls block. Nothing here is safe from several threads at once.
 """
@@ -17,6 +18,7 @@ import errno
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from pathlib import Path
 
 from edge.crypto.durable import sync_folder
@@ -72,21 +74,17 @@ class TwinFile:
             os.close(descriptor)
         self._descriptors.clear()
 
-    def read(self, place: int) -> list[bytes]:
-        """What each copy holds in this place; damage may make them differ."""
-        return [_read(descriptor, place * PLACE, PLACE) for descriptor in self._descriptors]
+    def read(self, place: int, count: int = 1) -> list[bytes]:
+        """What each copy holds in this place, or in so many; damage may make them differ."""
+        return [
+            _read_long(descriptor, place * PLACE, count * PLACE) for descriptor in self._descriptors
+        ]
 
     def read_all(self) -> list[bytes]:
         """Each copy, whole, and all of the same length."""
         sizes = [os.fstat(descriptor).st_size for descriptor in self._descriptors]
         length = -(-max(sizes, default=0) // PLACE) * PLACE
-        return [
-            b"".join(
-                _read(descriptor, offset, min(_BLOCK, length - offset))
-                for offset in range(0, length, _BLOCK)
-            )
-            for descriptor in self._descriptors
-        ]
+        return [_read_long(descriptor, 0, length) for descriptor in self._descriptors]
 
     def write(self, contents: Mapping[int, bytes]) -> None:
         """Give places their contents, durably; at any moment one copy is whole.
@@ -99,8 +97,13 @@ class TwinFile:
                 _write(descriptor, place, content)
             os.fsync(descriptor)
 
-    def compare(self, is_sound: Callable[[int, bytes], bool]) -> Compared:
-        """Read both, and decide where they differ."""
+    def compare(self, soundness: Callable[[int, bytes], int]) -> Compared:
+        """Read both, and decide where they differ.
+
+        Args:
+            soundness: Of a content in a place; 0 if that is not sound. The most counts, then the
+                first copy.
+        """
         contents = self.read_all()
         if len(set(contents)) == 1:
             return Compared(contents[0], {}, set())
@@ -112,9 +115,10 @@ class TwinFile:
             versions = [each[where] for each in contents]
             if len(set(versions)) == 1:
                 continue
-            sound = [each for each in versions if each != EMPTY and is_sound(place, each)]
-            if sound:
-                repairs[place] = content[where] = sound[0]
+            found = [(soundness(place, each) if each != EMPTY else 0, each) for each in versions]
+            most, best = max(found, key=itemgetter(0))
+            if most:
+                repairs[place] = content[where] = best
             else:
                 damaged.add(place)
         return Compared(bytes(content), repairs, damaged)
@@ -123,6 +127,13 @@ class TwinFile:
 def copies(path: Path) -> tuple[Path, Path]:
     """Where the two copies lie."""
     return path, path.with_name(f"{path.name}.copy")
+
+
+def _read_long(descriptor: int, offset: int, length: int) -> bytes:
+    end = offset + length
+    return b"".join(
+        _read(descriptor, at, min(_BLOCK, end - at)) for at in range(offset, end, _BLOCK)
+    )
 
 
 def _read(descriptor: int, offset: int, length: int) -> bytes:

@@ -23,7 +23,7 @@ from aiohttp import hdrs, web
 
 from edge.access.acts import Service
 from edge.dicomweb.documents import send_text, with_bulk_urls
-from edge.dicomweb.middleware import Authorise, access
+from edge.dicomweb.middleware import Authorise, Witness, access
 from edge.dicomweb.negotiation import Offer, accepted_by, choose
 from edge.dicomweb.resources import Target, origin_of
 from edge.dicomweb.responses import JSON
@@ -55,15 +55,18 @@ class _Asked:
     metadata: bool = True
 
 
-def create_application(feed: ChangeFeed, *, authorise: Authorise) -> web.Application:
+def create_application(
+    feed: ChangeFeed, *, authorise: Authorise, witness: Witness | None = None
+) -> web.Application:
     """Build the application that is mounted at ``/changefeed``.
 
     Args:
         feed: The changes.
         authorise: Says who sends a request, by its headers, or raises ``AccessDenied``.
+        witness: Sees every request.
     """
     changes = Changes(feed)
-    application = web.Application(middlewares=[access(authorise, Service.CHANGEFEED)])
+    application = web.Application(middlewares=[access(authorise, Service.CHANGEFEED, witness)])
     application.router.add_get("", changes.changes)
     application.router.add_get("/latest", changes.latest)
     return application

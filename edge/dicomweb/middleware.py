@@ -18,13 +18,14 @@ import time
 import traceback
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Final, Protocol
 
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
 from edge.access.acts import Act, Service
 from edge.access.roles import Identity, act_of
+from edge.dicom.uids import hide_uids
 from edge.dicomweb.responses import NOTE, REQUEST_ID, SERVER, Refused, problem
 from edge.errors import (
     AccessDenied,
@@ -46,7 +47,7 @@ from edge.errors import (
 )
 from edge.pixels.turns import ASKER
 
-__all__ = ["IDENTITY", "Authorise", "access", "errors", "finish_headers", "where"]
+__all__ = ["IDENTITY", "Authorise", "Witness", "access", "errors", "finish_headers", "where"]
 
 logger = logging.getLogger(__name__)
 
@@ -58,8 +59,6 @@ _BEGUN: Final = web.RequestKey("begun", web.StreamResponse)
 
 _ID_HEADER: Final = "X-Request-ID"
 _ID = re.compile(r"[A-Za-z0-9._\-]{1,64}")
-_UID = re.compile(r"\b[0-9]+(\.[0-9]+){4,}")
-"""With fewer dots it is an address of IP version 4."""
 _HUNG_UP: Final = 499
 """No status of HTTP's own; in logs it is what others write, too."""
 _GONE: Final = "the client hung up"
@@ -107,9 +106,7 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except EdgeError as error:
         response = _answer(request, error)
         # What was searched for may name a patient.
-        note = (
-            type(error).__name__ if isinstance(error, QueryError) else _UID.sub("UID", str(error))
-        )
+        note = type(error).__name__ if isinstance(error, QueryError) else hide_uids(str(error))
     except web.HTTPException as error:
         response, note = _answer_of_aiohttp(request, error), error.reason
     except ConnectionError:
@@ -136,27 +133,49 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     return response if begun is None else begun
 
 
-def access(authorise: Authorise, service: Service | None = None) -> Middleware:
+class Witness(Protocol):
+    """Writes down what is asked for, and by whom; the audit, or a fake."""
+
+    def refused(self, request: web.Request, identity: Identity | None, error: EdgeError) -> None:
+        """Somebody who is not known, or may not, was turned away."""
+
+    async def answer(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Have a request answered that may be."""
+
+
+def access(
+    authorise: Authorise, service: Service | None = None, witness: Witness | None = None
+) -> Middleware:
     """Make the middleware that lets in who may; everything is behind it, errors of routing too.
 
     Args:
         authorise: Says who sends a request.
         service: What is behind it, as tokens are made for it; None: nothing that one is made for.
+        witness: Sees everything that passes, and what does not.
     """
 
     @web.middleware
     async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
-        identity = await authorise(request.headers, request.remote or "")
-        identity.enter(service)
-        # What is not routed does nothing, and its answer is the same for everybody.
-        # A method that is not in the table, and is routed all the same, is for who may everything.
-        if request.match_info.http_exception is None:
-            act = act_of(request.match_info.handler) or _ACTS.get(request.method)
-            identity.require(act or Act.ADMINISTER)
+        identity: Identity | None = None
+        is_routed = request.match_info.http_exception is None
+        try:
+            identity = await authorise(request.headers, request.remote or "")
+            identity.enter(service)
+            # What is not routed does nothing, and its answer is the same for everybody. A method
+            # that is not in the table, and is routed all the same, is for who may everything.
+            if is_routed:
+                act = act_of(request.match_info.handler) or _ACTS.get(request.method)
+                identity.require(act or Act.ADMINISTER)
+        except AccessDenied as error:
+            if witness is not None:
+                witness.refused(request, identity, error)
+            raise
         request[IDENTITY] = identity
         # One token may be that of many workstations, and one address that of many people.
         ASKER.set(f"{identity.token_id or identity.name} {request.remote}")
-        return await handler(request)
+        if witness is None or not is_routed:
+            return await handler(request)
+        return await witness.answer(request, handler)
 
     return check
 

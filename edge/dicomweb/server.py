@@ -17,7 +17,7 @@ from edge.dicomweb.delete import Delete
 from edge.dicomweb.frames import Frames
 from edge.dicomweb.instances import Instances
 from edge.dicomweb.metadata import Metadata
-from edge.dicomweb.middleware import Authorise, access
+from edge.dicomweb.middleware import Authorise, Witness, access
 from edge.dicomweb.rendered import Rendered
 from edge.dicomweb.renditions import Renditions
 from edge.dicomweb.search import MAX_RESULTS, Search
@@ -46,6 +46,7 @@ def create_application(
     deletion: Deletion,
     workers: PixelWorkers,
     authorise: Authorise,
+    witness: Witness | None = None,
     max_request_bytes: int | None = None,
     max_results: int = MAX_RESULTS,
 ) -> web.Application:
@@ -60,6 +61,7 @@ def create_application(
         deletion: Deletes.
         workers: Decode pictures that come in.
         authorise: Says who sends a request, by its headers, or raises ``AccessDenied``.
+        witness: Sees every request.
         max_request_bytes: Of one STOW-RS body; None sets no limit (parts are never held whole).
         max_results: In one answer to a search.
     """
@@ -75,7 +77,7 @@ def create_application(
     series = study + "/series/{series}"
     instance = series + "/instances/{instance}"
 
-    application = web.Application(middlewares=[access(authorise, Service.DICOMWEB)])
+    application = web.Application(middlewares=[access(authorise, Service.DICOMWEB, witness)])
     application.router.add_get("/studies", search.studies, name="studies")
     application.router.add_routes(
         [

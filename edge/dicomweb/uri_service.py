@@ -20,7 +20,7 @@ from edge.access.acts import Service
 from edge.dicom.uids import is_uid
 from edge.dicomweb.bodies import Body, Pieces, send_body
 from edge.dicomweb.forms import instance_offers
-from edge.dicomweb.middleware import Authorise, access
+from edge.dicomweb.middleware import Authorise, Witness, access
 from edge.dicomweb.negotiation import MediaRange, Offer, accepted_by, choose, parse_accept
 from edge.dicomweb.presentation import (
     LONGEST_SIDE,
@@ -71,6 +71,7 @@ def create_application(
     rendering: Rendering,
     transcoding: Transcoding,
     authorise: Authorise,
+    witness: Witness | None = None,
 ) -> web.Application:
     """Build the application that is mounted at ``/wado``.
 
@@ -79,11 +80,12 @@ def create_application(
         rendering: Makes pictures.
         transcoding: Makes instances that are not stored so.
         authorise: Says who sends a request, by its headers, or raises ``AccessDenied``.
+        witness: Sees every request.
     """
     service = UriService(
         retrieval, transcoding, Weighing(retrieval, transcoding), Renditions(retrieval, rendering)
     )
-    application = web.Application(middlewares=[access(authorise, Service.DICOMWEB)])
+    application = web.Application(middlewares=[access(authorise, Service.DICOMWEB, witness)])
     application.router.add_get("", service.instance)
     return application
 

@@ -8,7 +8,14 @@ import stat
 import pytest
 
 from edge.admin import local
-from edge.admin.local import cages_of_service, local_door, parts_of_service, wake_service
+from edge.admin.local import (
+    ask_service,
+    cages_of_service,
+    local_door,
+    parts_of_service,
+    wake_service,
+)
+from edge.errors import EdgeError, SecretError
 
 
 async def test_the_parts_of_a_running_service_are_told(tmp_path):
@@ -73,3 +80,23 @@ async def test_a_folder_that_takes_no_socket_stops_nothing_else(tmp_path, caplog
         await asyncio.to_thread(local._listen, tmp_path)
     async with local_door(tmp_path, dict):
         assert "edge status can't see this service" in caplog.text
+
+
+async def test_the_service_does_what_a_command_asks_and_says_why_it_refuses(tmp_path):
+    async def double(wish):
+        if "number" not in wish:
+            raise SecretError("no number was given", hint="give one")
+        return {"double": 2 * wish["number"]}
+
+    assert await ask_service(tmp_path, "double", {"number": 4}) is None
+    assert await ask_service(tmp_path / "missing", "double") is None
+    acts = {}
+    async with local_door(tmp_path, dict, acts=acts):
+        with pytest.raises(EdgeError) as caught:
+            await ask_service(tmp_path, "double", {"number": 4})
+        assert "when it has started" in caught.value.hint
+        acts["double"] = double
+        assert await ask_service(tmp_path, "double", {"number": 4}) == {"double": 8}
+        with pytest.raises(EdgeError, match="no number was given") as caught:
+            await ask_service(tmp_path, "double")
+        assert caught.value.hint == "give one"

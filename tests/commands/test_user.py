@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import os
 import re
 
 import pytest
@@ -13,7 +12,6 @@ from edge.__main__ import main
 from edge.access.roles import Role
 from edge.access.sessions import Proved, Visitor
 from edge.app import Appliance
-from edge.commands.serve import _welcome
 from edge.loading import load
 from edge.opening import Cache
 from tests.access.people import GOOD
@@ -124,67 +122,3 @@ def test_roles_that_there_are_not_are_answered_with_those_that_there_are(capsys)
         main(["user", "add", "bert", "--role", "king"])
     assert ended.value.code == 2
     assert "physician" in capsys.readouterr().err
-
-
-# The code on the console --------------------------------------------------------------------------
-
-
-@pytest.fixture
-def terminal():
-    """A terminal, and what is written to it."""
-    ours, theirs = os.openpty()
-    yield ours, os.ttyname(theirs)
-    os.close(ours)
-    os.close(theirs)
-
-
-def welcomed(configuration, console=""):
-    """What a start says to who stands before the box."""
-    text = configuration.read_text() + f'[access]\nconsole = "{console}"\n'
-    configuration.write_text(text)
-    loaded = load(configuration, {})
-
-    async def start():
-        async with Appliance(loaded) as box:
-            await _welcome(box, loaded)
-
-    asyncio.run(start())
-
-
-def test_the_first_code_is_shown_on_the_console_and_nowhere_else(
-    configuration, terminal, caplog, capfd
-):
-    ours, name = terminal
-    caplog.set_level("INFO")
-    welcomed(configuration, name)
-    shown = os.read(ours, 4096).decode()
-    [code] = re.findall(r"[0-9A-Z]{4}(?:-[0-9A-Z]{4}){3}", shown)
-    assert code not in caplog.text
-    said = capfd.readouterr()
-    assert code not in said.out + said.err
-    user = inside(configuration, lambda cache: cache.users.redeem(code, GOOD, name="anna"))
-    assert user.role is Role.ADMIN
-
-
-def test_without_a_terminal_the_log_says_what_to_do_and_no_code_is_made(configuration, caplog):
-    caplog.set_level("INFO")
-    welcomed(configuration)
-    assert "edge user first-code" in caplog.text
-    assert inside(configuration, lambda cache: cache.database.read("SELECT * FROM codes")) == []
-
-
-def test_a_console_that_is_a_file_is_left_alone(configuration, tmp_path, caplog):
-    file = tmp_path / "file"
-    file.write_text("precious")
-    welcomed(configuration, file)
-    assert file.read_text() == "precious"
-    assert "is no terminal" in caplog.text
-
-
-def test_once_there_is_somebody_nothing_is_shown(configuration, terminal, caplog):
-    caplog.set_level("INFO")
-    inside(configuration, lambda cache: cache.users.add("bert", Role.VIEWER))
-    welcomed(configuration, terminal[1])
-    assert "first-code" not in caplog.text
-    assert inside(configuration, lambda cache: cache.users.list())[0].name == "bert"
-    assert len(inside(configuration, lambda c: c.database.read("SELECT * FROM codes"))) == 1

@@ -84,3 +84,26 @@ def test_damage_is_found_and_another_key_mends_it(escrow, tmp_path):
     escrow.path.write_bytes(b"nothing")
     escrow.keep(key.recipient, 1.0)
     assert escrow.read().recipient == key.recipient
+
+
+def test_the_recovery_key_follows_a_root_secret_that_changes(escrow, ring, tmp_path):
+    assert not escrow.follow()  # there is none yet
+    keys = [RecoveryKey.new() for _ in range(2)]
+    for made, key in enumerate(keys):
+        escrow.keep(key.recipient, float(made))
+    before = escrow.read()
+    assert not escrow.follow()
+    ring.add_root(b"n" * 32)
+    assert escrow.follow()
+    assert root_secret_in(escrow.path, keys[1]) == b"n" * 32
+    assert escrow.read() == before
+    assert not escrow.follow()
+
+
+def test_a_file_that_does_not_say_which_root_it_holds_is_written_anew_once(escrow, monkeypatch):
+    key = RecoveryKey.new()
+    with monkeypatch.context() as patch:
+        patch.setattr(KeyRing, "root_name", b"")  # as an earlier version wrote it
+        escrow.keep(key.recipient, 0.0)
+    assert escrow.follow()
+    assert not escrow.follow()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-from pathlib import Path
 
 import pytest
 
@@ -12,20 +11,7 @@ from edge.crypto.keys import KeyRing
 from edge.crypto.providers import FileKeyProvider
 from edge.crypto.twin import PLACE, copies
 from edge.errors import KeyUnavailable, SealBroken, SecretError, StorageFull, WrongKey
-
-
-class Fixed:
-    """A provider that always has the same secret."""
-
-    def __init__(self, secret: bytes) -> None:
-        self.secret = secret
-
-    def root_secret(self, *, first_start: bool) -> bytes:
-        return self.secret
-
-
-def ring(tmp_path: Path, secret: bytes = bytes(32)) -> KeyRing:
-    return KeyRing(tmp_path / "keys.db", Fixed(secret))
+from tests.crypto.rings import Fixed, ring
 
 
 def test_a_study_key_is_found_again_after_a_restart(tmp_path):
@@ -70,7 +56,7 @@ def test_wrapped_keys_that_traded_places_do_not_open(tmp_path):
     keys.close()
     for copy in copies(tmp_path / "keys.db"):
         content = bytearray(copy.read_bytes())
-        wrapped = [slice(place * PLACE + 24, place * PLACE + 84) for place in (2, 3)]
+        wrapped = [slice(place * PLACE + 24, place * PLACE + 84) for place in (3, 4)]
         content[wrapped[0]], content[wrapped[1]] = content[wrapped[1]], content[wrapped[0]]
         copy.write_bytes(content)
     again = ring(tmp_path)
@@ -210,7 +196,7 @@ def test_damage_in_both_copies_costs_no_key_but_the_one_that_it_hit(tmp_path, ca
     keys.close()
     for number, copy in enumerate(copies(tmp_path / "keys.db")):
         content = bytearray(copy.read_bytes())
-        content[3 * PLACE + 30 + number] ^= 1
+        content[4 * PLACE + 30 + number] ^= 1
         copy.write_bytes(content)
     again = ring(tmp_path)
     assert again.key_ids() == {made[0].key_id, made[2].key_id}
@@ -267,3 +253,145 @@ def test_a_full_disk_is_said_as_such_and_no_key_is_given(tmp_path, monkeypatch):
     later = keys.new_study_key()
     keys.close()
     assert ring(tmp_path).study_key(later.key_id) == later
+
+
+# The root secret changes --------------------------------------------------------------------------
+
+OLD, NEW = bytes(32), b"n" * 32
+
+
+def test_a_new_root_opens_the_ring_and_nothing_that_follows_from_it_is_another(tmp_path):
+    keys = ring(tmp_path)
+    made, index = keys.new_study_key(), keys.derive("index")
+    keys.rewrap_root(NEW)
+    assert keys.derive("index") == index
+    keys.close()
+    again = ring(tmp_path, NEW)
+    assert again.study_key(made.key_id) == made
+    assert again.derive("index") == index
+    again.close()
+    with pytest.raises(WrongKey):
+        ring(tmp_path, OLD)
+
+
+def test_until_the_new_root_is_used_the_old_one_opens_the_ring_too(tmp_path, caplog):
+    keys = ring(tmp_path)
+    made = keys.new_study_key()
+    keys.add_root(NEW)
+    keys.close()
+    for _ in range(2):
+        keys = ring(tmp_path, OLD)
+        assert "another root key was made" in caplog.text
+        keys.close()
+    ring(tmp_path, NEW, owned=False).close()  # who only reads ends nothing
+    ring(tmp_path, OLD).close()
+    keys = ring(tmp_path, NEW)
+    assert "the root key was changed" in caplog.text
+    assert keys.study_key(made.key_id) == made
+    keys.close()
+    with pytest.raises(WrongKey):
+        ring(tmp_path, OLD)
+
+
+def test_a_new_root_that_nobody_wants_any_more_is_taken_back(tmp_path):
+    keys = ring(tmp_path)
+    keys.add_root(NEW)
+    keys.close()
+    keys = ring(tmp_path, OLD)
+    keys.settle_root()
+    keys.close()
+    with pytest.raises(WrongKey):
+        ring(tmp_path, NEW)
+    ring(tmp_path, OLD).close()
+
+
+def test_the_newest_of_several_new_roots_ends_all_others(tmp_path):
+    keys = ring(tmp_path)
+    keys.add_root(NEW)
+    keys.close()
+    keys = ring(tmp_path, OLD)
+    keys.add_root(b"3" * 32)
+    keys.add_root(b"3" * 32)  # once more is no more
+    keys.close()
+    ring(tmp_path, NEW).close()
+    ring(tmp_path, b"3" * 32).close()
+    for root in (OLD, NEW):
+        with pytest.raises(WrongKey):
+            ring(tmp_path, root)
+    assert ring(tmp_path, b"3" * 32).rotate().epoch == 2
+
+
+def test_keys_are_not_rotated_while_the_root_changes(tmp_path):
+    keys = ring(tmp_path)
+    keys.add_root(NEW)
+    with pytest.raises(SecretError, match="root key is being changed"):
+        keys.rotate()
+    keys.settle_root()
+    assert keys.rotate().epoch == 2
+
+
+def test_a_backup_has_a_root_and_a_ring_that_belong_together(tmp_path):
+    keys = ring(tmp_path)
+    made = keys.new_study_key()
+    taken = []
+
+    def seal(root, content):
+        taken.append((root, content))
+        return b"sealed"
+
+    assert keys.escrow(seal) == b"sealed"
+    keys.add_root(NEW)
+    keys.escrow(seal)
+    keys.settle_root()
+    keys.rotate()
+    keys.escrow(seal)
+    assert [root for root, _ in taken] == [OLD, NEW, NEW]
+    for number, (root, content) in enumerate(taken):
+        folder = tmp_path / str(number)
+        folder.mkdir()
+        for copy in copies(folder / "keys.db"):
+            copy.write_bytes(content)
+        assert ring(folder, root).study_key(made.key_id) == made
+
+
+@pytest.mark.parametrize("pending", [False, True])
+def test_every_byte_of_either_copy_may_be_damaged_while_the_root_changes(tmp_path, pending):
+    keys = ring(tmp_path)
+    made = keys.new_study_key()
+    keys.add_root(NEW)
+    if not pending:
+        keys.settle_root()
+    keys.close()
+    both = copies(tmp_path / "keys.db")
+    whole = both[0].read_bytes()
+    for position in range(len(whole)):
+        damaged = bytearray(whole)
+        damaged[position] ^= 0x80
+        both[position % 2].write_bytes(damaged)
+        again = ring(tmp_path, OLD if pending else NEW)
+        assert again.study_key(made.key_id) == made
+        again.close()
+        assert [each.read_bytes() for each in both] == [whole, whole], position
+
+
+def test_a_place_that_was_overwritten_with_another_sound_one_is_found_out(tmp_path):
+    keys = ring(tmp_path)
+    one, two = keys.new_study_key(), keys.new_study_key()
+    keys.close()
+    for copy in copies(tmp_path / "keys.db"):
+        whole = copy.read_bytes()
+        content = bytearray(whole)
+        content[4 * PLACE : 5 * PLACE] = whole[3 * PLACE : 4 * PLACE]
+        copy.write_bytes(content)
+        again = ring(tmp_path)
+        assert [again.study_key(key.key_id) for key in (one, two)] == [one, two]
+        again.close()
+        assert copy.read_bytes() == whole
+
+
+def test_the_root_secret_does_not_stay_in_memory_that_is_ours(tmp_path):
+    keys = ring(tmp_path, NEW)
+    root = keys._root
+    assert root == NEW
+    keys.close()
+    assert root == bytes(32)

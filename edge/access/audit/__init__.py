@@ -1,0 +1,1 @@
+"""The record of who did what with patient data, and with the box."""

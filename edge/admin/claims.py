@@ -1,0 +1,54 @@
+"""What a request to the admin API is an act of, for the audit.
+
+Owns the table from resources to events. What is not in it is recorded all the same: every change as
+an act of administration, and everything that is read as a look at patient data, but for the few
+resources that show none.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+from aiohttp import hdrs, web
+
+from edge.access.audit.claim import Claim
+from edge.access.audit.entry import Event
+
+__all__ = ["claim_of_api"]
+
+_OPEN: Final = frozenset({"status", "openapi.json", "peers", "outbox", "tokens"})
+"""Whose GET shows no patient: numbers, names of devices."""
+_CHANGES: Final = {
+    "peers": Event.NETWORK,
+    "archives": Event.NETWORK,
+    "tokens": Event.SECURITY,
+    "tls": Event.SECURITY,
+    "keys": Event.KEY,
+    "key": Event.KEY,
+    "users": Event.USER,
+    "sessions": Event.USER,
+    "worklist": Event.SCHEDULED,
+    "expected": Event.SCHEDULED,
+    "procedures": Event.PERFORMED,
+}
+"""Of the first part of a path."""
+_READS: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
+
+
+def claim_of_api(request: web.Request) -> Claim | None:
+    """Of ``/api/v1``; None for what shows no patient and changes nothing."""
+    resource = request.match_info.route.resource
+    path = "" if resource is None else resource.canonical.partition("/api/v1/")[2]
+    section = path.partition("/")[0]
+    what = f"{request.method} /api/v1/{path}"
+    if section == "audit":
+        query, event = request.rel_url.raw_query_string, Event.READ_RECORD
+        return Claim(event, what, query=query, is_durable=True, begins=event)
+    if request.method in _READS:
+        if section in _OPEN:
+            return None
+        study = request.match_info.get("study_uid", "")
+        return Claim(Event.QUERIED, what, study, query=request.rel_url.raw_query_string)
+    if request.method == hdrs.METH_OPTIONS:
+        return None
+    return Claim(_CHANGES.get(section, Event.ADMINISTERED), what, is_durable=True)

@@ -1,0 +1,181 @@
+"""``edge audit``: looks into the record of who did what, and gives it out. Each look is in it."""
+
+# ruff: noqa: PLC0415 - see `edge.commands.parsing`
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import os
+import re
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from edge.commands.parsing import Acts, Commands, configuration
+from edge.commands.witness import told
+from edge.commands.words import moment, say, shown
+from edge.errors import ConfigError
+
+if TYPE_CHECKING:
+    from edge.access.audit.entry import Entry
+    from edge.access.audit.search import Asked
+
+__all__ = ["add"]
+
+_AGO = re.compile(r"(\d{1,6})([smhdw])")
+_UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
+_FORMATS = ("json", "csv")
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    acts = Acts(commands.add("audit", "Look into the record of who did what, or give it out."))
+    search = acts.add("search", "Show entries, the newest first.", _search)
+    search.add_argument("--limit", type=int, default=50, metavar="N", help="show so many")
+    search.add_argument("--json", action="store_true", help="for programs, a line for each")
+    export = acts.add("export", "Write entries, the oldest first.", _export)
+    export.add_argument("--format", choices=_FORMATS, default="json")
+    export.add_argument("--output", type=Path, metavar="FILE", help="instead of standard output")
+    for act in (search, export):
+        act.add_argument("--patient", default="", help="Patient ID, or a part of the name")
+        act.add_argument("--study", default="", metavar="UID", help="Study Instance UID")
+        act.add_argument("--user", default="", help="part of the name of a user, token or peer")
+        act.add_argument("--address", default="", help="from where")
+        act.add_argument("--event", default="", help='such as "query", or a part of it')
+        act.add_argument("--since", type=_time, default=0.0, metavar="TIME", help=_TIME)
+        act.add_argument("--until", type=_time, default=0.0, metavar="TIME")
+        act.add_argument("--failed", action="store_true", help="only what did not succeed")
+
+
+_TIME = "2030-12-31, 2030-12-31T18:00, or 12h or 7d ago"
+
+
+async def _search(options: argparse.Namespace) -> int:
+    asked = _asked(options)
+    loaded = await configuration(options)
+    from edge.access.audit.export import as_json
+    from edge.access.audit.search import search
+    from edge.opening import Cache
+
+    async with Cache(loaded) as cache:
+        await _record(cache, "edge audit search", options)
+        found = await asyncio.to_thread(search, cache.audit.folder, asked, options.limit)
+    if options.json:
+        for line in as_json(found):
+            say(line.rstrip("\n"))
+        return 0
+    for entry in found:
+        say(*_lines(entry))
+    if not found:
+        say("edge: no entry fits", file=sys.stderr)
+    return 0
+
+
+async def _export(options: argparse.Namespace) -> int:
+    asked = _asked(options)
+    loaded = await configuration(options)
+    from edge.access.audit.search import entries
+    from edge.opening import Cache
+
+    async with Cache(loaded) as cache:
+        await _record(cache, "edge audit export", options)
+        found = entries(cache.audit.folder, asked)
+        count = await asyncio.to_thread(_write, options.output, options.format, found)
+    if options.output is not None:
+        say(f"edge: {count} entries are in {options.output}", file=sys.stderr)
+    return 0
+
+
+def _write(output: Path | None, form: str, found: Iterator[Entry]) -> int:
+    count = 0
+
+    def counted() -> Iterator[Entry]:
+        nonlocal count
+        for entry in found:
+            count += 1
+            yield entry
+
+    if output is None:
+        _write_to(sys.stdout, form, counted())
+        return count
+    # Names of patients: for its owner alone, and nothing that is there is written over.
+    try:
+        descriptor = os.open(output, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    except FileExistsError as error:
+        raise ConfigError(f"{output} is there already", hint="name another file") from error
+    with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+        _write_to(file, form, counted())
+    return count
+
+
+def _write_to(file: TextIO, form: str, found: Iterable[Entry]) -> None:
+    from edge.access.audit.export import as_csv, as_json
+
+    make = {"json": as_json, "csv": as_csv}[form]
+    file.writelines(make(found))
+
+
+async def _record(cache: object, what: str, options: argparse.Namespace) -> None:
+    from edge.access.audit.entry import Event
+    from edge.opening import Cache
+
+    assert isinstance(cache, Cache)
+    names = ("patient", "study", "user", "address", "event")
+    query = "&".join(f"{name}={getattr(options, name)}" for name in names if getattr(options, name))
+    await told(cache, what, event=Event.READ_RECORD, query=query)
+
+
+def _asked(options: argparse.Namespace) -> Asked:
+    from edge.access.audit.entry import Event
+    from edge.access.audit.search import Asked
+
+    event = None
+    if options.event:
+        fitting = [one for one in Event if options.event in one]
+        exact = [one for one in fitting if one == options.event]
+        if len(exact or fitting) != 1:
+            known = ", ".join(f'"{one}"' for one in fitting or Event)
+            raise ConfigError(f"--event {options.event} is none, or several", hint=f"say {known}")
+        event = (exact or fitting)[0]
+    return Asked(
+        patient=options.patient,
+        study=options.study,
+        user=options.user,
+        address=options.address,
+        event=event,
+        since=options.since,
+        until=options.until,
+        failed=options.failed,
+    )
+
+
+def _lines(entry: Entry) -> Iterator[str]:
+    actor, about = entry.actor, entry.about
+    outcome = "" if not entry.outcome else f"  {entry.outcome.name}"
+    until = f" until {moment(entry.until)}" if entry.until else ""
+    yield f"{entry.number}  {moment(entry.at)}{until}  {entry.event}{outcome}"
+    words = [actor.name or "nobody known", actor.role, actor.ae_title, actor.address]
+    yield f"    who       {', '.join(word for word in words if word)}"
+    if entry.what or entry.target:
+        yield f"    what      {' '.join(word for word in (entry.what, entry.target) if word)}"
+    if about.study_uid or about.patient_id:
+        patient = f"{about.patient_name or '?'}, {about.patient_id or 'no ID'}"
+        yield f"    patient   {patient}, study {about.study_uid or '?'}"
+    if entry.instances or entry.times > 1:
+        yield f"    how much  {entry.instances} images, {entry.times} times"
+    if entry.query:
+        yield f"    asked     {entry.query}"
+    if entry.reason:
+        yield f"    why       {entry.reason}"
+    for name, text in entry.detail.items():
+        yield f"    {shown(name):<9} {text}"
+
+
+def _time(text: str) -> float:
+    if ago := _AGO.fullmatch(text):
+        return time.time() - int(ago[1]) * _UNITS[ago[2]]
+    return datetime.fromisoformat(text).timestamp()

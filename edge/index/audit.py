@@ -1,0 +1,60 @@
+"""What the index knows for the audit: how far that goes, and whose studies these are.
+
+The audit itself is no part of the index: a rebuilt one has forgotten its head, and goes on with
+what is told it next.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Final
+
+from edge.index.database import Connection, Database
+from edge.index.remote import cursor, set_cursor
+
+__all__ = ["AuditTable"]
+
+_HEAD: Final = "audit"
+_AT_ONCE: Final = 500
+
+
+class AuditTable:
+    """Remembers the audit's head; finds patients."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def head(self) -> tuple[int, bytes]:
+        """Number and digest of the last entry that it was told of; 0 if it never was."""
+        return _read(await cursor(self._database, _HEAD))
+
+    async def set_head(self, number: int, digest: bytes) -> None:
+        """Remember; never less than before, for a command may be quicker than the service."""
+
+        def write(db: Connection) -> None:
+            rows = db.execute("SELECT value FROM cursors WHERE name = ?", (_HEAD,)).fetchall()
+            if number > _read(rows[0][0] if rows else None)[0]:
+                set_cursor(db, _HEAD, f"{number} {digest.hex()}")
+
+        await self._database.write(write)
+
+    async def subjects(self, study_uids: Sequence[str]) -> Mapping[str, tuple[str, str, str]]:
+        """Patient ID, name and accession number of those studies that are known."""
+        found: dict[str, tuple[str, str, str]] = {}
+        for at in range(0, len(study_uids), _AT_ONCE):
+            some = study_uids[at : at + _AT_ONCE]
+            rows = await self._database.read(
+                "SELECT s.study_uid, s.patient_id,"
+                " coalesce(json_extract(a.attributes,"
+                " '$.\"00100010\".Value[0].Alphabetic'), ''), s.accession_number"
+                " FROM studies s LEFT JOIN study_attributes a ON a.study_id = s.id"
+                f" WHERE s.study_uid IN ({', '.join('?' * len(some))})",
+                some,
+            )
+            found |= {uid: (patient, name, accession) for uid, patient, name, accession in rows}
+        return found
+
+
+def _read(value: str | None) -> tuple[int, bytes]:
+    number, _, digest = (value or "0 ").partition(" ")
+    return int(number), bytes.fromhex(digest)

@@ -1,0 +1,58 @@
+"""What is asked of the admin API is recorded, but for what shows no patient and changes nothing."""
+
+from __future__ import annotations
+
+import pytest
+from aiohttp import web
+from aiohttp.test_utils import make_mocked_request
+
+from edge.access.audit.entry import Event
+from edge.admin.claims import claim_of_api
+
+
+async def claim_of(method, path, template=None):
+    async def handler(_):
+        return web.Response()
+
+    api, root = web.Application(), web.Application()
+    api.router.add_route("*", template or path, handler)
+    root.add_subapp("/api/v1", api)
+    request = make_mocked_request(method, f"/api/v1{path}")
+    request._match_info = await root.router.resolve(request)
+    return claim_of_api(request)
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "event"),
+    [
+        ("GET", "/trash", Event.QUERIED),
+        ("GET", "/worklist", Event.QUERIED),
+        ("GET", "/something/new", Event.QUERIED),
+        ("POST", "/worklist", Event.SCHEDULED),
+        ("POST", "/trash", Event.ADMINISTERED),
+        ("POST", "/peers", Event.NETWORK),
+        ("DELETE", "/peers", Event.NETWORK),
+        ("POST", "/tokens", Event.SECURITY),
+        ("PUT", "/users", Event.USER),
+        ("PATCH", "/something/new", Event.ADMINISTERED),
+        ("GET", "/audit", Event.READ_RECORD),
+    ],
+)
+async def test_what_it_is_an_act_of(method, path, event):
+    claim = await claim_of(method, path)
+    assert claim.event is event
+    assert claim.what == f"{method} /api/v1{path}"
+    assert claim.is_durable is (event is not Event.QUERIED)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/status"), ("GET", "/openapi.json"), ("HEAD", "/peers"), ("OPTIONS", "/trash")],
+)
+async def test_what_shows_no_patient_makes_no_entry(method, path):
+    assert await claim_of(method, path) is None
+
+
+async def test_names_in_a_path_stay_out_of_what_is_not_sealed():
+    claim = await claim_of("GET", "/studies/1.2.3/edits", "/studies/{study_uid}/edits")
+    assert (claim.what, claim.study_uid) == ("GET /api/v1/studies/{study_uid}/edits", "1.2.3")

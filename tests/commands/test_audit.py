@@ -1,0 +1,127 @@
+"""``edge audit`` and ``edge check audit``, in processes of their own, beside a running service."""
+
+from __future__ import annotations
+
+import asyncio
+import csv
+import io
+import json
+import subprocess
+import sys
+
+import pytest
+
+from edge import config
+from edge.access.audit.entry import Actor, Entry, Event, Outcome, Subject
+from edge.app import Appliance
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "edge.toml"
+    path.write_text(f'[appliance]\ndata_dir = "{tmp_path / "box"}"\n[cache]\nreserve_bytes = 0\n')
+    return path
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return config.Config(
+        appliance=config.Appliance(data_dir=tmp_path / "box"),
+        dimse=config.Dimse(listen="127.0.0.1:0"),
+        http=config.Http(listen="127.0.0.1:0", tls="off"),
+        cache=config.Cache(reserve_bytes=0),
+    )
+
+
+@pytest.fixture
+async def box(settings):
+    async with Appliance(settings) as box:
+        await box.cache.audit.record(
+            Entry(
+                at=1_900_000_000.0,
+                event=Event.QUERIED,
+                actor=Actor("=cmd|x", role="viewer", address="10.0.0.7"),
+                about=Subject("1.2.3", "4711", "Nobody^A"),
+                query="PatientName=Nobody*",
+            ),
+            Entry(
+                at=1_900_000_001.0,
+                event=Event.DELETED,
+                actor=Actor("keeper", role="admin"),
+                outcome=Outcome.FAILED,
+                about=Subject("1.2.3", "4711", "Nobody^A"),
+                reason="the disk \x1b[2J",
+            ),
+        )
+        yield box
+
+
+async def edge(path, *arguments):
+    return await asyncio.to_thread(
+        subprocess.run,
+        [sys.executable, "-m", "edge", *arguments, "--config", str(path)],
+        capture_output=True,
+        check=False,
+        text=True,
+    )
+
+
+async def test_entries_are_found_shown_and_the_look_is_recorded(box, path):
+    shown = await edge(path, "audit", "search", "--patient", "nobody", "--failed")
+    assert shown.returncode == 0
+    assert "instances deleted  FAILED" in shown.stdout
+    assert "keeper, admin" in shown.stdout
+    assert "\x1b" not in shown.stdout
+    assert "query" not in shown.stdout
+    found = await edge(path, "audit", "search", "--event", "record read", "--json")
+    [this, before] = [json.loads(line) for line in found.stdout.splitlines()]
+    assert before["what"] == "edge audit search"
+    assert before["query"] == "patient=nobody"
+    assert before["actor"]["kind"] == "machine"
+    assert this["number"] > before["number"]
+
+
+async def test_an_event_that_is_none_is_refused_with_those_that_are(box, path):
+    refused = await edge(path, "audit", "search", "--event", "record")
+    assert refused.returncode == 2
+    assert '"record read", "record started"' in refused.stderr
+    nothing = await edge(path, "audit", "search", "--until", "2001-01-01")
+    assert (nothing.returncode, nothing.stdout) == (0, "")
+    assert "no entry fits" in nothing.stderr
+
+
+async def test_a_table_is_harmless_in_a_spreadsheet(box, path, tmp_path):
+    table = await edge(path, "audit", "export", "--format", "csv", "--study", "1.2.3")
+    rows = list(csv.DictReader(io.StringIO(table.stdout)))
+    assert [row["event"] for row in rows] == ["query", "instances deleted"]
+    assert rows[0]["actor"] == "'=cmd|x"
+    assert rows[0]["at"] == "2030-03-17T17:46:40.000+00:00"
+    output = tmp_path / "audit.json"
+    done = await edge(path, "audit", "export", "--study", "1.2.3", "--output", str(output))
+    assert done.returncode == 0
+    assert output.stat().st_mode & 0o777 == 0o600
+    assert [json.loads(line)["event"] for line in output.read_text().splitlines()] == [
+        "query",
+        "instances deleted",
+    ]
+    again = await edge(path, "audit", "export", "--output", str(output))
+    assert again.returncode == 2
+    assert "is there already" in again.stderr
+
+
+@pytest.mark.blocks  # the test changes the files
+async def test_the_check_names_the_entry_that_was_changed(box, path):
+    sound = await edge(path, "check", "audit")
+    assert sound.returncode == 0
+    assert "the record is as it was written" in sound.stdout
+    folder = box.cache.audit.folder
+    [segment] = folder.segments()
+    data = bytearray(segment.path.read_bytes())
+    second = list(folder.read(segment))[1]
+    data[second.end - 1] ^= 1
+    segment.path.write_bytes(data)
+    changed = await edge(path, "check", "audit", "--json")
+    assert changed.returncode == 1
+    report = json.loads(changed.stdout)
+    assert report["sound"] is False
+    assert [(one["fault"], one["first"]) for one in report["findings"]] == [("changed", 2)]
