@@ -52,6 +52,7 @@ from edge.errors import ConfigError, SecretError
 from edge.index.audit import AuditTable
 from edge.index.ballast import Ballast
 from edge.index.database import Database
+from edge.index.remote import set_cursor
 from edge.index.tokens import TokenTable
 from edge.store.objects import ObjectStore
 from edge.store.tombstones import TombstoneStore, TrashStore
@@ -180,6 +181,16 @@ class Cache:
         """
         abandon = wish.get("abandon") is True
         return asdict(await asyncio.to_thread(self.keys.rotate, abandon=abandon))
+
+    async def beat(self) -> None:
+        """Commit something: whoever can do that lives.
+
+        Raises:
+            StorageFull: There is no room even for that.
+            DatabaseBroken: The index is damaged.
+        """
+        moment = f"{time.time():.0f}"
+        await self.database.write(lambda db: set_cursor(db, "alive", moment))
 
     def dicom_tls(self) -> DicomTls:
         """What is shown to DICOM peers over TLS, and believed of them; nothing is loaded yet."""
