@@ -38,6 +38,7 @@ try:
         tls,
         token,
         trash,
+        user,
         worklist,
     )
     from edge.commands.parsing import Commands
@@ -60,6 +61,7 @@ _COMMANDS = (
     commit,
     worklist,
     courier,
+    user,
     token,
     tls,
     cloud,
