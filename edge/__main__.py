@@ -35,8 +35,10 @@ try:
         serve,
         status,
         sync,
+        tls,
         token,
         trash,
+        user,
         worklist,
     )
     from edge.commands.parsing import Commands
@@ -59,7 +61,9 @@ _COMMANDS = (
     commit,
     worklist,
     courier,
+    user,
     token,
+    tls,
     cloud,
     secret,
     key,
