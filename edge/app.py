@@ -51,6 +51,7 @@ from edge.dimse.casebook import CaseBook
 from edge.dimse.echo import echo_named
 from edge.dimse.peers import Peers
 from edge.dimse.requestor import Dialer
+from edge.dimse.witness import DimseWitness
 from edge.dimsing import DimseMeans, start_dimse
 from edge.dropfolder.watcher import DropFolder
 from edge.errors import StorageFull
@@ -219,7 +220,8 @@ class Appliance:
             await asyncio.to_thread(tls.load)
             self._renewals.add(tls.load)
         peers = Peers(config, cache.peers)
-        dialer = Dialer(config, tls=tls, casebook=CaseBook(config, cache.associations))
+        book = CaseBook(config, cache.associations, DimseWitness(cache.audit))
+        dialer = Dialer(config, tls=tls, casebook=book)
         means = DimseMeans(
             admission=admission,
             retrieval=retrieval,

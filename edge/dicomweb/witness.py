@@ -24,7 +24,7 @@ from edge.access.audit.recorder import Audit
 from edge.access.audit.windows import Seen
 from edge.access.roles import Identity
 from edge.access.tokens import PREFIX
-from edge.cache.tally import TALLY, Tally
+from edge.cache.tally import Tally, counting
 from edge.dicomweb.middleware import IDENTITY
 from edge.dicomweb.responses import Refused
 from edge.errors import (
@@ -95,20 +95,18 @@ class HttpWitness:
         audit = self._audit
         if claim.begins is not None:
             audit.note(_entry(audit.clock(), claim, actor, claim.begins))
-        tally = Tally()
-        token = TALLY.set(tally)
         outcome, reason, event = Outcome.FAILED, "it was not answered to its end", claim.event
-        try:
-            response = await handler(request)
-            outcome, reason = _outcome_of(response.status), ""
-            if response.content_type == _ZIP:
-                event = Event.EXPORTED
-        except (EdgeError, web.HTTPException) as error:
-            outcome, reason = _outcome_of_error(error), str(error)
-            raise
-        finally:
-            TALLY.reset(token)
-            self._tell(claim, actor, event, outcome, reason, tally)
+        with counting(Tally()) as tally:
+            try:
+                response = await handler(request)
+                outcome, reason = _outcome_of(response.status), ""
+                if response.content_type == _ZIP:
+                    event = Event.EXPORTED
+            except (EdgeError, web.HTTPException) as error:
+                outcome, reason = _outcome_of_error(error), str(error)
+                raise
+            finally:
+                self._tell(claim, actor, event, outcome, reason, tally)
         return response
 
     def _tell(
