@@ -13,7 +13,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge.access.audit.entry import Event
 from edge.commands.parsing import Acts, Commands, configuration
+from edge.commands.witness import witnessed
 from edge.commands.words import moment, say
 from edge.errors import EdgeError, SecretError
 
@@ -106,9 +108,8 @@ async def _recovery(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
     from edge.crypto.escrow import Escrow
     from edge.crypto.recovery import RecoveryKey
-    from edge.opening import Cache
 
-    async with Cache(loaded) as cache:
+    async with witnessed(options, loaded, Event.KEY) as (cache, _):
         escrow = Escrow(cache.folder, cache.keys)
         if not options.renew and (kept := await asyncio.to_thread(escrow.read)) is not None:
             raise EdgeError(
