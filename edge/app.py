@@ -123,7 +123,9 @@ class Appliance:
             stack.push_async_callback(_flush, uses)
             space = Space(config.cache, cache.database, cache.store)
             await space.refresh()
-            ledger = self.ledger = CustodyLedger(cache.database, changes, trash=cache.trash)
+            ledger = self.ledger = CustodyLedger(
+                cache.database, changes, trash=cache.trash, tell=cache.witness.tell
+            )
             line = Line(config.sync, ledger)
             archives = await self._open_archives(stack, line)
             several = Several([archive for _, archive in archives]) if archives else None
@@ -135,6 +137,7 @@ class Appliance:
                 space,
                 changes,
                 max_instance_bytes=config.cache.max_instance_bytes,
+                tell=cache.witness.tell,
             )
             fetching = Fetching(several, admission)
             retrieval = self.retrieval = Retrieval(
@@ -166,7 +169,12 @@ class Appliance:
             if config.dropfolder.path != Path():
                 parts.start(
                     "dropfolder",
-                    DropFolder(config.dropfolder, admission, Leftovers(cache.database)).run,
+                    DropFolder(
+                        config.dropfolder,
+                        admission,
+                        Leftovers(cache.database),
+                        told=cache.witness.imported,
+                    ).run,
                 )
             echo = await self._start_dimse(admission, retrieval)
             deletion = self._start_deletion(pictures, space, has_archive=bool(archives))
@@ -270,6 +278,7 @@ class Appliance:
             headroom=Headroom(config.cache, database, space),
             changes=self.changes,
             line=line,
+            tell=cache.witness.tell,
         )
         self.supervisor.start("line", line.run)
         start_sync(self.supervisor, archives, means, config)
@@ -300,6 +309,7 @@ class Appliance:
             space,
             changes,
             has_archive=has_archive,
+            tell=cache.witness.tell,
         )
         self.supervisor.start("trash", Emptying(cache.trash, deletion, changes).run)
         return deletion

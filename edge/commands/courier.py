@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from edge import config
 from edge.access.audit.entry import Event
 from edge.commands.parsing import Acts, Commands, configuration
-from edge.commands.witness import witnessed
+from edge.commands.witness import entry_of, tell_alone, witnessed
 from edge.commands.words import moment, say
 from edge.errors import ConfigError
 
@@ -262,6 +262,11 @@ async def _unpack(options: argparse.Namespace) -> int:
             progress=_Teller("delivered").progress,
         )
         delivered = await delivery.deliver(options.disk)
+    for one in delivered:
+        said = {"bundle": one.bundle, "box": one.box, "outcomes": _counted(one.outcomes)}
+        if one.outcomes:
+            entry = entry_of(options, Event.IMPORTED, said)
+            await asyncio.to_thread(tell_alone, loaded, entry)
     for one in delivered:
         _print_delivered(one)
     ours = [one for one in delivered if not one.is_ours]

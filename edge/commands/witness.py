@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from edge.config import Config
     from edge.opening import Cache
 
-__all__ = ["entry_of", "who", "witnessed"]
+__all__ = ["entry_of", "tell_alone", "who", "witnessed"]
 
 _UNTOLD: Final = frozenset(
     {"command", "act", "run", "config", "json", "limit", "offset", "study", "key_file"}
@@ -63,6 +63,22 @@ async def witnessed(
                 await cache.audit.record(entry)
             raise
         await cache.audit.record(entry_of(options, event, said))
+
+
+def tell_alone(loaded: Config, entry: Entry) -> None:
+    """Have an entry in the record of a place that need not be a box: it has keys alone. Blocks.
+
+    Raises:
+        StorageFull: It can't be written.
+    """
+    from edge.access.audit.folder import AuditFolder
+    from edge.crypto.sealed import Algorithm
+    from edge.opening import ring
+
+    with ring(loaded) as keys:
+        path = loaded.appliance.data_dir / "audit"
+        folder = AuditFolder(path, keys.derive("audit"), Algorithm.AES_256_GCM)
+        folder.append([entry.to_bytes()])
 
 
 def entry_of(
