@@ -55,6 +55,7 @@ from edge.dimse.witness import DimseWitness
 from edge.dimsing import DimseMeans, start_dimse
 from edge.dropfolder.watcher import DropFolder
 from edge.errors import StorageFull
+from edge.holding import Holding
 from edge.index.database import DatabaseBroken
 from edge.opening import Cache, lock_folder, make_folder
 from edge.pixels.workers import PixelWorkers
@@ -76,11 +77,16 @@ class Appliance:
     Args:
         config: All of it; ports may be 0, see ``http_port`` and ``dimse_port``.
         file: Where it was read; a backup has it as it is.
+        root: The root secret, if it is at hand; else its provider is asked.
     """
 
-    def __init__(self, config: Config, *, file: Path | None = None) -> None:
+    def __init__(
+        self, config: Config, *, file: Path | None = None, root: bytes | None = None
+    ) -> None:
         self._config = config
         self._file = file
+        self._root = root
+        self.holding = Holding(config)
         self._stack = AsyncExitStack()
         self._parts: Callable[[], Parts] = lambda: {"start": "under way"}
         self._cages: Callable[[], Cages] = dict
@@ -104,17 +110,11 @@ class Appliance:
         keep_freed_memory()
         config = self._config
         async with AsyncExitStack() as stack:
-            await asyncio.to_thread(make_folder, config.appliance.data_dir)
-            lock = await asyncio.to_thread(lock_folder, config.appliance.data_dir)
-            stack.callback(os.close, lock)
-            await stack.enter_async_context(
-                local_door(
-                    config.appliance.data_dir, self.parts, self._wake, self.cages, self._acts
-                )
-            )
+            await self._take_folder(stack)
             cache = self.cache = await stack.enter_async_context(
-                Cache(config, owned=True, changes=self.changes)
+                Cache(config, owned=True, changes=self.changes, root=self._root)
             )
+            self.holding.take(cache.keys, cache.audit)
             stack.callback(self._note, Event.STOPPED)
             self._forget = cache.tokens.forget
             stack.push_async_callback(cache.tokens.uses.flush)
@@ -150,6 +150,7 @@ class Appliance:
             self.transcoding = Transcoding(workers)
             # Parts stop in the reverse order: the doors first, what they stand on last.
             parts = self.supervisor = await stack.enter_async_context(Supervisor())
+            self.holding.start(parts)
             self._start_audit()
             for name, run in (
                 ("store", cache.store.run),
@@ -193,6 +194,23 @@ class Appliance:
         traceback: TracebackType | None,
     ) -> None:
         await self._stack.aclose()
+
+    async def _take_folder(self, stack: AsyncExitStack) -> None:
+        """Keep others out of the data folder, and answer commands."""
+        folder = self._config.appliance.data_dir
+        await asyncio.to_thread(make_folder, folder)
+        lock = await asyncio.to_thread(lock_folder, folder)
+        stack.callback(os.close, lock)
+        await stack.enter_async_context(
+            local_door(
+                folder,
+                self.parts,
+                self._wake,
+                self.cages,
+                self._acts,
+                self.holding.routes(),
+            )
+        )
 
     def parts(self) -> Parts:
         """Part -> "running", or why it is not."""
@@ -334,17 +352,18 @@ class Appliance:
         self._acts["rotate"] = self.cache.rotate
 
     async def serve_until(self, stopping: asyncio.Event) -> bool:
-        """Wait for the end; whether the box must be opened again, because its index is damaged.
+        """Wait for the end; whether the box must be opened again.
 
-        Opening it checks the index, and rebuilds it from the store if need be.
+        Its index is damaged: opening it checks that, and rebuilds it from the store if need be. Or
+        it was locked.
         """
-        broken = self.cache.database.broken
+        broken, locking = self.cache.database.broken, self.holding.locking
         async with asyncio.TaskGroup() as group:
-            waiting = [group.create_task(event.wait()) for event in (stopping, broken)]
+            waiting = [group.create_task(event.wait()) for event in (stopping, broken, locking)]
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             for task in waiting:
                 task.cancel()
-        return broken.is_set() and not stopping.is_set()
+        return (broken.is_set() or locking.is_set()) and not stopping.is_set()
 
 
 async def _flush(uses: Uses) -> None:

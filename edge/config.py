@@ -55,9 +55,14 @@ class Appliance:
 class Keys:
     """``[keys]``: where the root secret comes from."""
 
-    provider: Literal["file"] = "file"
+    provider: Literal["file", "passphrase", "systemd-creds"] = "file"
     path: Path = Path()
-    """Of the ``file`` provider; empty means ``root.key`` in ``data_dir``."""
+    """Of ``file``; empty means ``root.key`` in ``data_dir``."""
+    credential: str = "edge.root-key"
+    """Of ``systemd-creds``: the name of the credential that the unit loads."""
+    grace_hours: float = 72.0
+    """So long the kernel keeps the secret after the end of the service, and at the most until the
+    machine stops, if the provider can't release it by itself; 0: not at all."""
 
 
 Right = Literal["store", "query", "retrieve", "commit", "worklist"]

@@ -9,6 +9,7 @@ UIDs, counts and sizes may be named, names and dates of patients may not.
     ├── ConfigError               the configuration can't be used
     ├── SecretError               keys and sealed bytes
     │   ├── KeyUnavailable        the provider can't release the root secret now
+    │   │   └── KeyLocked         nothing is wrong: it waits for somebody, or for a server
     │   ├── WrongKey              the secret that was given opens nothing here
     │   └── SealBroken            sealed bytes were changed, cut or swapped
     ├── InvalidInstance           the bytes are not an instance that can be kept
@@ -63,9 +64,11 @@ __all__ = [
     "InstanceTooLong",
     "InstanceUnreadable",
     "InvalidInstance",
+    "KeyLocked",
     "KeyUnavailable",
     "LineClosed",
     "MultipartError",
+    "Needs",
     "NotAnImage",
     "NotDicom",
     "NotStorable",
@@ -107,6 +110,28 @@ class SecretError(EdgeError):
 
 class KeyUnavailable(SecretError):
     """The key provider can't release the root secret now."""
+
+
+class Needs(StrEnum):
+    """What a locked box waits for."""
+
+    PASSPHRASE = "passphrase"  # noqa: S105 - its name
+    NEW_PASSPHRASE = "new passphrase"  # noqa: S105 - likewise
+    """Nobody has chosen one yet."""
+    SERVER = "server"
+    """It opens by itself once one answers."""
+    RECOVERY_KEY = "recovery key"
+    """Nothing else opens it."""
+    ADMIN = "admin"
+    """Somebody locked it; who administers the machine may open it again."""
+
+
+class KeyLocked(KeyUnavailable):
+    """The box is locked, and nothing is wrong; it is opened again by what it ``needs``."""
+
+    def __init__(self, message: str, *, needs: Needs, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.needs = needs
 
 
 class WrongKey(SecretError):

@@ -47,6 +47,14 @@ _WORKLIST_KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "folder": (("path",), ()),
 }
 """The same of the sources of the worklist."""
+_KEYS_KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "file": ((), ("path",)),
+    "passphrase": ((), ("grace_hours",)),
+    "systemd-creds": ((), ("credential",)),
+}
+"""The same of the providers of the root secret."""
+_CREDENTIAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
+"""Names that systemd takes, and that are those of files."""
 _MOST_DAYS = 365
 _MOST_RULES = {
     "sync.calendar": 100,
@@ -102,6 +110,7 @@ class _Checks:
         self._check_numbers()
         self._check_addresses()
         self._check_folders()
+        self._check_keys()
         self._check_peers()
         self._check_archives()
         self._check_rules()
@@ -142,6 +151,7 @@ class _Checks:
             ("dimse", "commit_grace_seconds", 3600),
             ("dimse", "commit_days", 365),
             ("dimse", "commit_report_days", 365),
+            ("keys", "grace_hours", 24 * 31),
         ):
             if getattr(getattr(self._config, section), name) > most:
                 raise self._error((section, name), f"must be {most} at the most")
@@ -215,6 +225,24 @@ class _Checks:
                     f"= {drop} and appliance.data_dir = {data} overlap",
                     "what is dropped is taken away: name a folder of its own",
                 )
+
+    def _check_keys(self) -> None:
+        keys = self._config.keys
+        needed, possible = _KEYS_KEYS[keys.provider]
+        for item in fields(keys):
+            name, said = item.name, getattr(keys, item.name) != item.default
+            if name in needed and not said:
+                raise self._error(("keys", name), f'is needed by provider = "{keys.provider}"')
+            if said and name not in ("provider", *needed, *possible):
+                raise self._error(
+                    ("keys", name), f'is not used by provider = "{keys.provider}"', "leave it out"
+                )
+        if not _CREDENTIAL.fullmatch(keys.credential):
+            raise self._error(
+                ("keys", "credential"),
+                f'= "{keys.credential}" is no name of a credential',
+                "letters, digits, dots and hyphens, as in edge.root-key",
+            )
 
     def _check_ae_title(self, keys: Sequence[str], title: str) -> None:
         if not is_ae_title(title):

@@ -25,6 +25,7 @@ from edge.access.audit.recorder import Audit
 from edge.access.dicom_tls import DicomTls
 from edge.access.tls import box_names
 from edge.access.tokens import Tokens
+from edge.admin.local_keys import root_of_service
 from edge.cache.absences import Absences
 from edge.cache.associations import Associations
 from edge.cache.changes import Changes
@@ -38,9 +39,11 @@ from edge.cache.status import Cages, Parts, Status, read_status
 from edge.cache.trash import Trash
 from edge.cache.worklist import Worklist
 from edge.config import Config
+from edge.crypto.custodian import Custodian
 from edge.crypto.escrow import Escrow
 from edge.crypto.keys import KeyRing, Rotated
-from edge.crypto.providers import FileKeyProvider
+from edge.crypto.providers import Given
+from edge.crypto.providers.choice import keeper_of
 from edge.crypto.sealed import Algorithm
 from edge.errors import ConfigError, SecretError
 from edge.index.audit import AuditTable
@@ -53,7 +56,16 @@ from edge.sync.line import line_state
 from edge.syncing import by_role
 from edge.witnessing import BoxWitness
 
-__all__ = ["Cache", "follow_root", "lock_folder", "make_folder", "ring", "rotate"]
+__all__ = [
+    "Cache",
+    "custodian_of",
+    "follow_root",
+    "is_first_start",
+    "lock_folder",
+    "make_folder",
+    "ring",
+    "rotate",
+]
 
 log = logging.getLogger(__name__)
 
@@ -67,12 +79,19 @@ class Cache:
         owned: This process holds the folder's lock: it may make what is missing, and replace an
             index that is damaged.
         changes: Woken by what is changed here; None if nobody waits for it.
+        root: The root secret, if it is at hand; else it is asked for.
     """
 
     def __init__(
-        self, config: Config, *, owned: bool = False, changes: Changes | None = None
+        self,
+        config: Config,
+        *,
+        owned: bool = False,
+        changes: Changes | None = None,
+        root: bytes | None = None,
     ) -> None:
         self._config = config
+        self._root = root
         self._owned = owned
         self.changes = changes or Changes()
         self._stack = AsyncExitStack()
@@ -88,7 +107,9 @@ class Cache:
         async with AsyncExitStack() as stack:
             if not self._owned:
                 await asyncio.to_thread(_find_box, self.folder)
-            self.keys = await asyncio.to_thread(_open_keys, self._config, self._owned)
+            root, self._root = self._root, None
+            self.keys = await asyncio.to_thread(_open_keys, self._config, self._owned, root)
+            del root
             stack.callback(self.keys.close)
             self.algorithm = await asyncio.to_thread(_best_algorithm)
             self.store = await stack.enter_async_context(
@@ -271,12 +292,35 @@ def lock_folder(folder: Path) -> int:
     return descriptor
 
 
-def _open_keys(config: Config, owned: bool) -> KeyRing:
+def is_first_start(config: Config) -> bool:
+    """Whether nothing was ever sealed in the data folder. Blocks."""
     folder = config.appliance.data_dir
-    path = config.keys.path if config.keys.path != Path() else folder / "root.key"
-    sealed = (folder / "index.db").exists() or any(folder.glob("objects/??/*"))
-    may_create = owned and not sealed
-    return KeyRing(folder / "keys.db", FileKeyProvider(path), may_create=may_create, owned=owned)
+    return not ((folder / "index.db").exists() or any(folder.glob("objects/??/*")))
+
+
+def custodian_of(config: Config) -> Custodian:
+    """Who opens and shuts the box of a configuration; nothing is read yet."""
+    return Custodian(config.appliance.data_dir, keeper_of(config))
+
+
+def _open_keys(config: Config, owned: bool, root: bytes | None = None) -> KeyRing:
+    path = config.appliance.data_dir / "keys.db"
+    provider = _Asked(config, owned=owned) if root is None else Given(root)
+    may_create = owned and is_first_start(config)
+    return KeyRing(path, provider, may_create=may_create, owned=owned)
+
+
+class _Asked:
+    """The root secret as it is kept; a command asks the service that runs, if it has no file."""
+
+    def __init__(self, config: Config, *, owned: bool) -> None:
+        self._config = config
+        self._of_service = not owned and config.keys.provider != "file"
+
+    def root_secret(self, *, first_start: bool) -> bytes:
+        """It."""
+        root = root_of_service(self._config.appliance.data_dir) if self._of_service else None
+        return root or custodian_of(self._config).open(first_start=first_start)
 
 
 def _ballast_bytes(config: Config) -> int:

@@ -482,3 +482,27 @@ def test_secrets_do_not_show(load):
 def test_a_peer_that_is_told_something_must_be_somewhere(load, key):
     with pytest.raises(ConfigError, match=f"{key} needs to know where the peer is"):
         load(f'[[dimse.peer]]\nae_title = "RIS"\n{key} = true\n')
+
+
+def test_each_provider_of_the_root_secret_has_its_keys(load):
+    assert load("[keys]\nprovider = 'passphrase'\ngrace_hours = 0\n").keys.grace_hours == 0.0
+    assert load("[keys]\nprovider = 'systemd-creds'\ncredential = 'k'\n").keys.credential == "k"
+
+
+@pytest.mark.parametrize(
+    ("keys", "line", "message"),
+    [
+        ("provider = 'tpm'\n", 2, "keys.provider must be one of"),
+        ("provider = 'passphrase'\npath = '/k'\n", 3, "keys.path is not used by"),
+        ("grace_hours = 1\n", 2, 'keys.grace_hours is not used by provider = "file"'),
+        ("provider = 'passphrase'\ngrace_hours = 745\n", 3, "keys.grace_hours must be 744"),
+        ("provider = 'systemd-creds'\ncredential = '../k'\n", 3, "keys.credential"),
+        ("provider = 'systemd-creds'\npath = '/k'\n", 3, "keys.path is not used by"),
+    ],
+)
+def test_what_a_provider_does_not_use_or_can_not_take_is_refused(
+    load, tmp_path, keys, line, message
+):
+    with pytest.raises(ConfigError) as caught:
+        load(f"[keys]\n{keys}")
+    assert str(caught.value).startswith(f"{tmp_path}/edge.toml:{line}: {message}")

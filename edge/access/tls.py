@@ -23,6 +23,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from edge.access.authority import SERVER, LocalAuthority, fingerprint, general_name
+from edge.access.passing import load_passing
 from edge.config import Config, Http, host_and_port
 from edge.errors import ConfigError
 
@@ -31,6 +32,7 @@ __all__ = [
     "box_names",
     "fingerprints",
     "load_pair",
+    "locked_context",
     "own_pair",
     "renew",
     "server_context",
@@ -73,12 +75,37 @@ def server_context(
     """
     if http.tls == "off":
         return None
+    context = _without_certificate()
+    renew(context, http, secret, folder, names, clock=clock)
+    return context
+
+
+def locked_context(
+    http: Http, names: Sequence[str], *, clock: _Clock = _utc_now
+) -> tuple[ssl.SSLContext | None, str]:
+    """What the page of a locked box is served with, and the fingerprint to compare.
+
+    It is the clinic's certificate, or one of this start alone (`passing`): the box's own is sealed.
+
+    Raises:
+        ConfigError: The files that were named, or a name, can't be used.
+    """
+    if http.tls == "off":
+        return None, ""
+    context = _without_certificate()
+    if http.tls == "files":
+        load_pair(context, "http", http.tls_certificate, http.tls_key)
+        found = fingerprints(http, Path())
+        return context, "" if found is None else found.server
+    return context, load_passing(context, names, clock())
+
+
+def _without_certificate() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(_CIPHERS)
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
     context.set_alpn_protocols(["http/1.1"])
-    renew(context, http, secret, folder, names, clock=clock)
     return context
 
 

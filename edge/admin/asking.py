@@ -1,10 +1,13 @@
 """How the admin API reads what it is asked: a page of a list, which images, and JSON.
 
-Promises that whatever can't be understood is a ``QueryError`` that says where. Decides nothing.
+Promises that whatever can't be understood is a ``QueryError`` that says where, and that a body is
+bounded in length and in time, so that nobody holds a connection by one that never ends. Decides
+nothing.
 """
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any, Final, TypeVar, overload
 
 import msgspec
@@ -15,10 +18,14 @@ from edge.admin.openapi import operation_of
 from edge.cache.disputes import Query
 from edge.errors import DecisionRefused, QueryError
 
-__all__ = ["About", "Paged", "body", "only", "refuse_bodies", "wanted"]
+__all__ = ["LONGEST", "SECONDS", "About", "Paged", "body", "only", "refuse_bodies", "wanted"]
 
 T = TypeVar("T")
 
+LONGEST: Final = 1024 * 1024
+"""Bytes of a body, inflated."""
+SECONDS: Final = 30.0
+"""A body has so long to come, whole."""
 _WITH_BODY: Final = frozenset({hdrs.METH_POST, hdrs.METH_PUT, hdrs.METH_PATCH})
 
 
@@ -98,8 +105,31 @@ async def body(request: web.Request, kind: Any) -> Any:
 
     Raises:
         QueryError: It can't be understood.
+        HTTPRequestEntityTooLarge: It is longer than any may be.
+        HTTPRequestTimeout: It does not come.
     """
+    text = await _read(request)
     try:
-        return msgspec.json.decode(await request.read(), type=kind)
+        return msgspec.json.decode(text, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise QueryError(f"what was sent can't be understood: {error}") from error
+    except RecursionError as error:
+        raise QueryError("what was sent is nested too deeply") from error
+
+
+async def _read(request: web.Request) -> bytearray:
+    """All of a body, which is nothing to wait for: whoever sends one has it."""
+    text = bytearray()
+    try:
+        async with asyncio.timeout(SECONDS):
+            while piece := await request.content.readany():
+                text += piece
+                if len(text) > LONGEST:
+                    reason = f"the request is longer than {LONGEST} bytes"
+                    raise web.HTTPRequestEntityTooLarge(LONGEST, len(text), reason=reason)
+    except TimeoutError as error:
+        reason = f"the request did not come within {SECONDS:.0f} s"
+        raise web.HTTPRequestTimeout(reason=reason) from error
+    except web.RequestPayloadError as error:
+        raise QueryError("the request is not in the coding that it says") from error
+    return text

@@ -3,8 +3,9 @@
 Owns ``service.sock`` in ``data_dir``, a Unix socket that only the service's own user and root can
 open, so that it needs neither TLS nor a token. It answers what ``/readyz`` answers, from before the
 index is opened to the end of the last part, and how well its processes are caged; it lets itself be
-woken by a command that changed something in the index; and it does what a command must leave to the
-process that owns the keys. Never gives or takes anything else.
+woken by a command that changed something in the index; it does what a command must leave to the
+process that owns the keys; and it has what concerns the root secret (`local_keys`). Never gives or
+takes anything else.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import contextlib
 import logging
 import os
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,7 @@ __all__ = [
     "cages_of_service",
     "local_door",
     "parts_of_service",
+    "socket_path",
     "wake_service",
 ]
 
@@ -53,6 +55,7 @@ async def local_door(
     wake: Callable[[], None] = lambda: None,
     cages: Callable[[], Cages] = dict,
     acts: Mapping[str, Act] | None = None,
+    more: Sequence[web.RouteDef] = (),
 ) -> AsyncIterator[None]:
     """Answer commands until the block ends. A folder that takes no socket stops nothing else.
 
@@ -62,6 +65,7 @@ async def local_door(
         wake: Has every part look at the index.
         cages: Tells what those of its processes lack.
         acts: What it does for commands, by name. One that raises an EdgeError is refused with it.
+        more: What it answers beside that.
     """
 
     async def woken(_: web.Request) -> web.Response:
@@ -82,7 +86,7 @@ async def local_door(
 
     routes = web.post("/wake", woken), web.get("/cages", caged), web.post("/acts/{act}", asked)
     application = web.Application()
-    application.add_routes([*health_routes(parts), *routes])
+    application.add_routes([*health_routes(parts), *routes, *more])
     runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=1.0)
     await runner.setup()
     try:
@@ -99,7 +103,7 @@ async def local_door(
 
 async def parts_of_service(folder: Path) -> Parts | None:
     """The parts of the service that works on *folder*, and their states; None if there is none."""
-    with _socket_path(folder) as path:
+    with socket_path(folder) as path:
         transport = httpx.AsyncHTTPTransport(uds=path)
         async with httpx.AsyncClient(transport=transport, timeout=_PATIENCE) as client:
             try:
@@ -114,7 +118,7 @@ async def parts_of_service(folder: Path) -> Parts | None:
 
 async def cages_of_service(folder: Path) -> Cages:
     """What the cages of its processes lack; nothing is known if there is none."""
-    with _socket_path(folder) as path:
+    with socket_path(folder) as path:
         transport = httpx.AsyncHTTPTransport(uds=path)
         async with httpx.AsyncClient(transport=transport, timeout=_PATIENCE) as client:
             try:
@@ -129,7 +133,7 @@ async def cages_of_service(folder: Path) -> Cages:
 
 async def wake_service(folder: Path) -> bool:
     """Have the service that works on *folder* look at the index; whether one runs and heard it."""
-    with _socket_path(folder) as path:
+    with socket_path(folder) as path:
         transport = httpx.AsyncHTTPTransport(uds=path)
         async with httpx.AsyncClient(transport=transport, timeout=_PATIENCE) as client:
             try:
@@ -148,7 +152,7 @@ async def ask_service(
         EdgeError: It refuses, or does not answer.
     """
     try:
-        with _socket_path(folder) as path:
+        with socket_path(folder) as path:
             transport = httpx.AsyncHTTPTransport(uds=path)
             async with httpx.AsyncClient(transport=transport, timeout=_LONG) as client:
                 answer = await client.post(f"http://edge/acts/{act}", json=dict(wish or {}))
@@ -175,14 +179,14 @@ def _listen(folder: Path) -> socket.socket:
         door = socket.socket(socket.AF_UNIX)
         unless_returned.callback(door.close)
         os.fchmod(door.fileno(), 0o600)  # Linux gives this mode to the file that bind makes.
-        with _socket_path(folder) as path:
+        with socket_path(folder) as path:
             door.bind(path)
         unless_returned.pop_all()
     return door
 
 
 @contextlib.contextmanager
-def _socket_path(folder: Path) -> Iterator[str]:
+def socket_path(folder: Path) -> Iterator[str]:
     """A short name of the socket: the kernel takes 107 bytes, and the folder's may be longer."""
     handle = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
     try:

@@ -30,6 +30,10 @@ _REFUSALS: Final = {
     "403": "The token's role may not do this.",
     "5XX": "The box can't do it now.",
 }
+_BODY_REFUSALS: Final = {
+    "408": "It does not come, or not whole.",
+    "413": "It is too long.",
+}
 _NOT_DONE: Final = "It can't be done as things are; nothing was changed."
 _LETTERS: Final = re.compile(r"[^A-Za-z]")
 
@@ -147,7 +151,8 @@ def _document(operations: Mapping[tuple[str, str], Operation], prefix: str) -> d
                 "required": True,
                 "content": {"application/json": {"schema": next(taken)}},
             }
-            refusals["409"] = _answer(_NOT_DONE, "application/problem+json", problem)
+            for status, why in (*_BODY_REFUSALS.items(), ("409", _NOT_DONE)):
+                refusals[status] = _answer(why, "application/problem+json", problem)
         described["responses"] = {"200": _answer("Done.", "application/json", schema), **refusals}
         paths.setdefault(path, {})[method.lower()] = described
     return {

@@ -27,10 +27,11 @@ from edge import config
 from edge.cache.backup import RING, Contents, decode, number_of, reference
 from edge.cloud.archive import Archive
 from edge.cloud.listing import uid_of
+from edge.crypto.custodian import Custodian
 from edge.crypto.durable import sync_folder, write_file
-from edge.crypto.escrow import FILE, root_secret_in
 from edge.crypto.keys import KeyRing
-from edge.crypto.providers import FileKeyProvider
+from edge.crypto.providers import FileKeyProvider, Given
+from edge.crypto.providers.choice import keeper_of, root_key_path
 from edge.crypto.recovery import RecoveryKey
 from edge.crypto.twin import copies
 from edge.dicom.instance import InstanceRef
@@ -74,20 +75,10 @@ class Restored:
     """Another one was there, and stays in force."""
     lost: int = 0
     """Images that no archive was proven to have when the backup was made."""
+    locked: bool = False
+    """Its root secret is in no file: it must be opened once by its recovery key."""
     put: list[Path] = field(default_factory=list)
     """Other files that the configuration names, written."""
-
-
-class _Given:
-    """The root secret, as a provider."""
-
-    def __init__(self, root: bytes) -> None:
-        self._root = root
-
-    def root_secret(self, *, first_start: bool) -> bytes:
-        """It."""
-        del first_start
-        return self._root
 
 
 # Finding and opening ------------------------------------------------------------------------------
@@ -183,21 +174,19 @@ def root_key_again(loaded: config.Config, key: RecoveryKey) -> Path:
 
     Raises:
         WrongKey: It is not this box's recovery key, or another root key is there.
-        SecretError: No recovery key was ever made, or something is damaged.
+        SecretError: No recovery key was ever made, or something is damaged; or the root secret of
+            this box is in no file.
     """
     folder = loaded.appliance.data_dir
-    root = root_secret_in(folder / FILE, key)
-    KeyRing(folder / RING, _Given(root), may_create=False, owned=False).close()
-    path = _root_key(loaded)
-    FileKeyProvider(path).put_back(root)
+    if loaded.keys.provider != "file":
+        raise SecretError(
+            f'keys.provider = "{loaded.keys.provider}" has no root key file',
+            hint="open the box with edge key unlock --recovery",
+        )
+    Custodian(folder, keeper_of(loaded)).open_by_recovery_key(key)
+    path = root_key_path(loaded)
     _give_to_owner(folder, [path])
     return path
-
-
-def _root_key(settings: config.Config) -> Path:
-    """Where it belongs."""
-    path = settings.keys.path
-    return settings.appliance.data_dir / "root.key" if path == Path() else path
 
 
 def _says_something(path: Path) -> bool:
@@ -272,7 +261,7 @@ def _stage(contents: Contents, stage: Path) -> bytes:
         place.parent.mkdir(mode=0o700, exist_ok=True)
         for copy in copies(place) if name == RING else (place,):
             write_file(copy, content)
-    ring = KeyRing(stage / RING, _Given(contents.root), may_create=False)
+    ring = KeyRing(stage / RING, Given(contents.root), may_create=False)
     try:
         return ring.derive("index")
     finally:
@@ -281,8 +270,12 @@ def _stage(contents: Contents, stage: Path) -> bytes:
 
 def _put_in_place(contents: Contents, settings: config.Config, path: Path, done: Restored) -> None:
     folder, stage = done.data_dir, done.data_dir / _STAGE
-    root_key = _root_key(settings)
-    FileKeyProvider(root_key).put_back(contents.root)
+    owned = []
+    if settings.keys.provider == "file":
+        root_key = root_key_path(settings)
+        FileKeyProvider(root_key).put_back(contents.root)
+        owned.append(root_key)
+    done.locked = settings.keys.provider != "file"
     for name, content in contents.outside.items():
         place = Path(name)
         if place.is_absolute() and not place.exists():
@@ -296,7 +289,7 @@ def _put_in_place(contents: Contents, settings: config.Config, path: Path, done:
         found.rename(folder / found.name)
     sync_folder(folder)
     stage.rmdir()
-    owned = [root_key, *done.put, *([done.configuration] if done.configuration else [])]
+    owned += [*done.put, *([done.configuration] if done.configuration else [])]
     _give_to_owner(folder, owned)
 
 

@@ -131,7 +131,7 @@ def decoded(content: bytes, kind: type[T]) -> T:
     """
     try:
         found = msgspec.msgpack.decode(content, type=kind)
-    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
         raise SealBroken("a statement in a bundle can't be understood") from error
     if found.version != VERSION:
         raise SealBroken("a statement in a bundle is of a newer version")

@@ -5,7 +5,7 @@ such streams before. So this is what is assumed of one: whoever sent an image ru
 in the process that decodes it. What he finds there:
 
     he wants                          he has
-    keys, tokens, other images        none: the process was given one frame, over one socket
+    keys, tokens, what is stored      nothing: the process is given frames alone, over one socket
     files, to read or to write        no call that opens one (seccomp); no right to any (Landlock);
                                       no free descriptor, and no byte of any file (limits)
     the network                       no call that makes a socket
@@ -18,7 +18,9 @@ in the process that decodes it. What he finds there:
 
 A call that no decoder makes by mistake (to start a program, to make a socket, to look into another
 process) ends the process at once, by SIGSYS, and is told in the log; any other that is not on the
-list fails. What is left to him is to answer with a wrong picture of his own image.
+list fails. What is left to him: a wrong picture of his own image, and, until the process ends, of
+those that it is given after it, whose pixels it may hide in what it answers of later ones of his.
+An answer of another kind than was asked for is not believed (`edge.pixels.answers`), and ends it.
 
 The store's process gets study keys and plain content, so it is no place for strangers' code; it
 parses nothing but our own messages. It is kept from all but its two folders, from the network, and

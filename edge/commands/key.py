@@ -1,4 +1,4 @@
-"""``edge key``: the recovery key, and the keys that wrap all others."""
+"""``edge key``: the recovery key, and the keys that wrap all others; the rest has its own files."""
 
 # ruff: noqa: PLC0415 - see `edge.commands.parsing`
 
@@ -14,6 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.access.audit.entry import Event
+from edge.commands.key_credential import add_credential
+from edge.commands.key_unlock import add_unlocking
 from edge.commands.parsing import Acts, Commands, configuration
 from edge.commands.witness import entry_of, tell_alone, witnessed
 from edge.commands.words import moment, say
@@ -36,7 +38,7 @@ _MORE = "{} characters more (Enter if there are none): "
 
 def add(commands: Commands) -> None:
     """Add the command."""
-    acts = Acts(commands.add("key", "The recovery key, and the keys that wrap all others."))
+    acts = Acts(commands.add("key", "What opens the box: recovery key, locking, unlocking."))
     recovery = acts.add("recovery", "Print a recovery key; it can't be shown again.", _recovery)
     recovery.add_argument(
         "--renew", action="store_true", help="another one; the old one opens older backups only"
@@ -49,6 +51,8 @@ def add(commands: Commands) -> None:
         action="store_true",
         help="give up keys that are damaged in both copies, and what is sealed with them",
     )
+    add_unlocking(acts)
+    add_credential(acts)
 
 
 def add_key_file(command: argparse.ArgumentParser) -> None:

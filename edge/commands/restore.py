@@ -107,4 +107,6 @@ def _tell(done: Restored, path: Path) -> None:
         say(f"  in conflict     {len(gone)} images had other bytes here; those are gone:")
         for _, _, sop_uid in gone:
             say(f"                  {sop_uid}")
+    if done.locked:
+        say("It starts locked: open it with edge key unlock --recovery, once edge serve runs.")
     say("Start it with edge serve: what the archive has appears as soon as it is reached.")

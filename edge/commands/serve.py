@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import gc
 import logging
+import os
 import resource
 import signal
 import sys
@@ -16,10 +17,12 @@ from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge.commands.notifying import notify
 from edge.commands.parsing import Commands, configuration, configuration_file
 
 if TYPE_CHECKING:
     from edge.app import Appliance
+    from edge.config import Config
 
 __all__ = ["add", "leave_out_decoders"]
 
@@ -27,6 +30,15 @@ log = logging.getLogger("edge")
 
 _DECODERS = ("gdcm", "numpy", "PIL")
 """What only pixel workers need; pydicom would load all that it finds, 30 MB of them."""
+_CLOSING = 15.0
+"""Seconds that a service which was locked has to close everything."""
+_KEEP = {
+    "file": "keep a copy of its root key elsewhere",
+    "passphrase": "without its passphrase nothing in it opens; make a recovery key, too",
+    "systemd-creds": "make a recovery key: without this machine's credential nothing in it opens",
+    "network": "make a recovery key: without the server nothing in it opens",
+}
+"""Provider -> what a new box's administrator must know."""
 
 
 def add(commands: Commands) -> None:
@@ -51,12 +63,15 @@ async def _serve(options: argparse.Namespace) -> int:
     if serving := asyncio.current_task():
         _at_signals(loop, serving.cancel)  # a start may take long: an index may have to be rebuilt
     from edge.app import Appliance
+    from edge.locked import root_secret
 
     folder, file = loaded.appliance.data_dir, await configuration_file(options)
     is_new = not await asyncio.to_thread(_holds_box, folder)
+    root = await root_secret(loaded, tell=notify)
     again = True
     while again:
-        async with _told_of(Appliance(loaded, file=file), folder, is_new=is_new) as box:
+        appliance = Appliance(loaded, file=file, root=root)
+        async with _told_of(appliance, loaded, is_new=is_new) as box:
             log.info(
                 "ready: DICOM as %s on %s, HTTP on port %d",
                 loaded.dimse.ae_title,
@@ -67,11 +82,30 @@ async def _serve(options: argparse.Namespace) -> int:
             # What was made so far stays: looking through it again and again holds up whoever asks.
             gc.collect()
             gc.freeze()
+            notify("ready")
             again = await box.serve_until(stopping)
             is_new = False
             log.info("stopping")
+            notify("stopping")
+            if box.holding.locking.is_set():
+                # Whatever hangs while it closes, and holds a key, does not do so for long.
+                loop.call_later(_CLOSING, _begin_anew)
+        if box.holding.locking.is_set() and again:
+            _begin_anew()
     log.info("stopped")
     return 0
+
+
+def _begin_anew() -> None:
+    """Become another process in this one's place: the kernel takes back every page of its memory.
+
+    Nothing is sent or written any more; whatever was acknowledged is on the disk.
+    """
+    log.info("locked: the service begins anew, without its keys")
+    try:
+        os.execv(sys.executable, [sys.executable, *sys.orig_argv[1:]])  # noqa: S606
+    finally:
+        os._exit(1)  # whoever runs the service starts it again
 
 
 def _ports(plain: int, tls: int) -> str:
@@ -82,14 +116,17 @@ def _ports(plain: int, tls: int) -> str:
 
 
 @contextlib.asynccontextmanager
-async def _told_of(appliance: Appliance, folder: Path, *, is_new: bool) -> AsyncIterator[Appliance]:
+async def _told_of(
+    appliance: Appliance, config: Config, *, is_new: bool
+) -> AsyncIterator[Appliance]:
     """An appliance, entered; a new box is named as such even if it can't be started after all."""
+    folder, keep = config.appliance.data_dir, _KEEP[config.keys.provider]
     async with contextlib.AsyncExitStack() as stack:
         try:
             box = await stack.enter_async_context(appliance)
         finally:
             if is_new and await asyncio.to_thread(_holds_box, folder):
-                log.warning("made a new box in %s; keep a copy of its root key elsewhere", folder)
+                log.warning("made a new box in %s; %s", folder, keep)
         yield box
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-__all__ = ["sync_folder", "write_file"]
+__all__ = ["destroy_file", "sync_folder", "write_file"]
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -24,6 +24,26 @@ def write_file(path: Path, content: bytes) -> None:
         os.close(descriptor)
     unfinished.replace(path)
     sync_folder(path.parent)
+
+
+def destroy_file(path: Path) -> None:
+    """Overwrite a file and delete it, durably; nothing happens if there is none.
+
+    What a disk keeps beside the places that it shows (worn flash, copies of a file system), this
+    does not reach.
+    """
+    for place in (path, path.with_name(f"{path.name}.new")):
+        try:
+            descriptor = os.open(place, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+        except FileNotFoundError:
+            continue
+        try:
+            os.pwrite(descriptor, bytes(os.fstat(descriptor).st_size), 0)
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        place.unlink(missing_ok=True)
+        sync_folder(path.parent)
 
 
 def sync_folder(folder: Path | str) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from pynetdicom import AllStoragePresentationContexts
@@ -16,6 +17,7 @@ __all__ = [
     "VERIFICATION",
     "Encoding",
     "encoding_of",
+    "hide_uids",
     "is_storage_sop_class",
     "is_uid",
 ]
@@ -31,6 +33,7 @@ VERIFICATION = "1.2.840.10008.1.1"
 KEY_OBJECT_SELECTION = "1.2.840.10008.5.1.4.1.1.88.59"
 
 _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
+_DOTTED = re.compile(r"(?<![0-9.])[0-9]+(?:\.[0-9]+){2,}")
 _STANDARD_ROOT = "1.2.840.10008."
 _STORAGE_ROOT = "1.2.840.10008.5.1.4.1.1."
 _STANDARD_STORAGE = frozenset(
@@ -66,6 +69,26 @@ def is_uid(text: str) -> bool:
     Leading zeros in a component are let through: real devices send them.
     """
     return len(text) <= 64 and _UID.fullmatch(text) is not None
+
+
+def hide_uids(text: str, instead: Callable[[str], str] = lambda _: "UID") -> str:
+    """A text for the log, in which no UID leads to a patient.
+
+    Addresses and versions stay: a UID is what has five components or more, begins as UUIDs do
+    (PS3.5 B.2), or has four that are no address of IP version 4.
+
+    Args:
+        text: May hold some.
+        instead: What stands in the place of one.
+    """
+    return _DOTTED.sub(lambda it: instead(it[0]) if _is_name(it[0]) else it[0], text)
+
+
+def _is_name(dotted: str) -> bool:
+    parts = dotted.split(".")
+    if len(parts) == 4:
+        return dotted.startswith("2.25.") or any(len(part) > 3 or int(part) > 255 for part in parts)
+    return len(parts) > 4 or dotted.startswith("2.25.")
 
 
 def is_storage_sop_class(uid: str) -> bool:

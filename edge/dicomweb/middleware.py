@@ -24,6 +24,7 @@ from aiohttp.typedefs import Handler, Middleware
 
 from edge.access.acts import Act, Service
 from edge.access.roles import Identity, act_of
+from edge.dicom.uids import hide_uids
 from edge.dicomweb.responses import NOTE, REQUEST_ID, SERVER, Refused, problem
 from edge.errors import (
     AccessDenied,
@@ -55,8 +56,6 @@ _BEGUN: Final = web.RequestKey("begun", web.StreamResponse)
 
 _ID_HEADER: Final = "X-Request-ID"
 _ID = re.compile(r"[A-Za-z0-9._\-]{1,64}")
-_UID = re.compile(r"\b[0-9]+(\.[0-9]+){4,}")
-"""With fewer dots it is an address of IP version 4."""
 _HUNG_UP: Final = 499
 """No status of HTTP's own; in logs it is what others write, too."""
 _GONE: Final = "the client hung up"
@@ -103,9 +102,7 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     except EdgeError as error:
         response = _answer(request, error)
         # What was searched for may name a patient.
-        note = (
-            type(error).__name__ if isinstance(error, QueryError) else _UID.sub("UID", str(error))
-        )
+        note = type(error).__name__ if isinstance(error, QueryError) else hide_uids(str(error))
     except web.HTTPException as error:
         response, note = _answer_of_aiohttp(request, error), error.reason
     except ConnectionError:

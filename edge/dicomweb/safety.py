@@ -92,6 +92,9 @@ def safe_headers(policy: str = API) -> dict[str, str]:
         # For browsers that know no frame-ancestors.
         "X-Frame-Options": "SAMEORIGIN" if framed else "DENY",
     }
+    if "form-action 'self'" in policy:
+        # With no referrer at all, a browser hides the origin of a form, too: `origins` asks for it.
+        found["Referrer-Policy"] = "same-origin"
     if policy == VIEWER:
         # It wants memory that its workers share, which browsers give to isolated pages alone.
         found[_ISOLATION] = "require-corp"

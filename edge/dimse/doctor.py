@@ -7,7 +7,6 @@ a patient or an instance in it, and what a stranger wrote can forge no line.
 
 from __future__ import annotations
 
-import re
 import shlex
 from collections.abc import Collection, Sequence
 
@@ -16,7 +15,7 @@ from pydicom.uid import UID
 
 from edge.cache.associations import FINE, Change, Finding, RefusedContext, Side
 from edge.config import Dimse, Peer
-from edge.dicom.uids import is_storage_sop_class
+from edge.dicom.uids import hide_uids, is_storage_sop_class
 from edge.dimse.negotiation import NotAccepted
 from edge.dimse.peers import Cause, Refusal
 
@@ -41,17 +40,16 @@ MOST_SHOWN = 32
 """Presentation contexts in one finding."""
 _MOST_SYNTAXES = 8
 _MOST_NAMED = 4
-_UID = re.compile(r"[0-9]+(?:\.[0-9]+){4,}")
 
 
 def plain(text: str) -> str:
     """A text that may come from elsewhere, as ASCII that can be shown; UIDs by name, or hidden."""
-    return ascii(_UID.sub(_without_uid, text))[1:-1]
+    return ascii(hide_uids(text, _known))[1:-1]
 
 
-def _without_uid(found: re.Match[str]) -> str:
-    name = name_of_uid(found[0])
-    return "(a UID)" if name == found[0] else name
+def _known(uid: str) -> str:
+    name = name_of_uid(uid)
+    return "(a UID)" if name == uid else name
 
 
 def name_of_uid(uid: str) -> str:

@@ -81,7 +81,7 @@ class Memory:
         Raises:
             EdgeError: It can't be written down now.
         """
-        if not self._known or listing.unreadable:
+        if not self._known or listing.unreadable or listing.is_cut:
             return
         self._sure = {each: self._sure[each] for each in listing.files if each in self._sure}
         there = {_key(entry) for entry in listing.files}

@@ -29,6 +29,9 @@ Parts = tuple[str, ...]
 """A path relative to the root."""
 
 _MAX_DEPTH = 32
+_MOST = 200_000
+"""Files and folders that are listed at a time; each takes some 400 bytes. The others follow when
+these are gone."""
 _LOST_AND_FOUND = ("lost+found",)
 """At the top of a file system of its own, and root's."""
 _NAME_MAX = 255
@@ -72,6 +75,8 @@ class Listing:
     """Device and inode of the root: another one after a disk was put in or taken out."""
     unwritable: frozenset[Parts]
     """Folders that nothing may be taken out of; the root is one without parts."""
+    is_cut: bool = False
+    """There are more files than are listed at a time."""
 
 
 @dataclass(slots=True)
@@ -84,6 +89,12 @@ class _Found:
     folders: list[Parts] = field(default_factory=list)
     unwritable: list[Parts] = field(default_factory=list)
     unreadable: int = 0
+    seen: int = 0
+
+    @property
+    def is_cut(self) -> bool:
+        """No more may be listed, and there is more."""
+        return self.seen > _MOST
 
 
 class DropTree:
@@ -114,7 +125,7 @@ class DropTree:
         with self._folder(()) as handle:
             status = os.fstat(handle)
         pending: list[Parts] = [()]
-        while pending:
+        while pending and not found.is_cut:
             folder = pending.pop()
             try:
                 pending += self._scan_folder(folder, found)
@@ -134,6 +145,7 @@ class DropTree:
             found.unreadable,
             (status.st_dev, status.st_ino),
             frozenset(found.unwritable),
+            found.is_cut,
         )
 
     def _scan_folder(self, folder: Parts, found: _Found) -> list[Parts]:
@@ -142,6 +154,9 @@ class DropTree:
         with self._folder(folder) as handle, os.scandir(handle) as items:
             for item in items:
                 is_empty = False
+                found.seen += 1
+                if found.is_cut:
+                    break
                 parts = (*folder, item.name)
                 if parts == (REJECTED,):
                     continue

@@ -122,7 +122,7 @@ class DropFolder:
         self._candidates: dict[Parts, _Candidate] = {}
         self._folders = Folders(self._tree, idle_seconds=self._patience_seconds)
         self._root_id: tuple[int, int] | None = None
-        self._is_lost = False
+        self._is_lost = self._is_crowded = False
         self._unwritable: frozenset[Parts] = frozenset()
         self._told: dict[Hindrance, str] = {}
         self._reported: str | None = None
@@ -172,6 +172,9 @@ class DropFolder:
         if self._is_lost:
             log.info("the drop folder is there again")
         self._is_lost = False
+        if listing.is_cut and not self._is_crowded:
+            log.warning("the drop folder has more files than are looked at at once: some wait")
+        self._is_crowded = listing.is_cut
         self._root_id = listing.root
         self._update(listing)
         if self._unwritable - listing.unwritable:

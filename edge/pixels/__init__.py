@@ -10,6 +10,7 @@ them runs in the service: what is the worker's below is imported by child proces
                   data set says they are shown
     messages      what the two say to each other           both
     workers       the pool, process: one of it             service
+    answers       how far one of them is believed          service
     turns         who of those who ask is next             service
     failures      what is not tried again for a while      service
     worker        one of them, from within                 worker

@@ -92,5 +92,5 @@ def unpack(head: bytes, kind: type[T]) -> T:
     """
     try:
         return msgspec.msgpack.decode(head, type=kind)
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         raise EdgeError("a message between service and worker can't be read") from error

@@ -12,12 +12,14 @@ import signal
 import socket
 import subprocess
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Final
 
 import msgspec
 
 from edge.child import spawn
 from edge.errors import EdgeError, PixelBudgetExceeded, PixelWorkersBusy, UndecodablePixels
+from edge.pixels.answers import check, longest_answer
 from edge.pixels.messages import PREFIX, Limits, Reply, Request, pack, unpack
 
 __all__ = ["WorkerProcess"]
@@ -27,8 +29,8 @@ log = logging.getLogger(__name__)
 _STARTING: Final = 60.0
 """Seconds that a process has to load its codecs."""
 _PIECE: Final = 1024 * 1024
-_MOST_ANSWER: Final = 1 << 31
-"""Bytes; a worker can't have more, by its own limit."""
+_LONGEST_REASON: Final = 500
+"""Characters of a reason that go on to who asked."""
 
 
 class WorkerProcess:
@@ -90,7 +92,7 @@ class WorkerProcess:
         """Send a request and its frames; the answer.
 
         Raises:
-            UndecodablePixels: The worker ended instead.
+            UndecodablePixels: The worker ended instead, or is not to be believed.
             PixelBudgetExceeded: A frame is longer than any may be.
         """
         head: Request | None = request
@@ -101,7 +103,13 @@ class WorkerProcess:
             head = None
         if request.kind == "animate":
             await self._send(None, b"")
-        return await self._receive(_MOST_ANSWER)
+        reply, answer = await self._receive(longest_answer(limits))
+        try:
+            check(request, reply, answer)
+        except UndecodablePixels:
+            log.error("a pixel worker answered what it was not asked; keep that image")
+            raise
+        return reply, answer
 
     async def kill(self) -> int:
         """End it at once; its exit status."""
@@ -123,8 +131,8 @@ class WorkerProcess:
             head, body = PREFIX.unpack(await self._reader.readexactly(PREFIX.size))
             if head > _PIECE or body > most:
                 raise UndecodablePixels(f"a pixel worker answers with {body} bytes")
-            reply = unpack(await self._reader.readexactly(head), Reply)
-            return reply, await self._reader.readexactly(body)
+            reply = await self._reader.readexactly(head)
+            return _understood(reply), await self._reader.readexactly(body)
         except (OSError, asyncio.IncompleteReadError) as error:
             raise await self._lost() from error
 
@@ -146,6 +154,14 @@ class WorkerProcess:
             log.error("a pixel worker tried what its cage forbids; keep that image for an inquiry")
             return UndecodablePixels("the pixels made their decoder try what it may not")
         return UndecodablePixels(f"the pixels ended their decoder ({reason})")
+
+
+def _understood(head: bytes) -> Reply:
+    try:
+        reply = unpack(head, Reply)
+    except EdgeError as error:
+        raise UndecodablePixels("a pixel worker answered what can't be understood") from error
+    return replace(reply, error=reply.error[:_LONGEST_REASON])
 
 
 def _spawn(connection: socket.socket, limits: Limits) -> subprocess.Popen[bytes]:

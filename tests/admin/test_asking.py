@@ -1,13 +1,17 @@
-"""What the admin API does not read it does not let pass for understood."""
+"""What the admin API does not read it lets not pass for understood; nor does it read for ever."""
 
 from __future__ import annotations
 
+import asyncio
+import gzip
 import re
+from urllib.parse import urlsplit
 
 import pytest
 from aiohttp import ClientSession
 
-from edge.admin.asking import only
+from edge.admin import asking
+from edge.admin.asking import LONGEST, only
 from tests.admin.test_openapi import KEEPER
 from tests.admin.test_openapi import base as base  # noqa: PLC0414 - a fixture
 
@@ -104,3 +108,68 @@ async def test_ten_thousand_announcements_of_one_patient_are_those_that_one_can_
     many = [{"patient_id": "P1", "issuer": f"I{number}"} for number in range(10_000)]
     assert await ask("POST", f"{base}/expected", json=many) == (200, {"changed": 50})
     assert (await ask("GET", f"{base}/expected"))[1]["total"] == 50
+
+
+DEEP = b"[" * 100_000 + b"]" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("POST", "/worklist"), ("POST", "/expected"), ("POST", "/pins")]
+)
+@pytest.mark.parametrize("media_type", ["application/json", "application/dicom+json"])
+async def test_json_that_is_nested_too_deeply_is_the_callers_fault(base, method, path, media_type):
+    for text in (DEEP, b'{"a":' + DEEP + b"}", b'{"00100010":' * 50_000):
+        headers = {"Content-Type": media_type}
+        status, said = await ask(method, base + path, data=text, headers=headers)
+        assert status == 400
+        assert len(said["detail"]) < 300
+
+
+async def test_a_body_that_is_too_long_is_refused_also_if_it_was_compressed_to_little(base):
+    long = b" " * (LONGEST + 1) + b"[]"
+    assert (await ask("POST", f"{base}/expected", data=long))[0] == 413
+    headers = {"Content-Encoding": "gzip"}
+    for bomb in (gzip.compress(long), gzip.compress(bytes(200_000_000), 9)):
+        assert len(bomb) < LONGEST
+        status, said = await ask("POST", f"{base}/expected", data=bomb, headers=headers)
+        assert (status, said["detail"]) == (413, f"the request is longer than {LONGEST} bytes")
+    fits = gzip.compress(b" " * (LONGEST - 2) + b"[]")
+    assert (await ask("POST", f"{base}/expected", data=fits, headers=headers))[0] == 200
+
+
+async def test_a_body_in_an_unknown_coding_is_no_json(base):
+    for coding in ("gzip", "deflate", "rot13", "gzip, gzip"):
+        status, _ = await ask(
+            "POST", f"{base}/expected", data=b"\xff" * 100, headers={"Content-Encoding": coding}
+        )
+        assert status == 400, coding
+
+
+@pytest.mark.parametrize("sent", [b"", b"[", b"[" + b" " * 100])
+async def test_a_body_that_does_not_come_ends_with_a_408_and_holds_no_connection(
+    base, sent, monkeypatch
+):
+    monkeypatch.setattr(asking, "SECONDS", 0.2)
+    place = urlsplit(base)
+    reader, writer = await asyncio.open_connection(place.hostname, place.port)
+    head = f"POST {place.path}/expected HTTP/1.1\r\nHost: {place.netloc}\r\n"
+    head += f"Authorization: {KEEPER['Authorization']}\r\nContent-Length: 1000\r\n\r\n"
+    writer.write(head.encode() + sent)
+    async with asyncio.timeout(15):
+        answer = await reader.read()  # to the end: the connection is closed
+    writer.close()
+    assert answer.startswith(b"HTTP/1.1 408 ")
+    assert b"the request did not come within" in answer
+
+
+async def test_a_body_that_drips_is_not_waited_for_either(base, monkeypatch):
+    monkeypatch.setattr(asking, "SECONDS", 0.5)
+
+    async def drip():
+        for _ in range(1000):
+            yield b" "
+            await asyncio.sleep(0.02)
+
+    began = asyncio.get_running_loop().time()
+    assert (await ask("POST", f"{base}/expected", data=drip()))[0] == 408
+    assert asyncio.get_running_loop().time() - began < 15

@@ -7,7 +7,7 @@ from pydicom.uid import UID, UID_dictionary
 from pynetdicom import AllStoragePresentationContexts, QueryRetrievePresentationContexts
 
 from edge.dicom.implementation import IMPLEMENTATION_CLASS_UID
-from edge.dicom.uids import encoding_of, is_storage_sop_class, is_uid
+from edge.dicom.uids import encoding_of, hide_uids, is_storage_sop_class, is_uid
 
 
 @pytest.mark.parametrize("uid", ["1", "1.2.840.10008.1.1", "2.25." + "1" * 59, "1.02.3"])
@@ -70,3 +70,26 @@ def test_every_transfer_syntax_is_encoded_as_the_standard_says(syntax):
     assert encoding.implicit_vr == known.is_implicit_VR
     assert encoding.little_endian == known.is_little_endian
     assert encoding.deflated == known.is_deflated or "JPIP" in known.name
+
+
+@pytest.mark.parametrize(
+    "uid",
+    [
+        "1.2.840.10008.1.2",
+        "2.25.329800735698586629295641978511506172918",
+        "2.25.0",
+        "1.2.840.113619",
+        "1.2.3.4.5",
+        "0.0.0.0000",
+    ],
+)
+def test_no_uid_stands_in_a_text_for_the_log(uid):
+    assert hide_uids(f"instance {uid}, at 10.1.2.3, is not here") == (
+        "instance UID, at 10.1.2.3, is not here"
+    )
+    assert hide_uids(f"({uid}/{uid})", lambda it: str(len(it))) == f"({len(uid)}/{len(uid)})"
+
+
+@pytest.mark.parametrize("text", ["192.168.255.1:104", "0.1.0", "TLS 1.2", "12.5 ms", "3.11.2"])
+def test_addresses_versions_and_numbers_are_no_uids(text):
+    assert hide_uids(text) == text

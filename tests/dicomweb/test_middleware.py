@@ -270,6 +270,16 @@ async def test_a_line_of_the_log_has_a_reason_and_no_uid(service, instance, url,
     assert nothing.endswith("Not Found")
 
 
+async def test_a_uid_that_is_a_uuid_is_not_in_the_log_either(service, instance, url, caplog):
+    caplog.set_level(logging.INFO, "edge")
+    uid = "2.25.329800735698586629295641978511506172918"
+    service.retrieval.failing[instance.entry.ref.sop_uid] = InstanceNotFound(f"no instance {uid}")
+    async with service.http.get(url(instance)) as answer:
+        assert answer.status == 404
+    assert caplog.records[-1].getMessage().endswith("no instance UID")
+    assert uid not in caplog.text
+
+
 async def test_a_body_that_cannot_be_read_to_its_end_closes_the_connection(service):
     headers = {
         **AUTHORISED,

@@ -55,6 +55,27 @@ def test_a_folder_deeper_than_anyone_needs_is_not_entered(drop, tree):
     assert tree.scan().strange == {}
 
 
+def test_of_very_many_files_and_folders_some_are_listed_and_the_rest_later(drop, tree, monkeypatch):
+    monkeypatch.setattr("edge.dropfolder.tree._MOST", 20)
+    for number in range(10):
+        (drop / f"f{number}").mkdir()
+        for file in range(3):
+            (drop / f"f{number}" / str(file)).write_bytes(b"x")
+    taken = 0
+    for _ in range(20):
+        listing = tree.scan()
+        assert len(listing.files) + len(listing.folders) <= 20
+        for entry in listing.files:
+            tree.remove(entry)
+            taken += 1
+        for folder in listing.folders:
+            tree.remove_folder(folder)
+        if not listing.is_cut:
+            break
+    assert taken == 30
+    assert not tree.scan().is_cut
+
+
 def test_a_missing_root_is_an_error(drop, tree):
     drop.rmdir()
     with pytest.raises(FileNotFoundError):

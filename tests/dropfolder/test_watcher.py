@@ -35,6 +35,19 @@ async def test_what_was_there_at_the_start_is_admitted(drop, admission, running,
     assert len(admission.stored) == 2
 
 
+async def test_more_files_than_are_listed_at_once_come_in_one_after_the_other(
+    drop, admission, running, until, files, monkeypatch, caplog
+):
+    monkeypatch.setattr("edge.dropfolder.tree._MOST", 3)
+    slices = samples.ct_series(8, rows=16, columns=16)
+    for number, one in enumerate(slices):
+        (drop / f"{number}.dcm").write_bytes(one.data)
+    async with running():
+        await until(lambda: not files(drop))
+    assert len(admission.stored) == 8
+    assert caplog.text.count("more files than are looked at at once") == 1
+
+
 async def test_files_come_in_without_events_too(
     drop, admission, running, until, files, monkeypatch
 ):

@@ -1,8 +1,4 @@
-"""Where the root secret comes from.
-
-A provider gives 32 bytes at start and is not asked again. Everything else derives from them or is
-wrapped by what derives from them (``keys``), so who has no root secret reads nothing.
-"""
+"""The root secret in a file."""
 
 from __future__ import annotations
 
@@ -11,27 +7,12 @@ import binascii
 import os
 import stat
 from pathlib import Path
-from typing import Protocol
 
-from edge.crypto.durable import write_file
+from edge.crypto.durable import destroy_file, write_file
+from edge.crypto.providers.base import ROOT_LENGTH
 from edge.errors import KeyUnavailable, WrongKey
 
-__all__ = ["ROOT_LENGTH", "FileKeyProvider", "KeyProvider"]
-
-ROOT_LENGTH = 32
-
-
-class KeyProvider(Protocol):
-    """Releases the root secret."""
-
-    def root_secret(self, *, first_start: bool) -> bytes:
-        """The 32 bytes; made now if *first_start*.
-
-        Raises:
-            KeyUnavailable: It can't be had now.
-            WrongKey: What is there is not a root secret.
-        """
-        ...
+__all__ = ["FileKeyProvider", "read_secret"]
 
 
 class FileKeyProvider:
@@ -40,6 +21,9 @@ class FileKeyProvider:
     The file is as good as the disk that it lies on: put it on another medium than ``data_dir`` (a
     USB stick, a mounted share), or use another provider, if the box itself may be stolen.
     """
+
+    opens_alone = True
+    is_destroyed_by_locking = True
 
     def __init__(self, path: Path) -> None:
         self._path = path
@@ -62,11 +46,7 @@ class FileKeyProvider:
                 f"the root key {self._path} may be read by others (mode {mode:04o})",
                 hint=f"chmod 600 {self._path}",
             )
-        try:
-            secret = base64.b64decode(text.strip(), validate=True)
-        except binascii.Error:
-            secret = b""
-        if len(secret) != ROOT_LENGTH:
+        if (secret := read_secret(text)) is None:
             raise WrongKey(f"{self._path} does not hold a root key")
         return secret
 
@@ -83,6 +63,18 @@ class FileKeyProvider:
             )
         self._write(secret)
 
+    def destroy(self) -> None:
+        """Overwrite the file, and delete it; a disk that writes elsewhere may keep the bytes."""
+        destroy_file(self._path)
+
+    def remember(self, secret: bytes) -> bool:
+        """Nothing: the file is there."""
+        del secret
+        return False
+
+    def forget(self) -> None:
+        """Nothing was remembered."""
+
     def _create(self) -> bytes:
         # Crash order: the secret is durable under its name before anything is sealed with it.
         secret = os.urandom(ROOT_LENGTH)
@@ -92,3 +84,12 @@ class FileKeyProvider:
     def _write(self, secret: bytes) -> None:
         self._path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         write_file(self._path, base64.b64encode(secret) + b"\n")
+
+
+def read_secret(text: bytes) -> bytes | None:
+    """The 32 bytes that a text has in Base64; None if it has not."""
+    try:
+        secret = base64.b64decode(text.strip(), validate=True)
+    except binascii.Error:
+        return None
+    return secret if len(secret) == ROOT_LENGTH else None

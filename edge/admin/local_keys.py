@@ -1,0 +1,232 @@
+"""What commands on this machine and the service say to each other about the root secret.
+
+It goes over ``service.sock`` (`local`), which only the service's own user and root can open. They
+could read the secret out of the service's memory as well; so a command that needs the keys gets it
+here, and nobody types a passphrase for ``edge status``. A locked service gives nothing, and is
+opened here.
+
+Promises that no secret is in an address, an argument or a line of the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import msgspec
+from aiohttp import web
+
+from edge.admin.local import socket_path
+from edge.errors import DecisionRefused, EdgeError, KeyLocked, Needs, SecretError, WrongKey
+
+__all__ = [
+    "LockAsked",
+    "Opening",
+    "Waiting",
+    "lock_service",
+    "open_service",
+    "root_of_service",
+    "state_of_service",
+    "when_locked",
+    "when_open",
+]
+
+_T = TypeVar("_T")
+_PATIENCE = 5.0
+_STRETCHING = 60.0
+"""Seconds: a passphrase takes its time, and others may be tried before it."""
+_REFUSED, _WRONG, _LOCKED = 409, 403, 423
+
+
+class Waiting(msgspec.Struct, frozen=True):
+    """What a locked service waits for; empty: it is open."""
+
+    needs: Needs | None = None
+    why: str = ""
+
+
+class Opening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """What somebody has to open it."""
+
+    passphrase: str = ""
+    """Or the new one, where one is chosen."""
+    recovery_key: str = ""
+
+
+class LockAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """That it shall be locked."""
+
+    by: str
+    force: bool = False
+
+
+class _Refusal(msgspec.Struct):
+    message: str
+    hint: str = ""
+    needs: Needs | None = None
+
+
+# The service's side -------------------------------------------------------------------------------
+
+
+def when_open(
+    root: Callable[[], bytes], lock: Callable[[LockAsked], Awaitable[None]]
+) -> list[web.RouteDef]:
+    """What an open service answers.
+
+    Args:
+        root: Gives the root secret.
+        lock: Locks the box.
+    """
+
+    async def get_state(_: web.Request) -> web.Response:
+        return _json(Waiting())
+
+    async def get_root(_: web.Request) -> web.Response:
+        return web.Response(body=root(), content_type="application/octet-stream")
+
+    async def post_lock(request: web.Request) -> web.Response:
+        return await _answered(lock, request, LockAsked)
+
+    return [
+        web.get("/keys", get_state),
+        web.get("/keys/root", get_root),
+        web.post("/keys/lock", post_lock),
+    ]
+
+
+def when_locked(
+    waiting: Callable[[], Waiting],
+    opened: Callable[[Opening], Awaitable[None]],
+    lock: Callable[[LockAsked], Awaitable[None]],
+) -> list[web.RouteDef]:
+    """What a locked service answers.
+
+    Args:
+        waiting: What for.
+        opened: Opens it.
+        lock: Locks it for good.
+    """
+
+    async def get_state(_: web.Request) -> web.Response:
+        return _json(waiting())
+
+    async def get_root(_: web.Request) -> web.Response:
+        now = waiting()
+        return _json(_Refusal(f"the box is locked: {now.why}", needs=now.needs), _LOCKED)
+
+    async def post_open(request: web.Request) -> web.Response:
+        return await _answered(opened, request, Opening)
+
+    async def post_lock(request: web.Request) -> web.Response:
+        return await _answered(lock, request, LockAsked)
+
+    return [
+        web.get("/keys", get_state),
+        web.get("/keys/root", get_root),
+        web.post("/keys/open", post_open),
+        web.post("/keys/lock", post_lock),
+    ]
+
+
+async def _answered(
+    act: Callable[[_T], Awaitable[None]], request: web.Request, kind: type[_T]
+) -> web.Response:
+    try:
+        await act(msgspec.json.decode(await request.read(), type=kind))
+    except msgspec.DecodeError:
+        return _json(_Refusal("it can't be understood"), 400)
+    except KeyLocked as error:
+        return _json(_Refusal(str(error), error.hint, error.needs), _LOCKED)
+    except EdgeError as error:
+        wrong = isinstance(error, WrongKey)
+        return _json(_Refusal(str(error), error.hint), _WRONG if wrong else _REFUSED)
+    return web.Response(status=204)
+
+
+def _json(what: object, status: int = 200) -> web.Response:
+    return web.Response(
+        body=msgspec.json.encode(what), status=status, content_type="application/json"
+    )
+
+
+# A command's side; calls block --------------------------------------------------------------------
+
+
+def state_of_service(folder: Path) -> Waiting | None:
+    """What the service that works on *folder* waits for; None if there is none."""
+    answer = _asked(folder, "GET", "/keys", None, Waiting)
+    return answer if isinstance(answer, Waiting) else None
+
+
+def root_of_service(folder: Path) -> bytes | None:
+    """The root secret, from the service that works on *folder*; None if there is none.
+
+    Raises:
+        KeyLocked: It is locked.
+    """
+    try:
+        with _client(folder, _PATIENCE) as client:
+            answer = client.get("http://edge/keys/root")
+    except (httpx.HTTPError, FileNotFoundError):
+        return None
+    if answer.status_code == _LOCKED:
+        raise _error(answer)
+    return answer.content if answer.is_success else None
+
+
+def open_service(folder: Path, by: Opening) -> bool:
+    """Open the service that works on *folder*; False if there is none.
+
+    Raises:
+        EdgeError: It does not open so.
+    """
+    return _asked(folder, "POST", "/keys/open", by, None) is not None
+
+
+def lock_service(folder: Path, asked: LockAsked) -> bool:
+    """Lock the service that works on *folder*; False if there is none.
+
+    Raises:
+        EdgeError: It can't be locked.
+    """
+    return _asked(folder, "POST", "/keys/lock", asked, None) is not None
+
+
+def _asked(folder: Path, method: str, path: str, what: object, kind: Any) -> object | None:
+    content = None if what is None else msgspec.json.encode(what)
+    try:
+        with _client(folder, _PATIENCE if what is None else _STRETCHING) as client:
+            answer = client.request(method, f"http://edge{path}", content=content)
+    except (httpx.ConnectError, FileNotFoundError):
+        return None
+    except httpx.HTTPError as error:
+        raise SecretError(
+            "the service does not answer", hint="look at its log, and try again"
+        ) from error
+    if not answer.is_success:
+        raise _error(answer)
+    return True if kind is None else msgspec.json.decode(answer.content, type=kind)
+
+
+@contextmanager
+def _client(folder: Path, patience: float) -> Iterator[httpx.Client]:
+    with (
+        socket_path(folder) as path,
+        httpx.Client(transport=httpx.HTTPTransport(uds=path), timeout=patience) as client,
+    ):
+        yield client
+
+
+def _error(answer: httpx.Response) -> EdgeError:
+    try:
+        refusal = msgspec.json.decode(answer.content, type=_Refusal)
+    except msgspec.DecodeError:
+        refusal = _Refusal(f"the service answered with {answer.status_code}")
+    if refusal.needs is not None:
+        return KeyLocked(refusal.message, needs=refusal.needs, hint=refusal.hint)
+    kind = {_WRONG: WrongKey, _REFUSED: DecisionRefused}.get(answer.status_code, SecretError)
+    return kind(refusal.message, hint=refusal.hint)

@@ -1,0 +1,219 @@
+"""The page of a locked box: what it waits for, and where its passphrase is said.
+
+Owns ``/``, its style sheet and ``/unlock``, and answers everything else with 503. Promises that a
+guess costs its sender more and more time, that one is tried at a time, and that nothing but what
+the box waits for is shown: no name of a patient, no version, no state. The page has no script. A
+passphrase is chosen here only by who has the code that the console shows, lest a stranger in the
+waiting room choose it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import html
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+from aiohttp import hdrs, web
+
+from edge.access.guessing import Guesses
+from edge.admin.local_keys import Opening, Waiting
+from edge.errors import EdgeError, KeyLocked, Needs, WrongKey
+from edge.written import plain_code
+
+__all__ = ["unlocking_routes"]
+
+log = logging.getLogger(__name__)
+
+_MOST: Final = 8 * 1024
+"""Bytes of a form."""
+_MOST_WAITING: Final = 4
+_RETRY_AFTER: Final = 30
+_AGAIN_SECONDS: Final = 5
+_POLICY: Final = (
+    "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; "
+    "frame-ancestors 'none'"
+)
+_HEADERS: Final = {
+    "Content-Security-Policy": _POLICY,  # the other headers of safety are everybody's
+    hdrs.CACHE_CONTROL: "no-store",
+}
+_STYLE: Final = """\
+body { font: 18px/1.5 system-ui, sans-serif; max-width: 32rem; margin: 12vh auto; padding: 0 1rem;
+  color: #1b1b1b; background: #fafafa }
+label { display: block; margin-top: 1rem }
+input { font: inherit; width: 100%; box-sizing: border-box; padding: .5rem }
+button { font: inherit; margin-top: 1rem; padding: .5rem 1.5rem }
+.wrong { color: #a40000; font-weight: bold }
+"""
+_PAGE: Final = """\
+<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta name="viewport" content="width=device-width, initial-scale=1">
+<title>{title}</title>
+<link rel="stylesheet" href="/unlock.css">
+{head}</head>
+<body>
+<h1>{title}</h1>
+{body}</body>
+</html>
+"""
+_ASK: Final = """\
+<form method="post" action="/unlock" autocomplete="off">
+<label>Passphrase
+<input type="password" name="passphrase" required autofocus maxlength="1000"></label>
+<button>Open</button>
+</form>
+"""
+_CHOOSE: Final = """\
+<p>Choose the passphrase that opens this box whenever it was switched off. Without it, and without
+the recovery key, nothing in the box can ever be read.</p>
+<form method="post" action="/unlock" autocomplete="off">
+<label>Code, as the log and the console of the box show it
+<input type="text" name="code" required autofocus maxlength="40"></label>
+<label>New passphrase, of 16 characters or more
+<input type="password" name="passphrase" required maxlength="1000"></label>
+<label>The same again
+<input type="password" name="again" required maxlength="1000"></label>
+<button>Choose</button>
+</form>
+"""
+_WORDS: Final = {
+    Needs.SERVER: "It opens by itself as soon as it reaches the server that keeps its key.",
+    Needs.RECOVERY_KEY: "It is opened with its recovery key, on the machine itself.",
+    Needs.ADMIN: "It is opened by its administrator, on the machine itself.",
+}
+
+
+class _Door:
+    """The page, and what is sent from it."""
+
+    def __init__(
+        self,
+        waiting: Callable[[], Waiting],
+        opened: Callable[[Opening], Awaitable[None]],
+        code: str,
+        guesses: Guesses,
+    ) -> None:
+        self._waiting = waiting
+        self._opened = opened
+        self._code = plain_code(code)
+        self._guesses = guesses
+        self._turn = asyncio.Lock()
+        self._queue = 0
+
+    async def show(self, _: web.Request) -> web.Response:
+        """The page."""
+        return self._page("")
+
+    async def style(self, _: web.Request) -> web.Response:
+        """Its style sheet."""
+        return web.Response(text=_STYLE, content_type="text/css", headers=_HEADERS)
+
+    async def open(self, request: web.Request) -> web.Response:
+        """Try what was sent."""
+        if request.content_type != "application/x-www-form-urlencoded":
+            return self._page("This is no form.", status=415)
+        if (request.content_length or 0) > _MOST:
+            return self._page("This is too long.", status=413)
+        if self._queue >= _MOST_WAITING:
+            return self._page("Others are trying. Wait a little.", status=429, after=_AGAIN_SECONDS)
+        self._queue += 1
+        try:
+            form = await request.post()
+            async with self._turn:
+                return await self._try(request.remote or "", {k: str(v) for k, v in form.items()})
+        finally:
+            self._queue -= 1
+
+    async def refuse(self, request: web.Request) -> web.Response:
+        """Whatever else is asked for."""
+        del request
+        now = self._waiting()
+        raise KeyLocked(f"the box is locked: {now.why}", needs=now.needs or Needs.ADMIN)
+
+    async def _try(self, remote: str, form: dict[str, str]) -> web.Response:
+        if (seconds := self._guesses.wait(remote)) > 0:
+            words = f"Too many wrong tries. Wait {seconds:.0f} seconds."
+            return self._page(words, status=429, after=int(seconds) + 1)
+        needs = self._waiting().needs
+        if needs not in (Needs.PASSPHRASE, Needs.NEW_PASSPHRASE):
+            return self._page("", status=409)
+        said = plain_code(form.get("code", "")).encode()
+        is_new = needs is Needs.NEW_PASSPHRASE
+        if is_new and not hmac.compare_digest(said, self._code.encode()):
+            return self._wrong(remote, "The code is wrong.")
+        if missing := _missing(form, is_new=is_new):
+            return self._page(missing, status=400)
+        return await self._opens(remote, form["passphrase"])
+
+    async def _opens(self, remote: str, passphrase: str) -> web.Response:
+        try:
+            await self._opened(Opening(passphrase=passphrase))
+        except WrongKey:
+            return self._wrong(remote, "The passphrase is wrong.")
+        except EdgeError as error:
+            return self._page(f"{error}. {error.hint}", status=400)
+        self._guesses.right(remote)
+        log.warning("opened over the web page, from %s", remote)
+        return _answer("Opening", "<p>The box is being opened.</p>\n", again=_AGAIN_SECONDS)
+
+    def _wrong(self, remote: str, words: str) -> web.Response:
+        self._guesses.wrong(remote)
+        log.warning("a wrong try to open the box, from %s", remote)
+        return self._page(words, status=403)
+
+    def _page(self, wrong: str, *, status: int = 200, after: int = 0) -> web.Response:
+        now = self._waiting()
+        body = f'<p class="wrong">{html.escape(wrong)}</p>\n' if wrong else ""
+        if now.needs is Needs.PASSPHRASE:
+            body += _ASK
+        elif now.needs is Needs.NEW_PASSPHRASE:
+            body += _CHOOSE
+        elif now.needs is not None:
+            body += f"<p>{_WORDS[now.needs]}</p>\n"
+        return _answer("This box is locked", body, status=status, after=after)
+
+
+def _answer(
+    title: str, body: str, *, status: int = 200, after: int = 0, again: int = 0
+) -> web.Response:
+    head = f'<meta http-equiv="refresh" content="{again}; url=/">\n' if again else ""
+    headers = dict(_HEADERS) | ({hdrs.RETRY_AFTER: str(after)} if after else {})
+    text = _PAGE.format(title=title, head=head, body=body)
+    return web.Response(text=text, content_type="text/html", status=status, headers=headers)
+
+
+def _missing(form: dict[str, str], *, is_new: bool) -> str:
+    """What a form lacks; empty if nothing."""
+    if is_new and form.get("passphrase") != form.get("again"):
+        return "The two passphrases are not the same."
+    return "" if form.get("passphrase") else "There is no passphrase in it."
+
+
+def unlocking_routes(
+    waiting: Callable[[], Waiting],
+    opened: Callable[[Opening], Awaitable[None]],
+    *,
+    code: str,
+    guesses: Guesses | None = None,
+) -> list[web.RouteDef]:
+    """``/``, ``/unlock`` and the rest.
+
+    Args:
+        waiting: What the box waits for.
+        opened: Opens it.
+        code: By which the passphrase may be chosen here.
+        guesses: How fast one may guess.
+    """
+    door = _Door(waiting, opened, code, guesses or Guesses())
+    return [
+        web.get("/", door.show),
+        web.get("/unlock.css", door.style),
+        web.post("/unlock", door.open),
+        web.route("*", "/{rest:.*}", door.refuse),
+    ]

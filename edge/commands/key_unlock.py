@@ -1,0 +1,210 @@
+"""``edge key unlock`` and ``edge key lock``: the box, opened and shut by who administers it.
+
+What is typed is asked for at a terminal without being shown, or read from a file or a pipe; it is
+never an argument, for those are seen by everybody on the machine.
+"""
+
+# ruff: noqa: PLC0415 - see `edge.commands.parsing`
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import getpass
+import os
+import pwd
+import sys
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge.commands.parsing import Acts, configuration
+from edge.commands.words import say
+from edge.errors import DecisionRefused, EdgeError, KeyLocked, Needs, SecretError, WrongKey
+
+if TYPE_CHECKING:
+    from edge.admin.local_keys import LockAsked, Opening
+    from edge.config import Config
+
+__all__ = ["add_unlocking"]
+
+_ASK, _CHOOSE, _AGAIN = "Passphrase: ", "New passphrase: ", "The same again: "
+_TRIES = 3
+_START = "start it with edge serve: it waits for its passphrase"
+
+
+def add_unlocking(acts: Acts) -> None:
+    """Add both."""
+    from edge.commands.key import add_key_file
+
+    unlock = acts.add("unlock", "Open a locked box.", _unlock)
+    unlock.add_argument(
+        "--recovery", action="store_true", help="by its recovery key, whatever it waits for"
+    )
+    unlock.add_argument(
+        "--file", type=Path, metavar="FILE", help="has the passphrase; else it is asked for"
+    )
+    add_key_file(unlock)
+    lock = acts.add("lock", "Lock the box, until it is opened again on purpose.", _lock)
+    lock.add_argument(
+        "--force",
+        action="store_true",
+        help="even without a recovery key; then the key stays where it is",
+    )
+
+
+async def _unlock(options: argparse.Namespace) -> int:
+    loaded = await configuration(options)
+    from edge.admin.local_keys import Opening, state_of_service
+
+    folder = loaded.appliance.data_dir
+    waiting = await asyncio.to_thread(state_of_service, folder)
+    if waiting is not None and waiting.needs is None:
+        say("edge: the box is open", file=sys.stderr)
+        return 0
+    if options.recovery:
+        await _by_recovery_key(options, loaded)
+    elif waiting is None:
+        await asyncio.to_thread(_without_service, loaded, Opening())
+    elif waiting.needs in (Needs.PASSPHRASE, Needs.NEW_PASSPHRASE):
+        await _by_passphrase(options, folder, is_new=waiting.needs is Needs.NEW_PASSPHRASE)
+    else:
+        await asyncio.to_thread(_open, loaded, Opening())
+    say("edge: the box is open", file=sys.stderr)
+    return 0
+
+
+async def _by_passphrase(options: argparse.Namespace, folder: Path, *, is_new: bool) -> None:
+    from edge.admin.local_keys import Opening, open_service
+
+    for left in reversed(range(_TRIES)):
+        text = await asyncio.to_thread(_passphrase, options.file, is_new=is_new)
+        try:
+            await asyncio.to_thread(open_service, folder, Opening(passphrase=text))
+            return
+        except WrongKey as error:
+            if not left or options.file is not None or not sys.stdin.isatty():
+                raise
+            say(f"edge: {error}", file=sys.stderr)
+
+
+async def _by_recovery_key(options: argparse.Namespace, loaded: Config) -> None:
+    from edge.admin.local_keys import Opening
+    from edge.commands.key import ask_for_key
+
+    key = await ask_for_key(options)
+    text = " ".join(key.to_groups())
+    try:
+        await asyncio.to_thread(_open, loaded, Opening(recovery_key=text))
+    except KeyLocked as error:
+        if error.needs is not Needs.NEW_PASSPHRASE:
+            raise
+        say("edge: the recovery key is right; choose a new passphrase", file=sys.stderr)
+        new = await asyncio.to_thread(_passphrase, options.file, is_new=True)
+        await asyncio.to_thread(_open, loaded, Opening(passphrase=new, recovery_key=text))
+
+
+def _open(loaded: Config, by: Opening) -> None:
+    """By the service, or instead of it."""
+    from edge.admin.local_keys import open_service
+
+    if not open_service(loaded.appliance.data_dir, by):
+        _without_service(loaded, by)
+
+
+def _without_service(loaded: Config, by: Opening) -> None:
+    """What opens the box at the next start."""
+    from edge.crypto.passphrases import normal
+    from edge.crypto.recovery import RecoveryKey
+    from edge.opening import custodian_of, lock_folder, make_folder
+
+    folder = loaded.appliance.data_dir
+    make_folder(folder)
+    lock = lock_folder(folder)
+    try:
+        custodian = custodian_of(loaded)
+        if by.recovery_key:
+            new = normal(by.passphrase) if by.passphrase else None
+            custodian.open_by_recovery_key(RecoveryKey.from_text(by.recovery_key), new)
+        elif loaded.keys.provider == "passphrase":
+            raise SecretError("the service does not run", hint=_START)
+        else:
+            custodian.open_by_act(first_start=False)
+        give_to_owner(folder)
+    finally:
+        os.close(lock)
+
+
+def give_to_owner(folder: Path) -> None:
+    """What root wrote is for the user who owns the folder."""
+    owner = folder.stat()
+    if os.geteuid() == 0 and owner.st_uid != 0:
+        for place in folder.iterdir():
+            if place.is_file() and not place.is_symlink():
+                os.chown(place, owner.st_uid, owner.st_gid)
+
+
+def _passphrase(file: Path | None, *, is_new: bool) -> str:
+    """What somebody has for us: in a file, by a pipe, or typed and not shown."""
+    try:
+        if file is not None:
+            return _without_end(file.read_text("utf-8"))
+        if not sys.stdin.isatty():
+            return _without_end(sys.stdin.readline())
+        text = getpass.getpass(_CHOOSE if is_new else _ASK)
+        if is_new and getpass.getpass(_AGAIN) != text:
+            raise EdgeError("the two passphrases are not the same", hint="nothing was changed")
+    except (OSError, UnicodeDecodeError, EOFError) as error:
+        raise EdgeError(
+            f"the passphrase can't be read: {str(error) or 'nobody typed it'}",
+            hint="type it, or name a file that has it with --file",
+        ) from error
+    if not text:
+        raise EdgeError("nobody typed a passphrase")
+    return text
+
+
+def _without_end(text: str) -> str:
+    return text.removesuffix("\n").removesuffix("\r")
+
+
+async def _lock(options: argparse.Namespace) -> int:
+    loaded = await configuration(options)
+    from edge.admin.local_keys import LockAsked, lock_service
+
+    asked = LockAsked(f"{_who()}, on this machine,", force=options.force)
+    folder = loaded.appliance.data_dir
+    if not await asyncio.to_thread(lock_service, folder, asked):
+        await asyncio.to_thread(_lock_without_service, loaded, asked)
+    say("edge: the box is locked", file=sys.stderr)
+    return 0
+
+
+def _lock_without_service(loaded: Config, asked: LockAsked) -> None:
+    from edge.crypto.escrow import Escrow
+    from edge.opening import custodian_of, lock_folder, ring
+
+    folder = loaded.appliance.data_dir
+    if not any((folder / name).exists() for name in ("keys.db", "index.db")):
+        raise DecisionRefused(f"there is no box in {folder}")
+    lock = lock_folder(folder)
+    try:
+        custodian = custodian_of(loaded)
+        locking = partial(custodian.lock, asked.by, time.time(), force=asked.force)
+        if custodian.keeper.is_destroyed_by_locking and custodian.locked() is None:
+            with ring(loaded) as keys:
+                locking(escrow=Escrow(folder, keys))
+        else:
+            locking(escrow=None)
+        give_to_owner(folder)
+    finally:
+        os.close(lock)
+
+
+def _who() -> str:
+    """The user who runs this; behind sudo, who called that."""
+    try:
+        return os.environ.get("SUDO_USER") or pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())

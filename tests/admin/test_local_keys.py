@@ -1,0 +1,91 @@
+"""What commands on this machine and the service say to each other about the root secret."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from edge.admin.local import local_door
+from edge.admin.local_keys import (
+    LockAsked,
+    Opening,
+    Waiting,
+    lock_service,
+    open_service,
+    root_of_service,
+    state_of_service,
+    when_locked,
+    when_open,
+)
+from edge.errors import DecisionRefused, KeyLocked, KeyUnavailable, Needs, SecretError, WrongKey
+
+ROOT = bytes(range(32))
+
+
+async def in_a_thread(act, *words):
+    return await asyncio.to_thread(act, *words)
+
+
+async def test_a_command_gets_the_secret_of_a_service_that_is_open(tmp_path):
+    asked = []
+
+    async def lock(what):
+        asked.append(what)
+
+    async with local_door(tmp_path, dict, more=when_open(lambda: ROOT, lock)):
+        assert await in_a_thread(root_of_service, tmp_path) == ROOT
+        assert await in_a_thread(state_of_service, tmp_path) == Waiting()
+        assert await in_a_thread(lock_service, tmp_path, LockAsked("me", force=True))
+        with pytest.raises(SecretError):
+            await in_a_thread(open_service, tmp_path, Opening())
+    assert asked == [LockAsked("me", force=True)]
+
+
+async def test_a_service_that_is_only_being_started_gives_nothing(tmp_path):
+    def nothing():
+        raise KeyUnavailable("not yet")
+
+    async with local_door(tmp_path, dict, more=when_open(nothing, nothing)):
+        assert await in_a_thread(root_of_service, tmp_path) is None
+
+
+async def test_a_locked_service_gives_nothing_and_says_what_it_waits_for(tmp_path):
+    waiting = Waiting(Needs.PASSPHRASE, "it waits")
+    errors = [
+        KeyLocked("more", needs=Needs.NEW_PASSPHRASE, hint="choose"),
+        WrongKey("wrong", hint="again"),
+        SecretError("weak", hint="longer"),
+    ]
+    said = []
+
+    async def opened(by):
+        said.append(by)
+        if errors:
+            raise errors.pop(0)
+
+    async def lock(_):
+        raise DecisionRefused("no recovery key", hint="make one")
+
+    routes = when_locked(lambda: waiting, opened, lock)
+    by = Opening("pass\u00e4", "recovery")
+    async with local_door(tmp_path, dict, more=routes):
+        assert await in_a_thread(state_of_service, tmp_path) == waiting
+        with pytest.raises(KeyLocked, match="the box is locked: it waits"):
+            await in_a_thread(root_of_service, tmp_path)
+        for kind, hint in ((KeyLocked, "choose"), (WrongKey, "again"), (DecisionRefused, "longer")):
+            with pytest.raises(kind) as refused:
+                await in_a_thread(open_service, tmp_path, by)
+            assert refused.value.hint == hint
+        assert await in_a_thread(open_service, tmp_path, by)
+        with pytest.raises(DecisionRefused, match="no recovery key"):
+            await in_a_thread(lock_service, tmp_path, LockAsked("me"))
+    assert said == [by] * 4
+
+
+def test_without_a_service_there_is_nobody_to_ask(tmp_path):
+    for folder in (tmp_path, tmp_path / "missing"):
+        assert root_of_service(folder) is None
+        assert state_of_service(folder) is None
+        assert not open_service(folder, Opening())
+        assert not lock_service(folder, LockAsked("me"))

@@ -1,0 +1,247 @@
+"""A box that is opened and shut, from the switch on the wall to the study that a doctor opens.
+
+Services in processes of their own, as they are started; what is in them is the product as it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import re
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from edge.crypto.providers.wrapped import FILE
+from tests import samples
+from tests.journeys.modality import dcmsend
+from tests.journeys.service import PATIENCE, Installation
+
+GOOD = "seven herons over a wet field"
+
+
+@pytest.fixture
+async def box(tmp_path):
+    """A box whose provider a test names; its service is ended with the test."""
+    made: list[Locked] = []
+
+    def start(**keys: object) -> Locked:
+        made.append(Locked(tmp_path, keys))
+        return made[-1]
+
+    yield start
+    for one in made:
+        one.kill()
+
+
+class Locked(Installation):
+    """A service that may be locked."""
+
+    def __init__(self, root: Path, keys: dict[str, object]) -> None:
+        self.keys = keys
+        super().__init__(root)
+
+    def configure(self, *, dimse_port: int = 0, http_port: int = 0, more: str = "") -> None:
+        super().configure(dimse_port=dimse_port, http_port=http_port, more=more)
+        said = "\n".join(f"{name} = {value!r}" for name, value in self.keys.items())
+        text = self.configuration.read_text()
+        text = re.sub(r"\[keys\]\s+path = .*", f"[keys]\n{said}", text)
+        self.configuration.write_text(text)
+
+    async def run_up(self) -> None:
+        """Start it, and wait until it is ready or locked."""
+        self.begun = self.log.stat().st_size if self.log.exists() else 0
+        with self.log.open("ab") as log:
+            self.process = self._popen("serve", stdout=log, stderr=log)
+        await self.until_said(r"(ready|locked): DICOM")
+
+    async def until_said(self, pattern: str) -> str:
+        """Wait for a line of the log since its start; what it says of ports is remembered."""
+        deadline = time.monotonic() + PATIENCE
+        while time.monotonic() < deadline and self.process.poll() is None:
+            said = self.log.read_bytes()[self.begun :].decode()
+            if found := re.search(pattern, said):
+                self.begun += len(said[: found.start()].encode())
+                line = said[found.start() :].partition("\n")[0]
+                if ports := re.search(r"port (\d+).*HTTP on port (\d+)", line):
+                    self.dimse_port, self.http_port = map(int, ports.groups())
+                return line
+            await asyncio.sleep(0.05)
+        raise AssertionError(f"{pattern}: not said:\n{self.log.read_text()}")
+
+    @contextlib.asynccontextmanager
+    async def page(self, port: int = 0) -> AsyncIterator[httpx.AsyncClient]:
+        at = f"http://127.0.0.1:{port or self.http_port}"
+        async with httpx.AsyncClient(base_url=at, timeout=PATIENCE) as client:
+            yield client
+
+    async def unlock(self, text: str, *words: str) -> tuple[int, str]:
+        """``edge key unlock``, with what somebody types."""
+        secret = self.root / "typed"
+        secret.write_text(text)
+        option = "--key-file" if "--recovery" in words else "--file"
+        ran = await self.run("key", "unlock", *words, option, str(secret))
+        secret.unlink()
+        return ran.status, ran.err
+
+    def shown_to_others(self) -> bytes:
+        """Arguments and environment of the service."""
+        seen = Path(f"/proc/{self.process.pid}")
+        return (seen / "cmdline").read_bytes() + (seen / "environ").read_bytes()
+
+    async def studies(self) -> list[dict]:
+        ran = await self.run("token", "create", "--role", "viewer", "--name", "a viewer")
+        assert ran.status == 0, ran.err
+        async with self.page() as client:
+            headers = {"Authorization": f"Bearer {ran.out.strip()}"}
+            answer = await client.get("/dicom-web/studies", headers=headers)
+        return answer.json() if answer.status_code == 200 else []
+
+    async def store(self, seed: int, count: int = 2) -> None:
+        folder = self.root / f"ct{seed}"
+        paths = samples.write_series(folder, count, rows=16, columns=16, seed=seed)
+        assert await dcmsend(self.dimse_port, *paths) == {"Success": count}
+
+    async def recovery_key(self) -> str:
+        ran = await self.run("key", "recovery")
+        assert ran.status == 0, ran.err
+        return ran.out
+
+
+async def test_a_stolen_box_stays_shut_without_the_passphrase_and_opens_by_its_page_with_it(box):
+    it = box(provider="passphrase", grace_hours=0.0)
+    await it.run_up()
+    code = (await it.until_said(r"the code to choose.*")).rpartition(" ")[2]
+    async with it.page() as page:
+        assert (await page.get("/healthz")).status_code == 200
+        ready = await page.get("/readyz")
+        assert ready.status_code == 503
+        assert ready.json() == {
+            "ready": False,
+            "parts": {"keys": "locked: nobody has chosen its passphrase yet"},
+        }
+        chosen = await page.post("/unlock", data={"code": code, "passphrase": GOOD, "again": GOOD})
+        assert chosen.status_code == 200, chosen.text
+    await it.until_said("ready: DICOM")
+    await it.store(1)
+    assert (await it.stop()).status == 0
+    await it.run_up()  # as after a power cut, at the thief's or at home
+    files = [*samples.write_series(it.root / "again", 1, rows=16, columns=16, seed=2)]
+    assert "Success" not in await dcmsend(it.dimse_port, *files)
+    async with it.page() as page:
+        assert "locked" in (await page.get("/readyz")).json()["parts"]["keys"]
+        assert (await page.get("/dicom-web/studies")).status_code == 503
+        status = await it.run("status")
+        assert status.status == 1
+        assert "edge: the box is locked: it waits for its passphrase" in status.err
+        statuses = [
+            (await page.post("/unlock", data={"passphrase": f"{GOOD} {n}"})).status_code
+            for n in range(5)
+        ]
+        assert statuses == [403, 403, 403, 429, 429]
+        assert "The passphrase is wrong" not in (await page.get("/")).text
+    assert await it.unlock(GOOD) == (0, "edge: the box is open\n")
+    await it.until_said("ready: DICOM")
+    assert len(await it.studies()) == 1
+    said = it.log.read_text()
+    assert "herons" not in said
+    assert b"herons" not in it.shown_to_others()
+
+
+async def test_a_box_that_is_locked_on_purpose_forgets_its_keys_and_needs_the_passphrase_again(box):
+    it = box(provider="passphrase")
+    await it.run_up()
+    status, said = await it.unlock("password")
+    assert (status, "the passphrase has 8 characters: too few" in said) == (1, True)
+    assert (await it.unlock(GOOD))[0] == 0
+    await it.until_said("ready: DICOM")
+    await it.store(1)
+    before = it.process.pid
+    assert (await it.run("key", "lock")).status == 0
+    await it.until_said("locked: DICOM")
+    assert it.process.pid == before  # systemd sees one service all the time
+    assert (await it.run("status")).status == 1
+    assert (await it.unlock(GOOD + "!")) == (
+        1,
+        "edge: the passphrase is wrong\n      nothing was changed\n",
+    )
+    assert (await it.unlock(GOOD))[0] == 0
+    await it.until_said("ready: DICOM")
+    assert len(await it.studies()) == 1
+
+
+async def test_lock_down_of_a_box_with_a_key_file_survives_a_restart_until_the_recovery_key(box):
+    it = box(provider="file")
+    await it.run_up()
+    await it.store(1)
+    refused = await it.run("key", "lock")
+    assert refused.status == 1
+    assert "no recovery key" in refused.err
+    assert len(await it.studies()) == 1
+    key = await it.recovery_key()
+    root = (it.data / "root.key").read_bytes()
+    assert (await it.run("key", "lock")).status == 0
+    await it.until_said("locked: DICOM")
+    assert (await it.stop()).status == 0
+    (it.data / "root.key").write_bytes(root)  # a copy that somebody kept
+    (it.data / "root.key").chmod(0o600)
+    await it.run_up()
+    assert not (it.data / "root.key").exists()
+    async with it.page() as page:
+        assert "its recovery key, on the machine" in (await page.get("/")).text
+    assert (await it.unlock(""))[0] == 1
+    status, said = await it.unlock(key, "--recovery")
+    assert (status, said) == (0, "edge: the box is open\n")
+    await it.until_said("ready: DICOM")
+    assert (it.data / "root.key").read_bytes() == root
+    assert len(await it.studies()) == 1
+
+
+async def test_nothing_that_was_acknowledged_is_lost_when_a_box_is_locked_during_intake(box):
+    it = box(provider="passphrase")
+    await it.run_up()
+    assert (await it.unlock(GOOD))[0] == 0
+    await it.until_said("ready: DICOM")
+    paths = samples.write_series(it.root / "ct", 400, rows=64, columns=64, seed=3)
+    sending = asyncio.create_task(dcmsend(it.dimse_port, *paths))
+    async with it.page() as page:
+        while not sending.done() and "only_here" not in it.log.read_text():
+            counted = await it.run("status")
+            found = re.search(r"instances\s+(\d+)", counted.out)
+            if found and int(found[1]) > 20:
+                break
+        assert (await it.run("key", "lock")).status == 0
+        del page
+    acknowledged = (await sending).get("Success", 0)
+    await it.until_said("locked: DICOM")
+    assert 0 < acknowledged < 400
+    assert (await it.unlock(GOOD))[0] == 0
+    await it.until_said("ready: DICOM")
+    counted = await it.run("status")
+    found = re.search(r"instances\s+(\d+)", counted.out)
+    assert int(found[1]) >= acknowledged
+    await it.store(4)
+
+
+async def test_a_box_with_systemds_credential_starts_with_it_alone(box, monkeypatch):
+    it = box(provider="systemd-creds")
+    folder = it.root / "credentials"
+    folder.mkdir()
+    (folder / "edge.root-key").write_bytes(base64.b64encode(bytes(range(32))))
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(folder))
+    await it.run_up()
+    await it.store(1)
+    monkeypatch.delenv("CREDENTIALS_DIRECTORY")
+    assert len(await it.studies()) == 1  # a command is no unit, and asks the service
+    assert (await it.stop()).status == 0
+    ran = await it.run("serve")
+    assert ran.status == 1
+    assert "CREDENTIALS_DIRECTORY is not set" in ran.err
+    assert (it.data / FILE).exists()
+    monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(folder))
+    await it.run_up()
+    assert len(await it.studies()) == 1
