@@ -18,7 +18,7 @@ from urllib.parse import unquote_plus
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from edge.access.audit.claim import Claim
+from edge.access.audit.claim import SAID, Claim
 from edge.access.audit.entry import Actor, Entry, Event, Outcome, Subject
 from edge.access.audit.recorder import Audit
 from edge.access.audit.windows import Seen
@@ -145,7 +145,7 @@ class HttpWitness:
         try:
             response = await handler(request)
             outcome, reason = _outcome_of(response.status), ""
-            detail |= await _said(request)
+            detail |= _said(request)
         except (EdgeError, web.HTTPException) as error:
             outcome, reason = _outcome_of_error(error), str(error)
             raise
@@ -205,17 +205,16 @@ def _outcome_of_error(error: Exception) -> Outcome:
     return Outcome.REFUSED if isinstance(error, _REFUSALS) else Outcome.FAILED
 
 
-async def _said(request: web.Request) -> dict[str, str]:
+def _said(request: web.Request) -> dict[str, str]:
     """What an act was given: members of its path, its query and its body, without secrets."""
     said: dict[str, Any] = {**request.match_info, **request.query}
-    if request.can_read_body or request.body_exists:
-        text = await request.read()  # the handler has read it: it is kept
-        if len(text) <= _BODY:
-            try:
-                body = json.loads(text)
-            except ValueError:
-                body = {}
-            said |= body if isinstance(body, dict) else {"body": body}
+    text = request.get(SAID, b"")
+    if 0 < len(text) <= _BODY:
+        try:
+            body = json.loads(text)
+        except ValueError:
+            body = {}
+        said |= body if isinstance(body, dict) else {"body": body}
     return {
         str(name): "***" if _SECRET.search(str(name)) else _text(value)
         for name, value in said.items()
