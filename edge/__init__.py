@@ -20,6 +20,7 @@ The index knows everything; the store holds some of it. From the outside in; imp
     dicom       the vocabulary: values and codecs, no I/O
     config      what can be set; loading reads it, by settings, from file and environment, and
                 checks it; rules, how one writes what is to be here ahead of time
+    systemd     what the service's manager is told, and by what proof
     cage        what a process of ours gives up before it works on what strangers wrote
     errors      what can go wrong; week, how a technician writes when the line may be used;
                 written, how keys are written on paper

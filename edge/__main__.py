@@ -6,6 +6,7 @@ Exit status: 0 it was done; 1 it was not, and the message says why; 2 the comman
 from __future__ import annotations
 
 import sys
+import warnings
 from collections.abc import Sequence
 
 try:
@@ -34,8 +35,10 @@ try:
         serve,
         status,
         sync,
+        tls,
         token,
         trash,
+        user,
         worklist,
     )
     from edge.commands.parsing import Commands
@@ -58,7 +61,9 @@ _COMMANDS = (
     commit,
     worklist,
     courier,
+    user,
     token,
+    tls,
     cloud,
     secret,
     key,
@@ -107,8 +112,12 @@ def _log_to_stderr() -> None:
     logging.basicConfig(level=logging.INFO, handlers=[handler])
     for library in ("httpx", "pynetdicom"):
         logging.getLogger(library).setLevel(logging.WARNING)
-    # It quotes what it can't parse: request lines with patient names, headers with tokens.
-    logging.getLogger("aiohttp.server").setLevel(logging.CRITICAL + 1)
+    # They quote what they can't parse: request lines with patient names, headers with tokens; and
+    # values that are none of their VR, of which each is written to standard error besides, and
+    # remembered for good.
+    for library in ("aiohttp.server", "pydicom"):
+        logging.getLogger(library).addFilter(lambda _: False)  # pydicom sets its level by itself
+    warnings.filterwarnings("ignore", module=r"pydicom\.")
 
 
 def _goes_to_journal() -> bool:

@@ -95,7 +95,7 @@ class Appliance:
         self._told = Changes()
         self._forget: Callable[[], None] = lambda: None
         self._renewals = Renewals()
-        self._acts: dict[str, Act] = {}
+        self._acts: dict[str, Act] = {"certificates": self._renewals.asked}
         self.http_port = 0
         self.dimse_port = 0
         self.dimse_tls_port = 0
@@ -244,7 +244,8 @@ class Appliance:
         tls = cache.dicom_tls()
         if config.tls_listen:
             await asyncio.to_thread(tls.load)
-            self._renewals.add(tls.load)
+        if config.tls_listen or any(path != Path() for path in tls.files):
+            await asyncio.to_thread(self._renewals.add, tls.reload, tls.files)
         peers = Peers(config, cache.peers)
         book = CaseBook(config, cache.associations, DimseWitness(cache.audit))
         dialer = Dialer(config, tls=tls, casebook=book)

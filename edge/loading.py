@@ -138,6 +138,7 @@ class _Checks:
                 "retry_max_seconds",
                 "trash_days",
             ),
+            "access": ("idle_minutes", "session_hours"),
             "cache": ("max_instance_bytes",),
             "pixels": ("frame_bytes", "seconds"),
             "audit": ("keep_days", "max_bytes"),
@@ -146,6 +147,8 @@ class _Checks:
                 if getattr(getattr(self._config, section), name) == 0:
                     raise self._error((section, name), "must be more than 0")
         for section, name, most in (
+            ("access", "idle_minutes", 24 * 60),
+            ("access", "session_hours", 7 * 24),
             ("pixels", "workers", 64),
             ("sync", "uploads_in_flight", 64),
             ("dimse", "commit_grace_seconds", 3600),
@@ -258,6 +261,8 @@ class _Checks:
             keys = ("dimse", "peer", str(number))
             if fault := fault_of(peer, has_authority=dimse.tls_ca != Path()):
                 raise self._error((*keys, fault.key), fault.what, fault.hint)
+            if peer.tls_only and not dimse.tls_listen:
+                raise self._error((*keys, "tls_only"), "would keep it out without dimse.tls_listen")
             for told in ("forward_mpps", "notify"):
                 if getattr(peer, told) and not peer.host:
                     raise self._error(

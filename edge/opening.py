@@ -23,8 +23,11 @@ from typing import Any, Self
 from edge.access.audit.folder import AuditFolder
 from edge.access.audit.recorder import Audit
 from edge.access.dicom_tls import DicomTls
+from edge.access.passwords import Passwords
+from edge.access.sessions import Sessions
 from edge.access.tls import box_names
 from edge.access.tokens import Tokens
+from edge.access.users import Users
 from edge.admin.local_keys import root_of_service
 from edge.cache.absences import Absences
 from edge.cache.associations import Associations
@@ -49,6 +52,7 @@ from edge.errors import ConfigError, SecretError
 from edge.index.audit import AuditTable
 from edge.index.ballast import Ballast
 from edge.index.database import Database
+from edge.index.remote import set_cursor
 from edge.index.tokens import TokenTable
 from edge.store.objects import ObjectStore
 from edge.store.tombstones import TombstoneStore, TrashStore
@@ -132,6 +136,10 @@ class Cache:
             )
             self.witness = BoxWitness(self.audit)
             self.tokens = Tokens(TokenTable(self.database))
+            self.passwords = Passwords()
+            box = self._config.appliance.name
+            self.users = Users(self.database, self.passwords, box=box)
+            self.sessions = Sessions(self.database, self._config.access)
             self.exchange = Exchange(self.store, self.tombstones, self.database)
             self.disputes = Disputes(
                 self.database, self.exchange, has_archive=bool(self._config.cloud.archive)
@@ -176,6 +184,16 @@ class Cache:
         """
         abandon = wish.get("abandon") is True
         return asdict(await asyncio.to_thread(self.keys.rotate, abandon=abandon))
+
+    async def beat(self) -> None:
+        """Commit something: whoever can do that lives.
+
+        Raises:
+            StorageFull: There is no room even for that.
+            DatabaseBroken: The index is damaged.
+        """
+        moment = f"{time.time():.0f}"
+        await self.database.write(lambda db: set_cursor(db, "alive", moment))
 
     def dicom_tls(self) -> DicomTls:
         """What is shown to DICOM peers over TLS, and believed of them; nothing is loaded yet."""

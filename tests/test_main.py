@@ -130,6 +130,26 @@ def test_log_lines_have_a_time_unless_the_journal_writes_its_own():
     assert logging.getLogger("edge").level == logging.NOTSET
 
 
+QUOTING = """
+import logging, edge.__main__ as main
+main._log_to_stderr()
+import pydicom
+dataset = pydicom.Dataset()
+dataset.PatientBirthDate = "ROE^JANE"
+pydicom.uid.UID("ROE^JANE")
+logging.getLogger("aiohttp.server").error("ROE^JANE")
+logging.getLogger("edge").info("the end")
+"""
+
+
+def test_libraries_that_quote_values_say_nothing():
+    ran = subprocess.run(
+        [sys.executable, "-c", QUOTING], capture_output=True, text=True, check=True
+    )
+    assert ran.stderr.endswith("INFO edge: the end\n")
+    assert "JANE" not in ran.stderr + ran.stdout
+
+
 @pytest.fixture
 def box(tmp_path):
     """The configuration of a box that was started once, on a disk of its own."""

@@ -14,11 +14,14 @@ import resource
 import signal
 import sys
 from collections.abc import AsyncIterator, Callable
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.commands.notifying import notify
+from edge.cage.kernel import hide_memory
 from edge.commands.parsing import Commands, configuration, configuration_file
+from edge.commands.welcome import welcome
+from edge.systemd import Systemd, keep_watch
 
 if TYPE_CHECKING:
     from edge.app import Appliance
@@ -28,6 +31,10 @@ __all__ = ["add", "leave_out_decoders"]
 
 log = logging.getLogger("edge")
 
+_ROOT = (
+    "RUNNING AS ROOT: whoever finds a fault in this service has the whole machine."
+    " Give it a user of its own, as the README does"
+)
 _DECODERS = ("gdcm", "numpy", "PIL")
 """What only pixel workers need; pydicom would load all that it finds, 30 MB of them."""
 _CLOSING = 15.0
@@ -53,12 +60,22 @@ def leave_out_decoders() -> None:
         sys.modules.setdefault(name, None)  # type: ignore[arg-type]
 
 
-async def _serve(options: argparse.Namespace) -> int:
-    loaded = await configuration(options)
-    leave_out_decoders()
+def _prepare() -> None:
+    """Set what holds for the whole process, as long as it lives."""
     # Every peer and every open object is a file; the usual soft limit is made for small programs.
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    # Keys and images are in its memory: no dump of it, and no look into it by others of its user.
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    with contextlib.suppress(OSError):
+        hide_memory()
+
+
+async def _serve(options: argparse.Namespace) -> int:
+    loaded = await configuration(options)
+    leave_out_decoders()
+    _prepare()
+    systemd = Systemd()
     loop, stopping = asyncio.get_running_loop(), asyncio.Event()
     if serving := asyncio.current_task():
         _at_signals(loop, serving.cancel)  # a start may take long: an index may have to be rebuilt
@@ -67,33 +84,51 @@ async def _serve(options: argparse.Namespace) -> int:
 
     folder, file = loaded.appliance.data_dir, await configuration_file(options)
     is_new = not await asyncio.to_thread(_holds_box, folder)
-    root = await root_secret(loaded, tell=notify)
+    root = await root_secret(loaded, tell=systemd.waiting)
     again = True
     while again:
+        systemd.opening()
         appliance = Appliance(loaded, file=file, root=root)
         async with _told_of(appliance, loaded, is_new=is_new) as box:
+            if os.geteuid() == 0:
+                log.warning(_ROOT)
             log.info(
                 "ready: DICOM as %s on %s, HTTP on port %d",
                 loaded.dimse.ae_title,
                 _ports(box.dimse_port, box.dimse_tls_port),
                 box.http_port,
             )
+            await welcome(box.cache.users, loaded)
             _at_signals(loop, stopping.set)
             # What was made so far stays: looking through it again and again holds up whoever asks.
             gc.collect()
             gc.freeze()
-            notify("ready")
+            _tell_ready(systemd, box)
             again = await box.serve_until(stopping)
             is_new = False
             log.info("stopping")
-            notify("stopping")
             if box.holding.locking.is_set():
                 # Whatever hangs while it closes, and holds a key, does not do so for long.
                 loop.call_later(_CLOSING, _begin_anew)
+            elif not again:
+                systemd.stopping()
         if box.holding.locking.is_set() and again:
             _begin_anew()
     log.info("stopped")
     return 0
+
+
+def _tell_ready(systemd: Systemd, box: Appliance) -> None:
+    """Tell systemd, and have its watchdog fed by commits to the index while the box is open."""
+
+    def state() -> str:
+        failing = sorted(name for name, state in box.parts().items() if state != "running")
+        return f"in trouble: {', '.join(failing)}" if failing else "runs"
+
+    systemd.ready()
+    if seconds := systemd.watch_seconds:
+        watch = partial(keep_watch, systemd, seconds, box.cache.beat, state)
+        box.supervisor.start("watchdog", watch)
 
 
 def _begin_anew() -> None:

@@ -226,7 +226,8 @@ class Places:
         if not going:
             return
         self._file.write({place: vacant(place) for place in sorted(going)})
-        self._of_names = {name: at for name, at in self._of_names.items() if at not in going}
+        for name in [name for name, at in self._of_names.items() if at in going]:
+            del self._of_names[name]
         self._of_master = [at for at in self._of_master if at not in going]
         for place in going:
             self.wraps.pop(place, None)

@@ -3,7 +3,7 @@
 Crash order, each step durable in both copies before the next:
 
     1  the key of a new epoch is there, wrapped by the root     <- from here on it will be finished
-    2  some thousand keys at a time are wrapped by it, each in its own place
+    2  some hundred keys at a time are wrapped by it, each in its own place
     3  both copies are read again, and nothing in them needs the old epoch any more
     4  the key of the old epoch is destroyed
 
@@ -23,6 +23,7 @@ out from both together, but not without the old epoch: so that stays, unless he 
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
@@ -34,8 +35,10 @@ from edge.errors import SecretError
 
 __all__ = ["Rotated", "Rotation"]
 
-_LOT = 4096
+_LOT = 512
 """Places that are looked at before others may use the ring again."""
+_PAUSE = 0.001
+"""Seconds in which those get at it: a lock that is taken again at once is left to nobody."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +99,7 @@ class Rotation:
         while (count := min(_LOT, self._places.length - first)) > 0:
             yield first, count
             first += count
+            time.sleep(_PAUSE)
 
     def _refuse_damaged(self) -> None:
         damaged = 0

@@ -25,6 +25,7 @@ from pydicom.filewriter import write_dataset
 from pydicom.uid import UID
 from pydicom.valuerep import validate_value
 
+from edge.dicom.dictionary import VRS
 from edge.dicom.part10 import file_meta
 from edge.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN
 
@@ -200,12 +201,14 @@ def _leaf_type(sop_class_uid: str) -> str:
 def _dataset(attributes: Mapping[str, Any], *, whole: bool) -> Dataset:
     """What records may be made of: no binary values, and of an image just what its records show.
 
-    What the VR of an attribute does not permit is left out.
+    What the VR of an attribute does not permit is left out, and so is one of another VR than the
+    dictionary's: a record would write it as what it is not.
     """
     dataset = Dataset()
     for tag, element in attributes.items():
         vr, values = element["vr"], element.get("Value")
-        if not values or not (whole or tag in _OF_IMAGES):
+        known = VRS.get(int(tag, 16), "").split(" or ")
+        if not values or vr not in known or not (whole or tag in _OF_IMAGES):
             continue
         converted = [_converted(vr, value) for value in values]
         with suppress(ValueError, TypeError, OverflowError):

@@ -62,6 +62,10 @@ class Protocol(web.RequestHandler):
         """
         if request.writer.output_size > 0:
             raise ConnectionError("an answer has begun already")
+        if isinstance(exc, UnicodeEncodeError):
+            # Whatever is ours has answered its own errors: aiohttp would quote what was sent (an
+            # expectation that it does not know), and that is no text.
+            status = 400
         kind = type(exc).__name__ if exc is not None else ""
         hint = "a line of it is too long: put less into the URL" if kind == "LineTooLong" else ""
         answer = _refuse(request, status, _DETAIL.get(status, "the request met a defect"), hint)

@@ -27,6 +27,7 @@ from tests.bench import (
     moving,
     rendered,
     retrieval,
+    rotation,
     search,
     stow,
     sync,
@@ -49,6 +50,7 @@ SECTIONS: dict[str, Callable[[Stand], None]] = {
     "memory": large.measure,
     "sync": sync.measure,
     "line": badline.measure,
+    "keys": rotation.measure,
 }
 
 

@@ -220,6 +220,24 @@ def test_only_one_bench_works_in_a_repository_and_leaves_nothing(tmp_path):
     assert not (tmp_path / "build" / "bench").exists()
 
 
+def test_keys_are_measured_without_any_server(tmp_path):
+    report = tmp_path / "figures.json"
+    done = subprocess.run(
+        [sys.executable, "-m", "tests.bench", "keys", "--quick", "--json", str(report)],
+        cwd=ROOT,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
+    )
+    assert done.returncode in (0, 1), done.stderr
+    lines = json.loads(report.read_text())["lines"]
+    assert {line["section"] for line in lines} == {"keys of 2,000 studies"}
+    assert len(lines) == 4
+    assert all(line["figures"][EDGE] > 0 for line in lines)
+
+
 @pytest.mark.skipif(bool(orthanc.missing()), reason="compares with Debian's Orthanc")
 def test_a_quick_run_measures_every_server_in_one_table(tmp_path):
     report = tmp_path / "figures.json"
@@ -237,7 +255,7 @@ def test_a_quick_run_measures_every_server_in_one_table(tmp_path):
     assert all(name in done.stdout for name in SERVERS)
     figures = json.loads(report.read_text())
     for line in figures["lines"]:
-        if line["section"].startswith(("sync", "a terrible line")):
+        if line["section"].startswith(("sync", "a terrible line", "keys")):
             assert line["figures"][EDGE] > 0
             continue
         is_web = line["section"].startswith(("WADO", "STOW", "QIDO", "C-FIND", "C-MOVE"))

@@ -73,6 +73,8 @@ class Scale:
     """The same over a terrible one."""
     cuts: int
     """Of that line."""
+    study_keys: int
+    """In the ring of keys that are wrapped anew."""
 
     @property
     def disk_bytes(self) -> int:
@@ -95,6 +97,7 @@ FULL = Scale(
     sent_slowly=500,
     sent_badly=1000,
     cuts=100,
+    study_keys=100_000,
 )
 LARGE = replace(FULL, catalogues=(*FULL.catalogues, Catalogue(100_000, 10)), filling=900)
 QUICK = Scale(
@@ -109,6 +112,7 @@ QUICK = Scale(
     sent_slowly=20,
     sent_badly=20,
     cuts=2,
+    study_keys=2000,
 )
 
 

@@ -43,6 +43,19 @@ def records_of(directory):
     return pydicom.dcmread(BytesIO(directory)).DirectoryRecordSequence
 
 
+def test_an_attribute_of_a_wrong_vr_is_none():
+    """Devices send them; what a record would make of a sequence is no text."""
+    wrong = {
+        "00080060": {"vr": "SQ", "Value": [{}]},
+        "00100010": {"vr": "US", "Value": [7]},
+        "00200013": {"vr": "UN", "InlineBinary": "AAAA"},
+    }
+    patient, _, series, record = records_of(listed([{**image(), **wrong}]))
+    assert patient.PatientID == "1"
+    assert series.Modality == "OT"
+    assert record.InstanceNumber == 1
+
+
 @pytest.fixture(scope="module")
 def packaged_directory():
     return listed(scan_file(path).attributes for path in INSTANCES)

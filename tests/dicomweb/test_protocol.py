@@ -51,6 +51,7 @@ async def say(port, request):
         b"GET /word HTTP/1.1\r\nContent-Length: DOE\r\n\r\n",
         b"GET /word HTTP/1.1\r\nHost: a\r\nX: " + b"D" * 20000 + b"\r\n\r\n",
         b"GET /DOE" + b"/" * 20000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
+        b"GET /word HTTP/1.1\r\nHost: a\r\nExpect: DOE\x80\r\n\r\n",
     ],
 )
 async def test_what_is_no_http_is_answered_by_a_problem_and_quoted_nowhere(port, request_, caplog):

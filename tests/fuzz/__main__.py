@@ -43,14 +43,13 @@ def main() -> int:
             break
         number = secrets.randbelow(2**32) if options.seed is None else options.seed
         try:
-            run(name, TARGETS[name].at_a_time, number=number, keep=FINDINGS)
+            examples += run(name, TARGETS[name].at_a_time, number=number, keep=FINDINGS)
         except Exception:  # noqa: BLE001 - whatever it is, it is a finding
             found += 1
             print(f"-- {name}, --seed {number}", flush=True)
             traceback.print_exc(file=sys.stdout)
         rounds += 1
-        examples += TARGETS[name].at_a_time
-    print(f"fuzz: {examples} examples in {rounds} rounds, {found} of them with a finding")
+    print(f"fuzz: {rounds} rounds, {found} with a finding, the others of {examples} examples")
     return int(found > 0)
 
 

@@ -16,11 +16,12 @@ from tests.fuzz.conversations import CONVERSATIONS
 from tests.fuzz.instances import INSTANCES
 from tests.fuzz.metadata import METADATA
 from tests.fuzz.multipart import MULTIPART
+from tests.fuzz.queries import QUERIES
+from tests.fuzz.stores import STORES
 from tests.fuzz.targets import READERS
 
-TARGETS = {
-    target.name: target for target in (*READERS, *CONVERSATIONS, *MULTIPART, *METADATA, *INSTANCES)
-}
+FAMILIES = (READERS, CONVERSATIONS, INSTANCES, MULTIPART, METADATA, QUERIES, STORES)
+TARGETS = {target.name: target for family in FAMILIES for target in family}
 SPARE = 400 * 1024
 """Kilobytes that all examples together may take: leaks, and what a few bytes blow up to."""
 
@@ -32,8 +33,8 @@ def run(
     number: int | None = None,
     spoilt: bool = False,
     keep: Path | None = None,
-) -> None:
-    """Try so many.
+) -> int:
+    """Try so many; how many were tried, those that a finding was made smaller by among them.
 
     Args:
         name: Of the target.
@@ -48,6 +49,7 @@ def run(
     target = TARGETS[name]
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     last: list[Any] = []
+    tried = 0
     with target.opened() as check:
 
         @settings(
@@ -61,7 +63,8 @@ def run(
         )
         @given(target.examples)
         def attempt(example: object) -> None:
-            last[:] = [example]
+            nonlocal tried
+            last[:], tried = [example], tried + 1
             with bounded(target.seconds, target.megabytes):
                 check(example)
             assert not spoilt, "no such thing"
@@ -78,6 +81,7 @@ def run(
             raise
     more = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
     assert more < SPARE, f"it took {more} kB more"
+    return tried
 
 
 def replay(name: str, *paths: Path) -> None:

@@ -12,7 +12,14 @@ from tests.fuzz.bounds import bounded
 from tests.fuzz.conversations import Talk
 from tests.fuzz.run import TARGETS, replay, run
 
-EXAMPLES = {"acceptor": 120, "requestor": 60, "framing": 200}
+EXAMPLES = {
+    "acceptor": 120,
+    "requestor": 60,
+    "framing": 200,
+    "query": 120,
+    "admission": 30,
+    "stow": 40,
+}
 OTHERS = 400
 
 
