@@ -93,6 +93,8 @@ class Peer:
     """It is told what devices say of performed procedure steps."""
     notify: bool = False
     """It is told which instances are available, once a study is complete (PS3.4 R)."""
+    tls_only: bool = False
+    """It is let in over TLS alone."""
 
 
 @dataclass(frozen=True, slots=True)

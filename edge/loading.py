@@ -261,6 +261,8 @@ class _Checks:
             keys = ("dimse", "peer", str(number))
             if fault := fault_of(peer, has_authority=dimse.tls_ca != Path()):
                 raise self._error((*keys, fault.key), fault.what, fault.hint)
+            if peer.tls_only and not dimse.tls_listen:
+                raise self._error((*keys, "tls_only"), "would keep it out without dimse.tls_listen")
             for told in ("forward_mpps", "notify"):
                 if getattr(peer, told) and not peer.host:
                     raise self._error(

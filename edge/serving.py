@@ -27,6 +27,7 @@ from edge.access.tls import box_names
 from edge.admin import api
 from edge.admin.absences import absence_routes
 from edge.admin.audit import audit_routes
+from edge.admin.certificate import certificate_routes
 from edge.admin.claims import claim_of_api
 from edge.admin.commitments import commitment_routes
 from edge.admin.doctor import doctor_routes
@@ -115,7 +116,7 @@ async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -
     tls = HttpTls(config.http, cache.keys.derive("tls"), cache.folder / "tls", names)
     await asyncio.to_thread(tls.load)
     if tls.context is not None:
-        means.renewals.add(tls.load)
+        await asyncio.to_thread(means.renewals.add, tls.load, tls.files)
     application = create_root(
         {
             "/dicom-web": _images(means, gate),
@@ -139,6 +140,7 @@ async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -
         strict_transport=config.http.tls == "files",
     )
     application.add_routes([*api.health_routes(means.parts), *entrance])
+    application.add_routes(certificate_routes(tls.authority))
     listener = Listener(application, config.http.listen, tls.context)
     await supervisor.start_ready("http", lambda ready: listener.serve(ready=ready))
     return listener

@@ -217,6 +217,10 @@ def test_the_environment_goes_before_the_file(load):
         ("[dimse]\ntls_listen = '2762'\n", "edge.toml:2: dimse.tls_listen = '2762' is not HOST"),
         ("[dimse]\nlisten = ''\n", "edge.toml:2: dimse.listen = '' is not HOST:PORT"),
         (
+            "[[dimse.peer]]\nae_title = 'CT1'\ntls_only = true\n",
+            "edge.toml:3: dimse.peer.0.tls_only would keep it out without dimse.tls_listen",
+        ),
+        (
             "[dimse]\nlisten = ''\ntls_listen = '0.0.0.0:2762'\nunknown_peers = 'accept'\n",
             'edge.toml:4: dimse.unknown_peers = "accept" is refused while 0.0.0.0:2762',
         ),
