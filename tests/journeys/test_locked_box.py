@@ -325,3 +325,21 @@ async def test_a_stolen_box_stays_shut_outside_of_its_network_and_opens_by_itsel
     assert (await it.unlock("")) == (0, "edge: the box is open\n")
     await it.until_said("ready: DICOM")
     assert len(await it.studies()) == 1
+
+
+async def test_an_admin_far_away_locks_the_box_and_is_named_in_its_record(box):
+    it = box(provider="passphrase")
+    await it.run_up()
+    assert (await it.unlock(GOOD))[0] == 0
+    await it.until_said("ready: DICOM")
+    made = await it.run("token", "create", "--role", "admin", "--name", "Ada far away")
+    headers = {"Authorization": f"Bearer {made.out.strip()}"}
+    async with it.page() as page:
+        answer = await page.post("/api/v1/keys/lock", json={"confirmed": True}, headers=headers)
+        assert answer.json() == {"locked": True}
+    await it.until_said("locked: DICOM")
+    assert "Ada far away, over the network, locked it" in it.log.read_text()
+    assert (await it.unlock(GOOD))[0] == 0
+    await it.until_said("ready: DICOM")
+    found = await it.run("audit", "search", "--event", "key", "--json")
+    assert "the box was locked" in found.out, found
