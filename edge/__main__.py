@@ -37,6 +37,7 @@ try:
         sync,
         token,
         trash,
+        user,
         worklist,
     )
     from edge.commands.parsing import Commands
@@ -59,6 +60,7 @@ _COMMANDS = (
     commit,
     worklist,
     courier,
+    user,
     token,
     cloud,
     secret,

@@ -14,6 +14,7 @@ from typing import Literal
 from edge.errors import ConfigError
 
 __all__ = [
+    "Access",
     "Appliance",
     "Archive",
     "Audit",
@@ -142,6 +143,21 @@ class Http:
     """Further ones that the box is called by, beside its own: DNS names, addresses."""
     cors_origins: tuple[str, ...] = ()
     """Whose pages may use the service from a browser, as browsers write it: ``https://host``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """``[access]``: how people log in."""
+
+    idle_minutes: float = 30.0
+    """A session ends that was not used for so long."""
+    session_hours: float = 12.0
+    """It ends then, whatever happens in it."""
+    admins_need_second_factor: bool = True
+    """A password alone lets an admin do nothing but enrol one."""
+    console: Path = Path()
+    """A terminal, such as ``/dev/tty1``, on which the code for the first admin is shown; empty
+    means the one that the service was started from, if any."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -374,6 +390,7 @@ class Config:
     keys: Keys = Keys()
     dimse: Dimse = Dimse()
     http: Http = Http()
+    access: Access = Access()
     cache: Cache = Cache()
     pixels: Pixels = Pixels()
     cloud: Cloud = Cloud()

@@ -32,6 +32,8 @@ UIDs, counts and sizes may be named, names and dates of patients may not.
     │   └── PixelWorkersBusy      too many others wait for their pixels: try again
     ├── QueryError                a search that can't be understood
     ├── AccessDenied              the caller is unknown, or may not do this
+    │   └── TooManyAttempts       too many wrong guesses came from there: not before some time
+    ├── UserRefused               what was to become of a user, or of a password, can't be
     ├── PeerError                 a DIMSE peer broke the protocol, or is gone
     │   └── PeerRefused           a peer will not associate with us
     ├── LineClosed                nothing of sync may go over the line now: it goes on by itself
@@ -82,7 +84,9 @@ __all__ = [
     "SecretError",
     "StepRefused",
     "StorageFull",
+    "TooManyAttempts",
     "UndecodablePixels",
+    "UserRefused",
     "WrongKey",
 ]
 
@@ -242,6 +246,18 @@ class AccessDenied(EdgeError):
     def __init__(self, message: str, *, hint: str = "", known: bool = False) -> None:
         super().__init__(message, hint=hint)
         self.known = known
+
+
+class TooManyAttempts(AccessDenied):
+    """Not now, whatever the proof is; ``retry_after`` is in seconds."""
+
+    def __init__(self, message: str, *, retry_after: float, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
+
+
+class UserRefused(EdgeError):
+    """What was to become of a user, a password or a second factor can't be; nothing was changed."""
 
 
 class How(StrEnum):

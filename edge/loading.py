@@ -138,6 +138,7 @@ class _Checks:
                 "retry_max_seconds",
                 "trash_days",
             ),
+            "access": ("idle_minutes", "session_hours"),
             "cache": ("max_instance_bytes",),
             "pixels": ("frame_bytes", "seconds"),
             "audit": ("keep_days", "max_bytes"),
@@ -146,6 +147,8 @@ class _Checks:
                 if getattr(getattr(self._config, section), name) == 0:
                     raise self._error((section, name), "must be more than 0")
         for section, name, most in (
+            ("access", "idle_minutes", 24 * 60),
+            ("access", "session_hours", 7 * 24),
             ("pixels", "workers", 64),
             ("sync", "uploads_in_flight", 64),
             ("dimse", "commit_grace_seconds", 3600),

@@ -23,8 +23,11 @@ from typing import Any, Self
 from edge.access.audit.folder import AuditFolder
 from edge.access.audit.recorder import Audit
 from edge.access.dicom_tls import DicomTls
+from edge.access.passwords import Passwords
+from edge.access.sessions import Sessions
 from edge.access.tls import box_names
 from edge.access.tokens import Tokens
+from edge.access.users import Users
 from edge.admin.local_keys import root_of_service
 from edge.cache.absences import Absences
 from edge.cache.associations import Associations
@@ -133,6 +136,10 @@ class Cache:
             )
             self.study_keys = StudyKeys(self.keys, self.database)
             self.tokens = Tokens(TokenTable(self.database))
+            self.passwords = Passwords()
+            box = self._config.appliance.name
+            self.users = Users(self.database, self.passwords, box=box)
+            self.sessions = Sessions(self.database, self._config.access)
             self.exchange = Exchange(self.store, self.tombstones, self.database)
             self.disputes = Disputes(
                 self.database, self.exchange, has_archive=bool(self._config.cloud.archive)

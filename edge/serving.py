@@ -6,7 +6,7 @@ A part of the admin API is one line here; another application that is mounted is
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
@@ -14,9 +14,14 @@ from operator import itemgetter
 from aiohttp import web
 
 from edge.access.acts import Service
-from edge.access.gate import Gate
+from edge.access.basic import Basic
+from edge.access.gate import Gate, People
 from edge.access.http_tls import HttpTls
+from edge.access.login import LogIn
+from edge.access.proving import Proving
 from edge.access.renewals import Renewals
+from edge.access.sessions import cookie_name
+from edge.access.throttle import Throttle
 from edge.access.tls import box_names
 from edge.admin import api
 from edge.admin.absences import absence_routes
@@ -25,12 +30,14 @@ from edge.admin.claims import claim_of_api
 from edge.admin.commitments import commitment_routes
 from edge.admin.doctor import doctor_routes
 from edge.admin.edits import edit_routes
+from edge.admin.login import LogInRoutes
 from edge.admin.peers import peer_routes
 from edge.admin.prefetch import prefetch_routes
 from edge.admin.procedures import procedure_routes
 from edge.admin.sync import sync_routes
 from edge.admin.tokens import token_routes
 from edge.admin.trash import trash_routes
+from edge.admin.users import user_routes
 from edge.admin.worklist import worklist_routes
 from edge.cache.admission import Admission
 from edge.cache.catalogue import Catalogue
@@ -101,7 +108,7 @@ async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -
         WrongKey: The box's own certificate was made with another secret.
     """
     cache, names = means.cache, box_names(config)
-    gate = Gate(cache.tokens, required=config.http.auth == "required")
+    gate, log_in_routes = _entrance(cache, config)
     tls = HttpTls(config.http, cache.keys.derive("tls"), cache.folder / "tls", names)
     await asyncio.to_thread(tls.load)
     if tls.context is not None:
@@ -128,10 +135,21 @@ async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -
         is_open=config.http.auth == "none",
         strict_transport=config.http.tls == "files",
     )
-    application.add_routes(api.health_routes(means.parts))
+    application.add_routes([*api.health_routes(means.parts), *log_in_routes])
     listener = Listener(application, config.http.listen, tls.context)
     await supervisor.start_ready("http", lambda ready: listener.serve(ready=ready))
     return listener
+
+
+def _entrance(cache: Cache, config: Config) -> tuple[Gate, Sequence[web.RouteDef]]:
+    """The gate, and where people log in."""
+    tls = config.http.tls != "off"
+    database, throttle, cookie = cache.database, Throttle(), cookie_name(tls=tls)
+    proving = Proving(database, cache.passwords, throttle)
+    people = People(Basic(database, proving, config.access), cache.sessions, throttle, cookie)
+    gate = Gate(cache.tokens, required=config.http.auth == "required", people=people)
+    login = LogIn(database, cache.users, cache.sessions, proving, throttle)
+    return gate, LogInRoutes(gate, login, cache.sessions, cookie=cookie, tls=tls).routes()
 
 
 def _images(means: HttpMeans, gate: Gate) -> web.Application:
@@ -172,6 +190,7 @@ def _administration(means: HttpMeans, gate: Gate, config: Config) -> web.Applica
             *peer_routes(cache.peers, identity, means.echo),
             *doctor_routes(partial(examine, cache.peers, cache.associations, config.dimse)),
             *worklist_routes(cache.worklist),
+            *user_routes(cache.users, cache.sessions, identity),
             *token_routes(cache.tokens, identity),
             *audit_routes(cache.audit.folder),
         ],

@@ -35,7 +35,15 @@ from edge.access.uses import TokenUses
 from edge.errors import AccessDenied
 from edge.index.tokens import TokenRow
 
-__all__ = ["LIFETIME_DAYS", "PREFIX", "NewToken", "TokenInfo", "TokenStore", "Tokens"]
+__all__ = [
+    "LIFETIME_DAYS",
+    "PREFIX",
+    "NewToken",
+    "TokenInfo",
+    "TokenStore",
+    "Tokens",
+    "looks_like_token",
+]
 
 PREFIX = "edge_"
 """Lets scanners for leaked secrets recognise a token."""
@@ -272,6 +280,11 @@ def _refuse_wider(maker: Identity, wanted: TokenInfo) -> None:
             hint="say fewer days, or make it with edge token create",
             known=True,
         )
+
+
+def looks_like_token(secret: str) -> bool:
+    """Whether it has the form of one; no password of a user has."""
+    return _SECRET.fullmatch(secret) is not None
 
 
 def _info(row: TokenRow) -> TokenInfo | None:

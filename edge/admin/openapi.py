@@ -153,6 +153,8 @@ def _document(operations: Mapping[tuple[str, str], Operation], prefix: str) -> d
             }
             for status, why in (*_BODY_REFUSALS.items(), ("409", _NOT_DONE)):
                 refusals[status] = _answer(why, "application/problem+json", problem)
+        elif method == hdrs.METH_DELETE:
+            refusals["409"] = _answer(_NOT_DONE, "application/problem+json", problem)
         described["responses"] = {"200": _answer("Done.", "application/json", schema), **refusals}
         paths.setdefault(path, {})[method.lower()] = described
     return {

@@ -1,9 +1,9 @@
 """What a new box needs to be this one, as one sealed file; and when such files were made.
 
 In it are the configuration as it stands on the disk, the root secret and the ring of keys, the
-box's certificates, tokens, approved peers, tombstones with their records, and which instances no
-archive is proven to have (`edge.index.snapshot`). Images are not. It is sealed for the recovery
-key, of which the box itself has only the public half.
+box's certificates, tokens, users, approved peers, tombstones with their records, and which
+instances no archive is proven to have (`edge.index.snapshot`). Images are not. It is sealed for the
+recovery key, of which the box itself has only the public half.
 
 Promises that what is in one backup belongs together: rows are of one commit, and a record of a
 deletion is kept before its rows are. The ring holds every key that those rows name.
@@ -231,8 +231,14 @@ class Backups:
             "SELECT count(*), max(deleted), total(deleted) FROM tombstones"
         )
         peers = await self._database.read("SELECT * FROM peers ORDER BY ae_title")
+        # Not what every log-in changes.
+        people = await self._database.read(
+            "SELECT name, display_name, role, state, password, totp FROM users ORDER BY name"
+        )
+        keys = await self._database.read("SELECT credential_id FROM passkeys ORDER BY 1")
         files = await asyncio.to_thread(self._watched)
-        return hashlib.sha256(repr((tokens, deleted, peers, files)).encode()).hexdigest()
+        known = (tokens, deleted, peers, people, keys, files)
+        return hashlib.sha256(repr(known).encode()).hexdigest()
 
     async def last(self, archive: str) -> LastBackup | None:
         """The last one that an archive was given, and gave back."""

@@ -29,7 +29,7 @@ from edge.cache.rescan import rescan
 from edge.crypto.keys import KeyRing
 from edge.dicom.instance import Custody, Origin
 from edge.errors import InvalidInstance, SealBroken
-from edge.index import instances, peers, residence, tombstones, trash
+from edge.index import instances, peers, residence, snapshot, tombstones, trash, users
 from edge.index.ballast import Ballast
 from edge.index.connection import suspicion
 from edge.index.database import Connection, Database, DatabaseBroken
@@ -86,6 +86,7 @@ async def open_index(path: Path, key: bytes, ballast: Ballast | None = None) -> 
         aside = await asyncio.to_thread(_set_aside, path)
         found = await asyncio.to_thread(salvage, aside, key)
         approved = await asyncio.to_thread(peers.salvage, aside, key)
+        people = await asyncio.to_thread(snapshot.salvage, aside, key, users.KEPT)
         database = await Database(path, key, ballast=ballast).__aenter__()
         if found is None:
             log.error("tokens can't be read any more; make new ones with edge token create")
@@ -96,6 +97,10 @@ async def open_index(path: Path, key: bytes, ballast: Ballast | None = None) -> 
         else:
             kept = approved
             await database.write(lambda db: peers.put_back(db, kept))
+        if people is None:
+            log.error("users can't be read any more; make them again with edge user")
+        else:
+            await database.write(partial(snapshot.fill_all, tables=people))
         return database
 
 

@@ -90,6 +90,7 @@ def _tell(done: Restored, path: Path) -> None:
     contents = done.contents
     say(f"This is {contents.box} again, as of {moment(contents.made)}, in {done.data_dir}.")
     rows = {table.name: len(table.rows) for table in contents.index.tables}
+    say(f"  users           {rows.get('users', 0)}")
     say(f"  tokens          {rows.get('tokens', 0)}")
     say(f"  deleted images  {rows.get('tombstones', 0)}, which stay deleted")
     if done.beside:

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING
 
 from edge.cage.kernel import hide_memory
 from edge.commands.parsing import Commands, configuration, configuration_file
+from edge.commands.welcome import welcome
 from edge.systemd import Systemd, keep_watch
 
 if TYPE_CHECKING:
@@ -97,6 +98,7 @@ async def _serve(options: argparse.Namespace) -> int:
                 _ports(box.dimse_port, box.dimse_tls_port),
                 box.http_port,
             )
+            await welcome(box.cache.users, loaded)
             _at_signals(loop, stopping.set)
             # What was made so far stays: looking through it again and again holds up whoever asks.
             gc.collect()

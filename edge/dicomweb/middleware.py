@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import math
 import re
 import secrets
 import time
@@ -41,6 +42,8 @@ from edge.errors import (
     PixelWorkersBusy,
     QueryError,
     StorageFull,
+    TooManyAttempts,
+    UserRefused,
 )
 from edge.pixels.turns import ASKER
 
@@ -79,6 +82,7 @@ _STATUS: Final[tuple[tuple[type[EdgeError], int], ...]] = (
     (InstanceNotFound, 404),
     (DecisionRefused, 409),
     (DeletionRefused, 409),
+    (UserRefused, 409),
     (PixelWorkersBusy, 503),
     (PixelError, 406),
     (StorageFull, 507),
@@ -188,6 +192,8 @@ def _answer(request: web.Request, error: EdgeError) -> web.Response:
     headers: dict[str, str] = {}
     if isinstance(error, Refused):
         status, headers = error.status, error.headers
+    elif isinstance(error, TooManyAttempts):
+        status, headers = 429, {hdrs.RETRY_AFTER: str(max(1, math.ceil(error.retry_after)))}
     elif isinstance(error, AccessDenied):
         status = 403 if error.known else 401
     else:
@@ -201,7 +207,7 @@ def _answer(request: web.Request, error: EdgeError) -> web.Response:
     if status == 406 and isinstance(error, PixelError):
         hint = hint or _AS_STORED
     response = problem(request, status, str(error), hint=hint, headers=headers)
-    if isinstance(error, AccessDenied) and not error.known:
+    if status == 401:
         # A line for each: there are browsers that read no second challenge in one.
         for challenge in _challenges(request):
             response.headers.add(hdrs.WWW_AUTHENTICATE, challenge)

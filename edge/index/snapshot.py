@@ -1,9 +1,10 @@
 """What of the index can be had neither from the store nor from the archive: for a backup, and back.
 
-In it are tokens, tombstones, rejections, pins and approved peers, as they are, and what no archive
-is proven to have. What an archive verifiably has is not: a box that begins anew learns from the
-archive itself what that has *then*. Cursors are not either, for what was learned behind them is
-gone.
+In it are tokens, users with their second factors, tombstones, rejections, pins and approved peers,
+as they are, and what no archive is proven to have. What an archive verifiably has is not: a box
+that begins anew learns from the archive itself what that has *then*. Cursors are not either, for
+what was learned behind them is gone; nor sessions and codes that were handed out, which would hold
+again.
 
 A table is kept with the names of its columns: what a newer version added has its default then.
 """
@@ -11,20 +12,21 @@ A table is kept with the names of its columns: what a newer version added has it
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from edge.dicom.instance import InstanceRef
-from edge.index import rejections
+from edge.index import rejections, users
 from edge.index.connection import Connection, connect
 from edge.index.feed import record
 from edge.index.instances import ensure_series, ensure_study
 
-__all__ = ["Snapshot", "Table", "Unproven", "restore", "take"]
+__all__ = ["Snapshot", "Table", "Unproven", "fill_all", "restore", "salvage", "take"]
 
-_TABLES = ("tokens", "tombstones", "rejections", "pins", "peers")
+_TABLES = ("tokens", *users.KEPT, "tombstones", "rejections", "pins", "peers")
 _REASON = "it was only on the box that was lost"
 
 
@@ -108,14 +110,25 @@ _UNPROVEN = (
 )
 
 
+def salvage(path: Path, key: bytes, names: Sequence[str]) -> list[Table] | None:
+    """Tables of a damaged index, for ``fill_all``; None if they can't be read. Blocks."""
+    try:
+        db = connect(path, key, cache_kib=1024)
+        try:
+            return [_table(db, name) for name in names]
+        finally:
+            db.close()
+    except Exception:  # noqa: BLE001 - whatever it is, it is the damage
+        return None
+
+
 def restore(db: Connection, snapshot: Snapshot, now: float) -> int:
     """Put it into an index that is new; the number of instances that may be lost.
 
     Nothing is here, so nothing is ONLINE. What the archive said that it stored is NEARLINE. The
     rest is UNAVAILABLE until a sweep finds it in the archive after all, which got it since.
     """
-    for table in snapshot.tables:
-        _fill(db, table)
+    fill_all(db, snapshot.tables)
     lost = 0
     for one in snapshot.unproven:
         ref = InstanceRef(one.study_uid, one.series_uid, one.sop_uid)
@@ -161,8 +174,13 @@ def _table(db: Connection, name: str) -> Table:
     return Table(name, columns, tuple(rows))
 
 
+def fill_all(db: Connection, tables: Iterable[Table]) -> None:
+    """Put rows of a backup, or of a damaged index, into tables, as far as they have columns."""
+    for table in tables:
+        _fill(db, table)
+
+
 def _fill(db: Connection, table: Table) -> None:
-    """Put rows into a table, as far as it still has their columns."""
     if table.name not in _TABLES:
         return  # of a newer version
     there = {row[1] for row in db.execute(f"PRAGMA table_info({table.name})")}

@@ -6,6 +6,9 @@ import ssl
 
 import pytest
 
+from edge.index.database import Database
+from tests.access.people import World
+
 
 class SetClock:
     """A clock that says what it is told."""
@@ -55,3 +58,16 @@ def trusting():
         return ssl.create_default_context(cafile=str(path))
 
     return trust
+
+
+@pytest.fixture
+async def database(tmp_path):
+    """An index, empty."""
+    async with Database(tmp_path / "index.db", bytes(32)) as opened:
+        yield opened
+
+
+@pytest.fixture
+async def world(database):
+    """People and what lets them in."""
+    return World(database)

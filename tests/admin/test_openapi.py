@@ -15,7 +15,10 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis.core.failures import FailureGroup
 
 from edge import config
+from edge.access.passwords import Passwords
+from edge.access.sessions import Sessions
 from edge.access.tokens import Tokens
+from edge.access.users import Users
 from edge.admin import api
 from edge.admin.commitments import commitment_routes
 from edge.admin.edits import edit_routes
@@ -26,6 +29,7 @@ from edge.admin.procedures import procedure_routes
 from edge.admin.sync import sync_routes
 from edge.admin.tokens import token_routes
 from edge.admin.trash import trash_routes
+from edge.admin.users import user_routes
 from edge.admin.worklist import worklist_routes
 from edge.cache.changes import Changes
 from edge.cache.commitments import Commitments
@@ -48,6 +52,7 @@ from edge.index.database import Database
 from edge.index.remote import set_archive_state
 from edge.index.tokens import TokenTable
 from tests import samples
+from tests.access.people import CHEAP
 from tests.dicomweb.doubles import authorise as authorised
 
 _PREFIX = samples.sample_uid("tokens of this test")
@@ -113,6 +118,11 @@ async def base(tmp_path):
                 *peer_routes(PeerBook(database, config.Dimse()), itemgetter(IDENTITY), nobody),
                 *worklist_routes(worklist),
                 *token_routes(Tokens(TokenTable(database)), itemgetter(IDENTITY)),
+                *user_routes(
+                    Users(database, Passwords(CHEAP)),
+                    Sessions(database, config.Access()),
+                    itemgetter(IDENTITY),
+                ),
             ],
         )
         async with TestServer(create_root({"/api/v1": door})) as server:
@@ -177,6 +187,13 @@ async def test_whatever_the_description_allows_is_answered_as_it_says(base, head
         "DELETE /tokens",
         "GET /trash",
         "POST /trash",
+        "GET /users",
+        "POST /users",
+        "POST /users/{name}",
+        "DELETE /users/{name}",
+        "POST /users/{name}/reset",
+        "GET /users/{name}/sessions",
+        "DELETE /users/{name}/sessions",
         "GET /worklist",
         "POST /worklist",
         "DELETE /worklist",
@@ -188,11 +205,11 @@ async def test_what_the_description_does_not_allow_is_refused(base):
     _, body = await get(f"{base}/openapi.json")
     for path, operations in msgspec.json.decode(body)["paths"].items():
         for method in {"get", "put", "post", "patch", "delete", "trace"} - operations.keys():
+            named = path.replace("{study_uid}", "1.2").replace("{ae}", "CT1")
+            named = named.replace("{name}", "anna")
             async with (
                 ClientSession(headers=KEEPER) as http,
-                http.request(
-                    method, base + path.replace("{study_uid}", "1.2").replace("{ae}", "CT1")
-                ) as answer,
+                http.request(method, base + named) as answer,
             ):
                 assert answer.status == 405
                 implied = {"HEAD", "OPTIONS"} if "get" in operations else {"OPTIONS"}

@@ -1,0 +1,149 @@
+"""Logging in: what people prove becomes a session.
+
+Owns what is asked for, and in which order: the password, then the second factor of who has one.
+Promises a session to nobody who proved less, that nothing tells apart what was wrong, and a new
+secret for every session. What an admin may do before they have a second factor is decided by the
+session (`edge.access.sessions`).
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+
+from edge.access.proving import Proving
+from edge.access.sessions import Proved, Session, Sessions, Visitor
+from edge.access.throttle import Throttle
+from edge.access.users import User, Users, user_of
+from edge.errors import AccessDenied
+from edge.index import users as table
+from edge.index.database import Database
+
+__all__ = ["LogIn", "Opened"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Opened:
+    """A session that has just begun."""
+
+    secret: str
+    """For the browser; it can't be had again."""
+    session: Session
+
+
+class LogIn:
+    """Lets people in.
+
+    Args:
+        database: The index.
+        users: Everybody.
+        sessions: Who is in.
+        proving: Looks at passwords.
+        throttle: Slows guessing down.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        users: Users,
+        sessions: Sessions,
+        proving: Proving,
+        throttle: Throttle,
+    ) -> None:
+        self._database = database
+        self._users = users
+        self._sessions = sessions
+        self._proving = proving
+        self._throttle = throttle
+
+    async def with_password(self, name: str, password: str, visitor: Visitor) -> Opened:
+        """Log in.
+
+        Raises:
+            AccessDenied: It is not told what of it is wrong.
+            TooManyAttempts: Not now.
+        """
+        row, attempt = await self._proving.check("log-in", name, password, visitor.address)
+        user = None if row is None else user_of(row)
+        if row is None or user is None:
+            raise _refused()
+        attempt.succeeded()
+        await self._proving.renew_hash(row, password)
+        return await self._open(user, Proved.PASSWORD, visitor)
+
+    async def redeem(
+        self,
+        code: str,
+        password: str,
+        visitor: Visitor,
+        *,
+        name: str = "",
+        display_name: str = "",
+    ) -> Opened | None:
+        """Set a password by a code that was handed out, and log in; None: log in with both factors.
+
+        Args:
+            code: As it was typed.
+            password: That they choose.
+            visitor: Who.
+            name: Of the first admin.
+            display_name: Likewise.
+
+        Raises:
+            AccessDenied: There is no such code, or no longer.
+            UserRefused: The password or the name may not be; the code still holds.
+            TooManyAttempts: Not now.
+        """
+        attempt = self._throttle.of_address(visitor.address)
+        try:
+            user = await self._users.redeem(code, password, name=name, display_name=display_name)
+        except AccessDenied:
+            log.warning("log-in: a code from %s is refused", visitor.address or "?")
+            raise
+        except BaseException:
+            attempt.take_back()
+            raise
+        attempt.succeeded()
+        self._sessions.forget()
+        if user.second_factors:
+            return None
+        return await self._open(user, Proved.PASSWORD, visitor)
+
+    async def change_password(self, session: Session, password: str, new: str) -> Opened:
+        """Set another password; every session of the user ends, and this one goes on as another.
+
+        Raises:
+            AccessDenied: The first one is not theirs.
+            UserRefused: The new one may not be.
+            TooManyAttempts: Not now.
+        """
+        row, attempt = None, None
+        if not session.issuer:
+            said = "log-in", session.name, password, session.address
+            row, attempt = await self._proving.check(*said)
+        if row is None or attempt is None:
+            raise _refused()
+        attempt.succeeded()
+        await self._users.set_password(session.name, new)
+        return await self._go_on(session, session.proved)
+
+    async def _go_on(self, session: Session, proved: Proved) -> Opened:
+        """Replace a session by one that ends when it would have."""
+        await self._sessions.end_all(session.name, session.issuer)
+        visitor = Visitor(session.address, session.agent)
+        said = session.name, session.role, proved, visitor
+        return Opened(*await self._sessions.open(*said, issuer=session.issuer, until=session.until))
+
+    async def _open(self, user: User, proved: Proved, visitor: Visitor) -> Opened:
+        """Begin a session of somebody who proved enough."""
+        secret, session = await self._sessions.open(user.name, user.role, proved, visitor)
+        if (row := await table.find(self._database, user.name)) is not None:
+            await self._proving.note(row, visitor.address)
+        log.info("log-in: %s from %s, by %s", user.name, visitor.address or "?", proved)
+        return Opened(secret, session)
+
+
+def _refused() -> AccessDenied:
+    return AccessDenied("name, password or what was to be proved beside them is not right")

@@ -1,0 +1,278 @@
+"""Sessions: who logged in, until when, and what their browser shows for it.
+
+Owns the secret of a session and its limits. A secret is 256 random bits and only its hash is kept,
+as with tokens. Promises a new secret at every log-in and whenever more is proved in a session, so
+that one which was planted in a browser before is worth nothing (session fixation); that a session
+ends when it was idle for too long, and at its end whatever happens in it; and that it is worth what
+its user may do *now*: role and state are looked up, not remembered from the log-in.
+
+Sessions are rows of the index: they outlive the service, and the command line ends them. Whom an
+identity provider vouches for has sessions, too; their role is the one that it said then.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import secrets
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from edge.access.roles import Identity, Proof, Role
+from edge.access.users import State
+from edge.config import Access
+from edge.errors import StorageFull
+from edge.index import sessions as table
+from edge.index.database import Connection, Database
+from edge.index.sessions import Held, SessionRow
+
+__all__ = ["UNATTENDED", "Proved", "Session", "Sessions", "Visitor", "cookie_name", "secret_in"]
+
+_SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
+_REMEMBER_SECONDS = 2.0
+_REMEMBERED = 1024
+_TOUCH_SECONDS = 60.0
+"""The last use is written so often: not for each request."""
+_MOST = 20
+"""Sessions of one name: the one that was used longest ago makes room."""
+_AHEAD_SECONDS = 300.0
+"""A session that begins later than so was made by a clock that was wrong."""
+_AGENT = 120
+
+UNATTENDED = "X-Edge-Unattended"
+"""A request with this header is a page's own, and keeps no session from being idle."""
+
+
+class Proved(StrEnum):
+    """What was proved in a session."""
+
+    PASSWORD = "password"  # noqa: S105 - the name of a proof
+    TOTP = "password and totp"
+    RECOVERY = "password and recovery code"
+    PASSKEY = "passkey"
+    PROVIDER = "provider"
+    """Whatever an identity provider asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Visitor:
+    """Whence somebody comes, and with what."""
+
+    address: str = ""
+    agent: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """A session, as it may be shown to its holder and to admins at any time."""
+
+    session_id: str
+    """Names it; not secret."""
+    name: str
+    display_name: str
+    issuer: str
+    """Who vouches for the name; empty if they are a user of this box."""
+    role: Role
+    proved: Proved
+    began: float
+    """POSIX seconds, as all times here."""
+    used: float
+    idle_until: float
+    until: float
+    address: str
+    agent: str
+    is_limited: bool
+    """It opens nothing yet: a second factor must be enrolled first."""
+
+    @property
+    def identity(self) -> Identity:
+        """Who it is."""
+        return Identity(self.name, self.role, proof=Proof.SESSION)
+
+
+class Sessions:
+    """Everybody who is logged in.
+
+    Args:
+        database: The index.
+        settings: ``[access]``.
+        clock: POSIX seconds: limits hold over a restart.
+        monotonic: Monotonic seconds, for what is remembered for a moment.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        settings: Access,
+        *,
+        clock: Callable[[], float] = time.time,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._database = database
+        self._settings = settings
+        self._idle = settings.idle_minutes * 60.0
+        self._clock = clock
+        self._monotonic = monotonic
+        self._known: dict[bytes, tuple[float, Session]] = {}
+
+    async def open(
+        self,
+        name: str,
+        role: Role,
+        proved: Proved,
+        visitor: Visitor,
+        *,
+        issuer: str = "",
+        until: float | None = None,
+    ) -> tuple[str, Session]:
+        """Begin one; whoever calls this has looked at the proof.
+
+        Args:
+            name: Of the user, or of whom the issuer vouches for.
+            role: Of a user, theirs of the moment; it is looked up again at each use.
+            proved: By what.
+            visitor: Who gets it.
+            issuer: Of an identity provider; empty: the name is that of a user.
+            until: Its end, if that is to come before the usual one.
+
+        Returns:
+            The secret, which can't be had again, and the session.
+        """
+        secret, now = secrets.token_urlsafe(32), self._clock()
+        usual = now + self._settings.session_hours * 3600.0
+        row = SessionRow(
+            digest=_digest(secret),
+            session_id=secrets.token_hex(6),
+            name=name,
+            issuer=issuer,
+            role=role,
+            proved=proved,
+            began=now,
+            used=now,
+            until=usual if until is None else min(usual, until),
+            address=visitor.address,
+            agent=_printable(visitor.agent),
+        )
+        idle_since = now - self._idle
+        await self._database.write(
+            lambda db: table.put(db, row, most=_MOST, now=now, idle_since=idle_since)
+        )
+        session = await self.verify(secret)
+        if session is None:  # whoever it is was removed or disabled meanwhile
+            session = self._session(Held(row, "", role, State.ACTIVE))
+        return secret, session
+
+    async def verify(self, secret: str, *, attended: bool = True) -> Session | None:
+        """The session of that secret; None if there is none, or no longer.
+
+        Args:
+            secret: As the browser shows it.
+            attended: Somebody sits before it: the session is not idle.
+        """
+        if _SECRET.fullmatch(secret) is None:
+            return None
+        digest, moment = _digest(secret), self._monotonic()
+        if (known := self._known.get(digest)) is not None and moment < known[0]:
+            return known[1]
+        known_before = self._known
+        known_before.pop(digest, None)
+        held = await table.find(self._database, digest)
+        session = None if held is None else self._valid(held)
+        if session is None:
+            return None
+        now = self._clock()
+        if attended and now - session.used >= min(_TOUCH_SECONDS, self._idle / 4):
+            # Whoever looks at images must not be kept from it by a full disk.
+            with suppress(StorageFull):
+                await self._database.write(lambda db: table.touch(db, digest, now))
+            idle_until = min(session.until, now + self._idle)
+            session = replace(session, used=now, idle_until=idle_until)
+        if attended:
+            if len(known_before) >= _REMEMBERED:
+                known_before.clear()
+            # If a session was ended during the lookup, this is a memory that nobody reads any more.
+            known_before[digest] = (moment + _REMEMBER_SECONDS, session)
+        return session
+
+    async def list(self, name: str | None = None, issuer: str = "") -> tuple[Session, ...]:
+        """All that are not over, or those of one name; the one that was used last first."""
+        held = await table.all_sessions(self._database, name, issuer)
+        return tuple(session for one in held if (session := self._valid(one)) is not None)
+
+    async def end(self, session_id: str, name: str, issuer: str = "") -> bool:
+        """End one, if it is of that name; False if there is none."""
+        return await self._end(lambda db: table.end(db, session_id, name, issuer)) > 0
+
+    async def end_all(self, name: str, issuer: str = "") -> int:
+        """End all of a name; how many there were."""
+        return await self._end(lambda db: table.end_all(db, name, issuer))
+
+    def forget(self) -> None:
+        """Look everything up again: somebody changed what sessions are worth."""
+        self._known = {}
+
+    async def _end(self, call: Callable[[Connection], int]) -> int:
+        ended = await self._database.write(call)
+        self._known = {}
+        return ended
+
+    def _valid(self, held: Held) -> Session | None:
+        row, now = held.row, self._clock()
+        if not row.issuer and held.state != State.ACTIVE:
+            return None
+        if now >= row.until or now >= row.used + self._idle or row.began > now + _AHEAD_SECONDS:
+            return None
+        try:
+            return self._session(held)
+        except ValueError:
+            return None  # a role or a proof of another version
+
+    def _session(self, held: Held) -> Session:
+        row, role, proved = held.row, Role(held.role), Proved(held.row.proved)
+        needs_more = self._settings.admins_need_second_factor and role is Role.ADMIN
+        return Session(
+            session_id=row.session_id,
+            name=row.name,
+            display_name=held.display_name,
+            issuer=row.issuer,
+            role=role,
+            proved=proved,
+            began=row.began,
+            used=row.used,
+            idle_until=min(row.until, row.used + self._idle),
+            until=row.until,
+            address=row.address,
+            agent=row.agent,
+            is_limited=needs_more and proved is Proved.PASSWORD,
+        )
+
+
+def cookie_name(*, tls: bool) -> str:
+    """What the cookie is called.
+
+    With the prefix, a browser takes it from this very host over TLS alone, and sends it nowhere
+    else: no page of a neighbouring host can plant one (RFC 6265bis 4.1.3).
+    """
+    return "__Host-edge" if tls else "edge-session"
+
+
+def secret_in(headers: Mapping[str, str], name: str) -> str:
+    """What the cookie of that name says; empty if there is none, or more than one."""
+    found = [
+        value.strip()
+        for pair in headers.get("Cookie", "").split(";")
+        for key, _, value in [pair.partition("=")]
+        if key.strip() == name
+    ]
+    return found[0] if len(found) == 1 else ""
+
+
+def _printable(text: str) -> str:
+    return "".join(char if char.isprintable() else "?" for char in text[:_AGENT])
+
+
+def _digest(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()

@@ -1,0 +1,394 @@
+"""People: who they are to the clinic, how they come to be users, and how they cease to be.
+
+Owns names, roles and states, and the codes by which somebody sets a password of their own: nobody
+else ever knows it, and there is none by default. Promises that there is always an active admin once
+there was one, that a code works once and only until its end, and that who is disabled, removed or
+reset is logged out in the same transaction. It is all in the index, so that the command line works
+on it whether the service runs or not; what it changes holds in a running service within seconds.
+
+Says nobody who is logged in (`edge.access.sessions`), and lets nobody in (`edge.access.login`).
+"""
+
+from __future__ import annotations
+
+import logging
+import secrets
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from enum import StrEnum
+
+from edge.access import codes
+from edge.access.names import checked_display_name, checked_name, plain_name
+from edge.access.passwords import Passwords, fault_of
+from edge.access.roles import Role
+from edge.errors import AccessDenied, UserRefused
+from edge.index import sessions
+from edge.index import users as table
+from edge.index.database import Connection, Database
+from edge.index.users import UserRow
+
+__all__ = ["Handed", "State", "User", "Users", "user_of"]
+
+log = logging.getLogger(__name__)
+
+MOST_USERS = 10_000
+_DAY = 86400.0
+INVITATION_SECONDS = 7 * _DAY
+RESET_SECONDS = _DAY
+FIRST_SECONDS = _DAY
+_FIRST = ""
+"""Whose code it is by which the first admin is made."""
+
+
+class State(StrEnum):
+    """What may become of somebody's log-in."""
+
+    INVITED = "invited"
+    """They have a code, and no password yet."""
+    ACTIVE = "active"
+    DISABLED = "disabled"
+    """Whatever they prove, it opens nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class User:
+    """Somebody, as they may be shown to admins at any time."""
+
+    name: str
+    display_name: str
+    role: Role
+    state: State
+    created: float
+    """POSIX seconds, as all times here."""
+    last_seen: float | None
+    """Their last log-in; None if there was none."""
+    second_factors: tuple[str, ...]
+    """Of ``totp`` and ``passkey``."""
+    code_until: float | None
+    """Until when a code that they were given holds; None if they have none."""
+
+
+@dataclass(frozen=True, slots=True)
+class Handed:
+    """A code to be handed to somebody; it can't be shown again."""
+
+    name: str
+    """Whose it is; empty: of who will be the first admin."""
+    code: codes.Code
+    until: float
+
+
+class Users:
+    """Everybody who may log in.
+
+    Args:
+        database: The index.
+        passwords: Hashes them.
+        box: What the box is called; no password may be made of that.
+        clock: POSIX seconds.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        passwords: Passwords,
+        *,
+        box: str = "",
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._database = database
+        self._passwords = passwords
+        self._box = box
+        self._clock = clock
+
+    async def list(self) -> tuple[User, ...]:
+        """All of them, by name."""
+        rows = await table.all_users(self._database)
+        return tuple(user for row in rows if (user := user_of(row)) is not None)
+
+    async def find(self, name: str) -> User | None:
+        """The user of that name."""
+        row = await table.find(self._database, plain_name(name))
+        return None if row is None else user_of(row)
+
+    # How they come to be --------------------------------------------------------------------------
+
+    async def add(self, name: str, role: Role, display_name: str = "") -> Handed:
+        """Invite somebody: with the code they set their password.
+
+        Raises:
+            UserRefused: There is one of that name, or it can be none.
+        """
+        name, shown = checked_name(name), checked_display_name(display_name)
+        handed = self._hand(name, INVITATION_SECONDS)
+
+        def insert(db: Connection) -> None:
+            if table.count(db) >= MOST_USERS:
+                raise UserRefused(f"there are {MOST_USERS} users, and can't be more")
+            self._insert(db, name, shown, role, State.INVITED)
+            _keep(db, handed)
+
+        await self._database.write(insert)
+        log.info("users: %s is invited as %s", name, role)
+        return handed
+
+    async def first_code(self) -> Handed:
+        """A code by which the first admin is made; the one before is worthless then.
+
+        Raises:
+            UserRefused: There is an admin, who can invite others.
+        """
+
+        def keep(db: Connection, handed: Handed) -> None:
+            if table.active_of_role(db, Role.ADMIN):
+                raise _there_is_an_admin()
+            _keep(db, handed)
+
+        handed = self._hand(_FIRST, FIRST_SECONDS)
+        await self._database.write(lambda db: keep(db, handed))
+        return handed
+
+    async def is_empty(self) -> bool:
+        """Whether there is nobody at all: the first admin has still to be made."""
+        return not await table.all_users(self._database)
+
+    async def redeem(
+        self, code: str, password: str, *, name: str = "", display_name: str = ""
+    ) -> User:
+        """Set a password by a code; the code is worth nothing then.
+
+        Args:
+            code: As it was typed.
+            password: That they choose.
+            name: Of the first admin, who has none yet; nobody else's counts.
+            display_name: Likewise.
+
+        Raises:
+            AccessDenied: There is no such code, or no longer.
+            UserRefused: The password or the name may not be; the code still holds.
+        """
+        digest = codes.digest_of(code)
+        whose = digest and await table.find_code(self._database, digest, self._clock())
+        if digest is None or whose is None:
+            raise _no_code()
+        is_first = whose == _FIRST
+        who, shown = (
+            (checked_name(name), checked_display_name(display_name))
+            if is_first
+            else (str(whose), "")
+        )
+        self.check_password(password, who, shown)
+        kept = await self._passwords.hash(password)
+
+        def change(db: Connection) -> None:
+            if table.code_of(db, digest, self._clock()) != whose:
+                raise _no_code()  # somebody else was first
+            if is_first:
+                if table.active_of_role(db, Role.ADMIN):
+                    raise _there_is_an_admin()
+                self._insert(db, who, shown, Role.ADMIN, State.ACTIVE)
+            table.set_fields(db, who, password=kept, state=State.ACTIVE)
+            table.drop_code(db, whose)
+            sessions.end_all(db, who)
+
+        await self._database.write(change)
+        log.info("users: %s has a password now%s", who, ", the first admin" if is_first else "")
+        user = await self.find(who)
+        if user is None:
+            raise _no_code()
+        return user
+
+    def check_password(self, password: str, *names: str) -> None:
+        """Do nothing if it may be a password of who is called so.
+
+        Raises:
+            UserRefused: It may not; the message says why.
+        """
+        if fault := fault_of(password, self._box, *names):
+            raise UserRefused(
+                f"the password {fault}", hint="a few words that have nothing to do with each other"
+            )
+
+    # How they change ------------------------------------------------------------------------------
+
+    async def set_password(self, name: str, password: str) -> None:
+        """Give an active user another password; all their sessions end.
+
+        Raises:
+            UserRefused: It may not be one, or they are not active any more.
+        """
+        self.check_password(password, name)
+        kept = await self._passwords.hash(password)
+
+        def change(db: Connection) -> None:
+            if not table.is_active(db, name):
+                raise _nobody(name)
+            table.set_fields(db, name, password=kept)
+            table.drop_code(db, name)
+            sessions.end_all(db, name)
+
+        await self._database.write(change)
+        log.info("users: %s has another password now", name)
+
+    async def reset(self, name: str, *, forget_factors: bool = False) -> Handed:
+        """Make somebody's password worthless, log them out, and have them set another by a code.
+
+        Args:
+            name: Whose.
+            forget_factors: They lost their second factor: it is forgotten, as are all passkeys.
+
+        Raises:
+            UserRefused: There is nobody of that name, or they are disabled.
+        """
+        name = plain_name(name)
+
+        def change(db: Connection, handed: Handed) -> None:
+            state = table.state_of(db, name)
+            if state is None:
+                raise _nobody(name)
+            if state == State.DISABLED:
+                raise UserRefused(f"{name} is disabled", hint=f"edge user enable {name}")
+            table.set_fields(db, name, password="")
+            if forget_factors:
+                table.forget_factors(db, name)
+            sessions.end_all(db, name)
+            _keep(db, handed)
+
+        handed = self._hand(name, RESET_SECONDS)
+        await self._database.write(lambda db: change(db, handed))
+        log.info("users: %s is reset%s", name, ", without factors" if forget_factors else "")
+        return handed
+
+    async def change(
+        self,
+        name: str,
+        *,
+        role: Role | None = None,
+        display_name: str | None = None,
+        disabled: bool | None = None,
+    ) -> User:
+        """Change what is named; who is disabled is logged out, and a code of theirs is worthless.
+
+        Raises:
+            UserRefused: There is nobody of that name, or they are the last active admin.
+        """
+        name = plain_name(name)
+        values: dict[str, object] = {}
+        if role is not None:
+            values["role"] = role
+        if display_name is not None:
+            values["display_name"] = checked_display_name(display_name)
+
+        def change(db: Connection) -> None:
+            state = table.state_of(db, name)
+            if state is None:
+                raise _nobody(name)
+            if disabled or (role is not None and role is not Role.ADMIN):
+                _leave_an_admin(db, name)
+            if disabled:
+                table.set_fields(db, name, state=State.DISABLED)
+                table.drop_code(db, name)
+                sessions.end_all(db, name)
+            elif disabled is False and state == State.DISABLED:
+                proves = table.can_prove(db, name)
+                table.set_fields(db, name, state=State.ACTIVE if proves else State.INVITED)
+            if values:
+                table.set_fields(db, name, **values)
+
+        await self._database.write(change)
+        log.info("users: %s is changed: %s", name, _words(role, disabled))
+        user = await self.find(name)
+        if user is None:
+            raise _nobody(name)
+        return user
+
+    async def remove(self, name: str) -> bool:
+        """Forget somebody, and log them out; False if there is nobody of that name.
+
+        Raises:
+            UserRefused: They are the last active admin.
+        """
+        name = plain_name(name)
+
+        def change(db: Connection) -> bool:
+            _leave_an_admin(db, name)
+            sessions.end_all(db, name)
+            return table.remove(db, name)
+
+        removed = await self._database.write(change)
+        if removed:
+            log.info("users: %s is removed", name)
+        return removed
+
+    def _insert(
+        self, db: Connection, name: str, display_name: str, role: Role, state: State
+    ) -> None:
+        added = table.add(
+            db,
+            name=name,
+            display_name=display_name,
+            role=role,
+            state=state,
+            created=self._clock(),
+            handle=secrets.token_bytes(16),
+        )
+        if not added:
+            raise UserRefused(f"there is a user {name}", hint="choose another name")
+
+    def _hand(self, name: str, seconds: float) -> Handed:
+        return Handed(name, codes.new_code(), self._clock() + seconds)
+
+
+def user_of(row: UserRow) -> User | None:
+    """What may be shown of a row; None if its role or state is of another version."""
+    try:
+        role, state = Role(row.role), State(row.state)
+    except ValueError:
+        return None
+    factors = ("totp",) * (row.totp is not None) + ("passkey",) * (row.passkeys > 0)
+    return User(
+        row.name,
+        row.display_name,
+        role,
+        state,
+        row.created,
+        row.last_seen or None,
+        factors,
+        row.code_until,
+    )
+
+
+def _keep(db: Connection, handed: Handed) -> None:
+    digest = codes.digest_of(handed.code)
+    assert digest is not None
+    table.put_code(db, handed.name, digest, handed.until)
+
+
+def _leave_an_admin(db: Connection, name: str) -> None:
+    if table.active_of_role(db, Role.ADMIN) == [name]:
+        raise UserRefused(
+            f"{name} is the last active admin", hint="make somebody else an admin first"
+        )
+
+
+def _words(role: Role | None, disabled: bool | None) -> str:
+    words = [f"role {role}"] * (role is not None)
+    words += [{True: "disabled", False: "enabled", None: ""}[disabled]] * (disabled is not None)
+    return ", ".join(words) or "display name"
+
+
+def _nobody(name: str) -> UserRefused:
+    return UserRefused(
+        f"there is no user {name or 'of that name'}", hint="edge user list names them"
+    )
+
+
+def _no_code() -> AccessDenied:
+    return AccessDenied(
+        "the code is not right, was used, or has ended", hint="ask an admin for another"
+    )
+
+
+def _there_is_an_admin() -> UserRefused:
+    return UserRefused("there is an admin already", hint="who can invite others, or reset them")

@@ -1,0 +1,274 @@
+"""People over the admin API: who may log in, as what, and who is logged in now.
+
+All of it is for who may ``administer``. A code is in the answer that made it, and nowhere else.
+Promises that a token takes nobody further than it goes itself: one that was narrowed changes
+nobody, and none makes an admin, or changes one. That is for admins who log in, and for the command
+line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Sequence
+from typing import Annotated, Any
+
+import msgspec
+from aiohttp import web
+
+from edge.access.acts import Act
+from edge.access.names import NAME
+from edge.access.roles import Identity, Proof, Role, needs
+from edge.access.scope import ANYTHING
+from edge.access.sessions import Session, Sessions
+from edge.access.users import Handed, User, Users
+from edge.admin.asking import body, only, wanted
+from edge.admin.openapi import operation
+from edge.errors import AccessDenied
+
+__all__ = ["KnownUser", "LoggedIn", "known_user", "logged_in", "user_routes"]
+
+_Name = Annotated[str, msgspec.Meta(max_length=64, pattern=only(NAME))]
+_Shown = Annotated[str, msgspec.Meta(max_length=64, pattern=only(r"[^\x00-\x1f\x7f]*"))]
+
+
+class KnownUser(msgspec.Struct, forbid_unknown_fields=True):
+    """Somebody who may log in. Times are POSIX seconds."""
+
+    name: str
+    display_name: str
+    role: Role
+    state: str
+    created: float
+    last_seen: float | None
+    second_factors: list[str]
+    code_until: float | None
+    """Until when the code that they were given holds."""
+
+
+class UserList(msgspec.Struct, forbid_unknown_fields=True):
+    """Everybody."""
+
+    users: list[KnownUser]
+
+
+class Invitation(msgspec.Struct, forbid_unknown_fields=True):
+    """Whom to invite."""
+
+    name: _Name
+    role: Role
+    display_name: _Shown = ""
+
+
+class UserChange(msgspec.Struct, forbid_unknown_fields=True):
+    """What to change; what is left out stays."""
+
+    role: Role | None = None
+    display_name: _Shown | None = None
+    disabled: bool | None = None
+
+
+class Resetting(msgspec.Struct, forbid_unknown_fields=True):
+    """How to reset somebody."""
+
+    forget_factors: bool = False
+    """They lost their second factor: it is forgotten, as are all passkeys."""
+
+
+class HandedCode(msgspec.Struct, forbid_unknown_fields=True):
+    """A code to hand to somebody; it can't be shown again."""
+
+    name: str
+    code: str
+    until: float
+
+
+class Removed(msgspec.Struct, forbid_unknown_fields=True):
+    """Whether there was such a user."""
+
+    removed: bool
+
+
+class LoggedIn(msgspec.Struct, forbid_unknown_fields=True):
+    """A session. Times are POSIX seconds."""
+
+    session_id: str
+    name: str
+    issuer: str
+    """Who vouches for the name; empty: they are a user of this box."""
+    role: Role
+    proved: str
+    began: float
+    used: float
+    idle_until: float
+    until: float
+    address: str
+    agent: str
+
+
+class SessionList(msgspec.Struct, forbid_unknown_fields=True):
+    """Who is logged in."""
+
+    sessions: list[LoggedIn]
+
+
+class Ending(msgspec.Struct, forbid_unknown_fields=True):
+    """Which session to end."""
+
+    session_id: Annotated[str, msgspec.Meta(max_length=64)] = ""
+    """Left out: all of this user."""
+
+
+class Ended(msgspec.Struct, forbid_unknown_fields=True):
+    """How many sessions were ended."""
+
+    ended: int
+
+
+class Named(msgspec.Struct):
+    """A user."""
+
+    name: str
+
+
+def known_user(user: User) -> KnownUser:
+    """A user, as programs read it."""
+    return KnownUser(
+        user.name,
+        user.display_name,
+        user.role,
+        user.state,
+        user.created,
+        user.last_seen,
+        list(user.second_factors),
+        user.code_until,
+    )
+
+
+def logged_in(session: Session) -> LoggedIn:
+    """A session, as programs read it."""
+    return LoggedIn(
+        session.session_id,
+        session.name,
+        session.issuer,
+        session.role,
+        session.proved,
+        session.began,
+        session.used,
+        session.idle_until,
+        session.until,
+        session.address,
+        session.agent,
+    )
+
+
+def _check(asking: Identity, roles: Collection[Role | None]) -> None:
+    if asking.scope != ANYTHING:
+        raise AccessDenied(
+            f"the token of {asking.name} was narrowed, and changes no users",
+            hint="log in, or use edge user",
+            known=True,
+        )
+    if asking.proof is Proof.TOKEN and Role.ADMIN in roles:
+        raise AccessDenied(
+            "no token makes an admin, or changes one", hint="log in, or use edge user", known=True
+        )
+
+
+def user_routes(
+    users: Users, sessions: Sessions, identity: Callable[[web.Request], Identity]
+) -> Sequence[web.RouteDef]:
+    """``/users``.
+
+    Args:
+        users: Everybody.
+        sessions: Who is logged in.
+        identity: Who asks.
+    """
+
+    async def check(request: web.Request, role: Role | None = None) -> None:
+        """Raise AccessDenied if who asks may not change whom the path names, or make them that."""
+        asking, name = identity(request), request.match_info.get("name")
+        user = None if name is None else await users.find(name)
+        _check(asking, {role, None if user is None else user.role})
+
+    @operation("Everybody who may log in.", answer=UserList)
+    @needs(Act.ADMINISTER)
+    async def listed(_: web.Request) -> web.Response:
+        return _json(UserList([known_user(user) for user in await users.list()]))
+
+    @operation("Invite somebody; the code is for them.", answer=HandedCode, body=Invitation)
+    @needs(Act.ADMINISTER)
+    async def invite(request: web.Request) -> web.Response:
+        wish = await body(request, Invitation)
+        await check(request, wish.role)
+        return _handed(await users.add(wish.name, wish.role, wish.display_name))
+
+    @operation("Change somebody.", answer=KnownUser, body=UserChange, path=Named)
+    @needs(Act.ADMINISTER)
+    async def change(request: web.Request) -> web.Response:
+        wish = await body(request, UserChange)
+        await check(request, wish.role)
+        changed = await users.change(
+            request.match_info["name"],
+            role=wish.role,
+            display_name=wish.display_name,
+            disabled=wish.disabled,
+        )
+        sessions.forget()
+        return _json(known_user(changed))
+
+    @operation(
+        "Make somebody's password worthless; by the code they set another.",
+        answer=HandedCode,
+        body=Resetting,
+        path=Named,
+    )
+    @needs(Act.ADMINISTER)
+    async def reset(request: web.Request) -> web.Response:
+        wish = await body(request, Resetting)
+        await check(request)
+        handed = await users.reset(request.match_info["name"], forget_factors=wish.forget_factors)
+        sessions.forget()
+        return _handed(handed)
+
+    @operation("Remove somebody.", answer=Removed, path=Named)
+    @needs(Act.ADMINISTER)
+    async def remove(request: web.Request) -> web.Response:
+        await check(request)
+        removed = await users.remove(request.match_info["name"])
+        sessions.forget()
+        return _json(Removed(removed))
+
+    @operation("Where somebody is logged in.", answer=SessionList, path=Named)
+    @needs(Act.ADMINISTER)
+    async def sessions_of(request: web.Request) -> web.Response:
+        found = await sessions.list(request.match_info["name"])
+        return _json(SessionList([logged_in(one) for one in found]))
+
+    @operation("Log somebody out.", answer=Ended, path=Named, query=Ending)
+    @needs(Act.ADMINISTER)
+    async def log_out(request: web.Request) -> web.Response:
+        name, asked = request.match_info["name"], wanted(request, Ending)
+        await check(request)
+        if asked.session_id:
+            return _json(Ended(int(await sessions.end(asked.session_id, name))))
+        return _json(Ended(await sessions.end_all(name)))
+
+    def _handed(handed: Handed) -> web.Response:
+        return _json(HandedCode(handed.name, handed.code, handed.until))
+
+    def _json(document: Any) -> web.Response:
+        return web.Response(
+            body=msgspec.json.encode(document),
+            content_type="application/json",
+            headers={"Cache-Control": "no-store"},
+        )
+
+    return [
+        web.get("/users", listed),
+        web.post("/users", invite),
+        web.post("/users/{name}", change),
+        web.delete("/users/{name}", remove),
+        web.post("/users/{name}/reset", reset),
+        web.get("/users/{name}/sessions", sessions_of),
+        web.delete("/users/{name}/sessions", log_out),
+    ]

@@ -1,0 +1,205 @@
+"""``edge user``: who may log in, as what, and who is logged in.
+
+It acts on the index, whether the service runs or not; a running one knows it within seconds. Codes
+are printed on standard output alone, and nothing else is.
+"""
+
+# ruff: noqa: PLC0415 - see `edge.commands.parsing`
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING
+
+from edge.access.roles import Role
+from edge.commands.parsing import Acts, Commands, configuration
+from edge.commands.words import moment, say
+
+if TYPE_CHECKING:
+    from edge.access.sessions import Session
+    from edge.access.users import Handed, User
+
+__all__ = ["add"]
+
+_ROLES = [str(role) for role in Role]
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    acts = Acts(commands.add("user", "People who log in: invite, reset, disable, remove, list."))
+    acts.add("first-code", "Print a new code by which the first admin is made.", _first_code)
+    invite = acts.add("add", "Invite somebody: print a code by which they set a password.", _add)
+    _named(invite, "that they will type to log in")
+    invite.add_argument("--role", choices=_ROLES, required=True)
+    invite.add_argument("--display-name", default="", metavar="TEXT", help="that people read")
+    reset = acts.add("reset", "Make a password worthless: print a code for another.", _reset)
+    _named(reset)
+    reset.add_argument(
+        "--forget-factors", action="store_true", help="a lost second factor, and all passkeys, too"
+    )
+    for name, text, run in (
+        ("disable", "Let somebody in no more, until they are enabled.", _disable),
+        ("enable", "Let somebody in again.", _enable),
+        ("remove", "Forget somebody.", _remove),
+        ("sessions", "List where people are logged in.", _sessions),
+        ("logout", "Log somebody out, everywhere.", _logout),
+    ):
+        act = acts.add(name, text, run)
+        if run is _sessions:
+            act.add_argument("name", metavar="NAME", nargs="?", help="of this one alone")
+            act.add_argument("--json", action="store_true", help="for programs")
+        else:
+            _named(act)
+    role = acts.add("role", "Give somebody another role; it holds at once.", _role)
+    _named(role)
+    role.add_argument("role", choices=_ROLES, metavar="ROLE", help=", ".join(_ROLES))
+    listing = acts.add("list", "List everybody who may log in.", _list)
+    listing.add_argument("--json", action="store_true", help="for programs")
+
+
+def _named(parser: argparse.ArgumentParser, text: str = "of the user") -> None:
+    parser.add_argument("name", metavar="NAME", help=text)
+
+
+async def _first_code(options: argparse.Namespace) -> int:
+    loaded = await configuration(options)
+    from edge.opening import Cache
+
+    async with Cache(loaded) as cache:
+        handed = await cache.users.first_code()
+    say(handed.code)
+    say(f"edge: it makes the first admin, once, until {moment(handed.until)}", file=sys.stderr)
+    return 0
+
+
+async def _add(options: argparse.Namespace) -> int:
+    loaded = await configuration(options)
+    from edge.opening import Cache
+
+    async with Cache(loaded) as cache:
+        handed = await cache.users.add(options.name, Role(options.role), options.display_name)
+    _hand(handed)
+    return 0
+
+
+async def _reset(options: argparse.Namespace) -> int:
+    loaded = await configuration(options)
+    from edge.opening import Cache
+
+    async with Cache(loaded) as cache:
+        handed = await cache.users.reset(options.name, forget_factors=options.forget_factors)
+    _hand(handed)
+    return 0
+
+
+def _hand(handed: Handed) -> None:
+    say(handed.code)
+    say(f"edge: it is for {handed.name}, once, until {moment(handed.until)}", file=sys.stderr)
+
+
+async def _disable(options: argparse.Namespace) -> int:
+    return await _change(options, "may not log in any more", disabled=True)
+
+
+async def _enable(options: argparse.Namespace) -> int:
+    return await _change(options, "may log in again", disabled=False)
+
+
+async def _role(options: argparse.Namespace) -> int:
+    return await _change(options, f"is {options.role} now", role=Role(options.role))
+
+
+async def _change(
+    options: argparse.Namespace,
+    done: str,
+    *,
+    disabled: bool | None = None,
+    role: Role | None = None,
+) -> int:
+    loaded = await configuration(options)
+    from edge.opening import Cache
+
+    async with Cache(loaded) as cache:
+        user = await cache.users.change(options.name, disabled=disabled, role=role)
+    more = "" if user.state != "invited" else f"; edge user reset {user.name} prints a code"
+    say(f"edge: {user.name} {done}{more}", file=sys.stderr)
+    return 0
+
+
+async def _remove(options: argparse.Namespace) -> int:
+    loaded = await configuration(options)
+    from edge.opening import Cache
+
+    async with Cache(loaded) as cache:
+        removed = await cache.users.remove(options.name)
+    done = "is removed" if removed else "is no user"
+    say(f"edge: {options.name} {done}", file=sys.stderr)
+    return int(not removed)
+
+
+async def _logout(options: argparse.Namespace) -> int:
+    loaded = await configuration(options)
+    from edge.opening import Cache
+
+    async with Cache(loaded) as cache:
+        ended = await cache.sessions.end_all(options.name.strip().lower())
+    say(f"edge: {options.name} was logged in {ended} times, and is no more", file=sys.stderr)
+    return 0
+
+
+async def _list(options: argparse.Namespace) -> int:
+    loaded = await configuration(options)
+    import msgspec
+
+    from edge.admin.users import known_user
+    from edge.opening import Cache
+
+    async with Cache(loaded) as cache:
+        users = await cache.users.list()
+    if options.json:
+        say(msgspec.json.encode([known_user(user) for user in users]).decode())
+    elif not users:
+        say("edge: there are no users yet; edge user first-code prints a code", file=sys.stderr)
+    else:
+        say(f"{'NAME':<20}  {'ROLE':<12}  {'STATE':<8}  {'LAST LOG-IN':<20}  SECOND FACTOR")
+    for user in () if options.json else users:
+        say(_line(user))
+    return 0
+
+
+def _line(user: User) -> str:
+    seen = "never" if user.last_seen is None else moment(user.last_seen)
+    factors = ", ".join(user.second_factors) or "none"
+    shown = f"  ({user.display_name})" if user.display_name else ""
+    code = f"  code until {moment(user.code_until)}" if user.code_until is not None else ""
+    return f"{user.name:<20}  {user.role:<12}  {user.state:<8}  {seen:<20}  {factors}{shown}{code}"
+
+
+async def _sessions(options: argparse.Namespace) -> int:
+    loaded = await configuration(options)
+    import msgspec
+
+    from edge.admin.users import logged_in
+    from edge.opening import Cache
+
+    name = None if options.name is None else options.name.strip().lower()
+    async with Cache(loaded) as cache:
+        sessions = await cache.sessions.list(name)
+    if options.json:
+        say(msgspec.json.encode([logged_in(one) for one in sessions]).decode())
+        return 0
+    if not sessions:
+        say("edge: nobody is logged in", file=sys.stderr)
+    for one in sessions:
+        say(_session(one))
+    return 0
+
+
+def _session(one: Session) -> str:
+    ends = f"until {moment(one.idle_until)} if idle, {moment(one.until)} at the latest"
+    who = f"{one.name} ({one.issuer})" if one.issuer else one.name
+    return (
+        f"{who:<20}  {one.role:<12}  since {moment(one.began)} from {one.address or '?'}"
+        f" by {one.proved}, {ends}  {one.agent}"
+    )

@@ -1,0 +1,66 @@
+"""What a start shows who stands before a box at which nobody can log in yet.
+
+Owns where the code for the first admin goes: to a terminal, and nowhere else. What goes to the log
+ends in a journal, which others read and which is sent elsewhere; and nothing that opens the box
+stands readable on its disk.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import os
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, TextIO
+
+from edge.commands.words import moment, say
+
+if TYPE_CHECKING:
+    from edge.access.users import Handed, Users
+    from edge.config import Config
+
+__all__ = ["welcome"]
+
+log = logging.getLogger("edge")
+
+
+async def welcome(users: Users, config: Config) -> None:
+    """Where there is nobody yet, make a code for the first admin and show it, or say how to."""
+    if config.http.auth == "none" or not await users.is_empty():
+        return
+    terminal = await asyncio.to_thread(_terminal, config.access.console)
+    if terminal is None:
+        log.info("nobody can log in yet: on this machine, edge user first-code prints a code")
+        return
+    with terminal:
+        lines = _words(await users.first_code())
+        await asyncio.to_thread(say, *lines, file=terminal, flush=True)
+
+
+def _words(handed: Handed) -> Sequence[str]:
+    return (
+        f"The first admin is made with this code, until {moment(handed.until)}:",
+        "",
+        f"    {handed.code}",
+        "",
+        "Open the box in a browser, or POST /login/redeem. It works once; edge user first-code",
+        "prints another.",
+    )
+
+
+def _terminal(named: Path) -> TextIO | None:
+    """The terminal that is named, or else the one that standard error is; None if there is none."""
+    try:
+        path = str(named) if named != Path() else os.ttyname(2)
+        # Nothing is made or cut short: it may be the name of a file.
+        device = os.open(path, os.O_WRONLY | os.O_NOCTTY | os.O_CLOEXEC)
+    except OSError as error:
+        if named != Path():
+            log.warning("access.console = %s can't be used: %s", named, error.strerror)
+        return None
+    if os.isatty(device):
+        return os.fdopen(device, "w", encoding="utf-8")
+    os.close(device)
+    log.warning("access.console = %s is no terminal", named)
+    return None

@@ -1,0 +1,218 @@
+"""People: invited, reset, disabled and removed; and there is always an admin."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from edge.access.roles import Role
+from edge.access.sessions import Proved
+from edge.access.users import State
+from edge.errors import AccessDenied, UserRefused
+from tests.access.people import GOOD, HERE, OTHER
+
+
+async def test_there_is_nobody_at_first_and_no_default_password(world):
+    assert await world.users.is_empty()
+    assert await world.users.list() == ()
+
+
+async def test_the_first_admin_is_made_with_a_code(world):
+    handed = await world.users.first_code()
+    user = await world.users.redeem(
+        handed.code.lower(), GOOD, name="Anna", display_name=" Dr.  Anna "
+    )
+    assert (user.name, user.display_name) == ("anna", "Dr. Anna")
+    assert (user.role, user.state) == (Role.ADMIN, State.ACTIVE)
+    assert await world.users.list() == (user,)
+
+
+async def test_the_code_of_the_first_admin_works_once_and_is_the_last_one(world):
+    before, handed = await world.users.first_code(), await world.users.first_code()
+    with pytest.raises(AccessDenied):
+        await world.users.redeem(before.code, GOOD, name="anna")
+    await world.users.redeem(handed.code, GOOD, name="anna")
+    with pytest.raises(AccessDenied):
+        await world.users.redeem(handed.code, GOOD, name="bert")
+    with pytest.raises(UserRefused, match="there is an admin"):
+        await world.users.first_code()
+
+
+async def test_the_code_of_the_first_admin_makes_none_once_there_is_one(world):
+    first = await world.users.first_code()
+    invited = await world.users.add("bert", Role.ADMIN)
+    await world.users.redeem(invited.code, GOOD)
+    with pytest.raises(UserRefused, match="there is an admin"):
+        await world.users.redeem(first.code, GOOD, name="anna")
+
+
+async def test_of_two_at_the_same_time_one_redeems_a_code(world):
+    handed = await world.users.first_code()
+    tried = await asyncio.gather(
+        *(world.users.redeem(handed.code, GOOD, name=f"n{number}") for number in range(10)),
+        return_exceptions=True,
+    )
+    assert sum(isinstance(one, AccessDenied) for one in tried) == 9
+    assert len(await world.users.list()) == 1
+
+
+async def test_codes_end(world):
+    handed = await world.users.add("bert", Role.VIEWER)
+    world.clock.now = handed.until
+    with pytest.raises(AccessDenied):
+        await world.users.redeem(handed.code, GOOD)
+
+
+async def test_who_is_invited_sets_a_password_and_is_active(world):
+    handed = await world.users.add(" Bert ", Role.TECHNOLOGIST, "Bert, CT")
+    invited = await world.users.find("bert")
+    assert (invited.state, invited.code_until) == (State.INVITED, handed.until)
+    user = await world.users.redeem(handed.code, GOOD, name="admin", display_name="Chief")
+    assert (user.name, user.role, user.display_name) == ("bert", Role.TECHNOLOGIST, "Bert, CT")
+    assert (user.state, user.code_until) == (State.ACTIVE, None)
+
+
+@pytest.mark.parametrize("password", ["short", "bert-bert-1", "password123"])
+async def test_a_password_that_may_not_be_leaves_the_code_as_it_was(world, password):
+    handed = await world.users.add("bert", Role.VIEWER)
+    with pytest.raises(UserRefused, match="the password"):
+        await world.users.redeem(handed.code, password)
+    await world.users.redeem(handed.code, GOOD)
+
+
+@pytest.mark.parametrize("code", ["", "nonsense", "0000-0000-0000-0000", "0" * 10_000])
+async def test_what_is_no_code_is_refused(world, code):
+    await world.users.first_code()
+    with pytest.raises(AccessDenied):
+        await world.users.redeem(code, GOOD, name="anna")
+
+
+async def test_no_two_have_one_name(world):
+    await world.users.add("bert", Role.VIEWER)
+    with pytest.raises(UserRefused, match="there is a user bert"):
+        await world.users.add("BERT", Role.ADMIN)
+    first = await world.users.first_code()
+    with pytest.raises(UserRefused, match="there is a user bert"):
+        await world.users.redeem(first.code, GOOD, name="bert")
+    await world.users.redeem(first.code, GOOD, name="anna")
+
+
+async def test_a_reset_ends_the_password_and_the_sessions_at_once(world):
+    user = await world.user("bert")
+    secret, _ = await world.sessions.open("bert", user.role, Proved.PASSWORD, HERE)
+    handed = await world.users.reset("Bert")
+    world.start()
+    assert await world.sessions.verify(secret) is None
+    assert await world.basic.identity("bert", GOOD, "") is None
+    await world.users.redeem(handed.code, OTHER)
+    assert await world.basic.identity("bert", OTHER, "") is not None
+
+
+async def test_another_reset_makes_the_code_before_worthless(world):
+    await world.user("bert")
+    before, after = await world.users.reset("bert"), await world.users.reset("bert")
+    with pytest.raises(AccessDenied):
+        await world.users.redeem(before.code, GOOD)
+    await world.users.redeem(after.code, GOOD)
+
+
+async def test_who_is_disabled_is_out_until_enabled(world):
+    user = await world.user("bert")
+    secret, _ = await world.sessions.open("bert", user.role, Proved.PASSWORD, HERE)
+    handed = await world.users.reset("bert")
+    await world.users.redeem(handed.code, GOOD)
+    handed = await world.users.reset("bert")
+    changed = await world.users.change("bert", disabled=True)
+    assert changed.state is State.DISABLED
+    world.start()
+    assert await world.sessions.verify(secret) is None
+    with pytest.raises(AccessDenied):
+        await world.users.redeem(handed.code, GOOD)
+    with pytest.raises(UserRefused, match="disabled"):
+        await world.users.reset("bert")
+    assert (await world.users.change("bert", disabled=False)).state is State.INVITED
+
+
+async def test_who_is_enabled_has_their_password_again(world):
+    await world.user("bert")
+    await world.users.change("bert", disabled=True)
+    assert await world.basic.identity("bert", GOOD, "") is None
+    assert (await world.users.change("bert", disabled=False)).state is State.ACTIVE
+    world.start()
+    assert await world.basic.identity("bert", GOOD, "") is not None
+
+
+async def test_the_last_active_admin_stays(world):
+    await world.user("anna", Role.ADMIN)
+    await world.users.add("later", Role.ADMIN)
+    for change in ({"disabled": True}, {"role": Role.VIEWER}):
+        with pytest.raises(UserRefused, match="last active admin"):
+            await world.users.change("anna", **change)
+    with pytest.raises(UserRefused, match="last active admin"):
+        await world.users.remove("anna")
+    await world.user("bert", Role.ADMIN)
+    assert await world.users.remove("anna")
+    with pytest.raises(UserRefused, match="last active admin"):
+        await world.users.remove("bert")
+
+
+async def test_of_two_admins_who_remove_each_other_at_the_same_time_one_stays(world):
+    await world.user("anna", Role.ADMIN)
+    await world.user("bert", Role.ADMIN)
+    done = await asyncio.gather(
+        world.users.remove("anna"),
+        world.users.change("bert", disabled=True),
+        return_exceptions=True,
+    )
+    assert sum(isinstance(one, UserRefused) for one in done) == 1
+
+
+async def test_a_user_who_is_removed_leaves_nothing(world):
+    user = await world.user("bert")
+    await world.sessions.open("bert", user.role, Proved.PASSWORD, HERE)
+    await world.users.reset("bert")
+    assert await world.users.remove("Bert")
+    assert not await world.users.remove("bert")
+    for table in ("users", "codes", "sessions", "passkeys", "recovery_codes"):
+        assert await world.database.read(f"SELECT * FROM {table} WHERE name = 'bert'") == []
+
+
+async def test_nothing_can_be_done_with_nobody(world):
+    for act in (
+        world.users.reset("nobody"),
+        world.users.change("nobody", role=Role.ADMIN),
+        world.users.set_password("nobody", GOOD),
+        world.users.reset("no\nbody"),
+    ):
+        with pytest.raises(UserRefused, match="no user"):
+            await act
+    assert not await world.users.remove("nobody")
+    assert await world.users.find("no\nbody") is None
+
+
+async def test_another_password_is_not_the_name_of_the_box(world):
+    await world.user("bert")
+    with pytest.raises(UserRefused, match="made of the name"):
+        await world.users.set_password("bert", "edge-bert-1")
+
+
+async def test_only_hashes_are_kept(world, tmp_path):
+    handed = await world.users.first_code()
+    await world.users.redeem(handed.code, GOOD, name="anna")
+    more = await world.users.add("bert", Role.VIEWER)
+    plain = more.code.replace("-", "")
+    rows = [
+        await world.database.read(f"SELECT * FROM {table}")
+        for table in ("users", "codes", "recovery_codes", "sessions")
+    ]
+    for secret in (GOOD, handed.code, more.code, plain):
+        assert secret not in repr(rows)
+        assert secret.encode().hex() not in repr(rows)
+
+
+async def test_a_role_of_another_version_is_nobody(world):
+    await world.user("bert")
+    await world.database.write(lambda db: db.execute("UPDATE users SET role = 'emperor'"))
+    assert await world.users.list() == ()
+    assert await world.basic.identity("bert", GOOD, "") is None
