@@ -217,6 +217,10 @@ def test_the_environment_goes_before_the_file(load):
         ("[dimse]\ntls_listen = '2762'\n", "edge.toml:2: dimse.tls_listen = '2762' is not HOST"),
         ("[dimse]\nlisten = ''\n", "edge.toml:2: dimse.listen = '' is not HOST:PORT"),
         (
+            "[[dimse.peer]]\nae_title = 'CT1'\ntls_only = true\n",
+            "edge.toml:3: dimse.peer.0.tls_only would keep it out without dimse.tls_listen",
+        ),
+        (
             "[dimse]\nlisten = ''\ntls_listen = '0.0.0.0:2762'\nunknown_peers = 'accept'\n",
             'edge.toml:4: dimse.unknown_peers = "accept" is refused while 0.0.0.0:2762',
         ),
@@ -505,4 +509,33 @@ def test_what_a_provider_does_not_use_or_can_not_take_is_refused(
 ):
     with pytest.raises(ConfigError) as caught:
         load(f"[keys]\n{keys}")
+    assert str(caught.value).startswith(f"{tmp_path}/edge.toml:{line}: {message}")
+
+
+SERVER = f"[[keys.server]]\nurl = 'http://tang:7500'\nthumbprint = '{'A' * 43}'\n"
+
+
+def test_servers_that_release_the_root_secret_are_named_with_their_thumbprints(load):
+    loaded = load(f"[keys]\nprovider = 'network'\n{SERVER}").keys
+    assert loaded.server == (config.KeyServer("http://tang:7500", "A" * 43),)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("", 1, "keys.server is needed by"),
+        (SERVER.replace("http:", "ftp:"), 4, "keys.server.0.url"),
+        (SERVER.replace("tang:", "me:pw@tang:"), 4, "keys.server.0.url"),
+        (SERVER.replace("7500", "7500/path"), 4, "keys.server.0.url"),
+        (SERVER.replace("7500", "x"), 4, "keys.server.0.url"),
+        (SERVER.replace("A" * 43, "A" * 42), 5, "keys.server.0.thumbprint"),
+        (SERVER.replace("A" * 43, "A" * 42 + "="), 5, "keys.server.0.thumbprint"),
+        (SERVER + SERVER, 8, "keys.server.1.thumbprint stands there twice"),
+        (SERVER * 9, 27, "keys.server.8 is one too many"),
+    ],
+    ids=range(9),
+)
+def test_a_server_that_can_not_be_one_is_refused(load, tmp_path, text, line, message):
+    with pytest.raises(ConfigError) as caught:
+        load(f"[keys]\nprovider = 'network'\n{text}")
     assert str(caught.value).startswith(f"{tmp_path}/edge.toml:{line}: {message}")

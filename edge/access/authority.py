@@ -36,6 +36,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 from edge.errors import ConfigError, WrongKey
 
 __all__ = [
+    "AUTHORITY",
     "PUBLIC_AUTHORITY",
     "SERVER",
     "GeneralName",

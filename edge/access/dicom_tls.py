@@ -90,6 +90,20 @@ class DicomTls:
         self._contexts = server, named, unnamed
         self._loaded = self._clock()
 
+    def reload(self) -> None:
+        """As ``load``, if it is loaded: who never called anybody needs nothing yet."""
+        if self._contexts is not None:
+            self.load()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """That the clinic may replace."""
+        dimse, http = self._dimse, self._http
+        pair = dimse.tls_certificate, dimse.tls_key
+        if pair[0] == Path() and http.tls == "files":
+            pair = http.tls_certificate, http.tls_key
+        return (*pair, dimse.tls_ca)
+
     @property
     def server(self) -> ssl.SSLContext:
         """For who calls us; to be asked for each connection anew, once it is loaded."""

@@ -14,7 +14,8 @@ from pathlib import Path
 
 from cryptography import x509
 
-from edge.access.tls import renew, server_context
+from edge.access.authority import PUBLIC_AUTHORITY
+from edge.access.tls import names_in, renew, server_context
 from edge.config import Http
 
 __all__ = ["HttpTls"]
@@ -36,6 +37,7 @@ class HttpTls:
         self._folder = folder
         self._names = names
         self._certified: frozenset[str] = frozenset()
+        self._authority = b""
         self.context: ssl.SSLContext | None = None
         """None before it is loaded, and if plain HTTP is spoken."""
 
@@ -53,16 +55,27 @@ class HttpTls:
             renew(self.context, *identity)
         if self._http.tls == "files":
             self._certified = _names_in(self._http.tls_certificate)
+        elif self._http.tls == "auto":
+            self._authority = (self._folder / PUBLIC_AUTHORITY).read_bytes()
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """That the clinic may replace."""
+        http = self._http
+        return (http.tls_certificate, http.tls_key) if http.tls == "files" else ()
+
+    def authority(self) -> bytes:
+        """The certificate of the box's own authority, in PEM; empty if it shows no own one."""
+        return self._authority
 
     def certified(self) -> frozenset[str]:
-        """The DNS names in the clinic's own certificate, as it was loaded."""
+        """The names and addresses in the clinic's own certificate, as it was loaded."""
         return self._certified
 
 
 def _names_in(path: Path) -> frozenset[str]:
     try:
         certificate = x509.load_pem_x509_certificates(path.read_bytes())[0]
-        alternative = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
-    except (OSError, ValueError, x509.ExtensionNotFound, x509.DuplicateExtension):
-        return frozenset()  # OpenSSL took it, and browsers will judge it by its common name: never
-    return frozenset(name.lower() for name in alternative.value.get_values_for_type(x509.DNSName))
+        return frozenset(name.lower() for name in names_in(certificate))
+    except (OSError, ValueError):
+        return frozenset()  # replaced this very moment: the next look has it

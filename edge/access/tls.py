@@ -15,8 +15,9 @@ import datetime as dt
 import socket
 import ssl
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes
@@ -29,13 +30,16 @@ from edge.errors import ConfigError
 
 __all__ = [
     "Fingerprints",
+    "Shown",
     "box_names",
     "fingerprints",
     "load_pair",
     "locked_context",
+    "names_in",
     "own_pair",
     "renew",
     "server_context",
+    "shown",
 ]
 
 # Forward secrecy and an AEAD in TLS 1.2, too; those of TLS 1.3 have both anyway.
@@ -55,6 +59,21 @@ class Fingerprints:
     server: str
     authority: str = ""
     """Empty if the certificate is the clinic's own."""
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A certificate that browsers are shown."""
+
+    fingerprints: Fingerprints
+    names: tuple[str, ...]
+    """DNS names and addresses that it is for."""
+    until: float
+    """Its end, in POSIX seconds."""
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs."""
+        return {**asdict(self.fingerprints), "names": self.names, "until": self.until}
 
 
 def server_context(
@@ -105,6 +124,10 @@ def _without_certificate() -> ssl.SSLContext:
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     context.set_ciphers(_CIPHERS)
     context.options |= ssl.OP_NO_COMPRESSION | ssl.OP_NO_RENEGOTIATION
+    # A key that tickets are sealed with would live as long as the service, and open what was said
+    # under it before (RFC 9325 7.4). A handshake costs a millisecond, and connections are kept.
+    context.options |= ssl.OP_NO_TICKET | ssl.OP_CIPHER_SERVER_PREFERENCE
+    context.num_tickets = 0
     context.set_alpn_protocols(["http/1.1"])
     return context
 
@@ -179,15 +202,37 @@ def box_names(config: Config) -> list[str]:
 
 def fingerprints(http: Http, folder: Path) -> Fingerprints | None:
     """What to compare when a browser asks whom to trust; None if there is no certificate."""
+    found = shown(http, folder)
+    return None if found is None else found.fingerprints
+
+
+def shown(http: Http, folder: Path) -> Shown | None:
+    """The certificate that is in the files now; None if there is none."""
     if http.tls == "off":
         return None
     path = http.tls_certificate if http.tls == "files" else folder / SERVER
     try:
         chain = x509.load_pem_x509_certificates(path.read_bytes())
+        names = names_in(chain[0])
     except (OSError, ValueError):
         return None
     own = http.tls == "auto" and len(chain) > 1
-    return Fingerprints(fingerprint(chain[0]), fingerprint(chain[1]) if own else "")
+    found = Fingerprints(fingerprint(chain[0]), fingerprint(chain[1]) if own else "")
+    return Shown(found, names, chain[0].not_valid_after_utc.timestamp())
+
+
+def names_in(certificate: x509.Certificate) -> tuple[str, ...]:
+    """DNS names and addresses that it is for; a common name is none, as browsers have it.
+
+    Raises:
+        ValueError: It can't be read.
+    """
+    try:
+        found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except (x509.ExtensionNotFound, x509.DuplicateExtension):
+        return ()
+    addresses = found.value.get_values_for_type(x509.IPAddress)
+    return (*found.value.get_values_for_type(x509.DNSName), *map(str, addresses))
 
 
 def _passphrase(secret: bytes) -> bytes:

@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 from typing import TYPE_CHECKING
 
@@ -32,16 +33,21 @@ def add(commands: Commands) -> None:
 
 async def _status(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
+    from edge.access.tls import fingerprints
     from edge.admin.local import cages_of_service, parts_of_service
     from edge.opening import Cache
 
     async with Cache(loaded) as cache:
         parts, cages = await parts_of_service(cache.folder), await cages_of_service(cache.folder)
+        shown = await asyncio.to_thread(fingerprints, loaded.http, cache.folder / "tls")
         status = await cache.status(parts, cages)
     if options.json:
         say(json.dumps(status.as_json()))
     else:
         _print(status)
+        if shown is not None:
+            whose = "authority" if shown.authority else "certificate"
+            say(f"  TLS {whose:<18}SHA-256 {shown.authority or shown.server}")
         if options.studies:
             _print_studies(status.line)
     return int(status.parts is None)

@@ -102,6 +102,12 @@ def rejected(refusal: Refusal, settings: Dimse, *, calling: str, called: str, ho
                 on_box(f"if it has a new certificate, set certificate for the peer {title}"),
                 on_device("else have it show the one that it was given for this box"),
             )
+        case Cause.ENCRYPTION:
+            what = f"it calls itself {title}, and that peer is let in over TLS alone"
+            changes = (
+                on_device(f"have it call over TLS, at {settings.tls_listen}"),
+                on_box(f"or set tls_only = false for the peer {title}, and anybody may say so"),
+            )
         case Cause.LIMIT:
             what = f"there were too many associations: {refusal.why}"
             changes = (on_device("close associations that are not used, or use fewer at a time"),)

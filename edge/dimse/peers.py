@@ -59,6 +59,8 @@ class Cause(StrEnum):
     """The peer that calls itself so calls from elsewhere."""
     CERTIFICATE = "certificate"
     """The peer that calls itself so must show another one."""
+    ENCRYPTION = "encryption"
+    """The peer that calls itself so must call over TLS."""
     LIMIT = "limit"
     """There are too many associations."""
     PROTOCOL = "protocol"
@@ -162,27 +164,20 @@ class Peers:
             why = f"it called {_shown(called)}; this is {_shown(self._ae_title)}"
             return Refusal(result=1, source=1, reason=7, why=why, cause=Cause.CALLED)
         namesakes = self._of_title(calling)
-        wanted = ""
+        wanted, must_encrypt = "", False
         for peer in namesakes:
             if not await _comes_from(host, peer.host):
+                continue
+            if peer.tls_only and not is_encrypted:
+                must_encrypt = True
                 continue
             if is_encrypted and not _shows(certificate, peer.certificate):
                 wanted = wanted or peer.certificate
                 continue
             may = frozenset(peer.may)
             return Caller(calling, host, called, may, max_associations=peer.max_associations)
-        if wanted:
-            found = shown(certificate) if certificate else "none"
-            return _unknown(
-                Cause.CERTIFICATE,
-                f"the peer {_shown(calling)} must show the certificate {_shown(wanted)};"
-                f" it showed {found}",
-                wanted,
-            )
         if namesakes:
-            expected = " or ".join(peer.host for peer in namesakes)
-            why = f"the peer {_shown(calling)} is expected to call from {expected}"
-            return _unknown(Cause.ADDRESS, why, expected)
+            return _not_quite(calling, namesakes, certificate, wanted, must_encrypt=must_encrypt)
         if self._accepts_strangers:
             return Caller(calling, host, called, RIGHTS_OF_STRANGERS, is_stranger=True)
         why = f"no peer has the AE title {_shown(calling)}"
@@ -202,6 +197,30 @@ class Peers:
 
     def _of_title(self, ae_title: str) -> list[Peer]:
         return [peer for peer in self._all() if _title_of(peer) == ae_title]
+
+
+def _not_quite(
+    calling: str,
+    namesakes: Sequence[Peer],
+    certificate: bytes | None,
+    wanted: str,
+    *,
+    must_encrypt: bool,
+) -> Refusal:
+    """What a caller lacks that calls itself as a peer does."""
+    if wanted:
+        found = shown(certificate) if certificate else "none"
+        return _unknown(
+            Cause.CERTIFICATE,
+            f"the peer {_shown(calling)} must show the certificate {_shown(wanted)};"
+            f" it showed {found}",
+            wanted,
+        )
+    if must_encrypt:
+        return _unknown(Cause.ENCRYPTION, f"the peer {_shown(calling)} must call over TLS")
+    expected = " or ".join(peer.host for peer in namesakes)
+    why = f"the peer {_shown(calling)} is expected to call from {expected}"
+    return _unknown(Cause.ADDRESS, why, expected)
 
 
 def _unknown(cause: Cause, why: str, expected: str = "") -> Refusal:

@@ -54,10 +54,10 @@ def test_the_names_in_the_clinics_certificate_are_those_of_the_one_that_is_loade
     files.issue("Pacs.clinic.example", "*.images.example", "192.168.7.9")
     tls = HttpTls(files.http, SECRET, tmp_path / "tls", NAMES)
     tls.load()
-    assert tls.certified() == {"pacs.clinic.example", "*.images.example"}
+    assert tls.certified() == {"pacs.clinic.example", "*.images.example", "192.168.7.9"}
     context = tls.context
     files.issue("new.clinic.example")
-    assert tls.certified() == {"pacs.clinic.example", "*.images.example"}
+    assert tls.certified() == {"pacs.clinic.example", "*.images.example", "192.168.7.9"}
     tls.load()
     assert tls.certified() == {"new.clinic.example"}
     assert tls.context is context

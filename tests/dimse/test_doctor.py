@@ -56,6 +56,8 @@ def test_a_wrong_address_or_certificate():
         'box: if the device has moved, set host = "10.0.0.9" for the peer CT9',
         "device: if this is another device, give it an AE title of its own",
     ]
+    finding = rejected(Cause.ENCRYPTION)
+    assert "over TLS alone" in finding.what
     finding = rejected(Cause.CERTIFICATE, expected="ct1")
     assert finding.what == "it calls itself CT9, and does not show the certificate of that peer"
     assert [change.side for change in finding.changes] == [Side.BOX, Side.DEVICE]

@@ -2,7 +2,7 @@ import pytest
 
 from edge.cache.peers import PeerBook
 from edge.config import Dimse, Peer
-from edge.dimse.peers import Caller, Peers, Refusal
+from edge.dimse.peers import Caller, Cause, Peers, Refusal
 from edge.index.database import Database
 from tests.dimse.pki import Clinic
 
@@ -149,6 +149,19 @@ async def test_a_certificate_is_asked_for_over_tls_alone(tmp_path):
     assert "must show the certificate 'ct1'; it showed CN=ct2" in other.why
     nothing = await peers.identify(**call, is_encrypted=True)
     assert "it showed none" in nothing.why
+
+
+async def test_a_peer_that_speaks_tls_alone_is_nobody_on_the_plain_port(tmp_path):
+    clinic = Clinic(tmp_path)
+    ct1, ct2 = clinic.issue("ct1").der, clinic.issue("ct2").der
+    peers = Peers(Dimse(peer=(Peer("CT1", certificate="ct1", tls_only=True),)))
+    call = {"calling": "CT1", "called": "EDGE", "host": "10.0.0.5"}
+    plain = await peers.identify(**call)
+    assert (plain.cause, plain.reason) == (Cause.ENCRYPTION, 3)
+    assert "must call over TLS" in plain.why
+    assert isinstance(await peers.identify(**call, certificate=ct1, is_encrypted=True), Caller)
+    other = await peers.identify(**call, certificate=ct2, is_encrypted=True)
+    assert other.cause is Cause.CERTIFICATE
 
 
 async def test_peers_that_share_a_title_are_told_apart_by_certificate(tmp_path):

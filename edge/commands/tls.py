@@ -1,0 +1,112 @@
+"""``edge tls``: which certificates the box shows, and having them loaded anew."""
+
+# ruff: noqa: PLC0415 - see `edge.commands.parsing`
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from edge.commands.parsing import Acts, Commands, configuration
+from edge.commands.words import moment, say
+from edge.errors import ConfigError, EdgeError
+
+if TYPE_CHECKING:
+    from edge.config import Config
+
+__all__ = ["add"]
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    acts = Acts(commands.add("tls", "Show certificates, and have them loaded anew."))
+    show = acts.add("show", "Say what is shown to browsers, and until when.", _show)
+    show.add_argument("--json", action="store_true", help="for programs")
+    acts.add("ca", "Print the certificate of the box's own authority (PEM).", _ca)
+    acts.add("reload", "Have the service take what is in the files now.", _reload)
+    renew = acts.add("renew", "Have the box's own certificate made anew.", _renew)
+    renew.add_argument(
+        "--authority",
+        action="store_true",
+        help="the authority, too: every computer must be told anew whom to trust",
+    )
+
+
+def _folder(loaded: Config) -> Path:
+    return loaded.appliance.data_dir / "tls"
+
+
+async def _show(options: argparse.Namespace) -> int:
+    loaded = await configuration(options)
+    from edge.access.tls import shown
+
+    found = await asyncio.to_thread(shown, loaded.http, _folder(loaded))
+    if found is None:
+        raise EdgeError(
+            "there is no certificate: plain HTTP is spoken, or the service was never started"
+        )
+    if options.json:
+        say(json.dumps(found.as_json()))
+        return 0
+    say(f"certificate  SHA-256 {found.fingerprints.server}")
+    say(f"  for        {', '.join(found.names)}")
+    say(f"  until      {moment(found.until)}")
+    if found.fingerprints.authority:
+        say(f"authority    SHA-256 {found.fingerprints.authority}")
+        say("  get it     edge tls ca, or /ca.crt of the box; then compare the fingerprint")
+    return 0
+
+
+async def _ca(options: argparse.Namespace) -> int:
+    loaded = await configuration(options)
+    path = _own(loaded) / "ca.crt"
+    try:
+        pem = await asyncio.to_thread(path.read_text, "ascii")
+    except OSError as error:
+        raise EdgeError(
+            f"{path} can't be read: {error.strerror}",
+            hint="the first start of the service makes it",
+        ) from error
+    say(*pem.splitlines())
+    return 0
+
+
+async def _reload(options: argparse.Namespace) -> int:
+    loaded = await configuration(options)
+    from edge.admin.local import ask_service
+
+    if await ask_service(loaded.appliance.data_dir, "certificates") is None:
+        say("edge: the service is not running; it loads them when it starts", file=sys.stderr)
+        return 1
+    say("edge: certificates were loaded anew", file=sys.stderr)
+    return 0
+
+
+async def _renew(options: argparse.Namespace) -> int:
+    """Files are taken away, and whoever loads the next makes what is missing."""
+    loaded = await configuration(options)
+    from edge.access.authority import AUTHORITY, SERVER
+    from edge.admin.local import ask_service
+
+    names = [AUTHORITY, SERVER] if options.authority else [SERVER]
+    for name in names:
+        await asyncio.to_thread((_own(loaded) / name).unlink, missing_ok=True)
+    if await ask_service(loaded.appliance.data_dir, "certificates") is None:
+        say("edge: it is made when the service starts", file=sys.stderr)
+        return 0
+    return await _show(argparse.Namespace(**{**vars(options), "json": False}))
+
+
+def _own(loaded: Config) -> Path:
+    """The folder of the box's own certificates, if it shows them."""
+    dimse, http = loaded.dimse, loaded.http
+    if http.tls != "auto" and not (dimse.tls_listen and dimse.tls_certificate == Path()):
+        raise ConfigError(
+            "the box shows no certificate of its own",
+            hint='http.tls = "auto" makes it; one of yours is loaded anew by edge tls reload',
+        )
+    return _folder(loaded)
