@@ -32,6 +32,7 @@ from edge.admin.commitments import commitment_routes
 from edge.admin.doctor import doctor_routes
 from edge.admin.edits import edit_routes
 from edge.admin.login import LogInRoutes
+from edge.admin.login_witness import LogInWitness
 from edge.admin.peers import peer_routes
 from edge.admin.prefetch import prefetch_routes
 from edge.admin.procedures import procedure_routes
@@ -151,7 +152,8 @@ def _entrance(cache: Cache, config: Config) -> tuple[Gate, Sequence[web.RouteDef
     people = People(Basic(database, proving, config.access), cache.sessions, throttle, cookie)
     gate = Gate(cache.tokens, required=config.http.auth == "required", people=people)
     login = LogIn(database, cache.users, cache.sessions, proving, throttle)
-    return gate, LogInRoutes(gate, login, cache.sessions, cookie=cookie, tls=tls).routes()
+    routes = LogInRoutes(gate, login, cache.sessions, cookie=cookie, tls=tls).routes()
+    return gate, LogInWitness(cache.audit, gate).watch(routes)
 
 
 def _images(means: HttpMeans, gate: Gate) -> web.Application:
