@@ -19,6 +19,7 @@ from edge.access.factors import Factors
 from edge.access.gate import Gate, People
 from edge.access.http_tls import HttpTls
 from edge.access.login import LogIn
+from edge.access.passkeys import Passkeys
 from edge.access.proving import Proving
 from edge.access.renewals import Renewals
 from edge.access.sessions import cookie_name
@@ -35,6 +36,7 @@ from edge.admin.edits import edit_routes
 from edge.admin.entrance import Entrance
 from edge.admin.factors import factor_routes
 from edge.admin.login import log_in_routes
+from edge.admin.passkeys import passkey_routes
 from edge.admin.peers import peer_routes
 from edge.admin.prefetch import prefetch_routes
 from edge.admin.procedures import procedure_routes
@@ -156,7 +158,9 @@ def _entrance(cache: Cache, config: Config) -> tuple[Gate, Sequence[web.RouteDef
     factors = Factors(database, proving, throttle, config.access, box=config.appliance.name)
     login = LogIn(database, cache.users, cache.sessions, proving, factors, throttle)
     door = Entrance(gate, login, cache.sessions, cookie=cookie, tls=tls)
-    return gate, [*log_in_routes(door), *factor_routes(door, factors)]
+    passkeys = Passkeys(database, factors, throttle, box=config.appliance.name)
+    routes = *log_in_routes(door), *factor_routes(door, factors), *passkey_routes(door, passkeys)
+    return gate, routes
 
 
 def _images(means: HttpMeans, gate: Gate) -> web.Application:

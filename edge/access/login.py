@@ -101,6 +101,10 @@ class LogIn:
         await self._proving.renew_hash(row, password)
         return await self._open(user, proved, visitor)
 
+    async def proved(self, user: User, proved: Proved, visitor: Visitor) -> Opened:
+        """Let somebody in who proved enough elsewhere: with a passkey."""
+        return await self._open(user, proved, visitor)
+
     async def redeem(
         self,
         code: str,

@@ -23,11 +23,11 @@ __all__ = [
     "code_of",
     "count",
     "drop_code",
-    "drop_needless_codes",
     "find",
     "find_code",
     "find_passkey",
     "forget_factors",
+    "has_factors",
     "has_recovery_codes",
     "is_active",
     "passkeys_of",
@@ -38,6 +38,7 @@ __all__ = [
     "remove",
     "remove_passkey",
     "replace_password",
+    "role_of",
     "set_fields",
     "state_of",
     "use_passkey",
@@ -124,6 +125,12 @@ def active_of_role(db: Connection, role: str) -> list[str]:
 def state_of(db: Connection, name: str) -> str | None:
     """The state of a user; None if there is none."""
     row = db.execute("SELECT state FROM users WHERE name = ?", (name,)).fetchone()
+    return str(row[0]) if row else None
+
+
+def role_of(db: Connection, name: str) -> str | None:
+    """The role of a user; None if there is none."""
+    row = db.execute("SELECT role FROM users WHERE name = ?", (name,)).fetchone()
     return str(row[0]) if row else None
 
 
@@ -254,14 +261,14 @@ def has_recovery_codes(db: Connection, name: str) -> bool:
     return row is not None
 
 
-def drop_needless_codes(db: Connection, name: str) -> None:
-    """Forget the recovery codes of a user who has no second factor any more."""
-    db.execute(
-        "DELETE FROM recovery_codes WHERE name = ?"
-        " AND NOT EXISTS (SELECT 1 FROM users u WHERE u.name = ? AND u.totp IS NOT NULL)"
-        " AND NOT EXISTS (SELECT 1 FROM passkeys p WHERE p.name = ?)",
-        (name, name, name),
-    )
+def has_factors(db: Connection, name: str) -> bool:
+    """Whether a user has any second factor."""
+    row = db.execute(
+        "SELECT totp IS NOT NULL OR EXISTS (SELECT 1 FROM passkeys p WHERE p.name = u.name)"
+        " FROM users u WHERE name = ?",
+        (name,),
+    ).fetchone()
+    return row is not None and bool(row[0])
 
 
 def use_recovery_code(db: Connection, name: str, digest: bytes) -> bool:
