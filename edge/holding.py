@@ -94,7 +94,11 @@ class Holding:
         await asyncio.Event().wait()  # there is nothing to do, and that is no failure
 
     def _remembered(self) -> bool:
-        return not self.locking.is_set() and self._custodian.keeper.remember(self._root())
+        keeper = self._custodian.keeper
+        remembers = keeper.remember(self._root())
+        if self._custodian.locked() is not None:  # since it was asked
+            keeper.forget()
+        return remembers
 
     def _root(self) -> bytes:
         if self._keys is None:
