@@ -36,6 +36,7 @@ from edge.admin.edits import edit_routes
 from edge.admin.entrance import Entrance
 from edge.admin.factors import factor_routes
 from edge.admin.login import log_in_routes
+from edge.admin.login_witness import LogInWitness
 from edge.admin.passkeys import passkey_routes
 from edge.admin.peers import peer_routes
 from edge.admin.prefetch import prefetch_routes
@@ -160,7 +161,7 @@ def _entrance(cache: Cache, config: Config) -> tuple[Gate, Sequence[web.RouteDef
     door = Entrance(gate, login, cache.sessions, cookie=cookie, tls=tls)
     passkeys = Passkeys(database, factors, throttle, box=config.appliance.name)
     routes = *log_in_routes(door), *factor_routes(door, factors), *passkey_routes(door, passkeys)
-    return gate, routes
+    return gate, LogInWitness(cache.audit, gate).watch(routes)
 
 
 def _images(means: HttpMeans, gate: Gate) -> web.Application:

@@ -22,12 +22,12 @@ from edge.access.factors import Factors
 from edge.access.names import checked_display_name
 from edge.access.sessions import Session
 from edge.access.throttle import Attempt, Throttle
-from edge.access.users import State, User, user_of
+from edge.access.users import State, user_of
 from edge.access.webauthn import NewKey, Site, WrongAnswer
 from edge.errors import AccessDenied, UserRefused
 from edge.index import users as table
 from edge.index.database import Connection, Database
-from edge.index.users import PasskeyRow
+from edge.index.users import PasskeyRow, UserRow
 
 __all__ = ["Passkey", "Passkeys"]
 
@@ -90,7 +90,7 @@ class Passkeys:
         """
         return webauthn.request_options(site, self._challenges.new(_LOG_IN))
 
-    async def proved(self, site: Site, credential: Mapping[str, Any], address: str) -> User:
+    async def proved(self, site: Site, credential: Mapping[str, Any], address: str) -> UserRow:
         """The active user whose passkey answered.
 
         Raises:
@@ -106,7 +106,7 @@ class Passkeys:
             log.warning("log-in: a passkey from %s is refused: %s", address or "?", error)
             raise AccessDenied("the passkey is not right, or not of this box") from error
 
-    async def _proved(self, site: Site, credential: Mapping[str, Any], attempt: Attempt) -> User:
+    async def _proved(self, site: Site, credential: Mapping[str, Any], attempt: Attempt) -> UserRow:
         challenge = webauthn.challenge_in(credential)
         if not self._challenges.holds(challenge, _LOG_IN):
             raise WrongAnswer("its challenge is none of now")
@@ -130,7 +130,7 @@ class Passkeys:
         if not used:
             raise WrongAnswer(f"it counts backwards, and may be a copy; it is of {row.name}")
         attempt.succeeded()
-        return user
+        return holder
 
     # In a session ---------------------------------------------------------------------------------
 

@@ -82,8 +82,8 @@ def passkey_routes(door: Entrance, passkeys: Passkeys) -> Sequence[web.RouteDef]
 
     async def log_in(request: web.Request) -> web.Response:
         wish, visitor = await said(request, Answer), visitor_of(request)
-        user = await passkeys.proved(_site(request), wish.credential, visitor.address)
-        return door.begin(await door.login.proved(user, Proved.PASSKEY, visitor))
+        row = await passkeys.proved(_site(request), wish.credential, visitor.address)
+        return door.begin(await door.login.proved(row, Proved.PASSKEY, visitor))
 
     async def begin(request: web.Request) -> web.Response:
         wish, session = await said(request, Confirming), await door.session(request)

@@ -101,9 +101,10 @@ def end(db: Connection, session_id: str, name: str, issuer: str) -> int:
     return ended
 
 
-def end_all(db: Connection, name: str, issuer: str = "") -> int:
-    """End those of a name; how many there were."""
+def end_all(db: Connection, name: str, issuer: str = "", *, but: str = "") -> int:
+    """End those of a name, but for one; how many there were."""
     ended: int = db.execute(
-        "DELETE FROM sessions WHERE name = ? AND issuer = ?", (name, issuer)
+        "DELETE FROM sessions WHERE name = ? AND issuer = ? AND session_id <> ?",
+        (name, issuer, but),
     ).rowcount
     return ended

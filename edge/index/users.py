@@ -15,6 +15,7 @@ from edge.index.database import Connection, Database
 __all__ = [
     "KEPT",
     "PasskeyRow",
+    "Standing",
     "UserRow",
     "active_of_role",
     "add",
@@ -40,6 +41,7 @@ __all__ = [
     "replace_password",
     "role_of",
     "set_fields",
+    "standing",
     "state_of",
     "use_passkey",
     "use_recovery_code",
@@ -73,6 +75,11 @@ class UserRow:
     code_until: float | None
     """Until when a code that was handed out holds; None if there is none."""
 
+    @property
+    def standing(self) -> Standing:
+        """As ``standing`` reads it."""
+        return self.state, self.password, self.totp, self.passkeys > 0
+
 
 @dataclass(frozen=True, slots=True)
 class PasskeyRow:
@@ -88,6 +95,9 @@ class PasskeyRow:
     created: float
     last_used: float
 
+
+Standing = tuple[str, str, bytes | None, bool]
+"""On what a log-in rests: state, hash, secret of an app, and whether there are passkeys."""
 
 _USERS = (
     "SELECT u.name, u.display_name, u.role, u.state, u.password, u.created, u.last_seen,"
@@ -120,6 +130,16 @@ def active_of_role(db: Connection, role: str) -> list[str]:
     """The names of active users with a role."""
     rows = db.execute("SELECT name FROM users WHERE role = ? AND state = 'active'", (role,))
     return [name for (name,) in rows]
+
+
+def standing(db: Connection, name: str) -> Standing | None:
+    """On what a log-in of a user rests now; None if there is none."""
+    row = db.execute(
+        "SELECT state, password, totp, EXISTS (SELECT 1 FROM passkeys p WHERE p.name = u.name)"
+        " FROM users u WHERE name = ?",
+        (name,),
+    ).fetchone()
+    return None if row is None else (row[0], row[1], row[2], bool(row[3]))
 
 
 def state_of(db: Connection, name: str) -> str | None:

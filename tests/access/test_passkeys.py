@@ -48,8 +48,8 @@ async def test_a_passkey_is_enough_alone(world, device):
     assert session.is_limited
     given = await enrol(world, device, session, "my key")
     assert len(given) == 10
-    user = await use(world, device)
-    opened = await world.login.proved(user, Proved.PASSKEY, HERE)
+    row = await use(world, device)
+    opened = await world.login.proved(row, Proved.PASSKEY, HERE)
     assert (opened.session.name, opened.session.is_limited) == ("anna", False)
     assert opened.session.proved is Proved.PASSKEY
     assert (await world.users.find("anna")).second_factors == ("passkey",)
