@@ -5,7 +5,8 @@ The index knows everything; the store holds some of it. From the outside in; imp
     __main__    the command line; commands, one module each; demo is the longest of them
     app         builds every part, owns the one task group; opening: keys, store and index;
                 locked: the service until its root secret can be had; holding: while it has it;
-                syncing and dimsing: what makes equal with archives, what speaks DICOM
+                syncing and dimsing: what makes equal with archives, what speaks DICOM;
+                witnessing: what the box does by itself becomes entries of the audit
     dimse | dicomweb | dropfolder | sync | admin
                 the doors: DICOM, DICOMweb, files, the archive, people. They know nothing of
                 files and tables, and go through the cache

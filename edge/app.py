@@ -51,6 +51,7 @@ from edge.dimse.casebook import CaseBook
 from edge.dimse.echo import echo_named
 from edge.dimse.peers import Peers
 from edge.dimse.requestor import Dialer
+from edge.dimse.witness import DimseWitness
 from edge.dimsing import DimseMeans, start_dimse
 from edge.dropfolder.watcher import DropFolder
 from edge.errors import StorageFull
@@ -113,7 +114,7 @@ class Appliance:
             cache = self.cache = await stack.enter_async_context(
                 Cache(config, owned=True, changes=self.changes, root=self._root)
             )
-            self.holding.take(cache.keys)
+            self.holding.take(cache.keys, cache.audit)
             stack.callback(self._note, Event.STOPPED)
             self._forget = cache.tokens.forget
             stack.push_async_callback(cache.tokens.uses.flush)
@@ -122,7 +123,9 @@ class Appliance:
             stack.push_async_callback(_flush, uses)
             space = Space(config.cache, cache.database, cache.store)
             await space.refresh()
-            ledger = self.ledger = CustodyLedger(cache.database, changes, trash=cache.trash)
+            ledger = self.ledger = CustodyLedger(
+                cache.database, changes, trash=cache.trash, tell=cache.witness.tell
+            )
             line = Line(config.sync, ledger)
             archives = await self._open_archives(stack, line)
             several = Several([archive for _, archive in archives]) if archives else None
@@ -134,6 +137,7 @@ class Appliance:
                 space,
                 changes,
                 max_instance_bytes=config.cache.max_instance_bytes,
+                tell=cache.witness.tell,
             )
             fetching = Fetching(several, admission)
             retrieval = self.retrieval = Retrieval(
@@ -166,7 +170,12 @@ class Appliance:
             if config.dropfolder.path != Path():
                 parts.start(
                     "dropfolder",
-                    DropFolder(config.dropfolder, admission, Leftovers(cache.database)).run,
+                    DropFolder(
+                        config.dropfolder,
+                        admission,
+                        Leftovers(cache.database),
+                        told=cache.witness.imported,
+                    ).run,
                 )
             echo = await self._start_dimse(admission, retrieval)
             deletion = self._start_deletion(pictures, space, has_archive=bool(archives))
@@ -238,7 +247,8 @@ class Appliance:
         if config.tls_listen or any(path != Path() for path in tls.files):
             await asyncio.to_thread(self._renewals.add, tls.reload, tls.files)
         peers = Peers(config, cache.peers)
-        dialer = Dialer(config, tls=tls, casebook=CaseBook(config, cache.associations))
+        book = CaseBook(config, cache.associations, DimseWitness(cache.audit))
+        dialer = Dialer(config, tls=tls, casebook=book)
         means = DimseMeans(
             admission=admission,
             retrieval=retrieval,
@@ -287,6 +297,7 @@ class Appliance:
             headroom=Headroom(config.cache, database, space),
             changes=self.changes,
             line=line,
+            tell=cache.witness.tell,
         )
         self.supervisor.start("line", line.run)
         start_sync(self.supervisor, archives, means, config)
@@ -317,6 +328,7 @@ class Appliance:
             space,
             changes,
             has_archive=has_archive,
+            tell=cache.witness.tell,
         )
         self.supervisor.start("trash", Emptying(cache.trash, deletion, changes).run)
         return deletion

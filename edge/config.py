@@ -27,6 +27,7 @@ __all__ = [
     "Dimse",
     "DropFolder",
     "Http",
+    "KeyServer",
     "Keys",
     "Peer",
     "Pixels",
@@ -53,14 +54,26 @@ class Appliance:
 
 
 @dataclass(frozen=True, slots=True)
+class KeyServer:
+    """``[[keys.server]]``: a Tang server that releases the root secret to whoever reaches it."""
+
+    url: str
+    """``http://HOST:PORT``, in the clinic's own network."""
+    thumbprint: str
+    """Of its signing key, as ``tang-show-keys`` prints it there."""
+
+
+@dataclass(frozen=True, slots=True)
 class Keys:
     """``[keys]``: where the root secret comes from."""
 
-    provider: Literal["file", "passphrase", "systemd-creds"] = "file"
+    provider: Literal["file", "passphrase", "systemd-creds", "network"] = "file"
     path: Path = Path()
     """Of ``file``; empty means ``root.key`` in ``data_dir``."""
     credential: str = "edge.root-key"
     """Of ``systemd-creds``: the name of the credential that the unit loads."""
+    server: tuple[KeyServer, ...] = ()
+    """Of ``network``: any one of them opens the box."""
     grace_hours: float = 72.0
     """So long the kernel keeps the secret after the end of the service, and at the most until the
     machine stops, if the provider can't release it by itself; 0: not at all."""

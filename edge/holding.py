@@ -15,6 +15,8 @@ from functools import partial
 
 from aiohttp import web
 
+from edge.access.audit.entry import Actor, Entry, Event
+from edge.access.audit.recorder import Audit
 from edge.admin.local_keys import LockAsked, when_open
 from edge.config import Config
 from edge.crypto.escrow import Escrow
@@ -41,13 +43,15 @@ class Holding:
     def __init__(self, config: Config) -> None:
         self._custodian = custodian_of(config)
         self._keys: KeyRing | None = None
+        self._audit: Audit | None = None
         self._is_renewed = config.keys.provider in ("passphrase", "network")
         self.locking = asyncio.Event()
         """Set once the box is locked, and everything must end."""
 
-    def take(self, keys: KeyRing) -> None:
-        """The ring is open."""
+    def take(self, keys: KeyRing, audit: Audit | None = None) -> None:
+        """The ring is open, and so is the record, which hears of a lock-down."""
         self._keys = keys
+        self._audit = audit
 
     def routes(self) -> list[web.RouteDef]:
         """What commands on this machine are answered."""
@@ -65,6 +69,15 @@ class Holding:
         locked = await asyncio.to_thread(lock)
         needed = "what opened it is destroyed" if locked.destroys else "what opens it is kept"
         log.warning("%s locked this box; %s", asked.by, needed)
+        if self._audit is not None:
+            entry = Entry(
+                at=time.time(),
+                event=Event.KEY,
+                actor=Actor(asked.by),
+                what="the box was locked",
+                detail={"forced": str(asked.force), "key": needed},
+            )
+            self._audit.put(entry)  # it is locked, whether that can be written or not
         self.locking.set()
 
     def start(self, parts: Supervisor) -> None:
@@ -81,7 +94,11 @@ class Holding:
         await asyncio.Event().wait()  # there is nothing to do, and that is no failure
 
     def _remembered(self) -> bool:
-        return not self.locking.is_set() and self._custodian.keeper.remember(self._root())
+        keeper = self._custodian.keeper
+        remembers = keeper.remember(self._root())
+        if self._custodian.locked() is not None:  # since it was asked
+            keeper.forget()
+        return remembers
 
     def _root(self) -> bytes:
         if self._keys is None:

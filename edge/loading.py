@@ -51,10 +51,14 @@ _KEYS_KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "file": ((), ("path",)),
     "passphrase": ((), ("grace_hours",)),
     "systemd-creds": ((), ("credential",)),
+    "network": (("server",), ("grace_hours",)),
 }
 """The same of the providers of the root secret."""
 _CREDENTIAL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,99}")
 """Names that systemd takes, and that are those of files."""
+_THUMBPRINT = re.compile(r"[A-Za-z0-9_-]{43}")
+"""A SHA-256 in Base64 (RFC 7638)."""
+_MOST_SERVERS = 8
 _MOST_DAYS = 365
 _MOST_RULES = {
     "sync.calendar": 100,
@@ -246,6 +250,35 @@ class _Checks:
                 f'= "{keys.credential}" is no name of a credential',
                 "letters, digits, dots and hyphens, as in edge.root-key",
             )
+        self._check_key_servers()
+
+    def _check_key_servers(self) -> None:
+        servers = self._config.keys.server
+        if len(servers) > _MOST_SERVERS:
+            keys = ("keys", "server", str(_MOST_SERVERS))
+            raise self._error(keys, f"is one too many: {_MOST_SERVERS} are the most")
+        for number, server in enumerate(servers):
+            keys = ("keys", "server", str(number))
+            try:
+                url = urlsplit(server.url)
+                is_plain = url.hostname and not (url.username or url.password or url.query)
+                is_plain = is_plain and url.path in ("", "/") and url.port != 0
+            except ValueError:
+                is_plain = False
+            if not is_plain or url.scheme not in ("http", "https"):
+                raise self._error(
+                    (*keys, "url"),
+                    f'= "{server.url}" is no address of a server',
+                    "http://HOST:PORT",
+                )
+            if not _THUMBPRINT.fullmatch(server.thumbprint):
+                raise self._error(
+                    (*keys, "thumbprint"),
+                    f'= "{server.thumbprint}" is no thumbprint',
+                    "43 characters, as tang-show-keys prints them on the server",
+                )
+            if server.thumbprint in {other.thumbprint for other in servers[:number]}:
+                raise self._error((*keys, "thumbprint"), "stands there twice")
 
     def _check_ae_title(self, keys: Sequence[str], title: str) -> None:
         if not is_ae_title(title):

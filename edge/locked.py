@@ -14,9 +14,10 @@ import contextlib
 import logging
 import os
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 
+from edge.access.codes import new_code
 from edge.access.tls import box_names, locked_context
 from edge.admin.api import health_routes
 from edge.admin.local import local_door
@@ -34,22 +35,27 @@ from edge.dimse.shut import ShutDoor
 from edge.errors import KeyLocked, Needs
 from edge.opening import custodian_of, is_first_start, lock_folder, make_folder
 from edge.supervision import Supervisor
-from edge.written import new_code
 
 __all__ = ["LockedBox", "root_secret"]
 
 log = logging.getLogger(__name__)
 
+Show = Callable[[str], Awaitable[bool]]
+
 _FIRST_PAUSE, _LONGEST_PAUSE = 5.0, 300.0
 """Seconds until a server is asked again."""
 
 
-async def root_secret(config: Config, *, tell: Callable[[str], None] = lambda _: None) -> bytes:
+async def root_secret(
+    config: Config, *, tell: Callable[[str], None] = lambda _: None, show: Show | None = None
+) -> bytes:
     """The root secret of a box, however long it takes until it can be had.
 
     Args:
         config: All of it.
         tell: Hears what the box waits for.
+        show: Shows who stands before the machine by which code a passphrase may be chosen on the
+            page, and says whether it could.
 
     Raises:
         EdgeError: It can't be had, and waiting would not help; or the folder can't be used.
@@ -65,6 +71,8 @@ async def root_secret(config: Config, *, tell: Callable[[str], None] = lambda _:
             return await asyncio.to_thread(partial(custodian.open, first_start=first_start))
         except KeyLocked as why:
             box = LockedBox(config, custodian, why, first_start=first_start, tell=tell)
+        if show is not None and box.needs is Needs.NEW_PASSPHRASE:
+            await box.show_code(show)
         async with box.serving():
             return await box.opened()
     finally:
@@ -101,8 +109,18 @@ class LockedBox:
         self._say(why)
         self.http_port = 0
         self.dimse_port = 0
-        self.code = new_code()
-        """By which the first passphrase may be chosen over the page."""
+        self._code = ""
+
+    @property
+    def needs(self) -> Needs | None:
+        """What it waits for."""
+        return self._waiting.needs
+
+    async def show_code(self, show: Show) -> None:
+        """Let the first passphrase be chosen on the page, if somebody sees by which code."""
+        code = new_code()
+        if await show(code):
+            self._code = code
 
     def parts(self) -> Parts:
         """What ``/readyz`` says."""
@@ -120,7 +138,7 @@ class LockedBox:
         is_open = config.http.auth == "none"
         application = create_root({}, names=OwnNames(names), is_open=is_open)
         application.add_routes(health_routes(self.parts))
-        application.add_routes(unlocking_routes(lambda: self._waiting, self.open, code=self.code))
+        application.add_routes(unlocking_routes(lambda: self._waiting, self.open, code=self._code))
         http = Listener(application, config.http.listen, tls)
         dimse = ShutDoor(config.dimse)
         local = when_locked(lambda: self._waiting, self.open, self.lock)
@@ -214,5 +232,3 @@ class LockedBox:
             self.http_port,
             f"; SHA-256 of its certificate: {fingerprint}" if fingerprint else "",
         )
-        if self._waiting.needs is Needs.NEW_PASSPHRASE:
-            log.warning("the code to choose the passphrase on the web page: %s", self.code)

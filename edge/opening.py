@@ -58,6 +58,7 @@ from edge.store.objects import ObjectStore
 from edge.store.tombstones import TombstoneStore, TrashStore
 from edge.sync.line import line_state
 from edge.syncing import by_role
+from edge.witnessing import BoxWitness
 
 __all__ = [
     "Cache",
@@ -133,6 +134,7 @@ class Cache:
                     AuditTable(self.database),
                 )
             )
+            self.witness = BoxWitness(self.audit)
             self.tokens = Tokens(TokenTable(self.database))
             self.passwords = Passwords()
             box = self._config.appliance.name
@@ -149,6 +151,7 @@ class Cache:
                 self.database,
                 self.changes,
                 days=self._config.sync.trash_days,
+                tell=self.witness.tell,
             )
             self.pins = Pins(self.database, self._config.cache.pin)
             self.peers = PeerBook(self.database, self._config.dimse)

@@ -15,6 +15,7 @@ from aiohttp import web
 
 from edge.access.acts import Service
 from edge.access.basic import Basic
+from edge.access.factors import Factors
 from edge.access.gate import Gate, People
 from edge.access.http_tls import HttpTls
 from edge.access.login import LogIn
@@ -31,7 +32,9 @@ from edge.admin.claims import claim_of_api
 from edge.admin.commitments import commitment_routes
 from edge.admin.doctor import doctor_routes
 from edge.admin.edits import edit_routes
-from edge.admin.login import LogInRoutes
+from edge.admin.entrance import Entrance
+from edge.admin.factors import factor_routes
+from edge.admin.login import log_in_routes
 from edge.admin.peers import peer_routes
 from edge.admin.prefetch import prefetch_routes
 from edge.admin.procedures import procedure_routes
@@ -109,7 +112,7 @@ async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -
         WrongKey: The box's own certificate was made with another secret.
     """
     cache, names = means.cache, box_names(config)
-    gate, log_in_routes = _entrance(cache, config)
+    gate, entrance = _entrance(cache, config)
     tls = HttpTls(config.http, cache.keys.derive("tls"), cache.folder / "tls", names)
     await asyncio.to_thread(tls.load)
     if tls.context is not None:
@@ -136,7 +139,7 @@ async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -
         is_open=config.http.auth == "none",
         strict_transport=config.http.tls == "files",
     )
-    application.add_routes([*api.health_routes(means.parts), *log_in_routes])
+    application.add_routes([*api.health_routes(means.parts), *entrance])
     application.add_routes(certificate_routes(tls.authority))
     listener = Listener(application, config.http.listen, tls.context)
     await supervisor.start_ready("http", lambda ready: listener.serve(ready=ready))
@@ -150,8 +153,10 @@ def _entrance(cache: Cache, config: Config) -> tuple[Gate, Sequence[web.RouteDef
     proving = Proving(database, cache.passwords, throttle)
     people = People(Basic(database, proving, config.access), cache.sessions, throttle, cookie)
     gate = Gate(cache.tokens, required=config.http.auth == "required", people=people)
-    login = LogIn(database, cache.users, cache.sessions, proving, throttle)
-    return gate, LogInRoutes(gate, login, cache.sessions, cookie=cookie, tls=tls).routes()
+    factors = Factors(database, proving, throttle, config.access, box=config.appliance.name)
+    login = LogIn(database, cache.users, cache.sessions, proving, factors, throttle)
+    door = Entrance(gate, login, cache.sessions, cookie=cookie, tls=tls)
+    return gate, [*log_in_routes(door), *factor_routes(door, factors)]
 
 
 def _images(means: HttpMeans, gate: Gate) -> web.Application:

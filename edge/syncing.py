@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 from edge import config
 from edge.cache.absences import Absences
+from edge.cache.acts import Tell
 from edge.cache.backup import Backups
 from edge.cache.changes import Changes
 from edge.cache.custody import CustodyLedger
@@ -76,6 +77,8 @@ class Means:
     """Wakes its parts."""
     line: Line
     """What they may use of it, together."""
+    tell: Tell
+    """Has in the audit what goes to archives, and is deleted there."""
 
 
 def start_sync(
@@ -102,7 +105,16 @@ def start_sync(
         suffix = "" if is_primary else f" {archive.name}"
         link = Link(archive, ledger, sync, line=means.line)
         mending = means.remedies if is_primary else None
-        push = Push(account, means.retrieval, archive, link, changes, sync, remedies=mending)
+        push = Push(
+            account,
+            means.retrieval,
+            archive,
+            link,
+            changes,
+            sync,
+            remedies=mending,
+            tell=means.tell,
+        )
         corrections = Corrections(means.retrieval)
         verify = Verify(account, archive, link, changes, sync, corrections=corrections)
         parts.start(f"link{suffix}", link.run)
@@ -147,7 +159,8 @@ def start_sync(
         elif configured.role == "failover":
             standing_in.append(StandIn(archive.name, link, pull))
     drivers = [archive for _, archive in archives]
-    parts.start("withdraw", Withdraw(ledger, drivers, lines[0], changes, sync).run)
+    withdraw = Withdraw(ledger, drivers, lines[0], changes, sync, tell=means.tell)
+    parts.start("withdraw", withdraw.run)
     if standing_in:
         failover = Failover(ledger, lines[0], standing_in, means.fetching, changes, sync)
         parts.start("failover", failover.run)

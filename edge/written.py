@@ -10,15 +10,12 @@ from __future__ import annotations
 
 import hashlib
 import re
-import secrets
 
 __all__ = [
     "ALPHABET",
     "GROUP",
     "WrittenError",
     "from_groups",
-    "new_code",
-    "plain_code",
     "read_courier_key",
     "to_groups",
     "write_courier_key",
@@ -30,7 +27,6 @@ _DATA = GROUP - 2
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
 _VALUES = {character: value for value, character in enumerate(ALPHABET)} | {"O": 0, "I": 1, "L": 1}
 _POLYNOMIAL = 0b100101
-_ALIKE = str.maketrans("OIL", "011")
 
 
 class WrittenError(ValueError):
@@ -129,17 +125,6 @@ def read_courier_key(text: str) -> bytes:
     """
     compare = "compare with what edge courier key prints there"
     return from_groups(text, _COURIER_LENGTH, *_COURIER, name="courier key", compare=compare)
-
-
-def new_code() -> str:
-    """Sixty random bits to be typed once, in three groups of four; without checks."""
-    groups = ["".join(secrets.choice(ALPHABET) for _ in range(4)) for _ in range(3)]
-    return "-".join(groups)
-
-
-def plain_code(text: str) -> str:
-    """Such a code as somebody typed it, in one form."""
-    return "".join(filter(str.isalnum, text.upper())).translate(_ALIKE)
 
 
 def _check_of(data: bytes, bits: int, purpose: bytes) -> int:

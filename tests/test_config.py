@@ -510,3 +510,32 @@ def test_what_a_provider_does_not_use_or_can_not_take_is_refused(
     with pytest.raises(ConfigError) as caught:
         load(f"[keys]\n{keys}")
     assert str(caught.value).startswith(f"{tmp_path}/edge.toml:{line}: {message}")
+
+
+SERVER = f"[[keys.server]]\nurl = 'http://tang:7500'\nthumbprint = '{'A' * 43}'\n"
+
+
+def test_servers_that_release_the_root_secret_are_named_with_their_thumbprints(load):
+    loaded = load(f"[keys]\nprovider = 'network'\n{SERVER}").keys
+    assert loaded.server == (config.KeyServer("http://tang:7500", "A" * 43),)
+
+
+@pytest.mark.parametrize(
+    ("text", "line", "message"),
+    [
+        ("", 1, "keys.server is needed by"),
+        (SERVER.replace("http:", "ftp:"), 4, "keys.server.0.url"),
+        (SERVER.replace("tang:", "me:pw@tang:"), 4, "keys.server.0.url"),
+        (SERVER.replace("7500", "7500/path"), 4, "keys.server.0.url"),
+        (SERVER.replace("7500", "x"), 4, "keys.server.0.url"),
+        (SERVER.replace("A" * 43, "A" * 42), 5, "keys.server.0.thumbprint"),
+        (SERVER.replace("A" * 43, "A" * 42 + "="), 5, "keys.server.0.thumbprint"),
+        (SERVER + SERVER, 8, "keys.server.1.thumbprint stands there twice"),
+        (SERVER * 9, 27, "keys.server.8 is one too many"),
+    ],
+    ids=range(9),
+)
+def test_a_server_that_can_not_be_one_is_refused(load, tmp_path, text, line, message):
+    with pytest.raises(ConfigError) as caught:
+        load(f"[keys]\nprovider = 'network'\n{text}")
+    assert str(caught.value).startswith(f"{tmp_path}/edge.toml:{line}: {message}")

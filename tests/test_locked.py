@@ -44,6 +44,17 @@ async def test_a_box_that_opens_by_itself_does_not_wait(tmp_path):
     assert not (await asyncio.to_thread((tmp_path / "service.sock").exists))
 
 
+async def test_a_code_counts_only_if_somebody_saw_it(closed, tmp_path):
+    shown = []
+
+    async def show(code):
+        shown.append(code)
+        return False
+
+    async with waiting_for(closed, show=show):
+        assert len(shown) == 1
+
+
 async def test_it_waits_until_it_is_opened_and_tells_what_for(closed, tmp_path):
     told = []
     async with waiting_for(closed, tell=told.append) as start:

@@ -11,8 +11,6 @@ from edge.written import (
     GROUP,
     WrittenError,
     from_groups,
-    new_code,
-    plain_code,
     read_courier_key,
     to_groups,
     write_courier_key,
@@ -50,12 +48,3 @@ def test_a_key_of_another_purpose_is_not_read_as_this_one():
     assert from_groups(written, 3, 1, b"one", name="thing", compare="") == b"abc"
     with pytest.raises(WrittenError, match="not those of one thing"):
         from_groups(written, 3, 1, b"other", name="thing", compare="")
-
-
-def test_a_code_is_typed_in_any_form_and_is_another_each_time():
-    codes = {new_code() for _ in range(100)}
-    assert len(codes) == 100
-    for code in codes:
-        assert [len(group) for group in code.split("-")] == [4, 4, 4]
-        assert plain_code(code.lower().replace("-", " ")) == plain_code(code)
-    assert plain_code("oOiIlL-01") == "00111101"

@@ -11,6 +11,7 @@ from __future__ import annotations
 import logging
 from dataclasses import dataclass
 
+from edge.access.factors import Factors
 from edge.access.proving import Proving
 from edge.access.sessions import Proved, Session, Sessions, Visitor
 from edge.access.throttle import Throttle
@@ -19,7 +20,7 @@ from edge.errors import AccessDenied
 from edge.index import users as table
 from edge.index.database import Database
 
-__all__ = ["LogIn", "Opened"]
+__all__ = ["LogIn", "MoreNeeded", "Opened"]
 
 log = logging.getLogger(__name__)
 
@@ -33,6 +34,14 @@ class Opened:
     session: Session
 
 
+@dataclass(frozen=True, slots=True)
+class MoreNeeded:
+    """The password was right, and is not enough."""
+
+    factors: tuple[str, ...]
+    """Any one of these would be."""
+
+
 class LogIn:
     """Lets people in.
 
@@ -41,6 +50,7 @@ class LogIn:
         users: Everybody.
         sessions: Who is in.
         proving: Looks at passwords.
+        factors: Looks at what is proved beside them.
         throttle: Slows guessing down.
     """
 
@@ -50,16 +60,26 @@ class LogIn:
         users: Users,
         sessions: Sessions,
         proving: Proving,
+        factors: Factors,
         throttle: Throttle,
     ) -> None:
         self._database = database
         self._users = users
         self._sessions = sessions
         self._proving = proving
+        self._factors = factors
         self._throttle = throttle
 
-    async def with_password(self, name: str, password: str, visitor: Visitor) -> Opened:
+    async def with_password(
+        self, name: str, password: str, visitor: Visitor, *, second: str = ""
+    ) -> Opened | MoreNeeded:
         """Log in.
+
+        Args:
+            name: As it was typed.
+            password: Likewise.
+            visitor: Who.
+            second: The code of an app, or a recovery code; empty if none was asked for yet.
 
         Raises:
             AccessDenied: It is not told what of it is wrong.
@@ -69,9 +89,17 @@ class LogIn:
         user = None if row is None else user_of(row)
         if row is None or user is None:
             raise _refused()
+        proved: Proved | None = Proved.PASSWORD
+        if needed := self._factors.beside_password(row):
+            if not second:
+                attempt.take_back()
+                return MoreNeeded(needed)
+            proved = await self._factors.proved(row, second)
+        if proved is None:
+            raise _refused()
         attempt.succeeded()
         await self._proving.renew_hash(row, password)
-        return await self._open(user, Proved.PASSWORD, visitor)
+        return await self._open(user, proved, visitor)
 
     async def redeem(
         self,
@@ -128,6 +156,11 @@ class LogIn:
         attempt.succeeded()
         await self._users.set_password(session.name, new)
         return await self._go_on(session, session.proved)
+
+    async def enrolled(self, session: Session, proved: Proved) -> Opened:
+        """Go on with a session in which a second factor was shown to work; all others end."""
+        is_more = session.proved is Proved.PASSWORD
+        return await self._go_on(session, proved if is_more else session.proved)
 
     async def _go_on(self, session: Session, proved: Proved) -> Opened:
         """Replace a session by one that ends when it would have."""

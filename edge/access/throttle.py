@@ -44,9 +44,11 @@ LIMITS = {
     "address": Limit(free=20),
     "known": Limit(free=10, most_seconds=60.0),
     "token": Limit(free=20, most_seconds=60.0),
+    "factor": Limit(free=5, first_seconds=4.0, most_seconds=3600.0, forget_seconds=86400.0),
 }
 """Of a name from anywhere; of an address with any name; of a name from where its user is known; of
-tokens from an address."""
+tokens from an address; of second factors, at which nobody can fail who does not know the password,
+and which have so few digits that a day must bring no more than some thirty."""
 _MOST = 4096
 """Counts of one kind. What there is no room for shares one count."""
 _THE_REST = ""
@@ -75,7 +77,7 @@ class Attempt:
         What the address failed at stays: who has a name of their own may still guess at others'.
         """
         self._throttle.take_back(self._keys)
-        self._throttle.forget([key for key in self._keys if key[0] in ("name", "known")])
+        self._throttle.forget([key for key in self._keys if key[0] != "address"])
 
 
 class Throttle:
@@ -125,6 +127,14 @@ class Throttle:
         """
         return self._enter([("address", network_of(address))])
 
+    def second_factor(self, name: str) -> Attempt:
+        """Somebody whose password was right is about to prove more.
+
+        Raises:
+            TooManyAttempts: As ``log_in``.
+        """
+        return self._enter([("factor", name)])
+
     def no_attempt(self) -> Attempt:
         """What can be no guess, and counts for nothing."""
         return Attempt(self, ())
@@ -163,7 +173,7 @@ class Throttle:
             limit = self._limits[kind]
             self._keep(kind, key, count)
             if count.failures == limit.free + 1 and kind != "token":
-                what = f"the name {key.split(' ')[0]}" if kind in ("name", "known") else key
+                what = key if kind == "address" else f"the name {key.split(' ')[0]}"
                 log.warning("log-in: %d attempts at %s failed; it is slowed down", limit.free, what)
         return Attempt(self, keys)
 

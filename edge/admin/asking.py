@@ -14,6 +14,7 @@ import msgspec
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
+from edge.access.audit.claim import SAID
 from edge.admin.openapi import operation_of
 from edge.cache.disputes import Query
 from edge.errors import DecisionRefused, QueryError
@@ -109,6 +110,7 @@ async def body(request: web.Request, kind: Any) -> Any:
         HTTPRequestTimeout: It does not come.
     """
     text = await _read(request)
+    request[SAID] = bytes(text)
     try:
         return msgspec.json.decode(text, type=kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:

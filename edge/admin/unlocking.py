@@ -18,10 +18,10 @@ from typing import Final
 
 from aiohttp import hdrs, web
 
-from edge.access.guessing import Guesses
+from edge.access.codes import typed
+from edge.access.throttle import Attempt, Limit, Throttle
 from edge.admin.local_keys import Opening, Waiting
-from edge.errors import EdgeError, KeyLocked, Needs, WrongKey
-from edge.written import plain_code
+from edge.errors import EdgeError, KeyLocked, Needs, TooManyAttempts, WrongKey
 
 __all__ = ["unlocking_routes"]
 
@@ -32,6 +32,12 @@ _MOST: Final = 8 * 1024
 _MOST_WAITING: Final = 4
 _RETRY_AFTER: Final = 30
 _AGAIN_SECONDS: Final = 5
+_BOX: Final = "box"
+_LIMITS: Final = {
+    # All together can't be made to wait for long, or a stranger could keep the page from everybody.
+    "name": Limit(free=20, most_seconds=10.0),
+    "address": Limit(free=3),
+}
 _POLICY: Final = (
     "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'"
@@ -73,7 +79,7 @@ _CHOOSE: Final = """\
 <p>Choose the passphrase that opens this box whenever it was switched off. Without it, and without
 the recovery key, nothing in the box can ever be read.</p>
 <form method="post" action="/unlock" autocomplete="off">
-<label>Code, as the log and the console of the box show it
+<label>Code, as the console of the box shows it
 <input type="text" name="code" required autofocus maxlength="40"></label>
 <label>New passphrase, of 16 characters or more
 <input type="password" name="passphrase" required maxlength="1000"></label>
@@ -83,6 +89,7 @@ the recovery key, nothing in the box can ever be read.</p>
 </form>
 """
 _WORDS: Final = {
+    Needs.NEW_PASSPHRASE: "Its passphrase is chosen on the machine itself: edge key unlock.",
     Needs.SERVER: "It opens by itself as soon as it reaches the server that keeps its key.",
     Needs.RECOVERY_KEY: "It is opened with its recovery key, on the machine itself.",
     Needs.ADMIN: "It is opened by its administrator, on the machine itself.",
@@ -97,12 +104,12 @@ class _Door:
         waiting: Callable[[], Waiting],
         opened: Callable[[Opening], Awaitable[None]],
         code: str,
-        guesses: Guesses,
+        throttle: Throttle,
     ) -> None:
         self._waiting = waiting
         self._opened = opened
-        self._code = plain_code(code)
-        self._guesses = guesses
+        self._code = typed(code)
+        self._throttle = throttle
         self._turn = asyncio.Lock()
         self._queue = 0
 
@@ -137,42 +144,41 @@ class _Door:
         raise KeyLocked(f"the box is locked: {now.why}", needs=now.needs or Needs.ADMIN)
 
     async def _try(self, remote: str, form: dict[str, str]) -> web.Response:
-        if (seconds := self._guesses.wait(remote)) > 0:
-            words = f"Too many wrong tries. Wait {seconds:.0f} seconds."
-            return self._page(words, status=429, after=int(seconds) + 1)
         needs = self._waiting().needs
-        if needs not in (Needs.PASSPHRASE, Needs.NEW_PASSPHRASE):
+        is_new = needs is Needs.NEW_PASSPHRASE and self._code != ""
+        if not is_new and needs is not Needs.PASSPHRASE:
             return self._page("", status=409)
-        said = plain_code(form.get("code", "")).encode()
-        is_new = needs is Needs.NEW_PASSPHRASE
+        try:
+            attempt = self._throttle.log_in(_BOX, remote, ())
+        except TooManyAttempts as error:
+            words = f"Too many wrong tries. Wait {error.retry_after:.0f} seconds."
+            return self._page(words, status=429, after=int(error.retry_after) + 1)
+        said = typed(form.get("code", "")).encode()
         if is_new and not hmac.compare_digest(said, self._code.encode()):
-            return self._wrong(remote, "The code is wrong.")
+            return _wrong(remote, self._page("The code is wrong.", status=403))
         if missing := _missing(form, is_new=is_new):
+            attempt.take_back()
             return self._page(missing, status=400)
-        return await self._opens(remote, form["passphrase"])
+        return await self._opens(remote, form["passphrase"], attempt)
 
-    async def _opens(self, remote: str, passphrase: str) -> web.Response:
+    async def _opens(self, remote: str, passphrase: str, attempt: Attempt) -> web.Response:
         try:
             await self._opened(Opening(passphrase=passphrase))
         except WrongKey:
-            return self._wrong(remote, "The passphrase is wrong.")
+            return _wrong(remote, self._page("The passphrase is wrong.", status=403))
         except EdgeError as error:
+            attempt.take_back()
             return self._page(f"{error}. {error.hint}", status=400)
-        self._guesses.right(remote)
+        attempt.succeeded()
         log.warning("opened over the web page, from %s", remote)
         return _answer("Opening", "<p>The box is being opened.</p>\n", again=_AGAIN_SECONDS)
-
-    def _wrong(self, remote: str, words: str) -> web.Response:
-        self._guesses.wrong(remote)
-        log.warning("a wrong try to open the box, from %s", remote)
-        return self._page(words, status=403)
 
     def _page(self, wrong: str, *, status: int = 200, after: int = 0) -> web.Response:
         now = self._waiting()
         body = f'<p class="wrong">{html.escape(wrong)}</p>\n' if wrong else ""
         if now.needs is Needs.PASSPHRASE:
             body += _ASK
-        elif now.needs is Needs.NEW_PASSPHRASE:
+        elif now.needs is Needs.NEW_PASSPHRASE and self._code:
             body += _CHOOSE
         elif now.needs is not None:
             body += f"<p>{_WORDS[now.needs]}</p>\n"
@@ -188,6 +194,11 @@ def _answer(
     return web.Response(text=text, content_type="text/html", status=status, headers=headers)
 
 
+def _wrong(remote: str, answer: web.Response) -> web.Response:
+    log.warning("a wrong try to open the box, from %s", remote)
+    return answer
+
+
 def _missing(form: dict[str, str], *, is_new: bool) -> str:
     """What a form lacks; empty if nothing."""
     if is_new and form.get("passphrase") != form.get("again"):
@@ -200,17 +211,17 @@ def unlocking_routes(
     opened: Callable[[Opening], Awaitable[None]],
     *,
     code: str,
-    guesses: Guesses | None = None,
+    throttle: Throttle | None = None,
 ) -> list[web.RouteDef]:
     """``/``, ``/unlock`` and the rest.
 
     Args:
         waiting: What the box waits for.
         opened: Opens it.
-        code: By which the passphrase may be chosen here.
-        guesses: How fast one may guess.
+        code: By which the passphrase may be chosen here; empty: it can't be.
+        throttle: How fast one may guess.
     """
-    door = _Door(waiting, opened, code, guesses or Guesses())
+    door = _Door(waiting, opened, code, throttle or Throttle(_LIMITS))
     return [
         web.get("/", door.show),
         web.get("/unlock.css", door.style),

@@ -25,6 +25,7 @@ from enum import StrEnum
 from functools import partial
 
 from edge.cache import tally
+from edge.cache.acts import BoxAct, Deed, Tell, nobody
 from edge.cache.changes import Changes
 from edge.cache.space import Space
 from edge.cache.spooling import Spooling
@@ -141,6 +142,7 @@ class Admission:
     Args:
         max_instance_bytes: A longer stream is refused.
         clock: POSIX seconds.
+        tell: Is told what came from archives.
     """
 
     def __init__(
@@ -153,7 +155,9 @@ class Admission:
         *,
         max_instance_bytes: int,
         clock: Callable[[], float] = time.time,
+        tell: Tell = nobody,
     ) -> None:
+        self._tell = tell
         self._store = store
         self._keys = keys
         self._database = database
@@ -300,7 +304,10 @@ class Admission:
             stored = result is instances.PutResult.STORED
             outcome = Outcome.STORED if stored else Outcome.CONFLICT
             self._changes.wake()
-        if new.origin is not Origin.CLOUD:  # what a viewer's miss brings was stored by nobody
+        if new.origin is Origin.CLOUD:  # what a viewer's miss brings was stored by nobody
+            seen = [(new.ref.sop_uid, new.sop_class_uid)]
+            await self._tell(BoxAct(Deed.FETCHED, new.ref.study_uid, new.peer, seen))
+        else:
             tally.stored(new.ref, new.sop_class_uid)
         return Admitted(new.ref, new.sop_class_uid, outcome)
 

@@ -12,6 +12,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
+from edge.cache.acts import BoxAct, Deed, Tell, nobody
 from edge.cache.changes import Changes
 from edge.cache.ledger import ArchiveLedger, Owed, Settlement
 from edge.cache.trash import Trash
@@ -65,6 +66,7 @@ class CustodyLedger(ArchiveLedger):
     Args:
         trash: Gets what the archive deleted; None where nobody follows it.
         clock: POSIX seconds.
+        tell: Is told what archives edited.
     """
 
     def __init__(
@@ -74,7 +76,9 @@ class CustodyLedger(ArchiveLedger):
         clock: Callable[[], float] = time.time,
         *,
         trash: Trash | None = None,
+        tell: Tell = nobody,
     ) -> None:
+        self._tell = tell
         super().__init__(database, changes, Primary(), clock)
         self._trash = trash
 
@@ -237,12 +241,15 @@ class CustodyLedger(ArchiveLedger):
 
     async def _tell_of(self, edited: Sequence[tuple[str, Edit]]) -> None:
         for study_uid, edit in edited:
+            names = ", ".join(map(keyword, sorted(edit.after)))
+            why = f"version {edit.version}: {names}"
+            await self._tell(BoxAct(Deed.EDITED, study_uid, edit.archive, why=why))
             log.info(
                 "archive %s edited study %s: version %d: %s",
                 edit.archive,
                 study_uid,
                 edit.version,
-                ", ".join(map(keyword, sorted(edit.after))),
+                names,
             )
         if edited:
             await self.announce_edits()

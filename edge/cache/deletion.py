@@ -27,6 +27,7 @@ import logging
 import time
 from collections.abc import Callable, Iterable, Sequence
 
+from edge.cache.acts import Deed, Tell, by_study, nobody
 from edge.cache.changes import Changes
 from edge.cache.pictures import PictureCache
 from edge.cache.space import Space
@@ -58,6 +59,7 @@ class Deletion:
         has_archive: Whether an archive is configured. If none is, this box is the archive: every
             copy is the only one, and nobody is asked whether that is known.
         clock: POSIX seconds.
+        tell: Is told what is going to be erased from the trash.
     """
 
     def __init__(
@@ -71,7 +73,9 @@ class Deletion:
         *,
         has_archive: bool,
         clock: Callable[[], float] = time.time,
+        tell: Tell = nobody,
     ) -> None:
+        self._tell_of = tell
         self._store = store
         self._records = records
         self._database = database
@@ -139,6 +143,8 @@ class Deletion:
 
     async def _erase(self, lot: Sequence[Candidate]) -> None:
         objects = tuple(one.object for one in lot if one.object is not None)
+        for act in by_study(Deed.ERASED, [one.ref for one in lot]):
+            await self._tell_of(act)
         name = await self._records.write(DeletionRecord(self._clock(), False, (), objects))
         try:
             await self._database.write(lambda db: trash.erase(db, lot))

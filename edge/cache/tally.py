@@ -6,13 +6,15 @@ in whatever task that happens. What the box does by itself has no tally, and cos
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import Final
 
 from edge.dicom.instance import InstanceRef
 
-__all__ = ["TALLY", "Counted", "Tally", "opened", "stored"]
+__all__ = ["TALLY", "Counted", "Tally", "counting", "opened", "stored"]
 
 Counted = list[tuple[str, str]]
 """SOP Instance UID and SOP Class UID of each."""
@@ -24,15 +26,32 @@ class Tally:
 
     opened: dict[str, Counted] = field(default_factory=dict)
     stored: dict[str, Counted] = field(default_factory=dict)
+    begun: Callable[[str], None] | None = None
+    """Told of a study when the first of it is opened."""
 
 
 TALLY: Final[ContextVar[Tally | None]] = ContextVar("tally", default=None)
 
 
+@contextmanager
+def counting(tally: Tally) -> Iterator[Tally]:
+    """Have what is done in the block, and in tasks that it begins, counted."""
+    token = TALLY.set(tally)
+    try:
+        yield tally
+    finally:
+        TALLY.reset(token)
+
+
 def opened(ref: InstanceRef, sop_class_uid: str) -> None:
     """An instance is opened."""
-    if (tally := TALLY.get()) is not None:
-        tally.opened.setdefault(ref.study_uid, []).append((ref.sop_uid, sop_class_uid))
+    if (tally := TALLY.get()) is None:
+        return
+    if (counted := tally.opened.get(ref.study_uid)) is None:
+        counted = tally.opened[ref.study_uid] = []
+        if tally.begun is not None:
+            tally.begun(ref.study_uid)
+    counted.append((ref.sop_uid, sop_class_uid))
 
 
 def stored(ref: InstanceRef, sop_class_uid: str) -> None:

@@ -29,6 +29,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
+from edge.cache.acts import Deed, Tell, by_study, nobody
 from edge.cache.changes import Changes
 from edge.cache.known import require_known
 from edge.cache.listing import Page
@@ -92,6 +93,7 @@ class Trash:
     Args:
         days: So long it is kept.
         clock: POSIX seconds.
+        tell: Is told what archives deleted.
     """
 
     def __init__(
@@ -103,7 +105,9 @@ class Trash:
         *,
         days: int,
         clock: Callable[[], float] = time.time,
+        tell: Tell = nobody,
     ) -> None:
+        self._tell = tell
         self._store = store
         self._records = records
         self._database = database
@@ -138,8 +142,13 @@ class Trash:
                     continue
                 remote = [one for one in found if one.is_remote]
                 here = [one for one in found if one.is_safe and one.object is not None]
+                # Of what is forgotten nothing is known afterwards.
+                for act in by_study(Deed.TRASHED, _refs(remote), archive, reason):
+                    await self._tell(act)
                 gone = await self._forget(remote)
                 hidden = await self._put(here, archive, reason)
+                for act in by_study(Deed.TRASHED, _refs(here), archive, reason):
+                    await self._tell(act)
                 forgotten, trashed = forgotten + gone, trashed + hidden
                 kept += len(found) - gone - hidden
         outcome = Trashed(trashed, kept, forgotten)
@@ -289,6 +298,10 @@ class Trash:
             since=None if is_wanted else one.since,
             until=None if is_wanted else one.since + self.seconds,
         )
+
+
+def _refs(candidates: Iterable[Candidate]) -> list[InstanceRef]:
+    return [one.ref for one in candidates]
 
 
 def _told(outcome: Trashed) -> str:

@@ -10,7 +10,9 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from edge.access.audit.entry import Event
 from edge.commands.parsing import Acts, Run, configuration
+from edge.commands.witness import witnessed
 from edge.commands.words import moment, say
 from edge.errors import ConfigError
 
@@ -41,9 +43,8 @@ def add(acts: Acts) -> None:
 
 async def _absent(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
-    from edge.opening import Cache
 
-    async with Cache(loaded) as cache:
+    async with witnessed(options, loaded, Event.QUERIED) as (cache, _):
         page = await cache.absences.absent(limit=options.limit, offset=options.offset)
     if options.json:
         say(json.dumps(asdict(page)))
@@ -81,10 +82,9 @@ def _deciding(name: str) -> Run:
         loaded = await configuration(options)
         from edge.admin.local import wake_service
         from edge.cache.absences import State
-        from edge.opening import Cache
 
         state = State.TRASH if name == "accept-deletions" else State.AGAIN
-        async with Cache(loaded) as cache:
+        async with witnessed(options, loaded, Event.ADMINISTERED) as (cache, _):
             done = await cache.absences.decide(None if options.all else named, state)
         await wake_service(loaded.appliance.data_dir)
         if done:

@@ -15,13 +15,13 @@ from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from edge.access.audit.entry import Entry, Event
 from edge.commands.parsing import Acts, Commands, configuration
-from edge.commands.witness import told
+from edge.commands.witness import witnessed
 from edge.commands.words import moment, say, shown
 from edge.errors import ConfigError
 
 if TYPE_CHECKING:
-    from edge.access.audit.entry import Entry
     from edge.access.audit.search import Asked
 
 __all__ = ["add"]
@@ -59,10 +59,9 @@ async def _search(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
     from edge.access.audit.export import as_json
     from edge.access.audit.search import search
-    from edge.opening import Cache
 
-    async with Cache(loaded) as cache:
-        await _record(cache, "edge audit search", options)
+    async with witnessed(options, loaded, Event.READ_RECORD) as (cache, said):
+        said["query"] = _query(options)
         found = await asyncio.to_thread(search, cache.audit.folder, asked, options.limit)
     if options.json:
         for line in as_json(found):
@@ -79,10 +78,9 @@ async def _export(options: argparse.Namespace) -> int:
     asked = _asked(options)
     loaded = await configuration(options)
     from edge.access.audit.search import entries
-    from edge.opening import Cache
 
-    async with Cache(loaded) as cache:
-        await _record(cache, "edge audit export", options)
+    async with witnessed(options, loaded, Event.READ_RECORD) as (cache, said):
+        said["query"] = _query(options)
         found = entries(cache.audit.folder, asked)
         count = await asyncio.to_thread(_write, options.output, options.format, found)
     if options.output is not None:
@@ -119,18 +117,12 @@ def _write_to(file: TextIO, form: str, found: Iterable[Entry]) -> None:
     file.writelines(make(found))
 
 
-async def _record(cache: object, what: str, options: argparse.Namespace) -> None:
-    from edge.access.audit.entry import Event
-    from edge.opening import Cache
-
-    assert isinstance(cache, Cache)
+def _query(options: argparse.Namespace) -> str:
     names = ("patient", "study", "user", "address", "event")
-    query = "&".join(f"{name}={getattr(options, name)}" for name in names if getattr(options, name))
-    await told(cache, what, event=Event.READ_RECORD, query=query)
+    return "&".join(f"{name}={getattr(options, name)}" for name in names if getattr(options, name))
 
 
 def _asked(options: argparse.Namespace) -> Asked:
-    from edge.access.audit.entry import Event
     from edge.access.audit.search import Asked
 
     event = None

@@ -8,7 +8,9 @@ import argparse
 import sys
 from pathlib import Path
 
+from edge.access.audit.entry import Event
 from edge.commands.parsing import Commands, configuration, configuration_file
+from edge.commands.witness import witnessed
 from edge.commands.words import say
 
 __all__ = ["add"]
@@ -24,9 +26,8 @@ def add(commands: Commands) -> None:
 async def _backup(options: argparse.Namespace) -> int:
     loaded, file = await configuration(options), await configuration_file(options)
     from edge.cache.backup import Backups
-    from edge.opening import Cache
 
-    async with Cache(loaded) as cache:
+    async with witnessed(options, loaded, Event.SECURITY) as (cache, _):
         await Backups(loaded, file, cache.keys, cache.database).write(options.to)
     say(f"edge: {options.to} is a backup; only the recovery key opens it", file=sys.stderr)
     return 0

@@ -10,8 +10,9 @@ import json
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from edge.access.audit.entry import Event
 from edge.commands.parsing import Acts, Commands, configuration
-from edge.commands.witness import told
+from edge.commands.witness import witnessed
 from edge.commands.words import moment, say
 
 if TYPE_CHECKING:
@@ -30,13 +31,10 @@ def add(commands: Commands) -> None:
 async def _audit(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
     from edge.access.audit.check import check_record
-    from edge.access.audit.entry import Event
-    from edge.opening import Cache
 
-    async with Cache(loaded) as cache:
+    async with witnessed(options, loaded, Event.READ_RECORD) as (cache, said):
         report = await asyncio.to_thread(check_record, cache.audit.folder, cache.audit.known)
-        result = "sound" if report.is_sound else f"{len(report.findings)} findings"
-        await told(cache, "edge check audit", event=Event.READ_RECORD, reason=result)
+        said["found"] = "sound" if report.is_sound else f"{len(report.findings)} findings"
     if options.json:
         say(json.dumps(_as_json(report)))
     else:

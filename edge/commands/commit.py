@@ -14,7 +14,9 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from edge.access.audit.entry import Event
 from edge.commands.parsing import Acts, Commands, Run, configuration
+from edge.commands.witness import witnessed
 from edge.commands.words import moment, say
 from edge.errors import ConfigError
 
@@ -97,10 +99,9 @@ def _deciding(name: str) -> Run:
             )
         loaded = await configuration(options)
         from edge.admin.local import wake_service
-        from edge.opening import Cache
 
         which = None if options.all else options.transaction_uids
-        async with Cache(loaded) as cache:
+        async with witnessed(options, loaded, Event.ADMINISTERED) as (cache, _):
             act = cache.commitments.retry if name == "retry" else cache.commitments.forget
             done = await act(which)
         runs = await wake_service(loaded.appliance.data_dir)

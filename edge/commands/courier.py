@@ -20,7 +20,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge import config
+from edge.access.audit.entry import Event
 from edge.commands.parsing import Acts, Commands, configuration
+from edge.commands.witness import entry_of, tell_alone, witnessed
 from edge.commands.words import moment, say
 from edge.errors import ConfigError
 
@@ -139,9 +141,8 @@ async def _pack(options: argparse.Namespace) -> int:
     recipients = _recipients(loaded)
     from edge.cache.packing import Packing
     from edge.crypto.courier import PlaceKeys
-    from edge.opening import Cache
 
-    async with Cache(loaded) as cache:
+    async with witnessed(options, loaded, Event.EXPORTED) as (cache, _):
         packing = Packing(
             cache.database,
             cache.store,
@@ -182,9 +183,8 @@ async def _receipts(options: argparse.Namespace) -> int:
     from edge.admin.local import wake_service
     from edge.cache.courier import Receipts
     from edge.crypto.courier import PlaceKeys
-    from edge.opening import Cache
 
-    async with Cache(loaded) as cache:
+    async with witnessed(options, loaded, Event.ADMINISTERED) as (cache, _):
         receipts = Receipts(cache.database, PlaceKeys(cache.keys.derive), recipients)
         taken, others = await receipts.take(options.disk)
         whole = True
@@ -262,6 +262,11 @@ async def _unpack(options: argparse.Namespace) -> int:
             progress=_Teller("delivered").progress,
         )
         delivered = await delivery.deliver(options.disk)
+    for one in delivered:
+        said = {"bundle": one.bundle, "box": one.box, "outcomes": _counted(one.outcomes)}
+        if one.outcomes:
+            entry = entry_of(options, Event.IMPORTED, said)
+            await asyncio.to_thread(tell_alone, loaded, entry)
     for one in delivered:
         _print_delivered(one)
     ours = [one for one in delivered if not one.is_ours]

@@ -13,9 +13,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from edge.access.audit.entry import Event
 from edge.commands.key_credential import add_credential
 from edge.commands.key_unlock import add_unlocking
 from edge.commands.parsing import Acts, Commands, configuration
+from edge.commands.witness import entry_of, tell_alone, witnessed
 from edge.commands.words import moment, say
 from edge.errors import EdgeError, SecretError
 
@@ -110,9 +112,8 @@ async def _recovery(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
     from edge.crypto.escrow import Escrow
     from edge.crypto.recovery import RecoveryKey
-    from edge.opening import Cache
 
-    async with Cache(loaded) as cache:
+    async with witnessed(options, loaded, Event.KEY) as (cache, _):
         escrow = Escrow(cache.folder, cache.keys)
         if not options.renew and (kept := await asyncio.to_thread(escrow.read)) is not None:
             raise EdgeError(
@@ -137,6 +138,7 @@ async def _restore(options: argparse.Namespace) -> int:
         path = await asyncio.to_thread(root_key_again, loaded, key)
     except OSError as error:
         raise SecretError(f"the root key can't be written: {error}") from error
+    await asyncio.to_thread(tell_alone, loaded, entry_of(options, Event.KEY))
     say(f"edge: {path} is there again", file=sys.stderr)
     return 0
 
@@ -151,6 +153,8 @@ async def _rotate(options: argparse.Namespace) -> int:
     done = await ask_service(loaded.appliance.data_dir, "rotate", wish)
     if done is None:
         done = asdict(await asyncio.to_thread(rotate, loaded, abandon=options.abandon_damaged))
+    entry = entry_of(options, Event.KEY, {name: str(value) for name, value in done.items()})
+    await asyncio.to_thread(tell_alone, loaded, entry)
     say(
         f"edge: all {done['study_keys']} keys are wrapped anew, by epoch {done['epoch']};"
         " the key before it is destroyed",

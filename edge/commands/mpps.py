@@ -14,7 +14,9 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from edge.access.audit.entry import Event
 from edge.commands.parsing import Acts, Commands, configuration
+from edge.commands.witness import witnessed
 from edge.commands.words import moment, say
 from edge.errors import ConfigError
 
@@ -46,9 +48,8 @@ def add(commands: Commands) -> None:
 async def _list(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
     from edge.cache.procedures import Procedures
-    from edge.opening import Cache
 
-    async with Cache(loaded) as cache:
+    async with witnessed(options, loaded, Event.QUERIED) as (cache, _):
         steps = Procedures(cache.database, cache.changes)
         page = await steps.page(study_uid=options.study, limit=options.limit, offset=options.offset)
     if options.json:
@@ -116,9 +117,8 @@ async def _drop(options: argparse.Namespace) -> int:
 async def _change(options: argparse.Namespace, name: str, *, is_drop: bool) -> int:
     loaded = await configuration(options)
     from edge.admin.local import wake_service
-    from edge.opening import Cache
 
-    async with Cache(loaded) as cache:
+    async with witnessed(options, loaded, Event.ADMINISTERED) as (cache, _):
         outbox = _outbox_of(cache)
         if is_drop:
             changed = await outbox.drop(options.ids)

@@ -13,8 +13,10 @@ import json
 import sys
 from typing import TYPE_CHECKING, get_args
 
+from edge.access.audit.entry import Event
 from edge.commands.doctor import add_doctor
 from edge.commands.parsing import Acts, Commands, configuration
+from edge.commands.witness import witnessed
 from edge.commands.words import moment, say
 from edge.config import Peer, Right
 
@@ -72,7 +74,6 @@ def _rights(text: str) -> tuple[str, ...]:
 async def _approve(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
     from edge.admin.local import wake_service
-    from edge.opening import Cache
 
     peer = Peer(
         options.ae_title,
@@ -84,7 +85,7 @@ async def _approve(options: argparse.Namespace) -> int:
         options.certificate,
         options.max_associations,
     )
-    async with Cache(loaded) as cache:
+    async with witnessed(options, loaded, Event.NETWORK) as (cache, _):
         done = await cache.peers.approve(peer, _WHO, host=options.host)
     await wake_service(loaded.appliance.data_dir)
     where = f"from {done.peer.host}" if done.peer.host else "from any address"
@@ -95,9 +96,8 @@ async def _approve(options: argparse.Namespace) -> int:
 async def _forget(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
     from edge.admin.local import wake_service
-    from edge.opening import Cache
 
-    async with Cache(loaded) as cache:
+    async with witnessed(options, loaded, Event.NETWORK) as (cache, _):
         gone = await cache.peers.forget(options.ae_title, _WHO)
     await wake_service(loaded.appliance.data_dir)
     if not gone:

@@ -13,7 +13,9 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from edge.access.audit.entry import Event
 from edge.commands.parsing import Acts, Commands, configuration
+from edge.commands.witness import witnessed
 from edge.commands.words import moment, say
 
 if TYPE_CHECKING:
@@ -51,11 +53,10 @@ async def _remove(options: argparse.Namespace) -> int:
 async def _change(options: argparse.Namespace, *, is_new: bool) -> int:
     loaded = await configuration(options)
     from edge.admin.local import wake_service
-    from edge.opening import Cache
 
     kind = "patient" if options.study is None else "study"
     value = options.patient if options.study is None else options.study
-    async with Cache(loaded) as cache:
+    async with witnessed(options, loaded, Event.ADMINISTERED) as (cache, _):
         if is_new:
             changed = await cache.pins.add(kind, value, options.issuer, "edge pin")
         else:
@@ -68,9 +69,8 @@ async def _change(options: argparse.Namespace, *, is_new: bool) -> int:
 
 async def _list(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
-    from edge.opening import Cache
 
-    async with Cache(loaded) as cache:
+    async with witnessed(options, loaded, Event.QUERIED) as (cache, _):
         pins = await cache.pins.all()
     if options.json:
         say(json.dumps([asdict(one) for one in pins]))

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 from edge.cage.kernel import hide_memory
 from edge.commands.parsing import Commands, configuration, configuration_file
-from edge.commands.welcome import welcome
+from edge.commands.welcome import show_code, welcome
 from edge.systemd import Systemd, keep_watch
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ async def _serve(options: argparse.Namespace) -> int:
 
     folder, file = loaded.appliance.data_dir, await configuration_file(options)
     is_new = not await asyncio.to_thread(_holds_box, folder)
-    root = await root_secret(loaded, tell=systemd.waiting)
+    root = await root_secret(loaded, tell=systemd.waiting, show=partial(show_code, config=loaded))
     again = True
     while again:
         systemd.opening()

@@ -14,8 +14,10 @@ from collections.abc import Awaitable, Callable
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from edge.access.audit.entry import Event
 from edge.commands import absences
 from edge.commands.parsing import Acts, Commands, Run, configuration
+from edge.commands.witness import witnessed
 from edge.commands.words import moment, say
 from edge.errors import ConfigError
 
@@ -115,9 +117,8 @@ def _deciding(decide: _Decide) -> Run:
         loaded = await configuration(options)
         from edge.admin.local import wake_service
         from edge.cache.disputes import Query
-        from edge.opening import Cache
 
-        async with Cache(loaded) as cache:
+        async with witnessed(options, loaded, Event.ADMINISTERED) as (cache, _):
             query = Query(tuple(options.sop_uids), options.study)
             outcome = await decide(cache.disputes, query, options)
         await wake_service(loaded.appliance.data_dir)
@@ -131,9 +132,8 @@ async def _first(options: argparse.Namespace) -> int:
     from edge.admin.local import wake_service
     from edge.cache.changes import Changes
     from edge.cache.custody import CustodyLedger
-    from edge.opening import Cache
 
-    async with Cache(loaded) as cache:
+    async with witnessed(options, loaded, Event.ADMINISTERED) as (cache, _):
         ledger = CustodyLedger(cache.database, Changes())
         waiting = await ledger.upload_first(options.study, first=not options.take_back)
     await wake_service(loaded.appliance.data_dir)
@@ -212,10 +212,9 @@ def _print_outcome(act: str, outcome: Outcome) -> int:
 
 async def _list(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
-    from edge.opening import Cache
 
     page = {"limit": options.limit, "offset": options.offset}
-    async with Cache(loaded) as cache:
+    async with witnessed(options, loaded, Event.QUERIED) as (cache, _):
         letters = await cache.disputes.dead_letters(given_up=options.given_up, **page)
         conflicts = await cache.disputes.conflicts(**page)
     if options.json:

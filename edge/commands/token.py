@@ -13,9 +13,11 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from edge.access.acts import Act, Service
+from edge.access.audit.entry import Event
 from edge.access.roles import Role
 from edge.access.scope import Scope
 from edge.commands.parsing import Acts, Commands, configuration
+from edge.commands.witness import witnessed
 from edge.commands.words import say
 from edge.errors import ConfigError
 
@@ -74,7 +76,6 @@ def add(commands: Commands) -> None:
 
 async def _create(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
-    from edge.opening import Cache
 
     name = options.name or f"{options.role} {time.strftime('%Y-%m-%d %H:%M')}"
     days = None if options.no_end else options.days
@@ -87,11 +88,12 @@ async def _create(options: argparse.Namespace) -> int:
         )
     except ValueError as error:
         raise ConfigError(f"the token can't be made: {error}") from error
-    async with Cache(loaded) as cache:
+    async with witnessed(options, loaded, Event.SECURITY) as (cache, said):
         try:
             made = await cache.tokens.issue(Role(options.role), name, days=days, scope=scope)
         except ValueError as error:
             raise ConfigError(f"the token can't be made: {error}") from error
+        said["token"] = made.info.token_id
     say(made.secret)
     return 0
 
@@ -149,9 +151,8 @@ def _day(posix: float) -> str:
 async def _revoke(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
     from edge.admin.local import wake_service
-    from edge.opening import Cache
 
-    async with Cache(loaded) as cache:
+    async with witnessed(options, loaded, Event.SECURITY) as (cache, _):
         revoked = await cache.tokens.revoke(options.token_id)
         # The service remembers for two seconds whom it knows; it is told at once.
         await wake_service(cache.folder)

@@ -14,7 +14,9 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
+from edge.access.audit.entry import Event
 from edge.commands.parsing import Acts, Commands, configuration
+from edge.commands.witness import witnessed
 from edge.commands.words import moment, say
 from edge.errors import ConfigError
 
@@ -44,9 +46,8 @@ def add(commands: Commands) -> None:
 async def _list(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
     from edge.cache.trash import Query
-    from edge.opening import Cache
 
-    async with Cache(loaded) as cache:
+    async with witnessed(options, loaded, Event.QUERIED) as (cache, _):
         page = await cache.trash.contents(Query(limit=options.limit, offset=options.offset))
     if options.json:
         say(json.dumps(asdict(page)))
@@ -70,9 +71,8 @@ async def _restore(options: argparse.Namespace) -> int:
     query = _query(options)
     loaded = await configuration(options)
     from edge.admin.local import wake_service
-    from edge.opening import Cache
 
-    async with Cache(loaded) as cache:
+    async with witnessed(options, loaded, Event.ADMINISTERED) as (cache, _):
         done = await cache.trash.restore(query)
     await wake_service(loaded.appliance.data_dir)
     if not done:
@@ -91,9 +91,8 @@ async def _empty(options: argparse.Namespace) -> int:
         )
     loaded = await configuration(options)
     from edge.admin.local import wake_service
-    from edge.opening import Cache
 
-    async with Cache(loaded) as cache:
+    async with witnessed(options, loaded, Event.DELETED) as (cache, _):
         done = await cache.trash.empty(query)
     runs = await wake_service(loaded.appliance.data_dir)
     if not done:

@@ -1,8 +1,8 @@
-"""What a start shows who stands before a box at which nobody can log in yet.
+"""What a start shows who stands before a box at which nobody can log in yet, or say anything.
 
-Owns where the code for the first admin goes: to a terminal, and nowhere else. What goes to the log
-ends in a journal, which others read and which is sent elsewhere; and nothing that opens the box
-stands readable on its disk.
+Owns where the codes for the first admin and the first passphrase go: to a terminal, and nowhere
+else. What goes to the log ends in a journal, which others read and which is sent elsewhere; and
+nothing that opens the box stands readable on its disk.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from edge.access.users import Handed, Users
     from edge.config import Config
 
-__all__ = ["welcome"]
+__all__ = ["show_code", "welcome"]
 
 log = logging.getLogger("edge")
 
@@ -36,6 +36,21 @@ async def welcome(users: Users, config: Config) -> None:
     with terminal:
         lines = _words(await users.first_code())
         await asyncio.to_thread(say, *lines, file=terminal, flush=True)
+
+
+async def show_code(code: str, config: Config) -> bool:
+    """Show by which code the passphrase of a new box may be chosen on its page; whether it was."""
+    terminal = await asyncio.to_thread(_terminal, config.access.console)
+    if terminal is None:
+        return False
+    with terminal:
+        lines = (
+            "The passphrase of this box may be chosen on its web page, with this code:",
+            "",
+            code,
+        )
+        await asyncio.to_thread(say, *lines, file=terminal, flush=True)
+    return True
 
 
 def _words(handed: Handed) -> Sequence[str]:

@@ -13,7 +13,9 @@ import sys
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
+from edge.access.audit.entry import Event
 from edge.commands.parsing import Acts, Commands, configuration
+from edge.commands.witness import witnessed
 from edge.commands.words import say
 from edge.errors import ConfigError, QueryError
 
@@ -60,13 +62,12 @@ async def _list(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
     from edge.admin.worklist_form import day_wanted
     from edge.cache.worklist import MOST_STEPS
-    from edge.opening import Cache
 
     try:
         day = day_wanted(options.date, "--date")
     except QueryError as error:
         raise ConfigError(str(error)) from error
-    async with Cache(loaded) as cache:
+    async with witnessed(options, loaded, Event.QUERIED) as (cache, _):
         page = await cache.worklist.page(limit=MOST_STEPS, offset=0, day=day)
     if options.json:
         say(json.dumps(asdict(page)))
@@ -88,7 +89,6 @@ async def _add(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
     from edge.admin.local import wake_service
     from edge.admin.worklist_form import form_of, step_of
-    from edge.opening import Cache
 
     said: dict[str, Any] = {
         name.replace("-", "_"): value
@@ -100,7 +100,7 @@ async def _add(options: argparse.Namespace) -> int:
         form = form_of(said, _option)
     except QueryError as error:
         raise ConfigError(str(error)) from error
-    async with Cache(loaded) as cache:
+    async with witnessed(options, loaded, Event.SCHEDULED) as (cache, _):
         step = step_of(form, cache.worklist.today)
         await cache.worklist.add([step])
     await wake_service(loaded.appliance.data_dir)
@@ -116,9 +116,8 @@ def _option(field: str) -> str:
 async def _remove(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
     from edge.admin.local import wake_service
-    from edge.opening import Cache
 
-    async with Cache(loaded) as cache:
+    async with witnessed(options, loaded, Event.SCHEDULED) as (cache, _):
         removed = await cache.worklist.remove(options.study_uid, options.step_id)
     await wake_service(loaded.appliance.data_dir)
     if not removed:

@@ -18,13 +18,13 @@ from urllib.parse import unquote_plus
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
-from edge.access.audit.claim import Claim
+from edge.access.audit.claim import SAID, Claim
 from edge.access.audit.entry import Actor, Entry, Event, Outcome, Subject
 from edge.access.audit.recorder import Audit
 from edge.access.audit.windows import Seen
 from edge.access.roles import Identity
 from edge.access.tokens import PREFIX
-from edge.cache.tally import TALLY, Tally
+from edge.cache.tally import Tally, counting
 from edge.dicomweb.middleware import IDENTITY
 from edge.dicomweb.responses import Refused
 from edge.errors import (
@@ -95,20 +95,18 @@ class HttpWitness:
         audit = self._audit
         if claim.begins is not None:
             audit.note(_entry(audit.clock(), claim, actor, claim.begins))
-        tally = Tally()
-        token = TALLY.set(tally)
         outcome, reason, event = Outcome.FAILED, "it was not answered to its end", claim.event
-        try:
-            response = await handler(request)
-            outcome, reason = _outcome_of(response.status), ""
-            if response.content_type == _ZIP:
-                event = Event.EXPORTED
-        except (EdgeError, web.HTTPException) as error:
-            outcome, reason = _outcome_of_error(error), str(error)
-            raise
-        finally:
-            TALLY.reset(token)
-            self._tell(claim, actor, event, outcome, reason, tally)
+        with counting(Tally()) as tally:
+            try:
+                response = await handler(request)
+                outcome, reason = _outcome_of(response.status), ""
+                if response.content_type == _ZIP:
+                    event = Event.EXPORTED
+            except (EdgeError, web.HTTPException) as error:
+                outcome, reason = _outcome_of_error(error), str(error)
+                raise
+            finally:
+                self._tell(claim, actor, event, outcome, reason, tally)
         return response
 
     def _tell(
@@ -147,7 +145,7 @@ class HttpWitness:
         try:
             response = await handler(request)
             outcome, reason = _outcome_of(response.status), ""
-            detail |= await _said(request)
+            detail |= _said(request)
         except (EdgeError, web.HTTPException) as error:
             outcome, reason = _outcome_of_error(error), str(error)
             raise
@@ -207,17 +205,16 @@ def _outcome_of_error(error: Exception) -> Outcome:
     return Outcome.REFUSED if isinstance(error, _REFUSALS) else Outcome.FAILED
 
 
-async def _said(request: web.Request) -> dict[str, str]:
+def _said(request: web.Request) -> dict[str, str]:
     """What an act was given: members of its path, its query and its body, without secrets."""
     said: dict[str, Any] = {**request.match_info, **request.query}
-    if request.can_read_body or request.body_exists:
-        text = await request.read()  # the handler has read it: it is kept
-        if len(text) <= _BODY:
-            try:
-                body = json.loads(text)
-            except ValueError:
-                body = {}
-            said |= body if isinstance(body, dict) else {"body": body}
+    text = request.get(SAID, b"")
+    if 0 < len(text) <= _BODY:
+        try:
+            body = json.loads(text)
+        except ValueError:
+            body = {}
+        said |= body if isinstance(body, dict) else {"body": body}
     return {
         str(name): "***" if _SECRET.search(str(name)) else _text(value)
         for name, value in said.items()

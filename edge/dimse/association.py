@@ -274,7 +274,7 @@ class Association:
         )
         if not isinstance(caller, Refusal):
             self._name, self._caller = str(caller), caller
-            self._case.identified(caller)
+            self._case.identified(caller, self._certificate)
             if why := self._shared.connections.admit(self):
                 # Local limit exceeded, transient: the peer is welcome later (PS3.8 9.3.4).
                 caller = Refusal(2, 3, 2, why, Cause.LIMIT)
@@ -320,14 +320,15 @@ class Association:
             LOG.warning("%s: %s is no operation of %s", self._name, command.name, service.name)
             await operation.respond(Status.UNRECOGNISED_OPERATION)
         else:
-            try:
-                await handler(operation)
-            except PeerError:
-                raise
-            except Exception as error:  # noqa: BLE001 - one request failed, the peer's next may not
-                LOG.error("%s: %s failed: %s", self._name, command.name, kind_and_place(error))
-            if operation.status is None:
-                await operation.respond(Status.PROCESSING_FAILURE)
+            with self._case.performed(operation):
+                try:
+                    await handler(operation)
+                except PeerError:
+                    raise
+                except Exception as error:  # noqa: BLE001 - one request failed, the next may not
+                    LOG.error("%s: %s failed: %s", self._name, command.name, kind_and_place(error))
+                if operation.status is None:
+                    await operation.respond(Status.PROCESSING_FAILURE)
         self._open.remove(operation)
         self._case.answered(operation)
         self._answered += 1

@@ -1,14 +1,20 @@
 """Has the doctor write down what goes wrong with associations; the hooks of both kinds of them.
 
+The audit hears by the same hooks who associates, who is turned away, and what is asked for.
+
 Promises to wait for nothing, and to cost nothing where all is well. Words come from `doctor` and
 its neighbours, the bound and the book from `Associations`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Protocol
 
+from edge.access.audit.entry import Actor
 from edge.cache.associations import Associations, Direction, Finding, Other
+from edge.cache.tally import Tally, counting
 from edge.config import Dimse
 from edge.dimse import doctor, doctor_lost, doctor_ours, doctor_statuses
 from edge.dimse.messages import Element, Status
@@ -18,7 +24,26 @@ from edge.dimse.proposal import Agreement, Proposal
 from edge.dimse.services import Operation
 from edge.errors import EdgeError, How, PeerError
 
-__all__ = ["CaseBook", "Incoming", "Outgoing"]
+__all__ = ["CaseBook", "Incoming", "Outgoing", "Witness"]
+
+
+class Witness(Protocol):
+    """Writes down who asks for what: a `DimseWitness`, or a fake."""
+
+    def refused(self, calling: str, called: str, host: str, refusal: Refusal) -> None:
+        """An association was refused."""
+
+    def handshake_failed(self, host: str, why: str) -> None:
+        """TLS could not be agreed on."""
+
+    def connected(self, caller: Caller, accepted: Accepted, certificate: bytes | None) -> Actor:
+        """An association was accepted; who it is."""
+
+    def begins(self, actor: Actor, operation: Operation) -> Tally:
+        """An operation begins; what counts what it is about."""
+
+    def ended(self, actor: Actor, operation: Operation, tally: Tally) -> None:
+        """It was answered, or was not."""
 
 
 class CaseBook:
@@ -27,10 +52,14 @@ class CaseBook:
     Args:
         settings: ``[dimse]``.
         book: Where it is kept; None: nowhere.
+        witness: Has it in the audit; None: it is in none.
     """
 
-    def __init__(self, settings: Dimse, book: Associations | None = None) -> None:
+    def __init__(
+        self, settings: Dimse, book: Associations | None = None, witness: Witness | None = None
+    ) -> None:
         self.settings = settings
+        self.witness = witness
         self._book = book
 
     def incoming(self, host: str, *, is_encrypted: bool) -> Incoming:
@@ -73,6 +102,9 @@ class Incoming:
         self._has_asked = False
         self._is_useless = False
         self._is_fine = True
+        self._caller: Caller | None = None
+        self._certificate: bytes | None = None
+        self._actor: Actor | None = None
 
     def asked(self, request: AssociateRequest) -> None:
         """A-ASSOCIATE-RQ came."""
@@ -86,8 +118,9 @@ class Incoming:
             implementation=request.implementation,
         )
 
-    def identified(self, caller: Caller) -> None:
-        """It is known who that is."""
+    def identified(self, caller: Caller, certificate: bytes | None = None) -> None:
+        """It is known who that is, and which certificate it showed."""
+        self._caller, self._certificate = caller, certificate
         it = self._other
         self._other = Other(
             it.direction, it.ae_title, it.host, not caller.is_stranger, it.called, it.implementation
@@ -95,6 +128,8 @@ class Incoming:
 
     def rejected(self, refusal: Refusal) -> None:
         """The association was refused."""
+        if (witness := self._book.witness) is not None:
+            witness.refused(self._calling, self._called, self._other.host, refusal)
         finding = doctor.rejected(
             refusal,
             self._book.settings,
@@ -106,6 +141,8 @@ class Incoming:
 
     def accepted(self, accepted: Accepted) -> None:
         """It was accepted, perhaps not wholly."""
+        if (witness := self._book.witness) is not None and self._caller is not None:
+            self._actor = witness.connected(self._caller, accepted, self._certificate)
         self._is_useless = not accepted.contexts
         if accepted.not_accepted:
             findings = doctor.not_accepted(
@@ -118,6 +155,19 @@ class Incoming:
                 self._note(finding)
         elif not accepted.contexts:
             self._note(doctor.nothing_proposed())
+
+    @contextmanager
+    def performed(self, operation: Operation) -> Iterator[None]:
+        """While a request of its is performed and answered."""
+        witness, actor = self._book.witness, self._actor
+        if witness is None or actor is None:
+            yield
+            return
+        with counting(witness.begins(actor, operation)) as tally:
+            try:
+                yield
+            finally:
+                witness.ended(actor, operation, tally)
 
     def answered(self, operation: Operation) -> None:
         """A request of its was answered."""
@@ -137,6 +187,8 @@ class Incoming:
 
     def lost(self, error: PeerError, *, during: str) -> None:
         """It ended without a release."""
+        if error.how is How.TLS and (witness := self._book.witness) is not None:
+            witness.handshake_failed(self._other.host, str(error))
         if self._is_useless and error.how in (How.ABORTED, How.BROKEN):
             return  # as was to be expected
         finding = doctor_lost.lost(

@@ -114,6 +114,10 @@ class Operation:
     """The AE title that it may have meant by one that is not known here; for the doctor."""
     finding: Finding | None = None
     """What the doctor should know though it was answered with success."""
+    asked: Mapping[str, Any] = field(default_factory=dict, repr=False)
+    """Its identifier, once that is read; for the audit."""
+    concerns: Sequence[tuple[str, str]] = ()
+    """SOP Instance UID and SOP Class UID of the instances that it names; for the audit."""
 
     async def identifier(self, max_bytes: int = MAX_IDENTIFIER_BYTES) -> dict[str, Any]:
         """The request's data set, read: DICOM JSON, keyed by tag; empty if it has none.
@@ -134,8 +138,10 @@ class Operation:
                 raise NotDicom(f"a data set is longer than {max_bytes} bytes")
         syntax = self.context.transfer_syntax
         if len(collected) > _QUICK:
-            return await asyncio.to_thread(read_identifier, bytes(collected), syntax)
-        return read_identifier(bytes(collected), syntax)
+            self.asked = await asyncio.to_thread(read_identifier, bytes(collected), syntax)
+        else:
+            self.asked = read_identifier(bytes(collected), syntax)
+        return dict(self.asked)
 
     async def respond(
         self,

@@ -127,8 +127,8 @@ class _Requests:
         transaction_uid, instances = await asyncio.to_thread(
             _read, bytes(collected), operation.context.transfer_syntax
         )
-        caller = operation.caller
-        asked = Asked(caller.ae_title, transaction_uid, instances)
+        operation.concerns = [(sop, sop_class) for sop_class, sop in instances]
+        asked = Asked(operation.caller.ae_title, transaction_uid, instances)
         try:
             await self._commitments.ask(asked)
         except CommitmentsFull as error:

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from io import BufferedReader
 
 from edge.cache.admission import Admission, Outcome, Source
+from edge.cache.tally import Tally, counting
 from edge.dicom.instance import Origin
 from edge.dropfolder.media import HEAD, MAX_DICOMDIR, Kind, Unit, is_litter, kind_of, listed_files
 from edge.dropfolder.memory import Memory
@@ -57,11 +58,18 @@ class Reception:
         admission: Where the instances go.
         memory: Of what was admitted before, and is not again.
         limits: Of ZIP archives.
+        told: Is told what was taken in of each unit.
     """
 
     def __init__(
-        self, tree: DropTree, admission: Admission, memory: Memory, limits: ZipLimits
+        self,
+        tree: DropTree,
+        admission: Admission,
+        memory: Memory,
+        limits: ZipLimits,
+        told: Callable[[Tally], None] = lambda _: None,
     ) -> None:
+        self._told = told
         self._tree = tree
         self._admission = admission
         self._memory = memory
@@ -75,6 +83,13 @@ class Reception:
             EdgeError: Nothing can be admitted now (no room, no key); try the unit again later.
             OSError: A file can't be read now.
         """
+        with counting(Tally()) as tally:
+            try:
+                return await self._receive(unit)
+            finally:
+                self._told(tally)
+
+    async def _receive(self, unit: Unit) -> Verdict:
         listed = await self._listed(unit)
         admitted = 0
         bad: dict[Parts, str] = {}

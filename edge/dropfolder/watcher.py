@@ -27,6 +27,7 @@ from dataclasses import dataclass, field
 from edge import config
 from edge.cache.admission import Admission
 from edge.cache.leftovers import Leftovers
+from edge.cache.tally import Tally
 from edge.dropfolder.events import events
 from edge.dropfolder.folders import Folders
 from edge.dropfolder.media import Unit, units
@@ -92,6 +93,7 @@ class DropFolder:
         patience_seconds: How long a bad file must have been unchanged.
         limits: Of ZIP archives.
         clock: Monotonic seconds.
+        told: Is told what was taken in of each file or medium.
     """
 
     def __init__(
@@ -104,6 +106,7 @@ class DropFolder:
         patience_seconds: float = 60.0,
         limits: ZipLimits | None = None,
         clock: Callable[[], float] = time.monotonic,
+        told: Callable[[Tally], None] = lambda _: None,
     ) -> None:
         self._root = settings.path
         self._settle_seconds = settings.settle_seconds
@@ -113,7 +116,9 @@ class DropFolder:
         self._tree = DropTree(settings.path)
         self._leftovers = leftovers
         self._memory = Memory(self._tree, leftovers)
-        self._reception = Reception(self._tree, admission, self._memory, limits or ZipLimits())
+        self._reception = Reception(
+            self._tree, admission, self._memory, limits or ZipLimits(), told
+        )
         self._candidates: dict[Parts, _Candidate] = {}
         self._folders = Folders(self._tree, idle_seconds=self._patience_seconds)
         self._root_id: tuple[int, int] | None = None

@@ -23,15 +23,18 @@ __all__ = [
     "code_of",
     "count",
     "drop_code",
+    "drop_needless_codes",
     "find",
     "find_code",
     "find_passkey",
     "forget_factors",
+    "has_recovery_codes",
     "is_active",
     "passkeys_of",
     "put_code",
     "put_passkey",
     "put_recovery_codes",
+    "put_totp",
     "remove",
     "remove_passkey",
     "replace_password",
@@ -218,6 +221,16 @@ def forget_factors(db: Connection, name: str) -> None:
     db.execute("DELETE FROM recovery_codes WHERE name = ?", (name,))
 
 
+def put_totp(db: Connection, name: str, secret: bytes, step: int) -> bool:
+    """Put a secret in force that was confirmed by the code of a step; False if it is another."""
+    put: int = db.execute(
+        "UPDATE users SET totp = totp_new, totp_new = NULL, totp_step = ?"
+        " WHERE name = ? AND totp_new = ?",
+        (step, name, secret),
+    ).rowcount
+    return put > 0
+
+
 def use_step(db: Connection, name: str, secret: bytes, step: int) -> bool:
     """Use up a step of TOTP; False if that one or a later one was used, or the secret changed."""
     used: int = db.execute(
@@ -232,6 +245,22 @@ def put_recovery_codes(db: Connection, name: str, digests: Sequence[bytes]) -> N
     db.execute("DELETE FROM recovery_codes WHERE name = ?", (name,))
     db.executemany(
         "INSERT INTO recovery_codes VALUES (?, ?)", [(name, digest) for digest in digests]
+    )
+
+
+def has_recovery_codes(db: Connection, name: str) -> bool:
+    """Whether any are left."""
+    row = db.execute("SELECT 1 FROM recovery_codes WHERE name = ?", (name,)).fetchone()
+    return row is not None
+
+
+def drop_needless_codes(db: Connection, name: str) -> None:
+    """Forget the recovery codes of a user who has no second factor any more."""
+    db.execute(
+        "DELETE FROM recovery_codes WHERE name = ?"
+        " AND NOT EXISTS (SELECT 1 FROM users u WHERE u.name = ? AND u.totp IS NOT NULL)"
+        " AND NOT EXISTS (SELECT 1 FROM passkeys p WHERE p.name = ?)",
+        (name, name, name),
     )
 
 

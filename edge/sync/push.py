@@ -22,6 +22,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 
 from edge import config
+from edge.cache.acts import Deed, Tell, by_study, nobody
 from edge.cache.changes import Changes
 from edge.cache.ledger import Owed, Settlement
 from edge.cache.remedies import Remedies
@@ -72,6 +73,7 @@ class Push:
         clock: POSIX seconds.
         stopwatch: Seconds by which uploads are timed.
         remedies: Makes the copies that are sent in place of instances; None if no instance has one.
+        tell: Is told what was sent.
     """
 
     def __init__(
@@ -86,7 +88,9 @@ class Push:
         clock: Callable[[], float] = time.time,
         stopwatch: Callable[[], float] = time.monotonic,
         remedies: Remedies | None = None,
+        tell: Tell = nobody,
     ) -> None:
+        self._tell = tell
         self._remedies = remedies
         self._ledger = ledger
         self._retrieval = retrieval
@@ -307,6 +311,8 @@ class Push:
             # The line is free: what is written down now holds nobody up.
             self._uploads -= 1
             upload.over()
+        for act in by_study(Deed.SENT, (one.ref for one in batch), self._archive.name):
+            await self._tell(act)
         await self._settle(upload, results)
 
     async def _make_copy(self, upload: Upload, stack: AsyncExitStack) -> bool:

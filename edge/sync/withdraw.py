@@ -13,6 +13,7 @@ import time
 from collections.abc import Callable, Sequence
 
 from edge import config
+from edge.cache.acts import Deed, Tell, by_study, nobody
 from edge.cache.changes import Changes
 from edge.cache.custody import CustodyLedger, Withdrawal, Withdrawn
 from edge.cloud.archive import Archive
@@ -41,6 +42,7 @@ class Withdraw:
         changes: Wakes it when something was deleted.
         settings: The shortest pause before it is told again.
         clock: POSIX seconds.
+        tell: Is told what was deleted there.
     """
 
     def __init__(
@@ -52,7 +54,9 @@ class Withdraw:
         settings: config.Sync,
         *,
         clock: Callable[[], float] = time.time,
+        tell: Tell = nobody,
     ) -> None:
+        self._told = tell
         self._ledger = ledger
         self._archives = tuple(archives)
         self._link = link
@@ -104,6 +108,9 @@ class Withdraw:
                 failed = failed or error
         if failed is None:
             await self._ledger.settle_withdrawal(one.ref, Withdrawal.DONE)
+            for archive in self._archives:
+                [act] = by_study(Deed.WITHDRAWN, [one.ref], archive.name)
+                await self._told(act)
             return True
         lasting = isinstance(failed, CloudRefused) and failed.status in _NEVER
         if lasting or not one.tries:

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-import base64
+from base64 import b32decode, b64encode
 
+from edge.access import totp
 from edge.access.basic import Basic
+from edge.access.factors import Factors
 from edge.access.gate import Gate, People
 from edge.access.login import LogIn
 from edge.access.passwords import Cost, Passwords
 from edge.access.proving import Proving
 from edge.access.roles import Role
-from edge.access.sessions import Sessions, Visitor, cookie_name
+from edge.access.sessions import Proved, Sessions, Visitor, cookie_name
 from edge.access.throttle import Throttle
 from edge.access.tokens import Tokens
 from edge.access.users import Users
@@ -70,7 +72,11 @@ class World:
         self.sessions = Sessions(self.database, self.settings, **clocks)
         self.proving = Proving(self.database, self.passwords, self.throttle, **clocks)
         self.basic = Basic(self.database, self.proving, self.settings, monotonic=self.clock)
-        self.login = LogIn(self.database, self.users, self.sessions, self.proving, self.throttle)
+        parts = self.proving, self.throttle, self.settings
+        self.factors = Factors(self.database, *parts, box="edge", clock=self.clock)
+        self.login = LogIn(
+            self.database, self.users, self.sessions, self.proving, self.factors, self.throttle
+        )
         people = People(self.basic, self.sessions, self.throttle, COOKIE)
         self.gate = Gate(self.tokens, required=True, people=people)
 
@@ -79,10 +85,25 @@ class World:
         handed = await self.users.add(name, role)
         return await self.users.redeem(handed.code, password)
 
+    async def with_app(self, name, role=Role.VIEWER, password=GOOD):
+        """Somebody who has an app for codes, with its secret and the recovery codes."""
+        await self.user(name, role, password)
+        opened = await self.login.with_password(name, password, HERE)
+        new = await self.factors.begin_totp(opened.session, "")
+        secret = b32decode(new.secret)
+        given = await self.factors.confirm_totp(opened.session, self.code(secret))
+        await self.login.enrolled(opened.session, Proved.TOTP)
+        self.clock.now += 60
+        return secret, given
+
+    def code(self, secret, later=0.0):
+        """What an app shows."""
+        return totp.code_of(secret, int((self.clock.now + later) // totp.SECONDS))
+
     def cookie(self, secret):
         return {"Cookie": f"{COOKIE}={secret}"}
 
 
 def basic(name, password):
-    said = base64.b64encode(f"{name}:{password}".encode()).decode()
+    said = b64encode(f"{name}:{password}".encode()).decode()
     return {"Authorization": f"Basic {said}"}

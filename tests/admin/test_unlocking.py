@@ -8,19 +8,20 @@ import re
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from edge.access.guessing import Guesses
+from edge.access.throttle import Throttle
 from edge.admin.local_keys import Waiting
-from edge.admin.unlocking import unlocking_routes
+from edge.admin.unlocking import _LIMITS, unlocking_routes
 from edge.dicomweb.root import create_root
-from edge.errors import Needs, SecretError, WrongKey
+from edge.errors import Needs, SecretError, TooManyAttempts, WrongKey
 
-RIGHT, CODE = "seven herons over a wet field", "7K2M-Q0XE-ABCD"
+RIGHT, CODE = "seven herons over a wet field", "7K2M-Q0XE-ABCD-WXYZ"
 
 
 class Box:
     def __init__(self):
         self.waiting = Waiting(Needs.PASSPHRASE, "it waits for its passphrase")
         self.tried = []
+        self.code = CODE
         self.at_once = self.most_at_once = 0
 
     async def open(self, by):
@@ -43,9 +44,8 @@ def box():
 @pytest.fixture
 async def client(box):
     application = create_root({})
-    routes = unlocking_routes(
-        lambda: box.waiting, box.open, code=CODE, guesses=Guesses(clock=lambda: 1000.0)
-    )
+    throttle = Throttle(_LIMITS, clock=lambda: 1000.0)
+    routes = unlocking_routes(lambda: box.waiting, box.open, code=box.code, throttle=throttle)
     application.add_routes(routes)
     async with TestClient(TestServer(application)) as client:
         yield client
@@ -79,13 +79,13 @@ async def test_the_right_passphrase_opens_and_a_wrong_one_says_so(client, box):
 
 
 async def test_who_guesses_waits_longer_and_longer_and_is_not_even_heard(client, box, caplog):
-    for n in range(3):
+    for n in range(4):
         assert (await client.post("/unlock", data={"passphrase": f"guess {n}"})).status == 403
     for _ in range(3):
         answer = await client.post("/unlock", data={"passphrase": RIGHT})
         assert answer.status == 429
         assert int(answer.headers["Retry-After"]) >= 1
-    assert len(box.tried) == 3
+    assert len(box.tried) == 4
     assert "a wrong try to open the box, from 127.0.0.1" in caplog.text
     assert "guess" not in caplog.text.replace("guessing", "")
 
@@ -133,7 +133,7 @@ async def test_what_is_no_form_or_too_long_or_empty_is_refused(client, box):
 async def test_a_stranger_can_not_choose_the_passphrase_of_a_new_box(client, box):
     box.waiting = Waiting(Needs.NEW_PASSPHRASE, "nobody has chosen")
     assert CODE not in await (await client.get("/")).text()
-    for code in ("", "7K2M-Q0XE-ABCE", "\u212a"):
+    for code in ("", "7K2M-Q0XE-ABCD-WXYA", "\u212a"):
         form = {"passphrase": RIGHT, "again": RIGHT, "code": code}
         assert (await client.post("/unlock", data=form)).status == 403
     assert box.tried == []
@@ -148,6 +148,33 @@ async def test_who_has_the_code_of_the_console_chooses_it_typed_twice(client, bo
     assert (weak.status, "too few. choose another" in await weak.text()) == (400, True)
     assert (await client.post("/unlock", data=form | {"again": RIGHT})).status == 200
     assert box.tried == ["weak", RIGHT]
+
+
+async def test_where_nobody_saw_a_code_the_passphrase_is_chosen_on_the_machine():
+    box = Box()
+    box.waiting = Waiting(Needs.NEW_PASSPHRASE, "nobody has chosen")
+    application = create_root({})
+    application.add_routes(unlocking_routes(lambda: box.waiting, box.open, code=""))
+    async with TestClient(TestServer(application)) as client:
+        page = await (await client.get("/")).text()
+        assert "edge key unlock" in page
+        assert "<form" not in page
+        form = {"passphrase": RIGHT, "again": RIGHT, "code": ""}
+        assert (await client.post("/unlock", data=form)).status == 409
+    assert box.tried == []
+
+
+async def test_all_together_wait_too_but_never_for_long(box):
+    now = 1000.0
+    throttle = Throttle(_LIMITS, clock=lambda: now)
+    for n in range(21):
+        throttle.log_in("box", f"192.0.2.{n}", ())
+    with pytest.raises(TooManyAttempts) as refused:
+        throttle.log_in("box", "192.0.2.200", ())
+    assert refused.value.retry_after <= 10
+    for n in range(21, 60):
+        now += 10
+        throttle.log_in("box", f"192.0.2.{n}", ())
 
 
 @pytest.mark.parametrize("needs", [Needs.SERVER, Needs.RECOVERY_KEY, Needs.ADMIN])

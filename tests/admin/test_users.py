@@ -15,14 +15,7 @@ from edge.admin import api
 from edge.admin.users import user_routes
 from edge.dicomweb.middleware import IDENTITY, access
 from edge.dicomweb.root import create_root
-from edge.index.database import Database
-from tests.access.people import GOOD, HERE, OTHER, World
-
-
-@pytest.fixture
-async def world(tmp_path):
-    async with Database(tmp_path / "index.db", bytes(32)) as database:
-        yield World(database)
+from tests.access.people import GOOD, HERE, OTHER
 
 
 @pytest.fixture

@@ -74,11 +74,10 @@ async def test_entries_are_found_shown_and_the_look_is_recorded(box, path):
     assert "\x1b" not in shown.stdout
     assert "query" not in shown.stdout
     found = await edge(path, "audit", "search", "--event", "record read", "--json")
-    [this, before] = [json.loads(line) for line in found.stdout.splitlines()]
+    [before] = [json.loads(line) for line in found.stdout.splitlines()]
     assert before["what"] == "edge audit search"
     assert before["query"] == "patient=nobody"
     assert before["actor"]["kind"] == "machine"
-    assert this["number"] > before["number"]
 
 
 async def test_an_event_that_is_none_is_refused_with_those_that_are(box, path):
@@ -103,6 +102,7 @@ async def test_a_table_is_harmless_in_a_spreadsheet(box, path, tmp_path):
     assert [json.loads(line)["event"] for line in output.read_text().splitlines()] == [
         "query",
         "instances deleted",
+        "record read",  # the table of this study was one, too
     ]
     again = await edge(path, "audit", "export", "--output", str(output))
     assert again.returncode == 2

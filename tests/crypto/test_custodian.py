@@ -16,10 +16,13 @@ from edge.crypto.keys import KeyRing
 from edge.crypto.passphrases import normal
 from edge.crypto.providers import FileKeyProvider, Given
 from edge.crypto.providers.credential import CredentialKeyProvider
+from edge.crypto.providers.network import NetworkKeyProvider
 from edge.crypto.providers.passphrase import PassphraseKeyProvider
 from edge.crypto.providers.wrapped import WrappedRoot
 from edge.crypto.recovery import RecoveryKey
 from edge.errors import DecisionRefused, KeyLocked, Needs, SecretError, WrongKey
+from tests.fakes import tang
+from tests.fakes.tang import Tang
 
 KEY = RecoveryKey.new()
 GOOD = "seven herons over a wet field"
@@ -229,3 +232,44 @@ def test_what_was_typed_is_forgotten_whether_it_was_right_or_not(asked):
             custodian.open_by_passphrase(said, first_start=False)
         assert not any(said)
         assert custodian.keeper._said == bytearray()
+
+
+@pytest.fixture
+def near(tmp_path):
+    """A box that a server opens."""
+    if why := tang.missing():
+        pytest.skip(why)
+    folder = tmp_path / "data"
+    folder.mkdir()
+    wrapped = WrappedRoot(folder, folder / FILE)
+    with Tang(tmp_path / "tang") as server:
+        kernel = KernelMemory(folder, 60)
+        box = Box(folder, lambda: NetworkKeyProvider(wrapped, kernel, [server.server]))
+        box.server = server
+        yield box
+        kernel.forget()
+
+
+def test_a_locked_box_that_a_server_opens_needs_the_server_and_its_administrator(near):
+    near.make(recovery=False)
+    near.custodian().keeper.remember(near.root)
+    assert not near.lock().destroys
+    refused(near.start, Needs.ADMIN)
+    near.server.stop()
+    refused(lambda: near.custodian().open_by_act(first_start=False), Needs.SERVER)
+    refused(near.start, Needs.ADMIN)
+    near.server.start()
+    assert near.custodian().open_by_act(first_start=False) == near.root
+    assert near.start() == near.root
+
+
+def test_a_box_whose_servers_are_lost_for_good_is_opened_by_its_recovery_key(near):
+    near.make()
+    near.lock()
+    near.server.stop()
+    assert near.custodian().open_by_recovery_key(KEY) == near.root
+    refused(near.start, Needs.SERVER)
+    near.server.new_keys()
+    near.server.start()
+    near.custodian().open_by_recovery_key(KEY)
+    assert near.start() == near.root

@@ -16,6 +16,7 @@ from edge.crypto.passphrases import normal
 from edge.crypto.providers import FileKeyProvider
 from edge.crypto.providers.choice import keeper_of
 from edge.crypto.providers.credential import CredentialKeyProvider
+from edge.crypto.providers.network import NetworkKeyProvider
 from edge.crypto.providers.passphrase import PassphraseKeyProvider
 from edge.crypto.providers.wrapped import FILE, ByPassphrase, WrappedRoot
 from edge.crypto.twin import copies
@@ -306,6 +307,7 @@ def test_the_configuration_says_which(tmp_path):
         "file": FileKeyProvider,
         "passphrase": PassphraseKeyProvider,
         "systemd-creds": CredentialKeyProvider,
+        "network": NetworkKeyProvider,
     }
     for name, kind in kinds.items():
         keeper = keeper_of(settings(tmp_path, provider=name))

@@ -10,7 +10,7 @@ import pytest
 from aiohttp import ClientError, web
 from aiohttp.test_utils import TestClient, TestServer
 
-from edge.access.audit.claim import Claim
+from edge.access.audit.claim import SAID, Claim
 from edge.access.audit.entry import Event, Outcome, Subject
 from edge.access.roles import Act, Identity, Role
 from edge.cache import tally
@@ -151,7 +151,7 @@ async def test_a_change_is_durable_with_what_was_said_and_no_secret_of_it(audit)
     done = []
 
     async def handler(request):
-        await request.read()
+        request[SAID] = await request.read()
         done.append(list(audit.durable))
         return web.json_response({})
 

@@ -2,16 +2,13 @@
 
 from __future__ import annotations
 
-import asyncio
-from contextlib import asynccontextmanager
-
 import pytest
 
 from edge.access.audit.entry import Event, Outcome
-from edge.access.audit.search import Asked, search
 from edge.access.roles import Role
 from tests import samples
 from tests.journeys import box as boxes
+from tests.journeys.audited import entries, running
 from tests.journeys.modality import dcmsend
 
 COUNT = 5
@@ -20,23 +17,6 @@ COUNT = 5
 @pytest.fixture
 def study(tmp_path):
     return samples.write_series(tmp_path / "study", COUNT, seed=4, rows=32, columns=32)
-
-
-@asynccontextmanager
-async def running(tmp_path, **sections):
-    async with boxes.running(boxes.settings(tmp_path / "box", **sections)) as box:
-        yield box
-
-
-async def entries(box, event=None, *, least=1, **asked):
-    """What the record has of it, the oldest first, as soon as there is so much."""
-    folder = box.appliance.cache.audit.folder
-    async with asyncio.timeout(boxes.PATIENCE):
-        while True:
-            found = await asyncio.to_thread(search, folder, Asked(event=event, **asked), 1000)
-            if len(found) >= least:
-                return found[::-1]
-            await asyncio.sleep(0.05)
 
 
 async def store(box, study):

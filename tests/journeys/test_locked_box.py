@@ -8,6 +8,8 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import os
+import pty
 import re
 import time
 from collections.abc import AsyncIterator
@@ -18,6 +20,8 @@ import pytest
 
 from edge.crypto.providers.wrapped import FILE
 from tests import samples
+from tests.fakes import tang
+from tests.fakes.tang import Tang
 from tests.journeys.modality import dcmsend
 from tests.journeys.service import PATIENCE, Installation
 
@@ -36,6 +40,32 @@ async def box(tmp_path):
     yield start
     for one in made:
         one.kill()
+
+
+class Console:
+    """A terminal that somebody stands before."""
+
+    def __init__(self) -> None:
+        self._ours, self._theirs = pty.openpty()
+        self.name = os.ttyname(self._theirs)
+        self._said = ""
+
+    def read(self, pattern: str) -> str:
+        """The first group of what is shown."""
+        while not (found := re.search(pattern, self._said)):
+            self._said += os.read(self._ours, 1000).decode()
+        return found[1]
+
+    def close(self) -> None:
+        os.close(self._ours)
+        os.close(self._theirs)
+
+
+@pytest.fixture
+def console():
+    shown = Console()
+    yield shown
+    shown.close()
 
 
 class Locked(Installation):
@@ -112,10 +142,13 @@ class Locked(Installation):
         return ran.out
 
 
-async def test_a_stolen_box_stays_shut_without_the_passphrase_and_opens_by_its_page_with_it(box):
+async def test_a_stolen_box_stays_shut_without_the_passphrase_and_opens_by_its_page_with_it(
+    box, console
+):
     it = box(provider="passphrase", grace_hours=0.0)
+    it.configure(more=f'[access]\nconsole = "{console.name}"')
     await it.run_up()
-    code = (await it.until_said(r"the code to choose.*")).rpartition(" ")[2]
+    code = console.read(r"chosen on its web page, with this code:\s+(\S+)")
     async with it.page() as page:
         assert (await page.get("/healthz")).status_code == 200
         ready = await page.get("/readyz")
@@ -142,13 +175,14 @@ async def test_a_stolen_box_stays_shut_without_the_passphrase_and_opens_by_its_p
             (await page.post("/unlock", data={"passphrase": f"{GOOD} {n}"})).status_code
             for n in range(5)
         ]
-        assert statuses == [403, 403, 403, 429, 429]
+        assert statuses == [403, 403, 403, 403, 429]
         assert "The passphrase is wrong" not in (await page.get("/")).text
     assert await it.unlock(GOOD) == (0, "edge: the box is open\n")
     await it.until_said("ready: DICOM")
     assert len(await it.studies()) == 1
     said = it.log.read_text()
     assert "herons" not in said
+    assert code not in said
     assert b"herons" not in it.shown_to_others()
 
 
@@ -244,4 +278,50 @@ async def test_a_box_with_systemds_credential_starts_with_it_alone(box, monkeypa
     assert (it.data / FILE).exists()
     monkeypatch.setenv("CREDENTIALS_DIRECTORY", str(folder))
     await it.run_up()
+    assert len(await it.studies()) == 1
+
+
+@pytest.fixture
+def server(tmp_path):
+    if why := tang.missing():
+        pytest.skip(why)
+    with Tang(tmp_path / "tang") as server:
+        yield server
+
+
+async def test_a_stolen_box_stays_shut_outside_of_its_network_and_opens_by_itself_in_it(
+    box, server
+):
+    named = f"""
+        [[keys.server]]
+        url = "{server.url}"
+        thumbprint = "{server.thumbprint}"
+        """
+    it = box(provider="network", grace_hours=0.0)
+    it.configure(more=named)
+    server.stop()
+    await it.run_up()  # a new box whose server is not there yet
+    assert "no server that keeps its key answers" in it.log.read_text()
+    server.start()
+    await it.until_said("ready: DICOM")
+    await it.store(1)
+    server.stop()
+    assert len(await it.studies()) == 1  # it goes on without the server
+    assert (await it.stop()).status == 0
+    await it.run_up()
+    async with it.page() as page:
+        assert "opens by itself" in (await page.get("/")).text
+        assert (await page.get("/readyz")).status_code == 503
+    assert (await it.unlock(""))[0] == 1
+    server.start()
+    await it.until_said("ready: DICOM")
+    assert len(await it.studies()) == 1
+    assert (await it.run("key", "lock")).status == 0
+    await it.until_said("locked: DICOM")
+    assert (await it.stop()).status == 0
+    await it.run_up()
+    async with it.page() as page:
+        assert "by its administrator" in (await page.get("/")).text
+    assert (await it.unlock("")) == (0, "edge: the box is open\n")
+    await it.until_said("ready: DICOM")
     assert len(await it.studies()) == 1

@@ -4,10 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Final
+
+from aiohttp import web
 
 from edge.access.audit.entry import Event
 
-__all__ = ["Claim"]
+__all__ = ["SAID", "Claim"]
+
+SAID: Final = web.RequestKey("said", bytes)
+"""The body of a request, left by the door that read it, for the record to tell what was changed."""
 
 
 @dataclass(frozen=True, slots=True)

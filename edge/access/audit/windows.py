@@ -23,6 +23,9 @@ _COUNTED = 5000
 """Instances that are told apart in a span."""
 _COUNTED_IN_ALL = 100_000
 
+_LONGEST_TEXT = 1000
+"""Characters of what was asked; a list of thousands of UIDs is held by nobody."""
+
 Seen = tuple[str, str]
 """SOP Instance UID and SOP Class UID."""
 MANY = Actor("many")
@@ -104,6 +107,9 @@ class Windows:
             now: Seconds of a clock that nobody sets.
             seen: The instances that it was about.
         """
+        if len(entry.query) + len(entry.reason) > _LONGEST_TEXT:
+            query, reason = entry.query[:_LONGEST_TEXT], entry.reason[:_LONGEST_TEXT]
+            entry = msgspec.structs.replace(entry, query=query, reason=reason)
         written, key = list[Entry](), _key_of(entry)
         span = self._spans.get(key)
         if span is None and self._folded and len(self._spans) >= self._most:

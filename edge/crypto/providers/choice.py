@@ -10,6 +10,7 @@ from edge.crypto.kernel import KernelMemory
 from edge.crypto.providers.base import Keeper
 from edge.crypto.providers.credential import CredentialKeyProvider
 from edge.crypto.providers.file import FileKeyProvider
+from edge.crypto.providers.network import NetworkKeyProvider
 from edge.crypto.providers.passphrase import PassphraseKeyProvider
 from edge.crypto.providers.wrapped import WrappedRoot
 
@@ -31,4 +32,6 @@ def keeper_of(config: Config) -> Keeper:
         return PassphraseKeyProvider(wrapped, kernel)
     if keys.provider == "systemd-creds":
         return CredentialKeyProvider(wrapped, keys.credential)
+    if keys.provider == "network":
+        return NetworkKeyProvider(wrapped, kernel, keys.server)
     return FileKeyProvider(root_key_path(config))

@@ -76,7 +76,8 @@ class ByCredential(msgspec.Struct, tag="systemd-creds", frozen=True):
 class Share(msgspec.Struct, frozen=True):
     """By one server: what it must be asked with, and the secret under what follows."""
 
-    url: str
+    thumbprint: str
+    """Of the key by which the configuration names the server."""
     key: bytes
     """The server's exchange key: a point in uncompressed form."""
     ours: bytes
@@ -98,13 +99,13 @@ _NAMES: dict[type[Wrapping], str] = {
 }
 
 
-def wrap(root: bytes, key: bytes, *bound: bytes | int) -> bytes:
+def wrap(root: bytes, key: bytes, *bound: bytes | int | str) -> bytes:
     """The root secret under a key; *bound* must be the same to open it."""
     nonce = os.urandom(_NONCE)
     return nonce + AESGCM(key).encrypt(nonce, root, _bound(bound))
 
 
-def unwrap(box: bytes, key: bytes, *bound: bytes | int) -> bytes:
+def unwrap(box: bytes, key: bytes, *bound: bytes | int | str) -> bytes:
     """The opposite.
 
     Raises:
@@ -119,7 +120,7 @@ def unwrap(box: bytes, key: bytes, *bound: bytes | int) -> bytes:
     return root
 
 
-def _bound(parts: tuple[bytes | int, ...]) -> bytes:
+def _bound(parts: tuple[bytes | int | str, ...]) -> bytes:
     return msgspec.msgpack.encode(("edge root secret 1", *parts))
 
 
