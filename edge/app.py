@@ -22,12 +22,13 @@ from edge.access.audit.entry import BOX, Entry, Event
 from edge.access.audit.pruning import Pruning
 from edge.access.renewals import Renewals
 from edge.admin.local import Act, local_door
-from edge.cache.admission import Admission, StudyKeys
+from edge.cache.admission import Admission
 from edge.cache.backup import Backups
 from edge.cache.changes import Changes
 from edge.cache.custody import CustodyLedger
 from edge.cache.deletion import Deletion
 from edge.cache.emptying import Emptying
+from edge.cache.erasure import Erasure
 from edge.cache.eviction import Eviction, Uses
 from edge.cache.fetching import Fetching
 from edge.cache.headroom import Headroom
@@ -132,7 +133,7 @@ class Appliance:
             await ledger.set_roles({each.name: each.role for each, _ in archives})
             admission = self.admission = Admission(
                 cache.store,
-                StudyKeys(cache.keys, cache.database),
+                cache.study_keys,
                 cache.database,
                 space,
                 changes,
@@ -161,8 +162,17 @@ class Appliance:
             ):
                 parts.start(name, run)
             counting = [archive for each, archive in archives if each.role != "copy"]
+            erasure = Erasure(cache.study_keys, cache.database, pictures)
+            parts.start("erasure", erasure.run)
             eviction = Eviction(
-                config.cache, cache.store, cache.database, space, uses, ledger, counting
+                config.cache,
+                cache.store,
+                cache.database,
+                space,
+                uses,
+                ledger,
+                counting,
+                evicted=erasure.note,
             )
             parts.start("eviction", eviction.run)
             if archives:
@@ -327,6 +337,7 @@ class Appliance:
             pictures,
             space,
             changes,
+            cache.study_keys,
             has_archive=has_archive,
             tell=cache.witness.tell,
         )

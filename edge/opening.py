@@ -39,6 +39,7 @@ from edge.cache.peers import PeerBook
 from edge.cache.pins import Pins
 from edge.cache.recovery import Recovery, open_index
 from edge.cache.status import Cages, Parts, Status, read_status
+from edge.cache.study_keys import StudyKeys
 from edge.cache.trash import Trash
 from edge.cache.worklist import Worklist
 from edge.config import Config
@@ -134,6 +135,7 @@ class Cache:
                     AuditTable(self.database),
                 )
             )
+            self.study_keys = StudyKeys(self.keys, self.database)
             self.witness = BoxWitness(self.audit)
             self.tokens = Tokens(TokenTable(self.database))
             self.passwords = Passwords()

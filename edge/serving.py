@@ -35,6 +35,7 @@ from edge.admin.edits import edit_routes
 from edge.admin.entrance import Entrance
 from edge.admin.factors import factor_routes
 from edge.admin.login import log_in_routes
+from edge.admin.login_witness import LogInWitness
 from edge.admin.peers import peer_routes
 from edge.admin.prefetch import prefetch_routes
 from edge.admin.procedures import procedure_routes
@@ -156,7 +157,8 @@ def _entrance(cache: Cache, config: Config) -> tuple[Gate, Sequence[web.RouteDef
     factors = Factors(database, proving, throttle, config.access, box=config.appliance.name)
     login = LogIn(database, cache.users, cache.sessions, proving, factors, throttle)
     door = Entrance(gate, login, cache.sessions, cookie=cookie, tls=tls)
-    return gate, [*log_in_routes(door), *factor_routes(door, factors)]
+    routes = [*log_in_routes(door), *factor_routes(door, factors)]
+    return gate, LogInWitness(cache.audit, gate).watch(routes)
 
 
 def _images(means: HttpMeans, gate: Gate) -> web.Application:

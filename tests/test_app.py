@@ -40,7 +40,7 @@ async def test_a_box_without_an_archive_is_ready(tmp_path):
     async with Appliance(settings(tmp_path)) as box, httpx.AsyncClient() as client:
         answer = await client.get(f"http://127.0.0.1:{box.http_port}/readyz")
         assert answer.status_code == 200
-        parts = {"fetching", "pixels", "pictures", "store", "eviction", "trash"}
+        parts = {"fetching", "pixels", "pictures", "store", "eviction", "trash", "erasure"}
         parts |= {"dimse", "http", "peers", "associations", "tokens"}
         parts |= {"commitments", "completeness", "outbox", "audit", "audit's bounds"}
         assert set(answer.json()["parts"]) == parts

@@ -1,1 +1,46 @@
-"""Who may come in."""
+"""Who may come in, and what they may do there.
+
+Who is expected, what he tries, and what he finds:
+
+    a stranger on the clinic's network
+        listens                 TLS 1.2 and later with forward secrecy, by default (`tls`)
+        has a weaker TLS agreed on
+                                no older version, no suite without AEAD, no renegotiation
+        stands in between       a certificate authority of the box's own, which can vouch for this
+                                box alone, and whose fingerprint can be compared (`authority`)
+        guesses                 waits that double, by name and by address (`throttle`); hashes that
+                                cost (`passwords`); tokens of 256 bits (`tokens`)
+        asks which names exist  one answer, after the same time, whatever is wrong (`proving`)
+        shuts somebody out by guessing
+                                who comes from where they were has a count of their own
+        calls as a modality     AE title, address, or a certificate of its own (`dicom_tls`)
+        forges lines of the log
+                                names and addresses are shown as text
+    a page of somebody else's, open in a browser of the clinic
+        sends forms and requests
+                                origins are checked (`edge.dicomweb.origins`); the cookie is for
+                                this host and its own pages (`sessions`)
+        takes the box for itself by DNS
+                                it answers to its own names alone (`edge.dicomweb.hosts`)
+        plants a session        every log-in, and every further proof, makes another secret
+    a curious employee
+        looks at what is none of his business
+                                roles (`roles`); every look is in the record (`audit`)
+        changes the record      entries are sealed, numbered and chained
+        uses another's session  it ends when it is idle, and at its end (`sessions`)
+        was an admin            disabled, removed or reset, he is logged out at once (`users`)
+    who has a stolen token
+        uses it                 it ends, is for what it is for, and opens nothing from elsewhere;
+                                revoked, it is nobody's within seconds (`scope`, `tokens`)
+        makes himself a better one
+                                it makes no admin, and no token that is wider than itself
+    who reads the index
+        takes proofs out of it  hashes: of passwords, tokens, sessions and codes
+
+What is not kept from him: who has the machine's console makes the first admin; root of the running
+box can do whatever the box can; who knows a password and the second factor is taken for its user.
+
+Who takes the disk, or the box, is `edge.crypto`'s; who sends images that break a decoder,
+`edge.cage`'s; who sends too much, the README's table's. ``tests/attack/model.txt`` names the tests
+of each line.
+"""

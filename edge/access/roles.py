@@ -77,6 +77,8 @@ class Identity:
     """What is left of the role."""
     expires: float | None = None
     """When the proof ends by itself, in POSIX seconds; None if it does not."""
+    session_id: str = ""
+    """Of the session that proved it; empty if it was something else."""
 
     @property
     def sender(self) -> str:

@@ -90,7 +90,8 @@ class Session:
     @property
     def identity(self) -> Identity:
         """Who it is."""
-        return Identity(self.name, self.role, proof=Proof.SESSION)
+        said = self.name, self.role
+        return Identity(*said, proof=Proof.SESSION, session_id=self.session_id)
 
 
 class Sessions:

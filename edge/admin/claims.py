@@ -16,7 +16,7 @@ from edge.access.audit.entry import Event
 
 __all__ = ["claim_of_api"]
 
-_OPEN: Final = frozenset({"status", "openapi.json", "peers", "outbox", "tokens"})
+_OPEN: Final = frozenset({"status", "openapi.json", "peers", "outbox", "tokens", "users"})
 """Whose GET shows no patient: numbers, names of devices."""
 _CHANGES: Final = {
     "peers": Event.NETWORK,

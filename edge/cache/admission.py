@@ -14,10 +14,8 @@ the store's allowance for what is under way, of which each arrival has its part,
 
 from __future__ import annotations
 
-import asyncio
 import logging
 import time
-from collections import OrderedDict
 from collections.abc import AsyncIterable, AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -29,7 +27,8 @@ from edge.cache.acts import BoxAct, Deed, Tell, nobody
 from edge.cache.changes import Changes
 from edge.cache.space import Space
 from edge.cache.spooling import Spooling
-from edge.crypto.keys import KeyRing, StudyKey
+from edge.cache.study_keys import StudyKeys
+from edge.crypto.keys import StudyKey
 from edge.dicom.familiar import Familiar
 from edge.dicom.instance import Custody, InstanceRef, Origin
 from edge.dicom.scanner import InstanceScanner, ScannedInstance
@@ -47,7 +46,7 @@ from edge.index.database import Connection, Database
 from edge.store.objects import ObjectStore
 from edge.store.writer import ObjectWriter, StoredObject
 
-__all__ = ["Admission", "Admitted", "Expectation", "Outcome", "Source", "StudyKeys"]
+__all__ = ["Admission", "Admitted", "Expectation", "Outcome", "Source"]
 
 log = logging.getLogger(__name__)
 
@@ -105,35 +104,6 @@ class Admitted:
     ref: InstanceRef
     sop_class_uid: str
     outcome: Outcome
-
-
-class StudyKeys:
-    """Finds the key of a study, or makes one; remembers the last few."""
-
-    def __init__(self, keys: KeyRing, database: Database, *, remembered: int = 256) -> None:
-        self._keys = keys
-        self._database = database
-        self._recent: OrderedDict[str, StudyKey] = OrderedDict()
-        self._remembered = remembered
-        self._lock = asyncio.Lock()
-
-    async def of(self, study_uid: str | None) -> StudyKey:
-        """The key to seal a new object of the study with; one of its own if that is unknown."""
-        if study_uid is None:
-            return await asyncio.to_thread(self._keys.new_study_key)
-        async with self._lock:
-            key = self._recent.get(study_uid)
-            if key is None:
-                key_id = await lookup.key_of_study(self._database, study_uid)
-                if key_id is None:
-                    key = await asyncio.to_thread(self._keys.new_study_key)
-                else:
-                    key = await asyncio.to_thread(self._keys.study_key, key_id)
-                self._recent[study_uid] = key
-            self._recent.move_to_end(study_uid)
-            if len(self._recent) > self._remembered:
-                self._recent.popitem(last=False)
-            return key
 
 
 class Admission:
@@ -246,17 +216,21 @@ class Admission:
         arrival = _Arrival(self._store, self._keys, self.max_instance_bytes, self._familiar)
         with self._space.reserve() as reservation, self._store.allowance:
             try:
-                async for chunk in chunks:
-                    reservation.grow(len(chunk))
-                    await arrival.take(chunk)
-                    self._count_model(arrival)
-                new = await arrival.finish(expected, source)
-            except BaseException:
-                await arrival.discard()
-                raise
+                try:
+                    async for chunk in chunks:
+                        reservation.grow(len(chunk))
+                        await arrival.take(chunk)
+                        self._count_model(arrival)
+                    new = await arrival.finish(expected, source)
+                except BaseException:
+                    await arrival.discard()
+                    raise
+                finally:
+                    self._models -= arrival.model
+                return await self._commit(arrival, new)
             finally:
-                self._models -= arrival.model
-            return await self._commit(arrival, new)
+                # A commit that is still to be made comes before any that finds the key unused.
+                arrival.give_back()
 
     def _count_model(self, arrival: _Arrival) -> None:
         """Refuse who holds more than its part of the memory, once that is used up.
@@ -327,6 +301,7 @@ class _Arrival:
         self.model = 0
         """Bytes of attributes, as `Admission` has counted them."""
         self._writer: ObjectWriter | None = None
+        self._key: StudyKey | None = None
 
     @property
     def memory(self) -> int:
@@ -351,7 +326,7 @@ class _Arrival:
             await (await self._begin()).write(chunk)
 
     async def _begin(self) -> ObjectWriter:
-        key = await self._keys.of(self._scanner.study_uid)
+        key = self._key = await self._keys.lend(self._scanner.study_uid)
         self._writer = self._store.create(key, self._scanner.dataset_offset)
         if self._held:
             held, self._held = bytes(self._held), bytearray()
@@ -374,6 +349,11 @@ class _Arrival:
     async def discard(self) -> None:
         if self._writer is not None:
             await self._writer.discard()
+
+    def give_back(self) -> None:
+        """Nothing will be sealed for it any more, and what was is committed or will never be."""
+        if self._key is not None:
+            self._keys.give_back(self._key)
 
 
 def new_instance(

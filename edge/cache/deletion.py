@@ -7,13 +7,14 @@ Crash order, of which the commit is the only point that counts:
     3  one transaction: rows go, tombstones and DELETE changes come   <- this commit is the deletion
     4  objects are unlinked
     5  pictures of their studies are forgotten, and then the mark is
-    6  only now the door says that it is done
+    6  keys that nothing is sealed with any more are destroyed
+    7  only now the door says that it is done
 
 A crash between 2 and 3 leaves a record that no tombstone names, of instances that have rows: the
 next start removes it. One between 3 and 4 leaves objects that no row names, but a record does: the
 next start unlinks them. One between 1 and 5 leaves the mark: the next start forgets all pictures.
-If the index is lost, the records set the tombstones anew; a deletion that got no further than 2 is
-then carried out. The key of a study of which nothing is left is destroyed at the next start.
+One before 6 leaves keys: the next start destroys them. If the index is lost, the records set the
+tombstones anew; a deletion that got no further than 2 is then carried out.
 
 What leaves the trash for good was told as deleted when it came there. So its record names only
 objects, no tombstone comes in 3, for the archive may have it again, and the record goes after 4.
@@ -31,9 +32,10 @@ from edge.cache.acts import Deed, Tell, by_study, nobody
 from edge.cache.changes import Changes
 from edge.cache.pictures import PictureCache
 from edge.cache.space import Space
+from edge.cache.study_keys import StudyKeys
 from edge.dicom.instance import Custody, InstanceRef
 from edge.errors import DeletionRefused, InstanceDeleted, InstanceNotFound
-from edge.index import tombstones, trash
+from edge.index import residence, tombstones, trash
 from edge.index.database import Connection, Database
 from edge.index.tombstones import Doomed, Target
 from edge.index.trash import Candidate
@@ -56,6 +58,7 @@ class Deletion:
     """Deletes.
 
     Args:
+        keys: Those that nothing is sealed with any more end here.
         has_archive: Whether an archive is configured. If none is, this box is the archive: every
             copy is the only one, and nobody is asked whether that is known.
         clock: POSIX seconds.
@@ -70,6 +73,7 @@ class Deletion:
         pictures: PictureCache,
         space: Space,
         changes: Changes,
+        keys: StudyKeys,
         *,
         has_archive: bool,
         clock: Callable[[], float] = time.time,
@@ -82,6 +86,7 @@ class Deletion:
         self._pictures = pictures
         self._space = space
         self._changes = changes
+        self._keys = keys
         self._has_archive = has_archive
         self._clock = clock
 
@@ -135,11 +140,11 @@ class Deletion:
             Changed: One of them is not as it was when they were chosen; those before it are gone.
             StorageFull: There is not even room to write down what goes.
         """
-        async with self._pictures.forgetting(
-            {one.key_id for one in chosen if one.key_id is not None}
-        ):
+        key_ids = {one.key_id for one in chosen if one.key_id is not None}
+        async with self._pictures.forgetting(key_ids):
             for first in range(0, len(chosen), _LOT):
                 await self._erase(chosen[first : first + _LOT])
+        await self._keys.destroy_unused(key_ids)
 
     async def _erase(self, lot: Sequence[Candidate]) -> None:
         objects = tuple(one.object for one in lot if one.object is not None)
@@ -169,10 +174,12 @@ class Deletion:
         if archive:
             await self._tell(await tombstones.tombstones_in(self._database, target))
         key_ids = {one.key_id for one in doomed if one.key_id is not None}
+        key_ids |= await residence.key_ids_of_quarantined(self._database, aside)
         async with self._pictures.forgetting(key_ids):
             await self._bury(doomed[:_LOT], list(aside), archive=archive)
             for first in range(_LOT, len(doomed), _LOT):
                 await self._bury(doomed[first : first + _LOT], [], archive=archive)
+        await self._keys.destroy_unused(key_ids)
 
     async def _bury(self, doomed: Sequence[Doomed], aside: Sequence[str], *, archive: bool) -> None:
         now = self._clock()

@@ -79,6 +79,7 @@ class Eviction:
     Args:
         archives: The primary one and those that stand in for it; each is asked before anything
             goes that it has. None if there is none any more.
+        evicted: Called whenever something went.
     """
 
     def __init__(
@@ -91,6 +92,8 @@ class Eviction:
         ledger: CustodyLedger,
         archives: Sequence[Archive],
         clock: Callable[[], float] = time.time,
+        *,
+        evicted: Callable[[], None] = lambda: None,
     ) -> None:
         self._limits = limits
         self._store = store
@@ -100,6 +103,7 @@ class Eviction:
         self._ledger = ledger
         self._archives = tuple(archives)
         self._clock = clock
+        self._evicted = evicted
         self._pins = Pins(database, limits.pin, clock)
         self._ask_from: dict[str, float] = {}
 
@@ -236,5 +240,7 @@ class Eviction:
         evicted = await self._database.write(lambda db: residence.evict(db, candidates, spared))
         for candidate in evicted:
             await self._store.delete(candidate.object)
+        if evicted:
+            self._evicted()
         await self._space.refresh()
         return sum(candidate.sealed_bytes for candidate in evicted)

@@ -171,18 +171,34 @@ class PictureCache:
         finally:
             await asyncio.to_thread(self._forget, key_ids, mark)
 
+    async def sealed_with(self, key_ids: Collection[bytes]) -> set[bytes]:
+        """Those of these keys that some picture is, or will be, sealed with."""
+        waiting = {one.key_id for one in self._waiting.values()}
+        return await asyncio.to_thread(self._sealed_with, key_ids) | waiting & set(key_ids)
+
+    def _sealed_with(self, key_ids: Collection[bytes]) -> set[bytes]:
+        with self._lock:
+            names = list(self._sizes)
+        found = set[bytes]()
+        for name in names:
+            with contextlib.suppress(OSError, SealBroken):
+                found.add(self._key_id(name))
+        return found & set(key_ids)
+
+    def _key_id(self, name: str) -> bytes:
+        with (self._folder / name).open("rb") as file:
+            return Header.from_bytes(file.read(HEADER_LENGTH)).key_id
+
     def _forget(self, key_ids: Collection[bytes], mark: Path) -> None:
         with self._lock:
             self.deletions += 1
             names = list(self._sizes)
         for name in names:
             try:
-                with (self._folder / name).open("rb") as file:
-                    header = Header.from_bytes(file.read(HEADER_LENGTH))
+                is_spared = self._key_id(name) not in key_ids
             except (OSError, SealBroken):
-                self._remove(name)
-                continue
-            if header.key_id in key_ids:
+                is_spared = False
+            if not is_spared:
                 self._remove(name)
         mark.unlink(missing_ok=True)
 

@@ -1,4 +1,7 @@
-"""``edge conformance``: the DICOM conformance statement of this version, on standard output."""
+"""``edge conformance``: what this version is, on standard output.
+
+By itself the DICOM conformance statement; with ``--security`` what buyers ask of security.
+"""
 
 # ruff: noqa: PLC0415 - see `edge.commands.parsing`
 
@@ -35,10 +38,18 @@ Also URI requests (9) at `/wado`. `scripts/conformance` checks PS3.18 sentence b
 def add(commands: Commands) -> None:
     """Add the command."""
     text = "Print the DICOM conformance statement of this version, as Markdown."
-    commands.add("conformance", text, _print, configured=False)
+    command = commands.add("conformance", text, _print, configured=False)
+    command.add_argument(
+        "--security", action="store_true", help="what buyers ask of security, instead (MDS2)"
+    )
 
 
-def _print(_: argparse.Namespace) -> int:
+def _print(options: argparse.Namespace) -> int:
+    if options.security:
+        from edge.disclosure.statement import statement as disclosed
+
+        say(*disclosed().splitlines())
+        return 0
     from edge.dimse.statement import statement
 
     say(*statement(web=WEB).splitlines())

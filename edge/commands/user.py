@@ -12,8 +12,10 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from edge.access.audit.entry import Event
 from edge.access.roles import Role
 from edge.commands.parsing import Acts, Commands, configuration
+from edge.commands.witness import witnessed
 from edge.commands.words import moment, say
 
 if TYPE_CHECKING:
@@ -64,9 +66,8 @@ def _named(parser: argparse.ArgumentParser, text: str = "of the user") -> None:
 
 async def _first_code(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
-    from edge.opening import Cache
 
-    async with Cache(loaded) as cache:
+    async with witnessed(options, loaded, Event.USER) as (cache, _):
         handed = await cache.users.first_code()
     say(handed.code)
     say(f"edge: it makes the first admin, once, until {moment(handed.until)}", file=sys.stderr)
@@ -75,9 +76,8 @@ async def _first_code(options: argparse.Namespace) -> int:
 
 async def _add(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
-    from edge.opening import Cache
 
-    async with Cache(loaded) as cache:
+    async with witnessed(options, loaded, Event.USER) as (cache, _):
         handed = await cache.users.add(options.name, Role(options.role), options.display_name)
     _hand(handed)
     return 0
@@ -85,9 +85,8 @@ async def _add(options: argparse.Namespace) -> int:
 
 async def _reset(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
-    from edge.opening import Cache
 
-    async with Cache(loaded) as cache:
+    async with witnessed(options, loaded, Event.USER) as (cache, _):
         handed = await cache.users.reset(options.name, forget_factors=options.forget_factors)
     _hand(handed)
     return 0
@@ -118,9 +117,8 @@ async def _change(
     role: Role | None = None,
 ) -> int:
     loaded = await configuration(options)
-    from edge.opening import Cache
 
-    async with Cache(loaded) as cache:
+    async with witnessed(options, loaded, Event.USER) as (cache, _):
         user = await cache.users.change(options.name, disabled=disabled, role=role)
     more = "" if user.state != "invited" else f"; edge user reset {user.name} prints a code"
     say(f"edge: {user.name} {done}{more}", file=sys.stderr)
@@ -129,9 +127,8 @@ async def _change(
 
 async def _remove(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
-    from edge.opening import Cache
 
-    async with Cache(loaded) as cache:
+    async with witnessed(options, loaded, Event.USER) as (cache, _):
         removed = await cache.users.remove(options.name)
     done = "is removed" if removed else "is no user"
     say(f"edge: {options.name} {done}", file=sys.stderr)
@@ -140,9 +137,8 @@ async def _remove(options: argparse.Namespace) -> int:
 
 async def _logout(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
-    from edge.opening import Cache
 
-    async with Cache(loaded) as cache:
+    async with witnessed(options, loaded, Event.USER) as (cache, _):
         ended = await cache.sessions.end_all(options.name.strip().lower())
     say(f"edge: {options.name} was logged in {ended} times, and is no more", file=sys.stderr)
     return 0

@@ -190,7 +190,7 @@ def _with_overlays(rows: Iterable[tuple[bytes | None, str | None]]) -> list[byte
 
 
 async def key_of_study(database: Database, study_uid: str) -> bytes | None:
-    """The name of a key that objects of the study are sealed with."""
+    """The name of a key that objects of the study are, or were, sealed with."""
     rows = await database.read(
         "SELECT i.key_id FROM instances i JOIN studies s ON s.id = i.study_id"
         " WHERE s.study_uid = ? AND i.key_id IS NOT NULL LIMIT 1",

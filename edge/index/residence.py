@@ -20,10 +20,13 @@ __all__ = [
     "evict",
     "evictable",
     "key_ids_in_use",
+    "key_ids_of_evicted",
+    "key_ids_of_quarantined",
     "lose",
     "miss",
     "named_objects",
     "quarantined_objects",
+    "release_keys",
     "stale_bytes",
     "touch",
 ]
@@ -60,6 +63,9 @@ _IS_ELSEWHERE = (
 )
 """Those that an archive verifiably has which counts: the primary one, or one that stands in. Only
 the primary one's corrections hold, so those may take the place of what came in here."""
+
+_MAY_LIE_HERE = "(object IS NOT NULL OR availability = 'UNAVAILABLE')"
+"""Of what is lost, a damaged object may still be in the store, for whoever saves what can be."""
 
 
 async def evictable(
@@ -242,3 +248,38 @@ async def key_ids_in_use(database: Database) -> set[bytes]:
         " UNION SELECT key_id FROM quarantine"
     )
     return {row[0] for row in rows}
+
+
+async def key_ids_of_evicted(database: Database) -> set[bytes]:
+    """The names of study keys that only instances were sealed with which are not here any more."""
+    rows = await database.scan(
+        "SELECT key_id FROM instances WHERE key_id IS NOT NULL GROUP BY key_id"
+        f" HAVING max({_MAY_LIE_HERE}) = 0"
+    )
+    return {row[0] for row in rows}
+
+
+async def key_ids_of_quarantined(database: Database, objects: Iterable[str]) -> set[bytes]:
+    """The names of the keys that objects in quarantine are sealed with."""
+    rows = await database.read(
+        "SELECT key_id FROM quarantine WHERE object IN (SELECT value FROM json_each(?))",
+        (json_list(objects),),
+    )
+    return {row[0] for row in rows}
+
+
+def release_keys(db: Connection, key_ids: Iterable[bytes]) -> set[bytes]:
+    """Those of these study keys that no object is sealed with; from now on no row names them."""
+    aside = {row[0] for row in db.execute("SELECT DISTINCT key_id FROM quarantine")}
+    unused = {
+        key_id
+        for key_id in key_ids
+        if key_id not in aside
+        and not db.execute(
+            f"SELECT 1 FROM instances WHERE key_id = ? AND {_MAY_LIE_HERE} LIMIT 1", (key_id,)
+        ).fetchone()
+    }
+    db.executemany(
+        "UPDATE instances SET key_id = NULL WHERE key_id = ?", [(key_id,) for key_id in unused]
+    )
+    return unused

@@ -137,6 +137,7 @@ CREATE INDEX instances_in_turn
     AND (custody <> 'REFUSED' OR retry_at > 0);
 CREATE INDEX instances_by_use ON instances (last_used)
     WHERE custody = 'VERIFIED' AND availability = 'ONLINE';
+CREATE INDEX instances_by_key ON instances (key_id) WHERE key_id IS NOT NULL;
 CREATE INDEX instances_withheld ON instances (withheld, study_id) WHERE withheld <> '';
 CREATE INDEX notes_in_archive ON instances (id)
     WHERE sop_class_uid = '1.2.840.10008.5.1.4.1.1.88.59' AND availability = 'NEARLINE';

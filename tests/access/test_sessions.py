@@ -22,7 +22,10 @@ async def test_a_session_says_who_it_is_and_how_it_was_proved(world, opened):
     secret, session = opened
     found = await world.sessions.verify(secret)
     assert found == session
-    assert found.identity == Identity("bert", Role.VIEWER, proof=Proof.SESSION)
+    session_id = session.session_id
+    assert found.identity == Identity(
+        "bert", Role.VIEWER, proof=Proof.SESSION, session_id=session_id
+    )
     assert (found.address, found.agent) == (HERE.address, HERE.agent)
     assert not found.is_limited
 

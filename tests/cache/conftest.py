@@ -9,17 +9,19 @@ from types import SimpleNamespace
 import pytest
 
 from edge import config
-from edge.cache.admission import Admission, Source, StudyKeys
+from edge.cache.admission import Admission, Source
 from edge.cache.changes import Changes
 from edge.cache.custody import CustodyLedger
 from edge.cache.deletion import Deletion
 from edge.cache.emptying import Emptying
+from edge.cache.erasure import Erasure
 from edge.cache.eviction import Eviction, Uses
 from edge.cache.fetching import Fetching
 from edge.cache.pictures import PictureCache
 from edge.cache.recovery import Recovery, open_index
 from edge.cache.retrieval import Retrieval
 from edge.cache.space import Space
+from edge.cache.study_keys import StudyKeys
 from edge.cache.trash import Trash
 from edge.cloud.dicomweb import DicomwebArchive
 from edge.cloud.several import Several
@@ -59,9 +61,10 @@ def open_cache(tmp_path):
             changes, uses = Changes(), Uses(database, **timing)
             space = Space(settings, database, store, patience=0.2)
             await space.refresh()
+            study_keys = StudyKeys(keys, database)
             admission = Admission(
                 store,
-                StudyKeys(keys, database),
+                study_keys,
                 database,
                 space,
                 changes,
@@ -76,11 +79,20 @@ def open_cache(tmp_path):
             ledger = CustodyLedger(database, changes, **timing)
             fetching = Fetching(several, admission)
             retrieval = Retrieval(store, database, fetching, ledger, several, uses)
-            eviction = Eviction(
-                settings, store, database, space, uses, ledger, [cloud] if cloud else [], **timing
-            )
             pictures = PictureCache(settings, tmp_path, keys, Algorithm.AES_256_GCM)
             await pictures.open()
+            erasure = Erasure(study_keys, database, pictures, pause=0.0)
+            eviction = Eviction(
+                settings,
+                store,
+                database,
+                space,
+                uses,
+                ledger,
+                [cloud] if cloud else [],
+                **timing,
+                evicted=erasure.note,
+            )
             deletion = Deletion(
                 store,
                 tombstones,
@@ -88,6 +100,7 @@ def open_cache(tmp_path):
                 pictures,
                 space,
                 changes,
+                study_keys,
                 has_archive=archive is not None,
                 **timing,
             )

@@ -120,9 +120,11 @@ async def test_a_study_of_which_nothing_is_left_takes_its_key_along(open_cache):
         await verify(cache, SAMPLES[0])
         await cache.trash.put(REFS, archive="cloud", reason="gone")
         await cache.trash.empty(Query())
+        assert len(cache.keys.key_ids()) == 1
         assert await cache.emptying.step() == 1
+        assert cache.keys.key_ids() == set()
     async with open_cache() as cache:
-        assert cache.report.unused_keys == 1
+        assert cache.report.unused_keys == 0
 
 
 async def test_the_part_looks_when_a_person_wants_it(trashed, sealed_files):

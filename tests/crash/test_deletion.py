@@ -12,6 +12,7 @@ from edge.cache.admission import Source
 from edge.cache.pictures import PictureCache
 from edge.dicom.instance import Origin
 from edge.index import lookup
+from edge.opening import ring
 from edge.pixels.presentation import Picture
 from tests.crash.box import SAMPLES, contents, settings
 from tests.crash.doomed import doomed
@@ -30,15 +31,46 @@ async def take_in(folder) -> None:
         await pictures.flush()
 
 
-def delete(service) -> bool:
-    """Delete one of the samples; whether that was answered with success."""
+def key_ids(folder) -> set[bytes]:
+    """What is in the ring of a box that does not run."""
+    with ring(settings(folder)) as keys:
+        return keys.key_ids()
+
+
+def delete(service, *, whole: bool = False) -> bool:
+    """Delete one of the samples, or its study; whether that was answered with success."""
     ref = SAMPLES[0].ref
-    path = f"studies/{ref.study_uid}/series/{ref.series_uid}/instances/{ref.sop_uid}"
+    path = f"studies/{ref.study_uid}"
+    if not whole:
+        path += f"/series/{ref.series_uid}/instances/{ref.sop_uid}"
     try:
         answer = httpx.delete(f"http://127.0.0.1:{service.http_port}/dicom-web/{path}")
     except httpx.TransportError:
         return False
     return answer.status_code == 204
+
+
+async def test_killed_at_every_step_of_the_deletion_of_a_whole_study_its_key_goes_with_it(tmp_path):
+    outcomes = set()
+    for fatal in itertools.count(1):
+        folder = tmp_path / str(fatal)
+        await take_in(folder)
+        with doomed(settings(folder), fatal) as service:
+            answered = await asyncio.to_thread(delete, service, whole=True)
+        if answered:  # not at the next start only
+            assert await asyncio.to_thread(key_ids, folder) == set(), f"step {fatal}"
+        async with Appliance(settings(folder)) as box:
+            there = await lookup.find(box.cache.database, SAMPLES[0].ref.study_uid)
+            kept = box.cache.keys.key_ids()
+            assert kept == {row.key_id for row in there}, f"step {fatal}"
+            if there:
+                assert len(await contents(box)) == len(SAMPLES), f"step {fatal}"
+        outcomes.add(len(there))
+        if service.steps:
+            assert answered
+            break
+    assert outcomes == {0, 2}
+    assert "pwrite" in service.steps
 
 
 async def test_killed_at_every_step_of_a_deletion(tmp_path):

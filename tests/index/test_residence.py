@@ -61,3 +61,28 @@ async def test_what_a_device_sends_again_must_be_verified_again(database, new_in
     assert await put(one) == [PutResult.STORED]
     (row,) = await lookup.find(database, "1.2.3")
     assert (row.availability, row.custody) == (Availability.ONLINE, Custody.ACKNOWLEDGED)
+
+
+async def test_a_key_is_released_once_no_object_is_sealed_with_it(database, new_instance, put):
+    here, also, evicted, lost = (
+        dataclasses.replace(new_instance(custody=Custody.VERIFIED), key_id=name * 16)
+        for name in (b"h", b"h", b"e", b"l")
+    )
+    await put(here, evicted, lost, also)
+    candidates = await residence.evictable(
+        database, used_before=2000, verified_since=0, max_bytes=10**9
+    )
+    gone = [one for one in candidates if one.object in (evicted.object, also.object)]
+    await database.write(lambda db: residence.evict(db, gone))
+    await database.write(
+        lambda db: db.execute(
+            "UPDATE instances SET availability = 'UNAVAILABLE', object = NULL WHERE object = ?",
+            (lost.object,),
+        )
+    )
+    assert await residence.key_ids_of_evicted(database) == {b"e" * 16}
+    names = [b"h" * 16, b"e" * 16, b"l" * 16, b"?" * 16]
+    unused = await database.write(lambda db: residence.release_keys(db, names))
+    assert unused == {b"e" * 16, b"?" * 16}
+    assert await residence.key_ids_in_use(database) == {b"h" * 16, b"l" * 16}
+    assert await residence.key_ids_of_evicted(database) == set()

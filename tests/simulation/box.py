@@ -21,7 +21,7 @@ from pathlib import Path
 
 from edge import config
 from edge.cache.absences import Absences
-from edge.cache.admission import Admission, Admitted, Source, StudyKeys
+from edge.cache.admission import Admission, Admitted, Source
 from edge.cache.changes import Changes
 from edge.cache.custody import CustodyLedger
 from edge.cache.deletion import Deletion
@@ -142,7 +142,7 @@ class Box:
         await ledger.set_roles({"cloud": "primary"})
         await ledger.renew_withdrawals()
         several = Several([way])
-        keys = StudyKeys(cache.keys, database)
+        keys = cache.study_keys
         self.admission = Admission(
             cache.store, keys, database, space, changes, max_instance_bytes=2**30, clock=clock
         )
@@ -160,6 +160,7 @@ class Box:
             pictures,
             space,
             changes,
+            keys,
             has_archive=True,
             clock=clock,
         )

@@ -124,7 +124,7 @@ class Actor(msgspec.Struct, frozen=True, omit_defaults=True):
             identity.name,
             role=str(identity.role),
             proof=str(identity.proof),
-            token=identity.token_id,
+            token=identity.token_id or identity.session_id,
             address=address,
         )
 
