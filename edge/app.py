@@ -359,6 +359,7 @@ class Appliance:
             parts=self.parts,
             status=self.status,
             renewals=self._renewals,
+            lock=self.holding.lock,
         )
         self.http = await start_http(self.supervisor, means, self._config)
         self.http_port = self.http.port
