@@ -7,7 +7,8 @@ ends when it was idle for too long, and at its end whatever happens in it; and t
 its user may do *now*: role and state are looked up, not remembered from the log-in.
 
 Sessions are rows of the index: they outlive the service, and the command line ends them. Whom an
-identity provider vouches for has sessions, too; their role is the one that it said then.
+identity provider vouches for has sessions, too, with the role that it said last; none is worth
+anything once it has not been heard for longer than the grace (`edge.access.oidc`).
 """
 
 from __future__ import annotations
@@ -23,13 +24,22 @@ from enum import StrEnum
 
 from edge.access.roles import Identity, Proof, Role
 from edge.access.users import State
-from edge.config import Access
-from edge.errors import StorageFull
+from edge.config import Access, Oidc
+from edge.errors import AccessDenied, StorageFull
 from edge.index import sessions as table
 from edge.index.database import Connection, Database
 from edge.index.sessions import Held, SessionRow
 
-__all__ = ["UNATTENDED", "Proved", "Session", "Sessions", "Visitor", "cookie_name", "secret_in"]
+__all__ = [
+    "UNATTENDED",
+    "Proved",
+    "Session",
+    "Sessions",
+    "Visitor",
+    "cookie_name",
+    "grace_seconds",
+    "secret_in",
+]
 
 _SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
 _REMEMBER_SECONDS = 2.0
@@ -115,6 +125,7 @@ class Sessions:
         self._database = database
         self._settings = settings
         self._idle = settings.idle_minutes * 60.0
+        self._grace = grace_seconds(settings.oidc)
         self._clock = clock
         self._monotonic = monotonic
         self._known: dict[bytes, tuple[float, Session]] = {}
@@ -128,6 +139,7 @@ class Sessions:
         *,
         issuer: str = "",
         until: float | None = None,
+        still: Callable[[Connection], bool] | None = None,
     ) -> tuple[str, Session]:
         """Begin one; whoever calls this has looked at the proof.
 
@@ -138,9 +150,14 @@ class Sessions:
             visitor: Who gets it.
             issuer: Of an identity provider; empty: the name is that of a user.
             until: Its end, if that is to come before the usual one.
+            still: Whether what was proved still holds, in the transaction that begins it: whoever
+                was reset or disabled meanwhile has been logged out already.
 
         Returns:
             The secret, which can't be had again, and the session.
+
+        Raises:
+            AccessDenied: It does not.
         """
         secret, now = secrets.token_urlsafe(32), self._clock()
         usual = now + self._settings.session_hours * 3600.0
@@ -158,13 +175,41 @@ class Sessions:
             agent=_printable(visitor.agent),
         )
         idle_since = now - self._idle
-        await self._database.write(
-            lambda db: table.put(db, row, most=_MOST, now=now, idle_since=idle_since)
-        )
+
+        def begin(db: Connection) -> None:
+            if still is not None and not still(db):
+                raise AccessDenied("what was proved does not hold any more", hint="log in again")
+            table.put(db, row, most=_MOST, now=now, idle_since=idle_since)
+
+        await self._database.write(begin)
         session = await self.verify(secret)
         if session is None:  # whoever it is was removed or disabled meanwhile
-            session = self._session(Held(row, "", role, State.ACTIVE))
+            session = self._session(Held(row, "", role, State.ACTIVE, now))
         return secret, session
+
+    async def replace(self, session: Session, proved: Proved) -> tuple[str, Session]:
+        """End all of a name, and go on with one of them as another, until the same end.
+
+        Raises:
+            AccessDenied: It ended meanwhile.
+        """
+
+        def ended(db: Connection) -> bool:
+            alive = table.end(db, session.session_id, session.name, session.issuer) > 0
+            table.end_all(db, session.name, session.issuer)
+            return alive
+
+        opened = await self.open(
+            session.name,
+            session.role,
+            proved,
+            Visitor(session.address, session.agent),
+            issuer=session.issuer,
+            until=session.until,
+            still=ended,
+        )
+        self._known = {}
+        return opened
 
     async def verify(self, secret: str, *, attended: bool = True) -> Session | None:
         """The session of that secret; None if there is none, or no longer.
@@ -198,16 +243,21 @@ class Sessions:
             known_before[digest] = (moment + _REMEMBER_SECONDS, session)
         return session
 
-    async def list(self, name: str | None = None, issuer: str = "") -> tuple[Session, ...]:
-        """All that are not over, or those of one name; the one that was used last first."""
+    async def list(self, name: str | None = None, issuer: str | None = "") -> tuple[Session, ...]:
+        """All that are not over, or those of one name; the one that was used last first.
+
+        Args:
+            name: Whose; None: everybody's.
+            issuer: Who vouches for it, here and below; empty: it is a user's; None: whoever does.
+        """
         held = await table.all_sessions(self._database, name, issuer)
         return tuple(session for one in held if (session := self._valid(one)) is not None)
 
-    async def end(self, session_id: str, name: str, issuer: str = "") -> bool:
+    async def end(self, session_id: str, name: str, issuer: str | None = "") -> bool:
         """End one, if it is of that name; False if there is none."""
         return await self._end(lambda db: table.end(db, session_id, name, issuer)) > 0
 
-    async def end_all(self, name: str, issuer: str = "") -> int:
+    async def end_all(self, name: str, issuer: str | None = "") -> int:
         """End all of a name; how many there were."""
         return await self._end(lambda db: table.end_all(db, name, issuer))
 
@@ -222,7 +272,7 @@ class Sessions:
 
     def _valid(self, held: Held) -> Session | None:
         row, now = held.row, self._clock()
-        if not row.issuer and held.state != State.ACTIVE:
+        if held.state != State.ACTIVE or (row.issuer and not self._is_vouched(held)):
             return None
         if now >= row.until or now >= row.used + self._idle or row.began > now + _AHEAD_SECONDS:
             return None
@@ -230,6 +280,12 @@ class Sessions:
             return self._session(held)
         except ValueError:
             return None  # a role or a proof of another version
+
+    def _is_vouched(self, held: Held) -> bool:
+        """Whether the issuer is ours, and was heard lately enough."""
+        is_ours, now = held.row.issuer == self._settings.oidc.issuer, self._clock()
+        # A clock that is set back makes no grace longer than it is.
+        return is_ours and held.vouched - _AHEAD_SECONDS <= now < held.vouched + self._grace
 
     def _session(self, held: Held) -> Session:
         row, role, proved = held.row, Role(held.role), Proved(held.row.proved)
@@ -249,6 +305,14 @@ class Sessions:
             agent=row.agent,
             is_limited=needs_more and proved is Proved.PASSWORD,
         )
+
+
+def grace_seconds(settings: Oidc) -> float:
+    """How long after it was heard last the word of an identity provider counts.
+
+    Without any grace it counts for as long as two failures to ask it again take.
+    """
+    return max(settings.grace_hours * 3600.0, 2 * settings.recheck_minutes * 60.0)
 
 
 def cookie_name(*, tls: bool) -> str:

@@ -19,11 +19,14 @@ from edge.access.audit.entry import Actor, Entry, Event, Outcome
 from edge.access.audit.recorder import Audit
 from edge.access.gate import Gate
 from edge.access.roles import Proof
+from edge.access.sessions import Session
 from edge.errors import AccessDenied, EdgeError
 
 __all__ = ["LogInWitness"]
 
 _NAME: Final = 64
+_LOG_INS: Final = frozenset({"/login", "/login/passkey"})
+"""Where somebody comes in, and nothing of them is changed."""
 
 
 class _Named(msgspec.Struct):
@@ -57,6 +60,21 @@ class LogInWitness:
             )
             for route in routes
         ]
+
+    def arrived(self, session: Session, path: str) -> None:
+        """Somebody logged in in another way than by a route that is watched."""
+        who = Actor(
+            session.name,
+            role=session.role,
+            proof=session.proved,
+            token=session.session_id,
+            address=session.address,
+        )
+        self._put(Event.LOGGED_IN, who, path)
+
+    def turned_away(self, address: str, path: str, error: AccessDenied) -> None:
+        """Likewise, and was not let in; nobody knows who it was."""
+        self._refused(Actor("", address=address), path, error)
 
     def _watched(self, handler: Any, path: str) -> Handler:
         async def watched(request: web.Request) -> web.StreamResponse:
@@ -98,10 +116,10 @@ class LogInWitness:
             if actor is not None:
                 self._put(Event.LOGGED_OUT, actor, path)
         elif came is not None and (actor is None or actor.name != came.name):
-            if path != "/login":
+            if path not in _LOG_INS:
                 self._put(Event.USER, came, path)
             self._put(Event.LOGGED_IN, came, path)
-        elif path == "/login" and came is not None:
+        elif path in _LOG_INS and came is not None:
             self._put(Event.LOGGED_IN, came, path)
         elif (who := actor or came) is not None:
             self._put(Event.USER, who, path)
