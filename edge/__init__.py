@@ -2,7 +2,8 @@
 
 The index knows everything; the store holds some of it. From the outside in; imports go down only:
 
-    __main__    the command line; commands, one module each; demo is the longest of them
+    __main__    the command line; commands, one module each; demo is the longest of them;
+                disclosure: what buyers ask of security
     app         builds every part, owns the one task group; opening: keys, store and index;
                 locked: the service until its root secret can be had; holding: while it has it;
                 syncing and dimsing: what makes equal with archives, what speaks DICOM;

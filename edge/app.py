@@ -359,6 +359,7 @@ class Appliance:
             parts=self.parts,
             status=self.status,
             renewals=self._renewals,
+            lock=self.holding.lock,
         )
         self.http_port = (await start_http(self.supervisor, means, self._config)).port
         self._acts["rotate"] = self.cache.rotate

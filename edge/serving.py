@@ -34,6 +34,8 @@ from edge.admin.doctor import doctor_routes
 from edge.admin.edits import edit_routes
 from edge.admin.entrance import Entrance
 from edge.admin.factors import factor_routes
+from edge.admin.keys import key_routes
+from edge.admin.local_keys import LockAsked
 from edge.admin.login import log_in_routes
 from edge.admin.login_witness import LogInWitness
 from edge.admin.peers import peer_routes
@@ -103,6 +105,8 @@ class HttpMeans:
     status: Callable[[], Awaitable[Status]]
     renewals: Renewals
     """Get the certificate."""
+    lock: Callable[[LockAsked], Awaitable[None]]
+    """Locks the box."""
 
 
 async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -> Listener:
@@ -202,5 +206,6 @@ def _administration(means: HttpMeans, gate: Gate, config: Config) -> web.Applica
             *user_routes(cache.users, cache.sessions, identity),
             *token_routes(cache.tokens, identity),
             *audit_routes(cache.audit.folder),
+            *key_routes(means.lock, identity),
         ],
     )

@@ -7,7 +7,7 @@ them, and tests by file and name.
 from __future__ import annotations
 
 from edge import config
-from edge.admin import asking
+from edge.admin import asking, unlocking
 from edge.cache import associations, bundle, commitments, parts, strangers
 from edge.cache import worklist as listed
 from edge.cloud import answers, changefeed, http_archive, retry, token_endpoint
@@ -57,6 +57,13 @@ LINES: dict[str, tuple[tuple[float, ...], tuple[str, ...]]] = {
             "admin/test_asking.py::test_a_body_that_is_too_long_is_refused_also_if_it_was_compressed_to_little",
             "admin/test_asking.py::test_a_body_that_does_not_come_ends_with_a_408_and_holds_no_connection",
             "admin/test_asking.py::test_json_that_is_nested_too_deeply_is_the_callers_fault",
+        ),
+    ),
+    "Form of a locked box's page": (
+        (unlocking._MOST / KIB, asking.SECONDS),
+        (
+            "admin/test_unlocking.py::test_what_is_no_form_or_too_long_or_empty_is_refused",
+            "admin/test_unlocking.py::test_who_sends_a_form_that_does_not_come_keeps_nobody_from_trying",
         ),
     ),
     "STOW-RS, a request": (

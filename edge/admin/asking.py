@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from typing import Annotated, Any, Final, TypeVar, overload
+from urllib.parse import parse_qsl
 
 import msgspec
 from aiohttp import hdrs, web
@@ -19,7 +20,17 @@ from edge.admin.openapi import operation_of
 from edge.cache.disputes import Query
 from edge.errors import DecisionRefused, QueryError
 
-__all__ = ["LONGEST", "SECONDS", "About", "Paged", "body", "only", "refuse_bodies", "wanted"]
+__all__ = [
+    "LONGEST",
+    "SECONDS",
+    "About",
+    "Paged",
+    "body",
+    "form",
+    "only",
+    "refuse_bodies",
+    "wanted",
+]
 
 T = TypeVar("T")
 
@@ -27,6 +38,7 @@ LONGEST: Final = 1024 * 1024
 """Bytes of a body, inflated."""
 SECONDS: Final = 30.0
 """A body has so long to come, whole."""
+_MOST_FIELDS: Final = 100
 _WITH_BODY: Final = frozenset({hdrs.METH_POST, hdrs.METH_PUT, hdrs.METH_PATCH})
 
 
@@ -109,7 +121,7 @@ async def body(request: web.Request, kind: Any) -> Any:
         HTTPRequestEntityTooLarge: It is longer than any may be.
         HTTPRequestTimeout: It does not come.
     """
-    text = await _read(request)
+    text = await _read(request, LONGEST)
     request[SAID] = bytes(text)
     try:
         return msgspec.json.decode(text, type=kind)
@@ -119,16 +131,34 @@ async def body(request: web.Request, kind: Any) -> Any:
         raise QueryError("what was sent is nested too deeply") from error
 
 
-async def _read(request: web.Request) -> bytearray:
+async def form(request: web.Request, longest: int) -> dict[str, str]:
+    """The fields of a form (``application/x-www-form-urlencoded``), the last of each name.
+
+    Raises:
+        QueryError: It can't be understood.
+        HTTPRequestEntityTooLarge: It is longer.
+        HTTPRequestTimeout: It does not come.
+    """
+    text = await _read(request, longest)
+    try:
+        fields = parse_qsl(
+            text.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS
+        )
+    except ValueError as error:
+        raise QueryError("the form can't be understood") from error
+    return dict(fields)
+
+
+async def _read(request: web.Request, longest: int) -> bytearray:
     """All of a body, which is nothing to wait for: whoever sends one has it."""
     text = bytearray()
     try:
         async with asyncio.timeout(SECONDS):
             while piece := await request.content.readany():
                 text += piece
-                if len(text) > LONGEST:
-                    reason = f"the request is longer than {LONGEST} bytes"
-                    raise web.HTTPRequestEntityTooLarge(LONGEST, len(text), reason=reason)
+                if len(text) > longest:
+                    reason = f"the request is longer than {longest} bytes"
+                    raise web.HTTPRequestEntityTooLarge(longest, len(text), reason=reason)
     except TimeoutError as error:
         reason = f"the request did not come within {SECONDS:.0f} s"
         raise web.HTTPRequestTimeout(reason=reason) from error

@@ -32,6 +32,7 @@ _CHANGES: Final = {
     "procedures": Event.PERFORMED,
 }
 """Of the first part of a path."""
+_LOCK: Final = "keys/lock"
 _READS: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
 
 
@@ -51,4 +52,6 @@ def claim_of_api(request: web.Request) -> Claim | None:
         return Claim(Event.QUERIED, what, study, query=request.rel_url.raw_query_string)
     if request.method == hdrs.METH_OPTIONS:
         return None
+    if path == _LOCK:  # which must be possible even if nothing can be written
+        return Claim(Event.KEY, what)
     return Claim(_CHANGES.get(section, Event.ADMINISTERED), what, is_durable=True)

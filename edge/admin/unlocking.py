@@ -20,6 +20,7 @@ from aiohttp import hdrs, web
 
 from edge.access.codes import typed
 from edge.access.throttle import Attempt, Limit, Throttle
+from edge.admin.asking import form
 from edge.admin.local_keys import Opening, Waiting
 from edge.errors import EdgeError, KeyLocked, Needs, TooManyAttempts, WrongKey
 
@@ -127,13 +128,14 @@ class _Door:
             return self._page("This is no form.", status=415)
         if (request.content_length or 0) > _MOST:
             return self._page("This is too long.", status=413)
+        # Read before it takes a place: who sends nothing shall keep nobody from trying.
+        said = await form(request, _MOST)
         if self._queue >= _MOST_WAITING:
             return self._page("Others are trying. Wait a little.", status=429, after=_AGAIN_SECONDS)
         self._queue += 1
         try:
-            form = await request.post()
             async with self._turn:
-                return await self._try(request.remote or "", {k: str(v) for k, v in form.items()})
+                return await self._try(request.remote or "", said)
         finally:
             self._queue -= 1
 
@@ -143,7 +145,7 @@ class _Door:
         now = self._waiting()
         raise KeyLocked(f"the box is locked: {now.why}", needs=now.needs or Needs.ADMIN)
 
-    async def _try(self, remote: str, form: dict[str, str]) -> web.Response:
+    async def _try(self, remote: str, said: dict[str, str]) -> web.Response:
         needs = self._waiting().needs
         is_new = needs is Needs.NEW_PASSPHRASE and self._code != ""
         if not is_new and needs is not Needs.PASSPHRASE:
@@ -153,13 +155,13 @@ class _Door:
         except TooManyAttempts as error:
             words = f"Too many wrong tries. Wait {error.retry_after:.0f} seconds."
             return self._page(words, status=429, after=int(error.retry_after) + 1)
-        said = typed(form.get("code", "")).encode()
-        if is_new and not hmac.compare_digest(said, self._code.encode()):
+        code = typed(said.get("code", "")).encode()
+        if is_new and not hmac.compare_digest(code, self._code.encode()):
             return _wrong(remote, self._page("The code is wrong.", status=403))
-        if missing := _missing(form, is_new=is_new):
+        if missing := _missing(said, is_new=is_new):
             attempt.take_back()
             return self._page(missing, status=400)
-        return await self._opens(remote, form["passphrase"], attempt)
+        return await self._opens(remote, said["passphrase"], attempt)
 
     async def _opens(self, remote: str, passphrase: str, attempt: Attempt) -> web.Response:
         try:

@@ -39,7 +39,7 @@ PEOPLE: Final[tuple[Answer, ...]] = (
         "The patient's name and ID as known then; the record is sealed for that reason.",
     ),
     yes("AUDT-2", "Events are recorded"),
-    no("AUDT-2.1", "… log-ins and log-outs"),
+    yes("AUDT-2.1", "… log-ins and log-outs"),
     yes("AUDT-2.2", "… log-ins that fail"),
     yes("AUDT-2.3", "… changes of rights"),
     yes("AUDT-2.4", "… users made, changed, removed"),

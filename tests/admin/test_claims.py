@@ -53,6 +53,11 @@ async def test_what_shows_no_patient_makes_no_entry(method, path):
     assert await claim_of(method, path) is None
 
 
+async def test_a_box_is_locked_even_if_the_record_can_not_be_written():
+    claim = await claim_of("POST", "/keys/lock")
+    assert (claim.event, claim.is_durable) == (Event.KEY, False)
+
+
 async def test_names_in_a_path_stay_out_of_what_is_not_sealed():
     claim = await claim_of("GET", "/studies/1.2.3/edits", "/studies/{study_uid}/edits")
     assert (claim.what, claim.study_uid) == ("GET /api/v1/studies/{study_uid}/edits", "1.2.3")

@@ -22,6 +22,7 @@ from edge.access.users import Users
 from edge.admin import api
 from edge.admin.commitments import commitment_routes
 from edge.admin.edits import edit_routes
+from edge.admin.keys import key_routes
 from edge.admin.openapi import Problem, operation, serve_description
 from edge.admin.peers import peer_routes
 from edge.admin.prefetch import prefetch_routes
@@ -48,6 +49,7 @@ from edge.cache.trash import Trash
 from edge.cache.worklist import Worklist
 from edge.dicomweb.middleware import IDENTITY, access
 from edge.dicomweb.root import create_root
+from edge.errors import DecisionRefused
 from edge.index.database import Database
 from edge.index.remote import set_archive_state
 from edge.index.tokens import TokenTable
@@ -76,6 +78,9 @@ async def base(tmp_path):
 
     async def nobody(name):
         return Reached(name, "", works=False, found="nobody", hint="", milliseconds=0.0)
+
+    async def locked(_):
+        raise DecisionRefused("there is no recovery key")
 
     archives = (config.Archive("cloud", "https://cloud"),)
     configuration = config.Config(cloud=config.Cloud(archives))
@@ -118,6 +123,7 @@ async def base(tmp_path):
                 *peer_routes(PeerBook(database, config.Dimse()), itemgetter(IDENTITY), nobody),
                 *worklist_routes(worklist),
                 *token_routes(Tokens(TokenTable(database)), itemgetter(IDENTITY)),
+                *key_routes(locked, itemgetter(IDENTITY)),
                 *user_routes(
                     Users(database, Passwords(CHEAP)),
                     Sessions(database, config.Access()),
@@ -164,6 +170,7 @@ async def test_whatever_the_description_allows_is_answered_as_it_says(base, head
         "GET /expected",
         "POST /expected",
         "DELETE /expected",
+        "POST /keys/lock",
         "GET /openapi.json",
         "GET /outbox",
         "POST /outbox",

@@ -130,6 +130,33 @@ async def test_what_is_no_form_or_too_long_or_empty_is_refused(client, box):
     assert box.tried == []
 
 
+async def test_who_sends_a_form_that_does_not_come_keeps_nobody_from_trying(
+    client, box, monkeypatch
+):
+    monkeypatch.setattr("edge.admin.asking.SECONDS", 1.0)
+    head = f"POST /unlock HTTP/1.1\r\nHost: {client.host}:{client.port}\r\nContent-Length: 100\r\n"
+    head += "Content-Type: application/x-www-form-urlencoded\r\n\r\n"
+    strangers = [await asyncio.open_connection(client.host, client.port) for _ in range(20)]
+    for _, writer in strangers:
+        writer.write(head.encode() + b"passphrase=")
+        await writer.drain()
+    answer = await client.post("/unlock", data={"passphrase": RIGHT})
+    assert answer.status == 200
+    for reader, writer in strangers:
+        async with asyncio.timeout(15):
+            assert (await reader.read()).startswith(b"HTTP/1.1 408 ")
+        writer.close()
+    assert box.tried == [RIGHT]
+
+
+async def test_a_form_that_is_none_is_no_defect(client, box):
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    for text in (b"\xff\xfe", b"passphrase=%ff", b"a=&" * 200):
+        answer = await client.post("/unlock", data=text, headers=headers)
+        assert answer.status == 400
+    assert box.tried == []
+
+
 async def test_a_stranger_can_not_choose_the_passphrase_of_a_new_box(client, box):
     box.waiting = Waiting(Needs.NEW_PASSPHRASE, "nobody has chosen")
     assert CODE not in await (await client.get("/")).text()
