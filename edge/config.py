@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import errno
 import ipaddress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
@@ -29,6 +30,7 @@ __all__ = [
     "Http",
     "KeyServer",
     "Keys",
+    "Oidc",
     "Peer",
     "Pixels",
     "Procedures",
@@ -161,6 +163,42 @@ class Http:
 
 
 @dataclass(frozen=True, slots=True)
+class Oidc:
+    """``[access.oidc]``: an identity provider that vouches for people (OpenID Connect)."""
+
+    issuer: str = ""
+    """As it calls itself, to the letter; empty means none."""
+    client_id: str = ""
+    client_secret: str = field(default="", repr=False)
+    """As those of ``Auth``."""
+    client_auth: Literal["basic", "body", "key", "none"] = "basic"
+    """How the client says who it is: ``key`` is private_key_jwt, ``none`` a public client."""
+    client_key: Path = Path()
+    """Of ``key``: its private key, PEM."""
+    scopes: tuple[str, ...] = ("openid", "profile", "offline_access")
+    role_claim: str = "groups"
+    """Where it says what somebody is; dots lead into it: ``realm_access.roles``."""
+    roles: Mapping[str, Literal["viewer", "technologist", "physician", "admin"]] = field(
+        default_factory=dict
+    )
+    """What that means here. Who is nothing here is not let in; who is several, is the mightiest."""
+    name_claim: str = "preferred_username"
+    admin_acr: tuple[str, ...] = ()
+    """Admins must have logged in there so (``acr``); none: with several factors (``amr``)."""
+    admin_max_age_minutes: float = 0.0
+    """Admins must have logged in there within so long; 0: whenever."""
+    recheck_minutes: float = 10.0
+    """Whom it disables is out here within so long, while it can be asked."""
+    grace_hours: float = 72.0
+    """So long sessions live on while it can't be asked."""
+    tls_ca: Path = Path()
+    proxy: str = ""
+    """As those of an archive."""
+    proxy_user: str = ""
+    proxy_password: str = field(default="", repr=False)
+
+
+@dataclass(frozen=True, slots=True)
 class Access:
     """``[access]``: how people log in."""
 
@@ -173,6 +211,7 @@ class Access:
     console: Path = Path()
     """A terminal, such as ``/dev/tty1``, on which the code for the first admin is shown; empty
     means the one that the service was started from, if any."""
+    oidc: Oidc = Oidc()
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,9 @@ UIDs, counts and sizes may be named, names and dates of patients may not.
     ├── AccessDenied              the caller is unknown, or may not do this
     │   └── TooManyAttempts       too many wrong guesses came from there: not before some time
     ├── UserRefused               what was to become of a user, or of a password, can't be
+    ├── IssuerError               the identity provider, or what it says, can't be used
+    │   ├── IssuerUnreachable     no answer: offline is a state, try again later
+    │   └── GrantRefused          it vouches for somebody no longer, or not at all
     ├── PeerError                 a DIMSE peer broke the protocol, or is gone
     │   └── PeerRefused           a peer will not associate with us
     ├── LineClosed                nothing of sync may go over the line now: it goes on by itself
@@ -59,6 +62,7 @@ __all__ = [
     "DecisionRefused",
     "DeletionRefused",
     "EdgeError",
+    "GrantRefused",
     "How",
     "InstanceDeleted",
     "InstanceMismatch",
@@ -66,6 +70,8 @@ __all__ = [
     "InstanceTooLong",
     "InstanceUnreadable",
     "InvalidInstance",
+    "IssuerError",
+    "IssuerUnreachable",
     "KeyLocked",
     "KeyUnavailable",
     "LineClosed",
@@ -258,6 +264,18 @@ class TooManyAttempts(AccessDenied):
 
 class UserRefused(EdgeError):
     """What was to become of a user, a password or a second factor can't be; nothing was changed."""
+
+
+class IssuerError(EdgeError):
+    """The identity provider answers in a way that can't be used, or believed."""
+
+
+class IssuerUnreachable(IssuerError):
+    """No answer from the identity provider: it says nothing against anybody."""
+
+
+class GrantRefused(IssuerError):
+    """The identity provider knows us, and does not vouch for whom it was asked about."""
 
 
 class How(StrEnum):

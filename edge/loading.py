@@ -15,7 +15,8 @@ from dataclasses import fields
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from edge.config import Archive, Auth, Config, WorklistSource, host_and_port, is_loopback
+from edge.config import Archive, Auth, Config, Oidc, WorklistSource, host_and_port, is_loopback
+from edge.issuing import fault_of_issuer
 from edge.peering import fault_of, is_ae_title, is_host, is_network
 from edge.rules import pin_of, prior_of
 from edge.settings import Settings
@@ -115,6 +116,7 @@ class _Checks:
         self._check_addresses()
         self._check_folders()
         self._check_keys()
+        self._check_issuer()
         self._check_peers()
         self._check_archives()
         self._check_rules()
@@ -280,6 +282,18 @@ class _Checks:
             if server.thumbprint in {other.thumbprint for other in servers[:number]}:
                 raise self._error((*keys, "thumbprint"), "stands there twice")
 
+    def _check_issuer(self) -> None:
+        oidc, keys = self._config.access.oidc, ("access", "oidc")
+        if fault := fault_of_issuer(oidc):
+            raise self._error((*keys, fault.key), fault.what, fault.hint)
+        if not oidc.issuer:
+            return
+        self._check_url((*keys, "issuer"), oidc.issuer)
+        for name, path in (("tls_ca", oidc.tls_ca), ("client_key", oidc.client_key)):
+            if path != Path():
+                self._check_file((*keys, name), path)
+        self._check_proxy(keys, oidc)
+
     def _check_ae_title(self, keys: Sequence[str], title: str) -> None:
         if not is_ae_title(title):
             raise self._error(keys, "must be 1 to 16 ASCII characters, no backslash (PS3.5 6.2)")
@@ -359,7 +373,7 @@ class _Checks:
         if not archive.url.startswith("https:"):
             raise self._error((*keys, "tls_certificate"), "is not used by an url without https")
 
-    def _check_proxy(self, keys: Sequence[str], archive: Archive) -> None:
+    def _check_proxy(self, keys: Sequence[str], archive: Archive | Oidc) -> None:
         user, password = archive.proxy_user, archive.proxy_password
         for name, value, needs, needed in (
             ("proxy_user", user, "proxy", archive.proxy),

@@ -19,6 +19,11 @@ from edge.access.factors import Factors
 from edge.access.gate import Gate, People
 from edge.access.http_tls import HttpTls
 from edge.access.login import LogIn
+from edge.access.oidc.channel import Channel
+from edge.access.oidc.login import ProviderLogIn
+from edge.access.oidc.provider import Provider
+from edge.access.oidc.sealing import Seal
+from edge.access.oidc.vouching import Vouching
 from edge.access.proving import Proving
 from edge.access.renewals import Renewals
 from edge.access.sessions import cookie_name
@@ -38,6 +43,7 @@ from edge.admin.keys import key_routes
 from edge.admin.local_keys import LockAsked
 from edge.admin.login import log_in_routes
 from edge.admin.login_witness import LogInWitness
+from edge.admin.oidc import ProviderRoutes
 from edge.admin.peers import peer_routes
 from edge.admin.prefetch import prefetch_routes
 from edge.admin.procedures import procedure_routes
@@ -63,6 +69,7 @@ from edge.cache.retrieval import Retrieval
 from edge.cache.status import Parts, Status
 from edge.cache.transcoding import Transcoding
 from edge.config import Config
+from edge.crypto.secrets import PURPOSE, open_secrets
 from edge.dicomweb import changefeed, uri_service
 from edge.dicomweb import server as dicomweb
 from edge.dicomweb.claims import claim_of_feed, claim_of_images, claim_of_uri
@@ -117,11 +124,13 @@ async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -
         WrongKey: The box's own certificate was made with another secret.
     """
     cache, names = means.cache, box_names(config)
-    gate, entrance = _entrance(cache, config)
+    entrance = _entrance(cache, config)
+    gate = entrance.door.gate
     tls = HttpTls(config.http, cache.keys.derive("tls"), cache.folder / "tls", names)
     await asyncio.to_thread(tls.load)
     if tls.context is not None:
         await asyncio.to_thread(means.renewals.add, tls.load, tls.files)
+    own = OwnNames(names, tls.certified)
     application = create_root(
         {
             "/dicom-web": _images(means, gate),
@@ -140,19 +149,35 @@ async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -
             "/api/v1": _administration(means, gate, config),
         },
         cors_origins=config.http.cors_origins,
-        names=OwnNames(names, tls.certified),
+        names=own,
         is_open=config.http.auth == "none",
         strict_transport=config.http.tls == "files",
     )
-    application.add_routes([*api.health_routes(means.parts), *entrance])
+    application.add_routes([*api.health_routes(means.parts), *entrance.routes])
     application.add_routes(certificate_routes(tls.authority))
+    if config.access.oidc.issuer:
+        provider = await _provider(supervisor, cache, config, entrance.throttle)
+        routes = ProviderRoutes(
+            provider, entrance.door, own.has, entrance.witness, tls=config.http.tls != "off"
+        )
+        application.add_routes(routes.routes())
     listener = Listener(application, config.http.listen, tls.context)
     await supervisor.start_ready("http", lambda ready: listener.serve(ready=ready))
     return listener
 
 
-def _entrance(cache: Cache, config: Config) -> tuple[Gate, Sequence[web.RouteDef]]:
-    """The gate, and where people log in."""
+@dataclass(frozen=True, slots=True)
+class _Entrance:
+    """Where people log in."""
+
+    door: Entrance
+    throttle: Throttle
+    witness: LogInWitness
+    routes: Sequence[web.RouteDef]
+
+
+def _entrance(cache: Cache, config: Config) -> _Entrance:
+    """Where people log in; every way in has one throttle."""
     tls = config.http.tls != "off"
     database, throttle, cookie = cache.database, Throttle(), cookie_name(tls=tls)
     proving = Proving(database, cache.passwords, throttle)
@@ -161,8 +186,22 @@ def _entrance(cache: Cache, config: Config) -> tuple[Gate, Sequence[web.RouteDef
     factors = Factors(database, proving, throttle, config.access, box=config.appliance.name)
     login = LogIn(database, cache.users, cache.sessions, proving, factors, throttle)
     door = Entrance(gate, login, cache.sessions, cookie=cookie, tls=tls)
-    routes = [*log_in_routes(door), *factor_routes(door, factors)]
-    return gate, LogInWitness(cache.audit, gate).watch(routes)
+    witness = LogInWitness(cache.audit, gate)
+    routes = witness.watch([*log_in_routes(door), *factor_routes(door, factors)])
+    return _Entrance(door, throttle, witness, routes)
+
+
+async def _provider(
+    supervisor: Supervisor, cache: Cache, config: Config, throttle: Throttle
+) -> ProviderLogIn:
+    """Log-in at the identity provider, and what asks it again; nothing is asked of it yet."""
+    secret = cache.keys.derive(PURPOSE)
+    access = await asyncio.to_thread(open_secrets, config.access, secret, "access")
+    seal = Seal(cache.keys.derive("oidc"))
+    provider = Provider(access.oidc, Channel(access.oidc, lab=config.appliance.lab))
+    means = cache.database, cache.sessions, provider, access, seal
+    supervisor.start("oidc", Vouching(*means).run)
+    return ProviderLogIn(*means, throttle)
 
 
 def _images(means: HttpMeans, gate: Gate) -> web.Application:

@@ -139,6 +139,8 @@ class Settings:
                 self._value(arguments[0], item, (*keys, str(index)))
                 for index, item in enumerate(value)
             )
+        if origin is Mapping:
+            return self._mapping(arguments[1], value, keys)
         if origin is Literal:
             if value not in arguments:
                 raise self.error(keys, f"must be one of {', '.join(map(repr, arguments))}")
@@ -157,6 +159,12 @@ class Settings:
         if kind in (int, float) and not 0 <= value < _MOST:  # "nan" isn't, either
             raise self.error(keys, "must not be negative" if value < 0 else "is too large")
         return value
+
+    def _mapping(self, kind: Any, value: object, keys: _Keys) -> Mapping[str, Any]:
+        """A table whose keys are anybody's."""
+        if not isinstance(value, dict):
+            raise self.error(keys, "must be a table")
+        return {key: self._value(kind, one, (*keys, key)) for key, one in value.items()}
 
 
 def _read(path: Path) -> str:

@@ -39,7 +39,8 @@ def keys(cls, prefix=""):
         if dataclasses.is_dataclass(kind):
             yield from keys(kind, f"{name}.")
             continue
-        yield name, toml(item.default)
+        made = item.default_factory
+        yield name, toml(item.default if made is dataclasses.MISSING else made())
         (inner, *_) = typing.get_args(kind) or (None,)
         if dataclasses.is_dataclass(inner):
             yield from keys(inner, f"{name}[].")

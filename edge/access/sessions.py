@@ -7,7 +7,8 @@ ends when it was idle for too long, and at its end whatever happens in it; and t
 its user may do *now*: role and state are looked up, not remembered from the log-in.
 
 Sessions are rows of the index: they outlive the service, and the command line ends them. Whom an
-identity provider vouches for has sessions, too; their role is the one that it said then.
+identity provider vouches for has sessions, too, with the role that it said last; none is worth
+anything once it has not been heard for longer than the grace (`edge.access.oidc`).
 """
 
 from __future__ import annotations
@@ -23,13 +24,22 @@ from enum import StrEnum
 
 from edge.access.roles import Identity, Proof, Role
 from edge.access.users import State
-from edge.config import Access
+from edge.config import Access, Oidc
 from edge.errors import StorageFull
 from edge.index import sessions as table
 from edge.index.database import Connection, Database
 from edge.index.sessions import Held, SessionRow
 
-__all__ = ["UNATTENDED", "Proved", "Session", "Sessions", "Visitor", "cookie_name", "secret_in"]
+__all__ = [
+    "UNATTENDED",
+    "Proved",
+    "Session",
+    "Sessions",
+    "Visitor",
+    "cookie_name",
+    "grace_seconds",
+    "secret_in",
+]
 
 _SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
 _REMEMBER_SECONDS = 2.0
@@ -115,6 +125,7 @@ class Sessions:
         self._database = database
         self._settings = settings
         self._idle = settings.idle_minutes * 60.0
+        self._grace = grace_seconds(settings.oidc)
         self._clock = clock
         self._monotonic = monotonic
         self._known: dict[bytes, tuple[float, Session]] = {}
@@ -163,7 +174,7 @@ class Sessions:
         )
         session = await self.verify(secret)
         if session is None:  # whoever it is was removed or disabled meanwhile
-            session = self._session(Held(row, "", role, State.ACTIVE))
+            session = self._session(Held(row, "", role, State.ACTIVE, now))
         return secret, session
 
     async def verify(self, secret: str, *, attended: bool = True) -> Session | None:
@@ -198,16 +209,21 @@ class Sessions:
             known_before[digest] = (moment + _REMEMBER_SECONDS, session)
         return session
 
-    async def list(self, name: str | None = None, issuer: str = "") -> tuple[Session, ...]:
-        """All that are not over, or those of one name; the one that was used last first."""
+    async def list(self, name: str | None = None, issuer: str | None = "") -> tuple[Session, ...]:
+        """All that are not over, or those of one name; the one that was used last first.
+
+        Args:
+            name: Whose; None: everybody's.
+            issuer: Who vouches for it, here and below; empty: it is a user's; None: whoever does.
+        """
         held = await table.all_sessions(self._database, name, issuer)
         return tuple(session for one in held if (session := self._valid(one)) is not None)
 
-    async def end(self, session_id: str, name: str, issuer: str = "") -> bool:
+    async def end(self, session_id: str, name: str, issuer: str | None = "") -> bool:
         """End one, if it is of that name; False if there is none."""
         return await self._end(lambda db: table.end(db, session_id, name, issuer)) > 0
 
-    async def end_all(self, name: str, issuer: str = "") -> int:
+    async def end_all(self, name: str, issuer: str | None = "") -> int:
         """End all of a name; how many there were."""
         return await self._end(lambda db: table.end_all(db, name, issuer))
 
@@ -222,7 +238,7 @@ class Sessions:
 
     def _valid(self, held: Held) -> Session | None:
         row, now = held.row, self._clock()
-        if not row.issuer and held.state != State.ACTIVE:
+        if held.state != State.ACTIVE or (row.issuer and not self._is_vouched(held)):
             return None
         if now >= row.until or now >= row.used + self._idle or row.began > now + _AHEAD_SECONDS:
             return None
@@ -230,6 +246,12 @@ class Sessions:
             return self._session(held)
         except ValueError:
             return None  # a role or a proof of another version
+
+    def _is_vouched(self, held: Held) -> bool:
+        """Whether the issuer is ours, and was heard lately enough."""
+        is_ours, now = held.row.issuer == self._settings.oidc.issuer, self._clock()
+        # A clock that is set back makes no grace longer than it is.
+        return is_ours and held.vouched - _AHEAD_SECONDS <= now < held.vouched + self._grace
 
     def _session(self, held: Held) -> Session:
         row, role, proved = held.row, Role(held.role), Proved(held.row.proved)
@@ -249,6 +271,14 @@ class Sessions:
             agent=row.agent,
             is_limited=needs_more and proved is Proved.PASSWORD,
         )
+
+
+def grace_seconds(settings: Oidc) -> float:
+    """How long after it was heard last the word of an identity provider counts.
+
+    Without any grace it counts for as long as two failures to ask it again take.
+    """
+    return max(settings.grace_hours * 3600.0, 2 * settings.recheck_minutes * 60.0)
 
 
 def cookie_name(*, tls: bool) -> str:

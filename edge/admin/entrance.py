@@ -78,8 +78,12 @@ class Entrance:
         who = who_is(opened.session)
         who.recovery_codes = list(recovery_codes)
         response = as_json(who)
-        self._set(response, opened.secret)
+        self.give(response, opened.secret)
         return response
+
+    def give(self, response: web.Response, secret: str) -> None:
+        """Have the browser show this from now on."""
+        self._set(response, secret)
 
     def end(self, response: web.Response) -> web.Response:
         """Take the cookie away."""

@@ -19,6 +19,7 @@ from edge.access.audit.entry import Actor, Entry, Event, Outcome
 from edge.access.audit.recorder import Audit
 from edge.access.gate import Gate
 from edge.access.roles import Proof
+from edge.access.sessions import Session
 from edge.errors import AccessDenied, EdgeError
 
 __all__ = ["LogInWitness"]
@@ -57,6 +58,21 @@ class LogInWitness:
             )
             for route in routes
         ]
+
+    def arrived(self, session: Session, path: str) -> None:
+        """Somebody logged in in another way than by a route that is watched."""
+        who = Actor(
+            session.name,
+            role=session.role,
+            proof=session.proved,
+            token=session.session_id,
+            address=session.address,
+        )
+        self._put(Event.LOGGED_IN, who, path)
+
+    def turned_away(self, address: str, path: str, error: AccessDenied) -> None:
+        """Likewise, and was not let in; nobody knows who it was."""
+        self._refused(Actor("", address=address), path, error)
 
     def _watched(self, handler: Any, path: str) -> Handler:
         async def watched(request: web.Request) -> web.StreamResponse:

@@ -241,7 +241,7 @@ def user_routes(
     @operation("Where somebody is logged in.", answer=SessionList, path=Named)
     @needs(Act.ADMINISTER)
     async def sessions_of(request: web.Request) -> web.Response:
-        found = await sessions.list(request.match_info["name"])
+        found = await sessions.list(request.match_info["name"], None)
         return _json(SessionList([logged_in(one) for one in found]))
 
     @operation("Log somebody out.", answer=Ended, path=Named, query=Ending)
@@ -250,8 +250,8 @@ def user_routes(
         name, asked = request.match_info["name"], wanted(request, Ending)
         await check(request)
         if asked.session_id:
-            return _json(Ended(int(await sessions.end(asked.session_id, name))))
-        return _json(Ended(await sessions.end_all(name)))
+            return _json(Ended(int(await sessions.end(asked.session_id, name, None))))
+        return _json(Ended(await sessions.end_all(name, None)))
 
     def _handed(handed: Handed) -> web.Response:
         return _json(HandedCode(handed.name, handed.code, handed.until))

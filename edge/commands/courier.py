@@ -156,7 +156,7 @@ async def _pack(options: argparse.Namespace) -> int:
         packed = await packing.pack(
             max_bytes=options.max_bytes, studies=options.studies, again=options.again
         )
-    return _print_packed(packed, options.to)
+        return _print_packed(packed, options.to)
 
 
 def _print_packed(packed: Packed, disk: Path) -> int:

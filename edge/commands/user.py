@@ -117,8 +117,14 @@ async def _change(
     role: Role | None = None,
 ) -> int:
     loaded = await configuration(options)
+    from edge.access.oidc.people import ProviderPeople
 
     async with witnessed(options, loaded, Event.USER) as (cache, _):
+        people = ProviderPeople(cache.database)
+        if people.has(options.name) and disabled is not None:
+            known = await people.change(options.name, disabled=disabled)
+            say(f"edge: {known.name} {done}", file=sys.stderr)
+            return 0
         user = await cache.users.change(options.name, disabled=disabled, role=role)
     more = "" if user.state != "invited" else f"; edge user reset {user.name} prints a code"
     say(f"edge: {user.name} {done}{more}", file=sys.stderr)
@@ -127,9 +133,12 @@ async def _change(
 
 async def _remove(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
+    from edge.access.oidc.people import ProviderPeople
 
     async with witnessed(options, loaded, Event.USER) as (cache, _):
-        removed = await cache.users.remove(options.name)
+        people = ProviderPeople(cache.database)
+        of_provider = people.has(options.name)
+        removed = await (people if of_provider else cache.users).remove(options.name)
     done = "is removed" if removed else "is no user"
     say(f"edge: {options.name} {done}", file=sys.stderr)
     return int(not removed)
@@ -139,7 +148,7 @@ async def _logout(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
 
     async with witnessed(options, loaded, Event.USER) as (cache, _):
-        ended = await cache.sessions.end_all(options.name.strip().lower())
+        ended = await cache.sessions.end_all(options.name.strip().lower(), None)
     say(f"edge: {options.name} was logged in {ended} times, and is no more", file=sys.stderr)
     return 0
 
@@ -181,7 +190,7 @@ async def _sessions(options: argparse.Namespace) -> int:
 
     name = None if options.name is None else options.name.strip().lower()
     async with Cache(loaded) as cache:
-        sessions = await cache.sessions.list(name)
+        sessions = await cache.sessions.list(name, None)
     if options.json:
         say(msgspec.json.encode([logged_in(one) for one in sessions]).decode())
         return 0

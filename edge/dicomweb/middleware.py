@@ -37,6 +37,8 @@ from edge.errors import (
     InstanceDeleted,
     InstanceNotFound,
     InvalidInstance,
+    IssuerError,
+    IssuerUnreachable,
     KeyUnavailable,
     PixelError,
     PixelWorkersBusy,
@@ -89,6 +91,8 @@ _STATUS: Final[tuple[tuple[type[EdgeError], int], ...]] = (
     (KeyUnavailable, 503),
     (CloudUnreachable, 503),
     (CloudError, 502),
+    (IssuerUnreachable, 503),
+    (IssuerError, 502),
 )
 """The first class that fits; 500 if none does."""
 

@@ -75,7 +75,7 @@ PEOPLE: Final[tuple[Answer, ...]] = (
     yes("AUDT-7.1", "It is protected from being read", "Sealed; for admins; looks are recorded."),
     yes("AUDT-8", "It can be analysed on the device", "By user, patient, study, address, time."),
     yes("AUTH-1", "Nobody comes in without saying who he is", "But for `/healthz` and `/readyz`."),
-    no("AUTH-1.1", "Users of a directory or identity provider can be used"),
+    yes("AUTH-1.1", "Users of a directory or identity provider can be used", "By OpenID Connect."),
     no("AUTH-1.2", "Group policies of a directory are taken over"),
     none("AUTH-1.3", "Groups of a directory are needed"),
     yes("AUTH-2", "Users have roles", f"{_ROLES}; tokens can be narrowed further."),
@@ -92,7 +92,7 @@ PEOPLE: Final[tuple[Answer, ...]] = (
         "Modalities go on storing, and who may read reads, with or without the internet.",
     ),
     yes("PAUT-1", "Users and programs have names, and prove that they are it"),
-    no("PAUT-1.1", "… by a directory or identity provider"),
+    yes("PAUT-1.1", "… by a directory or identity provider", "By OpenID Connect."),
     yes(
         "PAUT-2",
         "Who fails again and again is slowed down",

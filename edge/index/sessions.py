@@ -45,9 +45,11 @@ class Held:
     row: SessionRow
     display_name: str
     role: str
-    """Of the user now; what the issuer said where there is one."""
+    """Of the user now, or as the issuer had it last."""
     state: str
-    """Of the user now; empty where there is an issuer, or no such user."""
+    """Of whoever it is now; empty if there is nobody."""
+    vouched: float = 0.0
+    """When the issuer said last who it is; 0 where there is none."""
 
 
 _ROW = ", ".join(f"s.{item.name}" for item in fields(SessionRow))
@@ -55,8 +57,10 @@ _COLUMNS = ", ".join(item.name for item in fields(SessionRow))
 _MARKS = ", ".join("?" for _ in fields(SessionRow))
 _WIDTH = len(fields(SessionRow))
 _HELD = (
-    f"SELECT {_ROW}, coalesce(u.display_name, ''), coalesce(u.role, s.role), coalesce(u.state, '')"
+    f"SELECT {_ROW}, coalesce(u.display_name, i.display_name, ''),"
+    " coalesce(u.role, i.role, s.role), coalesce(u.state, i.state, ''), coalesce(i.vouched, 0.0)"
     " FROM sessions s LEFT JOIN users u ON u.name = s.name AND s.issuer = ''"
+    " LEFT JOIN identities i ON i.name = s.name AND i.issuer = s.issuer AND s.issuer <> ''"
 )
 
 
@@ -66,11 +70,15 @@ async def find(database: Database, digest: bytes) -> Held | None:
     return Held(SessionRow(*rows[0][:_WIDTH]), *rows[0][_WIDTH:]) if rows else None
 
 
-async def all_sessions(database: Database, name: str | None, issuer: str) -> list[Held]:
-    """Every session, or those of one name, the one that was used last first."""
-    where = "" if name is None else " WHERE s.name = ? AND s.issuer = ?"
+async def all_sessions(database: Database, name: str | None, issuer: str | None) -> list[Held]:
+    """Every session, or those of one name, the one that was used last first.
+
+    Without an issuer, whoever vouches for the name: no two of them have the same.
+    """
     rows = await database.read(
-        f"{_HELD}{where} ORDER BY s.used DESC, s.session_id", () if name is None else (name, issuer)
+        f"{_HELD} WHERE (?1 IS NULL OR s.name = ?1) AND (?1 IS NULL OR ?2 IS NULL OR s.issuer = ?2)"
+        " ORDER BY s.used DESC, s.session_id",
+        (name, issuer),
     )
     return [Held(SessionRow(*row[:_WIDTH]), *row[_WIDTH:]) for row in rows]
 
@@ -92,18 +100,18 @@ def touch(db: Connection, digest: bytes, used: float) -> None:
     db.execute("UPDATE sessions SET used = ? WHERE digest = ? AND used < ?", (used, digest, used))
 
 
-def end(db: Connection, session_id: str, name: str, issuer: str) -> int:
+def end(db: Connection, session_id: str, name: str, issuer: str | None) -> int:
     """End a session, if it is of that name; how many there were."""
     ended: int = db.execute(
-        "DELETE FROM sessions WHERE session_id = ? AND name = ? AND issuer = ?",
+        "DELETE FROM sessions WHERE session_id = ?1 AND name = ?2 AND (?3 IS NULL OR issuer = ?3)",
         (session_id, name, issuer),
     ).rowcount
     return ended
 
 
-def end_all(db: Connection, name: str, issuer: str = "") -> int:
+def end_all(db: Connection, name: str, issuer: str | None = "") -> int:
     """End those of a name; how many there were."""
     ended: int = db.execute(
-        "DELETE FROM sessions WHERE name = ? AND issuer = ?", (name, issuer)
+        "DELETE FROM sessions WHERE name = ?1 AND (?2 IS NULL OR issuer = ?2)", (name, issuer)
     ).rowcount
     return ended

@@ -8,7 +8,9 @@ import pytest
 
 from edge.access.roles import Identity, Proof, Role
 from edge.access.sessions import Proved, Visitor, cookie_name, secret_in
-from edge.config import Access
+from edge.config import Access, Oidc
+from edge.index import identities
+from edge.index.identities import IdentityRow
 from tests.access.people import COOKIE, HERE, World
 
 
@@ -176,6 +178,11 @@ async def test_what_is_over_is_forgotten(world, opened):
 
 
 async def test_whom_a_provider_vouches_for_has_a_session_and_is_no_user(world):
+    world.settings = Access(oidc=Oidc(issuer="https://idp"))
+    world.start()
+    now = world.clock.now
+    row = IdentityRow("https://idp", "c1", "carla", "", Role.PHYSICIAN, "active", now, None)
+    await world.database.write(lambda db: identities.put(db, row, ""))
     said = "carla", Role.PHYSICIAN, Proved.PROVIDER, HERE
     until = world.clock.now + 600
     secret, session = await world.sessions.open(*said, issuer="https://idp", until=until)

@@ -273,6 +273,7 @@ class Audit:
         for each in self._waiting:
             if each.done is not None and not each.done.done():
                 each.done.set_exception(error)
+                each.done.exception()  # whoever is not there any more does not miss it
             each.done = None  # it is written when that is possible: it was done, or was tried
 
     async def _described(self, entries: Sequence[Entry]) -> list[Entry]:

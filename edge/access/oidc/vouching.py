@@ -1,0 +1,196 @@
+"""Asking again: whether the provider still vouches for whoever is in.
+
+Owns what becomes of their sessions. As long as the provider can be asked, it is, for everybody with
+a session and within ``recheck_minutes``: whom it vouches for no longer is out, and another role
+holds at once. While it can't be, sessions do not end at their usual time, but at the end of the
+grace after it was last heard; that they are not idle is asked for all the same. Once it is back,
+they end when they would have. All of it is in the index: a restart changes nothing, and a service
+that never asks again has nobody in beyond the grace (`edge.access.sessions`).
+
+Whom it gave no refresh token can't be asked about: they log in there anew once it can be reached,
+``recheck_minutes`` after the last time. A session is never given more than its log-in was: an admin
+becomes one by logging in.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import time
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from functools import partial
+
+from edge.access.oidc import meaning
+from edge.access.oidc.login import refresh_bound
+from edge.access.oidc.provider import Provider
+from edge.access.oidc.sealing import Seal
+from edge.access.roles import Role
+from edge.access.sessions import Sessions, grace_seconds
+from edge.config import Access
+from edge.errors import GrantRefused, IssuerError, IssuerUnreachable, StorageFull
+from edge.index import identities as table
+from edge.index.database import Connection, Database
+from edge.index.identities import IdentityRow
+
+__all__ = ["Vouching"]
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE = 4
+
+
+class Vouching:
+    """Asks again.
+
+    Args:
+        database: The index.
+        sessions: Who is in.
+        provider: Whom it asks.
+        settings: ``[access]``.
+        seal: Of refresh tokens.
+        clock: POSIX seconds.
+    """
+
+    def __init__(
+        self,
+        database: Database,
+        sessions: Sessions,
+        provider: Provider,
+        settings: Access,
+        seal: Seal,
+        *,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._database = database
+        self._sessions = sessions
+        self._provider = provider
+        self._settings = settings
+        self._seal = seal
+        self._clock = clock
+        self._recheck = settings.oidc.recheck_minutes * 60.0
+        self._is_away = False
+
+    async def run(self) -> None:
+        """Ask, over and over; the first time at once."""
+        while True:
+            await self.look()
+            # Half of the time until somebody is asked about, a quarter between two looks: together
+            # with the question itself that is less than all of it.
+            await asyncio.sleep(self._recheck / 4)
+
+    async def look(self) -> None:
+        """Ask about everybody whose turn it is."""
+        now = self._clock()
+        rows = await table.to_ask(
+            self._database,
+            self._settings.oidc.issuer,
+            before=now - self._recheck / 2,
+            now=now,
+            idle_since=now - self._settings.idle_minutes * 60.0,
+        )
+        turns, away = asyncio.Semaphore(_AT_ONCE), asyncio.Event()
+
+        async def take_turn(row: IdentityRow) -> None:
+            async with turns:
+                await self._ask(row, away)
+
+        async with asyncio.TaskGroup() as group:
+            for row in rows:
+                group.create_task(take_turn(row))
+        if rows:
+            self._sessions.forget()
+
+    async def _ask(self, row: IdentityRow, away: asyncio.Event) -> None:
+        """Ask about somebody; not if it is away: each would wait as long as a dead line takes."""
+        now = self._clock()
+        try:
+            if away.is_set():
+                raise IssuerUnreachable("the identity provider is away")
+            change = await self._change(row, now)
+        except GrantRefused:
+            log.warning("log-in: %s is out: the provider vouches for them no longer", row.name)
+            change = partial(table.drop_voucher, row=row)
+        except IssuerError as error:
+            # Whatever else is wrong says nothing against them: the line, its certificate, our
+            # client there. It is as if it were away.
+            self._say_away(error)
+            if isinstance(error, IssuerUnreachable):
+                away.set()
+            until = min(row.vouched + grace_seconds(self._settings.oidc), now + 2 * self._recheck)
+            change = partial(table.away, row=row, until=until, now=now)
+        else:
+            self._say_back()
+        with suppress(StorageFull):
+            await self._database.write(change)
+
+    async def _change(self, row: IdentityRow, now: float) -> Callable[[Connection], None]:
+        """What follows from what the provider says.
+
+        Raises:
+            IssuerError: It can't be asked; or it refuses.
+        """
+        token = self._opened(row)
+        if not token:
+            return await self._without_token(row, now)
+        tokens = await self._provider.refresh(token)
+        if tokens.claims is not None and tokens.claims["sub"] != row.subject:
+            # OpenID Connect Core 1.0, 12.2
+            raise GrantRefused("the identity provider speaks of somebody else")
+        role = await self._role(row, tokens.claims, tokens.access_token)
+        if role is None or (role is Role.ADMIN and row.role != Role.ADMIN):
+            raise GrantRefused("the role needs another log-in")
+        refresh = row.refresh
+        if tokens.refresh_token and tokens.refresh_token != token:
+            bound = refresh_bound(row.issuer, row.subject)
+            refresh = self._seal.close(tokens.refresh_token.encode(), *bound)
+        if role != row.role:
+            log.info("log-in: %s is %s now", row.name, role)
+        return partial(
+            table.vouched,
+            row=row,
+            role=role,
+            refresh=refresh,
+            now=now,
+            usual_seconds=self._settings.session_hours * 3600.0,
+        )
+
+    async def _without_token(self, row: IdentityRow, now: float) -> Callable[[Connection], None]:
+        await self._provider.reach()
+        if now - row.vouched < self._recheck * 3 / 4:
+            return _nothing
+        raise GrantRefused("it gave nothing by which it could be asked")
+
+    async def _role(
+        self, row: IdentityRow, claims: Mapping[str, object] | None, access_token: str
+    ) -> Role | None:
+        """What they are by now; None: nothing."""
+        oidc = self._settings.oidc
+        if claims is not None and meaning.has_role_claim(oidc, claims):
+            return meaning.role_of(oidc, claims)
+        more = await self._provider.claims_of(access_token, row.subject)
+        if claims is None and not more:
+            return Role(row.role)  # it says nothing of anybody: neither an ID token nor UserInfo
+        return meaning.role_of(oidc, more)
+
+    def _opened(self, row: IdentityRow) -> str:
+        """The refresh token; empty if there is none, or it was sealed by another box."""
+        bound = refresh_bound(row.issuer, row.subject)
+        opened = None if row.refresh is None else self._seal.open(row.refresh, *bound)
+        return "" if opened is None else opened.decode()
+
+    def _say_away(self, error: IssuerError) -> None:
+        if not self._is_away:
+            kind = "can't be asked" if isinstance(error, IssuerUnreachable) else "is of no use"
+            hours = self._settings.oidc.grace_hours
+            log.warning("log-in: %s; it %s. Who is in stays in for %g hours", error, kind, hours)
+        self._is_away = True
+
+    def _say_back(self) -> None:
+        if self._is_away:
+            log.info("log-in: the identity provider answers again")
+        self._is_away = False
+
+
+def _nothing(_db: Connection) -> None:
+    """It is too early to do anything."""
