@@ -40,7 +40,7 @@ from edge.cache.rendering import Rendering
 from edge.cache.retrieval import Retrieval
 from edge.cache.settlement import Settling
 from edge.cache.space import Space
-from edge.cache.status import Cages, Parts, Status
+from edge.cache.status import MEMORY, Cages, Parts, Status
 from edge.cache.transcoding import Transcoding
 from edge.cloud.archive import Archive
 from edge.cloud.orthanc import archive_of
@@ -63,6 +63,7 @@ from edge.pixels.workers import PixelWorkers
 from edge.serving import Echo, HttpMeans, start_http
 from edge.store.memory import keep_freed_memory
 from edge.supervision import Supervisor
+from edge.swap import exposure
 from edge.sync.arbitration import Arbitration
 from edge.sync.line import Line
 from edge.syncing import Means, by_role, start_sync
@@ -193,7 +194,8 @@ class Appliance:
             if self._renewals:
                 parts.start("certificate", self._renewals.run)
             self._parts = parts.states
-            self._cages = lambda: {"pixels": workers.lacks, "store": cache.store.lacks}
+            danger = {MEMORY: await asyncio.to_thread(exposure)}
+            self._cages = lambda: {"pixels": workers.lacks, "store": cache.store.lacks} | danger
             self._stack = stack.pop_all()
         return self
 
