@@ -20,6 +20,7 @@ from typing import Self
 from edge import __version__
 from edge.access.audit.entry import BOX, Entry, Event
 from edge.access.audit.pruning import Pruning
+from edge.access.audit.syslog import Forwarder
 from edge.access.renewals import Renewals
 from edge.admin.local import Act, local_door
 from edge.cache.admission import Admission
@@ -242,6 +243,14 @@ class Appliance:
         self._note(Event.STARTED)
         self.supervisor.start("audit", audit.run)
         self.supervisor.start("audit's bounds", Pruning(settings, audit).run)
+        if settings.syslog.server:
+            forwarder = Forwarder(
+                settings.syslog,
+                audit,
+                box=self._config.appliance.name,
+                ae_title=self._config.dimse.ae_title,
+            )
+            self.supervisor.start("audit's syslog", forwarder.run)
 
     def _note(self, event: Event) -> None:
         """Have in the audit that the service starts or stops, and with which configuration."""
