@@ -286,7 +286,7 @@ class Appliance:
             tls=tls,
             associations=cache.associations,
         )
-        server = await start_dimse(self.supervisor, means, self._config)
+        server = self.dimse = await start_dimse(self.supervisor, means, self._config)
         self.dimse_port, self.dimse_tls_port = server.port, server.tls_port
         return partial(echo_named, dialer, peers)
 
@@ -372,7 +372,8 @@ class Appliance:
             renewals=self._renewals,
             lock=self.holding.lock,
         )
-        self.http_port = (await start_http(self.supervisor, means, self._config)).port
+        self.http = await start_http(self.supervisor, means, self._config)
+        self.http_port = self.http.port
         self._acts["rotate"] = self.cache.rotate
 
     async def serve_until(self, stopping: asyncio.Event) -> bool:
