@@ -24,6 +24,8 @@ OPEN = {
     ("GET", "/healthz"),
     ("GET", "/readyz"),
     ("POST", "/login"),
+    ("POST", "/login/passkey"),
+    ("POST", "/login/passkey/begin"),
     ("POST", "/login/redeem"),
     ("POST", "/logout"),
 }
