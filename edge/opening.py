@@ -38,7 +38,7 @@ from edge.cache.disputes import Disputes
 from edge.cache.exchange import Exchange
 from edge.cache.peers import PeerBook
 from edge.cache.pins import Pins
-from edge.cache.recovery import Recovery, open_index
+from edge.cache.recovery import Recovery, note_epoch, open_index
 from edge.cache.status import AuditState, Cages, Parts, Status, read_status
 from edge.cache.study_keys import StudyKeys
 from edge.cache.trash import Trash
@@ -186,7 +186,9 @@ class Cache:
             SecretError: See ``KeyRing.rotate``.
         """
         abandon = wish.get("abandon") is True
-        return asdict(await asyncio.to_thread(self.keys.rotate, abandon=abandon))
+        done = await asyncio.to_thread(self.keys.rotate, abandon=abandon)
+        await note_epoch(self.database, self.keys)
+        return asdict(done)
 
     async def beat(self) -> None:
         """Commit something: whoever can do that lives.

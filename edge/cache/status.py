@@ -30,6 +30,7 @@ from edge.store.objects import ObjectStore
 
 __all__ = [
     "LINE",
+    "MEMORY",
     "AuditState",
     "Cages",
     "LineState",
@@ -51,6 +52,9 @@ _STUDIES = 100
 
 Parts = Mapping[str, str]
 """Part of the service -> "running", or why it is not."""
+
+MEMORY = "memory"
+"""Among them: what endangers the service's own, in whole words."""
 
 Cages = Mapping[str, str]
 """Process of the service -> what the kernel refused its cage (`edge.cage`); empty: nothing."""

@@ -108,7 +108,8 @@ def _write(output: Path | None, make: _Make, found: Iterator[Entry]) -> int:
             yield entry
 
     if output is None:
-        sys.stdout.writelines(make(counted()))
+        for text in make(counted()):
+            say(*text.splitlines())
         return count
     # Names of patients: for its owner alone, and nothing that is there is written over.
     try:

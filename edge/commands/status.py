@@ -102,7 +102,7 @@ def _print(status: Status) -> None:
 
 def _print_parts(status: Status) -> None:
     for process, lacks in sorted(status.cages.items()):
-        say(f"  the cage of {process} lacks {lacks}")
+        say(f"  {lacks}" if process == "memory" else f"  the cage of {process} lacks {lacks}")
     for part, state in sorted((status.parts or {}).items()):
         if state != "running":
             say(f"  {part}: {state}")
