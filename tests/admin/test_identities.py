@@ -7,8 +7,10 @@ from operator import itemgetter
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
+from edge.access.acts import Act
 from edge.access.oidc.people import ProviderPeople
 from edge.access.roles import Identity, Proof, Role
+from edge.access.scope import ANYTHING, Scope
 from edge.admin import api
 from edge.admin.identities import identity_routes
 from edge.admin.users import user_routes
@@ -33,7 +35,8 @@ async def way(tmp_path):
 async def client(way):
     async def authorise(headers, _address):
         proof = Proof(headers.get("X-Proof", "session"))
-        return Identity("someone", Role(headers.get("X-Role", "admin")), proof=proof)
+        scope = Scope(acts=frozenset({Act.ADMINISTER})) if "X-Narrow" in headers else ANYTHING
+        return Identity("someone", Role(headers.get("X-Role", "admin")), proof=proof, scope=scope)
 
     people, sessions = ProviderPeople(way.world.database), way.world.sessions
     door = api.create_application(
@@ -92,6 +95,7 @@ async def test_a_stolen_token_changes_no_admin(client, way):
         ),
         await client.delete(f"{PATH}/oidc:anna", headers={"X-Proof": "token"}),
         await client.get(PATH, headers={"X-Role": "physician"}),
+        await client.delete(f"{PATH}/oidc:nobody", headers={"X-Narrow": "1"}),
     ):
         assert answer.status == 403
 
