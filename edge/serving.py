@@ -24,6 +24,7 @@ from edge.access.oidc.login import ProviderLogIn
 from edge.access.oidc.provider import Provider
 from edge.access.oidc.sealing import Seal
 from edge.access.oidc.vouching import Vouching
+from edge.access.passkeys import Passkeys
 from edge.access.proving import Proving
 from edge.access.renewals import Renewals
 from edge.access.sessions import cookie_name
@@ -44,6 +45,7 @@ from edge.admin.local_keys import LockAsked
 from edge.admin.login import log_in_routes
 from edge.admin.login_witness import LogInWitness
 from edge.admin.oidc import ProviderRoutes
+from edge.admin.passkeys import passkey_routes
 from edge.admin.peers import peer_routes
 from edge.admin.prefetch import prefetch_routes
 from edge.admin.procedures import procedure_routes
@@ -187,8 +189,9 @@ def _entrance(cache: Cache, config: Config) -> _Entrance:
     login = LogIn(database, cache.users, cache.sessions, proving, factors, throttle)
     door = Entrance(gate, login, cache.sessions, cookie=cookie, tls=tls)
     witness = LogInWitness(cache.audit, gate)
-    routes = witness.watch([*log_in_routes(door), *factor_routes(door, factors)])
-    return _Entrance(door, throttle, witness, routes)
+    passkeys = Passkeys(database, factors, throttle, box=config.appliance.name)
+    routes = *log_in_routes(door), *factor_routes(door, factors), *passkey_routes(door, passkeys)
+    return _Entrance(door, throttle, witness, witness.watch(routes))
 
 
 async def _provider(

@@ -78,6 +78,8 @@ async def test_an_index_that_is_damaged_in_use_is_rebuilt_when_the_box_is_opened
     async with Appliance(settings(tmp_path)) as box:
         await box.admission.store_instance(chunks(sample.data), Source(Origin.DIMSE, "CT"))
         await box.cache.tokens.create(Role.VIEWER, "Reading room")
+        invited = await box.cache.users.add("anna", Role.ADMIN)
+        await box.cache.users.redeem(invited.code, "seven quiet lamps")
         await box.cache.database.write(
             lambda db: db.executemany(
                 "INSERT INTO cursors VALUES (?, ?)", [(str(n), "x" * 3000) for n in range(300)]
@@ -98,6 +100,7 @@ async def test_an_index_that_is_damaged_in_use_is_rebuilt_when_the_box_is_opened
         numbers = (await box.cache.status()).summary
         assert (numbers.instances, numbers.instances_online) == (1, 1)
         assert [token.name for token in await box.cache.tokens.list()] == ["Reading room"]
+        assert [user.name for user in await box.cache.users.list()] == ["anna"]
         stopping = asyncio.Event()
         stopping.set()
         assert not await box.serve_until(stopping)

@@ -10,6 +10,8 @@ Who is expected, what he tries, and what he finds:
                                 box alone, and whose fingerprint can be compared (`authority`)
         guesses                 waits that double, by name and by address (`throttle`); hashes that
                                 cost (`passwords`); tokens of 256 bits (`tokens`)
+        proves again what was proved before
+                                codes and challenges count once (`factors`, `challenges`)
         asks which names exist  one answer, after the same time, whatever is wrong (`proving`)
         shuts somebody out by guessing
                                 who comes from where they were has a count of their own
@@ -28,6 +30,7 @@ Who is expected, what he tries, and what he finds:
                                 roles (`roles`); every look is in the record (`audit`)
         changes the record      entries are sealed, numbered and chained
         uses another's session  it ends when it is idle, and at its end (`sessions`)
+        changes its log-in      that needs the password again (`factors`)
         was an admin            disabled, removed or reset, he is logged out at once (`users`)
     who has a stolen token
         uses it                 it ends, is for what it is for, and opens nothing from elsewhere;

@@ -171,11 +171,10 @@ class Factors:
         row = await self.confirm(session, password)
         if row.totp is None:
             return False
-        self.check_removal(row, left=row.passkeys)
 
         def change(db: Connection) -> None:
             table.set_fields(db, row.name, totp=None, totp_new=None)
-            table.drop_needless_codes(db, row.name)
+            self.removed(db, row.name)
 
         await self._database.write(change)
         log.info("users: %s has no app for codes any more", row.name)
@@ -240,17 +239,20 @@ class Factors:
             raise AccessDenied("log in with the second factor first", known=True)
         return row
 
-    def check_removal(self, row: UserRow, *, left: int) -> None:
-        """Do nothing if a second factor may go.
+    def removed(self, db: Connection, name: str) -> None:
+        """To be called when a second factor was removed, in the same transaction.
 
         Raises:
-            UserRefused: It is the last one of an admin, who needs one.
+            UserRefused: It was the last one of an admin, who needs one.
         """
-        if row.role == Role.ADMIN and self._settings.admins_need_second_factor and not left:
+        if table.has_factors(db, name):
+            return
+        if self._settings.admins_need_second_factor and table.role_of(db, name) == Role.ADMIN:
             raise UserRefused(
                 "an admin needs a second factor, and this is the last one",
                 hint="enrol another one first",
             )
+        table.put_recovery_codes(db, name, [])
 
     @staticmethod
     def give_codes(db: Connection, name: str, fresh: Sequence[codes.Code]) -> Sequence[codes.Code]:

@@ -13,12 +13,14 @@ from dataclasses import dataclass
 
 from edge.access.factors import Factors
 from edge.access.proving import Proving
+from edge.access.roles import Role
 from edge.access.sessions import Proved, Session, Sessions, Visitor
 from edge.access.throttle import Throttle
-from edge.access.users import User, Users, user_of
+from edge.access.users import Users, user_of
 from edge.errors import AccessDenied
 from edge.index import users as table
 from edge.index.database import Database
+from edge.index.users import UserRow
 
 __all__ = ["LogIn", "MoreNeeded", "Opened"]
 
@@ -98,8 +100,20 @@ class LogIn:
         if proved is None:
             raise _refused()
         attempt.succeeded()
+        opened = await self._open(row, user.role, proved, visitor)
         await self._proving.renew_hash(row, password)
-        return await self._open(user, proved, visitor)
+        return opened
+
+    async def proved(self, row: UserRow, proved: Proved, visitor: Visitor) -> Opened:
+        """Let somebody in who proved enough elsewhere: with a passkey.
+
+        Raises:
+            AccessDenied: It does not hold any more.
+        """
+        user = user_of(row)
+        if user is None:
+            raise _refused()
+        return await self._open(row, user.role, proved, visitor)
 
     async def redeem(
         self,
@@ -135,9 +149,10 @@ class LogIn:
             raise
         attempt.succeeded()
         self._sessions.forget()
-        if user.second_factors:
+        row = await table.find(self._database, user.name)
+        if user.second_factors or row is None or not row.password:
             return None
-        return await self._open(user, Proved.PASSWORD, visitor)
+        return await self._open(row, user.role, Proved.PASSWORD, visitor)
 
     async def change_password(self, session: Session, password: str, new: str) -> Opened:
         """Set another password; every session of the user ends, and this one goes on as another.
@@ -154,27 +169,25 @@ class LogIn:
         if row is None or attempt is None:
             raise _refused()
         attempt.succeeded()
-        await self._users.set_password(session.name, new)
-        return await self._go_on(session, session.proved)
+        await self._users.set_password(session.name, new, but=session.session_id)
+        return Opened(*await self._sessions.replace(session, session.proved))
 
     async def enrolled(self, session: Session, proved: Proved) -> Opened:
         """Go on with a session in which a second factor was shown to work; all others end."""
         is_more = session.proved is Proved.PASSWORD
-        return await self._go_on(session, proved if is_more else session.proved)
+        return Opened(*await self._sessions.replace(session, proved if is_more else session.proved))
 
-    async def _go_on(self, session: Session, proved: Proved) -> Opened:
-        """Replace a session by one that ends when it would have."""
-        await self._sessions.end_all(session.name, session.issuer)
-        visitor = Visitor(session.address, session.agent)
-        said = session.name, session.role, proved, visitor
-        return Opened(*await self._sessions.open(*said, issuer=session.issuer, until=session.until))
-
-    async def _open(self, user: User, proved: Proved, visitor: Visitor) -> Opened:
-        """Begin a session of somebody who proved enough."""
-        secret, session = await self._sessions.open(user.name, user.role, proved, visitor)
-        if (row := await table.find(self._database, user.name)) is not None:
-            await self._proving.note(row, visitor.address)
-        log.info("log-in: %s from %s, by %s", user.name, visitor.address or "?", proved)
+    async def _open(self, row: UserRow, role: Role, proved: Proved, visitor: Visitor) -> Opened:
+        """Begin a session of somebody who proved enough, if that still holds."""
+        secret, session = await self._sessions.open(
+            row.name,
+            role,
+            proved,
+            visitor,
+            still=lambda db: table.standing(db, row.name) == row.standing,
+        )
+        await self._proving.note(row, visitor.address)
+        log.info("log-in: %s from %s, by %s", row.name, visitor.address or "?", proved)
         return Opened(secret, session)
 
 

@@ -25,7 +25,7 @@ from enum import StrEnum
 from edge.access.roles import Identity, Proof, Role
 from edge.access.users import State
 from edge.config import Access, Oidc
-from edge.errors import StorageFull
+from edge.errors import AccessDenied, StorageFull
 from edge.index import sessions as table
 from edge.index.database import Connection, Database
 from edge.index.sessions import Held, SessionRow
@@ -139,6 +139,7 @@ class Sessions:
         *,
         issuer: str = "",
         until: float | None = None,
+        still: Callable[[Connection], bool] | None = None,
     ) -> tuple[str, Session]:
         """Begin one; whoever calls this has looked at the proof.
 
@@ -149,9 +150,14 @@ class Sessions:
             visitor: Who gets it.
             issuer: Of an identity provider; empty: the name is that of a user.
             until: Its end, if that is to come before the usual one.
+            still: Whether what was proved still holds, in the transaction that begins it: whoever
+                was reset or disabled meanwhile has been logged out already.
 
         Returns:
             The secret, which can't be had again, and the session.
+
+        Raises:
+            AccessDenied: It does not.
         """
         secret, now = secrets.token_urlsafe(32), self._clock()
         usual = now + self._settings.session_hours * 3600.0
@@ -169,13 +175,41 @@ class Sessions:
             agent=_printable(visitor.agent),
         )
         idle_since = now - self._idle
-        await self._database.write(
-            lambda db: table.put(db, row, most=_MOST, now=now, idle_since=idle_since)
-        )
+
+        def begin(db: Connection) -> None:
+            if still is not None and not still(db):
+                raise AccessDenied("what was proved does not hold any more", hint="log in again")
+            table.put(db, row, most=_MOST, now=now, idle_since=idle_since)
+
+        await self._database.write(begin)
         session = await self.verify(secret)
         if session is None:  # whoever it is was removed or disabled meanwhile
             session = self._session(Held(row, "", role, State.ACTIVE, now))
         return secret, session
+
+    async def replace(self, session: Session, proved: Proved) -> tuple[str, Session]:
+        """End all of a name, and go on with one of them as another, until the same end.
+
+        Raises:
+            AccessDenied: It ended meanwhile.
+        """
+
+        def ended(db: Connection) -> bool:
+            alive = table.end(db, session.session_id, session.name, session.issuer) > 0
+            table.end_all(db, session.name, session.issuer)
+            return alive
+
+        opened = await self.open(
+            session.name,
+            session.role,
+            proved,
+            Visitor(session.address, session.agent),
+            issuer=session.issuer,
+            until=session.until,
+            still=ended,
+        )
+        self._known = {}
+        return opened
 
     async def verify(self, secret: str, *, attended: bool = True) -> Session | None:
         """The session of that secret; None if there is none, or no longer.

@@ -212,8 +212,8 @@ class Users:
 
     # How they change ------------------------------------------------------------------------------
 
-    async def set_password(self, name: str, password: str) -> None:
-        """Give an active user another password; all their sessions end.
+    async def set_password(self, name: str, password: str, *, but: str = "") -> None:
+        """Give an active user another password; all their sessions end, but for one.
 
         Raises:
             UserRefused: It may not be one, or they are not active any more.
@@ -226,7 +226,7 @@ class Users:
                 raise _nobody(name)
             table.set_fields(db, name, password=kept)
             table.drop_code(db, name)
-            sessions.end_all(db, name)
+            sessions.end_all(db, name, but=but)
 
         await self._database.write(change)
         log.info("users: %s has another password now", name)

@@ -25,6 +25,8 @@ from edge.errors import AccessDenied, EdgeError
 __all__ = ["LogInWitness"]
 
 _NAME: Final = 64
+_LOG_INS: Final = frozenset({"/login", "/login/passkey"})
+"""Where somebody comes in, and nothing of them is changed."""
 
 
 class _Named(msgspec.Struct):
@@ -114,10 +116,10 @@ class LogInWitness:
             if actor is not None:
                 self._put(Event.LOGGED_OUT, actor, path)
         elif came is not None and (actor is None or actor.name != came.name):
-            if path != "/login":
+            if path not in _LOG_INS:
                 self._put(Event.USER, came, path)
             self._put(Event.LOGGED_IN, came, path)
-        elif path == "/login" and came is not None:
+        elif path in _LOG_INS and came is not None:
             self._put(Event.LOGGED_IN, came, path)
         elif (who := actor or came) is not None:
             self._put(Event.USER, who, path)

@@ -109,9 +109,10 @@ def end(db: Connection, session_id: str, name: str, issuer: str | None) -> int:
     return ended
 
 
-def end_all(db: Connection, name: str, issuer: str | None = "") -> int:
-    """End those of a name; how many there were."""
+def end_all(db: Connection, name: str, issuer: str | None = "", *, but: str = "") -> int:
+    """End those of a name, but for one; how many there were."""
     ended: int = db.execute(
-        "DELETE FROM sessions WHERE name = ?1 AND (?2 IS NULL OR issuer = ?2)", (name, issuer)
+        "DELETE FROM sessions WHERE name = ?1 AND (?2 IS NULL OR issuer = ?2) AND session_id <> ?3",
+        (name, issuer, but),
     ).rowcount
     return ended

@@ -15,6 +15,7 @@ from edge.index.database import Connection, Database
 __all__ = [
     "KEPT",
     "PasskeyRow",
+    "Standing",
     "UserRow",
     "active_of_role",
     "add",
@@ -23,11 +24,11 @@ __all__ = [
     "code_of",
     "count",
     "drop_code",
-    "drop_needless_codes",
     "find",
     "find_code",
     "find_passkey",
     "forget_factors",
+    "has_factors",
     "has_recovery_codes",
     "is_active",
     "passkeys_of",
@@ -38,7 +39,9 @@ __all__ = [
     "remove",
     "remove_passkey",
     "replace_password",
+    "role_of",
     "set_fields",
+    "standing",
     "state_of",
     "use_passkey",
     "use_recovery_code",
@@ -72,6 +75,11 @@ class UserRow:
     code_until: float | None
     """Until when a code that was handed out holds; None if there is none."""
 
+    @property
+    def standing(self) -> Standing:
+        """As ``standing`` reads it."""
+        return self.state, self.password, self.totp, self.passkeys > 0
+
 
 @dataclass(frozen=True, slots=True)
 class PasskeyRow:
@@ -87,6 +95,9 @@ class PasskeyRow:
     created: float
     last_used: float
 
+
+Standing = tuple[str, str, bytes | None, bool]
+"""On what a log-in rests: state, hash, secret of an app, and whether there are passkeys."""
 
 _USERS = (
     "SELECT u.name, u.display_name, u.role, u.state, u.password, u.created, u.last_seen,"
@@ -121,9 +132,25 @@ def active_of_role(db: Connection, role: str) -> list[str]:
     return [name for (name,) in rows]
 
 
+def standing(db: Connection, name: str) -> Standing | None:
+    """On what a log-in of a user rests now; None if there is none."""
+    row = db.execute(
+        "SELECT state, password, totp, EXISTS (SELECT 1 FROM passkeys p WHERE p.name = u.name)"
+        " FROM users u WHERE name = ?",
+        (name,),
+    ).fetchone()
+    return None if row is None else (row[0], row[1], row[2], bool(row[3]))
+
+
 def state_of(db: Connection, name: str) -> str | None:
     """The state of a user; None if there is none."""
     row = db.execute("SELECT state FROM users WHERE name = ?", (name,)).fetchone()
+    return str(row[0]) if row else None
+
+
+def role_of(db: Connection, name: str) -> str | None:
+    """The role of a user; None if there is none."""
+    row = db.execute("SELECT role FROM users WHERE name = ?", (name,)).fetchone()
     return str(row[0]) if row else None
 
 
@@ -254,14 +281,14 @@ def has_recovery_codes(db: Connection, name: str) -> bool:
     return row is not None
 
 
-def drop_needless_codes(db: Connection, name: str) -> None:
-    """Forget the recovery codes of a user who has no second factor any more."""
-    db.execute(
-        "DELETE FROM recovery_codes WHERE name = ?"
-        " AND NOT EXISTS (SELECT 1 FROM users u WHERE u.name = ? AND u.totp IS NOT NULL)"
-        " AND NOT EXISTS (SELECT 1 FROM passkeys p WHERE p.name = ?)",
-        (name, name, name),
-    )
+def has_factors(db: Connection, name: str) -> bool:
+    """Whether a user has any second factor."""
+    row = db.execute(
+        "SELECT totp IS NOT NULL OR EXISTS (SELECT 1 FROM passkeys p WHERE p.name = u.name)"
+        " FROM users u WHERE name = ?",
+        (name,),
+    ).fetchone()
+    return row is not None and bool(row[0])
 
 
 def use_recovery_code(db: Connection, name: str, digest: bytes) -> bool:

@@ -9,6 +9,7 @@ from edge.access.basic import Basic
 from edge.access.factors import Factors
 from edge.access.gate import Gate, People
 from edge.access.login import LogIn
+from edge.access.passkeys import Passkeys
 from edge.access.passwords import Cost, Passwords
 from edge.access.proving import Proving
 from edge.access.roles import Role
@@ -76,6 +77,9 @@ class World:
         self.factors = Factors(self.database, *parts, box="edge", clock=self.clock)
         self.login = LogIn(
             self.database, self.users, self.sessions, self.proving, self.factors, self.throttle
+        )
+        self.passkeys = Passkeys(
+            self.database, self.factors, self.throttle, box="edge", clock=self.clock
         )
         people = People(self.basic, self.sessions, self.throttle, COOKIE)
         self.gate = Gate(self.tokens, required=True, people=people)

@@ -130,3 +130,41 @@ async def test_the_log_names_who_came_in_and_who_did_not_and_no_secret(world, ca
     assert "evil" not in caplog.text
     for secret in (GOOD, OTHER, opened.secret):
         assert secret not in caplog.text
+
+
+# What happens meanwhile ---------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("what", ["reset", "disabled", "removed", "enrolled"])
+async def test_what_ends_sessions_while_somebody_logs_in_ends_that_one_too(world, what):
+    await world.user("bert")
+    fits = world.passwords.fits
+
+    async def meanwhile(*arguments):
+        fitted = await fits(*arguments)
+        match what:
+            case "reset":
+                await world.users.reset("bert")
+            case "disabled":
+                await world.users.change("bert", disabled=True)
+            case "removed":
+                await world.users.remove("bert")
+            case "enrolled":
+                await world.database.write(lambda db: db.execute("UPDATE users SET totp = x'00'"))
+        return fitted
+
+    world.passwords.fits = meanwhile
+    with pytest.raises(AccessDenied, match="not hold any more"):
+        await world.login.with_password("bert", GOOD, HERE)
+    assert await world.database.read("SELECT * FROM sessions") == []
+
+
+async def test_who_was_logged_out_meanwhile_goes_on_with_nothing(world):
+    await world.user("bert")
+    opened = await world.login.with_password("bert", GOOD, HERE)
+    await world.sessions.end_all("bert")
+    with pytest.raises(AccessDenied, match="not hold any more"):
+        await world.login.change_password(opened.session, GOOD, OTHER)
+    with pytest.raises(AccessDenied, match="not hold any more"):
+        await world.login.enrolled(opened.session, Proved.TOTP)
+    assert await world.sessions.list() == ()

@@ -7,6 +7,8 @@ from aiohttp.test_utils import TestClient, TestServer
 from edge.admin.entrance import Entrance
 from edge.admin.factors import factor_routes
 from edge.admin.login import log_in_routes
+from edge.admin.passkeys import passkey_routes
+from edge.dicomweb.hosts import OwnNames
 from edge.dicomweb.root import create_root
 from tests.access.people import COOKIE, GOOD
 
@@ -15,9 +17,10 @@ OUR_PAGE = {"Sec-Fetch-Site": "same-origin"}
 
 def serve(world, gate=None, *, tls=True):
     """All of ``/login``, below the root; to be entered."""
-    root = create_root({})
+    root = create_root({}, names=OwnNames(["box.local"]))
     door = Entrance(gate or world.gate, world.login, world.sessions, cookie=COOKIE, tls=tls)
     root.add_routes([*log_in_routes(door), *factor_routes(door, world.factors)])
+    root.add_routes(passkey_routes(door, world.passkeys))
     return TestClient(TestServer(root), headers=OUR_PAGE)
 
 

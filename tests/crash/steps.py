@@ -1,7 +1,8 @@
 """The steps that a service and its store's process take, counted together; one of them is fatal.
 
 The count lies in a file that both have mapped. Before the fatal step both get SIGKILL, as a power
-cut would end them: nothing is flushed, closed or cleaned up.
+cut would end them: nothing is flushed, closed or cleaned up. The store's process is in a cage from
+which it signals nobody, so the service kills both; until it does, neither takes a step.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import pathlib
 import signal
 import struct
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -24,6 +26,9 @@ _COUNTS = struct.Struct("<II")
 _PROCESS = struct.Struct("<I")
 _SERVICE, _SEALING = _HEAD.size - 2 * _PROCESS.size, _HEAD.size - _PROCESS.size
 _SIZE = 256 * 1024
+_OVER = _SIZE - 1
+"""Set by the process of the store before its fatal step."""
+_GLANCE = 0.001
 
 
 class Steps:
@@ -37,12 +42,15 @@ class Steps:
 
     def __init__(self, path: pathlib.Path, fatal: int, *, is_service: bool) -> None:
         self._fatal = fatal
+        self._is_service = is_service
         self._lock = threading.Lock()
         self._descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         os.ftruncate(self._descriptor, _SIZE)
         self._shared = mmap.mmap(self._descriptor, _SIZE)
         # Nothing else is touched: the other one may count already.
         _PROCESS.pack_into(self._shared, _SERVICE if is_service else _SEALING, os.getpid())
+        if is_service:
+            threading.Thread(target=self._watch, daemon=True).start()
 
     @property
     def names(self) -> list[str]:
@@ -59,18 +67,29 @@ class Steps:
         if not self._shared[0]:
             return
         with self._lock:
-            fcntl.flock(self._descriptor, fcntl.LOCK_EX)
-            _, count, length, service, sealing = _HEAD.unpack_from(self._shared)
+            fcntl.lockf(self._descriptor, fcntl.LOCK_EX)
+            _, count, length, _, _ = _HEAD.unpack_from(self._shared)
             text = f"{name.replace(' ', '_')}\n".encode()
             start = _HEAD.size + length
             self._shared[start : start + len(text)] = text
             count, length = count + 1, length + len(text)
             _COUNTS.pack_into(self._shared, 1, count, length)
             if count == self._fatal:
-                for process in {sealing, service} - {0, os.getpid()}:
-                    os.kill(process, signal.SIGKILL)
-                os.kill(os.getpid(), signal.SIGKILL)
-            fcntl.flock(self._descriptor, fcntl.LOCK_UN)
+                self._end()
+            fcntl.lockf(self._descriptor, fcntl.LOCK_UN)
+
+    def _end(self) -> None:
+        while not self._is_service:
+            self._shared[_OVER] = 1
+            time.sleep(_GLANCE)
+        if sealing := _PROCESS.unpack_from(self._shared, _SEALING)[0]:
+            os.kill(sealing, signal.SIGKILL)
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def _watch(self) -> None:
+        while not self._shared[_OVER]:
+            time.sleep(_GLANCE)
+        self._end()
 
     def before(self, owner: Any, name: str) -> None:
         """Have each call of a function be a step."""
