@@ -233,7 +233,7 @@ def _administration(means: HttpMeans, gate: Gate, config: Config) -> web.Applica
             *sync_routes(cache.disputes, means.ledger, identity, wake),
             *absence_routes(cache.absences, identity),
             *trash_routes(cache.trash, identity),
-            *commitment_routes(cache.commitments, identity),
+            *commitment_routes(cache.commitments),
             *edit_routes(Edits(database)),
             *procedure_routes(
                 Procedures(database, changes),

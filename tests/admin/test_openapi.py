@@ -108,9 +108,7 @@ async def base(tmp_path):
                     lambda: None,
                 ),
                 *trash_routes(trash, itemgetter(IDENTITY)),
-                *commitment_routes(
-                    Commitments(database, Changes(), configuration), itemgetter(IDENTITY)
-                ),
+                *commitment_routes(Commitments(database, Changes(), configuration)),
                 *edit_routes(Edits(database)),
                 *procedure_routes(
                     Procedures(database, Changes()),

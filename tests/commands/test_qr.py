@@ -47,7 +47,8 @@ def in_terminal(path, rows, columns, *more, encoding="utf-8"):
     """What ``edge key recovery`` shows in a terminal of this size."""
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", rows, columns, 0, 0))
-    environment = {name: value for name, value in os.environ.items() if name != "COLUMNS"}
+    said = {"COLUMNS", "LINES"}  # before the terminal itself is asked
+    environment = {name: value for name, value in os.environ.items() if name not in said}
     with subprocess.Popen(
         [sys.executable, "-m", "edge", "key", "recovery", "--config", str(path), *more],
         stdin=subprocess.DEVNULL,
