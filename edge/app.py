@@ -20,6 +20,7 @@ from typing import Self
 from edge import __version__
 from edge.access.audit.entry import BOX, Entry, Event
 from edge.access.audit.pruning import Pruning
+from edge.access.audit.syslog import Forwarder
 from edge.access.renewals import Renewals
 from edge.admin.local import Act, local_door
 from edge.cache.admission import Admission
@@ -40,7 +41,7 @@ from edge.cache.rendering import Rendering
 from edge.cache.retrieval import Retrieval
 from edge.cache.settlement import Settling
 from edge.cache.space import Space
-from edge.cache.status import Cages, Parts, Status
+from edge.cache.status import MEMORY, Cages, Parts, Status
 from edge.cache.transcoding import Transcoding
 from edge.cloud.archive import Archive
 from edge.cloud.orthanc import archive_of
@@ -63,6 +64,7 @@ from edge.pixels.workers import PixelWorkers
 from edge.serving import Echo, HttpMeans, start_http
 from edge.store.memory import keep_freed_memory
 from edge.supervision import Supervisor
+from edge.swap import exposure
 from edge.sync.arbitration import Arbitration
 from edge.sync.line import Line
 from edge.syncing import Means, by_role, start_sync
@@ -193,7 +195,8 @@ class Appliance:
             if self._renewals:
                 parts.start("certificate", self._renewals.run)
             self._parts = parts.states
-            self._cages = lambda: {"pixels": workers.lacks, "store": cache.store.lacks}
+            danger = {MEMORY: await asyncio.to_thread(exposure)}
+            self._cages = lambda: {"pixels": workers.lacks, "store": cache.store.lacks} | danger
             self._stack = stack.pop_all()
         return self
 
@@ -240,6 +243,14 @@ class Appliance:
         self._note(Event.STARTED)
         self.supervisor.start("audit", audit.run)
         self.supervisor.start("audit's bounds", Pruning(settings, audit).run)
+        if settings.syslog.server:
+            forwarder = Forwarder(
+                settings.syslog,
+                audit,
+                box=self._config.appliance.name,
+                ae_title=self._config.dimse.ae_title,
+            )
+            self.supervisor.start("audit's syslog", forwarder.run)
 
     def _note(self, event: Event) -> None:
         """Have in the audit that the service starts or stops, and with which configuration."""
@@ -275,7 +286,7 @@ class Appliance:
             tls=tls,
             associations=cache.associations,
         )
-        server = await start_dimse(self.supervisor, means, self._config)
+        server = self.dimse = await start_dimse(self.supervisor, means, self._config)
         self.dimse_port, self.dimse_tls_port = server.port, server.tls_port
         return partial(echo_named, dialer, peers)
 
@@ -361,7 +372,8 @@ class Appliance:
             renewals=self._renewals,
             lock=self.holding.lock,
         )
-        self.http_port = (await start_http(self.supervisor, means, self._config)).port
+        self.http = await start_http(self.supervisor, means, self._config)
+        self.http_port = self.http.port
         self._acts["rotate"] = self.cache.rotate
 
     async def serve_until(self, stopping: asyncio.Event) -> bool:

@@ -35,6 +35,7 @@ __all__ = [
     "Pixels",
     "Procedures",
     "Sync",
+    "Syslog",
     "Worklist",
     "WorklistSource",
     "host_and_port",
@@ -427,6 +428,21 @@ class Courier:
 
 
 @dataclass(frozen=True, slots=True)
+class Syslog:
+    """``[audit.syslog]``: another machine that gets every entry, over TLS (RFC 5425)."""
+
+    server: str = ""
+    """``HOST:PORT``, usually port 6514; empty means none."""
+    name: str = ""
+    """That its certificate must be for; empty means the host."""
+    tls_ca: Path = Path()
+    """Whom its certificate must come from; empty means the system's."""
+    tls_certificate: Path = Path()
+    """That we show to a server which asks for one; ``tls_key`` is its key."""
+    tls_key: Path = Path()
+
+
+@dataclass(frozen=True, slots=True)
 class Audit:
     """``[audit]``: the record of who did what with patient data, and with the box."""
 
@@ -434,6 +450,7 @@ class Audit:
     """So long an entry is kept: six years, as HIPAA wants it (45 CFR 164.316)."""
     max_bytes: int = GIB
     """Of all entries; the oldest ones go beyond that, and it is said."""
+    syslog: Syslog = Syslog()
 
 
 @dataclass(frozen=True, slots=True)

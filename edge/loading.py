@@ -15,7 +15,16 @@ from dataclasses import fields
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from edge.config import Archive, Auth, Config, Oidc, WorklistSource, host_and_port, is_loopback
+from edge.config import (
+    Archive,
+    Auth,
+    Config,
+    Oidc,
+    Syslog,
+    WorklistSource,
+    host_and_port,
+    is_loopback,
+)
 from edge.issuing import fault_of_issuer
 from edge.peering import fault_of, is_ae_title, is_host, is_network
 from edge.rules import pin_of, prior_of
@@ -123,6 +132,7 @@ class _Checks:
         self._check_line()
         self._check_courier()
         self._check_worklist()
+        self._check_syslog()
 
     def _check_numbers(self) -> None:
         """These are waited for, or divided among some: nothing of them would be no service."""
@@ -389,6 +399,27 @@ class _Checks:
             raise self._error(
                 (*keys, "proxy"), f'= "{archive.proxy}" is not a proxy', "http://HOST:PORT"
             )
+
+    def _check_syslog(self) -> None:
+        syslog, keys = self._config.audit.syslog, ("audit", "syslog")
+        if not syslog.server:
+            if syslog != Syslog():
+                raise self._error(keys, "says how a server is reached, and names none")
+            return
+        try:
+            _, port = host_and_port(syslog.server)
+        except ValueError as error:
+            raise self._error(
+                (*keys, "server"), f"= {error}", 'for example "log.example.org:6514"'
+            ) from error
+        if not port:
+            raise self._error((*keys, "server"), "has no port that can be called")
+        pair = {"tls_certificate": syslog.tls_certificate, "tls_key": syslog.tls_key}
+        for name, path in {**pair, "tls_ca": syslog.tls_ca}.items():
+            if path != Path():
+                self._check_file((*keys, name), path)
+            elif name in pair and any(other != Path() for other in pair.values()):
+                raise self._error((*keys, name), "is needed: a certificate and its key")
 
     def _check_rules(self) -> None:
         sync = self._config.sync

@@ -22,6 +22,7 @@ from typing import Any, Self
 
 from edge.access.audit.folder import AuditFolder
 from edge.access.audit.recorder import Audit
+from edge.access.audit.syslog import read_forwarded
 from edge.access.dicom_tls import DicomTls
 from edge.access.passwords import Passwords
 from edge.access.sessions import Sessions
@@ -37,8 +38,8 @@ from edge.cache.disputes import Disputes
 from edge.cache.exchange import Exchange
 from edge.cache.peers import PeerBook
 from edge.cache.pins import Pins
-from edge.cache.recovery import Recovery, open_index
-from edge.cache.status import Cages, Parts, Status, read_status
+from edge.cache.recovery import Recovery, note_epoch, open_index
+from edge.cache.status import AuditState, Cages, Parts, Status, read_status
 from edge.cache.study_keys import StudyKeys
 from edge.cache.trash import Trash
 from edge.cache.worklist import Worklist
@@ -185,7 +186,9 @@ class Cache:
             SecretError: See ``KeyRing.rotate``.
         """
         abandon = wish.get("abandon") is True
-        return asdict(await asyncio.to_thread(self.keys.rotate, abandon=abandon))
+        done = await asyncio.to_thread(self.keys.rotate, abandon=abandon)
+        await note_epoch(self.database, self.keys)
+        return asdict(done)
 
     async def beat(self) -> None:
         """Commit something: whoever can do that lives.
@@ -213,7 +216,16 @@ class Cache:
         """
         primary = "".join(it.name for it in by_role(self._config.cloud.archive)[:1])
         line = partial(line_state, self._config.sync, archive=primary, now=time.time())
-        return await read_status(self._config, self.database, self.store, parts, line, cages)
+        audit = await asyncio.to_thread(self._audit_state)
+        return await read_status(self._config, self.database, self.store, parts, line, cages, audit)
+
+    def _audit_state(self) -> AuditState:
+        entries, server = self.audit.known.number, self._config.audit.syslog.server
+        if not server:
+            return AuditState(entries)
+        sent = read_forwarded(self.audit.folder)
+        waiting = max(0, entries - sent.number)
+        return AuditState(entries, server, waiting, sent.trouble, sent.since)
 
 
 def follow_root(folder: Path, keys: KeyRing) -> None:

@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 from aiohttp import web
 
-from edge.access.roles import Act, Identity
+from edge.access.roles import Act, Identity, needs
 from edge.admin.asking import Paged, body, wanted
 from edge.admin.openapi import operation
 from edge.cache.absences import Absences, AbsentStudy, State
@@ -63,8 +63,8 @@ def absence_routes(
         answer=AbsenceOutcome,
         body=AbsenceDecision,
     )
+    @needs(Act.DECIDE)
     async def decide(request: web.Request) -> web.Response:
-        identity(request).require(Act.DECIDE)
         wish = await body(request, AbsenceDecision)
         if bool(wish.study_uids) == wish.all:
             raise DecisionRefused(

@@ -5,14 +5,13 @@ Listing is for who may read images; to report at once, or never, for who may ``d
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import asdict
 from typing import Literal
 
 import msgspec
 from aiohttp import web
 
-from edge.access.roles import Act, Identity
+from edge.access.roles import Act, needs
 from edge.admin.asking import Paged, body, wanted
 from edge.admin.openapi import operation
 from edge.cache.commitments import Commitment, Commitments
@@ -40,14 +39,11 @@ class CommitmentOutcome(msgspec.Struct):
     """Transactions that are reported now, or that are forgotten."""
 
 
-def commitment_routes(
-    commitments: Commitments, identity: Callable[[web.Request], Identity]
-) -> list[web.RouteDef]:
+def commitment_routes(commitments: Commitments) -> list[web.RouteDef]:
     """``/commitments``.
 
     Args:
         commitments: Lists, and takes decisions.
-        identity: Who asks.
     """
 
     @operation(
@@ -63,8 +59,8 @@ def commitment_routes(
     @operation(
         "Report transactions now, or never.", answer=CommitmentOutcome, body=CommitmentDecision
     )
+    @needs(Act.DECIDE)
     async def decide(request: web.Request) -> web.Response:
-        identity(request).require(Act.DECIDE)
         wish = await body(request, CommitmentDecision)
         if bool(wish.transaction_uids) == wish.all:
             raise DecisionRefused(

@@ -62,22 +62,22 @@ def factor_routes(door: Entrance, factors: Factors) -> Sequence[web.RouteDef]:
     """
 
     async def begin_totp(request: web.Request) -> web.Response:
-        wish, session = await said(request, Confirming), await door.session(request)
+        session, wish = await door.session(request), await said(request, Confirming)
         new = await factors.begin_totp(session, wish.password)
         return as_json(TotpSecret(new.secret, new.uri, new.picture))
 
     async def confirm_totp(request: web.Request) -> web.Response:
-        wish, session = await said(request, ShownCode), await door.session(request)
+        session, wish = await door.session(request), await said(request, ShownCode)
         given = await factors.confirm_totp(session, wish.code)
         opened = await door.login.enrolled(session, Proved.TOTP)
         return door.begin(opened, recovery_codes=given)
 
     async def remove_totp(request: web.Request) -> web.Response:
-        wish, session = await said(request, Confirming), await door.session(request)
+        session, wish = await door.session(request), await said(request, Confirming)
         return as_json(Gone(await factors.remove_totp(session, wish.password)))
 
     async def renew_codes(request: web.Request) -> web.Response:
-        wish, session = await said(request, Confirming), await door.session(request)
+        session, wish = await door.session(request), await said(request, Confirming)
         fresh = await factors.renew_codes(session, wish.password)
         return as_json(RecoveryCodes(list(fresh)))
 

@@ -99,8 +99,8 @@ def log_in_routes(door: Entrance) -> Sequence[web.RouteDef]:
         return as_json(NotYet()) if opened is None else door.begin(opened)
 
     async def change_password(request: web.Request) -> web.Response:
-        wish = await said(request, ChangingPassword)
         session = await door.session(request)
+        wish = await said(request, ChangingPassword)
         changed = await login.change_password(session, wish.password, wish.new_password)
         return door.begin(changed)
 

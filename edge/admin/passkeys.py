@@ -86,11 +86,11 @@ def passkey_routes(door: Entrance, passkeys: Passkeys) -> Sequence[web.RouteDef]
         return door.begin(await door.login.proved(row, Proved.PASSKEY, visitor))
 
     async def begin(request: web.Request) -> web.Response:
-        wish, session = await said(request, Confirming), await door.session(request)
+        session, wish = await door.session(request), await said(request, Confirming)
         return as_json(await passkeys.begin(session, wish.password, _site(request)))
 
     async def add(request: web.Request) -> web.Response:
-        wish, session = await said(request, Made), await door.session(request)
+        session, wish = await door.session(request), await said(request, Made)
         given = await passkeys.add(session, _site(request), wish.credential, wish.label)
         opened = await door.login.enrolled(session, Proved.PASSKEY)
         return door.begin(opened, recovery_codes=given)
@@ -104,7 +104,7 @@ def passkey_routes(door: Entrance, passkeys: Passkeys) -> Sequence[web.RouteDef]
         return as_json(OwnPasskeys(own))
 
     async def remove(request: web.Request) -> web.Response:
-        wish, session = await said(request, Removing), await door.session(request)
+        session, wish = await door.session(request), await said(request, Removing)
         return as_json(Gone(await passkeys.remove(session, _bytes(wish.id), wish.password)))
 
     return [

@@ -14,7 +14,7 @@ from typing import Literal
 import msgspec
 from aiohttp import web
 
-from edge.access.roles import Act, Identity
+from edge.access.roles import Act, Identity, needs
 from edge.admin.asking import About, Paged, body, wanted
 from edge.admin.openapi import operation
 from edge.cache.custody import CustodyLedger
@@ -109,8 +109,8 @@ def sync_routes(
         return web.json_response(asdict(page))
 
     @operation("Decide about dead letters.", answer=Outcome, body=LetterDecision)
+    @needs(Act.DECIDE)
     async def decide_letters(request: web.Request) -> web.Response:
-        identity(request).require(Act.DECIDE)
         wish = await body(request, LetterDecision)
         query = wish.query()
         match wish.decision:
@@ -125,8 +125,8 @@ def sync_routes(
         return _answer(outcome)
 
     @operation("Decide about conflicts.", answer=Outcome, body=ConflictDecision)
+    @needs(Act.DECIDE)
     async def decide_conflicts(request: web.Request) -> web.Response:
-        identity(request).require(Act.DECIDE)
         wish = await body(request, ConflictDecision)
         alone = wish.decision == "keep-archive" and wish.confirmed
         if alone or wish.decision in _DESTROYS:
@@ -148,8 +148,8 @@ def sync_routes(
         return _answer(outcome)
 
     @operation("Let a study go to the archive first.", answer=Waiting, body=StudyFirst)
+    @needs(Act.DECIDE)
     async def let_first(request: web.Request) -> web.Response:
-        identity(request).require(Act.DECIDE)
         wish = await body(request, StudyFirst)
         waiting = await ledger.upload_first(wish.study_uid, first=wish.first)
         return web.json_response({"waiting": waiting})

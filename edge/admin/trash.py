@@ -13,7 +13,7 @@ from typing import Literal
 import msgspec
 from aiohttp import web
 
-from edge.access.roles import Act, Identity
+from edge.access.roles import Act, Identity, needs
 from edge.admin.asking import About, Paged, body, wanted
 from edge.admin.openapi import operation
 from edge.cache.listing import Page
@@ -57,8 +57,8 @@ def trash_routes(trash: Trash, identity: Callable[[web.Request], Identity]) -> l
         return web.json_response(asdict(page))
 
     @operation("Restore images, or have them erased.", answer=TrashOutcome, body=TrashDecision)
+    @needs(Act.DECIDE)
     async def decide(request: web.Request) -> web.Response:
-        identity(request).require(Act.DECIDE)
         wish = await body(request, TrashDecision)
         query = wish.query()
         if wish.decision == "restore":

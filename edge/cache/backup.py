@@ -286,7 +286,7 @@ class Backups:
         return self._keys.escrow(seal), made
 
     def _files(self, records: set[str]) -> Iterator[tuple[str, bytes]]:
-        yield FILE, (self._folder / FILE).read_bytes()
+        yield FILE, self._escrow.content()
         for name in sorted(records):
             # One that a rebuild could not read either is no reason to make no backup.
             with suppress(FileNotFoundError):

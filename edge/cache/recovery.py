@@ -10,6 +10,8 @@
     an object that does not open  kept aside as it is, reported, and never served
     a row without its object      NEARLINE if the archive has it, else UNAVAILABLE and reported
     a key without objects         destroyed
+    objects without their key     reported: each is fetched again, or lost, when it is asked for
+    a ring of an earlier epoch    reported: somebody put an old one back
 
 Every step can be repeated: a crash during recovery is put right by the next one.
 """
@@ -17,6 +19,7 @@ Every step can be repeated: a crash during recovery is put right by the next one
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import logging
 import time
 from collections.abc import Callable
@@ -28,8 +31,18 @@ from edge.cache.admission import Source, new_instance
 from edge.cache.rescan import rescan
 from edge.crypto.keys import KeyRing
 from edge.dicom.instance import Custody, Origin
-from edge.errors import InvalidInstance, SealBroken
-from edge.index import instances, peers, residence, snapshot, tombstones, trash, users
+from edge.errors import InvalidInstance, SealBroken, StorageFull
+from edge.index import (
+    identities,
+    instances,
+    peers,
+    remote,
+    residence,
+    snapshot,
+    tombstones,
+    trash,
+    users,
+)
 from edge.index.ballast import Ballast
 from edge.index.connection import suspicion
 from edge.index.database import Connection, Database, DatabaseBroken
@@ -37,9 +50,12 @@ from edge.index.tokens import TokenTable, salvage
 from edge.store.objects import ObjectStore
 from edge.store.tombstones import TombstoneStore, TrashRecord, TrashStore
 
-__all__ = ["Recovery", "Report", "open_index"]
+__all__ = ["Recovery", "Report", "note_epoch", "open_index"]
 
 log = logging.getLogger(__name__)
+
+_EPOCH = "ring:epoch"
+"""Under which the index keeps it."""
 
 
 def _put_into_trash(
@@ -72,6 +88,8 @@ class Report:
     fetchable: int = 0
     lost: int = 0
     unused_keys: int = 0
+    missing_keys: int = 0
+    older_ring: bool = False
 
 
 async def open_index(path: Path, key: bytes, ballast: Ballast | None = None) -> Database:
@@ -87,6 +105,8 @@ async def open_index(path: Path, key: bytes, ballast: Ballast | None = None) -> 
         found = await asyncio.to_thread(salvage, aside, key)
         approved = await asyncio.to_thread(peers.salvage, aside, key)
         people = await asyncio.to_thread(snapshot.salvage, aside, key, users.KEPT)
+        # By itself: an older index has no such table, and everything else all the same.
+        provided = await asyncio.to_thread(snapshot.salvage, aside, key, identities.KEPT)
         database = await Database(path, key, ballast=ballast).__aenter__()
         if found is None:
             log.error("tokens can't be read any more; make new ones with edge token create")
@@ -101,6 +121,8 @@ async def open_index(path: Path, key: bytes, ballast: Ballast | None = None) -> 
             log.error("users can't be read any more; make them again with edge user")
         else:
             await database.write(partial(snapshot.fill_all, tables=people))
+        if provided is not None:
+            await database.write(partial(snapshot.fill_all, tables=provided))
         return database
 
 
@@ -114,6 +136,15 @@ def _set_aside(path: Path) -> Path:
         path.with_name(path.name + suffix).unlink(missing_ok=True)
     suspicion(path).unlink(missing_ok=True)
     return aside
+
+
+async def note_epoch(database: Database, keys: KeyRing) -> bool:
+    """Keep in the index which epoch the ring of keys is in; False if it was a later one before."""
+    known, epoch = await remote.cursor(database, _EPOCH), keys.epoch
+    if known != str(epoch):
+        with contextlib.suppress(StorageFull):  # another time
+            await database.write(lambda db: remote.set_cursor(db, _EPOCH, str(epoch)))
+    return known is None or int(known) <= epoch
 
 
 class Recovery:
@@ -171,7 +202,7 @@ class Recovery:
             await self._adopt(name, orphans[name], keep, report)
         for at in records.keys() - await trash.records(self._database):
             await self._trashed.remove(at)
-        await self._destroy_unused_keys(report)
+        await self._look_at_keys(report)
         self._log(report)
         return report
 
@@ -223,13 +254,14 @@ class Recovery:
         else:
             report.adopted += 1
 
-    async def _destroy_unused_keys(self, report: Report) -> None:
-        if report.unreadable:
-            return
+    async def _look_at_keys(self, report: Report) -> None:
         used = await residence.key_ids_in_use(self._database)
-        unused = await asyncio.to_thread(self._keys.key_ids) - used
-        await asyncio.to_thread(self._keys.destroy, unused)
-        report.unused_keys = len(unused)
+        there = await asyncio.to_thread(self._keys.key_ids)
+        report.missing_keys = len(used - there)
+        if not report.unreadable:
+            await asyncio.to_thread(self._keys.destroy, there - used)
+            report.unused_keys = len(there - used)
+        report.older_ring = not await note_epoch(self._database, self._keys)
 
     @staticmethod
     def _log(report: Report) -> None:
@@ -241,5 +273,12 @@ class Recovery:
             log.warning("adopted %d objects that the index did not know", report.adopted)
         if report.fetchable:
             log.warning("%d objects are gone, and will be fetched again", report.fetchable)
+        if report.older_ring:
+            log.error(
+                "the ring of keys is an older one than there was: wrap all keys anew, and change"
+                " the root key, unless it was put back on purpose"
+            )
+        if report.missing_keys:
+            log.error("%d keys that objects need are not in the ring", report.missing_keys)
         if report.lost:
             log.error("%d objects are gone, and no archive has them", report.lost)

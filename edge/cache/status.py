@@ -30,6 +30,8 @@ from edge.store.objects import ObjectStore
 
 __all__ = [
     "LINE",
+    "MEMORY",
+    "AuditState",
     "Cages",
     "LineState",
     "Parts",
@@ -50,6 +52,9 @@ _STUDIES = 100
 
 Parts = Mapping[str, str]
 """Part of the service -> "running", or why it is not."""
+
+MEMORY = "memory"
+"""Among them: what endangers the service's own, in whole words."""
 
 Cages = Mapping[str, str]
 """Process of the service -> what the kernel refused its cage (`edge.cage`); empty: nothing."""
@@ -115,6 +120,21 @@ class ProcedureState:
     """Messages that will never be sent."""
 
 
+@dataclass(frozen=True, slots=True)
+class AuditState:
+    """The record of who did what, and how much of it another machine has."""
+
+    entries: int = 0
+    server: str = ""
+    """That gets them; empty if none does."""
+    waiting: int = 0
+    """Entries that it does not have yet."""
+    trouble: str = ""
+    """Why they wait; empty if nothing is wrong."""
+    trouble_since: float = 0.0
+    """POSIX seconds."""
+
+
 ReadLine = Callable[[str | None, int, Sequence[WaitingStudy]], LineState]
 """Makes it from what was kept under ``LINE``, the bytes of the backlog, and who waits."""
 
@@ -154,6 +174,7 @@ class Status:
     """Those that end within a month, or did; the first of them first."""
     cages: Cages = field(default_factory=dict)
     """Those that are not whole."""
+    audit: AuditState = AuditState()
 
     @property
     def sentence(self) -> str:
@@ -186,6 +207,11 @@ class Status:
         if kept := numbers.withdrawals_refused:
             yield f"An archive still has {_count(kept, 'image', 'images')} that it should delete."
         yield from self._troubles_of_devices()
+        if self.audit.trouble:
+            waiting = _count(self.audit.waiting, "entry waits", "entries wait")
+            yield (
+                f"The audit can't be sent to {self.audit.server}: {self.audit.trouble}; {waiting}."
+            )
         if not self.prefetch.pinned_fit:
             missing = _count(self.prefetch.pinned_missing, "image", "images")
             yield f"What is pinned does not fit: {missing} of it may stay in the archive."
@@ -282,6 +308,7 @@ class Status:
             "worklist": [asdict(source) for source in self.worklist],
             "tokens": [asdict(token) for token in self.tokens],
             "cages": dict(self.cages),
+            "audit": asdict(self.audit),
         }
 
 
@@ -292,6 +319,7 @@ async def read_status(
     parts: Parts | None,
     line: ReadLine | None = None,
     cages: Cages | None = None,
+    audit: AuditState | None = None,
 ) -> Status:
     """Read it from the index, the disk and the configuration.
 
@@ -302,6 +330,7 @@ async def read_status(
         parts: The states of the service's parts; None if it is not running.
         line: Says how sync may use the line; None if nobody can say.
         cages: Of the service's processes.
+        audit: The state of the record.
     """
     numbers = await summary(database)
     roles = {archive.name: archive.role for archive in config.cloud.archive}
@@ -332,6 +361,7 @@ async def read_status(
         worklist=await _read_worklist(config, database),
         tokens=await ending_tokens(database, time.time()),
         cages={name: lacks for name, lacks in (cages or {}).items() if lacks},
+        audit=audit or AuditState(),
     )
 
 

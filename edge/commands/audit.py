@@ -10,10 +10,11 @@ import os
 import re
 import sys
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import datetime
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, TextIO
+from typing import TYPE_CHECKING
 
 from edge.access.audit.entry import Entry, Event
 from edge.commands.parsing import Acts, Commands, configuration
@@ -28,7 +29,8 @@ __all__ = ["add"]
 
 _AGO = re.compile(r"(\d{1,6})([smhdw])")
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
-_FORMATS = ("json", "csv")
+_Make = Callable[[Iterable[Entry]], Iterator[str]]
+_FORMATS = ("json", "csv", "dicom")
 
 
 def add(commands: Commands) -> None:
@@ -77,18 +79,26 @@ async def _search(options: argparse.Namespace) -> int:
 async def _export(options: argparse.Namespace) -> int:
     asked = _asked(options)
     loaded = await configuration(options)
+    from edge.access.audit.export import as_csv, as_dicom, as_json
+    from edge.access.audit.messages import Messages
     from edge.access.audit.search import entries
 
     async with witnessed(options, loaded, Event.READ_RECORD) as (cache, said):
         said["query"] = _query(options)
         found = entries(cache.audit.folder, asked)
-        count = await asyncio.to_thread(_write, options.output, options.format, found)
+        messages = Messages(loaded.appliance.name, loaded.dimse.ae_title)
+        make: dict[str, _Make] = {
+            "json": as_json,
+            "csv": as_csv,
+            "dicom": partial(as_dicom, messages=messages),
+        }
+        count = await asyncio.to_thread(_write, options.output, make[options.format], found)
     if options.output is not None:
         say(f"edge: {count} entries are in {options.output}", file=sys.stderr)
     return 0
 
 
-def _write(output: Path | None, form: str, found: Iterator[Entry]) -> int:
+def _write(output: Path | None, make: _Make, found: Iterator[Entry]) -> int:
     count = 0
 
     def counted() -> Iterator[Entry]:
@@ -98,7 +108,8 @@ def _write(output: Path | None, form: str, found: Iterator[Entry]) -> int:
             yield entry
 
     if output is None:
-        _write_to(sys.stdout, form, counted())
+        for text in make(counted()):
+            say(*text.splitlines())
         return count
     # Names of patients: for its owner alone, and nothing that is there is written over.
     try:
@@ -106,15 +117,8 @@ def _write(output: Path | None, form: str, found: Iterator[Entry]) -> int:
     except FileExistsError as error:
         raise ConfigError(f"{output} is there already", hint="name another file") from error
     with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-        _write_to(file, form, counted())
+        file.writelines(make(counted()))
     return count
-
-
-def _write_to(file: TextIO, form: str, found: Iterable[Entry]) -> None:
-    from edge.access.audit.export import as_csv, as_json
-
-    make = {"json": as_json, "csv": as_csv}[form]
-    file.writelines(make(found))
 
 
 def _query(options: argparse.Namespace) -> str:

@@ -17,6 +17,7 @@ from edge.access.audit.entry import Event
 from edge.commands.key_credential import add_credential
 from edge.commands.key_unlock import add_unlocking
 from edge.commands.parsing import Acts, Commands, configuration
+from edge.commands.qr import show_code, write_code
 from edge.commands.witness import entry_of, tell_alone, witnessed
 from edge.commands.words import moment, say
 from edge.errors import EdgeError, SecretError
@@ -42,6 +43,9 @@ def add(commands: Commands) -> None:
     recovery = acts.add("recovery", "Print a recovery key; it can't be shown again.", _recovery)
     recovery.add_argument(
         "--renew", action="store_true", help="another one; the old one opens older backups only"
+    )
+    recovery.add_argument(
+        "--qr", type=Path, metavar="FILE", help="also as a code to be scanned: a .svg or .png"
     )
     text = "Write the root key again, of a box that has all but that, by its recovery key."
     add_key_file(acts.add("restore", text, _restore))
@@ -121,11 +125,21 @@ async def _recovery(options: argparse.Namespace) -> int:
                 hint="if it is lost, make another with --renew; only new backups open with that",
             )
         key = RecoveryKey.new()
-        await asyncio.to_thread(escrow.keep, key.recipient, time.time())
+        groups = key.to_groups()
+        if options.qr is not None:
+            await asyncio.to_thread(write_code, " ".join(groups), options.qr)
+        try:
+            await asyncio.to_thread(escrow.keep, key.recipient, time.time())
+        except BaseException:
+            if options.qr is not None:
+                await asyncio.to_thread(options.qr.unlink, missing_ok=True)  # it opens nothing
+            raise
     say(*_WORDS.splitlines(), "", file=sys.stderr, flush=True)
-    groups = key.to_groups()
     for at in range(0, len(groups), 3):
         say("  ".join(groups[at : at + 3]))
+    show_code(" ".join(groups))
+    if options.qr is not None:
+        say("", f"edge: {options.qr} has it, too: print it, and remove it", file=sys.stderr)
     return 0
 
 

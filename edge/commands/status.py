@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edge.cache.backup import Overview
-    from edge.cache.status import LineState, PrefetchState, Standing, Status
+    from edge.cache.status import AuditState, LineState, PrefetchState, Standing, Status
     from edge.cache.worklist import SourceState
 
 __all__ = ["add"]
@@ -95,16 +95,27 @@ def _print(status: Status) -> None:
     _print_worklist(status.worklist)
     for token in status.tokens:
         say(f"  {token.sentence}: edge token list")
+    _print_audit(status.audit)
     _print_backups(status.backups)
     _print_parts(status)
 
 
 def _print_parts(status: Status) -> None:
     for process, lacks in sorted(status.cages.items()):
-        say(f"  the cage of {process} lacks {lacks}")
+        say(f"  {lacks}" if process == "memory" else f"  the cage of {process} lacks {lacks}")
     for part, state in sorted((status.parts or {}).items()):
         if state != "running":
             say(f"  {part}: {state}")
+
+
+def _print_audit(audit: AuditState) -> None:
+    to = ""
+    if audit.server:
+        waits = f", {audit.waiting} wait" if audit.waiting else ""
+        to = f", to {audit.server}{waits}"
+    say(f"  audit                 {audit.entries} entries{to}")
+    if audit.trouble:
+        say(f"    since {moment(audit.trouble_since)}: {audit.trouble}")
 
 
 def _print_backups(backups: Overview) -> None:

@@ -122,7 +122,7 @@ async def _list(options: argparse.Namespace) -> int:
 
 
 def _as_json(token: TokenInfo, *, ended: bool) -> dict[str, Any]:
-    scope = msgspec.to_builtins(token.scope)
+    scope = msgspec.to_builtins(token.scope, order="deterministic")
     fields: dict[str, Any] = msgspec.to_builtins(token)
     del fields["scope"]
     return {**fields, "ended": ended, **{name: scope.get(name) for name in Scope.__struct_fields__}}

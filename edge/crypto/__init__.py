@@ -17,7 +17,13 @@ Who is expected, what he tries, and what he finds:
         changes a byte, cuts, swaps or renames
                                 found when it is read: every chunk is authenticated with its place
                                 and its object's name, as is each page of the index and each
-                                wrapped key
+                                wrapped key. It is never served: what has a second copy (`twin`,
+                                `escrow`) is mended from it, what the archive has is fetched
+                                again, an index is rebuilt from the objects, and the rest is
+                                called lost
+        puts an older file back
+                                what was erased stays so, what is missing is told, and so is a ring
+                                of before a rotation (`edge.cache.recovery`)
     a cloud that is in others' hands
         reads what it is sent   images, for it is the archive; backups are sealed for the recovery
                                 key
@@ -26,11 +32,14 @@ Who is expected, what he tries, and what he finds:
         reads or changes it     sealed for its recipients, and signed (`courier`)
     who reads this process's memory
         has it dumped           no core dumps, and no look by others of its user
+        finds it in swap        the unit forbids swapping; ``edge status`` names swap in the clear
         comes after a lock-down
                                 the process was replaced: its memory is the kernel's again
 
-What is not kept from him: a whole disk set back to an older copy of itself opens as it was; root of
-the running box can read its memory, of which Python can't wipe every copy; the drop folder is in
-the clear, as are messages on a DICOM port without TLS. ``tests/attack/model.txt`` names the tests
-of each line.
+What is not kept from him: a whole disk set back to an older copy of itself opens as it was; so does
+a single page of the index, as long as it fits the others, and the end of its write-ahead log can be
+cut off, which takes back what was committed last, though no image. Root of the running box can read
+its memory, of which Python can't wipe every copy, and in which the root secret stays while the box
+is open: backups and the recovery key are made with it. The drop folder is in the clear, as are
+messages on a DICOM port without TLS. ``tests/attack/model.txt`` names the tests of each line.
 """

@@ -1,10 +1,12 @@
 """What a box keeps of its recovery key: for whom to seal, and its root secret, sealed for them.
 
-What it owns is ``data_dir/recovery.key``, one small file; it outlives an index that is made anew.
+What it owns is ``data_dir/recovery.key``, one small file, and its copy beside it; they outlive an
+index that is made anew. Whoever reads takes the one that is sound, and ``follow`` mends the other.
 
     magic, version, length of the first part
-    public half of the recovery key, when it was made, the studies of earlier ones; all encrypted
-    with a key that follows from the master, so that nobody else can name another recipient
+    public half of the recovery key, when it was made, the studies of earlier ones, and a digest of
+    what follows, which the box can't open; all encrypted with a key that follows from the master,
+    so that nobody else can name another recipient
     the root secret, sealed for the recovery key (``recovery``)
 
 Never holds the recovery key itself. Calls block.
@@ -12,6 +14,8 @@ Never holds the recovery key itself. Calls block.
 
 from __future__ import annotations
 
+import hashlib
+import logging
 import os
 import struct
 from dataclasses import dataclass, field
@@ -25,9 +29,12 @@ from edge.crypto.durable import write_file
 from edge.crypto.keys import KeyRing
 from edge.crypto.providers import ROOT_LENGTH
 from edge.crypto.recovery import Recipient, RecoveryKey
-from edge.errors import SealBroken, SecretError
+from edge.crypto.twin import copies
+from edge.errors import SealBroken, SecretError, WrongKey
 
 __all__ = ["FILE", "Escrow", "Kept", "root_secret_in", "study_of"]
+
+log = logging.getLogger(__name__)
 
 FILE = "recovery.key"
 _HEAD = struct.Struct(">8sBxH")
@@ -42,6 +49,8 @@ class _Inside(msgspec.Struct):
     """Decimal: they are too large for numbers of msgpack."""
     root: bytes = b""
     """Name of the root secret that is sealed; a box of an earlier version did not say it."""
+    digest: bytes = b""
+    """Of that root secret, sealed; likewise."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +81,7 @@ class Escrow:
         """What is kept; None if no recovery key was ever made.
 
         Raises:
-            SecretError: The file was damaged, or is of another box.
+            SecretError: Both files were damaged, or are of another box.
         """
         found = self._read()
         if found is None:
@@ -96,37 +105,72 @@ class Escrow:
 
         Until then the recovery key brings back a root secret that may open nothing any more: so
         who gives the ring another one (``KeyRing.add_root``) calls this before the old one ends.
+        A copy that is damaged is mended.
 
         Raises:
-            SecretError: The file was damaged.
+            SecretError: Both files were damaged.
         """
         found = self._read()
-        if found is None or found.root == self._keys.root_name:
+        if found is None:
+            return False
+        if found.root == self._keys.root_name and found.digest:
+            self._mend()
             return False
         self._write(Recipient(found.public), found.made, found.former)
         return True
 
+    def content(self) -> bytes:
+        """A file that is sound, for a backup.
+
+        Raises:
+            SecretError: There is none.
+        """
+        for data in self._files():
+            if self._opened(data) is not None:
+                return data
+        raise SecretError(f"{self.path} is damaged", hint=_DAMAGED)
+
     def _read(self) -> _Inside | None:
+        files = self._files()
+        for data in files:
+            if (found := self._opened(data)) is not None:
+                return found
+        if files:
+            raise SecretError(f"{self.path} is damaged", hint=_DAMAGED)
+        return None
+
+    def _files(self) -> list[bytes]:
+        found = [_content(path) for path in copies(self.path)]
+        return [data for data in found if data is not None]
+
+    def _opened(self, data: bytes) -> _Inside | None:
+        """What is in a file, if all of it is as it was written here."""
         try:
-            data = self.path.read_bytes()
-        except FileNotFoundError:
-            return None
-        except OSError as error:
-            raise SecretError(f"{self.path} can't be read: {error.strerror}") from error
-        try:
-            head, secret, _ = _split(data)
+            head, secret, sealed = _split(data)
             inside = AESGCM(self._key).decrypt(secret[:12], secret[12:], head)
-            return msgspec.msgpack.decode(inside, type=_Inside)
-        except (InvalidTag, SealBroken, msgspec.MsgspecError) as error:
-            raise SecretError(f"{self.path} is damaged", hint=_DAMAGED) from error
+            found = msgspec.msgpack.decode(inside, type=_Inside)
+        except (InvalidTag, ValueError, SealBroken, msgspec.MsgspecError):
+            return None
+        return found if found.digest in (b"", hashlib.sha256(sealed).digest()) else None
+
+    def _mend(self) -> None:
+        sound = self.content()
+        for path in copies(self.path):
+            if _content(path) != sound:
+                write_file(path, sound)
+                log.warning("%s was damaged, and is mended", path.name)
 
     def _write(self, recipient: Recipient, made: float, former: tuple[str, ...]) -> None:
-        root = self._keys.root_name
-        inside = msgspec.msgpack.encode(_Inside(recipient.public, made, former, root))
+        sealed, root = self._keys.escrow_root(recipient.seal), self._keys.root_name
+        digest = hashlib.sha256(sealed).digest()
+        inside = msgspec.msgpack.encode(_Inside(recipient.public, made, former, root, digest))
         nonce = os.urandom(12)
         head = _HEAD.pack(_MAGIC, _VERSION, len(nonce) + len(inside) + 16)
         secret = nonce + AESGCM(self._key).encrypt(nonce, inside, head)
-        write_file(self.path, head + secret + self._keys.escrow_root(recipient.seal))
+        # One after the other: at any moment one of them is whole. Between the two, each is for
+        # another recovery key; the paper has that of the second, for no new one was shown yet.
+        for path in copies(self.path):
+            write_file(path, head + secret + sealed)
 
 
 def root_secret_in(path: Path, key: RecoveryKey) -> bytes:
@@ -136,17 +180,36 @@ def root_secret_in(path: Path, key: RecoveryKey) -> bytes:
         WrongKey: It is the recovery key of something else.
         SecretError: There is no such file, or it is damaged.
     """
+    files = [data for each in copies(path) if (data := _content(each)) is not None]
+    if not files:
+        raise SecretError(f"{path} can't be read: there is none")
+    failed: list[SecretError] = []
+    for data in files:
+        try:
+            root = key.open(_split(data)[2])
+        except SecretError as error:
+            failed.append(error)
+            continue
+        if len(root) == ROOT_LENGTH:
+            return root
+    for each in failed:
+        if isinstance(each, WrongKey):
+            raise each
+    raise SealBroken(f"{path} is damaged", hint="restore a backup instead") from failed[0]
+
+
+def _content(path: Path) -> bytes | None:
+    """Of a file; None if there is none.
+
+    Raises:
+        SecretError: It can't be read.
+    """
     try:
-        data = path.read_bytes()
+        return path.read_bytes()
+    except FileNotFoundError:
+        return None
     except OSError as error:
         raise SecretError(f"{path} can't be read: {error.strerror}") from error
-    try:
-        root = key.open(_split(data)[2])
-    except SealBroken as error:
-        raise SealBroken(f"{path} is damaged", hint="restore a backup instead") from error
-    if len(root) != ROOT_LENGTH:
-        raise SealBroken(f"{path} is damaged", hint="restore a backup instead")
-    return root
 
 
 def study_of(recipient: Recipient) -> int:

@@ -23,7 +23,10 @@ Attack model: who has the disk without the root secret has nothing. Who erased a
 its keys here, in both copies, so that copies of its sealed objects, wherever they are, can't be
 opened again. Who changes a byte is found out, because every wrapping is authenticated and binds
 name, epoch and place; what is sound in one copy only is repaired from it. Who puts back both copies
-of an earlier day, whole, is not found out here: nothing in them is wrong.
+of an earlier day, whole, is not found out here: nothing in them is wrong. But the index knows the
+epoch, and the names of the keys that are in use: at the start it is told that an older ring is
+there, or which keys are missing, and what had been destroyed is destroyed again. Who puts back the
+index of that day as well, or the whole disk, is found out by nobody.
 
 Crash order: a study key is durable here before the first byte is sealed with it. A key that nothing
 was sealed with is litter, and recovery removes it. A new root is durable here before it is said to
@@ -211,6 +214,11 @@ class KeyRing:
                     f"the keys can't be wrapped anew now: {error.strerror}",
                     hint="every key opens as before; try again when the disk is well",
                 ) from error
+
+    @property
+    def epoch(self) -> int:
+        """That wraps new keys; it only grows, unless somebody puts an older ring back."""
+        return self._places.newest.number
 
     @property
     def root_name(self) -> bytes:

@@ -94,6 +94,11 @@ class Listener:
         """The port that is listened on, once ``serve`` is ready."""
 
     @property
+    def application(self) -> web.Application:
+        """What answers."""
+        return self._application
+
+    @property
     def connections(self) -> int:
         """How many there are now."""
         return len(self._connections)

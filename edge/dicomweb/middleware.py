@@ -49,7 +49,17 @@ from edge.errors import (
 )
 from edge.pixels.turns import ASKER
 
-__all__ = ["IDENTITY", "Authorise", "Witness", "access", "errors", "finish_headers", "where"]
+__all__ = [
+    "IDENTITY",
+    "Authorise",
+    "Witness",
+    "access",
+    "act_for",
+    "errors",
+    "finish_headers",
+    "guarded_by",
+    "where",
+]
 
 logger = logging.getLogger(__name__)
 
@@ -57,6 +67,7 @@ Authorise = Callable[[Mapping[str, str], str], Awaitable[Identity]]
 """Who sends these request headers, from which address; raises ``AccessDenied`` if nobody known."""
 
 IDENTITY: Final = web.RequestKey("identity", Identity)
+_GUARDED: Final = "_guarded_service"
 _BEGUN: Final = web.RequestKey("begun", web.StreamResponse)
 
 _ID_HEADER: Final = "X-Request-ID"
@@ -165,11 +176,9 @@ def access(
         try:
             identity = await authorise(request.headers, request.remote or "")
             identity.enter(service)
-            # What is not routed does nothing, and its answer is the same for everybody. A method
-            # that is not in the table, and is routed all the same, is for who may everything.
+            # What is not routed does nothing, and its answer is the same for everybody.
             if is_routed:
-                act = act_of(request.match_info.handler) or _ACTS.get(request.method)
-                identity.require(act or Act.ADMINISTER)
+                identity.require(act_for(request.method, request.match_info.handler))
         except AccessDenied as error:
             if witness is not None:
                 witness.refused(request, identity, error)
@@ -181,7 +190,22 @@ def access(
             return await handler(request)
         return await witness.answer(request, handler)
 
+    setattr(check, _GUARDED, service)
     return check
+
+
+def guarded_by(middleware: object) -> Service | None:
+    """The service that a middleware of `access` lets into; None if it is none of them."""
+    service: Service | None = getattr(middleware, _GUARDED, None)
+    return service
+
+
+def act_for(method: str, handler: object) -> Act:
+    """The act that a request is: what its handler says, or else its method.
+
+    A method that is not in the table, and is routed all the same, is for who may everything.
+    """
+    return act_of(handler) or _ACTS.get(method) or Act.ADMINISTER
 
 
 async def finish_headers(request: web.Request, response: web.StreamResponse) -> None:

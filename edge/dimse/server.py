@@ -78,6 +78,11 @@ class DimseServer:
         self._shared: Shared | None = None
 
     @property
+    def services(self) -> tuple[Service, ...]:
+        """What is offered, each to peers that have its right."""
+        return self._services
+
+    @property
     def port(self) -> int:
         """The TCP port of plain DICOM; 0 before `serve` is ready, or if there is none."""
         return self._ports.get("listen", 0)

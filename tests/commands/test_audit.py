@@ -8,12 +8,14 @@ import io
 import json
 import subprocess
 import sys
+from xml.etree import ElementTree as ET
 
 import pytest
 
 from edge import config
 from edge.access.audit.entry import Actor, Entry, Event, Outcome, Subject
 from edge.app import Appliance
+from tests.access.audit.grammar import faults
 
 
 @pytest.fixture
@@ -107,6 +109,14 @@ async def test_a_table_is_harmless_in_a_spreadsheet(box, path, tmp_path):
     again = await edge(path, "audit", "export", "--output", str(output))
     assert again.returncode == 2
     assert "is there already" in again.stderr
+
+
+async def test_audit_messages_are_one_document(box, path):
+    document = await edge(path, "audit", "export", "--format", "dicom", "--study", "1.2.3")
+    root = ET.fromstring(document.stdout)
+    assert [faults(one) for one in root] == [[], []]
+    codes = [one.find("EventIdentification/EventID").get("csd-code") for one in root]
+    assert codes == ["110112", "110103"]
 
 
 @pytest.mark.blocks  # the test changes the files

@@ -20,6 +20,7 @@ from edge.crypto.providers.network import NetworkKeyProvider
 from edge.crypto.providers.passphrase import PassphraseKeyProvider
 from edge.crypto.providers.wrapped import WrappedRoot
 from edge.crypto.recovery import RecoveryKey
+from edge.crypto.twin import copies
 from edge.errors import DecisionRefused, KeyLocked, Needs, SecretError, WrongKey
 from tests.fakes import tang
 from tests.fakes.tang import Tang
@@ -144,7 +145,8 @@ def test_a_box_without_a_recovery_key_is_not_locked_unless_forced(alone):
 
 def test_a_recovery_key_file_that_is_damaged_is_none(alone):
     alone.make()
-    (alone.folder / FILE).write_bytes(b"damaged")
+    for path in copies(alone.folder / FILE):
+        path.write_bytes(b"damaged")
     with pytest.raises(DecisionRefused, match="no recovery key"):
         alone.lock()
     assert alone.start() == alone.root

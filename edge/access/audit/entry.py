@@ -8,13 +8,15 @@ Names of patients and what was searched for stand here and nowhere else: entries
 from __future__ import annotations
 
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from enum import IntEnum, StrEnum
+from typing import Any
 
 import msgspec
 
 from edge.access.roles import Identity
 
-__all__ = ["BOX", "Actor", "Entry", "Event", "Kind", "Outcome", "Subject"]
+__all__ = ["BOX", "Actor", "Entry", "Event", "Kind", "Outcome", "Subject", "moment"]
 
 _LONGEST = 1000
 """Characters of a text in an entry."""
@@ -176,7 +178,10 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
 
     def to_bytes(self) -> bytes:
         """As it is sealed; texts are cut to a length that fits."""
-        data = _encode(self)
+        try:
+            data = _encode(self)
+        except UnicodeEncodeError:  # half a character, out of a header or an argument
+            return _printable(self).to_bytes()
         if len(data) > 8 * _LONGEST:
             data = _encode(_cut(self))
         return data
@@ -191,8 +196,27 @@ class Entry(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
         return msgspec.structs.replace(entry, number=number)
 
 
+def moment(posix: float) -> str:
+    """A moment as XML Schema writes it (xs:dateTime), in UTC."""
+    return datetime.fromtimestamp(posix, UTC).isoformat(timespec="milliseconds")
+
+
 _encode = msgspec.json.Encoder().encode
 _decode = msgspec.json.Decoder(Entry).decode
+
+
+def _printable(entry: Entry) -> Entry:
+    """The same with what can't be written in its texts replaced."""
+    plain = msgspec.to_builtins(entry)
+    return msgspec.convert(_replaced(plain), Entry)
+
+
+def _replaced(value: Any) -> Any:
+    if isinstance(value, str):
+        return value.encode("utf-8", "replace").decode()
+    if isinstance(value, dict):
+        return {_replaced(name): _replaced(one) for name, one in value.items()}
+    return value
 
 
 def _cut(entry: Entry) -> Entry:

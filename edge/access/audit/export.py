@@ -1,4 +1,4 @@
-"""Writes entries for other programs: a line of JSON for each, or a table.
+"""Writes entries for other programs: a line of JSON for each, a table, or audit messages.
 
 Promises that a table is harmless where spreadsheets open it: no cell begins a formula.
 """
@@ -8,14 +8,14 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Iterable, Iterator
-from datetime import UTC, datetime
 from typing import Final
 
 import msgspec
 
-from edge.access.audit.entry import Entry
+from edge.access.audit.entry import Entry, moment
+from edge.access.audit.messages import Messages
 
-__all__ = ["COLUMNS", "as_csv", "as_json", "moment"]
+__all__ = ["COLUMNS", "as_csv", "as_dicom", "as_json"]
 
 COLUMNS: Final = (
     "number",
@@ -51,6 +51,14 @@ def as_json(entries: Iterable[Entry]) -> Iterator[str]:
         yield msgspec.json.encode(entry).decode() + "\n"
 
 
+def as_dicom(entries: Iterable[Entry], messages: Messages) -> Iterator[str]:
+    """Audit messages (PS3.15 A.5), one to a line, in a root that is none of the Standard's."""
+    yield '<?xml version="1.0" encoding="UTF-8"?>\n<AuditMessages>\n'
+    for entry in entries:
+        yield messages.xml(entry) + "\n"
+    yield "</AuditMessages>\n"
+
+
 def as_csv(entries: Iterable[Entry]) -> Iterator[str]:
     """A table (RFC 4180) with a line of headings."""
     yield _line(COLUMNS)
@@ -79,11 +87,6 @@ def as_csv(entries: Iterable[Entry]) -> Iterator[str]:
             "detail": "; ".join(f"{name}={text}" for name, text in entry.detail.items()),
         }
         yield _line([_harmless(known[name]) for name in COLUMNS])
-
-
-def moment(posix: float) -> str:
-    """A moment as XML Schema writes it (xs:dateTime), in UTC."""
-    return datetime.fromtimestamp(posix, UTC).isoformat(timespec="milliseconds")
 
 
 def _harmless(value: object) -> str:

@@ -58,6 +58,18 @@ def test_the_longest_texts_of_strangers_fit_into_a_record():
     assert len(entry.to_bytes()) <= MOST
 
 
+def test_half_a_character_is_replaced():
+    entry = Entry(
+        at=1.0,
+        event=Event.REFUSED,
+        actor=Actor("a\udcff"),
+        detail={"\ud800": "\udfff"},
+        about=Subject("1.2", "\ud800"),
+    )
+    read = Entry.from_bytes(entry.to_bytes(), 1)
+    assert (read.actor.name, read.detail, read.about.patient_id) == ("a?", {"?": "?"}, "?")
+
+
 def test_an_identity_becomes_an_actor():
     identity = Identity("a script", Role.SERVICE, "a1", Proof.TOKEN)
     assert Actor.of(identity, "10.0.0.7") == Actor(

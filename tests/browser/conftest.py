@@ -1,0 +1,110 @@
+"""A real browser: Debian's Chromium, and pages of strangers under names of their own.
+
+Promises that every name leads to loopback, so that no request leaves the machine. Tests that want a
+browser are skipped where there is none.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import ssl
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+import trustme
+from aiohttp import web
+from playwright.async_api import Browser, async_playwright
+
+from edge import config
+from edge.app import Appliance
+
+CHROMIUM = Path("/usr/bin/chromium")
+OWN_NAME = "edge.test"
+WORDS = (
+    "--no-sandbox",  # tests run as root, in containers
+    "--host-resolver-rules=MAP * 127.0.0.1",
+    "--disable-background-networking",
+    "--disable-component-update",
+    # Strangers' pages of the local network may ask, too: they are whom this is about.
+    "--disable-features=LocalNetworkAccessChecks,BlockInsecurePrivateNetworkRequests",
+)
+
+
+@pytest.fixture
+async def browser():
+    """Chromium, without anything that it remembers."""
+    if not await asyncio.to_thread(CHROMIUM.exists):
+        pytest.skip("there is no Chromium: apt-get install chromium")
+    async with async_playwright() as playwright:
+        started = await playwright.chromium.launch(executable_path=CHROMIUM, args=WORDS)
+        try:
+            yield started
+        finally:
+            await started.close()
+
+
+@pytest.fixture
+async def visit(browser: Browser):
+    """Makes a browser's profile, in which somebody may log in; it takes every certificate."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def make(**options):
+            context = await browser.new_context(ignore_https_errors=True, **options)
+            stack.push_async_callback(context.close)
+            return context
+
+        yield make
+
+
+@dataclass
+class Stranger:
+    """A server of somebody else, who may have any name."""
+
+    port: int
+    asked: list[str] = field(default_factory=list)
+    html: str = ""
+
+    def url(self, host: str, path: str = "/") -> str:
+        return f"https://{host}:{self.port}{path}"
+
+
+@pytest.fixture
+async def stranger():
+    """Serves its page over TLS: pages without could not even send cookies of pages with."""
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("evil.test").configure_cert(context)
+    served = Stranger(0)
+
+    async def page(request):
+        served.asked.append(request.path)
+        return web.Response(text=served.html, content_type="text/html")
+
+    application = web.Application()
+    application.router.add_get("/{path:.*}", page)
+    runner = web.AppRunner(application)
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context)
+        await site.start()
+        served.port = site._server.sockets[0].getsockname()[1]
+        yield served
+    finally:
+        await runner.cleanup()
+
+
+@pytest.fixture
+async def start(tmp_path):
+    """Starts a box that is called ``edge.test``."""
+    async with contextlib.AsyncExitStack() as stack:
+
+        async def begin(**http):
+            loaded = config.Config(
+                appliance=config.Appliance(data_dir=tmp_path / "box"),
+                dimse=config.Dimse(listen="127.0.0.1:0"),
+                http=config.Http(listen="127.0.0.1:0", names=(OWN_NAME,), **http),
+            )
+            return await stack.enter_async_context(Appliance(loaded))
+
+        yield begin
