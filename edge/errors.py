@@ -39,6 +39,7 @@ UIDs, counts and sizes may be named, names and dates of patients may not.
     │   └── GrantRefused          it vouches for somebody no longer, or not at all
     ├── PeerError                 a DIMSE peer broke the protocol, or is gone
     │   └── PeerRefused           a peer will not associate with us
+    ├── ViewerUnusable            the viewer's package, or what was made of it, can't be served
     ├── LineClosed                nothing of sync may go over the line now: it goes on by itself
     └── CloudError                the archive, or the way to it
         ├── CloudUnreachable      no answer: offline is a state, try again later
@@ -93,6 +94,7 @@ __all__ = [
     "TooManyAttempts",
     "UndecodablePixels",
     "UserRefused",
+    "ViewerUnusable",
     "WrongKey",
 ]
 
@@ -345,6 +347,10 @@ _REJECTIONS = {
     (3, 2): ("it has as many associations as it allows", "try again later"),
 }
 """Source and reason -> words, and what to do."""
+
+
+class ViewerUnusable(EdgeError):
+    """The viewer's package, or the folder that was made of it, is not what can be served."""
 
 
 class LineClosed(EdgeError):

@@ -74,7 +74,7 @@ from edge.cache.status import Parts, Status
 from edge.cache.transcoding import Transcoding
 from edge.config import Config
 from edge.crypto.secrets import PURPOSE, open_secrets
-from edge.dicomweb import changefeed, uri_service
+from edge.dicomweb import changefeed, safety, uri_service
 from edge.dicomweb import server as dicomweb
 from edge.dicomweb.claims import claim_of_feed, claim_of_images, claim_of_uri
 from edge.dicomweb.hosts import OwnNames
@@ -86,8 +86,14 @@ from edge.dimse.examination import examine
 from edge.opening import Cache
 from edge.pixels.workers import PixelWorkers
 from edge.supervision import Supervisor
+from edge.viewer import server as viewer
+from edge.viewer.server import Policies
+from edge.viewer.shelf import folder_of, open_shelf
 
 __all__ = ["Echo", "HttpMeans", "start_http"]
+
+_LOG_IN = "/"
+"""The page where people log in."""
 
 Echo = Callable[[str], Awaitable[Reached]]
 """Calls a DICOM peer by its name."""
@@ -151,6 +157,7 @@ async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -
                 witness=HttpWitness(cache.audit, claim_of_feed),
             ),
             "/api/v1": _administration(means, gate, config),
+            "/viewer": await _viewer(gate, config),
         },
         cors_origins=config.http.cors_origins,
         names=own,
@@ -221,6 +228,12 @@ def _images(means: HttpMeans, gate: Gate) -> web.Application:
         authorise=gate.authorise,
         witness=HttpWitness(means.cache.audit, claim_of_images),
     )
+
+
+async def _viewer(gate: Gate, config: Config) -> web.Application:
+    shelf = await asyncio.to_thread(open_shelf, folder_of(config.page))
+    policies = Policies(safety.PAGE, safety.VIEWER, safety.DECODER)
+    return viewer.create_application(shelf, gate.authorise, policies, log_in=_LOG_IN)
 
 
 def _administration(means: HttpMeans, gate: Gate, config: Config) -> web.Application:
