@@ -11,16 +11,22 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
+from contextlib import nullcontext
+from dataclasses import replace
 from functools import partial
 
 from aiohttp import web
 
 from edge.access.audit.entry import Actor, Entry, Event
 from edge.access.audit.recorder import Audit
-from edge.admin.local_keys import LockAsked, when_open
+from edge.admin.local_keys import ChangeAsked, LockAsked, when_open
 from edge.config import Config
+from edge.crypto.change import change_root
+from edge.crypto.custodian import Custodian
 from edge.crypto.escrow import Escrow
 from edge.crypto.keys import KeyRing
+from edge.crypto.passphrases import normal
+from edge.crypto.providers.passphrase import PassphraseKeyProvider
 from edge.errors import KeyUnavailable
 from edge.opening import custodian_of
 from edge.supervision import Supervisor
@@ -41,10 +47,13 @@ class Holding:
     """
 
     def __init__(self, config: Config) -> None:
+        self._config = config
         self._custodian = custodian_of(config)
+        self._turn = asyncio.Lock()
+        self._parts: Supervisor | None = None
         self._keys: KeyRing | None = None
         self._audit: Audit | None = None
-        self._is_renewed = config.keys.provider in ("passphrase", "network")
+        self._is_renewed = False
         self.locking = asyncio.Event()
         """Set once the box is locked, and everything must end."""
 
@@ -55,7 +64,7 @@ class Holding:
 
     def routes(self) -> list[web.RouteDef]:
         """What commands on this machine are answered."""
-        return when_open(self._root, self.lock)
+        return when_open(self._root, self.lock, self.change)
 
     async def lock(self, asked: LockAsked) -> None:
         """Lock the box: it stays so over restarts.
@@ -63,42 +72,69 @@ class Holding:
         Raises:
             DecisionRefused: Nothing could open it any more; nothing was changed.
         """
-        keys = self._keys
-        escrow = None if keys is None else Escrow(self._custodian.folder, keys)
-        lock = partial(self._custodian.lock, asked.by, time.time(), escrow, force=asked.force)
-        locked = await asyncio.to_thread(lock)
+        async with self._turn:
+            keys = self._keys
+            escrow = None if keys is None else Escrow(self._custodian.folder, keys)
+            lock = partial(self._custodian.lock, asked.by, time.time(), escrow, force=asked.force)
+            locked = await asyncio.to_thread(lock)
         needed = "what opened it is destroyed" if locked.destroys else "what opens it is kept"
         log.warning("%s locked this box; %s", asked.by, needed)
-        if self._audit is not None:
-            entry = Entry(
-                at=time.time(),
-                event=Event.KEY,
-                actor=Actor(asked.by),
-                what="the box was locked",
-                detail={"forced": str(asked.force), "key": needed},
-            )
-            self._audit.put(entry)  # it is locked, whether that can be written or not
+        # It is locked, whether that can be written or not.
+        self._note(asked.by, "the box was locked", {"forced": str(asked.force), "key": needed})
         self.locking.set()
+
+    async def change(self, asked: ChangeAsked) -> None:
+        """Have another root secret, kept by another provider or by the same.
+
+        Raises:
+            KeyUnavailable: The service is being started, or has been locked.
+            SecretError: The new provider can't keep it; all is as before.
+        """
+        config = replace(self._config, keys=asked.settings())
+        async with self._turn:
+            if self._keys is None or self.locking.is_set():
+                raise KeyUnavailable("not while the service starts or ends", hint="try again soon")
+            custodian = custodian_of(config)
+            words = normal(asked.passphrase) if asked.passphrase else None
+            await asyncio.to_thread(self._change, self._keys, custodian, words)
+            self._config, self._custodian = config, custodian
+        log.warning("%s changed the root secret; it is kept by %s", asked.by, config.keys.provider)
+        self._note(asked.by, "the root secret was changed", {"provider": config.keys.provider})
+        if self._parts is not None:
+            self.start(self._parts)
+
+    def _change(self, keys: KeyRing, custodian: Custodian, passphrase: bytearray | None) -> None:
+        old, new = self._custodian.keeper, custodian.keeper
+        with new.saying(passphrase) if isinstance(new, PassphraseKeyProvider) else nullcontext():
+            change_root(keys, Escrow(custodian.folder, keys), old, new)
+        new.remember(keys.escrow_root(bytes))
 
     def start(self, parts: Supervisor) -> None:
         """Start what there is to do, if there is anything."""
-        if self._is_renewed:
+        self._parts = parts
+        if not self._is_renewed and self._config.keys.provider in ("passphrase", "network"):
+            self._is_renewed = True
             parts.start("keys", self.run)
+
+    def _note(self, by: str, what: str, detail: dict[str, str]) -> None:
+        if self._audit is not None:
+            entry = Entry(
+                at=time.time(), event=Event.KEY, actor=Actor(by), what=what, detail=detail
+            )
+            self._audit.put(entry)
 
     async def run(self) -> None:
         """Have the kernel keep the secret for the next start, as long as the service runs."""
-        remembers = True
-        while remembers:
-            remembers = await asyncio.to_thread(self._remembered)
+        while True:
+            await asyncio.to_thread(self._remember)
             await asyncio.sleep(_RENEWED)
-        await asyncio.Event().wait()  # there is nothing to do, and that is no failure
 
-    def _remembered(self) -> bool:
-        keeper = self._custodian.keeper
-        remembers = keeper.remember(self._root())
-        if self._custodian.locked() is not None:  # since it was asked
-            keeper.forget()
-        return remembers
+    def _remember(self) -> None:
+        custodian, root = self._custodian, self._root()
+        custodian.keeper.remember(root)
+        # Since it was asked, the box may have been locked, or have another root secret.
+        if custodian.locked() is not None or self._root() != root:
+            custodian.keeper.forget()
 
     def _root(self) -> bytes:
         if self._keys is None:

@@ -21,6 +21,7 @@ from edge.access.http_tls import HttpTls
 from edge.access.login import LogIn
 from edge.access.oidc.channel import Channel
 from edge.access.oidc.login import ProviderLogIn
+from edge.access.oidc.people import ProviderPeople
 from edge.access.oidc.provider import Provider
 from edge.access.oidc.sealing import Seal
 from edge.access.oidc.vouching import Vouching
@@ -40,6 +41,7 @@ from edge.admin.doctor import doctor_routes
 from edge.admin.edits import edit_routes
 from edge.admin.entrance import Entrance
 from edge.admin.factors import factor_routes
+from edge.admin.identities import identity_routes
 from edge.admin.keys import key_routes
 from edge.admin.local_keys import LockAsked
 from edge.admin.login import log_in_routes
@@ -246,6 +248,7 @@ def _administration(means: HttpMeans, gate: Gate, config: Config) -> web.Applica
             *doctor_routes(partial(examine, cache.peers, cache.associations, config.dimse)),
             *worklist_routes(cache.worklist),
             *user_routes(cache.users, cache.sessions, identity),
+            *identity_routes(ProviderPeople(database), cache.sessions, identity),
             *token_routes(cache.tokens, identity),
             *audit_routes(cache.audit.folder),
             *key_routes(means.lock, identity),

@@ -16,7 +16,9 @@ from edge.access.audit.entry import Event
 
 __all__ = ["claim_of_api"]
 
-_OPEN: Final = frozenset({"status", "openapi.json", "peers", "outbox", "tokens", "users"})
+_OPEN: Final = frozenset(
+    {"status", "openapi.json", "peers", "outbox", "tokens", "users", "identities"}
+)
 """Whose GET shows no patient: numbers, names of devices."""
 _CHANGES: Final = {
     "peers": Event.NETWORK,
@@ -26,6 +28,7 @@ _CHANGES: Final = {
     "keys": Event.KEY,
     "key": Event.KEY,
     "users": Event.USER,
+    "identities": Event.USER,
     "sessions": Event.USER,
     "worklist": Event.SCHEDULED,
     "expected": Event.SCHEDULED,

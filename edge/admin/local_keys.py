@@ -20,12 +20,15 @@ import msgspec
 from aiohttp import web
 
 from edge.admin.local import socket_path
+from edge.config import Keys
 from edge.errors import DecisionRefused, EdgeError, KeyLocked, Needs, SecretError, WrongKey
 
 __all__ = [
+    "ChangeAsked",
     "LockAsked",
     "Opening",
     "Waiting",
+    "change_service",
     "lock_service",
     "open_service",
     "root_of_service",
@@ -55,12 +58,43 @@ class Opening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """Or the new one, where one is chosen."""
     recovery_key: str = ""
 
+    def __repr__(self) -> str:
+        return type(self).__name__
+
 
 class LockAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """That it shall be locked."""
 
     by: str
     force: bool = False
+
+
+class ChangeAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """That the root secret shall be another, kept as this configuration says."""
+
+    by: str
+    keys: dict[str, Any]
+    passphrase: str = ""
+    """The new one, if a passphrase shall keep it."""
+
+    def __repr__(self) -> str:
+        return type(self).__name__
+
+    @classmethod
+    def of(cls, by: str, keys: Keys, passphrase: str) -> ChangeAsked:
+        """With the settings in a form that JSON has."""
+        return cls(by, msgspec.to_builtins(keys, enc_hook=str), passphrase)
+
+    def settings(self) -> Keys:
+        """Those of ``[keys]``.
+
+        Raises:
+            SecretError: They are none.
+        """
+        try:
+            return msgspec.convert(self.keys, Keys, dec_hook=lambda kind, text: kind(text))
+        except msgspec.ValidationError as error:
+            raise SecretError(f"[keys] can't be understood: {error}") from error
 
 
 class _Refusal(msgspec.Struct):
@@ -73,17 +107,23 @@ class _Refusal(msgspec.Struct):
 
 
 def when_open(
-    root: Callable[[], bytes], lock: Callable[[LockAsked], Awaitable[None]]
+    root: Callable[[], bytes],
+    lock: Callable[[LockAsked], Awaitable[None]],
+    change: Callable[[ChangeAsked], Awaitable[None]],
 ) -> list[web.RouteDef]:
     """What an open service answers.
 
     Args:
         root: Gives the root secret.
         lock: Locks the box.
+        change: Changes the root secret.
     """
 
     async def get_state(_: web.Request) -> web.Response:
         return _json(Waiting())
+
+    async def post_change(request: web.Request) -> web.Response:
+        return await _answered(change, request, ChangeAsked)
 
     async def get_root(_: web.Request) -> web.Response:
         return web.Response(body=root(), content_type="application/octet-stream")
@@ -95,6 +135,7 @@ def when_open(
         web.get("/keys", get_state),
         web.get("/keys/root", get_root),
         web.post("/keys/lock", post_lock),
+        web.post("/keys/change", post_change),
     ]
 
 
@@ -194,6 +235,15 @@ def lock_service(folder: Path, asked: LockAsked) -> bool:
         EdgeError: It can't be locked.
     """
     return _asked(folder, "POST", "/keys/lock", asked, None) is not None
+
+
+def change_service(folder: Path, asked: ChangeAsked) -> bool:
+    """Have the service that works on *folder* change its root secret; False if there is none.
+
+    Raises:
+        EdgeError: It can't be changed; all is as before.
+    """
+    return _asked(folder, "POST", "/keys/change", asked, None) is not None
 
 
 def _asked(folder: Path, method: str, path: str, what: object, kind: Any) -> object | None:

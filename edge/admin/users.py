@@ -24,7 +24,16 @@ from edge.admin.asking import body, only, wanted
 from edge.admin.openapi import operation
 from edge.errors import AccessDenied
 
-__all__ = ["KnownUser", "LoggedIn", "known_user", "logged_in", "user_routes"]
+__all__ = [
+    "KnownUser",
+    "LoggedIn",
+    "Named",
+    "Removed",
+    "check_changes",
+    "known_user",
+    "logged_in",
+    "user_routes",
+]
 
 _Name = Annotated[str, msgspec.Meta(max_length=64, pattern=only(NAME))]
 _Shown = Annotated[str, msgspec.Meta(max_length=64, pattern=only(r"[^\x00-\x1f\x7f]*"))]
@@ -160,7 +169,12 @@ def logged_in(session: Session) -> LoggedIn:
     )
 
 
-def _check(asking: Identity, roles: Collection[Role | None]) -> None:
+def check_changes(asking: Identity, roles: Collection[Role | None]) -> None:
+    """Do nothing if who asks may change people of these roles.
+
+    Raises:
+        AccessDenied: They may not.
+    """
     if asking.scope != ANYTHING:
         raise AccessDenied(
             f"the token of {asking.name} was narrowed, and changes no users",
@@ -188,7 +202,7 @@ def user_routes(
         """Raise AccessDenied if who asks may not change whom the path names, or make them that."""
         asking, name = identity(request), request.match_info.get("name")
         user = None if name is None else await users.find(name)
-        _check(asking, {role, None if user is None else user.role})
+        check_changes(asking, {role, None if user is None else user.role})
 
     @operation("Everybody who may log in.", answer=UserList)
     @needs(Act.ADMINISTER)

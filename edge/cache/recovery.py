@@ -32,7 +32,17 @@ from edge.cache.rescan import rescan
 from edge.crypto.keys import KeyRing
 from edge.dicom.instance import Custody, Origin
 from edge.errors import InvalidInstance, SealBroken, StorageFull
-from edge.index import instances, peers, remote, residence, snapshot, tombstones, trash, users
+from edge.index import (
+    identities,
+    instances,
+    peers,
+    remote,
+    residence,
+    snapshot,
+    tombstones,
+    trash,
+    users,
+)
 from edge.index.ballast import Ballast
 from edge.index.connection import suspicion
 from edge.index.database import Connection, Database, DatabaseBroken
@@ -95,6 +105,8 @@ async def open_index(path: Path, key: bytes, ballast: Ballast | None = None) -> 
         found = await asyncio.to_thread(salvage, aside, key)
         approved = await asyncio.to_thread(peers.salvage, aside, key)
         people = await asyncio.to_thread(snapshot.salvage, aside, key, users.KEPT)
+        # By itself: an older index has no such table, and everything else all the same.
+        provided = await asyncio.to_thread(snapshot.salvage, aside, key, identities.KEPT)
         database = await Database(path, key, ballast=ballast).__aenter__()
         if found is None:
             log.error("tokens can't be read any more; make new ones with edge token create")
@@ -109,6 +121,8 @@ async def open_index(path: Path, key: bytes, ballast: Ballast | None = None) -> 
             log.error("users can't be read any more; make them again with edge user")
         else:
             await database.write(partial(snapshot.fill_all, tables=people))
+        if provided is not None:
+            await database.write(partial(snapshot.fill_all, tables=provided))
         return database
 
 

@@ -17,7 +17,6 @@ that is far from ours, AWS's clock counts from then on.
 
 from __future__ import annotations
 
-import email.utils
 import hashlib
 import hmac
 import posixpath
@@ -30,6 +29,7 @@ from urllib.parse import quote, unquote_to_bytes
 import httpx
 
 from edge import config
+from edge.cloud.dates import posix_time
 from edge.cloud.replay import can_be_sent_again, let_go
 
 __all__ = ["AwsAuth", "Signer"]
@@ -169,11 +169,10 @@ class AwsAuth(httpx.Auth):
 
     def _learn_time(self, response: httpx.Response) -> bool:
         """Whether AWS's clock is another than we thought."""
-        try:
-            date = email.utils.parsedate_to_datetime(response.headers.get("Date", ""))
-        except ValueError:
+        date = posix_time(response.headers.get("Date"))
+        if date is None:
             return False
-        behind = date.timestamp() - self._clock()
+        behind = date - self._clock()
         if abs(behind - self._behind) <= _SKEW:
             return False
         self._behind = behind

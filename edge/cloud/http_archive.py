@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, aclosing, asynccontextmanager, nullcontext
-from email.utils import parsedate_to_datetime
 from typing import Self, TypeVar
 
 import httpx
@@ -19,6 +18,7 @@ import msgspec
 from edge import config
 from edge.cloud.answers import AnswerTooLarge, read_body
 from edge.cloud.auth import auth_of
+from edge.cloud.dates import posix_time
 from edge.cloud.pace import Way
 from edge.cloud.portal import intercepted
 from edge.cloud.route import Route
@@ -228,7 +228,4 @@ class HttpArchive:
 
 
 def _date_of(response: httpx.Response) -> float | None:
-    try:
-        return parsedate_to_datetime(response.headers["Date"]).timestamp()
-    except (KeyError, ValueError):
-        return None
+    return posix_time(response.headers.get("Date"))

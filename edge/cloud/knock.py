@@ -11,7 +11,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import email.utils
 import ipaddress
 import socket
 import ssl
@@ -23,6 +22,7 @@ from typing import Self
 import httpx
 
 from edge.cloud.certificate import Certificate
+from edge.cloud.dates import posix_time
 from edge.cloud.route import Route, address_of
 
 __all__ = ["Head", "Knock", "Look", "look_at"]
@@ -44,10 +44,7 @@ class Head:
     @property
     def date(self) -> float | None:
         """POSIX seconds by the clock of who answered (RFC 9110 6.6.1)."""
-        try:
-            return email.utils.parsedate_to_datetime(self.headers.get("Date", "")).timestamp()
-        except ValueError:
-            return None
+        return posix_time(self.headers.get("Date"))
 
 
 class Knock:

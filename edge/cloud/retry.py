@@ -8,10 +8,10 @@ stamina's, does not fit here: what is tried again is computed anew from the ledg
 
 from __future__ import annotations
 
-import email.utils
 import random
 from dataclasses import dataclass, field
-from datetime import UTC
+
+from edge.cloud.dates import posix_time
 
 __all__ = ["LONGEST_RETRY_AFTER", "Backoff", "parse_retry_after"]
 
@@ -56,10 +56,5 @@ def parse_retry_after(value: str | None, *, now: float) -> float | None:
     text = value.strip()
     if text.isascii() and text.isdecimal():
         return min(float(text), LONGEST_RETRY_AFTER)
-    try:
-        moment = email.utils.parsedate_to_datetime(text)
-    except ValueError:
-        return None
-    if moment.tzinfo is None:
-        moment = moment.replace(tzinfo=UTC)
-    return min(max(moment.timestamp() - now, 0.0), LONGEST_RETRY_AFTER)
+    moment = posix_time(text)
+    return None if moment is None else min(max(moment - now, 0.0), LONGEST_RETRY_AFTER)

@@ -7,7 +7,6 @@ neither holds a secret or an answer's body. Never decides whether something is t
 
 from __future__ import annotations
 
-import email.utils
 import re
 import socket
 import ssl
@@ -19,6 +18,7 @@ from pathlib import Path
 
 import httpx
 
+from edge.cloud.dates import posix_time
 from edge.cloud.portal import intercepted
 from edge.cloud.retry import parse_retry_after
 from edge.cloud.route import tls_context
@@ -175,12 +175,8 @@ def unusable(archive: str, what: str) -> CloudIntercepted:
 
 def retry_after(response: httpx.Response) -> float | None:
     """Seconds that the archive asks us to wait, if it does."""
-    now = time.time()
-    try:
-        date = email.utils.parsedate_to_datetime(response.headers.get("Date", ""))
-        now = date.timestamp()
-    except ValueError:
-        pass  # No Date, no better clock than ours.
+    date = posix_time(response.headers.get("Date"))
+    now = time.time() if date is None else date  # without it there is no better clock than ours
     return parse_retry_after(response.headers.get("Retry-After"), now=now)
 
 

@@ -1,4 +1,4 @@
-"""``edge key unlock`` and ``edge key lock``: the box, opened and shut by who administers it.
+"""``edge key unlock``, ``lock`` and ``change``: what opens the box, and who shuts it.
 
 What is typed is asked for at a terminal without being shown, or read from a file or a pipe; it is
 never an argument, for those are seen by everybody on the machine.
@@ -35,7 +35,7 @@ _START = "start it with edge serve: it waits for its passphrase"
 
 
 def add_unlocking(acts: Acts) -> None:
-    """Add both."""
+    """Add them."""
     from edge.commands.key import add_key_file
 
     unlock = acts.add("unlock", "Open a locked box.", _unlock)
@@ -51,6 +51,10 @@ def add_unlocking(acts: Acts) -> None:
         "--force",
         action="store_true",
         help="even without a recovery key; then the key stays where it is",
+    )
+    text = "Have another root secret, kept as [keys] of the configuration says now."
+    acts.add("change", text, _change).add_argument(
+        "--file", type=Path, metavar="FILE", help="has the new passphrase; else it is asked for"
     )
 
 
@@ -178,6 +182,26 @@ async def _lock(options: argparse.Namespace) -> int:
     if not await asyncio.to_thread(lock_service, folder, asked):
         await asyncio.to_thread(_lock_without_service, loaded, asked)
     say("edge: the box is locked", file=sys.stderr)
+    return 0
+
+
+async def _change(options: argparse.Namespace) -> int:
+    loaded = await configuration(options)
+    from edge.admin.local_keys import ChangeAsked, change_service, state_of_service
+
+    folder, passphrase = loaded.appliance.data_dir, ""
+    waiting = await asyncio.to_thread(state_of_service, folder)
+    if waiting is None or waiting.needs is not None:
+        raise SecretError(
+            "the service does not run" if waiting is None else f"the box is locked: {waiting.why}",
+            hint="have it running and open, with the [keys] that it had; then change those in its"
+            " configuration, and repeat this",
+        )
+    if loaded.keys.provider == "passphrase":
+        passphrase = await asyncio.to_thread(_passphrase, options.file, is_new=True)
+    asked = ChangeAsked.of(f"{_who()}, on this machine,", loaded.keys, passphrase)
+    await asyncio.to_thread(change_service, folder, asked)
+    say(f'edge: the root secret is another, kept by "{loaded.keys.provider}"', file=sys.stderr)
     return 0
 
 

@@ -157,19 +157,26 @@ async def _list(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
     import msgspec
 
+    from edge.access.oidc.people import ProviderPeople
     from edge.admin.users import known_user
     from edge.opening import Cache
 
     async with Cache(loaded) as cache:
         users = await cache.users.list()
+        provided = await ProviderPeople(cache.database).list()
     if options.json:
-        say(msgspec.json.encode([known_user(user) for user in users]).decode())
-    elif not users:
+        everybody = [*map(known_user, users), *provided]
+        say(msgspec.json.encode(everybody).decode())
+    elif not users and not provided:
         say("edge: there are no users yet; edge user first-code prints a code", file=sys.stderr)
     else:
         say(f"{'NAME':<20}  {'ROLE':<12}  {'STATE':<8}  {'LAST LOG-IN':<20}  SECOND FACTOR")
     for user in () if options.json else users:
         say(_line(user))
+    for one in () if options.json else provided:
+        seen = "never" if one.vouched is None else moment(one.vouched)
+        shown = f"  ({one.display_name})" if one.display_name else ""
+        say(f"{one.name:<20}  {one.role:<12}  {one.state:<8}  {seen:<20}  {one.issuer}{shown}")
     return 0
 
 

@@ -103,9 +103,11 @@ class Custodian:
         raise KeyLocked(f"{locked.by} locked it", needs=needs, hint=hint)
 
     def finish_locking(self) -> None:
-        """Go on with a locking that was cut short; for who owns the folder."""
+        """Go on with a locking that was cut short, and mend; for who owns the folder."""
         if (locked := self.locked()) is not None:
             self._shut(locked)
+        else:
+            self.keeper.mend()
 
     def open_by_passphrase(self, passphrase: bytearray, *, first_start: bool) -> bytes:
         """The root secret, by what somebody typed; at the first start this chooses it.
@@ -119,11 +121,8 @@ class Custodian:
                 "this box is not opened by a passphrase",
                 hint="edge key unlock, or edge key unlock --recovery",
             )
-        self.keeper.say(passphrase)
-        try:
+        with self.keeper.saying(passphrase):
             return self._opened(self.keeper.root_secret(first_start=first_start))
-        finally:
-            self.keeper.unsay()
 
     def open_by_recovery_key(self, key: RecoveryKey, passphrase: bytearray | None = None) -> bytes:
         """The root secret, by the recovery key; the provider gets it back.
@@ -147,12 +146,10 @@ class Custodian:
                     needs=Needs.NEW_PASSPHRASE,
                 )
             require_strength(passphrase)
-            self.keeper.say(passphrase)
-        try:
+            with self.keeper.saying(passphrase):
+                self.keeper.put_back(root)
+        else:
             self.keeper.put_back(root)
-        finally:
-            if isinstance(self.keeper, PassphraseKeyProvider):
-                self.keeper.unsay()
         return self._opened(root)
 
     def open_by_act(self, *, first_start: bool) -> bytes:

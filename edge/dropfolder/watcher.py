@@ -128,6 +128,7 @@ class DropFolder:
         self._reported: str | None = None
         self._resume_at = 0.0
         self._retry_seconds = _FIRST_RETRY
+        self._defects: list[Exception] = []
 
     async def run(self) -> None:
         """Watch, until cancelled."""
@@ -190,6 +191,10 @@ class DropFolder:
                     group.create_task(self._work(queue, listing), name=f"drop folder {number}")
         await self._tell(listing)
         await asyncio.to_thread(self._folders.tidy, listing)
+        defects, self._defects = self._defects, []
+        if defects:
+            # Nobody foresaw them: whoever runs this says so, and begins anew after a while.
+            raise ExceptionGroup("a file met a defect", defects)
         waiting = self._candidates.values()
         return min([self._sweep_seconds, *(max(0.0, self._due_in(item)) for item in waiting)])
 
@@ -242,6 +247,8 @@ class DropFolder:
         except OSError as error:
             item.stuck = Stuck({Hindrance.READ: (reason_of(error),)})
             item.wait(self._clock())
+        except Exception as error:  # noqa: BLE001 - raised once all others had their turn
+            self._defects.append(error)
         else:
             if was_stuck and item.stuck is None:
                 self._try_again()  # what was mended for one file was so for others, too

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import struct
 import zipfile
 import zlib
 from collections.abc import Iterator
@@ -58,7 +57,8 @@ class ZipArchive:
     def __init__(self, file: BinaryIO, size: int, limits: ZipLimits) -> None:
         with _translated():
             self._zip = zipfile.ZipFile(_Bounded(file))
-        self._entries = [info for info in self._zip.infolist() if not info.is_dir()]
+        # Not by is_dir(), which stumbles over one without a name.
+        self._entries = [info for info in self._zip.infolist() if not info.filename.endswith("/")]
         if len(self._zip.infolist()) > limits.entries:
             raise BadArchive(f"the archive has more than {limits.entries} entries")
         unpacked = sum(info.file_size for info in self._entries)
@@ -107,6 +107,8 @@ class _Bounded(io.BufferedIOBase):
         return data
 
     def seek(self, offset: int, whence: int = io.SEEK_SET, /) -> int:
+        if whence == io.SEEK_SET and offset < 0:
+            raise BadArchive("the directory of the archive names a place before its beginning")
         return self._file.seek(offset, whence)
 
     def tell(self) -> int:
@@ -149,11 +151,8 @@ def _translated() -> Iterator[None]:
         raise BadArchive(f"can't be read: {error}") from error
     except (zlib.error, EOFError) as error:
         raise BadArchive("is damaged") from error
-    except (
-        NotImplementedError,
-        OverflowError,
-        RuntimeError,
-        ValueError,
-        struct.error,
-    ) as error:  # what zipfile lets through of a directory that lies
+    except (BadArchive, OSError):
+        raise
+    except Exception as error:
+        # What zipfile lets through of a directory that lies: one of these would stop the folder.
         raise BadArchive(f"can't be read: {error}") from error

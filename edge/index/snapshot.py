@@ -19,14 +19,14 @@ from typing import Any
 import msgspec
 
 from edge.dicom.instance import InstanceRef
-from edge.index import rejections, users
+from edge.index import identities, rejections, users
 from edge.index.connection import Connection, connect
 from edge.index.feed import record
 from edge.index.instances import ensure_series, ensure_study
 
 __all__ = ["Snapshot", "Table", "Unproven", "fill_all", "restore", "salvage", "take"]
 
-_TABLES = ("tokens", *users.KEPT, "tombstones", "rejections", "pins", "peers")
+_TABLES = ("tokens", *users.KEPT, *identities.KEPT, "tombstones", "rejections", "pins", "peers")
 _REASON = "it was only on the box that was lost"
 
 

@@ -99,7 +99,8 @@ class WorkerProcess:
         async for frame in frames:
             if len(frame) > limits.body_bytes:
                 raise PixelBudgetExceeded(f"a frame has {len(frame)} bytes, which are too many")
-            await self._send(head, frame)
+            # Behind the first one, a frame without bytes would be taken for the end of them.
+            await self._send(head, frame if head is not None else frame or b"\0")
             head = None
         if request.kind == "animate":
             await self._send(None, b"")

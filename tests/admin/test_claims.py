@@ -34,6 +34,7 @@ async def claim_of(method, path, template=None):
         ("DELETE", "/peers", Event.NETWORK),
         ("POST", "/tokens", Event.SECURITY),
         ("PUT", "/users", Event.USER),
+        ("POST", "/identities", Event.USER),
         ("PATCH", "/something/new", Event.ADMINISTERED),
         ("GET", "/audit", Event.READ_RECORD),
     ],

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 
 import pytest
 
 from edge.admin.local import local_door
 from edge.admin.local_keys import (
+    ChangeAsked,
     LockAsked,
     Opening,
     Waiting,
+    change_service,
     lock_service,
     open_service,
     root_of_service,
@@ -18,6 +21,7 @@ from edge.admin.local_keys import (
     when_locked,
     when_open,
 )
+from edge.config import Keys, KeyServer
 from edge.errors import DecisionRefused, KeyLocked, KeyUnavailable, Needs, SecretError, WrongKey
 
 ROOT = bytes(range(32))
@@ -33,20 +37,27 @@ async def test_a_command_gets_the_secret_of_a_service_that_is_open(tmp_path):
     async def lock(what):
         asked.append(what)
 
-    async with local_door(tmp_path, dict, more=when_open(lambda: ROOT, lock)):
+    async with local_door(tmp_path, dict, more=when_open(lambda: ROOT, lock, lock)):
         assert await in_a_thread(root_of_service, tmp_path) == ROOT
         assert await in_a_thread(state_of_service, tmp_path) == Waiting()
         assert await in_a_thread(lock_service, tmp_path, LockAsked("me", force=True))
         with pytest.raises(SecretError):
             await in_a_thread(open_service, tmp_path, Opening())
-    assert asked == [LockAsked("me", force=True)]
+        keys = Keys("network", server=(KeyServer("http://a", "A" * 43),), path=Path("/k"))
+        change = ChangeAsked.of("me", keys, "new")
+        assert await in_a_thread(change_service, tmp_path, change)
+    assert asked[0] == LockAsked("me", force=True)
+    assert (asked[1].settings(), asked[1].passphrase) == (keys, "new")
+    assert "new" not in repr(change) + repr(Opening("new", "new"))
+    with pytest.raises(SecretError, match="can't be understood"):
+        ChangeAsked("me", {"provider": "none"}).settings()
 
 
 async def test_a_service_that_is_only_being_started_gives_nothing(tmp_path):
     def nothing():
         raise KeyUnavailable("not yet")
 
-    async with local_door(tmp_path, dict, more=when_open(nothing, nothing)):
+    async with local_door(tmp_path, dict, more=when_open(nothing, nothing, nothing)):
         assert await in_a_thread(root_of_service, tmp_path) is None
 
 

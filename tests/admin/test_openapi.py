@@ -16,6 +16,7 @@ from schemathesis.core.failures import FailureGroup
 from schemathesis.specs.openapi.checks import ignored_auth
 
 from edge import config
+from edge.access.oidc.people import ProviderPeople
 from edge.access.passwords import Passwords
 from edge.access.sessions import Sessions
 from edge.access.tokens import Tokens
@@ -23,6 +24,7 @@ from edge.access.users import Users
 from edge.admin import api
 from edge.admin.commitments import commitment_routes
 from edge.admin.edits import edit_routes
+from edge.admin.identities import identity_routes
 from edge.admin.keys import key_routes
 from edge.admin.openapi import Problem, operation, serve_description
 from edge.admin.peers import peer_routes
@@ -123,6 +125,11 @@ async def base(tmp_path):
                 *worklist_routes(worklist),
                 *token_routes(Tokens(TokenTable(database)), itemgetter(IDENTITY)),
                 *key_routes(locked, itemgetter(IDENTITY)),
+                *identity_routes(
+                    ProviderPeople(database),
+                    Sessions(database, config.Access()),
+                    itemgetter(IDENTITY),
+                ),
                 *user_routes(
                     Users(database, Passwords(CHEAP)),
                     Sessions(database, config.Access()),
@@ -170,6 +177,9 @@ async def test_whatever_the_description_allows_is_answered_as_it_says(base, head
         "GET /expected",
         "POST /expected",
         "DELETE /expected",
+        "GET /identities",
+        "POST /identities/{name}",
+        "DELETE /identities/{name}",
         "POST /keys/lock",
         "GET /openapi.json",
         "GET /outbox",

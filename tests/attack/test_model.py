@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 import edge.access
+import edge.access.oidc
 import edge.cage
 import edge.crypto
 
@@ -19,7 +20,12 @@ MODEL = [
     for line in Path(__file__).with_name("model.txt").read_text().splitlines()
     if not line.startswith("#")
 ]
-PACKAGES = {"access": edge.access, "crypto": edge.crypto, "cage": edge.cage}
+PACKAGES = {
+    "access": edge.access,
+    "oidc": edge.access.oidc,
+    "crypto": edge.crypto,
+    "cage": edge.cage,
+}
 
 
 def lines_of(package):

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import re
 import subprocess
+import sys
 
 import pytest
 import trustme
@@ -163,6 +164,33 @@ async def test_over_http_the_protocol_is_agreed_on_and_no_other(box):
     assert "ALPN protocol: http/1.1" in said.text
     for protocols in ("h2", "acme-tls/1", "spdy/3"):
         assert "No ALPN negotiated" in (await ask(box.http_port, "-alpn", protocols)).text
+
+
+@pytest.mark.parametrize(
+    "unsafe",
+    [
+        '[http]\nauth = "none"\n',
+        '[http]\ntls = "off"\n',
+        '[http]\nlisten = "[::]:8443"\ntls = "off"\n',
+        '[dimse]\nunknown_peers = "accept"\n',
+        '[[cloud.archive]]\nname = "a"\nurl = "http://archive.example/dicom-web"\n',
+    ],
+    ids=[
+        "no tokens",
+        "plain HTTP",
+        "plain HTTP over IPv6",
+        "any peer",
+        "plain HTTP to the archive",
+    ],
+)
+def test_the_service_does_not_start_open_to_a_network(tmp_path, unsafe):
+    toml = tmp_path / "edge.toml"
+    toml.write_text(f'[appliance]\ndata_dir = "{tmp_path / "box"}"\n{unsafe}')
+    command = [sys.executable, "-m", "edge", "serve", "--config", str(toml)]
+    ran = subprocess.run(command, capture_output=True, check=False, text=True, timeout=PATIENCE)
+    assert ran.returncode == 2
+    assert "refused" in ran.stderr
+    assert not (tmp_path / "box").exists()
 
 
 async def test_what_is_no_tls_gets_no_more_than_a_hint(box):

@@ -24,6 +24,7 @@ OPEN = {
     ("GET", "/healthz"),
     ("GET", "/readyz"),
     ("POST", "/login"),
+    ("GET", "/login/oidc"),
     ("POST", "/login/passkey"),
     ("POST", "/login/passkey/begin"),
     ("POST", "/login/redeem"),
@@ -177,8 +178,9 @@ async def test_a_session_that_was_ended_opens_no_door(box, client):
 
 
 def changes_users(door):
-    """No token that was narrowed does, see `tests.admin.test_users`."""
-    return door.path.startswith("/api/v1/users") and door.method in ("POST", "DELETE")
+    """No token that was narrowed does, see `tests.admin.test_users` and `test_identities`."""
+    people = ("/api/v1/users", "/api/v1/identities")
+    return door.path.startswith(people) and door.method in ("POST", "DELETE")
 
 
 @pytest.mark.parametrize("service", list(Service))

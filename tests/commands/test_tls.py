@@ -7,6 +7,7 @@ import contextlib
 import json
 import ssl
 import sys
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -14,6 +15,7 @@ import trustme
 from cryptography import x509
 
 from edge import config
+from edge.access import renewals
 from edge.access.authority import fingerprint
 from edge.app import Appliance
 
@@ -129,6 +131,24 @@ async def test_the_hook_of_an_acme_client_has_its_certificate_served_at_once(tmp
         status, _, err = await box.run("tls", "renew")
         assert status == 2
         assert "no certificate of its own" in err
+
+
+async def test_without_a_hook_a_file_that_was_replaced_is_served_by_both_ports(
+    tmp_path, monkeypatch
+):
+    monkeypatch.setattr(renewals, "_LOOK", 0.05)
+    acme = Acme(tmp_path)
+    first = acme.issue()
+    box = Box(tmp_path, tls="files", tls_certificate=acme.certificate, tls_key=acme.key)
+    dimse = config.Dimse(listen="127.0.0.1:0", tls_listen="127.0.0.1:0")
+    async with Appliance(replace(box.settings, dimse=dimse)) as running:
+        ports = running.http_port, running.dimse_tls_port
+        assert [await served(port) for port in ports] == [first, first]
+        second = acme.issue()
+        async with asyncio.timeout(30):
+            for port in ports:
+                while await served(port) != second:
+                    pass
 
 
 @pytest.mark.parametrize("act", ["show", "ca", "renew"])

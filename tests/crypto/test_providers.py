@@ -44,7 +44,7 @@ def passphrase(tmp_path):
         wrapped = WrappedRoot(tmp_path, tmp_path / "recovery.key")
         provider = PassphraseKeyProvider(wrapped, KernelMemory(tmp_path, grace))
         if said:
-            provider.say(normal(said))
+            provider._said = normal(said)
         return provider
 
     return start

@@ -392,3 +392,28 @@ async def test_an_unknown_failure_is_not_hidden(drop, admission, running):
         async with running() as task:
             await asyncio.wait([task], timeout=10)
     assert caught.group_contains(ZeroDivisionError)
+
+
+async def test_a_file_that_meets_a_defect_stops_no_other(drop, admission, running, monkeypatch):
+    store_instance, small = admission.store_instance, MR.stat().st_size
+
+    async def stumbling(chunks, source, **options):
+        pieces = [piece async for piece in chunks]
+        if sum(map(len, pieces)) != small:
+            raise ZeroDivisionError("a bug")
+
+        async def again():
+            for piece in pieces:
+                yield piece
+
+        return await store_instance(again(), source, **options)
+
+    monkeypatch.setattr(admission, "store_instance", stumbling)
+    for number in range(6):  # more than are looked at at once
+        shutil.copy(CT, drop / f"a{number}")
+    shutil.copy(MR, drop / "b")
+    with pytest.raises(ExceptionGroup) as caught:
+        async with running() as task:
+            await asyncio.wait([task], timeout=10)
+    assert caught.group_contains(ZeroDivisionError)
+    assert len(admission.stored) == 1

@@ -115,6 +115,28 @@ def test_a_huge_directory_is_not_read_into_memory():
     assert peak < 20 * 1024 * 1024
 
 
+def test_an_entry_without_a_name_is_one_like_others():
+    data = zipped({"a": b"x"}).replace(b"a", b"")
+    name_length = (26, 28)  # of the local header and of the directory's
+    data = bytearray(data)
+    for signature, at in zip((b"PK\x03\x04", b"PK\x01\x02"), name_length, strict=True):
+        place = data.index(signature) + at
+        data[place : place + 2] = bytes(2)
+    data[-6:-2] = struct.pack("<I", data.index(b"PK\x01\x02"))
+    data[-10:-6] = struct.pack("<I", 46)
+    archive = opened(bytes(data))
+    assert archive.names == ("",)
+    assert whole(archive.open(0)) == b"x"
+
+
+def test_an_entry_before_the_beginning_is_refused():
+    """And is no trouble of the disk, after which the archive would be tried again and again."""
+    data = bytearray(zipped({"a": b"x"}))
+    data[-6:-2] = struct.pack("<I", data.index(b"PK\x01\x02") + 1)
+    with pytest.raises(BadArchive, match="before its beginning"):
+        opened(bytes(data)).open(0)
+
+
 def test_an_encrypted_entry_is_refused():
     data = bytearray(zipped({"a": b"x"}))
     at = data.index(b"PK\x01\x02")

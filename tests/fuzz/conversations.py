@@ -30,6 +30,8 @@ from tests.journeys import box
 
 LONGEST = 30.0
 """Seconds until a conversation must be over: a hang, otherwise."""
+PATIENCE = 6.0
+"""Seconds that a peer which has said all listens, before it ends its side of the connection."""
 ALL = ("store", "query", "retrieve", "commit", "worklist")
 
 
@@ -161,9 +163,20 @@ async def _speak(port: int, talk: Talk) -> bytes:
             await peer.writer.drain()
             if talk.ends == "close":
                 peer.writer.write_eof()
-            while piece := await peer.reader.read(1 << 16):
+            while piece := await _read(peer):
                 heard += piece
     return heard
+
+
+async def _read(peer: raw.RawPeer) -> bytes:
+    """What comes next. If nothing does, the release may have been the end of a longer message:
+    then it was none, and only the connection's end is one.
+    """
+    waiting = asyncio.ensure_future(peer.reader.read(1 << 16))
+    await asyncio.wait([waiting], timeout=PATIENCE)
+    if not waiting.done() and peer.writer.can_write_eof():
+        peer.writer.write_eof()
+    return await waiting
 
 
 async def _kind(peer: raw.RawPeer) -> int:

@@ -133,9 +133,11 @@ class Door:
         self.look_at_log()
         return answer
 
-    async def exchange(self, data: bytes) -> bytes:
-        """Send, and read to the end."""
-        reader, writer = await asyncio.open_connection("127.0.0.1", self.port)
+    async def exchange(self, data: bytes, source: str = "127.0.0.1") -> bytes:
+        """Send from an address, and read to the end."""
+        reader, writer = await asyncio.open_connection(
+            "127.0.0.1", self.port, local_addr=(source, 0)
+        )
         heard = bytearray()
         try:
             with suppress(ConnectionError):

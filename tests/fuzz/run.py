@@ -11,16 +11,36 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis.errors import HypothesisWarning
 
 from tests.fuzz import findings
+from tests.fuzz.administration import ADMINISTRATION
+from tests.fuzz.archives import ARCHIVES
 from tests.fuzz.bounds import bounded
 from tests.fuzz.conversations import CONVERSATIONS
+from tests.fuzz.folders import FOLDERS
+from tests.fuzz.heads import HEADS
 from tests.fuzz.instances import INSTANCES
 from tests.fuzz.metadata import METADATA
 from tests.fuzz.multipart import MULTIPART
+from tests.fuzz.people import PEOPLE
+from tests.fuzz.pictures import PICTURES
 from tests.fuzz.queries import QUERIES
 from tests.fuzz.stores import STORES
 from tests.fuzz.targets import READERS
 
-FAMILIES = (READERS, CONVERSATIONS, INSTANCES, MULTIPART, METADATA, QUERIES, STORES)
+FAMILIES = (
+    READERS,
+    CONVERSATIONS,
+    INSTANCES,
+    MULTIPART,
+    METADATA,
+    QUERIES,
+    STORES,
+    HEADS,
+    ADMINISTRATION,
+    PICTURES,
+    FOLDERS,
+    ARCHIVES,
+    PEOPLE,
+)
 TARGETS = {target.name: target for family in FAMILIES for target in family}
 SPARE = 400 * 1024
 """Kilobytes that all examples together may take: leaks, and what a few bytes blow up to."""

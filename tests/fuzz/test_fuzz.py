@@ -5,13 +5,14 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import find, settings
+from hypothesis import HealthCheck, Phase, find, settings
 
 from tests.fuzz import corpus, findings
 from tests.fuzz.bounds import bounded
 from tests.fuzz.conversations import Talk
 from tests.fuzz.run import TARGETS, replay, run
 
+_FIRST = settings(database=None, phases=(Phase.generate,), suppress_health_check=list(HealthCheck))
 EXAMPLES = {
     "acceptor": 120,
     "requestor": 60,
@@ -19,6 +20,16 @@ EXAMPLES = {
     "query": 120,
     "admission": 30,
     "stow": 40,
+    "http": 150,
+    "tls": 60,
+    "admin": 120,
+    "pixels": 120,
+    "dropfolder": 120,
+    "courier": 80,
+    "archive": 120,
+    "login": 60,
+    "unlock": 120,
+    "audit": 80,
 }
 OTHERS = 400
 
@@ -63,11 +74,11 @@ def test_a_finding_is_shown_with_what_makes_it_and_can_be_had_again(tmp_path):
     replay("command", path)
 
 
-@pytest.mark.parametrize("name", ["identifier", "framing", "acceptor", "requestor"])
+@pytest.mark.parametrize("name", [name for name in TARGETS if TARGETS[name].kind is not bytes])
 def test_every_example_can_be_kept(name, tmp_path):
     """Also those that are more than bytes."""
     target = TARGETS[name]
-    example = find(target.examples, lambda _: True, settings=settings(database=None))
+    example = find(target.examples, lambda _: True, settings=_FIRST)
     path = findings.keep(tmp_path, name, example)
     assert findings.read(path, target.kind) == example
 

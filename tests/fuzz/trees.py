@@ -7,7 +7,7 @@ belongs. A tree is made wrong before it is written, and its text after that.
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from hypothesis import strategies as st
@@ -144,4 +144,42 @@ def nested(depth: int) -> Mapping[str, Any]:
     tree: dict[str, Any] = {}
     for _ in range(depth):
         tree = {"00081115": {"vr": "SQ", "Value": [tree]}}
+    return tree
+
+
+def read(text: str) -> Any:
+    """Text that was written here; None if it was made wrong."""
+    try:
+        return json.loads(text)
+    except ValueError:
+        return None
+
+
+def places(tree: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[tuple[Any, ...], Any]]:
+    """Every node below the top: the way to it, and itself."""
+    steps: Iterable[tuple[Any, Any]] = ()
+    if isinstance(tree, dict):
+        steps = tree.items()
+    elif isinstance(tree, list):
+        steps = enumerate(tree)
+    for step, below in steps:
+        yield (*path, step), below
+        yield from places(below, (*path, step))
+
+
+def turned(tree: Any, some: Sequence[tuple[int, Any]]) -> Any:
+    """A copy of a data set with other values in some elements, counted through all that it has."""
+    tree = json.loads(json.dumps(tree))
+    for number, value in some:
+        found = [
+            path
+            for path, node in places(tree)
+            if isinstance(path[-1], int) and not isinstance(node, dict)
+        ]
+        if found:
+            *way, last = found[number % len(found)]
+            above = tree
+            for step in way:
+                above = above[step]
+            above[last] = value
     return tree

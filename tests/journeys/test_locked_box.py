@@ -25,7 +25,7 @@ from tests.fakes.tang import Tang
 from tests.journeys.modality import dcmsend
 from tests.journeys.service import PATIENCE, Installation
 
-GOOD = "seven herons over a wet field"
+GOOD, OTHER = "seven herons over a wet field", "five otters below an old bridge"
 
 
 @pytest.fixture
@@ -344,3 +344,42 @@ async def test_an_admin_far_away_locks_the_box_and_is_named_in_its_record(box):
     await it.until_said("ready: DICOM")
     found = await it.run("audit", "search", "--event", "key", "--json")
     assert "the box was locked" in found.out, found
+
+
+async def test_the_root_secret_moves_from_a_file_to_a_passphrase_and_then_to_another(box):
+    it = box(provider="file")
+    await it.run_up()
+    await it.store(1)
+    key = await it.recovery_key()
+    root = (it.data / "root.key").read_bytes()
+    it.keys = {"provider": "passphrase", "grace_hours": 0.0}
+    it.configure()
+    typed = it.root / "typed"
+    typed.write_text("password")
+    weak = await it.run("key", "change", "--file", str(typed))
+    assert (weak.status, "too few" in weak.err) == (1, True)
+    assert (it.data / "root.key").read_bytes() == root
+    for passphrase in (GOOD, OTHER):
+        typed.write_text(passphrase)
+        changed = await it.run("key", "change", "--file", str(typed))
+        assert changed.status == 0, changed.err
+        assert 'kept by "passphrase"' in changed.err
+        assert not (it.data / "root.key").exists()
+        assert len(await it.studies()) == 1
+        assert (await it.stop()).status == 0
+        await it.run_up()
+        assert (await it.unlock(passphrase + "!"))[0] == 1
+        assert (await it.unlock(passphrase))[0] == 0
+        await it.until_said("ready: DICOM")
+        assert len(await it.studies()) == 1
+    assert (await it.run("key", "lock")).status == 0
+    await it.until_said("locked: DICOM")
+    assert (await it.run("key", "change", "--file", str(typed))).status == 1
+    assert (await it.unlock(GOOD))[0] == 1
+    (it.root / "new").write_text(GOOD)
+    (it.root / "paper").write_text(key)
+    named = ("--recovery", "--key-file", str(it.root / "paper"), "--file", str(it.root / "new"))
+    assert (await it.run("key", "unlock", *named)).status == 0
+    await it.until_said("ready: DICOM")
+    assert len(await it.studies()) == 1
+    assert GOOD not in it.log.read_text()

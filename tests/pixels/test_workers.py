@@ -373,6 +373,18 @@ async def test_frames_become_one_animation_and_an_error_in_it_stays_in_it(worker
     assert (await workers.decode(GREY, FRAME)).data == FRAME
 
 
+async def test_a_frame_without_bytes_does_not_end_an_animation(workers, caplog):
+    async def frames():
+        for frame in (FRAME, b"", FRAME):
+            yield frame
+
+    options = {"count": 3, "frame_seconds": 0.1}
+    for _ in range(2):
+        with pytest.raises(UndecodablePixels, match="bytes instead of 8192"):
+            await workers.animate(GREY, Display(), frames(), Presentation(), **options)
+    assert "ended" not in caplog.text
+
+
 async def test_single_frames_do_not_wait_for_animations(workers):
     asked, goes_on = asyncio.Event(), asyncio.Event()
 

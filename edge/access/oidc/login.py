@@ -30,7 +30,7 @@ from edge.access.sessions import Proved, Sessions, Visitor
 from edge.access.throttle import Throttle
 from edge.access.users import State
 from edge.config import Access
-from edge.errors import AccessDenied, GrantRefused, IssuerUnreachable
+from edge.errors import AccessDenied, GrantRefused, IssuerError
 from edge.index import identities as table
 from edge.index.database import Database
 from edge.index.identities import IdentityRow
@@ -166,11 +166,12 @@ class ProviderLogIn:
         try:
             pending = self._take(said, cookie)
             opened = await self._end(said, pending, visitor)
-        except IssuerUnreachable:
-            attempt.take_back()
-            raise
         except GrantRefused:
             raise _refused("the identity provider takes its own answer no longer") from None
+        except IssuerError as error:
+            attempt.take_back()  # whoever it is guesses at nothing
+            log.warning("log-in: %s", error)
+            raise
         except AccessDenied as error:
             log.warning("log-in: the provider, from %s: %s", visitor.address or "?", error)
             raise

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Protocol
 
 __all__ = ["ROOT_LENGTH", "Given", "Keeper", "KeyProvider"]
@@ -36,6 +37,19 @@ class Keeper(KeyProvider, Protocol):
         """Whether it stays shut only if what it has in the box is destroyed."""
         ...
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """What it keeps the secret in, in the box."""
+        ...
+
+    def keep(self, secret: bytes) -> None:
+        """Keep a secret, in place of whatever is there.
+
+        Raises:
+            KeyUnavailable: It can't be kept now.
+        """
+        ...
+
     def put_back(self, secret: bytes) -> None:
         """Keep a secret that was lost here, as it was kept before.
 
@@ -43,6 +57,10 @@ class Keeper(KeyProvider, Protocol):
             KeyUnavailable: It can't be kept now.
             WrongKey: Another one is there; it is left alone.
         """
+        ...
+
+    def mend(self) -> None:
+        """Make what is kept twice whole again; for who owns the folder."""
         ...
 
     def destroy(self) -> None:

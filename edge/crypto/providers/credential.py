@@ -18,6 +18,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 from edge.crypto.providers.base import ROOT_LENGTH
 from edge.crypto.providers.file import read_secret
 from edge.crypto.providers.wrapped import ByCredential, WrappedRoot, unwrap, wrap
+from edge.crypto.twin import copies
 from edge.errors import KeyUnavailable, WrongKey
 
 __all__ = ["CredentialKeyProvider"]
@@ -65,7 +66,12 @@ class CredentialKeyProvider:
                 "recovery key: edge key unlock --recovery",
             ) from error
 
-    def put_back(self, secret: bytes) -> None:
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Both copies."""
+        return copies(self.wrapped.path)
+
+    def keep(self, secret: bytes) -> None:
         """Wrap it with the credential that is there now.
 
         Raises:
@@ -75,6 +81,12 @@ class CredentialKeyProvider:
         self.wrapped.write(
             ByCredential(salt, wrap(secret, self._key(salt), b"systemd-creds", salt))
         )
+
+    put_back = keep
+
+    def mend(self) -> None:
+        """Make both copies whole."""
+        self.wrapped.mend()
 
     def destroy(self) -> None:
         """Destroy the file, without which the credential opens nothing."""

@@ -50,6 +50,15 @@ class FileKeyProvider:
             raise WrongKey(f"{self._path} does not hold a root key")
         return secret
 
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """The one."""
+        return (self._path,)
+
+    def keep(self, secret: bytes) -> None:
+        """Write it, in place of the one that is there."""
+        self._write(secret)
+
     def put_back(self, secret: bytes) -> None:
         """Write a secret that was lost here.
 
@@ -62,6 +71,9 @@ class FileKeyProvider:
                 hint="move it away; nothing was changed",
             )
         self._write(secret)
+
+    def mend(self) -> None:
+        """Nothing: it is kept once, and a copy of it elsewhere by whoever is careful."""
 
     def destroy(self) -> None:
         """Overwrite the file, and delete it; a disk that writes elsewhere may keep the bytes."""

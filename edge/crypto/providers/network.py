@@ -21,6 +21,7 @@ import os
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import httpx
 
@@ -29,6 +30,7 @@ from edge.crypto.kernel import KernelMemory
 from edge.crypto.providers.base import ROOT_LENGTH
 from edge.crypto.providers.wrapped import ByServers, Share, WrappedRoot, unwrap, wrap
 from edge.crypto.tang import Binding, Point, Question, bind, exchange_keys
+from edge.crypto.twin import copies
 from edge.errors import KeyLocked, KeyUnavailable, Needs, SecretError, WrongKey
 
 __all__ = ["NetworkKeyProvider"]
@@ -82,13 +84,28 @@ class NetworkKeyProvider:
             return remembered
         raise _locked(said)
 
-    def put_back(self, secret: bytes) -> None:
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Both copies."""
+        return copies(self.wrapped.path)
+
+    def keep(self, secret: bytes) -> None:
         """Bind it to the servers that can be reached now; ``remember`` does so with others later.
 
-        Without any, what is there stays there, for that may be right.
+        Raises:
+            KeyLocked: There is none.
         """
         if why := self._bind_all(secret):
+            raise _locked(why)
+
+    def put_back(self, secret: bytes) -> None:
+        """The same; but without any server, what is there stays there, for that may be right."""
+        if why := self._bind_all(secret):
             log.warning("the root secret is bound to no server yet: %s", _words(why))
+
+    def mend(self) -> None:
+        """Make both copies whole."""
+        self.wrapped.mend()
 
     def destroy(self) -> None:
         """Destroy the file."""

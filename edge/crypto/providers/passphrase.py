@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from edge.crypto.kernel import KernelMemory
 from edge.crypto.passphrases import Stretching, require_strength, wipe
 from edge.crypto.providers.base import ROOT_LENGTH
 from edge.crypto.providers.wrapped import ByPassphrase, WrappedRoot, unwrap, wrap
+from edge.crypto.twin import copies
 from edge.errors import KeyLocked, Needs, WrongKey
 
 __all__ = ["PassphraseKeyProvider"]
@@ -33,14 +37,15 @@ class PassphraseKeyProvider:
     opens_alone = False
     is_destroyed_by_locking = False
 
-    def say(self, passphrase: bytearray) -> None:
-        """What the next attempt is made with."""
-        self._said = passphrase
-
-    def unsay(self) -> None:
-        """Forget it."""
-        wipe(self._said)
-        self._said = bytearray()
+    @contextmanager
+    def saying(self, passphrase: bytearray | None) -> Iterator[None]:
+        """What attempts are made with until the block ends; it is wiped then."""
+        self._said = passphrase or bytearray()
+        try:
+            yield
+        finally:
+            wipe(self._said)
+            self._said = bytearray()
 
     def root_secret(self, *, first_start: bool) -> bytes:
         """Unwrap it with what was said; make it, if this is the first start and there is none.
@@ -68,7 +73,12 @@ class PassphraseKeyProvider:
         except WrongKey as error:
             raise WrongKey("the passphrase is wrong", hint="nothing was changed") from error
 
-    def put_back(self, secret: bytes) -> None:
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """Both copies."""
+        return copies(self.wrapped.path)
+
+    def keep(self, secret: bytes) -> None:
         """Wrap it with what was said, whatever it was wrapped with before.
 
         Raises:
@@ -78,6 +88,12 @@ class PassphraseKeyProvider:
         if not self._said:
             raise KeyLocked("it needs a passphrase", needs=Needs.NEW_PASSPHRASE, hint=_CHOOSE)
         self._wrapped_anew(secret)
+
+    put_back = keep
+
+    def mend(self) -> None:
+        """Make both copies whole."""
+        self.wrapped.mend()
 
     def destroy(self) -> None:
         """Destroy the file."""

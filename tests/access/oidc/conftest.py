@@ -24,8 +24,12 @@ class Way:
         self.fake = fake
         oidc = Oidc(
             issuer=fake.issuer,
-            client_id=CLIENT_ID,
-            **{"client_secret": CLIENT_SECRET, "roles": ROLES, **settings},
+            **{
+                "client_id": CLIENT_ID,
+                "client_secret": CLIENT_SECRET,
+                "roles": ROLES,
+                **settings,
+            },
         )
         world.settings = Access(oidc=oidc)
         world.start()

@@ -500,6 +500,15 @@ async def test_guessing_at_the_way_back_is_slowed_down(way):
     assert refusals[-1]
 
 
+async def test_a_provider_that_lies_is_told_to_the_log_and_slows_nobody_down(way, caplog):
+    way.fake.lie = {"aud": "another client"}
+    for _ in range(30):
+        await refused(way, "another client")
+    assert "log-in: the identity provider can't be believed" in caplog.text
+    way.fake.lie = {}
+    assert (await way.enter()).session.role is Role.PHYSICIAN
+
+
 async def test_the_key_of_an_elliptic_curve_does_as_well(way):
     way.fake.keys, way.fake.sign_with, way.fake.algorithm = {"e1": EC_KEY}, "e1", "ES256"
     way.fake.lie = {"at_hash": None}
