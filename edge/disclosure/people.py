@@ -133,7 +133,7 @@ PEOPLE: Final[tuple[Answer, ...]] = (
         "At once: `edge user disable`, `edge token revoke`; and whom an identity provider vouches"
         " for can be kept out.",
     ),
-    no("PAUT-10", "Biometric proof", "The device that holds a passkey may ask for it; the box not."),
+    no("PAUT-10", "Biometric proof", "A passkey's device may ask for it; the box does not."),
     yes("PAUT-11", "Physical tokens", "Security keys, as passkeys (FIDO2). No badges."),
     no(
         "PAUT-12",
