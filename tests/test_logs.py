@@ -54,11 +54,14 @@ def test_uids_do_not_get_through_wherever_they_stand(formatter, uid):
 
 
 def test_they_do_not_get_through_in_a_traceback_either(formatter):
-    try:
+    def fail():
         try:
             raise InstanceNotFound(f"instance {UID} is nowhere")
         except InstanceNotFound as error:
             raise ValueError(UID) from error
+
+    try:
+        fail()
     except ValueError:
         written = line(formatter, "it failed", exc_info=sys.exc_info())
     assert UID not in written

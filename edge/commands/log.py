@@ -1,7 +1,5 @@
 """``edge log``: what stands behind a reference in the log."""
 
-
-
 from __future__ import annotations
 
 import argparse

@@ -22,7 +22,7 @@ _PAGE = 50_000
 async def uids_behind(
     database: Database, references: Collection[str], refer: Callable[[str], str]
 ) -> dict[str, dict[str, str]]:
-    """References -> the UIDs that they stand for -> of what each is: ``study``, ``series``, ``sop``.
+    """References -> the UIDs behind them -> of what each is: ``study``, ``series``, ``sop``.
 
     What is known of studies is looked through first, and nothing else if all are there.
 
