@@ -54,9 +54,12 @@ def test_uids_do_not_get_through_wherever_they_stand(formatter, uid):
 
 
 def test_they_do_not_get_through_in_a_traceback_either(formatter):
+    def lose():
+        raise InstanceNotFound(f"instance {UID} is nowhere")
+
     def fail():
         try:
-            raise InstanceNotFound(f"instance {UID} is nowhere")
+            lose()
         except InstanceNotFound as error:
             raise ValueError(UID) from error
 
