@@ -187,7 +187,8 @@ async def _change(
             say(f"edge: {known.name} {done}", file=sys.stderr)
             return 0
         user = await cache.users.change(options.name, disabled=disabled, role=role, scope=scope)
-    more = "" if user.state != "invited" else f"; edge user reset {user.name} prints a code"
+    needs_code = user.state == "invited" and scope is None
+    more = f"; edge user reset {user.name} prints a code" if needs_code else ""
     say(f"edge: {user.name} {done}{more}", file=sys.stderr)
     return 0
 
