@@ -29,6 +29,7 @@ from edge.index.keys import (
     Column,
 )
 from edge.index.lookup import json_list
+from edge.index.senders import sent_by
 
 __all__ = [
     "DEPTH",
@@ -121,6 +122,8 @@ def conditions_of(query: Query) -> list[Condition]:
     for tag, uid in (("0020000D", query.study_uid), ("0020000E", query.series_uid)):
         if uid is not None:
             found.append(_on_column(COLUMNS[tag], Criterion(Kind.EXACT, "UI", (uid,))))
+    if query.senders:
+        found.append(Condition(Level.STUDY, sent_by(query.senders)))
     keys = keys_of(query)
     creators = _creators(keys)
     items: dict[tuple[str, ...], list[Key]] = {}
