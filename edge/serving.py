@@ -237,7 +237,8 @@ def _images(means: HttpMeans, gate: Gate) -> web.Application:
 async def _viewer(gate: Gate, config: Config) -> web.Application:
     shelf = await asyncio.to_thread(open_shelf, folder_of(config.page))
     policies = Policies(safety.PAGE, safety.VIEWER, safety.DECODER)
-    return viewer.create_application(shelf, gate.authorise, policies, log_in=_LOG_IN)
+    guard = access(gate.authorise, Service.DICOMWEB)
+    return viewer.create_application(shelf, guard, policies, log_in=_LOG_IN)
 
 
 def _administration(means: HttpMeans, gate: Gate, config: Config) -> web.Application:

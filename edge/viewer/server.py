@@ -10,7 +10,6 @@ Files are the same for everybody and have their version in their address: browse
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
@@ -18,14 +17,10 @@ from urllib.parse import quote
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
-from edge.access.acts import Act, Service
-from edge.access.roles import Identity
-from edge.errors import AccessDenied
+from edge.errors import AccessDenied, TooManyAttempts
 from edge.viewer.shelf import MEDIA_TYPES, Shelf
 
 __all__ = ["Policies", "create_application"]
-
-Authorise = Callable[[Mapping[str, str], str], Awaitable[Identity]]
 
 _POLICY: Final = "Content-Security-Policy"
 _FOR_EVER: Final = "private, max-age=31536000, immutable"
@@ -46,18 +41,18 @@ class Policies:
 
 
 def create_application(
-    shelf: Shelf, authorise: Authorise, policies: Policies, *, log_in: str
+    shelf: Shelf, guard: Middleware, policies: Policies, *, log_in: str
 ) -> web.Application:
     """Build the application.
 
     Args:
         shelf: What can be served.
-        authorise: Says who sends a request.
+        guard: Lets in who may see images.
         policies: What pages may.
         log_in: The page where people log in; it gets the way back as ``next``.
     """
     door = _Door(shelf, policies)
-    application = web.Application(middlewares=[_guard(authorise, log_in)])
+    application = web.Application(middlewares=[_leading_to(log_in), guard])
     application.add_routes(
         [
             web.get("", door.into),
@@ -70,24 +65,23 @@ def create_application(
     return application
 
 
-def _guard(authorise: Authorise, log_in: str) -> Middleware:
-    """Who may look at images may come in."""
+def _leading_to(log_in: str) -> Middleware:
+    """Whom the guard turns away is led to where people log in, if somebody sits there."""
 
     @web.middleware
-    async def check(request: web.Request, handler: Handler) -> web.StreamResponse:
+    async def lead(request: web.Request, handler: Handler) -> web.StreamResponse:
         try:
-            identity = await authorise(request.headers, request.remote or "")
-        except AccessDenied:
-            if not _is_page(request) or hdrs.AUTHORIZATION in request.headers:
+            return await handler(request)
+        except TooManyAttempts:
+            raise
+        except AccessDenied as error:
+            # Whoever is known, and may not, would be led in a circle; who brings a proof of their
+            # own is told that it opens nothing.
+            if error.known or hdrs.AUTHORIZATION in request.headers or not _is_page(request):
                 raise
-            # Also who has proved too little: what is missing is asked for there.
-            back = quote(request.path_qs, safe="")
-            return _led_to(303, f"{log_in}?next={back}")
-        identity.enter(Service.DICOMWEB)
-        identity.require(Act.READ)
-        return await handler(request)
+            return _led_to(303, f"{log_in}?next={quote(request.path_qs, safe='')}")
 
-    return check
+    return lead
 
 
 def _is_page(request: web.Request) -> bool:

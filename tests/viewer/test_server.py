@@ -8,9 +8,11 @@ import gzip
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
+from edge.access.acts import Service
 from edge.access.roles import Identity, Role
 from edge.access.scope import Scope
 from edge.dicomweb import safety
+from edge.dicomweb.middleware import access
 from edge.dicomweb.root import create_root
 from edge.errors import AccessDenied
 from edge.viewer.package import PLACE, install
@@ -42,7 +44,8 @@ async def serve():
 
         policies = Policies(safety.PAGE, safety.VIEWER, safety.DECODER)
         shelf = await asyncio.to_thread(open_shelf, folder)
-        door = create_application(shelf, authorise, policies, log_in="/in")
+        guard = access(authorise, Service.DICOMWEB)
+        door = create_application(shelf, guard, policies, log_in="/in")
         client = TestClient(TestServer(create_root({"/viewer": door}, is_open=True)))
         await client.start_server()
         clients.append(client)
