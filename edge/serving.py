@@ -135,6 +135,7 @@ async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -
     if tls.context is not None:
         await asyncio.to_thread(means.renewals.add, tls.load, tls.files)
     own = OwnNames(names, tls.certified)
+    sees = Catalogue(cache.database).was_sent_by
     application = create_root(
         {
             "/dicom-web": _images(means, gate),
@@ -144,6 +145,7 @@ async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -
                 transcoding=means.transcoding,
                 authorise=gate.authorise,
                 witness=HttpWitness(cache.audit, claim_of_uri),
+                sees=sees,
             ),
             "/changefeed": changefeed.create_application(
                 ChangeFeed(cache.database),
@@ -210,16 +212,18 @@ async def _provider(
 
 
 def _images(means: HttpMeans, gate: Gate) -> web.Application:
+    catalogue = Catalogue(means.cache.database)
     return dicomweb.create_application(
         retrieval=means.retrieval,
         rendering=means.rendering,
         transcoding=means.transcoding,
-        catalogue=Catalogue(means.cache.database),
+        catalogue=catalogue,
         admission=means.admission,
         deletion=means.deletion,
         workers=means.workers,
         authorise=gate.authorise,
         witness=HttpWitness(means.cache.audit, claim_of_images),
+        sees=catalogue.was_sent_by,
     )
 
 
