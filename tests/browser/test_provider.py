@@ -125,7 +125,8 @@ async def test_somebody_logs_in_by_the_providers_own_pages_until_they_have_no_gr
     async with asyncio.timeout(PATIENCE):
         while await status_of(page, f"{base}/api/v1/status") != 401:  # noqa: ASYNC110 - as above
             await asyncio.sleep(0.2)
-    answer = await page.goto(f"{base}/login/oidc")
+    page = await context.new_page()
+    await page.goto(f"{base}/login/oidc")
     await page.get_by_role("button", name="Continue").click()
     await page.wait_for_url(re.compile("/login/oidc/back"))
     text = await page.inner_text("body")
