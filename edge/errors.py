@@ -40,6 +40,7 @@ UIDs, counts and sizes may be named, names and dates of patients may not.
     ├── PeerError                 a DIMSE peer broke the protocol, or is gone
     │   └── PeerRefused           a peer will not associate with us
     ├── LineClosed                nothing of sync may go over the line now: it goes on by itself
+    ├── TooManyListeners          so many follow what happens here that one more can't
     └── CloudError                the archive, or the way to it
         ├── CloudUnreachable      no answer: offline is a state, try again later
         │   └── CloudIntercepted  something else answers in the archive's place
@@ -91,6 +92,7 @@ __all__ = [
     "StepRefused",
     "StorageFull",
     "TooManyAttempts",
+    "TooManyListeners",
     "UndecodablePixels",
     "UserRefused",
     "WrongKey",
@@ -349,6 +351,10 @@ _REJECTIONS = {
 
 class LineClosed(EdgeError):
     """The calendar or the budget lets nothing of sync over the line now; says nothing about it."""
+
+
+class TooManyListeners(EdgeError):
+    """So many follow what happens here that one more can't; others may end at any time."""
 
 
 class CloudError(EdgeError):

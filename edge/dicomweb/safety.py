@@ -75,7 +75,7 @@ _ALWAYS: Final = {
     "Cross-Origin-Resource-Policy": "same-origin",
     "Permissions-Policy": (
         "accelerometer=(), camera=(), display-capture=(), geolocation=(), gyroscope=(),"
-        " microphone=(), midi=(), payment=(), serial=(), usb=(), bluetooth=(), hid=()"
+        " microphone=(), midi=(), payment=(), serial=(), usb=(), hid=()"
     ),
     "X-Permitted-Cross-Domain-Policies": "none",
 }
