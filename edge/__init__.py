@@ -24,7 +24,8 @@ The index knows everything; the store holds some of it. From the outside in; imp
     systemd     what the service's manager is told, and by what proof
     cage        what a process of ours gives up before it works on what strangers wrote
     errors      what can go wrong; week, how a technician writes when the line may be used;
-                written, how keys are written on paper; swap, whether memory may get to a disk
+                written, how keys are written on paper; swap, whether memory may get to a disk;
+                logs, what stands in the log in place of a UID
 """
 
 __version__ = "0.1.0"

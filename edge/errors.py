@@ -3,7 +3,8 @@
 A foreign error (an operating system's, a library's) is wrapped once, at the seam where it enters,
 and mapped once, at the door where it leaves (a DIMSE status, an HTTP status, an exit status).
 The message says what happened to what; ``hint`` says what to do next. Neither holds patient data:
-UIDs, counts and sizes may be named, names and dates of patients may not.
+UIDs, counts and sizes may be named, names and dates of patients may not. (The log has references in
+the place of UIDs: see `edge.logs`.)
 
     EdgeError
     ├── ConfigError               the configuration can't be used

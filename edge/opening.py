@@ -12,7 +12,7 @@ import fcntl
 import logging
 import os
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import AsyncExitStack
 from dataclasses import asdict
 from functools import partial
@@ -56,6 +56,8 @@ from edge.index.ballast import Ballast
 from edge.index.database import Database
 from edge.index.remote import set_cursor
 from edge.index.tokens import TokenTable
+from edge.index.uids import uids_behind
+from edge.logs import begin_to_refer, reference
 from edge.store.objects import ObjectStore
 from edge.store.tombstones import TombstoneStore, TrashStore
 from edge.sync.line import line_state
@@ -117,6 +119,8 @@ class Cache:
             self.keys = await asyncio.to_thread(_open_keys, self._config, self._owned, root)
             del root
             stack.callback(self.keys.close)
+            self._refer = partial(reference, self.keys.derive("references in the log"))
+            begin_to_refer(self._refer)
             self.algorithm = await asyncio.to_thread(_best_algorithm)
             self.store = await stack.enter_async_context(
                 ObjectStore(self.folder, self.keys, algorithm=self.algorithm)
@@ -189,6 +193,10 @@ class Cache:
         done = await asyncio.to_thread(self.keys.rotate, abandon=abandon)
         await note_epoch(self.database, self.keys)
         return asdict(done)
+
+    async def uids_behind(self, references: Collection[str]) -> dict[str, dict[str, str]]:
+        """What references in the log stand for: UIDs, and of what each is."""
+        return await uids_behind(self.database, references, self._refer)
 
     async def beat(self) -> None:
         """Commit something: whoever can do that lives.

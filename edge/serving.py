@@ -144,6 +144,7 @@ async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -
     own = OwnNames(names, tls.certified)
     live = Live(means.changes, means.status, Coming(cache.database))
     pages = Pages(gate, PageMeans(config, live, temperature), (POLICY_HEADER, PAGE))
+    sees = Catalogue(cache.database).was_sent_by
     application = create_root(
         {
             "/dicom-web": _images(means, gate),
@@ -153,6 +154,7 @@ async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -
                 transcoding=means.transcoding,
                 authorise=gate.authorise,
                 witness=HttpWitness(cache.audit, claim_of_uri),
+                sees=sees,
             ),
             "/changefeed": changefeed.create_application(
                 ChangeFeed(cache.database),
@@ -223,16 +225,18 @@ async def _provider(
 
 
 def _images(means: HttpMeans, gate: Gate) -> web.Application:
+    catalogue = Catalogue(means.cache.database)
     return dicomweb.create_application(
         retrieval=means.retrieval,
         rendering=means.rendering,
         transcoding=means.transcoding,
-        catalogue=Catalogue(means.cache.database),
+        catalogue=catalogue,
         admission=means.admission,
         deletion=means.deletion,
         workers=means.workers,
         authorise=gate.authorise,
         witness=HttpWitness(means.cache.audit, claim_of_images),
+        sees=catalogue.was_sent_by,
     )
 
 
@@ -265,6 +269,6 @@ def _administration(means: HttpMeans, gate: Gate, config: Config, live: Live) ->
             *token_routes(cache.tokens, identity),
             *audit_routes(cache.audit.folder),
             *key_routes(means.lock, identity),
-            *event_routes(live, gate.authorise),
+            *event_routes(live, gate.authorise, Catalogue(database).was_sent_by),
         ],
     )

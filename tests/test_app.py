@@ -46,6 +46,12 @@ async def test_a_box_without_an_archive_is_ready(tmp_path):
         assert set(answer.json()["parts"]) == parts
 
 
+async def test_swap_in_the_clear_is_in_the_status(tmp_path, monkeypatch):
+    monkeypatch.setattr("edge.app.exposure", lambda: "swap is on")
+    async with Appliance(settings(tmp_path)) as box:
+        assert (await box.status()).as_json()["cages"]["memory"] == "swap is on"
+
+
 async def test_only_one_service_works_on_a_folder_and_the_command_line_beside_it(tmp_path):
     async with Appliance(settings(tmp_path)):
         with pytest.raises(ConfigError, match="another edge is running"):

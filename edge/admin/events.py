@@ -1,8 +1,9 @@
 """What happens, told as it happens: ``/api/v1/events``, a stream of server-sent events.
 
 Owns the stream: its heartbeat, and its end with the proof that it was opened by. Promises that
-nobody goes on hearing who was logged out, disabled or narrowed meanwhile, within some seconds; and
-that a stream keeps no session from being idle. What is told, and to how many, is
+nobody goes on hearing who was logged out, disabled or narrowed meanwhile, within some seconds; that
+who is narrowed to some studies hears of no other; and that a stream keeps no session from being
+idle. What is told, and to how many, is
 `edge.cache.live`'s.
 """
 
@@ -10,12 +11,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from typing import Final
 
+import msgspec
 from aiohttp import hdrs, web
 from multidict import CIMultiDict
 
-from edge.access.roles import Identity
+from edge.access.acts import Act, Service
+from edge.access.roles import Identity, narrows
 from edge.access.sessions import UNATTENDED
 from edge.admin.openapi import operation
 from edge.cache.live import Happening, Live
@@ -28,9 +32,14 @@ _HEARTBEAT: Final = 10.0
 _RETRY: Final = b"retry: 2000\n\n"
 
 
+Sees = Callable[[str, frozenset[str]], Awaitable[bool]]
+"""Whether a study is here, and one of these sent something of it."""
+
+
 def event_routes(
     live: Live,
     authorise: Callable[[Mapping[str, str], str], Awaitable[Identity]],
+    sees: Sees,
     *,
     heartbeat: float = _HEARTBEAT,
 ) -> Sequence[web.RouteDef]:
@@ -39,6 +48,7 @@ def event_routes(
     Args:
         live: Tells what happens.
         authorise: Says whether who listens still may.
+        sees: Which studies are whose.
         heartbeat: Seconds between two signs of life.
     """
 
@@ -49,6 +59,7 @@ def event_routes(
         answer=str,
         media_type="text/event-stream",
     )
+    @narrows
     async def events(request: web.Request) -> web.StreamResponse:
         response = web.StreamResponse(
             headers={
@@ -60,29 +71,45 @@ def event_routes(
         if request.method == hdrs.METH_HEAD:
             return response
         with live.listen() as listener:
+            identity = await who(request)
+            looked = time.monotonic()
             await response.prepare(request)
             await response.write(_RETRY)
-            looked = time.monotonic()
             while (news := await listener.next(heartbeat)) is not None:
                 if time.monotonic() >= looked + heartbeat:
-                    if not await still_may(request):
-                        break
-                    looked = time.monotonic()
-                await response.write(b"".join(map(_written, news)) or b": still here\n\n")
+                    identity, looked = await who(request), time.monotonic()
+                if identity is None:
+                    break
+                shown = [await _shown(event, identity, sees) for event in news]
+                await response.write(b"".join(map(_written, shown)) or b": still here\n\n")
             await response.write(b"event: end\ndata: {}\n\n")
         await response.write_eof()
         return response
 
-    async def still_may(request: web.Request) -> bool:
+    async def who(request: web.Request) -> Identity | None:
+        """Who listens; None if they may not any more."""
         unattended = CIMultiDict(request.headers)
         unattended[UNATTENDED] = "1"
         try:
-            await authorise(unattended, request.remote or "")
+            identity = await authorise(unattended, request.remote or "")
+            identity.enter(Service.ADMIN)
+            identity.require(Act.READ)
         except AccessDenied:
-            return False
-        return True
+            return None
+        return identity
 
     return [web.get("/events", events)]
+
+
+async def _shown(event: Happening, identity: Identity, sees: Sees) -> Happening:
+    """What of it is for somebody who may have been narrowed to the studies of some senders."""
+    senders = identity.scope_for(Act.READ).studies_from
+    if not senders or event.kind != "arrivals":
+        return event
+    said = msgspec.json.decode(event.data)
+    for name, studies in said.items():
+        said[name] = [one for one in studies if await sees(one["study_uid"], senders)]
+    return replace(event, data=msgspec.json.encode(said))
 
 
 def _written(event: Happening) -> bytes:

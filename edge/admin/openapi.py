@@ -16,6 +16,7 @@ import msgspec
 from aiohttp import hdrs, web
 
 import edge
+from edge.access.roles import narrows
 
 __all__ = ["Operation", "Problem", "operation", "operation_of", "serve_description"]
 
@@ -107,6 +108,7 @@ def serve_description(application: web.Application, prefix: str) -> None:
     """
 
     @operation("This document.", answer=dict[str, Any])
+    @narrows
     async def description(_: web.Request) -> web.Response:
         return web.Response(body=body, headers={hdrs.CONTENT_TYPE: "application/json"})
 

@@ -1,18 +1,18 @@
 """The page of a locked box: what it waits for, and where its passphrase is said.
 
-Owns ``/``, its style sheet and ``/unlock``, and answers everything else with 503. Promises that a
-guess costs its sender more and more time, that one is tried at a time, and that nothing but what
-the box waits for is shown: no name of a patient, no version, no state. The page has no script. A
-passphrase is chosen here only by who has the code that the console shows, lest a stranger in the
-waiting room choose it.
+Owns ``/``, its style sheet and mark, and ``/unlock``, and answers all else with 503. Promises that
+a guess costs its sender more and more time, that one is tried at a time, and that nothing but what
+the box waits for is shown: no name of a patient, no version, no state. The page has no script
+(`unlocking_page`). A passphrase is chosen here only by who has the code that the console shows,
+lest a stranger in the waiting room choose it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hmac
-import html
 import logging
+import math
 from collections.abc import Awaitable, Callable
 from typing import Final
 
@@ -22,6 +22,7 @@ from edge.access.codes import typed
 from edge.access.throttle import Attempt, Limit, Throttle
 from edge.admin.asking import form
 from edge.admin.local_keys import Opening, Waiting
+from edge.admin.unlocking_page import MARK, STYLE, ask, choose, opening, waits
 from edge.errors import EdgeError, KeyLocked, Needs, TooManyAttempts, WrongKey
 
 __all__ = ["unlocking_routes"]
@@ -40,60 +41,12 @@ _LIMITS: Final = {
     "address": Limit(free=3),
 }
 _POLICY: Final = (
-    "default-src 'none'; style-src 'self'; form-action 'self'; base-uri 'none'; "
+    "default-src 'none'; style-src 'self'; img-src 'self'; form-action 'self'; base-uri 'none'; "
     "frame-ancestors 'none'"
 )
 _HEADERS: Final = {
     "Content-Security-Policy": _POLICY,  # the other headers of safety are everybody's
     hdrs.CACHE_CONTROL: "no-store",
-}
-_STYLE: Final = """\
-body { font: 18px/1.5 system-ui, sans-serif; max-width: 32rem; margin: 12vh auto; padding: 0 1rem;
-  color: #1b1b1b; background: #fafafa }
-label { display: block; margin-top: 1rem }
-input { font: inherit; width: 100%; box-sizing: border-box; padding: .5rem }
-button { font: inherit; margin-top: 1rem; padding: .5rem 1.5rem }
-.wrong { color: #a40000; font-weight: bold }
-"""
-_PAGE: Final = """\
-<!doctype html>
-<html lang="en">
-<head>
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<title>{title}</title>
-<link rel="stylesheet" href="/unlock.css">
-{head}</head>
-<body>
-<h1>{title}</h1>
-{body}</body>
-</html>
-"""
-_ASK: Final = """\
-<form method="post" action="/unlock" autocomplete="off">
-<label>Passphrase
-<input type="password" name="passphrase" required autofocus maxlength="1000"></label>
-<button>Open</button>
-</form>
-"""
-_CHOOSE: Final = """\
-<p>Choose the passphrase that opens this box whenever it was switched off. Without it, and without
-the recovery key, nothing in the box can ever be read.</p>
-<form method="post" action="/unlock" autocomplete="off">
-<label>Code, as the console of the box shows it
-<input type="text" name="code" required autofocus maxlength="40"></label>
-<label>New passphrase, of 16 characters or more
-<input type="password" name="passphrase" required maxlength="1000"></label>
-<label>The same again
-<input type="password" name="again" required maxlength="1000"></label>
-<button>Choose</button>
-</form>
-"""
-_WORDS: Final = {
-    Needs.NEW_PASSPHRASE: "Its passphrase is chosen on the machine itself: edge key unlock.",
-    Needs.SERVER: "It opens by itself as soon as it reaches the server that keeps its key.",
-    Needs.RECOVERY_KEY: "It is opened with its recovery key, on the machine itself.",
-    Needs.ADMIN: "It is opened by its administrator, on the machine itself.",
 }
 
 
@@ -120,7 +73,11 @@ class _Door:
 
     async def style(self, _: web.Request) -> web.Response:
         """Its style sheet."""
-        return web.Response(text=_STYLE, content_type="text/css", headers=_HEADERS)
+        return web.Response(text=STYLE, content_type="text/css", headers=_HEADERS)
+
+    async def mark(self, _: web.Request) -> web.Response:
+        """What a browser shows beside its title."""
+        return web.Response(text=MARK, content_type="image/svg+xml", headers=_HEADERS)
 
     async def open(self, request: web.Request) -> web.Response:
         """Try what was sent."""
@@ -153,8 +110,9 @@ class _Door:
         try:
             attempt = self._throttle.log_in(_BOX, remote, ())
         except TooManyAttempts as error:
-            words = f"Too many wrong tries. Wait {error.retry_after:.0f} seconds."
-            return self._page(words, status=429, after=int(error.retry_after) + 1)
+            seconds = max(1, math.ceil(error.retry_after))
+            words = f"Too many wrong tries. Wait {seconds} second{'s' if seconds > 1 else ''}."
+            return self._page(words, status=429, after=seconds)
         code = typed(said.get("code", "")).encode()
         if is_new and not hmac.compare_digest(code, self._code.encode()):
             return _wrong(remote, self._page("The code is wrong.", status=403))
@@ -173,27 +131,22 @@ class _Door:
             return self._page(f"{error}. {error.hint}", status=400)
         attempt.succeeded()
         log.warning("opened over the web page, from %s", remote)
-        return _answer("Opening", "<p>The box is being opened.</p>\n", again=_AGAIN_SECONDS)
+        return _answer(opening())
 
-    def _page(self, wrong: str, *, status: int = 200, after: int = 0) -> web.Response:
+    def _page(self, told: str, *, status: int = 200, after: int = 0) -> web.Response:
         now = self._waiting()
-        body = f'<p class="wrong">{html.escape(wrong)}</p>\n' if wrong else ""
         if now.needs is Needs.PASSPHRASE:
-            body += _ASK
+            page = ask(told)
         elif now.needs is Needs.NEW_PASSPHRASE and self._code:
-            body += _CHOOSE
-        elif now.needs is not None:
-            body += f"<p>{_WORDS[now.needs]}</p>\n"
-        return _answer("This box is locked", body, status=status, after=after)
+            page = choose(told)
+        else:
+            page = waits(now.needs, told)
+        return _answer(page, status=status, after=after)
 
 
-def _answer(
-    title: str, body: str, *, status: int = 200, after: int = 0, again: int = 0
-) -> web.Response:
-    head = f'<meta http-equiv="refresh" content="{again}; url=/">\n' if again else ""
+def _answer(page: str, *, status: int = 200, after: int = 0) -> web.Response:
     headers = dict(_HEADERS) | ({hdrs.RETRY_AFTER: str(after)} if after else {})
-    text = _PAGE.format(title=title, head=head, body=body)
-    return web.Response(text=text, content_type="text/html", status=status, headers=headers)
+    return web.Response(text=page, content_type="text/html", status=status, headers=headers)
 
 
 def _wrong(remote: str, answer: web.Response) -> web.Response:
@@ -227,6 +180,7 @@ def unlocking_routes(
     return [
         web.get("/", door.show),
         web.get("/unlock.css", door.style),
+        web.get("/unlock.svg", door.mark),
         web.post("/unlock", door.open),
         web.route("*", "/{rest:.*}", door.refuse),
     ]

@@ -257,7 +257,9 @@ class Recovery:
     async def _look_at_keys(self, report: Report) -> None:
         used = await residence.key_ids_in_use(self._database)
         there = await asyncio.to_thread(self._keys.key_ids)
-        report.missing_keys = len(used - there)
+        if used - there:  # those of what was evicted are missed by nobody
+            needed = await residence.key_ids_of_objects(self._database)
+            report.missing_keys = len(needed - there)
         if not report.unreadable:
             await asyncio.to_thread(self._keys.destroy, there - used)
             report.unused_keys = len(there - used)

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from edge.commands.words import moment, say
+from edge.errors import EdgeError
 
 if TYPE_CHECKING:
     from edge.access.users import Handed, Users
@@ -26,9 +27,20 @@ log = logging.getLogger("edge")
 
 
 async def welcome(users: Users, config: Config) -> None:
-    """Where there is nobody yet, make a code for the first admin and show it, or say how to."""
-    if config.http.auth == "none" or not await users.is_empty():
+    """Where there is nobody yet, make a code for the first admin and show it, or say how to.
+
+    What stands in the way, a full disk or a damaged index, stops no service that is running.
+    """
+    if config.http.auth == "none":
         return
+    try:
+        if await users.is_empty():
+            await _show_first_code(users, config)
+    except EdgeError as error:
+        log.warning("whether anybody can log in is not known: %s", error)
+
+
+async def _show_first_code(users: Users, config: Config) -> None:
     terminal = await asyncio.to_thread(_terminal, config.access.console)
     if terminal is None:
         log.info("nobody can log in yet: on this machine, edge user first-code prints a code")

@@ -13,6 +13,8 @@ import time
 import unicodedata
 from typing import TextIO
 
+from edge.logs import Nameless
+
 __all__ = ["HarmlessFormatter", "moment", "say", "shown", "speed"]
 
 
@@ -45,7 +47,7 @@ def say(*lines: str, file: TextIO | None = None, flush: bool = False) -> None:
         print(known, file=to, flush=flush)
 
 
-class HarmlessFormatter(logging.Formatter):
+class HarmlessFormatter(Nameless):
     """A line of the log, and harmless: errors of archives and devices are words of strangers."""
 
     def formatMessage(self, record: logging.LogRecord) -> str:  # noqa: D102, N802 - its own name

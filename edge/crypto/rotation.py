@@ -161,8 +161,9 @@ class Rotation:
         for place, contents in places.read(first, count):
             for content in contents:
                 record = Record.from_bytes(content)
-                is_epoch = record is not None and record.kind is Kind.EPOCH
-                if is_epoch or content == vacant(place):
+                if record is None and content == vacant(place):
+                    continue
+                if record is not None and record.kind is Kind.EPOCH:
                     continue
                 if record is None or record.epoch != number or not places.is_sound(place, content):
                     raise SecretError(

@@ -22,8 +22,17 @@ NETWORK: Final[tuple[Answer, ...]] = (
         f"DICOM: `{_DIMSE.listen}`. HTTPS: `{_HTTP.listen}`. DICOM over TLS, if it is configured."
         " A Unix socket for commands on the machine.",
     ),
-    yes("CONN-4", "It speaks to others", "Archives, peers and worklists that are configured."),
-    yes("CONN-5", "It needs the internet for some of that", "The archive's address alone."),
+    yes(
+        "CONN-4",
+        "It speaks to others",
+        "Archives, peers, worklists, and identity provider, key servers (Tang) and collector of the"
+        " record, where they are configured.",
+    ),
+    yes(
+        "CONN-5",
+        "It needs the internet for some of that",
+        "The addresses alone of those of them that are there; usually the archive.",
+    ),
     yes(
         "CONN-6", "It works without", "All but what only the archive has, for as long as it takes."
     ),

@@ -48,7 +48,7 @@ PEOPLE: Final[tuple[Answer, ...]] = (
     yes(
         "AUDT-2.7",
         "… import and export by removable media",
-        "What the drop folder takes in. The courier's disk is a command of the machine.",
+        "What the drop folder takes in, and what a courier's disk takes away.",
     ),
     yes("AUDT-2.8", "… what comes and goes over a network"),
     none("AUDT-2.8.1", "… remote service", "There is none: see RMOT."),
@@ -61,10 +61,20 @@ PEOPLE: Final[tuple[Answer, ...]] = (
     yes("AUDT-4.1", "Date and time are recorded"),
     maker("AUDT-4.1.1", "The clock is set by a time server", "That is the system's task."),
     yes("AUDT-5", "The record can be exported"),
-    yes("AUDT-5.1", "… to a file", "`edge audit export`: CSV or JSON."),
-    no("AUDT-5.2", "… to a collector, by IHE ATNA"),
+    yes("AUDT-5.1", "… to a file", "`edge audit export`: CSV, JSON, or DICOM audit messages."),
+    yes(
+        "AUDT-5.2",
+        "… to a collector, by IHE ATNA",
+        "`audit.syslog`: each entry as a DICOM audit message (PS3.15 A.5) by syslog over TLS (RFC"
+        " 5425). What a line that is down holds up is sent later; nothing is left out.",
+    ),
     yes("AUDT-5.3", "… otherwise", "`/api/v1/audit`, for admins."),
-    yes("AUDT-5.4", "It is encrypted on the way and where it lies", "TLS; sealed files."),
+    yes(
+        "AUDT-5.4",
+        "It is encrypted on the way and where it lies",
+        "TLS; sealed files. What an admin exports to a file is in the clear, and for its owner"
+        " alone.",
+    ),
     yes("AUDT-6", "The owner can look through it", "`edge audit search`"),
     yes(
         "AUDT-7",
@@ -74,11 +84,16 @@ PEOPLE: Final[tuple[Answer, ...]] = (
     ),
     yes("AUDT-7.1", "It is protected from being read", "Sealed; for admins; looks are recorded."),
     yes("AUDT-8", "It can be analysed on the device", "By user, patient, study, address, time."),
-    yes("AUTH-1", "Nobody comes in without saying who he is", "But for `/healthz` and `/readyz`."),
+    yes(
+        "AUTH-1",
+        "Nobody comes in without saying who he is",
+        "Without, there are `/healthz`, `/readyz`, the certificate of the box's authority, and what"
+        " logs people in.",
+    ),
     yes("AUTH-1.1", "Users of a directory or identity provider can be used", "By OpenID Connect."),
     no("AUTH-1.2", "Group policies of a directory are taken over"),
     none("AUTH-1.3", "Groups of a directory are needed"),
-    yes("AUTH-2", "Users have roles", f"{_ROLES}; tokens can be narrowed further."),
+    yes("AUTH-2", "Users have roles", f"{_ROLES}; people and tokens can be narrowed."),
     maker(
         "AUTH-3",
         "The owner can give himself all rights, of the system, too",
@@ -112,9 +127,14 @@ PEOPLE: Final[tuple[Answer, ...]] = (
     no("PAUT-6", "Passwords end by the calendar", "Deliberately: NIST SP 800-63B."),
     yes("PAUT-7", "There is a second factor", "TOTP or passkeys; admins need one."),
     yes("PAUT-8", "There is single sign-on", "For people, by the identity provider."),
-    yes("PAUT-9", "Accounts can be disabled", "At once: `edge user disable`, `edge token revoke`."),
-    no("PAUT-10", "Biometric proof"),
-    no("PAUT-11", "Physical tokens, such as badges"),
+    yes(
+        "PAUT-9",
+        "Accounts can be disabled",
+        "At once: `edge user disable`, `edge token revoke`; and whom an identity provider vouches"
+        " for can be kept out.",
+    ),
+    no("PAUT-10", "Biometric proof", "A passkey's device may ask for it; the box does not."),
+    yes("PAUT-11", "Physical tokens", "Security keys, as passkeys (FIDO2). No badges."),
     no(
         "PAUT-12",
         "Users of a group share one account",
@@ -136,5 +156,9 @@ PEOPLE: Final[tuple[Answer, ...]] = (
     ),
     yes("NAUT-2", "Who may connect can be restricted", "`[[dimse.peer]]`; addresses of tokens."),
     yes("NAUT-2.1", "… and every attempt is on the record"),
-    yes("NAUT-3", "Certificates are used between devices", "TLS for DICOM and for archives."),
+    yes(
+        "NAUT-3",
+        "Certificates are used between devices",
+        "TLS for DICOM, for archives, and for the collector of the record.",
+    ),
 )

@@ -73,7 +73,11 @@ UPKEEP: Final[tuple[Answer, ...]] = (
         "SAHD-9", "It was fuzzed", "`scripts/fuzz`; what was found is tried in every run of tests."
     ),
     yes("SGUD-1", "There is guidance for its owner", "Security: in the README."),
-    yes("SGUD-2", "Data can be removed for good", "Without its root key nothing opens."),
+    yes(
+        "SGUD-2",
+        "Data can be removed for good",
+        "The key of a study goes with it; without the root key nothing opens.",
+    ),
     yes(
         "SGUD-3",
         "Accounts are documented",

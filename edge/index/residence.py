@@ -21,6 +21,7 @@ __all__ = [
     "evictable",
     "key_ids_in_use",
     "key_ids_of_evicted",
+    "key_ids_of_objects",
     "key_ids_of_quarantined",
     "lose",
     "miss",
@@ -245,6 +246,15 @@ async def key_ids_in_use(database: Database) -> set[bytes]:
     """The names of the study keys that some object is, or was, sealed with."""
     rows = await database.read(
         "SELECT DISTINCT key_id FROM instances WHERE key_id IS NOT NULL"
+        " UNION SELECT key_id FROM quarantine"
+    )
+    return {row[0] for row in rows}
+
+
+async def key_ids_of_objects(database: Database) -> set[bytes]:
+    """The names of the study keys that some object is sealed with."""
+    rows = await database.scan(
+        "SELECT DISTINCT key_id FROM instances WHERE object IS NOT NULL"
         " UNION SELECT key_id FROM quarantine"
     )
     return {row[0] for row in rows}

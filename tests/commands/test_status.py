@@ -9,9 +9,10 @@ from edge.commands import status
 
 def test_parts_and_cages_that_are_not_as_they_should_be_are_named(capsys):
     parts = {"dimse": "running", "push": "failed: no, starts again in 1 s"}
-    cages = {"pixels": "seccomp: Function not implemented"}
+    cages = {"pixels": "seccomp: Function not implemented", "memory": "swap is on"}
     status._print_parts(SimpleNamespace(parts=parts, cages=cages))
     assert capsys.readouterr().out == (
+        "  swap is on\n"
         "  the cage of pixels lacks seccomp: Function not implemented\n"
         "  push: failed: no, starts again in 1 s\n"
     )

@@ -11,6 +11,7 @@ import pytest
 from edge.access.roles import Role
 from edge.app import Appliance
 from edge.commands.welcome import welcome
+from edge.index.connection import DatabaseBroken
 from edge.loading import load
 from edge.opening import Cache
 from tests.access.people import GOOD
@@ -97,3 +98,18 @@ def test_once_there_is_somebody_nothing_is_shown(configuration, terminal, caplog
     assert "first-code" not in caplog.text
     assert inside(configuration, lambda cache: cache.users.list())[0].name == "bert"
     assert len(inside(configuration, lambda c: c.database.read("SELECT * FROM codes"))) == 1
+
+
+def test_an_index_that_is_damaged_meanwhile_stops_no_start(configuration, caplog, monkeypatch):
+    loaded = load(configuration, {})
+
+    async def damaged(*_):
+        raise DatabaseBroken("index.db is damaged")
+
+    async def start():
+        async with Appliance(loaded) as box:
+            monkeypatch.setattr(box.cache.users, "is_empty", damaged)
+            await welcome(box.cache.users, loaded)
+
+    asyncio.run(start())
+    assert "whether anybody can log in is not known: index.db is damaged" in caplog.text

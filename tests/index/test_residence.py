@@ -81,6 +81,7 @@ async def test_a_key_is_released_once_no_object_is_sealed_with_it(database, new_
         )
     )
     assert await residence.key_ids_of_evicted(database) == {b"e" * 16}
+    assert await residence.key_ids_of_objects(database) == {b"h" * 16}
     names = [b"h" * 16, b"e" * 16, b"l" * 16, b"?" * 16]
     unused = await database.write(lambda db: residence.release_keys(db, names))
     assert unused == {b"e" * 16, b"?" * 16}

@@ -128,6 +128,8 @@ async def test_the_backlog_is_carried_delivered_and_receipted(places, disk, clou
     after = await state(clinic)
     assert after["custody"] == {"VERIFIED": COUNT}
     assert after["by_courier"] == after["studies_only_here"] == 0
+    told = await clinic.run("audit", "search", "--event", "data exported", "--json")
+    assert any("courier" in entry for entry in told.out.splitlines()), told
     deleted = await carry(clinic, "receipts", disk, "--delete")
     assert deleted.status == 0, deleted
     assert list(disk.iterdir()) == []

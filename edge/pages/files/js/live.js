@@ -32,6 +32,10 @@ export function listen(handlers, { url = "/api/v1/events", onOnline = () => {} }
         signal: own.signal,
       });
       if (answer.status === 401) return toWelcome();
+      if (answer.status === 403) {
+        ended = true; // Nothing of it is for this person; asking again would not change that.
+        return;
+      }
       if (!answer.ok) throw new Error(String(answer.status));
       const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
       let held = "";
