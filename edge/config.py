@@ -456,8 +456,10 @@ class Audit:
 
 @dataclass(frozen=True, slots=True)
 class Page:
-    """``[page]``: what people see."""
+    """``[page]``: the web page."""
 
+    language: Literal["en", "fr", "es", "ar"] = "en"
+    """Of who chose none, and whose browser asks for none of these."""
     viewer: Path = Path()
     """The folder that ``scripts/viewer`` made; empty means where it does so by default."""
 

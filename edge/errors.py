@@ -42,6 +42,7 @@ the place of UIDs: see `edge.logs`.)
     │   └── PeerRefused           a peer will not associate with us
     ├── ViewerUnusable            the viewer's package, or what was made of it, can't be served
     ├── LineClosed                nothing of sync may go over the line now: it goes on by itself
+    ├── TooManyListeners          so many follow what happens here that one more can't
     └── CloudError                the archive, or the way to it
         ├── CloudUnreachable      no answer: offline is a state, try again later
         │   └── CloudIntercepted  something else answers in the archive's place
@@ -93,6 +94,7 @@ __all__ = [
     "StepRefused",
     "StorageFull",
     "TooManyAttempts",
+    "TooManyListeners",
     "UndecodablePixels",
     "UserRefused",
     "ViewerUnusable",
@@ -356,6 +358,10 @@ class ViewerUnusable(EdgeError):
 
 class LineClosed(EdgeError):
     """The calendar or the budget lets nothing of sync over the line now; says nothing about it."""
+
+
+class TooManyListeners(EdgeError):
+    """So many follow what happens here that one more can't; others may end at any time."""
 
 
 class CloudError(EdgeError):

@@ -49,7 +49,7 @@ def create_application(
         shelf: What can be served.
         guard: Lets in who may see images.
         policies: What pages may.
-        log_in: The page where people log in; it gets the way back as ``next``.
+        log_in: The page where people log in; it gets the way back as ``to``.
     """
     door = _Door(shelf, policies)
     application = web.Application(middlewares=[_leading_to(log_in), guard])
@@ -79,7 +79,7 @@ def _leading_to(log_in: str) -> Middleware:
             # own is told that it opens nothing.
             if error.known or hdrs.AUTHORIZATION in request.headers or not _is_page(request):
                 raise
-            return _led_to(303, f"{log_in}?next={quote(request.path_qs, safe='')}")
+            return _led_to(303, f"{log_in}?to={quote(request.path_qs, safe='')}")
 
     return lead
 

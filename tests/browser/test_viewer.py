@@ -193,5 +193,5 @@ async def test_whoever_is_not_logged_in_is_led_to_the_log_in(box, context):
     await page.goto(f"{base}{asked}")
     assert page.url.startswith(f"{base}/")
     assert "/viewer/viewer" not in page.url.partition("?")[0]
-    assert "next=%2Fviewer%2Fviewer" in page.url
+    assert "to=%2Fviewer%2Fviewer" in page.url
     await stranger.close()

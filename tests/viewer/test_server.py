@@ -160,7 +160,7 @@ async def test_a_stranger_is_led_to_the_log_in_and_back(serve, folder):
     answer = await get(client, "/viewer/viewer?StudyInstanceUIDs=1.2.3")
     assert answer.status == 303
     way = "%2Fviewer%2Fviewer%3FStudyInstanceUIDs%3D1.2.3"
-    assert answer.headers["Location"] == f"/in?next={way}"
+    assert answer.headers["Location"] == f"/in?to={way}"
 
 
 @pytest.mark.parametrize("path", [f"{PLACE}/{APP}", "own/x.js", "plain", ""])
