@@ -90,5 +90,5 @@ def test_every_file_has_a_type(folder):
 
 
 def test_the_folder_is_the_one_that_is_configured(tmp_path):
-    assert folder_of(config.Page(tmp_path)) == tmp_path
+    assert folder_of(config.Page(viewer=tmp_path)) == tmp_path
     assert folder_of(config.Page()).parts[-3:] == ("share", "edge", "viewer")
