@@ -84,6 +84,8 @@ def thorax(number: int, slices: int) -> np.ndarray:
         image[disc(SIDE, x, 0.48, 0.10 + 0.06 * part, 1.4)] = -820
     image[disc(SIDE, 0.5, 0.70, 0.055)] = 700
     image[disc(SIDE, 0.46, 0.45, 0.05 + 0.03 * part)] = 120
+    # Which slice: a rod that lies askew.
+    image[disc(SIDE, 0.1 + 0.1 * number, 0.08, 0.03)] = 200
     # Which way up: a thing that is on one side only.
     image[disc(SIDE, 0.24, 0.60, 0.03)] = 300
     return image
