@@ -14,7 +14,7 @@ from tests.fuzz.run import TARGETS, replay, run
 
 _FIRST = settings(database=None, phases=(Phase.generate,), suppress_health_check=list(HealthCheck))
 EXAMPLES = {
-    "acceptor": 120,
+    "acceptor": 80,
     "requestor": 60,
     "framing": 200,
     "query": 120,
