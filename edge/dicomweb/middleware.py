@@ -46,6 +46,7 @@ from edge.errors import (
     QueryError,
     StorageFull,
     TooManyAttempts,
+    TooManyListeners,
     UserRefused,
 )
 from edge.pixels.turns import ASKER
@@ -101,6 +102,7 @@ _STATUS: Final[tuple[tuple[type[EdgeError], int], ...]] = (
     (PixelError, 406),
     (StorageFull, 507),
     (KeyUnavailable, 503),
+    (TooManyListeners, 503),
     (CloudUnreachable, 503),
     (CloudError, 502),
     (IssuerUnreachable, 503),
