@@ -28,6 +28,9 @@ Who is expected, what he tries, and what he finds:
     a curious employee
         looks at what is none of his business
                                 roles (`roles`); every look is in the record (`audit`)
+        looks at studies of others
+                                who was narrowed to some sees no other one by any door; a door
+                                that is new is shut to them (`scope`, `edge.dicomweb.sight`)
         changes the record      entries are sealed, numbered and chained
         uses another's session  it ends when it is idle, and at its end (`sessions`)
         changes its log-in      that needs the password again (`factors`)

@@ -91,7 +91,7 @@ class Basic:
             attempt.succeeded()
             await self._proving.renew_hash(row, password)
             await self._proving.note(row, address)
-            identity = Identity(user.name, user.role, proof=Proof.PASSWORD)
+            identity = _identity(user)
             now = self._monotonic()
             right = _Right(row.password, identity, now + REMEMBER_SECONDS, now + _LOOK_SECONDS)
             remember(self._right, digest, right)
@@ -109,7 +109,7 @@ class Basic:
             if user is None or user.state is not State.ACTIVE or needs_more(user, self._settings):
                 right.until = now
             else:
-                right.identity = Identity(user.name, user.role, proof=Proof.PASSWORD)
+                right.identity = _identity(user)
         if now >= right.until:
             self._right.pop(digest, None)
             return None
@@ -120,3 +120,7 @@ def needs_more(user: User, settings: Access) -> bool:
     """Whether a password is not enough."""
     is_admin = user.role is Role.ADMIN and settings.admins_need_second_factor
     return bool(user.second_factors) or is_admin
+
+
+def _identity(user: User) -> Identity:
+    return Identity(user.name, user.role, proof=Proof.PASSWORD, scope=user.scope)

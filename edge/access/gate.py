@@ -73,13 +73,14 @@ class Gate:
                     hint="enrol one: a passkey, or an app that shows codes",
                     known=True,
                 )
-            return session.identity
+            return _from(session.identity, address)
         identity = None
         if secret:
             identity = await self._tokens.verify(secret, address)
         if identity is None and self._people is not None:
             if user and not looks_like_token(secret):
-                identity = await self._people.basic.identity(user, secret, address)
+                found = await self._people.basic.identity(user, secret, address)
+                identity = None if found is None else _from(found, address)
             elif secret:
                 self._people.throttle.wrong_token(address)
         if identity is None:
@@ -98,6 +99,21 @@ class Gate:
             return None
         attended = UNATTENDED not in headers
         return await self._people.sessions.verify(secret, attended=attended)
+
+
+def _from(person: Identity, address: str) -> Identity:
+    """Somebody, if they may come from there.
+
+    Raises:
+        AccessDenied: They may not.
+    """
+    if not person.scope.may_come_from(address):
+        raise AccessDenied(
+            f"the log-in of {person.name} may not be used from there",
+            hint="an admin narrowed it: edge user list",
+            known=True,
+        )
+    return person
 
 
 def _said(scheme: str, proof: str) -> tuple[str, str]:

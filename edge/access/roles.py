@@ -15,9 +15,10 @@ from edge.access.acts import Act, Service
 from edge.access.scope import ANYTHING, Scope
 from edge.errors import AccessDenied
 
-__all__ = ["Act", "Identity", "Proof", "Role", "act_of", "needs"]
+__all__ = ["Act", "Identity", "Proof", "Role", "act_of", "narrows", "narrows_itself", "needs"]
 
 _MARK = "_act"
+_NARROWS = "_narrows"
 
 
 class Role(StrEnum):
@@ -79,6 +80,15 @@ class Identity:
     """When the proof ends by itself, in POSIX seconds; None if it does not."""
     session_id: str = ""
     """Of the session that proved it; empty if it was something else."""
+    emergency: str = ""
+    """The emergency access that is open for it (`edge.access.emergency`); empty if none is."""
+
+    def scope_for(self, act: Act) -> Scope:
+        """What is left of the role where that act is concerned.
+
+        In an emergency, reading is not narrowed. Roles, and all other acts, are as they were.
+        """
+        return ANYTHING if self.emergency and act is Act.READ else self.scope
 
     @property
     def sender(self) -> str:
@@ -87,18 +97,19 @@ class Identity:
 
     def may(self, act: Act) -> bool:
         """Whether it is allowed the act."""
-        return self.role.may(act) and self.scope.allows(act)
+        return self.role.may(act) and self.scope_for(act).allows(act)
 
-    def enter(self, service: Service | None) -> None:
-        """Do nothing if this identity may use the service.
+    def enter(self, service: Service | None, act: Act = Act.ADMINISTER) -> None:
+        """Do nothing if this identity may use the service for that act.
 
         Raises:
-            AccessDenied: Its token is for others (``known`` is true, as below).
+            AccessDenied: It was narrowed to others (``known`` is true, as below).
         """
-        if not self.scope.is_for(service):
+        if not self.scope_for(act).is_for(service):
+            services = ", ".join(sorted(self.scope.services))
             raise AccessDenied(
-                f"the token of {self.name} is for {', '.join(sorted(self.scope.services))} only",
-                hint="use a token that is for this service, too",
+                f"the {self._narrowed} of {self.name} is for {services} only",
+                hint=self._hint("is for this service, too"),
                 known=True,
             )
 
@@ -108,10 +119,10 @@ class Identity:
         Raises:
             AccessDenied: It may not (``known`` is true: another login would not be asked for).
         """
-        if self.role.may(act) and not self.scope.allows(act):
+        if self.role.may(act) and not self.scope_for(act).allows(act):
             raise AccessDenied(
-                f"the token of {self.name} may not {act}",
-                hint=f"use a token that may {act}",
+                f"the {self._narrowed} of {self.name} may not {act}",
+                hint=self._hint(f"may {act}"),
                 known=True,
             )
         if not self.role.may(act):
@@ -120,6 +131,16 @@ class Identity:
                 hint=f"use a token of a role that may {act}",
                 known=True,
             )
+
+    @property
+    def _narrowed(self) -> str:
+        """What was narrowed."""
+        return "log-in" if self.proof in (Proof.PASSWORD, Proof.SESSION) else "token"
+
+    def _hint(self, what: str) -> str:
+        if self._narrowed == "token":
+            return f"use a token that {what}"
+        return "an admin narrowed it: edge user list; in an emergency, POST /login/emergency"
 
 
 H = TypeVar("H", bound=Callable[..., object])
@@ -139,3 +160,18 @@ def act_of(handler: object) -> Act | None:
     """What a handler said of itself."""
     act: Act | None = getattr(handler, _MARK, None)
     return act
+
+
+def narrows(handler: H) -> H:
+    """Say of a handler that it shows nobody more than they may see.
+
+    It shows no study at all, or looks itself at whose studies somebody may see. Whoever was
+    narrowed to some studies gets to no other one that names none.
+    """
+    setattr(handler, _NARROWS, True)
+    return handler
+
+
+def narrows_itself(handler: object) -> bool:
+    """Whether it said so."""
+    return getattr(handler, _NARROWS, False) is True

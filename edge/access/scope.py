@@ -1,4 +1,4 @@
-"""How a token is narrowed: to services and acts, to an AE title, to where it is used from.
+"""How a token, or a person, is narrowed: to services, acts and studies, to where it comes from.
 
 Promises that a scope only ever takes away from what the role allows, and that one which can't be
 read, or says something that this version does not know, allows nothing at all.
@@ -7,6 +7,9 @@ An AE title is no secret, and HTTP has no calling one: a token that carries it m
 it that application entity. What it stores is that entity's, as if it had come by C-STORE, whatever
 the holder calls himself. Where a token may be used from is what makes one that was stolen with a
 laptop worth nothing outside of the clinic.
+
+Whose studies somebody sees is told by who sent them: a study is an application entity's once it
+sent anything of it, and is seen whole then. What came from the archive alone is nobody's.
 """
 
 from __future__ import annotations
@@ -22,6 +25,8 @@ from edge.peering import is_ae_title
 __all__ = ["ANYTHING", "Scope", "network_of"]
 
 _MOST_NETWORKS = 16
+_MOST_SENDERS = 64
+_SENDER = 64
 
 
 class Scope(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -36,6 +41,9 @@ class Scope(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     """
     networks: tuple[str, ...] = ()
     """Addresses and networks that it may be used from; none named means anywhere."""
+    studies_from: frozenset[str] = frozenset()
+    """Who sent the studies that it may see: AE titles, or names of tokens; none named means all
+    studies. What names no study, and may show any, is shut then."""
 
     def __post_init__(self) -> None:
         if self.ae_title and not is_ae_title(self.ae_title):
@@ -44,6 +52,18 @@ class Scope(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
             raise ValueError(f"{_MOST_NETWORKS} networks are the most; a larger one has several")
         for network in self.networks:
             network_of(network)
+        if len(self.studies_from) > _MOST_SENDERS:
+            raise ValueError(f"{_MOST_SENDERS} senders are the most")
+        for sender in self.studies_from:
+            if not (
+                0 < len(sender) <= _SENDER and sender.isprintable() and sender == sender.strip()
+            ):
+                raise ValueError(f"a sender has 1 to {_SENDER} printable characters")
+
+    @property
+    def hinders_reading(self) -> bool:
+        """Whether anything is there that could be read, were it not for this."""
+        return bool(self.services or self.studies_from) or not self.allows(Act.READ)
 
     @classmethod
     def read(cls, text: str) -> Scope | None:
@@ -84,6 +104,7 @@ class Scope(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
             and _within(other.acts, self.acts)
             and self.ae_title in ("", other.ae_title)
             and (not self.networks or _inside(other.networks, self.networks))
+            and _within(other.studies_from, self.studies_from)
         )
 
 

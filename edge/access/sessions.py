@@ -23,6 +23,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from edge.access.roles import Identity, Proof, Role
+from edge.access.scope import ANYTHING, Scope
 from edge.access.users import State
 from edge.config import Access, Oidc
 from edge.errors import AccessDenied, StorageFull
@@ -96,12 +97,14 @@ class Session:
     agent: str
     is_limited: bool
     """It opens nothing yet: a second factor must be enrolled first."""
+    scope: Scope = ANYTHING
+    """What is left of the role."""
 
     @property
     def identity(self) -> Identity:
         """Who it is."""
         said = self.name, self.role
-        return Identity(*said, proof=Proof.SESSION, session_id=self.session_id)
+        return Identity(*said, proof=Proof.SESSION, scope=self.scope, session_id=self.session_id)
 
 
 class Sessions:
@@ -279,7 +282,7 @@ class Sessions:
         try:
             return self._session(held)
         except ValueError:
-            return None  # a role or a proof of another version
+            return None  # a role, a proof or a scope of another version
 
     def _is_vouched(self, held: Held) -> bool:
         """Whether the issuer is ours, and was heard lately enough."""
@@ -289,6 +292,8 @@ class Sessions:
 
     def _session(self, held: Held) -> Session:
         row, role, proved = held.row, Role(held.role), Proved(held.row.proved)
+        if (scope := Scope.read(held.scope)) is None:
+            raise ValueError("a scope of another version")
         needs_more = self._settings.admins_need_second_factor and role is Role.ADMIN
         return Session(
             session_id=row.session_id,
@@ -304,6 +309,7 @@ class Sessions:
             address=row.address,
             agent=row.agent,
             is_limited=needs_more and proved is Proved.PASSWORD,
+            scope=scope,
         )
 
 

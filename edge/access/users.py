@@ -22,6 +22,7 @@ from edge.access import codes
 from edge.access.names import checked_display_name, checked_name, plain_name
 from edge.access.passwords import Passwords, fault_of
 from edge.access.roles import Role
+from edge.access.scope import ANYTHING, Scope
 from edge.errors import AccessDenied, UserRefused
 from edge.index import sessions
 from edge.index import users as table
@@ -67,6 +68,8 @@ class User:
     """Of ``totp`` and ``passkey``."""
     code_until: float | None
     """Until when a code that they were given holds; None if they have none."""
+    scope: Scope = ANYTHING
+    """What is left of the role."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -267,11 +270,13 @@ class Users:
         role: Role | None = None,
         display_name: str | None = None,
         disabled: bool | None = None,
+        scope: Scope | None = None,
     ) -> User:
         """Change what is named; who is disabled is logged out, and a code of theirs is worthless.
 
         Raises:
-            UserRefused: There is nobody of that name, or they are the last active admin.
+            UserRefused: There is nobody of that name, they are the last active admin, or an admin
+                who would be narrowed.
         """
         name = plain_name(name)
         values: dict[str, object] = {}
@@ -279,11 +284,14 @@ class Users:
             values["role"] = role
         if display_name is not None:
             values["display_name"] = checked_display_name(display_name)
+        if scope is not None:
+            values["scope"] = scope.write()
 
         def change(db: Connection) -> None:
             state = table.state_of(db, name)
             if state is None:
                 raise _nobody(name)
+            _refuse_narrow_admin(db, name, role, scope)
             if disabled or (role is not None and role is not Role.ADMIN):
                 _leave_an_admin(db, name)
             if disabled:
@@ -297,7 +305,7 @@ class Users:
                 table.set_fields(db, name, **values)
 
         await self._database.write(change)
-        log.info("users: %s is changed: %s", name, _words(role, disabled))
+        log.info("users: %s is changed: %s", name, _words(role, disabled, scope))
         user = await self.find(name)
         if user is None:
             raise _nobody(name)
@@ -341,10 +349,12 @@ class Users:
 
 
 def user_of(row: UserRow) -> User | None:
-    """What may be shown of a row; None if its role or state is of another version."""
+    """What may be shown of a row; None if its role, state or scope is of another version."""
     try:
-        role, state = Role(row.role), State(row.state)
+        role, state, scope = Role(row.role), State(row.state), Scope.read(row.scope)
     except ValueError:
+        return None
+    if scope is None:
         return None
     factors = ("totp",) * (row.totp is not None) + ("passkey",) * (row.passkeys > 0)
     return User(
@@ -356,6 +366,7 @@ def user_of(row: UserRow) -> User | None:
         row.last_seen or None,
         factors,
         row.code_until,
+        scope,
     )
 
 
@@ -372,8 +383,20 @@ def _leave_an_admin(db: Connection, name: str) -> None:
         )
 
 
-def _words(role: Role | None, disabled: bool | None) -> str:
+def _refuse_narrow_admin(db: Connection, name: str, role: Role | None, scope: Scope | None) -> None:
+    """Who may widen everybody is narrowed by nothing: it would only look so."""
+    is_admin = (role or table.role_of(db, name)) == Role.ADMIN
+    left = Scope.read(table.scope_of(db, name)) if scope is None else scope
+    if is_admin and left != ANYTHING:
+        raise UserRefused(
+            "an admin can't be narrowed, who could widen themselves",
+            hint="edge user narrow NAME --not, or another role",
+        )
+
+
+def _words(role: Role | None, disabled: bool | None, scope: Scope | None) -> str:
     words = [f"role {role}"] * (role is not None)
+    words += ["not narrowed" if scope == ANYTHING else "narrowed"] * (scope is not None)
     words += [{True: "disabled", False: "enabled", None: ""}[disabled]] * (disabled is not None)
     return ", ".join(words) or "display name"
 

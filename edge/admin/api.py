@@ -14,6 +14,7 @@ import msgspec
 from aiohttp import web
 from aiohttp.typedefs import Middleware
 
+from edge.access.roles import narrows
 from edge.admin.asking import refuse_bodies
 from edge.admin.openapi import operation, serve_description
 from edge.cache.status import Parts, Status
@@ -56,6 +57,7 @@ def create_application(
     """
 
     @operation("The state of the box.", answer=_status_document())
+    @narrows
     async def get_status(_: web.Request) -> web.Response:
         return web.json_response((await status()).as_json())
 

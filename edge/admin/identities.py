@@ -6,21 +6,22 @@ Their roles are the provider's to give. What a program may not do to users, it m
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from edge.access.acts import Act
-from edge.access.oidc.people import ProviderPeople
+from edge.access.oidc.people import Known, ProviderPeople
 from edge.access.roles import Identity, Role, needs
 from edge.access.sessions import Sessions
 from edge.admin.asking import body
+from edge.admin.narrowed import Narrowed, narrowed, scope_of
 from edge.admin.openapi import operation
 from edge.admin.users import Named, Removed, check_changes
+from edge.errors import QueryError
 
-__all__ = ["KnownIdentity", "identity_routes"]
+__all__ = ["KnownIdentity", "identity_routes", "known_identity"]
 
 
 class KnownIdentity(msgspec.Struct, forbid_unknown_fields=True):
@@ -34,6 +35,8 @@ class KnownIdentity(msgspec.Struct, forbid_unknown_fields=True):
     state: str
     vouched: float | None
     """When the issuer said last who they are; null: it does no longer."""
+    narrowed: Narrowed
+    """What is left of the role here."""
 
 
 class IdentityList(msgspec.Struct, forbid_unknown_fields=True):
@@ -43,9 +46,24 @@ class IdentityList(msgspec.Struct, forbid_unknown_fields=True):
 
 
 class IdentityChange(msgspec.Struct, forbid_unknown_fields=True):
-    """What to change."""
+    """What to change; what is left out stays."""
 
-    disabled: bool
+    disabled: bool | None = None
+    narrowed: Narrowed | None = None
+    """Leave so much of the role; of an empty one, all of it."""
+
+
+def known_identity(one: Known) -> KnownIdentity:
+    """Somebody, as programs read it."""
+    return KnownIdentity(
+        one.name,
+        one.display_name,
+        one.issuer,
+        one.role,
+        one.state,
+        one.vouched,
+        narrowed(one.scope),
+    )
 
 
 def identity_routes(
@@ -68,18 +86,27 @@ def identity_routes(
     @operation("Everybody who logged in by an identity provider.", answer=IdentityList)
     @needs(Act.ADMINISTER)
     async def listed(_: web.Request) -> web.Response:
-        return _json(IdentityList([KnownIdentity(**asdict(one)) for one in await people.list()]))
+        return _json(IdentityList([known_identity(one) for one in await people.list()]))
 
     @operation(
-        "Keep somebody out, or let them in.", answer=KnownIdentity, body=IdentityChange, path=Named
+        "Keep somebody out, let them in, or narrow them.",
+        answer=KnownIdentity,
+        body=IdentityChange,
+        path=Named,
     )
     @needs(Act.ADMINISTER)
     async def change(request: web.Request) -> web.Response:
         wish = await body(request, IdentityChange)
         await check(request)
-        changed = await people.change(request.match_info["name"], disabled=wish.disabled)
+        name = request.match_info["name"]
+        if wish.disabled is None and wish.narrowed is None:
+            raise QueryError("nothing is named that is to be changed", hint="disabled, or narrowed")
+        if wish.narrowed is not None:
+            changed = await people.narrow(name, scope_of(wish.narrowed))
+        if wish.disabled is not None:
+            changed = await people.change(name, disabled=wish.disabled)
         sessions.forget()
-        return _json(KnownIdentity(**asdict(changed)))
+        return _json(known_identity(changed))
 
     @operation("Forget somebody, until they log in again.", answer=Removed, path=Named)
     @needs(Act.ADMINISTER)

@@ -18,12 +18,14 @@ import msgspec
 from aiohttp import hdrs, web
 
 import edge
+from edge.access.roles import narrows
 
 __all__ = ["Operation", "Problem", "operation", "operation_of", "serve_description"]
 
 H = TypeVar("H", bound=Callable[..., object])
 
 _MARK: Final = "_operation"
+_JSON: Final = "application/json"
 _IMPLIED: Final = frozenset({hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 """Methods that every resource has."""
 _REFUSALS: Final = {
@@ -60,6 +62,7 @@ class Operation:
     query: type[msgspec.Struct] | None = None
     body: Any = None
     path: type[msgspec.Struct] | None = None
+    media_type: str = _JSON
 
 
 def operation(
@@ -69,6 +72,7 @@ def operation(
     query: type[msgspec.Struct] | None = None,
     body: Any = None,
     path: type[msgspec.Struct] | None = None,
+    media_type: str = _JSON,
 ) -> Callable[[H], H]:
     """Say what a handler does.
 
@@ -78,10 +82,11 @@ def operation(
         query: Type of its parameters, each of which has a default; None if it takes none.
         body: Type of the JSON that it takes; None if it takes none.
         path: Type of what is named in its path; None if nothing is.
+        media_type: Of its answer.
     """
 
     def mark(handler: H) -> H:
-        setattr(handler, _MARK, Operation(summary, answer, query, body, path))
+        setattr(handler, _MARK, Operation(summary, answer, query, body, path, media_type))
         return handler
 
     return mark
@@ -109,6 +114,7 @@ def serve_description(application: web.Application, prefix: str) -> None:
         return msgspec.json.encode(_document(operations, prefix))
 
     @operation("This document.", answer=dict[str, Any])
+    @narrows
     async def description(_: web.Request) -> web.Response:
         # Made when somebody asks: it is long, and no start of the service waits for it.
         body = await asyncio.to_thread(written)
@@ -163,7 +169,7 @@ def _document(operations: Mapping[tuple[str, str], Operation], prefix: str) -> d
                 refusals[status] = _answer(why, "application/problem+json", problem)
         elif method == hdrs.METH_DELETE:
             refusals["409"] = _answer(_NOT_DONE, "application/problem+json", problem)
-        described["responses"] = {"200": _answer("Done.", "application/json", schema), **refusals}
+        described["responses"] = {"200": _answer("Done.", said.media_type, schema), **refusals}
         paths.setdefault(path, {})[method.lower()] = described
     return {
         "openapi": "3.1.0",

@@ -41,6 +41,8 @@ class ToMake(msgspec.Struct, forbid_unknown_fields=True, kw_only=True):
     """What it stores comes from this application entity."""
     networks: list[str] = []
     """Addresses and networks that it may be used from; none named means anywhere."""
+    studies_from: list[str] = []
+    """It sees only studies of which one of these sent something; none named means all."""
 
 
 class Made(msgspec.Struct):
@@ -66,6 +68,7 @@ class Token(msgspec.Struct):
     acts: list[Act]
     ae_title: str
     networks: list[str]
+    studies_from: list[str]
     used_day: str
     """The last day on which it was used; empty if that is not known."""
     used_from: str
@@ -107,6 +110,7 @@ def token_routes(tokens: Tokens, identity: Callable[[web.Request], Identity]) ->
                 frozenset(wish.acts),
                 wish.ae_title.strip(),
                 tuple(wish.networks),
+                frozenset(one.strip() for one in wish.studies_from),
             )
             made = await tokens.issue(
                 wish.role, wish.name, days=wish.days, scope=scope, maker=identity(request)
@@ -143,6 +147,7 @@ def _shown(info: TokenInfo, *, ended: bool) -> Token:
         acts=sorted(info.scope.acts),
         ae_title=info.scope.ae_title,
         networks=list(info.scope.networks),
+        studies_from=sorted(info.scope.studies_from),
         used_day=info.used_day,
         used_from=info.used_from,
     )

@@ -21,6 +21,7 @@ from edge.access.scope import ANYTHING
 from edge.access.sessions import Session, Sessions
 from edge.access.users import Handed, User, Users
 from edge.admin.asking import body, only, wanted
+from edge.admin.narrowed import Narrowed, narrowed, scope_of
 from edge.admin.openapi import operation
 from edge.errors import AccessDenied
 
@@ -51,6 +52,8 @@ class KnownUser(msgspec.Struct, forbid_unknown_fields=True):
     second_factors: list[str]
     code_until: float | None
     """Until when the code that they were given holds."""
+    narrowed: Narrowed
+    """What is left of the role."""
 
 
 class UserList(msgspec.Struct, forbid_unknown_fields=True):
@@ -73,6 +76,8 @@ class UserChange(msgspec.Struct, forbid_unknown_fields=True):
     role: Role | None = None
     display_name: _Shown | None = None
     disabled: bool | None = None
+    narrowed: Narrowed | None = None
+    """Leave so much of the role; of an empty one, all of it."""
 
 
 class Resetting(msgspec.Struct, forbid_unknown_fields=True):
@@ -149,6 +154,7 @@ def known_user(user: User) -> KnownUser:
         user.last_seen,
         list(user.second_factors),
         user.code_until,
+        narrowed(user.scope),
     )
 
 
@@ -177,7 +183,7 @@ def check_changes(asking: Identity, roles: Collection[Role | None]) -> None:
     """
     if asking.scope != ANYTHING:
         raise AccessDenied(
-            f"the token of {asking.name} was narrowed, and changes no users",
+            f"{asking.name} was narrowed, and changes no users",
             hint="log in, or use edge user",
             known=True,
         )
@@ -226,6 +232,7 @@ def user_routes(
             role=wish.role,
             display_name=wish.display_name,
             disabled=wish.disabled,
+            scope=None if wish.narrowed is None else scope_of(wish.narrowed),
         )
         sessions.forget()
         return _json(known_user(changed))

@@ -10,6 +10,7 @@ from edge.dicom.query import Query
 from edge.index.database import Database
 from edge.index.keys import can_match, is_kept
 from edge.index.search import count, search
+from edge.index.senders import was_sent_by
 
 __all__ = ["Catalogue"]
 
@@ -35,6 +36,10 @@ class Catalogue:
     def is_kept(self, tag: str, level: Level) -> bool:
         """Whether answers at this level can have a value of an attribute."""
         return is_kept(tag, level)
+
+    async def was_sent_by(self, study_uid: str, senders: frozenset[str]) -> bool:
+        """Whether a study is here, and one of these sent something of it."""
+        return await was_sent_by(self._database, study_uid, senders)
 
     async def count(self, query: Query) -> int:
         """How many answers there are, whatever the query's limit and offset.

@@ -68,6 +68,13 @@ def add(commands: Commands) -> None:
         default=[],
         help="only from this address or network; may be given several times",
     )
+    create.add_argument(
+        "--studies-from",
+        action="append",
+        metavar="AE",
+        default=[],
+        help="it sees only studies that this AE title sent; may be given several times",
+    )
     listing = acts.add("list", "List tokens, without their secrets.", _list)
     listing.add_argument("--json", action="store_true", help="for programs")
     revoke = acts.add("revoke", "Make a token worthless.", _revoke)
@@ -85,6 +92,7 @@ async def _create(options: argparse.Namespace) -> int:
             frozenset(map(Act, options.acts)),
             options.ae_title.strip(),
             tuple(options.networks),
+            frozenset(one.strip() for one in options.studies_from),
         )
     except ValueError as error:
         raise ConfigError(f"the token can't be made: {error}") from error
@@ -138,6 +146,7 @@ def _narrowed(token: TokenInfo) -> str:
             (scope.acts, f"may {', '.join(sorted(scope.acts))}"),
             (scope.ae_title, f"stores as {scope.ae_title}"),
             (scope.networks, f"from {', '.join(scope.networks)}"),
+            (scope.studies_from, f"sees studies from {', '.join(sorted(scope.studies_from))}"),
             (token.used_from, f"used last from {token.used_from}"),
         )
         if said

@@ -12,11 +12,14 @@ import argparse
 import sys
 from typing import TYPE_CHECKING
 
+from edge.access.acts import Act, Service
 from edge.access.audit.entry import Event
 from edge.access.roles import Role
+from edge.access.scope import ANYTHING, Scope
 from edge.commands.parsing import Acts, Commands, configuration
 from edge.commands.witness import witnessed
 from edge.commands.words import moment, say
+from edge.errors import ConfigError
 
 if TYPE_CHECKING:
     from edge.access.sessions import Session
@@ -56,8 +59,31 @@ def add(commands: Commands) -> None:
     role = acts.add("role", "Give somebody another role; it holds at once.", _role)
     _named(role)
     role.add_argument("role", choices=_ROLES, metavar="ROLE", help=", ".join(_ROLES))
+    _narrowing(
+        acts.add("narrow", "Leave somebody a part of their role; it holds at once.", _narrow)
+    )
     listing = acts.add("list", "List everybody who may log in.", _list)
     listing.add_argument("--json", action="store_true", help="for programs")
+
+
+def _narrowing(parser: argparse.ArgumentParser) -> None:
+    _named(parser)
+    for option, dest, choices, text in (
+        ("--for", "services", [str(one) for one in Service], "only this service"),
+        ("--may", "acts", [str(one) for one in Act], "only this, of what the role may"),
+        ("--studies-from", "studies_from", None, "only studies that this AE title sent"),
+        ("--from", "networks", None, "only from this address or network"),
+    ):
+        parser.add_argument(
+            option,
+            dest=dest,
+            action="append",
+            choices=choices,
+            metavar=None if choices else dest.upper().rstrip("S"),
+            default=[],
+            help=f"{text}; may be given several times",
+        )
+    parser.add_argument("--not", dest="whole", action="store_true", help="all of the role again")
 
 
 def _named(parser: argparse.ArgumentParser, text: str = "of the user") -> None:
@@ -109,12 +135,43 @@ async def _role(options: argparse.Namespace) -> int:
     return await _change(options, f"is {options.role} now", role=Role(options.role))
 
 
+async def _narrow(options: argparse.Namespace) -> int:
+    try:
+        scope = Scope(
+            services=frozenset(map(Service, options.services)),
+            acts=frozenset(map(Act, options.acts)),
+            studies_from=frozenset(one.strip() for one in options.studies_from),
+            networks=tuple(options.networks),
+        )
+    except ValueError as error:
+        raise ConfigError(f"nobody can be narrowed so: {error}") from error
+    if (scope == ANYTHING) is not options.whole:
+        raise ConfigError("say what is left of the role, or --not for all of it")
+    words = f"is narrowed: {narrowed_words(scope)}" if scope != ANYTHING else "is not narrowed"
+    return await _change(options, words, scope=scope)
+
+
+def narrowed_words(scope: Scope) -> str:
+    """What is left of a role."""
+    return "; ".join(
+        f"{words} {', '.join(sorted(some))}"
+        for words, some in (
+            ("for", scope.services),
+            ("may", scope.acts),
+            ("sees studies from", scope.studies_from),
+            ("from", scope.networks),
+        )
+        if some
+    )
+
+
 async def _change(
     options: argparse.Namespace,
     done: str,
     *,
     disabled: bool | None = None,
     role: Role | None = None,
+    scope: Scope | None = None,
 ) -> int:
     loaded = await configuration(options)
     from edge.access.oidc.people import ProviderPeople
@@ -125,8 +182,13 @@ async def _change(
             known = await people.change(options.name, disabled=disabled)
             say(f"edge: {known.name} {done}", file=sys.stderr)
             return 0
-        user = await cache.users.change(options.name, disabled=disabled, role=role)
-    more = "" if user.state != "invited" else f"; edge user reset {user.name} prints a code"
+        if people.has(options.name) and scope is not None:
+            known = await people.narrow(options.name, scope)
+            say(f"edge: {known.name} {done}", file=sys.stderr)
+            return 0
+        user = await cache.users.change(options.name, disabled=disabled, role=role, scope=scope)
+    needs_code = user.state == "invited" and scope is None
+    more = f"; edge user reset {user.name} prints a code" if needs_code else ""
     say(f"edge: {user.name} {done}{more}", file=sys.stderr)
     return 0
 
@@ -158,6 +220,7 @@ async def _list(options: argparse.Namespace) -> int:
     import msgspec
 
     from edge.access.oidc.people import ProviderPeople
+    from edge.admin.identities import known_identity
     from edge.admin.users import known_user
     from edge.opening import Cache
 
@@ -165,7 +228,7 @@ async def _list(options: argparse.Namespace) -> int:
         users = await cache.users.list()
         provided = await ProviderPeople(cache.database).list()
     if options.json:
-        everybody = [*map(known_user, users), *provided]
+        everybody = [*map(known_user, users), *map(known_identity, provided)]
         say(msgspec.json.encode(everybody).decode())
     elif not users and not provided:
         say("edge: there are no users yet; edge user first-code prints a code", file=sys.stderr)
@@ -173,11 +236,20 @@ async def _list(options: argparse.Namespace) -> int:
         say(f"{'NAME':<20}  {'ROLE':<12}  {'STATE':<8}  {'LAST LOG-IN':<20}  SECOND FACTOR")
     for user in () if options.json else users:
         say(_line(user))
+        _say_narrowed(user.scope)
     for one in () if options.json else provided:
         seen = "never" if one.vouched is None else moment(one.vouched)
         shown = f"  ({one.display_name})" if one.display_name else ""
         say(f"{one.name:<20}  {one.role:<12}  {one.state:<8}  {seen:<20}  {one.issuer}{shown}")
+        _say_narrowed(one.scope)
     return 0
+
+
+def _say_narrowed(scope: Scope | None) -> None:
+    if scope is None:
+        say(f"{'':<20}  narrowed by another version of this program: nothing is left")
+    elif scope != ANYTHING:
+        say(f"{'':<20}  {narrowed_words(scope)}")
 
 
 def _line(user: User) -> str:

@@ -102,6 +102,8 @@ class Query:
     """A range of dates and one of their times are one range (PS3.4 C.2.2.2.5), not two."""
     shown: frozenset[str] | None = None
     """Tags that answers hold, in place of the standard's own set and ``include``."""
+    senders: frozenset[str] = frozenset()
+    """Only studies of which one of these sent something; none named means all."""
 
 
 class Kind(StrEnum):

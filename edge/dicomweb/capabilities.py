@@ -15,6 +15,7 @@ from xml.etree import ElementTree as ET
 import msgspec
 from aiohttp import hdrs, web
 
+from edge.access.roles import narrows
 from edge.dicomweb.negotiation import Offer, accepted_by, choose
 from edge.dicomweb.resources import base_url
 from edge.dicomweb.responses import JSON
@@ -85,10 +86,12 @@ class Capabilities:
             if isinstance(resource, web.Resource):
                 resource.add_route(hdrs.METH_OPTIONS, self.of_resource)
 
+    @narrows
     async def whole(self, request: web.Request) -> web.Response:
         """``GET /``: the whole service."""
         return self._describe(request, self._root, "")
 
+    @narrows
     async def of_resource(self, request: web.Request) -> web.Response:
         """``OPTIONS``: a resource and those below it; at the root, the whole service."""
         resource = request.match_info.route.resource

@@ -27,6 +27,7 @@ from edge.access.acts import Act, Service
 from edge.access.roles import Identity, act_of
 from edge.dicom.uids import hide_uids
 from edge.dicomweb.responses import NOTE, REQUEST_ID, SERVER, Refused, problem
+from edge.dicomweb.sight import Sees, check_sight
 from edge.errors import (
     AccessDenied,
     CloudError,
@@ -45,6 +46,7 @@ from edge.errors import (
     QueryError,
     StorageFull,
     TooManyAttempts,
+    TooManyListeners,
     UserRefused,
 )
 from edge.pixels.turns import ASKER
@@ -100,6 +102,7 @@ _STATUS: Final[tuple[tuple[type[EdgeError], int], ...]] = (
     (PixelError, 406),
     (StorageFull, 507),
     (KeyUnavailable, 503),
+    (TooManyListeners, 503),
     (CloudUnreachable, 503),
     (CloudError, 502),
     (IssuerUnreachable, 503),
@@ -112,7 +115,9 @@ _STATUS: Final[tuple[tuple[type[EdgeError], int], ...]] = (
 async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """The outermost: names the request, and turns every error into an answer."""
     sent = request.headers.get(_ID_HEADER, "")
-    request[REQUEST_ID] = sent if _ID.fullmatch(sent) else secrets.token_hex(8)
+    # It stands in every line of the log: a UID must not.
+    is_fit = _ID.fullmatch(sent) and hide_uids(sent) == sent
+    request[REQUEST_ID] = sent if is_fit else secrets.token_hex(8)
     response: web.StreamResponse
     note, began = "", time.monotonic()
     try:
@@ -159,7 +164,10 @@ class Witness(Protocol):
 
 
 def access(
-    authorise: Authorise, service: Service | None = None, witness: Witness | None = None
+    authorise: Authorise,
+    service: Service | None = None,
+    witness: Witness | None = None,
+    sees: Sees | None = None,
 ) -> Middleware:
     """Make the middleware that lets in who may; everything is behind it, errors of routing too.
 
@@ -167,6 +175,7 @@ def access(
         authorise: Says who sends a request.
         service: What is behind it, as tokens are made for it; None: nothing that one is made for.
         witness: Sees everything that passes, and what does not.
+        sees: Which studies are whose; None: who was narrowed to some sees none here.
     """
 
     @web.middleware
@@ -175,11 +184,13 @@ def access(
         is_routed = request.match_info.http_exception is None
         try:
             identity = await authorise(request.headers, request.remote or "")
-            identity.enter(service)
+            act = act_for(request.method, request.match_info.handler)
+            identity.enter(service, act)
             # What is not routed does nothing, and its answer is the same for everybody.
             if is_routed:
-                identity.require(act_for(request.method, request.match_info.handler))
-        except AccessDenied as error:
+                identity.require(act)
+                await check_sight(request, identity, act, sees)
+        except (AccessDenied, InstanceNotFound) as error:
             if witness is not None:
                 witness.refused(request, identity, error)
             raise

@@ -20,6 +20,8 @@ from aiohttp import hdrs, web
 from multidict import CIMultiDict
 from pydicom.datadict import tag_for_keyword
 
+from edge.access.acts import Act
+from edge.access.roles import narrows
 from edge.dicom.instance import Level
 from edge.dicom.multipart import (
     PART_CLOSING,
@@ -32,6 +34,7 @@ from edge.dicom.query import ALL, Kind, Match, Query, called, criterion, vr_of
 from edge.dicom.uids import is_uid
 from edge.dicom.xml_model import to_xml
 from edge.dicomweb.documents import absolute
+from edge.dicomweb.middleware import IDENTITY
 from edge.dicomweb.negotiation import Offer, accepted_by, choose
 from edge.dicomweb.resources import Target, base_url, target_of
 from edge.dicomweb.responses import DICOM_JSON, DICOM_XML, JSON
@@ -252,16 +255,19 @@ class Search:
         self._retrieval = retrieval
         self._max_results = max_results
 
+    @narrows
     @_search_transaction
     async def studies(self, request: web.Request) -> web.Response:
         """``/studies``."""
         return await self._search(request, Level.STUDY)
 
+    @narrows
     @_search_transaction
     async def series(self, request: web.Request) -> web.Response:
         """``/series`` and ``/studies/{study}/series``."""
         return await self._search(request, Level.SERIES)
 
+    @narrows
     @_search_transaction
     async def instances(self, request: web.Request) -> web.Response:
         """``/instances``, and below a study or a series."""
@@ -273,13 +279,20 @@ class Search:
         parsed = parse_query(
             request.query, level, study_uid=target.study_uid, series_uid=target.series_uid
         )
-        query, warnings = parsed.query, list(parsed.warnings)
+        senders = request[IDENTITY].scope_for(Act.READ).studies_from
+        query = dataclasses.replace(parsed.query, senders=senders)
+        warnings = list(parsed.warnings)
         limit = self._max_results if query.limit is None else min(query.limit, self._max_results)
         base = base_url(request)
         encode = _as_xml if offer is _XML else _as_json
         results = _Results(self._catalogue, query, limit, base, target, encode)
         answers, more = await results.collect()
-        if not answers and target.study_uid and await self._retrieval.discover(target.study_uid):
+        if (
+            not answers
+            and not senders
+            and target.study_uid
+            and await self._retrieval.discover(target.study_uid)
+        ):
             answers, more = await results.collect()
         if more:
             found = await self._catalogue.count(query)

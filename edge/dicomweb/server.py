@@ -21,6 +21,7 @@ from edge.dicomweb.middleware import Authorise, Witness, access
 from edge.dicomweb.rendered import Rendered
 from edge.dicomweb.renditions import Renditions
 from edge.dicomweb.search import MAX_RESULTS, Search
+from edge.dicomweb.sight import Sees
 from edge.dicomweb.store import Store, expect_later
 from edge.dicomweb.weighing import Weighing
 
@@ -47,6 +48,7 @@ def create_application(
     workers: PixelWorkers,
     authorise: Authorise,
     witness: Witness | None = None,
+    sees: Sees | None = None,
     max_request_bytes: int | None = None,
     max_results: int = MAX_RESULTS,
 ) -> web.Application:
@@ -62,6 +64,7 @@ def create_application(
         workers: Decode pictures that come in.
         authorise: Says who sends a request, by its headers, or raises ``AccessDenied``.
         witness: Sees every request.
+        sees: Which studies are whose, for who was narrowed to some.
         max_request_bytes: Of one STOW-RS body; None sets no limit (parts are never held whole).
         max_results: In one answer to a search.
     """
@@ -77,7 +80,7 @@ def create_application(
     series = study + "/series/{series}"
     instance = series + "/instances/{instance}"
 
-    application = web.Application(middlewares=[access(authorise, Service.DICOMWEB, witness)])
+    application = web.Application(middlewares=[access(authorise, Service.DICOMWEB, witness, sees)])
     application.router.add_get("/studies", search.studies, name="studies")
     application.router.add_routes(
         [

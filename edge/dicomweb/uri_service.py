@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 from multidict import MultiMapping
 
-from edge.access.acts import Service
+from edge.access.acts import Act, Service
+from edge.access.roles import narrows
 from edge.dicom.uids import is_uid
 from edge.dicomweb.bodies import Body, Pieces, send_body
 from edge.dicomweb.forms import instance_offers
-from edge.dicomweb.middleware import Authorise, Witness, access
+from edge.dicomweb.middleware import IDENTITY, Authorise, Witness, access
 from edge.dicomweb.negotiation import MediaRange, Offer, accepted_by, choose, parse_accept
 from edge.dicomweb.presentation import (
     LONGEST_SIDE,
@@ -36,6 +37,7 @@ from edge.dicomweb.renditions import Kind, Look, Renditions, check_profile
 from edge.dicomweb.resources import Target
 from edge.dicomweb.responses import DICOM, Refused
 from edge.dicomweb.retrieve import entry_of
+from edge.dicomweb.sight import Sees, check_study
 from edge.dicomweb.validators import validators_of
 from edge.dicomweb.weighing import Weighing
 from edge.errors import NotAnImage
@@ -72,6 +74,7 @@ def create_application(
     transcoding: Transcoding,
     authorise: Authorise,
     witness: Witness | None = None,
+    sees: Sees | None = None,
 ) -> web.Application:
     """Build the application that is mounted at ``/wado``.
 
@@ -81,11 +84,16 @@ def create_application(
         transcoding: Makes instances that are not stored so.
         authorise: Says who sends a request, by its headers, or raises ``AccessDenied``.
         witness: Sees every request.
+        sees: Which studies are whose, for who was narrowed to some.
     """
     service = UriService(
-        retrieval, transcoding, Weighing(retrieval, transcoding), Renditions(retrieval, rendering)
+        retrieval,
+        transcoding,
+        Weighing(retrieval, transcoding),
+        Renditions(retrieval, rendering),
+        sees,
     )
-    application = web.Application(middlewares=[access(authorise, Service.DICOMWEB, witness)])
+    application = web.Application(middlewares=[access(authorise, Service.DICOMWEB, witness, sees)])
     application.router.add_get("", service.instance)
     return application
 
@@ -98,6 +106,7 @@ class UriService:
         transcoding: Makes instances that are not stored so.
         weighing: Chooses forms.
         renditions: Shows instances.
+        sees: Which studies are whose.
     """
 
     def __init__(
@@ -106,12 +115,15 @@ class UriService:
         transcoding: Transcoding,
         weighing: Weighing,
         renditions: Renditions,
+        sees: Sees | None = None,
     ) -> None:
         self._retrieval = retrieval
         self._transcoding = transcoding
         self._weighing = weighing
         self._renditions = renditions
+        self._sees = sees
 
+    @narrows
     async def instance(self, request: web.Request) -> web.StreamResponse:
         """``/wado?requestType=WADO&studyUID=…&seriesUID=…&objectUID=…``."""
         query = request.query
@@ -122,6 +134,7 @@ class UriService:
         accepted, wanted = _accepted(request), _presentation(query)
         headers = annotation_headers(query)
         corners = _corners(query["region"]) if "region" in query else ()
+        await check_study(target.uids[0], request[IDENTITY], Act.READ, self._sees)
         entry = await entry_of(self._retrieval, target)
         try:
             look = await self._renditions.look(entry)

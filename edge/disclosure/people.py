@@ -93,7 +93,7 @@ PEOPLE: Final[tuple[Answer, ...]] = (
     yes("AUTH-1.1", "Users of a directory or identity provider can be used", "By OpenID Connect."),
     no("AUTH-1.2", "Group policies of a directory are taken over"),
     none("AUTH-1.3", "Groups of a directory are needed"),
-    yes("AUTH-2", "Users have roles", f"{_ROLES}; tokens can be narrowed further."),
+    yes("AUTH-2", "Users have roles", f"{_ROLES}; people and tokens can be narrowed."),
     maker(
         "AUTH-3",
         "The owner can give himself all rights, of the system, too",

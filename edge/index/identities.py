@@ -19,6 +19,7 @@ __all__ = [
     "named",
     "put",
     "remove",
+    "set_scope",
     "set_state",
     "to_ask",
     "vouched",
@@ -40,6 +41,8 @@ class IdentityRow:
     state: str
     vouched: float
     refresh: bytes | None
+    scope: str = "{}"
+    """What is left of the role here, as ``access`` wrote it."""
 
 
 _COLUMNS = ", ".join(item.name for item in fields(IdentityRow))
@@ -91,7 +94,7 @@ def put(db: Connection, row: IdentityRow, spare: str) -> IdentityRow:
             "SELECT EXISTS (SELECT 1 FROM identities WHERE name = ?)", (row.name,)
         ).fetchone()
         db.execute(
-            f"INSERT INTO identities ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+            f"INSERT INTO identities ({_COLUMNS}) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
             (
                 row.issuer,
                 row.subject,
@@ -101,6 +104,7 @@ def put(db: Connection, row: IdentityRow, spare: str) -> IdentityRow:
                 row.state,
                 row.vouched,
                 row.refresh,
+                row.scope,
             ),
         )
     elif held.state == row.state:
@@ -169,6 +173,14 @@ def set_state(db: Connection, name: str, state: str) -> bool:
         "UPDATE identities SET state = ?, refresh = NULL, vouched = 0 WHERE name = ?", (state, name)
     ).rowcount
     db.execute("DELETE FROM sessions WHERE name = ? AND issuer <> ''", (name,))
+    return changed > 0
+
+
+def set_scope(db: Connection, name: str, scope: str) -> bool:
+    """Change what is left of a role; whether there is somebody of that name."""
+    changed: int = db.execute(
+        "UPDATE identities SET scope = ? WHERE name = ?", (scope, name)
+    ).rowcount
     return changed > 0
 
 

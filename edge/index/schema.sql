@@ -371,7 +371,8 @@ CREATE TABLE users (
     handle       BLOB NOT NULL UNIQUE,            -- random: what passkeys call them (WebAuthn 5.4.3)
     totp         BLOB,                            -- the shared secret (RFC 6238)
     totp_new     BLOB,                            -- one that is not confirmed yet
-    totp_step    INTEGER NOT NULL DEFAULT 0       -- the last one that was used: none counts twice
+    totp_step    INTEGER NOT NULL DEFAULT 0,      -- the last one that was used: none counts twice
+    scope        TEXT NOT NULL DEFAULT '{}'       -- what is left of the role, JSON
 ) STRICT, WITHOUT ROWID;
 
 -- One-time codes that were handed out: to be invited, or after a reset. Of a name that is empty: to
@@ -427,6 +428,7 @@ CREATE TABLE identities (
     state        TEXT NOT NULL DEFAULT 'active',  -- or disabled, here
     vouched      REAL NOT NULL,                   -- when the issuer said last who they are; 0: no more
     refresh      BLOB,                            -- sealed: by which it is asked again
+    scope        TEXT NOT NULL DEFAULT '{}',      -- what is left of the role here, JSON
     PRIMARY KEY (issuer, subject)
 ) STRICT, WITHOUT ROWID;
 

@@ -283,6 +283,8 @@ class _Shown:
         tags |= query.include
         # A private attribute says nothing without its creator (PS3.18 10.6.3.3).
         tags |= {block for tag in tags if (block := private_block(tag))}
+        if query.senders:
+            tags -= _OF_PATIENT.keys()  # they would count what is not to be seen
         return cls(frozenset(tags), creators)
 
     @property

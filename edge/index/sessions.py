@@ -50,6 +50,8 @@ class Held:
     """Of whoever it is now; empty if there is nobody."""
     vouched: float = 0.0
     """When the issuer said last who it is; 0 where there is none."""
+    scope: str = "{}"
+    """What is left of the role, as ``access`` wrote it."""
 
 
 _ROW = ", ".join(f"s.{item.name}" for item in fields(SessionRow))
@@ -58,7 +60,8 @@ _MARKS = ", ".join("?" for _ in fields(SessionRow))
 _WIDTH = len(fields(SessionRow))
 _HELD = (
     f"SELECT {_ROW}, coalesce(u.display_name, i.display_name, ''),"
-    " coalesce(u.role, i.role, s.role), coalesce(u.state, i.state, ''), coalesce(i.vouched, 0.0)"
+    " coalesce(u.role, i.role, s.role), coalesce(u.state, i.state, ''), coalesce(i.vouched, 0.0),"
+    " coalesce(u.scope, i.scope, '{}')"
     " FROM sessions s LEFT JOIN users u ON u.name = s.name AND s.issuer = ''"
     " LEFT JOIN identities i ON i.name = s.name AND i.issuer = s.issuer AND s.issuer <> ''"
 )

@@ -40,6 +40,7 @@ __all__ = [
     "remove_passkey",
     "replace_password",
     "role_of",
+    "scope_of",
     "set_fields",
     "standing",
     "state_of",
@@ -74,6 +75,8 @@ class UserRow:
     """How many are left."""
     code_until: float | None
     """Until when a code that was handed out holds; None if there is none."""
+    scope: str
+    """What is left of the role, as ``access`` wrote it."""
 
     @property
     def standing(self) -> Standing:
@@ -104,7 +107,7 @@ _USERS = (
     " u.known_from, u.handle, u.totp, u.totp_new, u.totp_step,"
     " (SELECT count(*) FROM passkeys p WHERE p.name = u.name),"
     " (SELECT count(*) FROM recovery_codes r WHERE r.name = u.name),"
-    " (SELECT until FROM codes c WHERE c.name = u.name)"
+    " (SELECT until FROM codes c WHERE c.name = u.name), u.scope"
     " FROM users u"
 )
 _PASSKEY = "credential_id, name, label, rp_id, public_key, sign_count, created, last_used"
@@ -152,6 +155,12 @@ def role_of(db: Connection, name: str) -> str | None:
     """The role of a user; None if there is none."""
     row = db.execute("SELECT role FROM users WHERE name = ?", (name,)).fetchone()
     return str(row[0]) if row else None
+
+
+def scope_of(db: Connection, name: str) -> str:
+    """What is left of the role of a user, as ``access`` wrote it."""
+    row = db.execute("SELECT scope FROM users WHERE name = ?", (name,)).fetchone()
+    return str(row[0]) if row else "{}"
 
 
 def is_active(db: Connection, name: str) -> bool:

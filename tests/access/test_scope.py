@@ -65,3 +65,35 @@ def test_a_network_of_the_other_kind_is_no_part_of_one():
 def test_an_ae_title_is_not_exchanged_for_another():
     assert not FULL.covers(Scope(FULL.services, FULL.acts, "MR1", FULL.networks))
     assert not FULL.covers(Scope(FULL.services, FULL.acts, "", FULL.networks))
+
+
+def test_senders_are_read_and_written_and_take_away_only():
+    scope = Scope(studies_from=frozenset({"CT1", "a token"}))
+    assert Scope.read(scope.write()) == scope
+    assert scope.covers(Scope(studies_from=frozenset({"CT1"})))
+    assert not scope.covers(Scope(studies_from=frozenset({"MR1"})))
+    assert not scope.covers(ANYTHING)
+    assert ANYTHING.covers(scope)
+
+
+@pytest.mark.parametrize(
+    "senders", [{""}, {" CT1"}, {"line\nend"}, {"x" * 65}, {f"CT{number}" for number in range(65)}]
+)
+def test_senders_that_are_none_are_refused(senders):
+    with pytest.raises(ValueError, match="sender"):
+        Scope(studies_from=frozenset(senders))
+
+
+@pytest.mark.parametrize(
+    ("scope", "hinders"),
+    [
+        (ANYTHING, False),
+        (Scope(networks=("10.0.0.1",)), False),
+        (Scope(acts=frozenset({Act.READ})), False),
+        (Scope(acts=frozenset({Act.STORE})), True),
+        (Scope(services=frozenset({Service.DICOMWEB})), True),
+        (Scope(studies_from=frozenset({"CT1"})), True),
+    ],
+)
+def test_what_keeps_from_reading_is_known(scope, hinders):
+    assert scope.hinders_reading is hinders

@@ -7,6 +7,7 @@ import asyncio
 import pytest
 
 from edge.access.roles import Role
+from edge.access.scope import ANYTHING, Scope
 from edge.access.sessions import Proved
 from edge.access.users import State
 from edge.errors import AccessDenied, UserRefused
@@ -216,3 +217,44 @@ async def test_a_role_of_another_version_is_nobody(world):
     await world.database.write(lambda db: db.execute("UPDATE users SET role = 'emperor'"))
     assert await world.users.list() == ()
     assert await world.basic.identity("bert", GOOD, "") is None
+
+
+CT1 = Scope(studies_from=frozenset({"CT1"}))
+
+
+async def test_who_is_narrowed_is_so_in_sessions_and_by_password(world):
+    await world.user("bert")
+    opened = await world.login.with_password("bert", GOOD, HERE)
+    changed = await world.users.change("bert", scope=CT1)
+    assert changed.scope == CT1
+    world.start()
+    session = await world.sessions.verify(opened.secret)
+    assert session.scope == session.identity.scope == CT1
+    found = await world.basic.identity("bert", GOOD, HERE.address)
+    assert found.scope == CT1
+    assert (await world.users.change("bert", display_name="Bert")).scope == CT1
+    assert (await world.users.change("bert", scope=ANYTHING)).scope == ANYTHING
+
+
+async def test_an_admin_is_not_narrowed_and_who_is_narrowed_becomes_none(world):
+    await world.user("anna", Role.ADMIN)
+    await world.user("bert")
+    with pytest.raises(UserRefused, match="can't be narrowed"):
+        await world.users.change("anna", scope=CT1)
+    await world.users.change("bert", scope=CT1)
+    with pytest.raises(UserRefused, match="can't be narrowed"):
+        await world.users.change("bert", role=Role.ADMIN)
+    assert (await world.users.find("bert")).role is Role.VIEWER
+    changed = await world.users.change("bert", role=Role.ADMIN, scope=ANYTHING)
+    assert (changed.role, changed.scope) == (Role.ADMIN, ANYTHING)
+
+
+async def test_a_scope_of_another_version_leaves_nothing(world):
+    await world.user("bert")
+    opened = await world.login.with_password("bert", GOOD, HERE)
+    await world.database.write(lambda db: db.execute("UPDATE users SET scope = '{\"x\": 1}'"))
+    world.start()
+    assert await world.sessions.verify(opened.secret) is None
+    assert await world.basic.identity("bert", GOOD, HERE.address) is None
+    with pytest.raises(AccessDenied):
+        await world.login.with_password("bert", GOOD, HERE)

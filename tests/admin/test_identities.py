@@ -61,6 +61,7 @@ async def test_somebody_is_listed_kept_out_let_in_and_forgotten(client, way):
         "role": "physician",
         "state": "active",
         "vouched": way.clock.now,
+        "narrowed": {"services": [], "acts": [], "studies_from": [], "networks": []},
     }
     answer = await client.post(f"{PATH}/oidc:anna", json={"disabled": True})
     assert (await answer.json())["state"] == "disabled"
@@ -104,3 +105,19 @@ async def test_nobody_of_that_name(client):
     answer = await client.post(f"{PATH}/oidc:nobody", json={"disabled": True})
     assert answer.status == 409
     assert "nobody of that name" in (await answer.json())["detail"]
+
+
+async def test_somebody_is_narrowed_here_and_stays_so_at_the_next_log_in(client, way):
+    opened = await way.enter()
+    wish = {"studies_from": ["CT1"], "services": [], "acts": [], "networks": []}
+    answer = await client.post(f"{PATH}/oidc:anna", json={"narrowed": wish})
+    assert (await answer.json())["narrowed"] == wish
+    scope = Scope(studies_from=frozenset({"CT1"}))
+    assert (await way.world.sessions.verify(opened.secret)).scope == scope
+    again = await way.enter()
+    assert (await way.world.sessions.verify(again.secret)).scope == scope
+    await client.post(f"{PATH}/oidc:anna", json={"narrowed": {}})
+    assert (await way.world.sessions.verify(again.secret)).scope == ANYTHING
+    assert (await client.post(f"{PATH}/oidc:anna", json={})).status == 400
+    answer = await client.post(f"{PATH}/oidc:nobody", json={"narrowed": wish})
+    assert answer.status == 409

@@ -54,6 +54,7 @@ def bearer(secret):
 async def test_a_token_is_made_used_listed_and_revoked(client, admin, tokens):
     wish = {"role": "service", "name": "CT gateway", "days": 30, "services": ["dicomweb"]}
     wish |= {"acts": ["store"], "ae_title": "CT1", "networks": ["192.168.7.0/24"]}
+    wish |= {"studies_from": ["CT1", "CT2"]}
     async with client.post(PATH, json=wish, headers=admin) as answer:
         assert answer.status == 200
         assert answer.headers["Cache-Control"] == "no-store"

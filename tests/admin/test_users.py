@@ -155,3 +155,34 @@ async def test_nobody_but_admins_may_any_of_it(client, world, role):
         assert answer.status == 403, path
     [user] = await world.users.list()
     assert (user.name, user.role) == ("bert", Role.VIEWER)
+
+
+async def test_somebody_is_narrowed_and_let_go_at_once(client, world):
+    await world.user("bert")
+    secret, _ = await world.sessions.open("bert", Role.VIEWER, Proved.PASSWORD, HERE)
+    wish = {"studies_from": ["CT1"], "services": ["dicomweb"], "acts": [], "networks": []}
+    answer = await client.post("/api/v1/users/bert", json={"narrowed": wish})
+    assert (await answer.json())["narrowed"] == wish
+    scope = (await world.sessions.verify(secret)).scope
+    assert scope == Scope(studies_from=frozenset({"CT1"}), services=frozenset({"dicomweb"}))
+    await client.post("/api/v1/users/bert", json={"display_name": "Bert"})
+    assert (await world.sessions.verify(secret)).scope == scope
+    await client.post("/api/v1/users/bert", json={"narrowed": {}})
+    assert (await world.sessions.verify(secret)).scope == ANYTHING
+
+
+@pytest.mark.parametrize(
+    ("wish", "status"),
+    [
+        ({"networks": ["nowhere"]}, 409),
+        ({"studies_from": [""]}, 409),
+        ({"studies_from": ["x"] * 65}, 400),
+        ({"services": ["none"]}, 400),
+        ({"ae_title": "CT1"}, 400),
+    ],
+)
+async def test_what_narrows_nobody_is_refused(client, world, wish, status):
+    await world.user("bert")
+    answer = await client.post("/api/v1/users/bert", json={"narrowed": wish})
+    assert answer.status == status
+    assert (await world.users.find("bert")).scope == ANYTHING

@@ -122,3 +122,24 @@ def test_roles_that_there_are_not_are_answered_with_those_that_there_are(capsys)
         main(["user", "add", "bert", "--role", "king"])
     assert ended.value.code == 2
     assert "physician" in capsys.readouterr().err
+
+
+def test_somebody_is_narrowed_listed_and_let_go(edge, configuration):
+    edge("add", "bert", "--role", "physician")
+    narrowing = "--studies-from", "CT1", "--studies-from", "CT2", "--for", "dicomweb"
+    _, said = edge("narrow", "bert", *narrowing)
+    assert said == "edge: bert is narrowed: for dicomweb; sees studies from CT1, CT2\n"
+    out, _ = edge("list")
+    assert out.splitlines()[2].strip() == "for dicomweb; sees studies from CT1, CT2"
+    [known] = json.loads(edge("list", "--json")[0])
+    assert known["narrowed"]["studies_from"] == ["CT1", "CT2"]
+    _, said = edge("narrow", "bert", "--not")
+    assert said == "edge: bert is not narrowed\n"
+    assert len(edge("list")[0].splitlines()) == 2
+
+
+@pytest.mark.parametrize("words", [(), ("--not", "--studies-from", "CT1"), ("--from", "nowhere")])
+def test_what_is_no_narrowing_changes_nothing(edge, configuration, words):
+    edge("add", "bert", "--role", "physician")
+    _, said = edge("narrow", "bert", *words, status=2)
+    assert said.startswith("edge: ")

@@ -204,7 +204,7 @@ class _Stream:
     async def closed_or(self, event: asyncio.Event) -> None:
         """Wait until something happens: the other side closes, or there is more to send."""
         async with asyncio.TaskGroup() as group:
-            waiting = [group.create_task(self._read()), group.create_task(_set(event))]
+            waiting = [group.create_task(self._end()), group.create_task(_set(event))]
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             for task in waiting:
                 task.cancel()
@@ -216,6 +216,11 @@ class _Stream:
                 await self._read()
         if self.is_closed:
             raise ConnectionResetError("the server closed the connection")
+
+    async def _end(self) -> None:
+        # However it ends, torn off or by what is no TLS: it is called again.
+        with suppress(OSError):
+            await self._read()
 
     async def _read(self) -> None:
         while await self._reader.read(4096):

@@ -11,6 +11,7 @@ import logging
 from dataclasses import dataclass
 
 from edge.access.oidc.meaning import PREFIX
+from edge.access.scope import ANYTHING, Scope
 from edge.access.users import State
 from edge.errors import UserRefused
 from edge.index import identities as table
@@ -34,6 +35,8 @@ class Known:
     state: State
     vouched: float | None
     """POSIX seconds: when the issuer said last who they are; None if it does no longer."""
+    scope: Scope | None = ANYTHING
+    """What is left of the role here; None: another version narrowed it, and nothing is."""
 
 
 class ProviderPeople:
@@ -65,11 +68,22 @@ class ProviderPeople:
         changed = await self._database.write(lambda db: table.set_state(db, name, state))
         row = await table.named(self._database, name) if changed else None
         if row is None:
-            raise UserRefused(
-                "nobody of that name logged in by the identity provider",
-                hint="edge user sessions names who is in",
-            )
+            raise _nobody()
         log.info("users: %s is %s", name, "disabled" if disabled else "enabled")
+        return _known(row)
+
+    async def narrow(self, name: str, scope: Scope) -> Known:
+        """Leave so much of the role that the provider gives somebody.
+
+        Raises:
+            UserRefused: There is nobody of that name.
+        """
+        name, left = name.strip().lower(), scope.write()
+        changed = await self._database.write(lambda db: table.set_scope(db, name, left))
+        row = await table.named(self._database, name) if changed else None
+        if row is None:
+            raise _nobody()
+        log.info("users: %s is %snarrowed", name, "not " if scope == ANYTHING else "")
         return _known(row)
 
     async def remove(self, name: str) -> bool:
@@ -83,5 +97,18 @@ class ProviderPeople:
 
 def _known(row: IdentityRow) -> Known:
     return Known(
-        row.name, row.display_name, row.issuer, row.role, State(row.state), row.vouched or None
+        row.name,
+        row.display_name,
+        row.issuer,
+        row.role,
+        State(row.state),
+        row.vouched or None,
+        Scope.read(row.scope),
+    )
+
+
+def _nobody() -> UserRefused:
+    return UserRefused(
+        "nobody of that name logged in by the identity provider",
+        hint="edge user sessions names who is in",
     )
