@@ -220,7 +220,7 @@ async def _provider(
     seal = Seal(cache.keys.derive("oidc"))
     provider = Provider(access.oidc, Channel(access.oidc, lab=config.appliance.lab))
     means = cache.database, cache.sessions, provider, access, seal
-    supervisor.start("oidc", Vouching(*means).run)
+    supervisor.start("oidc", Vouching(*means, cache.audit.put).run)
     return ProviderLogIn(*means, throttle)
 
 

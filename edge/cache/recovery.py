@@ -121,7 +121,12 @@ async def open_index(path: Path, key: bytes, ballast: Ballast | None = None) -> 
             log.error("users can't be read any more; make them again with edge user")
         else:
             await database.write(partial(snapshot.fill_all, tables=people))
-        if provided is not None:
+        if provided is None:
+            log.error(
+                "whom the identity provider vouches for can't be read any more: who was disabled"
+                " here is not now, see edge user list"
+            )
+        else:
             await database.write(partial(snapshot.fill_all, tables=provided))
         return database
 

@@ -28,7 +28,7 @@ class Asked:
     study: str = ""
     """Study Instance UID."""
     user: str = ""
-    """Part of the name of a user, token or peer, or its AE title."""
+    """Part of the name of a user, token or peer, or its AE title, who did it or whom it befell."""
     address: str = ""
     event: Event | None = None
     since: float = 0.0
@@ -50,7 +50,10 @@ class Asked:
             and (self.event is None or entry.event is self.event)
             and (not self.failed or entry.outcome != 0)
             and (not self.address or actor.address == self.address)
-            and (not self.user or _names(self.user, actor.name, actor.ae_title, actor.token))
+            and (
+                not self.user
+                or _names(self.user, actor.name, actor.ae_title, actor.token, entry.target)
+            )
             and (
                 not self.patient
                 or about.patient_id == self.patient

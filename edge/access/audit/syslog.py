@@ -37,6 +37,7 @@ from edge.access.audit.folder import AuditFolder
 from edge.access.audit.messages import Messages
 from edge.access.audit.recorder import Audit
 from edge.access.audit.search import Asked, entries
+from edge.cloud.route import CIPHERS
 from edge.config import Syslog as Settings
 from edge.config import host_and_port
 from edge.crypto.durable import write_file
@@ -302,6 +303,7 @@ def _context(settings: Settings) -> ssl.SSLContext:
         ca = None if settings.tls_ca == Path() else str(settings.tls_ca)
         context = ssl.create_default_context(cafile=ca)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers(CIPHERS)
         if settings.tls_certificate != Path():
             context.load_cert_chain(settings.tls_certificate, settings.tls_key)
     except (OSError, ssl.SSLError) as error:
