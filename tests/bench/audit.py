@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.bench.compare import Comparison, Done, Way, rounds_of
+from tests.bench.compare import Comparison, Done, Way
 from tests.bench.edges import EDGE, UNRECORDED, Edge
 from tests.bench.stand import Stand
 from tests.bench.table import Unit
-from tests.bench.works import TURNS, Works
+from tests.bench.works import TURNS, TURNS_OF_INTAKE, Works
 
 __all__ = ["measure"]
 
@@ -23,7 +23,7 @@ _PROCESSOR = 105.0
 def measure(stand: Stand) -> None:
     """Measure it."""
     comparison = Comparison("audit", "unrecorded", processor=_PROCESSOR, settles=True)
-    for _ in range(rounds_of(stand)):
+    for _ in range(stand.scale.rounds):
         with (
             stand.server(EDGE, folder_name="recorded") as recorded,
             stand.server(UNRECORDED, folder_name="unrecorded") as unrecorded,
@@ -45,8 +45,11 @@ def _round(stand: Stand, comparison: Comparison, recorded: Edge, unrecorded: Edg
             [Way("recorded", recorded, lambda: do(of[EDGE], recorded))],
         )
 
-    take("C-STORE", Unit.THROUGHPUT, lambda works, _: works.store())
-    take("STOW-RS", Unit.THROUGHPUT, lambda works, edge: works.stow(edge.web))
+    for edge in (recorded, unrecorded):
+        of[edge.name].warm_up(edge.web)
+    for _ in range(TURNS_OF_INTAKE):
+        take("C-STORE", Unit.THROUGHPUT, lambda works, _: works.store())
+        take("STOW-RS", Unit.THROUGHPUT, lambda works, edge: works.stow(edge.web))
     for works in of.values():
         works.complete()
     for _ in range(TURNS):
@@ -54,4 +57,5 @@ def _round(stand: Stand, comparison: Comparison, recorded: Edge, unrecorded: Edg
         take("WADO-RS, frames", Unit.FREQUENCY, lambda works, edge: works.frames(edge.web))
         take("QIDO-RS", Unit.FREQUENCY, lambda works, edge: works.search(edge.web))
         take("C-FIND", Unit.FREQUENCY, lambda works, _: works.find())
+    for _ in range(TURNS_OF_INTAKE):
         take("C-GET", Unit.THROUGHPUT, lambda works, _: works.get())
