@@ -16,7 +16,7 @@ from tests.bench.edges import GUARDED, UNCHECKED, Edge, Guarded
 from tests.bench.program import Web
 from tests.bench.stand import Stand
 from tests.bench.table import Unit
-from tests.bench.works import TURNS, TURNS_OF_INTAKE, Works
+from tests.bench.works import Works, turns_of
 
 __all__ = ["measure"]
 
@@ -43,6 +43,7 @@ def measure(stand: Stand) -> None:
 def _round(stand: Stand, comparison: Comparison, guarded: Guarded, unchecked: Edge) -> None:
     checked, free = Works(stand, guarded), Works(stand, unchecked)
     proofs = guarded.proofs()
+    long, short = turns_of(stand)
 
     def by_dicom(title: str, unit: Unit, do: Callable[[Works], Done]) -> None:
         comparison.take(
@@ -62,17 +63,17 @@ def _round(stand: Stand, comparison: Comparison, guarded: Guarded, unchecked: Ed
 
     checked.warm_up(*proofs.values())
     free.warm_up(unchecked.web)
-    for _ in range(TURNS_OF_INTAKE):
+    for _ in range(long):
         by_dicom("C-STORE", Unit.THROUGHPUT, Works.store)
         by_http("STOW-RS", Unit.THROUGHPUT, Works.stow)
     for works in (checked, free):
         works.complete()
-    for _ in range(TURNS):
+    for _ in range(short):
         by_http("WADO-RS, instances", Unit.FREQUENCY, Works.instances)
         by_http("WADO-RS, frames", Unit.FREQUENCY, Works.frames)
         by_http("QIDO-RS", Unit.FREQUENCY, Works.search)
         by_dicom("C-FIND", Unit.FREQUENCY, Works.find)
-    for _ in range(TURNS_OF_INTAKE):
+    for _ in range(long):
         by_dicom("C-GET", Unit.THROUGHPUT, Works.get)
         by_dicom("C-MOVE", Unit.THROUGHPUT, Works.move)
 

@@ -23,11 +23,12 @@ from tests.bench.stow import requests_of
 from tests.bench.watch import wait_until_idle
 from tests.bench.workplace import BenchError, Sample
 
-__all__ = ["TURNS", "TURNS_OF_INTAKE", "Works"]
+__all__ = ["Works", "turns_of"]
 
-TURNS = 8
+_TURNS = 8
 """Short ones, one soon after the other."""
-TURNS_OF_INTAKE = 4
+_LONG_TURNS = 4
+"""Of what takes its time: a part that comes in, or a study that goes out."""
 _PARTS = 20
 """Enough for these, each of four at the most, and for warming up."""
 _SHORT = 5
@@ -37,6 +38,11 @@ _SEARCHES = 4000
 """More than the audit has spans for that are under way."""
 _LEAST = 100
 _FRAME_BYTES = 512 * 512 * 2
+
+
+def turns_of(stand: Stand) -> tuple[int, int]:
+    """Of what takes its time, and of what does not, in a round; one in a quick run."""
+    return (1, 1) if stand.scale.rounds == 1 else (_LONG_TURNS, _TURNS)
 
 
 class Works:
