@@ -12,6 +12,7 @@ from edge.admin import unlocking_page
 from edge.admin.local_keys import Opening, open_service, state_of_service
 from edge.errors import Needs
 from tests.browser.conftest import OWN_NAME
+from tests.browser.pages import violations
 from tests.journeys.locked import Locked
 from tests.ports import free_port
 
@@ -217,6 +218,13 @@ async def show(page, shown):
         '<link rel="stylesheet" href="/unlock.css">', f"<style>{unlocking_page.STYLE}</style>"
     )
     await page.set_content(html.replace('http-equiv="refresh"', ""))
+
+
+async def test_a_screen_reader_finds_all_of_it_named(visit):
+    page = await (await visit()).new_page()
+    for name, shown in PAGES.items():
+        await show(page, shown)
+        assert await violations(page) == [], name
 
 
 @pytest.mark.parametrize("size", SIZES)

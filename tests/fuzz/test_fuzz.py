@@ -33,6 +33,7 @@ EXAMPLES = {
     "search": 120,
     "identity": 200,
     "provider": 100,
+    "settings": 200,
 }
 OTHERS = 400
 
