@@ -134,7 +134,7 @@
           say(fill(error.status === 406 ? words.nothing : words.failed, error.message));
           return;
         }
-        for (let seconds = Math.min(error.seconds, 30); seconds > 0; seconds -= 1) {
+        for (let seconds = Math.min(error.seconds, 10); seconds > 0; seconds -= 1) {
           say(fill(words.away, seconds));
           await wait(1);
           if (mine !== turn) {
