@@ -33,6 +33,7 @@ from edge.crypto.keys import KeyRing
 from edge.dicom.instance import Custody, Origin
 from edge.errors import InvalidInstance, SealBroken, StorageFull
 from edge.index import (
+    emergencies,
     identities,
     instances,
     peers,
@@ -107,6 +108,7 @@ async def open_index(path: Path, key: bytes, ballast: Ballast | None = None) -> 
         people = await asyncio.to_thread(snapshot.salvage, aside, key, users.KEPT)
         # By itself: an older index has no such table, and everything else all the same.
         provided = await asyncio.to_thread(snapshot.salvage, aside, key, identities.KEPT)
+        alarms = await asyncio.to_thread(snapshot.salvage, aside, key, emergencies.KEPT)
         database = await Database(path, key, ballast=ballast).__aenter__()
         if found is None:
             log.error("tokens can't be read any more; make new ones with edge token create")
@@ -121,8 +123,9 @@ async def open_index(path: Path, key: bytes, ballast: Ballast | None = None) -> 
             log.error("users can't be read any more; make them again with edge user")
         else:
             await database.write(partial(snapshot.fill_all, tables=people))
-        if provided is not None:
-            await database.write(partial(snapshot.fill_all, tables=provided))
+        for tables in (provided, alarms):
+            if tables is not None:
+                await database.write(partial(snapshot.fill_all, tables=tables))
         return database
 
 
