@@ -31,6 +31,7 @@ __all__ = [
     "KeyServer",
     "Keys",
     "Oidc",
+    "Page",
     "Peer",
     "Pixels",
     "Procedures",
@@ -465,6 +466,14 @@ class Audit:
 
 
 @dataclass(frozen=True, slots=True)
+class Page:
+    """``[page]``: the web page."""
+
+    language: Literal["en", "fr", "es", "ar"] = "en"
+    """Of who chose none, and whose browser asks for none of these."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All of it."""
 
@@ -483,6 +492,7 @@ class Config:
     backup: Backup = Backup()
     courier: Courier = Courier()
     audit: Audit = Audit()
+    page: Page = Page()
 
 
 def host_and_port(listen: str) -> tuple[str, int]:

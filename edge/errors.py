@@ -41,6 +41,7 @@ the place of UIDs: see `edge.logs`.)
     ├── PeerError                 a DIMSE peer broke the protocol, or is gone
     │   └── PeerRefused           a peer will not associate with us
     ├── LineClosed                nothing of sync may go over the line now: it goes on by itself
+    ├── TooManyListeners          so many follow what happens here that one more can't
     └── CloudError                the archive, or the way to it
         ├── CloudUnreachable      no answer: offline is a state, try again later
         │   └── CloudIntercepted  something else answers in the archive's place
@@ -92,6 +93,7 @@ __all__ = [
     "StepRefused",
     "StorageFull",
     "TooManyAttempts",
+    "TooManyListeners",
     "UndecodablePixels",
     "UserRefused",
     "WrongKey",
@@ -350,6 +352,10 @@ _REJECTIONS = {
 
 class LineClosed(EdgeError):
     """The calendar or the budget lets nothing of sync over the line now; says nothing about it."""
+
+
+class TooManyListeners(EdgeError):
+    """So many follow what happens here that one more can't; others may end at any time."""
 
 
 class CloudError(EdgeError):

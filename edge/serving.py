@@ -43,6 +43,7 @@ from edge.admin.doctor import doctor_routes
 from edge.admin.edits import edit_routes
 from edge.admin.emergency import emergency_routes, own_emergency_routes
 from edge.admin.entrance import Entrance
+from edge.admin.events import event_routes
 from edge.admin.factors import factor_routes
 from edge.admin.identities import identity_routes
 from edge.admin.keys import key_routes
@@ -60,6 +61,7 @@ from edge.admin.trash import trash_routes
 from edge.admin.users import user_routes
 from edge.admin.worklist import worklist_routes
 from edge.cache.admission import Admission
+from edge.cache.arrivals import Coming
 from edge.cache.catalogue import Catalogue
 from edge.cache.changes import Changes
 from edge.cache.completeness import Completeness
@@ -68,6 +70,8 @@ from edge.cache.deletion import Deletion
 from edge.cache.edits import Edits
 from edge.cache.expected import Expectations
 from edge.cache.feed import ChangeFeed
+from edge.cache.live import Live
+from edge.cache.machine import temperature
 from edge.cache.outbox import Outbox
 from edge.cache.peers import Reached
 from edge.cache.procedures import Procedures
@@ -84,9 +88,12 @@ from edge.dicomweb.hosts import OwnNames
 from edge.dicomweb.listener import Listener
 from edge.dicomweb.middleware import IDENTITY, access
 from edge.dicomweb.root import create_root
+from edge.dicomweb.safety import PAGE, POLICY_HEADER
 from edge.dicomweb.witness import HttpWitness
 from edge.dimse.examination import examine
 from edge.opening import Cache
+from edge.pages.door import Pages
+from edge.pages.page import Means as PageMeans
 from edge.pixels.workers import PixelWorkers
 from edge.supervision import Supervisor
 
@@ -139,6 +146,8 @@ async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -
     if tls.context is not None:
         await asyncio.to_thread(means.renewals.add, tls.load, tls.files)
     own = OwnNames(names, tls.certified)
+    live = Live(means.changes, means.status, Coming(cache.database))
+    pages = Pages(gate, PageMeans(config, live, temperature), (POLICY_HEADER, PAGE))
     sees = Catalogue(cache.database).was_sent_by
     application = create_root(
         {
@@ -156,14 +165,16 @@ async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -
                 authorise=gate.authorise,
                 witness=HttpWitness(cache.audit, claim_of_feed),
             ),
-            "/api/v1": _administration(means, gate, config),
+            "/api/v1": _administration(means, gate, config, live),
         },
         cors_origins=config.http.cors_origins,
         names=own,
         is_open=config.http.auth == "none",
         strict_transport=config.http.tls == "files",
+        outermost=pages.faces,
     )
     application.add_routes([*api.health_routes(means.parts), *entrance.routes])
+    application.add_routes(pages.routes())
     application.add_routes(certificate_routes(tls.authority))
     if config.access.oidc.issuer:
         provider = await _provider(supervisor, cache, config, entrance.throttle)
@@ -173,6 +184,8 @@ async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -
         application.add_routes(routes.routes())
     listener = Listener(application, config.http.listen, tls.context)
     await supervisor.start_ready("http", lambda ready: listener.serve(ready=ready))
+    # Behind the listener, so that it ends before it: streams would hold up the end of the others.
+    supervisor.start("live", live.run)
     return listener
 
 
@@ -214,7 +227,7 @@ async def _provider(
     seal = Seal(cache.keys.derive("oidc"))
     provider = Provider(access.oidc, Channel(access.oidc, lab=config.appliance.lab))
     means = cache.database, cache.sessions, provider, access, seal
-    supervisor.start("oidc", Vouching(*means).run)
+    supervisor.start("oidc", Vouching(*means, cache.audit.put).run)
     return ProviderLogIn(*means, throttle)
 
 
@@ -234,7 +247,7 @@ def _images(means: HttpMeans, gate: Gate) -> web.Application:
     )
 
 
-def _administration(means: HttpMeans, gate: Gate, config: Config) -> web.Application:
+def _administration(means: HttpMeans, gate: Gate, config: Config, live: Live) -> web.Application:
     cache, changes = means.cache, means.changes
     database, identity, wake = cache.database, itemgetter(IDENTITY), changes.wake
 
@@ -264,5 +277,6 @@ def _administration(means: HttpMeans, gate: Gate, config: Config) -> web.Applica
             *token_routes(cache.tokens, identity),
             *audit_routes(cache.audit.folder),
             *key_routes(means.lock, identity),
+            *event_routes(live, gate.authorise, Catalogue(database).was_sent_by),
         ],
     )

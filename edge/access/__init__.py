@@ -8,6 +8,9 @@ Who is expected, what he tries, and what he finds:
                                 no older version, no suite without AEAD, no renegotiation
         stands in between       a certificate authority of the box's own, which can vouch for this
                                 box alone, and whose fingerprint can be compared (`authority`)
+        answers for a server that is called
+                                archives, providers, log servers and peers are believed by their
+                                certificate, over TLS 1.2 and later with forward secrecy
         guesses                 waits that double, by name and by address (`throttle`); hashes that
                                 cost (`passwords`); tokens of 256 bits (`tokens`)
         proves again what was proved before
@@ -18,6 +21,11 @@ Who is expected, what he tries, and what he finds:
         calls as a modality     AE title, address, or a certificate of its own (`dicom_tls`)
         forges lines of the log
                                 names and addresses are shown as text
+        writes headers of an answer
+                                nothing that came is sent back as one
+        names files of the machine
+                                paths name resources, and what is stored has names of its own:
+                                nothing outside of the drop folder is opened by a name that came
     a page of somebody else's, open in a browser of the clinic
         sends forms and requests
                                 origins are checked (`edge.dicomweb.origins`); the cookie is for

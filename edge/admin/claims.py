@@ -53,7 +53,11 @@ def claim_of_api(request: web.Request) -> Claim | None:
         if section in _OPEN:
             return None
         study = request.match_info.get("study_uid", "")
-        return Claim(Event.QUERIED, what, study, query=request.rel_url.raw_query_string)
+        # What goes on for hours is told of as it begins, too.
+        begins = Event.QUERIED if section == "events" else None
+        return Claim(
+            Event.QUERIED, what, study, query=request.rel_url.raw_query_string, begins=begins
+        )
     if request.method == hdrs.METH_OPTIONS:
         return None
     if path == _LOCK:  # which must be possible even if nothing can be written

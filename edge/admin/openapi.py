@@ -23,6 +23,7 @@ __all__ = ["Operation", "Problem", "operation", "operation_of", "serve_descripti
 H = TypeVar("H", bound=Callable[..., object])
 
 _MARK: Final = "_operation"
+_JSON: Final = "application/json"
 _IMPLIED: Final = frozenset({hdrs.METH_HEAD, hdrs.METH_OPTIONS})
 """Methods that every resource has."""
 _REFUSALS: Final = {
@@ -59,6 +60,7 @@ class Operation:
     query: type[msgspec.Struct] | None = None
     body: Any = None
     path: type[msgspec.Struct] | None = None
+    media_type: str = _JSON
 
 
 def operation(
@@ -68,6 +70,7 @@ def operation(
     query: type[msgspec.Struct] | None = None,
     body: Any = None,
     path: type[msgspec.Struct] | None = None,
+    media_type: str = _JSON,
 ) -> Callable[[H], H]:
     """Say what a handler does.
 
@@ -77,10 +80,11 @@ def operation(
         query: Type of its parameters, each of which has a default; None if it takes none.
         body: Type of the JSON that it takes; None if it takes none.
         path: Type of what is named in its path; None if nothing is.
+        media_type: Of its answer.
     """
 
     def mark(handler: H) -> H:
-        setattr(handler, _MARK, Operation(summary, answer, query, body, path))
+        setattr(handler, _MARK, Operation(summary, answer, query, body, path, media_type))
         return handler
 
     return mark
@@ -157,7 +161,7 @@ def _document(operations: Mapping[tuple[str, str], Operation], prefix: str) -> d
                 refusals[status] = _answer(why, "application/problem+json", problem)
         elif method == hdrs.METH_DELETE:
             refusals["409"] = _answer(_NOT_DONE, "application/problem+json", problem)
-        described["responses"] = {"200": _answer("Done.", "application/json", schema), **refusals}
+        described["responses"] = {"200": _answer("Done.", said.media_type, schema), **refusals}
         paths.setdefault(path, {})[method.lower()] = described
     return {
         "openapi": "3.1.0",

@@ -123,9 +123,17 @@ async def open_index(path: Path, key: bytes, ballast: Ballast | None = None) -> 
             log.error("users can't be read any more; make them again with edge user")
         else:
             await database.write(partial(snapshot.fill_all, tables=people))
-        for tables in (provided, alarms):
-            if tables is not None:
-                await database.write(partial(snapshot.fill_all, tables=tables))
+        if provided is None:
+            log.error(
+                "whom the identity provider vouches for can't be read any more: who was disabled"
+                " or narrowed here is not now, see edge user list"
+            )
+        else:
+            await database.write(partial(snapshot.fill_all, tables=provided))
+        if alarms is None:
+            log.error("emergency accesses can't be read any more: edge audit search has them")
+        else:
+            await database.write(partial(snapshot.fill_all, tables=alarms))
         return database
 
 

@@ -46,6 +46,7 @@ from edge.errors import (
     QueryError,
     StorageFull,
     TooManyAttempts,
+    TooManyListeners,
     UserRefused,
 )
 from edge.pixels.turns import ASKER
@@ -101,6 +102,7 @@ _STATUS: Final[tuple[tuple[type[EdgeError], int], ...]] = (
     (PixelError, 406),
     (StorageFull, 507),
     (KeyUnavailable, 503),
+    (TooManyListeners, 503),
     (CloudUnreachable, 503),
     (CloudError, 502),
     (IssuerUnreachable, 503),
@@ -113,7 +115,9 @@ _STATUS: Final[tuple[tuple[type[EdgeError], int], ...]] = (
 async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """The outermost: names the request, and turns every error into an answer."""
     sent = request.headers.get(_ID_HEADER, "")
-    request[REQUEST_ID] = sent if _ID.fullmatch(sent) else secrets.token_hex(8)
+    # It stands in every line of the log: a UID must not.
+    is_fit = _ID.fullmatch(sent) and hide_uids(sent) == sent
+    request[REQUEST_ID] = sent if is_fit else secrets.token_hex(8)
     response: web.StreamResponse
     note, began = "", time.monotonic()
     try:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from aiohttp import web
+from aiohttp.typedefs import Middleware
 
 from edge.dicomweb.compression import compression
 from edge.dicomweb.cors import Cors
@@ -32,6 +33,7 @@ def create_root(
     names: OwnNames | None = None,
     is_open: bool = False,
     strict_transport: bool = False,
+    outermost: Middleware | None = None,
 ) -> web.Application:
     """Build the application that the port serves.
 
@@ -41,11 +43,18 @@ def create_root(
         names: Of the box, beside its addresses.
         is_open: Nobody is asked who they are (a laboratory).
         strict_transport: See `Safety`.
+        outermost: Sees every answer, errors included, before it goes.
     """
     cors, safety = Cors(cors_origins), Safety(strict_transport=strict_transport)
     origins = Origins(names or OwnNames(()), cors_origins, is_open=is_open)
     root = web.Application(
-        middlewares=[errors, origins.check, cors.preflight, compression],
+        middlewares=[
+            *([] if outermost is None else [outermost]),
+            errors,
+            origins.check,
+            cors.preflight,
+            compression,
+        ],
         client_max_size=_SMALL_BODY,
     )
     for finish in (finish_headers, safety.finish_headers, cors.finish_headers):

@@ -25,6 +25,7 @@ from edge.access.audit.windows import Seen
 from edge.access.roles import Identity
 from edge.access.tokens import PREFIX
 from edge.cache.tally import Tally, counting
+from edge.dicomweb.medium import ZIP
 from edge.dicomweb.middleware import IDENTITY
 from edge.dicomweb.responses import Refused
 from edge.errors import (
@@ -50,7 +51,6 @@ _REFUSALS: Final = (
     QueryError,
 )
 """Nothing went wrong: it is the answer to what was asked."""
-_ZIP: Final = "application/zip"
 _BODY: Final = 64 * 1024
 
 
@@ -100,7 +100,8 @@ class HttpWitness:
             try:
                 response = await handler(request)
                 outcome, reason = _outcome_of(response.status), ""
-                if response.content_type == _ZIP:
+                # As it is: to have aiohttp take a multipart type apart costs more than all of this.
+                if response.headers.get(hdrs.CONTENT_TYPE) == ZIP:
                     event = Event.EXPORTED
             except (EdgeError, web.HTTPException) as error:
                 outcome, reason = _outcome_of_error(error), str(error)
@@ -186,7 +187,7 @@ def _entry(
         outcome=outcome,
         what=claim.what,
         about=about or Subject(study_uid or claim.study_uid),
-        query=unquote_plus(claim.query),
+        query=unquote_plus(claim.query) if claim.query else "",
         target=claim.target,
         reason=reason,
         detail=(claim.detail or {}) if detail is None else detail,

@@ -362,9 +362,9 @@ def _in_one_item(keys: Sequence[Key], query: Query) -> Condition:
     sources = [f"(SELECT {document} AS text) d", "json_each(d.text, ?) v0"]
     parameters: list[object] = [_path(path[0])]
     for depth, step in enumerate(path[1:], 1):
-        sources.append(f"json_each(v{depth - 1}.value, ?) v{depth}")
+        sources.append(f"json_each({_tree(f'v{depth - 1}')}, ?) v{depth}")
         parameters.append(_path(step))
-    item, met = f"v{len(path) - 1}.value", []
+    item, met = _tree(f"v{len(path) - 1}"), []
     for key in keys:
         within = [f"json_each({item}, ?) x"]
         parameters.append(_path(key.path[-1]))
@@ -372,7 +372,7 @@ def _in_one_item(keys: Sequence[Key], query: Query) -> Condition:
             within.append(f"json_each({item}, ?) t")
             parameters.append(_path(TIME_OF[key.path[-1]]))
         elif key.criterion.vr == "PN" and key.criterion.kind is not Kind.EMPTY:
-            within.append("json_each(x.value) g")
+            within.append(f"json_each({_tree('x')}) g")
         meets = _value_meets("x.value", key.criterion, fuzzy=query.fuzzy)
         negation = "NOT " if key.criterion.kind is Kind.EMPTY else ""
         met.append(f"{negation}EXISTS (SELECT 1 FROM {', '.join(within)} WHERE {meets.text})")
@@ -403,16 +403,17 @@ def _in_json(key: Key, query: Query, creator: str) -> Condition:
         reserved = Sql("")
     # One json_each for each step: the values of a tag are items, and an item has tags.
     for depth, step in enumerate(key.path[1:], 1):
-        sources.append(f"json_each(v{depth - 1}.value, ?) v{depth}")
+        sources.append(f"json_each({_tree(f'v{depth - 1}')}, ?) v{depth}")
         parameters.append(_path(step))
-    value = f"v{len(key.path) - 1}.value"
+    last = f"v{len(key.path) - 1}"
+    value = f"{last}.value"
     wanted = key.criterion
     if wanted.kind is Kind.MOMENTS:
-        above = f"v{len(key.path) - 2}.value" if len(key.path) > 1 else "d.text"
+        above = _tree(f"v{len(key.path) - 2}") if len(key.path) > 1 else "d.text"
         sources.append(f"json_each({above}, ?) t")
         parameters.append(_path(TIME_OF[key.path[-1]]))
     elif wanted.vr == "PN" and wanted.kind is not Kind.EMPTY:
-        sources.append(f"json_each({value}) g")
+        sources.append(f"json_each({_tree(last)}) g")
     meets = _value_meets(value, wanted, fuzzy=query.fuzzy)
     negation = "NOT " if wanted.kind is Kind.EMPTY else ""
     row = Sql(
@@ -424,6 +425,15 @@ def _in_json(key: Key, query: Query, creator: str) -> Condition:
 
 def _path(tag: str) -> str:
     return f'$."{tag}".Value'
+
+
+def _tree(row: str) -> str:
+    """The value of a row of json_each that is an item or a name; nothing if it is text.
+
+    A sender may write another VR than the dictionary's, and a path may lead through what is no
+    sequence: text is no JSON, and SQLite would give up the whole search.
+    """
+    return f"CASE {row}.type WHEN 'object' THEN {row}.value END"
 
 
 def _value_meets(value: str, wanted: Criterion, *, fuzzy: bool) -> Sql:

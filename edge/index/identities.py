@@ -126,8 +126,10 @@ def vouched(
     refresh: bytes | None,
     now: float,
     usual_seconds: float,
-) -> None:
+) -> bool:
     """The issuer vouches for them again: sessions end when they usually do.
+
+    Whether that is what holds now.
 
     Args:
         db: In a transaction.
@@ -137,15 +139,16 @@ def vouched(
         now: When it was asked.
         usual_seconds: After their beginning, sessions end.
     """
-    db.execute(
+    changed: int = db.execute(
         "UPDATE identities SET role = ?, vouched = ?, refresh = ?"
         " WHERE issuer = ? AND subject = ? AND refresh IS ?",
         (role, now, refresh, row.issuer, row.subject, row.refresh),
-    )
+    ).rowcount
     db.execute(
         "UPDATE sessions SET until = min(until, began + ?) WHERE name = ? AND issuer = ?",
         (usual_seconds, row.name, row.issuer),
     )
+    return changed > 0
 
 
 def away(db: Connection, row: IdentityRow, *, until: float, now: float) -> None:
@@ -156,8 +159,8 @@ def away(db: Connection, row: IdentityRow, *, until: float, now: float) -> None:
     )
 
 
-def drop_voucher(db: Connection, row: IdentityRow) -> None:
-    """The issuer vouches for them no longer: they are out. Who logged in meanwhile is not."""
+def drop_voucher(db: Connection, row: IdentityRow) -> bool:
+    """The issuer vouches for them no longer: whether they are out. Who came in meanwhile is not."""
     changed: int = db.execute(
         "UPDATE identities SET vouched = 0, refresh = NULL"
         " WHERE issuer = ? AND subject = ? AND refresh IS ? AND vouched = ?",
@@ -165,6 +168,7 @@ def drop_voucher(db: Connection, row: IdentityRow) -> None:
     ).rowcount
     if changed:
         db.execute("DELETE FROM sessions WHERE name = ? AND issuer = ?", (row.name, row.issuer))
+    return changed > 0
 
 
 def set_state(db: Connection, name: str, state: str) -> bool:

@@ -274,6 +274,7 @@ async def test_an_admin_is_sent_back_once_to_show_more(way):
             ({"acr": "pwd", "auth_time": way.clock.now}, 403),
             ({"acr": ["phr"], "auth_time": way.clock.now}, 403),
             ({"acr": "phr", "auth_time": True}, 403),
+            ({"acr": "phr", "auth_time": 10**400}, 403),
             ({"acr": "phr", "auth_time": way.clock.now - 3600}, 200),
         ):
             way.fake.extra = {}

@@ -23,7 +23,7 @@ from aiohttp import web
 
 from edge import config
 from edge.access.acts import Act, Service
-from edge.access.roles import Role
+from edge.access.roles import Role, act_of
 from edge.app import Appliance
 from edge.dicomweb.middleware import act_for, guarded_by
 from edge.dimse.server import DimseServer
@@ -40,8 +40,16 @@ class Door:
     path: str
     """As it stands in the table of routes."""
     service: Service | None
-    """None: nobody is asked who they are."""
+    """None: nobody is asked who they are, but by the page itself if there is an act."""
     act: Act | None
+
+    @property
+    def is_page(self) -> bool:
+        return self.service is None and self.act is not None
+
+    @property
+    def is_open(self) -> bool:
+        return self.service is None and self.act is None
 
     def lets_in(self, role: Role) -> bool:
         return self.act is None or role.may(self.act)
@@ -77,7 +85,8 @@ def _doors(application: web.Application, service: Service | None) -> Iterator[Do
             yield from _doors(resource._app, service)
             continue
         for route in resource:
-            act = None if service is None else act_for(route.method, route.handler)
+            # Pages of people let in by themselves, and lead others to where one logs in.
+            act = act_of(route.handler) if service is None else act_for(route.method, route.handler)
             yield Door(route.method, resource.canonical, service, act)
 
 
@@ -101,14 +110,15 @@ def table(running: Appliance) -> str:
         "",
         "HTTP: no guard; those that need a session ask for it themselves",
         "",
-        *(f"    {door.method:<7} {door.path}" for door in known if door.service is None),
+        *(f"    {door.method:<7} {door.path}" for door in known if door.is_open),
     ]
-    for service in Service:
-        lines += ["", f"HTTP: {service}", "", f"    {' '.join(Role)}"]
-        for door in known:
-            if door.service is service:
-                marks = (f"{'yes' if door.lets_in(role) else '-':<{len(role)}}" for role in Role)
-                lines.append(f"    {' '.join(marks)}   {door.method:<7} {door.path}")
+    kinds = {"pages": [door for door in known if door.is_page]}
+    kinds |= {service: [door for door in known if door.service is service] for service in Service}
+    for kind, those in kinds.items():
+        lines += ["", f"HTTP: {kind}", "", f"    {' '.join(Role)}"]
+        for door in those:
+            marks = (f"{'yes' if door.lets_in(role) else '-':<{len(role)}}" for role in Role)
+            lines.append(f"    {' '.join(marks)}   {door.method:<7} {door.path}")
     lines += ["", "DICOM: the right that a peer needs", ""]
     lines += [f"    {name:<42} {right}" for name, right in rights(running.dimse)]
     return "\n".join(lines) + "\n"

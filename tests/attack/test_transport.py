@@ -7,7 +7,9 @@ with the box's own certificate and with a clinic's of RSA, on the HTTP port and 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import re
+import ssl
 import subprocess
 import sys
 
@@ -15,8 +17,14 @@ import pytest
 import trustme
 
 from edge import config
+from edge.access.audit import syslog
 from edge.app import Appliance
-from tests.dimse.pki import Clinic
+from edge.cloud.route import tls_context
+from edge.errors import KeyLocked, Needs
+from edge.locked import LockedBox
+from edge.opening import custodian_of, make_folder
+from tests.dimse.pki import Clinic, tls_of
+from tests.ports import free_port
 
 PATIENCE = 30.0
 WEAK = "ALL:COMPLEMENTOFALL:@SECLEVEL=0"
@@ -164,6 +172,96 @@ async def test_over_http_the_protocol_is_agreed_on_and_no_other(box):
     assert "ALPN protocol: http/1.1" in said.text
     for protocols in ("h2", "acme-tls/1", "spdy/3"):
         assert "No ALPN negotiated" in (await ask(box.http_port, "-alpn", protocols)).text
+
+
+async def test_the_page_of_a_locked_box_is_spoken_to_by_no_weaker_tls(tmp_path):
+    settings = config.Config(
+        appliance=config.Appliance(data_dir=tmp_path / "box"),
+        keys=config.Keys(provider="passphrase"),
+        dimse=config.Dimse(listen="127.0.0.1:0", tls_listen="127.0.0.1:0"),
+        http=config.Http(listen="127.0.0.1:0"),
+    )
+    why = KeyLocked("it waits", needs=Needs.PASSPHRASE)
+    await asyncio.to_thread(make_folder, settings.appliance.data_dir)
+    custodian = custodian_of(settings)
+    box = LockedBox(settings, custodian, why, first_start=False)
+    async with box.serving():
+        port = box.http_port
+        for version in ("-tls1", "-tls1_1"):
+            assert (await ask(port, version, "-cipher", WEAK)).agreed is None
+        weak = ":".join(
+            suite.strip()
+            for suite in await asyncio.to_thread(all_suites)
+            if not ALLOWED.fullmatch(suite.strip())
+        )
+        assert (await ask(port, "-tls1_2", "-cipher", f"{weak}:@SECLEVEL=0")).agreed is None
+        assert (await ask(port, "-tls1_2", "-fallback_scsv")).agreed is None
+        assert (await ask(port)).agreed == ("TLSv1.3", "TLS_AES_256_GCM_SHA384")
+
+
+# The box as a client ------------------------------------------------------------------------------
+
+LESS = {
+    "TLS 1.0": ("-tls1", "-cipher", WEAK),
+    "TLS 1.1": ("-tls1_1", "-cipher", WEAK),
+    "no forward secrecy": ("-tls1_2", "-cipher", "AES256-GCM-SHA384:AES128-SHA:@SECLEVEL=0"),
+    "nobody vouches": ("-tls1_2", "-cipher", "aNULL:@SECLEVEL=0"),
+    "no encryption": ("-tls1_2", "-cipher", "eNULL:@SECLEVEL=0"),
+}
+
+
+async def contexts(clinic, pair):
+    """By which the box speaks to others."""
+    return {
+        "archives, identity providers": tls_context(str(clinic.ca)),
+        "syslog": syslog._context(config.Syslog("localhost:6514", tls_ca=clinic.ca)),
+        "peers": await tls_of(pair, clinic.ca).client(check_hostname=True),
+    }
+
+
+@contextlib.asynccontextmanager
+async def server_of(pair, *words):
+    """OpenSSL's server, which offers what is said."""
+    port = free_port()
+    process = await asyncio.create_subprocess_exec(
+        *("openssl", "s_server", "-accept", f"127.0.0.1:{port}"),
+        *("-cert", str(pair.certificate), "-key", str(pair.key), *words),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        async with asyncio.timeout(PATIENCE):
+            while b"ACCEPT" not in await process.stdout.readline():
+                assert process.returncode is None
+        yield port
+    finally:
+        process.kill()
+        await process.wait()
+
+
+async def agreed_with(port, context):
+    """What a client of ours agrees on with a server; None: it goes no further."""
+    try:
+        _, writer = await asyncio.open_connection(
+            "127.0.0.1", port, ssl=context, server_hostname="localhost"
+        )
+    except (ssl.SSLError, ConnectionError):
+        return None
+    agreed = writer.get_extra_info("cipher")
+    writer.transport.abort()
+    return agreed
+
+
+async def test_the_box_itself_speaks_to_no_server_that_offers_less(tmp_path):
+    clinic = await asyncio.to_thread(Clinic, tmp_path / "pki", key_type=trustme.KeyType.RSA)
+    pair = clinic.issue("localhost")
+    for what, words in ({"enough": ()} | LESS).items():
+        async with server_of(pair, *words) as port:
+            for whom, context in (await contexts(clinic, pair)).items():
+                async with asyncio.timeout(PATIENCE):
+                    agreed = await agreed_with(port, context)
+                assert (agreed is not None) is (what == "enough"), (what, whom)
 
 
 @pytest.mark.parametrize(

@@ -29,6 +29,9 @@ OPEN = {
     ("POST", "/login/passkey/begin"),
     ("POST", "/login/redeem"),
     ("POST", "/logout"),
+    ("GET", "/page/static/{tree}/{name}"),
+    ("GET", "/setup"),
+    ("GET", "/welcome"),
 }
 """Of everybody: nothing of patients, what monitors ask, whom to trust, and the way in and out."""
 SAMPLES = {
@@ -41,6 +44,7 @@ SAMPLES = {
     "ae": "NOBODY",
     "name": "nobody",
     "id": "0123456789ab",
+    "tree": "0",
 }
 BODIES = {
     "/login/password": {"password": "x", "new_password": "seven quiet lamps"},
@@ -71,7 +75,16 @@ def url(door: Door) -> str:
 async def knock(client, door, headers):
     """Ask for something harmless: it is not there, or says nothing of what shall be done."""
     body = BODIES.get(door.path) if door.method == "POST" else None
-    return await client.request(door.method, url(door), headers=headers, json=body)
+    async with client.stream(door.method, url(door), headers=headers, json=body) as answer:
+        if "event-stream" not in answer.headers.get("Content-Type", ""):  # which has no end
+            await answer.aread()
+    return answer
+
+
+def is_shut(answer):
+    """Nothing is shown; who looks for a page is led to where one logs in."""
+    is_led = answer.status_code == 303 and answer.headers["Location"].startswith("/welcome")
+    return is_led or answer.status_code in SHUT
 
 
 def bearer(secret):
@@ -102,9 +115,22 @@ async def test_what_is_open_to_everybody_is_named_here_and_nothing_else(box, cli
         answer = await knock(client, door, OURS)
         if door.method in doors.IMPLIED:
             continue
-        if answer.status_code not in SHUT or door.path == "/login/redeem":  # with a right code
+        if not is_shut(answer) or door.path == "/login/redeem":  # with a right code
             found.add((door.method, door.path))
+            assert not door.is_page
     assert found == OPEN
+
+
+@pytest.mark.parametrize("role", list(Role))
+async def test_each_role_sees_the_pages_that_the_table_has_for_it(box, client, role):
+    headers = await session_of(box, role)
+    wrong = {}
+    for door in doors.doors(box.http.application):
+        if door.is_page:
+            status = (await knock(client, door, headers)).status_code
+            if status != (200 if door.lets_in(role) else 403):
+                wrong[door] = status
+    assert not wrong
 
 
 @pytest.mark.parametrize("proof", ["token", "token as password", "session"])

@@ -20,6 +20,8 @@ from types import FrameType
 from typing import Any
 
 from tests.bench import (
+    access,
+    audit,
     badline,
     clients,
     intake,
@@ -51,6 +53,8 @@ SECTIONS: dict[str, Callable[[Stand], None]] = {
     "sync": sync.measure,
     "line": badline.measure,
     "keys": rotation.measure,
+    "access": access.measure,
+    "audit": audit.measure,
 }
 
 

@@ -25,7 +25,7 @@ from tests.bench.watch import Watch, wait_until_idle
 from tests.bench.workplace import BenchError, Sample
 from tests.ports import free_port
 
-__all__ = ["measure"]
+__all__ = ["acquaint", "get", "measure", "move"]
 
 STORESCP = "STORESCP"
 _PATIENCE = 300.0
@@ -41,7 +41,7 @@ def measure(stand: Stand) -> None:
                 study.warm()
                 send([study.paths], server)
                 check_complete(server, [study])
-                _acquaint(server, {DESTINATION: own, STORESCP: theirs})
+                acquaint(server, {DESTINATION: own, STORESCP: theirs})
                 wait_until_idle(server.pid)
                 with Watch(server.pid) as watch:
                     for _ in range(stand.scale.rounds):
@@ -52,9 +52,9 @@ def measure(stand: Stand) -> None:
 
 def _measure_round(stand: Stand, section: str, server: Server, study: Sample) -> None:
     ways = {
-        "C-MOVE to storescp": partial(_move, server, study, STORESCP),
-        "C-MOVE to a quick receiver": partial(_move, server, study, DESTINATION),
-        "C-GET": partial(_get, server, study),
+        "C-MOVE to storescp": partial(move, server, study, STORESCP),
+        "C-MOVE to a quick receiver": partial(move, server, study, DESTINATION),
+        "C-GET": partial(get, server, study),
     }
     for title, way in ways.items():
         begun = time.perf_counter()
@@ -63,13 +63,23 @@ def _measure_round(stand: Stand, section: str, server: Server, study: Sample) ->
         stand.add(Line(section, title, Unit.THROUGHPUT, ahead=True), server.name, rate)
 
 
-def _get(server: Server, study: Sample) -> None:
+def get(server: Server, study: Sample) -> None:
+    """C-GET of it.
+
+    Raises:
+        BenchError: Not all of it came.
+    """
     taken = get_study(server.dicom_port, server.ae_title, study.study_uid)
     if (taken.status, taken.instances) != (0, len(study.paths)):
         raise BenchError(f"{server.name}: C-GET gave {taken}")
 
 
-def _move(server: Server, study: Sample, to: str) -> None:
+def move(server: Server, study: Sample, to: str) -> None:
+    """C-MOVE of it to a destination that the server knows.
+
+    Raises:
+        BenchError: It did not succeed.
+    """
     done = subprocess.run(
         [
             *("movescu", "-v", "-S", "-aet", TITLE, "-aec", server.ae_title, "-aem", to),
@@ -87,7 +97,7 @@ def _move(server: Server, study: Sample, to: str) -> None:
         raise BenchError(f"{server.name}: C-MOVE to {to}: {words}")
 
 
-def _acquaint(server: Server, destinations: dict[str, int]) -> None:
+def acquaint(server: Server, destinations: dict[str, int]) -> None:
     """Restart a server that knows who asks and where images may go."""
     if isinstance(server, Edge):
         server.stop()

@@ -20,12 +20,21 @@ from tests.bench.stand import Stand
 from tests.bench.table import Line, Unit
 from tests.bench.workplace import BenchError, Sample
 
-__all__ = ["CLIENTS", "by_clients", "frame_path", "measure", "shuffled"]
+__all__ = [
+    "CLIENTS",
+    "FRAMES",
+    "STUDY",
+    "by_clients",
+    "frame_path",
+    "instance_path",
+    "measure",
+    "shuffled",
+]
 
 CLIENTS = (1, 16)
 
-_STUDY = 'multipart/related; type="application/dicom"; transfer-syntax=*'
-_FRAMES = 'multipart/related; type="application/octet-stream"; transfer-syntax=*'
+STUDY = 'multipart/related; type="application/dicom"; transfer-syntax=*'
+FRAMES = 'multipart/related; type="application/octet-stream"; transfer-syntax=*'
 _METADATA = "application/dicom+json"
 _FRAME_BYTES = 512 * 512 * 2
 _STUDY_RATE = 800.0
@@ -61,12 +70,14 @@ def by_clients(
     return Line(section, title, unit, ahead=True, at_least=at_least)
 
 
+def instance_path(ref: InstanceRef) -> str:
+    """Of an instance."""
+    return f"/dicom-web/studies/{ref.study_uid}/series/{ref.series_uid}/instances/{ref.sop_uid}"
+
+
 def frame_path(ref: InstanceRef) -> str:
-    """Of the first frame of an instance."""
-    return (
-        f"/dicom-web/studies/{ref.study_uid}/series/{ref.series_uid}"
-        f"/instances/{ref.sop_uid}/frames/1"
-    )
+    """Of its first frame."""
+    return f"{instance_path(ref)}/frames/1"
 
 
 def _first_metadata(stand: Stand, section: str, name: str, web: Web, study: Sample) -> None:
@@ -91,7 +102,7 @@ def _metadata(stand: Stand, section: str, name: str, web: Web, study: Sample, cl
 
 def _study(stand: Stand, section: str, name: str, web: Web, study: Sample, clients: int) -> None:
     path = f"/dicom-web/studies/{study.study_uid}"
-    request = Request(path, _STUDY, least=_FRAME_BYTES * len(study.paths))
+    request = Request(path, STUDY, least=_FRAME_BYTES * len(study.paths))
     outcome = stand.ask(web, [[request]] * clients)
     goal = _STUDY_RATE if clients == 1 else None
     line = by_clients(section, "study", Unit.THROUGHPUT, clients, at_least=goal)
@@ -99,7 +110,7 @@ def _study(stand: Stand, section: str, name: str, web: Web, study: Sample, clien
 
 
 def _frames(stand: Stand, section: str, name: str, web: Web, study: Sample, clients: int) -> None:
-    requests = [Request(frame_path(ref), _FRAMES, least=_FRAME_BYTES) for ref in study.refs]
+    requests = [Request(frame_path(ref), FRAMES, least=_FRAME_BYTES) for ref in study.refs]
     outcome = stand.ask(web, shuffled(requests, clients))
     line = by_clients(section, "frames", Unit.FREQUENCY, clients)
     stand.add(line, name, outcome.per_second)

@@ -1,36 +1,42 @@
 """What is measured: the edge, Orthanc and DCMTK's ``storescp``, each a process of its own.
 
 Every server owns one folder for all that it writes, listens on loopback only, and keeps what it has
-over ``stop`` and ``start``. Promises that starting is bounded in time, that it has returned only
-when the server answers, and that after ``stop`` the process has ended. Never touches a process that
-it did not start.
+over ``stop`` and ``start``; ``program`` says what is promised of that.
 """
 
 from __future__ import annotations
 
 import base64
-import json
-import os
-import socket
-import subprocess
-import sys
-import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from tests.bench.reader import Reader
-from tests.bench.workplace import ROOT, BenchError
+from tests.bench.edges import (
+    CALLING,
+    EDGE,
+    GUARDED,
+    UNCHECKED,
+    UNRECORDED,
+    Edge,
+    Guarded,
+    Unchecked,
+    Unrecorded,
+)
+from tests.bench.program import START, Program, Web, listens
+from tests.bench.workplace import BenchError
 from tests.fakes import orthanc
 from tests.ports import free_port
 
 __all__ = [
     "CALLING",
     "EDGE",
+    "GUARDED",
+    "MADE",
     "ORTHANC",
     "SERVERS",
     "STORESCP",
+    "UNCHECKED",
+    "UNRECORDED",
     "WEB_SERVERS",
     "Edge",
     "Orthanc",
@@ -39,26 +45,8 @@ __all__ = [
     "Web",
 ]
 
-CALLING = "BENCH"
-"""AE title of whoever sends and asks."""
-EDGE, ORTHANC, STORESCP = "edge", "Orthanc", "storescp"
+ORTHANC, STORESCP = "Orthanc", "storescp"
 WEB_SERVERS = (EDGE, ORTHANC)
-
-_START = 30.0
-_STOP = 30.0
-
-
-@dataclass(frozen=True, slots=True)
-class Web:
-    """Where and how a server is asked over HTTP."""
-
-    port: int
-    authorization: str
-
-    def reader(self, *, seconds: float = 120.0) -> Reader:
-        """A new connection, made when it is first used."""
-        headers = {"Authorization": self.authorization} if self.authorization else {}
-        return Reader(self.port, headers, seconds=seconds)
 
 
 class Server(Protocol):
@@ -106,166 +94,6 @@ class Server(Protocol):
         ...
 
 
-class _Program:
-    """One child process, its words in a file."""
-
-    def __init__(self, name: str, folder: Path) -> None:
-        self._name = name
-        self._log = folder / f"{name}.log"
-        self._process: subprocess.Popen[bytes] | None = None
-
-    @property
-    def pid(self) -> int:
-        assert self._process is not None, f"{self._name} is not running"
-        return self._process.pid
-
-    def start(self, command: list[str], folder: Path, answers: Callable[[], bool]) -> None:
-        with self._log.open("ab") as log:
-            self._process = subprocess.Popen(
-                command,
-                cwd=folder,
-                env=_environment(folder),
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-            )
-        try:
-            deadline = time.monotonic() + _START
-            while time.monotonic() < deadline and self._process.poll() is None:
-                if answers():
-                    return
-                time.sleep(0.02)
-        except BaseException:
-            self.stop()
-            raise
-        self.stop()
-        said = self._log.read_text(encoding="utf-8", errors="replace")
-        raise BenchError(f"{self._name} did not start:\n{said[-2000:]}")
-
-    def stop(self) -> None:
-        if self._process is None:
-            return
-        self._process.terminate()
-        try:
-            self._process.wait(_STOP)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
-        self._process = None
-
-    def discard(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-            self._process = None
-
-
-def _environment(folder: Path) -> dict[str, str]:
-    """Ours, less what would configure an edge, and with what DCMTK needs to be comparable."""
-    kept = {name: value for name, value in os.environ.items() if not name.startswith("EDGE_")}
-    kept |= {"TCP_NODELAY": "1", "PYTHONPATH": str(ROOT)}
-    if kept.pop("PYTHONDONTWRITEBYTECODE", ""):
-        # An installed edge is compiled already; compiling at every start would count as its memory.
-        kept["PYTHONPYCACHEPREFIX"] = str(folder.parent / "compiled")
-    return kept
-
-
-def _listens(port: int) -> bool:
-    try:
-        socket.create_connection(("127.0.0.1", port), timeout=1).close()
-    except OSError:
-        return False
-    return True
-
-
-class Edge:
-    """The product, as ``edge serve`` runs it: sealed, fsynced, indexed, authorisation required.
-
-    Args:
-        folder: Holds configuration, log and data.
-    """
-
-    name = EDGE
-    ae_title = "EDGE"
-
-    def __init__(self, folder: Path, _associations: int = 1) -> None:
-        self._folder = folder
-        self.config = folder / "edge.toml"
-        self._http_port = free_port()
-        self.dicom_port = free_port()
-        self._token = ""
-        self._program = _Program(self.name, folder)
-        self.config.write_text(
-            f"[appliance]\n"
-            f"data_dir = {json.dumps(str(folder / 'data'))}\n"
-            f"[dimse]\n"
-            f'listen = "127.0.0.1:{self.dicom_port}"\n'
-            f'unknown_peers = "accept"\n'
-            f"[[dimse.peer]]\n"
-            f'ae_title = "{CALLING}"\n'
-            f'may = ["store", "query", "retrieve"]\n'
-            f"[http]\n"
-            f'listen = "127.0.0.1:{self._http_port}"\n'
-            f'tls = "off"\n'
-            f'auth = "required"\n',
-            encoding="utf-8",
-        )
-
-    @property
-    def pid(self) -> int:
-        """Of the running process."""
-        return self._program.pid
-
-    @property
-    def web(self) -> Web:
-        """With the token of an administrator, once there is one."""
-        return Web(self._http_port, f"Bearer {self._token}" if self._token else "")
-
-    def start(self) -> None:
-        """Start ``edge serve``."""
-        command = [sys.executable, "-m", "edge", "serve", "--config", str(self.config)]
-        self._program.start(command, self._folder, self._answers)
-        if not self._token:
-            # The command line makes tokens only where a box has been started before.
-            self._token = self._run("token", "create", "--role", "admin")
-
-    def stop(self) -> None:
-        """Stop it and wait."""
-        self._program.stop()
-
-    def discard(self) -> None:
-        """End it at once."""
-        self._program.discard()
-
-    def count(self) -> int:
-        """Instances that it has."""
-        with self.web.reader() as reader:
-            answer = reader.get("/api/v1/status", keep=True)
-        return int(json.loads(answer.body)["instances"])
-
-    def _answers(self) -> bool:
-        try:
-            with self.web.reader(seconds=5) as reader:
-                return reader.get("/readyz").status == 200 and _listens(self.dicom_port)
-        except (OSError, BenchError):
-            return False
-
-    def _run(self, command: str, *words: str) -> str:
-        done = subprocess.run(
-            [sys.executable, "-m", "edge", command, "--config", str(self.config), *words],
-            cwd=self._folder,
-            env=_environment(self._folder),
-            stdin=subprocess.DEVNULL,
-            capture_output=True,
-            text=True,
-            timeout=_START,
-            check=False,
-        )
-        if done.returncode:
-            raise BenchError(f"edge {command}: {done.stderr[-2000:]}")
-        return done.stdout.strip()
-
-
 class Orthanc:
     """Debian's Orthanc with SQLite and fsync, as its package comes.
 
@@ -303,7 +131,7 @@ class Orthanc:
 
     def start(self) -> None:
         """Start it."""
-        self._server.start(seconds=_START)
+        self._server.start(seconds=START)
 
     def stop(self) -> None:
         """Stop it and wait."""
@@ -342,7 +170,7 @@ class StoreScp:
         self._files = folder / "files"
         self._forks = associations > 1
         self.dicom_port = free_port()
-        self._program = _Program(self.name, folder)
+        self._program = Program(self.name, folder)
 
     @property
     def pid(self) -> int:
@@ -358,7 +186,7 @@ class StoreScp:
             *(("--fork",) if self._forks else ()),
             *("--output-directory", str(self._files), str(self.dicom_port)),
         ]
-        self._program.start(command, self._files.parent, lambda: _listens(self.dicom_port))
+        self._program.start(command, self._files.parent, lambda: listens(self.dicom_port))
 
     def stop(self) -> None:
         """Stop it and wait."""
@@ -379,3 +207,10 @@ SERVERS: dict[str, Callable[[Path, int], Server]] = {
     STORESCP: StoreScp,
 }
 """Name -> how to make one for a folder and a number of associations; in the table's order."""
+MADE: dict[str, Callable[[Path, int], Server]] = {
+    **SERVERS,
+    GUARDED: Guarded,
+    UNCHECKED: Unchecked,
+    UNRECORDED: Unrecorded,
+}
+"""Those that have no column of their own, too."""

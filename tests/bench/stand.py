@@ -1,7 +1,8 @@
 """The measuring stand: one server at a time, watched, in a fresh folder; figures into the table.
 
 Sections of the bench are functions that take a stand. Promises that no two servers run at a time,
-and that a server and what it wrote are gone before the next one starts.
+unless a section has two side by side that it asks in turns, and that a server and what it wrote are
+gone before the next one starts.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from functools import partial
 
 from tests.bench.crowd import Crowd, Outcome, Request
 from tests.bench.sender import send
-from tests.bench.servers import SERVERS, WEB_SERVERS, Server, Web
+from tests.bench.servers import MADE, WEB_SERVERS, Server, Web
 from tests.bench.table import Line, Table
 from tests.bench.watch import Watch, wait_until_idle
 from tests.bench.workplace import BenchError, Sample, Scale, Workplace
@@ -45,10 +46,12 @@ class Stand:
         self._table = table
 
     @contextmanager
-    def server(self, name: str, *, associations: int = 1) -> Iterator[Server]:
-        """A running server that has nothing yet."""
-        folder = self.workplace.fresh("server")
-        server = SERVERS[name](folder, associations)
+    def server(
+        self, name: str, *, associations: int = 1, folder_name: str = "server"
+    ) -> Iterator[Server]:
+        """A running server that has nothing yet; two at a time need folders of different names."""
+        folder = self.workplace.fresh(folder_name)
+        server = MADE[name](folder, associations)
         try:
             server.start()
             wait_until_idle(server.pid)

@@ -16,9 +16,9 @@ from tests.bench.retrieval import CLIENTS, by_clients
 from tests.bench.stand import Stand, check_complete
 from tests.bench.table import Line, Unit
 from tests.bench.watch import Watch
-from tests.bench.workplace import BenchError
+from tests.bench.workplace import BenchError, Sample
 
-__all__ = ["measure"]
+__all__ = ["measure", "requests_of"]
 
 _TOGETHER = 10
 _BOUNDARY = "a-boundary-that-is-in-no-slice"
@@ -38,7 +38,7 @@ def measure(stand: Stand) -> None:
 def _measure_one(stand: Stand, name: str, clients: int) -> None:
     study = stand.workplace.study(1)
     count = len(study.paths)
-    requests = [_request(study.paths[at : at + _TOGETHER]) for at in range(0, count, _TOGETHER)]
+    requests = requests_of(study)
     scripts = [requests[client::clients] for client in range(clients)]
     section = f"STOW-RS: {count} CT slices, {study.size / 1e6:.0f} MB, {_TOGETHER} in a request"
     study.warm()
@@ -51,6 +51,12 @@ def _measure_one(stand: Stand, name: str, clients: int) -> None:
     line = by_clients(section, "throughput", Unit.THROUGHPUT, clients)
     stand.add(line, name, study.size / 1e6 / outcome.seconds)
     stand.add(Line(section, "peak memory", Unit.MEMORY, at_most=PEAK), name, watch.peak_bytes / 1e6)
+
+
+def requests_of(study: Sample) -> list[Request]:
+    """All of it, some slices in a request."""
+    count = len(study.paths)
+    return [_request(study.paths[at : at + _TOGETHER]) for at in range(0, count, _TOGETHER)]
 
 
 def _request(paths: Sequence[Path]) -> Request:

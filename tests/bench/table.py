@@ -29,11 +29,12 @@ class Unit(StrEnum):
     THROUGHPUT = "MB/s"
     FREQUENCY = "/s"
     MEMORY = "MB"
+    SHARE = "%"
 
     @property
     def less_is_better(self) -> bool:
         """Of two figures, which is ahead."""
-        return self in (Unit.SECONDS, Unit.MILLISECONDS, Unit.MEMORY)
+        return self in (Unit.SECONDS, Unit.MILLISECONDS, Unit.MEMORY, Unit.SHARE)
 
     def of_several(self, figures: Sequence[float]) -> float:
         """The one that counts: of times and rates the best, since others are disturbed ones.

@@ -10,7 +10,8 @@ from edge.cache.admission import Outcome
 from edge.cache.ledger import Settlement
 from edge.dicom.instance import Availability, Custody
 from edge.errors import SecretError
-from edge.index import lookup
+from edge.index import identities, lookup
+from edge.index.identities import IdentityRow
 from tests.samples import ct_series, distinct_files
 
 
@@ -72,6 +73,59 @@ async def test_a_page_anywhere_that_was_changed_has_the_index_rebuilt(open_cache
         async with open_cache() as cache:
             assert cache.report.adopted == len(samples), page
     assert len(list(tmp_path.glob("index.db.broken-*"))) == 1
+
+
+DISABLED = IdentityRow("idp", "s1", "oidc:anna", "Anna", "viewer", "disabled", 0.0, None)
+
+
+async def disabled(database):
+    """Who is, of the box's own users and of those of a provider."""
+    rows = await database.read("SELECT name FROM users WHERE state = 'disabled'")
+    known = await identities.all_identities(database)
+    return {name for (name,) in rows} | {one.name for one in known if one.state == "disabled"}
+
+
+async def damage_table(tmp_path, page):
+    """Change a byte in a page of the index that is closed."""
+    index = tmp_path / "index.db"
+    damaged = bytearray(index.read_bytes())
+    damaged[(page - 1) * 4096 + 2000] ^= 1
+    index.write_bytes(damaged)
+
+
+@pytest.mark.parametrize(
+    ("table", "lost", "told"),
+    [
+        ("instances", set(), ""),
+        ("identities", {"oidc:anna"}, "who was disabled or narrowed here is not now"),
+        ("users", {"bert"}, "users can't be read any more"),
+    ],
+)
+async def test_who_was_disabled_stays_so_when_the_index_is_rebuilt_or_it_is_said(
+    open_cache, tmp_path, caplog, table, lost, told
+):
+    async with open_cache() as cache:
+        await cache.send(next(ct_series(1, rows=16, columns=16)))
+        await cache.database.write(lambda db: identities.put(db, DISABLED, "oidc:spare"))
+        await cache.database.write(
+            lambda db: db.execute(
+                "INSERT INTO users (name, display_name, role, state, created, handle) VALUES"
+                " ('bert', '', 'viewer', 'disabled', 0, x'01'),"
+                " ('cara', '', 'viewer', 'active', 0, x'02')"
+            )
+        )
+        asked = "SELECT rootpage FROM sqlite_schema WHERE name = ?"
+        [(page,)] = await cache.database.read(asked, (table,))
+    await damage_table(tmp_path, page)
+    caplog.clear()
+    async with open_cache() as cache:
+        assert cache.report.adopted == 1
+        assert await disabled(cache.database) == {"bert", "oidc:anna"} - lost
+        assert "will be rebuilt" in caplog.text
+        assert told in caplog.text
+        # Whoever can't be read is not let in by a name alone, either.
+        rows = await cache.database.read("SELECT name FROM users WHERE state = 'active'")
+        assert rows == ([] if table == "users" else [("cara",)])
 
 
 @pytest.mark.parametrize("evicted", [False, True])

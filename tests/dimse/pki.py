@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ssl
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import trustme
@@ -48,10 +49,10 @@ class Clinic:
         self.ca = folder / "ca.pem"
         self._authority.cert_pem.write_to_path(self.ca)
 
-    def issue(self, name: str, *others: str) -> Pair:
-        """A certificate for a host, with the name as Common Name."""
+    def issue(self, name: str, *others: str, **dates: datetime) -> Pair:
+        """A certificate for a host, with the name as Common Name; ``not_before``, ``not_after``."""
         issued = self._authority.issue_cert(
-            name, *others, common_name=name, key_type=self._key_type
+            name, *others, common_name=name, key_type=self._key_type, **dates
         )
         pair = Pair(self._folder / f"{name}.crt", self._folder / f"{name}.key")
         issued.cert_chain_pems[0].write_to_path(pair.certificate)

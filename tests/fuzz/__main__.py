@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import itertools
+import logging
 import resource
 import secrets
 import sys
@@ -34,6 +35,7 @@ def main() -> int:
             f"no such target: {', '.join(sorted(unknown))}; there are {', '.join(TARGETS)}"
         )
     names = options.targets or list(TARGETS)
+    logging.getLogger().addHandler(logging.NullHandler())  # refusals are no news here
     resource.setrlimit(resource.RLIMIT_AS, (MOST_MEMORY, MOST_MEMORY))
     if options.again:
         replay(names[0], *options.again)

@@ -7,6 +7,7 @@ smuggled in, and leaves nothing about a patient in the log.
 from __future__ import annotations
 
 import asyncio
+import gzip
 import json
 import logging
 import re
@@ -128,8 +129,11 @@ class Door:
         assert answer is not None, heard[:200]
         assert answer.status < 500 or answer.status in or_else, (answer.status, answer.body[:500])
         assert SMUGGLED not in answer.head, answer.head
-        if answer.body and answer.header("Content-Type").endswith("json"):
-            json.loads(answer.body)
+        body = answer.body
+        if answer.header("Content-Encoding") == "gzip" and body:
+            body = gzip.decompress(body)
+        if body and answer.header("Content-Type").endswith("json"):
+            json.loads(body)
         self.look_at_log()
         return answer
 

@@ -24,7 +24,7 @@ from edge.dicom.encoder import element_header, encoded
 from edge.dicom.instance import InstanceRef
 from edge.dicom.part10 import file_meta
 from edge.dicom.rejection import rejection_in
-from edge.dicom.scanner import InstanceScanner
+from edge.dicom.scanner import InstanceScanner, ScannedInstance
 from edge.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN
 from edge.dicom.xml_model import from_xml, to_xml
 from edge.dicomweb.responses import DICOM_JSON, DICOM_XML, Refused
@@ -43,7 +43,7 @@ Tree = dict[str, Any]
 
 
 def _json(text: bytes) -> None:
-    rows = _understood(text, DICOM_JSON)
+    rows = all_in(text, DICOM_JSON)
     if rows is not None:
         # What it takes is known before it is taken.
         weighed = weight_of(bytearray(text), DICOM_JSON) + 8 * len(text) + 1024
@@ -53,7 +53,7 @@ def _json(text: bytes) -> None:
 
 
 def _xml(text: bytes) -> None:
-    rows = _understood(text, DICOM_XML)
+    rows = all_in(text, DICOM_XML)
     if rows is not None:
         (row,) = rows
         assert _size(row) <= weight_of(bytearray(text), DICOM_XML) + 64 * len(text) + 1024
@@ -62,7 +62,8 @@ def _xml(text: bytes) -> None:
         assert from_xml(to_xml(again)) == again
 
 
-def _understood(text: bytes, essence: str) -> list[Tree] | None:
+def all_in(text: bytes, essence: str) -> list[Tree] | None:
+    """What a text describes; None if it is refused."""
     try:
         return understood(text, essence, MAX_INSTANCES)
     except Refused as error:
@@ -82,28 +83,31 @@ def _size(node: Any) -> int:
 
 def _store(row: Tree) -> None:
     list(uris(row, 0))
+    if (scanned := stored(row)) is not None:
+        shown(scanned.attributes)
+
+
+def stored(row: Tree) -> ScannedInstance | None:
+    """What becomes of a description; None if it is refused."""
     uids = DescribedInstance(row).uids
     if uids is None:
-        return
+        return None
     pieces = [
         file_meta(sop_class_uid=uids[0], sop_uid=uids[1], transfer_syntax=EXPLICIT_VR_LITTLE_ENDIAN)
     ]
+    scanner = InstanceScanner()
     try:
         for piece in encoded(row):
             pieces.append(  # noqa: PERF401 - half of it is gone if it fails
                 piece if isinstance(piece, bytes) else element_header(piece.tag, piece.vr, 0)
             )
-    except InvalidInstance:
-        return
-    scanner = InstanceScanner()
-    try:
         for piece in pieces:
             scanner.feed(piece)
         scanned = scanner.finish()
     except InvalidInstance:
-        return
+        return None
     assert scanned.ref.sop_uid == uids[1]
-    shown(scanned.attributes)
+    return scanned
 
 
 def shown(attributes: Mapping[str, Any]) -> None:

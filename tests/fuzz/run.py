@@ -17,14 +17,17 @@ from tests.fuzz.bounds import bounded
 from tests.fuzz.conversations import CONVERSATIONS
 from tests.fuzz.folders import FOLDERS
 from tests.fuzz.heads import HEADS
+from tests.fuzz.identities import IDENTITIES
 from tests.fuzz.instances import INSTANCES
 from tests.fuzz.metadata import METADATA
 from tests.fuzz.multipart import MULTIPART
 from tests.fuzz.people import PEOPLE
 from tests.fuzz.pictures import PICTURES
 from tests.fuzz.queries import QUERIES
+from tests.fuzz.searches import SEARCHES
 from tests.fuzz.stores import STORES
 from tests.fuzz.targets import READERS
+from tests.fuzz.vouching import VOUCHING
 
 FAMILIES = (
     READERS,
@@ -33,6 +36,7 @@ FAMILIES = (
     MULTIPART,
     METADATA,
     QUERIES,
+    SEARCHES,
     STORES,
     HEADS,
     ADMINISTRATION,
@@ -40,6 +44,8 @@ FAMILIES = (
     FOLDERS,
     ARCHIVES,
     PEOPLE,
+    IDENTITIES,
+    VOUCHING,
 )
 TARGETS = {target.name: target for family in FAMILIES for target in family}
 SPARE = 400 * 1024

@@ -30,6 +30,9 @@ EXAMPLES = {
     "login": 60,
     "unlock": 120,
     "audit": 80,
+    "search": 120,
+    "identity": 200,
+    "provider": 100,
 }
 OTHERS = 400
 

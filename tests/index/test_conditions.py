@@ -231,6 +231,23 @@ async def test_private_attributes_are_found_in_whatever_block_their_creator_rese
         assert answer["00291111"]["Value"] == ["x"]
 
 
+async def test_a_value_of_another_vr_than_the_dictionarys_spoils_no_search(database, study, put):
+    item = {"00080100": {"vr": "SH", "Value": ["A"]}}
+    await put(
+        study(1, t00321032=("LO", "no tree of names"), t00081032=("LO", "no item", '{"a": 1}')),
+        study(2, t00321032=("PN", {"Alphabetic": "Doctor^A"}), t00081032=("SQ", item)),
+        study(3, t00321032=("SQ", item), t00081032=("FD", 5)),
+    )
+    instances = Level.INSTANCE
+    assert await found(database, instances, t00321032="doctor*") == ["2.1.1"]
+    assert await found(database, instances, t00321032="doctor^a", fuzzy=True) == ["2.1.1"]
+    code, day, time = "t00081032_00080100", "t00081032_00400002", "t00081032_00400003"
+    assert await found(database, instances, **{code: "A"}) == ["2.1.1"]
+    assert await found(database, instances, **{code: "A", day: None}) == ["2.1.1"]
+    assert await found(database, instances, **{day: "20260101-", time: "1200-"}) == []
+    assert await found(database, instances, t00321032_00321032="doctor*") == []
+
+
 class Plans:
     """An index that tells how it finds what it is asked for."""
 

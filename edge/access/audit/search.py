@@ -28,7 +28,7 @@ class Asked:
     study: str = ""
     """Study Instance UID."""
     user: str = ""
-    """Part of the name of a user, token or peer, or its AE title."""
+    """Part of the name of a user, token or peer, or its AE title, who did it or whom it befell."""
     address: str = ""
     event: Event | None = None
     since: float = 0.0
@@ -53,7 +53,10 @@ class Asked:
             and (not self.failed or entry.outcome != 0)
             and (not self.emergency or self.emergency == actor.emergency)
             and (not self.address or actor.address == self.address)
-            and (not self.user or _names(self.user, actor.name, actor.ae_title, actor.token))
+            and (
+                not self.user
+                or _names(self.user, actor.name, actor.ae_title, actor.token, entry.target)
+            )
             and (
                 not self.patient
                 or about.patient_id == self.patient

@@ -37,6 +37,7 @@ from edge.access.audit.folder import AuditFolder
 from edge.access.audit.messages import Messages
 from edge.access.audit.recorder import Audit
 from edge.access.audit.search import Asked, entries
+from edge.cloud.route import CIPHERS
 from edge.config import Syslog as Settings
 from edge.config import host_and_port
 from edge.crypto.durable import write_file
@@ -204,7 +205,7 @@ class _Stream:
     async def closed_or(self, event: asyncio.Event) -> None:
         """Wait until something happens: the other side closes, or there is more to send."""
         async with asyncio.TaskGroup() as group:
-            waiting = [group.create_task(self._read()), group.create_task(_set(event))]
+            waiting = [group.create_task(self._end()), group.create_task(_set(event))]
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             for task in waiting:
                 task.cancel()
@@ -216,6 +217,11 @@ class _Stream:
                 await self._read()
         if self.is_closed:
             raise ConnectionResetError("the server closed the connection")
+
+    async def _end(self) -> None:
+        # However it ends, torn off or by what is no TLS: it is called again.
+        with suppress(OSError):
+            await self._read()
 
     async def _read(self) -> None:
         while await self._reader.read(4096):
@@ -297,6 +303,7 @@ def _context(settings: Settings) -> ssl.SSLContext:
         ca = None if settings.tls_ca == Path() else str(settings.tls_ca)
         context = ssl.create_default_context(cafile=ca)
         context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_ciphers(CIPHERS)
         if settings.tls_certificate != Path():
             context.load_cert_chain(settings.tls_certificate, settings.tls_key)
     except (OSError, ssl.SSLError) as error:

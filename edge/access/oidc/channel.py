@@ -30,6 +30,7 @@ MOST_BYTES = 1024 * 1024
 """Of an answer: keys and claims have some thousand."""
 SECONDS = 10.0
 """Somebody sits before it, and waits."""
+_LAST_PORT = 65535
 _NOT_NOW = frozenset({407, 408, 425, 429, 511})
 
 
@@ -140,10 +141,12 @@ class Channel:
     def _checked(self, text: str) -> httpx.URL:
         try:
             url = httpx.URL(text)
-        except (httpx.InvalidURL, TypeError):
-            url = httpx.URL()
-        is_plain = url.scheme == "http" and (self._lab or is_loopback(f"{url.host}:0"))
-        if not url.host or url.userinfo or not (url.scheme == "https" or is_plain):
+            host, port = url.host, url.port
+        except (httpx.InvalidURL, TypeError, ValueError):  # names that are none, too
+            url, host, port = httpx.URL(), "", None
+        is_plain = url.scheme == "http" and (self._lab or is_loopback(f"{host}:0"))
+        is_safe = (url.scheme == "https" or is_plain) and not url.userinfo
+        if not host or not is_safe or not 0 <= (port or 0) <= _LAST_PORT:
             raise IssuerError(
                 "the identity provider names an address that may not be asked",
                 hint="its metadata must have https:// addresses alone",

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 
 from edge.errors import IssuerError
 
-__all__ = ["ALGORITHMS", "Key", "checked", "header_of", "keys_in"]
+__all__ = ["ALGORITHMS", "Key", "checked", "header_of", "keys_in", "number_in"]
 
 ALGORITHMS: Mapping[str, str] = {
     "RS256": "RSA",
@@ -87,9 +87,9 @@ def _key(entry: Any) -> Key | None:
     kind, curve = entry.get("kty"), entry.get("crv", "")
     key_id, algorithm = entry.get("kid", ""), entry.get("alg", "")
     # A key with its private part is nobody's any more. One that is symmetric is no public key.
-    if kind not in set(ALGORITHMS.values()) or "d" in entry or not isinstance(curve, str):
+    if not isinstance(kind, str) or kind not in ALGORITHMS.values() or "d" in entry:
         return None
-    if not isinstance(key_id, str) or not isinstance(algorithm, str):
+    if not all(isinstance(one, str) for one in (curve, key_id, algorithm)):
         return None
     return Key(key_id, kind, curve, algorithm, entry)
 
@@ -150,7 +150,12 @@ def checked(
     _check_audience(claims, client_id)
     _check_times(claims, clock())
     subject = claims.get("sub")
-    if not isinstance(subject, str) or not 0 < len(subject) <= _MOST_SUBJECT:
+    # JSON can hold halves of characters, which nothing can write.
+    if (
+        not isinstance(subject, str)
+        or not 0 < len(subject) <= _MOST_SUBJECT
+        or not subject.isprintable()
+    ):
         raise _unbelieved("its ID token names nobody")
     if nonce is not None and not _is_same(claims.get("nonce"), nonce):
         raise _unbelieved("its ID token answers another log-in")
@@ -197,7 +202,7 @@ def _check_audience(claims: Mapping[str, Any], client_id: str) -> None:
 
 def _check_times(claims: Mapping[str, Any], now: float) -> None:
     said = claims.get("exp"), claims.get("iat"), claims.get("nbf", 0)
-    ends, made, begins = map(_number, said)
+    ends, made, begins = map(number_in, said)
     if not (isfinite(ends) and isfinite(made) and isfinite(begins)):
         raise _unbelieved("its ID token does not say when it was made, or ends")
     hint = "compare this box's clock with the provider's"
@@ -216,10 +221,12 @@ def _half_hash(algorithm: str, access_token: str) -> str:
 
 
 def _is_same(said: object, wanted: str) -> bool:
-    return isinstance(said, str) and hmac.compare_digest(said.encode(), wanted.encode())
+    if not isinstance(said, str) or not said.isascii():
+        return False
+    return hmac.compare_digest(said.encode(), wanted.encode())
 
 
-def _number(value: object) -> float:
+def number_in(value: object) -> float:
     """It as a number; none that is finite if it is not."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return nan

@@ -8,11 +8,11 @@ where admins need one. Believes what it is given: `id_token` has checked it.
 from __future__ import annotations
 
 import hashlib
-import math
 import re
 from collections.abc import Mapping
 from typing import Any
 
+from edge.access.oidc.id_token import number_in
 from edge.access.roles import Role
 from edge.config import Access, Oidc
 from edge.errors import AccessDenied
@@ -71,9 +71,7 @@ def check_admin(settings: Access, claims: Mapping[str, Any], now: float) -> None
                 known=True,
             )
     if oidc.admin_max_age_minutes:
-        since = claims.get("auth_time")
-        known = isinstance(since, int | float) and not isinstance(since, bool)
-        age = now - float(since or 0) if known else math.inf
+        age = now - number_in(claims.get("auth_time"))  # which is none if nothing is said
         if not -_SKEW_SECONDS <= age <= oidc.admin_max_age_minutes * 60.0 + _SKEW_SECONDS:
             raise NotEnough(
                 "it is too long ago that this admin logged in at the identity provider",

@@ -214,6 +214,8 @@ class Provider:
         access_token, refresh_token = (
             _text(said.get(name), _MOST_TOKEN) for name in ("access_token", "refresh_token")
         )
+        if not access_token.isascii():  # RFC 6749 A.12; no header could hold it
+            raise IssuerError("the identity provider gives an access token that can be none")
         token = said.get("id_token")
         claims = None if token is None else await self._claims(token, nonce, access_token)
         return Tokens(access_token, refresh_token, claims)
@@ -339,7 +341,11 @@ def _metadata(document: Mapping[str, Any], issuer: str) -> Metadata:
     if not all(found[name] for name in ("authorization_endpoint", "token_endpoint", "jwks_uri")):
         raise IssuerError("the identity provider's metadata lacks an address that is needed")
     # A browser is sent there: nothing but a page may be meant.
-    if urlsplit(found["authorization_endpoint"]).scheme not in ("https", "http"):
+    try:
+        is_page = urlsplit(found["authorization_endpoint"]).scheme in ("https", "http")
+    except ValueError:
+        is_page = False
+    if not is_page:
         raise IssuerError("the identity provider's address for log-ins is none")
     signs = document.get("id_token_signing_alg_values_supported")
     if isinstance(signs, list) and not any(str(one) in ALGORITHMS for one in signs):

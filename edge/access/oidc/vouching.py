@@ -9,7 +9,7 @@ that never asks again has nobody in beyond the grace (`edge.access.sessions`).
 
 Whom it gave no refresh token can't be asked about: they log in there anew once it can be reached,
 ``recheck_minutes`` after the last time. A session is never given more than its log-in was: an admin
-becomes one by logging in.
+becomes one by logging in. Who is put out, and whose role becomes another, is in the record.
 """
 
 from __future__ import annotations
@@ -19,8 +19,10 @@ import logging
 import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
+from dataclasses import dataclass
 from functools import partial
 
+from edge.access.audit.entry import BOX, Entry, Event, Outcome
 from edge.access.oidc import meaning
 from edge.access.oidc.login import refresh_bound
 from edge.access.oidc.provider import Provider
@@ -40,6 +42,16 @@ log = logging.getLogger(__name__)
 _AT_ONCE = 4
 
 
+@dataclass(frozen=True, slots=True)
+class _Follows:
+    """What follows for somebody from what the provider says."""
+
+    change: Callable[[Connection], bool]
+    """Of the index; whether it came to it."""
+    entry: Entry | None = None
+    """Of the record, if it did."""
+
+
 class Vouching:
     """Asks again.
 
@@ -49,6 +61,7 @@ class Vouching:
         provider: Whom it asks.
         settings: ``[access]``.
         seal: Of refresh tokens.
+        record: Has an entry in the record soon.
         clock: POSIX seconds.
     """
 
@@ -59,6 +72,7 @@ class Vouching:
         provider: Provider,
         settings: Access,
         seal: Seal,
+        record: Callable[[Entry], None],
         *,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -67,6 +81,7 @@ class Vouching:
         self._provider = provider
         self._settings = settings
         self._seal = seal
+        self._record = record
         self._clock = clock
         self._recheck = settings.oidc.recheck_minutes * 60.0
         self._is_away = False
@@ -107,10 +122,10 @@ class Vouching:
         try:
             if away.is_set():
                 raise IssuerUnreachable("the identity provider is away")
-            change = await self._change(row, now)
-        except GrantRefused:
-            log.warning("log-in: %s is out: the provider vouches for them no longer", row.name)
-            change = partial(table.drop_voucher, row=row)
+            follows = await self._follows(row, now)
+        except GrantRefused as error:
+            drop = partial(table.drop_voucher, row=row)
+            follows = _Follows(drop, _entry(Event.LOGGED_OUT, row, now, reason=str(error)))
         except IssuerError as error:
             # Whatever else is wrong says nothing against them: the line, its certificate, our
             # client there. It is as if it were away.
@@ -118,14 +133,23 @@ class Vouching:
             if isinstance(error, IssuerUnreachable):
                 away.set()
             until = min(row.vouched + grace_seconds(self._settings.oidc), now + 2 * self._recheck)
-            change = partial(table.away, row=row, until=until, now=now)
+            follows = _Follows(partial(_away, row=row, until=until, now=now))
         else:
             self._say_back()
         with suppress(StorageFull):
-            await self._database.write(change)
+            if await self._database.write(follows.change) and follows.entry is not None:
+                self._tell(follows.entry)
 
-    async def _change(self, row: IdentityRow, now: float) -> Callable[[Connection], None]:
-        """What follows from what the provider says.
+    def _tell(self, entry: Entry) -> None:
+        """In the log, and in the record."""
+        if entry.event is Event.LOGGED_OUT:
+            log.warning("log-in: %s is out: the provider vouches for them no longer", entry.target)
+        else:
+            log.info("log-in: %s is %s now", entry.target, entry.detail["role"])
+        self._record(entry)
+
+    async def _follows(self, row: IdentityRow, now: float) -> _Follows:
+        """Ask; what follows from what the provider says.
 
         Raises:
             IssuerError: It can't be asked; or it refuses.
@@ -144,21 +168,23 @@ class Vouching:
         if tokens.refresh_token and tokens.refresh_token != token:
             bound = refresh_bound(row.issuer, row.subject)
             refresh = self._seal.close(tokens.refresh_token.encode(), *bound)
-        if role != row.role:
-            log.info("log-in: %s is %s now", row.name, role)
-        return partial(
-            table.vouched,
-            row=row,
-            role=role,
-            refresh=refresh,
-            now=now,
-            usual_seconds=self._settings.session_hours * 3600.0,
+        detail = {"role": str(role), "was": row.role}
+        return _Follows(
+            partial(
+                table.vouched,
+                row=row,
+                role=role,
+                refresh=refresh,
+                now=now,
+                usual_seconds=self._settings.session_hours * 3600.0,
+            ),
+            None if role == row.role else _entry(Event.USER, row, now, detail=detail),
         )
 
-    async def _without_token(self, row: IdentityRow, now: float) -> Callable[[Connection], None]:
+    async def _without_token(self, row: IdentityRow, now: float) -> _Follows:
         await self._provider.reach()
         if now - row.vouched < self._recheck * 3 / 4:
-            return _nothing
+            return _Follows(_nothing)
         raise GrantRefused("it gave nothing by which it could be asked")
 
     async def _role(
@@ -192,5 +218,32 @@ class Vouching:
         self._is_away = False
 
 
-def _nothing(_db: Connection) -> None:
+def _nothing(_db: Connection) -> bool:
     """It is too early to do anything."""
+    return False
+
+
+def _away(db: Connection, row: IdentityRow, until: float, now: float) -> bool:
+    table.away(db, row, until=until, now=now)
+    return False
+
+
+def _entry(
+    event: Event,
+    row: IdentityRow,
+    at: float,
+    *,
+    reason: str = "",
+    detail: Mapping[str, str] | None = None,
+) -> Entry:
+    """The box did it, at the word of whoever vouches."""
+    return Entry(
+        at=at,
+        event=event,
+        actor=BOX,
+        outcome=Outcome.SUCCESS,
+        what="asked the identity provider again",
+        target=row.name,
+        reason=reason,
+        detail={"issuer": row.issuer, **(detail or {})},
+    )

@@ -29,6 +29,7 @@ def folder(open_folder, entry):
         query="PatientName=NOBODY*",
         outcome=Outcome.REFUSED,
         actor=Actor("x", Kind.PEER, address="10.1.1.1"),
+        target="whom it befell",
     )
     folder.append([query.to_bytes()])
     return folder
@@ -56,6 +57,7 @@ def test_the_newest_come_first_page_by_page(folder):
         (Asked(patient="nobody"), [41, 7]),
         (Asked(user="ct_room", since=36 * DAY), [39, 37]),
         (Asked(user="VIEWER", since=36 * DAY, until=40 * DAY), [38, 36]),
+        (Asked(user="befell"), [41]),
         (Asked(since=39 * DAY), [41, 40, 39]),
         (Asked(until=3 * DAY), [2, 1]),
         (Asked(event=Event.QUERIED), [41]),

@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
+import socket
 import ssl
+import struct
 from xml.etree import ElementTree as ET
 
 import pytest
@@ -145,6 +148,29 @@ async def test_a_connection_that_breaks_in_the_middle_leaves_nothing_out(
             await until_forwarded(audit, 500)
     assert set(numbers) == set(range(1, 501))
     assert server.connections >= 2
+
+
+@pytest.mark.parametrize("said", [b"", b"\x17\x03\x03\x00\x05bytes", b"HTTP/1.1 400 Bad"])
+async def test_a_server_that_breaks_off_or_says_nonsense_while_nothing_is_sent_is_called_again(
+    audit, entry, server, settings, said
+):
+    async with audit:
+        await audit.record(entry())
+        async with forwarding(audit, settings()) as task:
+            await until_forwarded(audit, 1)
+            (writer,) = server._writers
+            raw = writer.get_extra_info("socket")
+            os.write(raw.fileno(), said)  # behind the back of TLS
+            if not said:
+                # Not an end, but a reset.
+                linger = struct.pack("ii", 1, 0)
+                raw.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+                writer.transport.abort()
+            while writer in server._writers:  # noqa: ASYNC110 - nobody tells
+                await asyncio.sleep(0.02)
+            await audit.record(entry())
+            await server.until(2)
+            assert not task.done()
 
 
 async def test_a_server_that_reads_nothing_has_nothing(audit, entry, server, settings, monkeypatch):

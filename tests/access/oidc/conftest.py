@@ -36,6 +36,7 @@ class Way:
         self.world, self.clock = world, world.clock
         fake.clock = world.clock
         self.seal = Seal(bytes(32))
+        self.recorded = []
         self.start()
 
     def start(self, seconds=10.0):
@@ -46,7 +47,7 @@ class Way:
         self.provider = Provider(access.oidc, Channel(access.oidc, seconds=seconds), **clocks)
         means = self.world.database, self.world.sessions, self.provider, access, self.seal
         self.login = ProviderLogIn(*means, self.world.throttle, clock=self.clock)
-        self.vouching = Vouching(*means, clock=self.clock)
+        self.vouching = Vouching(*means, self.recorded.append, clock=self.clock)
 
     async def enter(self, subject="sub-anna", **changed):
         """Log in, from the beginning to the end."""

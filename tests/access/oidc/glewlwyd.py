@@ -1,6 +1,7 @@
 """A real identity provider, Debian's ``glewlwyd``, in a process of its own, on SQLite.
 
-It is made from the schema that its package brings, and told the rest by its own API.
+It is made from the schema that its package brings, and told the rest by its own API. Its pages, by
+which people log in with a browser, are those of the package, too.
 """
 
 from __future__ import annotations
@@ -20,6 +21,16 @@ from tests.access.oidc.provider import RSA_KEYS, private_pem, public_pem
 
 PROGRAM = shutil.which("glewlwyd")
 SCHEMA = Path("/usr/share/doc/glewlwyd/database/init.sqlite3.sql.gz")
+PAGES = Path("/usr/share/glewlwyd/webapp")
+PAGES_CONFIGURATION = Path("/usr/share/glewlwyd/templates/config.json")
+MEDIA_TYPES = {
+    ".html": "text/html",
+    ".css": "text/css",
+    ".js": "application/javascript",
+    ".json": "application/json",
+    ".ico": "image/x-icon",
+    ".woff2": "font/woff2",
+}
 ADMIN, PASSWORD = "admin", "password"
 CLIENT_ID, CLIENT_SECRET = "edge-box", "a-secret-of-its-own"
 """Plain: it does not decode what RFC 6749 2.3.1 has encoded."""
@@ -73,8 +84,22 @@ class Glewlwyd:
             'client_module_path="/usr/lib/glewlwyd/client"\n'
             'user_auth_scheme_module_path="/usr/lib/glewlwyd/scheme"\n'
             'plugin_module_path="/usr/lib/glewlwyd/plugin"\nhash_algorithm="SHA512"\n'
-            f'database = {{ type = "sqlite3"; path = "{database}"; }};\n'
+            f'database = {{ type = "sqlite3"; path = "{database}"; }};\n{self._pages()}'
         )
+
+    def _pages(self):
+        """Have its pages served, if they are here."""
+        if not PAGES.is_dir():
+            return ""
+        pages = self._folder / "pages"
+        skip = shutil.ignore_patterns("config.json")  # a link to a folder, in Debian 12
+        shutil.copytree(PAGES, pages, ignore=skip)
+        shutil.copyfile(PAGES_CONFIGURATION, pages / "config.json")
+        types = ", ".join(
+            f'{{ extension = "{suffix}"; mime_type = "{kind}" }}'
+            for suffix, kind in MEDIA_TYPES.items()
+        )
+        return f'static_files_path="{pages}"\nstatic_files_mime_types = ( {types} );\n'
 
     def _start(self):
         self._log = (self._folder / "glewlwyd.log").open("wb")

@@ -216,8 +216,11 @@ async def test_forged_id_token_that_is_none(way, token):
         {"sub": ""},
         {"sub": 7},
         {"sub": "x" * 256},
+        {"sub": "half\ud800"},
+        {"nonce": "half\ud800"},
+        {"at_hash": "half\ud800"},
     ],
-    ids=str,
+    ids=ascii,
 )
 async def test_another_s_id_token(way, claims):
     way.fake.lie = claims

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 from aiohttp import web
@@ -119,6 +120,7 @@ async def test_a_page_of_log_in_with_a_query_keeps_it(way):
         {"jwks_uri": 7},
         {"authorization_endpoint": "javascript:alert(1)"},
         {"authorization_endpoint": "https://a\r\nSet-Cookie: a=b"},
+        {"authorization_endpoint": "https://["},
         {"id_token_signing_alg_values_supported": ["HS256", "none"]},
     ],
     ids=str,
@@ -129,6 +131,33 @@ async def test_metadata_that_can_t_be_used(way, metadata):
         await way.login.begin(BACK)
     way.fake.metadata = {}
     await way.login.begin(BACK)
+
+
+@pytest.mark.parametrize("address", ["https://xn--a/", "https://127.0.0.1:99999/", "https://["])
+async def test_an_address_that_can_t_be_one_is_asked_nothing(way, address):
+    way.fake.metadata = {"token_endpoint": address}
+    with pytest.raises(IssuerError):
+        await way.enter()
+    way.fake.metadata = {}
+
+
+async def test_keys_whose_parts_are_no_text_are_left_out(way):
+    way.fake.published = lambda: [{"kty": [], "kid": "k1"}, {"kty": "RSA", "alg": {}}, 7]
+    with pytest.raises(IssuerError, match="does not publish"):
+        await way.enter()
+
+
+async def test_an_access_token_that_no_header_can_hold_is_none(way):
+    way.fake.in_id_token = False
+    granted = way.fake._grant
+
+    def grant(*whom):
+        said = json.loads(granted(*whom).text)
+        return web.json_response({**said, "access_token": "\u00e4"})
+
+    way.fake._grant = grant
+    with pytest.raises(IssuerError, match="access token"):
+        await way.enter()
 
 
 async def test_roles_where_the_way_leads_into_the_claim(fake, database):

@@ -7,8 +7,10 @@ import asyncio
 import pytest
 from aiohttp import web
 
+from edge.access.audit.entry import BOX, Event
 from edge.access.roles import Role
 from edge.errors import AccessDenied
+from edge.index import identities
 
 
 async def age(way, minutes=6):
@@ -98,6 +100,39 @@ async def test_who_has_no_role_any_more_or_became_an_admin_logs_in_anew(way, gro
     way.fake.people["sub-anna"]["groups"] = groups
     await age(way)
     assert await role_of(way, opened) is None
+
+
+async def test_who_is_put_out_and_whose_role_changes_is_in_the_record(way):
+    await way.enter()
+    await age(way)
+    assert way.recorded == []
+    way.fake.people["sub-anna"]["groups"] = ["grp-all"]
+    await age(way)
+    way.fake.people["sub-anna"]["groups"] = []
+    await age(way)
+    changed, out = way.recorded
+    assert (changed.event, changed.actor, changed.target) == (Event.USER, BOX, "oidc:anna")
+    issuer = {"issuer": way.fake.issuer}
+    assert changed.detail == {"role": "viewer", "was": "physician", **issuer}
+    assert (out.event, out.actor, out.target) == (Event.LOGGED_OUT, BOX, "oidc:anna")
+    assert (out.reason, out.detail) == ("the role needs another log-in", issuer)
+    assert out.at == way.clock.now
+
+
+async def test_whom_an_admin_put_out_first_is_not_said_to_be_put_out_by_the_provider(way):
+    """Nor who came in again while the provider was asked."""
+    await way.enter()
+    (row,) = await identities.all_identities(way.world.database)
+    real = way.provider.refresh
+
+    async def refresh(token):
+        await way.world.database.write(lambda db: identities.set_state(db, row.name, "disabled"))
+        way.fake.people["sub-anna"]["groups"] = []
+        return await real(token)
+
+    way.provider.refresh = refresh
+    await age(way)
+    assert way.recorded == []
 
 
 async def test_roles_that_stand_at_userinfo_alone(way):

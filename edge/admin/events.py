@@ -1,0 +1,117 @@
+"""What happens, told as it happens: ``/api/v1/events``, a stream of server-sent events.
+
+Owns the stream: its heartbeat, and its end with the proof that it was opened by. Promises that
+nobody goes on hearing who was logged out, disabled or narrowed meanwhile, within some seconds; that
+who is narrowed to some studies hears of no other; and that a stream keeps no session from being
+idle. What is told, and to how many, is
+`edge.cache.live`'s.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
+from typing import Final
+
+import msgspec
+from aiohttp import hdrs, web
+from multidict import CIMultiDict
+
+from edge.access.acts import Act, Service
+from edge.access.roles import Identity, narrows
+from edge.access.sessions import UNATTENDED
+from edge.admin.openapi import operation
+from edge.cache.live import Happening, Live
+from edge.errors import AccessDenied
+
+__all__ = ["event_routes"]
+
+_HEARTBEAT: Final = 10.0
+"""Seconds: a proxy in between keeps the stream, and a listener that is gone is found out."""
+_RETRY: Final = b"retry: 2000\n\n"
+
+
+Sees = Callable[[str, frozenset[str]], Awaitable[bool]]
+"""Whether a study is here, and one of these sent something of it."""
+
+
+def event_routes(
+    live: Live,
+    authorise: Callable[[Mapping[str, str], str], Awaitable[Identity]],
+    sees: Sees,
+    *,
+    heartbeat: float = _HEARTBEAT,
+) -> Sequence[web.RouteDef]:
+    """``/events``.
+
+    Args:
+        live: Tells what happens.
+        authorise: Says whether who listens still may.
+        sees: Which studies are whose.
+        heartbeat: Seconds between two signs of life.
+    """
+
+    @operation(
+        "What happens, as it happens: server-sent events `state` (numbers of the whole box) and"
+        " `arrivals` (the studies that came last, and those that are on their way). The first two"
+        " tell how it is; further ones come when something changed. Ends with the log-in.",
+        answer=str,
+        media_type="text/event-stream",
+    )
+    @narrows
+    async def events(request: web.Request) -> web.StreamResponse:
+        response = web.StreamResponse(
+            headers={
+                hdrs.CONTENT_TYPE: "text/event-stream",
+                hdrs.CACHE_CONTROL: "no-store",
+                "X-Accel-Buffering": "no",
+            }
+        )
+        if request.method == hdrs.METH_HEAD:
+            return response
+        with live.listen() as listener:
+            identity = await who(request)
+            looked = time.monotonic()
+            await response.prepare(request)
+            await response.write(_RETRY)
+            while (news := await listener.next(heartbeat)) is not None:
+                if time.monotonic() >= looked + heartbeat:
+                    identity, looked = await who(request), time.monotonic()
+                if identity is None:
+                    break
+                shown = [await _shown(event, identity, sees) for event in news]
+                await response.write(b"".join(map(_written, shown)) or b": still here\n\n")
+            await response.write(b"event: end\ndata: {}\n\n")
+        await response.write_eof()
+        return response
+
+    async def who(request: web.Request) -> Identity | None:
+        """Who listens; None if they may not any more."""
+        unattended = CIMultiDict(request.headers)
+        unattended[UNATTENDED] = "1"
+        try:
+            identity = await authorise(unattended, request.remote or "")
+            identity.enter(Service.ADMIN)
+            identity.require(Act.READ)
+        except AccessDenied:
+            return None
+        return identity
+
+    return [web.get("/events", events)]
+
+
+async def _shown(event: Happening, identity: Identity, sees: Sees) -> Happening:
+    """What of it is for somebody who may have been narrowed to the studies of some senders."""
+    senders = identity.scope_for(Act.READ).studies_from
+    if not senders or event.kind != "arrivals":
+        return event
+    said = msgspec.json.decode(event.data)
+    for name, studies in said.items():
+        said[name] = [one for one in studies if await sees(one["study_uid"], senders)]
+    return replace(event, data=msgspec.json.encode(said))
+
+
+def _written(event: Happening) -> bytes:
+    # JSON has no line ends of its own.
+    return b"event: %s\nid: %d\ndata: %s\n\n" % (event.kind.encode(), event.number, event.data)

@@ -1,0 +1,210 @@
+"""What is not as it should be, in words for people, and what to do about it.
+
+Owns those words, and where each leads: a page that who reads may see. What others said (an archive,
+a disk) stands in their own words.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from edge.access.roles import Act
+from edge.cache.condition import Level
+from edge.cache.status import Status
+from edge.dicom.instance import Custody
+from edge.pages.page import Visit
+
+__all__ = ["Alarm", "alarms_of"]
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Something that is not as it should be."""
+
+    level: Level
+    text: str
+    advice: str
+    """What to do, or that nothing is to be done."""
+    words: str = ""
+    """Of others, as they said it."""
+    link: str = ""
+    """A page where something can be done."""
+    link_text: str = ""
+
+
+def alarms_of(status: Status, visit: Visit, now: float) -> Iterator[Alarm]:
+    """The gravest first; what only an admin can do something about is for them alone."""
+    found = [*_of_box(status, visit), *_of_line(status, visit, now), *_of_images(status, visit)]
+    found += _of_devices(status, visit)
+    order = (Level.ALARM, Level.WARNING, Level.BUSY, Level.SAFE)
+    yield from sorted(found, key=lambda alarm: order.index(alarm.level))
+
+
+def _of_box(status: Status, visit: Visit) -> Iterator[Alarm]:
+    _, may = visit.words.gettext, visit.may(Act.ADMINISTER)
+    failing = sorted(name for name, state in (status.parts or {}).items() if state != "running")
+    if failing:
+        yield Alarm(
+            Level.ALARM,
+            _("A part of the service is in trouble."),
+            _("It is started again by itself. If this stays, call whoever looks after the box."),
+            ", ".join(failing),
+            "/logs" if may else "",
+            _("Look at the logs"),
+        )
+    if status.refusal:
+        yield Alarm(
+            Level.ALARM,
+            _("New images are refused: there is no room for them."),
+            _("Leave the images on the devices, and mend the line: what the cloud has makes room."),
+            status.refusal,
+            "/sync" if visit.may(Act.DECIDE) else "",
+            _("See what waits"),
+        )
+    if status.drop_folder:
+        yield Alarm(
+            Level.WARNING,
+            _("The drop folder is in trouble."),
+            _("Files in it wait until that is mended."),
+            status.drop_folder,
+        )
+    if may and status.cages:
+        yield Alarm(
+            Level.WARNING,
+            _("This machine protects the box less than it could."),
+            _("Nothing is to be done at once; the manual says what it means."),
+            ", ".join(f"{name}: {lacks}" for name, lacks in status.cages.items()),
+        )
+    for token in status.tokens[:3] if may else ():
+        day = visit.words.date(token.expires)
+        yield Alarm(
+            Level.WARNING,
+            _("Token %(name)s ended on %(day)s.", name=token.name, day=day)
+            if token.ended
+            else _("Token %(name)s ends on %(day)s.", name=token.name, day=day),
+            _("Make a new one, and put it where the old one was."),
+            link="/tokens",
+            link_text=_("Tokens"),
+        )
+    if may and status.audit.trouble:
+        yield Alarm(
+            Level.WARNING,
+            _("The audit can’t be sent to %(server)s.", server=status.audit.server),
+            _("It is kept here, and sent as soon as that works again."),
+            status.audit.trouble,
+        )
+
+
+def _of_line(status: Status, visit: Visit, now: float) -> Iterator[Alarm]:
+    words = visit.words
+    _ = words.gettext
+    if not status.archives and not status.untried:
+        yield Alarm(
+            Level.WARNING,
+            _("No cloud archive is set up: images are kept in this box alone."),
+            _("Set one up, so that a stolen or broken box loses nothing."),
+            link="/settings" if visit.may(Act.ADMINISTER) else "",
+            link_text=_("Settings"),
+        )
+    for archive in status.archives:
+        if not archive.online and archive.lasting:
+            yield Alarm(
+                Level.WARNING,
+                _("The archive %(name)s can’t be used until somebody mends it.", name=archive.name),
+                _("Call whoever looks after the box. Images go on coming in, and wait."),
+                archive.reason,
+                "/sync" if visit.may(Act.DECIDE) else "",
+                _("Test the way to the cloud"),
+            )
+        elif not archive.online:
+            yield Alarm(
+                Level.WARNING,
+                _(
+                    "The archive %(name)s does not answer since %(time)s.",
+                    name=archive.name,
+                    time=words.moment(archive.since, now),
+                ),
+                _("Work on as usual: images come in, and go to the cloud once the line is back."),
+                archive.reason,
+            )
+        elif archive.reason:
+            yield Alarm(
+                Level.WARNING,
+                _("The archive %(name)s takes nothing now.", name=archive.name),
+                _("Images wait here; it is asked again and again."),
+                archive.reason,
+            )
+
+
+def _of_images(status: Status, visit: Visit) -> Iterator[Alarm]:
+    words, numbers = visit.words, status.summary
+    _, link = words.gettext, "/sync" if visit.may(Act.DECIDE) else ""
+    if numbers.lost:
+        yield Alarm(
+            Level.ALARM,
+            words.ngettext("%(n)s image was lost.", "%(n)s images were lost.", numbers.lost),
+            _("Send it again from the device that made it."),
+            link=link,
+            link_text=_("See which"),
+        )
+    if conflicts := numbers.in_conflict:
+        yield Alarm(
+            Level.WARNING,
+            words.ngettext(
+                "%(n)s image exists in two versions.",
+                "%(n)s images exist in two versions.",
+                conflicts,
+            ),
+            _("Both are kept. Somebody who knows the patient has to choose."),
+            link=link,
+            link_text=_("Compare and choose"),
+        )
+    if refused := numbers.custody.get(Custody.REFUSED, 0) - numbers.given_up:
+        yield Alarm(
+            Level.WARNING,
+            words.ngettext(
+                "The archive refuses %(n)s image.", "The archive refuses %(n)s images.", refused
+            ),
+            _("It is safe here. What the archive said, and what can be done, stands with each."),
+            link=link,
+            link_text=_("See why"),
+        )
+    if numbers.absent:
+        yield Alarm(
+            Level.WARNING,
+            words.ngettext(
+                "%(n)s study is gone from the archive.",
+                "%(n)s studies are gone from the archive.",
+                numbers.absent,
+            ),
+            _("It is kept here until somebody says whether that was meant."),
+            link=link,
+            link_text=_("Decide"),
+        )
+
+
+def _of_devices(status: Status, visit: Visit) -> Iterator[Alarm]:
+    words = visit.words
+    _ = words.gettext
+    if lost := status.commitments.given_up:
+        yield Alarm(
+            Level.WARNING,
+            words.ngettext(
+                "%(n)s device question about stored images could not be answered.",
+                "%(n)s device questions about stored images could not be answered.",
+                lost,
+            ),
+            _("Is the device switched on, and on the network?"),
+            status.commitments.reason,
+        )
+    for source in status.worklist:
+        if source.error:
+            yield Alarm(
+                Level.WARNING,
+                _("The worklist from %(name)s can’t be renewed.", name=source.name),
+                _("Devices get what was known last."),
+                source.error,
+                "/worklist",
+                _("Worklist"),
+            )

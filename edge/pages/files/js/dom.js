@@ -1,0 +1,80 @@
+// Making elements, and the few things that every page shows.
+
+import { _ } from "./words.js";
+import { Unreachable } from "./api.js";
+
+/** An element: `make("a", {href, class: "button", onclick: …}, "text", child, …)`. Never HTML. */
+export function make(name, attributes = {}, ...children) {
+  const element = document.createElement(name);
+  for (const [key, value] of Object.entries(attributes)) {
+    if (value === undefined || value === null || value === false) continue;
+    if (key.startsWith("on")) element.addEventListener(key.slice(2), value);
+    else if (key === "data") Object.assign(element.dataset, value);
+    else element.setAttribute(key, value === true ? "" : value);
+  }
+  element.append(...children.flat().filter((child) => child !== null && child !== undefined));
+  return element;
+}
+
+const SVG = "http://www.w3.org/2000/svg";
+/** One of `icons.svg`; with a text it is read out, without it is decoration. */
+export function icon(name, text = "") {
+  const svg = document.createElementNS(SVG, "svg");
+  svg.setAttribute("class", "icon");
+  svg.setAttribute("viewBox", "0 0 24 24");
+  if (text) {
+    svg.setAttribute("role", "img");
+    svg.setAttribute("aria-label", text);
+  } else svg.setAttribute("aria-hidden", "true");
+  const use = document.createElementNS(SVG, "use");
+  use.setAttribute("href", `${document.body.dataset.icons}#${name}`);
+  svg.append(use);
+  return svg;
+}
+
+/** A secret that is typed by hand, in groups of four. */
+export const spaced = (text) => text.match(/.{1,4}/g).join(" ");
+
+export const byId = (id) => document.getElementById(id);
+
+/** Say why something was not done, in an element of class `problem`: the box's words, and its hint. */
+export function showProblem(element, error) {
+  element.replaceChildren(...wordsOf(error));
+  element.hidden = false;
+}
+
+/** What an error says, as nodes. */
+export function wordsOf(error) {
+  if (error instanceof Unreachable) return [_("The box does not answer. Is this device on its network?")];
+  const sentence = (text) => text && text[0].toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
+  const said = make("span", { lang: "en", dir: "auto" }, sentence(error.message));
+  return error.hint
+    ? [said, " ", make("span", { class: "hint", lang: "en", dir: "auto" }, sentence(error.hint))]
+    : [said];
+}
+
+/** A short word at the foot of the page, which goes by itself. */
+export function toast(text, level = "safe") {
+  const shown = make("p", { class: "toast", data: { level } }, text);
+  byId("toasts").append(shown);
+  setTimeout(() => shown.remove(), level === "alarm" ? 9000 : 4500);
+}
+
+/** A form that is sent by a script: `send` gets its fields; problems are shown in it. */
+export function onSubmit(form, send) {
+  const problem = form.querySelector(".problem");
+  const button = form.querySelector("button:not([type])");
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (button.disabled) return;
+    problem.hidden = true;
+    button.disabled = true;
+    try {
+      await send(Object.fromEntries(new FormData(form)));
+    } catch (error) {
+      showProblem(problem, error);
+    } finally {
+      button.disabled = false;
+    }
+  });
+}

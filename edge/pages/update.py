@@ -1,0 +1,13 @@
+"""Which version runs, and which there is."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from edge.access.roles import Act
+from edge.pages.page import Group, Page
+from edge.pages.words import noted
+
+__all__ = ["PAGE"]
+
+PAGE: Final = Page("/update", "update", noted("Update"), Act.ADMINISTER, Group.BOX)

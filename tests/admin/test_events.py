@@ -1,0 +1,100 @@
+"""The stream of what happens: first how it is, then what changes, to its end."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+
+import httpx
+import pytest
+
+from edge.access.roles import Role
+from edge.access.scope import Scope
+from tests.browser.scene import clinic
+
+PATIENCE = 20.0
+
+
+@pytest.fixture
+async def scene(tmp_path):
+    async with clinic(tmp_path, cloud="none") as made:
+        yield made
+
+
+@contextlib.asynccontextmanager
+async def listening(scene, headers):
+    """The events of a stream, as (kind, data)."""
+    async with (
+        httpx.AsyncClient(base_url=scene.base, trust_env=False, timeout=PATIENCE) as client,
+        client.stream("GET", "/api/v1/events", headers=headers) as answer,
+    ):
+        assert answer.status_code == 200
+        assert answer.headers["Content-Type"] == "text/event-stream"
+        yield read(answer)
+
+
+async def read(answer):
+    kind = ""
+    async for line in answer.aiter_lines():
+        if line.startswith("event: "):
+            kind = line[7:]
+        elif line.startswith("data: "):
+            yield kind, json.loads(line[6:])
+
+
+async def bearer(scene, role=Role.VIEWER, **scope):
+    token = await scene.box.cache.tokens.create(role, "listener", scope=Scope(**scope))
+    return {"Authorization": f"Bearer {token}"}
+
+
+async def first(events, kind, wanted=lambda data: True):
+    async with asyncio.timeout(PATIENCE):
+        async for found, data in events:
+            if found == kind and wanted(data):
+                return data
+    raise AssertionError(f"the stream ended without {kind}")
+
+
+async def test_it_tells_how_it_is_and_then_what_comes_in(scene):
+    async with listening(scene, await bearer(scene)) as events:
+        assert (await first(events, "state"))["studies"] == 0
+        assert (await first(events, "arrivals"))["arrived"] == []
+        uid = await scene.store(0, "CT1")
+        told = await first(events, "arrivals", lambda data: data["arrived"])
+        assert told["arrived"][0]["study_uid"] == uid
+        assert told["arrived"][0]["sender"] == "CT1"
+        assert (await first(events, "state", lambda data: data["studies"]))[
+            "studies_only_here"
+        ] == 1
+
+
+async def test_who_is_logged_out_hears_no_more(scene):
+    cookie = await scene.cookie("nurse", Role.VIEWER)
+    headers = {"Cookie": f"{cookie['name']}={cookie['value']}", "Sec-Fetch-Site": "same-origin"}
+    async with listening(scene, headers) as events:
+        await first(events, "state")
+        await scene.box.cache.sessions.end_all("nurse")
+        await first(events, "end")
+
+
+async def test_it_ends_with_the_service(tmp_path):
+    async with contextlib.AsyncExitStack() as stack:
+        scene = await stack.enter_async_context(clinic(tmp_path, cloud="none"))
+        headers = await bearer(scene)
+        async with listening(scene, headers) as events:
+            await first(events, "state")
+            began = asyncio.get_running_loop().time()
+            ending = asyncio.create_task(stack.aclose())
+            await first(events, "end")
+            await ending
+            assert asyncio.get_running_loop().time() - began < 4.0  # no stream is waited for
+
+
+async def test_who_was_narrowed_hears_of_their_studies_alone(scene):
+    headers = await bearer(scene, studies_from=frozenset({"CT1"}))
+    await scene.store(0, "CT1")
+    await scene.store(1, "XRAY2")
+    async with listening(scene, headers) as events:
+        told = await first(events, "arrivals")
+    assert [one["sender"] for one in told["arrived"]] == ["CT1"]
