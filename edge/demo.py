@@ -91,7 +91,7 @@ class _Demo:
                     if offline:
                         await self._show_offline(edge)
                     else:
-                        await self._invite(token)
+                        await self._invite(edge, token)
         finally:
             await self._cloud.__aexit__(None, None, None)
 
@@ -135,15 +135,21 @@ class _Demo:
         if not equal:
             raise EdgeError("edge and cloud are not equal")
 
-    async def _invite(self, token: str) -> None:
+    async def _invite(self, edge: Appliance, token: str) -> None:
         """Say what can be tried, and wait for the end."""
         sample = self._folder / "sample.dcm"
         await asyncio.to_thread(_write, phantom("EDGE^YOURS", "DEMO-3", 1)[0], sample)
-        base = f"http://127.0.0.1:{self._edge_port}/dicom-web"
+        page = f"http://127.0.0.1:{self._edge_port}"
+        base = f"{page}/dicom-web"
         _say("")
         _say(f"  DICOM     EDGE at 127.0.0.1:{self._dimse_port}")
         _say(f"  DICOMweb  {base}")
         _say(f"  token     {token}")
+        if await edge.cache.users.is_empty():
+            code = (await edge.cache.users.first_code()).code
+            _say(f"  web page  {page}/welcome, where this code makes the first admin: {code}")
+        else:
+            _say(f"  web page  {page}/")
         _say("")
         _say("Try it from another terminal:")
         _say(f"  storescu -aec EDGE 127.0.0.1 {self._dimse_port} {sample}")

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import logging
 import sys
 from functools import partial
+from pathlib import Path
 
 import pytest
 
+import edge
 from edge.errors import InstanceNotFound
 from edge.logs import Nameless, begin_to_refer, reference
 
@@ -98,3 +101,28 @@ def test_without_a_key_they_are_hidden_and_with_one_they_have_names():
         assert line(handler.formatter, "of %s", UID) == f"of {OURS}"
     finally:
         root.removeHandler(handler)
+
+
+def test_no_part_of_the_package_writes_a_log_by_another_way():
+    found = []
+    folder = Path(edge.__file__).parent
+    for path in folder.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            names = [*getattr(node, "bases", []), getattr(node, "func", None)]
+            said = {ast.unparse(name) for name in names if name is not None}
+            if said & _WAYS:
+                found.append((path.relative_to(folder).as_posix(), *sorted(said & _WAYS)))
+    assert sorted(found) == [
+        ("__main__.py", "logging.StreamHandler"),
+        ("__main__.py", "logging.basicConfig"),
+        ("logs.py", "logging.Formatter"),
+    ]
+
+
+_WAYS = {
+    *("logging.basicConfig", "logging.Formatter", "logging.Handler", "logging.StreamHandler"),
+    *("logging.FileHandler", "logging.config.dictConfig", "logging.config.fileConfig"),
+    *("handlers.SysLogHandler", "logging.handlers.SysLogHandler", "syslog.syslog"),
+    *("traceback.print_exc", "traceback.print_exception", "warnings.warn", "faulthandler.enable"),
+}
+"""Foreign ways to standard error, a file or the journal, past the formatter."""

@@ -256,6 +256,16 @@ async def test_a_log_that_was_changed_or_cut_loses_no_image_and_shows_nothing_fa
             damaged = bytearray(whole)
             damaged[WAL_HEADER + frame * FRAME + at] ^= 1
             damages.append(bytes(damaged))
+    # Every byte of the log's header, and of the header of a frame that was committed.
+    for at in (*range(WAL_HEADER), *range(WAL_HEADER + FRAME, WAL_HEADER + FRAME + 24)):
+        damages.append(whole[:at] + bytes([whole[at] ^ 1]) + whole[at + 1 :])
+    turned = bytearray(whole)  # two frames trade places
+    first, second = (WAL_HEADER + frame * FRAME for frame in (frames // 2, frames // 2 + 1))
+    turned[first : first + FRAME], turned[second : second + FRAME] = (
+        whole[second : second + FRAME],
+        whole[first : first + FRAME],
+    )
+    damages.append(bytes(turned))
     for number, damaged in enumerate(damages):
         for path in tmp_path.glob("index.db*"):
             path.unlink()
