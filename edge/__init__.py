@@ -8,9 +8,9 @@ The index knows everything; the store holds some of it. From the outside in; imp
                 locked: the service until its root secret can be had; holding: while it has it;
                 syncing and dimsing: what makes equal with archives, what speaks DICOM;
                 witnessing: what the box does by itself becomes entries of the audit
-    dimse | dicomweb | dropfolder | sync | admin
-                the doors: DICOM, DICOMweb, files, the archive, people. They know nothing of
-                files and tables, and go through the cache
+    dimse | dicomweb | dropfolder | sync | admin | pages | viewer
+                the doors: DICOM, DICOMweb, files, the archive, programs, people, eyes. They know
+                nothing of files and tables, and go through the cache
     cache | access
                 cache is the only writer of store and index: one way in (``store_instance``), one
                 way out (``open_instance``). access says who may

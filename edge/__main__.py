@@ -12,6 +12,8 @@ from collections.abc import Sequence
 try:
     import argparse
     import asyncio
+    import atexit
+    import gc
     import inspect
     import logging
     import os
@@ -79,6 +81,9 @@ _COMMANDS = (
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command; the exit status."""
+    # A process that ends need not look for garbage first, as the interpreter would, among all that
+    # was loaded: a sixth of the time of a short command.
+    atexit.register(gc.disable)
     options = _commands().parse(arguments)
     _log_to_stderr()
     try:

@@ -471,6 +471,8 @@ class Page:
 
     language: Literal["en", "fr", "es", "ar"] = "en"
     """Of who chose none, and whose browser asks for none of these."""
+    viewer: Path = Path()
+    """The folder that ``scripts/viewer`` made; empty means where it does so by default."""
 
 
 @dataclass(frozen=True, slots=True)

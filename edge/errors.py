@@ -40,6 +40,7 @@ the place of UIDs: see `edge.logs`.)
     │   └── GrantRefused          it vouches for somebody no longer, or not at all
     ├── PeerError                 a DIMSE peer broke the protocol, or is gone
     │   └── PeerRefused           a peer will not associate with us
+    ├── ViewerUnusable            the viewer's package, or what was made of it, can't be served
     ├── LineClosed                nothing of sync may go over the line now: it goes on by itself
     ├── TooManyListeners          so many follow what happens here that one more can't
     └── CloudError                the archive, or the way to it
@@ -96,6 +97,7 @@ __all__ = [
     "TooManyListeners",
     "UndecodablePixels",
     "UserRefused",
+    "ViewerUnusable",
     "WrongKey",
 ]
 
@@ -348,6 +350,10 @@ _REJECTIONS = {
     (3, 2): ("it has as many associations as it allows", "try again later"),
 }
 """Source and reason -> words, and what to do."""
+
+
+class ViewerUnusable(EdgeError):
+    """The viewer's package, or the folder that was made of it, is not what can be served."""
 
 
 class LineClosed(EdgeError):

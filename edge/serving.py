@@ -81,7 +81,7 @@ from edge.cache.status import Parts, Status
 from edge.cache.transcoding import Transcoding
 from edge.config import Config
 from edge.crypto.secrets import PURPOSE, open_secrets
-from edge.dicomweb import changefeed, uri_service
+from edge.dicomweb import changefeed, safety, uri_service
 from edge.dicomweb import server as dicomweb
 from edge.dicomweb.claims import claim_of_feed, claim_of_images, claim_of_uri
 from edge.dicomweb.hosts import OwnNames
@@ -94,8 +94,12 @@ from edge.dimse.examination import examine
 from edge.opening import Cache
 from edge.pages.door import Pages
 from edge.pages.page import Means as PageMeans
+from edge.pages.table import WELCOME
 from edge.pixels.workers import PixelWorkers
 from edge.supervision import Supervisor
+from edge.viewer import server as viewer
+from edge.viewer.server import Policies
+from edge.viewer.shelf import folder_of, open_shelf
 
 __all__ = ["Echo", "HttpMeans", "start_http"]
 
@@ -166,6 +170,7 @@ async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -
                 witness=HttpWitness(cache.audit, claim_of_feed),
             ),
             "/api/v1": _administration(means, gate, config, live),
+            "/viewer": await _viewer(gate, config),
         },
         cors_origins=config.http.cors_origins,
         names=own,
@@ -245,6 +250,13 @@ def _images(means: HttpMeans, gate: Gate) -> web.Application:
         witness=HttpWitness(means.cache.audit, claim_of_images),
         sees=catalogue.was_sent_by,
     )
+
+
+async def _viewer(gate: Gate, config: Config) -> web.Application:
+    shelf = await asyncio.to_thread(open_shelf, folder_of(config.page))
+    policies = Policies(safety.PAGE, safety.VIEWER, safety.DECODER)
+    guard = access(gate.authorise, Service.DICOMWEB)
+    return viewer.create_application(shelf, guard, policies, log_in=WELCOME.path)
 
 
 def _administration(means: HttpMeans, gate: Gate, config: Config, live: Live) -> web.Application:

@@ -31,6 +31,7 @@ _MOST = 2**63
 _HEADER = re.compile(r"\s*(\[\[?)\s*([\w.\-\"' ]+?)\s*\]")
 _KEY = re.compile(r"\s*([\w.\-\"']+)\s*=")
 _INLINE_KEY = re.compile(r"[{,]\s*([\w\-]+)\s*=")
+_INDEX = re.compile("[0-9]{1,4}")
 _SHOULD_BE = {str: "text", int: "a whole number", bool: "true or false", float: "a number"}
 
 
@@ -58,7 +59,8 @@ class Settings:
         self._lines = _lines(text)
         try:
             self._tree: dict[str, Any] = tomllib.loads(text)
-        except tomllib.TOMLDecodeError as error:
+        # A number may be too long for this Python, and arrays too deep.
+        except (ValueError, RecursionError) as error:
             line = re.search(r"at line (\d+)", str(error))
             where = f"{self._file}:{line[1]}" if line else self._file
             raise ConfigError(f"{where}: not valid TOML: {error}") from error
@@ -98,8 +100,8 @@ class Settings:
         node: Any = self._tree
         for depth, (key, following) in enumerate(itertools.pairwise((*keys, ""))):
             last = depth == len(keys) - 1
-            new: Any = _value_of(variable.text) if last else [] if following.isdecimal() else {}
-            if isinstance(node, list) and key.isdecimal() and int(key) <= len(node):
+            new: Any = _value_of(variable.text) if last else [] if _is_index(following) else {}
+            if isinstance(node, list) and _is_index(key) and int(key) <= len(node):
                 if int(key) == len(node):
                     node.append(new)
                 elif last:
@@ -153,7 +155,7 @@ class Settings:
                 raise self.error(keys, f"= {value} must be an absolute path")
             return path
         if kind is float and type(value) is int:
-            value = float(value)
+            value = float(max(-_MOST, min(value, _MOST)))
         if type(value) is not kind:
             raise self.error(keys, f"must be {_SHOULD_BE.get(kind, 'text')}")
         if kind in (int, float) and not 0 <= value < _MOST:  # "nan" isn't, either
@@ -181,9 +183,14 @@ def _value_of(text: str) -> Any:
     """What a variable means: a value as TOML writes it, or else plain text."""
     try:
         tree = tomllib.loads(f"value = {text}")
-    except tomllib.TOMLDecodeError:
+    except (ValueError, RecursionError):
         return text
     return tree["value"] if len(tree) == 1 else text
+
+
+def _is_index(key: str) -> bool:
+    """Whether it counts the tables of an array: no more than anybody has."""
+    return _INDEX.fullmatch(key) is not None
 
 
 def _hint_for(node: object) -> str:

@@ -6,6 +6,7 @@ reaches beyond loopback.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,6 +14,16 @@ import pytest
 from blockbuster import BlockBuster
 
 from tests import ports, samples
+
+INSTALLED = Path(__file__).parent / "installed"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def as_installed() -> Iterator[None]:
+    """``edge``, as tests start it, finds the packages of the box alone."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(INSTALLED), prepend=os.pathsep)
+        yield
 
 
 @pytest.fixture(scope="session")

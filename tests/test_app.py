@@ -41,7 +41,7 @@ async def test_a_box_without_an_archive_is_ready(tmp_path):
         answer = await client.get(f"http://127.0.0.1:{box.http_port}/readyz")
         assert answer.status_code == 200
         parts = {"fetching", "pixels", "pictures", "store", "eviction", "trash", "erasure"}
-        parts |= {"dimse", "http", "peers", "associations", "tokens"}
+        parts |= {"dimse", "http", "peers", "associations", "tokens", "live"}
         parts |= {"commitments", "completeness", "outbox", "audit", "audit's bounds"}
         assert set(answer.json()["parts"]) == parts
 

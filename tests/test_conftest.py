@@ -1,6 +1,8 @@
 """The net that finds blocking calls has no hole where it matters."""
 
 import asyncio
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -43,3 +45,10 @@ def test_free_ports_differ(free_port):
 def test_a_free_port_is_none_that_a_client_may_be_given(free_port):
     first, _ = Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()
     assert all(free_port() < int(first) for _ in range(5))
+
+
+def test_an_edge_that_a_test_starts_finds_no_tool_of_the_tests(tmp_path):
+    (tmp_path / "edge.py").write_text("import click")
+    command = [sys.executable, "-m", "edge"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "import of click halted" in done.stderr

@@ -6,7 +6,11 @@ index is opened to the end of the last part, and how well its processes are cage
 woken by a command that changed something in the index; it does what a command must leave to the
 process that owns the keys; and it has what concerns the root secret (`local_keys`). Never gives or
 takes anything else.
+
+Commands ask here, too, and are over before a web server would be loaded: only the door loads it.
 """
+
+# ruff: noqa: PLC0415 - see above
 
 from __future__ import annotations
 
@@ -17,14 +21,16 @@ import os
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
-from aiohttp import web
 
-from edge.admin.api import health_routes
-from edge.cache.status import Cages, Parts
 from edge.errors import EdgeError
+
+if TYPE_CHECKING:
+    from aiohttp import web
+
+    from edge.cache.status import Cages, Parts
 
 __all__ = [
     "Act",
@@ -67,6 +73,9 @@ async def local_door(
         acts: What it does for commands, by name. One that raises an EdgeError is refused with it.
         more: What it answers beside that.
     """
+    from aiohttp import web
+
+    from edge.admin.api import health_routes
 
     async def woken(_: web.Request) -> web.Response:
         wake()

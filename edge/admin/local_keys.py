@@ -5,23 +5,28 @@ could read the secret out of the service's memory as well; so a command that nee
 here, and nobody types a passphrase for ``edge status``. A locked service gives nothing, and is
 opened here.
 
-Promises that no secret is in an address, an argument or a line of the log.
+Promises that no secret is in an address, an argument or a line of the log. Only the service's side
+loads a web server: a command would be over before.
 """
+
+# ruff: noqa: PLC0415 - see above
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import httpx
 import msgspec
-from aiohttp import web
 
 from edge.admin.local import socket_path
 from edge.config import Keys
 from edge.errors import DecisionRefused, EdgeError, KeyLocked, Needs, SecretError, WrongKey
+
+if TYPE_CHECKING:
+    from aiohttp import web
 
 __all__ = [
     "ChangeAsked",
@@ -118,6 +123,7 @@ def when_open(
         lock: Locks the box.
         change: Changes the root secret.
     """
+    from aiohttp import web
 
     async def get_state(_: web.Request) -> web.Response:
         return _json(Waiting())
@@ -151,6 +157,7 @@ def when_locked(
         opened: Opens it.
         lock: Locks it for good.
     """
+    from aiohttp import web
 
     async def get_state(_: web.Request) -> web.Response:
         return _json(waiting())
@@ -176,6 +183,8 @@ def when_locked(
 async def _answered(
     act: Callable[[_T], Awaitable[None]], request: web.Request, kind: type[_T]
 ) -> web.Response:
+    from aiohttp import web
+
     try:
         await act(msgspec.json.decode(await request.read(), type=kind))
     except msgspec.DecodeError:
@@ -189,6 +198,8 @@ async def _answered(
 
 
 def _json(what: object, status: int = 200) -> web.Response:
+    from aiohttp import web
+
     return web.Response(
         body=msgspec.json.encode(what), status=status, content_type="application/json"
     )

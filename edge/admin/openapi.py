@@ -7,6 +7,8 @@ and that a handler which says nothing can't be mounted. The tests drive the API 
 
 from __future__ import annotations
 
+import asyncio
+import functools
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -107,13 +109,19 @@ def serve_description(application: web.Application, prefix: str) -> None:
         LookupError: A handler does not say what it does.
     """
 
+    @functools.cache
+    def written() -> bytes:
+        return msgspec.json.encode(_document(operations, prefix))
+
     @operation("This document.", answer=dict[str, Any])
     @narrows
     async def description(_: web.Request) -> web.Response:
+        # Made when somebody asks: it is long, and no start of the service waits for it.
+        body = await asyncio.to_thread(written)
         return web.Response(body=body, headers={hdrs.CONTENT_TYPE: "application/json"})
 
     application.router.add_get("/openapi.json", description)
-    body = msgspec.json.encode(_document(_operations(application), prefix))
+    operations = _operations(application)
 
 
 def _operations(application: web.Application) -> dict[tuple[str, str], Operation]:

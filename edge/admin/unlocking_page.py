@@ -24,15 +24,15 @@ _LOOK_SECONDS: Final = 15
 STYLE: Final = """\
 :root {
   color-scheme: light dark;
-  --ground: #f3f5f4; --surface: #ffffff; --ink: #15201e; --quiet: #52605d;
-  --edge: #dbe1df; --field: #7b8885; --accent: #0b6a63; --pressed: #084f4a; --on-accent: #ffffff;
-  --wrong: #a1231b; --wrong-ground: #fbecea;
+  --ground: #f4f6f4; --surface: #ffffff; --ink: #16211e; --quiet: #50605a;
+  --edge: #dbe2de; --field: #7f8d88; --accent: #0b6b5d; --pressed: #084f45; --on-accent: #ffffff;
+  --wrong: #b3261e; --wrong-ground: #fbeae8;
 }
 @media (prefers-color-scheme: dark) {
   :root {
-    --ground: #0e1413; --surface: #161e1d; --ink: #e8efed; --quiet: #a3b1ae;
-    --edge: #26312f; --field: #74827f; --accent: #63cabd; --pressed: #86dbd0; --on-accent: #06211e;
-    --wrong: #ffa198; --wrong-ground: #371e1b;
+    --ground: #0f1513; --surface: #171f1c; --ink: #e8eeeb; --quiet: #a1b0aa;
+    --edge: #2a3632; --field: #74847e; --accent: #5ccab4; --pressed: #82dccb; --on-accent: #06231d;
+    --wrong: #ff8a80; --wrong-ground: #3a1c1a;
   }
 }
 *, ::before, ::after { box-sizing: border-box }

@@ -184,7 +184,8 @@ class Recovery:
         # superfluous may be the only copy of what another shelf lacks.
         orphans: dict[str, int] = {}
         aside: set[str] = set()
-        for shelf in self._store.shelves():
+        filled = await self._store.filled_shelves()
+        for shelf in sorted(filled | await residence.named_shelves(self._database)):
             there = await self._store.names(shelf)
             named = await residence.named_objects(self._database, shelf)
             missing = [name for name, size in named.items() if there.get(name) != size]

@@ -28,6 +28,7 @@ from aiohttp import hdrs, web
 
 __all__ = [
     "API",
+    "DECODER",
     "DOCUMENT",
     "PAGE",
     "POLICY",
@@ -52,10 +53,17 @@ PAGE: Final = (
 VIEWER: Final = (
     "default-src 'none'; script-src 'self' 'wasm-unsafe-eval'; style-src 'self' 'unsafe-inline';"
     " img-src 'self' data: blob:; font-src 'self' data:; connect-src 'self' data: blob:;"
-    " worker-src 'self' blob:; manifest-src 'self'; form-action 'none'; base-uri 'self';"
-    " frame-ancestors 'self'"
+    " worker-src 'self' blob:; object-src 'self' blob:; frame-src blob:; manifest-src 'self';"
+    " form-action 'none'; base-uri 'self'; frame-ancestors 'self'"
 )
-"""Of the viewer: decoders are WebAssembly in workers, and it styles its elements itself."""
+"""Of the viewer: decoders are WebAssembly in workers, it styles its elements itself, and shows a
+PDF as an object."""
+DECODER: Final = (
+    "default-src 'none'; script-src 'self' 'unsafe-eval'; connect-src 'self' data: blob:;"
+    " worker-src 'self' blob:"
+)
+"""Of the viewer's scripts, for those that are workers: some decoders put functions together while
+they run. It is no policy of a page, and a worker has none, nor anything but pixels."""
 DOCUMENT: Final = f"{_NOTHING}; style-src 'unsafe-inline'; frame-ancestors 'self'"
 """Of a PDF, which a browser's own viewer shows in no sandbox."""
 SANDBOX: Final = f"{DOCUMENT}; sandbox"
@@ -95,14 +103,14 @@ def safe_headers(policy: str = API) -> dict[str, str]:
     if "form-action 'self'" in policy:
         # With no referrer at all, a browser hides the origin of a form, too: `origins` asks for it.
         found["Referrer-Policy"] = "same-origin"
-    if policy == VIEWER:
+    if policy in (VIEWER, DECODER):
         # It wants memory that its workers share, which browsers give to isolated pages alone.
         found[_ISOLATION] = "require-corp"
     return found
 
 
 _HEADERS: Final[Mapping[str, Mapping[str, str]]] = {
-    policy: safe_headers(policy) for policy in (API, PAGE, VIEWER, DOCUMENT, SANDBOX)
+    policy: safe_headers(policy) for policy in (API, PAGE, VIEWER, DECODER, DOCUMENT, SANDBOX)
 }
 
 

@@ -26,6 +26,7 @@ __all__ = [
     "lose",
     "miss",
     "named_objects",
+    "named_shelves",
     "quarantined_objects",
     "release_keys",
     "stale_bytes",
@@ -182,6 +183,19 @@ def touch(db: Connection, used: Mapping[int, float]) -> None:
         "UPDATE instances SET last_used = max(last_used, ?) WHERE id = ?",
         [(moment, instance_id) for instance_id, moment in used.items()],
     )
+
+
+async def named_shelves(database: Database) -> set[str]:
+    """The shelves of which the index names an object: the first two digits of their names."""
+    # The first name of each shelf is found in the index of names; no other is read.
+    rows = await database.read(
+        "WITH RECURSIVE first (object) AS (SELECT min(object) FROM instances UNION ALL"
+        " SELECT (SELECT min(object) FROM instances WHERE object >= substr(first.object, 1, 2)"
+        " || 'g') FROM first WHERE first.object IS NOT NULL)"
+        " SELECT substr(object, 1, 2) FROM first WHERE object IS NOT NULL"
+        " UNION SELECT substr(object, 1, 2) FROM quarantine"
+    )
+    return {shelf for (shelf,) in rows}
 
 
 async def named_objects(database: Database, shelf: str) -> dict[str, int]:

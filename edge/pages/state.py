@@ -191,7 +191,9 @@ def _facts(status: Status, words: Words, temperature: float | None, now: float) 
     yield Fact(
         "disk",
         _("Disk"),
-        words.percent(share),
+        _("under %(share)s", share=words.percent(0.01))
+        if 0 < share < 0.01
+        else words.percent(share),
         _(
             "%(used)s of %(all)s",
             used=words.bytes(numbers.sealed_bytes),

@@ -179,6 +179,10 @@ class ObjectStore:
         """The two-digit prefixes that names are filed under."""
         return iter(self._shelves)
 
+    async def filled_shelves(self) -> set[str]:
+        """Those of them under which anything lies."""
+        return await _in(self._workers, self._shelves.filled)
+
     async def aside(self, shelf: str) -> set[str]:
         """The objects of one shelf that were set aside."""
         return await _in(self._workers, self._shelves.aside, shelf)

@@ -40,6 +40,15 @@ class Shelves:
         """The two-digit prefixes that names are filed under."""
         return (f"{number:02x}" for number in range(256))
 
+    def filled(self) -> set[str]:
+        """Those prefixes under which anything lies."""
+        found = set()
+        for shelf in self:
+            with os.scandir(self.of(shelf)) as entries:
+                if next(entries, None) is not None:
+                    found.add(shelf)
+        return found
+
     def path(self, name: str) -> str:
         """Where an object belongs; for each of thousands, a Path takes as long as opening it."""
         return f"{self.of(name)}/{name}"

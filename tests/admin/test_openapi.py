@@ -137,7 +137,10 @@ async def base(tmp_path):
                 ),
             ],
         )
-        async with TestServer(create_root({"/api/v1": door})) as server:
+        server = TestServer(create_root({"/api/v1": door}))
+        # For what is left of a body that was refused it would wait ten seconds.
+        await server.start_server(lingering_time=0.5)
+        async with server:
             yield str(server.make_url("/api/v1"))
 
 

@@ -12,8 +12,10 @@ import re
 import ssl
 import subprocess
 import sys
+from functools import partial
 
 import pytest
+import pytest_asyncio
 import trustme
 
 from edge import config
@@ -26,6 +28,8 @@ from edge.opening import custodian_of, make_folder
 from tests.dimse.pki import Clinic, tls_of
 from tests.ports import free_port
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
 PATIENCE = 30.0
 WEAK = "ALL:COMPLEMENTOFALL:@SECLEVEL=0"
 ALLOWED = re.compile(r"ECDHE-(ECDSA|RSA)-(AES(128|256)-GCM-SHA(256|384)|CHACHA20-POLY1305)")
@@ -35,9 +39,12 @@ DOWNGRADE = "44 4f 57 4e 47 52 44 01"
 """RFC 8446 4.1.3: at the end of the server's random, where TLS 1.3 could have been spoken."""
 
 
-@pytest.fixture(params=["own certificate", "clinic's RSA"])
-async def box(request, tmp_path):
-    """A box that speaks TLS on both ports."""
+@pytest_asyncio.fixture(
+    params=["own certificate", "clinic's RSA"], scope="module", loop_scope="module"
+)
+async def box(request, tmp_path_factory):
+    """A box that speaks TLS on both ports; to ask it changes nothing."""
+    tmp_path = tmp_path_factory.mktemp("box")
     tls = {}
     if request.param != "own certificate":
         clinic = await asyncio.to_thread(Clinic, tmp_path / "pki", key_type=trustme.KeyType.RSA)
@@ -281,11 +288,12 @@ async def test_the_box_itself_speaks_to_no_server_that_offers_less(tmp_path):
         "plain HTTP to the archive",
     ],
 )
-def test_the_service_does_not_start_open_to_a_network(tmp_path, unsafe):
+async def test_the_service_does_not_start_open_to_a_network(tmp_path, unsafe):
     toml = tmp_path / "edge.toml"
     toml.write_text(f'[appliance]\ndata_dir = "{tmp_path / "box"}"\n{unsafe}')
     command = [sys.executable, "-m", "edge", "serve", "--config", str(toml)]
-    ran = subprocess.run(command, capture_output=True, check=False, text=True, timeout=PATIENCE)
+    run = partial(subprocess.run, capture_output=True, check=False, text=True, timeout=PATIENCE)
+    ran = await asyncio.to_thread(run, command)
     assert ran.returncode == 2
     assert "refused" in ran.stderr
     assert not (tmp_path / "box").exists()

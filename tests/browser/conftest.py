@@ -1,7 +1,8 @@
 """A real browser: Debian's Chromium, and pages of strangers under names of their own.
 
-Promises that every name leads to loopback, so that no request leaves the machine. Tests that want a
-browser are skipped where there is none.
+Promises that every name leads to loopback, so that no request leaves the machine, and that no test
+finds what another left: they share a process of the browser, which takes seconds to start, and each
+has profiles of its own in it. Tests that want a browser are skipped where there is none.
 """
 
 from __future__ import annotations
@@ -9,6 +10,8 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ssl
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -19,6 +22,7 @@ from playwright.async_api import Browser, async_playwright
 
 from edge import config
 from edge.app import Appliance
+from tests.ports import free_port
 
 CHROMIUM = Path("/usr/bin/chromium")
 OWN_NAME = "edge.test"
@@ -32,17 +36,44 @@ WORDS = (
 )
 
 
-@pytest.fixture
-async def browser():
-    """Chromium, without anything that it remembers."""
-    if not await asyncio.to_thread(CHROMIUM.exists):
+@pytest.fixture(scope="session")
+def chromium():
+    """Where a running Chromium listens for who drives it."""
+    if not CHROMIUM.exists():
         pytest.skip("there is no Chromium: apt-get install chromium")
-    async with async_playwright() as playwright:
-        started = await playwright.chromium.launch(executable_path=CHROMIUM, args=WORDS)
-        try:
-            yield started
-        finally:
+    port, is_up, done = free_port(), threading.Event(), threading.Event()
+
+    async def run():
+        async with async_playwright() as playwright:
+            words = [*WORDS, f"--remote-debugging-port={port}"]
+            started = await playwright.chromium.launch(executable_path=CHROMIUM, args=words)
+            is_up.set()
+            await asyncio.to_thread(done.wait)
             await started.close()
+
+    # Each test has an event loop of its own, and the browser outlives them all.
+    with ThreadPoolExecutor(1) as thread:
+        running = thread.submit(asyncio.run, run())
+        try:
+            running.add_done_callback(lambda _: is_up.set())
+            is_up.wait()
+            if running.done():
+                running.result()
+            yield f"http://127.0.0.1:{port}"
+        finally:
+            done.set()
+            running.result()
+
+
+@pytest.fixture
+async def browser(chromium):
+    """Chromium, in which each profile remembers nothing of another."""
+    async with async_playwright() as playwright:
+        connected = await playwright.chromium.connect_over_cdp(chromium)
+        try:
+            yield connected
+        finally:
+            await connected.close()
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from edge.admin import unlocking_page
 from edge.admin.local_keys import Opening, open_service, state_of_service
 from edge.errors import Needs
 from tests.browser.conftest import OWN_NAME
+from tests.browser.pages import violations
 from tests.journeys.locked import Locked
 from tests.ports import free_port
 
@@ -192,8 +193,8 @@ async def test_a_box_is_chosen_for_opened_locked_down_and_opened_again(tmp_path,
             async with page.expect_navigation(timeout=PATIENCE * 1000) as led:
                 assert await page.inner_text("h1") == "Opening"
             answer = await led.value
-            assert answer.url == f"http://127.0.0.1:{it.http_port}/"
-            assert answer.status != 503
+            assert answer.status == 200
+            assert answer.url == f"http://127.0.0.1:{it.http_port}/welcome"
             assert "This box is locked" not in await page.content()
         assert seen.wrong == []
         assert GOOD not in it.log.read_text()
@@ -217,6 +218,13 @@ async def show(page, shown):
         '<link rel="stylesheet" href="/unlock.css">', f"<style>{unlocking_page.STYLE}</style>"
     )
     await page.set_content(html.replace('http-equiv="refresh"', ""))
+
+
+async def test_a_screen_reader_finds_all_of_it_named(visit):
+    page = await (await visit()).new_page()
+    for name, shown in PAGES.items():
+        await show(page, shown)
+        assert await violations(page) == [], name
 
 
 @pytest.mark.parametrize("size", SIZES)

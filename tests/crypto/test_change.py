@@ -13,7 +13,7 @@ from edge.crypto.change import change_root
 from edge.crypto.escrow import FILE, Escrow, root_secret_in
 from edge.crypto.kernel import KernelMemory
 from edge.crypto.keys import KeyRing
-from edge.crypto.passphrases import normal
+from edge.crypto.passphrases import Stretching, normal
 from edge.crypto.providers import FileKeyProvider, Given
 from edge.crypto.providers.credential import CredentialKeyProvider
 from edge.crypto.providers.network import NetworkKeyProvider
@@ -87,6 +87,16 @@ class Box:
 
     def opens_by_recovery_key(self):
         return self.opens(Given(root_secret_in(self.folder / FILE, KEY)))
+
+
+@pytest.fixture(autouse=True)
+def cheap_passphrases(monkeypatch):
+    """What a guess costs is looked at by ``test_passphrases``; here each test makes a dozen."""
+
+    def cheap(_):
+        return Stretching(os.urandom(16), memory_kib=64, passes=1, lanes=1)
+
+    monkeypatch.setattr(Stretching, "new", classmethod(cheap))
 
 
 @pytest.fixture

@@ -317,10 +317,10 @@ def test_any_bytes_are_a_request_or_a_peer_error(tail):
 )
 def test_64_kib_of_tiny_items_take_little_memory_and_time(body):
     tracemalloc.start()
-    began = time.perf_counter()
+    began = time.thread_time()
     with contextlib.suppress(PeerError):
         read_request(body)
-    elapsed = time.perf_counter() - began
+    elapsed = time.thread_time() - began
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 4_000_000
@@ -330,11 +330,12 @@ def test_64_kib_of_tiny_items_take_little_memory_and_time(body):
 def test_128_contexts_are_negotiated_without_holding_the_loop():
     contexts = list(AllStoragePresentationContexts)[:128]
     body = pynetdicom_request(contexts)[6:]
-    began = time.perf_counter()
+    # Of the processor, which is all that it needs: a busy machine is no slower at that.
+    began = time.thread_time()
     for _ in range(10):
         negotiate(read_request(body), SERVICES, CALLER, max_pdu=131072)
-    # pynetdicom's codec needs 17 ms for one; the bound is wide for a busy machine.
-    assert (time.perf_counter() - began) / 10 < 0.012
+    # pynetdicom's codec needs 17 ms for one.
+    assert (time.thread_time() - began) / 10 < 0.012
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,15 +18,17 @@ from typing import Any
 from hypothesis import strategies as st
 
 from edge.config import Dimse, Peer
+from edge.dicom.identifier import write_identifier
 from edge.dimse import upper_layer
 from edge.dimse.messages import CommandField, Element
 from edge.dimse.requestor import Dialer
 from edge.errors import PeerError
 from tests.dimse import raw
-from tests.fuzz import corpus
+from tests.fuzz import corpus, trees
 from tests.fuzz.mutation import Change, changes, mutated
 from tests.fuzz.targets import ANSWERS, PROPOSALS, Target
 from tests.journeys import box
+from tests.ports import free_port
 
 LONGEST = 30.0
 """Seconds until a conversation must be over: a hang, otherwise."""
@@ -43,26 +45,35 @@ class Talk:
     asked: tuple[int, ...]
     """Which messages, in which order."""
     part: str
-    """What the changes are of: the request, commands, data sets, or the stream after the answer."""
+    """What the changes are of: the request, commands, data sets, or the stream after the answer;
+    or "elements" of commands, one by one, whose lengths stay right."""
     some: list[Change]
     ends: str
+    """How, and whether the peer waits for an answer before."""
+    values: tuple[tuple[int, str | float | None], ...] = ()
+    """That stand in data sets instead, in elements counted through."""
 
     def request(self) -> bytes:
         body = corpus.request_body(self.syntax)
         return raw.pdu(1, mutated(body, self.some) if self.part == "request" else body)
 
     def stream(self) -> bytes:
-        known, sent = corpus.messages(self.syntax), []
+        known, sent = corpus.messages(self.syntax) + corpus.further(self.syntax), []
         for number in self.asked:
             message = known[number]
             command, data_set = message.command, message.data_set
+            if message.name and self.values:
+                tree = trees.turned(corpus.IDENTIFIERS[message.name], self.values)
+                data_set = write_identifier(tree, self.syntax, is_lenient=True)
             if self.part == "command":
                 command = mutated(command, self.some)
+            if self.part == "elements":
+                command = _with_elements(command, self.some)
             if self.part == "data set" and data_set:
                 data_set = mutated(data_set, self.some)
             context_id = corpus.ID_OF[message.sop_class]
             sent.append(raw.p_data(raw.fragment(context_id, 3, command[:16000])))
-            if message.data_set:
+            if message.name:
                 pieces = range(0, max(len(data_set), 1), 16000)
                 for at in pieces:
                     is_last = 2 if at + 16000 >= len(data_set) else 0
@@ -72,13 +83,62 @@ class Talk:
         return mutated(stream, self.some) if self.part == "stream" else stream
 
 
+def _with_elements(command: bytes, some: Sequence[Change]) -> bytes:
+    """A command set (PS3.7 6.3.1) with other values, or without an element, or with one twice."""
+    elements, at = [], 12  # behind the group's length
+    while at < len(command):
+        end = at + 8 + int.from_bytes(command[at + 4 : at + 8], "little")
+        elements.append(command[at:end])
+        at = end
+    for one in some:
+        if not elements:
+            break
+        at = len(elements) * one.where // 1000
+        match one.kind:
+            case "delete" | "cut":
+                del elements[at]
+            case "repeat":
+                elements.insert(at, elements[at])
+            case _:
+                value = one.piece + b"\0" * (len(one.piece) % 2)
+                elements[at] = elements[at][:4] + len(value).to_bytes(4, "little") + value
+    return raw.command_set(*elements)
+
+
+_VALUES = (
+    "1.2.3",
+    "1.2.3.4",
+    "1.2.3.4.5",
+    "1.2.3\\1.2.4",
+    "IMAGE",
+    "SERIES",
+    "PATIENT",
+    "CT",
+    "SYN-FUZZ",
+    "Synthetic^*",
+    "IN PROGRESS",
+    "COMPLETED",
+    "DISCONTINUED",
+    "20200101-",
+    None,
+    *trees.TEXTS,
+    *(float(number) for number in trees.NUMBERS),
+)
 _TALKS = st.builds(
     Talk,
     st.sampled_from(corpus.SYNTAXES),
-    st.lists(st.integers(0, 10), min_size=1, max_size=4).map(tuple),
-    st.sampled_from(("request", "command", "data set", "data set", "stream")),
+    # A few store first: what others ask for is there.
+    st.builds(
+        lambda first, asked: (*first, *asked),
+        st.sampled_from(((), (), (1,))),
+        st.lists(st.integers(0, 12), min_size=1, max_size=4).map(tuple),
+    ),
+    # What comes first is chosen most.
+    st.sampled_from((*["data set"] * 3, "elements", "elements", "command", "stream", "request")),
     changes(),
-    st.sampled_from(("release", "abort", "close")),
+    # Who is gone at once hears nothing, and most of what was asked is never begun.
+    st.sampled_from((*["release"] * 6, "abort", "close", "abort later", "close later")),
+    st.lists(st.tuples(st.integers(0, 40), st.sampled_from(_VALUES)), max_size=3).map(tuple),
 )
 
 
@@ -112,24 +172,29 @@ def _acceptor() -> Iterator[Callable[[Any], None]]:
         _watched() as errors,
         asyncio.Runner() as runner,
     ):
-        stack = AsyncExitStack()
+        stack, port = AsyncExitStack(), free_port()
         peers = (
-            Peer(corpus.TITLE, may=ALL),
+            Peer(corpus.TITLE, host="127.0.0.1", port=port, may=ALL),
             Peer("HEALTHY", may=("store",)),
             Peer("NOWHERE", host="127.0.0.1", port=1),
+            # What is moved there comes in again.
+            Peer("EDGE", host="127.0.0.1", port=port),
         )
-        settings = box.settings(
-            Path(folder), dimse={"peer": peers, "artim_seconds": 2.0, "pdu_seconds": 2.0}
-        )
+        dimse = {
+            "listen": f"127.0.0.1:{port}",
+            "peer": peers,
+            "artim_seconds": 2.0,
+            "pdu_seconds": 2.0,
+        }
+        settings = box.settings(Path(folder), dimse=dimse)
 
-        async def begin() -> tuple[int, raw.RawPeer]:
-            running = await stack.enter_async_context(box.running(settings))
-            port = running.dimse_port
+        async def begin() -> raw.RawPeer:
+            await stack.enter_async_context(box.running(settings))
             healthy = await stack.enter_async_context(raw.connected(port))
             await healthy.associate(calling="HEALTHY")
-            return port, healthy
+            return healthy
 
-        port, healthy = runner.run(begin())
+        healthy = runner.run(begin())
 
         async def meet(talk: Talk) -> bytes:
             async with asyncio.timeout(LONGEST):
@@ -157,11 +222,17 @@ async def _speak(port: int, talk: Talk) -> bytes:
         elif await _kind(peer) != 2:
             return heard
         peer.send(talk.stream())
-        if talk.ends != "close":
-            peer.send(raw.pdu(5 if talk.ends == "release" else 7, bytes(4)))
+        how, _, later = talk.ends.partition(" ")
         with suppress(ConnectionError):
+            if later:
+                await peer.writer.drain()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(0.2):
+                        heard += await peer.reader.read(1 << 16)
+            if how != "close":
+                peer.send(raw.pdu(5 if how == "release" else 7, bytes(4)))
             await peer.writer.drain()
-            if talk.ends == "close":
+            if how == "close" and peer.writer.can_write_eof():
                 peer.writer.write_eof()
             while piece := await _read(peer):
                 heard += piece

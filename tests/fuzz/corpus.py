@@ -69,6 +69,10 @@ IDENTIFIERS: dict[str, dict[str, Any]] = {
         # Not here: nobody answers the C-STORE that would follow.
         "0020000D": key("UI", "1.2.4", "1.2.5"),
     },
+    "study that is here": {
+        "00080052": key("CS", "STUDY"),
+        "0020000D": key("UI", "1.2.3"),
+    },
     "worklist": {
         "00100010": key("PN", {"Alphabetic": "DOE*"}),
         "0020000D": key("UI", "1.2.3"),
@@ -122,16 +126,27 @@ class Message:
 
     sop_class: str
     command: bytes
-    data_set: bytes = b""
+    name: str = ""
+    """Of its data set; empty if it has none."""
+    syntax: str = ""
+
+    @property
+    def data_set(self) -> bytes:
+        return encoded(self.name, self.syntax) if self.name else b""
 
 
 def _message(
-    sop_class: str, field: CommandField, number: int, data_set: bytes, **more: int | str
+    sop_class: str,
+    field: CommandField,
+    number: int,
+    name: str = "",
+    syntax: str = "",
+    **more: int | str,
 ) -> Message:
     values: dict[Element, int | str | bytes] = {
         Element.COMMAND_FIELD: field,
         Element.MESSAGE_ID: number,
-        Element.COMMAND_DATA_SET_TYPE: 1 if data_set else 0x0101,
+        Element.COMMAND_DATA_SET_TYPE: 1 if name else 0x0101,
     }
     is_requested = field in (CommandField.N_ACTION, CommandField.N_SET, CommandField.N_GET)
     uid_element = (
@@ -139,41 +154,66 @@ def _message(
     )
     values[uid_element] = MPPS if sop_class == MPPS_RETRIEVE else sop_class
     values |= {Element[name]: value for name, value in more.items()}
-    return Message(sop_class, build_command(values), data_set)
+    return Message(sop_class, build_command(values), name, syntax)
 
 
 def messages(syntax: str) -> list[Message]:
     """One of each kind, data sets in this transfer syntax."""
-    part = encoded("instance", syntax)
     named = {"AFFECTED_SOP_INSTANCE_UID": "1.2.3.4.5"}
     requested = {"REQUESTED_SOP_INSTANCE_UID": "1.2.3.4.5"}
     field = CommandField
     return [
-        _message(raw.VERIFICATION, field.C_ECHO, 1, b""),
-        _message(raw.CT, field.C_STORE, 2, part, PRIORITY=0, **named),
-        _message(STUDY_FIND, field.C_FIND, 3, encoded("studies", syntax), PRIORITY=0),
-        _message(PATIENT_FIND, field.C_FIND, 4, encoded("images", syntax), PRIORITY=0),
+        _message(raw.VERIFICATION, field.C_ECHO, 1),
+        _message(raw.CT, field.C_STORE, 2, "instance", syntax, PRIORITY=0, **named),
+        _message(STUDY_FIND, field.C_FIND, 3, "studies", syntax, PRIORITY=0),
+        _message(PATIENT_FIND, field.C_FIND, 4, "images", syntax, PRIORITY=0),
         _message(
             STUDY_MOVE,
             field.C_MOVE,
             5,
-            encoded("study to retrieve", syntax),
+            "study to retrieve",
+            syntax,
             PRIORITY=0,
             MOVE_DESTINATION="NOWHERE",
         ),
-        _message(STUDY_GET, field.C_GET, 6, encoded("study to retrieve", syntax), PRIORITY=0),
+        _message(STUDY_GET, field.C_GET, 6, "study to retrieve", syntax, PRIORITY=0),
         _message(
             STORAGE_COMMITMENT,
             field.N_ACTION,
             7,
-            encoded("commitment", syntax),
+            "commitment",
+            syntax,
             REQUESTED_SOP_INSTANCE_UID=WELL_KNOWN_INSTANCE,
             ACTION_TYPE_ID=1,
         ),
-        _message(MODALITY_WORKLIST, field.C_FIND, 8, encoded("worklist", syntax), PRIORITY=0),
-        _message(MPPS, field.N_CREATE, 9, encoded("beginning", syntax), **named),
-        _message(MPPS, field.N_SET, 10, encoded("ending", syntax), **requested),
-        _message(MPPS_RETRIEVE, field.N_GET, 11, b"", **requested),
+        _message(MODALITY_WORKLIST, field.C_FIND, 8, "worklist", syntax, PRIORITY=0),
+        _message(MPPS, field.N_CREATE, 9, "beginning", syntax, **named),
+        _message(MPPS, field.N_SET, 10, "ending", syntax, **requested),
+        _message(MPPS_RETRIEVE, field.N_GET, 11, **requested),
+    ]
+
+
+def further(syntax: str) -> list[Message]:
+    """What is no request of another kind: a move to who listens, and the end of a search."""
+    field, number = CommandField, len(messages(syntax)) + 1
+    cancel = build_command(
+        {
+            Element.COMMAND_FIELD: field.C_CANCEL,
+            Element.MESSAGE_ID_BEING_RESPONDED_TO: 3,
+            Element.COMMAND_DATA_SET_TYPE: 0x0101,
+        }
+    )
+    return [
+        _message(
+            STUDY_MOVE,
+            field.C_MOVE,
+            number,
+            "study that is here",
+            syntax,
+            PRIORITY=0,
+            MOVE_DESTINATION="EDGE",
+        ),
+        Message(STUDY_FIND, cancel),
     ]
 
 

@@ -14,6 +14,7 @@ from tests.fuzz import findings
 from tests.fuzz.administration import ADMINISTRATION
 from tests.fuzz.archives import ARCHIVES
 from tests.fuzz.bounds import bounded
+from tests.fuzz.configurations import CONFIGURATIONS
 from tests.fuzz.conversations import CONVERSATIONS
 from tests.fuzz.folders import FOLDERS
 from tests.fuzz.heads import HEADS
@@ -46,6 +47,7 @@ FAMILIES = (
     PEOPLE,
     IDENTITIES,
     VOUCHING,
+    CONFIGURATIONS,
 )
 TARGETS = {target.name: target for family in FAMILIES for target in family}
 SPARE = 400 * 1024

@@ -14,7 +14,7 @@ from tests.fuzz.run import TARGETS, replay, run
 
 _FIRST = settings(database=None, phases=(Phase.generate,), suppress_health_check=list(HealthCheck))
 EXAMPLES = {
-    "acceptor": 120,
+    "acceptor": 80,
     "requestor": 60,
     "framing": 200,
     "query": 120,
@@ -33,6 +33,7 @@ EXAMPLES = {
     "search": 120,
     "identity": 200,
     "provider": 100,
+    "settings": 200,
 }
 OTHERS = 400
 
@@ -58,7 +59,7 @@ def test_all_that_was_found_is_of_a_target():
 @pytest.mark.parametrize("syntax", corpus.SYNTAXES)
 def test_what_it_begins_with_is_right_and_reaches_every_service(syntax):
     """Else all that follows would be refused at the door."""
-    every = tuple(range(len(corpus.messages(syntax))))
+    every = tuple(range(len(corpus.messages(syntax)) + 1))
     with TARGETS["acceptor"].opened() as speak:
         heard = speak(Talk(syntax, every, "stream", [], "release"))
     statuses = {}

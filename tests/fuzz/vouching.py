@@ -20,6 +20,7 @@ import httpx
 import jwt
 from hypothesis import strategies as st
 
+from edge.access.audit.entry import Entry
 from edge.access.oidc.channel import Channel
 from edge.access.oidc.login import Begun, ProviderLogIn
 from edge.access.oidc.people import ProviderPeople
@@ -151,7 +152,10 @@ def _provider() -> Iterator[Callable[[Any], None]]:
                     assert json.loads(example.claims.text())["iss"] == ISSUER
                     assert opened.session.name.isprintable()
             world.clock.now += oidc.recheck_minutes * 60.0
-            await Vouching(*means, clock=world.clock).look()
+            entries = list[Entry]()
+            await Vouching(*means, entries.append, clock=world.clock).look()
+            for entry in entries:
+                assert Entry.from_bytes(entry.to_bytes(), entry.number) == entry
             people = ProviderPeople(database)
             for known in await people.list():
                 known.name.encode()

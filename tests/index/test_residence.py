@@ -87,3 +87,15 @@ async def test_a_key_is_released_once_no_object_is_sealed_with_it(database, new_
     assert unused == {b"e" * 16, b"?" * 16}
     assert await residence.key_ids_in_use(database) == {b"h" * 16, b"l" * 16}
     assert await residence.key_ids_of_evicted(database) == set()
+
+
+async def test_the_shelves_of_which_it_names_an_object_are_known(database, new_instance, put):
+    assert await residence.named_shelves(database) == set()
+    names = ["00" + "f" * 30, "5a" + "0" * 30, "5a" + "1" * 30, "ff" + "f" * 30]
+    await put(*(dataclasses.replace(new_instance(), object=name) for name in names))
+    assert await residence.named_shelves(database) == {"00", "5a", "ff"}
+    kept = new_instance(sop="1.9", content=b"first")
+    await put(dataclasses.replace(kept, object=names[0][:-1] + "0"))
+    other = new_instance(sop="1.9", content=b"second")
+    await put(dataclasses.replace(other, object="7" * 32))
+    assert await residence.named_shelves(database) == {"00", "5a", "77", "ff"}

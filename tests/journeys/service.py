@@ -120,7 +120,8 @@ class Installation:
         environ = {name: value for name, value in os.environ.items() if "EDGE" not in name}
         places = {"TMPDIR": self.temporary, "HOME": self.home, "EDGE_CONFIG": self.configuration}
         environ |= {name: str(place) for name, place in places.items()}
-        environ["PYTHONPATH"] = str(REPOSITORY)
+        installed = REPOSITORY / "tests" / "installed"
+        environ["PYTHONPATH"] = f"{installed}{os.pathsep}{REPOSITORY}"
         command = [sys.executable, "-m", "edge", *words]
         return subprocess.Popen(command, cwd=self.home, env=environ, **options)
 

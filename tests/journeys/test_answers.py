@@ -393,6 +393,7 @@ async def instance_of(box, part):
     return answer.content if answer.status_code == 200 else None
 
 
+@pytest.mark.alone  # how soon afterwards is measured, too
 @pytest.mark.parametrize("form", ["seconds", "date"])
 @pytest.mark.parametrize("status", [429, 503])
 async def test_retry_after_is_kept_to_in_both_forms(archive, open_box, status, form):

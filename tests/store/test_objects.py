@@ -284,6 +284,13 @@ async def test_an_object_that_is_set_aside_is_found_by_its_name_and_known_as_suc
     assert await store.aside(name[:2]) == set()
 
 
+async def test_shelves_under_which_anything_lies_are_known(store, keys):
+    assert await store.filled_shelves() == set()
+    names = [(await put(store, keys, b"content")).name for _ in range(3)]
+    await store.set_aside(names[0])
+    assert await store.filled_shelves() == {name[:2] for name in names}
+
+
 async def test_an_object_that_is_taken_back_is_the_one_of_its_uid_again(store, keys):
     name = (await put(store, keys, b"content")).name
     await store.set_aside(name)

@@ -10,6 +10,7 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+from edge.viewer import package
 from tests.supply import advisories, bom, licences
 from tests.supply.lock import locked
 
@@ -47,6 +48,8 @@ def _print_licences() -> None:
         print(f"{one.name:<24}{one.expression}")
         if one.holds:
             print(f"{'':<24}with {one.holds}: {one.held}")
+    print(f"{package.NAME:<24}{package.LICENCE}")
+    print(f"{'':<24}runs in browsers; its notices are served beside it")
     for name, why in licences.NOTED.items():
         if why:
             print(f"note: {name}: {why}")

@@ -5,16 +5,20 @@ Promises that the same lock makes the same bytes: no time, no machine and no ind
 
 from __future__ import annotations
 
+import base64
 import json
 import uuid
 from typing import Any
+from urllib.parse import quote
 
 import edge
+from edge.viewer import package
 from tests.supply.licences import Licence, licences
 from tests.supply.lock import Locked, locked, needs
 
-__all__ = ["bill", "written"]
+__all__ = ["VIEWER", "bill", "written"]
 
+VIEWER = f"pkg:npm/{quote(package.NAME, safe='/')}@{package.VERSION}"
 _NAMESPACE = uuid.UUID("6f0a1f52-7a5c-5d0e-9a3f-0d9b9d6e4c11")
 
 
@@ -45,9 +49,10 @@ def bill() -> dict[str, Any]:
                 "licenses": [{"license": {"id": "Apache-2.0"}}],
             },
         },
-        "components": [_component(one, known[one.name]) for one in packages],
+        "components": [*(_component(one, known[one.name]) for one in packages), _viewer()],
         "dependencies": [
-            {"ref": ours, "dependsOn": refs(needs("edge-cache"))},
+            {"ref": ours, "dependsOn": [*refs(needs("edge-cache")), VIEWER]},
+            {"ref": VIEWER, "dependsOn": []},
             *({"ref": one.purl, "dependsOn": refs(needs(one.name))} for one in packages),
         ],
     }
@@ -79,6 +84,23 @@ def _component(one: Locked, licence: Licence) -> dict[str, Any]:
         # One digest for each file that may be installed: of the source, and of each processor.
         "externalReferences": [{"type": "distribution", "url": one.purl, "hashes": files}],
         **({"properties": properties} if properties else {}),
+    }
+
+
+def _viewer() -> dict[str, Any]:
+    """OHIF, which is served to browsers and runs there; without it there is a simple view."""
+    name, digest = package.NAME.split("/"), package.INTEGRITY.removeprefix("sha512-")
+    hashes = [{"alg": "SHA-512", "content": base64.b64decode(digest).hex()}]
+    return {
+        "type": "library",
+        "bom-ref": VIEWER,
+        "group": name[0],
+        "name": name[1],
+        "version": package.VERSION,
+        "purl": VIEWER,
+        "scope": "optional",
+        "licenses": [_licence(package.LICENCE)],
+        "externalReferences": [{"type": "distribution", "url": VIEWER, "hashes": hashes}],
     }
 
 

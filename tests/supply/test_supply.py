@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from datetime import UTC, date, datetime
@@ -9,6 +10,7 @@ from datetime import UTC, date, datetime
 import pytest
 
 import edge
+from edge.viewer import package as ohif
 from tests.supply import __main__ as command
 from tests.supply import advisories, bom, licences
 from tests.supply.lock import ROOT, Locked, locked
@@ -21,6 +23,11 @@ def test_the_bill_has_every_package_with_version_licence_and_digests():
     assert (made["bomFormat"], made["specVersion"]) == ("CycloneDX", "1.6")
     assert made["metadata"]["component"]["version"] == edge.__version__
     components = {one["purl"]: one for one in made["components"]}
+    viewer = components.pop(bom.VIEWER)
+    assert viewer["purl"] == f"pkg:npm/%40ohif/app@{ohif.VERSION}"
+    assert viewer["licenses"] == [{"license": {"id": "MIT"}}]
+    (hashed,) = viewer["externalReferences"][0]["hashes"]
+    assert bytes.fromhex(hashed["content"]) == base64.b64decode(ohif.INTEGRITY[7:])
     assert components.keys() == {one.purl for one in locked()}
     lock = (ROOT / "requirements.lock").read_text()
     for one in components.values():

@@ -1,0 +1,102 @@
+"""Pictures of every page, in the states that a box has: see ``scripts/gallery``."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from playwright.async_api import Browser, async_playwright
+
+from edge.access.roles import Role
+from edge.pages.table import PAGES
+from tests import samples
+from tests.browser.conftest import CHROMIUM, WORDS
+from tests.browser.pages import settled
+from tests.browser.scene import PATIENTS, Scene, clinic
+
+SIZES = {"phone": (390, 844), "tablet": (820, 1180), "desk": (1440, 900)}
+SENDERS = ("CT1", "XRAY2", "US1", "MR1")
+
+
+@dataclass(frozen=True)
+class Shot:
+    """A picture."""
+
+    path: str
+    name: str
+    size: str = "desk"
+    theme: str = "light"
+    language: str = "en"
+    is_in: bool = True
+    """Whether somebody is logged in."""
+
+
+def shots(names: list[str]) -> list[Shot]:
+    """Of every page on a desk, and of some in every other way."""
+    found = []
+    for page in PAGES:
+        path = page.path.replace("{study_uid}", samples.sample_uid("page", 0))
+        is_in = page.act is not None
+        found.append(Shot(path, page.name, is_in=is_in))
+        found.append(Shot(path, page.name, "phone", "dark", is_in=is_in))
+        found.append(Shot(path, page.name, "tablet", "light", "ar", is_in=is_in))
+    found.append(Shot("/nowhere", "error"))
+    found += [Shot("/", "now", theme="dark"), Shot("/", "now", language="ar")]
+    return [shot for shot in found if not names or shot.name in names]
+
+
+async def take(browser: Browser, scene: Scene, cookie, shot: Shot, folder: Path, mark: str) -> None:
+    """One picture."""
+    width, height = SIZES[shot.size]
+    context = await browser.new_context(
+        viewport={"width": width, "height": height},
+        color_scheme=shot.theme,
+        locale=shot.language,
+        device_scale_factor=2 if shot.size == "phone" else 1.5,
+        reduced_motion="reduce",
+    )
+    try:
+        if shot.is_in:
+            await context.add_cookies([cookie])
+        page = await context.new_page()
+        await page.goto(scene.base + shot.path)
+        await settled(page)
+        await page.wait_for_load_state("domcontentloaded")
+        await page.wait_for_timeout(600)
+        name = "-".join(filter(None, (shot.name, mark, shot.size, shot.theme, shot.language)))
+        await page.screenshot(path=folder / f"{name}.png", full_page=shot.size != "desk")
+    finally:
+        await context.close()
+
+
+async def pictures(folder: Path, names: list[str]) -> None:
+    """All of them."""
+    async with contextlib.AsyncExitStack() as stack:
+        playwright = await stack.enter_async_context(async_playwright())
+        browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=WORDS)
+        stack.push_async_callback(browser.close)
+        for cloud in ("up", "down"):
+            root = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
+            async with clinic(Path(root), cloud=cloud) as scene:
+                for number in range(len(PATIENTS)):
+                    await scene.store(number, SENDERS[number % len(SENDERS)])
+                cookie = await scene.cookie("keeper", Role.ADMIN)
+                for shot in shots(names):
+                    if cloud == "up" or shot.name == "now":
+                        mark = "" if cloud == "up" else "offline"
+                        await take(browser, scene, cookie, shot, folder, mark)
+
+
+def main() -> None:
+    folder = Path(sys.argv[1])
+    folder.mkdir(parents=True, exist_ok=True)
+    asyncio.run(pictures(folder, sys.argv[2:]))
+    print(f"{len(list(folder.glob('*.png')))} pictures are in {folder}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,195 @@
+"""Every way to log in, as people go it: in a real browser, with the page alone."""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+import contextlib
+import re
+import time
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import async_playwright, expect
+
+from edge.access.roles import Role
+from edge.access.totp import code_of
+from tests.browser.conftest import CHROMIUM, WORDS
+from tests.browser.pages import PATIENCE, Complaints
+from tests.browser.scene import PASSWORD, clinic
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+STEP = 30
+UNASKED = ("401", "403")
+"""A wrong try is answered so, and the browser says that in its console."""
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def chromium():
+    if not await asyncio.to_thread(CHROMIUM.exists):
+        pytest.skip("there is no Chromium: apt-get install chromium")
+    async with async_playwright() as playwright:
+        started = await playwright.chromium.launch(executable_path=CHROMIUM, args=WORDS)
+        yield started
+        await started.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def scene(tmp_path_factory):
+    async with clinic(tmp_path_factory.mktemp("clinic"), cloud="none") as made:
+        yield made
+
+
+@contextlib.asynccontextmanager
+async def opened(chromium, scene):
+    """Where one logs in; ``localhost``, for no passkey is made for an address."""
+    base = scene.base.replace("127.0.0.1", "localhost")
+    complaints = Complaints(base, excused=UNASKED)
+    context = await chromium.new_context(locale="en")
+    try:
+        context.set_default_timeout(PATIENCE * 1000)
+        shown = await context.new_page()
+        complaints.watch(shown)
+        await shown.goto(f"{base}/welcome")
+        yield shown
+    finally:
+        await context.close()
+    assert complaints.found == []
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def page(chromium, scene):
+    async with opened(chromium, scene) as shown:
+        yield shown
+
+
+async def say_password(page, name, password=PASSWORD):
+    await page.fill("#password-form [name=name]", name)
+    await page.fill("#password-form [name=password]", password)
+    await page.click("#password-form button")
+
+
+async def inside(page):
+    await page.wait_for_selector("#side", state="attached")
+
+
+def code_from(secret, later=0):
+    """What an app shows that was given this."""
+    key = base64.b32decode(secret.replace(" ", ""))
+    return code_of(key, int(time.time()) // STEP + later)
+
+
+async def test_a_wrong_password_is_said_and_the_right_one_lets_in(page, scene):
+    await scene.user("carla", Role.VIEWER)
+    await say_password(page, "carla", "not this one")
+    problem = page.locator("#password-form .problem")
+    await expect(problem).to_be_visible()
+    await expect(problem).to_have_attribute("role", "alert")
+    await say_password(page, "carla")
+    await inside(page)
+
+
+async def test_an_invitation_is_redeemed(page, scene):
+    handed = await scene.box.cache.users.add("dora", Role.TECHNOLOGIST)
+    await page.click("[data-go=step-redeem]")
+    await page.fill("#redeem-form [name=code]", handed.code)
+    await page.fill("#redeem-form [name=password]", PASSWORD)
+    await page.fill("#redeem-form [name=again]", "something else")
+    await page.click("#redeem-form button")
+    await expect(page.locator("#redeem-form .problem")).to_contain_text("not the same")
+    await page.fill("#redeem-form [name=again]", PASSWORD)
+    await page.click("#redeem-form button")
+    await inside(page)
+
+
+async def test_an_admin_enrols_an_app_first_and_shows_a_code_from_then_on(page, scene):
+    await scene.user("keeper", Role.ADMIN)
+    await say_password(page, "keeper")
+    await expect(page.locator("#step-enrol")).to_be_visible()
+    await page.click("#enrol-app")
+    await expect(page.locator("#qr")).to_have_js_property("complete", value=True)
+    assert await page.evaluate("document.getElementById('qr').naturalWidth > 0")
+    await page.click("#step-app summary")
+    secret = await page.inner_text("#secret")
+    await page.fill("#app-form [name=code]", code_from(secret))
+    await page.click("#app-form button")
+    codes = page.locator("#codes li")
+    await expect(codes.first).to_be_visible()
+    kept = await codes.all_inner_texts()
+    assert len(kept) >= 8
+    await page.click("#codes-kept")
+    await inside(page)
+    await page.click("#log-out")
+    await page.wait_for_url("**/welcome")
+    await say_password(page, "keeper")
+    await page.fill("[name=second]", code_from(secret, later=1))
+    await page.click("#second-form button")
+    await inside(page)
+    await page.click("#log-out")
+    await page.wait_for_url("**/welcome")
+    await say_password(page, "keeper")
+    await page.fill("[name=second]", kept[0])
+    await page.click("#second-form button")
+    await inside(page)
+
+
+async def test_a_passkey_is_made_and_lets_in_without_a_password(page, scene):
+    devtools = await page.context.new_cdp_session(page)
+    await devtools.send("WebAuthn.enable")
+    options = {
+        "protocol": "ctap2",
+        "transport": "internal",
+        "hasResidentKey": True,
+        "hasUserVerification": True,
+        "isUserVerified": True,
+        "automaticPresenceSimulation": True,
+    }
+    await devtools.send("WebAuthn.addVirtualAuthenticator", {"options": options})
+    await scene.user("ruth", Role.ADMIN)
+    await say_password(page, "ruth")
+    await page.click("#enrol-passkey")
+    await expect(page.locator("#codes li").first).to_be_visible()
+    await page.click("#codes-kept")
+    await inside(page)
+    await page.goto(re.sub(r"(://[^/]+).*", r"\1/account", page.url))
+    await expect(page.locator("#passkeys li")).to_have_count(1)
+    await page.click("#log-out")
+    await page.wait_for_url("**/welcome")
+    await page.click("#passkey")
+    await inside(page)
+
+
+async def test_a_password_is_changed_and_others_are_out(page, scene):
+    await scene.user("emil", Role.PHYSICIAN)
+    elsewhere = await scene.box.cache.sessions.list("emil")
+    assert elsewhere == ()
+    await say_password(page, "emil")
+    await inside(page)
+    await page.goto(re.sub(r"(://[^/]+).*", r"\1/account", page.url))
+    await page.fill("[name=password]", PASSWORD)
+    await page.fill("[name=new_password]", "another nine words")
+    await page.fill("[name=again]", "another nine words")
+    await page.click("#password-form button")
+    await expect(page.locator(".toast")).to_be_visible()
+    await page.click("#log-out")
+    await page.wait_for_url("**/welcome")
+    await say_password(page, "emil", "another nine words")
+    await inside(page)
+
+
+async def test_the_first_admin_is_made_by_the_code_of_the_console(chromium, tmp_path):
+    async with clinic(tmp_path, cloud="none") as fresh, opened(chromium, fresh) as page:
+        handed = await fresh.box.cache.users.first_code()
+        await page.click("[data-go=step-redeem]")
+        await page.click("#step-redeem summary")
+        await page.fill("#redeem-form [name=code]", handed.code)
+        await page.fill("#redeem-form [name=name]", "first")
+        await page.fill("#redeem-form [name=display_name]", "The First")
+        await page.fill("#redeem-form [name=password]", PASSWORD)
+        await page.fill("#redeem-form [name=again]", PASSWORD)
+        await page.click("#redeem-form button")
+        await expect(page.locator("#step-enrol")).to_be_visible()
+        await page.goto(page.url.replace("/welcome", "/"))
+        await page.wait_for_url("**/welcome")
+        await expect(page.locator("#step-enrol")).to_be_visible()

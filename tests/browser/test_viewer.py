@@ -1,0 +1,170 @@
+"""OHIF, as it is served, in a real browser: what it opens, and that it asks nobody else."""
+
+from __future__ import annotations
+
+import asyncio
+import io
+
+import pydicom
+import pytest
+import pytest_asyncio
+from playwright.async_api import async_playwright
+
+from edge import config
+from edge.app import Appliance
+from edge.cache.admission import Source
+from edge.dicom.instance import Origin
+from edge.viewer.package import CONTENTS
+from edge.viewer.shelf import folder_of
+from tests.browser import phantoms
+from tests.browser.conftest import CHROMIUM, OWN_NAME, WORDS
+from tests.browser.screen import Screen, difference, logged_in
+
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.skipif(
+        not (folder_of(config.Page()) / CONTENTS).exists(), reason="scripts/viewer makes it"
+    ),
+]
+KINDS = ("ct", "mr", "us", "cr", "mg", "pdf", "sr", "seg")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def box(tmp_path_factory):
+    """One that has a study of each kind."""
+    loaded = config.Config(
+        appliance=config.Appliance(data_dir=tmp_path_factory.mktemp("viewer") / "box"),
+        dimse=config.Dimse(listen="127.0.0.1:0"),
+        http=config.Http(listen="127.0.0.1:0", names=(OWN_NAME,)),
+    )
+    async with Appliance(loaded) as started:
+        yield started
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def studies(box):
+    """Kind -> the instances of its study."""
+    stored = {}
+    for kind in KINDS:
+        stored[kind] = []
+        for data in getattr(phantoms, kind)():
+
+            async def pieces(data=data):
+                yield data
+
+            await box.admission.store_instance(pieces(), Source(Origin.DICOMWEB, "test"))
+            dataset = pydicom.dcmread(io.BytesIO(data), stop_before_pixels=True)
+            stored[kind].append(dataset)
+    return stored
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def context(box):
+    """The browser of somebody who is logged in."""
+    if not await asyncio.to_thread(CHROMIUM.exists):
+        pytest.skip("there is no Chromium: apt-get install chromium")
+    async with async_playwright() as playwright:
+        started = await playwright.chromium.launch(executable_path=CHROMIUM, args=WORDS)
+        made = await started.new_context(ignore_https_errors=True)
+        await logged_in(box, made, f"https://{OWN_NAME}:{box.http_port}")
+        yield made
+        await started.close()
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def screen(box, context):
+    page = await context.new_page()
+    made = Screen(page, f"https://{OWN_NAME}:{box.http_port}")
+    yield made
+    await page.close()
+    assert made.faults == []
+
+
+def path_of(dataset) -> str:
+    return (
+        f"/dicom-web/studies/{dataset.StudyInstanceUID}/series/{dataset.SeriesInstanceUID}"
+        f"/instances/{dataset.SOPInstanceUID}"
+    )
+
+
+async def opened(screen, instances):
+    """Open a study as the list of studies does."""
+    study = instances[0].StudyInstanceUID
+    await screen.goto(f"/viewer/open?study={study}")
+    await screen.page.wait_for_url(f"**/viewer/viewer?StudyInstanceUIDs={study}")
+
+
+async def test_a_ct_is_shown_with_the_pixels_that_the_box_renders(screen, studies):
+    slices = studies["ct"]
+    await opened(screen, slices)
+    rendered = [await screen.picture(f"{path_of(one)}/frames/1/rendered") for one in slices]
+
+    async def shown() -> int:
+        far = [difference(await screen.canvas(), one) for one in rendered]
+        assert min(far) <= 2, far
+        return far.index(min(far))
+
+    first = await shown()
+    assert first in (0, len(slices) - 1)
+    await screen.page.locator("canvas.cornerstone-canvas").first.hover()
+    await screen.page.mouse.wheel(0, 100)
+
+    async def turned() -> bool:
+        return await shown() != first
+
+    await screen.until(turned)
+    assert abs(await shown() - first) == 1
+
+
+@pytest.mark.parametrize("kind", ["cr", "mg"])
+async def test_a_radiograph_is_shown(screen, studies, kind):
+    await opened(screen, studies[kind])
+    rendered = await screen.picture(f"{path_of(studies[kind][0])}/frames/1/rendered")
+    assert difference(await screen.canvas(), rendered) <= 2
+
+
+async def test_syntaxes_that_need_webassembly_are_decoded(screen, studies):
+    """JPEG 2000 and JPEG-LS, in workers that make code; RLE beside them is the same image."""
+    images = studies["mr"]
+    await opened(screen, images)
+    await screen.canvas()
+    for one in images[1:]:
+        await screen.page.locator("canvas.cornerstone-canvas").first.evaluate(
+            "canvas => canvas.getContext('2d').clearRect(0, 0, canvas.width, canvas.height)"
+        )
+        await screen.page.get_by_text(one.SeriesDescription[:12]).last.dblclick()
+        await screen.canvas()
+
+
+async def test_a_cine_is_played(screen, studies):
+    await opened(screen, studies["us"])
+    before = (await screen.canvas()).tobytes()
+    await screen.page.locator("canvas.cornerstone-canvas").first.hover()
+    await screen.page.mouse.wheel(0, 100)
+
+    async def moved() -> bool:
+        return (await screen.canvas()).tobytes() != before
+
+    await screen.until(moved)
+
+
+async def test_a_report_is_shown(screen, studies):
+    await opened(screen, studies["sr"])
+    await screen.see("text=Section Heading")
+
+
+async def test_the_list_of_studies_is_here_too(screen, studies):
+    await screen.goto("/viewer/")
+    await screen.see("text=PH-THORAX")
+
+
+async def test_whoever_is_not_logged_in_is_led_to_the_log_in(box, context):
+    stranger = await context.browser.new_context(ignore_https_errors=True)
+    page = await stranger.new_page()
+    asked = f"/viewer/viewer?StudyInstanceUIDs={phantoms.uid('Thorax')}"
+    base = f"https://{OWN_NAME}:{box.http_port}"
+    await page.goto(f"{base}{asked}")
+    assert page.url.startswith(f"{base}/")
+    assert "/viewer/viewer" not in page.url.partition("?")[0]
+    assert "to=%2Fviewer%2Fviewer" in page.url
+    await stranger.close()
