@@ -38,7 +38,7 @@ INTEGRITY: Final = (
     "DawAjSkTwIYFU93pxPuRUQixaRi7QAHlF3Fe1qudBlZrmA=="
 )
 """Of the package's file, as npm writes it."""
-_MAKING: Final = 1
+_MAKING: Final = 2
 """To be raised with every change of what is made of the same package."""
 PLACE: Final = f"{VERSION}.{_MAKING}"
 """The folder's name in URLs, and the name of what was made."""
@@ -60,6 +60,14 @@ _MODE: Final = "@ohif/mode-longitudinal"
 _PUSHED: Final = re.compile(rb'^modes\.push\("([^"]+)"\);$', re.MULTILINE)
 _ROOT_OF_SCRIPT: Final = b'__webpack_require__.p = "/";'
 _ROOT_OF_STYLE: Final = b"url(/"
+_VIEWS: Final = b"function compileConstructor(dtype, dimension) {\n"
+_OUR_VIEWS: Final = (
+    b"  if (self.edgeViews)"
+    b" { return self.edgeViews(dtype, dimension, CACHED_CONSTRUCTORS[dtype]); }\n"
+)
+_VIEWED: Final = 2
+"""Copies of ndarray, which makes code while it runs: no page of the box may. Instead they ask what
+``start.js`` has for them."""
 _ROOTED: Final = 7
 """Scripts that say where the others are: one left out, and a worker decodes nothing."""
 _PACKED: Final = frozenset({".js", ".css", ".wasm", ".svg"})
@@ -108,7 +116,7 @@ def _make(package: Path, making: Path) -> None:
     """All of it, the list last."""
     files = making / FILES
     files.mkdir()
-    rooted, sizes, notices = 0, {}, dict[bytes, str]()
+    rooted, viewed, sizes, notices = 0, 0, {}, dict[bytes, str]()
     licence = b""
     for name, data in _members(package):
         if name == _LICENCE:
@@ -116,6 +124,7 @@ def _make(package: Path, making: Path) -> None:
             continue
         if name.endswith(".js"):
             rooted += _ROOT_OF_SCRIPT in data
+            viewed += _VIEWS in data
             for comment in filter(_LEGAL.search, _COMMENT.findall(data)):
                 notices.setdefault(comment, name)
         served = _changed(name, data)
@@ -127,7 +136,7 @@ def _make(package: Path, making: Path) -> None:
             packed.write_bytes(gzip.compress(served, 9, mtime=0))
         sizes[name] = len(served)
     apps = [name for name in sizes if _APP.fullmatch(name)]
-    if not licence or rooted != _ROOTED or len(apps) != 1:
+    if not licence or (rooted, viewed) != (_ROOTED, _VIEWED) or len(apps) != 1:
         raise ViewerUnusable(f"{NAME} {VERSION} has another form than this version of edge knows")
     (making / "LICENSE").write_bytes(licence)
     (making / _NOTICES).write_bytes(_written(notices))
@@ -156,6 +165,7 @@ def _changed(name: str, data: bytes) -> bytes:
         return data.replace(_ROOT_OF_STYLE, b"url(" + _PUBLIC.encode())
     if name.endswith(".js"):
         data = data.replace(_ROOT_OF_SCRIPT, f'__webpack_require__.p = "{_PUBLIC}";'.encode())
+        data = data.replace(_VIEWS, _VIEWS + _OUR_VIEWS)
         if _APP.fullmatch(name):
             data = _PUSHED.sub(_our_mode, data)
     return data

@@ -8,15 +8,15 @@ is let in and may do anything (`unchecked`). Both run side by side, and are aske
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
-from tests.bench.compare import Comparison, Done, Way, rounds_of
+from tests.bench.compare import Comparison, Done, Way
 from tests.bench.dimse import DESTINATION, destination
 from tests.bench.edges import GUARDED, UNCHECKED, Edge, Guarded
-from tests.bench.moving import acquaint
 from tests.bench.program import Web
 from tests.bench.stand import Stand
 from tests.bench.table import Unit
-from tests.bench.works import TURNS, Works
+from tests.bench.works import Works, turns_of
 
 __all__ = ["measure"]
 
@@ -28,15 +28,14 @@ def measure(stand: Stand) -> None:
     """Measure it."""
     comparison = Comparison("access", "unchecked", kept=_KEPT)
     with destination() as port:
-        for _ in range(rounds_of(stand)):
+        running = partial(stand.server, destinations={DESTINATION: port})
+        for _ in range(stand.scale.rounds):
             with (
-                stand.server(GUARDED, folder_name="guarded") as guarded,
-                stand.server(UNCHECKED, folder_name="unchecked") as unchecked,
+                running(GUARDED, folder_name="guarded") as guarded,
+                running(UNCHECKED, folder_name="unchecked") as unchecked,
             ):
                 assert isinstance(guarded, Guarded)
                 assert isinstance(unchecked, Edge)
-                for server in (guarded, unchecked):
-                    acquaint(server, {DESTINATION: port})
                 _round(stand, comparison, guarded, unchecked)
     comparison.tell(stand)
 
@@ -44,6 +43,7 @@ def measure(stand: Stand) -> None:
 def _round(stand: Stand, comparison: Comparison, guarded: Guarded, unchecked: Edge) -> None:
     checked, free = Works(stand, guarded), Works(stand, unchecked)
     proofs = guarded.proofs()
+    long, short = turns_of(stand)
 
     def by_dicom(title: str, unit: Unit, do: Callable[[Works], Done]) -> None:
         comparison.take(
@@ -61,17 +61,19 @@ def _round(stand: Stand, comparison: Comparison, guarded: Guarded, unchecked: Ed
             [Way(name, guarded, _by(do, checked, web)) for name, web in proofs.items()],
         )
 
-    by_dicom("C-STORE", Unit.THROUGHPUT, Works.store)
-    for web in proofs.values():  # the first look at a password takes its time, by intent
-        checked.greet(web)
-    by_http("STOW-RS", Unit.THROUGHPUT, Works.stow)
+    checked.warm_up(*proofs.values())
+    free.warm_up(unchecked.web)
+    for _ in range(long):
+        by_dicom("C-STORE", Unit.THROUGHPUT, Works.store)
+        by_http("STOW-RS", Unit.THROUGHPUT, Works.stow)
     for works in (checked, free):
         works.complete()
-    for _ in range(TURNS):
+    for _ in range(short):
         by_http("WADO-RS, instances", Unit.FREQUENCY, Works.instances)
         by_http("WADO-RS, frames", Unit.FREQUENCY, Works.frames)
         by_http("QIDO-RS", Unit.FREQUENCY, Works.search)
         by_dicom("C-FIND", Unit.FREQUENCY, Works.find)
+    for _ in range(long):
         by_dicom("C-GET", Unit.THROUGHPUT, Works.get)
         by_dicom("C-MOVE", Unit.THROUGHPUT, Works.move)
 

@@ -8,11 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.bench.compare import Comparison, Done, Way, rounds_of
+from tests.bench.compare import Comparison, Done, Way
 from tests.bench.edges import EDGE, UNRECORDED, Edge
 from tests.bench.stand import Stand
 from tests.bench.table import Unit
-from tests.bench.works import TURNS, Works
+from tests.bench.works import Works, turns_of
 
 __all__ = ["measure"]
 
@@ -23,7 +23,7 @@ _PROCESSOR = 105.0
 def measure(stand: Stand) -> None:
     """Measure it."""
     comparison = Comparison("audit", "unrecorded", processor=_PROCESSOR, settles=True)
-    for _ in range(rounds_of(stand)):
+    for _ in range(stand.scale.rounds):
         with (
             stand.server(EDGE, folder_name="recorded") as recorded,
             stand.server(UNRECORDED, folder_name="unrecorded") as unrecorded,
@@ -35,6 +35,7 @@ def measure(stand: Stand) -> None:
 
 
 def _round(stand: Stand, comparison: Comparison, recorded: Edge, unrecorded: Edge) -> None:
+    long, short = turns_of(stand)
     of = {server.name: Works(stand, server) for server in (recorded, unrecorded)}
 
     def take(title: str, unit: Unit, do: Callable[[Works, Edge], Done]) -> None:
@@ -45,13 +46,17 @@ def _round(stand: Stand, comparison: Comparison, recorded: Edge, unrecorded: Edg
             [Way("recorded", recorded, lambda: do(of[EDGE], recorded))],
         )
 
-    take("C-STORE", Unit.THROUGHPUT, lambda works, _: works.store())
-    take("STOW-RS", Unit.THROUGHPUT, lambda works, edge: works.stow(edge.web))
+    for edge in (recorded, unrecorded):
+        of[edge.name].warm_up(edge.web)
+    for _ in range(long):
+        take("C-STORE", Unit.THROUGHPUT, lambda works, _: works.store())
+        take("STOW-RS", Unit.THROUGHPUT, lambda works, edge: works.stow(edge.web))
     for works in of.values():
         works.complete()
-    for _ in range(TURNS):
+    for _ in range(short):
         take("WADO-RS, instances", Unit.FREQUENCY, lambda works, edge: works.instances(edge.web))
         take("WADO-RS, frames", Unit.FREQUENCY, lambda works, edge: works.frames(edge.web))
         take("QIDO-RS", Unit.FREQUENCY, lambda works, edge: works.search(edge.web))
         take("C-FIND", Unit.FREQUENCY, lambda works, _: works.find())
+    for _ in range(long):
         take("C-GET", Unit.THROUGHPUT, lambda works, _: works.get())

@@ -1,27 +1,26 @@
 """The edge beside itself: the same work with something and without it, in turns.
 
 Owns how a difference of a few hundredths is told from noise: both are asked one after the other
-within seconds, so that what else the machine does hits both; the one without comes first and last,
-and what lies between those two runs of the same is the noise, and is shown. Of all turns the median
-counts. Processor time is compared, too: it is disturbed less than the clock.
+within seconds, so that what else the machine does hits both, and of all turns the best counts, as
+others are disturbed ones. The one without comes first and last in each turn; what lies between the
+best of the first and the best of the last is the noise, and is shown. Processor time is compared,
+too: it is disturbed less than the clock.
 """
 
 from __future__ import annotations
 
+import sys
 from collections import defaultdict
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from statistics import fmean, median
+from dataclasses import dataclass, field, replace
+from statistics import fmean
 
 from tests.bench.servers import EDGE, Server
 from tests.bench.stand import Stand
 from tests.bench.table import Line, Unit
-from tests.bench.watch import Watch, wait_until_idle
+from tests.bench.watch import processor_seconds, wait_until_idle
 
-__all__ = ["Comparison", "Done", "Way", "rounds_of"]
-
-_FEWEST = 5
-"""Rounds: a difference is worth less than what it is of."""
+__all__ = ["Comparison", "Done", "Way"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,11 +43,14 @@ class Way:
 
 @dataclass(slots=True)
 class _Found:
-    """Of all turns; in hundredths of what the way without it takes."""
+    """Of all turns."""
 
     rates: list[float] = field(default_factory=list)
-    kept: list[float] = field(default_factory=list)
     processor: list[float] = field(default_factory=list)
+    """Seconds for a unit of the amount."""
+
+
+_Ways = dict[str, _Found]
 
 
 class Comparison:
@@ -76,57 +78,44 @@ class Comparison:
         self._kept = kept
         self._processor = processor
         self._settles = settles
-        self._found: dict[tuple[str, Unit], dict[str, _Found]] = {}
+        self._found: dict[tuple[str, Unit], _Ways] = {}
 
     def take(self, title: str, unit: Unit, without: Way, ways: Sequence[Way]) -> None:
         """Have it done by every way, and twice without; every other turn in the opposite order."""
-        turns = len(self._found.get((title, unit), {}).get(without.name, _Found()).kept)
-        order = [without, *(ways if turns % 2 == 0 else reversed(ways)), without]
-        taken: dict[str, list[tuple[float, float]]] = defaultdict(list)
-        for way in order:
-            taken[way.name].append(self._run(way))
         found = self._found.setdefault((title, unit), defaultdict(_Found))
-        (first, first_cpu), (last, last_cpu) = taken[without.name]
-        found[without.name].rates += (first, last)
-        found[without.name].kept.append(last / first * 100)
-        found[without.name].processor.append(last_cpu / first_cpu * 100)
-        for way in ways:
-            ((rate, cpu),) = taken[way.name]
+        again = replace(without, name=f"{without.name}, again")
+        turn = ways if len(found[without.name].rates) % 2 == 0 else ways[::-1]
+        said = []
+        for way in (without, *turn, again):
+            rate, processor = self._run(way)
             found[way.name].rates.append(rate)
-            found[way.name].kept.append(rate / fmean((first, last)) * 100)
-            found[way.name].processor.append(cpu / fmean((first_cpu, last_cpu)) * 100)
+            found[way.name].processor.append(processor)
+            said.append(f"{way.name} {rate:.1f}")
+        print(f"bench: {self._section}: {title}, {unit}: {'; '.join(said)}", file=sys.stderr)
 
     def tell(self, stand: Stand) -> None:
-        """Put it into the table, and below it what varied."""
+        """Put it into the table."""
         for (title, unit), ways in self._found.items():
-            section, varied = f"{self._section}: {title}", []
-            for number, (name, found) in enumerate(ways.items()):
-                kept, processor = (self._kept, self._processor) if number else (None, None)
-                words = name if number else f"{name}, again"
-                stand.add(Line(section, name, unit), EDGE, median(found.rates))
-                line = Line(section, f"{words}: speed kept", Unit.SHARE, at_least=kept)
-                stand.add(line, EDGE, median(found.kept))
-                line = Line(section, f"{words}: processor time", Unit.SHARE, at_most=processor)
-                stand.add(line, EDGE, median(found.processor))
-                varied.append(f"{words} {_span(found.kept)}, {_span(found.processor)}")
-            stand.note(f"{title}, middle half of all turns: {'; '.join(varied)}.")
+            section = f"{self._section}: {title}"
+            first, again = (ways.pop(name) for name in (self.without, f"{self.without}, again"))
+            rate = fmean((max(first.rates), max(again.rates)))
+            processor = fmean((min(first.processor), min(again.processor)))
+            stand.add(Line(section, self.without, unit), EDGE, rate)
+            noise = abs(max(again.rates) - max(first.rates)) / rate * 100
+            stand.add(Line(section, "two of that differ by", Unit.SHARE), EDGE, noise)
+            noise = abs(min(again.processor) - min(first.processor)) / processor * 100
+            stand.add(Line(section, "… in processor time by", Unit.SHARE), EDGE, noise)
+            for name, found in ways.items():
+                stand.add(Line(section, name, unit), EDGE, max(found.rates))
+                line = Line(section, f"{name}: speed kept", Unit.SHARE, at_least=self._kept)
+                stand.add(line, EDGE, max(found.rates) / rate * 100)
+                line = Line(section, f"{name}: processor time", Unit.SHARE, at_most=self._processor)
+                stand.add(line, EDGE, min(found.processor) / processor * 100)
 
     def _run(self, way: Way) -> tuple[float, float]:
-        """Its rate, and its processor time for the same amount."""
-        with Watch(way.server.pid) as watch:
-            done = way.work()
-            if self._settles:
-                wait_until_idle(way.server.pid)
-        return done.rate, max(watch.cpu_seconds, 0.01) / done.amount
-
-
-def _span(shares: Sequence[float]) -> str:
-    """The middle half."""
-    ranks = sorted(shares)
-    quarter = len(ranks) // 4
-    return f"{ranks[quarter]:.0f} to {ranks[-1 - quarter]:.0f} %"
-
-
-def rounds_of(stand: Stand) -> int:
-    """How often edges that are new are compared; in a quick run once."""
-    return 1 if stand.scale.rounds == 1 else max(_FEWEST, stand.scale.rounds)
+        """Its rate, and its processor time for a unit of the amount."""
+        begun = processor_seconds(way.server.pid)
+        done = way.work()
+        if self._settles:
+            wait_until_idle(way.server.pid)
+        return done.rate, (processor_seconds(way.server.pid) - begun) / done.amount

@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 
 from tests.bench.program import START, Program, Web, environment, listens
@@ -86,6 +87,13 @@ class Edge:
     def web(self) -> Web:
         """With the token of an administrator, once there is one."""
         return Web(self._http_port, f"Bearer {self._token}" if self._token else "")
+
+    def acquaint(self, destinations: Mapping[str, int]) -> None:
+        """Have it know where these AE titles listen on loopback, from its next start on."""
+        with self.config.open("a", encoding="utf-8") as file:
+            for title, port in destinations.items():
+                where = f'host = "127.0.0.1"\nport = {port}\n'
+                file.write(f"[[dimse.peer]]\nae_title = {json.dumps(title)}\n{where}")
 
     def start(self) -> None:
         """Start ``edge serve``."""

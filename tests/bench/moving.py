@@ -6,7 +6,6 @@ quicker. A server is restarted between intake and retrieval; its files are in th
 
 from __future__ import annotations
 
-import json
 import os
 import socket
 import subprocess
@@ -25,7 +24,7 @@ from tests.bench.watch import Watch, wait_until_idle
 from tests.bench.workplace import BenchError, Sample
 from tests.ports import free_port
 
-__all__ = ["acquaint", "get", "measure", "move"]
+__all__ = ["get", "measure", "move"]
 
 STORESCP = "STORESCP"
 _PATIENCE = 300.0
@@ -41,7 +40,7 @@ def measure(stand: Stand) -> None:
                 study.warm()
                 send([study.paths], server)
                 check_complete(server, [study])
-                acquaint(server, {DESTINATION: own, STORESCP: theirs})
+                _acquaint(server, {DESTINATION: own, STORESCP: theirs})
                 wait_until_idle(server.pid)
                 with Watch(server.pid) as watch:
                     for _ in range(stand.scale.rounds):
@@ -97,14 +96,11 @@ def move(server: Server, study: Sample, to: str) -> None:
         raise BenchError(f"{server.name}: C-MOVE to {to}: {words}")
 
 
-def acquaint(server: Server, destinations: dict[str, int]) -> None:
+def _acquaint(server: Server, destinations: dict[str, int]) -> None:
     """Restart a server that knows who asks and where images may go."""
     if isinstance(server, Edge):
         server.stop()
-        with server.config.open("a", encoding="utf-8") as file:
-            for title, port in destinations.items():
-                where = f'host = "127.0.0.1"\nport = {port}\n'
-                file.write(f"[[dimse.peer]]\nae_title = {json.dumps(title)}\n{where}")
+        server.acquaint(destinations)
         server.start()
     elif isinstance(server, Orthanc):
         modalities = {title: [title, "127.0.0.1", port] for title, port in destinations.items()}

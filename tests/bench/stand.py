@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
 
 from tests.bench.crowd import Crowd, Outcome, Request
 from tests.bench.sender import send
-from tests.bench.servers import MADE, WEB_SERVERS, Server, Web
+from tests.bench.servers import MADE, WEB_SERVERS, Edge, Server, Web
 from tests.bench.table import Line, Table
 from tests.bench.watch import Watch, wait_until_idle
 from tests.bench.workplace import BenchError, Sample, Scale, Workplace
@@ -47,11 +47,26 @@ class Stand:
 
     @contextmanager
     def server(
-        self, name: str, *, associations: int = 1, folder_name: str = "server"
+        self,
+        name: str,
+        *,
+        associations: int = 1,
+        folder_name: str = "server",
+        destinations: Mapping[str, int] | None = None,
     ) -> Iterator[Server]:
-        """A running server that has nothing yet; two at a time need folders of different names."""
+        """A running server that has nothing yet.
+
+        Args:
+            name: Of the server.
+            associations: That it must be able to hold at a time.
+            folder_name: Two at a time need different ones.
+            destinations: Of C-MOVE, that an edge shall know: AE title -> port on loopback.
+        """
         folder = self.workplace.fresh(folder_name)
         server = MADE[name](folder, associations)
+        if destinations is not None:
+            assert isinstance(server, Edge)
+            server.acquaint(destinations)
         try:
             server.start()
             wait_until_idle(server.pid)

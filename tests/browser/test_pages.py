@@ -10,7 +10,9 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import async_playwright, expect
 
+from edge.access.acts import Act
 from edge.access.roles import Role
+from edge.pages.page import Page
 from edge.pages.table import PAGES
 from tests import samples
 from tests.browser.conftest import CHROMIUM, WORDS
@@ -30,6 +32,7 @@ VIEWS = [
 ]
 """Each width is seen light and dark, left to right and right to left; the checker of accessibility
 looks at both colours, both directions, and the widths that differ the most."""
+NO_PAGE = Page("/nowhere", "error", "There is none", Act.READ)
 NOWHERE = ["//evil.test/", "https://evil.test/", "/\\evil.test", "javascript:x"]
 
 
@@ -93,7 +96,7 @@ def path_of(page):
     return page.path.replace("{study_uid}", samples.sample_uid("page", 0))
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, NO_PAGE], ids=lambda page: page.name)
 async def test_a_page_is_whole_and_open_to_everybody(visit, scene, keeper, page):
     shown = await visit("/nowhere", None if page.act is None else keeper, excused=("404",))
     wrong = {}

@@ -148,9 +148,32 @@ async def test_a_cine_is_played(screen, studies):
     await screen.until(moved)
 
 
+async def test_a_segmentation_is_laid_over_its_images(screen, studies):
+    await opened(screen, studies["seg"])
+    before = await screen.canvas()
+    assert (before[:, :, 0] == before[:, :, 1]).all()
+    await screen.page.get_by_text("Outlined", exact=True).last.dblclick()
+
+    async def coloured() -> bool:
+        now = await screen.canvas()
+        return bool((now[:, :, 0] != now[:, :, 1]).any())
+
+    await screen.until(coloured)
+
+
 async def test_a_report_is_shown(screen, studies):
     await opened(screen, studies["sr"])
     await screen.see("text=Section Heading")
+
+
+async def test_a_pdf_is_shown_by_the_browser(screen, studies):
+    await opened(screen, studies["pdf"])
+    await screen.see('object[type="application/pdf"][data^="blob:"]')
+
+    async def viewed() -> bool:
+        return any("extension" in frame.url for frame in screen.page.frames)
+
+    await screen.until(viewed)
 
 
 async def test_the_list_of_studies_is_here_too(screen, studies):

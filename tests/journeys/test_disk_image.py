@@ -10,98 +10,42 @@ from __future__ import annotations
 
 import asyncio
 import json
-import ssl
-import subprocess
+import shutil
+import zipfile
 from base64 import b32encode
-from contextlib import asynccontextmanager
 from pathlib import Path
 
+import httpx
 import pydicom
 import pytest
 
-from edge.crypto.keys import KeyRing
-from edge.crypto.providers import Given
-from edge.crypto.secrets import PURPOSE
-from edge.loading import load
-from edge.opening import custodian_of
 from tests import samples
 from tests.access.authenticator import Authenticator
 from tests.access.oidc.provider import CLIENT_ID, CLIENT_SECRET, FakeProvider
 from tests.access.people import basic
 from tests.dimse import steps
 from tests.journeys.disk import disk, memory
-from tests.journeys.modality import dcmsend
+from tests.journeys.lived import PASSPHRASE, Lived, keys_of, until, until_true
+from tests.journeys.modality import dcmsend, dcmtk
 from tests.journeys.needles import Needles
-from tests.journeys.people import Browser, code_of
-from tests.journeys.service import Command, Installation
+from tests.journeys.people import code_of
+from tests.journeys.service import Installation
 from tests.journeys.test_edits import edit
-from tests.journeys.test_locked_box import Locked
 from tests.journeys.test_nothing_readable import half_sent, other_pixels, tiny_series
-from tests.journeys.viewer import Viewer
 from tests.worklists import find, item, save
 
-PASSPHRASE = "nine lanterns over a frozen harbour"
 PASSWORDS = {"anna": "eleven grey herons waiting", "bert": "a bicycle of blue cheese"}
 STUDIES = "/dicom-web/studies"
-
-
-class Lived(Locked):
-    """A box all of which is on one disk, but for the folder that images are dropped into."""
-
-    def __init__(self, root: Path) -> None:
-        (root / "watched" / "etc").mkdir()
-        self.memory_before: list[bytes] = []
-        super().__init__(root, {"provider": "passphrase"})
-        self.log = root / "watched" / "edge.log"
-
-    @property
-    def configuration(self) -> Path:
-        return self.root / "watched" / "etc" / "edge.toml"
-
-    def configure(self, *, dimse_port: int = 0, http_port: int = 0, more: str = "") -> None:
-        super().configure(dimse_port=dimse_port, http_port=http_port, more=more)
-        text = self.configuration.read_text()
-        self.configuration.write_text(text.replace('tls = "off"', 'tls = "auto"'))
-
-    async def open(self) -> None:
-        await self.run_up()
-        self.memory_before = self.memory_before or [*memory(self.process.pid)]
-        assert (await self.unlock(PASSPHRASE))[0] == 0
-        await self.until_said("ready: DICOM")
-
-    async def done(self, *words: str) -> Command:
-        ran = await self.run(*words)
-        assert ran.status == 0, ran
-        return ran
-
-    def sealed(self, secret: str) -> str:
-        """As it may stand in the configuration."""
-        pipes = dict.fromkeys(("stdin", "stdout"), subprocess.PIPE)
-        process = self._popen("secret", "seal", **pipes)
-        out, _ = process.communicate(secret.encode(), timeout=60)
-        assert out.startswith(b"sealed:")
-        return out.decode().strip()
-
-    @asynccontextmanager
-    async def browsing(self):
-        browser = Browser(self.data, self.http_port)
-        async with browser.http:
-            yield browser
-
-    @asynccontextmanager
-    async def viewer(self, **headers: str):
-        trusted = ssl.create_default_context(cafile=str(self.data / "tls" / "ca.crt"))
-        base = f"https://localhost:{self.http_port}/dicom-web"
-        async with Viewer(base, headers=headers, verify=trusted) as viewer:
-            yield viewer
+_AS_JPEG_2000 = (
+    'multipart/related; type="application/dicom"; transfer-syntax=1.2.840.10008.1.2.4.90'
+)
 
 
 @pytest.fixture
 async def installation(tmp_path):
     root = tmp_path / "box"
     with disk(root / "watched") as one:
-        made = Lived(root)
-        made.disk = one
+        made = Lived(root, one)
         yield made
         made.kill()
 
@@ -129,9 +73,12 @@ async def test_nothing_is_readable_on_the_disk_of_a_box_that_lived(
         async with box.browsing() as admin:
             await people_come(box, needles, admin)
             await by_the_provider(box, needles, provider)
-            await images_come(box, needles, cloud, admin, tmp_path)
+            await images_come(box, needles, cloud, tmp_path)
+            await images_are_looked_at(box, needles)
+            await steps_are_performed(box, needles, tmp_path)
+            await all_is_sent(box, cloud)
             await things_are_changed(box, needles, cloud, admin)
-        await what_leaves_the_house(box, tmp_path)
+        await what_leaves_the_house(box, needles, tmp_path)
         await asyncio.to_thread(keys_of, box, needles)
         nothing_is_found(box, needles, "while it runs")
         await killed_during_intake(box, needles)
@@ -145,6 +92,8 @@ async def test_nothing_is_readable_on_the_disk_of_a_box_that_lived(
         assert sorted(remembered - needles.found_in(box.memory_before)) == []
         assert (await box.stop()).status == 0
     nothing_is_found(box, needles, "at the end")
+    await restored(box, words)
+    nothing_is_found(box, needles, "when it was restored")
     assert {path.name for path in box.temporary.iterdir()} == set()
     assert {path.name for path in box.home.iterdir()} == set()
 
@@ -163,21 +112,6 @@ def recovery_forms(said: str) -> list[str]:
     lines = [line.strip() for line in said.splitlines() if line.strip()]
     assert lines, said
     return [*lines, *("".join(filter(str.isalnum, line)) for line in lines)]
-
-
-def keys_of(box: Lived, needles: Needles) -> None:
-    """Every key there is: who has the passphrase can have them."""
-    custodian = custodian_of(load(box.configuration))
-    root = custodian.open_by_passphrase(bytearray(PASSPHRASE.encode()), first_start=False)
-    needles.bytes("root secret", root)
-    ring = KeyRing(box.data / "keys.db", Given(root), may_create=False, owned=False)
-    for purpose in ("index", "audit", "tls", PURPOSE):
-        needles.bytes(f"key of {purpose}", ring.derive(purpose))
-    ids = ring.key_ids()
-    assert len(ids) >= 4
-    for one in ids:
-        needles.bytes("key of a study", ring.study_key(one).secret)
-    ring.close()
 
 
 async def configured(box, needles, cloud, provider, folder):
@@ -217,7 +151,7 @@ async def configured(box, needles, cloud, provider, folder):
             path = "{lists}"
             [[dimse.peer]]
             ae_title = "CT1"
-            may = ["store", "worklist"]
+            may = ["store", "worklist", "query", "retrieve"]
             [courier]
             recipients = ["{courier["key"]}"]
             """
@@ -278,8 +212,8 @@ async def by_the_provider(box, needles, provider):
         needles.text("token of the provider", *provider.refreshes, *provider.access)
 
 
-async def images_come(box, needles, cloud, admin, folder):
-    """By every door; and are looked for and looked at."""
+async def images_come(box, needles, cloud, folder):
+    """By every door."""
 
     def written(*parts: bytes) -> list[Path]:
         place = folder / f"sent{len(list(folder.glob('sent*')))}"
@@ -294,24 +228,31 @@ async def images_come(box, needles, cloud, admin, folder):
     assert await dcmsend(box.dimse_port, *written(other_pixels(series[0]))) == {"Success": 1}
     for path in written(*tiny_series(73, 1)):
         path.replace(box.drop / path.name)
+    with zipfile.ZipFile(folder / "disc.zip", "w", zipfile.ZIP_DEFLATED) as archive:
+        for path in written(*tiny_series(77)):
+            archive.write(path, f"Synthetic^Patient77/{path.name}")
+    (folder / "disc.zip").replace(box.drop / "disc.zip")
     for part in tiny_series(74):
         cloud.store(needles.instance(part))
-    tokens = {}
-    for role in ("physician", "technologist"):
-        tokens[role] = (await box.done("token", "create", "--role", role)).out.strip()
-    needles.text("token", *tokens.values())
-    by = {role: {"Authorization": f"Bearer {token}"} for role, token in tokens.items()}
-    async with box.viewer(**by["technologist"]) as writer:
+    token = (await box.done("token", "create", "--role", "technologist")).out.strip()
+    needles.text("token", token)
+    async with box.viewer(Authorization=f"Bearer {token}") as writer:
         [stowed] = tiny_series(72, 1)
         answer = await writer.store(needles.instance(stowed), stowed[:2000])
         assert answer.status_code == 202, answer.text
-    async with box.viewer(**by["physician"]) as viewer:
+
+
+async def images_are_looked_at(box, needles):
+    """By a viewer, a workstation, somebody who mistypes."""
+    token = (await box.done("token", "create", "--role", "physician")).out.strip()
+    needles.text("token", token)
+    async with box.viewer(Authorization=f"Bearer {token}") as viewer:
         far = f"/studies/{samples.sample_uid(74, 'study')}"
         assert len(await viewer.instances(far)) == 2
         assert await viewer.search("/studies", PatientName="Synthetic^Patient71*")
         assert await viewer.search("/studies", PatientID="SYN-000071", includefield="all")
         await viewer.get("/studies", "application/dicom+json", PatientNme="Synthetic^Patient71")
-        for one in series:
+        for one in tiny_series(71):
             seen = pydicom.dcmread(pydicom.filebase.DicomBytesIO(one))
             path = f"/studies/{seen.StudyInstanceUID}/series/{seen.SeriesInstanceUID}"
             path += f"/instances/{seen.SOPInstanceUID}"
@@ -319,8 +260,23 @@ async def images_come(box, needles, cloud, admin, folder):
             picture = await viewer.get(f"{path}/rendered", "image/jpeg")
             assert picture.status_code == 200, picture.text
             needles.bytes("a picture", picture.content[-400:-360])
+            other = await viewer.get(path, _AS_JPEG_2000)
+            assert other.status_code == 200, other.text
+            needles.bytes("another transfer syntax", other.content[-400:-360])
         await viewer.get("/studies/Synthetic^Patient71/metadata", "application/dicom+json")
+    level = ("-S", "-k", "QueryRetrieveLevel=STUDY")
+    for tool, key in (
+        ("findscu", "PatientName=Synthetic^Patient71*"),
+        ("getscu", f"StudyInstanceUID={samples.sample_uid(71, 'study')}"),
+    ):
+        where = ("-od", box.root) if tool == "getscu" else ()
+        ran = await dcmtk(tool, box.dimse_port, *level, "-k", key, *where, calling="CT1")
+        assert ran.has_succeeded, ran
     await box.done("pin", "add", "--patient", "SYN-000071")
+
+
+async def steps_are_performed(box, needles, folder):
+    """A scanner asks for its worklist, and says what it does."""
     keys = ["StudyInstanceUID", "PatientName=SCHEDULED*", "PatientID", "AccessionNumber"]
 
     async def listed():
@@ -337,12 +293,15 @@ async def images_come(box, needles, cloud, admin, folder):
         status, _ = await asyncio.to_thread(device.create, step, uid)
         assert status.Status == 0
 
+
+async def all_is_sent(box, cloud):
+    """And what was there was fetched."""
+
     async def all_sent():
         custody = json.loads((await box.run("status", "--json")).out)["custody"]
         return set(custody) <= {"VERIFIED", "CONFLICT"} and len(cloud.sop_uids()) >= 6
 
     await until_true(all_sent)
-    assert (await admin.get("/api/v1/status")).status_code == 200
 
 
 async def things_are_changed(box, needles, cloud, admin):
@@ -366,9 +325,11 @@ async def things_are_changed(box, needles, cloud, admin):
     assert (await admin.http.get("/api/v1/audit")).status_code == 200
 
 
-async def what_leaves_the_house(box, folder):
+async def what_leaves_the_house(box, needles, folder):
     """Onto the couriers' disk, and into a backup."""
     fresh = samples.write_series(folder / "fresh", 2, rows=64, columns=64, seed=75)
+    for path in fresh:
+        needles.instance(path.read_bytes())
     assert await dcmsend(box.dimse_port, *fresh) == {"Success": 2}
     for name in ("usb", "backup"):
         (box.root / "watched" / name).mkdir()
@@ -379,20 +340,40 @@ async def what_leaves_the_house(box, folder):
 async def killed_during_intake(box, needles):
     [large] = samples.ct_series(1, rows=1024, columns=1024, seed=76)
     needles.instance(large.data, step=8192)
-    async with half_sent(box.dimse_port, large.data):
-        await until(lambda: list((box.data / "incoming").glob("*")))
+    token = (await box.done("token", "create", "--role", "technologist")).out.strip()
+    needles.text("token", token)
+    head = b"--x\r\nContent-Type: application/dicom\r\n\r\n"
+
+    async def half():
+        yield head + large.data[: len(large.data) * 3 // 4]
+        await killed.wait()
+
+    killed = asyncio.Event()
+    headers = {"Content-Type": 'multipart/related; type="application/dicom"; boundary=x'}
+    async with (
+        box.viewer(Authorization=f"Bearer {token}") as writer,
+        half_sent(box.dimse_port, large.data),
+    ):
+        stowing = asyncio.create_task(writer.http.post("/studies", content=half(), headers=headers))
+        await until(lambda: len(list((box.data / "incoming").glob("*"))) == 2)
         box.kill()
+        killed.set()
+        await asyncio.wait([stowing])
+        assert isinstance(stowing.exception(), httpx.TransportError)
     assert (box.data / "index.db-wal").exists()
 
 
-async def until(condition) -> None:
-    async def met():
-        return condition()
-
-    await until_true(met)
-
-
-async def until_true(condition) -> None:
-    async with asyncio.timeout(60):
-        while not await condition():  # noqa: ASYNC110 - it comes true in another process
-            await asyncio.sleep(0.1)
+async def restored(box, words):
+    """Another box on the same disk, from its backup; it opens by the recovery key alone."""
+    shutil.rmtree(box.data)
+    box.data.mkdir()
+    box.configuration.unlink()
+    paper, file = box.root / "paper", box.root / "watched" / "backup" / "of the box"
+    paper.write_text(words)
+    await box.done("restore", "--from", str(file), "--key-file", str(paper))
+    await box.run_up()
+    (box.root / "typed again").write_text(PASSPHRASE)
+    again = ("--key-file", str(paper), "--file", str(box.root / "typed again"))
+    await box.done("key", "unlock", "--recovery", *again)
+    await box.until_said("ready: DICOM")
+    assert (await box.stop()).status == 0

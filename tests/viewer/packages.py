@@ -12,13 +12,17 @@ ROOT = b'__webpack_require__.p = "/";'
 APP = "app.bundle.0123456789abcdef0123.js"
 WASM = "fedcba9876543210fedc.wasm"
 MODES = b'modes.push("@ohif/mode-longitudinal");\nmodes.push("@ohif/mode-segmentation");\n'
+VIEWS = (
+    b"function compileConstructor(dtype, dimension) {\n  var procedure = new Function(code)\n}\n"
+)
 NOTICE = b"/*! somebody's library | (c) somebody | MIT */"
 
 
 def contents() -> dict[str, bytes]:
     """The files of a package; a test may change them."""
     scripts = {f"{number}.bundle.{number:020x}.js": ROOT for number in range(1, 7)}
-    scripts[APP] = NOTICE + b"\n" + ROOT + b"\n" + MODES + b"/* no notice */\n"
+    scripts[f"7.bundle.{7:020x}.js"] = VIEWS
+    scripts[APP] = NOTICE + b"\n" + VIEWS + ROOT + b"\n" + MODES + b"/* no notice */\n"
     served = {
         **scripts,
         WASM: b"\0asm\1\0\0\0",

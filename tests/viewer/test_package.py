@@ -41,10 +41,19 @@ def test_what_is_needed_is_kept_and_the_rest_is_left_out(tmp_path, folder):
 
 def test_paths_lead_below_viewer_to_a_place_that_names_the_version(tmp_path, folder):
     files = made(tmp_path, folder)
-    for script in files.glob("*.js"):
+    for script in files.glob("[1-6a]*.js"):
         assert b'__webpack_require__.p = "/";' not in script.read_bytes()
         assert f'__webpack_require__.p = "/viewer/{PLACE}/";'.encode() in script.read_bytes()
     assert f"url(/viewer/{PLACE}/".encode() in (files / "app.bundle.css").read_bytes()
+
+
+def test_code_that_is_made_while_it_runs_is_made_no_more(tmp_path, folder):
+    files = made(tmp_path, folder)
+    for name in (APP, f"7.bundle.{7:020x}.js"):
+        script = (files / name).read_bytes()
+        assert (
+            0 < script.index(b"if (self.edgeViews) { return self.") < script.index(b"new Function")
+        )
 
 
 def test_only_the_mode_that_is_offered_is_there(tmp_path, folder):
@@ -89,9 +98,10 @@ def test_another_file_is_refused_and_what_was_there_stays(tmp_path, folder):
         {"package/LICENSE": None},
         {f"package/dist/{APP}": None},
         {f"package/dist/1.bundle.{1:020x}.js": b"says nothing of its root"},
+        {f"package/dist/7.bundle.{7:020x}.js": b"has no views"},
         {"package/dist/app.bundle.00000000000000000000.js": b"a second one"},
     ],
-    ids=["no licence", "no app", "a root less", "two apps"],
+    ids=["no licence", "no app", "a root less", "no views", "two apps"],
 )
 def test_a_package_of_another_form_makes_nothing(tmp_path, folder, changed):
     files = {**contents(), **changed}

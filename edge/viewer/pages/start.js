@@ -80,3 +80,119 @@ window.browserImportFunction = (name) => import(name);
     },
   };
 })();
+
+// Views of arrays, as ndarray makes them. Its own are put together as text while it runs, which no
+// page of the box may do; where OHIF's copies of it are changed stands in edge/viewer/package.py.
+window.edgeViews = (() => {
+  const kinds = {};
+
+  // `number` is how many dimensions there are; -1 is a view of nothing.
+  return (dtype, number, constructors) => {
+    const key = `${dtype} ${number}`;
+    const generic = dtype === "generic";
+    const dimensions = Array.from({ length: Math.max(number, 0) }, (_, one) => one);
+    const isPlace = (one) => typeof one === "number" && one >= 0;
+
+    class View {
+      constructor(data, shape = [], stride = [], offset = 0) {
+        this.data = data;
+        this.shape = shape;
+        this.stride = stride;
+        this.offset = offset | 0;
+      }
+
+      get size() {
+        return number < 0 ? 0 : this.shape.reduce((product, one) => product * one, 1);
+      }
+
+      get order() {
+        return [...dimensions].sort(
+          (a, b) => Math.abs(this.stride[a]) - Math.abs(this.stride[b]));
+      }
+
+      index(...places) {
+        return number < 0 ? -1 : dimensions.reduce(
+          (at, one) => at + this.stride[one] * places[one], this.offset);
+      }
+
+      get(...places) {
+        if (number < 0) { return undefined; }
+        const at = this.index(...places);
+        return generic ? this.data.get(at) : this.data[at];
+      }
+
+      set(...places) {
+        if (number < 0) { return undefined; }
+        const value = places[number];
+        const at = this.index(...places);
+        return generic ? this.data.set(at, value) : (this.data[at] = value);
+      }
+
+      valueOf() {
+        return number === 0 ? this.get() : this;
+      }
+
+      hi(...places) {
+        const shape = this.shape.map((one, at) => isPlace(places[at]) ? places[at] | 0 : one);
+        return new View(this.data, shape, [...this.stride], this.offset);
+      }
+
+      lo(...places) {
+        const shape = [...this.shape];
+        let offset = this.offset;
+        for (const one of dimensions) {
+          if (isPlace(places[one])) {
+            const by = places[one] | 0;
+            offset += this.stride[one] * by;
+            shape[one] -= by;
+          }
+        }
+        return new View(this.data, shape, [...this.stride], offset);
+      }
+
+      step(...places) {
+        const shape = [...this.shape];
+        const stride = [...this.stride];
+        let offset = this.offset;
+        for (const one of dimensions) {
+          if (typeof places[one] === "number") {
+            const by = places[one] | 0;
+            if (by < 0) {
+              offset += stride[one] * (shape[one] - 1);
+            }
+            shape[one] = Math.ceil(shape[one] / Math.abs(by));
+            stride[one] *= by;
+          }
+        }
+        return new View(this.data, shape, stride, offset);
+      }
+
+      transpose(...places) {
+        const order = dimensions.map((one) => places[one] === undefined ? one : places[one] | 0);
+        return new View(
+          this.data, order.map((one) => this.shape[one]),
+          order.map((one) => this.stride[one]), this.offset);
+      }
+
+      pick(...places) {
+        if (number < 0) { return null; }
+        const shape = [];
+        const stride = [];
+        let offset = this.offset;
+        for (const one of dimensions) {
+          if (isPlace(places[one])) {
+            offset = (offset + this.stride[one] * places[one]) | 0;
+          } else {
+            shape.push(this.shape[one]);
+            stride.push(this.stride[one]);
+          }
+        }
+        // The list begins with the one of -1 dimensions.
+        return constructors[shape.length + 1](this.data, shape, stride, offset);
+      }
+    }
+    Object.assign(View.prototype, { dtype, dimension: number });
+    kinds[key] ??= (data, shape, stride, offset) => new View(data, shape, stride, offset);
+    return kinds[key];
+  };
+})();

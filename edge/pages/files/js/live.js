@@ -81,11 +81,18 @@ export function listen(handlers, { url = "/api/v1/events", onOnline = () => {} }
   }
   document.addEventListener("visibilitychange", seen);
   window.addEventListener("online", follow);
+  // A cable that is pulled breaks no connection off: nothing would be heard of that for long.
+  const cut = () => {
+    onOnline(false);
+    stream?.abort();
+  };
+  window.addEventListener("offline", cut);
   follow();
   return () => {
     ended = true;
     clearTimeout(timer);
     document.removeEventListener("visibilitychange", seen);
+    window.removeEventListener("offline", cut);
     stream?.abort();
   };
 }
