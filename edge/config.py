@@ -201,6 +201,16 @@ class Oidc:
 
 
 @dataclass(frozen=True, slots=True)
+class Emergency:
+    """``[access.emergency]``: who was narrowed, and may open everything to read, with a reason."""
+
+    roles: tuple[Literal["viewer", "technologist", "physician"], ...] = ("physician",)
+    """None: nobody."""
+    minutes: float = 60.0
+    """It ends then, if nothing ends it before."""
+
+
+@dataclass(frozen=True, slots=True)
 class Access:
     """``[access]``: how people log in."""
 
@@ -214,6 +224,7 @@ class Access:
     """A terminal, such as ``/dev/tty1``, on which the code for the first admin is shown; empty
     means the one that the service was started from, if any."""
     oidc: Oidc = Oidc()
+    emergency: Emergency = Emergency()
 
 
 @dataclass(frozen=True, slots=True)

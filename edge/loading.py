@@ -174,6 +174,8 @@ class _Checks:
         ):
             if getattr(getattr(self._config, section), name) > most:
                 raise self._error((section, name), f"must be {most} at the most")
+        if not 1 <= self._config.access.emergency.minutes <= 720:
+            raise self._error(("access", "emergency", "minutes"), "must be 1 to 720")
         sync = self._config.sync
         if sync.retry_min_seconds > sync.retry_max_seconds:
             raise self._error(("sync", "retry_min_seconds"), "must not be above retry_max_seconds")

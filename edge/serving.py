@@ -15,6 +15,8 @@ from aiohttp import web
 
 from edge.access.acts import Service
 from edge.access.basic import Basic
+from edge.access.emergencies import Emergencies
+from edge.access.emergency import BreakGlass
 from edge.access.factors import Factors
 from edge.access.gate import Gate, People
 from edge.access.http_tls import HttpTls
@@ -39,6 +41,7 @@ from edge.admin.claims import claim_of_api
 from edge.admin.commitments import commitment_routes
 from edge.admin.doctor import doctor_routes
 from edge.admin.edits import edit_routes
+from edge.admin.emergency import emergency_routes, own_emergency_routes
 from edge.admin.entrance import Entrance
 from edge.admin.events import event_routes
 from edge.admin.factors import factor_routes
@@ -140,6 +143,7 @@ async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -
     """
     cache, names = means.cache, box_names(config)
     entrance = _entrance(cache, config)
+    supervisor.start("emergency access", entrance.glass.run)
     gate = entrance.door.gate
     tls = HttpTls(config.http, cache.keys.derive("tls"), cache.folder / "tls", names)
     await asyncio.to_thread(tls.load)
@@ -198,6 +202,7 @@ class _Entrance:
     throttle: Throttle
     witness: LogInWitness
     routes: Sequence[web.RouteDef]
+    glass: BreakGlass
 
 
 def _entrance(cache: Cache, config: Config) -> _Entrance:
@@ -213,7 +218,9 @@ def _entrance(cache: Cache, config: Config) -> _Entrance:
     witness = LogInWitness(cache.audit, gate)
     passkeys = Passkeys(database, factors, throttle, box=config.appliance.name)
     routes = *log_in_routes(door), *factor_routes(door, factors), *passkey_routes(door, passkeys)
-    return _Entrance(door, throttle, witness, witness.watch(routes))
+    glass = BreakGlass(database, cache.sessions, factors, cache.audit, config.access)
+    own = own_emergency_routes(door, glass)  # which tells the record itself
+    return _Entrance(door, throttle, witness, [*witness.watch(routes), *own], glass)
 
 
 async def _provider(
@@ -278,6 +285,7 @@ def _administration(means: HttpMeans, gate: Gate, config: Config, live: Live) ->
             *worklist_routes(cache.worklist),
             *user_routes(cache.users, cache.sessions, identity),
             *identity_routes(ProviderPeople(database), cache.sessions, identity),
+            *emergency_routes(Emergencies(database), identity),
             *token_routes(cache.tokens, identity),
             *audit_routes(cache.audit.folder),
             *key_routes(means.lock, identity),

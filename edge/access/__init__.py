@@ -39,6 +39,12 @@ Who is expected, what he tries, and what he finds:
         looks at studies of others
                                 who was narrowed to some sees no other one by any door; a door
                                 that is new is shut to them (`scope`, `edge.dicomweb.sight`)
+        breaks the glass without need
+                                that needs a reason and a fresh proof, opens reading alone, ends by
+                                itself, and is an alarm until another admin has looked (`emergency`)
+        stays behind the broken glass
+                                it ends with its time, its session, a hand; no clock, restart or
+                                full disk keeps it open, and no token gets there
         changes the record      entries are sealed, numbered and chained
         uses another's session  it ends when it is idle, and at its end (`sessions`)
         changes its log-in      that needs the password again (`factors`)

@@ -99,12 +99,21 @@ class Session:
     """It opens nothing yet: a second factor must be enrolled first."""
     scope: Scope = ANYTHING
     """What is left of the role."""
+    emergency: str = ""
+    """The emergency access that is open for it (`edge.access.emergency`); empty if none is."""
+    emergency_until: float | None = None
 
     @property
     def identity(self) -> Identity:
         """Who it is."""
         said = self.name, self.role
-        return Identity(*said, proof=Proof.SESSION, scope=self.scope, session_id=self.session_id)
+        return Identity(
+            *said,
+            proof=Proof.SESSION,
+            scope=self.scope,
+            session_id=self.session_id,
+            emergency=self.emergency,
+        )
 
 
 class Sessions:
@@ -243,7 +252,10 @@ class Sessions:
             if len(known_before) >= _REMEMBERED:
                 known_before.clear()
             # If a session was ended during the lookup, this is a memory that nobody reads any more.
-            known_before[digest] = (moment + _REMEMBER_SECONDS, session)
+            remembered = _REMEMBER_SECONDS
+            if session.emergency_until is not None:
+                remembered = min(remembered, session.emergency_until - now)
+            known_before[digest] = (moment + remembered, session)
         return session
 
     async def list(self, name: str | None = None, issuer: str | None = "") -> tuple[Session, ...]:
@@ -294,6 +306,9 @@ class Sessions:
         row, role, proved = held.row, Role(held.role), Proved(held.row.proved)
         if (scope := Scope.read(held.scope)) is None:
             raise ValueError("a scope of another version")
+        now = self._clock()
+        begun = held.emergency_began - _AHEAD_SECONDS
+        is_emergency = bool(held.emergency) and begun <= now < held.emergency_until
         needs_more = self._settings.admins_need_second_factor and role is Role.ADMIN
         return Session(
             session_id=row.session_id,
@@ -310,6 +325,8 @@ class Sessions:
             agent=row.agent,
             is_limited=needs_more and proved is Proved.PASSWORD,
             scope=scope,
+            emergency=held.emergency if is_emergency else "",
+            emergency_until=held.emergency_until if is_emergency else None,
         )
 
 

@@ -34,6 +34,8 @@ class AuditQuery(msgspec.Struct, forbid_unknown_fields=True):
     """Only what did not succeed."""
     before: int = 0
     """Only entries with lower numbers."""
+    emergency: str = ""
+    """Only what was done under this emergency access."""
     limit: int = msgspec.field(default=100)
 
 

@@ -29,6 +29,7 @@ _CHANGES: Final = {
     "key": Event.KEY,
     "users": Event.USER,
     "identities": Event.USER,
+    "emergencies": Event.USER,
     "sessions": Event.USER,
     "worklist": Event.SCHEDULED,
     "expected": Event.SCHEDULED,

@@ -19,7 +19,7 @@ from edge.admin.asking import body
 from edge.admin.narrowed import Narrowed, narrowed, scope_of
 from edge.admin.openapi import operation
 from edge.admin.users import Named, Removed, check_changes
-from edge.errors import QueryError
+from edge.errors import UserRefused
 
 __all__ = ["KnownIdentity", "identity_routes", "known_identity"]
 
@@ -100,7 +100,9 @@ def identity_routes(
         await check(request)
         name = request.match_info["name"]
         if wish.disabled is None and wish.narrowed is None:
-            raise QueryError("nothing is named that is to be changed", hint="disabled, or narrowed")
+            raise UserRefused(
+                "nothing is named that is to be changed", hint="disabled, or narrowed"
+            )
         if wish.narrowed is not None:
             changed = await people.narrow(name, scope_of(wish.narrowed))
         if wish.disabled is not None:

@@ -33,6 +33,7 @@ from edge.crypto.keys import KeyRing
 from edge.dicom.instance import Custody, Origin
 from edge.errors import InvalidInstance, SealBroken, StorageFull
 from edge.index import (
+    emergencies,
     identities,
     instances,
     peers,
@@ -107,6 +108,7 @@ async def open_index(path: Path, key: bytes, ballast: Ballast | None = None) -> 
         people = await asyncio.to_thread(snapshot.salvage, aside, key, users.KEPT)
         # By itself: an older index has no such table, and everything else all the same.
         provided = await asyncio.to_thread(snapshot.salvage, aside, key, identities.KEPT)
+        alarms = await asyncio.to_thread(snapshot.salvage, aside, key, emergencies.KEPT)
         database = await Database(path, key, ballast=ballast).__aenter__()
         if found is None:
             log.error("tokens can't be read any more; make new ones with edge token create")
@@ -124,10 +126,14 @@ async def open_index(path: Path, key: bytes, ballast: Ballast | None = None) -> 
         if provided is None:
             log.error(
                 "whom the identity provider vouches for can't be read any more: who was disabled"
-                " here is not now, see edge user list"
+                " or narrowed here is not now, see edge user list"
             )
         else:
             await database.write(partial(snapshot.fill_all, tables=provided))
+        if alarms is None:
+            log.error("emergency accesses can't be read any more: edge audit search has them")
+        else:
+            await database.write(partial(snapshot.fill_all, tables=alarms))
         return database
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import msgspec
 
 from edge.cache.backup import Overview, overview
+from edge.cache.emergencies import EmergencyState, emergency_state
 from edge.cache.ending import EndingToken, ending_tokens
 from edge.cache.pins import Pins
 from edge.cache.priors import Priors
@@ -175,6 +176,7 @@ class Status:
     cages: Cages = field(default_factory=dict)
     """Those that are not whole."""
     audit: AuditState = AuditState()
+    emergencies: EmergencyState = field(default_factory=EmergencyState)
 
     @property
     def sentence(self) -> str:
@@ -188,8 +190,7 @@ class Status:
             yield "The service is not running: nothing comes in."
         elif failing := sorted(name for name, state in self.parts.items() if state != "running"):
             yield f"The service is in trouble: {', '.join(failing)}."
-        if numbers.lost:
-            yield f"{_count(numbers.lost, 'image was', 'images were')} lost and must be sent again."
+        yield from self._alarms()
         if self.refusal:
             yield f"New images are refused: {self.refusal}."
         if self.drop_folder:
@@ -218,6 +219,12 @@ class Status:
         for token in self.tokens[:1]:
             more = f", and {len(self.tokens) - 1} more" if len(self.tokens) > 1 else ""
             yield f"{token.sentence}{more}."
+
+    def _alarms(self) -> Iterator[str]:
+        if emergency := self.emergencies.sentence:
+            yield f"{emergency}."
+        if lost := self.summary.lost:
+            yield f"{_count(lost, 'image was', 'images were')} lost and must be sent again."
 
     def _troubles_of_devices(self) -> Iterator[str]:
         if lost := self.commitments.given_up:
@@ -309,6 +316,7 @@ class Status:
             "tokens": [asdict(token) for token in self.tokens],
             "cages": dict(self.cages),
             "audit": asdict(self.audit),
+            "emergencies": asdict(self.emergencies),
         }
 
 
@@ -362,6 +370,7 @@ async def read_status(
         tokens=await ending_tokens(database, time.time()),
         cages={name: lacks for name, lacks in (cages or {}).items() if lacks},
         audit=audit or AuditState(),
+        emergencies=await emergency_state(database),
     )
 
 

@@ -48,6 +48,7 @@ def add(commands: Commands) -> None:
         act.add_argument("--user", default="", help="part of the name of a user, token or peer")
         act.add_argument("--address", default="", help="from where")
         act.add_argument("--event", default="", help='such as "query", or a part of it')
+        act.add_argument("--emergency", default="", metavar="ID", help="under this access")
         act.add_argument("--since", type=_time, default=0.0, metavar="TIME", help=_TIME)
         act.add_argument("--until", type=_time, default=0.0, metavar="TIME")
         act.add_argument("--failed", action="store_true", help="only what did not succeed")
@@ -122,7 +123,7 @@ def _write(output: Path | None, make: _Make, found: Iterator[Entry]) -> int:
 
 
 def _query(options: argparse.Namespace) -> str:
-    names = ("patient", "study", "user", "address", "event")
+    names = ("patient", "study", "user", "address", "event", "emergency")
     return "&".join(f"{name}={getattr(options, name)}" for name in names if getattr(options, name))
 
 
@@ -143,6 +144,7 @@ def _asked(options: argparse.Namespace) -> Asked:
         user=options.user,
         address=options.address,
         event=event,
+        emergency=options.emergency,
         since=options.since,
         until=options.until,
         failed=options.failed,
@@ -156,6 +158,8 @@ def _lines(entry: Entry) -> Iterator[str]:
     yield f"{entry.number}  {moment(entry.at)}{until}  {entry.event}{outcome}"
     words = [actor.name or "nobody known", actor.role, actor.ae_title, actor.address]
     yield f"    who       {', '.join(word for word in words if word)}"
+    if actor.emergency:
+        yield f"    under     emergency access {actor.emergency}"
     if entry.what or entry.target:
         yield f"    what      {' '.join(word for word in (entry.what, entry.target) if word)}"
     if about.study_uid or about.patient_id:

@@ -62,6 +62,10 @@ def add(commands: Commands) -> None:
     _narrowing(
         acts.add("narrow", "Leave somebody a part of their role; it holds at once.", _narrow)
     )
+    glass = acts.add("emergencies", "List emergency accesses, and why they were begun.", _glass)
+    glass.add_argument("--json", action="store_true", help="for programs")
+    looked = acts.add("looked", "Say that an emergency access was looked at.", _looked)
+    looked.add_argument("emergency_id", metavar="ID")
     listing = acts.add("list", "List everybody who may log in.", _list)
     listing.add_argument("--json", action="store_true", help="for programs")
 
@@ -287,3 +291,38 @@ def _session(one: Session) -> str:
         f"{who:<20}  {one.role:<12}  since {moment(one.began)} from {one.address or '?'}"
         f" by {one.proved}, {ends}  {one.agent}"
     )
+
+
+async def _glass(options: argparse.Namespace) -> int:
+    loaded = await configuration(options)
+    import msgspec
+
+    from edge.access.emergencies import Emergencies
+
+    async with witnessed(options, loaded, Event.QUERIED) as (cache, _):
+        found = await Emergencies(cache.database).list()
+    if options.json:
+        say(msgspec.json.encode(found).decode())
+        return 0
+    if not found:
+        say("edge: there was no emergency access", file=sys.stderr)
+    for one in found:
+        end = "open" if one.ended is None else f"{moment(one.ended)}, {one.why_ended}"
+        seen = "NOT LOOKED AT" if one.seen is None else f"looked at by {one.seen_by}"
+        who = f"{one.name} ({one.role}) from {one.address or '?'}"
+        say(f"{one.emergency_id}  {moment(one.began)}  {who}, until {end}  {seen}")
+        say(f"    {one.reason}")
+    return 0
+
+
+async def _looked(options: argparse.Namespace) -> int:
+    loaded = await configuration(options)
+    from edge.access.emergencies import Emergencies
+    from edge.commands.witness import who
+
+    async with witnessed(options, loaded, Event.USER) as (cache, said):
+        name = f"{who().name} at the machine"
+        one = await Emergencies(cache.database).looked(options.emergency_id, name)
+        said["target"] = one.emergency_id
+    say(f"edge: emergency access {one.emergency_id} of {one.name} was looked at", file=sys.stderr)
+    return 0

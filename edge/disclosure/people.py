@@ -53,7 +53,7 @@ PEOPLE: Final[tuple[Answer, ...]] = (
     yes("AUDT-2.8", "… what comes and goes over a network"),
     none("AUDT-2.8.1", "… remote service", "There is none: see RMOT."),
     yes("AUDT-2.8.2", "… requests of programs"),
-    no("AUDT-2.9", "… access in an emergency", "There is no such access: see EMRG."),
+    yes("AUDT-2.9", "… access in an emergency", "Beginning, reason, all that was read, end."),
     yes("AUDT-2.10", "… other events", "Starts, keys, peers, decisions, looks into the record."),
     yes("AUDT-2.11", "That is documented", "The README, and `edge audit --help`."),
     no("AUDT-3", "The owner chooses which events are recorded", "All are."),
@@ -101,10 +101,12 @@ PEOPLE: Final[tuple[Answer, ...]] = (
     ),
     yes("AUTH-4", "Every access of a program is controlled", "By token, role and scope."),
     maker("AUTH-5", "It runs in a restricted mode", "The service has no shell and no desktop."),
-    no(
+    yes(
         "EMRG-1",
         "There is an access for emergencies",
-        "Modalities go on storing, and who may read reads, with or without the internet.",
+        "Who was narrowed opens everything to read, with a reason and their proof again, for"
+        f" {_USUAL.emergency.minutes:g} minutes; an alarm until an admin has looked"
+        " (`access.emergency`). Modalities go on storing, with or without the internet.",
     ),
     yes("PAUT-1", "Users and programs have names, and prove that they are it"),
     yes("PAUT-1.1", "… by a directory or identity provider", "By OpenID Connect."),

@@ -52,6 +52,10 @@ class Held:
     """When the issuer said last who it is; 0 where there is none."""
     scope: str = "{}"
     """What is left of the role, as ``access`` wrote it."""
+    emergency: str = ""
+    """The emergency access that is open for it; empty if none is."""
+    emergency_began: float = 0.0
+    emergency_until: float = 0.0
 
 
 _ROW = ", ".join(f"s.{item.name}" for item in fields(SessionRow))
@@ -61,9 +65,11 @@ _WIDTH = len(fields(SessionRow))
 _HELD = (
     f"SELECT {_ROW}, coalesce(u.display_name, i.display_name, ''),"
     " coalesce(u.role, i.role, s.role), coalesce(u.state, i.state, ''), coalesce(i.vouched, 0.0),"
-    " coalesce(u.scope, i.scope, '{}')"
+    " coalesce(u.scope, i.scope, '{}'), coalesce(e.emergency_id, ''), coalesce(e.began, 0.0),"
+    " coalesce(e.until, 0.0)"
     " FROM sessions s LEFT JOIN users u ON u.name = s.name AND s.issuer = ''"
     " LEFT JOIN identities i ON i.name = s.name AND i.issuer = s.issuer AND s.issuer <> ''"
+    " LEFT JOIN emergencies e ON e.session_id = s.session_id AND e.ended = 0"
 )
 
 

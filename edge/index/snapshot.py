@@ -1,10 +1,10 @@
 """What of the index can be had neither from the store nor from the archive: for a backup, and back.
 
-In it are tokens, users with their second factors, tombstones, rejections, pins and approved peers,
-as they are, and what no archive is proven to have. What an archive verifiably has is not: a box
-that begins anew learns from the archive itself what that has *then*. Cursors are not either, for
-what was learned behind them is gone; nor sessions and codes that were handed out, which would hold
-again.
+In it are tokens, users with their second factors, emergency accesses, tombstones, rejections, pins
+and approved peers, as they are, and what no archive is proven to have. What an archive verifiably
+has is not: a box that begins anew learns from the archive itself what that has *then*. Cursors are
+not either, for what was learned behind them is gone; nor sessions and codes that were handed out,
+which would hold again.
 
 A table is kept with the names of its columns: what a newer version added has its default then.
 """
@@ -19,14 +19,23 @@ from typing import Any
 import msgspec
 
 from edge.dicom.instance import InstanceRef
-from edge.index import identities, rejections, users
+from edge.index import emergencies, identities, rejections, users
 from edge.index.connection import Connection, connect
 from edge.index.feed import record
 from edge.index.instances import ensure_series, ensure_study
 
 __all__ = ["Snapshot", "Table", "Unproven", "fill_all", "restore", "salvage", "take"]
 
-_TABLES = ("tokens", *users.KEPT, *identities.KEPT, "tombstones", "rejections", "pins", "peers")
+_TABLES = (
+    "tokens",
+    *users.KEPT,
+    *identities.KEPT,
+    *emergencies.KEPT,
+    "tombstones",
+    "rejections",
+    "pins",
+    "peers",
+)
 _REASON = "it was only on the box that was lost"
 
 

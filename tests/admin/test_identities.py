@@ -118,6 +118,6 @@ async def test_somebody_is_narrowed_here_and_stays_so_at_the_next_log_in(client,
     assert (await way.world.sessions.verify(again.secret)).scope == scope
     await client.post(f"{PATH}/oidc:anna", json={"narrowed": {}})
     assert (await way.world.sessions.verify(again.secret)).scope == ANYTHING
-    assert (await client.post(f"{PATH}/oidc:anna", json={})).status == 400
+    assert (await client.post(f"{PATH}/oidc:anna", json={})).status == 409
     answer = await client.post(f"{PATH}/oidc:nobody", json={"narrowed": wish})
     assert answer.status == 409

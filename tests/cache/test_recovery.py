@@ -97,7 +97,7 @@ async def damage_table(tmp_path, page):
     ("table", "lost", "told"),
     [
         ("instances", set(), ""),
-        ("identities", {"oidc:anna"}, "who was disabled here is not now"),
+        ("identities", {"oidc:anna"}, "who was disabled or narrowed here is not now"),
         ("users", {"bert"}, "users can't be read any more"),
     ],
 )

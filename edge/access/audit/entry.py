@@ -118,6 +118,9 @@ class Actor(msgspec.Struct, frozen=True, omit_defaults=True):
     address: str = ""
     """Where it came from."""
     ae_title: str = ""
+    emergency: str = ""
+    """The emergency access under which it was done, by its name; the entry of its beginning, of
+    which that is the target, has the reason."""
 
     @classmethod
     def of(cls, identity: Identity, address: str = "") -> Actor:
@@ -128,6 +131,7 @@ class Actor(msgspec.Struct, frozen=True, omit_defaults=True):
             proof=str(identity.proof),
             token=identity.token_id or identity.session_id,
             address=address,
+            emergency=identity.emergency,
         )
 
 

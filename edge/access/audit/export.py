@@ -41,6 +41,7 @@ COLUMNS: Final = (
     "target",
     "reason",
     "detail",
+    "emergency",
 )
 _FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
 
@@ -85,6 +86,7 @@ def as_csv(entries: Iterable[Entry]) -> Iterator[str]:
             "target": entry.target,
             "reason": entry.reason,
             "detail": "; ".join(f"{name}={text}" for name, text in entry.detail.items()),
+            "emergency": actor.emergency,
         }
         yield _line([_harmless(known[name]) for name in COLUMNS])
 

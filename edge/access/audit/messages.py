@@ -16,6 +16,8 @@ from collections.abc import Callable, Mapping
 from typing import Final
 from xml.etree import ElementTree as ET
 
+import msgspec
+
 from edge.access.audit import codes
 from edge.access.audit.codes import Code, message_of
 from edge.access.audit.entry import Actor, Entry, Event, Kind, moment
@@ -28,6 +30,8 @@ _SOURCE_TYPE: Final = "4"
 """AuditSourceTypeCode: application server process."""
 _PERSON, _SYSTEM = "1", "2"
 _PATIENT, _REPORT, _SECURITY_RESOURCE = "1", "3", "13"
+_EMERGENCY: Final = "Emergency Override"
+"""Detail of an object: under which emergency access (110127) something was done."""
 _LOG_NAME: Final = "Security Audit Log"
 
 _Part = tuple[Actor, Code | None]
@@ -48,6 +52,9 @@ class Messages:
 
     def xml(self, entry: Entry) -> str:
         """The message of an entry."""
+        if entry.actor.emergency:
+            detail = {**entry.detail, _EMERGENCY: entry.actor.emergency}
+            entry = msgspec.structs.replace(entry, detail=detail)
         message = message_of(entry)
         root = ET.Element("AuditMessage")
         event = ET.SubElement(root, "EventIdentification")
@@ -188,6 +195,8 @@ def _query(root: ET.Element, entry: Entry) -> None:
     query.text = _base64(entry.query)
     if entry.about.study_uid:
         _study_and_patient(root, entry)
+    else:
+        _details(element, entry.detail)
 
 
 def _log(root: ET.Element, entry: Entry) -> None:

@@ -38,6 +38,8 @@ class Asked:
     """Only what did not succeed."""
     before: int = 0
     """Only entries with lower numbers: the next page."""
+    emergency: str = ""
+    """Of this emergency access: its beginning, all that was done under it, and its end."""
 
     def fits(self, entry: Entry) -> bool:
         """Whether it is one of them."""
@@ -49,6 +51,7 @@ class Asked:
             and (not self.study or about.study_uid == self.study)
             and (self.event is None or entry.event is self.event)
             and (not self.failed or entry.outcome != 0)
+            and (not self.emergency or self.emergency == actor.emergency)
             and (not self.address or actor.address == self.address)
             and (
                 not self.user

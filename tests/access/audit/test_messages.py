@@ -247,3 +247,27 @@ def test_a_span_is_told_of_at_its_end(message):
     assert head.get("EventDateTime") == "1970-01-01T00:33:20.000+00:00"
     assert head.get("EventOutcomeIndicator") == "8"
     assert head.find("EventOutcomeDescription").text == "50 instances, 500 times"
+
+
+@pytest.mark.parametrize(
+    "event", [Event.ACCESSED, Event.SENT, Event.QUERIED, Event.EXPORTED, Event.OVERRIDE_STARTED]
+)
+@pytest.mark.parametrize("about", [ABOUT, Subject()])
+def test_what_was_done_under_emergency_access_says_so(message, event, about):
+    actor = Actor("bert", role="physician", proof="session", token="s1", emergency="0123456789ab")
+    root = message(event, actor=actor, about=about)
+    details = {
+        one.get("type"): base64.b64decode(one.get("value")).decode()
+        for one in root.iter("ParticipantObjectDetail")
+    }
+    assert details["Emergency Override"] == "0123456789ab"
+
+
+def test_the_reason_stands_in_the_message_of_its_beginning(message):
+    root = message(Event.OVERRIDE_STARTED, reason="a bleeding", target="0123456789ab")
+    [kind] = root.iter("EventTypeCode")
+    assert (kind.get("csd-code"), kind.get("originalText")) == (
+        "110127",
+        "Emergency Override Started",
+    )
+    assert root.find(".//EventOutcomeDescription").text == "a bleeding"
