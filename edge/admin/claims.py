@@ -17,9 +17,11 @@ from edge.access.audit.entry import Event
 __all__ = ["claim_of_api"]
 
 _OPEN: Final = frozenset(
-    {"status", "openapi.json", "peers", "outbox", "tokens", "users", "identities"}
+    {"status", "openapi.json", "peers", "outbox", "tokens", "users", "identities", "logs", "keys"}
 )
-"""Whose GET shows no patient: numbers, names of devices."""
+"""Whose GET shows no patient: numbers, names of devices, a log that has no UIDs."""
+_GIVEN: Final = {"backup": Event.SECURITY, "support": Event.ADMINISTERED}
+"""Whose GET gives a file of the box itself away."""
 _CHANGES: Final = {
     "peers": Event.NETWORK,
     "archives": Event.NETWORK,
@@ -50,6 +52,8 @@ def claim_of_api(request: web.Request) -> Claim | None:
         query, event = request.rel_url.raw_query_string, Event.READ_RECORD
         return Claim(event, what, query=query, is_durable=True, begins=event)
     if request.method in _READS:
+        if section in _GIVEN:
+            return Claim(_GIVEN[section], what, is_durable=True)
         if section in _OPEN:
             return None
         study = request.match_info.get("study_uid", "")
@@ -60,6 +64,6 @@ def claim_of_api(request: web.Request) -> Claim | None:
         )
     if request.method == hdrs.METH_OPTIONS:
         return None
-    if path == _LOCK:  # which must be possible even if nothing can be written
-        return Claim(Event.KEY, what)
-    return Claim(_CHANGES.get(section, Event.ADMINISTERED), what, is_durable=True)
+    # The box can be locked even if nothing can be written.
+    event = _CHANGES.get(section, Event.ADMINISTERED)
+    return Claim(event, what, is_durable=path != _LOCK)

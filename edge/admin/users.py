@@ -8,6 +8,7 @@ line.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Collection, Sequence
 from typing import Annotated, Any
 
@@ -19,6 +20,7 @@ from edge.access.names import NAME
 from edge.access.roles import Identity, Proof, Role, needs
 from edge.access.scope import ANYTHING
 from edge.access.sessions import Session, Sessions
+from edge.access.totp import picture_of
 from edge.access.users import Handed, User, Users
 from edge.admin.asking import body, only, wanted
 from edge.admin.narrowed import Narrowed, narrowed, scope_of
@@ -93,6 +95,10 @@ class HandedCode(msgspec.Struct, forbid_unknown_fields=True):
     name: str
     code: str
     until: float
+    link: str = ""
+    """Where it is used, with it in the part of an address that no browser sends."""
+    picture: str = ""
+    """That as a code to be scanned (SVG)."""
 
 
 class Removed(msgspec.Struct, forbid_unknown_fields=True):
@@ -220,7 +226,7 @@ def user_routes(
     async def invite(request: web.Request) -> web.Response:
         wish = await body(request, Invitation)
         await check(request, wish.role)
-        return _handed(await users.add(wish.name, wish.role, wish.display_name))
+        return await _handed(request, await users.add(wish.name, wish.role, wish.display_name))
 
     @operation("Change somebody.", answer=KnownUser, body=UserChange, path=Named)
     @needs(Act.ADMINISTER)
@@ -249,7 +255,7 @@ def user_routes(
         await check(request)
         handed = await users.reset(request.match_info["name"], forget_factors=wish.forget_factors)
         sessions.forget()
-        return _handed(handed)
+        return await _handed(request, handed)
 
     @operation("Remove somebody.", answer=Removed, path=Named)
     @needs(Act.ADMINISTER)
@@ -274,8 +280,10 @@ def user_routes(
             return _json(Ended(int(await sessions.end(asked.session_id, name, None))))
         return _json(Ended(await sessions.end_all(name, None)))
 
-    def _handed(handed: Handed) -> web.Response:
-        return _json(HandedCode(handed.name, handed.code, handed.until))
+    async def _handed(request: web.Request, handed: Handed) -> web.Response:
+        link = f"{request.url.origin()}/welcome#code={handed.code}"
+        picture = await asyncio.to_thread(picture_of, link)
+        return _json(HandedCode(handed.name, handed.code, handed.until, link, picture))
 
     def _json(document: Any) -> web.Response:
         return web.Response(
