@@ -37,6 +37,11 @@ async def claim_of(method, path, template=None):
         ("POST", "/identities", Event.USER),
         ("PATCH", "/something/new", Event.ADMINISTERED),
         ("GET", "/audit", Event.READ_RECORD),
+        ("GET", "/audit/export", Event.READ_RECORD),
+        ("GET", "/audit/check", Event.READ_RECORD),
+        ("GET", "/backup", Event.SECURITY),
+        ("GET", "/support", Event.ADMINISTERED),
+        ("POST", "/keys/recovery", Event.KEY),
     ],
 )
 async def test_what_it_is_an_act_of(method, path, event):
@@ -48,7 +53,14 @@ async def test_what_it_is_an_act_of(method, path, event):
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", "/status"), ("GET", "/openapi.json"), ("HEAD", "/peers"), ("OPTIONS", "/trash")],
+    [
+        ("GET", "/status"),
+        ("GET", "/openapi.json"),
+        ("GET", "/logs"),
+        ("GET", "/keys/recovery"),
+        ("HEAD", "/peers"),
+        ("OPTIONS", "/trash"),
+    ],
 )
 async def test_what_shows_no_patient_makes_no_entry(method, path):
     assert await claim_of(method, path) is None
