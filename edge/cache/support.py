@@ -102,10 +102,11 @@ def bundle(
         "versions.json": _json(_versions()),
         "log.txt": "".join(map(_line, lines)) or "Nothing: the service does not run.\n",
     }
-    out = io.BytesIO()
+    out, at = io.BytesIO(), time.gmtime(now)
+    moment = at.tm_year, at.tm_mon, at.tm_mday, at.tm_hour, at.tm_min, at.tm_sec
     with zipfile.ZipFile(out, "w", zipfile.ZIP_DEFLATED) as archive:
         for name, text in files.items():
-            info = zipfile.ZipInfo(name, time.gmtime(now)[:6])
+            info = zipfile.ZipInfo(name, moment)
             info.compress_type, info.external_attr = zipfile.ZIP_DEFLATED, 0o600 << 16
             archive.writestr(info, without_uids(text, refer).encode("utf-8", "replace"))
     return out.getvalue()

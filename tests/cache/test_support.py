@@ -22,7 +22,7 @@ def settings():
     auth = config.Auth(kind="basic", user="edge", password=SECRET)
     archive = config.Archive("cloud", f"https://edge:{SECRET}@archive.example/dicom-web", auth=auth)
     return config.Config(
-        appliance=config.Appliance(name="St. Brigid’s", data_dir=Path("/var/lib/edge")),
+        appliance=config.Appliance(name="St. Brigid's", data_dir=Path("/var/lib/edge")),
         cloud=config.Cloud((archive,)),
         cache=config.Cache(pin=("patient 4711 of CLINIC", "modality MG within 2 years")),
     )
