@@ -152,7 +152,10 @@ async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -
         await asyncio.to_thread(means.renewals.add, tls.load, tls.files)
     own = OwnNames(names, tls.certified)
     live = Live(means.changes, means.status, Coming(cache.database))
-    pages = Pages(gate, PageMeans(config, live, temperature), (POLICY_HEADER, PAGE))
+    page_means = PageMeans(config, live, temperature)
+    pages = Pages(
+        gate, page_means, (POLICY_HEADER, PAGE), _nothing_but_refused(cache.audit).refused
+    )
     sees = Catalogue(cache.database).was_sent_by
     application = create_root(
         {
@@ -253,11 +256,15 @@ def _images(means: HttpMeans, gate: Gate) -> web.Application:
     )
 
 
+def _nothing_but_refused(audit: Audit) -> HttpWitness:
+    """The witness of what shows nobody's data: only who is turned away is told of."""
+    return HttpWitness(audit, lambda _: None)
+
+
 async def _viewer(gate: Gate, audit: Audit, config: Config) -> web.Application:
     shelf = await asyncio.to_thread(open_shelf, folder_of(config.page))
     policies = Policies(safety.PAGE, safety.VIEWER, safety.DECODER)
-    # Its files are nobody's: only who is turned away is told of.
-    guard = access(gate.authorise, Service.DICOMWEB, HttpWitness(audit, lambda _: None))
+    guard = access(gate.authorise, Service.DICOMWEB, _nothing_but_refused(audit))
     return viewer.create_application(shelf, guard, policies, log_in=WELCOME.path)
 
 
