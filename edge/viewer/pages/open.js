@@ -57,7 +57,7 @@
         if (answer.status !== 503) {
           break;
         }
-        let seconds = Math.min(Number(answer.headers.get("Retry-After")) || 5, 30);
+        let seconds = Math.min(Number(answer.headers.get("Retry-After")) || 5, 10);
         for (; seconds > 0; seconds -= 1) {
           say(words.away, seconds);
           await wait(1);

@@ -4,6 +4,9 @@
 
 (() => {
   const DOCUMENTS = ["1.2.840.10008.5.1.4.1.1.104.", "1.2.840.10008.5.1.4.1.1.88."];
+  // Of these there is no small picture.
+  const NO_IMAGES = new Set(["SR", "DOC", "KO", "PR", "ECG", "HD", "AU", "REG", "FID", "RWV",
+    "RTSTRUCT", "RTPLAN", "RTRECORD", "PLAN"]);
   const AHEAD = 4;
   const KEPT = 80;
   const JSON_TYPE = "application/dicom+json";
@@ -131,7 +134,7 @@
           say(fill(error.status === 406 ? words.nothing : words.failed, error.message));
           return;
         }
-        for (let seconds = Math.min(error.seconds, 30); seconds > 0; seconds -= 1) {
+        for (let seconds = Math.min(error.seconds, 10); seconds > 0; seconds -= 1) {
           say(fill(words.away, seconds));
           await wait(1);
           if (mine !== turn) {
@@ -253,13 +256,16 @@
     small.alt = "";
     small.loading = "lazy";
     small.addEventListener("error", () => small.remove());
-    small.src = `${base}/series/${value(series, "0020000E")}/thumbnail`;
+    if (!NO_IMAGES.has(value(series, "00080060"))) {
+      small.src = `${base}/series/${value(series, "0020000E")}/thumbnail`;
+      button.append(small);
+    }
     title.textContent = titleOf(series);
     about.textContent = [
       value(series, "00080060"),
       number === 1 ? words.image : fill(words.images, number ?? ""),
     ].filter(Boolean).join(" · ");
-    button.append(small, title, about);
+    button.append(title, about);
     button.addEventListener("click", () => choose(series, button).catch(fail));
     item.append(button);
     element("series").append(item);

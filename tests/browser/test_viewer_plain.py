@@ -1,0 +1,128 @@
+"""The simple view in a real browser: pictures of the box, turned by keys, without OHIF."""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+
+import pydicom
+import pytest
+
+from edge import config
+from edge.app import Appliance
+from edge.cache.admission import Source
+from edge.dicom.instance import Origin
+from tests.browser import phantoms
+from tests.browser.screen import Screen, logged_in
+
+
+@pytest.fixture
+async def box(tmp_path):
+    """One without OHIF."""
+    loaded = config.Config(
+        appliance=config.Appliance(data_dir=tmp_path / "box"),
+        dimse=config.Dimse(listen="127.0.0.1:0"),
+        http=config.Http(listen="127.0.0.1:0", tls="off"),
+        page=config.Page(viewer=Path("/nowhere")),
+    )
+    async with Appliance(loaded) as started:
+        yield started
+
+
+@pytest.fixture
+async def screen(box, visit):
+    base = f"http://127.0.0.1:{box.http_port}"
+    context = await visit()
+    await logged_in(box, context, base)
+    made = Screen(await context.new_page(), base)
+    yield made
+    assert made.faults == []
+
+
+async def store(box, files):
+    for data in files:
+
+        async def pieces(data=data):
+            yield data
+
+        await box.admission.store_instance(pieces(), Source(Origin.DICOMWEB, "test"))
+    return pydicom.dcmread(io.BytesIO(files[0]), stop_before_pixels=True)
+
+
+async def said(screen, text):
+    await screen.page.wait_for_function(
+        "text => document.getElementById('count').value === text", arg=text
+    )
+
+
+async def brightness(screen):
+    """Of the picture that is shown."""
+    await screen.page.wait_for_function("document.getElementById('picture').complete")
+    return await screen.page.evaluate(
+        """() => {
+            const picture = document.getElementById("picture");
+            const canvas = new OffscreenCanvas(64, 64);
+            const context = canvas.getContext("2d");
+            context.drawImage(picture, 0, 0, 64, 64);
+            return context.getImageData(0, 0, 64, 64).data.reduce((sum, one) => sum + one, 0);
+        }"""
+    )
+
+
+async def test_a_ct_is_looked_through_by_keys_and_in_other_windows(box, screen):
+    first = await store(box, phantoms.ct(4))
+    await screen.goto(f"/viewer/open?study={first.StudyInstanceUID}")
+    await screen.page.wait_for_url("**/viewer/plain?study=*")
+    await said(screen, "1 of 4")
+    await screen.see("#picture")
+    assert await screen.page.inner_text("h1") == "Phantom Thorax"
+    await screen.page.keyboard.press("ArrowRight")
+    await said(screen, "2 of 4")
+    await screen.page.keyboard.press("End")
+    await said(screen, "4 of 4")
+    await screen.page.keyboard.press("Home")
+    await said(screen, "1 of 4")
+    before = await brightness(screen)
+    await screen.page.select_option("#window", "500,2000,linear")
+    await screen.until(lambda: differs(screen, before))
+    assert await screen.page.locator("#full").is_hidden()
+
+
+async def differs(screen, before):
+    return await brightness(screen) != before
+
+
+async def test_a_cine_is_played_and_stopped(box, screen):
+    first = await store(box, phantoms.us(6))
+    await screen.goto(f"/viewer/plain?study={first.StudyInstanceUID}")
+    await said(screen, "1 of 6")
+    assert await screen.page.locator("#windows").is_hidden()
+    await screen.page.click("#play")
+    await said(screen, "4 of 6")
+    await screen.page.click("#play")
+    await screen.page.wait_for_function("document.getElementById('play').textContent === 'Play'")
+
+
+async def test_a_report_is_a_page_in_the_page(box, screen):
+    first = await store(box, phantoms.sr())
+    await screen.goto(f"/viewer/plain?study={first.StudyInstanceUID}")
+    await screen.see("#document")
+    inside = screen.page.frame_locator("#document")
+    await inside.get_by_text("Section Heading").first.wait_for()
+
+
+async def test_a_study_that_is_not_here_is_said(box, screen):
+    await screen.goto("/viewer/plain?study=1.2.3")
+    await screen.see("text=This box does not know the study")
+    await screen.goto("/viewer/open?study=1.2.3")
+    await screen.see("text=This box does not know the study")
+
+
+async def test_without_ohif_its_address_leads_to_the_simple_view(box, screen):
+    first = await store(box, phantoms.cr())
+    answer = await screen.goto(f"/viewer/viewer?StudyInstanceUIDs={first.StudyInstanceUID}")
+    assert answer.status == 503
+    # Chromium tells of the status of every page that is no success.
+    screen.faults.clear()
+    await screen.page.click("#plain")
+    await said(screen, "1 of 1")
