@@ -182,9 +182,7 @@ def check_changes(asking: Identity) -> None:
         AccessDenied: They may not.
     """
     if asking.proof is Proof.TOKEN:
-        raise AccessDenied(
-            "no token changes users", hint="log in, or use edge user", known=True
-        )
+        raise AccessDenied("no token changes users", hint="log in, or use edge user", known=True)
     if asking.scope != ANYTHING:
         raise AccessDenied(
             f"{asking.name} was narrowed, and changes no users",
