@@ -259,14 +259,14 @@ class Custodian:
 
     def _shut(self, locked: Locked) -> None:
         """Whatever fails here, the box is locked; and each start comes here again."""
-        left = []
-        for step in (self.keeper.destroy, self.keeper.forget):
-            if step == self.keeper.destroy and not locked.destroys:
-                continue
+        left = list[str]()
+        destroy = [self.keeper.destroy] if locked.destroys else []
+        for step in (*destroy, self.keeper.forget):
             try:
                 step()
             except OSError as error:
-                left.append(": ".join(filter(None, (str(error.filename or ""), error.strerror))))
+                where = f"{error.filename}: " if error.filename else ""
+                left.append(where + (error.strerror or str(error)))
         self.left = "; ".join(left)
         if left:
             log.error(
