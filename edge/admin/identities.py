@@ -90,8 +90,8 @@ def identity_routes(
     )
     @needs(Act.ADMINISTER)
     async def change(request: web.Request) -> web.Response:
-        check_changes(identity(request))
         wish = await body(request, IdentityChange)
+        check_changes(identity(request))
         name = request.match_info["name"]
         if wish.disabled is None and wish.narrowed is None:
             raise UserRefused(

@@ -210,15 +210,15 @@ def user_routes(
     @operation("Invite somebody; the code is for them.", answer=HandedCode, body=Invitation)
     @needs(Act.ADMINISTER)
     async def invite(request: web.Request) -> web.Response:
-        check_changes(identity(request))
         wish = await body(request, Invitation)
+        check_changes(identity(request))
         return _handed(await users.add(wish.name, wish.role, wish.display_name))
 
     @operation("Change somebody.", answer=KnownUser, body=UserChange, path=Named)
     @needs(Act.ADMINISTER)
     async def change(request: web.Request) -> web.Response:
-        check_changes(identity(request))
         wish = await body(request, UserChange)
+        check_changes(identity(request))
         changed = await users.change(
             request.match_info["name"],
             role=wish.role,
@@ -237,8 +237,8 @@ def user_routes(
     )
     @needs(Act.ADMINISTER)
     async def reset(request: web.Request) -> web.Response:
-        check_changes(identity(request))
         wish = await body(request, Resetting)
+        check_changes(identity(request))
         handed = await users.reset(request.match_info["name"], forget_factors=wish.forget_factors)
         sessions.forget()
         return _handed(handed)
