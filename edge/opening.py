@@ -322,7 +322,13 @@ def _find_box(folder: Path) -> None:
 def lock_folder(folder: Path) -> int:
     """Only one service works on a data folder; the lock ends with the process."""
     flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW  # root comes here, too
-    descriptor = os.open(folder / "lock", flags, 0o600)
+    try:
+        descriptor = os.open(folder / "lock", flags, 0o600)
+    except OSError as error:
+        raise ConfigError(
+            f"{folder / 'lock'} can't be opened: {error.strerror}",
+            hint="it is a plain file of the service's user, and can be deleted while nothing runs",
+        ) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:

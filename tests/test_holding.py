@@ -27,7 +27,7 @@ from edge.crypto.custodian import MARKER, Custodian
 from edge.crypto.escrow import Escrow
 from edge.crypto.providers import FileKeyProvider
 from edge.crypto.recovery import RecoveryKey
-from edge.errors import DecisionRefused, KeyLocked, WrongKey
+from edge.errors import DecisionRefused, KeyLocked, Needs, WrongKey
 from edge.holding import Holding
 from tests.journeys.box import settings
 
@@ -93,9 +93,21 @@ async def test_a_key_that_can_not_be_destroyed_ends_the_service_all_the_same(
         answer = await asyncio.to_thread(lock_service, tmp_path, LockAsked("somebody"))
         assert answer == LockedNow("/media/root.key: Read-only file system")
         assert await box.serve_until(asyncio.Event())
+    start = asyncio.create_task(locked.root_secret(lab))
+    assert (await waits(tmp_path)).needs is Needs.RECOVERY_KEY
+    start.cancel()
+    await asyncio.wait([start])
     with pytest.raises(KeyLocked, match="somebody locked it"):
         async with Appliance(lab):
             pass
+
+
+async def waits(folder):
+    """What the start of a box waits for."""
+    async with asyncio.timeout(20):
+        while not (found := await asyncio.to_thread(state_of_service, folder)):  # noqa: ASYNC110
+            await asyncio.sleep(0.01)
+    return found
 
 
 async def test_whatever_fails_a_box_that_is_written_down_as_locked_ends(lab, tmp_path, monkeypatch):
@@ -142,9 +154,7 @@ async def test_the_audit_hears_who_opened_the_box_how_and_after_what(tmp_path):
     good = "seven herons over a wet field"
     for tries in (0, 2):
         start = asyncio.create_task(locked.root_secret(lab))
-        async with asyncio.timeout(20):
-            while not await asyncio.to_thread(state_of_service, tmp_path):  # noqa: ASYNC110
-                await asyncio.sleep(0.01)
+        await waits(tmp_path)
         for number in range(tries):
             wrong = Opening(f"{good} {number}", by="Ada")
             with pytest.raises(WrongKey):

@@ -163,6 +163,14 @@ def test_root_gives_away_nothing_that_the_services_user_led_it_to(tmp_path):
     assert (folder / "link").lstat().st_uid == (folder / "pipe").stat().st_uid == 0
 
 
+def test_a_link_in_place_of_the_folders_lock_is_not_followed(edge, box, tmp_path):
+    (box / "lock").unlink(missing_ok=True)
+    (box / "lock").symlink_to(tmp_path / "made by root")
+    status, said = edge("lock")
+    assert (status, "lock can't be opened" in said) == (1, True)
+    assert not (tmp_path / "made by root").exists()
+
+
 def typed(*lines, is_new):
     """What a process says that asks for a passphrase at a terminal."""
     program = (
