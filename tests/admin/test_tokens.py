@@ -40,6 +40,7 @@ async def client(tokens):
 
     door = api.create_application(
         status=None,
+        identity=None,
         middlewares=[access(authorise, Service.ADMIN)],
         routes=token_routes(tokens, itemgetter(IDENTITY)),
     )
