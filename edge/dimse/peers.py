@@ -149,8 +149,8 @@ class Peers:
         shown_one = certificate if is_encrypted else None
         caller = await self._identify(calling, called, host, shown_one, is_encrypted=is_encrypted)
         learns = self._book is not None and self._book.learns
-        is_refused = isinstance(caller, Refusal) and caller.cause is not Cause.NAME
-        if learns and is_refused and _is_ae_title(calling):
+        is_of_peer = isinstance(caller, Refusal) and caller.cause is Cause.NAME
+        if learns and isinstance(caller, Refusal) and not is_of_peer and _is_ae_title(calling):
             assert self._book is not None
             self._book.strangers.note(
                 calling,

@@ -148,7 +148,7 @@ async def test_what_is_no_form_or_too_long_or_empty_is_refused(client, box):
 async def test_who_sends_a_form_that_does_not_come_keeps_nobody_from_trying(
     client, box, monkeypatch
 ):
-    monkeypatch.setattr("edge.admin.asking.SECONDS", 1.0)
+    monkeypatch.setattr("edge.admin.unlocking.STRANGERS_SECONDS", 1.0)
     head = f"POST /unlock HTTP/1.1\r\nHost: {client.host}:{client.port}\r\nContent-Length: 100\r\n"
     head += "Content-Type: application/x-www-form-urlencoded\r\n\r\n"
     strangers = [await asyncio.open_connection(client.host, client.port) for _ in range(20)]
