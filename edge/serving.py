@@ -131,7 +131,7 @@ class HttpMeans:
     status: Callable[[], Awaitable[Status]]
     renewals: Renewals
     """Get the certificate."""
-    lock: Callable[[LockAsked], Awaitable[None]]
+    lock: Callable[[LockAsked], Awaitable[str]]
     """Locks the box."""
 
 
