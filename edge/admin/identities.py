@@ -6,7 +6,6 @@ Their roles are the provider's to give. What a program may not do to users, it m
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import msgspec
 from aiohttp import web
@@ -16,6 +15,7 @@ from edge.access.oidc.people import Known, ProviderPeople
 from edge.access.roles import Identity, needs
 from edge.access.sessions import Sessions
 from edge.admin.asking import body
+from edge.admin.entrance import as_json
 from edge.admin.narrowed import Narrowed, narrowed, scope_of
 from edge.admin.openapi import operation
 from edge.admin.users import Named, Removed, check_changes
@@ -80,7 +80,7 @@ def identity_routes(
     @operation("Everybody who logged in by an identity provider.", answer=IdentityList)
     @needs(Act.ADMINISTER)
     async def listed(_: web.Request) -> web.Response:
-        return _json(IdentityList([known_identity(one) for one in await people.list()]))
+        return as_json(IdentityList([known_identity(one) for one in await people.list()]))
 
     @operation(
         "Keep somebody out, let them in, or narrow them.",
@@ -97,12 +97,10 @@ def identity_routes(
             raise UserRefused(
                 "nothing is named that is to be changed", hint="disabled, or narrowed"
             )
-        if wish.narrowed is not None:
-            changed = await people.narrow(name, scope_of(wish.narrowed))
-        if wish.disabled is not None:
-            changed = await people.change(name, disabled=wish.disabled)
+        scope = None if wish.narrowed is None else scope_of(wish.narrowed)
+        changed = await people.change(name, disabled=wish.disabled, scope=scope)
         sessions.forget()
-        return _json(known_identity(changed))
+        return as_json(known_identity(changed))
 
     @operation("Forget somebody, until they log in again.", answer=Removed, path=Named)
     @needs(Act.ADMINISTER)
@@ -110,18 +108,10 @@ def identity_routes(
         check_changes(identity(request))
         removed = await people.remove(request.match_info["name"])
         sessions.forget()
-        return _json(Removed(removed))
+        return as_json(Removed(removed))
 
     return [
         web.get("/identities", listed),
         web.post("/identities/{name}", change),
         web.delete("/identities/{name}", remove),
     ]
-
-
-def _json(document: Any) -> web.Response:
-    return web.Response(
-        body=msgspec.json.encode(document),
-        content_type="application/json",
-        headers={"Cache-Control": "no-store"},
-    )

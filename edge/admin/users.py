@@ -9,7 +9,7 @@ in, and for the command line.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from aiohttp import web
@@ -21,6 +21,7 @@ from edge.access.scope import ANYTHING
 from edge.access.sessions import Session, Sessions
 from edge.access.users import Handed, User, Users
 from edge.admin.asking import body, only, wanted
+from edge.admin.entrance import as_json
 from edge.admin.narrowed import Narrowed, narrowed, scope_of
 from edge.admin.openapi import operation
 from edge.errors import AccessDenied
@@ -205,7 +206,7 @@ def user_routes(
     @operation("Everybody who may log in.", answer=UserList)
     @needs(Act.ADMINISTER)
     async def listed(_: web.Request) -> web.Response:
-        return _json(UserList([known_user(user) for user in await users.list()]))
+        return as_json(UserList([known_user(user) for user in await users.list()]))
 
     @operation("Invite somebody; the code is for them.", answer=HandedCode, body=Invitation)
     @needs(Act.ADMINISTER)
@@ -227,7 +228,7 @@ def user_routes(
             scope=None if wish.narrowed is None else scope_of(wish.narrowed),
         )
         sessions.forget()
-        return _json(known_user(changed))
+        return as_json(known_user(changed))
 
     @operation(
         "Make somebody's password worthless; by the code they set another.",
@@ -249,13 +250,13 @@ def user_routes(
         check_changes(identity(request))
         removed = await users.remove(request.match_info["name"])
         sessions.forget()
-        return _json(Removed(removed))
+        return as_json(Removed(removed))
 
     @operation("Where somebody is logged in.", answer=SessionList, path=Named)
     @needs(Act.ADMINISTER)
     async def sessions_of(request: web.Request) -> web.Response:
         found = await sessions.list(request.match_info["name"], None)
-        return _json(SessionList([logged_in(one) for one in found]))
+        return as_json(SessionList([logged_in(one) for one in found]))
 
     @operation("Log somebody out.", answer=Ended, path=Named, query=Ending)
     @needs(Act.ADMINISTER)
@@ -263,18 +264,11 @@ def user_routes(
         name, asked = request.match_info["name"], wanted(request, Ending)
         check_changes(identity(request))
         if asked.session_id:
-            return _json(Ended(int(await sessions.end(asked.session_id, name, None))))
-        return _json(Ended(await sessions.end_all(name, None)))
+            return as_json(Ended(int(await sessions.end(asked.session_id, name, None))))
+        return as_json(Ended(await sessions.end_all(name, None)))
 
     def _handed(handed: Handed) -> web.Response:
-        return _json(HandedCode(handed.name, handed.code, handed.until))
-
-    def _json(document: Any) -> web.Response:
-        return web.Response(
-            body=msgspec.json.encode(document),
-            content_type="application/json",
-            headers={"Cache-Control": "no-store"},
-        )
+        return as_json(HandedCode(handed.name, handed.code, handed.until))
 
     return [
         web.get("/users", listed),

@@ -15,7 +15,7 @@ import logging
 import socket
 import time
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
 
@@ -34,6 +34,8 @@ _MOST: Final = 1024
 
 Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 Resolve = Callable[[str], frozenset[Address]]
+_Found = tuple[frozenset[Address] | OSError | ValueError, float]
+"""What came of a look-up, and when."""
 
 
 @dataclass(slots=True)
@@ -47,7 +49,8 @@ class _Name:
     asked: float | None = None
     is_missing: bool = False
     """The last look-up failed."""
-    under_way: asyncio.Task[None] | None = None
+    under_way: Future[_Found] | None = None
+    """A look-up in the pool, or what came of it and was not looked at yet."""
 
 
 def resolve(name: str) -> frozenset[Address]:
@@ -79,16 +82,18 @@ class Names:
     async def has(self, name: str, address: Address) -> bool | None:
         """Whether an address is the name's; None if that can't be known now."""
         known = self._known(name)
+        _take(name, known)
         now = self._clock()
         is_its = known.addresses is not None and address in known.addresses
         if is_its and now - known.found < _FRESH:
             return True
         if known.under_way is None and (known.asked is None or now - known.asked >= _PAUSE):
             known.asked = now
-            known.under_way = asyncio.create_task(self._look_up(name, known), name="look-up")
+            known.under_way = self._threads.submit(self._look_up, name)
         if known.under_way is not None and not is_its:
             # What was right a while ago is taken without waiting, and looked up beside that.
-            await asyncio.wait([known.under_way], timeout=LONGEST)
+            await asyncio.wait([asyncio.wrap_future(known.under_way)], timeout=LONGEST)
+            _take(name, known)
             is_its = known.addresses is not None and address in known.addresses
         if is_its:
             return True
@@ -101,19 +106,25 @@ class Names:
             known = self._names[name] = _Name()
         return known
 
-    async def _look_up(self, name: str, known: _Name) -> None:
+    def _look_up(self, name: str) -> _Found:
+        """In a thread of the pool."""
         try:
-            found = await asyncio.get_running_loop().run_in_executor(
-                self._threads, self._resolve, name
-            )
+            return self._resolve(name), self._clock()
         except (OSError, ValueError) as error:  # ValueError: it can't be a name
-            if not known.is_missing:
-                log.warning("the address of %s can't be found: %s", ascii(name), error)
-            known.is_missing = True
-        else:
-            known.addresses, known.found, known.is_missing = found, self._clock(), False
-        finally:
-            known.under_way = None
+            return error, self._clock()
+
+
+def _take(name: str, known: _Name) -> None:
+    """Know what a look-up came to, if it is over."""
+    if known.under_way is None or not known.under_way.done():
+        return
+    (found, when), known.under_way = known.under_way.result(), None
+    if isinstance(found, frozenset):
+        known.addresses, known.found, known.is_missing = found, when, False
+        return
+    if not known.is_missing:
+        log.warning("the address of %s can't be found: %s", ascii(name), found)
+    known.is_missing = True
 
 
 def address_of(text: str) -> Address:

@@ -6,7 +6,6 @@ import asyncio
 import base64
 import re
 
-import httpx
 import pytest
 from pynetdicom import AE
 
@@ -53,19 +52,6 @@ BODIES = {
 """Without which some doors say no more than that they understand nothing."""
 OURS = {"Sec-Fetch-Site": "same-origin"}
 SHUT = {401, 403, 421, 429}
-
-
-@pytest.fixture
-async def box(tmp_path):
-    async with doors.box(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-async def client(box):
-    base = f"http://127.0.0.1:{box.http_port}"
-    async with httpx.AsyncClient(base_url=base, trust_env=False) as opened:
-        yield opened
 
 
 def url(door: Door) -> str:

@@ -8,7 +8,6 @@ import numpy as np
 import pydicom
 import pytest
 import pytest_asyncio
-from playwright.async_api import async_playwright
 
 from edge import config
 from edge.app import Appliance
@@ -59,15 +58,12 @@ async def studies(box):
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def context(box, chromium):
+async def context(box, module_browser):
     """The browser of somebody who is logged in."""
-    async with async_playwright() as playwright:
-        connected = await playwright.chromium.connect_over_cdp(chromium)
-        made = await connected.new_context(ignore_https_errors=True)
-        await logged_in(box, made, f"https://{OWN_NAME}:{box.http_port}")
-        yield made
-        await made.close()
-        await connected.close()
+    made = await module_browser.new_context(ignore_https_errors=True)
+    await logged_in(box, made, f"https://{OWN_NAME}:{box.http_port}")
+    yield made
+    await made.close()
 
 
 @pytest_asyncio.fixture(loop_scope="module")
