@@ -12,19 +12,21 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from functools import partial
 from itertools import islice
-from typing import Any, Final, Literal
+from typing import Final, Literal
 
 import msgspec
 from aiohttp import hdrs, web
 
 from edge.access.audit.check import check_record
 from edge.access.audit.entry import Entry, Event
-from edge.access.audit.export import as_csv, as_dicom, as_json
+from edge.access.audit.export import as_csv, as_dicom
+from edge.access.audit.export import as_json as as_lines
 from edge.access.audit.folder import AuditFolder, Head
 from edge.access.audit.messages import Messages
 from edge.access.audit.search import Asked, entries, search
 from edge.access.roles import Act, needs
 from edge.admin.asking import wanted
+from edge.admin.entrance import as_json
 from edge.admin.openapi import operation
 
 __all__ = ["audit_routes"]
@@ -136,7 +138,7 @@ def audit_routes(
         fields.pop("limit")
         entries = await asyncio.to_thread(search, folder, Asked(**fields), limit)
         before = entries[-1].number if len(entries) == limit else None
-        return _json({"entries": entries, "before": before})
+        return as_json({"entries": entries, "before": before})
 
     @operation(
         "The same as a file, the oldest first.",
@@ -152,7 +154,7 @@ def audit_routes(
         makes: dict[str, _Make] = {
             "csv": as_csv,
             "dicom": partial(as_dicom, messages=messages),
-            "json": as_json,
+            "json": as_lines,
         }
         day = time.strftime("%Y%m%d-%H%M", time.gmtime())
         name = f"audit-{day}.{_SUFFIXES[kind]}"
@@ -178,7 +180,7 @@ def audit_routes(
         async with turn:
             report = await asyncio.to_thread(check_record, folder, known())
         findings = [Found(**asdict(one)) for one in report.findings]
-        return _json(
+        return as_json(
             Checked(
                 report.is_sound,
                 report.segments,
@@ -200,11 +202,3 @@ def audit_routes(
 def _next(lines: Iterator[str]) -> bytes:
     """Of the next lines; nothing if there are no more."""
     return "".join(islice(lines, _BATCH)).encode("utf-8", "replace")
-
-
-def _json(document: Any) -> web.Response:
-    return web.Response(
-        body=msgspec.json.encode(document),
-        content_type="application/json",
-        headers={hdrs.CACHE_CONTROL: "no-store"},
-    )

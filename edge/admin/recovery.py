@@ -19,6 +19,7 @@ from edge.access.acts import Act
 from edge.access.roles import Identity, Proof, needs
 from edge.access.totp import picture_of
 from edge.admin.asking import body
+from edge.admin.entrance import as_json
 from edge.admin.openapi import operation
 from edge.cache.backup import Backups
 from edge.cache.recovery_key import RecoveryPaper
@@ -98,7 +99,7 @@ def recovery_routes(
             found = RecoveryState(await paper.made())
         except SecretError as error:
             found = RecoveryState(None, str(error))
-        return _json(found)
+        return as_json(found)
 
     @operation(
         "Make a recovery key; it is in this answer alone, and not in force yet.",
@@ -110,7 +111,7 @@ def recovery_routes(
         wish = await body(request, Wish)
         shown = await paper.begin(person(request), renew=wish.renew)
         picture = await asyncio.to_thread(picture_of, " ".join(shown.groups))
-        return _json(ShownKey(list(shown.groups), picture, shown.until))
+        return as_json(ShownKey(list(shown.groups), picture, shown.until))
 
     @operation("Type it back: from now on the box seals for it.", answer=RecoveryState, body=Typed)
     @needs(Act.ADMINISTER)
@@ -118,7 +119,7 @@ def recovery_routes(
         wish = await body(request, Typed)
         made = await paper.confirm(person(request), wish.key)
         wake()
-        return _json(RecoveryState(made))
+        return as_json(RecoveryState(made))
 
     @operation(
         "A backup, made now, as a file that only the recovery key opens.",
@@ -146,11 +147,3 @@ def recovery_routes(
         web.post("/keys/recovery/typed", confirm),
         web.get("/backup", backup),
     ]
-
-
-def _json(document: msgspec.Struct) -> web.Response:
-    return web.Response(
-        body=msgspec.json.encode(document),
-        content_type="application/json",
-        headers={hdrs.CACHE_CONTROL: "no-store"},
-    )
