@@ -320,7 +320,6 @@ def _administration(means: HttpMeans, gate: Gate, config: Config, live: Live) ->
                 RecoveryPaper(cache.folder, cache.keys),
                 means.backups,
                 identity,
-                wake,
                 config.appliance.name,
             ),
             *log_routes(recent()),

@@ -1,7 +1,7 @@
 """The recovery key and backups over the admin API, for who may administer.
 
 The key stands in one answer, that to who began, and nobody may keep that answer. No token makes
-one: whoever has it can read all that the box keeps.
+one, nor does an admin who was narrowed: whoever has it can read all that the box keeps.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from aiohttp import hdrs, web
 
 from edge.access.acts import Act
 from edge.access.roles import Identity, Proof, needs
+from edge.access.scope import ANYTHING
 from edge.access.totp import picture_of
 from edge.admin.asking import body
 from edge.admin.entrance import as_json
@@ -66,7 +67,6 @@ def recovery_routes(
     paper: RecoveryPaper,
     backups: Backups,
     identity: Callable[[web.Request], Identity],
-    wake: Callable[[], None],
     box: str,
 ) -> list[web.RouteDef]:
     """``/keys/recovery`` and ``/backup``.
@@ -75,7 +75,6 @@ def recovery_routes(
         paper: Makes recovery keys.
         backups: Makes backups.
         identity: Who asks.
-        wake: Has the box make a backup for a new key soon.
         box: What the box is called.
     """
 
@@ -83,12 +82,18 @@ def recovery_routes(
         """Who asks, so that only they end what they began.
 
         Raises:
-            AccessDenied: It is a program.
+            AccessDenied: It is a program, or somebody who was narrowed.
         """
         asking = identity(request)
         if asking.proof is Proof.TOKEN:
             raise AccessDenied(
                 "no token makes a recovery key", hint="log in, or use edge key recovery", known=True
+            )
+        if asking.scope != ANYTHING:
+            raise AccessDenied(
+                f"{asking.name} was narrowed, and makes no recovery key",
+                hint="have another admin do it, or use edge key recovery",
+                known=True,
             )
         return asking.session_id or asking.name
 
@@ -117,9 +122,7 @@ def recovery_routes(
     @needs(Act.ADMINISTER)
     async def confirm(request: web.Request) -> web.Response:
         wish = await body(request, Typed)
-        made = await paper.confirm(person(request), wish.key)
-        wake()
-        return as_json(RecoveryState(made))
+        return as_json(RecoveryState(await paper.confirm(person(request), wish.key)))
 
     @operation(
         "A backup, made now, as a file that only the recovery key opens.",
