@@ -116,6 +116,7 @@ def test_no_part_of_the_package_writes_a_log_by_another_way():
         ("__main__.py", "logging.StreamHandler"),
         ("__main__.py", "logging.basicConfig"),
         ("logs.py", "logging.Formatter"),
+        ("logs.py", "logging.Handler"),
     ]
 
 

@@ -165,6 +165,8 @@ def audit_routes(
                 hdrs.CACHE_CONTROL: "no-store",
             }
         )
+        if request.method == hdrs.METH_HEAD:
+            return response
         lines = makes[kind](entries(folder, Asked(**fields)))
         batch = await asyncio.to_thread(_next, lines)  # what fails says so before anything is sent
         await response.prepare(request)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 
 from edge.cache.recovery_key import SECONDS, RecoveryPaper
@@ -27,8 +29,8 @@ def paper(cache, tmp_path, clock):
     return RecoveryPaper(tmp_path, cache.keys, clock=clock, monotonic=clock)
 
 
-def sealed_for(cache, tmp_path):
-    kept = Escrow(tmp_path, cache.keys).read()
+async def sealed_for(cache, tmp_path):
+    kept = await asyncio.to_thread(Escrow(tmp_path, cache.keys).read)
     return None if kept is None else kept.recipient
 
 
@@ -44,7 +46,7 @@ async def test_it_is_in_force_once_it_was_typed_back(cache, paper, tmp_path, clo
     typed = "\n".join(shown.groups).lower()
     assert await paper.confirm("anna", typed) == clock.now == await paper.made()
     key = RecoveryKey.from_text(typed)
-    assert sealed_for(cache, tmp_path) == key.recipient
+    assert await sealed_for(cache, tmp_path) == key.recipient
     with pytest.raises(DecisionRefused, match="no recovery key waits"):
         await paper.confirm("anna", typed)
 
@@ -76,13 +78,13 @@ async def test_another_is_made_on_purpose_alone_and_the_old_one_holds_till_then(
 ):
     first = await paper.begin("anna")
     await paper.confirm("anna", " ".join(first.groups))
-    before = sealed_for(cache, tmp_path)
+    before = await sealed_for(cache, tmp_path)
     with pytest.raises(DecisionRefused, match="already"):
         await paper.begin("anna")
     second = await paper.begin("anna", renew=True)
-    assert sealed_for(cache, tmp_path) == before
+    assert await sealed_for(cache, tmp_path) == before
     await paper.confirm("anna", " ".join(second.groups))
-    assert sealed_for(cache, tmp_path) != before
+    assert await sealed_for(cache, tmp_path) != before
 
 
 async def test_one_that_is_damaged_may_be_replaced(paper, tmp_path):

@@ -58,7 +58,8 @@ async def test_it_has_the_log_of_the_service_and_is_in_the_record(settings, path
         recent().handle(record)
         done = await edge("support-bundle", "--config", path, "--to", file)
         assert done.returncode == 0, done.stderr
-        [told] = search(box.cache.audit.folder, Asked(event=Event.ADMINISTERED), 10)
+        asked = Asked(event=Event.ADMINISTERED)
+        [told] = await asyncio.to_thread(search, box.cache.audit.folder, asked, 10)
         assert told.what == "edge support-bundle"
     assert "ERROR edge.x: a grave thing" in read(file, "log.txt")
     assert json.loads(read(file, "status.json"))["running"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import csv
 import io
 import json
@@ -50,8 +51,8 @@ async def narrowed(scene):
     return {"Cookie": f"{cookie['name']}={cookie['value']}"}
 
 
-def recorded(scene, event):
-    return search(scene.box.cache.audit.folder, Asked(event=event), 100)
+async def recorded(scene, event):
+    return await asyncio.to_thread(search, scene.box.cache.audit.folder, Asked(event=event), 100)
 
 
 # The record ---------------------------------------------------------------------------------------
@@ -74,7 +75,8 @@ async def test_the_record_is_a_table_or_messages_of_dicom(scene, ask):
     assert len(ET.fromstring(answer.text)) > 1
     answer = await ask("GET", "/api/v1/audit/export?format=json&user=a-admin")
     assert all(json.loads(line) for line in answer.text.splitlines())
-    [*_, told] = [one for one in recorded(scene, Event.READ_RECORD) if "export" in one.what]
+    looks = await recorded(scene, Event.READ_RECORD)
+    [told, *_] = [one for one in looks if "export" in one.what]
     assert told.actor.name == "a-admin"
 
 
@@ -97,12 +99,18 @@ async def test_only_admins_look_at_the_record_the_log_and_what_is_given_away(ask
 
 async def test_lines_of_the_log_are_found_by_how_grave_they_are_and_what_they_say(ask):
     kept = recent()
-    for level, text in ((logging.WARNING, "a mild thing"), (logging.ERROR, "a grave thing")):
+    for level, text in (
+        (logging.WARNING, "a mild word of a page"),
+        (logging.ERROR, "a grave word of a page"),
+    ):
         kept.handle(logging.LogRecord("edge.test", level, "file", 1, text, (), None))
     found = (await ask("GET", "/api/v1/logs?level=WARNING")).json()
-    assert [line["text"] for line in found["lines"]][-2:] == ["a mild thing", "a grave thing"]
-    found = (await ask("GET", "/api/v1/logs?level=ERROR&text=GRAVE")).json()
-    assert [line["text"] for line in found["lines"]] == ["a grave thing"]
+    assert [line["text"] for line in found["lines"]][-2:] == [
+        "a mild word of a page",
+        "a grave word of a page",
+    ]
+    found = (await ask("GET", "/api/v1/logs?level=ERROR&text=GRAVE+word+of+a+page")).json()
+    assert [line["text"] for line in found["lines"]] == ["a grave word of a page"]
     again = (await ask("GET", f"/api/v1/logs?after={found['last']}")).json()
     assert again["lines"] == []
     assert again["last"] == found["last"]
@@ -137,7 +145,7 @@ async def test_a_recovery_key_is_made_shown_once_and_typed_back(scene, ask, brow
     answer = await ask("GET", "/api/v1/backup")
     assert answer.content.startswith(b"EDGEBKUP")
     assert answer.headers["Content-Disposition"].endswith('.edge"')
-    for entry in recorded(scene, Event.KEY):
+    for entry in await recorded(scene, Event.KEY):
         assert shown["groups"][4] not in str(entry)
     text = (await browse("/backup", cookies[Role.ADMIN])).text
     assert shown["groups"][4] not in text
