@@ -55,6 +55,7 @@ from edge.admin.passkeys import passkey_routes
 from edge.admin.peers import peer_routes
 from edge.admin.prefetch import prefetch_routes
 from edge.admin.procedures import procedure_routes
+from edge.admin.studies import study_routes
 from edge.admin.sync import sync_routes
 from edge.admin.tokens import token_routes
 from edge.admin.trash import trash_routes
@@ -78,6 +79,7 @@ from edge.cache.procedures import Procedures
 from edge.cache.rendering import Rendering
 from edge.cache.retrieval import Retrieval
 from edge.cache.status import Parts, Status
+from edge.cache.studies import Studies
 from edge.cache.transcoding import Transcoding
 from edge.config import Config
 from edge.crypto.secrets import PURPOSE, open_secrets
@@ -262,6 +264,8 @@ async def _viewer(gate: Gate, config: Config) -> web.Application:
 def _administration(means: HttpMeans, gate: Gate, config: Config, live: Live) -> web.Application:
     cache, changes = means.cache, means.changes
     database, identity, wake = cache.database, itemgetter(IDENTITY), changes.wake
+    has_archive, sees = bool(config.cloud.archive), Catalogue(database).was_sent_by
+    studies = Studies(database, cache.pins, means.retrieval, has_archive=has_archive)
 
     witness = HttpWitness(cache.audit, claim_of_api)
     return api.create_application(
@@ -289,6 +293,7 @@ def _administration(means: HttpMeans, gate: Gate, config: Config, live: Live) ->
             *token_routes(cache.tokens, identity),
             *audit_routes(cache.audit.folder),
             *key_routes(means.lock, identity),
-            *event_routes(live, gate.authorise, Catalogue(database).was_sent_by),
+            *event_routes(live, gate.authorise, sees),
+            *study_routes(studies, identity, sees),
         ],
     )
