@@ -11,7 +11,7 @@ from edge.dicom.instance import Availability
 from edge.errors import DecisionRefused, InstanceNotFound
 from edge.index import studies as rows
 from edge.index.database import Database
-from edge.index.studies import Here, Order, SeriesLine, StudyLine, Vouched, Wanted
+from edge.index.study_lines import Here, Order, SeriesLine, StudyLine, Vouched, Wanted
 
 __all__ = [
     "Here",

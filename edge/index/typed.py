@@ -1,8 +1,8 @@
 """What somebody typed into the one field of a search, as conditions on studies.
 
-Owns how a word is understood: as the beginning of a word of a name, a part of an ID, of an accession
-number or of a description, a modality, a date, or a UID. Each word has to be found as one of these,
-in whatever order; so what is typed further finds less. Never runs anything.
+Owns how a word is understood: as the beginning of a word of a name, a part of an ID, of an
+accession number or of a description, a modality, a date, or a UID. Each word has to be found as one
+of these, in whatever order; so what is typed further finds less. Never runs anything.
 """
 
 from __future__ import annotations

@@ -3,12 +3,12 @@
 //     const list = new List(element, {
 //       label: _("Studies"),
 //       columns: [{key: "name", title: _("Patient"), width: "2fr", render: (row) => node or text}, …],
-//       load: async (offset, limit, signal) => ({rows: […], total: 12345}),
+//       load: async (offset, limit, signal, attended) => ({rows: […], total: 12345}),
 //       id: (row) => row.uid,
 //       onOpen: (row) => …,               // Enter, or a click
 //       rowHeight: 56,                     // pixels at the usual size of text
 //     });
-//     list.reload(); list.update(row); list.current();
+//     list.reload(); list.refresh(); list.update(row); list.current();
 //
 // It is a grid for screen readers, with the number of each row among all, and wholly usable by keys:
 // arrows, Page, Home, End, Enter. 100,000 rows are some thirty elements.
@@ -58,6 +58,45 @@ export class List {
     for (const row of this.rows.values()) row.remove();
     this.rows.clear();
     await this.fetch(0);
+  }
+
+  /** Look again at what is seen, without moving: what did not change stays as it is. */
+  async refresh() {
+    const first = Math.floor(Math.min(this.first(), Math.max(0, this.total - 1)) / PAGE);
+    const last = Math.floor(Math.max(0, this.first() + this.body.clientHeight / this.height) / PAGE);
+    const abort = new AbortController();
+    for (const one of this.asked.values()) one.abort();
+    this.asked.clear();
+    const fresh = new Map();
+    let total = 0;
+    for (let page = first; page <= Math.max(first, last); page += 1) this.asked.set(page, abort);
+    try {
+      for (const page of [...this.asked.keys()]) {
+        const found = await this.load(page * PAGE, PAGE, abort.signal, false);
+        fresh.set(page, found.rows);
+        total = found.total;
+      }
+    } catch {
+      return; // Another look begins, or the page says by itself that the box does not answer.
+    } finally {
+      for (const [page, one] of [...this.asked]) if (one === abort) this.asked.delete(page);
+    }
+    if (abort.signal.aborted) return;
+    const chosen = this.current() && this.id(this.current());
+    const known = new Set([...this.pages.values()].flat().map(this.id));
+    const was = new Map([...this.rows.keys()].map((index) => [index, JSON.stringify(this.at(index))]));
+    this.pages = fresh;
+    this.setTotal(total);
+    for (const [index, said] of was) if (said !== JSON.stringify(this.at(index))) this.drop(index);
+    for (const [page, rows] of fresh) {
+      const place = rows.findIndex((row) => this.id(row) === chosen);
+      if (place >= 0) this.selected = page * PAGE + place;
+    }
+    this.draw();
+    for (const [index, shown] of this.rows) {
+      shown.setAttribute("aria-selected", String(index === this.selected));
+      if (shown.dataset.id && !known.has(shown.dataset.id)) shown.classList.add("fresh");
+    }
   }
 
   /** A row that changed, if it is among those that are known. */
