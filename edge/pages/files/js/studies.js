@@ -132,7 +132,7 @@ const list = new List(byId("studies"), {
       render: (study) => two(
         make("span", { class: "count" }, images(study.instances)),
         asked.order === "arrival" ? ago(study.arrived) : presence(study)) },
-    { title: _("Custody"), width: "minmax(8rem, auto)", class: "custody", render: vouched },
+    { title: _("Custody"), width: "11rem", class: "custody", render: vouched },
   ],
 });
 byId("studies").addEventListener("problem", (event) => showProblem(byId("problem"), event.detail));
