@@ -270,7 +270,7 @@ def _administration(means: HttpMeans, gate: Gate, config: Config, live: Live) ->
     witness = HttpWitness(cache.audit, claim_of_api)
     return api.create_application(
         status=means.status,
-        middlewares=[access(gate.authorise, Service.ADMIN, witness)],
+        middlewares=[access(gate.authorise, Service.ADMIN, witness, sees)],
         routes=[
             *sync_routes(cache.disputes, means.ledger, identity, wake),
             *absence_routes(cache.absences, identity),
@@ -294,6 +294,6 @@ def _administration(means: HttpMeans, gate: Gate, config: Config, live: Live) ->
             *audit_routes(cache.audit.folder),
             *key_routes(means.lock, identity),
             *event_routes(live, gate.authorise, sees),
-            *study_routes(studies, identity, sees),
+            *study_routes(studies, identity),
         ],
     )

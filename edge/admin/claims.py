@@ -52,7 +52,8 @@ def claim_of_api(request: web.Request) -> Claim | None:
     if request.method in _READS:
         if section in _OPEN:
             return None
-        study = request.match_info.get("study_uid", "")
+        named = request.match_info
+        study = named.get("study") or named.get("study_uid", "")
         # What goes on for hours is told of as it begins, too.
         begins = Event.QUERIED if section == "events" else None
         return Claim(

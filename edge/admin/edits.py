@@ -17,7 +17,7 @@ from edge.cache.edits import Edit, Edits
 from edge.dicom.uids import is_uid
 from edge.errors import QueryError
 
-__all__ = ["StudyNamed", "edit_routes"]
+__all__ = ["edit_routes"]
 
 
 class StudyNamed(msgspec.Struct):

@@ -1,8 +1,8 @@
 """Studies as people look for them, over the admin API: what QIDO-RS has no words for.
 
 Custody, what is here, pins and arrival beside the attributes; found as one types. For who may read
-images; whoever was narrowed to some studies finds those alone, by the one check of
-`edge.dicomweb.sight`.
+images. Whoever was narrowed to some studies finds those alone; whether a study that is named may be
+seen, the middleware of `edge.dicomweb.sight` asks, for it is called ``study`` in its path.
 """
 
 from __future__ import annotations
@@ -16,12 +16,10 @@ from aiohttp import web
 
 from edge.access.roles import Act, Identity, narrows, needs
 from edge.admin.asking import Paged, only, wanted
-from edge.admin.edits import StudyNamed
 from edge.admin.openapi import operation
 from edge.cache.listing import Page
 from edge.cache.studies import Here, Order, Studies, StudyLine, Vouched, Wanted, WholeStudy
 from edge.dicom.uids import is_uid
-from edge.dicomweb.sight import Sees, check_study
 from edge.errors import QueryError
 
 __all__ = ["study_routes"]
@@ -44,6 +42,12 @@ class StudiesWanted(Paged):
     order: Literal["date", "arrival"] = "date"
 
 
+class OneStudy(msgspec.Struct):
+    """A study, in the path."""
+
+    study: Annotated[str, msgspec.Meta(pattern=only(r"[0-9]+(\.[0-9]+)*"), max_length=64)]
+
+
 class Coming(msgspec.Struct):
     """What is on its way."""
 
@@ -52,14 +56,13 @@ class Coming(msgspec.Struct):
 
 
 def study_routes(
-    studies: Studies, identity: Callable[[web.Request], Identity], sees: Sees | None
+    studies: Studies, identity: Callable[[web.Request], Identity]
 ) -> list[web.RouteDef]:
     """``/studies``.
 
     Args:
         studies: Lists them.
         identity: Who asks.
-        sees: Which studies are whose.
     """
 
     @operation(
@@ -90,29 +93,25 @@ def study_routes(
     @operation(
         "One study: its series, what vouches for each, and what else its patient has.",
         answer=WholeStudy,
-        path=StudyNamed,
+        path=OneStudy,
     )
-    @narrows
     async def study(request: web.Request) -> web.Response:
-        uid, senders = await _seen(request)
-        return web.json_response(asdict(await studies.study(uid, senders)))
+        senders = identity(request).scope_for(Act.READ).studies_from
+        return web.json_response(asdict(await studies.study(_named(request), senders)))
 
-    @operation("Have all of a study brought here.", answer=Coming, path=StudyNamed)
+    @operation("Have all of a study brought here.", answer=Coming, path=OneStudy)
     @needs(Act.READ)
-    @narrows
     async def bring(request: web.Request) -> web.Response:
-        uid, _ = await _seen(request)
-        return web.json_response({"coming": await studies.bring(uid)})
-
-    async def _seen(request: web.Request) -> tuple[str, frozenset[str]]:
-        uid, who = request.match_info["study_uid"], identity(request)
-        if not is_uid(uid):
-            raise QueryError("the study in the path is not a UID (PS3.5 9.1)")
-        await check_study(uid, who, Act.READ, sees)
-        return uid, who.scope_for(Act.READ).studies_from
+        return web.json_response({"coming": await studies.bring(_named(request))})
 
     return [
         web.get("/studies", listing),
-        web.get("/studies/{study_uid}", study),
-        web.post("/studies/{study_uid}/fetch", bring),
+        web.get("/studies/{study}", study),
+        web.post("/studies/{study}/fetch", bring),
     ]
+
+
+def _named(request: web.Request) -> str:
+    if not is_uid(uid := request.match_info["study"]):
+        raise QueryError("the study in the path is not a UID (PS3.5 9.1)")
+    return uid
