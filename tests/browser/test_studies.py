@@ -100,7 +100,7 @@ async def test_the_keyboard_alone_finds_and_opens(look):
 
 
 async def test_pictures_are_shown_of_what_is_here(look):
-    page = await look("/studies")
+    page = await look("/studies", viewport={"width": 1280, "height": 1000})
     await expect(page.locator(f"{LIST} .picture img")).to_have_count(6)
     await page.goto(page.url + f"/{UID}")
     await expect(page.locator("#series .picture img")).to_have_count(1)
