@@ -33,7 +33,7 @@ class StudiesWanted(Paged):
 
     q: Annotated[str, msgspec.Meta(max_length=256)] = ""
     """As it was typed: each word is a part of a name, an ID, a date, a modality, a description."""
-    custody: Literal["", "lost", "trouble", "only-here", "absent", "unproven", "safe"] = ""
+    custody: Literal["", "trouble", "only-here", "absent", "unproven"] = ""
     here: Literal["", "whole", "partly", "not"] = ""
     modality: _Code = ""
     since: _Day = ""

@@ -62,27 +62,21 @@ _HERE: Final = {
 _MOST_OF_PATIENT: Final = 100
 
 
-def _any(condition: str) -> str:
-    return (
-        f"EXISTS (SELECT 1 FROM instances i WHERE i.study_id = s.id AND i.withheld = ''"
-        f" AND {condition})"
-    )
-
-
+# Counters and indexes first: of most studies no instance is looked at.
 _CUSTODY: Final = {
-    Vouched.LOST: _any(_LOST),
-    Vouched.TROUBLE: _any(_TROUBLE),
+    Vouched.TROUBLE: (
+        "s.edge_only_count > 0 AND EXISTS (SELECT 1 FROM instances i"
+        f" WHERE i.study_id = s.id AND i.withheld = '' AND {_TROUBLE})"
+    ),
     Vouched.ONLY_HERE: _ONLY_HERE,
     Vouched.ABSENT: _ABSENT,
-    Vouched.UNPROVEN: _any(_UNPROVEN),
-    # Counters and what is rare first: most studies are safe, and none of their rows is looked at.
-    Vouched.SAFE: (
-        f"s.edge_only_count = 0 AND NOT ({_ABSENT}) AND NOT ({_ONLY_HERE})"
-        " AND s.id NOT IN (SELECT i.study_id FROM instances i WHERE i.withheld = ''"
-        f" AND (({_UNPROVEN}) OR {_LOST}))"
+    Vouched.UNPROVEN: (
+        "s.id IN (SELECT study_id FROM instances WHERE custody = 'ACKNOWLEDGED'"
+        " AND custody IN ('EDGE_ONLY', 'SENT', 'ACKNOWLEDGED', 'REFUSED')"
+        " AND availability = 'ONLINE' AND withheld = '')"
     ),
 }
-"""The filter of each finds what has it at all, also beside something worse."""
+"""Each finds what has it at all, also beside something worse."""
 
 
 async def find(
