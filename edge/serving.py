@@ -55,6 +55,7 @@ from edge.admin.passkeys import passkey_routes
 from edge.admin.peers import peer_routes
 from edge.admin.prefetch import prefetch_routes
 from edge.admin.procedures import procedure_routes
+from edge.admin.sending import Gives, sending_routes
 from edge.admin.studies import study_routes
 from edge.admin.sync import sync_routes
 from edge.admin.tokens import token_routes
@@ -103,10 +104,19 @@ from edge.viewer import server as viewer
 from edge.viewer.server import Policies
 from edge.viewer.shelf import folder_of, open_shelf
 
-__all__ = ["Echo", "HttpMeans", "start_http"]
+__all__ = ["Calling", "Echo", "HttpMeans", "start_http"]
 
 Echo = Callable[[str], Awaitable[Reached]]
 """Calls a DICOM peer by its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calling:
+    """Calls DICOM peers."""
+
+    echo: Echo
+    giving: Gives
+    """Sends them studies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,7 +136,7 @@ class HttpMeans:
     ledger: CustodyLedger
     """Knows who vouches for what."""
     changes: Changes
-    echo: Echo
+    calling: Calling
     parts: Callable[[], Parts]
     """How every part of the service is."""
     status: Callable[[], Awaitable[Status]]
@@ -284,7 +294,7 @@ def _administration(means: HttpMeans, gate: Gate, config: Config, live: Live) ->
                 wake,
             ),
             *prefetch_routes(Expectations(database), cache.pins, identity, wake),
-            *peer_routes(cache.peers, identity, means.echo),
+            *peer_routes(cache.peers, identity, means.calling.echo),
             *doctor_routes(partial(examine, cache.peers, cache.associations, config.dimse)),
             *worklist_routes(cache.worklist),
             *user_routes(cache.users, cache.sessions, identity),
@@ -295,5 +305,6 @@ def _administration(means: HttpMeans, gate: Gate, config: Config, live: Live) ->
             *key_routes(means.lock, identity),
             *event_routes(live, gate.authorise, sees),
             *study_routes(studies, identity),
+            *sending_routes(means.calling.giving, identity),
         ],
     )

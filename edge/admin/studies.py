@@ -22,7 +22,7 @@ from edge.cache.studies import Here, Order, Studies, StudyLine, Vouched, Wanted,
 from edge.dicom.uids import is_uid
 from edge.errors import QueryError
 
-__all__ = ["study_routes"]
+__all__ = ["OneStudy", "named", "study_routes"]
 
 _Day = Annotated[str, msgspec.Meta(pattern=only("([0-9]{8})?"))]
 _Code = Annotated[str, msgspec.Meta(max_length=16, pattern=only("[A-Z0-9_ ]*"))]
@@ -97,12 +97,12 @@ def study_routes(
     )
     async def study(request: web.Request) -> web.Response:
         senders = identity(request).scope_for(Act.READ).studies_from
-        return web.json_response(asdict(await studies.study(_named(request), senders)))
+        return web.json_response(asdict(await studies.study(named(request), senders)))
 
     @operation("Have all of a study brought here.", answer=Coming, path=OneStudy)
     @needs(Act.READ)
     async def bring(request: web.Request) -> web.Response:
-        return web.json_response({"coming": await studies.bring(_named(request))})
+        return web.json_response({"coming": await studies.bring(named(request))})
 
     return [
         web.get("/studies", listing),
@@ -111,7 +111,12 @@ def study_routes(
     ]
 
 
-def _named(request: web.Request) -> str:
+def named(request: web.Request) -> str:
+    """The study in the path.
+
+    Raises:
+        QueryError: It is none.
+    """
     if not is_uid(uid := request.match_info["study"]):
         raise QueryError("the study in the path is not a UID (PS3.5 9.1)")
     return uid

@@ -180,6 +180,92 @@ byId("first")?.addEventListener("click", async () => {
   await look();
 });
 
+// Sending: where to, and then how far it is, for as long as something is on its way.
+
+const EVERY = 1000;
+const STATES = {
+  waiting: _("waits for its turn"),
+  sending: _("on its way"),
+  done: _("all of it was taken"),
+  failed: _("not all of it was taken"),
+  stopped: _("stopped"),
+};
+const LEVELS = { waiting: "busy", sending: "busy", done: "safe", failed: "alarm", stopped: "warning" };
+
+function sentRow(one) {
+  const share = one.instances ? (one.sent + one.failed) / one.instances : 0;
+  const stop = async (event) => {
+    event.target.disabled = true;
+    try {
+      await ask(`${own}/sending/stop`, { body: { number: one.number } });
+    } catch (error) {
+      showProblem(byId("problem"), error);
+    }
+    await sendings();
+  };
+  return make("li", {},
+    make("p", { class: "who" }, make("bdi", {}, one.peer)),
+    make("p", { class: "when" }, make("span", { class: "badge", data: { level: LEVELS[one.state] } }, STATES[one.state])),
+    make("p", { class: "what" }, _("%(done)s of %(all)s images", { done: number(one.sent), all: number(one.instances) }),
+      one.reason ? make("span", { lang: "en", dir: "auto" }, ` · ${one.reason}`) : null),
+    make("p", { class: "when" }, one.ended ? ago(one.ended) : make("button", { type: "button", class: "button quiet small", onclick: stop }, _("Stop"))),
+    one.ended ? null : make("progress", { max: "1", value: String(share), "aria-label": _("Sent to %(peer)s", { peer: one.peer }) }));
+}
+
+let again = 0;
+async function sendings(attended = true) {
+  clearTimeout(again);
+  const { destinations, sent } = await ask(`${own}/sending`, { attended });
+  byId("sent-card").hidden = sent.length === 0;
+  put(byId("sent"), sent, (one) => one.number, sentRow);
+  if (sent.some((one) => !one.ended)) again = setTimeout(() => sendings(false).catch(() => {}), EVERY);
+  return destinations;
+}
+
+byId("send")?.addEventListener("click", async () => {
+  let destinations;
+  try {
+    destinations = await sendings();
+  } catch (error) {
+    showProblem(byId("problem"), error);
+    return;
+  }
+  if (!destinations.length) {
+    open({ title: _("Send to a device"), body: make("p", {}, _("No device is known that can be called. Whoever looks after the box adds it with its address and port, under Devices.")) });
+    return;
+  }
+  const { study } = shown;
+  const problem = make("p", { class: "problem", role: "alert", hidden: true });
+  const select = make("select", { name: "to", required: true },
+    destinations.map((one) => make("option", { value: one.ae_title }, one.name ? `${one.name} (${one.ae_title})` : one.ae_title)));
+  const lines = [
+    ngettext("%(n)s image goes there by DICOM, with the name of the patient.", "%(n)s images go there by DICOM, with the name of the patient.", study.instances),
+    ...(study.here < study.instances ? [_("What is in the cloud only is fetched on the way, which takes longer.")] : []),
+    _("It goes on by itself if you leave this page. It is not taken back if you stop it: what arrived stays there."),
+    _("It is written into the audit with your name."),
+  ];
+  const go = make("button", { class: "button" }, _("Send"));
+  const form = make("form", { class: "stack" },
+    make("label", { class: "field" }, make("span", {}, _("Device")), select),
+    make("ul", {}, lines.map((one) => make("li", {}, one))), problem,
+    make("div", { class: "actions" }, make("button", { type: "button", class: "button quiet", onclick: () => dialog.close() }, _("Cancel")), go));
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (go.disabled) return;
+    go.disabled = true;
+    try {
+      await ask(`${own}/sending`, { body: { ae_title: select.value } });
+      dialog.close();
+      await sendings();
+    } catch (error) {
+      problem.replaceChildren(...wordsOf(error));
+      problem.hidden = false;
+      go.disabled = false;
+    }
+  });
+  const dialog = open({ title: _("Send this study to a device"), body: form });
+});
+
 // Erasing: two questions at once, where from, and whether that is understood.
 byId("erase")?.addEventListener("click", () => {
   const { study } = shown;
@@ -239,3 +325,4 @@ follow({
   },
 });
 await look();
+if (byId("send") && shown) await sendings().catch(() => {});
