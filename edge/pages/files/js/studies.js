@@ -10,7 +10,8 @@ import { address, images, kind, picture, presence, vouched } from "./picturing.j
 import { _, ago, date, ngettext, person } from "./words.js";
 
 const TYPING = 150;
-const SOON = 400;
+const AT_ONCE = 50;
+const SOON = 2000;
 const LATER = 10000;
 const form = byId("search-form");
 const chips = [...form.querySelectorAll(".chip")];
@@ -147,9 +148,10 @@ function soon(milliseconds) {
   if (at >= due) return;
   due = at;
   clearTimeout(timer);
-  timer = setTimeout(async () => {
+  timer = setTimeout(() => {
     due = Infinity;
-    await list.refresh();
+    if (!document.hidden) list.refresh();
+    else document.addEventListener("visibilitychange", () => list.refresh(), { once: true });
   }, milliseconds);
 }
 
@@ -160,7 +162,15 @@ function changed(name, value) {
   before[name] = now;
   return isNew;
 }
+let known = null;
 follow({
-  arrivals: ({ arrived }) => changed("arrivals", arrived) && soon(SOON),
-  state: ({ studies, instances, custody, sealed_bytes: sealed }) => changed("state", [studies, instances, custody, sealed]) && soon(LATER),
+  arrivals: ({ arrived }) => {
+    const isNew = known && arrived.some((one) => !known.has(one.study_uid));
+    known = new Set(arrived.map((one) => one.study_uid));
+    // A study that is new is shown at once; that another image of one came can wait a little.
+    if (changed("arrivals", arrived)) soon(isNew ? AT_ONCE : SOON);
+  },
+  state: ({ studies, instances, custody, sealed_bytes: sealed }) => {
+    if (changed("state", [studies, instances, custody, sealed])) soon(LATER);
+  },
 });

@@ -11,6 +11,7 @@ const uid = decodeURIComponent(location.pathname.split("/")[2] ?? "");
 const own = `/api/v1/studies/${encodeURIComponent(uid)}`;
 const imagesOf = `/dicom-web/studies/${encodeURIComponent(uid)}`;
 const SOON = 500;
+const LATER = 5000;
 let shown = null;
 let lineIsUp = null;
 
@@ -313,16 +314,34 @@ byId("erase")?.addEventListener("click", () => {
 // What happens --------------------------------------------------------------------------------------
 
 let timer = 0;
-const soon = () => { timer ||= setTimeout(() => { timer = 0; look(false); }, SOON); };
+let due = Infinity;
+function soon(milliseconds) {
+  if (document.hidden || Date.now() + milliseconds >= due) return;
+  due = Date.now() + milliseconds;
+  clearTimeout(timer);
+  timer = setTimeout(() => {
+    due = Infinity;
+    look(false);
+  }, milliseconds);
+}
+/** Whether anything of it is on its way, here or to the cloud. */
+const isMoving = () => shown && (shown.study.here < shown.study.instances || shown.study.custody !== "safe");
+
 let before = "";
+let arrivedBefore = "";
 follow({
-  arrivals: ({ arrived }) => { if (arrived.some((one) => one.study_uid === uid)) soon(); },
+  arrivals: ({ arrived }) => {
+    const now = JSON.stringify(arrived.find((one) => one.study_uid === uid) ?? null);
+    if (arrivedBefore && arrivedBefore !== now) soon(SOON);
+    arrivedBefore = now;
+  },
   state: ({ archives, ...state }) => {
     lineIsUp = Object.values(archives).some(Boolean);
     const now = JSON.stringify([state.studies, state.instances, state.custody, state.sealed_bytes]);
-    if (before && before !== now) soon();
+    if (before && before !== now && isMoving()) soon(LATER);
     before = now;
   },
 });
+document.addEventListener("visibilitychange", () => { if (!document.hidden) look(false); });
 await look();
 if (byId("send") && shown) await sendings().catch(() => {});
