@@ -165,10 +165,12 @@ function changed(name, value) {
 let known = null;
 follow({
   arrivals: ({ arrived }) => {
-    const isNew = known && arrived.some((one) => !known.has(one.study_uid));
+    const isFirst = known === null;
+    const isNew = !isFirst && arrived.some((one) => !known.has(one.study_uid));
     known = new Set(arrived.map((one) => one.study_uid));
-    // A study that is new is shown at once; that another image of one came can wait a little.
-    if (changed("arrivals", arrived)) soon(isNew ? AT_ONCE : SOON);
+    // A study that is new is shown at once; that another image of one came can wait a little. One
+    // that came between the list and the first word of it is not to be missed.
+    if (changed("arrivals", arrived) || isFirst) soon(isNew ? AT_ONCE : SOON);
   },
   state: ({ studies, instances, custody, sealed_bytes: sealed }) => {
     if (changed("state", [studies, instances, custody, sealed])) soon(LATER);
