@@ -16,17 +16,24 @@ FRAMES_PER_SECOND = 50
 FOUND_SECONDS = 1.0
 """From the last letter; 150 ms of them are the pause behind it."""
 FILL = (
-    f"WITH RECURSIVE made (n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM made WHERE n < {STUDIES})"
-    " INSERT INTO studies (study_uid, patient_id, birth_date, study_date, study_time,"
-    " accession_number, description, modalities, created, series_count, instance_count)"
-    " SELECT '2.25.' || (1000000000 + n), printf('L-%06d', n / 2), '19700101',"
-    " strftime('%Y%m%d', '2016-01-01', '+' || (n * 7919 % 3650) || ' days'), '101112',"
-    " printf('A%07d', n), 'Thorax, a long list', '\\CT\\', 0.0, 1, 10 FROM made",
-    "INSERT INTO study_attributes (study_id, attributes)"
-    " SELECT id, json_object('00100010', json_object('vr', 'PN', 'Value', json_array("
-    "json_object('Alphabetic', printf('Long^Patient%06d', id))))) FROM studies",
-    "INSERT INTO person_names (tag, kind, text, study_id)"
-    " SELECT '00100010', 'WORD', printf('patient%06d', id), id FROM studies",
+    (
+        "WITH RECURSIVE made (n) AS"
+        f" (SELECT 1 UNION ALL SELECT n + 1 FROM made WHERE n < {STUDIES})"
+        " INSERT INTO studies (study_uid, patient_id, birth_date, study_date, study_time,"
+        " accession_number, description, modalities, created, series_count, instance_count)"
+        " SELECT '2.25.' || (1000000000 + n), printf('L-%06d', n / 2), '19700101',"
+        " strftime('%Y%m%d', '2016-01-01', '+' || (n * 7919 % 3650) || ' days'), '101112',"
+        " printf('A%07d', n), 'Thorax, a long list', '\\CT\\', 0.0, 1, 10 FROM made"
+    ),
+    (
+        "INSERT INTO study_attributes (study_id, attributes)"
+        " SELECT id, json_object('00100010', json_object('vr', 'PN', 'Value', json_array("
+        "json_object('Alphabetic', printf('Long^Patient%06d', id))))) FROM studies"
+    ),
+    (
+        "INSERT INTO person_names (tag, kind, text, study_id)"
+        " SELECT '00100010', 'WORD', printf('patient%06d', id), id FROM studies"
+    ),
 )
 """Rows as they are of what only an archive has, without a way in that would take minutes."""
 SCROLL = """async () => {
