@@ -14,6 +14,7 @@ from operator import itemgetter
 from aiohttp import web
 
 from edge.access.acts import Service
+from edge.access.audit.recorder import Audit
 from edge.access.basic import Basic
 from edge.access.emergencies import Emergencies
 from edge.access.emergency import BreakGlass
@@ -142,7 +143,7 @@ class HttpMeans:
     status: Callable[[], Awaitable[Status]]
     renewals: Renewals
     """Get the certificate."""
-    lock: Callable[[LockAsked], Awaitable[None]]
+    lock: Callable[[LockAsked], Awaitable[str]]
     """Locks the box."""
 
 
@@ -163,7 +164,10 @@ async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -
         await asyncio.to_thread(means.renewals.add, tls.load, tls.files)
     own = OwnNames(names, tls.certified)
     live = Live(means.changes, means.status, Coming(cache.database))
-    pages = Pages(gate, PageMeans(config, live, temperature), (POLICY_HEADER, PAGE))
+    page_means = PageMeans(config, live, temperature)
+    pages = Pages(
+        gate, page_means, (POLICY_HEADER, PAGE), _nothing_but_refused(cache.audit).refused
+    )
     sees = Catalogue(cache.database).was_sent_by
     application = create_root(
         {
@@ -182,7 +186,7 @@ async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -
                 witness=HttpWitness(cache.audit, claim_of_feed),
             ),
             "/api/v1": _administration(means, gate, config, live),
-            "/viewer": await _viewer(gate, config),
+            "/viewer": await _viewer(gate, pages, cache.audit, config),
         },
         cors_origins=config.http.cors_origins,
         names=own,
@@ -264,11 +268,16 @@ def _images(means: HttpMeans, gate: Gate) -> web.Application:
     )
 
 
-async def _viewer(gate: Gate, config: Config) -> web.Application:
+def _nothing_but_refused(audit: Audit) -> HttpWitness:
+    """The witness of what shows nobody's data: only who is turned away is told of."""
+    return HttpWitness(audit, lambda _: None)
+
+
+async def _viewer(gate: Gate, pages: Pages, audit: Audit, config: Config) -> web.Application:
     shelf = await asyncio.to_thread(open_shelf, folder_of(config.page))
     policies = Policies(safety.PAGE, safety.VIEWER, safety.DECODER)
-    guard = access(gate.authorise, Service.DICOMWEB)
-    return viewer.create_application(shelf, guard, policies, log_in=WELCOME.path)
+    guard = access(gate.authorise, Service.DICOMWEB, _nothing_but_refused(audit))
+    return viewer.create_application(shelf, guard, policies, pages.face, log_in=WELCOME.path)
 
 
 def _administration(means: HttpMeans, gate: Gate, config: Config, live: Live) -> web.Application:
@@ -280,6 +289,7 @@ def _administration(means: HttpMeans, gate: Gate, config: Config, live: Live) ->
     witness = HttpWitness(cache.audit, claim_of_api)
     return api.create_application(
         status=means.status,
+        identity=identity,
         middlewares=[access(gate.authorise, Service.ADMIN, witness, sees)],
         routes=[
             *sync_routes(cache.disputes, means.ledger, identity, wake),

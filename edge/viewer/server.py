@@ -10,6 +10,7 @@ Files are the same for everybody and have their version in their address: browse
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
@@ -17,10 +18,13 @@ from urllib.parse import quote
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
+from edge.access.roles import narrows
 from edge.errors import AccessDenied, TooManyAttempts
 from edge.viewer.shelf import MEDIA_TYPES, Shelf
 
 __all__ = ["Policies", "create_application"]
+
+Face = Callable[[web.Request, str, Mapping[str, object]], Awaitable[str]]
 
 _POLICY: Final = "Content-Security-Policy"
 _FOR_EVER: Final = "private, max-age=31536000, immutable"
@@ -41,7 +45,7 @@ class Policies:
 
 
 def create_application(
-    shelf: Shelf, guard: Middleware, policies: Policies, *, log_in: str
+    shelf: Shelf, guard: Middleware, policies: Policies, face: Face, *, log_in: str
 ) -> web.Application:
     """Build the application.
 
@@ -49,9 +53,10 @@ def create_application(
         shelf: What can be served.
         guard: Lets in who may see images.
         policies: What pages may.
+        face: Makes a page of its template, in the language of who looks.
         log_in: The page where people log in; it gets the way back as ``to``.
     """
-    door = _Door(shelf, policies)
+    door = _Door(shelf, policies, face)
     application = web.Application(middlewares=[_leading_to(log_in), guard])
     application.add_routes(
         [
@@ -98,22 +103,27 @@ def _led_to(status: int, address: str) -> web.Response:
 
 
 class _Door:
-    def __init__(self, shelf: Shelf, policies: Policies) -> None:
+    def __init__(self, shelf: Shelf, policies: Policies, face: Face) -> None:
         self._shelf = shelf
         self._policies = policies
+        self._face = face
 
+    @narrows
     async def into(self, _: web.Request) -> web.Response:
         """``/viewer``: what pages name is below it."""
         return _led_to(308, "/viewer/")
 
-    async def open(self, _: web.Request) -> web.Response:
+    @narrows
+    async def open(self, request: web.Request) -> web.Response:
         """Where a study is opened: it leads on as soon as there is something to see."""
-        return self._page("open")
+        return await self._page(request, "open")
 
-    async def plain(self, _: web.Request) -> web.Response:
+    @narrows
+    async def plain(self, request: web.Request) -> web.Response:
         """A study without OHIF."""
-        return self._page("plain")
+        return await self._page(request, "plain")
 
+    @narrows
     async def own(self, request: web.Request) -> web.Response:
         """A style sheet or script of ours."""
         if (own := self._shelf.own.get(request.match_info["name"])) is None:
@@ -121,6 +131,7 @@ class _Door:
         headers = {hdrs.CONTENT_TYPE: own.media_type, hdrs.CACHE_CONTROL: _FOR_EVER}
         return web.Response(body=own.data, headers=headers)
 
+    @narrows
     async def viewer(self, request: web.Request) -> web.StreamResponse:
         """A file of OHIF; a path without an extension is a page, that OHIF itself finds."""
         path = request.match_info["path"]
@@ -134,13 +145,16 @@ class _Door:
         if "." in path.rpartition("/")[2]:
             raise web.HTTPNotFound
         if not self._shelf.made:
-            return self._page("missing", status=503)
-        return self._page("viewer", self._policies.viewer)
+            return await self._page(request, "missing", status=503)
+        return await self._page(request, "viewer", self._policies.viewer)
 
-    def _page(self, name: str, policy: str = "", status: int = 200) -> web.Response:
+    async def _page(
+        self, request: web.Request, name: str, policy: str = "", status: int = 200
+    ) -> web.Response:
         headers = {
             hdrs.CONTENT_TYPE: MEDIA_TYPES[".html"],
             hdrs.CACHE_CONTROL: _ASK_AGAIN,
             _POLICY: policy or self._policies.page,
         }
-        return web.Response(body=self._shelf.pages[name], headers=headers, status=status)
+        text = await self._face(request, f"viewer/{name}.html", self._shelf.values)
+        return web.Response(body=text.encode(), headers=headers, status=status)

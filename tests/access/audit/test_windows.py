@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edge.access.audit.entry import Actor, Event
-from edge.access.audit.windows import Windows
+from edge.access.audit.windows import FURTHER, Windows
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 
@@ -75,7 +75,33 @@ def test_a_scan_from_everywhere_makes_a_bounded_number_of_entries(entry):
     for number in range(5000):
         who = Actor("", address=f"10.0.{number // 250}.{number % 250}")
         written += windows.add(entry(event=Event.REFUSED, actor=who, reason=str(number)), 0.0)
-    assert len(written) == 17
-    assert (written[-1].actor.name, written[-1].reason) == ("many", "")
+    assert len(written) == 16 + 4 + 1
+    assert {(one.actor.name, one.reason) for one in written[16:]} == {("many", "")}
+    assert [one.actor.address for one in written[15:]] == [
+        *(f"10.0.0.{number}" for number in range(15, 20)),
+        "",
+    ]
     closing = windows.close()
-    assert [one.times for one in closing] == [5000 - 16]
+    assert [one.times for one in closing] == [5000 - 20]
+
+
+def test_who_calls_himself_by_many_names_is_still_known_by_where_he_comes_from(entry):
+    windows, written = Windows(most=16, folded=True), []
+    for number in range(1000):
+        who = Actor(f"n{number}", address="2001:db8::1")
+        written += windows.add(entry(event=Event.REFUSED, actor=who), 0.0)
+    assert len(written) == 17
+    assert (written[-1].actor.name, written[-1].actor.address) == ("many", "2001:db8::/64")
+
+
+def test_nobody_fills_the_record_by_searching_for_ever_other_things(entry):
+    windows, written = Windows(), []
+    for number in range(3000):
+        at = number / 100
+        written += windows.add(entry(study="", query=f"PatientID={number}"), at)
+    assert [one.query for one in written[:2]] == ["PatientID=0", "PatientID=1"]
+    assert len(written) == 120 + 1
+    assert written[-1].query == FURTHER
+    (further,) = [one for one in windows.close() if one.query == FURTHER]
+    assert further.times == 3000 - 120
+    assert [one.query for one in windows.add(entry(query="PatientID=1"), 3600.0)][-1] != FURTHER
