@@ -60,6 +60,7 @@ _HERE: Final = {
     Here.NOT: "s.online_count = 0",
 }
 _MOST_OF_PATIENT: Final = 100
+_FEW: Final = 1000
 
 
 # Counters and indexes first: of most studies no instance is looked at.
@@ -84,11 +85,21 @@ async def find(
 ) -> tuple[int, tuple[StudyLine, ...]]:
     """How many studies meet it, and those of the page."""
     where = _where(wanted, pinned)
-    # The order has an index of its own, which leads to the page without a look at all the others.
+    order, page = _ORDERS[wanted.order], (wanted.limit, wanted.offset)
+    # What finds few is looked for once, in the order of the table, which is the quickest.
+    few = await database.scan(
+        "SELECT s.id, count(*) OVER () FROM (SELECT s.id, s.study_date, s.study_time"
+        f" FROM studies s WHERE {where.text} LIMIT {_FEW + 1}) s ORDER BY {order} LIMIT ? OFFSET ?",
+        (*where.parameters, *page),
+    )
+    if not few and not wanted.offset:
+        return 0, ()
+    if few and few[0][1] <= _FEW:
+        return int(few[0][1]), await _lines(database, [row[0] for row in few], pinned)
+    # Of many, the order has an index of its own, which leads to the page without all the others.
     listed = database.scan(
-        f"SELECT s.id FROM studies s WHERE {where.text}"
-        f" ORDER BY {_ORDERS[wanted.order]} LIMIT ? OFFSET ?",
-        (*where.parameters, wanted.limit, wanted.offset),
+        f"SELECT s.id FROM studies s WHERE {where.text} ORDER BY {order} LIMIT ? OFFSET ?",
+        (*where.parameters, *page),
     )
     counted = database.scan(f"SELECT count(*) FROM studies s WHERE {where.text}", where.parameters)
     rows, ((total,),) = await asyncio.gather(listed, counted)

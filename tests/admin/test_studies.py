@@ -175,7 +175,7 @@ async def test_nothing_is_fetched_where_there_is_no_archive(ask):
     )
 
 
-def test_no_word_that_is_typed_becomes_sql():
+async def test_no_word_that_is_typed_becomes_sql():
     for text in ("' OR 1=1 --", '"; DROP TABLE studies', "a" * 10_000, "\x00", "*?[", "^^^", ""):
         for one in typed(text):
             assert one.text.count("?") == len(one.parameters)
