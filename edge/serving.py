@@ -62,6 +62,8 @@ from edge.admin.peers import peer_routes
 from edge.admin.prefetch import prefetch_routes
 from edge.admin.procedures import procedure_routes
 from edge.admin.recovery import recovery_routes
+from edge.admin.sending import Gives, sending_routes
+from edge.admin.studies import study_routes
 from edge.admin.support import support_routes
 from edge.admin.sync import sync_routes
 from edge.admin.tokens import token_routes
@@ -88,6 +90,7 @@ from edge.cache.recovery_key import RecoveryPaper
 from edge.cache.rendering import Rendering
 from edge.cache.retrieval import Retrieval
 from edge.cache.status import Parts, Status
+from edge.cache.studies import Studies
 from edge.cache.support import bundle, name_of
 from edge.cache.transcoding import Transcoding
 from edge.config import Config
@@ -113,10 +116,19 @@ from edge.viewer import server as viewer
 from edge.viewer.server import Policies
 from edge.viewer.shelf import folder_of, open_shelf
 
-__all__ = ["Echo", "HttpMeans", "last_lines", "start_http"]
+__all__ = ["Calling", "Echo", "HttpMeans", "last_lines", "start_http"]
 
 Echo = Callable[[str], Awaitable[Reached]]
 """Calls a DICOM peer by its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calling:
+    """Calls DICOM peers."""
+
+    echo: Echo
+    giving: Gives
+    """Sends them studies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,7 +148,7 @@ class HttpMeans:
     ledger: CustodyLedger
     """Knows who vouches for what."""
     changes: Changes
-    echo: Echo
+    calling: Calling
     parts: Callable[[], Parts]
     """How every part of the service is."""
     status: Callable[[], Awaitable[Status]]
@@ -284,12 +296,14 @@ async def _viewer(gate: Gate, pages: Pages, audit: Audit, config: Config) -> web
 def _administration(means: HttpMeans, gate: Gate, config: Config, live: Live) -> web.Application:
     cache, changes = means.cache, means.changes
     database, identity, wake = cache.database, itemgetter(IDENTITY), changes.wake
+    has_archive, sees = bool(config.cloud.archive), Catalogue(database).was_sent_by
+    studies = Studies(database, cache.pins, means.retrieval, has_archive=has_archive)
 
     witness = HttpWitness(cache.audit, claim_of_api)
     return api.create_application(
         status=means.status,
         identity=identity,
-        middlewares=[access(gate.authorise, Service.ADMIN, witness)],
+        middlewares=[access(gate.authorise, Service.ADMIN, witness, sees)],
         routes=[
             *sync_routes(cache.disputes, means.ledger, identity, wake),
             *absence_routes(cache.absences, identity),
@@ -303,7 +317,7 @@ def _administration(means: HttpMeans, gate: Gate, config: Config, live: Live) ->
                 wake,
             ),
             *prefetch_routes(Expectations(database), cache.pins, identity, wake),
-            *peer_routes(cache.peers, identity, means.echo),
+            *peer_routes(cache.peers, identity, means.calling.echo),
             *doctor_routes(partial(examine, cache.peers, cache.associations, config.dimse)),
             *worklist_routes(cache.worklist),
             *user_routes(cache.users, cache.sessions, identity),
@@ -324,7 +338,9 @@ def _administration(means: HttpMeans, gate: Gate, config: Config, live: Live) ->
             ),
             *log_routes(recent()),
             *support_routes(partial(_support, means, config)),
-            *event_routes(live, gate.authorise, Catalogue(database).was_sent_by),
+            *event_routes(live, gate.authorise, sees),
+            *study_routes(studies, identity),
+            *sending_routes(means.calling.giving, identity),
         ],
     )
 

@@ -39,6 +39,7 @@ _CHANGES: Final = {
 }
 """Of the first part of a path."""
 _LOCK: Final = "keys/lock"
+_SENDING: Final = "studies/{study}/sending"
 _READS: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
 
 
@@ -56,7 +57,8 @@ def claim_of_api(request: web.Request) -> Claim | None:
             return Claim(_GIVEN[section], what, is_durable=True)
         if section in _OPEN:
             return None
-        study = request.match_info.get("study_uid", "")
+        named = request.match_info
+        study = named.get("study") or named.get("study_uid", "")
         # What goes on for hours is told of as it begins, too.
         begins = Event.QUERIED if section == "events" else None
         return Claim(
@@ -64,6 +66,8 @@ def claim_of_api(request: web.Request) -> Claim | None:
         )
     if request.method == hdrs.METH_OPTIONS:
         return None
-    # The box can be locked even if nothing can be written.
     event = _CHANGES.get(section, Event.ADMINISTERED)
-    return Claim(event, what, is_durable=path != _LOCK)
+    if path == _SENDING:
+        event = Event.SENDING  # what was really sent is told as it ends
+    # The box can be locked even if nothing can be written.
+    return Claim(event, what, request.match_info.get("study", ""), is_durable=path != _LOCK)
