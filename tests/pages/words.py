@@ -7,6 +7,7 @@ says it: then no page's own has it, too. See ``scripts/words``.
 from __future__ import annotations
 
 import io
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -16,11 +17,10 @@ from pathlib import Path
 from babel.messages.catalog import Catalog
 from babel.messages.extract import extract
 from babel.messages.pofile import read_po, write_po
-from jinja2.ext import babel_extract
-
 from edge.pages.resources import FOLDER
 from edge.pages.table import PAGES
 from edge.pages.words import LANGUAGES
+from jinja2.ext import babel_extract
 
 SHARED = "shared"
 KEYWORDS = {"_": None, "gettext": None, "noted": None, "ngettext": (1, 2)}
@@ -75,10 +75,11 @@ def texts_of(path: Path, method: object, options: dict[str, object]) -> set[Text
 
 
 def domain_of(path: Path) -> str:
-    """The catalogue of a file."""
+    """The catalogue of a file; ``sync-history.js`` and ``sync_limits.py`` are of the page ``sync``."""
     if path.stem in OF_NOW:
         return "now"
-    return path.stem if path.stem in {page.name for page in PAGES} else SHARED
+    name = re.split("[-_]", path.stem)[0]
+    return name if name in {page.name for page in PAGES} else SHARED
 
 
 def wanted() -> Mapping[str, set[Text]]:
