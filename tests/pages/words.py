@@ -75,7 +75,7 @@ def texts_of(path: Path, method: object, options: dict[str, object]) -> set[Text
 
 
 def domain_of(path: Path) -> str:
-    """The catalogue of a file; ``sync-history.js`` and ``sync_limits.py`` are of the page ``sync``."""
+    """The catalogue of a file: ``sync-history.js`` and ``sync_limits.py`` are of ``sync``."""
     if path.stem in OF_NOW:
         return "now"
     name = re.split("[-_]", path.stem)[0]
