@@ -17,10 +17,11 @@ from pathlib import Path
 from babel.messages.catalog import Catalog
 from babel.messages.extract import extract
 from babel.messages.pofile import read_po, write_po
+from jinja2.ext import babel_extract
+
 from edge.pages.resources import FOLDER
 from edge.pages.table import PAGES
 from edge.pages.words import LANGUAGES
-from jinja2.ext import babel_extract
 
 SHARED = "shared"
 KEYWORDS = {"_": None, "gettext": None, "noted": None, "ngettext": (1, 2)}
