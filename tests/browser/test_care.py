@@ -1,4 +1,4 @@
-"""Sync, worklist and devices in a real browser: what waits is seen, and decided by hand and keys."""
+"""Sync, worklist and devices in a real browser: what waits is seen, and decided, also by keys."""
 
 from __future__ import annotations
 
@@ -221,7 +221,9 @@ async def test_a_way_that_works_goes_there_and_back(visit, tmp_path):
         async with asyncio.timeout(PATIENCE):
             while not await bars.count():
                 await page.wait_for_timeout(200)
-        await expect(page.locator("#history-note")).to_contain_text("12 images came in")
+        await expect(page.locator("#history-note")).to_contain_text(
+            "12 images came in", timeout=LONG
+        )
 
 
 async def test_the_history_is_a_chart_and_a_table_of_days(visit, scene, keeper):
@@ -263,7 +265,8 @@ async def test_every_part_is_whole_on_the_smallest_phone_and_for_every_ear(
         await settled(page)
         for name in PARTS[path]:
             await page.click(f"#tab-{name}")
-            await page.wait_for_load_state("networkidle")
+            busy = page.locator(f"#part-{name} [aria-busy=true]")
+            await expect(busy).to_have_count(0, timeout=LONG)
             found = [await overflow(page), *await violations(page)]
             if any(found):
                 wrong[theme, language, name] = found

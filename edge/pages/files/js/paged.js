@@ -29,11 +29,14 @@ export class Paged {
   /** Ask again for as much as is shown; attended: a person wanted that. */
   async renew({ attended = true } = {}) {
     const turn = (this.asked += 1);
+    this.list.setAttribute("aria-busy", "true");
     try {
       const found = await ask(`${this.path}${this.path.includes("?") ? "&" : "?"}limit=${this.wanted}&offset=0`, { attended });
       if (turn === this.asked) this.show(found);
     } catch (error) {
       if (turn === this.asked) showProblem(this.problem, error);
+    } finally {
+      if (turn === this.asked) this.list.removeAttribute("aria-busy");
     }
   }
 

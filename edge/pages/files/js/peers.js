@@ -183,10 +183,11 @@ function stateRow(one) {
 }
 
 let whom = "";
-async function examine(attended = true) {
-  const found = await ask(`/api/v1/peers/doctor?${new URLSearchParams({ peer: whom })}`, { attended });
+async function examine(attended = true, peer = whom) {
+  const found = await ask(`/api/v1/peers/doctor?${new URLSearchParams({ peer })}`, { attended });
   const troubles = found.troubles.filter((one) => one.kind !== "fine");
   if (!found.is_known) throw new Error(_("There is no such device, and nobody called so."));
+  whom = peer;
   byId("doctor-empty").hidden = troubles.length > 0;
   byId("states-card").hidden = found.peers.length === 0;
   if (!whom) count("doctor", troubles.filter((one) => one.fine_since === null).length);
@@ -194,8 +195,7 @@ async function examine(attended = true) {
   renew(byId("states"), found.peers, stateRow);
 }
 onSubmit(byId("doctor-form"), async ({ peer }) => {
-  whom = peer.trim();
-  await examine();
+  await examine(true, peer.trim());
 });
 
 // Parts --------------------------------------------------------------------------------------------------

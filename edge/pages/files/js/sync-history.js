@@ -19,7 +19,7 @@ function draw(name, attributes, ...children) {
 }
 
 const dayOf = (one) => date(one.date.replaceAll("-", ""));
-const short = new Intl.DateTimeFormat(`${document.documentElement.lang}-u-nu-latn`, { day: "numeric", month: "short", timeZone: "UTC" });
+const short = new Intl.DateTimeFormat(`${{ en: "en-GB" }[document.documentElement.lang] ?? document.documentElement.lang}-u-nu-latn`, { day: "numeric", month: "short", timeZone: "UTC" });
 const shortDay = (one) => short.format(new Date(`${one.date}T12:00:00Z`));
 
 /** A round number that is not below this one. */
@@ -91,12 +91,15 @@ function redraw() {
 
 /** Ask for it, and show it. */
 export async function showHistory({ attended = true } = {}) {
+  byId("chart").setAttribute("aria-busy", "true");
   try {
     days = await ask(`/api/v1/sync/history?days=${wanted}`, { attended });
     byId("history-problem").hidden = true;
     show();
   } catch (error) {
     showProblem(byId("history-problem"), error);
+  } finally {
+    byId("chart").removeAttribute("aria-busy");
   }
 }
 
