@@ -14,6 +14,7 @@ from operator import itemgetter
 from aiohttp import web
 
 from edge.access.acts import Service
+from edge.access.audit.recorder import Audit
 from edge.access.basic import Basic
 from edge.access.emergencies import Emergencies
 from edge.access.emergency import BreakGlass
@@ -156,7 +157,10 @@ async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -
         await asyncio.to_thread(means.renewals.add, tls.load, tls.files)
     own = OwnNames(names, tls.certified)
     live = Live(means.changes, means.status, Coming(cache.database))
-    pages = Pages(gate, PageMeans(config, live, temperature), (POLICY_HEADER, PAGE))
+    page_means = PageMeans(config, live, temperature)
+    pages = Pages(
+        gate, page_means, (POLICY_HEADER, PAGE), _nothing_but_refused(cache.audit).refused
+    )
     sees = Catalogue(cache.database).was_sent_by
     secret = cache.keys.derive(PURPOSE)
     cloud = await asyncio.to_thread(open_secrets, config.cloud, secret, "cloud")
@@ -178,7 +182,7 @@ async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -
                 witness=HttpWitness(cache.audit, claim_of_feed),
             ),
             "/api/v1": _administration(means, gate, config, live, trials),
-            "/viewer": await _viewer(gate, config),
+            "/viewer": await _viewer(gate, cache.audit, config),
         },
         cors_origins=config.http.cors_origins,
         names=own,
@@ -260,10 +264,15 @@ def _images(means: HttpMeans, gate: Gate) -> web.Application:
     )
 
 
-async def _viewer(gate: Gate, config: Config) -> web.Application:
+def _nothing_but_refused(audit: Audit) -> HttpWitness:
+    """The witness of what shows nobody's data: only who is turned away is told of."""
+    return HttpWitness(audit, lambda _: None)
+
+
+async def _viewer(gate: Gate, audit: Audit, config: Config) -> web.Application:
     shelf = await asyncio.to_thread(open_shelf, folder_of(config.page))
     policies = Policies(safety.PAGE, safety.VIEWER, safety.DECODER)
-    guard = access(gate.authorise, Service.DICOMWEB)
+    guard = access(gate.authorise, Service.DICOMWEB, _nothing_but_refused(audit))
     return viewer.create_application(shelf, guard, policies, log_in=WELCOME.path)
 
 
@@ -276,6 +285,7 @@ def _administration(
     witness = HttpWitness(cache.audit, claim_of_api)
     return api.create_application(
         status=means.status,
+        identity=identity,
         middlewares=[access(gate.authorise, Service.ADMIN, witness)],
         routes=[
             *sync_routes(cache.disputes, means.ledger, identity, wake),

@@ -57,7 +57,7 @@ async def client(way):
         return Identity("someone", Role(headers.get("X-Role", "technologist")))
 
     door = api.create_application(
-        status=None, middlewares=[access(authorise)], routes=archive_routes(way.walk)
+        status=None, identity=None, middlewares=[access(authorise)], routes=archive_routes(way.walk)
     )
     async with TestClient(TestServer(create_root({"/api/v1": door}))) as opened:
         yield opened

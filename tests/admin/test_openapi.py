@@ -108,6 +108,7 @@ async def base(tmp_path):
 
         door = api.create_application(
             status=status,
+            identity=itemgetter(IDENTITY),
             middlewares=[access(authorise)],
             routes=[
                 *sync_routes(

@@ -43,7 +43,10 @@ async def client(known):
         return Identity("someone", Role.VIEWER)
 
     door = api.create_application(
-        status=None, middlewares=[access(authorise)], routes=progress_routes(known, known)
+        status=None,
+        identity=None,
+        middlewares=[access(authorise)],
+        routes=progress_routes(known, known),
     )
     async with TestClient(TestServer(create_root({"/api/v1": door}))) as opened:
         yield opened
