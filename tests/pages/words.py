@@ -41,6 +41,8 @@ PLURALS = {
 OF_NOW = {"alarms", "state"}
 """Modules whose words are on the first page, though its header is on all."""
 SOME_DAY = datetime(2026, 1, 1, tzinfo=UTC)
+VIEWER = "viewer"
+"""Pages of another door, whose templates are here."""
 NEEDLESS = tuple(
     f'"{name}'
     for name in (
@@ -79,6 +81,8 @@ def domain_of(path: Path) -> str:
     """The catalogue of a file: ``sync-history.js`` and ``sync_limits.py`` are of ``sync``."""
     if path.stem in OF_NOW:
         return "now"
+    if path.parent.name == VIEWER:
+        return VIEWER
     name = re.split("[-_]", path.stem)[0]
     return name if name in {page.name for page in PAGES} else SHARED
 
