@@ -8,7 +8,7 @@ import contextlib
 import pydicom
 import pytest
 import pytest_asyncio
-from playwright.async_api import async_playwright, expect
+from playwright.async_api import expect
 from pydicom.filebase import DicomBytesIO
 
 from edge import config
@@ -16,7 +16,6 @@ from edge.access.roles import Role
 from edge.cache.admission import Source
 from edge.dicom.instance import Origin
 from tests import samples
-from tests.browser.conftest import CHROMIUM, WORDS
 from tests.browser.pages import PATIENCE, Complaints, overflow, settled, violations
 from tests.browser.scene import clinic, files
 
@@ -29,16 +28,6 @@ PARTS = {
     "/peers": "known strangers doctor".split(),
 }
 VIEWS = [("light", "en"), ("dark", "ar")]
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def chromium():
-    if not await asyncio.to_thread(CHROMIUM.exists):
-        pytest.skip("there is no Chromium: apt-get install chromium")
-    async with async_playwright() as playwright:
-        started = await playwright.chromium.launch(executable_path=CHROMIUM, args=WORDS)
-        yield started
-        await started.close()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -64,7 +53,7 @@ async def keeper(scene):
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def visit(chromium):
+async def visit(module_browser):
     """Opens a page of a box; nothing that it complains of is let pass."""
     async with contextlib.AsyncExitStack() as stack:
         watched = []
@@ -73,7 +62,7 @@ async def visit(chromium):
             complaints = Complaints(scene.base, excused=excused)
             watched.append(complaints)
             viewport = dict(zip(("width", "height"), size, strict=True))
-            context = await chromium.new_context(viewport=viewport, locale="en", **options)
+            context = await module_browser.new_context(viewport=viewport, locale="en", **options)
             stack.push_async_callback(context.close)
             await context.add_cookies([cookie])
             page = await context.new_page()
@@ -135,7 +124,10 @@ async def test_the_archives_words_stand_with_what_it_refuses_and_it_is_offered_a
     uid = samples.sample_uid("page", 1)
     await custody(scene, uid, "REFUSED", "A700 out of resources")
     page = await visit(scene, "/sync", keeper)
-    # Where somebody has to decide, the page opens.
+    # Where somebody has to decide, the page opens, as soon as the box has looked at its state.
+    async with asyncio.timeout(PATIENCE):
+        while await page.get_attribute("#tab-letters", "aria-selected") != "true":
+            await page.reload()
     letter = row(page, "letters", "Lindqvist").first
     await expect(letter).to_contain_text("A700 out of resources", timeout=LONG)
     await letter.get_by_role("button", name="Give it up").click()
@@ -224,6 +216,7 @@ async def test_a_way_that_works_goes_there_and_back(visit, tmp_path):
         await expect(page.locator("#history-note")).to_contain_text(
             "12 images came in", timeout=LONG
         )
+        await page.close()  # before the box ends, which it would complain of
 
 
 async def test_the_history_is_a_chart_and_a_table_of_days(visit, scene, keeper):

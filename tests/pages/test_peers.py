@@ -39,5 +39,5 @@ async def test_it_says_whether_the_box_is_learning(tmp_path, unknown):
     assert [words in text for words in SAID.values()] == [one == unknown for one in SAID]
 
 
-def test_every_right_has_its_words():
+async def test_every_right_has_its_words():
     assert set(_RIGHTS) == set(Right.__args__)

@@ -9,10 +9,6 @@ CREATE TABLE history (
     safe_bytes INTEGER NOT NULL DEFAULT 0,
     refused    INTEGER NOT NULL DEFAULT 0
 ) STRICT;
-CREATE TRIGGER history_kept AFTER INSERT ON history BEGIN
-    DELETE FROM history WHERE quarter IN
-        (SELECT quarter FROM history ORDER BY quarter DESC LIMIT -1 OFFSET 38400);
-END;
 CREATE TRIGGER history_came AFTER INSERT ON instances
 WHEN new.origin <> 'CLOUD' AND new.availability = 'ONLINE'
 BEGIN
@@ -48,3 +44,8 @@ INSERT INTO history (quarter, safe, safe_bytes)
     GROUP BY quarter ORDER BY quarter
     ON CONFLICT (quarter) DO UPDATE
     SET safe = excluded.safe, safe_bytes = excluded.safe_bytes;
+-- Behind them, for it would look at all of them with each.
+CREATE TRIGGER history_kept AFTER INSERT ON history BEGIN
+    DELETE FROM history WHERE quarter IN
+        (SELECT quarter FROM history ORDER BY quarter DESC LIMIT -1 OFFSET 38400);
+END;
