@@ -61,7 +61,7 @@ from edge.holding import Holding
 from edge.index.database import DatabaseBroken
 from edge.opening import Cache, lock_folder, make_folder
 from edge.pixels.workers import PixelWorkers
-from edge.serving import Echo, HttpMeans, start_http
+from edge.serving import Calling, HttpMeans, start_http
 from edge.store.memory import keep_freed_memory
 from edge.supervision import Supervisor
 from edge.swap import exposure
@@ -189,9 +189,9 @@ class Appliance:
                         told=cache.witness.imported,
                     ).run,
                 )
-            echo = await self._start_dimse(admission, retrieval)
+            calling = await self._start_dimse(admission, retrieval)
             deletion = self._start_deletion(pictures, space, has_archive=bool(archives))
-            await self._start_http(deletion, echo)
+            await self._start_http(deletion, calling)
             if self._renewals:
                 parts.start("certificate", self._renewals.run)
             self._parts = parts.states
@@ -259,8 +259,8 @@ class Appliance:
             known["configuration"] = hashlib.sha256(repr(self._config).encode()).hexdigest()
         audit.put(Entry(at=audit.clock(), event=event, actor=BOX, detail=known))
 
-    async def _start_dimse(self, admission: Admission, retrieval: Retrieval) -> Echo:
-        """Start the DICOM door; what calls a peer by its name."""
+    async def _start_dimse(self, admission: Admission, retrieval: Retrieval) -> Calling:
+        """Start the DICOM door; what calls peers."""
         config, cache = self._config.dimse, self.cache
         tls = cache.dicom_tls()
         if config.tls_listen:
@@ -285,10 +285,11 @@ class Appliance:
             told=self._told,
             tls=tls,
             associations=cache.associations,
+            audit=cache.audit,
         )
-        server = self.dimse = await start_dimse(self.supervisor, means, self._config)
-        self.dimse_port, self.dimse_tls_port = server.port, server.tls_port
-        return partial(echo_named, dialer, peers)
+        server, giving = await start_dimse(self.supervisor, means, self._config)
+        self.dimse, self.dimse_port, self.dimse_tls_port = server, server.port, server.tls_port
+        return Calling(partial(echo_named, dialer, peers), giving)
 
     async def status(self) -> Status:
         """The state of the box and of its parts."""
@@ -355,7 +356,7 @@ class Appliance:
         self.supervisor.start("trash", Emptying(cache.trash, deletion, changes).run)
         return deletion
 
-    async def _start_http(self, deletion: Deletion, echo: Echo) -> None:
+    async def _start_http(self, deletion: Deletion, calling: Calling) -> None:
         means = HttpMeans(
             cache=self.cache,
             admission=self.admission,
@@ -366,7 +367,7 @@ class Appliance:
             workers=self.workers,
             ledger=self.ledger,
             changes=self.changes,
-            echo=echo,
+            calling=calling,
             parts=self.parts,
             status=self.status,
             renewals=self._renewals,

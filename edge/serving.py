@@ -58,6 +58,8 @@ from edge.admin.peers import peer_routes
 from edge.admin.prefetch import prefetch_routes
 from edge.admin.procedures import procedure_routes
 from edge.admin.progress import progress_routes
+from edge.admin.sending import Gives, sending_routes
+from edge.admin.studies import study_routes
 from edge.admin.sync import sync_routes
 from edge.admin.tokens import token_routes
 from edge.admin.trash import trash_routes
@@ -83,6 +85,7 @@ from edge.cache.queue import Queue
 from edge.cache.rendering import Rendering
 from edge.cache.retrieval import Retrieval
 from edge.cache.status import Parts, Status
+from edge.cache.studies import Studies
 from edge.cache.transcoding import Transcoding
 from edge.cloud.trial import Trials
 from edge.config import Config
@@ -107,10 +110,19 @@ from edge.viewer import server as viewer
 from edge.viewer.server import Policies
 from edge.viewer.shelf import folder_of, open_shelf
 
-__all__ = ["Echo", "HttpMeans", "start_http"]
+__all__ = ["Calling", "Echo", "HttpMeans", "start_http"]
 
 Echo = Callable[[str], Awaitable[Reached]]
 """Calls a DICOM peer by its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calling:
+    """Calls DICOM peers."""
+
+    echo: Echo
+    giving: Gives
+    """Sends them studies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,7 +142,7 @@ class HttpMeans:
     ledger: CustodyLedger
     """Knows who vouches for what."""
     changes: Changes
-    echo: Echo
+    calling: Calling
     parts: Callable[[], Parts]
     """How every part of the service is."""
     status: Callable[[], Awaitable[Status]]
@@ -281,12 +293,14 @@ def _administration(
 ) -> web.Application:
     cache, changes = means.cache, means.changes
     database, identity, wake = cache.database, itemgetter(IDENTITY), changes.wake
+    has_archive, sees = bool(config.cloud.archive), Catalogue(database).was_sent_by
+    studies = Studies(database, cache.pins, means.retrieval, has_archive=has_archive)
 
     witness = HttpWitness(cache.audit, claim_of_api)
     return api.create_application(
         status=means.status,
         identity=identity,
-        middlewares=[access(gate.authorise, Service.ADMIN, witness)],
+        middlewares=[access(gate.authorise, Service.ADMIN, witness, sees)],
         routes=[
             *sync_routes(cache.disputes, means.ledger, identity, wake),
             *progress_routes(Queue(database, live.status), History(database)),
@@ -302,7 +316,7 @@ def _administration(
                 wake,
             ),
             *prefetch_routes(Expectations(database), cache.pins, identity, wake),
-            *peer_routes(cache.peers, identity, means.echo),
+            *peer_routes(cache.peers, identity, means.calling.echo),
             *doctor_routes(partial(examine, cache.peers, cache.associations, config.dimse)),
             *worklist_routes(cache.worklist),
             *user_routes(cache.users, cache.sessions, identity),
@@ -311,6 +325,8 @@ def _administration(
             *token_routes(cache.tokens, identity),
             *audit_routes(cache.audit.folder),
             *key_routes(means.lock, identity),
-            *event_routes(live, gate.authorise, Catalogue(database).was_sent_by),
+            *event_routes(live, gate.authorise, sees),
+            *study_routes(studies, identity),
+            *sending_routes(means.calling.giving, identity),
         ],
     )

@@ -39,6 +39,7 @@ _CHANGES: Final = {
 }
 """Of the first part of a path."""
 _LOCK: Final = "keys/lock"
+_SENDING: Final = "studies/{study}/sending"
 _READS: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
 
 
@@ -54,7 +55,8 @@ def claim_of_api(request: web.Request) -> Claim | None:
     if request.method in _READS:
         if section in _OPEN or path in _NAMELESS:
             return None
-        study = request.match_info.get("study_uid", "")
+        named = request.match_info
+        study = named.get("study") or named.get("study_uid", "")
         # What goes on for hours is told of as it begins, too.
         begins = Event.QUERIED if section == "events" else None
         return Claim(
@@ -64,4 +66,7 @@ def claim_of_api(request: web.Request) -> Claim | None:
         return None
     if path == _LOCK:  # which must be possible even if nothing can be written
         return Claim(Event.KEY, what)
-    return Claim(_CHANGES.get(section, Event.ADMINISTERED), what, is_durable=True)
+    event = _CHANGES.get(section, Event.ADMINISTERED)
+    if path == _SENDING:
+        event = Event.SENDING  # what was really sent is told as it ends
+    return Claim(event, what, request.match_info.get("study", ""), is_durable=True)
