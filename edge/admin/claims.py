@@ -20,6 +20,8 @@ _OPEN: Final = frozenset(
     {"status", "openapi.json", "peers", "outbox", "tokens", "users", "identities", "logs", "keys"}
 )
 """Whose GET shows no patient: numbers, names of devices, a log that has no UIDs."""
+_NAMELESS: Final = frozenset({"sync/history"})
+"""Paths that show none either, among others that do."""
 _GIVEN: Final = {"backup": Event.SECURITY, "support": Event.ADMINISTERED}
 """Whose GET gives a file of the box itself away."""
 _CHANGES: Final = {
@@ -55,7 +57,7 @@ def claim_of_api(request: web.Request) -> Claim | None:
     if request.method in _READS:
         if section in _GIVEN:
             return Claim(_GIVEN[section], what, is_durable=True)
-        if section in _OPEN:
+        if section in _OPEN or path in _NAMELESS:
             return None
         named = request.match_info
         study = named.get("study") or named.get("study_uid", "")

@@ -60,6 +60,7 @@ async def test_what_it_is_an_act_of(method, path, event):
         ("GET", "/keys/recovery"),
         ("HEAD", "/peers"),
         ("OPTIONS", "/trash"),
+        ("GET", "/sync/history"),
     ],
 )
 async def test_what_shows_no_patient_makes_no_entry(method, path):
