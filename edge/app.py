@@ -23,6 +23,7 @@ from edge.access.audit.pruning import Pruning
 from edge.access.audit.syslog import Forwarder
 from edge.access.renewals import Renewals
 from edge.admin.local import Act, local_door
+from edge.applying import Applying
 from edge.cache.admission import Admission
 from edge.cache.backup import Backups
 from edge.cache.changes import Changes
@@ -81,14 +82,21 @@ class Appliance:
         config: All of it; ports may be 0, see ``http_port`` and ``dimse_port``.
         file: Where it was read; a backup has it as it is.
         root: The root secret, if it is at hand; else its provider is asked.
+        applying: Settings that come into force.
     """
 
     def __init__(
-        self, config: Config, *, file: Path | None = None, root: bytes | None = None
+        self,
+        config: Config,
+        *,
+        file: Path | None = None,
+        root: bytes | None = None,
+        applying: Applying | None = None,
     ) -> None:
         self._config = config
         self._file = file
         self._root = root
+        self.applying = applying or Applying()
         self.holding = Holding(config)
         self._stack = AsyncExitStack()
         self._parts: Callable[[], Parts] = lambda: {"start": "under way"}
@@ -98,7 +106,10 @@ class Appliance:
         self._told = Changes()
         self._forget: Callable[[], None] = lambda: None
         self._renewals = Renewals()
-        self._acts: dict[str, Act] = {"certificates": self._renewals.asked}
+        self._acts: dict[str, Act] = {
+            "certificates": self._renewals.asked,
+            "settings": self.applying.asked_by_command,
+        }
         self.http_port = 0
         self.dimse_port = 0
         self.dimse_tls_port = 0
@@ -371,6 +382,8 @@ class Appliance:
             status=self.status,
             renewals=self._renewals,
             lock=self.holding.lock,
+            applying=self.applying,
+            file=self._file,
         )
         self.http = await start_http(self.supervisor, means, self._config)
         self.http_port = self.http.port
@@ -380,15 +393,18 @@ class Appliance:
         """Wait for the end; whether the box must be opened again.
 
         Its index is damaged: opening it checks that, and rebuilds it from the store if need be. Or
-        it was locked.
+        it was locked, or gets other settings.
         """
-        broken, locking = self.cache.database.broken, self.holding.locking
+        ends = stopping, self.cache.database.broken, self.holding.locking
         async with asyncio.TaskGroup() as group:
-            waiting = [group.create_task(event.wait()) for event in (stopping, broken, locking)]
+            events = (*ends, self.applying.asked)
+            waiting = [group.create_task(event.wait()) for event in events]
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             for task in waiting:
                 task.cancel()
-        return (broken.is_set() or locking.is_set()) and not stopping.is_set()
+        if self.applying.asked.is_set():
+            await self.applying.wait(self.dimse, lambda: any(map(asyncio.Event.is_set, ends)))
+        return not stopping.is_set()
 
 
 async def _flush(uses: Uses) -> None:

@@ -4,6 +4,10 @@ Promises that who has a ``Config`` from ``load`` need not check it again: unknow
 do not fit and what is unsafe outside a laboratory are refused here, before anything listens, with
 the file and line, or the variable of the environment, that said so. How files and variables are
 read stands in ``settings``.
+
+Below the file of whoever administers the machine lies ``settings.toml`` in ``data_dir``, which the
+box itself writes (`edge.changing`): it says what was set on the page, or by ``edge config set``.
+What the file and the environment say wins, always: that can't be changed from afar.
 """
 
 from __future__ import annotations
@@ -14,6 +18,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields
 from pathlib import Path
 from urllib.parse import urlsplit
+from zoneinfo import available_timezones
 
 from edge.config import (
     Archive,
@@ -25,6 +30,7 @@ from edge.config import (
     host_and_port,
     is_loopback,
 )
+from edge.errors import ConfigError
 from edge.issuing import fault_of_issuer
 from edge.peering import fault_of, is_ae_title, is_host, is_network
 from edge.rules import pin_of, prior_of
@@ -32,7 +38,15 @@ from edge.settings import Settings
 from edge.week import RuleError, hours_of, rule_of
 from edge.written import WrittenError, read_courier_key
 
-__all__ = ["load"]
+__all__ = ["OWN", "layered", "load"]
+
+OWN = "settings.toml"
+"""In ``data_dir``: what the box was told by its page, or by ``edge config set``."""
+_MOST_OWN = 1024 * 1024
+_NEVER_OWN = {
+    ("appliance", "data_dir"): "the box's own settings stand in there",
+    ("keys",): "what opens the box is not said in it; see edge key change",
+}
 
 _AUTH_KEYS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "none": ((), ()),
@@ -91,7 +105,8 @@ _PROXY = re.compile(r"http://([A-Za-z0-9._-]+|\[[0-9A-Fa-f:]+\]):[1-9][0-9]{0,4}
 def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Config:
     """Read the configuration.
 
-    Later sources win: the defaults above, the file, ``EDGE_SECTION__KEY`` in the environment.
+    Later sources win: the defaults above, the box's own file, the file, ``EDGE_SECTION__KEY`` in
+    the environment.
 
     Args:
         path: The TOML file; None means the defaults and the environment alone.
@@ -101,10 +116,54 @@ def load(path: Path | None, environ: Mapping[str, str] = os.environ) -> Config:
         ConfigError: The file can't be read, a key is unknown, a value does not fit, or the whole
             is unsafe outside a laboratory.
     """
+    return layered(path, environ)[1]
+
+
+def layered(
+    path: Path | None, environ: Mapping[str, str] = os.environ, *, own: str | None = None
+) -> tuple[Settings, Config]:
+    """The configuration, and what knows where each key of it was said.
+
+    Args:
+        path: As of ``load``.
+        environ: As of ``load``.
+        own: What the box's own file would say, to try that; None means what it says.
+
+    Raises:
+        ConfigError: As ``load`` does.
+    """
     settings = Settings(path, environ)
+    folder = settings.build(Config).appliance.data_dir
+    file = folder / OWN
+    text = _own(file) if own is None and folder != Path() else own
+    if text:
+        settings.under(file, text)
+        for keys, why in _NEVER_OWN.items():
+            if settings.is_own(keys):
+                raise settings.error(keys, f"can't be said here: {why}", "remove it")
     config = settings.build(Config)
     _Checks(config, settings).run()
-    return config
+    return settings, config
+
+
+def _own(file: Path) -> str:
+    """What the box's own file says; nothing if there is none."""
+    try:
+        with file.open("rb") as opened:
+            content = opened.read(_MOST_OWN + 1)
+        if len(content) > _MOST_OWN:
+            raise ConfigError(f"{file}: is too long for settings")
+        return content.decode()
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except OSError as error:
+        raise ConfigError(
+            f"{file}: can't be read: {error.strerror}", hint="run it as the user of the service"
+        ) from error
+    except UnicodeDecodeError as error:
+        raise ConfigError(f"{file}: is not text in UTF-8") from error
+    except ValueError:
+        return ""  # no folder has such a name; who needs it says so
 
 
 class _Checks:
@@ -123,6 +182,7 @@ class _Checks:
         """Raise ConfigError at the first thing that is wrong."""
         self._check_numbers()
         self._check_addresses()
+        self._check_time_zone()
         self._check_folders()
         self._check_keys()
         self._check_issuer()
@@ -233,6 +293,13 @@ class _Checks:
                 if path == Path():
                     raise self._error(("http", name), 'is needed by http.tls = "files"')
                 self._check_file(("http", name), path)
+
+    def _check_time_zone(self) -> None:
+        zone = self._config.appliance.time_zone
+        if zone and zone not in available_timezones():
+            raise self._error(
+                ("appliance", "time_zone"), f'= "{zone}" is not known', 'such as "Europe/Dublin"'
+            )
 
     def _check_folders(self) -> None:
         data, drop = self._config.appliance.data_dir, self._config.dropfolder.path

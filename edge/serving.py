@@ -10,6 +10,7 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from operator import itemgetter
+from pathlib import Path
 
 from aiohttp import web
 
@@ -55,11 +56,14 @@ from edge.admin.passkeys import passkey_routes
 from edge.admin.peers import peer_routes
 from edge.admin.prefetch import prefetch_routes
 from edge.admin.procedures import procedure_routes
+from edge.admin.settings import Running, settings_routes
 from edge.admin.sync import sync_routes
 from edge.admin.tokens import token_routes
 from edge.admin.trash import trash_routes
+from edge.admin.trial import trial_routes
 from edge.admin.users import user_routes
 from edge.admin.worklist import worklist_routes
+from edge.applying import Applying
 from edge.cache.admission import Admission
 from edge.cache.arrivals import Coming
 from edge.cache.catalogue import Catalogue
@@ -73,6 +77,7 @@ from edge.cache.feed import ChangeFeed
 from edge.cache.live import Live
 from edge.cache.machine import temperature
 from edge.cache.outbox import Outbox
+from edge.cache.own_settings import OwnSettings
 from edge.cache.peers import Reached
 from edge.cache.procedures import Procedures
 from edge.cache.rendering import Rendering
@@ -80,7 +85,7 @@ from edge.cache.retrieval import Retrieval
 from edge.cache.status import Parts, Status
 from edge.cache.transcoding import Transcoding
 from edge.config import Config
-from edge.crypto.secrets import PURPOSE, open_secrets
+from edge.crypto.secrets import PURPOSE, open_secrets, seal_secret
 from edge.dicomweb import changefeed, safety, uri_service
 from edge.dicomweb import server as dicomweb
 from edge.dicomweb.claims import claim_of_feed, claim_of_images, claim_of_uri
@@ -132,6 +137,10 @@ class HttpMeans:
     """Get the certificate."""
     lock: Callable[[LockAsked], Awaitable[None]]
     """Locks the box."""
+    applying: Applying
+    """Has settings come into force."""
+    file: Path | None
+    """The configuration of the machine."""
 
 
 async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -> Listener:
@@ -263,6 +272,11 @@ def _administration(means: HttpMeans, gate: Gate, config: Config, live: Live) ->
     cache, changes = means.cache, means.changes
     database, identity, wake = cache.database, itemgetter(IDENTITY), changes.wake
 
+    secret = cache.keys.derive(PURPOSE)
+    own = OwnSettings(means.file, cache.folder, partial(seal_secret, key=secret))
+    running = Running(means.applying.since, means.applying.setback, means.applying.ask)
+    open_cloud = partial(open_secrets, key=secret, where="cloud")
+
     witness = HttpWitness(cache.audit, claim_of_api)
     return api.create_application(
         status=means.status,
@@ -289,6 +303,8 @@ def _administration(means: HttpMeans, gate: Gate, config: Config, live: Live) ->
             *token_routes(cache.tokens, identity),
             *audit_routes(cache.audit.folder),
             *key_routes(means.lock, identity),
+            *settings_routes(own, running),
+            *trial_routes(own, open_cloud),
             *event_routes(live, gate.authorise, Catalogue(database).was_sent_by),
         ],
     )

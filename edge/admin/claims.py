@@ -17,7 +17,16 @@ from edge.access.audit.entry import Event
 __all__ = ["claim_of_api"]
 
 _OPEN: Final = frozenset(
-    {"status", "openapi.json", "peers", "outbox", "tokens", "users", "identities"}
+    {
+        "status",
+        "openapi.json",
+        "peers",
+        "outbox",
+        "tokens",
+        "users",
+        "identities",
+        "settings",
+    }
 )
 """Whose GET shows no patient: numbers, names of devices."""
 _CHANGES: Final = {
@@ -37,6 +46,8 @@ _CHANGES: Final = {
 }
 """Of the first part of a path."""
 _LOCK: Final = "keys/lock"
+_TRIES: Final = "settings/check"
+"""Asked at every key that is pressed; it changes nothing, and shows what the settings do."""
 _READS: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
 
 
@@ -58,7 +69,7 @@ def claim_of_api(request: web.Request) -> Claim | None:
         return Claim(
             Event.QUERIED, what, study, query=request.rel_url.raw_query_string, begins=begins
         )
-    if request.method == hdrs.METH_OPTIONS:
+    if request.method == hdrs.METH_OPTIONS or path == _TRIES:
         return None
     if path == _LOCK:  # which must be possible even if nothing can be written
         return Claim(Event.KEY, what)
