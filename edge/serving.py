@@ -51,6 +51,7 @@ from edge.admin.keys import key_routes
 from edge.admin.local_keys import LockAsked
 from edge.admin.login import log_in_routes
 from edge.admin.login_witness import LogInWitness
+from edge.admin.network import network_routes
 from edge.admin.oidc import ProviderRoutes
 from edge.admin.passkeys import passkey_routes
 from edge.admin.peers import peer_routes
@@ -305,6 +306,7 @@ def _administration(means: HttpMeans, gate: Gate, config: Config, live: Live) ->
             *key_routes(means.lock, identity),
             *settings_routes(own, running),
             *trial_routes(own, open_cloud),
+            *network_routes(),
             *event_routes(live, gate.authorise, Catalogue(database).was_sent_by),
         ],
     )

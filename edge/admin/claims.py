@@ -26,6 +26,7 @@ _OPEN: Final = frozenset(
         "users",
         "identities",
         "settings",
+        "network",
     }
 )
 """Whose GET shows no patient: numbers, names of devices."""

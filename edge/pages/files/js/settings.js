@@ -5,6 +5,7 @@ import { ask } from "./api.js";
 import { archiveFields, walk } from "./archive.js";
 import { confirm, open } from "./dialog.js";
 import { byId, icon, make, onSubmit, showProblem, toast, wordsOf } from "./dom.js";
+import { inForce } from "./force.js";
 import { _, ngettext } from "./words.js";
 
 // Key, what it is called, what follows from it, and more: unit, scale (of the number that is shown).
@@ -141,25 +142,15 @@ async function apply() {
     action: _("Apply"),
     act: () => ask("/api/v1/settings", { body: { changes } }),
   });
-  if (done) await inForce();
+  if (done) await settle();
 }
 
-/** Wait until the service runs with them, or has taken them back. */
-async function inForce() {
+async function settle() {
   toast(_("The changes come into force as soon as nothing is under way."));
-  for (;;) {
-    await new Promise((resolve) => { setTimeout(resolve, 700); });
-    try {
-      const now = await ask("/api/v1/settings", { attended: false });
-      if (now.since === since) continue;
-      changes = {};
-      take(now);
-      if (!now.setback) toast(_("The changes are in force."));
-      return;
-    } catch {
-      // It begins anew just now.
-    }
-  }
+  const now = await inForce(since);
+  changes = {};
+  take(now);
+  if (!now.setback) toast(_("The changes are in force."));
 }
 
 function archivesCard() {
