@@ -19,8 +19,6 @@ from typing import Self
 
 from edge import __version__
 from edge.access.audit.entry import BOX, Entry, Event
-from edge.access.audit.pruning import Pruning
-from edge.access.audit.syslog import Forwarder
 from edge.access.renewals import Renewals
 from edge.admin.local import Act, local_door
 from edge.applying import Applying
@@ -69,6 +67,7 @@ from edge.swap import exposure
 from edge.sync.arbitration import Arbitration
 from edge.sync.line import Line
 from edge.syncing import Means, by_role, start_sync
+from edge.witnessing import start_audit
 
 __all__ = ["Appliance"]
 
@@ -250,18 +249,8 @@ class Appliance:
         self._told.wake()
 
     def _start_audit(self) -> None:
-        audit, settings = self.cache.audit, self._config.audit
         self._note(Event.STARTED)
-        self.supervisor.start("audit", audit.run)
-        self.supervisor.start("audit's bounds", Pruning(settings, audit).run)
-        if settings.syslog.server:
-            forwarder = Forwarder(
-                settings.syslog,
-                audit,
-                box=self._config.appliance.name,
-                ae_title=self._config.dimse.ae_title,
-            )
-            self.supervisor.start("audit's syslog", forwarder.run)
+        start_audit(self.supervisor, self.cache.audit, self._config)
 
     def _note(self, event: Event) -> None:
         """Have in the audit that the service starts or stops, and with which configuration."""

@@ -22,7 +22,6 @@ from edge.pages import (
     study,
     sync,
     tokens,
-    update,
     welcome,
     worklist,
 )
@@ -43,7 +42,6 @@ PAGES: Final[tuple[Page, ...]] = (
     audit.PAGE,
     settings.PAGE,
     logs.PAGE,
-    update.PAGE,
     backup.PAGE,
     help.PAGE,
     study.PAGE,
