@@ -105,10 +105,8 @@ class Appliance:
         self._told = Changes()
         self._forget: Callable[[], None] = lambda: None
         self._renewals = Renewals()
-        self._acts: dict[str, Act] = {
-            "certificates": self._renewals.asked,
-            "settings": self.applying.asked_by_command,
-        }
+        self._acts: dict[str, Act] = {"certificates": self._renewals.asked}
+        self._acts["settings"] = self.applying.asked_by_command
         self.http_port = 0
         self.dimse_port = 0
         self.dimse_tls_port = 0
@@ -381,8 +379,7 @@ class Appliance:
     async def serve_until(self, stopping: asyncio.Event) -> bool:
         """Wait for the end; whether the box must be opened again.
 
-        Its index is damaged: opening it checks that, and rebuilds it from the store if need be. Or
-        it was locked, or gets other settings.
+        Its index is damaged, which opening it mends; or it was locked, or gets other settings.
         """
         ends = stopping, self.cache.database.broken, self.holding.locking
         async with asyncio.TaskGroup() as group:

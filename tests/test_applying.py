@@ -12,10 +12,10 @@ class Dimse:
 
     def __init__(self):
         self.is_quiet = False
-        self.away = ""
+        self.away = asyncio.Event()
 
     def turn_away(self, why):
-        self.away = why
+        self.away.set()
 
 
 async def test_it_waits_until_no_association_is_under_way():
@@ -23,7 +23,7 @@ async def test_it_waits_until_no_association_is_under_way():
     waiting = asyncio.create_task(Applying().wait(dimse, lambda: False))
     await asyncio.sleep(0.3)
     assert not waiting.done()
-    assert dimse.away == ""
+    assert not dimse.away.is_set()
     dimse.is_quiet = True
     await asyncio.wait_for(waiting, 5)
 
@@ -31,8 +31,7 @@ async def test_it_waits_until_no_association_is_under_way():
 async def test_where_there_is_no_gap_new_ones_are_told_to_come_again():
     dimse = Dimse()
     waiting = asyncio.create_task(Applying().wait(dimse, lambda: False, patience=0))
-    while not dimse.away:
-        await asyncio.sleep(0.01)
+    await asyncio.wait_for(dimse.away.wait(), 5)
     assert not waiting.done()
     dimse.is_quiet = True
     await asyncio.wait_for(waiting, 5)

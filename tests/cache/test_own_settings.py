@@ -1,4 +1,4 @@
-"""The box's own settings lie below the file of the machine, are tried first, and may be taken back."""
+"""The box's own settings lie below the machine's, are tried first, and may be taken back."""
 
 from __future__ import annotations
 
