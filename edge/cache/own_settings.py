@@ -30,6 +30,7 @@ from edge.overlay import put, take, to_toml
 __all__ = ["Change", "Known", "OwnSettings", "Source", "prove", "take_back", "told"]
 
 _FORMER: Final = f"{OWN}.former"
+_DATA_DIR: Final = "EDGE_APPLIANCE__DATA_DIR"
 
 Source = str
 """``default``, ``box``, or ``fixed``."""
@@ -82,6 +83,8 @@ class OwnSettings:
         self._folder = folder
         self._seal = seal
         self._environ = environ
+        if file is None:  # what made the box may have said where it is
+            self._environ = {_DATA_DIR: str(folder), **environ}
         self._turn = asyncio.Lock()
 
     async def known(self) -> list[Known]:
