@@ -1,4 +1,4 @@
-"""A box is set up in a real browser: from the code on its console to an image in a cloud and back."""
+"""A box is set up in a real browser: from the code on its console to an image in a cloud."""
 
 from __future__ import annotations
 
@@ -107,12 +107,12 @@ async def test_a_box_is_set_up_from_its_code_to_an_image_there_and_back(box, clo
     await page.locator("#stage-network").get_by_role("button", name="Go on").click()
 
     # Cloud: a wrong token is told, the right one goes on.
-    await page.get_by_label("Address", exact=True).fill(cloud.dicomweb)
+    await page.locator("[name=url]").fill(cloud.dicomweb)
     await page.get_by_label("What proves who we are").select_option("bearer")
-    await page.get_by_label("Token", exact=True).fill("wrong")
+    await page.locator("[name=token]").fill("wrong")
     await page.get_by_role("button", name="Test it, and go on").click()
     await expect(page.locator("#cloud-form > .problem")).to_be_visible()
-    await page.get_by_label("Token", exact=True).fill(cloud.token)
+    await page.locator("[name=token]").fill(cloud.token)
     await page.get_by_role("button", name="Test it, and go on").click()
 
     # Recovery key: later.
