@@ -15,6 +15,7 @@ from pathlib import Path
 from aiohttp import web
 
 from edge.access.acts import Service
+from edge.access.audit.recorder import Audit
 from edge.access.basic import Basic
 from edge.access.emergencies import Emergencies
 from edge.access.emergency import BreakGlass
@@ -161,7 +162,10 @@ async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -
         await asyncio.to_thread(means.renewals.add, tls.load, tls.files)
     own = OwnNames(names, tls.certified)
     live = Live(means.changes, means.status, Coming(cache.database))
-    pages = Pages(gate, PageMeans(config, live, temperature), (POLICY_HEADER, PAGE))
+    page_means = PageMeans(config, live, temperature)
+    pages = Pages(
+        gate, page_means, (POLICY_HEADER, PAGE), _nothing_but_refused(cache.audit).refused
+    )
     sees = Catalogue(cache.database).was_sent_by
     application = create_root(
         {
@@ -180,7 +184,7 @@ async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -
                 witness=HttpWitness(cache.audit, claim_of_feed),
             ),
             "/api/v1": _administration(means, gate, config, live),
-            "/viewer": await _viewer(gate, config),
+            "/viewer": await _viewer(gate, cache.audit, config),
         },
         cors_origins=config.http.cors_origins,
         names=own,
@@ -262,10 +266,15 @@ def _images(means: HttpMeans, gate: Gate) -> web.Application:
     )
 
 
-async def _viewer(gate: Gate, config: Config) -> web.Application:
+def _nothing_but_refused(audit: Audit) -> HttpWitness:
+    """The witness of what shows nobody's data: only who is turned away is told of."""
+    return HttpWitness(audit, lambda _: None)
+
+
+async def _viewer(gate: Gate, audit: Audit, config: Config) -> web.Application:
     shelf = await asyncio.to_thread(open_shelf, folder_of(config.page))
     policies = Policies(safety.PAGE, safety.VIEWER, safety.DECODER)
-    guard = access(gate.authorise, Service.DICOMWEB)
+    guard = access(gate.authorise, Service.DICOMWEB, _nothing_but_refused(audit))
     return viewer.create_application(shelf, guard, policies, log_in=WELCOME.path)
 
 
@@ -281,6 +290,7 @@ def _administration(means: HttpMeans, gate: Gate, config: Config, live: Live) ->
     witness = HttpWitness(cache.audit, claim_of_api)
     return api.create_application(
         status=means.status,
+        identity=identity,
         middlewares=[access(gate.authorise, Service.ADMIN, witness)],
         routes=[
             *sync_routes(cache.disputes, means.ledger, identity, wake),

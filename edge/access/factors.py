@@ -198,6 +198,10 @@ class Factors:
 
     # What passkeys share with it ------------------------------------------------------------------
 
+    def is_fresh(self, session: Session) -> bool:
+        """Whether its log-in is so recent that nothing need be proved again."""
+        return self._clock() - session.began <= _FRESH_SECONDS
+
     async def confirm(self, session: Session, password: str) -> UserRow:
         """Whoever sits there may change second factors; their row.
 
@@ -206,7 +210,7 @@ class Factors:
             UserRefused: Somebody else vouches for them.
         """
         row = await self.row_of(session)
-        if self._clock() - session.began > _FRESH_SECONDS:
+        if not self.is_fresh(session):
             proven, attempt = None, self._throttle.no_attempt()
             if password:
                 said = "log-in", session.name, password, session.address

@@ -110,7 +110,9 @@ class Proving:
             raise
         if not fits:
             self.remember_wrong(digest, kept)
-            log.warning("log-in: %s from %s is refused", plain or "no name", address or "?")
+            # A name that nobody has may be a password in the wrong field.
+            whose = "nobody who may log in" if row is None else row.name
+            log.warning("log-in: %s from %s is refused", whose, address or "?")
             return None, attempt
         return row, attempt
 

@@ -42,7 +42,7 @@ class Limit:
 LIMITS = {
     "name": Limit(free=5),
     "address": Limit(free=20),
-    "known": Limit(free=10, most_seconds=60.0),
+    "known": Limit(free=5, most_seconds=60.0),
     "token": Limit(free=20, most_seconds=60.0),
     "factor": Limit(free=5, first_seconds=4.0, most_seconds=3600.0, forget_seconds=86400.0),
 }
@@ -116,7 +116,8 @@ class Throttle:
         """
         network = network_of(address)
         if network and network in known_from:
-            return self._enter([("known", f"{name} {network}")])
+            # Counted for the address, too: it guesses at others' names no more often for that.
+            return self._enter([("known", f"{name} {network}")], also=[("address", network)])
         return self._enter([("name", name), ("address", network)])
 
     def of_address(self, address: str) -> Attempt:
@@ -159,7 +160,10 @@ class Throttle:
         for kind, key in keys:
             self._counts[kind].pop(key, None)
 
-    def _enter(self, keys: Sequence[tuple[str, str]]) -> Attempt:
+    def _enter(
+        self, keys: Sequence[tuple[str, str]], also: Sequence[tuple[str, str]] = ()
+    ) -> Attempt:
+        """Count one at each key, if none of *keys* has to wait; *also* are asked nothing."""
         now = self._clock()
         found = [(kind, key, self._count(kind, key, now)) for kind, key in keys]
         wait = max(self._wait(self._limits[kind], count, now) for kind, _, count in found)
@@ -167,7 +171,10 @@ class Throttle:
             raise TooManyAttempts(
                 "too many attempts failed", hint="wait, then try again", retry_after=wait
             )
-        for kind, key, count in found:
+        for kind, key, count in [
+            *found,
+            *((kind, key, self._count(kind, key, now)) for kind, key in also),
+        ]:
             count.failures += 1
             count.last = now
             limit = self._limits[kind]
@@ -175,7 +182,7 @@ class Throttle:
             if count.failures == limit.free + 1 and kind != "token":
                 what = key if kind == "address" else f"the name {key.split(' ')[0]}"
                 log.warning("log-in: %d attempts at %s failed; it is slowed down", limit.free, what)
-        return Attempt(self, keys)
+        return Attempt(self, [*keys, *also])
 
     def _count(self, kind: str, key: str, now: float) -> _Count:
         """That of a key; what nobody failed at for long is forgotten first."""

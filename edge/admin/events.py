@@ -70,8 +70,8 @@ def event_routes(
         )
         if request.method == hdrs.METH_HEAD:
             return response
-        with live.listen() as listener:
-            identity = await who(request)
+        identity = await who(request)
+        with live.listen("" if identity is None else identity.name) as listener:
             looked = time.monotonic()
             await response.prepare(request)
             await response.write(_RETRY)

@@ -27,6 +27,8 @@ from edge.errors import TooManyListeners
 __all__ = ["Happening", "Listener", "Live"]
 
 _MOST: Final = 200
+_MOST_OF_ONE: Final = 16
+"""Screens of one person, or of one token."""
 _SOON: Final = 0.25
 """Seconds between two looks at what comes in, while something does."""
 _PAUSE: Final = 1.0
@@ -52,7 +54,8 @@ class Happening:
 class Listener:
     """Somebody who hears of everything from now on, and first of how it is."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str) -> None:
+        self.name = name
         self._news: dict[str, Happening] = {}
         self._bell = asyncio.Event()
         self._ended = False
@@ -89,6 +92,7 @@ class Live:
         status: Reads the state.
         coming: Reads what comes in.
         most: Listeners at the same time.
+        most_of_one: Of them, those of one name.
         soon: Seconds between two looks at what comes in.
         pause: Seconds between two readings of the state, at the least.
         longest: Seconds between them, at the most.
@@ -101,6 +105,7 @@ class Live:
         coming: Coming,
         *,
         most: int = _MOST,
+        most_of_one: int = _MOST_OF_ONE,
         soon: float = _SOON,
         pause: float = _PAUSE,
         longest: float = _LONGEST,
@@ -109,6 +114,7 @@ class Live:
         self._read = status
         self._coming = coming
         self._most = most
+        self._most_of_one = most_of_one
         self._soon = soon
         self._pause = pause
         self._longest = longest
@@ -134,12 +140,20 @@ class Live:
         return self._status
 
     @contextmanager
-    def listen(self) -> Iterator[Listener]:
+    def listen(self, name: str) -> Iterator[Listener]:
         """Somebody who listens until the end of the block.
+
+        Args:
+            name: Who it is; nobody takes every place.
 
         Raises:
             TooManyListeners: There is no place.
         """
+        if sum(one.name == name for one in self._listeners) >= self._most_of_one:
+            raise TooManyListeners(
+                f"{self._most_of_one} screens of {name} follow what happens here already",
+                hint="close some that nobody looks at",
+            )
         if len(self._listeners) >= self._most:
             raise TooManyListeners(
                 f"{self._most} screens follow what happens here, and that is the most",
@@ -149,7 +163,7 @@ class Live:
             # Nobody shall hear of what was long ago.
             self._last = {}
             self._wanted.set()
-        listener = Listener()
+        listener = Listener(name)
         self._listeners.add(listener)
         for event in self._last.values():
             listener.tell(event)

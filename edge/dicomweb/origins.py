@@ -64,7 +64,7 @@ class Origins:
         """
         is_ambient = self._is_open or _has_ambient_proof(request)
         changes = request.method not in _SAFE
-        if is_ambient or (changes and _scheme(request) != "bearer"):
+        if is_ambient or (changes and (_scheme(request) != "bearer" or _lets_in(request))):
             self._check_name(request)
             if not self._is_from_here(request, changes=changes):
                 raise Refused(
@@ -109,6 +109,11 @@ class Origins:
 
 def _scheme(request: web.Request) -> str:
     return request.headers.get(hdrs.AUTHORIZATION, "").strip().partition(" ")[0].lower()
+
+
+def _lets_in(request: web.Request) -> bool:
+    """Whether it is answered by a cookie or a key, whatever token stands beside it."""
+    return request.path.startswith(("/login", "/logout", "/unlock"))
 
 
 def _has_ambient_proof(request: web.Request) -> bool:

@@ -90,10 +90,16 @@ async def find(database: Database, emergency_id: str) -> EmergencyRow | None:
 
 
 async def rows(database: Database, *, untold: bool = False, most: int = 1000) -> list[EmergencyRow]:
-    """Those that were begun, the newest first; or those alone whose end the record lacks."""
+    """Those that were begun: those that nobody looked at first, then the newest.
+
+    Args:
+        database: The index.
+        untold: Those alone whose end the record lacks.
+        most: So many of them.
+    """
     found = await database.read(
         f"SELECT {_COLUMNS} FROM emergencies WHERE ? = 0 OR told = 0"
-        " ORDER BY began DESC, emergency_id LIMIT ?",
+        " ORDER BY seen > 0, began DESC, emergency_id LIMIT ?",
         (int(untold), most),
     )
     return [EmergencyRow(*row) for row in found]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
@@ -61,6 +61,10 @@ class _Known:
         return "nobody" if self.identity is None else "somebody"
 
 
+Refused = Callable[[web.Request, Identity | None, EdgeError], None]
+"""Hears of a request, of who made it if that is known, and why it was turned away."""
+
+
 class Pages:
     """All pages.
 
@@ -68,6 +72,7 @@ class Pages:
         gate: Knows who asks.
         means: What pages may ask.
         policy: Name and value of the header that says what a page may do (`edge.dicomweb.safety`).
+        refused: Writes down whose proof is wrong, or who may not.
         pages: The table.
     """
 
@@ -76,11 +81,13 @@ class Pages:
         gate: Gate,
         means: Means,
         policy: tuple[str, str],
+        refused: Refused,
         pages: Sequence[Page] = PAGES,
     ) -> None:
         self._gate = gate
         self._means = means
         self._policy = dict([policy])
+        self._refused = refused
         self._pages = pages
 
     def routes(self) -> list[web.RouteDef]:
@@ -224,9 +231,16 @@ class Pages:
     # Who asks -------------------------------------------------------------------------------------
 
     async def _let_in(self, request: web.Request, act: Act) -> _Known:
-        identity = await self._gate.authorise(request.headers, request.remote or "")
-        identity.enter(Service.ADMIN)
-        identity.require(act)
+        identity: Identity | None = None
+        try:
+            identity = await self._gate.authorise(request.headers, request.remote or "")
+            identity.enter(Service.ADMIN)
+            identity.require(act)
+        except AccessDenied as error:
+            # Whoever comes without anything is led to where one logs in, and is nobody yet.
+            if identity is not None or hdrs.AUTHORIZATION in request.headers:
+                self._refused(request, identity, error)
+            raise
         session = await self._gate.session(request.headers)
         return _Known(identity, "" if session is None else session.display_name)
 

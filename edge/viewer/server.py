@@ -17,6 +17,7 @@ from urllib.parse import quote
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler, Middleware
 
+from edge.access.roles import narrows
 from edge.errors import AccessDenied, TooManyAttempts
 from edge.viewer.shelf import MEDIA_TYPES, Shelf
 
@@ -102,18 +103,22 @@ class _Door:
         self._shelf = shelf
         self._policies = policies
 
+    @narrows
     async def into(self, _: web.Request) -> web.Response:
         """``/viewer``: what pages name is below it."""
         return _led_to(308, "/viewer/")
 
+    @narrows
     async def open(self, _: web.Request) -> web.Response:
         """Where a study is opened: it leads on as soon as there is something to see."""
         return self._page("open")
 
+    @narrows
     async def plain(self, _: web.Request) -> web.Response:
         """A study without OHIF."""
         return self._page("plain")
 
+    @narrows
     async def own(self, request: web.Request) -> web.Response:
         """A style sheet or script of ours."""
         if (own := self._shelf.own.get(request.match_info["name"])) is None:
@@ -121,6 +126,7 @@ class _Door:
         headers = {hdrs.CONTENT_TYPE: own.media_type, hdrs.CACHE_CONTROL: _FOR_EVER}
         return web.Response(body=own.data, headers=headers)
 
+    @narrows
     async def viewer(self, request: web.Request) -> web.StreamResponse:
         """A file of OHIF; a path without an extension is a page, that OHIF itself finds."""
         path = request.match_info["path"]

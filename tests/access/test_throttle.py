@@ -112,9 +112,22 @@ def test_a_stranger_does_not_shut_out_who_comes_from_where_they_were(throttle):
 
 
 def test_who_guesses_from_a_known_place_is_slowed_down_too(throttle):
-    tried = [waits(throttle, address="10.0.0.1", known_from=KNOWN) for _ in range(12)]
-    assert tried[:11] == [0] * 11
-    assert tried[11] > 0
+    tried = [waits(throttle, address="10.0.0.1", known_from=KNOWN) for _ in range(7)]
+    assert tried[:6] == [0] * 6
+    assert tried[6] > 0
+
+
+def test_a_name_that_somebody_has_is_slowed_down_as_soon_as_one_that_nobody_has(throttle):
+    known = [waits(throttle, "anna", "10.0.0.1", known_from=KNOWN) > 0 for _ in range(9)]
+    nobody = [waits(throttle, "nobody", "10.0.0.2") > 0 for _ in range(9)]
+    assert known == nobody
+
+
+def test_who_guesses_at_those_who_log_in_there_guesses_at_others_no_more_often(throttle):
+    for number in range(21):
+        assert waits(throttle, f"n{number}", "10.0.0.1", known_from=KNOWN) == 0
+    assert waits(throttle, "nobody", "10.0.0.1") > 0
+    assert waits(throttle, "anna", "10.0.0.1", known_from=KNOWN) == 0
 
 
 def test_a_network_of_ipv6_is_one_caller(throttle):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -9,9 +10,12 @@ from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
 from edge import config
+from edge.access.roles import Identity, Role
+from edge.access.scope import Scope
 from edge.admin import api
 from edge.cache.status import read_status
 from edge.index.database import Database
+from edge.index.summary import WaitingStudy
 
 
 @pytest.fixture
@@ -21,7 +25,7 @@ async def parts():
 
 @pytest.fixture
 async def client(tmp_path, parts):
-    passed = []
+    passed, who = [], [Identity("anna", Role.VIEWER)]
 
     @web.middleware
     async def noted(request, handler):
@@ -31,6 +35,10 @@ async def client(tmp_path, parts):
     async def free_bytes():
         return 10**12
 
+    async def status():
+        found = await read_status(settings, database, disk, parts)
+        return replace(found, line=replace(found.line, studies=(WaitingStudy("1.2.3", 4, 5),)))
+
     settings = config.Config(cloud=config.Cloud((config.Archive("cloud", "https://cloud"),)))
     disk = SimpleNamespace(free_bytes=free_bytes)
     async with Database(tmp_path / "index.db", bytes(32)) as database:
@@ -39,13 +47,22 @@ async def client(tmp_path, parts):
         application.add_subapp(
             "/api/v1",
             api.create_application(
-                status=lambda: read_status(settings, database, disk, parts),
+                status=status,
+                identity=lambda _: who[0],
                 middlewares=[noted],
             ),
         )
         async with TestClient(TestServer(application)) as opened:
-            opened.passed = passed
+            opened.passed, opened.who = passed, who
             yield opened
+
+
+async def test_who_is_narrowed_to_some_studies_is_not_told_which_wait(client):
+    document = await (await client.get("/api/v1/status")).json()
+    assert [study["study_uid"] for study in document["line"]["studies"]] == ["1.2.3"]
+    client.who[0] = Identity("bert", Role.PHYSICIAN, scope=Scope(studies_from=frozenset({"CT1"})))
+    document = await (await client.get("/api/v1/status")).json()
+    assert document["line"]["studies"] == []
 
 
 async def test_health_is_open_and_says_little(client):
@@ -61,7 +78,7 @@ async def test_it_is_ready_when_every_part_runs(client, parts):
     parts["push"] = "failed: OSError, starts again in 1 s"
     answer = await client.get("/readyz")
     assert answer.status == 503
-    assert (await answer.json())["parts"]["push"].startswith("failed")
+    assert (await answer.json())["parts"]["push"] == "failed"  # and to strangers no more
 
 
 async def test_status_is_behind_the_gate(client):

@@ -40,7 +40,7 @@ async def client():
         return Diagnosis((STATE,), (TROUBLE,)) if name in ("", "CT") else Diagnosis((), (), False)
 
     door = api.create_application(
-        status=None, middlewares=[access(authorise)], routes=doctor_routes(examine)
+        status=None, identity=None, middlewares=[access(authorise)], routes=doctor_routes(examine)
     )
     async with TestClient(TestServer(create_root({"/api/v1": door}))) as opened:
         yield opened

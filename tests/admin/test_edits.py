@@ -25,6 +25,7 @@ READER = {"Authorization": "Bearer read"}
 async def client(database):  # noqa: F811  (the fixture of that name)
     door = api.create_application(
         status=lambda: None,
+        identity=None,
         middlewares=[access(authorise)],
         routes=edit_routes(Edits(database)),
     )

@@ -58,6 +58,7 @@ async def page(world, glass):
     emergencies = Emergencies(world.database, clock=world.clock)
     door = api.create_application(
         status=None,
+        identity=None,
         middlewares=[access(authorise)],
         routes=emergency_routes(emergencies, itemgetter(IDENTITY)),
     )

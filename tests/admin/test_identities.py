@@ -41,6 +41,7 @@ async def client(way):
     people, sessions = ProviderPeople(way.world.database), way.world.sessions
     door = api.create_application(
         status=None,
+        identity=None,
         middlewares=[access(authorise)],
         routes=[
             *identity_routes(people, sessions, itemgetter(IDENTITY)),

@@ -39,7 +39,7 @@ async def client(asked):
 
     routes = key_routes(lock, itemgetter(IDENTITY))
     door = api.create_application(
-        status=None, middlewares=[access(authorise, Service.ADMIN)], routes=routes
+        status=None, identity=None, middlewares=[access(authorise, Service.ADMIN)], routes=routes
     )
     async with TestClient(TestServer(create_root({"/api/v1": door}))) as client:
         yield client

@@ -101,6 +101,7 @@ async def base(tmp_path):
         await worklist.begin()
         door = api.create_application(
             status=lambda: read_status(configuration, database, disk, {"dimse": "running"}),
+            identity=itemgetter(IDENTITY),
             middlewares=[access(authorise)],
             routes=[
                 *sync_routes(

@@ -42,6 +42,7 @@ async def client(book):
 
     door = api.create_application(
         status=None,
+        identity=None,
         middlewares=[access(authorise)],
         routes=peer_routes(book, itemgetter(IDENTITY), echo),
     )

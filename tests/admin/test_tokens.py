@@ -34,6 +34,7 @@ async def client(tokens):
     gate = Gate(tokens, required=True)
     door = api.create_application(
         status=None,
+        identity=None,
         middlewares=[access(gate.authorise, Service.ADMIN)],
         routes=token_routes(tokens, itemgetter(IDENTITY)),
     )

@@ -27,6 +27,7 @@ async def client(world):
 
     door = api.create_application(
         status=None,
+        identity=None,
         middlewares=[access(authorise)],
         routes=user_routes(world.users, world.sessions, itemgetter(IDENTITY)),
     )

@@ -7,7 +7,7 @@ import re
 import httpx
 import pytest
 
-from edge.access.acts import Act
+from edge.access.acts import Act, Service
 from edge.access.roles import Role
 from edge.access.scope import Scope
 from edge.access.sessions import Proved, Visitor, cookie_name
@@ -113,6 +113,9 @@ async def test_curious_no_door_shows_who_was_narrowed_a_study_of_others(box, cli
                 assert (ours.study_uid in answer.text) is ("{study}" not in door.path), door
             elif door.path in SHOWS_NOBODY:
                 assert answer.status_code == 200, door
+                assert theirs.study_uid not in answer.text, door
+            elif door.service is Service.DICOMWEB and door.path.startswith("/viewer"):
+                assert theirs.study_uid not in answer.text, door  # its files are nobody's
             else:
                 assert answer.status_code in SHUT, door
 
@@ -196,3 +199,8 @@ async def test_who_is_narrowed_or_let_go_is_so_within_two_seconds(box, client):
         await box.cache.users.change("bert", scope=scope)
         box.cache.sessions.forget()
         assert (await client.get(path, headers=headers)).status_code == status
+
+
+async def test_who_is_narrowed_has_a_viewer_for_what_they_may_see(box, client):
+    for headers in await proofs(box, CT1):
+        assert (await client.get("/viewer/plain", headers=headers)).status_code == 200

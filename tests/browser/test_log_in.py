@@ -7,6 +7,7 @@ import base64
 import contextlib
 import re
 import time
+from urllib.parse import urlencode, urlsplit
 
 import pytest
 import pytest_asyncio
@@ -88,6 +89,27 @@ async def test_a_wrong_password_is_said_and_the_right_one_lets_in(page, scene):
     await expect(problem).to_have_attribute("role", "alert")
     await say_password(page, "carla")
     await inside(page)
+
+
+@pytest.mark.parametrize(
+    "to",
+    [
+        "/.//evil.test/x",
+        "//evil.test/x",
+        "/viewer/%2e%2e/%2e%2e//evil.test/x",
+        "https://evil.test/",
+    ],
+)
+async def test_the_way_back_leads_to_this_box_alone(page, scene, to):
+    name = f"wanda{to.count('/')}{len(to)}"
+    await scene.user(name, Role.VIEWER)
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    await page.goto(f"{scene.base}/welcome?{urlencode({'to': to})}")
+    await say_password(page, name)
+    await page.wait_for_url(lambda url: "/welcome" not in url)
+    assert page.url.startswith(f"{scene.base}/")
+    assert {f"{urlsplit(url).scheme}://{urlsplit(url).netloc}" for url in asked} == {scene.base}
 
 
 async def test_an_invitation_is_redeemed(page, scene):

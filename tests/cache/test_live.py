@@ -80,16 +80,16 @@ async def test_nothing_is_read_while_nobody_listens(box):
 
 
 async def test_a_listener_hears_how_it_is_and_what_changes(box):
-    with box.live.listen() as listener:
+    with box.live.listen("anna") as listener:
         assert (await hear(listener, "state"))["studies"] == 0
         box.come(1)
         assert (await hear(listener, "state"))["studies"] == 1
 
 
 async def test_one_reading_serves_all(box):
-    with box.live.listen() as first:
+    with box.live.listen("anna") as first:
         await hear(first, "state")
-        with box.live.listen() as second, box.live.listen() as third:
+        with box.live.listen("anna") as second, box.live.listen("anna") as third:
             await hear(second, "state")
             await hear(third, "state")
             assert box.reads == 1
@@ -100,7 +100,7 @@ async def test_one_reading_serves_all(box):
 
 
 async def test_a_burst_is_read_once_and_its_end_is_told(box):
-    with box.live.listen() as listener:
+    with box.live.listen("anna") as listener:
         await hear(listener, "state")
         before = box.reads
         for number in range(1, 101):
@@ -113,7 +113,7 @@ async def test_a_burst_is_read_once_and_its_end_is_told(box):
 
 
 async def test_what_comes_in_is_looked_at_before_the_state_may_be_read_again(box):
-    with box.live.listen() as listener:
+    with box.live.listen("anna") as listener:
         await hear(listener, "state")
         box.come(1)
         await hear(listener, "state")
@@ -127,7 +127,7 @@ async def test_what_comes_in_is_looked_at_before_the_state_may_be_read_again(box
 
 
 async def test_a_slow_listener_gets_the_newest_of_each_kind_alone():
-    listener = Listener()
+    listener = Listener("anna")
     for number in range(100):
         listener.tell(Happening("state", number, b"{}"))
         listener.tell(Happening("arrivals", 1000 + number, b"{}"))
@@ -137,15 +137,23 @@ async def test_a_slow_listener_gets_the_newest_of_each_kind_alone():
 
 async def test_there_is_a_most():
     live = Live(Changes(), None, None, most=1)
-    with live.listen(), pytest.raises(TooManyListeners), live.listen():
+    with live.listen("anna"), pytest.raises(TooManyListeners), live.listen("anna"):
         pass
-    with live.listen():
+    with live.listen("anna"):
         assert live.listeners == 1
+
+
+async def test_nobody_takes_every_place():
+    live = Live(Changes(), None, None, most_of_one=1)
+    with live.listen("anna"), live.listen("bert"):
+        with pytest.raises(TooManyListeners, match="anna"), live.listen("anna"):
+            pass
+        assert live.listeners == 2
 
 
 async def test_the_end_of_the_reader_is_the_end_of_all(box):
     task = asyncio.create_task(box.live.run())
-    with box.live.listen() as listener:
+    with box.live.listen("anna") as listener:
         await hear(listener, "state")
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

@@ -115,6 +115,19 @@ async def test_a_forged_log_in_is_refused(client):
     assert await ask(client, "POST", {}) == 200  # of a program
 
 
+@pytest.mark.parametrize("path", ["/login", "/login/redeem", "/logout", "/unlock"])
+async def test_no_token_beside_it_hides_a_forged_log_in(path):
+    async def act(_request):
+        return web.json_response({})
+
+    root = create_root({}, cors_origins=[FRIEND], names=OwnNames(["edge.local"]))
+    root.router.add_post(path, act)
+    async with TestClient(TestServer(root)) as client:
+        ours = {"Host": "edge.local"} | BEARER
+        for added, status in (({"Origin": EVIL}, 403), ({}, 200)):
+            assert (await client.post(path, headers=ours | added)).status == status
+
+
 @pytest.mark.parametrize("proof", [BASIC, COOKIE], ids=["password", "session"])
 @pytest.mark.parametrize("method", ["GET", "HEAD", "POST", "DELETE", "OPTIONS"])
 async def test_under_a_strangers_name_no_browser_gets_anything(client, method, proof):

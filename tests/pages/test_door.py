@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from html.parser import HTMLParser
 
 import pytest
 
 from edge.access.acts import Act
+from edge.access.audit.entry import Event
+from edge.access.audit.search import Asked, search
 from edge.access.roles import Role
 from edge.pages.resources import resources
 from edge.pages.table import PAGES
@@ -151,3 +154,12 @@ async def test_a_page_weighs_less_than_200_kb_all_told(browse, cookies):
         names = {re.sub(r"^/page/static/\w+/|#.*$", "", link) for link in links}
         weight = len(answer.content) + sum(len(tree.files[name].gzipped) for name in names)
         assert weight < 200_000, (page.name, weight)
+
+
+async def test_who_guesses_at_a_page_is_in_the_record(scene, browse):
+    await browse("/", Authorization="Basic YW5uYTp3cm9uZyBvbmU=")
+    asked, folder = Asked(user="anna", event=Event.REFUSED), scene.box.cache.audit.folder
+    async with asyncio.timeout(20):
+        while not (found := await asyncio.to_thread(search, folder, asked, 9)):  # noqa: ASYNC110
+            await asyncio.sleep(0.2)
+    assert found[0].what == "GET /"

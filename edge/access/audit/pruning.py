@@ -19,7 +19,7 @@ __all__ = ["Pruning"]
 log = logging.getLogger(__name__)
 
 _DAY = 86400.0
-_PAUSE = 6 * 3600.0
+_PAUSE = 900.0
 """Seconds between two looks."""
 
 
@@ -36,7 +36,7 @@ class Pruning:
         self._audit = audit
 
     async def run(self) -> None:
-        """Look every few hours, until cancelled."""
+        """Look every quarter of an hour, until cancelled."""
         while True:
             await self.look()
             await asyncio.sleep(_PAUSE)

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 import msgspec
 
 from edge.access.audit.entry import NOBODY, Actor, Entry
+from edge.access.throttle import network_of
 
 __all__ = ["Seen", "Windows"]
 
@@ -86,8 +87,9 @@ class Windows:
 
     Args:
         most: That are held; the one that was silent for longest ends early for a new one.
-        folded: Beyond that, new acts are joined without telling who did them, or what exactly:
-            for strangers, who may call themselves anything.
+        folded: Beyond that, new acts are joined without telling who did them, or what exactly, but
+            from where, of a quarter as many addresses more: for strangers, who may call themselves
+            anything.
     """
 
     def __init__(self, most: int = 2048, *, folded: bool = False) -> None:
@@ -113,9 +115,7 @@ class Windows:
         written, key = list[Entry](), _key_of(entry)
         span = self._spans.get(key)
         if span is None and self._folded and len(self._spans) >= self._most:
-            entry = msgspec.structs.replace(
-                entry, actor=MANY, about=NOBODY, what="", query="", target="", reason="", detail={}
-            )
+            entry = self._in_a_crowd(entry)
             key = _key_of(entry)
             span = self._spans.get(key)
         if span is not None and (now - span.last >= _IDLE or now - span.begun >= _LONGEST):
@@ -131,6 +131,22 @@ class Windows:
         if span.times == 1:
             written.append(span.first())
         return written
+
+    def _in_a_crowd(self, entry: Entry) -> Entry:
+        """What is left of an act of strangers: whence it came, of so many addresses."""
+        entry = msgspec.structs.replace(
+            entry,
+            actor=msgspec.structs.replace(MANY, address=network_of(entry.actor.address)),
+            about=NOBODY,
+            what="",
+            query="",
+            target="",
+            reason="",
+            detail={},
+        )
+        if _key_of(entry) in self._spans or len(self._spans) < self._most + self._most // 4:
+            return entry
+        return msgspec.structs.replace(entry, actor=MANY)
 
     def due(self, now: float) -> list[Entry]:
         """What speaks for the spans that are over."""

@@ -8,8 +8,8 @@ they end when they would have. All of it is in the index: a restart changes noth
 that never asks again has nobody in beyond the grace (`edge.access.sessions`).
 
 Whom it gave no refresh token can't be asked about: they log in there anew once it can be reached,
-``recheck_minutes`` after the last time. A session is never given more than its log-in was: an admin
-becomes one by logging in. Who is put out, and whose role becomes another, is in the record.
+``recheck_minutes`` after the last time. A session makes nobody an admin that was none when it
+began: that takes a log-in. Who is put out, and whose role becomes another, is in the record.
 """
 
 from __future__ import annotations

@@ -75,7 +75,20 @@ def test_a_scan_from_everywhere_makes_a_bounded_number_of_entries(entry):
     for number in range(5000):
         who = Actor("", address=f"10.0.{number // 250}.{number % 250}")
         written += windows.add(entry(event=Event.REFUSED, actor=who, reason=str(number)), 0.0)
-    assert len(written) == 17
-    assert (written[-1].actor.name, written[-1].reason) == ("many", "")
+    assert len(written) == 16 + 4 + 1
+    assert {(one.actor.name, one.reason) for one in written[16:]} == {("many", "")}
+    assert [one.actor.address for one in written[15:]] == [
+        *(f"10.0.0.{number}" for number in range(15, 20)),
+        "",
+    ]
     closing = windows.close()
-    assert [one.times for one in closing] == [5000 - 16]
+    assert [one.times for one in closing] == [5000 - 20]
+
+
+def test_who_calls_himself_by_many_names_is_still_known_by_where_he_comes_from(entry):
+    windows, written = Windows(most=16, folded=True), []
+    for number in range(1000):
+        who = Actor(f"n{number}", address="2001:db8::1")
+        written += windows.add(entry(event=Event.REFUSED, actor=who), 0.0)
+    assert len(written) == 17
+    assert (written[-1].actor.name, written[-1].actor.address) == ("many", "2001:db8::/64")

@@ -239,3 +239,12 @@ async def test_admins_show_a_second_factor_there(way):
     way.fake.extra = {}
     await age(way)
     assert await role_of(way, opened) is Role.ADMIN
+
+
+async def test_a_session_of_before_makes_nobody_the_admin_that_they_became_elsewhere(way):
+    before = await way.enter()
+    assert before.session.role is Role.PHYSICIAN
+    way.fake.people["sub-anna"]["groups"] = ["grp-it"]
+    way.fake.extra = {"amr": ["pwd", "mfa"]}
+    assert (await way.enter()).session.role is Role.ADMIN
+    assert await role_of(way, before) is Role.PHYSICIAN

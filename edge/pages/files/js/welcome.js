@@ -14,7 +14,8 @@ let confirming = "";
 function onward() {
   const to = new URLSearchParams(location.search).get("to") ?? "/";
   const url = new URL(to.startsWith("/") ? to : "/", location.origin);
-  location.replace(url.origin === location.origin ? url.pathname + url.search : "/");
+  // Whole: a path that begins with two slashes would be another host by itself.
+  location.replace(url.origin === location.origin ? url.href : "/");
 }
 
 function go(id) {
