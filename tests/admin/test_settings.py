@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from operator import itemgetter
 
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
@@ -14,7 +15,7 @@ from edge.admin import api
 from edge.admin.settings import Running, settings_routes
 from edge.admin.trial import trial_routes
 from edge.cache.own_settings import OwnSettings
-from edge.dicomweb.middleware import access
+from edge.dicomweb.middleware import IDENTITY, access
 from edge.dicomweb.root import create_root
 from edge.errors import AccessDenied
 
@@ -63,6 +64,7 @@ async def client(tmp_path, witness, applied):
     running = Running(1000.0, "a port was taken", lambda: applied.append(True))
     door = api.create_application(
         status=None,
+        identity=itemgetter(IDENTITY),
         middlewares=[access(authorise, Service.ADMIN, witness)],
         routes=[*settings_routes(own, running), *trial_routes(own, lambda cloud: cloud)],
     )
