@@ -112,6 +112,7 @@ async def _serve(options: argparse.Namespace) -> int:
                 await welcome(box.cache.users, loaded)
                 _at_signals(loop, stopping.set)
                 # What was made so far stays: to look through it again and again holds others up.
+                gc.unfreeze()
                 gc.collect()
                 gc.freeze()
                 _tell_ready(systemd, box)

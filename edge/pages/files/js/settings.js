@@ -146,8 +146,15 @@ async function apply() {
 }
 
 async function settle() {
-  toast(_("The changes come into force as soon as nothing is under way."));
-  const now = await inForce(since);
+  byId("pending").hidden = false;
+  let now;
+  try {
+    now = await inForce(since);
+  } catch (error) {
+    return showProblem(byId("problem"), error);
+  } finally {
+    byId("pending").hidden = true;
+  }
   changes = {};
   take(now);
   if (!now.setback) toast(_("The changes are in force."));

@@ -183,6 +183,11 @@ async function device() {
   byId("ae-title").textContent = value("dimse.ae_title");
   byId("port").textContent = value("dimse.listen").split(":").at(-1);
   byId("address").textContent = location.hostname;
+  if (["localhost", "127.0.0.1", "::1"].includes(location.hostname)) {
+    const { looks } = await ask("/api/v1/network").catch(() => ({ looks: [] }));
+    const own = looks.find((one) => one.what === "address");
+    if (own?.is_fine) byId("address").textContent = own.found;
+  }
   await watch();
 }
 
