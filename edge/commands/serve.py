@@ -111,10 +111,7 @@ async def _serve(options: argparse.Namespace) -> int:
                 )
                 await welcome(box.cache.users, loaded)
                 _at_signals(loop, stopping.set)
-                # What was made so far stays: to look through it again and again holds others up.
-                gc.unfreeze()
-                gc.collect()
-                gc.freeze()
+                _pass_over_memory()
                 _tell_ready(systemd, box)
                 again = await box.serve_until(stopping)
                 is_new = False
@@ -148,6 +145,13 @@ async def _other_settings(options: argparse.Namespace, before: Config) -> tuple[
 
         await asyncio.to_thread(take_back, before.appliance.data_dir)
         return before, str(error)
+
+
+def _pass_over_memory() -> None:
+    """What was made so far stays: to look through it again and again holds others up."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
 
 
 def _set_time_zone(name: str) -> None:
