@@ -125,7 +125,7 @@ class Appliance:
             cache = self.cache = await stack.enter_async_context(
                 Cache(config, owned=True, changes=self.changes, root=self._root)
             )
-            self.holding.take(cache.keys, cache.audit)
+            await self.holding.take(cache.keys, cache.audit)
             stack.callback(self._note, Event.STOPPED)
             self._forget = cache.tokens.forget
             stack.push_async_callback(cache.tokens.uses.flush)

@@ -3,7 +3,8 @@
 Owns the answer to commands on this machine that need it, what the kernel keeps for the next start,
 and the lock-down. Promises that once a lock-down is answered, no start opens the box by itself any
 more, and that the service has been told to end: its doors close, and whoever runs it replaces the
-process (`edge.commands.serve`), so that no copy of a key is left in memory.
+process (`edge.commands.serve`), so that no copy of a key is left in memory. That is so whatever
+fails on the way, as soon as it is written down that the box is locked.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from aiohttp import web
 
 from edge.access.audit.entry import Actor, Entry, Event
 from edge.access.audit.recorder import Audit
+from edge.access.audit.shut import hand_over
 from edge.admin.local_keys import ChangeAsked, LockAsked, when_open
 from edge.config import Config
 from edge.crypto.change import change_root
@@ -27,7 +29,7 @@ from edge.crypto.escrow import Escrow
 from edge.crypto.keys import KeyRing
 from edge.crypto.passphrases import normal
 from edge.crypto.providers.passphrase import PassphraseKeyProvider
-from edge.errors import KeyUnavailable
+from edge.errors import KeyUnavailable, SecretError
 from edge.opening import custodian_of
 from edge.supervision import Supervisor
 
@@ -57,31 +59,46 @@ class Holding:
         self.locking = asyncio.Event()
         """Set once the box is locked, and everything must end."""
 
-    def take(self, keys: KeyRing, audit: Audit | None = None) -> None:
-        """The ring is open, and so is the record, which hears of a lock-down."""
+    async def take(self, keys: KeyRing, audit: Audit) -> None:
+        """The ring is open, and so is the record, which hears of lock-downs and what ended them."""
         self._keys = keys
         self._audit = audit
+        await hand_over(self._custodian.folder, audit)
 
     def routes(self) -> list[web.RouteDef]:
         """What commands on this machine are answered."""
         return when_open(self._root, self.lock, self.change)
 
-    async def lock(self, asked: LockAsked) -> None:
+    async def lock(self, asked: LockAsked) -> str:
         """Lock the box: it stays so over restarts.
+
+        Returns:
+            What could not be destroyed, and why; empty if nothing is left. It is locked all the
+            same, and each start tries again.
 
         Raises:
             DecisionRefused: Nothing could open it any more; nothing was changed.
+            SecretError: It can't be written down.
         """
         async with self._turn:
-            keys = self._keys
-            escrow = None if keys is None else Escrow(self._custodian.folder, keys)
-            lock = partial(self._custodian.lock, asked.by, time.time(), escrow, force=asked.force)
-            locked = await asyncio.to_thread(lock)
+            keys, custodian = self._keys, self._custodian
+            escrow = None if keys is None else Escrow(custodian.folder, keys)
+            hears = self._audit is not None and not self._audit.trouble
+            lock = partial(
+                custodian.lock, asked.by, time.time(), escrow, force=asked.force, is_recorded=hears
+            )
+            try:
+                locked = await asyncio.to_thread(lock)
+            finally:
+                if await asyncio.to_thread(_is_locked, custodian):
+                    self.locking.set()
         needed = "what opened it is destroyed" if locked.destroys else "what opens it is kept"
+        if custodian.left:
+            needed = f"not everything that opened it is destroyed: {custodian.left}"
         log.warning("%s locked this box; %s", asked.by, needed)
         # It is locked, whether that can be written or not.
         self._note(asked.by, "the box was locked", {"forced": str(asked.force), "key": needed})
-        self.locking.set()
+        return custodian.left
 
     async def change(self, asked: ChangeAsked) -> None:
         """Have another root secret, kept by another provider or by the same.
@@ -140,3 +157,10 @@ class Holding:
         if self._keys is None:
             raise KeyUnavailable("the service is being started", hint="try again soon")
         return self._keys.escrow_root(bytes)
+
+
+def _is_locked(custodian: Custodian) -> bool:
+    try:
+        return custodian.locked() is not None
+    except SecretError:
+        return True  # something is there that says so, and can't be read

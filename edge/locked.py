@@ -4,7 +4,8 @@ A box that starts without its root secret does not end: it rejects DICOM associa
 that it is locked to whoever asks over HTTP, and waits for what opens it: a passphrase, by its page
 or by ``edge key unlock``; a server, which it asks again and again; the recovery key; or who
 administers the machine. Promises that nothing of index and store is opened, that nothing is written
-but what opening needs, and that nothing is lost: whatever was acknowledged is there afterwards.
+but what opening needs and what the audit is to hear of it (`edge.access.audit.shut`), and that
+nothing is lost: whatever was acknowledged is there afterwards.
 """
 
 from __future__ import annotations
@@ -17,6 +18,8 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from functools import partial
 
+from edge.access.audit.entry import BOX, Actor, Entry, Kind
+from edge.access.audit.shut import Tries, keep, locked_entry, opened_entry
 from edge.access.codes import new_code
 from edge.access.tls import box_names, locked_context
 from edge.admin.api import health_routes
@@ -25,14 +28,14 @@ from edge.admin.local_keys import LockAsked, Opening, Waiting, when_locked
 from edge.admin.unlocking import unlocking_routes
 from edge.cache.status import Parts
 from edge.config import Config
-from edge.crypto.custodian import Custodian
+from edge.crypto.custodian import Custodian, Locked
 from edge.crypto.passphrases import normal, wipe
 from edge.crypto.recovery import RecoveryKey
 from edge.dicomweb.hosts import OwnNames
 from edge.dicomweb.listener import Listener
 from edge.dicomweb.root import create_root
 from edge.dimse.shut import ShutDoor
-from edge.errors import KeyLocked, Needs
+from edge.errors import KeyLocked, Needs, SecretError, WrongKey
 from edge.opening import custodian_of, is_first_start, lock_folder, make_folder
 from edge.supervision import Supervisor
 
@@ -110,6 +113,7 @@ class LockedBox:
         self.http_port = 0
         self.dimse_port = 0
         self._code = ""
+        self._tries = Tries()
 
     @property
     def needs(self) -> Needs | None:
@@ -138,7 +142,11 @@ class LockedBox:
         is_open = config.http.auth == "none"
         application = create_root({}, names=OwnNames(names), is_open=is_open)
         application.add_routes(health_routes(self.parts))
-        application.add_routes(unlocking_routes(lambda: self._waiting, self.open, code=self._code))
+        application.add_routes(
+            unlocking_routes(
+                lambda: self._waiting, self.open, code=self._code, wrong=self._wrong_code
+            )
+        )
         http = Listener(application, config.http.listen, tls)
         dimse = ShutDoor(config.dimse)
         local = when_locked(lambda: self._waiting, self.open, self.lock)
@@ -166,16 +174,39 @@ class LockedBox:
         """
         async with self._turn:
             if not self._root.done():
+                locked = await asyncio.to_thread(self._locked)
                 try:
                     root = await asyncio.to_thread(self._open, by)
                 except KeyLocked as why:
                     if not by.recovery_key:
                         self._say(why)
                     raise
+                except WrongKey:
+                    self._tries.wrong(_actor(by))
+                    raise
+                await asyncio.to_thread(
+                    self._keep, opened_entry(_how(by), _actor(by), locked), locked
+                )
                 self._root.set_result(root)
 
-    async def lock(self, asked: LockAsked) -> None:
+    def _wrong_code(self, address: str) -> None:
+        """Somebody did not know the code of the console."""
+        self._tries.wrong(_actor(Opening(address=address)))
+
+    def _locked(self) -> Locked | None:
+        with contextlib.suppress(SecretError):
+            return self._custodian.locked()
+        return None
+
+    def _keep(self, opened: Entry, locked: Locked | None) -> None:
+        """Have the audit hear of it, once it can be written. Blocks."""
+        keep(self._custodian.folder, *locked_entry(locked), *self._tries.entries(), opened)
+
+    async def lock(self, asked: LockAsked) -> str:
         """Have it stay locked, whatever it waited for.
+
+        Returns:
+            What could not be destroyed, and why; each start tries again.
 
         Raises:
             DecisionRefused: It is not opened by itself anyway, and could not be opened any more.
@@ -188,6 +219,7 @@ class LockedBox:
                     await asyncio.to_thread(partial(self._custodian.open, first_start=False))
                 except KeyLocked as why:
                     self._say(why)
+        return self._custodian.left
 
     def _open(self, by: Opening) -> bytes:
         passphrase = normal(by.passphrase) if by.passphrase else None
@@ -215,9 +247,12 @@ class LockedBox:
                     return
                 try:
                     attempt = partial(self._custodian.open, first_start=self._first_start)
-                    self._root.set_result(await asyncio.to_thread(attempt))
+                    root = await asyncio.to_thread(attempt)
                 except KeyLocked as why:
                     self._say(why)
+                    continue
+                await asyncio.to_thread(self._keep, opened_entry("a server", BOX), None)
+                self._root.set_result(root)
 
     def _say(self, why: KeyLocked) -> None:
         if (why.needs, str(why)) != (self._waiting.needs, self._waiting.why):
@@ -232,3 +267,16 @@ class LockedBox:
             self.http_port,
             f"; SHA-256 of its certificate: {fingerprint}" if fingerprint else "",
         )
+
+
+def _actor(by: Opening) -> Actor:
+    """Who tries to open the box, as far as that is known: a passphrase says nothing of a name."""
+    if by.address:
+        return Actor("somebody", address=by.address)
+    return Actor(by.by or "somebody", Kind.MACHINE, proof="operating system")
+
+
+def _how(by: Opening) -> str:
+    if by.recovery_key:
+        return "the recovery key"
+    return "the passphrase" if by.passphrase else "an act on the machine"

@@ -321,7 +321,14 @@ def _find_box(folder: Path) -> None:
 
 def lock_folder(folder: Path) -> int:
     """Only one service works on a data folder; the lock ends with the process."""
-    descriptor = os.open(folder / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+    flags = os.O_CREAT | os.O_RDWR | os.O_CLOEXEC | os.O_NOFOLLOW  # root comes here, too
+    try:
+        descriptor = os.open(folder / "lock", flags, 0o600)
+    except OSError as error:
+        raise ConfigError(
+            f"{folder / 'lock'} can't be opened: {error.strerror}",
+            hint="it is a plain file of the service's user, and can be deleted while nothing runs",
+        ) from error
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError as error:
@@ -340,7 +347,9 @@ def is_first_start(config: Config) -> bool:
 
 def custodian_of(config: Config) -> Custodian:
     """Who opens and shuts the box of a configuration; nothing is read yet."""
-    return Custodian(config.appliance.data_dir, keeper_of(config))
+    folder = config.appliance.data_dir
+    ballast = Ballast(folder / "ballast", _ballast_bytes(config))
+    return Custodian(folder, keeper_of(config), ballast.release)
 
 
 def _open_keys(config: Config, owned: bool, root: bytes | None = None) -> KeyRing:

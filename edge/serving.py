@@ -137,7 +137,7 @@ class HttpMeans:
     status: Callable[[], Awaitable[Status]]
     renewals: Renewals
     """Get the certificate."""
-    lock: Callable[[LockAsked], Awaitable[None]]
+    lock: Callable[[LockAsked], Awaitable[str]]
     """Locks the box."""
     applying: Applying
     """Has settings come into force."""
@@ -184,7 +184,7 @@ async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -
                 witness=HttpWitness(cache.audit, claim_of_feed),
             ),
             "/api/v1": _administration(means, gate, config, live),
-            "/viewer": await _viewer(gate, cache.audit, config),
+            "/viewer": await _viewer(gate, pages, cache.audit, config),
         },
         cors_origins=config.http.cors_origins,
         names=own,
@@ -271,11 +271,11 @@ def _nothing_but_refused(audit: Audit) -> HttpWitness:
     return HttpWitness(audit, lambda _: None)
 
 
-async def _viewer(gate: Gate, audit: Audit, config: Config) -> web.Application:
+async def _viewer(gate: Gate, pages: Pages, audit: Audit, config: Config) -> web.Application:
     shelf = await asyncio.to_thread(open_shelf, folder_of(config.page))
     policies = Policies(safety.PAGE, safety.VIEWER, safety.DECODER)
     guard = access(gate.authorise, Service.DICOMWEB, _nothing_but_refused(audit))
-    return viewer.create_application(shelf, guard, policies, log_in=WELCOME.path)
+    return viewer.create_application(shelf, guard, policies, pages.face, log_in=WELCOME.path)
 
 
 def _administration(means: HttpMeans, gate: Gate, config: Config, live: Live) -> web.Application:

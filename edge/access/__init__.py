@@ -53,7 +53,7 @@ Who is expected, what he tries, and what he finds:
         uses it                 it ends, is for what it is for, and opens nothing from elsewhere;
                                 revoked, it is nobody's within seconds (`scope`, `tokens`)
         makes himself a better one
-                                it makes no admin, and no token that is wider than itself
+                                it makes no token at all, changes nobody, and invites nobody
     who reads the index
         takes proofs out of it  hashes: of passwords, tokens, sessions and codes
 

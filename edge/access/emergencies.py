@@ -59,7 +59,7 @@ class Emergencies:
         self._clock = clock
 
     async def list(self) -> tuple[Emergency, ...]:
-        """The last thousand, the newest first."""
+        """A thousand at the most: those that nobody looked at first, then the newest."""
         return tuple(emergency_of(row) for row in await table.rows(self._database))
 
     async def find(self, emergency_id: str) -> Emergency:

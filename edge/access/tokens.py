@@ -5,8 +5,9 @@ slow hash. It is looked up by that hash through an index: how long this takes de
 what was offered, which says nothing about the hashes that are stored.
 
 Promises that whoever offers a token that was never one, that ended, that was revoked or that is
-used from elsewhere gets one and the same answer: nobody; and that a token makes none that is wider
-than itself or outlives it. Never keeps or logs a secret, not even a part of one.
+used from elsewhere gets one and the same answer: nobody; and that a token makes no other, however
+narrow: one that was stolen would live on in it when it is revoked. People who log in make tokens,
+and whoever is at the console of the box. Never keeps or logs a secret, not even a part of one.
 
 A token ends by the clock of the box. A box without a clock chip may start in 1970: there a token
 lives longer, rather than that a clinic stands before shut doors; it ends once the clock is right.
@@ -29,7 +30,7 @@ from typing import Protocol
 import msgspec
 
 from edge.access.acts import Act
-from edge.access.roles import Identity, Role
+from edge.access.roles import Identity, Proof, Role
 from edge.access.scope import ANYTHING, Scope
 from edge.access.uses import TokenUses
 from edge.errors import AccessDenied
@@ -180,8 +181,10 @@ class Tokens:
         Raises:
             ValueError: The name is empty, longer than 64 characters or not printable; or the token
                 would be worth nothing from the start.
-            AccessDenied: It would be wider than who makes it.
+            AccessDenied: A token asks for it; or it would be wider than who does.
         """
+        if maker is not None:
+            _refuse_token(maker)
         if not 1 <= len(name) <= _NAME_LENGTH or not name.isprintable():
             raise ValueError("the name of a token is 1 to 64 printable characters")
         if days is not None and not 0 < days <= MOST_DAYS:
@@ -264,20 +267,22 @@ class Tokens:
         return replace(info, used_day=noted[0], used_from=noted[1])
 
 
+def _refuse_token(maker: Identity) -> None:
+    """Whoever stole a token has no successor of it once it is revoked."""
+    if maker.proof is Proof.TOKEN:
+        raise AccessDenied(
+            "no token makes another", hint="log in, or use edge token create", known=True
+        )
+
+
 def _refuse_wider(maker: Identity, wanted: TokenInfo) -> None:
-    """Whoever has a token that was narrowed does not get out of that by making another."""
+    """Who was narrowed does not get out of that by making a token."""
     acts = frozenset(act for act in Act if wanted.role.may(act) and wanted.scope.allows(act))
     scope = msgspec.structs.replace(wanted.scope, acts=acts)
     if not all(maker.may(act) for act in acts) or not maker.scope.covers(scope):
         raise AccessDenied(
             f"{maker.name} can't make a token that may more than {maker.name}",
-            hint="narrow it as the token is narrowed that makes it",
-            known=True,
-        )
-    if maker.expires is not None and (wanted.expires is None or wanted.expires > maker.expires):
-        raise AccessDenied(
-            f"{maker.name} can't make a token that ends later than its own",
-            hint="say fewer days, or make it with edge token create",
+            hint="narrow it as its maker is narrowed, or use edge token create",
             known=True,
         )
 

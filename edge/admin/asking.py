@@ -23,6 +23,7 @@ from edge.errors import DecisionRefused, QueryError
 __all__ = [
     "LONGEST",
     "SECONDS",
+    "STRANGERS_SECONDS",
     "About",
     "Paged",
     "body",
@@ -38,6 +39,8 @@ LONGEST: Final = 1024 * 1024
 """Bytes of a body, inflated."""
 SECONDS: Final = 30.0
 """A body has so long to come, whole."""
+STRANGERS_SECONDS: Final = 5.0
+"""That of somebody who is nobody yet: a log-in is a few bytes, and holds a connection till then."""
 _MOST_FIELDS: Final = 100
 _WITH_BODY: Final = frozenset({hdrs.METH_POST, hdrs.METH_PUT, hdrs.METH_PATCH})
 
@@ -110,18 +113,23 @@ def wanted(request: web.Request, kind: type[T]) -> T:
 
 
 @overload
-async def body(request: web.Request, kind: type[T]) -> T: ...
+async def body(request: web.Request, kind: type[T], *, seconds: float | None = None) -> T: ...
 @overload
-async def body(request: web.Request, kind: Any) -> Any: ...
-async def body(request: web.Request, kind: Any) -> Any:
+async def body(request: web.Request, kind: Any, *, seconds: float | None = None) -> Any: ...
+async def body(request: web.Request, kind: Any, *, seconds: float | None = None) -> Any:
     """The JSON of a request, as *kind*.
+
+    Args:
+        request: It.
+        kind: What it shall be.
+        seconds: It has so long to come; ``SECONDS`` if that is not said.
 
     Raises:
         QueryError: It can't be understood.
         HTTPRequestEntityTooLarge: It is longer than any may be.
         HTTPRequestTimeout: It does not come.
     """
-    text = await _read(request, LONGEST)
+    text = await _read(request, LONGEST, seconds)
     request[SAID] = bytes(text)
     try:
         return msgspec.json.decode(text, type=kind)
@@ -131,7 +139,9 @@ async def body(request: web.Request, kind: Any) -> Any:
         raise QueryError("what was sent is nested too deeply") from error
 
 
-async def form(request: web.Request, longest: int) -> dict[str, str]:
+async def form(
+    request: web.Request, longest: int, *, seconds: float | None = None
+) -> dict[str, str]:
     """The fields of a form (``application/x-www-form-urlencoded``), the last of each name.
 
     Raises:
@@ -139,7 +149,7 @@ async def form(request: web.Request, longest: int) -> dict[str, str]:
         HTTPRequestEntityTooLarge: It is longer.
         HTTPRequestTimeout: It does not come.
     """
-    text = await _read(request, longest)
+    text = await _read(request, longest, seconds)
     try:
         fields = parse_qsl(
             text.decode(), keep_blank_values=True, errors="strict", max_num_fields=_MOST_FIELDS
@@ -149,18 +159,19 @@ async def form(request: web.Request, longest: int) -> dict[str, str]:
     return dict(fields)
 
 
-async def _read(request: web.Request, longest: int) -> bytearray:
+async def _read(request: web.Request, longest: int, seconds: float | None) -> bytearray:
     """All of a body, which is nothing to wait for: whoever sends one has it."""
     text = bytearray()
+    seconds = SECONDS if seconds is None else seconds
     try:
-        async with asyncio.timeout(SECONDS):
+        async with asyncio.timeout(seconds):
             while piece := await request.content.readany():
                 text += piece
                 if len(text) > longest:
                     reason = f"the request is longer than {longest} bytes"
                     raise web.HTTPRequestEntityTooLarge(longest, len(text), reason=reason)
     except TimeoutError as error:
-        reason = f"the request did not come within {SECONDS:.0f} s"
+        reason = f"the request did not come within {seconds:.0f} s"
         raise web.HTTPRequestTimeout(reason=reason) from error
     except web.RequestPayloadError as error:
         raise QueryError("the request is not in the coding that it says") from error

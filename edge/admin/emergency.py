@@ -8,7 +8,6 @@ but that to admins.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from typing import Annotated, Literal
 
 import msgspec
@@ -25,7 +24,7 @@ from edge.admin.login import Password
 from edge.admin.openapi import operation
 from edge.errors import AccessDenied
 
-__all__ = ["KnownEmergency", "emergency_routes", "known_emergency", "own_emergency_routes"]
+__all__ = ["emergency_routes", "own_emergency_routes"]
 
 
 class Beginning(msgspec.Struct, forbid_unknown_fields=True):
@@ -49,32 +48,10 @@ class OwnEmergency(msgspec.Struct, forbid_unknown_fields=True):
     until: float | None = None
 
 
-class KnownEmergency(msgspec.Struct, forbid_unknown_fields=True):
-    """An emergency access. Times are POSIX seconds."""
-
-    emergency_id: str
-    """Asked for with it, the audit has what was done under it."""
-    name: str
-    issuer: str
-    role: str
-    address: str
-    proved: str
-    reason: str
-    """In their own words; it may name a patient."""
-    began: float
-    until: float
-    ended: float | None
-    """Null: it is open."""
-    why_ended: str
-    seen: float | None
-    """When an admin looked at it; null: it is an alarm."""
-    seen_by: str
-
-
 class EmergencyList(msgspec.Struct, forbid_unknown_fields=True):
-    """Emergency accesses, the newest first."""
+    """Emergency accesses: those that nobody looked at first, then the newest."""
 
-    emergencies: list[KnownEmergency]
+    emergencies: list[Emergency]
 
 
 class Looked(msgspec.Struct, forbid_unknown_fields=True):
@@ -87,11 +64,6 @@ class Named(msgspec.Struct):
     """An emergency access."""
 
     id: str
-
-
-def known_emergency(one: Emergency) -> KnownEmergency:
-    """An emergency access, as programs read it."""
-    return KnownEmergency(**asdict(one))
 
 
 def own_emergency_routes(door: Entrance, glass: BreakGlass) -> Sequence[web.RouteDef]:
@@ -138,14 +110,17 @@ def emergency_routes(
         identity: Who asks.
     """
 
-    @operation("Emergency accesses, with their reasons, the newest first.", answer=EmergencyList)
+    @operation(
+        "Emergency accesses, with their reasons: those that nobody looked at first.",
+        answer=EmergencyList,
+    )
     @needs(Act.ADMINISTER)
     async def listed(_: web.Request) -> web.Response:
-        return as_json(EmergencyList([known_emergency(one) for one in await emergencies.list()]))
+        return as_json(EmergencyList(list(await emergencies.list())))
 
     @operation(
         "Say that one was looked at: it is no alarm any more.",
-        answer=KnownEmergency,
+        answer=Emergency,
         body=Looked,
         path=Named,
     )
@@ -160,6 +135,6 @@ def emergency_routes(
                 hint="log in, or use edge user looked",
                 known=True,
             )
-        return as_json(known_emergency(await emergencies.looked(found.emergency_id, who.name)))
+        return as_json(await emergencies.looked(found.emergency_id, who.name))
 
     return [web.get("/emergencies", listed), web.post("/emergencies/{id}", looked)]

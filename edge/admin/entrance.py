@@ -17,7 +17,7 @@ from edge.access.gate import Gate
 from edge.access.login import LogIn, Opened
 from edge.access.roles import Role
 from edge.access.sessions import Session, Sessions, Visitor
-from edge.admin.asking import body
+from edge.admin.asking import STRANGERS_SECONDS, body
 from edge.errors import AccessDenied, QueryError
 
 __all__ = ["Entrance", "WhoAmI", "as_json", "said", "visitor_of", "who_is"]
@@ -113,7 +113,7 @@ async def said(request: web.Request, kind: type[T]) -> T:
         raise QueryError(
             "the body does not say that it is JSON", hint='send "Content-Type: application/json"'
         )
-    return await body(request, kind)
+    return await body(request, kind, seconds=STRANGERS_SECONDS)
 
 
 def visitor_of(request: web.Request) -> Visitor:

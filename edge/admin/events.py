@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, Literal
 
 import msgspec
 from aiohttp import hdrs, web
@@ -25,11 +25,21 @@ from edge.admin.openapi import operation
 from edge.cache.live import Happening, Live
 from edge.errors import AccessDenied
 
-__all__ = ["event_routes"]
+__all__ = ["Told", "event_routes"]
 
 _HEARTBEAT: Final = 10.0
 """Seconds: a proxy in between keeps the stream, and a listener that is gone is found out."""
 _RETRY: Final = b"retry: 2000\n\n"
+
+
+class Told(msgspec.Struct, forbid_unknown_fields=True):
+    """One event of the stream."""
+
+    event: Literal["state", "arrivals", "end"]
+    data: str
+    """JSON."""
+    id: str = ""
+    """Counts up; the last event has none."""
 
 
 Sees = Callable[[str, frozenset[str]], Awaitable[bool]]
@@ -56,7 +66,7 @@ def event_routes(
         "What happens, as it happens: server-sent events `state` (numbers of the whole box) and"
         " `arrivals` (the studies that came last, and those that are on their way). The first two"
         " tell how it is; further ones come when something changed. Ends with the log-in.",
-        answer=str,
+        answer=Told,
         media_type="text/event-stream",
     )
     @narrows

@@ -6,16 +6,16 @@ Their roles are the provider's to give. What a program may not do to users, it m
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
 
 import msgspec
 from aiohttp import web
 
 from edge.access.acts import Act
 from edge.access.oidc.people import Known, ProviderPeople
-from edge.access.roles import Identity, Role, needs
+from edge.access.roles import Identity, needs
 from edge.access.sessions import Sessions
 from edge.admin.asking import body
+from edge.admin.entrance import as_json
 from edge.admin.narrowed import Narrowed, narrowed, scope_of
 from edge.admin.openapi import operation
 from edge.admin.users import Named, Removed, check_changes
@@ -77,16 +77,10 @@ def identity_routes(
         identity: Who asks.
     """
 
-    async def check(request: web.Request) -> None:
-        """Raise AccessDenied if who asks may not change whom the path names."""
-        name = request.match_info["name"]
-        found = [one for one in await people.list() if one.name == name]
-        check_changes(identity(request), {Role(one.role) for one in found})
-
     @operation("Everybody who logged in by an identity provider.", answer=IdentityList)
     @needs(Act.ADMINISTER)
     async def listed(_: web.Request) -> web.Response:
-        return _json(IdentityList([known_identity(one) for one in await people.list()]))
+        return as_json(IdentityList([known_identity(one) for one in await people.list()]))
 
     @operation(
         "Keep somebody out, let them in, or narrow them.",
@@ -97,37 +91,27 @@ def identity_routes(
     @needs(Act.ADMINISTER)
     async def change(request: web.Request) -> web.Response:
         wish = await body(request, IdentityChange)
-        await check(request)
+        check_changes(identity(request))
         name = request.match_info["name"]
         if wish.disabled is None and wish.narrowed is None:
             raise UserRefused(
                 "nothing is named that is to be changed", hint="disabled, or narrowed"
             )
-        if wish.narrowed is not None:
-            changed = await people.narrow(name, scope_of(wish.narrowed))
-        if wish.disabled is not None:
-            changed = await people.change(name, disabled=wish.disabled)
+        scope = None if wish.narrowed is None else scope_of(wish.narrowed)
+        changed = await people.change(name, disabled=wish.disabled, scope=scope)
         sessions.forget()
-        return _json(known_identity(changed))
+        return as_json(known_identity(changed))
 
     @operation("Forget somebody, until they log in again.", answer=Removed, path=Named)
     @needs(Act.ADMINISTER)
     async def remove(request: web.Request) -> web.Response:
-        await check(request)
+        check_changes(identity(request))
         removed = await people.remove(request.match_info["name"])
         sessions.forget()
-        return _json(Removed(removed))
+        return as_json(Removed(removed))
 
     return [
         web.get("/identities", listed),
         web.post("/identities/{name}", change),
         web.delete("/identities/{name}", remove),
     ]
-
-
-def _json(document: Any) -> web.Response:
-    return web.Response(
-        body=msgspec.json.encode(document),
-        content_type="application/json",
-        headers={"Cache-Control": "no-store"},
-    )

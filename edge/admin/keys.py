@@ -34,15 +34,17 @@ class LockDone(msgspec.Struct):
     """It is locked; the doors close now."""
 
     locked: bool = True
+    not_destroyed: str = ""
+    """What opens the box and could not be destroyed, and why; each start tries again."""
 
 
 def key_routes(
-    lock: Callable[[LockAsked], Awaitable[None]], identity: Callable[[web.Request], Identity]
+    lock: Callable[[LockAsked], Awaitable[str]], identity: Callable[[web.Request], Identity]
 ) -> list[web.RouteDef]:
     """``/keys/lock``.
 
     Args:
-        lock: Locks the box.
+        lock: Locks the box, and says what could not be destroyed.
         identity: Who asks.
     """
 
@@ -58,7 +60,8 @@ def key_routes(
             raise DecisionRefused(
                 "the box was not locked", hint="say confirmed: true; it can't be opened from afar"
             )
-        await lock(LockAsked(f"{identity(request).name}, over the network,", force=wish.force))
-        return web.json_response(msgspec.to_builtins(LockDone()))
+        by = f"{identity(request).name}, over the network,"
+        left = await lock(LockAsked(by, force=wish.force))
+        return web.json_response(msgspec.to_builtins(LockDone(not_destroyed=left)))
 
     return [web.post("/keys/lock", post_lock)]

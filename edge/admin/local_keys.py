@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = [
     "ChangeAsked",
     "LockAsked",
+    "LockedNow",
     "Opening",
     "Waiting",
     "change_service",
@@ -62,6 +63,10 @@ class Opening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     passphrase: str = ""
     """Or the new one, where one is chosen."""
     recovery_key: str = ""
+    by: str = ""
+    """Who does it, on this machine, for the audit."""
+    address: str = ""
+    """From where, if that is not this machine."""
 
     def __repr__(self) -> str:
         return type(self).__name__
@@ -72,6 +77,13 @@ class LockAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
 
     by: str
     force: bool = False
+
+
+class LockedNow(msgspec.Struct, frozen=True):
+    """It is locked."""
+
+    left: str = ""
+    """What could not be destroyed, and why; each start tries again."""
 
 
 class ChangeAsked(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
@@ -113,14 +125,14 @@ class _Refusal(msgspec.Struct):
 
 def when_open(
     root: Callable[[], bytes],
-    lock: Callable[[LockAsked], Awaitable[None]],
+    lock: Callable[[LockAsked], Awaitable[str]],
     change: Callable[[ChangeAsked], Awaitable[None]],
 ) -> list[web.RouteDef]:
     """What an open service answers.
 
     Args:
         root: Gives the root secret.
-        lock: Locks the box.
+        lock: Locks the box, and says what could not be destroyed.
         change: Changes the root secret.
     """
     from aiohttp import web
@@ -148,14 +160,14 @@ def when_open(
 def when_locked(
     waiting: Callable[[], Waiting],
     opened: Callable[[Opening], Awaitable[None]],
-    lock: Callable[[LockAsked], Awaitable[None]],
+    lock: Callable[[LockAsked], Awaitable[str]],
 ) -> list[web.RouteDef]:
     """What a locked service answers.
 
     Args:
         waiting: What for.
         opened: Opens it.
-        lock: Locks it for good.
+        lock: Locks it for good, and says what could not be destroyed.
     """
     from aiohttp import web
 
@@ -181,12 +193,12 @@ def when_locked(
 
 
 async def _answered(
-    act: Callable[[_T], Awaitable[None]], request: web.Request, kind: type[_T]
+    act: Callable[[_T], Awaitable[str | None]], request: web.Request, kind: type[_T]
 ) -> web.Response:
     from aiohttp import web
 
     try:
-        await act(msgspec.json.decode(await request.read(), type=kind))
+        left = await act(msgspec.json.decode(await request.read(), type=kind))
     except msgspec.DecodeError:
         return _json(_Refusal("it can't be understood"), 400)
     except KeyLocked as error:
@@ -194,7 +206,7 @@ async def _answered(
     except EdgeError as error:
         wrong = isinstance(error, WrongKey)
         return _json(_Refusal(str(error), error.hint), _WRONG if wrong else _REFUSED)
-    return web.Response(status=204)
+    return web.Response(status=204) if left is None else _json(LockedNow(left))
 
 
 def _json(what: object, status: int = 200) -> web.Response:
@@ -239,13 +251,14 @@ def open_service(folder: Path, by: Opening) -> bool:
     return _asked(folder, "POST", "/keys/open", by, None) is not None
 
 
-def lock_service(folder: Path, asked: LockAsked) -> bool:
-    """Lock the service that works on *folder*; False if there is none.
+def lock_service(folder: Path, asked: LockAsked) -> LockedNow | None:
+    """Lock the service that works on *folder*; None if there is none.
 
     Raises:
         EdgeError: It can't be locked.
     """
-    return _asked(folder, "POST", "/keys/lock", asked, None) is not None
+    answer = _asked(folder, "POST", "/keys/lock", asked, LockedNow)
+    return answer if isinstance(answer, LockedNow) else None
 
 
 def change_service(folder: Path, asked: ChangeAsked) -> bool:

@@ -1,7 +1,8 @@
 """API tokens over the admin API, for who may administer.
 
 The secret stands in one answer, that to the request which made it, and nobody may keep that answer.
-Whoever uses a token here makes none that is wider than it or outlives it.
+Whoever uses a token here sees and revokes, and makes none: that is for admins who log in, and for
+the command line.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ from aiohttp import hdrs, web
 
 from edge.access.codes import typed
 from edge.access.throttle import Attempt, Limit, Throttle
-from edge.admin.asking import form
+from edge.admin.asking import STRANGERS_SECONDS, form
 from edge.admin.local_keys import Opening, Waiting
 from edge.admin.unlocking_page import MARK, STYLE, ask, choose, opening, waits
 from edge.errors import EdgeError, KeyLocked, Needs, TooManyAttempts, WrongKey
@@ -59,11 +59,13 @@ class _Door:
         opened: Callable[[Opening], Awaitable[None]],
         code: str,
         throttle: Throttle,
+        wrong: Callable[[str], None],
     ) -> None:
         self._waiting = waiting
         self._opened = opened
         self._code = typed(code)
         self._throttle = throttle
+        self._wrong = wrong
         self._turn = asyncio.Lock()
         self._queue = 0
 
@@ -86,7 +88,7 @@ class _Door:
         if (request.content_length or 0) > _MOST:
             return self._page("This is too long.", status=413)
         # Read before it takes a place: who sends nothing shall keep nobody from trying.
-        said = await form(request, _MOST)
+        said = await form(request, _MOST, seconds=STRANGERS_SECONDS)
         if self._queue >= _MOST_WAITING:
             return self._page("Others are trying. Wait a little.", status=429, after=_AGAIN_SECONDS)
         self._queue += 1
@@ -99,10 +101,8 @@ class _Door:
     async def refuse(self, request: web.Request) -> web.Response:
         """Whatever else is asked for."""
         del request
-        needs = self._waiting().needs or Needs.ADMIN
-        # Why would name whoever locked it, or the servers that it asks.
-        waits = "somebody must open it" if needs is Needs.ADMIN else f"it waits for its {needs}"
-        raise KeyLocked(f"the box is locked: {waits}", needs=needs)
+        now = self._waiting()
+        raise KeyLocked(f"the box is locked: {now.why}", needs=now.needs or Needs.ADMIN)
 
     async def _try(self, remote: str, said: dict[str, str]) -> web.Response:
         needs = self._waiting().needs
@@ -117,6 +117,7 @@ class _Door:
             return self._page(words, status=429, after=seconds)
         code = typed(said.get("code", "")).encode()
         if is_new and not hmac.compare_digest(code, self._code.encode()):
+            self._wrong(remote)
             return _wrong(remote, self._page("The code is wrong.", status=403))
         if missing := _missing(said, is_new=is_new):
             attempt.take_back()
@@ -125,7 +126,7 @@ class _Door:
 
     async def _opens(self, remote: str, passphrase: str, attempt: Attempt) -> web.Response:
         try:
-            await self._opened(Opening(passphrase=passphrase))
+            await self._opened(Opening(passphrase=passphrase, address=remote))
         except WrongKey:
             return _wrong(remote, self._page("The passphrase is wrong.", status=403))
         except EdgeError as error:
@@ -169,6 +170,7 @@ def unlocking_routes(
     *,
     code: str,
     throttle: Throttle | None = None,
+    wrong: Callable[[str], None] = lambda _: None,
 ) -> list[web.RouteDef]:
     """``/``, ``/unlock`` and the rest.
 
@@ -177,8 +179,9 @@ def unlocking_routes(
         opened: Opens it.
         code: By which the passphrase may be chosen here; empty: it can't be.
         throttle: How fast one may guess.
+        wrong: Hears from where a wrong code came; of a wrong passphrase ``opened`` knows.
     """
-    door = _Door(waiting, opened, code, throttle or Throttle(_LIMITS))
+    door = _Door(waiting, opened, code, throttle or Throttle(_LIMITS), wrong)
     return [
         web.get("/", door.show),
         web.get("/unlock.css", door.style),

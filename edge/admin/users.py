@@ -1,15 +1,15 @@
 """People over the admin API: who may log in, as what, and who is logged in now.
 
 All of it is for who may ``administer``. A code is in the answer that made it, and nowhere else.
-Promises that a token takes nobody further than it goes itself: one that was narrowed changes
-nobody, and none makes an admin, or changes one. That is for admins who log in, and for the command
-line.
+Promises that no token changes anybody: whoever stole one would live on in the person that it
+invites or resets when it is revoked. Nor does an admin who was narrowed. That is for admins who log
+in, and for the command line.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Sequence
-from typing import Annotated, Any
+from collections.abc import Callable, Sequence
+from typing import Annotated
 
 import msgspec
 from aiohttp import web
@@ -21,6 +21,7 @@ from edge.access.scope import ANYTHING
 from edge.access.sessions import Session, Sessions
 from edge.access.users import Handed, User, Users
 from edge.admin.asking import body, only, wanted
+from edge.admin.entrance import as_json
 from edge.admin.narrowed import Narrowed, narrowed, scope_of
 from edge.admin.openapi import operation
 from edge.errors import AccessDenied
@@ -175,21 +176,19 @@ def logged_in(session: Session) -> LoggedIn:
     )
 
 
-def check_changes(asking: Identity, roles: Collection[Role | None]) -> None:
-    """Do nothing if who asks may change people of these roles.
+def check_changes(asking: Identity) -> None:
+    """Do nothing if who asks may change people.
 
     Raises:
         AccessDenied: They may not.
     """
+    if asking.proof is Proof.TOKEN:
+        raise AccessDenied("no token changes users", hint="log in, or use edge user", known=True)
     if asking.scope != ANYTHING:
         raise AccessDenied(
             f"{asking.name} was narrowed, and changes no users",
-            hint="log in, or use edge user",
+            hint="have another admin do it, or use edge user",
             known=True,
-        )
-    if asking.proof is Proof.TOKEN and Role.ADMIN in roles:
-        raise AccessDenied(
-            "no token makes an admin, or changes one", hint="log in, or use edge user", known=True
         )
 
 
@@ -204,29 +203,23 @@ def user_routes(
         identity: Who asks.
     """
 
-    async def check(request: web.Request, role: Role | None = None) -> None:
-        """Raise AccessDenied if who asks may not change whom the path names, or make them that."""
-        asking, name = identity(request), request.match_info.get("name")
-        user = None if name is None else await users.find(name)
-        check_changes(asking, {role, None if user is None else user.role})
-
     @operation("Everybody who may log in.", answer=UserList)
     @needs(Act.ADMINISTER)
     async def listed(_: web.Request) -> web.Response:
-        return _json(UserList([known_user(user) for user in await users.list()]))
+        return as_json(UserList([known_user(user) for user in await users.list()]))
 
     @operation("Invite somebody; the code is for them.", answer=HandedCode, body=Invitation)
     @needs(Act.ADMINISTER)
     async def invite(request: web.Request) -> web.Response:
         wish = await body(request, Invitation)
-        await check(request, wish.role)
+        check_changes(identity(request))
         return _handed(await users.add(wish.name, wish.role, wish.display_name))
 
     @operation("Change somebody.", answer=KnownUser, body=UserChange, path=Named)
     @needs(Act.ADMINISTER)
     async def change(request: web.Request) -> web.Response:
         wish = await body(request, UserChange)
-        await check(request, wish.role)
+        check_changes(identity(request))
         changed = await users.change(
             request.match_info["name"],
             role=wish.role,
@@ -235,7 +228,7 @@ def user_routes(
             scope=None if wish.narrowed is None else scope_of(wish.narrowed),
         )
         sessions.forget()
-        return _json(known_user(changed))
+        return as_json(known_user(changed))
 
     @operation(
         "Make somebody's password worthless; by the code they set another.",
@@ -246,7 +239,7 @@ def user_routes(
     @needs(Act.ADMINISTER)
     async def reset(request: web.Request) -> web.Response:
         wish = await body(request, Resetting)
-        await check(request)
+        check_changes(identity(request))
         handed = await users.reset(request.match_info["name"], forget_factors=wish.forget_factors)
         sessions.forget()
         return _handed(handed)
@@ -254,35 +247,28 @@ def user_routes(
     @operation("Remove somebody.", answer=Removed, path=Named)
     @needs(Act.ADMINISTER)
     async def remove(request: web.Request) -> web.Response:
-        await check(request)
+        check_changes(identity(request))
         removed = await users.remove(request.match_info["name"])
         sessions.forget()
-        return _json(Removed(removed))
+        return as_json(Removed(removed))
 
     @operation("Where somebody is logged in.", answer=SessionList, path=Named)
     @needs(Act.ADMINISTER)
     async def sessions_of(request: web.Request) -> web.Response:
         found = await sessions.list(request.match_info["name"], None)
-        return _json(SessionList([logged_in(one) for one in found]))
+        return as_json(SessionList([logged_in(one) for one in found]))
 
     @operation("Log somebody out.", answer=Ended, path=Named, query=Ending)
     @needs(Act.ADMINISTER)
     async def log_out(request: web.Request) -> web.Response:
         name, asked = request.match_info["name"], wanted(request, Ending)
-        await check(request)
+        check_changes(identity(request))
         if asked.session_id:
-            return _json(Ended(int(await sessions.end(asked.session_id, name, None))))
-        return _json(Ended(await sessions.end_all(name, None)))
+            return as_json(Ended(int(await sessions.end(asked.session_id, name, None))))
+        return as_json(Ended(await sessions.end_all(name, None)))
 
     def _handed(handed: Handed) -> web.Response:
-        return _json(HandedCode(handed.name, handed.code, handed.until))
-
-    def _json(document: Any) -> web.Response:
-        return web.Response(
-            body=msgspec.json.encode(document),
-            content_type="application/json",
-            headers={"Cache-Control": "no-store"},
-        )
+        return as_json(HandedCode(handed.name, handed.code, handed.until))
 
     return [
         web.get("/users", listed),

@@ -311,4 +311,7 @@ def _give_to_owner(folder: Path, others: list[Path]) -> None:
     if os.geteuid() != 0 or owner.st_uid == 0:
         return
     for place in (*folder.rglob("*"), *others):
-        os.chown(place, owner.st_uid, owner.st_gid)
+        found = place.lstat()
+        # That user may have put links there that lead to what is root's, and go on doing so.
+        if found.st_uid == 0 and (place.is_dir() or found.st_nlink == 1):
+            os.chown(place, owner.st_uid, owner.st_gid, follow_symlinks=False)

@@ -145,14 +145,18 @@ async def _recovery(options: argparse.Namespace) -> int:
 
 async def _restore(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
+    from edge.access.audit.shut import locked_entry
     from edge.cache.restore import root_key_again
+    from edge.opening import custodian_of
 
+    locked = await asyncio.to_thread(custodian_of(loaded).locked)
     key = await ask_for_key(options)
     try:
         path = await asyncio.to_thread(root_key_again, loaded, key)
     except OSError as error:
         raise SecretError(f"the root key can't be written: {error}") from error
-    await asyncio.to_thread(tell_alone, loaded, entry_of(options, Event.KEY))
+    for entry in (*locked_entry(locked), entry_of(options, Event.KEY)):
+        await asyncio.to_thread(tell_alone, loaded, entry)
     say(f"edge: {path} is there again", file=sys.stderr)
     return 0
 

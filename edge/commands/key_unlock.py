@@ -13,6 +13,7 @@ import asyncio
 import getpass
 import os
 import pwd
+import stat
 import sys
 import time
 from functools import partial
@@ -20,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.commands.parsing import Acts, configuration
+from edge.commands.witness import who
 from edge.commands.words import say
 from edge.errors import DecisionRefused, EdgeError, KeyLocked, Needs, SecretError, WrongKey
 
@@ -70,11 +72,11 @@ async def _unlock(options: argparse.Namespace) -> int:
     if options.recovery:
         await _by_recovery_key(options, loaded)
     elif waiting is None:
-        await asyncio.to_thread(_without_service, loaded, Opening())
+        await asyncio.to_thread(_without_service, loaded, Opening(by=who().name))
     elif waiting.needs in (Needs.PASSPHRASE, Needs.NEW_PASSPHRASE):
         await _by_passphrase(options, folder, is_new=waiting.needs is Needs.NEW_PASSPHRASE)
     else:
-        await asyncio.to_thread(_open, loaded, Opening())
+        await asyncio.to_thread(_open, loaded, Opening(by=who().name))
     say("edge: the box is open", file=sys.stderr)
     return 0
 
@@ -85,7 +87,7 @@ async def _by_passphrase(options: argparse.Namespace, folder: Path, *, is_new: b
     for left in reversed(range(_TRIES)):
         text = await asyncio.to_thread(_passphrase, options.file, is_new=is_new)
         try:
-            await asyncio.to_thread(open_service, folder, Opening(passphrase=text))
+            await asyncio.to_thread(open_service, folder, Opening(text, by=who().name))
             return
         except WrongKey as error:
             if not left or options.file is not None or not sys.stdin.isatty():
@@ -100,13 +102,13 @@ async def _by_recovery_key(options: argparse.Namespace, loaded: Config) -> None:
     key = await ask_for_key(options)
     text = " ".join(key.to_groups())
     try:
-        await asyncio.to_thread(_open, loaded, Opening(recovery_key=text))
+        await asyncio.to_thread(_open, loaded, Opening(recovery_key=text, by=who().name))
     except KeyLocked as error:
         if error.needs is not Needs.NEW_PASSPHRASE:
             raise
         say("edge: the recovery key is right; choose a new passphrase", file=sys.stderr)
         new = await asyncio.to_thread(_passphrase, options.file, is_new=True)
-        await asyncio.to_thread(_open, loaded, Opening(passphrase=new, recovery_key=text))
+        await asyncio.to_thread(_open, loaded, Opening(new, text, by=who().name))
 
 
 def _open(loaded: Config, by: Opening) -> None:
@@ -118,7 +120,8 @@ def _open(loaded: Config, by: Opening) -> None:
 
 
 def _without_service(loaded: Config, by: Opening) -> None:
-    """What opens the box at the next start."""
+    """What opens the box at the next start, which tells the audit of it."""
+    from edge.access.audit.shut import Tries, keep, locked_entry, opened_entry
     from edge.crypto.passphrases import normal
     from edge.crypto.recovery import RecoveryKey
     from edge.opening import custodian_of, lock_folder, make_folder
@@ -127,26 +130,57 @@ def _without_service(loaded: Config, by: Opening) -> None:
     make_folder(folder)
     lock = lock_folder(folder)
     try:
-        custodian = custodian_of(loaded)
-        if by.recovery_key:
-            new = normal(by.passphrase) if by.passphrase else None
-            custodian.open_by_recovery_key(RecoveryKey.from_text(by.recovery_key), new)
-        elif loaded.keys.provider == "passphrase":
-            raise SecretError("the service does not run", hint=_START)
+        custodian, how, tries = custodian_of(loaded), "an act on the machine", Tries()
+        locked = custodian.locked()
+        try:
+            if by.recovery_key:
+                how, new = "the recovery key", normal(by.passphrase) if by.passphrase else None
+                custodian.open_by_recovery_key(RecoveryKey.from_text(by.recovery_key), new)
+            elif loaded.keys.provider == "passphrase":
+                raise SecretError("the service does not run", hint=_START)
+            else:
+                custodian.open_by_act(first_start=False)
+        except WrongKey:
+            tries.wrong(who())
+            keep(folder, *tries.entries())
+            raise
         else:
-            custodian.open_by_act(first_start=False)
-        give_to_owner(folder)
+            if locked is not None or by.recovery_key:
+                keep(folder, *locked_entry(locked), opened_entry(how, who(), locked))
+        finally:
+            give_to_owner(folder)
     finally:
         os.close(lock)
 
 
 def give_to_owner(folder: Path) -> None:
-    """What root wrote is for the user who owns the folder."""
-    owner = folder.stat()
-    if os.geteuid() == 0 and owner.st_uid != 0:
-        for place in folder.iterdir():
-            if place.is_file() and not place.is_symlink():
-                os.chown(place, owner.st_uid, owner.st_gid)
+    """What root wrote is for the user who owns the folder, and nothing else.
+
+    That user may put there what they like, at any moment: no link is followed, and a file that has
+    another name elsewhere is left alone.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        owner = os.fstat(descriptor)
+        if os.geteuid() == 0 and owner.st_uid != 0:
+            for name in [place.name for place in folder.iterdir()]:
+                _give(name, descriptor, owner)
+    finally:
+        os.close(descriptor)
+
+
+def _give(name: str, folder: int, owner: os.stat_result) -> None:
+    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
+    try:
+        descriptor = os.open(name, flags, dir_fd=folder)
+    except OSError:  # a link, a socket, or gone
+        return
+    try:
+        found = os.fstat(descriptor)
+        if stat.S_ISREG(found.st_mode) and found.st_uid == 0 and found.st_nlink == 1:
+            os.fchown(descriptor, owner.st_uid, owner.st_gid)
+    finally:
+        os.close(descriptor)
 
 
 def _passphrase(file: Path | None, *, is_new: bool) -> str:
@@ -179,10 +213,13 @@ async def _lock(options: argparse.Namespace) -> int:
 
     asked = LockAsked(f"{_who()}, on this machine,", force=options.force)
     folder = loaded.appliance.data_dir
-    if not await asyncio.to_thread(lock_service, folder, asked):
-        await asyncio.to_thread(_lock_without_service, loaded, asked)
+    locked = await asyncio.to_thread(lock_service, folder, asked)
+    left = locked.left if locked else await asyncio.to_thread(_lock_without_service, loaded, asked)
     say("edge: the box is locked", file=sys.stderr)
-    return 0
+    if left:
+        say(f"edge: not everything that opens it could be destroyed: {left}", file=sys.stderr)
+        say("  hint: destroy that yourself; each start tries again", file=sys.stderr)
+    return 1 if left else 0
 
 
 async def _change(options: argparse.Namespace) -> int:
@@ -205,7 +242,8 @@ async def _change(options: argparse.Namespace) -> int:
     return 0
 
 
-def _lock_without_service(loaded: Config, asked: LockAsked) -> None:
+def _lock_without_service(loaded: Config, asked: LockAsked) -> str:
+    """Lock it; what could not be destroyed."""
     from edge.crypto.escrow import Escrow
     from edge.opening import custodian_of, lock_folder, ring
 
@@ -222,6 +260,7 @@ def _lock_without_service(loaded: Config, asked: LockAsked) -> None:
         else:
             locking(escrow=None)
         give_to_owner(folder)
+        return custodian.left
     finally:
         os.close(lock)
 

@@ -187,7 +187,7 @@ async def _change(
             say(f"edge: {known.name} {done}", file=sys.stderr)
             return 0
         if people.has(options.name) and scope is not None:
-            known = await people.narrow(options.name, scope)
+            known = await people.change(options.name, scope=scope)
             say(f"edge: {known.name} {done}", file=sys.stderr)
             return 0
         user = await cache.users.change(options.name, disabled=disabled, role=role, scope=scope)

@@ -17,13 +17,19 @@ Who deletes ``locked`` by hand administers the machine; of the first two that he
 
 Crash order of locking: the secret sealed for the recovery key -> ``locked`` durable -> what opens
 the box destroyed -> the kernel's copy forgotten. Cut short after the second step, the next start
-goes on with the third. Calls block.
+goes on with the third. So it does if something can't be destroyed, as on a medium that can't be
+written: the box is locked all the same, ``left`` says what is left, and each start tries again. If
+the disk is full, room is made for ``locked``. Calls block.
 """
 
 from __future__ import annotations
 
+import errno
+import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import msgspec
 
@@ -38,6 +44,10 @@ from edge.errors import DecisionRefused, KeyLocked, Needs, SecretError
 
 __all__ = ["MARKER", "Custodian", "Locked"]
 
+log = logging.getLogger(__name__)
+
+_T = TypeVar("_T")
+
 MARKER = "locked"
 _RING = "keys.db"
 
@@ -51,6 +61,8 @@ class Locked(msgspec.Struct, frozen=True):
     """POSIX seconds."""
     destroys: bool
     """What opened the box by itself is destroyed."""
+    is_recorded: bool = False
+    """The audit heard of it, for a service did it that was open."""
 
 
 @dataclass
@@ -60,10 +72,14 @@ class Custodian:
     Args:
         folder: ``data_dir``.
         keeper: Its provider.
+        make_room: Gives away what is set aside for a full disk; whether there was anything.
     """
 
     folder: Path
     keeper: Keeper
+    make_room: Callable[[], bool] = lambda: False
+    left: str = ""
+    """What the last locking could not destroy, and why; empty if it is all gone."""
 
     @property
     def marker(self) -> Path:
@@ -175,7 +191,15 @@ class Custodian:
 
     # Shutting -------------------------------------------------------------------------------------
 
-    def lock(self, by: str, at: float, escrow: Escrow | None, *, force: bool = False) -> Locked:
+    def lock(
+        self,
+        by: str,
+        at: float,
+        escrow: Escrow | None,
+        *,
+        force: bool = False,
+        is_recorded: bool = False,
+    ) -> Locked:
         """Lock the box; from now on no start opens it by itself.
 
         Args:
@@ -183,31 +207,73 @@ class Custodian:
             at: POSIX seconds.
             escrow: Of this box; None if its root secret is not at hand, as in a box that is locked.
             force: Even if there is no recovery key.
+            is_recorded: The audit hears of it from whoever calls this.
+
+        Returns:
+            What is written down of it; ``left`` says what could not be destroyed.
 
         Raises:
             DecisionRefused: Nothing could open it any more; nothing was changed.
+            SecretError: It can't be written down, even in the room that was set aside.
         """
         if (before := self.locked()) is not None:
             self._shut(before)
             return before
         destroys = False
         if self.keeper.is_destroyed_by_locking:
-            destroys = escrow is not None and self._sealed_again(escrow)
+            destroys = escrow is not None and self._in_room(lambda: self._sealed_again(escrow))
             if not destroys and not force:
                 raise DecisionRefused(
                     "the box can't be locked: there is no recovery key that would open it again",
                     hint="make one with edge key recovery, and keep it elsewhere; or force it, and "
                     "what opens the box stays in it",
                 )
-        locked = Locked(by, at, destroys)
-        write_file(self.marker, msgspec.json.encode(locked))
+        locked = Locked(by, at, destroys, is_recorded)
+        self._in_room(lambda: self._mark(locked))
         self._shut(locked)
         return locked
 
+    def _in_room(self, step: Callable[[], _T]) -> _T:
+        """Do a step of locking, if need be in the room that is set aside for a full disk."""
+        try:
+            try:
+                return step()
+            except OSError as error:
+                if error.errno not in (errno.ENOSPC, errno.EDQUOT) or not self.make_room():
+                    raise
+                log.warning("the disk is full: what was set aside for that is used for locking")
+                return step()
+        except OSError as error:
+            raise SecretError(
+                f"the box can't be locked: {error.strerror}",
+                hint="it is as it was; see to its disk, and lock it again",
+            ) from error
+
+    def _mark(self, locked: Locked) -> None:
+        try:
+            write_file(self.marker, msgspec.json.encode(locked))
+        except OSError:
+            if not self.marker.exists():
+                raise
+            log.exception("that the box is locked may not outlive a power cut")
+
     def _shut(self, locked: Locked) -> None:
-        if locked.destroys:
-            self.keeper.destroy()
-        self.keeper.forget()
+        """Whatever fails here, the box is locked; and each start comes here again."""
+        left = list[str]()
+        destroy = [self.keeper.destroy] if locked.destroys else []
+        for step in (*destroy, self.keeper.forget):
+            try:
+                step()
+            except OSError as error:
+                where = f"{error.filename}: " if error.filename else ""
+                left.append(where + (error.strerror or str(error)))
+        self.left = "; ".join(left)
+        if left:
+            log.error(
+                "locked, but not everything that opens the box could be destroyed: %s;"
+                " the next start tries again",
+                self.left,
+            )
 
     @staticmethod
     def _sealed_again(escrow: Escrow) -> bool:

@@ -1,8 +1,15 @@
-"""Small files that are whole under their name, or not there."""
+"""Small files that are whole under their name, or not there.
+
+Promises that nothing is written through a link: root writes into folders of the service's user, who
+could plant one. What is destroyed is followed to where it lies, if whoever made the link could have
+destroyed it as well.
+"""
 
 from __future__ import annotations
 
+import contextlib
 import os
+import stat
 from pathlib import Path
 
 __all__ = ["destroy_file", "sync_folder", "write_file"]
@@ -13,8 +20,10 @@ def write_file(path: Path, content: bytes) -> None:
 
     Crash order: write under another name -> fsync -> rename -> fsync the folder.
     """
-    unfinished = path.with_name(f"{path.name}.new")
-    descriptor = os.open(unfinished, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+    unfinished = _unfinished(path)
+    unfinished.unlink(missing_ok=True)  # what a crash left, or a link that somebody planted
+    flags = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY | os.O_CLOEXEC
+    descriptor = os.open(unfinished, flags, 0o600)
     try:
         rest = memoryview(content)
         while rest:
@@ -29,21 +38,84 @@ def write_file(path: Path, content: bytes) -> None:
 def destroy_file(path: Path) -> None:
     """Overwrite a file and delete it, durably; nothing happens if there is none.
 
-    What a disk keeps beside the places that it shows (worn flash, copies of a file system), this
-    does not reach.
+    Of a link, the file that it leads to is overwritten, and the link deleted. What a disk keeps
+    beside the places that it shows (worn flash, copies of a file system), this does not reach.
+
+    Raises:
+        OSError: Something is left of it; whatever could be destroyed was.
     """
-    for place in (path, path.with_name(f"{path.name}.new")):
+    failed = None
+    for place in (path, _unfinished(path)):
         try:
-            descriptor = os.open(place, os.O_WRONLY | os.O_CLOEXEC | os.O_NOFOLLOW)
+            if not _is_link(place):
+                _destroy(place)
+            else:
+                if place == path:  # no link is ever written under the other name
+                    _overwrite_behind(place)
+                place.unlink(missing_ok=True)
+                sync_folder(path.parent)
         except FileNotFoundError:
             continue
-        try:
-            os.pwrite(descriptor, bytes(os.fstat(descriptor).st_size), 0)
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        except OSError as error:
+            failed = error
+    if failed is not None:
+        raise failed
+
+
+def _unfinished(path: Path) -> Path:
+    return path.with_name(f"{path.name}.new")
+
+
+def _is_link(place: Path) -> bool:
+    return stat.S_ISLNK(place.lstat().st_mode)
+
+
+def _destroy(place: Path) -> None:
+    """A file that is none but itself; it is deleted even if it can't be overwritten."""
+    try:
+        _overwrite(place, os.O_NOFOLLOW)
+    finally:
         place.unlink(missing_ok=True)
-        sync_folder(path.parent)
+        sync_folder(place.parent)
+
+
+def _overwrite_behind(link: Path) -> None:
+    """Overwrite what a link leads to, unless who made the link could not have done so."""
+    # By a descriptor: between two looks, somebody could put another link there.
+    descriptor = os.open(link, os.O_PATH | os.O_NOFOLLOW | os.O_CLOEXEC)
+    try:
+        maker, target = os.fstat(descriptor).st_uid, os.readlink("", dir_fd=descriptor)
+    finally:
+        os.close(descriptor)
+    with contextlib.suppress(FileNotFoundError):  # it leads nowhere
+        _overwrite(link.parent / target, 0, maker)
+
+
+def _overwrite(place: Path, flags: int, maker: int = 0) -> None:
+    """Write zeros over all of a file; *maker* is who led us to it."""
+    flags |= os.O_WRONLY | os.O_CLOEXEC | os.O_NONBLOCK
+    try:
+        descriptor = os.open(place, flags)
+    except PermissionError:
+        _permit(place, flags & os.O_NOFOLLOW)  # its owner may have forbidden even himself to write
+        descriptor = os.open(place, flags)
+    try:
+        found = os.fstat(descriptor)
+        if os.geteuid() == 0 and maker not in (0, found.st_uid):
+            raise PermissionError(1, "somebody led root to another's file", str(place))
+        if stat.S_ISREG(found.st_mode):
+            os.pwrite(descriptor, bytes(found.st_size), 0)
+            os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _permit(place: Path, flags: int) -> None:
+    descriptor = os.open(place, flags | os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK)
+    try:
+        os.fchmod(descriptor, 0o600)
+    finally:
+        os.close(descriptor)
 
 
 def sync_folder(folder: Path | str) -> None:

@@ -1,10 +1,12 @@
 """The HTTP listener: takes connections, and bounds what each of them and all together may cost.
 
 Owns the sockets of the port and every connection on it, whichever application answers. Promises
-that who holds connections without asking for anything keeps nobody out (the oldest idle one makes
-room), that no host has more than its share, that a handshake or the head of a request that does not
-come and an answer that nobody takes end by themselves, that work for a reader who hung up is given
-up, and that running out of files is one line in the log. Knows no resource and no token.
+that who holds connections without asking for anything keeps nobody out: the oldest idle one makes
+room, and idle is also whose request has a body that has not come, while it is not known who that
+is. No host has more than its share (an IPv6 network of 64 bits is one). A handshake or the head of
+a request that does not come and an answer that nobody takes end by themselves, work for a reader
+who hung up is given up, and running out of files is one line in the log. Knows no resource and no
+token; of who asks, whether that is known.
 """
 
 from __future__ import annotations
@@ -21,7 +23,9 @@ from dataclasses import dataclass, field
 from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
+from edge.access.throttle import network_of
 from edge.config import host_and_port, not_listening
+from edge.dicomweb.middleware import IDENTITY
 from edge.dicomweb.protocol import Protocol
 
 __all__ = ["Limits", "Listener"]
@@ -174,7 +178,8 @@ class Listener:
     def _make_room(self, host: str) -> bool:
         """Whether one more connection may be had; an idle one may have to go for it."""
         crowd = list(self._connections.values())
-        neighbours = [one for one in crowd if one.host == host]
+        network = network_of(host)
+        neighbours = [one for one in crowd if one.network == network]
         if len(neighbours) >= max(1, self._limits.connections // 2):
             crowd = neighbours
         elif len(crowd) < self._limits.connections:
@@ -230,24 +235,34 @@ class _Connection(asyncio.Protocol):
         connections: dict[web.RequestHandler, _Connection],
     ) -> None:
         self.host = host
+        self.network = network_of(host)
         self.opening: asyncio.Task[None] | None = None
         self.transport: asyncio.Transport | None = None
-        self.is_busy = False
         self.idle_since = asyncio.get_running_loop().time()
         self._handler = handler
         self._connections = connections
         self._reading: asyncio.Task[object] | None = None
+        self._request: web.Request | None = None
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether somebody is being answered who asked for something, all of it, or who is known.
+
+        Anybody may say that there is a body to come, and send none.
+        """
+        request = self._request
+        return request is not None and (request.content.is_eof() or IDENTITY in request)
 
     @contextmanager
     def asked(self, request: web.Request) -> Iterator[None]:
         """While a request is answered."""
-        self.is_busy = True
+        self._request = request
         if request.method in (hdrs.METH_GET, hdrs.METH_HEAD):
             self._reading = asyncio.current_task()
         try:
             yield
         finally:
-            self.is_busy, self._reading = False, None
+            self._request = self._reading = None
             self.idle_since = asyncio.get_running_loop().time()
 
     def abort(self) -> None:

@@ -6,7 +6,8 @@ From the outside in:
     listener        the port; connections says who stays when there are too many
     association     one association that a peer asked for: the order of things, deadlines, dispatch
     requestor       one that we ask for
-    negotiation     A-ASSOCIATE as acceptor; proposal as requestor; peers says who may
+    negotiation     A-ASSOCIATE as acceptor; proposal as requestor; peers says who may,
+                    names where those are that are configured by name
     dialogue        requests of ours on either, and their answers
     assembly        messages, from fragments; data_set is their bytes, with the memory bound
     upper_layer     the states of a connection; framing: PDUs; deadline is its clock

@@ -96,6 +96,12 @@ def rejected(refusal: Refusal, settings: Dimse, *, calling: str, called: str, ho
                 on_box(f'if the device has moved, set host = "{host}" for the peer {title}'),
                 on_device("if this is another device, give it an AE title of its own"),
             )
+        case Cause.NAME:
+            what = f"{title} is expected to call from {expected}, and no name server knows that now"
+            changes = (
+                on_box(f"see that {expected} can be resolved here: getent hosts {expected}"),
+                on_box(f"or set an address as host for the peer {title}, in place of a name"),
+            )
         case Cause.CERTIFICATE:
             what = f"it calls itself {title}, and does not show the certificate of that peer"
             changes = (
@@ -118,7 +124,7 @@ def rejected(refusal: Refusal, settings: Dimse, *, calling: str, called: str, ho
         case _:
             what = f"what it proposed is not possible: {plain(refusal.why)}"
             changes = (on_device(BROKEN_SOFTWARE),)
-    about = expected if refusal.cause in (Cause.ADDRESS, Cause.UNKNOWN) else ""
+    about = expected if refusal.cause in (Cause.ADDRESS, Cause.NAME, Cause.UNKNOWN) else ""
     return Finding(f"rejected: {refusal.cause}", what, changes, about)
 
 

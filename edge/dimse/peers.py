@@ -1,15 +1,14 @@
 """Who may call: AE titles, addresses and certificates of the configuration, and of approved peers.
 
 Owns the answer to an association request before anything is negotiated, with the reject codes of
-PS3.8 9.3.4. It sees two titles, an address and the certificate that was shown, and keeps nothing of
-a caller it refused; with ``unknown_peers = "learn"`` the book of peers does, bounded.
+PS3.8 9.3.4: for good, or for now if the address of a peer that is configured by name can't be found
+now (`names`). It sees two titles, an address and the certificate that was shown, and keeps nothing
+of a caller it refused; with ``unknown_peers = "learn"`` the book of peers does, bounded.
 """
 
 from __future__ import annotations
 
-import asyncio
 import ipaddress
-import socket
 from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import StrEnum
@@ -17,12 +16,11 @@ from enum import StrEnum
 from edge.access.certificates import is_certificate, sha256, shown
 from edge.cache.peers import PeerBook
 from edge.config import Dimse, Peer
+from edge.dimse.names import Names, address_of
 from edge.peering import is_network
 
 __all__ = ["Caller", "Cause", "Peers", "Refusal"]
 
-RESOLVE_SECONDS = 5.0
-"""How long the address of a peer that is configured by name may take to be found."""
 RIGHTS_OF_STRANGERS = frozenset({"store"})
 """What an unknown peer may do where strangers are accepted."""
 
@@ -57,6 +55,8 @@ class Cause(StrEnum):
     """No peer calls itself so."""
     ADDRESS = "address"
     """The peer that calls itself so calls from elsewhere."""
+    NAME = "name of the address"
+    """The peer that calls itself so is configured by a name whose address can't be found now."""
     CERTIFICATE = "certificate"
     """The peer that calls itself so must show another one."""
     ENCRYPTION = "encryption"
@@ -87,9 +87,13 @@ class Peers:
     Args:
         settings: Ours and the peers' titles, and what happens to strangers.
         book: Has those that were approved, and lists strangers; None: there is neither.
+        names: Knows the addresses of peers that are configured by name.
     """
 
-    def __init__(self, settings: Dimse, book: PeerBook | None = None) -> None:
+    def __init__(
+        self, settings: Dimse, book: PeerBook | None = None, *, names: Names | None = None
+    ) -> None:
+        self._names = names or Names()
         self._ae_title = settings.ae_title.strip()
         self._accepts_strangers = settings.unknown_peers == "accept"
         self._configured = settings.peer
@@ -145,7 +149,8 @@ class Peers:
         shown_one = certificate if is_encrypted else None
         caller = await self._identify(calling, called, host, shown_one, is_encrypted=is_encrypted)
         learns = self._book is not None and self._book.learns
-        if learns and isinstance(caller, Refusal) and _is_ae_title(calling):
+        is_of_peer = isinstance(caller, Refusal) and caller.cause is Cause.NAME
+        if learns and isinstance(caller, Refusal) and not is_of_peer and _is_ae_title(calling):
             assert self._book is not None
             self._book.strangers.note(
                 calling,
@@ -164,9 +169,11 @@ class Peers:
             why = f"it called {_shown(called)}; this is {_shown(self._ae_title)}"
             return Refusal(result=1, source=1, reason=7, why=why, cause=Cause.CALLED)
         namesakes = self._of_title(calling)
-        wanted, must_encrypt = "", False
+        wanted, must_encrypt, unsure = "", False, ""
         for peer in namesakes:
-            if not await _comes_from(host, peer.host):
+            comes_from = await self._comes_from(host, peer.host)
+            if not comes_from:
+                unsure = peer.host if comes_from is None else unsure
                 continue
             if peer.tls_only and not is_encrypted:
                 must_encrypt = True
@@ -176,12 +183,31 @@ class Peers:
                 continue
             may = frozenset(peer.may)
             return Caller(calling, host, called, may, max_associations=peer.max_associations)
+        if unsure:
+            why = f"the address of the peer {_shown(calling)}, {_shown(unsure)}, can't be found now"
+            return Refusal(2, 1, 3, why, Cause.NAME, unsure)
         if namesakes:
             return _not_quite(calling, namesakes, certificate, wanted, must_encrypt=must_encrypt)
         if self._accepts_strangers:
             return Caller(calling, host, called, RIGHTS_OF_STRANGERS, is_stranger=True)
         why = f"no peer has the AE title {_shown(calling)}"
         return _unknown(Cause.UNKNOWN, why, self._meant(calling, host))
+
+    async def _comes_from(self, host: str, expected: str) -> bool | None:
+        """Whether *host* is the address, in the network, or among the addresses of the name.
+
+        None if it is not known now what the name means.
+        """
+        if not expected:
+            return True
+        try:
+            address = address_of(host)
+        except ValueError:
+            return False
+        try:
+            return address in ipaddress.ip_network(expected, strict=False)
+        except ValueError:
+            return await self._names.has(expected, address)
 
     def _meant(self, calling: str, host: str) -> str:
         """The peer that an unknown title may be meant for: one at this address, or spelt alike."""
@@ -249,33 +275,3 @@ def _is_ae_title(text: str) -> bool:
 def _shown(title: str) -> str:
     """A stranger's text in a log line: quoted, and nothing in it can forge a line."""
     return ascii(title)
-
-
-async def _comes_from(host: str, expected: str) -> bool:
-    """Whether *host* is the address, in the network, or among the addresses of the name."""
-    if not expected:
-        return True
-    try:
-        address = _address(host)
-    except ValueError:
-        return False
-    try:
-        return address in ipaddress.ip_network(expected, strict=False)
-    except ValueError:
-        pass
-    try:
-        async with asyncio.timeout(RESOLVE_SECONDS):
-            found = await asyncio.get_running_loop().getaddrinfo(
-                expected, None, type=socket.SOCK_STREAM
-            )
-    except (OSError, TimeoutError, UnicodeError):
-        return False
-    return any(_address(str(entry[4][0])) == address for entry in found)
-
-
-def _address(text: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
-    """The address, an IPv4 one inside IPv6 as what it is; raises ValueError."""
-    address = ipaddress.ip_address(text.partition("%")[0])
-    if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped:
-        return address.ipv4_mapped
-    return address

@@ -47,6 +47,7 @@ _REJECTIONS = (
     (1, 1, 3, "The calling AE title, its address or its certificate is no known peer's."),
     (1, 1, 7, "The called AE title is not this one's."),
     (1, 2, 2, "Its protocol version has no bit 0."),
+    (2, 1, 3, "The calling peer is configured by a name whose address can't be found now."),
     (2, 3, 2, "There are as many associations as are allowed, in all or of this peer."),
 )
 _LIMITS = (

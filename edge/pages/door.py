@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import quote
@@ -96,6 +96,11 @@ class Pages:
         found.append(web.get("/page/static/{tree}/{name:.+}", self._file))
         found.append(web.get("/page/state", self._handler_of_state()))
         return found
+
+    async def face(self, request: web.Request, template: str, values: Mapping[str, object]) -> str:
+        """A page of another door, by its template, in the language of who looks."""
+        made = await self._resources()
+        return made.render(template, self._visit(request, _Known(), made).words, values)
 
     @web.middleware
     async def faces(self, request: web.Request, handler: Handler) -> web.StreamResponse:

@@ -10,6 +10,7 @@ Files are the same for everybody and have their version in their address: browse
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote
@@ -22,6 +23,8 @@ from edge.errors import AccessDenied, TooManyAttempts
 from edge.viewer.shelf import MEDIA_TYPES, Shelf
 
 __all__ = ["Policies", "create_application"]
+
+Face = Callable[[web.Request, str, Mapping[str, object]], Awaitable[str]]
 
 _POLICY: Final = "Content-Security-Policy"
 _FOR_EVER: Final = "private, max-age=31536000, immutable"
@@ -42,7 +45,7 @@ class Policies:
 
 
 def create_application(
-    shelf: Shelf, guard: Middleware, policies: Policies, *, log_in: str
+    shelf: Shelf, guard: Middleware, policies: Policies, face: Face, *, log_in: str
 ) -> web.Application:
     """Build the application.
 
@@ -50,9 +53,10 @@ def create_application(
         shelf: What can be served.
         guard: Lets in who may see images.
         policies: What pages may.
+        face: Makes a page of its template, in the language of who looks.
         log_in: The page where people log in; it gets the way back as ``to``.
     """
-    door = _Door(shelf, policies)
+    door = _Door(shelf, policies, face)
     application = web.Application(middlewares=[_leading_to(log_in), guard])
     application.add_routes(
         [
@@ -99,9 +103,10 @@ def _led_to(status: int, address: str) -> web.Response:
 
 
 class _Door:
-    def __init__(self, shelf: Shelf, policies: Policies) -> None:
+    def __init__(self, shelf: Shelf, policies: Policies, face: Face) -> None:
         self._shelf = shelf
         self._policies = policies
+        self._face = face
 
     @narrows
     async def into(self, _: web.Request) -> web.Response:
@@ -109,14 +114,14 @@ class _Door:
         return _led_to(308, "/viewer/")
 
     @narrows
-    async def open(self, _: web.Request) -> web.Response:
+    async def open(self, request: web.Request) -> web.Response:
         """Where a study is opened: it leads on as soon as there is something to see."""
-        return self._page("open")
+        return await self._page(request, "open")
 
     @narrows
-    async def plain(self, _: web.Request) -> web.Response:
+    async def plain(self, request: web.Request) -> web.Response:
         """A study without OHIF."""
-        return self._page("plain")
+        return await self._page(request, "plain")
 
     @narrows
     async def own(self, request: web.Request) -> web.Response:
@@ -140,13 +145,16 @@ class _Door:
         if "." in path.rpartition("/")[2]:
             raise web.HTTPNotFound
         if not self._shelf.made:
-            return self._page("missing", status=503)
-        return self._page("viewer", self._policies.viewer)
+            return await self._page(request, "missing", status=503)
+        return await self._page(request, "viewer", self._policies.viewer)
 
-    def _page(self, name: str, policy: str = "", status: int = 200) -> web.Response:
+    async def _page(
+        self, request: web.Request, name: str, policy: str = "", status: int = 200
+    ) -> web.Response:
         headers = {
             hdrs.CONTENT_TYPE: MEDIA_TYPES[".html"],
             hdrs.CACHE_CONTROL: _ASK_AGAIN,
             _POLICY: policy or self._policies.page,
         }
-        return web.Response(body=self._shelf.pages[name], headers=headers, status=status)
+        text = await self._face(request, f"viewer/{name}.html", self._shelf.values)
+        return web.Response(body=text.encode(), headers=headers, status=status)

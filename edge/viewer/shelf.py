@@ -1,4 +1,4 @@
-"""The files of ``/viewer/``: those that were made of OHIF, and our own pages and scripts.
+"""The files of ``/viewer/``: those that were made of OHIF, and our own styles and scripts.
 
 Promises that no path comes from a request: what a name leads to is known before anybody asks, and
 what is not listed is not there. Every address of a file holds what it was made of, so that it never
@@ -8,13 +8,11 @@ means other bytes. Reads disks only in `open_shelf`, before anything is served.
 from __future__ import annotations
 
 import hashlib
-import html
 import logging
 import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from string import Template
 from typing import Final
 
 import msgspec
@@ -41,7 +39,7 @@ MEDIA_TYPES: Final = {
 """Of every file that is served: a browser compiles WebAssembly of no other type as it comes."""
 log = logging.getLogger(__name__)
 
-_PAGES: Final = Path(__file__).parent / "pages"
+_OWN: Final = Path(__file__).parent / "files"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,12 +56,10 @@ class Shelf:
 
     own: Mapping[str, Own]
     """Name below ``own/`` -> a style sheet or script of ours."""
-    pages: Mapping[str, bytes]
-    """Name -> a page of ours, with the addresses of its files in it."""
+    values: Mapping[str, object]
+    """What the templates of pages want: the addresses of files, and whether OHIF is there."""
     made: Mapping[str, Path] = field(default_factory=dict)
     """Path below ``/viewer/`` -> a file that was made of OHIF; empty if there is none."""
-    fault: str = ""
-    """Why there is none."""
 
 
 class _Contents(msgspec.Struct):
@@ -91,18 +87,15 @@ def open_shelf(folder: Path) -> Shelf:
         made = {f"{PLACE}/{name}": files / name for name in contents.files}
         made |= {f"{PLACE}/{name}": files.parent / name for name in ("LICENSE", "NOTICES.txt")}
     own, addresses = _own()
-    words = {
+    values = {
+        "own": addresses,
         "app": f"/viewer/{PLACE}/{app}",
         "ohif": f"/viewer/{PLACE}",
         "version": VERSION,
-        "installed": "yes" if made else "",
-        "fault": html.escape(fault),
+        "installed": bool(made),
+        "fault": fault,
     }
-    pages = {
-        path.stem: Template(path.read_text("utf-8")).substitute(addresses, **words).encode()
-        for path in sorted(_PAGES.glob("*.html"))
-    }
-    return Shelf(own, pages, made, fault)
+    return Shelf(own, values, made)
 
 
 def _contents(folder: Path) -> _Contents:
@@ -129,10 +122,9 @@ def _contents(folder: Path) -> _Contents:
 def _own() -> tuple[dict[str, Own], dict[str, str]]:
     """Our style sheets and scripts, and their addresses, as pages name them: ``plain_js``."""
     own, addresses = {}, {}
-    for path in sorted(_PAGES.iterdir()):
-        if path.suffix in (".css", ".js"):
-            data = path.read_bytes()
-            name = f"{path.stem}.{hashlib.sha256(data).hexdigest()[:16]}{path.suffix}"
-            own[name] = Own(data, MEDIA_TYPES[path.suffix])
-            addresses[f"{path.stem}_{path.suffix[1:]}"] = f"/viewer/own/{name}"
+    for path in sorted(_OWN.iterdir()):
+        data = path.read_bytes()
+        name = f"{path.stem}.{hashlib.sha256(data).hexdigest()[:16]}{path.suffix}"
+        own[name] = Own(data, MEDIA_TYPES[path.suffix])
+        addresses[f"{path.stem}_{path.suffix[1:]}"] = f"/viewer/own/{name}"
     return own, addresses

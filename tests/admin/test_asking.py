@@ -8,10 +8,12 @@ import re
 from urllib.parse import urlsplit
 
 import pytest
-from aiohttp import ClientSession
+from aiohttp import ClientSession, web
+from aiohttp.test_utils import TestServer
 
-from edge.admin import asking
+from edge.admin import asking, entrance
 from edge.admin.asking import LONGEST, only
+from edge.admin.entrance import said
 from tests.admin.test_openapi import KEEPER
 from tests.admin.test_openapi import base as base  # noqa: PLC0414 - a fixture
 
@@ -160,6 +162,31 @@ async def test_a_body_that_does_not_come_ends_with_a_408_and_holds_no_connection
     writer.close()
     assert answer.startswith(b"HTTP/1.1 408 ")
     assert b"the request did not come within" in answer
+
+
+async def test_a_log_in_that_does_not_come_holds_its_connection_for_seconds(monkeypatch):
+    """Before it is known who it is, nobody holds a connection for half a minute."""
+    assert asking.STRANGERS_SECONDS <= 5
+    monkeypatch.setattr(entrance, "STRANGERS_SECONDS", 0.2)
+
+    async def log_in(request):
+        await said(request, dict)
+        raise AssertionError("nothing was said")
+
+    async def unlock(request):
+        await asking.form(request, 100, seconds=0.2)
+        raise AssertionError("nothing was said")
+
+    application = web.Application()
+    application.add_routes([web.post("/login", log_in), web.post("/unlock", unlock)])
+    async with TestServer(application) as server:
+        for path in ("/login", "/unlock"):
+            reader, writer = await asyncio.open_connection(server.host, server.port)
+            head = f"POST {path} HTTP/1.1\r\nHost: box\r\nContent-Type: application/json\r\n"
+            writer.write(f"{head}Content-Length: 1000\r\n\r\n".encode())
+            async with asyncio.timeout(5):
+                assert (await reader.readline()).startswith(b"HTTP/1.1 408 "), path
+            writer.close()
 
 
 async def test_a_body_that_drips_is_not_waited_for_either(base, monkeypatch):

@@ -7,10 +7,12 @@ import contextlib
 import json
 
 import httpx
+import msgspec
 import pytest
 
 from edge.access.roles import Role
 from edge.access.scope import Scope
+from edge.admin.events import Told
 from tests.browser.scene import clinic
 
 PATIENCE = 20.0
@@ -35,12 +37,14 @@ async def listening(scene, headers):
 
 
 async def read(answer):
-    kind = ""
+    fields = {}
     async for line in answer.aiter_lines():
-        if line.startswith("event: "):
-            kind = line[7:]
-        elif line.startswith("data: "):
-            yield kind, json.loads(line[6:])
+        name, _, value = line.partition(": ")
+        if name in ("event", "id", "data"):
+            fields[name] = value
+        elif not line and fields:
+            told, fields = msgspec.convert(fields, Told), {}  # as it is described
+            yield told.event, json.loads(told.data)
 
 
 async def bearer(scene, role=Role.VIEWER, **scope):

@@ -87,9 +87,11 @@ async def test_where_they_are_logged_in_is_seen_and_ended_as_that_of_users(clien
     assert await way.world.sessions.verify(opened.secret) is None
 
 
-async def test_a_stolen_token_changes_no_admin(client, way):
-    way.fake.people["sub-anna"]["groups"] = ["grp-it"]
-    way.fake.extra = {"amr": ["mfa"]}
+@pytest.mark.parametrize("group", ["grp-it", ""], ids=["an admin", "anybody"])
+async def test_a_stolen_token_changes_nobody(client, way, group):
+    if group:
+        way.fake.people["sub-anna"]["groups"] = [group]
+        way.fake.extra = {"amr": ["mfa"]}
     await way.enter()
     for answer in (
         await client.post(

@@ -23,7 +23,13 @@ def asked():
 
 
 @pytest.fixture
-async def client(asked):
+def left():
+    """What could not be destroyed."""
+    return [""]
+
+
+@pytest.fixture
+async def client(asked, left):
     """Whoever sends a role as a token has it."""
 
     async def authorise(headers, address):
@@ -36,6 +42,7 @@ async def client(asked):
         asked.append(what)
         if not what.force:
             raise DecisionRefused("there is no recovery key", hint="make one")
+        return left[0]
 
     routes = key_routes(lock, itemgetter(IDENTITY))
     door = api.create_application(
@@ -53,8 +60,14 @@ async def post(client, role, **what):
 
 async def test_an_admin_locks_the_box(client, asked):
     status, answer = await post(client, Role.ADMIN, confirmed=True, force=True)
-    assert (status, answer) == (200, {"locked": True})
+    assert (status, answer) == (200, {"locked": True, "not_destroyed": ""})
     assert asked == [LockAsked("Ada, over the network,", force=True)]
+
+
+async def test_the_answer_says_what_could_not_be_destroyed(client, left):
+    left[0] = "/media/key/root.key: Read-only file system"
+    status, answer = await post(client, Role.ADMIN, confirmed=True, force=True)
+    assert (status, answer) == (200, {"locked": True, "not_destroyed": left[0]})
 
 
 @pytest.mark.parametrize("role", [*(role for role in Role if role is not Role.ADMIN), "nobody"])

@@ -11,6 +11,7 @@ from edge.admin.local import local_door
 from edge.admin.local_keys import (
     ChangeAsked,
     LockAsked,
+    LockedNow,
     Opening,
     Waiting,
     change_service,
@@ -36,11 +37,16 @@ async def test_a_command_gets_the_secret_of_a_service_that_is_open(tmp_path):
 
     async def lock(what):
         asked.append(what)
+        return "a key that can't be written"
 
-    async with local_door(tmp_path, dict, more=when_open(lambda: ROOT, lock, lock)):
+    async def change(what):
+        asked.append(what)
+
+    async with local_door(tmp_path, dict, more=when_open(lambda: ROOT, lock, change)):
         assert await in_a_thread(root_of_service, tmp_path) == ROOT
         assert await in_a_thread(state_of_service, tmp_path) == Waiting()
-        assert await in_a_thread(lock_service, tmp_path, LockAsked("me", force=True))
+        locked = await in_a_thread(lock_service, tmp_path, LockAsked("me", force=True))
+        assert locked == LockedNow("a key that can't be written")
         with pytest.raises(SecretError):
             await in_a_thread(open_service, tmp_path, Opening())
         keys = Keys("network", server=(KeyServer("http://a", "A" * 43),), path=Path("/k"))

@@ -20,12 +20,13 @@ RIGHT, CODE = "seven herons over a wet field", "7K2M-Q0XE-ABCD-WXYZ"
 class Box:
     def __init__(self):
         self.waiting = Waiting(Needs.PASSPHRASE, "it waits for its passphrase")
-        self.tried = []
+        self.tried, self.came_from, self.wrong_codes = [], [], []
         self.code = CODE
         self.at_once = self.most_at_once = 0
 
     async def open(self, by):
         self.tried.append(by.passphrase)
+        self.came_from.append(by.address)
         self.at_once += 1
         self.most_at_once = max(self.most_at_once, self.at_once)
         await asyncio.sleep(0.01)
@@ -45,7 +46,13 @@ def box():
 async def client(box):
     application = create_root({})
     throttle = Throttle(_LIMITS, clock=lambda: 1000.0)
-    routes = unlocking_routes(lambda: box.waiting, box.open, code=box.code, throttle=throttle)
+    routes = unlocking_routes(
+        lambda: box.waiting,
+        box.open,
+        code=box.code,
+        throttle=throttle,
+        wrong=box.wrong_codes.append,
+    )
     application.add_routes(routes)
     async with TestClient(TestServer(application)) as client:
         yield client
@@ -76,6 +83,14 @@ async def test_the_right_passphrase_opens_and_a_wrong_one_says_so(client, box):
     assert right.status == 200
     assert "being opened" in await right.text()
     assert box.tried == [RIGHT + "!", RIGHT]
+
+
+async def test_whoever_keeps_the_audit_hears_from_where_tries_came(client, box):
+    await client.post("/unlock", data={"passphrase": RIGHT})
+    box.waiting = Waiting(Needs.NEW_PASSPHRASE, "nobody has chosen its passphrase yet")
+    said = {"passphrase": RIGHT, "again": RIGHT}
+    assert (await client.post("/unlock", data=said | {"code": "wrong"})).status == 403
+    assert (box.came_from, box.wrong_codes) == (["127.0.0.1"], ["127.0.0.1"])
 
 
 async def test_who_guesses_waits_longer_and_longer_and_is_not_even_heard(client, box, caplog):
@@ -133,7 +148,7 @@ async def test_what_is_no_form_or_too_long_or_empty_is_refused(client, box):
 async def test_who_sends_a_form_that_does_not_come_keeps_nobody_from_trying(
     client, box, monkeypatch
 ):
-    monkeypatch.setattr("edge.admin.asking.SECONDS", 1.0)
+    monkeypatch.setattr("edge.admin.unlocking.STRANGERS_SECONDS", 1.0)
     head = f"POST /unlock HTTP/1.1\r\nHost: {client.host}:{client.port}\r\nContent-Length: 100\r\n"
     head += "Content-Type: application/x-www-form-urlencoded\r\n\r\n"
     strangers = [await asyncio.open_connection(client.host, client.port) for _ in range(20)]

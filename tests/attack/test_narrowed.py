@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 
 import httpx
-import pytest
 
 from edge.access.acts import Act, Service
 from edge.access.roles import Role
@@ -23,19 +22,6 @@ SHOWS_NOBODY = {"/dicom-web", "/dicom-web/", "/api/v1/status", "/api/v1/openapi.
 """Nothing of any study."""
 SEARCH = re.compile(r"/dicom-web(/studies/{study})?(/series/{series})?/(studies|series|instances)")
 """Where what is not to be seen is not found."""
-
-
-@pytest.fixture
-async def box(tmp_path):
-    async with doors.box(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-async def client(box):
-    base = f"http://127.0.0.1:{box.http_port}"
-    async with httpx.AsyncClient(base_url=base, trust_env=False) as opened:
-        yield opened
 
 
 async def store(box, sender, seed, origin=Origin.DIMSE):

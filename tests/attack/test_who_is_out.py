@@ -7,8 +7,6 @@ import datetime as dt
 import hashlib
 import time
 
-import httpx
-import pytest
 from pynetdicom import AE
 
 from edge import config
@@ -30,19 +28,6 @@ from tests.attack.test_who_may_what import (
 from tests.dimse.pki import Clinic, client_context
 
 PASSWORD, OTHER = "seven quiet lamps", "under the green bridge"
-
-
-@pytest.fixture
-async def box(tmp_path):
-    async with doors.box(tmp_path) as running:
-        yield running
-
-
-@pytest.fixture
-async def client(box):
-    base = f"http://127.0.0.1:{box.http_port}"
-    async with httpx.AsyncClient(base_url=base, trust_env=False) as opened:
-        yield opened
 
 
 def asks_itself(door):

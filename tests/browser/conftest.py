@@ -16,6 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+import pytest_asyncio
 import trustme
 from aiohttp import web
 from playwright.async_api import Browser, async_playwright
@@ -65,8 +66,8 @@ def chromium():
             running.result()
 
 
-@pytest.fixture
-async def browser(chromium):
+@contextlib.asynccontextmanager
+async def driven(chromium):
     """Chromium, in which each profile remembers nothing of another."""
     async with async_playwright() as playwright:
         connected = await playwright.chromium.connect_over_cdp(chromium)
@@ -74,6 +75,20 @@ async def browser(chromium):
             yield connected
         finally:
             await connected.close()
+
+
+@pytest.fixture
+async def browser(chromium):
+    """Chromium, for one test."""
+    async with driven(chromium) as connected:
+        yield connected
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def module_browser(chromium):
+    """Chromium, for tests that share the loop of their module."""
+    async with driven(chromium) as connected:
+        yield connected
 
 
 @pytest.fixture

@@ -16,8 +16,8 @@ from edge.access.roles import Role
 from edge.access.sessions import Proved, Visitor, cookie_name
 from edge.app import Appliance
 
-PATIENCE = 60_000
-"""Milliseconds: a browser that draws without a graphics card has its time."""
+PATIENCE = 120_000
+"""Milliseconds: a browser that draws without a graphics card has its time, others beside it."""
 _OWN = ("chrome", "chrome-extension", "blob", "data", "about")
 """Schemes of what stays in the browser, its viewer of PDFs among them."""
 _CANVAS = """
@@ -51,6 +51,7 @@ class Screen:
         self.base = base
         self.faults: list[str] = []
         """Errors of its console and scripts, and requests to other hosts."""
+        page.set_default_timeout(PATIENCE)
         page.on("console", self._said)
         page.on("pageerror", lambda error: self.faults.append(f"script: {error}"))
         page.on("request", lambda request: self._asked(request.url))

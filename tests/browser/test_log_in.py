@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import contextlib
 import re
@@ -11,11 +10,10 @@ from urllib.parse import urlencode, urlsplit
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import async_playwright, expect
+from playwright.async_api import expect
 
 from edge.access.roles import Role
 from edge.access.totp import code_of
-from tests.browser.conftest import CHROMIUM, WORDS
 from tests.browser.pages import PATIENCE, Complaints
 from tests.browser.scene import PASSWORD, clinic
 
@@ -27,27 +25,17 @@ UNASKED = ("401", "403")
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def chromium():
-    if not await asyncio.to_thread(CHROMIUM.exists):
-        pytest.skip("there is no Chromium: apt-get install chromium")
-    async with async_playwright() as playwright:
-        started = await playwright.chromium.launch(executable_path=CHROMIUM, args=WORDS)
-        yield started
-        await started.close()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def scene(tmp_path_factory):
     async with clinic(tmp_path_factory.mktemp("clinic"), cloud="none") as made:
         yield made
 
 
 @contextlib.asynccontextmanager
-async def opened(chromium, scene):
+async def opened(module_browser, scene):
     """Where one logs in; ``localhost``, for no passkey is made for an address."""
     base = scene.base.replace("127.0.0.1", "localhost")
     complaints = Complaints(base, excused=UNASKED)
-    context = await chromium.new_context(locale="en")
+    context = await module_browser.new_context(locale="en")
     try:
         context.set_default_timeout(PATIENCE * 1000)
         shown = await context.new_page()
@@ -60,8 +48,8 @@ async def opened(chromium, scene):
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def page(chromium, scene):
-    async with opened(chromium, scene) as shown:
+async def page(module_browser, scene):
+    async with opened(module_browser, scene) as shown:
         yield shown
 
 
@@ -200,8 +188,8 @@ async def test_a_password_is_changed_and_others_are_out(page, scene):
     await inside(page)
 
 
-async def test_the_first_admin_is_made_by_the_code_of_the_console(chromium, tmp_path):
-    async with clinic(tmp_path, cloud="none") as fresh, opened(chromium, fresh) as page:
+async def test_the_first_admin_is_made_by_the_code_of_the_console(module_browser, tmp_path):
+    async with clinic(tmp_path, cloud="none") as fresh, opened(module_browser, fresh) as page:
         handed = await fresh.box.cache.users.first_code()
         await page.click("[data-go=step-redeem]")
         await page.click("#step-redeem summary")

@@ -8,14 +8,13 @@ import time
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import async_playwright, expect
+from playwright.async_api import expect
 
 from edge.access.acts import Act
 from edge.access.roles import Role
 from edge.pages.page import Page
 from edge.pages.table import PAGES
 from tests import samples
-from tests.browser.conftest import CHROMIUM, WORDS
 from tests.browser.pages import PATIENCE, Complaints, overflow, settled, violations
 from tests.browser.scene import PASSWORD, clinic, files
 
@@ -37,16 +36,6 @@ NOWHERE = ["//evil.test/", "https://evil.test/", "/\\evil.test", "javascript:x"]
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def chromium():
-    if not await asyncio.to_thread(CHROMIUM.exists):
-        pytest.skip("there is no Chromium: apt-get install chromium")
-    async with async_playwright() as playwright:
-        started = await playwright.chromium.launch(executable_path=CHROMIUM, args=WORDS)
-        yield started
-        await started.close()
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def scene(tmp_path_factory):
     async with clinic(tmp_path_factory.mktemp("clinic"), cloud="none") as made:
         for number in range(4):
@@ -61,7 +50,7 @@ async def keeper(scene):
 
 
 @pytest_asyncio.fixture(loop_scope="module")
-async def visit(chromium, scene):
+async def visit(module_browser, scene):
     """Opens a page of the box; nothing that it complains of is let pass."""
     complaints = Complaints(scene.base)
     async with contextlib.AsyncExitStack() as stack:
@@ -69,7 +58,7 @@ async def visit(chromium, scene):
         async def go(path, cookie=None, *, view=("desk", "light", "en"), excused=(), **options):
             complaints.excused = excused
             width, theme, language = view
-            context = await chromium.new_context(
+            context = await module_browser.new_context(
                 viewport=size_of(width),
                 color_scheme=theme,
                 locale=language,

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 import io
 
+import numpy as np
 import pydicom
 import pytest
 import pytest_asyncio
-from playwright.async_api import async_playwright
 
 from edge import config
 from edge.app import Appliance
@@ -17,7 +16,7 @@ from edge.dicom.instance import Origin
 from edge.viewer.package import CONTENTS
 from edge.viewer.shelf import folder_of
 from tests.browser import phantoms
-from tests.browser.conftest import CHROMIUM, OWN_NAME, WORDS
+from tests.browser.conftest import OWN_NAME
 from tests.browser.screen import Screen, difference, logged_in
 
 pytestmark = [
@@ -59,16 +58,12 @@ async def studies(box):
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def context(box):
+async def context(box, module_browser):
     """The browser of somebody who is logged in."""
-    if not await asyncio.to_thread(CHROMIUM.exists):
-        pytest.skip("there is no Chromium: apt-get install chromium")
-    async with async_playwright() as playwright:
-        started = await playwright.chromium.launch(executable_path=CHROMIUM, args=WORDS)
-        made = await started.new_context(ignore_https_errors=True)
-        await logged_in(box, made, f"https://{OWN_NAME}:{box.http_port}")
-        yield made
-        await started.close()
+    made = await module_browser.new_context(ignore_https_errors=True)
+    await logged_in(box, made, f"https://{OWN_NAME}:{box.http_port}")
+    yield made
+    await made.close()
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -191,3 +186,46 @@ async def test_whoever_is_not_logged_in_is_led_to_the_log_in(box, context):
     assert "/viewer/viewer" not in page.url.partition("?")[0]
     assert "to=%2Fviewer%2Fviewer" in page.url
     await stranger.close()
+
+
+VIEWS = """
+() => {
+    // Twelve numbers in three rows of four, looked at in the ways that segmentations are.
+    const lists = { uint8: [] };
+    for (const number of [-1, 0, 1, 2]) {
+        lists.uint8.push(edgeViews("uint8", number, lists.uint8));
+    }
+    const data = Uint8Array.from({ length: 12 }, (_, one) => one);
+    const view = lists.uint8[3](data, [3, 4], [4, 1], 0);
+    const rows = (of) => Array.from({ length: of.shape[0] }, (_, row) =>
+        Array.from({ length: of.shape[1] }, (_, column) => of.get(row, column)));
+    const written = lists.uint8[3](new Uint8Array(4), [2, 2], [2, 1], 0);
+    written.set(1, 0, 7);
+    const line = view.pick(1, null);
+    return {
+        whole: rows(view), upside: rows(view.step(-1, 1)), mirrored: rows(view.step(1, -1)),
+        turned: rows(view.transpose(1, 0)), part: rows(view.lo(1, 1).hi(2, 2)),
+        thinned: rows(view.step(2, 2)), line: [0, 1, 2, 3].map((one) => line.get(one)),
+        one: view.pick(2, 3).get(), written: [...written.data], size: view.size,
+        order: view.order, dtype: view.dtype, dimension: view.dimension,
+    };
+}
+"""
+
+
+async def test_views_of_arrays_are_what_they_are_elsewhere(screen):
+    """`start.js` has them in the place of code that is made while it runs."""
+    await screen.goto("/viewer/")
+    found = await screen.page.evaluate(VIEWS)
+    whole = np.arange(12).reshape(3, 4)
+    assert found["whole"] == whole.tolist()
+    assert found["upside"] == whole[::-1].tolist()
+    assert found["mirrored"] == whole[:, ::-1].tolist()
+    assert found["turned"] == whole.T.tolist()
+    assert found["part"] == whole[1:3, 1:3].tolist()
+    assert found["thinned"] == whole[::2, ::2].tolist()
+    assert found["line"] == whole[1].tolist()
+    assert found["one"] == 11
+    assert found["written"] == [0, 0, 7, 0]
+    assert (found["size"], found["order"]) == (12, [1, 0])
+    assert (found["dtype"], found["dimension"]) == ("uint8", 2)

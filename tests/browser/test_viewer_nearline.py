@@ -108,7 +108,7 @@ async def test_without_the_line_it_waits_and_goes_on_by_itself(start, line, visi
         await screen.see("text=and these images are only there")
         assert await screen.page.locator("#now").is_visible()
         line.restore()
-        await screen.page.wait_for_url("**/viewer/plain?*", timeout=2 * PATIENCE)
+        await screen.page.wait_for_url("**/viewer/plain?*", timeout=PATIENCE)
         await screen.page.wait_for_function(
             "text => document.getElementById('count').value === text", arg=f"1 of {SLICES}"
         )
@@ -124,5 +124,5 @@ async def test_it_is_said_how_much_has_come_while_the_rest_does(start, line, vis
         await screen.goto(f"/viewer/plain?study={study}")
         await screen.see(f"text=Coming from the cloud: 0 of {SLICES} images are here")
         line.restore()
-        await screen.page.locator(".edge-fetching").wait_for(state="detached", timeout=2 * PATIENCE)
+        await screen.page.locator(".edge-fetching").wait_for(state="detached", timeout=PATIENCE)
         await until_here(running)

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 import zlib
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -98,14 +101,23 @@ async def test_a_file_is_whole_or_not_there(box, settings, tmp_path):
     assert last.where == f"file {path}"
 
 
-async def test_a_full_medium_leaves_the_earlier_backup_as_it_is(box, settings, tmp_path):
+async def test_a_full_medium_leaves_the_earlier_backup_as_it_is(
+    box, settings, tmp_path, monkeypatch
+):
     path = tmp_path / "backup"
     path.write_bytes(b"earlier")
-    (tmp_path / "backup.new").symlink_to("/dev/full")
+    write = os.write
+
+    def full(descriptor, data):
+        if Path(f"/proc/self/fd/{descriptor}").readlink().name == "backup.new":
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(descriptor, data)
+
+    monkeypatch.setattr(os, "write", full)
     with pytest.raises(EdgeError, match="can't be written"):
         await backups(box, settings).write(path)
     assert path.read_bytes() == b"earlier"
-    assert not (tmp_path / "backup.new").is_symlink()
+    assert not (tmp_path / "backup.new").exists()
 
 
 async def test_the_state_changes_with_what_a_backup_must_not_lack(box, settings, tmp_path):

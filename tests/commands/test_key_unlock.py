@@ -5,6 +5,7 @@ With one, they are journeys (`tests.journeys.test_locked_box`).
 
 from __future__ import annotations
 
+import errno
 import os
 import pty
 import subprocess
@@ -13,6 +14,9 @@ import sys
 import pytest
 
 from edge import __main__
+from edge.access.audit import shut
+from edge.access.audit.entry import Kind
+from edge.commands.key_unlock import give_to_owner
 from edge.crypto.custodian import MARKER
 from edge.crypto.escrow import Escrow
 from edge.crypto.keys import KeyRing
@@ -105,6 +109,66 @@ def test_where_there_is_no_box_nothing_is_locked(edge, tmp_path):
     status, said = edge("lock")
     assert (status, "there is no box" in said) == (1, True)
     assert not (tmp_path / "data").exists()
+
+
+def waiting(folder):
+    return [(entry.what, entry.actor.kind) for entry in shut.entries_in(folder)]
+
+
+def test_what_no_service_heard_of_waits_for_the_audit(edge, box, paper, tmp_path):
+    assert edge("unlock")[0] == 0
+    assert waiting(box) == []
+    assert edge("lock")[0] == 0
+    other = tmp_path / "other"
+    other.write_text(" ".join(RecoveryKey.new().to_groups()))
+    assert edge("unlock", "--recovery", "--key-file", str(other))[0] == 1
+    assert edge("unlock", "--recovery", "--key-file", paper)[0] == 0
+    assert waiting(box) == [
+        ("wrong tries to open the box", Kind.MACHINE),
+        ("the box was locked", Kind.MACHINE),
+        ("the box was opened", Kind.MACHINE),
+    ]
+    *_, opened = shut.entries_in(box)
+    assert opened.detail["by"] == "the recovery key"
+    assert "locked by" in opened.detail
+    assert oct((box / "unlocked").stat().st_mode)[-3:] == "600"
+
+
+def test_what_could_not_be_destroyed_is_said(edge, box, monkeypatch):
+    def destroy(_):
+        raise OSError(errno.EROFS, os.strerror(errno.EROFS), "/media/root.key")
+
+    monkeypatch.setattr(FileKeyProvider, "destroy", destroy)
+    status, said = edge("lock")
+    assert status == 1
+    assert "the box is locked" in said
+    assert "could be destroyed: /media/root.key: Read-only file system" in said
+    assert (box / MARKER).exists()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files to another user")
+def test_root_gives_away_nothing_that_the_services_user_led_it_to(tmp_path):
+    """That user may put links into the folder, and swap them at any moment."""
+    folder, theirs = tmp_path / "data", tmp_path / "shadow"
+    folder.mkdir()
+    theirs.write_text("root's own")
+    (folder / "mine").write_text("written by root")
+    (folder / "link").symlink_to(theirs)
+    (folder / "twin").hardlink_to(theirs)
+    os.mkfifo(folder / "pipe")
+    os.chown(folder, 65534, 65534)
+    give_to_owner(folder)
+    assert (theirs.stat().st_uid, theirs.stat().st_gid) == (0, 0)
+    assert (folder / "mine").stat().st_uid == 65534
+    assert (folder / "link").lstat().st_uid == (folder / "pipe").stat().st_uid == 0
+
+
+def test_a_link_in_place_of_the_folders_lock_is_not_followed(edge, box, tmp_path):
+    (box / "lock").unlink(missing_ok=True)
+    (box / "lock").symlink_to(tmp_path / "made by root")
+    status, said = edge("lock")
+    assert (status, "lock can't be opened" in said) == (2, True)
+    assert not (tmp_path / "made by root").exists()
 
 
 def typed(*lines, is_new):

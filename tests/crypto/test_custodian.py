@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import errno
 import os
 
 import pytest
@@ -15,6 +16,7 @@ from edge.crypto.kernel import KernelMemory
 from edge.crypto.keys import KeyRing
 from edge.crypto.passphrases import normal
 from edge.crypto.providers import FileKeyProvider, Given
+from edge.crypto.providers import wrapped as wrapped_module
 from edge.crypto.providers.credential import CredentialKeyProvider
 from edge.crypto.providers.network import NetworkKeyProvider
 from edge.crypto.providers.passphrase import PassphraseKeyProvider
@@ -275,3 +277,103 @@ def test_a_box_whose_servers_are_lost_for_good_is_opened_by_its_recovery_key(nea
     near.server.start()
     near.custodian().open_by_recovery_key(KEY)
     assert near.start() == near.root
+
+
+def fails(number):
+    def destroy(_):
+        raise OSError(number, os.strerror(number), "/media/root.key")
+
+    return destroy
+
+
+def test_a_box_whose_key_can_not_be_destroyed_is_locked_and_each_start_tries_again(
+    tmp_path, monkeypatch, caplog
+):
+    """As on a medium that can't be written."""
+    box = Box(tmp_path, lambda: FileKeyProvider(tmp_path / "root.key"))
+    box.make()
+    keys, custodian = box.keys(), box.custodian()
+    with monkeypatch.context() as patched:
+        patched.setattr(FileKeyProvider, "destroy", fails(errno.EROFS))
+        assert custodian.lock("somebody", 7.0, Escrow(tmp_path, keys)).destroys
+        keys.close()
+        assert custodian.left == "/media/root.key: Read-only file system"
+        for _ in range(2):
+            refused(box.start, Needs.RECOVERY_KEY)
+        assert caplog.text.count("the next start tries again") == 3
+        assert custodian.open_by_recovery_key(KEY) == box.root  # it is still there, and is right
+        assert box.start() == box.root
+        box.lock()
+    assert (tmp_path / "root.key").exists()
+    refused(box.start, Needs.RECOVERY_KEY)
+    assert not (tmp_path / "root.key").exists()
+    assert box.custodian().open_by_recovery_key(KEY) == box.root
+
+
+def test_a_key_behind_a_link_is_destroyed_where_it_lies(tmp_path):
+    medium = tmp_path / "medium"
+    folder = tmp_path / "data"
+    medium.mkdir()
+    folder.mkdir()
+    box = Box(folder, lambda: FileKeyProvider(folder / "root.key"))
+    box.make()
+    (folder / "root.key").rename(medium / "root.key")
+    (folder / "root.key").symlink_to(medium / "root.key")
+    assert box.start() == box.root
+    assert box.lock().destroys
+    refused(box.start, Needs.RECOVERY_KEY)
+    assert not any((medium / "root.key").read_bytes())
+    assert box.custodian().open_by_recovery_key(KEY) == box.root
+    assert box.start() == box.root
+
+
+def test_both_copies_of_what_a_credential_opens_are_tried(tmp_path, monkeypatch):
+    tried = []
+
+    def destroy(path):
+        tried.append(path)
+        raise OSError(errno.EIO, "no")
+
+    monkeypatch.setattr(wrapped_module, "destroy_file", destroy)
+    with pytest.raises(OSError, match="no"):
+        WrappedRoot(tmp_path, tmp_path / FILE).destroy()
+    assert len(tried) == 2
+
+
+def full_disk(monkeypatch, rooms):
+    """Nothing can be written until room was made so often."""
+    write, made = os.write, []
+
+    def full(descriptor, data):
+        if len(made) < rooms:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(descriptor, data)
+
+    def make_room():
+        made.append(True)
+        return len(made) <= rooms
+
+    monkeypatch.setattr(os, "write", full)
+    return make_room
+
+
+def test_a_full_disk_is_locked_in_the_room_that_was_set_aside(alone, monkeypatch):
+    alone.make()
+    keys, custodian = alone.keys(), alone.custodian()
+    with monkeypatch.context() as patched:
+        custodian.make_room = full_disk(patched, 1)
+        assert custodian.lock("somebody", 7.0, Escrow(alone.folder, keys)).destroys
+    keys.close()
+    refused(alone.start, Needs.RECOVERY_KEY)
+
+
+def test_a_disk_with_no_room_at_all_locks_nothing_and_says_so(alone, monkeypatch):
+    alone.make()
+    keys, custodian = alone.keys(), alone.custodian()
+    with monkeypatch.context() as patched:
+        full_disk(patched, 1)
+        with pytest.raises(SecretError, match="can't be locked: No space left"):
+            custodian.lock("somebody", 7.0, Escrow(alone.folder, keys))
+    keys.close()
+    assert custodian.locked() is None
+    assert alone.start() == alone.root

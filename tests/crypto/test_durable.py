@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from pathlib import Path
 
@@ -55,9 +56,73 @@ def test_what_is_destroyed_was_overwritten_first_its_unfinished_writing_too(tmp_
     destroy_file(tmp_path / "no such folder" / "file")
 
 
-def test_a_link_is_not_followed_when_something_is_destroyed(tmp_path):
+@pytest.mark.parametrize("target", ["media/key", "{}/media/key"], ids=["relative", "absolute"])
+def test_what_a_link_leads_to_is_overwritten_and_the_link_removed(tmp_path, target):
+    key = tmp_path / "media" / "key"
+    key.parent.mkdir()
+    key.write_bytes(b"secret")
+    (tmp_path / "file").symlink_to(target.format(tmp_path))
+    destroy_file(tmp_path / "file")
+    assert key.read_bytes() == bytes(6)
+    assert not (tmp_path / "file").is_symlink()
+    (tmp_path / "file").symlink_to(tmp_path / "nowhere")
+    destroy_file(tmp_path / "file")
+    assert not (tmp_path / "file").is_symlink()
+
+
+def test_a_link_in_place_of_what_is_unfinished_is_followed_by_nothing(tmp_path):
+    (tmp_path / "another").write_bytes(b"whole")
+    (tmp_path / "file.new").symlink_to(tmp_path / "another")
+    destroy_file(tmp_path / "file")
+    assert not (tmp_path / "file.new").is_symlink()
+    (tmp_path / "file.new").symlink_to(tmp_path / "another")
+    write_file(tmp_path / "file", b"mine")
+    assert not (tmp_path / "file").is_symlink()
+    assert (tmp_path / "file").read_bytes() == b"mine"
+    assert (tmp_path / "another").read_bytes() == b"whole"
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="gives files to another user")
+def test_root_is_led_to_no_file_of_another_by_a_link_of_a_third(tmp_path):
     (tmp_path / "another").write_bytes(b"whole")
     (tmp_path / "file").symlink_to(tmp_path / "another")
-    with pytest.raises(OSError, match="symbolic"):
+    os.chown(tmp_path / "file", 65534, 65534, follow_symlinks=False)
+    with pytest.raises(PermissionError, match="another's file"):
         destroy_file(tmp_path / "file")
     assert (tmp_path / "another").read_bytes() == b"whole"
+    os.chown(tmp_path / "another", 65534, 65534)
+    destroy_file(tmp_path / "file")
+    assert (tmp_path / "another").read_bytes() == bytes(5)
+
+
+@pytest.mark.parametrize("is_link", [False, True], ids=["file", "link"])
+def test_what_can_not_be_overwritten_is_told_and_of_a_link_tried_again(
+    tmp_path, monkeypatch, is_link
+):
+    key = tmp_path / ("key" if is_link else "file")
+    key.write_bytes(b"secret")
+    if is_link:
+        (tmp_path / "file").symlink_to(key)
+    write_file(tmp_path / "file.new", b"half")
+
+    def fails(*_):
+        raise OSError(errno.EROFS, "Read-only file system")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pwrite", fails)
+        with pytest.raises(OSError, match="Read-only"):
+            destroy_file(tmp_path / "file")
+    assert not (tmp_path / "file.new").exists()
+    assert (tmp_path / "file").exists() == is_link
+    destroy_file(tmp_path / "file")
+    assert not (tmp_path / "file").exists()
+    assert not is_link or key.read_bytes() == bytes(6)
+
+
+def test_what_its_owner_may_only_read_is_overwritten_too(tmp_path):
+    path = tmp_path / "file"
+    write_file(path, b"secret")
+    path.chmod(0o400)
+    (tmp_path / "twin").hardlink_to(path)
+    destroy_file(path)
+    assert (tmp_path / "twin").read_bytes() == bytes(6)

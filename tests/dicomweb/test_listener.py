@@ -16,7 +16,10 @@ import pytest
 import trustme
 from aiohttp import ClientSession, web
 
+from edge.access.roles import Identity, Role
+from edge.dicomweb import listener
 from edge.dicomweb.listener import Limits, Listener
+from edge.dicomweb.middleware import IDENTITY
 from edge.errors import ConfigError
 from tests.dicomweb.conftest import until
 
@@ -34,7 +37,8 @@ class Application:
             [
                 web.get("/", self.answer),
                 web.get("/hang", self.hang),
-                web.post("/hang", self.hang),
+                web.post("/hang", self.take),
+                web.post("/known", self.known),
                 web.get("/pour", self.pour),
             ]
         )
@@ -52,6 +56,16 @@ class Application:
         self.ended += 1
         return web.Response(text="done")
 
+    async def take(self, request):
+        self.begun += 1
+        await request.read()
+        self.begun -= 1
+        return await self.hang(request)
+
+    async def known(self, request):
+        request[IDENTITY] = Identity("anna", Role.PHYSICIAN)
+        return await self.hang(request)
+
     async def pour(self, request):
         self.begun += 1
         response = web.StreamResponse()
@@ -68,14 +82,14 @@ async def serving():
     @asynccontextmanager
     async def start(tls=None, listen="127.0.0.1:0", **limits):
         application = Application()
-        listener = Listener(application.web, listen, tls, limits=Limits(**limits))
+        made = Listener(application.web, listen, tls, limits=Limits(**limits))
         ready = asyncio.Event()
         async with asyncio.TaskGroup() as group:
-            running = group.create_task(listener.serve(ready=ready))
+            running = group.create_task(made.serve(ready=ready))
             waiting = group.create_task(ready.wait())
             await asyncio.wait([running, waiting], return_when=asyncio.FIRST_COMPLETED)
             waiting.cancel()
-            application.listener = listener
+            application.listener = made
             try:
                 yield application
             finally:
@@ -88,8 +102,9 @@ def open_files():
     return sum(1 for _ in Path("/proc/self/fd").iterdir())
 
 
-async def connect(application, data=b""):
-    reader, writer = await asyncio.open_connection("127.0.0.1", application.listener.port)
+async def connect(application, data=b"", own=None):
+    port = application.listener.port
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, local_addr=own)
     writer.write(data)
     return reader, writer
 
@@ -300,3 +315,45 @@ async def test_requests_under_way_finish_at_the_end(serving):
         asyncio.get_running_loop().call_later(0.2, application.go_on.set)
     assert (await reader.readline()).startswith(b"HTTP/1.1 200")
     writer.close()
+
+
+NO_BODY = b"POST /hang HTTP/1.1\r\nHost: box\r\nContent-Length: 100\r\n\r\n"
+
+
+async def test_a_body_that_never_comes_makes_nobody_busy(serving):
+    """Anybody may say that there is one; such connections make room as others do."""
+    async with serving(connections=4) as application:
+        callers = [await connect(application, NO_BODY) for _ in range(2)]
+        await until(lambda: application.begun == 2)
+        assert (await answer_to(application)).startswith(b"HTTP/1.1 200")
+        async with asyncio.timeout(5):
+            assert await callers[0][0].read() == b""
+        for _, writer in callers:
+            writer.close()
+
+
+async def test_who_sent_the_whole_body_or_is_known_is_busy(serving):
+    async with serving(connections=4) as application:
+        whole = await connect(application, NO_BODY + bytes(100))
+        known = await connect(application, NO_BODY.replace(b"/hang", b"/known"))
+        await until(lambda: application.begun == 2)
+        late, writer = await connect(application, HEAD)
+        async with asyncio.timeout(5):
+            assert await late.read() == b""
+        writer.close()
+        application.go_on.set()
+        for reader, own in (whole, known):
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+            own.close()
+
+
+async def test_a_network_whose_addresses_one_caller_has_is_one_host(serving, monkeypatch):
+    monkeypatch.setattr(listener, "network_of", lambda host: f"that of {host[:6]}")
+    async with serving(connections=8) as application:
+        callers = []
+        for number in range(1, 9):
+            callers.append(await connect(application, HEAD, (f"127.0.0.{number}", 0)))
+            assert (await callers[-1][0].readline()).startswith(b"HTTP/1.1 200")
+        await until(lambda: application.listener.connections == 4)
+        for _, writer in callers:
+            writer.close()

@@ -2,9 +2,12 @@ import pytest
 
 from edge.cache.peers import PeerBook
 from edge.config import Dimse, Peer
+from edge.dimse.doctor import rejected
+from edge.dimse.names import Names, address_of
 from edge.dimse.peers import Caller, Cause, Peers, Refusal
 from edge.index.database import Database
 from tests.dimse.pki import Clinic
+from tests.dimse.test_names import Clock
 
 
 def identify(settings, calling="CT1", called="EDGE", host="10.0.0.5"):
@@ -57,6 +60,8 @@ async def test_a_peer_must_call_from_its_address(expected, host, is_known):
     if not is_known:
         assert answer.reason == 3
         assert expected in answer.why
+        # What a name means may be known in a moment; an address is the wrong one for good.
+        assert answer.result == (2 if expected == "no such name" else 1)
 
 
 async def test_an_address_is_checked_although_strangers_are_accepted():
@@ -190,3 +195,32 @@ def test_a_title_is_known_by_one_that_is_spelt_alike():
         "Ct1",
         "",
     ]
+
+
+async def test_a_peer_whose_name_can_not_be_looked_up_is_rejected_for_now_and_no_stranger(tmp_path):
+    """PS3.8 9.3.4: transient; the device tries again, and no case says that it called wrongly."""
+    broken = True
+
+    def resolve(name):
+        if broken:
+            raise OSError("no name server answers")
+        return frozenset({address_of("10.0.0.5")})
+
+    names = Names(resolve, clock=(clock := Clock()))
+    settings = Dimse(unknown_peers="learn", peer=(Peer("CT1", host="ct1.clinic.example"),))
+    call = {"calling": "CT1", "called": "EDGE", "host": "10.0.0.5"}
+    async with Database(tmp_path / "index.db", bytes(32)) as database:
+        book = PeerBook(database, settings)
+        peers = Peers(settings, book, names=names)
+        refusal = await peers.identify(**call)
+        assert (refusal.result, refusal.source, refusal.reason) == (2, 1, 3)
+        assert refusal.cause is Cause.NAME
+        assert "can't be found now" in refusal.why
+        assert book.strangers.all() == []
+        finding = rejected(refusal, settings, **call)
+        assert "name server" in finding.what
+        broken = False
+        clock.now += 10
+        assert isinstance(await peers.identify(**call), Caller)
+        elsewhere = await peers.identify(**call | {"host": "10.0.0.6"})
+        assert (elsewhere.result, elsewhere.cause) == (1, Cause.ADDRESS)

@@ -40,6 +40,8 @@ PLURALS = {
 OF_NOW = {"alarms", "state"}
 """Modules whose words are on the first page, though its header is on all."""
 SOME_DAY = datetime(2026, 1, 1, tzinfo=UTC)
+VIEWER = "viewer"
+"""Pages of another door, whose templates are here."""
 NEEDLESS = tuple(
     f'"{name}'
     for name in (
@@ -78,6 +80,8 @@ def domain_of(path: Path) -> str:
     """The catalogue of a file."""
     if path.stem in OF_NOW:
         return "now"
+    if path.parent.name == VIEWER:
+        return VIEWER
     return path.stem if path.stem in {page.name for page in PAGES} else SHARED
 
 

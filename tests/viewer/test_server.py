@@ -15,6 +15,7 @@ from edge.dicomweb import safety
 from edge.dicomweb.middleware import access
 from edge.dicomweb.root import create_root
 from edge.errors import AccessDenied
+from edge.pages.resources import resources
 from edge.viewer.package import PLACE, install
 from edge.viewer.server import Policies, create_application
 from edge.viewer.shelf import open_shelf
@@ -31,6 +32,12 @@ def folder(tmp_path):
     return tmp_path / "viewer"
 
 
+async def face(request, template, values):
+    """In English."""
+    made = await asyncio.to_thread(resources)
+    return made.render(template, made.words["en"], values)
+
+
 @pytest.fixture
 async def serve():
     """A client of the viewer of a folder."""
@@ -45,7 +52,7 @@ async def serve():
         policies = Policies(safety.PAGE, safety.VIEWER, safety.DECODER)
         shelf = await asyncio.to_thread(open_shelf, folder)
         guard = access(authorise, Service.DICOMWEB)
-        door = create_application(shelf, guard, policies, log_in="/in")
+        door = create_application(shelf, guard, policies, face, log_in="/in")
         client = TestClient(TestServer(create_root({"/viewer": door}, is_open=True)))
         await client.start_server()
         clients.append(client)

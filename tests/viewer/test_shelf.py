@@ -9,12 +9,14 @@ from pathlib import Path
 import pytest
 
 from edge import config
+from edge.pages.resources import FOLDER, resources
 from edge.viewer import shelf
 from edge.viewer.package import CONTENTS, FILES, PLACE, install
 from edge.viewer.shelf import MEDIA_TYPES, folder_of, open_shelf
 from tests.viewer.packages import APP, contents, packed
 
-PAGES = Path(shelf.__file__).parent / "pages"
+OWN = Path(shelf.__file__).parent / "files"
+TEMPLATES = FOLDER / "templates" / "viewer"
 
 
 @pytest.fixture
@@ -26,19 +28,20 @@ def folder(tmp_path):
 
 def test_every_file_of_the_viewer_is_there_under_its_version(folder):
     found = open_shelf(folder)
-    assert not found.fault
+    assert not found.values["fault"]
     listed = json.loads((folder / CONTENTS).read_text())["files"]
     assert {f"{PLACE}/{name}" for name in (*listed, "LICENSE", "NOTICES.txt")} == set(found.made)
     assert all(path.is_file() for path in found.made.values())
-    assert f"/viewer/{PLACE}/{APP}".encode() in found.pages["viewer"]
+    assert found.values["app"] == f"/viewer/{PLACE}/{APP}"
+    assert found.values["installed"]
 
 
-def test_without_the_viewer_there_are_our_pages_and_the_reason(tmp_path):
+def test_without_the_viewer_there_are_our_files_and_the_reason(tmp_path):
     found = open_shelf(tmp_path / "none")
     assert not found.made
-    assert "there is no viewer" in found.fault
-    assert b"scripts/viewer" in found.pages["missing"]
-    assert b'data-installed=""' in found.pages["open"]
+    assert "there is no viewer" in found.values["fault"]
+    assert not found.values["installed"]
+    assert found.own
 
 
 @pytest.mark.parametrize("harm", ["list", "size", "lost", "place", "out"])
@@ -57,30 +60,34 @@ def test_a_folder_that_is_not_what_it_should_be_is_none(folder, harm):
         path.write_text(json.dumps({**listed, "files": {"../contents.json": path.stat().st_size}}))
     found = open_shelf(folder)
     assert not found.made
-    assert str(folder) in found.fault
+    assert str(folder) in found.values["fault"]
 
 
 def test_pages_name_files_that_are_there_by_what_is_in_them(tmp_path):
     found = open_shelf(tmp_path)
-    for name, page in found.pages.items():
-        for address in re.findall(r'(?:src|href)="/viewer/own/([^"]+)"', page.decode()):
-            assert re.fullmatch(r"[a-z]+\.[0-9a-f]{16}\.(css|js)", address), name
+    made = resources()
+    for path in TEMPLATES.glob("*.html"):
+        page = made.render(f"viewer/{path.name}", made.words["ar"], found.values)
+        addresses = re.findall(r'(?:src|href)="/viewer/own/([^"]+)"', page)
+        assert addresses, path.name
+        for address in addresses:
+            assert re.fullmatch(r"[a-z]+\.[0-9a-f]{16}\.(css|js)", address), path.name
             assert address in found.own
 
 
 def test_no_page_holds_a_script_a_style_or_another_host():
     """Their policy would not run it; so nobody shall write one."""
-    for path in PAGES.glob("*.html"):
+    for path in TEMPLATES.glob("*.html"):
         text = path.read_text("utf-8")
         assert not re.search(r"<script(?![^>]* src=)|<style|\son[a-z]+=|\sstyle=", text), path.name
         assert not re.search(r"https?:", text), path.name
-    for path in PAGES.glob("*.js"):
+    for path in OWN.glob("*.js"):
         assert not re.search(r"https?:|innerHTML|eval\(", path.read_text("utf-8")), path.name
 
 
 def test_what_we_wrote_is_small():
     """Before the viewer itself, a phone on a bad line loads all of it."""
-    assert sum(path.stat().st_size for path in PAGES.iterdir()) < 60_000
+    assert sum(path.stat().st_size for path in (*TEMPLATES.iterdir(), *OWN.iterdir())) < 60_000
 
 
 def test_every_file_has_a_type(folder):

@@ -7,7 +7,7 @@ of them. Promises bounded memory, whoever asks for whatever. No I/O, and no cloc
 
 from __future__ import annotations
 
-from collections import OrderedDict
+from collections import Counter, OrderedDict
 from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field
 
@@ -27,10 +27,16 @@ _COUNTED_IN_ALL = 100_000
 _LONGEST_TEXT = 1000
 """Characters of what was asked; a list of thousands of UIDs is held by nobody."""
 
+_TOLD_APART = 120
+"""Searches of one actor within a minute, each another; who would push old entries out by new ones
+makes few."""
+
 Seen = tuple[str, str]
 """SOP Instance UID and SOP Class UID."""
 MANY = Actor("many")
 """Who they are is not told any more."""
+FURTHER = "further searches within a minute"
+"""What they were is not told any more."""
 
 
 @dataclass(slots=True)
@@ -97,6 +103,9 @@ class Windows:
         self._folded = folded
         self._spans: OrderedDict[Hashable, _Span] = OrderedDict()
         self._counted = 0
+        self._asked = Counter[Actor]()
+        """Searches of this minute, each another."""
+        self._minute = 0
 
     def __len__(self) -> int:
         return len(self._spans)
@@ -114,6 +123,10 @@ class Windows:
             entry = msgspec.structs.replace(entry, query=query, reason=reason)
         written, key = list[Entry](), _key_of(entry)
         span = self._spans.get(key)
+        if span is None and entry.query and self._is_eager(entry.actor, now):
+            entry = msgspec.structs.replace(entry, query=FURTHER)
+            key = _key_of(entry)
+            span = self._spans.get(key)
         if span is None and self._folded and len(self._spans) >= self._most:
             entry = self._in_a_crowd(entry)
             key = _key_of(entry)
@@ -131,6 +144,14 @@ class Windows:
         if span.times == 1:
             written.append(span.first())
         return written
+
+    def _is_eager(self, actor: Actor, now: float) -> bool:
+        """Whether they asked for so much within this minute that it is not told apart any more."""
+        if (minute := int(now // 60)) != self._minute:
+            self._minute = minute
+            self._asked.clear()
+        self._asked[actor] += 1
+        return self._asked[actor] > _TOLD_APART
 
     def _in_a_crowd(self, entry: Entry) -> Entry:
         """What is left of an act of strangers: whence it came, of so many addresses."""

@@ -15,7 +15,7 @@ from edge.access.scope import ANYTHING, Scope
 from edge.access.users import State
 from edge.errors import UserRefused
 from edge.index import identities as table
-from edge.index.database import Database
+from edge.index.database import Connection, Database
 from edge.index.identities import IdentityRow
 
 __all__ = ["Known", "ProviderPeople"]
@@ -58,32 +58,36 @@ class ProviderPeople:
         """All of them, by name."""
         return tuple(_known(row) for row in await table.all_identities(self._database))
 
-    async def change(self, name: str, *, disabled: bool) -> Known:
-        """Put somebody out and keep them out, or let them in again; either way they are out now.
+    async def change(
+        self, name: str, *, disabled: bool | None = None, scope: Scope | None = None
+    ) -> Known:
+        """Change somebody, in one step; what is None stays.
+
+        Args:
+            name: Theirs here.
+            disabled: Put them out and keep them out, or let them in again; they are out either way.
+            scope: So much is left of the role that the provider gives them.
 
         Raises:
             UserRefused: There is nobody of that name.
         """
-        name, state = name.strip().lower(), State.DISABLED if disabled else State.ACTIVE
-        changed = await self._database.write(lambda db: table.set_state(db, name, state))
-        row = await table.named(self._database, name) if changed else None
-        if row is None:
-            raise _nobody()
-        log.info("users: %s is %s", name, "disabled" if disabled else "enabled")
-        return _known(row)
+        name = name.strip().lower()
 
-    async def narrow(self, name: str, scope: Scope) -> Known:
-        """Leave so much of the role that the provider gives somebody.
+        def write(db: Connection) -> None:
+            if scope is not None and not table.set_scope(db, name, scope.write()):
+                raise _nobody()
+            if disabled is not None:
+                state = State.DISABLED if disabled else State.ACTIVE
+                if not table.set_state(db, name, state):
+                    raise _nobody()
 
-        Raises:
-            UserRefused: There is nobody of that name.
-        """
-        name, left = name.strip().lower(), scope.write()
-        changed = await self._database.write(lambda db: table.set_scope(db, name, left))
-        row = await table.named(self._database, name) if changed else None
-        if row is None:
+        await self._database.write(write)
+        if (row := await table.named(self._database, name)) is None:
             raise _nobody()
-        log.info("users: %s is %snarrowed", name, "not " if scope == ANYTHING else "")
+        if scope is not None:
+            log.info("users: %s is %snarrowed", name, "not " if scope == ANYTHING else "")
+        if disabled is not None:
+            log.info("users: %s is %s", name, "disabled" if disabled else "enabled")
         return _known(row)
 
     async def remove(self, name: str) -> bool:

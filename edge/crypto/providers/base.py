@@ -64,7 +64,11 @@ class Keeper(KeyProvider, Protocol):
         ...
 
     def destroy(self) -> None:
-        """Destroy what is kept in the box: only the recovery key opens it from now on."""
+        """Destroy what is kept in the box: only the recovery key opens it from now on.
+
+        Raises:
+            OSError: Something is left; it is to be tried again.
+        """
         ...
 
     def remember(self, secret: bytes) -> bool:

@@ -63,20 +63,32 @@ class FileKeyProvider:
         """Write a secret that was lost here.
 
         Raises:
+            KeyUnavailable: It can't be written there.
             WrongKey: Another one is there; it is left alone.
         """
-        if self._path.exists() and self.root_secret(first_start=False) != secret:
-            raise WrongKey(
-                f"{self._path} holds the root key of another box",
-                hint="move it away; nothing was changed",
-            )
-        self._write(secret)
+        if self._path.exists():
+            if self.root_secret(first_start=False) != secret:
+                raise WrongKey(
+                    f"{self._path} holds the root key of another box",
+                    hint="move it away; nothing was changed",
+                )
+            return  # as on a medium that can't be written, where it could not be destroyed either
+        try:
+            self._write(secret)
+        except OSError as error:
+            raise KeyUnavailable(
+                f"the root key {self._path} can't be written: {error.strerror}",
+                hint="see to its medium; the box stays as it is",
+            ) from error
 
     def mend(self) -> None:
         """Nothing: it is kept once, and a copy of it elsewhere by whoever is careful."""
 
     def destroy(self) -> None:
-        """Overwrite the file, and delete it; a disk that writes elsewhere may keep the bytes."""
+        """Overwrite the file, and delete it; a disk that writes elsewhere may keep the bytes.
+
+        Of a link, the file that it leads to is overwritten.
+        """
         destroy_file(self._path)
 
     def remember(self, secret: bytes) -> bool:

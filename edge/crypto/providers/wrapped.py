@@ -218,9 +218,19 @@ class WrappedRoot:
                 write_file(copy, _encode(found))
 
     def destroy(self) -> None:
-        """Overwrite and delete both."""
+        """Overwrite and delete both.
+
+        Raises:
+            OSError: Something is left.
+        """
+        failed = None
         for copy in copies(self.path):
-            destroy_file(copy)
+            try:
+                destroy_file(copy)
+            except OSError as error:
+                failed = error
+        if failed is not None:
+            raise failed
 
     def digest(self) -> str:
         """By which one is told from any other."""

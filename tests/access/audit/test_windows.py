@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from edge.access.audit.entry import Actor, Event
-from edge.access.audit.windows import Windows
+from edge.access.audit.windows import FURTHER, Windows
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 
@@ -92,3 +92,16 @@ def test_who_calls_himself_by_many_names_is_still_known_by_where_he_comes_from(e
         written += windows.add(entry(event=Event.REFUSED, actor=who), 0.0)
     assert len(written) == 17
     assert (written[-1].actor.name, written[-1].actor.address) == ("many", "2001:db8::/64")
+
+
+def test_nobody_fills_the_record_by_searching_for_ever_other_things(entry):
+    windows, written = Windows(), []
+    for number in range(3000):
+        at = number / 100
+        written += windows.add(entry(study="", query=f"PatientID={number}"), at)
+    assert [one.query for one in written[:2]] == ["PatientID=0", "PatientID=1"]
+    assert len(written) == 120 + 1
+    assert written[-1].query == FURTHER
+    (further,) = [one for one in windows.close() if one.query == FURTHER]
+    assert further.times == 3000 - 120
+    assert [one.query for one in windows.add(entry(query="PatientID=1"), 3600.0)][-1] != FURTHER

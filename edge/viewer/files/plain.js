@@ -263,7 +263,7 @@
     title.textContent = titleOf(series);
     about.textContent = [
       value(series, "00080060"),
-      number === 1 ? words.image : fill(words.images, number ?? ""),
+      number && fill(words.images, number),
     ].filter(Boolean).join(" · ");
     button.append(title, about);
     button.addEventListener("click", () => choose(series, button).catch(fail));
