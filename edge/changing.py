@@ -260,7 +260,8 @@ def _walk(cls: Any, keys: tuple[str, ...]) -> Iterator[Setting]:
             yield from _walk(hint, inside)
             continue
         key = ".".join(inside)
-        default = item.default_factory() if item.default is _REQUIRED else item.default  # type: ignore[misc]
+        made = item.default_factory
+        default = item.default if made is dataclasses.MISSING else made()
         kind, choices = _kind(hint)
         yield Setting(key, kind, as_shown(default), choices, key in _REMOTE, hint)
 

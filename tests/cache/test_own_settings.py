@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import tomllib
 
 import pytest
@@ -46,15 +47,15 @@ async def known(own, key):
 async def test_what_is_changed_is_loaded_from_then_on(own, machine):
     (change,) = await own.change({"sync.sweep_minutes": 5})
     assert (change.key, change.before, change.after) == ("sync.sweep_minutes", 15.0, 5.0)
-    assert load(machine(), {}).sync.sweep_minutes == 5
+    assert (await asyncio.to_thread(load, machine(), {})).sync.sweep_minutes == 5
     assert (await known(own, "sync.sweep_minutes")).source == "box"
 
 
 async def test_null_is_as_by_default(own, machine, folder):
     await own.change({"sync.sweep_minutes": 5})
-    prove(folder)
+    await asyncio.to_thread(prove, folder)
     await own.change({"sync.sweep_minutes": None})
-    assert load(machine(), {}).sync.sweep_minutes == 15
+    assert (await asyncio.to_thread(load, machine(), {})).sync.sweep_minutes == 15
     assert (await known(own, "sync.sweep_minutes")).source == "default"
 
 
@@ -78,7 +79,9 @@ async def test_a_variable_wins_too(machine, folder):
 
 async def test_what_came_into_the_file_later_wins_over_the_box(own, machine):
     await own.change({"sync.sweep_minutes": 5})
-    assert load(machine("[sync]\nsweep_minutes = 7\n"), {}).sync.sweep_minutes == 7
+    assert (
+        await asyncio.to_thread(load, machine("[sync]\nsweep_minutes = 7\n"), {})
+    ).sync.sweep_minutes == 7
 
 
 @pytest.mark.parametrize(
@@ -138,7 +141,7 @@ async def test_a_secret_from_afar_is_no_name_of_a_file(own, folder):
 
 async def test_a_secret_that_is_true_stays(own, folder):
     await own.change({"cloud.archive": [ARCHIVE | {"auth": BASIC}]})
-    prove(folder)
+    await asyncio.to_thread(prove, folder)
     auth = BASIC | {"password": True, "user": "other"}
     await own.change({"cloud.archive": [ARCHIVE | {"auth": auth}]})
     written = tomllib.loads((folder / "settings.toml").read_text())
@@ -151,7 +154,7 @@ async def test_a_secret_that_is_true_stays(own, folder):
 )
 async def test_a_secret_does_not_go_to_another_address(own, folder, moved):
     await own.change({"cloud.archive": [ARCHIVE | {"auth": BASIC}]})
-    prove(folder)
+    await asyncio.to_thread(prove, folder)
     with pytest.raises(ConfigError, match="must be said again"):
         await own.change(
             {"cloud.archive": [ARCHIVE | {"auth": BASIC | {"password": True}} | moved]}
@@ -172,19 +175,19 @@ async def test_trying_writes_nothing(own, folder):
 
 async def test_what_was_not_proven_is_taken_back(own, machine, folder):
     await own.change({"sync.sweep_minutes": 5})
-    prove(folder)
+    await asyncio.to_thread(prove, folder)
     await own.change({"sync.sweep_minutes": 6})
     with pytest.raises(DecisionRefused, match="not in force yet"):
         await own.change({"sync.sweep_minutes": 7})
-    assert take_back(folder)
-    assert load(machine(), {}).sync.sweep_minutes == 5
-    assert not take_back(folder)
+    assert await asyncio.to_thread(take_back, folder)
+    assert (await asyncio.to_thread(load, machine(), {})).sync.sweep_minutes == 5
+    assert not await asyncio.to_thread(take_back, folder)
 
 
 async def test_the_first_change_may_be_taken_back_too(own, machine, folder):
     await own.change({"sync.sweep_minutes": 6})
-    assert take_back(folder)
-    assert load(machine(), {}).sync.sweep_minutes == 15
+    assert await asyncio.to_thread(take_back, folder)
+    assert (await asyncio.to_thread(load, machine(), {})).sync.sweep_minutes == 15
 
 
 def test_the_box_s_own_file_may_not_move_the_box(machine, folder):
