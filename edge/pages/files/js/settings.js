@@ -33,7 +33,7 @@ const GROUPS = () => [
     ["sync.preview_first", _("A few images of each series first"), _("A doctor elsewhere sees something sooner; the whole takes as long.")],
   ]],
   [_("What is kept here"), [
-    ["cache.reserve_bytes", _("Leave free on the disk"), _("For everything else on this machine."), { unit: "GB", scale: 1e9 }],
+    ["cache.reserve_bytes", _("Leave free on the disk"), _("For everything else on this machine."), { unit: "GiB", scale: 1024 ** 3 }],
     ["cache.keep_days", _("Keep what was used within"), _("Older studies make room first; they stay in the cloud."), { unit: _("days") }],
     ["cache.pin", _("Always here"), _("One rule a line, such as modality MG within 2 years.")],
     ["sync.trash_days", _("Keep what the cloud deleted"), _("It can be brought back for so long."), { unit: _("days") }],
@@ -49,10 +49,13 @@ let changes = {};
 let since = 0;
 const rows = new Map();
 
+/** A number as it is typed: no more than three digits behind the point, for bytes that are no round number of them. */
+const plain = (value) => String(Math.round(value * 1000) / 1000);
+
 function shown(one, value, { scale = 1, names = {} } = {}) {
   if (typeof value === "boolean") return value ? _("yes") : _("no");
   if (Array.isArray(value)) return value.map((each) => (typeof each === "object" ? each.name : each)).join("; ") || _("none");
-  if (typeof value === "number") return String(value / scale);
+  if (typeof value === "number") return plain(value / scale);
   return names[value] ?? (value === "" ? _("none") : String(value));
 }
 
@@ -74,7 +77,7 @@ function control(one, more, change) {
     if (text.trim() === "" || Number.isNaN(typed)) return text;
     return one.kind === "count" ? Math.round(typed * scale) : typed;
   };
-  return make("input", { ...common, inputmode: "decimal", value: String(one.value / scale), size: "10", oninput: (event) => change(read(event.target.value)) });
+  return make("input", { ...common, inputmode: "decimal", value: plain(one.value / scale), size: "10", oninput: (event) => change(read(event.target.value)) });
 }
 
 function settingRow(key, label, effect, more = {}) {
@@ -112,14 +115,17 @@ async function check() {
   }
   if (mine !== asked) return;
   byId("problem").hidden = true;
+  const wrong = problem && [...rows.keys()].find((key) => problem.key === key || problem.key.startsWith(`${key}.`));
   for (const [key, row] of rows) {
-    const wrong = problem && (problem.key === key || problem.key.startsWith(`${key}.`));
-    row.problem.hidden = !wrong;
-    byId(key)?.setAttribute("aria-invalid", String(Boolean(wrong)));
-    if (wrong) row.problem.replaceChildren(...wordsOf(problem));
+    row.problem.hidden = key !== wrong;
+    byId(key)?.setAttribute("aria-invalid", String(key === wrong));
+    if (key === wrong) row.problem.replaceChildren(...wordsOf(problem));
   }
-  if (problem && ![...rows.keys()].some((key) => problem.key === key || problem.key.startsWith(`${key}.`))) showProblem(byId("problem"), problem);
   byId("apply").disabled = Boolean(problem);
+  byId("wrong").hidden = !wrong;
+  if (!wrong) return problem && showProblem(byId("problem"), problem);
+  byId("wrong").textContent = _("Look at “%(name)s”", { name: rows.get(wrong).label });
+  byId("wrong").href = `#${wrong}`;
 }
 
 function showBar() {
@@ -171,7 +177,7 @@ function archivesCard() {
     make("p", { class: "note" }, _("Everything goes to the first one; images that only this box has wait until it has them.")),
     list.length ? null : make("p", { class: "empty" }, _("No archive is set up: images are kept in this box alone.")),
     make("ul", { class: "rows" }, list.map((archive, at) => make("li", {},
-      make("div", {}, make("p", { class: "who" }, archive.name), make("p", { class: "what", dir: "ltr" }, archive.url)),
+      make("div", {}, make("p", { class: "who" }, archive.name), make("p", { class: "what" }, make("bdi", { dir: "ltr" }, archive.url))),
       make("div", { class: "cluster" },
         make("button", { type: "button", class: "button quiet small", "aria-label": _("Test %(name)s", { name: archive.name }), onclick: () => test(archive.name) }, _("Test")),
         fixed ? null : make("button", { type: "button", class: "button quiet small", "aria-label": _("Change %(name)s", { name: archive.name }), onclick: () => edit(at) }, _("Change")),
@@ -196,7 +202,7 @@ function edit(at) {
   const walked = make("ul", { class: "rows" });
   const problem = make("p", { class: "problem", role: "alert", hidden: true });
   const form = make("form", { class: "stack" }, fields.node, problem, walked,
-    make("div", { class: "actions" }, make("button", { type: "button", class: "button quiet", onclick: () => tryIt() }, _("Test it")), make("button", { class: "button" }, _("Take it over"))));
+    make("div", { class: "actions" }, make("button", { type: "button", class: "button quiet", onclick: () => tryIt() }, _("Test it")), make("button", { class: "button" }, _("Use it"))));
   const all = () => { const made = archives(); made[at] = fields.value(); return made; };
   const tryIt = async () => {
     problem.hidden = true;
@@ -248,9 +254,17 @@ function take(now) {
   showBar();
 }
 
+byId("wrong").addEventListener("click", (event) => {
+  event.preventDefault();
+  const wrong = byId(event.currentTarget.hash.slice(1)) ?? rows.get(ARCHIVES).made;
+  wrong.scrollIntoView({ block: "center" });
+  wrong.focus();
+});
 byId("settings").addEventListener("submit", (event) => event.preventDefault());
 byId("discard").addEventListener("click", () => {
   changes = {};
+  byId("wrong").hidden = true;
+  byId("apply").disabled = false;
   load();
 });
 byId("apply").addEventListener("click", apply);
