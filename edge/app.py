@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -42,12 +42,9 @@ from edge.cache.settlement import Settling
 from edge.cache.space import Space
 from edge.cache.status import MEMORY, Cages, Parts, Status
 from edge.cache.transcoding import Transcoding
-from edge.cloud.archive import Archive
-from edge.cloud.orthanc import archive_of
 from edge.cloud.several import Several
-from edge.config import Archive as ArchiveSettings
 from edge.config import Config
-from edge.crypto.secrets import PURPOSE, open_secrets
+from edge.crypto.secrets import PURPOSE
 from edge.dimse.casebook import CaseBook
 from edge.dimse.echo import echo_named
 from edge.dimse.peers import Peers
@@ -60,13 +57,13 @@ from edge.holding import Holding
 from edge.index.database import DatabaseBroken
 from edge.opening import Cache, lock_folder, make_folder
 from edge.pixels.workers import PixelWorkers
-from edge.serving import Echo, HttpMeans, start_http
+from edge.serving import Calling, HttpMeans, start_http
 from edge.store.memory import keep_freed_memory
 from edge.supervision import Supervisor
 from edge.swap import exposure
 from edge.sync.arbitration import Arbitration
 from edge.sync.line import Line
-from edge.syncing import Means, by_role, start_sync
+from edge.syncing import Archives, Means, open_archives, start_sync
 from edge.witnessing import start_audit
 
 __all__ = ["Appliance"]
@@ -138,7 +135,7 @@ class Appliance:
                 cache.database, changes, trash=cache.trash, tell=cache.witness.tell
             )
             line = Line(config.sync, ledger)
-            archives = await self._open_archives(stack, line)
+            archives = await open_archives(stack, config.cloud, cache.keys.derive(PURPOSE), line)
             several = Several([archive for _, archive in archives]) if archives else None
             await ledger.set_roles({each.name: each.role for each, _ in archives})
             admission = self.admission = Admission(
@@ -197,9 +194,9 @@ class Appliance:
                         told=cache.witness.imported,
                     ).run,
                 )
-            echo = await self._start_dimse(admission, retrieval)
+            calling = await self._start_dimse(admission, retrieval)
             deletion = self._start_deletion(pictures, space, has_archive=bool(archives))
-            await self._start_http(deletion, echo)
+            await self._start_http(deletion, calling)
             if self._renewals:
                 parts.start("certificate", self._renewals.run)
             self._parts = parts.states
@@ -224,12 +221,7 @@ class Appliance:
         stack.callback(os.close, lock)
         await stack.enter_async_context(
             local_door(
-                folder,
-                self.parts,
-                self._wake,
-                self.cages,
-                self._acts,
-                self.holding.routes(),
+                folder, self.parts, self._wake, self.cages, self._acts, self.holding.routes()
             )
         )
 
@@ -257,8 +249,8 @@ class Appliance:
             known["configuration"] = hashlib.sha256(repr(self._config).encode()).hexdigest()
         audit.put(Entry(at=audit.clock(), event=event, actor=BOX, detail=known))
 
-    async def _start_dimse(self, admission: Admission, retrieval: Retrieval) -> Echo:
-        """Start the DICOM door; what calls a peer by its name."""
+    async def _start_dimse(self, admission: Admission, retrieval: Retrieval) -> Calling:
+        """Start the DICOM door; what calls peers."""
         config, cache = self._config.dimse, self.cache
         tls = cache.dicom_tls()
         if config.tls_listen:
@@ -283,10 +275,11 @@ class Appliance:
             told=self._told,
             tls=tls,
             associations=cache.associations,
+            audit=cache.audit,
         )
-        server = self.dimse = await start_dimse(self.supervisor, means, self._config)
-        self.dimse_port, self.dimse_tls_port = server.port, server.tls_port
-        return partial(echo_named, dialer, peers)
+        server, giving = await start_dimse(self.supervisor, means, self._config)
+        self.dimse, self.dimse_port, self.dimse_tls_port = server, server.port, server.tls_port
+        return Calling(partial(echo_named, dialer, peers), giving)
 
     async def status(self) -> Status:
         """The state of the box and of its parts."""
@@ -294,7 +287,7 @@ class Appliance:
 
     def _start_sync(
         self,
-        archives: Sequence[tuple[ArchiveSettings, Archive]],
+        archives: Archives,
         fetching: Fetching,
         space: Space,
         line: Line,
@@ -321,19 +314,6 @@ class Appliance:
         self.supervisor.start("line", line.run)
         start_sync(self.supervisor, archives, means, config)
 
-    async def _open_archives(
-        self, stack: AsyncExitStack, line: Line
-    ) -> list[tuple[ArchiveSettings, Archive]]:
-        """What is configured of each, its secrets open, and its driver; the primary one first."""
-        secret = self.cache.keys.derive(PURPOSE)
-        cloud = await asyncio.to_thread(open_secrets, self._config.cloud, secret, "cloud")
-        archives: list[tuple[ArchiveSettings, Archive]] = []
-        for each in by_role(cloud.archive):
-            driver = archive_of(each, line.way(each.name))
-            stack.push_async_callback(driver.close)
-            archives.append((each, driver))
-        return archives
-
     def _start_deletion(
         self, pictures: PictureCache, space: Space, *, has_archive: bool
     ) -> Deletion:
@@ -353,7 +333,7 @@ class Appliance:
         self.supervisor.start("trash", Emptying(cache.trash, deletion, changes).run)
         return deletion
 
-    async def _start_http(self, deletion: Deletion, echo: Echo) -> None:
+    async def _start_http(self, deletion: Deletion, calling: Calling) -> None:
         means = HttpMeans(
             cache=self.cache,
             admission=self.admission,
@@ -364,7 +344,7 @@ class Appliance:
             workers=self.workers,
             ledger=self.ledger,
             changes=self.changes,
-            echo=echo,
+            calling=calling,
             parts=self.parts,
             status=self.status,
             renewals=self._renewals,

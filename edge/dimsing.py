@@ -8,6 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import partial
 
+from edge.access.audit.recorder import Audit
 from edge.access.dicom_tls import DicomTls
 from edge.cache.admission import Admission
 from edge.cache.associations import Associations
@@ -24,9 +25,11 @@ from edge.cache.transcoding import Transcoding
 from edge.cache.worklist import Worklist
 from edge.config import Config
 from edge.dicom.procedure import ScheduledStep, StepState
+from edge.dimse.carrying import Carrying
 from edge.dimse.commitment_reports import CommitmentReports
 from edge.dimse.find import query_service
 from edge.dimse.get import get_service
+from edge.dimse.giving import Giving
 from edge.dimse.move import move_service
 from edge.dimse.mpps import mpps_service
 from edge.dimse.outbox import Messenger
@@ -36,6 +39,7 @@ from edge.dimse.retrieve import Selection
 from edge.dimse.server import DimseServer
 from edge.dimse.services import Service
 from edge.dimse.storage_commitment import Askers, storage_commitment_service
+from edge.dimse.witness import DimseWitness
 from edge.dimse.worklist import worklist_service
 from edge.dimse.worklist_poll import WorklistPoll
 from edge.dropfolder.worklist import WorklistFolder
@@ -75,10 +79,14 @@ class DimseMeans:
     """What is scheduled."""
     associations: Associations
     """What went wrong with them."""
+    audit: Audit
+    """The record."""
 
 
-async def start_dimse(supervisor: Supervisor, means: DimseMeans, config: Config) -> DimseServer:
-    """Start the listener, with every service, and what works beside it.
+async def start_dimse(
+    supervisor: Supervisor, means: DimseMeans, config: Config
+) -> tuple[DimseServer, Giving]:
+    """Start the listener, with every service, and what works beside it; what sends studies, too.
 
     Raises:
         ConfigError: The address can't be listened on.
@@ -96,7 +104,10 @@ async def start_dimse(supervisor: Supervisor, means: DimseMeans, config: Config)
         casebook=means.dialer.casebook,
     )
     await supervisor.start_ready("dimse", lambda ready: server.serve(ready=ready))
-    return server
+    carrying = Carrying(means.retrieval, means.transcoding, means.dialer)
+    giving = Giving(means.retrieval, carrying, means.peers, DimseWitness(means.audit).gave)
+    supervisor.start("giving", giving.run)
+    return server, giving
 
 
 async def _services(

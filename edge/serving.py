@@ -58,7 +58,9 @@ from edge.admin.passkeys import passkey_routes
 from edge.admin.peers import peer_routes
 from edge.admin.prefetch import prefetch_routes
 from edge.admin.procedures import procedure_routes
+from edge.admin.sending import Gives, sending_routes
 from edge.admin.settings import Running, settings_routes
+from edge.admin.studies import study_routes
 from edge.admin.sync import sync_routes
 from edge.admin.tokens import token_routes
 from edge.admin.trash import trash_routes
@@ -85,6 +87,7 @@ from edge.cache.procedures import Procedures
 from edge.cache.rendering import Rendering
 from edge.cache.retrieval import Retrieval
 from edge.cache.status import Parts, Status
+from edge.cache.studies import Studies
 from edge.cache.transcoding import Transcoding
 from edge.config import Config
 from edge.crypto.secrets import PURPOSE, open_secrets, seal_secret
@@ -108,10 +111,19 @@ from edge.viewer import server as viewer
 from edge.viewer.server import Policies
 from edge.viewer.shelf import folder_of, open_shelf
 
-__all__ = ["Echo", "HttpMeans", "start_http"]
+__all__ = ["Calling", "Echo", "HttpMeans", "start_http"]
 
 Echo = Callable[[str], Awaitable[Reached]]
 """Calls a DICOM peer by its name."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calling:
+    """Calls DICOM peers."""
+
+    echo: Echo
+    giving: Gives
+    """Sends them studies."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +143,7 @@ class HttpMeans:
     ledger: CustodyLedger
     """Knows who vouches for what."""
     changes: Changes
-    echo: Echo
+    calling: Calling
     parts: Callable[[], Parts]
     """How every part of the service is."""
     status: Callable[[], Awaitable[Status]]
@@ -281,6 +293,8 @@ async def _viewer(gate: Gate, pages: Pages, audit: Audit, config: Config) -> web
 def _administration(means: HttpMeans, gate: Gate, config: Config, live: Live) -> web.Application:
     cache, changes = means.cache, means.changes
     database, identity, wake = cache.database, itemgetter(IDENTITY), changes.wake
+    has_archive, sees = bool(config.cloud.archive), Catalogue(database).was_sent_by
+    studies = Studies(database, cache.pins, means.retrieval, has_archive=has_archive)
 
     secret = cache.keys.derive(PURPOSE)
     own = OwnSettings(means.file, cache.folder, partial(seal_secret, key=secret))
@@ -291,7 +305,7 @@ def _administration(means: HttpMeans, gate: Gate, config: Config, live: Live) ->
     return api.create_application(
         status=means.status,
         identity=identity,
-        middlewares=[access(gate.authorise, Service.ADMIN, witness)],
+        middlewares=[access(gate.authorise, Service.ADMIN, witness, sees)],
         routes=[
             *sync_routes(cache.disputes, means.ledger, identity, wake),
             *absence_routes(cache.absences, identity),
@@ -305,7 +319,7 @@ def _administration(means: HttpMeans, gate: Gate, config: Config, live: Live) ->
                 wake,
             ),
             *prefetch_routes(Expectations(database), cache.pins, identity, wake),
-            *peer_routes(cache.peers, identity, means.echo),
+            *peer_routes(cache.peers, identity, means.calling.echo),
             *doctor_routes(partial(examine, cache.peers, cache.associations, config.dimse)),
             *worklist_routes(cache.worklist),
             *user_routes(cache.users, cache.sessions, identity),
@@ -317,6 +331,8 @@ def _administration(means: HttpMeans, gate: Gate, config: Config, live: Live) ->
             *settings_routes(own, running),
             *trial_routes(own, open_cloud),
             *network_routes(),
-            *event_routes(live, gate.authorise, Catalogue(database).was_sent_by),
+            *event_routes(live, gate.authorise, sees),
+            *study_routes(studies, identity),
+            *sending_routes(means.calling.giving, identity),
         ],
     )

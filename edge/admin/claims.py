@@ -49,6 +49,7 @@ _CHANGES: Final = {
 _LOCK: Final = "keys/lock"
 _TRIES: Final = "settings/check"
 """Asked at every key that is pressed; it changes nothing, and shows what the settings do."""
+_SENDING: Final = "studies/{study}/sending"
 _READS: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
 
 
@@ -64,7 +65,8 @@ def claim_of_api(request: web.Request) -> Claim | None:
     if request.method in _READS:
         if section in _OPEN:
             return None
-        study = request.match_info.get("study_uid", "")
+        named = request.match_info
+        study = named.get("study") or named.get("study_uid", "")
         # What goes on for hours is told of as it begins, too.
         begins = Event.QUERIED if section == "events" else None
         return Claim(
@@ -74,4 +76,7 @@ def claim_of_api(request: web.Request) -> Claim | None:
         return None
     if path == _LOCK:  # which must be possible even if nothing can be written
         return Claim(Event.KEY, what)
-    return Claim(_CHANGES.get(section, Event.ADMINISTERED), what, is_durable=True)
+    event = _CHANGES.get(section, Event.ADMINISTERED)
+    if path == _SENDING:
+        event = Event.SENDING  # what was really sent is told as it ends
+    return Claim(event, what, request.match_info.get("study", ""), is_durable=True)

@@ -38,6 +38,7 @@ _BODY_REFUSALS: Final = {
     "408": "It does not come, or not whole.",
     "413": "It is too long.",
 }
+_NOT_THERE: Final = "There is no such thing, or none that whoever asks may see."
 _NOT_DONE: Final = "It can't be done as things are; nothing was changed."
 _LETTERS: Final = re.compile(r"[^A-Za-z]")
 
@@ -167,8 +168,10 @@ def _document(operations: Mapping[tuple[str, str], Operation], prefix: str) -> d
             }
             for status, why in (*_BODY_REFUSALS.items(), ("409", _NOT_DONE)):
                 refusals[status] = _answer(why, "application/problem+json", problem)
-        elif method == hdrs.METH_DELETE:
+        elif method != hdrs.METH_GET:
             refusals["409"] = _answer(_NOT_DONE, "application/problem+json", problem)
+        if said.path is not None:
+            refusals["404"] = _answer(_NOT_THERE, "application/problem+json", problem)
         described["responses"] = {"200": _answer("Done.", said.media_type, schema), **refusals}
         paths.setdefault(path, {})[method.lower()] = described
     return {

@@ -104,6 +104,10 @@ class Peers:
         namesakes = self._of_title(ae_title.strip())
         return next((peer for peer in namesakes if _can_be_called(peer)), None)
 
+    def reachable(self) -> list[Peer]:
+        """Those that can be called."""
+        return [peer for peer in self._all() if _can_be_called(peer)]
+
     def alike(self, ae_title: str) -> str:
         """The AE title of a peer, be it this one or spelt with other letters' case; or nothing."""
         title = ae_title.strip()

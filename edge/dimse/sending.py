@@ -12,10 +12,10 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Iterable, Mapping, Sequence
-from contextlib import AsyncExitStack, aclosing
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing
 from dataclasses import dataclass, replace
 from itertools import islice, takewhile
-from typing import Final
+from typing import Final, Protocol
 
 from edge.cache.opened import InstanceEntry
 from edge.cache.retrieval import Retrieval
@@ -24,7 +24,7 @@ from edge.dicom.part10 import FileMetaReader
 from edge.dicom.uids import is_uid
 from edge.dimse.dialogue import Dialogue, Response
 from edge.dimse.messages import CommandField, Element, Status
-from edge.dimse.progress import Cancelled, Progress
+from edge.dimse.progress import Cancelled
 from edge.errors import (
     CloudError,
     CloudUnreachable,
@@ -37,7 +37,7 @@ from edge.errors import (
     SealBroken,
 )
 
-__all__ = ["BrokeOff", "Offers", "Sending"]
+__all__ = ["BrokeOff", "Offers", "Sending", "Told"]
 
 _RUN: Final = 256
 """Instances that are opened one after the other before anything is looked at anew."""
@@ -62,6 +62,27 @@ _REASONS: Final[tuple[tuple[type[EdgeError], str], ...]] = (
     (PixelError, "it can't be made a transfer syntax that is taken"),
     (NotDicom, "it can't be made a transfer syntax that is taken"),
 )
+
+
+class Told(Protocol):
+    """Hears what becomes of each instance; `Progress` is one."""
+
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether somebody asked to stop."""
+        ...
+
+    def patience(self) -> AbstractAsyncContextManager[None]:
+        """Around what may take long and can be given up at any moment."""
+        ...
+
+    async def complete(self, *, warning: bool = False) -> None:
+        """One was stored; perhaps with a warning."""
+        ...
+
+    async def fail(self, sop_uid: str, why: str) -> None:
+        """One was not stored."""
+        ...
 
 
 class BrokeOff(PeerError):
@@ -109,7 +130,7 @@ class Sending:
         self,
         retrieval: Retrieval,
         transcoding: Transcoding,
-        progress: Progress,
+        progress: Told,
         values: Mapping[Element, int | str | bytes],
     ) -> None:
         self._retrieval = retrieval

@@ -21,10 +21,10 @@ from edge.dicom.instance import Level
 from edge.dicom.procedure import TYPE_1
 from edge.dicom.worklist_query import ALWAYS
 from edge.dimse import conformance, storage_commitment
+from edge.dimse.carrying import PLAIN
 from edge.dimse.deadline import MIN_BYTES_PER_SECOND
 from edge.dimse.framing import MAX_ASSOCIATE_BYTES, AbortReason
 from edge.dimse.messages import MAX_COMMAND_BYTES, CommandField, Status
-from edge.dimse.move import PLAIN
 from edge.dimse.mpps import MAX_STEP_BYTES
 from edge.dimse.negotiation import APPLICATION_CONTEXT, MAX_CONTEXTS, MAX_SENT_PDU
 from edge.dimse.query_model import FIND_MODELS

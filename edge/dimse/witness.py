@@ -15,6 +15,7 @@ from pydicom.datadict import keyword_for_tag
 from edge.access.audit.entry import Actor, Entry, Event, Kind, Outcome, Subject
 from edge.access.audit.recorder import Audit
 from edge.access.certificates import sha256
+from edge.cache.gifts import Gift, GiftState
 from edge.cache.tally import Tally
 from edge.dimse.messages import CommandField, Element, Status
 from edge.dimse.negotiation import Accepted
@@ -133,6 +134,22 @@ class DimseWitness:
             note(Entry(at=now, **fields))
         for study_uid, seen in counted.items():
             note(Entry(at=now, about=Subject(study_uid), **fields), seen)
+
+    def gave(self, actor: Actor, gift: Gift, tally: Tally) -> None:
+        """A study that a person sent to a peer went there, or did not."""
+        outcome = Outcome.SUCCESS if gift.state is GiftState.DONE else Outcome.FAILED
+        why = f"{gift.sent} of {gift.instances} instances were taken"
+        fields: dict[str, Any] = {
+            "event": Event.SENT,
+            "actor": actor,
+            "outcome": outcome,
+            "what": "C-STORE",
+            "target": gift.peer,
+            "reason": "" if outcome is Outcome.SUCCESS else f"{why}; {gift.reason}".rstrip("; "),
+        }
+        for study_uid in tally.opened or (gift.study_uid,):
+            entry = Entry(at=self._audit.clock(), about=Subject(study_uid), **fields)
+            self._audit.note(entry, tally.opened.get(study_uid, ()))
 
     def _suspect(self, actor: Actor, what: str, reason: str, target: str = "") -> None:
         self._audit.suspect(

@@ -13,7 +13,7 @@ import msgspec
 from edge.index.database import Database
 from edge.index.lookup import json_list
 
-__all__ = ["ArrivedStudy", "arrived_studies"]
+__all__ = ["ArrivedStudy", "arrived_studies", "name_in"]
 
 _NEWEST = 5000
 """Ids and changes behind the last that are looked at: an archive that is learned brings many."""
@@ -89,14 +89,14 @@ def _study(row: tuple[object, ...]) -> ArrivedStudy:
     uid, attributes, patient_id, modalities, *rest = row
     return ArrivedStudy(
         str(uid),
-        _name_in(str(attributes)),
+        name_in(str(attributes)),
         str(patient_id),
         tuple(sorted(filter(None, str(modalities).split("\\")))),
         *rest,  # type: ignore[arg-type]  # columns, in this order
     )
 
 
-def _name_in(attributes: str) -> str:
+def name_in(attributes: str) -> str:
     """The patient's name in a data set; empty if it has none that can be read."""
     try:
         found = msgspec.json.decode(attributes)["00100010"]["Value"][0]

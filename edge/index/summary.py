@@ -6,10 +6,10 @@ from dataclasses import dataclass
 
 from edge.index.database import Database
 
-__all__ = ["Summary", "WaitingStudy", "summary", "waiting_studies"]
+__all__ = ["ONLY_HERE", "Summary", "WaitingStudy", "summary", "waiting_studies"]
 
 
-_ONLY_HERE = (
+ONLY_HERE = (
     "SELECT study_uid FROM studies WHERE edge_only_count > 0"
     " AND EXISTS (SELECT 1 FROM instances WHERE study_id = studies.id"
     " AND availability = 'ONLINE' AND custody NOT IN ('ACKNOWLEDGED', 'VERIFIED')"
@@ -17,7 +17,9 @@ _ONLY_HERE = (
     " AND custody = 'VERIFIED'))"
     " UNION SELECT study_uid FROM quarantine"
 )
-"""The counter leads to few studies; that of what was lost does not exist here, either."""
+"""UIDs of studies with bytes here that no archive vouches for, as SQL.
+
+The counter leads to few studies; that of what was lost does not exist here, either."""
 _PERHAPS_ONLY_HERE = (
     "SELECT count(*) FROM absences a JOIN studies s ON s.id = a.study_id"
     " WHERE EXISTS (SELECT 1 FROM instances i WHERE i.study_id = a.study_id"
@@ -110,8 +112,8 @@ async def summary(database: Database) -> Summary:
         " FROM studies WHERE id NOT IN (SELECT study_id FROM hidden_studies)"
     )
     ((only_here, perhaps, unproven),) = await database.read(
-        f"SELECT (SELECT count(*) FROM ({_ONLY_HERE})),"
-        f" ({_PERHAPS_ONLY_HERE} AND s.study_uid NOT IN ({_ONLY_HERE})),"
+        f"SELECT (SELECT count(*) FROM ({ONLY_HERE})),"
+        f" ({_PERHAPS_ONLY_HERE} AND s.study_uid NOT IN ({ONLY_HERE})),"
         " (SELECT count(DISTINCT study_id) FROM instances"
         " WHERE custody = 'ACKNOWLEDGED' AND availability = 'ONLINE')"
     )

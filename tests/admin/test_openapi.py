@@ -30,6 +30,7 @@ from edge.admin.openapi import Problem, operation, serve_description
 from edge.admin.peers import peer_routes
 from edge.admin.prefetch import prefetch_routes
 from edge.admin.procedures import procedure_routes
+from edge.admin.studies import study_routes
 from edge.admin.sync import sync_routes
 from edge.admin.tokens import token_routes
 from edge.admin.trash import trash_routes
@@ -48,6 +49,7 @@ from edge.cache.peers import PeerBook, Reached
 from edge.cache.pins import Pins
 from edge.cache.procedures import Procedures
 from edge.cache.status import read_status
+from edge.cache.studies import Studies
 from edge.cache.trash import Trash
 from edge.cache.worklist import Worklist
 from edge.dicomweb.middleware import IDENTITY, access
@@ -113,6 +115,10 @@ async def base(tmp_path):
                 *trash_routes(trash, itemgetter(IDENTITY)),
                 *commitment_routes(Commitments(database, Changes(), configuration)),
                 *edit_routes(Edits(database)),
+                *study_routes(
+                    Studies(database, Pins(database), None, has_archive=False),
+                    itemgetter(IDENTITY),
+                ),
                 *procedure_routes(
                     Procedures(database, Changes()),
                     Completeness(database, config.Procedures(), Changes()),
@@ -204,7 +210,10 @@ async def test_whatever_the_description_allows_is_answered_as_it_says(base, head
         "DELETE /pins",
         "GET /procedures",
         "GET /status",
+        "GET /studies",
         "GET /studies/{study_uid}/edits",
+        "GET /studies/{study}",
+        "POST /studies/{study}/fetch",
         "GET /sync/conflicts",
         "POST /sync/conflicts",
         "GET /sync/dead-letters",
@@ -233,7 +242,8 @@ async def test_what_the_description_does_not_allow_is_refused(base):
     _, body = await get(f"{base}/openapi.json")
     for path, operations in msgspec.json.decode(body)["paths"].items():
         for method in {"get", "put", "post", "patch", "delete", "trace"} - operations.keys():
-            named = path.replace("{study_uid}", "1.2").replace("{ae}", "CT1")
+            named = path.replace("{study_uid}", "1.2").replace("{study}", "1.2")
+            named = named.replace("{ae}", "CT1")
             named = named.replace("{name}", "anna")
             async with (
                 ClientSession(headers=KEEPER) as http,

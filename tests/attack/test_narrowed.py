@@ -20,7 +20,9 @@ SHUT = {403, 404}
 CT1 = Scope(studies_from=frozenset({"CT1"}))
 SHOWS_NOBODY = {"/dicom-web", "/dicom-web/", "/api/v1/status", "/api/v1/openapi.json"}
 """Nothing of any study."""
-SEARCH = re.compile(r"/dicom-web(/studies/{study})?(/series/{series})?/(studies|series|instances)")
+SEARCH = re.compile(
+    r"/dicom-web(/studies/{study})?(/series/{series})?/(studies|series|instances)|/api/v1/studies"
+)
 """Where what is not to be seen is not found."""
 
 

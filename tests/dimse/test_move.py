@@ -4,7 +4,7 @@ import asyncio
 
 from edge.cache.opened import InstanceEntry
 from edge.dicom.instance import Availability, InstanceRef
-from edge.dimse.move import Turns, planned
+from edge.dimse.carrying import Turns, planned
 from tests.dimse import raw
 
 CT, MR = raw.CT, "1.2.840.10008.5.1.4.1.1.4"

@@ -1,1 +1,347 @@
-import "./layout.js";
+// One study: what it is, where it is, what can be done with it, and what else its patient has.
+
+import { follow } from "./layout.js";
+import { ask } from "./api.js";
+import { confirm, open } from "./dialog.js";
+import { byId, make, showProblem, toast, wordsOf } from "./dom.js";
+import { address, images, kind, picture, presence, vouched } from "./picturing.js";
+import { _, ago, bytes, date, moment, ngettext, number, person } from "./words.js";
+
+const uid = decodeURIComponent(location.pathname.split("/")[2] ?? "");
+const own = `/api/v1/studies/${encodeURIComponent(uid)}`;
+const imagesOf = `/dicom-web/studies/${encodeURIComponent(uid)}`;
+const SOON = 500;
+const LATER = 5000;
+let shown = null;
+let lineIsUp = null;
+
+// What it is ------------------------------------------------------------------------------------
+
+function clock(time) {
+  const found = /^(\d{2})(\d{2})/.exec(time ?? "");
+  return found ? `${found[1]}:${found[2]}` : "";
+}
+
+const SEXES = { F: _("female"), M: _("male"), O: _("other") };
+
+function fact(label, value, note = "") {
+  return make("div", { class: "fact" }, make("dt", {}, label), make("dd", { class: "value" }, make("bdi", {}, value || "–")),
+    note ? make("dd", { class: "fact-note" }, note) : null);
+}
+
+const ADVICE = {
+  lost: _("Images of it were here and are gone, and the cloud does not have them: they must be sent again by the device that made them."),
+  trouble: _("The cloud refuses images of it, or has others under the same number. Somebody has to decide; nothing is lost meanwhile."),
+  "only-here": _("Images of it are on this box alone. They go to the cloud by themselves as soon as the line allows."),
+  absent: _("The cloud does not list it any more. It is kept here until somebody decides."),
+  unproven: _("The cloud said that it stored it. The box looks whether it really has every image."),
+};
+
+function draw() {
+  const { study, series, priors, pinned, patient_pinned: patientPinned } = shown;
+  byId("name").replaceChildren(make("bdi", {}, person(study.patient_name)));
+  byId("who").replaceChildren(...[
+    study.patient_id && make("bdi", {}, study.patient_id),
+    study.birth_date && _("born %(date)s", { date: date(study.birth_date) }),
+    SEXES[study.sex],
+  ].filter(Boolean).flatMap((one, place) => (place ? [" · ", one] : [one])));
+  byId("vouched").replaceChildren(vouched(study));
+  byId("facts").replaceChildren(
+    fact(_("Examination"), study.description || _("No description"), study.modalities.join(" ")),
+    fact(_("Date"), date(study.study_date), clock(study.study_time)),
+    fact(_("Accession number"), study.accession_number),
+    fact(_("Images"), number(study.instances), ngettext("in %(n)s series", "in %(n)s series", study.series)),
+    fact(_("On this box"), study.here ? bytes(study.bytes) : _("nothing"), presence(study)),
+    fact(_("Arrived"), ago(study.arrived), moment(study.arrived)),
+  );
+  const advice = byId("advice");
+  advice.hidden = !(study.custody in ADVICE);
+  advice.textContent = ADVICE[study.custody] ?? "";
+  advice.dataset.level = ["lost", "trouble"].includes(study.custody) ? "alarm" : study.custody === "unproven" ? "busy" : "warning";
+  byId("open").href = `/viewer/open?study=${encodeURIComponent(uid)}`;
+  byId("fetch").hidden = study.here >= study.instances;
+  toggle(byId("pin"), pinned, pinned ? _("Pinned") : _("Pin"));
+  const first = byId("first");
+  if (first) first.hidden = !study.waiting && !study.is_first;
+  toggle(first, study.is_first, study.is_first ? _("Goes first") : _("Upload first"));
+  if (byId("pin")) byId("pin").title = patientPinned ? _("All studies of this patient are pinned.") : "";
+  put(byId("series"), series, (one) => one.series_uid, seriesRow);
+  byId("no-priors").hidden = priors.length > 0;
+  put(byId("priors"), priors, (one) => one.study_uid, priorRow);
+}
+
+function toggle(button, on, text) {
+  if (!button) return;
+  button.setAttribute("aria-pressed", String(on));
+  button.querySelector("span").textContent = text;
+}
+
+/** Rows anew where something changed; the others, and their pictures, stay. */
+function put(list, rows, name, makeRow) {
+  const known = new Map([...list.children].map((row) => [row.dataset.said, row]));
+  list.replaceChildren(...rows.map((row) => {
+    const said = JSON.stringify(row);
+    const made = known.get(said) ?? makeRow(row);
+    made.dataset.said = said;
+    return made;
+  }));
+}
+
+function seriesRow(one) {
+  const path = `/studies/${encodeURIComponent(uid)}/series/${encodeURIComponent(one.series_uid)}`;
+  const title = one.description || one.body_part || _("No description");
+  return make("li", {}, picture(path, [one.modality].filter(Boolean), one),
+    make("div", { class: "two" },
+      make("strong", {}, make("bdi", {}, one.number === null ? title : `${one.number} · ${title}`)),
+      make("small", {}, [one.modality, images(one.instances), presence(one)].filter(Boolean).join(" · ")),
+      vouched(one)));
+}
+
+function priorRow(one) {
+  return make("li", {},
+    make("p", { class: "who" }, make("a", { href: address(one.study_uid) }, kind(one.modalities), make("bdi", {}, one.description || _("No description")))),
+    make("p", { class: "when" }, date(one.study_date)),
+    make("p", { class: "what" }, [images(one.instances), presence(one)].join(" · ")),
+    make("p", { class: "when" }, vouched(one)));
+}
+
+async function look(attended = true) {
+  try {
+    shown = await ask(own, { attended });
+    draw();
+    byId("problem").hidden = true;
+    byId("study").hidden = false;
+    byId("study").removeAttribute("aria-busy");
+  } catch (error) {
+    if (error.status) byId("study").hidden = true;
+    showProblem(byId("problem"), error);
+  }
+}
+
+// What can be done --------------------------------------------------------------------------------
+
+byId("fetch").addEventListener("click", async () => {
+  const { study } = shown;
+  const missing = study.instances - study.here;
+  await confirm({
+    title: _("Fetch this study now?"),
+    consequences: [
+      ngettext("%(n)s image comes from the cloud to this box.", "%(n)s images come from the cloud to this box.", missing),
+      lineIsUp === false ? _("The line is down at the moment: nothing comes until it is up, and then you have to ask again.") : _("It takes a part of the line while it lasts."),
+      _("What was not used for long may leave the box to make room; the cloud keeps it."),
+    ],
+    action: _("Fetch now"),
+    act: async () => {
+      const { coming } = await ask(`${own}/fetch`, { method: "POST" });
+      toast(coming ? ngettext("%(n)s image was asked for.", "%(n)s images were asked for.", coming) : _("All of it is here already."));
+    },
+  });
+});
+
+byId("download").addEventListener("click", async () => {
+  const { study } = shown;
+  await confirm({
+    title: _("Download this study?"),
+    consequences: [
+      ngettext("One ZIP file with %(n)s image and a DICOMDIR, as for a CD or a stick.", "One ZIP file with %(n)s images and a DICOMDIR, as for a CD or a stick.", study.instances),
+      _("It is not encrypted, and it names the patient: whoever has the file can open it."),
+      ...(study.here < study.instances ? [_("What is in the cloud only is fetched on the way, which takes longer.")] : []),
+      _("The download is written into the audit."),
+    ],
+    action: _("Download"),
+    act: async () => make("a", { href: `${imagesOf}?accept=application/zip`, download: "" }).click(),
+  });
+});
+
+byId("pin")?.addEventListener("click", async () => {
+  const on = !shown.pinned;
+  await confirm({
+    title: on ? _("Keep this study here?") : _("Unpin this study?"),
+    consequences: on
+      ? [_("It stays on this box, and opens without the line."), _("What of it is in the cloud only is fetched."), _("It takes room that other studies can’t have.")]
+      : [_("It may leave this box when room is needed and the cloud has it."), _("Nothing is erased now.")],
+    action: on ? _("Pin") : _("Unpin"),
+    act: () => (on
+      ? ask("/api/v1/pins", { body: { kind: "study", value: uid } })
+      : ask(`/api/v1/pins?${new URLSearchParams({ kind: "study", value: uid })}`, { method: "DELETE" })),
+  });
+  await look();
+});
+
+byId("first")?.addEventListener("click", async () => {
+  const on = !shown.study.is_first;
+  await confirm({
+    title: on ? _("Upload this study first?") : _("Upload this study in its turn?"),
+    consequences: on
+      ? [_("It goes to the cloud before all others that wait, and so does what still comes of it."), _("The others go behind it.")]
+      : [_("It goes when its turn comes, also what a device had called urgent.")],
+    action: on ? _("Upload first") : _("In its turn"),
+    act: () => ask("/api/v1/sync/first", { body: { study_uid: uid, first: on } }),
+  });
+  await look();
+});
+
+// Sending: where to, and then how far it is, for as long as something is on its way.
+
+const EVERY = 1000;
+const STATES = {
+  waiting: _("waits for its turn"),
+  sending: _("on its way"),
+  done: _("all of it was taken"),
+  failed: _("not all of it was taken"),
+  stopped: _("stopped"),
+};
+const LEVELS = { waiting: "busy", sending: "busy", done: "safe", failed: "alarm", stopped: "warning" };
+
+function sentRow(one) {
+  const share = one.instances ? (one.sent + one.failed) / one.instances : 0;
+  const stop = async (event) => {
+    event.target.disabled = true;
+    try {
+      await ask(`${own}/sending/stop`, { body: { number: one.number } });
+    } catch (error) {
+      showProblem(byId("problem"), error);
+    }
+    await sendings();
+  };
+  return make("li", {},
+    make("p", { class: "who" }, make("bdi", {}, one.peer)),
+    make("p", { class: "when" }, make("span", { class: "badge", data: { level: LEVELS[one.state] } }, STATES[one.state])),
+    make("p", { class: "what" }, _("%(done)s of %(all)s images", { done: number(one.sent), all: number(one.instances) }),
+      one.reason ? make("span", { lang: "en", dir: "auto" }, ` · ${one.reason}`) : null),
+    make("p", { class: "when" }, one.ended ? ago(one.ended) : make("button", { type: "button", class: "button quiet small", onclick: stop }, _("Stop"))),
+    one.ended ? null : make("progress", { max: "1", value: String(share), "aria-label": _("Sent to %(peer)s", { peer: one.peer }) }));
+}
+
+let again = 0;
+async function sendings(attended = true) {
+  clearTimeout(again);
+  const { destinations, sent } = await ask(`${own}/sending`, { attended });
+  byId("sent-card").hidden = sent.length === 0;
+  put(byId("sent"), sent, (one) => one.number, sentRow);
+  if (sent.some((one) => !one.ended)) again = setTimeout(() => sendings(false).catch(() => {}), EVERY);
+  return destinations;
+}
+
+byId("send")?.addEventListener("click", async () => {
+  let destinations;
+  try {
+    destinations = await sendings();
+  } catch (error) {
+    showProblem(byId("problem"), error);
+    return;
+  }
+  if (!destinations.length) {
+    open({ title: _("Send to a device"), body: make("p", {}, _("No device is known that can be called. Whoever looks after the box adds it with its address and port, under Devices.")) });
+    return;
+  }
+  const { study } = shown;
+  const problem = make("p", { class: "problem", role: "alert", hidden: true });
+  const select = make("select", { name: "to", required: true },
+    destinations.map((one) => make("option", { value: one.ae_title }, one.name ? `${one.name} (${one.ae_title})` : one.ae_title)));
+  const lines = [
+    ngettext("%(n)s image goes there by DICOM, with the name of the patient.", "%(n)s images go there by DICOM, with the name of the patient.", study.instances),
+    ...(study.here < study.instances ? [_("What is in the cloud only is fetched on the way, which takes longer.")] : []),
+    _("It goes on by itself if you leave this page. It is not taken back if you stop it: what arrived stays there."),
+    _("It is written into the audit with your name."),
+  ];
+  const go = make("button", { class: "button" }, _("Send"));
+  const form = make("form", { class: "stack" },
+    make("label", { class: "field" }, make("span", {}, _("Device")), select),
+    make("ul", {}, lines.map((one) => make("li", {}, one))), problem,
+    make("div", { class: "actions" }, make("button", { type: "button", class: "button quiet", onclick: () => dialog.close() }, _("Cancel")), go));
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (go.disabled) return;
+    go.disabled = true;
+    try {
+      await ask(`${own}/sending`, { body: { ae_title: select.value } });
+      dialog.close();
+      await sendings();
+    } catch (error) {
+      problem.replaceChildren(...wordsOf(error));
+      problem.hidden = false;
+      go.disabled = false;
+    }
+  });
+  const dialog = open({ title: _("Send this study to a device"), body: form });
+});
+
+// Erasing: two questions at once, where from, and whether that is understood.
+byId("erase")?.addEventListener("click", () => {
+  const { study } = shown;
+  const unsafe = study.custody !== "safe";
+  const word = _("erase");
+  const problem = make("p", { class: "problem", role: "alert", hidden: true });
+  const consequences = make("ul", {});
+  const typed = make("input", { autocomplete: "off", spellcheck: "false", autocapitalize: "none" });
+  const go = make("button", { class: "button danger", disabled: true }, _("Erase"));
+  const choice = (value, text, checked) => make("label", { class: "check" }, make("input", { type: "radio", name: "where", value, checked }), text);
+  const where = make("fieldset", { class: "field" }, make("legend", {}, _("Where?")),
+    choice("here", _("On this box"), true), choice("both", _("On this box and in the cloud"), false));
+  const form = make("form", { class: "stack" }, where, consequences,
+    make("label", { class: "field" }, make("span", {}, _("Type %(word)s to go on", { word })), typed), problem,
+    make("div", { class: "actions" }, make("button", { type: "button", class: "button quiet", onclick: () => dialog.close() }, _("Cancel")), go));
+  const isBoth = () => form.elements.where.value === "both";
+  function say() {
+    const lines = [ngettext("%(n)s image of this study is erased from this box, with its key.", "%(n)s images of this study are erased from this box, with their keys.", study.instances)];
+    if (unsafe) lines.push(_("The cloud is not known to have all of it: what is only here is gone for ever."));
+    if (isBoth()) lines.push(_("The cloud is told to erase it as well, as soon as the line allows. Then nobody has it any more."));
+    else lines.push(_("What the cloud has stays there. This box shows the study no more, and does not fetch it again."));
+    lines.push(_("This can’t be undone, and it is written into the audit with your name."));
+    consequences.replaceChildren(...lines.map((one) => make("li", {}, one)));
+  }
+  where.addEventListener("change", say);
+  typed.addEventListener("input", () => { go.disabled = typed.value.trim().toLowerCase() !== word.toLowerCase(); });
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (go.disabled) return;
+    go.disabled = true;
+    try {
+      const query = new URLSearchParams({ "only-copy": String(unsafe), archive: String(isBoth()) });
+      await ask(`${imagesOf}?${query}`, { method: "DELETE" });
+      location.assign("/studies");
+    } catch (error) {
+      problem.replaceChildren(...wordsOf(error));
+      problem.hidden = false;
+      go.disabled = false;
+    }
+  });
+  say();
+  const dialog = open({ title: _("Erase this study?"), body: form });
+});
+
+// What happens --------------------------------------------------------------------------------------
+
+let timer = 0;
+let due = Infinity;
+function soon(milliseconds) {
+  if (document.hidden || Date.now() + milliseconds >= due) return;
+  due = Date.now() + milliseconds;
+  clearTimeout(timer);
+  timer = setTimeout(() => {
+    due = Infinity;
+    look(false);
+  }, milliseconds);
+}
+/** Whether anything of it is on its way, here or to the cloud. */
+const isMoving = () => shown && (shown.study.here < shown.study.instances || shown.study.custody !== "safe");
+
+let before = "";
+let arrivedBefore = "";
+follow({
+  arrivals: ({ arrived }) => {
+    const now = JSON.stringify(arrived.find((one) => one.study_uid === uid) ?? null);
+    if (arrivedBefore && arrivedBefore !== now) soon(SOON);
+    arrivedBefore = now;
+  },
+  state: ({ archives, ...state }) => {
+    lineIsUp = Object.values(archives).some(Boolean);
+    const now = JSON.stringify([state.studies, state.instances, state.custody, state.sealed_bytes]);
+    if (before && before !== now && isMoving()) soon(LATER);
+    before = now;
+  },
+});
+document.addEventListener("visibilitychange", () => { if (!document.hidden) look(false); });
+await look();
+if (byId("send") && shown) await sendings().catch(() => {});

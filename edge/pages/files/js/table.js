@@ -3,12 +3,12 @@
 //     const list = new List(element, {
 //       label: _("Studies"),
 //       columns: [{key: "name", title: _("Patient"), width: "2fr", render: (row) => node or text}, …],
-//       load: async (offset, limit, signal) => ({rows: […], total: 12345}),
+//       load: async (offset, limit, signal, attended) => ({rows: […], total: 12345}),
 //       id: (row) => row.uid,
 //       onOpen: (row) => …,               // Enter, or a click
 //       rowHeight: 56,                     // pixels at the usual size of text
 //     });
-//     list.reload(); list.update(row); list.current();
+//     list.reload(); list.refresh(); list.update(row); list.current();
 //
 // It is a grid for screen readers, with the number of each row among all, and wholly usable by keys:
 // arrows, Page, Home, End, Enter. 100,000 rows are some thirty elements.
@@ -31,16 +31,16 @@ export class List {
     this.rows = new Map();
     this.asked = new Map();
     element.classList.add("grid");
-    element.setAttribute("role", "grid");
-    element.setAttribute("aria-label", label);
     element.style.setProperty("--columns", columns.map((one) => one.width ?? "1fr").join(" "));
     element.style.setProperty("--row", `${this.height}px`);
-    const head = make("div", { class: "grid-head", role: "row", "aria-rowindex": "1" },
+    // Who scrolls by keys has to be in what scrolls, and that is the grid, its head in it.
+    this.head = make("div", { class: "grid-head", role: "row", "aria-rowindex": "1" },
       columns.map((one) => make("span", { role: "columnheader" }, one.title)));
-    this.canvas = make("div", { role: "rowgroup" });
-    this.body = make("div", { class: "grid-body", tabindex: "0", role: "presentation" }, this.canvas);
+    this.canvas = make("div", { class: "grid-rows", role: "rowgroup" });
+    this.body = make("div", { class: "grid-body", tabindex: "0", role: "grid", "aria-label": label, "aria-busy": "true" },
+      make("div", { class: "grid-top", role: "rowgroup" }, this.head), this.canvas);
     this.note = make("p", { class: "empty", role: "status", hidden: true }, empty);
-    element.replaceChildren(make("div", { role: "rowgroup" }, head), this.body, this.note);
+    element.replaceChildren(this.body, this.note);
     this.body.addEventListener("scroll", () => this.draw(), { passive: true });
     this.body.addEventListener("keydown", (event) => this.key(event));
     this.body.addEventListener("click", (event) => this.click(event));
@@ -58,6 +58,45 @@ export class List {
     for (const row of this.rows.values()) row.remove();
     this.rows.clear();
     await this.fetch(0);
+  }
+
+  /** Look again at what is seen, without moving: what did not change stays as it is. */
+  async refresh() {
+    const first = Math.floor(Math.min(this.first(), Math.max(0, this.total - 1)) / PAGE);
+    const last = Math.floor(Math.max(0, this.first() + this.seen()) / PAGE);
+    const abort = new AbortController();
+    for (const one of this.asked.values()) one.abort();
+    this.asked.clear();
+    const fresh = new Map();
+    let total = 0;
+    for (let page = first; page <= Math.max(first, last); page += 1) this.asked.set(page, abort);
+    try {
+      for (const page of [...this.asked.keys()]) {
+        const found = await this.load(page * PAGE, PAGE, abort.signal, false);
+        fresh.set(page, found.rows);
+        total = found.total;
+      }
+    } catch {
+      return; // Another look begins, or the page says by itself that the box does not answer.
+    } finally {
+      for (const [page, one] of [...this.asked]) if (one === abort) this.asked.delete(page);
+    }
+    if (abort.signal.aborted) return;
+    const chosen = this.current() && this.id(this.current());
+    const known = new Set([...this.pages.values()].flat().map(this.id));
+    const was = new Map([...this.rows.keys()].map((index) => [index, JSON.stringify(this.at(index))]));
+    this.pages = fresh;
+    this.setTotal(total);
+    for (const [index, said] of was) if (said !== JSON.stringify(this.at(index))) this.drop(index);
+    for (const [page, rows] of fresh) {
+      const place = rows.findIndex((row) => this.id(row) === chosen);
+      if (place >= 0) this.selected = page * PAGE + place;
+    }
+    this.draw();
+    for (const [index, shown] of this.rows) {
+      shown.setAttribute("aria-selected", String(index === this.selected));
+      if (shown.dataset.id && !known.has(shown.dataset.id)) shown.classList.add("fresh");
+    }
   }
 
   /** A row that changed, if it is among those that are known. */
@@ -101,12 +140,17 @@ export class List {
 
   setTotal(total) {
     this.total = total;
-    this.element.setAttribute("aria-rowcount", String(total + 1));
+    this.body.setAttribute("aria-rowcount", String(total + 1));
     // Browsers draw no element that is taller than some millions of pixels.
     this.scale = Math.max(1, (total * this.height) / TALLEST);
     this.canvas.style.height = `${(total * this.height) / this.scale}px`;
     this.note.hidden = total > 0;
     this.body.hidden = total === 0;
+  }
+
+  /** How many rows are seen, with a fraction. */
+  seen() {
+    return (this.body.clientHeight - this.head.offsetHeight) / this.height;
   }
 
   /** The first row that is seen, with its fraction. */
@@ -116,7 +160,7 @@ export class List {
 
   draw() {
     if (!this.total) return;
-    const seen = Math.ceil(this.body.clientHeight / this.height);
+    const seen = Math.ceil(this.seen());
     const top = Math.min(this.first(), Math.max(0, this.total - seen + 1));
     const from = Math.max(0, Math.floor(top) - BEYOND);
     const to = Math.min(this.total, Math.ceil(top) + seen + BEYOND);
@@ -128,7 +172,7 @@ export class List {
     for (let page = Math.floor(from / PAGE); page <= Math.floor((to - 1) / PAGE); page += 1) {
       if (!this.pages.has(page)) this.fetch(page);
     }
-    this.element.setAttribute("aria-busy", String(this.asked.size > 0));
+    this.body.setAttribute("aria-busy", String(this.asked.size > 0));
   }
 
   row(index) {
@@ -150,7 +194,7 @@ export class List {
 
   select(index) {
     this.selected = Math.max(0, Math.min(this.total - 1, index));
-    const seen = this.body.clientHeight / this.height;
+    const seen = this.seen();
     const top = this.first();
     if (this.selected < top) this.scrollTo(this.selected);
     else if (this.selected + 1 > top + seen) this.scrollTo(this.selected + 1 - seen);
@@ -166,7 +210,7 @@ export class List {
   }
 
   key(event) {
-    const page = Math.max(1, Math.floor(this.body.clientHeight / this.height) - 1);
+    const page = Math.max(1, Math.floor(this.seen()) - 1);
     const steps = { ArrowDown: 1, ArrowUp: -1, PageDown: page, PageUp: -page, Home: -this.total, End: this.total };
     if (event.target !== this.body) return;
     if (event.key in steps) this.select(this.selected + steps[event.key]);

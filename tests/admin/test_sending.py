@@ -1,0 +1,134 @@
+"""A study goes from one box to another because a person said so."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+
+import httpx
+import pytest
+
+from edge import config
+from edge.access.audit.entry import Event
+from edge.access.audit.search import Asked, search
+from edge.access.roles import Role
+from tests import samples
+from tests.browser.scene import PATIENTS, clinic
+from tests.ports import free_port
+
+UID = samples.sample_uid("page", 0)
+PATH = f"/studies/{UID}/sending"
+PATIENCE = 20.0
+
+
+@pytest.fixture
+async def other(tmp_path):
+    """A box of somebody else, which takes what comes."""
+    dimse = config.Dimse(ae_title="OTHER", listen="127.0.0.1:0", unknown_peers="accept")
+    async with clinic(tmp_path / "other", cloud="none", dimse=dimse) as made:
+        yield made
+
+
+@pytest.fixture
+async def scene(tmp_path, other):
+    """A box that knows it, a device that is nowhere, and one whose address nobody said."""
+    peers = (
+        config.Peer(ae_title="OTHER", host="127.0.0.1", port=other.box.dimse_port, name="reading"),
+        config.Peer(ae_title="GONE", host="127.0.0.1", port=free_port()),
+        config.Peer(ae_title="CALLER"),
+    )
+    dimse = config.Dimse(listen="127.0.0.1:0", unknown_peers="accept", peer=peers)
+    async with clinic(tmp_path / "ours", cloud="none", dimse=dimse) as made:
+        await made.store(0)
+        yield made
+
+
+@pytest.fixture
+async def ask(scene):
+    """Asks as somebody of a role."""
+    proofs = {}
+    async with httpx.AsyncClient(base_url=f"{scene.base}/api/v1", trust_env=False) as client:
+
+        async def call(path, json=None, role=Role.PHYSICIAN):
+            if role not in proofs:
+                secret = await scene.box.cache.tokens.create(role, f"a-{role}")
+                proofs[role] = {"Authorization": f"Bearer {secret}"}
+            method = "GET" if json is None else "POST"
+            answer = await client.request(method, path, headers=proofs[role], json=json)
+            return answer.status_code, answer.json()
+
+        yield call
+
+
+def _sent(study_uid):
+    return Asked(study=study_uid, event=Event.SENT)
+
+
+async def ended(ask):
+    """What became of the newest, once it is known."""
+    deadline = time.monotonic() + PATIENCE
+    while True:
+        _, answer = await ask(PATH)
+        if answer["sent"][0]["ended"]:
+            return answer["sent"][0]
+        assert time.monotonic() < deadline, answer
+        await asyncio.sleep(0.05)
+
+
+async def test_a_study_goes_to_a_peer_whole(ask, other):
+    status, answer = await ask(PATH)
+    assert status == 200
+    assert [one["ae_title"] for one in answer["destinations"]] == ["GONE", "OTHER"]
+    status, gift = await ask(PATH, {"ae_title": "OTHER"})
+    assert status == 200, gift
+    done = await ended(ask)
+    count = PATIENTS[0][5]
+    assert (done["state"], done["sent"], done["failed"]) == ("done", count, 0)
+    assert (done["peer"], done["who"]) == ("OTHER", "a-physician")
+    entries = await other.box.retrieval.instances(UID)
+    assert len(entries) == count
+
+
+async def test_the_record_has_who_sent_what_where(ask, scene):
+    await ask(PATH, {"ae_title": "OTHER"})
+    await ended(ask)
+    deadline = time.monotonic() + PATIENCE
+    folder = scene.box.cache.audit.folder
+    while not (found := await asyncio.to_thread(search, folder, _sent(UID), 9)):
+        assert time.monotonic() < deadline
+        await asyncio.sleep(0.1)
+    [entry] = found
+    assert (entry.actor.name, entry.target, entry.outcome) == ("a-physician", "OTHER", 0)
+    [begun] = await asyncio.to_thread(search, folder, Asked(study=UID, event=Event.SENDING), 9)
+    assert begun.detail["ae_title"] == "OTHER"
+
+
+async def test_who_can_t_be_reached_is_said_so(ask):
+    assert (await ask(PATH, {"ae_title": "GONE"}))[0] == 200
+    failed = await ended(ask)
+    assert (failed["state"], failed["sent"]) == ("failed", 0)
+    assert failed["failed"] == PATIENTS[0][5]
+    assert "can't be reached" in failed["reason"]
+
+
+@pytest.mark.parametrize("title", ["CALLER", "NOBODY"])
+async def test_who_can_t_be_called_is_refused(ask, title):
+    status, answer = await ask(PATH, {"ae_title": title})
+    assert status == 409
+    assert "no peer that can be called" in answer["detail"]
+
+
+async def test_what_is_not_there_is_not_sent(ask):
+    assert (await ask("/studies/1.2.3/sending", {"ae_title": "OTHER"}))[0] == 404
+
+
+async def test_who_may_only_look_sends_nothing(ask):
+    assert (await ask(PATH, role=Role.VIEWER))[0] == 403
+    assert (await ask(PATH, {"ae_title": "OTHER"}, role=Role.VIEWER))[0] == 403
+
+
+async def test_what_ended_can_t_be_stopped(ask):
+    await ask(PATH, {"ae_title": "OTHER"})
+    done = await ended(ask)
+    assert await ask(f"{PATH}/stop", {"number": done["number"]}) == (200, {"stopped": False})
+    assert await ask(f"{PATH}/stop", {"number": 999}) == (200, {"stopped": False})

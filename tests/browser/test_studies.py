@@ -1,0 +1,178 @@
+"""Studies in a real browser: found as one types, live, and what can be done with one."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import time
+import zipfile
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import expect
+
+from edge.access.roles import Role
+from tests import samples
+from tests.browser.pages import Complaints, settled
+from tests.browser.scene import PATIENTS, clinic, files
+from tests.journeys.modality import dcmsend
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+UID = samples.sample_uid("page", 0)
+LIST = "#studies .grid-row:not(.waits)"
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def scene(tmp_path_factory):
+    """One box for all tests: what one adds or erases, no other counts."""
+    async with clinic(tmp_path_factory.mktemp("clinic"), cloud="none") as made:
+        for number in range(6):
+            await made.store(number)
+        yield made
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def cookies(scene):
+    return {role: await scene.cookie(f"a-{role}", role) for role in Role}
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def look(scene, cookies, module_browser):
+    """Opens a page as somebody of a role; nothing that it complains of is let pass."""
+    complaints, contexts = Complaints(scene.base), []
+
+    async def go(path, role=Role.ADMIN, **options):
+        contexts.append(context := await module_browser.new_context(**options))
+        await context.add_cookies([cookies[role]])
+        page = await context.new_page()
+        complaints.watch(page)
+        await page.goto(scene.base + path)
+        await settled(page)
+        return page
+
+    yield go
+    for context in contexts:
+        await context.close()
+    assert complaints.found == []
+
+
+async def names(page):
+    return await page.locator(f"{LIST} .who a").all_inner_texts()
+
+
+async def test_a_list_narrows_as_one_types_and_the_address_says_to_what(look):
+    page = await look("/studies")
+    await expect(page.locator(LIST)).to_have_count(6)
+    await page.keyboard.press("/")
+    await page.keyboard.type("okafor ct")
+    await expect(page.locator(LIST)).to_have_count(1)
+    assert await names(page) == ["Okafor, Ada N"]
+    await expect(page.locator("#found")).to_have_text("1 study")
+    assert page.url.endswith("/studies?q=okafor+ct")
+    await page.click("#clear")
+    await expect(page.locator(LIST)).to_have_count(6)
+    await page.go_back()
+    await expect(page.locator(LIST)).to_have_count(1)
+    await expect(page.locator("#q")).to_have_value("okafor ct")
+
+
+async def test_filters_are_of_the_address(look):
+    page = await look("/studies?custody=only-here&modality=CT")
+    await expect(page.locator(LIST)).to_have_count(2)
+    await expect(page.locator("[data-custody=only-here]")).to_have_attribute("aria-pressed", "true")
+    await expect(page.locator("#modality")).to_have_value("CT")
+    await page.click("[data-pinned]")
+    await expect(page.locator(LIST)).to_have_count(0)
+    await expect(page.locator("#studies .empty")).to_be_visible()
+    assert "pinned=true" in page.url
+
+
+@pytest.mark.skipif(shutil.which("dcmsend") is None, reason="there is no dcmsend: DCMTK has it")
+async def test_a_study_that_was_sent_is_in_the_list_within_a_second(look, scene, tmp_path):
+    page = await look("/studies?q=Chest")
+    await expect(page.locator("#studies .empty")).to_be_visible()
+    await page.evaluate("window.stays = true")
+    for number, data in enumerate(files(6)):
+        (tmp_path / f"{number}.dcm").write_bytes(data)
+    assert await dcmsend(scene.box.dimse_port, tmp_path) == {"Success": PATIENTS[6][5]}
+    began = time.monotonic()
+    await expect(page.locator(LIST)).to_have_count(1)
+    took = time.monotonic() - began
+    print(f"in the list {took:.2f} s after the last word of dcmsend")
+    assert took < 1.0
+    assert await page.evaluate("window.stays"), "it was loaded anew"
+    assert await names(page) == ["Novak, Petr"]
+
+
+async def test_the_keyboard_alone_finds_and_opens(look):
+    page = await look("/studies")
+    await page.focus("#q")
+    await page.keyboard.type("haddad")
+    await expect(page.locator(LIST)).to_have_count(1)
+    await page.keyboard.press("ArrowDown")
+    await page.keyboard.press("Enter")
+    await expect(page.locator("#name")).to_have_text("Haddad, Samira")
+
+
+async def test_pictures_are_shown_of_what_is_here(look):
+    page = await look("/studies", viewport={"width": 1280, "height": 1000})
+    await expect(page.locator(f"{LIST} .picture img").nth(5)).to_be_visible()
+    await page.goto(page.url + f"/{UID}")
+    await expect(page.locator("#series .picture img")).to_have_count(1)
+    assert await page.evaluate("document.querySelector('#series img').naturalWidth") > 0
+
+
+async def test_a_study_is_pinned_and_let_go(look, scene):
+    page = await look(f"/studies/{UID}", Role.PHYSICIAN)
+    await expect(page.locator("#pin")).to_have_text("Pin")
+    await page.click("#pin")
+    await page.click("dialog .button:not(.quiet)")
+    await expect(page.locator("#pin")).to_have_text("Pinned")
+    assert [one.value for one in await scene.box.cache.pins.all()] == [UID]
+    await page.click("#pin")
+    await page.click("dialog .button:not(.quiet)")
+    await expect(page.locator("#pin")).to_have_text("Pin")
+    assert await scene.box.cache.pins.all() == []
+
+
+async def test_a_study_is_downloaded_as_a_medium(look, tmp_path):
+    page = await look(f"/studies/{UID}", Role.VIEWER)
+    await page.click("#download")
+    assert "not encrypted" in await page.inner_text("dialog")
+    async with page.expect_download() as waiting:
+        await page.click("dialog .button:not(.quiet)")
+    download = await waiting.value
+    assert re.fullmatch(r"images-[0-9a-f]{8}\.zip", download.suggested_filename)
+    target = tmp_path / "got.zip"
+    await download.save_as(target)
+    with zipfile.ZipFile(target) as archive:
+        inside = archive.namelist()
+    assert "DICOMDIR" in inside
+    assert len([one for one in inside if one.startswith("DICOM/")]) == PATIENTS[0][5]
+
+
+async def test_a_study_is_erased_once_that_is_understood(look, scene):
+    uid = await scene.store(7)
+    page = await look("/studies?q=mwangi")
+    await expect(page.locator(LIST)).to_have_count(1)
+    await page.goto(f"{scene.base}/studies/{uid}")
+    await page.click("#erase")
+    dialog = page.locator("dialog")
+    await expect(dialog).to_contain_text("5 images of this study are erased")
+    await expect(dialog).to_contain_text("gone for ever")
+    await expect(dialog.locator(".danger")).to_be_disabled()
+    await dialog.locator("input:not([type=radio])").fill("erase")
+    await dialog.locator(".danger").click()
+    await page.wait_for_url("**/studies")
+    await page.fill("#q", "mwangi")
+    await expect(page.locator("#studies .empty")).to_be_visible()
+
+
+async def test_a_study_that_is_not_there_is_said_not_to_be(scene, cookies, module_browser):
+    context = await module_browser.new_context()
+    await context.add_cookies([cookies[Role.VIEWER]])
+    page = await context.new_page()
+    await page.goto(f"{scene.base}/studies/1.2.3.4")
+    await expect(page.locator("#problem")).to_contain_text("no such study")
+    await expect(page.locator("#study")).to_be_hidden()
+    await context.close()
