@@ -139,28 +139,3 @@ async def test_a_box_is_set_up_from_its_code_to_an_image_there_and_back(box, clo
     await expect(page.get_by_role("heading", name="Nearly done")).to_be_visible()
     await expect(page.locator("#missing > li")).to_have_count(1)
     await expect(page.locator("#missing")).to_contain_text("recovery key")
-
-
-async def test_settings_are_tried_as_they_are_typed_and_come_into_force(box, page):
-    made = await box.run("user", "first-code")
-    code = re.search(r"\w{4}(?:-\w{4}){3}", made.out)[0]
-    await page.get_by_label("Code", exact=True).fill(code)
-    await page.get_by_label("Name to log in with").fill("grace")
-    await page.get_by_label("New password").fill("seven quiet lamps")
-    await page.get_by_label("The same again").fill("seven quiet lamps")
-    await page.get_by_role("button", name="Begin").click()
-    await expect(page.get_by_label("Name of the clinic")).to_be_visible()
-
-    await page.goto(f"http://localhost:{box.http_port}/settings")
-    zone = page.get_by_label("Time zone")
-    await zone.fill("Atlantis")
-    await expect(page.locator("[id='appliance.time_zone-problem']")).to_contain_text("not known")
-    await expect(page.get_by_role("button", name="Look through and apply")).to_be_disabled()
-    await zone.fill("Europe/Madrid")
-    await expect(page.locator("[id='appliance.time_zone-problem']")).to_be_hidden()
-    await page.get_by_role("button", name="Look through and apply").click()
-    await expect(page.get_by_text("becomes Europe/Madrid.")).to_be_visible()
-    await page.get_by_role("dialog").get_by_role("button", name="Apply").click()
-    await expect(page.get_by_text("The changes are in force.")).to_be_visible()
-    assert await zone.input_value() == "Europe/Madrid"
-    assert 'time_zone = "Europe/Madrid"' in (box.data / "settings.toml").read_text()

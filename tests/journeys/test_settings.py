@@ -8,17 +8,20 @@ import time
 
 import httpx
 import pytest
+import pytest_asyncio
 from pynetdicom import AE
 from pynetdicom.sop_class import Verification
 
 from tests.journeys.service import PATIENCE, Installation
 from tests.ports import free_port
 
+pytestmark = pytest.mark.asyncio(loop_scope="module")
 
-@pytest.fixture
-async def box(tmp_path):
-    """A box whose DICOM address is its own to say."""
-    made = Installation(tmp_path)
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def box(tmp_path_factory):
+    """A box whose DICOM address is its own to say; one for all."""
+    made = Installation(tmp_path_factory.mktemp("settings"))
     made.dimse_port, made.http_port = free_port(), free_port()
     made.configuration.write_text(
         f"""
@@ -42,7 +45,7 @@ async def box(tmp_path):
         made.kill()
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def api(box):
     """An admin's client of the API."""
     made = await box.run("token", "create", "--role", "admin", "--name", "setup")
@@ -125,8 +128,8 @@ async def test_a_command_changes_the_service_that_runs(box, api):
 
 
 async def test_the_record_has_what_was_and_what_is(box, api):
-    since = await changed(api, {"sync.sweep_minutes": 5})
+    since = await changed(api, {"sync.feed_seconds": 20})
     await in_force(api, since)
     shown = await box.run("audit", "search", "--json")
-    assert '"sync.sweep_minutes after"' in shown.out
-    assert '"15.0"' in shown.out
+    assert '"sync.feed_seconds after"' in shown.out
+    assert '"30.0"' in shown.out
