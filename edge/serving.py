@@ -37,6 +37,7 @@ from edge.access.throttle import Throttle
 from edge.access.tls import box_names
 from edge.admin import api
 from edge.admin.absences import absence_routes
+from edge.admin.archives import archive_routes
 from edge.admin.audit import audit_routes
 from edge.admin.certificate import certificate_routes
 from edge.admin.claims import claim_of_api
@@ -58,6 +59,7 @@ from edge.admin.passkeys import passkey_routes
 from edge.admin.peers import peer_routes
 from edge.admin.prefetch import prefetch_routes
 from edge.admin.procedures import procedure_routes
+from edge.admin.progress import progress_routes
 from edge.admin.sending import Gives, sending_routes
 from edge.admin.settings import Running, settings_routes
 from edge.admin.studies import study_routes
@@ -78,17 +80,20 @@ from edge.cache.deletion import Deletion
 from edge.cache.edits import Edits
 from edge.cache.expected import Expectations
 from edge.cache.feed import ChangeFeed
+from edge.cache.history import History
 from edge.cache.live import Live
 from edge.cache.machine import temperature
 from edge.cache.outbox import Outbox
 from edge.cache.own_settings import OwnSettings
 from edge.cache.peers import Reached
 from edge.cache.procedures import Procedures
+from edge.cache.queue import Queue
 from edge.cache.rendering import Rendering
 from edge.cache.retrieval import Retrieval
 from edge.cache.status import Parts, Status
 from edge.cache.studies import Studies
 from edge.cache.transcoding import Transcoding
+from edge.cloud.trial import Trials
 from edge.config import Config
 from edge.crypto.secrets import PURPOSE, open_secrets, seal_secret
 from edge.dicomweb import changefeed, safety, uri_service
@@ -179,6 +184,9 @@ async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -
         gate, page_means, (POLICY_HEADER, PAGE), _nothing_but_refused(cache.audit).refused
     )
     sees = Catalogue(cache.database).was_sent_by
+    secret = cache.keys.derive(PURPOSE)
+    cloud = await asyncio.to_thread(open_secrets, config.cloud, secret, "cloud")
+    trials = Trials(cloud.archive)
     application = create_root(
         {
             "/dicom-web": _images(means, gate),
@@ -195,7 +203,7 @@ async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -
                 authorise=gate.authorise,
                 witness=HttpWitness(cache.audit, claim_of_feed),
             ),
-            "/api/v1": _administration(means, gate, config, live),
+            "/api/v1": _administration(means, gate, config, live, trials),
             "/viewer": await _viewer(gate, pages, cache.audit, config),
         },
         cors_origins=config.http.cors_origins,
@@ -290,7 +298,9 @@ async def _viewer(gate: Gate, pages: Pages, audit: Audit, config: Config) -> web
     return viewer.create_application(shelf, guard, policies, pages.face, log_in=WELCOME.path)
 
 
-def _administration(means: HttpMeans, gate: Gate, config: Config, live: Live) -> web.Application:
+def _administration(
+    means: HttpMeans, gate: Gate, config: Config, live: Live, trials: Trials
+) -> web.Application:
     cache, changes = means.cache, means.changes
     database, identity, wake = cache.database, itemgetter(IDENTITY), changes.wake
     has_archive, sees = bool(config.cloud.archive), Catalogue(database).was_sent_by
@@ -308,6 +318,8 @@ def _administration(means: HttpMeans, gate: Gate, config: Config, live: Live) ->
         middlewares=[access(gate.authorise, Service.ADMIN, witness, sees)],
         routes=[
             *sync_routes(cache.disputes, means.ledger, identity, wake),
+            *progress_routes(Queue(database, live.status), History(database)),
+            *archive_routes(trials.walk),
             *absence_routes(cache.absences, identity),
             *trash_routes(cache.trash, identity),
             *commitment_routes(cache.commitments),

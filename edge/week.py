@@ -13,11 +13,11 @@ they change, is ``edge.sync.calendar``'s. Quiet hours are written as days and ho
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["DAY", "Direction", "Rule", "RuleError", "hours_of", "rule_of"]
+__all__ = ["DAY", "Direction", "Rule", "RuleError", "hours_of", "limit_of", "rule_of"]
 
 Direction = Literal["up", "down"]
 """To the archive, or from it."""
@@ -62,6 +62,24 @@ class Rule:
         return (day in self.days and minute >= self.begin) or (
             (day - 1) % 7 in self.days and minute < self.end
         )
+
+
+def limit_of(
+    rules: Sequence[Rule], day: int, minute: int, direction: Direction, usual: int | None
+) -> int | None:
+    """kbit/s that may go in this minute of this day; the last rule that covers it wins.
+
+    Args:
+        rules: In the order in which they are written.
+        day: Of the week, Monday is 0.
+        minute: Of the day.
+        direction: To the archive, or from it.
+        usual: Outside of the rules.
+    """
+    for rule in reversed(rules):
+        if direction in rule.directions and rule.covers(day, minute):
+            return rule.kbps
+    return usual
 
 
 def rule_of(text: str) -> Rule:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge.week import DAY, Rule, RuleError, hours_of, rule_of
+from edge.week import DAY, Rule, RuleError, hours_of, limit_of, rule_of
 
 BOTH = frozenset(("up", "down"))
 EVERY = frozenset(range(7))
@@ -95,3 +95,22 @@ def test_what_are_no_hours_is_shown_where(text, why, position):
     with pytest.raises(RuleError, match=why) as caught:
         hours_of(text)
     assert caught.value.position == position
+
+
+@pytest.mark.parametrize(
+    ("day", "minute", "direction", "kbps"),
+    [
+        (0, 9 * 60, "up", 2000),
+        (0, 12 * 60 + 30, "up", 0),
+        (0, 19 * 60, "up", 500),
+        (5, 9 * 60, "up", None),
+        (5, 9 * 60, "down", 500),
+    ],
+)
+def test_the_last_rule_that_covers_a_minute_wins(day, minute, direction, kbps):
+    rules = [
+        rule_of("mon-fri 08:00-18:00 2000 kbps"),
+        rule_of("mon-fri 12:00-13:00 off"),
+        rule_of("sat up unlimited"),
+    ]
+    assert limit_of(rules, day, minute, direction, 500) == kbps

@@ -30,6 +30,8 @@ _OPEN: Final = frozenset(
     }
 )
 """Whose GET shows no patient: numbers, names of devices."""
+_NAMELESS: Final = frozenset({"sync/history"})
+"""Paths that show none either, among others that do."""
 _CHANGES: Final = {
     "peers": Event.NETWORK,
     "archives": Event.NETWORK,
@@ -63,7 +65,7 @@ def claim_of_api(request: web.Request) -> Claim | None:
         query, event = request.rel_url.raw_query_string, Event.READ_RECORD
         return Claim(event, what, query=query, is_durable=True, begins=event)
     if request.method in _READS:
-        if section in _OPEN:
+        if section in _OPEN or path in _NAMELESS:
             return None
         named = request.match_info
         study = named.get("study") or named.get("study_uid", "")

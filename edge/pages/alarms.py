@@ -114,7 +114,7 @@ def _of_line(status: Status, visit: Visit, now: float) -> Iterator[Alarm]:
                 _("The archive %(name)s can’t be used until somebody mends it.", name=archive.name),
                 _("Call whoever looks after the box. Images go on coming in, and wait."),
                 archive.reason,
-                "/sync" if visit.may(Act.DECIDE) else "",
+                "/sync#line" if visit.may(Act.DECIDE) else "",
                 _("Test the way to the cloud"),
             )
         elif not archive.online:
@@ -157,7 +157,7 @@ def _of_images(status: Status, visit: Visit) -> Iterator[Alarm]:
                 conflicts,
             ),
             _("Both are kept. Somebody who knows the patient has to choose."),
-            link=link,
+            link=link and f"{link}#conflicts",
             link_text=_("Compare and choose"),
         )
     if refused := numbers.custody.get(Custody.REFUSED, 0) - numbers.given_up:
@@ -167,7 +167,7 @@ def _of_images(status: Status, visit: Visit) -> Iterator[Alarm]:
                 "The archive refuses %(n)s image.", "The archive refuses %(n)s images.", refused
             ),
             _("It is safe here. What the archive said, and what can be done, stands with each."),
-            link=link,
+            link=link and f"{link}#letters",
             link_text=_("See why"),
         )
     if numbers.absent:
@@ -179,7 +179,7 @@ def _of_images(status: Status, visit: Visit) -> Iterator[Alarm]:
                 numbers.absent,
             ),
             _("It is kept here until somebody says whether that was meant."),
-            link=link,
+            link=link and f"{link}#absences",
             link_text=_("Decide"),
         )
 
@@ -205,6 +205,6 @@ def _of_devices(status: Status, visit: Visit) -> Iterator[Alarm]:
                 _("The worklist from %(name)s can’t be renewed.", name=source.name),
                 _("Devices get what was known last."),
                 source.error,
-                "/worklist",
+                "/worklist#sources",
                 _("Worklist"),
             )

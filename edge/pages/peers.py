@@ -1,13 +1,36 @@
-"""DICOM devices: who may come in, and who is reached."""
+"""Devices and other systems: who may call, who called and may not, and what goes wrong."""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from edge.access.roles import Act
-from edge.pages.page import Group, Page
+from edge.pages.page import Group, Page, Visit
 from edge.pages.words import noted
 
 __all__ = ["PAGE"]
 
-PAGE: Final = Page("/peers", "peers", noted("Devices"), Act.ADMINISTER, Group.LINE)
+_RIGHTS: Final = {
+    "store": noted("send images"),
+    "query": noted("search"),
+    "retrieve": noted("fetch images"),
+    "commit": noted("have the box vouch for images"),
+    "worklist": noted("ask for the worklist"),
+}
+
+
+async def fill(visit: Visit) -> Mapping[str, Any]:
+    """What devices have to be told of the box, and how it takes those that it does not know."""
+    dimse, words = visit.means.config.dimse, visit.words
+    return {
+        "ae_title": dimse.ae_title,
+        "ports": [
+            one.rpartition(":")[2] for one in (dimse.listen, dimse.tls_listen) if one.strip()
+        ],
+        "unknown": dimse.unknown_peers,
+        "rights": {name: words.gettext(text) for name, text in _RIGHTS.items()},
+    }
+
+
+PAGE: Final = Page("/peers", "peers", noted("Devices"), Act.ADMINISTER, Group.LINE, fill=fill)

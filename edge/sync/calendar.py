@@ -13,7 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, time, timedelta, tzinfo
 
-from edge.week import DAY, Direction, Rule
+from edge.week import DAY, Direction, Rule, limit_of
 
 __all__ = ["Calendar", "Stretch", "local_time", "posix_of"]
 
@@ -51,7 +51,7 @@ class Calendar:
         max_download_kbps: int = 0,
         zone: tzinfo | None = None,
     ) -> None:
-        self._rules = tuple(reversed(rules))
+        self._rules = tuple(rules)
         self._usual: dict[Direction, int | None] = {
             "up": max_upload_kbps or None,
             "down": max_download_kbps or None,
@@ -64,10 +64,7 @@ class Calendar:
         """kbit/s that may go in this direction; None for unlimited, 0 for nothing."""
         local = local_time(now, self._zone)
         day, minute = local.weekday(), local.hour * 60 + local.minute
-        for rule in self._rules:
-            if direction in rule.directions and rule.covers(day, minute):
-                return rule.kbps
-        return self._usual[direction]
+        return limit_of(self._rules, day, minute, direction, self._usual[direction])
 
     def next_change(self, now: float) -> float | None:
         """When either limit is another one than now; None if it never will be."""

@@ -48,7 +48,13 @@ async def test_what_it_is_an_act_of(method, path, event):
 
 @pytest.mark.parametrize(
     ("method", "path"),
-    [("GET", "/status"), ("GET", "/openapi.json"), ("HEAD", "/peers"), ("OPTIONS", "/trash")],
+    [
+        ("GET", "/status"),
+        ("GET", "/openapi.json"),
+        ("HEAD", "/peers"),
+        ("OPTIONS", "/trash"),
+        ("GET", "/sync/history"),
+    ],
 )
 async def test_what_shows_no_patient_makes_no_entry(method, path):
     assert await claim_of(method, path) is None

@@ -30,6 +30,7 @@ from edge.admin.openapi import Problem, operation, serve_description
 from edge.admin.peers import peer_routes
 from edge.admin.prefetch import prefetch_routes
 from edge.admin.procedures import procedure_routes
+from edge.admin.progress import progress_routes
 from edge.admin.studies import study_routes
 from edge.admin.sync import sync_routes
 from edge.admin.tokens import token_routes
@@ -44,10 +45,12 @@ from edge.cache.disputes import Disputes
 from edge.cache.edits import Edits
 from edge.cache.exchange import Exchange
 from edge.cache.expected import Expectations
+from edge.cache.history import History
 from edge.cache.outbox import Outbox
 from edge.cache.peers import PeerBook, Reached
 from edge.cache.pins import Pins
 from edge.cache.procedures import Procedures
+from edge.cache.queue import Queue
 from edge.cache.status import read_status
 from edge.cache.studies import Studies
 from edge.cache.trash import Trash
@@ -101,8 +104,12 @@ async def base(tmp_path):
         trash = Trash(None, None, database, Changes(), days=30)
         worklist = Worklist(database, configuration.worklist)
         await worklist.begin()
+
+        def status():
+            return read_status(configuration, database, disk, {"dimse": "running"})
+
         door = api.create_application(
-            status=lambda: read_status(configuration, database, disk, {"dimse": "running"}),
+            status=status,
             identity=itemgetter(IDENTITY),
             middlewares=[access(authorise)],
             routes=[
@@ -112,6 +119,7 @@ async def base(tmp_path):
                     itemgetter(IDENTITY),
                     lambda: None,
                 ),
+                *progress_routes(Queue(database, status), History(database)),
                 *trash_routes(trash, itemgetter(IDENTITY)),
                 *commitment_routes(Commitments(database, Changes(), configuration)),
                 *edit_routes(Edits(database)),
@@ -219,6 +227,8 @@ async def test_whatever_the_description_allows_is_answered_as_it_says(base, head
         "GET /sync/dead-letters",
         "POST /sync/dead-letters",
         "POST /sync/first",
+        "GET /sync/history",
+        "GET /sync/queue",
         "GET /tokens",
         "POST /tokens",
         "DELETE /tokens",

@@ -7,6 +7,7 @@ says it: then no page's own has it, too. See ``scripts/words``.
 from __future__ import annotations
 
 import io
+import re
 import sys
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
@@ -77,12 +78,13 @@ def texts_of(path: Path, method: object, options: dict[str, object]) -> set[Text
 
 
 def domain_of(path: Path) -> str:
-    """The catalogue of a file."""
+    """The catalogue of a file: ``sync-history.js`` and ``sync_limits.py`` are of ``sync``."""
     if path.stem in OF_NOW:
         return "now"
     if path.parent.name == VIEWER:
         return VIEWER
-    return path.stem if path.stem in {page.name for page in PAGES} else SHARED
+    name = re.split("[-_]", path.stem)[0]
+    return name if name in {page.name for page in PAGES} else SHARED
 
 
 def wanted() -> Mapping[str, set[Text]]:

@@ -1,0 +1,75 @@
+"""The way to an archive, tested step by step, over the admin API.
+
+For who may ``decide``: it stores and deletes a test instance of nobody, and changes nothing else.
+Promises that a step is told as soon as it was taken, and that whoever goes away ends the test.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import asdict
+
+import msgspec
+from aiohttp import hdrs, web
+
+from edge.access.roles import Act, needs
+from edge.admin.openapi import operation
+from edge.cloud.findings import Finding, Verdict
+from edge.errors import EdgeError
+
+__all__ = ["archive_routes"]
+
+
+class Named(msgspec.Struct):
+    """An archive, by its name."""
+
+    name: str
+
+
+Walk = Callable[[str], AbstractAsyncContextManager[AsyncGenerator[Finding]]]
+"""The steps to the archive of that name."""
+
+
+def archive_routes(walk: Walk) -> list[web.RouteDef]:
+    """``/archives``.
+
+    Args:
+        walk: Goes the way.
+    """
+
+    @operation(
+        "Go the way to an archive step by step, with a test instance that is deleted again:"
+        " server-sent events `step`, as each was taken, then `end`, which says if it works.",
+        answer=str,
+        path=Named,
+        media_type="text/event-stream",
+    )
+    @needs(Act.DECIDE)
+    async def test(request: web.Request) -> web.StreamResponse:
+        async with walk(request.match_info["name"]) as findings:
+            response = web.StreamResponse(
+                headers={
+                    hdrs.CONTENT_TYPE: "text/event-stream",
+                    hdrs.CACHE_CONTROL: "no-store",
+                    "X-Accel-Buffering": "no",
+                }
+            )
+            await response.prepare(request)
+            works, why, hint = True, "", ""
+            try:
+                async for finding in findings:
+                    works = works and finding.verdict is not Verdict.FAILED
+                    await response.write(_event("step", asdict(finding)))
+            except EdgeError as error:  # A certificate or key can't be used.
+                works, why, hint = False, str(error), error.hint
+            await response.write(_event("end", {"works": works, "why": why, "hint": hint}))
+            await response.write_eof()
+            return response
+
+    return [web.post("/archives/{name}/test", test)]
+
+
+def _event(kind: str, said: object) -> bytes:
+    # JSON has no line ends of its own.
+    return b"event: %s\ndata: %s\n\n" % (kind.encode(), msgspec.json.encode(said))

@@ -1,0 +1,57 @@
+"""Walks to the archives on a person's word, one at a time: each stores a test instance.
+
+Owns that there is one. How a walk goes is `edge.cloud.diagnosis`'s.
+"""
+
+from __future__ import annotations
+
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
+
+from edge.cloud.diagnosis import Diagnosis
+from edge.cloud.findings import Finding
+from edge.cloud.orthanc import archive_of
+from edge.config import Archive
+from edge.errors import DecisionRefused
+
+__all__ = ["Trials"]
+
+
+class Trials:
+    """Walks.
+
+    Args:
+        archives: That are configured, their secrets open.
+    """
+
+    def __init__(self, archives: Sequence[Archive]) -> None:
+        self._archives = {one.name: one for one in archives}
+        self._walking = ""
+
+    @asynccontextmanager
+    async def walk(self, name: str) -> AsyncIterator[AsyncGenerator[Finding]]:
+        """The steps to the archive of that name, each taken as it is asked for.
+
+        Raises:
+            DecisionRefused: There is no such archive, or another walk is not at its end.
+            ConfigError: A certificate or key can't be used.
+        """
+        if name not in self._archives:
+            raise DecisionRefused(
+                "no archive is called so",
+                hint=f"there are: {', '.join(self._archives) or 'none'}",
+            )
+        if self._walking:
+            raise DecisionRefused(
+                f"the way to {self._walking} is being tested just now",
+                hint="wait until that is over: it takes a minute at the most",
+            )
+        self._walking = name
+        try:
+            async with (
+                archive_of(self._archives[name]) as archive,
+                aclosing(Diagnosis(archive).findings()) as findings,
+            ):
+                yield findings
+        finally:
+            self._walking = ""

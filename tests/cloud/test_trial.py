@@ -1,0 +1,48 @@
+"""A person has the way to an archive tested: one walk at a time, whatever becomes of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge import config
+from edge.cloud.findings import Step, Verdict
+from edge.cloud.trial import Trials
+from edge.errors import DecisionRefused
+from tests.ports import free_port
+
+
+@pytest.fixture
+def trials():
+    nobody = f"http://127.0.0.1:{free_port()}/dicom-web"
+    return Trials([config.Archive("cloud", nobody), config.Archive("second", nobody)])
+
+
+async def test_the_steps_come_one_by_one_until_one_fails(trials):
+    async with trials.walk("cloud") as findings:
+        found = [finding async for finding in findings]
+    assert [one.step for one in found] == [Step.NAME, Step.CONNECT]
+    assert [one.verdict for one in found] == [Verdict.PASSED, Verdict.FAILED]
+
+
+async def test_there_is_one_walk_at_a_time_and_then_another(trials):
+    async with trials.walk("cloud"):
+        with pytest.raises(DecisionRefused, match="cloud is being tested just now"):
+            async with trials.walk("second"):
+                pass
+    async with trials.walk("second") as findings:
+        assert await anext(findings)
+
+
+async def test_a_walk_that_ends_in_an_error_is_over(trials):
+    with pytest.raises(RuntimeError, match="gone"):
+        async with trials.walk("cloud"):
+            raise RuntimeError("gone")
+    async with trials.walk("cloud") as findings:
+        assert await anext(findings)
+
+
+async def test_of_an_archive_that_is_not_there_the_others_are_named(trials):
+    with pytest.raises(DecisionRefused) as caught:
+        async with trials.walk("nowhere"):
+            pass
+    assert caught.value.hint == "there are: cloud, second"

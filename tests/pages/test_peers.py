@@ -1,0 +1,43 @@
+"""The page of devices: what to enter on one, and how the box takes those that it does not know."""
+
+from __future__ import annotations
+
+import httpx
+import pytest
+
+from edge import config
+from edge.access.roles import Role
+from edge.config import Right
+from edge.pages.peers import _RIGHTS
+from tests.browser.scene import clinic
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+SAID = {
+    "learn": "The box is learning",
+    "reject": "The box is not learning",
+    "accept": "That is for lab",
+}
+
+
+async def test_it_says_what_has_to_be_entered_on_a_device(browse, cookies):
+    text = (await browse("/peers", cookies[Role.ADMIN])).text
+    assert "its AE title EDGE" in text
+
+
+@pytest.mark.parametrize("unknown", list(SAID))
+async def test_it_says_whether_the_box_is_learning(tmp_path, unknown):
+    dimse = config.Dimse(listen="127.0.0.1:0", unknown_peers=unknown)
+    async with clinic(tmp_path, cloud="none", dimse=dimse) as made:
+        cookie = await made.cookie("keeper", Role.ADMIN)
+        async with httpx.AsyncClient(base_url=made.base, trust_env=False) as client:
+            headers = {
+                "Sec-Fetch-Mode": "navigate",
+                "Cookie": f"{cookie['name']}={cookie['value']}",
+            }
+            text = (await client.get("/peers", headers=headers)).text
+    assert [words in text for words in SAID.values()] == [one == unknown for one in SAID]
+
+
+async def test_every_right_has_its_words():
+    assert set(_RIGHTS) == set(Right.__args__)
