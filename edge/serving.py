@@ -341,7 +341,7 @@ def _administration(
             *audit_routes(cache.audit.folder),
             *key_routes(means.lock, identity),
             *settings_routes(own, running),
-            *trial_routes(own, open_cloud),
+            *trial_routes(own, open_cloud, trials.walk_to),
             *network_routes(),
             *event_routes(live, gate.authorise, sees),
             *study_routes(studies, identity),

@@ -15,6 +15,7 @@ from edge.admin import api
 from edge.admin.settings import Running, settings_routes
 from edge.admin.trial import trial_routes
 from edge.cache.own_settings import OwnSettings
+from edge.cloud.trial import Trials
 from edge.dicomweb.middleware import IDENTITY, access
 from edge.dicomweb.root import create_root
 from edge.errors import AccessDenied
@@ -66,7 +67,10 @@ async def client(tmp_path, witness, applied):
         status=None,
         identity=itemgetter(IDENTITY),
         middlewares=[access(authorise, Service.ADMIN, witness)],
-        routes=[*settings_routes(own, running), *trial_routes(own, lambda cloud: cloud)],
+        routes=[
+            *settings_routes(own, running),
+            *trial_routes(own, lambda cloud: cloud, Trials([]).walk_to),
+        ],
     )
     async with TestClient(TestServer(create_root({"/api/v1": door}))) as client:
         yield client

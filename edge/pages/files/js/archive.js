@@ -1,14 +1,9 @@
-// The cloud archive: a form of what is needed to reach it, and the walk there, step by step.
+// The cloud archive: a form of what is needed to reach it, and the walk there before it is set up.
 
-import { Refusal, Unreachable } from "./api.js";
-import { icon, make } from "./dom.js";
+import { make } from "./dom.js";
+import { walk } from "./walk.js";
 import { _ } from "./words.js";
 
-const NAMES = () => ({
-  name: _("The name is found"), connect: _("A connection"), proxy: _("Through the proxy"), tls: _("Encryption"), clock: _("The clocks agree"),
-  login: _("The archive lets us in"), search: _("It can be searched"), store: _("A test image goes there"), find: _("It is found there"),
-  retrieve: _("It comes back unchanged"), delete: _("It is deleted there again"),
-});
 const KINDS = () => ({ dicomweb: _("Any archive with DICOMweb"), orthanc: "Orthanc", azure: "Azure DICOM", google: "Google Cloud Healthcare", aws: "AWS HealthImaging", edge: _("Another of these boxes") });
 const WAYS = () => ({ basic: _("Name and password"), bearer: _("A token"), oauth2: _("OAuth 2 (client and secret)"), aws: _("AWS access key"), none: _("Nothing") });
 const PROOFS = () => ({
@@ -61,51 +56,5 @@ export function archiveFields(before = {}) {
   return { node, value };
 }
 
-const MARKS = { passed: ["check", "safe"], noted: ["warning", "warning"], failed: ["close", "alarm"] };
-
-/** Walk to an archive, and tell each step in a list; whether it works. `archives`: as they would be. */
-export async function walk(list, name, archives = null, only = null) {
-  list.replaceChildren();
-  list.setAttribute("aria-busy", "true");
-  try {
-    let answer;
-    try {
-      answer = await fetch("/api/v1/settings/trial", {
-        method: "POST", credentials: "same-origin",
-        headers: { Accept: "text/event-stream", "Content-Type": "application/json" },
-        body: JSON.stringify({ name, archives }),
-      });
-    } catch (error) {
-      throw new Unreachable(error.message);
-    }
-    if (!answer.ok) throw new Refusal(answer.status, await answer.json().catch(() => ({})));
-    const reader = answer.body.pipeThrough(new TextDecoderStream()).getReader();
-    let text = "";
-    for (;;) {
-      const { value, done } = await reader.read();
-      if (done) throw new Unreachable("");
-      text += value;
-      const events = text.split("\n\n");
-      text = events.pop();
-      for (const event of events) {
-        const [kind, data] = event.split("\n").map((line) => line.replace(/^\w+: /, ""));
-        const said = JSON.parse(data);
-        if (kind === "end") {
-          if (said.why) throw new Refusal(409, { detail: said.why, hint: said.hint });
-          return said.works;
-        }
-        if (!only || only.includes(said.step) || said.verdict === "failed") list.append(row(said));
-      }
-    }
-  } finally {
-    list.removeAttribute("aria-busy");
-  }
-}
-
-function row({ step, verdict, found, hint }) {
-  const [mark, level] = MARKS[verdict];
-  const words = { passed: _("done"), noted: _("worth knowing"), failed: _("failed") }[verdict];
-  return make("li", { class: "walked", data: { level } }, icon(mark, words),
-    make("div", {}, make("p", { class: "who" }, NAMES()[step] ?? step), make("p", { class: "words", lang: "en", dir: "auto" }, found),
-      hint ? make("p", { class: "hint", lang: "en", dir: "auto" }, hint) : null));
-}
+/** Walk to the archive of that name, as `archives` would have it. */
+export const tryArchive = (list, name, archives, only) => walk(list, "/api/v1/settings/trial", { name, archives }, only);

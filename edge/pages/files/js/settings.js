@@ -2,7 +2,7 @@
 
 import "./layout.js";
 import { ask } from "./api.js";
-import { archiveFields, walk } from "./archive.js";
+import { archiveFields, tryArchive } from "./archive.js";
 import { confirm, open } from "./dialog.js";
 import { byId, icon, make, onSubmit, showProblem, toast, wordsOf } from "./dom.js";
 import { inForce } from "./force.js";
@@ -199,7 +199,7 @@ function changed(list) {
 function edit(at) {
   const list = archives();
   const fields = archiveFields(list[at] ?? (list.length ? { role: "copy", name: "" } : {}));
-  const walked = make("ul", { class: "rows" });
+  const walked = make("ul", { class: "walk", "aria-live": "polite" });
   const problem = make("p", { class: "problem", role: "alert", hidden: true });
   const form = make("form", { class: "stack" }, fields.node, problem, walked,
     make("div", { class: "actions" }, make("button", { type: "button", class: "button quiet", onclick: () => tryIt() }, _("Test it")), make("button", { class: "button" }, _("Use it"))));
@@ -207,7 +207,7 @@ function edit(at) {
   const tryIt = async () => {
     problem.hidden = true;
     try {
-      await walk(walked, fields.value().name, all());
+      await tryArchive(walked, fields.value().name, all());
     } catch (error) {
       showProblem(problem, error);
     }
@@ -233,10 +233,10 @@ async function remove(at) {
 }
 
 function test(name) {
-  const walked = make("ul", { class: "rows" });
+  const walked = make("ul", { class: "walk", "aria-live": "polite" });
   const problem = make("p", { class: "problem", role: "alert", hidden: true });
   open({ title: _("The way to %(name)s", { name }), body: [walked, problem] });
-  walk(walked, name, changes[ARCHIVES] ?? null).catch((error) => showProblem(problem, error));
+  tryArchive(walked, name, changes[ARCHIVES] ?? null).catch((error) => showProblem(problem, error));
 }
 
 function take(now) {

@@ -2,9 +2,10 @@
 
 import "./layout.js";
 import { ask } from "./api.js";
-import { archiveFields, walk } from "./archive.js";
+import { archiveFields, tryArchive } from "./archive.js";
 import { byId, icon, make, onSubmit, showProblem } from "./dom.js";
 import { change } from "./force.js";
+import { walkRow } from "./walk.js";
 import { _, moment } from "./words.js";
 
 const quiet = { welcome: false };
@@ -114,10 +115,7 @@ async function network() {
   const names = { address: _("An address"), router: _("A way out of the building"), names: _("A name server"), clock: _("The clock") };
   try {
     const { looks } = await ask("/api/v1/network");
-    byId("looks").replaceChildren(...looks.map((one) => make("li", { class: "walked", data: { level: one.is_fine ? "safe" : "warning" } },
-      icon(one.is_fine ? "check" : "warning", one.is_fine ? _("done") : _("worth knowing")),
-      make("div", {}, make("p", { class: "who" }, names[one.what]), make("p", { class: "words", lang: "en", dir: "auto" }, one.found),
-        one.hint ? make("p", { class: "hint", lang: "en", dir: "auto" }, one.hint) : null))));
+    byId("looks").replaceChildren(...looks.map((one) => walkRow(names[one.what], { verdict: one.is_fine ? "passed" : "noted", found: one.found, hint: one.hint })));
     done.network = looks.every((one) => one.is_fine);
     mark();
   } catch (error) {
@@ -142,7 +140,7 @@ function cloud() {
 async function saveCloud() {
   const archives = structuredClone(value("cloud.archive"));
   archives[0] = fields.value();
-  const works = await walk(byId("cloud-steps"), archives[0].name, archives);
+  const works = await tryArchive(byId("cloud-steps"), archives[0].name, archives);
   if (!works) throw new Error(_("The way to the archive does not work yet: the last step above says what to do."));
   byId("cloud-wait").hidden = false;
   try {
@@ -257,7 +255,7 @@ async function sendImage() {
   problem.hidden = true;
   byId("send-image").disabled = true;
   try {
-    const works = await walk(byId("image-steps"), value("cloud.archive")[0].name, null, IMAGE);
+    const works = await tryArchive(byId("image-steps"), value("cloud.archive")[0].name, null, IMAGE);
     sessionStorage.setItem("edge-image", works ? "yes" : "no");
     done.image = works;
     byId("image-next").hidden = !works;
