@@ -4,6 +4,7 @@ import "./layout.js";
 import { ask } from "./api.js";
 import { archiveFields, tryArchive } from "./archive.js";
 import { byId, icon, make, onSubmit, showProblem } from "./dom.js";
+import { enrolling, go } from "./enrol.js";
 import { change } from "./force.js";
 import { walkRow } from "./walk.js";
 import { _, moment } from "./words.js";
@@ -19,11 +20,15 @@ let timer = 0;
 
 const codes = byId("code-form");
 if (codes) {
-  onSubmit(codes, async ({ code, name, display_name, password, again }) => {
-    if (password !== again) throw new Error(_("The two passwords are not the same."));
+  const again = () => location.assign("/setup");
+  const enrol = enrolling(again, again);
+  onSubmit(codes, async ({ code, name, display_name, password, again: repeated }) => {
+    if (password !== repeated) throw new Error(_("The two passwords are not the same."));
     const who = await ask("/login/redeem", { body: { code: code.trim(), password, name: name.trim(), display_name: display_name.trim() }, ...quiet });
-    location.assign(who.second_factor_needed || who.logged_in === false ? "/welcome?to=/setup" : "/setup");
+    enrol.confirming = password;
+    enrol.take(who);
   });
+  if (document.body.dataset.who === "limited") go("step-enrol");
 }
 
 // What is done --------------------------------------------------------------------------------------------
@@ -55,7 +60,7 @@ const TEXTS = () => ({
 
 // Going from step to step ----------------------------------------------------------------------------------
 
-async function go(name) {
+async function to(name) {
   clearTimeout(timer);
   byId("problem").hidden = true;
   let facts = {};
@@ -74,7 +79,7 @@ async function go(name) {
   byId(`stage-${name}`).querySelector("h1").focus();
   await STAGES[name]?.(facts);
 }
-const after = (name) => go(ORDER[ORDER.indexOf(name) + 1] ?? "done");
+const after = (name) => to(ORDER[ORDER.indexOf(name) + 1] ?? "done");
 const here = () => document.querySelector(".stage:not([hidden])").id.replace("stage-", "");
 
 const STAGES = { clinic, network, cloud, recovery, device, image, done: finish };
@@ -297,13 +302,13 @@ if (byId("steps")) {
   });
   byId("send-image").addEventListener("click", sendImage);
   for (const button of document.querySelectorAll("[data-next], [data-skip]")) button.addEventListener("click", () => after(here()));
-  window.addEventListener("hashchange", () => go(STAGES[location.hash.slice(1)] ? location.hash.slice(1) : "clinic"));
+  window.addEventListener("hashchange", () => to(STAGES[location.hash.slice(1)] ? location.hash.slice(1) : "clinic"));
   const named = location.hash.slice(1);
-  if (STAGES[named]) await go(named);
+  if (STAGES[named]) await to(named);
   else {
     try {
       await look();
-      await go(ORDER.find((name) => !done[name] && name !== "network") ?? "done");
+      await to(ORDER.find((name) => !done[name] && name !== "network") ?? "done");
     } catch (error) {
       showProblem(byId("problem"), error);
     }
