@@ -193,4 +193,4 @@ async def test_a_box_is_set_up_from_its_code_to_an_image_there_and_back(
     assert (await dcmtk("dcmsend", box.dimse_port, file, calling="CT1")).has_succeeded
     await page.get_by_role("link", name="To the first page").click()
     await expect(page.get_by_text("Everything is safe in the cloud")).to_be_visible()
-    assert await asyncio.to_thread(archive.sop_uids) == [image.sop_instance_uid]
+    assert await asyncio.to_thread(archive.sop_uids) == [image.ref.sop_uid]

@@ -6,6 +6,7 @@ import { archiveFields, tryArchive } from "./archive.js";
 import { byId, icon, make, onSubmit, showProblem } from "./dom.js";
 import { enrolling, go } from "./enrol.js";
 import { change } from "./force.js";
+import { picture } from "./handing.js";
 import { walkRow } from "./walk.js";
 import { _, moment } from "./words.js";
 
@@ -165,13 +166,16 @@ function recovery({ key }) {
   byId("recovery-made").hidden = key.made === null;
   if (key.made !== null) byId("recovery-made").textContent = _("One was made at %(time)s. Another is needed only if that is lost; older backups open with the older one alone.", { time: moment(key.made) });
   byId("recovery-form").reset();
+  byId("recovery-problem").hidden = !key.trouble;
+  if (key.trouble) showProblem(byId("recovery-problem"), new Error(key.trouble));
 }
 
 async function showKey() {
   byId("recovery-problem").hidden = true;
   try {
-    const { groups } = await ask("/api/v1/keys/recovery", { body: { renew: done.recovery } });
+    const { groups, picture: svg } = await ask("/api/v1/keys/recovery", { body: { renew: done.recovery } });
     byId("groups").replaceChildren(...groups.map((group) => make("li", {}, group)));
+    byId("scan").replaceChildren(picture(svg, _("The same as a code to be scanned")));
     byId("recovery-begin").hidden = true;
     byId("recovery-shown").hidden = false;
     byId("written").focus();
@@ -288,7 +292,6 @@ if (byId("steps")) {
   onSubmit(byId("cloud-form"), saveCloud);
   onSubmit(byId("recovery-form"), async ({ key }) => {
     await ask("/api/v1/keys/recovery/typed", { body: { key } });
-    byId("groups").replaceChildren();
     await after("recovery");
   });
   byId("look-again").addEventListener("click", network);
@@ -296,6 +299,7 @@ if (byId("steps")) {
   byId("print").addEventListener("click", () => window.print());
   byId("written").addEventListener("click", () => {
     byId("groups").replaceChildren();
+    byId("scan").replaceChildren();
     byId("recovery-shown").hidden = true;
     byId("recovery-form").hidden = false;
     byId("recovery-form").elements.key.focus();
