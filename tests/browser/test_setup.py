@@ -122,7 +122,7 @@ async def say_where_it_stands(page):
 async def connect_archive(archive, page):
     """A wrong password is told where it fails; the right one goes on."""
     await page.get_by_label("Address").fill(archive.dicomweb)
-    await page.get_by_label("What it is", exact=True).select_option("Orthanc")
+    await page.locator("#cloud-form [name=kind]").select_option("Orthanc")
     user, password = archive.auth
     await page.locator("#cloud-form [name=user]").fill(user)
     await page.locator("#cloud-form [name=password]").fill("another")
