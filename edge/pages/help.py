@@ -257,6 +257,18 @@ SECTIONS: Final[tuple[_S, ...]] = (
         ),
     ),
     (
+        "acceptance",
+        "/acceptance",
+        noted("Acceptance protocol"),
+        Act.ADMINISTER,
+        (
+            noted(
+                "A sheet for the day on which the box is handed over: how it is, what was tried, "
+                "and room to sign. It is filled anew whenever you open it; keep it on paper."
+            ),
+        ),
+    ),
+    (
         "emergency",
         "/emergency",
         noted("Emergency access"),
