@@ -103,6 +103,7 @@ async def test_a_token_is_shown_once_and_revoked(module_browser, scene, keeper):
         await page.click("dialog .plain")
         await expect(page.locator("#tokens")).to_contain_text("CT gateway")
         await expect(page.locator("#tokens")).to_contain_text("not used yet")
+        await expect(page.locator("dialog")).to_have_count(0)
         assert secret not in await page.content()
         await page.get_by_role("button", name="Revoke CT gateway").click()
         await page.locator("dialog .button.danger").click()
