@@ -37,6 +37,7 @@ try:
         secret,
         serve,
         status,
+        support,
         sync,
         tls,
         token,
@@ -47,6 +48,7 @@ try:
     from edge.commands.parsing import Commands
     from edge.commands.words import HarmlessFormatter, say
     from edge.errors import ConfigError, EdgeError
+    from edge.logs import Recent
 except KeyboardInterrupt:  # even these take a moment on a small box
     sys.exit(130)
 
@@ -75,6 +77,7 @@ _COMMANDS = (
     log,
     backup,
     restore,
+    support,
     conformance,
 )
 
@@ -116,7 +119,7 @@ def _log_to_stderr() -> None:
     handler.setFormatter(
         HarmlessFormatter(f"{moment}%(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S%z")
     )
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.basicConfig(level=logging.INFO, handlers=[handler, Recent()])
     for library in ("httpx", "pynetdicom"):
         logging.getLogger(library).setLevel(logging.WARNING)
     # They quote what they can't parse: request lines with patient names, headers with tokens; and

@@ -61,7 +61,7 @@ from edge.holding import Holding
 from edge.index.database import DatabaseBroken
 from edge.opening import Cache, lock_folder, make_folder
 from edge.pixels.workers import PixelWorkers
-from edge.serving import Calling, HttpMeans, start_http
+from edge.serving import Calling, HttpMeans, last_lines, start_http
 from edge.store.memory import keep_freed_memory
 from edge.supervision import Supervisor
 from edge.swap import exposure
@@ -372,10 +372,11 @@ class Appliance:
             status=self.status,
             renewals=self._renewals,
             lock=self.holding.lock,
+            backups=Backups(self._config, self._file, self.cache.keys, self.cache.database),
         )
         self.http = await start_http(self.supervisor, means, self._config)
         self.http_port = self.http.port
-        self._acts["rotate"] = self.cache.rotate
+        self._acts |= {"rotate": self.cache.rotate, "log": last_lines}
 
     async def serve_until(self, stopping: asyncio.Event) -> bool:
         """Wait for the end; whether the box must be opened again.

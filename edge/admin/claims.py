@@ -17,11 +17,13 @@ from edge.access.audit.entry import Event
 __all__ = ["claim_of_api"]
 
 _OPEN: Final = frozenset(
-    {"status", "openapi.json", "peers", "outbox", "tokens", "users", "identities"}
+    {"status", "openapi.json", "peers", "outbox", "tokens", "users", "identities", "logs", "keys"}
 )
-"""Whose GET shows no patient: numbers, names of devices."""
+"""Whose GET shows no patient: numbers, names of devices, a log that has no UIDs."""
 _NAMELESS: Final = frozenset({"sync/history"})
 """Paths that show none either, among others that do."""
+_GIVEN: Final = {"backup": Event.SECURITY, "support": Event.ADMINISTERED}
+"""Whose GET gives a file of the box itself away."""
 _CHANGES: Final = {
     "peers": Event.NETWORK,
     "archives": Event.NETWORK,
@@ -53,6 +55,8 @@ def claim_of_api(request: web.Request) -> Claim | None:
         query, event = request.rel_url.raw_query_string, Event.READ_RECORD
         return Claim(event, what, query=query, is_durable=True, begins=event)
     if request.method in _READS:
+        if section in _GIVEN:
+            return Claim(_GIVEN[section], what, is_durable=True)
         if section in _OPEN or path in _NAMELESS:
             return None
         named = request.match_info
@@ -64,9 +68,8 @@ def claim_of_api(request: web.Request) -> Claim | None:
         )
     if request.method == hdrs.METH_OPTIONS:
         return None
-    if path == _LOCK:  # which must be possible even if nothing can be written
-        return Claim(Event.KEY, what)
     event = _CHANGES.get(section, Event.ADMINISTERED)
     if path == _SENDING:
         event = Event.SENDING  # what was really sent is told as it ends
-    return Claim(event, what, request.match_info.get("study", ""), is_durable=True)
+    # The box can be locked even if nothing can be written.
+    return Claim(event, what, request.match_info.get("study", ""), is_durable=path != _LOCK)

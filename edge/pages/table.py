@@ -11,6 +11,7 @@ from edge.pages import (
     account,
     audit,
     backup,
+    emergency,
     help,  # noqa: A004 - a page is called so
     logs,
     now,
@@ -49,5 +50,6 @@ PAGES: Final[tuple[Page, ...]] = (
     study.PAGE,
     account.PAGE,
     WELCOME,
+    emergency.PAGE,
     setup.PAGE,
 )

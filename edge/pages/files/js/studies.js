@@ -108,12 +108,18 @@ document.addEventListener("keydown", (event) => {
 
 // The list ----------------------------------------------------------------------------------------
 
+/** Parts in a line; each keeps its own direction, whatever that of the page is. */
+const parts = (...all) => all.filter(Boolean).map((one, place) => make("span", {}, place ? " · " : "", make("bdi", {}, one)));
 const two = (above, below) => make("span", { class: "two" }, make("span", {}, ...[above].flat()), make("small", {}, ...[below].flat()));
+
+// On a phone each row has three lines.
+const isNarrow = matchMedia("(max-width: 48rem)");
+const tall = () => (isNarrow.matches ? 92 : 72);
 
 read();
 const list = new List(byId("studies"), {
   label: _("Studies"),
-  rowHeight: 72,
+  rowHeight: tall(),
   empty: _("No study is like that. A word less, or another filter, finds more."),
   id: (study) => study.study_uid,
   onOpen: (study) => location.assign(address(study.study_uid)),
@@ -124,11 +130,11 @@ const list = new List(byId("studies"), {
     { title: _("Patient"), width: "minmax(0, 5fr)", class: "who",
       render: (study) => two(
         make("a", { href: address(study.study_uid), tabindex: "-1", dir: "auto" }, person(study.patient_name)),
-        [study.patient_id, date(study.birth_date)].filter(Boolean).join(" · ")) },
+        parts(study.patient_id, date(study.birth_date))) },
     { title: _("Examination"), width: "minmax(0, 6fr)", class: "what",
       render: (study) => two(
         [kind(study.modalities), make("bdi", {}, study.description || _("No description"))],
-        [date(study.study_date), study.accession_number].filter(Boolean).join(" · ")) },
+        parts(date(study.study_date), study.accession_number)) },
     { title: _("Images"), width: "minmax(0, 3fr)", class: "counts",
       render: (study) => two(
         make("span", { class: "count" }, images(study.instances)),
@@ -136,6 +142,7 @@ const list = new List(byId("studies"), {
     { title: _("Custody"), width: "11rem", class: "custody", render: vouched },
   ],
 });
+isNarrow.addEventListener("change", () => list.resize(tall()));
 byId("studies").addEventListener("problem", (event) => showProblem(byId("problem"), event.detail));
 
 // What happens ------------------------------------------------------------------------------------

@@ -93,7 +93,7 @@ function seriesRow(one) {
   return make("li", {}, picture(path, [one.modality].filter(Boolean), one),
     make("div", { class: "two" },
       make("strong", {}, make("bdi", {}, one.number === null ? title : `${one.number} · ${title}`)),
-      make("small", {}, [one.modality, images(one.instances), presence(one)].filter(Boolean).join(" · ")),
+      make("small", {}, [one.modality, images(one.instances), presence(one)].filter(Boolean).flatMap((part, place) => [place ? " · " : "", make("bdi", {}, part)])),
       vouched(one)));
 }
 

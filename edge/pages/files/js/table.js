@@ -8,7 +8,7 @@
 //       onOpen: (row) => …,               // Enter, or a click
 //       rowHeight: 56,                     // pixels at the usual size of text
 //     });
-//     list.reload(); list.refresh(); list.update(row); list.current();
+//     list.reload(); list.refresh(); list.update(row); list.current(); list.resize(72);
 //
 // It is a grid for screen readers, with the number of each row among all, and wholly usable by keys:
 // arrows, Page, Home, End, Enter. 100,000 rows are some thirty elements.
@@ -23,8 +23,6 @@ const TALLEST = 8000000;
 export class List {
   constructor(element, { label, columns, load, id, onOpen = () => {}, onSelect = () => {}, rowHeight = 56, empty = "" }) {
     Object.assign(this, { element, columns, load, id, onOpen, onSelect });
-    const size = parseFloat(getComputedStyle(document.documentElement).fontSize) / 17;
-    this.height = Math.round(rowHeight * size);
     this.total = 0;
     this.selected = 0;
     this.pages = new Map();
@@ -32,7 +30,6 @@ export class List {
     this.asked = new Map();
     element.classList.add("grid");
     element.style.setProperty("--columns", columns.map((one) => one.width ?? "1fr").join(" "));
-    element.style.setProperty("--row", `${this.height}px`);
     // Who scrolls by keys has to be in what scrolls, and that is the grid, its head in it.
     this.head = make("div", { class: "grid-head", role: "row", "aria-rowindex": "1" },
       columns.map((one) => make("span", { role: "columnheader" }, one.title)));
@@ -41,11 +38,24 @@ export class List {
       make("div", { class: "grid-top", role: "rowgroup" }, this.head), this.canvas);
     this.note = make("p", { class: "empty", role: "status", hidden: true }, empty);
     element.replaceChildren(this.body, this.note);
+    this.resize(rowHeight);
     this.body.addEventListener("scroll", () => this.draw(), { passive: true });
     this.body.addEventListener("keydown", (event) => this.key(event));
     this.body.addEventListener("click", (event) => this.click(event));
     new ResizeObserver(() => this.draw()).observe(this.body);
     this.reload();
+  }
+
+  /** Rows of another height, in pixels at the usual size of text; the first that is seen stays. */
+  resize(rowHeight) {
+    const top = this.height ? this.first() : 0;
+    const size = parseFloat(getComputedStyle(document.documentElement).fontSize) / 17;
+    this.height = Math.round(rowHeight * size);
+    this.element.style.setProperty("--row", `${this.height}px`);
+    if (!this.total) return;
+    this.setTotal(this.total);
+    this.scrollTo(top);
+    this.draw();
   }
 
   /** Everything anew: another search, or much changed. */

@@ -111,6 +111,15 @@ function showCodes(codes) {
 byId("print-codes").addEventListener("click", () => window.print());
 byId("codes-kept").addEventListener("click", onward);
 
+// A code that came as a link or as a picture: the part behind # is sent to nobody.
+const brought = /^#code=([A-Za-z0-9-]{8,64})$/.exec(location.hash);
+if (brought && document.body.dataset.who !== "somebody") {
+  history.replaceState(null, "", location.pathname + location.search);
+  byId("redeem-form").elements.code.value = brought[1];
+  go("step-redeem");
+  byId("redeem-form").elements.password.focus();
+}
+
 // Whoever is in already goes on; whoever owes a second proof is asked for it.
 if (document.body.dataset.who === "limited") go("step-enrol");
 if (document.body.dataset.who === "somebody") onward();
