@@ -11,6 +11,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import partial
 from operator import itemgetter
+from pathlib import Path
 from typing import Any
 
 import msgspec
@@ -57,6 +58,7 @@ from edge.admin.local_keys import LockAsked
 from edge.admin.login import log_in_routes
 from edge.admin.login_witness import LogInWitness
 from edge.admin.logs import log_routes
+from edge.admin.network import network_routes
 from edge.admin.oidc import ProviderRoutes
 from edge.admin.passkeys import passkey_routes
 from edge.admin.peers import peer_routes
@@ -65,13 +67,16 @@ from edge.admin.procedures import procedure_routes
 from edge.admin.progress import progress_routes
 from edge.admin.recovery import recovery_routes
 from edge.admin.sending import Gives, sending_routes
+from edge.admin.settings import Running, settings_routes
 from edge.admin.studies import study_routes
 from edge.admin.support import support_routes
 from edge.admin.sync import sync_routes
 from edge.admin.tokens import token_routes
 from edge.admin.trash import trash_routes
+from edge.admin.trial import trial_routes
 from edge.admin.users import user_routes
 from edge.admin.worklist import worklist_routes
+from edge.applying import Applying
 from edge.cache.admission import Admission
 from edge.cache.arrivals import Coming
 from edge.cache.backup import Backups
@@ -87,6 +92,7 @@ from edge.cache.history import History
 from edge.cache.live import Live
 from edge.cache.machine import temperature
 from edge.cache.outbox import Outbox
+from edge.cache.own_settings import OwnSettings
 from edge.cache.peers import Reached
 from edge.cache.procedures import Procedures
 from edge.cache.queue import Queue
@@ -99,7 +105,7 @@ from edge.cache.support import bundle, name_of
 from edge.cache.transcoding import Transcoding
 from edge.cloud.trial import Trials
 from edge.config import Config
-from edge.crypto.secrets import PURPOSE, open_secrets
+from edge.crypto.secrets import PURPOSE, open_secrets, seal_secret
 from edge.dicomweb import changefeed, safety, uri_service
 from edge.dicomweb import server as dicomweb
 from edge.dicomweb.claims import claim_of_feed, claim_of_images, claim_of_uri
@@ -161,6 +167,10 @@ class HttpMeans:
     """Get the certificate."""
     lock: Callable[[LockAsked], Awaitable[str]]
     """Locks the box."""
+    applying: Applying
+    """Has settings come into force."""
+    file: Path | None
+    """The configuration of the machine."""
     backups: Backups
     """Makes them."""
 
@@ -309,6 +319,11 @@ def _administration(
     has_archive, sees = bool(config.cloud.archive), Catalogue(database).was_sent_by
     studies = Studies(database, cache.pins, means.retrieval, has_archive=has_archive)
 
+    secret = cache.keys.derive(PURPOSE)
+    own = OwnSettings(means.file, cache.folder, partial(seal_secret, key=secret))
+    running = Running(means.applying.since, means.applying.setback, means.applying.ask)
+    open_cloud = partial(open_secrets, key=secret, where="cloud")
+
     witness = HttpWitness(cache.audit, claim_of_api)
     return api.create_application(
         status=means.status,
@@ -342,6 +357,9 @@ def _administration(
                 Messages(config.appliance.name, config.dimse.ae_title),
             ),
             *key_routes(means.lock, identity),
+            *settings_routes(own, running),
+            *trial_routes(own, open_cloud, trials.walk_to),
+            *network_routes(),
             *recovery_routes(
                 RecoveryPaper(cache.folder, cache.keys),
                 means.backups,

@@ -17,7 +17,19 @@ from edge.access.audit.entry import Event
 __all__ = ["claim_of_api"]
 
 _OPEN: Final = frozenset(
-    {"status", "openapi.json", "peers", "outbox", "tokens", "users", "identities", "logs", "keys"}
+    {
+        "status",
+        "openapi.json",
+        "peers",
+        "outbox",
+        "tokens",
+        "users",
+        "identities",
+        "logs",
+        "keys",
+        "settings",
+        "network",
+    }
 )
 """Whose GET shows no patient: numbers, names of devices, a log that has no UIDs."""
 _NAMELESS: Final = frozenset({"sync/history"})
@@ -41,6 +53,8 @@ _CHANGES: Final = {
 }
 """Of the first part of a path."""
 _LOCK: Final = "keys/lock"
+_TRIES: Final = "settings/check"
+"""Asked at every key that is pressed; it changes nothing, and shows what the settings do."""
 _SENDING: Final = "studies/{study}/sending"
 _READS: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
 
@@ -66,7 +80,7 @@ def claim_of_api(request: web.Request) -> Claim | None:
         return Claim(
             Event.QUERIED, what, study, query=request.rel_url.raw_query_string, begins=begins
         )
-    if request.method == hdrs.METH_OPTIONS:
+    if request.method == hdrs.METH_OPTIONS or path == _TRIES:
         return None
     event = _CHANGES.get(section, Event.ADMINISTERED)
     if path == _SENDING:

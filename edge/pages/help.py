@@ -178,6 +178,26 @@ SECTIONS: Final[tuple[_S, ...]] = (
                 "How the box works. Each setting says what follows from it before it is saved, "
                 "and what can’t be is refused with a reason."
             ),
+            noted(
+                "A change holds as soon as no transfer is under way. If the box can’t start with "
+                "it, the former settings hold again, and the page says why."
+            ),
+        ),
+    ),
+    (
+        "setup",
+        "/setup",
+        noted("Set up"),
+        Act.ADMINISTER,
+        (
+            noted(
+                "Step by step from a new box to one that works: clinic, network, cloud, recovery "
+                "key, first device, test image. What is left for later can be done later."
+            ),
+            noted(
+                "A device that does not come through: the page says what the box heard from it, "
+                "and what to change there."
+            ),
         ),
     ),
     (
@@ -190,18 +210,6 @@ SECTIONS: Final[tuple[_S, ...]] = (
             noted(
                 "Whoever helps you from afar asks for the bundle: download it here, or run edge "
                 "support-bundle on the box."
-            ),
-        ),
-    ),
-    (
-        "update",
-        "/update",
-        noted("Update"),
-        Act.ADMINISTER,
-        (
-            noted(
-                "Which version runs here. Update when nobody scans: while the box begins anew, "
-                "devices wait and send again."
             ),
         ),
     ),

@@ -23,7 +23,6 @@ from edge.pages import (
     study,
     sync,
     tokens,
-    update,
     welcome,
     worklist,
 )
@@ -44,7 +43,6 @@ PAGES: Final[tuple[Page, ...]] = (
     audit.PAGE,
     settings.PAGE,
     logs.PAGE,
-    update.PAGE,
     backup.PAGE,
     help.PAGE,
     study.PAGE,
