@@ -40,6 +40,7 @@ _CHANGES: Final = {
 """Of the first part of a path."""
 _LOCK: Final = "keys/lock"
 _SENDING: Final = "studies/{study}/sending"
+_LINKS: Final = "studies/{study}/links"
 _READS: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
 
 
@@ -69,4 +70,6 @@ def claim_of_api(request: web.Request) -> Claim | None:
     event = _CHANGES.get(section, Event.ADMINISTERED)
     if path == _SENDING:
         event = Event.SENDING  # what was really sent is told as it ends
+    if path.startswith(_LINKS):
+        event = Event.SECURITY
     return Claim(event, what, request.match_info.get("study", ""), is_durable=True)

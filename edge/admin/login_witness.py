@@ -25,7 +25,7 @@ from edge.errors import AccessDenied, EdgeError
 __all__ = ["LogInWitness"]
 
 _NAME: Final = 64
-_LOG_INS: Final = frozenset({"/login", "/login/passkey"})
+_LOG_INS: Final = frozenset({"/login", "/login/passkey", "/login/link"})
 """Where somebody comes in, and nothing of them is changed."""
 
 

@@ -12,6 +12,7 @@ from edge.pages import (
     audit,
     backup,
     help,  # noqa: A004 - a page is called so
+    link,
     logs,
     now,
     peers,
@@ -49,5 +50,6 @@ PAGES: Final[tuple[Page, ...]] = (
     study.PAGE,
     account.PAGE,
     WELCOME,
+    link.PAGE,
     setup.PAGE,
 )
