@@ -3,10 +3,11 @@
 A link has 256 random bits, of which only the hash is kept, as of a token. It stands behind the
 ``#`` of an address, which no browser sends: neither a log nor a proxy sees it. Whoever opens it
 gets a session (`edge.access.sessions`) that looks at the images of the one study, and does nothing
-else; it ends with the link. Promises that a link ends at its time, when somebody ends it, and when
-its maker is disabled, gets another role, is narrowed or goes; that it is for no more addresses than
-its maker is; and that what was never a link, and what is over, get the same answer. Who may make
-one is the door's to ask; that no token does is asked here, for it would live on in it.
+else; it ends with the link. Promises that a link ends at its time, when somebody ends it, when its
+study is erased, and when its maker is disabled, gets another role, is narrowed or goes; that it is
+for no more addresses than its maker is; and that what was never a link, and what is over, get the
+same answer. Who may make one is the door's to ask; that no token does is asked here, for it would
+live on in it.
 """
 
 from __future__ import annotations

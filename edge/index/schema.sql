@@ -433,7 +433,7 @@ CREATE TABLE identities (
 ) STRICT, WITHOUT ROWID;
 
 -- Studies that were shared by a link: whoever has its secret sees the one study until then. A link
--- goes with what its maker may do: once they are disabled, narrowed or gone, so is it.
+-- goes with its study, and with what its maker may do: once they are disabled or narrowed, it is gone.
 CREATE TABLE links (
     link_id     TEXT PRIMARY KEY,                 -- to be shown, and no secret
     digest      BLOB NOT NULL UNIQUE,
@@ -891,6 +891,9 @@ CREATE TRIGGER courier_overtaken AFTER UPDATE OF custody ON instances
 WHEN new.custody IN ('ACKNOWLEDGED', 'VERIFIED', 'CONFLICT') AND old.custody <> new.custody
 BEGIN
     UPDATE courier SET outcome = 'OVERTAKEN' WHERE instance_id = new.id;
+END;
+CREATE TRIGGER links_of_no_study AFTER DELETE ON studies BEGIN
+    DELETE FROM links WHERE study_uid = old.study_uid;
 END;
 CREATE TRIGGER links_of_user AFTER UPDATE OF state, role, scope ON users
 WHEN old.state <> new.state OR old.role <> new.role OR old.scope <> new.scope BEGIN

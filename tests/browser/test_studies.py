@@ -151,6 +151,39 @@ async def test_a_study_is_downloaded_as_a_medium(look, tmp_path):
     assert len([one for one in inside if one.startswith("DICOM/")]) == PATIENTS[0][5]
 
 
+async def test_a_study_is_shared_by_a_link_until_that_is_ended(look, scene, module_browser):
+    page = await look(f"/studies/{UID}", Role.PHYSICIAN)
+    await page.click("#share")
+    await page.fill("dialog [name=note]", "Dr. Aalto")
+    await page.click("dialog .button:not(.quiet)")
+    address = await page.input_value("dialog input[readonly]")
+    assert address.startswith(f"{scene.base}/link#")
+    await page.keyboard.press("Escape")
+    await expect(page.locator("#links li")).to_contain_text("Dr. Aalto")
+    guests = await module_browser.new_context()
+    try:
+        guest = await guests.new_page()
+        await guest.goto(address)
+        await guest.click("#open")
+        await guest.wait_for_url(f"{scene.base}/viewer/**")
+        await guest.goto(f"{scene.base}/viewer/plain?study={UID}")
+        await expect(guest.locator("#picture")).to_be_visible()
+        await guest.goto(f"{scene.base}/studies")
+        await expect(guest.locator(".grid-row")).to_have_count(0)
+        await page.reload()
+        await expect(page.locator("#links li")).to_contain_text("opened 1 time")
+        await page.click("#links .button")
+        await page.click("dialog .button:not(.quiet)")
+        await expect(page.locator("#links-card")).to_be_hidden()
+        await guest.goto(f"{scene.base}/viewer/plain?study={UID}")
+        await guest.wait_for_url("**/welcome?to=**")
+        await guest.goto(address)
+        await guest.click("#open")
+        await expect(guest.locator("#problem")).to_contain_text("opens nothing any more")
+    finally:
+        await guests.close()
+
+
 async def test_a_study_is_erased_once_that_is_understood(look, scene):
     uid = await scene.store(7)
     page = await look("/studies?q=mwangi")

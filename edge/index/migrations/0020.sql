@@ -1,7 +1,7 @@
 -- From version 19: a study that is shared by a link.
 
 -- Studies that were shared by a link: whoever has its secret sees the one study until then. A link
--- goes with what its maker may do: once they are disabled, narrowed or gone, so is it.
+-- goes with its study, and with what its maker may do: once they are disabled or narrowed, it is gone.
 CREATE TABLE links (
     link_id     TEXT PRIMARY KEY,                 -- to be shown, and no secret
     digest      BLOB NOT NULL UNIQUE,
@@ -16,6 +16,9 @@ CREATE TABLE links (
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX links_by_study ON links (study_uid);
 CREATE INDEX links_by_maker ON links (maker);
+CREATE TRIGGER links_of_no_study AFTER DELETE ON studies BEGIN
+    DELETE FROM links WHERE study_uid = old.study_uid;
+END;
 CREATE TRIGGER links_of_user AFTER UPDATE OF state, role, scope ON users
 WHEN old.state <> new.state OR old.role <> new.role OR old.scope <> new.scope BEGIN
     DELETE FROM links WHERE maker = new.name;
