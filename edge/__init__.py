@@ -7,7 +7,8 @@ The index knows everything; the store holds some of it. From the outside in; imp
     app         builds every part, owns the one task group; opening: keys, store and index;
                 locked: the service until its root secret can be had; holding: while it has it;
                 syncing and dimsing: what makes equal with archives, what speaks DICOM;
-                witnessing: what the box does by itself becomes entries of the audit
+                witnessing: what the box does by itself becomes entries of the audit;
+                applying: other settings come into force
     dimse | dicomweb | dropfolder | sync | admin | pages | viewer
                 the doors: DICOM, DICOMweb, files, the archive, programs, people, eyes. They know
                 nothing of files and tables, and go through the cache
@@ -19,8 +20,9 @@ The index knows everything; the store holds some of it. From the outside in; imp
                 its protocol; frames decoded and rendered, in processes of their own
     crypto      keys, and the sealed form of bytes
     dicom       the vocabulary: values and codecs, no I/O
-    config      what can be set; loading reads it, by settings, from file and environment, and
-                checks it; rules, how one writes what is to be here ahead of time
+    config      what can be set; loading reads it, by settings, from file and environment, and has
+                it checked (checking); changing, what of it may be changed on the page; overlay, how
+                that is written; rules, how one writes what is to be here ahead of time
     systemd     what the service's manager is told, and by what proof
     cage        what a process of ours gives up before it works on what strangers wrote
     errors      what can go wrong; week, how a technician writes when the line may be used;

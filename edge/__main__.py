@@ -25,6 +25,7 @@ try:
         check,
         cloud,
         commit,
+        config,
         conformance,
         courier,
         demo,
@@ -37,6 +38,7 @@ try:
         secret,
         serve,
         status,
+        support,
         sync,
         tls,
         token,
@@ -47,6 +49,7 @@ try:
     from edge.commands.parsing import Commands
     from edge.commands.words import HarmlessFormatter, say
     from edge.errors import ConfigError, EdgeError
+    from edge.logs import Recent
 except KeyboardInterrupt:  # even these take a moment on a small box
     sys.exit(130)
 
@@ -68,6 +71,7 @@ _COMMANDS = (
     token,
     tls,
     cloud,
+    config,
     secret,
     key,
     audit,
@@ -75,6 +79,7 @@ _COMMANDS = (
     log,
     backup,
     restore,
+    support,
     conformance,
 )
 
@@ -116,7 +121,7 @@ def _log_to_stderr() -> None:
     handler.setFormatter(
         HarmlessFormatter(f"{moment}%(levelname)s %(name)s: %(message)s", "%Y-%m-%dT%H:%M:%S%z")
     )
-    logging.basicConfig(level=logging.INFO, handlers=[handler])
+    logging.basicConfig(level=logging.INFO, handlers=[handler, Recent()])
     for library in ("httpx", "pynetdicom"):
         logging.getLogger(library).setLevel(logging.WARNING)
     # They quote what they can't parse: request lines with patient names, headers with tokens; and

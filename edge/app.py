@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
@@ -19,10 +19,9 @@ from typing import Self
 
 from edge import __version__
 from edge.access.audit.entry import BOX, Entry, Event
-from edge.access.audit.pruning import Pruning
-from edge.access.audit.syslog import Forwarder
 from edge.access.renewals import Renewals
 from edge.admin.local import Act, local_door
+from edge.applying import Applying
 from edge.cache.admission import Admission
 from edge.cache.backup import Backups
 from edge.cache.changes import Changes
@@ -43,12 +42,9 @@ from edge.cache.settlement import Settling
 from edge.cache.space import Space
 from edge.cache.status import MEMORY, Cages, Parts, Status
 from edge.cache.transcoding import Transcoding
-from edge.cloud.archive import Archive
-from edge.cloud.orthanc import archive_of
 from edge.cloud.several import Several
-from edge.config import Archive as ArchiveSettings
 from edge.config import Config
-from edge.crypto.secrets import PURPOSE, open_secrets
+from edge.crypto.secrets import PURPOSE
 from edge.dimse.casebook import CaseBook
 from edge.dimse.echo import echo_named
 from edge.dimse.peers import Peers
@@ -61,13 +57,14 @@ from edge.holding import Holding
 from edge.index.database import DatabaseBroken
 from edge.opening import Cache, lock_folder, make_folder
 from edge.pixels.workers import PixelWorkers
-from edge.serving import Calling, HttpMeans, start_http
+from edge.serving import Calling, HttpMeans, last_lines, start_http
 from edge.store.memory import keep_freed_memory
 from edge.supervision import Supervisor
 from edge.swap import exposure
 from edge.sync.arbitration import Arbitration
 from edge.sync.line import Line
-from edge.syncing import Means, by_role, start_sync
+from edge.syncing import Archives, Means, open_archives, start_sync
+from edge.witnessing import start_audit
 
 __all__ = ["Appliance"]
 
@@ -81,14 +78,21 @@ class Appliance:
         config: All of it; ports may be 0, see ``http_port`` and ``dimse_port``.
         file: Where it was read; a backup has it as it is.
         root: The root secret, if it is at hand; else its provider is asked.
+        applying: Settings that come into force.
     """
 
     def __init__(
-        self, config: Config, *, file: Path | None = None, root: bytes | None = None
+        self,
+        config: Config,
+        *,
+        file: Path | None = None,
+        root: bytes | None = None,
+        applying: Applying | None = None,
     ) -> None:
         self._config = config
         self._file = file
         self._root = root
+        self.applying = applying or Applying()
         self.holding = Holding(config)
         self._stack = AsyncExitStack()
         self._parts: Callable[[], Parts] = lambda: {"start": "under way"}
@@ -99,6 +103,7 @@ class Appliance:
         self._forget: Callable[[], None] = lambda: None
         self._renewals = Renewals()
         self._acts: dict[str, Act] = {"certificates": self._renewals.asked}
+        self._acts["settings"] = self.applying.asked_by_command
         self.http_port = 0
         self.dimse_port = 0
         self.dimse_tls_port = 0
@@ -130,7 +135,7 @@ class Appliance:
                 cache.database, changes, trash=cache.trash, tell=cache.witness.tell
             )
             line = Line(config.sync, ledger)
-            archives = await self._open_archives(stack, line)
+            archives = await open_archives(stack, config.cloud, cache.keys.derive(PURPOSE), line)
             several = Several([archive for _, archive in archives]) if archives else None
             await ledger.set_roles({each.name: each.role for each, _ in archives})
             admission = self.admission = Admission(
@@ -216,12 +221,7 @@ class Appliance:
         stack.callback(os.close, lock)
         await stack.enter_async_context(
             local_door(
-                folder,
-                self.parts,
-                self._wake,
-                self.cages,
-                self._acts,
-                self.holding.routes(),
+                folder, self.parts, self._wake, self.cages, self._acts, self.holding.routes()
             )
         )
 
@@ -239,18 +239,8 @@ class Appliance:
         self._told.wake()
 
     def _start_audit(self) -> None:
-        audit, settings = self.cache.audit, self._config.audit
         self._note(Event.STARTED)
-        self.supervisor.start("audit", audit.run)
-        self.supervisor.start("audit's bounds", Pruning(settings, audit).run)
-        if settings.syslog.server:
-            forwarder = Forwarder(
-                settings.syslog,
-                audit,
-                box=self._config.appliance.name,
-                ae_title=self._config.dimse.ae_title,
-            )
-            self.supervisor.start("audit's syslog", forwarder.run)
+        start_audit(self.supervisor, self.cache.audit, self._config)
 
     def _note(self, event: Event) -> None:
         """Have in the audit that the service starts or stops, and with which configuration."""
@@ -297,7 +287,7 @@ class Appliance:
 
     def _start_sync(
         self,
-        archives: Sequence[tuple[ArchiveSettings, Archive]],
+        archives: Archives,
         fetching: Fetching,
         space: Space,
         line: Line,
@@ -323,19 +313,6 @@ class Appliance:
         )
         self.supervisor.start("line", line.run)
         start_sync(self.supervisor, archives, means, config)
-
-    async def _open_archives(
-        self, stack: AsyncExitStack, line: Line
-    ) -> list[tuple[ArchiveSettings, Archive]]:
-        """What is configured of each, its secrets open, and its driver; the primary one first."""
-        secret = self.cache.keys.derive(PURPOSE)
-        cloud = await asyncio.to_thread(open_secrets, self._config.cloud, secret, "cloud")
-        archives: list[tuple[ArchiveSettings, Archive]] = []
-        for each in by_role(cloud.archive):
-            driver = archive_of(each, line.way(each.name))
-            stack.push_async_callback(driver.close)
-            archives.append((each, driver))
-        return archives
 
     def _start_deletion(
         self, pictures: PictureCache, space: Space, *, has_archive: bool
@@ -372,24 +349,29 @@ class Appliance:
             status=self.status,
             renewals=self._renewals,
             lock=self.holding.lock,
+            applying=self.applying,
+            file=self._file,
+            backups=Backups(self._config, self._file, self.cache.keys, self.cache.database),
         )
         self.http = await start_http(self.supervisor, means, self._config)
         self.http_port = self.http.port
-        self._acts["rotate"] = self.cache.rotate
+        self._acts |= {"rotate": self.cache.rotate, "log": last_lines}
 
     async def serve_until(self, stopping: asyncio.Event) -> bool:
         """Wait for the end; whether the box must be opened again.
 
-        Its index is damaged: opening it checks that, and rebuilds it from the store if need be. Or
-        it was locked.
+        Its index is damaged, which opening it mends; or it was locked, or gets other settings.
         """
-        broken, locking = self.cache.database.broken, self.holding.locking
+        ends = stopping, self.cache.database.broken, self.holding.locking
         async with asyncio.TaskGroup() as group:
-            waiting = [group.create_task(event.wait()) for event in (stopping, broken, locking)]
+            events = (*ends, self.applying.asked)
+            waiting = [group.create_task(event.wait()) for event in events]
             await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
             for task in waiting:
                 task.cancel()
-        return (broken.is_set() or locking.is_set()) and not stopping.is_set()
+        if self.applying.asked.is_set():
+            await self.applying.wait(self.dimse, lambda: any(map(asyncio.Event.is_set, ends)))
+        return not stopping.is_set()
 
 
 async def _flush(uses: Uses) -> None:

@@ -55,6 +55,8 @@ class Appliance:
     data_dir: Path = Path("/var/lib/edge")
     lab: bool = False
     """Allows what is refused elsewhere; every screen says so."""
+    time_zone: str = ""
+    """As IANA calls it, such as ``Europe/Dublin``; empty means the machine's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -118,6 +118,11 @@ class EdgeError(Exception):
 class ConfigError(EdgeError):
     """The configuration can't be used; the message names file, line and key."""
 
+    key = ""
+    """Which one, with dots and the numbers of tables; empty if it is about no single one."""
+    what = ""
+    """What is wrong with it, without the place."""
+
 
 class SecretError(EdgeError):
     """Something about keys or sealed bytes."""

@@ -119,8 +119,8 @@ class Cache:
             self.keys = await asyncio.to_thread(_open_keys, self._config, self._owned, root)
             del root
             stack.callback(self.keys.close)
-            self._refer = partial(reference, self.keys.derive("references in the log"))
-            begin_to_refer(self._refer)
+            self.refer = partial(reference, self.keys.derive("references in the log"))
+            begin_to_refer(self.refer)
             self.algorithm = await asyncio.to_thread(_best_algorithm)
             self.store = await stack.enter_async_context(
                 ObjectStore(self.folder, self.keys, algorithm=self.algorithm)
@@ -196,7 +196,7 @@ class Cache:
 
     async def uids_behind(self, references: Collection[str]) -> dict[str, dict[str, str]]:
         """What references in the log stand for: UIDs, and of what each is."""
-        return await uids_behind(self.database, references, self._refer)
+        return await uids_behind(self.database, references, self.refer)
 
     async def beat(self) -> None:
         """Commit something: whoever can do that lives.

@@ -6,14 +6,19 @@ A part of the admin API is one line here; another application that is mounted is
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+import time
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass
 from functools import partial
 from operator import itemgetter
+from pathlib import Path
+from typing import Any
 
+import msgspec
 from aiohttp import web
 
 from edge.access.acts import Service
+from edge.access.audit.messages import Messages
 from edge.access.audit.recorder import Audit
 from edge.access.basic import Basic
 from edge.access.emergencies import Emergencies
@@ -54,21 +59,29 @@ from edge.admin.links import link_routes, opening_routes
 from edge.admin.local_keys import LockAsked
 from edge.admin.login import log_in_routes
 from edge.admin.login_witness import LogInWitness
+from edge.admin.logs import log_routes
+from edge.admin.network import network_routes
 from edge.admin.oidc import ProviderRoutes
 from edge.admin.passkeys import passkey_routes
 from edge.admin.peers import peer_routes
 from edge.admin.prefetch import prefetch_routes
 from edge.admin.procedures import procedure_routes
 from edge.admin.progress import progress_routes
+from edge.admin.recovery import recovery_routes
 from edge.admin.sending import Gives, sending_routes
+from edge.admin.settings import Running, settings_routes
 from edge.admin.studies import study_routes
+from edge.admin.support import support_routes
 from edge.admin.sync import sync_routes
 from edge.admin.tokens import token_routes
 from edge.admin.trash import trash_routes
+from edge.admin.trial import trial_routes
 from edge.admin.users import user_routes
 from edge.admin.worklist import worklist_routes
+from edge.applying import Applying
 from edge.cache.admission import Admission
 from edge.cache.arrivals import Coming
+from edge.cache.backup import Backups
 from edge.cache.catalogue import Catalogue
 from edge.cache.changes import Changes
 from edge.cache.completeness import Completeness
@@ -81,17 +94,20 @@ from edge.cache.history import History
 from edge.cache.live import Live
 from edge.cache.machine import temperature
 from edge.cache.outbox import Outbox
+from edge.cache.own_settings import OwnSettings
 from edge.cache.peers import Reached
 from edge.cache.procedures import Procedures
 from edge.cache.queue import Queue
+from edge.cache.recovery_key import RecoveryPaper
 from edge.cache.rendering import Rendering
 from edge.cache.retrieval import Retrieval
 from edge.cache.status import Parts, Status
 from edge.cache.studies import Studies
+from edge.cache.support import bundle, name_of
 from edge.cache.transcoding import Transcoding
 from edge.cloud.trial import Trials
 from edge.config import Config
-from edge.crypto.secrets import PURPOSE, open_secrets
+from edge.crypto.secrets import PURPOSE, open_secrets, seal_secret
 from edge.dicomweb import changefeed, safety, uri_service
 from edge.dicomweb import server as dicomweb
 from edge.dicomweb.claims import claim_of_feed, claim_of_images, claim_of_uri
@@ -102,6 +118,7 @@ from edge.dicomweb.root import create_root
 from edge.dicomweb.safety import PAGE, POLICY_HEADER
 from edge.dicomweb.witness import HttpWitness
 from edge.dimse.examination import examine
+from edge.logs import recent
 from edge.opening import Cache
 from edge.pages.door import Pages
 from edge.pages.page import Means as PageMeans
@@ -112,7 +129,7 @@ from edge.viewer import server as viewer
 from edge.viewer.server import Policies
 from edge.viewer.shelf import folder_of, open_shelf
 
-__all__ = ["Calling", "Echo", "HttpMeans", "start_http"]
+__all__ = ["Calling", "Echo", "HttpMeans", "last_lines", "start_http"]
 
 Echo = Callable[[str], Awaitable[Reached]]
 """Calls a DICOM peer by its name."""
@@ -152,6 +169,12 @@ class HttpMeans:
     """Get the certificate."""
     lock: Callable[[LockAsked], Awaitable[str]]
     """Locks the box."""
+    applying: Applying
+    """Has settings come into force."""
+    file: Path | None
+    """The configuration of the machine."""
+    backups: Backups
+    """Makes them."""
 
 
 async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -> Listener:
@@ -301,6 +324,11 @@ def _administration(
     has_archive, sees = bool(config.cloud.archive), Catalogue(database).was_sent_by
     studies = Studies(database, cache.pins, means.retrieval, has_archive=has_archive)
 
+    secret = cache.keys.derive(PURPOSE)
+    own = OwnSettings(means.file, cache.folder, partial(seal_secret, key=secret))
+    running = Running(means.applying.since, means.applying.setback, means.applying.ask)
+    open_cloud = partial(open_secrets, key=secret, where="cloud")
+
     witness = HttpWitness(cache.audit, claim_of_api)
     return api.create_application(
         status=means.status,
@@ -328,11 +356,48 @@ def _administration(
             *identity_routes(ProviderPeople(database), cache.sessions, identity),
             *emergency_routes(Emergencies(database), identity),
             *token_routes(cache.tokens, identity),
-            *audit_routes(cache.audit.folder),
+            *audit_routes(
+                cache.audit.folder,
+                lambda: cache.audit.known,
+                Messages(config.appliance.name, config.dimse.ae_title),
+            ),
             *key_routes(means.lock, identity),
+            *settings_routes(own, running),
+            *trial_routes(own, open_cloud, trials.walk_to),
+            *network_routes(),
+            *recovery_routes(
+                RecoveryPaper(cache.folder, cache.keys),
+                means.backups,
+                identity,
+                config.appliance.name,
+            ),
+            *log_routes(recent()),
+            *support_routes(partial(_support, means, config)),
             *event_routes(live, gate.authorise, sees),
             *study_routes(studies, identity),
             *sending_routes(means.calling.giving, identity),
             *link_routes(entrance.links, studies, identity),
         ],
     )
+
+
+async def _support(means: HttpMeans, config: Config) -> tuple[str, bytes]:
+    """A bundle for support, and what it is called."""
+    cache, now = means.cache, time.time()
+    await cache.peers.refresh()
+    found = await examine(cache.peers, cache.associations, config.dimse)
+    made = await asyncio.to_thread(
+        bundle,
+        config,
+        (await means.status()).as_json(),
+        msgspec.json.encode(found),
+        recent().lines(),
+        cache.refer,
+        now,
+    )
+    return name_of(config, now), made
+
+
+async def last_lines(_: Mapping[str, Any]) -> Mapping[str, Any]:
+    """The last lines of the log, for a command."""
+    return {"lines": [asdict(line) for line in recent().lines()]}

@@ -4,6 +4,9 @@ Reads a TOML file and ``EDGE_SECTION__KEY`` of the environment (``EDGE_CLOUD__AR
 an array of tables), which wins, and remembers for every key the line or the variable that said it.
 Promises that every error names that place. Knows no key by name: what there is, and of which type,
 is what the dataclasses say.
+
+Below the file lies the box's own one (`under`): what that says holds where the file and the
+environment say nothing. An array counts as one value there: nobody mixes two lists of archives.
 """
 
 from __future__ import annotations
@@ -56,17 +59,43 @@ class Settings:
         self._file = "" if path is None else str(path)
         self._variables: dict[_Keys, _Variable] = {}
         text = "" if path is None else _read(path)
-        self._lines = _lines(text)
-        try:
-            self._tree: dict[str, Any] = tomllib.loads(text)
-        # A number may be too long for this Python, and arrays too deep.
-        except (ValueError, RecursionError) as error:
-            line = re.search(r"at line (\d+)", str(error))
-            where = f"{self._file}:{line[1]}" if line else self._file
-            raise ConfigError(f"{where}: not valid TOML: {error}") from error
+        self._places = {keys: f"{self._file}:{line}" for keys, line in _lines(text).items()}
+        self._tree: dict[str, Any] = _parsed(text, self._file)
         for name, value in sorted(environ.items()):
             if name.startswith(_PREFIX) and name != _NAMES_THE_FILE:
                 self._overlay(_Variable(name, value))
+
+        self._own: dict[str, Any] = {}
+        self._fixed = self._tree
+
+    def under(self, path: Path, text: str) -> None:
+        """Have what another file says hold wherever nothing was said yet.
+
+        Args:
+            path: Its name.
+            text: Its content.
+
+        Raises:
+            ConfigError: It is not TOML.
+        """
+        self._own, fixed = _parsed(text, str(path)), self._fixed
+        places = {keys: f"{path}:{line}" for keys, line in _lines(text).items()}
+        self._tree = _merged(fixed, self._own)
+        for keys, place in places.items():
+            if not _says(fixed, keys):
+                self._places.setdefault(keys, place)
+
+    def is_own(self, keys: Sequence[str]) -> bool:
+        """Whether the file below says it, be it in force or not."""
+        return _says(self._own, keys)
+
+    def is_fixed(self, keys: Sequence[str]) -> bool:
+        """Whether the file or the environment says it, or something in it."""
+        return _says(self._fixed, keys)
+
+    def place(self, keys: Sequence[str]) -> str:
+        """The file and line, or the variable, that said it; empty if nobody did."""
+        return self._place(tuple(keys))
 
     def build(self, cls: type[_T]) -> _T:
         """All of it, as the dataclass.
@@ -80,15 +109,17 @@ class Settings:
         """An error that names the key, and the variable or the line that said it."""
         where = self._place(tuple(keys)) or self._file
         message = f"{'.'.join(keys) or 'the file'} {what}"
-        return ConfigError(f"{where}: {message}" if where else message, hint=hint)
+        error = ConfigError(f"{where}: {message}" if where else message, hint=hint)
+        error.key, error.what = ".".join(keys), what
+        return error
 
     def _place(self, keys: _Keys) -> str:
         """Where the key was said, or else the nearest table around it; empty if nowhere."""
         for known in (keys[:length] for length in range(len(keys), 0, -1)):
             if variable := self._variables.get(known):
                 return variable.name
-            if line := self._lines.get(known):
-                return f"{self._file}:{line}"
+            if place := self._places.get(known):
+                return place
             for below, variable in self._variables.items():
                 if below[: len(known)] == known:
                     return variable.name
@@ -177,6 +208,36 @@ def _read(path: Path) -> str:
         raise ConfigError(f"{path}: can't be read: {error.strerror}", hint=hint) from error
     except UnicodeDecodeError as error:
         raise ConfigError(f"{path}: is not text in UTF-8", hint=hint) from error
+
+
+def _parsed(text: str, file: str) -> dict[str, Any]:
+    try:
+        return tomllib.loads(text)
+    # A number may be too long for this Python, and arrays too deep.
+    except (ValueError, RecursionError) as error:
+        line = re.search(r"at line (\d+)", str(error))
+        where = f"{file}:{line[1]}" if line else file
+        raise ConfigError(f"{where}: not valid TOML: {error}") from error
+
+
+def _merged(upper: dict[str, Any], lower: dict[str, Any]) -> dict[str, Any]:
+    """Both; where both say something that is no table, the upper one."""
+    made = lower | upper
+    for key in upper.keys() & lower.keys():
+        if isinstance(upper[key], dict) and isinstance(lower[key], dict):
+            made[key] = _merged(upper[key], lower[key])
+    return made
+
+
+def _says(tree: object, keys: Sequence[str]) -> bool:
+    """Whether anything stands there, or in a table or an array there."""
+    for key in keys:
+        if isinstance(tree, list):
+            return True
+        if not isinstance(tree, dict) or key not in tree:
+            return False
+        tree = tree[key]
+    return tree != {}
 
 
 def _value_of(text: str) -> Any:

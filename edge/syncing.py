@@ -7,7 +7,9 @@ in for it.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
 from edge import config
@@ -23,6 +25,8 @@ from edge.cache.remedies import Remedies
 from edge.cache.retrieval import Retrieval
 from edge.cloud.archive import Archive
 from edge.cloud.feeds import feed_of
+from edge.cloud.orthanc import archive_of
+from edge.crypto.secrets import open_secrets
 from edge.supervision import Supervisor
 from edge.sync.absence import AbsenceWatch
 from edge.sync.arbitration import Arbitration
@@ -40,7 +44,10 @@ from edge.sync.reverify import Reverify
 from edge.sync.verify import Verify
 from edge.sync.withdraw import Withdraw
 
-__all__ = ["Means", "by_role", "start_sync"]
+__all__ = ["Archives", "Means", "by_role", "open_archives", "start_sync"]
+
+Archives = Sequence[tuple[config.Archive, Archive]]
+"""What is configured of each, its secrets open, and its driver; the primary one first."""
 
 Arbitrating = Callable[[Archive, Link], Arbitration]
 
@@ -50,6 +57,26 @@ _ORDER = ("primary", "failover", "copy")
 def by_role(archives: Sequence[config.Archive]) -> list[config.Archive]:
     """The primary one, then those that stand in for it, then those for copies."""
     return sorted(archives, key=lambda archive: _ORDER.index(archive.role))
+
+
+async def open_archives(
+    stack: AsyncExitStack, cloud: config.Cloud, secret: bytes, line: Line
+) -> Archives:
+    """Every archive that is configured.
+
+    Args:
+        stack: Closes them.
+        cloud: Says which.
+        secret: Opens their secrets.
+        line: Each has its way over it.
+    """
+    cloud = await asyncio.to_thread(open_secrets, cloud, secret, "cloud")
+    archives = []
+    for each in by_role(cloud.archive):
+        driver = archive_of(each, line.way(each.name))
+        stack.push_async_callback(driver.close)
+        archives.append((each, driver))
+    return archives
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +110,7 @@ class Means:
 
 def start_sync(
     parts: Supervisor,
-    archives: Sequence[tuple[config.Archive, Archive]],
+    archives: Archives,
     means: Means,
     settings: config.Config,
 ) -> None:

@@ -7,11 +7,15 @@ it edits, what goes to it and what comes from it is there within a second.
 from __future__ import annotations
 
 from edge.access.audit.entry import BOX, Actor, Entry, Event, Kind, Subject
+from edge.access.audit.pruning import Pruning
 from edge.access.audit.recorder import Audit
+from edge.access.audit.syslog import Forwarder
 from edge.cache.acts import BoxAct, Deed
 from edge.cache.tally import Tally
+from edge.config import Config
+from edge.supervision import Supervisor
 
-__all__ = ["BoxWitness"]
+__all__ = ["BoxWitness", "start_audit"]
 
 _EVENTS = {
     Deed.TRASHED: Event.DELETED,
@@ -72,3 +76,15 @@ class BoxWitness:
                 about=Subject(study_uid),
             )
             self._audit.note(entry, seen)
+
+
+def start_audit(supervisor: Supervisor, audit: Audit, config: Config) -> None:
+    """Start what writes the record, keeps it within its bounds, and sends it elsewhere."""
+    settings = config.audit
+    supervisor.start("audit", audit.run)
+    supervisor.start("audit's bounds", Pruning(settings, audit).run)
+    if settings.syslog.server:
+        forwarder = Forwarder(
+            settings.syslog, audit, box=config.appliance.name, ae_title=config.dimse.ae_title
+        )
+        supervisor.start("audit's syslog", forwarder.run)

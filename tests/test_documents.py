@@ -120,7 +120,7 @@ def test_the_table_of_roles_is_the_one_in_the_code():
 
 def test_every_command_that_is_named_exists():
     known = {" ".join(path) for path in commands()}
-    named = re.findall(r"(?:`|/bin/)edge ((?:[a-z]+ ?)+)", README)
+    named = re.findall(r"(?:`|/bin/)edge ((?:[a-z]+(?:-[a-z]+)* ?)+)", README)
     assert named
     for words in named:
         assert any(words.startswith(command) for command in known if command), words

@@ -12,7 +12,7 @@ import pytest
 
 import edge
 from edge.errors import InstanceNotFound
-from edge.logs import Nameless, begin_to_refer, reference
+from edge.logs import Nameless, Recent, begin_to_refer, recent, reference, without_uids
 
 KEY = bytes(range(32))
 UID = "1.2.826.0.1.3680043.8.498.4711"
@@ -116,6 +116,7 @@ def test_no_part_of_the_package_writes_a_log_by_another_way():
         ("__main__.py", "logging.StreamHandler"),
         ("__main__.py", "logging.basicConfig"),
         ("logs.py", "logging.Formatter"),
+        ("logs.py", "logging.Handler"),
     ]
 
 
@@ -126,3 +127,46 @@ _WAYS = {
     *("traceback.print_exc", "traceback.print_exception", "warnings.warn", "faulthandler.enable"),
 }
 """Foreign ways to standard error, a file or the journal, past the formatter."""
+
+
+def told(kept, message, level=logging.INFO):
+    kept.handle(logging.LogRecord("edge.x", level, "file", 1, message, (), None))
+
+
+def test_the_last_lines_are_kept_in_their_order_and_no_more():
+    kept = Recent(most=3)
+    for number in range(5):
+        told(kept, f"line {number}")
+    assert [line.text for line in kept.lines()] == ["line 2", "line 3", "line 4"]
+    assert [line.number for line in kept.lines(after=4)] == [5]
+
+
+def test_lines_that_are_kept_have_references_and_an_end():
+    kept = Recent()
+    told(kept, f"instance {UID}")
+    kept.formatter.refer = partial(reference, KEY)
+    told(kept, f"instance {UID}")
+    told(kept, "x" * 100_000)
+    before, after, long = (line.text for line in kept.lines())
+    assert before == "instance uid:hidden"
+    assert after == f"instance {OURS}"
+    assert len(long) < 10_000
+
+
+def test_there_is_one_that_keeps_them_in_a_process():
+    root = logging.getLogger()
+    before = list(root.handlers)
+    try:
+        kept = recent()
+        assert recent() is kept
+        assert root.handlers.count(kept) == 1
+        begin_to_refer(partial(reference, KEY))
+        assert kept.formatter.refer is not None
+    finally:
+        root.handlers[:] = before
+
+
+def test_any_text_can_be_freed_of_uids():
+    text = f'{{"uid": "{UID}", "class": "1.2.840.10008.1.2", "at": "10.0.0.7"}}'
+    assert without_uids(text, partial(reference, KEY)) == text.replace(UID, OURS)
+    assert without_uids(text, None) == text.replace(UID, "uid:hidden")

@@ -18,7 +18,7 @@ from edge.admin.openapi import operation
 from edge.cloud.findings import Finding, Verdict
 from edge.errors import EdgeError
 
-__all__ = ["archive_routes"]
+__all__ = ["archive_routes", "tell_walk"]
 
 
 class Named(msgspec.Struct):
@@ -48,26 +48,31 @@ def archive_routes(walk: Walk) -> list[web.RouteDef]:
     @needs(Act.DECIDE)
     async def test(request: web.Request) -> web.StreamResponse:
         async with walk(request.match_info["name"]) as findings:
-            response = web.StreamResponse(
-                headers={
-                    hdrs.CONTENT_TYPE: "text/event-stream",
-                    hdrs.CACHE_CONTROL: "no-store",
-                    "X-Accel-Buffering": "no",
-                }
-            )
-            await response.prepare(request)
-            works, why, hint = True, "", ""
-            try:
-                async for finding in findings:
-                    works = works and finding.verdict is not Verdict.FAILED
-                    await response.write(_event("step", asdict(finding)))
-            except EdgeError as error:  # A certificate or key can't be used.
-                works, why, hint = False, str(error), error.hint
-            await response.write(_event("end", {"works": works, "why": why, "hint": hint}))
-            await response.write_eof()
-            return response
+            return await tell_walk(request, findings)
 
     return [web.post("/archives/{name}/test", test)]
+
+
+async def tell_walk(request: web.Request, findings: AsyncGenerator[Finding]) -> web.StreamResponse:
+    """Answer with server-sent events: `step`, as each was taken, then `end`: if it works."""
+    response = web.StreamResponse(
+        headers={
+            hdrs.CONTENT_TYPE: "text/event-stream",
+            hdrs.CACHE_CONTROL: "no-store",
+            "X-Accel-Buffering": "no",
+        }
+    )
+    await response.prepare(request)
+    works, why, hint = True, "", ""
+    try:
+        async for finding in findings:
+            works = works and finding.verdict is not Verdict.FAILED
+            await response.write(_event("step", asdict(finding)))
+    except EdgeError as error:  # A certificate or key can't be used.
+        works, why, hint = False, str(error), error.hint
+    await response.write(_event("end", {"works": works, "why": why, "hint": hint}))
+    await response.write_eof()
+    return response
 
 
 def _event(kind: str, said: object) -> bytes:

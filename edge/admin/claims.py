@@ -17,11 +17,25 @@ from edge.access.audit.entry import Event
 __all__ = ["claim_of_api"]
 
 _OPEN: Final = frozenset(
-    {"status", "openapi.json", "peers", "outbox", "tokens", "users", "identities"}
+    {
+        "status",
+        "openapi.json",
+        "peers",
+        "outbox",
+        "tokens",
+        "users",
+        "identities",
+        "logs",
+        "keys",
+        "settings",
+        "network",
+    }
 )
-"""Whose GET shows no patient: numbers, names of devices."""
+"""Whose GET shows no patient: numbers, names of devices, a log that has no UIDs."""
 _NAMELESS: Final = frozenset({"sync/history"})
 """Paths that show none either, among others that do."""
+_GIVEN: Final = {"backup": Event.SECURITY, "support": Event.ADMINISTERED}
+"""Whose GET gives a file of the box itself away."""
 _CHANGES: Final = {
     "peers": Event.NETWORK,
     "archives": Event.NETWORK,
@@ -39,6 +53,8 @@ _CHANGES: Final = {
 }
 """Of the first part of a path."""
 _LOCK: Final = "keys/lock"
+_TRIES: Final = "settings/check"
+"""Asked at every key that is pressed; it changes nothing, and shows what the settings do."""
 _SENDING: Final = "studies/{study}/sending"
 _LINKS: Final = "studies/{study}/links"
 _READS: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
@@ -54,6 +70,8 @@ def claim_of_api(request: web.Request) -> Claim | None:
         query, event = request.rel_url.raw_query_string, Event.READ_RECORD
         return Claim(event, what, query=query, is_durable=True, begins=event)
     if request.method in _READS:
+        if section in _GIVEN:
+            return Claim(_GIVEN[section], what, is_durable=True)
         if section in _OPEN or path in _NAMELESS:
             return None
         named = request.match_info
@@ -63,13 +81,12 @@ def claim_of_api(request: web.Request) -> Claim | None:
         return Claim(
             Event.QUERIED, what, study, query=request.rel_url.raw_query_string, begins=begins
         )
-    if request.method == hdrs.METH_OPTIONS:
+    if request.method == hdrs.METH_OPTIONS or path == _TRIES:
         return None
-    if path == _LOCK:  # which must be possible even if nothing can be written
-        return Claim(Event.KEY, what)
     event = _CHANGES.get(section, Event.ADMINISTERED)
     if path == _SENDING:
         event = Event.SENDING  # what was really sent is told as it ends
     if path.startswith(_LINKS):
         event = Event.SECURITY
-    return Claim(event, what, request.match_info.get("study", ""), is_durable=True)
+    # The box can be locked even if nothing can be written.
+    return Claim(event, what, request.match_info.get("study", ""), is_durable=path != _LOCK)

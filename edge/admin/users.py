@@ -8,6 +8,7 @@ in, and for the command line.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Sequence
 from typing import Annotated
 
@@ -19,6 +20,7 @@ from edge.access.names import NAME
 from edge.access.roles import Identity, Proof, Role, needs
 from edge.access.scope import ANYTHING
 from edge.access.sessions import Session, Sessions
+from edge.access.totp import picture_of
 from edge.access.users import Handed, User, Users
 from edge.admin.asking import body, only, wanted
 from edge.admin.entrance import as_json
@@ -94,6 +96,10 @@ class HandedCode(msgspec.Struct, forbid_unknown_fields=True):
     name: str
     code: str
     until: float
+    link: str = ""
+    """Where it is used, with it in the part of an address that no browser sends."""
+    picture: str = ""
+    """That as a code to be scanned (SVG)."""
 
 
 class Removed(msgspec.Struct, forbid_unknown_fields=True):
@@ -213,7 +219,7 @@ def user_routes(
     async def invite(request: web.Request) -> web.Response:
         wish = await body(request, Invitation)
         check_changes(identity(request))
-        return _handed(await users.add(wish.name, wish.role, wish.display_name))
+        return await _handed(request, await users.add(wish.name, wish.role, wish.display_name))
 
     @operation("Change somebody.", answer=KnownUser, body=UserChange, path=Named)
     @needs(Act.ADMINISTER)
@@ -242,7 +248,7 @@ def user_routes(
         check_changes(identity(request))
         handed = await users.reset(request.match_info["name"], forget_factors=wish.forget_factors)
         sessions.forget()
-        return _handed(handed)
+        return await _handed(request, handed)
 
     @operation("Remove somebody.", answer=Removed, path=Named)
     @needs(Act.ADMINISTER)
@@ -267,8 +273,13 @@ def user_routes(
             return as_json(Ended(int(await sessions.end(asked.session_id, name, None))))
         return as_json(Ended(await sessions.end_all(name, None)))
 
-    def _handed(handed: Handed) -> web.Response:
-        return as_json(HandedCode(handed.name, handed.code, handed.until))
+    async def _handed(request: web.Request, handed: Handed) -> web.Response:
+        try:
+            link = f"{request.url.origin()}/welcome#code={handed.code}"
+        except ValueError:  # who asks calls the box by what is no name
+            link = ""
+        picture = await asyncio.to_thread(picture_of, link or handed.code)
+        return as_json(HandedCode(handed.name, handed.code, handed.until, link, picture))
 
     return [
         web.get("/users", listed),

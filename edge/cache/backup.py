@@ -35,6 +35,7 @@ from edge.dicom.raw_data import Label, uid_of_number
 from edge.errors import EdgeError, SealBroken, SecretError
 from edge.index import remote, snapshot
 from edge.index.database import Database
+from edge.loading import OWN
 
 __all__ = [
     "LABEL",
@@ -294,6 +295,8 @@ class Backups:
         for path in sorted((self._folder / _CERTIFICATES).glob("*")):
             if path.is_file() and path.suffix != ".new":
                 yield f"{_CERTIFICATES}/{path.name}", path.read_bytes()
+        if (own := _content(self._folder / OWN)) is not None:
+            yield OWN, own
 
     def _outside(self) -> Iterator[tuple[str, bytes]]:
         http = self._config.http
@@ -306,7 +309,8 @@ class Backups:
                 yield str(path), content
 
     def _watched(self) -> list[bytes | None]:
-        return [_content(self._file), _content(self._folder / FILE)]
+        own = self._folder / OWN
+        return [_content(self._file), _content(self._folder / FILE), _content(own)]
 
 
 async def overview(config: Config, database: Database) -> Overview:

@@ -41,16 +41,27 @@ class Trials:
                 "no archive is called so",
                 hint=f"there are: {', '.join(self._archives) or 'none'}",
             )
+        async with self.walk_to(self._archives[name]) as findings:
+            yield findings
+
+    @asynccontextmanager
+    async def walk_to(self, archive: Archive) -> AsyncIterator[AsyncGenerator[Finding]]:
+        """The same to an archive that may not be configured yet, its secrets open.
+
+        Raises:
+            DecisionRefused: Another walk is not at its end.
+            ConfigError: A certificate or key can't be used.
+        """
         if self._walking:
             raise DecisionRefused(
                 f"the way to {self._walking} is being tested just now",
                 hint="wait until that is over: it takes a minute at the most",
             )
-        self._walking = name
+        self._walking = archive.name
         try:
             async with (
-                archive_of(self._archives[name]) as archive,
-                aclosing(Diagnosis(archive).findings()) as findings,
+                archive_of(archive) as driver,
+                aclosing(Diagnosis(driver).findings()) as findings,
             ):
                 yield findings
         finally:

@@ -13,6 +13,7 @@ import os
 import resource
 import signal
 import sys
+import time
 from collections.abc import AsyncIterator, Callable
 from functools import partial
 from pathlib import Path
@@ -21,6 +22,7 @@ from typing import TYPE_CHECKING
 from edge.cage.kernel import hide_memory
 from edge.commands.parsing import Commands, configuration, configuration_file
 from edge.commands.welcome import show_code, welcome
+from edge.errors import ConfigError, EdgeError
 from edge.systemd import Systemd, keep_watch
 
 if TYPE_CHECKING:
@@ -37,6 +39,8 @@ _ROOT = (
 )
 _DECODERS = ("gdcm", "numpy", "PIL")
 """What only pixel workers need; pydicom would load all that it finds, 30 MB of them."""
+_TIME_ZONE = os.environ.get("TZ")
+"""As the machine has it."""
 _CLOSING = 15.0
 """Seconds that a service which was locked has to close everything."""
 _KEEP = {
@@ -80,42 +84,85 @@ async def _serve(options: argparse.Namespace) -> int:
     if serving := asyncio.current_task():
         _at_signals(loop, serving.cancel)  # a start may take long: an index may have to be rebuilt
     from edge.app import Appliance
+    from edge.applying import Applying
+    from edge.cache.own_settings import prove, take_back
     from edge.locked import root_secret
 
     folder, file = loaded.appliance.data_dir, await configuration_file(options)
     is_new = not await asyncio.to_thread(_holds_box, folder)
     root = await root_secret(loaded, tell=systemd.waiting, show=partial(show_code, config=loaded))
-    again = True
+    again, setback = True, ""
     while again:
         systemd.opening()
-        appliance = Appliance(loaded, file=file, root=root)
-        async with _told_of(appliance, loaded, is_new=is_new) as box:
-            if os.geteuid() == 0:
-                log.warning(_ROOT)
-            log.info(
-                "ready: DICOM as %s on %s, HTTP on port %d",
-                loaded.dimse.ae_title,
-                _ports(box.dimse_port, box.dimse_tls_port),
-                box.http_port,
-            )
-            await welcome(box.cache.users, loaded)
-            _at_signals(loop, stopping.set)
-            # What was made so far stays: looking through it again and again holds up whoever asks.
-            gc.collect()
-            gc.freeze()
-            _tell_ready(systemd, box)
-            again = await box.serve_until(stopping)
-            is_new = False
-            log.info("stopping")
-            if box.holding.locking.is_set():
-                # Whatever hangs while it closes, and holds a key, does not do so for long.
-                loop.call_later(_CLOSING, _begin_anew)
-            elif not again:
-                systemd.stopping()
+        _set_time_zone(loaded.appliance.time_zone)
+        applying, is_open = Applying(setback), False
+        appliance = Appliance(loaded, file=file, root=root, applying=applying)
+        try:
+            async with _told_of(appliance, loaded, is_new=is_new) as box:
+                is_open = True
+                await asyncio.to_thread(prove, folder)
+                if os.geteuid() == 0:
+                    log.warning(_ROOT)
+                log.info(
+                    "ready: DICOM as %s on %s, HTTP on port %d",
+                    loaded.dimse.ae_title,
+                    _ports(box.dimse_port, box.dimse_tls_port),
+                    box.http_port,
+                )
+                await welcome(box.cache.users, loaded)
+                _at_signals(loop, stopping.set)
+                _pass_over_memory()
+                _tell_ready(systemd, box)
+                again = await box.serve_until(stopping)
+                is_new = False
+                log.info("stopping")
+                if box.holding.locking.is_set():
+                    # Whatever hangs while it closes, and holds a key, does not do so for long.
+                    loop.call_later(_CLOSING, _begin_anew)
+                elif not again:
+                    systemd.stopping()
+        except (EdgeError, OSError) as error:
+            if is_open or not await asyncio.to_thread(take_back, folder):
+                raise
+            log.error("the service does not start with its new settings: %s", error)
+            loaded, setback = await configuration(options), str(error)
+            continue
+        if applying.asked.is_set() and again:
+            loaded, setback = await _other_settings(options, loaded)
         if box.holding.locking.is_set() and again:
             _begin_anew()
     log.info("stopped")
     return 0
+
+
+async def _other_settings(options: argparse.Namespace, before: Config) -> tuple[Config, str]:
+    """Those that hold from now on; and why the new ones do not, if they do not."""
+    try:
+        return await configuration(options), ""
+    except ConfigError as error:  # somebody wrote into a file since they were tried
+        log.error("the new settings can't be used: %s", error)
+        from edge.cache.own_settings import take_back
+
+        await asyncio.to_thread(take_back, before.appliance.data_dir)
+        return before, str(error)
+
+
+def _pass_over_memory() -> None:
+    """What was made so far stays: to look through it again and again holds others up."""
+    gc.unfreeze()
+    gc.collect()
+    gc.freeze()
+
+
+def _set_time_zone(name: str) -> None:
+    """Have this process and those that it starts tell the time of there; the machine's if empty."""
+    if name:
+        os.environ["TZ"] = name
+    elif _TIME_ZONE is None:
+        os.environ.pop("TZ", None)
+    else:
+        os.environ["TZ"] = _TIME_ZONE
+    time.tzset()
 
 
 def _tell_ready(systemd: Systemd, box: Appliance) -> None:

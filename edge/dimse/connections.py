@@ -78,6 +78,8 @@ class Connections:
         self._clock = clock
         self._max_associations = max_associations
         self._max_unassociated = max_unassociated
+        self.turns_away = ""
+        """Why nobody may associate for now; empty if they may."""
         # Ordered sets, the oldest first.
         self._associated: dict[Member, None] = {}
         self._unassociated: dict[Member, None] = {}
@@ -92,6 +94,12 @@ class Connections:
     def associated(self) -> int:
         """How many are associated."""
         return len(self._associated)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether every association has nothing under way, and was silent for long."""
+        since = self._clock() - STALE_SECONDS
+        return all(not each.is_busy and each.heard < since for each in self._associated)
 
     def enter(self, member: Member) -> None:
         """It connected. It always may: if there are too many, another gives way."""
@@ -114,6 +122,8 @@ class Connections:
 
     def admit(self, member: Member) -> str:
         """Count it as associated; else why not: there are too many, and nobody is to give way."""
+        if self.turns_away:
+            return self.turns_away
         if refusal := self._beyond_its_own(member):
             return refusal
         if len(self._associated) >= self._max_associations:

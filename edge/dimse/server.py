@@ -97,6 +97,16 @@ class DimseServer:
         """How many peers are associated now."""
         return self._shared.connections.associated if self._shared else 0
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether an end of this server would interrupt nobody."""
+        return self._shared is None or self._shared.connections.is_quiet
+
+    def turn_away(self, why: str) -> None:
+        """Let nobody associate from now on; those that are associated go on."""
+        if self._shared:
+            self._shared.connections.turns_away = why
+
     async def serve(self, *, ready: asyncio.Event | None = None) -> None:
         """Listen until cancelled; then abort every association and wait for its end.
 

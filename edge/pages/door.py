@@ -22,7 +22,7 @@ from aiohttp.typedefs import Handler
 from edge.access.acts import Act, Service
 from edge.access.gate import Gate
 from edge.access.roles import Identity, needs
-from edge.access.sessions import UNATTENDED
+from edge.access.sessions import UNATTENDED, Session
 from edge.errors import AccessDenied, EdgeError
 from edge.pages.page import Group, Means, Page, Theme, Visit
 from edge.pages.resources import Resources, resources
@@ -50,8 +50,13 @@ class _Known:
     """Who asks."""
 
     identity: Identity | None = None
-    display_name: str = ""
+    session: Session | None = None
     is_limited: bool = False
+
+    @property
+    def display_name(self) -> str:
+        """What others know them by; empty if nothing says so."""
+        return "" if self.session is None else self.session.display_name
 
     @property
     def who(self) -> str:
@@ -246,8 +251,7 @@ class Pages:
             if identity is not None or hdrs.AUTHORIZATION in request.headers:
                 self._refused(request, identity, error)
             raise
-        session = await self._gate.session(request.headers)
-        return _Known(identity, "" if session is None else session.display_name)
+        return _Known(identity, await self._gate.session(request.headers))
 
     async def _known(self, request: web.Request) -> _Known:
         """Who asks, if that is anybody who may look at something."""
@@ -257,7 +261,8 @@ class Pages:
         try:
             return await self._let_in(request, Act.READ)
         except AccessDenied:
-            return _Known(is_limited=session is not None and session.is_limited)
+            is_limited = session is not None and session.is_limited
+            return _Known(session=None if is_limited else session, is_limited=is_limited)
 
     async def _is_to_log_in(self, request: web.Request, error: AccessDenied) -> bool:
         """Whether logging in, or proving more, would help."""
@@ -286,6 +291,7 @@ class Pages:
             Theme(theme) if theme in set(Theme) else Theme.AUTO,
             known.identity,
             known.display_name,
+            known.session,
         )
 
     async def _file(self, request: web.Request) -> web.StreamResponse:

@@ -1,13 +1,273 @@
-"""How things are done."""
+"""How things are done: a section for every page, written for who uses that page.
+
+It is of the box itself, and works without any line. Nobody reads of pages that are not theirs.
+"""
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from edge.access.roles import Act
-from edge.pages.page import Group, Page
+from edge.pages.page import Group, Page, Visit
 from edge.pages.words import noted
 
-__all__ = ["PAGE"]
+__all__ = ["PAGE", "SECTIONS"]
 
-PAGE: Final = Page("/help", "help", noted("Help"), Act.READ, Group.FOOT)
+_S = tuple[str, str, str, Act, tuple[str, ...]]
+SECTIONS: Final[tuple[_S, ...]] = (
+    (
+        "now",
+        "/",
+        noted("Now"),
+        Act.READ,
+        (
+            noted(
+                "The sentence at the top says how the box is. Green: everything that came in is "
+                "safe in the cloud. Amber: something waits. Red: somebody has to do something."
+            ),
+            noted(
+                "The red number counts the studies that exist only here. If the line is down it "
+                "grows: go on working, nothing is lost, and it goes back to nought by itself "
+                "when the line is back."
+            ),
+            noted(
+                "What needs somebody stands below, with what to do about it. Call whoever looks "
+                "after the box if it says so."
+            ),
+        ),
+    ),
+    (
+        "studies",
+        "/studies",
+        noted("Studies"),
+        Act.READ,
+        (
+            noted(
+                "Type a name, a patient ID, a date or an accession number: the list narrows as "
+                "you type."
+            ),
+            noted("A study that only the cloud has can be opened, too; it is fetched meanwhile."),
+            noted(
+                "If a patient is missing, look whether the device has sent the study: on the "
+                "first page it shows as it comes in."
+            ),
+        ),
+    ),
+    (
+        "study",
+        "",
+        noted("Study"),
+        Act.READ,
+        (
+            noted(
+                "All series of one study, where its images are, and who has proof of them. Open "
+                "it in the viewer from here."
+            ),
+        ),
+    ),
+    (
+        "worklist",
+        "/worklist",
+        noted("Worklist"),
+        Act.READ,
+        (
+            noted(
+                "What is ordered for today. Devices ask for this list, so that nobody types a "
+                "patient’s name twice."
+            ),
+            noted(
+                "A patient who is not in it was not ordered yet, or the ordering system can’t be "
+                "reached: the first page says so."
+            ),
+        ),
+    ),
+    (
+        "sync",
+        "/sync",
+        noted("Sync"),
+        Act.DECIDE,
+        (
+            noted("What waits to go to the cloud, in its order. Most of it needs nobody."),
+            noted(
+                "What the archive refused waits for a decision: read the archive’s own words, "
+                "mend what they name, and have it sent again."
+            ),
+            noted(
+                "If box and cloud have different images under one name, compare the two and "
+                "choose. The other one is kept aside until it is erased on purpose."
+            ),
+        ),
+    ),
+    (
+        "peers",
+        "/peers",
+        noted("Devices"),
+        Act.ADMINISTER,
+        (
+            noted(
+                "Devices and systems that speak DICOM with the box. A new one that calls shows "
+                "here, and is let in by one click."
+            ),
+            noted(
+                "If a device can’t send, the doctor says what went wrong in its last calls, and "
+                "what to change on which side."
+            ),
+        ),
+    ),
+    (
+        "people",
+        "/people",
+        noted("People"),
+        Act.ADMINISTER,
+        (
+            noted(
+                "Invite somebody, give them the code as a print or let them scan it, and they "
+                "set their own password. The code is shown once; if it is lost, make a new one."
+            ),
+            noted(
+                "Somebody who lost their password or second proof gets a new code. Whoever "
+                "leaves the clinic is kept out or removed: it holds at once, everywhere."
+            ),
+            noted(
+                "Narrowing leaves somebody a part of their role, such as the studies of one "
+                "device. In an emergency they may open the rest: you see it here, and say that "
+                "you looked at it."
+            ),
+        ),
+    ),
+    (
+        "tokens",
+        "/tokens",
+        noted("Tokens"),
+        Act.ADMINISTER,
+        (
+            noted(
+                "Programs log in with tokens. Make one for each program, as narrow and as short "
+                "as it can be: then one that is stolen opens little, and can be revoked alone."
+            ),
+            noted(
+                "A token that nobody used for months is better revoked. One that ends soon is "
+                "named on the first page."
+            ),
+        ),
+    ),
+    (
+        "audit",
+        "/audit",
+        noted("Audit"),
+        Act.ADMINISTER,
+        (
+            noted(
+                "Who looked at whose images, and who changed what. Search by patient to answer a "
+                "patient’s question, by person to answer a concern."
+            ),
+            noted(
+                "The export is a file for whoever supervises you. The check proves that no entry "
+                "was changed or taken away."
+            ),
+        ),
+    ),
+    (
+        "settings",
+        "/settings",
+        noted("Settings"),
+        Act.ADMINISTER,
+        (
+            noted(
+                "How the box works. Each setting says what follows from it before it is saved, "
+                "and what can’t be is refused with a reason."
+            ),
+            noted(
+                "A change holds as soon as no transfer is under way. If the box can’t start with "
+                "it, the former settings hold again, and the page says why."
+            ),
+        ),
+    ),
+    (
+        "setup",
+        "/setup",
+        noted("Set up"),
+        Act.ADMINISTER,
+        (
+            noted(
+                "Step by step from a new box to one that works: clinic, network, cloud, recovery "
+                "key, first device, test image. What is left for later can be done later."
+            ),
+            noted(
+                "A device that does not come through: the page says what the box heard from it, "
+                "and what to change there."
+            ),
+        ),
+    ),
+    (
+        "logs",
+        "/logs",
+        noted("Logs"),
+        Act.ADMINISTER,
+        (
+            noted("What the service says of itself, for technicians. No patient is named in it."),
+            noted(
+                "Whoever helps you from afar asks for the bundle: download it here, or run edge "
+                "support-bundle on the box."
+            ),
+        ),
+    ),
+    (
+        "backup",
+        "/backup",
+        noted("Backup"),
+        Act.ADMINISTER,
+        (
+            noted(
+                "The recovery key is the one thing that only you can keep. Make it, print it, "
+                "type it back, and lock the paper away in another building."
+            ),
+            noted(
+                "Once there is a key, backups go to the archive by themselves. Look at their age "
+                "now and then."
+            ),
+        ),
+    ),
+    (
+        "emergency",
+        "/emergency",
+        noted("Emergency access"),
+        Act.READ,
+        (
+            noted(
+                "If you may usually not see a study, and a patient is in danger, you can open "
+                "everything for a short time. Say why; it is recorded, and the administrators "
+                "look at it."
+            ),
+        ),
+    ),
+    (
+        "account",
+        "/account",
+        noted("Your log-in"),
+        Act.READ,
+        (
+            noted(
+                "Change your password, add a passkey or an app as a second proof, and see where "
+                "you are logged in. If a place is not yours, log it out there and change the "
+                "password."
+            ),
+        ),
+    ),
+)
+"""Name, path, title, act, and what there is to know, of each page."""
+
+
+async def fill(visit: Visit) -> Mapping[str, Any]:
+    """The sections of who reads it."""
+    return {
+        "sections": [
+            {"name": name, "path": path, "title": title, "texts": texts}
+            for name, path, title, act, texts in SECTIONS
+            if visit.may(act) and (name != "emergency" or visit.may_break_glass)
+        ]
+    }
+
+
+PAGE: Final = Page("/help", "help", noted("Help"), Act.READ, Group.FOOT, fill=fill)

@@ -9,7 +9,8 @@ from typing import Any
 
 from aiohttp import web
 
-from edge.access.roles import Act, Identity
+from edge.access.roles import Act, Identity, Role
+from edge.access.sessions import Session
 from edge.cache.live import Live
 from edge.config import Config
 from edge.pages.words import Words
@@ -62,6 +63,15 @@ class Visit:
     identity: Identity | None
     """None: nobody is logged in, which few pages are for."""
     display_name: str = ""
+    session: Session | None = None
+    """By which they are logged in; None if it is by something else, or not at all."""
+
+    @property
+    def may_break_glass(self) -> bool:
+        """Whether something is kept from them that they may open in an emergency."""
+        roles = map(Role, self.means.config.access.emergency.roles)
+        session = self.session
+        return session is not None and session.scope.hinders_reading and session.role in set(roles)
 
     def may(self, act: Act) -> bool:
         """Whether they may do that."""

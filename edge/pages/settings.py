@@ -1,4 +1,7 @@
-"""How the box works."""
+"""How the box works: every setting, changed in place, with what follows from it.
+
+Its script has the words of each; what may be, and what is, comes by the API.
+"""
 
 from __future__ import annotations
 

@@ -11,6 +11,7 @@ from edge.pages import (
     account,
     audit,
     backup,
+    emergency,
     help,  # noqa: A004 - a page is called so
     link,
     logs,
@@ -23,7 +24,6 @@ from edge.pages import (
     study,
     sync,
     tokens,
-    update,
     welcome,
     worklist,
 )
@@ -44,12 +44,12 @@ PAGES: Final[tuple[Page, ...]] = (
     audit.PAGE,
     settings.PAGE,
     logs.PAGE,
-    update.PAGE,
     backup.PAGE,
     help.PAGE,
     study.PAGE,
     account.PAGE,
     WELCOME,
     link.PAGE,
+    emergency.PAGE,
     setup.PAGE,
 )

@@ -37,6 +37,11 @@ async def claim_of(method, path, template=None):
         ("POST", "/identities", Event.USER),
         ("PATCH", "/something/new", Event.ADMINISTERED),
         ("GET", "/audit", Event.READ_RECORD),
+        ("GET", "/audit/export", Event.READ_RECORD),
+        ("GET", "/audit/check", Event.READ_RECORD),
+        ("GET", "/backup", Event.SECURITY),
+        ("GET", "/support", Event.ADMINISTERED),
+        ("POST", "/keys/recovery", Event.KEY),
     ],
 )
 async def test_what_it_is_an_act_of(method, path, event):
@@ -51,6 +56,8 @@ async def test_what_it_is_an_act_of(method, path, event):
     [
         ("GET", "/status"),
         ("GET", "/openapi.json"),
+        ("GET", "/logs"),
+        ("GET", "/keys/recovery"),
         ("HEAD", "/peers"),
         ("OPTIONS", "/trash"),
         ("GET", "/sync/history"),

@@ -26,6 +26,7 @@ from edge.admin.commitments import commitment_routes
 from edge.admin.edits import edit_routes
 from edge.admin.identities import identity_routes
 from edge.admin.keys import key_routes
+from edge.admin.logs import log_routes
 from edge.admin.openapi import Problem, operation, serve_description
 from edge.admin.peers import peer_routes
 from edge.admin.prefetch import prefetch_routes
@@ -61,6 +62,7 @@ from edge.errors import DecisionRefused
 from edge.index.database import Database
 from edge.index.remote import set_archive_state
 from edge.index.tokens import TokenTable
+from edge.logs import Recent
 from tests import samples
 from tests.access.people import CHEAP
 from tests.dicomweb.doubles import authorise as authorised
@@ -140,6 +142,7 @@ async def base(tmp_path):
                 *worklist_routes(worklist),
                 *token_routes(Tokens(TokenTable(database)), itemgetter(IDENTITY)),
                 *key_routes(locked, itemgetter(IDENTITY)),
+                *log_routes(Recent()),
                 *identity_routes(
                     ProviderPeople(database),
                     Sessions(database, config.Access()),
@@ -206,6 +209,7 @@ async def test_whatever_the_description_allows_is_answered_as_it_says(base, head
         "POST /identities/{name}",
         "DELETE /identities/{name}",
         "POST /keys/lock",
+        "GET /logs",
         "GET /openapi.json",
         "GET /outbox",
         "POST /outbox",

@@ -41,6 +41,8 @@ async def test_somebody_is_invited_listed_and_removed(client, world):
     assert answer.headers["Cache-Control"] == "no-store"
     handed = await answer.json()
     assert handed["name"] == "bert"
+    assert handed["link"].endswith(f"/welcome#code={handed['code']}")
+    assert handed["picture"].startswith("<svg")
     await world.users.redeem(handed["code"], GOOD)
     listed = await (await client.get("/api/v1/users")).json()
     [user] = listed["users"]

@@ -22,6 +22,7 @@ OPEN = {
     ("GET", "/ca.crt"),
     ("GET", "/healthz"),
     ("GET", "/readyz"),
+    ("GET", "/emergency"),
     ("POST", "/login"),
     ("GET", "/login/oidc"),
     ("POST", "/login/passkey"),

@@ -44,7 +44,7 @@ class Complaints:
 
     def _failed(self, url: str, why: str | None) -> None:
         # Whoever goes on to another page breaks off what is still on its way.
-        if why != "net::ERR_ABORTED":
+        if why != "net::ERR_ABORTED" and not any(one in (why or "") for one in self.excused):
             self.found.append(f"failed: {url}: {why}")
 
 

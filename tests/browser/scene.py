@@ -6,7 +6,7 @@ Owns who they are: nobody. Promises the same studies every time, stored by the o
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
@@ -20,9 +20,12 @@ from edge.access.sessions import Proved, Visitor, cookie_name
 from edge.app import Appliance
 from edge.cache.admission import Source
 from edge.dicom.instance import Origin
+from edge.loading import OWN
+from edge.overlay import to_toml
 from tests import samples
 from tests.fakes.edge import EdgeServer
 
+NAME = "St. Brigid Clinic"
 PASSWORD = "seven quiet lamps"
 PATIENTS = (
     ("Okafor^Ada^N", "P-20417", "F", "CT", "Thorax with contrast", 12),
@@ -87,6 +90,18 @@ def files(number: int) -> list[bytes]:
     return made
 
 
+def _set_up(box: Path, archives: Sequence[config.Archive]) -> None:
+    """Have the settings of the box say what it runs with, as if they had been set on its page."""
+    box.mkdir(mode=0o700, exist_ok=True)
+    said = [
+        {"name": one.name, "url": one.url}
+        | ({"auth": {"kind": one.auth.kind, "token": one.auth.token}} if one.auth.token else {})
+        for one in archives
+    ]
+    tree = {"appliance": {"name": NAME}, "cloud": {"archive": said}}
+    (box / OWN).write_text(to_toml(tree), encoding="utf-8")
+
+
 @contextlib.asynccontextmanager
 async def clinic(folder: Path, *, cloud: str = "up", **sections: object) -> AsyncIterator[Scene]:
     """A box that is called like a clinic.
@@ -107,9 +122,10 @@ async def clinic(folder: Path, *, cloud: str = "up", **sections: object) -> Asyn
             archives = (config.Archive("cloud", server.dicomweb, auth=auth),)
         elif cloud == "down":
             archives = (config.Archive("cloud", "http://127.0.0.1:9/dicom-web"),)
+        _set_up(folder / "box", archives)
         loaded = config.Config(
             **{
-                "appliance": config.Appliance(name="St. Brigid Clinic", data_dir=folder / "box"),
+                "appliance": config.Appliance(name=NAME, data_dir=folder / "box"),
                 "dimse": config.Dimse(listen="127.0.0.1:0", unknown_peers="accept"),
                 "http": config.Http(listen="127.0.0.1:0", tls="off"),
                 "cache": config.Cache(reserve_bytes=0),

@@ -191,7 +191,7 @@ async def test_the_way_to_an_archive_is_tested_step_by_step_and_says_where_it_en
 ):
     page = await visit(scene, "/sync#line", keeper)
     await page.get_by_role("button", name="Test it").click()
-    steps = page.locator(".steps > li")
+    steps = page.locator(".walk > li")
     await expect(steps.last).to_contain_text("does not work", timeout=LONG)
     await expect(steps).to_have_count(3)
     await expect(steps.nth(1)).to_contain_text("Connection")
@@ -203,10 +203,10 @@ async def test_a_way_that_works_goes_there_and_back(visit, tmp_path):
         cookie = await made.cookie("keeper", Role.ADMIN)
         page = await visit(made, "/sync#line", cookie)
         await page.get_by_role("button", name="Test it").click()
-        await expect(page.locator(".steps .verdict")).to_contain_text(
+        await expect(page.locator(".walk .verdict")).to_contain_text(
             "works, there and back", timeout=LONG
         )
-        await expect(page.locator(".steps > li")).to_have_count(11)
+        await expect(page.locator(".walk > li")).to_have_count(11)
         await made.store(0)
         await page.click("#tab-history")
         bars = page.locator("#chart rect.safe")

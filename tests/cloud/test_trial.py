@@ -46,3 +46,12 @@ async def test_of_an_archive_that_is_not_there_the_others_are_named(trials):
         async with trials.walk("nowhere"):
             pass
     assert caught.value.hint == "there are: cloud, second"
+
+
+async def test_one_that_is_not_set_up_yet_is_walked_to_in_the_same_turn(trials):
+    new = config.Archive("new", f"http://127.0.0.1:{free_port()}/dicom-web")
+    async with trials.walk_to(new) as findings:
+        assert (await anext(findings)).step is Step.NAME
+        with pytest.raises(DecisionRefused, match="new is being tested just now"):
+            async with trials.walk("cloud"):
+                pass

@@ -189,3 +189,25 @@ def test_what_is_busy_never_gives_way_to_its_own_peer():
     connections.enter(another := limited(limit=1))
     assert connections.admit(another)
     assert not busy.gave_way
+
+
+def test_where_nobody_is_let_in_those_who_are_in_stay():
+    connections = Connections(2)
+    associated(connections, inside := Fake())
+    connections.turns_away = "try again in a moment"
+    connections.enter(late := Fake())
+    assert connections.admit(late) == "try again in a moment"
+    assert not inside.gave_way
+    assert connections.associated == 1
+
+
+def test_it_is_quiet_once_every_association_was_silent_for_long():
+    connections = Connections(9, clock=lambda: 1000.0)
+    assert connections.is_quiet
+    associated(connections, Fake(heard=900.0))
+    assert connections.is_quiet
+    associated(connections, Fake(heard=900.0, is_busy=True))
+    assert not connections.is_quiet
+    lively = Connections(9, clock=lambda: 1000.0)
+    associated(lively, Fake(heard=999.0))
+    assert not lively.is_quiet

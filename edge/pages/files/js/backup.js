@@ -1,1 +1,82 @@
+// The recovery key: made, shown once, printed, typed back; only then does the box seal for it.
+
 import "./layout.js";
+import { ask } from "./api.js";
+import { confirm, open } from "./dialog.js";
+import { byId, icon, make, onSubmit, showProblem, toast } from "./dom.js";
+import { picture } from "./handing.js";
+import { _, date } from "./words.js";
+
+const problem = byId("key-problem");
+
+async function show() {
+  try {
+    const { made, trouble } = await ask("/api/v1/keys/recovery");
+    const badge = (level, text) => make("span", { class: "badge", data: { level } }, text);
+    if (trouble) byId("key-state").replaceChildren(badge("alarm", _("damaged")), " ", make("span", { lang: "en", dir: "auto" }, trouble));
+    else if (made) byId("key-state").replaceChildren(badge("safe", _("there is one")), " ", _("made %(date)s; it can’t be shown again.", { date: date(made) }));
+    else byId("key-state").replaceChildren(badge("alarm", _("there is none")), " ", _("A box that is lost today could not be made anew."));
+    byId("make-key").hidden = Boolean(made);
+    byId("renew-key").hidden = !made;
+    byId("download").hidden = !made;
+    problem.hidden = true;
+  } catch (error) {
+    byId("key-state").textContent = "";
+    showProblem(problem, error);
+  }
+}
+
+async function begin(renew) {
+  problem.hidden = true;
+  try {
+    write(await ask("/api/v1/keys/recovery", { body: { renew } }));
+  } catch (error) {
+    showProblem(problem, error);
+  }
+}
+
+function write(shown) {
+  const name = byId("key").dataset.box;
+  const groups = make("ol", { class: "key-groups", "aria-label": _("Recovery key") }, shown.groups.map((one) => make("li", {}, one)));
+  const paper = open({ title: _("Recovery key of %(name)s", { name }), body: [
+    make("p", { class: "note" }, _("Print it, or write it down, and lock it away in another building. Who has it can read every backup of this box. It is shown this once.")),
+    groups, picture(shown.picture, _("The same as a code to be scanned")),
+    make("p", { class: "note" }, _("Made %(date)s. O and 0 are the same, as are I, L and 1.", { date: date(Date.now() / 1000) })),
+    make("div", { class: "actions" },
+      make("button", { type: "button", class: "button quiet", onclick: () => window.print() }, icon("print"), _("Print")),
+      make("button", { type: "button", class: "button", onclick: () => { paper.close(); typeBack(name); } }, _("I have it on paper"))),
+  ] });
+}
+
+function typeBack(name) {
+  const field = make("textarea", { name: "key", rows: "4", required: true, maxlength: "400", autocomplete: "off", autocapitalize: "characters", spellcheck: "false", class: "digits", dir: "ltr" });
+  const form = make("form", { class: "stack" },
+    make("label", { class: "field" }, make("span", {}, _("Type it from the paper")), field,
+      make("small", {}, _("All nine groups; blanks and lines as you like."))),
+    make("p", { class: "problem", role: "alert", hidden: true }),
+    make("div", { class: "actions" }, make("button", { class: "button" }, _("That is it"))));
+  const shown = open({ title: _("Recovery key of %(name)s", { name }), body: [
+    make("p", { class: "note" }, _("It holds once it was typed back: so nobody keeps a paper that can’t be read. Until then nothing changed.")), form,
+  ] });
+  onSubmit(form, async ({ key }) => {
+    await ask("/api/v1/keys/recovery/typed", { body: { key } });
+    shown.close();
+    toast(_("The recovery key holds. A backup is made with it now."));
+    show();
+  });
+  field.focus();
+}
+
+byId("make-key").addEventListener("click", () => begin(false));
+byId("renew-key").addEventListener("click", async () => {
+  const sure = await confirm({
+    title: _("Make another recovery key?"), action: _("Make another"),
+    consequences: [
+      _("Only if the paper is lost, or somebody saw it who should not."),
+      _("Backups from now on open with the new one alone; older ones with the old one alone: keep both papers."),
+    ],
+  });
+  if (sure) begin(true);
+});
+byId("print").addEventListener("click", () => window.print());
+show();

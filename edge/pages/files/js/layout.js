@@ -4,6 +4,7 @@
 
 import { ask } from "./api.js";
 import { byId } from "./dom.js";
+import "./glass.js";
 import { listen } from "./live.js";
 
 const YEAR = 31536000;

@@ -1,0 +1,33 @@
+"""Whether the machine is on a network, over the admin API; for who may ``administer``."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+
+import msgspec
+from aiohttp import web
+
+from edge.access.roles import Act, needs
+from edge.admin.openapi import operation
+from edge.cache.network import Look, look
+
+__all__ = ["network_routes"]
+
+
+class Network(msgspec.Struct, forbid_unknown_fields=True):
+    """What the machine can tell by itself."""
+
+    looks: list[Look]
+
+
+def network_routes() -> Sequence[web.RouteDef]:
+    """``/network``."""
+
+    @operation("Whether this machine is on a network; nothing is sent.", answer=Network)
+    @needs(Act.ADMINISTER)
+    async def network(_: web.Request) -> web.Response:
+        found = Network(await asyncio.to_thread(look))
+        return web.Response(body=msgspec.json.encode(found), content_type="application/json")
+
+    return [web.get("/network", network)]

@@ -1,0 +1,133 @@
+"""The box's own settings over the admin API: read, tried, changed.
+
+Promises that no secret goes out, or into the record: that gets what was and what is, without them.
+What may be changed from here stands in `edge.changing`; who may, is who may ``administer``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Annotated, Any
+
+import msgspec
+from aiohttp import web
+
+from edge.access.audit.claim import SAID
+from edge.access.roles import Act, needs
+from edge.admin.asking import body
+from edge.admin.openapi import operation
+from edge.cache.own_settings import Change, Known, OwnSettings, told
+from edge.errors import ConfigError, DecisionRefused
+
+__all__ = ["Changing", "Running", "settings_routes"]
+
+
+@dataclass(frozen=True, slots=True)
+class Running:
+    """The service, as far as settings are concerned."""
+
+    since: float
+    """POSIX seconds: since then they have been in force."""
+    setback: str
+    """Why the ones that were changed last were taken back; empty if they were not."""
+    apply: Callable[[], None]
+    """Has the service begin anew."""
+
+
+class SettingList(msgspec.Struct, forbid_unknown_fields=True):
+    """All that can be set."""
+
+    settings: list[Known]
+    since: float
+    setback: str
+
+
+class Changing(msgspec.Struct, forbid_unknown_fields=True):
+    """What shall be otherwise."""
+
+    changes: Annotated[dict[str, Any], msgspec.Meta(min_length=1, max_length=200)]
+    """Names of settings -> values; null: as by default. A secret that is true stays as it is."""
+
+
+class Wrong(msgspec.Struct, forbid_unknown_fields=True):
+    """What can't be so."""
+
+    key: str
+    """With the numbers of tables in arrays; empty if it is about no single one."""
+    message: str
+    hint: str
+
+
+class Tried(msgspec.Struct, forbid_unknown_fields=True):
+    """What would become of it."""
+
+    problem: Wrong | None
+    changes: list[Change]
+
+
+class Changed(msgspec.Struct, forbid_unknown_fields=True):
+    """What became of it; ``since`` in the list tells when it is in force."""
+
+    changes: list[Change]
+    begins_anew: bool
+
+
+def settings_routes(own: OwnSettings, running: Running) -> Sequence[web.RouteDef]:
+    """``/settings``.
+
+    Args:
+        own: The settings.
+        running: The service.
+    """
+
+    @operation("Every setting: what it is, and whether it can be changed here.", answer=SettingList)
+    @needs(Act.ADMINISTER)
+    async def listed(_: web.Request) -> web.Response:
+        try:
+            known = await own.known()
+        except ConfigError as error:
+            raise _refused(error) from error
+        return _json(SettingList(known, running.since, running.setback))
+
+    @operation("What would become of a change; nothing is changed.", answer=Tried, body=Changing)
+    @needs(Act.ADMINISTER)
+    async def check(request: web.Request) -> web.Response:
+        wish = await body(request, Changing)
+        try:
+            changes, _ = await own.check(wish.changes)
+        except ConfigError as error:
+            return _json(Tried(Wrong(error.key, error.what or str(error), error.hint), []))
+        return _json(Tried(None, changes))
+
+    @operation(
+        "Change settings; the service begins anew with them once nothing is under way.",
+        answer=Changed,
+        body=Changing,
+    )
+    @needs(Act.ADMINISTER)
+    async def change(request: web.Request) -> web.Response:
+        wish = await body(request, Changing)
+        request[SAID] = b""  # it may have secrets in it, in the middle
+        try:
+            changes = await own.change(wish.changes)
+        except ConfigError as error:
+            raise _refused(error) from error
+        request[SAID] = msgspec.json.encode(told(changes))
+        if changes:
+            running.apply()
+        return _json(Changed(changes, bool(changes)))
+
+    return [
+        web.get("/settings", listed),
+        web.post("/settings/check", check),
+        web.post("/settings", change),
+    ]
+
+
+def _refused(error: ConfigError) -> DecisionRefused:
+    return DecisionRefused(str(error), hint=error.hint)
+
+
+def _json(document: Any) -> web.Response:
+    return web.Response(body=msgspec.json.encode(document), content_type="application/json")

@@ -1,0 +1,229 @@
+"""The box's own settings: read for people, tried, and written, as `edge.changing` describes it.
+
+Owns ``data_dir/settings.toml`` and ``settings.toml.former``. Promises that what it writes can be
+loaded, and that the former file is there until `prove` says that the service runs with the new one;
+until then `take_back` brings it back. Calls block, but for the class's coroutines.
+
+Crash order: the former file is durable -> the new one replaces it -> the service begins anew ->
+``prove`` removes the former one. Whoever starts in between, and can't, takes it back.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import json
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Final
+
+from edge.changing import accepted, all_settings, as_shown, setting_of, value_of
+from edge.config import Config
+from edge.crypto.durable import sync_folder, write_file
+from edge.errors import ConfigError, DecisionRefused
+from edge.loading import OWN, layered
+from edge.overlay import put, take, to_toml
+
+__all__ = ["Change", "Known", "OwnSettings", "Source", "prove", "take_back", "told"]
+
+_FORMER: Final = f"{OWN}.former"
+_DATA_DIR: Final = "EDGE_APPLIANCE__DATA_DIR"
+
+Source = str
+"""``default``, ``box``, or ``fixed``."""
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """A setting as it is."""
+
+    key: str
+    kind: str
+    value: Any
+    """Without secrets: one that is set is true."""
+    default: Any
+    choices: tuple[str, ...]
+    source: Source
+    where: str
+    """Of what is fixed: the file and line, or the variable."""
+    is_remote: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What became of one setting."""
+
+    key: str
+    before: Any
+    after: Any
+    """Both without secrets."""
+
+
+class OwnSettings:
+    """Of one box.
+
+    Args:
+        file: The configuration of the machine; None if there is none.
+        folder: ``data_dir``.
+        seal: Seals a secret for this box.
+        environ: Where the variables are looked up.
+    """
+
+    def __init__(
+        self,
+        file: Path | None,
+        folder: Path,
+        seal: Callable[[str], str],
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        self._file = file
+        self._folder = folder
+        self._seal = seal
+        self._environ = environ
+        if file is None:  # what made the box may have said where it is
+            self._environ = {_DATA_DIR: str(folder), **environ}
+        self._turn = asyncio.Lock()
+
+    async def known(self) -> list[Known]:
+        """All of them, as they would hold if the service began now.
+
+        Raises:
+            ConfigError: They could not: somebody changed a file.
+        """
+        return await asyncio.to_thread(self._known)
+
+    async def check(
+        self, changes: Mapping[str, Any], *, is_remote: bool = True
+    ) -> tuple[list[Change], Config]:
+        """What would become of these changes, and the configuration that would hold.
+
+        Args:
+            changes: Names of settings -> what they shall be; None: as by default.
+            is_remote: They came over the network.
+
+        Raises:
+            ConfigError: It could not be so.
+        """
+        _, done, config = await asyncio.to_thread(self._tried, changes, is_remote=is_remote)
+        return done, config
+
+    async def change(self, changes: Mapping[str, Any], *, is_remote: bool = True) -> list[Change]:
+        """Write them; they hold once the service begins anew.
+
+        Raises:
+            ConfigError: It could not be so; nothing was changed.
+            DecisionRefused: The last change has not been proven yet.
+        """
+        async with self._turn:
+            return await asyncio.to_thread(self._change, changes, is_remote=is_remote)
+
+    def _change(self, changes: Mapping[str, Any], *, is_remote: bool) -> list[Change]:
+        text, done, _ = self._tried(changes, is_remote=is_remote)
+        if not done:
+            return []
+        former = self._folder / _FORMER
+        if is_remote and former.exists():
+            raise DecisionRefused(
+                "the settings that were changed last are not in force yet", hint="wait a moment"
+            )
+        if not former.exists():
+            self._write(former, self._text())
+        self._write(self._folder / OWN, text)
+        return done
+
+    def _write(self, path: Path, text: str) -> None:
+        write_file(path, text.encode())
+        if os.geteuid() == 0:  # a command may run so; the service has to read it
+            owner = self._folder.stat()
+            os.chown(path, owner.st_uid, owner.st_gid)
+
+    def _tried(
+        self, changes: Mapping[str, Any], *, is_remote: bool
+    ) -> tuple[str, list[Change], Config]:
+        settings, config = layered(self._file, self._environ)
+        tree: Mapping[str, Any] = tomllib.loads(self._text())
+        for key, value in changes.items():
+            setting = setting_of(key)
+            if settings.is_fixed(setting.keys):
+                error = ConfigError(
+                    f"{key} is fixed by {settings.place(setting.keys)}",
+                    hint="that wins over the box's own settings: change it there",
+                )
+                error.key = key
+                raise error
+            said = None
+            if value is not None:
+                before = value_of(config, setting)
+                said = accepted(setting, value, before, seal=self._seal, is_remote=is_remote)
+            tree = put(tree, setting.keys, said)
+        text = to_toml(tree)
+        _, new = layered(self._file, self._environ, own=text)
+        if new.appliance.data_dir != self._folder:
+            raise ConfigError(
+                "appliance.data_dir was changed in the file of the machine",
+                hint="that holds after: systemctl restart edge",
+            )
+        done = []
+        for key in changes:
+            setting = setting_of(key)
+            old, now = value_of(config, setting), value_of(new, setting)
+            if old != now or take(tomllib.loads(self._text()), setting.keys) != take(
+                tree, setting.keys
+            ):
+                done.append(Change(key, as_shown(old), as_shown(now)))
+        return text, done, new
+
+    def _known(self) -> list[Known]:
+        settings, config = layered(self._file, self._environ)
+        found = []
+        for setting in all_settings().values():
+            is_fixed = settings.is_fixed(setting.keys)
+            is_own = settings.is_own(setting.keys)
+            found.append(
+                Known(
+                    setting.key,
+                    setting.kind,
+                    as_shown(value_of(config, setting)),
+                    setting.default,
+                    setting.choices,
+                    "fixed" if is_fixed else "box" if is_own else "default",
+                    settings.place(setting.keys) if is_fixed else "",
+                    setting.is_remote,
+                )
+            )
+        return found
+
+    def _text(self) -> str:
+        try:
+            return (self._folder / OWN).read_text(encoding="utf-8")
+        except FileNotFoundError:
+            return ""
+
+
+def told(changes: list[Change]) -> dict[str, str]:
+    """Changes as the audit has them."""
+    return {
+        f"{one.key} {when}": json.dumps(value, ensure_ascii=False)
+        for one in changes
+        for when, value in (("before", one.before), ("after", one.after))
+    }
+
+
+def prove(folder: Path) -> None:
+    """The service runs with the settings as they are. Blocks."""
+    with contextlib.suppress(FileNotFoundError):
+        (folder / _FORMER).unlink()
+        sync_folder(folder)
+
+
+def take_back(folder: Path) -> bool:
+    """Have the former settings again, if the new ones were not proven; whether there were some."""
+    former = folder / _FORMER
+    if not former.exists():
+        return False
+    former.replace(folder / OWN)
+    sync_folder(folder)
+    return True

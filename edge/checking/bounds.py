@@ -1,0 +1,134 @@
+"""Numbers, rules and folders that are right by themselves, and make no sense, or none together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from zoneinfo import available_timezones
+
+from edge.checking.whole import Whole
+from edge.rules import pin_of, prior_of
+from edge.week import RuleError, hours_of, rule_of
+
+__all__ = ["check_folders", "check_line", "check_numbers", "check_rules", "check_time_zone"]
+
+_MOST_RULES = {
+    "sync.calendar": 100,
+    "sync.prefetch_hours": 100,
+    "sync.prefetch": 200,
+    "cache.pin": 1000,
+}
+"""Beyond any use, and each is looked at over and over."""
+_FEWER = {
+    "sync.calendar": "one rule may name several days",
+    "sync.prefetch_hours": "one rule may name several days",
+    "sync.prefetch": "one rule may name several modalities",
+    "cache.pin": "pin single studies and patients with edge pin, which has no limit",
+}
+
+
+def check_numbers(whole: Whole) -> None:
+    """These are waited for, or divided among some: nothing of them would be no service."""
+    for section, names in {
+        "dimse": (
+            "max_associations",
+            "artim_seconds",
+            "idle_seconds",
+            "pdu_seconds",
+            "commit_days",
+            "commit_report_days",
+        ),
+        "sync": (
+            "sweep_minutes",
+            "feed_seconds",
+            "batch_bytes",
+            "uploads_in_flight",
+            "retry_min_seconds",
+            "retry_max_seconds",
+            "trash_days",
+        ),
+        "access": ("idle_minutes", "session_hours"),
+        "cache": ("max_instance_bytes",),
+        "pixels": ("frame_bytes", "seconds"),
+        "audit": ("keep_days", "max_bytes"),
+    }.items():
+        for name in names:
+            if getattr(getattr(whole.config, section), name) == 0:
+                raise whole.error((section, name), "must be more than 0")
+    for section, name, most in (
+        ("access", "idle_minutes", 24 * 60),
+        ("access", "session_hours", 7 * 24),
+        ("access", "link_days", 366),
+        ("pixels", "workers", 64),
+        ("sync", "uploads_in_flight", 64),
+        ("dimse", "commit_grace_seconds", 3600),
+        ("dimse", "commit_days", 365),
+        ("dimse", "commit_report_days", 365),
+        ("keys", "grace_hours", 24 * 31),
+    ):
+        if getattr(getattr(whole.config, section), name) > most:
+            raise whole.error((section, name), f"must be {most} at the most")
+    if not 1 <= whole.config.access.emergency.minutes <= 720:
+        raise whole.error(("access", "emergency", "minutes"), "must be 1 to 720")
+    sync = whole.config.sync
+    if sync.retry_min_seconds > sync.retry_max_seconds:
+        raise whole.error(("sync", "retry_min_seconds"), "must not be above retry_max_seconds")
+    if not 4096 <= whole.config.dimse.max_pdu <= 1024 * 1024:
+        raise whole.error(("dimse", "max_pdu"), "must be 4096 to 1048576")
+
+
+def check_time_zone(whole: Whole) -> None:
+    """A name that the time zone database has."""
+    zone = whole.config.appliance.time_zone
+    if zone and zone not in available_timezones():
+        raise whole.error(
+            ("appliance", "time_zone"), f'= "{zone}" is not known', 'such as "Europe/Dublin"'
+        )
+
+
+def check_folders(whole: Whole) -> None:
+    """The data folder, and the one that is emptied, which may not lie in each other."""
+    data, drop = whole.config.appliance.data_dir, whole.config.dropfolder.path
+    if data == Path():
+        raise whole.error(("appliance", "data_dir"), "must name a folder")
+    if drop != Path():
+        drop, data = drop.resolve(), data.resolve()
+        if drop.is_relative_to(data) or data.is_relative_to(drop):
+            raise whole.error(
+                ("dropfolder", "path"),
+                f"= {drop} and appliance.data_dir = {data} overlap",
+                "what is dropped is taken away: name a folder of its own",
+            )
+
+
+def check_rules(whole: Whole) -> None:
+    """Rules that are understood, and not beyond any use."""
+    sync = whole.config.sync
+    languages: tuple[tuple[str, Sequence[str], Callable[[str], object], str], ...] = (
+        ("sync.calendar", sync.calendar, rule_of, "mon-fri 08:00-18:00 2000 kbps"),
+        ("sync.prefetch", sync.prefetch, prior_of, "CT: 2 within 3 years of CT,MR"),
+        ("sync.prefetch_hours", sync.prefetch_hours, hours_of, "mon-fri 19:00-06:00"),
+        ("cache.pin", whole.config.cache.pin, pin_of, "modality MG within 2 years"),
+    )
+    for key, rules, understand, example in languages:
+        most = _MOST_RULES[key]
+        if len(rules) > most:
+            raise whole.error(
+                key.split("."), f"has {len(rules)} rules; {most} are the most", _FEWER[key]
+            )
+        for number, rule in enumerate(rules):
+            try:
+                understand(rule)
+            except RuleError as error:
+                raise whole.error(
+                    (*key.split("."), str(number)),
+                    f'= "{rule}": {error}',
+                    f'for example "{example}"',
+                ) from error
+
+
+def check_line(whole: Whole) -> None:
+    """The day on which the month begins."""
+    sync = whole.config.sync
+    if not 1 <= sync.budget_day <= 31:
+        raise whole.error(("sync", "budget_day"), "must be 1 to 31")

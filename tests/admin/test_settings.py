@@ -1,0 +1,158 @@
+"""Settings over the admin API: who may, what goes out, and what the record gets."""
+
+from __future__ import annotations
+
+import json
+from operator import itemgetter
+
+import pytest
+from aiohttp.test_utils import TestClient, TestServer
+
+from edge.access.acts import Service
+from edge.access.audit.claim import SAID
+from edge.access.roles import Identity, Role
+from edge.admin import api
+from edge.admin.settings import Running, settings_routes
+from edge.admin.trial import trial_routes
+from edge.cache.own_settings import OwnSettings
+from edge.cloud.trial import Trials
+from edge.dicomweb.middleware import IDENTITY, access
+from edge.dicomweb.root import create_root
+from edge.errors import AccessDenied
+
+BASIC = {"kind": "basic", "user": "u", "password": "opensesame"}
+ARCHIVE = {"name": "cloud", "url": "http://127.0.0.1:9/dicom-web", "auth": BASIC}
+
+
+class Witness:
+    """Keeps what the record would be told of a body."""
+
+    def __init__(self):
+        self.said = []
+
+    def refused(self, request, identity, error):
+        pass
+
+    async def answer(self, request, handler):
+        response = await handler(request)
+        self.said.append(request.get(SAID))
+        return response
+
+
+@pytest.fixture
+def witness():
+    return Witness()
+
+
+@pytest.fixture
+def applied():
+    return []
+
+
+@pytest.fixture
+async def client(tmp_path, witness, applied):
+    """Whoever sends a role as a token has it."""
+
+    async def authorise(headers, address):
+        token = headers.get("Authorization", "").removeprefix("Bearer ")
+        if token not in list(Role):
+            raise AccessDenied("who?")
+        return Identity("Ada", Role(token))
+
+    file = tmp_path / "edge.toml"
+    file.write_text(f'[appliance]\ndata_dir = "{tmp_path}"\n')
+    own = OwnSettings(file, tmp_path, lambda secret: f"sealed:{secret[::-1]}", {})
+    running = Running(1000.0, "a port was taken", lambda: applied.append(True))
+    door = api.create_application(
+        status=None,
+        identity=itemgetter(IDENTITY),
+        middlewares=[access(authorise, Service.ADMIN, witness)],
+        routes=[
+            *settings_routes(own, running),
+            *trial_routes(own, lambda cloud: cloud, Trials([]).walk_to),
+        ],
+    )
+    async with TestClient(TestServer(create_root({"/api/v1": door}))) as client:
+        yield client
+
+
+async def ask(client, method, path, role=Role.ADMIN, **what):
+    headers = {"Authorization": f"Bearer {role}"}
+    answer = await client.request(method, f"/api/v1{path}", headers=headers, **what)
+    return answer.status, await answer.json()
+
+
+async def test_all_settings_are_told_and_since_when_they_hold(client):
+    status, answer = await ask(client, "GET", "/settings")
+    assert status == 200
+    assert (answer["since"], answer["setback"]) == (1000.0, "a port was taken")
+    one = next(one for one in answer["settings"] if one["key"] == "sync.verify")
+    assert (one["kind"], one["value"], one["choices"]) == ("choice", "all", ["all", "sample"])
+
+
+@pytest.mark.parametrize("role", [role for role in Role if role is not Role.ADMIN])
+async def test_nobody_else_sees_or_changes_them(client, role, applied):
+    assert (await ask(client, "GET", "/settings", role))[0] == 403
+    for path in ("/settings", "/settings/check", "/settings/trial"):
+        body = {"changes": {"sync.sweep_minutes": 5}}
+        assert (await ask(client, "POST", path, role, json=body))[0] == 403
+    assert applied == []
+
+
+async def test_a_change_comes_into_force_and_the_record_has_what_was_and_what_is(
+    client, applied, witness
+):
+    body = {"changes": {"sync.sweep_minutes": 5, "cloud.archive": [ARCHIVE]}}
+    status, answer = await ask(client, "POST", "/settings", json=body)
+    assert (status, answer["begins_anew"]) == (200, True)
+    assert applied == [True]
+    told = json.loads(witness.said[-1])
+    assert told["sync.sweep_minutes before"] == "15.0"
+    assert told["sync.sweep_minutes after"] == "5.0"
+    assert "opensesame" not in str(answer) + str(told)
+    assert "emasesnepo" not in str(answer) + str(told)
+
+
+async def test_what_can_not_be_is_refused_and_nothing_of_it_is_told(client, applied, witness):
+    archive = ARCHIVE | {"url": "nowhere"}
+    status, answer = await ask(
+        client, "POST", "/settings", json={"changes": {"cloud.archive": [archive]}}
+    )
+    assert status == 409
+    assert "cloud.archive.0.url" in answer["detail"]
+    assert applied == []
+    assert "opensesame" not in str(answer) + str(witness.said)
+
+
+async def test_trying_says_what_is_wrong_and_where(client, applied):
+    body = {"changes": {"sync.sweep_minutes": 0}}
+    status, answer = await ask(client, "POST", "/settings/check", json=body)
+    assert status == 200
+    assert answer["problem"]["key"] == "sync.sweep_minutes"
+    assert answer["problem"]["message"] == "must be more than 0"
+    status, answer = await ask(
+        client, "POST", "/settings/check", json={"changes": {"sync.sweep_minutes": 9}}
+    )
+    assert answer == {
+        "problem": None,
+        "changes": [{"key": "sync.sweep_minutes", "before": 15.0, "after": 9.0}],
+    }
+    assert applied == []
+
+
+async def test_an_archive_is_tried_before_it_is_set_up(client):
+    headers = {"Authorization": f"Bearer {Role.ADMIN}"}
+    body = {"name": "cloud", "archives": [ARCHIVE]}
+    answer = await client.post("/api/v1/settings/trial", headers=headers, json=body)
+    assert answer.content_type == "text/event-stream"
+    events = [event.split("\ndata: ") for event in (await answer.text()).strip().split("\n\n")]
+    steps = [json.loads(data) for kind, data in events if kind == "event: step"]
+    assert [step["step"] for step in steps] == ["name", "connect"]
+    assert steps[-1]["verdict"] == "failed"
+    assert events[-1] == ["event: end", '{"works":false,"why":"","hint":""}']
+
+
+async def test_an_archive_that_is_not_there_can_not_be_tried(client):
+    status, answer = await ask(client, "POST", "/settings/trial", json={"name": "cloud"})
+    assert status == 409
+    assert "no archive is called cloud" in answer["detail"]

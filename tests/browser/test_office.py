@@ -1,0 +1,179 @@
+"""Looking after people in a real browser: an invitation, a key on paper, a glass that is broken."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import pytest
+import pytest_asyncio
+from playwright.async_api import async_playwright, expect
+
+from edge.access.roles import Role
+from edge.access.scope import Scope
+from tests.browser.conftest import CHROMIUM, WORDS
+from tests.browser.pages import PATIENCE, Complaints, overflow, settled, violations
+from tests.browser.scene import PASSWORD, clinic
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+PHONE = {"width": 320, "height": 700}
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def chromium():
+    if not await asyncio.to_thread(CHROMIUM.exists):
+        pytest.skip("there is no Chromium: apt-get install chromium")
+    async with async_playwright() as playwright:
+        started = await playwright.chromium.launch(executable_path=CHROMIUM, args=WORDS)
+        yield started
+        await started.close()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def scene(tmp_path_factory):
+    async with clinic(tmp_path_factory.mktemp("clinic"), cloud="none") as made:
+        await made.store(0)
+        yield made
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def keeper(scene):
+    return await scene.cookie("keeper", Role.ADMIN)
+
+
+@contextlib.asynccontextmanager
+async def opened(chromium, scene, path, cookie=None, *, excused=(), **options):
+    complaints = Complaints(scene.base, excused=excused)
+    context = await chromium.new_context(locale="en", **options)
+    try:
+        context.set_default_timeout(PATIENCE * 1000)
+        if cookie is not None:
+            await context.add_cookies([cookie])
+        page = await context.new_page()
+        complaints.watch(page)
+        await page.goto(scene.base + path)
+        await settled(page)
+        yield page
+    finally:
+        await context.close()
+    assert complaints.found == []
+
+
+async def test_somebody_is_invited_and_gets_in_with_the_code(chromium, scene, keeper):
+    async with opened(chromium, scene, "/people", keeper, viewport=PHONE) as page:
+        await page.click("#invite")
+        await page.fill("dialog [name=display_name]", "Nadia, night shift")
+        await page.fill("dialog [name=name]", "nadia")
+        await page.select_option("dialog [name=role]", "technologist")
+        assert await violations(page) == []
+        await page.click("dialog .button:not([type])")
+        code = await page.inner_text(".handed")
+        await expect(page.locator("dialog .qr")).to_be_visible()
+        assert await overflow(page) == ""
+        assert await violations(page) == []
+        await page.click("dialog .plain")
+        await expect(page.locator("#users [data-name=nadia]")).to_contain_text("invited")
+        await expect(page.get_by_text(code)).to_have_count(0)
+    async with opened(chromium, scene, f"/welcome#code={code}") as page:
+        assert await page.input_value("#redeem-form [name=code]") == code
+        assert "code" not in page.url
+        await page.fill("#redeem-form [name=password]", PASSWORD)
+        await page.fill("#redeem-form [name=again]", PASSWORD)
+        await page.click("#redeem-form button")
+        await page.wait_for_selector("#side", state="attached")
+
+
+async def test_a_person_is_narrowed_kept_out_and_removed(chromium, scene, keeper):
+    await scene.user("oskar", Role.PHYSICIAN)
+    async with opened(chromium, scene, "/people", keeper) as page:
+        row = page.locator("#users [data-name=oskar]")
+        await row.get_by_role("button").click()
+        await page.click("dialog summary")
+        await page.fill("dialog [name=studies_from]", "CT1, MR2")
+        await page.get_by_role("button", name="Save").click()
+        await expect(row).to_contain_text("studies from CT1, MR2")
+        found = await scene.box.cache.users.find("oskar")
+        assert found.scope.studies_from == {"CT1", "MR2"}
+        await row.get_by_role("button").click()
+        await page.get_by_role("button", name="Keep out").click()
+        await page.locator("dialog .button.danger").click()
+        await expect(row).to_contain_text("kept out")
+        await row.get_by_role("button").click()
+        await page.get_by_role("button", name="Remove").click()
+        await page.fill("dialog input", "oskar")
+        await page.locator("dialog .button.danger").click()
+        await expect(row).to_have_count(0)
+
+
+async def test_a_token_is_shown_once_and_revoked(chromium, scene, keeper):
+    async with opened(chromium, scene, "/tokens", keeper) as page:
+        await page.click("#make")
+        await page.fill("dialog [name=name]", "CT gateway")
+        await page.click("dialog .button:not([type])")
+        secret = await page.inner_text(".handed")
+        await page.click("dialog .plain")
+        await expect(page.locator("#tokens")).to_contain_text("CT gateway")
+        await expect(page.locator("#tokens")).to_contain_text("not used yet")
+        assert secret not in await page.content()
+        await page.get_by_role("button", name="Revoke CT gateway").click()
+        await page.locator("dialog .button.danger").click()
+        await expect(page.locator("#tokens li")).to_have_count(0)
+
+
+async def test_the_record_is_searched_and_proved(chromium, scene, keeper):
+    async with opened(chromium, scene, "/audit", keeper) as page:
+        await page.wait_for_selector("#entries tr")
+        await page.fill("#filters [name=user]", "nobody of that name")
+        await page.click("#filters .button:not([type])")
+        await expect(page.locator("#no-entries")).to_be_visible()
+        await page.click("#filters [type=reset]")
+        await page.wait_for_selector("#entries tr")
+        await page.locator("#entries button").first.click()
+        await expect(page.locator("dialog .entry-facts")).to_be_visible()
+        assert await violations(page) == []
+        await page.click("dialog .plain")
+        await page.click("#check")
+        await expect(page.locator("dialog")).to_contain_text("as it was written")
+
+
+async def test_a_recovery_key_holds_once_it_was_typed_back(chromium, scene, keeper):
+    excused = ("409",)
+    async with opened(chromium, scene, "/backup", keeper, viewport=PHONE, excused=excused) as page:
+        await page.click("#make-key")
+        groups = await page.locator(".key-groups li").all_inner_texts()
+        assert len(groups) == 9
+        assert await overflow(page) == ""
+        await page.emulate_media(media="print")
+        assert await page.locator("main").is_hidden()
+        assert await page.locator(".key-groups").is_visible()
+        await page.emulate_media(media="screen")
+        await page.get_by_role("button", name="I have it on paper").click()
+        await page.fill("dialog textarea", " ".join(groups[:8]))
+        await page.click("dialog .button:not([type])")
+        await expect(page.locator("dialog .problem")).to_be_visible()
+        await page.fill("dialog textarea", " ".join(groups))
+        await page.click("dialog .button:not([type])")
+        await expect(page.locator("#key-state")).to_contain_text("there is one")
+        await expect(page.locator("#download")).to_be_visible()
+
+
+async def test_the_glass_is_broken_seen_ended_and_looked_at(chromium, scene, keeper):
+    cookie = await scene.cookie("night", Role.PHYSICIAN)
+    await scene.box.cache.users.change("night", scope=Scope(studies_from=frozenset({"MR9"})))
+    scene.box.cache.sessions.forget()
+    async with opened(chromium, scene, "/emergency", cookie) as page:
+        assert await violations(page) == []
+        await page.fill("[name=reason]", "The patient bleeds")
+        async with page.expect_navigation():
+            await page.click("#glass-form .button.danger")
+        await expect(page.locator("#glass")).to_be_visible()
+        assert await violations(page) == []
+        async with page.expect_navigation():
+            await page.click("#glass-end")
+        await expect(page.locator("#glass")).to_have_count(0)
+    async with opened(chromium, scene, "/people", keeper) as page:
+        await expect(page.locator("#emergencies")).to_contain_text("The patient bleeds")
+        await page.get_by_role("button", name="I looked at it").click()
+        await page.locator("dialog .button:not([type])").click()
+        await expect(page.locator("#emergencies")).to_contain_text("looked at by keeper")

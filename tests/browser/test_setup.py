@@ -1,0 +1,196 @@
+"""A new box is set up in a real browser, between a real device and archive: DCMTK and Orthanc.
+
+From the code on its console to an image that was in the archive and came back, as a technician does
+it: with the page alone, and with what the device says.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+
+import pytest
+from playwright.async_api import expect
+
+from tests import samples
+from tests.browser.pages import PATIENCE, Complaints, overflow, violations
+from tests.fakes.orthanc import Orthanc, missing
+from tests.journeys.modality import dcmtk
+from tests.journeys.service import Installation
+from tests.ports import free_port
+
+pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
+
+UNASKED = ("401", "403", "409", "503", "ERR_CONNECTION", "ERR_EMPTY", "ERR_INCOMPLETE")
+"""The box begins anew in between, and a browser says so in its console."""
+AUTHENTICATOR = {
+    "protocol": "ctap2",
+    "transport": "internal",
+    "hasResidentKey": True,
+    "hasUserVerification": True,
+    "isUserVerified": True,
+    "automaticPresenceSimulation": True,
+}
+
+
+@pytest.fixture
+async def archive(tmp_path):
+    server = await Orthanc(tmp_path / "archive").started()
+    yield server
+    await server.stopped()
+
+
+@pytest.fixture
+async def box(tmp_path):
+    """A box that nobody has set up: its file says no more than where it is."""
+    made = Installation(tmp_path / "new")
+    made.dimse_port, made.http_port = free_port(), free_port()
+    made.configuration.write_text(
+        f"""
+        [appliance]
+        data_dir = "{made.data}"
+        [keys]
+        path = "{made.key}"
+        [http]
+        listen = "127.0.0.1:{made.http_port}"
+        tls = "off"
+        [cache]
+        reserve_bytes = 0
+        """
+    )
+    own = f'[dimse]\nlisten = "127.0.0.1:{made.dimse_port}"\n'
+    (made.data / "settings.toml").write_text(own)
+    await made.start()
+    yield made
+    made.kill()
+
+
+@pytest.fixture
+async def page(box, visit):
+    """A technician's, whose device keeps passkeys."""
+    base = f"http://localhost:{box.http_port}"
+    complaints = Complaints(base, excused=UNASKED)
+    context = await visit(locale="en", timezone_id="Europe/Dublin")
+    context.set_default_timeout(PATIENCE * 1000)
+    shown = await context.new_page()
+    complaints.watch(shown)
+    devtools = await context.new_cdp_session(shown)
+    await devtools.send("WebAuthn.enable")
+    await devtools.send("WebAuthn.addVirtualAuthenticator", {"options": AUTHENTICATOR})
+    await shown.goto(f"{base}/setup")
+    yield shown
+    assert complaints.found == []
+
+
+async def fits(page):
+    """What is shown can be read by everybody, and on the smallest telephone."""
+    assert await violations(page) == []
+    size = page.viewport_size
+    await page.set_viewport_size({"width": 320, "height": 640})
+    assert await overflow(page) == ""
+    await page.set_viewport_size(size)
+
+
+async def become_admin(box, page):
+    """By the code of the console; with a passkey."""
+    made = await box.run("user", "first-code")
+    code = re.search(r"\w{4}(?:-\w{4}){3}", made.out)[0]
+    await fits(page)
+    await page.get_by_label("Code", exact=True).fill(code)
+    await page.get_by_label("Name to log in with").fill("grace")
+    await page.get_by_label("New password").fill("seven quiet lamps")
+    await page.get_by_label("The same again").fill("seven quiet lamps")
+    await page.get_by_role("button", name="Begin").click()
+    await page.get_by_role("button", name="Make a passkey on this device").click()
+    await page.get_by_role("button", name="I have them: go on").click()
+
+
+async def say_where_it_stands(page):
+    """The time zone of who sets it up is proposed."""
+    await expect(page.get_by_role("heading", name="Where does it stand?")).to_be_focused()
+    await page.get_by_label("Name of the clinic").fill("St. Brigid Clinic")
+    await expect(page.get_by_label("Time zone")).to_have_value("Europe/Dublin")
+    await fits(page)
+    await page.get_by_role("button", name="Go on").click()
+    await expect(page.get_by_role("heading", name="Is it on the network?")).to_be_focused()
+    await expect(page.locator("#looks > li")).to_have_count(4)
+    await fits(page)
+    await page.locator("#stage-network").get_by_role("button", name="Go on").click()
+
+
+async def connect_archive(archive, page):
+    """A wrong password is told where it fails; the right one goes on."""
+    await page.get_by_label("Address").fill(archive.dicomweb)
+    await page.locator("#cloud-form [name=kind]").select_option("Orthanc")
+    user, password = archive.auth
+    await page.locator("#cloud-form [name=user]").fill(user)
+    await page.locator("#cloud-form [name=password]").fill("another")
+    await page.get_by_role("button", name="Test it, and go on").click()
+    await expect(page.locator("#cloud-form > .problem")).to_contain_text("does not work yet")
+    await expect(page.locator("#cloud-steps > [data-level=alarm]").first).to_contain_text("Log-in")
+    await fits(page)
+    await page.locator("#cloud-form [name=password]").fill(password)
+    await page.get_by_role("button", name="Test it, and go on").click()
+
+
+async def keep_recovery_key(page):
+    """It is shown once, and holds once it was typed back from the paper."""
+    await page.get_by_role("button", name="Show the key").click()
+    await expect(page.locator("#groups > li")).to_have_count(9)
+    groups = await page.locator("#groups > li").all_inner_texts()
+    await fits(page)
+    await page.get_by_role("button", name="I have it on paper").click()
+    await expect(page.locator("#groups > li")).to_have_count(0)
+    typed = page.get_by_label("Type it from the paper")
+    await typed.fill(" ".join([*groups[1:], groups[0]]))
+    await page.get_by_role("button", name="Compare, and go on").click()
+    await expect(page.locator("#recovery-form > .problem")).to_be_visible()
+    await typed.fill(" ".join(groups).lower())
+    await page.get_by_role("button", name="Compare, and go on").click()
+
+
+async def connect_device(box, page):
+    """What is wrong is said; it is let in; it calls again."""
+    await expect(page.locator("#ae-title")).to_have_text("EDGE")
+    await expect(page.locator("#port")).to_have_text(str(box.dimse_port))
+    await dcmtk("echoscu", box.dimse_port, called="WRONG", calling="CT1")
+    news = page.locator("#device-news")
+    await expect(news).to_contain_text("WRONG")
+    assert not (await dcmtk("echoscu", box.dimse_port, calling="CT1")).has_succeeded
+    await expect(news).to_contain_text("CT1 called from 127.0.0.1.")
+    await fits(page)
+    await page.get_by_role("button", name="Let it in").click()
+    await expect(page.get_by_text("CT1 may send images now.")).to_be_visible()
+    assert (await dcmtk("echoscu", box.dimse_port, calling="CT1")).has_succeeded
+    await expect(news).to_contain_text("CT1 called, and all went well.")
+    await page.locator("#device-next").click()
+
+
+async def test_a_box_is_set_up_from_its_code_to_an_image_there_and_back(
+    box, archive, page, tmp_path
+):
+    began = time.monotonic()
+    await become_admin(box, page)
+    await say_where_it_stands(page)
+    await connect_archive(archive, page)
+    await keep_recovery_key(page)
+    await connect_device(box, page)
+
+    # A made-up image there and back, and nothing is missing.
+    await page.get_by_role("button", name="Send it").click()
+    await expect(page.get_by_text("It comes back the same")).to_be_visible()
+    await fits(page)
+    await page.locator("#image-next").click()
+    await expect(page.get_by_role("heading", name="The box is ready.")).to_be_visible()
+    await expect(page.locator("#missing > li")).to_have_count(0)
+    await fits(page)
+    assert time.monotonic() - began < 300
+
+    # It is set up indeed: what the device sends is in the archive.
+    image, file = samples.ct_series(1)[0], tmp_path / "image.dcm"
+    await asyncio.to_thread(file.write_bytes, image.data)
+    assert (await dcmtk("dcmsend", box.dimse_port, file, calling="CT1")).has_succeeded
+    await page.get_by_role("link", name="To the first page").click()
+    await expect(page.get_by_text("Everything is safe in the cloud")).to_be_visible()
+    assert await asyncio.to_thread(archive.sop_uids) == [image.ref.sop_uid]

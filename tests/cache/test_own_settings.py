@@ -1,0 +1,206 @@
+"""The box's own settings lie below the machine's, are tried first, and may be taken back."""
+
+from __future__ import annotations
+
+import asyncio
+import tomllib
+
+import pytest
+
+from edge.cache.own_settings import OwnSettings, prove, take_back, told
+from edge.changing import all_settings
+from edge.errors import ConfigError, DecisionRefused
+from edge.loading import load
+
+ARCHIVE = {"name": "cloud", "url": "https://a.example/dicom-web"}
+BASIC = {"kind": "basic", "user": "u", "password": "opensesame"}
+
+
+@pytest.fixture
+def folder(tmp_path):
+    made = tmp_path / "box"
+    made.mkdir()
+    return made
+
+
+@pytest.fixture
+def machine(tmp_path, folder):
+    """Writes the file of the machine; its name."""
+
+    def write(more=""):
+        path = tmp_path / "edge.toml"
+        path.write_text(f'[appliance]\ndata_dir = "{folder}"\n{more}')
+        return path
+
+    return write
+
+
+@pytest.fixture
+def own(machine, folder):
+    return OwnSettings(machine(), folder, lambda secret: f"sealed:{secret[::-1]}", {})
+
+
+async def known(own, key):
+    return next(one for one in await own.known() if one.key == key)
+
+
+async def test_what_is_changed_is_loaded_from_then_on(own, machine):
+    (change,) = await own.change({"sync.sweep_minutes": 5})
+    assert (change.key, change.before, change.after) == ("sync.sweep_minutes", 15.0, 5.0)
+    assert (await asyncio.to_thread(load, machine(), {})).sync.sweep_minutes == 5
+    assert (await known(own, "sync.sweep_minutes")).source == "box"
+
+
+async def test_null_is_as_by_default(own, machine, folder):
+    await own.change({"sync.sweep_minutes": 5})
+    await asyncio.to_thread(prove, folder)
+    await own.change({"sync.sweep_minutes": None})
+    assert (await asyncio.to_thread(load, machine(), {})).sync.sweep_minutes == 15
+    assert (await known(own, "sync.sweep_minutes")).source == "default"
+
+
+async def test_the_file_of_the_machine_wins_and_is_named(machine, folder):
+    own = OwnSettings(machine("[sync]\nsweep_minutes = 7\n"), folder, str, {})
+    one = await known(own, "sync.sweep_minutes")
+    assert (one.value, one.source) == (7, "fixed")
+    assert one.where.endswith("edge.toml:4")
+    with pytest.raises(ConfigError, match=r"fixed by .*edge\.toml:4") as caught:
+        await own.change({"sync.sweep_minutes": 5})
+    assert caught.value.key == "sync.sweep_minutes"
+    # Another of the same table is free.
+    await own.change({"sync.feed_seconds": 5})
+
+
+async def test_a_variable_wins_too(machine, folder):
+    own = OwnSettings(machine(), folder, str, {"EDGE_SYNC__SWEEP_MINUTES": "7"})
+    one = await known(own, "sync.sweep_minutes")
+    assert (one.source, one.where) == ("fixed", "EDGE_SYNC__SWEEP_MINUTES")
+
+
+async def test_what_came_into_the_file_later_wins_over_the_box(own, machine):
+    await own.change({"sync.sweep_minutes": 5})
+    assert (
+        await asyncio.to_thread(load, machine("[sync]\nsweep_minutes = 7\n"), {})
+    ).sync.sweep_minutes == 7
+
+
+@pytest.mark.parametrize(
+    ("changes", "key"),
+    [
+        ({"sync.sweep_minutes": 0}, "sync.sweep_minutes"),
+        ({"sync.sweep_minutes": "often"}, "sync.sweep_minutes"),
+        ({"sync.calendar": ["sometimes"]}, "sync.calendar.0"),
+        ({"cloud.archive": [{"name": "x", "url": "ftp://x"}]}, "cloud.archive.0.url"),
+        ({"appliance.time_zone": "Atlantis"}, "appliance.time_zone"),
+        ({"sync.nothing": 1}, "sync.nothing"),
+        ({"appliance.data_dir": "/tmp"}, "appliance.data_dir"),
+        ({"keys.provider": "passphrase"}, "keys.provider"),
+    ],
+)
+async def test_what_can_not_be_is_refused_with_its_key_and_nothing_is_written(
+    own, folder, changes, key
+):
+    with pytest.raises(ConfigError) as caught:
+        await own.change(changes)
+    assert caught.value.key == key
+    assert not (folder / "settings.toml").exists()
+
+
+@pytest.mark.parametrize(
+    "key", ["appliance.lab", "http.auth", "access.admins_need_second_factor", "audit.keep_days"]
+)
+async def test_what_guards_the_box_is_said_on_the_machine_alone(own, key):
+    value = {"appliance.lab": True, "http.auth": "required", "audit.keep_days": 7}.get(key, True)
+    with pytest.raises(ConfigError, match="on the machine alone"):
+        await own.change({key: value})
+    await own.change({key: value}, is_remote=False)
+
+
+async def test_a_file_of_the_machine_is_not_named_from_afar(own):
+    archive = ARCHIVE | {"tls_ca": "/etc/shadow"}
+    with pytest.raises(ConfigError, match="names a file of the machine"):
+        await own.change({"cloud.archive": [archive]})
+
+
+async def test_a_secret_is_sealed_and_never_shown(own, folder):
+    (change,) = await own.change({"cloud.archive": [ARCHIVE | {"auth": BASIC}]})
+    written = tomllib.loads((folder / "settings.toml").read_text())
+    assert written["cloud"]["archive"][0]["auth"]["password"] == "sealed:emasesnepo"
+    assert change.after[0]["auth"] == {"kind": "basic", "user": "u", "password": True}
+    assert "opensesame" not in str(told([change])) + str(await own.known())
+    assert "emasesnepo" not in str(told([change])) + str(await own.known())
+
+
+async def test_a_secret_from_afar_is_no_name_of_a_file(own, folder):
+    """Else an admin could have any file of the machine sent to an archive of their own."""
+    auth = BASIC | {"password": "file:/etc/shadow"}
+    await own.change({"cloud.archive": [ARCHIVE | {"auth": auth}]})
+    written = tomllib.loads((folder / "settings.toml").read_text())
+    assert written["cloud"]["archive"][0]["auth"]["password"].startswith("sealed:")
+
+
+async def test_a_secret_that_is_true_stays(own, folder):
+    await own.change({"cloud.archive": [ARCHIVE | {"auth": BASIC}]})
+    await asyncio.to_thread(prove, folder)
+    auth = BASIC | {"password": True, "user": "other"}
+    await own.change({"cloud.archive": [ARCHIVE | {"auth": auth}]})
+    written = tomllib.loads((folder / "settings.toml").read_text())
+    assert written["cloud"]["archive"][0]["auth"]["password"] == "sealed:emasesnepo"
+    assert written["cloud"]["archive"][0]["auth"]["user"] == "other"
+
+
+@pytest.mark.parametrize(
+    "moved", [{"url": "https://thief.example"}, {"proxy": "http://thief.example:1"}, {"name": "z"}]
+)
+async def test_a_secret_does_not_go_to_another_address(own, folder, moved):
+    await own.change({"cloud.archive": [ARCHIVE | {"auth": BASIC}]})
+    await asyncio.to_thread(prove, folder)
+    with pytest.raises(ConfigError, match="must be said again"):
+        await own.change(
+            {"cloud.archive": [ARCHIVE | {"auth": BASIC | {"password": True}} | moved]}
+        )
+
+
+async def test_a_change_that_is_none_writes_nothing(own, folder):
+    assert await own.change({"sync.sweep_minutes": None}) == []
+    assert not (folder / "settings.toml").exists()
+
+
+async def test_trying_writes_nothing(own, folder):
+    changes, config = await own.check({"sync.sweep_minutes": 5})
+    assert config.sync.sweep_minutes == 5
+    assert len(changes) == 1
+    assert not (folder / "settings.toml").exists()
+
+
+async def test_what_was_not_proven_is_taken_back(own, machine, folder):
+    await own.change({"sync.sweep_minutes": 5})
+    await asyncio.to_thread(prove, folder)
+    await own.change({"sync.sweep_minutes": 6})
+    with pytest.raises(DecisionRefused, match="not in force yet"):
+        await own.change({"sync.sweep_minutes": 7})
+    assert await asyncio.to_thread(take_back, folder)
+    assert (await asyncio.to_thread(load, machine(), {})).sync.sweep_minutes == 5
+    assert not await asyncio.to_thread(take_back, folder)
+
+
+async def test_the_first_change_may_be_taken_back_too(own, machine, folder):
+    await own.change({"sync.sweep_minutes": 6})
+    assert await asyncio.to_thread(take_back, folder)
+    assert (await asyncio.to_thread(load, machine(), {})).sync.sweep_minutes == 15
+
+
+def test_the_box_s_own_file_may_not_move_the_box(machine, folder):
+    (folder / "settings.toml").write_text('[keys]\nprovider = "passphrase"\n')
+    with pytest.raises(ConfigError, match=r"settings\.toml:1: keys can't be said here"):
+        load(machine(), {})
+
+
+def test_an_error_in_it_names_its_line(machine, folder):
+    (folder / "settings.toml").write_text("[sync]\n\nsweep_minutes = 0\n")
+    with pytest.raises(ConfigError, match=r"settings\.toml:3: sync\.sweep_minutes must be more"):
+        load(machine(), {})
+
+
+def test_every_setting_that_may_be_changed_from_afar_exists():
+    assert sum(one.is_remote for one in all_settings().values()) == 46

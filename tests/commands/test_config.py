@@ -1,0 +1,90 @@
+"""``edge config``: what is set, where that was said, and the box's own settings, changed."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+
+import pytest
+
+from edge import config
+from edge.__main__ import main
+from edge.app import Appliance
+from edge.loading import load
+
+
+@pytest.fixture
+def file(tmp_path):
+    """The configuration of a box that was started once."""
+    loaded = config.Config(
+        appliance=config.Appliance(data_dir=tmp_path / "box"),
+        dimse=config.Dimse(listen="127.0.0.1:0"),
+        http=config.Http(listen="127.0.0.1:0", tls="off"),
+    )
+
+    async def start_once():
+        async with Appliance(loaded):
+            pass
+
+    asyncio.run(start_once())
+    path = tmp_path / "edge.toml"
+    path.write_text(f'[appliance]\ndata_dir = "{tmp_path / "box"}"\nname = "clinic"\n')
+    return path
+
+
+def edge(*words):
+    return main(["config", *map(str, words)])
+
+
+def test_what_is_not_as_by_default_is_shown_with_where_it_was_said(file, capsys):
+    assert edge("show", "--config", file) == 0
+    out = capsys.readouterr().out
+    assert f'appliance.name = "clinic"  # fixed by {file}:3' in out
+    assert "sync.sweep_minutes" not in out
+
+
+def test_everything_is_shown_for_programs(file, capsys):
+    assert edge("show", "--all", "--json", "--config", file) == 0
+    known = {one["key"]: one for one in json.loads(capsys.readouterr().out)}
+    assert known["sync.sweep_minutes"]["value"] == 15
+    assert "appliance.data_dir" not in known
+
+
+def test_a_setting_is_set_and_unset(file, capsys):
+    assert edge("set", "sync.sweep_minutes", "5", "--config", file) == 0
+    assert "from the next start on" in capsys.readouterr().out
+    assert load(file, {}).sync.sweep_minutes == 5
+    assert edge("show", "sync.sweep_minutes", "--config", file) == 0
+    assert "sync.sweep_minutes = 5.0  # set on this box" in capsys.readouterr().out
+    assert edge("unset", "sync.sweep_minutes", "--config", file) == 0
+    assert load(file, {}).sync.sweep_minutes == 15
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "words"),
+    [
+        ("sync.sweep_minutes", "0", "must be more than 0"),
+        ("sync.nothing", "1", "not a known key"),
+        ("appliance.name", "other", "is fixed by"),
+        ("appliance.data_dir", "/tmp", "can't be set here"),
+    ],
+)
+def test_what_can_not_be_is_refused(file, capsys, key, value, words):
+    assert edge("set", key, value, "--config", file) == 2
+    assert words in capsys.readouterr().err
+
+
+def test_what_guards_the_box_is_set_here(file):
+    assert edge("set", "audit.keep_days", "3000", "--config", file) == 0
+    assert load(file, {}).audit.keep_days == 3000
+
+
+def test_a_configuration_that_is_sound_is_said_to_be(file, capsys):
+    assert edge("check", "--config", file) == 0
+    assert str(file) in capsys.readouterr().out
+
+
+def test_what_is_wrong_with_one_is_said(file, capsys):
+    file.write_text(file.read_text() + "[sync]\nsweep_minutes = 0\n")
+    assert edge("check", "--config", file) == 2
+    assert "edge.toml:5" in capsys.readouterr().err

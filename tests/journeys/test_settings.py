@@ -1,0 +1,135 @@
+"""Settings change while a box works: no association is cut, what can't be is taken back."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import time
+
+import httpx
+import pytest
+import pytest_asyncio
+from pynetdicom import AE
+from pynetdicom.sop_class import Verification
+
+from tests.journeys.service import PATIENCE, Installation
+from tests.ports import free_port
+
+pytestmark = pytest.mark.asyncio(loop_scope="module")
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def box(tmp_path_factory):
+    """A box whose DICOM address is its own to say; one for all."""
+    made = Installation(tmp_path_factory.mktemp("settings"))
+    made.dimse_port, made.http_port = free_port(), free_port()
+    made.configuration.write_text(
+        f"""
+        [appliance]
+        data_dir = "{made.data}"
+        [keys]
+        path = "{made.key}"
+        [http]
+        listen = "127.0.0.1:{made.http_port}"
+        tls = "off"
+        [cache]
+        reserve_bytes = 0
+        """
+    )
+    own = f'[dimse]\nlisten = "127.0.0.1:{made.dimse_port}"\n'
+    (made.data / "settings.toml").write_text(own)
+    await made.start()
+    try:
+        yield made
+    finally:
+        made.kill()
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def api(box):
+    """An admin's client of the API."""
+    made = await box.run("token", "create", "--role", "admin", "--name", "setup")
+    headers = {"Authorization": f"Bearer {made.out.strip().split()[-1]}"}
+    base = f"http://127.0.0.1:{box.http_port}/api/v1"
+    async with httpx.AsyncClient(base_url=base, headers=headers, trust_env=False) as client:
+        yield client
+
+
+async def changed(api, changes):
+    """Change settings; what they were, and what the box says."""
+    before = (await api.get("/settings")).json()
+    answer = await api.post("/settings", json={"changes": changes})
+    assert answer.status_code == 200, answer.text
+    return before["since"]
+
+
+async def in_force(api, since):
+    """Wait until the service has begun anew; what the settings are then."""
+    deadline = time.monotonic() + PATIENCE
+    while time.monotonic() < deadline:
+        try:
+            now = (await api.get("/settings")).json()
+        except httpx.HTTPError:
+            now = {"since": since}
+        if now["since"] != since:
+            return {one["key"]: one for one in now["settings"]}, now["setback"]
+        await asyncio.sleep(0.1)
+    raise AssertionError("the settings did not come into force")
+
+
+def associate(port, called):
+    ae = AE("MODALITY")
+    ae.add_requested_context(Verification)
+    return ae.associate("127.0.0.1", port, ae_title=called)
+
+
+async def test_settings_come_into_force_and_no_association_is_cut_for_it(box, api):
+    await (await api.post("/peers", json={"ae_title": "MODALITY", "host": ""})).aread()
+    association = await asyncio.to_thread(associate, box.dimse_port, "EDGE")
+    assert association.is_established
+    since = await changed(api, {"dimse.ae_title": "OTHER", "sync.sweep_minutes": 5})
+    await asyncio.sleep(1.5)
+    # The association goes on, with all that there was before.
+    assert (await api.get("/settings")).json()["since"] == since
+    status = await asyncio.to_thread(association.send_c_echo)
+    assert status.Status == 0
+    await asyncio.to_thread(association.release)
+    settings, setback = await in_force(api, since)
+    assert setback == ""
+    assert settings["dimse.ae_title"]["value"] == "OTHER"
+    assert settings["dimse.ae_title"]["source"] == "box"
+    again = await asyncio.to_thread(associate, box.dimse_port, "OTHER")
+    assert again.is_established
+    await asyncio.to_thread(again.release)
+    assert not (box.data / "settings.toml.former").exists()
+
+
+async def test_settings_with_which_the_box_does_not_start_are_taken_back(box, api):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        since = await changed(api, {"dimse.listen": f"127.0.0.1:{taken.getsockname()[1]}"})
+        settings, setback = await in_force(api, since)
+    assert "can't be listened on" in setback
+    assert settings["dimse.listen"]["value"] == f"127.0.0.1:{box.dimse_port}"
+    # Neither does the next start know of them.
+    await box.stop()
+    await box.start()
+    assert (await api.get("/settings")).json()["setback"] == ""
+
+
+async def test_a_command_changes_the_service_that_runs(box, api):
+    since = (await api.get("/settings")).json()["since"]
+    done = await box.run("config", "set", "sync.sweep_minutes", "6")
+    assert (done.status, done.err) == (0, "")
+    assert "in a moment" in done.out
+    settings, _ = await in_force(api, since)
+    assert settings["sync.sweep_minutes"]["value"] == 6
+
+
+async def test_the_record_has_what_was_and_what_is(box, api):
+    since = await changed(api, {"sync.feed_seconds": 20})
+    await in_force(api, since)
+    shown = await box.run("audit", "search", "--json")
+    assert '"sync.feed_seconds after"' in shown.out
+    assert '"30.0"' in shown.out
