@@ -127,3 +127,9 @@ async def test_opening_a_link_ends_the_log_in_of_that_browser(box, client):
     assert answer.status_code == 200
     client.cookies.clear()
     assert (await client.get("/login", headers=maker)).status_code == 401
+    # The next act that waits for the disk has all before it written, too.
+    again = await session_of(box, "bert", Role.PHYSICIAN, Scope())
+    await made(client, again, ours.study_uid)
+    asked = Asked(event=Event.LOGGED_OUT)
+    [left] = await asyncio.to_thread(search, box.cache.audit.folder, asked, 10)
+    assert (left.actor.name, left.what) == ("anna", "/login/link")
