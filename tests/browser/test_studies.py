@@ -26,6 +26,7 @@ from tests.journeys.modality import dcmsend
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 UID = samples.sample_uid("page", 0)
+OHIF = (folder_of(config.Page()) / CONTENTS).exists()
 LIST = "#studies .grid-row:not(.waits)"
 
 
@@ -111,7 +112,7 @@ async def test_a_study_that_was_sent_is_in_the_list_within_a_second_and_opens(
     print(f"in the list {took:.2f} s after the last word of dcmsend")
     assert took < 1.0
     assert await page.evaluate("window.stays"), "it was loaded anew"
-    if not (folder_of(config.Page()) / CONTENTS).exists():
+    if not OHIF:
         pytest.skip("scripts/viewer makes OHIF")
     await page.click(f"{LIST} .who a")
     await expect(page.locator("#open")).to_be_visible()
@@ -188,6 +189,8 @@ async def test_a_study_is_shared_by_a_link_until_that_is_ended(look, scene, modu
         await guest.goto(address)
         await guest.click("#open")
         await guest.wait_for_url(f"{scene.base}/viewer/**")
+        if OHIF:
+            await Screen(guest, scene.base).canvas()
         await guest.goto(f"{scene.base}/viewer/plain?study={UID}")
         await expect(guest.locator("#picture")).to_be_visible()
         await guest.goto(f"{scene.base}/studies")
