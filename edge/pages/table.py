@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from edge.pages import (
+    acceptance,
     account,
     audit,
     backup,
@@ -52,4 +53,5 @@ PAGES: Final[tuple[Page, ...]] = (
     link.PAGE,
     emergency.PAGE,
     setup.PAGE,
+    acceptance.PAGE,
 )
