@@ -191,6 +191,7 @@ async def test_a_password_is_changed_and_others_are_out(page, scene):
 async def test_the_first_admin_is_made_by_the_code_of_the_console(module_browser, tmp_path):
     async with clinic(tmp_path, cloud="none") as fresh, opened(module_browser, fresh) as page:
         handed = await fresh.box.cache.users.first_code()
+        await expect(page.get_by_role("link", name="Set up this box")).to_be_visible()
         await page.click("[data-go=step-redeem]")
         await page.click("#step-redeem summary")
         await page.fill("#redeem-form [name=code]", handed.code)

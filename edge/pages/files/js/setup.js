@@ -36,14 +36,15 @@ if (codes) {
 
 const value = (key) => known.get(key)?.value;
 async function look() {
-  const [{ settings }, { peers }, doctor, key] = await Promise.all([
-    ask("/api/v1/settings"), ask("/api/v1/peers"), ask("/api/v1/peers/doctor"), ask("/api/v1/keys/recovery")]);
+  const [{ settings }, { peers }, doctor, key, { summary }] = await Promise.all([
+    ask("/api/v1/settings"), ask("/api/v1/peers"), ask("/api/v1/peers/doctor"), ask("/api/v1/keys/recovery"), ask("/api/v1/status")]);
   known = new Map(settings.map((one) => [one.key, one]));
   done.clinic = known.get("appliance.name").source !== "default";
   done.cloud = value("cloud.archive").length > 0;
   done.recovery = key.made !== null;
   done.device = peers.length > 0 && doctor.peers.some((one) => one.called !== null);
-  done.image = sessionStorage.getItem("edge-image") === "yes";
+  // Of a box that works, real images went the same way.
+  done.image = done.cloud && (sessionStorage.getItem("edge-image") === "yes" || summary.custody.VERIFIED > 0);
   return { key };
 }
 
@@ -189,8 +190,9 @@ async function showKey() {
 async function device() {
   byId("ae-title").textContent = value("dimse.ae_title");
   byId("port").textContent = value("dimse.listen").split(":").at(-1);
+  // Many devices take no names: an address by which this browser came, or else the box's own.
   byId("address").textContent = location.hostname;
-  if (["localhost", "127.0.0.1", "::1"].includes(location.hostname)) {
+  if (!/^[\d.]+$|:/.test(location.hostname) || /^127\.|^\[?::1/.test(location.hostname)) {
     const { looks } = await ask("/api/v1/network").catch(() => ({ looks: [] }));
     const own = looks.find((one) => one.what === "address");
     if (own?.is_fine) byId("address").textContent = own.found;
