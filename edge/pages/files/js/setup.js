@@ -36,7 +36,7 @@ if (codes) {
 
 const value = (key) => known.get(key)?.value;
 async function look() {
-  const [{ settings }, { peers }, doctor, key, { summary }] = await Promise.all([
+  const [{ settings }, { peers }, doctor, key, { custody }] = await Promise.all([
     ask("/api/v1/settings"), ask("/api/v1/peers"), ask("/api/v1/peers/doctor"), ask("/api/v1/keys/recovery"), ask("/api/v1/status")]);
   known = new Map(settings.map((one) => [one.key, one]));
   done.clinic = known.get("appliance.name").source !== "default";
@@ -44,7 +44,7 @@ async function look() {
   done.recovery = key.made !== null;
   done.device = peers.length > 0 && doctor.peers.some((one) => one.called !== null);
   // Of a box that works, real images went the same way.
-  done.image = done.cloud && (sessionStorage.getItem("edge-image") === "yes" || summary.custody.VERIFIED > 0);
+  done.image = done.cloud && (sessionStorage.getItem("edge-image") === "yes" || custody.VERIFIED > 0);
   return { key };
 }
 
