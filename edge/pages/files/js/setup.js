@@ -225,7 +225,7 @@ function showNews(strangers, doctor) {
     news.push(make("div", { class: "alarm", data: { level: "warning" } }, icon("peers"),
       make("div", {}, make("h2", {}, _("%(device)s called from %(address)s.", { device: one.ae_title, address: one.host })),
         make("p", { class: "words", lang: "en", dir: "auto" }, one.why)),
-      make("button", { type: "button", class: "button small", onclick: () => approve(one) }, _("Let it in"))));
+      make("button", { type: "button", class: "button small", data: { device: one.ae_title }, onclick: () => approve(one) }, _("Let it in"))));
   }
   for (const one of doctor.troubles.filter((trouble) => trouble.fine_since === null && trouble.direction === "in" && !strangers.some((other) => other.ae_title === trouble.ae_title)).slice(0, 3)) {
     news.push(make("div", { class: "alarm", data: { level: "alarm" } }, icon("alarm"),
@@ -234,7 +234,9 @@ function showNews(strangers, doctor) {
         make("ul", {}, one.changes.map((each) => make("li", { lang: "en", dir: "auto" }, each.what))))));
   }
   if (!fine.length) news.push(make("p", { class: "note waiting" }, _("Waiting for the device to call …")));
+  const held = document.activeElement?.dataset.device;
   byId("device-news").replaceChildren(...news);
+  if (held) byId("device-news").querySelector(`[data-device="${CSS.escape(held)}"]`)?.focus();
   done.device = fine.length > 0;
   byId("device-next").hidden = !done.device;
   mark();
