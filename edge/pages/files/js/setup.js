@@ -82,7 +82,7 @@ async function to(name) {
   await STAGES[name]?.(facts);
 }
 const after = (name) => to(ORDER[ORDER.indexOf(name) + 1] ?? "done");
-const here = () => document.querySelector(".stage:not([hidden])").id.replace("stage-", "");
+const here = () => (document.querySelector(".stage:not([hidden])")?.id ?? "").replace("stage-", "");
 
 const STAGES = { clinic, network, cloud, recovery, device, image, done: finish };
 
@@ -111,6 +111,7 @@ async function saveClinic({ name, language, zone }) {
   } finally {
     byId("clinic-wait").hidden = true;
   }
+  if (wanted["appliance.name"]) document.querySelector(".door-brand p").textContent = wanted["appliance.name"];
   await after("clinic");
 }
 
@@ -278,6 +279,7 @@ async function sendImage() {
   } finally {
     byId("send-image").disabled = false;
   }
+  if (done.image) byId("image-next").focus();
 }
 
 // What is missing ---------------------------------------------------------------------------------------------------
