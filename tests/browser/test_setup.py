@@ -204,7 +204,7 @@ async def test_a_box_is_set_up_from_its_code_to_an_image_there_and_back(
 
     # A made-up image there and back, and nothing is missing.
     await press(page.get_by_role("button", name="Send it"))
-    await expect(page.get_by_text("It comes back the same")).to_be_visible()
+    await expect(page.locator("#image-steps").get_by_text("It comes back the same")).to_be_visible()
     await fits(page)
     await press(page.locator("#image-next"))
     await expect(page.get_by_role("heading", name="The box is ready.")).to_be_visible()
