@@ -196,7 +196,7 @@ async function device() {
   if (!/^[\d.]+$|:/.test(location.hostname) || /^127\.|^\[?::1/.test(location.hostname)) {
     const { looks } = await ask("/api/v1/network").catch(() => ({ looks: [] }));
     const own = looks.find((one) => one.what === "address");
-    if (own?.is_fine) byId("address").textContent = own.found;
+    if (own?.is_fine) [byId("address").textContent] = own.found.split(", ");
   }
   await watch();
 }
