@@ -213,7 +213,7 @@ async def test_a_box_is_set_up_from_its_code_to_an_image_there_and_back(
     assert time.monotonic() - began < 300
 
     # It is set up indeed: what the device sends is in the archive.
-    image, file = samples.ct_series(1)[0], tmp_path / "image.dcm"
+    (image,), file = samples.ct_series(1), tmp_path / "image.dcm"
     await asyncio.to_thread(file.write_bytes, image.data)
     assert (await dcmtk("dcmsend", box.dimse_port, file, calling="CT1")).has_succeeded
     await press(page.get_by_role("link", name="To the first page"))
