@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
 from edge.access.roles import Act
+from edge.cache.network import look
 from edge.pages.page import Group, Page, Visit
 from edge.pages.words import noted
 
@@ -23,7 +25,9 @@ _RIGHTS: Final = {
 async def fill(visit: Visit) -> Mapping[str, Any]:
     """What devices have to be told of the box, and how it takes those that it does not know."""
     dimse, words = visit.means.config.dimse, visit.words
+    looks = await asyncio.to_thread(look)
     return {
+        "address": next((one.found for one in looks if one.what == "address" and one.is_fine), ""),
         "ae_title": dimse.ae_title,
         "ports": [
             one.rpartition(":")[2] for one in (dimse.listen, dimse.tls_listen) if one.strip()

@@ -6,7 +6,8 @@ import asyncio
 import contextlib
 import sys
 import tempfile
-from dataclasses import dataclass
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from playwright.async_api import Browser, async_playwright
@@ -17,9 +18,16 @@ from tests import samples
 from tests.browser.conftest import CHROMIUM, WORDS
 from tests.browser.pages import settled
 from tests.browser.scene import PATIENTS, Scene, clinic
+from tests.browser.worries import bad_day
 
 SIZES = {"phone": (390, 844), "tablet": (820, 1180), "desk": (1440, 900)}
 SENDERS = ("CT1", "XRAY2", "US1", "MR1")
+WORRIES = {
+    "/sync": "queue letters conflicts absences trash line history told".split(),
+    "/worklist": "steps expected sources".split(),
+    "/peers": "known strangers doctor".split(),
+}
+"""Parts of pages that have something to show on a bad day alone."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +41,8 @@ class Shot:
     language: str = "en"
     is_in: bool = True
     """Whether somebody is logged in."""
+    day: str = "up"
+    """How the cloud is, or that the day is ``bad``."""
 
 
 def shots(names: list[str]) -> list[Shot]:
@@ -48,8 +58,14 @@ def shots(names: list[str]) -> list[Shot]:
     steps = ("clinic", "network", "cloud", "recovery", "device", "image")
     found += [Shot(f"/setup#{step}", f"setup-{step}") for step in steps]
     found += [Shot("/", "now", theme="dark"), Shot("/", "now", language="ar")]
-    found += [Shot("/sync#line", "sync-line"), Shot("/sync#history", "sync-history")]
-    return [shot for shot in found if not names or shot.name in names]
+    found += [replace(shot, day="down") for shot in found if shot.name == "now"]
+    for path, parts in WORRIES.items():
+        for part in parts:
+            at, name = f"{path}#{part}", f"{path[1:]}-{part}"
+            found.append(Shot(at, name, day="bad"))
+            found.append(Shot(at, name, "phone", "dark", day="bad"))
+            found.append(Shot(at, name, "tablet", "light", "ar", day="bad"))
+    return [shot for shot in found if not names or any(map(shot.name.startswith, names))]
 
 
 async def take(browser: Browser, scene: Scene, cookie, shot: Shot, folder: Path, mark: str) -> None:
@@ -82,16 +98,29 @@ async def pictures(folder: Path, names: list[str]) -> None:
         playwright = await stack.enter_async_context(async_playwright())
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=WORDS)
         stack.push_async_callback(browser.close)
-        for cloud in ("up", "down"):
+        wanted = shots(names)
+        for day in ("up", "down", "bad"):
+            now = [shot for shot in wanted if shot.day == day]
+            if not now:
+                continue
             root = stack.enter_context(tempfile.TemporaryDirectory(ignore_cleanup_errors=True))
-            async with clinic(Path(root), cloud=cloud) as scene:
-                for number in range(len(PATIENTS)):
-                    await scene.store(number, SENDERS[number % len(SENDERS)])
+            async with opened(day, Path(root)) as scene:
                 cookie = await scene.cookie("keeper", Role.ADMIN)
-                for shot in shots(names):
-                    if cloud == "up" or shot.name == "now":
-                        mark = "" if cloud == "up" else "offline"
-                        await take(browser, scene, cookie, shot, folder, mark)
+                for shot in now:
+                    await take(browser, scene, cookie, shot, folder, "offline" * (day == "down"))
+
+
+@contextlib.asynccontextmanager
+async def opened(day: str, root: Path) -> AsyncIterator[Scene]:
+    """The clinic on such a day."""
+    if day == "bad":
+        async with bad_day(root) as scene:
+            yield scene
+        return
+    async with clinic(root, cloud=day) as scene:
+        for number in range(len(PATIENTS)):
+            await scene.store(number, SENDERS[number % len(SENDERS)])
+        yield scene
 
 
 def main() -> None:

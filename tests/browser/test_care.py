@@ -18,6 +18,7 @@ from edge.dicom.instance import Origin
 from tests import samples
 from tests.browser.pages import PATIENCE, Complaints, overflow, settled, violations
 from tests.browser.scene import clinic, files
+from tests.browser.worries import bad_day
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -50,6 +51,13 @@ async def scene(tmp_path_factory):
 async def keeper(scene):
     """The cookie of an admin."""
     return await scene.cookie("keeper", Role.ADMIN)
+
+
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def worried(tmp_path_factory):
+    """A box on which everything waits for a person, and the cookie of an admin."""
+    async with bad_day(tmp_path_factory.mktemp("worries")) as made:
+        yield made, await made.cookie("keeper", Role.ADMIN)
 
 
 @pytest_asyncio.fixture(loop_scope="module")
@@ -244,9 +252,8 @@ async def test_keys_alone_go_through_the_parts(visit, scene, keeper, path):
 
 
 @pytest.mark.parametrize("path", list(PARTS))
-async def test_every_part_is_whole_on_the_smallest_phone_and_for_every_ear(
-    visit, scene, keeper, path
-):
+async def test_every_part_is_whole_on_the_smallest_phone_and_for_every_ear(visit, worried, path):
+    scene, keeper = worried
     page = await visit(scene, path, keeper, size=(320, 640))
     wrong = {}
     for theme, language in VIEWS:
@@ -264,6 +271,17 @@ async def test_every_part_is_whole_on_the_smallest_phone_and_for_every_ear(
             if any(found):
                 wrong[theme, language, name] = found
     assert wrong == {}
+
+
+@pytest.mark.parametrize("path", ["/worklist", "/peers"])
+async def test_what_has_to_be_filled_in_is_whole_on_the_smallest_phone(visit, worried, path):
+    scene, keeper = worried
+    page = await visit(scene, path, keeper, size=(320, 640))
+    await page.click("#add")
+    await expect(page.locator("dialog")).to_be_visible()
+    inside = "(one) => one.scrollWidth <= one.clientWidth"
+    assert await page.locator("dialog").evaluate(inside)
+    assert [await overflow(page), *await violations(page)] == [""]
 
 
 # Worklist -----------------------------------------------------------------------------------------
@@ -313,6 +331,7 @@ async def test_who_called_and_may_not_is_let_in_called_and_forgotten(visit, scen
     book = scene.box.cache.peers
     book.strangers.note("CT9", "127.0.0.1", called="EDGE", services="CT storage", why="no peer")
     page = await visit(scene, "/peers#strangers", keeper)
+    await expect(page.locator("#part-strangers")).to_contain_text("The box is learning")
     stranger = row(page, "strangers", "CT9")
     await expect(stranger).to_contain_text("CT storage", timeout=LONG)
     await stranger.get_by_role("button", name="Let it in").click()

@@ -12,7 +12,7 @@ const EVERY = 15000;
 const english = { lang: "en", dir: "auto" };
 const RIGHTS = Object.fromEntries([...byId("rights").options].map((one) => [one.value, one.label]));
 const joined = (...parts) => parts.filter(Boolean).join(" · ");
-const badge = (text, level) => make("span", { class: "badge", data: { level } }, text);
+const badge = (text, level) => make("span", { class: "badge", data: level ? { level } : {} }, text);
 const button = (text, onclick, name = "") => make("button", { type: "button", class: "button quiet small", onclick }, name ? icon(name) : null, text);
 const echoes = new Map();
 

@@ -147,7 +147,7 @@ export function decisions({ count, mayDelete }) {
   const origins = { CLOUD: _("the cloud"), DIMSE: _("a device"), DICOMWEB: _("a program"), MEDIA: _("a disk or folder") };
   function side(title, one, other) {
     if (!one) return make("section", { class: "side-of" }, make("h3", {}, title), make("p", { class: "note" }, _("Nothing is known of it any more.")));
-    const row = (label, value, theirs) => [make("dt", {}, label), make("dd", other && value !== theirs ? { "data-differs": "" } : {}, value || "–")];
+    const row = (label, value, theirs) => [make("dt", {}, label), make("dd", value && theirs && value !== theirs ? { "data-differs": "" } : {}, value || "–")];
     return make("section", { class: "side-of" }, make("h3", {}, title), make("dl", { class: "said" },
       row(_("From"), one.peer || origins[one.origin] || one.origin, other && (other.peer || origins[other.origin] || other.origin)),
       row(_("Came"), one.received ? moment(one.received) : "", other?.received ? moment(other.received) : ""),

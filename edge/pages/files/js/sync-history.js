@@ -54,7 +54,10 @@ function chart(width) {
     }
     if (one.refused) group.append(draw("circle", { class: "refused", cx: place(middle), cy: TOP - 8, r: 4 }));
     parts.push(group);
-    if ((days.length - 1 - index) % every === 0) parts.push(draw("text", { class: "scale", x: place(middle), y: HEIGHT - 8, "text-anchor": "middle" }, shortDay(one)));
+    if ((days.length - 1 - index) % every) return;
+    // The last day ends with the chart, so that nothing of it is cut off.
+    const isLast = index === days.length - 1;
+    parts.push(draw("text", { class: "scale", x: place(isLast ? width - 2 : middle), y: HEIGHT - 8, "text-anchor": isLast ? "end" : "middle" }, shortDay(one)));
   });
   const picture = draw("svg", { width, height: HEIGHT, viewBox: `0 0 ${width} ${HEIGHT}`, role: "img", "aria-label": summary() }, ...parts);
   byId("chart").replaceChildren(picture);

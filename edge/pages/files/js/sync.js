@@ -65,7 +65,9 @@ const queue = new Paged("queue", {
       }, "queue-problem"),
       make("progress", { max: "1", value: String(study.instances ? Math.max(0, done) / study.instances : 0), "aria-label": _("Upload of this study") }));
   },
-  onTotal: (total) => count("queue", total),
+  onTotal: (total) => {
+    byId("queue-total").textContent = total ? ngettext("%(n)s study waits.", "%(n)s studies wait.", total) : "";
+  },
 });
 
 function queueNote(status) {

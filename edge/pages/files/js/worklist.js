@@ -14,7 +14,7 @@ const mayStore = byId("worklist").hasAttribute("data-stores");
 const PAUSE = 15000;
 
 const modality = (text) => make("span", { class: "modality" }, text || "–");
-const badge = (text, level) => make("span", { class: "badge", data: { level } }, text);
+const badge = (text, level) => make("span", { class: "badge", data: level ? { level } : {} }, text);
 const joined = (...parts) => parts.filter(Boolean).join(" · ");
 
 // Steps ------------------------------------------------------------------------------------------------
@@ -30,7 +30,7 @@ const steps = new Paged("steps", {
     const [text, level] = STATES[step.state] ?? [_("scheduled"), ""];
     return make("li", {},
       make("p", { class: "who" }, make("span", { class: "clock" }, clock(step.time)), " ", person(step.patient_name)),
-      make("p", { class: "when" }, badge(text, level || undefined)),
+      make("p", { class: "when" }, badge(text, level)),
       make("p", { class: "what" }, modality(step.modality), joined(step.description, step.station_ae_title, step.accession_number)),
       make("p", { class: "when" }, day ? "" : date(step.date)),
       make("p", { class: "what" }, joined(step.patient_id, step.birth_date && _("born %(day)s", { day: date(step.birth_date) }), _("from %(source)s", { source: sourceName(step.source) }))),
@@ -126,11 +126,17 @@ const expected = new Paged("expected", {
   make: (one) => make("li", {},
     make("p", { class: "who" }, one.patient_id),
     make("p", { class: "when" }, date(one.date)),
-    make("p", { class: "what" }, joined(one.modality, one.body_part, one.issuer, _("announced by %(name)s", { name: one.source || "?" }))),
+    make("p", { class: "what" }, joined(one.modality, one.body_part, one.issuer, announcer(one.source))),
     mayStore && one.source === own
       ? make("button", { type: "button", class: "button quiet small", onclick: () => takeBack(one) }, _("Take back"))
       : make("span", {})),
 });
+
+function announcer(source) {
+  // A source of the worklist is told from a person, or a program, of the same name.
+  const [isList, name] = source.startsWith("[worklist] ") ? [true, source.slice("[worklist] ".length)] : [false, source];
+  return isList ? _("on the worklist, from %(source)s", { source: sourceName(name) }) : _("announced by %(name)s", { name: name || "?" });
+}
 
 async function takeBack(one) {
   const on = one.date.replace(/^(\d{4})(\d{2})(\d{2})$/, "$1-$2-$3");
