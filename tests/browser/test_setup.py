@@ -217,5 +217,5 @@ async def test_a_box_is_set_up_from_its_code_to_an_image_there_and_back(
     await asyncio.to_thread(file.write_bytes, image.data)
     assert (await dcmtk("dcmsend", box.dimse_port, file, calling="CT1")).has_succeeded
     await press(page.get_by_role("link", name="To the first page"))
-    await expect(page.get_by_text("Everything is safe in the cloud")).to_be_visible()
+    await expect(page.locator("#sentence")).to_have_text("Everything is safe in the cloud.")
     assert await asyncio.to_thread(archive.sop_uids) == [image.ref.sop_uid]
