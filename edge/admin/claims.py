@@ -76,9 +76,14 @@ def claim_of_api(request: web.Request) -> Claim | None:
         named = request.match_info
         study = named.get("study") or named.get("study_uid", "")
         # What goes on for hours is told of as it begins, too.
-        begins = Event.QUERIED if section == "events" else None
+        is_followed = section == "events"
         return Claim(
-            Event.QUERIED, what, study, query=request.rel_url.raw_query_string, begins=begins
+            Event.QUERIED,
+            what,
+            study,
+            query=request.rel_url.raw_query_string,
+            begins=Event.QUERIED if is_followed else None,
+            is_followed=is_followed,
         )
     if request.method == hdrs.METH_OPTIONS or path == _TRIES:
         return None

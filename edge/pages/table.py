@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import Final
 
 from edge.pages import (
+    acceptance,
     account,
     audit,
     backup,
@@ -50,4 +51,5 @@ PAGES: Final[tuple[Page, ...]] = (
     WELCOME,
     emergency.PAGE,
     setup.PAGE,
+    acceptance.PAGE,
 )
