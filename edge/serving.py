@@ -194,7 +194,7 @@ async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -
         await asyncio.to_thread(means.renewals.add, tls.load, tls.files)
     own = OwnNames(names, tls.certified)
     live = Live(means.changes, means.status, Coming(cache.database))
-    page_means = PageMeans(config, live, temperature)
+    page_means = PageMeans(config, live, temperature, cache.users.is_empty)
     pages = Pages(
         gate, page_means, (POLICY_HEADER, PAGE), _nothing_but_refused(cache.audit).refused
     )
