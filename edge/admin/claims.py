@@ -56,6 +56,7 @@ _LOCK: Final = "keys/lock"
 _TRIES: Final = "settings/check"
 """Asked at every key that is pressed; it changes nothing, and shows what the settings do."""
 _SENDING: Final = "studies/{study}/sending"
+_LINKS: Final = "studies/{study}/links"
 _READS: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
 
 
@@ -90,5 +91,7 @@ def claim_of_api(request: web.Request) -> Claim | None:
     event = _CHANGES.get(section, Event.ADMINISTERED)
     if path == _SENDING:
         event = Event.SENDING  # what was really sent is told as it ends
+    if path.startswith(_LINKS):
+        event = Event.SECURITY
     # The box can be locked even if nothing can be written.
     return Claim(event, what, request.match_info.get("study", ""), is_durable=path != _LOCK)

@@ -14,6 +14,7 @@ from edge.pages import (
     backup,
     emergency,
     help,  # noqa: A004 - a page is called so
+    link,
     logs,
     now,
     peers,
@@ -49,6 +50,7 @@ PAGES: Final[tuple[Page, ...]] = (
     study.PAGE,
     account.PAGE,
     WELCOME,
+    link.PAGE,
     emergency.PAGE,
     setup.PAGE,
     acceptance.PAGE,
