@@ -222,6 +222,8 @@ class Access:
     """It ends then, whatever happens in it."""
     admins_need_second_factor: bool = True
     """A password alone lets an admin do nothing but enrol one."""
+    link_days: float = 30.0
+    """A link to a study holds for so long at the most; 0: none is made."""
     console: Path = Path()
     """A terminal, such as ``/dev/tty1``, on which the code for the first admin is shown; empty
     means the one that the service was started from, if any."""

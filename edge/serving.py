@@ -26,6 +26,7 @@ from edge.access.emergency import BreakGlass
 from edge.access.factors import Factors
 from edge.access.gate import Gate, People
 from edge.access.http_tls import HttpTls
+from edge.access.links import Links
 from edge.access.login import LogIn
 from edge.access.oidc.channel import Channel
 from edge.access.oidc.login import ProviderLogIn
@@ -54,6 +55,7 @@ from edge.admin.events import event_routes
 from edge.admin.factors import factor_routes
 from edge.admin.identities import identity_routes
 from edge.admin.keys import key_routes
+from edge.admin.links import link_routes, opening_routes
 from edge.admin.local_keys import LockAsked
 from edge.admin.login import log_in_routes
 from edge.admin.login_witness import LogInWitness
@@ -192,7 +194,7 @@ async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -
         await asyncio.to_thread(means.renewals.add, tls.load, tls.files)
     own = OwnNames(names, tls.certified)
     live = Live(means.changes, means.status, Coming(cache.database))
-    page_means = PageMeans(config, live, temperature)
+    page_means = PageMeans(config, live, temperature, cache.users.is_empty)
     pages = Pages(
         gate, page_means, (POLICY_HEADER, PAGE), _nothing_but_refused(cache.audit).refused
     )
@@ -216,7 +218,7 @@ async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -
                 authorise=gate.authorise,
                 witness=HttpWitness(cache.audit, claim_of_feed),
             ),
-            "/api/v1": _administration(means, gate, config, live, trials),
+            "/api/v1": _administration(means, entrance, config, live, trials),
             "/viewer": await _viewer(gate, pages, cache.audit, config),
         },
         cors_origins=config.http.cors_origins,
@@ -250,6 +252,7 @@ class _Entrance:
     witness: LogInWitness
     routes: Sequence[web.RouteDef]
     glass: BreakGlass
+    links: Links
 
 
 def _entrance(cache: Cache, config: Config) -> _Entrance:
@@ -264,10 +267,12 @@ def _entrance(cache: Cache, config: Config) -> _Entrance:
     door = Entrance(gate, login, cache.sessions, cookie=cookie, tls=tls)
     witness = LogInWitness(cache.audit, gate)
     passkeys = Passkeys(database, factors, throttle, box=config.appliance.name)
-    routes = *log_in_routes(door), *factor_routes(door, factors), *passkey_routes(door, passkeys)
+    links = Links(database, cache.sessions, throttle, config.access)
+    routes = [*log_in_routes(door), *factor_routes(door, factors), *passkey_routes(door, passkeys)]
+    routes += opening_routes(door, links)
     glass = BreakGlass(database, cache.sessions, factors, cache.audit, config.access)
     own = own_emergency_routes(door, glass)  # which tells the record itself
-    return _Entrance(door, throttle, witness, [*witness.watch(routes), *own], glass)
+    return _Entrance(door, throttle, witness, [*witness.watch(routes), *own], glass, links)
 
 
 async def _provider(
@@ -312,9 +317,9 @@ async def _viewer(gate: Gate, pages: Pages, audit: Audit, config: Config) -> web
 
 
 def _administration(
-    means: HttpMeans, gate: Gate, config: Config, live: Live, trials: Trials
+    means: HttpMeans, entrance: _Entrance, config: Config, live: Live, trials: Trials
 ) -> web.Application:
-    cache, changes = means.cache, means.changes
+    cache, changes, gate = means.cache, means.changes, entrance.door.gate
     database, identity, wake = cache.database, itemgetter(IDENTITY), changes.wake
     has_archive, sees = bool(config.cloud.archive), Catalogue(database).was_sent_by
     studies = Studies(database, cache.pins, means.retrieval, has_archive=has_archive)
@@ -371,6 +376,7 @@ def _administration(
             *event_routes(live, gate.authorise, sees),
             *study_routes(studies, identity),
             *sending_routes(means.calling.giving, identity),
+            *link_routes(entrance.links, studies, identity),
         ],
     )
 

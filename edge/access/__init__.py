@@ -54,6 +54,10 @@ Who is expected, what he tries, and what he finds:
                                 revoked, it is nobody's within seconds (`scope`, `tokens`)
         makes himself a better one
                                 it makes no token at all, changes nobody, and invites nobody
+    who has a link to a study
+        opens others with it    it is for the images of that one; every other door is shut (`links`)
+        proves more by it       it is nobody's log-in: it changes none, and breaks no glass
+        uses it for longer      it ends at its time, by a hand, and with what its maker may do
     who reads the index
         takes proofs out of it  hashes: of passwords, tokens, sessions and codes
 

@@ -27,6 +27,7 @@ __all__ = ["ANYTHING", "Scope", "network_of"]
 _MOST_NETWORKS = 16
 _MOST_SENDERS = 64
 _SENDER = 64
+_MOST_STUDIES = 64
 
 
 class Scope(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaults=True):
@@ -44,6 +45,8 @@ class Scope(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
     studies_from: frozenset[str] = frozenset()
     """Who sent the studies that it may see: AE titles, or names of tokens; none named means all
     studies. What names no study, and may show any, is shut then."""
+    studies: frozenset[str] = frozenset()
+    """Those that it may see, by their UIDs; none named means all. For who looks at images alone."""
 
     def __post_init__(self) -> None:
         if self.ae_title and not is_ae_title(self.ae_title):
@@ -60,10 +63,20 @@ class Scope(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
             ):
                 raise ValueError(f"a sender has 1 to {_SENDER} printable characters")
 
+        if self.studies and self.services != {Service.DICOMWEB}:
+            raise ValueError("single studies are for who may use DICOMweb, and nothing else")
+        if len(self.studies) > _MOST_STUDIES:
+            raise ValueError(f"{_MOST_STUDIES} studies are the most")
+
+    @property
+    def is_of_some_studies(self) -> bool:
+        """Whether there are studies that it may not see."""
+        return bool(self.studies_from or self.studies)
+
     @property
     def hinders_reading(self) -> bool:
         """Whether anything is there that could be read, were it not for this."""
-        return bool(self.services or self.studies_from) or not self.allows(Act.READ)
+        return bool(self.services) or self.is_of_some_studies or not self.allows(Act.READ)
 
     @classmethod
     def read(cls, text: str) -> Scope | None:
@@ -105,6 +118,7 @@ class Scope(msgspec.Struct, frozen=True, forbid_unknown_fields=True, omit_defaul
             and self.ae_title in ("", other.ae_title)
             and (not self.networks or _inside(other.networks, self.networks))
             and _within(other.studies_from, self.studies_from)
+            and _within(other.studies, self.studies)
         )
 
 

@@ -8,7 +8,8 @@ its user may do *now*: role and state are looked up, not remembered from the log
 
 Sessions are rows of the index: they outlive the service, and the command line ends them. Whom an
 identity provider vouches for has sessions, too, with the role that it said last; none is worth
-anything once it has not been heard for longer than the grace (`edge.access.oidc`).
+anything once it has not been heard for longer than the grace (`edge.access.oidc`). Who opened a
+link has one, too, which is worth something as long as the link is (`edge.access.links`).
 """
 
 from __future__ import annotations
@@ -66,6 +67,8 @@ class Proved(StrEnum):
     PASSKEY = "passkey"
     PROVIDER = "provider"
     """Whatever an identity provider asked for."""
+    LINK = "link"
+    """Nothing of a person: the secret of a link to a study."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +88,7 @@ class Session:
     name: str
     display_name: str
     issuer: str
-    """Who vouches for the name; empty if they are a user of this box."""
+    """Who vouches for the name; empty if they are a user of this box, ``link`` of a link."""
     role: Role
     proved: Proved
     began: float
@@ -102,6 +105,11 @@ class Session:
     emergency: str = ""
     """The emergency access that is open for it (`edge.access.emergency`); empty if none is."""
     emergency_until: float | None = None
+
+    @property
+    def is_link(self) -> bool:
+        """Whether it is that of a link: nobody's, who could prove more or change anything."""
+        return self.issuer == table.LINK
 
     @property
     def identity(self) -> Identity:
@@ -287,7 +295,9 @@ class Sessions:
 
     def _valid(self, held: Held) -> Session | None:
         row, now = held.row, self._clock()
-        if held.state != State.ACTIVE or (row.issuer and not self._is_vouched(held)):
+        if held.state != State.ACTIVE:
+            return None
+        if row.issuer not in ("", table.LINK) and not self._is_vouched(held):
             return None
         if now >= row.until or now >= row.used + self._idle or row.began > now + _AHEAD_SECONDS:
             return None

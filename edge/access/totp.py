@@ -79,9 +79,9 @@ def uri_of(secret: bytes, name: str, box: str) -> str:
 
 
 def picture_of(uri: str) -> str:
-    """It as a QR code, SVG."""
+    """It as a QR code, SVG of no size of its own."""
     import segno  # noqa: PLC0415 - half a megabyte that few starts need
 
     out = BytesIO()
-    segno.make(uri, error="m", micro=False).save(out, kind="svg", scale=4, xmldecl=False)
+    segno.make(uri, error="m", micro=False).save(out, kind="svg", xmldecl=False, omitsize=True)
     return out.getvalue().decode()

@@ -56,6 +56,7 @@ _LOCK: Final = "keys/lock"
 _TRIES: Final = "settings/check"
 """Asked at every key that is pressed; it changes nothing, and shows what the settings do."""
 _SENDING: Final = "studies/{study}/sending"
+_LINKS: Final = "studies/{study}/links"
 _READS: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
 
 
@@ -76,14 +77,21 @@ def claim_of_api(request: web.Request) -> Claim | None:
         named = request.match_info
         study = named.get("study") or named.get("study_uid", "")
         # What goes on for hours is told of as it begins, too.
-        begins = Event.QUERIED if section == "events" else None
+        is_followed = section == "events"
         return Claim(
-            Event.QUERIED, what, study, query=request.rel_url.raw_query_string, begins=begins
+            Event.QUERIED,
+            what,
+            study,
+            query=request.rel_url.raw_query_string,
+            begins=Event.QUERIED if is_followed else None,
+            is_followed=is_followed,
         )
     if request.method == hdrs.METH_OPTIONS or path == _TRIES:
         return None
     event = _CHANGES.get(section, Event.ADMINISTERED)
     if path == _SENDING:
         event = Event.SENDING  # what was really sent is told as it ends
+    if path.startswith(_LINKS):
+        event = Event.SECURITY
     # The box can be locked even if nothing can be written.
     return Claim(event, what, request.match_info.get("study", ""), is_durable=path != _LOCK)

@@ -66,11 +66,17 @@ class Entrance:
         """Whose cookie it is, also of a session that opens nothing yet.
 
         Raises:
-            AccessDenied: Nobody's.
+            AccessDenied: Nobody's, or that of who came by a link, of whom nothing is known.
         """
         session = await self.gate.session(request.headers)
         if session is None:
             raise AccessDenied("nobody is logged in", hint="POST /login with name and password")
+        if session.is_link:
+            raise AccessDenied(
+                "who came by a link has no log-in",
+                hint="POST /login with name and password",
+                known=True,
+            )
         return session
 
     def begin(self, opened: Opened, *, recovery_codes: Sequence[str] = ()) -> web.Response:

@@ -27,6 +27,8 @@ __all__ = ["LogInWitness"]
 _NAME: Final = 64
 _LOG_INS: Final = frozenset({"/login", "/login/passkey"})
 """Where somebody comes in, and nothing of them is changed."""
+_LINK: Final = "/login/link"
+"""Where somebody comes in of whom nothing is known."""
 
 
 class _Named(msgspec.Struct):
@@ -115,6 +117,10 @@ class LogInWitness:
         if path == "/logout":
             if actor is not None:
                 self._put(Event.LOGGED_OUT, actor, path)
+        elif path == _LINK and came is not None:
+            if actor is not None:  # whoever opens a link leaves their own log-in
+                self._put(Event.LOGGED_OUT, actor, path)
+            self._put(Event.LOGGED_IN, came, path)
         elif came is not None and (actor is None or actor.name != came.name):
             if path not in _LOG_INS:
                 self._put(Event.USER, came, path)

@@ -58,6 +58,7 @@ def check_numbers(whole: Whole) -> None:
     for section, name, most in (
         ("access", "idle_minutes", 24 * 60),
         ("access", "session_hours", 7 * 24),
+        ("access", "link_days", 366),
         ("pixels", "workers", 64),
         ("sync", "uploads_in_flight", 64),
         ("dimse", "commit_grace_seconds", 3600),

@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING
 from edge.cage.kernel import hide_memory
 from edge.commands.parsing import Commands, configuration, configuration_file
 from edge.commands.welcome import show_code, welcome
-from edge.errors import ConfigError, EdgeError
+from edge.errors import ConfigError
 from edge.systemd import Systemd, keep_watch
 
 if TYPE_CHECKING:
@@ -121,11 +121,12 @@ async def _serve(options: argparse.Namespace) -> int:
                     loop.call_later(_CLOSING, _begin_anew)
                 elif not again:
                     systemd.stopping()
-        except (EdgeError, OSError) as error:
+        except Exception as error:
+            # Whatever it is: a box that came up before comes up again.
             if is_open or not await asyncio.to_thread(take_back, folder):
                 raise
             log.error("the service does not start with its new settings: %s", error)
-            loaded, setback = await configuration(options), str(error)
+            loaded, setback = await configuration(options), str(error) or type(error).__name__
             continue
         if applying.asked.is_set() and again:
             loaded, setback = await _other_settings(options, loaded)

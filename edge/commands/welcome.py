@@ -71,8 +71,8 @@ def _words(handed: Handed) -> Sequence[str]:
         "",
         f"    {handed.code}",
         "",
-        "Open the box in a browser, or POST /login/redeem. It works once; edge user first-code",
-        "prints another.",
+        "Open the box in a browser, which leads through the rest, or POST /login/redeem. It works",
+        "once; edge user first-code prints another.",
     )
 
 

@@ -104,6 +104,13 @@ class Query:
     """Tags that answers hold, in place of the standard's own set and ``include``."""
     senders: frozenset[str] = frozenset()
     """Only studies of which one of these sent something; none named means all."""
+    studies: frozenset[str] = frozenset()
+    """Only these; none named means all."""
+
+    @property
+    def is_narrowed(self) -> bool:
+        """Whether there are studies that are not to be found, whatever is asked for."""
+        return bool(self.senders or self.studies)
 
 
 class Kind(StrEnum):

@@ -279,8 +279,8 @@ class Search:
         parsed = parse_query(
             request.query, level, study_uid=target.study_uid, series_uid=target.series_uid
         )
-        senders = request[IDENTITY].scope_for(Act.READ).studies_from
-        query = dataclasses.replace(parsed.query, senders=senders)
+        scope = request[IDENTITY].scope_for(Act.READ)
+        query = dataclasses.replace(parsed.query, senders=scope.studies_from, studies=scope.studies)
         warnings = list(parsed.warnings)
         limit = self._max_results if query.limit is None else min(query.limit, self._max_results)
         base = base_url(request)
@@ -289,7 +289,7 @@ class Search:
         answers, more = await results.collect()
         if (
             not answers
-            and not senders
+            and not query.is_narrowed
             and target.study_uid
             and await self._retrieval.discover(target.study_uid)
         ):

@@ -30,7 +30,7 @@ async def check_sight(
         AccessDenied: It may be about any study.
         InstanceNotFound: It is about a study that is not to be seen, or not there.
     """
-    if not identity.scope_for(act).studies_from or narrows_itself(request.match_info.handler):
+    if not identity.scope_for(act).is_of_some_studies or narrows_itself(request.match_info.handler):
         return
     study_uid = request.match_info.get("study")
     if study_uid is None or sees is None:
@@ -48,8 +48,11 @@ async def check_study(study_uid: str, identity: Identity, act: Act, sees: Sees |
     Raises:
         InstanceNotFound: It is not to be seen, or not there; which of both is not said.
     """
-    senders = identity.scope_for(act).studies_from
-    if senders and (sees is None or not await sees(study_uid, senders)):
+    scope = identity.scope_for(act)
+    senders, is_seen = scope.studies_from, not scope.studies or study_uid in scope.studies
+    if is_seen and senders:
+        is_seen = sees is not None and await sees(study_uid, senders)
+    if not is_seen:
         raise InstanceNotFound(
             f"study {study_uid} is not among those that {identity.name} may see",
             hint="it may not be here at all; in an emergency, POST /login/emergency",

@@ -8,6 +8,7 @@ nowhere else.
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import json
 import re
@@ -105,6 +106,10 @@ class HttpWitness:
                     event = Event.EXPORTED
             except (EdgeError, web.HTTPException) as error:
                 outcome, reason = _outcome_of_error(error), str(error)
+                raise
+            except (ConnectionError, asyncio.CancelledError):
+                if claim.is_followed:
+                    outcome, reason = Outcome.SUCCESS, ""
                 raise
             finally:
                 self._tell(claim, actor, event, outcome, reason, tally)

@@ -88,7 +88,8 @@ PEOPLE: Final[tuple[Answer, ...]] = (
         "AUTH-1",
         "Nobody comes in without saying who he is",
         "Without, there are `/healthz`, `/readyz`, the certificate of the box's authority, and what"
-        " logs people in.",
+        " logs people in. A link that somebody made shows one study to whoever has it, for"
+        f" {_USUAL.link_days:g} days at the most (`access.link_days`; 0: there are none).",
     ),
     yes("AUTH-1.1", "Users of a directory or identity provider can be used", "By OpenID Connect."),
     no("AUTH-1.2", "Group policies of a directory are taken over"),

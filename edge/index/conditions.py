@@ -122,6 +122,9 @@ def conditions_of(query: Query) -> list[Condition]:
     for tag, uid in (("0020000D", query.study_uid), ("0020000E", query.series_uid)):
         if uid is not None:
             found.append(_on_column(COLUMNS[tag], Criterion(Kind.EXACT, "UI", (uid,))))
+    if query.studies:
+        chosen = Criterion(Kind.EXACT, "UI", tuple(sorted(query.studies)))
+        found.append(_on_column(COLUMNS["0020000D"], chosen))
     if query.senders:
         found.append(Condition(Level.STUDY, sent_by(query.senders)))
     keys = keys_of(query)

@@ -36,7 +36,7 @@ __all__ = [
 Connection = Any
 """A connection of SQLCipher's DB-API module, which has no types of its own."""
 
-SCHEMA_VERSION = 19
+SCHEMA_VERSION = 20
 """Of ``schema.sql``; `migrations` has a file for every version after the first."""
 _NEARLY_FULL = 1024 * 1024
 """Free bytes below which SQLite's failures are put down to the full disk: they go by many names."""

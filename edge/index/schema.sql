@@ -432,6 +432,23 @@ CREATE TABLE identities (
     PRIMARY KEY (issuer, subject)
 ) STRICT, WITHOUT ROWID;
 
+-- Studies that were shared by a link: whoever has its secret sees the one study until then. A link
+-- goes with its study, and with what its maker may do: once they are disabled or narrowed, it is gone.
+CREATE TABLE links (
+    link_id     TEXT PRIMARY KEY,                 -- to be shown, and no secret
+    digest      BLOB NOT NULL UNIQUE,
+    study_uid   TEXT NOT NULL,
+    maker       TEXT NOT NULL,                    -- a user, or somebody of identities
+    note        TEXT NOT NULL,                    -- for whom, in the maker's words
+    scope       TEXT NOT NULL,                    -- what who opens it may, JSON
+    created     REAL NOT NULL,
+    until       REAL NOT NULL,
+    opened      INTEGER NOT NULL DEFAULT 0,       -- so many times
+    last_opened REAL NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+CREATE INDEX links_by_study ON links (study_uid);
+CREATE INDEX links_by_maker ON links (maker);
+
 -- Who opened everything to read, for a while, and why (`edge.access.emergency`).
 CREATE TABLE emergencies (
     emergency_id TEXT PRIMARY KEY,                -- the record names it; no secret
@@ -874,4 +891,21 @@ CREATE TRIGGER courier_overtaken AFTER UPDATE OF custody ON instances
 WHEN new.custody IN ('ACKNOWLEDGED', 'VERIFIED', 'CONFLICT') AND old.custody <> new.custody
 BEGIN
     UPDATE courier SET outcome = 'OVERTAKEN' WHERE instance_id = new.id;
+END;
+CREATE TRIGGER links_of_no_study AFTER DELETE ON studies BEGIN
+    DELETE FROM links WHERE study_uid = old.study_uid;
+END;
+CREATE TRIGGER links_of_user AFTER UPDATE OF state, role, scope ON users
+WHEN old.state <> new.state OR old.role <> new.role OR old.scope <> new.scope BEGIN
+    DELETE FROM links WHERE maker = new.name;
+END;
+CREATE TRIGGER links_of_no_user AFTER DELETE ON users BEGIN
+    DELETE FROM links WHERE maker = old.name;
+END;
+CREATE TRIGGER links_of_identity AFTER UPDATE OF state, role, scope ON identities
+WHEN old.state <> new.state OR old.role <> new.role OR old.scope <> new.scope BEGIN
+    DELETE FROM links WHERE maker = new.name;
+END;
+CREATE TRIGGER links_of_no_identity AFTER DELETE ON identities BEGIN
+    DELETE FROM links WHERE maker = old.name;
 END;

@@ -283,7 +283,7 @@ class _Shown:
         tags |= query.include
         # A private attribute says nothing without its creator (PS3.18 10.6.3.3).
         tags |= {block for tag in tags if (block := private_block(tag))}
-        if query.senders:
+        if query.is_narrowed:
             tags -= _OF_PATIENT.keys()  # they would count what is not to be seen
         return cls(frozenset(tags), creators)
 

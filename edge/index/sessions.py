@@ -10,6 +10,7 @@ from dataclasses import astuple, dataclass, fields
 from edge.index.database import Connection, Database
 
 __all__ = [
+    "LINK",
     "Held",
     "SessionRow",
     "all_sessions",
@@ -19,6 +20,9 @@ __all__ = [
     "put",
     "touch",
 ]
+
+LINK = "link"
+"""The issuer of sessions of a link (`edge.index.links`), which have its name; no URL is so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +68,13 @@ _MARKS = ", ".join("?" for _ in fields(SessionRow))
 _WIDTH = len(fields(SessionRow))
 _HELD = (
     f"SELECT {_ROW}, coalesce(u.display_name, i.display_name, ''),"
-    " coalesce(u.role, i.role, s.role), coalesce(u.state, i.state, ''), coalesce(i.vouched, 0.0),"
-    " coalesce(u.scope, i.scope, '{}'), coalesce(e.emergency_id, ''), coalesce(e.began, 0.0),"
-    " coalesce(e.until, 0.0)"
+    " coalesce(u.role, i.role, s.role),"
+    " coalesce(u.state, i.state, iif(h.link_id IS NULL, '', 'active')),"
+    " coalesce(i.vouched, 0.0), coalesce(u.scope, i.scope, h.scope, '{}'),"
+    " coalesce(e.emergency_id, ''), coalesce(e.began, 0.0), coalesce(e.until, 0.0)"
     " FROM sessions s LEFT JOIN users u ON u.name = s.name AND s.issuer = ''"
     " LEFT JOIN identities i ON i.name = s.name AND i.issuer = s.issuer AND s.issuer <> ''"
+    f" LEFT JOIN links h ON s.issuer = '{LINK}' AND h.link_id = substr(s.name, 6)"
     " LEFT JOIN emergencies e ON e.session_id = s.session_id AND e.ended = 0"
 )
 

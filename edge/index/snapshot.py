@@ -3,8 +3,8 @@
 In it are tokens, users with their second factors, emergency accesses, tombstones, rejections, pins
 and approved peers, as they are, and what no archive is proven to have. What an archive verifiably
 has is not: a box that begins anew learns from the archive itself what that has *then*. Cursors are
-not either, for what was learned behind them is gone; nor sessions and codes that were handed out,
-which would hold again.
+not either, for what was learned behind them is gone; nor sessions, links and codes that were handed
+out, which would hold again.
 
 A table is kept with the names of its columns: what a newer version added has its default then.
 """

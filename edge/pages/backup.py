@@ -21,7 +21,6 @@ async def fill(visit: Visit) -> Mapping[str, Any]:
     backups = (await visit.means.live.status()).backups
     now, words = time.time(), visit.words
     return {
-        "has_key": backups.has_recovery_key,
         "has_archive": bool(visit.means.config.cloud.archive),
         "made": [
             {

@@ -255,10 +255,12 @@ class Pages:
 
     async def _known(self, request: web.Request) -> _Known:
         """Who asks, if that is anybody who may look at something."""
+        session = await self._gate.session(request.headers)
+        if session is not None and session.is_link:
+            return _Known()
         try:
             return await self._let_in(request, Act.READ)
         except AccessDenied:
-            session = await self._gate.session(request.headers)
             is_limited = session is not None and session.is_limited
             return _Known(session=None if is_limited else session, is_limited=is_limited)
 

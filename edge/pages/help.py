@@ -49,6 +49,11 @@ SECTIONS: Final[tuple[_S, ...]] = (
             ),
             noted("A study that only the cloud has can be opened, too; it is fetched meanwhile."),
             noted(
+                "The filters leave what is only here, what needs a decision, what only the "
+                "cloud has, or what is pinned. The address of the page keeps them, as a "
+                "bookmark does."
+            ),
+            noted(
                 "If a patient is missing, look whether the device has sent the study: on the "
                 "first page it shows as it comes in."
             ),
@@ -63,6 +68,20 @@ SECTIONS: Final[tuple[_S, ...]] = (
             noted(
                 "All series of one study, where its images are, and who has proof of them. Open "
                 "it in the viewer from here."
+            ),
+            noted(
+                "Fetch now brings what only the cloud has, before a patient waits for it. Pin "
+                "keeps the study on this box, so that it opens without the line. Upload first "
+                "sends it to the cloud before all others."
+            ),
+            noted(
+                "Download makes a file that any computer opens, without a password: give it to "
+                "the patient, or to who treats them. A device that is known here can be sent "
+                "the study, too."
+            ),
+            noted(
+                "Erase says what follows before anything happens: whether the cloud keeps the "
+                "study, and until when it can be taken back."
             ),
         ),
     ),
@@ -80,6 +99,10 @@ SECTIONS: Final[tuple[_S, ...]] = (
                 "A patient who is not in it was not ordered yet, or the ordering system can’t be "
                 "reached: the first page says so."
             ),
+            noted(
+                "When the ordering system is down, put the patient on the list by hand: "
+                "devices see the entry when they ask the next time."
+            ),
         ),
     ),
     (
@@ -89,6 +112,10 @@ SECTIONS: Final[tuple[_S, ...]] = (
         Act.DECIDE,
         (
             noted("What waits to go to the cloud, in its order. Most of it needs nobody."),
+            noted(
+                "If little goes through, test the archive: it goes step by step, and says of "
+                "the step that fails what to do about it."
+            ),
             noted(
                 "What the archive refused waits for a decision: read the archive’s own words, "
                 "mend what they name, and have it sent again."
@@ -226,6 +253,18 @@ SECTIONS: Final[tuple[_S, ...]] = (
             noted(
                 "Once there is a key, backups go to the archive by themselves. Look at their age "
                 "now and then."
+            ),
+        ),
+    ),
+    (
+        "acceptance",
+        "/acceptance",
+        noted("Acceptance protocol"),
+        Act.ADMINISTER,
+        (
+            noted(
+                "A sheet for the day on which the box is handed over: how it is, what was tried, "
+                "and room to sign. It is filled anew whenever you open it; keep it on paper."
             ),
         ),
     ),

@@ -50,6 +50,8 @@ class Means:
     """The state, read for everybody once."""
     temperature: Callable[[], float | None]
     """Of the machine; blocks."""
+    is_new: Callable[[], Awaitable[bool]]
+    """Whether nobody can log in yet: the first admin has still to be made."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,11 +8,13 @@ from __future__ import annotations
 from typing import Final
 
 from edge.pages import (
+    acceptance,
     account,
     audit,
     backup,
     emergency,
     help,  # noqa: A004 - a page is called so
+    link,
     logs,
     now,
     peers,
@@ -48,6 +50,8 @@ PAGES: Final[tuple[Page, ...]] = (
     study.PAGE,
     account.PAGE,
     WELCOME,
+    link.PAGE,
     emergency.PAGE,
     setup.PAGE,
+    acceptance.PAGE,
 )

@@ -13,7 +13,10 @@ __all__ = ["PAGE"]
 
 async def fill(visit: Visit) -> Mapping[str, Any]:
     """Which ways in there are."""
-    return {"has_provider": bool(visit.means.config.access.oidc.issuer)}
+    return {
+        "has_provider": bool(visit.means.config.access.oidc.issuer),
+        "is_new": await visit.means.is_new(),
+    }
 
 
 PAGE: Final = Page("/welcome", "welcome", noted("Log in"), None, fill=fill, is_bare=True)

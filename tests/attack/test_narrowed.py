@@ -62,6 +62,8 @@ def url(door, ref):
         "ae": "NOBODY",
         "name": "nobody",
         "id": "0123456789ab",
+        "link": "0123456789ab",
+        "tree": "none",
     }
     path = re.sub(r"{(\w+)[^}]*}", lambda match: values[match[1]], door.path)
     if path == "/wado":

@@ -19,11 +19,14 @@ import pytest
 import pytest_asyncio
 import trustme
 from aiohttp import web
-from playwright.async_api import Browser, async_playwright
+from playwright.async_api import Browser, async_playwright, expect
 
 from edge import config
 from edge.app import Appliance
 from tests.ports import free_port
+
+# Of a machine that is busy; what is there at once is not waited for.
+expect.set_options(timeout=20_000)
 
 CHROMIUM = Path("/usr/bin/chromium")
 OWN_NAME = "edge.test"

@@ -55,6 +55,8 @@ def shots(names: list[str]) -> list[Shot]:
         found.append(Shot(path, page.name, "phone", "dark", is_in=is_in))
         found.append(Shot(path, page.name, "tablet", "light", "ar", is_in=is_in))
     found.append(Shot("/nowhere", "error"))
+    steps = ("clinic", "network", "cloud", "recovery", "device", "image")
+    found += [Shot(f"/setup#{step}", f"setup-{step}") for step in steps]
     found += [Shot("/", "now", theme="dark"), Shot("/", "now", language="ar")]
     found += [replace(shot, day="down") for shot in found if shot.name == "now"]
     for path, parts in WORRIES.items():

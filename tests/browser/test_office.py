@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import async_playwright, expect
+from playwright.async_api import expect
 
 from edge.access.roles import Role
 from edge.access.scope import Scope
-from tests.browser.conftest import CHROMIUM, WORDS
 from tests.browser.pages import PATIENCE, Complaints, overflow, settled, violations
 from tests.browser.scene import PASSWORD, clinic
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PHONE = {"width": 320, "height": 700}
-
-
-@pytest_asyncio.fixture(scope="module", loop_scope="module")
-async def chromium():
-    if not await asyncio.to_thread(CHROMIUM.exists):
-        pytest.skip("there is no Chromium: apt-get install chromium")
-    async with async_playwright() as playwright:
-        started = await playwright.chromium.launch(executable_path=CHROMIUM, args=WORDS)
-        yield started
-        await started.close()
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
@@ -43,9 +31,9 @@ async def keeper(scene):
 
 
 @contextlib.asynccontextmanager
-async def opened(chromium, scene, path, cookie=None, *, excused=(), **options):
+async def opened(browser, scene, path, cookie=None, *, excused=(), **options):
     complaints = Complaints(scene.base, excused=excused)
-    context = await chromium.new_context(locale="en", **options)
+    context = await browser.new_context(locale="en", **options)
     try:
         context.set_default_timeout(PATIENCE * 1000)
         if cookie is not None:
@@ -60,8 +48,8 @@ async def opened(chromium, scene, path, cookie=None, *, excused=(), **options):
     assert complaints.found == []
 
 
-async def test_somebody_is_invited_and_gets_in_with_the_code(chromium, scene, keeper):
-    async with opened(chromium, scene, "/people", keeper, viewport=PHONE) as page:
+async def test_somebody_is_invited_and_gets_in_with_the_code(module_browser, scene, keeper):
+    async with opened(module_browser, scene, "/people", keeper, viewport=PHONE) as page:
         await page.click("#invite")
         await page.fill("dialog [name=display_name]", "Nadia, night shift")
         await page.fill("dialog [name=name]", "nadia")
@@ -75,7 +63,7 @@ async def test_somebody_is_invited_and_gets_in_with_the_code(chromium, scene, ke
         await page.click("dialog .plain")
         await expect(page.locator("#users [data-name=nadia]")).to_contain_text("invited")
         await expect(page.get_by_text(code)).to_have_count(0)
-    async with opened(chromium, scene, f"/welcome#code={code}") as page:
+    async with opened(module_browser, scene, f"/welcome#code={code}") as page:
         assert await page.input_value("#redeem-form [name=code]") == code
         assert "code" not in page.url
         await page.fill("#redeem-form [name=password]", PASSWORD)
@@ -84,9 +72,9 @@ async def test_somebody_is_invited_and_gets_in_with_the_code(chromium, scene, ke
         await page.wait_for_selector("#side", state="attached")
 
 
-async def test_a_person_is_narrowed_kept_out_and_removed(chromium, scene, keeper):
+async def test_a_person_is_narrowed_kept_out_and_removed(module_browser, scene, keeper):
     await scene.user("oskar", Role.PHYSICIAN)
-    async with opened(chromium, scene, "/people", keeper) as page:
+    async with opened(module_browser, scene, "/people", keeper) as page:
         row = page.locator("#users [data-name=oskar]")
         await row.get_by_role("button").click()
         await page.click("dialog summary")
@@ -106,8 +94,8 @@ async def test_a_person_is_narrowed_kept_out_and_removed(chromium, scene, keeper
         await expect(row).to_have_count(0)
 
 
-async def test_a_token_is_shown_once_and_revoked(chromium, scene, keeper):
-    async with opened(chromium, scene, "/tokens", keeper) as page:
+async def test_a_token_is_shown_once_and_revoked(module_browser, scene, keeper):
+    async with opened(module_browser, scene, "/tokens", keeper) as page:
         await page.click("#make")
         await page.fill("dialog [name=name]", "CT gateway")
         await page.click("dialog .button:not([type])")
@@ -115,14 +103,15 @@ async def test_a_token_is_shown_once_and_revoked(chromium, scene, keeper):
         await page.click("dialog .plain")
         await expect(page.locator("#tokens")).to_contain_text("CT gateway")
         await expect(page.locator("#tokens")).to_contain_text("not used yet")
+        await expect(page.locator("dialog")).to_have_count(0)
         assert secret not in await page.content()
         await page.get_by_role("button", name="Revoke CT gateway").click()
         await page.locator("dialog .button.danger").click()
         await expect(page.locator("#tokens li")).to_have_count(0)
 
 
-async def test_the_record_is_searched_and_proved(chromium, scene, keeper):
-    async with opened(chromium, scene, "/audit", keeper) as page:
+async def test_the_record_is_searched_and_proved(module_browser, scene, keeper):
+    async with opened(module_browser, scene, "/audit", keeper) as page:
         await page.wait_for_selector("#entries tr")
         await page.fill("#filters [name=user]", "nobody of that name")
         await page.click("#filters .button:not([type])")
@@ -137,12 +126,14 @@ async def test_the_record_is_searched_and_proved(chromium, scene, keeper):
         await expect(page.locator("dialog")).to_contain_text("as it was written")
 
 
-async def test_a_recovery_key_holds_once_it_was_typed_back(chromium, scene, keeper):
+async def test_a_recovery_key_holds_once_it_was_typed_back(module_browser, scene, keeper):
     excused = ("409",)
-    async with opened(chromium, scene, "/backup", keeper, viewport=PHONE, excused=excused) as page:
+    async with opened(
+        module_browser, scene, "/backup", keeper, viewport=PHONE, excused=excused
+    ) as page:
         await page.click("#make-key")
+        await expect(page.locator(".key-groups li")).to_have_count(9)
         groups = await page.locator(".key-groups li").all_inner_texts()
-        assert len(groups) == 9
         assert await overflow(page) == ""
         await page.emulate_media(media="print")
         assert await page.locator("main").is_hidden()
@@ -158,11 +149,11 @@ async def test_a_recovery_key_holds_once_it_was_typed_back(chromium, scene, keep
         await expect(page.locator("#download")).to_be_visible()
 
 
-async def test_the_glass_is_broken_seen_ended_and_looked_at(chromium, scene, keeper):
+async def test_the_glass_is_broken_seen_ended_and_looked_at(module_browser, scene, keeper):
     cookie = await scene.cookie("night", Role.PHYSICIAN)
     await scene.box.cache.users.change("night", scope=Scope(studies_from=frozenset({"MR9"})))
     scene.box.cache.sessions.forget()
-    async with opened(chromium, scene, "/emergency", cookie) as page:
+    async with opened(module_browser, scene, "/emergency", cookie) as page:
         assert await violations(page) == []
         await page.fill("[name=reason]", "The patient bleeds")
         async with page.expect_navigation():
@@ -172,7 +163,7 @@ async def test_the_glass_is_broken_seen_ended_and_looked_at(chromium, scene, kee
         async with page.expect_navigation():
             await page.click("#glass-end")
         await expect(page.locator("#glass")).to_have_count(0)
-    async with opened(chromium, scene, "/people", keeper) as page:
+    async with opened(module_browser, scene, "/people", keeper) as page:
         await expect(page.locator("#emergencies")).to_contain_text("The patient bleeds")
         await page.get_by_role("button", name="I looked at it").click()
         await page.locator("dialog .button:not([type])").click()

@@ -64,6 +64,7 @@ async def test_it_has_what_a_new_box_needs_and_no_image(box, settings, tmp_path)
     file.write_text("# as it is\n")
     (tmp_path / "tls").mkdir()
     (tmp_path / "tls" / "ca.crt").write_text("authority")
+    (tmp_path / "settings.toml").write_text("# set on its page\n")
     environ = {"EDGE_HTTP__TLS": "off", "EDGE_CONFIG": "x", "HOME": "y"}
     sealed, made = await backups(box, settings, file, environ=environ, clock=lambda: 9.0).make()
     assert len(sealed) < len(kept.data) / 8
@@ -73,7 +74,7 @@ async def test_it_has_what_a_new_box_needs_and_no_image(box, settings, tmp_path)
     assert contents.variables == ("EDGE_HTTP__TLS",)
     assert len(contents.root) == 32
     (record,) = (tmp_path / "tombstones").iterdir()
-    names = {"keys.db", FILE, "tls/ca.crt", f"tombstones/{record.name}"}
+    names = {"keys.db", FILE, "settings.toml", "tls/ca.crt", f"tombstones/{record.name}"}
     assert set(contents.files) == names
     assert contents.files["keys.db"] == (tmp_path / "keys.db").read_bytes()
     assert [one.sop_uid for one in contents.index.unproven] == [kept.ref.sop_uid]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 
 import pytest
 from aiohttp import ClientError, web
@@ -129,6 +130,20 @@ async def test_what_fails_is_told_as_what_it_was(audit, error, outcome):
     assert entry.outcome is outcome
     assert entry.reason
     assert "defect" not in entry.reason  # its text may be anything
+
+
+@pytest.mark.parametrize(("followed", "outcome"), [(True, 0), (False, 8)])
+async def test_who_leaves_what_they_followed_ends_it_and_nothing_failed(audit, followed, outcome):
+    async def handler(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"news")
+        raise ConnectionResetError
+
+    async with served(audit, handler, replace(READ, is_followed=followed)) as client:
+        with pytest.raises(ClientError):
+            await (await client.get("/door/thing/a", headers=ADMIN)).read()
+    assert [one.outcome for one in audit.entries] == [outcome]
 
 
 async def test_an_answer_that_is_torn_off_is_told(audit):

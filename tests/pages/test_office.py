@@ -19,6 +19,7 @@ from edge.access.audit.search import Asked, search
 from edge.access.roles import Role
 from edge.access.scope import Scope
 from edge.logs import recent
+from edge.pages.acceptance import CHECKS
 from edge.pages.audit import EVENTS
 from edge.pages.help import SECTIONS
 from edge.pages.table import PAGES
@@ -189,6 +190,22 @@ async def test_while_it_is_open_every_page_says_so(browse, ask, narrowed):
         "POST", f"/api/v1/emergencies/{found[0]['emergency_id']}", json={"looked": True}
     )
     assert looked.json()["seen_by"] == "a-admin"
+
+
+# Handing over -------------------------------------------------------------------------------------
+
+
+async def test_the_acceptance_protocol_says_how_the_box_is_and_leaves_the_rest_to_people(
+    scene, browse, cookies
+):
+    text = (await browse("/acceptance", cookies[Role.ADMIN])).text
+    assert "St. Brigid Clinic" in text
+    assert scene.base in text
+    assert "none is set up" in text
+    assert text.count('class="tick"') == len(CHECKS)
+    for name, patient_id, *_ in PATIENTS:
+        assert name.partition("^")[0] not in text
+        assert patient_id not in text
 
 
 # Help ---------------------------------------------------------------------------------------------

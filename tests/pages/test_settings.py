@@ -37,6 +37,11 @@ async def test_who_is_nobody_yet_is_asked_for_the_code_and_told_nothing_else(bro
     assert "<nav" not in text
 
 
+async def test_where_one_logs_in_leads_to_it_only_while_there_is_nobody(browse, cookies):
+    assert cookies
+    assert "/setup" not in (await browse("/welcome")).text
+
+
 @pytest.mark.parametrize("role", [role for role in Role if role is not Role.ADMIN])
 async def test_who_does_not_look_after_the_box_does_not_set_it_up(browse, cookies, role):
     text = (await browse("/setup", cookies[role])).text

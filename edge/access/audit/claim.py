@@ -33,3 +33,5 @@ class Claim:
     """The entry is on the disk before the answer; if it can't be, the act is refused."""
     begins: Event | None = None
     """What is said before: of what takes long, or can't be undone."""
+    is_followed: bool = False
+    """It goes on until whoever asked leaves, which is no failure."""

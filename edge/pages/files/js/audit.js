@@ -4,6 +4,7 @@ import "./layout.js";
 import { ask } from "./api.js";
 import { open } from "./dialog.js";
 import { byId, make, onSubmit, showProblem, wordsOf } from "./dom.js";
+import { roleName } from "./narrowing.js";
 import { _, date, moment, ngettext, number, person } from "./words.js";
 
 const form = byId("filters");
@@ -64,7 +65,8 @@ function details(entry) {
   const { actor, about = {} } = entry;
   const facts = [
     [_("When"), entry.until ? _("%(from)s to %(to)s", { from: moment(entry.at), to: moment(entry.until) }) : `${date(entry.at)}, ${moment(entry.at)}`],
-    [_("Who"), [nameOf(actor), actor.role, actor.proof, actor.token].filter(Boolean).join(" · ")],
+    [_("Who"), [nameOf(actor), actor.role && roleName(actor.role)].filter(Boolean).join(" · ")],
+    [_("Log-in"), [actor.proof, actor.token].filter(Boolean).join(" · ")],
     [_("From where"), [actor.ae_title, actor.address].filter(Boolean).join(" · ")],
     [_("Emergency access"), actor.emergency],
     [_("What"), [entry.what, entry.target].filter(Boolean).join(" · ")],
@@ -108,8 +110,8 @@ byId("check").addEventListener("click", async () => {
       found.entries ? ngettext("%(n)s entry since %(date)s.", "%(n)s entries since %(date)s.", found.entries, { date: date(found.since) }) : _("It has no entry yet."));
     list.replaceChildren(...found.findings.map((one) => make("li", {},
       make("p", { class: "who", lang: "en", dir: "auto" }, one.what),
-      make("span", { class: "badge", data: { level: one.is_harmless ? "busy" : "alarm" } }, one.is_harmless ? _("harmless") : one.fault))),
-    make("li", {}, make("p", { class: "what" }, _("Last entry: %(n)s, digest %(digest)s", { n: number(found.last), digest: found.digest.slice(0, 32) }))));
+      make("span", { class: "badge", data: { level: one.is_harmless ? "busy" : "alarm" } }, one.is_harmless ? _("harmless") : one.fault))));
+    list.after(make("p", { class: "words" }, _("Last entry: %(n)s, digest %(digest)s", { n: number(found.last), digest: found.digest })));
   } catch (error) {
     told.replaceChildren(...wordsOf(error));
   }

@@ -61,7 +61,7 @@ function typeBack(name) {
   onSubmit(form, async ({ key }) => {
     await ask("/api/v1/keys/recovery/typed", { body: { key } });
     shown.close();
-    toast(_("The recovery key holds. A backup is made with it now."));
+    toast(_("The recovery key holds: backups are made for it from now on."));
     show();
   });
   field.focus();

@@ -15,7 +15,7 @@ let asked = 0;
 
 const line = (one) => make("li", { data: { level: LEVELS[one.level] ?? "" } },
   make("time", { datetime: new Date(one.at * 1000).toISOString(), title: new Date(one.at * 1000).toISOString() }, moment(one.at)),
-  make("span", { class: "said" }, `${one.level} ${one.name}: ${one.text}`));
+  make("span", { class: "line-text" }, `${one.level} ${one.name}: ${one.text}`));
 
 /** Lines behind the last that are known, or all anew. */
 async function show({ anew = false, attended = true } = {}) {

@@ -58,8 +58,8 @@ function userRow(one) {
     make("p", { class: "what" }, [one.name, seen, one.state === "invited" ? "" : second, code, narrowedText(one.narrowed)].filter(Boolean).join(" · ")));
 }
 
-const roles = (chosen) => make("label", { class: "field" }, make("span", {}, _("Role")),
-  make("select", { name: "role" }, ["viewer", "technologist", "physician", "admin"].map((role) =>
+const roles = (chosen, onchange = null) => make("label", { class: "field" }, make("span", {}, _("Role")),
+  make("select", { name: "role", onchange }, ["viewer", "technologist", "physician", "admin"].map((role) =>
     make("option", { value: role, selected: role === chosen }, roleName(role)))),
   make("small", {}, _("Viewers look; technologists and physicians bring images in and decide, too; administrators do everything.")));
 
@@ -92,10 +92,12 @@ function showCode(handed) {
 }
 
 function openUser(one) {
+  // Nobody is narrowed who could widen themselves.
+  const narrowing = make("details", { class: "more", open: Boolean(narrowedText(one.narrowed)), hidden: one.role === "admin" },
+    make("summary", {}, _("Narrow what the role may do")), narrowingFields(one.narrowed));
   const form = make("form", { class: "stack" },
-    text("display_name", _("Name, as others know it"), one.display_name), roles(one.role),
-    make("details", { class: "more", open: Boolean(narrowedText(one.narrowed)) },
-      make("summary", {}, _("Narrow what the role may do")), narrowingFields(one.narrowed)),
+    text("display_name", _("Name, as others know it"), one.display_name),
+    roles(one.role, (event) => { narrowing.hidden = event.target.value === "admin"; }), narrowing,
     wrong(), actions(make("button", { class: "button" }, _("Save"))));
   const sessions = make("ul", { class: "rows" });
   const shown = open({ title: shownName(one), body: [
@@ -110,7 +112,7 @@ function openUser(one) {
       button(_("Remove"), () => { shown.close(); remove(one); }, "danger")),
   ] });
   onSubmit(form, async ({ display_name, role }) => {
-    await ask(at(one.name), { body: { display_name: display_name.trim(), role, narrowed: narrowingOf(form) } });
+    await ask(at(one.name), { body: { display_name: display_name.trim(), role, narrowed: role === "admin" ? {} : narrowingOf(form) } });
     shown.close();
     toast(_("Saved. It holds from now on."));
     show();

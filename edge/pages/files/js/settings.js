@@ -16,6 +16,7 @@ const GROUPS = () => [
     ["page.language", _("Language"), _("Of whoever has not chosen one."), { names: { en: "English", fr: "Français", es: "Español", ar: "العربية" } }],
     ["access.idle_minutes", _("Log out who does nothing"), _("Shorter is safer where a screen stands in a corridor."), { unit: _("minutes") }],
     ["access.session_hours", _("Log out in any case after"), _("A shift is a good measure."), { unit: _("hours") }],
+    ["access.link_days", _("A link to a study holds for"), _("At the most; 0: no study is shared by a link."), { unit: _("days") }],
   ]],
   [_("Devices"), [
     ["dimse.ae_title", _("AE title"), _("Devices call the box by it: who changes it enters it in every device, too.")],

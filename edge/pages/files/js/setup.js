@@ -36,14 +36,15 @@ if (codes) {
 
 const value = (key) => known.get(key)?.value;
 async function look() {
-  const [{ settings }, { peers }, doctor, key] = await Promise.all([
-    ask("/api/v1/settings"), ask("/api/v1/peers"), ask("/api/v1/peers/doctor"), ask("/api/v1/keys/recovery")]);
+  const [{ settings }, { peers }, doctor, key, { custody }] = await Promise.all([
+    ask("/api/v1/settings"), ask("/api/v1/peers"), ask("/api/v1/peers/doctor"), ask("/api/v1/keys/recovery"), ask("/api/v1/status")]);
   known = new Map(settings.map((one) => [one.key, one]));
   done.clinic = known.get("appliance.name").source !== "default";
   done.cloud = value("cloud.archive").length > 0;
   done.recovery = key.made !== null;
   done.device = peers.length > 0 && doctor.peers.some((one) => one.called !== null);
-  done.image = sessionStorage.getItem("edge-image") === "yes";
+  // Of a box that works, real images went the same way.
+  done.image = done.cloud && (sessionStorage.getItem("edge-image") === "yes" || custody.VERIFIED > 0);
   return { key };
 }
 
@@ -81,7 +82,7 @@ async function to(name) {
   await STAGES[name]?.(facts);
 }
 const after = (name) => to(ORDER[ORDER.indexOf(name) + 1] ?? "done");
-const here = () => document.querySelector(".stage:not([hidden])").id.replace("stage-", "");
+const here = () => (document.querySelector(".stage:not([hidden])")?.id ?? "").replace("stage-", "");
 
 const STAGES = { clinic, network, cloud, recovery, device, image, done: finish };
 
@@ -110,6 +111,7 @@ async function saveClinic({ name, language, zone }) {
   } finally {
     byId("clinic-wait").hidden = true;
   }
+  if (wanted["appliance.name"]) document.querySelector(".door-brand p").textContent = wanted["appliance.name"];
   await after("clinic");
 }
 
@@ -189,11 +191,12 @@ async function showKey() {
 async function device() {
   byId("ae-title").textContent = value("dimse.ae_title");
   byId("port").textContent = value("dimse.listen").split(":").at(-1);
+  // Many devices take no names: an address by which this browser came, or else the box's own.
   byId("address").textContent = location.hostname;
-  if (["localhost", "127.0.0.1", "::1"].includes(location.hostname)) {
+  if (!/^[\d.]+$|:/.test(location.hostname) || /^127\.|^\[?::1/.test(location.hostname)) {
     const { looks } = await ask("/api/v1/network").catch(() => ({ looks: [] }));
     const own = looks.find((one) => one.what === "address");
-    if (own?.is_fine) byId("address").textContent = own.found;
+    if (own?.is_fine) [byId("address").textContent] = own.found.split(", ");
   }
   await watch();
 }
@@ -223,7 +226,7 @@ function showNews(strangers, doctor) {
     news.push(make("div", { class: "alarm", data: { level: "warning" } }, icon("peers"),
       make("div", {}, make("h2", {}, _("%(device)s called from %(address)s.", { device: one.ae_title, address: one.host })),
         make("p", { class: "words", lang: "en", dir: "auto" }, one.why)),
-      make("button", { type: "button", class: "button small", onclick: () => approve(one) }, _("Let it in"))));
+      make("button", { type: "button", class: "button small", data: { device: one.ae_title }, onclick: () => approve(one) }, _("Let it in"))));
   }
   for (const one of doctor.troubles.filter((trouble) => trouble.fine_since === null && trouble.direction === "in" && !strangers.some((other) => other.ae_title === trouble.ae_title)).slice(0, 3)) {
     news.push(make("div", { class: "alarm", data: { level: "alarm" } }, icon("alarm"),
@@ -232,7 +235,9 @@ function showNews(strangers, doctor) {
         make("ul", {}, one.changes.map((each) => make("li", { lang: "en", dir: "auto" }, each.what))))));
   }
   if (!fine.length) news.push(make("p", { class: "note waiting" }, _("Waiting for the device to call …")));
+  const held = document.activeElement?.dataset.device;
   byId("device-news").replaceChildren(...news);
+  if (held) byId("device-news").querySelector(`[data-device="${CSS.escape(held)}"]`)?.focus();
   done.device = fine.length > 0;
   byId("device-next").hidden = !done.device;
   mark();
@@ -274,6 +279,7 @@ async function sendImage() {
   } finally {
     byId("send-image").disabled = false;
   }
+  if (done.image) byId("image-next").focus();
 }
 
 // What is missing ---------------------------------------------------------------------------------------------------

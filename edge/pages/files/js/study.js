@@ -3,7 +3,7 @@
 import { follow } from "./layout.js";
 import { ask } from "./api.js";
 import { confirm, open } from "./dialog.js";
-import { byId, make, showProblem, toast, wordsOf } from "./dom.js";
+import { byId, icon, make, showProblem, toast, wordsOf } from "./dom.js";
 import { address, images, kind, picture, presence, vouched } from "./picturing.js";
 import { _, ago, bytes, date, moment, ngettext, number, person } from "./words.js";
 
@@ -267,6 +267,105 @@ byId("send")?.addEventListener("click", async () => {
   const dialog = open({ title: _("Send this study to a device"), body: form });
 });
 
+// Sharing: a link for somebody who has no log-in, for as long as is said; and those that hold.
+
+const HOURS = [
+  [1, _("one hour")],
+  [24, _("one day")],
+  [72, _("three days")],
+  [168, _("one week")],
+  [720, _("30 days")],
+];
+
+function linkRow(one) {
+  const end = () => confirm({
+    title: _("End this link?"),
+    consequences: [_("It opens nothing any more, and who looks at the images now sees no more of them."), _("What was downloaded meanwhile stays where it is.")],
+    action: _("End it"),
+    act: async () => {
+      await ask(`${own}/links/${one.link_id}`, { method: "DELETE" });
+      await links();
+    },
+  });
+  return make("li", {},
+    make("p", { class: "who" }, make("bdi", {}, one.note || _("Without a name"))),
+    make("p", { class: "when" }, _("until %(moment)s", { moment: moment(one.until) })),
+    make("p", { class: "what" }, [
+      _("by %(name)s", { name: one.maker }),
+      one.opened ? ngettext("opened %(n)s time", "opened %(n)s times", one.opened) : _("not opened yet"),
+      one.opened ? ago(one.last_opened) : "",
+    ].filter(Boolean).flatMap((part, place) => [place ? " · " : "", make("bdi", {}, part)])),
+    make("p", { class: "when" }, make("button", { type: "button", class: "button quiet small", onclick: end }, _("End it"))));
+}
+
+async function links(attended = true) {
+  const found = await ask(`${own}/links`, { attended });
+  byId("links-card").hidden = found.length === 0;
+  put(byId("links"), found, (one) => one.link_id, linkRow);
+}
+
+function showLink(path, until) {
+  const address = location.origin + path;
+  const shown = make("input", { readonly: true, value: address, dir: "ltr", onfocus: (event) => event.target.select() });
+  const copy = make("button", { type: "button", class: "button" }, icon("copy"), _("Copy"));
+  copy.addEventListener("click", async () => {
+    shown.focus();
+    try {
+      await navigator.clipboard.writeText(address);
+      toast(_("Copied."));
+    } catch {
+      // Without TLS, browsers give a page no clipboard: it is selected, at least.
+      toast(_("Copy it by hand, please: this browser does not let the page do it."), "warning");
+    }
+  });
+  const dialog = open({
+    title: _("The link"),
+    body: [
+      make("label", { class: "field" }, make("span", {}, _("Address")), shown),
+      make("p", { class: "note" }, _("It opens the images until %(moment)s. It is not shown again: send it now.", { moment: moment(until) })),
+      make("div", { class: "actions" }, make("button", { type: "button", class: "button quiet", onclick: () => dialog.close() }, _("Close")), copy),
+    ],
+  });
+  shown.focus();
+}
+
+byId("share")?.addEventListener("click", () => {
+  const most = Number(byId("share").dataset.days) * 24;
+  const choices = HOURS.filter(([hours]) => hours <= most);
+  if (!choices.length) choices.push([most, _("as long as is allowed")]);
+  const problem = make("p", { class: "problem", role: "alert", hidden: true });
+  const hours = make("select", { name: "hours" }, choices.map(([value, text]) => make("option", { value: String(value), selected: value === 24 }, text)));
+  const note = make("input", { name: "note", maxlength: "100", autocomplete: "off" });
+  const lines = [
+    _("Whoever has the link sees the images of this study, and can download them, without a log-in."),
+    _("It shows this study alone, and nothing else of this box."),
+    _("The box must be reachable for them: on the clinic’s network, or as whoever looks after it has arranged."),
+    _("Who made it, and each time it is opened, is written into the audit."),
+  ];
+  const go = make("button", { class: "button" }, _("Make the link"));
+  const form = make("form", { class: "stack" },
+    make("label", { class: "field" }, make("span", {}, _("For how long")), hours),
+    make("label", { class: "field" }, make("span", {}, _("For whom")), note, make("small", {}, _("For your colleagues and the audit; whoever opens it does not see it."))),
+    make("ul", {}, lines.map((one) => make("li", {}, one))), problem,
+    make("div", { class: "actions" }, make("button", { type: "button", class: "button quiet", onclick: () => dialog.close() }, _("Cancel")), go));
+  form.addEventListener("submit", async (event) => {
+    event.preventDefault();
+    if (go.disabled) return;
+    go.disabled = true;
+    try {
+      const made = await ask(`${own}/links`, { body: { hours: Number(hours.value), note: note.value.trim() } });
+      dialog.close();
+      showLink(made.path, made.until);
+      await links();
+    } catch (error) {
+      problem.replaceChildren(...wordsOf(error));
+      problem.hidden = false;
+      go.disabled = false;
+    }
+  });
+  const dialog = open({ title: _("Share this study by a link"), body: form });
+});
+
 // Erasing: two questions at once, where from, and whether that is understood.
 byId("erase")?.addEventListener("click", () => {
   const { study } = shown;
@@ -344,4 +443,4 @@ follow({
 });
 document.addEventListener("visibilitychange", () => { if (!document.hidden) look(false); });
 await look();
-if (byId("send") && shown) await sendings().catch(() => {});
+if (byId("send") && shown) await Promise.allSettled([sendings(), links()]);

@@ -64,7 +64,7 @@ export async function walk(list, path, body, only = null) {
     await steps(path, body, (kind, said) => {
       if (kind === "end") end = said;
       else if (kind === "step" && (!only || only.includes(said.step) || said.verdict === "failed")) {
-        waiting.before(walkRow(STEPS[said.step] ?? said.step, said, `${number(Math.round(said.milliseconds))} ms`));
+        waiting.before(walkRow(STEPS[said.step] ?? said.step, said, `${number(Math.round(said.milliseconds))}\u00a0ms`));
       }
     });
     if (!end) throw new Unreachable("");

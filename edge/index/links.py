@@ -1,0 +1,77 @@
+"""Rows of links: studies that were shared. Who may make one, and open it, is ``access``'s business.
+
+Functions that take a ``Connection`` run inside ``Database.write``. What its maker lost, the link
+loses with them: triggers of the schema see to that.
+"""
+
+from __future__ import annotations
+
+from dataclasses import astuple, dataclass, fields
+
+from edge.index.database import Connection, Database
+
+__all__ = ["LinkRow", "end", "find", "mark_opened", "of_study", "put"]
+
+
+@dataclass(frozen=True, slots=True)
+class LinkRow:
+    """A link; its columns."""
+
+    link_id: str
+    digest: bytes
+    study_uid: str
+    maker: str
+    note: str
+    scope: str
+    created: float
+    until: float
+    opened: int = 0
+    last_opened: float = 0.0
+
+
+_COLUMNS = ", ".join(item.name for item in fields(LinkRow))
+_MARKS = ", ".join("?" for _ in fields(LinkRow))
+
+
+def put(db: Connection, row: LinkRow, *, most: int) -> bool:
+    """Keep a new one, unless its study has so many; what is over goes."""
+    db.execute("DELETE FROM links WHERE until <= ?", (row.created,))
+    added: int = db.execute(
+        f"INSERT INTO links ({_COLUMNS}) SELECT {_MARKS}"
+        " WHERE (SELECT count(*) FROM links WHERE study_uid = ?) < ?",
+        (*astuple(row), row.study_uid, most),
+    ).rowcount
+    return added > 0
+
+
+async def find(database: Database, digest: bytes) -> LinkRow | None:
+    """The link whose secret has this digest."""
+    rows = await database.read(f"SELECT {_COLUMNS} FROM links WHERE digest = ?", (digest,))
+    return LinkRow(*rows[0]) if rows else None
+
+
+async def of_study(database: Database, study_uid: str, now: float) -> list[LinkRow]:
+    """Those of a study that are not over, the newest first."""
+    rows = await database.read(
+        f"SELECT {_COLUMNS} FROM links WHERE study_uid = ? AND until > ?"
+        " ORDER BY created DESC, link_id",
+        (study_uid, now),
+    )
+    return [LinkRow(*row) for row in rows]
+
+
+def mark_opened(db: Connection, link_id: str, now: float) -> bool:
+    """Note that it was opened; False if it is over."""
+    opened: int = db.execute(
+        "UPDATE links SET opened = opened + 1, last_opened = ? WHERE link_id = ? AND until > ?",
+        (now, link_id, now),
+    ).rowcount
+    return opened > 0
+
+
+def end(db: Connection, link_id: str, study_uid: str) -> bool:
+    """Forget one, if it is of that study; whether there was one."""
+    ended: int = db.execute(
+        "DELETE FROM links WHERE link_id = ? AND study_uid = ?", (link_id, study_uid)
+    ).rowcount
+    return ended > 0
