@@ -49,7 +49,8 @@ _REMOTE: Final = frozenset(
     appliance.name appliance.time_zone page.language http.names
     dimse.listen dimse.ae_title dimse.unknown_peers dimse.max_associations dimse.idle_seconds
     dimse.commit_after dimse.commit_grace_seconds dimse.commit_days dimse.commit_report_days
-    access.idle_minutes access.session_hours access.emergency.roles access.emergency.minutes
+    access.idle_minutes access.session_hours access.link_days
+    access.emergency.roles access.emergency.minutes
     cache.max_bytes cache.reserve_bytes cache.keep_days cache.pin
     cloud.archive backup.archive worklist.source worklist.keep_days
     procedures.quiet_seconds procedures.wait_hours
