@@ -45,7 +45,10 @@ async def client(worklist):
         raise AssertionError
 
     door = api.create_application(
-        status=no_status, middlewares=[access(authorise)], routes=worklist_routes(worklist)
+        status=no_status,
+        identity=None,
+        middlewares=[access(authorise)],
+        routes=worklist_routes(worklist),
     )
     async with TestServer(create_root({"/api/v1": door})) as server, ClientSession() as session:
 
