@@ -49,6 +49,8 @@ log = logging.getLogger(__name__)
 
 LONGEST_REASON = 500
 _SHORTEST_REASON = 8
+_MOST_UNSEEN = 50
+"""Of one person, more than a bad week has: beyond, somebody fills the record with them."""
 _LOOK_SECONDS = 1.0
 """Between two looks while one is open."""
 _REST_SECONDS = 30.0
@@ -115,13 +117,15 @@ class BreakGlass:
 
         Raises:
             AccessDenied: They may not, or it is not proved that it is they.
-            UserRefused: There is nothing to open, it is open, or no reason is given.
+            UserRefused: There is nothing to open, it is open, no reason is given, or they had many
+                that no admin has looked at.
             TooManyAttempts: Not now.
             StorageFull: Nothing can be recorded.
         """
         emergency_id, now = secrets.token_hex(6), self._clock()
         try:
             said = self._check(session, reason)
+            await self._check_number(session)
             proved = await self._prove(session, password)
             await self._audit.require()
         except EdgeError as error:
@@ -229,6 +233,14 @@ class BreakGlass:
                 hint="say what happened, and to whom: it goes into the sealed record alone",
             )
         return said
+
+    async def _check_number(self, session: Session) -> None:
+        """Refuse who had so many that nobody looks at any more what they are for."""
+        if await table.unseen(self._database, session.name, session.issuer) >= _MOST_UNSEEN:
+            raise UserRefused(
+                f"{session.name} had emergency access {_MOST_UNSEEN} times since an admin looked",
+                hint="an admin looks at them: edge user emergencies, edge user looked ID",
+            )
 
     async def _prove(self, session: Session, password: str) -> str:
         """By what they prove again who they are.

@@ -1,11 +1,11 @@
 """The door for commands on this machine: whether the service runs, and how its parts are.
 
 Owns ``service.sock`` in ``data_dir``, a Unix socket that only the service's own user and root can
-open, so that it needs neither TLS nor a token. It answers what ``/readyz`` answers, from before the
-index is opened to the end of the last part, and how well its processes are caged; it lets itself be
-woken by a command that changed something in the index; it does what a command must leave to the
-process that owns the keys; and it has what concerns the root secret (`local_keys`). Never gives or
-takes anything else.
+open, so that it needs neither TLS nor a token. It tells how every part is, with the reason that
+``/readyz`` keeps from strangers, from before the index is opened to the end of the last part, and
+how well its processes are caged; it lets itself be woken by a command that changed something in the
+index; it does what a command must leave to the process that owns the keys; and it has what concerns
+the root secret (`local_keys`). Never gives or takes anything else.
 
 Commands ask here, too, and are over before a web server would be loaded: only the door loads it.
 """
@@ -75,8 +75,6 @@ async def local_door(
     """
     from aiohttp import web
 
-    from edge.admin.api import health_routes
-
     async def woken(_: web.Request) -> web.Response:
         wake()
         return web.Response(status=204)
@@ -90,12 +88,22 @@ async def local_door(
         except EdgeError as error:
             return web.json_response({"message": str(error), "hint": error.hint}, status=409)
 
+    async def told(_: web.Request) -> web.Response:
+        return web.json_response(dict(parts()))
+
     async def caged(_: web.Request) -> web.Response:
         return web.json_response(dict(cages()))
 
-    routes = web.post("/wake", woken), web.get("/cages", caged), web.post("/acts/{act}", asked)
     application = web.Application()
-    application.add_routes([*health_routes(parts), *routes, *more])
+    application.add_routes(
+        [
+            web.get("/parts", told),
+            web.get("/cages", caged),
+            web.post("/wake", woken),
+            web.post("/acts/{act}", asked),
+            *more,
+        ]
+    )
     runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=1.0)
     await runner.setup()
     try:
@@ -116,12 +124,12 @@ async def parts_of_service(folder: Path) -> Parts | None:
         transport = httpx.AsyncHTTPTransport(uds=path)
         async with httpx.AsyncClient(transport=transport, timeout=_PATIENCE) as client:
             try:
-                answer = await client.get("http://edge/readyz")
+                answer = await client.get("http://edge/parts")
             except httpx.ConnectError:
                 return None
             except httpx.HTTPError:
                 return {"service": "does not answer"}
-    parts: Parts = answer.json()["parts"]
+    parts: Parts = answer.json()
     return parts
 
 

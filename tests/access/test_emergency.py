@@ -350,6 +350,18 @@ async def test_it_is_an_alarm_until_another_admin_has_looked(glass):
     assert (await glass.emergencies.looked(begun.emergency_id, "carla")).seen_by == "anna"
 
 
+async def test_nobody_fills_the_record_while_no_admin_looks(glass, monkeypatch):
+    monkeypatch.setattr("edge.access.emergency._MOST_UNSEEN", 2)
+    secret = await glass.log_in()
+    for _ in range(2):
+        begun = await glass.begin(secret)
+        await glass.breaking.end(await glass.session(secret))
+    with pytest.raises(UserRefused, match="2 times since an admin looked"):
+        await glass.begin(secret)
+    await glass.emergencies.looked(begun.emergency_id, "anna")
+    await glass.begin(secret)
+
+
 async def test_whom_a_provider_vouches_for_needs_nothing_of_it(glass):
     """The line is down: their session is enough within the grace, and the record says so."""
     world = glass.world
