@@ -9,7 +9,18 @@ from dataclasses import astuple, dataclass, fields
 
 from edge.index.database import Connection, Database
 
-__all__ = ["KEPT", "EmergencyRow", "counts", "end", "find", "mark_seen", "mark_told", "put", "rows", "unseen"]
+__all__ = [
+    "KEPT",
+    "EmergencyRow",
+    "counts",
+    "end",
+    "find",
+    "mark_seen",
+    "mark_told",
+    "put",
+    "rows",
+    "unseen",
+]
 
 KEPT = ("emergencies",)
 """Of which a backup has a copy, and a damaged index is searched: an alarm is not lost with it."""
