@@ -19,7 +19,7 @@ from edge.access.scope import Scope
 from edge.commands.parsing import Acts, Commands, configuration
 from edge.commands.witness import witnessed
 from edge.commands.words import say
-from edge.errors import ConfigError
+from edge.errors import ConfigError, UserRefused
 
 if TYPE_CHECKING:
     from edge.access.tokens import TokenInfo
@@ -162,11 +162,11 @@ async def _revoke(options: argparse.Namespace) -> int:
     from edge.admin.local import wake_service
 
     async with witnessed(options, loaded, Event.SECURITY) as (cache, _):
-        revoked = await cache.tokens.revoke(options.token_id)
+        if not await cache.tokens.revoke(options.token_id):
+            raise UserRefused(
+                f"there is no token {options.token_id}", hint="edge token list names them"
+            )
         # The service remembers for two seconds whom it knows; it is told at once.
         await wake_service(cache.folder)
-    if revoked:
-        say(f"edge: token {options.token_id} is worthless now", file=sys.stderr)
-    else:
-        say(f"edge: there is no token {options.token_id}", file=sys.stderr)
-    return int(not revoked)
+    say(f"edge: token {options.token_id} is worthless now", file=sys.stderr)
+    return 0

@@ -77,6 +77,10 @@ async def test_a_token_is_worth_nothing_the_moment_it_is_revoked(box, token):
         assert (await token("revoke", known["token_id"]))[0] == 0
         assert (await viewer.get("/dicom-web/studies")).status_code == 401
         await using
+    status, _, error = await token("revoke", known["token_id"])
+    assert status == 1
+    assert f"there is no token {known['token_id']}" in error
+    assert "edge token list" in error
 
 
 async def test_a_token_is_narrowed_and_what_it_is_for_is_listed(box, token):

@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.crypto.chain import HEADER, START, Link, Links, SegmentHeader, digest_of
-from edge.crypto.durable import sync_folder
+from edge.crypto.durable import hand_over, sync_folder
 from edge.crypto.sealed import Algorithm
 from edge.errors import SealBroken, StorageFull
 from edge.index.ballast import Ballast
@@ -227,6 +227,7 @@ class AuditFolder:
         self.path.mkdir(mode=0o700, exist_ok=True)
         lock = os.open(self.path / "lock", os.O_CREAT | os.O_RDWR | _OURS, 0o600)
         try:
+            hand_over(lock, self.path)
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
         finally:
@@ -281,6 +282,7 @@ class AuditFolder:
         path = self._path(number)
         descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | _OURS, 0o600)
         try:
+            hand_over(descriptor, self.path)
             os.write(descriptor, header.to_bytes(self.key))
             os.fsync(descriptor)
         except OSError:
