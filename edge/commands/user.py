@@ -161,7 +161,7 @@ def narrowed_words(scope: Scope) -> str:
         f"{words} {', '.join(sorted(some))}"
         for words, some in (
             ("for", scope.services),
-            ("may", scope.acts),
+            ("may only", scope.acts),
             ("sees studies from", scope.studies_from),
             ("from", scope.networks),
         )

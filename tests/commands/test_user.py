@@ -138,6 +138,13 @@ def test_somebody_is_narrowed_listed_and_let_go(edge, configuration):
     assert len(edge("list")[0].splitlines()) == 2
 
 
+def test_nobody_is_narrowed_to_what_their_role_may_not(edge, configuration):
+    edge("add", "bert", "--role", "physician")
+    _, said = edge("narrow", "bert", "--may", "delete", status=1)
+    assert "physician may do nothing of that" in said
+    assert edge("narrow", "bert", "--may", "read")[1] == "edge: bert is narrowed: may only read\n"
+
+
 @pytest.mark.parametrize("words", [(), ("--not", "--studies-from", "CT1"), ("--from", "nowhere")])
 def test_what_is_no_narrowing_changes_nothing(edge, configuration, words):
     edge("add", "bert", "--role", "physician")
