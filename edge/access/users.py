@@ -424,9 +424,13 @@ def _nobody(name: str) -> UserRefused:
 
 def _no_code() -> AccessDenied:
     return AccessDenied(
-        "the code is not right, was used, or has ended", hint="ask an admin for another"
+        "the code is not right, was used, or has ended",
+        hint="ask an admin for another; as long as there is none, edge user first-code prints one",
     )
 
 
 def _there_is_an_admin() -> UserRefused:
-    return UserRefused("there is an admin already", hint="who can invite others, or reset them")
+    return UserRefused(
+        "there is an admin already",
+        hint="who can invite others, or edge user reset NAME: it prints a code for their password",
+    )

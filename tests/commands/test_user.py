@@ -65,6 +65,14 @@ def test_the_first_code_makes_the_first_admin_and_is_printed_alone(edge, configu
     out, err = edge("first-code", status=1)
     assert out == ""
     assert "there is an admin already" in err
+    assert "edge user reset NAME" in err
+
+
+def test_codes_say_where_they_are_redeemed(edge):
+    where = "edge: it is redeemed at http://127.0.0.1:0/welcome\n"
+    assert edge("first-code")[1].endswith(where)
+    assert edge("add", "bert", "--role", "viewer")[1].endswith(where)
+    assert edge("reset", "bert")[1].endswith(where)
 
 
 def test_somebody_is_invited_and_listed(edge, configuration):
