@@ -46,7 +46,7 @@ try:
     )
     from edge.commands.parsing import Commands
     from edge.commands.words import HarmlessFormatter, say
-    from edge.errors import ConfigError, EdgeError
+    from edge.errors import ConfigError, EdgeError, KeyLocked
 except KeyboardInterrupt:  # even these take a moment on a small box
     sys.exit(130)
 
@@ -99,7 +99,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         sys.stdout.flush()  # here, where an error still finds somebody to say so
         return int(status)
     except EdgeError as error:
-        say(f"edge: {error}", file=sys.stderr)
+        say(f"edge: {_told(error)}", file=sys.stderr)
         if error.hint:
             say(f"      {error.hint}", file=sys.stderr)
         return 2 if isinstance(error, ConfigError) else 1
@@ -114,6 +114,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0  # told to stop before it was ready
     except KeyboardInterrupt:
         return 130
+
+
+def _told(error: EdgeError) -> str:
+    """What it says; that the box is locked is in each that says why."""
+    said, words = str(error), "the box is locked: "
+    is_alone = isinstance(error, KeyLocked) and not said.startswith("the box ")
+    return words + said if is_alone else said
 
 
 def _leave_out_decoders() -> None:

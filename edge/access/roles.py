@@ -39,6 +39,10 @@ class Role(StrEnum):
         """Whether this role is allowed the act."""
         return act in _ALLOWED[self]
 
+    def leaves_something(self, scope: Scope) -> bool:
+        """Whether anything may be done with this role if it is narrowed so."""
+        return any(self.may(act) and scope.allows(act) for act in Act)
+
 
 _ALLOWED = {
     Role.VIEWER: frozenset({Act.READ}),

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from edge.errors import EdgeError
+from edge.errors import EdgeError, KeyLocked, SecretError
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -38,6 +38,7 @@ __all__ = [
     "cages_of_service",
     "local_door",
     "parts_of_service",
+    "refuse_if_locked",
     "socket_path",
     "wake_service",
 ]
@@ -166,8 +167,10 @@ async def ask_service(
     """Have the service that works on *folder* do something; None if there is none.
 
     Raises:
+        KeyLocked: It is locked, and does nothing of the kind until it is open.
         EdgeError: It refuses, or does not answer.
     """
+    await asyncio.to_thread(refuse_if_locked, folder)
     try:
         with socket_path(folder) as path:
             transport = httpx.AsyncHTTPTransport(uds=path)
@@ -188,6 +191,26 @@ async def ask_service(
         )
     done: dict[str, Any] = answer.json()
     return done
+
+
+def refuse_if_locked(folder: Path) -> None:
+    """Nothing, unless the service that works on *folder* is locked. Blocks.
+
+    Raises:
+        KeyLocked: It is; the message says what it waits for.
+    """
+    from edge.admin.local_keys import state_of_service
+
+    try:
+        waiting = state_of_service(folder)
+    except SecretError:  # it does not answer, or knows no such question yet
+        return
+    if waiting is not None and waiting.needs is not None:
+        raise KeyLocked(
+            f"the box is locked: {waiting.why}",
+            needs=waiting.needs,
+            hint="nothing was changed; edge key unlock opens it, on this machine",
+        )
 
 
 def _listen(folder: Path) -> socket.socket:

@@ -103,6 +103,12 @@ async def _create(options: argparse.Namespace) -> int:
             raise ConfigError(f"the token can't be made: {error}") from error
         said["token"] = made.info.token_id
     say(made.secret)
+    end = made.info.expires
+    ends = "it does not end by itself" if end is None else f"it ends on {_day(end)}"
+    say(
+        f"edge: its ID is {made.info.token_id}: edge token revoke {made.info.token_id}; {ends}",
+        file=sys.stderr,
+    )
     return 0
 
 
@@ -122,7 +128,7 @@ async def _list(options: argparse.Namespace) -> int:
         end = "never" if token.expires is None else _day(token.expires)
         say(
             f"{token.token_id:<13} {token.role:<13} {_day(token.created):<11}"
-            f" {'has ended' if ended else end:<11} {token.used_day or 'not known':<11} {token.name}"
+            f" {'has ended' if ended else end:<11} {token.used_day or 'never':<11} {token.name}"
         )
         if words := _narrowed(token):
             say(f"{'':<13} {words}")

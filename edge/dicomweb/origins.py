@@ -81,7 +81,8 @@ class Origins:
         if is_ambient or (changes and (_scheme(request) != "bearer" or _lets_in(request))):
             self._check_name(request)
             if not self._is_from_here(request, changes=changes):
-                raise Refused(403, *_why(request))
+                message, hint = _why(request)
+                raise Refused(403, message, hint=hint)
         return await handler(request)
 
     def _check_name(self, request: web.Request) -> None:

@@ -65,6 +65,14 @@ def test_the_first_code_makes_the_first_admin_and_is_printed_alone(edge, configu
     out, err = edge("first-code", status=1)
     assert out == ""
     assert "there is an admin already" in err
+    assert "edge user reset NAME" in err
+
+
+def test_codes_say_where_they_are_redeemed(edge):
+    where = "edge: it is redeemed at http://127.0.0.1:0/welcome\n"
+    assert edge("first-code")[1].endswith(where)
+    assert edge("add", "bert", "--role", "viewer")[1].endswith(where)
+    assert edge("reset", "bert")[1].endswith(where)
 
 
 def test_somebody_is_invited_and_listed(edge, configuration):
@@ -136,6 +144,13 @@ def test_somebody_is_narrowed_listed_and_let_go(edge, configuration):
     _, said = edge("narrow", "bert", "--not")
     assert said == "edge: bert is not narrowed\n"
     assert len(edge("list")[0].splitlines()) == 2
+
+
+def test_nobody_is_narrowed_to_what_their_role_may_not(edge, configuration):
+    edge("add", "bert", "--role", "physician")
+    _, said = edge("narrow", "bert", "--may", "delete", status=1)
+    assert "physician may do nothing of that" in said
+    assert edge("narrow", "bert", "--may", "read")[1] == "edge: bert is narrowed: may only read\n"
 
 
 @pytest.mark.parametrize("words", [(), ("--not", "--studies-from", "CT1"), ("--from", "nowhere")])
