@@ -257,11 +257,17 @@ class QueryError(EdgeError):
 
 
 class AccessDenied(EdgeError):
-    """The caller is unknown (``known`` is false), or may not do this."""
+    """The caller is unknown (``known`` is false), or may not do this.
 
-    def __init__(self, message: str, *, hint: str = "", known: bool = False) -> None:
+    ``name`` says who it is where whoever catches it can't know.
+    """
+
+    def __init__(
+        self, message: str, *, hint: str = "", known: bool = False, name: str = ""
+    ) -> None:
         super().__init__(message, hint=hint)
         self.known = known
+        self.name = name
 
 
 class TooManyAttempts(AccessDenied):
@@ -273,7 +279,7 @@ class TooManyAttempts(AccessDenied):
 
 
 class UserRefused(EdgeError):
-    """What was to become of a user, a password or a second factor can't be; nothing was changed."""
+    """What was to become of a user or of what proves one can't be; nothing was changed."""
 
 
 class IssuerError(EdgeError):

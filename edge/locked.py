@@ -109,6 +109,7 @@ class LockedBox:
         self._turn = asyncio.Lock()
         self._root: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
         self._waiting = Waiting()
+        self._fingerprint = ""
         self._say(why)
         self.http_port = 0
         self.dimse_port = 0
@@ -138,7 +139,7 @@ class LockedBox:
             ConfigError: A port can't be listened on, or the certificate can't be used.
         """
         config, names = self._config, box_names(self._config)
-        tls, fingerprint = await asyncio.to_thread(locked_context, config.http, names)
+        tls, self._fingerprint = await asyncio.to_thread(locked_context, config.http, names)
         is_open = config.http.auth == "none"
         application = create_root({}, names=OwnNames(names), is_open=is_open)
         application.add_routes(health_routes(self.parts))
@@ -149,7 +150,7 @@ class LockedBox:
         )
         http = Listener(application, config.http.listen, tls)
         dimse = ShutDoor(config.dimse)
-        local = when_locked(lambda: self._waiting, self.open, self.lock)
+        local = when_locked(self._for_commands, self.open, self.lock)
         async with (
             local_door(config.appliance.data_dir, self.parts, more=local),
             Supervisor() as parts,
@@ -158,7 +159,7 @@ class LockedBox:
             await parts.start_ready("dimse", lambda ready: dimse.serve(ready=ready))
             parts.start("keys", self._ask_again)
             self.http_port, self.dimse_port = http.port, dimse.port
-            self._announce(fingerprint)
+            self._announce()
             yield
 
     async def opened(self) -> bytes:
@@ -260,12 +261,16 @@ class LockedBox:
         self._waiting = Waiting(why.needs, str(why))
         self._tell(f"locked: {why}")
 
-    def _announce(self, fingerprint: str) -> None:
+    def _for_commands(self) -> Waiting:
+        """What it waits for, and what nobody else can be sure of: its certificate."""
+        return Waiting(self._waiting.needs, self._waiting.why, self._fingerprint)
+
+    def _announce(self) -> None:
         log.warning(
             "locked: DICOM on port %d rejects for now, HTTP on port %d waits%s",
             self.dimse_port,
             self.http_port,
-            f"; SHA-256 of its certificate: {fingerprint}" if fingerprint else "",
+            f"; SHA-256 of its certificate: {self._fingerprint}" if self._fingerprint else "",
         )
 
 

@@ -6,6 +6,7 @@ reaches beyond loopback.
 
 from __future__ import annotations
 
+import gc
 import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -58,3 +59,9 @@ def free_port() -> Callable[[], int]:
 def packaged() -> Callable[[str], Path]:
     """Finds a file that pydicom packages: ``packaged("CT_small.dcm")``."""
     return samples.packaged_file
+
+
+def pytest_collection_finish() -> None:
+    """Have no collection of garbage look through thousands of tests: none of them is any."""
+    gc.collect()
+    gc.freeze()

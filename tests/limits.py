@@ -7,6 +7,7 @@ them, and tests by file and name.
 from __future__ import annotations
 
 from edge import config
+from edge.access import throttle
 from edge.admin import asking, unlocking
 from edge.cache import associations, bundle, commitments, parts, strangers
 from edge.cache import worklist as listed
@@ -26,7 +27,7 @@ _HTTP, _ZIP, _SCAN = listener.Limits(), zipped.ZipLimits(), ScanLimits()
 
 LINES: dict[str, tuple[tuple[float, ...], tuple[str, ...]]] = {
     "HTTP connections": (
-        (listener._MOST,),
+        (listener._MOST, throttle.IPV6_NETWORK),
         (
             "dicomweb/test_listener.py::test_the_oldest_idle_connection_makes_room",
             "dicomweb/test_listener.py::test_one_host_never_has_more_than_its_half",
@@ -52,7 +53,7 @@ LINES: dict[str, tuple[tuple[float, ...], tuple[str, ...]]] = {
         ),
     ),
     "JSON to `/api/v1`": (
-        (asking.LONGEST / MIB, asking.SECONDS),
+        (asking.LONGEST / MIB, asking.SECONDS, asking.STRANGERS_SECONDS),
         (
             "admin/test_asking.py::test_a_body_that_is_too_long_is_refused_also_if_it_was_compressed_to_little",
             "admin/test_asking.py::test_a_body_that_does_not_come_ends_with_a_408_and_holds_no_connection",
@@ -60,7 +61,7 @@ LINES: dict[str, tuple[tuple[float, ...], tuple[str, ...]]] = {
         ),
     ),
     "Form of a locked box's page": (
-        (unlocking._MOST / KIB, asking.SECONDS),
+        (unlocking._MOST / KIB, asking.STRANGERS_SECONDS),
         (
             "admin/test_unlocking.py::test_what_is_no_form_or_too_long_or_empty_is_refused",
             "admin/test_unlocking.py::test_who_sends_a_form_that_does_not_come_keeps_nobody_from_trying",

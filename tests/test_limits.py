@@ -30,9 +30,8 @@ def test_the_table_has_all_lines_and_no_other():
 
 @pytest.mark.parametrize("line", LINES)
 def test_its_numbers_are_those_of_the_code(line):
-    said = [
-        float(it.replace(",", "")) for it in re.findall(r"[0-9][0-9,.]*(?<![,.])", TABLE[line][0])
-    ]
+    found = re.findall(r"(?<![a-z])[0-9][0-9,.]*(?<![,.])", TABLE[line][0])  # no "IPv6"
+    said = [float(number.replace(",", "")) for number in found]
     assert said == [float(number) for number in LINES[line][0]]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import ssl
 from contextlib import asynccontextmanager
 
@@ -10,6 +11,7 @@ import httpx
 import pytest
 
 from edge import config, locked
+from edge.__main__ import main
 from edge.admin.local import parts_of_service
 from edge.admin.local_keys import LockAsked, Opening, lock_service, open_service, state_of_service
 from edge.errors import ConfigError, KeyLocked, KeyUnavailable, Needs
@@ -70,6 +72,34 @@ async def test_it_waits_until_it_is_opened_and_tells_what_for(closed, tmp_path):
         assert not start.done()
         assert await asyncio.to_thread(open_service, tmp_path, Opening(passphrase=GOOD))
         assert await start == root
+
+
+async def test_what_it_can_not_do_and_its_certificate_are_told_to_commands(tmp_path, capsys):
+    keys = {"provider": "passphrase"}
+    closed = settings(tmp_path, keys=keys, http={"tls": "auto"})
+    toml = tmp_path / "edge.toml"
+    text = f'[appliance]\ndata_dir = "{tmp_path}"\n[keys]\nprovider = "passphrase"\n'
+    await asyncio.to_thread(toml.write_text, text)
+
+    async def edge(*words):
+        status = await asyncio.to_thread(main, ["--config", str(toml), *words])
+        return status, *capsys.readouterr()
+
+    async with waiting_for(closed):
+        await parts_of_service(tmp_path)
+        for words in (("key", "rotate"), ("tls", "renew"), ("tls", "reload")):
+            status, _, said = await edge(*words)
+            assert (status, said.splitlines()[0]) == (
+                1,
+                "edge: the box is locked: nobody has chosen its passphrase yet",
+            )
+            assert "edge key unlock" in said
+        status, shown, _ = await edge("tls", "show")
+        waiting = await asyncio.to_thread(state_of_service, tmp_path)
+        assert status == 0
+        assert f"now          SHA-256 {waiting.certificate}" in shown
+        _, shown, _ = await edge("tls", "show", "--json")
+        assert json.loads(shown) == {"while_locked": waiting.certificate}
 
 
 async def test_a_locked_box_keeps_its_folder_for_itself_and_gives_it_back(closed):

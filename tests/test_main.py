@@ -92,8 +92,8 @@ def test_help_comes_without_what_takes_long_to_import():
 
 def test_the_service_loads_no_decoders():
     code = (
-        "import sys, edge.commands.serve as serve\n"
-        "serve.leave_out_decoders()\n"
+        "import sys, edge.__main__ as program\n"
+        "program._leave_out_decoders()\n"
         "import edge.app, edge.demo\n"
         "print([name for name in ('gdcm', 'numpy', 'PIL') if sys.modules.get(name)])"
     )

@@ -8,8 +8,8 @@ Promises:
   while the line is down: their session is enough, and the record says so.
 - The reason is on the disk, in the sealed record, before anything opens; if nothing can be written
   there, nothing opens. It stands in no log.
-- It opens reading, and nothing else: roles and all other acts are as they were. It is of one
-  session, so that no token and no password that a viewer sends has one.
+- It opens reading, and nothing else: roles, all other acts and networks are as they were. It is of
+  one session, so that no token and no password that a viewer sends has one.
 - It ends at its time, however the clock is set meanwhile. A restart neither ends nor prolongs it.
 - Its end is in the record once that can be written, be it after a crash or by another process
   (``edge user logout``) that it came.
@@ -49,6 +49,8 @@ log = logging.getLogger(__name__)
 
 LONGEST_REASON = 500
 _SHORTEST_REASON = 8
+_MOST_UNSEEN = 50
+"""Of one person, more than a bad week has: beyond, somebody fills the record with them."""
 _LOOK_SECONDS = 1.0
 """Between two looks while one is open."""
 _REST_SECONDS = 30.0
@@ -98,9 +100,12 @@ class BreakGlass:
         """How long one lasts at the most."""
         return self._seconds / 60.0
 
-    def is_possible(self, session: Session) -> bool:
-        """Whether there is anything to open, for whoever may."""
-        return session.role in self._roles and session.scope.hinders_reading
+    def is_possible(self, session: Session, address: str = "") -> bool:
+        """Whether there is anything to open at that address, for whoever may."""
+        scope = session.scope
+        return (
+            session.role in self._roles and scope.hinders_reading and scope.may_come_from(address)
+        )
 
     async def begin(
         self, session: Session, reason: str, *, password: str = "", address: str = ""
@@ -115,13 +120,15 @@ class BreakGlass:
 
         Raises:
             AccessDenied: They may not, or it is not proved that it is they.
-            UserRefused: There is nothing to open, it is open, or no reason is given.
+            UserRefused: There is nothing to open, it is open, no reason is given, or they had many
+                that no admin has looked at.
             TooManyAttempts: Not now.
             StorageFull: Nothing can be recorded.
         """
         emergency_id, now = secrets.token_hex(6), self._clock()
         try:
-            said = self._check(session, reason)
+            said = self._check(session, reason, address)
+            await self._check_number(session)
             proved = await self._prove(session, password)
             await self._audit.require()
         except EdgeError as error:
@@ -203,7 +210,7 @@ class BreakGlass:
                 async with asyncio.timeout(_LOOK_SECONDS if is_any_open else _REST_SECONDS):
                     await self._began.wait()
 
-    def _check(self, session: Session, reason: str) -> str:
+    def _check(self, session: Session, reason: str, address: str) -> str:
         """What they say, tidied.
 
         Raises:
@@ -217,6 +224,12 @@ class BreakGlass:
             )
         if session.emergency:
             raise UserRefused("emergency access is open already")
+        if not session.scope.may_come_from(address):
+            networks = ", ".join(session.scope.networks)
+            raise UserRefused(
+                f"{session.name} may read from {networks} alone: here there is nothing to open",
+                hint="an emergency opens no other network: go there, or an admin names this one",
+            )
         if not session.scope.hinders_reading:
             raise UserRefused(
                 f"{session.name} may read everything, and there is nothing to open",
@@ -229,6 +242,14 @@ class BreakGlass:
                 hint="say what happened, and to whom: it goes into the sealed record alone",
             )
         return said
+
+    async def _check_number(self, session: Session) -> None:
+        """Refuse who had so many that nobody looks at any more what they are for."""
+        if await table.unseen(self._database, session.name, session.issuer) >= _MOST_UNSEEN:
+            raise UserRefused(
+                f"{session.name} had emergency access {_MOST_UNSEEN} times since an admin looked",
+                hint="an admin looks at them: edge user emergencies, edge user looked ID",
+            )
 
     async def _prove(self, session: Session, password: str) -> str:
         """By what they prove again who they are.

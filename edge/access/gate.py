@@ -72,6 +72,7 @@ class Gate:
                     f"{session.name} needs a second factor first",
                     hint="enrol one: a passkey, or an app that shows codes",
                     known=True,
+                    name=session.name,
                 )
             return _from(session.identity, address)
         identity = None
@@ -112,6 +113,7 @@ def _from(person: Identity, address: str) -> Identity:
             f"the log-in of {person.name} may not be used from there",
             hint="an admin narrowed it: edge user list",
             known=True,
+            name=person.name,
         )
     return person
 

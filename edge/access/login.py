@@ -12,12 +12,13 @@ import logging
 from dataclasses import dataclass
 
 from edge.access.factors import Factors
+from edge.access.passwords import is_same
 from edge.access.proving import Proving
 from edge.access.roles import Role
 from edge.access.sessions import Proved, Session, Sessions, Visitor
 from edge.access.throttle import Throttle
 from edge.access.users import Users, user_of
-from edge.errors import AccessDenied
+from edge.errors import AccessDenied, UserRefused
 from edge.index import users as table
 from edge.index.database import Database
 from edge.index.users import UserRow
@@ -159,7 +160,7 @@ class LogIn:
 
         Raises:
             AccessDenied: The first one is not theirs.
-            UserRefused: The new one may not be.
+            UserRefused: The new one may not be, or is the same.
             TooManyAttempts: Not now.
         """
         row, attempt = None, None
@@ -169,6 +170,11 @@ class LogIn:
         if row is None or attempt is None:
             raise _refused()
         attempt.succeeded()
+        if is_same(password, new):
+            raise UserRefused(
+                "the new password is the one before",
+                hint="choose another; nothing changed, and nobody was logged out",
+            )
         await self._users.set_password(session.name, new, but=session.session_id)
         return Opened(*await self._sessions.replace(session, session.proved))
 

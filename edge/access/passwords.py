@@ -24,7 +24,7 @@ from cryptography.hazmat.primitives.kdf.argon2 import Argon2id
 
 from edge.errors import TooManyAttempts
 
-__all__ = ["MOST_CHARACTERS", "SHORTEST", "Cost", "Passwords", "fault_of"]
+__all__ = ["MOST_CHARACTERS", "SHORTEST", "Cost", "Passwords", "fault_of", "is_same"]
 
 T = TypeVar("T")
 
@@ -156,6 +156,11 @@ def fault_of(password: str, *names: str) -> str:
         if _is_made_of(spelt, own | _GUESSED_FIRST):
             return "is made of a word that is guessed first"
     return ""
+
+
+def is_same(one: str, other: str) -> bool:
+    """Whether two are one password, however they were typed."""
+    return secrets.compare_digest(_bytes(one), _bytes(other))
 
 
 def _is_made_of(text: str, words: Iterable[str]) -> bool:

@@ -39,6 +39,10 @@ class Role(StrEnum):
         """Whether this role is allowed the act."""
         return act in _ALLOWED[self]
 
+    def leaves_something(self, scope: Scope) -> bool:
+        """Whether anything may be done with this role if it is narrowed so."""
+        return any(self.may(act) and scope.allows(act) for act in Act)
+
 
 _ALLOWED = {
     Role.VIEWER: frozenset({Act.READ}),
@@ -128,7 +132,9 @@ class Identity:
         if not self.role.may(act):
             raise AccessDenied(
                 f"{self.name} is {self.role} and may not {act}",
-                hint=f"use a token of a role that may {act}",
+                hint=f"use a token of a role that may {act}"
+                if self._narrowed == "token"
+                else "an admin gives another role: edge user role NAME ROLE",
                 known=True,
             )
 

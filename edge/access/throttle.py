@@ -18,12 +18,16 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Final
 
 from edge.errors import TooManyAttempts
 
-__all__ = ["Attempt", "Limit", "Throttle", "network_of"]
+__all__ = ["IPV6_NETWORK", "Attempt", "Limit", "Throttle", "network_of"]
 
 log = logging.getLogger(__name__)
+
+IPV6_NETWORK: Final = 64
+"""Bits of an IPv6 address that stand for one caller."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,7 +216,7 @@ class Throttle:
 
 
 def network_of(address: str) -> str:
-    """What counts as one caller: an IPv4 address, or an IPv6 network of 64 bits."""
+    """What counts as one caller: an IPv4 address, or the network of an IPv6 one."""
     try:
         found = ipaddress.ip_address(address.partition("%")[0])
     except ValueError:
@@ -220,5 +224,5 @@ def network_of(address: str) -> str:
     if isinstance(found, ipaddress.IPv6Address):
         if found.ipv4_mapped is not None:
             return str(found.ipv4_mapped)
-        return str(ipaddress.ip_network((int(found) >> 64 << 64, 64)))
+        return str(ipaddress.ip_network((int(found), IPV6_NETWORK), strict=False))
     return str(found)

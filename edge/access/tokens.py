@@ -189,7 +189,7 @@ class Tokens:
             raise ValueError("the name of a token is 1 to 64 printable characters")
         if days is not None and not 0 < days <= MOST_DAYS:
             raise ValueError(f"a token ends after 1 to {MOST_DAYS:.0f} days, or expressly never")
-        if not any(role.may(act) and scope.allows(act) for act in Act):
+        if not role.leaves_something(scope):
             raise ValueError(f"{role} may do nothing of that: the token would open nothing")
         created = self._now()
         expires = None if days is None else created + days * _DAY

@@ -29,7 +29,7 @@ from edge.index import users as table
 from edge.index.database import Connection, Database
 from edge.index.users import UserRow
 
-__all__ = ["Handed", "State", "User", "Users", "user_of"]
+__all__ = ["Handed", "State", "User", "Users", "check_narrowed", "user_of"]
 
 log = logging.getLogger(__name__)
 
@@ -275,8 +275,8 @@ class Users:
         """Change what is named; who is disabled is logged out, and a code of theirs is worthless.
 
         Raises:
-            UserRefused: There is nobody of that name, they are the last active admin, or an admin
-                who would be narrowed.
+            UserRefused: There is nobody of that name, they are the last active admin, an admin who
+                would be narrowed, or narrowed to nothing.
         """
         name = plain_name(name)
         values: dict[str, object] = {}
@@ -292,6 +292,8 @@ class Users:
             if state is None:
                 raise _nobody(name)
             _refuse_narrow_admin(db, name, role, scope)
+            if scope is not None:
+                check_narrowed(name, role or table.role_of(db, name), scope)
             if disabled or (role is not None and role is not Role.ADMIN):
                 _leave_an_admin(db, name)
             if disabled:
@@ -386,11 +388,26 @@ def _leave_an_admin(db: Connection, name: str) -> None:
 def _refuse_narrow_admin(db: Connection, name: str, role: Role | None, scope: Scope | None) -> None:
     """Who may widen everybody is narrowed by nothing: it would only look so."""
     is_admin = (role or table.role_of(db, name)) == Role.ADMIN
-    left = Scope.read(table.scope_of(db, name)) if scope is None else scope
+    left = scope if scope is not None else Scope.read(table.scope_of(db, name))
     if is_admin and left != ANYTHING:
         raise UserRefused(
             "an admin can't be narrowed, who could widen themselves",
-            hint="edge user narrow NAME --not, or another role",
+            hint=f"give another role first: edge user role {name} ROLE"
+            if left is scope
+            else f"edge user narrow {name} --not first",
+        )
+
+
+def check_narrowed(name: str, role: str | None, scope: Scope) -> None:
+    """Do nothing if somebody of that role may do anything at all once they are narrowed so.
+
+    Raises:
+        UserRefused: Their log-in would open nothing: that is what disabling is for.
+    """
+    if role in set(Role) and not Role(role).leaves_something(scope):
+        raise UserRefused(
+            f"{role} may do nothing of that: the log-in of {name} would open nothing",
+            hint=f"name what {role} may, or keep them out: edge user disable {name}",
         )
 
 
@@ -409,9 +426,13 @@ def _nobody(name: str) -> UserRefused:
 
 def _no_code() -> AccessDenied:
     return AccessDenied(
-        "the code is not right, was used, or has ended", hint="ask an admin for another"
+        "the code is not right, was used, or has ended",
+        hint="ask an admin for another; as long as there is none, edge user first-code prints one",
     )
 
 
 def _there_is_an_admin() -> UserRefused:
-    return UserRefused("there is an admin already", hint="who can invite others, or reset them")
+    return UserRefused(
+        "there is an admin already",
+        hint="who can invite others, or edge user reset NAME: it prints a code for their password",
+    )

@@ -35,11 +35,10 @@ def health_routes(parts: Callable[[], Parts]) -> list[web.RouteDef]:
         return web.json_response({"alive": True})
 
     async def readyz(_: web.Request) -> web.Response:
-        states = parts()
+        # Why is for who is let in: it names people, servers and files.
+        states = {name: state.partition(":")[0] for name, state in parts().items()}
         ready = all(state == "running" for state in states.values())
-        return web.json_response(
-            {"ready": ready, "parts": dict(states)}, status=200 if ready else 503
-        )
+        return web.json_response({"ready": ready, "parts": states}, status=200 if ready else 503)
 
     return [web.get("/healthz", healthz), web.get("/readyz", readyz)]
 

@@ -1,11 +1,11 @@
 """The door for commands on this machine: whether the service runs, and how its parts are.
 
 Owns ``service.sock`` in ``data_dir``, a Unix socket that only the service's own user and root can
-open, so that it needs neither TLS nor a token. It answers what ``/readyz`` answers, from before the
-index is opened to the end of the last part, and how well its processes are caged; it lets itself be
-woken by a command that changed something in the index; it does what a command must leave to the
-process that owns the keys; and it has what concerns the root secret (`local_keys`). Never gives or
-takes anything else.
+open, so that it needs neither TLS nor a token. It tells how every part is, with the reason that
+``/readyz`` keeps from strangers, from before the index is opened to the end of the last part, and
+how well its processes are caged; it lets itself be woken by a command that changed something in the
+index; it does what a command must leave to the process that owns the keys; and it has what concerns
+the root secret (`local_keys`). Never gives or takes anything else.
 
 Commands ask here, too, and are over before a web server would be loaded: only the door loads it.
 """
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from edge.errors import EdgeError
+from edge.errors import EdgeError, KeyLocked, SecretError
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -38,6 +38,7 @@ __all__ = [
     "cages_of_service",
     "local_door",
     "parts_of_service",
+    "refuse_if_locked",
     "socket_path",
     "wake_service",
 ]
@@ -75,8 +76,6 @@ async def local_door(
     """
     from aiohttp import web
 
-    from edge.admin.api import health_routes
-
     async def woken(_: web.Request) -> web.Response:
         wake()
         return web.Response(status=204)
@@ -90,12 +89,22 @@ async def local_door(
         except EdgeError as error:
             return web.json_response({"message": str(error), "hint": error.hint}, status=409)
 
+    async def told(_: web.Request) -> web.Response:
+        return web.json_response(dict(parts()))
+
     async def caged(_: web.Request) -> web.Response:
         return web.json_response(dict(cages()))
 
-    routes = web.post("/wake", woken), web.get("/cages", caged), web.post("/acts/{act}", asked)
     application = web.Application()
-    application.add_routes([*health_routes(parts), *routes, *more])
+    application.add_routes(
+        [
+            web.get("/parts", told),
+            web.get("/cages", caged),
+            web.post("/wake", woken),
+            web.post("/acts/{act}", asked),
+            *more,
+        ]
+    )
     runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=1.0)
     await runner.setup()
     try:
@@ -116,12 +125,12 @@ async def parts_of_service(folder: Path) -> Parts | None:
         transport = httpx.AsyncHTTPTransport(uds=path)
         async with httpx.AsyncClient(transport=transport, timeout=_PATIENCE) as client:
             try:
-                answer = await client.get("http://edge/readyz")
+                answer = await client.get("http://edge/parts")
             except httpx.ConnectError:
                 return None
             except httpx.HTTPError:
                 return {"service": "does not answer"}
-    parts: Parts = answer.json()["parts"]
+    parts: Parts = answer.json()
     return parts
 
 
@@ -158,8 +167,10 @@ async def ask_service(
     """Have the service that works on *folder* do something; None if there is none.
 
     Raises:
+        KeyLocked: It is locked, and does nothing of the kind until it is open.
         EdgeError: It refuses, or does not answer.
     """
+    await asyncio.to_thread(refuse_if_locked, folder)
     try:
         with socket_path(folder) as path:
             transport = httpx.AsyncHTTPTransport(uds=path)
@@ -180,6 +191,26 @@ async def ask_service(
         )
     done: dict[str, Any] = answer.json()
     return done
+
+
+def refuse_if_locked(folder: Path) -> None:
+    """Nothing, unless the service that works on *folder* is locked. Blocks.
+
+    Raises:
+        KeyLocked: It is; the message says what it waits for.
+    """
+    from edge.admin.local_keys import state_of_service
+
+    try:
+        waiting = state_of_service(folder)
+    except SecretError:  # it does not answer, or knows no such question yet
+        return
+    if waiting is not None and waiting.needs is not None:
+        raise KeyLocked(
+            f"the box is locked: {waiting.why}",
+            needs=waiting.needs,
+            hint="nothing was changed; edge key unlock opens it, on this machine",
+        )
 
 
 def _listen(folder: Path) -> socket.socket:

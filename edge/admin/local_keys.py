@@ -55,6 +55,8 @@ class Waiting(msgspec.Struct, frozen=True):
 
     needs: Needs | None = None
     why: str = ""
+    certificate: str = ""
+    """SHA-256 of what its page is shown with meanwhile; empty over plain HTTP."""
 
 
 class Opening(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

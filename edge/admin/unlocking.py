@@ -101,8 +101,10 @@ class _Door:
     async def refuse(self, request: web.Request) -> web.Response:
         """Whatever else is asked for."""
         del request
-        now = self._waiting()
-        raise KeyLocked(f"the box is locked: {now.why}", needs=now.needs or Needs.ADMIN)
+        needs = self._waiting().needs or Needs.ADMIN
+        # Why would name whoever locked it, or the servers that it asks.
+        waits = "somebody must open it" if needs is Needs.ADMIN else f"it waits for its {needs}"
+        raise KeyLocked(f"the box is locked: {waits}", needs=needs)
 
     async def _try(self, remote: str, said: dict[str, str]) -> web.Response:
         needs = self._waiting().needs

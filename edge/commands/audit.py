@@ -37,7 +37,8 @@ def add(commands: Commands) -> None:
     """Add the command."""
     acts = Acts(commands.add("audit", "Look into the record of who did what, or give it out."))
     search = acts.add("search", "Show entries, the newest first.", _search)
-    search.add_argument("--limit", type=int, default=50, metavar="N", help="show so many")
+    text = "show so many at most (default: 50)"
+    search.add_argument("--limit", type=_limit, default=50, metavar="N", help=text)
     search.add_argument("--json", action="store_true", help="for programs, a line for each")
     export = acts.add("export", "Write entries, the oldest first.", _export)
     export.add_argument("--format", choices=_FORMATS, default="json")
@@ -65,15 +66,22 @@ async def _search(options: argparse.Namespace) -> int:
 
     async with witnessed(options, loaded, Event.READ_RECORD) as (cache, said):
         said["query"] = _query(options)
-        found = await asyncio.to_thread(search, cache.audit.folder, asked, options.limit)
+        found = await asyncio.to_thread(search, cache.audit.folder, asked, options.limit + 1)
+    newest = found[: options.limit]
     if options.json:
-        for line in as_json(found):
+        for line in as_json(newest):
             say(line.rstrip("\n"))
-        return 0
-    for entry in found:
-        say(*_lines(entry))
-    if not found:
-        say("edge: no entry fits", file=sys.stderr)
+    else:
+        for entry in newest:
+            say(*_lines(entry))
+        if not found:
+            say("edge: no entry fits", file=sys.stderr)
+    if len(found) > len(newest):
+        say(
+            f"edge: the newest {len(newest)} of more",
+            "  hint: --limit N shows N; edge audit export gives all",
+            file=sys.stderr,
+        )
     return 0
 
 
@@ -173,6 +181,12 @@ def _lines(entry: Entry) -> Iterator[str]:
         yield f"    why       {entry.reason}"
     for name, text in entry.detail.items():
         yield f"    {shown(name):<9} {text}"
+
+
+def _limit(text: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise argparse.ArgumentTypeError(f"{text} is no number of entries: 1 or more")
+    return int(text)
 
 
 def _time(text: str) -> float:

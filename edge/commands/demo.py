@@ -9,7 +9,6 @@ import logging
 from pathlib import Path
 
 from edge.commands.parsing import Commands
-from edge.commands.serve import leave_out_decoders
 
 __all__ = ["add"]
 
@@ -27,7 +26,6 @@ def add(commands: Commands) -> None:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    leave_out_decoders()
     from edge.demo import demo
 
     # It tells its own story; and what pynetdicom misses is made good.

@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from edge.app import Appliance
     from edge.config import Config
 
-__all__ = ["add", "leave_out_decoders"]
+__all__ = ["add"]
 
 log = logging.getLogger("edge")
 
@@ -37,8 +37,6 @@ _ROOT = (
     "RUNNING AS ROOT: whoever finds a fault in this service has the whole machine."
     " Give it a user of its own, as the README does"
 )
-_DECODERS = ("gdcm", "numpy", "PIL")
-"""What only pixel workers need; pydicom would load all that it finds, 30 MB of them."""
 _TIME_ZONE = os.environ.get("TZ")
 """As the machine has it."""
 _CLOSING = 15.0
@@ -57,13 +55,6 @@ def add(commands: Commands) -> None:
     commands.add("serve", "Run the service until it is told to stop.", _serve)
 
 
-def leave_out_decoders() -> None:
-    """Have nothing in this process load them."""
-    for name in _DECODERS:
-        # By the import system's rules there is no module of this name then.
-        sys.modules.setdefault(name, None)  # type: ignore[arg-type]
-
-
 def _prepare() -> None:
     """Set what holds for the whole process, as long as it lives."""
     # Every peer and every open object is a file; the usual soft limit is made for small programs.
@@ -77,7 +68,6 @@ def _prepare() -> None:
 
 async def _serve(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
-    leave_out_decoders()
     _prepare()
     systemd = Systemd()
     loop, stopping = asyncio.get_running_loop(), asyncio.Event()

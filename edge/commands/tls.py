@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 from edge.commands.parsing import Acts, Commands, configuration
 from edge.commands.words import moment, say
-from edge.errors import ConfigError, EdgeError
+from edge.errors import ConfigError, EdgeError, SecretError
 
 if TYPE_CHECKING:
     from edge.config import Config
@@ -45,6 +45,15 @@ async def _show(options: argparse.Namespace) -> int:
     from edge.access.tls import shown
 
     found = await asyncio.to_thread(shown, loaded.http, _folder(loaded))
+    passing = await asyncio.to_thread(_while_locked, loaded)
+    if passing and (found is None or found.fingerprints.server != passing):
+        if options.json:
+            say(json.dumps({**({} if found is None else found.as_json()), "while_locked": passing}))
+            return 0
+        say("the box is locked: its page is shown with another one, made at this start")
+        say(f"now          SHA-256 {passing}")
+        if found is None:
+            return 0
     if found is None:
         raise EdgeError(
             "there is no certificate: plain HTTP is spoken, or the service was never started"
@@ -59,6 +68,17 @@ async def _show(options: argparse.Namespace) -> int:
         say(f"authority    SHA-256 {found.fingerprints.authority}")
         say("  get it     edge tls ca, or /ca.crt of the box; then compare the fingerprint")
     return 0
+
+
+def _while_locked(loaded: Config) -> str:
+    """The fingerprint of what a locked box shows; empty if it is open, or does not run. Blocks."""
+    from edge.admin.local_keys import state_of_service
+
+    try:
+        waiting = state_of_service(loaded.appliance.data_dir)
+    except (OSError, SecretError):
+        return ""
+    return "" if waiting is None else waiting.certificate
 
 
 async def _ca(options: argparse.Namespace) -> int:
@@ -90,8 +110,9 @@ async def _renew(options: argparse.Namespace) -> int:
     """Files are taken away, and whoever loads the next makes what is missing."""
     loaded = await configuration(options)
     from edge.access.authority import AUTHORITY, SERVER
-    from edge.admin.local import ask_service
+    from edge.admin.local import ask_service, refuse_if_locked
 
+    await asyncio.to_thread(refuse_if_locked, loaded.appliance.data_dir)
     names = [AUTHORITY, SERVER] if options.authority else [SERVER]
     for name in names:
         await asyncio.to_thread((_own(loaded) / name).unlink, missing_ok=True)

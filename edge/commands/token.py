@@ -19,7 +19,7 @@ from edge.access.scope import Scope
 from edge.commands.parsing import Acts, Commands, configuration
 from edge.commands.witness import witnessed
 from edge.commands.words import say
-from edge.errors import ConfigError
+from edge.errors import ConfigError, UserRefused
 
 if TYPE_CHECKING:
     from edge.access.tokens import TokenInfo
@@ -103,6 +103,12 @@ async def _create(options: argparse.Namespace) -> int:
             raise ConfigError(f"the token can't be made: {error}") from error
         said["token"] = made.info.token_id
     say(made.secret)
+    end = made.info.expires
+    ends = "it does not end by itself" if end is None else f"it ends on {_day(end)}"
+    say(
+        f"edge: its ID is {made.info.token_id}: edge token revoke {made.info.token_id}; {ends}",
+        file=sys.stderr,
+    )
     return 0
 
 
@@ -122,7 +128,7 @@ async def _list(options: argparse.Namespace) -> int:
         end = "never" if token.expires is None else _day(token.expires)
         say(
             f"{token.token_id:<13} {token.role:<13} {_day(token.created):<11}"
-            f" {'has ended' if ended else end:<11} {token.used_day or 'not known':<11} {token.name}"
+            f" {'has ended' if ended else end:<11} {token.used_day or 'never':<11} {token.name}"
         )
         if words := _narrowed(token):
             say(f"{'':<13} {words}")
@@ -162,11 +168,11 @@ async def _revoke(options: argparse.Namespace) -> int:
     from edge.admin.local import wake_service
 
     async with witnessed(options, loaded, Event.SECURITY) as (cache, _):
-        revoked = await cache.tokens.revoke(options.token_id)
+        if not await cache.tokens.revoke(options.token_id):
+            raise UserRefused(
+                f"there is no token {options.token_id}", hint="edge token list names them"
+            )
         # The service remembers for two seconds whom it knows; it is told at once.
         await wake_service(cache.folder)
-    if revoked:
-        say(f"edge: token {options.token_id} is worthless now", file=sys.stderr)
-    else:
-        say(f"edge: there is no token {options.token_id}", file=sys.stderr)
-    return int(not revoked)
+    say(f"edge: token {options.token_id} is worthless now", file=sys.stderr)
+    return 0

@@ -17,6 +17,7 @@ from edge.access.audit.entry import Event
 from edge.access.roles import Role
 from edge.access.scope import ANYTHING, Scope
 from edge.commands.parsing import Acts, Commands, configuration
+from edge.commands.welcome import redeemed_at
 from edge.commands.witness import witnessed
 from edge.commands.words import moment, say
 from edge.errors import ConfigError
@@ -101,6 +102,7 @@ async def _first_code(options: argparse.Namespace) -> int:
         handed = await cache.users.first_code()
     say(handed.code)
     say(f"edge: it makes the first admin, once, until {moment(handed.until)}", file=sys.stderr)
+    say(f"edge: it is redeemed at {redeemed_at(loaded)}", file=sys.stderr)
     return 0
 
 
@@ -109,7 +111,7 @@ async def _add(options: argparse.Namespace) -> int:
 
     async with witnessed(options, loaded, Event.USER) as (cache, _):
         handed = await cache.users.add(options.name, Role(options.role), options.display_name)
-    _hand(handed)
+    _hand(handed, redeemed_at(loaded))
     return 0
 
 
@@ -118,13 +120,14 @@ async def _reset(options: argparse.Namespace) -> int:
 
     async with witnessed(options, loaded, Event.USER) as (cache, _):
         handed = await cache.users.reset(options.name, forget_factors=options.forget_factors)
-    _hand(handed)
+    _hand(handed, redeemed_at(loaded))
     return 0
 
 
-def _hand(handed: Handed) -> None:
+def _hand(handed: Handed, where: str) -> None:
     say(handed.code)
     say(f"edge: it is for {handed.name}, once, until {moment(handed.until)}", file=sys.stderr)
+    say(f"edge: it is redeemed at {where}", file=sys.stderr)
 
 
 async def _disable(options: argparse.Namespace) -> int:
@@ -161,7 +164,7 @@ def narrowed_words(scope: Scope) -> str:
         f"{words} {', '.join(sorted(some))}"
         for words, some in (
             ("for", scope.services),
-            ("may", scope.acts),
+            ("may only", scope.acts),
             ("sees studies from", scope.studies_from),
             ("from", scope.networks),
         )
@@ -307,10 +310,11 @@ async def _glass(options: argparse.Namespace) -> int:
     if not found:
         say("edge: there was no emergency access", file=sys.stderr)
     for one in found:
-        end = "open" if one.ended is None else f"{moment(one.ended)}, {one.why_ended}"
+        end = f"until {moment(one.ended or one.until)}"
+        end = f"still open, {end}" if one.ended is None else f"{end}, {one.why_ended}"
         seen = "NOT LOOKED AT" if one.seen is None else f"looked at by {one.seen_by}"
         who = f"{one.name} ({one.role}) from {one.address or '?'}"
-        say(f"{one.emergency_id}  {moment(one.began)}  {who}, until {end}  {seen}")
+        say(f"{one.emergency_id}  {moment(one.began)}  {who}, {end}  {seen}")
         say(f"    {one.reason}")
     return 0
 
@@ -324,5 +328,7 @@ async def _looked(options: argparse.Namespace) -> int:
         name = f"{who().name} at the machine"
         one = await Emergencies(cache.database).looked(options.emergency_id, name)
         said["target"] = one.emergency_id
-    say(f"edge: emergency access {one.emergency_id} of {one.name} was looked at", file=sys.stderr)
+    by = "" if one.seen_by == name else f" by {one.seen_by} before"
+    done = f"edge: emergency access {one.emergency_id} of {one.name} was looked at{by}"
+    say(done, file=sys.stderr)
     return 0

@@ -15,13 +15,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from edge.commands.words import moment, say
+from edge.config import host_and_port
 from edge.errors import EdgeError
 
 if TYPE_CHECKING:
     from edge.access.users import Handed, Users
     from edge.config import Config
 
-__all__ = ["show_code", "welcome"]
+__all__ = ["redeemed_at", "show_code", "welcome"]
 
 log = logging.getLogger("edge")
 
@@ -46,7 +47,7 @@ async def _show_first_code(users: Users, config: Config) -> None:
         log.info("nobody can log in yet: on this machine, edge user first-code prints a code")
         return
     with terminal:
-        lines = _words(await users.first_code())
+        lines = _words(await users.first_code(), redeemed_at(config))
         await asyncio.to_thread(say, *lines, file=terminal, flush=True)
 
 
@@ -65,14 +66,25 @@ async def show_code(code: str, config: Config) -> bool:
     return True
 
 
-def _words(handed: Handed) -> Sequence[str]:
+def redeemed_at(config: Config) -> str:
+    """Where a browser redeems a code: the page, by the name that it most likely has on the LAN."""
+    host, port = host_and_port(config.http.listen)
+    if config.http.names:
+        host = config.http.names[0]
+    elif host in ("0.0.0.0", "::"):  # noqa: S104 - compared with, not listened on
+        host = config.appliance.name
+    scheme = "http" if config.http.tls == "off" else "https"
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/welcome"
+
+
+def _words(handed: Handed, where: str) -> Sequence[str]:
     return (
         f"The first admin is made with this code, until {moment(handed.until)}:",
         "",
         f"    {handed.code}",
         "",
-        "Open the box in a browser, which leads through the rest, or POST /login/redeem. It works",
-        "once; edge user first-code prints another.",
+        f"Open {where} in a browser, which leads through the rest, or POST /login/redeem.",
+        "It works once; edge user first-code prints another.",
     )
 
 

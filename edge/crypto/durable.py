@@ -12,11 +12,13 @@ import os
 import stat
 from pathlib import Path
 
-__all__ = ["destroy_file", "sync_folder", "write_file"]
+__all__ = ["destroy_file", "hand_over", "sync_folder", "write_file"]
 
 
 def write_file(path: Path, content: bytes) -> None:
     """Make or replace a file that its owner alone may read; it is durable when this returns.
+
+    Its owner is the folder's, if it is root that writes: the service must read it.
 
     Crash order: write under another name -> fsync -> rename -> fsync the folder.
     """
@@ -25,6 +27,7 @@ def write_file(path: Path, content: bytes) -> None:
     flags = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY | os.O_CLOEXEC
     descriptor = os.open(unfinished, flags, 0o600)
     try:
+        hand_over(descriptor, path.parent)
         rest = memoryview(content)
         while rest:
             rest = rest[os.write(descriptor, rest) :]
@@ -33,6 +36,13 @@ def write_file(path: Path, content: bytes) -> None:
         os.close(descriptor)
     unfinished.replace(path)
     sync_folder(path.parent)
+
+
+def hand_over(descriptor: int, folder: Path) -> None:
+    """Have what root made in a folder belong to whoever owns that."""
+    owner = folder.stat()
+    if os.geteuid() == 0 and owner.st_uid != 0:
+        os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 
 def destroy_file(path: Path) -> None:

@@ -209,7 +209,10 @@ def _content(path: Path) -> bytes | None:
     except FileNotFoundError:
         return None
     except OSError as error:
-        raise SecretError(f"{path} can't be read: {error.strerror}") from error
+        raise SecretError(
+            f"{path} can't be read: {error.strerror}",
+            hint="give it to the user that the service runs as, who owns the folder",
+        ) from error
 
 
 def study_of(recipient: Recipient) -> int:

@@ -39,6 +39,20 @@ _OWN: Final = frozenset({"same-origin", "none"})
 _PORTS: Final = {"http": 80, "https": 443}
 
 
+def _why(request: web.Request) -> tuple[str, str]:
+    """What was wrong with where a request comes from, and what to do."""
+    if hdrs.ORIGIN in request.headers or _SITE in request.headers:
+        return (
+            "a page of another origin sent this request",
+            "pages of http.cors_origins may, and programs that send a Bearer token",
+        )
+    return (
+        "the request does not say which page sent it",
+        f'programs send "Origin: {request.scheme}://{request.host}" with the cookie of a log-in,'
+        " or a Bearer token without one",
+    )
+
+
 class Origins:
     """Refuses what a stranger's page had a browser send.
 
@@ -67,11 +81,8 @@ class Origins:
         if is_ambient or (changes and (_scheme(request) != "bearer" or _lets_in(request))):
             self._check_name(request)
             if not self._is_from_here(request, changes=changes):
-                raise Refused(
-                    403,
-                    "a page of another origin sent this request",
-                    hint="pages of http.cors_origins may, and programs that send a Bearer token",
-                )
+                message, hint = _why(request)
+                raise Refused(403, message, hint=hint)
         return await handler(request)
 
     def _check_name(self, request: web.Request) -> None:

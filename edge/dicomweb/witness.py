@@ -70,7 +70,8 @@ class HttpWitness:
     def refused(self, request: web.Request, identity: Identity | None, error: EdgeError) -> None:
         """Somebody was turned away: aggregated, for a scan must not fill the disk."""
         address = request.remote or ""
-        actor = Actor(_claimed_name(request), address=address)
+        named = error.name if isinstance(error, AccessDenied) else ""
+        actor = Actor(named or _claimed_name(request), address=address)
         if identity is not None:
             actor = Actor.of(identity, address)
         resource = request.match_info.route.resource

@@ -1,4 +1,4 @@
-"""What the index knows for the audit: how far that goes, and whose studies these are.
+"""What the index knows for the audit: how far that goes, whose studies these are, who is who.
 
 The audit itself is no part of the index: a rebuilt one has forgotten its head, and goes on with
 what is told it next.
@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Final
 
 from edge.index.database import Connection, Database
+from edge.index.lookup import json_list
 from edge.index.remote import cursor, set_cursor
 
 __all__ = ["AuditTable"]
@@ -19,7 +20,7 @@ _AT_ONCE: Final = 500
 
 
 class AuditTable:
-    """Remembers the audit's head; finds patients."""
+    """Remembers the audit's head; finds patients and people."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -53,6 +54,16 @@ class AuditTable:
             )
             found |= {uid: (patient, name, accession) for uid, patient, name, accession in rows}
         return found
+
+    async def people(self, names: Sequence[str]) -> frozenset[str]:
+        """Those of these names that a user or somebody of an identity provider has."""
+        asked = json_list(names)
+        rows = await self._database.read(
+            "SELECT name FROM users WHERE name IN (SELECT value FROM json_each(?1))"
+            " UNION SELECT name FROM identities WHERE name IN (SELECT value FROM json_each(?1))",
+            (asked,),
+        )
+        return frozenset(name for (name,) in rows)
 
 
 def _read(value: str | None) -> tuple[int, bytes]:

@@ -51,7 +51,7 @@ class Ballast:
         self.missing = self._size
         if shutil.disk_usage(self._path.parent).free < _MARGIN * self._size:
             return
-        flags = os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_CLOEXEC
+        flags = os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC
         with contextlib.suppress(OSError):  # no room after all: next time
             descriptor = os.open(self._unfinished, flags, 0o600)
             try:

@@ -9,7 +9,18 @@ from dataclasses import astuple, dataclass, fields
 
 from edge.index.database import Connection, Database
 
-__all__ = ["KEPT", "EmergencyRow", "counts", "end", "find", "mark_seen", "mark_told", "put", "rows"]
+__all__ = [
+    "KEPT",
+    "EmergencyRow",
+    "counts",
+    "end",
+    "find",
+    "mark_seen",
+    "mark_told",
+    "put",
+    "rows",
+    "unseen",
+]
 
 KEPT = ("emergencies",)
 """Of which a backup has a copy, and a damaged index is searched: an alarm is not lost with it."""
@@ -103,6 +114,15 @@ async def rows(database: Database, *, untold: bool = False, most: int = 1000) ->
         (int(untold), most),
     )
     return [EmergencyRow(*row) for row in found]
+
+
+async def unseen(database: Database, name: str, issuer: str) -> int:
+    """How many of one person are open or nobody looked at."""
+    [(count,)] = await database.read(
+        "SELECT count(*) FROM emergencies WHERE name = ? AND issuer = ? AND seen = 0",
+        (name, issuer),
+    )
+    return int(count)
 
 
 async def counts(database: Database) -> tuple[int, int, int]:

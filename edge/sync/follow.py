@@ -140,6 +140,8 @@ class Follow:
                 fresh.append(change.ref)
             elif here.availability is not None and _is_replaced(change, here):
                 replaced.append(change.ref)
+        gone, again = await self._looked_for(deleted)
+        replaced += again
         studies = await self._look_into([*fresh, *replaced])
         listed = {
             one.sop_uid for study in studies for series in study.series for one in series.instances
@@ -147,7 +149,7 @@ class Follow:
         if any(ref.sop_uid not in listed for ref in fresh):
             self.owes_a_sweep = True  # It is gone again, or not listed yet.
         renewed = await self._documents(replaced, known)
-        if gone := await self._without_listed(deleted):
+        if gone:
             await self._ledger.archive_deleted(gone, self._archive.name)
         strange = await self._ledger.follow(
             self._archive.name, studies, renewed, (self._cursor_name, position)
@@ -179,12 +181,18 @@ class Follow:
         self._leave_out(strange)
         return studies
 
-    async def _without_listed(self, deleted: Iterable[InstanceRef]) -> list[InstanceRef]:
-        """Those that were deleted, and did not come again since; the feed may be far behind."""
+    async def _looked_for(
+        self, deleted: Iterable[InstanceRef]
+    ) -> tuple[list[InstanceRef], list[InstanceRef]]:
+        """Of what was deleted, what is gone, and what came again since: that may be another.
+
+        The feed may be far behind, and does not tell what came again from our own uploads.
+        """
         series: dict[tuple[str, str], list[InstanceRef]] = {}
         for ref in deleted:
             series.setdefault((ref.study_uid, ref.series_uid), []).append(ref)
         gone: list[InstanceRef] = []
+        again: list[InstanceRef] = []
         for (study_uid, series_uid), refs in series.items():
             self._link.line.check("down")
             try:
@@ -193,8 +201,9 @@ class Follow:
                 self._leave_out([error])
                 continue
             listed = {uid_of(row, "00080018") for row in rows}
-            gone += [ref for ref in refs if ref.sop_uid not in listed]
-        return gone
+            for ref in refs:
+                (again if ref.sop_uid in listed else gone).append(ref)
+        return gone, again
 
     async def _documents(
         self, refs: Sequence[InstanceRef], known: Mapping[str, Known]

@@ -115,6 +115,9 @@ async def test_another_password_needs_the_one_before(world):
         await world.login.change_password(opened.session, OTHER, "another good one")
     with pytest.raises(UserRefused):
         await world.login.change_password(opened.session, GOOD, "short")
+    with pytest.raises(UserRefused, match="the one before"):
+        await world.login.change_password(opened.session, GOOD, GOOD)
+    assert await world.sessions.verify(opened.secret)
     assert await world.login.with_password("bert", GOOD, HERE)
 
 

@@ -6,6 +6,7 @@ import asyncio
 
 import pytest
 
+from edge.access.acts import Act
 from edge.access.roles import Role
 from edge.access.scope import ANYTHING, Scope
 from edge.access.sessions import Proved
@@ -239,14 +240,26 @@ async def test_who_is_narrowed_is_so_in_sessions_and_by_password(world):
 async def test_an_admin_is_not_narrowed_and_who_is_narrowed_becomes_none(world):
     await world.user("anna", Role.ADMIN)
     await world.user("bert")
-    with pytest.raises(UserRefused, match="can't be narrowed"):
+    with pytest.raises(UserRefused, match="can't be narrowed") as refused:
         await world.users.change("anna", scope=CT1)
+    assert refused.value.hint == "give another role first: edge user role anna ROLE"
     await world.users.change("bert", scope=CT1)
-    with pytest.raises(UserRefused, match="can't be narrowed"):
+    with pytest.raises(UserRefused, match="can't be narrowed") as refused:
         await world.users.change("bert", role=Role.ADMIN)
+    assert refused.value.hint == "edge user narrow bert --not first"
     assert (await world.users.find("bert")).role is Role.VIEWER
     changed = await world.users.change("bert", role=Role.ADMIN, scope=ANYTHING)
     assert (changed.role, changed.scope) == (Role.ADMIN, ANYTHING)
+
+
+async def test_nobody_is_narrowed_to_nothing(world):
+    await world.user("bert", Role.PHYSICIAN)
+    with pytest.raises(UserRefused, match="would open nothing") as refused:
+        await world.users.change("bert", scope=Scope(acts=frozenset({Act.DELETE})))
+    assert "edge user disable bert" in refused.value.hint
+    assert (await world.users.find("bert")).scope == ANYTHING
+    both = Scope(acts=frozenset({Act.DELETE, Act.READ}))
+    assert (await world.users.change("bert", scope=both)).scope == both
 
 
 async def test_a_scope_of_another_version_leaves_nothing(world):

@@ -124,3 +124,6 @@ async def test_somebody_is_narrowed_here_and_stays_so_at_the_next_log_in(client,
     assert (await client.post(f"{PATH}/oidc:anna", json={})).status == 409
     answer = await client.post(f"{PATH}/oidc:nobody", json={"narrowed": wish})
     assert answer.status == 409
+    answer = await client.post(f"{PATH}/oidc:anna", json={"narrowed": {"acts": ["administer"]}})
+    assert answer.status == 409
+    assert "would open nothing" in (await answer.json())["detail"]

@@ -102,7 +102,7 @@ async def context(log_in):
 async def intact(box, study):
     """Nothing was made or deleted."""
     assert len(await box.cache.tokens.list()) <= 1
-    assert (await box.cache.pins.size()).studies == 0
+    assert await box.cache.pins.all() == []
     assert (await box.status()).summary.instances == 1
 
 
@@ -112,7 +112,7 @@ const to = %(to)s, study = %(study)s;
 const token = JSON.stringify({role: "admin", name: "evil", days: 1});
 const forms = [
   ["POST", "/api/v1/tokens", token],
-  ["POST", "/api/v1/pins", JSON.stringify({study_uid: study})],
+  ["POST", "/api/v1/pins", JSON.stringify({kind: "study", value: study})],
   ["POST", "/dicom-web/studies", token],
   ["DELETE", "/dicom-web/studies/" + study, undefined],
   ["GET", "/dicom-web/studies", undefined],
@@ -165,8 +165,8 @@ async def test_a_strangers_script_changes_nothing_and_reads_nothing(
 
 
 FORM = """
-<form id="form" method="POST" enctype="text/plain" action="%(to)s/api/v1/tokens">
-  <input name='{"role": "admin", "name": "evil", "days": 1, "ae_title": "' value='"}'>
+<form id="form" method="POST" enctype="text/plain" action="%(to)s/api/v1/pins">
+  <input name='{"kind": "patient", "value": "P1", "issuer": "' value='"}'>
 </form>
 """
 
@@ -180,7 +180,7 @@ async def test_a_strangers_form_is_refused(box, context, study, stranger, host):
     async with page.expect_navigation() as sent:
         await page.evaluate("document.getElementById('form').submit()")
     answer = await sent.value
-    assert answer.url == f"{base_of(box)}/api/v1/tokens"
+    assert answer.url == f"{base_of(box)}/api/v1/pins"
     assert answer.status in (401, 403)
     await intact(box, study)
 
@@ -200,7 +200,8 @@ async def test_the_same_form_of_the_box_itself_would_be_taken(box, log_in, study
             FORM % {"to": base_of(box)},
         )
     assert (await sent.value).status == 200
-    assert "evil" in {token.name for token in await box.cache.tokens.list()}
+    (pin,) = await box.cache.pins.all()
+    assert (pin.value, pin.issuer) == ("P1", "=")
 
 
 @pytest.mark.parametrize("host", ["evil.test", OWN_NAME])

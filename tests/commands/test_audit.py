@@ -91,6 +91,20 @@ async def test_an_event_that_is_none_is_refused_with_those_that_are(box, path):
     assert "no entry fits" in nothing.stderr
 
 
+async def test_whoever_is_not_shown_all_is_told_so(box, path):
+    of_it = ("audit", "search", "--study", "1.2.3")
+    for more in ([], ["--json"]):
+        some = await edge(path, *of_it, "--limit", "1", *more)
+        assert some.stderr.startswith("edge: the newest 1 of more\n")
+        assert "edge audit export" in some.stderr
+    queries = await edge(path, *of_it, "--event", "query", "--limit", "1")
+    assert (queries.returncode, queries.stderr) == (0, "")  # it is the only one
+    for limit in ("0", "-1"):
+        refused = await edge(path, *of_it, f"--limit={limit}")
+        assert refused.returncode == 2
+        assert "1 or more" in refused.stderr
+
+
 async def test_a_table_is_harmless_in_a_spreadsheet(box, path, tmp_path):
     table = await edge(path, "audit", "export", "--format", "csv", "--study", "1.2.3")
     rows = list(csv.DictReader(io.StringIO(table.stdout)))

@@ -77,6 +77,18 @@ async def test_a_token_is_worth_nothing_the_moment_it_is_revoked(box, token):
         assert (await token("revoke", known["token_id"]))[0] == 0
         assert (await viewer.get("/dicom-web/studies")).status_code == 401
         await using
+    status, _, error = await token("revoke", known["token_id"])
+    assert status == 1
+    assert f"there is no token {known['token_id']}" in error
+    assert "edge token list" in error
+
+
+async def test_a_new_token_is_told_with_its_id_and_its_end(box, token):
+    _, out, err = await token("create", "--role", "viewer", "--no-end")
+    (known,) = await listed(token)
+    assert f"edge token revoke {known['token_id']}; it does not end by itself" in err
+    assert out.split() == [out.strip()]  # the secret alone: scripts read it there
+    assert " never       never       viewer" in (await token("list"))[1]
 
 
 async def test_a_token_is_narrowed_and_what_it_is_for_is_listed(box, token):

@@ -10,7 +10,9 @@ import pytest
 
 from edge.access.roles import Role
 from edge.app import Appliance
-from edge.commands.welcome import welcome
+from edge.commands.welcome import redeemed_at, welcome
+from edge.config import Appliance as Named
+from edge.config import Config, Http
 from edge.index.connection import DatabaseBroken
 from edge.loading import load
 from edge.opening import Cache
@@ -35,6 +37,20 @@ def inside(configuration, act):
             return await act(cache)
 
     return asyncio.run(do())
+
+
+@pytest.mark.parametrize(
+    ("http", "where"),
+    [
+        (Http(), "https://edge-1:8443/welcome"),
+        (Http(names=("pacs.example",), listen="0.0.0.0:443"), "https://pacs.example:443/welcome"),
+        (Http(listen="[fd00::1]:8443"), "https://[fd00::1]:8443/welcome"),
+        (Http(listen="127.0.0.1:80", tls="off"), "http://127.0.0.1:80/welcome"),
+    ],
+    ids=["by its name", "by another name", "by an address", "without TLS"],
+)
+def test_a_code_is_redeemed_where_browsers_find_the_box(http, where):
+    assert redeemed_at(Config(appliance=Named(name="edge-1"), http=http)) == where
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import shutil
 
 import httpx
 
@@ -52,9 +53,10 @@ def delete(service, *, whole: bool = False) -> bool:
 
 async def test_killed_at_every_step_of_the_deletion_of_a_whole_study_its_key_goes_with_it(tmp_path):
     outcomes = set()
+    await take_in(tmp_path / "before")
     for fatal in itertools.count(1):
         folder = tmp_path / str(fatal)
-        await take_in(folder)
+        shutil.copytree(tmp_path / "before", folder)
         with doomed(settings(folder), fatal) as service:
             answered = await asyncio.to_thread(delete, service, whole=True)
         if answered:  # not at the next start only
@@ -77,9 +79,10 @@ async def test_killed_at_every_step_of_a_deletion(tmp_path):
     everything = {sample.ref.sop_uid: sample.data for sample in SAMPLES}
     rest = {uid: data for uid, data in everything.items() if uid != SAMPLES[0].ref.sop_uid}
     outcomes = set()
+    await take_in(tmp_path / "before")
     for fatal in itertools.count(1):
         folder = tmp_path / str(fatal)
-        await take_in(folder)
+        shutil.copytree(tmp_path / "before", folder)
         with doomed(settings(folder), fatal) as service:
             answered = await asyncio.to_thread(delete, service)
         for _ in range(2):  # what one start finds, the next finds, too

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import shutil
 import time
 
 import httpx
@@ -73,9 +74,10 @@ def files(folder, name) -> list[str]:
 @pytest.mark.parametrize(("decision", "wanted"), [("restore", "shown"), ("empty", "erased")])
 async def test_killed_at_every_step_of_a_decision(tmp_path, decision, wanted):
     outcomes = set()
+    await take_in(tmp_path / "before", trashed=True)
     for fatal in itertools.count(1):
         folder = tmp_path / str(fatal)
-        await take_in(folder, trashed=True)
+        shutil.copytree(tmp_path / "before", folder)
         with doomed(settings(folder), fatal) as service:
             answered = await asyncio.to_thread(decide, service, decision)
             if answered and decision == "empty":
@@ -97,9 +99,10 @@ async def test_killed_at_every_step_of_a_decision(tmp_path, decision, wanted):
 
 async def test_killed_at_every_step_of_putting(tmp_path):
     outcomes = set()
+    await take_in(tmp_path / "before", trashed=False)
     for fatal in itertools.count(1):
         folder = tmp_path / str(fatal)
-        await take_in(folder, trashed=False)
+        shutil.copytree(tmp_path / "before", folder)
         with doomed(settings(folder), fatal) as service:
             done = await asyncio.to_thread(service.trash, FIRST)
         for lost in (False, True):

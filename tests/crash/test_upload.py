@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import itertools
+import shutil
 
 from edge.app import Appliance
 from edge.cache.admission import Source
@@ -35,9 +36,10 @@ async def killed_or_done(service, archive) -> bool:
 
 async def test_killed_at_every_step_of_an_upload(tmp_path):
     expected = {sample.ref.sop_uid: sample.data for sample in SAMPLES}
+    await take_in(tmp_path / "before")
     for fatal in itertools.count(1):
         folder = tmp_path / str(fatal)
-        await take_in(folder)
+        shutil.copytree(tmp_path / "before", folder)
         async with FakeArchive() as archive:
             with doomed(settings(folder, archive=archive), fatal) as service:
                 clean = await killed_or_done(service, archive)

@@ -20,6 +20,15 @@ def test_a_file_is_for_its_owner_alone_and_replaces_the_one_before(tmp_path):
     assert list(tmp_path.iterdir()) == [path]
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_what_root_writes_belongs_to_whoever_owns_the_folder(tmp_path):
+    os.chown(tmp_path, 65534, 65534)
+    path = tmp_path / "file"
+    write_file(path, b"one")
+    assert (path.stat().st_uid, path.stat().st_gid) == (65534, 65534)
+    assert path.stat().st_mode & 0o777 == 0o600
+
+
 def test_a_write_that_fails_leaves_the_file_before(tmp_path, monkeypatch):
     path = tmp_path / "file"
     write_file(path, b"one")

@@ -166,3 +166,11 @@ async def test_a_page_that_was_put_between_over_plain_http_is_not_our_own():
 def _is_own(origin, *, secure):
     request = SimpleNamespace(host="edge.local:8443", secure=secure)
     return Origins(OwnNames(()))._is_own(origin, request)
+
+
+async def test_a_program_that_keeps_a_cookie_is_told_what_to_send(client):
+    async with client.post("/door/act", headers={"Host": "edge.local", **COOKIE}) as answer:
+        told = await answer.json()
+    assert (answer.status, told["detail"]) == (403, "the request does not say which page sent it")
+    assert "Origin: http://edge.local" in told["hint"]
+    assert client.done == []

@@ -331,7 +331,8 @@ async def test_an_association_is_known_as_long_as_it_is_there(server, askers):
         assert await act(peer, data) == (0, "")
         del dialogue
         await peer.release()
-    await raw.until(lambda: not gc.collect() and not askers._asked)
+    # Whatever else is collected: other tests leave garbage, too.
+    await raw.until(lambda: gc.collect() >= 0 and not askers._asked)
 
 
 async def test_of_one_association_so_many_transactions_are_remembered(server, askers, monkeypatch):

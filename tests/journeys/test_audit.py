@@ -116,6 +116,7 @@ async def test_a_deletion_names_whose_study_it_was(tmp_path, study):
 
 async def test_who_is_turned_away_is_in_the_record(tmp_path):
     async with running(tmp_path) as box:
+        await box.appliance.cache.users.add("nurse", Role.VIEWER)
         async with boxes.at_the_door(box.appliance, "edge_wrong") as stranger:
             for _ in range(20):
                 assert (await stranger.http.get("/studies")).status_code in (401, 429)

@@ -64,6 +64,12 @@ async def test_what_the_cloud_lost_meanwhile_stays_and_is_given_to_it_again(
         lost, *others = studies.values()
         assert await dcmsend(box.dimse_port, *lost) == {"Success": SLICES}
         await box.until_verified(SLICES)
+
+        async def looked_into() -> bool:
+            return bool(await box.rows("SELECT 1 FROM studies WHERE fingerprint <> ''"))
+
+        # As for priors of its patient: later, that would miss them before eviction does.
+        await box.until(looked_into, "the study is known as the cloud lists it")
         for instance in cloud.request("GET", "/instances").json()[1:]:
             cloud.request("DELETE", f"/instances/{instance}")
         for number, paths in enumerate(others, 2):

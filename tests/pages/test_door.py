@@ -157,6 +157,7 @@ async def test_a_page_weighs_less_than_200_kb_all_told(browse, cookies):
 
 
 async def test_who_guesses_at_a_page_is_in_the_record(scene, browse):
+    await scene.user("anna", Role.VIEWER)
     await browse("/", Authorization="Basic YW5uYTp3cm9uZyBvbmU=")
     asked, folder = Asked(user="anna", event=Event.REFUSED), scene.box.cache.audit.folder
     async with asyncio.timeout(20):

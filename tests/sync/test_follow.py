@@ -275,6 +275,9 @@ async def test_a_delete_that_is_overtaken_by_another_store_is_none(
     del cloud.instances[gone.sop_uid]
     await placed.run()
     assert ledger.deleted == [(ref_of(gone), "cloud")]
+    # What has its place may have other bytes; the feed calls that no replacement if it tells of
+    # the delete before and of the store afterwards.
+    assert [one.ref for one in ledger.replaced] == [ref_of(again)]
 
 
 async def test_deletes_of_what_is_known_are_handed_on(placed, feed, ledger, cloud, slices):

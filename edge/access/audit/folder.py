@@ -26,7 +26,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from edge.crypto.chain import HEADER, START, Link, Links, SegmentHeader, digest_of
-from edge.crypto.durable import sync_folder
+from edge.crypto.durable import hand_over, sync_folder
 from edge.crypto.sealed import Algorithm
 from edge.errors import SealBroken, StorageFull
 from edge.index.ballast import Ballast
@@ -38,6 +38,8 @@ _SEGMENT_BYTES = 4 * 1024 * 1024
 _SEGMENT_SECONDS = 7 * 86400.0
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _BALLAST = 1024 * 1024
+_OURS = os.O_NOFOLLOW | os.O_CLOEXEC
+"""Root's commands write here, too: the folder's owner shall not lead them to another file."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,8 +225,9 @@ class AuditFolder:
     def _locked(self) -> Iterator[None]:
         """While no other process writes."""
         self.path.mkdir(mode=0o700, exist_ok=True)
-        lock = os.open(self.path / "lock", os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+        lock = os.open(self.path / "lock", os.O_CREAT | os.O_RDWR | _OURS, 0o600)
         try:
+            hand_over(lock, self.path)
             fcntl.flock(lock, fcntl.LOCK_EX)
             yield
         finally:
@@ -247,9 +250,7 @@ class AuditFolder:
             record = end.links.seal(head.number + 1, head.digest, content)
             head = Head(head.number + 1, digest_of(record))
             batch += record
-        descriptor = os.open(
-            self._path(end.header.number), os.O_WRONLY | os.O_APPEND | os.O_CLOEXEC
-        )
+        descriptor = os.open(self._path(end.header.number), os.O_WRONLY | os.O_APPEND | _OURS)
         try:
             rest = memoryview(batch)
             while rest:
@@ -279,8 +280,9 @@ class AuditFolder:
             number, head.number + 1, int(self._clock()), head.digest, self._algorithm
         )
         path = self._path(number)
-        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
+        descriptor = os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | _OURS, 0o600)
         try:
+            hand_over(descriptor, self.path)
             os.write(descriptor, header.to_bytes(self.key))
             os.fsync(descriptor)
         except OSError:

@@ -10,6 +10,8 @@ Promises:
 - Intake and reading go on when the record can't be written: entries wait in memory, as many as
   ``_MOST_WAITING``, the part that writes them is shown as failed, and those that found no room are
   counted in the record later. What must be recorded first is refused meanwhile.
+- Who proves nothing is called by the name that they gave if somebody has that name, else by none:
+  people type passwords into the wrong field.
 
 Crash order: append (durable) -> the head is remembered in the index, seconds later at the most.
 """
@@ -19,16 +21,17 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
 from typing import Protocol, Self
 
 import msgspec
 
-from edge.access.audit.entry import BOX, NOBODY, Entry, Event, Outcome, Subject
+from edge.access.audit.entry import BOX, NOBODY, Entry, Event, Kind, Outcome, Subject
 from edge.access.audit.folder import EMPTY, AuditFolder, Flaw, Head
-from edge.access.audit.windows import Seen, Windows
+from edge.access.audit.windows import MANY, Seen, Windows
+from edge.access.names import plain_name
 from edge.errors import EdgeError, StorageFull
 
 __all__ = ["SOON", "Audit", "Memory"]
@@ -59,6 +62,9 @@ class Memory(Protocol):
 
     async def subjects(self, study_uids: Sequence[str]) -> Mapping[str, tuple[str, str, str]]:
         """Patient ID, name of the patient and accession number of those studies that are known."""
+
+    async def people(self, names: Sequence[str]) -> Collection[str]:
+        """Those names that somebody has."""
 
 
 @dataclass(slots=True)
@@ -277,15 +283,12 @@ class Audit:
             each.done = None  # it is written when that is possible: it was done, or was tried
 
     async def _described(self, entries: Sequence[Entry]) -> list[Entry]:
-        """With the patients that their studies are of."""
+        """With the patients that their studies are of, and no name that nobody has."""
         wanted = {entry.about.study_uid for entry in entries if _lacks_patient(entry)}
         known = await self._known_subjects(sorted(wanted)) if wanted else {}
-        return [
-            msgspec.structs.replace(entry, about=known[entry.about.study_uid])
-            if _lacks_patient(entry) and entry.about.study_uid in known
-            else entry
-            for entry in entries
-        ]
+        claimed = {plain_name(entry.actor.name) for entry in entries if _is_claimed(entry)} - {""}
+        people = await self._known_people(sorted(claimed)) if claimed else ()
+        return [_described(entry, known, people) for entry in entries]
 
     async def _known_subjects(self, study_uids: Sequence[str]) -> Mapping[str, Subject]:
         try:
@@ -293,6 +296,12 @@ class Audit:
         except EdgeError:
             return {}  # an index that is damaged shall not keep the record from being written
         return {uid: Subject(uid, *told) for uid, told in known.items()}
+
+    async def _known_people(self, names: Sequence[str]) -> Collection[str]:
+        try:
+            return await self._memory.people(names)
+        except EdgeError:
+            return ()
 
     async def _remember(self) -> None:
         head = self._known
@@ -307,6 +316,26 @@ class Audit:
 def _lacks_patient(entry: Entry) -> bool:
     about = entry.about
     return bool(about.study_uid) and not (about.patient_id or about.patient_name)
+
+
+def _is_claimed(entry: Entry) -> bool:
+    """Whether somebody who proved nothing says to be called so."""
+    actor = entry.actor
+    proved = actor.role or actor.proof or actor.kind is not Kind.PERSON
+    return entry.outcome is Outcome.REFUSED and not proved and actor.name not in ("", MANY.name)
+
+
+def _described(entry: Entry, known: Mapping[str, Subject], people: Collection[str]) -> Entry:
+    if _lacks_patient(entry) and entry.about.study_uid in known:
+        entry = msgspec.structs.replace(entry, about=known[entry.about.study_uid])
+    if _is_claimed(entry):
+        name = plain_name(entry.actor.name)
+        # A name that nobody has may be a password in the wrong field.
+        name = name if name in people else ""
+        entry = msgspec.structs.replace(
+            entry, actor=msgspec.structs.replace(entry.actor, name=name)
+        )
+    return entry
 
 
 def _entry_of(flaw: Flaw, at: float) -> Entry:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from edge.access.oidc.meaning import PREFIX
 from edge.access.scope import ANYTHING, Scope
-from edge.access.users import State
+from edge.access.users import State, check_narrowed
 from edge.errors import UserRefused
 from edge.index import identities as table
 from edge.index.database import Connection, Database
@@ -69,9 +69,11 @@ class ProviderPeople:
             scope: So much is left of the role that the provider gives them.
 
         Raises:
-            UserRefused: There is nobody of that name.
+            UserRefused: There is nobody of that name, or nothing would be left of their role.
         """
         name = name.strip().lower()
+        if scope is not None and (known := await table.named(self._database, name)) is not None:
+            check_narrowed(name, known.role, scope)
 
         def write(db: Connection) -> None:
             if scope is not None and not table.set_scope(db, name, scope.write()):

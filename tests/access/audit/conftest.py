@@ -17,6 +17,7 @@ class Memory:
     def __init__(self):
         self.number, self.digest = 0, b""
         self.known = {}
+        self.names = set()
 
     async def head(self):
         return self.number, self.digest
@@ -26,6 +27,9 @@ class Memory:
 
     async def subjects(self, study_uids):
         return {uid: self.known[uid] for uid in study_uids if uid in self.known}
+
+    async def people(self, names):
+        return self.names & set(names)
 
 
 @pytest.fixture

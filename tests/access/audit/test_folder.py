@@ -192,3 +192,27 @@ def test_the_oldest_segments_go_by_age_and_by_size_and_never_the_last(open_folde
     assert [segment.number for segment in folder.expired(now[0], 0)] == [1, 2, 3]
     folder.remove(folder.expired(now[0], 0))
     assert [number for number, _ in contents(folder)] == [4]
+
+
+@pytest.mark.parametrize("name", ["lock", "0000000001.audit"])
+def test_nothing_is_written_through_a_link(open_folder, tmp_path, name):
+    folder = open_folder()
+    folder.append([b"one"])
+    elsewhere = tmp_path / "elsewhere"
+    (folder.path / name).rename(elsewhere)
+    (folder.path / name).symlink_to(elsewhere)
+    before = elsewhere.read_bytes()
+    with pytest.raises(OSError, match="symbolic links"):
+        folder.append([b"two"])
+    assert elsewhere.read_bytes() == before
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_what_root_appends_is_for_the_services_user_to_go_on_with(open_folder):
+    folder = open_folder()
+    folder.path.mkdir()
+    os.chown(folder.path, 65534, 65534)
+    folder.append([b"one"])
+    owners = {path.name: path.stat().st_uid for path in folder.path.iterdir()}
+    del owners["ballast"]  # which the folder's owner deletes, and does not open
+    assert owners == {"0000000001.audit": 65534, "lock": 65534}

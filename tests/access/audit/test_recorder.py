@@ -9,7 +9,7 @@ import time
 import pytest
 
 from edge.access.audit import recorder
-from edge.access.audit.entry import Event, Outcome, Subject
+from edge.access.audit.entry import Actor, Event, Kind, Outcome, Subject
 from edge.access.audit.recorder import Audit
 from edge.access.audit.search import Asked, search
 from edge.errors import StorageFull
@@ -183,6 +183,28 @@ class TestTrouble:
             task.cancel()
         (told,) = records()
         assert (told.event, told.detail) == (Event.CLOCK, {"by": "+3600 s"})
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"), [("Anna ", "anna"), ("seven quiet lamps", ""), ("many", "many"), ("", "")]
+)
+@pytest.mark.blocks
+async def test_what_was_typed_as_a_name_is_told_if_somebody_has_it(
+    audit, memory, entry, records, typed, told
+):
+    memory.names = {"anna"}
+    who = Actor(typed, address="10.0.0.7")
+    async with audit:
+        audit.suspect(entry(event=Event.LOGGED_IN, actor=who, outcome=Outcome.REFUSED, study=""))
+    assert [one.actor.name for one in records()] == [told]
+
+
+@pytest.mark.blocks
+async def test_what_calls_itself_by_an_ae_title_is_told_by_it(audit, entry, records):
+    who = Actor("STRANGER", Kind.PEER, address="10.0.0.7")
+    async with audit:
+        audit.suspect(entry(event=Event.REFUSED, actor=who, outcome=Outcome.REFUSED, study=""))
+    assert [one.actor.name for one in records()] == ["STRANGER"]
 
 
 async def test_the_index_is_told_of_the_head(audit, entry, memory, monkeypatch):
