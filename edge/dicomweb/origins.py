@@ -48,8 +48,10 @@ def _why(request: web.Request) -> tuple[str, str]:
         )
     return (
         "the request does not say which page sent it",
-        f'programs send "Origin: {request.scheme}://{request.host}" with the cookie of a log-in,'
-        " or a Bearer token without one",
+        (
+            f'programs send "Origin: {request.scheme}://{request.host}" with the cookie of a'
+            " log-in, or a Bearer token without one"
+        ),
     )
 
 
