@@ -77,7 +77,7 @@ class Emergencies:
         return emergency_of(row)
 
     async def looked(self, emergency_id: str, who: str) -> Emergency:
-        """An admin looked at one: it is no alarm any more.
+        """An admin looked at one: it is no alarm any more; who looked first stays.
 
         Args:
             emergency_id: Which.
@@ -94,8 +94,9 @@ class Emergencies:
         if found.name == who:
             raise UserRefused("nobody looks at their own", hint="another admin does")
         now = self._clock()
-        await self._database.write(lambda db: table.mark_seen(db, emergency_id, now, who))
-        log.info("emergency access %s of %s was looked at by %s", emergency_id, found.name, who)
+        first = await self._database.write(lambda db: table.mark_seen(db, emergency_id, now, who))
+        if first:
+            log.info("emergency access %s of %s was looked at by %s", emergency_id, found.name, who)
         return await self.find(emergency_id)
 
 

@@ -8,8 +8,8 @@ Promises:
   while the line is down: their session is enough, and the record says so.
 - The reason is on the disk, in the sealed record, before anything opens; if nothing can be written
   there, nothing opens. It stands in no log.
-- It opens reading, and nothing else: roles and all other acts are as they were. It is of one
-  session, so that no token and no password that a viewer sends has one.
+- It opens reading, and nothing else: roles, all other acts and networks are as they were. It is of
+  one session, so that no token and no password that a viewer sends has one.
 - It ends at its time, however the clock is set meanwhile. A restart neither ends nor prolongs it.
 - Its end is in the record once that can be written, be it after a crash or by another process
   (``edge user logout``) that it came.
@@ -100,9 +100,12 @@ class BreakGlass:
         """How long one lasts at the most."""
         return self._seconds / 60.0
 
-    def is_possible(self, session: Session) -> bool:
-        """Whether there is anything to open, for whoever may."""
-        return session.role in self._roles and session.scope.hinders_reading
+    def is_possible(self, session: Session, address: str = "") -> bool:
+        """Whether there is anything to open at that address, for whoever may."""
+        scope = session.scope
+        return (
+            session.role in self._roles and scope.hinders_reading and scope.may_come_from(address)
+        )
 
     async def begin(
         self, session: Session, reason: str, *, password: str = "", address: str = ""
@@ -124,7 +127,7 @@ class BreakGlass:
         """
         emergency_id, now = secrets.token_hex(6), self._clock()
         try:
-            said = self._check(session, reason)
+            said = self._check(session, reason, address)
             await self._check_number(session)
             proved = await self._prove(session, password)
             await self._audit.require()
@@ -207,7 +210,7 @@ class BreakGlass:
                 async with asyncio.timeout(_LOOK_SECONDS if is_any_open else _REST_SECONDS):
                     await self._began.wait()
 
-    def _check(self, session: Session, reason: str) -> str:
+    def _check(self, session: Session, reason: str, address: str) -> str:
         """What they say, tidied.
 
         Raises:
@@ -221,6 +224,12 @@ class BreakGlass:
             )
         if session.emergency:
             raise UserRefused("emergency access is open already")
+        if not session.scope.may_come_from(address):
+            networks = ", ".join(session.scope.networks)
+            raise UserRefused(
+                f"{session.name} may read from {networks} alone: here there is nothing to open",
+                hint="an emergency opens no other network: go there, or an admin names this one",
+            )
         if not session.scope.hinders_reading:
             raise UserRefused(
                 f"{session.name} may read everything, and there is nothing to open",

@@ -132,7 +132,9 @@ class Identity:
         if not self.role.may(act):
             raise AccessDenied(
                 f"{self.name} is {self.role} and may not {act}",
-                hint=f"use a token of a role that may {act}",
+                hint=f"use a token of a role that may {act}"
+                if self._narrowed == "token"
+                else "an admin gives another role: edge user role NAME ROLE",
                 known=True,
             )
 

@@ -388,11 +388,13 @@ def _leave_an_admin(db: Connection, name: str) -> None:
 def _refuse_narrow_admin(db: Connection, name: str, role: Role | None, scope: Scope | None) -> None:
     """Who may widen everybody is narrowed by nothing: it would only look so."""
     is_admin = (role or table.role_of(db, name)) == Role.ADMIN
-    left = Scope.read(table.scope_of(db, name)) if scope is None else scope
+    left = scope if scope is not None else Scope.read(table.scope_of(db, name))
     if is_admin and left != ANYTHING:
         raise UserRefused(
             "an admin can't be narrowed, who could widen themselves",
-            hint="edge user narrow NAME --not, or another role",
+            hint=f"give another role first: edge user role {name} ROLE"
+            if left is scope
+            else f"edge user narrow {name} --not first",
         )
 
 

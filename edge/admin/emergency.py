@@ -74,24 +74,26 @@ def own_emergency_routes(door: Entrance, glass: BreakGlass) -> Sequence[web.Rout
         glass: Begins and ends them.
     """
 
-    def state(session: Session, begun: Emergency | None = None) -> web.Response:
+    def state(
+        session: Session, request: web.Request, begun: Emergency | None = None
+    ) -> web.Response:
         known = session.emergency if begun is None else begun.emergency_id
         until = session.emergency_until if begun is None else begun.until
-        possible = glass.is_possible(session)
+        possible = glass.is_possible(session, request.remote or "")
         return as_json(OwnEmergency(possible, bool(known), glass.minutes, known, until))
 
     async def show(request: web.Request) -> web.Response:
-        return state(await door.session(request))
+        return state(await door.session(request), request)
 
     async def begin(request: web.Request) -> web.Response:
         session, wish = await door.session(request), await said(request, Beginning)
         address = request.remote or ""
         begun = await glass.begin(session, wish.reason, password=wish.password, address=address)
-        return state(session, begun)
+        return state(session, request, begun)
 
     async def end(request: web.Request) -> web.Response:
         await glass.end(await door.session(request))
-        return state(await door.session(request))
+        return state(await door.session(request), request)
 
     return [
         web.get("/login/emergency", show),

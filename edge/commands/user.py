@@ -310,10 +310,11 @@ async def _glass(options: argparse.Namespace) -> int:
     if not found:
         say("edge: there was no emergency access", file=sys.stderr)
     for one in found:
-        end = "open" if one.ended is None else f"{moment(one.ended)}, {one.why_ended}"
+        end = f"until {moment(one.ended or one.until)}"
+        end = f"still open, {end}" if one.ended is None else f"{end}, {one.why_ended}"
         seen = "NOT LOOKED AT" if one.seen is None else f"looked at by {one.seen_by}"
         who = f"{one.name} ({one.role}) from {one.address or '?'}"
-        say(f"{one.emergency_id}  {moment(one.began)}  {who}, until {end}  {seen}")
+        say(f"{one.emergency_id}  {moment(one.began)}  {who}, {end}  {seen}")
         say(f"    {one.reason}")
     return 0
 
@@ -327,5 +328,7 @@ async def _looked(options: argparse.Namespace) -> int:
         name = f"{who().name} at the machine"
         one = await Emergencies(cache.database).looked(options.emergency_id, name)
         said["target"] = one.emergency_id
-    say(f"edge: emergency access {one.emergency_id} of {one.name} was looked at", file=sys.stderr)
+    by = "" if one.seen_by == name else f" by {one.seen_by} before"
+    done = f"edge: emergency access {one.emergency_id} of {one.name} was looked at{by}"
+    say(done, file=sys.stderr)
     return 0

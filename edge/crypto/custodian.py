@@ -160,6 +160,7 @@ class Custodian:
                 raise KeyLocked(
                     "the recovery key is right; the box needs a new passphrase",
                     needs=Needs.NEW_PASSPHRASE,
+                    hint="type it, or name a file that has it with --file",
                 )
             require_strength(passphrase)
             with self.keeper.saying(passphrase):
@@ -225,8 +226,8 @@ class Custodian:
             if not destroys and not force:
                 raise DecisionRefused(
                     "the box can't be locked: there is no recovery key that would open it again",
-                    hint="make one with edge key recovery, and keep it elsewhere; or force it, and "
-                    "what opens the box stays in it",
+                    hint="make one with edge key recovery, and keep it elsewhere; or force it "
+                    "(edge key lock --force), and what opens the box stays in it",
                 )
         locked = Locked(by, at, destroys, is_recorded)
         self._in_room(lambda: self._mark(locked))

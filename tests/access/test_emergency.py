@@ -203,6 +203,19 @@ async def test_who_may_read_everything_has_nothing_to_open(glass):
         await glass.begin(secret)
 
 
+async def test_no_other_network_is_opened(glass):
+    scope = Scope(networks=("10.0.0.0/8",), studies_from=CT1.studies_from)
+    await glass.world.users.change("bert", scope=scope)
+    secret = await glass.log_in()
+    session = await glass.session(secret)
+    assert glass.breaking.is_possible(session, "10.0.0.7")
+    assert not glass.breaking.is_possible(session, HERE.address)
+    with pytest.raises(UserRefused, match=r"from 10\.0\.0\.0/8 alone") as refused:
+        await glass.begin(secret, address=HERE.address)
+    assert "no other network" in refused.value.hint
+    assert await glass.begin(secret, address="10.0.0.7")
+
+
 async def test_a_second_one_of_a_session_is_refused(glass):
     secret = await glass.log_in()
     session = await glass.session(secret)
@@ -334,7 +347,7 @@ async def test_the_part_ends_what_is_over_without_being_asked(glass):
     assert entry.reason == "its time is over"
 
 
-async def test_it_is_an_alarm_until_another_admin_has_looked(glass):
+async def test_it_is_an_alarm_until_another_admin_has_looked(glass, caplog):
     secret = await glass.log_in()
     begun = await glass.begin(secret)
     with pytest.raises(UserRefused, match="still open"):
@@ -347,7 +360,9 @@ async def test_it_is_an_alarm_until_another_admin_has_looked(glass):
     seen = await glass.emergencies.looked(begun.emergency_id, "anna")
     assert (seen.seen, seen.seen_by) == (glass.world.clock.now, "anna")
     glass.passes(60)
+    caplog.clear()
     assert (await glass.emergencies.looked(begun.emergency_id, "carla")).seen_by == "anna"
+    assert "carla" not in caplog.text
 
 
 async def test_nobody_fills_the_record_while_no_admin_looks(glass, monkeypatch):

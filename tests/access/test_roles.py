@@ -2,7 +2,7 @@
 
 import pytest
 
-from edge.access.roles import Act, Identity, Role
+from edge.access.roles import Act, Identity, Proof, Role
 from edge.errors import AccessDenied
 
 MAY = {
@@ -28,4 +28,10 @@ def test_who_may_not_is_told_so_as_someone_known():
     with pytest.raises(AccessDenied, match="desk is viewer and may not store") as caught:
         Identity("desk", Role.VIEWER).require(Act.STORE)
     assert caught.value.known
-    assert caught.value.hint
+    assert caught.value.hint == "use a token of a role that may store"
+
+
+def test_who_logged_in_is_not_told_to_use_a_token():
+    with pytest.raises(AccessDenied) as caught:
+        Identity("bert", Role.VIEWER, proof=Proof.SESSION).require(Act.ADMINISTER)
+    assert caught.value.hint == "an admin gives another role: edge user role NAME ROLE"

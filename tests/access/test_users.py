@@ -240,11 +240,13 @@ async def test_who_is_narrowed_is_so_in_sessions_and_by_password(world):
 async def test_an_admin_is_not_narrowed_and_who_is_narrowed_becomes_none(world):
     await world.user("anna", Role.ADMIN)
     await world.user("bert")
-    with pytest.raises(UserRefused, match="can't be narrowed"):
+    with pytest.raises(UserRefused, match="can't be narrowed") as refused:
         await world.users.change("anna", scope=CT1)
+    assert refused.value.hint == "give another role first: edge user role anna ROLE"
     await world.users.change("bert", scope=CT1)
-    with pytest.raises(UserRefused, match="can't be narrowed"):
+    with pytest.raises(UserRefused, match="can't be narrowed") as refused:
         await world.users.change("bert", role=Role.ADMIN)
+    assert refused.value.hint == "edge user narrow bert --not first"
     assert (await world.users.find("bert")).role is Role.VIEWER
     changed = await world.users.change("bert", role=Role.ADMIN, scope=ANYTHING)
     assert (changed.role, changed.scope) == (Role.ADMIN, ANYTHING)

@@ -9,9 +9,11 @@ import re
 import pytest
 
 from edge.__main__ import main
+from edge.access.emergencies import Emergencies
 from edge.access.roles import Role
 from edge.access.sessions import Proved, Visitor
 from edge.app import Appliance
+from edge.commands.words import moment
 from edge.loading import load
 from edge.opening import Cache
 from tests.access.people import GOOD
@@ -158,3 +160,26 @@ def test_what_is_no_narrowing_changes_nothing(edge, configuration, words):
     edge("add", "bert", "--role", "physician")
     _, said = edge("narrow", "bert", *words, status=2)
     assert said.startswith("edge: ")
+
+
+def test_emergencies_say_whether_they_are_open_and_who_looked_first(edge, configuration):
+    open_, over = "0123456789ab", "ba9876543210"
+
+    async def begun(cache):
+        def insert(db):
+            for name, ended, why in ((open_, 0, ""), (over, 1.7e9 + 60, "ended by hand")):
+                db.execute(
+                    "INSERT INTO emergencies (emergency_id, session_id, name, issuer, role,"
+                    " address, proved, reason, began, until, ended, why_ended) VALUES (?, ?,"
+                    " 'bert', '', 'physician', '', '', 'she bleeds', 1.7e9, 1.7e9 + 3600, ?, ?)",
+                    (name, name, ended, why),
+                )
+
+        await cache.database.write(insert)
+        await Emergencies(cache.database).looked(over, "anna")
+
+    inside(configuration, begun)
+    out, _ = edge("emergencies")
+    assert f", still open, until {moment(1.7e9 + 3600)}  NOT LOOKED AT" in out
+    assert f", until {moment(1.7e9 + 60)}, ended by hand  looked at by anna" in out
+    assert edge("looked", over)[1].endswith("of bert was looked at by anna before\n")
