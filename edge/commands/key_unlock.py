@@ -230,7 +230,7 @@ async def _lock(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
     from edge.admin.local_keys import LockAsked, lock_service
 
-    asked = LockAsked(f"{_who()}, on this machine,", force=options.force)
+    asked = LockAsked(f"{_who()} on this machine", force=options.force)
     folder = loaded.appliance.data_dir
     locked = await asyncio.to_thread(lock_service, folder, asked)
     left = locked.left if locked else await asyncio.to_thread(_lock_without_service, loaded, asked)
@@ -255,7 +255,7 @@ async def _change(options: argparse.Namespace) -> int:
         )
     if loaded.keys.provider == "passphrase":
         passphrase = await asyncio.to_thread(_passphrase, options.file, is_new=True)
-    asked = ChangeAsked.of(f"{_who()}, on this machine,", loaded.keys, passphrase)
+    asked = ChangeAsked.of(f"{_who()} on this machine", loaded.keys, passphrase)
     await asyncio.to_thread(change_service, folder, asked)
     say(f'edge: the root secret is another, kept by "{loaded.keys.provider}"', file=sys.stderr)
     say(

@@ -116,7 +116,7 @@ class Custodian:
             needs, hint = Needs.RECOVERY_KEY, "edge key unlock --recovery, on this machine"
         elif isinstance(self.keeper, PassphraseKeyProvider):
             needs, hint = Needs.PASSPHRASE, "edge key unlock, on this machine; or its web page"
-        raise KeyLocked(f"{locked.by} locked it", needs=needs, hint=hint)
+        raise KeyLocked(f"{locked.by.rstrip(',')} locked it", needs=needs, hint=hint)
 
     def finish_locking(self) -> None:
         """Go on with a locking that was cut short, and mend; for who owns the folder."""

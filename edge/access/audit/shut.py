@@ -74,7 +74,7 @@ def locked_entry(locked: Locked | None) -> tuple[Entry, ...]:
     if locked is None or locked.is_recorded:
         return ()
     kept = "what opened it is destroyed" if locked.destroys else "what opens it is kept"
-    actor = Actor(locked.by, Kind.MACHINE)
+    actor = Actor(locked.by.rstrip(","), Kind.MACHINE)
     return (
         Entry(
             at=locked.at,
@@ -94,7 +94,7 @@ def opened_entry(how: str, actor: Actor = BOX, locked: Locked | None = None) -> 
         actor: By whom, and from where.
         locked: If somebody had locked it.
     """
-    detail = {"by": how} | ({"locked by": locked.by} if locked else {})
+    detail = {"by": how} | ({"locked by": locked.by.rstrip(",")} if locked else {})
     return Entry(
         at=time.time(), event=Event.KEY, actor=actor, what="the box was opened", detail=detail
     )
