@@ -142,7 +142,7 @@ def _without_service(loaded: Config, by: Opening) -> None:
             else:
                 custodian.open_by_act(first_start=False)
         except WrongKey:
-            tries.wrong(who())
+            tries.wrong(who(), how)
             keep(folder, *tries.entries())
             raise
         else:
