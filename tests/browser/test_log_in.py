@@ -20,8 +20,8 @@ from tests.browser.scene import PASSWORD, clinic
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 STEP = 30
-UNASKED = ("401", "403")
-"""A wrong try is answered so, and the browser says that in its console."""
+UNASKED = ("401", "403", "404")
+"""A wrong try is answered so, or a way back to nowhere; the browser says that in its console."""
 
 
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
