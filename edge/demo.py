@@ -38,6 +38,7 @@ _INTERRUPTED = 130
 """The exit status of what Ctrl-C ended, as shells count."""
 _PATIENCE = 60.0
 """Seconds that an upload on loopback may take before the demonstration gives up."""
+_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
 def demo(*, offline: bool, folder: Path | None) -> int:
@@ -54,9 +55,20 @@ def demo(*, offline: bool, folder: Path | None) -> int:
             temporary = tempfile.TemporaryDirectory(prefix="edge-demo-", ignore_cleanup_errors=True)
             folder = Path(stack.enter_context(temporary))
         with contextlib.suppress(asyncio.CancelledError):
-            asyncio.run(show(folder, offline=offline))
+            asyncio.run(_show_and_leave(folder, offline=offline))
             return 0
         return _INTERRUPTED
+
+
+async def _show_and_leave(folder: Path, *, offline: bool) -> None:
+    """Like `show`; then nothing cuts short what is removed behind the loop."""
+    try:
+        await show(folder, offline=offline)
+    finally:
+        # The loop would let a second signal, such as a service manager's, end the process at once.
+        for number in _SIGNALS:
+            asyncio.get_running_loop().remove_signal_handler(number)
+            signal.signal(number, signal.SIG_IGN)
 
 
 async def show(folder: Path, *, offline: bool) -> None:
@@ -219,7 +231,7 @@ class _Demo:
 
 
 def _at_signals(act: Callable[[], object]) -> None:
-    for number in (signal.SIGTERM, signal.SIGINT):
+    for number in _SIGNALS:
         asyncio.get_running_loop().add_signal_handler(number, act)
 
 

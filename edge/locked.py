@@ -183,7 +183,7 @@ class LockedBox:
                         self._say(why)
                     raise
                 except WrongKey:
-                    self._tries.wrong(_actor(by))
+                    self._tries.wrong(_actor(by), _how(by))
                     raise
                 await asyncio.to_thread(
                     self._keep, opened_entry(_how(by), _actor(by), locked), locked
@@ -192,7 +192,7 @@ class LockedBox:
 
     def _wrong_code(self, address: str) -> None:
         """Somebody did not know the code of the console."""
-        self._tries.wrong(_actor(Opening(address=address)))
+        self._tries.wrong(_actor(Opening(address=address)), "the code of the console")
 
     def _locked(self) -> Locked | None:
         with contextlib.suppress(SecretError):

@@ -11,6 +11,7 @@ import os
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import httpx  # noqa: F401 - loaded here: with rich beside it, it asks for the working folder
 import pytest
 from blockbuster import BlockBuster
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import signal
@@ -64,4 +65,22 @@ def test_whenever_it_is_interrupted_it_leaves_and_complains_of_nothing(
         process.send_signal(number)
         _, complaints = process.communicate(timeout=60)
     assert (process.returncode, complaints) == (status, "")
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_second_signal_does_not_keep_its_folder_from_being_removed(tmp_path):
+    with subprocess.Popen(
+        [sys.executable, "-m", "edge", "demo"],
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        for line in process.stdout:
+            if "Ctrl-C ends it" in line:
+                break
+        while process.poll() is None:  # all the while that it ends
+            process.send_signal(signal.SIGTERM)
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                process.wait(0.05)
     assert not list(tmp_path.iterdir())

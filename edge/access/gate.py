@@ -70,7 +70,8 @@ class Gate:
             if session.is_limited:
                 raise AccessDenied(
                     f"{session.name} needs a second factor first",
-                    hint="enrol one: a passkey, or an app that shows codes",
+                    hint="enrol one, a passkey or an app that shows codes: at /welcome in a"
+                    " browser, or by POST /login/totp/begin",
                     known=True,
                     name=session.name,
                 )

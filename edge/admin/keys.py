@@ -60,7 +60,7 @@ def key_routes(
             raise DecisionRefused(
                 "the box was not locked", hint="say confirmed: true; it can't be opened from afar"
             )
-        by = f"{identity(request).name}, over the network,"
+        by = f"{identity(request).name} over the network"
         left = await lock(LockAsked(by, force=wish.force))
         return web.json_response(msgspec.to_builtins(LockDone(not_destroyed=left)))
 

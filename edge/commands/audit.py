@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 from edge.access.audit.entry import Entry, Event
 from edge.commands.parsing import Acts, Commands, configuration
 from edge.commands.witness import witnessed
-from edge.commands.words import moment, say, shown
+from edge.commands.words import counted, moment, say, shown
 from edge.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -55,7 +55,7 @@ def add(commands: Commands) -> None:
         act.add_argument("--failed", action="store_true", help="only what did not succeed")
 
 
-_TIME = "2030-12-31, 2030-12-31T18:00, or 12h or 7d ago"
+_TIME = "2030-12-31, 2030-12-31T18:00, or so long ago: 12h, 7d"
 
 
 async def _search(options: argparse.Namespace) -> int:
@@ -110,14 +110,14 @@ async def _export(options: argparse.Namespace) -> int:
 def _write(output: Path | None, make: _Make, found: Iterator[Entry]) -> int:
     count = 0
 
-    def counted() -> Iterator[Entry]:
+    def passing() -> Iterator[Entry]:
         nonlocal count
         for entry in found:
             count += 1
             yield entry
 
     if output is None:
-        for text in make(counted()):
+        for text in make(passing()):
             say(*text.splitlines())
         return count
     # Names of patients: for its owner alone, and nothing that is there is written over.
@@ -125,8 +125,13 @@ def _write(output: Path | None, make: _Make, found: Iterator[Entry]) -> int:
         descriptor = os.open(output, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_CLOEXEC, 0o600)
     except FileExistsError as error:
         raise ConfigError(f"{output} is there already", hint="name another file") from error
+    except OSError as error:
+        raise ConfigError(
+            f"{output} can't be written: {error.strerror}",
+            hint="name a file in a folder that is there, and that you may write to",
+        ) from error
     with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
-        file.writelines(make(counted()))
+        file.writelines(make(passing()))
     return count
 
 
@@ -163,6 +168,8 @@ def _lines(entry: Entry) -> Iterator[str]:
     actor, about = entry.actor, entry.about
     outcome = "" if not entry.outcome else f"  {entry.outcome.name}"
     until = f" until {moment(entry.until)}" if entry.until else ""
+    if until.endswith(moment(entry.at)):  # within the same minute
+        until = ""
     yield f"{entry.number}  {moment(entry.at)}{until}  {entry.event}{outcome}"
     words = [actor.name or "nobody known", actor.role, actor.ae_title, actor.address]
     yield f"    who       {', '.join(word for word in words if word)}"
@@ -173,14 +180,28 @@ def _lines(entry: Entry) -> Iterator[str]:
     if about.study_uid or about.patient_id:
         patient = f"{about.patient_name or '?'}, {about.patient_id or 'no ID'}"
         yield f"    patient   {patient}, study {about.study_uid or '?'}"
-    if entry.instances or entry.times > 1:
-        yield f"    how much  {entry.instances} images, {entry.times} times"
+    if much := _much(entry):
+        yield f"    how much  {much}"
     if entry.query:
         yield f"    asked     {entry.query}"
     if entry.reason:
         yield f"    why       {entry.reason}"
     for name, text in entry.detail.items():
-        yield f"    {shown(name):<9} {text}"
+        yield f"    {shown(name):<9} {_moment_of(text) if name == 'since' else text}"
+
+
+def _much(entry: Entry) -> str:
+    """How many images, and how often, as far as either says anything."""
+    images = counted(entry.instances, "image", "images") if entry.instances else ""
+    times = f"{entry.times} times" if entry.times > 1 else ""
+    return ", ".join(word for word in (images, times) if word)
+
+
+def _moment_of(text: str) -> str:
+    try:
+        return moment(float(text))
+    except (ValueError, OverflowError, OSError):
+        return text
 
 
 def _limit(text: str) -> int:
@@ -192,4 +213,7 @@ def _limit(text: str) -> int:
 def _time(text: str) -> float:
     if ago := _AGO.fullmatch(text):
         return time.time() - int(ago[1]) * _UNITS[ago[2]]
-    return datetime.fromisoformat(text).timestamp()
+    try:
+        return datetime.fromisoformat(text).timestamp()
+    except (ValueError, OverflowError, OSError):
+        raise argparse.ArgumentTypeError(f"{text} is no time: {_TIME}") from None

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 from edge.access.audit.entry import Event
 from edge.commands.parsing import Acts, Commands, configuration
 from edge.commands.witness import witnessed
-from edge.commands.words import moment, say
+from edge.commands.words import counted, moment, say
 
 if TYPE_CHECKING:
     from edge.access.audit.check import Report
@@ -56,7 +56,8 @@ def _as_json(report: Report) -> dict[str, object]:
 
 def _print(report: Report) -> None:
     since = f", since {moment(report.since)}" if report.entries else ""
-    say(f"{report.entries} entries in {report.segments} segments{since}")
+    entries = counted(report.entries, "entry", "entries")
+    say(f"{entries} in {counted(report.segments, 'segment', 'segments')}{since}")
     if report.head.number:
         # To be compared with what was told elsewhere: a syslog server, a paper.
         say(f"the last is {report.head.number}, digest {report.head.digest.hex()[:32]}")

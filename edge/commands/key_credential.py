@@ -63,6 +63,11 @@ def _make(path: Path, name: str, kind: str) -> None:
             f"{path} is there already: another one would not open what that one does",
             hint="nothing was changed; move it away if it is of no use",
         )
+    if not path.parent.is_dir():
+        raise EdgeError(
+            f"there is no folder {path.parent}",
+            hint=f"make it: mkdir {path.parent}; or name another file with --to",
+        )
     secret = base64.b64encode(os.urandom(32))
     command = [tool, "encrypt", f"--name={name}", f"--with-key={kind}", "-", str(path)]
     done = subprocess.run(command, input=secret, capture_output=True, check=False)  # noqa: S603

@@ -33,6 +33,7 @@ __all__ = ["add_unlocking"]
 
 _ASK, _CHOOSE, _AGAIN = "Passphrase: ", "New passphrase: ", "The same again: "
 _TRIES = 3
+_TYPE = "type it, or name a file that has it with --file"
 _START = "start it with edge serve: it waits for its passphrase"
 
 
@@ -141,7 +142,7 @@ def _without_service(loaded: Config, by: Opening) -> None:
             else:
                 custodian.open_by_act(first_start=False)
         except WrongKey:
-            tries.wrong(who())
+            tries.wrong(who(), how)
             keep(folder, *tries.entries())
             raise
         else:
@@ -187,20 +188,38 @@ def _passphrase(file: Path | None, *, is_new: bool) -> str:
     """What somebody has for us: in a file, by a pipe, or typed and not shown."""
     try:
         if file is not None:
-            return _without_end(file.read_text("utf-8"))
-        if not sys.stdin.isatty():
-            return _without_end(sys.stdin.readline())
-        text = getpass.getpass(_CHOOSE if is_new else _ASK)
-        if is_new and getpass.getpass(_AGAIN) != text:
-            raise EdgeError("the two passphrases are not the same", hint="nothing was changed")
+            text = _without_end(file.read_text("utf-8"))
+        elif not sys.stdin.isatty():
+            text = _without_end(sys.stdin.readline())
+        else:
+            text = _typed(is_new=is_new)
     except (OSError, UnicodeDecodeError, EOFError) as error:
         raise EdgeError(
             f"the passphrase can't be read: {str(error) or 'nobody typed it'}",
-            hint="type it, or name a file that has it with --file",
+            hint=_TYPE,
         ) from error
     if not text:
-        raise EdgeError("nobody typed a passphrase")
+        raise EdgeError("nobody typed a passphrase", hint=_TYPE)
     return text
+
+
+def _typed(*, is_new: bool) -> str:
+    text = getpass.getpass(_CHOOSE if is_new else _ASK)
+    if is_new and text:
+        _require_strength(text)  # before anybody types it twice
+        if getpass.getpass(_AGAIN) != text:
+            raise EdgeError("the two passphrases are not the same", hint="nothing was changed")
+    return text
+
+
+def _require_strength(text: str) -> None:
+    from edge.crypto.passphrases import normal, require_strength, wipe
+
+    passphrase = normal(text)
+    try:
+        require_strength(passphrase)
+    finally:
+        wipe(passphrase)
 
 
 def _without_end(text: str) -> str:
@@ -211,7 +230,7 @@ async def _lock(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
     from edge.admin.local_keys import LockAsked, lock_service
 
-    asked = LockAsked(f"{_who()}, on this machine,", force=options.force)
+    asked = LockAsked(f"{_who()} on this machine", force=options.force)
     folder = loaded.appliance.data_dir
     locked = await asyncio.to_thread(lock_service, folder, asked)
     left = locked.left if locked else await asyncio.to_thread(_lock_without_service, loaded, asked)
@@ -236,9 +255,15 @@ async def _change(options: argparse.Namespace) -> int:
         )
     if loaded.keys.provider == "passphrase":
         passphrase = await asyncio.to_thread(_passphrase, options.file, is_new=True)
-    asked = ChangeAsked.of(f"{_who()}, on this machine,", loaded.keys, passphrase)
+    asked = ChangeAsked.of(f"{_who()} on this machine", loaded.keys, passphrase)
     await asyncio.to_thread(change_service, folder, asked)
     say(f'edge: the root secret is another, kept by "{loaded.keys.provider}"', file=sys.stderr)
+    say(
+        "      whatever was copied of the old one, as root.key, opens this box no more",
+        file=sys.stderr,
+    )
+    if loaded.keys.provider == "file":
+        say("      keep a copy of the new root.key, if you had one of the old", file=sys.stderr)
     return 0
 
 

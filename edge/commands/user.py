@@ -9,7 +9,10 @@ are printed on standard output alone, and nothing else is.
 from __future__ import annotations
 
 import argparse
+import contextlib
+import logging
 import sys
+from collections.abc import AsyncIterator
 from typing import TYPE_CHECKING
 
 from edge.access.acts import Act, Service
@@ -19,12 +22,14 @@ from edge.access.scope import ANYTHING, Scope
 from edge.commands.parsing import Acts, Commands, configuration
 from edge.commands.welcome import redeemed_at
 from edge.commands.witness import witnessed
-from edge.commands.words import moment, say
+from edge.commands.words import counted, moment, say
 from edge.errors import ConfigError
 
 if TYPE_CHECKING:
     from edge.access.sessions import Session
     from edge.access.users import Handed, User
+    from edge.config import Config
+    from edge.opening import Cache
 
 __all__ = ["add"]
 
@@ -95,10 +100,25 @@ def _named(parser: argparse.ArgumentParser, text: str = "of the user") -> None:
     parser.add_argument("name", metavar="NAME", help=text)
 
 
+@contextlib.asynccontextmanager
+async def _acting(
+    options: argparse.Namespace, loaded: Config
+) -> AsyncIterator[tuple[Cache, dict[str, str]]]:
+    """The box, and what the audit is told; a command says itself what it did, and once."""
+    acts = logging.getLogger("edge.access")
+    before = acts.level
+    acts.setLevel(logging.WARNING)
+    try:
+        async with witnessed(options, loaded, Event.USER) as found:
+            yield found
+    finally:
+        acts.setLevel(before)
+
+
 async def _first_code(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
 
-    async with witnessed(options, loaded, Event.USER) as (cache, _):
+    async with _acting(options, loaded) as (cache, _):
         handed = await cache.users.first_code()
     say(handed.code)
     say(f"edge: it makes the first admin, once, until {moment(handed.until)}", file=sys.stderr)
@@ -109,7 +129,7 @@ async def _first_code(options: argparse.Namespace) -> int:
 async def _add(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
 
-    async with witnessed(options, loaded, Event.USER) as (cache, _):
+    async with _acting(options, loaded) as (cache, _):
         handed = await cache.users.add(options.name, Role(options.role), options.display_name)
     _hand(handed, redeemed_at(loaded))
     return 0
@@ -118,7 +138,7 @@ async def _add(options: argparse.Namespace) -> int:
 async def _reset(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
 
-    async with witnessed(options, loaded, Event.USER) as (cache, _):
+    async with _acting(options, loaded) as (cache, _):
         handed = await cache.users.reset(options.name, forget_factors=options.forget_factors)
     _hand(handed, redeemed_at(loaded))
     return 0
@@ -183,7 +203,7 @@ async def _change(
     loaded = await configuration(options)
     from edge.access.oidc.people import ProviderPeople
 
-    async with witnessed(options, loaded, Event.USER) as (cache, _):
+    async with _acting(options, loaded) as (cache, _):
         people = ProviderPeople(cache.database)
         if people.has(options.name) and disabled is not None:
             known = await people.change(options.name, disabled=disabled)
@@ -204,7 +224,7 @@ async def _remove(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
     from edge.access.oidc.people import ProviderPeople
 
-    async with witnessed(options, loaded, Event.USER) as (cache, _):
+    async with _acting(options, loaded) as (cache, _):
         people = ProviderPeople(cache.database)
         of_provider = people.has(options.name)
         removed = await (people if of_provider else cache.users).remove(options.name)
@@ -216,9 +236,11 @@ async def _remove(options: argparse.Namespace) -> int:
 async def _logout(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
 
-    async with witnessed(options, loaded, Event.USER) as (cache, _):
+    async with _acting(options, loaded) as (cache, _):
         ended = await cache.sessions.end_all(options.name.strip().lower(), None)
-    say(f"edge: {options.name} was logged in {ended} times, and is no more", file=sys.stderr)
+    places = counted(ended, "place", "places")
+    done = f"was logged in at {places}, and is no more" if ended else "was not logged in"
+    say(f"edge: {options.name} {done}", file=sys.stderr)
     return 0
 
 
@@ -264,7 +286,10 @@ def _line(user: User) -> str:
     factors = ", ".join(user.second_factors) or "none"
     shown = f"  ({user.display_name})" if user.display_name else ""
     code = f"  code until {moment(user.code_until)}" if user.code_until is not None else ""
-    return f"{user.name:<20}  {user.role:<12}  {user.state:<8}  {seen:<20}  {factors}{shown}{code}"
+    # Who has been reset stays who they are; with no password, they can't log in by one.
+    is_reset = user.state == "active" and user.code_until is not None
+    state = "reset" if is_reset else user.state
+    return f"{user.name:<20}  {user.role:<12}  {state:<8}  {seen:<20}  {factors}{shown}{code}"
 
 
 async def _sessions(options: argparse.Namespace) -> int:
@@ -324,7 +349,7 @@ async def _looked(options: argparse.Namespace) -> int:
     from edge.access.emergencies import Emergencies
     from edge.commands.witness import who
 
-    async with witnessed(options, loaded, Event.USER) as (cache, said):
+    async with _acting(options, loaded) as (cache, said):
         name = f"{who().name} at the machine"
         one = await Emergencies(cache.database).looked(options.emergency_id, name)
         said["target"] = one.emergency_id

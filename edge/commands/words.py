@@ -15,7 +15,7 @@ from typing import TextIO
 
 from edge.logs import Nameless
 
-__all__ = ["HarmlessFormatter", "moment", "say", "shown", "speed"]
+__all__ = ["HarmlessFormatter", "counted", "moment", "say", "shown", "speed"]
 
 
 def shown(text: str) -> str:
@@ -56,6 +56,11 @@ class HarmlessFormatter(Nameless):
     def formatException(self, ei: object) -> str:  # noqa: D102, N802 - its own name
         lines = super().formatException(ei)  # type: ignore[arg-type]
         return "\n".join(map(shown, lines.split("\n")))
+
+
+def counted(number: int, one: str, many: str) -> str:
+    """A number, and of what."""
+    return f"{number} {one if number == 1 else many}"
 
 
 def moment(posix: float) -> str:

@@ -116,7 +116,7 @@ class Custodian:
             needs, hint = Needs.RECOVERY_KEY, "edge key unlock --recovery, on this machine"
         elif isinstance(self.keeper, PassphraseKeyProvider):
             needs, hint = Needs.PASSPHRASE, "edge key unlock, on this machine; or its web page"
-        raise KeyLocked(f"{locked.by} locked it", needs=needs, hint=hint)
+        raise KeyLocked(f"{locked.by.rstrip(',')} locked it", needs=needs, hint=hint)
 
     def finish_locking(self) -> None:
         """Go on with a locking that was cut short, and mend; for who owns the folder."""
@@ -160,6 +160,7 @@ class Custodian:
                 raise KeyLocked(
                     "the recovery key is right; the box needs a new passphrase",
                     needs=Needs.NEW_PASSPHRASE,
+                    hint="type it, or name a file that has it with --file",
                 )
             require_strength(passphrase)
             with self.keeper.saying(passphrase):
@@ -225,8 +226,8 @@ class Custodian:
             if not destroys and not force:
                 raise DecisionRefused(
                     "the box can't be locked: there is no recovery key that would open it again",
-                    hint="make one with edge key recovery, and keep it elsewhere; or force it, and "
-                    "what opens the box stays in it",
+                    hint="make one with edge key recovery, and keep it elsewhere; or force it "
+                    "(edge key lock --force), and what opens the box stays in it",
                 )
         locked = Locked(by, at, destroys, is_recorded)
         self._in_room(lambda: self._mark(locked))

@@ -39,17 +39,19 @@ _OWN: Final = frozenset({"same-origin", "none"})
 _PORTS: Final = {"http": 80, "https": 443}
 
 
-def _why(request: web.Request) -> tuple[str, str]:
+def _from_elsewhere(request: web.Request) -> Refused:
     """What was wrong with where a request comes from, and what to do."""
     if hdrs.ORIGIN in request.headers or _SITE in request.headers:
-        return (
+        return Refused(
+            403,
             "a page of another origin sent this request",
-            "pages of http.cors_origins may, and programs that send a Bearer token",
+            hint="pages of http.cors_origins may, and programs that send a Bearer token",
         )
-    return (
+    own = f"{request.scheme}://{request.host}"
+    return Refused(
+        403,
         "the request does not say which page sent it",
-        f'programs send "Origin: {request.scheme}://{request.host}" with the cookie of a log-in,'
-        " or a Bearer token without one",
+        hint=f'programs send "Origin: {own}" with the cookie of a log-in, or a token without one',
     )
 
 
@@ -81,8 +83,7 @@ class Origins:
         if is_ambient or (changes and (_scheme(request) != "bearer" or _lets_in(request))):
             self._check_name(request)
             if not self._is_from_here(request, changes=changes):
-                message, hint = _why(request)
-                raise Refused(403, message, hint=hint)
+                raise _from_elsewhere(request)
         return await handler(request)
 
     def _check_name(self, request: web.Request) -> None:

@@ -117,6 +117,8 @@ async def test_an_admin_without_a_second_factor_is_known_and_let_in_nowhere(worl
     with pytest.raises(AccessDenied, match="needs a second factor") as caught:
         await world.gate.authorise(headers)
     assert caught.value.known
+    assert "/welcome" in caught.value.hint
+    assert "POST /login/totp/begin" in caught.value.hint
     assert (await world.gate.session(headers)).is_limited
 
 

@@ -61,7 +61,7 @@ async def post(client, role, **what):
 async def test_an_admin_locks_the_box(client, asked):
     status, answer = await post(client, Role.ADMIN, confirmed=True, force=True)
     assert (status, answer) == (200, {"locked": True, "not_destroyed": ""})
-    assert asked == [LockAsked("Ada, over the network,", force=True)]
+    assert asked == [LockAsked("Ada over the network", force=True)]
 
 
 async def test_the_answer_says_what_could_not_be_destroyed(client, left):

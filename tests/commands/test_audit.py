@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import argparse
 import asyncio
 import csv
 import io
@@ -10,11 +11,16 @@ import subprocess
 import sys
 from xml.etree import ElementTree as ET
 
+import msgspec
 import pytest
 
 from edge import config
 from edge.access.audit.entry import Actor, Entry, Event, Outcome, Subject
+from edge.access.audit.export import as_json
 from edge.app import Appliance
+from edge.commands.audit import _lines, _time, _write
+from edge.commands.words import moment
+from edge.errors import ConfigError
 from tests.access.audit.grammar import faults
 
 
@@ -123,6 +129,34 @@ async def test_a_table_is_harmless_in_a_spreadsheet(box, path, tmp_path):
     again = await edge(path, "audit", "export", "--output", str(output))
     assert again.returncode == 2
     assert "is there already" in again.stderr
+
+
+def test_an_entry_says_what_there_is_to_say_and_no_more():
+    asking = Entry(at=1_900_000_000.0, event=Event.QUERIED, actor=Actor("Ada"))
+    for entry, much in (
+        (asking, ""),
+        (msgspec.structs.replace(asking, instances=1), "1 image"),
+        (msgspec.structs.replace(asking, instances=2, times=3), "2 images, 3 times"),
+        (msgspec.structs.replace(asking, times=3), "3 times"),
+    ):
+        said = [line.split(maxsplit=2)[2] for line in _lines(entry) if "how much" in line]
+        assert said == [much] * bool(much)
+    soon = msgspec.structs.replace(asking, until=asking.at + 5)
+    later = msgspec.structs.replace(asking, until=asking.at + 65)
+    assert ["until" in next(_lines(one)) for one in (soon, later)] == [False, True]
+    *_, since = _lines(msgspec.structs.replace(asking, detail={"since": "1900000000.5"}))
+    assert since == f"    since     {moment(1_900_000_000.5)}"
+
+
+def test_what_is_no_time_is_refused_with_examples():
+    with pytest.raises(argparse.ArgumentTypeError, match="7d"):
+        _time("yesterday")
+
+
+def test_a_file_that_can_not_be_made_is_said(tmp_path):
+    with pytest.raises(ConfigError, match="No such file") as refused:
+        _write(tmp_path / "missing" / "x.csv", as_json, iter(()))
+    assert "folder" in refused.value.hint
 
 
 async def test_audit_messages_are_one_document(box, path):

@@ -56,5 +56,7 @@ def test_where_it_can_not_be_sealed_nothing_is_left_and_the_reason_is_said(
     assert status == 1
     assert "systemd-creds could not seal it: no TPM" in said
     assert not path.exists()
+    status, said = seal("--to", str(tmp_path / "missing" / "key"))
+    assert (status, "there is no folder" in said, "--to" in said) == (1, True, True)
     monkeypatch.setattr(key_credential.shutil, "which", lambda _: None)
     assert "there is no systemd-creds here" in seal("--to", str(path))[1]

@@ -6,6 +6,7 @@ With one, they are journeys (`tests.journeys.test_locked_box`).
 from __future__ import annotations
 
 import errno
+import io
 import os
 import pty
 import subprocess
@@ -16,12 +17,13 @@ import pytest
 from edge import __main__
 from edge.access.audit import shut
 from edge.access.audit.entry import Kind
-from edge.commands.key_unlock import give_to_owner
+from edge.commands.key_unlock import _passphrase, give_to_owner
 from edge.crypto.custodian import MARKER
 from edge.crypto.escrow import Escrow
 from edge.crypto.keys import KeyRing
 from edge.crypto.providers import FileKeyProvider
 from edge.crypto.recovery import RecoveryKey
+from edge.errors import EdgeError
 
 KEY = RecoveryKey.new()
 
@@ -85,6 +87,7 @@ def test_without_a_recovery_key_it_must_be_forced_and_the_key_stays(edge, box):
     root = (box / "root.key").read_bytes()
     status, said = edge("lock")
     assert (status, "no recovery key" in said) == (1, True)
+    assert "edge key lock --force" in said
     assert edge("lock", "--force")[0] == 0
     assert (box / MARKER).exists()
     assert (box / "root.key").read_bytes() == root
@@ -205,7 +208,22 @@ def test_at_a_terminal_it_is_asked_for_and_not_shown():
 
 
 def test_a_new_one_is_typed_twice():
-    assert typed("seven herons", "seven herons", is_new=True)[0] == "got seven herons\n"
-    out, said = typed("seven herons", "seven herns", is_new=True)
+    good = "seven herons over a wet field"
+    assert typed(good, good, is_new=True)[0] == f"got {good}\n"
+    out, said = typed(good, "seven herns", is_new=True)
     assert out == ""
     assert "the two passphrases are not the same" in said
+
+
+def test_a_new_one_that_is_too_weak_is_asked_for_once():
+    out, said = typed("seven", is_new=True)
+    assert out == ""
+    assert "The same again" not in said
+    assert "has 5 characters: too few" in said
+
+
+def test_where_nobody_can_type_it_the_file_is_named(monkeypatch):
+    monkeypatch.setattr(sys, "stdin", io.StringIO())
+    with pytest.raises(EdgeError, match="nobody typed") as refused:
+        _passphrase(None, is_new=True)
+    assert "--file" in refused.value.hint

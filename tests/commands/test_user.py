@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import logging
 import re
 
 import pytest
@@ -101,6 +102,18 @@ def test_somebody_is_reset_disabled_enabled_promoted_and_removed(edge, configura
     assert "there is no user bert" in edge("disable", "bert", status=1)[1]
 
 
+def test_an_act_is_told_once_and_who_was_reset_is_listed_as_such(edge, configuration, caplog):
+    caplog.set_level(logging.INFO)
+    out, _ = edge("add", "bert", "--role", "viewer")
+    inside(configuration, lambda cache: cache.users.redeem(out, GOOD))
+    caplog.clear()
+    edge("reset", "bert")
+    assert re.search(r"^bert +viewer +reset ", edge("list")[0], re.MULTILINE)
+    assert edge("logout", "bert")[1] == "edge: bert was not logged in\n"
+    edge("disable", "bert")
+    assert [one for one in caplog.records if one.name.startswith("edge.access")] == []
+
+
 def test_the_last_admin_stays(edge, configuration):
     out, _ = edge("first-code")
     inside(configuration, lambda cache: cache.users.redeem(out, GOOD, name="anna"))
@@ -123,7 +136,7 @@ def test_who_is_logged_in_is_listed_and_logged_out(edge, configuration):
     [one] = json.loads(edge("sessions", "--json")[0])
     assert one["session_id"] == session.session_id
     assert secret not in str(one)
-    assert "1 times" in edge("logout", "bert")[1]
+    assert "at 1 place, and is no more" in edge("logout", "bert")[1]
     assert json.loads(edge("sessions", "--json")[0]) == []
 
 

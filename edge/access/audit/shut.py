@@ -49,11 +49,18 @@ class Tries:
         self._now = now
         self._by: dict[Actor, Entry] = {}
 
-    def wrong(self, actor: Actor) -> None:
-        """There was one."""
+    def wrong(self, actor: Actor, how: str) -> None:
+        """There was one.
+
+        Args:
+            actor: Whose.
+            how: By what; several of one actor are told by all of them.
+        """
         if actor not in self._by and len(self._by) >= _MOST_ORIGINS:
             actor = _ELSEWHERE
         before, now = self._by.get(actor), self._now()
+        known = "" if before is None else before.detail["by"]
+        by = known if how in known.split(", ") else ", ".join(filter(None, (known, how)))
         self._by[actor] = Entry(
             at=now if before is None else before.at,
             until=0.0 if before is None else now,
@@ -62,6 +69,7 @@ class Tries:
             outcome=Outcome.REFUSED,
             what="wrong tries to open the box",
             times=1 if before is None else before.times + 1,
+            detail={"by": by},
         )
 
     def entries(self) -> tuple[Entry, ...]:
@@ -74,7 +82,7 @@ def locked_entry(locked: Locked | None) -> tuple[Entry, ...]:
     if locked is None or locked.is_recorded:
         return ()
     kept = "what opened it is destroyed" if locked.destroys else "what opens it is kept"
-    actor = Actor(locked.by, Kind.MACHINE)
+    actor = Actor(locked.by.rstrip(","), Kind.MACHINE)
     return (
         Entry(
             at=locked.at,
@@ -94,7 +102,7 @@ def opened_entry(how: str, actor: Actor = BOX, locked: Locked | None = None) -> 
         actor: By whom, and from where.
         locked: If somebody had locked it.
     """
-    detail = {"by": how} | ({"locked by": locked.by} if locked else {})
+    detail = {"by": how} | ({"locked by": locked.by.rstrip(",")} if locked else {})
     return Entry(
         at=time.time(), event=Event.KEY, actor=actor, what="the box was opened", detail=detail
     )

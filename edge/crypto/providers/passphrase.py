@@ -17,7 +17,8 @@ from edge.errors import KeyLocked, Needs, WrongKey
 
 __all__ = ["PassphraseKeyProvider"]
 
-_CHOOSE = "choose one: edge key unlock, on this machine; or on its web page"
+_CHOOSE = "choose one: edge key unlock, on this machine; or its web page, if a console shows a code"
+_TYPE = "type it, or name a file that has it with --file"
 _SAY = "edge key unlock, on this machine; or its web page"
 
 
@@ -86,7 +87,7 @@ class PassphraseKeyProvider:
             SecretError: What was said is too weak.
         """
         if not self._said:
-            raise KeyLocked("it needs a passphrase", needs=Needs.NEW_PASSPHRASE, hint=_CHOOSE)
+            raise KeyLocked("it needs a passphrase", needs=Needs.NEW_PASSPHRASE, hint=_TYPE)
         self._wrapped_anew(secret)
 
     put_back = keep

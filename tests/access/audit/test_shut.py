@@ -74,11 +74,16 @@ def test_wrong_tries_are_counted_by_where_they_came_from_and_bounded():
     now = iter(range(10_000))
     tries = shut.Tries(lambda: float(next(now)))
     for _ in range(3):
-        tries.wrong(Actor("somebody", address="192.0.2.1"))
+        tries.wrong(Actor("somebody", address="192.0.2.1"), "the passphrase")
     (one,) = tries.entries()
     assert (one.times, one.at, one.until) == (3, 0.0, 2.0)
+    assert one.detail == {"by": "the passphrase"}
+    more = shut.Tries()
+    for how in ("the passphrase", "the recovery key", "the passphrase"):
+        more.wrong(Actor("root", Kind.MACHINE), how)
+    assert [one.detail["by"] for one in more.entries()] == ["the passphrase, the recovery key"]
     for number in range(1000):
-        tries.wrong(Actor("somebody", address=f"2001:db8::{number:x}"))
+        tries.wrong(Actor("somebody", address=f"2001:db8::{number:x}"), "the passphrase")
     entries = tries.entries()
     assert len(entries) == 33
     assert sum(entry.times for entry in entries) == 1003
