@@ -297,8 +297,8 @@ class Retrieval:
         target = (study_uid, series_uid, sop_uid)
         if await tombstones.is_deleted(self._database, target):
             raise InstanceDeleted("it was deleted here", hint="a device may send it again")
-        if not await self.discover(study_uid):
-            return rows
+        await self.discover(study_uid)
+        # Also where that brought nothing: a sweep may have found the study since the first look.
         return await lookup.find(self._database, study_uid, series_uid, sop_uid)
 
     async def discover(self, study_uid: str) -> bool:

@@ -39,9 +39,12 @@ def write_file(path: Path, content: bytes) -> None:
 
 
 def hand_over(descriptor: int, folder: Path) -> None:
-    """Have what root made in a folder belong to whoever owns that."""
+    """Have what root made in a folder belong to whoever owns that.
+
+    What has another name elsewhere is left alone: they could have put root's own file there.
+    """
     owner = folder.stat()
-    if os.geteuid() == 0 and owner.st_uid != 0:
+    if os.geteuid() == 0 and owner.st_uid != 0 and os.fstat(descriptor).st_nlink == 1:
         os.fchown(descriptor, owner.st_uid, owner.st_gid)
 
 

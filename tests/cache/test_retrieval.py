@@ -119,6 +119,19 @@ async def test_a_study_is_discovered_once(cache, archive):
     assert len(await lookup.find(cache.database, sample.ref.study_uid)) == 1
 
 
+async def test_a_study_that_is_found_between_two_looks_is_given(cache, archive, monkeypatch):
+    (sample,) = ct_series(1, rows=16, columns=16)
+    archive.put(sample.data)
+
+    async def is_known_by_now(database, study_uid):
+        monkeypatch.undo()
+        return await cache.retrieval.discover(study_uid)  # As a sweep that was under way.
+
+    monkeypatch.setattr(lookup, "is_known", is_known_by_now)
+    (entry,) = await cache.retrieval.instances(sample.ref.study_uid)
+    assert entry.ref == sample.ref
+
+
 async def test_an_unknown_study_is_not_denied_while_the_archive_can_not_be_asked(cache, archive):
     await archive.stop()
     with pytest.raises(CloudUnreachable):

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from edge.crypto.durable import destroy_file, write_file
+from edge.crypto.durable import destroy_file, hand_over, write_file
 
 
 def test_a_file_is_for_its_owner_alone_and_replaces_the_one_before(tmp_path):
@@ -27,6 +27,18 @@ def test_what_root_writes_belongs_to_whoever_owns_the_folder(tmp_path):
     write_file(path, b"one")
     assert (path.stat().st_uid, path.stat().st_gid) == (65534, 65534)
     assert path.stat().st_mode & 0o777 == 0o600
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")
+def test_what_has_another_name_elsewhere_is_not_given_away(tmp_path):
+    folder, own = tmp_path / "folder", tmp_path / "of root"
+    folder.mkdir()
+    os.chown(folder, 65534, 65534)
+    own.write_bytes(b"")
+    os.link(own, folder / "lock")
+    with (folder / "lock").open("rb") as file:
+        hand_over(file.fileno(), folder)
+    assert own.stat().st_uid == 0
 
 
 def test_a_write_that_fails_leaves_the_file_before(tmp_path, monkeypatch):

@@ -55,7 +55,7 @@ async def test_a_technician_starts_it_makes_a_token_and_reads_the_state(
     assert made.status == before.status == 0
     # The token alone, so that TOKEN=$(edge token create --role admin) is all that one needs.
     assert re.fullmatch(r"\S{20,}\n", made.out)
-    assert made.err == ""
+    assert re.fullmatch(r"edge: its ID is (\S+): edge token revoke \1; it ends on .*\n", made.err)
     state = json.loads(before.out)
     assert state["studies"] == state["instances"] == state["studies_only_here"] == 0
 

@@ -49,7 +49,7 @@ async def cloud():
 @pytest.fixture
 async def archive(cloud):
     """Our way to the other side."""
-    timeouts = Timeouts(connect=5.0, read=5.0, write=5.0, store=2.0, answer=10.0)
+    timeouts = Timeouts(connect=30.0, read=30.0, write=30.0, store=2.0, answer=10.0)
     async with DicomwebArchive(config.Archive("cloud", cloud.url), timeouts=timeouts) as client:
         yield client
 
