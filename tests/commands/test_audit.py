@@ -19,8 +19,8 @@ from edge.app import Appliance
 from edge.commands.audit import _lines, _time, _write
 from edge.commands.words import moment
 from edge.errors import ConfigError
+from tests import program
 from tests.access.audit.grammar import faults
-from tests.commands import program
 
 
 @pytest.fixture

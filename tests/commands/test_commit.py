@@ -12,7 +12,7 @@ from edge import config
 from edge.app import Appliance
 from edge.cache.commitments import Asked
 from edge.commands.words import moment
-from tests.commands import program
+from tests import program
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 

@@ -13,7 +13,7 @@ from edge.app import Appliance
 from edge.cache.admission import Source
 from edge.dicom.instance import Origin
 from edge.logs import reference
-from tests.commands import program
+from tests import program
 from tests.samples import chunks, ct_series
 
 SAMPLES = list(ct_series(2, rows=16, columns=16))

@@ -12,7 +12,7 @@ from edge.app import Appliance
 from edge.cache.procedures import Procedures, Step
 from edge.commands.mpps import _print_step
 from edge.dicom.procedure import StepState
-from tests.commands import program
+from tests import program
 from tests.dimse.steps import beginning, ending, json_of
 
 

@@ -9,7 +9,7 @@ import pytest
 
 from edge import config
 from edge.app import Appliance
-from tests.commands import program
+from tests import program
 from tests.dimse import dcmtk
 from tests.dimse.raw import until
 from tests.samples import ct_series

@@ -9,7 +9,7 @@ import pytest
 
 from edge import config
 from edge.app import Appliance
-from tests.commands import program
+from tests import program
 
 
 @pytest.fixture

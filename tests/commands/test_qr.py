@@ -21,8 +21,7 @@ from edge.commands.key import ask_for_key
 from edge.commands.qr import write_code
 from edge.crypto.recovery import RecoveryKey
 from edge.errors import EdgeError
-from tests import qr
-from tests.commands import program
+from tests import program, qr
 
 KEY = RecoveryKey.new()
 TEXT = " ".join(KEY.to_groups())

@@ -14,7 +14,7 @@ from edge.access.audit.entry import Event
 from edge.access.audit.search import Asked, search
 from edge.app import Appliance
 from edge.logs import recent
-from tests.commands import program
+from tests import program
 
 
 @pytest.fixture

@@ -17,7 +17,7 @@ from edge import config
 from edge.access import renewals
 from edge.access.authority import fingerprint
 from edge.app import Appliance
-from tests.commands import program
+from tests import program
 
 
 class Box:

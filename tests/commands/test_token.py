@@ -12,7 +12,7 @@ import pytest
 from edge import config
 from edge.access.roles import Role
 from edge.app import Appliance
-from tests.commands import program
+from tests import program
 
 DAY = 86400
 

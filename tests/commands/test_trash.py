@@ -12,7 +12,7 @@ from edge.app import Appliance
 from edge.cache.admission import Source
 from edge.dicom.instance import Origin
 from edge.index import lookup
-from tests.commands import program
+from tests import program
 from tests.samples import chunks, ct_series
 
 SAMPLES = list(ct_series(3, rows=16, columns=16))

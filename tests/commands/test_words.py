@@ -22,7 +22,7 @@ from edge.dicom.instance import Custody, Origin
 from edge.index import lookup, pins
 from edge.index.remote import set_archive_state
 from edge.opening import Cache
-from tests.commands import program
+from tests import program
 from tests.samples import chunks, ct_series
 
 EVIL = "EVIL\x1b[2J\x1b]0;owned\x07\x9b31m\u202e\nforged: yes"

@@ -10,7 +10,7 @@ import pytest
 
 from edge import config
 from edge.app import Appliance
-from tests.commands import program
+from tests import program
 from tests.worklists import day, item, save
 
 ADD = "add --patient-name ROE^RICHARD --patient-id 4711 --modality CT --station CT1".split()

@@ -1,4 +1,4 @@
-"""``python -m edge`` in processes of its own, as it is installed and started.
+"""``python -m edge`` in processes of its own, as it is installed; services are started as such.
 
 Owns their folders: data, drop folder, home and temporary files lie side by side below one root, so
 that a test can look through all that a box ever wrote.
@@ -18,6 +18,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import edge
+from tests import program
 from tests.fakes.orthanc import Orthanc
 from tests.journeys.line import Line
 
@@ -116,30 +117,40 @@ class Installation:
             """
         self.configuration.write_text(text, encoding="utf-8")
 
-    def _popen(self, *words: str, **options: object) -> subprocess.Popen[bytes]:
+    def _environment(self) -> dict[str, str]:
         environ = {name: value for name, value in os.environ.items() if "EDGE" not in name}
         places = {"TMPDIR": self.temporary, "HOME": self.home, "EDGE_CONFIG": self.configuration}
         environ |= {name: str(place) for name, place in places.items()}
         installed = REPOSITORY / "tests" / "installed"
         environ["PYTHONPATH"] = f"{installed}{os.pathsep}{REPOSITORY}"
+        return environ
+
+    def _popen(self, *words: str, **options: object) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "edge", *words]
-        return subprocess.Popen(command, cwd=self.home, env=environ, **options)
+        return subprocess.Popen(command, cwd=self.home, env=self._environment(), **options)
 
     def command(self, *words: str, disk_is_full: bool = False) -> Command:
         """Run a command to its end, if told so without a byte that it can write."""
         began = time.monotonic()
+        if disk_is_full:
+            status, out, err = self._on_full_disk(*words)
+        else:
+            ran = program.run(*words, environment=self._environment(), folder=self.home)
+            status, out, err = ran.returncode, ran.stdout, ran.stderr
+        return Command(status, out, err, time.monotonic() - began)
+
+    def _on_full_disk(self, *words: str) -> tuple[int, str, str]:
         process = self._popen(
             *words,
             stdout=subprocess.PIPE,
             stderr=subprocess.PIPE,
-            preexec_fn=_fill_the_disk if disk_is_full else None,
+            preexec_fn=_fill_the_disk,
         )
         try:
             out, err = process.communicate(timeout=2 * PATIENCE)
         finally:
             process.kill()
-        took = time.monotonic() - began
-        return Command(process.returncode, out.decode(), err.decode(), took)
+        return process.returncode, out.decode(), err.decode()
 
     async def run(self, *words: str, disk_is_full: bool = False) -> Command:
         """``command`` without holding up the event loop."""

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -17,13 +15,12 @@ from edge.access.scope import Scope
 from edge.access.sessions import Proved, Visitor
 from edge.cache.admission import Source
 from edge.dicom.instance import Origin
-from tests import samples
+from tests import program, samples
 from tests.access.people import COOKIE, GOOD
 from tests.journeys import box as box_of
 from tests.journeys.audited import entries
 from tests.journeys.people import browsing
 
-ROOT = Path(__file__).parents[2]
 EMERGENCY = "/login/emergency"
 WHY = "Roe^Jane bleeds, and her old MR is needed"
 CT1 = Scope(studies_from=frozenset({"CT1"}))
@@ -177,14 +174,8 @@ def run_edge(tmp_path):
     )
 
     async def run(_box, *words):
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "edge", *words, "--config", str(path)),
-            cwd=ROOT,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, error = await process.communicate()
-        assert process.returncode == 0, error
-        return out.decode()
+        done = await asyncio.to_thread(program.run, *words, "--config", path)
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     return run

@@ -5,19 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import statistics
-import subprocess
-import sys
 import time
 from functools import partial
-from pathlib import Path
 
 import pytest
 
-import edge
 from edge import serving
 from edge.access.audit.entry import Event
 from edge.access.roles import Role
 from edge.access.throttle import Throttle
+from tests import program
 from tests.access.authenticator import Authenticator
 from tests.access.people import GOOD, OTHER, basic
 from tests.journeys import box as box_of
@@ -213,11 +210,8 @@ async def test_whom_a_command_disables_is_out_within_seconds(box, tmp_path):
     file.write_text(f'[appliance]\nname = "box"\ndata_dir = "{box.appliance.cache.folder}"\n')
 
     async def command(*words):
-        line = [sys.executable, "-m", "edge", "user", *words, "--config", str(file)]
-        folder = Path(edge.__file__).parent.parent
-        done = await asyncio.to_thread(
-            subprocess.run, line, capture_output=True, text=True, check=True, cwd=folder
-        )
+        done = await asyncio.to_thread(program.run, "user", *words, "--config", file)
+        assert done.returncode == 0, done.stderr
         return done.stdout
 
     async with browsing(box) as browser:

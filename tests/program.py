@@ -26,14 +26,18 @@ def _nursery() -> nursery.Nursery:
 
 
 def run(
-    *words: object, said: bytes = b"", environment: Mapping[str, str] | None = None
+    *words: object,
+    said: bytes = b"",
+    environment: Mapping[str, str] | None = None,
+    folder: Path | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Run a command to its end.
 
     Args:
         words: It, and its options.
         said: Its standard input.
-        environment: What there is beside ours.
+        environment: Ours, if there is none.
+        folder: In which it works: ours, if there is none.
     """
     new = tempfile.TemporaryFile
     with new() as given, new() as out, new() as err:
@@ -43,8 +47,8 @@ def run(
             "edge.__main__",
             [str(word) for word in words],
             {number: file.fileno() for number, file in enumerate((given, out, err))},
-            {**os.environ, **(environment or {})},
-            Path.cwd(),
+            os.environ if environment is None else environment,
+            folder or Path.cwd(),
         )
         try:
             status = child.wait(_LONGEST)
