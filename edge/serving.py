@@ -297,6 +297,7 @@ def _administration(
                 cache.audit.folder,
                 lambda: cache.audit.known,
                 Messages(config.appliance.name, config.dimse.ae_title),
+                cache.audit.damages,
             ),
             *key_routes(means.lock, identity),
             *settings_routes(own, running),

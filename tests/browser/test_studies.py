@@ -193,6 +193,7 @@ async def test_a_study_is_shared_by_a_link_until_that_is_ended(look, scene, modu
             await Screen(guest, scene.base).canvas()
         await guest.goto(f"{scene.base}/viewer/plain?study={UID}")
         await expect(guest.locator("#picture")).to_be_visible()
+        assert await guest.locator("a[href='/studies']").count() == 0
         await guest.goto(f"{scene.base}/studies")
         await expect(guest.locator(".grid-row")).to_have_count(0)
         await page.reload()
