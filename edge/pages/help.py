@@ -41,6 +41,18 @@ ENTERING: Final = (
         ),
     ),
     (
+        "setup",
+        "/setup",
+        noted("A new box"),
+        (
+            noted(
+                "A box that nobody has set up shows a code on its screen; on a machine of your "
+                "own, edge user first-code prints it. With it you become the first administrator, "
+                "and are led through the rest, step by step. Each step can be left for later."
+            ),
+        ),
+    ),
+    (
         "browser",
         "",
         noted("The browser warns of this page"),
