@@ -30,7 +30,8 @@ VIEWS = [
     ("desk", "dark", "ar", True),
 ]
 """Each width is seen light and dark, left to right and right to left; the checker of accessibility
-looks at both colours, both directions, and the widths that differ the most. Nothing moves in any."""
+looks at both colours, both directions, and the widths that differ the most. Nothing
+moves in any."""
 UNSEEN = """() => [...document.querySelectorAll(
     "a[href], button, input, select, textarea, summary, [tabindex='0']")]
     .filter((one) => one.checkVisibility({ visibilityProperty: true }) && !one.disabled)
@@ -47,6 +48,7 @@ MOVING = """() => [...document.querySelectorAll("*")].filter((one) => {
     return style.animationName !== "none" || parseFloat(style.transitionDuration) > 0;
 }).map((one) => `moves: ${one.outerHTML.slice(0, 120)}`)"""
 NO_PAGE = Page("/nowhere", "error", "There is none", Act.READ)
+HELP_WITHIN = Page("/help", "help of somebody", "Help", Act.READ)
 NOWHERE = ["//evil.test/", "https://evil.test/", "/\\evil.test", "javascript:x"]
 
 
@@ -100,7 +102,7 @@ def path_of(page):
     return page.path.replace("{study_uid}", samples.sample_uid("page", 0))
 
 
-@pytest.mark.parametrize("page", [*PAGES, NO_PAGE], ids=lambda page: page.name)
+@pytest.mark.parametrize("page", [*PAGES, NO_PAGE, HELP_WITHIN], ids=lambda page: page.name)
 async def test_a_page_is_whole_and_open_to_everybody(visit, scene, keeper, page):
     shown = await visit("/nowhere", None if page.act is None else keeper, excused=("404",))
     wrong = {}
