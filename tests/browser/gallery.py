@@ -30,8 +30,10 @@ SIZES = {
     "phone": (390, 844),
     "tablet": (820, 1180),
     "desk": (1440, 900),
-    "paper": (794, 1123),
+    "paper": (658, 987),
 }
+PAPER = 68
+"""Pixels of the margin around that, which printers leave."""
 SENDERS = ("CT1", "XRAY2", "US1", "MR1")
 STUDY = samples.sample_uid("page", 0)
 WORRIES = {
@@ -137,7 +139,8 @@ def typing(text: str) -> Does:
 
 async def see_images(page: Page) -> None:
     await page.wait_for_selector("canvas.cornerstone-canvas", timeout=60_000)
-    await page.wait_for_timeout(6000)
+    await page.get_by_role("button", name="Confirm and hide").click()
+    await page.wait_for_timeout(3000)
 
 
 async def change_setting(page: Page) -> None:
@@ -242,11 +245,23 @@ async def take(browser: Browser, scene: Scene, cookie, shot: Shot, folder: Path)
             await shot.does(page)
             await page.wait_for_timeout(500)
         whole = shot.does is None and shot.size not in ("desk", "paper")
-        await page.screenshot(path=folder / f"{shot.file}.png", full_page=whole)
+        path = folder / f"{shot.file}.png"
+        await page.screenshot(path=path, full_page=whole)
+        if shot.size == "paper":
+            await asyncio.to_thread(_margin, path)
     except Exception as error:  # noqa: BLE001 - one that fails keeps no other from being made
         print(f"{shot.file}: {str(error).splitlines()[0]}", file=sys.stderr)
     finally:
         await context.close()
+
+
+def _margin(path: Path) -> None:
+    with Image.open(path) as opened:
+        printed = opened.convert("RGB")
+    around = 2 * PAPER
+    sheet = Image.new("RGB", (printed.width + 2 * around, printed.height + 2 * around), "white")
+    sheet.paste(printed, (around, around))
+    sheet.save(path)
 
 
 async def pictures(folder: Path, names: list[str]) -> None:

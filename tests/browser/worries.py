@@ -98,7 +98,7 @@ def _ref(data: bytes) -> InstanceRef:
 
 async def _another(scene: Scene, number: int) -> None:
     """Another image comes under a UID that is there."""
-    dataset = pydicom.dcmread(DicomBytesIO(files(number)[0]))
+    dataset = pydicom.dcmread(DicomBytesIO(files(number, is_drawn=scene.is_drawn)[0]))
     dataset.PatientComments = "another"
     out = DicomBytesIO()
     dataset.save_as(out, enforce_file_format=True)
