@@ -224,7 +224,8 @@ async def test_every_page_has_help_and_nobody_reads_of_pages_that_are_not_theirs
 async def test_who_is_not_logged_in_reads_how_one_gets_in_and_of_no_page(browse):
     text = (await browse("/help")).text
     assert all(f'id="{name}"' in text for name, *_ in ENTERING)
-    assert not any(f'id="{name}"' in text for name, *_ in SECTIONS)
+    own = {name for name, *_ in ENTERING}
+    assert not any(f'id="{name}"' in text for name, *_ in SECTIONS if name not in own)
     assert 'href="/help"' in (await browse("/welcome")).text
 
 
