@@ -129,6 +129,7 @@ async def test_a_study_that_was_sent_is_in_the_list_within_a_second_and_opens(
 
 async def test_the_keyboard_alone_finds_and_opens(look):
     page = await look("/studies")
+    await expect(page.locator(LIST).first).to_be_visible()
     await page.keyboard.press("/")
     await page.keyboard.type("haddad")
     await expect(page.locator(LIST)).to_have_count(1)
