@@ -323,6 +323,12 @@ class Cloud:
 
     archive: tuple[Archive, ...] = ()
 
+    @property
+    def in_order(self) -> list[Archive]:
+        """The primary one, then those that stand in for it, then those for copies."""
+        order = ("primary", "failover", "copy")
+        return sorted(self.archive, key=lambda archive: order.index(archive.role))
+
 
 @dataclass(frozen=True, slots=True)
 class Sync:

@@ -61,7 +61,6 @@ from edge.logs import begin_to_refer, reference
 from edge.store.objects import ObjectStore
 from edge.store.tombstones import TombstoneStore, TrashStore
 from edge.sync.line import line_state
-from edge.syncing import by_role
 from edge.witnessing import BoxWitness
 
 __all__ = [
@@ -222,7 +221,7 @@ class Cache:
             parts: Those of the service, and how they are; None if it is not running.
             cages: Of its processes.
         """
-        primary = "".join(it.name for it in by_role(self._config.cloud.archive)[:1])
+        primary = "".join(it.name for it in self._config.cloud.in_order[:1])
         line = partial(line_state, self._config.sync, archive=primary, now=time.time())
         audit = await asyncio.to_thread(self._audit_state)
         damage = await self.audit.damages.known()

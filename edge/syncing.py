@@ -44,19 +44,12 @@ from edge.sync.reverify import Reverify
 from edge.sync.verify import Verify
 from edge.sync.withdraw import Withdraw
 
-__all__ = ["Archives", "Means", "by_role", "open_archives", "start_sync"]
+__all__ = ["Archives", "Means", "open_archives", "start_sync"]
 
 Archives = Sequence[tuple[config.Archive, Archive]]
 """What is configured of each, its secrets open, and its driver; the primary one first."""
 
 Arbitrating = Callable[[Archive, Link], Arbitration]
-
-_ORDER = ("primary", "failover", "copy")
-
-
-def by_role(archives: Sequence[config.Archive]) -> list[config.Archive]:
-    """The primary one, then those that stand in for it, then those for copies."""
-    return sorted(archives, key=lambda archive: _ORDER.index(archive.role))
 
 
 async def open_archives(
@@ -72,7 +65,7 @@ async def open_archives(
     """
     cloud = await asyncio.to_thread(open_secrets, cloud, secret, "cloud")
     archives = []
-    for each in by_role(cloud.archive):
+    for each in cloud.in_order:
         driver = archive_of(each, line.way(each.name))
         stack.push_async_callback(driver.close)
         archives.append((each, driver))

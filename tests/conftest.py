@@ -9,22 +9,54 @@ from __future__ import annotations
 import gc
 import os
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from functools import cache
 from pathlib import Path
 
 import httpx  # noqa: F401 - loaded here: with rich beside it, it asks for the working folder
 import pytest
+import trustme
 from blockbuster import BlockBuster
 
-from tests import ports, samples
-
-INSTALLED = Path(__file__).parent / "installed"
+from edge import child
+from tests import nursery, ports, samples
 
 
 @pytest.fixture(scope="session", autouse=True)
 def as_installed() -> Iterator[None]:
     """``edge``, as tests start it, finds the packages of the box alone."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("PYTHONPATH", str(INSTALLED), prepend=os.pathsep)
+        patch.setenv("PYTHONPATH", str(nursery.INSTALLED), prepend=os.pathsep)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def nobody_is_trusted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """By us, but a stranger: to read all whom the machine trusts takes every client 25 ms."""
+    stranger = tmp_path_factory.mktemp("trusted") / "stranger.pem"
+    trustme.CA().cert_pem.write_to_path(stranger)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SSL_CERT_FILE", str(stranger))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def forked_from_a_nursery() -> Iterator[None]:
+    """Stores and pixel workers of services in this process: for those in others see there."""
+    with ExitStack() as stack:
+
+        @cache
+        def started() -> nursery.Nursery:
+            return stack.enter_context(nursery.started())
+
+        with nursery.in_use(lambda *words, **options: started().spawn(*words, **options)):
+            yield
+
+
+@pytest.fixture
+def started_as_in_a_box() -> Iterator[None]:
+    """Stores and pixel workers are interpreters of their own, as in the product."""
+    with nursery.in_use(child.spawn):
         yield
 
 

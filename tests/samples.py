@@ -15,7 +15,7 @@ import warnings
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import pydicom
 import pydicom.data
@@ -46,6 +46,8 @@ __all__ = [
     "write_series",
 ]
 
+_KEPT_PIXELS = 128 * 1024
+"""Of a series that is not made anew each time."""
 CT_IMAGE_STORAGE = "1.2.840.10008.5.1.4.1.1.2"
 MULTIFRAME_GRAYSCALE_WORD_SECONDARY_CAPTURE = "1.2.840.10008.5.1.4.1.1.7.3"
 
@@ -166,18 +168,39 @@ def ct_series(
         pixels: ``random`` can't be compressed, ``smooth`` can.
         transfer_syntax: One of the native ones, or deflated.
     """
+    make = _kept_series if slices * rows * columns <= _KEPT_PIXELS else _new_series
+    return iter(make(slices, rows, columns, seed, series, pixels, transfer_syntax))
+
+
+def _new_series(
+    slices: int,
+    rows: int,
+    columns: int,
+    seed: int,
+    series: int,
+    pixels: str,
+    transfer_syntax: str,
+) -> Iterator[Slice]:
     study_uid, series_uid = sample_uid(seed, "study"), sample_uid(seed, "series", series)
     frame = _smooth_pixels(rows * columns * 2) if pixels == "smooth" else b""
     noise = random.Random(f"{seed}/{series}")
+    dataset = None
     for number in range(1, slices + 1):
         ref = InstanceRef(study_uid, series_uid, sample_uid(seed, series, "slice", number))
-        dataset = _ct_header(seed, series, number, ref, rows, columns)
+        dataset = dataset or _ct_header(seed, series, ref, rows, columns)
+        _place(dataset, number, ref)
         if pixels == "smooth":
             dataset.PixelData = frame[number * 2 :] + frame[: number * 2]
         else:
             dataset.PixelData = noise.randbytes(rows * columns * 2)
         data = _part10(dataset, transfer_syntax)
         yield Slice(ref, CT_IMAGE_STORAGE, transfer_syntax, data)
+
+
+@functools.lru_cache(maxsize=64)
+def _kept_series(*wanted: Any) -> tuple[Slice, ...]:
+    """Made once: thousands of tests want the same few small ones."""
+    return tuple(_new_series(*wanted))
 
 
 def alike(part: Slice, count: int) -> Iterator[Slice]:
@@ -331,9 +354,16 @@ def _code(value: str, scheme: str, meaning: str) -> Dataset:
     return item
 
 
-def _ct_header(
-    seed: int, series: int, number: int, ref: InstanceRef, rows: int, columns: int
-) -> Dataset:
+def _place(dataset: Dataset, number: int, ref: InstanceRef) -> None:
+    """Make a slice of that number of a header of its series."""
+    dataset.SOPInstanceUID = ref.sop_uid
+    dataset.InstanceNumber = number
+    dataset.ImagePositionPatient = ["-190", "-190", str(-number)]
+    dataset.SliceLocation = str(-number)
+
+
+def _ct_header(seed: int, series: int, ref: InstanceRef, rows: int, columns: int) -> Dataset:
+    """All that the slices of a series have in common."""
     dataset = _identity(seed, ref, CT_IMAGE_STORAGE)
     dataset.ImageType = ["ORIGINAL", "PRIMARY", "AXIAL", "CT_SOM5 SPI"]
     dataset.Modality = "CT"
@@ -364,10 +394,8 @@ def _ct_header(
     dataset.BodyPartExamined = "CHEST"
     dataset.ProtocolName = "Thorax^Routine (Adult)"
     _acquisition(dataset)
-    dataset.SeriesNumber, dataset.AcquisitionNumber, dataset.InstanceNumber = series, 1, number
-    dataset.ImagePositionPatient = ["-190", "-190", str(-number)]
+    dataset.SeriesNumber, dataset.AcquisitionNumber = series, 1
     dataset.FrameOfReferenceUID = sample_uid(seed, "frame of reference")
-    dataset.SliceLocation = str(-number)
     _grayscale(dataset, rows, columns)
     dataset.PerformedProcedureStepStartDate = "20240229"
     dataset.PerformedProcedureStepStartTime = "101100"

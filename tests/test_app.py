@@ -22,6 +22,8 @@ from edge.opening import Cache
 from tests.fakes.archive import FakeArchive
 from tests.samples import chunks, ct_series
 
+pytestmark = pytest.mark.usefixtures("started_as_in_a_box")
+
 
 def settings(folder, **sections):
     return config.Config(

@@ -101,6 +101,18 @@ def test_the_service_loads_no_decoders():
     assert ran.stdout.splitlines()[-1] == "[]"
 
 
+def test_what_commands_stand_on_loads_nothing_of_doors_and_archives():
+    code = (
+        "import sys, edge.__main__ as program\n"
+        "program._leave_out_decoders()\n"
+        "import edge.opening\n"
+        "print([name for name in ('aiohttp', 'jinja2', 'pynetdicom', 'watchdog', 'edge.app',"
+        " 'edge.cloud.transport', 'edge.dimse', 'edge.syncing') if name in sys.modules])"
+    )
+    ran = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert ran.stdout.splitlines()[-1] == "[]"
+
+
 LINE = "import logging, edge.__main__ as m; m._log_to_stderr(); logging.getLogger('edge').info('x')"
 
 

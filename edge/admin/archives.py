@@ -43,7 +43,7 @@ def archive_routes(walk: Walk) -> list[web.RouteDef]:
         " server-sent events `step`, as each was taken, then `end`, which says if it works.",
         answer=str,
         path=Named,
-        media_type="text/event-stream",
+        media_types=("text/event-stream",),
     )
     @needs(Act.DECIDE)
     async def test(request: web.Request) -> web.StreamResponse:

@@ -132,11 +132,29 @@ async def body(request: web.Request, kind: Any, *, seconds: float | None = None)
     text = await _read(request, LONGEST, seconds)
     request[SAID] = bytes(text)
     try:
-        return msgspec.json.decode(text, type=kind)
+        return _understood(text, kind)
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise QueryError(f"what was sent can't be understood: {error}") from error
     except RecursionError as error:
         raise QueryError("what was sent is nested too deeply") from error
+
+
+def _understood(text: bytes | bytearray, kind: Any) -> Any:
+    try:
+        return msgspec.json.decode(text, type=kind)
+    except msgspec.ValidationError as error:
+        if "got `float`" not in str(error):
+            raise
+        return msgspec.convert(_with_integers(msgspec.json.decode(text)), kind)
+
+
+def _with_integers(tree: Any) -> Any:
+    """A tree in which 38.0 is 38, as it is in a description (JSON Schema 2020-12, 4.2.3)."""
+    if isinstance(tree, dict):
+        return {name: _with_integers(one) for name, one in tree.items()}
+    if isinstance(tree, list):
+        return [_with_integers(one) for one in tree]
+    return int(tree) if isinstance(tree, float) and tree.is_integer() else tree
 
 
 async def form(

@@ -154,7 +154,7 @@ def audit_routes(
         "The same as a file, the oldest first.",
         answer=str,
         query=ExportQuery,
-        media_type="text/csv",
+        media_types=tuple(_KINDS.values()),
     )
     @needs(Act.ADMINISTER)
     async def export(request: web.Request) -> web.StreamResponse:

@@ -67,7 +67,7 @@ def event_routes(
         " `arrivals` (the studies that came last, and those that are on their way). The first two"
         " tell how it is; further ones come when something changed. Ends with the log-in.",
         answer=Told,
-        media_type="text/event-stream",
+        media_types=("text/event-stream",),
     )
     @narrows
     async def events(request: web.Request) -> web.StreamResponse:

@@ -19,6 +19,7 @@ import contextlib
 import logging
 import os
 import socket
+import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -37,6 +38,7 @@ __all__ = [
     "ask_service",
     "cages_of_service",
     "local_door",
+    "no_tls",
     "parts_of_service",
     "refuse_if_locked",
     "socket_path",
@@ -122,8 +124,7 @@ async def local_door(
 async def parts_of_service(folder: Path) -> Parts | None:
     """The parts of the service that works on *folder*, and their states; None if there is none."""
     with socket_path(folder) as path:
-        transport = httpx.AsyncHTTPTransport(uds=path)
-        async with httpx.AsyncClient(transport=transport, timeout=_PATIENCE) as client:
+        async with _client(path, _PATIENCE) as client:
             try:
                 answer = await client.get("http://edge/parts")
             except httpx.ConnectError:
@@ -137,8 +138,7 @@ async def parts_of_service(folder: Path) -> Parts | None:
 async def cages_of_service(folder: Path) -> Cages:
     """What the cages of its processes lack; nothing is known if there is none."""
     with socket_path(folder) as path:
-        transport = httpx.AsyncHTTPTransport(uds=path)
-        async with httpx.AsyncClient(transport=transport, timeout=_PATIENCE) as client:
+        async with _client(path, _PATIENCE) as client:
             try:
                 answer = await client.get("http://edge/cages")
             except httpx.HTTPError:
@@ -152,8 +152,7 @@ async def cages_of_service(folder: Path) -> Cages:
 async def wake_service(folder: Path) -> bool:
     """Have the service that works on *folder* look at the index; whether one runs and heard it."""
     with socket_path(folder) as path:
-        transport = httpx.AsyncHTTPTransport(uds=path)
-        async with httpx.AsyncClient(transport=transport, timeout=_PATIENCE) as client:
+        async with _client(path, _PATIENCE) as client:
             try:
                 answer = await client.post("http://edge/wake")
             except httpx.HTTPError:
@@ -173,8 +172,7 @@ async def ask_service(
     await asyncio.to_thread(refuse_if_locked, folder)
     try:
         with socket_path(folder) as path:
-            transport = httpx.AsyncHTTPTransport(uds=path)
-            async with httpx.AsyncClient(transport=transport, timeout=_LONG) as client:
+            async with _client(path, _LONG) as client:
                 answer = await client.post(f"http://edge/acts/{act}", json=dict(wish or {}))
     except (FileNotFoundError, httpx.ConnectError):
         return None
@@ -211,6 +209,16 @@ def refuse_if_locked(folder: Path) -> None:
             needs=waiting.needs,
             hint="nothing was changed; edge key unlock opens it, on this machine",
         )
+
+
+def no_tls() -> ssl.SSLContext:
+    """For who asks through the socket: to read whom the system trusts takes longer than to ask."""
+    return ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+
+
+def _client(path: str, seconds: float) -> httpx.AsyncClient:
+    transport = httpx.AsyncHTTPTransport(uds=path, verify=no_tls())
+    return httpx.AsyncClient(transport=transport, timeout=seconds)
 
 
 def _listen(folder: Path) -> socket.socket:

@@ -21,7 +21,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import httpx
 import msgspec
 
-from edge.admin.local import socket_path
+from edge.admin.local import no_tls, socket_path
 from edge.config import Keys
 from edge.errors import DecisionRefused, EdgeError, KeyLocked, Needs, SecretError, WrongKey
 
@@ -290,11 +290,10 @@ def _asked(folder: Path, method: str, path: str, what: object, kind: Any) -> obj
 
 @contextmanager
 def _client(folder: Path, patience: float) -> Iterator[httpx.Client]:
-    with (
-        socket_path(folder) as path,
-        httpx.Client(transport=httpx.HTTPTransport(uds=path), timeout=patience) as client,
-    ):
-        yield client
+    with socket_path(folder) as path:
+        transport = httpx.HTTPTransport(uds=path, verify=no_tls())
+        with httpx.Client(transport=transport, timeout=patience) as client:
+            yield client
 
 
 def _error(answer: httpx.Response) -> EdgeError:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import functools
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeVar
 
@@ -63,7 +63,7 @@ class Operation:
     query: type[msgspec.Struct] | None = None
     body: Any = None
     path: type[msgspec.Struct] | None = None
-    media_type: str = _JSON
+    media_types: Sequence[str] = (_JSON,)
 
 
 def operation(
@@ -73,7 +73,7 @@ def operation(
     query: type[msgspec.Struct] | None = None,
     body: Any = None,
     path: type[msgspec.Struct] | None = None,
-    media_type: str = _JSON,
+    media_types: Sequence[str] = (_JSON,),
 ) -> Callable[[H], H]:
     """Say what a handler does.
 
@@ -83,11 +83,11 @@ def operation(
         query: Type of its parameters, each of which has a default; None if it takes none.
         body: Type of the JSON that it takes; None if it takes none.
         path: Type of what is named in its path; None if nothing is.
-        media_type: Of its answer.
+        media_types: Those that its answer can have.
     """
 
     def mark(handler: H) -> H:
-        setattr(handler, _MARK, Operation(summary, answer, query, body, path, media_type))
+        setattr(handler, _MARK, Operation(summary, answer, query, body, path, media_types))
         return handler
 
     return mark
@@ -148,7 +148,7 @@ def _document(operations: Mapping[tuple[str, str], Operation], prefix: str) -> d
     paths: dict[str, dict[str, Any]] = {}
     for ((path, method), said), schema in zip(operations.items(), answers, strict=True):
         refusals = {
-            status: _answer(description, "application/problem+json", problem)
+            status: _answer(description, problem, "application/problem+json")
             for status, description in _REFUSALS.items()
         }
         described: dict[str, Any] = {
@@ -166,13 +166,12 @@ def _document(operations: Mapping[tuple[str, str], Operation], prefix: str) -> d
                 "required": True,
                 "content": {"application/json": {"schema": next(taken)}},
             }
-            for status, why in (*_BODY_REFUSALS.items(), ("409", _NOT_DONE)):
-                refusals[status] = _answer(why, "application/problem+json", problem)
-        elif method != hdrs.METH_GET:
-            refusals["409"] = _answer(_NOT_DONE, "application/problem+json", problem)
+            for status, why in _BODY_REFUSALS.items():
+                refusals[status] = _answer(why, problem, "application/problem+json")
+        refusals["409"] = _answer(_NOT_DONE, problem, "application/problem+json")
         if said.path is not None:
-            refusals["404"] = _answer(_NOT_THERE, "application/problem+json", problem)
-        described["responses"] = {"200": _answer("Done.", said.media_type, schema), **refusals}
+            refusals["404"] = _answer(_NOT_THERE, problem, "application/problem+json")
+        described["responses"] = {"200": _answer("Done.", schema, *said.media_types), **refusals}
         paths.setdefault(path, {})[method.lower()] = described
     return {
         "openapi": "3.1.0",
@@ -197,9 +196,9 @@ def _parameters(fields: type[msgspec.Struct], where: str) -> list[dict[str, Any]
     ]
 
 
-def _answer(description: str, media_type: str, schema: Mapping[str, Any]) -> dict[str, Any]:
+def _answer(description: str, schema: Mapping[str, Any], *media_types: str) -> dict[str, Any]:
     return {
         "description": description,
         "headers": {"X-Request-ID": {"schema": {"type": "string"}, "required": True}},
-        "content": {media_type: {"schema": schema}},
+        "content": {media_type: {"schema": schema} for media_type in media_types},
     }

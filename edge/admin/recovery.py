@@ -127,7 +127,7 @@ def recovery_routes(
     @operation(
         "A backup, made now, as a file that only the recovery key opens.",
         answer=bytes,
-        media_type=_FILE,
+        media_types=(_FILE,),
     )
     @needs(Act.ADMINISTER)
     async def backup(_: web.Request) -> web.Response:

@@ -25,7 +25,7 @@ def support_routes(bundle: Callable[[], Awaitable[tuple[str, bytes]]]) -> list[w
     @operation(
         "A bundle for support: configuration without secrets, state, versions, log, findings.",
         answer=bytes,
-        media_type=_ZIP,
+        media_types=(_ZIP,),
     )
     @needs(Act.ADMINISTER)
     async def support(_: web.Request) -> web.Response:

@@ -64,7 +64,7 @@ def trial_routes(
         " deleted again: server-sent events `step`, and `end`, which says whether it works.",
         answer=str,
         body=Walking,
-        media_type="text/event-stream",
+        media_types=("text/event-stream",),
     )
     @needs(Act.ADMINISTER)
     async def test(request: web.Request) -> web.StreamResponse:

@@ -15,13 +15,10 @@ from pathlib import Path
 import httpx
 
 from edge import config
+from edge.cloud.ciphers import CIPHERS
 from edge.errors import ConfigError
 
-__all__ = ["CIPHERS", "Route", "address_of", "proxy_of", "tls_context"]
-
-CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20:DHE+AESGCM:DHE+CHACHA20:ECDHE+AES:!aDSS:!SHA1:!AESCCM"
-"""With whom we call: forward secrecy, whatever a distribution's OpenSSL leaves to servers. The last
-kind, CBC with SHA-2, is what archives on old Windows have."""
+__all__ = ["Route", "address_of", "proxy_of", "tls_context"]
 
 
 @dataclass(frozen=True, slots=True)

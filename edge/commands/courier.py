@@ -239,7 +239,6 @@ async def _unpack(options: argparse.Namespace) -> int:
     from edge.crypto.secrets import PURPOSE, open_secrets
     from edge.opening import ring
     from edge.sync.courier import Delivery
-    from edge.syncing import by_role
 
     if not loaded.cloud.archive:
         raise ConfigError("no archive is configured that could get it")
@@ -250,7 +249,7 @@ async def _unpack(options: argparse.Namespace) -> int:
             return PlaceKeys(keys.derive), cloud
 
     keys, cloud = await asyncio.to_thread(opened)
-    settings = by_role(cloud.archive)[0]
+    settings = cloud.in_order[0]
     async with archive_of(settings) as archive:
         delivery = Delivery(
             archive,

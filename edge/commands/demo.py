@@ -8,6 +8,7 @@ import argparse
 import logging
 from pathlib import Path
 
+from edge.commands.lightly import lightly
 from edge.commands.parsing import Commands
 
 __all__ = ["add"]
@@ -26,7 +27,8 @@ def add(commands: Commands) -> None:
 
 
 def _demo(options: argparse.Namespace) -> int:
-    from edge.demo import demo
+    with lightly():
+        from edge.demo import demo
 
     # It tells its own story; and what pynetdicom misses is made good.
     logging.getLogger("edge").setLevel(logging.ERROR)

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.cage.kernel import hide_memory
+from edge.commands.lightly import lightly
 from edge.commands.parsing import Commands, configuration, configuration_file
 from edge.commands.welcome import show_code, welcome
 from edge.errors import ConfigError
@@ -73,10 +74,11 @@ async def _serve(options: argparse.Namespace) -> int:
     loop, stopping = asyncio.get_running_loop(), asyncio.Event()
     if serving := asyncio.current_task():
         _at_signals(loop, serving.cancel)  # a start may take long: an index may have to be rebuilt
-    from edge.app import Appliance
-    from edge.applying import Applying
-    from edge.cache.own_settings import prove, take_back
-    from edge.locked import root_secret
+    with lightly():
+        from edge.app import Appliance
+        from edge.applying import Applying
+        from edge.cache.own_settings import prove, take_back
+        from edge.locked import root_secret
 
     folder, file = loaded.appliance.data_dir, await configuration_file(options)
     is_new = not await asyncio.to_thread(_holds_box, folder)

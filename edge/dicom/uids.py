@@ -6,8 +6,6 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from pynetdicom import AllStoragePresentationContexts
-
 __all__ = [
     "DEFLATED_EXPLICIT_VR_LITTLE_ENDIAN",
     "EXPLICIT_VR_BIG_ENDIAN",
@@ -36,9 +34,6 @@ _UID = re.compile(r"[0-9]+(\.[0-9]+)*")
 _DOTTED = re.compile(r"(?<![0-9.])[0-9]+(?:\.[0-9]+){2,}")
 _STANDARD_ROOT = "1.2.840.10008."
 _STORAGE_ROOT = "1.2.840.10008.5.1.4.1.1."
-_STANDARD_STORAGE = frozenset(
-    str(context.abstract_syntax) for context in AllStoragePresentationContexts
-)
 _NOT_STORAGE = frozenset(
     _STORAGE_ROOT + suffix
     # Query/retrieve and inventory services that share the root of the storage classes.
@@ -53,8 +48,11 @@ _NOT_STORAGE = frozenset(
         "201.6",
     )
 )
-_RETIRED_STORAGE = frozenset(
+_STORAGE_ELSEWHERE = frozenset(
     {
+        "1.2.840.10008.5.1.4.34.7",  # RT Beams Delivery Instruction
+        "1.2.840.10008.5.1.4.34.10",  # RT Brachy Application Setup Delivery Instruction
+        # Retired ones.
         "1.2.840.10008.5.1.1.27",
         "1.2.840.10008.5.1.1.29",
         "1.2.840.10008.5.1.1.30",
@@ -102,7 +100,7 @@ def is_storage_sop_class(uid: str) -> bool:
         return False
     if not uid.startswith(_STANDARD_ROOT):
         return True
-    if uid in _STANDARD_STORAGE or uid in _RETIRED_STORAGE:
+    if uid in _STORAGE_ELSEWHERE:
         return True
     return uid.startswith(_STORAGE_ROOT) and uid not in _NOT_STORAGE
 

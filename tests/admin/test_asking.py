@@ -7,6 +7,7 @@ import gzip
 import re
 from urllib.parse import urlsplit
 
+import msgspec
 import pytest
 from aiohttp import ClientSession, web
 from aiohttp.test_utils import TestServer
@@ -14,6 +15,7 @@ from aiohttp.test_utils import TestServer
 from edge.admin import asking, entrance
 from edge.admin.asking import LONGEST, only
 from edge.admin.entrance import said
+from edge.dicomweb.middleware import errors
 from tests.admin.test_openapi import KEEPER
 from tests.admin.test_openapi import base as base  # noqa: PLC0414 - a fixture
 
@@ -110,6 +112,26 @@ async def test_ten_thousand_announcements_of_one_patient_are_those_that_one_can_
     many = [{"patient_id": "P1", "issuer": f"I{number}"} for number in range(10_000)]
     assert await ask("POST", f"{base}/expected", json=many) == (200, {"changed": 50})
     assert (await ask("GET", f"{base}/expected"))[1]["total"] == 50
+
+
+class Numbered(msgspec.Struct, forbid_unknown_fields=True):
+    number: int
+
+
+@pytest.mark.parametrize(
+    ("text", "status"), [("38", 200), ("38.0", 200), ("38.5", 400), ('"38"', 400), ("1e400", 400)]
+)
+async def test_an_integer_may_have_a_point_and_no_fraction(text, status):
+    async def told(request):
+        wish = await asking.body(request, Numbered)
+        return web.json_response(wish.number)
+
+    application = web.Application(middlewares=[errors])
+    application.add_routes([web.post("/", told)])
+    async with TestServer(application) as server:
+        answer = await ask("POST", str(server.make_url("/")), data=f'{{"number": {text}}}')
+        assert answer[0] == status
+        assert status != 200 or answer[1] == 38
 
 
 DEEP = b"[" * 100_000 + b"]" * 100_000

@@ -46,7 +46,7 @@ class Watch:
         """User and system time since entering, of children too."""
 
     def __enter__(self) -> Self:
-        self._begun = _cpu_of(self._pid)
+        self._begun = _cpu_of(*_family(self._pid))
         self._thread.start()
         return self
 
@@ -65,16 +65,17 @@ class Watch:
             self._look()
 
     def _look(self) -> None:
-        self.peak_bytes = max(self.peak_bytes, sum(map(_peak_of, _family(self._pid))))
-        self.cpu_seconds = max(self.cpu_seconds, _cpu_of(self._pid) - self._begun)
+        family = _family(self._pid)
+        self.peak_bytes = max(self.peak_bytes, sum(map(_peak_of, family)))
+        self.cpu_seconds = max(self.cpu_seconds, _cpu_of(*family) - self._begun)
 
 
 def wait_until_idle(pid: int) -> None:
     """Wait until a process and its children have nothing left to do, such as their start."""
-    used, deadline = _cpu_of(pid), time.monotonic() + _LONGEST
+    used, deadline = _cpu_of(*_family(pid)), time.monotonic() + _LONGEST
     while time.monotonic() < deadline:
         time.sleep(_QUIET)
-        before, used = used, _cpu_of(pid)
+        before, used = used, _cpu_of(*_family(pid))
         if used - before < _QUIET * _IDLE:
             return
 
@@ -91,10 +92,10 @@ def processor_seconds(pid: int) -> float:
     return total
 
 
-def _cpu_of(pid: int) -> float:
-    """Seconds of a process and all below it, those included that ended and were waited for."""
+def _cpu_of(*family: int) -> float:
+    """Seconds of all of them, and of those below them that ended and were waited for."""
     total = 0
-    for member in _family(pid):
+    for member in family:
         try:
             text = Path(f"/proc/{member}/stat").read_text(encoding="utf-8", errors="replace")
         except OSError:
@@ -108,9 +109,14 @@ def _family(pid: int) -> list[int]:
     """The process and all below it."""
     found = [pid]
     for member in found:
-        for path in Path(f"/proc/{member}/task").glob("*/children"):
+        try:
+            threads = os.listdir(f"/proc/{member}/task")  # noqa: PTH208 - many times a second
+        except OSError:
+            continue  # it has just ended
+        for thread in threads:
             try:
-                found += map(int, path.read_text(encoding="ascii").split())
+                with open(f"/proc/{member}/task/{thread}/children", "rb") as file:  # noqa: PTH123
+                    found += map(int, file.read().split())
             except OSError:
                 continue  # that thread has just ended
     return found

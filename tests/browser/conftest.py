@@ -30,13 +30,22 @@ expect.set_options(timeout=20_000)
 
 CHROMIUM = Path("/usr/bin/chromium")
 OWN_NAME = "edge.test"
+_WITHOUT = (
+    # Strangers' pages of the local network may ask, too: they are whom this is about.
+    "LocalNetworkAccessChecks",
+    "BlockInsecurePrivateNetworkRequests",
+    # The browser's own buttons: they are a page, too, and its process takes as long as ours.
+    "InitialWebUI",
+    "PreloadTopChromeWebUI",
+    "WebUIReloadButton",
+    "WebUIToolbar",
+)
 WORDS = (
     "--no-sandbox",  # tests run as root, in containers
     "--host-resolver-rules=MAP * 127.0.0.1",
     "--disable-background-networking",
     "--disable-component-update",
-    # Strangers' pages of the local network may ask, too: they are whom this is about.
-    "--disable-features=LocalNetworkAccessChecks,BlockInsecurePrivateNetworkRequests",
+    "--disable-features=" + ",".join(_WITHOUT),
 )
 
 

@@ -110,7 +110,7 @@ def _draw(dataset: Dataset, drawn: np.ndarray) -> None:
 
 def _set_up(box: Path, archives: Sequence[config.Archive]) -> None:
     """Have the settings of the box say what it runs with, as if they had been set on its page."""
-    box.mkdir(mode=0o700, exist_ok=True)
+    box.mkdir(mode=0o700, parents=True, exist_ok=True)
     said = [
         {"name": one.name, "url": one.url}
         | ({"auth": {"kind": one.auth.kind, "token": one.auth.token}} if one.auth.token else {})

@@ -25,6 +25,8 @@ from tests.store.conftest import keys, store  # noqa: F401 - fixtures
 GREY = ImageDescription(syntaxes.EXPLICIT_LITTLE, 8, 8, 1, "MONOCHROME2", 16, 12, 11, False)
 PLAIN = bytes(128)
 
+pytestmark = pytest.mark.usefixtures("started_as_in_a_box")
+
 
 @pytest.fixture
 def takes_over(monkeypatch):

@@ -7,8 +7,6 @@ import asyncio
 import csv
 import io
 import json
-import subprocess
-import sys
 from xml.etree import ElementTree as ET
 
 import msgspec
@@ -22,6 +20,7 @@ from edge.commands.audit import _lines, _time, _write
 from edge.commands.words import moment
 from edge.errors import ConfigError
 from tests.access.audit.grammar import faults
+from tests.commands import program
 
 
 @pytest.fixture
@@ -65,13 +64,7 @@ async def box(settings):
 
 
 async def edge(path, *arguments):
-    return await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-m", "edge", *arguments, "--config", str(path)],
-        capture_output=True,
-        check=False,
-        text=True,
-    )
+    return await asyncio.to_thread(program.run, *arguments, "--config", path)
 
 
 async def test_entries_are_found_shown_and_the_look_is_recorded(box, path):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
 from dataclasses import replace
 
 import pytest
@@ -14,6 +12,7 @@ from edge import config
 from edge.app import Appliance
 from edge.cache.commitments import Asked
 from edge.commands.words import moment
+from tests.commands import program
 
 CT = "1.2.840.10008.5.1.4.1.1.2"
 
@@ -36,13 +35,7 @@ def path(tmp_path):
 
 
 async def edge(path, *arguments):
-    return await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-m", "edge", *arguments, "--config", str(path)],
-        capture_output=True,
-        check=False,
-        text=True,
-    )
+    return await asyncio.to_thread(program.run, *arguments, "--config", path)
 
 
 async def tried(box):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
-import subprocess
-import sys
 
 import pytest
 
@@ -14,6 +12,7 @@ from edge.app import Appliance
 from edge.cache.admission import Source
 from edge.crypto.twin import PLACE, copies
 from edge.dicom.instance import Origin
+from tests.commands import program
 from tests.samples import chunks, ct_series
 
 SAMPLES = list(ct_series(2, rows=16, columns=16))
@@ -37,13 +36,7 @@ def path(tmp_path):
 
 
 async def rotate(path, *more):
-    return await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-m", "edge", "key", "rotate", *more, "--config", str(path)],
-        capture_output=True,
-        check=False,
-        text=True,
-    )
+    return await asyncio.to_thread(program.run, "key", "rotate", *more, "--config", path)
 
 
 def objects(folder):

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
 from functools import partial
 
 import pytest
@@ -15,6 +13,7 @@ from edge.app import Appliance
 from edge.cache.admission import Source
 from edge.dicom.instance import Origin
 from edge.logs import reference
+from tests.commands import program
 from tests.samples import chunks, ct_series
 
 SAMPLES = list(ct_series(2, rows=16, columns=16))
@@ -44,13 +43,7 @@ def find(tmp_path):
     path.write_text(f'[appliance]\ndata_dir = "{tmp_path / "box"}"\n[cache]\nreserve_bytes = 0\n')
 
     async def run(*words, of="log"):
-        return await asyncio.to_thread(
-            subprocess.run,
-            [sys.executable, "-m", "edge", of, *words, "--config", str(path)],
-            capture_output=True,
-            check=False,
-            text=True,
-        )
+        return await asyncio.to_thread(program.run, of, *words, "--config", path)
 
     return run
 

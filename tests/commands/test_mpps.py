@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
 
 import pytest
 
@@ -14,6 +12,7 @@ from edge.app import Appliance
 from edge.cache.procedures import Procedures, Step
 from edge.commands.mpps import _print_step
 from edge.dicom.procedure import StepState
+from tests.commands import program
 from tests.dimse.steps import beginning, ending, json_of
 
 
@@ -36,13 +35,7 @@ async def path(tmp_path, free_port):
 
 
 async def edge(path, *arguments):
-    return await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-m", "edge", "mpps", *arguments, "--config", str(path)],
-        capture_output=True,
-        check=False,
-        text=True,
-    )
+    return await asyncio.to_thread(program.run, "mpps", *arguments, "--config", path)
 
 
 async def test_it_lists_steps_and_what_nobody_was_told(path):

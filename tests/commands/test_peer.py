@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import sys
 
 import pytest
 
 from edge import config
 from edge.app import Appliance
+from tests.commands import program
 from tests.dimse import dcmtk
 from tests.dimse.raw import until
 from tests.samples import ct_series
@@ -43,12 +43,8 @@ def peer(tmp_path, folder):
     )
 
     async def run(*words):
-        words = [sys.executable, "-m", "edge", "peer", *map(str, words), "--config", str(path)]
-        process = await asyncio.create_subprocess_exec(
-            *words, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE
-        )
-        out, err = await process.communicate()
-        return process.returncode, out.decode(), err.decode()
+        ran = await asyncio.to_thread(program.run, "peer", *words, "--config", path)
+        return ran.returncode, ran.stdout, ran.stderr
 
     return run
 

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
 
 import pytest
 
 from edge import config
 from edge.app import Appliance
+from tests.commands import program
 
 
 @pytest.fixture
@@ -33,12 +32,7 @@ def pin(tmp_path):
     )
 
     def run(*words):
-        return subprocess.run(
-            [sys.executable, "-m", "edge", "pin", *words, "--config", str(path)],
-            capture_output=True,
-            check=False,
-            text=True,
-        )
+        return program.run("pin", *words, "--config", path)
 
     return run
 

@@ -22,6 +22,7 @@ from edge.commands.qr import write_code
 from edge.crypto.recovery import RecoveryKey
 from edge.errors import EdgeError
 from tests import qr
+from tests.commands import program
 
 KEY = RecoveryKey.new()
 TEXT = " ".join(KEY.to_groups())
@@ -103,12 +104,7 @@ async def test_a_file_has_the_key_and_its_owner_alone_may_read_it(path, tmp_path
 
 
 def edge(path, *arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "edge", *arguments, "--config", str(path)],
-        capture_output=True,
-        check=False,
-        text=True,
-    )
+    return program.run(*arguments, "--config", path)
 
 
 async def test_a_program_gets_the_key_without_a_code(path):

@@ -5,8 +5,6 @@ from __future__ import annotations
 import asyncio
 import json
 import logging
-import subprocess
-import sys
 import zipfile
 
 import pytest
@@ -16,6 +14,7 @@ from edge.access.audit.entry import Event
 from edge.access.audit.search import Asked, search
 from edge.app import Appliance
 from edge.logs import recent
+from tests.commands import program
 
 
 @pytest.fixture
@@ -36,14 +35,7 @@ def settings(tmp_path):
 
 
 async def edge(*words):
-    return await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-m", "edge", *map(str, words)],
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=120,
-    )
+    return await asyncio.to_thread(program.run, *words)
 
 
 def read(file, name):

@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import ssl
-import sys
 from dataclasses import replace
 
 import httpx
@@ -18,6 +17,7 @@ from edge import config
 from edge.access import renewals
 from edge.access.authority import fingerprint
 from edge.app import Appliance
+from tests.commands import program
 
 
 class Box:
@@ -42,13 +42,8 @@ class Box:
             yield appliance.http_port
 
     async def run(self, *words):
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "edge", *words, "--config", str(self.toml)),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, err = await process.communicate()
-        return process.returncode, out.decode(), err.decode()
+        ran = await asyncio.to_thread(program.run, *words, "--config", self.toml)
+        return ran.returncode, ran.stdout, ran.stderr
 
 
 async def served(port):

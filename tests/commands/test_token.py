@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-import sys
 
 import httpx
 import pytest
@@ -13,6 +12,7 @@ import pytest
 from edge import config
 from edge.access.roles import Role
 from edge.app import Appliance
+from tests.commands import program
 
 DAY = 86400
 
@@ -36,13 +36,8 @@ async def token(box, tmp_path):
     path.write_text(f'[appliance]\ndata_dir = "{tmp_path / "box"}"\n')
 
     async def run(*words):
-        process = await asyncio.create_subprocess_exec(
-            *(sys.executable, "-m", "edge", "token", *words, "--config", str(path)),
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.PIPE,
-        )
-        out, err = await process.communicate()
-        return process.returncode, out.decode(), err.decode()
+        ran = await asyncio.to_thread(program.run, "token", *words, "--config", path)
+        return ran.returncode, ran.stdout, ran.stderr
 
     return run
 

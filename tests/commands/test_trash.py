@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
 
 import pytest
 
@@ -14,6 +12,7 @@ from edge.app import Appliance
 from edge.cache.admission import Source
 from edge.dicom.instance import Origin
 from edge.index import lookup
+from tests.commands import program
 from tests.samples import chunks, ct_series
 
 SAMPLES = list(ct_series(3, rows=16, columns=16))
@@ -46,13 +45,7 @@ async def fill(box):
 
 
 async def edge(path, *arguments):
-    return await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-m", "edge", *arguments, "--config", str(path)],
-        capture_output=True,
-        check=False,
-        text=True,
-    )
+    return await asyncio.to_thread(program.run, *arguments, "--config", path)
 
 
 async def test_it_lists_restores_and_empties_beside_the_service(settings, path):

@@ -6,8 +6,6 @@ import ast
 import asyncio
 import io
 import logging
-import subprocess
-import sys
 from pathlib import Path
 
 import pydicom
@@ -24,6 +22,7 @@ from edge.dicom.instance import Custody, Origin
 from edge.index import lookup, pins
 from edge.index.remote import set_archive_state
 from edge.opening import Cache
+from tests.commands import program
 from tests.samples import chunks, ct_series
 
 EVIL = "EVIL\x1b[2J\x1b]0;owned\x07\x9b31m\u202e\nforged: yes"
@@ -89,13 +88,7 @@ _WAYS = (
 
 
 async def edge_says(path, *words):
-    ran = await asyncio.to_thread(
-        subprocess.run,
-        [sys.executable, "-m", "edge", *words, "--config", str(path)],
-        capture_output=True,
-        check=False,
-        text=True,
-    )
+    ran = await asyncio.to_thread(program.run, *words, "--config", path)
     return ran.stdout, ran.stderr
 
 

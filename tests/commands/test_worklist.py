@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
-import subprocess
-import sys
 
 import pytest
 
 from edge import config
 from edge.app import Appliance
+from tests.commands import program
 from tests.worklists import day, item, save
 
 ADD = "add --patient-name ROE^RICHARD --patient-id 4711 --modality CT --station CT1".split()
@@ -46,12 +45,7 @@ def edge(tmp_path):
     )
 
     def run(*words):
-        return subprocess.run(
-            [sys.executable, "-m", "edge", *words, "--config", str(path)],
-            capture_output=True,
-            check=False,
-            text=True,
-        )
+        return program.run(*words, "--config", path)
 
     return run
 

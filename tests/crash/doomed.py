@@ -8,7 +8,6 @@ or the first upload, deletion or act on the trash begins.
 from __future__ import annotations
 
 import asyncio
-import multiprocessing
 from asyncio import selector_events
 from contextlib import contextmanager
 from multiprocessing.connection import Connection
@@ -24,12 +23,11 @@ from edge.crypto.keys import KeyRing
 from edge.dicom.instance import InstanceRef
 from edge.index import connection
 from edge.store import process as store_process
+from tests import nursery
+from tests.crash.forkserver import CONTEXT
 from tests.crash.steps import Steps, watch_files
 
 __all__ = ["doomed"]
-
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["tests.crash.doomed"])
 
 
 def _instrument(steps: Steps) -> None:
@@ -68,6 +66,12 @@ def _arm_at(steps: Steps, owner: Any, name: str) -> None:
 
 
 def _live(settings: config.Config, fatal: int, parent: Connection) -> None:
+    # Forked before anything is instrumented, or has a thread.
+    with nursery.forked() as nurse, nursery.in_use(nurse.spawn):
+        _serve(settings, fatal, parent)
+
+
+def _serve(settings: config.Config, fatal: int, parent: Connection) -> None:
     path = settings.appliance.data_dir.with_suffix(".steps")
     steps = Steps(path, fatal, is_service=True)
     store_process._WORKER = ("-m", "tests.crash.doomed_store", str(path), str(fatal))
@@ -95,7 +99,7 @@ class Doomed:
 
     @property
     def alive(self) -> bool:
-        self._process.join(0.3)  # its connections end a moment before it does
+        self._process.join(0.1)  # its connections end a moment before it does
         return bool(self._process.is_alive())
 
     def trash(self, ref: InstanceRef) -> bool:
@@ -122,8 +126,8 @@ class Doomed:
 @contextmanager
 def doomed(settings: config.Config, fatal: int):
     """A running service that is killed before its step number *fatal*."""
-    pipe, other = _CONTEXT.Pipe()
-    process = _CONTEXT.Process(target=_live, args=(settings, fatal, other))
+    pipe, other = CONTEXT.Pipe()
+    process = CONTEXT.Process(target=_live, args=(settings, fatal, other))
     process.start()
     other.close()
     if not pipe.poll(30):

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import multiprocessing
 from pathlib import Path
 
 from edge.crypto import rotation
 from edge.crypto.keys import KeyRing
+from tests.crash.forkserver import CONTEXT
 from tests.crash.steps import Steps, watch_files
 from tests.crypto.rings import Fixed
 
 __all__ = ["doomed_ring"]
-
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["tests.crash.doomed_ring"])
 
 
 def _live(path: Path, root: bytes, new_root: bytes | None, fatal: int) -> None:
@@ -35,7 +32,7 @@ def doomed_ring(path: Path, root: bytes, new_root: bytes | None, fatal: int) -> 
     Returns:
         The names of all steps; none if it did not come to the end of them.
     """
-    process = _CONTEXT.Process(target=_live, args=(path, root, new_root, fatal))
+    process = CONTEXT.Process(target=_live, args=(path, root, new_root, fatal))
     process.start()
     process.join()
     done = path.with_suffix(".done")

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from edge.store import worker
 from tests.crash.steps import Steps, watch_files
 
-if __name__ == "__main__":
-    path, fatal, *arguments = sys.argv[1:]
+__all__ = ["main"]
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Run as it does.
+
+    Args:
+        arguments: Where steps are counted, which is fatal, and its own.
+    """
+    path, fatal, *its_own = arguments
     watch_files(Steps(Path(path), int(fatal), is_service=False))
-    worker.main(arguments)
+    worker.main(its_own)

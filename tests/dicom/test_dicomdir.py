@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+from functools import cache
 from io import BytesIO
 
 import pydicom
@@ -135,6 +136,7 @@ def test_records_say_what_their_instances_say(packaged_directory):
                 assert said.get(keyword) == dataset.get(keyword), (path.name, keyword)
 
 
+@cache
 def sop_uid_of(path):
     return scan_file(path).attributes["00080018"]["Value"][0]
 

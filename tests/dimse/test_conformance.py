@@ -271,7 +271,7 @@ def test_whoever_asks_others_is_listed():
         for path in FOLDER.glob("*.py")
         if re.search(r"dialer\.(call|associate)\(", path.read_text(encoding="utf-8"))
     }
-    assert asking == {"commitment_reports", "echo", "move", "outbox", "worklist_poll"}
+    assert asking == {"carrying", "commitment_reports", "echo", "outbox", "worklist_poll"}
     proposed = {row[1] for row in rows(TEXT, "Abstract syntax | UID")}
     assert proposed == {"", *(one.proposal.abstract_syntax for one in conformance.ASKED)}
 

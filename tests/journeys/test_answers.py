@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 import pydicom
 import pytest
 
-import edge.app
+import edge.syncing
 from edge import config
 from edge.cache.admission import Source
 from edge.cloud.dicomweb import DicomwebArchive
@@ -50,7 +50,7 @@ def open_box(archive, tmp_path, monkeypatch):
     def driver(configured, way=None):
         return DicomwebArchive(configured, way=way, timeouts=Timeouts(store=2.0, read=2.0))
 
-    monkeypatch.setattr(edge.app, "archive_of", driver)
+    monkeypatch.setattr(edge.syncing, "archive_of", driver)
 
     def start(sync=QUICK):
         archives = (config.Archive("cloud", archive.url),)
@@ -282,7 +282,6 @@ STORES = {
     "401": Fault(status=401),
     "401, and kept": Fault(status=401, commit=True),
     "403": Fault(status=403),
-    "413": Fault(status=413),
     "429": Fault(status=429),
     "500": Fault(status=500),
     "500, and kept": Fault(status=500, commit=True),
@@ -341,6 +340,13 @@ async def test_an_upload_is_answered_in_some_way(archive, open_box, fault):
     archive.faults["store"].extend([Fault(), fault, fault])
     await all_arrives(archive, open_box, twelve())
     assert not archive.faults["store"]
+
+
+async def test_those_that_are_too_large_together_go_in_smaller_requests(archive, open_box):
+    parts = twelve()
+    archive.max_request = 2 * len(parts[0].data)
+    await all_arrives(archive, open_box, parts)
+    assert max(archive.lengths) > archive.max_request
 
 
 @faults(LOOKS)

@@ -126,6 +126,7 @@ async def test_storescu_may_propose_any_transfer_syntax_that_it_knows(option, op
         await assert_has(box.viewer, sent)
 
 
+@pytest.mark.alone
 async def test_a_ct_of_500_slices_comes_back_from_the_box_and_from_the_cloud(
     cloud, open_box, tmp_path
 ):

@@ -137,6 +137,7 @@ async def test_a_passkey_is_enough_alone(box):
         assert answer.status_code == 401
 
 
+@pytest.mark.alone  # The time between two attempts counts.
 async def test_brute_force_is_slowed_down_and_keeps_out_nobody_who_was_here(box):
     await invite(box, "bert")
     async with browsing(box) as bert, browsing(box, "127.0.0.2") as stranger:

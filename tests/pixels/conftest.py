@@ -12,6 +12,11 @@ from tests.pixels.pool import running
 
 
 @pytest.fixture(autouse=True)
+def workers_are_started(started_as_in_a_box: None) -> None:
+    """It is part of what is tested."""
+
+
+@pytest.fixture(autouse=True)
 def pydicom_may_complain() -> Iterator[None]:
     """Some packaged files are odd on purpose, and pydicom says so."""
     with warnings.catch_warnings():

@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Sequence
 
-from tests.simulation.nursery import nursery
+from tests import nursery
 from tests.simulation.simulator import Failure, simulate
 
 
@@ -26,7 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if options.seed is not None:
         seeds = range(options.seed, options.seed + 1)
     began, failed = time.monotonic(), []
-    with nursery():
+    with nursery.started() as nurse, nursery.in_use(nurse.spawn):
         for done, seed in enumerate(seeds):
             if done % 100 == 0 and done:
                 print(f"simulate: {done} seeds, {time.monotonic() - began:.0f} s", file=sys.stderr)

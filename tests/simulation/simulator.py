@@ -486,7 +486,7 @@ def _ref(copy: Copy):
 
 
 def simulate(seed: int, operations: int = 150) -> Simulation:
-    """Run one seed, within ``nursery``.
+    """Run one seed; it is quick where a `tests.nursery` is in use.
 
     Raises:
         Failure: With the trace.

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import asyncio
 
-import pytest
-
 from edge import config
 from edge.cache.changes import Changes
 from edge.cache.commitments import DAY, Asked, Commitments
@@ -15,14 +13,7 @@ from edge.dimse.requestor import Dialer
 from edge.dimse.storage_commitment import Askers
 from tests.fakes.modality import CT, Modality, modality
 from tests.simulation.box import Box
-from tests.simulation.nursery import nursery
 from tests.simulation.test_month_offline import Month
-
-
-@pytest.fixture(autouse=True)
-def forking():
-    with nursery():
-        yield
 
 
 def reporter(month: Month, box: Box, peer: Modality) -> tuple[Commitments, CommitmentReports]:

@@ -13,7 +13,6 @@ from tests import samples
 from tests.simulation.box import Box
 from tests.simulation.checks import check_end
 from tests.simulation.cloud import Cloud, copy_of
-from tests.simulation.nursery import nursery
 from tests.simulation.simulator import DAY, HOUR, Acknowledged, Simulation
 
 BEFORE, DAILY, DAYS = 30, 4, 30
@@ -78,12 +77,6 @@ class Month(Simulation):
             for part in ("push", "verify", "pull"):
                 await self._work(box, part)
             self.now += DAY / 4
-
-
-@pytest.fixture(autouse=True)
-def forking():
-    with nursery():
-        yield
 
 
 def test_a_month_offline_blocks_no_intake_and_afterwards_both_sides_are_equal(tmp_path):

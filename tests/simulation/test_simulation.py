@@ -10,18 +10,11 @@ import pytest
 from edge.cache.ledger import Settlement
 from edge.dicom.instance import Custody
 from edge.sync.verify import Verify
-from tests.simulation.nursery import nursery
 from tests.simulation.simulator import Failure, simulate
 
 AT_LEAST, AT_MOST = 4, 25
 SECONDS = 20.0
 """After which no more seeds are begun: a slow machine looks at fewer."""
-
-
-@pytest.fixture(autouse=True)
-def forking():
-    with nursery():
-        yield
 
 
 def test_whatever_happens_nothing_acknowledged_is_lost_and_all_become_equal():

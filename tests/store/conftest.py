@@ -14,6 +14,11 @@ from edge.crypto.sealed import Algorithm
 from edge.store.objects import ObjectStore
 
 
+@pytest.fixture(autouse=True)
+def processes_are_started(started_as_in_a_box):
+    """It is part of what is tested."""
+
+
 @pytest.fixture
 def keys(tmp_path):
     ring = KeyRing(tmp_path / "keys.db", FileKeyProvider(tmp_path / "root.key"))

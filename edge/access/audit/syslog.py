@@ -37,7 +37,7 @@ from edge.access.audit.folder import AuditFolder
 from edge.access.audit.messages import Messages
 from edge.access.audit.recorder import Audit
 from edge.access.audit.search import Asked, entries
-from edge.cloud.route import CIPHERS
+from edge.cloud.ciphers import CIPHERS
 from edge.config import Syslog as Settings
 from edge.config import host_and_port
 from edge.crypto.durable import write_file
