@@ -176,7 +176,7 @@ class _Demo:
         _say(f"  web page  {page}/")
         if not await users.is_empty():
             return
-        password = secrets.token_hex(5)
+        password = "-".join(secrets.token_hex(2) for _ in range(4))
         for name, role in _PEOPLE.items():
             await users.redeem((await users.add(name, role)).code, password)
         code = (await users.first_code()).code
