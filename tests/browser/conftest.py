@@ -34,11 +34,12 @@ _WITHOUT = (
     # Strangers' pages of the local network may ask, too: they are whom this is about.
     "LocalNetworkAccessChecks",
     "BlockInsecurePrivateNetworkRequests",
-    # The browser's own buttons: they are a page, too, and its process takes as long as ours.
-    "InitialWebUI",
-    "PreloadTopChromeWebUI",
-    "WebUIReloadButton",
-    "WebUIToolbar",
+    # What the address bar would suggest is a page, too: each window has it in a process of its own,
+    # which takes longer than ours.
+    "AimEnabled",
+    "WebUIOmniboxAimPopup",
+    "WebUIOmniboxFullPopup",
+    "WebUIOmniboxPopup",
 )
 WORDS = (
     "--no-sandbox",  # tests run as root, in containers

@@ -8,5 +8,5 @@ from __future__ import annotations
 
 import sys
 
-if sys.orig_argv[1:3] == ["-m", "edge"] or "edge.__main__" in sys.orig_argv:
+if sys.orig_argv[1:3] == ["-m", "edge"] or "edge.__main__" in sys.orig_argv[-1].split(","):
     sys.modules |= dict.fromkeys(("click", "requests", "rich"))  # type: ignore[arg-type]

@@ -134,6 +134,7 @@ async def test_over_a_cable_of_2_mbit_all_arrives_and_its_speed_is_measured(far_
     assert set(archive.received.values()) == {1}
 
 
+@pytest.mark.alone  # the cable comes and goes, at which a browser breaks off what it loads
 async def test_a_limit_of_the_calendar_below_the_cables_holds(far_away, open_box):
     archive, cable = far_away
     parts = slices(16, seed=55)
@@ -155,6 +156,7 @@ async def test_a_limit_of_the_calendar_below_the_cables_holds(far_away, open_box
     assert has_all(archive, parts)
 
 
+@pytest.mark.alone  # the cable comes and goes, at which a browser breaks off what it loads
 async def test_a_cable_that_is_pulled_in_the_middle_of_an_upload_loses_nothing(far_away, open_box):
     archive, cable = far_away
     parts = slices(30, seed=56)
