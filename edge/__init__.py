@@ -8,7 +8,8 @@ The index knows everything; the store holds some of it. From the outside in; imp
                 locked: the service until its root secret can be had; holding: while it has it;
                 syncing and dimsing: what makes equal with archives, what speaks DICOM;
                 witnessing: what the box does by itself becomes entries of the audit;
-                applying: other settings come into force
+                applying: other settings come into force; serving: what is asked for over HTTP;
+                entering: where people log in
     dimse | dicomweb | dropfolder | sync | admin | pages | viewer
                 the doors: DICOM, DICOMweb, files, the archive, programs, people, eyes. They know
                 nothing of files and tables, and go through the cache

@@ -11,6 +11,7 @@ import asyncio
 import contextlib
 import io
 import math
+import secrets
 import signal
 import socket
 import sys
@@ -38,6 +39,7 @@ _INTERRUPTED = 130
 """The exit status of what Ctrl-C ended, as shells count."""
 _PATIENCE = 60.0
 """Seconds that an upload on loopback may take before the demonstration gives up."""
+_PEOPLE = {"nurse": Role.VIEWER, "technologist": Role.TECHNOLOGIST, "doctor": Role.PHYSICIAN}
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -151,17 +153,12 @@ class _Demo:
         """Say what can be tried, and wait for the end."""
         sample = self._folder / "sample.dcm"
         await asyncio.to_thread(_write, phantom("EDGE^YOURS", "DEMO-3", 1)[0], sample)
-        page = f"http://127.0.0.1:{self._edge_port}"
-        base = f"{page}/dicom-web"
+        base = f"http://127.0.0.1:{self._edge_port}/dicom-web"
         _say("")
         _say(f"  DICOM     EDGE at 127.0.0.1:{self._dimse_port}")
         _say(f"  DICOMweb  {base}")
         _say(f"  token     {token}")
-        if await edge.cache.users.is_empty():
-            code = (await edge.cache.users.first_code()).code
-            _say(f"  web page  {page}/welcome, where this code makes the first admin: {code}")
-        else:
-            _say(f"  web page  {page}/")
+        await self._open_page(edge)
         _say("")
         _say("Try it from another terminal:")
         _say(f"  storescu -aec EDGE 127.0.0.1 {self._dimse_port} {sample}")
@@ -171,6 +168,20 @@ class _Demo:
         stopping = asyncio.Event()
         _at_signals(stopping.set)
         await stopping.wait()
+
+    async def _open_page(self, edge: Appliance) -> None:
+        """Have people who log in at once, and one who looks after the box; say who they are."""
+        # By this name, for no passkey is made for an address.
+        page, users = f"http://localhost:{self._edge_port}", edge.cache.users
+        _say(f"  web page  {page}/")
+        if not await users.is_empty():
+            return
+        password = "-".join(secrets.token_hex(2) for _ in range(4))
+        for name, role in _PEOPLE.items():
+            await users.redeem((await users.add(name, role)).code, password)
+        code = (await users.first_code()).code
+        _say(f"            log in as {', '.join(_PEOPLE)}; password {password}")
+        _say(f"            set it up as a technician does: {page}/setup, with the code {code}")
 
     def _send(self, study: Sequence[Dataset]) -> None:
         """Send a study, and what was not answered once more, as modalities do.

@@ -14,7 +14,7 @@ import os
 import time
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import AsyncExitStack
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -224,6 +224,8 @@ class Cache:
         primary = "".join(it.name for it in self._config.cloud.in_order[:1])
         line = partial(line_state, self._config.sync, archive=primary, now=time.time())
         audit = await asyncio.to_thread(self._audit_state)
+        damage = await self.audit.damages.known()
+        audit = replace(audit, damage=damage.what, damage_since=damage.since)
         return await read_status(self._config, self.database, self.store, parts, line, cages, audit)
 
     def _audit_state(self) -> AuditState:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from operator import itemgetter
@@ -20,25 +20,11 @@ from aiohttp import web
 from edge.access.acts import Service
 from edge.access.audit.messages import Messages
 from edge.access.audit.recorder import Audit
-from edge.access.basic import Basic
 from edge.access.emergencies import Emergencies
-from edge.access.emergency import BreakGlass
-from edge.access.factors import Factors
-from edge.access.gate import Gate, People
+from edge.access.gate import Gate
 from edge.access.http_tls import HttpTls
-from edge.access.links import Links
-from edge.access.login import LogIn
-from edge.access.oidc.channel import Channel
-from edge.access.oidc.login import ProviderLogIn
 from edge.access.oidc.people import ProviderPeople
-from edge.access.oidc.provider import Provider
-from edge.access.oidc.sealing import Seal
-from edge.access.oidc.vouching import Vouching
-from edge.access.passkeys import Passkeys
-from edge.access.proving import Proving
 from edge.access.renewals import Renewals
-from edge.access.sessions import cookie_name
-from edge.access.throttle import Throttle
 from edge.access.tls import box_names
 from edge.admin import api
 from edge.admin.absences import absence_routes
@@ -49,20 +35,15 @@ from edge.admin.claims import claim_of_api
 from edge.admin.commitments import commitment_routes
 from edge.admin.doctor import doctor_routes
 from edge.admin.edits import edit_routes
-from edge.admin.emergency import emergency_routes, own_emergency_routes
-from edge.admin.entrance import Entrance
+from edge.admin.emergency import emergency_routes
 from edge.admin.events import event_routes
-from edge.admin.factors import factor_routes
 from edge.admin.identities import identity_routes
 from edge.admin.keys import key_routes
-from edge.admin.links import link_routes, opening_routes
+from edge.admin.links import link_routes
 from edge.admin.local_keys import LockAsked
-from edge.admin.login import log_in_routes
-from edge.admin.login_witness import LogInWitness
 from edge.admin.logs import log_routes
 from edge.admin.network import network_routes
 from edge.admin.oidc import ProviderRoutes
-from edge.admin.passkeys import passkey_routes
 from edge.admin.peers import peer_routes
 from edge.admin.prefetch import prefetch_routes
 from edge.admin.procedures import procedure_routes
@@ -118,6 +99,7 @@ from edge.dicomweb.root import create_root
 from edge.dicomweb.safety import PAGE, POLICY_HEADER
 from edge.dicomweb.witness import HttpWitness
 from edge.dimse.examination import examine
+from edge.entering import LogInDoors, log_in_doors, provider_log_in
 from edge.logs import recent
 from edge.opening import Cache
 from edge.pages.door import Pages
@@ -185,7 +167,7 @@ async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -
         WrongKey: The box's own certificate was made with another secret.
     """
     cache, names = means.cache, box_names(config)
-    entrance = _entrance(cache, config)
+    entrance = log_in_doors(cache, config)
     supervisor.start("emergency access", entrance.glass.run)
     gate = entrance.door.gate
     tls = HttpTls(config.http, cache.keys.derive("tls"), cache.folder / "tls", names)
@@ -231,7 +213,7 @@ async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -
     application.add_routes(pages.routes())
     application.add_routes(certificate_routes(tls.authority))
     if config.access.oidc.issuer:
-        provider = await _provider(supervisor, cache, config, entrance.throttle)
+        provider = await provider_log_in(supervisor, cache, config, entrance.throttle)
         routes = ProviderRoutes(
             provider, entrance.door, own.has, entrance.witness, tls=config.http.tls != "off"
         )
@@ -241,51 +223,6 @@ async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -
     # Behind the listener, so that it ends before it: streams would hold up the end of the others.
     supervisor.start("live", live.run)
     return listener
-
-
-@dataclass(frozen=True, slots=True)
-class _Entrance:
-    """Where people log in."""
-
-    door: Entrance
-    throttle: Throttle
-    witness: LogInWitness
-    routes: Sequence[web.RouteDef]
-    glass: BreakGlass
-    links: Links
-
-
-def _entrance(cache: Cache, config: Config) -> _Entrance:
-    """Where people log in; every way in has one throttle."""
-    tls = config.http.tls != "off"
-    database, throttle, cookie = cache.database, Throttle(), cookie_name(tls=tls)
-    proving = Proving(database, cache.passwords, throttle)
-    people = People(Basic(database, proving, config.access), cache.sessions, throttle, cookie)
-    gate = Gate(cache.tokens, required=config.http.auth == "required", people=people)
-    factors = Factors(database, proving, throttle, config.access, box=config.appliance.name)
-    login = LogIn(database, cache.users, cache.sessions, proving, factors, throttle)
-    door = Entrance(gate, login, cache.sessions, cookie=cookie, tls=tls)
-    witness = LogInWitness(cache.audit, gate)
-    passkeys = Passkeys(database, factors, throttle, box=config.appliance.name)
-    links = Links(database, cache.sessions, throttle, config.access)
-    routes = [*log_in_routes(door), *factor_routes(door, factors), *passkey_routes(door, passkeys)]
-    routes += opening_routes(door, links)
-    glass = BreakGlass(database, cache.sessions, factors, cache.audit, config.access)
-    own = own_emergency_routes(door, glass)  # which tells the record itself
-    return _Entrance(door, throttle, witness, [*witness.watch(routes), *own], glass, links)
-
-
-async def _provider(
-    supervisor: Supervisor, cache: Cache, config: Config, throttle: Throttle
-) -> ProviderLogIn:
-    """Log-in at the identity provider, and what asks it again; nothing is asked of it yet."""
-    secret = cache.keys.derive(PURPOSE)
-    access = await asyncio.to_thread(open_secrets, config.access, secret, "access")
-    seal = Seal(cache.keys.derive("oidc"))
-    provider = Provider(access.oidc, Channel(access.oidc, lab=config.appliance.lab))
-    means = cache.database, cache.sessions, provider, access, seal
-    supervisor.start("oidc", Vouching(*means, cache.audit.put).run)
-    return ProviderLogIn(*means, throttle)
 
 
 def _images(means: HttpMeans, gate: Gate) -> web.Application:
@@ -317,7 +254,7 @@ async def _viewer(gate: Gate, pages: Pages, audit: Audit, config: Config) -> web
 
 
 def _administration(
-    means: HttpMeans, entrance: _Entrance, config: Config, live: Live, trials: Trials
+    means: HttpMeans, entrance: LogInDoors, config: Config, live: Live, trials: Trials
 ) -> web.Application:
     cache, changes, gate = means.cache, means.changes, entrance.door.gate
     database, identity, wake = cache.database, itemgetter(IDENTITY), changes.wake
@@ -360,6 +297,7 @@ def _administration(
                 cache.audit.folder,
                 lambda: cache.audit.known,
                 Messages(config.appliance.name, config.dimse.ae_title),
+                cache.audit.damages,
             ),
             *key_routes(means.lock, identity),
             *settings_routes(own, running),

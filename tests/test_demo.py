@@ -16,6 +16,22 @@ from edge.demo import phantom, show
 from edge.dicom.scanner import InstanceScanner
 
 
+@contextlib.contextmanager
+def demonstration(folder, until):
+    """It runs, in a folder of its own, and has said that."""
+    with subprocess.Popen(
+        [sys.executable, "-m", "edge", "demo"],
+        env=os.environ | {"TMPDIR": str(folder)},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        for line in process.stdout:
+            if until in line:
+                break
+        yield process
+
+
 def test_the_phantom_is_a_legal_series():
     study = phantom("NOBODY^AT^ALL", "0", 5)
     uids = set()
@@ -52,16 +68,7 @@ async def test_the_line_is_cut_and_restored_and_both_sides_are_equal(tmp_path, c
 def test_whenever_it_is_interrupted_it_leaves_and_complains_of_nothing(
     tmp_path, moment, number, status
 ):
-    with subprocess.Popen(
-        [sys.executable, "-m", "edge", "demo"],
-        env=os.environ | {"TMPDIR": str(tmp_path)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        for line in process.stdout:
-            if moment in line:
-                break
+    with demonstration(tmp_path, until=moment) as process:
         process.send_signal(number)
         _, complaints = process.communicate(timeout=60)
     assert (process.returncode, complaints) == (status, "")
@@ -69,16 +76,7 @@ def test_whenever_it_is_interrupted_it_leaves_and_complains_of_nothing(
 
 
 def test_a_second_signal_does_not_keep_its_folder_from_being_removed(tmp_path):
-    with subprocess.Popen(
-        [sys.executable, "-m", "edge", "demo"],
-        env=os.environ | {"TMPDIR": str(tmp_path)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-    ) as process:
-        for line in process.stdout:
-            if "Ctrl-C ends it" in line:
-                break
+    with demonstration(tmp_path, until="Ctrl-C ends it") as process:
         while process.poll() is None:  # all the while that it ends
             process.send_signal(signal.SIGTERM)
             with contextlib.suppress(subprocess.TimeoutExpired):

@@ -31,7 +31,7 @@ from edge.index.database import Database
 from edge.index.links import LinkRow
 from edge.index.sessions import LINK
 
-__all__ = ["Link", "Links", "NewLink", "OpenedLink"]
+__all__ = ["Link", "Links", "NewLink", "OneOfAll", "OpenedLink"]
 
 _SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
 _MOST = 50
@@ -54,6 +54,14 @@ class Link:
     """So many times."""
     last_opened: float
     """0: never."""
+
+
+@dataclass(frozen=True, slots=True)
+class OneOfAll:
+    """A link among those of all studies, as admins see it."""
+
+    link: Link
+    patient_name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -198,6 +206,11 @@ class Links:
         """Those of a study that are not over, the newest first."""
         rows = await table.of_study(self._database, study_uid, self._clock())
         return tuple(map(_link, rows))
+
+    async def all(self) -> tuple[OneOfAll, ...]:
+        """Those of all studies that are not over, the newest first; a thousand at the most."""
+        rows = await table.all_of(self._database, self._clock())
+        return tuple(OneOfAll(_link(row), patient) for row, patient in rows)
 
     async def end(self, link_id: str, study_uid: str) -> bool:
         """End one, and everybody's look at it; False if the study has none that is called so."""

@@ -18,6 +18,7 @@ import msgspec
 from aiohttp import hdrs, web
 
 from edge.access.audit.check import check_record
+from edge.access.audit.damage import Damages
 from edge.access.audit.entry import Entry, Event
 from edge.access.audit.export import as_csv, as_dicom
 from edge.access.audit.export import as_json as as_lines
@@ -103,6 +104,14 @@ class Checked(msgspec.Struct, forbid_unknown_fields=True):
     digest: str
     """Of the last one, to be compared with what was told elsewhere."""
     findings: list[Found]
+    is_alarm: bool
+    """Whether something of it is an alarm until an admin says that they know."""
+
+
+class Seen(msgspec.Struct, forbid_unknown_fields=True):
+    """Whether something is an alarm still."""
+
+    is_alarm: bool
 
 
 class AuditPage(msgspec.Struct):
@@ -114,7 +123,7 @@ class AuditPage(msgspec.Struct):
 
 
 def audit_routes(
-    folder: AuditFolder, known: Callable[[], Head], messages: Messages
+    folder: AuditFolder, known: Callable[[], Head], messages: Messages, damages: Damages
 ) -> list[web.RouteDef]:
     """``/audit``.
 
@@ -122,6 +131,7 @@ def audit_routes(
         folder: The record's files.
         known: How far the record goes, as the index remembers.
         messages: Makes DICOM's messages of entries.
+        damages: Remembers what was found.
     """
     turn = asyncio.Lock()
 
@@ -181,6 +191,7 @@ def audit_routes(
     async def check(_: web.Request) -> web.Response:
         async with turn:
             report = await asyncio.to_thread(check_record, folder, known())
+            damage = await damages.checked(report)
         findings = [Found(**asdict(one)) for one in report.findings]
         return as_json(
             Checked(
@@ -191,13 +202,20 @@ def audit_routes(
                 report.head.number,
                 report.head.digest.hex(),
                 findings,
+                bool(damage.what),
             )
         )
+
+    @operation("An admin knows of what the last check found: it is no alarm.", answer=Seen)
+    @needs(Act.ADMINISTER)
+    async def see(_: web.Request) -> web.Response:
+        return as_json(Seen(bool((await damages.see()).what)))
 
     return [
         web.get("/audit", found),
         web.get("/audit/export", export),
         web.get("/audit/check", check),
+        web.post("/audit/seen", see),
     ]
 
 

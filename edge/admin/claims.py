@@ -37,6 +37,7 @@ _NAMELESS: Final = frozenset({"sync/history"})
 _GIVEN: Final = {"backup": Event.SECURITY, "support": Event.ADMINISTERED}
 """Whose GET gives a file of the box itself away."""
 _CHANGES: Final = {
+    "audit": Event.SECURITY,
     "peers": Event.NETWORK,
     "archives": Event.NETWORK,
     "tokens": Event.SECURITY,
@@ -66,7 +67,7 @@ def claim_of_api(request: web.Request) -> Claim | None:
     path = "" if resource is None else resource.canonical.partition("/api/v1/")[2]
     section = path.partition("/")[0]
     what = f"{request.method} /api/v1/{path}"
-    if section == "audit":
+    if section == "audit" and request.method in _READS:
         query, event = request.rel_url.raw_query_string, Event.READ_RECORD
         return Claim(event, what, query=query, is_durable=True, begins=event)
     if request.method in _READS:

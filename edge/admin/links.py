@@ -1,6 +1,7 @@
 """Links to a study, over the admin API, and how somebody opens one.
 
-Making, seeing and ending them is for who may ``decide`` and sees the study. ``POST /login/link`` is
+Making, seeing and ending them is for who may ``decide`` and sees the study; seeing those of all
+studies for who may ``administer``. ``POST /login/link`` is
 open to everybody: the secret of the link is the proof.
 """
 
@@ -14,7 +15,7 @@ import msgspec
 from aiohttp import hdrs, web
 
 from edge.access.audit.claim import SAID
-from edge.access.links import Link, Links
+from edge.access.links import Link, Links, OneOfAll
 from edge.access.roles import Act, Identity, Role, needs
 from edge.access.sessions import Proved
 from edge.admin.asking import body, only
@@ -80,7 +81,7 @@ class InByLink(msgspec.Struct, forbid_unknown_fields=True):
 def link_routes(
     links: Links, studies: Studies, identity: Callable[[web.Request], Identity]
 ) -> list[web.RouteDef]:
-    """``/studies/{study}/links``.
+    """``/studies/{study}/links``, and ``/links``.
 
     Args:
         links: Those of the box.
@@ -122,7 +123,13 @@ def link_routes(
         ended = await links.end(request.match_info["link"], named(request))
         return web.json_response({"ended": ended})
 
+    @operation("The links to all studies that hold, the newest first.", answer=list[OneOfAll])
+    @needs(Act.ADMINISTER)
+    async def all_links(_: web.Request) -> web.Response:
+        return web.json_response([asdict(one) for one in await links.all()])
+
     return [
+        web.get("/links", all_links),
         web.get("/studies/{study}/links", listing),
         web.post("/studies/{study}/links", make),
         web.delete("/studies/{study}/links/{link}", end),

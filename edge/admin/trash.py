@@ -17,7 +17,7 @@ from edge.access.roles import Act, Identity, needs
 from edge.admin.asking import About, Paged, body, wanted
 from edge.admin.openapi import operation
 from edge.cache.listing import Page
-from edge.cache.trash import InTrash, Query, Trash
+from edge.cache.trash import InTrash, Query, StudyInTrash, Trash
 from edge.errors import DecisionRefused
 
 __all__ = ["trash_routes"]
@@ -56,6 +56,15 @@ def trash_routes(trash: Trash, identity: Callable[[web.Request], Identity]) -> l
         page = await trash.contents(Query(limit=asked.limit, offset=asked.offset))
         return web.json_response(asdict(page))
 
+    @operation(
+        "The studies that these images are of, the newest first.",
+        answer=Page[StudyInTrash],
+        query=Paged,
+    )
+    async def by_study(request: web.Request) -> web.Response:
+        asked = wanted(request, Paged)
+        return web.json_response(asdict(await trash.studies(asked.limit, asked.offset)))
+
     @operation("Restore images, or have them erased.", answer=TrashOutcome, body=TrashDecision)
     @needs(Act.DECIDE)
     async def decide(request: web.Request) -> web.Response:
@@ -73,4 +82,8 @@ def trash_routes(trash: Trash, identity: Callable[[web.Request], Identity]) -> l
             done = await trash.empty(query)
         return web.json_response({"done": done})
 
-    return [web.get("/trash", contents), web.post("/trash", decide)]
+    return [
+        web.get("/trash", contents),
+        web.get("/trash/studies", by_study),
+        web.post("/trash", decide),
+    ]

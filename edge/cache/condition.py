@@ -63,6 +63,8 @@ def _worries(status: Status) -> bool:
         or status.procedures.refused
         or any(source.error for source in status.worklist)
         or status.audit.trouble
+        or status.audit.damage
+        or status.emergencies.unseen
         or not status.prefetch.pinned_fit
         or status.tokens
         or status.cages

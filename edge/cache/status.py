@@ -134,6 +134,10 @@ class AuditState:
     """Why they wait; empty if nothing is wrong."""
     trouble_since: float = 0.0
     """POSIX seconds."""
+    damage: str = ""
+    """What of it was found changed or missing, and no admin has seen to; empty if nothing was."""
+    damage_since: float = 0.0
+    """When it was found, in POSIX seconds."""
 
 
 ReadLine = Callable[[str | None, int, Sequence[WaitingStudy]], LineState]
@@ -223,6 +227,8 @@ class Status:
     def _alarms(self) -> Iterator[str]:
         if emergency := self.emergencies.sentence:
             yield f"{emergency}."
+        if damage := self.audit.damage:
+            yield f"The audit was found damaged: {damage}: edge check audit."
         if lost := self.summary.lost:
             yield f"{_count(lost, 'image was', 'images were')} lost and must be sent again."
 

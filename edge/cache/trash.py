@@ -41,7 +41,7 @@ from edge.index.trash import Candidate
 from edge.store.objects import ObjectStore
 from edge.store.tombstones import TrashRecord, TrashStore
 
-__all__ = ["InTrash", "Query", "Trash", "Trashed"]
+__all__ = ["InTrash", "Query", "StudyInTrash", "Trash", "Trashed"]
 
 log = logging.getLogger(__name__)
 
@@ -85,6 +85,23 @@ class InTrash:
     """POSIX seconds, as all times here; None if a person wants it erased."""
     until: float | None
     """When it will be erased; None: as soon as the service gets to it."""
+
+
+@dataclass(frozen=True, slots=True)
+class StudyInTrash:
+    """What is in the trash of a study, as a person reads of it. It names a patient."""
+
+    study_uid: str
+    patient_name: str
+    patient_id: str
+    images: int
+    size: int
+    """Bytes of their files."""
+    archive: str
+    """That deleted the first of them."""
+    reason: str
+    until: float | None
+    """When the first of them will be erased; None: as soon as the service gets to it."""
 
 
 class Trash:
@@ -223,6 +240,24 @@ class Trash:
         """What is in the trash, the newest first."""
         total = await trash.count(self._database, query)
         return Page(total, [self._shown(one) for one in await self._find(query)])
+
+    async def studies(self, limit: int, offset: int) -> Page[StudyInTrash]:
+        """Whose images are in the trash, the newest first."""
+        rows = await trash.studies(self._database, limit, offset)
+        found = [
+            StudyInTrash(
+                study_uid=one.study_uid,
+                patient_name=one.patient_name,
+                patient_id=one.patient_id,
+                images=one.instances,
+                size=one.content_bytes,
+                archive=one.archive,
+                reason=one.reason,
+                until=one.since + self.seconds if one.since else None,
+            )
+            for one in rows
+        ]
+        return Page(await trash.count_studies(self._database), found)
 
     async def due(self, max_count: int) -> list[Candidate]:
         """Those whose days are over, the oldest first."""

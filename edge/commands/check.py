@@ -26,6 +26,9 @@ def add(commands: Commands) -> None:
     acts = Acts(commands.add("check", "Go through what the box keeps, and say what was changed."))
     audit = acts.add("audit", "Prove every entry of the record of who did what.", _audit)
     audit.add_argument("--json", action="store_true", help="for programs")
+    audit.add_argument(
+        "--seen", action="store_true", help="somebody knows of what it finds: an alarm no more"
+    )
 
 
 async def _audit(options: argparse.Namespace) -> int:
@@ -35,10 +38,16 @@ async def _audit(options: argparse.Namespace) -> int:
     async with witnessed(options, loaded, Event.READ_RECORD) as (cache, said):
         report = await asyncio.to_thread(check_record, cache.audit.folder, cache.audit.known)
         said["found"] = "sound" if report.is_sound else f"{len(report.findings)} findings"
+        damage = await cache.audit.damages.checked(report)
+        if options.seen:
+            damage = await cache.audit.damages.see()
+            said["seen"] = "yes"
     if options.json:
         say(json.dumps(_as_json(report)))
     else:
         _print(report)
+        if damage.what:
+            say("  edge status says so until somebody has seen to it: edge check audit --seen")
     return int(not report.is_sound)
 
 

@@ -116,6 +116,8 @@ def _print_audit(audit: AuditState) -> None:
     say(f"  audit                 {audit.entries} entries{to}")
     if audit.trouble:
         say(f"    since {moment(audit.trouble_since)}: {audit.trouble}")
+    if audit.damage:
+        say(f"    found damaged {moment(audit.damage_since)}: {audit.damage}: edge check audit")
 
 
 def _print_backups(backups: Overview) -> None:

@@ -16,11 +16,12 @@ from edge.index.remote import cursor, set_cursor
 __all__ = ["AuditTable"]
 
 _HEAD: Final = "audit"
+_DAMAGE: Final = "audit damage"
 _AT_ONCE: Final = 500
 
 
 class AuditTable:
-    """Remembers the audit's head; finds patients and people."""
+    """Remembers the audit's head, and that it was damaged; finds patients and people."""
 
     def __init__(self, database: Database) -> None:
         self._database = database
@@ -38,6 +39,14 @@ class AuditTable:
                 set_cursor(db, _HEAD, f"{number} {digest.hex()}")
 
         await self._database.write(write)
+
+    async def damage(self) -> str:
+        """What `edge.access.audit.damage` keeps; empty if that is nothing."""
+        return await cursor(self._database, _DAMAGE) or ""
+
+    async def set_damage(self, text: str) -> None:
+        """Keep it."""
+        await self._database.write(lambda db: set_cursor(db, _DAMAGE, text))
 
     async def subjects(self, study_uids: Sequence[str]) -> Mapping[str, tuple[str, str, str]]:
         """Patient ID, name and accession number of those studies that are known."""

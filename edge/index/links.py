@@ -10,7 +10,7 @@ from dataclasses import astuple, dataclass, fields
 
 from edge.index.database import Connection, Database
 
-__all__ = ["LinkRow", "end", "find", "mark_opened", "of_study", "put"]
+__all__ = ["LinkRow", "all_of", "end", "find", "mark_opened", "of_study", "put"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +58,19 @@ async def of_study(database: Database, study_uid: str, now: float) -> list[LinkR
         (study_uid, now),
     )
     return [LinkRow(*row) for row in rows]
+
+
+async def all_of(database: Database, now: float) -> list[tuple[LinkRow, str]]:
+    """Those of all studies that are not over, the newest first, and each study's patient."""
+    columns = ", ".join(f"l.{item.name}" for item in fields(LinkRow))
+    rows = await database.read(
+        f"SELECT {columns}, coalesce((SELECT a.attributes ->> '$.\"00100010\".Value[0].Alphabetic'"
+        " FROM studies s JOIN study_attributes a ON a.study_id = s.id"
+        " WHERE s.study_uid = l.study_uid), '')"
+        " FROM links l WHERE until > ? ORDER BY created DESC, link_id LIMIT 1000",
+        (now,),
+    )
+    return [(LinkRow(*row[:-1]), row[-1]) for row in rows]
 
 
 def mark_opened(db: Connection, link_id: str, now: float) -> bool:

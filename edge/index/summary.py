@@ -61,6 +61,8 @@ class Summary:
     """Instances that are here or in the archive, and that a rejection note hides."""
     trashed: int = 0
     """Instances that the archive deleted, and that are here for some days more."""
+    trashed_studies: int = 0
+    """Studies that those are of."""
     trashed_since: float | None = None
     """Since when the first of them is in the trash, in POSIX seconds."""
     by_courier: int = 0
@@ -136,9 +138,11 @@ async def summary(database: Database) -> Summary:
         " (SELECT count(*) FROM remedies r JOIN instances i ON i.id = r.instance_id"
         " WHERE i.custody = 'VERIFIED' AND i.availability = 'ONLINE')"
     )
-    ((rejected, trashed, trashed_since),) = await database.read(
+    ((rejected, trashed, trashed_studies, trashed_since),) = await database.read(
         "SELECT (SELECT count(*) FROM instances WHERE withheld = 'REJECTED'),"
         " (SELECT count(*) FROM instances WHERE withheld = 'TRASH'),"
+        " (SELECT count(DISTINCT i.study_id) FROM trash t"
+        " JOIN instances i ON i.id = t.instance_id),"
         " (SELECT min(since) FROM trash)"
     )
     ((by_courier, since),) = await database.read(
@@ -167,6 +171,7 @@ async def summary(database: Database) -> Summary:
         remedied=remedied,
         rejected=rejected,
         trashed=trashed,
+        trashed_studies=trashed_studies,
         trashed_since=trashed_since,
         by_courier=by_courier,
         by_courier_since=since,

@@ -23,9 +23,11 @@ __all__ = [
     "Candidate",
     "Item",
     "Known",
+    "OfStudy",
     "adopt",
     "candidates",
     "count",
+    "count_studies",
     "due",
     "erase",
     "expire",
@@ -39,6 +41,7 @@ __all__ = [
     "put",
     "records",
     "rename",
+    "studies",
     "take_back",
 ]
 
@@ -99,6 +102,22 @@ class Item:
     reason: str
     since: float
     """POSIX seconds; 0: it is to be erased at once."""
+
+
+@dataclass(frozen=True, slots=True)
+class OfStudy:
+    """What is in the trash of one study."""
+
+    study_uid: str
+    patient_id: str
+    patient_name: str
+    instances: int
+    content_bytes: int
+    archive: str
+    """That deleted the first of it, and why."""
+    reason: str
+    since: float
+    """Of the first of it, in POSIX seconds; 0: it is to be erased at once."""
 
 
 _CANDIDATE = (
@@ -282,6 +301,26 @@ async def find(database: Database, query: Query) -> list[Item]:
         [*values, query.limit, query.offset],
     )
     return [Item(InstanceRef(*row[:3]), *row[3:]) for row in rows]
+
+
+async def count_studies(database: Database) -> int:
+    """How many studies have something in the trash."""
+    rows = await database.read(f"SELECT count(DISTINCT s.id){_ITEMS}1")
+    return int(rows[0][0])
+
+
+async def studies(database: Database, limit: int, offset: int) -> list[OfStudy]:
+    """The studies of what is in the trash, the newest first."""
+    # Beside a lone min(), SQLite takes the other columns from the row that has it.
+    rows = await database.read(
+        "SELECT s.study_uid, s.patient_id,"
+        " coalesce((SELECT a.attributes ->> '$.\"00100010\".Value[0].Alphabetic'"
+        " FROM study_attributes a WHERE a.study_id = s.id), ''), count(*), sum(i.content_bytes),"
+        f" t.archive, t.reason, min(t.since){_ITEMS}1 GROUP BY s.id"
+        " ORDER BY min(t.since) DESC, s.id DESC LIMIT ? OFFSET ?",
+        (limit, offset),
+    )
+    return [OfStudy(*row) for row in rows]
 
 
 async def records(database: Database, sop_uids: Iterable[str] | None = None) -> set[str]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from edge.access.roles import Act
-from edge.cache.condition import Level
+from edge.cache.condition import Level, level_of
 from edge.cache.status import Status
 from edge.dicom.instance import Custody
 from edge.pages.page import Visit
@@ -37,6 +37,10 @@ def alarms_of(status: Status, visit: Visit, now: float) -> Iterator[Alarm]:
     """The gravest first; what only an admin can do something about is for them alone."""
     found = [*_of_box(status, visit), *_of_line(status, visit, now), *_of_images(status, visit)]
     found += _of_devices(status, visit)
+    if not visit.may(Act.ADMINISTER):
+        found = found or [*_of_others(status, visit)]
+    else:
+        found += _of_record(status, visit, now)
     order = (Level.ALARM, Level.WARNING, Level.BUSY, Level.SAFE)
     yield from sorted(found, key=lambda alarm: order.index(alarm.level))
 
@@ -87,12 +91,53 @@ def _of_box(status: Status, visit: Visit) -> Iterator[Alarm]:
             link="/tokens",
             link_text=_("Tokens"),
         )
-    if may and status.audit.trouble:
+
+
+def _of_record(status: Status, visit: Visit, now: float) -> Iterator[Alarm]:
+    """Of who did what: for admins."""
+    words, audit = visit.words, status.audit
+    _ = words.gettext
+    if audit.damage:
         yield Alarm(
             Level.WARNING,
-            _("The audit can’t be sent to %(server)s.", server=status.audit.server),
+            _(
+                "The record of who did what was found damaged at %(time)s.",
+                time=words.moment(audit.damage_since, now),
+            ),
+            _("Somebody may have changed it, or a disk fails. Check it, and say that you know."),
+            audit.damage,
+            "/audit#check",
+            _("Check the record"),
+        )
+    if audit.trouble:
+        yield Alarm(
+            Level.WARNING,
+            _("The audit can’t be sent to %(server)s.", server=audit.server),
             _("It is kept here, and sent as soon as that works again."),
-            status.audit.trouble,
+            audit.trouble,
+        )
+    if unseen := status.emergencies.unseen:
+        yield Alarm(
+            Level.WARNING,
+            words.ngettext(
+                "%(n)s emergency access was looked at by nobody yet.",
+                "%(n)s emergency accesses were looked at by nobody yet.",
+                unseen,
+            ),
+            _("Read why it was opened, and say that you looked at it."),
+            link="/people",
+            link_text=_("People"),
+        )
+
+
+def _of_others(status: Status, visit: Visit) -> Iterator[Alarm]:
+    """The light says that something is not as it should be, and all of that is for admins."""
+    _, level = visit.words.gettext, level_of(status)
+    if level in (Level.ALARM, Level.WARNING):
+        yield Alarm(
+            level,
+            _("Something waits for an administrator."),
+            _("It keeps nobody from working: images come in, and can be opened."),
         )
 
 
@@ -170,6 +215,24 @@ def _of_images(status: Status, visit: Visit) -> Iterator[Alarm]:
             link=link and f"{link}#letters",
             link_text=_("See why"),
         )
+    if kept := numbers.withdrawals_refused:
+        yield Alarm(
+            Level.WARNING,
+            words.ngettext(
+                "The archive still has %(n)s image that it was told to delete.",
+                "The archive still has %(n)s images that it was told to delete.",
+                kept,
+            ),
+            _("It is asked again. If this stays, the archive’s own people have to delete it."),
+        )
+    if not status.prefetch.pinned_fit:
+        yield Alarm(
+            Level.WARNING,
+            _("What is pinned does not fit on the disk."),
+            _("A part of it stays in the cloud, and opens from there. Let go what nobody needs."),
+            link="/studies?pinned=true",
+            link_text=_("What is pinned"),
+        )
     if numbers.absent:
         yield Alarm(
             Level.WARNING,
@@ -187,6 +250,18 @@ def _of_images(status: Status, visit: Visit) -> Iterator[Alarm]:
 def _of_devices(status: Status, visit: Visit) -> Iterator[Alarm]:
     words = visit.words
     _ = words.gettext
+    if refused := status.procedures.refused:
+        yield Alarm(
+            Level.WARNING,
+            words.ngettext(
+                "Another system would not take %(n)s message about examinations.",
+                "Other systems would not take %(n)s messages about examinations.",
+                refused,
+            ),
+            _("What they said stands with each; it can be sent again, or left."),
+            link="/sync#told" if visit.may(Act.DECIDE) else "",
+            link_text=_("See why"),
+        )
     if lost := status.commitments.given_up:
         yield Alarm(
             Level.WARNING,

@@ -2,7 +2,7 @@
 
 Owns the routes of the table (`edge.pages.table`), of the files, and of the state in pieces, which a
 script puts into the page as it changes. Promises that a page which somebody may not see is not made
-for them, and that nobody who is not logged in gets more than the one where one logs in. Lets in by
+for them, and that whoever is not logged in gets what says how one gets in, and no more. Lets in by
 the same gate as the API, and never by a form: whatever a page does, it does by the API.
 """
 
@@ -105,6 +105,10 @@ class Pages:
     async def face(self, request: web.Request, template: str, values: Mapping[str, object]) -> str:
         """A page of another door, by its template, in the language of who looks."""
         made = await self._resources()
+        session = await self._gate.session(request.headers)
+        # Whoever came by a link, or was narrowed to images, is led to no page of ours.
+        has_pages = session is None or session.scope.is_for(Service.ADMIN)
+        values = {**values, "has_pages": has_pages}
         return made.render(template, self._visit(request, _Known(), made).words, values)
 
     @web.middleware
@@ -205,7 +209,7 @@ class Pages:
     def _menu(self, visit: Visit) -> list[list[Page]]:
         """What they may see, in its groups."""
         groups = [group for group in Group if group]
-        allowed = [page for page in self._pages if page.act is not None and visit.may(page.act)]
+        allowed = [page for page in self._pages if page.act is None or visit.may(page.act)]
         found = [[page for page in allowed if page.group is group] for group in groups]
         return [group for group in found if group]
 

@@ -1,6 +1,7 @@
 """How things are done: a section for every page, written for who uses that page.
 
-It is of the box itself, and works without any line. Nobody reads of pages that are not theirs.
+It is of the box itself, and works without any line. Nobody reads of pages that are not theirs; who
+is not logged in reads how one gets in.
 """
 
 from __future__ import annotations
@@ -8,11 +9,74 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from edge.access.roles import Act
+from edge.access.acts import Act
 from edge.pages.page import Group, Page, Visit
 from edge.pages.words import noted
 
-__all__ = ["PAGE", "SECTIONS"]
+__all__ = ["ENTERING", "PAGE", "SECTIONS"]
+
+ENTERING: Final = (
+    (
+        "welcome",
+        "/welcome",
+        noted("Log in"),
+        (
+            noted(
+                "Log in with your name and the password that you chose. If you made a passkey, "
+                "press its button instead: nothing has to be typed then."
+            ),
+            noted(
+                "You were given a code? Press “I was given a code”, type it as it stands on the "
+                "paper, and choose a password. A code works once, and for some days."
+            ),
+            noted(
+                "Password forgotten, telephone lost? Nobody can tell you the old password: ask "
+                "whoever looks after the box for a new code. Each recovery code that you printed "
+                "opens once in place of the telephone."
+            ),
+            noted(
+                "After some wrong tries the box makes you wait, longer each time. That is not a "
+                "fault: it keeps others from guessing."
+            ),
+        ),
+    ),
+    (
+        "setup",
+        "/setup",
+        noted("A new box"),
+        (
+            noted(
+                "A box that nobody has set up shows a code on its screen; on a machine of your "
+                "own, edge user first-code prints it. With it you become the first administrator, "
+                "and are led through the rest, step by step. Each step can be left for later."
+            ),
+        ),
+    ),
+    (
+        "browser",
+        "",
+        noted("The browser warns of this page"),
+        (
+            noted(
+                "The box proves who it is by a certificate that it made itself. Until your "
+                "device knows it, the browser warns. Ask whoever looks after the box to have your "
+                "device know it, and type no password before."
+            ),
+        ),
+    ),
+    (
+        "link",
+        "",
+        noted("A link to images"),
+        (
+            noted(
+                "Whoever sent you a link to images opened them for you: no log-in is needed. If "
+                "the link opens nothing any more, its time is over: ask for another."
+            ),
+        ),
+    ),
+)
+"""Name, path, title, and what there is to know, for who is not logged in."""
 
 _S = tuple[str, str, str, Act, tuple[str, ...]]
 SECTIONS: Final[tuple[_S, ...]] = (
@@ -177,6 +241,10 @@ SECTIONS: Final[tuple[_S, ...]] = (
                 "A token that nobody used for months is better revoked. One that ends soon is "
                 "named on the first page."
             ),
+            noted(
+                "Links by which studies were shown to somebody without a log-in stand below: "
+                "whose study it is, who made the link, and until when it holds."
+            ),
         ),
     ),
     (
@@ -300,6 +368,13 @@ SECTIONS: Final[tuple[_S, ...]] = (
 
 async def fill(visit: Visit) -> Mapping[str, Any]:
     """The sections of who reads it."""
+    if visit.identity is None:
+        return {
+            "sections": [
+                {"name": name, "path": path, "title": title, "texts": texts}
+                for name, path, title, texts in ENTERING
+            ]
+        }
     return {
         "sections": [
             {"name": name, "path": path, "title": title, "texts": texts}
@@ -309,4 +384,4 @@ async def fill(visit: Visit) -> Mapping[str, Any]:
     }
 
 
-PAGE: Final = Page("/help", "help", noted("Help"), Act.READ, Group.FOOT, fill=fill)
+PAGE: Final = Page("/help", "help", noted("Help"), None, Group.FOOT, fill=fill)

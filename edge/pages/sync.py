@@ -37,7 +37,7 @@ def _tabs(status: Status) -> list[Tab]:
         Tab("letters", noted("Refused"), refused, True),
         Tab("conflicts", noted("Conflicts"), numbers.in_conflict, True),
         Tab("absences", noted("Missing there"), numbers.absent, True),
-        Tab("trash", noted("Trash"), numbers.trashed, False),
+        Tab("trash", noted("Trash"), numbers.trashed_studies, False),
         Tab("line", noted("Line"), 0, False),
         Tab("history", noted("History"), 0, False),
         Tab("told", noted("Promises to devices"), unheard, True),

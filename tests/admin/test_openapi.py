@@ -238,6 +238,7 @@ async def test_whatever_the_description_allows_is_answered_as_it_says(base, head
         "DELETE /tokens",
         "GET /trash",
         "POST /trash",
+        "GET /trash/studies",
         "GET /users",
         "POST /users",
         "POST /users/{name}",

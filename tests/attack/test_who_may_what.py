@@ -33,6 +33,7 @@ OPEN = {
     ("POST", "/logout"),
     ("GET", "/page/static/{tree}/{name}"),
     ("GET", "/setup"),
+    ("GET", "/help"),
     ("GET", "/welcome"),
 }
 """Of everybody: nothing of patients, what monitors ask, whom to trust, and the way in and out."""

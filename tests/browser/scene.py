@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from datetime import date, timedelta
 from pathlib import Path
 
+import numpy as np
 import pydicom
+from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 
 from edge import config
@@ -23,6 +25,7 @@ from edge.dicom.instance import Origin
 from edge.loading import OWN
 from edge.overlay import to_toml
 from tests import samples
+from tests.browser.portraits import portrait
 from tests.fakes.edge import EdgeServer
 
 NAME = "St. Brigid Clinic"
@@ -46,6 +49,8 @@ class Scene:
 
     box: Appliance
     cloud: EdgeServer | None = None
+    is_drawn: bool = False
+    """Its studies look like what they are called; that takes its time."""
 
     @property
     def base(self) -> str:
@@ -53,7 +58,7 @@ class Scene:
 
     async def store(self, number: int, sender: str = "CT1") -> str:
         """A patient's study comes in; its Study Instance UID."""
-        for data in files(number):
+        for data in files(number, is_drawn=self.is_drawn):
             await self.box.admission.store_instance(
                 samples.chunks(data), Source(Origin.DIMSE, sender)
             )
@@ -71,12 +76,14 @@ class Scene:
         return {"name": cookie_name(tls=False), "value": secret, "url": self.base}
 
 
-def files(number: int) -> list[bytes]:
+def files(number: int, *, is_drawn: bool = False) -> list[bytes]:
     """The Part 10 files of a patient's study."""
     name, patient_id, sex, modality, description, count = PATIENTS[number % len(PATIENTS)]
     day = date(2026, 11, 27) - timedelta(days=number // 3)
     made = []
-    for one in samples.ct_series(count, rows=64, columns=64, seed=number, pixels="smooth"):
+    for at, one in enumerate(
+        samples.ct_series(count, rows=64, columns=64, seed=number, pixels="smooth")
+    ):
         dataset = pydicom.dcmread(DicomBytesIO(one.data))
         dataset.SpecificCharacterSet = "ISO_IR 192"
         dataset.PatientName, dataset.PatientID, dataset.PatientSex = name, patient_id, sex
@@ -84,10 +91,21 @@ def files(number: int) -> list[bytes]:
         dataset.StudyDate, dataset.StudyTime = f"{day:%Y%m%d}", f"{8 + number % 9:02}1500"
         dataset.AccessionNumber = f"A{73100 + number}"
         dataset.StudyInstanceUID = samples.sample_uid("page", number)
+        if is_drawn:
+            _draw(dataset, portrait(description, at / count))
         out = DicomBytesIO()
         dataset.save_as(out, enforce_file_format=True)
         made.append(out.getvalue())
     return made
+
+
+def _draw(dataset: Dataset, drawn: np.ndarray) -> None:
+    dataset.Rows, dataset.Columns = drawn.shape
+    dataset.BitsAllocated, dataset.BitsStored, dataset.HighBit = 16, 12, 11
+    dataset.PixelRepresentation, dataset.RescaleIntercept, dataset.RescaleSlope = 0, "0", "1"
+    dataset.WindowCenter, dataset.WindowWidth = "2048", "4096"
+    dataset.SeriesDescription = dataset.StudyDescription
+    dataset.PixelData = drawn.tobytes()
 
 
 def _set_up(box: Path, archives: Sequence[config.Archive]) -> None:
@@ -103,12 +121,15 @@ def _set_up(box: Path, archives: Sequence[config.Archive]) -> None:
 
 
 @contextlib.asynccontextmanager
-async def clinic(folder: Path, *, cloud: str = "up", **sections: object) -> AsyncIterator[Scene]:
+async def clinic(
+    folder: Path, *, cloud: str = "up", is_drawn: bool = False, **sections: object
+) -> AsyncIterator[Scene]:
     """A box that is called like a clinic.
 
     Args:
         folder: Of everything.
         cloud: ``up``, ``down`` or ``none``.
+        is_drawn: Its studies look like what they are called.
         sections: Of the configuration.
     """
     archives: tuple[config.Archive, ...] = ()
@@ -133,4 +154,4 @@ async def clinic(folder: Path, *, cloud: str = "up", **sections: object) -> Asyn
             }
             | sections
         )
-        yield Scene(await stack.enter_async_context(Appliance(loaded)), server)
+        yield Scene(await stack.enter_async_context(Appliance(loaded)), server, is_drawn)

@@ -137,7 +137,8 @@ async def test_a_recovery_key_holds_once_it_was_typed_back(module_browser, scene
         assert await overflow(page) == ""
         await page.emulate_media(media="print")
         assert await page.locator("main").is_hidden()
-        assert await page.locator(".key-groups").is_visible()
+        assert await page.locator("#paper li").first.is_visible()
+        assert await page.locator("#paper .paper-key li").all_inner_texts() == groups
         await page.emulate_media(media="screen")
         await page.get_by_role("button", name="I have it on paper").click()
         await page.fill("dialog textarea", " ".join(groups[:8]))
@@ -146,6 +147,7 @@ async def test_a_recovery_key_holds_once_it_was_typed_back(module_browser, scene
         await page.fill("dialog textarea", " ".join(groups))
         await page.click("dialog .button:not([type])")
         await expect(page.locator("#key-state")).to_contain_text("there is one")
+        await expect(page.locator("#paper")).to_have_count(0)
         await expect(page.locator("#download")).to_be_visible()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
+import time
 
 import pytest
 from playwright.async_api import expect
@@ -85,8 +86,10 @@ async def test_settings_are_tried_as_they_are_typed_and_come_into_force(box, pag
     await expect(wrong).to_be_hidden()
     await apply.click()
     await expect(page.get_by_text("becomes Europe/Madrid.")).to_be_visible()
+    began = time.monotonic()
     await page.get_by_role("dialog").get_by_role("button", name="Apply").click()
     await expect(page.get_by_text("The changes are in force.")).to_be_visible()
+    print(f"in force after {time.monotonic() - began:.1f} s")
     await expect(zone).to_have_value("Europe/Madrid")
     await expect(apply).to_be_hidden()
     written = await asyncio.to_thread((box.data / "settings.toml").read_text)

@@ -129,7 +129,8 @@ async def test_a_study_that_was_sent_is_in_the_list_within_a_second_and_opens(
 
 async def test_the_keyboard_alone_finds_and_opens(look):
     page = await look("/studies")
-    await page.focus("#q")
+    await expect(page.locator(LIST).first).to_be_visible()
+    await page.keyboard.press("/")
     await page.keyboard.type("haddad")
     await expect(page.locator(LIST)).to_have_count(1)
     await page.keyboard.press("ArrowDown")
@@ -193,6 +194,7 @@ async def test_a_study_is_shared_by_a_link_until_that_is_ended(look, scene, modu
             await Screen(guest, scene.base).canvas()
         await guest.goto(f"{scene.base}/viewer/plain?study={UID}")
         await expect(guest.locator("#picture")).to_be_visible()
+        assert await guest.locator("a[href='/studies']").count() == 0
         await guest.goto(f"{scene.base}/studies")
         await expect(guest.locator(".grid-row")).to_have_count(0)
         await page.reload()

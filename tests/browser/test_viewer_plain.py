@@ -13,6 +13,7 @@ from edge.app import Appliance
 from edge.cache.admission import Source
 from edge.dicom.instance import Origin
 from tests.browser import phantoms
+from tests.browser.pages import overflow, violations
 from tests.browser.screen import Screen, logged_in
 
 
@@ -86,6 +87,22 @@ async def test_a_ct_is_looked_through_by_keys_and_in_other_windows(box, screen):
     await screen.page.select_option("#window", "500,2000,linear")
     await screen.until(lambda: differs(screen, before))
     assert await screen.page.locator("#full").is_hidden()
+    await is_for_everybody(screen, f"/viewer/plain?study={first.StudyInstanceUID}", "#picture")
+    await is_for_everybody(screen, "/viewer/open?study=1.2.3", "#said")
+
+
+async def is_for_everybody(screen, path, shown):
+    """In each width, light and dark, left to right and right to left."""
+    for language in ("en", "ar"):
+        cookie = {"name": "edge-language", "value": language, "url": screen.base}
+        await screen.page.context.add_cookies([cookie])
+        await screen.goto(path)
+        await screen.see(shown)
+        for width, scheme in ((320, "dark"), (820, "light"), (1440, "dark")):
+            await screen.page.set_viewport_size({"width": width, "height": 700})
+            await screen.page.emulate_media(color_scheme=scheme)
+            assert await overflow(screen.page) == "", (language, width)
+        assert await violations(screen.page) == [], language
 
 
 async def differs(screen, before):

@@ -40,7 +40,7 @@ _STEPS = (
 
 
 @contextlib.asynccontextmanager
-async def bad_day(folder: Path) -> AsyncIterator[Scene]:
+async def bad_day(folder: Path, *, is_drawn: bool = False) -> AsyncIterator[Scene]:
     """The clinic, with its line down."""
     dimse = config.Dimse(
         listen=f"127.0.0.1:{free_port()}",
@@ -50,7 +50,7 @@ async def bad_day(folder: Path) -> AsyncIterator[Scene]:
     sync = config.Sync(
         calendar=("mon-fri 08:00-18:00 2000 kbps", "mon-fri 12:00-13:00 off", "sat 09:00-13:00 off")
     )
-    async with clinic(folder, cloud="down", dimse=dimse, sync=sync) as scene:
+    async with clinic(folder, cloud="down", dimse=dimse, sync=sync, is_drawn=is_drawn) as scene:
         uids = [
             await scene.store(number, _SENDERS[number % len(_SENDERS)])
             for number in range(len(PATIENTS))
@@ -98,7 +98,7 @@ def _ref(data: bytes) -> InstanceRef:
 
 async def _another(scene: Scene, number: int) -> None:
     """Another image comes under a UID that is there."""
-    dataset = pydicom.dcmread(DicomBytesIO(files(number)[0]))
+    dataset = pydicom.dcmread(DicomBytesIO(files(number, is_drawn=scene.is_drawn)[0]))
     dataset.PatientComments = "another"
     out = DicomBytesIO()
     dataset.save_as(out, enforce_file_format=True)

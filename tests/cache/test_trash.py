@@ -82,6 +82,9 @@ async def test_what_was_verified_is_hidden_and_listed(filled):
     assert one.patient_id
     assert one.until == filled.now.now + 30 * DAY
     assert await counters_are_true(filled.database)
+    study = await filled.trash.studies(50, 0)
+    assert (study.total, study.items[0].images) == (1, 2)
+    assert study.items[0].until == one.until
     # Once more changes nothing.
     assert await put(filled, *REFS[:2]) == Trashed()
 

@@ -176,3 +176,5 @@ async def test_the_check_names_the_entry_that_was_changed(box, path):
     report = json.loads(changed.stdout)
     assert report["sound"] is False
     assert [(one["fault"], one["first"]) for one in report["findings"]] == [("changed", 2)]
+    said = (await edge(path, "status")).stdout
+    assert "The audit was found damaged: entry 2 does not open: edge check audit." in said

@@ -22,6 +22,12 @@ async def test_the_head_only_grows(database):
     assert await table.head() == (7, b"\x01\x02")
 
 
+async def test_that_it_was_damaged_is_kept(database):
+    assert await AuditTable(database).damage() == ""
+    await AuditTable(database).set_damage('{"what": "x"}')
+    assert await AuditTable(database).damage() == '{"what": "x"}'
+
+
 async def test_studies_that_are_known_name_their_patients(database):
     def fill(db):
         db.execute(

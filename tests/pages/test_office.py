@@ -21,7 +21,7 @@ from edge.access.scope import Scope
 from edge.logs import recent
 from edge.pages.acceptance import CHECKS
 from edge.pages.audit import EVENTS
-from edge.pages.help import SECTIONS
+from edge.pages.help import ENTERING, SECTIONS
 from edge.pages.table import PAGES
 from tests.browser.scene import PATIENTS
 
@@ -219,6 +219,14 @@ async def test_every_page_has_help_and_nobody_reads_of_pages_that_are_not_theirs
         for name, _, _, act, _ in SECTIONS:
             if name != "emergency":
                 assert (f'id="{name}"' in text) == role.may(act), (role, name)
+
+
+async def test_who_is_not_logged_in_reads_how_one_gets_in_and_of_no_page(browse):
+    text = (await browse("/help")).text
+    assert all(f'id="{name}"' in text for name, *_ in ENTERING)
+    own = {name for name, *_ in ENTERING}
+    assert not any(f'id="{name}"' in text for name, *_ in SECTIONS if name not in own)
+    assert 'href="/help"' in (await browse("/welcome")).text
 
 
 async def test_every_page_leads_to_its_own_help(browse, cookies):

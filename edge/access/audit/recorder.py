@@ -28,6 +28,7 @@ from typing import Protocol, Self
 
 import msgspec
 
+from edge.access.audit.damage import Damages
 from edge.access.audit.entry import BOX, NOBODY, Entry, Event, Kind, Outcome, Subject
 from edge.access.audit.folder import EMPTY, AuditFolder, Flaw, Head
 from edge.access.audit.windows import MANY, Seen, Windows
@@ -66,6 +67,12 @@ class Memory(Protocol):
     async def people(self, names: Sequence[str]) -> Collection[str]:
         """Those names that somebody has."""
 
+    async def damage(self) -> str:
+        """See `edge.access.audit.damage.Memory`."""
+
+    async def set_damage(self, text: str) -> None:
+        """The same."""
+
 
 @dataclass(slots=True)
 class _Waiting:
@@ -95,6 +102,9 @@ class Audit:
         self.folder = folder
         self._memory = memory
         self.clock = clock
+        self.damages = Damages(memory, clock=clock)
+        """What was found wrong with it, and whether somebody has seen to it."""
+        self._found = ""
         self._acts = Windows()
         self._tries = Windows(_MOST_STRANGERS, folded=True)
         self._waiting: list[_Waiting] = []
@@ -264,7 +274,10 @@ class Audit:
             if each.done is not None and not each.done.done():
                 each.done.set_result(None)
         for flaw in flaws:
-            self._put(_entry_of(flaw, self.clock()))
+            entry = _entry_of(flaw, self.clock())
+            self._put(entry)
+            if entry.outcome is Outcome.GRAVE:
+                self._found = entry.reason
             log.error("the audit was found damaged at its end: edge check audit tells more")
         if self._lost:
             reason = f"{self._lost} entries found no room while the record could not be written"
@@ -305,6 +318,9 @@ class Audit:
 
     async def _remember(self) -> None:
         head = self._known
+        if self._found:
+            found, self._found = self._found, ""
+            await self.damages.note(found)
         try:
             await self._memory.set_head(head.number, head.digest)
         except EdgeError as error:

@@ -45,7 +45,7 @@ window.browserImportFunction = (name) => import(name);
     whiteLabeling: {
       createLogoComponentFn: (react) => react.createElement(
         "span", { className: "edge-links" },
-        link(react.createElement, words.studies, () => "/studies"),
+        words.studies && link(react.createElement, words.studies, () => "/studies"),
         location.pathname.startsWith("/viewer/viewer") &&
           link(react.createElement, words.plain, plainAddress),
       ),

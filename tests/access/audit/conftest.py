@@ -18,6 +18,7 @@ class Memory:
         self.number, self.digest = 0, b""
         self.known = {}
         self.names = set()
+        self.kept = ""
 
     async def head(self):
         return self.number, self.digest
@@ -30,6 +31,12 @@ class Memory:
 
     async def people(self, names):
         return self.names & set(names)
+
+    async def damage(self):
+        return self.kept
+
+    async def set_damage(self, text):
+        self.kept = text
 
 
 @pytest.fixture

@@ -170,7 +170,9 @@ class TestTrouble:
             (4, Event.ACCESSED),
             (5, Event.RECORD_DAMAGED),
         ]
-        assert records()[1].reason == "entries 1 to 3 are missing, or not all of them open"
+        reason = "entries 1 to 3 are missing, or not all of them open"
+        assert records()[1].reason == reason
+        assert (await again.damages.known()).what == reason
 
     async def test_a_clock_that_jumps_is_told_of(self, open_folder, memory, records, monkeypatch):
         monkeypatch.setattr(recorder, "_LOOK", 0.0)

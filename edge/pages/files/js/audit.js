@@ -1,11 +1,12 @@
-// The record: searching, paging, exporting, and proving that it is as it was written.
+// The record: searching, paging, exporting, and proving that it is as it was written; what is found
+// wrong is an alarm until an admin says that they know of it.
 
 import "./layout.js";
 import { ask } from "./api.js";
 import { open } from "./dialog.js";
-import { byId, make, onSubmit, showProblem, wordsOf } from "./dom.js";
+import { byId, make, onSubmit, showProblem, toast, wordsOf } from "./dom.js";
 import { roleName } from "./narrowing.js";
-import { _, date, moment, ngettext, number, person } from "./words.js";
+import { _, date, instant, moment, ngettext, number, person } from "./words.js";
 
 const form = byId("filters");
 const names = Object.fromEntries([...form.elements.event.options].map((one) => [one.value, one.text]));
@@ -64,7 +65,7 @@ function row(entry) {
 function details(entry) {
   const { actor, about = {} } = entry;
   const facts = [
-    [_("When"), entry.until ? _("%(from)s to %(to)s", { from: moment(entry.at), to: moment(entry.until) }) : `${date(entry.at)}, ${moment(entry.at)}`],
+    [_("When"), entry.until ? _("%(from)s to %(to)s", { from: instant(entry.at, { always: true }), to: instant(entry.until) }) : instant(entry.at, { always: true })],
     [_("Who"), [nameOf(actor), actor.role && roleName(actor.role)].filter(Boolean).join(" · ")],
     [_("Log-in"), [actor.proof, actor.token].filter(Boolean).join(" · ")],
     [_("From where"), [actor.ae_title, actor.address].filter(Boolean).join(" · ")],
@@ -102,7 +103,7 @@ byId("export").addEventListener("click", () => {
 byId("check").addEventListener("click", async () => {
   const told = make("p", { role: "status" }, _("Every entry is being proved. A long record takes some minutes."));
   const list = make("ul", { class: "rows" });
-  open({ title: _("Check the record"), body: [told, list] });
+  const shown = open({ title: _("Check the record"), body: [told, list] });
   try {
     const found = await ask("/api/v1/audit/check");
     told.replaceChildren(
@@ -111,11 +112,25 @@ byId("check").addEventListener("click", async () => {
     list.replaceChildren(...found.findings.map((one) => make("li", {},
       make("p", { class: "who", lang: "en", dir: "auto" }, one.what),
       make("span", { class: "badge", data: { level: one.is_harmless ? "busy" : "alarm" } }, one.is_harmless ? _("harmless") : one.fault))));
-    list.after(make("p", { class: "words" }, _("Last entry: %(n)s, digest %(digest)s", { n: number(found.last), digest: found.digest })));
+    const after = [make("p", { class: "words" }, _("Last entry: %(n)s, digest %(digest)s", { n: number(found.last), digest: found.digest }))];
+    if (found.is_alarm) after.push(
+      make("p", {}, _("It stays an alarm on every screen until somebody says that they know of it. What is found later is a new one.")),
+      make("div", { class: "actions" }, make("button", { type: "button", class: "button", onclick: () => know(shown, told) }, _("I know of it"))));
+    list.after(...after);
   } catch (error) {
     told.replaceChildren(...wordsOf(error));
   }
 });
+
+async function know(shown, told) {
+  try {
+    await ask("/api/v1/audit/seen", { method: "POST" });
+    shown.close();
+    toast(_("It is no alarm any more. That you said so is in the record."));
+  } catch (error) {
+    told.replaceChildren(...wordsOf(error));
+  }
+}
 
 // What a link of another page asks for.
 for (const [name, value] of new URLSearchParams(location.search)) {
@@ -126,3 +141,4 @@ for (const [name, value] of new URLSearchParams(location.search)) {
   }
 }
 show().catch((error) => showProblem(form.querySelector(".problem"), error));
+if (location.hash === "#check") byId("check").click();

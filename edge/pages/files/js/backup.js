@@ -5,6 +5,7 @@ import { ask } from "./api.js";
 import { confirm, open } from "./dialog.js";
 import { byId, icon, make, onSubmit, showProblem, toast } from "./dom.js";
 import { picture } from "./handing.js";
+import { keyPaper } from "./paper.js";
 import { _, date } from "./words.js";
 
 const problem = byId("key-problem");
@@ -38,6 +39,7 @@ async function begin(renew) {
 function write(shown) {
   const name = byId("key").dataset.box;
   const groups = make("ol", { class: "key-groups", "aria-label": _("Recovery key") }, shown.groups.map((one) => make("li", {}, one)));
+  const sheet = keyPaper({ name, groups: shown.groups, svg: shown.picture });
   const paper = open({ title: _("Recovery key of %(name)s", { name }), body: [
     make("p", { class: "note" }, _("Print it, or write it down, and lock it away in another building. Who has it can read every backup of this box. It is shown this once.")),
     groups, picture(shown.picture, _("The same as a code to be scanned")),
@@ -46,6 +48,7 @@ function write(shown) {
       make("button", { type: "button", class: "button quiet", onclick: () => window.print() }, icon("print"), _("Print")),
       make("button", { type: "button", class: "button", onclick: () => { paper.close(); typeBack(name); } }, _("I have it on paper"))),
   ] });
+  paper.addEventListener("close", () => sheet.remove());
 }
 
 function typeBack(name) {

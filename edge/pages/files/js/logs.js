@@ -3,7 +3,7 @@
 import "./layout.js";
 import { ask } from "./api.js";
 import { byId, make, showProblem } from "./dom.js";
-import { moment } from "./words.js";
+import { instant } from "./words.js";
 
 const PAUSE = 3000;
 const MOST = 2000;
@@ -14,7 +14,7 @@ let last = 0;
 let asked = 0;
 
 const line = (one) => make("li", { data: { level: LEVELS[one.level] ?? "" } },
-  make("time", { datetime: new Date(one.at * 1000).toISOString(), title: new Date(one.at * 1000).toISOString() }, moment(one.at)),
+  make("time", { datetime: new Date(one.at * 1000).toISOString(), title: new Date(one.at * 1000).toISOString() }, instant(one.at)),
   make("span", { class: "line-text" }, `${one.level} ${one.name}: ${one.text}`));
 
 /** Lines behind the last that are known, or all anew. */

@@ -10,9 +10,9 @@ const STEP = 50;
 const MOST = 1000;
 
 export class Paged {
-  /** path: of the API. id(item), make(item) -> li. onTotal(total, found). group(items) -> other items. */
-  constructor(name, { path, id, make, onTotal = () => {}, group = (items) => items }) {
-    Object.assign(this, { path, id, make, onTotal, group });
+  /** path: of the API. id(item), make(item) -> li. onTotal(total, found). */
+  constructor(name, { path, id, make, onTotal = () => {} }) {
+    Object.assign(this, { path, id, make, onTotal });
     this.list = byId(name);
     this.problem = byId(`${name}-problem`);
     this.empty = byId(`${name}-empty`);
@@ -45,7 +45,7 @@ export class Paged {
     const total = Array.isArray(found) ? found.length : found.total;
     this.problem.hidden = true;
     const known = new Map();
-    const shown = this.group(items).map((item) => {
+    const shown = items.map((item) => {
       const key = this.id(item);
       const said = JSON.stringify(item);
       const before = this.known.get(key);

@@ -144,7 +144,7 @@ async function apply() {
   });
   const done = await confirm({
     title: _("Apply the changes?"),
-    consequences: [...sentences, _("The service begins anew once no transfer is under way; that takes some seconds, in which devices try again by themselves."),
+    consequences: [...sentences, _("The service begins anew within seconds once no transfer is under way; those that run are finished. If they never pause, new ones are asked after a minute to come again."),
       _("If it can’t start so, everything is as before.")],
     action: _("Apply"),
     act: () => ask("/api/v1/settings", { body: { changes } }),

@@ -7,6 +7,7 @@ import { byId, icon, make, onSubmit, showProblem } from "./dom.js";
 import { enrolling, go } from "./enrol.js";
 import { change } from "./force.js";
 import { picture } from "./handing.js";
+import { keyPaper } from "./paper.js";
 import { walkRow } from "./walk.js";
 import { _, moment } from "./words.js";
 
@@ -63,6 +64,7 @@ const TEXTS = () => ({
 // Going from step to step ----------------------------------------------------------------------------------
 
 async function to(name) {
+  byId("paper")?.remove();
   clearTimeout(timer);
   byId("problem").hidden = true;
   let facts = {};
@@ -178,6 +180,7 @@ async function showKey() {
     const { groups, picture: svg } = await ask("/api/v1/keys/recovery", { body: { renew: done.recovery } });
     byId("groups").replaceChildren(...groups.map((group) => make("li", {}, group)));
     byId("scan").replaceChildren(picture(svg, _("The same as a code to be scanned")));
+    keyPaper({ name: value("appliance.name"), groups, svg });
     byId("recovery-begin").hidden = true;
     byId("recovery-shown").hidden = false;
     byId("written").focus();
@@ -304,6 +307,7 @@ if (byId("steps")) {
   byId("show-key").addEventListener("click", showKey);
   byId("print").addEventListener("click", () => window.print());
   byId("written").addEventListener("click", () => {
+    byId("paper")?.remove();
     byId("groups").replaceChildren();
     byId("scan").replaceChildren();
     byId("recovery-shown").hidden = true;

@@ -137,7 +137,7 @@ const list = new List(byId("studies"), {
         parts(date(study.study_date), study.accession_number)) },
     { title: _("Images"), width: "minmax(0, 3fr)", class: "counts",
       render: (study) => two(
-        make("span", { class: "count" }, images(study.instances)),
+        make("span", { class: "tabular" }, images(study.instances)),
         asked.order === "arrival" ? ago(study.arrived) : presence(study)) },
     { title: _("Custody"), width: "11rem", class: "custody", render: vouched },
   ],

@@ -92,7 +92,7 @@ export function decisions({ count, mayDelete }) {
         make("figcaption", { class: "small" }, _("The archive says")),
         make("blockquote", english, one.reason || "–")),
       make("dl", { class: "said" },
-        said(_("From"), one.peer),
+        said(_("Sent by"), one.peer),
         said(_("Came"), moment(one.received)),
         said(_("Refused"), ngettext("%(n)s time", "%(n)s times", one.tries)),
         said(_("Tried again"), one.given_up ? "" : one.next_try ? ago(one.next_try) : _("when somebody says so")),
@@ -149,7 +149,7 @@ export function decisions({ count, mayDelete }) {
     if (!one) return make("section", { class: "side-of" }, make("h3", {}, title), make("p", { class: "note" }, _("Nothing is known of it any more.")));
     const row = (label, value, theirs) => [make("dt", {}, label), make("dd", value && theirs && value !== theirs ? { "data-differs": "" } : {}, value || "–")];
     return make("section", { class: "side-of" }, make("h3", {}, title), make("dl", { class: "said" },
-      row(_("From"), one.peer || origins[one.origin] || one.origin, other && (other.peer || origins[other.origin] || other.origin)),
+      row(_("Sent by"), one.peer || origins[one.origin] || one.origin, other && (other.peer || origins[other.origin] || other.origin)),
       row(_("Came"), one.received ? moment(one.received) : "", other?.received ? moment(other.received) : ""),
       row(_("Size"), one.size ? bytes(one.size) : "", other?.size ? bytes(other.size) : ""),
       row(_("Encoding"), one.transfer_syntax ? syntax(one.transfer_syntax) : "", other?.transfer_syntax ? syntax(other.transfer_syntax) : ""),

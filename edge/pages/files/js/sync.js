@@ -122,23 +122,9 @@ async function acceptDeletion(study) {
 
 // Trash ----------------------------------------------------------------------------------------------------
 
-/** Images -> their studies, in the order of the first of each. */
-function studiesOf(images) {
-  const found = new Map();
-  for (const one of images) {
-    const study = found.get(one.study_uid) ?? { ...one, images: 0, size: 0, until: Infinity };
-    study.images += 1;
-    study.size += one.size;
-    study.until = Math.min(study.until, one.until ?? 0);
-    found.set(one.study_uid, study);
-  }
-  return [...found.values()];
-}
-
 const trash = new Paged("trash", {
-  path: "/api/v1/trash",
+  path: "/api/v1/trash/studies",
   id: (study) => study.study_uid,
-  group: studiesOf,
   make: (study) => make("li", {},
     make("p", { class: "who" }, person(study.patient_name)),
     make("p", { class: "when" }, study.until ? _("erased %(when)s", { when: ago(study.until) }) : _("erased soon")),
@@ -184,7 +170,7 @@ async function renewStatus(attended) {
   count("letters", (status.custody.REFUSED ?? 0) - status.given_up);
   count("conflicts", status.in_conflict);
   count("absences", status.absent);
-  count("trash", status.trashed);
+  count("trash", status.trashed_studies);
   count("told", status.commitments.given_up + status.procedures.refused);
 }
 

@@ -1,4 +1,5 @@
-// Tokens: making one, whose secret is shown once, seeing when each was used, and revoking.
+// Tokens: making one, whose secret is shown once, seeing when each was used, and revoking; and the
+// links by which studies are shown to who has no log-in.
 
 import "./layout.js";
 import { ask } from "./api.js";
@@ -6,7 +7,7 @@ import { confirm, open } from "./dialog.js";
 import { byId, make, onSubmit, showProblem, toast } from "./dom.js";
 import { handOver } from "./handing.js";
 import { narrowedText, narrowingFields, narrowingOf, roleName } from "./narrowing.js";
-import { _, ago, date, ngettext } from "./words.js";
+import { _, ago, date, moment, ngettext, person } from "./words.js";
 
 const problem = byId("tokens-problem");
 
@@ -46,6 +47,39 @@ const revoke = (one) => confirm({
   show();
 });
 
+// Links ----------------------------------------------------------------------------------------------
+
+async function showLinks() {
+  try {
+    const links = await ask("/api/v1/links");
+    byId("links-card").hidden = links.length === 0;
+    byId("links").replaceChildren(...links.map(linkRow));
+  } catch (error) {
+    showProblem(problem, error);
+  }
+}
+
+function linkRow({ link, patient_name: patient }) {
+  const name = person(patient);
+  const said = [
+    link.note,
+    _("by %(name)s", { name: link.maker }),
+    _("until %(moment)s", { moment: moment(link.until) }),
+    link.opened ? ngettext("opened %(n)s time", "opened %(n)s times", link.opened) : _("not opened yet"),
+    link.opened ? ago(link.last_opened) : "",
+  ];
+  return make("li", {},
+    make("p", { class: "who" }, make("a", { href: `/studies/${encodeURIComponent(link.study_uid)}` }, make("bdi", {}, name))),
+    make("button", { type: "button", class: "button quiet small", "aria-label": _("End the link to the study of %(name)s", { name }), onclick: () => end(link) }, _("End it")),
+    make("p", { class: "what" }, said.filter(Boolean).flatMap((part, place) => [place ? " · " : "", make("bdi", {}, part)])));
+}
+
+const end = (link) => confirm({
+  title: _("End this link?"), action: _("End it"),
+  consequences: [_("It opens nothing any more, and who looks at the images now sees no more of them."), _("What was downloaded meanwhile stays where it is.")],
+  act: () => ask(`/api/v1/studies/${encodeURIComponent(link.study_uid)}/links/${link.link_id}`, { method: "DELETE" }),
+}).then((done) => { if (done) showLinks(); });
+
 byId("make").addEventListener("click", () => {
   const days = [30, 90, 365];
   const form = make("form", { class: "stack" },
@@ -80,3 +114,4 @@ byId("make").addEventListener("click", () => {
 });
 
 show();
+showLinks();

@@ -47,6 +47,13 @@ export function moment(seconds) {
   const at = new Date(seconds * 1000);
   return at.toDateString() === new Date().toDateString() ? clock.format(at) : short.format(at);
 }
+const second = new Intl.DateTimeFormat(locale, { hour: "2-digit", minute: "2-digit", second: "2-digit" });
+/** POSIX seconds -> to the second, with the day unless it is today, or always. */
+export function instant(seconds, { always = false } = {}) {
+  const at = new Date(seconds * 1000);
+  const isToday = at.toDateString() === new Date().toDateString();
+  return isToday && !always ? second.format(at) : `${day.format(at)}, ${second.format(at)}`;
+}
 /** POSIX seconds, or `YYYYMMDD` as DICOM writes it -> the day. */
 export function date(value) {
   if (typeof value === "number") return day.format(new Date(value * 1000));
