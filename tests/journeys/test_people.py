@@ -10,7 +10,7 @@ from functools import partial
 
 import pytest
 
-from edge import serving
+from edge import entering
 from edge.access.audit.entry import Event
 from edge.access.roles import Role
 from edge.access.throttle import Throttle
@@ -140,7 +140,7 @@ async def test_a_passkey_is_enough_alone(box):
 @pytest.fixture
 def no_time_passes(monkeypatch):
     """For who counts attempts: on a slow machine one takes as long as it must be waited for."""
-    monkeypatch.setattr(serving, "Throttle", partial(Throttle, clock=lambda: 1000.0))
+    monkeypatch.setattr(entering, "Throttle", partial(Throttle, clock=lambda: 1000.0))
 
 
 async def test_brute_force_is_slowed_down_and_keeps_out_nobody_who_was_here(no_time_passes, box):
