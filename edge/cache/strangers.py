@@ -82,11 +82,14 @@ class Strangers:
         return sorted(self._known.values(), key=lambda one: -one.last_seen)
 
     async def run(self) -> None:
-        """Write what is noted, until cancelled."""
-        while True:
-            await self._noted.wait()
+        """Write what is noted, until cancelled; what was noted last is written then."""
+        try:
+            while True:
+                await self._noted.wait()
+                await self.write()
+                await asyncio.sleep(PAUSE)
+        finally:
             await self.write()
-            await asyncio.sleep(PAUSE)
 
     async def write(self) -> None:
         """Write what was noted since."""

@@ -66,9 +66,13 @@ class Damages:
         return msgspec.json.decode(text, type=Damage) if text else Damage()
 
     async def note(self, what: str) -> None:
-        """Something was found as the record was continued: an alarm, whatever somebody knows."""
+        """Something was found as the record was continued: an alarm, whatever somebody knows.
+
+        Where there is an alarm, its words stay: those of a check are more exact.
+        """
         known = await self.known()
-        await self._keep(msgspec.structs.replace(known, what=what, since=self._since(known)))
+        if not known.what:
+            await self._keep(msgspec.structs.replace(known, what=what, since=self._clock()))
 
     async def checked(self, report: Report) -> Damage:
         """All of the record was gone through; what is known now.

@@ -47,6 +47,12 @@ async def test_what_is_found_as_the_record_goes_on_is_one_whatever_is_known(dama
     assert (await damages.known()).since == first.since
 
 
+async def test_what_a_check_says_stays_where_the_record_only_goes_on(damages):
+    exact = await damages.checked(report(CHANGED))
+    await damages.note("entries 2 to 4 are missing, or not all of them open")
+    assert await damages.known() == exact
+
+
 async def test_it_is_over_once_all_is_sound(damages):
     await damages.note("something")
     assert (await damages.checked(report(TORN))).what == ""
