@@ -1,6 +1,6 @@
 """What comes in, how large at the most, and which tests show what happens then.
 
-One entry for each line of the table in the README: the numbers that stand in it, as the code has
+One entry for each line of the table in the manual: the numbers that stand in it, as the code has
 them, and tests by file and name.
 """
 

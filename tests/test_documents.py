@@ -1,4 +1,4 @@
-"""The documents are true: README against configuration, command line, roles, scripts and locks."""
+"""The documents are true: against configuration, command line, roles, scripts and locks."""
 
 import argparse
 import dataclasses
@@ -13,22 +13,14 @@ from packaging.markers import Marker
 
 from edge import __main__, config, loading
 from edge.access.roles import Act, Role
+from tests.documents import MANUAL, README, ROOT, TEXT, headings, rows
 
-ROOT = Path(__file__).parent.parent
-README = (ROOT / "README.md").read_text()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
 LOCKS = ("requirements.lock", "requirements-dev.lock")
 
 
-def rows(heading):
-    """The cells of the first table after a line that begins like this."""
-    text = README[README.index(f"\n{heading}") :]
-    table = re.search(r"\n\|[^\n]*\n\|[-|]+\n((?:\|[^\n]*\n)+)", text)
-    return [[cell.strip() for cell in line[1:-1].split(" | ")] for line in table[1].splitlines()]
-
-
 def blocks(language):
-    return re.findall(rf"```{language}\n(.*?)```", README, re.DOTALL)
+    return re.findall(rf"```{language}\n(.*?)```", TEXT, re.DOTALL)
 
 
 def keys(cls, prefix=""):
@@ -90,7 +82,7 @@ def commands(parser=None, path=()):
 
 
 def test_the_configuration_table_has_every_key_with_its_default():
-    table = {row[0].strip("`"): row[1] for row in rows("## Configuration")}
+    table = {row[0].strip("`"): row[1] for row in rows("configuration")}
     assert table == dict(keys(config.Config))
 
 
@@ -102,7 +94,7 @@ def test_every_example_of_a_configuration_can_be_loaded(block, tmp_path):
 
 
 def test_the_names_of_environment_variables_are_right(tmp_path):
-    variables = re.findall(r"`(EDGE_[A-Z_0-9]+__[A-Z_0-9]+)`", README)
+    variables = re.findall(r"`(EDGE_[A-Z_0-9]+__[A-Z_0-9]+)`", TEXT)
     assert len(variables) >= 2
     said = {"NAME": "a", "URL": "https://a", "AUTH__KIND": "basic", "AUTH__USER": "u"}
     archive = {f"EDGE_CLOUD__ARCHIVE__0__{key}": value for key, value in said.items()}
@@ -112,7 +104,7 @@ def test_the_names_of_environment_variables_are_right(tmp_path):
 def test_the_table_of_roles_is_the_one_in_the_code():
     table = {
         Role(re.match(r"`(\w+)`", row[0])[1]): [cell == "yes" for cell in row[1:]]
-        for row in rows("`edge token create")
+        for row in rows("viewing", "`edge token create")
     }
     acts = (Act.READ, Act.STORE, Act.DECIDE, Act.DELETE, Act.ADMINISTER)
     assert table == {role: [role.may(act) for act in acts] for role in Role}
@@ -120,23 +112,43 @@ def test_the_table_of_roles_is_the_one_in_the_code():
 
 def test_every_command_that_is_named_exists():
     known = {" ".join(path) for path in commands()}
-    named = re.findall(r"(?:`|/bin/)edge ((?:[a-z]+(?:-[a-z]+)* ?)+)", README)
+    named = re.findall(r"(?:`|/bin/)edge ((?:[a-z]+(?:-[a-z]+)* ?)+)", TEXT)
     assert named
     for words in named:
         assert any(words.startswith(command) for command in known if command), words
 
 
 def test_every_option_that_is_named_exists():
-    for script, option in re.findall(r"scripts/(\w+) (--[a-z]+)", README):
+    for script, option in re.findall(r"scripts/(\w+) (--[a-z]+)", TEXT):
         text = (ROOT / "scripts" / script).read_text()
         assert option in text, f"scripts/{script} {option}"
 
 
 def test_every_file_that_is_named_exists():
-    for name in re.findall(r"(?<![\w./])((?:scripts|edge|tests|image/units)/[\w./]*\w)", README):
+    for name in re.findall(r"(?<![\w./])((?:scripts|edge|tests|image/units)/[\w./]*\w)", TEXT):
         assert (ROOT / name).exists(), name
-    for target in re.findall(r"\]\((?!https?:)([^)#]+)", README):
-        assert (ROOT / target).exists(), target
+
+
+PAGES = {"README.md": README, **{f"manual/{name}.md": text for name, text in MANUAL.items()}}
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_leads_to_a_file_and_a_heading_of_it(page):
+    for target, anchor in re.findall(r"\]\((?!https?:)([^)#]*)#?([^)]*)\)", PAGES[page]):
+        path = (ROOT / page).parent / target if target else ROOT / page
+        assert path.exists(), target
+        if anchor:
+            known = [
+                re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
+                for heading in headings(path.read_text())
+            ]
+            assert anchor in known, f"{target}#{anchor}"
+
+
+def test_readme_is_read_in_a_sitting_and_leads_to_every_page():
+    assert README.count("\n") < 250
+    for page in MANUAL:
+        assert f"](manual/{page}.md)" in README
 
 
 def test_every_script_is_named_and_can_be_run():
@@ -146,7 +158,7 @@ def test_every_script_is_named_and_can_be_run():
 
 
 def test_the_table_of_licences_has_every_package_that_runs():
-    named = {re.match(r"[\w-]+", row[0])[0] for row in rows("## Licences")}
+    named = {re.match(r"[\w-]+", row[0])[0] for row in rows("licences")}
     assert named == set(locked("requirements.lock"))
 
 

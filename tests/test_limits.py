@@ -1,4 +1,4 @@
-"""The README's table of what comes in is that of the code, and each line of it has a test."""
+"""The manual's table of what comes in is that of the code, and each line of it has a test."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from tests.documents import rows
 from tests.limits import LINES
-from tests.test_documents import rows
 
 TESTS = Path(__file__).parent
-TABLE = {row[0]: row[1:] for row in rows("### What comes in, and how much of it")}
+TABLE = {row[0]: row[1:] for row in rows("security", "## What comes in, and how much of it")}
 
 
 @cache

@@ -65,6 +65,6 @@ What is not kept from him: who has the machine's console makes the first admin; 
 box can do whatever the box can; who knows a password and the second factor is taken for its user.
 
 Who takes the disk, or the box, is `edge.crypto`'s; who sends images that break a decoder,
-`edge.cage`'s; who sends too much, the README's table's. ``tests/attack/model.txt`` names the tests
+`edge.cage`'s; who sends too much, the manual's table's. ``tests/attack/model.txt`` names the tests
 of each line.
 """

@@ -36,7 +36,7 @@ log = logging.getLogger("edge")
 
 _ROOT = (
     "RUNNING AS ROOT: whoever finds a fault in this service has the whole machine."
-    " Give it a user of its own, as the README does"
+    " Give it a user of its own, as the manual does"
 )
 _TIME_ZONE = os.environ.get("TZ")
 """As the machine has it."""

@@ -66,14 +66,14 @@ DATA: Final[tuple[Answer, ...]] = (
     ),
     yes("STCF-1.1", "All of them", "But the drop folder, where others put files."),
     yes("STCF-1.2", "… by default"),
-    yes("STCF-1.3", "How is documented", "`edge/crypto`, README"),
+    yes("STCF-1.3", "How is documented", "`edge/crypto`, the manual"),
     yes(
         "STCF-2",
         "Keys can be changed",
         "`edge key rotate`; the root secret and who keeps it: `edge key change`. No image is"
         " touched.",
     ),
-    yes("STCF-3", "… and are documented", "What opens the box, Keys: in the README."),
+    yes("STCF-3", "… and are documented", "What opens the box, Keys: in the manual."),
     yes("STCF-4", "The database is encrypted", "SQLCipher, by a key that follows from the root."),
     yes("TXCF-1", "Data travel only encrypted", "By default, over HTTP; DICOM: see TXCF-2."),
     no(

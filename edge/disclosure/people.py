@@ -55,7 +55,7 @@ PEOPLE: Final[tuple[Answer, ...]] = (
     yes("AUDT-2.8.2", "… requests of programs"),
     yes("AUDT-2.9", "… access in an emergency", "Beginning, reason, all that was read, end."),
     yes("AUDT-2.10", "… other events", "Starts, keys, peers, decisions, looks into the record."),
-    yes("AUDT-2.11", "That is documented", "The README, and `edge audit --help`."),
+    yes("AUDT-2.11", "That is documented", "The manual, and `edge audit --help`."),
     no("AUDT-3", "The owner chooses which events are recorded", "All are."),
     yes("AUDT-4", "What is recorded of an event is documented", "`edge/access/audit/entry.py`"),
     yes("AUDT-4.1", "Date and time are recorded"),

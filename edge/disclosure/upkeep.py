@@ -42,7 +42,7 @@ UPKEEP: Final[tuple[Answer, ...]] = (
         " (seccomp, Landlock) that starts no program.",
     ),
     maker("PLOK-1", "It is locked against being opened"),
-    yes("PLOK-2", "A stolen disk or box stays shut", "As the choice of provider says: README."),
+    yes("PLOK-2", "A stolen disk or box stays shut", "As the choice of provider says: the manual."),
     yes(
         "RDMP-1",
         "It is built by a documented process",
@@ -68,11 +68,11 @@ UPKEEP: Final[tuple[Answer, ...]] = (
     yes("SAHD-5", "Its files are checked", "Hashes of all packages when they are installed."),
     maker("SAHD-6", "… when it starts", "Secure boot is the image's task."),
     no("SAHD-7", "Users reach the operating system"),
-    yes("SAHD-8", "What comes from outside is bounded", "Table in the README, with tests."),
+    yes("SAHD-8", "What comes from outside is bounded", "Table in the manual, with tests."),
     yes(
         "SAHD-9", "It was fuzzed", "`scripts/fuzz`; what was found is tried in every run of tests."
     ),
-    yes("SGUD-1", "There is guidance for its owner", "Security: in the README."),
+    yes("SGUD-1", "There is guidance for its owner", "Security: in the manual."),
     yes(
         "SGUD-2",
         "Data can be removed for good",
@@ -81,7 +81,7 @@ UPKEEP: Final[tuple[Answer, ...]] = (
     yes(
         "SGUD-3",
         "Accounts are documented",
-        "Let people in: in the README. There are none at first.",
+        "Let people in: in the manual. There are none at first.",
     ),
     none("SGUD-4", "Passwords of makers and their service", "There are none."),
 )

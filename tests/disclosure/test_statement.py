@@ -14,6 +14,7 @@ import pytest
 import edge.disclosure
 from edge.disclosure.answer import Reply
 from edge.disclosure.statement import ANSWERS, SECTIONS, statement
+from tests.documents import TEXT, headings
 
 COPY = Path(edge.disclosure.__file__).with_name("mds2.md")
 TESTS = Path(__file__).parents[1]
@@ -21,7 +22,6 @@ SHOWN: dict[str, list[str]] = {}
 for _line in Path(__file__).with_name("shown.txt").read_text().splitlines()[1:]:
     _number, _shown = _line.split(maxsplit=1)
     SHOWN.setdefault(_number, []).append(_shown)
-README = (TESTS.parent / "README.md").read_text()
 
 
 @cache
@@ -61,7 +61,7 @@ def test_what_shows_it_is_there(number):
     assert SHOWN[number]
     for shown in SHOWN[number]:
         if shown.startswith("# "):
-            assert re.search(rf"^##+ {re.escape(shown[2:])}$", README, re.MULTILINE), shown
+            assert shown[2:] in headings(TEXT), shown
             continue
         file, _, name = shown.partition("::")
         assert name == "*" or name in functions_of(file), shown

@@ -18,10 +18,10 @@ from hypothesis import strategies as st
 
 from edge.errors import ConfigError
 from edge.loading import load
+from tests.documents import TEXT
 from tests.fuzz.mutation import Change, changes, mutated
 from tests.fuzz.targets import Target
 
-_README = Path(__file__).parents[2] / "README.md"
 _BLOCK = re.compile(r"^```toml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 _VALUE = re.compile(r"(?<== )[^\n#\[{]+|(?<=\[)\"[^\]\n]*(?=\])")
 _NAME = re.compile(r"^[\w.]+(?= =)|(?<=^\[)[\w.]+(?=\])", re.MULTILINE)
@@ -134,7 +134,7 @@ _WRITTEN = st.builds(
         _other("\n".join(blocks), values, names), () if plain else tuple(some), environ
     ),
     st.lists(
-        st.deferred(lambda: st.sampled_from(_BLOCK.findall(_README.read_text("utf-8")))),
+        st.deferred(lambda: st.sampled_from(_BLOCK.findall(TEXT))),
         min_size=1,
         max_size=2,
     ),

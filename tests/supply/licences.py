@@ -1,8 +1,8 @@
 """Which licences the packages that run are under, and whether they may be.
 
 Owns the list of what is allowed: nothing under the GPL is loaded into the product's processes. What
-the README says is the truth; it is compared with what each package says of itself. Of libraries
-that are compiled into a package, only the README knows.
+the manual says is the truth; it is compared with what each package says of itself. Of libraries
+that are compiled into a package, only the manual knows.
 """
 
 from __future__ import annotations
@@ -56,10 +56,9 @@ class Licence:
     """The licences of that."""
 
 
-def licences(readme: str | None = None) -> dict[str, Licence]:
-    """Of every package in the README's table."""
-    text = (ROOT / "README.md").read_text() if readme is None else readme
-    table = text[text.index("\n## Licences") :]
+def licences(page: str | None = None) -> dict[str, Licence]:
+    """Of every package in the manual's table."""
+    table = (ROOT / "manual/licences.md").read_text() if page is None else page
     return {
         row[1]: Licence(row[1], _spdx(row[3]), row[2] or "", row[4] or "")
         for row in _ROW.finditer(table)
@@ -87,11 +86,11 @@ def faults() -> list[str]:
     """What is wrong with the licences of what is locked."""
     table, names = licences(), {one.name for one in locked()}
     found = [
-        f"{name}: is in the README's table, and not locked" for name in table if name not in names
+        f"{name}: is in the manual's table, and not locked" for name in table if name not in names
     ]
     for name in sorted(names):
         found += (
-            _faults(table[name]) if name in table else [f"{name}: is not in the README's table"]
+            _faults(table[name]) if name in table else [f"{name}: is not in the manual's table"]
         )
     return found
 
@@ -107,7 +106,7 @@ def _faults(licence: Licence) -> Iterator[str]:
     if said is None and name not in _SILENT and name in _installed():
         yield f"{name}: says nothing of its licence"
     if said is not None and not _agree(licence.expression, said):
-        yield f"{name}: says {said}, and the README {licence.expression}"
+        yield f"{name}: says {said}, and the manual {licence.expression}"
 
 
 def _installed() -> set[str]:

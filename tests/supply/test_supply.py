@@ -11,11 +11,10 @@ import pytest
 
 import edge
 from edge.viewer import package as ohif
+from tests.documents import MANUAL
 from tests.supply import __main__ as command
 from tests.supply import advisories, bom, licences
 from tests.supply.lock import ROOT, Locked, locked
-
-README = (ROOT / "README.md").read_text()
 
 
 def test_the_bill_has_every_package_with_version_licence_and_digests():
@@ -73,7 +72,7 @@ def test_every_licence_is_known_and_allowed_and_what_the_package_says():
     ("expression", "said", "fault"),
     [
         ("GPL-3.0-only", "GPL-3.0-only", "is not among the licences"),
-        ("MIT", "Apache-2.0", "and the README MIT"),
+        ("MIT", "Apache-2.0", "and the manual MIT"),
         ("BSD-3-Clause", None, "says nothing"),
     ],
 )
@@ -91,10 +90,10 @@ def test_no_advisory_that_is_known_is_open():
     assert advisories.open_ones(locked(), advisories.known()) == []
 
 
-def test_the_readme_says_until_when_was_looked_and_what_that_can_not_know():
+def test_the_manual_says_until_when_was_looked_and_what_that_can_not_know():
     known = advisories.known()
     assert date.fromisoformat(known["looked"]) <= datetime.now(UTC).date()
-    assert f"known until {known['looked']}" in README
+    assert f"known until {known['looked']}" in MANUAL["licences"]
     assert sum(map(len, known["packages"].values())) > 50
     assert known["packages"].keys() <= {one.name for one in locked()}
     assert all(reason for reason in known["accepted"].values())
