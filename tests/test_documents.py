@@ -13,6 +13,7 @@ from packaging.markers import Marker
 
 from edge import __main__, config, loading
 from edge.access.roles import Act, Role
+from tests.browser import gallery
 from tests.documents import MANUAL, README, ROOT, TEXT, headings, rows
 
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())
@@ -149,6 +150,15 @@ def test_readme_is_read_in_a_sitting_and_leads_to_every_page():
     assert README.count("\n") < 250
     for page in MANUAL:
         assert f"](manual/{page}.md)" in README
+
+
+def test_every_picture_that_is_kept_is_shown_and_made():
+    kept = {path.stem for path in (ROOT / "manual/pictures").iterdir()}
+    assert (
+        kept
+        == set(re.findall(r"pictures/([\w-]+)\.webp", MANUAL["gallery"]))
+        == gallery.KEPT.keys()
+    )
 
 
 def test_every_script_is_named_and_can_be_run():

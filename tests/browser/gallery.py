@@ -1,6 +1,6 @@
 """Pictures of every page, in the states that a box has: see ``scripts/gallery``.
 
-Those that README shows are the finest of them, made small: ``README`` below names them.
+Those that the manual keeps are the finest of them, made small: ``KEPT`` below names them.
 """
 
 from __future__ import annotations
@@ -42,24 +42,43 @@ WORRIES = {
     "/peers": "known strangers doctor".split(),
 }
 """Parts of pages that have something to show on a bad day alone."""
-README = {
+KEPT = {
     "now": "now-bad-desk-light-en",
+    "now-safe": "now-desk-dark-en",
     "studies": "studies-desk-light-en",
-    "viewer": "viewer-desk-dark-en",
+    "found": "studies-found-desk-light-en",
     "study": "study-desk-light-en",
-    "sync": "sync-conflicts-bad-desk-dark-en",
+    "share": "study-share-desk-light-en",
+    "viewer": "viewer-desk-dark-en",
+    "plain": "viewer-plain-desk-dark-en",
+    "queue": "sync-queue-bad-desk-light-en",
+    "refused": "sync-letters-bad-desk-light-en",
+    "conflicts": "sync-conflicts-bad-desk-dark-en",
+    "line": "sync-line-bad-desk-light-en",
+    "test": "sync-test-desk-light-en",
     "history": "sync-history-bad-desk-light-en",
+    "worklist": "worklist-expected-bad-desk-light-en",
     "devices": "peers-strangers-bad-desk-light-en",
+    "doctor": "peers-doctor-bad-desk-light-en",
     "people": "people-code-desk-light-en",
+    "tokens": "tokens-desk-light-en",
     "audit": "audit-desk-dark-en",
+    "settings": "settings-change-desk-light-en",
+    "logs": "logs-desk-light-en",
+    "backup": "backup-key-desk-light-en",
+    "account": "account-desk-light-en",
+    "emergency": "emergency-desk-light-en",
+    "help": "help-desk-light-en",
+    "welcome": "welcome-desk-light-en",
     "set-up": "setup-cloud-desk-light-en",
     "arabic": "studies-desk-light-ar",
     "phone-now": "now-bad-phone-dark-en",
     "phone-studies": "studies-phone-light-fr",
     "phone-arabic": "now-bad-phone-light-ar",
     "paper": "backup-paper-paper-light-en",
+    "acceptance": "acceptance-paper-paper-light-en",
 }
-"""What README calls them, and which they are."""
+"""Pictures of the manual: what they are called there, and which they are."""
 WIDE, NARROW = 1200, 480
 """Pixels of those."""
 
@@ -306,9 +325,9 @@ async def opened(day: str, root: Path) -> AsyncIterator[Scene]:
 
 
 def shrink(taken: Path, kept: Path) -> None:
-    """Make those that README shows small, and keep them there."""
+    """Make those of the manual small, and keep them there."""
     kept.mkdir(parents=True, exist_ok=True)
-    for called, name in README.items():
+    for called, name in KEPT.items():
         with Image.open(taken / f"{name}.png") as opened:
             picture = opened.convert("RGB")
         wide = NARROW if picture.height > picture.width else WIDE
@@ -322,13 +341,13 @@ def shrink(taken: Path, kept: Path) -> None:
 
 def main() -> None:
     folder, *names = sys.argv[1:]
-    if folder == "--readme":
-        kept = Path(__file__).with_name("pictures")
+    if folder == "--keep":
+        kept = Path(__file__).parents[2] / "manual/pictures"
         with tempfile.TemporaryDirectory() as taken:
-            asyncio.run(pictures(Path(taken), list(README.values())))
+            asyncio.run(pictures(Path(taken), list(KEPT.values())))
             shrink(Path(taken), kept)
         size = sum(one.stat().st_size for one in kept.iterdir())
-        print(f"{len(README)} pictures of {size // 1000} kB in all are in {kept}")
+        print(f"{len(KEPT)} pictures of {size // 1000} kB in all are in {kept}")
         return
     Path(folder).mkdir(parents=True, exist_ok=True)
     asyncio.run(pictures(Path(folder), names))

@@ -199,10 +199,11 @@ async def test_an_index_that_is_damaged_in_use_is_rebuilt_while_nobody_looks(
                 headers={"Authorization": "Bearer unknown"},
             )
     async with asyncio.timeout(60):
-        while "adopted 2 objects" not in installation.log.read_text():
+        while "adopted 2 objects" not in installation.log.read_text():  # noqa: ASYNC110 - a file
             await asyncio.sleep(0.1)
-        while (ran := await installation.run("status", "--json")).status != 0:
-            await asyncio.sleep(0.1)
+        ran = await installation.run("status", "--json")
+        while ran.status != 0:
+            ran = await installation.run("status", "--json")
     state = json.loads(ran.out)
     assert (state["instances_online"], state["lost"]) == (2, 0)
     assert (await installation.stop()).status == 0
