@@ -9,6 +9,7 @@ from __future__ import annotations
 import ipaddress
 import socket
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal
@@ -21,13 +22,15 @@ _UP: Final = 0x1
 _GATEWAY: Final = 0x2
 _ELSEWHERE: Final = "192.0.2.1", "2001:db8::1"
 """For documentation (RFC 5737, 3849): the kernel says from which address it would be called."""
+What = Literal["address", "router", "names", "clock"]
+"""Is looked at."""
 
 
 @dataclass(frozen=True, slots=True)
 class Look:
     """One of them."""
 
-    what: Literal["address", "router", "names", "clock"]
+    what: What
     is_fine: bool
     found: str
     hint: str = ""
@@ -57,11 +60,9 @@ def _address() -> Look:
                 found.append(str(asking.getsockname()[0]))
             except OSError:
                 continue
-    if found:
-        return Look("address", True, ", ".join(found))
-    return Look(
+    return _found(
         "address",
-        False,
+        found,
         "this machine has no address that leads anywhere",
         "is the cable plugged in? set an address on the console, or look at the DHCP server",
     )
@@ -78,11 +79,9 @@ def _router(root: Path) -> Look:
         said = line.split()
         if len(said) == 10 and said[0] == "0" * 32 and said[1] == "00" and said[9] != "lo":
             routers.append(f"{ipaddress.IPv6Address(int(said[4], 16))} ({said[9]})")
-    if routers:
-        return Look("router", True, ", ".join(routers))
-    return Look(
+    return _found(
         "router",
-        False,
+        routers,
         "there is no router: nothing beyond this network can be reached",
         "name the gateway in the network settings; without a cloud none is needed",
     )
@@ -94,11 +93,9 @@ def _names(root: Path) -> Look:
         for line in _lines(root / "etc/resolv.conf")
         if len(words := line.split()) > 1 and words[0] == "nameserver"
     ]
-    if servers:
-        return Look("names", True, ", ".join(servers))
-    return Look(
+    return _found(
         "names",
-        False,
+        servers,
         "there is no name server: archives are found by their address alone",
         "name a DNS server in the network settings",
     )
@@ -110,6 +107,13 @@ def _clock(root: Path, now: float) -> Look:
     if (root / "run/systemd/timesync/synchronized").exists():
         return Look("clock", True, "it follows a time server")
     return Look("clock", True, "it is set; whether it follows a time server is not known")
+
+
+def _found(what: What, found: Sequence[str], lacks: str, hint: str) -> Look:
+    """What there is of it; else that it is lacking, and what to do."""
+    if found:
+        return Look(what, True, ", ".join(found))
+    return Look(what, False, lacks, hint)
 
 
 def _lines(path: Path) -> list[str]:
