@@ -92,6 +92,7 @@ async def start_dimse(
         ConfigError: The address can't be listened on.
     """
     await means.book.refresh()
+    carrying = Carrying(means.retrieval, means.transcoding, means.dialer)
     supervisor.start("peers", partial(means.book.run, means.told))
     supervisor.start("associations", means.associations.run)
     server = DimseServer(
@@ -99,19 +100,18 @@ async def start_dimse(
         means.peers,
         means.admission,
         max_instance_bytes=config.cache.max_instance_bytes,
-        services=await _services(supervisor, means, config),
+        services=await _services(supervisor, means, config, carrying),
         tls=means.tls,
         casebook=means.dialer.casebook,
     )
     await supervisor.start_ready("dimse", lambda ready: server.serve(ready=ready))
-    carrying = Carrying(means.retrieval, means.transcoding, means.dialer)
     giving = Giving(means.retrieval, carrying, means.peers, DimseWitness(means.audit).gave)
     supervisor.start("giving", giving.run)
     return server, giving
 
 
 async def _services(
-    supervisor: Supervisor, means: DimseMeans, config: Config
+    supervisor: Supervisor, means: DimseMeans, config: Config, carrying: Carrying
 ) -> tuple[Service, ...]:
     """All beside Verification and Storage; what works beside one is started with it."""
     catalogue = Catalogue(means.database)
@@ -119,7 +119,7 @@ async def _services(
     selection = Selection(retrieval, catalogue)
     return (
         query_service(catalogue),
-        move_service(selection, retrieval, transcoding, means.peers, means.dialer),
+        move_service(selection, carrying, means.peers),
         get_service(selection, retrieval, transcoding),
         _commitment(supervisor, means, config),
         await _worklist(supervisor, means, config),

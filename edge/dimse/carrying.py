@@ -1,6 +1,7 @@
 """Instances to a destination over as many associations as it takes: for C-MOVE, and for people.
 
-Owns the associations: what is proposed, how often one is tried anew, and how many run at a time.
+Owns the associations: what is proposed, how often one is tried anew, and how many run at a time,
+which only holds if one `Carrying` serves all.
 Promises that a destination that is slow or dead holds up nobody but those who send to it, and that
 nothing is tried for ever.
 """
@@ -92,6 +93,20 @@ class Carrying:
         self._dialer = dialer
         self._turns = Turns()
 
+    @asynccontextmanager
+    async def turn(self, destination: Peer, progress: Told) -> AsyncIterator[None]:
+        """Wait for a turn to carry something there, and have it.
+
+        Who waits need not know yet what it is: that is looked up once it can go.
+
+        Raises:
+            Cancelled: Somebody asked to stop meanwhile.
+        """
+        async with AsyncExitStack() as stack:
+            async with progress.patience():
+                await stack.enter_async_context(self._turns.turn(destination.ae_title.strip()))
+            yield
+
     async def carry(
         self,
         destination: Peer,
@@ -100,7 +115,7 @@ class Carrying:
         values: Mapping[Element, int | str | bytes],
         what: str,
     ) -> None:
-        """Send them; of each it is told what became of it.
+        """Send them, within a ``turn``; of each it is told what became of it.
 
         Args:
             destination: Where to.
@@ -114,11 +129,8 @@ class Carrying:
             Cancelled: Somebody asked to stop.
         """
         sending = Sending(self._retrieval, self._transcoding, progress, values)
-        async with AsyncExitStack() as stack:
-            async with progress.patience():
-                await stack.enter_async_context(self._turns.turn(destination.ae_title))
-            for proposals, part in planned(await sending.recognised(entries)):
-                await self._send_part(destination, proposals, deque(part), sending, progress, what)
+        for proposals, part in planned(await sending.recognised(entries)):
+            await self._send_part(destination, proposals, deque(part), sending, progress, what)
 
     async def _send_part(
         self,

@@ -71,7 +71,7 @@ def all_services() -> tuple[Service, ...]:
     return (
         verification_service(),
         query_service(Catalogue(_UNUSED)),
-        move.move_service(_UNUSED, _UNUSED, _UNUSED, _UNUSED, _UNUSED),
+        move.move_service(_UNUSED, _UNUSED, _UNUSED),
         get_service(_UNUSED, _UNUSED, _UNUSED),
         storage_commitment_service(_UNUSED, _UNUSED),
         worklist_service(_UNUSED),

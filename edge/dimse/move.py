@@ -10,15 +10,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from edge.cache.opened import InstanceEntry
-from edge.cache.retrieval import Retrieval
-from edge.cache.transcoding import Transcoding
 from edge.config import Peer
 from edge.dicom.identifier import IDENTIFIER_SYNTAXES
 from edge.dimse.carrying import Carrying
 from edge.dimse.messages import CommandField, Element, Status
 from edge.dimse.peers import Peers
 from edge.dimse.progress import Progress
-from edge.dimse.requestor import Dialer
 from edge.dimse.retrieve import Refused, Selection, agree_on_relations, levels_of, perform, refuse
 from edge.dimse.services import Operation, Service
 
@@ -27,15 +24,9 @@ __all__ = ["move_service"]
 _MOVE: Final = "2"
 
 
-def move_service(
-    selection: Selection,
-    retrieval: Retrieval,
-    transcoding: Transcoding,
-    peers: Peers,
-    dialer: Dialer,
-) -> Service:
+def move_service(selection: Selection, carrying: Carrying, peers: Peers) -> Service:
     """The service as the registry wants it; *peers* says where a destination is."""
-    mover = _Move(selection, retrieval, transcoding, peers, dialer)
+    mover = _Move(selection, carrying, peers)
     return Service(
         name="retrieve by C-MOVE",
         supports=lambda uid: bool(levels_of(uid, _MOVE)),
@@ -47,17 +38,10 @@ def move_service(
 
 
 class _Move:
-    def __init__(
-        self,
-        selection: Selection,
-        retrieval: Retrieval,
-        transcoding: Transcoding,
-        peers: Peers,
-        dialer: Dialer,
-    ) -> None:
+    def __init__(self, selection: Selection, carrying: Carrying, peers: Peers) -> None:
         self._selection = selection
+        self._carrying = carrying
         self._peers = peers
-        self._carrying = Carrying(retrieval, transcoding, dialer)
 
     async def move(self, operation: Operation) -> None:
         title = operation.command.text(Element.MOVE_DESTINATION)
@@ -92,4 +76,5 @@ class _Move:
             Element.MOVE_ORIGINATOR_AE_TITLE: operation.caller.ae_title,
             Element.MOVE_ORIGINATOR_MESSAGE_ID: command.message_id,
         }
-        await self._carrying.carry(destination, entries, progress, values, "C-MOVE")
+        async with self._carrying.turn(destination, progress):
+            await self._carrying.carry(destination, entries, progress, values, "C-MOVE")

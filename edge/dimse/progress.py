@@ -20,7 +20,7 @@ from edge.dimse.messages import Element, Status
 from edge.dimse.services import Operation
 from edge.errors import PeerError
 
-__all__ = ["Cancelled", "Progress", "RequestorGone"]
+__all__ = ["Cancelled", "Patience", "Progress", "RequestorGone"]
 
 EVERY: Final = 2.0
 """Seconds without an answer, at the most."""
@@ -42,6 +42,39 @@ class Cancelled(Exception):
     """The requestor asked to stop."""
 
 
+class Patience:
+    """For what may take long and can be given up at any moment."""
+
+    def __init__(self) -> None:
+        self._waiting: asyncio.Timeout | None = None
+
+    @asynccontextmanager
+    async def wait(self) -> AsyncIterator[None]:
+        """Around it.
+
+        Raises:
+            Cancelled: It was given up.
+        """
+        waiting = asyncio.timeout(None)
+        try:
+            async with waiting:
+                self._waiting = waiting
+                try:
+                    yield
+                finally:
+                    self._waiting = None
+        except TimeoutError:
+            if waiting.expired():
+                raise Cancelled from None
+            raise
+
+    def end(self) -> None:
+        """Give up what is waited for, if anything is."""
+        if self._waiting is not None:
+            with suppress(RuntimeError):  # it is just over
+                self._waiting.reschedule(asyncio.get_running_loop().time())
+
+
 class Progress:
     """The sub-operations of one request."""
 
@@ -56,7 +89,7 @@ class Progress:
         self._failed_uids: list[str] = []
         self._begun = False
         self._told = asyncio.get_running_loop().time()
-        self._waiting: asyncio.Timeout | None = None
+        self._patience = Patience()
 
     @property
     def remaining(self) -> int:
@@ -109,18 +142,8 @@ class Progress:
         """
         if self.is_cancelled:
             raise Cancelled
-        waiting = asyncio.timeout(None)
-        try:
-            async with waiting:
-                self._waiting = waiting
-                try:
-                    yield
-                finally:
-                    self._waiting = None
-        except TimeoutError:
-            if waiting.expired():
-                raise Cancelled from None
-            raise
+        async with self._patience.wait():
+            yield
 
     async def accompany(self, work: Coroutine[Any, Any, None]) -> None:
         """Do the work, and keep the requestor told meanwhile.
@@ -201,8 +224,7 @@ class Progress:
         loop = asyncio.get_running_loop()
         while True:
             await asyncio.sleep(_LOOK)
-            if self.is_cancelled and self._waiting is not None:
-                with suppress(RuntimeError):  # it is just over
-                    self._waiting.reschedule(loop.time())
+            if self.is_cancelled:
+                self._patience.end()
             if loop.time() - self._told >= EVERY:
                 await self._tell()

@@ -138,7 +138,8 @@ class DimseWitness:
     def gave(self, actor: Actor, gift: Gift, tally: Tally) -> None:
         """A study that a person sent to a peer went there, or did not."""
         outcome = Outcome.SUCCESS if gift.state is GiftState.DONE else Outcome.FAILED
-        why = f"{gift.sent} of {gift.instances} instances were taken"
+        why = "it was stopped; " if gift.state is GiftState.STOPPED else ""
+        why += f"{gift.sent} of {gift.instances} instances were taken"
         fields: dict[str, Any] = {
             "event": Event.SENT,
             "actor": actor,
