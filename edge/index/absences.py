@@ -15,6 +15,7 @@ from edge.dicom.remote import RemoteStudy
 from edge.index import residence
 from edge.index.database import Connection, Database
 from edge.index.lookup import json_list
+from edge.index.names import NAME_OF_STUDY
 from edge.index.residence import MISSED
 from edge.index.sightings import SETTLED
 
@@ -308,8 +309,7 @@ async def count(database: Database) -> int:
 async def absent(database: Database, *, limit: int, offset: int) -> list[AbsentStudy]:
     """Those that a person decides about, or has, the oldest first."""
     rows = await database.read(
-        "SELECT s.study_uid, coalesce((SELECT t.attributes ->> '$.\"00100010\".Value[0].Alphabetic'"
-        " FROM study_attributes t WHERE t.study_id = s.id), ''), s.patient_id, s.study_date,"
+        f"SELECT s.study_uid, {NAME_OF_STUDY}, s.patient_id, s.study_date,"
         " s.description, s.instance_count, s.online_count, a.since, a.state"
         " FROM absences a JOIN studies s ON s.id = a.study_id WHERE a.state <> 'SUSPECTED'"
         " ORDER BY a.since, a.study_id LIMIT ? OFFSET ?",

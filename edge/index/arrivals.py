@@ -8,12 +8,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-import msgspec
-
 from edge.index.database import Database
 from edge.index.lookup import json_list
+from edge.index.names import name_in
 
-__all__ = ["ArrivedStudy", "arrived_studies", "name_in"]
+__all__ = ["ArrivedStudy", "arrived_studies"]
 
 _NEWEST = 5000
 """Ids and changes behind the last that are looked at: an archive that is learned brings many."""
@@ -94,15 +93,3 @@ def _study(row: tuple[object, ...]) -> ArrivedStudy:
         tuple(sorted(filter(None, str(modalities).split("\\")))),
         *rest,  # type: ignore[arg-type]  # columns, in this order
     )
-
-
-def name_in(attributes: str) -> str:
-    """The patient's name in a data set; empty if it has none that can be read."""
-    try:
-        found = msgspec.json.decode(attributes)["00100010"]["Value"][0]
-        return str(next((found[group] for group in _GROUPS if found.get(group)), ""))
-    except (KeyError, IndexError, TypeError, AttributeError, msgspec.DecodeError):
-        return ""
-
-
-_GROUPS = ("Alphabetic", "Ideographic", "Phonetic")

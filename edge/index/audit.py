@@ -11,6 +11,7 @@ from typing import Final
 
 from edge.index.database import Connection, Database
 from edge.index.lookup import json_list
+from edge.index.names import NAME_OF_STUDY
 from edge.index.remote import cursor, set_cursor
 
 __all__ = ["AuditTable"]
@@ -54,10 +55,8 @@ class AuditTable:
         for at in range(0, len(study_uids), _AT_ONCE):
             some = study_uids[at : at + _AT_ONCE]
             rows = await self._database.read(
-                "SELECT s.study_uid, s.patient_id,"
-                " coalesce(json_extract(a.attributes,"
-                " '$.\"00100010\".Value[0].Alphabetic'), ''), s.accession_number"
-                " FROM studies s LEFT JOIN study_attributes a ON a.study_id = s.id"
+                f"SELECT s.study_uid, s.patient_id, {NAME_OF_STUDY}, s.accession_number"
+                " FROM studies s"
                 f" WHERE s.study_uid IN ({', '.join('?' * len(some))})",
                 some,
             )

@@ -16,6 +16,7 @@ from edge.index.database import Connection, Database
 from edge.index.feed import record
 from edge.index.instances import NewInstance, forget, insert
 from edge.index.lookup import json_list
+from edge.index.names import NAME_OF_STUDY
 from edge.index.tombstones import Changed, Doomed
 
 __all__ = [
@@ -126,10 +127,6 @@ class Aside:
     whether its bytes are here or in the archive; None if there is none."""
 
 
-_NAME = (
-    "(SELECT a.attributes ->> '$.\"00100010\".Value[0].Alphabetic' FROM study_attributes a"
-    " WHERE a.study_id = s.id)"
-)
 _EDITED = (
     "(SELECT group_concat(DISTINCT one.key) FROM edits h, json_each(h.after) one"
     " WHERE h.study_id = s.id)"
@@ -169,7 +166,7 @@ async def find(database: Database, custody: Custody, query: Query) -> list[Dispu
     rows = await database.read(
         "SELECT i.id, s.study_uid, e.series_uid, i.sop_uid, i.sop_class_uid, i.transfer_syntax,"
         " i.availability, i.custody, i.content_bytes, i.dataset_digest, i.origin, i.peer,"
-        f" i.received, i.retry_at, i.reason, s.patient_id, coalesce({_NAME}, ''), d.since,"
+        f" i.received, i.retry_at, i.reason, s.patient_id, {NAME_OF_STUDY}, d.since,"
         " d.refusals, d.given_up, d.decision, d.words, d.digest, d.transfer_syntax,"
         f" d.content_bytes, r.transfer_syntax, r.attributes, r.sent_digest, {_EDITED}"
         f"{where} ORDER BY d.since DESC, i.id DESC LIMIT ? OFFSET ?",
@@ -200,7 +197,7 @@ async def find_aside(database: Database, query: Query) -> list[Aside]:
     rows = await database.read(
         "SELECT q.study_uid, q.series_uid, q.sop_uid, q.object, q.sealed_bytes, q.transfer_syntax,"
         " q.content_bytes, q.dataset_digest, q.origin, q.peer, q.received,"
-        f" coalesce(s.patient_id, ''), coalesce({_NAME}, ''), i.id, i.transfer_syntax,"
+        f" coalesce(s.patient_id, ''), {NAME_OF_STUDY}, i.id, i.transfer_syntax,"
         " i.content_bytes, i.dataset_digest, i.origin, i.peer, i.received,"
         " i.availability <> 'UNAVAILABLE'"
         f"{_ASIDE}{where} ORDER BY q.received DESC, q.id DESC LIMIT ? OFFSET ?",

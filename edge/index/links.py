@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import astuple, dataclass, fields
 
 from edge.index.database import Connection, Database
+from edge.index.names import NAME_OF_STUDY
 
 __all__ = ["LinkRow", "all_of", "end", "find", "mark_opened", "of_study", "put"]
 
@@ -64,10 +65,9 @@ async def all_of(database: Database, now: float) -> list[tuple[LinkRow, str]]:
     """Those of all studies that are not over, the newest first, and each study's patient."""
     columns = ", ".join(f"l.{item.name}" for item in fields(LinkRow))
     rows = await database.read(
-        f"SELECT {columns}, coalesce((SELECT a.attributes ->> '$.\"00100010\".Value[0].Alphabetic'"
-        " FROM studies s JOIN study_attributes a ON a.study_id = s.id"
-        " WHERE s.study_uid = l.study_uid), '')"
-        " FROM links l WHERE until > ? ORDER BY created DESC, link_id LIMIT 1000",
+        f"SELECT {columns}, {NAME_OF_STUDY}"
+        " FROM links l LEFT JOIN studies s ON s.study_uid = l.study_uid"
+        " WHERE l.until > ? ORDER BY l.created DESC, l.link_id LIMIT 1000",
         (now,),
     )
     return [(LinkRow(*row[:-1]), row[-1]) for row in rows]

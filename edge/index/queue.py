@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edge.index.arrivals import name_in
 from edge.index.database import Database
+from edge.index.names import name_in
 
 __all__ = ["QueuedStudy", "count", "queued"]
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import msgspec
 
-from edge.index.arrivals import name_in
+from edge.index.names import name_in
 
 __all__ = [
     "Here",

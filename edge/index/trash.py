@@ -17,6 +17,7 @@ from edge.index.disputes import Query
 from edge.index.feed import record
 from edge.index.instances import NewInstance, forget
 from edge.index.lookup import json_list
+from edge.index.names import NAME_OF_STUDY
 from edge.index.tombstones import Changed
 
 __all__ = [
@@ -295,8 +296,7 @@ async def find(database: Database, query: Query) -> list[Item]:
     where, values = query.condition("s.study_uid", "i.sop_uid")
     rows = await database.read(
         "SELECT s.study_uid, e.series_uid, i.sop_uid, i.sop_class_uid, i.content_bytes,"
-        " s.patient_id, coalesce((SELECT a.attributes ->> '$.\"00100010\".Value[0].Alphabetic'"
-        " FROM study_attributes a WHERE a.study_id = s.id), ''), t.archive, t.reason, t.since"
+        f" s.patient_id, {NAME_OF_STUDY}, t.archive, t.reason, t.since"
         f"{_ITEMS}{where} ORDER BY t.since DESC, i.id DESC LIMIT ? OFFSET ?",
         [*values, query.limit, query.offset],
     )
@@ -313,9 +313,7 @@ async def studies(database: Database, limit: int, offset: int) -> list[OfStudy]:
     """The studies of what is in the trash, the newest first."""
     # Beside a lone min(), SQLite takes the other columns from the row that has it.
     rows = await database.read(
-        "SELECT s.study_uid, s.patient_id,"
-        " coalesce((SELECT a.attributes ->> '$.\"00100010\".Value[0].Alphabetic'"
-        " FROM study_attributes a WHERE a.study_id = s.id), ''), count(*), sum(i.content_bytes),"
+        f"SELECT s.study_uid, s.patient_id, {NAME_OF_STUDY}, count(*), sum(i.content_bytes),"
         f" t.archive, t.reason, min(t.since){_ITEMS}1 GROUP BY s.id"
         " ORDER BY min(t.since) DESC, s.id DESC LIMIT ? OFFSET ?",
         (limit, offset),
