@@ -1,31 +1,30 @@
 """Matching keys, compiled to SQL: the matching of PS3.4 C.2.2.2 over the three levels.
 
 Owns how each key is found. An attribute that has a column of its own is matched there; any other
-in the JSON of its level. A condition can be put to one row (``row``), and most can also say which
-rows meet it (``ids``) from an index alone, so that a search begins with the key that finds the
-fewest and looks at the others only there. Aliases are ``s`` for studies, ``e`` for series, ``i``
-for instances. Never runs anything.
+in the JSON of its level (`edge.index.documents`). A condition can be put to one row (``row``), and
+most can also say which rows meet it (``ids``) from an index alone, so that a search begins with the
+key that finds the fewest and looks at the others only there. Aliases are ``s`` for studies, ``e``
+for series, ``i`` for instances. Never runs anything.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from enum import IntEnum
 from typing import Final
 
 from edge.dicom.instance import Level
 from edge.dicom.names import sound_of
-from edge.dicom.query import TIME_OF, Criterion, Key, Kind, Query, called, keys_of
-from edge.errors import QueryError
-from edge.index.attributes import PERSON_NAMES, SERIES_TAGS, STUDY_TAGS, NameKind
+from edge.dicom.query import Criterion, Key, Kind, Query, keys_of
+from edge.index.attributes import PERSON_NAMES, NameKind
 from edge.index.comparison import Sql, begins, compare, like, prefix
+from edge.index.documents import in_document, in_one_item
 from edge.index.keys import (
     AVAILABILITY,
     COLUMNS,
     MODALITIES_IN_STUDY,
     SOP_CLASSES_IN_STUDY,
-    UNKNOWN,
     Column,
 )
 from edge.index.lookup import json_list
@@ -45,8 +44,6 @@ DEPTH: Final = {Level.PATIENT: 0, Level.STUDY: 0, Level.SERIES: 1, Level.INSTANC
 _TABLE = {Level.STUDY: "studies s", Level.SERIES: "series e", Level.INSTANCE: "instances i"}
 _ALIAS = {Level.STUDY: "s", Level.SERIES: "e", Level.INSTANCE: "i"}
 _PARENT = {Level.STUDY: "study_id", Level.SERIES: "series_id"}
-
-_PLURAL = {Level.PATIENT: "patients", Level.STUDY: "studies", Level.SERIES: "series"}
 
 _FEW_MONTHS = 3
 """Studies of so long a time are few among all."""
@@ -144,7 +141,7 @@ def conditions_of(query: Query) -> list[Condition]:
         if creator or len(together) == 1:
             condition = _condition(key, query, creator)
         else:
-            condition = _in_one_item(together, query)
+            condition = Condition(*in_one_item(together, query))
         found.append(_lifted(condition, query.level))
     return found
 
@@ -169,7 +166,9 @@ def _condition(key: Key, query: Query, creator: str) -> Condition:
     tag, criterion = key.path[0], key.criterion
     if len(key.path) == 1:
         if tag == AVAILABILITY and query.level is not Level.INSTANCE:
-            return Condition(Level.STUDY, _column_meets(_WHOLE, COLUMNS[AVAILABILITY], criterion))
+            return Condition(
+                Level.STUDY, _column_meets(_WHOLE, COLUMNS[AVAILABILITY], criterion)
+            )
         if tag == MODALITIES_IN_STUDY:
             return _has_series(COLUMNS["00080060"], criterion)
         if tag == SOP_CLASSES_IN_STUDY:
@@ -178,7 +177,7 @@ def _condition(key: Key, query: Query, creator: str) -> Condition:
             return _has_name(tag, criterion, fuzzy=query.fuzzy)
         if tag in COLUMNS:
             return _on_column(COLUMNS[tag], criterion)
-    return _in_json(key, query, creator)
+    return Condition(*in_document(key, query, creator))
 
 
 def _lifted(condition: Condition, level: Level) -> Condition:
@@ -332,134 +331,3 @@ def _joined(operator: str, parts: Sequence[Sql]) -> Sql:
         return parts[0]
     text = operator.join(f"SELECT * FROM ({part.text})" for part in parts)
     return Sql(text, tuple(value for part in parts for value in part.parameters))
-
-
-def _document_of(tag: str, query: Query) -> tuple[Level, str]:
-    """The level whose JSON has an attribute, and that JSON.
-
-    Raises:
-        QueryError: It is below the level of the search, and not kept there.
-    """
-    if tag in UNKNOWN:
-        raise QueryError(f"{called(tag)} is not kept here: nothing can be matched by it")
-    if tag in STUDY_TAGS:
-        return Level.STUDY, "(SELECT attributes FROM study_attributes WHERE study_id = s.id)"
-    if tag in SERIES_TAGS:
-        return Level.SERIES, "e.attributes"
-    if query.level is Level.INSTANCE:
-        return (
-            Level.INSTANCE,
-            "(SELECT inflated(document) FROM metadata WHERE instance_id = i.id)",
-        )
-    raise QueryError(
-        f"{called(tag)} is an attribute of instances;"
-        f" {_PLURAL[query.level]} can't be matched by it",
-        hint="search for instances",
-    )
-
-
-def _in_one_item(keys: Sequence[Key], query: Query) -> Condition:
-    """Several attributes of one sequence: some item has to have them all (PS3.4 C.2.2.2.6)."""
-    path = keys[0].path[:-1]
-    level, document = _document_of(path[0], query)
-    sources = [f"(SELECT {document} AS text) d", "json_each(d.text, ?) v0"]
-    parameters: list[object] = [_path(path[0])]
-    for depth, step in enumerate(path[1:], 1):
-        sources.append(f"json_each({_tree(f'v{depth - 1}')}, ?) v{depth}")
-        parameters.append(_path(step))
-    item, met = _tree(f"v{len(path) - 1}"), []
-    for key in keys:
-        within = [f"json_each({item}, ?) x"]
-        parameters.append(_path(key.path[-1]))
-        if key.criterion.kind is Kind.MOMENTS:
-            within.append(f"json_each({item}, ?) t")
-            parameters.append(_path(TIME_OF[key.path[-1]]))
-        elif key.criterion.vr == "PN" and key.criterion.kind is not Kind.EMPTY:
-            within.append(f"json_each({_tree('x')}) g")
-        meets = _value_meets("x.value", key.criterion, fuzzy=query.fuzzy)
-        negation = "NOT " if key.criterion.kind is Kind.EMPTY else ""
-        met.append(f"{negation}EXISTS (SELECT 1 FROM {', '.join(within)} WHERE {meets.text})")
-        parameters += meets.parameters
-    text = f"EXISTS (SELECT 1 FROM {', '.join(sources)} WHERE {' AND '.join(met)})"
-    return Condition(level, Sql(text, tuple(parameters)))
-
-
-def _in_json(key: Key, query: Query, creator: str) -> Condition:
-    """An attribute without a column, in the JSON of the level that it belongs to."""
-    tag = key.path[0]
-    level, document = _document_of(tag, query)
-    sources, parameters = [f"(SELECT {document} AS text) d"], list[object]()
-    if creator:
-        # Wherever in its group the creator has reserved its block (PS3.5 7.8.1).
-        group, element = tag[:4], tag[6:]
-        sources.append("json_each(d.text) c")
-        sources.append(
-            f"json_each(d.text, '$.\"{group}' || substr(c.key, 7) || '{element}\".Value') v0"
-        )
-        reserved = Sql(
-            "c.key BETWEEN ? AND ? AND json_extract(c.value, '$.Value[0]') = ? AND ",
-            (f"{group}0010", f"{group}00FF", creator),
-        )
-    else:
-        sources.append("json_each(d.text, ?) v0")
-        parameters.append(_path(tag))
-        reserved = Sql("")
-    # One json_each for each step: the values of a tag are items, and an item has tags.
-    for depth, step in enumerate(key.path[1:], 1):
-        sources.append(f"json_each({_tree(f'v{depth - 1}')}, ?) v{depth}")
-        parameters.append(_path(step))
-    last = f"v{len(key.path) - 1}"
-    value = f"{last}.value"
-    wanted = key.criterion
-    if wanted.kind is Kind.MOMENTS:
-        above = _tree(f"v{len(key.path) - 2}") if len(key.path) > 1 else "d.text"
-        sources.append(f"json_each({above}, ?) t")
-        parameters.append(_path(TIME_OF[key.path[-1]]))
-    elif wanted.vr == "PN" and wanted.kind is not Kind.EMPTY:
-        sources.append(f"json_each({_tree(last)}) g")
-    meets = _value_meets(value, wanted, fuzzy=query.fuzzy)
-    negation = "NOT " if wanted.kind is Kind.EMPTY else ""
-    row = Sql(
-        f"{negation}EXISTS (SELECT 1 FROM {', '.join(sources)} WHERE {reserved.text}{meets.text})",
-        (*parameters, *reserved.parameters, *meets.parameters),
-    )
-    return Condition(level, row)
-
-
-def _path(tag: str) -> str:
-    return f'$."{tag}".Value'
-
-
-def _tree(row: str) -> str:
-    """The value of a row of json_each that is an item or a name; nothing if it is text.
-
-    A sender may write another VR than the dictionary's, and a path may lead through what is no
-    sequence: text is no JSON, and SQLite would give up the whole search.
-    """
-    return f"CASE {row}.type WHEN 'object' THEN {row}.value END"
-
-
-def _value_meets(value: str, wanted: Criterion, *, fuzzy: bool) -> Sql:
-    """Whether a value in JSON meets a criterion; of EMPTY, whether there is one."""
-    if wanted.kind is Kind.EMPTY:
-        return Sql(f"{value} IS NOT NULL AND {value} NOT IN ('', '{{}}')")
-    if wanted.kind is Kind.MOMENTS:
-        text = f"{value} || moment(t.value)"
-        return compare(text, Criterion(Kind.RANGE, "DT", wanted.values))
-    if wanted.vr == "PN":
-        literal = compare("folded(g.value)", wanted)
-        if not fuzzy or not wanted.words:
-            return literal
-        words = " ".join(wanted.words)
-        return Sql(f"({literal.text} OR alike(g.value, ?))", (*literal.parameters, words))
-    read: Callable[[str], str] = _READ.get(wanted.vr, lambda text: text)
-    if wanted.kind is Kind.NUMBER:
-        return compare(f"CAST({value} AS REAL)", wanted)
-    # What the dictionary does not know may be a number.
-    return compare(f"CAST({value} AS TEXT)" if wanted.vr == "UN" else read(value), wanted)
-
-
-_READ: Final[dict[str, Callable[[str], str]]] = {
-    "TM": lambda value: f"moment({value})",
-    "DT": lambda value: f"instant({value})",
-}
