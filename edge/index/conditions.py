@@ -33,6 +33,7 @@ from edge.index.senders import sent_by
 __all__ = [
     "DEPTH",
     "SHOWN",
+    "WHOLE",
     "Condition",
     "Cost",
     "conditions_of",
@@ -102,10 +103,9 @@ SHOWN: Final = {
 """That a row is shown."""
 
 
-_WHOLE = (
-    "CASE WHEN 0 < s.instance_count AND s.instance_count = s.online_count"
-    " THEN 'ONLINE' ELSE 'NEARLINE' END"
-)
+WHOLE: Final = "0 < s.instance_count AND s.instance_count = s.online_count"
+"""That all of a study ``s`` is here, as far as it is shown."""
+_AVAILABILITY = f"CASE WHEN {WHOLE} THEN 'ONLINE' ELSE 'NEARLINE' END"
 """Availability as a study's answer says it; that of a series says its study's."""
 
 
@@ -167,7 +167,7 @@ def _condition(key: Key, query: Query, creator: str) -> Condition:
     if len(key.path) == 1:
         if tag == AVAILABILITY and query.level is not Level.INSTANCE:
             return Condition(
-                Level.STUDY, _column_meets(_WHOLE, COLUMNS[AVAILABILITY], criterion)
+                Level.STUDY, _column_meets(_AVAILABILITY, COLUMNS[AVAILABILITY], criterion)
             )
         if tag == MODALITIES_IN_STUDY:
             return _has_series(COLUMNS["00080060"], criterion)

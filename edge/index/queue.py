@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Final
 
 from edge.index.database import Database
 from edge.index.names import name_in
 
-__all__ = ["QueuedStudy", "count", "queued"]
+__all__ = ["WAITING_STUDIES", "WAITS", "QueuedStudy", "count", "queued"]
 
-_WAITS = "custody IN ('EDGE_ONLY', 'SENT') AND availability = 'ONLINE'"
+WAITS: Final = (
+    "custody IN ('EDGE_ONLY', 'SENT')"
+    " AND custody IN ('EDGE_ONLY', 'SENT', 'ACKNOWLEDGED', 'REFUSED') AND availability = 'ONLINE'"
+)
+"""That an instance waits. The condition of the index ``instances_by_work`` stands in it word for
+word: SQLite draws no conclusion from one list to another."""
+_WAITING: Final = f"instances INDEXED BY instances_by_work WHERE {WAITS}"
+"""Those that do. Were the condition another one, SQLite would refuse the question, and not read all
+of the table."""
+WAITING_STUDIES: Final = (
+    "SELECT study_id, min(received) AS since, count(*) AS waiting, sum(content_bytes) AS bytes,"
+    f" min(priority) AS priority FROM {_WAITING}"
+    " GROUP BY study_id ORDER BY priority, study_id LIMIT ? OFFSET ?"
+)
+"""Some of the studies that wait, in the order in which they go."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,9 +50,7 @@ class QueuedStudy:
 
 async def count(database: Database) -> int:
     """How many there are."""
-    ((found,),) = await database.read(
-        f"SELECT count(DISTINCT study_id) FROM instances WHERE {_WAITS}"
-    )
+    ((found,),) = await database.read(f"SELECT count(DISTINCT study_id) FROM {_WAITING}")
     return int(found)
 
 
@@ -45,11 +58,8 @@ async def queued(database: Database, limit: int, offset: int) -> list[QueuedStud
     """Some of them, in the order in which they go."""
     rows = await database.read(
         "SELECT s.study_uid, a.attributes, s.patient_id, s.modalities, s.description,"
-        " s.study_date, w.since, w.waiting, w.bytes, s.instance_count, w.priority FROM"
-        " (SELECT study_id, min(received) AS since, count(*) AS waiting,"
-        f" sum(content_bytes) AS bytes, min(priority) AS priority FROM instances WHERE {_WAITS}"
-        " GROUP BY study_id ORDER BY priority, study_id LIMIT ? OFFSET ?) w"
-        " JOIN studies s ON s.id = w.study_id"
+        " s.study_date, w.since, w.waiting, w.bytes, s.instance_count, w.priority"
+        f" FROM ({WAITING_STUDIES}) w JOIN studies s ON s.id = w.study_id"
         " LEFT JOIN study_attributes a ON a.study_id = s.id"
         " ORDER BY w.priority, w.study_id",
         (limit, offset),

@@ -12,10 +12,11 @@ from typing import Final
 
 from edge.dicom.instance import Level
 from edge.index.comparison import Sql
-from edge.index.conditions import shown_of
+from edge.index.conditions import WHOLE, shown_of
 from edge.index.database import Database
 from edge.index.lookup import json_list
 from edge.index.pins import Pinned
+from edge.index.queue import WAITS
 from edge.index.senders import sent_by
 from edge.index.study_lines import (
     Here,
@@ -27,7 +28,7 @@ from edge.index.study_lines import (
     series_line,
     study_line,
 )
-from edge.index.summary import ONLY_HERE
+from edge.index.summary import ONLY_HERE, SERIES_ONLY_HERE
 from edge.index.typed import typed
 
 __all__ = [
@@ -39,14 +40,13 @@ __all__ = [
 ]
 
 
-_WAITS: Final = "i.custody IN ('EDGE_ONLY', 'SENT') AND i.availability = 'ONLINE'"
 _TROUBLE: Final = "i.custody IN ('REFUSED', 'CONFLICT')"
 _UNPROVEN: Final = "i.custody = 'ACKNOWLEDGED' AND i.availability = 'ONLINE'"
 _LOST: Final = "i.availability = 'UNAVAILABLE'"
 _ABSENT: Final = "s.id IN (SELECT study_id FROM absences WHERE state <> 'SUSPECTED')"
 _ONLY_HERE: Final = f"s.study_uid IN ({ONLY_HERE})"
 _COUNTS: Final = (
-    f"coalesce(sum({_WAITS}), 0), coalesce(sum({_TROUBLE}), 0), coalesce(sum({_UNPROVEN}), 0),"
+    f"coalesce(sum({WAITS}), 0), coalesce(sum({_TROUBLE}), 0), coalesce(sum({_UNPROVEN}), 0),"
     f" coalesce(sum({_LOST}), 0),"
     " coalesce(sum(iif(i.availability = 'ONLINE', i.content_bytes, 0)), 0)"
 )
@@ -55,8 +55,8 @@ _ORDERS: Final = {
     Order.ARRIVAL: "s.id DESC",
 }
 _HERE: Final = {
-    Here.WHOLE: "s.online_count > 0 AND s.online_count >= s.instance_count",
-    Here.PARTLY: "s.online_count > 0 AND s.online_count < s.instance_count",
+    Here.WHOLE: WHOLE,
+    Here.PARTLY: f"s.online_count > 0 AND NOT ({WHOLE})",
     Here.NOT: "s.online_count = 0",
 }
 _MOST_OF_PATIENT: Final = 100
@@ -139,7 +139,7 @@ async def series_of(database: Database, study_uid: str) -> tuple[SeriesLine, ...
     """The series of a study that are shown, in their order."""
     rows = await database.read(
         "SELECT e.series_uid, e.series_number, e.modality, e.attributes, e.instance_count,"
-        f" e.online_count, {_COUNTS}"
+        f" e.online_count, {SERIES_ONLY_HERE}, {_COUNTS}"
         " FROM studies s JOIN series e ON e.study_id = s.id"
         " LEFT JOIN instances i ON i.series_id = e.id AND i.withheld = ''"
         f" WHERE s.study_uid = ? AND {shown_of(Level.SERIES, 'e.id')}"

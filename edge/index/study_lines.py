@@ -167,7 +167,7 @@ def study_line(row: tuple[Any, ...], counts: Sequence[Any]) -> StudyLine:
 
 def series_line(row: tuple[Any, ...]) -> SeriesLine:
     """The same of a series."""
-    uid, number, modality, attributes, instances, here, *counts = row
+    uid, number, modality, attributes, instances, here, is_only_here, *counts = row
     waiting, refused, unproven, lost, size = counts
     said = _read(attributes)
     return SeriesLine(
@@ -178,7 +178,7 @@ def series_line(row: tuple[Any, ...]) -> SeriesLine:
         body_part=_text_in(said, "00180015"),
         instances=instances,
         here=here,
-        custody=_vouched(lost, refused, waiting, 0, unproven),
+        custody=_vouched(lost, refused, is_only_here, 0, unproven),
         waiting=waiting,
         refused=refused,
         unproven=unproven,

@@ -5,21 +5,38 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from edge.index.database import Database
+from edge.index.queue import WAITING_STUDIES
 
-__all__ = ["ONLY_HERE", "Summary", "WaitingStudy", "summary", "waiting_studies"]
+__all__ = [
+    "ONLY_HERE",
+    "SERIES_ONLY_HERE",
+    "Summary",
+    "WaitingStudy",
+    "summary",
+    "waiting_studies",
+]
 
 
+_UNVOUCHED = (
+    "availability = 'ONLINE' AND custody NOT IN ('ACKNOWLEDGED', 'VERIFIED')"
+    " AND id NOT IN (SELECT instance_id FROM copies WHERE instance_id = instances.id"
+    " AND custody = 'VERIFIED')"
+)
+"""That the bytes of a row of ``instances`` are here, and no archive vouches for them."""
 ONLY_HERE = (
     "SELECT study_uid FROM studies WHERE edge_only_count > 0"
-    " AND EXISTS (SELECT 1 FROM instances WHERE study_id = studies.id"
-    " AND availability = 'ONLINE' AND custody NOT IN ('ACKNOWLEDGED', 'VERIFIED')"
-    " AND id NOT IN (SELECT instance_id FROM copies WHERE instance_id = instances.id"
-    " AND custody = 'VERIFIED'))"
+    f" AND EXISTS (SELECT 1 FROM instances WHERE study_id = studies.id AND {_UNVOUCHED})"
     " UNION SELECT study_uid FROM quarantine"
 )
 """UIDs of studies with bytes here that no archive vouches for, as SQL.
 
 The counter leads to few studies; that of what was lost does not exist here, either."""
+SERIES_ONLY_HERE = (
+    f"(EXISTS (SELECT 1 FROM instances WHERE series_id = e.id AND {_UNVOUCHED})"
+    " OR EXISTS (SELECT 1 FROM quarantine q WHERE q.study_uid = s.study_uid"
+    " AND q.series_uid = e.series_uid))"
+)
+"""That a series ``e`` of a study ``s`` has such bytes."""
 _PERHAPS_ONLY_HERE = (
     "SELECT count(*) FROM absences a JOIN studies s ON s.id = a.study_id"
     " WHERE EXISTS (SELECT 1 FROM instances i WHERE i.study_id = a.study_id"
@@ -98,11 +115,9 @@ class WaitingStudy:
 async def waiting_studies(database: Database, max_count: int) -> list[WaitingStudy]:
     """The studies that wait for the line, in the order in which they go."""
     rows = await database.read(
-        "SELECT s.study_uid, count(*), sum(i.content_bytes)"
-        " FROM instances i JOIN studies s ON s.id = i.study_id"
-        " WHERE i.custody IN ('EDGE_ONLY', 'SENT') AND i.availability = 'ONLINE'"
-        " GROUP BY i.study_id ORDER BY min(i.priority), i.study_id LIMIT ?",
-        (max_count,),
+        f"SELECT s.study_uid, w.waiting, w.bytes FROM ({WAITING_STUDIES}) w"
+        " JOIN studies s ON s.id = w.study_id ORDER BY w.priority, w.study_id",
+        (max_count, 0),
     )
     return [WaitingStudy(*row) for row in rows]
 

@@ -9,6 +9,7 @@ from edge.dicom.query import ALL, Match, Query
 from edge.errors import QueryError
 from edge.index import instances
 from edge.index.search import count, search
+from tests.index.plans import Plans
 
 TAGS = {Level.STUDY: "0020000D", Level.SERIES: "0020000E", Level.INSTANCE: "00080018"}
 CT, SR = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.88.11"
@@ -246,18 +247,6 @@ async def test_a_value_of_another_vr_than_the_dictionarys_spoils_no_search(datab
     assert await found(database, instances, **{code: "A", day: None}) == ["2.1.1"]
     assert await found(database, instances, **{day: "20260101-", time: "1200-"}) == []
     assert await found(database, instances, t00321032_00321032="doctor*") == []
-
-
-class Plans:
-    """An index that tells how it finds what it is asked for."""
-
-    def __init__(self, database):
-        self.database, self.steps = database, []
-
-    async def scan(self, sql, parameters=()):
-        rows = await self.database.scan(f"EXPLAIN QUERY PLAN {sql}", parameters)
-        self.steps += [row[-1] for row in rows]
-        return await self.database.scan(sql, parameters)
 
 
 @pytest.mark.parametrize(

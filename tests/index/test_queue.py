@@ -5,6 +5,7 @@ from __future__ import annotations
 from edge.dicom.instance import Custody
 from edge.index import queue
 from edge.index.custody import upload_first
+from tests.index.plans import Plans
 
 NAMED = {"t00100010": ("PN", {"Alphabetic": "Novak^Petr"}), "t00100020": ("LO", "P-1")}
 
@@ -41,3 +42,13 @@ async def test_they_stand_in_the_order_in_which_they_go(database, new_instance, 
     assert [one.priority for one in found] == [0, 3, 3]
     assert await queue.queued(database, 1, 1) == found[1:2]
     assert await queue.count(database) == 3
+
+
+async def test_only_what_waits_is_looked_at(database):
+    plans = Plans(database)
+    await queue.count(plans)
+    assert "SEARCH instances USING COVERING INDEX instances_by_work (custody=?)" in plans.steps
+    plans.steps.clear()
+    await queue.queued(plans, 10, 0)
+    assert "SEARCH instances USING INDEX instances_by_work (custody=?)" in plans.steps
+    assert not [step for step in plans.steps if step.startswith("SCAN instances")]

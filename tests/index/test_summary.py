@@ -5,6 +5,7 @@ from __future__ import annotations
 from edge.dicom.instance import Custody
 from edge.index.custody import Primary, upload_first
 from edge.index.summary import summary, waiting_studies
+from tests.index.plans import Plans
 
 
 async def test_an_empty_index_counts_nothing(database):
@@ -50,3 +51,9 @@ async def test_the_studies_that_wait_are_named_in_the_order_in_which_they_go(
     await database.write(lambda db: upload_first(db, "1.3", True))
     await database.write(lambda db: upload_first(db, "1.3", False))
     assert [uid for uid, _, _ in await named()] == ["1.5", "1.4", "1.1", "1.2", "1.3"]
+
+
+async def test_only_what_waits_is_looked_at_for_the_studies_that_do(database):
+    plans = Plans(database)
+    assert await waiting_studies(plans, 10) == []
+    assert "SEARCH instances USING INDEX instances_by_work (custody=?)" in plans.steps
