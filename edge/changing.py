@@ -40,7 +40,16 @@ from typing import Any, Final, Literal
 from edge.config import Config
 from edge.errors import ConfigError
 
-__all__ = ["Kind", "Setting", "accepted", "all_settings", "as_shown", "setting_of", "value_of"]
+__all__ = [
+    "Kind",
+    "Setting",
+    "accepted",
+    "all_settings",
+    "as_shown",
+    "setting_of",
+    "shown_of",
+    "value_of",
+]
 
 Kind = Literal["text", "number", "count", "switch", "choice", "texts", "choices", "tables", "other"]
 
@@ -81,6 +90,8 @@ class Setting:
     choices: tuple[str, ...] = ()
     is_remote: bool = False
     """An admin may change it over the network."""
+    is_secret: bool = False
+    """It shows in no repr (`edge.crypto.secrets`): nobody is told more than that there is one."""
     hint: Any = None
     """Its type."""
 
@@ -131,6 +142,12 @@ def value_of(config: Config, setting: Setting) -> Any:
     return found
 
 
+def shown_of(config: Config, setting: Setting) -> Any:
+    """The same as anybody may see it, see `as_shown`; of a secret, whether there is one."""
+    value = value_of(config, setting)
+    return bool(value) if setting.is_secret else as_shown(value)
+
+
 def as_shown(value: Any) -> Any:
     """A value as JSON can say it and anybody may see it: of a secret, that there is one.
 
@@ -177,7 +194,10 @@ def accepted(
         raise _refused(
             setting.key, "is said on the machine alone", f"edge config set {setting.key}"
         )
-    return _Accepting(seal, is_remote=is_remote).value(setting.hint, value, before, setting.key)
+    accepting = _Accepting(seal, is_remote=is_remote)
+    if setting.is_secret:
+        return accepting.secret(value, before, setting.key, is_moved=False)
+    return accepting.value(setting.hint, value, before, setting.key)
 
 
 @dataclass(frozen=True, slots=True)
@@ -218,11 +238,11 @@ class _Accepting:
                 if is_moved and name == "auth":
                     inner = None
                 made[name] = self.value(hints[name], said, inner, place) if name in items else said
-            elif (secret := self._secret(said, inner, place, is_moved=is_moved)) != "":
+            elif (secret := self.secret(said, inner, place, is_moved=is_moved)) != "":
                 made[name] = secret
         return made
 
-    def _secret(self, said: Any, before: Any, where: str, *, is_moved: bool) -> Any:
+    def secret(self, said: Any, before: Any, where: str, *, is_moved: bool) -> Any:
         if said is True:
             if before and not is_moved:
                 return before
@@ -264,7 +284,9 @@ def _walk(cls: Any, keys: tuple[str, ...]) -> Iterator[Setting]:
         made = item.default_factory
         default = item.default if made is dataclasses.MISSING else made()
         kind, choices = _kind(hint)
-        yield Setting(key, kind, as_shown(default), choices, key in _REMOTE, hint)
+        is_secret = not item.repr
+        shown = bool(default) if is_secret else as_shown(default)
+        yield Setting(key, kind, shown, choices, key in _REMOTE, is_secret, hint)
 
 
 def _kind(hint: Any) -> tuple[Kind, tuple[str, ...]]:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from edge.changing import accepted, all_settings, as_shown, setting_of, value_of
+from edge.changing import accepted, all_settings, setting_of, shown_of, value_of
 from edge.config import Config
 from edge.crypto.durable import sync_folder, write_file
 from edge.errors import ConfigError, DecisionRefused
@@ -173,7 +173,7 @@ class OwnSettings:
             if old != now or take(tomllib.loads(self._text()), setting.keys) != take(
                 tree, setting.keys
             ):
-                done.append(Change(key, as_shown(old), as_shown(now)))
+                done.append(Change(key, shown_of(config, setting), shown_of(new, setting)))
         return text, done, new
 
     def _known(self) -> list[Known]:
@@ -186,7 +186,7 @@ class OwnSettings:
                 Known(
                     setting.key,
                     setting.kind,
-                    as_shown(value_of(config, setting)),
+                    shown_of(config, setting),
                     setting.default,
                     setting.choices,
                     "fixed" if is_fixed else "box" if is_own else "default",

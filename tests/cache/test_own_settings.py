@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import tomllib
+import typing
 
 import pytest
 
 from edge.cache.own_settings import OwnSettings, prove, take_back, told
-from edge.changing import all_settings
+from edge.changing import all_settings, setting_of
+from edge.config import Config
 from edge.errors import ConfigError, DecisionRefused
 from edge.loading import load
+from edge.overlay import take
 
 ARCHIVE = {"name": "cloud", "url": "https://a.example/dicom-web"}
 BASIC = {"kind": "basic", "user": "u", "password": "opensesame"}
@@ -129,6 +133,61 @@ async def test_a_secret_is_sealed_and_never_shown(own, folder):
     assert change.after[0]["auth"] == {"kind": "basic", "user": "u", "password": True}
     assert "opensesame" not in str(told([change])) + str(await own.known())
     assert "emasesnepo" not in str(told([change])) + str(await own.known())
+
+
+BESIDE = {
+    "access.oidc.issuer": "https://idp.example",
+    "access.oidc.client_id": "edge",
+    "access.oidc.roles": {"all": "viewer"},
+    "access.oidc.proxy": "http://proxy.example:3128",
+    "access.oidc.proxy_user": "edge",
+}
+"""What the secrets of an identity provider need beside them."""
+
+
+def secrets_of(cls, keys=()):
+    """The names of what shows in no repr."""
+    hints = typing.get_type_hints(cls)
+    for item in dataclasses.fields(cls):
+        if dataclasses.is_dataclass(hints[item.name]):
+            yield from secrets_of(hints[item.name], (*keys, item.name))
+        elif not item.repr:
+            yield ".".join((*keys, item.name))
+
+
+def test_what_shows_in_no_repr_is_known_to_be_a_secret():
+    secrets = set(secrets_of(Config))
+    assert {"access.oidc.client_secret", "access.oidc.proxy_password"} <= secrets
+    assert {one.key for one in all_settings().values() if one.is_secret} == secrets
+    assert not any(setting_of(key).default for key in secrets)
+
+
+async def test_secrets_that_are_settings_of_their_own_are_sealed_and_never_shown(own, folder):
+    secrets = sorted(secrets_of(Config))
+    assert [(await known(own, key)).value for key in secrets] == [False] * len(secrets)
+    changes = await own.change(BESIDE | dict.fromkeys(secrets, "opensesame"), is_remote=False)
+    told_of = {one.key: (one.before, one.after) for one in changes}
+    written = tomllib.loads((folder / "settings.toml").read_text())
+    for key in secrets:
+        assert told_of[key] == (False, True)
+        assert (await known(own, key)).value is True
+        assert take(written, key.split(".")) == "sealed:emasesnepo"
+    seen = str(told(changes)) + str(await own.known())
+    assert "opensesame" not in seen
+    assert "emasesnepo" not in seen
+    assert await own.change(dict.fromkeys(secrets, True), is_remote=False) == []
+    assert tomllib.loads((folder / "settings.toml").read_text()) == written
+
+
+async def test_a_secret_that_the_machine_s_file_says_is_not_shown_either(machine, folder):
+    file = machine(
+        '[access.oidc]\nissuer = "https://idp.example"\nclient_id = "edge"\n'
+        'client_secret = "opensesame"\nroles = { all = "viewer" }\n'
+    )
+    own = OwnSettings(file, folder, str, {})
+    one = await known(own, "access.oidc.client_secret")
+    assert (one.value, one.source) == (True, "fixed")
+    assert "opensesame" not in str(await own.known())
 
 
 async def test_a_secret_from_afar_is_no_name_of_a_file(own, folder):
