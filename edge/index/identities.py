@@ -16,6 +16,7 @@ __all__ = [
     "away",
     "drop_voucher",
     "find",
+    "lapse",
     "named",
     "put",
     "remove",
@@ -63,11 +64,16 @@ async def all_identities(database: Database) -> list[IdentityRow]:
 async def to_ask(
     database: Database, issuer: str, *, before: float, now: float, idle_since: float
 ) -> list[IdentityRow]:
-    """Who has a session, and was vouched for before that moment; the longest ago first."""
+    """Who has a session, or a link that holds, and was vouched for before that moment.
+
+    The longest ago first. Who has links alone is among them if the issuer can be asked about them.
+    """
     rows = await database.read(
-        f"SELECT {_COLUMNS} FROM identities i WHERE issuer = ? AND vouched <= ? AND EXISTS"
+        f"SELECT {_COLUMNS} FROM identities i WHERE issuer = ?1 AND vouched <= ?2 AND (EXISTS"
         " (SELECT 1 FROM sessions s WHERE s.issuer = i.issuer AND s.name = i.name"
-        " AND s.until > ? AND s.used > ?) ORDER BY vouched, name",
+        " AND s.until > ?3 AND s.used > ?4) OR (i.refresh IS NOT NULL AND EXISTS"
+        " (SELECT 1 FROM links l WHERE l.maker = i.name AND l.until > ?3)))"
+        " ORDER BY vouched, name",
         (issuer, before, now, idle_since),
     )
     return [IdentityRow(*row) for row in rows]
@@ -160,15 +166,37 @@ def away(db: Connection, row: IdentityRow, *, until: float, now: float) -> None:
 
 
 def drop_voucher(db: Connection, row: IdentityRow) -> bool:
-    """The issuer vouches for them no longer: whether they are out. Who came in meanwhile is not."""
+    """The issuer vouches for them no longer: whether they are out. Who came in meanwhile is not.
+
+    Their links end, too.
+    """
     changed: int = db.execute(
         "UPDATE identities SET vouched = 0, refresh = NULL"
         " WHERE issuer = ? AND subject = ? AND refresh IS ? AND vouched = ?",
         (row.issuer, row.subject, row.refresh, row.vouched),
     ).rowcount
     if changed:
-        db.execute("DELETE FROM sessions WHERE name = ? AND issuer = ?", (row.name, row.issuer))
+        _end_sessions(db, row)
     return changed > 0
+
+
+def lapse(db: Connection, row: IdentityRow) -> bool:
+    """The issuer can't be asked about them any more, and said nothing against them.
+
+    They log in anew; their links stay. Whether they are out. Who came in meanwhile is not.
+    """
+    changed: int = db.execute(
+        "UPDATE identities SET refresh = NULL"
+        " WHERE issuer = ? AND subject = ? AND refresh IS ? AND vouched = ?",
+        (row.issuer, row.subject, row.refresh, row.vouched),
+    ).rowcount
+    if changed:
+        _end_sessions(db, row)
+    return changed > 0
+
+
+def _end_sessions(db: Connection, row: IdentityRow) -> None:
+    db.execute("DELETE FROM sessions WHERE name = ? AND issuer = ?", (row.name, row.issuer))
 
 
 def set_state(db: Connection, name: str, state: str) -> bool:

@@ -1,15 +1,18 @@
 """Asking again: whether the provider still vouches for whoever is in.
 
-Owns what becomes of their sessions. As long as the provider can be asked, it is, for everybody with
-a session and within ``recheck_minutes``: whom it vouches for no longer is out, and another role
-holds at once. While it can't be, sessions do not end at their usual time, but at the end of the
-grace after it was last heard; that they are not idle is asked for all the same. Once it is back,
-they end when they would have. All of it is in the index: a restart changes nothing, and a service
-that never asks again has nobody in beyond the grace (`edge.access.sessions`).
+Owns what becomes of their sessions and links. As long as the provider can be asked, it is, for
+everybody with a session or a link that holds, and within ``recheck_minutes``: whom it vouches for
+no longer is out, their links (`edge.access.links`) end, and another role holds at once. While it
+can't be, sessions do not end at their usual time, but at the end of the grace after it was last
+heard; that they are not idle is asked for all the same. Once it is back, they end when they would
+have. All of it is in the index: a restart changes nothing, and a service that never asks again has
+nobody in beyond the grace (`edge.access.sessions`).
 
 Whom it gave no refresh token can't be asked about: they log in there anew once it can be reached,
-``recheck_minutes`` after the last time. A session makes nobody an admin that was none when it
-began: that takes a log-in. Who is put out, and whose role becomes another, is in the record.
+``recheck_minutes`` after the last time, and their links stay, for it said nothing against them. It
+refuses a token that has ended in the words in which it refuses who is disabled (RFC 6749 5.2), so
+that counts as the latter. A session makes nobody an admin that was none when it began: that takes a
+log-in. Who is put out, and whose role becomes another, is in the record.
 """
 
 from __future__ import annotations
@@ -143,7 +146,7 @@ class Vouching:
     def _tell(self, entry: Entry) -> None:
         """In the log, and in the record."""
         if entry.event is Event.LOGGED_OUT:
-            log.warning("log-in: %s is out: the provider vouches for them no longer", entry.target)
+            log.warning("log-in: %s is out: %s", entry.target, entry.reason)
         else:
             log.info("log-in: %s is %s now", entry.target, entry.detail["role"])
         self._record(entry)
@@ -185,7 +188,9 @@ class Vouching:
         await self._provider.reach()
         if now - row.vouched < self._recheck * 3 / 4:
             return _Follows(_nothing)
-        raise GrantRefused("it gave nothing by which it could be asked")
+        reason = "it gave nothing by which it could be asked"
+        entry = _entry(Event.LOGGED_OUT, row, now, reason=reason)
+        return _Follows(partial(table.lapse, row=row), entry)
 
     async def _role(
         self, row: IdentityRow, claims: Mapping[str, object] | None, access_token: str

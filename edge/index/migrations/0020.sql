@@ -26,8 +26,10 @@ END;
 CREATE TRIGGER links_of_no_user AFTER DELETE ON users BEGIN
     DELETE FROM links WHERE maker = old.name;
 END;
-CREATE TRIGGER links_of_identity AFTER UPDATE OF state, role, scope ON identities
-WHEN old.state <> new.state OR old.role <> new.role OR old.scope <> new.scope BEGIN
+CREATE TRIGGER links_of_identity AFTER UPDATE OF state, role, scope, vouched ON identities
+WHEN old.state <> new.state OR old.role <> new.role OR old.scope <> new.scope
+    OR (old.vouched > 0 AND new.vouched = 0) -- the issuer vouches for them no longer
+BEGIN
     DELETE FROM links WHERE maker = new.name;
 END;
 CREATE TRIGGER links_of_no_identity AFTER DELETE ON identities BEGIN

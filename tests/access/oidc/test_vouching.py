@@ -8,6 +8,7 @@ import pytest
 from aiohttp import web
 
 from edge.access.audit.entry import BOX, Event
+from edge.access.links import Links
 from edge.access.roles import Role
 from edge.errors import AccessDenied
 from edge.index import identities
@@ -158,6 +159,54 @@ async def test_an_answer_about_somebody_else_puts_them_out(way):
     way.fake.lie = {"sub": "sub-eve"}
     await age(way)
     assert await role_of(way, opened) is None
+
+
+def links_of(way):
+    world = way.world
+    return Links(world.database, world.sessions, world.throttle, world.settings, clock=way.clock)
+
+
+async def make_link(way, opened):
+    """By whoever just came in; what tells whether it holds."""
+    maker = opened.session.identity
+    await links_of(way).make("1.2.3", 24, "", maker)
+
+    async def holds():
+        return bool(await links_of(way).of_study("1.2.3"))
+
+    return holds
+
+
+@pytest.mark.parametrize("logged_in", [True, False])
+async def test_links_end_once_the_provider_vouches_for_their_maker_no_longer(way, logged_in):
+    opened = await way.enter()
+    holds = await make_link(way, opened)
+    if not logged_in:
+        await way.world.sessions.end_all(opened.session.name, opened.session.issuer)
+    for _ in range(3):
+        await age(way)
+    assert await holds()
+    way.fake.disabled.add("sub-anna")
+    await age(way)
+    assert not await holds()
+    assert await role_of(way, opened) is None
+    before = asked(way)
+    await age(way)
+    assert asked(way) == before
+
+
+async def test_links_outlive_that_their_maker_can_not_be_asked_about(way):
+    way.fake.gives_refresh = False
+    opened = await way.enter()
+    holds = await make_link(way, opened)
+    await age(way, minutes=9)
+    assert await role_of(way, opened) is None
+    assert await holds()
+    (out,) = way.recorded
+    assert out.reason == "it gave nothing by which it could be asked"
+    await age(way)
+    assert await holds()
+    assert way.recorded == [out]
 
 
 async def test_without_a_refresh_token_they_log_in_anew_while_the_provider_is_there(way):
