@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 
 from aiohttp import web
@@ -35,6 +36,7 @@ from edge.admin.login_witness import LogInWitness
 from edge.admin.passkeys import passkey_routes
 from edge.config import Config
 from edge.crypto.secrets import PURPOSE, open_secrets
+from edge.errors import StorageFull
 from edge.opening import Cache
 from edge.supervision import Supervisor
 
@@ -53,7 +55,7 @@ class LogInDoors:
     links: Links
 
 
-def log_in_doors(cache: Cache, config: Config) -> LogInDoors:
+async def log_in_doors(cache: Cache, config: Config) -> LogInDoors:
     """Where people log in; every way in has one throttle."""
     tls = config.http.tls != "off"
     database, throttle, cookie = cache.database, Throttle(), cookie_name(tls=tls)
@@ -66,6 +68,8 @@ def log_in_doors(cache: Cache, config: Config) -> LogInDoors:
     witness = LogInWitness(cache.audit, gate)
     passkeys = Passkeys(database, factors, throttle, box=config.appliance.name)
     links = Links(database, cache.sessions, throttle, config.access)
+    with suppress(StorageFull):
+        await links.keep_to_limit()
     routes = [*log_in_routes(door), *factor_routes(door, factors), *passkey_routes(door, passkeys)]
     routes += opening_routes(door, links)
     glass = BreakGlass(database, cache.sessions, factors, cache.audit, config.access)

@@ -167,7 +167,7 @@ async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -
         WrongKey: The box's own certificate was made with another secret.
     """
     cache, names = means.cache, box_names(config)
-    entrance = log_in_doors(cache, config)
+    entrance = await log_in_doors(cache, config)
     supervisor.start("emergency access", entrance.glass.run)
     gate = entrance.door.gate
     tls = HttpTls(config.http, cache.keys.derive("tls"), cache.folder / "tls", names)

@@ -4,7 +4,8 @@ A link has 256 random bits, of which only the hash is kept, as of a token. It st
 ``#`` of an address, which no browser sends: neither a log nor a proxy sees it. Whoever opens it
 gets a session (`edge.access.sessions`) that looks at the images of the one study, and does nothing
 else; it ends with the link. Promises that a link ends at its time, when somebody ends it, when its
-study is erased, and when its maker is disabled, gets another role, is narrowed or goes; that it is
+study is erased, and when its maker is disabled, here or by who vouches for them, gets another role,
+is narrowed or goes; that it holds for no longer than ``access.link_days`` says by now; that it is
 for no more addresses than its maker is; and that what was never a link, and what is over, get the
 same answer. Who may make one is the door's to ask; that no token does is asked here, for it would
 live on in it.
@@ -17,7 +18,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from edge.access.acts import Act, Service
 from edge.access.roles import Identity, Proof, Role
@@ -36,7 +37,7 @@ __all__ = ["Link", "Links", "NewLink", "OneOfAll", "OpenedLink"]
 _SECRET = re.compile(r"[A-Za-z0-9_-]{43}")
 _MOST = 50
 """Of one study."""
-_HOUR = 3600.0
+_HOUR, _DAY = 3600.0, 86400.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +47,7 @@ class Link:
     link_id: str
     study_uid: str
     maker: str
-    note: str
+    note: str = field(repr=False)
     """For whom it is, in the maker's words."""
     created: float
     until: float
@@ -68,27 +69,21 @@ class OneOfAll:
 class NewLink:
     """A link that was just made."""
 
-    secret: str
+    secret: str = field(repr=False)
     """It can't be shown again."""
     link: Link
-
-    def __repr__(self) -> str:
-        return f"NewLink({self.link.link_id})"
 
 
 @dataclass(frozen=True, slots=True)
 class OpenedLink:
     """Somebody is in by a link."""
 
-    secret: str
+    secret: str = field(repr=False)
     """Of their session."""
     name: str
     """Of the link, in the record."""
     study_uid: str
     until: float
-
-    def __repr__(self) -> str:
-        return f"OpenedLink({self.name})"
 
 
 class Links:
@@ -117,6 +112,15 @@ class Links:
         self._settings = settings
         self._clock = clock
 
+    async def keep_to_limit(self) -> None:
+        """Have those that exist end as soon as ``access.link_days`` has it now; at each start.
+
+        Raises:
+            StorageFull: The disk is full; `open` keeps to it all the same.
+        """
+        longest, now = self._longest(), self._clock()
+        await self._database.write(lambda db: table.limit(db, longest, now))
+
     async def make(self, study_uid: str, hours: float, note: str, maker: Identity) -> NewLink:
         """Make one.
 
@@ -138,7 +142,7 @@ class Links:
         usually = replace(maker, emergency="")
         usually.enter(Service.DICOMWEB, Act.READ)
         usually.require(Act.READ)
-        if hours > (most := self._settings.link_days * 24.0):
+        if hours > (most := self._longest() / _HOUR):
             raise DecisionRefused(
                 f"a link holds for {most:g} hours at the most"
                 if most
@@ -187,6 +191,8 @@ class Links:
             self._throttle.wrong_token(visitor.address)
             raise _over()
         link_id, now = row.link_id, self._clock()
+        if now >= (until := min(row.until, row.created + self._longest())):
+            raise _over()
         name = f"{LINK} {link_id}"
         try:
             opened, _ = await self._sessions.open(
@@ -195,12 +201,12 @@ class Links:
                 Proved.LINK,
                 visitor,
                 issuer=LINK,
-                until=row.until,
+                until=until,
                 still=lambda db: table.mark_opened(db, link_id, now),
             )
         except AccessDenied:
             raise _over() from None
-        return OpenedLink(opened, name, row.study_uid, row.until)
+        return OpenedLink(opened, name, row.study_uid, until)
 
     async def of_study(self, study_uid: str) -> tuple[Link, ...]:
         """Those of a study that are not over, the newest first."""
@@ -218,6 +224,10 @@ class Links:
         if ended:
             await self._sessions.end_all(f"{LINK} {link_id}", LINK)
         return ended
+
+    def _longest(self) -> float:
+        """Seconds for which one may hold."""
+        return self._settings.link_days * _DAY
 
 
 def _link(row: LinkRow) -> Link:

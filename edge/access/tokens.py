@@ -24,7 +24,7 @@ import re
 import secrets
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Protocol
 
 import msgspec
@@ -98,12 +98,9 @@ class TokenInfo:
 class NewToken:
     """A token that was just made."""
 
-    secret: str
+    secret: str = field(repr=False)
     """It can't be shown again."""
     info: TokenInfo
-
-    def __repr__(self) -> str:
-        return f"NewToken({self.info.token_id})"
 
 
 @dataclass(frozen=True, slots=True)

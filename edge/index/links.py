@@ -10,8 +10,9 @@ from dataclasses import astuple, dataclass, fields
 
 from edge.index.database import Connection, Database
 from edge.index.names import NAME_OF_STUDY
+from edge.index.sessions import LINK
 
-__all__ = ["LinkRow", "all_of", "end", "find", "mark_opened", "of_study", "put"]
+__all__ = ["LinkRow", "all_of", "end", "find", "limit", "mark_opened", "of_study", "put"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +44,23 @@ def put(db: Connection, row: LinkRow, *, most: int) -> bool:
         (*astuple(row), row.study_uid, most),
     ).rowcount
     return added > 0
+
+
+def limit(db: Connection, longest: float, now: float) -> None:
+    """Have none hold for more seconds than these from its making, nor who is in by one.
+
+    What is over by that goes.
+    """
+    db.execute(
+        "UPDATE links SET until = created + ?1 WHERE until > created + ?1",
+        (longest,),
+    )
+    db.execute("DELETE FROM links WHERE until <= ?", (now,))
+    db.execute(
+        "UPDATE sessions SET until = min(until, coalesce((SELECT l.until FROM links l"
+        " WHERE l.link_id = substr(sessions.name, 6)), 0)) WHERE issuer = ?",
+        (LINK,),
+    )
 
 
 async def find(database: Database, digest: bytes) -> LinkRow | None:

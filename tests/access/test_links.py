@@ -13,6 +13,8 @@ from edge.access.roles import Identity, Proof, Role
 from edge.access.scope import Scope
 from edge.config import Access
 from edge.errors import AccessDenied, DecisionRefused, TooManyAttempts
+from edge.index import identities
+from edge.index.identities import IdentityRow
 from tests.access.people import HERE
 
 STUDY = "1.2.3.4"
@@ -108,6 +110,40 @@ async def test_it_ends_with_what_its_maker_may_do(world, links, change):
         await links.open(made.secret, HERE)
 
 
+ANNA = IdentityRow("idp", "s1", "oidc:anna", "Anna", "physician", "active", 100.0, b"token")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda db: identities.set_state(db, "oidc:anna", "disabled"),
+        lambda db: identities.remove(db, "oidc:anna"),
+        lambda db: identities.put(db, dataclasses.replace(ANNA, role="viewer"), ""),
+        lambda db: identities.set_scope(db, "oidc:anna", '{"studies_from": ["CT1"]}'),
+        lambda db: identities.drop_voucher(db, ANNA),
+    ],
+    ids=["disabled", "removed", "another role", "narrowed", "not vouched for"],
+)
+async def test_it_ends_with_what_who_is_vouched_for_may_do(world, links, change):
+    await world.database.write(lambda db: identities.put(db, ANNA, ""))
+    made = await links.make(STUDY, 24, "", dataclasses.replace(BERT, name="oidc:anna"))
+    secret = (await links.open(made.secret, HERE)).secret
+    await world.database.write(change)
+    world.sessions.forget()
+    assert await world.sessions.verify(secret) is None
+    with pytest.raises(AccessDenied):
+        await links.open(made.secret, HERE)
+
+
+async def test_it_outlives_that_its_maker_can_not_be_asked_about(world, links):
+    await world.database.write(lambda db: identities.put(db, ANNA, ""))
+    made = await links.make(STUDY, 24, "", dataclasses.replace(BERT, name="oidc:anna"))
+    assert await world.database.write(lambda db: identities.lapse(db, ANNA))
+    again = dataclasses.replace(ANNA, vouched=200.0, refresh=None)
+    await world.database.write(lambda db: identities.put(db, again, ""))
+    assert await opened(world, links, made.secret) is not None
+
+
 async def test_it_outlives_what_else_becomes_of_its_maker(world, links):
     made = await links.make(STUDY, 24, "", BERT)
     await world.users.change("bert", display_name="Bert")
@@ -159,6 +195,45 @@ async def test_a_clinic_says_for_how_long_or_that_there_are_none(world, links):
         await linked(world, link_days=2).make(STUDY, 49, "", BERT)
     with pytest.raises(DecisionRefused, match="no links are made here"):
         await linked(world, link_days=0).make(STUDY, 1, "", BERT)
+
+
+async def test_what_a_clinic_says_holds_for_those_that_exist(world, links):
+    long = await links.make(STUDY, 20 * 24, "", BERT)
+    short = await links.make(STUDY, 3, "", BERT)
+    looks = [(await links.open(made.secret, HERE)).secret for made in (long, short)]
+    later = linked(world, link_days=0.25)
+    await later.keep_to_limit()
+    assert {one.link_id: one.until for one in await later.of_study(STUDY)} == {
+        long.link.link_id: long.link.created + 6 * 3600,
+        short.link.link_id: short.link.until,
+    }
+    world.sessions.forget()
+    ends = [(await world.sessions.verify(secret)).until for secret in looks]
+    assert ends == [long.link.created + 6 * 3600, short.link.until]
+    # Longer again makes none longer.
+    await links.keep_to_limit()
+    assert (await links.of_study(STUDY))[0].until <= long.link.created + 6 * 3600
+
+
+async def test_where_there_are_to_be_none_there_are_none(world, links):
+    made = await links.make(STUDY, 24, "", BERT)
+    secret = (await links.open(made.secret, HERE)).secret
+    none = linked(world, link_days=0)
+    with pytest.raises(AccessDenied):
+        await none.open(made.secret, HERE)
+    await none.keep_to_limit()
+    world.sessions.forget()
+    assert await world.sessions.verify(secret) is None
+    assert await world.database.read("SELECT * FROM links") == []
+
+
+async def test_neither_its_secret_nor_for_whom_it_is_gets_into_a_log(links):
+    made = await links.make(STUDY, 24, "Dr. Aalto", BERT)
+    opened = await links.open(made.secret, HERE)
+    seen = repr((made, opened, await links.all()))
+    for secret in (made.secret, opened.secret, "Aalto"):
+        assert secret not in seen
+    assert made.link.link_id in seen
 
 
 async def test_a_study_has_so_many_at_the_most(links):
