@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from functools import partial
 from itertools import islice
-from typing import Final, Literal
+from typing import Annotated, Final, Literal
 
 import msgspec
 from aiohttp import hdrs, web
 
 from edge.access.audit.check import check_record
-from edge.access.audit.damage import Damages
+from edge.access.audit.damage import Damages, flaws_of
 from edge.access.audit.entry import Entry, Event
 from edge.access.audit.export import as_csv, as_dicom
 from edge.access.audit.export import as_json as as_lines
@@ -26,12 +26,13 @@ from edge.access.audit.folder import AuditFolder, Head
 from edge.access.audit.messages import Messages
 from edge.access.audit.search import Asked, entries, search
 from edge.access.roles import Act, needs
-from edge.admin.asking import wanted
+from edge.admin.asking import body, only, wanted
 from edge.admin.entrance import as_json
 from edge.admin.openapi import operation
 
 __all__ = ["audit_routes"]
 
+_Flaw = Annotated[str, msgspec.Meta(pattern=only("[0-9a-f]{32}"))]
 _Make = Callable[[Iterable[Entry]], Iterator[str]]
 _BATCH: Final = 200
 """Lines that are written to whoever exports at once."""
@@ -104,8 +105,17 @@ class Checked(msgspec.Struct, forbid_unknown_fields=True):
     digest: str
     """Of the last one, to be compared with what was told elsewhere."""
     findings: list[Found]
+    flaws: list[str]
+    """The names of what is not harmless in it, to be sent back by who knows of it."""
     is_alarm: bool
     """Whether something of it is an alarm until an admin says that they know."""
+
+
+class Knowing(msgspec.Struct, forbid_unknown_fields=True):
+    """What somebody knows of."""
+
+    flaws: Annotated[list[_Flaw], msgspec.Meta(min_length=1, max_length=1000)]
+    """As a check named them; those that the last one did not find change nothing."""
 
 
 class Seen(msgspec.Struct, forbid_unknown_fields=True):
@@ -202,14 +212,22 @@ def audit_routes(
                 report.head.number,
                 report.head.digest.hex(),
                 findings,
+                sorted(flaws_of(report)),
                 bool(damage.what),
             )
         )
 
-    @operation("An admin knows of what the last check found: it is no alarm.", answer=Seen)
+    @operation(
+        "An admin knows of what a check found: once that is all, it is no alarm.",
+        answer=Seen,
+        body=Knowing,
+    )
     @needs(Act.ADMINISTER)
-    async def see(_: web.Request) -> web.Response:
-        return as_json(Seen(bool((await damages.see()).what)))
+    async def see(request: web.Request) -> web.Response:
+        wish = await body(request, Knowing)
+        async with turn:
+            damage = await damages.see(frozenset(wish.flaws))
+        return as_json(Seen(bool(damage.what)))
 
     return [
         web.get("/audit", found),

@@ -34,13 +34,14 @@ def add(commands: Commands) -> None:
 async def _audit(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
     from edge.access.audit.check import check_record
+    from edge.access.audit.damage import flaws_of
 
     async with witnessed(options, loaded, Event.READ_RECORD) as (cache, said):
         report = await asyncio.to_thread(check_record, cache.audit.folder, cache.audit.known)
         said["found"] = "sound" if report.is_sound else f"{len(report.findings)} findings"
         damage = await cache.audit.damages.checked(report)
         if options.seen:
-            damage = await cache.audit.damages.see()
+            damage = await cache.audit.damages.see(flaws_of(report))
             said["seen"] = "yes"
     if options.json:
         say(json.dumps(_as_json(report)))

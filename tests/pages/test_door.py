@@ -9,6 +9,7 @@ from html.parser import HTMLParser
 import pytest
 
 from edge.access.acts import Act
+from edge.access.audit.check import Report
 from edge.access.audit.entry import Event
 from edge.access.audit.search import Asked, search
 from edge.access.roles import Role
@@ -89,7 +90,7 @@ async def test_a_record_that_was_damaged_is_an_alarm_for_admins(scene, browse, c
             assert (said["audit"]["damage"] != "") == is_theirs
             assert ("edge check audit" in said["sentence"]) == is_theirs
     finally:
-        await damages.see()
+        await damages.checked(Report())
 
 
 @pytest.mark.parametrize("page", PLAIN, ids=lambda page: page.name)

@@ -1,12 +1,15 @@
 """That the record was found damaged: an alarm until it is sound again, or an admin says they know.
 
 Owns what is remembered of that, in the index, so that it outlives the service and is known to
-commands. Promises that what somebody has seen is no alarm again, and that anything beyond it is.
+commands. Promises that what somebody has seen is no alarm again, that anything beyond it is, and
+that nobody is taken to know of what they were not told.
 A rebuilt index has forgotten it: the next check finds it again.
 """
 
 from __future__ import annotations
 
+import asyncio
+import hashlib
 import logging
 import time
 from collections.abc import Callable
@@ -17,7 +20,7 @@ import msgspec
 from edge.access.audit.check import Finding, Report
 from edge.errors import EdgeError
 
-__all__ = ["Damage", "Damages"]
+__all__ = ["Damage", "Damages", "flaws_of"]
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +39,8 @@ class Damage(msgspec.Struct, frozen=True):
     """The flaws that the last check found."""
     seen: frozenset[str] = frozenset()
     """Those that an admin knows of."""
+    is_noted: bool = False
+    """Something was found since the last check, which no admin can have seen by it."""
 
 
 class Memory(Protocol):
@@ -46,6 +51,16 @@ class Memory(Protocol):
 
     async def set_damage(self, text: str) -> None:
         """Keep it."""
+
+
+def flaws_of(report: Report) -> frozenset[str]:
+    """What a check found, by names that are the same whenever the same is found.
+
+    What is harmless has none. What is beyond as many as can be told apart has one name together.
+    """
+    names = [_name_of(one) for one in report.findings if not one.is_harmless]
+    rest = names[_MOST:]
+    return frozenset(names[:_MOST] + ([_digest(" ".join(rest))] if rest else []))
 
 
 class Damages:
@@ -59,9 +74,14 @@ class Damages:
     def __init__(self, memory: Memory, *, clock: Callable[[], float] = time.time) -> None:
         self._memory = memory
         self._clock = clock
+        self._turn = asyncio.Lock()
 
     async def known(self) -> Damage:
-        """What is known now."""
+        """What is known now.
+
+        Raises:
+            EdgeError: The index can't be read.
+        """
         text = await self._memory.damage()
         return msgspec.json.decode(text, type=Damage) if text else Damage()
 
@@ -69,45 +89,71 @@ class Damages:
         """Something was found as the record was continued: an alarm, whatever somebody knows.
 
         Where there is an alarm, its words stay: those of a check are more exact.
+
+        Raises:
+            EdgeError: The index can't be read or written; nothing is remembered.
         """
-        known = await self.known()
-        if not known.what:
-            await self._keep(msgspec.structs.replace(known, what=what, since=self._clock()))
+        async with self._turn:
+            known = await self.known()
+            if not known.is_noted:
+                what, since = known.what or what, self._since(known)
+                await self._keep(Damage(what, since, known.found, known.seen, is_noted=True))
 
     async def checked(self, report: Report) -> Damage:
-        """All of the record was gone through; what is known now.
+        """All of the record was gone through; what is known now, whether it can be kept or not.
 
         Args:
             report: What that found.
+
+        Raises:
+            EdgeError: The index can't be read.
         """
-        known = await self.known()
-        grave = [one for one in report.findings if not one.is_harmless]
-        found = frozenset(_name_of(one) for one in grave[:_MOST])
-        now = Damage(found=found, seen=known.seen)
-        if found - known.seen:
-            more = f", and {len(grave) - 1} more" if len(grave) > 1 else ""
-            now = Damage(f"{grave[0].what}{more}", self._since(known), found, known.seen)
-        if now != known:
-            await self._keep(now)
+        async with self._turn:
+            known = await self.known()
+            grave = [one for one in report.findings if not one.is_harmless]
+            found = flaws_of(report)
+            now = Damage(found=found, seen=known.seen)
+            if found - known.seen:
+                more = f", and {len(grave) - 1} more" if len(grave) > 1 else ""
+                now = Damage(f"{grave[0].what}{more}", self._since(known), found, known.seen)
+            if now != known:
+                try:
+                    await self._keep(now)
+                except EdgeError as error:
+                    log.warning("the index does not remember what a check found: %s", error)
         return now
 
-    async def see(self) -> Damage:
-        """An admin knows of what the last check found: it is no alarm any more."""
-        known = await self.known()
-        now = Damage(found=known.found, seen=known.seen | known.found)
-        await self._keep(now)
-        return now
+    async def see(self, flaws: frozenset[str]) -> Damage:
+        """An admin knows of these flaws: once they know of all, it is no alarm any more.
+
+        What was found since the check that told them of these stays an alarm, whoever knows.
+
+        Args:
+            flaws: As `flaws_of` named them to them.
+
+        Raises:
+            EdgeError: The index can't be read or written; all is as before.
+        """
+        async with self._turn:
+            known = await self.known()
+            now = msgspec.structs.replace(known, seen=known.seen | (flaws & known.found))
+            if now.found <= now.seen and not now.is_noted:
+                now = Damage(found=now.found, seen=now.seen)
+            await self._keep(now)
+            return now
 
     def _since(self, known: Damage) -> float:
         return known.since if known.what else self._clock()
 
     async def _keep(self, damage: Damage) -> None:
-        try:
-            await self._memory.set_damage(msgspec.json.encode(damage).decode())
-        except EdgeError as error:
-            log.warning("the index does not remember that the audit was damaged: %s", error)
+        await self._memory.set_damage(msgspec.json.encode(damage).decode())
 
 
 def _name_of(finding: Finding) -> str:
-    """The same for the same flaw, whenever it is found."""
-    return f"{finding.fault} {finding.segment} {finding.first} {finding.last}"
+    """The same for the same flaw, whenever it is found; another where it grew."""
+    one = finding
+    return _digest(f"{one.fault} {one.segment} {one.first} {one.last} {one.what}")
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256(text.encode()).hexdigest()[:32]

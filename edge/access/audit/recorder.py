@@ -105,6 +105,7 @@ class Audit:
         self.damages = Damages(memory, clock=clock)
         """What was found wrong with it, and whether somebody has seen to it."""
         self._found = ""
+        """Damage of which the index is to be told."""
         self._acts = Windows()
         self._tries = Windows(_MOST_STRANGERS, folded=True)
         self._waiting: list[_Waiting] = []
@@ -137,7 +138,7 @@ class Audit:
             self._put(entry)
         try:
             await self._flush()
-            if self._known != self._saved:
+            if self._is_to_remember:
                 await self._remember()
         except (EdgeError, OSError) as trouble:
             log.error("%d entries of the audit are lost: %s", len(self._waiting), trouble)
@@ -221,7 +222,7 @@ class Audit:
                 if now - looked >= _LOOK:
                     looked, offset = now, self._look(now, offset)
                 await self._flush()
-                if self._known != self._saved and now - self._saved_at >= _REMEMBER:
+                if self._is_to_remember and now - self._saved_at >= _REMEMBER:
                     self._saved_at = now
                     await self._remember()
         finally:
@@ -316,11 +317,20 @@ class Audit:
         except EdgeError:
             return ()
 
+    @property
+    def _is_to_remember(self) -> bool:
+        """Whether the index is to be told of something."""
+        return self._known != self._saved or bool(self._found)
+
     async def _remember(self) -> None:
         head = self._known
-        if self._found:
-            found, self._found = self._found, ""
-            await self.damages.note(found)
+        if found := self._found:
+            try:
+                await self.damages.note(found)
+            except EdgeError as error:
+                log.warning("the index does not remember that the audit was damaged: %s", error)
+            else:
+                self._found = "" if self._found == found else self._found
         try:
             await self._memory.set_head(head.number, head.digest)
         except EdgeError as error:

@@ -174,6 +174,33 @@ class TestTrouble:
         assert records()[1].reason == reason
         assert (await again.damages.known()).what == reason
 
+    @pytest.mark.parametrize("failing", ["damage", "set_damage"])
+    async def test_an_index_that_can_not_remember_damage_is_told_of_it_again(
+        self, audit, entry, open_folder, memory, monkeypatch, failing
+    ):
+        monkeypatch.setattr(recorder, "_REMEMBER", 0.0)
+        async with audit:
+            await audit.record(entry(), entry())
+        for segment in open_folder().segments():
+            segment.path.unlink()
+        tried, real = [], getattr(memory, failing)
+
+        async def full(*said):
+            tried.append(said)
+            raise StorageFull("the disk is full")
+
+        monkeypatch.setattr(memory, failing, full)
+        again = Audit(open_folder(), memory)
+        async with running(again) as task:
+            await again.record(entry())
+            await until(lambda: len(tried) > 1)
+            assert not task.done()
+            assert memory.kept == ""
+            monkeypatch.setattr(memory, failing, real)
+            await until(lambda: memory.kept)
+        reason = "entries 1 to 2 are missing, or not all of them open"
+        assert (await again.damages.known()).what == reason
+
     async def test_a_clock_that_jumps_is_told_of(self, open_folder, memory, records, monkeypatch):
         monkeypatch.setattr(recorder, "_LOOK", 0.0)
         ahead = [1_000_000.0]

@@ -115,18 +115,18 @@ byId("check").addEventListener("click", async () => {
     const after = [make("p", { class: "words" }, _("Last entry: %(n)s, digest %(digest)s", { n: number(found.last), digest: found.digest }))];
     if (found.is_alarm) after.push(
       make("p", {}, _("It stays an alarm on every screen until somebody says that they know of it. What is found later is a new one.")),
-      make("div", { class: "actions" }, make("button", { type: "button", class: "button", onclick: () => know(shown, told) }, _("I know of it"))));
+      make("div", { class: "actions" }, make("button", { type: "button", class: "button", onclick: () => know(found.flaws, shown, told) }, _("I know of it"))));
     list.after(...after);
   } catch (error) {
     told.replaceChildren(...wordsOf(error));
   }
 });
 
-async function know(shown, told) {
+async function know(flaws, shown, told) {
   try {
-    await ask("/api/v1/audit/seen", { method: "POST" });
+    const { is_alarm: isAlarm } = await ask("/api/v1/audit/seen", { body: { flaws } });
     shown.close();
-    toast(_("It is no alarm any more. That you said so is in the record."));
+    toast(isAlarm ? _("It stays an alarm: more was found meanwhile. Check the record again.") : _("It is no alarm any more. That you said so is in the record."));
   } catch (error) {
     told.replaceChildren(...wordsOf(error));
   }
