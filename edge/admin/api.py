@@ -19,7 +19,7 @@ from edge.access.acts import Act
 from edge.access.roles import Identity, narrows
 from edge.admin.asking import refuse_bodies
 from edge.admin.openapi import operation, serve_description
-from edge.cache.status import AuditState, Parts, Status
+from edge.cache.status import Parts, Status
 
 __all__ = ["create_application", "health_routes"]
 
@@ -67,8 +67,7 @@ def create_application(
             # Which studies wait is not for who may see those of some senders alone.
             found = replace(found, line=replace(found.line, studies=()))
         if not identity(request).may(Act.ADMINISTER):
-            # What protects the box, and what it lacks, is for those who look after it.
-            found = replace(found, tokens=(), cages={}, audit=AuditState(found.audit.entries))
+            found = found.for_others()
         return web.json_response(found.as_json())
 
     application = web.Application(middlewares=[*middlewares, refuse_bodies])

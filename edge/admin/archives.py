@@ -11,10 +11,11 @@ from contextlib import AbstractAsyncContextManager
 from dataclasses import asdict
 
 import msgspec
-from aiohttp import hdrs, web
+from aiohttp import web
 
 from edge.access.roles import Act, needs
 from edge.admin.openapi import operation
+from edge.admin.streaming import stream, written
 from edge.cloud.findings import Finding, Verdict
 from edge.errors import EdgeError
 
@@ -55,26 +56,16 @@ def archive_routes(walk: Walk) -> list[web.RouteDef]:
 
 async def tell_walk(request: web.Request, findings: AsyncGenerator[Finding]) -> web.StreamResponse:
     """Answer with server-sent events: `step`, as each was taken, then `end`: if it works."""
-    response = web.StreamResponse(
-        headers={
-            hdrs.CONTENT_TYPE: "text/event-stream",
-            hdrs.CACHE_CONTROL: "no-store",
-            "X-Accel-Buffering": "no",
-        }
-    )
+    response = stream()
     await response.prepare(request)
     works, why, hint = True, "", ""
     try:
         async for finding in findings:
             works = works and finding.verdict is not Verdict.FAILED
-            await response.write(_event("step", asdict(finding)))
+            await response.write(written("step", msgspec.json.encode(asdict(finding))))
     except EdgeError as error:  # A certificate or key can't be used.
         works, why, hint = False, str(error), error.hint
-    await response.write(_event("end", {"works": works, "why": why, "hint": hint}))
+    ended = {"works": works, "why": why, "hint": hint}
+    await response.write(written("end", msgspec.json.encode(ended)))
     await response.write_eof()
     return response
-
-
-def _event(kind: str, said: object) -> bytes:
-    # JSON has no line ends of its own.
-    return b"event: %s\ndata: %s\n\n" % (kind.encode(), msgspec.json.encode(said))

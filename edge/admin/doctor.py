@@ -13,6 +13,7 @@ from aiohttp import web
 
 from edge.access.roles import Act, needs
 from edge.admin.asking import wanted
+from edge.admin.entrance import as_json
 from edge.admin.openapi import operation
 from edge.cache.associations import Diagnosis
 
@@ -40,7 +41,6 @@ def doctor_routes(examine: Callable[[str], Awaitable[Diagnosis]]) -> Sequence[we
     )
     @needs(Act.ADMINISTER)
     async def doctor(request: web.Request) -> web.Response:
-        found = await examine(wanted(request, Examining).peer)
-        return web.Response(body=msgspec.json.encode(found), content_type="application/json")
+        return as_json(await examine(wanted(request, Examining).peer))
 
     return [web.get("/peers/doctor", doctor)]

@@ -2,9 +2,9 @@
 
 Owns the stream: its heartbeat, and its end with the proof that it was opened by. Promises that
 nobody goes on hearing who was logged out, disabled or narrowed meanwhile, within some seconds; that
-who is narrowed to some studies hears of no other; and that a stream keeps no session from being
-idle. What is told, and to how many, is
-`edge.cache.live`'s.
+who is narrowed to some studies hears of no other; that who may not administer hears no more than
+``/status`` tells them; and that a stream keeps no session from being idle. What is told, and to how
+many, is `edge.cache.live`'s.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ from edge.access.acts import Act, Service
 from edge.access.roles import Identity, narrows
 from edge.access.sessions import UNATTENDED
 from edge.admin.openapi import operation
+from edge.admin.streaming import stream, written
 from edge.cache.live import Happening, Live
 from edge.errors import AccessDenied
 
@@ -71,13 +72,7 @@ def event_routes(
     )
     @narrows
     async def events(request: web.Request) -> web.StreamResponse:
-        response = web.StreamResponse(
-            headers={
-                hdrs.CONTENT_TYPE: "text/event-stream",
-                hdrs.CACHE_CONTROL: "no-store",
-                "X-Accel-Buffering": "no",
-            }
-        )
+        response = stream()
         if request.method == hdrs.METH_HEAD:
             return response
         identity = await who(request)
@@ -91,8 +86,9 @@ def event_routes(
                 if identity is None:
                     break
                 shown = [await _shown(event, identity, sees) for event in news]
-                await response.write(b"".join(map(_written, shown)) or b": still here\n\n")
-            await response.write(b"event: end\ndata: {}\n\n")
+                told = (written(one.kind, one.data, one.number) for one in shown)
+                await response.write(b"".join(told) or b": still here\n\n")
+            await response.write(written("end", b"{}"))
         await response.write_eof()
         return response
 
@@ -112,7 +108,9 @@ def event_routes(
 
 
 async def _shown(event: Happening, identity: Identity, sees: Sees) -> Happening:
-    """What of it is for somebody who may have been narrowed to the studies of some senders."""
+    """What of it is for somebody: they may administer, or may be narrowed to some senders."""
+    if not identity.may(Act.ADMINISTER):
+        event = replace(event, data=event.for_others)
     senders = identity.scope_for(Act.READ).studies_from
     if not senders or event.kind != "arrivals":
         return event
@@ -120,8 +118,3 @@ async def _shown(event: Happening, identity: Identity, sees: Sees) -> Happening:
     for name, studies in said.items():
         said[name] = [one for one in studies if await sees(one["study_uid"], senders)]
     return replace(event, data=msgspec.json.encode(said))
-
-
-def _written(event: Happening) -> bytes:
-    # JSON has no line ends of its own.
-    return b"event: %s\nid: %d\ndata: %s\n\n" % (event.kind.encode(), event.number, event.data)

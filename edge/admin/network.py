@@ -9,6 +9,7 @@ import msgspec
 from aiohttp import web
 
 from edge.access.roles import Act, needs
+from edge.admin.entrance import as_json
 from edge.admin.openapi import operation
 from edge.cache.network import Look, look
 
@@ -27,7 +28,6 @@ def network_routes() -> Sequence[web.RouteDef]:
     @operation("Whether this machine is on a network; nothing is sent.", answer=Network)
     @needs(Act.ADMINISTER)
     async def network(_: web.Request) -> web.Response:
-        found = Network(await asyncio.to_thread(look))
-        return web.Response(body=msgspec.json.encode(found), content_type="application/json")
+        return as_json(Network(await asyncio.to_thread(look)))
 
     return [web.get("/network", network)]

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
-from typing import Annotated, Any
+from typing import Annotated
 
 import msgspec
 from aiohttp import web
 
 from edge.access.roles import Act, Identity, needs
 from edge.admin.asking import body, only, wanted
+from edge.admin.entrance import as_json
 from edge.admin.openapi import operation
 from edge.cache.peers import Approved, PeerBook, Reached, Stranger
 from edge.config import Peer, Right
@@ -134,7 +135,7 @@ def peer_routes(
     @operation("DICOM peers that may call, and strangers that called.", answer=PeerList)
     @needs(Act.ADMINISTER)
     async def listed(_: web.Request) -> web.Response:
-        return _json(PeerList(known_peers(book), book.strangers.all()))
+        return as_json(PeerList(known_peers(book), book.strangers.all()))
 
     @operation("Approve a DICOM peer; it may call at once.", answer=KnownPeer, body=Approval)
     @needs(Act.ADMINISTER)
@@ -151,22 +152,19 @@ def peer_routes(
             int(wish.max_associations),
         )
         done = await book.approve(peer, identity(request).name, host=wish.host)
-        return _json(_approved(done, in_force=True))
+        return as_json(_approved(done, in_force=True))
 
     @operation("Forget an approved DICOM peer, or a stranger.", answer=Forgotten, query=Forgetting)
     @needs(Act.ADMINISTER)
     async def forget(request: web.Request) -> web.Response:
         asked = wanted(request, Forgetting)
         gone = await book.forget(asked.ae_title, identity(request).name)
-        return _json(Forgotten(bool(gone), gone.configured))
+        return as_json(Forgotten(bool(gone), gone.configured))
 
     @operation("Call a DICOM peer with C-ECHO.", answer=Reached, path=Named)
     @needs(Act.ADMINISTER)
     async def call(request: web.Request) -> web.Response:
         return web.json_response(asdict(await echo(request.match_info["ae"])))
-
-    def _json(document: Any) -> web.Response:
-        return web.Response(body=msgspec.json.encode(document), content_type="application/json")
 
     return [
         web.get("/peers", listed),

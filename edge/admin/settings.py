@@ -16,6 +16,7 @@ from aiohttp import web
 from edge.access.audit.claim import SAID
 from edge.access.roles import Act, needs
 from edge.admin.asking import body
+from edge.admin.entrance import as_json
 from edge.admin.openapi import operation
 from edge.cache.own_settings import Change, Known, OwnSettings, told
 from edge.errors import ConfigError, DecisionRefused
@@ -88,7 +89,7 @@ def settings_routes(own: OwnSettings, running: Running) -> Sequence[web.RouteDef
             known = await own.known()
         except ConfigError as error:
             raise _refused(error) from error
-        return _json(SettingList(known, running.since, running.setback))
+        return as_json(SettingList(known, running.since, running.setback))
 
     @operation("What would become of a change; nothing is changed.", answer=Tried, body=Changing)
     @needs(Act.ADMINISTER)
@@ -97,8 +98,8 @@ def settings_routes(own: OwnSettings, running: Running) -> Sequence[web.RouteDef
         try:
             changes, _ = await own.check(wish.changes)
         except ConfigError as error:
-            return _json(Tried(Wrong(error.key, error.what or str(error), error.hint), []))
-        return _json(Tried(None, changes))
+            return as_json(Tried(Wrong(error.key, error.what or str(error), error.hint), []))
+        return as_json(Tried(None, changes))
 
     @operation(
         "Change settings; the service begins anew with them once nothing is under way.",
@@ -116,7 +117,7 @@ def settings_routes(own: OwnSettings, running: Running) -> Sequence[web.RouteDef
         request[SAID] = msgspec.json.encode(told(changes))
         if changes:
             running.apply()
-        return _json(Changed(changes, bool(changes)))
+        return as_json(Changed(changes, bool(changes)))
 
     return [
         web.get("/settings", listed),
@@ -127,7 +128,3 @@ def settings_routes(own: OwnSettings, running: Running) -> Sequence[web.RouteDef
 
 def _refused(error: ConfigError) -> DecisionRefused:
     return DecisionRefused(str(error), hint=error.hint)
-
-
-def _json(document: Any) -> web.Response:
-    return web.Response(body=msgspec.json.encode(document), content_type="application/json")

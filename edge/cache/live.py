@@ -20,7 +20,7 @@ import msgspec
 
 from edge.cache.arrivals import Arrivals, Coming
 from edge.cache.changes import Changes, Woken
-from edge.cache.condition import level_of, offline_since
+from edge.cache.condition import Level, level_of, offline_since
 from edge.cache.status import Status
 from edge.errors import TooManyListeners
 
@@ -49,6 +49,8 @@ class Happening:
     """Counts up over all of them; a client can tell whether it has seen it."""
     data: bytes
     """JSON."""
+    for_others: bytes
+    """What of it those may hear who do not look after the box (`Status.for_others`); JSON."""
 
 
 class Listener:
@@ -197,12 +199,14 @@ class Live:
 
     async def _tell_all(self) -> None:
         status = await self.status()
-        self._tell("state", _state(status))
+        level = level_of(status)  # the light is the same for all, what is said is not
+        self._tell("state", _state(status, level), _state(status.for_others(), level))
         await self._tell_arrivals(status)
 
     async def _tell_arrivals(self, status: Status) -> None:
         found: Arrivals = await self._coming.read(status.line.studies)
-        self._tell("arrivals", asdict(found))
+        said = asdict(found)
+        self._tell("arrivals", said, said)
 
     async def _read_status(self) -> None:
         began = time.monotonic()
@@ -210,22 +214,22 @@ class Live:
         took = time.monotonic() - began
         self._read_again = time.monotonic() + max(self._pause, _SHARE * took)
 
-    def _tell(self, kind: str, said: dict[str, Any]) -> None:
-        data = msgspec.json.encode(said)
+    def _tell(self, kind: str, said: dict[str, Any], others: dict[str, Any]) -> None:
+        data, for_others = msgspec.json.encode(said), msgspec.json.encode(others)
         before = self._last.get(kind)
-        if before is not None and before.data == data:
+        if before is not None and (before.data, before.for_others) == (data, for_others):
             return
         self._number += 1
-        event = self._last[kind] = Happening(kind, self._number, data)
+        event = self._last[kind] = Happening(kind, self._number, data, for_others)
         for listener in self._listeners:
             listener.tell(event)
 
 
-def _state(status: Status) -> dict[str, Any]:
+def _state(status: Status, level: Level) -> dict[str, Any]:
     """What screens and programs follow: few numbers, no name of anybody."""
     numbers = status.summary
     return {
-        "level": level_of(status),
+        "level": level,
         "sentence": status.sentence,
         "studies": numbers.studies,
         "studies_only_here": numbers.studies_only_here,

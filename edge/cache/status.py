@@ -301,6 +301,13 @@ class Status:
             return "; the archive was not reached yet"
         return "" if self.archives else "; no archive is configured"
 
+    def for_others(self) -> Status:
+        """What of it those may know who do not look after the box.
+
+        What protects it, and what it lacks, is for those who do.
+        """
+        return replace(self, tokens=(), cages={}, audit=AuditState(self.audit.entries))
+
     def as_json(self) -> dict[str, Any]:
         """For ``edge status --json`` and the API."""
         return {

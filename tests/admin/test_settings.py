@@ -99,6 +99,12 @@ async def test_nobody_else_sees_or_changes_them(client, role, applied):
     assert applied == []
 
 
+async def test_nobody_on_its_way_keeps_an_answer(client):
+    headers = {"Authorization": f"Bearer {Role.ADMIN}"}
+    answer = await client.get("/api/v1/settings", headers=headers)
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
 async def test_a_change_comes_into_force_and_the_record_has_what_was_and_what_is(
     client, applied, witness
 ):

@@ -129,8 +129,8 @@ async def test_what_comes_in_is_looked_at_before_the_state_may_be_read_again(box
 async def test_a_slow_listener_gets_the_newest_of_each_kind_alone():
     listener = Listener("anna")
     for number in range(100):
-        listener.tell(Happening("state", number, b"{}"))
-        listener.tell(Happening("arrivals", 1000 + number, b"{}"))
+        listener.tell(Happening("state", number, b"{}", b"{}"))
+        listener.tell(Happening("arrivals", 1000 + number, b"{}", b"{}"))
     assert [event.number for event in await listener.next(0)] == [99, 1099]
     assert await listener.next(0) == []
 

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 from html.parser import HTMLParser
 
+import httpx
 import pytest
 
 from edge.access.acts import Act
@@ -76,6 +78,22 @@ async def test_what_only_an_admin_can_mend_is_said_to_them_alone(scene, browse, 
         assert ("/settings" in text) == role.may(Act.ADMINISTER)
 
 
+async def heard(scene, cookie):
+    """The state that somebody is told of first who listens to what happens."""
+    async with (
+        httpx.AsyncClient(base_url=scene.base, trust_env=False) as client,
+        client.stream("GET", "/api/v1/events", headers=cookie) as answer,
+    ):
+        lines = answer.aiter_lines()
+        async for line in lines:
+            if line == "event: state":
+                break
+        async for line in lines:
+            if line.startswith("data: "):
+                return json.loads(line.removeprefix("data: "))
+    raise AssertionError("the stream ended without a state")
+
+
 async def test_a_record_that_was_damaged_is_an_alarm_for_admins(scene, browse, cookies):
     damages = scene.box.cache.audit.damages
     await damages.note("entries 3 to 5 are missing")
@@ -89,6 +107,13 @@ async def test_a_record_that_was_damaged_is_an_alarm_for_admins(scene, browse, c
             said = (await browse("/api/v1/status", cookies[role])).json()
             assert (said["audit"]["damage"] != "") == is_theirs
             assert ("edge check audit" in said["sentence"]) == is_theirs
+        async with asyncio.timeout(20):  # what was read a moment ago may be told once more
+            while "edge check audit" not in (await heard(scene, cookies[Role.ADMIN]))["sentence"]:
+                pass
+        for role in set(Role) - {Role.ADMIN}:
+            state = await heard(scene, cookies[role])
+            assert "edge check audit" not in state["sentence"]
+            assert state["level"] != "safe", "somebody is to be told, and by somebody"
     finally:
         await damages.checked(Report())
 
