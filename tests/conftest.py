@@ -17,9 +17,14 @@ import httpx  # noqa: F401 - loaded here: with rich beside it, it asks for the w
 import pytest
 import trustme
 from blockbuster import BlockBuster
+from hypothesis import HealthCheck, settings
 
 from edge import child
 from tests import nursery, ports, samples
+
+# How long an example takes is the machine's affair.
+settings.register_profile("any", deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.load_profile("any")
 
 
 @pytest.fixture(scope="session", autouse=True)

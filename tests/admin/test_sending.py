@@ -12,6 +12,7 @@ from edge import config
 from edge.access.audit.entry import Event
 from edge.access.audit.search import Asked, search
 from edge.access.roles import Role
+from edge.dimse.carrying import Turns
 from tests import samples
 from tests.browser.scene import PATIENTS, clinic
 from tests.ports import free_port
@@ -132,3 +133,10 @@ async def test_what_ended_can_t_be_stopped(ask):
     done = await ended(ask)
     assert await ask(f"{PATH}/stop", {"number": done["number"]}) == (200, {"stopped": False})
     assert await ask(f"{PATH}/stop", {"number": 999}) == (200, {"stopped": False})
+
+
+async def test_what_devices_ask_for_and_people_send_takes_turns_together(tmp_path, monkeypatch):
+    made, make = [], Turns.__init__
+    monkeypatch.setattr(Turns, "__init__", lambda self: (made.append(self), make(self))[1])
+    async with clinic(tmp_path / "one", cloud="none"):
+        assert len(made) == 1
