@@ -130,15 +130,9 @@ class OwnSettings:
                 "the settings that were changed last are not in force yet", hint="wait a moment"
             )
         if not former.exists():
-            self._write(former, self._text())
-        self._write(self._folder / OWN, text)
+            write_file(former, self._text().encode())
+        write_file(self._folder / OWN, text.encode())
         return done
-
-    def _write(self, path: Path, text: str) -> None:
-        write_file(path, text.encode())
-        if os.geteuid() == 0:  # a command may run so; the service has to read it
-            owner = self._folder.stat()
-            os.chown(path, owner.st_uid, owner.st_gid)
 
     def _tried(
         self, changes: Mapping[str, Any], *, is_remote: bool

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import os
 import tomllib
 import typing
 
 import pytest
 
+from edge.cache import own_settings
 from edge.cache.own_settings import OwnSettings, prove, take_back, told
 from edge.changing import all_settings, setting_of
 from edge.config import Config
@@ -247,6 +249,26 @@ async def test_the_first_change_may_be_taken_back_too(own, machine, folder):
     await own.change({"sync.sweep_minutes": 6})
     assert await asyncio.to_thread(take_back, folder)
     assert (await asyncio.to_thread(load, machine(), {})).sync.sweep_minutes == 15
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="nobody but root can give a file away")
+async def test_root_gives_away_no_file_to_which_a_link_leads(own, folder, tmp_path, monkeypatch):
+    """Whoever the service runs as may put a link into its folder at any moment."""
+    precious = tmp_path / "shadow"
+    precious.write_text("root's own")
+    os.chown(folder, 65534, 65534)
+    write = own_settings.write_file
+
+    def write_and_lose(path, content):
+        write(path, content)
+        assert path.stat().st_uid == 65534
+        path.unlink()
+        path.symlink_to(precious)
+
+    monkeypatch.setattr(own_settings, "write_file", write_and_lose)
+    await own.change({"sync.sweep_minutes": 5})
+    assert (folder / "settings.toml").is_symlink()
+    assert precious.stat().st_uid == 0
 
 
 def test_the_box_s_own_file_may_not_move_the_box(machine, folder):
