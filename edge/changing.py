@@ -13,9 +13,11 @@ How a box is set up without anybody who edits files:
   before they touch the disk, and never go out again: a secret that is set shows as ``true``, and
   who sends ``true`` back keeps it. One that is kept stays with the address that it was made for:
   nobody sends the archive's password to a server of their own by changing the url alone.
-- **From afar, not everything.** What guards the box itself (its keys, who may log in with what, the
-  audit, whether it is a laboratory, and any file of the machine) is said on the machine alone;
-  ``edge config set`` does that.
+- **No patient in the clear.** The box's own file is not sealed: a rule of ``cache.pin`` that names a
+  study or a patient is refused here; what is pinned on its page, or by ``edge pin``, is.
+- **From afar, not everything.** What guards the box itself (its keys, who may log in with what, who
+  may break the glass, the audit, whether it is a laboratory, and any file of the machine) is said
+  on the machine alone; ``edge config set`` does that.
 - **In force by an orderly new start** of the service's parts, in the same process and with the keys
   at hand: associations that are under way end first. A configuration with which the service does
   not start (an address that is not this machine's, say) is taken back, the former one holds again,
@@ -39,6 +41,8 @@ from typing import Any, Final, Literal
 
 from edge.config import Config
 from edge.errors import ConfigError
+from edge.rules import pin_of
+from edge.week import RuleError
 
 __all__ = [
     "Kind",
@@ -59,7 +63,6 @@ _REMOTE: Final = frozenset(
     dimse.listen dimse.ae_title dimse.unknown_peers dimse.max_associations dimse.idle_seconds
     dimse.commit_after dimse.commit_grace_seconds dimse.commit_days dimse.commit_report_days
     access.idle_minutes access.session_hours access.link_days
-    access.emergency.roles access.emergency.minutes
     cache.max_bytes cache.reserve_bytes cache.keep_days cache.pin
     cloud.archive backup.archive worklist.source worklist.keep_days
     procedures.quiet_seconds procedures.wait_hours
@@ -76,6 +79,7 @@ _NAMES: Final = ("name", "ae_title")
 """By which a table of an array is known again."""
 _ADDRESSES: Final = ("url", "token_url", "proxy", "host", "kind")
 """Where a secret goes to, or how: who changes one of these says the secret again."""
+_PINS: Final = "cache.pin"
 _REQUIRED: Final = dataclasses.MISSING
 
 
@@ -194,6 +198,9 @@ def accepted(
         raise _refused(
             setting.key, "is said on the machine alone", f"edge config set {setting.key}"
         )
+    if setting.key == _PINS and isinstance(value, list):
+        for number, rule in enumerate(value):
+            _check_pin(f"{setting.key}.{number}", rule)
     accepting = _Accepting(seal, is_remote=is_remote)
     if setting.is_secret:
         return accepting.secret(value, before, setting.key, is_moved=False)
@@ -253,6 +260,19 @@ class _Accepting:
         if not self.is_remote and said.startswith(("sealed:", "file:")):
             return said
         return self.seal(said)
+
+
+def _check_pin(where: str, rule: Any) -> None:
+    try:
+        said = pin_of(rule) if isinstance(rule, str) else None
+    except RuleError:
+        return  # the loader says what is wrong with it
+    if said is not None and (said.patient_id or said.study_uid):
+        raise _refused(
+            where,
+            "names a study or a patient, and settings are not sealed",
+            "pin it on its page, or by edge pin: that is sealed",
+        )
 
 
 def _refused(where: str, what: str, hint: str) -> ConfigError:

@@ -113,13 +113,38 @@ async def test_what_can_not_be_is_refused_with_its_key_and_nothing_is_written(
 
 
 @pytest.mark.parametrize(
-    "key", ["appliance.lab", "http.auth", "access.admins_need_second_factor", "audit.keep_days"]
+    ("key", "value"),
+    [
+        ("appliance.lab", True),
+        ("http.auth", "required"),
+        ("access.admins_need_second_factor", True),
+        ("access.emergency.roles", ["viewer"]),
+        ("access.emergency.minutes", 90),
+        ("audit.keep_days", 7),
+    ],
 )
-async def test_what_guards_the_box_is_said_on_the_machine_alone(own, key):
-    value = {"appliance.lab": True, "http.auth": "required", "audit.keep_days": 7}.get(key, True)
+async def test_what_guards_the_box_is_said_on_the_machine_alone(own, key, value):
     with pytest.raises(ConfigError, match="on the machine alone"):
         await own.change({key: value})
     await own.change({key: value}, is_remote=False)
+
+
+@pytest.mark.parametrize("is_remote", [True, False])
+@pytest.mark.parametrize("rule", ["patient 4711", "Patient 4711 of CLINIC", "STUDY 1.2.3"])
+async def test_no_rule_that_names_a_patient_is_written_in_the_clear(own, folder, rule, is_remote):
+    with pytest.raises(ConfigError, match="not sealed") as caught:
+        await own.change({"cache.pin": ["modality MG", rule]}, is_remote=is_remote)
+    assert caught.value.key == "cache.pin.1"
+    assert "edge pin" in caught.value.hint
+    assert "4711" not in str(caught.value)
+    assert not (folder / "settings.toml").exists()
+
+
+async def test_a_rule_that_names_nobody_is_written_and_what_is_none_is_said_to_be(own):
+    await own.change({"cache.pin": ["modality MG within 2 years"]})
+    with pytest.raises(ConfigError, match="is not") as caught:
+        await own.change({"cache.pin": ["everything"]}, is_remote=False)
+    assert caught.value.key == "cache.pin.0"
 
 
 async def test_a_file_of_the_machine_is_not_named_from_afar(own):
@@ -284,4 +309,4 @@ def test_an_error_in_it_names_its_line(machine, folder):
 
 
 def test_every_setting_that_may_be_changed_from_afar_exists():
-    assert sum(one.is_remote for one in all_settings().values()) == 47
+    assert sum(one.is_remote for one in all_settings().values()) == 45
