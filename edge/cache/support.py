@@ -26,6 +26,7 @@ from typing import Any, Final
 from edge import __version__
 from edge.config import Config
 from edge.logs import Line, without_uids
+from edge.rules import pin_of
 
 __all__ = ["bundle", "name_of", "plain_config"]
 
@@ -66,8 +67,15 @@ def plain_config(value: Any) -> Any:
 
 def _field(one: dataclasses.Field[Any], value: Any) -> Any:
     if one.name == "pin":  # rules as they are written: some name a patient
-        return [f"patient {_HIDDEN}" if "patient" in rule else plain_config(rule) for rule in value]
+        return [_pin(rule) for rule in value]
     return _HIDDEN if value and not one.repr else plain_config(value)
+
+
+def _pin(rule: str) -> str:
+    said = pin_of(rule)
+    if said.patient_id:
+        return f"patient {_HIDDEN}"
+    return f"study {_HIDDEN}" if said.study_uid else rule
 
 
 def name_of(config: Config, now: float) -> str:

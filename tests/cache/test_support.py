@@ -24,7 +24,9 @@ def settings():
     return config.Config(
         appliance=config.Appliance(name="St. Brigid's", data_dir=Path("/var/lib/edge")),
         cloud=config.Cloud((archive,)),
-        cache=config.Cache(pin=("patient 4711 of CLINIC", "modality MG within 2 years")),
+        cache=config.Cache(
+            pin=("patient 4711 of CLINIC", "PATIENT 4711", f"Study {UID}", "modality MG within 2 years")
+        ),
     )
 
 
@@ -51,7 +53,8 @@ def test_no_secret_and_no_patient_of_the_configuration_is_in_it():
     assert archive["auth"]["user"] == "edge"
     assert archive["auth"]["password"] == "***"
     assert archive["auth"]["token"] == ""
-    assert found["cache"]["pin"] == ["patient ***", "modality MG within 2 years"]
+    named = ["patient ***", "patient ***", "study ***"]
+    assert found["cache"]["pin"] == [*named, "modality MG within 2 years"]
     assert found["appliance"]["data_dir"] == "/var/lib/edge"
 
 
