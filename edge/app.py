@@ -18,7 +18,7 @@ from types import TracebackType
 from typing import Self
 
 from edge import __version__
-from edge.access.audit.entry import BOX, Entry, Event
+from edge.access.audit.entry import BOX, Entry, Event, Outcome
 from edge.access.renewals import Renewals
 from edge.admin.local import Act, local_door
 from edge.applying import Applying
@@ -240,6 +240,16 @@ class Appliance:
 
     def _start_audit(self) -> None:
         self._note(Event.STARTED)
+        if self.applying.setback:
+            taken_back = Entry(
+                at=self.cache.audit.clock(),
+                event=Event.ADMINISTERED,
+                actor=BOX,
+                outcome=Outcome.FAILED,
+                what="settings taken back",
+                reason=self.applying.setback,
+            )
+            self.cache.audit.put(taken_back)
         start_audit(self.supervisor, self.cache.audit, self._config)
 
     def _note(self, event: Event) -> None:

@@ -21,7 +21,7 @@ from edge.config import Config
 from edge.errors import ConfigError
 from edge.settings import Settings
 
-__all__ = ["OWN", "layered", "load"]
+__all__ = ["OWN", "data_dir", "layered", "load"]
 
 OWN = "settings.toml"
 """In ``data_dir``: what the box was told by its page, or by ``edge config set``."""
@@ -74,6 +74,15 @@ def layered(
     config = settings.build(Config)
     check(config, settings)
     return settings, config
+
+
+def data_dir(path: Path | None, environ: Mapping[str, str] = os.environ) -> Path:
+    """Where the box is, whatever its own file says: of one that does not load.
+
+    Raises:
+        ConfigError: The file of the machine, or the environment, can't be used, either.
+    """
+    return Settings(path, environ).build(Config).appliance.data_dir
 
 
 def _own(file: Path) -> str:

@@ -65,6 +65,8 @@ class Settings:
             if name.startswith(_PREFIX) and name != _NAMES_THE_FILE:
                 self._overlay(_Variable(name, value))
 
+        self.own_text = ""
+        """What the file below says, to the letter."""
         self._own: dict[str, Any] = {}
         self._fixed = self._tree
 
@@ -79,6 +81,7 @@ class Settings:
             ConfigError: It is not TOML.
         """
         self._own, fixed = _parsed(text, str(path)), self._fixed
+        self.own_text = text
         places = {keys: f"{path}:{line}" for keys, line in _lines(text).items()}
         self._tree = _merged(fixed, self._own)
         for keys, place in places.items():

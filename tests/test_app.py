@@ -10,8 +10,11 @@ import pytest
 
 from edge import config, loading
 from edge.__main__ import main
+from edge.access.audit.entry import BOX, Event, Outcome
+from edge.access.audit.search import Asked, search
 from edge.access.roles import Role
 from edge.app import Appliance
+from edge.applying import Applying
 from edge.cache.admission import Source
 from edge.crypto.secrets import PURPOSE, seal_secret
 from edge.dicom.instance import Origin
@@ -80,6 +83,18 @@ async def test_the_command_line_leaves_a_damaged_index_alone(tmp_path):
     assert (tmp_path / "index.db").read_bytes() == b"rubbish" * 1000
     async with Appliance(settings(tmp_path)) as box:
         assert (await box.cache.status()).summary.studies == 0
+
+
+async def test_that_settings_were_taken_back_is_in_the_audit(tmp_path):
+    applying = Applying("dimse.listen: the port is taken")
+    asked = Asked(event=Event.ADMINISTERED)
+    async with Appliance(settings(tmp_path), applying=applying) as box, asyncio.timeout(20):
+        folder = box.cache.audit.folder
+        while not (found := await asyncio.to_thread(search, folder, asked, 9)):  # noqa: ASYNC110
+            await asyncio.sleep(0.1)
+    (entry,) = found
+    assert (entry.actor, entry.outcome) == (BOX, Outcome.FAILED)
+    assert (entry.what, entry.reason) == ("settings taken back", "dimse.listen: the port is taken")
 
 
 async def test_an_index_that_is_damaged_in_use_is_rebuilt_when_the_box_is_opened_again(tmp_path):

@@ -436,6 +436,12 @@ def test_certificate_files_must_exist(load):
         load("[http]\ntls = 'files'\n")
 
 
+def test_a_file_that_can_not_even_be_looked_for_is_an_error_of_its_key(load):
+    """Such as one in a folder of root's; here by its name, for tests may be root's, too."""
+    with pytest.raises(ConfigError, match=r"dimse\.tls_ca = /x+ is not a file .*: File name too"):
+        load(f'[dimse]\ntls_listen = "127.0.0.1:0"\ntls_ca = "/{"x" * 300}"\n')
+
+
 def test_a_file_that_is_missing_is_named(tmp_path):
     with pytest.raises(ConfigError, match=r"none\.toml: can't be read: No such file or directory$"):
         loading.load(tmp_path / "none.toml", {})

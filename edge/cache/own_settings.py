@@ -2,7 +2,8 @@
 
 Owns ``data_dir/settings.toml`` and ``settings.toml.former``. Promises that what it writes can be
 loaded, and that the former file is there until `prove` says that the service runs with the new one;
-until then `take_back` brings it back. Calls block, but for the class's coroutines.
+until then `take_back` brings it back. What is taken back to has run. Calls block, but for the
+class's coroutines.
 
 Crash order: the former file is durable -> the new one replaces it -> the service begins anew ->
 ``prove`` removes the former one. Whoever starts in between, and can't, takes it back.
@@ -15,7 +16,7 @@ import contextlib
 import json
 import os
 import tomllib
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -23,11 +24,11 @@ from typing import Any, Final
 from edge.changing import accepted, all_settings, setting_of, shown_of, value_of
 from edge.config import Config
 from edge.crypto.durable import sync_folder, write_file
-from edge.errors import ConfigError, DecisionRefused
-from edge.loading import OWN, layered
+from edge.errors import ConfigError, DecisionRefused, StorageFull
+from edge.loading import OWN, data_dir, layered
 from edge.overlay import put, take, to_toml
 
-__all__ = ["Change", "Known", "OwnSettings", "Source", "prove", "take_back", "told"]
+__all__ = ["Change", "Known", "OwnSettings", "Source", "prove", "recover", "take_back", "told"]
 
 _FORMER: Final = f"{OWN}.former"
 _DATA_DIR: Final = "EDGE_APPLIANCE__DATA_DIR"
@@ -116,9 +117,20 @@ class OwnSettings:
         Raises:
             ConfigError: It could not be so; nothing was changed.
             DecisionRefused: The last change has not been proven yet.
+            StorageFull: They could not be written; nothing was changed.
         """
         async with self._turn:
             return await asyncio.to_thread(self._change, changes, is_remote=is_remote)
+
+    async def remove(self, keys: Sequence[str]) -> list[str]:
+        """Take these out of a file that does not load, whatever they are; those that were there.
+
+        Raises:
+            ConfigError: What is left does not load, either; nothing was changed.
+            StorageFull: It could not be written; nothing was changed.
+        """
+        async with self._turn:
+            return await asyncio.to_thread(self._remove, keys)
 
     def _change(self, changes: Mapping[str, Any], *, is_remote: bool) -> list[Change]:
         text, done, _ = self._tried(changes, is_remote=is_remote)
@@ -129,10 +141,43 @@ class OwnSettings:
             raise DecisionRefused(
                 "the settings that were changed last are not in force yet", hint="wait a moment"
             )
-        if not former.exists():
-            write_file(former, self._text().encode())
-        write_file(self._folder / OWN, text.encode())
+        self._write(text)
         return done
+
+    def _remove(self, keys: Sequence[str]) -> list[str]:
+        try:
+            before: Mapping[str, Any] = tomllib.loads(self._text())
+        except (ValueError, RecursionError) as error:
+            raise ConfigError(
+                f"{self._folder / OWN} is not TOML: {error}", hint="mend the file by hand"
+            ) from error
+        tree, removed = before, list[str]()
+        for key in keys:
+            if take(tree, key.split(".")) is not None:
+                tree = put(tree, key.split("."), None)
+                removed.append(key)
+        if removed:
+            text = to_toml(tree)
+            layered(self._file, self._environ, own=text)
+            self._write(text)
+        return removed
+
+    def _write(self, text: str) -> None:
+        own, former = self._folder / OWN, self._folder / _FORMER
+        before, is_first = self._text(), not former.exists()
+        try:
+            if is_first:
+                write_file(former, before.encode())
+            write_file(own, text.encode())
+        except OSError as error:
+            if self._text() != before:  # only that it is durable is not known
+                raise
+            if is_first:  # or the next change would wait for this one to be in force
+                former.unlink(missing_ok=True)
+            raise StorageFull(
+                f"the settings could not be written: {error.strerror}",
+                hint="nothing was changed: look at the disk of data_dir",
+            ) from error
 
     def _tried(
         self, changes: Mapping[str, Any], *, is_remote: bool
@@ -206,15 +251,48 @@ def told(changes: list[Change]) -> dict[str, str]:
     }
 
 
-def prove(folder: Path) -> None:
-    """The service runs with the settings as they are. Blocks."""
-    with contextlib.suppress(FileNotFoundError):
-        (folder / _FORMER).unlink()
-        sync_folder(folder)
+def prove(folder: Path, ran: bytes) -> bool:
+    """The service runs with settings; whether the box's own file still says so. Blocks.
+
+    If it does not, somebody changed it meanwhile: what ran is what that may be taken back to.
+
+    Args:
+        folder: ``data_dir``.
+        ran: What the file said when it was loaded (`edge.settings.Settings.own_text`).
+    """
+    try:
+        holds = (folder / OWN).read_bytes() == ran
+    except FileNotFoundError:
+        holds = not ran
+    if holds:
+        with contextlib.suppress(FileNotFoundError):
+            (folder / _FORMER).unlink()
+            sync_folder(folder)
+    else:
+        write_file(folder / _FORMER, ran)
+    return holds
+
+
+def recover(file: Path | None, environ: Mapping[str, str] = os.environ) -> bool:
+    """Have the former settings again if the new ones can't be loaded, and the former can. Blocks.
+
+    Args:
+        file: The configuration of the machine; None if there is none.
+        environ: Where the variables are looked up.
+    """
+    try:
+        folder = data_dir(file, environ)
+        layered(file, environ, own=(folder / _FORMER).read_text(encoding="utf-8"))
+    except (ConfigError, OSError, ValueError):
+        return False
+    return take_back(folder)
 
 
 def take_back(folder: Path) -> bool:
-    """Have the former settings again, if the new ones were not proven; whether there were some."""
+    """Have the former settings again, if the new ones were not proven; whether there were some.
+
+    Blocks.
+    """
     former = folder / _FORMER
     if not former.exists():
         return False

@@ -65,9 +65,13 @@ class Whole:
                 raise self.error((*keys, name), f'is not used by {by} = "{kind}"', "leave it out")
 
     def check_file(self, keys: Sequence[str], path: Path) -> None:
-        """Whether it is there."""
-        if not path.is_file():
-            raise self.error(keys, f"= {path} is not a file that can be read")
+        """Whether it is there, as far as whoever runs this can see."""
+        try:
+            is_there, why = path.is_file(), ""
+        except OSError as error:  # a folder above it is another's
+            is_there, why = False, f": {error.strerror}"
+        if not is_there:
+            raise self.error(keys, f"= {path} is not a file that can be read{why}")
 
     def check_url(self, keys: Sequence[str], text: str) -> None:
         """Whether it is an address to which images and secrets may go."""

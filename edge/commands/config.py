@@ -9,6 +9,7 @@ What is set here holds below the file of the machine (`edge.changing`). A secret
 from __future__ import annotations
 
 import argparse
+import asyncio
 import json
 import tomllib
 from functools import partial
@@ -20,6 +21,7 @@ from edge.commands.parsing import Acts, Commands, configuration, configuration_f
 from edge.commands.witness import witnessed
 from edge.commands.words import say
 from edge.errors import ConfigError
+from edge.loading import layered
 
 if TYPE_CHECKING:
     from edge.cache.own_settings import Known, OwnSettings
@@ -42,8 +44,8 @@ def add(commands: Commands) -> None:
     change = acts.add("set", "Set one of the box's own settings; it holds at once.", _set)
     change.add_argument("key", metavar="KEY", help="such as sync.sweep_minutes")
     change.add_argument("value", metavar="VALUE", help="as TOML writes it, or plain text")
-    reset = acts.add("unset", "Have a setting be as by default again.", _unset)
-    reset.add_argument("key", metavar="KEY", help="such as sync.sweep_minutes")
+    reset = acts.add("unset", "Have settings be as by default again.", _unset)
+    reset.add_argument("keys", metavar="KEY", nargs="+", help="such as sync.sweep_minutes")
 
 
 async def _show(options: argparse.Namespace) -> int:
@@ -73,26 +75,52 @@ async def _check(options: argparse.Namespace) -> int:
 
 
 async def _set(options: argparse.Namespace) -> int:
-    return await _change(options, _value_of(options.value))
+    loaded = await configuration(options)
+    value, options.value = _value_of(options.value), "***"  # a secret may be in it
+    return await _change(options, loaded, {options.key: value})
 
 
 async def _unset(options: argparse.Namespace) -> int:
-    return await _change(options, None)
+    try:
+        loaded = await configuration(options)
+    except ConfigError as error:
+        return await _mend(options, error)
+    return await _change(options, loaded, dict.fromkeys(options.keys))
 
 
-async def _change(options: argparse.Namespace, value: Any) -> int:
-    loaded, file = await configuration(options), await configuration_file(options)
-    from edge.admin.local import ask_service
+async def _change(options: argparse.Namespace, loaded: Config, changes: dict[str, Any]) -> int:
     from edge.cache.own_settings import told
 
-    options.value = "***"  # a secret may be in it; what was changed is told without
+    file = await configuration_file(options)
+    # What was changed is told without secrets.
     async with witnessed(options, loaded, Event.ADMINISTERED) as (cache, said):
         own = _settings(file, loaded, _sealer(cache))
-        done = await own.change({options.key: value}, is_remote=False)
+        done = await own.change(changes, is_remote=False)
         said.update(told(done))
     if not done:
-        say(f"{options.key} is so already")
+        say(f"{', '.join(changes)}: so already")
         return 0
+    return await _apply(loaded)
+
+
+async def _mend(options: argparse.Namespace, error: ConfigError) -> int:
+    """Take settings out of an own file that does not load; what else is at fault is said."""
+    file = await configuration_file(options)
+    try:
+        _, machine = await asyncio.to_thread(partial(layered, file, own=""))
+    except ConfigError:
+        raise error from None  # it is not the box's own file, or not that alone
+    async with witnessed(options, machine, Event.ADMINISTERED) as (_, said):
+        removed = await _settings(file, machine, _no_seal).remove(options.keys)
+        if not removed:
+            raise error
+        said["removed"] = ", ".join(removed)
+    return await _apply(machine)
+
+
+async def _apply(loaded: Config) -> int:
+    from edge.admin.local import ask_service
+
     runs = await ask_service(loaded.appliance.data_dir, "settings")
     say(
         "it holds from the next start on"

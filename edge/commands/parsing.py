@@ -14,8 +14,9 @@ from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from edge import config, loading
+from edge.settings import Settings
 
-__all__ = ["Acts", "Commands", "Run", "configuration", "configuration_file", "usual_file"]
+__all__ = ["Acts", "Commands", "Run", "configuration", "configuration_file", "layers", "usual_file"]
 
 Run = Callable[[argparse.Namespace], int | Awaitable[int]]
 
@@ -90,6 +91,15 @@ async def configuration(options: argparse.Namespace) -> config.Config:
         ConfigError: It can't be used.
     """
     return await asyncio.to_thread(_load, options.config)
+
+
+async def layers(options: argparse.Namespace) -> tuple[Settings, config.Config]:
+    """The same, and what knows where each key of it was said.
+
+    Raises:
+        ConfigError: It can't be used.
+    """
+    return await asyncio.to_thread(lambda: loading.layered(_find(options.config)))
 
 
 async def configuration_file(options: argparse.Namespace) -> Path | None:

@@ -15,13 +15,14 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from edge.cage.kernel import hide_memory
 from edge.commands.lightly import lightly
-from edge.commands.parsing import Commands, configuration, configuration_file
+from edge.commands.parsing import Commands, configuration_file, layers
 from edge.commands.welcome import show_code, welcome
 from edge.errors import ConfigError
 from edge.systemd import Systemd, keep_watch
@@ -67,8 +68,19 @@ def _prepare() -> None:
         hide_memory()
 
 
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """A configuration to run with."""
+
+    config: Config
+    ran: bytes
+    """What the box's own file said of it."""
+    setback: str = ""
+    """Why other settings were taken back for it; empty if none were."""
+
+
 async def _serve(options: argparse.Namespace) -> int:
-    loaded = await configuration(options)
+    current = await _load(options)
     _prepare()
     systemd = Systemd()
     loop, stopping = asyncio.get_running_loop(), asyncio.Event()
@@ -80,19 +92,22 @@ async def _serve(options: argparse.Namespace) -> int:
         from edge.cache.own_settings import prove, take_back
         from edge.locked import root_secret
 
+    loaded = current.config
     folder, file = loaded.appliance.data_dir, await configuration_file(options)
     is_new = not await asyncio.to_thread(_holds_box, folder)
     root = await root_secret(loaded, tell=systemd.waiting, show=partial(show_code, config=loaded))
-    again, setback = True, ""
+    again = True
     while again:
+        loaded = current.config
         systemd.opening()
         _set_time_zone(loaded.appliance.time_zone)
-        applying, is_open = Applying(setback), False
+        applying, is_open = Applying(current.setback), False
         appliance = Appliance(loaded, file=file, root=root, applying=applying)
         try:
             async with _told_of(appliance, loaded, is_new=is_new) as box:
                 is_open = True
-                await asyncio.to_thread(prove, folder)
+                if not await asyncio.to_thread(prove, folder, current.ran):
+                    applying.ask()  # they were changed once more while it began
                 if os.geteuid() == 0:
                     log.warning(_ROOT)
                 log.info(
@@ -118,26 +133,44 @@ async def _serve(options: argparse.Namespace) -> int:
             if is_open or not await asyncio.to_thread(take_back, folder):
                 raise
             log.error("the service does not start with its new settings: %s", error)
-            loaded, setback = await configuration(options), str(error) or type(error).__name__
+            current = await _read(options, str(error) or type(error).__name__)
             continue
         if applying.asked.is_set() and again:
-            loaded, setback = await _other_settings(options, loaded)
+            current = await _other_settings(options, current)
         if box.holding.locking.is_set() and again:
             _begin_anew()
     log.info("stopped")
     return 0
 
 
-async def _other_settings(options: argparse.Namespace, before: Config) -> tuple[Config, str]:
+async def _load(options: argparse.Namespace) -> _Loaded:
+    """What there is to start with: the former settings, if the new ones can't be loaded."""
+    try:
+        return await _read(options)
+    except ConfigError as error:
+        from edge.cache.own_settings import recover
+
+        if not await asyncio.to_thread(recover, await configuration_file(options)):
+            raise
+        log.error("the new settings can't be used: %s", error)
+        return await _read(options, str(error))
+
+
+async def _other_settings(options: argparse.Namespace, before: _Loaded) -> _Loaded:
     """Those that hold from now on; and why the new ones do not, if they do not."""
     try:
-        return await configuration(options), ""
+        return await _read(options)
     except ConfigError as error:  # somebody wrote into a file since they were tried
         log.error("the new settings can't be used: %s", error)
         from edge.cache.own_settings import take_back
 
-        await asyncio.to_thread(take_back, before.appliance.data_dir)
-        return before, str(error)
+        await asyncio.to_thread(take_back, before.config.appliance.data_dir)
+        return replace(before, setback=str(error))
+
+
+async def _read(options: argparse.Namespace, setback: str = "") -> _Loaded:
+    settings, config = await layers(options)
+    return _Loaded(config, settings.own_text.encode(), setback)
 
 
 def _pass_over_memory() -> None:

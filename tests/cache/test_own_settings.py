@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import errno
 import os
 import tomllib
 import typing
@@ -11,10 +12,10 @@ import typing
 import pytest
 
 from edge.cache import own_settings
-from edge.cache.own_settings import OwnSettings, prove, take_back, told
+from edge.cache.own_settings import OwnSettings, prove, recover, take_back, told
 from edge.changing import all_settings, setting_of
 from edge.config import Config
-from edge.errors import ConfigError, DecisionRefused
+from edge.errors import ConfigError, DecisionRefused, StorageFull
 from edge.loading import load
 from edge.overlay import take
 
@@ -46,6 +47,10 @@ def own(machine, folder):
     return OwnSettings(machine(), folder, lambda secret: f"sealed:{secret[::-1]}", {})
 
 
+def prove_as_it_is(folder):
+    assert prove(folder, (folder / "settings.toml").read_bytes())
+
+
 async def known(own, key):
     return next(one for one in await own.known() if one.key == key)
 
@@ -59,7 +64,7 @@ async def test_what_is_changed_is_loaded_from_then_on(own, machine):
 
 async def test_null_is_as_by_default(own, machine, folder):
     await own.change({"sync.sweep_minutes": 5})
-    await asyncio.to_thread(prove, folder)
+    await asyncio.to_thread(prove_as_it_is, folder)
     await own.change({"sync.sweep_minutes": None})
     assert (await asyncio.to_thread(load, machine(), {})).sync.sweep_minutes == 15
     assert (await known(own, "sync.sweep_minutes")).source == "default"
@@ -227,7 +232,7 @@ async def test_a_secret_from_afar_is_no_name_of_a_file(own, folder):
 
 async def test_a_secret_that_is_true_stays(own, folder):
     await own.change({"cloud.archive": [ARCHIVE | {"auth": BASIC}]})
-    await asyncio.to_thread(prove, folder)
+    await asyncio.to_thread(prove_as_it_is, folder)
     auth = BASIC | {"password": True, "user": "other"}
     await own.change({"cloud.archive": [ARCHIVE | {"auth": auth}]})
     written = tomllib.loads((folder / "settings.toml").read_text())
@@ -240,7 +245,7 @@ async def test_a_secret_that_is_true_stays(own, folder):
 )
 async def test_a_secret_does_not_go_to_another_address(own, folder, moved):
     await own.change({"cloud.archive": [ARCHIVE | {"auth": BASIC}]})
-    await asyncio.to_thread(prove, folder)
+    await asyncio.to_thread(prove_as_it_is, folder)
     with pytest.raises(ConfigError, match="must be said again"):
         await own.change(
             {"cloud.archive": [ARCHIVE | {"auth": BASIC | {"password": True}} | moved]}
@@ -261,7 +266,7 @@ async def test_trying_writes_nothing(own, folder):
 
 async def test_what_was_not_proven_is_taken_back(own, machine, folder):
     await own.change({"sync.sweep_minutes": 5})
-    await asyncio.to_thread(prove, folder)
+    await asyncio.to_thread(prove_as_it_is, folder)
     await own.change({"sync.sweep_minutes": 6})
     with pytest.raises(DecisionRefused, match="not in force yet"):
         await own.change({"sync.sweep_minutes": 7})
@@ -274,6 +279,68 @@ async def test_the_first_change_may_be_taken_back_too(own, machine, folder):
     await own.change({"sync.sweep_minutes": 6})
     assert await asyncio.to_thread(take_back, folder)
     assert (await asyncio.to_thread(load, machine(), {})).sync.sweep_minutes == 15
+
+
+async def test_what_was_changed_once_more_is_taken_back_to_what_ran(own, machine, folder):
+    """The service begins with the first change while a command makes the second."""
+    await own.change({"sync.sweep_minutes": 5})
+    ran = (folder / "settings.toml").read_bytes()
+    await own.change({"sync.sweep_minutes": 6}, is_remote=False)
+    assert not await asyncio.to_thread(prove, folder, ran)
+    assert await asyncio.to_thread(take_back, folder)
+    assert (await asyncio.to_thread(load, machine(), {})).sync.sweep_minutes == 5
+
+
+async def test_a_box_without_settings_of_its_own_has_nothing_to_prove(folder):
+    assert await asyncio.to_thread(prove, folder, b"")
+    assert not list(folder.iterdir())
+
+
+async def test_what_does_not_load_is_taken_back_to_what_does(own, machine, folder):
+    await own.change({"sync.sweep_minutes": 5})
+    await asyncio.to_thread(prove_as_it_is, folder)
+    await own.change({"sync.sweep_minutes": 6})
+    file = machine()
+    assert not await asyncio.to_thread(recover, machine("[sync]\nnothing = 1\n"), {})
+    (folder / "settings.toml").write_text("[sync]\nsweep_minutes = 0\n")
+    assert await asyncio.to_thread(recover, machine(), {})
+    assert (await asyncio.to_thread(load, file, {})).sync.sweep_minutes == 5
+    assert not await asyncio.to_thread(recover, file, {})
+
+
+async def test_after_a_full_disk_settings_can_be_changed_as_before(own, folder, monkeypatch):
+    write = own_settings.write_file
+
+    def refuse(path, content):
+        if path.name == "settings.toml":
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write(path, content)
+
+    monkeypatch.setattr(own_settings, "write_file", refuse)
+    with pytest.raises(StorageFull, match="No space left"):
+        await own.change({"sync.sweep_minutes": 5})
+    assert not list(folder.iterdir())
+    monkeypatch.setattr(own_settings, "write_file", write)
+    await own.change({"sync.sweep_minutes": 5})
+
+
+async def test_what_does_not_load_can_be_removed_whatever_it_is(own, machine, folder):
+    bad = "[sync]\nsweep_minutes = 0\nfeed_seconds = 20\nof_a_later_version = true\n"
+    (folder / "settings.toml").write_text(bad)
+    with pytest.raises(ConfigError, match="of_a_later_version"):
+        await own.remove(["sync.sweep_minutes"])
+    assert (folder / "settings.toml").read_text() == bad
+    keys = ["sync.sweep_minutes", "sync.of_a_later_version"]
+    assert await own.remove([*keys, "sync.verify"]) == keys
+    found = await asyncio.to_thread(load, machine(), {})
+    assert (found.sync.sweep_minutes, found.sync.feed_seconds) == (15, 20)
+    assert await own.remove(keys) == []
+
+
+async def test_what_is_no_toml_is_mended_by_hand(own, folder):
+    (folder / "settings.toml").write_text("[sync\n")
+    with pytest.raises(ConfigError, match="not TOML"):
+        await own.remove(["sync"])
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="nobody but root can give a file away")

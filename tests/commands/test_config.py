@@ -60,6 +60,24 @@ def test_a_setting_is_set_and_unset(file, capsys):
     assert load(file, {}).sync.sweep_minutes == 15
 
 
+def test_what_does_not_load_is_unset_all_the_same(file, tmp_path, capsys):
+    own = tmp_path / "box" / "settings.toml"
+    own.write_text("[sync]\nsweep_minutes = 0\nnothing = 1\nfeed_seconds = 20\n")
+    assert edge("unset", "sync.feed_seconds", "--config", file) == 2
+    assert "settings.toml" in capsys.readouterr().err
+    assert edge("unset", "sync.sweep_minutes", "sync.nothing", "--config", file) == 0
+    assert "from the next start on" in capsys.readouterr().out
+    assert load(file, {}).sync.feed_seconds == 20
+    # What is not at fault there, or not there, is not mended here.
+    own.write_text("[sync]\nsweep_minutes = 0\n")
+    assert edge("unset", "sync.feed_seconds", "--config", file) == 2
+    assert "settings.toml:2: sync.sweep_minutes must be" in capsys.readouterr().err
+    file.write_text(file.read_text() + "[sync]\nnothing = 1\n")
+    assert edge("unset", "sync.sweep_minutes", "--config", file) == 2
+    assert "edge.toml:5: sync.nothing" in capsys.readouterr().err
+    assert "sweep_minutes" in own.read_text()
+
+
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [

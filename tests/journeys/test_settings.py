@@ -118,6 +118,24 @@ async def test_settings_with_which_the_box_does_not_start_are_taken_back(box, ap
     assert (await api.get("/settings")).json()["setback"] == ""
 
 
+async def test_settings_that_can_not_be_loaded_at_a_start_are_taken_back(box, api):
+    """Somebody wrote into the file, or a file that it names is gone."""
+    await box.stop()
+    own, former = box.data / "settings.toml", box.data / "settings.toml.former"
+    sound = await asyncio.to_thread(own.read_text)
+    await asyncio.to_thread(former.write_text, sound)
+    await asyncio.to_thread(own.write_text, sound + '[cache]\npin = ["all"]\n')
+    await box.start()
+    assert "cache.pin.0" in (await api.get("/settings")).json()["setback"]
+    assert await asyncio.to_thread(own.read_text) == sound
+    assert not former.exists()
+    shown = await box.run("audit", "search", "--json")
+    assert "settings taken back" in shown.out
+    await box.stop()
+    await box.start()
+    assert (await api.get("/settings")).json()["setback"] == ""
+
+
 async def test_a_command_changes_the_service_that_runs(box, api):
     since = (await api.get("/settings")).json()["since"]
     done = await box.run("config", "set", "sync.sweep_minutes", "6")
