@@ -13,8 +13,8 @@ How a box is set up without anybody who edits files:
   before they touch the disk, and never go out again: a secret that is set shows as ``true``, and
   who sends ``true`` back keeps it. One that is kept stays with the address that it was made for:
   nobody sends the archive's password to a server of their own by changing the url alone.
-- **No patient in the clear.** The box's own file is not sealed: a rule of ``cache.pin`` that names a
-  study or a patient is refused here; what is pinned on its page, or by ``edge pin``, is.
+- **No patient in the clear.** The box's own file is not sealed: a rule of ``cache.pin`` that names
+  a study or a patient is refused here; what is pinned on its page, or by ``edge pin``, is sealed.
 - **From afar, not everything.** What guards the box itself (its keys, who may log in with what, who
   may break the glass, the audit, whether it is a laboratory, and any file of the machine) is said
   on the machine alone; ``edge config set`` does that.

@@ -29,6 +29,7 @@ from edge.systemd import Systemd, keep_watch
 
 if TYPE_CHECKING:
     from edge.app import Appliance
+    from edge.applying import Applying
     from edge.config import Config
 
 __all__ = ["add"]
@@ -89,13 +90,13 @@ async def _serve(options: argparse.Namespace) -> int:
     with lightly():
         from edge.app import Appliance
         from edge.applying import Applying
-        from edge.cache.own_settings import prove, take_back
+        from edge.cache.own_settings import take_back
         from edge.locked import root_secret
 
-    loaded = current.config
-    folder, file = loaded.appliance.data_dir, await configuration_file(options)
+    folder, file = current.config.appliance.data_dir, await configuration_file(options)
     is_new = not await asyncio.to_thread(_holds_box, folder)
-    root = await root_secret(loaded, tell=systemd.waiting, show=partial(show_code, config=loaded))
+    show = partial(show_code, config=current.config)
+    root = await root_secret(current.config, tell=systemd.waiting, show=show)
     again = True
     while again:
         loaded = current.config
@@ -106,16 +107,8 @@ async def _serve(options: argparse.Namespace) -> int:
         try:
             async with _told_of(appliance, loaded, is_new=is_new) as box:
                 is_open = True
-                if not await asyncio.to_thread(prove, folder, current.ran):
-                    applying.ask()  # they were changed once more while it began
-                if os.geteuid() == 0:
-                    log.warning(_ROOT)
-                log.info(
-                    "ready: DICOM as %s on %s, HTTP on port %d",
-                    loaded.dimse.ae_title,
-                    _ports(box.dimse_port, box.dimse_tls_port),
-                    box.http_port,
-                )
+                await _prove(folder, current, applying)
+                _say_ready(box, loaded)
                 await welcome(box.cache.users, loaded)
                 _at_signals(loop, stopping.set)
                 _pass_over_memory()
@@ -171,6 +164,30 @@ async def _other_settings(options: argparse.Namespace, before: _Loaded) -> _Load
 async def _read(options: argparse.Namespace, setback: str = "") -> _Loaded:
     settings, config = await layers(options)
     return _Loaded(config, settings.own_text.encode(), setback)
+
+
+async def _prove(folder: Path, current: _Loaded, applying: Applying) -> None:
+    """The service runs with these; what was written while it began is next."""
+    from edge.cache.own_settings import prove
+
+    try:
+        holds = await asyncio.to_thread(prove, folder, current.ran)
+    except OSError as error:
+        log.error("settings can't be changed until the next start: %s", error)
+        return
+    if not holds:
+        applying.ask()
+
+
+def _say_ready(box: Appliance, loaded: Config) -> None:
+    if os.geteuid() == 0:
+        log.warning(_ROOT)
+    log.info(
+        "ready: DICOM as %s on %s, HTTP on port %d",
+        loaded.dimse.ae_title,
+        _ports(box.dimse_port, box.dimse_tls_port),
+        box.http_port,
+    )
 
 
 def _pass_over_memory() -> None:

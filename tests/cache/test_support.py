@@ -25,7 +25,12 @@ def settings():
         appliance=config.Appliance(name="St. Brigid's", data_dir=Path("/var/lib/edge")),
         cloud=config.Cloud((archive,)),
         cache=config.Cache(
-            pin=("patient 4711 of CLINIC", "PATIENT 4711", f"Study {UID}", "modality MG within 2 years")
+            pin=(
+                "patient 4711 of CLINIC",
+                "PATIENT 4711",
+                f"Study {UID}",
+                "modality MG within 2 years",
+            )
         ),
     )
 
