@@ -289,6 +289,7 @@ class Appliance:
         )
         server, giving = await start_dimse(self.supervisor, means, self._config)
         self.dimse, self.dimse_port, self.dimse_tls_port = server, server.port, server.tls_port
+        self.giving = giving
         return Calling(partial(echo_named, dialer, peers), giving)
 
     async def status(self) -> Status:
@@ -380,7 +381,8 @@ class Appliance:
             for task in waiting:
                 task.cancel()
         if self.applying.asked.is_set():
-            await self.applying.wait(self.dimse, lambda: any(map(asyncio.Event.is_set, ends)))
+            others = self.giving, self.http
+            await self.applying.wait(self.dimse, others, lambda: any(one.is_set() for one in ends))
         return not stopping.is_set()
 
 

@@ -44,6 +44,8 @@ _WRITE_BUFFER = 64 * 1024
 _BUFFER = 64 * 1024
 _DRAIN_SECONDS = 5.0
 """Requests under way at the end have so long to finish."""
+_READING = (hdrs.METH_GET, hdrs.METH_HEAD)
+_EVENTS = "text/event-stream"
 _TLS_HANDSHAKE = b"\x16"
 """How a connection that speaks TLS begins (RFC 8446 5.1)."""
 _PLAIN = (
@@ -88,6 +90,7 @@ class Listener:
         limits: Limits | None = None,
     ) -> None:
         application.middlewares.insert(0, self._follow)
+        application.on_response_prepare.append(self._begun)
         self._application = application
         self._listen = listen
         self._tls = tls
@@ -106,6 +109,15 @@ class Listener:
     def connections(self) -> int:
         """How many there are now."""
         return len(self._connections)
+
+    @property
+    def is_quiet(self) -> bool:
+        """Whether an end of it would interrupt nobody who is known.
+
+        What is answered in one piece, and a stream of events, which begins again by itself, are no
+        reason to wait; neither is anybody who proved nothing.
+        """
+        return not any(one.is_at_work for one in self._connections.values())
 
     async def serve(self, *, ready: asyncio.Event | None = None) -> None:
         """Serve until cancelled; then let requests under way finish, and close every connection.
@@ -224,6 +236,11 @@ class Listener:
         with connection.asked(request):
             return await handler(request)
 
+    async def _begun(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Hear that an answer begins."""
+        if connection := self._connections.get(request.protocol):
+            connection.answered(response)
+
 
 class _Connection(asyncio.Protocol):
     """One connection: hands everything on to aiohttp's protocol, and knows whether it is idle."""
@@ -243,6 +260,7 @@ class _Connection(asyncio.Protocol):
         self._connections = connections
         self._reading: asyncio.Task[object] | None = None
         self._request: web.Request | None = None
+        self._is_long = False
 
     @property
     def is_busy(self) -> bool:
@@ -253,17 +271,31 @@ class _Connection(asyncio.Protocol):
         request = self._request
         return request is not None and (request.content.is_eof() or IDENTITY in request)
 
+    @property
+    def is_at_work(self) -> bool:
+        """Whether somebody who is known changes something, or is being sent what may take long."""
+        request = self._request
+        if request is None or IDENTITY not in request:
+            return False
+        return self._is_long or request.method not in _READING
+
     @contextmanager
     def asked(self, request: web.Request) -> Iterator[None]:
         """While a request is answered."""
         self._request = request
-        if request.method in (hdrs.METH_GET, hdrs.METH_HEAD):
+        if request.method in _READING:
             self._reading = asyncio.current_task()
         try:
             yield
         finally:
             self._request = self._reading = None
+            self._is_long = False
             self.idle_since = asyncio.get_running_loop().time()
+
+    def answered(self, response: web.StreamResponse) -> None:
+        """The answer begins."""
+        is_whole = isinstance(response, web.Response)
+        self._is_long = not is_whole and response.content_type != _EVENTS
 
     def abort(self) -> None:
         """End it now."""

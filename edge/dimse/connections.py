@@ -101,6 +101,11 @@ class Connections:
         since = self._clock() - STALE_SECONDS
         return all(not each.is_busy and each.heard < since for each in self._associated)
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no association has anything under way."""
+        return not any(each.is_busy for each in self._associated)
+
     def enter(self, member: Member) -> None:
         """It connected. It always may: if there are too many, another gives way."""
         self._unassociated[member] = None

@@ -116,6 +116,11 @@ class Giving:
         """Of those that are under way."""
         self._tasks: asyncio.TaskGroup | None = None
 
+    @property
+    def is_quiet(self) -> bool:
+        """Whether nothing is under way."""
+        return not self._hearings
+
     def destinations(self) -> list[Destination]:
         """Peers that can be called, by name."""
         found = {peer.ae_title.strip(): peer.name for peer in self._peers.reachable()}

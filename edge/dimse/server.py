@@ -102,8 +102,13 @@ class DimseServer:
         """Whether an end of this server would interrupt nobody."""
         return self._shared is None or self._shared.connections.is_quiet
 
+    @property
+    def is_idle(self) -> bool:
+        """Whether no request is under way, be an association about to begin another or not."""
+        return self._shared is None or self._shared.connections.is_idle
+
     def turn_away(self, why: str) -> None:
-        """Let nobody associate from now on; those that are associated go on."""
+        """Let nobody associate from now on; those that are associated go on. Empty: let them."""
         if self._shared:
             self._shared.connections.turns_away = why
 

@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from edge import config
-from edge.access.audit.entry import Event
+from edge.access.audit.entry import BOX, Event
 from edge.access.audit.search import Asked, search
 from edge.access.roles import Role
 from edge.dimse.carrying import Turns
@@ -88,6 +88,15 @@ async def test_a_study_goes_to_a_peer_whole(ask, other):
     assert (done["peer"], done["who"]) == ("OTHER", "a-physician")
     entries = await other.box.retrieval.instances(UID)
     assert len(entries) == count
+
+
+async def test_a_box_is_not_quiet_while_a_study_is_on_its_way(scene, ask):
+    giving = scene.box.giving
+    assert giving.is_quiet
+    await giving.give(UID, "OTHER", BOX)
+    assert not giving.is_quiet
+    await ended(ask)
+    assert giving.is_quiet
 
 
 async def test_the_record_has_who_sent_what_where(ask, scene):

@@ -40,6 +40,9 @@ class Application:
                 web.post("/hang", self.take),
                 web.post("/known", self.known),
                 web.get("/pour", self.pour),
+                web.get("/known", self.known),
+                web.get("/download", self.download),
+                web.get("/events", self.events),
             ]
         )
 
@@ -65,6 +68,19 @@ class Application:
     async def known(self, request):
         request[IDENTITY] = Identity("anna", Role.PHYSICIAN)
         return await self.hang(request)
+
+    async def download(self, request):
+        return await self.stream(request, "application/zip")
+
+    async def events(self, request):
+        return await self.stream(request, "text/event-stream")
+
+    async def stream(self, request, media_type):
+        request[IDENTITY] = Identity("anna", Role.PHYSICIAN)
+        response = web.StreamResponse(headers={"Content-Type": media_type})
+        await response.prepare(request)
+        await self.hang(request)
+        return response
 
     async def pour(self, request):
         self.begun += 1
@@ -345,6 +361,31 @@ async def test_who_sent_the_whole_body_or_is_known_is_busy(serving):
         for reader, own in (whole, known):
             assert (await reader.readline()).startswith(b"HTTP/1.1 200")
             own.close()
+
+
+@pytest.mark.parametrize(
+    ("request_line", "is_quiet"),
+    [
+        (b"POST /known", False),
+        (b"GET /download", False),
+        (b"GET /events", True),  # it begins again by itself
+        (b"GET /known", True),  # it is answered in one piece
+        (b"POST /hang", True),  # anybody may send that
+    ],
+)
+async def test_an_upload_and_a_download_of_who_is_known_are_waited_for(
+    serving, request_line, is_quiet
+):
+    async with serving() as application:
+        assert application.listener.is_quiet
+        head = request_line + b" HTTP/1.1\r\nHost: box\r\nContent-Length: 0\r\n\r\n"
+        reader, writer = await connect(application, head)
+        await until(lambda: application.begun == 1)
+        assert application.listener.is_quiet == is_quiet
+        application.go_on.set()
+        assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+        await until(lambda: application.listener.is_quiet)
+        writer.close()
 
 
 async def test_a_network_whose_addresses_one_caller_has_is_one_host(serving, monkeypatch):

@@ -201,6 +201,16 @@ def test_where_nobody_is_let_in_those_who_are_in_stay():
     assert connections.associated == 1
 
 
+def test_it_is_idle_while_no_request_is_under_way_however_lately_one_was():
+    connections = Connections(10, clock=lambda: 1000.0)
+    assert connections.is_idle
+    associated(connections, Fake(heard=999.0))
+    assert connections.is_idle
+    assert not connections.is_quiet
+    associated(connections, Fake(heard=0.0, is_busy=True))
+    assert not connections.is_idle
+
+
 def test_it_is_quiet_once_every_association_was_silent_for_long():
     connections = Connections(9, clock=lambda: 1000.0)
     assert connections.is_quiet

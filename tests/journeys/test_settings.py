@@ -14,6 +14,7 @@ from pynetdicom.sop_class import Verification
 
 from tests.journeys.service import PATIENCE, Installation
 from tests.ports import free_port
+from tests.samples import ct_series
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
@@ -102,6 +103,29 @@ async def test_settings_come_into_force_and_no_association_is_cut_for_it(box, ap
     assert again.is_established
     await asyncio.to_thread(again.release)
     assert not (box.data / "settings.toml.former").exists()
+
+
+async def test_an_upload_that_takes_long_is_not_cut_for_it(box, api):
+    (sample,) = ct_series(1, rows=64, columns=64)
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def body():
+        yield b"--x\r\nContent-Type: application/dicom\r\n\r\n" + sample.data[:1000]
+        begun.set()
+        await go_on.wait()
+        yield sample.data[1000:] + b"\r\n--x--\r\n"
+
+    kind = 'multipart/related; type="application/dicom"; boundary=x'
+    url = f"http://127.0.0.1:{box.http_port}/dicom-web/studies"
+    upload = asyncio.create_task(api.post(url, content=body(), headers={"Content-Type": kind}))
+    await asyncio.wait_for(begun.wait(), PATIENCE)
+    since = await changed(api, {"sync.feed_seconds": 25})
+    await asyncio.sleep(1.5)
+    assert (await api.get("/settings")).json()["since"] == since
+    go_on.set()
+    answer = await upload
+    assert answer.status_code == 200, answer.text
+    await in_force(api, since)
 
 
 async def test_settings_with_which_the_box_does_not_start_are_taken_back(box, api):
