@@ -245,28 +245,37 @@ class Pages:
     # Who asks -------------------------------------------------------------------------------------
 
     async def _let_in(self, request: web.Request, act: Act) -> _Known:
-        identity: Identity | None = None
+        """Who asks for what is not for everybody; that somebody may not have it is recorded."""
+        identity = await self._identity(request)
         try:
-            identity = await self._gate.authorise(request.headers, request.remote or "")
-            identity.enter(Service.ADMIN)
-            identity.require(act)
+            _require(identity, act)
         except AccessDenied as error:
-            # Whoever comes without anything is led to where one logs in, and is nobody yet.
-            if identity is not None or hdrs.AUTHORIZATION in request.headers:
-                self._refused(request, identity, error)
+            self._refused(request, identity, error)
             raise
         return _Known(identity, await self._gate.session(request.headers))
 
     async def _known(self, request: web.Request) -> _Known:
-        """Who asks, if that is anybody who may look at something."""
+        """Who asks, if that is anybody who may look at something; nobody is turned away."""
         session = await self._gate.session(request.headers)
         if session is not None and session.is_link:
             return _Known()
         try:
-            return await self._let_in(request, Act.READ)
+            identity = await self._identity(request)
+            _require(identity, Act.READ)
         except AccessDenied:
             is_limited = session is not None and session.is_limited
             return _Known(session=None if is_limited else session, is_limited=is_limited)
+        return _Known(identity, session)
+
+    async def _identity(self, request: web.Request) -> Identity:
+        """Whose proof it is; that one is wrong is recorded, whatever was asked for with it."""
+        try:
+            return await self._gate.authorise(request.headers, request.remote or "")
+        except AccessDenied as error:
+            # Whoever comes without anything is led to where one logs in, and is nobody yet.
+            if hdrs.AUTHORIZATION in request.headers:
+                self._refused(request, None, error)
+            raise
 
     async def _is_to_log_in(self, request: web.Request, error: AccessDenied) -> bool:
         """Whether logging in, or proving more, would help."""
@@ -313,6 +322,11 @@ class Pages:
                 body=file.gzipped, headers=headers | {hdrs.CONTENT_ENCODING: "gzip"}
             )
         return web.Response(body=file.body, headers=headers)
+
+
+def _require(identity: Identity, act: Act) -> None:
+    identity.enter(Service.ADMIN)
+    identity.require(act)
 
 
 def _to_welcome(request: web.Request) -> web.Response:

@@ -10,11 +10,13 @@ from html.parser import HTMLParser
 import httpx
 import pytest
 
-from edge.access.acts import Act
+from edge.access.acts import Act, Service
 from edge.access.audit.check import Report
 from edge.access.audit.entry import Event
 from edge.access.audit.search import Asked, search
 from edge.access.roles import Role
+from edge.access.scope import Scope
+from edge.access.sessions import Proved, Visitor, cookie_name
 from edge.pages.resources import resources
 from edge.pages.table import PAGES
 from tests.browser.scene import PATIENTS
@@ -209,3 +211,21 @@ async def test_who_guesses_at_a_page_is_in_the_record(scene, browse):
         while not (found := await asyncio.to_thread(search, folder, asked, 9)):  # noqa: ASYNC110
             await asyncio.sleep(0.2)
     assert found[0].what == "GET /"
+
+
+async def test_who_reads_what_is_for_everybody_is_turned_away_from_nothing(scene, browse):
+    """They may do nothing on the other pages; these are for whoever looks."""
+    box = scene.box
+    await scene.user("otto", Role.PHYSICIAN)
+    await box.cache.users.change("otto", scope=Scope(services=frozenset({Service.CHANGEFEED})))
+    visitor = Visitor("127.0.0.1", "a browser")
+    secret, _ = await box.cache.sessions.open("otto", Role.PHYSICIAN, Proved.PASSKEY, visitor)
+    cookie = {"Cookie": f"{cookie_name(tls=False)}={secret}"}
+    for path in ("/help", "/emergency"):
+        assert (await browse(path, cookie)).status_code == 200
+    assert (await browse("/", cookie)).status_code == 403
+    asked, folder = Asked(user="otto", event=Event.REFUSED), box.cache.audit.folder
+    async with asyncio.timeout(20):
+        while not (found := await asyncio.to_thread(search, folder, asked, 9)):  # noqa: ASYNC110
+            await asyncio.sleep(0.2)
+    assert [one.what for one in found] == ["GET /"]
