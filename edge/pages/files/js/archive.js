@@ -23,7 +23,9 @@ const field = (text, control, note = "") =>
 export function archiveFields(before = {}) {
   const auth = before.auth ?? {};
   const proofs = make("div", { class: "stack" });
-  const way = choice("way", WAYS(), auth.kind ?? (before.name ? "none" : "basic"));
+  // What is said on the machine alone, such as a key file, can't be typed here; it stays.
+  const other = auth.kind && !(auth.kind in WAYS()) ? { [auth.kind]: _("As on the machine") } : {};
+  const way = choice("way", { ...WAYS(), ...other }, auth.kind ?? (before.name ? "none" : "basic"));
   const show = () => {
     proofs.replaceChildren(...(PROOFS()[way.value] ?? []).map(([name, text, secret]) => {
       const kept = secret && auth.kind === way.value && auth[name] === true;
@@ -54,6 +56,12 @@ export function archiveFields(before = {}) {
     return made;
   };
   return { node, value };
+}
+
+/** Where in the list the one stands to which everything goes; behind its end, if there is none. */
+export function primaryOf(archives) {
+  const at = archives.findIndex(({ role = "primary" }) => role === "primary");
+  return at < 0 ? archives.length : at;
 }
 
 /** Walk to the archive of that name, as `archives` would have it. */

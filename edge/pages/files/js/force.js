@@ -4,8 +4,16 @@ import { Refusal, ask } from "./api.js";
 
 const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
-/** Wait until the service has begun anew since `since`; what the settings are then. */
+/** Have settings changed; what `inForce` waits by. Where nothing is new, nothing begins anew: null. */
+export async function begin(changes) {
+  const { since } = await ask("/api/v1/settings");
+  const { begins_anew: begins } = await ask("/api/v1/settings", { body: { changes } });
+  return begins ? since : null;
+}
+
+/** Wait until the service has begun anew since `since`, if it does; what the settings are then. */
 export async function inForce(since) {
+  if (since === null) return ask("/api/v1/settings");
   for (;;) {
     await pause(700);
     try {
@@ -20,9 +28,8 @@ export async function inForce(since) {
 
 /** Change settings, and wait; fails with what the box says if they can't be so. */
 export async function change(changes) {
-  const { since } = await ask("/api/v1/settings");
-  const { begins_anew: begins } = await ask("/api/v1/settings", { body: { changes } });
-  const now = begins ? await inForce(since) : await ask("/api/v1/settings");
-  if (begins && now.setback) throw new Error(now.setback);
+  const since = await begin(changes);
+  const now = await inForce(since);
+  if (since !== null && now.setback) throw new Error(now.setback);
   return now;
 }

@@ -2,10 +2,10 @@
 
 import "./layout.js";
 import { ask } from "./api.js";
-import { archiveFields, tryArchive } from "./archive.js";
+import { archiveFields, primaryOf, tryArchive } from "./archive.js";
 import { confirm, open } from "./dialog.js";
 import { byId, icon, make, onSubmit, showProblem, toast, wordsOf } from "./dom.js";
-import { inForce } from "./force.js";
+import { begin, inForce } from "./force.js";
 import { _, ngettext } from "./words.js";
 
 // Key, what it is called, what follows from it, and more: unit, scale (of the number that is shown).
@@ -47,7 +47,6 @@ const ARCHIVES = "cloud.archive";
 
 let known = new Map();
 let changes = {};
-let since = 0;
 const rows = new Map();
 
 /** A number as it is typed: no more than three digits behind the point, for bytes that are no round number of them. */
@@ -137,6 +136,7 @@ function showBar() {
 }
 
 async function apply() {
+  let begun = null;
   const sentences = Object.entries(changes).map(([key, value]) => {
     const { label = key, more = {} } = rows.get(key) ?? {};
     const one = known.get(key);
@@ -147,16 +147,16 @@ async function apply() {
     consequences: [...sentences, _("The service begins anew within seconds once no transfer is under way; those that run are finished. If they never pause, new ones are asked after a minute to come again."),
       _("If it can’t start so, everything is as before.")],
     action: _("Apply"),
-    act: () => ask("/api/v1/settings", { body: { changes } }),
+    act: async () => { begun = await begin(changes); },
   });
-  if (done) await settle();
+  if (done) await settle(begun);
 }
 
-async function settle() {
+async function settle(begun) {
   byId("pending").hidden = false;
   let now;
   try {
-    now = await inForce(since);
+    now = await inForce(begun);
   } catch (error) {
     return showProblem(byId("problem"), error);
   } finally {
@@ -171,13 +171,15 @@ function archivesCard() {
   const one = known.get(ARCHIVES);
   const fixed = one.source === "fixed";
   const list = changes[ARCHIVES] ?? one.value;
+  const primary = primaryOf(list);
+  const order = [...list.keys()].sort((a, b) => (b === primary) - (a === primary));
   const problem = make("p", { class: "problem", id: `${ARCHIVES}-problem`, role: "alert", hidden: true });
   const card = make("section", { class: "card stack setting-group", "aria-labelledby": "archives-title" },
     make("div", { class: "cluster" }, make("h2", { id: "archives-title" }, _("Cloud archives")),
       fixed ? make("span", { class: "badge" }, _("fixed by %(place)s", { place: one.where })) : null),
     make("p", { class: "note" }, _("Everything goes to the first one; images that only this box has wait until it has them.")),
     list.length ? null : make("p", { class: "empty" }, _("No archive is set up: images are kept in this box alone.")),
-    make("ul", { class: "rows" }, list.map((archive, at) => make("li", {},
+    make("ul", { class: "rows" }, order.map((at) => [at, list[at]]).map(([at, archive]) => make("li", {},
       make("div", {}, make("p", { class: "who" }, archive.name), make("p", { class: "what" }, make("bdi", { dir: "ltr" }, archive.url))),
       make("div", { class: "cluster" },
         make("button", { type: "button", class: "button quiet small", "aria-label": _("Test %(name)s", { name: archive.name }), onclick: () => test(archive.name) }, _("Test")),
@@ -241,7 +243,6 @@ function test(name) {
 }
 
 function take(now) {
-  since = now.since;
   known = new Map(now.settings.map((one) => [one.key, one]));
   rows.clear();
   byId("setback").hidden = !now.setback;

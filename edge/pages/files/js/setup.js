@@ -2,7 +2,7 @@
 
 import "./layout.js";
 import { ask } from "./api.js";
-import { archiveFields, tryArchive } from "./archive.js";
+import { archiveFields, primaryOf, tryArchive } from "./archive.js";
 import { byId, icon, make, onSubmit, showProblem } from "./dom.js";
 import { enrolling, go } from "./enrol.js";
 import { change } from "./force.js";
@@ -41,7 +41,7 @@ async function look() {
     ask("/api/v1/settings"), ask("/api/v1/peers"), ask("/api/v1/peers/doctor"), ask("/api/v1/keys/recovery"), ask("/api/v1/status")]);
   known = new Map(settings.map((one) => [one.key, one]));
   done.clinic = known.get("appliance.name").source !== "default";
-  done.cloud = value("cloud.archive").length > 0;
+  done.cloud = primaryOf(value("cloud.archive")) < value("cloud.archive").length;
   done.recovery = key.made !== null;
   done.device = peers.length > 0 && doctor.peers.some((one) => one.called !== null);
   // Of a box that works, real images went the same way.
@@ -142,15 +142,16 @@ function cloud() {
   byId("cloud-form").hidden = fixed;
   byId("cloud-fixed").hidden = byId("cloud-fixed-next").hidden = !fixed;
   byId("cloud-fixed").textContent = _("It is set up already, by %(place)s.", { place: one.where });
-  fields = archiveFields(one.value[0]);
+  fields = archiveFields(one.value[primaryOf(one.value)]);
   byId("cloud-fields").replaceChildren(fields.node);
   byId("cloud-steps").replaceChildren();
 }
 
 async function saveCloud() {
   const archives = structuredClone(value("cloud.archive"));
-  archives[0] = fields.value();
-  const works = await tryArchive(byId("cloud-steps"), archives[0].name, archives);
+  const primary = fields.value();
+  archives[primaryOf(archives)] = primary;
+  const works = await tryArchive(byId("cloud-steps"), primary.name, archives);
   if (!works) throw new Error(_("The way to the archive does not work yet: the last step above says what to do."));
   byId("cloud-wait").hidden = false;
   try {
@@ -272,7 +273,8 @@ async function sendImage() {
   problem.hidden = true;
   byId("send-image").disabled = true;
   try {
-    const works = await tryArchive(byId("image-steps"), value("cloud.archive")[0].name, null, IMAGE);
+    const archives = value("cloud.archive");
+    const works = await tryArchive(byId("image-steps"), archives[primaryOf(archives)].name, null, IMAGE);
     sessionStorage.setItem("edge-image", works ? "yes" : "no");
     done.image = works;
     byId("image-next").hidden = !works;
