@@ -113,6 +113,11 @@ class Recent(logging.Handler):
         self._number += 1
         self._lines.append(Line(self._number, record.created, record.levelname, record.name, text))
 
+    @property
+    def last(self) -> int:
+        """Number of the last line that there was; 0 if there was none."""
+        return self._number
+
     def lines(self, after: int = 0) -> list[Line]:
         """Those with higher numbers, the oldest first."""
         self.acquire()  # other threads log, too

@@ -41,7 +41,8 @@ class LogLines(msgspec.Struct, forbid_unknown_fields=True):
 
     lines: list[Line]
     last: int
-    """Number of the last line that there is, whether it is among these or not."""
+    """Number of the last line that there is, whether it is among these or not. Lower than what was
+    asked for: the service was started anew, and its log began anew."""
 
 
 def log_routes(kept: Recent) -> list[web.RouteDef]:
@@ -55,6 +56,7 @@ def log_routes(kept: Recent) -> list[web.RouteDef]:
     @needs(Act.ADMINISTER)
     async def lines(request: web.Request) -> web.Response:
         asked = wanted(request, LogQuery)
+        last = kept.last  # before the lines are looked at: one that comes in between is told next
         known = kept.lines(asked.after)
         part, least = asked.text.casefold(), _RANK[asked.level]
         found = [
@@ -63,7 +65,8 @@ def log_routes(kept: Recent) -> list[web.RouteDef]:
             if _RANK.get(line.level, least) >= least
             and (not part or part in f"{line.name}: {line.text}".casefold())
         ]
-        last = known[-1].number if known else asked.after
+        if known:
+            last = known[-1].number
         document = {"lines": [asdict(line) for line in found[-asked.limit :]], "last": last}
         return web.json_response(document, headers={hdrs.CACHE_CONTROL: "no-store"})
 
