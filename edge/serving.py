@@ -300,8 +300,8 @@ def _administration(
                 cache.audit.damages,
             ),
             *key_routes(means.lock, identity),
-            *settings_routes(own, running),
-            *trial_routes(own, open_cloud, trials.walk_to),
+            *settings_routes(own, running, identity),
+            *trial_routes(own, open_cloud, trials.walk_to, identity),
             *network_routes(),
             *recovery_routes(
                 RecoveryPaper(cache.folder, cache.keys),

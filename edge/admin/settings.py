@@ -1,7 +1,8 @@
 """The box's own settings over the admin API: read, tried, changed.
 
 Promises that no secret goes out, or into the record: that gets what was and what is, without them.
-What may be changed from here stands in `edge.changing`; who may, is who may ``administer``.
+What may be changed from here stands in `edge.changing`; who may, is who may ``administer`` and was
+not narrowed.
 """
 
 from __future__ import annotations
@@ -14,14 +15,15 @@ import msgspec
 from aiohttp import web
 
 from edge.access.audit.claim import SAID
-from edge.access.roles import Act, needs
+from edge.access.roles import Act, Identity, needs
+from edge.access.scope import ANYTHING
 from edge.admin.asking import body
 from edge.admin.entrance import as_json
 from edge.admin.openapi import operation
 from edge.cache.own_settings import Change, Known, OwnSettings, told
-from edge.errors import ConfigError, DecisionRefused
+from edge.errors import AccessDenied, ConfigError, DecisionRefused
 
-__all__ = ["Changing", "Running", "settings_routes"]
+__all__ = ["Changing", "Running", "check_may_set", "settings_routes"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,12 +76,29 @@ class Changed(msgspec.Struct, forbid_unknown_fields=True):
     begins_anew: bool
 
 
-def settings_routes(own: OwnSettings, running: Running) -> Sequence[web.RouteDef]:
+def check_may_set(asking: Identity) -> None:
+    """Do nothing if who asks may say where images go, which is among what can be set.
+
+    Raises:
+        AccessDenied: They were narrowed: it would get them to what they were kept from.
+    """
+    if asking.scope != ANYTHING:
+        raise AccessDenied(
+            f"{asking.name} was narrowed, and changes no settings",
+            hint="have an admin do it who was not, or use edge config set",
+            known=True,
+        )
+
+
+def settings_routes(
+    own: OwnSettings, running: Running, identity: Callable[[web.Request], Identity]
+) -> Sequence[web.RouteDef]:
     """``/settings``.
 
     Args:
         own: The settings.
         running: The service.
+        identity: Who asks.
     """
 
     @operation("Every setting: what it is, and whether it can be changed here.", answer=SettingList)
@@ -110,6 +129,7 @@ def settings_routes(own: OwnSettings, running: Running) -> Sequence[web.RouteDef
     async def change(request: web.Request) -> web.Response:
         wish = await body(request, Changing)
         request[SAID] = b""  # it may have secrets in it, in the middle
+        check_may_set(identity(request))
         try:
             changes = await own.change(wish.changes)
         except ConfigError as error:

@@ -1,7 +1,8 @@
 """An archive is tested before it is set up, over the admin API: ``/settings/trial``.
 
 The walk is that of ``/archives/{name}/test``, to an archive as it would be. Only for who may
-``administer``: it sends to addresses that somebody names. Promises that no secret goes out.
+``administer`` and was not narrowed: it sends to addresses that somebody names. Promises that no
+secret goes out.
 """
 
 from __future__ import annotations
@@ -15,10 +16,11 @@ import msgspec
 from aiohttp import web
 
 from edge.access.audit.claim import SAID
-from edge.access.roles import Act, needs
+from edge.access.roles import Act, Identity, needs
 from edge.admin.archives import tell_walk
 from edge.admin.asking import body
 from edge.admin.openapi import operation
+from edge.admin.settings import check_may_set
 from edge.cache.own_settings import OwnSettings
 from edge.cloud.findings import Finding
 from edge.config import Archive, Cloud
@@ -40,7 +42,10 @@ class Walking(msgspec.Struct, forbid_unknown_fields=True):
 
 
 def trial_routes(
-    own: OwnSettings, opened: Callable[[Cloud], Cloud], walk_to: WalkTo
+    own: OwnSettings,
+    opened: Callable[[Cloud], Cloud],
+    walk_to: WalkTo,
+    identity: Callable[[web.Request], Identity],
 ) -> Sequence[web.RouteDef]:
     """``/settings/trial``.
 
@@ -48,6 +53,7 @@ def trial_routes(
         own: The settings.
         opened: The same archives with their secrets as they are used; blocks.
         walk_to: Goes the way.
+        identity: Who asks.
     """
 
     async def chosen(wish: Walking) -> Archive:
@@ -70,6 +76,7 @@ def trial_routes(
     async def test(request: web.Request) -> web.StreamResponse:
         wish = await body(request, Walking)
         request[SAID] = msgspec.json.encode({"name": wish.name})  # there may be secrets beside it
+        check_may_set(identity(request))
         try:
             async with walk_to(await chosen(wish)) as findings:
                 return await tell_walk(request, findings)

@@ -8,9 +8,10 @@ from operator import itemgetter
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from edge.access.acts import Service
+from edge.access.acts import Act, Service
 from edge.access.audit.claim import SAID
-from edge.access.roles import Identity, Role
+from edge.access.roles import Identity, Proof, Role
+from edge.access.scope import Scope
 from edge.admin import api
 from edge.admin.settings import Running, settings_routes
 from edge.admin.trial import trial_routes
@@ -51,13 +52,15 @@ def applied():
 
 @pytest.fixture
 async def client(tmp_path, witness, applied):
-    """Whoever sends a role as a token has it."""
+    """Whoever sends a role as a token has it, narrowed as they say."""
 
     async def authorise(headers, address):
         token = headers.get("Authorization", "").removeprefix("Bearer ")
         if token not in list(Role):
             raise AccessDenied("who?")
-        return Identity("Ada", Role(token))
+        scope = Scope.read(headers.get("X-Scope", "{}"))
+        proof = Proof(headers.get("X-Proof", "token"))
+        return Identity("Ada", Role(token), scope=scope, proof=proof)
 
     file = tmp_path / "edge.toml"
     file.write_text(f'[appliance]\ndata_dir = "{tmp_path}"\n')
@@ -68,8 +71,8 @@ async def client(tmp_path, witness, applied):
         identity=itemgetter(IDENTITY),
         middlewares=[access(authorise, Service.ADMIN, witness)],
         routes=[
-            *settings_routes(own, running),
-            *trial_routes(own, lambda cloud: cloud, Trials([]).walk_to),
+            *settings_routes(own, running, itemgetter(IDENTITY)),
+            *trial_routes(own, lambda cloud: cloud, Trials([]).walk_to, itemgetter(IDENTITY)),
         ],
     )
     async with TestClient(TestServer(create_root({"/api/v1": door}))) as client:
@@ -97,6 +100,35 @@ async def test_nobody_else_sees_or_changes_them(client, role, applied):
         body = {"changes": {"sync.sweep_minutes": 5}}
         assert (await ask(client, "POST", path, role, json=body))[0] == 403
     assert applied == []
+
+
+@pytest.mark.parametrize("proof", [Proof.TOKEN, Proof.SESSION])
+@pytest.mark.parametrize(
+    "scope",
+    [
+        Scope(acts=frozenset({Act.ADMINISTER})),
+        Scope(services=frozenset({Service.ADMIN})),
+        Scope(networks=("127.0.0.0/8",)),
+    ],
+    ids=["to an act", "to a service", "to addresses"],
+)
+async def test_who_was_narrowed_sends_no_image_elsewhere(client, applied, scope, proof):
+    """Whoever was kept from images would get to all of them by an archive of their own."""
+    headers = {
+        "Authorization": f"Bearer {Role.ADMIN}",
+        "X-Scope": scope.write(),
+        "X-Proof": proof,
+        "Sec-Fetch-Site": "same-origin",
+    }
+    for path, body in (
+        ("/settings", {"changes": {"cloud.archive": [ARCHIVE]}}),
+        ("/settings/trial", {"name": "cloud", "archives": [ARCHIVE]}),
+    ):
+        answer = await client.post(f"/api/v1{path}", headers=headers, json=body)
+        assert answer.status == 403
+        assert "narrowed" in (await answer.json())["detail"]
+    assert applied == []
+    assert (await client.get("/api/v1/settings", headers=headers)).status == 200
 
 
 async def test_nobody_on_its_way_keeps_an_answer(client):
