@@ -58,6 +58,8 @@ _TRIES: Final = "settings/check"
 """Asked at every key that is pressed; it changes nothing, and shows what the settings do."""
 _SENDING: Final = "studies/{study}/sending"
 _LINKS: Final = "studies/{study}/links"
+_WALKS: Final = frozenset({"archives/{name}/test", "settings/trial"})
+"""Told step by step to whoever looks: that they close the page ends it."""
 _READS: Final = frozenset({hdrs.METH_GET, hdrs.METH_HEAD})
 
 
@@ -94,5 +96,10 @@ def claim_of_api(request: web.Request) -> Claim | None:
         event = Event.SENDING  # what was really sent is told as it ends
     if path.startswith(_LINKS):
         event = Event.SECURITY
-    # The box can be locked even if nothing can be written.
-    return Claim(event, what, request.match_info.get("study", ""), is_durable=path != _LOCK)
+    return Claim(
+        event,
+        what,
+        request.match_info.get("study", ""),
+        is_durable=path != _LOCK,  # the box can be locked even if nothing can be written
+        is_followed=path in _WALKS,
+    )

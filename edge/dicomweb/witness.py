@@ -53,6 +53,7 @@ _REFUSALS: Final = (
 )
 """Nothing went wrong: it is the answer to what was asked."""
 _BODY: Final = 64 * 1024
+_LEFT: Final = "it was not answered to its end"
 
 
 class HttpWitness:
@@ -97,7 +98,7 @@ class HttpWitness:
         audit = self._audit
         if claim.begins is not None:
             audit.note(_entry(audit.clock(), claim, actor, claim.begins))
-        outcome, reason, event = Outcome.FAILED, "it was not answered to its end", claim.event
+        outcome, reason, event = Outcome.FAILED, _LEFT, claim.event
         with counting(Tally()) as tally:
             try:
                 response = await handler(request)
@@ -149,12 +150,19 @@ class HttpWitness:
         if claim.begins is not None:
             await audit.record(_entry(audit.clock(), claim, actor, claim.begins, about=about))
         outcome, reason, detail = Outcome.FAILED, "it ended in a defect", dict(claim.detail or {})
+        is_left = False
         try:
             response = await handler(request)
             outcome, reason = _outcome_of(response.status), ""
             detail |= _said(request)
         except (EdgeError, web.HTTPException) as error:
             outcome, reason = _outcome_of_error(error), str(error)
+            raise
+        except (ConnectionError, asyncio.CancelledError):
+            is_left, reason = True, _LEFT
+            if claim.is_followed:
+                outcome, reason = Outcome.SUCCESS, ""
+                detail |= _said(request)
             raise
         finally:
             entry = _entry(
@@ -167,7 +175,7 @@ class HttpWitness:
                 about=about,
                 detail=detail,
             )
-            if outcome is not Outcome.SUCCESS:
+            if outcome is not Outcome.SUCCESS or is_left:  # nobody waits for it
                 audit.put(entry)
             elif claim.begins is not claim.event:  # else it was told before
                 await audit.record(entry)

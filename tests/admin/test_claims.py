@@ -75,3 +75,18 @@ async def test_a_box_is_locked_even_if_the_record_can_not_be_written():
 async def test_names_in_a_path_stay_out_of_what_is_not_sealed():
     claim = await claim_of("GET", "/studies/1.2.3/edits", "/studies/{study_uid}/edits")
     assert (claim.what, claim.study_uid) == ("GET /api/v1/studies/{study_uid}/edits", "1.2.3")
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "followed"),
+    [
+        ("GET", "/events", True),
+        ("POST", "/archives/{name}/test", True),
+        ("POST", "/settings/trial", True),
+        ("POST", "/settings", False),
+        ("GET", "/audit/export", False),
+    ],
+)
+async def test_what_goes_on_until_who_asked_leaves(method, path, followed):
+    claim = await claim_of(method, path.replace("{name}", "cloud"), path)
+    assert claim.is_followed is followed

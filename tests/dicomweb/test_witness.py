@@ -146,6 +146,28 @@ async def test_who_leaves_what_they_followed_ends_it_and_nothing_failed(audit, f
     assert [one.outcome for one in audit.entries] == [outcome]
 
 
+@pytest.mark.parametrize("error", [ConnectionResetError, asyncio.CancelledError])
+@pytest.mark.parametrize("followed", [True, False])
+async def test_who_leaves_an_act_before_its_end_is_told_of_and_no_defect(audit, followed, error):
+    """An export that nobody waited for, or a test of the way to the cloud."""
+
+    async def handler(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        await response.write(b"a step")
+        raise error
+
+    async with served(audit, handler, replace(CHANGE, is_followed=followed)) as client:
+        with pytest.raises(ClientError):
+            await (await client.post("/door/thing/a", headers=ADMIN)).read()
+    [entry] = audit.entries
+    if followed:
+        assert (entry.outcome, entry.reason) == (Outcome.SUCCESS, "")
+        assert entry.detail == {"name": "a"}
+    else:
+        assert (entry.outcome, entry.reason) == (Outcome.FAILED, "it was not answered to its end")
+
+
 async def test_an_answer_that_is_torn_off_is_told(audit):
     async def handler(request):
         tally.opened(InstanceRef("1.2", "1", "1.3"), CT)
