@@ -80,8 +80,9 @@ def of_picture(data: bytes, scale: int) -> Modules:
 
 def of_svg(text: str) -> Modules:
     """Of a path of horizontal lines, as segno draws them."""
-    size = int(re.search(r'width="(\d+)"', text)[1])
-    scale = int(re.search(r"scale\((\d+)\)", text)[1])
+    size = int(re.search(r'(?:width="|viewBox="0 0 \d+ )(\d+)"', text)[1])
+    scaled = re.search(r"scale\((\d+)\)", text)
+    scale = int(scaled[1]) if scaled else 1
     rows = [[False] * (size // scale) for _ in range(size // scale)]
     x, y = 0.0, 0.0
     path = re.search(r' d="([^"]+)"', text)[1]

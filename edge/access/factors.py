@@ -15,6 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from edge.access import codes, totp
+from edge.access.picturing import picture_of
 from edge.access.proving import Proving
 from edge.access.roles import Role
 from edge.access.sessions import Proved, Session
@@ -130,7 +131,7 @@ class Factors:
         secret = totp.new_secret()
         await self._database.write(lambda db: table.set_fields(db, session.name, totp_new=secret))
         uri = totp.uri_of(secret, session.name, self._box)
-        return NewTotp(totp.written(secret), uri, totp.picture_of(uri))
+        return NewTotp(totp.written(secret), uri, picture_of(uri))
 
     async def confirm_totp(self, session: Session, code: str) -> Sequence[codes.Code]:
         """Put the secret in force of which that is a code; recovery codes, if there were none.

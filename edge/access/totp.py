@@ -10,7 +10,6 @@ from __future__ import annotations
 import hmac
 import secrets
 from base64 import b32encode
-from io import BytesIO
 from urllib.parse import quote
 
 __all__ = [
@@ -19,7 +18,6 @@ __all__ = [
     "code_of",
     "matching_step",
     "new_secret",
-    "picture_of",
     "uri_of",
     "written",
 ]
@@ -76,12 +74,3 @@ def uri_of(secret: bytes, name: str, box: str) -> str:
     label = f"{quote(box, safe='')}:{quote(name, safe='')}"
     said = f"secret={written(secret)}&issuer={quote(box, safe='')}"
     return f"otpauth://totp/{label}?{said}&algorithm=SHA1&digits={DIGITS}&period={SECONDS}"
-
-
-def picture_of(uri: str) -> str:
-    """It as a QR code, SVG of no size of its own."""
-    import segno  # noqa: PLC0415 - half a megabyte that few starts need
-
-    out = BytesIO()
-    segno.make(uri, error="m", micro=False).save(out, kind="svg", xmldecl=False, omitsize=True)
-    return out.getvalue().decode()

@@ -16,9 +16,9 @@ import msgspec
 from aiohttp import hdrs, web
 
 from edge.access.acts import Act
+from edge.access.picturing import picture_of
 from edge.access.roles import Identity, Proof, needs
 from edge.access.scope import ANYTHING
-from edge.access.totp import picture_of
 from edge.admin.asking import body
 from edge.admin.entrance import as_json
 from edge.admin.openapi import operation

@@ -17,10 +17,10 @@ from aiohttp import web
 
 from edge.access.acts import Act
 from edge.access.names import NAME
+from edge.access.picturing import picture_of
 from edge.access.roles import Identity, Proof, Role, needs
 from edge.access.scope import ANYTHING
 from edge.access.sessions import Session, Sessions
-from edge.access.totp import picture_of
 from edge.access.users import Handed, User, Users
 from edge.admin.asking import body, only, wanted
 from edge.admin.entrance import as_json
