@@ -17,14 +17,12 @@ Everything here reads and writes files: call it in a thread.
 
 from __future__ import annotations
 
-import contextlib
 import datetime as dt
-import fcntl
 import ipaddress
 import logging
 import os
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -33,6 +31,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from edge.crypto.durable import one_at_a_time
 from edge.errors import ConfigError, WrongKey
 
 __all__ = [
@@ -103,7 +102,8 @@ class LocalAuthority:
             WrongKey: A private key can't be decrypted with the passphrase.
         """
         self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        with _one_at_a_time(self._folder):
+        # HTTPS and DICOM, and a command beside the service, may want to renew in the same moment.
+        with one_at_a_time(self._folder):
             self._provide(names)
 
     def _provide(self, names: Sequence[GeneralName]) -> None:
@@ -252,17 +252,6 @@ def _replace(path: Path, content: bytes, mode: int) -> None:
         os.fsync(directory)
     finally:
         os.close(directory)
-
-
-@contextlib.contextmanager
-def _one_at_a_time(folder: Path) -> Iterator[None]:
-    """HTTPS and DICOM, and a command beside the service, may want to renew in the same moment."""
-    handle = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(handle, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(handle)
 
 
 def _purposes(certificate: x509.Certificate) -> set[x509.ObjectIdentifier]:

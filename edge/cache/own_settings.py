@@ -2,8 +2,8 @@
 
 Owns ``data_dir/settings.toml`` and ``settings.toml.former``. Promises that what it writes can be
 loaded, and that the former file is there until `prove` says that the service runs with the new one;
-until then `take_back` brings it back. What is taken back to has run. Calls block, but for the
-class's coroutines.
+until then `take_back` brings it back. What is taken back to has run. Whoever changes something sees
+what others, the page and commands, changed before. Calls block, but for the class's coroutines.
 
 Crash order: the former file is durable -> the new one replaces it -> the service begins anew ->
 ``prove`` removes the former one. Whoever starts in between, and can't, takes it back.
@@ -23,7 +23,7 @@ from typing import Any, Final
 
 from edge.changing import accepted, all_settings, setting_of, shown_of, value_of
 from edge.config import Config
-from edge.crypto.durable import sync_folder, write_file
+from edge.crypto.durable import one_at_a_time, sync_folder, write_file
 from edge.errors import ConfigError, DecisionRefused, StorageFull
 from edge.loading import OWN, data_dir, layered
 from edge.overlay import put, take, to_toml
@@ -86,7 +86,6 @@ class OwnSettings:
         self._environ = environ
         if file is None:  # what made the box may have said where it is
             self._environ = {_DATA_DIR: str(folder), **environ}
-        self._turn = asyncio.Lock()
 
     async def known(self) -> list[Known]:
         """All of them, as they would hold if the service began now.
@@ -119,8 +118,12 @@ class OwnSettings:
             DecisionRefused: The last change has not been proven yet.
             StorageFull: They could not be written; nothing was changed.
         """
-        async with self._turn:
-            return await asyncio.to_thread(self._change, changes, is_remote=is_remote)
+
+        def change() -> list[Change]:
+            with one_at_a_time(self._folder):
+                return self._change(changes, is_remote=is_remote)
+
+        return await asyncio.to_thread(change)
 
     async def remove(self, keys: Sequence[str]) -> list[str]:
         """Take these out of a file that does not load, whatever they are; those that were there.
@@ -129,8 +132,12 @@ class OwnSettings:
             ConfigError: What is left does not load, either; nothing was changed.
             StorageFull: It could not be written; nothing was changed.
         """
-        async with self._turn:
-            return await asyncio.to_thread(self._remove, keys)
+
+        def remove() -> list[str]:
+            with one_at_a_time(self._folder):
+                return self._remove(keys)
+
+        return await asyncio.to_thread(remove)
 
     def _change(self, changes: Mapping[str, Any], *, is_remote: bool) -> list[Change]:
         text, done, _ = self._tried(changes, is_remote=is_remote)
@@ -260,16 +267,17 @@ def prove(folder: Path, ran: bytes) -> bool:
         folder: ``data_dir``.
         ran: What the file said when it was loaded (`edge.settings.Settings.own_text`).
     """
-    try:
-        holds = (folder / OWN).read_bytes() == ran
-    except FileNotFoundError:
-        holds = not ran
-    if holds:
-        with contextlib.suppress(FileNotFoundError):
-            (folder / _FORMER).unlink()
-            sync_folder(folder)
-    else:
-        write_file(folder / _FORMER, ran)
+    with one_at_a_time(folder):
+        try:
+            holds = (folder / OWN).read_bytes() == ran
+        except FileNotFoundError:
+            holds = not ran
+        if holds:
+            with contextlib.suppress(FileNotFoundError):
+                (folder / _FORMER).unlink()
+                sync_folder(folder)
+        else:
+            write_file(folder / _FORMER, ran)
     return holds
 
 
@@ -296,6 +304,7 @@ def take_back(folder: Path) -> bool:
     former = folder / _FORMER
     if not former.exists():
         return False
-    former.replace(folder / OWN)
-    sync_folder(folder)
+    with one_at_a_time(folder):
+        former.replace(folder / OWN)
+        sync_folder(folder)
     return True

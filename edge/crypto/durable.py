@@ -8,11 +8,13 @@ destroyed it as well.
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["destroy_file", "hand_over", "sync_folder", "write_file"]
+__all__ = ["destroy_file", "hand_over", "one_at_a_time", "sync_folder", "write_file"]
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -46,6 +48,20 @@ def hand_over(descriptor: int, folder: Path) -> None:
     owner = folder.stat()
     if os.geteuid() == 0 and owner.st_uid != 0 and os.fstat(descriptor).st_nlink == 1:
         os.fchown(descriptor, owner.st_uid, owner.st_gid)
+
+
+@contextlib.contextmanager
+def one_at_a_time(folder: Path) -> Iterator[None]:
+    """While nobody else is in such a block of the same folder, in this process or in another.
+
+    So that who reads a file, and writes what follows from it, loses nothing. Blocks.
+    """
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def destroy_file(path: Path) -> None:

@@ -6,6 +6,7 @@ import asyncio
 import dataclasses
 import errno
 import os
+import threading
 import tomllib
 import typing
 
@@ -15,6 +16,7 @@ from edge.cache import own_settings
 from edge.cache.own_settings import OwnSettings, prove, recover, take_back, told
 from edge.changing import all_settings, setting_of
 from edge.config import Config
+from edge.crypto.durable import one_at_a_time
 from edge.errors import ConfigError, DecisionRefused, StorageFull
 from edge.loading import load
 from edge.overlay import take
@@ -377,3 +379,45 @@ def test_an_error_in_it_names_its_line(machine, folder):
 
 def test_every_setting_that_may_be_changed_from_afar_exists():
     assert sum(one.is_remote for one in all_settings().values()) == 45
+
+
+class Sealing:
+    """Seals once it is told to."""
+
+    def __init__(self):
+        self.begun, self.go_on = threading.Event(), threading.Event()
+
+    def __call__(self, secret):
+        self.begun.set()
+        assert self.go_on.wait(20)
+        return f"sealed:{secret[::-1]}"
+
+
+async def test_the_page_and_a_command_keep_each_other_s_changes(machine, folder):
+    """Two processes; the first one is in the middle of its change as the other one comes."""
+    sealing = Sealing()
+    page, command = (
+        OwnSettings(machine(), folder, sealing, {}),
+        OwnSettings(machine(), folder, str, {}),
+    )
+    first = asyncio.ensure_future(page.change({"cloud.archive": [ARCHIVE | {"auth": BASIC}]}))
+    await asyncio.to_thread(sealing.begun.wait)
+    second = asyncio.ensure_future(command.change({"sync.sweep_minutes": 5}, is_remote=False))
+    await asyncio.wait({second}, timeout=0.3)
+    sealing.go_on.set()
+    async with asyncio.timeout(20):
+        await asyncio.gather(first, second)
+    config = await asyncio.to_thread(load, machine(), {})
+    assert (len(config.cloud.archive), config.sync.sweep_minutes) == (1, 5)
+
+
+async def test_nothing_is_proven_in_the_middle_of_a_change(own, folder):
+    await own.change({"sync.sweep_minutes": 5})
+    ran = (folder / "settings.toml").read_bytes()
+    former = folder / "settings.toml.former"
+    with one_at_a_time(folder):
+        proving = asyncio.ensure_future(asyncio.to_thread(prove, folder, ran))
+        await asyncio.wait({proving}, timeout=0.3)
+        assert former.exists()
+    assert await proving
+    assert not former.exists()
