@@ -21,9 +21,10 @@ The index knows everything; the store holds some of it. From the outside in; imp
                 its protocol; frames decoded and rendered, in processes of their own
     crypto      keys, and the sealed form of bytes
     dicom       the vocabulary: values and codecs, no I/O
-    config      what can be set; loading reads it, by settings, from file and environment, and has
-                it checked (checking); changing, what of it may be changed on the page; overlay, how
-                that is written; rules, how one writes what is to be here ahead of time
+    config      what can be set; others, whom that is about; addresses, where to listen; loading
+                reads it, by settings, from file and environment, and has it checked (checking);
+                changing, what of it may be changed on the page; overlay, how that is written;
+                rules, how one writes what is to be here ahead of time
     systemd     what the service's manager is told, and by what proof
     cage        what a process of ours gives up before it works on what strangers wrote
     errors      what can go wrong; week, how a technician writes when the line may be used;

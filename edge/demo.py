@@ -25,7 +25,7 @@ from pydicom.dataset import Dataset, FileMetaDataset
 from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
 from pynetdicom import AE
 
-from edge import config
+from edge import config, others
 from edge.access.roles import Role
 from edge.app import Appliance
 from edge.errors import EdgeError
@@ -227,10 +227,10 @@ class _Demo:
         )
 
     def _edge_config(self, secret: str) -> config.Config:
-        archive = config.Archive(
+        archive = others.Archive(
             name="cloud",
             url=f"http://127.0.0.1:{self._cloud_port}/dicom-web",
-            auth=config.Auth(kind="bearer", token=secret),
+            auth=others.Auth(kind="bearer", token=secret),
         )
         return config.Config(
             appliance=config.Appliance(name="edge", data_dir=self._folder / "edge"),

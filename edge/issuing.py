@@ -10,7 +10,7 @@ import re
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from edge.config import Oidc
+from edge.others import Oidc
 from edge.peering import Fault
 
 __all__ = ["fault_of_issuer"]

@@ -10,7 +10,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
-from edge.config import Peer
+from edge.others import Peer
 
 __all__ = [
     "Fault",

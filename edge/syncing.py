@@ -12,7 +12,7 @@ from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 
-from edge import config
+from edge import config, others
 from edge.cache.absences import Absences
 from edge.cache.acts import Tell
 from edge.cache.backup import Backups
@@ -46,7 +46,7 @@ from edge.sync.withdraw import Withdraw
 
 __all__ = ["Archives", "Means", "open_archives", "start_sync"]
 
-Archives = Sequence[tuple[config.Archive, Archive]]
+Archives = Sequence[tuple[others.Archive, Archive]]
 """What is configured of each, its secrets open, and its driver; the primary one first."""
 
 Arbitrating = Callable[[Archive, Link], Arbitration]

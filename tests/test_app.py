@@ -8,7 +8,7 @@ import ssl
 import httpx
 import pytest
 
-from edge import config, loading
+from edge import config, loading, others
 from edge.__main__ import main
 from edge.access.audit.entry import BOX, Event, Outcome
 from edge.access.audit.search import Asked, search
@@ -202,7 +202,7 @@ async def test_the_archives_sealed_secret_is_opened_before_it_is_used(tmp_path):
         fake.authorization = "Bearer hush"
         async with Appliance(settings(tmp_path)) as box:
             sealed = seal_secret("hush", box.cache.keys.derive(PURPOSE))
-        archive = config.Archive("cloud", fake.url, auth=config.Auth("bearer", token=sealed))
+        archive = others.Archive("cloud", fake.url, auth=others.Auth("bearer", token=sealed))
         async with (
             Appliance(settings(tmp_path, cloud=config.Cloud((archive,)))) as box,
             asyncio.timeout(20),
@@ -215,8 +215,8 @@ async def test_the_archives_sealed_secret_is_opened_before_it_is_used(tmp_path):
 
 async def test_a_secret_that_was_sealed_on_another_box_ends_the_start(tmp_path):
     sealed = seal_secret("hush", bytes(32))
-    auth = config.Auth("bearer", token=sealed)
-    cloud = config.Cloud((config.Archive("cloud", "http://127.0.0.1:9", auth=auth),))
+    auth = others.Auth("bearer", token=sealed)
+    cloud = config.Cloud((others.Archive("cloud", "http://127.0.0.1:9", auth=auth),))
     with pytest.raises(
         ConfigError, match=r"cloud\.archive\.0\.auth\.token .* another box"
     ) as caught:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import errno
-
 import pytest
 
-from edge import config, loading
+from edge import config, loading, others
 from edge.errors import ConfigError
 
 ARCHIVE = "[[cloud.archive]]\nname = 'a'\nurl = 'https://a'\n"
@@ -378,16 +376,6 @@ def test_peers_may_share_a_title_at_two_addresses(load):
     assert len(load(peer % "10.0.0.1" + peer % "10.0.0.2").dimse.peer) == 2
 
 
-def test_an_address_that_can_not_be_listened_on_is_answered_with_what_to_do():
-    def hint(number):
-        return config.not_listening("http.listen", "a:1", OSError(number, "no")).hint
-
-    assert "another program" in hint(errno.EADDRINUSE)
-    assert "no such address" in hint(errno.EADDRNOTAVAIL)
-    assert "privilege" in hint(errno.EACCES)
-    assert hint(errno.EINVAL)
-
-
 @pytest.mark.parametrize(
     "text",
     [
@@ -486,11 +474,6 @@ def test_what_the_way_to_an_archive_can_be(load, tmp_path):
         load((ARCHIVE + text).replace("https://archive.example", "http://127.0.0.1:1"))
 
 
-def test_secrets_do_not_show(load):
-    auth = config.Auth(kind="basic", user="u", password="hidden", token="hidden")
-    assert "hidden" not in repr(auth)
-
-
 @pytest.mark.parametrize("key", ["notify", "forward_mpps"])
 def test_a_peer_that_is_told_something_must_be_somewhere(load, key):
     with pytest.raises(ConfigError, match=f"{key} needs to know where the peer is"):
@@ -526,7 +509,7 @@ SERVER = f"[[keys.server]]\nurl = 'http://tang:7500'\nthumbprint = '{'A' * 43}'\
 
 def test_servers_that_release_the_root_secret_are_named_with_their_thumbprints(load):
     loaded = load(f"[keys]\nprovider = 'network'\n{SERVER}").keys
-    assert loaded.server == (config.KeyServer("http://tang:7500", "A" * 43),)
+    assert loaded.server == (others.KeyServer("http://tang:7500", "A" * 43),)
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 import pytest
 
-from edge.config import Peer
+from edge.others import Peer
 from edge.peering import fault_of, fingerprint_in, is_ae_title, is_network, namesakes
 
 SHA256 = "AB:" * 31 + "CD"

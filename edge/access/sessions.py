@@ -26,11 +26,12 @@ from enum import StrEnum
 from edge.access.roles import Identity, Proof, Role
 from edge.access.scope import ANYTHING, Scope
 from edge.access.users import State
-from edge.config import Access, Oidc
+from edge.config import Access
 from edge.errors import AccessDenied, StorageFull
 from edge.index import sessions as table
 from edge.index.database import Connection, Database
 from edge.index.sessions import Held, SessionRow
+from edge.others import Oidc
 
 __all__ = [
     "UNATTENDED",

@@ -25,7 +25,8 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from edge.access.authority import SERVER, LocalAuthority, fingerprint, general_name
 from edge.access.passing import load_passing
-from edge.config import Config, Http, host_and_port
+from edge.addresses import host_and_port
+from edge.config import Config, Http
 from edge.errors import ConfigError
 
 __all__ = [

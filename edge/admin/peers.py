@@ -17,7 +17,7 @@ from edge.admin.asking import body, only, wanted
 from edge.admin.entrance import as_json
 from edge.admin.openapi import operation
 from edge.cache.peers import Approved, PeerBook, Reached, Stranger
-from edge.config import Peer, Right
+from edge.others import Peer, Right
 
 __all__ = ["KnownPeer", "known_peers", "peer_routes"]
 

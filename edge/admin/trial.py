@@ -23,8 +23,9 @@ from edge.admin.openapi import operation
 from edge.admin.settings import check_may_set
 from edge.cache.own_settings import OwnSettings
 from edge.cloud.findings import Finding
-from edge.config import Archive, Cloud
+from edge.config import Cloud
 from edge.errors import ConfigError, DecisionRefused
+from edge.others import Archive
 
 __all__ = ["trial_routes"]
 

@@ -19,11 +19,12 @@ from typing import cast, get_args
 
 from edge.cache.changes import Changes
 from edge.cache.strangers import Strangers
-from edge.config import Dimse, Peer, Right
+from edge.config import Dimse
 from edge.errors import DecisionRefused
 from edge.index import peers
 from edge.index.database import Database
 from edge.index.peers import PeerRow, Stranger
+from edge.others import Peer, Right
 from edge.peering import fault_of
 
 __all__ = ["Approved", "Forgotten", "PeerBook", "Reached", "Stranger"]

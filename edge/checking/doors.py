@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from edge.addresses import host_and_port, is_loopback
 from edge.checking.whole import Whole
-from edge.config import host_and_port, is_loopback
 from edge.peering import fault_of, is_host, is_network
 
 __all__ = ["check_addresses", "check_peers"]

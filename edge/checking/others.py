@@ -7,9 +7,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from edge.addresses import host_and_port
 from edge.checking.whole import Kinds, Whole
-from edge.config import Archive, Auth, Oidc, Syslog, host_and_port
 from edge.issuing import fault_of_issuer
+from edge.others import Archive, Auth, Oidc, Syslog
 from edge.written import WrittenError, read_courier_key
 
 __all__ = ["check_archives", "check_courier", "check_issuer", "check_syslog"]

@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
-from edge.config import Config, is_loopback
+from edge.addresses import is_loopback
+from edge.config import Config
 from edge.errors import ConfigError
 from edge.peering import is_ae_title
 from edge.settings import Settings

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from edge.checking.whole import Kinds, Whole
-from edge.config import WorklistSource
+from edge.others import WorklistSource
 from edge.peering import fault_of
 
 __all__ = ["check_worklist"]

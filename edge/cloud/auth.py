@@ -13,7 +13,7 @@ from pathlib import Path
 
 import httpx
 
-from edge import config
+from edge import others
 from edge.cloud.aws import AwsAuth
 from edge.cloud.google import ServiceAccount
 from edge.cloud.oauth2 import ClientCredentials
@@ -40,7 +40,7 @@ class BearerAuth(httpx.Auth):
         yield request
 
 
-def auth_of(archive: config.Archive) -> httpx.Auth | None:
+def auth_of(archive: others.Archive) -> httpx.Auth | None:
     """The way to sign requests to an archive that the configuration asks for.
 
     Raises:
@@ -72,13 +72,13 @@ def auth_of(archive: config.Archive) -> httpx.Auth | None:
             return None
 
 
-def _need(settings: config.Auth, *names: str) -> None:
+def _need(settings: others.Auth, *names: str) -> None:
     for name in names:
         if not getattr(settings, name):
             raise ConfigError(f"cloud.archive auth.{name} is missing")
 
 
-def _need_tokens(settings: config.Auth, *names: str) -> None:
+def _need_tokens(settings: others.Auth, *names: str) -> None:
     for name in names:
         if (value := getattr(settings, name)) and not is_token(value):
             raise ConfigError(
@@ -87,7 +87,7 @@ def _need_tokens(settings: config.Auth, *names: str) -> None:
             )
 
 
-def _need_names(settings: config.Auth, *names: str) -> None:
+def _need_names(settings: others.Auth, *names: str) -> None:
     for name in names:
         if not _NAME.fullmatch(getattr(settings, name)):
             raise ConfigError(f"cloud.archive auth.{name} holds what it can't")
@@ -105,7 +105,7 @@ def _check_url(url: str) -> None:
         )
 
 
-def _endpoint(archive: config.Archive) -> TokenEndpoint:
+def _endpoint(archive: others.Archive) -> TokenEndpoint:
     """Where tokens for an archive are asked for: another host, and so another connection."""
     tls_ca, url = archive.auth.tls_ca, archive.auth.token_url
     if url:

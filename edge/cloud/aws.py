@@ -28,7 +28,7 @@ from urllib.parse import quote, unquote_to_bytes
 
 import httpx
 
-from edge import config
+from edge import others
 from edge.cloud.dates import posix_time
 from edge.cloud.replay import can_be_sent_again, let_go
 
@@ -122,7 +122,7 @@ class AwsAuth(httpx.Auth):
         clock: POSIX seconds.
     """
 
-    def __init__(self, settings: config.Auth, *, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, settings: others.Auth, *, clock: Callable[[], float] = time.time) -> None:
         self._signer = Signer(
             settings.access_key_id, settings.secret_access_key, settings.region, settings.service
         )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge import config
+from edge import others
 from edge.cloud.archive import Archive
 from edge.cloud.changefeed import AzureFeed, EdgeFeed
 from edge.cloud.dicomweb import DicomwebArchive
@@ -12,7 +12,7 @@ from edge.cloud.orthanc import OrthancFeed
 __all__ = ["feed_of"]
 
 
-def feed_of(settings: config.Archive, archive: Archive) -> Feed | None:
+def feed_of(settings: others.Archive, archive: Archive) -> Feed | None:
     """The feed of an archive; None if its kind has none, and it can only be looked through."""
     if not isinstance(archive, DicomwebArchive):
         return None

@@ -20,7 +20,7 @@ from cryptography.hazmat.primitives.asymmetric.rsa import RSAPrivateKey
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from edge import config
+from edge import addresses, others
 from edge.cloud.token_endpoint import Token, TokenEndpoint
 from edge.errors import CloudUnauthorised
 
@@ -55,7 +55,7 @@ class ServiceAccount:
 
     def __init__(
         self,
-        settings: config.Auth,
+        settings: others.Auth,
         endpoint: TokenEndpoint,
         *,
         clock: Callable[[], float] = time.time,
@@ -123,7 +123,7 @@ def _is_safe(url: str) -> bool:
     except httpx.InvalidURL:
         return False
     if parsed.scheme == "http":
-        return bool(parsed.host) and config.is_loopback(f"{parsed.host}:0")
+        return bool(parsed.host) and addresses.is_loopback(f"{parsed.host}:0")
     return parsed.scheme == "https" and bool(parsed.host)
 
 

@@ -15,7 +15,7 @@ from typing import Self, TypeVar
 import httpx
 import msgspec
 
-from edge import config
+from edge import others
 from edge.cloud.answers import AnswerTooLarge, read_body
 from edge.cloud.auth import auth_of
 from edge.cloud.dates import posix_time
@@ -50,7 +50,7 @@ class HttpArchive:
 
     def __init__(
         self,
-        settings: config.Archive,
+        settings: others.Archive,
         *,
         timeouts: Timeouts | None = None,
         way: Way | None = None,

@@ -8,7 +8,7 @@ from __future__ import annotations
 import base64
 from urllib.parse import quote_plus
 
-from edge import config
+from edge import others
 from edge.cloud.token_endpoint import Token, TokenEndpoint
 
 __all__ = ["ClientCredentials"]
@@ -22,7 +22,7 @@ class ClientCredentials:
         endpoint: Where it is asked for.
     """
 
-    def __init__(self, settings: config.Auth, endpoint: TokenEndpoint) -> None:
+    def __init__(self, settings: others.Auth, endpoint: TokenEndpoint) -> None:
         self._settings = settings
         self._endpoint = endpoint
 

@@ -14,7 +14,7 @@ from urllib.parse import quote
 
 import msgspec
 
-from edge import config
+from edge import others
 from edge.cloud.dicomweb import DicomwebArchive
 from edge.cloud.feed import Action, Change, Page
 from edge.cloud.pace import Way
@@ -214,7 +214,7 @@ def _moment(date: str) -> float:
         return 0.0
 
 
-def archive_of(settings: config.Archive, way: Way | None = None) -> DicomwebArchive:
+def archive_of(settings: others.Archive, way: Way | None = None) -> DicomwebArchive:
     """The driver for an archive, by its kind; *way* is that of the bytes.
 
     Raises:

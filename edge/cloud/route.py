@@ -14,7 +14,7 @@ from pathlib import Path
 
 import httpx
 
-from edge import config
+from edge import others
 from edge.cloud.ciphers import CIPHERS
 from edge.errors import ConfigError
 
@@ -33,7 +33,7 @@ class Route:
     tls_key: Path = Path()
 
     @classmethod
-    def of(cls, settings: config.Archive, url: httpx.URL) -> Route:
+    def of(cls, settings: others.Archive, url: httpx.URL) -> Route:
         """As configured.
 
         Raises:
@@ -153,7 +153,7 @@ def _no_passphrase() -> str:
     raise _EncryptedKeyError
 
 
-def proxy_of(settings: config.Archive) -> httpx.Proxy | None:
+def proxy_of(settings: others.Archive) -> httpx.Proxy | None:
     """The proxy of an archive; None if there is none.
 
     Raises:

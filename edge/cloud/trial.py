@@ -11,8 +11,8 @@ from contextlib import aclosing, asynccontextmanager
 from edge.cloud.diagnosis import Diagnosis
 from edge.cloud.findings import Finding
 from edge.cloud.orthanc import archive_of
-from edge.config import Archive
 from edge.errors import DecisionRefused
+from edge.others import Archive
 
 __all__ = ["Trials"]
 

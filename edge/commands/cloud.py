@@ -12,7 +12,7 @@ import sys
 from contextlib import aclosing
 from typing import TYPE_CHECKING, Any
 
-from edge import config
+from edge import config, others
 from edge.commands.parsing import Acts, Commands, configuration
 from edge.commands.words import say
 from edge.errors import ConfigError
@@ -58,7 +58,7 @@ async def _opened(loaded: config.Config) -> config.Cloud:
     return await asyncio.to_thread(open_secrets, loaded.cloud, key, "cloud")
 
 
-def _chosen(cloud: config.Cloud, name: str | None) -> list[config.Archive]:
+def _chosen(cloud: config.Cloud, name: str | None) -> list[others.Archive]:
     archives = list(cloud.archive)
     if not archives:
         raise ConfigError(
@@ -71,7 +71,7 @@ def _chosen(cloud: config.Cloud, name: str | None) -> list[config.Archive]:
     return chosen
 
 
-async def _walk(settings: config.Archive, *, aloud: bool) -> dict[str, Any]:
+async def _walk(settings: others.Archive, *, aloud: bool) -> dict[str, Any]:
     from edge.cloud.diagnosis import Diagnosis
     from edge.cloud.findings import Verdict
     from edge.cloud.orthanc import archive_of

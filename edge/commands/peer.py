@@ -18,7 +18,7 @@ from edge.commands.doctor import add_doctor
 from edge.commands.parsing import Acts, Commands, configuration
 from edge.commands.witness import witnessed
 from edge.commands.words import moment, say
-from edge.config import Peer, Right
+from edge.others import Peer, Right
 
 if TYPE_CHECKING:
     from edge.admin.peers import KnownPeer

@@ -9,7 +9,7 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge import config, loading
+from edge import loading, others
 from edge.commands.key import add_key_file, ask_for_key
 from edge.commands.parsing import Commands, usual_file
 from edge.commands.words import moment, say
@@ -58,7 +58,7 @@ async def _restore(options: argparse.Namespace) -> int:
     return 0
 
 
-def _archive(options: argparse.Namespace, path: Path) -> config.Archive:
+def _archive(options: argparse.Namespace, path: Path) -> others.Archive:
     """How to reach it: as a configuration says, or with the url alone."""
     url = str(options.url).rstrip("/")
     named = options.auth or (path if path.exists() else None)
@@ -72,7 +72,7 @@ def _archive(options: argparse.Namespace, path: Path) -> config.Archive:
     return loading.load(None, said).cloud.archive[0]
 
 
-async def _from_archive(settings: config.Archive, key: RecoveryKey) -> Contents:
+async def _from_archive(settings: others.Archive, key: RecoveryKey) -> Contents:
     from edge.cache.restore import newest_in
     from edge.cloud.orthanc import archive_of
 

@@ -14,8 +14,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
+from edge.addresses import host_and_port
 from edge.commands.words import moment, say
-from edge.config import host_and_port
 from edge.errors import EdgeError
 
 if TYPE_CHECKING:

@@ -24,7 +24,7 @@ from aiohttp import hdrs, web
 from aiohttp.typedefs import Handler
 
 from edge.access.throttle import network_of
-from edge.config import host_and_port, not_listening
+from edge.addresses import host_and_port, not_listening
 from edge.dicomweb.middleware import IDENTITY
 from edge.dicomweb.protocol import Protocol
 

@@ -18,7 +18,6 @@ from typing import Final
 from edge.cache.opened import InstanceEntry
 from edge.cache.retrieval import Retrieval
 from edge.cache.transcoding import Transcoding
-from edge.config import Peer
 from edge.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
 from edge.dimse.messages import Element
 from edge.dimse.negotiation import MAX_CONTEXTS
@@ -27,6 +26,7 @@ from edge.dimse.proposal import Proposal
 from edge.dimse.requestor import Dialer
 from edge.dimse.sending import BrokeOff, Offers, Sending, Told
 from edge.errors import PeerError, PeerRefused
+from edge.others import Peer
 
 __all__ = ["PLAIN", "Carrying", "Turns", "planned"]
 

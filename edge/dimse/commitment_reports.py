@@ -18,7 +18,6 @@ from typing import Any
 from edge.cache.changes import Changes
 from edge.cache.commitments import Commitments, Due, Verdict
 from edge.cache.steadiness import Steadiness
-from edge.config import Peer
 from edge.dicom.identifier import write_identifier
 from edge.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
 from edge.dimse.dialogue import Dialogue
@@ -29,6 +28,7 @@ from edge.dimse.requestor import Dialer
 from edge.dimse.services import Context
 from edge.dimse.storage_commitment import STORAGE_COMMITMENT, WELL_KNOWN_INSTANCE, Askers
 from edge.errors import InvalidInstance, PeerError
+from edge.others import Peer
 
 __all__ = ["PROPOSAL", "CommitmentReports"]
 

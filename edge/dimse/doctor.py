@@ -14,10 +14,11 @@ from pydicom import config as pydicom_config
 from pydicom.uid import UID
 
 from edge.cache.associations import FINE, Change, Finding, RefusedContext, Side
-from edge.config import Dimse, Peer
+from edge.config import Dimse
 from edge.dicom.uids import hide_uids, is_storage_sop_class
 from edge.dimse.negotiation import NotAccepted
 from edge.dimse.peers import Cause, Refusal
+from edge.others import Peer
 
 __all__ = [
     "BROKEN_SOFTWARE",

@@ -9,7 +9,6 @@ from __future__ import annotations
 import time
 
 from edge.cache.peers import Reached
-from edge.config import Peer
 from edge.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN, VERIFICATION
 from edge.dimse.messages import CommandField, Element, Status
 from edge.dimse.peers import Peers
@@ -17,6 +16,7 @@ from edge.dimse.proposal import Proposal
 from edge.dimse.requestor import Dialer
 from edge.dimse.tls_words import why_ended
 from edge.errors import EdgeError, PeerError, PeerRefused
+from edge.others import Peer
 from edge.peering import is_network
 
 __all__ = ["PROPOSAL", "echo", "echo_named"]

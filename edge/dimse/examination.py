@@ -10,9 +10,10 @@ from dataclasses import replace
 
 from edge.cache.associations import FINE, Associations, Diagnosis, Direction, PeerState, Trouble
 from edge.cache.peers import PeerBook
-from edge.config import Dimse, Peer
+from edge.config import Dimse
 from edge.dimse.doctor import never_called
 from edge.dimse.doctor_statuses import DESTINATION
+from edge.others import Peer
 
 __all__ = ["examine"]
 

@@ -21,12 +21,12 @@ from edge.access.audit.entry import Actor
 from edge.cache.gifts import Destination, Gift, GiftState
 from edge.cache.retrieval import Retrieval
 from edge.cache.tally import Tally, counting
-from edge.config import Peer
 from edge.dimse.carrying import Carrying
 from edge.dimse.peers import Peers
 from edge.dimse.progress import Cancelled, Patience
 from edge.dimse.quiet import kind_and_place
 from edge.errors import DecisionRefused, EdgeError, InstanceNotFound
+from edge.others import Peer
 
 __all__ = ["Ended", "Giving"]
 

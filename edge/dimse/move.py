@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from typing import Final
 
 from edge.cache.opened import InstanceEntry
-from edge.config import Peer
 from edge.dicom.identifier import IDENTIFIER_SYNTAXES
 from edge.dimse.carrying import Carrying
 from edge.dimse.messages import CommandField, Element, Status
@@ -18,6 +17,7 @@ from edge.dimse.peers import Peers
 from edge.dimse.progress import Progress
 from edge.dimse.retrieve import Refused, Selection, agree_on_relations, levels_of, perform, refuse
 from edge.dimse.services import Operation, Service
+from edge.others import Peer
 
 __all__ = ["move_service"]
 

@@ -16,7 +16,6 @@ from typing import Final, Protocol
 from edge.cache.changes import Changes
 from edge.cache.outbox import Delivery, Message, Outbox
 from edge.cloud.retry import Backoff
-from edge.config import Peer
 from edge.dicom.identifier import write_identifier
 from edge.dicom.procedure import MPPS
 from edge.dicom.uids import EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN
@@ -27,6 +26,7 @@ from edge.dimse.proposal import Proposal
 from edge.dimse.quiet import kind_and_place
 from edge.dimse.requestor import Dialer, Requestor
 from edge.errors import InvalidInstance, PeerError, StorageFull
+from edge.others import Peer
 
 __all__ = ["SYNTAXES", "Messenger", "WhereIs"]
 

@@ -15,8 +15,9 @@ from enum import StrEnum
 
 from edge.access.certificates import is_certificate, sha256, shown
 from edge.cache.peers import PeerBook
-from edge.config import Dimse, Peer
+from edge.config import Dimse
 from edge.dimse.names import Names, address_of
+from edge.others import Peer
 from edge.peering import is_network
 
 __all__ = ["Caller", "Cause", "Peers", "Refusal"]

@@ -17,7 +17,7 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 
 from edge.access.certificates import is_certificate, shown
-from edge.config import Dimse, Peer
+from edge.config import Dimse
 from edge.dimse.assembly import Assembly
 from edge.dimse.casebook import CaseBook, Outgoing
 from edge.dimse.data_set import IncomingDataSet, Intake
@@ -29,6 +29,7 @@ from edge.dimse.proposal import Agreed, Proposal, read_answer, request_pdu
 from edge.dimse.tls_words import certificate_of, why_broken, why_not_trusted
 from edge.dimse.upper_layer import UpperLayer
 from edge.errors import EdgeError, How, PeerError
+from edge.others import Peer
 
 __all__ = ["Dialer", "Requestor"]
 

@@ -15,8 +15,9 @@ from collections.abc import Sequence
 from contextlib import AsyncExitStack
 from functools import partial
 
+from edge.addresses import host_and_port, not_listening
 from edge.cache.admission import Admission
-from edge.config import Dimse, host_and_port, not_listening
+from edge.config import Dimse
 from edge.dimse.association import Association
 from edge.dimse.casebook import CaseBook
 from edge.dimse.connections import MAX_UNASSOCIATED, Connections

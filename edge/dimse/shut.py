@@ -13,7 +13,8 @@ import logging
 import socket
 import struct
 
-from edge.config import Dimse, host_and_port, not_listening
+from edge.addresses import host_and_port, not_listening
+from edge.config import Dimse
 from edge.dimse.framing import PduType
 from edge.dimse.listener import Listener
 from edge.dimse.quiet import QuietLog

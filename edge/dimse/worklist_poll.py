@@ -16,7 +16,6 @@ from contextlib import aclosing, asynccontextmanager
 from datetime import timedelta
 
 from edge.cache.worklist import MOST_STEPS, Worklist
-from edge.config import WorklistSource
 from edge.dicom.identifier import read_identifier, write_identifier
 from edge.dicom.scheduled import MODALITY_WORKLIST, Step, query_for, steps_of
 from edge.dicom.scheduled_check import flaws_of, repeated
@@ -25,6 +24,7 @@ from edge.dimse.messages import CommandField, Element, Status
 from edge.dimse.proposal import Agreed, Proposal
 from edge.dimse.requestor import Dialer, Requestor
 from edge.errors import InvalidInstance, PeerError
+from edge.others import WorklistSource
 
 __all__ = ["PROPOSAL", "WorklistPoll"]
 

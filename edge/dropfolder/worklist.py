@@ -22,12 +22,12 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from edge.cache.worklist import MOST_STEPS, Worklist
-from edge.config import WorklistSource
 from edge.dicom.scheduled import Step, steps_in_file
 from edge.dicom.scheduled_check import flaws_of, repeated
 from edge.dropfolder.events import events
 from edge.dropfolder.wording import reason_of
 from edge.errors import InvalidInstance
+from edge.others import WorklistSource
 
 __all__ = ["WorklistFolder"]
 

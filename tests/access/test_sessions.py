@@ -8,9 +8,10 @@ import pytest
 
 from edge.access.roles import Identity, Proof, Role
 from edge.access.sessions import Proved, Visitor, cookie_name, secret_in
-from edge.config import Access, Oidc
+from edge.config import Access
 from edge.index import identities
 from edge.index.identities import IdentityRow
+from edge.others import Oidc
 from tests.access.people import COOKIE, HERE, World
 
 

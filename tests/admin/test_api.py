@@ -9,7 +9,7 @@ import pytest
 from aiohttp import web
 from aiohttp.test_utils import TestClient, TestServer
 
-from edge import config
+from edge import config, others
 from edge.access.roles import Identity, Role
 from edge.access.scope import Scope
 from edge.admin import api
@@ -39,7 +39,7 @@ async def client(tmp_path, parts):
         found = await read_status(settings, database, disk, parts)
         return replace(found, line=replace(found.line, studies=(WaitingStudy("1.2.3", 4, 5),)))
 
-    settings = config.Config(cloud=config.Cloud((config.Archive("cloud", "https://cloud"),)))
+    settings = config.Config(cloud=config.Cloud((others.Archive("cloud", "https://cloud"),)))
     disk = SimpleNamespace(free_bytes=free_bytes)
     async with Database(tmp_path / "index.db", bytes(32)) as database:
         application = web.Application()

@@ -22,8 +22,9 @@ from edge.admin.local_keys import (
     when_locked,
     when_open,
 )
-from edge.config import Keys, KeyServer
+from edge.config import Keys
 from edge.errors import DecisionRefused, KeyLocked, KeyUnavailable, Needs, SecretError, WrongKey
+from edge.others import KeyServer
 
 ROOT = bytes(range(32))
 

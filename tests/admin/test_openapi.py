@@ -15,7 +15,7 @@ from hypothesis import HealthCheck, given, settings
 from schemathesis.core.failures import FailureGroup
 from schemathesis.specs.openapi.checks import ignored_auth
 
-from edge import config
+from edge import config, others
 from edge.access.oidc.people import ProviderPeople
 from edge.access.passwords import Passwords
 from edge.access.sessions import Sessions
@@ -92,7 +92,7 @@ async def base(tmp_path):
     async def locked(_):
         raise DecisionRefused("there is no recovery key")
 
-    archives = (config.Archive("cloud", "https://cloud"),)
+    archives = (others.Archive("cloud", "https://cloud"),)
     configuration = config.Config(cloud=config.Cloud(archives))
     disk = SimpleNamespace(free_bytes=free_bytes)
     async with Database(tmp_path / "index.db", bytes(32)) as database:

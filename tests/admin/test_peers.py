@@ -12,10 +12,11 @@ from edge.access.roles import Identity, Role
 from edge.admin import api
 from edge.admin.peers import peer_routes
 from edge.cache.peers import PeerBook, Reached
-from edge.config import Dimse, Peer
+from edge.config import Dimse
 from edge.dicomweb.middleware import IDENTITY, access
 from edge.dicomweb.root import create_root
 from edge.index.database import Database
+from edge.others import Peer
 
 SETTINGS = Dimse(
     unknown_peers="learn",

@@ -8,7 +8,7 @@ import time
 import httpx
 import pytest
 
-from edge import config
+from edge import config, others
 from edge.access.audit.entry import BOX, Event
 from edge.access.audit.search import Asked, search
 from edge.access.roles import Role
@@ -34,9 +34,9 @@ async def other(tmp_path):
 async def scene(tmp_path, other):
     """A box that knows it, a device that is nowhere, and one whose address nobody said."""
     peers = (
-        config.Peer(ae_title="OTHER", host="127.0.0.1", port=other.box.dimse_port, name="reading"),
-        config.Peer(ae_title="GONE", host="127.0.0.1", port=free_port()),
-        config.Peer(ae_title="CALLER"),
+        others.Peer(ae_title="OTHER", host="127.0.0.1", port=other.box.dimse_port, name="reading"),
+        others.Peer(ae_title="GONE", host="127.0.0.1", port=free_port()),
+        others.Peer(ae_title="CALLER"),
     )
     dimse = config.Dimse(listen="127.0.0.1:0", unknown_peers="accept", peer=peers)
     async with clinic(tmp_path / "ours", cloud="none", dimse=dimse) as made:

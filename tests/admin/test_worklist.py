@@ -6,7 +6,7 @@ import pytest
 from aiohttp import ClientSession
 from aiohttp.test_utils import TestServer
 
-from edge import config
+from edge import config, others
 from edge.admin import api
 from edge.admin.worklist import worklist_routes
 from edge.cache.worklist import Worklist
@@ -33,7 +33,7 @@ FORM = {
 @pytest.fixture
 async def worklist(tmp_path):
     async with Database(tmp_path / "index.db", bytes(32)) as database:
-        source = config.WorklistSource("ris", "dicom", "RIS", "127.0.0.1")
+        source = others.WorklistSource("ris", "dicom", "RIS", "127.0.0.1")
         worklist = Worklist(database, config.Worklist((source,)))
         await worklist.begin()
         yield worklist

@@ -21,7 +21,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from edge import config
+from edge import config, others
 from edge.access.acts import Act, Service
 from edge.access.roles import Role, act_of
 from edge.app import Appliance
@@ -64,7 +64,7 @@ async def box(folder: Path, **sections) -> AsyncIterator[Appliance]:
             "dimse": config.Dimse(listen="127.0.0.1:0"),
             "http": config.Http(listen="127.0.0.1:0", tls="off"),
             # Whose provider is away: the doors are there all the same.
-            "access": config.Access(oidc=config.Oidc(issuer="http://127.0.0.1:1", client_id="x")),
+            "access": config.Access(oidc=others.Oidc(issuer="http://127.0.0.1:1", client_id="x")),
         }
         | sections
     )

@@ -18,7 +18,7 @@ import pytest
 import pytest_asyncio
 import trustme
 
-from edge import config
+from edge import config, others
 from edge.access.audit import syslog
 from edge.app import Appliance
 from edge.cloud.route import tls_context
@@ -221,7 +221,7 @@ async def contexts(clinic, pair):
     """By which the box speaks to others."""
     return {
         "archives, identity providers": tls_context(str(clinic.ca)),
-        "syslog": syslog._context(config.Syslog("localhost:6514", tls_ca=clinic.ca)),
+        "syslog": syslog._context(others.Syslog("localhost:6514", tls_ca=clinic.ca)),
         "peers": await tls_of(pair, clinic.ca).client(check_hostname=True),
     }
 

@@ -9,7 +9,7 @@ import time
 
 from pynetdicom import AE
 
-from edge import config
+from edge import config, others
 from edge.access.roles import Role
 from edge.access.sessions import Proved, Visitor, cookie_name
 from tests.attack import doors
@@ -142,7 +142,7 @@ async def test_changes_its_log_in_by_a_stolen_token(box, client):
 
 async def test_calls_as_a_modality_that_was_forgotten(tmp_path):
     async with doors.box(tmp_path) as box:
-        peer = config.Peer("LATE", may=RIGHTS)
+        peer = others.Peer("LATE", may=RIGHTS)
         await box.cache.peers.approve(peer, "keeper", host="127.0.0.1")
         expected = set(SERVICES.values())
         assert await asyncio.to_thread(contexts_of, box.dimse_port, "LATE") == expected
@@ -182,7 +182,7 @@ async def test_calls_as_a_modality_with_no_certificate_or_one_that_is_wrong(tmp_
     }
     bound = {"CT1": right.sha256, "CT2": "ct2", "CT3": "ct3", "CT4": "ct4"}
     peers = [
-        config.Peer(title, "127.0.0.1", may=RIGHTS, certificate=shown, tls_only=True)
+        others.Peer(title, "127.0.0.1", may=RIGHTS, certificate=shown, tls_only=True)
         for title, shown in bound.items()
     ]
     dimse = config.Dimse(

@@ -9,7 +9,7 @@ import re
 import pytest
 from pynetdicom import AE
 
-from edge import config
+from edge import config, others
 from edge.access.acts import Act, Service
 from edge.access.roles import Role
 from edge.access.scope import Scope
@@ -244,11 +244,11 @@ IMPLICIT = "1.2.840.10008.1.2"
 
 def settings(**fields):
     """A peer for each right, one with all, one from elsewhere, and one that must speak TLS."""
-    peers = [config.Peer(right.upper(), "127.0.0.1", may=(right,)) for right in RIGHTS]
+    peers = [others.Peer(right.upper(), "127.0.0.1", may=(right,)) for right in RIGHTS]
     peers += [
-        config.Peer("ALL", "127.0.0.1", may=RIGHTS),
-        config.Peer("ELSEWHERE", "192.0.2.1", may=RIGHTS),
-        config.Peer("ENCRYPTED", "127.0.0.1", may=RIGHTS, tls_only=True),
+        others.Peer("ALL", "127.0.0.1", may=RIGHTS),
+        others.Peer("ELSEWHERE", "192.0.2.1", may=RIGHTS),
+        others.Peer("ENCRYPTED", "127.0.0.1", may=RIGHTS, tls_only=True),
     ]
     return config.Dimse(listen="127.0.0.1:0", tls_listen="127.0.0.1:0", peer=tuple(peers), **fields)
 

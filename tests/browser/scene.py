@@ -16,7 +16,7 @@ import pydicom
 from pydicom.dataset import Dataset
 from pydicom.filebase import DicomBytesIO
 
-from edge import config
+from edge import config, others
 from edge.access.roles import Role
 from edge.access.sessions import Proved, Visitor, cookie_name
 from edge.app import Appliance
@@ -108,7 +108,7 @@ def _draw(dataset: Dataset, drawn: np.ndarray) -> None:
     dataset.PixelData = drawn.tobytes()
 
 
-def _set_up(box: Path, archives: Sequence[config.Archive]) -> None:
+def _set_up(box: Path, archives: Sequence[others.Archive]) -> None:
     """Have the settings of the box say what it runs with, as if they had been set on its page."""
     box.mkdir(mode=0o700, parents=True, exist_ok=True)
     said = [
@@ -132,17 +132,17 @@ async def clinic(
         is_drawn: Its studies look like what they are called.
         sections: Of the configuration.
     """
-    archives: tuple[config.Archive, ...] = ()
+    archives: tuple[others.Archive, ...] = ()
     async with contextlib.AsyncExitStack() as stack:
         server = None
         if cloud == "up":
             server = EdgeServer(folder / "cloud")
             await server.start()
             stack.push_async_callback(server.stop)
-            auth = config.Auth(kind="bearer", token=server.token)
-            archives = (config.Archive("cloud", server.dicomweb, auth=auth),)
+            auth = others.Auth(kind="bearer", token=server.token)
+            archives = (others.Archive("cloud", server.dicomweb, auth=auth),)
         elif cloud == "down":
-            archives = (config.Archive("cloud", "http://127.0.0.1:9/dicom-web"),)
+            archives = (others.Archive("cloud", "http://127.0.0.1:9/dicom-web"),)
         _set_up(folder / "box", archives)
         loaded = config.Config(
             **{

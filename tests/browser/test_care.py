@@ -11,7 +11,7 @@ import pytest_asyncio
 from playwright.async_api import expect
 from pydicom.filebase import DicomBytesIO
 
-from edge import config
+from edge import config, others
 from edge.access.roles import Role
 from edge.cache.admission import Source
 from edge.dicom.instance import Origin
@@ -38,7 +38,7 @@ async def scene(tmp_path_factory):
         tmp_path_factory.mktemp("care"),
         cloud="down",
         dimse=config.Dimse(
-            listen="127.0.0.1:0", unknown_peers="learn", peer=(config.Peer("CT1", "127.0.0.1"),)
+            listen="127.0.0.1:0", unknown_peers="learn", peer=(others.Peer("CT1", "127.0.0.1"),)
         ),
         sync=config.Sync(calendar=("mon-fri 08:00-18:00 2000 kbps", "mon-fri 12:00-13:00 off")),
     ) as made:

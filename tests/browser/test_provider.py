@@ -10,7 +10,7 @@ from urllib.parse import urlencode
 import pytest
 from playwright.async_api import Error
 
-from edge import config
+from edge import config, others
 from edge.access.audit.entry import Event, Outcome
 from edge.access.audit.search import Asked, search
 from edge.app import Appliance
@@ -42,7 +42,7 @@ async def place(tmp_path):
             dimse=config.Dimse(listen="127.0.0.1:0"),
             http=config.Http(listen=f"127.0.0.1:{port}", names=(OWN_NAME,)),
             access=config.Access(
-                oidc=config.Oidc(
+                oidc=others.Oidc(
                     issuer=provider.issuer,
                     client_id=CLIENT_ID,
                     client_secret=CLIENT_SECRET,

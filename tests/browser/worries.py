@@ -20,10 +20,10 @@ from edge.admin.worklist_form import form_of, step_of
 from edge.cache.admission import Source
 from edge.cache.associations import Change, Direction, Finding, Other, Side
 from edge.cache.expected import Expectations
-from edge.config import Peer
 from edge.dicom.instance import InstanceRef, Origin
 from edge.index.commitments import Asked
 from edge.index.expected import Expected
+from edge.others import Peer
 from tests import samples
 from tests.browser.scene import PATIENTS, Scene, clinic, files
 from tests.ports import free_port

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from edge import config
+from edge import config, others
 from edge.cache.admission import Admission, Source
 from edge.cache.changes import Changes
 from edge.cache.custody import CustodyLedger
@@ -73,7 +73,7 @@ def open_cache(tmp_path):
             )
             cloud = several = None
             if archive is not None:
-                cloud = DicomwebArchive(config.Archive(name="cloud", url=archive.url))
+                cloud = DicomwebArchive(others.Archive(name="cloud", url=archive.url))
                 stack.push_async_callback(cloud.close)
                 several = Several([cloud])
             ledger = CustodyLedger(database, changes, **timing)

@@ -11,7 +11,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
-from edge import config
+from edge import config, others
 from edge.cache.backup import Backups, decode, overview, reference
 from edge.crypto.escrow import FILE, Escrow
 from edge.crypto.recovery import RecoveryKey
@@ -20,7 +20,7 @@ from edge.errors import EdgeError, SealBroken, SecretError
 from tests.samples import ct_series
 
 KEY = RecoveryKey(bytes(range(32)))
-ARCHIVE = config.Archive("cloud", "https://archive")
+ARCHIVE = others.Archive("cloud", "https://archive")
 
 
 @pytest.fixture
@@ -83,7 +83,7 @@ async def test_it_has_what_a_new_box_needs_and_no_image(box, settings, tmp_path)
 async def test_files_that_the_configuration_names_come_along(box, settings, tmp_path):
     authority = tmp_path / "their-ca.pem"
     authority.write_text("PEM")
-    archive = config.Archive("cloud", "https://archive", tls_ca=authority)
+    archive = others.Archive("cloud", "https://archive", tls_ca=authority)
     named = config.Config(appliance=settings.appliance, cloud=config.Cloud((archive,)))
     assert (await opened(backups(box, named))).outside == {str(authority): b"PEM"}
 

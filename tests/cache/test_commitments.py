@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge import config
+from edge import config, others
 from edge.cache.changes import Changes
 from edge.cache.commitments import (
     DAY,
@@ -20,7 +20,7 @@ from edge.index.database import Database
 
 CT, MR = "1.2.840.10008.5.1.4.1.1.2", "1.2.840.10008.5.1.4.1.1.4"
 VERIFICATION = "1.2.840.10008.1.1"
-CLOUD = config.Cloud((config.Archive("cloud", "https://cloud"),))
+CLOUD = config.Cloud((others.Archive("cloud", "https://cloud"),))
 
 
 class Ledger:
@@ -163,15 +163,15 @@ async def test_an_instance_that_was_passed_over_is_looked_at_again_before_all_is
         ({}, CLOUD, False),
         ({}, config.Cloud(), True),
         ({"commit_after": "edge"}, CLOUD, True),
-        ({"peer": (config.Peer("CT1", commit_after="edge"),)}, CLOUD, True),
-        ({"peer": (config.Peer("CT2", commit_after="edge"),)}, CLOUD, False),
+        ({"peer": (others.Peer("CT1", commit_after="edge"),)}, CLOUD, True),
+        ({"peer": (others.Peer("CT2", commit_after="edge"),)}, CLOUD, False),
         (
-            {"commit_after": "edge", "peer": (config.Peer("CT1", commit_after="cloud"),)},
+            {"commit_after": "edge", "peer": (others.Peer("CT1", commit_after="cloud"),)},
             CLOUD,
             False,
         ),
         (
-            {"peer": (config.Peer("CT1", "a", commit_after="edge"), config.Peer("CT1", "b"))},
+            {"peer": (others.Peer("CT1", "a", commit_after="edge"), others.Peer("CT1", "b"))},
             CLOUD,
             False,
         ),

@@ -7,7 +7,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from edge import config
+from edge import others
 from edge.cache.content import PIECE
 from edge.cache.passing import Passage
 from edge.cloud.dicomweb import DicomwebArchive
@@ -25,7 +25,7 @@ async def archive():
 
 @pytest.fixture
 async def passage_of(archive):
-    async with DicomwebArchive(config.Archive(name="cloud", url=archive.url)) as cloud:
+    async with DicomwebArchive(others.Archive(name="cloud", url=archive.url)) as cloud:
         yield lambda held: Passage(cloud, held=held)
 
 

@@ -5,10 +5,11 @@ import pytest
 
 from edge.cache.changes import Changes
 from edge.cache.peers import Forgotten, PeerBook
-from edge.config import Dimse, Peer
+from edge.config import Dimse
 from edge.errors import DecisionRefused
 from edge.index import peers, snapshot
 from edge.index.database import Database
+from edge.others import Peer
 
 KEY = bytes(32)
 LEARNING = Dimse(unknown_peers="learn", peer=(Peer("CT1", "10.0.0.1"),))

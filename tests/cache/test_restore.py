@@ -7,7 +7,7 @@ import os
 
 import pytest
 
-from edge import config, loading
+from edge import loading, others
 from edge.access.roles import Role
 from edge.access.tokens import Tokens
 from edge.app import Appliance
@@ -229,7 +229,7 @@ class TestFromAnArchive:
 
     @pytest.fixture
     async def archive(self, cloud):
-        async with DicomwebArchive(config.Archive("cloud", cloud.url)) as client:
+        async with DicomwebArchive(others.Archive("cloud", cloud.url)) as client:
             yield client
 
     @staticmethod

@@ -8,7 +8,7 @@ from datetime import date
 
 import pytest
 
-from edge import config
+from edge import config, others
 from edge.cache.disputes import Disputes
 from edge.cache.exchange import Exchange
 from edge.cache.ledger import Settlement
@@ -35,7 +35,7 @@ async def settle(cache, sample, custody):
 
 
 async def status(cache, /, archives=("cloud",), *, parts=RUNNING, **sections):
-    cloud = config.Cloud(tuple(config.Archive(name, "https://archive") for name in archives))
+    cloud = config.Cloud(tuple(others.Archive(name, "https://archive") for name in archives))
     settings = config.Config(cloud=cloud, **({"cache": cache.settings} | sections))
     return await read_status(settings, cache.database, cache.store, parts)
 

@@ -8,7 +8,7 @@ import zipfile
 from functools import partial
 from pathlib import Path
 
-from edge import config
+from edge import config, others
 from edge.cache.support import bundle, name_of, plain_config
 from edge.logs import Line, reference
 
@@ -19,8 +19,8 @@ NOW = 1_900_000_000.0
 
 
 def settings():
-    auth = config.Auth(kind="basic", user="edge", password=SECRET)
-    archive = config.Archive("cloud", f"https://edge:{SECRET}@archive.example/dicom-web", auth=auth)
+    auth = others.Auth(kind="basic", user="edge", password=SECRET)
+    archive = others.Archive("cloud", f"https://edge:{SECRET}@archive.example/dicom-web", auth=auth)
     return config.Config(
         appliance=config.Appliance(name="St. Brigid's", data_dir=Path("/var/lib/edge")),
         cloud=config.Cloud((archive,)),
@@ -65,7 +65,7 @@ def test_no_secret_and_no_patient_of_the_configuration_is_in_it():
 
 def test_every_secret_of_the_configuration_is_one_by_its_field():
     """Whatever section gets another: what shows in no repr is not in the bundle."""
-    oidc = config.Oidc(issuer="https://issuer", client_id="x", client_secret=SECRET)
+    oidc = others.Oidc(issuer="https://issuer", client_id="x", client_secret=SECRET)
     found = json.dumps(plain_config(config.Access(oidc=oidc)))
     assert SECRET not in found
     assert "https://issuer" in found

@@ -5,7 +5,7 @@ import logging
 
 import pytest
 
-from edge import config
+from edge import config, others
 from edge.cache.changes import Changes
 from edge.cache.expected import Expectations
 from edge.cache.worklist import API, StepState, Worklist
@@ -40,7 +40,7 @@ async def database(tmp_path):
 
 
 def sources(*names):
-    return tuple(config.WorklistSource(name, "folder") for name in names)
+    return tuple(others.WorklistSource(name, "folder") for name in names)
 
 
 @pytest.fixture

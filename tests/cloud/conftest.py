@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge import config
+from edge import others
 from edge.cloud.archive import Outgoing
 from edge.cloud.dicomweb import DicomwebArchive
 from edge.cloud.token_endpoint import TokenEndpoint
@@ -40,7 +40,7 @@ async def fake():
 async def client(fake):
     """Of the fake archive, with little patience."""
     timeouts = Timeouts(connect=2.0, read=2.0, write=2.0, store=2.0, answer=5.0)
-    async with DicomwebArchive(config.Archive("cloud", fake.url), timeouts=timeouts) as archive:
+    async with DicomwebArchive(others.Archive("cloud", fake.url), timeouts=timeouts) as archive:
         yield archive
 
 

@@ -1,7 +1,7 @@
 import httpx
 import pytest
 
-from edge import config
+from edge import others
 from edge.cloud.auth import auth_of
 from edge.cloud.aws import AwsAuth
 from edge.cloud.dicomweb import DicomwebArchive
@@ -18,8 +18,8 @@ AWS = {"region": "eu-west-1", "access_key_id": "AKIDEXAMPLE", "secret_access_key
 
 def auth(*positional, **settings):
     return auth_of(
-        config.Archive(
-            "cloud", "https://archive.example", auth=config.Auth(*positional, **settings)
+        others.Archive(
+            "cloud", "https://archive.example", auth=others.Auth(*positional, **settings)
         )
     )
 
@@ -89,14 +89,14 @@ def test_credentials_that_can_not_work_are_an_error_of_the_configuration(setting
     ],
 )
 def test_a_secret_shows_in_no_repr(settings):
-    archive = config.Archive("cloud", "https://archive.example", auth=config.Auth(**settings))
+    archive = others.Archive("cloud", "https://archive.example", auth=others.Auth(**settings))
     assert "hush" not in repr(archive)
     assert "hush" not in repr(auth_of(archive))
 
 
 async def test_the_token_endpoint_has_an_authority_of_its_own(fake, tmp_path):
-    auth = config.Auth("oauth2", **OAUTH2, tls_ca=tmp_path / "missing.pem")
-    async with DicomwebArchive(config.Archive("cloud", fake.url, auth=auth)) as archive:
+    auth = others.Auth("oauth2", **OAUTH2, tls_ca=tmp_path / "missing.pem")
+    async with DicomwebArchive(others.Archive("cloud", fake.url, auth=auth)) as archive:
         with pytest.raises(ConfigError, match=r"missing\.pem"):
             await archive.search_studies(limit=1)
     assert not fake.requests

@@ -16,7 +16,7 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge import config
+from edge import others
 from edge.cloud.archive import StoreOutcome
 from edge.cloud.aws import AwsAuth, Signer, canonical_path, canonical_query
 from edge.cloud.dicomweb import DicomwebArchive
@@ -235,8 +235,8 @@ async def checking():
 
 def client(checking, clock=None, **more):
     said = {"access_key_id": "AKIDEXAMPLE", "secret_access_key": SECRET, "region": "eu-west-1"}
-    auth = config.Auth("aws", **(said | more))
-    archive = DicomwebArchive(config.Archive("cloud", checking.url, auth=auth))
+    auth = others.Auth("aws", **(said | more))
+    archive = DicomwebArchive(others.Archive("cloud", checking.url, auth=auth))
     if clock is not None:
         archive._auth = AwsAuth(auth, clock=clock)
     return archive
@@ -339,5 +339,5 @@ async def test_a_refusal_at_the_right_time_is_not_tried_again(checking):
 
 
 def test_the_secret_shows_in_no_repr():
-    auth = config.Auth("aws", secret_access_key="hush", session_token="hush")
+    auth = others.Auth("aws", secret_access_key="hush", session_token="hush")
     assert "hush" not in f"{auth!r} {AwsAuth(auth)!r}"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge import config
+from edge import others
 from edge.cloud.changefeed import AzureFeed
 from edge.cloud.dicomweb import DicomwebArchive
 from edge.cloud.feed import Action
@@ -22,7 +22,7 @@ async def azure():
 
 @pytest.fixture
 async def archive(azure):
-    async with DicomwebArchive(config.Archive("cloud", azure.url, "azure")) as client:
+    async with DicomwebArchive(others.Archive("cloud", azure.url, "azure")) as client:
         yield client
 
 

@@ -11,7 +11,7 @@ import pytest
 import trustme
 from aiohttp import web
 
-from edge import config
+from edge import others
 from edge.cloud.diagnosis import Diagnosis
 from edge.cloud.findings import Step, Verdict
 from edge.cloud.orthanc import archive_of
@@ -30,7 +30,7 @@ WHOLE = [
 
 async def walk(url, *, clock=time.time, **settings):
     """Every finding of a walk to that archive."""
-    async with archive_of(config.Archive("cloud", url, **settings)) as archive:
+    async with archive_of(others.Archive("cloud", url, **settings)) as archive:
         diagnosis = Diagnosis(archive, patience=5.0, listing=1.0, clock=clock)
         async with aclosing(diagnosis.findings()) as findings:
             return [finding async for finding in findings]
@@ -66,7 +66,7 @@ def real_orthanc(tmp_path_factory):
 
 async def test_the_whole_way_to_orthanc_and_back(real_orthanc):
     user, password = real_orthanc.auth
-    auth = config.Auth("basic", user=user, password=password)
+    auth = others.Auth("basic", user=user, password=password)
     findings = await walk(real_orthanc.dicomweb, kind="orthanc", auth=auth)
     assert [str(finding.step) for finding in findings] == WHOLE
     assert verdicts(findings) == dict.fromkeys(WHOLE, "passed") | {"tls": "noted"}
@@ -78,7 +78,7 @@ async def test_an_orthanc_that_is_not_called_one_keeps_the_test_instance_and_it_
     real_orthanc,
 ):
     user, password = real_orthanc.auth
-    auth = config.Auth("basic", user=user, password=password)
+    auth = others.Auth("basic", user=user, password=password)
     findings = await walk(real_orthanc.dicomweb, auth=auth)
     assert findings[-1].verdict is Verdict.NOTED
     words = said(findings, Step.DELETE)
@@ -93,7 +93,7 @@ async def test_an_orthanc_that_is_not_called_one_keeps_the_test_instance_and_it_
 
 
 async def test_the_wrong_password_of_orthanc_is_found_at_the_login(real_orthanc):
-    auth = config.Auth("basic", user="edge", password="wrong")
+    auth = others.Auth("basic", user="edge", password="wrong")
     step, words = await failure(real_orthanc.dicomweb, auth=auth)
     assert step is Step.LOGIN
     assert "401" in words
@@ -109,7 +109,7 @@ async def other_edge(tmp_path):
 
 
 async def test_the_whole_way_to_another_edge_by_https(other_edge):
-    auth = config.Auth("bearer", token=other_edge.admin_token)
+    auth = others.Auth("bearer", token=other_edge.admin_token)
     findings = await walk(other_edge.dicomweb, auth=auth, tls_ca=other_edge.authority)
     assert verdicts(findings) == dict.fromkeys(WHOLE, "passed")
     assert "issued by" in said(findings, Step.TLS)
@@ -118,7 +118,7 @@ async def test_the_whole_way_to_another_edge_by_https(other_edge):
 
 
 async def test_the_same_way_through_a_proxy_that_wants_a_login(other_edge):
-    auth = config.Auth("bearer", token=other_edge.admin_token)
+    auth = others.Auth("bearer", token=other_edge.admin_token)
     way = {"auth": auth, "tls_ca": other_edge.authority}
     async with Proxy(("box", "a secret")) as proxy:
         login = {"proxy": proxy.url, "proxy_user": "box", "proxy_password": "a secret"}
@@ -132,7 +132,7 @@ async def test_the_same_way_through_a_proxy_that_wants_a_login(other_edge):
 
 
 async def test_a_token_without_the_right_to_delete_leaves_the_instance_and_says_so(other_edge):
-    auth = config.Auth("bearer", token=other_edge.token)
+    auth = others.Auth("bearer", token=other_edge.token)
     findings = await walk(other_edge.dicomweb, auth=auth, tls_ca=other_edge.authority)
     assert verdicts(findings) == dict.fromkeys(WHOLE, "passed") | {"delete": "noted"}
     words = said(findings, Step.DELETE)
@@ -416,7 +416,7 @@ async def test_an_answer_that_is_lost_leaves_nothing_behind(fake):
 
 
 async def test_who_loses_patience_leaves_nothing_behind(fake):
-    async with archive_of(config.Archive("cloud", fake.url)) as archive:
+    async with archive_of(others.Archive("cloud", fake.url)) as archive:
         async with aclosing(Diagnosis(archive).findings()) as findings:
             async for finding in findings:
                 if finding.step is Step.STORE:

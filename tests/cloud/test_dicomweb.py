@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-from edge import config
+from edge import others
 from edge.cloud.archive import Advice, StoreOutcome
 from edge.cloud.dicomweb import DicomwebArchive
 from edge.cloud.pace import Throttle, Way
@@ -145,7 +145,7 @@ async def test_an_instance_that_is_too_large_by_itself_is_a_dead_letter(fake, cl
 
 
 async def test_a_url_without_a_service_is_a_refusal_not_a_fate_of_instances(fake, slices):
-    settings = config.Archive("cloud", f"{fake.url}/elsewhere")
+    settings = others.Archive("cloud", f"{fake.url}/elsewhere")
     async with DicomwebArchive(settings) as archive:
         with pytest.raises(CloudRefused) as caught:
             await store(archive, slices)
@@ -227,7 +227,7 @@ async def test_a_get_that_hits_a_dying_connection_is_repeated_once():
 
     async with await asyncio.start_server(talk, "127.0.0.1", 0) as server:
         url = f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}"
-        async with DicomwebArchive(config.Archive("cloud", url)) as archive:
+        async with DicomwebArchive(others.Archive("cloud", url)) as archive:
             for _ in range(2):
                 assert await archive.search_studies(limit=1) == []
     assert connections == 2
@@ -325,13 +325,13 @@ async def test_metadata_is_read(fake, client, slices):
 @pytest.mark.parametrize(
     ("auth", "header"),
     [
-        (config.Auth("basic", user="edge", password="secret"), "Basic ZWRnZTpzZWNyZXQ="),
-        (config.Auth("bearer", token="abc.def"), "Bearer abc.def"),
+        (others.Auth("basic", user="edge", password="secret"), "Basic ZWRnZTpzZWNyZXQ="),
+        (others.Auth("bearer", token="abc.def"), "Bearer abc.def"),
     ],
 )
 async def test_every_request_is_signed(fake, auth, header):
     fake.authorization = header
-    async with DicomwebArchive(config.Archive("cloud", fake.url, auth=auth)) as archive:
+    async with DicomwebArchive(others.Archive("cloud", fake.url, auth=auth)) as archive:
         assert await archive.search_studies(limit=1) == []
 
 
@@ -346,7 +346,7 @@ async def test_a_wrong_password_is_told(fake, client):
 )
 def test_a_url_that_can_not_be_used_is_an_error_of_the_configuration(url):
     with pytest.raises(ConfigError, match=r"cloud\.archive cloud"):
-        DicomwebArchive(config.Archive("cloud", url))
+        DicomwebArchive(others.Archive("cloud", url))
 
 
 async def test_an_answer_that_is_too_large_is_the_archives_mistake_not_the_lines(fake, client):
@@ -363,7 +363,7 @@ async def test_an_instance_that_drips_is_given_up(fake, slices):
     fake.put(slices[0].data)
     fake.faults["retrieve"].append(Fault(drip=0.01))
     timeouts = Timeouts(slowest=1000.0, slow=0.1)
-    async with DicomwebArchive(config.Archive("cloud", fake.url), timeouts=timeouts) as archive:
+    async with DicomwebArchive(others.Archive("cloud", fake.url), timeouts=timeouts) as archive:
         stream = archive.retrieve_instance(slices[0].ref)
         with pytest.raises(CloudUnreachable, match="too slowly"):
             [piece async for piece in stream]
@@ -372,7 +372,7 @@ async def test_an_instance_that_drips_is_given_up(fake, slices):
 async def test_all_that_goes_over_the_line_is_counted_in_both_directions(fake, slices):
     counted = Counter()
     meter = Meter(lambda direction, count: counted.update({direction: count}))
-    settings = config.Archive("cloud", fake.url)
+    settings = others.Archive("cloud", fake.url)
     async with DicomwebArchive(settings, way=Way(Throttle(), meter)) as client:
         await store(client, slices)
         sizes = sum(len(part.data) for part in slices)
@@ -402,7 +402,7 @@ async def test_stores_to_two_archives_share_one_limit(fake, slices):
         async with asyncio.TaskGroup() as group:
             for number, archive in enumerate((fake, other)):
                 way = Way(throttle, Meter())
-                client = DicomwebArchive(config.Archive(f"{number}", archive.url), way=way)
+                client = DicomwebArchive(others.Archive(f"{number}", archive.url), way=way)
                 group.create_task(store(client, [large]))
         took = time.monotonic() - begun
         assert took > 0.95 * 2 * len(large.data) / 250_000 - 0.2

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge import config
+from edge import others
 from edge.cloud.changefeed import AzureFeed, EdgeFeed
 from edge.cloud.feeds import feed_of
 from edge.cloud.orthanc import OrthancFeed, archive_of
@@ -24,7 +24,7 @@ from tests.fakes.archive import FakeArchive
     ],
 )
 async def test_a_feed_by_the_kind_of_the_archive(kind, feed):
-    settings = config.Archive("cloud", "http://127.0.0.1:9/dicom-web", kind)
+    settings = others.Archive("cloud", "http://127.0.0.1:9/dicom-web", kind)
     async with archive_of(settings) as archive:
         found = feed_of(settings, archive)
         assert found is None if feed is None else type(found) is feed
@@ -41,7 +41,7 @@ async def test_a_feed_by_the_kind_of_the_archive(kind, feed):
 @pytest.mark.parametrize("slash", ["", "/"])
 async def test_where_it_is_asked_for(kind, path, slash):
     async with FakeArchive() as server:
-        settings = config.Archive("cloud", server.url + slash, kind)
+        settings = others.Archive("cloud", server.url + slash, kind)
         async with archive_of(settings) as archive:
             feed = feed_of(settings, archive)
             with pytest.raises(CloudError):

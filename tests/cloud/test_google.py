@@ -12,7 +12,7 @@ from cryptography.hazmat.primitives.serialization import (
     PrivateFormat,
 )
 
-from edge import config
+from edge import others
 from edge.cloud.google import SCOPE, ServiceAccount
 from edge.errors import CloudUnauthorised
 
@@ -51,7 +51,7 @@ def write(tmp_path, tokens, key):
 
 
 def account(path, endpoint, now=1_700_000_000.75, **more):
-    return ServiceAccount(config.Auth("google", key_file=path, **more), endpoint, clock=lambda: now)
+    return ServiceAccount(others.Auth("google", key_file=path, **more), endpoint, clock=lambda: now)
 
 
 async def test_the_assertion_is_signed_and_says_who_asks_for_what(write, tokens, endpoint):

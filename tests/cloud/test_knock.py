@@ -7,7 +7,7 @@ import pytest
 import trustme
 from aiohttp import web
 
-from edge import config
+from edge import others
 from edge.cloud.knock import Knock, look_at
 from edge.cloud.route import Route
 from tests.fakes.proxy import Proxy
@@ -15,7 +15,7 @@ from tests.fakes.website import website
 
 
 def route_to(url, **settings):
-    return Route.of(config.Archive("cloud", url, **settings), httpx.URL(url))
+    return Route.of(others.Archive("cloud", url, **settings), httpx.URL(url))
 
 
 async def test_a_head_is_asked_for_without_credentials_or_path():

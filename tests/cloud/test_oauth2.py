@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge import config
+from edge import others
 from edge.cloud.oauth2 import ClientCredentials
 from edge.errors import CloudUnauthorised
 
@@ -12,7 +12,7 @@ from edge.errors import CloudUnauthorised
 def client(tokens, endpoint, **more):
     name, secret = tokens.client
     said = {"token_url": tokens.url, "client_id": name, "client_secret": secret, **more}
-    return ClientCredentials(config.Auth("oauth2", **said), endpoint)
+    return ClientCredentials(others.Auth("oauth2", **said), endpoint)
 
 
 @pytest.mark.parametrize("way", ["basic", "body"])

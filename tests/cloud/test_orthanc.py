@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from aiohttp import web
 
-from edge import config
+from edge import others
 from edge.cloud.dicomweb import DicomwebArchive
 from edge.cloud.feed import Action, Change, Page
 from edge.cloud.orthanc import OrthancArchive, OrthancFeed, archive_of
@@ -35,7 +35,7 @@ async def rest():
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}/pacs/dicom-web/"
-    async with archive_of(config.Archive("cloud", url, "orthanc")) as archive:
+    async with archive_of(others.Archive("cloud", url, "orthanc")) as archive:
         yield archive, answers, deleted
     await runner.cleanup()
 
@@ -71,7 +71,7 @@ async def test_another_server_in_its_place_is_told_from_it(rest):
 
 def test_the_kind_chooses_the_driver():
     kinds = {
-        kind: type(archive_of(config.Archive("a", "http://a/b", kind)))
+        kind: type(archive_of(others.Archive("a", "http://a/b", kind)))
         for kind in ("dicomweb", "orthanc")
     }
     assert kinds == {"dicomweb": DicomwebArchive, "orthanc": OrthancArchive}
@@ -114,7 +114,7 @@ async def log():
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     url = f"http://127.0.0.1:{runner.addresses[0][1]}/dicom-web"
-    async with archive_of(config.Archive("cloud", url, "orthanc")) as archive:
+    async with archive_of(others.Archive("cloud", url, "orthanc")) as archive:
         yield OrthancFeed(archive, clock=lambda: NOW), answers, asked
     await runner.cleanup()
 

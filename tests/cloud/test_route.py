@@ -6,7 +6,7 @@ import httpx
 import pytest
 import trustme
 
-from edge import config
+from edge import others
 from edge.cloud.dicomweb import DicomwebArchive
 from edge.cloud.route import Route, tls_context
 from edge.errors import ConfigError
@@ -30,7 +30,7 @@ def pair(authority, tmp_path):
 
 
 def route(**settings):
-    return Route.of(config.Archive("cloud", str(URL), **settings), URL)
+    return Route.of(others.Archive("cloud", str(URL), **settings), URL)
 
 
 def test_a_connection_goes_to_the_archive_or_else_to_its_proxy():
@@ -45,7 +45,7 @@ def test_a_connection_goes_to_the_archive_or_else_to_its_proxy():
 )
 def test_a_proxy_that_can_not_be_used_is_an_error_of_the_configuration(proxy):
     with pytest.raises(ConfigError, match="proxy") as caught:
-        DicomwebArchive(config.Archive("cloud", str(URL), proxy=proxy))
+        DicomwebArchive(others.Archive("cloud", str(URL), proxy=proxy))
     assert "u:p" not in str(caught.value)
 
 
@@ -92,7 +92,7 @@ def test_files_that_are_missing_or_no_certificates(pair, tmp_path):
 
 async def test_a_wrong_pair_is_said_before_anything_is_sent(pair, authority, tmp_path):
     authority.issue_cert("other.example").private_key_pem.write_to_path(tmp_path / "other.key")
-    settings = config.Archive(
+    settings = others.Archive(
         "cloud", str(URL), tls_certificate=pair[0], tls_key=tmp_path / "other.key"
     )
     with pytest.raises(ConfigError, match="is not the key"):

@@ -6,7 +6,7 @@ from contextlib import AsyncExitStack
 
 import pytest
 
-from edge import config
+from edge import others
 from edge.cloud.dicomweb import DicomwebArchive
 from edge.cloud.several import Several
 from edge.errors import CloudUnreachable, InstanceNotFound
@@ -23,7 +23,7 @@ async def both():
         first = await stack.enter_async_context(FakeArchive())
         second = await stack.enter_async_context(FakeArchive())
         drivers = [
-            await stack.enter_async_context(DicomwebArchive(config.Archive(name, fake.url)))
+            await stack.enter_async_context(DicomwebArchive(others.Archive(name, fake.url)))
             for name, fake in (("first", first), ("second", second))
         ]
         yield first, second, Several(drivers)

@@ -9,7 +9,6 @@ import httpx
 import pytest
 from aiohttp import web
 
-from edge import config
 from edge.cloud.archive import Outgoing, StoreOutcome
 from edge.cloud.dicomweb import DicomwebArchive
 from edge.cloud.oauth2 import ClientCredentials
@@ -17,13 +16,14 @@ from edge.cloud.token_auth import TokenAuth
 from edge.cloud.token_endpoint import Token
 from edge.cloud.transport import is_lasting
 from edge.errors import CloudUnauthorised, CloudUnreachable
+from edge.others import Archive, Auth
 from tests.cloud.conftest import outgoing
 
 
 def settings(fake, tokens, **more):
     client, secret = tokens.client
     said = {"token_url": tokens.url, "client_id": client, "client_secret": secret, **more}
-    return config.Archive("cloud", fake.url, auth=config.Auth("oauth2", **said))
+    return Archive("cloud", fake.url, auth=Auth("oauth2", **said))
 
 
 @pytest.fixture
@@ -189,9 +189,9 @@ async def test_a_refusal_that_is_endless_is_not_read(tokens, fake):
     try:
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         client, secret = tokens.client
-        auth = config.Auth("oauth2", token_url=tokens.url, client_id=client, client_secret=secret)
+        auth = Auth("oauth2", token_url=tokens.url, client_id=client, client_secret=secret)
         url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        async with DicomwebArchive(config.Archive("cloud", url, auth=auth)) as archive:
+        async with DicomwebArchive(Archive("cloud", url, auth=auth)) as archive:
             assert await archive.search_studies(limit=1) == []
     finally:
         await runner.cleanup()
@@ -261,5 +261,5 @@ async def test_tokens_that_live_no_moment_are_shared_by_those_who_waited(tokens,
 
 
 def test_neither_token_nor_secret_shows_in_a_repr():
-    auth = TokenAuth(ClientCredentials(config.Auth("oauth2", client_secret="hush"), None))
+    auth = TokenAuth(ClientCredentials(Auth("oauth2", client_secret="hush"), None))
     assert "hush" not in f"{auth!r} {auth.__dict__!r}"

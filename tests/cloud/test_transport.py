@@ -7,7 +7,7 @@ import httpx
 import pytest
 import trustme
 
-from edge import config
+from edge import others
 from edge.cloud.dicomweb import DicomwebArchive
 from edge.cloud.transport import Timeouts, error_of_status, is_lasting, new_client
 from edge.errors import CloudRefused, CloudUnauthorised, CloudUnreachable, ConfigError
@@ -15,7 +15,7 @@ from edge.errors import CloudRefused, CloudUnauthorised, CloudUnreachable, Confi
 
 async def failure(url, tls_ca=None, **timeouts):
     """What a search of that archive says."""
-    settings = config.Archive("cloud", url, **({"tls_ca": tls_ca} if tls_ca else {}))
+    settings = others.Archive("cloud", url, **({"tls_ca": tls_ca} if tls_ca else {}))
     async with DicomwebArchive(settings, timeouts=Timeouts(**timeouts)) as archive:
         with pytest.raises(CloudUnreachable) as caught:
             await archive.search_studies(limit=1)
@@ -130,7 +130,7 @@ async def test_a_certificate_of_an_unknown_authority(authority):
 async def test_a_certificate_that_is_not_trusted_heals_only_by_a_person(authority):
     tls = tls_of(authority.issue_cert("127.0.0.1"))
     async with server(saying(b""), tls) as port:
-        settings = config.Archive("cloud", f"https://127.0.0.1:{port}")
+        settings = others.Archive("cloud", f"https://127.0.0.1:{port}")
         async with DicomwebArchive(settings) as archive:
             with pytest.raises(CloudUnreachable) as caught:
                 await archive.search_studies(limit=1)
@@ -151,8 +151,8 @@ def test_what_lasts_until_a_person_does_something(error, lasting):
 
 async def test_whether_anything_answers_there(free_port):
     async with server(saying(b"")) as port:
-        assert await DicomwebArchive(config.Archive("cloud", f"http://127.0.0.1:{port}")).answers()
-    nobody = DicomwebArchive(config.Archive("cloud", f"http://127.0.0.1:{free_port()}"))
+        assert await DicomwebArchive(others.Archive("cloud", f"http://127.0.0.1:{port}")).answers()
+    nobody = DicomwebArchive(others.Archive("cloud", f"http://127.0.0.1:{free_port()}"))
     assert not await nobody.answers()
 
 
@@ -179,7 +179,7 @@ async def test_the_archives_own_authority_is_trusted_by_tls_ca(authority, tmp_pa
     tls = tls_of(authority.issue_cert("127.0.0.1"))
     answer = b"HTTP/1.1 204 No Content\r\n\r\n"
     async with server(saying(answer), tls) as port:
-        settings = config.Archive("cloud", f"https://127.0.0.1:{port}", tls_ca=tmp_path / "ca.pem")
+        settings = others.Archive("cloud", f"https://127.0.0.1:{port}", tls_ca=tmp_path / "ca.pem")
         async with DicomwebArchive(settings) as archive:
             assert await archive.search_studies(limit=1) == []
 
@@ -193,7 +193,7 @@ async def test_the_environment_does_not_choose_a_proxy(monkeypatch, free_port):
     monkeypatch.setenv("HTTP_PROXY", f"http://127.0.0.1:{free_port()}")
     async with (
         server(saying(b"HTTP/1.1 204 No Content\r\n\r\n")) as port,
-        DicomwebArchive(config.Archive("cloud", f"http://127.0.0.1:{port}")) as archive,
+        DicomwebArchive(others.Archive("cloud", f"http://127.0.0.1:{port}")) as archive,
     ):
         assert await archive.search_studies(limit=1) == []
 

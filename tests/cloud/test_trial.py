@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge import config
+from edge import others
 from edge.cloud.findings import Step, Verdict
 from edge.cloud.trial import Trials
 from edge.errors import DecisionRefused
@@ -14,7 +14,7 @@ from tests.ports import free_port
 @pytest.fixture
 def trials():
     nobody = f"http://127.0.0.1:{free_port()}/dicom-web"
-    return Trials([config.Archive("cloud", nobody), config.Archive("second", nobody)])
+    return Trials([others.Archive("cloud", nobody), others.Archive("second", nobody)])
 
 
 async def test_the_steps_come_one_by_one_until_one_fails(trials):
@@ -49,7 +49,7 @@ async def test_of_an_archive_that_is_not_there_the_others_are_named(trials):
 
 
 async def test_one_that_is_not_set_up_yet_is_walked_to_in_the_same_turn(trials):
-    new = config.Archive("new", f"http://127.0.0.1:{free_port()}/dicom-web")
+    new = others.Archive("new", f"http://127.0.0.1:{free_port()}/dicom-web")
     async with trials.walk_to(new) as findings:
         assert (await anext(findings)).step is Step.NAME
         with pytest.raises(DecisionRefused, match="new is being tested just now"):

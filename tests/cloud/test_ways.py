@@ -7,7 +7,7 @@ import pytest
 import trustme
 from aiohttp import web
 
-from edge import config
+from edge import others
 from edge.cloud.archive import StoreOutcome
 from edge.cloud.dicomweb import DicomwebArchive
 from edge.cloud.transport import Timeouts, is_lasting
@@ -21,7 +21,7 @@ PATIENCE = Timeouts(connect=3.0, read=3.0, write=3.0, store=3.0, answer=5.0)
 
 
 def archive_at(url, **settings):
-    return DicomwebArchive(config.Archive("cloud", url, **settings), timeouts=PATIENCE)
+    return DicomwebArchive(others.Archive("cloud", url, **settings), timeouts=PATIENCE)
 
 
 async def failure(url, **settings):
@@ -53,7 +53,7 @@ async def there_and_back(archive, slices):
 async def test_http_is_forwarded_by_a_proxy_that_alone_knows_the_name(fake, slices):
     url = f"http://archive.invalid:{fake.port}/dicom-web"
     fake.authorization = "Bearer of-the-archive"
-    auth = config.Auth("bearer", token="of-the-archive")
+    auth = others.Auth("bearer", token="of-the-archive")
     async with Proxy(("box", "a:secret"), {"archive.invalid": "127.0.0.1"}) as proxy:
         login = {"proxy": proxy.url, "proxy_user": "box", "proxy_password": "a:secret"}
         async with archive_at(url, auth=auth, **login) as archive:
@@ -65,7 +65,7 @@ async def test_http_is_forwarded_by_a_proxy_that_alone_knows_the_name(fake, slic
 async def test_https_goes_through_a_tunnel_and_the_proxy_sees_nothing(tmp_path, slices):
     server = EdgeServer(tmp_path / "archive", tls="auto")
     await server.start()
-    auth = config.Auth("bearer", token=server.admin_token)
+    auth = others.Auth("bearer", token=server.admin_token)
     way = {"auth": auth, "tls_ca": server.authority}
     async with Proxy(("box", "secret")) as proxy:
         login = {"proxy": proxy.url, "proxy_user": "box", "proxy_password": "secret"}
@@ -103,7 +103,7 @@ async def test_a_proxy_that_is_down_is_not_called_the_archive(fake, free_port):
     async with Proxy() as proxy:
         proxy.silent = True
         async with DicomwebArchive(
-            config.Archive("cloud", "https://archive.invalid", proxy=proxy.url),
+            others.Archive("cloud", "https://archive.invalid", proxy=proxy.url),
             timeouts=Timeouts(connect=0.3, read=0.3),
         ) as archive:
             with pytest.raises(CloudUnreachable, match="by way of the proxy") as caught:
@@ -279,7 +279,7 @@ async def test_a_wrong_clock_is_named_by_the_date_of_the_archive(authority, trus
         return web.Response(headers={"Date": date})
 
     async with website(ten_days_ago, ended) as url:
-        auth = config.Auth("bearer", token="a-secret")
+        auth = others.Auth("bearer", token="a-secret")
         error = await failure(url, tls_ca=trusted, auth=auth)
     assert "this box's clock is wrong" in words(error)
     assert "10 days ahead of the archive's" in words(error) or "9 days" in words(error)

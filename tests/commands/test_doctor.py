@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from dataclasses import replace
 
-from edge import config
+from edge import others
 from edge.app import Appliance
 from tests.commands.test_peer import folder, loaded, peer  # noqa: F401 - fixtures
 from tests.dimse import dcmtk
@@ -50,7 +50,7 @@ async def test_the_doctor_says_what_went_wrong_and_what_to_change(loaded, peer, 
 async def test_a_destination_and_a_level_that_nobody_knows_are_named(loaded, peer):  # noqa: F811
     may = ("query", "retrieve")
     known = replace(loaded.dimse.peer[0], may=may)
-    there = config.Peer("WS1", "127.0.0.1", 11113)
+    there = others.Peer("WS1", "127.0.0.1", 11113)
     dimse = replace(loaded.dimse, peer=(known, there))
     async with Appliance(replace(loaded, dimse=dimse)) as box:
         asking = ("-aet", "KNOWN", "-k", "QueryRetrieveLevel=STUDY", "-k", "StudyInstanceUID=1.2")

@@ -7,7 +7,7 @@ import json
 
 import pytest
 
-from edge import config
+from edge import config, others
 from edge.app import Appliance
 from tests import program
 from tests.dimse import dcmtk
@@ -27,7 +27,7 @@ def loaded(folder):
         dimse=config.Dimse(
             listen="127.0.0.1:0",
             unknown_peers="learn",
-            peer=(config.Peer("KNOWN", "127.0.0.1", name="CT, ground floor"),),
+            peer=(others.Peer("KNOWN", "127.0.0.1", name="CT, ground floor"),),
         ),
         http=config.Http(listen="127.0.0.1:0", tls="off"),
     )

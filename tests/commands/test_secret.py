@@ -11,7 +11,7 @@ from contextlib import suppress
 
 import pytest
 
-from edge import config, loading
+from edge import config, loading, others
 from edge.app import Appliance
 from edge.crypto.secrets import PURPOSE, open_secrets
 from edge.opening import Cache
@@ -49,7 +49,7 @@ def seal(path, content, **options):
 def opened(path, sealed):
     async def open_one(loaded):
         async with Cache(loaded) as cache:
-            auth = config.Auth("bearer", token=sealed)
+            auth = others.Auth("bearer", token=sealed)
             return open_secrets(auth, cache.keys.derive(PURPOSE), "auth").token
 
     return asyncio.run(open_one(loading.load(path, {})))

@@ -13,7 +13,7 @@ import pytest
 
 import edge
 from edge import __main__ as main
-from edge import config
+from edge import config, others
 from edge.app import Appliance
 from edge.cache.admission import Source
 from edge.cache.ledger import Settlement
@@ -97,7 +97,7 @@ async def test_every_list_shows_strangers_words_harmlessly(tmp_path):
         appliance=config.Appliance(data_dir=tmp_path / "box"),
         dimse=config.Dimse(listen="127.0.0.1:0"),
         http=config.Http(listen="127.0.0.1:0", tls="off"),
-        cloud=config.Cloud((config.Archive("cloud", "http://127.0.0.1:9/dicom-web"),)),
+        cloud=config.Cloud((others.Archive("cloud", "http://127.0.0.1:9/dicom-web"),)),
         cache=config.Cache(reserve_bytes=0),
     )
     path = tmp_path / "edge.toml"

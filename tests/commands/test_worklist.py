@@ -8,7 +8,7 @@ import os
 
 import pytest
 
-from edge import config
+from edge import config, others
 from edge.app import Appliance
 from tests import program
 from tests.worklists import day, item, save
@@ -28,7 +28,7 @@ def edge(tmp_path):
         appliance=config.Appliance(data_dir=tmp_path / "box"),
         dimse=config.Dimse(listen="127.0.0.1:0"),
         http=config.Http(listen="127.0.0.1:0", tls="off"),
-        worklist=config.Worklist((config.WorklistSource("folder", "folder", path=folder),)),
+        worklist=config.Worklist((others.WorklistSource("folder", "folder", path=folder),)),
     )
 
     async def start_once():

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 import pydicom
 import pytest
 
-from edge import config
+from edge import others
 from edge.cloud.archive import Archive, Outgoing, StoreOutcome, first_value
 from edge.cloud.dicomweb import DicomwebArchive
 from edge.cloud.orthanc import archive_of
@@ -34,7 +34,7 @@ class Running:
     """An archive, and how to reach it with other credentials."""
 
     url: str
-    auth: config.Auth
+    auth: others.Auth
     server: FakeArchive | EdgeServer | Orthanc
 
     async def stop(self) -> None:
@@ -49,15 +49,15 @@ class Running:
         else:
             await self.server.start()
 
-    def client(self, auth: config.Auth | None = None) -> DicomwebArchive:
+    def client(self, auth: others.Auth | None = None) -> DicomwebArchive:
         kind = "orthanc" if isinstance(self.server, Orthanc) else "dicomweb"
-        return archive_of(config.Archive("cloud", self.url, kind, auth=auth or self.auth))
+        return archive_of(others.Archive("cloud", self.url, kind, auth=auth or self.auth))
 
     @property
-    def may_delete(self) -> config.Auth:
+    def may_delete(self) -> others.Auth:
         """Credentials of who may."""
         if isinstance(self.server, EdgeServer):
-            return config.Auth("bearer", token=self.server.admin_token)
+            return others.Auth("bearer", token=self.server.admin_token)
         return self.auth
 
 
@@ -74,24 +74,24 @@ async def running(request, tmp_path) -> AsyncIterator[Running]:
     if request.param == "orthanc":
         real = request.getfixturevalue("real_orthanc")
         user, password = real.auth
-        auth = config.Auth("basic", user=user, password=password)
+        auth = others.Auth("basic", user=user, password=password)
         yield Running(real.dicomweb, auth, real)
     elif request.param == "edge":
         edge = EdgeServer(tmp_path / "edge")
         await edge.start()
-        yield Running(edge.dicomweb, config.Auth("bearer", token=edge.token), edge)
+        yield Running(edge.dicomweb, others.Auth("bearer", token=edge.token), edge)
         await edge.stop()
     elif request.param == "hub":
         async with FakeArchive() as behind:
-            archives = (config.Archive("behind", behind.url),)
+            archives = (others.Archive("behind", behind.url),)
             hub = EdgeServer(tmp_path / "hub", archives=archives)
             await hub.start()
-            yield Running(hub.dicomweb, config.Auth("bearer", token=hub.token), hub)
+            yield Running(hub.dicomweb, others.Auth("bearer", token=hub.token), hub)
             await hub.stop()
     else:
         async with FakeArchive() as fake:
             fake.authorization = "Bearer good"
-            yield Running(fake.url, config.Auth("bearer", token="good"), fake)
+            yield Running(fake.url, others.Auth("bearer", token="good"), fake)
 
 
 @pytest.fixture
@@ -248,7 +248,7 @@ async def test_what_is_not_there_is_told_from_what_can_not_be_asked(archive):
 
 
 async def test_wrong_credentials_are_told_from_everything_else(running):
-    async with running.client(config.Auth("basic", user="edge", password="wrong")) as client:
+    async with running.client(others.Auth("basic", user="edge", password="wrong")) as client:
         with pytest.raises(CloudUnauthorised):
             await client.search_studies(limit=1)
         with pytest.raises(CloudUnauthorised):

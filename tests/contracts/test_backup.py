@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from edge import config
+from edge import config, others
 from edge.cloud.orthanc import archive_of
 from edge.dicom.raw_data import bytes_in
 from edge.sync.backup import KEPT, ArchiveBackup
@@ -28,9 +28,9 @@ async def server(tmp_path):
 
 async def test_orthanc_keeps_the_last_few(server):
     user, password = server.auth
-    auth = config.Auth("basic", user=user, password=password)
+    auth = others.Auth("basic", user=user, password=password)
     settings, backups = config.Sync(), FakeBackups()
-    async with archive_of(config.Archive("cloud", server.dicomweb, "orthanc", auth)) as archive:
+    async with archive_of(others.Archive("cloud", server.dicomweb, "orthanc", auth)) as archive:
         link = Link(archive, FakeLedger(), settings)
         part = ArchiveBackup(backups, archive, link, settings, clock=lambda: backups.now)
         for _ in range(KEPT + 2):

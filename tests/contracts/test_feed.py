@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import pytest
 
-from edge import config
+from edge import others
 from edge.cloud.archive import Outgoing
 from edge.cloud.dicomweb import DicomwebArchive
 from edge.cloud.feed import Action, Feed
@@ -77,16 +77,16 @@ async def running(request, tmp_path) -> AsyncIterator[Running]:
             pytest.skip(why)
         server = await Orthanc(tmp_path / "orthanc", {"OverwriteInstances": True}).started()
         user, password = server.auth
-        auth, url = config.Auth("basic", user=user, password=password), server.dicomweb
+        auth, url = others.Auth("basic", user=user, password=password), server.dicomweb
     elif request.param == "edge":
         server = EdgeServer(tmp_path / "edge")
         await server.start()
-        auth, url = config.Auth("bearer", token=server.admin_token), server.dicomweb
+        auth, url = others.Auth("bearer", token=server.admin_token), server.dicomweb
     else:
         server = FakeAzure()
         await server.start()
-        auth, url = config.Auth(), server.url
-    settings = config.Archive("cloud", url, request.param, auth=auth)
+        auth, url = others.Auth(), server.url
+    settings = others.Archive("cloud", url, request.param, auth=auth)
     async with archive_of(settings) as archive:
         feed = feed_of(settings, archive)
         assert feed is not None
@@ -193,8 +193,8 @@ async def test_an_orthanc_whose_database_is_another_is_noticed(tmp_path):
         pytest.skip(why)
     first = await Orthanc(tmp_path / "first").started()
     user, password = first.auth
-    auth = config.Auth("basic", user=user, password=password)
-    settings = config.Archive("cloud", first.dicomweb, "orthanc", auth=auth)
+    auth = others.Auth("basic", user=user, password=password)
+    settings = others.Archive("cloud", first.dicomweb, "orthanc", auth=auth)
     async with archive_of(settings) as archive:
         feed = feed_of(settings, archive)
         for part in samples.ct_series(2, rows=8, columns=8):

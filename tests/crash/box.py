@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import asyncio
 
-from edge import config
+from edge import config, others
 from tests.samples import ct_series
 
 SAMPLES = list(ct_series(2, rows=96, columns=96))
 
 
 def settings(folder, *, archive=None) -> config.Config:
-    archives = () if archive is None else (config.Archive(name="cloud", url=archive.url),)
+    archives = () if archive is None else (others.Archive(name="cloud", url=archive.url),)
     return config.Config(
         appliance=config.Appliance(data_dir=folder),
         dimse=config.Dimse(listen="127.0.0.1:0", unknown_peers="accept"),

@@ -8,13 +8,13 @@ from http.server import BaseHTTPRequestHandler, HTTPServer
 import msgspec
 import pytest
 
-from edge.config import KeyServer
 from edge.crypto.kernel import KernelMemory
 from edge.crypto.providers import network
 from edge.crypto.providers.network import NetworkKeyProvider
 from edge.crypto.providers.wrapped import FILE, ByServers, WrappedRoot
 from edge.crypto.twin import copies
 from edge.errors import KeyLocked, Needs
+from edge.others import KeyServer
 from tests.fakes import tang
 from tests.fakes.tang import Tang
 from tests.ports import free_port

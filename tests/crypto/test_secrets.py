@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge import config
+from edge import config, others
 from edge.crypto.secrets import open_secrets, seal_secret
 from edge.errors import ConfigError
 
@@ -60,10 +60,10 @@ def test_every_secret_of_every_archive_is_opened_and_nothing_else_changes(tmp_pa
     names = ("password", "token", "client_secret", "secret_access_key", "session_token")
 
     def cloud(write):
-        auths = [config.Auth("basic", user="u", **{name: write(name)}) for name in names]
+        auths = [others.Auth("basic", user="u", **{name: write(name)}) for name in names]
         return config.Cloud(
             tuple(
-                config.Archive(auth.user, "https://a", auth=auth, tls_ca=tmp_path) for auth in auths
+                others.Archive(auth.user, "https://a", auth=auth, tls_ca=tmp_path) for auth in auths
             )
         )
 

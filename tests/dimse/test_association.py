@@ -10,7 +10,7 @@ import pytest
 
 from edge.cache.peers import PeerBook
 from edge.cache.strangers import MOST_OF_A_HOST
-from edge.config import Dimse, Peer
+from edge.config import Dimse
 from edge.dimse import server as server_module
 from edge.dimse import upper_layer
 from edge.dimse.messages import CommandField, Status
@@ -19,6 +19,7 @@ from edge.dimse.quiet import LINES
 from edge.dimse.services import Service
 from edge.errors import PeerError
 from edge.index.database import Database
+from edge.others import Peer
 from tests.dimse import raw
 from tests.dimse.raw import (
     CT,

@@ -15,7 +15,7 @@ import pytest
 from pydicom import dcmread
 
 from edge.cache.associations import FINE, Associations, Direction, Side
-from edge.config import Dimse, Peer
+from edge.config import Dimse
 from edge.dimse.casebook import CaseBook
 from edge.dimse.echo import echo
 from edge.dimse.messages import CommandField, Element, Status
@@ -24,6 +24,7 @@ from edge.dimse.requestor import Dialer
 from edge.dimse.services import Service
 from edge.errors import InstanceMismatch, NotDicom, PeerError, StorageFull
 from edge.index.database import Database
+from edge.others import Peer
 from tests.dimse import dcmtk, raw
 from tests.dimse.pki import Clinic, tls_of
 from tests.dimse.raw import RecordingAdmission, connected, serving, until

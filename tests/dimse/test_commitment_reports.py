@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from edge import config
+from edge import config, others
 from edge.cache.associations import Associations
 from edge.cache.changes import Changes
 from edge.cache.commitments import DAY, Asked, Commitments
-from edge.config import Dimse, Peer
+from edge.config import Dimse
 from edge.dicom.identifier import write_identifier
 from edge.dimse import commitment_reports
 from edge.dimse.casebook import CaseBook
@@ -20,6 +20,7 @@ from edge.dimse.peers import Peers
 from edge.dimse.requestor import Dialer
 from edge.dimse.storage_commitment import Askers, storage_commitment_service
 from edge.index.database import Database
+from edge.others import Peer
 from tests.dimse import raw
 from tests.dimse.test_storage_commitment import CONTEXT, act, request
 from tests.fakes.modality import CT, Modality, modality
@@ -320,7 +321,7 @@ async def test_who_stays_associated_hears_it_there(database):
 
 async def test_who_stays_associated_while_it_becomes_safe_hears_it_there(database):
     async with modality() as peer:
-        cloud = config.Cloud((config.Archive("cloud", "https://cloud"),))
+        cloud = config.Cloud((others.Archive("cloud", "https://cloud"),))
         box = Box(database, peer.port, cloud=cloud)
         await box.have("1.1")
         async with box.serving() as port:

@@ -15,13 +15,14 @@ from pynetdicom import AE, build_role
 from pynetdicom.pdu_primitives import SOPClassExtendedNegotiation
 
 import edge.dimse
-from edge.config import Dimse, Peer
+from edge.config import Dimse
 from edge.dicom.charset import DEFINED_TERMS
 from edge.dicom.identifier import read_identifier, write_identifier
 from edge.dimse import conformance
 from edge.dimse.messages import CommandField, Element, Status
 from edge.dimse.proposal import Proposal
 from edge.dimse.requestor import Dialer
+from edge.others import Peer
 from tests import samples
 from tests.dimse import raw
 from tests.journeys import box

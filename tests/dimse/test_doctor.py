@@ -7,11 +7,12 @@ from dataclasses import replace
 import pytest
 
 from edge.cache.associations import Side
-from edge.config import Dimse, Peer
+from edge.config import Dimse
 from edge.dicom.uids import VERIFICATION
 from edge.dimse import doctor
 from edge.dimse.negotiation import NotAccepted
 from edge.dimse.peers import Cause, Refusal
+from edge.others import Peer
 from tests.dimse.raw import CT
 
 SETTINGS = Dimse(listen="0.0.0.0:11112", unknown_peers="learn")

@@ -8,10 +8,11 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from edge.access.dicom_tls import DicomTls
-from edge.config import Dimse, Http, Peer
+from edge.config import Dimse, Http
 from edge.dimse.echo import echo, echo_named
 from edge.dimse.peers import Peers
 from edge.dimse.requestor import Dialer
+from edge.others import Peer
 from tests.dimse import raw
 from tests.dimse.pki import SECRET, Clinic, tls_of
 from tests.dimse.test_requestor import acceptor, accepts, silent

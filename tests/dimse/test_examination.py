@@ -6,11 +6,12 @@ import pytest
 
 from edge.cache.associations import Associations, Direction, Finding, Other
 from edge.cache.peers import PeerBook
-from edge.config import Dimse, Peer
+from edge.config import Dimse
 from edge.dimse.doctor import fine
 from edge.dimse.doctor_statuses import destination_unknown
 from edge.dimse.examination import examine
 from edge.index.database import Database
+from edge.others import Peer
 
 SETTINGS = Dimse(
     peer=(Peer("CT1", "10.0.0.1", name="CT, ground floor"), Peer("WS1", "10.0.0.2", 11112))

@@ -13,7 +13,7 @@ from pynetdicom import AE
 from pynetdicom.pdu_primitives import SOPClassExtendedNegotiation
 
 from edge.cache.catalogue import Catalogue
-from edge.config import Dimse, Peer
+from edge.config import Dimse
 from edge.dicom.identifier import IDENTIFIER_SYNTAXES, read_identifier, write_identifier
 from edge.dimse.find import query_service
 from edge.dimse.messages import CommandField, Element
@@ -21,6 +21,7 @@ from edge.dimse.proposal import Proposal
 from edge.dimse.requestor import Dialer
 from edge.index import remote
 from edge.index.database import DatabaseBroken
+from edge.others import Peer
 from tests.dimse import raw
 from tests.dimse.dcmtk import run
 from tests.index.conftest import database, new_instance, put

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from edge import config
+from edge import config, others
 from edge.access.audit.entry import Actor
 from edge.cache.gifts import GiftState
 from edge.cache.opened import InstanceEntry
@@ -109,8 +109,8 @@ def ended():
 @pytest.fixture
 async def giving(carrying, retrieval, ended):
     peers = (
-        config.Peer(ae_title="OTHER ", host="127.0.0.1"),
-        config.Peer(ae_title="THIRD", host="127.0.0.1"),
+        others.Peer(ae_title="OTHER ", host="127.0.0.1"),
+        others.Peer(ae_title="THIRD", host="127.0.0.1"),
     )
     known = Peers(config.Dimse(peer=peers))
     made = Giving(retrieval, carrying, known, lambda actor, gift, tally: ended.append(gift))
@@ -234,7 +234,7 @@ async def test_what_is_not_there_or_can_t_be_called_is_refused(giving, retrieval
 
 async def test_what_is_under_way_as_the_box_stops_ends_with_it(carrying, retrieval, ended):
     carrying.answer.clear()
-    peers = Peers(config.Dimse(peer=(config.Peer(ae_title="OTHER", host="127.0.0.1"),)))
+    peers = Peers(config.Dimse(peer=(others.Peer(ae_title="OTHER", host="127.0.0.1"),)))
     giving = Giving(retrieval, carrying, peers, lambda actor, gift, tally: ended.append(gift))
     with pytest.raises(DecisionRefused, match="starts anew"):
         await giving.give("1.2", "OTHER", SOMEBODY)

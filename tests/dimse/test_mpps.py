@@ -12,13 +12,13 @@ from pynetdicom.dsutils import encode
 
 from edge.cache.changes import Changes
 from edge.cache.procedures import Procedures
-from edge.config import Peer
 from edge.dicom.procedure import MPPS, MPPS_RETRIEVE
 from edge.dicom.uids import IMPLICIT_VR_LITTLE_ENDIAN
 from edge.dimse import upper_layer
 from edge.dimse.mpps import mpps_service
 from edge.errors import StorageFull
 from edge.index.database import Database
+from edge.others import Peer
 from tests.dimse import raw, steps
 
 NAME = "\u041b\u044e\u043a\u0441"

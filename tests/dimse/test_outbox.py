@@ -13,11 +13,12 @@ from edge.cache.changes import Changes
 from edge.cache.outbox import Outbox
 from edge.cache.procedures import Procedures
 from edge.cloud.retry import Backoff
-from edge.config import Dimse, Peer
+from edge.config import Dimse
 from edge.dimse.outbox import Messenger
 from edge.dimse.peers import Peers
 from edge.dimse.requestor import Dialer
 from edge.index.database import Database
+from edge.others import Peer
 from tests.dimse import raw, steps
 from tests.dimse.raw import until
 

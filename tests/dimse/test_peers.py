@@ -1,11 +1,12 @@
 import pytest
 
 from edge.cache.peers import PeerBook
-from edge.config import Dimse, Peer
+from edge.config import Dimse
 from edge.dimse.doctor import rejected
 from edge.dimse.names import Names, address_of
 from edge.dimse.peers import Caller, Cause, Peers, Refusal
 from edge.index.database import Database
+from edge.others import Peer
 from tests.dimse.pki import Clinic
 from tests.dimse.test_names import Clock
 

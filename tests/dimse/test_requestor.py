@@ -6,12 +6,13 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from edge.config import Dimse, Peer
+from edge.config import Dimse
 from edge.dimse import requestor
 from edge.dimse.messages import CommandField, Element, Status
 from edge.dimse.proposal import Proposal, request_pdu
 from edge.dimse.requestor import Dialer
 from edge.errors import PeerError, PeerRefused
+from edge.others import Peer
 from tests.dimse import raw
 
 PATIENT = Dimse(ae_title="US", artim_seconds=2.0, pdu_seconds=2.0)

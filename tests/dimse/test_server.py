@@ -6,11 +6,12 @@ import ssl
 import pytest
 import trustme
 
-from edge.config import Dimse, Peer
+from edge.config import Dimse
 from edge.dimse import server as server_module
 from edge.dimse.peers import Peers
 from edge.dimse.server import DimseServer
 from edge.errors import ConfigError
+from edge.others import Peer
 from tests.dimse import dcmtk, raw
 from tests.dimse.raw import RecordingAdmission, connected, serving
 

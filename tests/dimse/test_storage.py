@@ -8,7 +8,6 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from edge.cache.admission import Outcome, Source
-from edge.config import Peer
 from edge.dicom.instance import Origin
 from edge.dimse import upper_layer
 from edge.dimse.data_set import HIGH_WATER, RECEIVE
@@ -20,6 +19,7 @@ from edge.errors import (
     SealBroken,
     StorageFull,
 )
+from edge.others import Peer
 from tests import samples
 from tests.dimse import dcmtk, raw
 from tests.dimse.raw import CT, EXPLICIT, RecordingAdmission, connected, context_item, serving

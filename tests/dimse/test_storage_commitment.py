@@ -11,7 +11,6 @@ from pynetdicom import AE
 from pynetdicom.sop_class import StorageCommitmentPushModel
 
 from edge.cache.commitments import CommitmentsFull
-from edge.config import Peer
 from edge.dicom.identifier import write_identifier
 from edge.dimse import storage_commitment
 from edge.dimse.storage_commitment import (
@@ -21,6 +20,7 @@ from edge.dimse.storage_commitment import (
     storage_commitment_service,
 )
 from edge.errors import StorageFull
+from edge.others import Peer
 from tests.dimse import raw
 
 CT = "1.2.840.10008.5.1.4.1.1.2"

@@ -13,7 +13,7 @@ import pytest
 import trustme
 from pydicom import dcmread
 
-from edge.config import Peer
+from edge.others import Peer
 from tests.dimse import dcmtk
 from tests.dimse.pki import Clinic, client_context, tls_of
 from tests.dimse.raw import PATIENCE, RecordingAdmission, connected, serving, until

@@ -2,7 +2,7 @@ import asyncio
 
 from pynetdicom import AE
 
-from edge.config import Peer
+from edge.others import Peer
 from tests.dimse import dcmtk, raw
 from tests.dimse.raw import connected, serving
 

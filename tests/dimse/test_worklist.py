@@ -10,13 +10,13 @@ from pydicom import Dataset
 from edge import config
 from edge.cache.associations import FINE, Associations
 from edge.cache.worklist import StepState, Worklist
-from edge.config import Peer, WorklistSource
 from edge.dicom.scheduled import steps_in_file, steps_of
 from edge.dimse.messages import CommandField, Element
 from edge.dimse.proposal import Proposal
 from edge.dimse.requestor import Dialer
 from edge.dimse.worklist import worklist_service
 from edge.index.database import Database
+from edge.others import Peer, WorklistSource
 from tests import worklists
 from tests.dimse import raw
 from tests.worklists import day, find, item, model, pynetdicom_find, save, wlmscpfs

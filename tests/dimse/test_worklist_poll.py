@@ -8,12 +8,12 @@ import pytest
 
 from edge import config
 from edge.cache.worklist import Fit, Found, Worklist
-from edge.config import Peer, WorklistSource
 from edge.dicom.scheduled import steps_of
 from edge.dimse.requestor import Dialer
 from edge.dimse.worklist import worklist_service
 from edge.dimse.worklist_poll import WorklistPoll
 from edge.index.database import Database
+from edge.others import Peer, WorklistSource
 from tests.dimse import raw
 from tests.dimse.pki import Clinic, tls_of
 from tests.ports import free_port

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from edge import config
+from edge import config, others
 from edge.cache.worklist import Worklist
 from edge.dropfolder import worklist as door
 from edge.dropfolder.worklist import WorklistFolder
@@ -25,7 +25,7 @@ def folder(tmp_path):
 
 @pytest.fixture
 def source(folder):
-    return config.WorklistSource("folder", "folder", path=folder, interval_seconds=60.0)
+    return others.WorklistSource("folder", "folder", path=folder, interval_seconds=60.0)
 
 
 @pytest.fixture
@@ -80,7 +80,7 @@ async def test_without_events_it_is_looked_at_now_and_then(worklist, folder, mon
         yield
 
     monkeypatch.setattr(door, "events", none)
-    quick = config.WorklistSource("folder", "folder", path=folder, interval_seconds=0.2)
+    quick = others.WorklistSource("folder", "folder", path=folder, interval_seconds=0.2)
     async with watching(quick, worklist):
         save(item(1), folder / "1.wl")
         await until(worklist, {"SPS1"})
@@ -201,7 +201,7 @@ async def test_a_folder_that_is_gone_empties_nothing_and_is_taken_up_again(
     assert await ids(worklist) == {"SPS1"}
     assert "can't be read: No such file" in (await state(worklist)).error
     async with watching(
-        config.WorklistSource("folder", "folder", path=folder, interval_seconds=0.2), worklist
+        others.WorklistSource("folder", "folder", path=folder, interval_seconds=0.2), worklist
     ):
         (tmp_path / "aside").rename(folder)
         save(item(2), folder / "2.wl")

@@ -9,7 +9,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from edge import config
+from edge import config, others
 from edge.access.roles import Role
 from edge.app import Appliance
 from tests.ports import free_port
@@ -22,7 +22,7 @@ class EdgeServer:
         self,
         folder: Path,
         tls: Literal["auto", "off"] = "off",
-        archives: tuple[config.Archive, ...] = (),
+        archives: tuple[others.Archive, ...] = (),
     ) -> None:
         self._config = config.Config(
             appliance=config.Appliance(name="archive", data_dir=folder),

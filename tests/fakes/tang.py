@@ -15,7 +15,7 @@ import threading
 from pathlib import Path
 from typing import Self
 
-from edge.config import KeyServer
+from edge.others import KeyServer
 from tests.ports import free_port
 
 __all__ = ["Tang", "missing"]

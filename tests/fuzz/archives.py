@@ -16,7 +16,7 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from edge import config
+from edge import others
 from edge.cloud.archive import Outgoing
 from edge.cloud.changefeed import AzureFeed, EdgeFeed
 from edge.cloud.listing import describe_study, list_instances
@@ -157,7 +157,7 @@ def _lying() -> Iterator[Callable[[Any], None]]:
             server = await asyncio.start_server(talk, "127.0.0.1", 0)
             await stack.enter_async_context(server)
             port = server.sockets[0].getsockname()[1]
-            settings = config.Archive("cloud", f"http://127.0.0.1:{port}/dicom-web", kind="orthanc")
+            settings = others.Archive("cloud", f"http://127.0.0.1:{port}/dicom-web", kind="orthanc")
             return await stack.enter_async_context(OrthancArchive(settings, timeouts=_PATIENCE))
 
         archive = runner.run(begin())

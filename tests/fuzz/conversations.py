@@ -17,12 +17,13 @@ from typing import Any
 
 from hypothesis import strategies as st
 
-from edge.config import Dimse, Peer
+from edge.config import Dimse
 from edge.dicom.identifier import write_identifier
 from edge.dimse import upper_layer
 from edge.dimse.messages import CommandField, Element
 from edge.dimse.requestor import Dialer
 from edge.errors import PeerError
+from edge.others import Peer
 from tests.dimse import raw
 from tests.fuzz import corpus, trees
 from tests.fuzz.mutation import Change, changes, mutated

@@ -25,9 +25,10 @@ from edge.access.oidc.id_token import checked, keys_in
 from edge.access.oidc.meaning import check_admin, has_role_claim, names_of, role_of
 from edge.access.oidc.provider import _metadata
 from edge.access.webauthn import Site, WrongAnswer
-from edge.config import Access, Oidc
+from edge.config import Access
 from edge.crypto import tang
 from edge.errors import AccessDenied, IssuerError, KeyUnavailable, UserRefused
+from edge.others import Oidc
 from tests.access.authenticator import Authenticator, data, text
 from tests.access.oidc.provider import RSA_KEYS
 from tests.fuzz import trees

@@ -27,9 +27,10 @@ from edge.access.oidc.people import ProviderPeople
 from edge.access.oidc.provider import Provider
 from edge.access.oidc.sealing import Seal
 from edge.access.oidc.vouching import Vouching
-from edge.config import Access, Oidc
+from edge.config import Access
 from edge.errors import AccessDenied, IssuerError
 from edge.index.database import Database
+from edge.others import Oidc
 from tests.access.oidc.provider import RSA_KEYS
 from tests.access.people import HERE, World
 from tests.fuzz import identities, trees

@@ -15,14 +15,14 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from edge import config
+from edge import config, others
 from edge.access.roles import Role
 from edge.app import Appliance
 from tests.fakes.orthanc import Orthanc
 from tests.journeys.line import Line
 from tests.journeys.viewer import Viewer
 
-Archives = tuple[config.Archive, ...]
+Archives = tuple[others.Archive, ...]
 
 PATIENCE = 60.0
 """Seconds that anything here may take before a journey fails."""
@@ -37,8 +37,8 @@ def settings(
         archives = cloud
     elif cloud is not None:
         user, password = cloud.auth
-        auth = config.Auth("basic", user=user, password=password)
-        archives = (config.Archive("cloud", cloud.dicomweb, auth=auth),)
+        auth = others.Auth("basic", user=user, password=password)
+        archives = (others.Archive("cloud", cloud.dicomweb, auth=auth),)
     usual = config.Config(
         appliance=config.Appliance(name="box", data_dir=folder),
         dimse=config.Dimse(listen="127.0.0.1:0", unknown_peers="accept"),

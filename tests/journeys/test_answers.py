@@ -16,11 +16,11 @@ import pydicom
 import pytest
 
 import edge.syncing
-from edge import config
 from edge.cache.admission import Source
 from edge.cloud.dicomweb import DicomwebArchive
 from edge.cloud.transport import Timeouts
 from edge.dicom.instance import Origin
+from edge.others import Archive
 from tests import samples
 from tests.fakes.archive import FakeArchive, Fault, Refusal, held
 from tests.journeys.box import running, settings
@@ -53,7 +53,7 @@ def open_box(archive, tmp_path, monkeypatch):
     monkeypatch.setattr(edge.syncing, "archive_of", driver)
 
     def start(sync=QUICK):
-        archives = (config.Archive("cloud", archive.url),)
+        archives = (Archive("cloud", archive.url),)
         return running(settings(tmp_path / "box", archives, sync=sync))
 
     return start

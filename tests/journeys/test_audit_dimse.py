@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from edge.access.audit.entry import Event, Kind, Outcome
-from edge.config import Peer
+from edge.others import Peer
 from tests import samples
 from tests.dimse import steps
 from tests.journeys.audited import entries, running

@@ -13,7 +13,7 @@ import struct
 import pydicom
 import pytest
 
-from edge import config
+from edge import others
 from edge.access.roles import Role
 from tests import samples
 from tests.dimse import raw
@@ -210,7 +210,7 @@ async def test_an_instance_longer_than_allowed_is_given_up(open_box, caplog):
 
 async def test_strangers_and_wrong_addresses_are_rejected(open_box, caplog, tmp_path):
     [path] = samples.write_series(tmp_path / "ct", 1, rows=16, columns=16, seed=74)
-    known = config.Peer(ae_title="CT1")
+    known = others.Peer(ae_title="CT1")
     async with open_box(dimse={"unknown_peers": "reject", "peer": (known,)}) as box:
         stranger = await dcmtk("storescu", box.dimse_port, path, calling="STRANGER")
         assert not stranger.has_succeeded

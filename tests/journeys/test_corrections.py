@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from edge import config
+from edge import others
 from edge.sync.corrections import CORRECTED
 from tests import samples
 from tests.journeys.modality import dcmsend
@@ -21,8 +21,8 @@ SLICES = 4
 def open_follower(open_box, cloud):
     """The box follows what Orthanc tells of its changes."""
     user, password = cloud.auth
-    auth = config.Auth("basic", user=user, password=password)
-    archive = config.Archive("cloud", cloud.dicomweb, "orthanc", auth=auth)
+    auth = others.Auth("basic", user=user, password=password)
+    archive = others.Archive("cloud", cloud.dicomweb, "orthanc", auth=auth)
 
     def start(**sections):
         sync = {"feed_seconds": 0.2, "sweep_minutes": 60, "verify": "all"}

@@ -10,11 +10,11 @@ from dataclasses import replace
 import pytest
 
 from edge.cache.admission import Source
-from edge.config import Archive
 from edge.dicom.instance import Origin
 from edge.dimse.messages import CommandField, Element
 from edge.dimse.storage import storage_service
 from edge.errors import PeerError
+from edge.others import Archive
 from tests import samples
 from tests.dimse import raw
 from tests.fakes.archive import FakeArchive

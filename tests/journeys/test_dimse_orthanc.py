@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from edge.config import Peer
+from edge.others import Peer
 from tests import samples
 from tests.fakes import orthanc
 from tests.journeys.test_dimse_destinations import Slices, answers

@@ -10,7 +10,7 @@ import time
 import pydicom
 import pytest
 
-from edge import config
+from edge import others
 from edge.cloud.archive import Outgoing
 from edge.cloud.orthanc import archive_of
 from tests import samples
@@ -30,7 +30,7 @@ class Other:
     """An archive, and somebody else who works in it."""
 
     server: EdgeServer | Orthanc
-    settings: config.Archive
+    settings: others.Archive
 
     async def store(self, *parts):
         if isinstance(self.server, Orthanc):
@@ -48,7 +48,7 @@ class Other:
     async def replace(self, part):
         """Have other bytes under a UID that is there."""
         if isinstance(self.server, EdgeServer):
-            admin = config.Auth("bearer", token=self.server.admin_token)
+            admin = others.Auth("bearer", token=self.server.admin_token)
             async with archive_of(dataclasses.replace(self.settings, auth=admin)) as archive:
                 await archive.delete_instance(part.ref)
         await self.store(part)
@@ -59,15 +59,15 @@ async def other(request, tmp_path):
     if request.param == "edge":
         edge = EdgeServer(tmp_path / "archive")
         await edge.start()
-        auth = config.Auth("bearer", token=edge.token)
-        yield Other(edge, config.Archive("cloud", edge.dicomweb, "edge", auth=auth))
+        auth = others.Auth("bearer", token=edge.token)
+        yield Other(edge, others.Archive("cloud", edge.dicomweb, "edge", auth=auth))
         await edge.stop()
     else:
         request.getfixturevalue("cloud")  # skips where there is none
         server = await Orthanc(tmp_path / "archive", {"OverwriteInstances": True}).started()
         user, password = server.auth
-        auth = config.Auth("basic", user=user, password=password)
-        yield Other(server, config.Archive("cloud", server.dicomweb, "orthanc", auth=auth))
+        auth = others.Auth("basic", user=user, password=password)
+        yield Other(server, others.Archive("cloud", server.dicomweb, "orthanc", auth=auth))
         await server.stopped()
 
 

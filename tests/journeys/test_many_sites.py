@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from edge import config
+from edge import others
 from edge.access.roles import Role
 from tests import samples
 from tests.journeys.modality import dcmsend
@@ -54,8 +54,8 @@ async def until_custody(box, uid, custody):
 
 def orthanc(cloud):
     user, password = cloud.auth
-    auth = config.Auth("basic", user=user, password=password)
-    return (config.Archive("cloud", cloud.dicomweb, "orthanc", auth=auth),)
+    auth = others.Auth("basic", user=user, password=password)
+    return (others.Archive("cloud", cloud.dicomweb, "orthanc", auth=auth),)
 
 
 async def test_two_boxes_on_one_archive_see_and_open_each_others_studies(cloud, open_box, tmp_path):
@@ -127,9 +127,9 @@ def open_hub(cloud, open_box):
 
 
 async def archive_at(hub, role=Role.SERVICE):
-    auth = config.Auth("bearer", token=await hub.token(role))
+    auth = others.Auth("bearer", token=await hub.token(role))
     url = f"http://127.0.0.1:{hub.appliance.http_port}/dicom-web"
-    return (config.Archive("hub", url, auth=auth),)
+    return (others.Archive("hub", url, auth=auth),)
 
 
 async def test_what_a_spoke_takes_in_is_verified_at_both_levels_and_seen_at_another_spoke(

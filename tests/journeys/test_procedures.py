@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from edge.app import Appliance
-from edge.config import Peer
+from edge.others import Peer
 from tests import samples
 from tests.dimse import steps
 from tests.journeys import modality

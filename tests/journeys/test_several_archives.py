@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from edge import config
+from edge import others
 from tests import samples
 from tests.journeys.modality import dcmsend
 from tests.journeys.viewer import as_sent
@@ -17,18 +17,18 @@ def write_study(folder, *, seed):
 
 async def archive_of(box, name, role):
     """Another box, as an archive of the one that is tried."""
-    return config.Archive(
+    return others.Archive(
         name,
         f"http://127.0.0.1:{box.appliance.http_port}/dicom-web",
         role=role,
-        auth=config.Auth("bearer", token=await box.token("service")),
+        auth=others.Auth("bearer", token=await box.token("service")),
     )
 
 
 def primary_of(cloud):
     user, password = cloud.auth
-    return config.Archive(
-        "cloud", cloud.dicomweb, auth=config.Auth("basic", user=user, password=password)
+    return others.Archive(
+        "cloud", cloud.dicomweb, auth=others.Auth("basic", user=user, password=password)
     )
 
 

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from edge import config
+from edge import config, others
 from edge.cache.admission import Source
 from edge.crypto.secrets import PURPOSE, seal_secret
 from edge.dicom.instance import Origin
@@ -29,13 +29,13 @@ def running(tmp_path, endpoint=None, secret=""):
     """The box, which signs in there with this secret."""
     settings = box_of.settings(tmp_path / "box")
     if endpoint is not None:
-        auth = config.Auth(
+        auth = others.Auth(
             "oauth2",
             token_url=endpoint.url,
             client_id=endpoint.client[0],
             client_secret=secret,
         )
-        archive = config.Archive("cloud", endpoint.archive.url, auth=auth)
+        archive = others.Archive("cloud", endpoint.archive.url, auth=auth)
         settings = replace(settings, cloud=config.Cloud((archive,)))
     return box_of.running(settings)
 

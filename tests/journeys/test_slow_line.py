@@ -8,7 +8,7 @@ from collections import Counter
 
 import pytest
 
-from edge import config
+from edge import others
 from edge.cache.admission import Source
 from edge.dicom.instance import Origin
 from tests import samples
@@ -115,7 +115,7 @@ async def test_over_a_cable_of_2_mbit_all_arrives_and_its_speed_is_measured(far_
     archive, _ = far_away
     parts = slices(28, seed=54)
     size = sum(len(part.data) for part in parts)
-    archives = (config.Archive("cloud", archive.url),)
+    archives = (others.Archive("cloud", archive.url),)
     async with open_box(archives) as box:
         await box.until_online()
         begun = time.monotonic()
@@ -139,7 +139,7 @@ async def test_a_limit_of_the_calendar_below_the_cables_holds(far_away, open_box
     archive, cable = far_away
     parts = slices(16, seed=55)
     size = sum(len(part.data) for part in parts)
-    archives = (config.Archive("cloud", archive.url),)
+    archives = (others.Archive("cloud", archive.url),)
     half = {"calendar": ("up 1000 kbps",)}
     async with open_box(archives, sync=half) as box:
         await box.until_online()
@@ -161,7 +161,7 @@ async def test_a_cable_that_is_pulled_in_the_middle_of_an_upload_loses_nothing(f
     archive, cable = far_away
     parts = slices(30, seed=56)
     size = sum(len(part.data) for part in parts)
-    archives = (config.Archive("cloud", archive.url),)
+    archives = (others.Archive("cloud", archive.url),)
     async with open_box(archives, sync={"batch_bytes": 200_000}) as box:
         await box.until_online()
         before = await asyncio.to_thread(cable.carried_up)

@@ -7,7 +7,7 @@ import asyncio
 import httpx
 import pytest
 
-from edge import config
+from edge import others
 from edge.cache import commitments
 from tests import samples
 from tests.fakes.modality import Modality, modality
@@ -28,7 +28,7 @@ def peers(*known):
     """``[dimse]`` with these peers; strangers, as DCMTK is one here, may only store."""
     return {
         "peer": tuple(
-            config.Peer(one.ae_title, "127.0.0.1", getattr(one, "port", 0), may=RIGHTS)
+            others.Peer(one.ae_title, "127.0.0.1", getattr(one, "port", 0), may=RIGHTS)
             for one in known
         ),
         "commit_grace_seconds": 1.0,
@@ -99,7 +99,7 @@ async def test_safe_on_the_edge_is_the_choice_of_a_peer(cloud, open_box, tmp_pat
     await cloud.stopped()
     async with modality() as early, modality(ae_title="CT2") as careful:
         settings = peers(early, careful)
-        at_edge = config.Peer("CT1", "127.0.0.1", early.port, may=RIGHTS, commit_after="edge")
+        at_edge = others.Peer("CT1", "127.0.0.1", early.port, may=RIGHTS, commit_after="edge")
         settings["peer"] = (at_edge, *settings["peer"][1:])
         async with open_box(cloud, dimse=settings) as box:
             assert await dcmsend(box.dimse_port, *paths) == {"Success": 3}
@@ -127,7 +127,7 @@ async def test_orthanc_stores_asks_and_hears_which_are_safe(device, open_box, tm
     paths, uids = study(tmp_path / "study", 4, seed=74)
     for path in paths:
         await asyncio.to_thread(device.store, path.read_bytes())
-    known = config.Peer("DEVICE", "127.0.0.1", device.dicom_port, may=RIGHTS)
+    known = others.Peer("DEVICE", "127.0.0.1", device.dicom_port, may=RIGHTS)
     async with open_box(dimse={"peer": (known,), "commit_grace_seconds": 1.0}) as box:
 
         def call(method, path, **options):

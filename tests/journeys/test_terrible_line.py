@@ -17,7 +17,7 @@ import pydicom
 import pytest
 import trustme
 
-from edge import config
+from edge import config, others
 from tests import samples
 from tests.fakes.line import Fault, TerribleLine
 from tests.journeys import box as journey
@@ -237,8 +237,8 @@ async def test_a_name_that_does_not_resolve_any_more_is_waited_for(
 
 def trusting(line: TerribleLine, tls_ca: Path, settings: config.Config) -> config.Config:
     user, password = line.auth
-    auth = config.Auth("basic", user=user, password=password)
-    archive = config.Archive("cloud", line.dicomweb, auth=auth, tls_ca=tls_ca)
+    auth = others.Auth("basic", user=user, password=password)
+    archive = others.Archive("cloud", line.dicomweb, auth=auth, tls_ca=tls_ca)
     return dataclasses.replace(settings, cloud=config.Cloud((archive,)))
 
 

@@ -5,11 +5,11 @@ from __future__ import annotations
 import asyncio
 from datetime import datetime
 
-from edge import config
+from edge import others
 from tests.ports import free_port
 from tests.worklists import day, find, item, save, wlmscpfs
 
-SCANNER = config.Peer("CT1", may=("worklist",))
+SCANNER = others.Peer("CT1", may=("worklist",))
 STEP = "ScheduledProcedureStepSequence[0]"
 TODAYS = ["StudyInstanceUID", f"{STEP}.ScheduledStationAETitle=CT1", f"{STEP}.Modality=CT",
           f"{STEP}.ScheduledProcedureStepStartDate={day()}"]  # fmt: skip
@@ -17,7 +17,7 @@ TODAYS = ["StudyInstanceUID", f"{STEP}.ScheduledStationAETitle=CT1", f"{STEP}.Mo
 
 def upstream(port, **fields):
     fields = {"ae_title": "WORKLIST", "host": "127.0.0.1", "interval_seconds": 0.3} | fields
-    return config.WorklistSource("ris", "dicom", port=port, **fields)
+    return others.WorklistSource("ris", "dicom", port=port, **fields)
 
 
 def sections(*sources):
@@ -77,7 +77,7 @@ async def test_folder_and_form_and_upstream_are_one_list(open_box, tmp_path):
     save(item(1), folder / "1.wl")
     save(item(2), files / "2.wl")
     save(item(1, name="ANOTHER^NAME"), files / "1.wl")
-    local = config.WorklistSource("folder", "folder", path=files, interval_seconds=5.0)
+    local = others.WorklistSource("folder", "folder", path=files, interval_seconds=5.0)
     async with (
         wlmscpfs(tmp_path, port),
         open_box(**sections(upstream(port), local)) as box,

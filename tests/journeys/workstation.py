@@ -14,12 +14,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from edge.config import Dimse, Peer
+from edge.config import Dimse
 from edge.dicom.identifier import read_identifier, write_identifier
 from edge.dimse.dialogue import Response
 from edge.dimse.messages import CommandField, Element
 from edge.dimse.proposal import Proposal
 from edge.dimse.requestor import Dialer, Requestor
+from edge.others import Peer
 from tests.dimse import raw
 from tests.journeys.modality import Ran, dcmtk
 from tests.journeys.viewer import Part10

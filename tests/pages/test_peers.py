@@ -7,7 +7,7 @@ import pytest
 
 from edge import config
 from edge.access.roles import Role
-from edge.config import Right
+from edge.others import Right
 from edge.pages.peers import _RIGHTS
 from tests.browser.scene import clinic
 

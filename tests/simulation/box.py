@@ -19,7 +19,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from pathlib import Path
 
-from edge import config
+from edge import config, others
 from edge.cache.absences import Absences
 from edge.cache.admission import Admission, Admitted, Source
 from edge.cache.changes import Changes
@@ -111,7 +111,7 @@ class Box:
 
     async def start(self) -> None:
         """Open it, as the appliance does."""
-        archive = config.Archive("cloud", "http://127.0.0.1:9/dicom-web")
+        archive = others.Archive("cloud", "http://127.0.0.1:9/dicom-web")
         settings = config.Config(
             appliance=config.Appliance(data_dir=self.folder),
             cache=self._limits,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from edge import config
+from edge import config, others
 from edge.cache.changes import Changes
 from edge.cache.commitments import DAY, Asked, Commitments
 from edge.dimse.commitment_reports import CommitmentReports
@@ -19,9 +19,9 @@ from tests.simulation.test_month_offline import Month
 def reporter(month: Month, box: Box, peer: Modality) -> tuple[Commitments, CommitmentReports]:
     """What the service has beside the box, as it is after a start."""
     dimse = config.Dimse(
-        peer=(config.Peer("CT1", "127.0.0.1", peer.port, may=("commit",)),), artim_seconds=5.0
+        peer=(others.Peer("CT1", "127.0.0.1", peer.port, may=("commit",)),), artim_seconds=5.0
     )
-    archive = config.Archive("cloud", "https://cloud")
+    archive = others.Archive("cloud", "https://cloud")
     whole = config.Config(dimse=dimse, cloud=config.Cloud((archive,)))
     commitments = Commitments(box.cache.database, Changes(), whole, lambda: month.now)
     reports = CommitmentReports(

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from edge import config
+from edge import config, others
 from edge.cache.changes import Changes
 from edge.cloud.dicomweb import DicomwebArchive
 from edge.cloud.transport import Timeouts
@@ -50,7 +50,7 @@ async def cloud():
 async def archive(cloud):
     """Our way to the other side."""
     timeouts = Timeouts(connect=30.0, read=30.0, write=30.0, store=2.0, answer=10.0)
-    async with DicomwebArchive(config.Archive("cloud", cloud.url), timeouts=timeouts) as client:
+    async with DicomwebArchive(others.Archive("cloud", cloud.url), timeouts=timeouts) as client:
         yield client
 
 

@@ -10,7 +10,7 @@ import random
 
 import pytest
 
-from edge import config
+from edge import config, others
 from edge.cache.bundle import Bundle
 from edge.cache.disk import held
 from edge.cache.parts import PartWriter
@@ -369,7 +369,7 @@ async def test_everything_is_read_back_whatever_the_place_samples(cloud, carried
         retry_min_seconds=0.04, verify="sample", calendar=("off",), monthly_budget_mb=1
     )
     timeouts = Timeouts(connect=5.0, read=5.0, write=5.0, store=2.0, answer=10.0)
-    async with DicomwebArchive(config.Archive("cloud", cloud.url), timeouts=timeouts) as archive:
+    async with DicomwebArchive(others.Archive("cloud", cloud.url), timeouts=timeouts) as archive:
         delivery = Delivery(archive, "w", settings, HOSPITAL, [BOX.place], place="p", patience=20)
         (done,) = await delivery.deliver(disk)
     assert done.outcomes == {"VERIFIED": 6}

@@ -12,6 +12,7 @@ from edge import config
 from edge.cloud.dicomweb import DicomwebArchive
 from edge.cloud.retry import Backoff
 from edge.errors import CloudUnreachable, InstanceNotFound, StorageFull
+from edge.others import Archive
 from edge.sync.failover import Failover, StandIn
 from edge.sync.line import Line
 from edge.sync.link import Link
@@ -91,9 +92,7 @@ class Stage:
     async def open(self, stack):
         for name, cloud in self.clouds.items():
             await stack.enter_async_context(cloud)
-            client = await stack.enter_async_context(
-                DicomwebArchive(config.Archive(name, cloud.url))
-            )
+            client = await stack.enter_async_context(DicomwebArchive(Archive(name, cloud.url)))
             settings = config.Sync(retry_min_seconds=0.02, retry_max_seconds=0.04)
             self.links[name] = Link(
                 client,

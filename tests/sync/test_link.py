@@ -5,7 +5,7 @@ import time
 import httpx
 import pytest
 
-from edge import config
+from edge import config, others
 from edge.cloud.dicomweb import DicomwebArchive
 from edge.cloud.retry import Backoff
 from edge.errors import CloudUnauthorised, CloudUnreachable
@@ -212,7 +212,7 @@ async def test_a_captive_portal_is_named_where_the_state_is_read(
 async def test_a_service_that_is_not_where_the_url_says_needs_a_person(
     ledger, changes, running, cloud
 ):
-    async with DicomwebArchive(config.Archive("cloud", f"{cloud.url}/wrong")) as archive:
+    async with DicomwebArchive(others.Archive("cloud", f"{cloud.url}/wrong")) as archive:
         running(Link(archive, ledger, SETTINGS))
         await until(lambda: ledger.lasting)
         assert "check the url" in ledger.states[-1][2]

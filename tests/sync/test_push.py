@@ -9,7 +9,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from edge import config
+from edge import config, others
 from edge.cache.ledger import Remedy
 from edge.cloud.dicomweb import DicomwebArchive
 from edge.dicom.instance import Custody
@@ -339,7 +339,7 @@ async def test_an_archive_that_will_not_talk_now_is_a_matter_of_the_line(
 
 
 async def test_a_wrong_url_refuses_no_instance(ledger, retrieval, changes, cloud, slices):
-    async with DicomwebArchive(config.Archive("cloud", f"{cloud.url}/wrong")) as archive:
+    async with DicomwebArchive(others.Archive("cloud", f"{cloud.url}/wrong")) as archive:
         link = Link(archive, ledger, SETTINGS)
         push = Push(ledger, retrieval, archive, link, changes, SETTINGS)
         ledger.put(slices)
@@ -580,7 +580,7 @@ def watched(archive, ledger, retrieval, changes, hours, cloud):
         return Calendar([rule_of(text) for text in hours[-1]]).limit(time.time(), direction)
 
     line._calendar = SimpleNamespace(limit=limit, opens=lambda *_: None)
-    paced = DicomwebArchive(config.Archive("cloud", cloud.url), way=line.way("cloud"))
+    paced = DicomwebArchive(others.Archive("cloud", cloud.url), way=line.way("cloud"))
     link = Link(paced, ledger, SETTINGS, line=line)
     return link, Push(ledger, retrieval, paced, link, changes, SETTINGS)
 

@@ -7,7 +7,7 @@ import time
 
 import pytest
 
-from edge import config
+from edge import others
 from edge.cache.custody import Withdrawal
 from edge.cloud.dicomweb import DicomwebArchive
 from edge.errors import CloudUnreachable
@@ -107,7 +107,7 @@ async def test_one_that_would_never_delete_is_told_again_at_the_next_start(
 
 async def test_every_archive_is_told(ledger, archive, cloud, slices, link, changes):
     async with FakeArchive() as second:
-        async with DicomwebArchive(config.Archive("second", second.url)) as other:
+        async with DicomwebArchive(others.Archive("second", second.url)) as other:
             both = Withdraw(ledger, [archive, other], link, changes, SETTINGS)
             cloud.put(slices[0].data)
             second.put(slices[0].data)

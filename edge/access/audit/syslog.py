@@ -37,11 +37,11 @@ from edge.access.audit.folder import AuditFolder
 from edge.access.audit.messages import Messages
 from edge.access.audit.recorder import Audit
 from edge.access.audit.search import Asked, entries
+from edge.addresses import host_and_port
 from edge.cloud.ciphers import CIPHERS
-from edge.config import Syslog as Settings
-from edge.config import host_and_port
 from edge.crypto.durable import write_file
 from edge.errors import ConfigError
+from edge.others import Syslog as Settings
 
 __all__ = ["Forwarded", "Forwarder", "frame", "read_forwarded"]
 

@@ -18,11 +18,12 @@ from typing import Any
 import httpx
 import msgspec
 
+from edge.addresses import is_loopback
 from edge.cloud.answers import AnswerTooLarge, read_body
 from edge.cloud.transport import Timeouts, new_client
 from edge.cloud.words import words_for
-from edge.config import Oidc, is_loopback
 from edge.errors import ConfigError, IssuerError, IssuerUnreachable
+from edge.others import Oidc
 
 __all__ = ["Answer", "Channel"]
 

@@ -14,8 +14,9 @@ from typing import Any
 
 from edge.access.oidc.id_token import number_in
 from edge.access.roles import Role
-from edge.config import Access, Oidc
+from edge.config import Access
 from edge.errors import AccessDenied
+from edge.others import Oidc
 
 __all__ = ["PREFIX", "NotEnough", "check_admin", "has_role_claim", "names_of", "role_of"]
 

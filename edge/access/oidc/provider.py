@@ -23,8 +23,8 @@ import jwt
 
 from edge.access.oidc.channel import Answer, Channel
 from edge.access.oidc.id_token import ALGORITHMS, Key, checked, header_of, keys_in
-from edge.config import Oidc
 from edge.errors import GrantRefused, IssuerError, IssuerUnreachable
+from edge.others import Oidc
 
 __all__ = ["Provider", "Tokens"]
 

@@ -25,13 +25,13 @@ from pathlib import Path
 
 import httpx
 
-from edge.config import KeyServer
 from edge.crypto.kernel import KernelMemory
 from edge.crypto.providers.base import ROOT_LENGTH
 from edge.crypto.providers.wrapped import ByServers, Share, WrappedRoot, unwrap, wrap
 from edge.crypto.tang import Binding, Point, Question, bind, exchange_keys
 from edge.crypto.twin import copies
 from edge.errors import KeyLocked, KeyUnavailable, Needs, SecretError, WrongKey
+from edge.others import KeyServer
 
 __all__ = ["NetworkKeyProvider"]
 

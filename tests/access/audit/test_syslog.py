@@ -18,7 +18,7 @@ from edge.access.audit.entry import Event, Outcome
 from edge.access.audit.messages import Messages
 from edge.access.audit.recorder import Audit
 from edge.access.audit.syslog import Forwarded, Forwarder, frame, read_forwarded
-from edge.config import Syslog
+from edge.others import Syslog
 from tests.access.audit.grammar import faults
 from tests.fakes.syslog import SyslogServer
 

@@ -9,7 +9,8 @@ from edge.access.oidc.login import ProviderLogIn
 from edge.access.oidc.provider import Provider
 from edge.access.oidc.sealing import Seal
 from edge.access.oidc.vouching import Vouching
-from edge.config import Access, Oidc
+from edge.config import Access
+from edge.others import Oidc
 from tests.access.oidc.provider import CLIENT_ID, CLIENT_SECRET, FakeProvider
 from tests.access.people import HERE, World
 

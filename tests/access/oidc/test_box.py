@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import httpx
 
-from edge import config
+from edge import config, others
 from edge.app import Appliance
 from tests.access.oidc.provider import CLIENT_ID, CLIENT_SECRET, FakeProvider
 from tests.test_app import settings
@@ -13,7 +13,7 @@ from tests.test_app import settings
 async def test_a_box_asks_nothing_at_its_start_and_lets_people_in_and_goes_on_alone(tmp_path):
     fake = FakeProvider()
     async with fake:
-        oidc = config.Oidc(
+        oidc = others.Oidc(
             issuer=fake.issuer,
             client_id=CLIENT_ID,
             client_secret=f"file:{tmp_path / 'secret'}",
