@@ -52,15 +52,12 @@ async def test_where_there_is_no_gap_new_ones_are_told_to_come_again():
 
 async def test_who_keeps_an_association_open_does_not_keep_the_others_out():
     """A device that says that it is alive every 30 seconds is never silent for long."""
-    dimse = Dimse()
-    waiting = begin(dimse, patience=0.5)
-    await asyncio.wait_for(dimse.away.wait(), 5)
-    began = asyncio.get_running_loop().time()
-    await asyncio.sleep(0.2)
+    dimse, began = Dimse(), asyncio.get_running_loop().time()
     dimse.is_idle = True
-    await asyncio.wait_for(waiting, 5)
-    # Others had their time to end by themselves.
-    assert asyncio.get_running_loop().time() - began >= 0.5
+    await asyncio.wait_for(begin(dimse, patience=0.3), 5)
+    # There was time for a gap, and then for the others to end by themselves.
+    assert asyncio.get_running_loop().time() - began > 0.6
+    assert dimse.away.is_set()
 
 
 async def test_no_request_is_cut_however_long_it_takes():
