@@ -51,6 +51,8 @@ _SHORT_META: Final = 4096
 _MEDIA_STORAGE_SOP_CLASS: Final = 0x0002
 _TRANSFER_SYNTAX: Final = 0x0010
 
+_PRIORITY_MEDIUM: Final = 0
+"""Required in every C-STORE-RQ (PS3.7 9.3.1.1), also where nobody asked for one."""
 _WARNINGS: Final = frozenset({0x0001, 0x0107, 0x0116})
 """Beside Bxxx (PS3.7 C.3)."""
 _REASONS: Final[tuple[tuple[type[EdgeError], str], ...]] = (
@@ -258,6 +260,7 @@ class Sending:
     ) -> None:
         """One C-STORE."""
         values = {
+            Element.PRIORITY: _PRIORITY_MEDIUM,
             **self._values,
             Element.AFFECTED_SOP_CLASS_UID: part.entry.sop_class_uid,
             Element.AFFECTED_SOP_INSTANCE_UID: part.entry.ref.sop_uid,

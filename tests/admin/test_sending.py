@@ -15,6 +15,8 @@ from edge.access.roles import Role
 from edge.dimse.carrying import Turns
 from tests import samples
 from tests.browser.scene import PATIENTS, clinic
+from tests.dimse import raw
+from tests.journeys.workstation import storescp
 from tests.ports import free_port
 
 UID = samples.sample_uid("page", 0)
@@ -88,6 +90,20 @@ async def test_a_study_goes_to_a_peer_whole(ask, other):
     assert (done["peer"], done["who"]) == ("OTHER", "a-physician")
     entries = await other.box.retrieval.instances(UID)
     assert len(entries) == count
+
+
+async def test_a_receiver_of_dcmtk_takes_all_of_it(tmp_path):
+    """Which refuses a C-STORE-RQ without a Priority (PS3.7 9.3.1.1)."""
+    async with storescp(tmp_path / "taken") as station:
+        peer = config.Peer(ae_title=station.title, host="127.0.0.1", port=station.port)
+        dimse = config.Dimse(listen="127.0.0.1:0", peer=(peer,))
+        async with clinic(tmp_path / "ours", cloud="none", dimse=dimse) as made:
+            await made.store(0)
+            gift = await made.box.giving.give(UID, station.title, BOX)
+            await raw.until(lambda: gift.ended)
+    count = PATIENTS[0][5]
+    assert (gift.state, gift.sent, gift.failed, gift.reason) == ("done", count, 0, "")
+    assert len(station.got()) == count
 
 
 async def test_a_box_is_not_quiet_while_a_study_is_on_its_way(scene, ask):
