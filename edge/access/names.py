@@ -32,8 +32,9 @@ def checked_name(name: str) -> str:
     if plain := plain_name(name):
         return plain
     raise UserRefused(
-        "that can't be the name of a user",
-        hint="1 to 64 of a-z, 0-9 and . _ @ -, the first a letter or a digit",
+        "that can't be a name to log in with",
+        hint="a to z, digits and . _ @ -, no spaces, no accents; the first a letter or a digit,"
+        " and 64 at most",
     )
 
 

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from edge.access.roles import Act
-from edge.cache.network import look
+from edge.cache.network import Look, look
+from edge.config import host_and_port, is_loopback
 from edge.pages.page import Group, Page, Visit
 from edge.pages.words import noted
 
 __all__ = ["PAGE"]
 
+_ANY: Final = frozenset({"", "0.0.0.0", "::"})  # noqa: S104 - not listened at, but recognised
 _RIGHTS: Final = {
     "store": noted("send images"),
     "query": noted("search"),
@@ -26,15 +28,23 @@ async def fill(visit: Visit) -> Mapping[str, Any]:
     """What devices have to be told of the box, and how it takes those that it does not know."""
     dimse, words = visit.means.config.dimse, visit.words
     looks = await asyncio.to_thread(look)
+    listens = [one for one in (dimse.listen, dimse.tls_listen) if one.strip()]
     return {
-        "address": next((one.found for one in looks if one.what == "address" and one.is_fine), ""),
+        "address": _address(listens, looks),
+        "is_loopback": bool(listens) and all(map(is_loopback, listens)),
         "ae_title": dimse.ae_title,
-        "ports": [
-            one.rpartition(":")[2] for one in (dimse.listen, dimse.tls_listen) if one.strip()
-        ],
+        "ports": [one.rpartition(":")[2] for one in listens],
         "unknown": dimse.unknown_peers,
         "rights": {name: words.gettext(text) for name, text in _RIGHTS.items()},
     }
+
+
+def _address(listens: Sequence[str], looks: Sequence[Look]) -> str:
+    """The address at which the box listens; where that is any, the machine's own. Empty: unknown."""
+    named = {host_and_port(one)[0] for one in listens} - _ANY
+    if named:
+        return ", ".join(sorted(named))
+    return next((one.found for one in looks if one.what == "address" and one.is_fine), "")
 
 
 PAGE: Final = Page("/peers", "peers", noted("Devices"), Act.ADMINISTER, Group.LINE, fill=fill)

@@ -55,6 +55,18 @@ async def test_somebody_is_invited_listed_and_removed(client, world):
     assert await answer.json() == {"removed": False}
 
 
+async def test_a_name_is_taken_as_people_type_it_and_what_it_may_have_is_said_in_words(client):
+    answer = await client.post("/api/v1/users", json={"name": " Bob ", "role": "viewer"})
+    assert (answer.status, (await answer.json())["name"]) == (200, "bob")
+    for name in ("Doctor Who", "José", ".bob"):
+        answer = await client.post("/api/v1/users", json={"name": name, "role": "viewer"})
+        assert answer.status == 409
+        said = await answer.text()
+        assert "that can't be a name to log in with" in said
+        assert "no spaces" in said
+        assert "regex" not in said
+
+
 async def test_a_reset_gives_a_code_and_changes_hold_at_once(client, world):
     await world.user("bert")
     secret, _ = await world.sessions.open("bert", Role.VIEWER, Proved.PASSWORD, HERE)

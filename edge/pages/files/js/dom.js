@@ -60,6 +60,12 @@ export function toast(text, level = "safe") {
   setTimeout(() => shown.remove(), level === "alarm" ? 9000 : 4500);
 }
 
+/** A name to log in with is in small letters: so it stands in the field once it was typed. */
+export function inSmallLetters(input) {
+  input.addEventListener("change", () => { input.value = input.value.trim().toLowerCase(); });
+  return input;
+}
+
 /** A form that is sent by a script: `send` gets its fields; problems are shown in it. */
 export function onSubmit(form, send) {
   const problem = form.querySelector(".problem");

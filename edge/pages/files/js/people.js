@@ -3,7 +3,7 @@
 import { follow } from "./layout.js";
 import { ask } from "./api.js";
 import { confirm, open } from "./dialog.js";
-import { byId, icon, make, onSubmit, showProblem, toast } from "./dom.js";
+import { byId, icon, inSmallLetters, make, onSubmit, showProblem, toast } from "./dom.js";
 import { handOver } from "./handing.js";
 import { narrowedText, narrowingFields, narrowingOf, roleName } from "./narrowing.js";
 import { _, ago, moment } from "./words.js";
@@ -63,8 +63,8 @@ const roles = (chosen, onchange = null) => make("label", { class: "field" }, mak
     make("option", { value: role, selected: role === chosen }, roleName(role)))),
   make("small", {}, _("Viewers look; technologists and physicians bring images in and decide, too; administrators do everything.")));
 
-const text = (name, title, value = "", more = {}) => make("label", { class: "field" }, make("span", {}, title),
-  make("input", { name, value, maxlength: "64", autocomplete: "off", ...more }));
+const text = (name, title, value = "", more = {}, hint = "") => make("label", { class: "field" }, make("span", {}, title),
+  make("input", { name, value, maxlength: "64", autocomplete: "off", ...more }), hint ? make("small", {}, hint) : null);
 
 const wrong = () => make("p", { class: "problem", role: "alert", hidden: true });
 const actions = (...buttons) => make("div", { class: "actions" }, buttons);
@@ -72,11 +72,13 @@ const actions = (...buttons) => make("div", { class: "actions" }, buttons);
 byId("invite").addEventListener("click", () => {
   const form = make("form", { class: "stack" },
     text("display_name", _("Name, as others know it")),
-    text("name", _("Name to log in with"), "", { required: true, autocapitalize: "none", spellcheck: "false" }),
+    text("name", _("Name to log in with"), "", { required: true, autocapitalize: "none", spellcheck: "false" },
+      _("Small letters from a to z, digits and . _ - @: no spaces, no accents.")),
     roles("technologist"), wrong(), actions(make("button", { class: "button" }, _("Make a code for them"))));
+  inSmallLetters(form.elements.name);
   const shown = open({ title: _("Invite somebody"), body: form });
   onSubmit(form, async ({ name, role, display_name }) => {
-    const handed = await ask("/api/v1/users", { body: { name: name.trim(), role, display_name: display_name.trim() } });
+    const handed = await ask("/api/v1/users", { body: { name: name.trim().toLowerCase(), role, display_name: display_name.trim() } });
     shown.close();
     showCode(handed);
     show();

@@ -3,7 +3,7 @@
 import "./layout.js";
 import { ask } from "./api.js";
 import { archiveFields, primaryOf, tryArchive } from "./archive.js";
-import { byId, icon, make, onSubmit, showProblem } from "./dom.js";
+import { byId, icon, inSmallLetters, make, onSubmit, showProblem } from "./dom.js";
 import { enrolling, go } from "./enrol.js";
 import { change } from "./force.js";
 import { picture } from "./handing.js";
@@ -24,9 +24,10 @@ const codes = byId("code-form");
 if (codes) {
   const again = () => location.assign("/setup");
   const enrol = enrolling(again, again);
+  inSmallLetters(codes.elements.name);
   onSubmit(codes, async ({ code, name, display_name, password, again: repeated }) => {
     if (password !== repeated) throw new Error(_("The two passwords are not the same."));
-    const who = await ask("/login/redeem", { body: { code: code.trim(), password, name: name.trim(), display_name: display_name.trim() }, ...quiet });
+    const who = await ask("/login/redeem", { body: { code: code.trim(), password, name: name.trim().toLowerCase(), display_name: display_name.trim() }, ...quiet });
     enrol.confirming = password;
     enrol.take(who);
   });
@@ -194,10 +195,14 @@ async function showKey() {
 
 async function device() {
   byId("ae-title").textContent = value("dimse.ae_title");
-  byId("port").textContent = value("dimse.listen").split(":").at(-1);
-  // Many devices take no names: an address by which this browser came, or else the box's own.
-  byId("address").textContent = location.hostname;
-  if (!/^[\d.]+$|:/.test(location.hostname) || /^127\.|^\[?::1/.test(location.hostname)) {
+  const [, listens = "", port = ""] = /^\[?(.*?)\]?:(\d+)$/.exec(value("dimse.listen").trim()) ?? [];
+  const isLoopback = /^(127\..*|::1|localhost)$/.test(listens);
+  byId("port").textContent = port;
+  byId("loopback").hidden = !isLoopback;
+  // Where it listens; if that is everywhere, an address by which this browser came, or else the box's own: many devices take no names.
+  const isAnywhere = ["", "0.0.0.0", "::"].includes(listens);
+  byId("address").textContent = isAnywhere ? location.hostname : listens;
+  if (isAnywhere && (!/^[\d.]+$|:/.test(location.hostname) || /^127\.|^\[?::1/.test(location.hostname))) {
     const { looks } = await ask("/api/v1/network").catch(() => ({ looks: [] }));
     const own = looks.find((one) => one.what === "address");
     if (own?.is_fine) [byId("address").textContent] = own.found.split(", ");

@@ -2,7 +2,7 @@
 
 import "./layout.js";
 import { ask } from "./api.js";
-import { byId, onSubmit, showProblem } from "./dom.js";
+import { byId, inSmallLetters, onSubmit, showProblem } from "./dom.js";
 import { enrolling, go } from "./enrol.js";
 import { canPasskeys, use } from "./passkeys.js";
 import { _ } from "./words.js";
@@ -39,9 +39,10 @@ onSubmit(byId("second-form"), async ({ second }) => {
   take(await ask("/login", { body: { ...typed, second: second.trim() }, ...quiet }));
 });
 
+inSmallLetters(byId("redeem-form").elements.name);
 onSubmit(byId("redeem-form"), async ({ code, name, display_name, password, again }) => {
   if (password !== again) throw new Error(_("The two passwords are not the same."));
-  const who = await ask("/login/redeem", { body: { code: code.trim(), password, name: name.trim(), display_name: display_name.trim() }, ...quiet });
+  const who = await ask("/login/redeem", { body: { code: code.trim(), password, name: name.trim().toLowerCase(), display_name: display_name.trim() }, ...quiet });
   enrol.confirming = password;
   if (who.logged_in !== false) return take(who);
   go("step-password");
