@@ -64,6 +64,7 @@ def _worries(status: Status) -> bool:
         or any(source.error for source in status.worklist)
         or status.audit.trouble
         or status.audit.damage
+        or status.emergencies.open
         or status.emergencies.unseen
         or not status.prefetch.pinned_fit
         or status.tokens

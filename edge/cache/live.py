@@ -251,4 +251,5 @@ def _state(status: Status, level: Level) -> dict[str, Any]:
         "archives": {one.name: one.online for one in status.archives},
         "parts": dict(status.parts or {}),
         "coming_in": status.procedures.coming_in,
+        "emergencies": {"open": status.emergencies.open, "unseen": status.emergencies.unseen},
     }

@@ -83,7 +83,7 @@ class LineState:
     """Bytes a second, as measured of late."""
     download_speed: float | None = None
     backlog_eta: float | None = None
-    """When all that waits will be there, if that can be said."""
+    """When all that waits will be there; None if that can't be said, as while the line is down."""
     studies: tuple[WaitingStudy, ...] = ()
     """That wait, in the order in which they go; the first hundred."""
 
@@ -286,7 +286,7 @@ class Status:
         # What was just said of lost, absent and deleted images is not safe there.
         absent = numbers.absent + numbers.absent_suspected + numbers.absent_decided
         is_named = numbers.lost or numbers.trashed or absent
-        return f"Everything {'else ' if is_named else ''}is safe in the archive"
+        return f"Everything {'else ' if is_named else ''}is safe in the cloud"
 
     def _line(self) -> str:
         primary = [archive for archive in self.archives if archive.role == "primary"]
@@ -356,6 +356,9 @@ async def read_status(
     numbers = await summary(database)
     roles = {archive.name: archive.role for archive in config.cloud.archive}
     states = {state.name: state for state in await archive_states(database)}
+    archives = tuple(
+        replace(states[name], role=role) for name, role in roles.items() if name in states
+    )
     space = Space(config.cache, database, store)
     await space.refresh()
     try:
@@ -365,16 +368,14 @@ async def read_status(
         refusal = str(error)
     return Status(
         summary=numbers,
-        archives=tuple(
-            replace(states[name], role=role) for name, role in roles.items() if name in states
-        ),
+        archives=archives,
         untried=tuple(name for name in roles if name not in states),
         capacity_bytes=space.capacity,
         refusal=refusal,
         drop_folder=await _trouble_of(config.dropfolder.path, database),
         parts=parts,
         backups=await overview(config, database),
-        line=LineState() if line is None else await _read_line(database, numbers, line),
+        line=LineState() if line is None else await _read_line(database, numbers, line, archives),
         trash_until=_trash_until(config, numbers),
         prefetch=await _read_prefetch(config, database, space),
         commitments=await commitments.standing(database),
@@ -422,9 +423,16 @@ async def _read_prefetch(config: Config, database: Database, space: Space) -> Pr
     )
 
 
-async def _read_line(database: Database, numbers: Summary, line: ReadLine) -> LineState:
+async def _read_line(
+    database: Database, numbers: Summary, line: ReadLine, archives: Sequence[ArchiveState]
+) -> LineState:
     waiting = await waiting_studies(database, _STUDIES)
-    return line(await cursor(database, LINE), numbers.backlog_bytes, waiting)
+    state = line(await cursor(database, LINE), numbers.backlog_bytes, waiting)
+    if any(one.role == "primary" and not one.online for one in archives):
+        # How fast it was says nothing of when it is back.
+        studies = tuple(replace(one, eta=None) for one in state.studies)
+        return replace(state, backlog_eta=None, studies=studies)
+    return state
 
 
 def _trash_until(config: Config, numbers: Summary) -> float | None:

@@ -116,6 +116,18 @@ def _of_record(status: Status, visit: Visit, now: float) -> Iterator[Alarm]:
             _("It is kept here, and sent as soon as that works again."),
             audit.trouble,
         )
+    if opened := status.emergencies.open:
+        yield Alarm(
+            Level.WARNING,
+            words.ngettext(
+                "Emergency access is open for %(n)s person now.",
+                "Emergency access is open for %(n)s people now.",
+                opened,
+            ),
+            _("It ends by itself. Read who opened it, and why."),
+            link="/people",
+            link_text=_("People"),
+        )
     if unseen := status.emergencies.unseen:
         yield Alarm(
             Level.WARNING,

@@ -155,7 +155,9 @@ def _note(status: Status, words: Words) -> str:
     text = words.gettext("%(studies)s, %(images)s.", studies=studies, images=images)
     if (coming := status.procedures.coming_in) > 0:
         text += " " + words.ngettext(
-            "%(n)s study is just coming in.", "%(n)s studies are just coming in.", coming
+            "More images of %(n)s study may still come.",
+            "More images of %(n)s studies may still come.",
+            coming,
         )
     return text
 
@@ -184,6 +186,8 @@ def _facts(status: Status, words: Words, temperature: float | None, now: float) 
             words.bytes(numbers.backlog_bytes),
             _("done by %(time)s", time=words.moment(eta, now))
             if eta is not None
+            else _("waits for the line")
+            if down is not None
             else _("no time can be told yet"),
             level=Level.BUSY,
         )

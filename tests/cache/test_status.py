@@ -65,7 +65,7 @@ async def test_the_sentence_follows_the_state(cache):
         await settle(cache, each, Custody.VERIFIED)
     assert (
         await sentence(cache)
-        == "Everything is safe in the archive; the line is down, intake goes on."
+        == "Everything is safe in the cloud; the line is down, intake goes on."
     )
 
 
@@ -126,7 +126,7 @@ async def test_the_gravest_comes_first(cache):
     for each in (refused, other):
         await settle(cache, each, Custody.VERIFIED)
     assert await sentence(cache) == (
-        "1 image was lost and must be sent again. Everything else is safe in the archive."
+        "1 image was lost and must be sent again. Everything else is safe in the cloud."
     )
 
 
@@ -157,7 +157,7 @@ async def test_a_box_that_refuses_images_is_not_called_safe(cache):
     full = config.Cache(reserve_bytes=0, max_bytes=100)
     said = await sentence(cache, cache=full)
     assert said.startswith("New images are refused: the cache is full")
-    assert said.endswith(". Everything is safe in the archive.")
+    assert said.endswith(". Everything is safe in the cloud.")
     await cache.ledger.set_archive_state("cloud", online=False, reason="no route")
     assert "intake goes on" not in await sentence(cache, cache=full)
     assert (await status(cache, cache=full)).as_json()["capacity_bytes"] == 100
@@ -266,6 +266,31 @@ async def test_the_studies_that_wait_are_named_with_their_bytes_in_the_order_of_
     ]
 
 
+async def test_while_the_line_is_down_no_time_of_arrival_is_told(cache):
+    await cache.ledger.set_roles({"cloud": "primary", "second": "copy"})
+    await cache.send(sample())
+
+    def line(kept, backlog, studies):
+        timed = tuple(replace(one, eta=1e9) for one in studies)
+        return LineState(backlog_eta=1e9, upload_speed=5e6, studies=timed)
+
+    both = tuple(
+        config.Archive(name, "https://archive", role=role)
+        for name, role in (("cloud", "primary"), ("second", "copy"))
+    )
+    settings = config.Config(cloud=config.Cloud(both), cache=cache.settings)
+
+    async def times():
+        found = await read_status(settings, cache.database, cache.store, RUNNING, line)
+        return [found.line.backlog_eta, *(one.eta for one in found.line.studies)]
+
+    await cache.ledger.set_archive_state("cloud", online=True)
+    await cache.ledger.set_archive_state("second", online=False, reason="no route")
+    assert await times() == [1e9, 1e9]
+    await cache.ledger.set_archive_state("cloud", online=False, reason="no route")
+    assert await times() == [None, None]
+
+
 async def test_at_most_a_hundred_studies_are_named(cache):
     for seed in range(3):
         await cache.send(sample(seed + 1))
@@ -284,7 +309,7 @@ async def test_what_is_in_the_trash_is_said_with_the_day_on_which_it_goes(open_c
         day = "2001-09-(09|10|11)"
         assert re.fullmatch(
             f"In the trash until {day}: 1 image that the archive deleted."
-            " Everything else is safe in the archive.",
+            " Everything else is safe in the cloud.",
             found.sentence,
         )
         assert found.summary.custody == {}
@@ -368,7 +393,7 @@ async def test_an_absent_study_that_another_archive_has_or_nobody_here_is_not_on
     found = await status(cache)
     assert found.summary.studies_perhaps_only_here == 0
     # It is nowhere, as far as is known: that is not called safe, either.
-    assert found.sentence.endswith("missing rights? Everything else is safe in the archive.")
+    assert found.sentence.endswith("missing rights? Everything else is safe in the cloud.")
 
 
 async def test_a_conflict_is_counted_alike_in_the_sentence_the_number_and_the_list(cache):

@@ -83,7 +83,7 @@ async def test_a_technician_starts_it_makes_a_token_and_reads_the_state(
     [token] = json.loads(listed.out)
     assert token["role"] == "admin"
     assert made.out.strip() not in listed.out
-    assert plain.out.startswith("Everything is safe in the archive.\n")
+    assert plain.out.startswith("Everything is safe in the cloud.\n")
 
     revoked = await installation.run("token", "revoke", token["token_id"])
     assert revoked.status == 0

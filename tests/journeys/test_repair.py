@@ -311,7 +311,7 @@ async def test_ours_are_thrown_away_by_who_may_delete_and_that_is_the_end_of_it(
         assert shown.dataset == sent.dataset
         assert (await box.appliance.cache.disputes.conflicts()).total == 0
         assert len(box.files()) == 1
-        assert (await box.appliance.status()).sentence == "Everything is safe in the archive."
+        assert (await box.appliance.status()).sentence == "Everything is safe in the cloud."
 
 
 async def test_an_archive_that_deletes_gets_ours(cloud, line, open_box, tmp_path, monkeypatch):

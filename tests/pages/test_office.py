@@ -192,6 +192,20 @@ async def test_while_it_is_open_every_page_says_so(browse, ask, narrowed):
     assert looked.json()["seen_by"] == "a-admin"
 
 
+async def test_admins_read_on_the_first_page_that_one_is_open(browse, cookies, ask, narrowed):
+    words = "Emergency access is open for 1 person now."
+    assert words not in (await browse("/", cookies[Role.ADMIN])).text
+    begun = await ask("POST", "/login/emergency", cookie=narrowed, json={"reason": WHY})
+    assert begun.status_code == 200, begun.text
+    try:
+        async with asyncio.timeout(20):  # what was read a moment ago may be shown once more
+            while words not in (await browse("/", cookies[Role.ADMIN])).text:
+                await asyncio.sleep(0.1)
+        assert words not in (await browse("/", cookies[Role.VIEWER])).text
+    finally:
+        await ask("DELETE", "/login/emergency", cookie=narrowed)
+
+
 # Handing over -------------------------------------------------------------------------------------
 
 

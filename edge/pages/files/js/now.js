@@ -54,13 +54,14 @@ function going(row, study) {
   const [name, right, what, below] = row.children;
   const share = study.instances ? 1 - study.waiting / study.instances : 0;
   put(name.firstChild, person(study.patient_name));
-  put(right, study.eta ? _("there by %(time)s", { time: moment(study.eta) }) : _("waits"));
+  put(right, study.eta ? _("there by %(time)s", { time: moment(study.eta) }) : isDown ? _("waits for the line") : _("waits"));
   put(what, make("span", { class: "modality" }, kind(study)),
     _("%(done)s of %(all)s images", { done: number(study.instances - study.waiting), all: number(study.instances) }));
   put(below, bytes(study.waiting_bytes));
   progress(row, share, _("Upload of this study"));
 }
 
+let isDown = false;
 let last = { arrived: [], uploads: [] };
 function draw() {
   const known = new Map(last.arrived.map((study) => [study.study_uid, study]));
@@ -70,5 +71,8 @@ function draw() {
   show(byId("uploads"), byId("no-uploads"), uploads.slice(0, MOST), going);
 }
 
-follow({ arrivals: (data) => { last = data; draw(); } });
+follow({
+  arrivals: (data) => { last = data; draw(); },
+  state: (data) => { isDown = data.offline_since !== null; draw(); },
+});
 setInterval(draw, 20000);

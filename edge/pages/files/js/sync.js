@@ -77,6 +77,7 @@ function queueNote(status) {
   if (line.waits) parts.push(line.waits_until
     ? _("The calendar lets them go at %(time)s.", { time: moment(line.waits_until) })
     : _("The line is not used now."));
+  else if (status.archives.some((one) => one.role === "primary" && !one.online)) { if (status.backlog_bytes) parts.push(_("It waits for the line.")); }
   else if (line.backlog_eta) parts.push(_("All of it is there by %(time)s.", { time: moment(line.backlog_eta) }));
   byId("queue-note").replaceChildren(parts.join(" "));
 }
