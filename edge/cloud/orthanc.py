@@ -8,23 +8,26 @@ log of changes, too (``GET /changes``).
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping
 from datetime import UTC, datetime
 from urllib.parse import quote
 
 import msgspec
 
 from edge import others
+from edge.cloud.archive import Dataset
 from edge.cloud.dicomweb import DicomwebArchive
 from edge.cloud.feed import Action, Change, Page
 from edge.cloud.pace import Way
 from edge.cloud.transport import error_of_status, unusable
 from edge.dicom.instance import InstanceRef
 from edge.dicom.uids import is_uid
-from edge.errors import InstanceNotFound
+from edge.errors import CloudRefused, InstanceNotFound
 
 __all__ = ["OrthancArchive", "OrthancFeed", "archive_of"]
 
+_ROOT = "/dicom-web"
+"""Of its plugin, unless its settings say otherwise."""
 _LIMIT = 100
 """Changes a page. Orthanc gives no more unless it is asked for more."""
 _MAX_PAGE = 4 * 1024**2
@@ -80,6 +83,25 @@ _RESOURCES = msgspec.json.Decoder(list[_Resource])
 
 class OrthancArchive(DicomwebArchive):
     """``Archive`` over Orthanc's DICOMweb plugin and REST API."""
+
+    async def search_studies(
+        self, params: Mapping[str, str] | None = None, *, limit: int, offset: int = 0
+    ) -> list[Dataset]:
+        """See ``Archive``.
+
+        Its REST API has a ``/studies``, too, which understands nothing of this: who names that is
+        told so, and is not sent into the log.
+        """
+        try:
+            return await super().search_studies(params, limit=limit, offset=offset)
+        except CloudRefused as error:
+            if not self.route.url.path.rstrip("/").endswith(_ROOT):
+                where = f"{self.route.url}".rstrip("/") + _ROOT
+                error.hint = (
+                    f"check the url: of an Orthanc it ends with {_ROOT}, as in {where}, unless its"
+                    " DICOMweb plugin has another Root"
+                )
+            raise
 
     async def delete_instance(self, ref: InstanceRef) -> None:
         """See ``Archive``."""

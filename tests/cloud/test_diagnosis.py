@@ -92,6 +92,19 @@ async def test_an_orthanc_that_is_not_called_one_keeps_the_test_instance_and_it_
     real_orthanc.request("DELETE", f"/patients/{patient['ID']}")
 
 
+@pytest.mark.parametrize("ending", ["", "/"])
+async def test_an_orthanc_without_the_path_of_its_plugin_is_told_to_need_that(
+    real_orthanc, ending
+):
+    user, password = real_orthanc.auth
+    auth = config.Auth("basic", user=user, password=password)
+    url = real_orthanc.dicomweb.removesuffix("/dicom-web")
+    step, words = await failure(url + ending, kind="orthanc", auth=auth)
+    assert step is Step.SEARCH
+    assert f"ends with /dicom-web, as in {url}/dicom-web" in words
+    assert "log" not in words
+
+
 async def test_the_wrong_password_of_orthanc_is_found_at_the_login(real_orthanc):
     auth = others.Auth("basic", user="edge", password="wrong")
     step, words = await failure(real_orthanc.dicomweb, auth=auth)
