@@ -9,37 +9,42 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import io
-import math
+import os
 import secrets
 import signal
 import socket
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
 import httpx
-from pydicom.dataset import Dataset, FileMetaDataset
-from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian, generate_uid
+from pydicom.dataset import Dataset
+from pydicom.uid import CTImageStorage, ExplicitVRLittleEndian
 from pynetdicom import AE
 
-from edge import config, others
+from edge import config
 from edge.access.roles import Role
 from edge.app import Appliance
+from edge.cache.own_settings import prove, take_back
 from edge.errors import EdgeError
+from edge.loading import layered
+from edge.overlay import to_toml
+from edge.phantom import phantom, write
 
-__all__ = ["demo", "phantom", "show"]
+__all__ = ["demo", "show"]
 
 _SLICES = 20
-_SIDE = 128
 _ATTEMPTS = 3
 _INTERRUPTED = 130
 """The exit status of what Ctrl-C ended, as shells count."""
 _PATIENCE = 60.0
 """Seconds that an upload on loopback may take before the demonstration gives up."""
 _PEOPLE = {"nurse": Role.VIEWER, "technologist": Role.TECHNOLOGIST, "doctor": Role.PHYSICIAN}
+_MODALITY = "MODALITY"
+_HEAD = ("# Written by edge demo, each time that it begins.",)
 _SIGNALS = (signal.SIGTERM, signal.SIGINT)
 
 
@@ -85,6 +90,11 @@ class _Demo:
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
+        self._file = folder / "edge.toml"
+        self._cloud: Appliance | None = None
+        """None while the line is cut."""
+        self._switching = asyncio.Lock()
+        self._is_ready = False
         self._cloud_port = _free(8042)
         self._edge_port = _free(8443)
         self._dimse_port = _free(11112)
@@ -94,20 +104,75 @@ class _Demo:
         cloud = self._cloud = await Appliance(self._cloud_config()).__aenter__()
         try:
             secret = await cloud.cache.tokens.create(Role.SERVICE, "edge demo")
-            async with Appliance(self._edge_config(secret)) as edge:
-                token = await edge.cache.tokens.create(Role.ADMIN, "edge demo")
-                self._client = httpx.AsyncClient(
-                    base_url=f"http://127.0.0.1:{self._edge_port}",
-                    headers={"Authorization": f"Bearer {token}"},
-                )
-                async with self._client:
-                    await self._show_upload(edge)
-                    if offline:
-                        await self._show_offline(edge)
-                    else:
-                        await self._invite(edge, token)
+            text = to_toml(self._edge_settings(secret), head=_HEAD)
+            await asyncio.to_thread(_keep, self._file, text)
+            stopping, is_told = asyncio.Event(), False
+            again = True
+            while again:
+                async with self._opened_edge() as edge:
+                    if not is_told:
+                        await self._tell(edge, stopping, offline=offline)
+                        is_told = True
+                    again = not offline and await self._stay(edge, stopping)
         finally:
-            await self._cloud.__aexit__(None, None, None)
+            await self._cut()
+
+    @contextlib.asynccontextmanager
+    async def _opened_edge(self) -> AsyncIterator[Appliance]:
+        """It, with what its page was told of settings since; without that, if it can't be."""
+        folder = self._folder / "edge"
+        settings, loaded = await asyncio.to_thread(layered, self._file, {})
+        async with contextlib.AsyncExitStack() as stack:
+            try:
+                opened = Appliance(loaded, file=self._file)
+                edge = await stack.enter_async_context(opened)
+            except Exception:
+                if not await asyncio.to_thread(take_back, folder):
+                    raise
+                settings, loaded = await asyncio.to_thread(layered, self._file, {})
+                edge = await stack.enter_async_context(Appliance(loaded, file=self._file))
+            await asyncio.to_thread(prove, folder, settings.own_text.encode())
+            yield edge
+
+    async def _tell(self, edge: Appliance, stopping: asyncio.Event, *, offline: bool) -> None:
+        token = await edge.cache.tokens.create(Role.ADMIN, "edge demo")
+        self._client = httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{self._edge_port}",
+            headers={"Authorization": f"Bearer {token}"},
+        )
+        async with self._client:
+            await self._show_upload(edge)
+            if offline:
+                await self._show_offline(edge)
+                return
+        await self._invite(edge, token, stopping)
+
+    async def _stay(self, edge: Appliance, stopping: asyncio.Event) -> bool:
+        """Until the end, or until other settings begin; whether it goes on."""
+        async with asyncio.TaskGroup() as switching:
+            with _at_wish(lambda: switching.create_task(self._switch_line())):
+                if not self._is_ready:
+                    self._is_ready = True
+                    _say("Ctrl-C ends it.")
+                return await edge.serve_until(stopping)
+
+    async def _switch_line(self) -> None:
+        async with self._switching:
+            if self._cloud is not None:
+                await self._cut()
+                _say("The line is cut: the cloud does not listen any more.")
+            else:
+                await self._restore()
+                _say("The line is restored.")
+
+    async def _cut(self) -> None:
+        cloud, self._cloud = self._cloud, None
+        if cloud is not None:
+            await cloud.__aexit__(None, None, None)
+
+    async def _restore(self) -> Appliance:
+        cloud = self._cloud = await Appliance(self._cloud_config()).__aenter__()
+        return cloud
 
     async def _show_upload(self, edge: Appliance) -> None:
         study = phantom("EDGE^DEMO", "DEMO-1", _SLICES)
@@ -121,11 +186,12 @@ class _Demo:
         await _until(edge, lambda: self._verified(edge), "the upload")
         _say(f"It was uploaded, and read back to verify it, in {time.monotonic() - began:.1f} s:")
         _say(f"  edge:  {(await edge.status()).sentence}")
+        assert self._cloud is not None
         _say(f"  cloud: {(await self._cloud.status()).summary.instances} instances")
 
     async def _show_offline(self, edge: Appliance) -> None:
         _say("Cutting the line: the cloud stops listening.")
-        await self._cloud.__aexit__(None, None, None)
+        await self._cut()
         study = phantom("EDGE^OFFLINE", "DEMO-2", _SLICES)
         await asyncio.to_thread(self._send, study)
         _say("A second study was sent while the line is down:")
@@ -139,7 +205,7 @@ class _Demo:
         answer.raise_for_status()
         _say(f"  and was read over DICOMweb: {len(answer.content)} bytes.")
         _say("Restoring the line.")
-        cloud = self._cloud = await Appliance(self._cloud_config()).__aenter__()
+        cloud = await self._restore()
         await _until(edge, lambda: self._verified(edge), "the backlog")
         here, there = await _digests(edge), await _digests(cloud)
         equal = here == there
@@ -149,10 +215,10 @@ class _Demo:
         if not equal:
             raise EdgeError("edge and cloud are not equal")
 
-    async def _invite(self, edge: Appliance, token: str) -> None:
-        """Say what can be tried, and wait for the end."""
+    async def _invite(self, edge: Appliance, token: str, stopping: asyncio.Event) -> None:
+        """Say what can be tried."""
         sample = self._folder / "sample.dcm"
-        await asyncio.to_thread(_write, phantom("EDGE^YOURS", "DEMO-3", 1)[0], sample)
+        await asyncio.to_thread(write, phantom("EDGE^YOURS", "DEMO-3", 1)[0], sample)
         base = f"http://127.0.0.1:{self._edge_port}/dicom-web"
         _say("")
         _say(f"  DICOM     EDGE at 127.0.0.1:{self._dimse_port}")
@@ -161,13 +227,13 @@ class _Demo:
         await self._open_page(edge)
         _say("")
         _say("Try it from another terminal:")
-        _say(f"  storescu -aec EDGE 127.0.0.1 {self._dimse_port} {sample}")
+        _say(f"  storescu -aet {_MODALITY} -aec EDGE 127.0.0.1 {self._dimse_port} {sample}")
         _say(f"  curl -H 'Authorization: Bearer {token}' {base}/studies")
+        _say("A device of another name is turned away, until it is let in on the page.")
         _say("")
-        _say("Ctrl-C ends it.")
-        stopping = asyncio.Event()
+        key = "o and Enter, or " if _is_terminal() else ""
+        _say(f"Cut the line, and restore it: {key}kill -USR1 {os.getpid()}")
         _at_signals(stopping.set)
-        await stopping.wait()
 
     async def _open_page(self, edge: Appliance) -> None:
         """Have people who log in at once, and one who looks after the box; say who they are."""
@@ -188,7 +254,7 @@ class _Demo:
 
         On a busy machine pynetdicom may miss an answer: its reactor takes it for a request.
         """
-        modality = AE("MODALITY")
+        modality = AE(_MODALITY)
         modality.acse_timeout = modality.dimse_timeout = modality.network_timeout = 10
         modality.add_requested_context(CTImageStorage, ExplicitVRLittleEndian)
         waiting = list(study)
@@ -226,19 +292,70 @@ class _Demo:
             http=config.Http(listen=f"127.0.0.1:{self._cloud_port}", tls="off"),
         )
 
-    def _edge_config(self, secret: str) -> config.Config:
-        archive = others.Archive(
-            name="cloud",
-            url=f"http://127.0.0.1:{self._cloud_port}/dicom-web",
-            auth=others.Auth(kind="bearer", token=secret),
-        )
-        return config.Config(
-            appliance=config.Appliance(name="edge", data_dir=self._folder / "edge"),
-            dimse=config.Dimse(listen=f"127.0.0.1:{self._dimse_port}", unknown_peers="accept"),
-            http=config.Http(listen=f"127.0.0.1:{self._edge_port}", tls="off"),
-            cloud=config.Cloud(archive=(archive,)),
-            sync=config.Sync(retry_min_seconds=0.5, retry_max_seconds=2.0),
-        )
+    def _edge_settings(self, secret: str) -> dict[str, Any]:
+        """As they stand in a file, so that the page tells of them as it does of any box's."""
+        return {
+            "appliance": {"data_dir": str(self._folder / "edge")},
+            "dimse": {
+                "listen": f"127.0.0.1:{self._dimse_port}",
+                "unknown_peers": "learn",
+                "peer": [{"ae_title": _MODALITY, "name": "Modality of the demonstration"}],
+            },
+            "http": {"listen": f"127.0.0.1:{self._edge_port}", "tls": "off"},
+            "cloud": {
+                "archive": [
+                    {
+                        "name": "cloud",
+                        "url": f"http://127.0.0.1:{self._cloud_port}/dicom-web",
+                        "auth": {"kind": "bearer", "token": secret},
+                    }
+                ]
+            },
+            "sync": {"retry_min_seconds": 0.5, "retry_max_seconds": 2.0},
+        }
+
+
+@contextlib.contextmanager
+def _at_wish(act: Callable[[], object]) -> Iterator[None]:
+    """While it lasts, do that at SIGUSR1, and at an o that somebody types."""
+    loop = asyncio.get_running_loop()
+    loop.add_signal_handler(signal.SIGUSR1, act)
+    is_read = _is_terminal()
+    if is_read:
+        loop.add_reader(sys.stdin.fileno(), _typed, act)
+    try:
+        yield
+    finally:
+        if is_read:
+            loop.remove_reader(sys.stdin.fileno())
+        # One that comes later must not end the process, as is the default.
+        loop.remove_signal_handler(signal.SIGUSR1)
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+
+
+def _typed(act: Callable[[], object]) -> None:
+    """Somebody typed a line; or nobody will any more."""
+    line = os.read(sys.stdin.fileno(), 1024) if _is_terminal() else b""
+    if not line:
+        asyncio.get_running_loop().remove_reader(sys.stdin.fileno())
+    elif line.strip().lower() == b"o":
+        act()
+
+
+def _is_terminal() -> bool:
+    """Whether somebody can type here: a job in the background that reads is stopped by its shell."""
+    try:
+        file = sys.stdin.fileno()
+        return os.isatty(file) and os.tcgetpgrp(file) == os.getpgrp()
+    except (OSError, ValueError, AttributeError):
+        return False
+
+
+def _keep(path: Path, text: str) -> None:
+    """Write what holds a token: for us alone."""
+    path.unlink(missing_ok=True)
+    path.touch(mode=0o600)
+    path.write_text(text, encoding="utf-8")
 
 
 def _at_signals(act: Callable[[], object]) -> None:
@@ -265,74 +382,6 @@ async def _until(box: Appliance, condition: Callable[[], Awaitable[bool]], what:
                     await woken.wait(0.5)
     except TimeoutError as error:
         raise EdgeError(f"{what} took longer than {_PATIENCE:.0f} s") from error
-
-
-def phantom(name: str, patient_id: str, slices: int) -> list[Dataset]:
-    """A synthetic CT study: a ball in air, of nobody."""
-    study, series, frame = generate_uid(), generate_uid(), generate_uid()
-    instances = []
-    for index in range(slices):
-        instance = Dataset()
-        instance.file_meta = FileMetaDataset()
-        instance.file_meta.TransferSyntaxUID = ExplicitVRLittleEndian
-        instance.SOPClassUID = CTImageStorage
-        instance.SOPInstanceUID = generate_uid()
-        instance.StudyDate = instance.SeriesDate = time.strftime("%Y%m%d")
-        instance.StudyTime = instance.SeriesTime = time.strftime("%H%M%S")
-        instance.AccessionNumber = ""
-        instance.Modality = "CT"
-        instance.Manufacturer = "Edge cache demonstration"
-        instance.StudyDescription = "Demonstration"
-        instance.SeriesDescription = "Phantom"
-        instance.ReferringPhysicianName = ""
-        instance.PatientName = name
-        instance.PatientID = patient_id
-        instance.PatientBirthDate = ""
-        instance.PatientSex = "O"
-        instance.StudyInstanceUID = study
-        instance.SeriesInstanceUID = series
-        instance.StudyID = "1"
-        instance.SeriesNumber = 1
-        instance.InstanceNumber = index + 1
-        instance.FrameOfReferenceUID = frame
-        instance.PositionReferenceIndicator = ""
-        instance.ImageType = ["DERIVED", "SECONDARY", "AXIAL"]
-        instance.ImagePositionPatient = [0, 0, index * 2]
-        instance.ImageOrientationPatient = [1, 0, 0, 0, 1, 0]
-        instance.SliceThickness = 2
-        instance.PixelSpacing = [1, 1]
-        instance.SamplesPerPixel = 1
-        instance.PhotometricInterpretation = "MONOCHROME2"
-        instance.Rows = instance.Columns = _SIDE
-        instance.BitsAllocated = instance.BitsStored = 16
-        instance.HighBit = 15
-        instance.PixelRepresentation = 0
-        instance.RescaleIntercept = -1024
-        instance.RescaleSlope = 1
-        instance.WindowCenter, instance.WindowWidth = 40, 400
-        instance.PixelData = _ball(index, slices)
-        instances.append(instance)
-    return instances
-
-
-def _ball(index: int, slices: int) -> bytes:
-    """One slice of 16-bit pixels: 1064 (40 HU) inside the ball, 24 (-1000 HU) outside."""
-    middle = (slices - 1) / 2
-    height = (index - middle) / (middle + 1)
-    radius = _SIDE * 0.45 * math.sqrt(1 - height**2)
-    rows = []
-    for row in range(_SIDE):
-        across = radius**2 - (row - _SIDE / 2) ** 2
-        half = int(math.sqrt(across)) if across > 0 else 0
-        outside = (24).to_bytes(2, "little") * (_SIDE // 2 - half)
-        rows.append(outside + (1064).to_bytes(2, "little") * (2 * half) + outside)
-    return b"".join(rows)
-
-
-def _write(instance: Dataset, path: Path) -> None:
-    file = io.BytesIO()
-    instance.save_as(file, enforce_file_format=True)
-    path.write_bytes(file.getvalue())
 
 
 def _free(preferred: int) -> int:

@@ -21,9 +21,9 @@ _HEAD = (
 )
 
 
-def to_toml(tree: Mapping[str, Any]) -> str:
-    """All of it."""
-    return "\n".join([*_HEAD, *_table(tree, ()), ""])
+def to_toml(tree: Mapping[str, Any], *, head: Sequence[str] = _HEAD) -> str:
+    """All of it, below comments that say what it is."""
+    return "\n".join([*head, *_table(tree, ()), ""])
 
 
 def take(tree: Mapping[str, Any], keys: Sequence[str]) -> Any:

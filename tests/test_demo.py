@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import io
 import os
+import re
 import signal
 import subprocess
 import sys
+import termios
+import time
 
+import httpx
 import pydicom
 import pytest
 
-from edge.demo import phantom, show
+from edge.demo import show
 from edge.dicom.scanner import InstanceScanner
+from edge.phantom import phantom
 
 
 @contextlib.contextmanager
@@ -53,6 +59,77 @@ async def test_the_line_is_cut_and_restored_and_both_sides_are_equal(tmp_path, c
     told = capsys.readouterr().out
     assert "1 study exists only here; the line is down" in told
     assert "40 instances on the edge, 40 in the cloud: the same bytes on both sides." in told
+
+
+def _said(process, until):
+    """What it says, up to a line that has that in it."""
+    lines = []
+    for line in process.stdout:
+        lines.append(line)
+        if until in line:
+            break
+    return "".join(lines)
+
+
+def test_the_line_is_cut_and_restored_while_somebody_looks_at_the_page(tmp_path):
+    ours, its = os.openpty()
+    with subprocess.Popen(
+        [sys.executable, "-m", "edge", "demo"],
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+        stdin=its,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    ) as process:
+        said = _said(process, "Ctrl-C ends it")
+        assert f"o and Enter, or kill -USR1 {process.pid}" in said
+        os.write(ours, b"o\n")
+        _said(process, "The line is cut")
+        process.send_signal(signal.SIGUSR1)
+        _said(process, "The line is restored")
+        process.send_signal(signal.SIGTERM)
+        _, complaints = process.communicate(timeout=60)
+    os.close(ours)
+    os.close(its)
+    assert (process.returncode, complaints) == (0, "")
+
+
+def test_its_page_says_what_is_so_and_settings_come_into_force(tmp_path):
+    with demonstration(tmp_path, until="Starting") as process:
+        said = _said(process, "Ctrl-C ends it")
+        port = re.search(r"EDGE at 127.0.0.1:(\d+)", said)[1]
+        page = re.search(r"web page  (\S+)/", said)[1]
+        token = re.search(r"token     (\S+)", said)[1]
+        with httpx.Client(
+            base_url=f"{page}/api/v1",
+            headers={"Authorization": f"Bearer {token}"},
+            trust_env=False,
+        ) as client:
+            before = client.get("/settings").json()
+            known = {one["key"]: one for one in before["settings"]}
+            assert [one["name"] for one in known["cloud.archive"]["value"]] == ["cloud"]
+            assert known["dimse.unknown_peers"]["value"] == "learn"
+            ran = subprocess.run(
+                ["echoscu", "-aet", "STRANGER", "-aec", "EDGE", "127.0.0.1", port], check=False
+            )
+            assert ran.returncode != 0
+            changed = client.post("/settings", json={"changes": {"appliance.name": "St. Nobody"}})
+            assert changed.status_code == 200, changed.text
+            deadline = time.monotonic() + 60
+            while not _has_begun_anew(client, before["since"]):
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+        process.send_signal(signal.SIGTERM)
+        _, complaints = process.communicate(timeout=60)
+    assert (process.returncode, complaints) == (0, "")
+
+
+def _has_begun_anew(client, since):
+    with contextlib.suppress(httpx.TransportError):
+        return client.get("/settings").json()["since"] > since
+    return False
 
 
 @pytest.mark.parametrize(
