@@ -6,6 +6,7 @@ is not in it counts as an access: nothing gets around the record by being new.
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from aiohttp import hdrs, web
@@ -16,6 +17,9 @@ from edge.dicomweb.transactions import of_handler
 
 __all__ = ["claim_of_feed", "claim_of_images", "claim_of_uri"]
 
+_SIZE: Final = re.compile(r"(\d{1,4}),(\d{1,4})", re.ASCII)
+_SMALL: Final = 200
+"""Pixels of an edge: what a thumbnail has of which no size is asked for."""
 _WHOLE: Final = frozenset({"Retrieve Instance", "Retrieve Instances"})
 """Transactions that give instances as they are, for another system to keep."""
 
@@ -46,7 +50,20 @@ def claim_of_images(request: web.Request) -> Claim | None:
         )
     if name in _WHOLE:
         return Claim(Event.SENT, "WADO-RS", study, sop, begins=Event.SENDING)
+    if _is_of_list(request):
+        # The Standard has no word of its own for it: its message is that of an access.
+        return Claim(Event.SHOWN, "WADO-RS", study, detail={"picture": "small, as in a list"})
     return Claim(Event.ACCESSED, "WADO-RS", study, sop)
+
+
+def _is_of_list(request: web.Request) -> bool:
+    """Whether it is one small picture for a whole study, in which little more is to be seen."""
+    resource = request.match_info.route.resource
+    if resource is None or not resource.canonical.endswith("/studies/{study}/thumbnail"):
+        return False
+    size = request.query.get("viewport")
+    wanted = None if size is None else _SIZE.fullmatch(size)
+    return size is None or (wanted is not None and max(map(int, wanted.groups())) <= _SMALL)
 
 
 def claim_of_uri(request: web.Request) -> Claim | None:

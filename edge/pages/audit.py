@@ -14,6 +14,7 @@ __all__ = ["EVENTS", "PAGE"]
 
 EVENTS: Final[Mapping[Event, str]] = {
     Event.ACCESSED: noted("Images looked at"),
+    Event.SHOWN: noted("Shown in a list"),
     Event.QUERIED: noted("Search"),
     Event.RECEIVED: noted("Images came in"),
     Event.IMPORTED: noted("Images from a medium"),

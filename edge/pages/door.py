@@ -108,7 +108,8 @@ class Pages:
         session = await self._gate.session(request.headers)
         # Whoever came by a link, or was narrowed to images, is led to no page of ours.
         has_pages = session is None or session.scope.is_for(Service.ADMIN)
-        values = {**values, "has_pages": has_pages}
+        until = session.emergency_until if session is not None and session.emergency else None
+        values = {**values, "has_pages": has_pages, "emergency_until": until}
         return made.render(template, self._visit(request, _Known(), made).words, values)
 
     @web.middleware

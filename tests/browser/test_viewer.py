@@ -101,6 +101,9 @@ async def test_a_ct_is_shown_with_the_pixels_that_the_box_renders(screen, studie
 
     first = await shown()
     assert first in (0, len(slices) - 1)
+    # Whose images they are is said at once, by name.
+    name = str(slices[0].PatientName.family_name)
+    await screen.page.get_by_text(name).first.wait_for(state="visible")
     await screen.page.locator("canvas.cornerstone-canvas").first.hover()
     await screen.page.mouse.wheel(0, 100)
 

@@ -89,7 +89,7 @@ async def test_the_glass_is_broken_and_everything_is_read_under_it(tmp_path, cap
 
         [start] = await entries(box, Event.OVERRIDE_STARTED)
         assert (start.reason, start.target) == (WHY, name)
-        for event in (Event.ACCESSED, Event.SENT, Event.EXPORTED, Event.QUERIED):
+        for event in (Event.ACCESSED, Event.SHOWN, Event.SENT, Event.EXPORTED, Event.QUERIED):
             marked = await entries(box, event, emergency=name)
             assert {entry.actor.name for entry in marked} == {"bert"}
 

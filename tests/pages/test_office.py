@@ -181,11 +181,16 @@ async def test_while_it_is_open_every_page_says_so(browse, ask, narrowed):
     assert begun.status_code == 200, begun.text
     for path in ("/", "/studies", "/help"):
         assert 'id="glass"' in (await browse(path, narrowed)).text
+    for path in ("/viewer/open?study=1.2", "/viewer/plain?study=1.2"):
+        text = (await browse(path, narrowed)).text
+        assert 'class="edge-glass"' in text
+        assert "Emergency access is open until" in text
     assert WHY not in (await browse("/", narrowed)).text
     found = (await ask("GET", "/api/v1/emergencies")).json()["emergencies"]
     assert [one["reason"] for one in found] == [WHY]
     await ask("DELETE", "/login/emergency", cookie=narrowed)
     assert 'id="glass"' not in (await browse("/", narrowed)).text
+    assert "edge-glass" not in (await browse("/viewer/plain?study=1.2", narrowed)).text
     looked = await ask(
         "POST", f"/api/v1/emergencies/{found[0]['emergency_id']}", json={"looked": True}
     )

@@ -35,7 +35,9 @@ def folder(tmp_path):
 async def face(request, template, values):
     """In English."""
     made = await asyncio.to_thread(resources)
-    return made.render(template, made.words["en"], {**values, "has_pages": True})
+    return made.render(
+        template, made.words["en"], {**values, "has_pages": True, "emergency_until": None}
+    )
 
 
 @pytest.fixture

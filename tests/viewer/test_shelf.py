@@ -67,7 +67,7 @@ def test_pages_name_files_that_are_there_by_what_is_in_them(tmp_path):
     found = open_shelf(tmp_path)
     made = resources()
     for path in TEMPLATES.glob("*.html"):
-        values = {**found.values, "has_pages": True}
+        values = {**found.values, "has_pages": True, "emergency_until": None}
         page = made.render(f"viewer/{path.name}", made.words["ar"], values)
         addresses = re.findall(r'(?:src|href)="/viewer/own/([^"]+)"', page)
         assert addresses, path.name

@@ -91,6 +91,7 @@ def _alert(value: str, meaning: str) -> Message:
 
 _MESSAGES: Final[Mapping[Event, Message]] = {
     Event.ACCESSED: Message(_ACCESSED, "R"),
+    Event.SHOWN: Message(_ACCESSED, "R"),
     Event.EXPORTED: Message(_EXPORT, "R"),
     Event.IMPORTED: Message(_IMPORT, "C"),
     Event.SENDING: Message(_BEGIN, "E"),

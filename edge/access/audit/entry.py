@@ -28,6 +28,8 @@ class Event(StrEnum):
     # Patient data.
     ACCESSED = "instances accessed"
     """Images or their metadata were looked at, drawn, or changed."""
+    SHOWN = "shown in a list"
+    """A small picture of a study was given, as lists have it: nobody need have opened it."""
     EXPORTED = "data exported"
     """Patient data left on a medium, or as a document."""
     IMPORTED = "data imported"

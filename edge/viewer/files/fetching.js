@@ -88,6 +88,13 @@
     show(now - last.at > STANDS_STILL ? words.waiting : words.fetching, counted);
   }
 
+  // What is shown was opened by an emergency access: once that ends, the page is asked for anew.
+  const glass = document.querySelector(".edge-glass");
+  if (glass) {
+    const left = Number(glass.dataset.until) * 1000 - Date.now();
+    setTimeout(() => location.reload(), Math.min(Math.max(left, 0) + 1000, 2147483000));
+  }
+
   async function run() {
     try {
       await look();

@@ -32,6 +32,8 @@ window.browserImportFunction = (name) => import(name);
     modes: [],
     customizationService: { "ohif.tours": { $set: [] } },
     showStudyList: true,
+    // Whose images they are is read without asking for it.
+    showPatientInfo: "visible",
     maxNumberOfWebWorkers: Math.max(1, Math.min(3, (navigator.hardwareConcurrency || 2) - 1)),
     showWarningMessageForCrossOrigin: false,
     showCPUFallbackMessage: false,
