@@ -343,12 +343,17 @@ def _typed(act: Callable[[], object]) -> None:
 
 
 def _is_terminal() -> bool:
-    """Whether somebody can type here: a job in the background that reads is stopped by its shell."""
+    """Whether somebody can type here: a job in the background that reads is stopped for it."""
     try:
         file = sys.stdin.fileno()
-        return os.isatty(file) and os.tcgetpgrp(file) == os.getpgrp()
     except (OSError, ValueError, AttributeError):
+        return False  # there is no standard input at all
+    if not os.isatty(file):
         return False
+    try:
+        return os.tcgetpgrp(file) == os.getpgrp()
+    except OSError:
+        return True  # no shell has jobs at it
 
 
 def _keep(path: Path, text: str) -> None:

@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import io
 import os
 import re
 import signal
 import subprocess
 import sys
-import termios
 import time
 
 import httpx
@@ -80,8 +78,6 @@ def test_the_line_is_cut_and_restored_while_somebody_looks_at_the_page(tmp_path)
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
-        start_new_session=True,
-        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
     ) as process:
         said = _said(process, "Ctrl-C ends it")
         assert f"o and Enter, or kill -USR1 {process.pid}" in said

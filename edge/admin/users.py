@@ -39,7 +39,9 @@ __all__ = [
     "user_routes",
 ]
 
-_Typed = Annotated[str, msgspec.Meta(min_length=1, max_length=64, pattern=only(r"[^\x00-\x1f\x7f]*"))]
+_Typed = Annotated[
+    str, msgspec.Meta(min_length=1, max_length=64, pattern=only(r"[^\x00-\x1f\x7f]*"))
+]
 """As somebody types it: `Users` spells it as it is kept, or says in words what a name may have."""
 _Name = Annotated[str, msgspec.Meta(max_length=64, pattern=only(NAME))]
 _Shown = Annotated[str, msgspec.Meta(max_length=64, pattern=only(r"[^\x00-\x1f\x7f]*"))]

@@ -50,6 +50,11 @@ def claim_of_images(request: web.Request) -> Claim | None:
         )
     if name in _WHOLE:
         return Claim(Event.SENT, "WADO-RS", study, sop, begins=Event.SENDING)
+    return _look(request, study, sop)
+
+
+def _look(request: web.Request, study: str, sop: str) -> Claim:
+    """At images, or at a list of them."""
     if _is_of_list(request):
         # The Standard has no word of its own for it: its message is that of an access.
         return Claim(Event.SHOWN, "WADO-RS", study, detail={"picture": "small, as in a list"})

@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from edge.access.roles import Act
+from edge.addresses import host_and_port, is_loopback
 from edge.cache.network import Look, look
-from edge.config import host_and_port, is_loopback
 from edge.pages.page import Group, Page, Visit
 from edge.pages.words import noted
 
@@ -40,7 +40,7 @@ async def fill(visit: Visit) -> Mapping[str, Any]:
 
 
 def _address(listens: Sequence[str], looks: Sequence[Look]) -> str:
-    """The address at which the box listens; where that is any, the machine's own. Empty: unknown."""
+    """Where the box listens; if that is everywhere, the machine's own address, if it is known."""
     named = {host_and_port(one)[0] for one in listens} - _ANY
     if named:
         return ", ".join(sorted(named))

@@ -95,7 +95,7 @@ async def test_a_study_goes_to_a_peer_whole(ask, other):
 async def test_a_receiver_of_dcmtk_takes_all_of_it(tmp_path):
     """Which refuses a C-STORE-RQ without a Priority (PS3.7 9.3.1.1)."""
     async with storescp(tmp_path / "taken") as station:
-        peer = config.Peer(ae_title=station.title, host="127.0.0.1", port=station.port)
+        peer = others.Peer(ae_title=station.title, host="127.0.0.1", port=station.port)
         dimse = config.Dimse(listen="127.0.0.1:0", peer=(peer,))
         async with clinic(tmp_path / "ours", cloud="none", dimse=dimse) as made:
             await made.store(0)

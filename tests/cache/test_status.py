@@ -275,7 +275,7 @@ async def test_while_the_line_is_down_no_time_of_arrival_is_told(cache):
         return LineState(backlog_eta=1e9, upload_speed=5e6, studies=timed)
 
     both = tuple(
-        config.Archive(name, "https://archive", role=role)
+        others.Archive(name, "https://archive", role=role)
         for name, role in (("cloud", "primary"), ("second", "copy"))
     )
     settings = config.Config(cloud=config.Cloud(both), cache=cache.settings)

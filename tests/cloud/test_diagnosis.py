@@ -93,11 +93,9 @@ async def test_an_orthanc_that_is_not_called_one_keeps_the_test_instance_and_it_
 
 
 @pytest.mark.parametrize("ending", ["", "/"])
-async def test_an_orthanc_without_the_path_of_its_plugin_is_told_to_need_that(
-    real_orthanc, ending
-):
+async def test_an_orthanc_without_the_path_of_its_plugin_is_told_to_need_that(real_orthanc, ending):
     user, password = real_orthanc.auth
-    auth = config.Auth("basic", user=user, password=password)
+    auth = others.Auth("basic", user=user, password=password)
     url = real_orthanc.dicomweb.removesuffix("/dicom-web")
     step, words = await failure(url + ending, kind="orthanc", auth=auth)
     assert step is Step.SEARCH
