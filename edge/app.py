@@ -40,7 +40,7 @@ from edge.cache.rendering import Rendering
 from edge.cache.retrieval import Retrieval
 from edge.cache.settlement import Settling
 from edge.cache.space import Space
-from edge.cache.status import MEMORY, Cages, Parts, Status
+from edge.cache.status import MEMORY, OBJECTS, Cages, Parts, Status
 from edge.cache.transcoding import Transcoding
 from edge.cloud.several import Several
 from edge.config import Config
@@ -97,6 +97,7 @@ class Appliance:
         self._stack = AsyncExitStack()
         self._parts: Callable[[], Parts] = lambda: {"start": "under way"}
         self._cages: Callable[[], Cages] = dict
+        self._found: dict[str, str] = {}
         self.changes = Changes()
         # Woken by commands alone: what follows those need not look at the index for each image.
         self._told = Changes()
@@ -126,7 +127,7 @@ class Appliance:
             stack.callback(self._note, Event.STOPPED)
             self._forget = cache.tokens.forget
             stack.push_async_callback(cache.tokens.uses.flush)
-            await cache.recover()
+            self._found[OBJECTS] = (await cache.recover()).damage
             changes, uses = self.changes, Uses(cache.database)
             stack.push_async_callback(_flush, uses)
             space = Space(config.cache, cache.database, cache.store)
@@ -230,8 +231,8 @@ class Appliance:
         return self._parts()
 
     def cages(self) -> Cages:
-        """What the kernel refused the cages of our processes, as far as they were started."""
-        return self._cages()
+        """What the kernel refused the cages of our processes; what the start found damaged."""
+        return {**self._cages(), **self._found}
 
     def _wake(self) -> None:
         self._forget()

@@ -38,7 +38,7 @@ from edge.cache.disputes import Disputes
 from edge.cache.exchange import Exchange
 from edge.cache.peers import PeerBook
 from edge.cache.pins import Pins
-from edge.cache.recovery import Recovery, note_epoch, open_index
+from edge.cache.recovery import Recovery, Report, note_epoch, open_index
 from edge.cache.status import AuditState, Cages, Parts, Status, read_status
 from edge.cache.study_keys import StudyKeys
 from edge.cache.trash import Trash
@@ -176,11 +176,13 @@ class Cache:
     ) -> None:
         await self._stack.aclose()
 
-    async def recover(self) -> None:
+    async def recover(self) -> Report:
         """Put store, index and keys in step; for who owns them, before anything listens."""
         await asyncio.to_thread(follow_root, self.folder, self.keys)
         records = self.tombstones, self.trashed
-        await Recovery(self.store, self.database, self.keys, *records).run()
+        report = await Recovery(self.store, self.database, self.keys, *records).run()
+        self.trash.unreadable = frozenset(report.unreadable)
+        return report
 
     async def rotate(self, wish: Mapping[str, Any]) -> dict[str, int]:
         """Wrap all keys anew, for `edge.admin.local`.
@@ -219,7 +221,7 @@ class Cache:
 
         Args:
             parts: Those of the service, and how they are; None if it is not running.
-            cages: Of its processes.
+            cages: Of its processes, and what its start found damaged.
         """
         primary = "".join(it.name for it in self._config.cloud.in_order[:1])
         line = partial(line_state, self._config.sync, archive=primary, now=time.time())

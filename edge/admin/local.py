@@ -72,7 +72,7 @@ async def local_door(
         folder: Locked by this process; what an earlier one left there is replaced.
         parts: Tells the state of every part.
         wake: Has every part look at the index.
-        cages: Tells what those of its processes lack.
+        cages: Tells what those of its processes lack, and what its start found damaged.
         acts: What it does for commands, by name. One that raises an EdgeError is refused with it.
         more: What it answers beside that.
     """
@@ -136,7 +136,7 @@ async def parts_of_service(folder: Path) -> Parts | None:
 
 
 async def cages_of_service(folder: Path) -> Cages:
-    """What the cages of its processes lack; nothing is known if there is none."""
+    """What its cages lack, and its start found damaged; nothing is known if there is none."""
     with socket_path(folder) as path:
         async with _client(path, _PATIENCE) as client:
             try:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from enum import StrEnum
 
-from edge.cache.status import Status
+from edge.cache.status import OBJECTS, Status
 from edge.dicom.instance import Custody
 
 __all__ = ["Level", "level_of", "offline_since"]
@@ -35,6 +35,7 @@ def level_of(status: Status) -> Level:
         or any(state != "running" for state in parts.values())
         or numbers.lost
         or status.refusal
+        or status.found.keys() - {OBJECTS}
     ):
         return Level.ALARM
     if _worries(status):
@@ -69,5 +70,6 @@ def _worries(status: Status) -> bool:
         or not status.prefetch.pinned_fit
         or status.tokens
         or status.cages
+        or status.found
         or (not status.archives and not status.untried)
     )

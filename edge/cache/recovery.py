@@ -1,13 +1,15 @@
 """What a start finds after a crash, and how it is put right before anything listens.
 
     incoming/…                    was never answered for: removed
+    an object on another's shelf  moved to its own
     an object without a row       adopted: its header and content describe it. This is also how a
                                   lost index is rebuilt, from all objects at once; one that was
                                   set aside goes back into quarantine
     an object of the trash        goes back there, for a record of the trash names it
     an object that was deleted    unlinked: a record of the deletion names it. The record of one
                                   that did not come to be is removed
-    an object that does not open  kept aside as it is, reported, and never served
+    an object that does not open  kept as it is, with its key and what is known of it, reported,
+                                  and never served; the disk may only be failing
     a row without its object      NEARLINE if the archive has it, else UNAVAILABLE and reported
     a key without objects         destroyed
     objects without their key     reported: each is fetched again, or lost, when it is asked for
@@ -31,7 +33,7 @@ from edge.cache.admission import Source, new_instance
 from edge.cache.rescan import rescan
 from edge.crypto.keys import KeyRing
 from edge.dicom.instance import Custody, Origin
-from edge.errors import InvalidInstance, SealBroken, StorageFull
+from edge.errors import InstanceNotFound, InvalidInstance, SealBroken, StorageFull
 from edge.index import (
     emergencies,
     identities,
@@ -82,6 +84,8 @@ class Report:
     """What was found and done."""
 
     half_written: int = 0
+    moved: int = 0
+    """Objects that lay on another's shelf."""
     adopted: int = 0
     superfluous: int = 0
     deleted: int = 0
@@ -91,6 +95,15 @@ class Report:
     unused_keys: int = 0
     missing_keys: int = 0
     older_ring: bool = False
+
+    @property
+    def damage(self) -> str:
+        """What a person must know of it, in words; empty if there is nothing."""
+        if not self.unreadable:
+            return ""
+        many = len(self.unreadable)
+        what = "1 object" if many == 1 else f"{many} objects"
+        return f"{what} in the store can't be read: the disk may be failing; nothing was removed"
 
 
 async def open_index(path: Path, key: bytes, ballast: Ballast | None = None) -> Database:
@@ -180,6 +193,7 @@ class Recovery:
     async def run(self) -> Report:
         """Do all of it; what was found is logged and returned."""
         report = Report(half_written=await self._store.clear_incoming())
+        report.moved = await self._store.bring_home()
         # What is missing is known of every shelf before the first object is adopted: one that looks
         # superfluous may be the only copy of what another shelf lacks.
         orphans: dict[str, int] = {}
@@ -212,7 +226,8 @@ class Recovery:
             if (at := thrown.get(name)) is not None and name not in aside:
                 keep = partial(_put_into_trash, record_name=at, record=records[at])
             await self._adopt(name, orphans[name], keep, report)
-        for at in records.keys() - await trash.records(self._database):
+        needed = {thrown[name] for name in report.unreadable if name in thrown}
+        for at in records.keys() - await trash.records(self._database) - needed:
             await self._trashed.remove(at)
         await self._look_at_keys(report)
         self._log(report)
@@ -243,7 +258,8 @@ class Recovery:
     async def _adopt(self, name: str, sealed_bytes: int, keep: _Keep, report: Report) -> None:
         try:
             scanned, stored = await rescan(self._store, name, sealed_bytes)
-        except (SealBroken, InvalidInstance) as error:
+        except (SealBroken, InvalidInstance, InstanceNotFound, OSError) as error:
+            # That of the disk may pass, and it is the same for who waits: one image, not all.
             log.error("object %s in the store can't be read: %s", name, error)
             report.unreadable.append(name)
             return
@@ -281,6 +297,8 @@ class Recovery:
     def _log(report: Report) -> None:
         if report.half_written:
             log.info("removed %d files that were half written", report.half_written)
+        if report.moved:
+            log.warning("moved %d objects back to where they belong", report.moved)
         if report.deleted:
             log.info("removed %d objects whose deletion was interrupted", report.deleted)
         if report.adopted:

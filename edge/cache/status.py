@@ -30,8 +30,12 @@ from edge.index.summary import Summary, WaitingStudy, summary, waiting_studies
 from edge.store.objects import ObjectStore
 
 __all__ = [
+    "FOUND",
+    "HTTPS",
     "LINE",
     "MEMORY",
+    "OBJECTS",
+    "SETTINGS",
     "AuditState",
     "Cages",
     "LineState",
@@ -54,11 +58,15 @@ _STUDIES = 100
 Parts = Mapping[str, str]
 """Part of the service -> "running", or why it is not."""
 
+Cages = Mapping[str, str]
+"""Process of the service -> what the kernel refused its cage (`edge.cage`); empty: nothing."""
+
 MEMORY = "memory"
 """Among them: what endangers the service's own, in whole words."""
 
-Cages = Mapping[str, str]
-"""Process of the service -> what the kernel refused its cage (`edge.cage`); empty: nothing."""
+SETTINGS, HTTPS, OBJECTS = "settings", "https", "objects"
+FOUND = frozenset({SETTINGS, HTTPS, OBJECTS})
+"""Among them, too: what the start found damaged, and did not end for, in whole words."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -179,6 +187,8 @@ class Status:
     """Those that end within a month, or did; the first of them first."""
     cages: Cages = field(default_factory=dict)
     """Those that are not whole."""
+    found: Mapping[str, str] = field(default_factory=dict)
+    """What the start found damaged, see ``FOUND``, and what is wrong with it."""
     audit: AuditState = AuditState()
     emergencies: EmergencyState = field(default_factory=EmergencyState)
 
@@ -229,6 +239,8 @@ class Status:
             yield f"{emergency}."
         if damage := self.audit.damage:
             yield f"The audit was found damaged: {damage}: edge check audit."
+        for _, words in sorted(self.found.items()):
+            yield f"{words[:1].upper()}{words[1:]}."
         if lost := self.summary.lost:
             yield f"{_count(lost, 'image was', 'images were')} lost and must be sent again."
 
@@ -306,7 +318,7 @@ class Status:
 
         What protects it, and what it lacks, is for those who do.
         """
-        return replace(self, tokens=(), cages={}, audit=AuditState(self.audit.entries))
+        return replace(self, tokens=(), cages={}, found={}, audit=AuditState(self.audit.entries))
 
     def as_json(self) -> dict[str, Any]:
         """For ``edge status --json`` and the API."""
@@ -328,6 +340,7 @@ class Status:
             "worklist": [asdict(source) for source in self.worklist],
             "tokens": [asdict(token) for token in self.tokens],
             "cages": dict(self.cages),
+            "found": dict(self.found),
             "audit": asdict(self.audit),
             "emergencies": asdict(self.emergencies),
         }
@@ -350,10 +363,11 @@ async def read_status(
         store: On the disk whose room counts.
         parts: The states of the service's parts; None if it is not running.
         line: Says how sync may use the line; None if nobody can say.
-        cages: Of the service's processes.
+        cages: Of the service's processes, and what its start found.
         audit: The state of the record.
     """
     numbers = await summary(database)
+    told = {name: words for name, words in (cages or {}).items() if words}
     roles = {archive.name: archive.role for archive in config.cloud.archive}
     states = {state.name: state for state in await archive_states(database)}
     archives = tuple(
@@ -382,7 +396,8 @@ async def read_status(
         procedures=await _read_procedures(database),
         worklist=await _read_worklist(config, database),
         tokens=await ending_tokens(database, time.time()),
-        cages={name: lacks for name, lacks in (cages or {}).items() if lacks},
+        cages={name: lacks for name, lacks in told.items() if name not in FOUND},
+        found={name: words for name, words in told.items() if name in FOUND},
         audit=audit or AuditState(),
         emergencies=await emergency_state(database),
     )

@@ -131,6 +131,8 @@ class Trash:
         self._changes = changes
         self.seconds = days * _DAY
         self._clock = clock
+        self.unreadable: frozenset[str] = frozenset()
+        """Objects that the start could not read, and the index may only therefore not know."""
         self._lock = asyncio.Lock()
 
     async def put(self, refs: Sequence[InstanceRef], *, archive: str, reason: str) -> Trashed:
@@ -293,7 +295,7 @@ class Trash:
         for name in list(names):
             record = await self._records.read(name)
             listed = set[str]() if record is None else set(record.objects)
-            still = await trash.objects_of(self._database, name)
+            still = await trash.objects_of(self._database, name) | (listed & self.unreadable)
             if listed != still:
                 await self._rewrite(name, record, still)
             for orphan in listed - still - await trash.named(self._database, listed):

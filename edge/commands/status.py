@@ -103,6 +103,8 @@ def _print(status: Status) -> None:
 def _print_parts(status: Status) -> None:
     for process, lacks in sorted(status.cages.items()):
         say(f"  {lacks}" if process == "memory" else f"  the cage of {process} lacks {lacks}")
+    for name, words in sorted(status.found.items()):
+        say(f"  {name}: {words}")
     for part, state in sorted((status.parts or {}).items()):
         if state != "running":
             say(f"  {part}: {state}")

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from edge.access.roles import Act
 from edge.cache.condition import Level, level_of
-from edge.cache.status import Status
+from edge.cache.status import HTTPS, OBJECTS, SETTINGS, Status
 from edge.dicom.instance import Custody
 from edge.pages.page import Visit
 
@@ -73,6 +73,7 @@ def _of_box(status: Status, visit: Visit) -> Iterator[Alarm]:
             _("Files in it wait until that is mended."),
             status.drop_folder,
         )
+    yield from _of_start(status, visit) if may else ()
     if may and status.cages:
         yield Alarm(
             Level.WARNING,
@@ -90,6 +91,36 @@ def _of_box(status: Status, visit: Visit) -> Iterator[Alarm]:
             _("Make a new one, and put it where the old one was."),
             link="/tokens",
             link_text=_("Tokens"),
+        )
+
+
+def _of_start(status: Status, visit: Visit) -> Iterator[Alarm]:
+    """What was found damaged, and hinders only a part: for admins."""
+    _, found = visit.words.gettext, status.found
+    if words := found.get(SETTINGS):
+        yield Alarm(
+            Level.ALARM,
+            _("Settings of this box could not be read, and do not hold."),
+            _("The others hold. Look at the settings, and save what is missing: then this ends."),
+            words,
+            "/settings",
+            _("Settings"),
+        )
+    if words := found.get(HTTPS):
+        yield Alarm(
+            Level.ALARM,
+            _("The box can’t show its own certificate: its pages and DICOMweb are closed."),
+            _("Images come in by DICOM. The manual says how the certificate is mended."),
+            words,
+        )
+    if words := found.get(OBJECTS):
+        yield Alarm(
+            Level.WARNING,
+            _("The start found files of images that can’t be read."),
+            _("Nothing was removed. Have the disk checked, and start the box again."),
+            words,
+            "/logs",
+            _("Look at the logs"),
         )
 
 

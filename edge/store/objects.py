@@ -183,6 +183,10 @@ class ObjectStore:
         """Those of them under which anything lies."""
         return await _in(self._workers, self._shelves.filled)
 
+    async def bring_home(self) -> int:
+        """Move objects that somebody moved to where they belong; how many there were."""
+        return await _in(self._workers, self._shelves.bring_home)
+
     async def aside(self, shelf: str) -> set[str]:
         """The objects of one shelf that were set aside."""
         return await _in(self._workers, self._shelves.aside, shelf)

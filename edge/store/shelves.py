@@ -4,7 +4,8 @@
     data_dir/objects/<2>/<name>.aside   one that is not *the* instance of its UID
 
 A name is 128 random bits in hexadecimal; nothing that was received shapes a path. Anything else in
-the folders is not ours, and is let alone. Calls block.
+the folders is not ours, and is let alone, as is what has the name of an object of another shelf.
+Calls block.
 """
 
 from __future__ import annotations
@@ -79,6 +80,30 @@ class Shelves:
             except FileNotFoundError as error:
                 raise InstanceNotFound(f"object {name} is not in the store") from error
 
+    def bring_home(self) -> int:
+        """Move objects that lie on another shelf to their own; how many there were.
+
+        One whose own place is taken stays where it is, and is no object of this store.
+        """
+        moved = 0
+        for shelf in self:
+            with os.scandir(self.of(shelf)) as entries:
+                lost = [
+                    entry.name
+                    for entry in entries
+                    if NAME.fullmatch(name := entry.name.removesuffix(_ASIDE))
+                    and not name.startswith(shelf)
+                    and entry.is_file(follow_symlinks=False)
+                ]
+            for found in lost:
+                name = found.removesuffix(_ASIDE)
+                if not any(os.path.lexists(self.path(name) + mark) for mark in ("", _ASIDE)):
+                    Path(f"{self.of(shelf)}/{found}").rename(f"{self.of(name)}/{found}")
+                    sync_folder(Path(self.of(name)))
+                    sync_folder(Path(self.of(shelf)))
+                    moved += 1
+        return moved
+
     def delete(self, name: str) -> None:
         """Remove an object; it is no error if there is none."""
         for path in (self.path(name), self.path(name) + _ASIDE):
@@ -100,7 +125,8 @@ class Shelves:
 
     def aside(self, shelf: str) -> set[str]:
         """The objects of one shelf that were set aside."""
-        return {path.stem for path in (self.folder / shelf).glob(f"*{_ASIDE}")}
+        found = {path.stem for path in (self.folder / shelf).glob(f"{shelf}*{_ASIDE}")}
+        return {name for name in found if NAME.fullmatch(name)}
 
     def names(self, shelf: str) -> dict[str, int]:
         """The objects of one shelf: name -> bytes on disk."""
@@ -109,5 +135,6 @@ class Shelves:
                 name: entry.stat(follow_symlinks=False).st_size
                 for entry in entries
                 if NAME.fullmatch(name := entry.name.removesuffix(_ASIDE))
+                and name.startswith(shelf)
                 and entry.is_file(follow_symlinks=False)
             }

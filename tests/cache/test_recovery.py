@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import errno
+import os
 
 import pytest
 
 from edge.cache.admission import Outcome
 from edge.cache.ledger import Settlement
 from edge.dicom.instance import Availability, Custody
-from edge.errors import SecretError
+from edge.errors import InstanceNotFound, SecretError
 from edge.index import identities, lookup
 from edge.index.identities import IdentityRow
 from tests.samples import ct_series, distinct_files
@@ -231,6 +233,70 @@ async def test_an_object_that_does_not_open_is_reported_and_left(
     async with open_cache() as cache:
         assert cache.report.unreadable == [alien.name]
     assert sealed_files() == [alien]
+
+
+@pytest.mark.parametrize("is_lost", [False, True])
+async def test_an_object_on_another_shelf_is_brought_home(
+    open_cache, tmp_path, sealed_files, is_lost
+):
+    (sample,) = ct_series(1, rows=16, columns=16)
+    async with open_cache() as cache:
+        await cache.send(sample)
+    (home,) = sealed_files()
+    shelf = "00" if home.parent.name != "00" else "ff"
+    home.rename(tmp_path / "objects" / shelf / home.name)
+    for path in tmp_path.glob("index.db*") if is_lost else ():
+        path.unlink()
+    async with open_cache() as cache:
+        assert (cache.report.moved, cache.report.lost) == (1, 0)
+        assert await cache.read(sample.ref) == sample.data
+    assert sealed_files() == [home]
+
+
+async def test_what_has_the_name_of_an_object_that_is_at_home_is_let_alone(
+    open_cache, tmp_path, sealed_files
+):
+    (sample,) = ct_series(1, rows=16, columns=16)
+    async with open_cache() as cache:
+        await cache.send(sample)
+    (home,) = sealed_files()
+    other = tmp_path / "objects" / ("00" if home.parent.name != "00" else "ff") / home.name
+    other.write_bytes(b"something else")
+    async with open_cache() as cache:
+        assert (cache.report.moved, cache.report.lost, cache.report.unreadable) == (0, 0, [])
+        assert await cache.read(sample.ref) == sample.data
+    assert set(sealed_files()) == {home, other}
+
+
+@pytest.mark.parametrize(
+    "error", [OSError(errno.EIO, os.strerror(errno.EIO)), InstanceNotFound("gone")]
+)
+async def test_an_object_that_the_disk_does_not_give_keeps_no_start_from_its_end(
+    open_cache, tmp_path, sealed_files, error
+):
+    samples = list(ct_series(2, rows=16, columns=16))
+    async with open_cache() as cache:
+        for sample in samples:
+            await cache.send(sample)
+        row = await lookup.find_one(cache.database, samples[0].ref.sop_uid)
+    for path in tmp_path.glob("index.db*"):
+        path.unlink()
+    async with open_cache(recover=False) as cache:
+        opened = cache.store.open
+
+        async def failing(name):
+            if name == row.object:
+                raise error
+            return await opened(name)
+
+        cache.store.open = failing
+        report = await cache.recovery.run()
+        assert (report.unreadable, report.adopted) == ([row.object], 1)
+        assert "1 object in the store can't be read" in report.damage
+        assert await cache.read(samples[1].ref) == samples[1].data
+    async with open_cache() as cache:  # the disk gives it again, and its key is still there
+        assert cache.report.unreadable == []
+        assert await cache.read(samples[0].ref) == samples[0].data
 
 
 async def test_keys_without_objects_are_destroyed(open_cache):

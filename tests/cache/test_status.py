@@ -9,6 +9,7 @@ from datetime import date
 import pytest
 
 from edge import config, others
+from edge.cache.condition import Level, level_of
 from edge.cache.disputes import Disputes
 from edge.cache.exchange import Exchange
 from edge.cache.ledger import Settlement
@@ -49,6 +50,20 @@ async def test_a_cage_that_is_not_whole_is_told_and_troubles_no_nurse(cache):
     told = await read_status(config.Config(), cache.database, cache.store, RUNNING, None, cages)
     assert told.as_json()["cages"] == {"pixels": "Landlock: Operation not supported"}
     assert told.sentence == "Nothing is here yet; no archive is configured."
+
+
+@pytest.mark.parametrize(
+    ("name", "level"),
+    [("objects", Level.WARNING), ("settings", Level.ALARM), ("https", Level.ALARM)],
+)
+async def test_what_the_start_found_damaged_is_told_to_who_looks_after_the_box(cache, name, level):
+    found = {name: "it is damaged", "store": "seccomp"}
+    told = await read_status(config.Config(), cache.database, cache.store, RUNNING, None, found)
+    assert told.as_json()["found"] == {name: "it is damaged"}
+    assert told.as_json()["cages"] == {"store": "seccomp"}
+    assert told.sentence.startswith("It is damaged. ")
+    assert level_of(told) is level
+    assert told.for_others().sentence == "Nothing is here yet; no archive is configured."
 
 
 async def test_the_sentence_follows_the_state(cache):
