@@ -7,15 +7,20 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from typing import Final
 
 from edge.cache.associations import FINE, Associations, Diagnosis, Direction, PeerState, Trouble
 from edge.cache.peers import PeerBook
 from edge.config import Dimse
 from edge.dimse.doctor import never_called
 from edge.dimse.doctor_statuses import DESTINATION
+from edge.dimse.peers import Cause
 from edge.others import Peer
 
 __all__ = ["examine"]
+
+_TURNED_AWAY: Final = f"rejected: {Cause.UNKNOWN}"
+"""The kind of what is noted of a stranger."""
 
 
 async def examine(
@@ -36,7 +41,8 @@ async def examine(
     others = {peer.ae_title.strip() for peer in book.in_force} - titles
     rows = await associations.all()
     meant = [row for row in rows if not name or _is_about(row, titles, hosts, others)]
-    troubles = [row for row in meant if row.kind != FINE]
+    known = {peer.ae_title.strip() for peer in book.in_force}
+    troubles = [_as_of_now(row, known) for row in meant if row.kind != FINE]
     return Diagnosis(
         peers=tuple(_state(peer, rows, settings) for peer in peers),
         troubles=tuple(replace(row, fine_since=_fine_since(row, rows)) for row in troubles),
@@ -81,6 +87,17 @@ def _state(peer: Peer, rows: Sequence[Trouble], settings: Dimse) -> PeerState:
         fine.get(Direction.OUT),
         None if has_called else never_called(peer, settings),
     )
+
+
+def _as_of_now(row: Trouble, known: Collection[str]) -> Trouble:
+    """With who it is now: it may have been let in, or forgotten, since."""
+    if not row.ae_title:
+        return row
+    is_known = row.ae_title in known
+    if is_known and row.kind == _TURNED_AWAY:
+        # What would have to be done for it was done.
+        return replace(row, is_known=True, what=f"{row.what}; it was let in since", changes=())
+    return replace(row, is_known=is_known)
 
 
 def _fine_since(row: Trouble, rows: Sequence[Trouble]) -> float | None:

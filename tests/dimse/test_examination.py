@@ -7,9 +7,10 @@ import pytest
 from edge.cache.associations import Associations, Direction, Finding, Other
 from edge.cache.peers import PeerBook
 from edge.config import Dimse
-from edge.dimse.doctor import fine
+from edge.dimse.doctor import fine, rejected
 from edge.dimse.doctor_statuses import destination_unknown
 from edge.dimse.examination import examine
+from edge.dimse.peers import Cause, Refusal
 from edge.index.database import Database
 from edge.others import Peer
 
@@ -77,6 +78,19 @@ async def test_an_association_without_trouble_after_it_is_told(box):
     assert (await box.examine("CT1")).troubles[0].fine_since is None
     box.note("CT1", "10.0.0.1", fine())
     assert (await box.examine("CT1")).troubles[0].fine_since == 1_000_000_003
+
+
+async def test_who_was_let_in_since_is_not_said_to_be_turned_away(box):
+    refusal = Refusal(1, 1, 3, "x", Cause.UNKNOWN)
+    turned_away = rejected(refusal, SETTINGS, calling="CT1", called="EDGE", host="10.0.0.1")
+    assert turned_away.changes
+    box.note("CT1", "10.0.0.1", turned_away, is_known=False)
+    box.note("CT7", "10.0.0.7", turned_away, is_known=False)
+    stranger, ours = (await box.examine()).troubles
+    assert (stranger.ae_title, stranger.is_known) == ("CT7", False)
+    assert stranger.changes == turned_away.changes
+    assert (ours.ae_title, ours.is_known, ours.changes) == ("CT1", True, ())
+    assert ours.what.endswith("; it was let in since")
 
 
 async def test_a_place_that_was_named_as_a_destination_is_known_by_that(box):

@@ -159,8 +159,8 @@ function troubleCard(one) {
   return make("li", { class: "card stack" },
     make("div", { class: "cluster" },
       make("h2", {}, one.ae_title || one.host || "?"),
-      isOver ? badge(_("went well since"), "safe") : badge(_("goes on"), "alarm"),
-      one.is_known ? null : badge(_("not let in"), "warning")),
+      isOver ? badge(_("went well since"), "safe") : one.changes.length ? badge(_("goes on"), "alarm") : null,
+      one.is_known || !one.ae_title ? null : badge(_("not let in"), "warning")),
     make("p", english, one.what),
     make("p", { class: "note" }, joined(
       one.direction === "in" ? _("it called") : _("the box called it"), one.host,
@@ -190,7 +190,7 @@ async function examine(attended = true, peer = whom) {
   whom = peer;
   byId("doctor-empty").hidden = troubles.length > 0;
   byId("states-card").hidden = found.peers.length === 0;
-  if (!whom) count("doctor", troubles.filter((one) => one.fine_since === null).length);
+  if (!whom) count("doctor", troubles.filter((one) => one.fine_since === null && one.changes.length).length);
   renew(byId("troubles"), troubles, troubleCard);
   renew(byId("states"), found.peers, stateRow);
 }

@@ -237,7 +237,7 @@ function showNews(strangers, doctor) {
         make("p", { class: "words", lang: "en", dir: "auto" }, one.why)),
       make("button", { type: "button", class: "button small", data: { device: one.ae_title }, onclick: () => approve(one) }, _("Let it in"))));
   }
-  for (const one of doctor.troubles.filter((trouble) => trouble.fine_since === null && trouble.direction === "in" && !strangers.some((other) => other.ae_title === trouble.ae_title)).slice(0, 3)) {
+  for (const one of doctor.troubles.filter((trouble) => trouble.fine_since === null && trouble.changes.length && trouble.direction === "in" && !strangers.some((other) => other.ae_title === trouble.ae_title)).slice(0, 3)) {
     news.push(make("div", { class: "alarm", data: { level: "alarm" } }, icon("alarm"),
       make("div", {}, make("h2", {}, _("%(device)s called, and something is wrong.", { device: one.ae_title || one.host })),
         make("p", { class: "words", lang: "en", dir: "auto" }, one.what),
