@@ -25,7 +25,7 @@ from edge.dimse.progress import Cancelled, RequestorGone
 from edge.dimse.proposal import Proposal
 from edge.dimse.requestor import Dialer
 from edge.dimse.sending import BrokeOff, Offers, Sending, Told
-from edge.errors import PeerError, PeerRefused
+from edge.errors import How, PeerError, PeerRefused
 from edge.others import Peer
 
 __all__ = ["PLAIN", "Carrying", "Turns", "planned"]
@@ -40,6 +40,23 @@ _MOST_BREAKS: Final = 1
 """How often an association that breaks is followed by another."""
 _MOST_BROKEN_OFF: Final = 8
 """Likewise, where it was we who broke it off."""
+_ENDED: Final[Mapping[How, str]] = {
+    How.UNREACHABLE: "the destination can't be reached",
+    How.TLS: "the destination and this box do not agree on TLS",
+    How.ABORTED: "the destination aborts the association",
+    How.BROKEN: "the destination hangs up",
+    How.SILENT: "the destination does not answer",
+    How.STALLED: "the data come to a halt on the way to the destination",
+    How.OTHER_PROTOCOL: "the destination does not speak DICOM at that port",
+}
+"""Why nothing goes there, as the doctor says it at length (`edge.dimse.doctor_ours`)."""
+_REJECTED: Final[Mapping[tuple[int, ...], str]] = {
+    (1, 3): "the destination does not know the AE title of this box",
+    (1, 7): "the destination goes by another AE title",
+    (3, 1): "the destination is too busy",
+    (3, 2): "the destination is too busy",
+}
+"""By source and reason (PS3.8 9.3.4). Pages translate what stands here: ``study-reasons.js``."""
 PLAIN: Final = (EXPLICIT_VR_LITTLE_ENDIAN, IMPLICIT_VR_LITTLE_ENDIAN)
 _USUAL: Final = (
     *("1.2.840.10008.1.2.4.50", "1.2.840.10008.1.2.4.51", "1.2.840.10008.1.2.4.57"),
@@ -154,14 +171,14 @@ class Carrying:
                     continue
                 why = "too many instances broke off"
             except PeerRefused as error:
-                why = f"the destination rejects us ({'/'.join(map(str, error.codes))})"
+                why = _REJECTED.get(error.codes[1:], "the destination rejects us")
                 LOG.warning("%s to %s: %s", what, destination.ae_title, error)
             except PeerError as error:
                 LOG.warning("%s to %s: %s", what, destination.ae_title, error)
                 breaks += 1
                 if breaks <= _MOST_BREAKS:
                     continue
-                why = "the destination can't be reached, or breaks off"
+                why = _ENDED.get(error.how, "the destination breaks the rules of DICOM")
             while waiting:
                 await progress.fail(waiting.popleft().ref.sop_uid, why)
 

@@ -10,7 +10,13 @@ from edge.cache.associations import Change, Finding, Side
 from edge.dimse.doctor import on_box, on_device, plain
 from edge.dimse.messages import Status
 
-__all__ = ["DESTINATION", "answered_by_it", "answered_by_us", "destination_unknown"]
+__all__ = [
+    "DESTINATION",
+    "answered_by_it",
+    "answered_by_us",
+    "destination_unknown",
+    "why_it_refused",
+]
 
 DESTINATION = "destination"
 """The kind of a C-MOVE to where nobody is known; what it is about is the AE title that it named."""
@@ -185,6 +191,15 @@ def destination_unknown(named: str, meant: str) -> Finding:
     return Finding(DESTINATION, what, changes, title)
 
 
+def why_it_refused(status: int) -> str:
+    """What a status without success means, of which a peer answered a C-STORE."""
+    return _of_theirs(status)[0]
+
+
+def _of_theirs(status: int) -> _Words:
+    return _THEIRS.get(status) or _by_range(status)
+
+
 def answered_by_it(name: str, status: int, purpose: str) -> Finding | None:
     """A request of ours was answered without success; None: that is no trouble.
 
@@ -195,7 +210,7 @@ def answered_by_it(name: str, status: int, purpose: str) -> Finding | None:
     """
     if status in (Status.SUCCESS, Status.CANCELLED):
         return None
-    why, side, do = _THEIRS.get(status) or _by_range(status)
+    why, side, do = _of_theirs(status)
     what = f"{purpose}: it answered {name} with status {status:04X}: {why}"
     return Finding("operation", what, (Change(side, do),), f"{name} {status:04X}")
 

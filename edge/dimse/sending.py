@@ -23,6 +23,7 @@ from edge.cache.transcoding import Transcoding
 from edge.dicom.part10 import FileMetaReader
 from edge.dicom.uids import is_uid
 from edge.dimse.dialogue import Dialogue, Response
+from edge.dimse.doctor_statuses import why_it_refused
 from edge.dimse.messages import CommandField, Element, Status
 from edge.dimse.progress import Cancelled
 from edge.errors import (
@@ -283,7 +284,8 @@ class Sending:
             waiting.popleft()
             await self._progress.complete(warning=True)
         else:
-            await self._fail(waiting, f"C-STORE was answered with {status:04X}")
+            why = f"C-STORE was answered with {status:04X}: {why_it_refused(status)}"
+            await self._fail(waiting, why)
 
     async def _fail(self, waiting: deque[InstanceEntry], why: str) -> None:
         await self._progress.fail(waiting.popleft().ref.sop_uid, why)

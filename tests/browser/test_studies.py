@@ -13,7 +13,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import expect
 
-from edge import config
+from edge import config, others
 from edge.access.roles import Role
 from edge.viewer.package import CONTENTS
 from edge.viewer.shelf import folder_of
@@ -23,6 +23,7 @@ from tests.browser.pages import Complaints, settled
 from tests.browser.scene import PATIENTS, clinic
 from tests.browser.screen import Screen, difference
 from tests.journeys.modality import dcmsend
+from tests.ports import free_port
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 UID = samples.sample_uid("page", 0)
@@ -33,7 +34,10 @@ LIST = "#studies .grid-row:not(.waits)"
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def scene(tmp_path_factory):
     """One box for all tests: what one adds or erases, no other counts."""
-    async with clinic(tmp_path_factory.mktemp("clinic"), cloud="none") as made:
+    gone = others.Peer("GONE", "127.0.0.1", port=free_port())
+    dimse = config.Dimse(listen="127.0.0.1:0", unknown_peers="accept", peer=(gone,))
+    folder = tmp_path_factory.mktemp("clinic")
+    async with clinic(folder, cloud="none", dimse=dimse) as made:
         for number in range(6):
             await made.store(number)
         yield made
@@ -93,6 +97,20 @@ async def test_filters_are_of_the_address(look):
     await expect(page.locator(LIST)).to_have_count(0)
     await expect(page.locator("#studies .empty")).to_be_visible()
     assert "pinned=true" in page.url
+
+
+async def test_what_did_not_get_to_a_device_says_why_in_ones_language_and_is_sent_again(look):
+    page = await look(f"/studies/{UID}", Role.PHYSICIAN, locale="fr-FR")
+    await page.click("#send")
+    await page.click("dialog[open] form button:not([type])")
+    row = page.locator("#sent > li")
+    await expect(row).to_contain_text("rien n’a été pris", timeout=20_000)
+    await expect(row).to_contain_text("la destination est injoignable")
+    await row.get_by_role("button", name="Renvoyer").click()
+    await expect(row).to_have_count(2)
+    await expect(row.first).to_contain_text("rien n’a été pris", timeout=20_000)
+    # What was sent again is so only once.
+    await expect(row.get_by_role("button", name="Renvoyer")).to_have_count(1)
 
 
 @pytest.mark.skipif(shutil.which("dcmsend") is None, reason="there is no dcmsend: DCMTK has it")

@@ -4,6 +4,7 @@ import { follow } from "./layout.js";
 import { ask } from "./api.js";
 import { confirm, open } from "./dialog.js";
 import { byId, icon, make, showProblem, toast, wordsOf } from "./dom.js";
+import { reasonOf } from "./study-reasons.js";
 import { address, images, kind, picture, presence, vouched } from "./picturing.js";
 import { _, ago, bytes, date, moment, ngettext, number, person } from "./words.js";
 
@@ -189,11 +190,25 @@ const STATES = {
   sending: _("on its way"),
   done: _("all of it was taken"),
   failed: _("not all of it was taken"),
+  nothing: _("nothing was taken"),
   stopped: _("stopped"),
 };
-const LEVELS = { waiting: "busy", sending: "busy", done: "safe", failed: "alarm", stopped: "warning" };
+const LEVELS = { waiting: "busy", sending: "busy", done: "safe", failed: "alarm", nothing: "alarm", stopped: "warning" };
+
+/** Begin to send it there; it goes on by itself. */
+const send = (peer) => ask(`${own}/sending`, { body: { ae_title: peer } });
 
 function sentRow(one) {
+  const state = one.state === "failed" && one.sent === 0 ? "nothing" : one.state;
+  const repeat = async (event) => {
+    event.target.disabled = true;
+    try {
+      await send(one.peer);
+    } catch (error) {
+      showProblem(byId("problem"), error);
+    }
+    await sendings();
+  };
   const share = one.instances ? (one.sent + one.failed) / one.instances : 0;
   const stop = async (event) => {
     event.target.disabled = true;
@@ -206,10 +221,10 @@ function sentRow(one) {
   };
   return make("li", {},
     make("p", { class: "who" }, make("bdi", {}, one.peer)),
-    make("p", { class: "when" }, make("span", { class: "badge", data: { level: LEVELS[one.state] } }, STATES[one.state])),
+    make("p", { class: "when" }, make("span", { class: "badge", data: { level: LEVELS[state] } }, STATES[state])),
     make("p", { class: "what" }, _("%(done)s of %(all)s images", { done: number(one.sent), all: number(one.instances) }),
-      one.reason ? make("span", { lang: "en", dir: "auto" }, ` · ${one.reason}`) : null),
-    make("p", { class: "when" }, one.ended ? ago(one.ended) : make("button", { type: "button", class: "button quiet small", onclick: stop }, _("Stop"))),
+      one.reason ? [" · ", reasonOf(one.reason)] : null),
+    make("p", { class: "when" }, one.ended ? ago(one.ended) : null, one.again ? make("button", { type: "button", class: "button quiet small", onclick: repeat }, _("Send it again")) : null, one.ended ? null : make("button", { type: "button", class: "button quiet small", onclick: stop }, _("Stop"))),
     one.ended ? null : make("progress", { max: "1", value: String(share), "aria-label": _("Sent to %(peer)s", { peer: one.peer }) }));
 }
 
@@ -218,7 +233,10 @@ async function sendings(attended = true) {
   clearTimeout(again);
   const { destinations, sent } = await ask(`${own}/sending`, { attended });
   byId("sent-card").hidden = sent.length === 0;
-  put(byId("sent"), sent, (one) => one.number, sentRow);
+  // What did not get there whole is sent once more by a button, unless that was done already.
+  const isNewest = (one) => sent.find((other) => other.peer === one.peer) === one;
+  const rows = sent.map((one) => ({ ...one, again: Boolean(one.ended) && one.state !== "done" && isNewest(one) && destinations.some((other) => other.ae_title === one.peer) }));
+  put(byId("sent"), rows, (one) => one.number, sentRow);
   if (sent.some((one) => !one.ended)) again = setTimeout(() => sendings(false).catch(() => {}), EVERY);
   return destinations;
 }
@@ -255,7 +273,7 @@ byId("send")?.addEventListener("click", async () => {
     if (go.disabled) return;
     go.disabled = true;
     try {
-      await ask(`${own}/sending`, { body: { ae_title: select.value } });
+      await send(select.value);
       dialog.close();
       await sendings();
     } catch (error) {
