@@ -32,6 +32,7 @@ file (`edge.cache.own_settings` does).
 from __future__ import annotations
 
 import dataclasses
+import re
 import typing
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -80,6 +81,8 @@ _NAMES: Final = ("name", "ae_title")
 _ADDRESSES: Final = ("url", "token_url", "proxy", "host", "kind")
 """Where a secret goes to, or how: who changes one of these says the secret again."""
 _PINS: Final = "cache.pin"
+_LISTENS: Final = "dimse.listen"
+_NO_PORT: Final = re.compile(r".*:\s*0+\s*")
 _REQUIRED: Final = dataclasses.MISSING
 
 
@@ -197,6 +200,12 @@ def accepted(
     if is_remote and not setting.is_remote:
         raise _refused(
             setting.key, "is said on the machine alone", f"edge config set {setting.key}"
+        )
+    if is_remote and setting.key == _LISTENS and _NO_PORT.fullmatch(str(value)):
+        raise _refused(
+            setting.key,
+            "names no port: devices would not know where to call",
+            "say the port that they are set to, such as 0.0.0.0:104",
         )
     if setting.key == _PINS and isinstance(value, list):
         for number, rule in enumerate(value):

@@ -228,6 +228,22 @@ def test_the_environment_goes_before_the_file(load):
         ),
         ("[appliance]\ndata_dir = ''\n", "edge.toml:2: appliance.data_dir must name a folder"),
         ("sync.trash_days = 0\n", "edge.toml:1: sync.trash_days must be more than 0"),
+        *(
+            (f"{key} = 1e-9\n", f"edge.toml:1: {key} must be {least} at the least")
+            for key, least in (
+                ("access.idle_minutes", "1"),
+                ("access.session_hours", "0.25"),
+                ("dimse.artim_seconds", "1"),
+                ("dimse.idle_seconds", "5"),
+                ("dimse.pdu_seconds", "1"),
+                ("pixels.seconds", "0.1"),
+                ("sync.sweep_minutes", "0.1"),
+                ("sync.feed_seconds", "0.1"),
+                ("sync.retry_min_seconds", "0.1"),
+                ("sync.retry_max_seconds", "0.1"),
+            )
+        ),
+        ("cache.max_bytes = 1\n", "cache.max_bytes must be 1073741824 at the least, or 0"),
         ("dimse.commit_days = 0\n", "edge.toml:1: dimse.commit_days must be more than 0"),
         ("dimse.commit_report_days = 366\n", "dimse.commit_report_days must be 365 at the most"),
         ("dimse.commit_grace_seconds = 4000\n", "commit_grace_seconds must be 3600 at the most"),
@@ -236,8 +252,8 @@ def test_the_environment_goes_before_the_file(load):
         (f"sync.sweep_minutes = {10**400}\n", "edge.toml:1: sync.sweep_minutes is too large"),
         ("sync.sweep_minutes = " + "9" * 5000, "edge.toml: not valid TOML"),
         ("sync.calendar = " + "[" * 3000, "edge.toml: not valid TOML"),
-        ("[sync]\nfeed_seconds = 0\n", "edge.toml:2: sync.feed_seconds must be more"),
-        ("[sync]\nretry_max_seconds = 0\n", "edge.toml:2: sync.retry_max_seconds must be more"),
+        ("[sync]\nfeed_seconds = 0\n", "edge.toml:2: sync.feed_seconds must be 0.1 at"),
+        ("[sync]\nretry_max_seconds = 0\n", "edge.toml:2: sync.retry_max_seconds must be 0.1"),
         ("[dimse]\nmax_pdu = 1\n", "edge.toml:2: dimse.max_pdu must be 4096 to"),
         (
             "[sync]\ncalendar = ['sat,sun unlimited', 'mon-fri 08:00-18:00 fast']\n",

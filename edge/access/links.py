@@ -5,10 +5,10 @@ A link has 256 random bits, of which only the hash is kept, as of a token. It st
 gets a session (`edge.access.sessions`) that looks at the images of the one study, and does nothing
 else; it ends with the link. Promises that a link ends at its time, when somebody ends it, when its
 study is erased, and when its maker is disabled, here or by who vouches for them, gets another role,
-is narrowed or goes; that it holds for no longer than ``access.link_days`` says by now; that it is
-for no more addresses than its maker is; and that what was never a link, and what is over, get the
-same answer. Who may make one is the door's to ask; that no token does is asked here, for it would
-live on in it.
+is narrowed or goes; that a clock which is set back opens none again; that it holds for no longer
+than ``access.link_days`` says by now; that it is for no more addresses than its maker is; and that
+what was never a link, and what is over, get the same answer. Who may make one is the door's to ask;
+that no token does is asked here, for it would live on in it.
 """
 
 from __future__ import annotations
@@ -18,15 +18,16 @@ import re
 import secrets
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 
 from edge.access.acts import Act, Service
 from edge.access.roles import Identity, Proof, Role
 from edge.access.scope import Scope
-from edge.access.sessions import Proved, Sessions, Visitor
+from edge.access.sessions import AHEAD_SECONDS, Proved, Sessions, Visitor
 from edge.access.throttle import Throttle
 from edge.config import Access
-from edge.errors import AccessDenied, DecisionRefused
+from edge.errors import AccessDenied, DecisionRefused, StorageFull
 from edge.index import links as table
 from edge.index.database import Database
 from edge.index.links import LinkRow
@@ -192,7 +193,11 @@ class Links:
             raise _over()
         link_id, now = row.link_id, self._clock()
         if now >= (until := min(row.until, row.created + self._longest())):
+            with suppress(StorageFull):
+                await self._database.write(lambda db: table.forget_over(db, now))
             raise _over()
+        if row.created > now + AHEAD_SECONDS or row.last_opened > now + AHEAD_SECONDS:
+            raise _over()  # one of the two clocks was wrong, and nobody knows how long it held
         name = f"{LINK} {link_id}"
         try:
             opened, _ = await self._sessions.open(

@@ -51,8 +51,8 @@ _TOUCH_SECONDS = 60.0
 """The last use is written so often: not for each request."""
 _MOST = 20
 """Sessions of one name: the one that was used longest ago makes room."""
-_AHEAD_SECONDS = 300.0
-"""A session that begins later than so was made by a clock that was wrong."""
+AHEAD_SECONDS = 300.0
+"""A session that begins later than so was made by a clock that was wrong, or that is wrong now."""
 _AGENT = 120
 
 UNATTENDED = "X-Edge-Unattended"
@@ -249,6 +249,10 @@ class Sessions:
         held = await table.find(self._database, digest)
         session = None if held is None else self._valid(held)
         if session is None:
+            if held is not None and self._is_over(held.row):
+                # For good: no clock that is set back begins it again.
+                with suppress(StorageFull):
+                    await self._database.write(lambda db: table.forget(db, digest))
             return None
         now = self._clock()
         if attended and now - session.used >= min(_TOUCH_SECONDS, self._idle / 4):
@@ -300,18 +304,22 @@ class Sessions:
             return None
         if row.issuer not in ("", table.LINK) and not self._is_vouched(held):
             return None
-        if now >= row.until or now >= row.used + self._idle or row.began > now + _AHEAD_SECONDS:
+        if self._is_over(row) or row.began > now + AHEAD_SECONDS:
             return None
         try:
             return self._session(held)
         except ValueError:
             return None  # a role, a proof or a scope of another version
 
+    def _is_over(self, row: SessionRow) -> bool:
+        now = self._clock()
+        return now >= row.until or now >= row.used + self._idle
+
     def _is_vouched(self, held: Held) -> bool:
         """Whether the issuer is ours, and was heard lately enough."""
         is_ours, now = held.row.issuer == self._settings.oidc.issuer, self._clock()
         # A clock that is set back makes no grace longer than it is.
-        return is_ours and held.vouched - _AHEAD_SECONDS <= now < held.vouched + self._grace
+        return is_ours and held.vouched - AHEAD_SECONDS <= now < held.vouched + self._grace
 
     def _session(self, held: Held) -> Session:
         row, role, proved = held.row, Role(held.role), Proved(held.row.proved)
@@ -321,7 +329,7 @@ class Sessions:
         if (scope := Scope.read(held.scope)) is None:
             raise ValueError("a scope of another version")
         now = self._clock()
-        begun = held.emergency_began - _AHEAD_SECONDS
+        begun = held.emergency_began - AHEAD_SECONDS
         is_emergency = bool(held.emergency) and begun <= now < held.emergency_until
         needs_more = self._settings.admins_need_second_factor and role is Role.ADMIN
         return Session(

@@ -1,7 +1,7 @@
 """What happens, told as it happens: ``/api/v1/events``, a stream of server-sent events.
 
 Owns the stream: its heartbeat, and its end with the proof that it was opened by. Promises that
-nobody goes on hearing who was logged out, disabled or narrowed meanwhile, within some seconds; that
+nobody goes on hearing who was logged out, disabled or narrowed meanwhile, within two seconds; that
 who is narrowed to some studies hears of no other; that who may not administer hears no more than
 ``/status`` tells them; and that a stream keeps no session from being idle. What is told, and to how
 many, is `edge.cache.live`'s.
@@ -30,6 +30,8 @@ __all__ = ["Told", "event_routes"]
 
 _HEARTBEAT: Final = 10.0
 """Seconds: a proxy in between keeps the stream, and a listener that is gone is found out."""
+_LOOK: Final = 1.5
+"""Seconds between two looks at whether who listens still may."""
 _RETRY: Final = b"retry: 2000\n\n"
 
 
@@ -53,6 +55,7 @@ def event_routes(
     sees: Sees,
     *,
     heartbeat: float = _HEARTBEAT,
+    look: float = _LOOK,
 ) -> Sequence[web.RouteDef]:
     """``/events``.
 
@@ -61,6 +64,7 @@ def event_routes(
         authorise: Says whether who listens still may.
         sees: Which studies are whose.
         heartbeat: Seconds between two signs of life.
+        look: Seconds between two looks at who listens.
     """
 
     @operation(
@@ -77,17 +81,19 @@ def event_routes(
             return response
         identity = await who(request)
         with live.listen("" if identity is None else identity.name) as listener:
-            looked = time.monotonic()
+            looked = wrote = time.monotonic()
             await response.prepare(request)
             await response.write(_RETRY)
-            while (news := await listener.next(heartbeat)) is not None:
-                if time.monotonic() >= looked + heartbeat:
+            while (news := await listener.next(min(look, heartbeat))) is not None:
+                if time.monotonic() >= looked + look:
                     identity, looked = await who(request), time.monotonic()
                 if identity is None:
                     break
                 shown = [await _shown(event, identity, sees) for event in news]
-                told = (written(one.kind, one.data, one.number) for one in shown)
-                await response.write(b"".join(told) or b": still here\n\n")
+                told = b"".join(written(one.kind, one.data, one.number) for one in shown)
+                if told or time.monotonic() >= wrote + heartbeat:
+                    await response.write(told or b": still here\n\n")
+                    wrote = time.monotonic()
             await response.write(written("end", b"{}"))
         await response.write_eof()
         return response

@@ -1,28 +1,33 @@
 """DICOM peers over the admin API: who may call, who called and may not, and the way back to them.
 
-All of it is for who may ``administer``: whoever approves a peer lets a device in.
+All of it is for who may ``administer``: whoever approves a peer lets a device in. One that may ask
+for images is let in by people alone: it would outlive a token that was stolen.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict
-from typing import Annotated
+from typing import Annotated, Final
 
 import msgspec
 from aiohttp import web
 
-from edge.access.roles import Act, Identity, needs
+from edge.access.roles import Act, Identity, Proof, needs
 from edge.admin.asking import body, only, wanted
 from edge.admin.entrance import as_json
 from edge.admin.openapi import operation
 from edge.cache.peers import Approved, PeerBook, Reached, Stranger
+from edge.errors import AccessDenied
 from edge.others import Peer, Right
 
 __all__ = ["KnownPeer", "known_peers", "peer_routes"]
 
 _Title = Annotated[str, msgspec.Meta(min_length=1, max_length=16, pattern=only(r"[ -\[\]-~]+"))]
 _Name = Annotated[str, msgspec.Meta(max_length=64, pattern=only(r"[^\x00-\x1f\x7f]*"))]
+
+
+_GETS_IMAGES: Final = ("query", "retrieve")
 
 
 class KnownPeer(msgspec.Struct, forbid_unknown_fields=True):
@@ -97,6 +102,21 @@ def known_peers(book: PeerBook) -> list[KnownPeer]:
     ]
 
 
+def _check_may_approve(asking: Identity, wish: Approval) -> None:
+    """Do nothing if who asks may let a device do all that.
+
+    Raises:
+        AccessDenied: It is a token, and the device would get images once that is revoked.
+    """
+    gets = [right for right in wish.may if right in _GETS_IMAGES]
+    if gets and asking.proof is Proof.TOKEN:
+        raise AccessDenied(
+            f"no token lets a peer {' and '.join(gets)}: it would get images once that is revoked",
+            hint="log in as a person, or use edge peer approve on the machine",
+            known=True,
+        )
+
+
 def _approved(one: Approved, *, in_force: bool) -> KnownPeer:
     return _known(one.peer, one.who, one.approved, in_force=in_force)
 
@@ -141,6 +161,7 @@ def peer_routes(
     @needs(Act.ADMINISTER)
     async def approve(request: web.Request) -> web.Response:
         wish = await body(request, Approval)
+        _check_may_approve(identity(request), wish)
         peer = Peer(
             wish.ae_title,
             "",

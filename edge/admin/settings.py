@@ -2,20 +2,21 @@
 
 Promises that no secret goes out, or into the record: that gets what was and what is, without them.
 What may be changed from here stands in `edge.changing`; who may, is who may ``administer`` and was
-not narrowed.
+not narrowed, and where images go and who stays logged in is for people: a stolen token changes
+nothing by which its thief goes on once it is revoked.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import msgspec
 from aiohttp import web
 
 from edge.access.audit.claim import SAID
-from edge.access.roles import Act, Identity, needs
+from edge.access.roles import Act, Identity, Proof, needs
 from edge.access.scope import ANYTHING
 from edge.admin.asking import body
 from edge.admin.entrance import as_json
@@ -76,11 +77,16 @@ class Changed(msgspec.Struct, forbid_unknown_fields=True):
     begins_anew: bool
 
 
-def check_may_set(asking: Identity) -> None:
-    """Do nothing if who asks may say where images go, which is among what can be set.
+_OF_PEOPLE: Final = ("cloud.", "access.")
+"""Where images go, and for how long who is in stays in: what outlives a proof that was stolen."""
+
+
+def check_may_set(asking: Identity, keys: Iterable[str]) -> None:
+    """Do nothing if who asks may say these; where images go is among what can be said.
 
     Raises:
-        AccessDenied: They were narrowed: it would get them to what they were kept from.
+        AccessDenied: They were narrowed: it would get them to what they were kept from. Or it is a
+            token, and images would go on going where it said once it is revoked.
     """
     if asking.scope != ANYTHING:
         raise AccessDenied(
@@ -88,6 +94,14 @@ def check_may_set(asking: Identity) -> None:
             hint="have an admin do it who was not, or use edge config set",
             known=True,
         )
+    if asking.proof is Proof.TOKEN:
+        for key in keys:
+            if key.startswith(_OF_PEOPLE):
+                raise AccessDenied(
+                    f"no token changes {key}: it would hold once the token is revoked",
+                    hint="log in as a person, or use edge config set on the machine",
+                    known=True,
+                )
 
 
 def settings_routes(
@@ -129,7 +143,7 @@ def settings_routes(
     async def change(request: web.Request) -> web.Response:
         wish = await body(request, Changing)
         request[SAID] = b""  # it may have secrets in it, in the middle
-        check_may_set(identity(request))
+        check_may_set(identity(request), wish.changes)
         try:
             changes = await own.change(wish.changes)
         except ConfigError as error:

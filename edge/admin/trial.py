@@ -1,7 +1,8 @@
 """An archive is tested before it is set up, over the admin API: ``/settings/trial``.
 
 The walk is that of ``/archives/{name}/test``, to an archive as it would be. Only for who may
-``administer`` and was not narrowed: it sends to addresses that somebody names. Promises that no
+``administer`` and was not narrowed, and no token names another archive: it sends to addresses
+that somebody names. Promises that no
 secret goes out.
 """
 
@@ -77,7 +78,7 @@ def trial_routes(
     async def test(request: web.Request) -> web.StreamResponse:
         wish = await body(request, Walking)
         request[SAID] = msgspec.json.encode({"name": wish.name})  # there may be secrets beside it
-        check_may_set(identity(request))
+        check_may_set(identity(request), () if wish.archives is None else (_KEY,))
         try:
             async with walk_to(await chosen(wish)) as findings:
                 return await tell_walk(request, findings)

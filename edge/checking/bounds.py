@@ -7,6 +7,7 @@ from pathlib import Path
 from zoneinfo import available_timezones
 
 from edge.checking.whole import Whole
+from edge.config import GIB
 from edge.rules import pin_of, prior_of
 from edge.week import RuleError, hours_of, rule_of
 
@@ -27,34 +28,42 @@ _FEWER = {
 }
 
 
+_LEAST = (
+    ("access", "idle_minutes", 1, "with less, nobody stays logged in"),
+    ("access", "session_hours", 0.25, "with less, nobody stays logged in"),
+    ("dimse", "artim_seconds", 1, "with less, no device gets in over a slow network"),
+    ("dimse", "idle_seconds", 5, "with less, associations end between two images"),
+    ("dimse", "pdu_seconds", 1, "with less, associations end in the middle of an image"),
+    ("pixels", "seconds", 0.1, "with less, no picture is ever done"),
+    ("sync", "sweep_minutes", 0.1, "with less, the box does nothing else"),
+    ("sync", "feed_seconds", 0.1, "with less, the box does nothing else"),
+    ("sync", "retry_min_seconds", 0.1, "with less, the box does nothing else"),
+    ("sync", "retry_max_seconds", 0.1, "with less, the box does nothing else"),
+)
+"""What a slip of a finger could have, and what would come of it."""
+
+
 def check_numbers(whole: Whole) -> None:
     """These are waited for, or divided among some: nothing of them would be no service."""
     for section, names in {
-        "dimse": (
-            "max_associations",
-            "artim_seconds",
-            "idle_seconds",
-            "pdu_seconds",
-            "commit_days",
-            "commit_report_days",
-        ),
-        "sync": (
-            "sweep_minutes",
-            "feed_seconds",
-            "batch_bytes",
-            "uploads_in_flight",
-            "retry_min_seconds",
-            "retry_max_seconds",
-            "trash_days",
-        ),
-        "access": ("idle_minutes", "session_hours"),
+        "dimse": ("max_associations", "commit_days", "commit_report_days"),
+        "sync": ("batch_bytes", "uploads_in_flight", "trash_days"),
         "cache": ("max_instance_bytes",),
-        "pixels": ("frame_bytes", "seconds"),
+        "pixels": ("frame_bytes",),
         "audit": ("keep_days", "max_bytes"),
     }.items():
         for name in names:
             if getattr(getattr(whole.config, section), name) == 0:
                 raise whole.error((section, name), "must be more than 0")
+    for section, name, least, hint in _LEAST:
+        if getattr(getattr(whole.config, section), name) < least:
+            raise whole.error((section, name), f"must be {least:g} at the least", hint)
+    if 0 < whole.config.cache.max_bytes < GIB:
+        raise whole.error(
+            ("cache", "max_bytes"),
+            f"must be {GIB} at the least, or 0",
+            "it is in bytes; 0 is as much as the disk has",
+        )
     for section, name, most in (
         ("access", "idle_minutes", 24 * 60),
         ("access", "session_hours", 7 * 24),

@@ -12,7 +12,17 @@ from edge.index.database import Connection, Database
 from edge.index.names import NAME_OF_STUDY
 from edge.index.sessions import LINK
 
-__all__ = ["LinkRow", "all_of", "end", "find", "limit", "mark_opened", "of_study", "put"]
+__all__ = [
+    "LinkRow",
+    "all_of",
+    "end",
+    "find",
+    "forget_over",
+    "limit",
+    "mark_opened",
+    "of_study",
+    "put",
+]
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +99,11 @@ async def all_of(database: Database, now: float) -> list[tuple[LinkRow, str]]:
         (now,),
     )
     return [(LinkRow(*row[:-1]), row[-1]) for row in rows]
+
+
+def forget_over(db: Connection, now: float) -> None:
+    """Have all gone whose time is over, so that a clock that is set back brings none again."""
+    db.execute("DELETE FROM links WHERE until <= ?", (now,))
 
 
 def mark_opened(db: Connection, link_id: str, now: float) -> bool:

@@ -17,6 +17,7 @@ __all__ = [
     "end",
     "end_all",
     "find",
+    "forget",
     "put",
     "touch",
 ]
@@ -122,6 +123,11 @@ def end(db: Connection, session_id: str, name: str, issuer: str | None) -> int:
         (session_id, name, issuer),
     ).rowcount
     return ended
+
+
+def forget(db: Connection, digest: bytes) -> None:
+    """Have the one with this digest gone."""
+    db.execute("DELETE FROM sessions WHERE digest = ?", (digest,))
 
 
 def end_all(db: Connection, name: str, issuer: str | None = "", *, but: str = "") -> int:

@@ -78,6 +78,30 @@ async def test_it_ends_at_its_time_and_so_does_who_looks(world, links):
     assert await links.of_study(STUDY) == ()
 
 
+async def test_a_clock_that_is_set_back_opens_nothing_again(world, links):
+    made = await links.make(STUDY, 0.25, "", BERT)
+    secret = (await links.open(made.secret, HERE)).secret
+    began = world.clock.now
+    world.clock.now = began + 901
+    assert await world.sessions.verify(secret) is None
+    with pytest.raises(AccessDenied):
+        await links.open(made.secret, HERE)
+    world.clock.now = began + 1
+    assert await world.sessions.verify(secret) is None
+    with pytest.raises(AccessDenied):
+        await links.open(made.secret, HERE)
+    assert await links.of_study(STUDY) == ()
+
+
+async def test_a_link_of_later_than_now_opens_nothing(world, links):
+    made = await links.make(STUDY, 24, "", BERT)
+    world.clock.now -= 301
+    with pytest.raises(AccessDenied):
+        await links.open(made.secret, HERE)
+    world.clock.now += 2
+    assert await opened(world, links, made.secret) is not None
+
+
 async def test_it_ends_when_somebody_says_so_and_nobody_looks_any_more(world, links):
     made = await links.make(STUDY, 24, "", BERT)
     secret = (await links.open(made.secret, HERE)).secret

@@ -82,6 +82,27 @@ async def test_who_is_logged_out_hears_no_more(scene):
         await first(events, "end")
 
 
+@pytest.mark.parametrize("end", ["revoked", "logged out", "disabled"])
+async def test_who_is_out_hears_no_more_as_soon_as_of_every_other_door(scene, end):
+    headers, tokens = await bearer(scene), scene.box.cache.tokens
+    if end != "revoked":
+        cookie = await scene.cookie("nurse", Role.VIEWER)
+        headers = {"Cookie": f"{cookie['name']}={cookie['value']}", "Sec-Fetch-Site": "same-origin"}
+    async with listening(scene, headers) as events:
+        await first(events, "state")
+        began = asyncio.get_running_loop().time()
+        if end == "revoked":
+            [token] = [one for one in await tokens.list() if one.name == "listener"]
+            assert await tokens.revoke(token.token_id)
+        elif end == "logged out":
+            await scene.box.cache.sessions.end_all("nurse")
+        else:
+            await scene.box.cache.users.change("nurse", disabled=True)
+        await first(events, "end")
+        # Two seconds are promised; the rest is for a machine that is busy.
+        assert asyncio.get_running_loop().time() - began < 6.0
+
+
 async def test_it_ends_with_the_service(tmp_path):
     async with contextlib.AsyncExitStack() as stack:
         scene = await stack.enter_async_context(clinic(tmp_path, cloud="none"))

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from aiohttp.test_utils import TestClient, TestServer
 
-from edge.access.roles import Identity, Role
+from edge.access.roles import Identity, Proof, Role
 from edge.admin import api
 from edge.admin.peers import peer_routes
 from edge.cache.peers import PeerBook, Reached
@@ -36,7 +36,8 @@ async def book(tmp_path):
 @pytest.fixture
 async def client(book):
     async def authorise(headers, address):
-        return Identity("someone", Role(headers.get("X-Role", "admin")))
+        proof = Proof(headers.get("X-Proof", "session"))
+        return Identity("someone", Role(headers.get("X-Role", "admin")), proof=proof)
 
     async def echo(name):
         return Reached(name, "10.0.0.1:104", works=False, found="no", hint="", milliseconds=1.0)
@@ -49,6 +50,18 @@ async def client(book):
     )
     async with TestClient(TestServer(create_root({"/api/v1": door}))) as opened:
         yield opened
+
+
+@pytest.mark.parametrize("may", [["query"], ["store", "retrieve"]])
+async def test_a_stolen_token_lets_no_device_have_images(client, book, may):
+    headers = {"X-Proof": "token"}
+    body = {"ae_title": "CT9", "may": may}
+    answer = await client.post("/api/v1/peers", json=body, headers=headers)
+    assert answer.status == 403
+    assert "no token lets a peer" in (await answer.json())["detail"]
+    assert book.approved == ()
+    body["may"] = ["store", "commit", "worklist"]
+    assert (await client.post("/api/v1/peers", json=body, headers=headers)).status == 200
 
 
 async def test_peers_and_strangers_are_listed(client):

@@ -79,8 +79,12 @@ async def client(tmp_path, witness, applied):
         yield client
 
 
-async def ask(client, method, path, role=Role.ADMIN, **what):
-    headers = {"Authorization": f"Bearer {role}"}
+async def ask(client, method, path, role=Role.ADMIN, *, proof=Proof.SESSION, **what):
+    headers = {
+        "Authorization": f"Bearer {role}",
+        "X-Proof": proof,
+        "Sec-Fetch-Site": "same-origin",
+    }
     answer = await client.request(method, f"/api/v1{path}", headers=headers, **what)
     return answer.status, await answer.json()
 
@@ -131,6 +135,21 @@ async def test_who_was_narrowed_sends_no_image_elsewhere(client, applied, scope,
     assert (await client.get("/api/v1/settings", headers=headers)).status == 200
 
 
+async def test_a_stolen_token_changes_nothing_by_which_its_thief_goes_on(client, applied):
+    for path, body in (
+        ("/settings", {"changes": {"sync.sweep_minutes": 5, "cloud.archive": [ARCHIVE]}}),
+        ("/settings", {"changes": {"access.session_hours": 168}}),
+        ("/settings/trial", {"name": "cloud", "archives": [ARCHIVE]}),
+    ):
+        status, answer = await ask(client, "POST", path, json=body, proof=Proof.TOKEN)
+        assert status == 403
+        assert "no token changes" in answer["detail"]
+    assert applied == []
+    body = {"changes": {"page.language": "fr"}}
+    status, _ = await ask(client, "POST", "/settings", json=body, proof=Proof.TOKEN)
+    assert status == 200
+
+
 async def test_nobody_on_its_way_keeps_an_answer(client):
     headers = {"Authorization": f"Bearer {Role.ADMIN}"}
     answer = await client.get("/api/v1/settings", headers=headers)
@@ -167,7 +186,7 @@ async def test_trying_says_what_is_wrong_and_where(client, applied):
     status, answer = await ask(client, "POST", "/settings/check", json=body)
     assert status == 200
     assert answer["problem"]["key"] == "sync.sweep_minutes"
-    assert answer["problem"]["message"] == "must be more than 0"
+    assert answer["problem"]["message"] == "must be 0.1 at the least"
     status, answer = await ask(
         client, "POST", "/settings/check", json={"changes": {"sync.sweep_minutes": 9}}
     )
@@ -179,7 +198,11 @@ async def test_trying_says_what_is_wrong_and_where(client, applied):
 
 
 async def test_an_archive_is_tried_before_it_is_set_up(client):
-    headers = {"Authorization": f"Bearer {Role.ADMIN}"}
+    headers = {
+        "Authorization": f"Bearer {Role.ADMIN}",
+        "X-Proof": Proof.SESSION,
+        "Sec-Fetch-Site": "same-origin",
+    }
     body = {"name": "cloud", "archives": [ARCHIVE]}
     answer = await client.post("/api/v1/settings/trial", headers=headers, json=body)
     assert answer.content_type == "text/event-stream"

@@ -106,6 +106,10 @@ async def test_what_came_into_the_file_later_wins_over_the_box(own, machine):
         ({"cloud.archive": [{"name": "x", "url": "ftp://x"}]}, "cloud.archive.0.url"),
         ({"appliance.time_zone": "Atlantis"}, "appliance.time_zone"),
         ({"sync.nothing": 1}, "sync.nothing"),
+        ({"access.idle_minutes": 1e-9}, "access.idle_minutes"),
+        ({"cache.max_bytes": 1}, "cache.max_bytes"),
+        ({"dimse.listen": "0.0.0.0:0"}, "dimse.listen"),
+        ({"dimse.listen": ":00"}, "dimse.listen"),
         ({"appliance.data_dir": "/tmp"}, "appliance.data_dir"),
         ({"keys.provider": "passphrase"}, "keys.provider"),
     ],
@@ -373,7 +377,7 @@ def test_the_box_s_own_file_may_not_move_the_box(machine, folder):
 
 def test_an_error_in_it_names_its_line(machine, folder):
     (folder / "settings.toml").write_text("[sync]\n\nsweep_minutes = 0\n")
-    with pytest.raises(ConfigError, match=r"settings\.toml:3: sync\.sweep_minutes must be more"):
+    with pytest.raises(ConfigError, match=r"settings\.toml:3: sync\.sweep_minutes must be 0\.1"):
         load(machine(), {})
 
 

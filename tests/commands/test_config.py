@@ -81,7 +81,7 @@ def test_what_does_not_load_is_unset_all_the_same(file, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("key", "value", "words"),
     [
-        ("sync.sweep_minutes", "0", "must be more than 0"),
+        ("sync.sweep_minutes", "0", "must be 0.1 at the least"),
         ("sync.nothing", "1", "not a known key"),
         ("appliance.name", "other", "is fixed by"),
         ("appliance.data_dir", "/tmp", "can't be set here"),

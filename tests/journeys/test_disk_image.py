@@ -157,7 +157,7 @@ async def configured(box, needles, cloud, provider, folder):
             """
     )
     box.configuration.write_text(
-        box.configuration.read_text().replace("[sync]", "[sync]\nsweep_minutes = 0.01")
+        box.configuration.read_text().replace("[sync]", "[sync]\nsweep_minutes = 0.1")
     )
     await box.open()
 
