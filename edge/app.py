@@ -26,6 +26,7 @@ from edge.cache.admission import Admission
 from edge.cache.backup import Backups
 from edge.cache.changes import Changes
 from edge.cache.custody import CustodyLedger
+from edge.cache.damaged_settings import damage
 from edge.cache.deletion import Deletion
 from edge.cache.emptying import Emptying
 from edge.cache.erasure import Erasure
@@ -40,7 +41,7 @@ from edge.cache.rendering import Rendering
 from edge.cache.retrieval import Retrieval
 from edge.cache.settlement import Settling
 from edge.cache.space import Space
-from edge.cache.status import MEMORY, OBJECTS, Cages, Parts, Status
+from edge.cache.status import MEMORY, OBJECTS, SETTINGS, Cages, Parts, Status
 from edge.cache.transcoding import Transcoding
 from edge.cloud.several import Several
 from edge.config import Config
@@ -127,7 +128,7 @@ class Appliance:
             stack.callback(self._note, Event.STOPPED)
             self._forget = cache.tokens.forget
             stack.push_async_callback(cache.tokens.uses.flush)
-            self._found[OBJECTS] = (await cache.recover()).damage
+            await self._recover()
             changes, uses = self.changes, Uses(cache.database)
             stack.push_async_callback(_flush, uses)
             space = Space(config.cache, cache.database, cache.store)
@@ -225,6 +226,11 @@ class Appliance:
                 folder, self.parts, self._wake, self.cages, self._acts, self.holding.routes()
             )
         )
+
+    async def _recover(self) -> None:
+        """Put right what can be, and note what a person must see to."""
+        self._found[SETTINGS] = await asyncio.to_thread(damage, self.cache.folder)
+        self._found[OBJECTS] = (await self.cache.recover()).damage
 
     def parts(self) -> Parts:
         """Part -> "running", or why it is not."""

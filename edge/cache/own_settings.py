@@ -2,11 +2,14 @@
 
 Owns ``data_dir/settings.toml`` and ``settings.toml.former``. Promises that what it writes can be
 loaded, and that the former file is there until `prove` says that the service runs with the new one;
-until then `take_back` brings it back. What is taken back to has run. Whoever changes something sees
-what others, the page and commands, changed before. Calls block, but for the class's coroutines.
+until then `take_back` brings it back. What is taken back to has run; what was taken back is kept
+aside, and comes back (`put_back`) if the former fails as it did: then it was not at fault. Whoever
+changes something sees what others, the page and commands, changed before. Calls block, but for the
+class's coroutines.
 
 Crash order: the former file is durable -> the new one replaces it -> the service begins anew ->
-``prove`` removes the former one. Whoever starts in between, and can't, takes it back.
+``prove`` removes the former one. Whoever starts in between, and can't, takes it back: the new one
+is kept aside, why is written, the former one replaces the new one.
 """
 
 from __future__ import annotations
@@ -28,9 +31,30 @@ from edge.errors import ConfigError, DecisionRefused, StorageFull
 from edge.loading import OWN, data_dir, layered
 from edge.overlay import put, take, to_toml
 
-__all__ = ["Change", "Known", "OwnSettings", "Source", "prove", "recover", "take_back", "told"]
+__all__ = [
+    "DAMAGED",
+    "DAMAGED_WHY",
+    "FORMER",
+    "Change",
+    "Known",
+    "OwnSettings",
+    "Source",
+    "prove",
+    "put_back",
+    "recover",
+    "setback",
+    "take_back",
+    "told",
+]
 
-_FORMER: Final = f"{OWN}.former"
+FORMER: Final = f"{OWN}.former"
+REFUSED: Final = f"{OWN}.refused"
+"""What was taken back last."""
+SETBACK: Final = f"{OWN}.setback"
+"""Why, until the service runs and has told it."""
+DAMAGED: Final = f"{OWN}.damaged"
+DAMAGED_WHY: Final = f"{DAMAGED}.why"
+"""See `edge.cache.damaged_settings`."""
 _DATA_DIR: Final = "EDGE_APPLIANCE__DATA_DIR"
 
 Source = str
@@ -143,7 +167,7 @@ class OwnSettings:
         text, done, _ = self._tried(changes, is_remote=is_remote)
         if not done:
             return []
-        former = self._folder / _FORMER
+        former = self._folder / FORMER
         if is_remote and former.exists():
             raise DecisionRefused(
                 "the settings that were changed last are not in force yet", hint="wait a moment"
@@ -170,12 +194,13 @@ class OwnSettings:
         return removed
 
     def _write(self, text: str) -> None:
-        own, former = self._folder / OWN, self._folder / _FORMER
+        own, former = self._folder / OWN, self._folder / FORMER
         before, is_first = self._text(), not former.exists()
         try:
             if is_first:
                 write_file(former, before.encode())
             write_file(own, text.encode())
+            (self._folder / DAMAGED_WHY).unlink(missing_ok=True)  # somebody saw to it
         except OSError as error:
             if self._text() != before:  # only that it is durable is not known
                 raise
@@ -272,39 +297,75 @@ def prove(folder: Path, ran: bytes) -> bool:
             holds = (folder / OWN).read_bytes() == ran
         except FileNotFoundError:
             holds = not ran
+        (folder / SETBACK).unlink(missing_ok=True)
         if holds:
             with contextlib.suppress(FileNotFoundError):
-                (folder / _FORMER).unlink()
+                (folder / FORMER).unlink()
                 sync_folder(folder)
         else:
-            write_file(folder / _FORMER, ran)
+            write_file(folder / FORMER, ran)
     return holds
 
 
-def recover(file: Path | None, environ: Mapping[str, str] = os.environ) -> bool:
+def recover(file: Path | None, environ: Mapping[str, str] = os.environ, *, why: str = "") -> bool:
     """Have the former settings again if the new ones can't be loaded, and the former can. Blocks.
 
     Args:
         file: The configuration of the machine; None if there is none.
         environ: Where the variables are looked up.
+        why: See `take_back`.
     """
     try:
         folder = data_dir(file, environ)
-        layered(file, environ, own=(folder / _FORMER).read_text(encoding="utf-8"))
+        layered(file, environ, own=(folder / FORMER).read_text(encoding="utf-8"))
+        return take_back(folder, why)
     except (ConfigError, OSError, ValueError):
         return False
-    return take_back(folder)
 
 
-def take_back(folder: Path) -> bool:
+def take_back(folder: Path, why: str = "") -> bool:
     """Have the former settings again, if the new ones were not proven; whether there were some.
 
     Blocks.
+
+    Args:
+        folder: ``data_dir``.
+        why: Told once the service runs, however often it has to be started until then.
     """
-    former = folder / _FORMER
-    if not former.exists():
+    own, former = folder / OWN, folder / FORMER
+    if not former.is_file():
         return False
     with one_at_a_time(folder):
-        former.replace(folder / OWN)
+        with contextlib.suppress(OSError):  # what can't be read is not to be had back
+            write_file(folder / REFUSED, own.read_bytes())
+        with contextlib.suppress(OSError):  # a full disk: it is told in the log
+            write_file(folder / SETBACK, why.encode())
+        if own.is_dir():
+            own.rename(folder / f"{DAMAGED}.{os.getpid()}")
+        former.replace(own)
         sync_folder(folder)
     return True
+
+
+def put_back(folder: Path) -> bool:
+    """Have the new settings again that were taken back last; whether there were some. Blocks.
+
+    The ones that hold are the former ones again.
+    """
+    own, refused = folder / OWN, folder / REFUSED
+    with one_at_a_time(folder):
+        if (folder / FORMER).exists() or not refused.is_file():
+            return False
+        write_file(folder / FORMER, own.read_bytes() if own.exists() else b"")
+        refused.replace(own)
+        (folder / SETBACK).unlink(missing_ok=True)
+        sync_folder(folder)
+    return True
+
+
+def setback(folder: Path) -> str:
+    """Why settings were taken back, of which nobody was told yet; empty if none were. Blocks."""
+    try:
+        return (folder / SETBACK).read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""

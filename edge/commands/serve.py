@@ -90,7 +90,6 @@ async def _serve(options: argparse.Namespace) -> int:
     with lightly():
         from edge.app import Appliance
         from edge.applying import Applying
-        from edge.cache.own_settings import take_back
         from edge.locked import root_secret
 
     folder, file = current.config.appliance.data_dir, await configuration_file(options)
@@ -123,10 +122,10 @@ async def _serve(options: argparse.Namespace) -> int:
                     systemd.stopping()
         except Exception as error:
             # Whatever it is: a box that came up before comes up again.
-            if is_open or not await asyncio.to_thread(take_back, folder):
+            former = None if is_open else await _former(options, current, error)
+            if former is None:
                 raise
-            log.error("the service does not start with its new settings: %s", error)
-            current = await _read(options, str(error) or type(error).__name__)
+            current = former
             continue
         if applying.asked.is_set() and again:
             current = await _other_settings(options, current)
@@ -137,16 +136,42 @@ async def _serve(options: argparse.Namespace) -> int:
 
 
 async def _load(options: argparse.Namespace) -> _Loaded:
-    """What there is to start with: the former settings, if the new ones can't be loaded."""
+    """What there is to start with: the former settings, if the new ones can't be loaded.
+
+    Or else what of them can be.
+    """
     try:
-        return await _read(options)
+        loaded = await _read(options)
     except ConfigError as error:
+        from edge.cache.damaged_settings import spare
         from edge.cache.own_settings import recover
 
-        if not await asyncio.to_thread(recover, await configuration_file(options)):
+        file, why = await configuration_file(options), str(error)
+        if await asyncio.to_thread(partial(recover, file, why=why)):
+            log.error("the new settings can't be used: %s", error)
+        elif why := await asyncio.to_thread(spare, file):
+            log.error("the box's own settings are damaged: %s", why)
+        else:
             raise
-        log.error("the new settings can't be used: %s", error)
-        return await _read(options, str(error))
+        return await _read(options, why)
+    from edge.cache.own_settings import setback
+
+    folder = loaded.config.appliance.data_dir
+    return replace(loaded, setback=await asyncio.to_thread(setback, folder))
+
+
+async def _former(options: argparse.Namespace, tried: _Loaded, error: Exception) -> _Loaded | None:
+    """Those to start with in place of what was tried in vain; None if there are no others."""
+    from edge.cache.own_settings import put_back, take_back
+
+    folder, why = tried.config.appliance.data_dir, str(error) or type(error).__name__
+    if why == tried.setback and await asyncio.to_thread(put_back, folder):
+        log.error("nor does it start with the former settings: the new ones are kept")
+        return None
+    if not await asyncio.to_thread(take_back, folder, why):
+        return None
+    log.error("the service does not start with its new settings: %s", error)
+    return await _read(options, why)
 
 
 async def _other_settings(options: argparse.Namespace, before: _Loaded) -> _Loaded:
@@ -157,7 +182,7 @@ async def _other_settings(options: argparse.Namespace, before: _Loaded) -> _Load
         log.error("the new settings can't be used: %s", error)
         from edge.cache.own_settings import take_back
 
-        await asyncio.to_thread(take_back, before.config.appliance.data_dir)
+        await asyncio.to_thread(take_back, before.config.appliance.data_dir, str(error))
         return replace(before, setback=str(error))
 
 

@@ -13,7 +13,15 @@ import typing
 import pytest
 
 from edge.cache import own_settings
-from edge.cache.own_settings import OwnSettings, prove, recover, take_back, told
+from edge.cache.own_settings import (
+    OwnSettings,
+    prove,
+    put_back,
+    recover,
+    setback,
+    take_back,
+    told,
+)
 from edge.changing import all_settings, setting_of
 from edge.config import Config
 from edge.crypto.durable import one_at_a_time
@@ -295,6 +303,24 @@ async def test_what_was_changed_once_more_is_taken_back_to_what_ran(own, machine
     assert not await asyncio.to_thread(prove, folder, ran)
     assert await asyncio.to_thread(take_back, folder)
     assert (await asyncio.to_thread(load, machine(), {})).sync.sweep_minutes == 5
+
+
+async def test_what_was_taken_back_is_kept_and_can_be_put_back(own, machine, folder):
+    await own.change({"sync.sweep_minutes": 5})
+    await asyncio.to_thread(prove_as_it_is, folder)
+    await own.change({"sync.sweep_minutes": 6})
+    assert await asyncio.to_thread(take_back, folder, "a port is taken")
+    assert await asyncio.to_thread(setback, folder) == "a port is taken"
+    assert (await asyncio.to_thread(load, machine(), {})).sync.sweep_minutes == 5
+    assert await asyncio.to_thread(put_back, folder)
+    assert (await asyncio.to_thread(load, machine(), {})).sync.sweep_minutes == 6
+    assert await asyncio.to_thread(setback, folder) == ""
+    assert not await asyncio.to_thread(put_back, folder)
+    # They are as new as they were.
+    assert await asyncio.to_thread(take_back, folder, "another reason")
+    assert (await asyncio.to_thread(load, machine(), {})).sync.sweep_minutes == 5
+    await asyncio.to_thread(prove_as_it_is, folder)
+    assert await asyncio.to_thread(setback, folder) == ""
 
 
 async def test_a_box_without_settings_of_its_own_has_nothing_to_prove(folder):

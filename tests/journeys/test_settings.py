@@ -175,3 +175,55 @@ async def test_the_record_has_what_was_and_what_is(box, api):
     shown = await box.run("audit", "search", "--json")
     assert '"sync.feed_seconds after"' in shown.out
     assert '"30.0"' in shown.out
+
+
+async def test_what_is_not_the_fault_of_new_settings_takes_none_back(box, api):
+    await box.stop()
+    for minutes in ("7", "8"):
+        await box.run("config", "set", "sync.sweep_minutes", minutes)
+    with socket.socket() as taken:
+        taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        taken.bind(("127.0.0.1", box.http_port))
+        taken.listen()
+        for _ in range(2):
+            done = await box.run("serve")
+            assert done.status == 2
+            assert "can't be listened on" in done.err
+    await box.start()
+    answer = (await api.get("/settings")).json()
+    assert answer["setback"] == ""
+    [minutes] = [one for one in answer["settings"] if one["key"] == "sync.sweep_minutes"]
+    assert minutes["value"] == 8
+    assert not (box.data / "settings.toml.former").exists()
+
+
+@pytest.mark.parametrize("damage", ["not text", "unknown", "a folder for the former"])
+async def test_a_damaged_file_of_settings_keeps_no_images_out(box, api, damage):
+    await box.stop()
+    own, machine = box.data / "settings.toml", box.configuration
+    sound, usual = [await asyncio.to_thread(one.read_text) for one in (own, machine)]
+    if damage == "a folder for the former":
+        await asyncio.to_thread((box.data / "settings.toml.former").mkdir)
+    # Where devices call is said there, or it would be as by default: another port than a free one.
+    listen = f'[dimse]\nlisten = "127.0.0.1:{box.dimse_port}"\n'
+    await asyncio.to_thread(machine.write_text, usual + "\n" + listen)
+    more = b"[of_a_later_version]\nnew = 1\n" if damage == "unknown" else b"\xff\xfe"
+    await asyncio.to_thread(own.write_bytes, sound.encode() + more)
+    await box.start()
+    status = (await api.get("/status")).json()
+    assert "settings.toml" in status["found"]["settings"]
+    assert status["sentence"].startswith("Settings.toml: ")
+    title = (await api.get("/settings")).json()["settings"]
+    [title] = [one["value"] for one in title if one["key"] == "dimse.ae_title"]
+    assert (title == "OTHER") is (damage == "unknown")
+    association = await asyncio.to_thread(associate, box.dimse_port, title)
+    assert association.is_established
+    await asyncio.to_thread(association.release)
+    # Once somebody saves settings, nothing is left of it.
+    since = await changed(api, {"page.language": "fr"})
+    await in_force(api, since)
+    assert (await api.get("/status")).json()["found"] == {}
+    await box.stop()
+    await asyncio.to_thread(own.write_text, sound)
+    await asyncio.to_thread(machine.write_text, usual)
+    await box.start()
