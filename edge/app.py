@@ -12,6 +12,7 @@ import logging
 import os
 from collections.abc import Callable
 from contextlib import AsyncExitStack
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -41,7 +42,7 @@ from edge.cache.rendering import Rendering
 from edge.cache.retrieval import Retrieval
 from edge.cache.settlement import Settling
 from edge.cache.space import Space
-from edge.cache.status import MEMORY, OBJECTS, SETTINGS, Cages, Parts, Status
+from edge.cache.status import HTTPS, MEMORY, OBJECTS, SETTINGS, Cages, Parts, Status
 from edge.cache.transcoding import Transcoding
 from edge.cloud.several import Several
 from edge.config import Config
@@ -53,7 +54,7 @@ from edge.dimse.requestor import Dialer
 from edge.dimse.witness import DimseWitness
 from edge.dimsing import DimseMeans, start_dimse
 from edge.dropfolder.watcher import DropFolder
-from edge.errors import StorageFull
+from edge.errors import StorageFull, WrongKey
 from edge.holding import Holding
 from edge.index.database import DatabaseBroken
 from edge.opening import Cache, lock_folder, make_folder
@@ -271,7 +272,14 @@ class Appliance:
         config, cache = self._config.dimse, self.cache
         tls = cache.dicom_tls()
         if config.tls_listen:
-            await asyncio.to_thread(tls.load)
+            try:
+                await asyncio.to_thread(tls.load)
+            except WrongKey as error:
+                if not config.listen:
+                    raise
+                self._found[HTTPS] = f"DICOM over TLS is closed: {error}; {error.hint}"
+                log.error("%s", self._found[HTTPS])
+                config = replace(config, tls_listen="")
         if config.tls_listen or any(path != Path() for path in tls.files):
             await asyncio.to_thread(self._renewals.add, tls.reload, tls.files)
         peers = Peers(config, cache.peers)
@@ -294,7 +302,8 @@ class Appliance:
             associations=cache.associations,
             audit=cache.audit,
         )
-        server, giving = await start_dimse(self.supervisor, means, self._config)
+        whole = replace(self._config, dimse=config)
+        server, giving = await start_dimse(self.supervisor, means, whole)
         self.dimse, self.dimse_port, self.dimse_tls_port = server, server.port, server.tls_port
         self.giving = giving
         return Calling(partial(echo_named, dialer, peers), giving)
@@ -371,7 +380,8 @@ class Appliance:
             file=self._file,
             backups=Backups(self._config, self._file, self.cache.keys, self.cache.database),
         )
-        self.http = await start_http(self.supervisor, means, self._config)
+        self.http, trouble = await start_http(self.supervisor, means, self._config)
+        self._found[HTTPS] = trouble or self._found.get(HTTPS, "")
         self.http_port = self.http.port
         self._acts |= {"rotate": self.cache.rotate, "log": last_lines}
 

@@ -6,6 +6,7 @@ A part of the admin API is one line here; another application that is mounted is
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import asdict, dataclass
@@ -100,6 +101,7 @@ from edge.dicomweb.safety import PAGE, POLICY_HEADER
 from edge.dicomweb.witness import HttpWitness
 from edge.dimse.examination import examine
 from edge.entering import LogInDoors, log_in_doors, provider_log_in
+from edge.errors import WrongKey
 from edge.logs import recent
 from edge.opening import Cache
 from edge.pages.door import Pages
@@ -112,6 +114,8 @@ from edge.viewer.server import Policies
 from edge.viewer.shelf import folder_of, open_shelf
 
 __all__ = ["Calling", "Echo", "HttpMeans", "last_lines", "start_http"]
+
+log = logging.getLogger(__name__)
 
 Echo = Callable[[str], Awaitable[Reached]]
 """Calls a DICOM peer by its name."""
@@ -159,19 +163,29 @@ class HttpMeans:
     """Makes them."""
 
 
-async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -> Listener:
+async def start_http(
+    supervisor: Supervisor, means: HttpMeans, config: Config
+) -> tuple[Listener, str]:
     """Serve every application on the one HTTP port.
+
+    Returns:
+        What listens, and what is wrong with the box's own certificate: if there is none to show,
+        it does not listen.
 
     Raises:
         ConfigError: The address can't be listened on, or its certificate can't be used.
-        WrongKey: The box's own certificate was made with another secret.
     """
     cache, names = means.cache, box_names(config)
     entrance = await log_in_doors(cache, config)
     supervisor.start("emergency access", entrance.glass.run)
     gate = entrance.door.gate
     tls = HttpTls(config.http, cache.keys.derive("tls"), cache.folder / "tls", names)
-    await asyncio.to_thread(tls.load)
+    closed = ""
+    try:
+        await asyncio.to_thread(tls.load)
+    except WrongKey as error:
+        closed = f"pages and DICOMweb are closed: {error}; {error.hint}"
+        log.error("%s", closed)
     if tls.context is not None:
         await asyncio.to_thread(means.renewals.add, tls.load, tls.files)
     own = OwnNames(names, tls.certified)
@@ -219,10 +233,12 @@ async def start_http(supervisor: Supervisor, means: HttpMeans, config: Config) -
         )
         application.add_routes(routes.routes())
     listener = Listener(application, config.http.listen, tls.context)
-    await supervisor.start_ready("http", lambda ready: listener.serve(ready=ready))
+    if not closed:
+        await supervisor.start_ready("http", lambda ready: listener.serve(ready=ready))
     # Behind the listener, so that it ends before it: streams would hold up the end of the others.
     supervisor.start("live", live.run)
-    return listener
+    renewing = f"the TLS certificate can't be renewed: {tls.trouble}" if tls.trouble else ""
+    return listener, closed or renewing
 
 
 def _images(means: HttpMeans, gate: Gate) -> web.Application:

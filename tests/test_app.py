@@ -52,6 +52,31 @@ async def test_a_box_without_an_archive_is_ready(tmp_path):
         assert set(answer.json()["parts"]) == parts
 
 
+async def test_damaged_certificates_keep_no_images_out(tmp_path):
+    usual = settings(
+        tmp_path,
+        dimse=config.Dimse(listen="127.0.0.1:0", tls_listen="127.0.0.1:0"),
+        http=config.Http(listen="127.0.0.1:0"),
+    )
+    async with Appliance(usual) as box:
+        assert box.http_port
+        assert box.dimse_tls_port
+    for path in (tmp_path / "tls").iterdir():
+        path.write_bytes(path.read_bytes()[:50])
+    async with Appliance(usual) as box:
+        assert box.dimse_port
+        assert box.http_port == box.dimse_tls_port == 0
+        status = await box.status()
+        assert "authority.pem can't be opened" in status.found["https"]
+        assert "pages and DICOMweb are closed" in status.found["https"]
+        assert all(state == "running" for state in box.parts().values())
+    (tmp_path / "tls" / "authority.pem").unlink()  # somebody says so
+    (tmp_path / "tls" / "server.pem").unlink()
+    async with Appliance(usual) as box:
+        assert box.http_port
+        assert (await box.status()).found == {}
+
+
 async def test_swap_in_the_clear_is_in_the_status(tmp_path, monkeypatch):
     monkeypatch.setattr("edge.app.exposure", lambda: "swap is on")
     async with Appliance(settings(tmp_path)) as box:

@@ -9,8 +9,9 @@ are renewed before they end. Files, in the folder that is given:
     ca.crt          the authority's certificate alone, to be handed out
 
 Each pair is one file that is replaced by one rename, so a power cut leaves the old one or the new
-one. Private keys never stand on the disk unencrypted. A pair that can't be opened is never replaced
-silently.
+one. Private keys never stand on the disk unencrypted. An authority that can't be opened is never
+replaced: browsers would have to be told anew. A server's certificate that can't is made anew by the
+authority that they trust already.
 
 Everything here reads and writes files: call it in a thread.
 """
@@ -106,9 +107,27 @@ class LocalAuthority:
         with one_at_a_time(self._folder):
             self._provide(names)
 
+    def still_shows(self) -> bool:
+        """Whether there is a server's certificate that can be shown now, whoever it is for."""
+        try:
+            server = self._load(SERVER)
+        except WrongKey:
+            return False
+        if server is None:
+            return False
+        certificate = server.certificate
+        return certificate.not_valid_before_utc <= self._now < certificate.not_valid_after_utc
+
     def _provide(self, names: Sequence[GeneralName]) -> None:
         names = tuple(dict.fromkeys((*names, x509.DNSName("localhost"))))
-        authority, server = self._load(AUTHORITY), self._load(SERVER)
+        authority = self._load(AUTHORITY)
+        try:
+            server = self._load(SERVER)
+        except WrongKey as error:
+            if authority is None:
+                raise
+            log.warning("%s: another one is made", error)
+            server = None
         fresh = authority is None or not self._serves(authority, names)
         if authority is None or fresh:
             if authority is not None:

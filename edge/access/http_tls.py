@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import ssl
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from cryptography import x509
 
 from edge.access.authority import PUBLIC_AUTHORITY
-from edge.access.tls import names_in, renew, server_context
+from edge.access.tls import names_in, renew, server_context, trouble
 from edge.config import Http
 
 __all__ = ["HttpTls"]
@@ -38,6 +39,8 @@ class HttpTls:
         self._names = names
         self._certified: frozenset[str] = frozenset()
         self._authority = b""
+        self.trouble = ""
+        """Why the box's own certificate can't be shown, or can't be renewed; empty if it can."""
         self.context: ssl.SSLContext | None = None
         """None before it is loaded, and if plain HTTP is spoken."""
 
@@ -56,7 +59,9 @@ class HttpTls:
         if self._http.tls == "files":
             self._certified = _names_in(self._http.tls_certificate)
         elif self._http.tls == "auto":
-            self._authority = (self._folder / PUBLIC_AUTHORITY).read_bytes()
+            self.trouble = trouble(self._secret, self._folder, self._names)
+            with suppress(FileNotFoundError):
+                self._authority = (self._folder / PUBLIC_AUTHORITY).read_bytes()
 
     @property
     def files(self) -> tuple[Path, ...]:

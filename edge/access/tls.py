@@ -12,6 +12,7 @@ Everything here reads and writes files: call it in a thread.
 from __future__ import annotations
 
 import datetime as dt
+import logging
 import socket
 import ssl
 from collections.abc import Callable, Sequence
@@ -27,7 +28,7 @@ from edge.access.authority import SERVER, LocalAuthority, fingerprint, general_n
 from edge.access.passing import load_passing
 from edge.addresses import host_and_port
 from edge.config import Config, Http
-from edge.errors import ConfigError
+from edge.errors import ConfigError, WrongKey
 
 __all__ = [
     "Fingerprints",
@@ -41,7 +42,10 @@ __all__ = [
     "renew",
     "server_context",
     "shown",
+    "trouble",
 ]
+
+log = logging.getLogger(__name__)
 
 # Forward secrecy and an AEAD in TLS 1.2, too; those of TLS 1.3 have both anyway.
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
@@ -180,13 +184,31 @@ def own_pair(
 ) -> tuple[Path, bytes]:
     """The file of the box's own certificate and key, made or renewed if need be; its passphrase.
 
+    A certificate that holds is shown even where the authority's key can't be opened: see `trouble`.
+
     Raises:
         ConfigError: A name can't stand in a certificate.
         WrongKey: The private key in the folder was encrypted with another secret.
     """
     passphrase = _passphrase(secret)
-    LocalAuthority(folder, passphrase, clock()).provide([general_name(name) for name in names])
+    authority = LocalAuthority(folder, passphrase, clock())
+    try:
+        authority.provide([general_name(name) for name in names])
+    except WrongKey as error:
+        if not authority.still_shows():
+            raise
+        log.error("the TLS certificate holds, and can't be renewed: %s", error)
     return folder / SERVER, passphrase
+
+
+def trouble(secret: bytes, folder: Path, names: Sequence[str], *, clock: _Clock = _utc_now) -> str:
+    """Why the box's own certificate can't be renewed; empty if it can."""
+    authority = LocalAuthority(folder, _passphrase(secret), clock())
+    try:
+        authority.provide([general_name(name) for name in names])
+    except WrongKey as error:
+        return str(error)
+    return ""
 
 
 def box_names(config: Config) -> list[str]:

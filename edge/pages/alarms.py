@@ -109,8 +109,8 @@ def _of_start(status: Status, visit: Visit) -> Iterator[Alarm]:
     if words := found.get(HTTPS):
         yield Alarm(
             Level.ALARM,
-            _("The box can’t show its own certificate: its pages and DICOMweb are closed."),
-            _("Images come in by DICOM. The manual says how the certificate is mended."),
+            _("The box’s own TLS certificate can’t be shown everywhere, or can’t be renewed."),
+            _("Images come in. The manual says how the certificate is mended."),
             words,
         )
     if words := found.get(OBJECTS):

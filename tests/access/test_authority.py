@@ -170,6 +170,15 @@ def test_a_damaged_pair_is_never_replaced_silently(provide, tmp_path, damage):
     assert (tmp_path / "authority.pem").read_bytes() == damage
 
 
+def test_a_damaged_server_certificate_is_made_anew_by_the_authority_that_is_trusted(
+    provide, tmp_path
+):
+    authority, server = provide()
+    (tmp_path / "server.pem").write_bytes(b"junk")
+    assert provide()[0] == authority
+    assert provide()[1] != server
+
+
 def test_every_flipped_byte_of_the_encrypted_key_is_noticed(provide, tmp_path):
     provide()
     path = tmp_path / "authority.pem"

@@ -127,6 +127,20 @@ def test_another_secret_opens_nothing_and_replaces_nothing(folder):
     assert (folder / "authority.pem").read_bytes() == before
 
 
+def test_a_certificate_that_holds_is_shown_though_its_authority_is_damaged(folder, clock):
+    tls.server_context(AUTO, SECRET, folder, NAMES, clock=clock)
+    assert tls.trouble(SECRET, folder, NAMES, clock=clock) == ""
+    before = server_certificate(folder)
+    (folder / "authority.pem").write_bytes(b"cut")
+    assert tls.server_context(AUTO, SECRET, folder, NAMES, clock=clock) is not None
+    assert server_certificate(folder) == before
+    assert "authority.pem can't be opened" in tls.trouble(SECRET, folder, NAMES, clock=clock)
+    clock.now += dt.timedelta(days=397)
+    with pytest.raises(WrongKey):
+        tls.server_context(AUTO, SECRET, folder, NAMES, clock=clock)
+    assert (folder / "authority.pem").read_bytes() == b"cut"
+
+
 def test_a_running_server_renews_what_is_near_its_end(folder, handshake, trusting, clock):
     context = tls.server_context(AUTO, SECRET, folder, NAMES, clock=clock)
     old, authority = server_certificate(folder), (folder / "authority.pem").read_bytes()
