@@ -10,6 +10,7 @@ import pytest
 import pytest_asyncio
 
 from edge import config
+from edge.access.roles import Role
 from edge.app import Appliance
 from edge.cache.admission import Source
 from edge.dicom.instance import Origin
@@ -232,3 +233,29 @@ async def test_views_of_arrays_are_what_they_are_elsewhere(screen):
     assert found["written"] == [0, 0, 7, 0]
     assert (found["size"], found["order"]) == (12, [1, 0])
     assert (found["dtype"], found["dimension"]) == ("uint8", 2)
+
+
+PHONES = ({"width": 390, "height": 844}, {"width": 844, "height": 390})
+
+
+@pytest.mark.parametrize("size", PHONES, ids=("upright", "on its side"))
+async def test_a_phone_opens_the_simple_view_and_may_go_on_to_ohif(
+    box, module_browser, studies, size
+):
+    """OHIF's bars leave no room for an image there."""
+    base = f"https://{OWN_NAME}:{box.http_port}"
+    phone = await module_browser.new_context(
+        ignore_https_errors=True, viewport=size, has_touch=True, is_mobile=True
+    )
+    try:
+        await logged_in(
+            box, phone, base, Role.PHYSICIAN if size["width"] < 400 else Role.TECHNOLOGIST
+        )
+        screen = Screen(await phone.new_page(), base)
+        await screen.goto(f"/viewer/open?study={studies['ct'][0].StudyInstanceUID}")
+        await screen.see("#picture")
+        assert "/viewer/plain" in screen.page.url
+        await screen.page.click("#full")
+        await screen.page.wait_for_url("**/viewer/viewer?**")
+    finally:
+        await phone.close()

@@ -76,7 +76,7 @@ async def test_a_ct_is_looked_through_by_keys_and_in_other_windows(box, screen):
     await screen.page.wait_for_url("**/viewer/plain?study=*")
     await said(screen, "1 of 4")
     await screen.see("#picture")
-    assert await screen.page.inner_text("h1") == "Phantom Thorax"
+    assert await screen.page.inner_text("h1") == "Phantom, Thorax"
     await screen.page.keyboard.press("ArrowRight")
     await said(screen, "2 of 4")
     await screen.page.keyboard.press("End")
@@ -87,6 +87,12 @@ async def test_a_ct_is_looked_through_by_keys_and_in_other_windows(box, screen):
     await screen.page.select_option("#window", "500,2000,linear")
     await screen.until(lambda: differs(screen, before))
     assert await screen.page.locator("#full").is_hidden()
+    assert (
+        await screen.page.inner_text("#what")
+        == "PH-THORAX · 29 Feb 2024 · Thorax of a phantom · CT"
+    )
+    assert "4 images" in await screen.page.inner_text("#series")
+    assert await screen.page.get_attribute("#back", "href") == f"/studies/{first.StudyInstanceUID}"
     await is_for_everybody(screen, f"/viewer/plain?study={first.StudyInstanceUID}", "#picture")
     await is_for_everybody(screen, "/viewer/open?study=1.2.3", "#said")
 
@@ -142,4 +148,23 @@ async def test_without_ohif_its_address_leads_to_the_simple_view(box, screen):
     # Chromium tells of the status of every page that is no success.
     screen.faults.clear()
     await screen.page.click("#plain")
+    await said(screen, "1 of 1")
+
+
+async def test_what_else_a_patient_has_is_beside_it(box, screen):
+    first = await store(box, phantoms.ct(2))
+    for data in phantoms.cr():
+        other = pydicom.dcmread(io.BytesIO(data))
+        other.PatientID, other.StudyDate = first.PatientID, "20231101"
+        out = io.BytesIO()
+        other.save_as(out, enforce_file_format=True)
+        await store(box, [out.getvalue()])
+    await store(box, phantoms.us(1))
+    await screen.goto(f"/viewer/plain?study={first.StudyInstanceUID}")
+    await screen.page.click("#others summary")
+    found = screen.page.locator("#priors a")
+    assert await found.count() == 1
+    assert "1 Nov 2023" in await found.inner_text()
+    await found.click()
+    await screen.page.wait_for_url(f"**study={other.StudyInstanceUID}")
     await said(screen, "1 of 1")

@@ -9,6 +9,8 @@
   ]);
   // Of these there is no small picture to begin with.
   const NO_IMAGES = new Set([...NOT_IN_OHIF, "SR", "DOC"]);
+  // OHIF's bars leave no room for an image on a phone, upright or on its side.
+  const isSmall = matchMedia("(max-width: 700px), (max-height: 500px) and (pointer: coarse)").matches;
   const words = document.documentElement.dataset;
   const study = new URLSearchParams(location.search).get("study") || "";
   const base = "/dicom-web/studies/" + encodeURIComponent(study);
@@ -36,7 +38,7 @@
 
   function addressFor(modalities) {
     const inOhif = modalities.some((one) => !NOT_IN_OHIF.has(one)) || !modalities.length;
-    return words.installed && inOhif
+    return words.installed && inOhif && !isSmall
       ? "/viewer/viewer?StudyInstanceUIDs=" + encodeURIComponent(study)
       : "/viewer/plain?study=" + encodeURIComponent(study);
   }

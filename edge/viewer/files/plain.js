@@ -28,10 +28,33 @@
   const fill = (text, ...values) => values.reduce(
     (filled, one, number) => filled.replace(`{${number}}`, one), text);
   const wait = (seconds) => new Promise((done) => setTimeout(done, seconds * 1000));
-  const nameOf = (set) => (value(set, "00100010")?.Alphabetic || "").split("^")
-    .filter(Boolean).join(" ");
-  const dateOf = (text) => text && text.length === 8
-    ? `${text.slice(0, 4)}-${text.slice(4, 6)}-${text.slice(6)}` : "";
+  // Names, days and numbers are written as on every page of the box: see words.js of those.
+  const language = document.documentElement.lang;
+  const locale = `${{ en: "en-GB" }[language] ?? language}-u-nu-latn`;
+  const day = new Intl.DateTimeFormat(locale, { day: "numeric", month: "short", year: "numeric" });
+  const plurals = new Intl.PluralRules(locale);
+  const grouped = new Intl.NumberFormat(locale);
+  const nameOf = (set) => {
+    const [family = "", given = "", middle = ""] = (value(set, "00100010")?.Alphabetic || "").split("^");
+    return [family, [given, middle].filter(Boolean).join(" ")].filter(Boolean).join(", ");
+  };
+  const dateOf = (text) => {
+    const found = /^(\d{4})(\d{2})(\d{2})$/.exec(text ?? "");
+    return found ? day.format(new Date(+found[1], +found[2] - 1, +found[3])) : text ?? "";
+  };
+  const imagesOf = (count) => {
+    const forms = JSON.parse(words.images);
+    return fill(forms[plurals.select(count)] ?? forms.other, grouped.format(count));
+  };
+
+  // Each part in its own direction, whatever that of the page is.
+  function put(target, ...parts) {
+    target.replaceChildren(...parts.filter(Boolean).flatMap((part, place) => {
+      const one = document.createElement("bdi");
+      one.textContent = part;
+      return place ? [" · ", one] : [one];
+    }));
+  }
 
   class Refused extends Error {
     constructor(status, detail, seconds) {
@@ -261,10 +284,7 @@
       button.append(small);
     }
     title.textContent = titleOf(series);
-    about.textContent = [
-      value(series, "00080060"),
-      number && fill(words.images, number),
-    ].filter(Boolean).join(" · ");
+    put(about, value(series, "00080060"), number && imagesOf(number));
     button.append(title, about);
     button.addEventListener("click", () => choose(series, button).catch(fail));
     item.append(button);
@@ -272,22 +292,55 @@
     return button;
   }
 
+  // -- what else its patient has
+
+  async function addPriors(of) {
+    const id = value(of, "00100020");
+    if (!id) {
+      return;
+    }
+    const asked = "/dicom-web/studies?limit=100&includefield=00081030,00080061,00201208,00100021&PatientID=";
+    const issuer = value(of, "00100021");
+    // In what is asked for, `*` and `?` stand for anything.
+    const others = (await search(asked + encodeURIComponent(id))).filter((one) =>
+      value(one, "0020000D") !== study && value(one, "00100020") === id
+      && value(one, "00100021") === issuer);
+    others.sort((a, b) => (value(b, "00080020") ?? "").localeCompare(value(a, "00080020") ?? ""));
+    for (const one of others) {
+      const item = document.createElement("li");
+      const link = document.createElement("a");
+      const about = document.createElement("small");
+      const count = value(one, "00201208");
+      link.href = "/viewer/plain?study=" + encodeURIComponent(value(one, "0020000D"));
+      link.textContent = dateOf(value(one, "00080020")) || words.study;
+      put(about, (one["00080061"]?.Value || []).join(" "), value(one, "00081030"),
+        count && imagesOf(count));
+      link.append(about);
+      item.append(link);
+      element("priors").append(item);
+    }
+    element("others").hidden = others.length === 0;
+  }
+
   function fail(error) {
     say(fill(words.failed, error.message));
   }
 
   async function begin() {
-    const wanted = "/dicom-web/studies?includefield=00081030,00080061&StudyInstanceUID=";
+    const wanted = "/dicom-web/studies?includefield=00081030,00080061,00100021&StudyInstanceUID=";
     const [found] = study ? await search(wanted + encodeURIComponent(study)) : [];
     if (!found) {
       say(words.unknown);
       return;
     }
     element("who").textContent = nameOf(found) || value(found, "00100020") || "";
-    element("what").textContent = [
-      value(found, "00100020"), dateOf(value(found, "00080020")), value(found, "00081030"),
-      (found["00080061"]?.Value || []).join(" "),
-    ].filter(Boolean).join(" · ");
+    put(element("what"), value(found, "00100020"), dateOf(value(found, "00080020")),
+      value(found, "00081030"), (found["00080061"]?.Value || []).join(" "));
+    const back = element("back");
+    if (back) {
+      back.href = "/studies/" + encodeURIComponent(study);
+      back.textContent = words.study;
+    }
     const full = element("full");
     full.href = "/viewer/viewer?StudyInstanceUIDs=" + encodeURIComponent(study);
     full.hidden = !full.dataset.installed;
@@ -300,6 +353,7 @@
       say(words.empty);
       return;
     }
+    addPriors(found).catch(() => {});
     await choose(list[first], buttons[first]);
     stage.focus({ preventScroll: true });
   }
