@@ -146,7 +146,7 @@ class Identity:
     def _hint(self, what: str) -> str:
         if self._narrowed == "token":
             return f"use a token that {what}"
-        return "an admin narrowed it: edge user list; in an emergency, POST /login/emergency"
+        return "an admin narrowed it: edge user list; in an emergency, open the page /emergency"
 
 
 H = TypeVar("H", bound=Callable[..., object])

@@ -55,5 +55,5 @@ async def check_study(study_uid: str, identity: Identity, act: Act, sees: Sees |
     if not is_seen:
         raise InstanceNotFound(
             f"study {study_uid} is not among those that {identity.name} may see",
-            hint="it may not be here at all; in an emergency, POST /login/emergency",
+            hint="it may not be here at all; in an emergency, open the page /emergency",
         )

@@ -68,7 +68,7 @@ def told(status: Status, visit: Visit, temperature: float | None) -> Told:
     return Told(
         level=level_of(status),
         sentence=_sentence(status, words, now),
-        note=_note(status, words),
+        note=_note(status, visit),
         number=alone,
         number_text=words.number(alone),
         number_label=words.ngettext("study exists only here", "studies exist only here", alone),
@@ -146,13 +146,18 @@ def _alone(alone: int, status: Status, words: Words) -> str:
     )
 
 
-def _note(status: Status, words: Words) -> str:
-    numbers = status.summary
+def _note(status: Status, visit: Visit) -> str:
+    numbers, words = status.summary, visit.words
     if not numbers.studies:
         return words.gettext("Send a study to the box, and it shows here at once.")
     studies = words.ngettext("%(n)s study", "%(n)s studies", numbers.studies)
     images = words.ngettext("%(n)s image", "%(n)s images", numbers.instances)
-    text = words.gettext("%(studies)s, %(images)s.", studies=studies, images=images)
+    if visit.seen_from:
+        text = words.gettext(
+            "All of the box: %(studies)s, %(images)s.", studies=studies, images=images
+        )
+    else:
+        text = words.gettext("%(studies)s, %(images)s.", studies=studies, images=images)
     if (coming := status.procedures.coming_in) > 0:
         text += " " + words.ngettext(
             "More images of %(n)s study may still come.",

@@ -10,6 +10,7 @@ from playwright.async_api import expect
 
 from edge.access.roles import Role
 from edge.access.scope import Scope
+from tests import samples
 from tests.browser.pages import PATIENCE, Complaints, overflow, settled, violations
 from tests.browser.scene import PASSWORD, clinic
 
@@ -155,7 +156,24 @@ async def test_the_glass_is_broken_seen_ended_and_looked_at(module_browser, scen
     cookie = await scene.cookie("night", Role.PHYSICIAN)
     await scene.box.cache.users.change("night", scope=Scope(studies_from=frozenset({"MR9"})))
     scene.box.cache.sessions.forget()
-    async with opened(module_browser, scene, "/emergency", cookie) as page:
+    # A study that they may not see is not found.
+    async with opened(module_browser, scene, "/studies", cookie, excused=("404",)) as page:
+        # What is kept from them is no study that there is not, and the way out is beside it.
+        await expect(page.locator("#narrowed")).to_contain_text(
+            "You see only studies that came from MR9."
+        )
+        await expect(page.locator("#studies .empty")).to_have_text(
+            "None of the studies that you may see is like that."
+        )
+        assert await violations(page) == []
+        await page.goto(f"{scene.base}/")
+        await expect(page.locator("#no-arrivals")).to_have_text(
+            "Nothing that you may see came in of late."
+        )
+        await page.goto(f"{scene.base}/studies/{samples.sample_uid('page', 0)}")
+        await expect(page.locator("#problem")).not_to_contain_text("POST")
+        await page.locator("#narrowed").get_by_role("link", name="Emergency access").click()
+        await page.wait_for_url("**/emergency")
         assert await violations(page) == []
         await page.fill("[name=reason]", "The patient bleeds")
         async with page.expect_navigation():

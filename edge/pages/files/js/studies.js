@@ -120,7 +120,7 @@ read();
 const list = new List(byId("studies"), {
   label: _("Studies"),
   rowHeight: tall(),
-  empty: _("No study is like that. A word less, or another filter, finds more."),
+  empty: byId("studies").dataset.empty,
   id: (study) => study.study_uid,
   onOpen: (study) => location.assign(address(study.study_uid)),
   load,
