@@ -36,6 +36,7 @@ async function begin(renew) {
   }
 }
 
+/** Show it; `shown` again, for whoever comes back from typing it. */
 function write(shown) {
   const name = byId("key").dataset.box;
   const groups = make("ol", { class: "key-groups", "aria-label": _("Recovery key") }, shown.groups.map((one) => make("li", {}, one)));
@@ -46,18 +47,20 @@ function write(shown) {
     make("p", { class: "note" }, _("Made %(date)s. O and 0 are the same, as are I, L and 1.", { date: date(Date.now() / 1000) })),
     make("div", { class: "actions" },
       make("button", { type: "button", class: "button quiet", onclick: () => window.print() }, icon("print"), _("Print")),
-      make("button", { type: "button", class: "button", onclick: () => { paper.close(); typeBack(name); } }, _("I have it on paper"))),
+      make("button", { type: "button", class: "button", onclick: () => { paper.close(); typeBack(name, shown); } }, _("I have it on paper"))),
   ] });
   paper.addEventListener("close", () => sheet.remove());
 }
 
-function typeBack(name) {
+function typeBack(name, written) {
   const field = make("textarea", { name: "key", rows: "4", required: true, maxlength: "400", autocomplete: "off", autocapitalize: "characters", spellcheck: "false", class: "digits", dir: "ltr" });
   const form = make("form", { class: "stack" },
     make("label", { class: "field" }, make("span", {}, _("Type it from the paper")), field,
       make("small", {}, _("All nine groups; blanks and lines as you like."))),
     make("p", { class: "problem", role: "alert", hidden: true }),
-    make("div", { class: "actions" }, make("button", { class: "button" }, _("That is it"))));
+    make("div", { class: "actions" },
+      make("button", { type: "button", class: "button quiet", onclick: () => { shown.close(); write(written); } }, _("Back to the key")),
+      make("button", { class: "button" }, _("That is it"))));
   const shown = open({ title: _("Recovery key of %(name)s", { name }), body: [
     make("p", { class: "note" }, _("It holds once it was typed back: so nobody keeps a paper that can’t be read. Until then nothing changed.")), form,
   ] });

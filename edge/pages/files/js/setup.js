@@ -8,15 +8,16 @@ import { enrolling, go } from "./enrol.js";
 import { change } from "./force.js";
 import { picture } from "./handing.js";
 import { keyPaper } from "./paper.js";
+import { device, endLearning, learns, mayLearn } from "./setup-device.js";
 import { walkRow } from "./walk.js";
 import { _, moment } from "./words.js";
 
 const quiet = { welcome: false };
 const ORDER = ["clinic", "network", "cloud", "recovery", "device", "image"];
+const CLINIC = [["name", "appliance.name"], ["language", "page.language"], ["zone", "appliance.time_zone"]];
 const IMAGE = ["store", "find", "retrieve", "delete"];
 const done = {};
 let known = new Map();
-let timer = 0;
 
 // The code from the console ------------------------------------------------------------------------------
 
@@ -41,7 +42,10 @@ async function look() {
   const [{ settings }, { peers }, doctor, key, { custody }] = await Promise.all([
     ask("/api/v1/settings"), ask("/api/v1/peers"), ask("/api/v1/peers/doctor"), ask("/api/v1/keys/recovery"), ask("/api/v1/status")]);
   known = new Map(settings.map((one) => [one.key, one]));
-  done.clinic = known.get("appliance.name").source !== "default";
+  // What the machine's file fixes nobody can change here; that somebody looked at the rest is seen by what they set.
+  const own = CLINIC.map(([, setting]) => known.get(setting).source);
+  done.clinic = own.includes("box") || own.every((source) => source === "fixed");
+  done.network ||= sessionStorage.getItem("edge-network") === "yes";
   done.cloud = primaryOf(value("cloud.archive")) < value("cloud.archive").length;
   done.recovery = key.made !== null;
   done.device = peers.length > 0 && doctor.peers.some((one) => one.called !== null);
@@ -55,7 +59,9 @@ function mark() {
 }
 
 const TEXTS = () => ({
-  clinic: [_("The clinic has no name yet."), _("Give it one")],
+  clinic: known.get("appliance.name").source === "default"
+    ? [_("The clinic has no name yet."), _("Give it one")]
+    : [_("Nobody looked at the language and the time zone yet."), _("Look at them")],
   cloud: [_("No cloud archive is set up: images are kept in this box alone."), _("Set one up")],
   recovery: [_("There is no recovery key: a stolen or broken box can’t be made anew."), _("Make one")],
   device: [_("No device has called yet."), _("Connect one")],
@@ -66,7 +72,6 @@ const TEXTS = () => ({
 
 async function to(name) {
   byId("paper")?.remove();
-  clearTimeout(timer);
   byId("problem").hidden = true;
   let facts = {};
   try {
@@ -87,26 +92,36 @@ async function to(name) {
 const after = (name) => to(ORDER[ORDER.indexOf(name) + 1] ?? "done");
 const here = () => (document.querySelector(".stage:not([hidden])")?.id ?? "").replace("stage-", "");
 
-const STAGES = { clinic, network, cloud, recovery, device, image, done: finish };
+const STAGES = { clinic, network, cloud, recovery, device: () => device(known, (isDone) => { done.device = isDone; mark(); }), image, done: finish };
 
 // Clinic ----------------------------------------------------------------------------------------------------
 
 function clinic() {
   const form = byId("clinic-form");
-  for (const [field, key] of [["name", "appliance.name"], ["language", "page.language"], ["zone", "appliance.time_zone"]]) {
-    form.elements[field].value = value(key);
-    form.elements[field].disabled = known.get(key).source === "fixed";
+  for (const [field, key] of CLINIC) {
+    const { source, where } = known.get(key);
+    const control = form.elements[field];
+    control.value = value(key);
+    control.disabled = source === "fixed";
+    control.parentElement.querySelector(".badge")?.remove();
+    if (control.disabled) control.after(make("span", { class: "badge" }, icon("pin"), _("fixed by %(place)s", { place: where })));
   }
-  if (!done.clinic) form.elements.name.value = "";
+  if (known.get("appliance.name").source === "default") form.elements.name.value = "";
+  byId("clinic-learns").hidden = !willLearn();
   if (known.get("page.language").source === "default") form.elements.language.value = document.documentElement.lang;
   form.elements.zone.value ||= Intl.DateTimeFormat().resolvedOptions().timeZone;
   byId("zones").replaceChildren(...(Intl.supportedValuesOf?.("timeZone") ?? []).map((zone) => make("option", { value: zone })));
 }
 
+const willLearn = () => !done.device && mayLearn(known);
+
 async function saveClinic({ name, language, zone }) {
   const wanted = { "appliance.name": name?.trim(), "page.language": language, "appliance.time_zone": zone?.trim() };
   // Devices that nobody knows are to be seen while one is set up; they are turned away all the same.
-  if (value("dimse.unknown_peers") === "reject") wanted["dimse.unknown_peers"] = "learn";
+  if (willLearn()) {
+    wanted["dimse.unknown_peers"] = "learn";
+    learns();
+  }
   const changes = Object.fromEntries(Object.entries(wanted).filter(([key, said]) => said !== undefined && known.get(key).source !== "fixed" && (said !== value(key) || known.get(key).source === "default")));
   byId("clinic-wait").hidden = false;
   try {
@@ -127,7 +142,8 @@ async function network() {
   try {
     const { looks } = await ask("/api/v1/network");
     byId("looks").replaceChildren(...looks.map((one) => walkRow(names[one.what], { verdict: one.is_fine ? "passed" : "noted", found: one.found, hint: one.hint })));
-    done.network = looks.every((one) => one.is_fine);
+    // That it is on no network is no reason to ask again and again: somebody saw it.
+    if (looks.every((one) => one.is_fine)) done.network = true;
     mark();
   } catch (error) {
     showProblem(problem, error);
@@ -152,8 +168,8 @@ async function saveCloud() {
   const archives = structuredClone(value("cloud.archive"));
   const primary = fields.value();
   archives[primaryOf(archives)] = primary;
-  const works = await tryArchive(byId("cloud-steps"), primary.name, archives);
-  if (!works) throw new Error(_("The way to the archive does not work yet: the last step above says what to do."));
+  // Where it does not work, the last of the steps says so.
+  if (!await tryArchive(byId("cloud-steps"), primary.name, archives)) return;
   byId("cloud-wait").hidden = false;
   try {
     await change({ "cloud.archive": archives });
@@ -166,7 +182,9 @@ async function saveCloud() {
 
 // Recovery key ------------------------------------------------------------------------------------------------
 
+let shownKey = null;
 function recovery({ key }) {
+  shownKey = null;
   byId("recovery-shown").hidden = byId("recovery-form").hidden = true;
   byId("recovery-begin").hidden = false;
   byId("recovery-made").hidden = key.made === null;
@@ -179,98 +197,48 @@ function recovery({ key }) {
 async function showKey() {
   byId("recovery-problem").hidden = true;
   try {
-    const { groups, picture: svg } = await ask("/api/v1/keys/recovery", { body: { renew: done.recovery } });
-    byId("groups").replaceChildren(...groups.map((group) => make("li", {}, group)));
-    byId("scan").replaceChildren(picture(svg, _("The same as a code to be scanned")));
-    keyPaper({ name: value("appliance.name"), groups, svg });
-    byId("recovery-begin").hidden = true;
-    byId("recovery-shown").hidden = false;
-    byId("written").focus();
+    shownKey = await ask("/api/v1/keys/recovery", { body: { renew: done.recovery } });
+    showGroups();
   } catch (error) {
     showProblem(byId("recovery-problem"), error);
   }
 }
 
-// First device --------------------------------------------------------------------------------------------------
-
-async function device() {
-  byId("ae-title").textContent = value("dimse.ae_title");
-  const [, listens = "", port = ""] = /^\[?(.*?)\]?:(\d+)$/.exec(value("dimse.listen").trim()) ?? [];
-  const isLoopback = /^(127\..*|::1|localhost)$/.test(listens);
-  byId("port").textContent = port;
-  byId("loopback").hidden = !isLoopback;
-  // Where it listens; if that is everywhere, an address by which this browser came, or else the box's own: many devices take no names.
-  const isAnywhere = ["", "0.0.0.0", "::"].includes(listens);
-  byId("address").textContent = isAnywhere ? location.hostname : listens;
-  if (isAnywhere && (!/^[\d.]+$|:/.test(location.hostname) || /^127\.|^\[?::1/.test(location.hostname))) {
-    const { looks } = await ask("/api/v1/network").catch(() => ({ looks: [] }));
-    const own = looks.find((one) => one.what === "address");
-    if (own?.is_fine) [byId("address").textContent] = own.found.split(", ");
-  }
-  await watch();
+function showGroups() {
+  const { groups, picture: svg } = shownKey;
+  byId("groups").replaceChildren(...groups.map((group) => make("li", {}, group)));
+  byId("scan").replaceChildren(picture(svg, _("The same as a code to be scanned")));
+  keyPaper({ name: value("appliance.name"), groups, svg });
+  byId("recovery-begin").hidden = byId("recovery-form").hidden = true;
+  byId("recovery-shown").hidden = false;
+  byId("written").focus();
 }
 
-async function watch() {
-  clearTimeout(timer);
-  if (here() !== "device") return;
-  try {
-    const [{ strangers }, doctor] = await Promise.all([
-      ask("/api/v1/peers", { attended: false }), ask("/api/v1/peers/doctor", { attended: false })]);
-    showNews(strangers, doctor);
-    byId("device-problem").hidden = true;
-  } catch (error) {
-    showProblem(byId("device-problem"), error);
-  }
-  timer = setTimeout(watch, 1500);
-}
-
-let last = "";
-function showNews(strangers, doctor) {
-  const now = JSON.stringify([strangers, doctor]);
-  if (now === last) return;
-  last = now;
-  const fine = doctor.peers.filter((one) => one.called !== null);
-  const news = fine.map((one) => make("p", { class: "cluster" }, icon("check", _("done")), _("%(device)s called, and all went well.", { device: one.name || one.ae_title })));
-  for (const one of strangers) {
-    news.push(make("div", { class: "alarm", data: { level: "warning" } }, icon("peers"),
-      make("div", {}, make("h2", {}, _("%(device)s called from %(address)s.", { device: one.ae_title, address: one.host })),
-        make("p", { class: "words", lang: "en", dir: "auto" }, one.why)),
-      make("button", { type: "button", class: "button small", data: { device: one.ae_title }, onclick: () => approve(one) }, _("Let it in"))));
-  }
-  for (const one of doctor.troubles.filter((trouble) => trouble.fine_since === null && trouble.changes.length && trouble.direction === "in" && !strangers.some((other) => other.ae_title === trouble.ae_title)).slice(0, 3)) {
-    news.push(make("div", { class: "alarm", data: { level: "alarm" } }, icon("alarm"),
-      make("div", {}, make("h2", {}, _("%(device)s called, and something is wrong.", { device: one.ae_title || one.host })),
-        make("p", { class: "words", lang: "en", dir: "auto" }, one.what),
-        make("ul", {}, one.changes.map((each) => make("li", { lang: "en", dir: "auto" }, each.what))))));
-  }
-  if (!fine.length) news.push(make("p", { class: "note waiting" }, _("Waiting for the device to call …")));
-  const held = document.activeElement?.dataset.device;
-  byId("device-news").replaceChildren(...news);
-  if (held) byId("device-news").querySelector(`[data-device="${CSS.escape(held)}"]`)?.focus();
-  done.device = fine.length > 0;
-  byId("device-next").hidden = !done.device;
-  mark();
-}
-
-async function approve(one) {
-  try {
-    await ask("/api/v1/peers", { body: { ae_title: one.ae_title, host: one.host, may: ["store", "commit", "worklist"] } });
-    last = "";
-    await watch();
-    byId("device-news").prepend(make("p", {}, _("%(device)s may send images now. Have it test the connection once more.", { device: one.ae_title })));
-  } catch (error) {
-    showProblem(byId("device-problem"), error);
-  }
+function typeBack() {
+  byId("paper")?.remove();
+  byId("groups").replaceChildren();
+  byId("scan").replaceChildren();
+  byId("recovery-shown").hidden = true;
+  byId("recovery-form").hidden = false;
+  byId("recovery-form").elements.key.focus();
 }
 
 // Test image ------------------------------------------------------------------------------------------------------
 
 function image() {
   byId("image-steps").replaceChildren();
-  byId("image-next").hidden = true;
   byId("send-image").hidden = !done.cloud;
+  offerImage();
   byId("image-problem").hidden = done.cloud;
   if (!done.cloud) showProblem(byId("image-problem"), new Error(_("There is no cloud archive yet: that step comes first.")));
+}
+
+/** One button is the next step: to send it, or to finish once it came back. */
+function offerImage() {
+  byId("image-next").hidden = !done.image;
+  byId("image-later").hidden = done.image;
+  byId("send-image").textContent = done.image ? _("Send it again") : _("Send it");
+  byId("send-image").classList.toggle("quiet", done.image);
 }
 
 async function sendImage() {
@@ -282,7 +250,7 @@ async function sendImage() {
     const works = await tryArchive(byId("image-steps"), archives[primaryOf(archives)].name, null, IMAGE);
     sessionStorage.setItem("edge-image", works ? "yes" : "no");
     done.image = works;
-    byId("image-next").hidden = !works;
+    offerImage();
     mark();
   } catch (error) {
     showProblem(problem, error);
@@ -294,13 +262,28 @@ async function sendImage() {
 
 // What is missing ---------------------------------------------------------------------------------------------------
 
-function finish() {
+async function finish() {
+  for (const id of ["done-actions", "missing", "done-note"]) byId(id).hidden = true;
+  byId("done-title").textContent = _("One moment: the box is made ready for everyday use.");
+  try {
+    const after = await endLearning(known);
+    if (after) known = new Map(after.map((one) => [one.key, one]));
+  } catch (error) {
+    showProblem(byId("problem"), error);
+  }
+  for (const id of ["done-actions", "missing", "done-note"]) byId(id).hidden = false;
   const texts = TEXTS();
   const missing = ORDER.filter((name) => !done[name] && texts[name]);
   byId("done-title").textContent = missing.length ? _("Nearly done") : _("The box is ready.");
   byId("done-note").textContent = missing.length ? _("The box works as it is. Come back for the rest at any time: it stands among the settings.") : _("Send a study from the device, and it shows on the first page within a second.");
   byId("missing").replaceChildren(...missing.map((name) => make("li", {}, make("p", { class: "who" }, texts[name][0]),
     make("a", { class: "button quiet small", href: `#${name}` }, texts[name][1]))));
+  if (value("dimse.unknown_peers") !== "reject") {
+    byId("missing").append(make("li", {}, make("p", { class: "who" }, value("dimse.unknown_peers") === "learn"
+      ? _("Devices that nobody let in are listed. Before the box is handed over, set that they are turned away.")
+      : _("Every device may send images, whoever it is. That is for laboratories.")),
+    make("a", { class: "button quiet small", href: "/settings" }, _("Settings"))));
+  }
 }
 
 if (byId("steps")) {
@@ -313,23 +296,23 @@ if (byId("steps")) {
   byId("look-again").addEventListener("click", network);
   byId("show-key").addEventListener("click", showKey);
   byId("print").addEventListener("click", () => window.print());
-  byId("written").addEventListener("click", () => {
-    byId("paper")?.remove();
-    byId("groups").replaceChildren();
-    byId("scan").replaceChildren();
-    byId("recovery-shown").hidden = true;
-    byId("recovery-form").hidden = false;
-    byId("recovery-form").elements.key.focus();
-  });
+  byId("written").addEventListener("click", typeBack);
+  byId("key-again").addEventListener("click", showGroups);
   byId("send-image").addEventListener("click", sendImage);
-  for (const button of document.querySelectorAll("[data-next], [data-skip]")) button.addEventListener("click", () => after(here()));
+  for (const button of document.querySelectorAll("[data-next], [data-skip]")) {
+    button.addEventListener("click", () => {
+      if (here() === "network") sessionStorage.setItem("edge-network", "yes");
+      return after(here());
+    });
+  }
   window.addEventListener("hashchange", () => to(STAGES[location.hash.slice(1)] ? location.hash.slice(1) : "clinic"));
   const named = location.hash.slice(1);
   if (STAGES[named]) await to(named);
   else {
     try {
       await look();
-      await to(ORDER.find((name) => !done[name] && name !== "network") ?? "done");
+      // Whoever has an archive has a network.
+      await to(ORDER.find((name) => !done[name] && (name !== "network" || !done.cloud)) ?? "done");
     } catch (error) {
       showProblem(byId("problem"), error);
     }
