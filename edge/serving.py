@@ -190,7 +190,15 @@ async def start_http(
         await asyncio.to_thread(means.renewals.add, tls.load, tls.files)
     own = OwnNames(names, tls.certified)
     live = Live(means.changes, means.status, Coming(cache.database))
-    page_means = PageMeans(config, live, temperature, cache.users.is_empty)
+    page_means = PageMeans(
+        config,
+        live,
+        temperature,
+        cache.users.is_empty,
+        cache.users.second_factors,
+        lambda: sorted(tls.certified()) or names,
+        tls.authority,
+    )
     pages = Pages(
         gate, page_means, (POLICY_HEADER, PAGE), _nothing_but_refused(cache.audit).refused
     )

@@ -115,6 +115,11 @@ class Users:
         row = await table.find(self._database, plain_name(name))
         return None if row is None else user_of(row)
 
+    async def second_factors(self, name: str) -> tuple[str, ...]:
+        """What the user of that name proves beside the password; of somebody else, nothing."""
+        found = await self.find(name)
+        return () if found is None else found.second_factors
+
     # How they come to be --------------------------------------------------------------------------
 
     async def add(self, name: str, role: Role, display_name: str = "") -> Handed:

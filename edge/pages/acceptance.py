@@ -6,12 +6,17 @@ ticked and written by hand. Nothing of it is kept.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from cryptography import x509
+
 from edge import __version__
+from edge.access.authority import fingerprint
 from edge.access.roles import Act
+from edge.cache.network import look
 from edge.cache.status import Status
 from edge.pages.page import Page, Visit
 from edge.pages.words import noted
@@ -28,27 +33,49 @@ CHECKS: Final = (
     noted("Those who work here know the first page, and whom to call."),
 )
 """What people did, and nobody else can know."""
+_STRANGERS: Final = {
+    "reject": noted("are turned away"),
+    "learn": noted("are turned away and listed: end that before the box is handed over"),
+    "accept": noted("may send images: that is for laboratories"),
+}
 
 
 async def fill(visit: Visit) -> Mapping[str, Any]:
     """How the box is, in the words of a form."""
     status, now, words = await visit.means.live.status(), time.time(), visit.words
+    looks = await asyncio.to_thread(look)
+    address = next((one.found for one in looks if one.what == "address" and one.is_fine), "")
     return {
         "made": f"{words.date(now)}, {words.time(now)}",
-        "facts": list(_facts(visit, status, now)),
+        "facts": list(_facts(visit, status, address, now)),
         "checks": CHECKS,
     }
 
 
-def _facts(visit: Visit, status: Status, now: float) -> Iterator[tuple[str, str]]:
+def _facts(visit: Visit, status: Status, address: str, now: float) -> Iterator[tuple[str, str]]:
     """Names, and what holds."""
     words, config = visit.words, visit.means.config
     _ = words.gettext
     yield _("Box"), config.appliance.name
     yield _("Version"), __version__
     yield _("Address of its page"), str(visit.request.url.origin())
+    if pem := visit.means.authority():
+        found = fingerprint(x509.load_pem_x509_certificate(pem))
+        yield _("SHA-256 of the box’s own authority"), found
     port = config.dimse.listen.rpartition(":")[2]
-    yield "DICOM", _("AE title %(title)s, port %(port)s", title=config.dimse.ae_title, port=port)
+    title = config.dimse.ae_title
+    yield (
+        "DICOM",
+        _("AE title %(title)s, port %(port)s", title=title, port=port)
+        if not address
+        else _(
+            "AE title %(title)s, address %(address)s, port %(port)s",
+            title=title,
+            address=address,
+            port=port,
+        ),
+    )
+    yield _("Devices that nobody let in"), _(_STRANGERS[config.dimse.unknown_peers])
     known = {one.name: one for one in status.archives}
     for archive in config.cloud.archive:
         state = known.get(archive.name)

@@ -28,8 +28,12 @@ def role_of(role: Role, words: Words) -> str:
 async def fill(visit: Visit) -> Mapping[str, Any]:
     """Who they are."""
     identity = visit.identity
+    has_session = identity is not None and identity.proof is Proof.SESSION
+    proofs = await visit.means.second_factors(identity.name) if identity and has_session else ()
     return {
-        "has_session": identity is not None and identity.proof is Proof.SESSION,
+        "has_app": "totp" in proofs,
+        "has_second": bool(proofs),
+        "has_session": has_session,
         "role": "" if identity is None else role_of(identity.role, visit.words),
     }
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Mapping
+import ipaddress
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
@@ -52,6 +53,12 @@ class Means:
     """Of the machine; blocks."""
     is_new: Callable[[], Awaitable[bool]]
     """Whether nobody can log in yet: the first admin has still to be made."""
+    second_factors: Callable[[str], Awaitable[Sequence[str]]]
+    """What a user of the box proves beside the password, by their name."""
+    names: Callable[[], Sequence[str]]
+    """By which the box may be called, addresses among them."""
+    authority: Callable[[], bytes]
+    """The certificate of the box's own authority, in PEM; empty if it shows no own one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,6 +81,29 @@ class Visit:
         roles = map(Role, self.means.config.access.emergency.roles)
         session = self.session
         return session is not None and session.scope.hinders_reading and session.role in set(roles)
+
+    @property
+    def seen_from(self) -> tuple[str, ...]:
+        """Whose studies alone they see now, by who sent them; empty: all studies."""
+        if self.identity is None:
+            return ()
+        return tuple(sorted(self.identity.scope_for(Act.READ).studies_from))
+
+    @property
+    def names_instead(self) -> tuple[tuple[str, str], ...]:
+        """Of a visit by an address: names of the box, and its address by each.
+
+        No browser makes a passkey for an address; without TLS, only for ``localhost``.
+        """
+        url = self.request.url
+        if not (url.host and _is_address(url.host)):
+            return ()
+        is_here = ipaddress.ip_address(url.host).is_loopback
+        return tuple(
+            (name, str(url.origin().with_host(name)))
+            for name in self.means.names()
+            if not _is_address(name) and (is_here if name == "localhost" else url.scheme == "https")
+        )
 
     def may(self, act: Act) -> bool:
         """Whether they may do that."""
@@ -105,3 +135,11 @@ class Page:
     fill: Fill = nothing
     is_bare: bool = False
     """Without navigation and state."""
+
+
+def _is_address(name: str) -> bool:
+    try:
+        ipaddress.ip_address(name)
+    except ValueError:
+        return False
+    return True

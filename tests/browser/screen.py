@@ -95,13 +95,15 @@ def pixels(address: str) -> np.ndarray:
     return np.asarray(Image.open(io.BytesIO(data)).convert("RGB"))
 
 
-async def logged_in(box: Appliance, context: BrowserContext, base: str, role=Role.VIEWER) -> None:
+async def logged_in(
+    box: Appliance, context: BrowserContext, base: str, role=Role.VIEWER, by=Proved.PASSWORD
+) -> None:
     """Give a browser's profile the session of somebody."""
     name = f"a.{role}"
     handed = await box.cache.users.add(name, role)
     await box.cache.users.redeem(handed.code, "seven quiet lamps")
     visitor = Visitor("127.0.0.1", "a browser")
-    secret, _ = await box.cache.sessions.open(name, role, Proved.PASSWORD, visitor)
+    secret, _ = await box.cache.sessions.open(name, role, by, visitor)
     tls = base.startswith("https:")
     cookie = {"name": cookie_name(tls=tls), "value": secret, "url": base, "httpOnly": True}
     await context.add_cookies([{**cookie, "secure": tls, "sameSite": "Strict"}])

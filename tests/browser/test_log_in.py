@@ -204,3 +204,43 @@ async def test_the_first_admin_is_made_by_the_code_of_the_console(module_browser
         await page.goto(page.url.replace("/welcome", "/"))
         await page.wait_for_url("**/welcome")
         await expect(page.locator("#step-enrol")).to_be_visible()
+
+
+async def test_by_an_address_no_passkey_is_offered_but_the_names_by_which_one_can_be_made(
+    module_browser, scene
+):
+    context = await module_browser.new_context(locale="en")
+    try:
+        page = await context.new_page()
+        await page.goto(f"{scene.base}/welcome")
+        assert scene.base.startswith("http://127.0.0.1:")
+        await expect(page.locator("#passkey")).to_be_hidden()
+        named = page.locator("#step-password .by-name a")
+        # Without TLS, browsers make one for this name alone.
+        await expect(named).to_have_text("localhost")
+        to = await named.get_attribute("href")
+        assert to == scene.base.replace("127.0.0.1", "localhost") + "/welcome"
+    finally:
+        await context.close()
+
+
+async def test_what_somebody_does_not_have_is_not_offered_to_be_removed(module_browser, scene):
+    cookie = await scene.cookie("plain", Role.VIEWER)
+    context = await module_browser.new_context(locale="en")
+    try:
+        await context.add_cookies([cookie])
+        page = await context.new_page()
+        await page.goto(f"{scene.base}/account")
+        await expect(page.locator("#add-app")).to_be_visible()
+        await expect(page.locator("#remove-app")).to_be_hidden()
+        await expect(page.locator("#new-codes")).to_be_hidden()
+    finally:
+        await context.close()
+
+
+async def test_nobody_is_the_first_of_a_box_that_is_not_new(page, scene):
+    await scene.user("second", Role.VIEWER)
+    await page.reload()
+    await page.get_by_role("button", name="I was given a code").click()
+    await expect(page.locator("#redeem-form [name=code]")).to_be_visible()
+    await expect(page.locator("#redeem-form [name=name]")).to_have_count(0)

@@ -222,6 +222,7 @@ async def test_the_acceptance_protocol_says_how_the_box_is_and_leaves_the_rest_t
     assert scene.base in text
     assert "none is set up" in text
     assert text.count('class="tick"') == len(CHECKS)
+    assert "may send images: that is for laboratories" in text
     for name, patient_id, *_ in PATIENTS:
         assert name.partition("^")[0] not in text
         assert patient_id not in text

@@ -29,6 +29,8 @@ async function confirmed(act) {
   }
 }
 
+const offer = (id, does = true) => { byId(id).hidden = !does; };
+
 const form = byId("password-form");
 if (form) {
   onSubmit(form, async ({ password, new_password, again }) => {
@@ -42,6 +44,7 @@ if (form) {
   byId("add-passkey").addEventListener("click", () => confirmed(async (password) => {
     const credential = await create(await ask("/login/passkeys/begin", { body: { password } }));
     const who = await ask("/login/passkeys", { body: { credential, label: label() } });
+    offer("new-codes");
     if (who.recovery_codes?.length) showCodes(who.recovery_codes);
     showPasskeys();
   }));
@@ -50,6 +53,7 @@ if (form) {
   }));
   byId("remove-app").addEventListener("click", () => confirmed(async (password) => {
     const { removed } = await ask("/login/totp/remove", { body: { password } });
+    offer("remove-app", false);
     toast(removed ? _("The app is removed.") : _("There was no app."));
   }));
   byId("new-codes").addEventListener("click", () => confirmed(async (password) => {
@@ -72,6 +76,8 @@ function showApp(made) {
     const who = await ask("/login/totp", { body: { code: said.code.replace(/\s/g, "") } });
     shown.close();
     toast(_("The app is set up."));
+    offer("remove-app");
+    offer("new-codes");
     if (who.recovery_codes?.length) showCodes(who.recovery_codes);
   });
 }

@@ -38,6 +38,7 @@ export function enrolling(onward, out) {
   });
 
   byId("enrol-passkey").hidden = !canPasskeys;
+  byId("enrol-app").classList.toggle("quiet", canPasskeys);
   tried("enrol-passkey", async () => {
     const credential = await create(await ask("/login/passkeys/begin", { body: { password: enrol.confirming }, ...quiet }));
     enrol.take(await ask("/login/passkeys", { body: { credential, label: label() }, ...quiet }));

@@ -1,4 +1,4 @@
-// The recovery key on paper: what a printer gets in place of the page, for as long as it is shown.
+// What a printer gets in place of the page, for as long as it is shown: the recovery key, an invitation.
 
 import { byId, icon, make } from "./dom.js";
 import { picture } from "./handing.js";
@@ -8,11 +8,7 @@ const command = (text) => make("code", { dir: "ltr" }, text);
 
 /** Have it printed whatever is on the screen; `remove()` it with the key. */
 export function keyPaper({ name, groups, svg }) {
-  byId("paper")?.remove();
-  const mark = icon("mark");
-  mark.setAttribute("viewBox", "0 0 32 32");
-  const sheet = make("section", { class: "paper-only", id: "paper", "aria-hidden": "true" },
-    make("p", { class: "paper-brand" }, mark, make("bdi", {}, name)),
+  return put(name,
     make("h1", {}, _("Recovery key")),
     make("p", {}, _("Lock it away in another building. Who has it can read every backup of this box.")),
     make("div", { class: "paper-key" },
@@ -26,6 +22,28 @@ export function keyPaper({ name, groups, svg }) {
       make("li", {}, _("Or from a file:"), " ", command("edge restore --from FILE")),
       make("li", {}, _("Start it. What the archive has comes back as it is asked for; images that no archive had are named, so that they can be sent again."))),
     [_("Address of the archive"), _("Where its log-in is kept"), _("Where this paper is kept")].map((one) => make("p", { class: "paper-blank" }, one)));
+}
+
+/** An invitation, which speaks to whom it is handed to; `remove()` it with the code. */
+export function invitationPaper({ box, name, role, code, link, picture: svg, until }) {
+  const address = link ? new URL(link).origin : location.origin;
+  return put(box,
+    make("h1", {}, _("Your log-in")),
+    make("p", {}, link
+      ? _("Scan this, or open %(address)s, choose that you were given a code, and type it. Then set a password of your own.", { address })
+      : _("Open %(address)s, choose that you were given a code, and scan or type it. Then set a password of your own.", { address })),
+    make("div", { class: "paper-key" },
+      make("dl", { class: "paper-said" }, [[_("Address"), address], [_("Name to log in with"), name], [_("Role"), role], [_("Code"), code]].flatMap(([what, said]) =>
+        [make("dt", {}, what), make("dd", {}, make("bdi", { class: said === code ? "mono" : null }, said))])), picture(svg, "")),
+    make("p", { class: "small" }, _("It holds until %(time)s, and once.", { time: until }), " ", _("Nobody will ask you for it. Destroy this paper once you are in.")));
+}
+
+function put(box, ...content) {
+  byId("paper")?.remove();
+  const mark = icon("mark");
+  mark.setAttribute("viewBox", "0 0 32 32");
+  const sheet = make("section", { class: "paper-only", id: "paper", "aria-hidden": "true" },
+    make("p", { class: "paper-brand" }, mark, make("bdi", {}, box)), content.flat());
   document.body.append(sheet);
   return sheet;
 }

@@ -2,7 +2,8 @@
 
 import { _ } from "./words.js";
 
-export const canPasskeys = window.PublicKeyCredential !== undefined && window.isSecureContext;
+// A page that was opened by an address says by which names they can be made.
+export const canPasskeys = window.PublicKeyCredential !== undefined && window.isSecureContext && !document.querySelector(".by-name");
 
 const raw = (text) => Uint8Array.from(atob(text.replace(/-/g, "+").replace(/_/g, "/")), (char) => char.charCodeAt(0));
 const text = (data) => btoa(String.fromCharCode(...new Uint8Array(data))).replace(/\+/g, "-").replace(/\//g, "_").replace(/=+$/, "");

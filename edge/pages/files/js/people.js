@@ -5,6 +5,7 @@ import { ask } from "./api.js";
 import { confirm, open } from "./dialog.js";
 import { byId, icon, inSmallLetters, make, onSubmit, showProblem, toast } from "./dom.js";
 import { handOver } from "./handing.js";
+import { invitationPaper } from "./paper.js";
 import { narrowedText, narrowingFields, narrowingOf, roleName } from "./narrowing.js";
 import { _, ago, moment } from "./words.js";
 
@@ -80,17 +81,20 @@ byId("invite").addEventListener("click", () => {
   onSubmit(form, async ({ name, role, display_name }) => {
     const handed = await ask("/api/v1/users", { body: { name: name.trim().toLowerCase(), role, display_name: display_name.trim() } });
     shown.close();
-    showCode(handed);
+    showCode(handed, role);
     show();
   });
 });
 
-function showCode(handed) {
-  handOver({
+function showCode(handed, role) {
+  const box = byId("users").dataset.box;
+  const sheet = invitationPaper({ box, ...handed, role: roleName(role), until: moment(handed.until) });
+  const shown = handOver({
     title: _("A code for %(name)s", { name: handed.name }), secret: handed.code, svg: handed.picture,
     note: _("They scan it, or choose that they were given a code where one logs in, and set a password."),
     facts: [_("It holds until %(time)s, and once.", { time: moment(handed.until) })],
   });
+  shown.addEventListener("close", () => sheet.remove());
 }
 
 function openUser(one) {
@@ -148,7 +152,7 @@ async function reset(one) {
   onSubmit(form, async () => {
     const handed = await ask(at(one.name, "reset"), { body: { forget_factors: lost.checked } });
     shown.close();
-    showCode(handed);
+    showCode(handed, one.role);
     show();
   });
 }

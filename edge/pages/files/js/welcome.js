@@ -39,8 +39,9 @@ onSubmit(byId("second-form"), async ({ second }) => {
   take(await ask("/login", { body: { ...typed, second: second.trim() }, ...quiet }));
 });
 
-inSmallLetters(byId("redeem-form").elements.name);
-onSubmit(byId("redeem-form"), async ({ code, name, display_name, password, again }) => {
+// Of a box that is not new, nobody is the first person.
+if (byId("redeem-form").elements.name) inSmallLetters(byId("redeem-form").elements.name);
+onSubmit(byId("redeem-form"), async ({ code, name = "", display_name = "", password, again }) => {
   if (password !== again) throw new Error(_("The two passwords are not the same."));
   const who = await ask("/login/redeem", { body: { code: code.trim(), password, name: name.trim().toLowerCase(), display_name: display_name.trim() }, ...quiet });
   enrol.confirming = password;

@@ -1,0 +1,50 @@
+"""The acceptance protocol in a real browser: one sheet of paper, with what proves which box it is."""
+
+from __future__ import annotations
+
+import re
+
+import pytest
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
+from playwright.async_api import expect
+
+from edge import config
+from edge.access.roles import Role
+from edge.access.sessions import Proved
+from edge.app import Appliance
+from edge.others import Archive, Peer
+from tests.browser.conftest import OWN_NAME
+from tests.browser.screen import logged_in
+
+
+@pytest.fixture
+async def box(tmp_path):
+    """One with three devices and an archive, which has its own certificate."""
+    devices = tuple(Peer(f"CT{number}", f"192.0.2.{number}") for number in (1, 2, 3))
+    archive = Archive("hospital", "http://127.0.0.1:9/dicom-web")
+    loaded = config.Config(
+        appliance=config.Appliance(name="brigid", data_dir=tmp_path / "box"),
+        dimse=config.Dimse(listen="127.0.0.1:0", peer=devices),
+        http=config.Http(listen="127.0.0.1:0", names=(OWN_NAME,)),
+        cloud=config.Cloud((archive,)),
+    )
+    async with Appliance(loaded) as started:
+        yield started
+
+
+async def test_it_is_one_sheet_and_names_the_authority_and_the_dicom_address(box, visit):
+    base = f"https://{OWN_NAME}:{box.http_port}"
+    context = await visit(locale="fr")
+    await logged_in(box, context, base, Role.ADMIN, Proved.PASSKEY)
+    page = await context.new_page()
+    await page.goto(f"{base}/acceptance")
+    await expect(page.locator("#devices tr")).to_have_count(3)
+    pem = await page.evaluate("fetch('/ca.crt').then((answer) => answer.text())")
+    authority = x509.load_pem_x509_certificate(pem.encode())
+    facts = page.locator("#facts")
+    await expect(facts).to_contain_text(authority.fingerprint(hashes.SHA256()).hex(":").upper())
+    await expect(facts).to_contain_text("sont refusés")
+    for paper in ("A4", "Letter"):
+        sheets = re.findall(rb"/Type\s*/Page\b", await page.pdf(format=paper))
+        assert len(sheets) == 1, paper
