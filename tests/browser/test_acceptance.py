@@ -1,4 +1,4 @@
-"""The acceptance protocol in a real browser: one sheet of paper, with what proves which box it is."""
+"""The acceptance protocol in a real browser: one sheet, with what proves which box it is."""
 
 from __future__ import annotations
 
