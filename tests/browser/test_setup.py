@@ -7,6 +7,7 @@ it: with the page and the keyboard alone, and with what the device says.
 from __future__ import annotations
 
 import asyncio
+import base64
 import json
 import re
 import time
@@ -14,6 +15,7 @@ import time
 import pytest
 from playwright.async_api import expect
 
+from edge.access.totp import code_of
 from tests import samples
 from tests.browser.pages import PATIENCE, Complaints, overflow, violations
 from tests.fakes.orthanc import Orthanc, missing
@@ -119,8 +121,8 @@ async def fits(page):
     await page.set_viewport_size(size)
 
 
-async def become_admin(box, page):
-    """By the code of the console; with a passkey."""
+async def become_admin(box, page, prove):
+    """By the code of the console."""
     made = await box.run("user", "first-code")
     code = re.search(r"\w{4}(?:-\w{4}){3}", made.out)[0]
     await fits(page)
@@ -129,8 +131,20 @@ async def become_admin(box, page):
     await write(page.get_by_label("New password"), "seven quiet lamps")
     await write(page.get_by_label("The same again"), "seven quiet lamps")
     await press(page.get_by_role("button", name="Begin"))
-    await press(page.get_by_role("button", name="Make a passkey on this device"))
+    await prove(page)
     await press(page.get_by_role("button", name="I have them: go on"))
+
+
+async def by_passkey(page):
+    await press(page.get_by_role("button", name="Make a passkey on this device"))
+
+
+async def by_app(page):
+    await press(page.get_by_role("button", name="Use an app that shows codes"))
+    await expect(page.locator("#step-app")).to_be_visible()
+    key = base64.b32decode((await page.locator("#secret").text_content()).replace(" ", ""))
+    await write(page.locator("#app-form [name=code]"), code_of(key, int(time.time()) // 30))
+    await press(page.locator("#app-form .button"))
 
 
 async def say_where_it_stands(page):
@@ -213,7 +227,7 @@ async def test_a_box_is_set_up_from_its_code_to_an_image_there_and_back(
     box, archive, page, tmp_path
 ):
     began = time.monotonic()
-    await become_admin(box, page)
+    await become_admin(box, page, by_passkey)
     await say_where_it_stands(page)
     await connect_archive(archive, page)
     await keep_recovery_key(page)
@@ -245,7 +259,7 @@ async def test_a_box_is_set_up_from_its_code_to_an_image_there_and_back(
 
 @pytest.mark.parametrize("box", ['name = "St. Brigid Clinic"'], indirect=True)
 async def test_what_the_file_fixes_is_shown_and_does_not_skip_a_step(box, page):
-    await become_admin(box, page)
+    await become_admin(box, page, by_app)
     await expect(page.get_by_role("heading", name="Where does it stand?")).to_be_focused()
     name = page.get_by_label("Name of the clinic")
     await expect(name).to_have_value("St. Brigid Clinic")
