@@ -73,16 +73,13 @@ async def box(request, tmp_path):
 
 @pytest.fixture
 async def page(box, visit):
-    """A technician's, whose device keeps passkeys."""
+    """A technician's."""
     base = f"http://localhost:{box.http_port}"
     complaints = Complaints(base, excused=UNASKED)
     context = await visit(locale="en", timezone_id="Europe/Dublin")
     context.set_default_timeout(PATIENCE * 1000)
     shown = await context.new_page()
     complaints.watch(shown)
-    devtools = await context.new_cdp_session(shown)
-    await devtools.send("WebAuthn.enable")
-    await devtools.send("WebAuthn.addVirtualAuthenticator", {"options": AUTHENTICATOR})
     await shown.goto(f"{base}/setup")
     yield shown
     assert complaints.found == []
@@ -136,10 +133,15 @@ async def become_admin(box, page, prove):
 
 
 async def by_passkey(page):
+    """Kept by the device."""
+    devtools = await page.context.new_cdp_session(page)
+    await devtools.send("WebAuthn.enable")
+    await devtools.send("WebAuthn.addVirtualAuthenticator", {"options": AUTHENTICATOR})
     await press(page.get_by_role("button", name="Make a passkey on this device"))
 
 
 async def by_app(page):
+    """Of a telephone."""
     await press(page.get_by_role("button", name="Use an app that shows codes"))
     await expect(page.locator("#step-app")).to_be_visible()
     key = base64.b32decode((await page.locator("#secret").text_content()).replace(" ", ""))

@@ -127,13 +127,13 @@ function showNews(peers, strangers, doctor) {
   }
   news.push(...strangers.map((one) => strangerNews(one, peers)));
   const approved = new Map(peers.map((one) => [one.ae_title, one.approved ?? 0]));
-  const called = doctor.troubles.filter((one) => one.fine_since === null && one.changes.length && one.direction === "in");
+  const called = doctor.troubles.filter((one) => one.fine_since === null && one.direction === "in");
   // What went wrong before it was let in is what that mended; who called us by another title is over
   // with it once another thing went wrong.
   const isOver = (one) => (one.kind === CALLED
     ? called.some((other) => other.ae_title === one.ae_title && other.kind !== CALLED && other.last_seen > one.last_seen)
     : one.last_seen <= (approved.get(one.ae_title) ?? 0));
-  const troubles = called.filter((one) => !isOver(one) && !strangers.some((other) => other.ae_title === one.ae_title));
+  const troubles = called.filter((one) => one.changes.length && !isOver(one) && !strangers.some((other) => other.ae_title === one.ae_title));
   news.push(...troubles.slice(0, 3).map(troubleNews));
   if (!fine.length) news.push(make("p", { class: "note waiting" }, _("Waiting for the device to call …")));
   const held = document.activeElement?.dataset.device;
