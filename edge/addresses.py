@@ -1,13 +1,20 @@
-"""Addresses to listen on, ``HOST:PORT``: read, and what is to be done where one can't be had."""
+"""Addresses: what is listened on (``HOST:PORT``), and by what name a box is called on the LAN."""
 
 from __future__ import annotations
 
 import errno
 import ipaddress
+import re
+import unicodedata
 
 from edge.errors import ConfigError
 
-__all__ = ["host_and_port", "is_loopback", "not_listening"]
+__all__ = ["host_and_port", "host_name", "is_loopback", "not_listening"]
+
+_LABEL, _MOST = 63, 253
+"""Letters of a part of a host name, and of all of it (RFC 1035 2.3.1, 2.3.4)."""
+_PART = rf"[a-zA-Z0-9](?:[a-zA-Z0-9-]{{0,{_LABEL - 2}}}[a-zA-Z0-9])?"
+_HOST = re.compile(rf"{_PART}(?:\.{_PART})*")
 
 
 def host_and_port(listen: str) -> tuple[str, int]:
@@ -29,6 +36,18 @@ def is_loopback(listen: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
+
+
+def host_name(name: str) -> str:
+    """What a box is called on the LAN, that people call so: "St. Brigid" is ``st-brigid``.
+
+    A name that is a host name stays, in small letters; one without a Latin letter or digit is
+    ``edge``.
+    """
+    if _HOST.fullmatch(name) and len(name) <= _MOST:
+        return name.lower()
+    plain = unicodedata.normalize("NFKD", name.lower()).encode("ascii", "ignore").decode()
+    return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:_LABEL].rstrip("-") or "edge"
 
 
 _WHY_NOT = {

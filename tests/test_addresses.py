@@ -6,7 +6,9 @@ import errno
 
 import pytest
 
-from edge import addresses
+from edge import addresses, config
+from edge.access.authority import general_name
+from edge.access.tls import box_names
 
 
 @pytest.mark.parametrize(
@@ -38,3 +40,23 @@ def test_an_address_that_can_not_be_listened_on_is_answered_with_what_to_do():
     assert "no such address" in hint(errno.EADDRNOTAVAIL)
     assert "privilege" in hint(errno.EACCES)
     assert hint(errno.EINVAL)
+
+
+@pytest.mark.parametrize(
+    ("name", "host"),
+    [
+        ("edge", "edge"),
+        ("Radiology.Example.ORG", "radiology.example.org"),
+        ("St. Brigid Clinic", "st-brigid-clinic"),
+        ("Müller & Söhne", "muller-sohne"),
+        ("مستشفى", "edge"),
+        ("a..b", "a-b"),
+        ("-x-", "x"),
+        ("x" * 80, "x" * 63),
+        ("…", "edge"),
+    ],
+)
+def test_a_box_has_a_host_name_whatever_people_call_it(name, host):
+    assert addresses.host_name(name) == host
+    names = box_names(config.Config(appliance=config.Appliance(name=name)))
+    assert {host, f"{host}.local"} <= {str(general_name(one).value) for one in names}

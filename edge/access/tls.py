@@ -26,7 +26,7 @@ from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from edge.access.authority import SERVER, LocalAuthority, fingerprint, general_name
 from edge.access.passing import load_passing
-from edge.addresses import host_and_port
+from edge.addresses import host_and_port, host_name
 from edge.config import Config, Http
 from edge.errors import ConfigError, WrongKey
 
@@ -213,7 +213,7 @@ def trouble(secret: bytes, folder: Path, names: Sequence[str], *, clock: _Clock 
 
 def box_names(config: Config) -> list[str]:
     """What the box is called on the LAN, for its certificate."""
-    name, host = config.appliance.name, socket.gethostname()
+    name, host = host_name(config.appliance.name), socket.gethostname()
     names = [name, f"{name}.local", host, f"{host}.local", "localhost", "127.0.0.1", "::1"]
     for listen in (config.http.listen, config.dimse.tls_listen):
         address = host_and_port(listen)[0] if listen else "::"

@@ -24,6 +24,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from edge import __version__
+from edge.addresses import host_name
 from edge.config import Config
 from edge.logs import Line, without_uids
 from edge.rules import pin_of
@@ -80,7 +81,7 @@ def _pin(rule: str) -> str:
 
 def name_of(config: Config, now: float) -> str:
     """What the file is called: no other box's, and in order of time."""
-    box = re.sub(r"[^A-Za-z0-9]+", "-", config.appliance.name).strip("-").lower() or "edge"
+    box = host_name(config.appliance.name)
     return f"{box}-support-{time.strftime('%Y%m%d-%H%M%S', time.gmtime(now))}.zip"
 
 
