@@ -10,12 +10,12 @@ import asyncio
 import hashlib
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 from edge import __version__
 from edge.access.audit.entry import BOX, Entry, Event
@@ -25,6 +25,7 @@ from edge.applying import Applying
 from edge.cache.admission import Admission
 from edge.cache.backup import Backups
 from edge.cache.changes import Changes
+from edge.cache.condition import Level, level_of
 from edge.cache.custody import CustodyLedger
 from edge.cache.deletion import Deletion
 from edge.cache.emptying import Emptying
@@ -55,7 +56,12 @@ from edge.dropfolder.watcher import DropFolder
 from edge.errors import StorageFull
 from edge.holding import Holding
 from edge.index.database import DatabaseBroken
+from edge.machine.asking import is_there
+from edge.machine.part import MachinePart
+from edge.machine.places import Places
+from edge.machine.power import IntakeStop
 from edge.opening import Cache, lock_folder, make_folder
+from edge.pages.state import sentence_of
 from edge.pixels.workers import PixelWorkers
 from edge.serving import Calling, HttpMeans, last_lines, start_http
 from edge.store.memory import keep_freed_memory
@@ -94,6 +100,8 @@ class Appliance:
         self._root = root
         self.applying = applying or Applying()
         self.holding = Holding(config)
+        self.intake = IntakeStop()
+        """Ends intake, whatever room there is."""
         self._stack = AsyncExitStack()
         self._parts: Callable[[], Parts] = lambda: {"start": "under way"}
         self._cages: Callable[[], Cages] = dict
@@ -104,6 +112,7 @@ class Appliance:
         self._renewals = Renewals()
         self._acts: dict[str, Act] = {"certificates": self._renewals.asked}
         self._acts["settings"] = self.applying.asked_by_command
+        self._acts["intake"] = self.intake.asked
         self.http_port = 0
         self.dimse_port = 0
         self.dimse_tls_port = 0
@@ -129,7 +138,7 @@ class Appliance:
             await cache.recover()
             changes, uses = self.changes, Uses(cache.database)
             stack.push_async_callback(_flush, uses)
-            space = Space(config.cache, cache.database, cache.store)
+            space = Space(config.cache, cache.database, cache.store, closed=self.intake.why)
             await space.refresh()
             ledger = self.ledger = CustodyLedger(
                 cache.database, changes, trash=cache.trash, tell=cache.witness.tell
@@ -224,6 +233,25 @@ class Appliance:
                 folder, self.parts, self._wake, self.cages, self._acts, self.holding.routes()
             )
         )
+
+    async def _start_machine(self) -> None:
+        """Start what speaks with the machine under the box, where that listens."""
+        places = Places()
+        if await asyncio.to_thread(is_there, places):
+            part = MachinePart(places, self._config.appliance.name, self._level, self.intake)
+            self.supervisor.start("machine", part.run)
+
+    async def _state(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
+        """For the page on the screen, see `edge.console`."""
+        status = await self.status()
+        return {
+            "sentence": sentence_of(status),
+            "level": str(level_of(status)),
+            "has_people": not await self.cache.users.is_empty(),
+        }
+
+    async def _level(self) -> Level:
+        return level_of(await self.status())
 
     def parts(self) -> Parts:
         """Part -> "running", or why it is not."""
@@ -355,7 +383,8 @@ class Appliance:
         )
         self.http = await start_http(self.supervisor, means, self._config)
         self.http_port = self.http.port
-        self._acts |= {"rotate": self.cache.rotate, "log": last_lines}
+        self._acts |= {"rotate": self.cache.rotate, "log": last_lines, "state": self._state}
+        await self._start_machine()
 
     async def serve_until(self, stopping: asyncio.Event) -> bool:
         """Wait for the end; whether the box must be opened again.

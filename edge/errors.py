@@ -41,6 +41,7 @@ the place of UIDs: see `edge.logs`.)
     ├── PeerError                 a DIMSE peer broke the protocol, or is gone
     │   └── PeerRefused           a peer will not associate with us
     ├── ViewerUnusable            the viewer's package, or what was made of it, can't be served
+    ├── MachineRefused            the machine under the box does not do what was wished of it
     ├── LineClosed                nothing of sync may go over the line now: it goes on by itself
     ├── TooManyListeners          so many follow what happens here that one more can't
     └── CloudError                the archive, or the way to it
@@ -78,6 +79,7 @@ __all__ = [
     "KeyLocked",
     "KeyUnavailable",
     "LineClosed",
+    "MachineRefused",
     "MultipartError",
     "Needs",
     "NotAnImage",
@@ -365,6 +367,10 @@ _REJECTIONS = {
 
 class ViewerUnusable(EdgeError):
     """The viewer's package, or the folder that was made of it, is not what can be served."""
+
+
+class MachineRefused(EdgeError):
+    """The machine under the box won't do what was wished of it, or can't."""
 
 
 class LineClosed(EdgeError):

@@ -35,6 +35,7 @@ def level_of(status: Status) -> Level:
         or any(state != "running" for state in parts.values())
         or numbers.lost
         or status.refusal
+        or status.machine.is_grave
     ):
         return Level.ALARM
     if _worries(status):
@@ -68,5 +69,6 @@ def _worries(status: Status) -> bool:
         or not status.prefetch.pinned_fit
         or status.tokens
         or status.cages
+        or not status.machine.is_fine
         or (not status.archives and not status.untried)
     )

@@ -27,6 +27,8 @@ from edge.index.commitments import Standing
 from edge.index.database import Database
 from edge.index.remote import ArchiveState, archive_states, cursor
 from edge.index.summary import Summary, WaitingStudy, summary, waiting_studies
+from edge.machine.health import MachineState
+from edge.machine.power import closed_by
 from edge.store.objects import ObjectStore
 
 __all__ = [
@@ -181,6 +183,8 @@ class Status:
     """Those that are not whole."""
     audit: AuditState = AuditState()
     emergencies: EmergencyState = field(default_factory=EmergencyState)
+    machine: MachineState = field(default_factory=MachineState)
+    """What is under the box."""
 
     @property
     def sentence(self) -> str:
@@ -195,6 +199,8 @@ class Status:
         elif failing := sorted(name for name, state in self.parts.items() if state != "running"):
             yield f"The service is in trouble: {', '.join(failing)}."
         yield from self._alarms()
+        for trouble in self.machine.troubles():
+            yield f"{trouble}."
         if self.refusal:
             yield f"New images are refused: {self.refusal}."
         if self.drop_folder:
@@ -323,6 +329,7 @@ class Status:
             "cages": dict(self.cages),
             "audit": asdict(self.audit),
             "emergencies": asdict(self.emergencies),
+            "machine": asdict(self.machine),
         }
 
 
@@ -334,6 +341,7 @@ async def read_status(
     line: ReadLine | None = None,
     cages: Cages | None = None,
     audit: AuditState | None = None,
+    machine: MachineState | None = None,
 ) -> Status:
     """Read it from the index, the disk and the configuration.
 
@@ -345,11 +353,13 @@ async def read_status(
         line: Says how sync may use the line; None if nobody can say.
         cages: Of the service's processes.
         audit: The state of the record.
+        machine: What is under the box.
     """
     numbers = await summary(database)
     roles = {archive.name: archive.role for archive in config.cloud.archive}
     states = {state.name: state for state in await archive_states(database)}
-    space = Space(config.cache, database, store)
+    machine = machine or MachineState()
+    space = Space(config.cache, database, store, closed=lambda: closed_by(machine.mains))
     await space.refresh()
     try:
         space.check_room()
@@ -377,6 +387,7 @@ async def read_status(
         cages={name: lacks for name, lacks in (cages or {}).items() if lacks},
         audit=audit or AuditState(),
         emergencies=await emergency_state(database),
+        machine=machine,
     )
 
 

@@ -15,9 +15,9 @@ from edge.cache.condition import Level, level_of, offline_since
 from edge.cache.status import Status
 from edge.pages.alarms import Alarm, alarms_of
 from edge.pages.page import Visit
-from edge.pages.words import Words
+from edge.pages.words import Messages, Words
 
-__all__ = ["Fact", "Told", "told"]
+__all__ = ["Fact", "Told", "sentence_of", "told"]
 
 _HOT: float = 80.0
 
@@ -75,6 +75,11 @@ def told(status: Status, visit: Visit, temperature: float | None) -> Told:
         alarms=tuple(alarms_of(status, visit, now)),
         facts=tuple(_facts(status, words, temperature, now)),
     )
+
+
+def sentence_of(status: Status) -> str:
+    """The sentence in English, for a screen that knows no other language."""
+    return _sentence(status, Words("en", Messages()), time.time())
 
 
 def _sentence(status: Status, words: Words, now: float) -> str:

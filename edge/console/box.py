@@ -1,0 +1,200 @@
+"""The box behind the page on its screen: looked at and asked as any command on the machine does.
+
+Promises that the page shows something whatever state the box is in: a service that is locked, that
+does not run or does not answer is what there is to show then. What is done here is in the audit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any, Final
+
+from edge.access.audit.entry import Entry, Event
+from edge.access.throttle import Throttle
+from edge.access.tls import fingerprints
+from edge.admin.local import ask_service, parts_of_service
+from edge.cache.condition import Level
+from edge.cache.machine import temperature
+from edge.cache.network import look
+from edge.config import Config, host_and_port
+from edge.console.person import Door, actor_of
+from edge.console.view import Code, Person, View
+from edge.errors import EdgeError, KeyLocked
+from edge.machine.asking import ask, is_there
+from edge.machine.health import MachineState, read_machine
+from edge.machine.networks import read_network
+from edge.machine.places import Places
+from edge.machine.wishes import PowerOff, Restart, Wish
+from edge.opening import Cache
+from edge.resetting import Resetting
+
+__all__ = ["LocalBox", "page_address"]
+
+log = logging.getLogger(__name__)
+
+_NOT_RUNNING: Final = "The service is not running: nothing comes in."
+_FREE: Final = (Restart, PowerOff)
+"""For whoever stands before the box: it has a button, and a plug."""
+_SOON: Final = 3600.0
+"""A code that ends so soon is replaced before somebody writes it down."""
+
+
+def page_address(config: Config, *, is_new: bool) -> str:
+    """Where a browser finds the web page, by a name that needs no server of names."""
+    host, port = host_and_port(config.http.listen)
+    if config.http.names:
+        host = config.http.names[0]
+    elif host in ("0.0.0.0", "::"):  # noqa: S104 - compared with, not listened on
+        host = f"{config.appliance.name}.local"
+    scheme = "http" if config.http.tls == "off" else "https"
+    page = "welcome" if is_new else ""
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/{page}"
+
+
+class LocalBox:
+    """Of this machine.
+
+    Args:
+        load: Reads the configuration, as it is now.
+        file: Of the machine; None if there is none.
+        places: Of this machine.
+    """
+
+    def __init__(
+        self, load: Callable[[], Config], file: Path | None, places: Places | None = None
+    ) -> None:
+        self._load = load
+        self._file = file
+        self._places = places or Places()
+        self._door = Door(self._opened, Throttle())
+        self._code: Code | None = None
+
+    async def look(self) -> View:
+        """See `edge.console.view.Box`."""
+        config = await asyncio.to_thread(self._load)
+        told, level, has_people = await self._state(config)
+        machine, addresses, shown, network, has_machine = await asyncio.to_thread(
+            self._facts, config
+        )
+        if not has_people:
+            await self._have_code()
+        else:
+            self._code = None
+        return View(
+            name=config.appliance.name,
+            sentence=told,
+            level=level,
+            address=page_address(config, is_new=not has_people),
+            addresses=addresses,
+            fingerprint=shown,
+            code=None if has_people else self._code,
+            troubles=tuple(machine.troubles()),
+            network=network,
+            has_machine=has_machine,
+            needs_login=has_people,
+            is_lab=config.appliance.lab,
+        )
+
+    def _facts(self, config: Config) -> tuple[MachineState, tuple[str, ...], str, Any, bool]:
+        shown = fingerprints(config.http, config.appliance.data_dir / "tls")
+        address = next(one for one in look() if one.what == "address")
+        return (
+            read_machine(self._places, temperature()),
+            tuple(address.found.split(", ")) if address.is_fine else (),
+            "" if shown is None else shown.authority or shown.server,
+            read_network(self._places),
+            is_there(self._places),
+        )
+
+    async def _state(self, config: Config) -> tuple[str, Level, bool]:
+        """The sentence, the light, and whether anybody can log in (as long as it is not known)."""
+        try:
+            said = await ask_service(config.appliance.data_dir, "state")
+        except KeyLocked as error:
+            return f"{str(error)[:1].upper()}{str(error)[1:]}.", Level.ALARM, True
+        except EdgeError as error:
+            parts = await parts_of_service(config.appliance.data_dir)
+            if parts is not None and "start" in parts:
+                return "The service is starting.", Level.BUSY, True
+            log.warning("the service can't say how it is: %s", error)
+            return "The service does not answer.", Level.ALARM, True
+        if said is None:
+            return _NOT_RUNNING, Level.ALARM, True
+        return str(said["sentence"]), Level(said["level"]), bool(said["has_people"])
+
+    async def _have_code(self) -> None:
+        """A code for the first admin: one that holds, or a new one if there is none at all."""
+        async with self._opened() as (cache, _):
+            until = await cache.users.first_code_until()
+            now = cache.audit.clock()
+            mine = self._code is not None and self._code.text and self._code.until == until
+            if until is None or (mine and until - now < _SOON):
+                handed = await cache.users.first_code()
+                self._code = Code(handed.code, handed.until)
+            elif not mine:
+                self._code = Code("", until)
+
+    async def new_code(self) -> Code:
+        """See `edge.console.view.Box`."""
+        async with self._opened() as (cache, _):
+            handed = await cache.users.first_code()
+            await cache.audit.record(self._entry("another set-up code", Event.SECURITY, None))
+        self._code = Code(handed.code, handed.until)
+        return self._code
+
+    async def log_in(self, name: str, password: str, second: str) -> Person:
+        """See `edge.console.view.Box`."""
+        return await self._door.log_in(name, password, second)
+
+    async def log_out(self, person: Person) -> None:
+        """See `edge.console.view.Box`."""
+        await self._door.log_out(person)
+
+    async def wish(self, wish: Wish, person: Person | None) -> None:
+        """See `edge.console.view.Box`."""
+        if not isinstance(wish, _FREE):
+            await self._allow(person)
+        entry = self._entry(f"machine: {type(wish).__name__}", Event.ADMINISTERED, person)
+        try:
+            async with self._opened() as (cache, _):
+                await cache.audit.record(entry)
+        except EdgeError as error:
+            if not isinstance(wish, _FREE):
+                raise
+            log.warning("%s is not in the audit: %s", entry.what, error)  # the plug is not, either
+        await ask(self._places, wish)
+
+    async def reset(self, person: Person, *, is_forced: bool) -> None:
+        """See `edge.console.view.Box`."""
+        await self._allow(person)
+        config = await asyncio.to_thread(self._load)
+        resetting = Resetting(config, self._places, actor_of(person))
+        await resetting.reset(is_forced=is_forced)
+
+    async def _allow(self, person: Person | None) -> None:
+        """Do nothing if they may change something here.
+
+        Raises:
+            EdgeError: They may not.
+        """
+        if person is not None:
+            async with self._door.acting(person):
+                return
+        async with self._opened() as (cache, _):
+            if not await cache.users.is_empty():
+                raise EdgeError("this is for admins", hint="log in first")
+
+    @contextlib.asynccontextmanager
+    async def _opened(self) -> AsyncIterator[tuple[Cache, Config]]:
+        config = await asyncio.to_thread(self._load)
+        async with Cache(config) as cache:
+            yield cache, config
+
+    @staticmethod
+    def _entry(what: str, event: Event, person: Person | None) -> Entry:
+        return Entry(at=time.time(), event=event, actor=actor_of(person), what=f"console: {what}")
