@@ -21,9 +21,7 @@ def add(commands: Commands) -> None:
     text = "Destroy the keys of the box and all that it holds: it is as on its first day."
     command = commands.add("reset", text, _reset)
     command.add_argument(
-        "--yes",
-        metavar="NAME",
-        help="what the box is called (appliance.name); else it is asked for",
+        "--yes", metavar="NAME", help="the box's name (appliance.name); else it is asked for"
     )
     command.add_argument(
         "--force", action="store_true", help="even if studies exist only here: they are lost"

@@ -29,9 +29,7 @@ _LEAVE: Final = Binding("escape", "leave", "Leave")
 
 def harmless(text: str) -> str:
     """A text of which a terminal obeys nothing."""
-    return "".join(
-        one if one.isprintable() or one == "\n" else "\N{REPLACEMENT CHARACTER}" for one in text
-    )
+    return "".join(one if one.isprintable() or one == "\n" else _OBEYED for one in text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -163,9 +161,9 @@ class _Form(ModalScreen[NetworkSettings | Typed | str | None]):
 
 
 def _field(
-    name: str, label: str, value: str = "", hint: str = "", **more: bool
+    name: str, label: str, value: str = "", hint: str = "", *, password: bool = False
 ) -> tuple[Label, Input]:
-    field = Input(harmless(value), placeholder=hint, id=name, compact=True, **more)  # type: ignore[arg-type]
+    field = Input(harmless(value), placeholder=hint, id=name, compact=True, password=password)
     return Label(label, markup=False), field
 
 

@@ -234,9 +234,7 @@ class ConsolePage(App[None], inherit_bindings=False):
                 return
 
     async def _force(self, error: DecisionRefused) -> bool:
-        asked = Question(
-            "It is refused", _words(error), yes="Destroy it all the same", no="Leave it"
-        )
+        asked = Question("It is refused", _words(error), yes="Destroy it anyway", no="Leave it")
         return bool(await self.push_screen_wait(asked))
 
     async def _end(self, title: str, text: str, yes: str, wish: Wish) -> None:

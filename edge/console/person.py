@@ -33,9 +33,8 @@ def actor_of(person: Person | None) -> Actor:
     """As the audit has them."""
     if person is None:
         return Actor(_PLACE, Kind.MACHINE, proof="stands before the box")
-    return Actor(
-        person.name, role="admin", proof=f"{person.proved}, at the screen", token=person.session_id
-    )
+    proof = f"{person.proved}, at the screen"
+    return Actor(person.name, role="admin", proof=proof, token=person.session_id)
 
 
 @dataclass(frozen=True, slots=True)

@@ -13,13 +13,12 @@ from dataclasses import dataclass
 
 from edge.cache.condition import Level, level_of, offline_since
 from edge.cache.status import Status
+from edge.machine.health import HOT
 from edge.pages.alarms import Alarm, alarms_of
 from edge.pages.page import Visit
 from edge.pages.words import Messages, Words
 
 __all__ = ["Fact", "Told", "sentence_of", "told"]
-
-_HOT: float = 80.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -212,8 +211,8 @@ def _facts(status: Status, words: Words, temperature: float | None, now: float) 
             "heat",
             _("Temperature"),
             words.degrees(temperature),
-            _("too hot: give it air") if temperature >= _HOT else _("as it should be"),
-            level=Level.WARNING if temperature >= _HOT else Level.SAFE,
+            _("too hot: give it air") if temperature >= HOT else _("as it should be"),
+            level=Level.WARNING if temperature >= HOT else Level.SAFE,
         )
 
 
