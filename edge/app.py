@@ -248,6 +248,7 @@ class Appliance:
             "sentence": sentence_of(status),
             "level": str(level_of(status)),
             "has_people": not await self.cache.users.is_empty(),
+            "code_until": await self.cache.users.first_code_until(),
         }
 
     async def _level(self) -> Level:

@@ -77,12 +77,12 @@ class LocalBox:
     async def look(self) -> View:
         """See `edge.console.view.Box`."""
         config = await asyncio.to_thread(self._load)
-        told, level, has_people = await self._state(config)
+        told, level, has_people, code_until = await self._state(config)
         machine, addresses, shown, network, has_machine = await asyncio.to_thread(
             self._facts, config
         )
         if not has_people:
-            await self._have_code()
+            await self._have_code(code_until)
         else:
             self._code = None
         return View(
@@ -111,33 +111,39 @@ class LocalBox:
             is_there(self._places),
         )
 
-    async def _state(self, config: Config) -> tuple[str, Level, bool]:
-        """The sentence, the light, and whether anybody can log in (as long as it is not known)."""
+    async def _state(self, config: Config) -> tuple[str, Level, bool, float | None]:
+        """The sentence, the light, whether anybody can log in, and until when the code holds.
+
+        As long as it is not known, somebody can.
+        """
         try:
             said = await ask_service(config.appliance.data_dir, "state")
         except KeyLocked as error:
-            return f"{str(error)[:1].upper()}{str(error)[1:]}.", Level.ALARM, True
+            return f"{str(error)[:1].upper()}{str(error)[1:]}.", Level.ALARM, True, None
         except EdgeError as error:
             parts = await parts_of_service(config.appliance.data_dir)
             if parts is not None and "start" in parts:
-                return "The service is starting.", Level.BUSY, True
+                return "The service is starting.", Level.BUSY, True, None
             log.warning("the service can't say how it is: %s", error)
-            return "The service does not answer.", Level.ALARM, True
+            return "The service does not answer.", Level.ALARM, True, None
         if said is None:
-            return _NOT_RUNNING, Level.ALARM, True
-        return str(said["sentence"]), Level(said["level"]), bool(said["has_people"])
+            return _NOT_RUNNING, Level.ALARM, True, None
+        level, until = Level(said["level"]), said["code_until"]
+        return str(said["sentence"]), level, bool(said["has_people"]), until
 
-    async def _have_code(self) -> None:
-        """A code for the first admin: one that holds, or a new one if there is none at all."""
-        async with self._opened() as (cache, _):
-            until = await cache.users.first_code_until()
-            now = cache.audit.clock()
-            mine = self._code is not None and self._code.text and self._code.until == until
-            if until is None or (mine and until - now < _SOON):
+    async def _have_code(self, until: float | None) -> None:
+        """A code for the first admin: the one that holds, or a new one if there is none.
+
+        Args:
+            until: When the one that there is ends; None: there is none.
+        """
+        mine = self._code if self._code is not None and self._code.until == until else None
+        if until is None or (mine is not None and mine.text and until - time.time() < _SOON):
+            async with self._opened() as (cache, _):
                 handed = await cache.users.first_code()
-                self._code = Code(handed.code, handed.until)
-            elif not mine:
-                self._code = Code("", until)
+            self._code = Code(handed.code, handed.until)
+        elif mine is None:
+            self._code = Code("", until)
 
     async def new_code(self) -> Code:
         """See `edge.console.view.Box`."""

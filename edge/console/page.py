@@ -36,7 +36,7 @@ __all__ = ["ConsolePage", "lines_of"]
 
 log = logging.getLogger(__name__)
 
-_LOOK: Final = 3.0
+_LOOK: Final = 5.0
 _IDLE: Final = 300.0
 """Seconds after which who logged in is logged out."""
 _HEX_IN_LINE: Final = 8
