@@ -245,7 +245,7 @@ class Appliance:
         """For the page on the screen, see `edge.console`."""
         status = await self.status()
         return {
-            "sentence": sentence_of(status),
+            "sentence": await asyncio.to_thread(sentence_of, status),
             "level": str(level_of(status)),
             "has_people": not await self.cache.users.is_empty(),
             "code_until": await self.cache.users.first_code_until(),

@@ -235,7 +235,8 @@ class ConsolePage(App[None], inherit_bindings=False):
 
     async def _force(self, error: DecisionRefused) -> bool:
         asked = Question("It is refused", _words(error), yes="Destroy it anyway", no="Leave it")
-        return bool(await self.push_screen_wait(asked))
+        is_forced: bool = await self.push_screen_wait(asked)
+        return is_forced
 
     async def _end(self, title: str, text: str, yes: str, wish: Wish) -> None:
         asked = Question(title, text, yes=yes, no="Leave it on")

@@ -77,7 +77,7 @@ def told(status: Status, visit: Visit, temperature: float | None) -> Told:
 
 
 def sentence_of(status: Status) -> str:
-    """The sentence in English, for a screen that knows no other language."""
+    """The sentence in English, for a screen that knows no other language. Blocks."""
     return _sentence(status, Words("en", Messages()), time.time())
 
 

@@ -37,7 +37,7 @@ def test_on_one_it_shows_the_page_of_a_box_whatever_state_that_is_in(file):
         [sys.executable, "-m", "edge", "console", "--config", str(file)],
         stdin=slave,
         stdout=slave,
-        stderr=subprocess.DEVNULL,
+        stderr=slave,
         env=os.environ | {"TERM": "linux", "COLUMNS": "80", "LINES": "24"},
         start_new_session=True,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 from functools import partial
 
@@ -29,15 +30,15 @@ async def cache(tmp_path):
     """A box that was started once, and its file."""
     file = tmp_path / "edge.toml"
     file.write_text(f'[appliance]\ndata_dir = "{tmp_path / "box"}"\n[page]\nlanguage = "fr"\n')
-    loaded = replace(
-        load(file, {}),
+    known = replace(
+        await asyncio.to_thread(load, file, {}),
         dimse=config.Dimse(listen="127.0.0.1:0"),
         http=config.Http(listen="127.0.0.1:0", tls="off"),
         appliance=config.Appliance(data_dir=tmp_path / "box"),
     )
-    async with Appliance(loaded):
+    async with Appliance(known):
         pass
-    async with Cache(loaded) as opened:
+    async with Cache(known) as opened:
         yield opened
 
 
@@ -61,6 +62,10 @@ def box(cache, wishes, tmp_path):
     return box
 
 
+async def loaded(tmp_path):
+    return await asyncio.to_thread(load, tmp_path / "edge.toml", {})
+
+
 def setup_of(text):
     return read_setup(text, "edge.toml")
 
@@ -69,10 +74,10 @@ async def test_a_box_takes_a_file_once(box, cache, tmp_path, wishes):
     taken = await box().take(setup_of(PLAIN), "stick", {})
     assert {one.key for one in taken.changes} == {"appliance.name", "sync.sweep_minutes"}
     assert taken.is_new
-    loaded = load(tmp_path / "edge.toml", {})
-    assert (loaded.appliance.name, loaded.sync.sweep_minutes) == ("radiology", 5)
+    now = await loaded(tmp_path)
+    assert (now.appliance.name, now.sync.sweep_minutes) == ("radiology", 5)
     assert wishes == []
-    assert read_provisioned(cache.folder).by == "stick"
+    assert (await asyncio.to_thread(read_provisioned, cache.folder)).by == "stick"
     again = await box().take(setup_of(PLAIN), "stick", {})
     assert not again.is_new
     with pytest.raises(DecisionRefused, match="set up already, by the stick"):
@@ -94,14 +99,14 @@ async def test_a_box_with_people_is_set_up_by_no_file(box, cache):
     await cache.users.redeem((await cache.users.first_code()).code, PASSWORD, name="anna")
     with pytest.raises(DecisionRefused, match="has its people"):
         await box().take(setup_of(PLAIN), "stick", {})
-    assert read_provisioned(cache.folder) is None
+    assert (await asyncio.to_thread(read_provisioned, cache.folder)) is None
 
 
 async def test_a_secret_is_sealed_before_it_touches_the_disk(box, cache, tmp_path):
     archive = 'name = "h"\nurl = "https://a.example/dicom-web"'
     auth = 'auth = { kind = "basic", user = "edge", password = "very secret" }'
     await box().take(setup_of(f"[[cloud.archive]]\n{archive}\n{auth}\n"), "stick", {})
-    [found] = load(tmp_path / "edge.toml", {}).cloud.archive
+    [found] = (await loaded(tmp_path)).cloud.archive
     assert found.auth.password.startswith("sealed:")
     for path in cache.folder.iterdir():
         assert path.is_dir() or b"very secret" not in path.read_bytes()
@@ -110,8 +115,8 @@ async def test_a_secret_is_sealed_before_it_touches_the_disk(box, cache, tmp_pat
 async def test_what_the_file_of_the_machine_says_wins(box, cache, tmp_path):
     with pytest.raises(ConfigError, match="fixed by"):
         await box().take(setup_of(f'{PLAIN}[page]\nlanguage = "es"\n'), "stick", {})
-    assert load(tmp_path / "edge.toml", {}).appliance.name == "edge"
-    assert read_provisioned(cache.folder) is None
+    assert (await loaded(tmp_path)).appliance.name == "edge"
+    assert (await asyncio.to_thread(read_provisioned, cache.folder)) is None
 
 
 NETWORK = '[setup.network]\naddress = ["192.168.1.10/24"]\n'
@@ -131,8 +136,8 @@ async def test_with_one_that_does_not_nothing_is_changed(box, cache, wishes, tmp
         await box(is_up=lambda _: False).take(setup_of(NETWORK + PLAIN), "stick", {})
     assert "cable" in caught.value.hint
     assert wishes == [Network(SETTINGS), Back()]
-    assert load(tmp_path / "edge.toml", {}).appliance.name == "edge"
-    assert read_provisioned(cache.folder) is None
+    assert (await loaded(tmp_path)).appliance.name == "edge"
+    assert (await asyncio.to_thread(read_provisioned, cache.folder)) is None
 
 
 async def test_a_machine_that_takes_no_wishes_takes_no_network(box, cache):
@@ -141,7 +146,7 @@ async def test_a_machine_that_takes_no_wishes_takes_no_network(box, cache):
 
     with pytest.raises(MachineRefused, match="no wishes"):
         await box(machine=refuse).take(setup_of(NETWORK + PLAIN), "stick", {})
-    assert read_provisioned(cache.folder) is None
+    assert (await asyncio.to_thread(read_provisioned, cache.folder)) is None
 
 
 async def test_the_clinics_authority_is_trusted_if_it_is_there(box, wishes):
@@ -162,7 +167,7 @@ async def test_cut_short_the_same_file_sets_it_up(box, cache, monkeypatch):
         await box().take(setup_of(PLAIN), "stick", {})
     monkeypatch.undo()
     assert (await box().take(setup_of(PLAIN), "stick", {})).is_new
-    assert read_provisioned(cache.folder) is not None
+    assert (await asyncio.to_thread(read_provisioned, cache.folder)) is not None
 
 
 def fail(*_):
