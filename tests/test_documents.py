@@ -133,7 +133,7 @@ def test_every_option_that_is_named_exists():
 
 
 def test_every_file_that_is_named_exists():
-    for name in re.findall(r"(?<![\w./])((?:scripts|edge|tests|image/units)/[\w./]*\w)", README):
+    for name in re.findall(r"(?<![\w./])((?:scripts|edge|tests|image/units)/[\w./@-]*\w)", README):
         assert (ROOT / name).exists(), name
     for target in re.findall(r"\]\((?!https?:)([^)#]+)", README):
         assert (ROOT / target).exists(), target
