@@ -1,7 +1,8 @@
 """The disk image as a machine: booted, sent to, read from, killed, stolen, installed.
 
 Left out by ``scripts/test``: it takes a built image, and some twenty minutes without KVM;
-``scripts/test-image`` runs it. The tests of one machine stand in the order in which its life goes on.
+``scripts/test-image`` runs it. The tests of one machine stand in the order in which its life goes
+on.
 """
 
 from __future__ import annotations
