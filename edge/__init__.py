@@ -8,15 +8,17 @@ The index knows everything; the store holds some of it. From the outside in; imp
                 locked: the service until its root secret can be had; holding: while it has it;
                 syncing and dimsing: what makes equal with archives, what speaks DICOM;
                 witnessing: what the box does by itself becomes entries of the audit;
+                updating: newer versions of the machine; proving: whether the box does its work;
                 applying: other settings come into force; serving: what is asked for over HTTP;
                 entering: where people log in; resetting: the box is as on its first day
     dimse | dicomweb | dropfolder | sync | admin | pages | viewer | provision
                 the doors: DICOM, DICOMweb, files, the archive, programs, people, eyes, and the file
                 that sets a new box up. They know nothing of files and tables, and go through the
                 cache
-    cache | access
+    cache | access | updates
                 cache is the only writer of store and index: one way in (``store_instance``), one
-                way out (``open_instance``). access says who may
+                way out (``open_instance``). access says who may; updates: signed bundles, slots,
+                the trial of a version
     store | index | cloud | machine | pixels
                 objects, sealed by a process of their own; the encrypted database; the archive, by
                 its protocol; the machine under the box, by wishes; frames decoded and rendered, in

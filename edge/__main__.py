@@ -40,6 +40,7 @@ try:
         reset,
         restore,
         secret,
+        selftest,
         serve,
         status,
         support,
@@ -47,6 +48,7 @@ try:
         tls,
         token,
         trash,
+        update,
         user,
         worklist,
     )
@@ -88,6 +90,8 @@ _COMMANDS = (
     support,
     console,
     reset,
+    update,
+    selftest,
     conformance,
 )
 

@@ -70,6 +70,8 @@ from edge.swap import exposure
 from edge.sync.arbitration import Arbitration
 from edge.sync.line import Line
 from edge.syncing import Archives, Means, open_archives, start_sync
+from edge.updates.updater import Updater
+from edge.updating import UpdateMeans, start_updates
 from edge.witnessing import start_audit
 
 __all__ = ["Appliance"]
@@ -191,8 +193,7 @@ class Appliance:
                 evicted=erasure.note,
             )
             parts.start("eviction", eviction.run)
-            if archives:
-                self._start_sync(archives, fetching, space, line)
+            self._start_sync(archives, fetching, space, line)
             if config.dropfolder.path != Path():
                 parts.start(
                     "dropfolder",
@@ -205,7 +206,7 @@ class Appliance:
                 )
             calling = await self._start_dimse(admission, retrieval)
             deletion = self._start_deletion(pictures, space, has_archive=bool(archives))
-            await self._start_http(deletion, calling)
+            await self._start_http(deletion, calling, await self._start_updates(line, space))
             if self._renewals:
                 parts.start("certificate", self._renewals.run)
             self._parts = parts.states
@@ -321,7 +322,10 @@ class Appliance:
         space: Space,
         line: Line,
     ) -> None:
-        """Start what makes the box and its archives equal."""
+        """Start what makes the box and its archives equal; the line is there for updates, too."""
+        self.supervisor.start("line", line.run)
+        if not archives:
+            return
         config, cache, database = self._config, self.cache, self.cache.database
         settling = Settling(database, cache.exchange)
         means = Means(
@@ -340,7 +344,6 @@ class Appliance:
             line=line,
             tell=cache.witness.tell,
         )
-        self.supervisor.start("line", line.run)
         start_sync(self.supervisor, archives, means, config)
 
     def _start_deletion(
@@ -362,7 +365,22 @@ class Appliance:
         self.supervisor.start("trash", Emptying(cache.trash, deletion, changes).run)
         return deletion
 
-    async def _start_http(self, deletion: Deletion, calling: Calling) -> None:
+    async def _start_updates(self, line: Line, space: Space) -> Updater:
+        cache = self.cache
+        means = UpdateMeans(
+            line=line,
+            dimse=self.dimse,
+            space=space,
+            database=cache.database,
+            audit=cache.audit,
+            parts=self.supervisor.states,
+            beat=cache.beat,
+        )
+        self.updater, acts = await start_updates(self.supervisor, means, self._config)
+        self._acts |= acts
+        return self.updater
+
+    async def _start_http(self, deletion: Deletion, calling: Calling, updater: Updater) -> None:
         means = HttpMeans(
             cache=self.cache,
             admission=self.admission,
@@ -381,6 +399,7 @@ class Appliance:
             applying=self.applying,
             file=self._file,
             backups=Backups(self._config, self._file, self.cache.keys, self.cache.database),
+            updater=updater,
         )
         self.http = await start_http(self.supervisor, means, self._config)
         self.http_port = self.http.port

@@ -64,6 +64,8 @@ from edge.machine.places import Places
 from edge.store.objects import ObjectStore
 from edge.store.tombstones import TombstoneStore, TrashStore
 from edge.sync.line import line_state
+from edge.updates.journal import Folder
+from edge.updates.standing import news
 from edge.witnessing import BoxWitness
 
 __all__ = [
@@ -230,9 +232,11 @@ class Cache:
         damage = await self.audit.damages.known()
         audit = replace(audit, damage=damage.what, damage_since=damage.since)
         machine = await asyncio.to_thread(lambda: read_machine(Places(), temperature()))
-        return await read_status(
+        status = await read_status(
             self._config, self.database, self.store, parts, line, cages, audit, machine
         )
+        update = await asyncio.to_thread(news, Folder(self.folder), time.time())
+        return replace(status, update=update)
 
     def _audit_state(self) -> AuditState:
         entries, server = self.audit.known.number, self._config.audit.syslog.server

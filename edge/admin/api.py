@@ -83,7 +83,7 @@ def _status_document() -> type[Any]:
     numbers = typing.get_type_hints(fields["summary"])
     said = (
         "capacity_bytes refusal drop_folder archives line backups trash_until prefetch procedures"
-        " commitments worklist tokens cages audit emergencies machine"
+        " commitments worklist tokens cages audit emergencies machine update"
     ).split()
     plain = {name: fields[name] for name in said}
     return msgspec.defstruct(

@@ -66,6 +66,7 @@ def _worries(status: Status) -> bool:
         or status.audit.trouble
         or status.audit.damage
         or status.emergencies.unseen
+        or status.update
         or not status.prefetch.pinned_fit
         or status.tokens
         or status.cages

@@ -59,6 +59,11 @@ class Space:
         return min(beyond, self._limits.max_bytes) if self._limits.max_bytes else beyond
 
     @property
+    def is_idle(self) -> bool:
+        """Whether no instance arrives at this moment."""
+        return not self._arriving
+
+    @property
     def taken(self) -> int:
         """Bytes that are used, those that arrive now too."""
         return self.used + self._arriving

@@ -185,6 +185,8 @@ class Status:
     emergencies: EmergencyState = field(default_factory=EmergencyState)
     machine: MachineState = field(default_factory=MachineState)
     """What is under the box."""
+    update: str = ""
+    """What went wrong with the last update; empty if nothing did of late."""
 
     @property
     def sentence(self) -> str:
@@ -231,6 +233,8 @@ class Status:
             yield f"{token.sentence}{more}."
 
     def _alarms(self) -> Iterator[str]:
+        if self.update:
+            yield f"{self.update}: edge update history."
         if emergency := self.emergencies.sentence:
             yield f"{emergency}."
         if damage := self.audit.damage:
@@ -330,6 +334,7 @@ class Status:
             "audit": asdict(self.audit),
             "emergencies": asdict(self.emergencies),
             "machine": asdict(self.machine),
+            "update": self.update,
         }
 
 

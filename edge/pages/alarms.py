@@ -82,6 +82,15 @@ def _of_box(status: Status, visit: Visit) -> Iterator[Alarm]:
             _("Nothing is to be done at once; the manual says what it means."),
             ", ".join(f"{name}: {lacks}" for name, lacks in status.cages.items()),
         )
+    if may and status.update:
+        yield Alarm(
+            Level.WARNING,
+            _("An update did not work here."),
+            _("The box goes on with the version that it had, and all images. Nothing is urgent."),
+            status.update,
+            "/update",
+            _("See what happened"),
+        )
     for token in status.tokens[:3] if may else ():
         day = visit.words.date(token.expires)
         yield Alarm(
