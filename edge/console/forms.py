@@ -125,7 +125,7 @@ class _Form(ModalScreen[NetworkSettings | Typed | str | None]):
         """See textual."""
         with Vertical(classes="form"):
             yield Label(self.heading, classes="heading", markup=False)
-            with VerticalScroll(classes="fields"):
+            with VerticalScroll(classes="fields", can_focus=False):
                 for label, field in self.fields():
                     with Horizontal(classes="field"):
                         yield label
@@ -143,8 +143,17 @@ class _Form(ModalScreen[NetworkSettings | Typed | str | None]):
         """Of a field that takes several, with blanks or commas between."""
         return tuple(self.value(name).replace(",", " ").split())
 
-    @on(Button.Pressed, "#go")
     @on(Input.Submitted)
+    def _entered(self, event: Input.Submitted) -> None:
+        """The key that ends a line leads to the next field, and behind the last one sends all."""
+        fields = list(self.query(Input))
+        after = fields[fields.index(event.input) + 1 :]
+        if after:
+            after[0].focus()
+        else:
+            self._sent()
+
+    @on(Button.Pressed, "#go")
     def _sent(self) -> None:
         try:
             found = self.typed()

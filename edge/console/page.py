@@ -48,7 +48,7 @@ Screen { background: black; color: white; }
 #title { height: 1; padding: 0 1; text-style: bold; }
 #sentence { height: auto; padding: 0 1; margin-bottom: 1; color: black; text-style: bold; }
 .safe { background: ansi_green; } .busy { background: ansi_cyan; }
-.warning { background: ansi_yellow; } .alarm { background: ansi_red; color: white; }
+.warning { background: ansi_yellow; } #sentence.alarm { background: ansi_red; color: white; }
 #facts { width: 1fr; padding: 0 1; }
 #picture { width: auto; padding: 0 1; color: white; background: black; }
 Footer { background: ansi_blue; color: white; }
@@ -60,6 +60,7 @@ ModalScreen { align: center middle; }
 .field { height: 1; } .field Label { width: 15; } .field Input { width: 1fr; }
 #wrong { color: ansi_bright_red; height: auto; }
 #left { color: ansi_yellow; }
+#text { margin-bottom: 1; }
 .buttons { height: 3; } .buttons Button { margin-right: 2; }
 """
 
@@ -302,7 +303,7 @@ def lines_of(view: View) -> list[str]:
     if view.code is not None:
         until = time.strftime("%d %b %H:%M", time.localtime(view.code.until))
         said += [("", ""), ("Set-up code", view.code.text or "was handed out before")]
-        said.append(("", f"until {until}; c makes another"))
+        said.append(("", f"until {until}"))
     pairs = view.fingerprint.split(":") if view.fingerprint else []
     for at in range(0, len(pairs), _HEX_IN_LINE):
         if not at:

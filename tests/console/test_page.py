@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import time
 from dataclasses import replace
 
 import pytest
@@ -23,7 +22,7 @@ PATIENCE = 20.0
 @contextlib.asynccontextmanager
 async def shown(box, *, idle=300.0, size=(80, 24)):
     """The page, drawn once."""
-    page = ConsolePage(box, every=0.05, idle=idle)
+    page = ConsolePage(box, every=0.2, idle=idle)
     async with page.run_test(size=size) as pilot:
         await until(pilot, lambda: page.view is not None or box.fails is not None)
         yield page, pilot
@@ -233,6 +232,26 @@ async def test_what_nobody_answers_goes_back_by_itself():
         await until(pilot, lambda: answer == [False])
 
 
+async def test_the_keyboard_alone_is_enough():
+    box = FakeBox()
+    async with shown(box) as (page, pilot):
+        await pilot.press("s")
+        await appears(pilot, LogInForm)
+        await write(pilot, name="anna")
+        await pilot.press("enter", *"right", "enter")
+        await until(pilot, lambda: page.person is not None and len(page.screen_stack) == 1)
+        await pilot.press("n")
+        await appears(pilot, NetworkForm)
+        await pilot.press(*"10.0.0.2/8", "enter")
+        assert page.focused.id == "gateway"
+        page.screen.query_one("#vlan").focus()
+        await pilot.press("enter")
+        await appears(pilot, Question)
+        await pilot.press("enter")
+        await until(pilot, lambda: (Keep(), "anna") in box.asked)
+    assert box.view.network.kept == NetworkSettings(address=("10.0.0.2/8",))
+
+
 async def test_a_machine_that_refuses_says_why():
     box = FakeBox(NEW)
     async with shown(box) as (page, pilot):
@@ -257,9 +276,8 @@ async def test_who_walks_away_is_logged_out():
     async with shown(box, idle=0.3) as (page, pilot):
         await pilot.press("s")
         await log_in(pilot)
-        await until(pilot, lambda: page.person is not None)
+        await until(pilot, lambda: ("log out", "anna") in box.asked)
         await until(pilot, lambda: page.person is None)
-    assert box.asked[-1] == ("log out", "anna")
 
 
 async def test_who_logged_in_is_named_and_logs_out():
@@ -290,7 +308,6 @@ async def test_a_factory_reset_is_for_who_logged_in_and_types_the_name():
         await write(pilot, name="radiology")
         await press(pilot, "go")
         await until(pilot, lambda: ("reset", "anna", False) in box.asked)
-        await until(pilot, lambda: "being reset" in text(page, "sentence") or page.view)
 
 
 async def test_what_exists_only_here_is_destroyed_by_who_says_so_twice():
@@ -311,4 +328,3 @@ async def test_what_exists_only_here_is_destroyed_by_who_says_so_twice():
         await write(pilot, name="radiology")
         await press(pilot, "go")
         await until(pilot, lambda: ("reset", "anna", True) in box.asked)
-    assert time.monotonic()
