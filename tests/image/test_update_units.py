@@ -28,6 +28,7 @@ def test_they_are_all_here():
         "edge-update-check.service",
         "edge-update-look.service",
         "edge-update-look.timer",
+        "edge-update-stick@.service",
         "edge-update-take.path",
         "edge-update-take.service",
     ]
@@ -36,7 +37,7 @@ def test_they_are_all_here():
 @analyses
 @pytest.mark.parametrize("name", NAMES)
 def test_they_are_understood_whole(name, tmp_path):
-    for each in (*NAMES, UNIT.name):
+    for each in (*NAMES, UNIT.name, "edge-stick@.service"):
         shutil.copy(UNITS / each, tmp_path / each)
     instance = name.replace("@", "@sda1")
     done = subprocess.run(
@@ -50,7 +51,9 @@ def test_they_are_understood_whole(name, tmp_path):
     assert not [line for line in found if instance in line or name in line], found
 
 
-@pytest.mark.parametrize("name", [name for name in NAMES if name.endswith(".service")])
+@pytest.mark.parametrize(
+    "name", [name for name in NAMES if name.endswith(".service") and "media" not in name]
+)
 def test_what_they_run_is_there(name):
     [command] = said(name, "ExecStart")
     words = command.replace("%i", "x").split()
@@ -85,8 +88,16 @@ def test_the_order_is_where_the_service_leaves_it():
     assert said("edge-update-take.path", "Unit") == ["edge-update-take.service"]
 
 
-def test_a_stick_is_mounted_so_that_nothing_of_it_runs_and_nothing_is_written():
-    [mount] = said("edge-media@.service", "ExecStartPre")
-    assert set(mount.split()[2].split(",")) >= {"ro", "nosuid", "nodev", "noexec"}
+def test_a_stick_is_mounted_so_that_nothing_of_it_runs_and_everybody_sees_it():
+    [mount] = said("edge-media@.service", "ExecStart")
+    options = set(mount.split(" -o ")[1].partition(" /dev/")[0].split(","))
+    assert options >= {"rw", "sync", "nosuid", "nodev", "noexec", "nosymfollow"}
+    # Any of these would give it a mount namespace of its own, and the stick to nobody else.
+    text = (UNITS / "edge-media@.service").read_text()
+    assert not re.findall(r"^(Private|Protect|ReadOnly|ReadWrite|Inaccessible)", text, re.MULTILINE)
+    [wanted] = said("edge-media@.service", "Wants")
+    for name in wanted.replace("%i", "").split():
+        assert said(name, "BindsTo") == ["edge-media@%i.service"]
+        assert said(name, "User") == ["edge"]
     rules = (UNITS / "90-edge-media.rules").read_text()
     assert 'ENV{SYSTEMD_WANTS}+="edge-media@%k.service"' in rules
