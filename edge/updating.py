@@ -22,8 +22,9 @@ from edge.supervision import Supervisor
 from edge.sync.line import Line
 from edge.updates import journal
 from edge.updates.journal import Deed, Folder
+from edge.updates.means import Means
 from edge.updates.standing import Standing
-from edge.updates.updater import Means, Updater
+from edge.updates.updater import Updater
 
 __all__ = ["UpdateMeans", "start_updates"]
 

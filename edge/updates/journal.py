@@ -37,6 +37,7 @@ __all__ = [
     "State",
     "Trial",
     "has_failed",
+    "was_cancelled",
 ]
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -351,6 +352,12 @@ def has_failed(history: Iterable[Entry], version: str) -> Entry | None:
     if last is None or (last.cause is not Cause.ITSELF and times < _LINE_TRIES):
         return None
     return last
+
+
+def was_cancelled(history: Iterable[Entry], version: str) -> bool:
+    """Whether the last that was said of a version is that a person does not want it."""
+    last = [entry for entry in history if entry.version == version]
+    return bool(last) and last[-1].deed is Deed.CANCELLED
 
 
 def _lines(data: bytes) -> Iterator[Entry]:

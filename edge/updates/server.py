@@ -23,7 +23,7 @@ from edge import config
 from edge.cloud.pace import Way, steady
 from edge.cloud.transport import Timeouts, new_client
 from edge.cloud.words import words_for
-from edge.errors import CloudRefused, CloudUnreachable, UpdateRefused
+from edge.errors import CloudRefused, CloudUnreachable, ConfigError, UpdateRefused
 from edge.updates.bundle import FIRST, SUFFIX, Head, head_length, read_head
 from edge.updates.versions import Version, check_version
 
@@ -73,9 +73,15 @@ class UpdateServer:
 
     async def __aenter__(self) -> Self:
         ca = self._settings.tls_ca
-        self._client = new_client(
-            None, str(ca) if ca.name else None, _TIMEOUTS, encrypted=True, proxy=self._proxy
-        )
+        try:
+            self._client = new_client(
+                None, str(ca) if ca.name else None, _TIMEOUTS, encrypted=True, proxy=self._proxy
+            )
+        except ConfigError as error:
+            raise UpdateRefused(
+                f"update.tls_ca: {ca} can't be used",
+                hint="it must be a file with the CA certificate of the server in PEM form",
+            ) from error
         return self
 
     async def __aexit__(self, *_: object) -> None:

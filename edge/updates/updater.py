@@ -14,26 +14,35 @@ import asyncio
 import contextlib
 import logging
 import time
-from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 import msgspec
 
 from edge import config
-from edge.cloud.pace import Way
 from edge.errors import CloudError, EdgeError, LineClosed, StorageFull, UpdateRefused
 from edge.updates.fetching import Download, adopt
-from edge.updates.journal import Cause, Deed, Entry, Folder, Found, Order, State, has_failed
+from edge.updates.journal import (
+    Cause,
+    Deed,
+    Entry,
+    Folder,
+    Found,
+    Order,
+    State,
+    has_failed,
+    was_cancelled,
+)
 from edge.updates.machine import HERE, Machine, Place
+from edge.updates.means import Means
 from edge.updates.server import UpdateServer
 from edge.updates.signature import read_keys
 from edge.updates.standing import Standing, standing_of
 from edge.updates.stick import found_of
 from edge.updates.versions import Version
-from edge.week import Direction, Rule, hours_of
+from edge.week import Rule, hours_of
 
-__all__ = ["Means", "Updater"]
+__all__ = ["Updater"]
 
 log = logging.getLogger(__name__)
 
@@ -46,28 +55,6 @@ _FIRST, _LONGEST = 10.0, 900.0
 _AWAY: Final = 300.0
 """Seconds after which devices are let in again, if the machine was not started anew after all."""
 _AGAIN: Final = "a person can say that it is to be tried again"
-
-
-@dataclass(frozen=True, slots=True)
-class Means:
-    """What it works with."""
-
-    wait_open: Callable[[Direction], Awaitable[None]]
-    """Until sync may use the line."""
-    incoming: Callable[[AsyncIterable[bytes]], AsyncGenerator[bytes]]
-    """What comes over it, as fast as it may."""
-    way: Way | None
-    """Counts it."""
-    is_quiet: Callable[[], bool]
-    """Whether nothing comes in at this moment."""
-    turn_away: Callable[[str], None]
-    """Lets no device begin anything, for that reason; an empty one lets them again."""
-    reached: Callable[[], Awaitable[tuple[str, ...]]]
-    """The archives that can be reached now."""
-    ailing: Callable[[], tuple[str, ...]]
-    """Parts of the service that are in trouble now."""
-    note: Callable[[Entry], None]
-    """Has it in the audit."""
 
 
 class Updater:
@@ -323,7 +310,7 @@ class Updater:
             ready is None or Version(ready.version) < Version(offered.version)
         )
         if offered is not None and is_newer and has_failed(history, offered.version) is None:
-            if not _was_cancelled(history, offered):
+            if not was_cancelled(history, offered.version):
                 await self._want(offered)
         elif (
             how == "install"
@@ -438,12 +425,6 @@ class Updater:
         if str(error) != self._state.trouble:
             log.warning("the update does not go on: %s", error)
             await self._change(trouble=str(error), hint=error.hint, since=self._clock())
-
-
-def _was_cancelled(history: list[Entry], found: Found) -> bool:
-    """Whether a person did not want it."""
-    last = [entry for entry in history if entry.version == found.version]
-    return bool(last) and last[-1].deed is Deed.CANCELLED
 
 
 def _in_hours(rules: Sequence[Rule], now: float) -> bool:

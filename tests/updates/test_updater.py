@@ -12,8 +12,9 @@ import pytest
 from edge import config
 from edge.errors import LineClosed, UpdateRefused
 from edge.updates.journal import Deed, Folder, Trial
+from edge.updates.means import Means
 from edge.updates.standing import Phase
-from edge.updates.updater import Means, Updater
+from edge.updates.updater import Updater
 from tests.dimse.raw import until
 from tests.updates.makers import place_of, shop
 
