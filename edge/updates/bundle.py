@@ -48,6 +48,8 @@ FIRST: Final = _FIXED.size
 _MOST_MANIFEST, _MOST_SIGNATURES = 1024**2, 64 * 1024
 MOST_HEAD: Final = FIRST + _MOST_MANIFEST + _MOST_SIGNATURES
 _PIECE: Final = 1024**2
+_PRESET: Final = 2
+"""Of xz: what a root holds is packed already, but for the zeros behind it."""
 _XZ_MEMORY: Final = 128 * 1024**2
 """Bytes that unpacking may take."""
 
@@ -239,7 +241,7 @@ def pack(name: Name, source: Path, into: Path, *, xz: bool) -> Part:
     """Have a part as it will be stored in a file of its own; what the manifest says of it."""
     whole, stored = hashlib.sha256(), hashlib.sha256()
     count = stored_count = 0
-    packer = lzma.LZMACompressor(preset=6) if xz else None
+    packer = lzma.LZMACompressor(preset=_PRESET) if xz else None
     with source.open("rb") as file, into.open("wb") as made:
         while piece := file.read(_PIECE):
             whole.update(piece)
