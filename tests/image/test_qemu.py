@@ -18,6 +18,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pydicom
 import pytest
 from pynetdicom import AE
@@ -25,31 +26,20 @@ from pynetdicom import AE
 from tests.fakes.orthanc import PASSWORD, USER, Orthanc
 from tests.fakes.orthanc import missing as orthanc_lacks
 from tests.image.machine import Machine, built, hindrance, on_stick, overlay
+from tests.image.technician import Technician
 from tests.samples import CT_IMAGE_STORAGE, EXPLICIT_VR_LITTLE_ENDIAN, ct_series, write_series
 
 pytestmark = [
     pytest.mark.skipif("EDGE_TEST_IMAGE" not in os.environ, reason="scripts/test-image runs it"),
     pytest.mark.skipif(bool(hindrance()), reason=hindrance()),
 ]
-HOST = "10.0.2.2"
-"""This machine, as QEMU's network shows it to its guest."""
 LAB = """[Service]
 Environment=EDGE_APPLIANCE__LAB=true EDGE_HTTP__AUTH=none EDGE_DIMSE__UNKNOWN_PEERS=accept
 """
+OPEN = {"edge.service": LAB}
+"""A box that asks nobody who they are, where that is not what is tested."""
 SLICES = 24
-
-
-def lab(archive: Orthanc | None = None) -> dict[str, str]:
-    """What makes a box that asks nobody who they are, as a laboratory has it."""
-    text = LAB
-    if archive:
-        key = "EDGE_CLOUD__ARCHIVE__0__"
-        text += f"""
-Environment={key}NAME=hospital {key}KIND=orthanc
-Environment={key}URL=http://{HOST}:{archive.http_port}/dicom-web
-Environment={key}AUTH__KIND=basic {key}AUTH__USER={USER} "{key}AUTH__PASSWORD={PASSWORD}"
-"""
-    return {"edge.service": text}
+SETUP = "EDGE-SETUP/edge.toml"
 
 
 @pytest.fixture(scope="module")
@@ -63,21 +53,40 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Orthanc]:
 
 
 @pytest.fixture(scope="module")
-def box(tmp_path_factory: pytest.TempPathFactory, archive: Orthanc) -> Iterator[Machine]:
-    """A machine whose disk was flashed, over all of its life."""
-    machine = Machine(tmp_path_factory.mktemp("box"), built(), dropins=lab(archive))
+def technician(archive: Orthanc) -> Technician:
+    return Technician(archive)
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory, technician: Technician) -> Iterator[Machine]:
+    """A machine whose disk was flashed, with the settings on it, over all of its life."""
+    folder = tmp_path_factory.mktemp("box")
+    flashed = flash(folder / "flashed.raw", {SETUP: technician.settings})
+    machine = Machine(folder, flashed)
     yield machine
     machine.kill()
+
+
+def flash(path: Path, files: dict[str, bytes]) -> Path:
+    """A copy of the image, with files on its boot partition."""
+    subprocess.run(["cp", "--sparse=always", str(built()), str(path)], check=True)
+    esp = f"{path}@@{esp_offset(path)}"
+    for name, content in files.items():
+        subprocess.run(["mmd", "-D", "s", "-i", esp, f"::{Path(name).parent}"], check=False,
+                       capture_output=True)  # fmt: skip
+        subprocess.run(["mcopy", "-i", esp, "-", f"::{name}"], input=content, check=True)
+    return path
 
 
 def study_of(seed: int) -> str:
     return next(ct_series(1, rows=8, columns=8, seed=seed)).ref.study_uid
 
 
-def kept(machine: Machine, seed: int) -> dict[str, str]:
+def kept(machine: Machine, seed: int, token: str = "") -> dict[str, str]:
     """SOP Instance UID -> digest of the data set, of all that the box has of a study."""
     status, body = machine.ask(
         f"/dicom-web/studies/{study_of(seed)}",
+        token=token,
         headers={"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'},
         seconds=300,
     )
@@ -113,7 +122,24 @@ def test_flashed_it_boots_and_serves(box):
     assert status == 200, body
 
 
-def test_what_a_modality_sends_a_viewer_reads(box, tmp_path):
+def test_the_file_on_its_boot_partition_sets_it_up(box, technician):
+    deadline = time.monotonic() + 300
+    while True:
+        try:
+            technician.takes_over(box)
+            break
+        except (AssertionError, httpx.TransportError) as error:
+            if time.monotonic() > deadline:
+                raise AssertionError(box.console[-3000:]) from error
+            time.sleep(2)
+    status, body = box.ask("/api/v1/status", token=technician.token)
+    assert status == 200, body
+    # It lies there in the clear no longer.
+    status, _ = box.ask("/readyz")
+    assert status == 200
+
+
+def test_what_a_modality_sends_a_viewer_reads(box, technician, tmp_path):
     sent = dict(fingerprint(item.data) for item in ct_series(SLICES, seed=801))
     write_series(tmp_path / "ct", SLICES, seed=801)
     done = subprocess.run(
@@ -122,15 +148,15 @@ def test_what_a_modality_sends_a_viewer_reads(box, tmp_path):
         env=os.environ | {"TCP_NODELAY": "1"}, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert kept(box, 801) == sent
-    status, body = box.ask("/viewer/")
+    assert kept(box, 801, technician.token) == sent
+    status, body = box.ask("/viewer/", token=technician.token)
     assert (status, b"<html" in body.lower()) == (200, True)
 
 
-def test_it_arrives_in_the_archive(box, archive):
+def test_it_arrives_in_the_archive(box, technician, archive):
     deadline = time.monotonic() + 300
     while True:
-        status, body = box.ask("/api/v1/status")
+        status, body = box.ask("/api/v1/status", token=technician.token)
         assert status == 200, body
         answer = subprocess.run(
             ["curl", "-s", "-u", f"{USER}:{PASSWORD}", f"{archive.url}/statistics"],
@@ -142,7 +168,7 @@ def test_it_arrives_in_the_archive(box, archive):
         time.sleep(1)
 
 
-def test_of_what_was_acknowledged_nothing_is_lost_when_the_power_goes(box):
+def test_of_what_was_acknowledged_nothing_is_lost_when_the_power_goes(box, technician):
     acknowledged: dict[str, str] = {}
     enough = threading.Event()
 
@@ -173,9 +199,9 @@ def test_of_what_was_acknowledged_nothing_is_lost_when_the_power_goes(box):
     assert len(acknowledged) >= SLICES
     box.start()
     print(f"start after the power went: {box.until_ready():.0f} s")
-    found = kept(box, 802)
+    found = kept(box, 802, technician.token)
     assert {uid: found.get(uid) for uid in acknowledged} == acknowledged
-    assert kept(box, 801).keys(), "what was there before is there"
+    assert kept(box, 801, technician.token).keys(), "what was there before is there"
     print(f"{len(acknowledged)} were acknowledged, all of them are there")
 
 
@@ -200,7 +226,7 @@ def test_nothing_on_the_disk_can_be_read(box, tmp_path):
 
 
 def test_the_tpm_opens_the_data_and_nobody_else_does(tmp_path):
-    machine = Machine(tmp_path / "own", built(), tpm=True, dropins=lab())
+    machine = Machine(tmp_path / "own", built(), tpm=True, dropins=OPEN)
     try:
         machine.start().until_ready()
         machine.until_said(r"key in the TPM")
@@ -219,7 +245,7 @@ def test_the_tpm_opens_the_data_and_nobody_else_does(tmp_path):
         machine.kill()
 
 
-def test_after_a_factory_reset_it_is_a_new_box(box):
+def test_after_a_factory_reset_it_is_a_new_box(box, technician):
     unit = """[Unit]
 After=edge.service efi.automount
 [Service]
@@ -236,27 +262,23 @@ ExecStart=/usr/lib/edge/factory-reset
     box.units, box.options = {}, ""
     box.start()
     box.until_ready()
-    assert kept(box, 801) == {}
+    # Nobody can log in: it is as on its first day.
+    status, _ = box.ask("/api/v1/status", token=technician.token)
+    assert status == 401
     box.stop()
 
 
 def test_the_installer_puts_it_on_an_empty_disk(tmp_path):
     """Unattended: the answer lies on the stick."""
-    stick = tmp_path / "stick.raw"
-    subprocess.run(["cp", "--sparse=always", str(built()), str(stick)], check=True)
-    esp = f"{stick}@@{esp_offset(stick)}"
-    answer = tmp_path / "install.toml"
-    answer.write_text('disk = "only"\nthen = "poweroff"\n')
-    for command in (["mmd", "-i", esp, "::EDGE-SETUP"],
-                    ["mcopy", "-i", esp, str(answer), "::EDGE-SETUP/install.toml"]):  # fmt: skip
-        subprocess.run(command, check=True)
-    machine = Machine(tmp_path / "machine", sticks=[stick], first=True, dropins=lab())
+    answer = b'disk = "only"\nthen = "poweroff"\n'
+    stick = flash(tmp_path / "stick.raw", {"EDGE-SETUP/install.toml": answer})
+    machine = Machine(tmp_path / "machine", sticks=[stick], first=True, dropins=OPEN)
     try:
         machine.start()
         assert machine.process is not None
         machine.process.wait(1200)
         machine.kill()
-        said = on_stick(Path(esp), "EDGE-SETUP/install.txt")
+        said = on_stick(Path(f"{stick}@@{esp_offset(stick)}"), "EDGE-SETUP/install.txt")
         assert said is not None
         assert said.startswith(b"installed: edge "), said
         # The stick is still in; the machine starts from its own disk.
