@@ -311,3 +311,37 @@ def test_the_same_commit_is_the_same_image(tmp_path):
         assert hashlib.sha256((folder / "edge.root.raw").read_bytes()).hexdigest() == first
     finally:
         shutil.rmtree(tmp_path / "first")
+
+
+CARD = built("rpi")
+NEEDED = (
+    *("start4.elf", "fixup4.dat", "config.txt", "cmdline.txt", "vmlinuz", "initrd"),
+    *("bcm2711-rpi-4-b.dtb", "bcm2712-rpi-5-b.dtb"),
+)
+"""By the firmware of a Raspberry Pi 4; that of a Pi 5 is on its board, and takes the last six."""
+
+
+@pytest.mark.skipif(not CARD.exists(), reason="scripts/build-image rpi makes it")
+def test_the_card_of_a_raspberry_pi_has_what_its_firmware_asks_for():
+    said = subprocess.run(["sfdisk", "--json", str(CARD)], capture_output=True, check=True)
+    parts = json.loads(said.stdout)["partitiontable"]["partitions"]
+    names = [part["name"].partition("-0.")[0] for part in parts]
+    assert names == ["edge-select", "edge-boot-a", "edge-boot-b", "edge-root", "edge-verity"]
+    select, boot = (f"{CARD}@@{part['start'] * 512}" for part in parts[:2])
+    chooses = on_stick(Path(select), "autoboot.txt")
+    assert chooses is not None
+    assert b"tryboot_a_b=1\nboot_partition=2\n[tryboot]\nboot_partition=3" in chooses
+    for name in NEEDED:
+        assert on_stick(Path(boot), name), f"the boot partition has no {name}"
+    command = on_stick(Path(boot), "cmdline.txt")
+    assert command is not None
+    root = re.search(rb"roothash=([0-9a-f]{64})", command)
+    assert root, command
+    assert b"\n" not in command.strip()
+    # The root is found by its hash: partition UUIDs are its two halves.
+    uuids = [part["uuid"].replace("-", "").lower() for part in parts[3:]]
+    assert "".join(uuids) == root[1].decode()
+    configured = on_stick(Path(boot), "config.txt")
+    assert configured is not None
+    for named in re.findall(rb"^(?:kernel|initramfs|cmdline)[= ](\S+)", configured, re.MULTILINE):
+        assert on_stick(Path(boot), named.decode()), named
