@@ -10,7 +10,8 @@ The index knows everything; the store holds some of it. From the outside in; imp
                 witnessing: what the box does by itself becomes entries of the audit;
                 updating: newer versions of the machine; proving: whether the box does its work;
                 applying: other settings come into force; serving: what is asked for over HTTP;
-                entering: where people log in; resetting: the box is as on its first day
+                entering: where people log in; resetting: the box is as on its first day;
+                screening: what the screen asks
     dimse | dicomweb | dropfolder | sync | admin | pages | viewer | provision
                 the doors: DICOM, DICOMweb, files, the archive, programs, people, eyes, and the file
                 that sets a new box up. They know nothing of files and tables, and go through the

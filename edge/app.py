@@ -10,12 +10,12 @@ import asyncio
 import hashlib
 import logging
 import os
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from contextlib import AsyncExitStack
 from functools import partial
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Self
+from typing import Self
 
 from edge import __version__
 from edge.access.audit.entry import BOX, Entry, Event
@@ -61,8 +61,8 @@ from edge.machine.part import MachinePart
 from edge.machine.places import Places
 from edge.machine.power import IntakeStop
 from edge.opening import Cache, lock_folder, make_folder
-from edge.pages.state import sentence_of
 from edge.pixels.workers import PixelWorkers
+from edge.screening import screen_acts
 from edge.serving import Calling, HttpMeans, last_lines, start_http
 from edge.store.memory import keep_freed_memory
 from edge.supervision import Supervisor
@@ -242,16 +242,6 @@ class Appliance:
             part = MachinePart(places, self._config.appliance.name, self._level, self.intake)
             self.supervisor.start("machine", part.run)
 
-    async def _state(self, _: Mapping[str, Any]) -> Mapping[str, Any]:
-        """For the page on the screen, see `edge.console`."""
-        status = await self.status()
-        return {
-            "sentence": await asyncio.to_thread(sentence_of, status),
-            "level": str(level_of(status)),
-            "has_people": not await self.cache.users.is_empty(),
-            "code_until": await self.cache.users.first_code_until(),
-        }
-
     async def _level(self) -> Level:
         return level_of(await self.status())
 
@@ -403,7 +393,8 @@ class Appliance:
         )
         self.http = await start_http(self.supervisor, means, self._config)
         self.http_port = self.http.port
-        self._acts |= {"rotate": self.cache.rotate, "log": last_lines, "state": self._state}
+        self._acts |= {"rotate": self.cache.rotate, "log": last_lines}
+        self._acts |= screen_acts(self.cache.users, self.cache.audit, self.status)
         await self._start_machine()
 
     async def serve_until(self, stopping: asyncio.Event) -> bool:

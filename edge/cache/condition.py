@@ -6,9 +6,12 @@ Owns what is worth which colour. It says nothing that the sentence of the state 
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from edge.cache.status import Status
 from edge.dicom.instance import Custody
+
+if TYPE_CHECKING:  # the page on the screen knows the light, and loads no index for it
+    from edge.cache.status import Status
 
 __all__ = ["Level", "level_of", "offline_since"]
 

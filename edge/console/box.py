@@ -2,7 +2,11 @@
 
 Promises that the page shows something whatever state the box is in: a service that is locked, that
 does not run or does not answer is what there is to show then. What is done here is in the audit.
+As long as it only shows something it asks the service, and loads neither keys nor index: a small
+box has no room for a second one of those.
 """
+
+# ruff: noqa: PLC0415 - see above
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ import logging
 import time
 from collections.abc import AsyncIterator, Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from edge.access.audit.entry import Entry, Event
 from edge.access.throttle import Throttle
@@ -22,7 +26,6 @@ from edge.cache.condition import Level
 from edge.cache.machine import temperature
 from edge.cache.network import look
 from edge.config import Config, host_and_port
-from edge.console.person import Door, actor_of
 from edge.console.view import Code, Person, View
 from edge.errors import EdgeError, KeyLocked
 from edge.machine.asking import ask, is_there
@@ -30,8 +33,10 @@ from edge.machine.health import MachineState, read_machine
 from edge.machine.networks import read_network
 from edge.machine.places import Places
 from edge.machine.wishes import PowerOff, Restart, Wish
-from edge.opening import Cache
-from edge.resetting import Resetting
+
+if TYPE_CHECKING:
+    from edge.console.person import Door
+    from edge.opening import Cache
 
 __all__ = ["LocalBox", "page_address"]
 
@@ -71,7 +76,7 @@ class LocalBox:
         self._load = load
         self._file = file
         self._places = places or Places()
-        self._door = Door(self._opened, Throttle())
+        self._throttle = Throttle()
         self._code: Code | None = None
 
     async def look(self) -> View:
@@ -82,7 +87,7 @@ class LocalBox:
             self._facts, config
         )
         if not has_people:
-            await self._have_code(code_until)
+            await self._have_code(config, code_until)
         else:
             self._code = None
         return View(
@@ -131,41 +136,43 @@ class LocalBox:
         level, until = Level(said["level"]), said["code_until"]
         return str(said["sentence"]), level, bool(said["has_people"]), until
 
-    async def _have_code(self, until: float | None) -> None:
+    async def _have_code(self, config: Config, until: float | None) -> None:
         """A code for the first admin: the one that holds, or a new one if there is none.
 
         Args:
+            config: Of the box.
             until: When the one that there is ends; None: there is none.
         """
         mine = self._code if self._code is not None and self._code.until == until else None
         if until is None or (mine is not None and mine.text and until - time.time() < _SOON):
-            async with self._opened() as (cache, _):
-                handed = await cache.users.first_code()
-            self._code = Code(handed.code, handed.until)
+            await self._new_code(config)
         elif mine is None:
             self._code = Code("", until)
 
     async def new_code(self) -> Code:
         """See `edge.console.view.Box`."""
-        async with self._opened() as (cache, _):
-            handed = await cache.users.first_code()
-            await cache.audit.record(self._entry("another set-up code", Event.SECURITY, None))
-        self._code = Code(handed.code, handed.until)
+        return await self._new_code(await asyncio.to_thread(self._load))
+
+    async def _new_code(self, config: Config) -> Code:
+        said = await ask_service(config.appliance.data_dir, "first-code")
+        if said is None:
+            raise EdgeError("the service is not running", hint="systemctl start edge")
+        self._code = Code(str(said["code"]), float(said["until"]))
         return self._code
 
     async def log_in(self, name: str, password: str, second: str) -> Person:
         """See `edge.console.view.Box`."""
-        return await self._door.log_in(name, password, second)
+        return await self._door().log_in(name, password, second)
 
     async def log_out(self, person: Person) -> None:
         """See `edge.console.view.Box`."""
-        await self._door.log_out(person)
+        await self._door().log_out(person)
 
     async def wish(self, wish: Wish, person: Person | None) -> None:
         """See `edge.console.view.Box`."""
         if not isinstance(wish, _FREE):
             await self._allow(person)
-        entry = self._entry(f"machine: {type(wish).__name__}", Event.ADMINISTERED, person)
+        entry = self._entry(f"machine: {type(wish).__name__}", person)
         try:
             async with self._opened() as (cache, _):
                 await cache.audit.record(entry)
@@ -177,6 +184,9 @@ class LocalBox:
 
     async def reset(self, person: Person, *, is_forced: bool) -> None:
         """See `edge.console.view.Box`."""
+        from edge.console.person import actor_of
+        from edge.resetting import Resetting
+
         await self._allow(person)
         config = await asyncio.to_thread(self._load)
         resetting = Resetting(config, self._places, actor_of(person))
@@ -189,18 +199,32 @@ class LocalBox:
             EdgeError: They may not.
         """
         if person is not None:
-            async with self._door.acting(person):
+            async with self._door().acting(person):
                 return
         async with self._opened() as (cache, _):
             if not await cache.users.is_empty():
                 raise EdgeError("this is for admins", hint="log in first")
 
+    def _door(self) -> Door:
+        from edge.console.person import Door
+
+        return Door(self._opened, self._throttle)
+
     @contextlib.asynccontextmanager
     async def _opened(self) -> AsyncIterator[tuple[Cache, Config]]:
+        from edge.opening import Cache
+
         config = await asyncio.to_thread(self._load)
         async with Cache(config) as cache:
             yield cache, config
 
     @staticmethod
-    def _entry(what: str, event: Event, person: Person | None) -> Entry:
-        return Entry(at=time.time(), event=event, actor=actor_of(person), what=f"console: {what}")
+    def _entry(what: str, person: Person | None) -> Entry:
+        from edge.console.person import actor_of
+
+        return Entry(
+            at=time.time(),
+            event=Event.ADMINISTERED,
+            actor=actor_of(person),
+            what=f"console: {what}",
+        )

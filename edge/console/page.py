@@ -91,6 +91,7 @@ class ConsolePage(App[None], inherit_bindings=False):
         self._every = every
         self._idle = idle
         self._touched = time.monotonic()
+        self._looks = self._wanted = False
         self.person: Person | None = None
         """Who is logged in."""
         self.view: View | None = None
@@ -130,9 +131,21 @@ class ConsolePage(App[None], inherit_bindings=False):
 
     # What is shown --------------------------------------------------------------------------------
 
-    @work(exclusive=True, group="look")
+    @work(group="look")
     async def look(self) -> None:
-        """Show how the box is now."""
+        """Show how the box is now; one look at a time, however long it takes."""
+        self._wanted = True
+        if self._looks:
+            return
+        self._looks = True
+        try:
+            while self._wanted:
+                self._wanted = False
+                await self._look()
+        finally:
+            self._looks = False
+
+    async def _look(self) -> None:
         if self.person is not None and time.monotonic() - self._touched > self._idle:
             await self._log_out()
         try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from dataclasses import replace
 
 from edge.cache.condition import Level
@@ -40,8 +41,10 @@ class FakeBox:
         self.wants_second = False
         self.only_here = 0
         self.fails = None
+        self.takes = 0.0
 
     async def look(self):
+        await asyncio.sleep(self.takes)
         if self.fails is not None:
             raise self.fails
         return self.view

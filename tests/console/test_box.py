@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
 from dataclasses import replace
 
@@ -16,7 +17,7 @@ from edge.cache.condition import Level
 from edge.console import box as box_module
 from edge.console.box import LocalBox, page_address
 from edge.console.view import SecondFactorNeeded
-from edge.errors import AccessDenied, EdgeError, TooManyAttempts, UserRefused
+from edge.errors import AccessDenied, EdgeError, TooManyAttempts
 from edge.index import users as table
 from edge.machine.carrying import Carrier
 from edge.machine.networks import read_network
@@ -93,7 +94,7 @@ async def test_a_code_that_was_handed_out_elsewhere_stays_worth_something(servic
     with pytest.raises(AccessDenied):
         await service.cache.users.redeem(handed.code, PASSWORD, name="anna")
     await service.cache.users.redeem(another.text, PASSWORD, name="anna")
-    with pytest.raises(UserRefused):
+    with pytest.raises(EdgeError, match="admin"):
         await box.new_code()
 
 
@@ -101,6 +102,15 @@ async def test_a_code_that_nearly_ends_is_replaced(service, box, monkeypatch):
     first = (await box.look()).code
     monkeypatch.setattr(box_module, "_SOON", 1e9)
     assert (await box.look()).code != first
+
+
+async def test_who_only_looks_loads_neither_keys_nor_index():
+    script = "import sys, edge.console.page, edge.console.box; print(*sys.modules)"
+    done = await asyncio.create_subprocess_exec(sys.executable, "-c", script, stdout=-1)
+    said, _ = await done.communicate()
+    loaded = set(said.decode().split())
+    assert "textual.app" in loaded
+    assert not loaded & {"sqlcipher3", "aiosqlite", "pydicom", "aiohttp", "edge.opening"}
 
 
 async def test_without_a_service_that_is_what_there_is_to_show(loaded, box):

@@ -112,6 +112,13 @@ async def test_a_change_is_shown_by_itself():
         await until(pilot, lambda: "refused" in text(page, "sentence"))
 
 
+async def test_a_look_that_takes_longer_than_the_pause_between_two_is_shown_all_the_same():
+    box = FakeBox()
+    box.takes = 0.6
+    async with shown(box) as (page, pilot):
+        await until(pilot, lambda: "safe in the cloud" in text(page, "sentence"))
+
+
 async def test_troubles_of_the_machine_are_named():
     view = replace(IN_USE, troubles=("Disk sda may fail: 3 sectors can't be read",))
     assert "! Disk sda may fail: 3 sectors can't be read" in lines_of(view)
