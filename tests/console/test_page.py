@@ -92,12 +92,13 @@ async def test_a_new_box_shows_the_code_of_its_first_admin():
 async def test_it_fits_on_the_smallest_screen_with_its_code():
     async with shown(FakeBox(NEW)) as (page, pilot):
         await until(pilot, lambda: text(page, "picture"))
+        width = max(map(len, text(page, "picture").splitlines()))
+        picture = page.screen.query_one("#picture")
+        await until(pilot, lambda: picture.content_region.width >= width)
         for name in ("facts", "picture"):
             region = page.screen.query_one(f"#{name}").region
             assert region.bottom < 24, name
             assert region.right <= 80, name
-        width = max(map(len, text(page, "picture").splitlines()))
-        assert page.screen.query_one("#picture").content_region.width >= width
 
 
 async def test_a_change_is_shown_by_itself():
