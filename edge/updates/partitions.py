@@ -28,6 +28,8 @@ __all__ = ["BOOT", "EMPTY", "ROOT", "VERITY", "Disk", "Partition", "Slot", "disk
 
 EMPTY: Final = "_empty"
 ROOT, VERITY, BOOT = "edge-root-", "edge-verity-", "edge-boot-"
+_OWN_DISK: Final = Path("/run/edge-disk/whole")
+"""The disk that the machine started from, as the image says; a stick may have the same labels."""
 _BY_LABEL: Final = Path("/dev/disk/by-partlabel")
 _SYS: Final = Path("/sys/class/block")
 _PIECE: Final = 1024**2
@@ -189,6 +191,8 @@ def disk_of(running: str) -> Disk:
     Raises:
         UpdateRefused: It can't be found.
     """
+    if _OWN_DISK.exists():
+        return Disk(_OWN_DISK.resolve())
     link = _BY_LABEL / "".join(map(_as_udev, ROOT + running))
     try:
         node = link.resolve(strict=True)

@@ -113,7 +113,7 @@ def _parser() -> argparse.ArgumentParser:
     for language in _LANGUAGES:
         make.add_argument(f"--notes-{language}", type=Path)
     make.add_argument("--security", action="store_true", help="it mends a weakness")
-    make.add_argument("--plain", action="store_true", help="do not pack the parts (xz)")
+    make.add_argument("--pack", action="store_true", help="pack the parts (xz)")
     make.add_argument("--key", type=Path, required=True, action="append", help="that signs")
     make.add_argument("--into", type=Path, required=True, metavar="FOLDER")
     make.set_defaults(run=_make)
@@ -140,7 +140,7 @@ def _make(options: argparse.Namespace) -> str:
         folder = Path(scratch)
         stored = {name: folder / name for name in sources}
         parts = tuple(
-            pack(name, path, stored[name], xz=not options.plain) for name, path in sources.items()
+            pack(name, path, stored[name], xz=options.pack) for name, path in sources.items()
         )
         notes = {"en": options.notes.read_text("utf-8")}
         for language in _LANGUAGES:

@@ -37,7 +37,7 @@ def make(made, version="1.1", *more):
 
 def test_a_bundle_and_the_list_of_its_folder_are_made(made, capsys):
     notes = str(made / "notas")
-    assert make(made, "1.1", "--plain", "--security", "--notes-es", notes) == 0
+    assert make(made, "1.1", "--pack", "--security", "--notes-es", notes) == 0
     assert make(made, "1.2") == 0
     listed = json.loads((made / "shop" / "index.json").read_text())["updates"]
     assert [one["version"] for one in listed] == ["1.1", "1.2"]
