@@ -159,3 +159,66 @@ def test_a_flood_of_nonsense_is_carried_off_and_the_next_wish_is_heard(machine):
         time.sleep(0.1)
     assert machine.show("edge-machine.path", "ActiveState") == "active"
     machine.systemctl("start", "wishing")
+
+
+SERVED = """
+Environment=EDGE_APPLIANCE__LAB=true EDGE_HTTP__TLS=off EDGE_HTTP__AUTH=none
+Environment=EDGE_HTTP__LISTEN=127.0.0.1:0 EDGE_DIMSE__LISTEN=127.0.0.1:0
+ExecStart=
+ExecStart=/opt/edge/.venv/bin/python -m edge serve
+[Unit]
+DefaultDependencies=no
+"""
+STICK = """
+[Unit]
+DefaultDependencies=no
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/sh -c "install -d -m 700 -o edge /run/edge-media/%i /run/edge-media/%i/EDGE-SETUP; install -m 600 -o edge /var/lib/edge.toml /run/edge-media/%i/EDGE-SETUP/edge.toml"
+"""  # noqa: E501
+TOKEN = "7K2M-Q0XE-41TR-ZB9D"
+SETUP = f"""[setup]
+token = "{TOKEN}"
+
+[appliance]
+name = "radiology"
+"""
+
+
+@pytest.fixture
+def box(tmp_path_factory):
+    """With the service, and a stick that is put in."""
+    if why := hindrance():
+        pytest.skip(why)
+    alone = ALONE.replace("[Service]", "[Service]\nPrivateTmp=no")
+    units = {
+        "edge.service": (UNITS / "edge.service").read_text(),
+        "edge.service.d/alone.conf": alone + SERVED,
+        "edge-stick@.service": (UNITS / "edge-stick@.service").read_text(),
+        "edge-stick@.service.d/alone.conf": alone
+        + "ExecStart=\nExecStart=/opt/edge/.venv/bin/python -m edge provision stick"
+        " /run/edge-media/%i\n",
+        "edge-media@.service": STICK,
+        "made.service": MADE,
+    }
+    root = tmp_path_factory.mktemp("box")
+    with booted(root, units) as made:
+        (root / "var/edge.toml").write_text(SETUP)
+        made.systemctl("start", "made")
+        made.systemctl("start", "edge")
+        made.until("edge", "ActiveState", "active")
+        yield made
+
+
+def test_a_stick_sets_the_box_up_behind_the_walls_of_its_unit(box):
+    """A service, started twice: it begins anew with the settings of the stick."""
+    box.systemctl("start", "edge-media@sda1", "edge-stick@sda1", check=False)
+    answer = "/run/edge-media/sda1/EDGE-SETUP/result.txt"
+    said = becomes(box, answer, bool).decode()
+    assert "This box was set up by the stick" in said, (said, box.log())
+    assert "Name       radiology" in said
+    file = inside(box, "cat", "/run/edge-media/sda1/EDGE-SETUP/edge.toml").decode()
+    assert TOKEN not in file
+    assert 'name = "radiology"' in (box.data / "settings.toml").read_text()
+    assert inside(box, "ls", "/run/edge-media/sda1/EDGE-SETUP") == b"edge.toml\nresult.txt\n"
