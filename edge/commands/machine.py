@@ -67,6 +67,11 @@ def add(commands: Commands) -> None:
         ("back", "As root: take network settings back that nobody kept.", _back),
         ("look", "As root: look at the disks.", _look),
         ("end", "As root: close intake, and power off; upsmon's SHUTDOWNCMD.", _end),
+        (
+            "find-ups",
+            "As root: tell NUT of an UPS on USB; 1 if there is none.",
+            _find,
+        ),
     ):
         _add(acts, name, text, run)
 
@@ -220,6 +225,13 @@ def _look(options: argparse.Namespace) -> int:
         if disk.problem:
             say(f"{disk.name}: {disk.problem}", file=sys.stderr)
     return 0
+
+
+def _find(options: argparse.Namespace) -> int:
+    from edge.machine.tools import Tools
+    from edge.machine.ups import find_ups
+
+    return int(not find_ups(_places(options), Tools()))
 
 
 def _end(options: argparse.Namespace) -> int:

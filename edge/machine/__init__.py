@@ -14,6 +14,7 @@ kernel), and leaves an *answer* beside. Root runs for the time of a wish, and li
     booting     what holds at every start, before there is a network
     health      disks and heat: root looks, everybody reads
     power       whether the mains are there
+    ups         an UPS on USB is found
     lights      status LEDs
     part        what the service itself wishes
     places      where all of it is

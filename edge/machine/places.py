@@ -30,6 +30,8 @@ class Places:
     """Is there once the clock follows a time server (systemd-timesyncd)."""
     own_disk: Path = Path("/run/edge-disk")
     """Links to the partitions of the disk that the machine started from (the image makes them)."""
+    nut: Path = Path("/run/edge-nut")
+    """NUT's configuration, where an UPS was found."""
     reset: Path = Path("/usr/lib/edge/factory-reset")
     """The image's own program for that."""
     host_name: Path = Path("/var/etc/hostname")

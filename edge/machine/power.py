@@ -58,6 +58,11 @@ def note_power(places: Places, event: str, clock: Callable[[], float] = time.tim
     before = read_power(places)
     changed: dict[str, object] = {}
     match event:
+        # What is said at the same moment may come in any order; and who ends does not come back.
+        case "battery" if before.state in {"low", "ending"}:
+            pass
+        case "line" | "low" if before.state == "ending":
+            pass
         case "line" | "battery" | "low" | "ending" if event != before.state:
             changed = {"state": event, "since": clock()}
         case "replace":

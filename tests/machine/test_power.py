@@ -18,6 +18,18 @@ def test_it_is_known_since_when(places):
     assert read_power(places) == PowerState("line", 30.0)
 
 
+def test_what_was_said_before_and_comes_later_changes_nothing(places):
+    note_power(places, "low", lambda: 10.0)
+    note_power(places, "battery", lambda: 20.0)
+    assert read_power(places) == PowerState("low", 10.0)
+    note_power(places, "line", lambda: 30.0)
+    assert read_power(places).state == "line"
+    note_power(places, "ending", lambda: 40.0)
+    for event in ("low", "battery", "line"):
+        note_power(places, event, lambda: 50.0)
+    assert read_power(places) == PowerState("ending", 40.0)
+
+
 def test_what_is_wrong_with_the_battery_stays_beside_it(places):
     note_power(places, "line", lambda: 10.0)
     note_power(places, "replace")
