@@ -25,6 +25,7 @@ from typing import Final, Literal, TypeVar
 import msgspec
 
 from edge.crypto.durable import hand_over, sync_folder, write_file
+from edge.errors import StorageFull
 from edge.updates.bundle import SUFFIX
 
 __all__ = [
@@ -236,8 +237,17 @@ class Folder:
         return self._read("state.json", State) or State()
 
     def write_state(self, state: State) -> None:
-        """Keep it."""
-        self._write("state.json", state)
+        """Keep it.
+
+        Raises:
+            StorageFull: The disk does not take it.
+        """
+        try:
+            self._write("state.json", state)
+        except OSError as error:
+            raise StorageFull(
+                f"what is known of updates can't be kept: {error.strerror}"
+            ) from error
 
     def order(self) -> Order | None:
         """What root shall do."""

@@ -55,7 +55,7 @@ class Loader(Protocol):
         """It has not: have the version before start from now on.
 
         Raises:
-            UpdateRefused: That is not there any more; nothing was changed.
+            UpdateRefused: That is not there any more, or it is not on trial; nothing was changed.
         """
         ...
 
@@ -112,7 +112,11 @@ class Uefi:
         entries = self.entries()
         if before not in entries:
             raise UpdateRefused(f"nothing starts version {before} any more")
-        self._unlink(entries.get(version, []))
+        # Whether it is on trial stands in its name, which nobody but root writes.
+        on_trial = [path for path in entries.get(version, []) if "+" in path.name]
+        if not on_trial:
+            raise UpdateRefused(f"version {version} is not on trial any more")
+        self._unlink(on_trial)
 
     def _unlink(self, paths: Iterable[Path]) -> None:
         for path in paths:

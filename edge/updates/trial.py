@@ -126,7 +126,7 @@ def _went_back(folder: Folder, trial: Trial) -> tuple[Verdict, str]:
 def _last_word(folder: Folder, trial: Trial) -> Entry | None:
     """What the version on trial found wrong itself."""
     for entry in reversed(folder.history()):
-        if entry.version == trial.version and entry.at >= trial.at:
+        if entry.version == trial.version:
             if entry.deed is Deed.BAD:
                 return entry
             if entry.deed is Deed.WRITTEN:

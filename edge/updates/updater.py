@@ -250,7 +250,12 @@ class Updater:
         await self._take_up()
         while True:
             self._woken.clear()
-            pause = await self._step()
+            try:
+                pause = await self._step()
+            except (OSError, StorageFull) as error:
+                # A disk that is full, or ill, is told of by others; images come in all the same.
+                log.warning("the update does not go on: %s", error)
+                pause = _PAUSE
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(pause):
                     await self._woken.wait()
@@ -416,9 +421,9 @@ class Updater:
     async def _change(self, **changed: Any) -> None:
         """Keep something else than was known."""
         async with self._changing:
-            for name, value in changed.items():
-                setattr(self._state, name, value)
-            await asyncio.to_thread(self._folder.write_state, self._state)
+            new = msgspec.structs.replace(self._state, **changed)
+            await asyncio.to_thread(self._folder.write_state, new)
+            self._state = new
 
     async def _say(self, error: EdgeError) -> None:
         """Keep why it does not go on."""

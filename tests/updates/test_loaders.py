@@ -57,6 +57,13 @@ def test_one_that_has_not_proven_itself_starts_no_more(linux):
     assert set(loader.entries()) == {"1.0"}
 
 
+def test_one_that_has_proven_itself_is_not_gone_back_from(linux):
+    (linux / "edge_1.1.efi").write_bytes(b"1.1")
+    with pytest.raises(UpdateRefused, match="not on trial any more"):
+        Uefi(linux.parent.parent).leave("1.1", "1.0")
+    assert (linux / "edge_1.1.efi").exists()
+
+
 def test_nothing_is_taken_away_if_nothing_else_would_start(linux):
     loader = Uefi(linux.parent.parent)
     with pytest.raises(UpdateRefused, match=r"nothing starts version 0\.9"):

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from edge import config
-from edge.errors import LineClosed, UpdateRefused
+from edge.errors import LineClosed, StorageFull, UpdateRefused
 from edge.updates.journal import Deed, Folder, Trial
 from edge.updates.means import Means
 from edge.updates.standing import Phase
@@ -328,6 +328,23 @@ async def test_a_machine_without_slots_is_told_to_use_its_packages(folder, maker
         for _ in range(10):
             await asyncio.sleep(0.01)
         assert (await updater.standing()).phase is Phase.OFFERED
+
+
+async def test_a_disk_that_is_full_stops_nothing_else(box, maker, store, monkeypatch):
+    await offer(maker, store)
+    one = box()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    async with one.running() as updater:
+        with monkeypatch.context() as patched:
+            patched.setattr(one.folder, "_write", full)
+            with pytest.raises(StorageFull, match="can't be kept: No space left"):
+                await updater.look()
+        await updater.look()
+        await updater.download()
+        await one.until(Phase.READY)
 
 
 async def test_without_a_server_it_is_said_how_updates_come(folder, place, maker, store):
