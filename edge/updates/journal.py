@@ -276,7 +276,7 @@ class Folder:
     def _read(self, name: str, kind: type[T]) -> T | None:
         try:
             return msgspec.json.decode(_content(self.path / name), type=kind)
-        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return None
 
     def _write(self, name: str, what: msgspec.Struct) -> None:
@@ -372,7 +372,7 @@ def was_cancelled(history: Iterable[Entry], version: str) -> bool:
 
 def _lines(data: bytes) -> Iterator[Entry]:
     for line in data.splitlines():
-        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             yield msgspec.json.decode(line, type=Entry)
 
 

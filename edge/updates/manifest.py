@@ -130,7 +130,7 @@ def parse(data: bytes) -> Manifest:
                 hint="an older update has to be taken first; its notes say which",
             )
         found = msgspec.json.decode(data, type=Manifest)
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UpdateRefused(f"what the update says of itself can't be understood: {error}") from (
             error
         )

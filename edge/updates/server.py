@@ -137,7 +137,7 @@ class UpdateServer:
                 check_version(one.version)
                 if not _NAME.fullmatch(one.file) or not one.file.endswith(SUFFIX):
                     raise UpdateRefused(f"{folder}{_INDEX} names a file that is no update")
-        except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
             raise UpdateRefused(
                 f"{folder}{_INDEX} can't be understood: {error}",
                 hint="check update.url: it must be a folder with updates, or one of them",

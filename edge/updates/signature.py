@@ -61,7 +61,7 @@ def read_signatures(data: bytes) -> list[Signature]:
     """
     try:
         return msgspec.json.decode(data, type=list[Signature])
-    except msgspec.DecodeError as error:
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UpdateRefused("the signatures of the update can't be understood") from error
 
 
