@@ -184,9 +184,10 @@ class Updater:
             raise UpdateRefused("no update is under way")
         if order is not None:
             await asyncio.to_thread(self._folder.drop_order)
+        # First, or what goes on by itself would begin it again before it is known.
+        await asyncio.to_thread(self._folder.note, Deed.CANCELLED, version, by=by)
         await self._change(wanted=None, install=False, by="", trouble="", hint="")
         self._unwanted.set()
-        await asyncio.to_thread(self._folder.note, Deed.CANCELLED, version, by=by)
         self._woken.set()
         return await self.standing()
 
