@@ -22,12 +22,13 @@ from edge.access.audit.entry import Entry, Event
 from edge.access.throttle import Throttle
 from edge.access.tls import fingerprints
 from edge.admin.local import ask_service, parts_of_service
+from edge.admin.local_keys import Opening, open_service
 from edge.cache.condition import Level
 from edge.cache.machine import temperature
 from edge.cache.network import look
 from edge.config import Config, host_and_port
 from edge.console.view import Code, Person, View
-from edge.errors import EdgeError, KeyLocked
+from edge.errors import EdgeError, KeyLocked, Needs
 from edge.machine.asking import ask, is_there
 from edge.machine.health import MachineState, read_machine
 from edge.machine.networks import read_network
@@ -82,7 +83,7 @@ class LocalBox:
     async def look(self) -> View:
         """See `edge.console.view.Box`."""
         config = await asyncio.to_thread(self._load)
-        told, level, has_people, code_until = await self._state(config)
+        told, level, has_people, code_until, needs = await self._state(config)
         machine, addresses, shown, network, has_machine = await asyncio.to_thread(
             self._facts, config
         )
@@ -103,6 +104,7 @@ class LocalBox:
             has_machine=has_machine,
             needs_login=has_people,
             is_lab=config.appliance.lab,
+            needs=needs,
         )
 
     def _facts(self, config: Config) -> tuple[MachineState, tuple[str, ...], str, Any, bool]:
@@ -116,25 +118,31 @@ class LocalBox:
             is_there(self._places),
         )
 
-    async def _state(self, config: Config) -> tuple[str, Level, bool, float | None]:
-        """The sentence, the light, whether anybody can log in, and until when the code holds.
+    async def _state(self, config: Config) -> tuple[str, Level, bool, float | None, Needs | None]:
+        """Sentence, light, whether anybody can log in, until when the code holds, what opens it.
 
         As long as it is not known, somebody can.
         """
         try:
-            said = await ask_service(config.appliance.data_dir, "state")
+            told = await ask_service(config.appliance.data_dir, "state")
         except KeyLocked as error:
-            return f"{str(error)[:1].upper()}{str(error)[1:]}.", Level.ALARM, True, None
+            return (
+                f"{str(error)[:1].upper()}{str(error)[1:]}.",
+                Level.ALARM,
+                True,
+                None,
+                error.needs,
+            )
         except EdgeError as error:
             parts = await parts_of_service(config.appliance.data_dir)
             if parts is not None and "start" in parts:
-                return "The service is starting.", Level.BUSY, True, None
+                return "The service is starting.", Level.BUSY, True, None, None
             log.warning("the service can't say how it is: %s", error)
-            return "The service does not answer.", Level.ALARM, True, None
-        if said is None:
-            return _NOT_RUNNING, Level.ALARM, True, None
-        level, until = Level(said["level"]), said["code_until"]
-        return str(said["sentence"]), level, bool(said["has_people"]), until
+            return "The service does not answer.", Level.ALARM, True, None, None
+        if told is None:
+            return _NOT_RUNNING, Level.ALARM, True, None, None
+        level, until = Level(told["level"]), told["code_until"]
+        return str(told["sentence"]), level, bool(told["has_people"]), until, None
 
     async def _have_code(self, config: Config, until: float | None) -> None:
         """A code for the first admin: the one that holds, or a new one if there is none.
@@ -167,6 +175,21 @@ class LocalBox:
     async def log_out(self, person: Person) -> None:
         """See `edge.console.view.Box`."""
         await self._door().log_out(person)
+
+    async def unlock(self, secret: str, needs: Needs) -> None:
+        """See `edge.console.view.Box`."""
+        config = await asyncio.to_thread(self._load)
+        attempt = self._throttle.of_address("")
+        is_key = needs is Needs.RECOVERY_KEY
+        opening = Opening(
+            passphrase="" if is_key else secret,
+            recovery_key=secret if is_key else "",
+            by="the screen of the box",
+        )
+        if not await asyncio.to_thread(open_service, config.appliance.data_dir, opening):
+            attempt.take_back()
+            raise EdgeError("the service is not running", hint="restart the box")
+        attempt.succeeded()
 
     async def wish(self, wish: Wish, person: Person | None) -> None:
         """See `edge.console.view.Box`."""

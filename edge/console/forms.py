@@ -18,10 +18,10 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Label, Static
 
-from edge.errors import MachineRefused
+from edge.errors import MachineRefused, Needs
 from edge.machine.wishes import NetworkSettings, checked_network
 
-__all__ = ["LogInForm", "NetworkForm", "Question", "ResetForm", "Typed", "harmless"]
+__all__ = ["LogInForm", "NetworkForm", "Question", "ResetForm", "Typed", "UnlockForm", "harmless"]
 
 _OBEYED: Final = "\N{REPLACEMENT CHARACTER}"
 _LEAVE: Final = Binding("escape", "leave", "Leave")
@@ -252,6 +252,45 @@ class LogInForm(_Form):
         if self._before is not None:
             return Typed(self._before.name, self._before.password, self.value("second"))
         return Typed(self.value("name"), self.query_one("#password", Input).value, "")
+
+
+class UnlockForm(_Form):
+    """What opens a locked box.
+
+    Args:
+        needs: What that is.
+        wrong: Why the last one did not; empty if there was none.
+    """
+
+    heading: ClassVar[str] = "The box is locked"
+    go: ClassVar[str] = "Open it"
+
+    def __init__(self, needs: Needs, wrong: str = "") -> None:
+        super().__init__()
+        self._needs = needs
+        self._wrong = wrong
+
+    def fields(self) -> Iterator[tuple[Label, Input]]:
+        """See `_Form`."""
+        match self._needs:
+            case Needs.RECOVERY_KEY:
+                yield _field("secret", "Recovery key", hint="nine groups of eight characters")
+            case Needs.NEW_PASSPHRASE:
+                yield _field("secret", "Passphrase", hint="that it shall have", password=True)
+                yield _field("again", "Once more", password=True)
+            case _:
+                yield _field("secret", "Passphrase", password=True)
+
+    def on_mount(self) -> None:
+        """See textual."""
+        self.query_one("#wrong", Static).update(harmless(self._wrong))
+
+    def typed(self) -> str:
+        """See `_Form`."""
+        secret = self.query_one("#secret", Input).value
+        if self._needs is Needs.NEW_PASSPHRASE and secret != self.query_one("#again", Input).value:
+            raise MachineRefused("the two are not the same", hint="type it again")
+        return secret
 
 
 class ResetForm(_Form):

@@ -24,11 +24,12 @@ from edge.console.forms import (
     Question,
     ResetForm,
     Typed,
+    UnlockForm,
     harmless,
 )
 from edge.console.picture import drawn
 from edge.console.view import Box, Person, SecondFactorNeeded, View
-from edge.errors import AccessDenied, DecisionRefused, EdgeError
+from edge.errors import AccessDenied, DecisionRefused, EdgeError, Needs
 from edge.machine.networks import TRIED_SECONDS
 from edge.machine.wishes import Back, Keep, Network, NetworkSettings, PowerOff, Restart, Wish
 
@@ -39,6 +40,8 @@ log = logging.getLogger(__name__)
 _LOOK: Final = 5.0
 _IDLE: Final = 300.0
 """Seconds after which who logged in is logged out."""
+_OPENED_HERE: Final = frozenset({Needs.PASSPHRASE, Needs.NEW_PASSPHRASE, Needs.RECOVERY_KEY})
+"""By something that nobody has who only stands before the box."""
 _HEX_IN_LINE: Final = 8
 """Bytes of a fingerprint: a person compares a line at a time."""
 _LABEL: Final = 13
@@ -79,6 +82,7 @@ class ConsolePage(App[None], inherit_bindings=False):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "network", "Network"),
         Binding("s", "service", "Log in"),
+        Binding("u", "unlock", "Unlock"),
         Binding("c", "code", "Another code"),
         Binding("r", "restart", "Restart"),
         Binding("p", "power_off", "Power off"),
@@ -125,8 +129,11 @@ class ConsolePage(App[None], inherit_bindings=False):
             return view is not None and view.code is not None
         if action == "reset":
             return self.person is not None
+        if action == "unlock":
+            return view is not None and view.needs in _OPENED_HERE
         if action == "service":
-            return view is not None and (view.needs_login or self.person is not None)
+            may = view is not None and view.needs_login and view.needs is None
+            return may or self.person is not None
         return True
 
     # What is shown --------------------------------------------------------------------------------
@@ -177,6 +184,24 @@ class ConsolePage(App[None], inherit_bindings=False):
             await self._log_out()
         else:
             await self._log_in()
+        self.look()
+
+    @work(exclusive=True, group="act")
+    async def action_unlock(self) -> None:
+        """Open a locked box by what it needs."""
+        view, wrong = self.view, ""
+        if view is None or view.needs is None:
+            return
+        while True:
+            secret = await self.push_screen_wait(UnlockForm(view.needs, wrong))
+            if not isinstance(secret, str):
+                return
+            try:
+                await self._box.unlock(secret, view.needs)
+            except EdgeError as error:
+                wrong = _words(error)
+            else:
+                break
         self.look()
 
     @work(exclusive=True, group="act")

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from edge.cache.condition import Level
+from edge.errors import Needs
 from edge.machine.networks import NetworkState
 from edge.machine.wishes import Wish
 
@@ -46,6 +47,8 @@ class View:
     needs_login: bool = True
     """Settings are for who logs in; not on a box in which nobody is yet."""
     is_lab: bool = False
+    needs: Needs | None = None
+    """What it waits for, if it is locked; None if it is open."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +87,17 @@ class Box(Protocol):
 
     async def log_out(self, person: Person) -> None:
         """They have gone."""
+
+    async def unlock(self, secret: str, needs: Needs) -> None:
+        """Open a locked box.
+
+        Args:
+            secret: Its passphrase, or the one that it shall have; or its recovery key.
+            needs: Which of them.
+
+        Raises:
+            EdgeError: That does not open it, or not now.
+        """
 
     async def wish(self, wish: Wish, person: Person | None) -> None:
         """Have the machine do something.

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from edge.cache.condition import Level
 from edge.console.view import Code, Person, SecondFactorNeeded, View
-from edge.errors import AccessDenied, DecisionRefused
+from edge.errors import AccessDenied, DecisionRefused, WrongKey
 from edge.machine.networks import NetworkState
 from edge.machine.wishes import Back, Keep, Network
 
@@ -65,6 +65,12 @@ class FakeBox:
 
     async def log_out(self, person):
         self.asked.append(("log out", person.name))
+
+    async def unlock(self, secret, needs):
+        self.asked.append(("unlock", secret, needs))
+        if secret != "right":
+            raise WrongKey("this does not open the box")
+        self.view = replace(self.view, needs=None, sentence="Everything is safe in the cloud.")
 
     async def wish(self, wish, person):
         self.asked.append((wish, None if person is None else person.name))

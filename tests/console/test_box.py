@@ -17,8 +17,9 @@ from edge.cache.condition import Level
 from edge.console import box as box_module
 from edge.console.box import LocalBox, page_address
 from edge.console.view import SecondFactorNeeded
-from edge.errors import AccessDenied, EdgeError, TooManyAttempts
+from edge.errors import AccessDenied, EdgeError, Needs, TooManyAttempts
 from edge.index import users as table
+from edge.locked import root_secret
 from edge.machine.carrying import Carrier
 from edge.machine.networks import read_network
 from edge.machine.wishes import Network, NetworkSettings, Restart
@@ -121,6 +122,23 @@ async def test_without_a_service_that_is_what_there_is_to_show(loaded, box):
     assert view.level is Level.ALARM
     assert view.needs_login
     assert view.code is None
+
+
+async def test_a_locked_box_says_so_and_is_opened_by_its_passphrase(loaded, machine):
+    closed = replace(loaded, keys=config.Keys(provider="passphrase", grace_hours=0.0))
+    box = LocalBox(lambda: closed, None, machine.places)
+    for needs in (Needs.NEW_PASSPHRASE, Needs.PASSPHRASE):
+        start = asyncio.create_task(root_secret(closed))
+        async with asyncio.timeout(20):
+            while (view := await box.look()).needs is None:  # noqa: ASYNC110 - it is starting
+                await asyncio.sleep(0.01)
+        assert view.needs is needs
+        assert view.sentence.startswith("The box is locked: ")
+        assert view.level is Level.ALARM
+        with pytest.raises(EdgeError):
+            await box.unlock("short" if needs is Needs.NEW_PASSPHRASE else "wrong", needs)
+        await box.unlock("seven herons over a wet field", needs)
+        assert await start
 
 
 async def test_an_admin_logs_in_with_a_second_factor(service, box, loaded):

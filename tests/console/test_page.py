@@ -10,9 +10,16 @@ import pytest
 from textual.widgets import Button, Input, Static
 
 from edge.cache.condition import Level
-from edge.console.forms import LogInForm, NetworkForm, Question, ResetForm, harmless
+from edge.console.forms import (
+    LogInForm,
+    NetworkForm,
+    Question,
+    ResetForm,
+    UnlockForm,
+    harmless,
+)
 from edge.console.page import ConsolePage, lines_of
-from edge.errors import EdgeError, MachineRefused
+from edge.errors import EdgeError, MachineRefused, Needs
 from edge.machine.wishes import Back, Keep, Network, NetworkSettings, PowerOff, Restart
 from tests.console.boxes import IN_USE, NEW, FakeBox
 
@@ -277,6 +284,43 @@ async def test_a_machine_that_refuses_says_why():
 def form_text(pilot):
     found = pilot.app.screen.query("#text")
     return found.first(Static).content if found else ""
+
+
+@pytest.mark.parametrize("needs", [Needs.PASSPHRASE, Needs.RECOVERY_KEY, Needs.NEW_PASSPHRASE])
+async def test_a_locked_box_is_opened_by_what_it_needs(needs):
+    box = FakeBox(replace(IN_USE, needs=needs, sentence="The box is locked: anna locked it."))
+    async with shown(box) as (page, pilot):
+        await pilot.press("s")  # nobody can be let in there
+        await pilot.press("u")
+        await appears(pilot, UnlockForm)
+        if needs is Needs.NEW_PASSPHRASE:
+            await write(pilot, secret="right", again="rigth")
+            await press(pilot, "go")
+            assert box.asked == []
+            await write(pilot, again="right")
+        else:
+            await write(pilot, secret="wrong")
+            await press(pilot, "go")
+            await until(pilot, lambda: "does not open" in wrong_in(pilot))
+            await write(pilot, secret="right")
+        await press(pilot, "go")
+        await until(pilot, lambda: "safe in the cloud" in text(page, "sentence"))
+    assert box.asked[-1] == ("unlock", "right", needs)
+
+
+def wrong_in(pilot):
+    found = pilot.app.screen.query("#wrong")
+    return str(found.first(Static).content) if found else ""
+
+
+@pytest.mark.parametrize("needs", [Needs.ADMIN, Needs.SERVER])
+async def test_who_only_stands_there_opens_no_locked_box(needs):
+    box = FakeBox(replace(IN_USE, needs=needs))
+    async with shown(box) as (page, pilot):
+        await pilot.press("u")
+        await pilot.pause()
+        assert len(page.screen_stack) == 1
+    assert box.asked == []
 
 
 async def test_who_walks_away_is_logged_out():
