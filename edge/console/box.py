@@ -15,6 +15,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -43,11 +44,23 @@ __all__ = ["LocalBox", "page_address"]
 
 log = logging.getLogger(__name__)
 
-_NOT_RUNNING: Final = "The service is not running: nothing comes in."
 _FREE: Final = (Restart, PowerOff)
 """For whoever stands before the box: it has a button, and a plug."""
 _SOON: Final = 3600.0
 """A code that ends so soon is replaced before somebody writes it down."""
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What the service says of itself."""
+
+    sentence: str
+    level: Level = Level.ALARM
+    has_people: bool = True
+    """Somebody can log in; as long as that is not known, somebody can."""
+    code_until: float | None = None
+    """When the set-up code ends; None: there is none."""
+    needs: Needs | None = None
 
 
 def page_address(config: Config, *, is_new: bool) -> str:
@@ -83,28 +96,28 @@ class LocalBox:
     async def look(self) -> View:
         """See `edge.console.view.Box`."""
         config = await asyncio.to_thread(self._load)
-        told, level, has_people, code_until, needs = await self._state(config)
+        state = await self._state(config)
         machine, addresses, shown, network, has_machine = await asyncio.to_thread(
             self._facts, config
         )
-        if not has_people:
-            await self._have_code(config, code_until)
+        if not state.has_people:
+            await self._have_code(config, state.code_until)
         else:
             self._code = None
         return View(
             name=config.appliance.name,
-            sentence=told,
-            level=level,
-            address=page_address(config, is_new=not has_people),
+            sentence=state.sentence,
+            level=state.level,
+            address=page_address(config, is_new=not state.has_people),
             addresses=addresses,
             fingerprint=shown,
-            code=None if has_people else self._code,
+            code=None if state.has_people else self._code,
             troubles=tuple(machine.troubles()),
             network=network,
             has_machine=has_machine,
-            needs_login=has_people,
+            needs_login=state.has_people,
             is_lab=config.appliance.lab,
-            needs=needs,
+            needs=state.needs,
         )
 
     def _facts(self, config: Config) -> tuple[MachineState, tuple[str, ...], str, Any, bool]:
@@ -118,31 +131,22 @@ class LocalBox:
             is_there(self._places),
         )
 
-    async def _state(self, config: Config) -> tuple[str, Level, bool, float | None, Needs | None]:
-        """Sentence, light, whether anybody can log in, until when the code holds, what opens it.
-
-        As long as it is not known, somebody can.
-        """
+    async def _state(self, config: Config) -> _State:
         try:
             told = await ask_service(config.appliance.data_dir, "state")
         except KeyLocked as error:
-            return (
-                f"{str(error)[:1].upper()}{str(error)[1:]}.",
-                Level.ALARM,
-                True,
-                None,
-                error.needs,
-            )
+            said = str(error)
+            return _State(f"{said[:1].upper()}{said[1:]}.", needs=error.needs)
         except EdgeError as error:
             parts = await parts_of_service(config.appliance.data_dir)
             if parts is not None and "start" in parts:
-                return "The service is starting.", Level.BUSY, True, None, None
+                return _State("The service is starting.", Level.BUSY)
             log.warning("the service can't say how it is: %s", error)
-            return "The service does not answer.", Level.ALARM, True, None, None
+            return _State("The service does not answer.")
         if told is None:
-            return _NOT_RUNNING, Level.ALARM, True, None, None
+            return _State("The service is not running: nothing comes in.")
         level, until = Level(told["level"]), told["code_until"]
-        return str(told["sentence"]), level, bool(told["has_people"]), until, None
+        return _State(str(told["sentence"]), level, bool(told["has_people"]), until)
 
     async def _have_code(self, config: Config, until: float | None) -> None:
         """A code for the first admin: the one that holds, or a new one if there is none.

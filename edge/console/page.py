@@ -165,15 +165,19 @@ class ConsolePage(App[None], inherit_bindings=False):
         self._say(view.sentence, view.level)
         who = f"   {self.person.name} is logged in" if self.person is not None else ""
         lab = "   LABORATORY" if view.is_lab else ""
-        self.query_one("#title", Static).update(harmless(f"{view.name}{lab}{who}"))
-        self.query_one("#facts", Static).update(harmless("\n".join(lines_of(view))))
-        self.query_one("#picture", Static).update("\n".join(drawn(view.address)))
+        self._show("title", f"{view.name}{lab}{who}")
+        self._show("facts", "\n".join(lines_of(view)))
+        self._show("picture", "\n".join(drawn(view.address)))
         self.refresh_bindings()
 
     def _say(self, sentence: str, level: Level) -> None:
-        shown = self.query_one("#sentence", Static)
-        shown.update(harmless(sentence))
-        shown.set_classes(str(level))
+        self._show("sentence", sentence, str(level))
+
+    def _show(self, name: str, text: str, kind: str = "") -> None:
+        """Have a part of the page say something, if it is there: at the end it goes first."""
+        for part in self.query(f"#{name}").results(Static):
+            part.update(harmless(text))
+            part.set_classes(kind)
 
     # What can be done -----------------------------------------------------------------------------
 
