@@ -21,7 +21,8 @@ import pytest
 
 from edge.updates.signing import main
 from tests.image.machine import BUILD, Machine, built, hindrance, stick
-from tests.image.test_qemu import HOST, LAB, kept
+from tests.image.technician import HOST
+from tests.image.test_qemu import LAB, kept
 from tests.samples import ct_series, write_series
 
 NEWER = BUILD / "newer"

@@ -54,6 +54,7 @@ function show(now) {
   byId("download").hidden = !has("offered");
   byId("cancel").hidden = !has("fetching", "waiting", "writing");
   byId("look").hidden = !now.server || has("waiting", "writing", "trial");
+  byId("stick").hidden = !now.is_image;
   const bar = byId("progress");
   bar.hidden = phase !== "fetching";
   if (phase === "fetching" && found) {
@@ -63,7 +64,7 @@ function show(now) {
   }
   byId("looked").textContent = now.server
     ? now.looked ? _("The server of updates was asked %(when)s.", { when: moment(now.looked) }) : _("The server of updates was not asked yet.")
-    : _("No server of updates is set up: they come on sticks. The settings can name one.");
+    : now.is_image ? _("No server of updates is set up: they come on sticks. The settings can name one.") : "";
   if (now.trouble) showProblem(trouble, { message: now.trouble, hint: now.hint });
   else trouble.hidden = true;
   news(found);
