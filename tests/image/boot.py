@@ -52,6 +52,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         cores=given.cores,
         disk_size=given.disk_size,
         sticks=sticks,
+        display=given.display,
+        is_typed=given.type,
+        is_over_at_restart=given.empty,
         first=given.empty,
         tpm=given.tpm,
         slow=given.slow,
@@ -62,11 +65,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     began, shown, is_ready = time.monotonic(), len(machine.console), False
     with switched_on(machine):
-        print(f"{machine.url} and DICOM at 127.0.0.1:{machine.dicom_port}; end it with Ctrl-C")
+        how = "Ctrl-A, then x" if given.type else "Ctrl-C"
+        print(f"{machine.url} and DICOM at 127.0.0.1:{machine.dicom_port}; end it with {how}")
         try:
             while machine.process and machine.process.poll() is None:
                 text = machine.console
-                if not given.quiet:
+                if not given.quiet and not given.type:
                     sys.stdout.write(text[shown:])
                     sys.stdout.flush()
                 shown = len(text)
@@ -107,6 +111,8 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--options", default="", help="for the kernel")
     add("--http", type=int, default=8443, help="port of loopback for HTTPS")
     add("--dicom", type=int, default=11112, help="port of loopback for DICOM")
+    add("--display", default="none", help="as QEMU calls it, such as gtk: its screen")
+    add("--type", action="store_true", help="what is typed goes to its serial console")
     add("--quiet", action="store_true", help="its serial console is not shown")
     return parser.parse_args(arguments)
 

@@ -117,6 +117,9 @@ class Machine:
         image: Under its disk; None starts it with an empty disk.
         sticks: Images of USB sticks that are in it when it starts.
         first: Boots from the first of them.
+        display: As QEMU calls it, such as ``gtk``.
+        is_typed: What is typed here goes to its serial line, and what comes from there is shown.
+        is_over_at_restart: It is switched off where it would start again.
         options: For the kernel, beside its own. Like the next two it comes through the firmware's
             tables, which is how who runs a virtual machine tells systemd what it shall do.
         units: Name -> text of units that its systemd has beside the image's.
@@ -133,6 +136,9 @@ class Machine:
     first: bool = False
     tpm: bool = False
     slow: bool = False
+    display: str = "none"
+    is_typed: bool = False
+    is_over_at_restart: bool = False
     options: str = ""
     units: dict[str, str] = field(default_factory=dict)
     dropins: dict[str, str] = field(default_factory=dict)
@@ -169,6 +175,9 @@ class Machine:
             self._start_tpm()
         monitor = self.folder / "monitor"
         monitor.unlink(missing_ok=True)
+        if self.is_typed:
+            self.process = subprocess.Popen(self.command())
+            return self
         with (self.folder / "qemu.log").open("ab") as log:
             self.process = subprocess.Popen(
                 self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
@@ -200,6 +209,10 @@ class Machine:
             f"hostfwd=tcp:127.0.0.1:{self.http_port}-:8443,"
             f"hostfwd=tcp:127.0.0.1:{self.dicom_port}-:11112"
         )
+        kept = self.folder / "serial.log"
+        serial = f"file,id=serial,path={kept},append=on"
+        if self.is_typed:
+            serial = f"stdio,id=serial,mux=on,signal=off,logfile={kept},logappend=on"
         words = [
             PROGRAMS[self.profile],
             *("-name", "edge", "-nodefaults", "-no-user-config"),
@@ -211,10 +224,10 @@ class Machine:
             *("-device", "virtio-net-pci,netdev=net,romfile="),
             *("-device", "virtio-rng-pci", "-device", "virtio-balloon-pci,id=balloon"),
             *("-device", "qemu-xhci,id=usb"),
-            *("-chardev", f"file,id=serial,path={self.folder / 'serial.log'},append=on"),
+            *("-chardev", serial, *(["-no-reboot"] if self.is_over_at_restart else [])),
             *("-serial", "chardev:serial"),
             *("-qmp", f"unix:{self.folder / 'monitor'},server=on,wait=off"),
-            *("-display", "none", "-device", "virtio-gpu-pci" if is_arm else "VGA"),
+            *("-display", self.display, "-device", "virtio-gpu-pci" if is_arm else "VGA"),
         ]
         speed = f",{SLOW}" if self.slow else ""
         words += [
