@@ -8,6 +8,7 @@ import re
 import shutil
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 from types import ModuleType
 
@@ -118,6 +119,11 @@ def test_a_version_has_room_in_every_name():
 def test_the_data_is_mounted_so_that_nothing_in_it_is_executed():
     options = read(UNITS / "var.mount")["Mount"]["Options"].split(",")
     assert {"nodev", "nosuid", "noexec"} <= set(options)
+
+
+def test_the_image_fixes_no_setting_that_people_shall_set():
+    # What /etc/edge/edge.toml says can't be set by a stick, the page or the screen.
+    assert tomllib.loads((EXTRA / "etc/edge/edge.toml").read_text()) == {}
 
 
 def test_ports_of_the_service_are_open_and_no_others():
