@@ -33,12 +33,13 @@ def test_without_a_terminal_it_says_what_to_do(file):
 def test_on_one_it_shows_the_page_of_a_box_whatever_state_that_is_in(file):
     """Needs two seconds: an interpreter of its own, as systemd starts it."""
     master, slave = pty.openpty()
+    linux = os.environ | {"TERM": "linux", "COLUMNS": "80", "LINES": "24", "COLORTERM": ""}
     running = subprocess.Popen(
         [sys.executable, "-m", "edge", "console", "--config", str(file)],
         stdin=slave,
         stdout=slave,
         stderr=slave,
-        env=os.environ | {"TERM": "linux", "COLUMNS": "80", "LINES": "24"},
+        env=linux,
         start_new_session=True,
     )
     os.close(slave)
@@ -47,6 +48,7 @@ def test_on_one_it_shows_the_page_of_a_box_whatever_state_that_is_in(file):
         while b"The service is not running" not in plain(seen) and time.monotonic() < until:
             seen += os.read(master, 65536)
         assert b"The service is not running" in plain(seen)
+        assert b"\x1b[1;97;41mThe service is not running" in seen  # white on red, of its 16 colours
         os.write(master, b"\x03\x11q")  # no key ends it
         assert running.poll() is None
     finally:
