@@ -174,8 +174,12 @@ class Bundle:
             raise _changed(part)
 
     def _unpacked(self, part: Part) -> Iterator[bytes]:
-        if part.packing == "none":
+        if part.packing != "xz":
             yield from self._stored(part)
+            zeros = part.bytes - part.stored_bytes
+            while zeros:
+                yield bytes(min(zeros, _PIECE))
+                zeros -= min(zeros, _PIECE)
             return
         unpacker = lzma.LZMADecompressor(lzma.FORMAT_XZ, memlimit=_XZ_MEMORY)
         try:
@@ -238,15 +242,20 @@ def _refuse_size(path: Path, size: int, total: int) -> None:
 
 
 def pack(name: Name, source: Path, into: Path, *, xz: bool) -> Part:
-    """Have a part as it will be stored in a file of its own; what the manifest says of it."""
+    """Have a part as it will be stored in a file of its own; what the manifest says of it.
+
+    If it is not packed, the zeros at its end are left out.
+    """
     whole, stored = hashlib.sha256(), hashlib.sha256()
     count = stored_count = 0
     packer = lzma.LZMACompressor(preset=_PRESET) if xz else None
+    end = source.stat().st_size if xz else _end_of(source)
     with source.open("rb") as file, into.open("wb") as made:
         while piece := file.read(_PIECE):
+            kept = piece[: max(0, end - count)]
             whole.update(piece)
             count += len(piece)
-            packed = packer.compress(piece) if packer else piece
+            packed = packer.compress(kept) if packer else kept
             stored.update(packed)
             stored_count += made.write(packed)
         if packer:
@@ -259,8 +268,19 @@ def pack(name: Name, source: Path, into: Path, *, xz: bool) -> Part:
         whole.hexdigest(),
         stored_count,
         stored.hexdigest(),
-        "xz" if xz else "none",
+        "xz" if xz else "none" if count == stored_count else "trimmed",
     )
+
+
+def _end_of(source: Path) -> int:
+    """Where the zeros at the end of a file begin; one byte is left of a file of zeros."""
+    end = at = 0
+    with source.open("rb") as file:
+        while piece := file.read(_PIECE):
+            if kept := piece.rstrip(b"\0"):
+                end = at + len(kept)
+            at += len(piece)
+    return max(end, 1)
 
 
 def write(

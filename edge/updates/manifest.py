@@ -50,7 +50,8 @@ class Part(msgspec.Struct, frozen=True, omit_defaults=True):
     """In the bundle, where it may be packed,"""
     stored_sha256: _Digest
     """and the digest of that: nothing is unpacked that was not proven."""
-    packing: Literal["none", "xz"] = "none"
+    packing: Literal["none", "trimmed", "xz"] = "none"
+    """``trimmed``: without the zeros at its end, of which a slot that is not full has many."""
 
 
 class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
@@ -139,8 +140,10 @@ def parse(data: bytes) -> Manifest:
     names = [part.name for part in found.parts]
     if set(names) != _NEEDED[found.machine] or len(names) != len(set(names)):
         raise UpdateRefused(f"the update does not have the parts of {found.machine}: {names}")
-    if any(part.packing == "none" and part.bytes != part.stored_bytes for part in found.parts):
-        raise UpdateRefused("the update says two sizes of a part that is not packed")
+    for part in found.parts:
+        is_whole = part.packing != "none" or part.bytes == part.stored_bytes
+        if not is_whole or (part.packing == "trimmed" and part.bytes < part.stored_bytes):
+            raise UpdateRefused("the update says two sizes of a part that is not packed")
     if "en" not in found.notes:
         raise UpdateRefused("the update has no notes in English")
     return found

@@ -84,7 +84,7 @@ def publish(server, build, version, root=None):
     words += ["--root", str(root or build / "edge.root.raw"), "--root-hash", hashed]
     words += ["--verity", str(build / "edge.verity.raw"), "--uki", str(build / "edge.efi")]
     words += ["--notes", str(notes), "--key", str(BUILD / "signing.key")]
-    assert main([*words, "--pack", "--into", str(server.folder)]) == 0
+    assert main([*words, "--into", str(server.folder)]) == 0
     return server.folder / f"{version}-x86-64.edgeupdate"
 
 

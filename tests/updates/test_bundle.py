@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge.errors import UpdateRefused
 from edge.updates import signature
-from edge.updates.bundle import FIRST, head_length, open_bundle, read_head
+from edge.updates.bundle import FIRST, head_length, open_bundle, pack, read_head, write
 from edge.updates.manifest import Manifest, parse, written
 from edge.updates.signature import read_keys
 from tests.updates.makers import content_of, public
@@ -28,6 +28,25 @@ def test_what_goes_in_comes_out(maker, keys, xz):
             assert found == content_of("1.1", part.name, 3_000_000)
         assert all(offset % 4096 == 0 for offset in bundle.head.offsets().values())
     assert xz == (path.stat().st_size < 100_000)
+
+
+@pytest.mark.parametrize("content", [b"x" * 10, b"x" + bytes(3_000_000), bytes(2_500_000)])
+def test_zeros_at_the_end_are_not_carried_and_are_there_again(tmp_path, maker, keys, content):
+    source, stored = tmp_path / "source", tmp_path / "stored"
+    source.write_bytes(content)
+    part = pack("root", source, stored, xz=False)
+    assert part.bytes == len(content)
+    assert part.stored_bytes == stored.stat().st_size == max(1, len(content.rstrip(b"\0")))
+    path = maker.bundle()
+    with open_bundle(path, keys) as bundle:
+        parts = (part, *bundle.manifest.parts[1:])
+        manifest = msgspec.structs.replace(bundle.manifest, parts=parts)
+    scratch = maker.folder / "scratch"
+    files = {"root": stored, "verity": scratch / "verity", "uki": scratch / "uki"}
+    write(path, manifest, files, [maker.present])
+    with open_bundle(path, keys) as bundle:
+        bundle.prove()
+        assert b"".join(bundle.content(part)) == content
 
 
 def test_the_head_alone_says_what_it_is(maker, keys):
