@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+import time
 from base64 import b32decode
 
 import httpx
@@ -66,6 +67,16 @@ auth = {{ kind = "basic", user = "{USER}", password = "{PASSWORD}" }}
                 assert answer.is_success, f"{path}: {answer.status_code} {answer.text}"
                 return dict(answer.json())
 
+            # A box that was set up begins anew with its settings, and cuts off who was connected.
+            machine.until_ready()
+            deadline = time.monotonic() + 300
+            while True:
+                try:
+                    browser.get("/login")
+                    break
+                except httpx.TransportError:
+                    assert time.monotonic() < deadline, machine.console[-2000:]
+                    time.sleep(1)
             done("/login/redeem", code=self._code, password=self._password, name="tech")
             begun = done("/login/totp/begin")
             done("/login/totp", code=code_of(b32decode(str(begun["secret"]))))
