@@ -2,23 +2,28 @@
 
 The index knows everything; the store holds some of it. From the outside in; imports go down only:
 
-    __main__    the command line; commands, one module each; demo is the longest of them;
-                disclosure: what buyers ask of security
+    __main__    the command line; commands, one module each; demo is the longest of them, console
+                the page on the screen of the box; disclosure: what buyers ask of security
     app         builds every part, owns the one task group; opening: keys, store and index;
                 locked: the service until its root secret can be had; holding: while it has it;
                 syncing and dimsing: what makes equal with archives, what speaks DICOM;
                 witnessing: what the box does by itself becomes entries of the audit;
+                updating: newer versions of the machine; proving: whether the box does its work;
                 applying: other settings come into force; serving: what is asked for over HTTP;
-                entering: where people log in
-    dimse | dicomweb | dropfolder | sync | admin | pages | viewer
-                the doors: DICOM, DICOMweb, files, the archive, programs, people, eyes. They know
-                nothing of files and tables, and go through the cache
-    cache | access
+                entering: where people log in; resetting: the box is as on its first day;
+                screening: what the screen asks
+    dimse | dicomweb | dropfolder | sync | admin | pages | viewer | provision
+                the doors: DICOM, DICOMweb, files, the archive, programs, people, eyes, and the file
+                that sets a new box up. They know nothing of files and tables, and go through the
+                cache
+    cache | access | updates
                 cache is the only writer of store and index: one way in (``store_instance``), one
-                way out (``open_instance``). access says who may
-    store | index | cloud | pixels
+                way out (``open_instance``). access says who may; updates: signed bundles, slots,
+                the trial of a version
+    store | index | cloud | machine | pixels
                 objects, sealed by a process of their own; the encrypted database; the archive, by
-                its protocol; frames decoded and rendered, in processes of their own
+                its protocol; the machine under the box, by wishes; frames decoded and rendered, in
+                processes of their own
     crypto      keys, and the sealed form of bytes
     dicom       the vocabulary: values and codecs, no I/O
     config      what can be set; others, whom that is about; addresses, where to listen; loading

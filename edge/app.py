@@ -21,11 +21,13 @@ from typing import Self
 from edge import __version__
 from edge.access.audit.entry import BOX, Entry, Event, Outcome
 from edge.access.renewals import Renewals
+from edge.addresses import host_name
 from edge.admin.local import Act, local_door
 from edge.applying import Applying
 from edge.cache.admission import Admission
 from edge.cache.backup import Backups
 from edge.cache.changes import Changes
+from edge.cache.condition import Level, level_of
 from edge.cache.custody import CustodyLedger
 from edge.cache.damaged_settings import damage
 from edge.cache.deletion import Deletion
@@ -57,8 +59,13 @@ from edge.dropfolder.watcher import DropFolder
 from edge.errors import StorageFull, WrongKey
 from edge.holding import Holding
 from edge.index.database import DatabaseBroken
+from edge.machine.asking import is_there
+from edge.machine.part import MachinePart
+from edge.machine.places import Places
+from edge.machine.power import IntakeStop
 from edge.opening import Cache, lock_folder, make_folder
 from edge.pixels.workers import PixelWorkers
+from edge.screening import screen_acts
 from edge.serving import Calling, HttpMeans, last_lines, start_http
 from edge.store.memory import keep_freed_memory
 from edge.supervision import Supervisor
@@ -66,6 +73,8 @@ from edge.swap import exposure
 from edge.sync.arbitration import Arbitration
 from edge.sync.line import Line
 from edge.syncing import Archives, Means, open_archives, start_sync
+from edge.updates.updater import Updater
+from edge.updating import UpdateMeans, start_updates
 from edge.witnessing import start_audit
 
 __all__ = ["Appliance"]
@@ -96,6 +105,8 @@ class Appliance:
         self._root = root
         self.applying = applying or Applying()
         self.holding = Holding(config)
+        self.intake = IntakeStop()
+        """Ends intake, whatever room there is."""
         self._stack = AsyncExitStack()
         self._parts: Callable[[], Parts] = lambda: {"start": "under way"}
         self._cages: Callable[[], Cages] = dict
@@ -107,6 +118,7 @@ class Appliance:
         self._renewals = Renewals()
         self._acts: dict[str, Act] = {"certificates": self._renewals.asked}
         self._acts["settings"] = self.applying.asked_by_command
+        self._acts["intake"] = self.intake.asked
         self.http_port = 0
         self.dimse_port = 0
         self.dimse_tls_port = 0
@@ -132,7 +144,7 @@ class Appliance:
             await self._recover()
             changes, uses = self.changes, Uses(cache.database)
             stack.push_async_callback(_flush, uses)
-            space = Space(config.cache, cache.database, cache.store)
+            space = Space(config.cache, cache.database, cache.store, closed=self.intake.why)
             await space.refresh()
             ledger = self.ledger = CustodyLedger(
                 cache.database, changes, trash=cache.trash, tell=cache.witness.tell
@@ -185,8 +197,7 @@ class Appliance:
                 evicted=erasure.note,
             )
             parts.start("eviction", eviction.run)
-            if archives:
-                self._start_sync(archives, fetching, space, line)
+            self._start_sync(archives, fetching, space, line)
             if config.dropfolder.path != Path():
                 parts.start(
                     "dropfolder",
@@ -199,7 +210,7 @@ class Appliance:
                 )
             calling = await self._start_dimse(admission, retrieval)
             deletion = self._start_deletion(pictures, space, has_archive=bool(archives))
-            await self._start_http(deletion, calling)
+            await self._start_http(deletion, calling, await self._start_updates(line, space))
             if self._renewals:
                 parts.start("certificate", self._renewals.run)
             self._parts = parts.states
@@ -232,6 +243,17 @@ class Appliance:
         """Put right what can be, and note what a person must see to."""
         self._found[SETTINGS] = await asyncio.to_thread(damage, self.cache.folder)
         self._found[OBJECTS] = (await self.cache.recover()).damage
+
+    async def _start_machine(self) -> None:
+        """Start what speaks with the machine under the box, where that listens."""
+        places = Places()
+        if await asyncio.to_thread(is_there, places):
+            host = host_name(self._config.appliance.name).partition(".")[0]
+            part = MachinePart(places, host, self._level, self.intake)
+            self.supervisor.start("machine", part.run)
+
+    async def _level(self) -> Level:
+        return level_of(await self.status())
 
     def parts(self) -> Parts:
         """Part -> "running", or why it is not."""
@@ -319,7 +341,10 @@ class Appliance:
         space: Space,
         line: Line,
     ) -> None:
-        """Start what makes the box and its archives equal."""
+        """Start what makes the box and its archives equal; the line is there for updates, too."""
+        self.supervisor.start("line", line.run)
+        if not archives:
+            return
         config, cache, database = self._config, self.cache, self.cache.database
         settling = Settling(database, cache.exchange)
         means = Means(
@@ -338,7 +363,6 @@ class Appliance:
             line=line,
             tell=cache.witness.tell,
         )
-        self.supervisor.start("line", line.run)
         start_sync(self.supervisor, archives, means, config)
 
     def _start_deletion(
@@ -360,7 +384,22 @@ class Appliance:
         self.supervisor.start("trash", Emptying(cache.trash, deletion, changes).run)
         return deletion
 
-    async def _start_http(self, deletion: Deletion, calling: Calling) -> None:
+    async def _start_updates(self, line: Line, space: Space) -> Updater:
+        cache = self.cache
+        means = UpdateMeans(
+            line=line,
+            dimse=self.dimse,
+            space=space,
+            database=cache.database,
+            audit=cache.audit,
+            parts=self.supervisor.states,
+            beat=cache.beat,
+        )
+        self.updater, acts = await start_updates(self.supervisor, means, self._config)
+        self._acts |= acts
+        return self.updater
+
+    async def _start_http(self, deletion: Deletion, calling: Calling, updater: Updater) -> None:
         means = HttpMeans(
             cache=self.cache,
             admission=self.admission,
@@ -379,11 +418,14 @@ class Appliance:
             applying=self.applying,
             file=self._file,
             backups=Backups(self._config, self._file, self.cache.keys, self.cache.database),
+            updater=updater,
         )
         self.http, trouble = await start_http(self.supervisor, means, self._config)
         self._found[HTTPS] = trouble or self._found.get(HTTPS, "")
         self.http_port = self.http.port
         self._acts |= {"rotate": self.cache.rotate, "log": last_lines}
+        self._acts |= screen_acts(self.cache.users, self.cache.audit, self.status)
+        await self._start_machine()
 
     async def serve_until(self, stopping: asyncio.Event) -> bool:
         """Wait for the end; whether the box must be opened again.

@@ -29,6 +29,7 @@ __all__ = [
     "Pixels",
     "Procedures",
     "Sync",
+    "Update",
     "Worklist",
 ]
 
@@ -294,6 +295,24 @@ class Page:
 
 
 @dataclass(frozen=True, slots=True)
+class Update:
+    """``[update]``: where new versions of the whole machine come from, and when they are taken."""
+
+    url: str = ""
+    """A folder with ``index.json``, or a file ``*.edgeupdate``; empty: they come on sticks."""
+    by_itself: Literal["look", "download", "install"] = "download"
+    """What is done without anybody's word."""
+    hours: tuple[str, ...] = ("01:00-05:00",)
+    """In which that is installed which installs itself."""
+    keys: Path = Path("/usr/share/edge/update-keys")
+    """The folder with the public keys (``*.pub``) of who makes updates."""
+    tls_ca: Path = Path()
+    """Whom the server's certificate must come from; empty means the system's."""
+    proxy: str = ""
+    """``http://HOST:PORT``; empty means none."""
+
+
+@dataclass(frozen=True, slots=True)
 class Config:
     """All of it."""
 
@@ -313,3 +332,4 @@ class Config:
     courier: Courier = Courier()
     audit: Audit = Audit()
     page: Page = Page()
+    update: Update = Update()

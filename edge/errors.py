@@ -41,6 +41,8 @@ the place of UIDs: see `edge.logs`.)
     ├── PeerError                 a DIMSE peer broke the protocol, or is gone
     │   └── PeerRefused           a peer will not associate with us
     ├── ViewerUnusable            the viewer's package, or what was made of it, can't be served
+    ├── MachineRefused            the machine under the box does not do what was wished of it
+    ├── UpdateRefused             an update that can't be used, or not now
     ├── LineClosed                nothing of sync may go over the line now: it goes on by itself
     ├── TooManyListeners          so many follow what happens here that one more can't
     └── CloudError                the archive, or the way to it
@@ -78,6 +80,7 @@ __all__ = [
     "KeyLocked",
     "KeyUnavailable",
     "LineClosed",
+    "MachineRefused",
     "MultipartError",
     "Needs",
     "NotAnImage",
@@ -96,6 +99,7 @@ __all__ = [
     "TooManyAttempts",
     "TooManyListeners",
     "UndecodablePixels",
+    "UpdateRefused",
     "UserRefused",
     "ViewerUnusable",
     "WrongKey",
@@ -365,6 +369,14 @@ _REJECTIONS = {
 
 class ViewerUnusable(EdgeError):
     """The viewer's package, or the folder that was made of it, is not what can be served."""
+
+
+class MachineRefused(EdgeError):
+    """The machine under the box won't do what was wished of it, or can't."""
+
+
+class UpdateRefused(EdgeError):
+    """An update can't be used, or not now; the machine goes on with what it has."""
 
 
 class LineClosed(EdgeError):

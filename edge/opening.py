@@ -36,6 +36,7 @@ from edge.cache.changes import Changes
 from edge.cache.commitments import Commitments
 from edge.cache.disputes import Disputes
 from edge.cache.exchange import Exchange
+from edge.cache.machine import temperature
 from edge.cache.peers import PeerBook
 from edge.cache.pins import Pins
 from edge.cache.recovery import Recovery, Report, note_epoch, open_index
@@ -58,9 +59,13 @@ from edge.index.remote import set_cursor
 from edge.index.tokens import TokenTable
 from edge.index.uids import uids_behind
 from edge.logs import begin_to_refer, reference
+from edge.machine.health import read_machine
+from edge.machine.places import Places
 from edge.store.objects import ObjectStore
 from edge.store.tombstones import TombstoneStore, TrashStore
 from edge.sync.line import line_state
+from edge.updates.journal import Folder
+from edge.updates.standing import news
 from edge.witnessing import BoxWitness
 
 __all__ = [
@@ -228,7 +233,12 @@ class Cache:
         audit = await asyncio.to_thread(self._audit_state)
         damage = await self.audit.damages.known()
         audit = replace(audit, damage=damage.what, damage_since=damage.since)
-        return await read_status(self._config, self.database, self.store, parts, line, cages, audit)
+        machine = await asyncio.to_thread(lambda: read_machine(Places(), temperature()))
+        status = await read_status(
+            self._config, self.database, self.store, parts, line, cages, audit, machine
+        )
+        update = await asyncio.to_thread(news, Folder(self.folder), time.time())
+        return replace(status, update=update)
 
     def _audit_state(self) -> AuditState:
         entries, server = self.audit.known.number, self._config.audit.syslog.server

@@ -58,6 +58,7 @@ from edge.admin.sync import sync_routes
 from edge.admin.tokens import token_routes
 from edge.admin.trash import trash_routes
 from edge.admin.trial import trial_routes
+from edge.admin.updates import update_routes
 from edge.admin.users import user_routes
 from edge.admin.worklist import worklist_routes
 from edge.applying import Applying
@@ -109,6 +110,7 @@ from edge.pages.page import Means as PageMeans
 from edge.pages.table import WELCOME
 from edge.pixels.workers import PixelWorkers
 from edge.supervision import Supervisor
+from edge.updates.updater import Updater
 from edge.viewer import server as viewer
 from edge.viewer.server import Policies
 from edge.viewer.shelf import folder_of, open_shelf
@@ -161,6 +163,8 @@ class HttpMeans:
     """The configuration of the machine."""
     backups: Backups
     """Makes them."""
+    updater: Updater
+    """Has the machine get newer versions."""
 
 
 async def start_http(
@@ -327,6 +331,7 @@ def _administration(
             *settings_routes(own, running, identity),
             *trial_routes(own, open_cloud, trials.walk_to, identity),
             *network_routes(),
+            *update_routes(means.updater, identity),
             *recovery_routes(
                 RecoveryPaper(cache.folder, cache.keys),
                 means.backups,

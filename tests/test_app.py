@@ -48,7 +48,7 @@ async def test_a_box_without_an_archive_is_ready(tmp_path):
         parts = {"fetching", "pixels", "pictures", "store", "eviction", "trash", "erasure"}
         parts |= {"dimse", "http", "peers", "associations", "tokens", "live"}
         parts |= {"commitments", "completeness", "outbox", "audit", "audit's bounds"}
-        parts |= {"emergency access", "giving"}
+        parts |= {"emergency access", "giving", "line", "updates"}
         assert set(answer.json()["parts"]) == parts
 
 

@@ -15,7 +15,7 @@ import logging
 import secrets
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from edge.access import codes
@@ -141,8 +141,11 @@ class Users:
         log.info("users: %s is invited as %s", name, role)
         return handed
 
-    async def first_code(self) -> Handed:
+    async def first_code(self, code: codes.Code | None = None) -> Handed:
         """A code by which the first admin is made; the one before is worthless then.
+
+        Args:
+            code: One that was made elsewhere, and somebody has; None: a new one.
 
         Raises:
             UserRefused: There is an admin, who can invite others.
@@ -154,8 +157,15 @@ class Users:
             _keep(db, handed)
 
         handed = self._hand(_FIRST, FIRST_SECONDS)
+        if code is not None:
+            handed = replace(handed, code=code)
         await self._database.write(lambda db: keep(db, handed))
         return handed
+
+    async def first_code_until(self) -> float | None:
+        """Until when a code holds by which the first admin is made; None: there is none."""
+        until = await table.code_until(self._database, _FIRST)
+        return until if until is not None and until > self._clock() else None
 
     async def is_empty(self) -> bool:
         """Whether there is nobody at all: the first admin has still to be made."""

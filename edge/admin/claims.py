@@ -29,6 +29,7 @@ _OPEN: Final = frozenset(
         "keys",
         "settings",
         "network",
+        "update",
     }
 )
 """Whose GET shows no patient: numbers, names of devices, a log that has no UIDs."""
@@ -51,6 +52,7 @@ _CHANGES: Final = {
     "worklist": Event.SCHEDULED,
     "expected": Event.SCHEDULED,
     "procedures": Event.PERFORMED,
+    "update": Event.SOFTWARE,
 }
 """Of the first part of a path."""
 _LOCK: Final = "keys/lock"

@@ -6,9 +6,12 @@ Owns what is worth which colour. It says nothing that the sentence of the state 
 from __future__ import annotations
 
 from enum import StrEnum
+from typing import TYPE_CHECKING
 
-from edge.cache.status import OBJECTS, Status
 from edge.dicom.instance import Custody
+
+if TYPE_CHECKING:  # the page on the screen knows the light, and loads no index for it
+    from edge.cache.status import Status
 
 __all__ = ["Level", "level_of", "offline_since"]
 
@@ -35,7 +38,8 @@ def level_of(status: Status) -> Level:
         or any(state != "running" for state in parts.values())
         or numbers.lost
         or status.refusal
-        or status.found.keys() - {OBJECTS}
+        or status.is_hindered
+        or status.machine.is_grave
     ):
         return Level.ALARM
     if _worries(status):
@@ -67,9 +71,11 @@ def _worries(status: Status) -> bool:
         or status.audit.damage
         or status.emergencies.open
         or status.emergencies.unseen
+        or status.update
         or not status.prefetch.pinned_fit
         or status.tokens
         or status.cages
         or status.found
+        or not status.machine.is_fine
         or (not status.archives and not status.untried)
     )

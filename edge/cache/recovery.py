@@ -47,8 +47,10 @@ from edge.index import (
     users,
 )
 from edge.index.ballast import Ballast
-from edge.index.connection import suspicion
+from edge.index.connection import SCHEMA_VERSION, NewerIndex, suspicion
 from edge.index.database import Connection, Database, DatabaseBroken
+from edge.index.former import KEPT_SECONDS, forget_former
+from edge.index.taking_back import take_back
 from edge.index.tokens import TokenTable, salvage
 from edge.store.objects import ObjectStore
 from edge.store.tombstones import TombstoneStore, TrashRecord, TrashStore
@@ -110,9 +112,13 @@ async def open_index(path: Path, key: bytes, ballast: Ballast | None = None) -> 
     """Open the index; one that is damaged anywhere is set aside and replaced by an empty one.
 
     The key is known to be right here, because the ring of keys opened with the same root secret.
+    One that a newer version wrote gives way to the copy of before, if there is one.
+
+    Raises:
+        NewerIndex: There is none.
     """
     try:
-        return await Database(path, key, checked=True, ballast=ballast).__aenter__()
+        return await _known_index(path, key, ballast)
     except DatabaseBroken as error:
         log.error("the index is damaged and will be rebuilt from the store: %s", error)
         aside = await asyncio.to_thread(_set_aside, path)
@@ -148,6 +154,28 @@ async def open_index(path: Path, key: bytes, ballast: Ballast | None = None) -> 
         else:
             await database.write(partial(snapshot.fill_all, tables=alarms))
         return database
+
+
+async def _known_index(path: Path, key: bytes, ballast: Ballast | None) -> Database:
+    """Open it as it is, or as it was before the update that was gone back from."""
+    done = None
+    try:
+        database = await Database(path, key, checked=True, ballast=ballast).__aenter__()
+    except NewerIndex as error:
+        done = await asyncio.to_thread(take_back, path, key, error.version, SCHEMA_VERSION)
+        if done is None:
+            raise
+        log.warning(
+            "the index of before the update is taken back; %d instances were deleted since, about"
+            " %d the archive is asked again, and what came since is adopted",
+            done.deleted,
+            done.asked_again,
+        )
+        database = await Database(path, key, checked=True, ballast=ballast).__aenter__()
+        database.taken_back_from = done.version
+        database.not_taken_over = ", ".join(done.unread)
+    await asyncio.to_thread(forget_former, path, before=time.time() - KEPT_SECONDS)
+    return database
 
 
 def _set_aside(path: Path) -> Path:

@@ -7,7 +7,7 @@ used is ``max_bytes``, or what the disk has beyond ``reserve_bytes``, whichever 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 from edge.config import Cache
@@ -28,15 +28,23 @@ class Space:
 
     Args:
         patience: Seconds that a new instance waits for eviction before it is refused.
+        closed: Why nothing may come in just now, whatever room there is; empty if anything may.
     """
 
     def __init__(
-        self, limits: Cache, database: Database, store: ObjectStore, *, patience: float = 10.0
+        self,
+        limits: Cache,
+        database: Database,
+        store: ObjectStore,
+        *,
+        patience: float = 10.0,
+        closed: Callable[[], str] = str,
     ) -> None:
         self._limits = limits
         self._database = database
         self._store = store
         self._patience = patience
+        self._closed = closed
         self._arriving = 0
         self._free = 0
         self.used = 0
@@ -49,6 +57,11 @@ class Space:
         """Sealed bytes that may be kept in all."""
         beyond = max(0, self.used + self._free - self._limits.reserve_bytes)
         return min(beyond, self._limits.max_bytes) if self._limits.max_bytes else beyond
+
+    @property
+    def is_idle(self) -> bool:
+        """Whether no instance arrives at this moment."""
+        return not self._arriving
 
     @property
     def taken(self) -> int:
@@ -89,6 +102,8 @@ class Space:
         Raises:
             StorageFull: No.
         """
+        if why := self._closed():
+            raise StorageFull(why, hint="send it again later")
         if self.used + self._arriving >= self.capacity:
             self.pressed.set()
             if self.capacity == 0:
@@ -107,6 +122,8 @@ class Space:
         try:
             self.check_room()
         except StorageFull:
+            if self._closed():
+                raise
             async with self.relieved:
                 try:
                     async with asyncio.timeout(self._patience):

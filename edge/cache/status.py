@@ -27,6 +27,8 @@ from edge.index.commitments import Standing
 from edge.index.database import Database
 from edge.index.remote import ArchiveState, archive_states, cursor
 from edge.index.summary import Summary, WaitingStudy, summary, waiting_studies
+from edge.machine.health import MachineState
+from edge.machine.power import closed_by
 from edge.store.objects import ObjectStore
 
 __all__ = [
@@ -191,6 +193,15 @@ class Status:
     """What the start found damaged, see ``FOUND``, and what is wrong with it."""
     audit: AuditState = AuditState()
     emergencies: EmergencyState = field(default_factory=EmergencyState)
+    machine: MachineState = field(default_factory=MachineState)
+    """What is under the box."""
+    update: str = ""
+    """What went wrong with the last update; empty if nothing did of late."""
+
+    @property
+    def is_hindered(self) -> bool:
+        """Whether what the start found damaged keeps a part from its work."""
+        return bool(self.found.keys() - {OBJECTS})
 
     @property
     def sentence(self) -> str:
@@ -205,6 +216,8 @@ class Status:
         elif failing := sorted(name for name, state in self.parts.items() if state != "running"):
             yield f"The service is in trouble: {', '.join(failing)}."
         yield from self._alarms()
+        for trouble in self.machine.troubles():
+            yield f"{trouble}."
         if self.refusal:
             yield f"New images are refused: {self.refusal}."
         if self.drop_folder:
@@ -235,6 +248,8 @@ class Status:
             yield f"{token.sentence}{more}."
 
     def _alarms(self) -> Iterator[str]:
+        if self.update:
+            yield f"{self.update}: edge update history."
         if emergency := self.emergencies.sentence:
             yield f"{emergency}."
         if damage := self.audit.damage:
@@ -343,6 +358,8 @@ class Status:
             "found": dict(self.found),
             "audit": asdict(self.audit),
             "emergencies": asdict(self.emergencies),
+            "machine": asdict(self.machine),
+            "update": self.update,
         }
 
 
@@ -354,6 +371,7 @@ async def read_status(
     line: ReadLine | None = None,
     cages: Cages | None = None,
     audit: AuditState | None = None,
+    machine: MachineState | None = None,
 ) -> Status:
     """Read it from the index, the disk and the configuration.
 
@@ -365,6 +383,7 @@ async def read_status(
         line: Says how sync may use the line; None if nobody can say.
         cages: Of the service's processes, and what its start found.
         audit: The state of the record.
+        machine: What is under the box.
     """
     numbers = await summary(database)
     told = {name: words for name, words in (cages or {}).items() if words}
@@ -373,7 +392,8 @@ async def read_status(
     archives = tuple(
         replace(states[name], role=role) for name, role in roles.items() if name in states
     )
-    space = Space(config.cache, database, store)
+    machine = machine or MachineState()
+    space = Space(config.cache, database, store, closed=lambda: closed_by(machine.mains))
     await space.refresh()
     try:
         space.check_room()
@@ -400,6 +420,7 @@ async def read_status(
         found={name: words for name, words in told.items() if name in FOUND},
         audit=audit or AuditState(),
         emergencies=await emergency_state(database),
+        machine=machine,
     )
 
 

@@ -22,7 +22,13 @@ from edge.checking.bounds import (
 )
 from edge.checking.doors import check_addresses, check_peers
 from edge.checking.keys import check_keys
-from edge.checking.others import check_archives, check_courier, check_issuer, check_syslog
+from edge.checking.others import (
+    check_archives,
+    check_courier,
+    check_issuer,
+    check_syslog,
+    check_update,
+)
 from edge.checking.whole import Whole
 from edge.checking.worklists import check_worklist
 from edge.config import Config
@@ -52,5 +58,6 @@ def check(config: Config, settings: Settings) -> None:
         check_courier,
         check_worklist,
         check_syslog,
+        check_update,
     ):
         look(whole)

@@ -18,12 +18,14 @@ _MOST_RULES = {
     "sync.prefetch_hours": 100,
     "sync.prefetch": 200,
     "cache.pin": 1000,
+    "update.hours": 100,
 }
 """Beyond any use, and each is looked at over and over."""
 _FEWER = {
     "sync.calendar": "one rule may name several days",
     "sync.prefetch_hours": "one rule may name several days",
     "sync.prefetch": "one rule may name several modalities",
+    "update.hours": "one rule may name several days",
     "cache.pin": "pin single studies and patients with edge pin, which has no limit",
 }
 
@@ -118,6 +120,7 @@ def check_rules(whole: Whole) -> None:
         ("sync.prefetch", sync.prefetch, prior_of, "CT: 2 within 3 years of CT,MR"),
         ("sync.prefetch_hours", sync.prefetch_hours, hours_of, "mon-fri 19:00-06:00"),
         ("cache.pin", whole.config.cache.pin, pin_of, "modality MG within 2 years"),
+        ("update.hours", whole.config.update.hours, hours_of, "mon-fri 01:00-05:00"),
     )
     for key, rules, understand, example in languages:
         most = _MOST_RULES[key]

@@ -13,7 +13,7 @@ from edge.issuing import fault_of_issuer
 from edge.others import Archive, Auth, Oidc, Syslog
 from edge.written import WrittenError, read_courier_key
 
-__all__ = ["check_archives", "check_courier", "check_issuer", "check_syslog"]
+__all__ = ["check_archives", "check_courier", "check_issuer", "check_syslog", "check_update"]
 
 _KINDS: Kinds = {
     "none": ((), ()),
@@ -147,3 +147,18 @@ def check_courier(whole: Whole) -> None:
             except WrittenError as error:
                 keys = ("courier", name, str(number))
                 raise whole.error(keys, f"is no courier key: {error}", error.hint) from error
+
+
+def check_update(whole: Whole) -> None:
+    """Where updates come from."""
+    update, keys = whole.config.update, ("update",)
+    if update.url:
+        whole.check_url((*keys, "url"), update.url)
+        if urlsplit(update.url).query:
+            raise whole.error((*keys, "url"), "must not have a query: files are asked for below it")
+    if update.tls_ca != Path():
+        whole.check_file((*keys, "tls_ca"), update.tls_ca)
+    if update.proxy and not _PROXY.fullmatch(update.proxy):
+        raise whole.error(
+            (*keys, "proxy"), f'= "{update.proxy}" is not a proxy', "http://HOST:PORT"
+        )

@@ -97,6 +97,8 @@ def _print(status: Status) -> None:
         say(f"  {token.sentence}: edge token list")
     _print_audit(status.audit)
     _print_backups(status.backups)
+    for line in status.machine.lines():
+        say(f"  {line}")
     _print_parts(status)
 
 

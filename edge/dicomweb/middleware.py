@@ -47,6 +47,7 @@ from edge.errors import (
     StorageFull,
     TooManyAttempts,
     TooManyListeners,
+    UpdateRefused,
     UserRefused,
 )
 from edge.pixels.turns import ASKER
@@ -98,6 +99,7 @@ _STATUS: Final[tuple[tuple[type[EdgeError], int], ...]] = (
     (DecisionRefused, 409),
     (DeletionRefused, 409),
     (UserRefused, 409),
+    (UpdateRefused, 409),
     (PixelWorkersBusy, 503),
     (PixelError, 406),
     (StorageFull, 507),

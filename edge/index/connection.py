@@ -20,10 +20,12 @@ from sqlcipher3 import dbapi2 as sqlcipher
 from edge.dicom.names import fold_name, is_alike
 from edge.dicom.query import instant, moment
 from edge.errors import EdgeError, SecretError, StorageFull
+from edge.index.former import keep_former
 
 __all__ = [
     "Connection",
     "DatabaseBroken",
+    "NewerIndex",
     "check",
     "connect",
     "connect_writer",
@@ -40,6 +42,17 @@ SCHEMA_VERSION = 20
 """Of ``schema.sql``; `migrations` has a file for every version after the first."""
 _NEARLY_FULL = 1024 * 1024
 """Free bytes below which SQLite's failures are put down to the full disk: they go by many names."""
+
+
+class NewerIndex(SecretError):
+    """The file was written by a version that is newer than this one."""
+
+    def __init__(self, version: int) -> None:
+        super().__init__(
+            f"the index was written by a newer version ({version} > {SCHEMA_VERSION})",
+            hint="install the newer version again",
+        )
+        self.version = version
 
 
 class DatabaseBroken(EdgeError):
@@ -106,7 +119,7 @@ def connect_writer(path: Path, key: bytes) -> Connection:
     """The connection that writes; makes the file if it is not there, and migrates it forward.
 
     Raises:
-        SecretError: The file was written by a newer version.
+        NewerIndex: The file was written by a newer version.
         DatabaseBroken, StorageFull, EdgeError: As ``connect``.
     """
     path.touch(mode=0o600)
@@ -117,16 +130,18 @@ def connect_writer(path: Path, key: bytes) -> Connection:
         db.execute("PRAGMA journal_size_limit = 16777216")
         if _version(db) == 0:
             _make_schema(db)
+        elif _version(db) < SCHEMA_VERSION:
+            keep_former(db, path, _version(db))
         version = _migrate(db)
     except sqlcipher.Error as error:
         db.close()
         raise translated(error, path) from error
+    except BaseException:
+        db.close()
+        raise
     if version > SCHEMA_VERSION:
         db.close()
-        raise SecretError(
-            f"the index was written by a newer version ({version} > {SCHEMA_VERSION})",
-            hint="install the newer version again",
-        )
+        raise NewerIndex(version)
     return db
 
 

@@ -125,6 +125,10 @@ class Database:
         self._db: Connection = None
         self.created = False
         """Whether this start made the file."""
+        self.taken_back_from = 0
+        """Schema of a newer version, if the index of before took the place of its index;"""
+        self.not_taken_over = ""
+        """and what of that could not be read."""
         self.broken = asyncio.Event()
         """Damage was met; every connection may be useless from now on."""
 
@@ -133,7 +137,7 @@ class Database:
 
         Raises:
             DatabaseBroken: The file was damaged, or is not ours.
-            SecretError: The file was written by a newer version.
+            NewerIndex: The file was written by a newer version.
             StorageFull: The disk is full.
         """
         try:

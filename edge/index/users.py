@@ -239,6 +239,12 @@ async def find_code(database: Database, digest: bytes, now: float) -> str | None
     return str(rows[0][0]) if rows else None
 
 
+async def code_until(database: Database, name: str) -> float | None:
+    """Until when the code of that name holds, in POSIX seconds; None if there is none."""
+    rows = await database.read("SELECT until FROM codes WHERE name = ?", (name,))
+    return rows[0][0] if rows else None
+
+
 def code_of(db: Connection, digest: bytes, now: float) -> str | None:
     """The same, in a transaction."""
     row = db.execute(

@@ -13,6 +13,7 @@ from edge.access.roles import Act
 from edge.cache.condition import Level, level_of
 from edge.cache.status import HTTPS, OBJECTS, SETTINGS, Status
 from edge.dicom.instance import Custody
+from edge.machine.health import MachineState
 from edge.pages.page import Visit
 
 __all__ = ["Alarm", "alarms_of"]
@@ -66,6 +67,7 @@ def _of_box(status: Status, visit: Visit) -> Iterator[Alarm]:
             "/sync" if visit.may(Act.DECIDE) else "",
             _("See what waits"),
         )
+    yield from _of_machine(status.machine, visit)
     if status.drop_folder:
         yield Alarm(
             Level.WARNING,
@@ -80,6 +82,15 @@ def _of_box(status: Status, visit: Visit) -> Iterator[Alarm]:
             _("This machine protects the box less than it could."),
             _("Nothing is to be done at once; the manual says what it means."),
             ", ".join(f"{name}: {lacks}" for name, lacks in status.cages.items()),
+        )
+    if may and status.update:
+        yield Alarm(
+            Level.WARNING,
+            _("An update did not work here."),
+            _("The box goes on with the version that it had, and all images. Nothing is urgent."),
+            status.update,
+            "/update",
+            _("See what happened"),
         )
     for token in status.tokens[:3] if may else ():
         day = visit.words.date(token.expires)
@@ -121,6 +132,47 @@ def _of_start(status: Status, visit: Visit) -> Iterator[Alarm]:
             words,
             "/logs",
             _("Look at the logs"),
+        )
+
+
+def _of_machine(machine: MachineState, visit: Visit) -> Iterator[Alarm]:
+    _ = visit.words.gettext
+    if machine.mains in {"low", "ending"}:
+        yield Alarm(
+            Level.ALARM,
+            _("The mains failed, and the battery is nearly empty."),
+            _("The box takes no new images, and powers off. Leave images on the devices."),
+        )
+    elif machine.mains == "battery":
+        yield Alarm(
+            Level.WARNING,
+            _("The mains failed: the box runs on its battery."),
+            _("Work on as usual. If the mains stay away, the box powers off by itself."),
+        )
+    for disk in machine.disks:
+        if not disk.problem:
+            continue
+        yield Alarm(
+            Level.ALARM if disk.is_failing else Level.WARNING,
+            _("The disk %(name)s may fail.", name=disk.name)
+            if disk.is_failing
+            else _("The disk %(name)s is not as it should be.", name=disk.name),
+            _("Call whoever looks after the box: the disk has to be replaced soon.")
+            if disk.is_failing
+            else _("Have it looked at when the box is serviced."),
+            disk.problem,
+        )
+    if machine.is_hot:
+        yield Alarm(
+            Level.WARNING,
+            _("The box is too hot."),
+            _("Give it air: nothing on it, nothing before its openings, no heating beside it."),
+        )
+    if machine.replace_battery or machine.lost_ups:
+        yield Alarm(
+            Level.WARNING,
+            _("The battery beside the box is not as it should be."),
+            _("Look at the UPS and its cable; its battery lasts some years."),
         )
 
 

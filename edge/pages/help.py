@@ -325,6 +325,24 @@ SECTIONS: Final[tuple[_S, ...]] = (
         ),
     ),
     (
+        "update",
+        "/update",
+        noted("Update"),
+        Act.ADMINISTER,
+        (
+            noted(
+                "A newer version is fetched when the line has time, and written beside the one "
+                "that runs. Install it whenever it suits: the box waits for a moment in which no "
+                "device sends anything, and starts anew."
+            ),
+            noted(
+                "The new version proves itself first: it takes a test image and gives it back. If "
+                "it can’t, the one from before comes back by itself, with all images, and this "
+                "page says why. Such a version is not tried again unless you say so."
+            ),
+        ),
+    ),
+    (
         "acceptance",
         "/acceptance",
         noted("Acceptance protocol"),

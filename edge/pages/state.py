@@ -13,13 +13,12 @@ from dataclasses import dataclass
 
 from edge.cache.condition import Level, level_of, offline_since
 from edge.cache.status import Status
+from edge.machine.health import HOT
 from edge.pages.alarms import Alarm, alarms_of
 from edge.pages.page import Visit
-from edge.pages.words import Words
+from edge.pages.words import Messages, Words
 
-__all__ = ["Fact", "Told", "told"]
-
-_HOT: float = 80.0
+__all__ = ["Fact", "Told", "sentence_of", "told"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,6 +74,11 @@ def told(status: Status, visit: Visit, temperature: float | None) -> Told:
         alarms=tuple(alarms_of(status, visit, now)),
         facts=tuple(_facts(status, words, temperature, now)),
     )
+
+
+def sentence_of(status: Status) -> str:
+    """The sentence in English, for a screen that knows no other language. Blocks."""
+    return _sentence(status, Words("en", Messages()), time.time())
 
 
 def _sentence(status: Status, words: Words, now: float) -> str:
@@ -216,8 +220,8 @@ def _facts(status: Status, words: Words, temperature: float | None, now: float) 
             "heat",
             _("Temperature"),
             words.degrees(temperature),
-            _("too hot: give it air") if temperature >= _HOT else _("as it should be"),
-            level=Level.WARNING if temperature >= _HOT else Level.SAFE,
+            _("too hot: give it air") if temperature >= HOT else _("as it should be"),
+            level=Level.WARNING if temperature >= HOT else Level.SAFE,
         )
 
 

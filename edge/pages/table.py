@@ -25,6 +25,7 @@ from edge.pages import (
     study,
     sync,
     tokens,
+    update,
     welcome,
     worklist,
 )
@@ -46,6 +47,7 @@ PAGES: Final[tuple[Page, ...]] = (
     settings.PAGE,
     logs.PAGE,
     backup.PAGE,
+    update.PAGE,
     help.PAGE,
     study.PAGE,
     account.PAGE,

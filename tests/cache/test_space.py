@@ -55,6 +55,18 @@ async def test_a_new_instance_is_refused_when_it_is_full():
         (await make(used=700, max_bytes=700)).check_room()
 
 
+async def test_nothing_new_comes_in_while_it_is_closed_and_what_is_under_way_ends():
+    why = ["the box powers off"]
+    space = Space(config.Cache(reserve_bytes=100), Index(0), Disk(1000), closed=lambda: why[0])
+    await space.refresh()
+    with pytest.raises(StorageFull, match="powers off"):
+        await space.make_room()  # at once: no eviction would help
+    with space.reserve() as reservation:
+        reservation.grow(10)
+    why[0] = ""
+    await space.make_room()
+
+
 async def test_an_instance_under_way_may_use_most_of_the_reserve():
     space = await make(free=101)
     with space.reserve() as reservation:

@@ -18,6 +18,7 @@ from edge.cache.status import LineState, PrefetchState, read_status
 from edge.dicom.instance import Custody
 from edge.index import lookup, residence
 from edge.index.summary import waiting_studies
+from edge.machine.health import DiskHealth, MachineState
 from tests.patients import listed, made
 from tests.samples import ct_series
 
@@ -64,6 +65,20 @@ async def test_what_the_start_found_damaged_is_told_to_who_looks_after_the_box(c
     assert told.sentence.startswith("It is damaged. ")
     assert level_of(told) is level
     assert told.for_others().sentence == "Nothing is here yet; no archive is configured."
+
+
+async def test_what_is_under_the_box_is_told_and_ends_intake_with_the_power(cache):
+    disk = DiskHealth("sda", problem="3 sectors can't be read", is_failing=True)
+    machine = MachineState(45.0, (disk,), "battery")
+    told = await read_status(config.Config(), cache.database, cache.store, RUNNING, machine=machine)
+    assert told.sentence.startswith(
+        "Disk sda may fail: 3 sectors can't be read. The mains failed: the box runs on battery."
+    )
+    assert told.as_json()["machine"]["disks"][0]["is_failing"]
+    assert told.refusal == ""
+    low = replace(machine, mains="low")
+    told = await read_status(config.Config(), cache.database, cache.store, RUNNING, machine=low)
+    assert "battery is nearly empty" in told.refusal
 
 
 async def test_the_sentence_follows_the_state(cache):

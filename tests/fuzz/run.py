@@ -28,6 +28,7 @@ from tests.fuzz.queries import QUERIES
 from tests.fuzz.searches import SEARCHES
 from tests.fuzz.stores import STORES
 from tests.fuzz.targets import READERS
+from tests.fuzz.updates import UPDATES
 from tests.fuzz.vouching import VOUCHING
 
 FAMILIES = (
@@ -48,6 +49,7 @@ FAMILIES = (
     IDENTITIES,
     VOUCHING,
     CONFIGURATIONS,
+    UPDATES,
 )
 TARGETS = {target.name: target for family in FAMILIES for target in family}
 SPARE = 400 * 1024

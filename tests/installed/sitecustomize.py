@@ -9,4 +9,4 @@ from __future__ import annotations
 import sys
 
 if sys.orig_argv[1:3] == ["-m", "edge"] or "edge.__main__" in sys.orig_argv[-1].split(","):
-    sys.modules |= dict.fromkeys(("click", "requests", "rich"))  # type: ignore[arg-type]
+    sys.modules |= dict.fromkeys(("click", "requests"))  # type: ignore[arg-type]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 
@@ -15,6 +16,8 @@ ROOT = Path(edge.__file__).parent.parent
 _ENTRY = re.compile(r"^([a-z0-9-]+)==(\S+)(?: ; ([^\\\n]+))?", re.MULTILINE)
 _HASH = re.compile(r"--hash=sha256:([0-9a-f]{64})")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]*")
+_WITH_EXTRAS = re.compile(r"([A-Za-z0-9][A-Za-z0-9._-]*)\[([^\]]+)\]")
+_EXTRA = re.compile(r"extra == ['\"]([\w.-]+)['\"]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,13 +55,30 @@ def locked(text: str | None = None) -> list[Locked]:
 
 
 def needs(name: str) -> list[str]:
-    """What an installed package asks for, but for its extras; nothing if it is not installed."""
+    """What an installed package asks for, and its extras that others want; nothing if it is not."""
+    plain = (text for text in _asked(name) if not _EXTRA.search(text))
+    extras = _extras().get(_plain(name), frozenset())
+    more = (text for text in _asked(name) if (found := _EXTRA.search(text)) and found[1] in extras)
+    return sorted({_plain(_NAME.match(text.strip())[0]) for text in (*plain, *more)})
+
+
+@cache
+def _extras() -> dict[str, frozenset[str]]:
+    """Package -> its extras that another one asks for."""
+    found: dict[str, frozenset[str]] = {}
+    for one in ("edge-cache", *(each.name for each in locked())):
+        for text in _asked(one):
+            if (wanted := _WITH_EXTRAS.match(text)) and not _EXTRA.search(text):
+                extras = frozenset(map(str.strip, wanted[2].split(",")))
+                found[_plain(wanted[1])] = found.get(_plain(wanted[1]), frozenset()) | extras
+    return found
+
+
+def _asked(name: str) -> list[str]:
     try:
-        asked = metadata.requires(name) or []
+        return metadata.requires(name) or []
     except metadata.PackageNotFoundError:
         return []
-    plain = (text for text in asked if "extra ==" not in text)
-    return sorted({_plain(_NAME.match(text.strip())[0]) for text in plain})
 
 
 def _plain(name: str) -> str:

@@ -42,6 +42,11 @@ const GROUPS = () => [
     ["sync.prefetch", _("Earlier studies that come ahead"), _("One rule a line, such as CT: 2 within 3 years of CT,MR.")],
     ["backup.archive", _("Backups go to the cloud"), _("Sealed: only the recovery key opens them.")],
   ]],
+  [_("Updates"), [
+    ["update.url", _("Server of updates"), _("A folder with updates; empty: they come on sticks. Whatever it gives must be signed by who made the box."), { placeholder: "https://…" }],
+    ["update.by_itself", _("The box does by itself"), _("What is installed is written at a quiet moment, and taken back if it does not work."), { names: { look: _("Look for updates"), download: _("Fetch them, too"), install: _("Install them, too") } }],
+    ["update.hours", _("Installed by itself at"), _("One rule a line, such as sat,sun 01:00-05:00.")],
+  ]],
 ];
 const ARCHIVES = "cloud.archive";
 

@@ -1,0 +1,53 @@
+"""``edge console``: the page on the screen of the box, until it is told to stop."""
+
+# ruff: noqa: PLC0415 - see `edge.commands.parsing`
+
+from __future__ import annotations
+
+import argparse
+import logging
+import sys
+from functools import partial
+from logging.handlers import SysLogHandler
+from pathlib import Path
+
+from edge.commands.lightly import lightly
+from edge.commands.parsing import Commands, configuration, configuration_file
+from edge.commands.words import HarmlessFormatter
+from edge.errors import EdgeError
+
+__all__ = ["add"]
+
+_LOG = Path("/dev/log")
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    commands.add("console", "Show the page on this terminal, until it is told to stop.", _console)
+
+
+def _log_elsewhere() -> None:
+    """The log would stand in the middle of the page: the machine's own has it, if there is one."""
+    root = logging.getLogger()
+    for handler in list(root.handlers):
+        if type(handler) is logging.StreamHandler:
+            root.removeHandler(handler)
+    if _LOG.exists():
+        journal = SysLogHandler(address=str(_LOG))
+        journal.setFormatter(HarmlessFormatter("edge-console: %(levelname)s %(name)s: %(message)s"))
+        root.addHandler(journal)
+
+
+async def _console(options: argparse.Namespace) -> int:
+    await configuration(options)  # a wrong one is said where commands say it
+    if not (sys.stdin.isatty() and sys.stderr.isatty()):  # the page is drawn by standard error
+        raise EdgeError("this is no terminal", hint="systemctl start edge-console@tty1")
+    _log_elsewhere()
+    with lightly():
+        from edge.console.box import LocalBox
+        from edge.console.page import ConsolePage
+        from edge.loading import load
+
+    file = await configuration_file(options)
+    await ConsolePage(LocalBox(partial(load, file), file)).run_async()
+    return 0

@@ -1,0 +1,264 @@
+"""``edge provision``: a box is set up by a file, and nobody at a keyboard; see `edge.provision`.
+
+``stick`` and ``boot`` are what systemd runs. Whatever goes wrong is written where the file was.
+"""
+
+# ruff: noqa: PLC0415 - see `edge.commands.parsing`
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edge.access.audit.entry import Actor, Entry, Event, Kind, Outcome
+from edge.commands.parsing import Acts, Commands, configuration, configuration_file
+from edge.commands.words import moment, say
+from edge.errors import ConfigError, EdgeError, MachineRefused
+
+if TYPE_CHECKING:
+    from edge.config import Config
+    from edge.machine.places import Places
+    from edge.opening import Cache
+    from edge.provision.file import Setup
+    from edge.provision.medium import Found
+    from edge.provision.taking import Taken, Taking
+
+__all__ = ["add"]
+
+_STICK, _BOOT = "stick", "boot partition"
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    acts = Acts(commands.add("provision", "Set a new box up by a file on a stick."))
+    check = acts.add("check", "Read such a file, and say what is wrong with it.", _check)
+    check.add_argument("file", type=Path, metavar="FILE", help="edge.toml of the stick")
+    acts.add("token", "Print a token for such a file: the first admin's code.", _token)
+    acts.add("show", "Say by what this box was set up.", _show)
+    stick = acts.add("stick", "Set this box up by what is on a stick.", _stick)
+    stick.add_argument("folder", type=Path, metavar="FOLDER", help="where it is mounted")
+    for name, text, run in (
+        ("boot", "Set this box up by what was on its boot partition.", _boot),
+        ("clock", "Set the clock by the archive, where nobody else tells the time.", _clock),
+    ):
+        acts.add(name, text, run).add_argument("--root", type=Path, help=argparse.SUPPRESS)
+    stick.add_argument("--root", type=Path, help=argparse.SUPPRESS)
+
+
+def _token(_: argparse.Namespace) -> int:
+    from edge.access.codes import new_code
+
+    say(new_code())
+    return 0
+
+
+def _check(options: argparse.Namespace) -> int:
+    from edge.provision.file import LONGEST, read_setup
+
+    try:
+        data = options.file.read_bytes()
+        text = data.decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"{options.file}: can't be read: {error}") from error
+    if len(data) > LONGEST:
+        raise ConfigError(f"{options.file}: is longer than {LONGEST} bytes")
+    setup = read_setup(text, str(options.file))
+    if setup.ca and not (options.file.parent / setup.ca).is_file():
+        raise ConfigError(f"{options.file}: setup.ca names {setup.ca}, which is not beside it")
+    said = [f"{len(setup.changes)} settings"]
+    said += ["a token"] * bool(setup.token) + ["the network"] * (setup.network is not None)
+    say(f"{options.file} is sound: {', '.join(said)}")
+    return 0
+
+
+async def _show(options: argparse.Namespace) -> int:
+    loaded = await configuration(options)
+    from edge.provision.taking import read_provisioned
+
+    found = await asyncio.to_thread(read_provisioned, loaded.appliance.data_dir)
+    if found is None:
+        say("this box was set up by no file")
+    else:
+        say(f"this box was set up by the {found.by}, {moment(found.at)}")
+    return 0
+
+
+# By a file ----------------------------------------------------------------------------------------
+
+
+async def _stick(options: argparse.Namespace) -> int:
+    from edge.provision import medium
+
+    found = None
+    try:
+        found = await asyncio.to_thread(medium.find, options.folder)
+        if found is None:
+            return 0
+        words, setup = await _set_up(options, found, _STICK)
+    except EdgeError as error:
+        with contextlib.suppress(EdgeError, OSError):  # why it was refused is the news
+            await asyncio.to_thread(medium.answer, options.folder, _refusal(error))
+        raise
+    await asyncio.to_thread(medium.answer, options.folder, words, token=setup.token)
+    return 0
+
+
+async def _boot(options: argparse.Namespace) -> int:
+    from edge.machine.asking import ask
+    from edge.machine.wishes import SetupTaken
+    from edge.provision import medium
+
+    places = _places(options)
+    try:
+        found = await asyncio.to_thread(medium.read_folder, places.setup)
+        if found is None:
+            return 0
+        words, _ = await _set_up(options, found, _BOOT)
+    except EdgeError as error:
+        # It has a code and passwords in it, and lies in the clear: it goes in any case.
+        with contextlib.suppress(EdgeError):
+            await ask(places, SetupTaken(_refusal(error)))
+        raise
+    await ask(places, SetupTaken(words))
+    return 0
+
+
+async def _set_up(options: argparse.Namespace, found: Found, by: str) -> tuple[str, Setup]:
+    """Have it taken; the answer for people."""
+    from edge.provision.file import read_setup
+
+    setup = read_setup(found.text, "EDGE-SETUP/edge.toml")
+    loaded = await configuration(options)
+    from edge.admin.local import ask_service
+    from edge.opening import Cache
+
+    file = await configuration_file(options)
+    async with Cache(loaded) as cache:
+        try:
+            taken = await _taking(options, cache, file).take(setup, by, found.beside)
+        except EdgeError as error:
+            await cache.audit.record(_entry(by, {}, str(error)))
+            raise
+        if not taken.is_new:
+            return "This box was set up by this file before; nothing was changed.\n", setup
+        from edge.cache.own_settings import told
+
+        await cache.audit.record(_entry(by, told(taken.changes)))
+    if taken.changes:
+        await ask_service(loaded.appliance.data_dir, "settings")
+    return await _answer(options, by, taken), setup
+
+
+def _taking(options: argparse.Namespace, cache: Cache, file: Path | None) -> Taking:
+    from functools import partial
+
+    from edge.cache.own_settings import OwnSettings
+    from edge.crypto.secrets import PURPOSE, seal_secret
+    from edge.machine.asking import ask
+    from edge.provision.taking import Taking
+
+    seal = partial(seal_secret, key=cache.keys.derive(PURPOSE))
+    own = OwnSettings(file, cache.folder, seal)
+    return Taking(cache.folder, cache.users, own, machine=partial(ask, _places(options)))
+
+
+def _entry(by: str, told: dict[str, str], reason: str = "") -> Entry:
+    return Entry(
+        at=time.time(),
+        event=Event.ADMINISTERED,
+        actor=Actor(by, Kind.MACHINE),
+        outcome=Outcome.REFUSED if reason else Outcome.SUCCESS,
+        what="edge provision",
+        reason=reason,
+        detail=told,
+    )
+
+
+async def _answer(options: argparse.Namespace, by: str, taken: Taken) -> str:
+    loaded = await configuration(options)  # as it is from now on
+    from edge.access.tls import fingerprints
+    from edge.cache.network import look
+    from edge.commands.welcome import redeemed_at
+
+    shown = await asyncio.to_thread(fingerprints, loaded.http, loaded.appliance.data_dir / "tls")
+    looks = {one.what: one.found for one in await asyncio.to_thread(look)}
+    lines = [
+        f"This box was set up by the {by}, {moment(time.time())}.",
+        "",
+        f"Name       {loaded.appliance.name}",
+        f"Page       {redeemed_at(loaded)}",
+        f"Addresses  {looks['address']}",
+    ]
+    if shown is not None:
+        lines.append(f"Trust      SHA-256 {shown.authority or shown.server}")
+    if taken.code_until is not None:
+        lines += [
+            "",
+            "The first admin is made on the page with the token of the file, until",
+            f"{moment(taken.code_until)}. It was struck out of the file.",
+        ]
+    else:
+        lines += ["", "The code of the first admin is on the screen of the box."]
+    return "\n".join([*lines, ""])
+
+
+def _refusal(error: EdgeError) -> str:
+    hint = f"{error.hint}\n" if error.hint else ""
+    return f"Nothing was changed: {error}\n{hint}"
+
+
+# The clock ----------------------------------------------------------------------------------------
+
+
+async def _clock(options: argparse.Namespace) -> int:
+    loaded = await configuration(options)
+    from edge.commands.witness import tell_alone
+    from edge.machine.asking import ask
+    from edge.machine.clock import needs_time
+    from edge.machine.wishes import Clock
+    from edge.provision.clock import time_from
+
+    places, before = _places(options), time.time()
+    if not await asyncio.to_thread(needs_time, places, before):
+        say("this machine knows the time by itself", file=sys.stderr)
+        return 0
+    cloud = await asyncio.to_thread(_with_secrets, loaded)
+    heard = await time_from(cloud)
+    try:
+        off = float((await ask(places, Clock(heard.utc, heard.measured))).message)
+    except ValueError as error:
+        raise MachineRefused("the machine does not say whether it set the clock") from error
+    if abs(off) >= 2.0:
+        entry = Entry(
+            at=time.time(),
+            event=Event.CLOCK,
+            actor=Actor(heard.archive, Kind.ARCHIVE),
+            what="edge provision clock",
+            detail={"seconds": f"{off:.0f}"},
+        )
+        await asyncio.to_thread(tell_alone, loaded, entry)
+    say(f"the clock was off by {off:.0f} s, as {heard.archive} says", file=sys.stderr)
+    return 0
+
+
+def _with_secrets(loaded: Config) -> Any:
+    """The archives; those behind a proxy that wants a password, with it."""
+    archives = loaded.cloud.in_order
+    if not any(one.proxy_password for one in archives):
+        return archives
+    from edge.crypto.secrets import PURPOSE, open_secrets
+    from edge.opening import ring
+
+    with ring(loaded) as keys:
+        return open_secrets(loaded.cloud, keys.derive(PURPOSE), "cloud").in_order
+
+
+def _places(options: argparse.Namespace) -> Places:
+    from edge.machine.places import Places
+
+    return Places() if options.root is None else Places.under(options.root)

@@ -1,0 +1,296 @@
+"""``edge update``: newer versions of the whole machine.
+
+What needs the service is asked of the service; ``take`` and ``check`` are for the units of the disk
+image, and need none: the one writes the other slot, as root, the other judges a version on trial.
+"""
+
+# ruff: noqa: PLC0415 - see `edge.commands.parsing`
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edge.commands.parsing import Acts, Commands, configuration
+from edge.commands.witness import who
+from edge.commands.words import moment, say
+from edge.errors import ConfigError, EdgeError, UpdateRefused
+
+if TYPE_CHECKING:
+    from edge.config import Config
+
+__all__ = ["add"]
+
+
+def add(commands: Commands) -> None:
+    """Add the command."""
+    acts = Acts(commands.add("update", "Get newer versions of the whole machine."))
+    show = acts.add("show", "Say which version runs, and how far the next one has come.", _show)
+    look = acts.add("look", "Ask the server whether there is an update.", _look)
+    for act in (show, look):
+        act.add_argument("--json", action="store_true", help="for programs")
+    download = acts.add("download", "Have an update come here.", _download)
+    download.add_argument(
+        "--from",
+        dest="source",
+        type=Path,
+        metavar="PATH",
+        help="a file *.edgeupdate, or a stick with EDGE-UPDATE",
+    )
+    for act in (look, download):
+        act.add_argument(
+            "--if-any", action="store_true", help="no fault if there is no server, or no update"
+        )
+    install = acts.add(
+        "install", "Have an update written at a quiet moment, and started from.", _install
+    )
+    for act in (download, install):
+        act.add_argument("version", nargs="?", default="", help="default: the newest known")
+        act.add_argument("--again", action="store_true", help="even if it has failed before")
+    acts.add("cancel", "Want no update any more; what is here stays.", _cancel)
+    history = acts.add("history", "Say what was done with updates, the newest last.", _history)
+    history.add_argument("--json", action="store_true", help="for programs")
+    take = acts.add("take", "Carry out the order to write an update; as root.", _take)
+    take.add_argument(
+        "--force",
+        type=Path,
+        metavar="FILE",
+        help="write this one now, be it older than the one that runs, without an order",
+    )
+    check = acts.add("check", "Judge the version that is on trial; good if none is.", _check)
+    check.add_argument("--json", action="store_true", help="for programs")
+
+
+# By the service -----------------------------------------------------------------------------------
+
+
+async def _asked(loaded: Config, do: str, **wish: Any) -> dict[str, Any]:
+    from edge.admin.local import ask_service
+
+    done = await ask_service(loaded.appliance.data_dir, "update", {"do": do, **wish})
+    if done is None:
+        raise EdgeError("the service does not run", hint="start it: it is what does that")
+    return done
+
+
+async def _show(options: argparse.Namespace) -> int:
+    loaded = await configuration(options)
+    from edge.admin.local import ask_service
+
+    found = await ask_service(loaded.appliance.data_dir, "update", {"do": "show"})
+    if found is None:
+        found = await asyncio.to_thread(_without_service, loaded)
+    return _print(found, options)
+
+
+def _without_service(loaded: Config) -> dict[str, Any]:
+    import msgspec
+
+    from edge.updates.journal import Folder
+    from edge.updates.machine import HERE
+    from edge.updates.standing import standing_of
+
+    folder = Folder(loaded.appliance.data_dir)
+    standing = standing_of(loaded.update, folder, HERE, folder.state())
+    found: dict[str, Any] = msgspec.to_builtins(standing)
+    return found
+
+
+async def _look(options: argparse.Namespace) -> int:
+    loaded = await configuration(options)
+    if options.if_any and not loaded.update.url:
+        return 0
+    return _print(await _asked(loaded, "look"), options)
+
+
+async def _download(options: argparse.Namespace) -> int:
+    loaded = await configuration(options)
+    if options.source is None:
+        await _asked(loaded, "download", version=options.version, again=options.again)
+        say("edge: the update comes, at the calendar's pace: edge update show", file=sys.stderr)
+        return 0
+    from edge.admin.local import ask_service
+    from edge.updates.journal import Folder
+    from edge.updates.machine import HERE
+    from edge.updates.signature import read_keys
+    from edge.updates.stick import bring, has_any, newest_on
+
+    def copied() -> str:
+        if options.if_any and not has_any(options.source):
+            return ""
+        _refuse_elsewhere()
+        keys = read_keys(loaded.update.keys)
+        folder = Folder(loaded.appliance.data_dir)
+        source = newest_on(options.source, keys, HERE)
+        return bring(folder, source, keys, HERE, by=who().name).version
+
+    version = await asyncio.to_thread(copied)
+    if not version:
+        return 0
+    await ask_service(loaded.appliance.data_dir, "update", {"do": "wake"})
+    say(f"edge: version {version} is here, and proven: edge update install", file=sys.stderr)
+    return 0
+
+
+async def _install(options: argparse.Namespace) -> int:
+    loaded = await configuration(options)
+    by = who().name
+    found = await _asked(loaded, "install", version=options.version, again=options.again, by=by)
+    say(
+        f"edge: version {found['version']} is written once nothing comes in; the machine starts"
+        " anew then: edge update show",
+        file=sys.stderr,
+    )
+    return 0
+
+
+async def _cancel(options: argparse.Namespace) -> int:
+    loaded = await configuration(options)
+    await _asked(loaded, "cancel", by=who().name)
+    say("edge: no update is under way any more", file=sys.stderr)
+    return 0
+
+
+async def _history(options: argparse.Namespace) -> int:
+    loaded = await configuration(options)
+    import msgspec
+
+    from edge.updates.journal import Folder
+
+    found = await asyncio.to_thread(Folder(loaded.appliance.data_dir).history)
+    if options.json:
+        say(json.dumps(msgspec.to_builtins(found)))
+        return 0
+    for entry in found:
+        before = f" (before: {entry.before})" if entry.before else ""
+        by = f", {entry.by}" if entry.by else ""
+        why = f": {entry.why}" if entry.why else ""
+        say(f"{moment(entry.at)}  {entry.version:<12} {entry.deed}{before}{by}{why}")
+    return 0
+
+
+def _print(found: dict[str, Any], options: argparse.Namespace) -> int:
+    if options.json:
+        say(json.dumps(found))
+        return 0
+    say(f"version {found['running']} runs")
+    if not found["is_image"]:
+        say("  this machine was not made from the disk image: its packages bring newer versions")
+    say(f"  {_PHASES[found['phase']].format(version=found['version'])}")
+    if (known := found["found"]) is not None:
+        security = ", for security" if known["security"] else ""
+        say(f"    {known['bytes'] / 1e6:.0f} MB, made {moment(known['made'])}{security}")
+        if found["phase"] == "fetching":
+            say(f"    of them here: {found['fetched_bytes'] / 1e6:.0f} MB")
+        for line in known["notes"].get("en", "").splitlines():
+            say(f"    {line}")
+    if found["looked"]:
+        say(f"  the server was asked {moment(found['looked'])}")
+    if found["trouble"]:
+        say(f"  since {moment(found['since'])}: {found['trouble']}")
+    if (failure := found["failure"]) is not None:
+        back = "; the version from before runs again" if failure["went_back"] else ""
+        say(
+            f"  version {failure['version']} failed {moment(failure['at'])}: {failure['why']}{back}"
+        )
+    return 0
+
+
+_PHASES = {
+    "none": "no newer one is known",
+    "offered": "version {version} can be had: edge update download",
+    "fetching": "version {version} comes",
+    "ready": "version {version} is here, and proven: edge update install",
+    "waiting": "version {version} is written once nothing comes in",
+    "writing": "version {version} is being written; the machine starts anew then",
+    "trial": "version {version} is written, and has not proven itself yet",
+}
+
+
+# By the units -------------------------------------------------------------------------------------
+
+
+def _refuse_elsewhere() -> None:
+    from edge.updates.machine import HERE
+
+    if not HERE.version:
+        raise UpdateRefused(
+            "this machine was not made from the disk image",
+            hint="take its updates as you installed it: by its packages",
+        )
+
+
+async def _take(options: argparse.Namespace) -> int:
+    loaded = await configuration(options)
+    if os.geteuid() != 0:
+        raise ConfigError("only root writes slots", hint="the unit edge-update-take does so")
+    done = await asyncio.to_thread(_taken, loaded, options.force)
+    say(f"edge: {done}", file=sys.stderr)
+    return 0
+
+
+def _taken(loaded: Config, forced: Path | None) -> str:
+    from functools import partial
+
+    from edge.updates.helper import Helper, loader_of, restart_machine
+    from edge.updates.journal import Folder, Order
+    from edge.updates.machine import HERE
+    from edge.updates.signature import read_keys
+
+    _refuse_elsewhere()
+    data_dir = loaded.appliance.data_dir
+    helper = Helper(
+        Folder(data_dir),
+        HERE,
+        read_keys(loaded.update.keys),
+        loader=partial(loader_of, HERE),
+        may_restart=lambda: _may_restart(data_dir),
+        restart=restart_machine,
+    )
+    if forced is None:
+        return helper.run()
+    from edge.updates.bundle import open_bundle
+
+    with open_bundle(forced, read_keys(loaded.update.keys)) as bundle:
+        version = bundle.manifest.version
+    order = Order(act="install", version=version, file=forced.name, by=who().name)
+    helper.write(forced, order, may_go_back=True)
+    helper.start_anew()
+    return f"version {version} is written"
+
+
+def _may_restart(data_dir: Path) -> bool:
+    """Whether the service says so, or does not run."""
+    from edge.admin.local import ask_service
+
+    try:
+        said = asyncio.run(ask_service(data_dir, "update", {"do": "restart"}))
+    except EdgeError:
+        return True  # it is locked, or does not answer: nothing comes in
+    return said is None or said.get("restart") is True
+
+
+async def _check(options: argparse.Namespace) -> int:
+    loaded = await configuration(options)
+    from functools import partial
+
+    from edge.commands.selftest import show_check
+    from edge.proving import Proving, prove_trial
+    from edge.updates.journal import Folder
+    from edge.updates.machine import HERE
+    from edge.updates.trial import Verdict, judge
+
+    tell = (lambda _: None) if options.json else show_check
+    proving = Proving(loaded, tell)
+    folder = Folder(loaded.appliance.data_dir)
+    verdict, why = await judge(folder, HERE, partial(prove_trial, proving))
+    if options.json:
+        say(json.dumps({"verdict": verdict, "why": why}))
+    else:
+        say(f"edge: {verdict}{f': {why}' if why else ''}", file=sys.stderr)
+    return int(verdict is Verdict.BAD)

@@ -1,0 +1,258 @@
+"""The box behind the page on its screen: looked at and asked as any command on the machine does.
+
+Promises that the page shows something whatever state the box is in: a service that is locked, that
+does not run or does not answer is what there is to show then. What is done here is in the audit.
+As long as it only shows something it asks the service, and loads neither keys nor index: a small
+box has no room for a second one of those.
+"""
+
+# ruff: noqa: PLC0415 - see above
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import time
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from edge.access.audit.entry import Entry, Event
+from edge.access.throttle import Throttle
+from edge.access.tls import fingerprints
+from edge.addresses import host_and_port, host_name
+from edge.admin.local import ask_service, parts_of_service
+from edge.admin.local_keys import Opening, open_service
+from edge.cache.condition import Level
+from edge.cache.machine import temperature
+from edge.cache.network import look
+from edge.config import Config
+from edge.console.view import Code, Person, View
+from edge.errors import EdgeError, KeyLocked, Needs
+from edge.machine.asking import ask, is_there
+from edge.machine.health import MachineState, read_machine
+from edge.machine.networks import read_network
+from edge.machine.places import Places
+from edge.machine.wishes import PowerOff, Restart, Wish
+
+if TYPE_CHECKING:
+    from edge.console.person import Door
+    from edge.opening import Cache
+
+__all__ = ["LocalBox", "page_address"]
+
+log = logging.getLogger(__name__)
+
+_FREE: Final = (Restart, PowerOff)
+"""For whoever stands before the box: it has a button, and a plug."""
+_SOON: Final = 3600.0
+"""A code that ends so soon is replaced before somebody writes it down."""
+
+
+@dataclass(frozen=True, slots=True)
+class _State:
+    """What the service says of itself."""
+
+    sentence: str
+    level: Level = Level.ALARM
+    has_people: bool = True
+    """Somebody can log in; as long as that is not known, somebody can."""
+    code_until: float | None = None
+    """When the set-up code ends; None: there is none."""
+    needs: Needs | None = None
+
+
+def page_address(config: Config, *, is_new: bool) -> str:
+    """Where a browser finds the web page, by a name that needs no server of names."""
+    host, port = host_and_port(config.http.listen)
+    if config.http.names:
+        host = config.http.names[0]
+    elif host in ("0.0.0.0", "::"):  # noqa: S104 - compared with, not listened on
+        host = f"{host_name(config.appliance.name)}.local"
+    scheme = "http" if config.http.tls == "off" else "https"
+    page = "welcome" if is_new else ""
+    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/{page}"
+
+
+class LocalBox:
+    """Of this machine.
+
+    Args:
+        load: Reads the configuration, as it is now.
+        file: Of the machine; None if there is none.
+        places: Of this machine.
+    """
+
+    def __init__(
+        self, load: Callable[[], Config], file: Path | None, places: Places | None = None
+    ) -> None:
+        self._load = load
+        self._file = file
+        self._places = places or Places()
+        self._throttle = Throttle()
+        self._code: Code | None = None
+
+    async def look(self) -> View:
+        """See `edge.console.view.Box`."""
+        config = await asyncio.to_thread(self._load)
+        state = await self._state(config)
+        machine, addresses, shown, network, has_machine = await asyncio.to_thread(
+            self._facts, config
+        )
+        if not state.has_people:
+            await self._have_code(config, state.code_until)
+        else:
+            self._code = None
+        return View(
+            name=config.appliance.name,
+            sentence=state.sentence,
+            level=state.level,
+            address=page_address(config, is_new=not state.has_people),
+            addresses=addresses,
+            fingerprint=shown,
+            code=None if state.has_people else self._code,
+            troubles=tuple(machine.troubles()),
+            network=network,
+            has_machine=has_machine,
+            needs_login=state.has_people,
+            is_lab=config.appliance.lab,
+            needs=state.needs,
+        )
+
+    def _facts(self, config: Config) -> tuple[MachineState, tuple[str, ...], str, Any, bool]:
+        shown = fingerprints(config.http, config.appliance.data_dir / "tls")
+        address = next(one for one in look() if one.what == "address")
+        return (
+            read_machine(self._places, temperature()),
+            tuple(address.found.split(", ")) if address.is_fine else (),
+            "" if shown is None else shown.authority or shown.server,
+            read_network(self._places),
+            is_there(self._places),
+        )
+
+    async def _state(self, config: Config) -> _State:
+        try:
+            told = await ask_service(config.appliance.data_dir, "state")
+        except KeyLocked as error:
+            said = str(error)
+            return _State(f"{said[:1].upper()}{said[1:]}.", needs=error.needs)
+        except EdgeError as error:
+            parts = await parts_of_service(config.appliance.data_dir)
+            if parts is not None and "start" in parts:
+                return _State("The service is starting.", Level.BUSY)
+            log.warning("the service can't say how it is: %s", error)
+            return _State("The service does not answer.")
+        if told is None:
+            return _State("The service is not running: nothing comes in.")
+        level, until = Level(told["level"]), told["code_until"]
+        return _State(str(told["sentence"]), level, bool(told["has_people"]), until)
+
+    async def _have_code(self, config: Config, until: float | None) -> None:
+        """A code for the first admin: the one that holds, or a new one if there is none.
+
+        Args:
+            config: Of the box.
+            until: When the one that there is ends; None: there is none.
+        """
+        mine = self._code if self._code is not None and self._code.until == until else None
+        if until is None or (mine is not None and mine.text and until - time.time() < _SOON):
+            await self._new_code(config)
+        elif mine is None:
+            self._code = Code("", until)
+
+    async def new_code(self) -> Code:
+        """See `edge.console.view.Box`."""
+        return await self._new_code(await asyncio.to_thread(self._load))
+
+    async def _new_code(self, config: Config) -> Code:
+        said = await ask_service(config.appliance.data_dir, "first-code")
+        if said is None:
+            raise EdgeError("the service is not running", hint="systemctl start edge")
+        self._code = Code(str(said["code"]), float(said["until"]))
+        return self._code
+
+    async def log_in(self, name: str, password: str, second: str) -> Person:
+        """See `edge.console.view.Box`."""
+        return await self._door().log_in(name, password, second)
+
+    async def log_out(self, person: Person) -> None:
+        """See `edge.console.view.Box`."""
+        await self._door().log_out(person)
+
+    async def unlock(self, secret: str, needs: Needs) -> None:
+        """See `edge.console.view.Box`."""
+        config = await asyncio.to_thread(self._load)
+        attempt = self._throttle.of_address("")
+        is_key = needs is Needs.RECOVERY_KEY
+        opening = Opening(
+            passphrase="" if is_key else secret,
+            recovery_key=secret if is_key else "",
+            by="the screen of the box",
+        )
+        if not await asyncio.to_thread(open_service, config.appliance.data_dir, opening):
+            attempt.take_back()
+            raise EdgeError("the service is not running", hint="restart the box")
+        attempt.succeeded()
+
+    async def wish(self, wish: Wish, person: Person | None) -> None:
+        """See `edge.console.view.Box`."""
+        if not isinstance(wish, _FREE):
+            await self._allow(person)
+        entry = self._entry(f"machine: {type(wish).__name__}", person)
+        try:
+            async with self._opened() as (cache, _):
+                await cache.audit.record(entry)
+        except EdgeError as error:
+            if not isinstance(wish, _FREE):
+                raise
+            log.warning("%s is not in the audit: %s", entry.what, error)  # the plug is not, either
+        await ask(self._places, wish)
+
+    async def reset(self, person: Person, *, is_forced: bool) -> None:
+        """See `edge.console.view.Box`."""
+        from edge.console.person import actor_of
+        from edge.resetting import Resetting
+
+        await self._allow(person)
+        config = await asyncio.to_thread(self._load)
+        resetting = Resetting(config, self._places, actor_of(person))
+        await resetting.reset(is_forced=is_forced)
+
+    async def _allow(self, person: Person | None) -> None:
+        """Do nothing if they may change something here.
+
+        Raises:
+            EdgeError: They may not.
+        """
+        if person is not None:
+            async with self._door().acting(person):
+                return
+        async with self._opened() as (cache, _):
+            if not await cache.users.is_empty():
+                raise EdgeError("this is for admins", hint="log in first")
+
+    def _door(self) -> Door:
+        from edge.console.person import Door
+
+        return Door(self._opened, self._throttle)
+
+    @contextlib.asynccontextmanager
+    async def _opened(self) -> AsyncIterator[tuple[Cache, Config]]:
+        from edge.opening import Cache
+
+        config = await asyncio.to_thread(self._load)
+        async with Cache(config) as cache:
+            yield cache, config
+
+    @staticmethod
+    def _entry(what: str, person: Person | None) -> Entry:
+        from edge.console.person import actor_of
+
+        return Entry(
+            at=time.time(),
+            event=Event.ADMINISTERED,
+            actor=actor_of(person),
+            what=f"console: {what}",
+        )

@@ -1,0 +1,329 @@
+"""What the page on the screen asks: yes or no, network settings, a log-in, the box's name.
+
+Owns the forms and nothing else: each gives back what was typed, or None if somebody left it. What
+others said (a server, a disk) is shown as text, never as something to be obeyed: neither by this
+library's markup nor by the terminal.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import ClassVar, Final
+
+from textual import on
+from textual.app import ComposeResult
+from textual.binding import Binding, BindingType
+from textual.containers import Horizontal, Vertical, VerticalScroll
+from textual.screen import ModalScreen
+from textual.widgets import Button, Input, Label, Static
+
+from edge.errors import MachineRefused, Needs
+from edge.machine.wishes import NetworkSettings, checked_network
+
+__all__ = ["LogInForm", "NetworkForm", "Question", "ResetForm", "Typed", "UnlockForm", "harmless"]
+
+_OBEYED: Final = "\N{REPLACEMENT CHARACTER}"
+_LEAVE: Final = Binding("escape", "leave", "Leave")
+
+
+def harmless(text: str) -> str:
+    """A text of which a terminal obeys nothing."""
+    return "".join(one if one.isprintable() or one == "\n" else _OBEYED for one in text)
+
+
+@dataclass(frozen=True, slots=True)
+class Typed:
+    """A log-in, as it was typed."""
+
+    name: str
+    password: str
+    second: str
+
+
+class Question(ModalScreen[bool]):
+    """Yes or no; no if somebody leaves it, or when the time is over.
+
+    Args:
+        title: What it is about.
+        text: More of it.
+        yes: What yes does.
+        no: What no does; empty: there is nothing to choose.
+        seconds: The time; 0: as long as it takes.
+    """
+
+    BINDINGS: ClassVar[list[BindingType]] = [_LEAVE]
+
+    def __init__(
+        self, title: str, text: str, *, yes: str = "OK", no: str = "", seconds: int = 0
+    ) -> None:
+        super().__init__()
+        self._title = title
+        self._text = text
+        self._yes = yes
+        self._no = no
+        self._left = seconds
+
+    def compose(self) -> ComposeResult:
+        """See textual."""
+        with Vertical(classes="form"):
+            yield Label(harmless(self._title), classes="heading", markup=False)
+            yield Static(harmless(self._text), id="text", markup=False)
+            if self._left:
+                yield Static(self._time(), id="left", markup=False)
+            with Horizontal(classes="buttons"):
+                yield Button(self._yes, id="yes", variant="primary")
+                if self._no:
+                    yield Button(self._no, id="no")
+
+    def on_mount(self) -> None:
+        """See textual."""
+        # Whoever types on without looking changes nothing.
+        self.query_one("#no" if self._no and not self._left else "#yes", Button).focus()
+        if self._left:
+            self.set_interval(1.0, self._count)
+
+    def _count(self) -> None:
+        self._left -= 1
+        if self._left <= 0:
+            self.dismiss(False)
+        else:
+            self.query_one("#left", Static).update(self._time())
+
+    def _time(self) -> str:
+        return f"in {self._left} s by itself: {self._no}"
+
+    @on(Button.Pressed)
+    def _pressed(self, event: Button.Pressed) -> None:
+        self.dismiss(event.button.id == "yes")
+
+    def action_leave(self) -> None:
+        """By a key."""
+        self.dismiss(False)
+
+
+class _Form(ModalScreen[NetworkSettings | Typed | str | None]):
+    """Fields, one below the other, and what is wrong with them."""
+
+    BINDINGS: ClassVar[list[BindingType]] = [_LEAVE]
+    heading: ClassVar[str]
+    go: ClassVar[str]
+
+    def fields(self) -> Iterator[tuple[Label, Input]]:
+        """What is asked."""
+        raise NotImplementedError
+
+    def typed(self) -> NetworkSettings | Typed | str:
+        """What was typed.
+
+        Raises:
+            MachineRefused: It can't be right; the message says why.
+        """
+        raise NotImplementedError
+
+    def compose(self) -> ComposeResult:
+        """See textual."""
+        with Vertical(classes="form"):
+            yield Label(self.heading, classes="heading", markup=False)
+            with VerticalScroll(classes="fields", can_focus=False):
+                for label, field in self.fields():
+                    with Horizontal(classes="field"):
+                        yield label
+                        yield field
+            yield Static("", id="wrong", markup=False)
+            with Horizontal(classes="buttons"):
+                yield Button(self.go, id="go", variant="primary")
+                yield Button("Leave", id="leave")
+
+    def value(self, name: str) -> str:
+        """Of a field."""
+        return self.query_one(f"#{name}", Input).value.strip()
+
+    def values(self, name: str) -> tuple[str, ...]:
+        """Of a field that takes several, with blanks or commas between."""
+        return tuple(self.value(name).replace(",", " ").split())
+
+    @on(Input.Submitted)
+    def _entered(self, event: Input.Submitted) -> None:
+        """The key that ends a line leads to the next field, and behind the last one sends all."""
+        fields = list(self.query(Input))
+        after = fields[fields.index(event.input) + 1 :]
+        if after:
+            after[0].focus()
+        else:
+            self._sent()
+
+    @on(Button.Pressed, "#go")
+    def _sent(self) -> None:
+        try:
+            found = self.typed()
+        except MachineRefused as error:
+            hint = f"\n{error.hint}" if error.hint else ""
+            self.query_one("#wrong", Static).update(harmless(f"{error}{hint}"))
+            return
+        self.dismiss(found)
+
+    @on(Button.Pressed, "#leave")
+    def action_leave(self) -> None:
+        """By a key, or the button."""
+        self.dismiss(None)
+
+
+def _field(
+    name: str, label: str, value: str = "", hint: str = "", *, password: bool = False
+) -> tuple[Label, Input]:
+    field = Input(harmless(value), placeholder=hint, id=name, compact=True, password=password)
+    return Label(label, markup=False), field
+
+
+class NetworkForm(_Form):
+    """Network settings.
+
+    Args:
+        settings: Those that hold.
+    """
+
+    heading: ClassVar[str] = "Network"
+    go: ClassVar[str] = "Try them for two minutes"
+
+    def __init__(self, settings: NetworkSettings) -> None:
+        super().__init__()
+        self._settings = settings
+
+    def fields(self) -> Iterator[tuple[Label, Input]]:
+        """See `_Form`."""
+        now = self._settings
+        yield _field("address", "Address", _joined(now.address), "none: DHCP; 192.168.1.10/24")
+        yield _field("gateway", "Gateway", _joined(now.gateway), "192.168.1.1")
+        yield _field("dns", "Name servers", _joined(now.dns), "those of DHCP")
+        yield _field("domains", "Domains", _joined(now.domains), "clinic.example")
+        yield _field("ntp", "Time servers", _joined(now.ntp), "those of DHCP")
+        yield _field("interface", "Port", now.interface, "all that are wired; enp1s0")
+        yield _field("vlan", "VLAN", str(now.vlan or ""), "none; 1 to 4094")
+
+    def typed(self) -> NetworkSettings:
+        """See `_Form`."""
+        vlan = self.value("vlan") or "0"
+        if not (vlan.isascii() and vlan.isdigit() and len(vlan) < 6):
+            raise MachineRefused(f"vlan: {vlan!r} is no number", hint="1 to 4094; empty means none")
+        return checked_network(
+            NetworkSettings(
+                interface=self.value("interface"),
+                address=self.values("address"),
+                gateway=self.values("gateway"),
+                dns=self.values("dns"),
+                domains=self.values("domains"),
+                vlan=int(vlan),
+                ntp=self.values("ntp"),
+            )
+        )
+
+
+class LogInForm(_Form):
+    """A log-in of an admin.
+
+    Args:
+        before: What was typed before a code was asked for; None: nothing was.
+        wrong: Why it was refused; empty if it was not.
+    """
+
+    heading: ClassVar[str] = "Log in, as an admin"
+    go: ClassVar[str] = "Log in"
+
+    def __init__(self, before: Typed | None = None, wrong: str = "") -> None:
+        super().__init__()
+        self._before = before
+        self._wrong = wrong
+
+    def fields(self) -> Iterator[tuple[Label, Input]]:
+        """See `_Form`."""
+        if self._before is None:
+            yield _field("name", "Name")
+            yield _field("password", "Password", password=True)
+        else:
+            yield _field("second", "Code", hint="of the app, or a recovery code")
+
+    def on_mount(self) -> None:
+        """See textual."""
+        self.query_one("#wrong", Static).update(harmless(self._wrong))
+
+    def typed(self) -> Typed:
+        """See `_Form`."""
+        if self._before is not None:
+            return Typed(self._before.name, self._before.password, self.value("second"))
+        return Typed(self.value("name"), self.query_one("#password", Input).value, "")
+
+
+class UnlockForm(_Form):
+    """What opens a locked box.
+
+    Args:
+        needs: What that is.
+        wrong: Why the last one did not; empty if there was none.
+    """
+
+    heading: ClassVar[str] = "The box is locked"
+    go: ClassVar[str] = "Open it"
+
+    def __init__(self, needs: Needs, wrong: str = "") -> None:
+        super().__init__()
+        self._needs = needs
+        self._wrong = wrong
+
+    def fields(self) -> Iterator[tuple[Label, Input]]:
+        """See `_Form`."""
+        match self._needs:
+            case Needs.RECOVERY_KEY:
+                yield _field("secret", "Recovery key", hint="nine groups of eight characters")
+            case Needs.NEW_PASSPHRASE:
+                yield _field("secret", "Passphrase", hint="that it shall have", password=True)
+                yield _field("again", "Once more", password=True)
+            case _:
+                yield _field("secret", "Passphrase", password=True)
+
+    def on_mount(self) -> None:
+        """See textual."""
+        self.query_one("#wrong", Static).update(harmless(self._wrong))
+
+    def typed(self) -> str:
+        """See `_Form`."""
+        secret = self.query_one("#secret", Input).value
+        if self._needs is Needs.NEW_PASSPHRASE and secret != self.query_one("#again", Input).value:
+            raise MachineRefused("the two are not the same", hint="type it again")
+        return secret
+
+
+class ResetForm(_Form):
+    """The box's name, typed by who wants all of it destroyed.
+
+    Args:
+        name: What the box is called.
+        lost: What would be lost by it; empty: nothing.
+    """
+
+    heading: ClassVar[str] = "Factory reset: everything on this box is destroyed"
+    go: ClassVar[str] = "Destroy everything"
+
+    def __init__(self, name: str, lost: str = "") -> None:
+        super().__init__()
+        self._name_of_box = name
+        self._lost = lost
+
+    def fields(self) -> Iterator[tuple[Label, Input]]:
+        """See `_Form`."""
+        yield _field("name", "Its name", hint=f"type {harmless(self._name_of_box)}")
+
+    def on_mount(self) -> None:
+        """See textual."""
+        if self._lost:
+            self.query_one("#wrong", Static).update(harmless(self._lost))
+
+    def typed(self) -> str:
+        """See `_Form`."""
+        if self.value("name") != self._name_of_box:
+            raise MachineRefused("that is not its name", hint="nothing was changed")
+        return self._name_of_box
+
+
+def _joined(values: Sequence[str]) -> str:
+    return " ".join(values)

@@ -1,0 +1,99 @@
+"""The service's side: a wish is left, and its answer waited for.
+
+Promises that a wish is whole when root sees it, and that one which nobody answers is taken back:
+nothing is carried out hours later, when nobody thinks of it any more.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import os
+import secrets
+import time
+from pathlib import Path
+from typing import Any, Final
+
+import msgspec
+
+from edge.errors import MachineRefused
+from edge.machine.places import Places
+from edge.machine.wishes import Wish, checked, to_bytes
+
+__all__ = ["Answer", "ask", "is_there", "leave"]
+
+_PATIENCE: Final = 30.0
+_LOOK: Final = 0.05
+
+
+class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What became of a wish."""
+
+    done: bool
+    message: str = ""
+    """Why not, or what was done."""
+    hint: str = ""
+
+
+def is_there(places: Places) -> bool:
+    """Whether this machine takes wishes at all: it is an appliance, or set up as one. Blocks."""
+    return os.access(places.requests, os.W_OK | os.X_OK)
+
+
+async def ask(places: Places, wish: Wish, patience: float = _PATIENCE) -> Answer:
+    """Have the machine do something.
+
+    Args:
+        places: Of this machine.
+        wish: What.
+        patience: Seconds for the answer.
+
+    Raises:
+        MachineRefused: It won't, could not, or does not answer.
+    """
+    checked(wish)
+    request = await asyncio.to_thread(leave, places, wish)
+    answer_at, until = places.answers / request.name, time.monotonic() + patience
+    try:
+        while time.monotonic() < until:
+            answer = await asyncio.to_thread(_read, answer_at)
+            if answer is not None:
+                if not answer.done:
+                    raise MachineRefused(answer.message, hint=answer.hint)
+                return answer
+            await asyncio.sleep(_LOOK)
+    finally:
+        with contextlib.suppress(OSError):
+            await asyncio.to_thread(request.unlink)
+    raise MachineRefused(
+        "the machine does not answer", hint="systemctl status edge-machine.path edge-machine"
+    )
+
+
+def leave(places: Places, wish: Wish) -> Path:
+    """Leave a wish, and wait for nothing; its file. Blocks.
+
+    Raises:
+        MachineRefused: This machine takes none.
+    """
+    name = f"{secrets.token_hex(16)}.json"
+    unfinished = places.requests / f".{name}.new"
+    flags = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY | os.O_CLOEXEC
+    try:
+        descriptor = os.open(unfinished, flags, 0o600)
+        with open(descriptor, "wb") as opened:  # noqa: PTH123 - of a descriptor
+            opened.write(to_bytes(wish))
+        return unfinished.rename(places.requests / name)
+    except OSError as error:
+        raise MachineRefused(
+            f"this machine takes no wishes: {places.requests}: {error.strerror}",
+            hint="an appliance does; elsewhere, set up edge-machine.path as the README says",
+        ) from error
+
+
+def _read(path: Path) -> Answer | None:
+    try:
+        data: Any = path.read_bytes()
+    except OSError:
+        return None
+    return msgspec.json.decode(data, type=Answer)

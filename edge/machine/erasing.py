@@ -1,0 +1,70 @@
+"""The data partition is made unreadable for good, for the factory reset; as root.
+
+What opens it stands in the head of the partition (LUKS2: its key slots, and what a TPM or a key
+file needs). That is destroyed by cryptsetup, and then overwritten, both copies of it: what is
+behind is noise. Whatever starts next finds a partition without a head, and makes a new one. Calls
+block.
+
+The image may have a program for it, that knows what else opens the partition: then that does it.
+
+Order: the service ends -> the key slots are erased -> the head is overwritten, durably -> restart.
+The machine restarts whatever fails: the box's own keys were destroyed before (`edge reset`).
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from typing import Final
+
+from edge.errors import MachineRefused
+from edge.machine.places import Places
+from edge.machine.tools import Tools
+
+__all__ = ["wipe"]
+
+log = logging.getLogger(__name__)
+
+_HEAD: Final = 32 * 1024 * 1024
+"""Bytes: LUKS2 has two copies of its metadata and all key slots in the first 16 MiB, unless
+somebody made them larger."""
+_CHUNK: Final = 1024 * 1024
+_SERVICE: Final = ("edge.service", "edge-console@tty1.service")
+
+
+def wipe(places: Places, tools: Tools) -> None:
+    """All of it; the machine restarts."""
+    disk = places.data_disk
+    try:
+        _try(tools, "systemctl", "stop", *_SERVICE)
+        if places.reset.exists():
+            _try(tools, str(places.reset))
+        elif disk.exists():
+            _try(tools, "cryptsetup", "luksErase", "--batch-mode", str(disk))
+            _overwrite(places)
+        else:
+            log.warning("there is no %s: only the keys of the box were destroyed", disk)
+    except OSError as error:
+        log.error("the head of %s could not be overwritten: %s", disk, error)
+    finally:
+        tools.run("systemctl", "--no-block", "reboot", "--force")
+
+
+def _try(tools: Tools, *words: str) -> None:
+    try:
+        tools.run(*words)
+    except MachineRefused as error:
+        log.error("factory reset: %s", error)
+
+
+def _overwrite(places: Places) -> None:
+    descriptor = os.open(places.data_disk, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        size = os.lseek(descriptor, 0, os.SEEK_END)
+        os.lseek(descriptor, 0, os.SEEK_SET)
+        left, zeros = min(size, _HEAD), bytes(_CHUNK)
+        while left:
+            left -= os.write(descriptor, zeros[: min(left, _CHUNK)])
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,86 @@
+"""What the service itself wishes of the machine, and hears of it, as long as it runs.
+
+Promises that a machine which refuses stops nothing: it is logged. Is started only where the machine
+takes wishes at all.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from typing import Final
+
+import msgspec
+
+from edge.errors import MachineRefused
+from edge.machine.asking import ask
+from edge.machine.lights import lights_of
+from edge.machine.places import Places
+from edge.machine.power import IntakeStop, read_power
+from edge.machine.wishes import Lights, Name, Shown
+
+__all__ = ["MachinePart"]
+
+log = logging.getLogger(__name__)
+
+_POWER: Final = 0.5
+_LIGHTS: Final = 10.0
+"""Seconds between two looks."""
+
+
+class MachinePart:
+    """It.
+
+    Args:
+        places: Of this machine.
+        name: What the box is called.
+        level: Says how it is, for the lights.
+        stop: Is told when the power ends.
+        every: Seconds between two looks at the power.
+    """
+
+    def __init__(
+        self,
+        places: Places,
+        name: str,
+        level: Callable[[], Awaitable[str]],
+        stop: IntakeStop,
+        *,
+        every: float = _POWER,
+    ) -> None:
+        self._places = places
+        self._name = name
+        self._level = level
+        self._stop = stop
+        self._every = every
+
+    async def run(self) -> None:
+        """Until cancelled."""
+        await self._wish(Name(self._name))
+        has_lights = await asyncio.to_thread(lights_of, self._places)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._watch_power())
+            if has_lights:
+                group.create_task(self._light())
+
+    async def _watch_power(self) -> None:
+        while True:
+            self._stop.power = await asyncio.to_thread(read_power, self._places)
+            await asyncio.sleep(self._every)
+
+    async def _light(self) -> None:
+        shown = None
+        while True:
+            level = await self._level()
+            if level != shown and await self._wish(Lights(msgspec.convert(str(level), Shown))):
+                shown = level
+            await asyncio.sleep(_LIGHTS)
+
+    async def _wish(self, wish: Name | Lights) -> bool:
+        try:
+            await ask(self._places, wish)
+        except MachineRefused as error:
+            log.warning("the machine: %s", error)
+            return False
+        return True

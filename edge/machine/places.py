@@ -1,0 +1,107 @@
+"""Where what the service and the machine tell each other lies; all of it, so that tests move it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
+
+__all__ = ["Places"]
+
+
+@dataclass(frozen=True, slots=True)
+class Places:
+    """Of one machine."""
+
+    run: Path = Path("/run/edge-machine")
+    """Is root's, and gone after a restart."""
+    kept: Path = Path("/var/lib/edge-machine")
+    """Is root's alone, and stays."""
+    networkd: Path = Path("/run/systemd/network")
+    """What is written there wins over what the image has (systemd.network)."""
+    system_ca: Path = Path("/etc/ssl/certs/ca-certificates.crt")
+    boot: tuple[Path, ...] = (Path("/efi"), Path("/boot"), Path("/boot/firmware"))
+    """Where the boot partition may be mounted."""
+    leds: Path = Path("/sys/class/leds")
+    blocks: Path = Path("/sys/block")
+    devices: Path = Path("/dev")
+    clock_chips: Path = Path("/sys/class/rtc")
+    synchronized: Path = Path("/run/systemd/timesync/synchronized")
+    """Is there once the clock follows a time server (systemd-timesyncd)."""
+    own_disk: Path = Path("/run/edge-disk")
+    """Links to the partitions of the disk that the machine started from (the image makes them)."""
+    nut: Path = Path("/run/edge-nut")
+    """NUT's configuration, where an UPS was found."""
+    reset: Path = Path("/usr/lib/edge/factory-reset")
+    """The image's own program for that."""
+    host_name: Path = Path("/var/etc/hostname")
+    """Where the image keeps it."""
+    epoch: Path = Path("/usr/lib/clock-epoch")
+    """Is as old as the build of the image (systemd)."""
+
+    @classmethod
+    def under(cls, root: Path) -> Self:
+        """The same of a machine whose files are in a folder."""
+        usual = cls()
+        moved = {
+            name: root / getattr(usual, name).relative_to("/")
+            for name in cls.__slots__
+            if name != "boot"
+        }
+        return cls(**moved, boot=tuple(root / one.relative_to("/") for one in usual.boot))
+
+    @property
+    def requests(self) -> Path:
+        """Wishes; who may write here may have them carried out."""
+        return self.run / "requests"
+
+    @property
+    def answers(self) -> Path:
+        """What became of them."""
+        return self.run / "answers"
+
+    @property
+    def network_state(self) -> Path:
+        """What holds of the network, for everybody to read."""
+        return self.run / "network.json"
+
+    @property
+    def network_kept(self) -> Path:
+        """The settings that hold at every start."""
+        return self.kept / "network.json"
+
+    @property
+    def name_kept(self) -> Path:
+        """What the machine is called."""
+        return self.kept / "name"
+
+    @property
+    def ca_kept(self) -> Path:
+        """The clinic's own authorities."""
+        return self.kept / "ca.pem"
+
+    @property
+    def ca_bundle(self) -> Path:
+        """Whom the service trusts: the system's authorities and the clinic's."""
+        return self.run / "ca-bundle.pem"
+
+    @property
+    def health(self) -> Path:
+        """What root saw of the disks."""
+        return self.run / "health.json"
+
+    @property
+    def power(self) -> Path:
+        """Whether the mains are there."""
+        return self.run / "power.json"
+
+    @property
+    def setup(self) -> Path:
+        """What was found on the boot partition to set the box up with."""
+        return self.run / "setup"
+
+    @property
+    def data_disk(self) -> Path:
+        """The partition with the data of the box, where the image made one."""
+        # Of the disk that the machine started from, whatever else is plugged in.
+        return self.own_disk / "data"

@@ -1,0 +1,100 @@
+"""Whether the mains are there, as the battery beside the box says (UPS, by NUT's upsmon).
+
+Owns ``power.json`` in ``/run/edge-machine``: root writes it, everybody reads it. While the battery
+is low, the box takes nothing new: what it is told then could be lost in the middle.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final, Literal
+
+import msgspec
+
+from edge.machine.networks import write_open
+from edge.machine.places import Places
+
+__all__ = ["IntakeStop", "PowerState", "closed_by", "note_power", "read_power"]
+
+_WHY: Final = {
+    "low": "the mains failed, and the battery is nearly empty: the box powers off",
+    "ending": "the box powers off",
+}
+
+Mains = Literal["", "line", "battery", "low", "ending"]
+
+
+class PowerState(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What is known of it."""
+
+    state: Mains = ""
+    """Empty: nothing is known, as without an UPS. ``low``: the battery is nearly empty.
+    ``ending``: the machine powers off."""
+    since: float = 0.0
+    """POSIX seconds."""
+    replace: bool = False
+    """The battery has to be replaced."""
+    lost: bool = False
+    """The UPS does not answer."""
+
+
+def read_power(places: Places) -> PowerState:
+    """What is known. Blocks."""
+    try:
+        return msgspec.json.decode(places.power.read_bytes(), type=PowerState)
+    except (OSError, msgspec.DecodeError):
+        return PowerState()
+
+
+def note_power(places: Places, event: str, clock: Callable[[], float] = time.time) -> PowerState:
+    """What the UPS said, or that the machine ends; as root. Blocks.
+
+    Args:
+        places: Of this machine.
+        event: One of `edge.machine.wishes.Power`, or ``ending``.
+        clock: POSIX seconds.
+    """
+    before = read_power(places)
+    changed: dict[str, object] = {}
+    match event:
+        # What is said at the same moment may come in any order; and who ends does not come back.
+        case "battery" if before.state in {"low", "ending"}:
+            pass
+        case "line" | "low" if before.state == "ending":
+            pass
+        case "line" | "battery" | "low" | "ending" if event != before.state:
+            changed = {"state": event, "since": clock()}
+        case "replace":
+            changed = {"replace": True}
+        case "lost" | "found":
+            changed = {"lost": event == "lost"}
+    after = msgspec.structs.replace(before, **changed)
+    write_open(places.power, msgspec.json.encode(after))
+    return after
+
+
+def closed_by(mains: str) -> str:
+    """Why nothing may come in while the mains are so; empty if anything may."""
+    return _WHY.get(mains, "")
+
+
+class IntakeStop:
+    """Tells intake why nothing may come in just now.
+
+    Whoever watches the machine says so by ``power``; who acts on the box, by ``told``.
+    """
+
+    def __init__(self) -> None:
+        self.power = PowerState()
+        self.told = ""
+        """Why, in the words of an act; empty if there is none."""
+
+    async def asked(self, wish: Mapping[str, Any]) -> Mapping[str, Any]:
+        """For a command on this machine, see `edge.admin.local`."""
+        self.told = str(wish.get("closed", ""))
+        return {}
+
+    def why(self) -> str:
+        """Empty if anything may."""
+        return self.told or closed_by(self.power.state)

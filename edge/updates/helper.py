@@ -1,0 +1,219 @@
+"""Root's part: carries out what the service ordered, and believes nothing of it.
+
+The order names a bundle that lies in a folder of the service's user. Root proves its signature with
+the keys of the system that runs, takes no version that is not newer, and writes no slot but the
+other one. Crash order of an installation, each step of which can be done again:
+
+    nothing but the running version starts -> the slot's names are taken away -> root, verity, each
+    read again -> names and UUIDs -> ``trial.json`` -> what starts it (the commit) -> the order goes
+
+A crash before the commit leaves a machine that starts what it started; as long as the order is
+there it is carried out at the next start, up to three times, and nothing is judged. The machine is
+started anew once the service says that nothing is under way, and not before.
+"""
+
+from __future__ import annotations
+
+import logging
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from edge.crypto.durable import write_file
+from edge.errors import UpdateRefused
+from edge.updates.bundle import Bundle, open_bundle
+from edge.updates.journal import Cause, Deed, Folder, Order, Trial
+from edge.updates.loaders import Loader, Pi, Uefi, esp
+from edge.updates.machine import Place
+from edge.updates.manifest import Name
+from edge.updates.partitions import EMPTY, ROOT, VERITY, Disk, Partition, disk_of, ids_of
+from edge.updates.versions import check_version
+
+__all__ = ["Helper", "loader_of", "restart_machine"]
+
+log = logging.getLogger(__name__)
+
+_TRIES: Final = 3
+"""So often an order is begun that power cuts interrupt."""
+_LOOK: Final = 5.0
+"""Seconds between two questions whether the machine may be started anew."""
+
+
+class _StoppedEachTime(UpdateRefused):
+    """Power cuts, or something in the update itself."""
+
+
+class Helper:
+    """It.
+
+    Args:
+        folder: Has the order.
+        place: The machine.
+        keys: That are believed.
+        disk: Finds the disk, by the version that runs.
+        loader: Finds what the machine starts from.
+        may_restart: Whether nothing is under way; whoever says so lets nothing begin any more.
+        restart: Starts the machine anew, with these words behind ``systemctl reboot``.
+        sleep: Waits.
+    """
+
+    def __init__(
+        self,
+        folder: Folder,
+        place: Place,
+        keys: Sequence[Ed25519PublicKey],
+        *,
+        disk: Callable[[str], Disk] = disk_of,
+        loader: Callable[[], Loader],
+        may_restart: Callable[[], bool],
+        restart: Callable[[Sequence[str]], None],
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._folder = folder
+        self._place = place
+        self._keys = keys
+        self._disk = disk
+        self._loader = loader
+        self._may_restart = may_restart
+        self._restart = restart
+        self._sleep = sleep
+        self._begun = folder.path / "begun"
+
+    def run(self) -> str:
+        """Carry out the order, if there is one; what was done, in a word.
+
+        Raises:
+            UpdateRefused: It can't be; it is in the history, and is not tried again.
+        """
+        order = self._folder.order()
+        if order is None:
+            # What can't be read is no order, and would have the unit be started for ever.
+            self._folder.drop_order()
+            return "nothing"
+        try:
+            check_version(order.version)
+            match order.act:
+                case "install":
+                    return self._install(order)
+                case "keep":
+                    self._loader().keep(order.version)
+                    self._folder.drop_order()
+                    return "kept"
+                case "return":
+                    return self._return(order)
+        except (UpdateRefused, OSError) as error:
+            deed = Deed.NOT_WRITTEN if order.act == "install" else Deed.BAD
+            cause = Cause.POWER if isinstance(error, _StoppedEachTime) else Cause.ITSELF
+            self._folder.note(deed, order.version, why=str(error), by=order.by, cause=cause)
+            self._folder.drop_order()
+            self._begun.unlink(missing_ok=True)
+            raise
+
+    def _install(self, order: Order) -> str:
+        if self._place.version == order.version:  # a crash came behind the commit
+            self._folder.drop_order()
+            return "nothing"
+        self._refuse_often(order)
+        path = self._folder.bundle(order.version)
+        if order.file != path.name:
+            raise UpdateRefused("the order names another file than the version's own")
+        self.write(path, order)
+        self._folder.drop_order()
+        self.start_anew()
+        return "written"
+
+    def write(self, path: Path, order: Order, *, may_go_back: bool = False) -> None:
+        """Write a bundle into the other slot, and have it started on trial.
+
+        Raises:
+            UpdateRefused: It can't be; what runs stays what is started.
+        """
+        with open_bundle(path, self._keys) as bundle:
+            manifest, running = bundle.manifest, self._place.version
+            if manifest.version != order.version:
+                raise UpdateRefused(f"{path.name} is version {manifest.version}")
+            manifest.check_for(self._place.kind, running, may_go_back=may_go_back)
+            bundle.prove()
+            disk, loader = self._disk(running), self._loader()
+            slot = disk.other_slot(running)
+            log.info("writing version %s into %s", manifest.version, slot.root.node)
+            loader.forget_others(running)
+            disk.name(slot.verity, EMPTY)
+            disk.name(slot.root, EMPTY)
+            self._fill(disk, bundle, slot.root, "root")
+            self._fill(disk, bundle, slot.verity, "verity")
+            root_id, verity_id = ids_of(manifest.root_hash)
+            disk.name(slot.root, ROOT + manifest.version, root_id)
+            disk.name(slot.verity, VERITY + manifest.version, verity_id)
+            trial = Trial(
+                version=manifest.version,
+                before=running,
+                boot_id=self._place.boot_id,
+                reached=order.reached,
+                ailing=order.ailing,
+                by=order.by,
+                at=time.time(),
+            )
+            self._folder.write_trial(trial)
+            try:
+                loader.put(disk, bundle, running)
+            except UpdateRefused:
+                self._folder.drop_trial()
+                raise
+        self._folder.note(Deed.WRITTEN, manifest.version, before=running, by=order.by)
+        self._begun.unlink(missing_ok=True)
+
+    @staticmethod
+    def _fill(disk: Disk, bundle: Bundle, partition: Partition, name: Name) -> None:
+        part = bundle.manifest.part(name)
+        disk.write(partition, bundle.content(part), part.sha256)
+
+    def _refuse_often(self, order: Order) -> None:
+        """Count the beginnings of an order: something in it may stop the machine each time."""
+        try:
+            version, _, times = self._begun.read_text("ascii").partition(" ")
+            count = int(times) if version == order.version else 0
+        except (OSError, ValueError):
+            count = 0
+        if count >= _TRIES:
+            raise _StoppedEachTime(
+                f"the machine stopped each of the {count} times that version {order.version} was"
+                " written"
+            )
+        write_file(self._begun, f"{order.version} {count + 1}".encode())
+
+    def start_anew(self) -> None:
+        """Start the machine anew at the next quiet moment, however long that takes."""
+        while not self._may_restart():
+            self._sleep(_LOOK)
+        log.info("the machine starts anew")
+        self._restart(self._loader().restart)
+
+    def _return(self, order: Order) -> str:
+        """Go back from a version that has not proven itself."""
+        trial = self._folder.trial()
+        if trial is None or trial.version != order.version or self._place.version != order.version:
+            self._folder.drop_order()
+            return "nothing"
+        self._loader().leave(trial.version, trial.before)
+        self._folder.drop_order()
+        self._restart(())
+        return "went back"
+
+
+def loader_of(place: Place) -> Loader:
+    """Of this machine.
+
+    Raises:
+        UpdateRefused: It is not mounted.
+    """
+    return Pi(esp()) if place.kind == "rpi" else Uefi(esp())
+
+
+def restart_machine(words: Sequence[str]) -> None:
+    """Have systemd stop everything in order, and start anew."""
+    subprocess.run(["systemctl", "reboot", *words], check=True)  # noqa: S603, S607

@@ -1,0 +1,383 @@
+"""What lies in ``data_dir/update``: what is known and wanted, orders, the trial, and what was done.
+
+    state.json       of the service alone: what was found, what is wanted, how far that came
+    V.edgeupdate     a bundle that is whole and proven; ``….part`` one that is coming
+    order.json       what root shall do (`helper`); whoever carries it out removes it
+    trial.json       a version that was written into the other slot, and is to prove itself
+    history.jsonl    what happened, one line each, by whoever did it
+
+Every file is written whole or not at all; the history grows by lines, of which one that a power
+cut tore is passed over. Whoever reads can't tell a file that is damaged from one that is not there:
+then nothing is wanted, and nothing is on trial, which is always safe. Everything here blocks.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator
+from enum import StrEnum
+from pathlib import Path
+from typing import Final, Literal, TypeVar
+
+import msgspec
+
+from edge.crypto.durable import hand_over, sync_folder, write_file
+from edge.errors import StorageFull
+from edge.updates.bundle import SUFFIX
+
+__all__ = [
+    "Cause",
+    "Deed",
+    "Entry",
+    "Folder",
+    "Found",
+    "Order",
+    "State",
+    "Trial",
+    "has_failed",
+    "was_cancelled",
+]
+
+T = TypeVar("T", bound=msgspec.Struct)
+
+_KEPT, _MOST = 200, 400
+"""Lines of the history, after it was cut, and before."""
+_MOST_BYTES: Final = 1024**2
+_BROUGHT: Final = "brought-"
+_COPYING: Final = 3600.0
+"""Seconds that a copy from a stick may take."""
+_LINE_TRIES: Final = 3
+"""So often a version is tried again by itself that failed for the line's or the power's sake."""
+
+
+class Deed(StrEnum):
+    """What happened."""
+
+    FETCHED = "fetched"
+    """It is here, whole and proven."""
+    BROUGHT = "brought"
+    """The same, by somebody with a stick."""
+    UNUSABLE = "unusable"
+    """It is not what it should be."""
+    ORDERED = "ordered"
+    """It is to be written, and started from."""
+    CANCELLED = "cancelled"
+    WRITTEN = "written"
+    """It is in the other slot, and the machine starts from that."""
+    NOT_WRITTEN = "not written"
+    GOOD = "good"
+    """It has proven itself: the machine starts from it from now on."""
+    BAD = "bad"
+    """It has not: the machine goes back."""
+    WENT_BACK = "went back"
+    """The version from before runs again."""
+    INDEX_BACK = "index taken back"
+    """The index of before was taken in place of one that a newer version had written."""
+
+
+class Cause(StrEnum):
+    """Why something failed, as far as it matters for whether it is tried again."""
+
+    ITSELF = "itself"
+    """A person has to want it again."""
+    LINE = "line"
+    POWER = "power"
+
+
+class Found(msgspec.Struct, frozen=True, kw_only=True):
+    """An update that can be had."""
+
+    version: str
+    where: str
+    """Address of the bundle; empty if it was brought."""
+    bytes: int
+    made: float
+    notes: dict[str, str]
+    security: bool = False
+    seen: float = 0.0
+    """POSIX seconds."""
+    etag: str = ""
+    """Of the file on the server: if that is another one, it is fetched anew."""
+
+
+class State(msgspec.Struct, kw_only=True):
+    """What the service knows and wants."""
+
+    looked: float = 0.0
+    """When the server was asked last, and answered."""
+    trouble: str = ""
+    """Why what is wanted does not go on."""
+    hint: str = ""
+    since: float = 0.0
+    """When the trouble began."""
+    offered: Found | None = None
+    """The newest that the server has and this machine may take."""
+    wanted: Found | None = None
+    """It is to come here,"""
+    synced: int = 0
+    """and so many bytes of it are here for certain."""
+    ready: Found | None = None
+    """It is here, whole and proven."""
+    install: bool = False
+    """It is to be written at the next quiet moment,"""
+    by: str = ""
+    """as they said."""
+    told: int = 0
+    """Number of the last line of the history that the audit has."""
+
+
+class Order(msgspec.Struct, frozen=True, kw_only=True):
+    """What root shall do."""
+
+    act: Literal["install", "return", "keep"]
+    version: str
+    file: str = ""
+    """Of ``install``: the name of the bundle, in this folder."""
+    reached: tuple[str, ...] = ()
+    """Of ``install``: archives that can be reached now, and so have to be reached afterwards;"""
+    ailing: tuple[str, ...] = ()
+    """parts of the service that are in trouble now, which nobody asks of the new version."""
+    why: str = ""
+    by: str = ""
+    at: float = 0.0
+
+
+class Trial(msgspec.Struct, frozen=True, kw_only=True):
+    """A version that is to prove itself."""
+
+    version: str
+    before: str
+    """The version to go back to."""
+    boot_id: str
+    """Of the start in which it was written: in another one, it was tried."""
+    reached: tuple[str, ...] = ()
+    ailing: tuple[str, ...] = ()
+    by: str = ""
+    at: float = 0.0
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
+    """A line of the history."""
+
+    number: int
+    at: float
+    deed: Deed
+    version: str
+    before: str = ""
+    why: str = ""
+    by: str = ""
+    cause: Cause = Cause.ITSELF
+
+
+class Folder:
+    """The folder; made when something is written.
+
+    Args:
+        data_dir: Of the box.
+        clock: POSIX seconds.
+    """
+
+    def __init__(self, data_dir: Path, clock: Callable[[], float] = time.time) -> None:
+        self.path = data_dir / "update"
+        self._clock = clock
+
+    def make(self) -> None:
+        """Have it; it belongs to whoever owns the data."""
+        try:
+            self.path.mkdir(mode=0o700)
+        except FileExistsError:
+            return
+        descriptor = os.open(self.path, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW)
+        try:
+            owner = self.path.parent.stat()
+            if os.geteuid() == 0 and owner.st_uid != 0:
+                os.fchown(descriptor, owner.st_uid, owner.st_gid)
+        finally:
+            os.close(descriptor)
+        sync_folder(self.path.parent)
+
+    # Bundles --------------------------------------------------------------------------------------
+
+    def bundle(self, version: str) -> Path:
+        """Where one lies that is whole."""
+        return self.path / f"{version}{SUFFIX}"
+
+    def part(self, version: str) -> Path:
+        """Where one lies that is coming."""
+        return self.path / f"{version}{SUFFIX}.part"
+
+    def copying(self, version: str) -> Path:
+        """Where one lies that is being copied from a stick."""
+        return self.path / f"{_BROUGHT}{version}{SUFFIX}.part"
+
+    def whole(self) -> list[Path]:
+        """Those that are whole, whoever put them here."""
+        return sorted(self.path.glob(f"*{SUFFIX}"))
+
+    def keep_only(self, *versions: str) -> None:
+        """Delete bundles of other versions, whole or not."""
+        kept = {path for one in versions for path in (self.bundle(one), self.part(one))}
+        for path in self.path.glob(f"*{SUFFIX}*"):
+            if path not in kept and not (path.name.startswith(_BROUGHT) and self._is_new(path)):
+                path.unlink(missing_ok=True)
+
+    def _is_new(self, path: Path) -> bool:
+        """Whether somebody may still be copying it."""
+        with contextlib.suppress(FileNotFoundError):
+            return self._clock() - path.stat().st_mtime < _COPYING
+        return False
+
+    # State, order, trial --------------------------------------------------------------------------
+
+    def state(self) -> State:
+        """What the service knew last."""
+        return self._read("state.json", State) or State()
+
+    def write_state(self, state: State) -> None:
+        """Keep it.
+
+        Raises:
+            StorageFull: The disk does not take it.
+        """
+        try:
+            self._write("state.json", state)
+        except OSError as error:
+            raise StorageFull(
+                f"what is known of updates can't be kept: {error.strerror}"
+            ) from error
+
+    def order(self) -> Order | None:
+        """What root shall do."""
+        return self._read("order.json", Order)
+
+    def write_order(self, order: Order) -> None:
+        """Have root do something; the unit's path watches this file."""
+        self._write("order.json", order)
+
+    def drop_order(self) -> None:
+        """It is done, or not wanted any more."""
+        self._drop("order.json")
+
+    def trial(self) -> Trial | None:
+        """What is on trial."""
+        return self._read("trial.json", Trial)
+
+    def write_trial(self, trial: Trial) -> None:
+        """From the next start on."""
+        self._write("trial.json", trial)
+
+    def drop_trial(self) -> None:
+        """It is over."""
+        self._drop("trial.json")
+
+    def _read(self, name: str, kind: type[T]) -> T | None:
+        try:
+            return msgspec.json.decode(_content(self.path / name), type=kind)
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            return None
+
+    def _write(self, name: str, what: msgspec.Struct) -> None:
+        self.make()
+        write_file(self.path / name, msgspec.json.encode(what) + b"\n")
+
+    def _drop(self, name: str) -> None:
+        with contextlib.suppress(FileNotFoundError):
+            (self.path / name).unlink()
+            sync_folder(self.path)
+
+    # History --------------------------------------------------------------------------------------
+
+    def history(self) -> list[Entry]:
+        """All that is known, the oldest first."""
+        try:
+            return list(_lines(_content(self.path / "history.jsonl")))
+        except OSError:
+            return []
+
+    def note(
+        self,
+        deed: Deed,
+        version: str,
+        *,
+        before: str = "",
+        why: str = "",
+        by: str = "",
+        cause: Cause = Cause.ITSELF,
+    ) -> Entry:
+        """Have something in the history; it is durable when this returns."""
+        self.make()
+        flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = os.open(self.path / "history.jsonl", flags, 0o600)
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            hand_over(descriptor, self.path)
+            there = os.pread(descriptor, _MOST_BYTES, 0)
+            known = list(_lines(there))
+            entry = Entry(
+                number=known[-1].number + 1 if known else 1,
+                at=self._clock(),
+                deed=deed,
+                version=version,
+                before=before,
+                why=why[:500],
+                by=by[:100],
+                cause=cause,
+            )
+            torn = b"" if not there or there.endswith(b"\n") else b"\n"
+            os.write(descriptor, torn + msgspec.json.encode(entry) + b"\n")
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+        return entry
+
+    def cut_history(self) -> None:
+        """Forget the oldest lines, if there are many; for the service alone."""
+        known = self.history()
+        if len(known) > _MOST:
+            lines = b"".join(msgspec.json.encode(one) + b"\n" for one in known[-_KEPT:])
+            write_file(self.path / "history.jsonl", lines)
+
+
+def has_failed(history: Iterable[Entry], version: str) -> Entry | None:
+    """Why a version is not taken by itself; None if it may be.
+
+    One that failed for the line's or the power's sake may be tried three times.
+    """
+    last, times = None, 0
+    for entry in history:
+        if entry.version != version:
+            continue
+        if entry.deed is Deed.GOOD:
+            last, times = None, 0
+        elif entry.deed in (Deed.UNUSABLE, Deed.NOT_WRITTEN, Deed.BAD, Deed.WENT_BACK):
+            # Going back follows on what was bad: that is one failure, and its cause the first's.
+            if entry.deed is not Deed.WENT_BACK or last is None or last.deed is not Deed.BAD:
+                times += 1
+                last = entry
+            else:
+                last = msgspec.structs.replace(entry, cause=last.cause, why=last.why or entry.why)
+    if last is None or (last.cause is not Cause.ITSELF and times < _LINE_TRIES):
+        return None
+    return last
+
+
+def was_cancelled(history: Iterable[Entry], version: str) -> bool:
+    """Whether the last that was said of a version is that a person does not want it."""
+    last = [entry for entry in history if entry.version == version]
+    return bool(last) and last[-1].deed is Deed.CANCELLED
+
+
+def _lines(data: bytes) -> Iterator[Entry]:
+    for line in data.splitlines():
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            yield msgspec.json.decode(line, type=Entry)
+
+
+def _content(path: Path) -> bytes:
+    """Of a plain file; root reads here, too, and the folder is not root's."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
+    with os.fdopen(descriptor, "rb") as file:
+        return bytes(file.read(_MOST_BYTES))

@@ -1,0 +1,236 @@
+"""What the machine starts from: two kinds of loaders, and how each is told of a version on trial.
+
+- **UEFI** (systemd-boot): ``EFI/Linux/edge_V+3.efi``. The loader takes the newest version that has
+  tries left, and counts them down at each start; ``systemd-bless-boot`` takes the count away once
+  ``boot-complete.target`` was reached. A name that is not there is never started.
+- **Raspberry Pi**: two boot partitions; ``autoboot.txt`` names the one that is started, and the one
+  that is tried once ("tryboot"). A start that was not told to try goes to the former one.
+
+Promises that a version which runs stays startable until another one has proven itself. Everything
+here blocks, and is for root.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final, Protocol
+
+from edge.crypto.durable import sync_folder
+from edge.errors import UpdateRefused
+from edge.updates.bundle import Bundle
+from edge.updates.partitions import Disk
+
+__all__ = ["TRIES", "Loader", "Pi", "Uefi", "esp"]
+
+TRIES: Final = 3
+_ENTRY: Final = re.compile(r"edge_(?P<version>[^+_]+)(\+\d+(-\d+)?)?\.efi")
+"""With the count of tries that are left, and of those that were used (UAPI.1)."""
+_PLACES: Final = (Path("/efi"), Path("/boot/efi"), Path("/boot"))
+_BOOTED: Final = Path("/proc/device-tree/chosen/bootloader/partition")
+_LINE: Final = re.compile(r"^\s*boot_partition\s*=\s*(\d+)\s*$")
+
+
+class Loader(Protocol):
+    """One of the two."""
+
+    restart: tuple[str, ...]
+    """Words behind ``systemctl reboot`` with which the version on trial is started."""
+
+    def forget_others(self, running: str) -> None:
+        """Have nothing start but the version that runs: the other slot is about to be written."""
+        ...
+
+    def put(self, disk: Disk, bundle: Bundle, running: str) -> None:
+        """Have the version of a bundle start, on trial. This is the commit of an update."""
+        ...
+
+    def keep(self, version: str) -> None:
+        """It has proven itself."""
+        ...
+
+    def leave(self, version: str, before: str) -> None:
+        """It has not: have the version before start from now on.
+
+        Raises:
+            UpdateRefused: That is not there any more, or it is not on trial; nothing was changed.
+        """
+        ...
+
+
+class Uefi:
+    """systemd-boot.
+
+    Args:
+        path: Of the EFI system partition.
+    """
+
+    restart: tuple[str, ...] = ()
+
+    def __init__(self, path: Path) -> None:
+        self._folder = path / "EFI" / "Linux"
+
+    def entries(self) -> dict[str, list[Path]]:
+        """Version -> what starts it."""
+        found: dict[str, list[Path]] = {}
+        for path in sorted(self._folder.glob("edge_*.efi")):
+            if version := version_of(path.name):
+                found.setdefault(version, []).append(path)
+        return found
+
+    def forget_others(self, running: str) -> None:
+        """See ``Loader``."""
+        entries = self.entries()
+        if running not in entries:
+            raise UpdateRefused(
+                f"nothing in {self._folder} starts version {running}, which runs",
+                hint="is the EFI system partition mounted?",
+            )
+        for version, paths in entries.items():
+            if version != running:
+                self._unlink(paths)
+
+    def put(self, disk: Disk, bundle: Bundle, running: str) -> None:  # noqa: ARG002 - see Loader
+        """See ``Loader``. Crash order: another name -> fsync -> rename -> fsync the folder."""
+        version = bundle.manifest.version
+        part = bundle.manifest.part("uki")
+        unfinished = self._folder / f"edge_{version}.new"
+        unfinished.unlink(missing_ok=True)
+        _write(unfinished, bundle.content(part))
+        self._unlink(self.entries().get(version, []))
+        unfinished.replace(self._folder / f"edge_{version}+{TRIES}.efi")
+        sync_folder(self._folder)
+        os.sync()  # FAT: what the folder says may still be in memory
+
+    def keep(self, version: str) -> None:
+        """systemd-bless-boot does it."""
+
+    def leave(self, version: str, before: str) -> None:
+        """See ``Loader``."""
+        entries = self.entries()
+        if before not in entries:
+            raise UpdateRefused(f"nothing starts version {before} any more")
+        # Whether it is on trial stands in its name, which nobody but root writes.
+        on_trial = [path for path in entries.get(version, []) if "+" in path.name]
+        if not on_trial:
+            raise UpdateRefused(f"version {version} is not on trial any more")
+        self._unlink(on_trial)
+
+    def _unlink(self, paths: Iterable[Path]) -> None:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        sync_folder(self._folder)
+
+
+class Pi:
+    """The firmware of the Raspberry Pi.
+
+    Args:
+        path: Where the partition with ``autoboot.txt`` is mounted.
+        booted: The firmware says there from which partition it started, 4 bytes, big endian.
+    """
+
+    restart: tuple[str, ...] = ("--reboot-argument=0 tryboot",)
+
+    def __init__(self, path: Path, booted: Path = _BOOTED) -> None:
+        self._file = path / "autoboot.txt"
+        self._booted = booted
+
+    def numbers(self) -> tuple[int, int]:
+        """The partition that is started, and the one that is tried.
+
+        Raises:
+            UpdateRefused: The file does not say it.
+        """
+        found: dict[str, int] = {}
+        section = "all"
+        try:
+            lines = self._file.read_text("ascii").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise UpdateRefused(f"{self._file} can't be read: {error}") from error
+        for line in lines:
+            if line.strip().startswith("["):
+                section = line.strip(" []\t")
+            elif match := _LINE.match(line):
+                found[section] = int(match[1])
+        if set(found) != {"all", "tryboot"}:
+            raise UpdateRefused(f"{self._file} does not name two boot partitions")
+        return found["all"], found["tryboot"]
+
+    def forget_others(self, running: str) -> None:
+        """Nothing starts the other one unless it is told to."""
+
+    def put(self, disk: Disk, bundle: Bundle, running: str) -> None:  # noqa: ARG002 - see Loader
+        """See ``Loader``."""
+        started, _ = self.numbers()
+        other = disk.other_boot(started)
+        part = bundle.manifest.part("boot")
+        disk.write(other, bundle.content(part), part.sha256)
+        self._say(started, other.number)
+
+    def keep(self, version: str) -> None:  # noqa: ARG002 - see Loader
+        """See ``Loader``: the two change their places, unless they did so already."""
+        started, tried = self.numbers()
+        try:
+            runs = int.from_bytes(self._booted.read_bytes(), "big")
+        except OSError as error:
+            raise UpdateRefused(f"{self._booted} can't be read: {error.strerror}") from error
+        if runs == tried:
+            self._say(tried, started)
+
+    def leave(self, version: str, before: str) -> None:
+        """Nothing is to be done: it was tried once."""
+
+    def _say(self, started: int, tried: int) -> None:
+        text = (
+            f"[all]\ntryboot_a_b=1\nboot_partition={started}\n[tryboot]\nboot_partition={tried}\n"
+        )
+        unfinished = self._file.with_name("autoboot.new")
+        unfinished.unlink(missing_ok=True)
+        _write(unfinished, [text.encode()])
+        unfinished.replace(self._file)
+        sync_folder(self._file.parent)
+        os.sync()
+
+
+def esp() -> Path:
+    """Where the EFI system partition, or that of ``autoboot.txt``, is mounted.
+
+    Raises:
+        UpdateRefused: Nowhere.
+    """
+    for path in _PLACES:
+        if (path / "EFI" / "Linux").is_dir() or (path / "autoboot.txt").is_file():
+            return path
+    raise UpdateRefused(
+        "what this machine starts from is mounted nowhere",
+        hint="the disk image mounts it at /efi",
+    )
+
+
+def version_of(name: str) -> str:
+    """Which version a file ``edge_V+3-0.efi`` starts; empty if it is none of ours."""
+    match = _ENTRY.fullmatch(name)
+    return match["version"] if match else ""
+
+
+def _write(path: Path, pieces: Iterable[bytes]) -> None:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        descriptor = os.open(path, flags, 0o644)
+        try:
+            for piece in pieces:
+                rest = memoryview(piece)
+                while rest:
+                    rest = rest[os.write(descriptor, rest) :]
+            os.fsync(descriptor)
+        finally:
+            os.close(descriptor)
+    except OSError as error:
+        path.unlink(missing_ok=True)
+        raise UpdateRefused(f"{path} can't be written: {error.strerror}") from error
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise

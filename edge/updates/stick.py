@@ -1,0 +1,139 @@
+"""An update that somebody brought: on a stick with a folder ``EDGE-UPDATE``, or as a file.
+
+Copies what is proven into ``data_dir/update``, where the service finds it. Promises that nothing is
+copied of a bundle that this machine may not take, that what was copied is proven again, and that a
+copy which was cut short is none. Run by root, it gives what it made to the owner of the data.
+Everything here blocks.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Final
+
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
+
+from edge.crypto.durable import hand_over, sync_folder
+from edge.errors import StorageFull, UpdateRefused
+from edge.updates.bundle import SUFFIX, open_bundle
+from edge.updates.journal import Deed, Folder, Found
+from edge.updates.machine import Place
+from edge.updates.manifest import Manifest
+from edge.updates.versions import Version
+
+__all__ = ["FOLDER", "bring", "found_of", "has_any", "newest_on"]
+
+FOLDER: Final = "EDGE-UPDATE"
+_PIECE: Final = 1024**2
+_MOST: Final = 100
+"""Files that are looked at."""
+
+
+def found_of(manifest: Manifest, total: int, *, where: str = "", etag: str = "") -> Found:
+    """What is kept of an update."""
+    return Found(
+        version=manifest.version,
+        where=where,
+        bytes=total,
+        made=manifest.made,
+        notes=dict(manifest.notes),
+        security=manifest.security,
+        etag=etag,
+    )
+
+
+def has_any(path: Path) -> bool:
+    """Whether somebody meant this stick, or folder, or file, to bring an update."""
+    return path.is_file() or (path / FOLDER).is_dir()
+
+
+def newest_on(path: Path, keys: Sequence[Ed25519PublicKey], place: Place) -> Path:
+    """The file that this machine should take: *path* itself, or the newest below it.
+
+    Raises:
+        UpdateRefused: There is none; why not, if there was one at all.
+    """
+    if path.is_file():
+        return path
+    folder = path / FOLDER if (path / FOLDER).is_dir() else path
+    files = sorted(folder.glob(f"*{SUFFIX}"))[:_MOST]
+    if not files:
+        raise UpdateRefused(
+            f"no update is in {folder}",
+            hint=f"it is a file *{SUFFIX}, in a folder {FOLDER} of the stick",
+        )
+    best: tuple[Version, Path] | None = None
+    refused: UpdateRefused | None = None
+    for file in files:
+        try:
+            with open_bundle(file, keys) as bundle:
+                bundle.manifest.check_for(place.kind, place.version)
+                version = Version(bundle.manifest.version)
+        except UpdateRefused as error:
+            refused = refused or error
+            continue
+        if best is None or best[0] < version:
+            best = version, file
+    if best is None:
+        raise refused or UpdateRefused(f"no update is in {folder}")
+    return best[1]
+
+
+def bring(
+    folder: Folder, source: Path, keys: Sequence[Ed25519PublicKey], place: Place, *, by: str
+) -> Found:
+    """Copy a bundle, and prove what was copied; it is in the history then.
+
+    Crash order: write ``.part`` -> fsync -> rename -> history.
+
+    Raises:
+        UpdateRefused: It can't be used.
+        StorageFull: There is no room.
+    """
+    with open_bundle(source, keys) as bundle:
+        manifest, total = bundle.manifest, bundle.head.total
+        manifest.check_for(place.kind, place.version)
+        folder.make()
+        target, part = folder.bundle(manifest.version), folder.copying(manifest.version)
+        if shutil.disk_usage(folder.path).free < 2 * total:
+            raise StorageFull(f"there is no room for an update of {total / 1e6:.0f} MB")
+        bundle.prove()
+    _copy(source, part, total)
+    try:
+        with open_bundle(part, keys) as copied:
+            copied.prove()
+            is_same = copied.manifest == manifest
+    except UpdateRefused:
+        part.unlink(missing_ok=True)
+        raise
+    if not is_same:
+        part.unlink(missing_ok=True)
+        raise UpdateRefused("the file was changed while it was copied")
+    part.replace(target)
+    sync_folder(folder.path)
+    folder.note(Deed.BROUGHT, manifest.version, by=by)
+    return found_of(manifest, total)
+
+
+def _copy(source: Path, target: Path, total: int) -> None:
+    target.unlink(missing_ok=True)
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    descriptor = os.open(target, flags, 0o600)
+    try:
+        hand_over(descriptor, target.parent)
+        with source.open("rb") as file:
+            left = total
+            while left and (piece := file.read(min(_PIECE, left))):
+                left -= len(piece)
+                rest = memoryview(piece)
+                while rest:
+                    rest = rest[os.write(descriptor, rest) :]
+        os.fsync(descriptor)
+    except OSError as error:
+        target.unlink(missing_ok=True)
+        raise UpdateRefused(f"the update could not be copied: {error.strerror}") from error
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,62 @@
+"""``edge console``: on a terminal, and nowhere else."""
+
+from __future__ import annotations
+
+import os
+import pty
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests import program
+
+PATIENCE = 60.0
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "edge.toml"
+    path.write_text(f'[appliance]\nname = "radiology"\ndata_dir = "{tmp_path / "box"}"\n')
+    return path
+
+
+def test_without_a_terminal_it_says_what_to_do(file):
+    done = program.run("console", "--config", file)
+    assert done.returncode == 1
+    assert "this is no terminal" in done.stderr
+
+
+def test_on_one_it_shows_the_page_of_a_box_whatever_state_that_is_in(file):
+    """Needs two seconds: an interpreter of its own, as systemd starts it."""
+    master, slave = pty.openpty()
+    linux = os.environ | {"TERM": "linux", "COLUMNS": "80", "LINES": "24", "COLORTERM": ""}
+    running = subprocess.Popen(
+        [sys.executable, "-m", "edge", "console", "--config", str(file)],
+        stdin=slave,
+        stdout=slave,
+        stderr=slave,
+        env=linux,
+        start_new_session=True,
+    )
+    os.close(slave)
+    try:
+        seen, until = b"", time.monotonic() + PATIENCE
+        while b"The service is not running" not in plain(seen) and time.monotonic() < until:
+            seen += os.read(master, 65536)
+        assert b"The service is not running" in plain(seen)
+        assert b"\x1b[1;97;41mThe service is not running" in seen  # white on red, of its 16 colours
+        os.write(master, b"\x03\x11q")  # no key ends it
+        assert running.poll() is None
+    finally:
+        running.send_signal(signal.SIGKILL)
+        running.wait()
+        os.close(master)
+
+
+def plain(text):
+    """What stands on the screen, without where and how."""
+    return re.sub(rb"\x1b\[[0-9;?>=<]*[A-Za-z]", b"", text)

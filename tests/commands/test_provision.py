@@ -1,0 +1,182 @@
+"""``edge provision``: a box is set up by a file, and the answer lies where the file was."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import threading
+import time
+
+import pytest
+
+from edge import config
+from edge.__main__ import main
+from edge.access.codes import digest_of
+from edge.app import Appliance
+from edge.cache.disk import DiskUnusable
+from edge.loading import load
+from edge.machine.carrying import Carrier
+from edge.opening import Cache
+from edge.provision.taking import read_provisioned
+from tests.machine.machines import machine_in, served
+from tests.witnesses import recorded
+
+TOKEN = "7K2M-Q0XE-41TR-ZB9D"
+TEXT = f'[setup]\ntoken = "{TOKEN}"\n\n[appliance]\nname = "radiology"\n'
+PASSWORD = "correct horse battery staple"
+
+
+@pytest.fixture
+def machine(tmp_path):
+    return machine_in(tmp_path / "machine")
+
+
+@pytest.fixture
+def loaded(tmp_path):
+    return config.Config(
+        appliance=config.Appliance(data_dir=tmp_path / "box"),
+        dimse=config.Dimse(listen="127.0.0.1:0"),
+        http=config.Http(listen="127.0.0.1:0", tls="off"),
+    )
+
+
+@pytest.fixture
+def file(tmp_path, loaded):
+    async def start_once():
+        async with Appliance(loaded):
+            pass
+
+    asyncio.run(start_once())
+    path = tmp_path / "edge.toml"
+    path.write_text(f'[appliance]\ndata_dir = "{tmp_path / "box"}"\n')
+    return path
+
+
+@pytest.fixture
+def edge(machine, file):
+    def edge(*words):
+        last = ["--root", str(machine.root)] if words[0] in ("stick", "boot", "clock") else []
+        return main(["provision", *map(str, words), *last, "--config", str(file)])
+
+    return edge
+
+
+@pytest.fixture
+def stick(tmp_path):
+    folder = tmp_path / "stick/EDGE-SETUP"
+    folder.mkdir(parents=True)
+    (folder / "edge.toml").write_text(TEXT)
+    return folder
+
+
+async def on(loaded, act):
+    async with Cache(loaded) as cache:
+        return await act(cache)
+
+
+def test_a_stick_sets_a_box_up_and_has_the_answer(edge, file, stick, loaded):
+    assert edge("stick", stick.parent) == 0
+    assert load(file, {}).appliance.name == "radiology"
+    said = (stick / "result.txt").read_text()
+    assert "This box was set up by the stick" in said
+    assert "Name       radiology" in said
+    assert "https://radiology:8443/welcome" in said
+    assert "token of the file" in said
+    assert TOKEN not in said + (stick / "edge.toml").read_text()
+    found = asyncio.run(on(loaded, lambda cache: cache.users.redeem(TOKEN, PASSWORD, name="anna")))
+    assert found.name == "anna"
+    [entry] = [
+        one
+        for one in asyncio.run(on(loaded, lambda cache: asyncio.to_thread(recorded, cache)))
+        if one.what == "edge provision"
+    ]
+    assert entry.actor.name == "stick"
+    assert entry.detail["appliance.name after"] == '"radiology"'
+    # It stays plugged in, and the machine starts anew.
+    assert edge("stick", stick.parent) == 0
+    assert "set up by this file before" in (stick / "result.txt").read_text()
+
+
+def test_a_stick_that_is_refused_says_why_and_changes_nothing(edge, file, stick, capsys):
+    (stick / "edge.toml").write_text(f"{TEXT}[sync]\nsweep_minuets = 5\n")
+    assert edge("stick", stick.parent) == 2
+    said = (stick / "result.txt").read_text()
+    assert "Nothing was changed: EDGE-SETUP/edge.toml:7: sync.sweep_minuets" in said
+    assert TOKEN in (stick / "edge.toml").read_text()
+    assert load(file, {}).appliance.name == "edge"
+    (stick / "edge.toml").write_text(TEXT)
+    assert edge("stick", stick.parent) == 0
+    (stick / "edge.toml").write_text(TEXT.replace("radiology", "cardiology"))
+    assert edge("stick", stick.parent) == 1
+    assert "set up already" in (stick / "result.txt").read_text()
+    assert "set up already" in capsys.readouterr().err
+
+
+def test_a_stick_of_something_else_is_left_alone(edge, tmp_path):
+    (tmp_path / "other").mkdir()
+    assert edge("stick", tmp_path / "other") == 0
+    assert not list((tmp_path / "other").iterdir())
+
+
+def test_a_medium_that_can_not_be_written_is_taken_all_the_same(edge, file, stick, monkeypatch):
+    def refuse(*_, **__):
+        raise DiskUnusable("the disk can't be used: Read-only file system")
+
+    monkeypatch.setattr("edge.provision.medium.answer", refuse)
+    assert edge("stick", stick.parent) == 1
+    assert load(file, {}).appliance.name == "radiology"
+
+
+def test_what_was_on_the_boot_partition_sets_it_up_and_goes(edge, file, machine, loaded):
+    folder = machine.places.boot[0] / "EDGE-SETUP"
+    folder.mkdir(parents=True)
+    (folder / "edge.toml").write_text(TEXT)
+    machine.places.setup.mkdir()
+    (machine.places.setup / "edge.toml").write_text(TEXT)
+    root = threading.Thread(
+        target=asyncio.run, args=(served(Carrier(machine.places, machine.tools)),)
+    )
+    root.start()
+    assert edge("boot") == 0
+    root.join()
+    assert load(file, {}).appliance.name == "radiology"
+    assert [path.name for path in folder.iterdir()] == ["result.txt"]
+    assert read_provisioned(loaded.appliance.data_dir).by == "boot partition"
+    assert not machine.places.setup.exists()
+
+
+def test_a_file_is_checked_on_any_computer(edge, stick, capsys):
+    assert edge("check", stick / "edge.toml") == 0
+    assert "is sound: 1 settings, a token" in capsys.readouterr().out
+    (stick / "edge.toml").write_text("[nonsense]\n")
+    assert edge("check", stick / "edge.toml") == 2
+    assert f"{stick}/edge.toml:1: nonsense is not a known key" in capsys.readouterr().err
+    (stick / "edge.toml").write_text('[setup]\nca = "ca.pem"\n')
+    assert edge("check", stick / "edge.toml") == 2
+    assert edge("check", stick / "gone.toml") == 2
+
+
+def test_a_token_is_a_code(edge, capsys):
+    assert edge("token") == 0
+    assert digest_of(capsys.readouterr().out.strip()) is not None
+
+
+def test_by_what_a_box_was_set_up_is_told(edge, stick, capsys):
+    assert edge("show") == 0
+    assert "by no file" in capsys.readouterr().out
+    edge("stick", stick.parent)
+    assert edge("show") == 0
+    assert "by the stick" in capsys.readouterr().out
+
+
+def test_a_machine_that_knows_the_time_is_told_nothing(edge, machine, capsys):
+    machine.places.synchronized.parent.mkdir(parents=True)
+    machine.places.synchronized.touch()
+    assert edge("clock") == 0
+    assert "by itself" in capsys.readouterr().err
+    machine.places.synchronized.unlink()
+    machine.places.epoch.parent.mkdir(parents=True)
+    machine.places.epoch.touch()
+    os.utime(machine.places.epoch, (time.time(), time.time()))
+    assert edge("clock") == 1
+    assert "no archive tells the time" in capsys.readouterr().err

@@ -1,0 +1,240 @@
+"""The box behind the page on its screen: a real one, with its service and without."""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+import time
+from dataclasses import replace
+
+import pytest
+
+from edge import config
+from edge.access import totp
+from edge.access.roles import Role
+from edge.app import Appliance
+from edge.cache.condition import Level
+from edge.console import box as box_module
+from edge.console.box import LocalBox, page_address
+from edge.console.view import SecondFactorNeeded
+from edge.errors import AccessDenied, EdgeError, Needs, TooManyAttempts
+from edge.index import users as table
+from edge.locked import root_secret
+from edge.machine.carrying import Carrier
+from edge.machine.networks import read_network
+from edge.machine.wishes import Network, NetworkSettings, Restart
+from edge.opening import Cache
+from tests.machine.machines import machine_in, served
+from tests.witnesses import recorded
+
+PASSWORD = "correct horse battery staple"
+FIXED = NetworkSettings(address=("192.168.1.10/24",))
+
+
+@pytest.fixture
+def loaded(tmp_path):
+    return config.Config(
+        appliance=config.Appliance(name="radiology", data_dir=tmp_path / "box"),
+        dimse=config.Dimse(listen="127.0.0.1:0"),
+        http=config.Http(listen="127.0.0.1:0"),
+    )
+
+
+@pytest.fixture
+def machine(tmp_path):
+    return machine_in(tmp_path / "machine")
+
+
+@pytest.fixture
+def box(loaded, machine):
+    return LocalBox(lambda: loaded, None, machine.places)
+
+
+@pytest.fixture
+async def service(loaded):
+    async with Appliance(loaded) as running:
+        yield running
+
+
+async def admin(service, name="anna", *, secret=None):
+    users = service.cache.users
+    await users.redeem((await users.first_code()).code, PASSWORD, name=name)
+    if secret is not None:
+        database = service.cache.database
+        await database.write(lambda db: table.set_fields(db, name, totp_new=secret))
+        await database.write(lambda db: table.put_totp(db, name, secret, 0))
+
+
+async def entries(loaded, *events):
+    async with Cache(loaded) as cache:
+        return [one for one in await asyncio.to_thread(recorded, cache) if one.event in events]
+
+
+async def test_a_new_box_shows_its_code_and_the_same_one_again(service, box):
+    view = await box.look()
+    assert view.sentence == "Nothing is here yet."
+    assert view.address == "https://127.0.0.1:0/welcome"
+    assert len(view.fingerprint) == 95
+    assert view.has_machine
+    assert not view.needs_login
+    assert (await box.look()).code == view.code
+    user = await service.cache.users.redeem(view.code.text, PASSWORD, name="anna")
+    assert user.role is Role.ADMIN
+    later = await box.look()
+    assert later.code is None
+    assert later.needs_login
+    assert later.address == "https://127.0.0.1:0/"
+
+
+async def test_a_code_that_was_handed_out_elsewhere_stays_worth_something(service, box):
+    handed = await service.cache.users.first_code()
+    view = await box.look()
+    assert (view.code.text, view.code.until) == ("", handed.until)
+    another = await box.new_code()
+    assert (await box.look()).code == another
+    with pytest.raises(AccessDenied):
+        await service.cache.users.redeem(handed.code, PASSWORD, name="anna")
+    await service.cache.users.redeem(another.text, PASSWORD, name="anna")
+    with pytest.raises(EdgeError, match="admin"):
+        await box.new_code()
+
+
+async def test_a_code_that_nearly_ends_is_replaced(service, box, monkeypatch):
+    first = (await box.look()).code
+    monkeypatch.setattr(box_module, "_SOON", 1e9)
+    assert (await box.look()).code != first
+
+
+async def test_who_only_looks_loads_neither_keys_nor_index():
+    script = "import sys, edge.console.page, edge.console.box; print(*sys.modules)"
+    done = await asyncio.create_subprocess_exec(sys.executable, "-c", script, stdout=-1)
+    said, _ = await done.communicate()
+    loaded = set(said.decode().split())
+    assert "textual.app" in loaded
+    assert not loaded & {"sqlcipher3", "aiosqlite", "pydicom", "aiohttp", "edge.opening"}
+
+
+async def test_without_a_service_that_is_what_there_is_to_show(loaded, box):
+    async with Appliance(loaded):
+        pass
+    view = await box.look()
+    assert view.sentence == "The service is not running: nothing comes in."
+    assert view.level is Level.ALARM
+    assert view.needs_login
+    assert view.code is None
+
+
+async def test_a_locked_box_says_so_and_is_opened_by_its_passphrase(loaded, machine):
+    closed = replace(loaded, keys=config.Keys(provider="passphrase", grace_hours=0.0))
+    box = LocalBox(lambda: closed, None, machine.places)
+    for needs in (Needs.NEW_PASSPHRASE, Needs.PASSPHRASE):
+        start = asyncio.create_task(root_secret(closed))
+        async with asyncio.timeout(20):
+            while (view := await box.look()).needs is None:  # noqa: ASYNC110 - it is starting
+                await asyncio.sleep(0.01)
+        assert view.needs is needs
+        assert view.sentence.startswith("The box is locked: ")
+        assert view.level is Level.ALARM
+        with pytest.raises(EdgeError):
+            await box.unlock("short" if needs is Needs.NEW_PASSPHRASE else "wrong", needs)
+        await box.unlock("seven herons over a wet field", needs)
+        assert await start
+
+
+async def test_an_admin_logs_in_with_a_second_factor(service, box, loaded):
+    secret = totp.new_secret()
+    await admin(service, secret=secret)
+    with pytest.raises(SecondFactorNeeded):
+        await box.log_in("anna", PASSWORD, "")
+    with pytest.raises(AccessDenied):
+        await box.log_in("anna", PASSWORD, "000000")
+    person = await box.log_in("Anna", PASSWORD, code_of(secret))
+    assert person.name == "anna"
+    [session] = await service.cache.sessions.list("anna")
+    assert session.agent == "the screen of the box"
+    await box.log_out(person)
+    assert await service.cache.sessions.list("anna") == ()
+
+
+def code_of(secret):
+    return totp.code_of(secret, int(time.time() // 30))
+
+
+async def test_who_has_no_second_factor_sets_one_up_on_the_page_first(service, box):
+    await admin(service)
+    with pytest.raises(AccessDenied, match="second factor is needed"):
+        await box.log_in("anna", PASSWORD, "")
+    assert await service.cache.sessions.list("anna") == ()
+
+
+async def test_who_is_no_admin_is_not_let_in(service, box):
+    await admin(service)
+    users = service.cache.users
+    await users.redeem((await users.add("ben", Role.VIEWER)).code, PASSWORD)
+    with pytest.raises(AccessDenied, match="no admin"):
+        await box.log_in("ben", PASSWORD, "")
+    assert await service.cache.sessions.list("ben") == ()
+
+
+async def test_guesses_at_the_screen_are_slowed_down(service, box):
+    await admin(service)
+    for guess in range(6):
+        with pytest.raises(AccessDenied, match="not right"):
+            await box.log_in("anna", f"guess {guess}", "")
+    with pytest.raises(TooManyAttempts):
+        await box.log_in("anna", PASSWORD, "")
+
+
+async def test_settings_are_for_admins_once_there_are_any(service, box, machine):
+    carrier = Carrier(machine.places, machine.tools)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(served(carrier))
+        await box.wish(Network(FIXED), None)
+    assert (await asyncio.to_thread(read_network, machine.places)).tried == FIXED
+    await admin(service)
+    with pytest.raises(EdgeError, match="for admins"):
+        await box.wish(Network(FIXED), None)
+    async with asyncio.TaskGroup() as group:
+        group.create_task(served(carrier))
+        await box.wish(Restart(), None)
+    assert machine.called[-1] == "systemctl --no-block reboot"
+
+
+async def test_a_log_in_that_was_ended_elsewhere_changes_nothing_more(service, box):
+    secret = totp.new_secret()
+    await admin(service, secret=secret)
+    person = await box.log_in("anna", PASSWORD, code_of(secret))
+    await service.cache.sessions.end_all("anna")
+    with pytest.raises(AccessDenied, match="has ended"):
+        await box.wish(Network(FIXED), person)
+
+
+async def test_what_is_done_at_the_screen_is_in_the_record(service, box, loaded, machine):
+    secret = totp.new_secret()
+    await admin(service, secret=secret)
+    with pytest.raises(AccessDenied):
+        await box.log_in("anna", "wrong", "")
+    person = await box.log_in("anna", PASSWORD, code_of(secret))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(served(Carrier(machine.places, machine.tools)))
+        await box.wish(Network(FIXED), person)
+    refused, came = await entries(loaded, "log-in")
+    assert (refused.actor.name, refused.outcome) == ("anna", 4)
+    assert came.actor.proof == "password and totp, at the screen"
+    [done] = await entries(loaded, "administered")
+    assert (done.what, done.actor.name) == ("console: machine: Network", "anna")
+
+
+@pytest.mark.parametrize(
+    ("changes", "address"),
+    [
+        ({}, "https://edge.local:8443/"),
+        ({"names": ("pacs.clinic.example",)}, "https://pacs.clinic.example:8443/"),
+        ({"listen": "[fd00::1]:443"}, "https://[fd00::1]:443/"),
+        ({"listen": "127.0.0.1:80", "tls": "off"}, "http://127.0.0.1:80/"),
+    ],
+)
+def test_where_a_browser_finds_it(changes, address):
+    loaded = config.Config(http=replace(config.Http(), **changes))
+    assert page_address(loaded, is_new=False) == address
+    assert page_address(loaded, is_new=True) == f"{address}welcome"

@@ -1,0 +1,394 @@
+"""A mini-PC in the shape of a QEMU process that runs the disk image.
+
+Owns one folder, with what the machine keeps while it is off: its disk (an overlay over the built
+image, which is never written), the firmware's variables, its TPM. Listens on loopback only. Never
+touches a QEMU it did not start."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import json
+import re
+import shutil
+import socket
+import ssl
+import subprocess
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Self
+
+from tests.ports import free_port
+
+__all__ = [
+    "BUILD",
+    "FIRMWARE",
+    "Machine",
+    "built",
+    "hindrance",
+    "on_stick",
+    "overlay",
+    "stick",
+    "switched_on",
+]
+
+BUILD = Path(__file__).resolve().parent.parent.parent / "build" / "image"
+FIRMWARE = {
+    "amd64": ("/usr/share/OVMF/OVMF_CODE_4M.fd", "/usr/share/OVMF/OVMF_VARS_4M.fd"),
+    "arm64": ("/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"),
+}
+PROGRAMS = {"amd64": "qemu-system-x86_64", "arm64": "qemu-system-aarch64"}
+SLOW = "throttling.bps-total=30000000,throttling.iops-total=500"
+"""An SD card's speed."""
+PATIENCE = 1200.0
+"""Seconds for a start without KVM on a machine that does other things, too."""
+
+
+def built(profile: str = "amd64") -> Path:
+    """The image that ``scripts/build-image`` left."""
+    return BUILD / profile / "edge.raw"
+
+
+def hindrance(profile: str = "amd64") -> str:
+    """Why no machine can be had here; empty if it can."""
+    programs = (PROGRAMS[profile], "qemu-img", "mcopy", "mkfs.vfat")
+    if missing := [name for name in programs if not shutil.which(name)]:
+        return f"needs {', '.join(missing)}"
+    if not Path(FIRMWARE[profile][0]).exists():
+        return "needs the firmware: package ovmf"
+    return "" if built(profile).exists() else f"needs scripts/build-image {profile}"
+
+
+def stick(path: Path, files: dict[str, bytes | Path], label: str = "SETUP") -> Path:
+    """Make the image of a USB stick: a FAT file system with these files."""
+    size = 64 * 1024**2
+    for content in files.values():
+        size += content.stat().st_size if isinstance(content, Path) else len(content)
+    with path.open("wb") as file:
+        file.truncate(size)
+    _run("mkfs.vfat", "-F", "32", "-n", label, path)
+    made: set[str] = set()
+    for name, content in files.items():
+        folders = Path(name).parts[:-1]
+        for depth in range(len(folders)):
+            folder = "/".join(folders[: depth + 1])
+            if folder not in made:
+                _run("mmd", "-i", path, f"::{folder}")
+                made.add(folder)
+        if isinstance(content, Path):
+            _run("mcopy", "-i", path, content, f"::{name}")
+        else:
+            _run("mcopy", "-i", path, "-", f"::{name}", said=content)
+    return path
+
+
+def overlay(path: Path, base: Path, size: str = "") -> Path:
+    """Make a disk that holds what the base has, and writes beside it."""
+    form = "qcow2" if base.suffix == ".qcow2" else "raw"
+    words = ("-b", base.resolve(), "-F", form, path, *([size] if size else []))
+    _run("qemu-img", "create", "-q", "-f", "qcow2", *words)
+    return path
+
+
+def on_stick(path: Path, name: str) -> bytes | None:
+    """What a file on a stick holds; None if it is not there."""
+    done = subprocess.run(["mtype", "-i", str(path), f"::{name}"], capture_output=True, check=False)
+    return done.stdout if done.returncode == 0 else None
+
+
+def _run(*words: object, said: bytes = b"") -> None:
+    done = subprocess.run(
+        [str(word) for word in words], input=said, capture_output=True, check=False
+    )
+    if done.returncode:
+        raise RuntimeError(f"{words[0]}: {done.stderr.decode(errors='replace')}")
+
+
+@dataclass
+class Machine:
+    """One machine.
+
+    Args:
+        folder: Of what it keeps; made if missing.
+        image: Under its disk; None starts it with an empty disk.
+        sticks: Images of USB sticks that are in it when it starts.
+        first: Boots from the first of them.
+        display: As QEMU calls it, such as ``gtk``.
+        is_typed: What is typed here goes to its serial line, and what comes from there is shown.
+        is_over_at_restart: It is switched off where it would start again.
+        options: For the kernel, beside its own. Like the next two it comes through the firmware's
+            tables, which is how who runs a virtual machine tells systemd what it shall do.
+        units: Name -> text of units that its systemd has beside the image's.
+        dropins: Name of a unit -> what is added to it.
+    """
+
+    folder: Path
+    image: Path | None = None
+    profile: str = "amd64"
+    memory: int = 2048
+    cores: int = 2
+    disk_size: str = "16G"
+    sticks: Sequence[Path] = ()
+    first: bool = False
+    tpm: bool = False
+    slow: bool = False
+    display: str = "none"
+    is_typed: bool = False
+    is_over_at_restart: bool = False
+    options: str = ""
+    units: dict[str, str] = field(default_factory=dict)
+    dropins: dict[str, str] = field(default_factory=dict)
+    accelerator: str = "tcg,thread=multi"
+    http_port: int = field(default_factory=free_port)
+    dicom_port: int = field(default_factory=free_port)
+    process: subprocess.Popen[bytes] | None = None
+    _tpm: subprocess.Popen[bytes] | None = None
+
+    @property
+    def disk(self) -> Path:
+        """Its disk, an overlay."""
+        return self.folder / "disk.qcow2"
+
+    @property
+    def console(self) -> str:
+        """All that came over the serial line, of every start."""
+        path = self.folder / "serial.log"
+        return path.read_text(errors="replace") if path.exists() else ""
+
+    def start(self) -> Self:
+        """Switch it on."""
+        assert self.process is None, "already on"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        if not self.disk.exists():
+            if self.image:
+                overlay(self.disk, self.image, self.disk_size)
+            else:
+                _run("qemu-img", "create", "-q", "-f", "qcow2", self.disk, self.disk_size)
+        variables = self.folder / "firmware.fd"
+        if not variables.exists():
+            shutil.copy(FIRMWARE[self.profile][1], variables)
+        if self.tpm:
+            self._start_tpm()
+        monitor = self.folder / "monitor"
+        monitor.unlink(missing_ok=True)
+        if self.is_typed:
+            self.process = subprocess.Popen(self.command())
+            return self
+        with (self.folder / "qemu.log").open("ab") as log:
+            self.process = subprocess.Popen(
+                self.command(), stdin=subprocess.DEVNULL, stdout=log, stderr=log
+            )
+        return self
+
+    def _start_tpm(self) -> None:
+        state = self.folder / "tpm"
+        state.mkdir(exist_ok=True)
+        channel = self.folder / "tpm.socket"
+        channel.unlink(missing_ok=True)
+        self._tpm = subprocess.Popen(
+            [
+                *("swtpm", "socket", "--tpm2", "--tpmstate", f"dir={state}"),
+                *("--ctrl", f"type=unixio,path={channel}", "--flags", "startup-clear"),
+            ],
+            stdin=subprocess.DEVNULL,
+        )
+        deadline = time.monotonic() + 20
+        while not channel.exists():
+            assert time.monotonic() < deadline, "swtpm did not start"
+            time.sleep(0.05)
+
+    def command(self) -> list[str]:
+        """What is started."""
+        is_arm = self.profile != "amd64"
+        code, _ = FIRMWARE[self.profile]
+        forwards = (
+            f"hostfwd=tcp:127.0.0.1:{self.http_port}-:8443,"
+            f"hostfwd=tcp:127.0.0.1:{self.dicom_port}-:11112"
+        )
+        kept = self.folder / "serial.log"
+        serial = f"file,id=serial,path={kept},append=on"
+        if self.is_typed:
+            serial = f"stdio,id=serial,mux=on,signal=off,logfile={kept},logappend=on"
+        words = [
+            PROGRAMS[self.profile],
+            *("-name", "edge", "-nodefaults", "-no-user-config"),
+            *("-machine", "virt" if is_arm else "q35", "-accel", self.accelerator),
+            *("-cpu", "max", "-smp", str(self.cores), "-m", str(self.memory)),
+            *("-drive", f"if=pflash,format=raw,readonly=on,file={code}"),
+            *("-drive", f"if=pflash,format=raw,file={self.folder / 'firmware.fd'}"),
+            *("-netdev", f"user,id=net,hostname=edge,{forwards}"),
+            *("-device", "virtio-net-pci,netdev=net,romfile="),
+            *("-device", "virtio-rng-pci", "-device", "virtio-balloon-pci,id=balloon"),
+            *("-device", "qemu-xhci,id=usb"),
+            *("-chardev", serial, *(["-no-reboot"] if self.is_over_at_restart else [])),
+            *("-serial", "chardev:serial"),
+            *("-qmp", f"unix:{self.folder / 'monitor'},server=on,wait=off"),
+            *("-display", self.display, "-device", "virtio-gpu-pci" if is_arm else "VGA"),
+        ]
+        speed = f",{SLOW}" if self.slow else ""
+        words += [
+            *("-drive", f"if=none,id=disk,format=qcow2,discard=unmap,file={self.disk}{speed}"),
+            *("-device", f"virtio-blk-pci,drive=disk,bootindex={9 if self.first else 1}"),
+        ]
+        for number, image in enumerate(self.sticks):
+            form = "qcow2" if image.suffix == ".qcow2" else "raw"
+            words += ["-drive", f"if=none,id=stick{number},format={form},file={image}"]
+            boots = ",bootindex=1" if self.first and not number else ""
+            words += ["-device", f"usb-storage,drive=stick{number},removable=on{boots}"]
+        if self.tpm:
+            words += ["-chardev", f"socket,id=tpm,path={self.folder / 'tpm.socket'}"]
+            words += ["-tpmdev", "emulator,id=tpm,chardev=tpm"]
+            words += ["-device", "tpm-tis-device,tpmdev=tpm" if is_arm else "tpm-crb,tpmdev=tpm"]
+        if told := self._told():
+            words += ["-smbios", ",".join(["type=11", *(f"value={each}" for each in told)])]
+        return words
+
+    def _told(self) -> list[str]:
+        """What stands in the firmware's tables for it."""
+        told = [f"io.systemd.stub.kernel-cmdline-extra={self.options}"] if self.options else []
+        for kind, texts in (("extra-unit", self.units), ("unit-dropin", self.dropins)):
+            for name, text in texts.items():
+                value = base64.b64encode(text.encode()).decode()
+                told.append(f"io.systemd.credential.binary:systemd.{kind}.{name}={value}")
+        return told
+
+    def kill(self) -> None:
+        """The power goes."""
+        for process in (self.process, self._tpm):
+            if process is not None:
+                process.kill()
+                process.wait()
+        self.process = self._tpm = None
+
+    def stop(self, seconds: float = 300) -> None:
+        """Press the power button, and wait until it is off.
+
+        Raises:
+            TimeoutExpired: It did not turn off; the power is gone by now.
+        """
+        if self.process is None:
+            return
+        try:
+            self.monitor("system_powerdown")
+            self.process.wait(seconds)
+        finally:
+            self.kill()
+
+    def monitor(self, act: str, **arguments: Any) -> Any:
+        """Ask QEMU for something (QMP)."""
+        with socket.socket(socket.AF_UNIX) as line:
+            line.settimeout(60)
+            line.connect(str(self.folder / "monitor"))
+            file = line.makefile("rw")
+            file.readline()
+            for command in (
+                {"execute": "qmp_capabilities"},
+                {"execute": act, "arguments": arguments},
+            ):
+                file.write(json.dumps(command) + "\n")
+                file.flush()
+                while True:
+                    answer = json.loads(file.readline())
+                    if "error" in answer:
+                        raise RuntimeError(f"{act}: {answer['error']['desc']}")
+                    if "return" in answer:
+                        break
+            return answer["return"]
+
+    def picture(self, path: Path) -> Path:
+        """What its screen shows, as a PNG."""
+        self.monitor("screendump", filename=str(path), format="png")
+        return path
+
+    def type(self, keys: Sequence[str]) -> None:
+        """Press keys, by QEMU's names for them, one after the other."""
+        for key in keys:
+            code = [{"type": "qcode", "data": each} for each in key.split("-")]
+            self.monitor("send-key", keys=code)
+            time.sleep(0.1)  # a keyboard that is faster loses keys
+
+    @property
+    def free_memory(self) -> dict[str, int]:
+        """What its kernel says of its memory, in bytes."""
+        self.monitor(
+            "qom-set",
+            path="/machine/peripheral/balloon",
+            property="guest-stats-polling-interval",
+            value=1,
+        )
+        deadline = time.monotonic() + 60
+        while True:
+            said = self.monitor(
+                "qom-get", path="/machine/peripheral/balloon", property="guest-stats"
+            )
+            if said["last-update"]:
+                return {name: int(value) for name, value in said["stats"].items()}
+            assert time.monotonic() < deadline, "no word of its memory"
+            time.sleep(0.5)
+
+    # What is asked of it over HTTPS. Its certificate is its own.
+
+    @property
+    def url(self) -> str:
+        """Where its page and services are."""
+        return f"https://127.0.0.1:{self.http_port}"
+
+    def ask(
+        self,
+        path: str,
+        *,
+        method: str = "GET",
+        token: str = "",
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+        seconds: float = 60,
+    ) -> tuple[int, bytes]:
+        """Ask for something; status and body."""
+        context = ssl.create_default_context()
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+        request = urllib.request.Request(self.url + path, body, headers or {}, method=method)
+        if token:
+            request.add_header("Authorization", f"Bearer {token}")
+        try:
+            with urllib.request.urlopen(request, timeout=seconds, context=context) as answer:
+                return answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            return error.code, error.read()
+
+    def until_ready(self, seconds: float = PATIENCE) -> float:
+        """Wait until it serves; the seconds that it took."""
+        started = time.monotonic()
+        while True:
+            said = "nothing"
+            with contextlib.suppress(OSError):
+                status, body = self.ask("/readyz", seconds=10)
+                if status == 200:
+                    return time.monotonic() - started
+                said = f"{status} {body[:200]!r}"
+            assert self.process is not None
+            assert self.process.poll() is None, (self.folder / "qemu.log").read_text()
+            assert time.monotonic() < started + seconds, (said, self.console[-4000:])
+            time.sleep(0.5)
+
+    def until_said(self, pattern: str, seconds: float = PATIENCE, *, after: int = 0) -> str:
+        """Wait until something stands on the serial console; what matched."""
+        deadline = time.monotonic() + seconds
+        while True:
+            if found := re.search(pattern, self.console[after:]):
+                return found[0]
+            assert time.monotonic() < deadline, self.console[-4000:]
+            time.sleep(0.5)
+
+
+@contextlib.contextmanager
+def switched_on(machine: Machine) -> Iterator[Machine]:
+    """It, running; the power goes at the end, if it did not before."""
+    try:
+        yield machine.start()
+    finally:
+        machine.kill()

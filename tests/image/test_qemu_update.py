@@ -1,0 +1,200 @@
+"""A machine takes an update, and goes back from one that does not start.
+
+Left out by ``scripts/test``: it takes two builds, and half an hour without KVM;
+``scripts/test-image`` runs it where ``build/image/newer`` is there, which is what
+``scripts/build-image amd64 --version V`` made with a later V.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import subprocess
+import threading
+import time
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from edge.updates.signing import main
+from tests.image.machine import BUILD, Machine, built, hindrance, stick
+from tests.image.technician import HOST
+from tests.image.test_qemu import LAB, kept
+from tests.samples import ct_series, write_series
+
+NEWER = BUILD / "newer"
+pytestmark = [
+    pytest.mark.skipif("EDGE_TEST_IMAGE" not in os.environ, reason="scripts/test-image runs it"),
+    pytest.mark.skipif(bool(hindrance()), reason=hindrance()),
+    pytest.mark.skipif(not NEWER.exists(), reason="needs a later build in build/image/newer"),
+]
+PATIENCE = 2400.0
+SLICES = 12
+
+
+class Ranged(SimpleHTTPRequestHandler):
+    """A web server that knows ranges, as every one does that updates are put on."""
+
+    def send_head(self):
+        wanted = re.fullmatch(r"bytes=(\d+)-(\d*)", self.headers.get("Range", ""))
+        path = Path(self.translate_path(self.path))
+        if wanted is None or not path.is_file():
+            return super().send_head()
+        size = path.stat().st_size
+        begin, end = int(wanted[1]), min(int(wanted[2] or size - 1), size - 1)
+        self.send_response(206)
+        self.send_header("Content-Range", f"bytes {begin}-{end}/{size}")
+        self.send_header("Content-Length", str(end - begin + 1))
+        self.end_headers()
+        file = path.open("rb")
+        file.seek(begin)
+        self.left = end - begin + 1
+        return file
+
+    def copyfile(self, source, outputfile):
+        left = getattr(self, "left", None)
+        while piece := source.read(65536 if left is None else min(65536, left)):
+            outputfile.write(piece)
+            left = None if left is None else left - len(piece)
+
+    def log_message(self, *_):
+        pass
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """A folder of updates, and a server that has it."""
+    folder = tmp_path_factory.mktemp("updates")
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Ranged, directory=str(folder))) as made:
+        threading.Thread(target=made.serve_forever, args=(0.1,), daemon=True).start()
+        made.folder = folder
+        yield made
+        made.shutdown()
+
+
+def publish(server, build, version, root=None):
+    """Make an update of a build."""
+    hashed = re.search(rb"roothash=([0-9a-f]{64})", (build / "edge.efi").read_bytes())[1].decode()
+    notes = server.folder / "notes"
+    notes.write_text("Another build.")
+    words = ["make", "--version", version, "--minimum", "0.0.1", "--machine", "x86-64"]
+    words += ["--root", str(root or build / "edge.root.raw"), "--root-hash", hashed]
+    words += ["--verity", str(build / "edge.verity.raw"), "--uki", str(build / "edge.efi")]
+    words += ["--notes", str(notes), "--key", str(BUILD / "signing.key")]
+    assert main([*words, "--into", str(server.folder)]) == 0
+    return server.folder / f"{version}-x86-64.edgeupdate"
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory, server):
+    text = LAB + (
+        f"Environment=EDGE_UPDATE__URL=http://{HOST}:{server.server_port}/"
+        " EDGE_UPDATE__BY_ITSELF=look\n"
+    )
+    machine = Machine(tmp_path_factory.mktemp("box"), built(), dropins={"edge.service": text})
+    yield machine
+    machine.kill()
+
+
+def update(box, act="", body=None):
+    """Ask the API about updates."""
+    method = "GET" if body is None else "POST"
+    said = None if body is None else json.dumps(body).encode()
+    headers = {"Content-Type": "application/json"}
+    status, answer = box.ask(
+        f"/api/v1/update{act}", method=method, body=said, headers=headers, seconds=120
+    )
+    assert status == 200, answer
+    return json.loads(answer)
+
+
+def until(box, condition, seconds=PATIENCE):
+    """Wait until it holds for how it stands; the machine may start anew meanwhile."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            now = update(box)
+        except (OSError, AssertionError) as error:
+            now = {"error": str(error)}
+        if "error" not in now and condition(now):
+            return now
+        assert time.monotonic() < deadline, (now, box.console[-4000:])
+        time.sleep(2)
+
+
+def send(box, folder, seed):
+    write_series(folder, SLICES, seed=seed)
+    subprocess.run(
+        [
+            *("dcmsend", "--aetitle", "CT1", "--call", "EDGE", "--dimse-timeout", "300"),
+            *("127.0.0.1", str(box.dicom_port), "--scan-directories", str(folder)),
+        ],
+        env=os.environ | {"TCP_NODELAY": "1"},
+        check=True,
+        timeout=600,
+    )
+
+
+def deeds(box):
+    return [(one["version"], one["deed"]) for one in update(box, "/history")["entries"]][::-1]
+
+
+def test_an_update_is_taken_and_the_images_are_there(box, server, tmp_path):
+    before = (BUILD / "amd64" / "version").read_text().strip()
+    after = (NEWER / "version").read_text().strip()
+    publish(server, NEWER, after)
+    box.start()
+    box.until_ready()
+    send(box, tmp_path / "ct", 901)
+    assert update(box)["running"] == before
+    assert update(box, "/look", {})["version"] == after
+    began = time.monotonic()
+    update(box, "/install", {})
+    until(box, lambda now: now["phase"] in ("writing", "trial") or now["running"] == after)
+    now = until(box, lambda now: now["running"] == after and now["phase"] == "none")
+    print(f"from the wish to the proof: {time.monotonic() - began:.0f} s")
+    assert now["failure"] is None
+    assert deeds(box)[-2:] == [(after, "written"), (after, "good")]
+    expected = {item.ref.sop_uid for item in ct_series(SLICES, seed=901)}
+    assert set(kept(box, 901)) == expected
+
+
+def test_one_that_does_not_start_is_gone_back_from_by_itself(box, server, tmp_path):
+    after = (NEWER / "version").read_text().strip()
+    broken = tmp_path / "root"
+    with (NEWER / "edge.root.raw").open("rb") as source, broken.open("wb") as made:
+        made.write(source.read(4 * 1024**2).replace(b"\x00", b"\x01"))
+        made.seek((NEWER / "edge.root.raw").stat().st_size - 1)
+        made.write(b"\x00")
+    publish(server, NEWER, f"{after}.9", broken)
+    send(box, tmp_path / "ct", 902)
+    update(box, "/look", {})
+    began = time.monotonic()
+    update(box, "/install", {})
+    until(box, lambda now: now["failure"] is not None)
+    print(f"from the wish to the old version: {time.monotonic() - began:.0f} s")
+    now = update(box)
+    assert now["running"] == after
+    assert (now["failure"]["version"], now["failure"]["went_back"]) == (f"{after}.9", True)
+    assert deeds(box)[-1] == (f"{after}.9", "went back")
+    for seed in (901, 902):
+        assert len(kept(box, seed)) == SLICES
+    status, body = box.ask("/api/v1/status")
+    assert status == 200
+    assert "did not work here" in json.loads(body)["sentence"]
+
+
+def test_a_stick_is_enough(box, server, tmp_path):
+    after = (NEWER / "version").read_text().strip()
+    path = publish(server, NEWER, f"{after}.10")
+    box.stop()
+    image = stick(tmp_path / "stick.img", {f"EDGE-UPDATE/{path.name}": path}, "UPDATE")
+    box.sticks = (image,)
+    box.start()
+    box.until_ready()
+    now = until(box, lambda now: now["phase"] == "ready")
+    assert now["version"] == f"{after}.10"
+    assert deeds(box)[-1] == (f"{after}.10", "brought")

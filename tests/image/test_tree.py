@@ -1,0 +1,242 @@
+"""The image's tree, as it is written: what can be said of it without building it."""
+
+from __future__ import annotations
+
+import configparser
+import json
+import re
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+import edge
+
+ROOT = Path(edge.__file__).parent.parent
+IMAGE = ROOT / "image"
+EXTRA = IMAGE / "mkosi.extra"
+UNITS = EXTRA / "usr/lib/systemd/system"
+PROFILES = sorted(path.name for path in (IMAGE / "mkosi.profiles").iterdir())
+
+
+def program(path: Path) -> ModuleType:
+    """A program of ours whose file has no suffix, as a module."""
+    module = ModuleType(path.name.replace("-", "_"))
+    module.__file__ = str(path)
+    sys.modules[module.__name__] = module  # dataclasses look there
+    # Not by an import, which would leave compiled files in the image's tree.
+    exec(compile(path.read_text(), path, "exec"), vars(module))
+    return module
+
+
+@pytest.fixture(scope="module")
+def installer():
+    return program(IMAGE / "libexec/install")
+
+
+def read(path: Path) -> configparser.ConfigParser:
+    """A file as systemd and mkosi write them; of what is said several times, the last."""
+    parser = configparser.ConfigParser(strict=False, allow_no_value=True, interpolation=None)
+    parser.optionxform = str  # type: ignore[assignment,method-assign]
+    parser.read_string(path.read_text())
+    return parser
+
+
+def packages() -> set[str]:
+    """All that is named in any profile."""
+    files = [IMAGE / "mkosi.conf", *IMAGE.glob("mkosi.profiles/*/mkosi.conf")]
+    return {name for path in files for name in read(path)["Content"]["Packages"].split()}
+
+
+def test_nothing_names_where_packages_come_from():
+    for path in IMAGE.rglob("*"):
+        if path.is_file() and "__pycache__" not in path.parts and path.name != "README.md":
+            assert not re.search(r"deb\.debian\.org|https?://[^\s/]*mirror", path.read_text()), path
+    assert not (IMAGE / "mkosi.sandbox").exists()
+
+
+def test_there_is_neither_a_compiler_nor_a_way_to_log_in():
+    forbidden = re.compile(
+        r"gcc|g\+\+|clang|make$|build-essential|-dev$|openssh|dropbear|telnet|pip"
+    )
+    assert not [name for name in packages() if forbidden.search(name)]
+    masked = {
+        path.name
+        for path in (EXTRA / "etc/systemd/system").iterdir()
+        if path.is_symlink() and str(path.readlink()) == "/dev/null"
+    }
+    gettys = {"getty@.service", "serial-getty@.service", "console-getty.service"}
+    assert gettys | {"autovt@.service", "debug-shell.service", "ctrl-alt-del.target"} <= masked
+    assert "RootPassword" not in (IMAGE / "mkosi.conf").read_text()
+
+
+def test_what_is_not_enabled_by_name_is_off():
+    presets = EXTRA / "usr/lib/systemd/system-preset"
+    assert (presets / "90-default.preset").read_text() == "disable *\n"
+    words = (presets / "10-image.preset").read_text().split()
+    enabled = {name for name in words if "." in name and name.startswith(("edge", "var", "efi"))}
+    for name in enabled & {path.name for path in UNITS.iterdir()}:
+        assert "Install" in read(UNITS / name), f"{name} is enabled, and says nowhere for what"
+
+
+def test_the_slots_are_of_one_size_when_built_and_when_made():
+    def sizes(path: Path) -> tuple[str, str, str]:
+        part = read(path)["Partition"]
+        return part["Type"], part["SizeMinBytes"], part["SizeMaxBytes"]
+
+    built = [sizes(path) for path in sorted((IMAGE / "mkosi.repart").iterdir())]
+    folder = EXTRA / "usr/lib/edge/repart.d"
+    made = [sizes(path) for path in sorted(folder.iterdir()) if path.name < "30"]
+    assert built == made[:3]
+    assert made[1:3] == made[3:5]
+    assert all(least == most for _, least, most in made)
+    empty = [read(path)["Partition"]["Label"] for path in sorted(folder.glob("2*"))]
+    assert empty == ["_empty", "_empty"]
+
+
+def test_the_data_is_encrypted_whoever_keeps_its_key():
+    for folder, kept in (("repart.d", "key-file"), ("repart-tpm2.d", "tpm2")):
+        part = read(EXTRA / "usr/lib/edge" / folder / "30-data.conf")["Partition"]
+        assert (part["Encrypt"], part["Label"], part["Format"]) == (kept, "edge-data", "ext4")
+    for other in ("repart-tpm2.d", "repart-install.d"):
+        for path in (EXTRA / "usr/lib/edge" / other).iterdir():
+            assert path.exists(), f"{path} leads nowhere"
+    assert not (EXTRA / "usr/lib/edge/repart-install.d/30-data.conf").exists()
+
+
+def test_a_version_has_room_in_every_name():
+    longest = "9" * 23
+    for path in (IMAGE / "mkosi.repart").iterdir():
+        label = read(path)["Partition"]["Label"].replace("%A", longest)
+        assert len(label) <= 36, f"{path.name}: a GPT label has room for 36 characters"
+    assert read(IMAGE / "mkosi.conf")["Content"]["UnifiedKernelImageFormat"] == "edge_%v"
+
+
+def test_the_data_is_mounted_so_that_nothing_in_it_is_executed():
+    options = read(UNITS / "var.mount")["Mount"]["Options"].split(",")
+    assert {"nodev", "nosuid", "noexec"} <= set(options)
+
+
+def test_the_image_fixes_no_setting_that_people_shall_set():
+    # What /etc/edge/edge.toml says can't be set by a stick, the page or the screen.
+    assert tomllib.loads((EXTRA / "etc/edge/edge.toml").read_text()) == {}
+
+
+def test_ports_of_the_service_are_open_and_no_others():
+    rules = (EXTRA / "usr/lib/edge/firewall.nft").read_text()
+    opened = re.findall(r"^\s*tcp dport (.*) accept", rules, re.MULTILINE)
+    assert opened == ["{ 8443, 11112, 2762 }"]
+    assert "policy drop" in rules.partition("chain input")[2].partition("}")[0]
+
+
+@pytest.mark.skipif(not shutil.which("nft"), reason="needs nftables")
+def test_the_firewall_is_understood():
+    rules = EXTRA / "usr/lib/edge/firewall.nft"
+    done = subprocess.run(
+        ["unshare", "--net", "--map-root-user", "nft", "-c", "-f", str(rules)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    if "Operation not" in done.stderr:
+        pytest.skip("there is no network namespace to be had")
+    assert not done.returncode, done.stderr
+
+
+@pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
+def test_units_are_understood(tmp_path):
+    units = [path for path in sorted(UNITS.iterdir()) if path.is_file()]
+    folder = tmp_path / "units"
+    folder.mkdir()
+    for path in units:
+        shutil.copy(path, folder)
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--man=no", *map(str, sorted(folder.iterdir()))],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    # Programs and units of the image are not on this machine.
+    known = re.compile(
+        r"is not executable|not found|No such file|Unit .* not loaded|could not be found"
+    )
+    said = [line for line in done.stderr.splitlines() if not known.search(line)]
+    assert not [line for line in said if any(path.name in line for path in units)], said
+
+
+def test_wheels_of_the_lock_are_had_by_hash_for_the_images_python():
+    wheels = program(ROOT / "scripts/wheels")
+    for machine in wheels.MACHINES.values():
+        text = wheels.locked(machine)
+        names = re.findall(r"^([a-z0-9-]+)==", text, re.MULTILINE)
+        assert len(names) == len(set(names)), "one version of each"
+        assert {"aiohttp", "numpy", "pydicom", "sqlcipher3"} <= set(names)
+        assert not {"setuptools", "pytest"} & set(names)
+        assert all("--hash=sha256:" in entry for entry in re.split(r"\n(?=\S)", text.strip()))
+        assert "://" not in text
+
+
+LISTED = json.dumps(
+    {
+        "blockdevices": [
+            {"name": "sda", "size": 64e9, "type": "disk", "ro": False, "rm": True, "serial": "S"},
+            {
+                "name": "nvme0n1",
+                "size": 512e9,
+                "type": "disk",
+                "ro": False,
+                "rm": False,
+                "model": "Fast ",
+                "serial": "N1",
+                "children": [
+                    {"name": "nvme0n1p1", "partlabel": "edge-esp"},
+                    {"name": "nvme0n1p2", "partlabel": "edge-root-1.2"},
+                    {"name": "nvme0n1p6", "partlabel": "edge-data"},
+                ],
+            },
+            {"name": "sdb", "size": 32e9, "type": "disk", "ro": False, "rm": False, "serial": "B"},
+            {"name": "sdc", "size": 32e9, "type": "disk", "ro": True, "rm": False, "serial": "C"},
+            {"name": "sdd", "size": 1e9, "type": "disk", "ro": False, "rm": False, "serial": "D"},
+            {"name": "sde", "size": 9e10, "type": "disk", "ro": False, "rm": False, "serial": "E"},
+            {"name": "zram0", "size": 9e10, "type": "disk", "ro": False, "rm": False},
+        ]
+    }
+)
+
+
+def test_installer_offers_what_can_be_written_and_is_no_stick(installer):
+    disks = installer.candidates(LISTED, "sde")
+    assert [disk.name for disk in disks] == ["nvme0n1", "sdb"]
+    assert "HAS THE DATA OF AN EDGE" in str(disks[0])
+    assert disks[0].version == "1.2"
+    assert str(disks[1]) == "sdb, 32 GB, B; empty"
+
+
+@pytest.mark.parametrize(
+    ("word", "name"), [("1", "nvme0n1"), ("2", "sdb"), ("sdb", "sdb"), ("N1", "nvme0n1")]
+)
+def test_installer_takes_a_disk_by_any_name(installer, word, name):
+    assert installer.chosen(word, installer.candidates(LISTED, "sde")).name == name
+
+
+@pytest.mark.parametrize("word", ["", "0", "3", "sda", "y", "only", "/dev/sdz"])
+def test_installer_takes_no_disk_that_was_not_meant(installer, word):
+    with pytest.raises(installer.InstallError):
+        installer.chosen(word, installer.candidates(LISTED, "sde"))
+
+
+@pytest.mark.parametrize(
+    "said",
+    ['disk = ""', "disk = 1", 'disk = "only"\nthen = "sleep"', 'disk = "only"\nx = 1', "nonsense"],
+)
+def test_installer_refuses_answers_that_it_does_not_understand(
+    installer, tmp_path, said, monkeypatch
+):
+    monkeypatch.setattr(installer, "SETUP", tmp_path)
+    (tmp_path / "install.toml").write_text(said)
+    with pytest.raises(installer.InstallError, match=r"install\.toml"):
+        installer.answers()

@@ -1,0 +1,103 @@
+"""The units of updates: understood whole, tight, and in the order that they need."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+
+import pytest
+
+from edge import __main__
+from tests.image.booted import UNIT
+
+UNITS = UNIT.parent
+NAMES = sorted(path.name for path in UNITS.iterdir() if re.match(r"edge-(update|media)", path.name))
+analyses = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
+
+
+def said(name, key):
+    """What a unit says under a key, in its order."""
+    lines = (UNITS / name).read_text().splitlines()
+    return [line.partition("=")[2] for line in lines if line.startswith(f"{key}=")]
+
+
+def test_they_are_all_here():
+    assert NAMES == [
+        "edge-media@.service",
+        "edge-update-check.service",
+        "edge-update-look.service",
+        "edge-update-look.timer",
+        "edge-update-stick@.service",
+        "edge-update-take.path",
+        "edge-update-take.service",
+    ]
+
+
+@analyses
+@pytest.mark.parametrize("name", NAMES)
+def test_they_are_understood_whole(name, tmp_path):
+    for each in (*NAMES, UNIT.name, "edge-stick@.service"):
+        shutil.copy(UNITS / each, tmp_path / each)
+    instance = name.replace("@", "@sda1")
+    done = subprocess.run(
+        ["systemd-analyze", "verify", "--recursive-errors=no", str(tmp_path / instance)],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    # That nothing is installed here yet is no fault of the unit.
+    found = [line for line in done.stderr.splitlines() if "is not executable" not in line]
+    assert not [line for line in found if instance in line or name in line], found
+
+
+@pytest.mark.parametrize(
+    "name", [name for name in NAMES if name.endswith(".service") and "media" not in name]
+)
+def test_what_they_run_is_there(name):
+    [command] = said(name, "ExecStart")
+    words = command.replace("%i", "x").split()
+    assert words[0] == "/opt/edge/.venv/bin/edge"
+    options = __main__._commands().parse(words[1:])
+    assert options.command == "update"
+
+
+def test_the_gate_stands_before_the_machine_is_called_good():
+    name = "edge-update-check.service"
+    assert said(name, "Before") == ["boot-complete.target"]
+    assert said(name, "RequiredBy") == ["boot-complete.target"]
+    assert said(name, "ConditionPathExists") == ["/var/lib/edge/update/trial.json"]
+    # It is no root, and may write nothing but the data of the box.
+    assert said(name, "User") == ["edge"]
+    assert said(name, "ProtectSystem") == ["strict"]
+    assert said(name, "CapabilityBoundingSet") == [""]
+
+
+def test_only_the_two_that_write_or_mount_are_root():
+    roots = {name for name in NAMES if name.endswith(".service") and not said(name, "User")}
+    assert roots == {"edge-update-take.service", "edge-media@.service"}
+    for name in roots:
+        assert said(name, "NoNewPrivileges") == ["yes"]
+        # They speak with the service, and with no network.
+        assert said(name, "RestrictAddressFamilies") == ["AF_UNIX"]
+
+
+def test_the_order_is_where_the_service_leaves_it():
+    [path] = said("edge-update-take.path", "PathExists")
+    assert path == "/var/lib/edge/update/order.json"
+    assert said("edge-update-take.path", "Unit") == ["edge-update-take.service"]
+
+
+def test_a_stick_is_mounted_so_that_nothing_of_it_runs_and_everybody_sees_it():
+    [mount] = said("edge-media@.service", "ExecStart")
+    options = set(mount.split(" -o ")[1].partition(" /dev/")[0].split(","))
+    assert options >= {"rw", "sync", "nosuid", "nodev", "noexec", "nosymfollow"}
+    # Any of these would give it a mount namespace of its own, and the stick to nobody else.
+    text = (UNITS / "edge-media@.service").read_text()
+    assert not re.findall(r"^(Private|Protect|ReadOnly|ReadWrite|Inaccessible)", text, re.MULTILINE)
+    [wanted] = said("edge-media@.service", "Wants")
+    for name in wanted.replace("%i", "").split():
+        assert said(name, "BindsTo") == ["edge-media@%i.service"]
+        assert said(name, "User") == ["edge"]
+    rules = (UNITS / "90-edge-media.rules").read_text()
+    assert 'ENV{SYSTEMD_WANTS}+="edge-media@%k.service"' in rules

@@ -1,0 +1,83 @@
+"""What holds at every start of the machine."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge.machine.booting import begin, call, forget_setup
+from edge.machine.networks import Networks
+
+SETUP = "[setup]\ntoken = '7K2M-Q0XE-41TR-ZB9D'\n"
+
+
+@pytest.fixture
+def start(machine):
+    def start():
+        names = []
+        begin(machine.places, Networks(machine.places, machine.tools), names.append)
+        return names
+
+    return start
+
+
+@pytest.fixture
+def stick(places):
+    """The folder on the boot partition."""
+    folder = places.boot[1] / "EDGE-SETUP"
+    folder.mkdir(parents=True)
+    return folder
+
+
+def test_a_machine_on_its_first_day_begins_with_nothing(places, start):
+    assert start() == []
+    assert places.ca_bundle.exists()
+    assert not places.setup.exists()
+
+
+def test_its_name_comes_back(places, start):
+    names = []
+    call(places, "radiology", names.append)
+    assert names == start() == ["radiology"]
+
+
+def test_a_name_that_was_damaged_is_none(places, start):
+    places.kept.mkdir(parents=True)
+    for damage in (b"", b"\xff", b"a b\n", b"../x\n"):
+        places.name_kept.write_bytes(damage)
+        assert start() == []
+
+
+def test_what_sets_the_box_up_is_fetched_off_the_boot_partition(places, start, stick):
+    (stick / "edge.toml").write_text(SETUP)
+    (stick / "ca.pem").write_text("a certificate")
+    (stick / "notes.txt").write_text("of nobody's business")
+    start()
+    assert sorted(path.name for path in places.setup.iterdir()) == ["ca.pem", "edge.toml"]
+    assert (places.setup / "edge.toml").read_text() == SETUP
+    assert places.setup.stat().st_mode & 0o007 == 0
+
+
+def test_links_folders_and_what_is_too_long_are_not_fetched(places, start, stick, tmp_path):
+    (tmp_path / "secret").write_text("root's")
+    (stick / "edge.toml").symlink_to(tmp_path / "secret")
+    start()
+    assert not places.setup.exists()
+    (stick / "edge.toml").unlink()
+    (stick / "edge.toml").write_bytes(b"#" * (64 * 1024 + 1))
+    start()
+    assert not places.setup.exists()
+    (stick / "edge.toml").unlink()
+    (stick / "edge.toml").mkdir()
+    start()
+    assert not places.setup.exists()
+
+
+def test_once_it_was_taken_it_is_gone_and_an_answer_is_there(places, start, stick):
+    (stick / "edge.toml").write_text(SETUP)
+    start()
+    assert forget_setup(places, "This box was set up.\n")
+    assert not places.setup.exists()
+    assert [path.name for path in stick.iterdir()] == ["result.txt"]
+    start()
+    assert not places.setup.exists()
+    assert not forget_setup(places, "again")

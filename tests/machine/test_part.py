@@ -1,0 +1,98 @@
+"""What the service itself wishes of the machine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+
+import pytest
+
+from edge.errors import MachineRefused
+from edge.machine import part
+from edge.machine.carrying import Carrier
+from edge.machine.part import MachinePart
+from edge.machine.power import IntakeStop, note_power
+from tests.dimse.raw import until
+
+LEVEL = "safe"
+
+
+@pytest.fixture
+def names():
+    return []
+
+
+@pytest.fixture
+async def root(machine, names):
+    """Carries out what is wished, as systemd would have it."""
+    carrier = Carrier(machine.places, machine.tools, rename=names.append)
+
+    async def work():
+        while True:
+            await asyncio.to_thread(carrier.carry_out)
+            await asyncio.sleep(0.01)
+
+    working = asyncio.create_task(work())
+    yield
+    working.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await working
+
+
+@contextlib.asynccontextmanager
+async def running(machine, stop, level):
+    async def says():
+        return level[0]
+
+    one = MachinePart(machine.places, "radiology", says, stop, every=0.01)
+    task = asyncio.create_task(one.run())
+    try:
+        yield
+    finally:
+        task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await task
+
+
+async def test_the_machine_is_called_as_the_box(machine, root, names):
+    async with running(machine, IntakeStop(), ["safe"]):
+        await until(lambda: names == ["radiology"])
+
+
+async def test_intake_ends_with_the_power(machine, root):
+    stop = IntakeStop()
+    async with running(machine, stop, ["safe"]):
+        await asyncio.to_thread(note_power, machine.places, "low")
+        await until(stop.why)
+        await asyncio.to_thread(note_power, machine.places, "line")
+        await until(lambda: not stop.why())
+
+
+async def test_lights_show_the_state_when_it_changes(machine, root, monkeypatch):
+    monkeypatch.setattr(part, "_LIGHTS", 0.01)
+    light = machine.places.leds / "platform:green:status"
+    light.mkdir(parents=True)
+    level = ["safe"]
+
+    def trigger():
+        path = light / "trigger"
+        return path.read_text() if path.exists() else ""
+
+    async with running(machine, IntakeStop(), level):
+        await until(lambda: trigger() == "none")
+        level[0] = "alarm"
+        await until(lambda: trigger() == "timer")
+
+
+async def test_a_machine_that_refuses_stops_nothing(machine, monkeypatch, caplog):
+    monkeypatch.setattr("edge.machine.asking._PATIENCE", 0.01)
+    monkeypatch.setattr("edge.machine.part.ask", refuse)
+    stop = IntakeStop()
+    async with running(machine, stop, ["safe"]):
+        await asyncio.to_thread(note_power, machine.places, "low")
+        await until(stop.why)
+    assert "the machine: not today" in caplog.text
+
+
+async def refuse(places, wish):
+    raise MachineRefused("not today")

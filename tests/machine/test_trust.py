@@ -1,0 +1,52 @@
+"""The clinic's own authority, beside those that the system trusts."""
+
+from __future__ import annotations
+
+import ssl
+
+import pytest
+import trustme
+
+from edge.errors import MachineRefused
+from edge.machine.trust import authorities_in, begin_to_trust, trust
+
+
+@pytest.fixture(scope="module")
+def clinic():
+    return trustme.CA()
+
+
+def pem_of(authority):
+    return authority.cert_pem.bytes().decode()
+
+
+def test_both_are_trusted(places, clinic):
+    system = trustme.CA()
+    places.system_ca.parent.mkdir(parents=True)
+    places.system_ca.write_text(pem_of(system).rstrip())
+    trust(places, pem_of(clinic))
+    context = ssl.create_default_context(cafile=str(places.ca_bundle))
+    assert len(context.get_ca_certs()) == 2
+    # Also after a restart, when /run is empty.
+    places.ca_bundle.unlink()
+    begin_to_trust(places)
+    assert places.ca_bundle.read_text().count("BEGIN CERTIFICATE") == 2
+    trust(places, "")
+    assert places.ca_bundle.read_text().count("BEGIN CERTIFICATE") == 1
+
+
+def test_what_is_no_authority_is_not_trusted(places, clinic):
+    leaf = clinic.issue_cert("archive.example")
+    for pem in ("", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "é"):
+        with pytest.raises(MachineRefused):
+            authorities_in(pem)
+    with pytest.raises(MachineRefused, match="no authority's certificate"):
+        trust(places, leaf.cert_chain_pems[0].bytes().decode())
+    assert not places.ca_kept.exists()
+
+
+def test_nothing_but_certificates_gets_into_the_bundle(places, clinic):
+    trust(places, f"# comment\n{pem_of(clinic)}\n-----BEGIN PRIVATE KEY-----\n")
+    text = places.ca_bundle.read_text()
+    assert "comment" not in text
+    assert "PRIVATE" not in text

@@ -1,0 +1,80 @@
+"""The folder on a medium that anybody may have written."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge.cache.disk import DiskUnusable
+from edge.errors import ConfigError
+from edge.provision.medium import answer, find, read_folder
+
+TOKEN = "7K2M-Q0XE-41TR-ZB9D"
+TEXT = f"[setup]\r\ntoken = '{TOKEN}'\r\n"
+
+
+@pytest.fixture
+def stick(tmp_path):
+    folder = tmp_path / "stick/EDGE-SETUP"
+    folder.mkdir(parents=True)
+    (folder / "edge.toml").write_bytes(b"\xef\xbb\xbf" + TEXT.encode())
+    return tmp_path / "stick"
+
+
+def test_a_stick_of_something_else_sets_nothing_up(tmp_path):
+    assert find(tmp_path) is None
+    (tmp_path / "EDGE-SETUP").mkdir()
+    assert find(tmp_path) is None
+
+
+def test_a_file_of_an_editor_is_read_with_what_lies_beside(stick):
+    (stick / "EDGE-SETUP/ca.pem").write_bytes(b"certificate")
+    found = find(stick)
+    assert found.text == f"[setup]\ntoken = '{TOKEN}'\n"
+    assert found.beside == {"ca.pem": b"certificate"}
+    assert read_folder(stick / "EDGE-SETUP") == found
+
+
+def test_the_answer_lies_beside_and_the_token_is_struck_out(stick):
+    answer(stick, "It was taken.\n", token=TOKEN)
+    folder = stick / "EDGE-SETUP"
+    assert sorted(path.name for path in folder.iterdir()) == ["edge.toml", "result.txt"]
+    assert (folder / "result.txt").read_bytes() == b"It was taken.\r\n"
+    assert (folder / "edge.toml").read_text() == "[setup]\ntoken = ''\n"
+    answer(stick, "Nothing was changed.\n")
+    assert (folder / "result.txt").read_bytes() == b"Nothing was changed.\r\n"
+
+
+def test_no_link_is_followed(stick, tmp_path):
+    secret = tmp_path / "secret"
+    secret.write_text("root's")
+    folder = stick / "EDGE-SETUP"
+    (folder / "ca.pem").symlink_to(secret)
+    (folder / "result.txt").symlink_to(secret)
+    assert find(stick).beside == {}
+    answer(stick, "It was taken.\n")
+    assert secret.read_text() == "root's"
+    assert not (folder / "result.txt").is_symlink()
+    (folder / "edge.toml").unlink()
+    (folder / "edge.toml").symlink_to(secret)
+    assert find(stick) is None
+    elsewhere = tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    (elsewhere / "EDGE-SETUP").symlink_to(folder)
+    assert find(elsewhere) is None
+
+
+def test_what_is_no_text_or_too_long_is_refused(stick):
+    file = stick / "EDGE-SETUP/edge.toml"
+    file.write_bytes(b"\xff\xfe[\x00")
+    with pytest.raises(ConfigError, match="UTF-8"):
+        find(stick)
+    file.write_bytes(b"#" * (64 * 1024 + 1))
+    with pytest.raises(ConfigError, match="longer"):
+        find(stick)
+
+
+def test_a_stick_that_is_gone_is_said_so(tmp_path):
+    with pytest.raises(DiskUnusable):
+        find(tmp_path / "gone")
+    with pytest.raises(DiskUnusable):
+        answer(tmp_path / "gone", "x")

@@ -1,0 +1,185 @@
+"""A box is set up by a file, or refuses it as a whole."""
+
+from __future__ import annotations
+
+import asyncio
+from dataclasses import replace
+from functools import partial
+
+import pytest
+import trustme
+
+from edge import config
+from edge.app import Appliance
+from edge.cache.own_settings import OwnSettings
+from edge.crypto.secrets import PURPOSE, seal_secret
+from edge.errors import ConfigError, DecisionRefused, MachineRefused
+from edge.loading import load
+from edge.machine.wishes import Back, Keep, Network, NetworkSettings, Trust
+from edge.opening import Cache
+from edge.provision.file import read_setup, without_token
+from edge.provision.taking import Taking, came_up, read_provisioned
+
+TOKEN = "7K2M-Q0XE-41TR-ZB9D"
+PLAIN = '[appliance]\nname = "radiology"\n[sync]\nsweep_minutes = 5\n'
+PASSWORD = "correct horse battery staple"
+
+
+@pytest.fixture
+async def cache(tmp_path):
+    """A box that was started once, and its file."""
+    file = tmp_path / "edge.toml"
+    file.write_text(f'[appliance]\ndata_dir = "{tmp_path / "box"}"\n[page]\nlanguage = "fr"\n')
+    known = replace(
+        await asyncio.to_thread(load, file, {}),
+        dimse=config.Dimse(listen="127.0.0.1:0"),
+        http=config.Http(listen="127.0.0.1:0", tls="off"),
+        appliance=config.Appliance(data_dir=tmp_path / "box"),
+    )
+    async with Appliance(known):
+        pass
+    async with Cache(known) as opened:
+        yield opened
+
+
+@pytest.fixture
+def wishes():
+    return []
+
+
+@pytest.fixture
+def box(cache, wishes, tmp_path):
+    """Takes files; its machine carries out whatever it is asked."""
+
+    async def machine(wish):
+        wishes.append(wish)
+
+    def box(is_up=lambda settings: True, machine=machine):
+        seal = partial(seal_secret, key=cache.keys.derive(PURPOSE))
+        own = OwnSettings(tmp_path / "edge.toml", cache.folder, seal, {})
+        return Taking(cache.folder, cache.users, own, machine=machine, is_up=is_up, patience=0.1)
+
+    return box
+
+
+async def loaded(tmp_path):
+    return await asyncio.to_thread(load, tmp_path / "edge.toml", {})
+
+
+def setup_of(text):
+    return read_setup(text, "edge.toml")
+
+
+async def test_a_box_takes_a_file_once(box, cache, tmp_path, wishes):
+    taken = await box().take(setup_of(PLAIN), "stick", {})
+    assert {one.key for one in taken.changes} == {"appliance.name", "sync.sweep_minutes"}
+    assert taken.is_new
+    now = await loaded(tmp_path)
+    assert (now.appliance.name, now.sync.sweep_minutes) == ("radiology", 5)
+    assert wishes == []
+    assert (await asyncio.to_thread(read_provisioned, cache.folder)).by == "stick"
+    again = await box().take(setup_of(PLAIN), "stick", {})
+    assert not again.is_new
+    with pytest.raises(DecisionRefused, match="set up already, by the stick"):
+        await box().take(setup_of(PLAIN.replace("5", "6")), "boot partition", {})
+
+
+async def test_its_token_makes_the_first_admin_and_is_worth_nothing_then(box, cache):
+    text = f'[setup]\ntoken = "{TOKEN}"\n{PLAIN}'
+    taken = await box().take(setup_of(text), "stick", {})
+    assert taken.code_until == await cache.users.first_code_until()
+    struck = await box().take(setup_of(without_token(text, TOKEN)), "stick", {})
+    assert not struck.is_new
+    admin = await cache.users.redeem(TOKEN.lower(), PASSWORD, name="anna")
+    assert admin.role == "admin"
+    assert await cache.users.first_code_until() is None
+
+
+async def test_a_box_with_people_is_set_up_by_no_file(box, cache):
+    await cache.users.redeem((await cache.users.first_code()).code, PASSWORD, name="anna")
+    with pytest.raises(DecisionRefused, match="has its people"):
+        await box().take(setup_of(PLAIN), "stick", {})
+    assert (await asyncio.to_thread(read_provisioned, cache.folder)) is None
+
+
+async def test_a_secret_is_sealed_before_it_touches_the_disk(box, cache, tmp_path):
+    archive = 'name = "h"\nurl = "https://a.example/dicom-web"'
+    auth = 'auth = { kind = "basic", user = "edge", password = "very secret" }'
+    await box().take(setup_of(f"[[cloud.archive]]\n{archive}\n{auth}\n"), "stick", {})
+    [found] = (await loaded(tmp_path)).cloud.archive
+    assert found.auth.password.startswith("sealed:")
+    for path in cache.folder.iterdir():
+        assert path.is_dir() or b"very secret" not in path.read_bytes()
+
+
+async def test_what_the_file_of_the_machine_says_wins(box, cache, tmp_path):
+    with pytest.raises(ConfigError, match="fixed by"):
+        await box().take(setup_of(f'{PLAIN}[page]\nlanguage = "es"\n'), "stick", {})
+    assert (await loaded(tmp_path)).appliance.name == "edge"
+    assert (await asyncio.to_thread(read_provisioned, cache.folder)) is None
+
+
+NETWORK = '[setup.network]\naddress = ["192.168.1.10/24"]\n'
+SETTINGS = NetworkSettings(address=("192.168.1.10/24",))
+
+
+async def test_a_network_that_comes_up_is_kept(box, wishes):
+    tries = iter([False, True])
+    taking = box(is_up=lambda settings: settings == SETTINGS and next(tries))
+    taking._patience = 20.0
+    await taking.take(setup_of(NETWORK + PLAIN), "stick", {})
+    assert wishes == [Network(SETTINGS), Keep()]
+
+
+async def test_with_one_that_does_not_nothing_is_changed(box, cache, wishes, tmp_path):
+    with pytest.raises(MachineRefused, match="did not come up") as caught:
+        await box(is_up=lambda _: False).take(setup_of(NETWORK + PLAIN), "stick", {})
+    assert "cable" in caught.value.hint
+    assert wishes == [Network(SETTINGS), Back()]
+    assert (await loaded(tmp_path)).appliance.name == "edge"
+    assert (await asyncio.to_thread(read_provisioned, cache.folder)) is None
+
+
+async def test_a_machine_that_takes_no_wishes_takes_no_network(box, cache):
+    async def refuse(wish):
+        raise MachineRefused("this machine takes no wishes")
+
+    with pytest.raises(MachineRefused, match="no wishes"):
+        await box(machine=refuse).take(setup_of(NETWORK + PLAIN), "stick", {})
+    assert (await asyncio.to_thread(read_provisioned, cache.folder)) is None
+
+
+async def test_the_clinics_authority_is_trusted_if_it_is_there(box, wishes):
+    text = f'[setup]\nca = "ca.pem"\n{PLAIN}'
+    with pytest.raises(MachineRefused, match=r"ca\.pem, which is not there"):
+        await box().take(setup_of(text), "stick", {})
+    with pytest.raises(MachineRefused, match="no certificate"):
+        await box().take(setup_of(text), "stick", {"ca.pem": b"nothing"})
+    assert wishes == []
+    pem = trustme.CA().cert_pem.bytes()
+    await box().take(setup_of(text), "stick", {"ca.pem": pem})
+    assert wishes == [Trust(pem.decode())]
+
+
+async def test_cut_short_the_same_file_sets_it_up(box, cache, monkeypatch):
+    monkeypatch.setattr("edge.provision.taking.write_file", fail)
+    with pytest.raises(OSError, match="power"):
+        await box().take(setup_of(PLAIN), "stick", {})
+    monkeypatch.undo()
+    assert (await box().take(setup_of(PLAIN), "stick", {})).is_new
+    assert (await asyncio.to_thread(read_provisioned, cache.folder)) is not None
+
+
+def fail(*_):
+    raise OSError("power")
+
+
+def test_an_address_is_up_once_it_is_ours():
+    assert came_up(NetworkSettings(address=("127.0.0.1/8",)))
+    assert not came_up(NetworkSettings(address=("192.0.2.77/24",)))
+
+
+def test_a_mark_that_was_damaged_is_still_one(tmp_path):
+    assert read_provisioned(tmp_path) is None
+    (tmp_path / "provisioned.json").write_bytes(b"{")
+    assert "can't be read" in read_provisioned(tmp_path).by

@@ -1,0 +1,302 @@
+"""Root's part: an order is carried out as a whole, or the machine starts what it started."""
+
+from __future__ import annotations
+
+import shutil
+
+import pytest
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
+
+from edge.errors import UpdateRefused
+from edge.updates.helper import Helper
+from edge.updates.journal import Cause, Deed, Order, Trial
+from edge.updates.loaders import Uefi
+from edge.updates.partitions import EMPTY, Disk, ids_of
+from tests.updates.makers import MIB, content_of, make_disk, place_of
+
+pytestmark = pytest.mark.skipif(not shutil.which("sfdisk"), reason="needs sfdisk")
+
+
+class Machine:
+    """A disk with two slots, what starts it, and root's helper on it."""
+
+    def __init__(self, tmp_path, folder, keys, version="1.0"):
+        self.folder, self.keys = folder, keys
+        self.disk = Disk(make_disk(tmp_path / "disk", version))
+        esp = tmp_path / "esp"
+        (esp / "EFI" / "Linux").mkdir(parents=True)
+        (esp / "EFI" / "Linux" / f"edge_{version}.efi").write_bytes(b"it starts")
+        self.loader = Uefi(esp)
+        self.place = place_of(tmp_path / "machine", version)
+        self.restarts, self.busy, self.slept = [], 0, 0
+
+    def may_restart(self):
+        self.busy -= 1
+        return self.busy < 0
+
+    def sleep(self, _):
+        self.slept += 1
+
+    def helper(self, disk=None, loader=None):
+        return Helper(
+            self.folder,
+            self.place,
+            self.keys,
+            disk=lambda _: disk or self.disk,
+            loader=lambda: loader or self.loader,
+            may_restart=self.may_restart,
+            restart=lambda words: self.restarts.append(tuple(words)),
+            sleep=self.sleep,
+        )
+
+    def order(self, path, version="1.1", **more):
+        self.folder.make()
+        shutil.copy(path, self.folder.bundle(version))
+        name = self.folder.bundle(version).name
+        self.folder.write_order(Order(act="install", version=version, file=name, **more))
+
+    def labels(self):
+        return [part.label for part in self.disk.partitions()]
+
+    def deeds(self):
+        return [(entry.deed, entry.version) for entry in self.folder.history()]
+
+    @property
+    def starts(self):
+        """What would be started, the newest that has tries first."""
+        return sorted(self.loader.entries(), reverse=True)
+
+
+@pytest.fixture
+def machine(tmp_path, folder, keys):
+    return Machine(tmp_path, folder, keys)
+
+
+def test_an_order_is_carried_out(machine, maker):
+    machine.order(maker.bundle(xz=True), reached=("cloud",), ailing=("dropfolder",), by="anna")
+    machine.busy = 2
+    assert machine.helper().run() == "written"
+    assert machine.labels()[1:5] == [
+        "edge-root-1.0",
+        "edge-verity-1.0",
+        "edge-root-1.1",
+        "edge-verity-1.1",
+    ]
+    data = machine.disk.path.read_bytes()
+    for part, name in zip(machine.disk.partitions()[3:5], ("root", "verity"), strict=True):
+        expected = content_of("1.1", name, 300_000)
+        assert data[part.begin : part.begin + len(expected)] == expected
+    trial = machine.folder.trial()
+    assert (trial.version, trial.before, trial.boot_id) == ("1.1", "1.0", "first")
+    assert (trial.reached, trial.ailing, trial.by) == (("cloud",), ("dropfolder",), "anna")
+    assert machine.folder.order() is None
+    assert machine.deeds() == [(Deed.WRITTEN, "1.1")]
+    assert machine.starts == ["1.1", "1.0"]
+    assert (machine.restarts, machine.slept) == ([()], 2)
+    assert not (machine.folder.path / "begun").exists()
+
+
+def test_partitions_get_the_ids_that_belong_to_the_root_hash(machine, maker):
+    machine.order(maker.bundle())
+    machine.helper().run()
+    said = machine.disk.path.read_bytes().hex()
+    root_id, verity_id = (one.replace("-", "") for one in ids_of("0123456789abcdef" * 4))
+    for one in (root_id, verity_id):  # GPT has the first three fields the other way round
+        fields = bytes.fromhex(one)
+        mixed = fields[3::-1] + fields[5:3:-1] + fields[7:5:-1] + fields[8:]
+        assert mixed.hex() in said
+
+
+def test_without_an_order_nothing_is_done(machine):
+    assert machine.helper().run() == "nothing"
+    assert machine.restarts == []
+
+
+def test_an_order_that_can_t_be_read_goes(machine):
+    machine.folder.make()
+    (machine.folder.path / "order.json").write_text("{")
+    assert machine.helper().run() == "nothing"
+    assert not (machine.folder.path / "order.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("how", "why"),
+    [
+        ("stranger", "signed by nobody"),
+        ("older", "is older than the one that runs"),
+        ("damaged", "is damaged"),
+        ("other file", "another file"),
+        ("outside", "another file"),
+        ("other version", "is version 1.1"),
+        ("missing", "can't be read"),
+        ("bad version", "not a version"),
+    ],
+)
+def test_the_service_is_not_believed(machine, maker, how, why):
+    path = maker.bundle(keys=[Ed25519PrivateKey.generate()] if how == "stranger" else None)
+    if how == "older":
+        machine.place = place_of(machine.place.os_release.parent, "1.2")
+    machine.order(path, version="1.2" if how == "other version" else "1.1")
+    bundle = machine.folder.bundle("1.1")
+    if how == "damaged":
+        with bundle.open("r+b") as file:
+            file.seek(-5, 2)
+            file.write(b"x")
+    if how == "missing":
+        bundle.unlink()
+    named = {"other file": "1.0.edgeupdate", "outside": "../../1.1.edgeupdate"}.get(how)
+    if named:
+        machine.folder.write_order(Order(act="install", version="1.1", file=named))
+    if how == "bad version":
+        machine.folder.write_order(Order(act="install", version="../1", file="x"))
+    before = machine.disk.path.read_bytes()
+    with pytest.raises(UpdateRefused, match=why):
+        machine.helper().run()
+    assert machine.disk.path.read_bytes() == before
+    assert machine.starts == ["1.0"]
+    assert machine.folder.order() is None
+    assert machine.deeds()[-1][0] is Deed.NOT_WRITTEN
+    assert machine.restarts == []
+
+
+class Power(Exception):
+    """It is cut."""
+
+
+class CutDisk:
+    """A disk of a machine that stops at one of its acts."""
+
+    def __init__(self, disk, at):
+        self.disk, self.left, self.path = disk, at, disk.path
+
+    def _act(self):
+        self.left -= 1
+        if self.left < 0:
+            raise Power
+
+    def other_slot(self, running):
+        return self.disk.other_slot(running)
+
+    def name(self, *words):
+        self._act()
+        self.disk.name(*words)
+
+    def write(self, partition, pieces, sha256):
+        self._act()
+        first = next(iter(pieces))
+        if self.left == 0:  # it stops in the middle
+            with self.path.open("r+b") as file:
+                file.seek(partition.begin)
+                file.write(first[:1000])
+            raise Power
+        self.disk.write(partition, [first, *pieces], sha256)
+
+
+class CutLoader(Uefi):
+    def __init__(self, loader, *, before):
+        super().__init__(loader._folder.parent.parent)
+        self.before = before
+
+    def put(self, disk, bundle, running):
+        if self.before:
+            raise Power
+        super().put(disk, bundle, running)
+        raise Power
+
+
+@pytest.mark.parametrize("step", range(8))
+def test_power_that_is_cut_at_any_step_leaves_a_machine_that_starts(machine, maker, step):
+    machine.order(maker.bundle())
+    disk = CutDisk(machine.disk, step) if step < 6 else machine.disk
+    loader = CutLoader(machine.loader, before=step == 6) if step >= 6 else None
+    with pytest.raises(Power):
+        machine.helper(disk, loader).run()
+    running = machine.disk.other_slot("1.0")  # the one that runs has its name still
+    assert "1.0" in machine.starts
+    if "1.1" in machine.starts:
+        assert running.root.label == "edge-root-1.1"
+    assert machine.folder.order() is not None
+    # The next start carries it out.
+    assert machine.helper().run() == "written"
+    assert machine.starts == ["1.1", "1.0"]
+    assert machine.labels()[3:5] == ["edge-root-1.1", "edge-verity-1.1"]
+    assert machine.folder.trial().version == "1.1"
+
+
+def test_a_crash_behind_the_commit_is_no_failure_of_the_version(machine, maker):
+    machine.order(maker.bundle())
+    with pytest.raises(Power):
+        machine.helper(loader=CutLoader(machine.loader, before=False)).run()
+    machine.place = place_of(machine.place.os_release.parent, "1.1", boot="second")
+    assert machine.helper().run() == "nothing"
+    assert machine.folder.order() is None
+    assert machine.folder.trial().version == "1.1"
+    assert machine.folder.history() == []
+
+
+def test_an_order_that_stops_the_machine_each_time_is_given_up(machine, maker):
+    machine.order(maker.bundle())
+    for _ in range(3):
+        with pytest.raises(Power):
+            machine.helper(CutDisk(machine.disk, 2)).run()
+    with pytest.raises(UpdateRefused, match="stopped each of the 3 times"):
+        machine.helper().run()
+    [entry] = machine.folder.history()
+    assert (entry.deed, entry.cause) == (Deed.NOT_WRITTEN, Cause.POWER)
+    assert machine.starts == ["1.0"]
+    assert machine.labels()[3] == EMPTY
+
+
+def test_a_disk_that_is_too_small_keeps_what_runs(machine, maker):
+    machine.order(maker.bundle(size=3 * MIB))
+    with pytest.raises(UpdateRefused, match="the update needs more"):
+        machine.helper().run()
+    assert machine.starts == ["1.0"]
+    assert machine.folder.trial() is None
+
+
+def test_a_version_that_has_not_proven_itself_is_gone_back_from(machine, maker):
+    machine.order(maker.bundle())
+    machine.helper().run()
+    machine.place = place_of(machine.place.os_release.parent, "1.1", boot="second")
+    machine.folder.write_order(Order(act="return", version="1.1", why="it does not work"))
+    assert machine.helper().run() == "went back"
+    assert machine.starts == ["1.0"]
+    assert machine.restarts == [(), ()]
+    assert machine.folder.order() is None
+
+
+def test_nobody_goes_back_from_what_is_not_on_trial(machine):
+    machine.folder.write_order(Order(act="return", version="1.0"))
+    assert machine.helper().run() == "nothing"
+    machine.folder.write_trial(Trial(version="1.1", before="1.0", boot_id="first"))
+    machine.folder.write_order(Order(act="return", version="1.1"))
+    assert machine.helper().run() == "nothing"
+    assert machine.starts == ["1.0"]
+    assert machine.restarts == []
+
+
+def test_the_slot_of_before_is_written_by_the_next_update(machine, maker):
+    machine.order(maker.bundle())
+    machine.helper().run()
+    machine.folder.drop_trial()
+    machine.place = place_of(machine.place.os_release.parent, "1.1", boot="second")
+    machine.order(maker.bundle("1.2"), "1.2")
+    machine.helper().run()
+    assert machine.labels()[1:5] == [
+        "edge-root-1.2",
+        "edge-verity-1.2",
+        "edge-root-1.1",
+        "edge-verity-1.1",
+    ]
+    assert machine.starts == ["1.2", "1.1"]
+
+
+def test_who_sits_at_the_machine_may_write_an_older_one(machine, maker):
+    machine.place = place_of(machine.place.os_release.parent, "1.0")
+    path = maker.bundle("0.9", minimum="0.1")
+    order = Order(act="install", version="0.9", file=path.name, by="root")
+    with pytest.raises(UpdateRefused, match="is older"):
+        machine.helper().write(path, order)
+    machine.helper().write(path, order, may_go_back=True)
+    assert machine.starts == ["1.0", "0.9"]

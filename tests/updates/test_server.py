@@ -1,0 +1,102 @@
+"""A server of updates is asked, and not believed."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge import config
+from edge.errors import CloudRefused, CloudUnreachable, UpdateRefused
+from edge.updates.server import UpdateServer
+from tests.updates.makers import shop
+
+pytestmark = pytest.mark.blocks  # the tests make updates themselves
+
+
+@pytest.fixture
+async def store(maker):
+    async with shop(maker.folder) as opened:
+        yield opened
+
+
+def asked(store, **more):
+    return UpdateServer(config.Update(url=store.url, **more))
+
+
+async def newest(store, keys, url="", machine="x86-64", running="1.0"):
+    async with asked(store) as server:
+        return await server.newest(url or store.url, machine, running, keys)
+
+
+async def test_the_newest_for_this_machine_is_found(store, maker, keys):
+    listed = [("1.1", "x86-64"), ("1.2", "x86-64"), ("1.3", "arm64"), ("1.0", "x86-64")]
+    for version, machine in listed:
+        maker.bundle(version, machine=machine)
+    store.list(*[(version, machine, f"{version}.edgeupdate") for version, machine in listed])
+    seen = await newest(store, keys)
+    assert seen.head.manifest.version == "1.2"
+    assert seen.url.endswith("/1.2.edgeupdate")
+    assert seen.etag == '"one"'
+    assert await newest(store, keys, running="1.2") is None
+    assert await newest(store, keys, url=f"{store.url}1.1.edgeupdate") is not None
+    assert await newest(store, keys, url=f"{store.url}1.0.edgeupdate") is None
+    # No more was read than heads.
+    assert store.sent < 30_000
+
+
+async def test_a_step_that_is_missing_is_taken_first(store, maker, keys):
+    maker.bundle("1.1")
+    maker.bundle("2.0", minimum="1.1")
+    names = [(version, "x86-64", f"{version}.edgeupdate") for version in ("1.1", "2.0")]
+    store.list(*names)
+    assert (await newest(store, keys)).head.manifest.version == "1.1"
+    assert (await newest(store, keys, running="1.1")).head.manifest.version == "2.0"
+    store.list(names[1])
+    with pytest.raises(UpdateRefused, match=r"can be taken from 1\.1 on"):
+        await newest(store, keys)
+
+
+async def test_what_the_list_says_beyond_the_truth_is_not_believed(store, maker, keys):
+    maker.bundle("1.1")
+    store.list(("9.9", "x86-64", "1.1.edgeupdate"))
+    assert await newest(store, keys) is None
+    for name in (
+        "../1.1.edgeupdate",
+        "http://elsewhere/1.1.edgeupdate",
+        "1.1.txt",
+        "a/b.edgeupdate",
+    ):
+        store.list(("1.1", "x86-64", name))
+        with pytest.raises(UpdateRefused, match="no update"):
+            await newest(store, keys)
+
+
+@pytest.mark.parametrize("text", ["", "{}", "[1]", "<html>", '{"updates": [{"version": "x"}]}'])
+async def test_a_list_that_is_none_is_told_of(store, keys, text):
+    (store.folder / "index.json").write_text(text)
+    with pytest.raises(UpdateRefused, match=r"index\.json|not a version"):
+        await newest(store, keys)
+
+
+async def test_a_list_without_end_is_not_read(store, keys):
+    (store.folder / "index.json").write_bytes(b"[" * 2_000_000)
+    with pytest.raises(UpdateRefused, match="longer than any list"):
+        await newest(store, keys)
+
+
+async def test_what_is_not_there_is_told_of(store, keys):
+    with pytest.raises(CloudRefused, match="answered 404"):
+        await newest(store, keys)
+    async with UpdateServer(config.Update()) as server:
+        with pytest.raises(CloudUnreachable, match="the server of updates"):
+            await server.newest("http://127.0.0.1:9/", "x86-64", "1.0", keys)
+
+
+async def test_a_file_that_changed_meanwhile_is_not_gone_on_with(store, maker):
+    maker.bundle("1.1")
+    async with asked(store) as server:
+        rest = [piece async for piece in server.rest(f"{store.url}1.1.edgeupdate", 100, '"one"')]
+        whole = (maker.folder / "1.1.edgeupdate").read_bytes()
+        assert b"".join(rest) == whole[100:]
+        store.etag = '"two"'
+        with pytest.raises(UpdateRefused, match="from its middle"):
+            [piece async for piece in server.rest(f"{store.url}1.1.edgeupdate", 100, '"one"')]

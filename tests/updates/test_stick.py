@@ -1,0 +1,65 @@
+"""An update on a stick is found, proven, copied, and given to the service's user."""
+
+from __future__ import annotations
+
+import pytest
+
+from edge.errors import UpdateRefused
+from edge.updates.journal import Deed
+from edge.updates.stick import bring, has_any, newest_on
+from tests.updates.makers import place_of
+
+
+@pytest.fixture
+def stick(tmp_path):
+    made = tmp_path / "stick"
+    (made / "EDGE-UPDATE").mkdir(parents=True)
+    return made
+
+
+def put(stick, maker, version="1.1", **more):
+    path = maker.bundle(version, **more)
+    return path.rename(stick / "EDGE-UPDATE" / f"{version}-{more.get('machine', 'x')}.edgeupdate")
+
+
+def test_the_newest_that_fits_is_taken(stick, maker, keys, place, folder):
+    put(stick, maker, "1.1")
+    best = put(stick, maker, "1.2")
+    put(stick, maker, "1.3", machine="rpi")
+    put(stick, maker, "2.0", minimum="1.5")
+    (stick / "EDGE-UPDATE" / "x.edgeupdate").write_bytes(b"x")
+    assert has_any(stick)
+    assert newest_on(stick, keys, place) == best
+    found = bring(folder, best, keys, place, by="anna")
+    assert found.version == "1.2"
+    assert folder.bundle("1.2").read_bytes() == best.read_bytes()
+    assert [(entry.deed, entry.by) for entry in folder.history()] == [(Deed.BROUGHT, "anna")]
+    assert not list(folder.path.glob("*.part"))
+
+
+def test_a_stick_without_one_is_no_fault_and_one_that_does_not_fit_says_why(
+    tmp_path, stick, maker, keys, place
+):
+    assert not has_any(tmp_path / "machine")
+    with pytest.raises(UpdateRefused, match="no update is in"):
+        newest_on(stick, keys, place)
+    put(stick, maker, "2.0", minimum="1.5")
+    with pytest.raises(UpdateRefused, match=r"can be taken from 1\.5 on"):
+        newest_on(stick, keys, place)
+
+
+def test_a_damaged_file_leaves_nothing(stick, maker, keys, place, folder):
+    path = put(stick, maker)
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    path.write_bytes(data)
+    with pytest.raises(UpdateRefused, match="is damaged"):
+        bring(folder, path, keys, place, by="")
+    assert folder.whole() == []
+    assert folder.history() == []
+
+
+def test_one_that_runs_already_is_not_copied(stick, maker, keys, tmp_path, folder):
+    path = put(stick, maker)
+    with pytest.raises(UpdateRefused, match="runs already"):
+        bring(folder, path, keys, place_of(tmp_path / "other", "1.1"), by="")

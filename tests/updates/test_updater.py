@@ -1,0 +1,357 @@
+"""The service's part: what is found comes here, waits for a quiet moment, and is ordered."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from edge import config
+from edge.errors import LineClosed, StorageFull, UpdateRefused
+from edge.updates.journal import Deed, Folder, Trial
+from edge.updates.means import Means
+from edge.updates.standing import Phase
+from edge.updates.updater import Updater
+from tests.dimse.raw import until
+from tests.updates.makers import place_of, shop
+
+PATIENCE = 20.0
+
+
+@pytest.fixture
+async def store(maker):
+    async with shop(maker.folder) as opened:
+        yield opened
+
+
+class Box:
+    """An updater with what it works with, all of it to be seen."""
+
+    def __init__(self, folder: Folder, place, maker, store, **settings):
+        self.folder, self.place = folder, place
+        self.settings = config.Update(url=store.url, keys=maker.keys, **settings)
+        self.noted, self.away = [], []
+        self.quiet, self.closed, self.moved = True, False, 0
+        self.opened = asyncio.Event()
+        self.opened.set()
+        self.updater = self.make()
+
+    def make(self, quiet=1):
+        way = SimpleNamespace(gauge=SimpleNamespace(moved=self._moved))
+        means = Means(
+            wait_open=lambda _: self.opened.wait(),
+            incoming=self._incoming,
+            way=way,
+            is_quiet=lambda: self.quiet,
+            turn_away=self.away.append,
+            reached=self._reached,
+            ailing=lambda: ("dropfolder",),
+            note=self.noted.append,
+        )
+        return Updater(self.settings, self.folder, means, place=self.place, quiet=quiet)
+
+    def _moved(self, direction, count):
+        assert direction == "down"
+        self.moved += count
+
+    async def _reached(self):
+        return ("cloud",)
+
+    async def _incoming(self, pieces):
+        async for piece in pieces:
+            if not self.opened.is_set():
+                raise LineClosed("the calendar lets nothing through")
+            yield piece
+
+    @contextlib.asynccontextmanager
+    async def running(self):
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(self.updater.run())
+            try:
+                yield self.updater
+            finally:
+                task.cancel()
+
+    async def until(self, phase):
+        until = time.monotonic() + PATIENCE
+        while (now := await self.updater.standing()).phase is not phase:
+            assert time.monotonic() < until, now
+            await asyncio.sleep(0.02)
+        return now
+
+    async def deeds(self):
+        return [entry.deed for entry in await self.do("history")]
+
+    async def do(self, name, *words, **more):
+        """Something with the folder, where it holds nobody up."""
+        return await asyncio.to_thread(getattr(self.folder, name), *words, **more)
+
+
+@pytest.fixture
+def box(folder, place, maker, store):
+    def make(**settings):
+        return Box(folder, place, maker, store, **({"by_itself": "look"} | settings))
+
+    return make
+
+
+async def offer(maker, store, version="1.1", **more):
+    await asyncio.to_thread(maker.bundle, version, **more)
+    store.list((version, "x86-64", f"{version}.edgeupdate"))
+
+
+async def test_it_is_found_fetched_and_ordered_as_somebody_wants_it(box, maker, store):
+    await offer(maker, store)
+    one = box()
+    async with one.running() as updater:
+        now = await updater.look()
+        assert (now.phase, now.version, now.running) == (Phase.OFFERED, "1.1", "1.0")
+        assert now.found.notes["en"] == "What is new in 1.1"
+        await updater.download()
+        now = await one.until(Phase.READY)
+        assert (
+            one.folder.bundle("1.1").read_bytes() == (maker.folder / "1.1.edgeupdate").read_bytes()
+        )
+        assert one.moved >= now.found.bytes
+        await updater.install(by="anna")
+        await one.until(Phase.WRITING)
+        await until(lambda: len(one.noted) == 2)
+    order = await one.do("order")
+    assert (order.act, order.version, order.file) == ("install", "1.1", "1.1.edgeupdate")
+    assert (order.reached, order.ailing, order.by) == (("cloud",), ("dropfolder",), "anna")
+    assert await one.deeds() == [Deed.FETCHED, Deed.ORDERED]
+    assert [entry.deed for entry in one.noted] == await one.deeds()
+
+
+async def test_nothing_is_ordered_while_something_comes_in(box, maker, store):
+    await offer(maker, store)
+    one = box()
+    one.quiet = False
+    async with one.running() as updater:
+        await updater.look()
+        await updater.install(by="anna")
+        await one.until(Phase.WAITING)
+        for _ in range(10):
+            await asyncio.sleep(0.01)
+        assert (await one.do("order")) is None
+        assert not await updater.may_restart()
+        assert one.away == []
+        one.quiet = True
+        await updater.wake()
+        await one.until(Phase.WRITING)
+        assert await updater.may_restart()
+        assert "starts anew" in one.away[0]
+
+
+async def test_a_download_goes_on_where_it_was_cut(box, maker, store):
+    await offer(maker, store, size=9 * 1024**2)
+    one = box()
+    store.cut_after = 5 * 1024**2
+    async with one.running() as updater:
+        await updater.look()
+        await updater.download()
+        until = time.monotonic() + PATIENCE
+        while not (now := await updater.standing()).trouble:
+            assert time.monotonic() < until
+            await asyncio.sleep(0.02)
+        assert now.phase is Phase.FETCHING
+        assert 4 * 1024**2 <= now.fetched_bytes <= 5 * 1024**2
+    # Power is cut: what lies beyond the known bytes is worth nothing.
+    with one.folder.part("1.1").open("ab") as file:
+        file.write(bytes(100_000))
+    store.cut_after = None
+    one.updater = one.make()
+    async with one.running():
+        now = await one.until(Phase.READY)
+    assert now.trouble == ""
+    assert (one.folder.bundle("1.1")).read_bytes() == (maker.folder / "1.1.edgeupdate").read_bytes()
+    begun = [int(wanted[6:].split("-")[0]) for _, wanted in store.asked if wanted.endswith("-")]
+    assert begun[-1] >= 4 * 1024**2
+
+
+async def test_it_comes_when_the_calendar_opens_and_stops_when_that_closes(box, maker, store):
+    await offer(maker, store, size=9 * 1024**2)
+    one = box()
+    one.opened.clear()
+    async with one.running() as updater:
+        await updater.look()
+        before = store.sent
+        await updater.download()
+        await one.until(Phase.FETCHING)
+        for _ in range(10):
+            await asyncio.sleep(0.01)
+        assert store.sent == before
+        one.opened.set()
+        await one.until(Phase.READY)
+
+
+async def test_it_is_cancelled_and_wanted_again(box, maker, store):
+    await offer(maker, store)
+    one = box(by_itself="download")
+    one.opened.clear()
+    async with one.running() as updater:
+        await updater.look()
+        await one.until(Phase.FETCHING)
+        now = await updater.cancel(by="anna")
+        assert now.phase is Phase.OFFERED
+        await updater.wake()
+        for _ in range(10):
+            await asyncio.sleep(0.01)
+        # What a person did not want is not begun again by itself.
+        assert (await updater.standing()).phase is Phase.OFFERED
+        with pytest.raises(UpdateRefused, match="no update is under way"):
+            await updater.cancel()
+        one.opened.set()
+        await updater.download()
+        await one.until(Phase.READY)
+    assert await one.deeds() == [Deed.CANCELLED, Deed.FETCHED]
+
+
+async def test_the_box_installs_by_itself_in_its_hours_alone(box, maker, store):
+    await offer(maker, store)
+    never = box(by_itself="install", hours=())
+    async with never.running() as updater:
+        await updater.look()
+        await never.until(Phase.READY)
+        await updater.wake()
+        for _ in range(10):
+            await asyncio.sleep(0.01)
+        assert (await updater.standing()).phase is Phase.READY
+    always = box(by_itself="install", hours=("00:00-24:00",))
+    async with always.running():
+        await always.until(Phase.WRITING)
+    assert (await always.do("order")).by == "edge"
+
+
+async def test_what_failed_is_not_taken_again_by_itself(box, maker, store):
+    await offer(maker, store)
+    one = box(by_itself="install", hours=("00:00-24:00",))
+    await one.do("note", Deed.BAD, "1.1", why="images: it is not drawn")
+    await one.do("note", Deed.WENT_BACK, "1.1")
+    async with one.running() as updater:
+        now = await updater.look()
+        assert now.failure.went_back
+        assert now.failure.why == "images: it is not drawn"
+        for _ in range(10):
+            await asyncio.sleep(0.01)
+        assert (await updater.standing()).phase is Phase.OFFERED
+        with pytest.raises(UpdateRefused, match=r"1\.1 has failed: images: it is not drawn"):
+            await updater.install(by="anna")
+        # A newer one is another matter, and so is a person who insists.
+        await updater.install(again=True, by="anna")
+        await one.until(Phase.WRITING)
+        await one.do("drop_order")
+        await offer(maker, store, "1.2")
+        await updater.look()
+        await one.until(Phase.WRITING)
+    assert (await one.do("order")).version == "1.2"
+
+
+async def test_what_came_and_is_not_what_it_should_be_is_thrown_away(box, maker, store):
+    await offer(maker, store)
+    one = box()
+    async with one.running() as updater:
+        await updater.look()
+        path = maker.folder / "1.1.edgeupdate"
+        data = bytearray(path.read_bytes())
+        data[-10] ^= 1
+        path.write_bytes(data)
+        await updater.download()
+        until = time.monotonic() + PATIENCE
+        while Deed.UNUSABLE not in await one.deeds():
+            assert time.monotonic() < until
+            await asyncio.sleep(0.02)
+        now = await one.until(Phase.OFFERED)
+        assert "is damaged" in now.failure.why
+    assert not one.folder.bundle("1.1").exists()
+    assert not one.folder.part("1.1").exists()
+
+
+async def test_what_was_brought_is_taken_in_if_it_is_newer_and_proven(box, maker, store):
+    one = box()
+    await one.do("make")
+    for version, name in (("1.2", "1.2"), ("1.1", "1.1"), ("0.9", "0.9"), ("1.3", "9.9")):
+        made = f"{version}-made.edgeupdate"
+        path = await asyncio.to_thread(maker.bundle, version, minimum="0.1", name=made)
+        path.rename(one.folder.path / f"{name}.edgeupdate")
+    (one.folder.path / "5.0.edgeupdate").write_bytes(b"rubbish")
+    async with one.running():
+        now = await one.until(Phase.READY)
+    assert now.version == "1.2"
+    assert [path.name for path in (await one.do("whole"))] == ["1.2.edgeupdate"]
+
+
+async def test_a_version_that_runs_by_now_is_let_go(box, maker, store, tmp_path):
+    await offer(maker, store)
+    one = box()
+    async with one.running() as updater:
+        await updater.look()
+        await updater.download()
+        await one.until(Phase.READY)
+    one.place = place_of(tmp_path / "machine", "1.1", boot="second")
+    await one.do("note", Deed.GOOD, "1.1", before="1.0")
+    one.updater = one.make()
+    async with one.running():
+        now = await one.until(Phase.NONE)
+    assert (now.running, now.found) == ("1.1", None)
+    assert (await one.do("whole")) == []
+    assert one.noted[-1].deed is Deed.GOOD
+
+
+async def test_while_one_is_on_trial_nothing_else_is_begun(box, maker, store):
+    await offer(maker, store)
+    one = box()
+    async with one.running() as updater:
+        await updater.look()
+        await updater.download()
+        await one.until(Phase.READY)
+        await one.do("write_trial", Trial(version="1.1", before="1.0", boot_id="first"))
+        assert (await updater.standing()).phase is Phase.TRIAL
+        with pytest.raises(UpdateRefused, match="on trial"):
+            await updater.install(by="anna")
+        with pytest.raises(UpdateRefused, match="is written already"):
+            await updater.cancel()
+
+
+async def test_a_machine_without_slots_is_told_to_use_its_packages(folder, maker, store, tmp_path):
+    await offer(maker, store, "99.0", minimum="0")
+    place = place_of(tmp_path / "other", image="debian")
+    one = Box(folder, place, maker, store, by_itself="install", hours=("00:00-24:00",))
+    async with one.running() as updater:
+        now = await updater.look()
+        assert (now.phase, now.is_image) == (Phase.OFFERED, False)
+        with pytest.raises(UpdateRefused, match="not made from the disk image"):
+            await updater.download()
+        for _ in range(10):
+            await asyncio.sleep(0.01)
+        assert (await updater.standing()).phase is Phase.OFFERED
+
+
+async def test_a_disk_that_is_full_stops_nothing_else(box, maker, store, monkeypatch):
+    await offer(maker, store)
+    one = box()
+
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    async with one.running() as updater:
+        with monkeypatch.context() as patched:
+            patched.setattr(one.folder, "_write", full)
+            with pytest.raises(StorageFull, match="can't be kept: No space left"):
+                await updater.look()
+        await updater.look()
+        await updater.download()
+        await one.until(Phase.READY)
+
+
+async def test_without_a_server_it_is_said_how_updates_come(folder, place, maker, store):
+    one = Box(folder, place, maker, store)
+    one.settings = config.Update(keys=maker.keys)
+    one.updater = one.make()
+    with pytest.raises(UpdateRefused, match="no server of updates"):
+        await one.updater.look()
+    with pytest.raises(UpdateRefused, match="no update is known"):
+        await one.updater.download()
