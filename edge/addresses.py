@@ -9,7 +9,7 @@ import unicodedata
 
 from edge.errors import ConfigError
 
-__all__ = ["host_and_port", "host_name", "is_loopback", "not_listening"]
+__all__ = ["host_and_port", "host_name", "is_loopback", "machine_name", "not_listening"]
 
 _LABEL, _MOST = 63, 253
 """Letters of a part of a host name, and of all of it (RFC 1035 2.3.1, 2.3.4)."""
@@ -48,6 +48,11 @@ def host_name(name: str) -> str:
         return name.lower()
     plain = unicodedata.normalize("NFKD", name.lower()).encode("ascii", "ignore").decode()
     return re.sub(r"[^a-z0-9]+", "-", plain).strip("-")[:_LABEL].rstrip("-") or "edge"
+
+
+def machine_name(name: str) -> str:
+    """The first part of that: what the machine under the box is called."""
+    return host_name(name).partition(".")[0]
 
 
 _WHY_NOT = {

@@ -21,7 +21,7 @@ from typing import Self
 from edge import __version__
 from edge.access.audit.entry import BOX, Entry, Event, Outcome
 from edge.access.renewals import Renewals
-from edge.addresses import host_name
+from edge.addresses import machine_name
 from edge.admin.local import Act, local_door
 from edge.applying import Applying
 from edge.cache.admission import Admission
@@ -248,8 +248,8 @@ class Appliance:
         """Start what speaks with the machine under the box, where that listens."""
         places = Places()
         if await asyncio.to_thread(is_there, places):
-            host = host_name(self._config.appliance.name).partition(".")[0]
-            part = MachinePart(places, host, self._level, self.intake)
+            called = machine_name(self._config.appliance.name)
+            part = MachinePart(places, called, self._level, self.intake)
             self.supervisor.start("machine", part.run)
 
     async def _level(self) -> Level:

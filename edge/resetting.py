@@ -25,6 +25,7 @@ from pathlib import Path
 from typing import Final
 
 from edge.access.audit.entry import Actor, Entry, Event
+from edge.addresses import machine_name
 from edge.admin.local import ask_service, parts_of_service
 from edge.cache.status import Status
 from edge.config import Config
@@ -106,12 +107,12 @@ class Resetting:
         """
         has_machine = await asyncio.to_thread(is_there, self._places)
         if has_machine:
-            checked(Wipe(self._config.appliance.name))
+            checked(Wipe(machine_name(self._config.appliance.name)))
         async with self._quiet(has_machine=has_machine):
             standing = await self._record(is_forced=is_forced)
             left = await asyncio.to_thread(self._destroy_keys)
             if has_machine:
-                await ask(self._places, Wipe(self._config.appliance.name))
+                await ask(self._places, Wipe(machine_name(self._config.appliance.name)))
             else:
                 await asyncio.to_thread(self._remove_all)
         if left:
