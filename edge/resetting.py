@@ -34,7 +34,7 @@ from edge.crypto.providers.choice import keeper_of
 from edge.errors import DecisionRefused, EdgeError, KeyLocked, SecretError
 from edge.machine.asking import ask, is_there
 from edge.machine.places import Places
-from edge.machine.wishes import Wipe, checked
+from edge.machine.wishes import Wipe
 from edge.opening import Cache, lock_folder
 
 __all__ = ["Resetting", "Standing", "standing_of"]
@@ -106,8 +106,6 @@ class Resetting:
             EdgeError: It could not be done wholly; the message says what is left.
         """
         has_machine = await asyncio.to_thread(is_there, self._places)
-        if has_machine:
-            checked(Wipe(machine_name(self._config.appliance.name)))
         async with self._quiet(has_machine=has_machine):
             standing = await self._record(is_forced=is_forced)
             left = await asyncio.to_thread(self._destroy_keys)

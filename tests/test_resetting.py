@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import replace
 
 import pytest
 
@@ -141,12 +140,3 @@ async def test_on_an_appliance_root_does_the_rest(loaded, tmp_path):
     assert machine.called[0].startswith("systemctl stop edge.service")
     assert machine.called[-1] == "systemctl --no-block reboot --force"
     assert not (loaded.appliance.data_dir / "keys.db").exists()
-
-
-async def test_a_name_that_no_machine_can_have_is_said_before_anything_goes(loaded, tmp_path):
-    machine = machine_in(tmp_path / "machine")
-    await start_once(loaded)
-    odd = replace(loaded, appliance=replace(loaded.appliance, name="a b"))
-    with pytest.raises(EdgeError, match="no name"):
-        await Resetting(odd, machine.places, ANNA).reset(is_forced=True)
-    assert (loaded.appliance.data_dir / "keys.db").exists()
