@@ -47,6 +47,8 @@ def machine(tmp_path_factory):
     }
     with booted(root, units) as made:
         made.release = release
+        made.systemctl("start", "edge")
+        made.until("edge", "ActiveState", "active")
         yield made
 
 
@@ -60,8 +62,6 @@ def put_on_trial(machine, **more):
 
 
 def test_a_version_that_works_is_good_and_the_start_complete(machine):
-    machine.systemctl("start", "edge")
-    machine.until("edge", "ActiveState", "active")
     folder = put_on_trial(machine)
     machine.systemctl("start", "--no-block", "boot-complete.target")
     machine.until("boot-complete.target", "ActiveState", "active")
