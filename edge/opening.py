@@ -39,8 +39,9 @@ from edge.cache.exchange import Exchange
 from edge.cache.machine import temperature
 from edge.cache.peers import PeerBook
 from edge.cache.pins import Pins
+from edge.cache.reading_status import read_status
 from edge.cache.recovery import Recovery, Report, note_epoch, open_index
-from edge.cache.status import AuditState, Cages, Parts, Status, read_status
+from edge.cache.status import AuditState, Cages, Parts, Status
 from edge.cache.study_keys import StudyKeys
 from edge.cache.trash import Trash
 from edge.cache.worklist import Worklist

@@ -35,7 +35,7 @@ def test_names_may_be_those_of_people_and_addresses(typed):
 )
 def test_log_injection_a_name_that_could_forge_a_line_is_none(typed):
     assert plain_name(typed) == ""
-    with pytest.raises(UserRefused, match="can't be the name"):
+    with pytest.raises(UserRefused, match="can't be a name to log in with"):
         checked_name(typed)
 
 

@@ -13,7 +13,7 @@ from edge import config, others
 from edge.access.roles import Identity, Role
 from edge.access.scope import Scope
 from edge.admin import api
-from edge.cache.status import read_status
+from edge.cache.reading_status import read_status
 from edge.index.database import Database
 from edge.index.summary import WaitingStudy
 

@@ -52,7 +52,7 @@ from edge.cache.peers import PeerBook, Reached
 from edge.cache.pins import Pins
 from edge.cache.procedures import Procedures
 from edge.cache.queue import Queue
-from edge.cache.status import read_status
+from edge.cache.reading_status import read_status
 from edge.cache.studies import Studies
 from edge.cache.trash import Trash
 from edge.cache.worklist import Worklist

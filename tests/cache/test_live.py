@@ -12,7 +12,7 @@ import pytest
 from edge.cache.arrivals import Arrivals
 from edge.cache.changes import Changes
 from edge.cache.live import Happening, Listener, Live
-from edge.cache.status import read_status
+from edge.cache.reading_status import read_status
 from edge.config import Config
 from edge.errors import TooManyListeners
 from edge.index.database import Database

@@ -14,7 +14,8 @@ from edge.cache.disputes import Disputes
 from edge.cache.exchange import Exchange
 from edge.cache.ledger import Settlement
 from edge.cache.leftovers import Leftovers
-from edge.cache.status import LineState, PrefetchState, read_status
+from edge.cache.reading_status import read_status
+from edge.cache.status import LineState, PrefetchState
 from edge.dicom.instance import Custody
 from edge.index import lookup, residence
 from edge.index.summary import waiting_studies

@@ -14,7 +14,7 @@ import pytest
 
 from edge import config
 from edge.cache.leftovers import Leftovers
-from edge.cache.status import read_status
+from edge.cache.reading_status import read_status
 from edge.dropfolder import watcher
 from edge.dropfolder.tree import REJECTED
 from edge.index.leftovers import trouble
