@@ -65,6 +65,7 @@ KEPT = {
     "audit": "audit-desk-dark-en",
     "settings": "settings-change-desk-light-en",
     "logs": "logs-desk-light-en",
+    "update": "update-desk-light-en",
     "backup": "backup-key-desk-light-en",
     "account": "account-desk-light-en",
     "emergency": "emergency-desk-light-en",
