@@ -209,7 +209,7 @@ class Appliance:
                     ).run,
                 )
             calling = await self._start_dimse(admission, retrieval)
-            deletion = self._start_deletion(pictures, space, has_archive=bool(archives))
+            deletion = self._start_deletion(pictures, space)
             await self._start_http(deletion, calling, await self._start_updates(line, space))
             if self._renewals:
                 parts.start("certificate", self._renewals.run)
@@ -280,7 +280,12 @@ class Appliance:
                 reason=self.applying.setback,
             )
             self.cache.audit.put(taken_back)
-        start_audit(self.supervisor, self.cache.audit, self._config)
+        start_audit(
+            self.supervisor,
+            self.cache.audit,
+            self._config,
+            keeps_all=self.cache.lacks_settings,
+        )
 
     def _note(self, event: Event) -> None:
         """Have in the audit that the service starts or stops, and with which configuration."""
@@ -365,9 +370,7 @@ class Appliance:
         )
         start_sync(self.supervisor, archives, means, config)
 
-    def _start_deletion(
-        self, pictures: PictureCache, space: Space, *, has_archive: bool
-    ) -> Deletion:
+    def _start_deletion(self, pictures: PictureCache, space: Space) -> Deletion:
         """Make what deletes, and start what empties the trash by it."""
         cache, changes = self.cache, self.changes
         deletion = Deletion(
@@ -378,10 +381,11 @@ class Appliance:
             space,
             changes,
             cache.study_keys,
-            has_archive=has_archive,
+            has_archive=cache.has_archive,
             tell=cache.witness.tell,
         )
-        self.supervisor.start("trash", Emptying(cache.trash, deletion, changes).run)
+        if not cache.lacks_settings:  # which may say that it is kept for longer
+            self.supervisor.start("trash", Emptying(cache.trash, deletion, changes).run)
         return deletion
 
     async def _start_updates(self, line: Line, space: Space) -> Updater:
@@ -421,7 +425,7 @@ class Appliance:
             updater=updater,
         )
         self.http, trouble = await start_http(self.supervisor, means, self._config)
-        self._found[HTTPS] = trouble or self._found.get(HTTPS, "")
+        self._found[HTTPS] = "; ".join(filter(None, (self._found.get(HTTPS), trouble)))
         self.http_port = self.http.port
         self._acts |= {"rotate": self.cache.rotate, "log": last_lines}
         self._acts |= screen_acts(self.cache.users, self.cache.audit, self.status)

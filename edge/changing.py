@@ -74,7 +74,7 @@ _REMOTE: Final = frozenset(
     sync.reverify_days update.url update.by_itself update.hours
     """.split()
 )
-_NEVER: Final = frozenset({"appliance.data_dir"})
+_NEVER: Final = frozenset({"appliance.data_dir", "update.keys"})
 _NEVER_SECTIONS: Final = ("keys.",)
 _NAMES: Final = ("name", "ae_title")
 """By which a table of an array is known again."""

@@ -29,6 +29,7 @@ _MOST_OWN = 1024 * 1024
 _NEVER_OWN = {
     ("appliance", "data_dir"): "the box's own settings stand in there",
     ("keys",): "what opens the box is not said in it; see edge key change",
+    ("update", "keys"): "whose updates are believed says the file of the machine",
 }
 
 

@@ -34,6 +34,7 @@ from edge.cache.absences import Absences
 from edge.cache.associations import Associations
 from edge.cache.changes import Changes
 from edge.cache.commitments import Commitments
+from edge.cache.damaged_settings import damage
 from edge.cache.disputes import Disputes
 from edge.cache.exchange import Exchange
 from edge.cache.machine import temperature
@@ -145,6 +146,8 @@ class Cache:
                     AuditTable(self.database),
                 )
             )
+            self.lacks_settings = bool(await asyncio.to_thread(damage, self.folder))
+            self.has_archive = bool(self._config.cloud.archive) or self.lacks_settings
             self.study_keys = StudyKeys(self.keys, self.database)
             self.witness = BoxWitness(self.audit)
             self.tokens = Tokens(TokenTable(self.database))
@@ -153,9 +156,7 @@ class Cache:
             self.users = Users(self.database, self.passwords, box=box)
             self.sessions = Sessions(self.database, self._config.access)
             self.exchange = Exchange(self.store, self.tombstones, self.database)
-            self.disputes = Disputes(
-                self.database, self.exchange, has_archive=bool(self._config.cloud.archive)
-            )
+            self.disputes = Disputes(self.database, self.exchange, has_archive=self.has_archive)
             self.trashed = TrashStore(self.folder, self.keys, algorithm=self.algorithm)
             self.trash = Trash(
                 self.store,
@@ -169,7 +170,9 @@ class Cache:
             self.peers = PeerBook(self.database, self._config.dimse)
             self.associations = Associations(self.database)
             self.absences = Absences(self.database, self.changes, self.trash)
-            self.commitments = Commitments(self.database, self.changes, self._config)
+            self.commitments = Commitments(
+                self.database, self.changes, self._config, is_careful=self.lacks_settings
+            )
             self.worklist = Worklist(self.database, self._config.worklist, changes=self.changes)
             self._stack = stack.pop_all()
         return self
@@ -188,6 +191,7 @@ class Cache:
         records = self.tombstones, self.trashed
         report = await Recovery(self.store, self.database, self.keys, *records).run()
         self.trash.unreadable = frozenset(report.unreadable)
+        self.study_keys.spares = bool(report.unreadable)
         return report
 
     async def rotate(self, wish: Mapping[str, Any]) -> dict[str, int]:

@@ -71,7 +71,8 @@ class Standing:
 def standing_of(status: Status) -> Standing:
     """What would be lost of a box."""
     numbers = status.summary
-    perhaps = numbers.studies_perhaps_only_here + (1 if numbers.by_courier else 0)
+    perhaps = numbers.studies_perhaps_only_here + numbers.studies_unproven
+    perhaps += 1 if numbers.by_courier else 0
     return Standing(numbers.studies_only_here, perhaps)
 
 

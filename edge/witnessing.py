@@ -78,11 +78,21 @@ class BoxWitness:
             self._audit.note(entry, seen)
 
 
-def start_audit(supervisor: Supervisor, audit: Audit, config: Config) -> None:
-    """Start what writes the record, keeps it within its bounds, and sends it elsewhere."""
+def start_audit(
+    supervisor: Supervisor, audit: Audit, config: Config, *, keeps_all: bool = False
+) -> None:
+    """Start what writes the record, keeps it within its bounds, and sends it elsewhere.
+
+    Args:
+        supervisor: Starts it.
+        audit: The record.
+        config: Its bounds, and where it is sent.
+        keeps_all: Nothing of it is removed, whatever the configuration says.
+    """
     settings = config.audit
     supervisor.start("audit", audit.run)
-    supervisor.start("audit's bounds", Pruning(settings, audit).run)
+    if not keeps_all:
+        supervisor.start("audit's bounds", Pruning(settings, audit).run)
     if settings.syslog.server:
         forwarder = Forwarder(
             settings.syslog, audit, box=config.appliance.name, ae_title=config.dimse.ae_title

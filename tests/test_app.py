@@ -15,6 +15,7 @@ from edge.access.audit.search import Asked, search
 from edge.access.roles import Role
 from edge.app import Appliance
 from edge.applying import Applying
+from edge.cache import commitments
 from edge.cache.admission import Source
 from edge.crypto.secrets import PURPOSE, seal_secret
 from edge.dicom.instance import Origin
@@ -81,6 +82,19 @@ async def test_swap_in_the_clear_is_in_the_status(tmp_path, monkeypatch):
     monkeypatch.setattr("edge.app.exposure", lambda: "swap is on")
     async with Appliance(settings(tmp_path)) as box:
         assert (await box.status()).as_json()["cages"]["memory"] == "swap is on"
+
+
+async def test_a_box_that_lacks_its_settings_gives_nothing_away(tmp_path):
+    async with Appliance(settings(tmp_path)):
+        pass
+    (tmp_path / "settings.toml.damaged.why").write_text("settings.toml: none of it holds\n")
+    async with Appliance(settings(tmp_path)) as box:
+        assert not {"trash", "audit's bounds"} & box.parts().keys()
+        asked = commitments.Asked("CT1", "1.9", (("1.2.840.10008.5.1.4.1.1.2", "1.2"),))
+        await box.cache.commitments.ask(asked)
+        assert await box.cache.commitments._at_edge() == []
+        assert box.cache.has_archive
+        assert "settings.toml: none of it holds" in (await box.status()).found["settings"]
 
 
 async def test_only_one_service_works_on_a_folder_and_the_command_line_beside_it(tmp_path):

@@ -68,6 +68,16 @@ async def test_what_exists_only_here_is_lost_by_force_alone(loaded, nowhere):
     assert list(loaded.appliance.data_dir.iterdir()) == []
 
 
+async def test_what_no_archive_was_proven_to_have_is_perhaps_only_here(loaded, nowhere):
+    await start_once(loaded, image=True)
+    async with Cache(loaded) as cache:
+        await cache.database.write(
+            lambda db: db.execute("UPDATE instances SET custody = 'ACKNOWLEDGED'")
+        )
+    with pytest.raises(DecisionRefused, match="1 study exists perhaps only here"):
+        await Resetting(loaded, nowhere, ANNA).reset(is_forced=False)
+
+
 async def test_what_would_be_lost_is_in_the_record_before_anything_goes(
     loaded, nowhere, monkeypatch
 ):

@@ -27,7 +27,8 @@ _Title = Annotated[str, msgspec.Meta(min_length=1, max_length=16, pattern=only(r
 _Name = Annotated[str, msgspec.Meta(max_length=64, pattern=only(r"[^\x00-\x1f\x7f]*"))]
 
 
-_GETS_IMAGES: Final = ("query", "retrieve")
+_READS: Final = ("query", "retrieve", "worklist")
+"""Rights to read of patients."""
 
 
 class KnownPeer(msgspec.Struct, forbid_unknown_fields=True):
@@ -106,12 +107,13 @@ def _check_may_approve(asking: Identity, wish: Approval) -> None:
     """Do nothing if who asks may let a device do all that.
 
     Raises:
-        AccessDenied: It is a token, and the device would get images once that is revoked.
+        AccessDenied: It is a token, and the device would go on reading once that is revoked.
     """
-    gets = [right for right in wish.may if right in _GETS_IMAGES]
+    gets = [right for right in wish.may if right in _READS]
     if gets and asking.proof is Proof.TOKEN:
         raise AccessDenied(
-            f"no token lets a peer {' and '.join(gets)}: it would get images once that is revoked",
+            f"no token gives a peer the right to {' and '.join(gets)}:"
+            " it would go on reading of patients once that is revoked",
             hint="log in as a person, or use edge peer approve on the machine",
             known=True,
         )

@@ -84,6 +84,8 @@ class Commitments:
         changes: Woken by every request and decision.
         config: Says what is committed for whom, and how long all waits.
         clock: POSIX seconds.
+        is_careful: Nobody is told "committed" for what is sealed here alone, whatever the
+            configuration says: it may lack what was set.
     """
 
     def __init__(
@@ -92,9 +94,12 @@ class Commitments:
         changes: Changes,
         config: Config,
         clock: Callable[[], float] = time.time,
+        *,
+        is_careful: bool = False,
     ) -> None:
         self._database = database
         self._changes = changes
+        self._is_careful = is_careful
         self._settings = config.dimse
         self._has_archive = bool(config.cloud.archive)
         self._clock = clock
@@ -275,6 +280,8 @@ class Commitments:
 
         Of peers that share an AE title, the most careful one counts.
         """
+        if self._is_careful:
+            return []
         if not self._has_archive or self._settings.commit_after == "edge":
             known = await commitments.open_peers(self._database)
         else:

@@ -5,14 +5,18 @@ wrong with it: that is there until somebody saves settings again, and an alarm f
 that images come in whatever became of the box's own settings: what the file of the machine says
 holds, with all of the own file that can still be understood. A value that does not fit, or is not
 known to this version, takes no other away; of an array, such as the archives, an unknown key of a
-table alone goes, or else all of it. Calls block.
+table alone goes, or else all of it. What was wrong for a time alone, such as a file on a disk that
+came late, is put back by the next start that finds it right, unless somebody saved settings since.
+Calls block.
 
 Crash order: the damaged file is kept -> why is written -> the mended file replaces it. Whoever
-starts in between finds the damaged one, and does it again.
+starts in between finds the damaged one, and does it again. The other way: the file is put back ->
+why goes.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import tomllib
 from collections.abc import Mapping, Sequence
@@ -25,7 +29,7 @@ from edge.errors import ConfigError
 from edge.loading import OWN, data_dir, layered
 from edge.overlay import to_toml
 
-__all__ = ["damage", "spare"]
+__all__ = ["damage", "put_right", "spare"]
 
 _MOST: Final = 500
 """Things that are taken out one after another, before all of it is."""
@@ -56,9 +60,45 @@ def spare(file: Path | None, environ: Mapping[str, str] = os.environ) -> str:
 def damage(folder: Path) -> str:
     """What is wrong with the own file that was set aside; empty if somebody has seen to it."""
     try:
-        return (folder / DAMAGED_WHY).read_text(encoding="utf-8", errors="replace")[:2000].strip()
+        why = (folder / DAMAGED_WHY).read_text(encoding="utf-8", errors="replace")[:4000]
     except OSError:
         return ""
+    return why.partition("\n")[0].strip()[:2000]
+
+
+def put_right(file: Path | None, environ: Mapping[str, str] = os.environ) -> bool:
+    """Put the file back that was set aside, if it loads now; whether that was done.
+
+    Args:
+        file: The configuration of the machine; None if there is none.
+        environ: Where the variables are looked up.
+    """
+    try:
+        folder = data_dir(file, environ)
+        with one_at_a_time(folder):
+            return _put_right(file, environ, folder)
+    except (ConfigError, OSError, UnicodeDecodeError):
+        return False
+
+
+def _put_right(file: Path | None, environ: Mapping[str, str], folder: Path) -> bool:
+    own, aside, why = folder / OWN, folder / DAMAGED, folder / DAMAGED_WHY
+    if not why.exists():
+        return False
+    if why.read_text(encoding="utf-8", errors="replace").split("\n")[1:2] != [_digest(own)]:
+        return False  # somebody saved settings since
+    with aside.open("rb") as opened:
+        content = opened.read(_MOST_BYTES + 1)
+    if len(content) > _MOST_BYTES:
+        return False
+    layered(file, environ, own=content.decode())
+    write_file(own, content)
+    why.unlink()
+    return True
+
+
+def _digest(own: Path) -> str:
+    return hashlib.sha256(own.read_bytes()).hexdigest()
 
 
 def _spare(file: Path | None, environ: Mapping[str, str], folder: Path) -> str:
@@ -68,6 +108,8 @@ def _spare(file: Path | None, environ: Mapping[str, str], folder: Path) -> str:
     while (error := _error(file, environ, tree)) is not None:
         wrong.append(f"{error.key} {error.what}" if error.key else str(error))
         rest = _without(tree, error.key.split("."), is_unknown=error.what == _UNKNOWN)
+        if rest == tree:  # what is at fault is what is not there: the section goes
+            rest = _without(tree, error.key.split(".")[:1], is_unknown=False)
         tree = {} if rest == tree or len(wrong) > _MOST else rest
     if not wrong:
         return ""  # it loads: somebody mended it meanwhile
@@ -80,8 +122,10 @@ def _spare(file: Path | None, environ: Mapping[str, str], folder: Path) -> str:
         write_file(folder / DAMAGED, content)
     if former.exists() and not former.is_file():
         _move_away(former, folder / f"{FORMER}.damaged")
-    write_file(folder / DAMAGED_WHY, words.encode())
-    write_file(own, (to_toml(tree) if tree else "").encode())
+    made = (to_toml(tree) if tree else "").encode()
+    what = " ".join(words.split())
+    write_file(folder / DAMAGED_WHY, f"{what}\n{hashlib.sha256(made).hexdigest()}\n".encode())
+    write_file(own, made)
     return words
 
 

@@ -56,6 +56,8 @@ class Erasure:
 
     async def step(self) -> int:
         """Destroy what is of no use any more; how many keys."""
+        if self._keys.spares:
+            return 0
         gone = await residence.key_ids_of_evicted(self._database)
         done = await self._keys.destroy_unused(gone - await self._pictures.sealed_with(gone))
         if done:

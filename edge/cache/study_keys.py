@@ -40,6 +40,8 @@ class StudyKeys:
         self._recent: OrderedDict[str, StudyKey] = OrderedDict()
         self._remembered = remembered
         self._lent = Counter[bytes]()
+        self.spares = False
+        """Objects could not be read: keys that none seems to be sealed with may be theirs."""
         self._lock = asyncio.Lock()
 
     async def lend(self, study_uid: str | None) -> StudyKey:

@@ -140,6 +140,11 @@ async def _load(options: argparse.Namespace) -> _Loaded:
 
     Or else what of them can be.
     """
+    with lightly():
+        from edge.cache.damaged_settings import put_right
+
+    if await asyncio.to_thread(put_right, await configuration_file(options)):
+        log.warning("the box's own settings that were set aside can be used again")
     try:
         loaded = await _read(options)
     except ConfigError as error:

@@ -46,6 +46,7 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _FIXED: Final = {
     "keys": "what opens the box is chosen on it: edge key change",
     "appliance.data_dir": "the image says where its data is",
+    "update.keys": "the image says whose updates are believed",
 }
 
 

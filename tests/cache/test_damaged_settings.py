@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from edge.cache.damaged_settings import damage, spare
+from edge.cache.damaged_settings import damage, put_right, spare
 from edge.cache.own_settings import OwnSettings, recover
 from edge.errors import ConfigError
 from edge.loading import load
@@ -86,6 +86,40 @@ def test_an_unknown_key_of_an_archive_does_not_take_the_archives_away(machine, f
     assert "cloud.archive.0.new is not a known key" in spare(machine, {})
     config = load(machine, {})
     assert [one.url for one in config.cloud.archive] == ["https://a.example"]
+
+
+def test_a_pair_of_which_one_is_missing_takes_its_section_alone(machine, folder):
+    pair = f'\n[http]\ntls = "files"\ntls_certificate = "{machine}"\ntls_key = "/not/there"\n'
+    (folder / "settings.toml").write_text(SOUND + pair)
+    assert "the others hold" in spare(machine, {})
+    config = load(machine, {})
+    assert (config.sync.sweep_minutes, config.http.tls) == (5, "auto")
+
+
+def test_what_was_wrong_for_a_time_alone_is_put_back(machine, folder, tmp_path):
+    late = tmp_path / "late.pem"
+    archive = f'\n[[cloud.archive]]\nname = "a"\nurl = "https://a.example"\ntls_ca = "{late}"\n'
+    (folder / "settings.toml").write_text(SOUND + archive)
+    assert "the others hold" in spare(machine, {})
+    assert load(machine, {}).cloud.archive == ()
+    assert not put_right(machine, {})
+    late.write_text("there by now")
+    assert put_right(machine, {})
+    assert [one.name for one in load(machine, {}).cloud.archive] == ["a"]
+    assert damage(folder) == ""
+    assert not put_right(machine, {})
+
+
+async def test_nothing_is_put_back_over_what_somebody_saved(machine, folder, tmp_path):
+    late = tmp_path / "late.pem"
+    archive = f'\n[[cloud.archive]]\nname = "a"\nurl = "https://a.example"\ntls_ca = "{late}"\n'
+    own = folder / "settings.toml"
+    own.write_text(SOUND + archive)
+    assert await asyncio.to_thread(spare, machine, {})
+    own.write_text(SOUND)
+    late.write_text("there by now")
+    assert not await asyncio.to_thread(put_right, machine, {})
+    assert own.read_text() == SOUND
 
 
 async def test_the_alarm_ends_once_somebody_saves_settings(machine, folder):

@@ -183,3 +183,16 @@ async def test_a_study_of_which_an_object_is_damaged_and_nowhere_else_keeps_its_
     )
     assert await cache.erasure.step() == 0
     assert len(cache.keys.key_ids()) == 1
+
+
+async def test_while_objects_can_not_be_read_no_key_goes_that_may_be_theirs(open_cache):
+    async with open_cache() as cache:
+        await fill(cache)
+        await verify(cache)
+    async with open_cache(max_bytes=1, rendered_bytes=0) as cache:
+        await cache.eviction.make_room()
+        cache.study_keys.spares = True
+        assert await cache.erasure.step() == 0
+        assert len(cache.keys.key_ids()) == 1
+        cache.study_keys.spares = False
+        assert await cache.erasure.step() == 1

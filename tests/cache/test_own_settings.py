@@ -120,6 +120,7 @@ async def test_what_came_into_the_file_later_wins_over_the_box(own, machine):
         ({"dimse.listen": ":00"}, "dimse.listen"),
         ({"appliance.data_dir": "/tmp"}, "appliance.data_dir"),
         ({"keys.provider": "passphrase"}, "keys.provider"),
+        ({"update.keys": "/var/lib/edge/keys"}, "update.keys"),
     ],
 )
 async def test_what_can_not_be_is_refused_with_its_key_and_nothing_is_written(
@@ -395,9 +396,19 @@ async def test_root_gives_away_no_file_to_which_a_link_leads(own, folder, tmp_pa
     assert precious.stat().st_uid == 0
 
 
-def test_the_box_s_own_file_may_not_move_the_box(machine, folder):
-    (folder / "settings.toml").write_text('[keys]\nprovider = "passphrase"\n')
-    with pytest.raises(ConfigError, match=r"settings\.toml:1: keys can't be said here"):
+@pytest.mark.parametrize(
+    ("content", "error"),
+    [
+        ('[keys]\nprovider = "passphrase"\n', r"settings\.toml:1: keys can't be said here"),
+        (
+            '[update]\nkeys = "/var/lib/edge"\n',
+            r"settings\.toml:2: update\.keys can't be said here",
+        ),
+    ],
+)
+def test_the_box_s_own_file_may_not_move_the_box(machine, folder, content, error):
+    (folder / "settings.toml").write_text(content)
+    with pytest.raises(ConfigError, match=error):
         load(machine(), {})
 
 

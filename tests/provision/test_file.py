@@ -84,6 +84,7 @@ def test_what_is_wrong_is_said_with_its_line():
         ("[setup]\nnetwork = 5\n", "setup: "),
         ('setup = { token = "" }\n', "can't be told from the rest"),
         ('[keys]\nprovider = "file"\n', "keys can't be said here"),
+        ('[update]\nkeys = "/mnt/stick"\n', "update.keys can't be said here"),
         ('[appliance]\ndata_dir = "/tmp"\n', "appliance.data_dir can't be said here"),
         ("[nonsense]\nkey = 1\n", "nonsense is not a known key"),
         ('[http]\ntls = "off"\n', "http.tls"),
