@@ -200,8 +200,9 @@ def audit_routes(
     @needs(Act.ADMINISTER)
     async def check(_: web.Request) -> web.Response:
         async with turn:
+            begun = (await damages.known()).notes
             report = await asyncio.to_thread(check_record, folder, known())
-            damage = await damages.checked(report)
+            damage = await damages.checked(report, begun)
         findings = [Found(**asdict(one)) for one in report.findings]
         return as_json(
             Checked(

@@ -102,7 +102,9 @@ class Visit:
         return tuple(
             (name, str(url.origin().with_host(name)))
             for name in self.means.names()
-            if not _is_address(name) and (is_here if name == "localhost" else url.scheme == "https")
+            if not _is_address(name)
+            and not name.startswith("*")
+            and (is_here if name == "localhost" else url.scheme == "https")
         )
 
     def may(self, act: Act) -> bool:

@@ -40,7 +40,9 @@ class Damage(msgspec.Struct, frozen=True):
     seen: frozenset[str] = frozenset()
     """Those that an admin knows of."""
     is_noted: bool = False
-    """Something was found since the last check, which no admin can have seen by it."""
+    """Something was found since the last check began, which no admin can have seen by it."""
+    notes: int = 0
+    """How often that was, ever."""
 
 
 class Memory(Protocol):
@@ -95,15 +97,16 @@ class Damages:
         """
         async with self._turn:
             known = await self.known()
-            if not known.is_noted:
-                what, since = known.what or what, self._since(known)
-                await self._keep(Damage(what, since, known.found, known.seen, is_noted=True))
+            what, since, notes = known.what or what, self._since(known), known.notes + 1
+            await self._keep(Damage(what, since, known.found, known.seen, True, notes))
 
-    async def checked(self, report: Report) -> Damage:
+    async def checked(self, report: Report, notes: int | None = None) -> Damage:
         """All of the record was gone through; what is known now, whether it can be kept or not.
 
         Args:
             report: What that found.
+            notes: Those of what was known as that began: what was noted since stays an alarm. None
+                means that nothing was.
 
         Raises:
             EdgeError: The index can't be read.
@@ -112,10 +115,14 @@ class Damages:
             known = await self.known()
             grave = [one for one in report.findings if not one.is_harmless]
             found = flaws_of(report)
-            now = Damage(found=found, seen=known.seen)
+            is_noted = notes is not None and notes < known.notes
+            now = Damage("", 0.0, found, known.seen, is_noted, known.notes)
             if found - known.seen:
                 more = f", and {len(grave) - 1} more" if len(grave) > 1 else ""
-                now = Damage(f"{grave[0].what}{more}", self._since(known), found, known.seen)
+                what = f"{grave[0].what}{more}"
+                now = msgspec.structs.replace(now, what=what, since=self._since(known))
+            elif is_noted:
+                now = msgspec.structs.replace(now, what=known.what, since=known.since)
             if now != known:
                 try:
                     await self._keep(now)
@@ -138,7 +145,7 @@ class Damages:
             known = await self.known()
             now = msgspec.structs.replace(known, seen=known.seen | (flaws & known.found))
             if now.found <= now.seen and not now.is_noted:
-                now = Damage(found=now.found, seen=now.seen)
+                now = Damage(found=now.found, seen=now.seen, notes=now.notes)
             await self._keep(now)
             return now
 

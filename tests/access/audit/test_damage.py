@@ -119,3 +119,14 @@ async def test_what_a_check_says_stays_where_the_record_only_goes_on(damages):
 async def test_it_is_over_once_all_is_sound(damages):
     await damages.note("something")
     assert (await damages.checked(report(TORN))).what == ""
+
+
+async def test_what_is_found_while_a_check_runs_outlives_it(damages):
+    for _ in range(2):  # the second time there is an alarm already
+        begun = (await damages.known()).notes
+        await damages.note("entries 40 to 41 are missing, or not all of them open")
+        after = await damages.checked(report(), begun)
+        assert after.is_noted
+        assert after.what.startswith("entries 40")
+    assert (await damages.see(frozenset())).what
+    assert (await damages.checked(report(), after.notes)).what == ""
