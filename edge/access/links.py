@@ -7,8 +7,8 @@ else; it ends with the link. Promises that a link ends at its time, when somebod
 study is erased, and when its maker is disabled, here or by who vouches for them, gets another role,
 is narrowed or goes; that a clock which is set back opens none again that was tried after its end;
 that it holds for no longer than ``access.link_days`` says by now; that it is for no more addresses
-than its maker is; and that what was never a link, and what is over, get the same answer. Who may make one is the door's to ask;
-that no token does is asked here, for it would live on in it.
+than its maker is; and that what was never a link, and what is over, get the same answer. Who may
+make one is the door's to ask; that no token does is asked here, for it would live on in it.
 """
 
 from __future__ import annotations
