@@ -2,34 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 
 import pytest
 
-from edge import config
 from edge.__main__ import main
-from edge.app import Appliance
 from edge.loading import load
 
 
 @pytest.fixture
-def file(tmp_path):
+def file(started):
     """The configuration of a box that was started once."""
-    loaded = config.Config(
-        appliance=config.Appliance(data_dir=tmp_path / "box"),
-        dimse=config.Dimse(listen="127.0.0.1:0"),
-        http=config.Http(listen="127.0.0.1:0", tls="off"),
-    )
-
-    async def start_once():
-        async with Appliance(loaded):
-            pass
-
-    asyncio.run(start_once())
-    path = tmp_path / "edge.toml"
-    path.write_text(f'[appliance]\ndata_dir = "{tmp_path / "box"}"\nname = "clinic"\n')
-    return path
+    return started('name = "clinic"\n')
 
 
 def edge(*words):

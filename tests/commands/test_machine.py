@@ -7,46 +7,23 @@ import threading
 
 import pytest
 
-from edge import config
 from edge.__main__ import main
-from edge.app import Appliance
 from edge.commands import machine as command
 from edge.machine.carrying import Carrier
 from edge.machine.networks import Networks, read_network
 from edge.machine.power import read_power
 from edge.machine.wishes import NetworkSettings
 from edge.opening import Cache
-from tests.machine.machines import machine_in, served
+from tests.machine.machines import served
 from tests.witnesses import recorded
 
 FIXED = NetworkSettings(address=("192.168.1.10/24",), gateway=("192.168.1.1",))
 
 
 @pytest.fixture
-def machine(tmp_path):
-    return machine_in(tmp_path / "machine")
-
-
-@pytest.fixture
-def loaded(tmp_path):
-    return config.Config(
-        appliance=config.Appliance(data_dir=tmp_path / "box"),
-        dimse=config.Dimse(listen="127.0.0.1:0"),
-        http=config.Http(listen="127.0.0.1:0", tls="off"),
-    )
-
-
-@pytest.fixture
-def edge(tmp_path, machine, loaded):
+def edge(machine, started):
     """The command, on that machine, with root that carries out what it leaves."""
-
-    async def start_once():
-        async with Appliance(loaded):
-            pass
-
-    asyncio.run(start_once())
-    file = tmp_path / "edge.toml"
-    file.write_text(f'[appliance]\ndata_dir = "{tmp_path / "box"}"\n')
+    file = started()
 
     def edge(*words, is_served=True):
         if not is_served:

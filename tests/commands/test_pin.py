@@ -2,34 +2,17 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 
 import pytest
 
-from edge import config
-from edge.app import Appliance
 from tests import program
 
 
 @pytest.fixture
-def pin(tmp_path):
+def pin(started):
     """Runs it on a box that was started once."""
-    loaded = config.Config(
-        appliance=config.Appliance(data_dir=tmp_path / "box"),
-        dimse=config.Dimse(listen="127.0.0.1:0"),
-        http=config.Http(listen="127.0.0.1:0", tls="off"),
-    )
-
-    async def start_once():
-        async with Appliance(loaded):
-            pass
-
-    asyncio.run(start_once())
-    path = tmp_path / "edge.toml"
-    path.write_text(
-        f'[appliance]\ndata_dir = "{tmp_path / "box"}"\n[cache]\npin = ["modality MG"]\n'
-    )
+    path = started('[cache]\npin = ["modality MG"]\n')
 
     def run(*words):
         return program.run("pin", *words, "--config", path)

@@ -9,16 +9,14 @@ import time
 
 import pytest
 
-from edge import config
 from edge.__main__ import main
 from edge.access.codes import digest_of
-from edge.app import Appliance
 from edge.cache.disk import DiskUnusable
 from edge.loading import load
 from edge.machine.carrying import Carrier
 from edge.opening import Cache
 from edge.provision.taking import read_provisioned
-from tests.machine.machines import machine_in, served
+from tests.machine.machines import served
 from tests.witnesses import recorded
 
 TOKEN = "7K2M-Q0XE-41TR-ZB9D"
@@ -27,29 +25,8 @@ PASSWORD = "correct horse battery staple"
 
 
 @pytest.fixture
-def machine(tmp_path):
-    return machine_in(tmp_path / "machine")
-
-
-@pytest.fixture
-def loaded(tmp_path):
-    return config.Config(
-        appliance=config.Appliance(data_dir=tmp_path / "box"),
-        dimse=config.Dimse(listen="127.0.0.1:0"),
-        http=config.Http(listen="127.0.0.1:0", tls="off"),
-    )
-
-
-@pytest.fixture
-def file(tmp_path, loaded):
-    async def start_once():
-        async with Appliance(loaded):
-            pass
-
-    asyncio.run(start_once())
-    path = tmp_path / "edge.toml"
-    path.write_text(f'[appliance]\ndata_dir = "{tmp_path / "box"}"\n')
-    return path
+def file(started):
+    return started()
 
 
 @pytest.fixture

@@ -2,30 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
-
 import pytest
 
-from edge import config
 from edge.__main__ import main
-from edge.app import Appliance
 
 
 @pytest.fixture
-def edge(tmp_path):
-    loaded = config.Config(
-        appliance=config.Appliance(data_dir=tmp_path / "box"),
-        dimse=config.Dimse(listen="127.0.0.1:0"),
-        http=config.Http(listen="127.0.0.1:0", tls="off"),
-    )
-
-    async def start_once():
-        async with Appliance(loaded):
-            pass
-
-    asyncio.run(start_once())
-    file = tmp_path / "edge.toml"
-    file.write_text(f'[appliance]\nname = "radiology"\ndata_dir = "{tmp_path / "box"}"\n')
+def edge(tmp_path, started):
+    file = started('name = "radiology"\n')
     nowhere = tmp_path / "nowhere"
     return lambda *words: main(["reset", *words, "--root", str(nowhere), "--config", str(file)])
 

@@ -11,29 +11,15 @@ from contextlib import suppress
 
 import pytest
 
-from edge import config, loading, others
-from edge.app import Appliance
+from edge import loading, others
 from edge.crypto.secrets import PURPOSE, open_secrets
 from edge.opening import Cache
 
 
 @pytest.fixture
-def box(tmp_path):
+def box(started):
     """The configuration of a box that was started once."""
-    loaded = config.Config(
-        appliance=config.Appliance(data_dir=tmp_path / "box"),
-        dimse=config.Dimse(listen="127.0.0.1:0"),
-        http=config.Http(listen="127.0.0.1:0", tls="off"),
-    )
-
-    async def start_once():
-        async with Appliance(loaded):
-            pass
-
-    asyncio.run(start_once())
-    path = tmp_path / "edge.toml"
-    path.write_text(f'[appliance]\ndata_dir = "{tmp_path / "box"}"\n')
-    return path
+    return started()
 
 
 def seal(path, content, **options):
