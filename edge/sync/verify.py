@@ -189,6 +189,8 @@ class Verify:
         there = [one for one in series if one.ref.sop_uid in listing.found]
         missing = [one for one in series if one.ref.sop_uid not in listing.found]
         await self._settle(missing, [self._missing(one) for one in missing])
+        if not there:
+            return
         chosen = there if self._all else await self._sample(there)
         equal = await self._compare(chosen, listing.rows)
         read = {one.instance_id for one in chosen}
