@@ -302,8 +302,6 @@ class Appliance:
             try:
                 await asyncio.to_thread(tls.load)
             except WrongKey as error:
-                if not config.listen:
-                    raise
                 self._found[HTTPS] = f"DICOM over TLS is closed: {error}; {error.hint}"
                 log.error("%s", self._found[HTTPS])
                 config = replace(config, tls_listen="")

@@ -78,6 +78,22 @@ async def test_damaged_certificates_keep_no_images_out(tmp_path):
         assert (await box.status()).found == {}
 
 
+async def test_a_box_whose_one_door_can_not_be_opened_goes_on_uploading(tmp_path):
+    tls_alone = settings(
+        tmp_path,
+        dimse=config.Dimse(listen="", tls_listen="127.0.0.1:0"),
+        http=config.Http(listen="127.0.0.1:0"),
+    )
+    async with Appliance(tls_alone):
+        pass
+    for path in (tmp_path / "tls").iterdir():
+        path.write_bytes(path.read_bytes()[:50])
+    async with Appliance(tls_alone) as box:
+        assert box.dimse_port == box.dimse_tls_port == box.http_port == 0
+        assert "DICOM over TLS is closed" in (await box.status()).found["https"]
+        assert all(state == "running" for state in box.parts().values())
+
+
 async def test_swap_in_the_clear_is_in_the_status(tmp_path, monkeypatch):
     monkeypatch.setattr("edge.app.exposure", lambda: "swap is on")
     async with Appliance(settings(tmp_path)) as box:

@@ -152,6 +152,8 @@ class DimseServer:
                         accepting.create_task(listener.accept())
                     if ready is not None:
                         ready.set()
+                    if not listeners:  # its one door could not be opened
+                        await asyncio.Event().wait()
             finally:
                 # Aborted by now; what lingers for the peer's end of the connection goes too.
                 for member in connections:
