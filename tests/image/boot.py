@@ -10,16 +10,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-from tests.image.machine import (
-    BUILD,
-    FIRMWARE,
-    Machine,
-    built,
-    hindrance,
-    overlay,
-    stick,
-    switched_on,
-)
+from tests.image.machine import BUILD, FIRMWARE, Machine, built, hindrance, switched_on
+from tests.image.media import overlay, stick
 
 __all__ = ["main"]
 
@@ -55,7 +47,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         display=given.display,
         is_typed=given.type,
         is_over_at_restart=given.empty,
-        first=given.empty,
+        boots_from="stick" if given.empty else "disk",
         tpm=given.tpm,
         slow=given.slow,
         options=given.options,

@@ -20,21 +20,12 @@ import urllib.request
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Literal, Self
 
+from tests.image.media import form_of, overlay, run
 from tests.ports import free_port
 
-__all__ = [
-    "BUILD",
-    "FIRMWARE",
-    "Machine",
-    "built",
-    "hindrance",
-    "on_stick",
-    "overlay",
-    "stick",
-    "switched_on",
-]
+__all__ = ["BUILD", "FIRMWARE", "Machine", "built", "hindrance", "switched_on"]
 
 BUILD = Path(__file__).resolve().parent.parent.parent / "build" / "image"
 FIRMWARE = {
@@ -63,51 +54,6 @@ def hindrance(profile: str = "amd64") -> str:
     return "" if built(profile).exists() else f"needs scripts/build-image {profile}"
 
 
-def stick(path: Path, files: dict[str, bytes | Path], label: str = "SETUP") -> Path:
-    """Make the image of a USB stick: a FAT file system with these files."""
-    size = 64 * 1024**2
-    for content in files.values():
-        size += content.stat().st_size if isinstance(content, Path) else len(content)
-    with path.open("wb") as file:
-        file.truncate(size)
-    _run("mkfs.vfat", "-F", "32", "-n", label, path)
-    made: set[str] = set()
-    for name, content in files.items():
-        folders = Path(name).parts[:-1]
-        for depth in range(len(folders)):
-            folder = "/".join(folders[: depth + 1])
-            if folder not in made:
-                _run("mmd", "-i", path, f"::{folder}")
-                made.add(folder)
-        if isinstance(content, Path):
-            _run("mcopy", "-i", path, content, f"::{name}")
-        else:
-            _run("mcopy", "-i", path, "-", f"::{name}", said=content)
-    return path
-
-
-def overlay(path: Path, base: Path, size: str = "") -> Path:
-    """Make a disk that holds what the base has, and writes beside it."""
-    form = "qcow2" if base.suffix == ".qcow2" else "raw"
-    words = ("-b", base.resolve(), "-F", form, path, *([size] if size else []))
-    _run("qemu-img", "create", "-q", "-f", "qcow2", *words)
-    return path
-
-
-def on_stick(path: Path, name: str) -> bytes | None:
-    """What a file on a stick holds; None if it is not there."""
-    done = subprocess.run(["mtype", "-i", str(path), f"::{name}"], capture_output=True, check=False)
-    return done.stdout if done.returncode == 0 else None
-
-
-def _run(*words: object, said: bytes = b"") -> None:
-    done = subprocess.run(
-        [str(word) for word in words], input=said, capture_output=True, check=False
-    )
-    if done.returncode:
-        raise RuntimeError(f"{words[0]}: {done.stderr.decode(errors='replace')}")
-
-
 @dataclass
 class Machine:
     """One machine.
@@ -115,8 +61,10 @@ class Machine:
     Args:
         folder: Of what it keeps; made if missing.
         image: Under its disk; None starts it with an empty disk.
+        disk_kind: QEMU's device for its disk, such as ``nvme``.
+        disks: Images of further disks.
         sticks: Images of USB sticks that are in it when it starts.
-        first: Boots from the first of them.
+        boots_from: ``disk``, ``stick`` (the first), or what its firmware finds and remembers.
         display: As QEMU calls it, such as ``gtk``.
         is_typed: What is typed here goes to its serial line, and what comes from there is shown.
         is_over_at_restart: It is switched off where it would start again.
@@ -132,8 +80,10 @@ class Machine:
     memory: int = 2048
     cores: int = 2
     disk_size: str = "16G"
+    disk_kind: str = "virtio-blk-pci"
+    disks: Sequence[Path] = ()
     sticks: Sequence[Path] = ()
-    first: bool = False
+    boots_from: Literal["disk", "stick", "firmware"] = "disk"
     tpm: bool = False
     slow: bool = False
     display: str = "none"
@@ -167,7 +117,7 @@ class Machine:
             if self.image:
                 overlay(self.disk, self.image, self.disk_size)
             else:
-                _run("qemu-img", "create", "-q", "-f", "qcow2", self.disk, self.disk_size)
+                run("qemu-img", "create", "-q", "-f", "qcow2", self.disk, self.disk_size)
         variables = self.folder / "firmware.fd"
         if not variables.exists():
             shutil.copy(FIRMWARE[self.profile][1], variables)
@@ -230,15 +180,21 @@ class Machine:
             *("-display", self.display, "-device", "virtio-gpu-pci" if is_arm else "VGA"),
         ]
         speed = f",{SLOW}" if self.slow else ""
+        order = {"disk": ",bootindex=1", "stick": ",bootindex=9", "firmware": ""}[self.boots_from]
         words += [
             *("-drive", f"if=none,id=disk,format=qcow2,discard=unmap,file={self.disk}{speed}"),
-            *("-device", f"virtio-blk-pci,drive=disk,bootindex={9 if self.first else 1}"),
+            *("-device", f"{self.disk_kind},drive=disk,serial=DISK0{order}"),
         ]
+        for number, image in enumerate(self.disks, 1):
+            words += ["-drive", f"if=none,id=disk{number},format={form_of(image)},file={image}"]
+            words += ["-device", f"virtio-blk-pci,drive=disk{number},serial=DISK{number}"]
         for number, image in enumerate(self.sticks):
-            form = "qcow2" if image.suffix == ".qcow2" else "raw"
-            words += ["-drive", f"if=none,id=stick{number},format={form},file={image}"]
-            boots = ",bootindex=1" if self.first and not number else ""
-            words += ["-device", f"usb-storage,drive=stick{number},removable=on{boots}"]
+            words += ["-drive", f"if=none,id=stick{number},format={form_of(image)},file={image}"]
+            is_first = self.boots_from == "stick" and not number
+            words += [
+                "-device",
+                f"usb-storage,drive=stick{number},removable=on{',bootindex=1' if is_first else ''}",
+            ]
         if self.tpm:
             words += ["-chardev", f"socket,id=tpm,path={self.folder / 'tpm.socket'}"]
             words += ["-tpmdev", "emulator,id=tpm,chardev=tpm"]
@@ -298,6 +254,15 @@ class Machine:
                     if "return" in answer:
                         break
             return answer["return"]
+
+    def plug(self, image: Path, *, is_removable: bool = True) -> None:
+        """Put a stick into it, or a disk in a case with a USB plug, while it runs."""
+        name = f"plugged{len(self.monitor('query-named-block-nodes'))}"
+        file = {"driver": "file", "filename": str(image)}
+        self.monitor("blockdev-add", driver=form_of(image), **{"node-name": name, "file": file})
+        self.monitor(
+            "device_add", driver="usb-storage", id=name, drive=name, removable=is_removable
+        )
 
     def picture(self, path: Path) -> Path:
         """What its screen shows, as a PNG."""

@@ -1,4 +1,4 @@
-"""The disk image as a machine: booted, sent to, read from, killed, stolen, installed.
+"""The disk image as a machine: booted, sent to, read from, killed.
 
 Left out by ``scripts/test``: it takes a built image, and some twenty minutes without KVM;
 ``scripts/test-image`` runs it. The tests of one machine stand in the order in which its life goes
@@ -25,19 +25,13 @@ from pynetdicom import AE
 
 from tests.fakes.orthanc import PASSWORD, USER, Orthanc
 from tests.fakes.orthanc import missing as orthanc_lacks
-from tests.image.machine import Machine, built, hindrance, on_stick, overlay
+from tests.image.machine import Machine, built
+from tests.image.media import flash, on_stick
+from tests.image.studies import NEEDS_IMAGE, fingerprint, has_failed, kept, send, sent
 from tests.image.technician import Technician
-from tests.samples import CT_IMAGE_STORAGE, EXPLICIT_VR_LITTLE_ENDIAN, ct_series, write_series
+from tests.samples import CT_IMAGE_STORAGE, EXPLICIT_VR_LITTLE_ENDIAN, ct_series
 
-pytestmark = [
-    pytest.mark.skipif("EDGE_TEST_IMAGE" not in os.environ, reason="scripts/test-image runs it"),
-    pytest.mark.skipif(bool(hindrance()), reason=hindrance()),
-]
-LAB = """[Service]
-Environment=EDGE_APPLIANCE__LAB=true EDGE_HTTP__AUTH=none EDGE_DIMSE__UNKNOWN_PEERS=accept
-"""
-OPEN = {"edge.service": LAB}
-"""A box that asks nobody who they are, where that is not what is tested."""
+pytestmark = NEEDS_IMAGE
 SLICES = 24
 SETUP = "EDGE-SETUP/edge.toml"
 
@@ -61,56 +55,10 @@ def technician(archive: Orthanc) -> Technician:
 def box(tmp_path_factory: pytest.TempPathFactory, technician: Technician) -> Iterator[Machine]:
     """A machine whose disk was flashed, with the settings on it, over all of its life."""
     folder = tmp_path_factory.mktemp("box")
-    flashed = flash(folder / "flashed.raw", {SETUP: technician.settings})
+    flashed = flash(folder / "flashed.raw", built(), {SETUP: technician.settings})
     machine = Machine(folder, flashed)
     yield machine
     machine.kill()
-
-
-def flash(path: Path, files: dict[str, bytes]) -> Path:
-    """A copy of the image, with files on its boot partition."""
-    subprocess.run(["cp", "--sparse=always", str(built()), str(path)], check=True)
-    esp = f"{path}@@{esp_offset(path)}"
-    for name, content in files.items():
-        subprocess.run(["mmd", "-D", "s", "-i", esp, f"::{Path(name).parent}"], check=False,
-                       capture_output=True)  # fmt: skip
-        subprocess.run(["mcopy", "-i", esp, "-", f"::{name}"], input=content, check=True)
-    return path
-
-
-def study_of(seed: int) -> str:
-    return next(ct_series(1, rows=8, columns=8, seed=seed)).ref.study_uid
-
-
-def kept(machine: Machine, seed: int, token: str = "") -> dict[str, str]:
-    """SOP Instance UID -> digest of the pixels, of all that the box has of a study."""
-    status, body = machine.ask(
-        f"/dicom-web/studies/{study_of(seed)}",
-        token=token,
-        headers={"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'},
-        seconds=300,
-    )
-    if status == 404:
-        return {}
-    assert status == 200, body[:500]
-    boundary = body.partition(b"\r\n")[0]
-    found = {}
-    for part in body.split(boundary)[1:-1]:
-        data = part.partition(b"\r\n\r\n")[2].removesuffix(b"\r\n")
-        uid, digest = fingerprint(data)
-        found[uid] = digest
-    return found
-
-
-def fingerprint(data: bytes) -> tuple[str, str]:
-    """SOP Instance UID, and a digest of the pixels: DCMTK encodes what is around them anew."""
-    dataset = pydicom.dcmread(io.BytesIO(data))
-    return str(dataset.SOPInstanceUID), hashlib.sha256(dataset.PixelData).hexdigest()
-
-
-def has_failed(machine: Machine) -> list[str]:
-    """Units that failed, as the serial console says."""
-    return re.findall(r"\[\S*FAILED\S*\] (.*)", machine.console)
 
 
 def test_flashed_it_boots_and_serves(box):
@@ -130,16 +78,10 @@ def test_the_file_on_its_boot_partition_sets_it_up(box, technician):
     assert status == 200, body
 
 
-def test_what_a_modality_sends_a_viewer_reads(box, technician, tmp_path):
-    sent = dict(fingerprint(item.data) for item in ct_series(SLICES, seed=801))
-    write_series(tmp_path / "ct", SLICES, seed=801)
-    done = subprocess.run(
-        ["dcmsend", "--aetitle", "CT1", "--call", "EDGE", "--dimse-timeout", "300",
-         "--scan-directories", "127.0.0.1", str(box.dicom_port), str(tmp_path / "ct")],
-        env=os.environ | {"TCP_NODELAY": "1"}, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+def test_what_a_modality_sends_a_viewer_reads(box, technician):
+    done = send(box, SLICES, 801)
     assert done.returncode == 0, done.stderr
-    assert kept(box, 801, technician.token) == sent
+    assert kept(box, 801, technician.token) == sent(SLICES, 801)
     status, body = box.ask("/viewer/", token=technician.token)
     assert (status, b"<html" in body.lower()) == (200, True)
 
@@ -200,93 +142,6 @@ def test_the_power_button_ends_it_in_order(box):
     before = len(box.console)
     box.stop()
     assert "Unmounted" in box.console[before:] or "Power down" in box.console[before:]
-
-
-def test_nothing_on_the_disk_can_be_read(box, tmp_path):
-    raw = tmp_path / "disk.raw"
-    subprocess.run(["qemu-img", "convert", "-O", "raw", str(box.disk), str(raw)], check=True)
-    needle = pydicom.dcmread(io.BytesIO(next(ct_series(1, rows=8, columns=8, seed=801)).data))
-    for word in (str(needle.PatientName), str(needle.PatientID), study_of(801), "CT1"):
-        found = subprocess.run(
-            ["grep", "-c", "-a", "-F", "-m", "1", word, str(raw)], capture_output=True, check=False
-        )
-        if len(word) > 4:
-            assert found.returncode == 1, f"{word} stands on the disk"
-
-
-def test_the_tpm_opens_the_data_and_nobody_else_does(tmp_path):
-    machine = Machine(tmp_path / "own", built(), tpm=True, dropins=OPEN)
-    try:
-        machine.start().until_ready()
-        machine.until_said(r"key in the TPM")
-        machine.stop()
-        machine.start().until_ready()
-        machine.stop()
-        # Another machine, with a TPM of its own, and this one's disk.
-        thief = Machine(tmp_path / "other", tpm=True)
-        thief.folder.mkdir()
-        overlay(thief.disk, machine.disk)
-        try:
-            thief.start().until_said(r"the data can't be opened")
-        finally:
-            thief.kill()
-    finally:
-        machine.kill()
-
-
-def test_after_a_factory_reset_it_is_a_new_box(box, technician):
-    unit = """[Unit]
-After=edge.service efi.automount
-[Service]
-Type=oneshot
-ExecStartPre=/usr/bin/systemctl stop edge.service
-ExecStart=/usr/lib/edge/factory-reset
-"""
-    box.units = {"test-reset.service": unit}
-    box.options = "systemd.wants=test-reset.service"
-    before = len(box.console)
-    box.start()
-    box.until_said(r"reboot: Restarting system", after=before)
-    box.kill()
-    box.units, box.options = {}, ""
-    box.start()
-    box.until_ready()
-    # Nobody can log in: it is as on its first day.
-    status, _ = box.ask("/api/v1/status", token=technician.token)
-    assert status == 401
-    box.stop()
-
-
-def test_the_installer_puts_it_on_an_empty_disk(tmp_path):
-    """Unattended: the answer lies on the stick."""
-    answer = b'disk = "only"\nthen = "poweroff"\n'
-    stick = flash(tmp_path / "stick.raw", {"EDGE-SETUP/install.toml": answer})
-    machine = Machine(tmp_path / "machine", sticks=[stick], first=True, dropins=OPEN)
-    try:
-        machine.start()
-        assert machine.process is not None
-        machine.process.wait(1200)
-        machine.kill()
-        said = on_stick(Path(f"{stick}@@{esp_offset(stick)}"), "EDGE-SETUP/install.txt")
-        assert said is not None
-        assert said.startswith(b"installed: edge "), said
-        # The stick is still in; the machine starts from its own disk.
-        machine.first = False
-        machine.start().until_ready()
-        assert not has_failed(machine)
-    finally:
-        machine.kill()
-
-
-def esp_offset(image: Path) -> int:
-    """Where the ESP begins, in bytes."""
-    said = subprocess.run(
-        ["sfdisk", "--json", str(image)], capture_output=True, check=True, text=True
-    )
-    table = json.loads(said.stdout)["partitiontable"]
-    kind = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
-    start = next(part["start"] for part in table["partitions"] if part["type"] == kind)
-    return int(start) * int(table.get("sectorsize", 512))
 
 
 def test_the_same_commit_is_the_same_image(tmp_path):

@@ -8,9 +8,7 @@ Left out by ``scripts/test``: it takes two builds, and half an hour without KVM;
 from __future__ import annotations
 
 import json
-import os
 import re
-import subprocess
 import threading
 import time
 from functools import partial
@@ -20,15 +18,14 @@ from pathlib import Path
 import pytest
 
 from edge.updates.signing import main
-from tests.image.machine import BUILD, Machine, built, hindrance, stick
+from tests.image.machine import BUILD, Machine, built
+from tests.image.media import stick
+from tests.image.studies import LAB, NEEDS_IMAGE, kept, send, sent
 from tests.image.technician import HOST
-from tests.image.test_qemu import LAB, kept
-from tests.samples import ct_series, write_series
 
 NEWER = BUILD / "newer"
 pytestmark = [
-    pytest.mark.skipif("EDGE_TEST_IMAGE" not in os.environ, reason="scripts/test-image runs it"),
-    pytest.mark.skipif(bool(hindrance()), reason=hindrance()),
+    *NEEDS_IMAGE,
     pytest.mark.skipif(not NEWER.exists(), reason="needs a later build in build/image/newer"),
 ]
 PATIENCE = 2400.0
@@ -125,30 +122,17 @@ def until(box, condition, seconds=PATIENCE):
         time.sleep(2)
 
 
-def send(box, folder, seed):
-    write_series(folder, SLICES, seed=seed)
-    subprocess.run(
-        [
-            *("dcmsend", "--aetitle", "CT1", "--call", "EDGE", "--dimse-timeout", "300"),
-            *("127.0.0.1", str(box.dicom_port), "--scan-directories", str(folder)),
-        ],
-        env=os.environ | {"TCP_NODELAY": "1"},
-        check=True,
-        timeout=600,
-    )
-
-
 def deeds(box):
     return [(one["version"], one["deed"]) for one in update(box, "/history")["entries"]][::-1]
 
 
-def test_an_update_is_taken_and_the_images_are_there(box, server, tmp_path):
+def test_an_update_is_taken_and_the_images_are_there(box, server):
     before = (BUILD / "amd64" / "version").read_text().strip()
     after = (NEWER / "version").read_text().strip()
     publish(server, NEWER, after)
     box.start()
     box.until_ready()
-    send(box, tmp_path / "ct", 901)
+    assert send(box, SLICES, 901).returncode == 0
     assert update(box)["running"] == before
     assert update(box, "/look", {})["version"] == after
     began = time.monotonic()
@@ -158,8 +142,7 @@ def test_an_update_is_taken_and_the_images_are_there(box, server, tmp_path):
     print(f"from the wish to the proof: {time.monotonic() - began:.0f} s")
     assert now["failure"] is None
     assert deeds(box)[-2:] == [(after, "written"), (after, "good")]
-    expected = {item.ref.sop_uid for item in ct_series(SLICES, seed=901)}
-    assert set(kept(box, 901)) == expected
+    assert kept(box, 901) == sent(SLICES, 901)
 
 
 def test_one_that_does_not_start_is_gone_back_from_by_itself(box, server, tmp_path):
@@ -170,7 +153,7 @@ def test_one_that_does_not_start_is_gone_back_from_by_itself(box, server, tmp_pa
         made.seek((NEWER / "edge.root.raw").stat().st_size - 1)
         made.write(b"\x00")
     publish(server, NEWER, f"{after}.9", broken)
-    send(box, tmp_path / "ct", 902)
+    assert send(box, SLICES, 902).returncode == 0
     update(box, "/look", {})
     began = time.monotonic()
     update(box, "/install", {})
