@@ -1,4 +1,4 @@
-"""Sizes and times of the disk image, as one table: ``scripts/test-image --figures``.
+"""Sizes, times and memory of the disk image, as one table: ``scripts/test-image --figures``.
 
 Every figure is of this machine at this moment. Goals stand beside those that have one; a goal that
 is missed is said, and makes the exit status 1.
@@ -6,42 +6,20 @@ is missed is said, and makes the exit status 1.
 
 from __future__ import annotations
 
+import argparse
 import subprocess
 import sys
 import tempfile
-import threading
-import time
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from tests.image import memory, results
+from tests.image.figure import MB, Figure
+from tests.image.hands import Hands
 from tests.image.machine import Machine, built, hindrance
-from tests.samples import ct_series, write_series
+from tests.image.slow import slow
 
-MB = 1_000_000
-LAB = """[Service]
-Environment=EDGE_APPLIANCE__LAB=true EDGE_HTTP__AUTH=none EDGE_DIMSE__UNKNOWN_PEERS=accept
-"""
-CT = 500
-
-
-@dataclass(frozen=True)
-class Figure:
-    """One row."""
-
-    what: str
-    value: float
-    unit: str
-    goal: float | None = None
-
-    @property
-    def is_missed(self) -> bool:
-        """Whether there is a goal, and it is not met."""
-        return self.goal is not None and self.value > self.goal
-
-    def __str__(self) -> str:
-        goal = "" if self.goal is None else f"goal {self.goal:.0f}"
-        missed = "  MISSED" if self.is_missed else ""
-        return f"{self.what:<66}{self.value:>9.1f} {self.unit:<6}{goal}{missed}"
+__all__ = ["main", "sizes", "usual"]
 
 
 def sizes() -> list[Figure]:
@@ -67,99 +45,63 @@ def sizes() -> list[Figure]:
 
 
 def usual(folder: Path) -> list[Figure]:
-    """A machine with 2 GiB and two cores."""
+    """A machine with 2 GiB and two cores: how long it takes to start, and what is in its memory."""
     machine = Machine(folder, built())
     try:
         first = machine.start().until_ready()
         machine.stop()
-        second = machine.start().until_ready()
-        time.sleep(20)  # what a start does beside itself is over then
-        memory = machine.free_memory
-        free = memory["stat-free-memory"] + memory["stat-disk-caches"]
-        used = memory["stat-total-memory"] - free
-        return [
-            Figure("first start to readyz (makes the data partition)", first, "s"),
-            Figure("start to readyz", second, "s"),
-            Figure(
-                "memory after the start, without what the kernel keeps of files",
-                used / MB,
-                "MB",
-                300,
-            ),
-        ]
+        with Hands() as hands:
+            machine.units, machine.dropins = hands.units, hands.dropins
+            second = machine.start().until_ready()
+            seen = memory.seen(hands)
     finally:
         machine.kill()
+    return [
+        Figure("first start to readyz (makes the data partition)", first, "s"),
+        Figure("start to readyz", second, "s"),
+        Figure("memory taken after the start", seen.taken / MB, "MB", 300),
+        Figure("… by the kernel", seen.kernel / MB, "MB"),
+        Figure("… by files that are in memory alone", seen.files / MB, "MB"),
+        *(
+            Figure(f"… by {service}: {name}"[:64], alone / MB, "MB")
+            for service, name, _, alone in seen.processes
+            if alone > MB
+        ),
+    ]
 
 
-def slow(folder: Path) -> list[Figure]:
-    """1 GiB, four cores, and a disk of 30 MB/s and 500 operations a second."""
-    machine = Machine(
-        folder, built(), memory=1024, cores=4, slow=True, dropins={"edge.service": LAB}
-    )
-    study = next(ct_series(1, rows=8, columns=8, seed=811)).ref.study_uid
-    reads: list[float] = []
-    is_over = threading.Event()
-
-    def read() -> None:
-        while not is_over.is_set():
-            started = time.perf_counter()
-            status, _ = machine.ask(f"/dicom-web/studies/{study}/metadata", seconds=300)
-            if status == 200:
-                reads.append(time.perf_counter() - started)
-            is_over.wait(1)
-
-    try:
-        start = machine.start().until_ready(2400)
-        with tempfile.TemporaryDirectory() as name:
-            write_series(Path(name) / "ct", CT, seed=811)
-            reader = threading.Thread(target=read)
-            reader.start()
-            started = time.perf_counter()
-            done = subprocess.run(
-                ["dcmsend", "--aetitle", "CT1", "--call", "EDGE", "--dimse-timeout", "600",
-                 "--scan-directories", "127.0.0.1", str(machine.dicom_port), f"{name}/ct"],
-                env={"TCP_NODELAY": "1", "PATH": "/usr/bin:/bin"}, capture_output=True, check=False,
-            )  # fmt: skip
-            taken = time.perf_counter() - started
-            is_over.set()
-            reader.join()
-        assert done.returncode == 0, done.stderr.decode(errors="replace")
-        started = time.perf_counter()
-        status, body = machine.ask(
-            f"/dicom-web/studies/{study}",
-            headers={"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'},
-            seconds=900,
-        )
-        assert status == 200
-        return [
-            Figure("slow disk, 1 GiB: first start to readyz", start, "s"),
-            Figure(f"… intake of {CT} CT slices, 252 MB", taken, "s"),
-            Figure("… metadata of what is there meanwhile, longest", max(reads, default=0), "s"),
-            Figure(
-                f"… the study by WADO-RS, {len(body) / MB:.0f} MB",
-                time.perf_counter() - started,
-                "s",
-            ),
-        ]
-    finally:
-        machine.kill()
+def kept(figures: list[Figure]) -> None:
+    """Write them to image/results.txt."""
+    rows = []
+    for figure in figures:
+        goal = "" if figure.goal is None else f" (goal {figure.goal:.0f})"
+        kind = "missed" if figure.is_missed else "figure"
+        rows.append((kind, figure.value, figure.unit, f"{figure.what}{goal}"))
+    results.noted(rows)
 
 
-def main() -> int:
+def main(arguments: Sequence[str] | None = None) -> int:
     """Print them."""
+    parser = argparse.ArgumentParser(prog="scripts/test-image", description=main.__doc__)
+    parser.add_argument("what", choices=("figures", "slow"), nargs="*", default=["figures"])
+    parser.add_argument("--record", action="store_true", help="keep them in image/results.txt")
+    given = parser.parse_args(arguments)
     if lacks := hindrance():
         print(f"figures: {lacks}", file=sys.stderr)
         return 2
     figures = []
     with tempfile.TemporaryDirectory() as name:
-        for measure in (
-            sizes,
-            lambda: usual(Path(name) / "usual"),
-            lambda: slow(Path(name) / "slow"),
-        ):
+        wanted: list[Callable[[], list[Figure]]] = []
+        if "figures" in given.what:
+            wanted += [sizes, lambda: usual(Path(name) / "usual")]
+        if "slow" in given.what:
+            wanted.append(lambda: slow(Path(name) / "slow"))
+        for measure in wanted:
             for figure in measure():
                 print(figure, flush=True)
                 figures.append(figure)
+    if given.record:
+        kept(figures)
     return int(any(figure.is_missed for figure in figures))
 
 

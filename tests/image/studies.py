@@ -8,6 +8,7 @@ import os
 import re
 import subprocess
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 
 import pydicom
@@ -17,14 +18,17 @@ from tests.image.machine import Machine, hindrance
 from tests.samples import ct_series, write_series
 
 __all__ = [
+    "AS_STORED",
     "LAB",
     "NEEDS_IMAGE",
     "OPEN",
     "fingerprint",
     "has_failed",
+    "instances",
     "kept",
     "marks_of",
     "send",
+    "send_folder",
     "sent",
     "study_of",
 ]
@@ -39,6 +43,7 @@ Environment=EDGE_APPLIANCE__LAB=true EDGE_HTTP__AUTH=none EDGE_DIMSE__UNKNOWN_PE
 """
 OPEN = {"edge.service": LAB}
 """A box that asks nobody who they are, where that is not what is tested."""
+AS_STORED = {"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'}
 _RUN = 48
 """Bytes of pixels that are looked for: no chance makes them twice."""
 
@@ -57,17 +62,24 @@ def send(machine: Machine, slices: int, seed: int) -> subprocess.CompletedProces
     """Send a study to a machine as a modality does; how that went."""
     with tempfile.TemporaryDirectory() as name:
         write_series(Path(name) / "ct", slices, seed=seed)
-        return subprocess.run(
-            [
-                *("dcmsend", "--aetitle", "CT1", "--call", "EDGE", "--dimse-timeout", "300"),
-                *("127.0.0.1", str(machine.dicom_port), "--scan-directories", f"{name}/ct"),
-            ],
-            env=os.environ | {"TCP_NODELAY": "1"},
-            capture_output=True,
-            text=True,
-            timeout=900,
-            check=False,
-        )
+        return send_folder(machine, Path(name) / "ct")
+
+
+def send_folder(
+    machine: Machine, folder: Path, seconds: float = 900
+) -> subprocess.CompletedProcess[str]:
+    """The same of files that are there."""
+    return subprocess.run(
+        [
+            *("dcmsend", "--aetitle", "CT1", "--call", "EDGE", "--dimse-timeout", "300"),
+            *("127.0.0.1", str(machine.dicom_port), "--scan-directories", str(folder)),
+        ],
+        env=os.environ | {"TCP_NODELAY": "1"},
+        capture_output=True,
+        text=True,
+        timeout=seconds,
+        check=False,
+    )
 
 
 def kept(machine: Machine, seed: int, token: str = "") -> dict[str, str]:
@@ -75,19 +87,20 @@ def kept(machine: Machine, seed: int, token: str = "") -> dict[str, str]:
     status, body = machine.ask(
         f"/dicom-web/studies/{study_of(seed)}",
         token=token,
-        headers={"Accept": 'multipart/related; type="application/dicom"; transfer-syntax=*'},
+        headers=AS_STORED,
         seconds=300,
     )
     if status == 404:
         return {}
     assert status == 200, body[:500]
+    return dict(fingerprint(data) for data in instances(body))
+
+
+def instances(body: bytes) -> Iterator[bytes]:
+    """Those in an answer of WADO-RS."""
     boundary = body.partition(b"\r\n")[0]
-    found = {}
     for part in body.split(boundary)[1:-1]:
-        data = part.partition(b"\r\n\r\n")[2].removesuffix(b"\r\n")
-        uid, digest = fingerprint(data)
-        found[uid] = digest
-    return found
+        yield part.partition(b"\r\n\r\n")[2].removesuffix(b"\r\n")
 
 
 def fingerprint(data: bytes) -> tuple[str, str]:
