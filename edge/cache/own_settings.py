@@ -39,6 +39,7 @@ __all__ = [
     "Known",
     "OwnSettings",
     "Source",
+    "Written",
     "prove",
     "put_back",
     "recover",
@@ -85,6 +86,15 @@ class Change:
     before: Any
     after: Any
     """Both without secrets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Written:
+    """What stands in the file, by which a change can be undone that nobody was told of."""
+
+    text: str
+    is_proven: bool
+    """The service ran with it, as far as the files tell."""
 
 
 class OwnSettings:
@@ -148,6 +158,41 @@ class OwnSettings:
                 return self._change(changes, is_remote=is_remote)
 
         return await asyncio.to_thread(change)
+
+    async def written(self) -> Written:
+        """What stands in the file now."""
+        return await asyncio.to_thread(self._written)
+
+    async def undo(self, before: Written, after: Written) -> None:
+        """Have the file as before a change, of which the service was not told.
+
+        Args:
+            before: What `written` was then.
+            after: What it was once the change was made.
+
+        Raises:
+            DecisionRefused: Somebody changed it since, or the service runs with it.
+            StorageFull: It could not be written.
+        """
+
+        def undo() -> None:
+            with one_at_a_time(self._folder):
+                if self._written() != after:
+                    raise DecisionRefused("the settings were changed meanwhile, or are in force")
+                try:
+                    write_file(self._folder / OWN, before.text.encode())
+                    if before.is_proven and not after.is_proven:
+                        (self._folder / FORMER).unlink(missing_ok=True)
+                        sync_folder(self._folder)
+                except OSError as error:
+                    raise StorageFull(
+                        f"the settings could not be taken back: {error.strerror}"
+                    ) from error
+
+        await asyncio.to_thread(undo)
+
+    def _written(self) -> Written:
+        return Written(self._text(), not (self._folder / FORMER).exists())
 
     async def remove(self, keys: Sequence[str]) -> list[str]:
         """Take these out of a file that does not load, whatever they are; those that were there.

@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["add"]
 
 _STICK, _BOOT = "stick", "boot partition"
+_LONGEST = 2000
+"""Characters of what was wrong."""
 
 
 def add(commands: Commands) -> None:
@@ -100,7 +102,7 @@ async def _stick(options: argparse.Namespace) -> int:
         if found is None:
             return 0
         words, setup = await _set_up(options, found, _STICK)
-    except EdgeError as error:
+    except Exception as error:
         with contextlib.suppress(EdgeError, OSError):  # why it was refused is the news
             await asyncio.to_thread(medium.answer, options.folder, _refusal(error))
         raise
@@ -138,20 +140,30 @@ async def _set_up(options: argparse.Namespace, found: Found, by: str) -> tuple[s
     from edge.opening import Cache
 
     file = await configuration_file(options)
-    async with Cache(loaded) as cache:
-        try:
-            taken = await _taking(options, cache, file).take(setup, by, found.beside)
-        except EdgeError as error:
-            await cache.audit.record(_entry(by, {}, str(error)))
-            raise
-        if not taken.is_new:
-            return "This box was set up by this file before; nothing was changed.\n", setup
-        from edge.cache.own_settings import told
+    taken, wrong = None, ""
+    try:
+        async with Cache(loaded) as cache:
+            try:
+                taken = await _taking(options, cache, file).take(setup, by, found.beside)
+            except EdgeError as error:
+                await cache.audit.record(_entry(by, {}, str(error)))
+                raise
+            if not taken.is_new:
+                return "This box was set up by this file before; nothing was changed.\n", setup
+            from edge.cache.own_settings import told
 
-        await cache.audit.record(_entry(by, told(taken.changes)))
-    if taken.changes:
-        await ask_service(loaded.appliance.data_dir, "settings")
-    return await _answer(options, by, taken), setup
+            await cache.audit.record(_entry(by, told(taken.changes)))
+        if taken.changes:
+            await ask_service(loaded.appliance.data_dir, "settings")
+    except EdgeError as error:
+        if taken is None:
+            raise
+        wrong = f"\nBut: {error}\n{error.hint}\n"  # it was set up all the same
+    try:
+        words = await _answer(options, by, taken)
+    except EdgeError as error:
+        words = f"This box was set up by the {by}. But: {error}\n{error.hint}\n"
+    return words + wrong, setup
 
 
 def _taking(options: argparse.Namespace, cache: Cache, file: Path | None) -> Taking:
@@ -196,20 +208,28 @@ async def _answer(options: argparse.Namespace, by: str, taken: Taken) -> str:
     ]
     if shown is not None:
         lines.append(f"Trust      SHA-256 {shown.authority or shown.server}")
+    gone = "It was struck out of the file." if by == _STICK else "The file was removed."
     if taken.code_until is not None:
         lines += [
             "",
             "The first admin is made on the page with the token of the file, until",
-            f"{moment(taken.code_until)}. It was struck out of the file.",
+            f"{moment(taken.code_until)}. {gone}",
         ]
     else:
         lines += ["", "The code of the first admin is on the screen of the box."]
+    if by == _STICK:
+        lines += ["", "Passwords still stand in the file: delete it, or lock the stick away."]
     return "\n".join([*lines, ""])
 
 
-def _refusal(error: EdgeError) -> str:
-    hint = f"{error.hint}\n" if error.hint else ""
-    return f"Nothing was changed: {error}\n{hint}"
+def _refusal(error: Exception) -> str:
+    from edge.provision.taking import HalfTaken
+
+    hint = f"{error.hint[:_LONGEST]}\n" if isinstance(error, EdgeError) and error.hint else ""
+    said = str(error)[:_LONGEST]  # what stands in the file may be as long as that is
+    if isinstance(error, EdgeError) and not isinstance(error, HalfTaken):
+        return f"Nothing was changed: {said}\n{hint}"
+    return f"This box was not set up to the end: {said}\n{hint}"
 
 
 # The clock ----------------------------------------------------------------------------------------

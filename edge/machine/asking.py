@@ -20,10 +20,14 @@ from edge.errors import MachineRefused
 from edge.machine.places import Places
 from edge.machine.wishes import Wish, checked, to_bytes
 
-__all__ = ["Answer", "ask", "is_there", "leave"]
+__all__ = ["Answer", "NoAnswer", "ask", "is_there", "leave"]
 
 _PATIENCE: Final = 30.0
 _LOOK: Final = 0.05
+
+
+class NoAnswer(MachineRefused):
+    """The machine was asked, and did not say in time what became of it."""
 
 
 class Answer(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -49,7 +53,8 @@ async def ask(places: Places, wish: Wish, patience: float = _PATIENCE) -> Answer
         patience: Seconds for the answer.
 
     Raises:
-        MachineRefused: It won't, could not, or does not answer.
+        MachineRefused: It won't, or could not.
+        NoAnswer: It does not answer, so that nobody knows whether it did.
     """
     checked(wish)
     request = await asyncio.to_thread(leave, places, wish)
@@ -65,7 +70,7 @@ async def ask(places: Places, wish: Wish, patience: float = _PATIENCE) -> Answer
     finally:
         with contextlib.suppress(OSError):
             await asyncio.to_thread(request.unlink)
-    raise MachineRefused(
+    raise NoAnswer(
         "the machine does not answer", hint="systemctl status edge-machine.path edge-machine"
     )
 

@@ -8,7 +8,9 @@ to set the box up with to where the service may read it. Calls block.
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
+import re
 import shutil
 import socket
 import stat
@@ -23,12 +25,18 @@ from edge.machine.places import Places
 from edge.machine.trust import begin_to_trust
 from edge.machine.wishes import Name, checked
 
-__all__ = ["SETUP_FILES", "begin", "call", "forget_setup"]
+__all__ = ["SETUP_FILE", "begin", "call", "forget_setup"]
 
-SETUP_FILES: Final = ("edge.toml", "ca.pem")
+log = logging.getLogger(__name__)
+
+SETUP_FILE: Final = "edge.toml"
 SETUP_FOLDER: Final = "EDGE-SETUP"
 _ANSWER: Final = "result.txt"
 _LONGEST: Final = 64 * 1024
+_MOST_FILES: Final = 32
+"""Beside that file."""
+_NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
+_PIECE: Final = 1024 * 1024
 
 
 def begin(
@@ -47,7 +55,10 @@ def begin(
         name = places.name_kept.read_text(encoding="ascii").strip()
         checked(Name(name))
         rename(name)
-    _fetch_setup(places)
+    try:
+        _fetch_setup(places)
+    except OSError as error:  # the machine starts all the same
+        log.error("what may set this box up can't be read: %s", error)
 
 
 def call(places: Places, name: str, rename: Callable[[str], None] = socket.sethostname) -> None:
@@ -61,20 +72,54 @@ def call(places: Places, name: str, rename: Callable[[str], None] = socket.setho
 
 
 def _fetch_setup(places: Places) -> None:
-    """Copy it: the boot partition is root's, and what is read there is not carried out by root."""
+    """Copy it: the boot partition is root's, and what is read there is not carried out by root.
+
+    The service says what is wrong with a file. One that is too long it never sees: that is said
+    here, and the file goes, for it may have passwords in it.
+    """
     if places.setup.is_dir():
         shutil.rmtree(places.setup)
     for boot in places.boot:
         folder = boot / SETUP_FOLDER
-        found = {name: data for name in SETUP_FILES if (data := _read(folder / name)) is not None}
-        if SETUP_FILES[0] not in found:
+        if not _is_file(folder / SETUP_FILE):
             continue
+        said = _read(folder / SETUP_FILE)
+        if said is None:
+            with contextlib.suppress(OSError):
+                forget_setup(places, _TOO_LONG)
+            log.warning("what was to set this box up is refused: %s", _TOO_LONG)
+            return
         places.setup.mkdir(mode=0o750)
         with contextlib.suppress(LookupError, PermissionError):
             shutil.chown(places.setup, group="edge")
-        for name, data in found.items():
+        for name, data in {**_beside(folder), SETUP_FILE: said}.items():
             write_open(places.setup / name, data)  # the folder keeps others out
         return
+
+
+_TOO_LONG: Final = (
+    f"Nothing was changed: {SETUP_FOLDER}/{SETUP_FILE} is longer than {_LONGEST} bytes. It was "
+    "removed, for it may have had passwords in it, and the boot partition is not encrypted.\n"
+)
+
+
+def _beside(folder: Path) -> dict[str, bytes]:
+    """Regular files of a bounded size, and not too many: the clinic's authority is one of them."""
+    found: dict[str, bytes] = {}
+    for path in sorted(folder.iterdir()):
+        name = path.name
+        if len(found) == _MOST_FILES or not _NAME.fullmatch(name) or name == _ANSWER:
+            continue
+        if (data := _read(path)) is not None:
+            found[name] = data
+    return found
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return stat.S_ISREG(path.lstat().st_mode)
+    except OSError:
+        return False
 
 
 def _read(path: Path) -> bytes | None:
@@ -96,22 +141,28 @@ def forget_setup(places: Places, answer: str) -> bool:
 
     It has a code and passwords in it, and the boot partition is not encrypted.
     """
+    if places.setup.is_dir():
+        shutil.rmtree(places.setup)
     was_there = False
     for boot in places.boot:
         folder = boot / SETUP_FOLDER
-        file = folder / SETUP_FILES[0]
-        if not file.is_file() or file.is_symlink():
+        file = folder / SETUP_FILE
+        if not _is_file(file):
             continue
         was_there = True
-        size = file.stat().st_size
-        with contextlib.suppress(OSError), file.open("r+b") as opened:
-            opened.write(bytes(size))
-            opened.flush()
-            os.fsync(opened.fileno())
+        with contextlib.suppress(OSError):
+            _overwrite(file)
         file.unlink()
-        (folder / _ANSWER).write_text(answer, encoding="utf-8")
+        (folder / _ANSWER).write_text(answer, encoding="utf-8", newline="\r\n")
         with contextlib.suppress(OSError):
             sync_folder(folder)
-    if places.setup.is_dir():
-        shutil.rmtree(places.setup)
     return was_there
+
+
+def _overwrite(file: Path) -> None:
+    with file.open("r+b") as opened:
+        left = os.fstat(opened.fileno()).st_size
+        while left > 0:
+            left -= opened.write(bytes(min(left, _PIECE)))
+        opened.flush()
+        os.fsync(opened.fileno())

@@ -26,13 +26,14 @@ from edge.machine.places import Places
 from edge.machine.tools import Tools
 from edge.machine.wishes import NetworkSettings, checked_network
 
-__all__ = ["TRIED_SECONDS", "NetworkState", "Networks", "files_of", "read_network"]
+__all__ = ["TRIED_SECONDS", "VLAN", "NetworkState", "Networks", "files_of", "read_network"]
 
 TRIED_SECONDS: Final = 120.0
 """So long settings hold that nobody kept; the timer unit says the same."""
 _TIMER: Final = "edge-machine-back.timer"
 _NETWORKD: Final = "systemd-networkd.service"
-_VLAN: Final = "edge-vlan"
+VLAN: Final = "edge-vlan"
+"""What the port of a VLAN is called."""
 _PREFIX: Final = "10-edge"
 """Of our files: before the image's own, which networkd reads in the order of their names."""
 _SAID: Final = "# Written by edge machine: it is written again at every start."
@@ -144,7 +145,7 @@ class Networks:
         if had_vlan:
             # networkd neither removes a device that it made nor changes its number.
             with contextlib.suppress(MachineRefused):
-                self._tools.run("networkctl", "delete", _VLAN)
+                self._tools.run("networkctl", "delete", VLAN)
         try:
             self._tools.run("networkctl", "reload")
         except MachineRefused:  # it has ended, or hangs
@@ -188,14 +189,14 @@ def files_of(settings: NetworkSettings) -> dict[str, str]:
         return {f"{_PREFIX}.network": _text(("Match", match), *_sections(settings))}
     return {
         f"{_PREFIX}-vlan.netdev": _text(
-            ("NetDev", [f"Name={_VLAN}", "Kind=vlan"]), ("VLAN", [f"Id={settings.vlan}"])
+            ("NetDev", [f"Name={VLAN}", "Kind=vlan"]), ("VLAN", [f"Id={settings.vlan}"])
         ),
         f"{_PREFIX}-port.network": _text(
             ("Match", [f"Name={settings.interface}"]),
             ("Link", ["RequiredForOnline=no"]),
-            ("Network", [f"VLAN={_VLAN}", "LinkLocalAddressing=no", "IPv6AcceptRA=no"]),
+            ("Network", [f"VLAN={VLAN}", "LinkLocalAddressing=no", "IPv6AcceptRA=no"]),
         ),
-        f"{_PREFIX}.network": _text(("Match", [f"Name={_VLAN}"]), *_sections(settings)),
+        f"{_PREFIX}.network": _text(("Match", [f"Name={VLAN}"]), *_sections(settings)),
     }
 
 

@@ -6,6 +6,7 @@ may make it theirs, as whoever reads its screen may; of one that is in use, nobo
 
     file        what such a file says, checked as a whole
     taking      a box takes it, or refuses it
+    ports       which addresses the machine has, and on which port
     medium      the folder on the stick: read, answered, and the token struck out
     clock       what time it is, from the archive, where nobody else tells
 """

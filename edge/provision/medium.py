@@ -96,9 +96,11 @@ def _found(folder: Folder) -> Found | None:
         raise ConfigError(
             f"{FOLDER}/{FILE}: is not text in UTF-8", hint="save it as UTF-8"
         ) from error
-    beside = {}
-    for name in folder.names()[:_MOST_FILES]:
-        if name != FILE and folder.is_file(name) and (more := _read(folder, name)) is not None:
+    beside: dict[str, bytes] = {}
+    for name in folder.names():
+        if len(beside) == _MOST_FILES or name in (FILE, _ANSWER) or not folder.is_file(name):
+            continue
+        if (more := _read(folder, name)) is not None:
             beside[name] = more
     return Found(text.replace("\r\n", "\n"), beside)
 

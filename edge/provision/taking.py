@@ -1,46 +1,60 @@
 """A box is set up by a file, or it refuses the file as a whole and stays as it was.
 
 Owns ``provisioned.json`` in ``data_dir``, which says by what the box was set up. Promises that no
-file sets up a box that is set up: one that a file was taken for, or in which there is anybody.
+file sets up a box that is set up: one that a file was taken for, or in which there is anybody; that
+one file is taken at a time; and that of one which fails everything is undone, or it is said what is
+not (`HalfTaken`).
 
-Crash order: the network is tried, works and is kept -> the clinic's authority is trusted -> the
-settings are written -> the token is the first admin's code -> ``provisioned.json``. Cut short in
-between, the same file does all of it once more.
+Crash order: the network is tried, and works -> the clinic's authority is trusted -> the box is
+still new -> the settings are written -> the token is the first admin's code -> the network is kept
+-> ``provisioned.json``. Cut short in between, the same file does all of it once more, and a network
+that nobody kept is gone.
 """
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import logging
-import socket
+import os
 import time
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import msgspec
 
 from edge.access.users import Users
-from edge.cache.network import look
 from edge.cache.own_settings import Change, OwnSettings
 from edge.crypto.durable import write_file
-from edge.errors import DecisionRefused, MachineRefused
-from edge.machine.asking import ask
+from edge.errors import DecisionRefused, EdgeError, MachineRefused
+from edge.machine.asking import NoAnswer, ask
+from edge.machine.networks import VLAN
 from edge.machine.places import Places
 from edge.machine.trust import authorities_in
 from edge.machine.wishes import Back, Keep, Network, NetworkSettings, Trust, Wish
 from edge.provision.file import Setup
+from edge.provision.ports import holds
 
-__all__ = ["Provisioned", "Taken", "Taking", "came_up", "read_provisioned"]
+__all__ = ["HalfTaken", "Provisioned", "Taken", "Taking", "came_up", "read_provisioned"]
 
 log = logging.getLogger(__name__)
 
 _FILE: Final = "provisioned.json"
+_LOCK: Final = "provisioned.lock"
 _PATIENCE: Final = 60.0
 """Seconds in which a network must come up."""
+_APART: Final = 5.0
+"""Seconds for which it must be up then: the address of before may still be there at first."""
+_TURN: Final = 200.0
+"""Seconds to wait for the end of another file; the units give 300 for all."""
 _LOOK: Final = 0.5
+
+
+class HalfTaken(EdgeError):
+    """A file was not taken to its end, and something of it holds all the same."""
 
 
 class Provisioned(msgspec.Struct, frozen=True):
@@ -83,20 +97,49 @@ def read_provisioned(folder: Path) -> Provisioned | None:
 
 
 def came_up(settings: NetworkSettings) -> bool:
-    """Whether the machine is on the network so. Blocks."""
-    if not settings.address:
-        return next(one.is_fine for one in look() if one.what == "address")
-    return all(_is_ours(one.partition("/")[0]) for one in settings.address)
+    """Whether the machine is on the network so, by the very port that was set. Blocks."""
+    return holds(VLAN if settings.vlan else settings.interface, settings.address)
 
 
-def _is_ours(address: str) -> bool:
-    family = socket.AF_INET6 if ":" in address else socket.AF_INET
-    with socket.socket(family, socket.SOCK_DGRAM) as trying:
+class _Done:
+    """What was done by now for a file, and how it is undone."""
+
+    def __init__(self) -> None:
+        self._steps: list[tuple[str, Callable[[], Awaitable[object]] | None]] = []
+
+    def add(self, what: str, undo: Callable[[], Awaitable[object]]) -> None:
+        """It was done."""
+        self._steps.append((what, undo))
+
+    async def wish(self, what: str, machine: Callable[[Wish], Awaitable[object]], wish: Wish,
+                   undo: Wish | None = None) -> None:  # fmt: skip
+        """Have the machine do it.
+
+        Raises:
+            MachineRefused: It won't, could not, or does not answer.
+        """
+        back = None if undo is None else lambda: machine(undo)
         try:
-            trying.bind((address, 0))
-        except OSError:
-            return False
-    return True
+            await machine(wish)
+        except NoAnswer:  # it may have
+            self._steps.append((f"perhaps {what}", back))
+            raise
+        if back is not None:
+            self._steps.append((what, back))
+
+    async def undo(self) -> list[str]:
+        """Undo it, the last first; what could not be undone."""
+        stays = []
+        for what, undo in reversed(self._steps):
+            try:
+                if undo is None:
+                    stays.append(what)
+                else:
+                    await undo()
+            except (EdgeError, OSError) as error:
+                log.warning("%s can't be undone: %s", what, error)
+                stays.append(what)
+        return stays
 
 
 class Taking:
@@ -109,6 +152,7 @@ class Taking:
         machine: Carries out wishes; None: those of this machine.
         is_up: Whether the network works, see `came_up`.
         patience: Seconds for that.
+        apart: Seconds for which it must work then.
         clock: POSIX seconds.
     """
 
@@ -121,6 +165,7 @@ class Taking:
         machine: Machine | None = None,
         is_up: Callable[[NetworkSettings], bool] = came_up,
         patience: float = _PATIENCE,
+        apart: float = _APART,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._folder = folder
@@ -129,6 +174,7 @@ class Taking:
         self._machine: Callable[[Wish], Awaitable[object]] = machine or _this_machine
         self._is_up = is_up
         self._patience = patience
+        self._apart = apart
         self._clock = clock
 
     async def take(self, setup: Setup, by: str, beside: Mapping[str, bytes]) -> Taken:
@@ -140,47 +186,117 @@ class Taking:
             beside: The files that lie beside it, by their names.
 
         Raises:
-            DecisionRefused: The box is set up.
+            DecisionRefused: The box is set up, or another file is taken just now.
             ConfigError: It can't be so, with what the file of the machine says.
             MachineRefused: The machine can't be so.
+            HalfTaken: It failed, and not all of it could be undone; after any other error nothing
+                is changed.
         """
-        before = await asyncio.to_thread(read_provisioned, self._folder)
-        if before is not None and before.digest == setup.digest:
-            return Taken([], None, is_new=False)
+        async with self._alone():
+            before = await asyncio.to_thread(read_provisioned, self._folder)
+            if before is not None and before.digest == setup.digest:
+                return Taken([], None, is_new=False)
+            await self._refuse_unless_new(before)
+            pem = _authority(setup, beside)
+            await self._own.check(setup.changes, is_remote=False)
+            done = _Done()
+            try:
+                taken = await self._do(setup, pem, done)
+            except BaseException as error:
+                stays = await done.undo()
+                if stays and isinstance(error, Exception):
+                    raise HalfTaken(
+                        f"{error}; what holds all the same: {', '.join(stays)}",
+                        hint=error.hint if isinstance(error, EdgeError) else "",
+                    ) from error
+                raise
+            await self._mark(Provisioned(by, self._clock(), setup.digest))
+        log.info("set up by the %s", by)
+        return taken
+
+    @contextlib.asynccontextmanager
+    async def _alone(self) -> AsyncGenerator[None]:
+        """One file at a time: a stick and the boot partition are found at the same start."""
+        flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+        descriptor = await asyncio.to_thread(os.open, self._folder / _LOCK, flags, 0o600)
+        try:
+            until = time.monotonic() + _TURN
+            while not _is_locked(descriptor):
+                if time.monotonic() > until:
+                    raise DecisionRefused(
+                        "this box is being set up by another file", hint="see what becomes of that"
+                    )
+                await asyncio.sleep(_LOOK)
+            yield
+        finally:
+            os.close(descriptor)
+
+    async def _refuse_unless_new(self, before: Provisioned | None) -> None:
         if before is not None or not await self._users.is_empty():
             by_what = f"by the {before.by}" if before is not None else "and has its people"
             raise DecisionRefused(
                 f"this box is set up already, {by_what}",
                 hint="change it on its page; or have it be as on its first day: edge reset",
             )
-        await self._own.check(setup.changes, is_remote=False)
-        pem = _authority(setup, beside)
+
+    async def _do(self, setup: Setup, pem: str, done: _Done) -> Taken:
         if setup.network is not None:
-            await self._try_network(setup.network)
+            network = "the network, for two minutes at the most"
+            await done.wish(network, self._machine, Network(setup.network), Back())
+            await self._wait_for(setup.network)
         if pem:
-            await self._machine(Trust(pem))
+            await done.wish("the authority's trust", self._machine, Trust(pem), Trust(""))
+        # Since the first look a minute may have gone by, and somebody have set it up on its page.
+        await self._refuse_unless_new(None)
+        before = await self._own.written()
         changes = await self._own.change(setup.changes, is_remote=False)
+        after = await self._own.written()
+        if changes:
+            done.add("the settings", lambda: self._own.undo(before, after))
         until = None
         if setup.token:
+            await self._refuse_unless_new(None)
             until = (await self._users.first_code(setup.token)).until
-        kept = Provisioned(by, self._clock(), setup.digest)
-        await asyncio.to_thread(write_file, self._folder / _FILE, msgspec.json.encode(kept))
-        log.info("set up by the %s", by)
+            done.add("the token", self._users.first_code)  # another code makes it worthless
+        if setup.network is not None:
+            await done.wish("the network", self._machine, Keep())
         return Taken(changes, until, is_new=True)
 
-    async def _try_network(self, settings: NetworkSettings) -> None:
-        await self._machine(Network(settings))
-        until = time.monotonic() + self._patience
-        while not await asyncio.to_thread(self._is_up, settings):
-            if time.monotonic() > until:
-                with contextlib.suppress(MachineRefused):
-                    await self._machine(Back())
+    async def _wait_for(self, settings: NetworkSettings) -> None:
+        until, since = time.monotonic() + self._patience, None
+        while True:
+            is_up = await asyncio.to_thread(self._is_up, settings)
+            now = time.monotonic()
+            if not is_up:
+                since = None
+            elif since is None:
+                since = now
+            elif now - since >= self._apart:
+                return
+            if since is None and now > until:
                 raise MachineRefused(
                     f"the network did not come up within {self._patience:.0f} s",
                     hint="is the cable plugged in? is the address free, and of this network?",
                 )
             await asyncio.sleep(_LOOK)
-        await self._machine(Keep())
+
+    async def _mark(self, kept: Provisioned) -> None:
+        try:
+            await asyncio.to_thread(write_file, self._folder / _FILE, msgspec.json.encode(kept))
+        except OSError as error:
+            raise HalfTaken(
+                f"this box was set up, but that can't be written down: {error.strerror or error}",
+                hint="look at its disk, and put the file in once more",
+            ) from error
+
+
+def _is_locked(descriptor: int) -> bool:
+    """By us, from now on."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 async def _this_machine(wish: Wish) -> object:
@@ -190,11 +306,14 @@ async def _this_machine(wish: Wish) -> object:
 def _authority(setup: Setup, beside: Mapping[str, bytes]) -> str:
     if not setup.ca:
         return ""
-    data: Any = beside.get(setup.ca)
+    # FAT, on which it lies, tells no case apart.
+    known = {name.lower(): data for name, data in beside.items()} | dict(beside)
+    data = known.get(setup.ca, known.get(setup.ca.lower()))
     if data is None:
         raise MachineRefused(
-            f"setup.ca names {setup.ca}, which is not there", hint="put it beside edge.toml"
+            f"setup.ca names {setup.ca}, which is not there, or too long",
+            hint="put it beside edge.toml",
         )
-    pem = bytes(data).decode("ascii", "replace")
+    pem = data.decode("ascii", "replace")
     authorities_in(pem)
     return pem

@@ -462,3 +462,31 @@ async def test_nothing_is_proven_in_the_middle_of_a_change(own, folder):
         assert former.exists()
     assert await proving
     assert not former.exists()
+
+
+async def test_a_change_of_which_nobody_was_told_is_undone(own, machine, folder):
+    new = await own.written()
+    await own.change({"sync.sweep_minutes": 5})
+    await own.undo(new, await own.written())
+    assert (await asyncio.to_thread(load, machine(), {})).sync.sweep_minutes == 15
+    assert await own.written() == new
+    # One that waits to be proven waits on, and may still be taken back to the one before.
+    await own.change({"sync.sweep_minutes": 5})
+    before = await own.written()
+    await own.change({"sync.sweep_minutes": 6}, is_remote=False)
+    await own.undo(before, await own.written())
+    assert await own.written() == before
+    assert await asyncio.to_thread(take_back, folder)
+    assert (await asyncio.to_thread(load, machine(), {})).sync.sweep_minutes == 15
+
+
+async def test_what_is_in_force_or_was_changed_since_is_not_undone(own, folder):
+    new = await own.written()
+    await own.change({"sync.sweep_minutes": 5})
+    after = await own.written()
+    await asyncio.to_thread(prove_as_it_is, folder)
+    with pytest.raises(DecisionRefused, match="in force"):
+        await own.undo(new, after)
+    await own.change({"sync.sweep_minutes": 6})
+    with pytest.raises(DecisionRefused, match="changed meanwhile"):
+        await own.undo(new, after)

@@ -12,6 +12,7 @@ import pytest
 from edge.__main__ import main
 from edge.access.codes import digest_of
 from edge.cache.disk import DiskUnusable
+from edge.errors import EdgeError
 from edge.loading import load
 from edge.machine.carrying import Carrier
 from edge.opening import Cache
@@ -59,6 +60,8 @@ def test_a_stick_sets_a_box_up_and_has_the_answer(edge, file, stick, loaded):
     assert "Name       radiology" in said
     assert "https://radiology:8443/welcome" in said
     assert "token of the file" in said
+    assert "It was struck out of the file." in said
+    assert "Passwords still stand in the file" in said
     assert TOKEN not in said + (stick / "edge.toml").read_text()
     found = asyncio.run(on(loaded, lambda cache: cache.users.redeem(TOKEN, PASSWORD, name="anna")))
     assert found.name == "anna"
@@ -118,8 +121,52 @@ def test_what_was_on_the_boot_partition_sets_it_up_and_goes(edge, file, machine,
     root.join()
     assert load(file, {}).appliance.name == "radiology"
     assert [path.name for path in folder.iterdir()] == ["result.txt"]
+    assert "The file was removed." in (folder / "result.txt").read_text()
     assert read_provisioned(loaded.appliance.data_dir).by == "boot partition"
     assert not machine.places.setup.exists()
+
+
+def test_however_long_what_is_wrong_is_the_file_goes_from_the_boot_partition(edge, machine):
+    text = f'{"k" * 40_000} = 1\n[archive]\npassword = "secret"\n'
+    folder = machine.places.boot[0] / "EDGE-SETUP"
+    folder.mkdir(parents=True)
+    (folder / "edge.toml").write_text(text)
+    machine.places.setup.mkdir()
+    (machine.places.setup / "edge.toml").write_text(text)
+    root = threading.Thread(
+        target=asyncio.run, args=(served(Carrier(machine.places, machine.tools)),)
+    )
+    root.start()
+    assert edge("boot") == 2
+    root.join()
+    assert [path.name for path in folder.iterdir()] == ["result.txt"]
+    assert "Nothing was changed: " in (folder / "result.txt").read_text()
+
+
+def test_that_nothing_was_changed_is_said_only_if_it_is_so(edge, file, stick, monkeypatch):
+    def fail(*_):
+        raise OSError(5, "Input/output error")
+
+    monkeypatch.setattr("edge.provision.taking.write_file", fail)
+    assert edge("stick", stick.parent) == 1
+    said = (stick / "result.txt").read_text()
+    assert "Nothing was changed" not in said
+    assert "was set up, but that can't be written down: Input/output error" in said
+    assert load(file, {}).appliance.name == "radiology"
+
+
+def test_a_service_that_can_not_be_told_has_its_settings_all_the_same(
+    edge, file, stick, monkeypatch
+):
+    async def fail(*_):
+        raise EdgeError("the service does not answer", hint="look at its log")
+
+    monkeypatch.setattr("edge.admin.local.ask_service", fail)
+    assert edge("stick", stick.parent) == 0
+    said = (stick / "result.txt").read_text()
+    assert "This box was set up by the stick" in said
+    assert "But: the service does not answer" in said
+    assert TOKEN not in (stick / "edge.toml").read_text()
 
 
 def test_a_file_is_checked_on_any_computer(edge, stick, capsys):

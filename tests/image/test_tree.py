@@ -240,3 +240,101 @@ def test_installer_refuses_answers_that_it_does_not_understand(
     (tmp_path / "install.toml").write_text(said)
     with pytest.raises(installer.InstallError, match=r"install\.toml"):
         installer.answers()
+
+
+def test_installer_offers_no_disk_that_the_system_runs_from(installer):
+    listed = json.loads(LISTED)
+    root = {"name": "root", "mountpoints": [None, "/"]}
+    listed["blockdevices"][1]["children"][1]["children"] = [root]
+    found = installer.candidates(json.dumps(listed), "sde")
+    assert [disk.name for disk in found] == ["sdb"]
+
+
+class Programs:
+    """What the installer runs, of which nothing is run."""
+
+    def __init__(self, *, mounted: str = "", broken: str = "") -> None:
+        self.called: list[tuple[str, ...]] = []
+        self.broken = broken
+        part = {"name": "sdb1", "mountpoints": [mounted or None]}
+        self.disk = {"name": "sdb", "mountpoints": [None], "children": [part]}
+
+    def __call__(self, *words: str) -> str:
+        self.called.append(words)
+        if self.broken and self.broken == words[0]:
+            raise sys.modules["install"].InstallError(f"{self.broken} is broken")
+        return json.dumps({"blockdevices": [self.disk]})
+
+
+class Person:
+    """Whoever stands before the screen."""
+
+    def __init__(self, *answers: str) -> None:
+        self.answers = list(answers)
+        self.said: list[str] = []
+
+    def say(self, text: str = "") -> None:
+        self.said.append(text)
+
+    def ask(self, text: str) -> str:
+        self.said.append(text)
+        return self.answers.pop(0)
+
+
+@pytest.mark.parametrize("stick", ["sdb", "sde"])
+def test_installer_writes_to_no_disk_that_the_system_runs_from(installer, stick, monkeypatch):
+    programs = Programs(mounted="" if stick == "sdb" else "/")
+    monkeypatch.setattr(installer, "run", programs)
+    disk = installer.Disk("sdb", 10**11, "", "", ())
+    with pytest.raises(installer.InstallError, match="runs from sdb: nothing was written"):
+        installer.write(disk, stick, Person())
+    assert {words[0] for words in programs.called} == {"lsblk"}
+
+
+@pytest.mark.parametrize("disk", ["nvme0n1", "N1", "1"])
+def test_a_stick_erases_the_data_of_an_edge_only_if_it_says_so(installer, disk):
+    disks = installer.candidates(LISTED, "sde")
+    with pytest.raises(installer.InstallError, match="erase_data = true"):
+        installer.told({"disk": disk}, disks, "1.3")
+    with pytest.raises(installer.InstallError, match="erase_data = true"):
+        installer.told({"disk": disk, "again": True}, disks, "1.2")
+    assert installer.told({"disk": disk, "erase_data": True}, disks, "1.3").name == "nvme0n1"
+    with pytest.raises(installer.InstallError, match="this version already"):
+        installer.told({"disk": disk, "erase_data": True}, disks, "1.2")
+    assert installer.told({"disk": "sdb"}, disks, "1.3").name == "sdb"
+
+
+def test_a_person_types_a_word_before_the_data_of_an_edge_is_erased(installer):
+    disks = installer.candidates(LISTED, "sde")
+    person = Person("1", "y", "7", "1", "erase")
+    assert installer.asked(person, disks).name == "nvme0n1"
+    assert not person.answers
+    assert any("HAS THE DATA OF AN EDGE" in line for line in person.said)
+    person = Person("1", "", "2")
+    assert installer.asked(person, disks).name == "sdb"
+
+
+def test_what_went_along_to_the_machine_is_gone_from_the_stick(installer, tmp_path, monkeypatch):
+    monkeypatch.setattr(installer, "SETUP", tmp_path)
+    monkeypatch.setattr(installer, "run", Programs())
+    monkeypatch.setattr(installer, "parts", lambda _: {"esp": "/dev/sde1"})
+    assert installer.take_along("sde") == ""
+    (tmp_path / "edge.toml").write_text('token = "7K2M-Q0XE-41TR-ZB9D"')
+    (tmp_path / "ca.pem").write_text("a certificate")
+    before = (tmp_path / "edge.toml").open("rb")
+    assert "is gone from the stick" in installer.take_along("sde")
+    assert [path.name for path in tmp_path.iterdir()] == ["ca.pem"]
+    with before:
+        assert not before.read().strip(b"\0"), "what was in it was overwritten"
+
+
+def test_of_a_stick_that_can_not_be_written_it_is_said_what_stands_on_it(
+    installer, tmp_path, monkeypatch
+):
+    monkeypatch.setattr(installer, "SETUP", tmp_path)
+    monkeypatch.setattr(installer, "run", Programs(broken="mount"))
+    monkeypatch.setattr(installer, "parts", lambda _: {"esp": "/dev/sde1"})
+    assert "passwords stand in it. Delete it" in installer.take_along("sde")
+    (tmp_path / "edge.toml").mkdir()
+    monkeypatch.setattr(installer, "run", Programs())
+    assert "passwords stand in it. Delete it" in installer.take_along("sde")

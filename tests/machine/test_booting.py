@@ -49,27 +49,58 @@ def test_a_name_that_was_damaged_is_none(places, start):
 
 def test_what_sets_the_box_up_is_fetched_off_the_boot_partition(places, start, stick):
     (stick / "edge.toml").write_text(SETUP)
-    (stick / "ca.pem").write_text("a certificate")
-    (stick / "notes.txt").write_text("of nobody's business")
+    (stick / "clinic-root.crt").write_text("a certificate")
+    (stick / "result.txt").write_text("of the last time")
+    (stick / ".hidden").write_text("of nobody's business")
+    (stick / "too-long.pem").write_bytes(b"#" * (64 * 1024 + 1))
+    (stick / "folder").mkdir()
     start()
-    assert sorted(path.name for path in places.setup.iterdir()) == ["ca.pem", "edge.toml"]
+    found = sorted(path.name for path in places.setup.iterdir())
+    assert found == ["clinic-root.crt", "edge.toml"], "the authority's file may have any name"
     assert (places.setup / "edge.toml").read_text() == SETUP
     assert places.setup.stat().st_mode & 0o007 == 0
 
 
-def test_links_folders_and_what_is_too_long_are_not_fetched(places, start, stick, tmp_path):
+def test_not_more_is_fetched_than_a_person_puts_there(places, start, stick):
+    (stick / "edge.toml").write_text(SETUP)
+    for number in range(40):
+        (stick / f"a{number:02}.pem").write_text("a certificate")
+    start()
+    assert (places.setup / "edge.toml").read_text() == SETUP
+    assert len(list(places.setup.iterdir())) == 33
+
+
+def test_links_and_folders_are_not_fetched(places, start, stick, tmp_path):
     (tmp_path / "secret").write_text("root's")
     (stick / "edge.toml").symlink_to(tmp_path / "secret")
-    start()
-    assert not places.setup.exists()
-    (stick / "edge.toml").unlink()
-    (stick / "edge.toml").write_bytes(b"#" * (64 * 1024 + 1))
     start()
     assert not places.setup.exists()
     (stick / "edge.toml").unlink()
     (stick / "edge.toml").mkdir()
     start()
     assert not places.setup.exists()
+    (stick / "edge.toml").rmdir()
+    (stick / "edge.toml").write_text(SETUP)
+    (stick / "ca.pem").symlink_to(tmp_path / "secret")
+    start()
+    assert [path.name for path in places.setup.iterdir()] == ["edge.toml"]
+
+
+def test_one_that_is_too_long_is_refused_and_goes_with_its_passwords(places, start, stick):
+    (stick / "edge.toml").write_bytes(b"#" * (64 * 1024 + 1))
+    start()
+    assert not places.setup.exists()
+    assert [path.name for path in stick.iterdir()] == ["result.txt"]
+    said = (stick / "result.txt").read_text()
+    assert "Nothing was changed: EDGE-SETUP/edge.toml is longer than 65536 bytes" in said
+    assert "was removed" in said
+
+
+def test_a_machine_starts_even_if_that_can_not_be_fetched(places, start, stick):
+    (stick / "edge.toml").write_text(SETUP)
+    places.setup.write_text("stands in its way")
+    start()
+    assert (stick / "edge.toml").read_text() == SETUP
 
 
 def test_once_it_was_taken_it_is_gone_and_an_answer_is_there(places, start, stick):

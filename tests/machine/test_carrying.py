@@ -9,7 +9,7 @@ import msgspec
 import pytest
 
 from edge.errors import MachineRefused
-from edge.machine.asking import Answer, ask, is_there, leave
+from edge.machine.asking import Answer, NoAnswer, ask, is_there, leave
 from edge.machine.carrying import Carrier
 from edge.machine.networks import read_network
 from edge.machine.power import read_power
@@ -195,7 +195,7 @@ async def test_who_asks_waits_for_the_answer(machine, carrier):
 
 
 async def test_a_wish_that_nobody_answers_is_taken_back(machine):
-    with pytest.raises(MachineRefused, match="does not answer"):
+    with pytest.raises(NoAnswer, match="does not answer"):
         await ask(machine.places, Keep(), patience=0.1)
     assert not list(machine.places.requests.iterdir())
 

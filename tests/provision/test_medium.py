@@ -34,6 +34,13 @@ def test_a_file_of_an_editor_is_read_with_what_lies_beside(stick):
     assert read_folder(stick / "EDGE-SETUP") == found
 
 
+def test_folders_that_a_computer_left_there_hide_no_file(stick):
+    for number in range(40):
+        (stick / f"EDGE-SETUP/.Trash-{number}").mkdir()
+    (stick / "EDGE-SETUP/zz.pem").write_bytes(b"certificate")
+    assert find(stick).beside == {"zz.pem": b"certificate"}
+
+
 def test_the_answer_lies_beside_and_the_token_is_struck_out(stick):
     answer(stick, "It was taken.\n", token=TOKEN)
     folder = stick / "EDGE-SETUP"

@@ -13,12 +13,13 @@ from edge import config
 from edge.app import Appliance
 from edge.cache.own_settings import OwnSettings
 from edge.crypto.secrets import PURPOSE, seal_secret
-from edge.errors import ConfigError, DecisionRefused, MachineRefused
+from edge.errors import AccessDenied, ConfigError, DecisionRefused, MachineRefused, UserRefused
 from edge.loading import load
+from edge.machine.asking import NoAnswer
 from edge.machine.wishes import Back, Keep, Network, NetworkSettings, Trust
 from edge.opening import Cache
 from edge.provision.file import read_setup, without_token
-from edge.provision.taking import Taking, came_up, read_provisioned
+from edge.provision.taking import HalfTaken, Taking, came_up, read_provisioned
 
 TOKEN = "7K2M-Q0XE-41TR-ZB9D"
 PLAIN = '[appliance]\nname = "radiology"\n[sync]\nsweep_minutes = 5\n'
@@ -57,7 +58,10 @@ def box(cache, wishes, tmp_path):
     def box(is_up=lambda settings: True, machine=machine):
         seal = partial(seal_secret, key=cache.keys.derive(PURPOSE))
         own = OwnSettings(tmp_path / "edge.toml", cache.folder, seal, {})
-        return Taking(cache.folder, cache.users, own, machine=machine, is_up=is_up, patience=0.1)
+        users = cache.users
+        return Taking(
+            cache.folder, users, own, machine=machine, is_up=is_up, patience=0.1, apart=0.0
+        )
 
     return box
 
@@ -124,11 +128,12 @@ SETTINGS = NetworkSettings(address=("192.168.1.10/24",))
 
 
 async def test_a_network_that_comes_up_is_kept(box, wishes):
-    tries = iter([False, True])
+    tries = iter([False, True, False, True, True])
     taking = box(is_up=lambda settings: settings == SETTINGS and next(tries))
     taking._patience = 20.0
     await taking.take(setup_of(NETWORK + PLAIN), "stick", {})
     assert wishes == [Network(SETTINGS), Keep()]
+    assert next(tries, None) is None, "two looks in a row"
 
 
 async def test_with_one_that_does_not_nothing_is_changed(box, cache, wishes, tmp_path):
@@ -161,9 +166,11 @@ async def test_the_clinics_authority_is_trusted_if_it_is_there(box, wishes):
     assert wishes == [Trust(pem.decode())]
 
 
-async def test_cut_short_the_same_file_sets_it_up(box, cache, monkeypatch):
+async def test_what_can_not_be_written_down_is_said_and_the_same_file_sets_it_up(
+    box, cache, monkeypatch
+):
     monkeypatch.setattr("edge.provision.taking.write_file", fail)
-    with pytest.raises(OSError, match="power"):
+    with pytest.raises(HalfTaken, match=r"was set up, but that can't be written down: power"):
         await box().take(setup_of(PLAIN), "stick", {})
     monkeypatch.undo()
     assert (await box().take(setup_of(PLAIN), "stick", {})).is_new
@@ -174,9 +181,134 @@ def fail(*_):
     raise OSError("power")
 
 
+# What is there when something fails in the middle ------------------------------------------------
+
+WHOLE = f'[setup]\ntoken = "{TOKEN}"\nca = "ca.pem"\n{NETWORK}{PLAIN}'
+
+
+@pytest.fixture(scope="module")
+def beside():
+    return {"ca.pem": trustme.CA().cert_pem.bytes()}
+
+
+async def is_as_before(cache, tmp_path):
+    """Whether it is a new box, as far as it knows itself."""
+    assert (await asyncio.to_thread(read_provisioned, cache.folder)) is None
+    assert (await loaded(tmp_path)).appliance.name == "edge"
+    assert not (cache.folder / "settings.toml.former").exists()
+    with pytest.raises(AccessDenied):
+        await cache.users.redeem(TOKEN, PASSWORD, name="anna")
+
+
+async def test_each_step_comes_after_the_one_before(box, wishes, beside):
+    await box().take(setup_of(WHOLE), "stick", beside)
+    assert wishes == [Network(SETTINGS), Trust(beside["ca.pem"].decode()), Keep()]
+
+
+@pytest.mark.parametrize("failing", [Network, Trust, Keep])
+async def test_whatever_the_machine_refuses_everything_is_undone(
+    box, cache, wishes, beside, tmp_path, failing
+):
+    async def machine(wish):
+        if isinstance(wish, failing) and wish != Trust(""):
+            raise MachineRefused(f"no {failing.__name__}")
+        wishes.append(wish)
+
+    with pytest.raises(MachineRefused, match=rf"^no {failing.__name__}$"):
+        await box(machine=machine).take(setup_of(WHOLE), "stick", beside)
+    undone = {Network: [], Trust: [Back()], Keep: [Trust(""), Back()]}[failing]
+    assert wishes[len(wishes) - len(undone) :] == undone
+    await is_as_before(cache, tmp_path)
+
+
+async def test_somebody_who_sets_it_up_meanwhile_wins(box, cache, wishes, beside, tmp_path):
+    """On its page, while the network is waited for."""
+    looks = []
+
+    def is_up(_):
+        looks.append(1)
+        return len(looks) > 1
+
+    async def machine(wish):
+        wishes.append(wish)
+        if isinstance(wish, Trust) and wish.pem:
+            handed = await cache.users.first_code()
+            await cache.users.redeem(handed.code, PASSWORD, name="anna")
+
+    taking = box(is_up=is_up, machine=machine)
+    taking._patience = 20.0
+    with pytest.raises(DecisionRefused, match="has its people"):
+        await taking.take(setup_of(WHOLE), "stick", beside)
+    assert wishes[-2:] == [Trust(""), Back()]
+    assert (await loaded(tmp_path)).appliance.name == "edge"
+    assert [user.name for user in await cache.users.list()] == ["anna"]
+
+
+async def test_a_token_that_can_not_be_one_leaves_no_settings(box, cache, tmp_path, monkeypatch):
+    async def refuse(*_):
+        raise UserRefused("there is an admin")
+
+    monkeypatch.setattr(cache.users, "first_code", refuse)
+    with pytest.raises(UserRefused, match=r"^there is an admin$"):
+        await box().take(setup_of(f'[setup]\ntoken = "{TOKEN}"\n{PLAIN}'), "stick", {})
+    monkeypatch.undo()
+    await is_as_before(cache, tmp_path)
+
+
+async def test_what_could_not_be_undone_is_said(box, cache, wishes, beside):
+    async def machine(wish):
+        if isinstance(wish, Keep | Back) or wish == Trust(""):
+            raise NoAnswer("the machine does not answer")
+        wishes.append(wish)
+
+    with pytest.raises(HalfTaken) as caught:
+        await box(machine=machine).take(setup_of(WHOLE), "stick", beside)
+    said = str(caught.value)
+    assert "does not answer; what holds all the same: perhaps the network" in said
+    assert "the authority's trust" in said
+    assert "settings" not in said
+
+
+async def test_two_files_are_taken_one_after_the_other(box, cache, wishes):
+    """A stick is in while the box starts with a file on its boot partition."""
+    begun, released = asyncio.Event(), asyncio.Event()
+
+    async def machine(wish):
+        wishes.append(wish)
+        if isinstance(wish, Network):
+            begun.set()
+            await released.wait()
+
+    first = asyncio.create_task(
+        box(machine=machine).take(setup_of(NETWORK + PLAIN), "boot partition", {})
+    )
+    await begun.wait()
+    second = asyncio.create_task(box(machine=machine).take(setup_of(PLAIN), "stick", {}))
+    await asyncio.wait([second], timeout=0.2)
+    assert not second.done()
+    released.set()
+    assert (await first).is_new
+    with pytest.raises(DecisionRefused, match="by the boot partition"):
+        await second
+
+
+async def test_the_authoritys_file_is_found_as_fat_finds_it(box, wishes, beside):
+    text = f'[setup]\nca = "Clinic-Root.PEM"\n{PLAIN}'
+    await box().take(setup_of(text), "stick", {"CLINIC-ROOT.PEM": beside["ca.pem"]})
+    assert wishes == [Trust(beside["ca.pem"].decode())]
+
+
 def test_an_address_is_up_once_it_is_ours():
     assert came_up(NetworkSettings(address=("127.0.0.1/8",)))
     assert not came_up(NetworkSettings(address=("192.0.2.77/24",)))
+
+
+def test_it_is_up_by_the_very_port_that_was_set():
+    """Whatever else this machine is connected by: none of these is there."""
+    assert not came_up(NetworkSettings(interface="nosuchport0"))
+    assert not came_up(NetworkSettings(interface="lo", vlan=7))
+    assert not came_up(NetworkSettings(interface="lo"))
+    assert not came_up(NetworkSettings(interface="nosuchport0", address=("127.0.0.1/8",)))
 
 
 def test_a_mark_that_was_damaged_is_still_one(tmp_path):
