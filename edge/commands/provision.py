@@ -61,6 +61,8 @@ def _token(_: argparse.Namespace) -> int:
 
 def _check(options: argparse.Namespace) -> int:
     from edge.provision.file import LONGEST, read_setup
+    from edge.provision.medium import beside
+    from edge.provision.taking import authority_of
 
     try:
         data = options.file.read_bytes()
@@ -70,8 +72,7 @@ def _check(options: argparse.Namespace) -> int:
     if len(data) > LONGEST:
         raise ConfigError(f"{options.file}: is longer than {LONGEST} bytes")
     setup = read_setup(text, str(options.file))
-    if setup.ca and not (options.file.parent / setup.ca).is_file():
-        raise ConfigError(f"{options.file}: setup.ca names {setup.ca}, which is not beside it")
+    authority_of(setup, beside(options.file.parent))
     said = [f"{len(setup.changes)} settings"]
     said += ["a token"] * bool(setup.token) + ["the network"] * (setup.network is not None)
     say(f"{options.file} is sound: {', '.join(said)}")

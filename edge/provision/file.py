@@ -3,7 +3,7 @@
 It is an ``edge.toml`` as any, with one more table::
 
     [setup]
-    token = "7K2M-Q0XE-41TR-ZB9D"      # edge provision token: the first admin's code
+    token = "XXXX-XXXX-XXXX-XXXX"      # edge provision token: the first admin's code
     ca = "ca.pem"                      # beside this file: the clinic's own authority
 
     [setup.network]
@@ -41,6 +41,8 @@ __all__ = ["LONGEST", "Setup", "read_setup", "without_token"]
 
 LONGEST: Final = 64 * 1024
 """Bytes of a file."""
+_LEAST_VARIED: Final = 7
+"""Different characters of a code: of those that were drawn, one in a million has fewer."""
 _HEADER = re.compile(r"\s*\[\[?\s*([A-Za-z0-9_\-\"'.\s]+?)\s*\]\]?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _FIXED: Final = {
@@ -91,6 +93,11 @@ def read_setup(text: str, where: str) -> Setup:
     except (tomllib.TOMLDecodeError, RecursionError) as error:
         raise ConfigError(f"{where}: is not TOML: {error}") from error
     table = _table(tree.pop("setup", {}), where)
+    if table.token not in text:
+        raise ConfigError(
+            f"{where}: setup.token is written in a way in which it can't be struck out",
+            hint="write it as it was printed, between quotation marks",
+        )
     plain = _without_setup(text)
     if tomllib.loads(plain) != tree:
         raise ConfigError(
@@ -129,6 +136,10 @@ def _table(said: object, where: str) -> _Table:
     if table.token and codes.digest_of(table.token) is None:
         raise ConfigError(
             f"{where}: setup.token is no code", hint="edge provision token prints one"
+        )
+    if table.token and len(set(codes.typed(table.token))) < _LEAST_VARIED:
+        raise ConfigError(
+            f"{where}: setup.token can be guessed", hint="edge provision token prints another"
         )
     if table.ca and not _NAME.fullmatch(table.ca):
         raise ConfigError(

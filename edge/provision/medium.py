@@ -19,7 +19,7 @@ from edge.cache.disk import Folder, on_disk
 from edge.errors import ConfigError, SealBroken
 from edge.provision.file import LONGEST, without_token
 
-__all__ = ["FILE", "FOLDER", "Found", "answer", "find", "read_folder"]
+__all__ = ["FILE", "FOLDER", "Found", "answer", "beside", "find", "read_folder"]
 
 FOLDER: Final = "EDGE-SETUP"
 FILE: Final = "edge.toml"
@@ -63,6 +63,16 @@ def read_folder(path: Path) -> Found | None:
         return _found(folder)
 
 
+def beside(path: Path) -> dict[str, bytes]:
+    """What lies in a folder beside such a file.
+
+    Raises:
+        DiskUnusable: It can't be read.
+    """
+    with on_disk(path), Folder.named(path) as folder:
+        return _beside(folder)
+
+
 def answer(medium: Path, words: str, *, token: str = "") -> None:
     """Write what became of it.
 
@@ -96,13 +106,17 @@ def _found(folder: Folder) -> Found | None:
         raise ConfigError(
             f"{FOLDER}/{FILE}: is not text in UTF-8", hint="save it as UTF-8"
         ) from error
-    beside: dict[str, bytes] = {}
+    return Found(text.replace("\r\n", "\n"), _beside(folder))
+
+
+def _beside(folder: Folder) -> dict[str, bytes]:
+    found: dict[str, bytes] = {}
     for name in folder.names():
-        if len(beside) == _MOST_FILES or name in (FILE, _ANSWER) or not folder.is_file(name):
+        if len(found) == _MOST_FILES or name in (FILE, _ANSWER) or not folder.is_file(name):
             continue
-        if (more := _read(folder, name)) is not None:
-            beside[name] = more
-    return Found(text.replace("\r\n", "\n"), beside)
+        if (data := _read(folder, name)) is not None:
+            found[name] = data
+    return found
 
 
 def _read(folder: Folder, name: str) -> bytes | None:

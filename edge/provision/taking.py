@@ -28,8 +28,8 @@ import msgspec
 
 from edge.access.users import Users
 from edge.cache.own_settings import Change, OwnSettings
-from edge.crypto.durable import write_file
-from edge.errors import DecisionRefused, EdgeError, MachineRefused
+from edge.crypto.durable import hand_over, write_file
+from edge.errors import ConfigError, DecisionRefused, EdgeError, MachineRefused
 from edge.machine.asking import NoAnswer, ask
 from edge.machine.networks import VLAN
 from edge.machine.places import Places
@@ -38,7 +38,15 @@ from edge.machine.wishes import Back, Keep, Network, NetworkSettings, Trust, Wis
 from edge.provision.file import Setup
 from edge.provision.ports import holds
 
-__all__ = ["HalfTaken", "Provisioned", "Taken", "Taking", "came_up", "read_provisioned"]
+__all__ = [
+    "HalfTaken",
+    "Provisioned",
+    "Taken",
+    "Taking",
+    "authority_of",
+    "came_up",
+    "read_provisioned",
+]
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +56,7 @@ _PATIENCE: Final = 60.0
 """Seconds in which a network must come up."""
 _APART: Final = 5.0
 """Seconds for which it must be up then: the address of before may still be there at first."""
-_TURN: Final = 200.0
+_TURN: Final = 120.0
 """Seconds to wait for the end of another file; the units give 300 for all."""
 _LOOK: Final = 0.5
 
@@ -187,7 +195,7 @@ class Taking:
 
         Raises:
             DecisionRefused: The box is set up, or another file is taken just now.
-            ConfigError: It can't be so, with what the file of the machine says.
+            ConfigError: It says nothing, or it can't be so, with what the file of the machine says.
             MachineRefused: The machine can't be so.
             HalfTaken: It failed, and not all of it could be undone; after any other error nothing
                 is changed.
@@ -197,7 +205,11 @@ class Taking:
             if before is not None and before.digest == setup.digest:
                 return Taken([], None, is_new=False)
             await self._refuse_unless_new(before)
-            pem = _authority(setup, beside)
+            if not (setup.changes or setup.token or setup.ca or setup.network):
+                raise ConfigError(
+                    "the file says nothing", hint="was the stick pulled out while it was written?"
+                )
+            pem = authority_of(setup, beside)
             await self._own.check(setup.changes, is_remote=False)
             done = _Done()
             try:
@@ -220,6 +232,7 @@ class Taking:
         flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = await asyncio.to_thread(os.open, self._folder / _LOCK, flags, 0o600)
         try:
+            await asyncio.to_thread(hand_over, descriptor, self._folder)
             until = time.monotonic() + _TURN
             while not _is_locked(descriptor):
                 if time.monotonic() > until:
@@ -303,7 +316,12 @@ async def _this_machine(wish: Wish) -> object:
     return await ask(Places(), wish)
 
 
-def _authority(setup: Setup, beside: Mapping[str, bytes]) -> str:
+def authority_of(setup: Setup, beside: Mapping[str, bytes]) -> str:
+    """The clinic's own authorities, in PEM; empty if the file names none.
+
+    Raises:
+        MachineRefused: The file that it names is not there, or has others than those.
+    """
     if not setup.ca:
         return ""
     # FAT, on which it lies, tells no case apart.

@@ -8,6 +8,7 @@ import threading
 import time
 
 import pytest
+import trustme
 
 from edge.__main__ import main
 from edge.access.codes import digest_of
@@ -176,7 +177,12 @@ def test_a_file_is_checked_on_any_computer(edge, stick, capsys):
     assert edge("check", stick / "edge.toml") == 2
     assert f"{stick}/edge.toml:1: nonsense is not a known key" in capsys.readouterr().err
     (stick / "edge.toml").write_text('[setup]\nca = "ca.pem"\n')
-    assert edge("check", stick / "edge.toml") == 2
+    assert edge("check", stick / "edge.toml") == 1
+    (stick / "ca.pem").write_text("no certificate")
+    assert edge("check", stick / "edge.toml") == 1
+    assert "has no certificate" in capsys.readouterr().err
+    (stick / "ca.pem").write_bytes(trustme.CA().cert_pem.bytes())
+    assert edge("check", stick / "edge.toml") == 0
     assert edge("check", stick / "gone.toml") == 2
 
 

@@ -78,6 +78,8 @@ def test_what_is_wrong_is_said_with_its_line():
         ("[" * 10_000, "is not TOML"),
         ('[setup]\nunknown = "x"\n', "setup: "),
         ('[setup]\ntoken = "1234"\n', "setup.token is no code | edge provision token"),
+        ('[setup]\ntoken = "XXXX-XXXX-XXXX-XXXX"\n', "setup.token can be guessed | edge provision"),
+        ('[setup]\ntoken = "7K2M\\u002DQ0XE-41TR-ZB9D"\n', "can't be struck out"),
         ('[setup]\nca = "../root.pem"\n', "setup.ca is no name of a file"),
         ('[setup.network]\naddress = ["192.168.1.10"]\n', "setup.network.address: "),
         ('[setup.network]\nipv4 = "x"\n', "setup: "),

@@ -88,6 +88,12 @@ async def test_a_box_takes_a_file_once(box, cache, tmp_path, wishes):
         await box().take(setup_of(PLAIN.replace("5", "6")), "boot partition", {})
 
 
+async def test_a_file_that_says_nothing_sets_no_box_up(box, cache):
+    with pytest.raises(ConfigError, match="says nothing"):
+        await box().take(setup_of("[setup]\n"), "stick", {})
+    assert (await box().take(setup_of(PLAIN), "stick", {})).is_new
+
+
 async def test_its_token_makes_the_first_admin_and_is_worth_nothing_then(box, cache):
     text = f'[setup]\ntoken = "{TOKEN}"\n{PLAIN}'
     taken = await box().take(setup_of(text), "stick", {})

@@ -1,0 +1,204 @@
+"""A box is set up by sticks that people put into it; the box itself runs from a disk on USB, too.
+
+Left out by ``scripts/test``; ``scripts/test-image stick`` runs it. The tests stand in the order in
+which the life of the one machine goes on.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import time
+
+import pytest
+import trustme
+
+from tests.image.hands import Hands
+from tests.image.machine import Machine, built
+from tests.image.media import on_stick, stick
+from tests.image.studies import NEEDS_IMAGE, has_failed, kept, send, sent
+from tests.image.technician import Technician
+from tests.image.usb import FIRST, partitioned, pull_out, put_in
+
+pytestmark = NEEDS_IMAGE
+SLICES = 12
+SETUP = "EDGE-SETUP/edge.toml"
+RESULT = "EDGE-SETUP/result.txt"
+AUTHORITY = "EDGE-SETUP/Clinic-Root.crt"
+PATIENCE = 600.0
+CODE = "7K2M-Q0XE-41TR-ZB9D"
+NETWORK = b"""
+[setup.network]
+address = ["10.0.2.15/24"]
+gateway = ["10.0.2.2"]
+dns = ["10.0.2.3"]
+"""
+"""As QEMU's own network is, and as its DHCP gives it."""
+
+
+@pytest.fixture(scope="module")
+def hands():
+    with Hands() as made:
+        yield made
+
+
+@pytest.fixture(scope="module")
+def technician():
+    return Technician()
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory, hands):
+    """A machine whose disk is on USB, and says so: a small box with an SSD beside it."""
+    folder = tmp_path_factory.mktemp("box")
+    machine = Machine(
+        folder / "machine",
+        built(),
+        disk_kind="usb-storage",
+        units=hands.units,
+        dropins=hands.dropins,
+    )
+    yield machine
+    machine.kill()
+
+
+@pytest.fixture(scope="module")
+def sticks(tmp_path_factory):
+    return tmp_path_factory.mktemp("sticks")
+
+
+def until(what, wanted, seconds=PATIENCE):
+    """Ask until the answer is as wanted; it."""
+    deadline = time.monotonic() + seconds
+    while True:
+        try:
+            found = what()
+            if wanted(found):
+                return found
+        except ConnectionError as error:  # its network changes; the line comes back
+            found = error
+        assert time.monotonic() < deadline, found
+        time.sleep(1)
+
+
+def device_of(hands, label):
+    """What the machine calls the stick of that label; empty if it is not in it."""
+    done = hands.run("realpath", "-e", f"/dev/disk/by-label/{label}", seconds=60)
+    return done.stdout.decode().strip().rpartition("/")[2]
+
+
+def answered(hands, label, pattern):
+    """Wait until the answer stands on a stick; what the machine calls it."""
+
+    def look():
+        name = device_of(hands, label)
+        said = hands.run("cat", f"/run/edge-media/{name}/{RESULT}", seconds=60).stdout.decode()
+        unit = f"edge-stick@{name}.service"
+        state = hands.must("systemctl", "show", "--property", "ActiveState", unit, seconds=60)
+        return name, said, state
+
+    def is_over(found):
+        name, said, state = found
+        return name and re.search(pattern, said) and re.search("inactive|failed", state)
+
+    return until(look, is_over)[0]
+
+
+def test_a_box_that_runs_from_usb_gives_nobody_its_boot_partition(box, hands):
+    box.start()
+    print(f"first start: {box.until_ready():.0f} s")
+    assert not has_failed(box)
+    disk = hands.must("/usr/lib/edge/boot-disk").strip()
+    assert disk.startswith("sd"), "it is on USB"
+    esp = hands.must("realpath", "/run/edge-disk/esp").strip()
+    known = hands.must("udevadm", "info", "--query=property", esp)
+    assert "ID_BUS=usb" in known
+    assert "ID_FS_TYPE=vfat" in known
+    assert "edge-media" not in known, "its rule leaves it alone"
+    assert hands.must("ls", "/run/edge-media") == ""
+    # Nor if somebody asks for it by name.
+    name = esp.rpartition("/")[2]
+    hands.run("systemctl", "start", f"edge-media@{name}.service")
+    assert hands.must("ls", "/run/edge-media") == ""
+    owned = hands.must(
+        "findmnt", "--list", "--noheadings", "--output", "OPTIONS", "--types", "vfat"
+    )
+    assert "uid=" not in owned
+
+
+def test_a_stick_with_a_mistake_changes_nothing_and_says_where_it_is(box, hands, sticks):
+    text = f'[setup]\ntoken = "{CODE}"\n[appliance]\nname = "radiology"\nnmae = "x"\n'
+    image = partitioned(sticks / "wrong.img", {SETUP: text.encode()}, "WRONG")
+    put_in(box, image, "wrong")
+    name = answered(hands, "WRONG", "Nothing was changed")
+    assert re.fullmatch(r"sd[a-z]1", name)
+    listed = hands.must("findmnt", "--noheadings", "--output", "FSTYPE,OPTIONS",
+                        f"/run/edge-media/{name}")  # fmt: skip
+    assert listed.startswith("vfat")
+    assert {"nosuid", "nodev", "noexec", "nosymfollow"} <= set(re.split(r"[\s,]+", listed))
+    pull_out(box, "wrong")
+    until(lambda: hands.must("ls", "/run/edge-media", seconds=60), lambda left: left == "")
+    there = f"{image}@@{FIRST}"
+    said = on_stick(there, RESULT)
+    assert b"EDGE-SETUP/edge.toml:5: appliance.nmae is not a known key" in said, said
+    assert CODE.encode() in on_stick(there, SETUP), "it was not taken"
+    assert hands.must("edge", "provision", "show").startswith("this box was set up by no file")
+
+
+def test_a_network_that_is_not_there_does_not_come_up_by_another_port(box, hands, sticks):
+    text = b'[appliance]\nname = "nowhere"\n[setup.network]\ninterface = "nosuch0"\n'
+    image = stick(sticks / "network.img", {SETUP: text}, "NETWORK")
+    put_in(box, image, "network")
+    answered(hands, "NETWORK", "Nothing was changed")
+    pull_out(box, "network")
+    assert b"the network did not come up within 60 s" in on_stick(image, RESULT)
+    assert json.loads(hands.must("cat", "/run/edge-machine/network.json")) in ({}, {"kept": {}})
+    assert hands.must("edge", "provision", "show").startswith("this box was set up by no file")
+
+
+def test_a_stick_sets_it_up_with_its_network_and_the_clinics_authority(
+    box, hands, sticks, technician
+):
+    authority = trustme.CA().cert_pem.bytes()
+    text = technician.settings.replace(b"[setup]\n", b'[setup]\nca = "clinic-root.crt"\n') + NETWORK
+    files = {SETUP: text, AUTHORITY: authority}
+    image = stick(sticks / "right.img", files, "RIGHT")
+    put_in(box, image, "right")
+    answered(hands, "RIGHT", "This box was set up by the stick|Nothing was changed|to the end")
+    pull_out(box, "right")
+    said, left = on_stick(image, RESULT), on_stick(image, SETUP)
+    assert b"This box was set up by the stick" in said, (said, hands.must("journalctl", "-n", "50"))
+    assert b"Name       radiology\r\n" in said
+    assert b"Addresses  10.0.2.15" in said
+    assert b'token = ""' in left
+    technician.takes_over(box)
+    status, body = box.ask("/api/v1/status", token=technician.token)
+    assert status == 200, body
+    state = json.loads(hands.must("cat", "/run/edge-machine/network.json"))
+    assert state["kept"]["address"] == ["10.0.2.15/24"]
+    assert "tried" not in state
+    trusted = hands.must("cat", "/run/edge-machine/ca-bundle.pem")
+    assert authority.decode().strip() in trusted
+    assert len(trusted) > 10 * len(authority), "beside those of the system"
+
+
+def test_another_stick_does_not_set_it_up_again(box, hands, sticks):
+    image = stick(sticks / "other.img", {SETUP: b'[appliance]\nname = "mine"\n'}, "OTHER")
+    put_in(box, image, "other")
+    answered(hands, "OTHER", "Nothing was changed")
+    pull_out(box, "other")
+    assert b"set up already, by the stick" in on_stick(image, RESULT)
+
+
+def test_it_starts_again_as_it_was_set_up_with_the_stick_in(box, hands, sticks, technician):
+    assert send(box, SLICES, 861).returncode == 0
+    box.stop()
+    hands.let_go()
+    box.sticks = [sticks / "right.img"]
+    before = len(box.console)
+    box.start().until_ready()
+    answered(hands, "RIGHT", "set up by this file before; nothing was changed")
+    assert kept(box, 861, technician.token) == sent(SLICES, 861)
+    assert "10.0.2.15/24" in hands.must("cat", "/run/systemd/network/10-edge.network")
+    assert not re.findall(r"\[\S*FAILED\S*\] (.*)", box.console[before:])
+    box.stop()
