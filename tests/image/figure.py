@@ -17,6 +17,8 @@ class Figure:
     value: float
     unit: str
     goal: float | None = None
+    is_detail: bool = False
+    """Not worth being kept."""
 
     @property
     def is_missed(self) -> bool:

@@ -105,18 +105,17 @@ def slow(folder: Path) -> list[Figure]:
         assert status == 200, body[:500]
         there = dict(fingerprint(data) for data in instances(body))
         assert there == sent(SLICES, SEED), "what is there is not what was sent"
-        nothing = [0.0]
-        return [
-            Figure("slow disk, 1 GiB, 4 cores: first start to readyz", start, "s"),
-            Figure(f"… intake of a CT, {SLICES} slices, {len(body) / MB:.0f} MB", taken, "s"),
-            Figure("… … slices a second", SLICES / taken, ""),
-            Figure("… slices read meanwhile by WADO-RS", len(reader.slices), ""),
-            Figure("… … one takes, median", statistics.median(reader.slices or nothing), "s"),
-            Figure("… … … longest", max(reader.slices, default=0), "s"),
-            Figure(
-                "… … a search for them, median", statistics.median(reader.searches or nothing), "s"
-            ),
-            Figure("… the whole study by WADO-RS afterwards", whole, "s"),
-        ]
+        slices, searches = reader.slices or [0.0], reader.searches or [0.0]
+        rows = (
+            ("first start to readyz", start, "s"),
+            (f"intake of a CT, {SLICES} slices, {len(body) / MB:.0f} MB", taken, "s"),
+            ("slices taken in a second", SLICES / taken, ""),
+            ("slices read meanwhile by WADO-RS", len(reader.slices), ""),
+            ("one slice read meanwhile, median", statistics.median(slices), "s"),
+            ("one slice read meanwhile, longest", max(slices), "s"),
+            ("a search for slices meanwhile, median", statistics.median(searches), "s"),
+            ("the whole study by WADO-RS afterwards", whole, "s"),
+        )
+        return [Figure(f"slow machine: {what}", value, unit) for what, value, unit in rows]
     finally:
         machine.kill()
