@@ -108,9 +108,11 @@ class Helper:
         except (UpdateRefused, OSError) as error:
             deed = Deed.NOT_WRITTEN if order.act == "install" else Deed.BAD
             cause = Cause.POWER if isinstance(error, _StoppedEachTime) else Cause.ITSELF
-            self._folder.note(deed, order.version, why=str(error), by=order.by, cause=cause)
-            self._folder.drop_order()
-            self._begun.unlink(missing_ok=True)
+            try:
+                self._folder.note(deed, order.version, why=str(error), by=order.by, cause=cause)
+            finally:  # a disk that is full must not have it tried for ever
+                self._folder.drop_order()
+                self._begun.unlink(missing_ok=True)
             raise
 
     def _install(self, order: Order) -> str:
@@ -158,14 +160,20 @@ class Helper:
                 by=order.by,
                 at=time.time(),
             )
-            self._folder.write_trial(trial)
             try:
+                self._folder.write_trial(trial)
                 loader.put(disk, bundle, running)
-            except UpdateRefused:
+            except (UpdateRefused, OSError):
+                # Nothing is on trial that does not start, and nothing starts that is not on trial:
+                # if that can't be had, the trial stays, and judges what may start.
+                loader.forget_others(running)
                 self._folder.drop_trial()
                 raise
-        self._folder.note(Deed.WRITTEN, manifest.version, before=running, by=order.by)
-        self._begun.unlink(missing_ok=True)
+        try:
+            self._folder.note(Deed.WRITTEN, manifest.version, before=running, by=order.by)
+            self._begun.unlink(missing_ok=True)
+        except OSError as error:  # it is written, whatever the history says
+            log.error("that version %s is written can't be noted: %s", manifest.version, error)
 
     @staticmethod
     def _fill(disk: Disk, bundle: Bundle, partition: Partition, name: Name) -> None:

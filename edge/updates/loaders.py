@@ -91,6 +91,9 @@ class Uefi:
         for version, paths in entries.items():
             if version != running:
                 self._unlink(paths)
+        # What an update that was cut short has left would fill a small partition, one by one.
+        if unfinished := sorted(self._folder.glob("edge_*.new")):
+            self._unlink(unfinished)
 
     def put(self, disk: Disk, bundle: Bundle, running: str) -> None:  # noqa: ARG002 - see Loader
         """See ``Loader``. Crash order: another name -> fsync -> rename -> fsync the folder."""
@@ -99,9 +102,13 @@ class Uefi:
         unfinished = self._folder / f"edge_{version}.new"
         unfinished.unlink(missing_ok=True)
         _write(unfinished, bundle.content(part))
-        self._unlink(self.entries().get(version, []))
-        unfinished.replace(self._folder / f"edge_{version}+{TRIES}.efi")
-        sync_folder(self._folder)
+        try:
+            self._unlink(self.entries().get(version, []))
+            unfinished.replace(self._folder / f"edge_{version}+{TRIES}.efi")
+            sync_folder(self._folder)
+        except OSError:
+            unfinished.unlink(missing_ok=True)
+            raise
         os.sync()  # FAT: what the folder says may still be in memory
 
     def keep(self, version: str) -> None:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge.errors import UpdateRefused
+from edge.updates import loaders
 from edge.updates.helper import Helper
 from edge.updates.journal import Cause, Deed, Order, Trial
 from edge.updates.loaders import Uefi
@@ -232,6 +235,67 @@ def test_a_crash_behind_the_commit_is_no_failure_of_the_version(machine, maker):
     assert machine.folder.order() is None
     assert machine.folder.trial().version == "1.1"
     assert machine.folder.history() == []
+
+
+class FullLoader(Uefi):
+    """Of a partition that takes no more, from one of the steps on."""
+
+    def __init__(self, loader, monkeypatch, at):
+        super().__init__(loader._folder.parent.parent)
+        self.monkeypatch, self.at = monkeypatch, at
+
+    def put(self, disk, bundle, running):
+        def full(*_):
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+        with self.monkeypatch.context() as patched:
+            if self.at == "write":
+                patched.setattr(loaders.os, "write", full)
+            elif self.at == "rename":
+                patched.setattr(loaders.Path, "replace", full)
+            else:
+                patched.setattr(loaders, "sync_folder", full)
+            super().put(disk, bundle, running)
+
+
+@pytest.mark.parametrize("at", ["write", "rename", "sync"])
+def test_what_could_not_be_put_leaves_nothing_behind(machine, maker, monkeypatch, at):
+    machine.order(maker.bundle())
+    with pytest.raises((UpdateRefused, OSError), match="No space left"):
+        machine.helper(loader=FullLoader(machine.loader, monkeypatch, at)).run()
+    assert machine.folder.trial() is None
+    assert machine.folder.order() is None
+    assert machine.starts == ["1.0"]
+    assert [path.name for path in machine.loader._folder.iterdir()] == ["edge_1.0.efi"]
+    assert machine.deeds() == [(Deed.NOT_WRITTEN, "1.1")]
+
+
+def test_what_power_that_was_cut_left_goes_with_the_next_update(machine, maker):
+    (machine.loader._folder / "edge_1.05.new").write_bytes(b"half of it")
+    machine.order(maker.bundle())
+    machine.helper().run()
+    assert sorted(path.name for path in machine.loader._folder.iterdir()) == [
+        "edge_1.0.efi",
+        "edge_1.1+3.efi",
+    ]
+
+
+@pytest.mark.parametrize("size", [300_000, 3 * MIB], ids=["written", "not written"])
+def test_a_history_that_takes_no_more_stops_nothing(machine, maker, monkeypatch, size):
+    machine.order(maker.bundle(size=size))
+
+    def full(*_, **__):
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(machine.folder, "note", full)
+    if size < MIB:
+        assert machine.helper().run() == "written"
+        assert machine.starts == ["1.1", "1.0"]
+        assert machine.folder.trial().version == "1.1"
+    else:
+        with pytest.raises(OSError, match="No space left"):
+            machine.helper().run()
+    assert machine.folder.order() is None
 
 
 def test_an_order_that_stops_the_machine_each_time_is_given_up(machine, maker):
