@@ -47,10 +47,11 @@ from edge.index import (
     users,
 )
 from edge.index.ballast import Ballast
+from edge.index.catching_up import BLIND
 from edge.index.connection import SCHEMA_VERSION, NewerIndex, suspicion
 from edge.index.database import Connection, Database, DatabaseBroken
-from edge.index.former import KEPT_SECONDS, forget_former
-from edge.index.taking_back import take_back
+from edge.index.former import KEPT_SECONDS
+from edge.index.taking_back import take_back, tidy
 from edge.index.tokens import TokenTable, salvage
 from edge.store.objects import ObjectStore
 from edge.store.tombstones import TombstoneStore, TrashRecord, TrashStore
@@ -162,7 +163,7 @@ async def _known_index(path: Path, key: bytes, ballast: Ballast | None) -> Datab
     try:
         database = await Database(path, key, checked=True, ballast=ballast).__aenter__()
     except NewerIndex as error:
-        done = await asyncio.to_thread(take_back, path, key, error.version, SCHEMA_VERSION)
+        done = await asyncio.to_thread(take_back, path, key, error.version, SCHEMA_VERSION, ballast)
         if done is None:
             raise
         log.warning(
@@ -174,7 +175,8 @@ async def _known_index(path: Path, key: bytes, ballast: Ballast | None) -> Datab
         database = await Database(path, key, checked=True, ballast=ballast).__aenter__()
         database.taken_back_from = done.version
         database.not_taken_over = ", ".join(done.unread)
-    await asyncio.to_thread(forget_former, path, before=time.time() - KEPT_SECONDS)
+    now = time.time()
+    await asyncio.to_thread(tidy, path, SCHEMA_VERSION, now - KEPT_SECONDS, now)
     return database
 
 
@@ -257,6 +259,8 @@ class Recovery:
         needed = {thrown[name] for name in report.unreadable if name in thrown}
         for at in records.keys() - await trash.records(self._database) - needed:
             await self._trashed.remove(at)
+        if await remote.cursor(self._database, BLIND):
+            await self._database.write(lambda db: remote.set_cursor(db, BLIND, ""))
         await self._look_at_keys(report)
         self._log(report)
         return report
@@ -264,6 +268,8 @@ class Recovery:
     async def _bury_again(self, orphans: dict[str, int], report: Report) -> None:
         """Set tombstones that are missing, and finish deletions that were interrupted."""
         named = await tombstones.records(self._database)
+        # Of what an index that was taken back could not read, some may have been sent again.
+        blind = bool(await remote.cursor(self._database, BLIND))
         stale = []
         for record_name, record in (await self._deletions.read_all()).items():
             for name in orphans.keys() & set(record.objects):
@@ -276,7 +282,7 @@ class Recovery:
                     refs=record.refs,
                     record_name=record_name,
                     deleted=record.at,
-                    withdraw=record.withdraw,
+                    withdraw=record.withdraw and not blind,
                 )
                 if not await self._database.write(restore):
                     stale.append(record_name)

@@ -24,7 +24,17 @@ from edge.index.connection import Connection, connect
 from edge.index.feed import record
 from edge.index.instances import ensure_series, ensure_study
 
-__all__ = ["Snapshot", "Table", "Unproven", "fill_all", "restore", "salvage", "take"]
+__all__ = [
+    "Snapshot",
+    "Table",
+    "Unproven",
+    "described",
+    "fill_all",
+    "insert_absent",
+    "restore",
+    "salvage",
+    "take",
+]
 
 _TABLES = (
     "tokens",
@@ -109,13 +119,16 @@ def take(path: Path, key: bytes) -> Snapshot:
         db.close()
 
 
-_UNPROVEN = (
+_DESCRIBED = (
     "SELECT s.study_uid, e.series_uid, i.sop_uid, a.attributes, e.attributes, i.sop_class_uid,"
     " i.transfer_syntax, i.instance_number, i.frame_count, i.content_bytes, i.meta_digest,"
     " i.dataset_digest, i.custody, i.origin, i.peer, i.received"
     " FROM instances i JOIN series e ON e.id = i.series_id JOIN studies s ON s.id = i.study_id"
     " JOIN study_attributes a ON a.study_id = s.id"
-    " WHERE i.custody <> 'VERIFIED' AND i.availability IN ('ONLINE', 'UNAVAILABLE') ORDER BY i.id"
+)
+_UNPROVEN = (
+    f"{_DESCRIBED} WHERE i.custody <> 'VERIFIED'"
+    " AND i.availability IN ('ONLINE', 'UNAVAILABLE') ORDER BY i.id"
 )
 
 
@@ -140,41 +153,64 @@ def restore(db: Connection, snapshot: Snapshot, now: float) -> int:
     fill_all(db, snapshot.tables)
     lost = 0
     for one in snapshot.unproven:
-        ref = InstanceRef(one.study_uid, one.series_uid, one.sop_uid)
-        study_id = ensure_study(db, one.study_uid, json.loads(one.study), now)
-        series_id = ensure_series(db, study_id, one.series_uid, json.loads(one.series), now)
-        listed = one.custody == "ACKNOWLEDGED"
-        lost += not listed
-        added = db.execute(
-            "INSERT OR IGNORE INTO instances (study_id, series_id, sop_uid, sop_class_uid,"
-            " transfer_syntax, instance_number, frame_count, availability, content_bytes,"
-            " meta_digest, dataset_digest, custody, reason, origin, peer, received, last_used,"
-            " withheld) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
-            f" {rejections.WITHHELD}) RETURNING withheld",
-            (
-                study_id,
-                series_id,
-                one.sop_uid,
-                one.sop_class_uid,
-                one.transfer_syntax,
-                one.instance_number,
-                one.frame_count,
-                "NEARLINE" if listed else "UNAVAILABLE",
-                one.content_bytes,
-                one.meta_digest,
-                one.dataset_digest,
-                "ACKNOWLEDGED" if listed else "EDGE_ONLY",
-                "" if listed else _REASON,
-                one.origin,
-                one.peer,
-                one.received,
-                now,
-                one.sop_uid,
-            ),
-        ).fetchone()
-        if added is not None and not added[0]:
-            record(db, "CREATE", ref, now)
+        if one.custody == "ACKNOWLEDGED":
+            insert_absent(db, one, "NEARLINE", "ACKNOWLEDGED", "", now)
+        else:
+            insert_absent(db, one, "UNAVAILABLE", "EDGE_ONLY", _REASON, now)
+            lost += 1
     return lost
+
+
+def insert_absent(
+    db: Connection, one: Unproven, availability: str, custody: str, reason: str, now: float
+) -> None:
+    """Make the row of an instance whose bytes are not here, or not known to be; if there is none.
+
+    Args:
+        db: The writer's connection.
+        one: It.
+        availability: Not ONLINE.
+        custody: Who vouches for it.
+        reason: Why it is so.
+        now: POSIX seconds.
+    """
+    ref = InstanceRef(one.study_uid, one.series_uid, one.sop_uid)
+    study_id = ensure_study(db, one.study_uid, json.loads(one.study), now)
+    series_id = ensure_series(db, study_id, one.series_uid, json.loads(one.series), now)
+    added = db.execute(
+        "INSERT OR IGNORE INTO instances (study_id, series_id, sop_uid, sop_class_uid,"
+        " transfer_syntax, instance_number, frame_count, availability, content_bytes,"
+        " meta_digest, dataset_digest, custody, reason, origin, peer, received, last_used,"
+        " withheld) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?,"
+        f" {rejections.WITHHELD}) RETURNING withheld",
+        (
+            study_id,
+            series_id,
+            one.sop_uid,
+            one.sop_class_uid,
+            one.transfer_syntax,
+            one.instance_number,
+            one.frame_count,
+            availability,
+            one.content_bytes,
+            one.meta_digest,
+            one.dataset_digest,
+            custody,
+            reason,
+            one.origin,
+            one.peer,
+            one.received,
+            now,
+            one.sop_uid,
+        ),
+    ).fetchone()
+    if added is not None and not added[0]:
+        record(db, "CREATE", ref, now)
+
+
+def described(db: Connection, sop_uid: str) -> Unproven:
+    """What an index knows of an instance that it has a row of."""
+    return Unproven(*db.execute(f"{_DESCRIBED} WHERE i.sop_uid = ?", (sop_uid,)).fetchone())
 
 
 def _table(db: Connection, name: str) -> Table:

@@ -1,78 +1,41 @@
 """The index of before takes the place of a newer version's, and learns what came since.
 
 The version that runs knows nothing of the newer schema, but the newer file can be read as far as
-its tables and columns have the names that they have here; what can't be read is answered by what is
-safe. What came in between is put right so:
-
-    objects that came          stay in the store; recovery adopts what no row names
-    what was deleted           is deleted here, too, with its tombstone: it does not come back
-    custody                    the archive is believed as far as both files say so; else it is asked
-                               again, and nothing is evicted until it was
-    tokens, people, peers,     as the newer file has them, whole tables: who was let in or kept out
-    pins, emergencies          since is so; where one can't be read, it is as it was, and said
-    sessions, links, codes     hold no longer
-    the change feed            begins anew, above all numbers, as that of an index that was rebuilt
+its tables and columns have the names that they have here: `catching_up` says what is taken of it,
+and who is right. The objects that came stay in the store; recovery adopts what no row names.
 
 Crash order: the newer file's log is emptied -> ``index.db.back`` is made and filled -> the newer
-file gets a second name -> ``index.db.back`` takes its place, which is the commit. Before that, all
-of it is done again.
+file gets a second name, ``index.db.newer-N`` -> ``index.db.back`` takes its place, which is the
+commit -> the copies go. Before the commit, all of it is done again; whatever fails before it leaves
+the newer file, and nothing else. What a crash left is tidied up by the next start.
 """
 
 from __future__ import annotations
 
-import logging
+import errno
 import os
 import shutil
-import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 from sqlcipher3 import dbapi2 as sqlcipher
 
 from edge.crypto.durable import sync_folder
-from edge.dicom.instance import InstanceRef
-from edge.errors import EdgeError
-from edge.index import emergencies, identities, instances, snapshot, users
-from edge.index.connection import Connection, connect, connect_writer
-from edge.index.feed import record
-from edge.index.former import find_former, forget_former, former_files
-from edge.index.remote import set_cursor
+from edge.errors import EdgeError, StorageFull
+from edge.index.ballast import Ballast
+from edge.index.catching_up import TakenBack, learn
+from edge.index.connection import Connection, connect, connect_writer, translated
+from edge.index.former import find_former, forget_former, former_files, has_room, is_old
 
-__all__ = ["TakenBack", "take_back"]
+__all__ = ["TakenBack", "take_back", "tidy"]
 
-log = logging.getLogger(__name__)
-
-_PEOPLE: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
-    ("tokens", ("tokens",)),
-    ("users", users.KEPT),
-    ("people of the identity provider", identities.KEPT),
-    ("emergency accesses", emergencies.KEPT),
-    ("peers", ("peers",)),
-    ("pins", ("pins",)),
-)
-"""What they are called, and the tables in which they can be filled."""
-_ENDED: Final = ("sessions", "links", "codes")
-_AT_ONCE: Final = 1000
+_MARGIN: Final = 8 * 1024**2
+"""Bytes for what came since, beside what is counted."""
 
 
-@dataclass(slots=True)
-class TakenBack:
-    """What was done."""
-
-    version: int
-    """Of the schema that was set aside."""
-    deleted: int = 0
-    """Instances that were deleted since."""
-    asked_again: int = 0
-    """Instances about which the archive is asked again."""
-    unread: list[str] = field(default_factory=list)
-    """What could not be read of the newer file, and is as it was before the update."""
-
-
-def take_back(path: Path, key: bytes, version: int, knows: int) -> TakenBack | None:
+def take_back(
+    path: Path, key: bytes, version: int, knows: int, ballast: Ballast | None = None
+) -> TakenBack | None:
     """Do it; None if there is no copy that this version knows. Blocks.
 
     Args:
@@ -80,34 +43,72 @@ def take_back(path: Path, key: bytes, version: int, knows: int) -> TakenBack | N
         key: Of both.
         version: Of the newer schema.
         knows: The schema that this version knows.
+        ballast: Released if there is no room.
 
     Raises:
-        EdgeError: It can't be done now; nothing was changed.
+        StorageFull: There is no room for it.
+        EdgeError: It can't be done now. In either case the newer index is as it was.
     """
     former = find_former(path, knows)
     if former is None:
         return None
-    done = TakenBack(version)
-    newer = _opened(path, key)
+    number, _ = former
     back = path.with_name(f"{path.name}.back")
     try:
-        number, _ = former
+        _remove_all(back)
+        _refuse_full(path, number, ballast)
+        done = _fill(path, key, number, back, TakenBack(version))
+        # The copy of its own migration, if it had one, says less than what was taken from it.
+        for stray in (*former_files(back, number), *former_files(back, knows)):
+            stray.unlink(missing_ok=True)
+        _replace(path, back, version)
+    except (OSError, sqlcipher.Error) as error:
+        _remove_all(back)
+        raise _meaning(error, path) from error
+    except EdgeError:
+        _remove_all(back)
+        raise
+    forget_former(path)
+    return done
+
+
+def tidy(path: Path, knows: int, before: float, now: float) -> None:
+    """Remove what is of no use any more beside an index that was opened. Blocks.
+
+    That is what a crash left half made; copies and indexes that were set aside before a moment, for
+    they have what was erased since, too; and one that was set aside and was of a version that this
+    one is not older than: its index went on from the one that is there.
+
+    Args:
+        path: Of the index.
+        knows: Its schema.
+        before: Which moment; POSIX seconds.
+        now: POSIX seconds.
+    """
+    _remove_all(path.with_name(f"{path.name}.back"))
+    forget_former(path, before=before, now=now)
+    prefix = f"{path.name}.newer-"
+    for aside in path.parent.glob(f"{prefix}*"):
+        number = aside.name.removeprefix(prefix)
+        if number.isdecimal() and (int(number) <= knows or is_old(aside, before, now)):
+            aside.unlink(missing_ok=True)
+
+
+def _fill(path: Path, key: bytes, number: int, back: Path, done: TakenBack) -> TakenBack:
+    """Make the index that takes the place, whole and durable but for its name."""
+    newer = _opened(path, key)
+    try:
         _place_copy(path, number, back)
         db = connect_writer(back, key)
         try:
             db.execute("BEGIN IMMEDIATE")
-            _learn(db, newer, done)
+            learn(db, newer, done)
             db.execute("COMMIT")
-            db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+            _empty_log(db)
         finally:
             db.close()
     finally:
         newer.close()
-    # The copy of its own migration, if it had one, says less than what was taken from it.
-    for stray in (*former_files(back, number), *former_files(back, knows)):
-        stray.unlink(missing_ok=True)
-    _replace(path, back, version)
-    forget_former(path)
     return done
 
 
@@ -115,27 +116,61 @@ def _opened(path: Path, key: bytes) -> Connection:
     """The newer file, all of it in the one file."""
     db = connect(path, key, cache_kib=4096)
     try:
-        busy, *_ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
-    except sqlcipher.Error as error:
+        _empty_log(db)
+    except BaseException:
         db.close()
-        raise EdgeError(f"the newer index can't be closed: {error}") from error
+        raise
+    return db
+
+
+def _empty_log(db: Connection) -> None:
+    busy, *_ = db.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
     if busy:
-        db.close()
         raise EdgeError(
             "the index of a newer version is in use", hint="end the commands that use it"
         )
-    return db
+
+
+def _refuse_full(path: Path, number: int, ballast: Ballast | None) -> None:
+    """Look for room before anything is written, so that the disk is not filled for nothing."""
+    sizes = [one.stat().st_size for one in former_files(path, number) if one.exists()]
+    # Of the copy, all of the feed is written anew, and much else.
+    needed = 2 * sum(sizes) + _MARGIN
+    if not has_room(path.parent, needed, ballast):
+        raise _full(needed)
+
+
+def _full(needed: int) -> StorageFull:
+    return StorageFull(
+        "there is no room to take back the index of before the update: it needs"
+        f" {needed / 1e6:.0f} MB",
+        hint="free some space on the disk, or install the newer version again; nothing was changed",
+    )
+
+
+def _meaning(error: BaseException, path: Path) -> BaseException:
+    """What an error of the disk or of SQLite means."""
+    meaning = translated(error, path)
+    is_full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+    if is_full or isinstance(meaning, StorageFull):
+        return _full(2 * path.stat().st_size)
+    if isinstance(meaning, EdgeError):
+        return meaning
+    return EdgeError(f"the index of before can't be taken back: {error}")
+
+
+def _remove_all(back: Path) -> None:
+    for one in back.parent.glob(f"{back.name}*"):
+        one.unlink(missing_ok=True)
 
 
 def _place_copy(path: Path, number: int, back: Path) -> None:
     for source, target in zip(
         former_files(path, number), (back, back.with_name(f"{back.name}-wal")), strict=True
     ):
-        target.unlink(missing_ok=True)
         if source.exists():
             shutil.copyfile(source, target)
             target.chmod(0o600)
-    back.with_name(f"{back.name}-shm").unlink(missing_ok=True)
 
 
 def _replace(path: Path, back: Path, version: int) -> None:
@@ -151,135 +186,3 @@ def _replace(path: Path, back: Path, version: int) -> None:
         os.fsync(file.fileno())
     back.replace(path)
     sync_folder(path.parent)
-
-
-# What came between --------------------------------------------------------------------------------
-
-
-def _learn(db: Connection, newer: Connection, done: TakenBack) -> None:
-    now = time.time()
-    for what, names in _PEOPLE:
-        if not _tried(db, partial(_take_tables, db, newer, names)):
-            done.unread.append(what)
-            log.error(
-                "%s can't be read of the index of the newer version: they are as before", what
-            )
-    for name in _ENDED:
-        db.execute(f"DELETE FROM {name}")
-    if not _tried(db, lambda: _bury(db, newer, done, now)):
-        done.unread.append("deletions")
-        log.error("what was deleted since can't be read: some of it may come back")
-    if not _tried(db, lambda: _doubt(db, newer, done)):
-        done.unread.append("custody")
-        done.asked_again = _doubt_all(db)
-    _begin_feed_anew(db, now)
-
-
-def _tried(db: Connection, act: Callable[[], None]) -> bool:
-    """Whether it could be done; if not, nothing of it was."""
-    db.execute("SAVEPOINT part")
-    try:
-        act()
-    except sqlcipher.Error as error:
-        log.warning("the index of the newer version: %s", error)
-        db.execute("ROLLBACK TO part")
-        db.execute("RELEASE part")
-        return False
-    db.execute("RELEASE part")
-    return True
-
-
-def _take_tables(db: Connection, newer: Connection, names: Sequence[str]) -> None:
-    tables = [_table(newer, name) for name in names]
-    for name in reversed(names):
-        db.execute(f"DELETE FROM {name}")
-    snapshot.fill_all(db, tables)
-
-
-def _table(newer: Connection, name: str) -> snapshot.Table:
-    rows = newer.execute(f"SELECT * FROM {name}")
-    columns = tuple(column[0] for column in rows.description)
-    return snapshot.Table(name, columns, tuple(rows))
-
-
-def _bury(db: Connection, newer: Connection, done: TakenBack, now: float) -> None:
-    """Delete what was deleted: there is a tombstone of it, and no row."""
-    tombs = _table(newer, "tombstones")
-    uid = tombs.columns.index("sop_uid")
-    known = {row[0] for row in db.execute("SELECT sop_uid FROM tombstones")}
-    for row in tombs.rows:
-        again = newer.execute("SELECT 1 FROM instances WHERE sop_uid = ?", (row[uid],)).fetchone()
-        if row[uid] in known or again is not None:
-            continue
-        found = db.execute(
-            "SELECT i.id, s.study_uid, e.series_uid FROM instances i JOIN series e"
-            " ON e.id = i.series_id JOIN studies s ON s.id = i.study_id WHERE i.sop_uid = ?",
-            (row[uid],),
-        ).fetchone()
-        if found is not None:
-            instances.forget(db, found[0])
-            record(db, "DELETE", InstanceRef(found[1], found[2], row[uid]), now)
-            done.deleted += 1
-    snapshot.fill_all(db, [tombs])
-
-
-def _doubt(db: Connection, newer: Connection, done: TakenBack) -> None:
-    """Believe of an archive what both files say, and what the newer one knows beyond that."""
-    known: dict[str, str] = dict(newer.execute("SELECT sop_uid, custody FROM instances"))
-    rows = db.execute("SELECT id, sop_uid, custody FROM instances").fetchall()
-    changed: list[tuple[str, int]] = []
-    for number, uid, custody in rows:
-        then = known.get(uid)
-        if then == custody or then is None:
-            continue
-        if then in _VOUCHED:
-            # It is asked again: the newer version's word is enough to know where to ask.
-            changed.append(("ACKNOWLEDGED", number))
-        elif custody in _VOUCHED:
-            changed.append(("SENT", number))
-    _set_custody(db, changed)
-    done.asked_again = len(changed)
-    _doubt_copies(db)
-
-
-_VOUCHED: Final = frozenset({"ACKNOWLEDGED", "VERIFIED"})
-
-
-def _doubt_all(db: Connection) -> int:
-    """Believe an archive nothing but that it may be asked."""
-    rows = db.execute("SELECT id FROM instances WHERE custody = 'VERIFIED'").fetchall()
-    _set_custody(db, [("ACKNOWLEDGED", number) for (number,) in rows])
-    _doubt_copies(db)
-    return len(rows)
-
-
-def _doubt_copies(db: Connection) -> None:
-    db.execute(
-        "UPDATE copies SET custody = 'ACKNOWLEDGED', tries = 0, retry_at = 0"
-        " WHERE custody = 'VERIFIED'"
-    )
-
-
-def _set_custody(db: Connection, changed: Sequence[tuple[str, int]]) -> None:
-    for at in range(0, len(changed), _AT_ONCE):
-        db.executemany(
-            "UPDATE instances SET custody = ?, tries = 0, retry_at = 0, reason = '' WHERE id = ?",
-            changed[at : at + _AT_ONCE],
-        )
-
-
-def _begin_feed_anew(db: Connection, now: float) -> None:
-    """Tell whoever follows by number of everything once more; the box itself has seen it."""
-    db.execute("DELETE FROM changes")
-    db.execute(
-        "UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'changes'", (int(now * 1000),)
-    )
-    db.execute(
-        "INSERT INTO changes (action, study_uid, series_uid, sop_uid, at)"
-        " SELECT 'CREATE', s.study_uid, e.series_uid, i.sop_uid, ? FROM instances i"
-        " JOIN series e ON e.id = i.series_id JOIN studies s ON s.id = i.study_id"
-        " WHERE i.withheld = '' ORDER BY i.id",
-        (now,),
-    )
-    last: Any = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'changes'").fetchone()
-    set_cursor(db, "arrivals", str(last[0]))

@@ -28,9 +28,11 @@ from edge.cloud.several import Several
 from edge.crypto.keys import KeyRing
 from edge.crypto.providers import FileKeyProvider
 from edge.crypto.sealed import Algorithm
-from edge.dicom.instance import Origin
+from edge.dicom.instance import Custody, Origin
+from edge.index import connection
 from edge.store.objects import ObjectStore
 from edge.store.tombstones import TombstoneStore, TrashStore
+from tests.cache.newer_index import NEWER, PEOPLE, SAMPLES, migrate, settle
 from tests.samples import chunks
 
 MODALITY = Source(Origin.DIMSE, "MODALITY")
@@ -139,3 +141,32 @@ def sealed_files(tmp_path):
         return [path for folder in folders for path in folder.rglob("*") if path.is_file()]
 
     return find
+
+
+@pytest.fixture
+def newer(monkeypatch):
+    """Has this be the newer version until it is called again."""
+
+    def begin():
+        monkeypatch.setattr(connection, "SCHEMA_VERSION", NEWER)
+
+    return begin, monkeypatch.undo
+
+
+@pytest.fixture
+def updated(open_cache, tmp_path, newer):
+    """A box with images, updated; gives what it can be opened by as the newer version."""
+
+    async def make(more=""):
+        async with open_cache() as cache:
+            for sample in SAMPLES[:4]:
+                await cache.send(sample)
+            for sample in SAMPLES[:3]:
+                await settle(cache, sample, Custody.VERIFIED)
+            await cache.database.write(lambda db: db.execute(PEOPLE))
+            key = cache.keys.derive("index")
+        migrate(tmp_path / "index.db", key, more)
+        newer[0]()
+        return key
+
+    return make

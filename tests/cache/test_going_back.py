@@ -9,91 +9,23 @@ from __future__ import annotations
 import errno
 import os
 import time
+from types import SimpleNamespace
 
 import pytest
+from sqlcipher3 import dbapi2 as sqlcipher
 
 from edge.cache import recovery
-from edge.cache.ledger import Settlement
 from edge.dicom.instance import Availability, Custody
 from edge.errors import EdgeError, SecretError, StorageFull
-from edge.index import connection, former, lookup, taking_back
+from edge.index import connection, former, taking_back
+from edge.index.ballast import Ballast
 from edge.index.connection import SCHEMA_VERSION, NewerIndex, connect, connect_writer
 from edge.index.database import Database
 from edge.index.former import find_former, forget_former, former_files
+from tests.cache.newer_index import NEWER, SAMPLES, custody_of, evict, migrate, row_of, settle
 from tests.index.rows import counters_are_true
-from tests.samples import ct_series
 
 pytestmark = pytest.mark.blocks  # the tests make the newer index themselves
-
-NEWER = SCHEMA_VERSION + 1
-MIGRATION = """
-ALTER TABLE instances ADD COLUMN novelty TEXT NOT NULL DEFAULT 'new';
-ALTER TABLE users ADD COLUMN novelty TEXT NOT NULL DEFAULT 'new';
-CREATE TABLE novelties (id INTEGER PRIMARY KEY) STRICT;
-"""
-SAMPLES = list(ct_series(6, rows=16, columns=16))
-PEOPLE = (
-    "INSERT INTO users (name, display_name, role, state, created, handle) VALUES"
-    " ('anna', '', 'admin', 'active', 0, x'01'), ('bert', '', 'viewer', 'active', 0, x'02'),"
-    " ('cara', '', 'viewer', 'active', 0, x'03')"
-)
-
-
-@pytest.fixture
-def newer(monkeypatch):
-    """Has this be the newer version until it is called again."""
-
-    def begin():
-        monkeypatch.setattr(connection, "SCHEMA_VERSION", NEWER)
-
-    return begin, monkeypatch.undo
-
-
-def migrate(path, key, more=""):
-    """What the newer version does at its first start."""
-    db = connect_writer(path, key)
-    try:
-        former.keep_former(db, path, SCHEMA_VERSION)
-        for statement in connection._statements(MIGRATION + more):
-            db.execute(statement)
-        db.execute(f"PRAGMA user_version = {NEWER}")
-    finally:
-        db.close()
-
-
-async def row_of(cache, sample):
-    return await lookup.find_one(cache.database, sample.ref.sop_uid)
-
-
-async def settle(cache, sample, custody):
-    row = await row_of(cache, sample)
-    await cache.ledger.settle([Settlement(row.instance_id, custody)])
-
-
-async def custody_of(cache, sample):
-    [(custody,)] = await cache.database.read(
-        "SELECT custody FROM instances WHERE sop_uid = ?", (sample.ref.sop_uid,)
-    )
-    return custody
-
-
-@pytest.fixture
-def updated(open_cache, tmp_path, newer):
-    """A box with images, updated; gives what it can be opened by as the newer version."""
-
-    async def make(more=""):
-        async with open_cache() as cache:
-            for sample in SAMPLES[:4]:
-                await cache.send(sample)
-            for sample in SAMPLES[:3]:
-                await settle(cache, sample, Custody.VERIFIED)
-            await cache.database.write(lambda db: db.execute(PEOPLE))
-            key = cache.keys.derive("index")
-        migrate(tmp_path / "index.db", key, more)
-        newer[0]()
-        return key
-
-    return make
 
 
 async def test_what_came_since_is_here_and_what_was_deleted_is_not(
@@ -119,7 +51,8 @@ async def test_what_came_since_is_here_and_what_was_deleted_is_not(
         assert await row_of(cache, SAMPLES[0]) is None
         [(tomb,)] = await cache.database.read("SELECT sop_uid FROM tombstones")
         assert tomb == SAMPLES[0].ref.sop_uid
-        assert await custody_of(cache, SAMPLES[5]) == Custody.SENT
+        assert await custody_of(cache, SAMPLES[4]) == Custody.SENT
+        assert await custody_of(cache, SAMPLES[5]) == Custody.ACKNOWLEDGED
         assert await counters_are_true(cache.database)
         # Who follows by number is told of everything, above all that was told before.
         [(first, last, count)] = await cache.database.read(
@@ -160,18 +93,10 @@ async def test_what_was_evicted_since_is_in_the_archive_and_not_lost(open_cache,
     async with open_cache() as cache:
         await settle(cache, SAMPLES[3], Custody.VERIFIED)
         for sample in SAMPLES[2:4]:
-            row = await row_of(cache, sample)
-            await cache.store.delete(row.object)
-            await cache.database.write(
-                lambda db, n=row.instance_id: db.execute(
-                    "UPDATE instances SET availability = 'NEARLINE', object = NULL,"
-                    " sealed_bytes = 0 WHERE id = ?",
-                    (n,),
-                )
-            )
+            await evict(cache, sample)
     newer[1]()
     async with open_cache() as cache:
-        assert (cache.report.fetchable, cache.report.lost) == (2, 0)
+        assert (cache.report.fetchable, cache.report.lost) == (0, 0)  # the index knows it
         for sample in SAMPLES[2:4]:
             row = await row_of(cache, sample)
             assert row.availability is Availability.NEARLINE
@@ -240,7 +165,7 @@ async def test_power_that_is_cut_meanwhile_costs_nothing(
 
     name = {
         "place": "connect_writer",
-        "learn": "_begin_feed_anew",
+        "learn": "learn",
         "aside": "_replace",
         "replace": "sync_folder",
         "after": "forget_former",
@@ -382,3 +307,111 @@ async def test_a_copy_is_kept_for_a_month_and_one_version_alone(index):
     os.utime(former_files(index, 8)[0], (long_ago, long_ago))
     await (await recovery.open_index(index, bytes(32))).__aexit__(None, None, None)
     assert not list(index.parent.glob("index.db.v*"))
+
+
+# Room, and what is left behind --------------------------------------------------------------------
+
+
+def files(folder):
+    return {path.name: path.stat().st_size for path in folder.glob("index.db*")} | {
+        path.name: path.stat().st_size for path in folder.glob("ballast")
+    }
+
+
+class Disk:
+    """Of which so much is free as is said; the ballast is a part of it."""
+
+    def __init__(self, monkeypatch, folder, free):
+        self.folder, self.free = folder, free
+        (folder / "ballast").write_bytes(bytes(1024))
+        monkeypatch.setattr(former.shutil, "disk_usage", self.usage)
+
+    def usage(self, _):
+        released = 0 if (self.folder / "ballast").exists() else 64 * 1024**2
+        return SimpleNamespace(free=self.free + released)
+
+
+async def test_without_room_nothing_is_taken_back_and_nothing_changed(
+    tmp_path, updated, newer, monkeypatch
+):
+    key = await updated()
+    newer[1]()
+    before = (tmp_path / "index.db").read_bytes()
+    names = files(tmp_path)
+    disk = Disk(monkeypatch, tmp_path, free=100_000_000_000)
+    ballast = Ballast(tmp_path / "ballast", 1024)
+    disk.free = -64 * 1024**2
+    with pytest.raises(StorageFull, match=r"no room to take back the index .* needs \d+ MB"):
+        await recovery.open_index(tmp_path / "index.db", key, ballast)
+    assert not (tmp_path / "ballast").exists()  # it was tried with its room, too
+    assert (tmp_path / "index.db").read_bytes() == before
+    assert files(tmp_path) == names
+    disk.free = 0  # what the ballast gives is enough
+    database = await recovery.open_index(tmp_path / "index.db", key, ballast)
+    assert database.taken_back_from == NEWER
+    await database.__aexit__(None, None, None)
+
+
+@pytest.mark.parametrize("at", ["copyfile", "replace", "learn"])
+async def test_a_disk_that_is_full_midway_leaves_the_newer_index_alone(
+    tmp_path, updated, newer, monkeypatch, at
+):
+    key = await updated()
+    newer[1]()
+    before, names = (tmp_path / "index.db").read_bytes(), files(tmp_path)
+
+    def full(*_, **__):
+        if at == "learn":
+            raise sqlcipher.OperationalError("database or disk is full")
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    where = {"copyfile": taking_back.shutil, "replace": taking_back, "learn": taking_back}[at]
+    with monkeypatch.context() as patched:
+        patched.setattr(where, {"replace": "_replace"}.get(at, at), full)
+        with pytest.raises(StorageFull, match="no room to take back") as caught:
+            await recovery.open_index(tmp_path / "index.db", key)
+    assert "nothing was changed" in caught.value.hint
+    assert (tmp_path / "index.db").read_bytes() == before
+    assert files(tmp_path) == names
+
+
+def test_room_is_looked_for_before_the_copy_is_begun(index, monkeypatch):
+    older(index, monkeypatch)
+    disk = Disk(monkeypatch, index.parent, free=1024)
+    (index.parent / "ballast").unlink()
+    disk.free = -64 * 1024**2
+    monkeypatch.setattr(former.shutil, "copyfileobj", lambda *_: pytest.fail("it was begun"))
+    with pytest.raises(StorageFull, match=r"no room for a copy of the index.* needs \d+ MB"):
+        connect_writer(index, bytes(32))
+
+
+async def test_the_ballast_gives_room_for_the_copy(index, monkeypatch):
+    older(index, monkeypatch)
+    disk = Disk(monkeypatch, index.parent, free=0)
+    ballast = Ballast(index.parent / "ballast", 1024)
+    await (await recovery.open_index(index, bytes(32), ballast)).__aexit__(None, None, None)
+    assert former_files(index, SCHEMA_VERSION - 1)[0].exists()
+    assert disk.free == 0
+
+
+async def test_an_index_that_was_set_aside_goes_with_age_or_when_its_version_runs_again(index):
+    db = connect_writer(index, bytes(32))
+    db.close()
+    aside = [index.with_name(f"index.db.newer-{number}") for number in (NEWER, SCHEMA_VERSION)]
+    strays = [index.with_name(f"index.db.{name}") for name in ("back", "back-wal", "v7.new")]
+
+    async def left():
+        await (await recovery.open_index(index, bytes(32))).__aexit__(None, None, None)
+        return [path.exists() for path in (*aside, *strays)]
+
+    for path in (*aside, *strays):
+        path.write_bytes(b"sealed")
+    assert await left() == [True, False, False, False, False]
+    long_ago = time.time() - former.KEPT_SECONDS - 1
+    os.utime(aside[0], (long_ago, long_ago))
+    assert not any(await left())
+    # Under a clock that was wrong: its days begin now.
+    aside[0].write_bytes(b"sealed")
+    os.utime(aside[0], (time.time() + 1e9,) * 2)
+    assert await left() == [True, False, False, False, False]
+    assert aside[0].stat().st_mtime <= time.time()

@@ -14,5 +14,11 @@ __all__ = ["CONTEXT"]
 
 CONTEXT = multiprocessing.get_context("forkserver")
 CONTEXT.set_forkserver_preload(
-    ["tests.crash.doomed", "tests.crash.doomed_ring", "tests.crash.doomed_store", *nursery.LOADED]
+    [
+        "tests.crash.doomed",
+        "tests.crash.doomed_index",
+        "tests.crash.doomed_ring",
+        "tests.crash.doomed_store",
+        *nursery.LOADED,
+    ]
 )

@@ -104,5 +104,5 @@ class Steps:
 
 def watch_files(steps: Steps) -> None:
     """Have everything that is done to files be steps."""
-    for call in ("open", "write", "pwrite", "fsync", "rename", "replace", "unlink"):
+    for call in ("open", "write", "pwrite", "fsync", "rename", "replace", "link", "unlink"):
         steps.before(os, call)

@@ -1,0 +1,256 @@
+"""What came while a newer version ran is known to the index of before that takes its place."""
+
+from __future__ import annotations
+
+import time
+from types import SimpleNamespace
+
+import pytest
+
+from edge.dicom.instance import Availability, Custody
+from edge.index import copies, residence, tombstones
+from edge.index.copies import Further
+from tests.cache.newer_index import SAMPLES, custody_of, evict, row_of, settle
+from tests.index.rows import counters_are_true
+from tests.samples import ct_series
+
+pytestmark = pytest.mark.blocks  # the tests make the newer index themselves
+
+ARCHIVE = SimpleNamespace(url="http://127.0.0.1:9")
+"""Nobody asks it anything: what would be asked stands in the index."""
+
+
+def others(count=1):
+    """Other bytes under the same UIDs."""
+    made = list(ct_series(count, rows=16, columns=16, pixels="smooth"))
+    assert [one.ref for one in made] == [one.ref for one in SAMPLES[:count]]
+    return made
+
+
+async def run(cache, sql, *values):
+    await cache.database.write(lambda db: db.execute(sql, values))
+
+
+async def delete(cache, sample, **more):
+    await cache.deletion.delete(
+        sample.ref.study_uid, sample.ref.series_uid, sample.ref.sop_uid, **more
+    )
+
+
+async def withdrawals(cache):
+    rows = await tombstones.due(cache.database, time.time() + 1e6, 100)
+    return {ref.sop_uid for ref, _ in rows}
+
+
+@pytest.mark.parametrize("number", [0, 4], ids=["known before", "came since"])
+@pytest.mark.parametrize("where", ["here", "evicted", "unreadable"])
+async def test_what_was_deleted_and_sent_again_is_not_withdrawn(
+    open_cache, updated, newer, tmp_path, number, where
+):
+    await updated()
+    sample = SAMPLES[number]
+    async with open_cache(archive=ARCHIVE) as cache:
+        if number == 4:
+            await cache.send(sample)
+        await settle(cache, sample, Custody.VERIFIED)
+        await delete(cache, sample, archive=True)
+        assert await withdrawals(cache) == {sample.ref.sop_uid}
+        await cache.send(sample)
+        await settle(cache, sample, Custody.VERIFIED)
+        if where == "evicted":
+            await evict(cache, sample)
+        name = (await row_of(cache, sample)).object
+    if where == "unreadable":
+        [path] = (tmp_path / "objects").rglob(name)
+        path.write_bytes(b"the disk is failing")
+    newer[1]()
+    for _ in range(2):
+        async with open_cache(archive=ARCHIVE) as cache:
+            assert await withdrawals(cache) == set()
+            row = await row_of(cache, sample)
+            assert row.custody in (Custody.ACKNOWLEDGED, Custody.VERIFIED)
+            is_here = row.availability is Availability.ONLINE
+            assert is_here == (where == "here")
+            assert await counters_are_true(cache.database)
+
+
+async def test_a_deletion_of_before_that_was_taken_back_since_is_none(open_cache, updated, newer):
+    async with open_cache(archive=ARCHIVE) as cache:
+        await cache.send(SAMPLES[5])
+        await settle(cache, SAMPLES[5], Custody.VERIFIED)
+        await delete(cache, SAMPLES[5], archive=True)
+    await updated()
+    async with open_cache(archive=ARCHIVE) as cache:
+        await cache.send(SAMPLES[5])
+        await settle(cache, SAMPLES[5], Custody.VERIFIED)
+        await evict(cache, SAMPLES[5])
+    newer[1]()
+    async with open_cache(archive=ARCHIVE) as cache:
+        assert await withdrawals(cache) == set()
+        assert await cache.database.read("SELECT 1 FROM tombstones") == []
+        assert (await row_of(cache, SAMPLES[5])).availability is Availability.NEARLINE
+
+
+async def test_what_can_t_be_read_is_never_withdrawn(open_cache, updated, newer):
+    await updated()
+    async with open_cache(archive=ARCHIVE) as cache:
+        await delete(cache, SAMPLES[1], archive=True)
+        await delete(cache, SAMPLES[0], archive=True)
+        await cache.send(SAMPLES[0])
+        await settle(cache, SAMPLES[0], Custody.VERIFIED)
+        await evict(cache, SAMPLES[0])
+        await run(cache, "ALTER TABLE instances RENAME COLUMN custody TO care")
+    newer[1]()
+    for _ in range(2):
+        async with open_cache(archive=ARCHIVE) as cache:
+            # It is deleted, and the archive is told once it is known that nobody sent it again.
+            assert await withdrawals(cache) <= {SAMPLES[1].ref.sop_uid}
+
+
+async def test_what_the_newer_version_let_go_without_a_tombstone_is_gone(
+    open_cache, updated, newer
+):
+    await updated()
+    async with open_cache() as cache:
+        await cache.trash.put([SAMPLES[0].ref], archive="cloud", reason="gone")
+        [one] = await cache.trash.due(10) or await _due(cache)
+        await cache.deletion.erase([one])
+        assert await row_of(cache, SAMPLES[0]) is None
+    newer[1]()
+    async with open_cache() as cache:
+        assert await row_of(cache, SAMPLES[0]) is None
+        assert cache.report.lost == cache.report.fetchable == 0
+        # Who follows the feed hears of it.
+        rows = await cache.database.read("SELECT sop_uid FROM changes WHERE action = 'DELETE'")
+        assert rows == [(SAMPLES[0].ref.sop_uid,)]
+
+
+async def _due(cache):
+    await run(cache, "UPDATE trash SET since = 0")
+    return await cache.trash.due(10)
+
+
+async def test_what_came_into_the_trash_and_out_of_it_is_so(open_cache, updated, newer):
+    async with open_cache() as cache:
+        await cache.send(SAMPLES[5])
+        await settle(cache, SAMPLES[5], Custody.VERIFIED)
+        await cache.trash.put([SAMPLES[5].ref], archive="cloud", reason="gone")
+    await updated()
+    async with open_cache() as cache:
+        await cache.trash.put([SAMPLES[0].ref], archive="cloud", reason="gone")
+        await cache.trash.take_back([SAMPLES[5].ref.sop_uid])
+    newer[1]()
+    for _ in range(2):
+        async with open_cache() as cache:
+            assert (await row_of(cache, SAMPLES[0])).withheld == "TRASH"
+            row = await row_of(cache, SAMPLES[5])
+            assert not row.withheld
+            assert row.custody == Custody.SENT
+            assert await cache.read(SAMPLES[5].ref) == SAMPLES[5].data
+            assert await counters_are_true(cache.database)
+
+
+async def test_what_was_rejected_since_is_shown_to_nobody(open_cache, updated, newer):
+    await updated()
+    async with open_cache() as cache:
+        await cache.send(SAMPLES[4])
+        for sample in (SAMPLES[0], SAMPLES[4]):  # the note itself was evicted since
+            await run(
+                cache,
+                "INSERT INTO rejections VALUES (?, '1.2.3', '113037', 0)",
+                sample.ref.sop_uid,
+            )
+            await run(
+                cache,
+                "UPDATE instances SET withheld = 'REJECTED' WHERE sop_uid = ?",
+                sample.ref.sop_uid,
+            )
+    newer[1]()
+    async with open_cache() as cache:
+        assert (await row_of(cache, SAMPLES[0])).withheld == "REJECTED"
+        assert (await row_of(cache, SAMPLES[4])).withheld == "REJECTED"
+        assert not (await row_of(cache, SAMPLES[1])).withheld
+        assert await counters_are_true(cache.database)
+
+
+async def test_of_a_study_that_is_missed_everything_is_asked_again(open_cache, updated, newer):
+    await updated()
+    async with open_cache() as cache:
+        await run(
+            cache, "INSERT INTO absences SELECT id, 'HELD', 1, 1, 0 FROM studies WHERE 1 LIMIT 1"
+        )
+    newer[1]()
+    async with open_cache() as cache:
+        found = [await custody_of(cache, sample) for sample in SAMPLES[:3]]
+        assert found == [Custody.ACKNOWLEDGED] * 3
+        assert await cache.database.read("SELECT fingerprint FROM studies") == [("",)]
+
+
+async def test_other_bytes_under_the_same_uid_take_its_place(open_cache, updated, newer):
+    await updated()
+    [other] = others()
+    async with open_cache() as cache:
+        await delete(cache, SAMPLES[0])
+        await cache.send(other)
+    newer[1]()
+    async with open_cache() as cache:
+        assert await cache.read(other.ref) == other.data
+        assert await custody_of(cache, other) == Custody.SENT
+        assert await cache.database.read("SELECT count(*) FROM quarantine") == [(0,)]
+        assert cache.report.lost == 0
+
+
+async def test_what_another_archive_has_alone_is_not_lost(open_cache, updated, newer):
+    await updated()
+    async with open_cache() as cache:
+        row = await row_of(cache, SAMPLES[3])  # no archive had it before the update
+        await run(
+            cache, "INSERT INTO archives (name, role, online, since) VALUES ('b', 'failover', 1, 0)"
+        )
+        await run(
+            cache,
+            "INSERT INTO copies (archive, instance_id, custody) VALUES ('b', ?, 'VERIFIED')",
+            row.instance_id,
+        )
+        await evict(cache, SAMPLES[3])
+    newer[1]()
+    async with open_cache() as cache:
+        row = await row_of(cache, SAMPLES[3])
+        assert (row.availability, row.custody) == (Availability.NEARLINE, Custody.EDGE_ONLY)
+        assert cache.report.lost == 0
+        # It is asked again, and then the primary archive gets it from there.
+        [due] = await Further("b").due(
+            cache.database, [Custody.ACKNOWLEDGED], time.time(), max_count=9
+        )
+        assert due.ref == SAMPLES[3].ref
+        await run(cache, "UPDATE copies SET custody = 'VERIFIED'")
+        assert await copies.absent(cache.database, "b", 9) == [SAMPLES[3].ref]
+        assert await residence.quarantined_objects(cache.database) == []
+
+
+async def test_who_waits_is_told_and_nobody_twice(open_cache, updated, newer):
+    async with open_cache() as cache:
+        await run(
+            cache,
+            "INSERT INTO outbox (peer, operation, sop_class_uid, sop_uid, queued)"
+            " VALUES ('RIS', 'N-CREATE', '1.2', '1.2.1', 0)",
+        )
+    await updated()
+    async with open_cache() as cache:
+        await run(cache, "UPDATE outbox SET state = 'DONE'")
+        await run(
+            cache,
+            "INSERT INTO commitments (peer, transaction_uid, asked, instances)"
+            " VALUES ('CT', '1.2.3', 0, 1)",
+        )
+        await run(cache, "INSERT INTO commitment_items VALUES (1, 0, '1.2', '1.2.4')")
+        await run(cache, "INSERT OR REPLACE INTO cursors VALUES ('line', 'spent')")
+        await run(cache, "INSERT OR REPLACE INTO cursors VALUES ('sweep:cloud', 'later')")
+    newer[1]()
+    async with open_cache() as cache:
+        assert cache.database.not_taken_over == ""
+        read = cache.database.read
+        assert await read("SELECT state FROM outbox") == [("DONE",)]
+        assert await read("SELECT sop_uid FROM commitment_items") == [("1.2.4",)]
+        assert await read("SELECT value FROM cursors WHERE name = 'line'") == [("spent",)]
+        assert await read("SELECT value FROM cursors WHERE name = 'sweep:cloud'") == []
