@@ -209,6 +209,7 @@ class Appliance:
                     ).run,
                 )
             calling = await self._start_dimse(admission, retrieval)
+            self.intake.is_quiet = lambda: space.is_idle and self.dimse.is_idle
             deletion = self._start_deletion(pictures, space)
             await self._start_http(deletion, calling, await self._start_updates(line, space))
             if self._renewals:

@@ -2,13 +2,16 @@
 
 Owns the order. Promises that nothing which exists only here is lost by it unless somebody who was
 told so forces it; that nothing more comes in once that was counted; that the record of it is
-written (and has left the box, where it goes to another machine) before anything is destroyed; and
-that the keys go first: whatever is left of the disk then, by a power cut or by wear, is noise.
+written (and has left the box, where it goes to another machine) before anything is destroyed; that
+the keys go first: whatever is left of the disk then, by a power cut or by wear, is noise; and that
+what has begun to be destroyed is destroyed, whoever is cancelled and whatever fails.
 
-Order: intake ends -> what exists only here is counted -> the audit -> ``keys.db``, both copies ->
-what opens them -> on an appliance, root ends the service, destroys what opens the partition, and
-restarts; elsewhere, what is in ``data_dir`` is removed. Cut short behind the keys, it is said again
-until it is done; the box opens no more in any case.
+Order: the machine answers -> intake ends -> what is under way has ended -> what exists only here is
+counted -> the audit -> intake ends for good -> ``reset.begun`` -> ``keys.db``, both copies -> what
+opens them -> on an appliance, root ends the service, destroys what opens the partition, and
+restarts; elsewhere, what is in ``data_dir`` is removed, ``reset.begun`` last. Cut short behind
+that, the next start of the service finishes it (`finish`); until the service is told that intake
+ends for good, it opens it again by itself if who resets is gone.
 """
 
 from __future__ import annotations
@@ -19,33 +22,42 @@ import logging
 import os
 import shutil
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final, TypeVar
 
-from edge.access.audit.entry import Actor, Entry, Event
+from edge.access.audit.entry import BOX, Actor, Entry, Event
 from edge.addresses import machine_name
 from edge.admin.local import ask_service, parts_of_service
 from edge.cache.status import Status
 from edge.config import Config
-from edge.crypto.durable import destroy_file, sync_folder
+from edge.crypto.durable import destroy_file, sync_folder, write_file
 from edge.crypto.providers.choice import keeper_of
 from edge.errors import DecisionRefused, EdgeError, KeyLocked, SecretError
-from edge.machine.asking import ask, is_there
+from edge.machine.asking import answer_to, ask, is_there, leave
 from edge.machine.places import Places
-from edge.machine.wishes import Wipe
+from edge.machine.wishes import Name, Wipe
 from edge.opening import Cache, lock_folder
 
-__all__ = ["Resetting", "Standing", "standing_of"]
+__all__ = ["BEGUN", "Resetting", "Standing", "finish", "standing_of"]
 
 log = logging.getLogger(__name__)
 
+BEGUN: Final = "reset.begun"
+"""A file of ``data_dir``: what is there is to be destroyed."""
 _RING: Final = ("keys.db", "keys.db.copy")
 _WHY: Final = "the box is being reset to its first day"
 _PATIENCE: Final = 10.0
 """Seconds in which another machine should have the entry of it."""
+_QUIET: Final = 60.0
+"""Seconds in which what is under way should have ended."""
+_LEASE: Final = 600.0
+"""Seconds after which the service takes things in again if who resets is gone by then."""
 _LOOK: Final = 0.2
+
+_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,16 +96,25 @@ class Resetting:
         places: Of the machine.
         actor: Who does it.
         patience: Seconds in which another machine should have the record of it.
+        quiet: Seconds in which what is under way should have ended.
     """
 
     def __init__(
-        self, config: Config, places: Places, actor: Actor, *, patience: float = _PATIENCE
+        self,
+        config: Config,
+        places: Places,
+        actor: Actor,
+        *,
+        patience: float = _PATIENCE,
+        quiet: float = _QUIET,
     ) -> None:
         self._config = config
         self._folder = config.appliance.data_dir
         self._places = places
         self._actor = actor
         self._patience = patience
+        self._seconds = quiet
+        self._name = machine_name(config.appliance.name)
 
     async def reset(self, *, is_forced: bool) -> Standing:
         """Do it; what was lost by it.
@@ -107,23 +128,73 @@ class Resetting:
             EdgeError: It could not be done wholly; the message says what is left.
         """
         has_machine = await asyncio.to_thread(is_there, self._places)
-        async with self._quiet(has_machine=has_machine):
-            standing = await self._record(is_forced=is_forced)
-            left = await asyncio.to_thread(self._destroy_keys)
-            if has_machine:
-                await ask(self._places, Wipe(machine_name(self._config.appliance.name)))
-            else:
-                await asyncio.to_thread(self._remove_all)
+        if has_machine:
+            # Whoever can't be reached, or is called otherwise, can't end what would begin here.
+            await ask(self._places, Name(self._name))
+        async with self._quiet(has_machine=has_machine, is_forced=is_forced):
+            standing = Standing(0, 0)
+            if not await asyncio.to_thread(self.has_begun):
+                standing = await self._record(is_forced=is_forced)
+            await self._tell_service(closed=_WHY)
+            await self._destroy(has_machine=has_machine)
+        return standing
+
+    def has_begun(self) -> bool:
+        """Whether what is there is to be destroyed, and all that is left is to do it. Blocks."""
+        return (self._folder / BEGUN).exists()
+
+    async def finish(self) -> None:
+        """Do what was begun and cut short; for who holds the folder's lock.
+
+        Raises:
+            EdgeError: It could not be done wholly; or the machine is about to start anew.
+        """
+        has_machine = await asyncio.to_thread(is_there, self._places)
+        await self._destroy(has_machine=has_machine)
+        if has_machine:
+            raise DecisionRefused(
+                "this box is being reset to its first day", hint="the machine starts anew by itself"
+            )
+
+    async def _destroy(self, *, has_machine: bool) -> None:
+        """From here on there is no way back: nothing that happens to who waits breaks it off.
+
+        Raises:
+            EdgeError: Something is left.
+        """
+        left, request = await _to_its_end(lambda: self._destroy_all(has_machine=has_machine))
+        if request is not None:
+            await answer_to(self._places, request)
         if left:
             raise SecretError(
                 f"what opened the box could not all be destroyed: {left}",
-                hint="nothing of it opens any more without keys.db, which is gone; remove it, too",
+                hint="nothing of it opens any more without keys.db; if that is gone, remove the"
+                " rest; else restart the box, which tries again",
             )
-        return standing
+
+    def _destroy_all(self, *, has_machine: bool) -> tuple[str, Path | None]:
+        """What is left, and the file of the machine's wish."""
+        try:
+            write_file(self._folder / BEGUN, b"")
+        except OSError as error:
+            raise SecretError(
+                f"the keys can't be destroyed: {error.strerror}",
+                hint="see to the disk; nothing was changed",
+            ) from error
+        ring, left = self._destroy_keys()
+        if has_machine:  # which destroys what it lies on, whatever of it is left
+            return "; ".join([*ring, *left]), leave(self._places, Wipe(self._name))
+        if ring:
+            raise SecretError(
+                f"the keys can't be destroyed: {'; '.join(ring)}",
+                hint="see to the disk; the next start of the box tries again",
+            )
+        self._remove_all()
+        return "; ".join(left), None
 
     @contextlib.asynccontextmanager
-    async def _quiet(self, *, has_machine: bool) -> AsyncIterator[None]:
-        """Nothing comes in meanwhile; afterwards it does again, if the box is still there."""
+    async def _quiet(self, *, has_machine: bool, is_forced: bool) -> AsyncIterator[None]:
+        """Nothing comes in meanwhile; afterwards it does again, if nothing was destroyed."""
         if await parts_of_service(self._folder) is None:
             lock = await asyncio.to_thread(lock_folder, self._folder)
             try:
@@ -135,17 +206,40 @@ class Resetting:
             raise DecisionRefused(
                 "the service runs, and nobody here can end it", hint="systemctl stop edge, first"
             )
-        is_locked = False
         try:
-            await ask_service(self._folder, "intake", {"closed": _WHY})
-        except KeyLocked:  # nothing comes in there anyway
-            is_locked = True
-        try:
+            await self._wait_for_quiet(is_forced=is_forced)
             yield
-        except EdgeError:
-            if not is_locked:
-                await ask_service(self._folder, "intake", {"closed": ""})
+        except BaseException:
+            if not await asyncio.to_thread(self.has_begun):
+                with contextlib.suppress(EdgeError):
+                    await self._tell_service(closed="")
             raise
+
+    async def _wait_for_quiet(self, *, is_forced: bool) -> None:
+        """Let nothing in, and wait for the end of what is under way.
+
+        Raises:
+            DecisionRefused: It does not end, and nobody forces it.
+        """
+        said = await self._tell_service(closed=_WHY, seconds=_LEASE)
+        until = time.monotonic() + self._seconds
+        while not said.get("is_quiet", True):
+            if time.monotonic() > until:
+                if is_forced:
+                    return
+                raise DecisionRefused(
+                    "the box is not reset: images are still coming in",
+                    hint="wait for their end; or force it, and they are lost for good",
+                )
+            await asyncio.sleep(_LOOK)
+            said = await self._tell_service()
+
+    async def _tell_service(self, **wish: Any) -> dict[str, Any]:
+        """Have the service let nothing in, or let things in; what it says of what is under way."""
+        try:
+            return await ask_service(self._folder, "intake", wish) or {}
+        except KeyLocked:  # nothing comes in there anyway
+            return {}
 
     async def _record(self, *, is_forced: bool) -> Standing:
         try:
@@ -184,37 +278,64 @@ class Resetting:
                 return
             await asyncio.sleep(_LOOK)
 
-    def _destroy_keys(self) -> str:
-        """What could not be destroyed beside the ring, and why; empty if all is gone.
-
-        Raises:
-            SecretError: The ring itself is still there.
-        """
-        try:
-            for name in _RING:
-                destroy_file(self._folder / name)
-        except OSError as error:
-            raise SecretError(
-                f"the keys can't be destroyed: {error.strerror}", hint="see to the disk"
-            ) from error
-        keeper, left = keeper_of(self._config), []
-        for step in (keeper.destroy, keeper.forget):
-            try:
-                step()
-            except OSError as error:
-                left.append(f"{error.filename or ''} {error.strerror or error}".strip())
-        return "; ".join(left)
+    def _destroy_keys(self) -> tuple[list[str], list[str]]:
+        """What could not be destroyed of the ring, and of what opens it."""
+        keeper = keeper_of(self._config)
+        ring = [partial(destroy_file, self._folder / name) for name in _RING]
+        return _undone(*ring), _undone(keeper.destroy, keeper.forget)
 
     def _remove_all(self) -> None:
-        left = []
-        for path in self._folder.iterdir():
-            try:
-                _remove(path)
-            except OSError as error:
-                left.append(f"{path}: {error.strerror}")
-        sync_folder(self._folder)
-        if left:
+        paths = [path for path in self._folder.iterdir() if path.name != BEGUN]
+        if left := _undone(*(partial(_remove, path) for path in paths)):
             raise EdgeError(f"not everything could be removed: {'; '.join(left)}")
+        sync_folder(self._folder)
+        (self._folder / BEGUN).unlink(missing_ok=True)
+        sync_folder(self._folder)
+
+
+async def finish(config: Config, places: Places | None = None) -> bool:
+    """What a start does first: a reset that was cut short is finished; whether there was one.
+
+    Raises:
+        EdgeError: It could not be done wholly; or the machine is about to start anew.
+    """
+    resetting = Resetting(config, places or Places(), BOX)
+    if not await asyncio.to_thread(resetting.has_begun):
+        return False
+    log.warning("a factory reset was cut short, and is finished")
+    lock = await asyncio.to_thread(lock_folder, config.appliance.data_dir)
+    try:
+        await resetting.finish()
+    finally:
+        os.close(lock)
+    return True
+
+
+async def _to_its_end(doing: Callable[[], _T]) -> _T:
+    """What a thread does, waited for to its end, by who is cancelled meanwhile, too."""
+    done = asyncio.get_running_loop().run_in_executor(None, doing)
+    cancelled: asyncio.CancelledError | None = None
+    while not done.done():
+        try:
+            await asyncio.wait([done])
+        except asyncio.CancelledError as error:
+            cancelled = error
+    if cancelled is not None:
+        if failed := done.exception():
+            log.error("factory reset: %s", failed)
+        raise cancelled
+    return done.result()
+
+
+def _undone(*steps: Callable[[], object]) -> list[str]:
+    """Take all of these steps; why those failed that did."""
+    left = []
+    for step in steps:
+        try:
+            step()
+        except OSError as error:
+            left.append(f"{error.filename or ''} {error.strerror or error}".strip())
+    return left
 
 
 def _refuse_loss(standing: Standing) -> None:

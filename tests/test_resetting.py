@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import threading
+from functools import partial
 
 import pytest
 
@@ -10,12 +13,15 @@ from edge import config, resetting
 from edge.access.audit.entry import Actor
 from edge.app import Appliance
 from edge.cache.admission import Source
+from edge.crypto import durable
 from edge.dicom.instance import Origin
-from edge.errors import DecisionRefused, EdgeError, SecretError, StorageFull
+from edge.errors import DecisionRefused, EdgeError, MachineRefused, SecretError, StorageFull
+from edge.machine.asking import ask
 from edge.machine.carrying import Carrier
 from edge.machine.places import Places
 from edge.opening import Cache
-from edge.resetting import Resetting, Standing
+from edge.resetting import BEGUN, Resetting, Standing, finish
+from tests.dimse.raw import until
 from tests.machine.machines import machine_in, served
 from tests.samples import chunks, ct_series
 from tests.witnesses import recorded
@@ -82,7 +88,7 @@ async def test_what_would_be_lost_is_in_the_record_before_anything_goes(
     loaded, nowhere, monkeypatch
 ):
     await start_once(loaded, image=True)
-    monkeypatch.setattr(resetting, "destroy_file", fail)
+    monkeypatch.setattr(resetting, "write_file", fail)
     with pytest.raises(SecretError, match="can't be destroyed"):
         await Resetting(loaded, nowhere, ANNA).reset(is_forced=True)
     async with Cache(loaded) as cache:
@@ -96,6 +102,18 @@ def fail(*_):
     raise OSError(30, "Read-only file system")
 
 
+async def test_if_the_keys_can_not_be_destroyed_what_opens_them_is(loaded, nowhere, monkeypatch):
+    await start_once(loaded)
+    monkeypatch.setattr(resetting, "destroy_file", fail)
+    with pytest.raises(SecretError, match="can't be destroyed: Read-only") as caught:
+        await Resetting(loaded, nowhere, ANNA).reset(is_forced=False)
+    assert "tries again" in caught.value.hint
+    assert not (loaded.appliance.data_dir / "root.key").exists()
+    monkeypatch.undo()
+    assert await finish(loaded, nowhere)
+    assert list(loaded.appliance.data_dir.iterdir()) == []
+
+
 async def test_the_keys_go_first(loaded, nowhere, monkeypatch):
     await start_once(loaded)
     monkeypatch.setattr(Resetting, "_remove_all", cut_short)
@@ -107,10 +125,64 @@ async def test_the_keys_go_first(loaded, nowhere, monkeypatch):
     with pytest.raises(EdgeError):
         await start_once(loaded)  # whatever is there opens no more
     monkeypatch.undo()
+    # What is left to do is done by whoever says it again, and by the next start.
+    await Resetting(loaded, nowhere, ANNA).reset(is_forced=False)
+    assert list(loaded.appliance.data_dir.iterdir()) == []
+
+
+async def test_a_box_whose_keys_are_lost_is_reset_by_force_alone(loaded, nowhere):
+    await start_once(loaded)
+    (loaded.appliance.data_dir / "keys.db").unlink()
+    (loaded.appliance.data_dir / "keys.db.copy").unlink()
     with pytest.raises(DecisionRefused, match="can't be told"):
         await Resetting(loaded, nowhere, ANNA).reset(is_forced=False)
     await Resetting(loaded, nowhere, ANNA).reset(is_forced=True)
     assert list(loaded.appliance.data_dir.iterdir()) == []
+
+
+async def test_the_next_start_finishes_what_was_cut_short(loaded, nowhere, monkeypatch):
+    assert not await finish(loaded, nowhere)
+    await start_once(loaded)
+    monkeypatch.setattr(Resetting, "_remove_all", cut_short)
+    with pytest.raises(OSError, match="power"):
+        await Resetting(loaded, nowhere, ANNA).reset(is_forced=False)
+    monkeypatch.undo()
+    assert await finish(loaded, nowhere)
+    assert list(loaded.appliance.data_dir.iterdir()) == []
+    assert not await finish(loaded, nowhere)
+
+
+async def test_on_an_appliance_the_next_start_has_root_finish_it(loaded, tmp_path):
+    machine = machine_in(tmp_path / "machine")
+    await start_once(loaded)
+    (loaded.appliance.data_dir / BEGUN).touch()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(served(root_of(machine)))
+        with pytest.raises(DecisionRefused, match="being reset"):
+            await finish(loaded, machine.places)
+    assert machine.called[-1] == "systemctl --no-block reboot --force"
+    assert not (loaded.appliance.data_dir / "keys.db").exists()
+
+
+def root_of(machine):
+    """Root's side of a machine that is called as the box is."""
+    return Carrier(
+        machine.places, machine.tools, called=lambda: "radiology", rename=lambda name: None
+    )
+
+
+@contextlib.asynccontextmanager
+async def attended(machine):
+    """Root carries out whatever is wished."""
+
+    async def serve():
+        while True:
+            await served(root_of(machine))
+
+    async with asyncio.TaskGroup() as group:
+        task = group.create_task(serve())
+        yield
+        task.cancel()
 
 
 def cut_short(_):
@@ -128,7 +200,7 @@ async def test_on_an_appliance_intake_ends_while_it_is_asked_and_goes_on_if_refu
     loaded, tmp_path
 ):
     machine = machine_in(tmp_path / "machine")
-    async with Appliance(loaded) as box:
+    async with Appliance(loaded) as box, attended(machine):
         await store(box)
         with pytest.raises(DecisionRefused, match="only here"):
             await Resetting(loaded, machine.places, ANNA).reset(is_forced=False)
@@ -139,10 +211,8 @@ async def test_on_an_appliance_intake_ends_while_it_is_asked_and_goes_on_if_refu
 
 async def test_on_an_appliance_root_does_the_rest(loaded, tmp_path):
     machine = machine_in(tmp_path / "machine")
-    carrier = Carrier(machine.places, machine.tools, called=lambda: "radiology")
     async with Appliance(loaded) as box:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(served(carrier))
+        async with attended(machine):
             await Resetting(loaded, machine.places, ANNA).reset(is_forced=False)
         # Nothing more comes in until root ends the service.
         with pytest.raises(StorageFull, match="being reset"):
@@ -150,3 +220,110 @@ async def test_on_an_appliance_root_does_the_rest(loaded, tmp_path):
     assert machine.called[0].startswith("systemctl stop edge.service")
     assert machine.called[-1] == "systemctl --no-block reboot --force"
     assert not (loaded.appliance.data_dir / "keys.db").exists()
+
+
+async def test_a_machine_that_does_not_answer_destroys_nothing(loaded, tmp_path, monkeypatch):
+    machine = machine_in(tmp_path / "machine")
+    monkeypatch.setattr(resetting, "ask", partial(ask, patience=0.1))
+    async with Appliance(loaded) as box:
+        with pytest.raises(MachineRefused, match="does not answer"):
+            await Resetting(loaded, machine.places, ANNA).reset(is_forced=True)
+        await box.admission.make_room()
+    await start_once(loaded)
+
+
+async def test_once_keys_are_destroyed_no_failure_opens_intake_again(loaded, tmp_path, monkeypatch):
+    machine = machine_in(tmp_path / "machine")
+
+    def refused(*_):
+        raise MachineRefused("this machine takes no wishes: No space left on device")
+
+    monkeypatch.setattr(resetting, "leave", refused)
+    async with Appliance(loaded) as box, attended(machine):
+        with pytest.raises(MachineRefused):
+            await Resetting(loaded, machine.places, ANNA).reset(is_forced=False)
+        with pytest.raises(StorageFull, match="being reset"):
+            await box.admission.make_room()
+    assert (loaded.appliance.data_dir / BEGUN).exists()  # the next start finishes it
+
+
+async def test_who_is_cancelled_has_destroyed_all_of_it_or_nothing(loaded, tmp_path, monkeypatch):
+    machine = machine_in(tmp_path / "machine")
+    began, go_on = threading.Event(), threading.Event()
+
+    def slowly(path):
+        began.set()
+        assert go_on.wait(20)
+        durable.destroy_file(path)
+
+    monkeypatch.setattr(resetting, "destroy_file", slowly)
+    async with Appliance(loaded) as box:
+        async with attended(machine):
+            doing = asyncio.ensure_future(
+                Resetting(loaded, machine.places, ANNA).reset(is_forced=False)
+            )
+            await asyncio.to_thread(began.wait, 20)
+            doing.cancel()
+            await asyncio.sleep(0)
+            doing.cancel()
+            go_on.set()
+            with pytest.raises(asyncio.CancelledError):
+                await doing
+            await until(lambda: machine.called[-1:] == ["systemctl --no-block reboot --force"])
+        with pytest.raises(StorageFull, match="being reset"):
+            await box.admission.make_room()
+    assert not (loaded.appliance.data_dir / "keys.db").exists()
+    assert not (loaded.appliance.data_dir / "keys.db.copy").exists()
+
+
+async def test_who_is_cancelled_before_has_changed_nothing(loaded, tmp_path, monkeypatch):
+    machine = machine_in(tmp_path / "machine")
+    counted = asyncio.Event()
+
+    async def for_long(*_, **__):
+        counted.set()
+        await asyncio.Event().wait()
+
+    monkeypatch.setattr(Resetting, "_record", for_long)
+    async with Appliance(loaded) as box, attended(machine):
+        doing = asyncio.ensure_future(
+            Resetting(loaded, machine.places, ANNA).reset(is_forced=False)
+        )
+        await counted.wait()
+        assert "being reset" in box.intake.why()
+        doing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await doing
+        assert box.intake.why() == ""
+    await start_once(loaded)
+
+
+async def test_what_is_under_way_is_counted(loaded, tmp_path):
+    """It is waited for; what does not end is lost by force alone."""
+    machine = machine_in(tmp_path / "machine")
+    [sample] = ct_series(1, seed=4)
+    half, go_on = asyncio.Event(), asyncio.Event()
+
+    async def slowly():
+        for at, chunk in enumerate([sample.data[:2000], sample.data[2000:]]):
+            if at:
+                half.set()
+                await go_on.wait()
+            yield chunk
+
+    async with Appliance(loaded) as box, attended(machine), asyncio.TaskGroup() as group:
+        group.create_task(box.admission.store_instance(slowly(), Source(Origin.DIMSE, "CT")))
+        await half.wait()
+        with pytest.raises(DecisionRefused, match="still coming in"):
+            await Resetting(loaded, machine.places, ANNA, quiet=0.3).reset(is_forced=False)
+        await box.admission.make_room()
+        doing = group.create_task(refused(Resetting(loaded, machine.places, ANNA)))
+        await until(lambda: "being reset" in box.intake.why())
+        go_on.set()
+        assert "1 study exists only here" in await doing
+
+
+async def refused(one):
+    with pytest.raises(DecisionRefused) as caught:
+        await one.reset(is_forced=False)
+    return str(caught.value)

@@ -168,8 +168,11 @@ class Users:
         return until if until is not None and until > self._clock() else None
 
     async def is_empty(self) -> bool:
-        """Whether there is nobody at all: the first admin has still to be made."""
-        return not await table.all_users(self._database)
+        """Whether the box is new to people: nobody logged in yet, nor is invited.
+
+        Who came by an identity provider is somebody.
+        """
+        return not await table.has_anybody(self._database)
 
     async def redeem(
         self, code: str, password: str, *, name: str = "", display_name: str = ""

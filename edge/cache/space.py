@@ -46,6 +46,7 @@ class Space:
         self._patience = patience
         self._closed = closed
         self._arriving = 0
+        self._under_way = 0
         self._free = 0
         self.used = 0
         self.pressed = asyncio.Event()
@@ -60,8 +61,8 @@ class Space:
 
     @property
     def is_idle(self) -> bool:
-        """Whether no instance arrives at this moment."""
-        return not self._arriving
+        """Whether no instance is under way, from when it was let in to its commit."""
+        return not self._under_way
 
     @property
     def taken(self) -> int:
@@ -136,9 +137,11 @@ class Space:
     def reserve(self) -> Iterator[Reservation]:
         """Account for one instance while it arrives."""
         reservation = Reservation(self)
+        self._under_way += 1
         try:
             yield reservation
         finally:
+            self._under_way -= 1
             self._arriving -= reservation.taken
 
     def take(self, amount: int) -> None:

@@ -92,6 +92,7 @@ async def _serve(options: argparse.Namespace) -> int:
         from edge.applying import Applying
         from edge.locked import root_secret
 
+    current = await _without_leftovers(options, current)
     folder, file = current.config.appliance.data_dir, await configuration_file(options)
     is_new = not await asyncio.to_thread(_holds_box, folder)
     show = partial(show_code, config=current.config)
@@ -133,6 +134,14 @@ async def _serve(options: argparse.Namespace) -> int:
             _begin_anew()
     log.info("stopped")
     return 0
+
+
+async def _without_leftovers(options: argparse.Namespace, before: _Loaded) -> _Loaded:
+    """What there is to start with, once a factory reset that was cut short is finished."""
+    with lightly():
+        from edge.resetting import finish
+
+    return await _load(options) if await finish(before.config) else before
 
 
 async def _load(options: argparse.Namespace) -> _Loaded:

@@ -101,10 +101,14 @@ class LocalBox:
         machine, addresses, shown, network, has_machine = await asyncio.to_thread(
             self._facts, config
         )
-        if not state.has_people:
-            await self._have_code(config, state.code_until)
-        else:
+        if state.has_people:
             self._code = None
+        else:
+            try:
+                await self._have_code(config, state.code_until)
+            except EdgeError as error:  # the rest can be shown all the same
+                log.warning("there is no code to be had for the first admin: %s", error)
+                self._code = None
         return View(
             name=config.appliance.name,
             sentence=state.sentence,
@@ -164,7 +168,13 @@ class LocalBox:
 
     async def new_code(self) -> Code:
         """See `edge.console.view.Box`."""
-        return await self._new_code(await asyncio.to_thread(self._load))
+        config = await asyncio.to_thread(self._load)
+        if (await self._state(config)).has_people:
+            raise EdgeError(
+                "there is somebody already: no code makes the first admin here",
+                hint="an admin invites others; without one, edge user first-code as root",
+            )
+        return await self._new_code(config)
 
     async def _new_code(self, config: Config) -> Code:
         said = await ask_service(config.appliance.data_dir, "first-code")

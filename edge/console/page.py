@@ -1,7 +1,8 @@
 """The page on the screen of the box: how it is, where its web page is, and what can be done here.
 
-Promises that it can't be left by a key, that it shows the newest state within seconds, and that who
-logged in and walked away is logged out after five minutes. Draws with what a text console has:
+Promises that it can't be left by a key, that no key breaks off what another one began, that it
+shows the newest state within seconds, and that who logged in and walked away is logged out after
+five minutes. Draws with what a text console has:
 eight colours, half blocks, no mouse.
 """
 
@@ -9,13 +10,16 @@ from __future__ import annotations
 
 import logging
 import time
-from typing import ClassVar, Final
+from collections.abc import Callable, Coroutine
+from functools import wraps
+from typing import Any, ClassVar, Final
 
 from textual import events, work
 from textual.app import App, ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal
 from textual.widgets import Footer, Static
+from textual.worker import Worker
 
 from edge.cache.condition import Level
 from edge.console.forms import (
@@ -72,6 +76,23 @@ ModalScreen { align: center middle; }
 one, and what is bold and black as dark grey."""
 
 
+def _act(doing: Callable[[Any], Coroutine[Any, Any, None]]) -> Callable[[Any], Worker[None]]:
+    """What a key begins; nothing, while something is under way that another key began."""
+
+    @work(group="act")
+    @wraps(doing)
+    async def act(page: ConsolePage) -> None:
+        if page.is_acting:
+            return
+        page.is_acting = True
+        try:
+            await doing(page)
+        finally:
+            page.is_acting = False
+
+    return act
+
+
 class ConsolePage(App[None], inherit_bindings=False):
     """It.
 
@@ -100,6 +121,10 @@ class ConsolePage(App[None], inherit_bindings=False):
         self._idle = idle
         self._touched = time.monotonic()
         self._looks = self._wanted = False
+        self._under_way = ""
+        """What stands in the place of the box's sentence while it is done."""
+        self.is_acting = False
+        """A key was pressed, and what it began is not over."""
         self.person: Person | None = None
         """Who is logged in."""
         self.view: View | None = None
@@ -163,10 +188,12 @@ class ConsolePage(App[None], inherit_bindings=False):
             view = await self._box.look()
         except (EdgeError, OSError) as error:
             log.warning("the box can't be looked at: %s", error)
-            self._say(f"The box can't be looked at: {error}", Level.ALARM)
+            if not self._under_way:
+                self._say(f"The box can't be looked at: {error}", Level.ALARM)
             return
         self.view = view
-        self._say(view.sentence, view.level)
+        if not self._under_way:
+            self._say(view.sentence, view.level)
         who = f"   {self.person.name} is logged in" if self.person is not None else ""
         lab = "   LABORATORY" if view.is_lab else ""
         self._show("title", f"{view.name}{lab}{who}")
@@ -185,7 +212,7 @@ class ConsolePage(App[None], inherit_bindings=False):
 
     # What can be done -----------------------------------------------------------------------------
 
-    @work(exclusive=True, group="act")
+    @_act
     async def action_service(self) -> None:
         """Log in, or out."""
         if self.person is not None:
@@ -194,7 +221,7 @@ class ConsolePage(App[None], inherit_bindings=False):
             await self._log_in()
         self.look()
 
-    @work(exclusive=True, group="act")
+    @_act
     async def action_unlock(self) -> None:
         """Open a locked box by what it needs."""
         view, wrong = self.view, ""
@@ -212,7 +239,7 @@ class ConsolePage(App[None], inherit_bindings=False):
                 break
         self.look()
 
-    @work(exclusive=True, group="act")
+    @_act
     async def action_code(self) -> None:
         """Another code for the first admin."""
         asked = Question(
@@ -228,7 +255,7 @@ class ConsolePage(App[None], inherit_bindings=False):
                 await self._tell(error)
         self.look()
 
-    @work(exclusive=True, group="act")
+    @_act
     async def action_network(self) -> None:
         """Try other network settings."""
         view = self.view
@@ -247,19 +274,19 @@ class ConsolePage(App[None], inherit_bindings=False):
         await self._wish(Keep() if await self.push_screen_wait(asked) else Back())
         self.look()
 
-    @work(exclusive=True, group="act")
+    @_act
     async def action_restart(self) -> None:
         """Restart the machine."""
         text = "Images that come in are ended in good order first; it is back in a minute or two."
         await self._end("Restart the box?", text, "Restart", Restart())
 
-    @work(exclusive=True, group="act")
+    @_act
     async def action_power_off(self) -> None:
         """Power it off."""
         text = "Nothing comes in until somebody switches it on again."
         await self._end("Power the box off?", text, "Power off", PowerOff())
 
-    @work(exclusive=True, group="act")
+    @_act
     async def action_reset(self) -> None:
         """Factory reset."""
         view, person = self.view, self.person
@@ -267,18 +294,30 @@ class ConsolePage(App[None], inherit_bindings=False):
             return
         lost, is_forced = "", False
         while await self.push_screen_wait(ResetForm(view.name, lost)) is not None:
+            self._go_on_saying("The box is being reset. Leave it on.")
             try:
                 await self._box.reset(person, is_forced=is_forced)
             except DecisionRefused as error:
-                if is_forced or not await self._force(error):
+                self._under_way = ""
+                if is_forced:
+                    await self._tell(error)
+                    return
+                if not await self._force(error):
                     return
                 lost, is_forced = f"{error}. They are lost for good.", True
             except EdgeError as error:
+                self._under_way = ""
                 await self._tell(error)
                 return
+            except BaseException:
+                self._under_way = ""
+                raise
             else:
-                self._say("The box is being reset.", Level.BUSY)
-                return
+                return  # the machine starts anew
+
+    def _go_on_saying(self, sentence: str) -> None:
+        self._under_way = sentence
+        self._say(sentence, Level.BUSY)
 
     async def _force(self, error: DecisionRefused) -> bool:
         asked = Question("It is refused", _words(error), yes="Destroy it anyway", no="Leave it")
@@ -288,7 +327,7 @@ class ConsolePage(App[None], inherit_bindings=False):
     async def _end(self, title: str, text: str, yes: str, wish: Wish) -> None:
         asked = Question(title, text, yes=yes, no="Leave it on")
         if await self.push_screen_wait(asked) and await self._wish(wish):
-            self._say("The box ends.", Level.BUSY)
+            self._go_on_saying("The box ends.")
 
     async def _may(self, view: View) -> bool:
         """Whether somebody is there who may change settings; they are asked to log in."""

@@ -28,6 +28,7 @@ __all__ = [
     "find_code",
     "find_passkey",
     "forget_factors",
+    "has_anybody",
     "has_factors",
     "has_recovery_codes",
     "is_active",
@@ -122,6 +123,14 @@ async def find(database: Database, name: str) -> UserRow | None:
 async def all_users(database: Database) -> list[UserRow]:
     """Everybody, by name."""
     return [UserRow(*row) for row in await database.read(f"{_USERS} ORDER BY u.name")]
+
+
+async def has_anybody(database: Database) -> bool:
+    """Whether there is a user, or somebody who logged in by an identity provider."""
+    rows = await database.read(
+        "SELECT EXISTS (SELECT 1 FROM users) OR EXISTS (SELECT 1 FROM identities)"
+    )
+    return bool(rows[0][0])
 
 
 def count(db: Connection) -> int:

@@ -7,6 +7,7 @@ a stranger sent, does what it says by the machine's own means (systemd-networkd,
 kernel), and leaves an *answer* beside. Root runs for the time of a wish, and listens on nothing.
 
     wishes      what can be wished, and that it is nothing else
+    wishers     who may wish what
     asking      the service's side: leave a wish, wait for the answer
     carrying    root's side: take wishes, carry them out, answer
     networks    addresses, VLAN, DNS, time servers; a wrong setting comes back by itself
@@ -20,7 +21,8 @@ kernel), and leaves an *answer* beside. Root runs for the time of a wish, and li
     places      where all of it is
     tools       the machine's programs
 
-Who can write wishes can do what is said here: change the network, restart, power off, erase the
-box. The service can stop the clinic's images in other ways, too; it can't become root by this, nor
-read a file, run a program or keep a foothold, since no wish holds a path, a command or a unit.
+Who is the service can do what is said here: change the network, restart, power off, erase the box;
+who reads an UPS says what its battery says, and no more. The service can stop the clinic's images
+in other ways, too; it can't become root by this, nor read a file, run a program or keep a foothold,
+since no wish holds a path, a command or a unit.
 """

@@ -1,7 +1,8 @@
 """The service's side: a wish is left, and its answer waited for.
 
 Promises that a wish is whole when root sees it, and that one which nobody answers is taken back:
-nothing is carried out hours later, when nobody thinks of it any more.
+nothing is carried out hours later, when nobody thinks of it any more. Only who has begun what must
+not be left half done leaves a wish that stays.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from edge.errors import MachineRefused
 from edge.machine.places import Places
 from edge.machine.wishes import Wish, checked, to_bytes
 
-__all__ = ["Answer", "NoAnswer", "ask", "is_there", "leave"]
+__all__ = ["Answer", "NoAnswer", "answer_to", "ask", "is_there", "leave"]
 
 _PATIENCE: Final = 30.0
 _LOOK: Final = 0.05
@@ -58,18 +59,32 @@ async def ask(places: Places, wish: Wish, patience: float = _PATIENCE) -> Answer
     """
     checked(wish)
     request = await asyncio.to_thread(leave, places, wish)
-    answer_at, until = places.answers / request.name, time.monotonic() + patience
     try:
-        while time.monotonic() < until:
-            answer = await asyncio.to_thread(_read, answer_at)
-            if answer is not None:
-                if not answer.done:
-                    raise MachineRefused(answer.message, hint=answer.hint)
-                return answer
-            await asyncio.sleep(_LOOK)
+        return await answer_to(places, request, patience)
     finally:
         with contextlib.suppress(OSError):
             await asyncio.to_thread(request.unlink)
+
+
+async def answer_to(places: Places, request: Path, patience: float = _PATIENCE) -> Answer:
+    """Wait for the answer to a wish that was left, and leave that where it is.
+
+    Args:
+        places: Of this machine.
+        request: Its file, see `leave`.
+        patience: Seconds for the answer.
+
+    Raises:
+        MachineRefused: It won't, could not, or does not answer.
+    """
+    answer_at, until = places.answers / request.name, time.monotonic() + patience
+    while time.monotonic() < until:
+        answer = await asyncio.to_thread(_read, answer_at)
+        if answer is not None:
+            if not answer.done:
+                raise MachineRefused(answer.message, hint=answer.hint)
+            return answer
+        await asyncio.sleep(_LOOK)
     raise NoAnswer(
         "the machine does not answer", hint="systemctl status edge-machine.path edge-machine"
     )

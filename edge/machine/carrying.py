@@ -1,8 +1,9 @@
 """Root's side: takes what was wished, reads it as what a stranger sent, and carries it out.
 
 Promises that a wish is carried out once or not at all (its file is gone before anything is done),
-that no link is followed and nothing but a regular file of a bounded size is read, and that whatever
-a wish is, the next one is looked at. What ends the machine is answered before. Calls block.
+that no link is followed and nothing but a regular file of a bounded size is read, that nobody has
+done what is not for them to wish, and that whatever a wish is, the next one is looked at. What ends
+the machine is answered before; once it is to be wiped, nothing else ends it. Calls block.
 """
 
 from __future__ import annotations
@@ -16,7 +17,6 @@ import socket
 import stat
 import time
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -33,6 +33,7 @@ from edge.machine.places import Places
 from edge.machine.power import note_power
 from edge.machine.tools import Tools
 from edge.machine.trust import trust
+from edge.machine.wishers import check_wisher, user_of
 
 __all__ = ["Carrier"]
 
@@ -55,6 +56,7 @@ class Carrier:
         tools: Its programs.
         rename: Tells the kernel what the machine is called.
         called: What that is now.
+        who: Names the user of a number.
         set_time: Sets the clock, see `edge.machine.clock.set_clock`.
         clock: POSIX seconds.
     """
@@ -66,6 +68,7 @@ class Carrier:
         *,
         rename: Callable[[str], None] = socket.sethostname,
         called: Callable[[], str] = socket.gethostname,
+        who: Callable[[int], str] = user_of,
         set_time: Callable[[Places, float, float], float] = set_clock,
         clock: Callable[[], float] = time.time,
     ) -> None:
@@ -73,10 +76,11 @@ class Carrier:
         self._tools = tools
         self._rename = rename
         self._called = called
+        self._who = who
         self._set_time = set_time
         self._clock = clock
         self._networks = Networks(places, tools, clock=clock)
-        self._ending: Callable[[], object] | None = None
+        self._ending: wishes.Restart | wishes.PowerOff | wishes.Wipe | None = None
 
     def carry_out(self) -> int:
         """All that was wished by now; how many wishes that were."""
@@ -87,7 +91,7 @@ class Carrier:
                 self._answer(path)
                 count += 1
         if self._ending is not None:
-            self._ending()
+            self._end(self._ending)
         return count
 
     def _waiting(self) -> list[Path]:
@@ -101,8 +105,10 @@ class Carrier:
 
     def _answer(self, path: Path) -> None:
         try:
-            said = self._carry(wishes.from_bytes(_take(path)))
-            answer = Answer(done=True, message=said)
+            data, uid = _take(path)
+            wish = wishes.from_bytes(data)
+            check_wisher(self._who(uid), wish)
+            answer = Answer(done=True, message=self._carry(wish))
         except EdgeError as error:
             log.warning("a wish is refused: %s", error)
             answer = Answer(done=False, message=str(error), hint=error.hint)
@@ -129,9 +135,24 @@ class Carrier:
                 note_power(self._places, event, self._clock)
             case wishes.SetupTaken(answer):
                 booting.forget_setup(self._places, answer)
-            case wishes.Restart() | wishes.PowerOff() | wishes.Wipe():
-                self._ending = self._end_of(wish)
+            case wishes.Restart() | wishes.PowerOff():
+                self._end_by(wish)
+            case wishes.Wipe(name):
+                if name not in (self._called(), _kept_name(self._places)):
+                    raise MachineRefused(
+                        f"this machine is not called {name}", hint="nothing was erased"
+                    )
+                self._ending = wish
         return ""
+
+    def _end_by(self, wish: wishes.Restart | wishes.PowerOff) -> None:
+        if isinstance(self._ending, wishes.Wipe):
+            raise MachineRefused(
+                "the machine is being reset to its first day", hint="it restarts by itself"
+            )
+        self._ending = wish
+        if isinstance(wish, wishes.PowerOff):
+            note_power(self._places, "ending", self._clock)
 
     def _carry_network(self, wish: wishes.Network | wishes.Keep | wishes.Back) -> None:
         match wish:
@@ -142,21 +163,15 @@ class Carrier:
             case wishes.Back():
                 self._networks.back()
 
-    def _end_of(self, wish: wishes.Restart | wishes.PowerOff | wishes.Wipe) -> Callable[[], object]:
-        """What ends the machine, once everybody was answered."""
-        how = partial(self._tools.run, "systemctl", "--no-block")
+    def _end(self, wish: wishes.Restart | wishes.PowerOff | wishes.Wipe) -> None:
+        """End the machine, once everybody was answered."""
         match wish:
             case wishes.Restart():
-                return partial(how, "reboot")
+                self._tools.run("systemctl", "--no-block", "reboot")
             case wishes.PowerOff():
-                note_power(self._places, "ending", self._clock)
-                return partial(how, "poweroff")
-            case wishes.Wipe(name):
-                if name not in (self._called(), _kept_name(self._places)):
-                    raise MachineRefused(
-                        f"this machine is not called {name}", hint="nothing was erased"
-                    )
-                return partial(wipe, self._places, self._tools)
+                self._tools.run("systemctl", "--no-block", "poweroff")
+            case wishes.Wipe():
+                wipe(self._places, self._tools)
 
     def _tidy(self) -> None:
         """What is too old goes: answers that nobody fetched, wishes that nobody finished."""
@@ -178,8 +193,8 @@ def _kept_name(places: Places) -> str:
         return ""
 
 
-def _take(path: Path) -> bytes:
-    """What is in the file, which is gone then.
+def _take(path: Path) -> tuple[bytes, int]:
+    """What is in the file, which is gone then; and the number of the user whose file it was.
 
     Raises:
         MachineRefused: It is no file, or too long.
@@ -200,7 +215,9 @@ def _take(path: Path) -> bytes:
         _remove(path)
     if not is_file or not data or len(data) > wishes.LONGEST:
         raise MachineRefused("a wish is no file, empty, or too long")
-    return data
+    if found.st_nlink > 1:  # by another name, somebody else's would be carried out once more
+        raise MachineRefused("a wish has a second name")
+    return data, found.st_uid
 
 
 def _remove(path: Path) -> None:

@@ -2,13 +2,15 @@
 
 What opens it stands in the head of the partition (LUKS2: its key slots, and what a TPM or a key
 file needs). That is destroyed by cryptsetup, and then overwritten, both copies of it: what is
-behind is noise. Whatever starts next finds a partition without a head, and makes a new one. Calls
-block.
+behind is noise. Calls block.
 
-The image may have a program for it, that knows what else opens the partition: then that does it.
+The image may have a program for it, that knows what else opens the partition: then that does it,
+and what is said here follows if it fails.
 
-Order: the service ends -> the key slots are erased -> the head is overwritten, durably -> restart.
-The machine restarts whatever fails: the box's own keys were destroyed before (`edge reset`).
+Order: the service ends -> the key slots are erased -> the head says that it is no more (`ERASED`),
+durably -> the rest of it is overwritten -> restart. A start that finds those words finishes what
+was begun, and makes a new partition. The machine restarts whatever fails: the box's own keys were
+destroyed before (`edge reset`).
 """
 
 from __future__ import annotations
@@ -21,10 +23,12 @@ from edge.errors import MachineRefused
 from edge.machine.places import Places
 from edge.machine.tools import Tools
 
-__all__ = ["wipe"]
+__all__ = ["ERASED", "wipe"]
 
 log = logging.getLogger(__name__)
 
+ERASED: Final = b"edge-erased\n"
+"""With what a partition begins whose data is gone (``image/libexec/disk``)."""
 _HEAD: Final = 32 * 1024 * 1024
 """Bytes: LUKS2 has two copies of its metadata and all key slots in the first 16 MiB, unless
 somebody made them larger."""
@@ -37,10 +41,10 @@ def wipe(places: Places, tools: Tools) -> None:
     disk = places.data_disk
     try:
         _try(tools, "systemctl", "stop", *_SERVICE)
-        if places.reset.exists():
-            _try(tools, str(places.reset))
-        elif disk.exists():
-            _try(tools, "cryptsetup", "luksErase", "--batch-mode", str(disk))
+        if places.reset.exists() and _try(tools, str(places.reset)):
+            return
+        if disk.exists():
+            _try(tools, "cryptsetup", "luksErase", "--disable-locks", "--batch-mode", str(disk))
             _overwrite(places)
         else:
             log.warning("there is no %s: only the keys of the box were destroyed", disk)
@@ -50,11 +54,13 @@ def wipe(places: Places, tools: Tools) -> None:
         tools.run("systemctl", "--no-block", "reboot", "--force")
 
 
-def _try(tools: Tools, *words: str) -> None:
+def _try(tools: Tools, *words: str) -> bool:
     try:
         tools.run(*words)
     except MachineRefused as error:
         log.error("factory reset: %s", error)
+        return False
+    return True
 
 
 def _overwrite(places: Places) -> None:
@@ -63,8 +69,12 @@ def _overwrite(places: Places) -> None:
         size = os.lseek(descriptor, 0, os.SEEK_END)
         os.lseek(descriptor, 0, os.SEEK_SET)
         left, zeros = min(size, _HEAD), bytes(_CHUNK)
+        piece = ERASED + zeros[len(ERASED) :]
         while left:
-            left -= os.write(descriptor, zeros[: min(left, _CHUNK)])
+            left -= os.write(descriptor, piece[: min(left, _CHUNK)])
+            if piece is not zeros:
+                os.fsync(descriptor)
+                piece = zeros
         os.fsync(descriptor)
     finally:
         os.close(descriptor)

@@ -6,6 +6,7 @@ is low, the box takes nothing new: what it is told then could be lost in the mid
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
@@ -87,14 +88,24 @@ class IntakeStop:
 
     def __init__(self) -> None:
         self.power = PowerState()
-        self.told = ""
-        """Why, in the words of an act; empty if there is none."""
+        self._told, self._until = "", math.inf
+        self.is_quiet: Callable[[], bool] = lambda: True
+        """Whether nothing is under way that came in before."""
 
     async def asked(self, wish: Mapping[str, Any]) -> Mapping[str, Any]:
-        """For a command on this machine, see `edge.admin.local`."""
-        self.told = str(wish.get("closed", ""))
-        return {}
+        """For a command on this machine, see `edge.admin.local`: whether all is quiet.
+
+        Args:
+            wish: ``closed``: why nothing may come in; empty: it may. ``seconds``: after which it
+                may again, should who asked be gone by then; none: nobody but them opens it.
+        """
+        if "closed" in wish:
+            seconds = wish.get("seconds")
+            self._told = str(wish["closed"])
+            self._until = math.inf if seconds is None else time.monotonic() + float(seconds)
+        return {"is_quiet": self.is_quiet()}
 
     def why(self) -> str:
         """Empty if anything may."""
-        return self.told or closed_by(self.power.state)
+        told = self._told if time.monotonic() < self._until else ""
+        return told or closed_by(self.power.state)

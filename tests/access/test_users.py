@@ -12,12 +12,22 @@ from edge.access.scope import ANYTHING, Scope
 from edge.access.sessions import Proved
 from edge.access.users import State
 from edge.errors import AccessDenied, UserRefused
+from edge.index import identities
+from edge.index.identities import IdentityRow
 from tests.access.people import GOOD, HERE, OTHER
 
 
 async def test_there_is_nobody_at_first_and_no_default_password(world):
     assert await world.users.is_empty()
     assert await world.users.list() == ()
+
+
+async def test_who_came_by_an_identity_provider_is_somebody(world):
+    row = IdentityRow("idp", "s1", "oidc:anna", "Anna", "admin", "active", 100.0, None)
+    await world.database.write(lambda db: identities.put(db, row, "oidc:spare"))
+    assert not await world.users.is_empty()
+    assert await world.users.list() == ()
+    assert (await world.users.first_code()).code  # for who is on the machine
 
 
 async def test_the_first_admin_is_made_with_a_code(world):

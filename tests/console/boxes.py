@@ -40,11 +40,19 @@ class FakeBox:
         self.asked = []
         self.wants_second = False
         self.only_here = 0
+        self.refuses = ""
+        self.looks = []
         self.fails = None
         self.takes = 0.0
+        self.may_end = asyncio.Event()
+        """What takes long is over; a test may have it take until then."""
+        self.may_end.set()
+        self.ended = []
+        """What went on to its end."""
 
     async def look(self):
         await asyncio.sleep(self.takes)
+        self.looks.append(self.view)
         if self.fails is not None:
             raise self.fails
         return self.view
@@ -88,5 +96,9 @@ class FakeBox:
 
     async def reset(self, person, *, is_forced):
         self.asked.append(("reset", person.name, is_forced))
+        await self.may_end.wait()
+        self.ended.append("reset")
+        if self.refuses:
+            raise DecisionRefused(self.refuses)
         if self.only_here and not is_forced:
             raise DecisionRefused(f"the box is not reset: {self.only_here} studies exist only here")

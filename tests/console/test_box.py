@@ -17,8 +17,10 @@ from edge.cache.condition import Level
 from edge.console import box as box_module
 from edge.console.box import LocalBox, page_address
 from edge.console.view import SecondFactorNeeded
-from edge.errors import AccessDenied, EdgeError, Needs, TooManyAttempts
+from edge.errors import AccessDenied, EdgeError, Needs, StorageFull, TooManyAttempts
+from edge.index import identities
 from edge.index import users as table
+from edge.index.identities import IdentityRow
 from edge.locked import root_secret
 from edge.machine.carrying import Carrier
 from edge.machine.networks import read_network
@@ -97,6 +99,32 @@ async def test_a_code_that_was_handed_out_elsewhere_stays_worth_something(servic
     await service.cache.users.redeem(another.text, PASSWORD, name="anna")
     with pytest.raises(EdgeError, match="admin"):
         await box.new_code()
+
+
+async def test_a_box_whose_people_come_by_an_identity_provider_is_not_new(service, box):
+    row = IdentityRow("idp", "s1", "oidc:anna", "Anna", "admin", "active", 100.0, None)
+    await service.cache.database.write(lambda db: identities.put(db, row, "oidc:spare"))
+    view = await box.look()
+    assert view.code is None
+    assert view.needs_login
+    assert view.address == "https://127.0.0.1:0/"
+    assert await service.cache.users.first_code_until() is None
+    with pytest.raises(EdgeError, match="for admins"):
+        await box.wish(Network(FIXED), None)
+    with pytest.raises(EdgeError, match="somebody already"):
+        await box.new_code()
+    # Whoever is on the machine may have one all the same, by a command.
+    assert (await service.cache.users.first_code()).code
+
+
+async def test_without_room_for_a_code_the_rest_is_shown(service, box, monkeypatch):
+    async def full(_):
+        raise StorageFull("the disk is full")
+
+    monkeypatch.setattr(box, "_new_code", full)
+    view = await box.look()
+    assert view.sentence == "Nothing is here yet."
+    assert view.code is None
 
 
 async def test_a_code_that_nearly_ends_is_replaced(service, box, monkeypatch):

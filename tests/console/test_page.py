@@ -362,6 +362,50 @@ async def test_a_factory_reset_is_for_who_logged_in_and_types_the_name():
         await until(pilot, lambda: ("reset", "anna", False) in box.asked)
 
 
+async def test_no_key_breaks_a_reset_off():
+    box = FakeBox()
+    async with shown(box) as (page, pilot):
+        await pilot.press("s")
+        await log_in(pilot)
+        await until(pilot, lambda: page.person is not None and not page.is_acting)
+        box.may_end.clear()
+        await pilot.press("f")
+        await appears(pilot, ResetForm)
+        await write(pilot, name="radiology")
+        await press(pilot, "go")
+        await until(pilot, lambda: ("reset", "anna", False) in box.asked)
+        looked = len(box.looks)
+        for key in ("n", "s", "c", "r", "p", "f", "escape"):
+            await pilot.press(key)
+        await until(pilot, lambda: len(box.looks) > looked + 2)
+        assert len(page.screen_stack) == 1
+        assert "being reset" in text(page, "sentence")  # as long as it takes
+        box.may_end.set()
+        await until(pilot, lambda: box.ended == ["reset"])
+
+
+async def test_what_is_refused_to_who_forces_it_is_told():
+    box = FakeBox()
+    async with shown(box) as (page, pilot):
+        await pilot.press("s")
+        await log_in(pilot)
+        await until(pilot, lambda: page.person is not None and not page.is_acting)
+        box.refuses = "images are still coming in"
+        await pilot.press("f")
+        await appears(pilot, ResetForm)
+        await write(pilot, name="radiology")
+        await press(pilot, "go")
+        await until(pilot, lambda: "still coming in" in str(form_text(pilot)))
+        await press(pilot, "yes")
+        await appears(pilot, ResetForm)
+        await write(pilot, name="radiology")
+        await press(pilot, "go")
+        await until(pilot, lambda: ("reset", "anna", True) in box.asked)
+        await until(pilot, lambda: "still coming in" in str(form_text(pilot)))
+        await press(pilot, "yes")
+        await until(pilot, lambda: "safe in the cloud" in text(page, "sentence"))
+
+
 async def test_what_exists_only_here_is_destroyed_by_who_says_so_twice():
     box = FakeBox()
     box.only_here = 37

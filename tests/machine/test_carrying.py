@@ -13,10 +13,13 @@ from edge.machine.asking import Answer, NoAnswer, ask, is_there, leave
 from edge.machine.carrying import Carrier
 from edge.machine.networks import read_network
 from edge.machine.power import read_power
+from edge.machine.wishers import check_wisher, user_of
 from edge.machine.wishes import (
     LONGEST,
+    Back,
     Clock,
     Keep,
+    Lights,
     Name,
     Network,
     NetworkSettings,
@@ -109,6 +112,79 @@ def test_another_machine_is_not_wiped(machine, carrier):
     assert machine.called == []
     assert carried(carrier, machine.places, Wipe("radiology")).done
     assert machine.called[-1] == "systemctl --no-block reboot --force"
+
+
+def test_once_it_is_to_be_wiped_nothing_else_ends_it(machine, carrier):
+    for at, wish in enumerate((PowerOff(), Wipe("radiology"), PowerOff(), Restart())):
+        os.utime(leave(machine.places, wish), ns=(at, at))
+    assert carrier.carry_out() == 4
+    assert machine.called[0].startswith("systemctl stop edge.service")
+    assert machine.called[-1] == "systemctl --no-block reboot --force"
+    assert "systemctl --no-block poweroff" not in machine.called
+    assert "systemctl --no-block reboot" not in machine.called
+
+
+def test_of_two_that_end_it_the_later_one_does(machine, carrier):
+    for at, wish in enumerate((Restart(), PowerOff())):
+        os.utime(leave(machine.places, wish), ns=(at, at))
+    carrier.carry_out()
+    assert machine.called == ["systemctl --no-block poweroff"]
+
+
+ALL_WISHES = (
+    Network(FIXED),
+    Keep(),
+    Back(),
+    Name("cardiology"),
+    Trust(""),
+    Clock(1005.5, 3.0),
+    Restart(),
+    PowerOff(),
+    Lights("safe"),
+    SetupTaken(""),
+    Wipe("radiology"),
+)
+
+
+def test_who_reads_the_battery_says_what_it_says_and_no_more(machine, names):
+    asked = []
+    carrier = Carrier(
+        machine.places,
+        machine.tools,
+        rename=names.append,
+        called=lambda: "radiology",
+        who=lambda uid: asked.append(uid) or "nut",
+    )
+    for wish in ALL_WISHES:
+        refused = carried(carrier, machine.places, wish)
+        assert not refused.done
+        assert "nut may not wish that" in refused.message
+    assert (machine.called, names) == ([], [])
+    assert not machine.places.kept.exists()
+    assert carried(carrier, machine.places, Power("low")).done
+    assert read_power(machine.places).state == "low"
+    assert set(asked) == {os.geteuid()}  # whose files they are
+
+
+@pytest.mark.parametrize("user", ["", "www-data"])
+def test_who_is_neither_root_nor_the_service_may_wish_nothing(user):
+    for wish in (*ALL_WISHES, Power("line")):
+        with pytest.raises(MachineRefused, match="may not wish"):
+            check_wisher(user, wish)
+        for trusted in ("root", "edge"):
+            check_wisher(trusted, wish)
+
+
+def test_users_are_told_by_their_numbers():
+    assert user_of(os.geteuid()) == "root"  # whoever carries wishes out
+    assert user_of(4_000_000_000) == ""
+
+
+def test_what_somebody_wished_is_not_carried_out_by_another_name(machine, carrier, names):
+    kept = machine.root / "kept"
+    os.link(leave(machine.places, Name("twice")), kept)
+    assert carrier.carry_out() == 1
+    assert names == []
 
 
 def test_no_certificate_is_no_authority(machine, carrier):

@@ -7,7 +7,7 @@ import os
 import pytest
 
 from edge.errors import MachineRefused
-from edge.machine.erasing import wipe
+from edge.machine.erasing import ERASED, wipe
 
 MIB = 1024 * 1024
 RESTARTS = "systemctl --no-block reboot --force"
@@ -32,11 +32,11 @@ def test_its_slots_are_erased_and_its_head_is_overwritten(machine, disk):
     wipe(machine.places, machine.tools)
     assert machine.called == [
         "systemctl stop edge.service edge-console@tty1.service",
-        f"cryptsetup luksErase --batch-mode {machine.places.data_disk}",
+        f"cryptsetup luksErase --disable-locks --batch-mode {machine.places.data_disk}",
         RESTARTS,
     ]
     with disk.open("rb") as file:
-        assert not any(file.read(32 * MIB))
+        assert file.read(32 * MIB) == ERASED.ljust(32 * MIB, b"\0")
         assert file.seek(0, os.SEEK_END) == 40 * MIB
         file.seek(36 * MIB)
         assert file.read(5) == b"noise"
@@ -45,14 +45,14 @@ def test_its_slots_are_erased_and_its_head_is_overwritten(machine, disk):
 def test_a_small_one_does_not_grow(machine, disk):
     os.truncate(disk, MIB + 7)
     wipe(machine.places, machine.tools)
-    assert disk.read_bytes() == bytes(MIB + 7)
+    assert disk.read_bytes() == ERASED.ljust(MIB + 7, b"\0")
 
 
 def test_the_head_goes_even_if_cryptsetup_fails(machine, disk):
     machine.breaks("cryptsetup")
     wipe(machine.places, machine.tools)
     with disk.open("rb") as file:
-        assert not any(file.read(32 * MIB))
+        assert file.read(32 * MIB) == ERASED.ljust(32 * MIB, b"\0")
     assert machine.called[-1] == RESTARTS
 
 
@@ -66,6 +66,17 @@ def test_the_image_does_it_by_its_own_program(machine, disk):
     machine.places.reset.symlink_to(machine.root / "programs/cryptsetup")
     wipe(machine.places, machine.tools)
     assert machine.called[1].startswith("factory-reset")
+    assert machine.called[-1] == RESTARTS
+
+
+def test_if_the_images_program_fails_the_head_goes_all_the_same(machine, disk):
+    machine.places.reset.parent.mkdir(parents=True)
+    machine.places.reset.symlink_to(machine.root / "programs/smartctl")
+    machine.breaks("factory-reset")
+    wipe(machine.places, machine.tools)
+    assert machine.called[1].startswith("factory-reset")
+    with disk.open("rb") as file:
+        assert file.read(32 * MIB) == ERASED.ljust(32 * MIB, b"\0")
     assert machine.called[-1] == RESTARTS
 
 
