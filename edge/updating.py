@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import msgspec
@@ -16,8 +19,11 @@ from edge.cache.space import Space
 from edge.cache.status import Parts
 from edge.config import Config
 from edge.dimse.server import DimseServer
+from edge.index.connection import SCHEMA_VERSION
 from edge.index.database import Database
+from edge.index.former import KEPT_SECONDS
 from edge.index.remote import archive_states
+from edge.index.taking_back import tidy
 from edge.supervision import Supervisor
 from edge.sync.line import Line
 from edge.updates import journal
@@ -94,11 +100,17 @@ async def start_updates(
             reached=reached,
             ailing=ailing,
             note=lambda entry: means.audit.put(_told(entry)),
+            tidy=partial(_tidy, config.appliance.data_dir / "index.db"),
         ),
         reserve=config.cache.reserve_bytes,
     )
     parts.start("updates", updater.run)
     return updater, {"update": _act_of(updater), "prove": prove}
+
+
+def _tidy(index: Path) -> None:
+    now = time.time()
+    tidy(index, SCHEMA_VERSION, now - KEPT_SECONDS, now)
 
 
 def _act_of(updater: Updater) -> Act:

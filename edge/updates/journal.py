@@ -124,7 +124,9 @@ class State(msgspec.Struct, kw_only=True):
     install: bool = False
     """It is to be written at the next quiet moment,"""
     by: str = ""
-    """as they said."""
+    """as they said,"""
+    asked: int = 0
+    """when the last line of the history had this number."""
     told: int = 0
     """Number of the last line of the history that the audit has."""
 

@@ -32,3 +32,5 @@ class Means:
     """Parts of the service that are in trouble now."""
     note: Callable[[Entry], None]
     """Has it in the audit."""
+    tidy: Callable[[], None]
+    """Lets go of the indexes that were kept of other versions for a month. Blocks."""

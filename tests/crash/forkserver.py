@@ -19,6 +19,7 @@ CONTEXT.set_forkserver_preload(
         "tests.crash.doomed_index",
         "tests.crash.doomed_ring",
         "tests.crash.doomed_store",
+        "tests.crash.doomed_updater",
         *nursery.LOADED,
     ]
 )

@@ -11,7 +11,7 @@ import pytest
 
 from edge import config
 from edge.errors import LineClosed, StorageFull, UpdateRefused
-from edge.updates.journal import Deed, Folder, Trial
+from edge.updates.journal import Deed, Folder, Order, Trial
 from edge.updates.means import Means
 from edge.updates.standing import Phase
 from edge.updates.updater import Updater
@@ -33,7 +33,7 @@ class Box:
     def __init__(self, folder: Folder, place, maker, store, **settings):
         self.folder, self.place = folder, place
         self.settings = config.Update(url=store.url, keys=maker.keys, **settings)
-        self.noted, self.away = [], []
+        self.noted, self.away, self.tidied = [], [], []
         self.quiet, self.closed, self.moved = True, False, 0
         self.opened = asyncio.Event()
         self.opened.set()
@@ -50,6 +50,7 @@ class Box:
             reached=self._reached,
             ailing=lambda: ("dropfolder",),
             note=self.noted.append,
+            tidy=lambda: self.tidied.append(1),
         )
         return Updater(self.settings, self.folder, means, place=self.place, quiet=quiet)
 
@@ -328,6 +329,90 @@ async def test_a_machine_without_slots_is_told_to_use_its_packages(folder, maker
         for _ in range(10):
             await asyncio.sleep(0.01)
         assert (await updater.standing()).phase is Phase.OFFERED
+
+
+async def test_what_the_server_has_removed_holds_up_nothing(box, maker, store):
+    await offer(maker, store)
+    one = box(by_itself="download")
+    one.opened.clear()
+    async with one.running() as updater:
+        await updater.look()
+        await one.until(Phase.FETCHING)
+        await updater.install(by="anna")
+        (maker.folder / "1.1.edgeupdate").unlink()
+        one.opened.set()
+        now = await one.until(Phase.NONE)
+        assert now.trouble == "version 1.1 is not on the server of updates any more"
+        assert "edge update look" in now.hint
+        await offer(maker, store, "1.2")
+        await updater.look()
+        now = await one.until(Phase.READY)
+        assert (now.version, now.trouble) == ("1.2", "")
+    assert Deed.UNUSABLE not in await one.deeds()  # nothing is wrong with the version itself
+    assert one.tidied == [1]
+
+
+async def test_a_newer_one_takes_the_place_of_what_is_coming(box, maker, store):
+    await offer(maker, store, size=9 * 1024**2)
+    one = box()
+    store.cut_after = 5 * 1024**2
+    async with one.running() as updater:
+        await updater.look()
+        await updater.install(by="anna")
+        until = time.monotonic() + PATIENCE
+        while not (await updater.standing()).trouble:
+            assert time.monotonic() < until
+            await asyncio.sleep(0.02)
+        assert one.folder.part("1.1").exists()
+        store.cut_after = None
+        await offer(maker, store, "1.2")
+        await updater.look()
+        await one.until(Phase.WRITING)
+    order = await one.do("order")
+    assert (order.version, order.by) == ("1.2", "anna")
+    assert not one.folder.part("1.1").exists()
+    assert Deed.FETCHED in await one.deeds()
+
+
+@pytest.mark.parametrize("deed", [Deed.BAD, Deed.CANCELLED])
+async def test_what_failed_or_nobody_wanted_takes_no_place(box, maker, store, deed):
+    await offer(maker, store)
+    one = box()
+    one.opened.clear()
+    async with one.running() as updater:
+        await updater.look()
+        await updater.download()
+        await offer(maker, store, "1.2")
+        await one.do("note", deed, "1.2")
+        now = await updater.look()
+        assert (now.phase, now.version) == (Phase.FETCHING, "1.1")
+
+
+async def test_the_same_version_in_another_file_begins_anew(box, maker, store):
+    await offer(maker, store, size=9 * 1024**2)
+    one = box()
+    store.cut_after = 5 * 1024**2
+    async with one.running() as updater:
+        await updater.look()
+        await updater.download()
+        until = time.monotonic() + PATIENCE
+        while not (await updater.standing()).trouble:
+            assert time.monotonic() < until
+            await asyncio.sleep(0.02)
+        store.cut_after, store.etag = None, '"two"'
+        await updater.look()
+        await one.until(Phase.READY)
+    assert await one.deeds() == [Deed.FETCHED]
+
+
+async def test_an_order_that_proves_somebody_else_right_is_not_cancelled(box, maker, store):
+    await offer(maker, store)
+    one = box()
+    async with one.running() as updater:
+        await one.do("write_order", Order(act="keep", version="1.0"))
+        with pytest.raises(UpdateRefused, match="no update is under way"):
+            await updater.cancel(by="anna")
+    assert (await one.do("order")).act == "keep"
 
 
 async def test_a_disk_that_is_full_stops_nothing_else(box, maker, store, monkeypatch):
