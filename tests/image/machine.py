@@ -168,7 +168,16 @@ class Machine:
             PROGRAMS[self.profile],
             *("-name", "edge", "-nodefaults", "-no-user-config"),
             *("-machine", "virt" if is_arm else "q35", "-accel", self.accelerator),
-            *("-cpu", "max", "-smp", str(self.cores), "-m", str(self.memory)),
+            # That of a Raspberry Pi 4: one that has all there is would sign its pointers, which
+            # costs an emulator more than all else.
+            *(
+                "-cpu",
+                "cortex-a72" if is_arm else "max",
+                "-smp",
+                str(self.cores),
+                "-m",
+                str(self.memory),
+            ),
             *("-drive", f"if=pflash,format=raw,readonly=on,file={code}"),
             *("-drive", f"if=pflash,format=raw,file={self.folder / 'firmware.fd'}"),
             *("-netdev", f"user,id=net,hostname=edge,{forwards}"),
