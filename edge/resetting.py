@@ -10,8 +10,9 @@ Order: the machine answers -> intake ends -> what is under way has ended -> what
 counted -> the audit -> intake ends for good -> ``reset.begun`` -> ``keys.db``, both copies -> what
 opens them -> on an appliance, root ends the service, destroys what opens the partition, and
 restarts; elsewhere, what is in ``data_dir`` is removed, ``reset.begun`` last. Cut short behind
-that, the next start of the service finishes it (`finish`); until the service is told that intake
-ends for good, it opens it again by itself if who resets is gone.
+that, or where the data has no partition of its own to destroy, the next start of the service
+finishes it (`finish`); until the service is told that intake ends for good, it opens it again by
+itself if who resets is gone.
 """
 
 from __future__ import annotations
@@ -35,8 +36,8 @@ from edge.cache.status import Status
 from edge.config import Config
 from edge.crypto.durable import destroy_file, sync_folder, write_file
 from edge.crypto.providers.choice import keeper_of
-from edge.errors import DecisionRefused, EdgeError, KeyLocked, SecretError
-from edge.machine.asking import answer_to, ask, is_there, leave
+from edge.errors import DecisionRefused, EdgeError, KeyLocked, MachineRefused, SecretError
+from edge.machine.asking import NoAnswer, answer_to, ask, is_there, leave
 from edge.machine.places import Places
 from edge.machine.wishes import Name, Wipe
 from edge.opening import Cache, lock_folder
@@ -149,12 +150,20 @@ class Resetting:
         Raises:
             EdgeError: It could not be done wholly; or the machine is about to start anew.
         """
-        has_machine = await asyncio.to_thread(is_there, self._places)
-        await self._destroy(has_machine=has_machine)
-        if has_machine:
+        lies_apart = await asyncio.to_thread(self._lies_apart)
+        if lies_apart:
+            with contextlib.suppress(MachineRefused):
+                await ask(self._places, Name(self._name))  # it wipes none that is called otherwise
+        await self._destroy(has_machine=lies_apart)
+        if lies_apart:
             raise DecisionRefused(
                 "this box is being reset to its first day", hint="the machine starts anew by itself"
             )
+
+    def _lies_apart(self) -> bool:
+        """Whether the data has a partition that the machine erases as a whole. Blocks."""
+        # The service may see no device, but the link to it.
+        return is_there(self._places) and self._places.data_disk.is_symlink()
 
     async def _destroy(self, *, has_machine: bool) -> None:
         """From here on there is no way back: nothing that happens to who waits breaks it off.
@@ -164,7 +173,13 @@ class Resetting:
         """
         left, request = await _to_its_end(lambda: self._destroy_all(has_machine=has_machine))
         if request is not None:
-            await answer_to(self._places, request)
+            try:
+                await answer_to(self._places, request)
+            except NoAnswer as error:
+                raise NoAnswer(
+                    "the keys are destroyed, and the machine does not say that it does the rest",
+                    hint="restart it: the next start goes on",
+                ) from error
         if left:
             raise SecretError(
                 f"what opened the box could not all be destroyed: {left}",

@@ -16,7 +16,7 @@ from edge.cache.admission import Source
 from edge.crypto import durable
 from edge.dicom.instance import Origin
 from edge.errors import DecisionRefused, EdgeError, MachineRefused, SecretError, StorageFull
-from edge.machine.asking import ask
+from edge.machine.asking import NoAnswer, ask
 from edge.machine.carrying import Carrier
 from edge.machine.places import Places
 from edge.opening import Cache
@@ -154,14 +154,37 @@ async def test_the_next_start_finishes_what_was_cut_short(loaded, nowhere, monke
 
 async def test_on_an_appliance_the_next_start_has_root_finish_it(loaded, tmp_path):
     machine = machine_in(tmp_path / "machine")
+    machine.places.data_disk.parent.mkdir()
+    machine.places.data_disk.symlink_to("nothing that this user sees")
     await start_once(loaded)
     (loaded.appliance.data_dir / BEGUN).touch()
-    async with asyncio.TaskGroup() as group:
-        group.create_task(served(root_of(machine)))
+    async with attended(machine):
         with pytest.raises(DecisionRefused, match="being reset"):
             await finish(loaded, machine.places)
     assert machine.called[-1] == "systemctl --no-block reboot --force"
     assert not (loaded.appliance.data_dir / "keys.db").exists()
+
+
+async def test_where_the_data_has_no_partition_the_next_start_empties_the_folder(loaded, tmp_path):
+    machine = machine_in(tmp_path / "machine")
+    async with Appliance(loaded), attended(machine):
+        await Resetting(loaded, machine.places, ANNA).reset(is_forced=False)
+    assert machine.called[-1] == "systemctl --no-block reboot --force"
+    assert await finish(loaded, machine.places)
+    assert list(loaded.appliance.data_dir.iterdir()) == []
+
+
+async def test_a_machine_that_says_nothing_of_the_rest_is_restarted(loaded, tmp_path, monkeypatch):
+    machine = machine_in(tmp_path / "machine")
+    monkeypatch.setattr(resetting, "answer_to", silent)
+    async with Appliance(loaded), attended(machine):
+        with pytest.raises(NoAnswer, match="the keys are destroyed") as caught:
+            await Resetting(loaded, machine.places, ANNA).reset(is_forced=False)
+    assert "restart" in caught.value.hint
+
+
+async def silent(*_):
+    raise NoAnswer("the machine does not answer")
 
 
 def root_of(machine):

@@ -67,6 +67,17 @@ async def test_nothing_new_comes_in_while_it_is_closed_and_what_is_under_way_end
     await space.make_room()
 
 
+async def test_an_instance_is_under_way_from_before_its_first_byte():
+    space = await make()
+    assert space.is_idle
+    with space.reserve():
+        assert not space.is_idle
+        with space.reserve():
+            pass
+        assert not space.is_idle
+    assert space.is_idle
+
+
 async def test_an_instance_under_way_may_use_most_of_the_reserve():
     space = await make(free=101)
     with space.reserve() as reservation:

@@ -61,3 +61,18 @@ async def test_an_act_may_end_it_and_let_it_go_on():
     assert stop.why() == "the box is being reset"
     await stop.asked({"closed": ""})
     assert stop.why() == ""
+
+
+async def test_intake_that_somebody_ended_who_is_gone_begins_again_by_itself():
+    stop = IntakeStop()
+    await stop.asked({"closed": "a reset", "seconds": 0.0})
+    assert stop.why() == ""
+    await stop.asked({"closed": "a reset", "seconds": 600.0})
+    assert stop.why() == "a reset"
+    assert await stop.asked({}) == {"is_quiet": True}  # who only asks changes nothing
+    assert stop.why() == "a reset"
+    stop.is_quiet = lambda: False
+    assert await stop.asked({"closed": "a reset"}) == {"is_quiet": False}
+    assert stop.why() == "a reset"  # for good
+    await stop.asked({"closed": ""})
+    assert stop.why() == ""
