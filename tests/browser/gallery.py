@@ -21,6 +21,8 @@ from edge.access.roles import Role
 from edge.pages.table import PAGES
 from tests import samples
 from tests.browser.conftest import CHROMIUM, WORDS
+from tests.browser.console import NAMES, take_console
+from tests.browser.offer import offered
 from tests.browser.pages import settled
 from tests.browser.scene import PASSWORD, PATIENTS, Scene, clinic
 from tests.browser.worries import bad_day
@@ -65,13 +67,15 @@ KEPT = {
     "audit": "audit-desk-dark-en",
     "settings": "settings-change-desk-light-en",
     "logs": "logs-desk-light-en",
-    "update": "update-desk-light-en",
+    "update": "update-offer-desk-light-en",
     "backup": "backup-key-desk-light-en",
     "account": "account-desk-light-en",
     "emergency": "emergency-desk-light-en",
     "help": "help-desk-light-en",
     "welcome": "welcome-desk-light-en",
     "set-up": "setup-cloud-desk-light-en",
+    "console": "console-new",
+    "console-safe": "console",
     "arabic": "studies-desk-light-ar",
     "phone-now": "now-bad-phone-dark-en",
     "phone-studies": "studies-phone-light-fr",
@@ -98,7 +102,7 @@ class Shot:
     is_in: bool = True
     """Whether somebody is logged in."""
     day: str = "up"
-    """How the cloud is, or that the day is ``bad``."""
+    """How the cloud is, that the day is ``bad``, or that an update is on ``offer``."""
     does: Does | None = None
     """What is done on the page first."""
 
@@ -163,6 +167,11 @@ async def see_images(page: Page) -> None:
     await page.wait_for_timeout(3000)
 
 
+async def look_for_update(page: Page) -> None:
+    await page.click("#look")
+    await page.wait_for_selector("#install:not([hidden])")
+
+
 async def change_setting(page: Page) -> None:
     await page.fill("[id='sync.max_upload_kbps']", "2000")
     await page.click("#apply")
@@ -217,6 +226,8 @@ def shots(names: list[str]) -> list[Shot]:
         Shot("/acceptance", "acceptance-paper", "paper", does=print_it),
     ]
     found += [replace(shot, day="down") for shot in found if shot.name == "now"]
+    update = Shot("/update", "update", day="offer", does=look_for_update)
+    found += [*_in_all_ways(update), replace(update, theme="dark")]
     found += [
         replace(shot, day="bad")
         for size, theme, language in (
@@ -291,7 +302,10 @@ async def pictures(folder: Path, names: list[str]) -> None:
         browser = await playwright.chromium.launch(executable_path=CHROMIUM, args=WORDS)
         stack.push_async_callback(browser.close)
         wanted = shots(names)
-        for day in ("up", "down", "bad"):
+        screens = [one for one in NAMES if not names or any(map(one.startswith, names))]
+        if screens:
+            await take_console(browser, folder, screens)
+        for day in ("up", "down", "bad", "offer"):
             now = [shot for shot in wanted if shot.day == day]
             if not now:
                 continue
@@ -307,6 +321,10 @@ async def opened(day: str, root: Path) -> AsyncIterator[Scene]:
     """The clinic on such a day."""
     if day == "bad":
         async with bad_day(root, is_drawn=True) as scene:
+            yield scene
+        return
+    if day == "offer":
+        async with offered(root, cloud="up") as scene:
             yield scene
         return
     async with clinic(root, cloud=day, is_drawn=True) as scene:

@@ -48,6 +48,7 @@ class Scene:
     """A box that runs, and what the browser needs to get in."""
 
     box: Appliance
+    loaded: config.Config
     cloud: EdgeServer | None = None
     is_drawn: bool = False
     """Its studies look like what they are called; that takes its time."""
@@ -154,4 +155,5 @@ async def clinic(
             }
             | sections
         )
-        yield Scene(await stack.enter_async_context(Appliance(loaded)), server, is_drawn)
+        box = await stack.enter_async_context(Appliance(loaded))
+        yield Scene(box, loaded, server, is_drawn)

@@ -9,32 +9,17 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import expect
 
-from edge import config
 from edge.access.roles import Role
 from edge.updates.journal import Deed, Trial
+from tests.browser.offer import offered
 from tests.browser.pages import PATIENCE, Complaints, overflow, settled, violations
-from tests.browser.scene import clinic
-from tests.updates.makers import Maker, place_of, shop
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PHONE = {"width": 320, "height": 700}
-NOTES = {
-    "en": "Quicker lists.\nMends a weakness of the worklist.",
-    "ar": "قوائم أسرع.",
-}
-
-
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def scene(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("clinic")
-    maker = Maker(folder / "maker")
-    async with clinic(folder / "box", cloud="none") as made, shop(maker.folder) as store:
-        updater = made.box.updater
-        updater._settings = config.Update(url=store.url, keys=maker.keys, by_itself="look")
-        updater._place, updater._quiet = place_of(folder / "machine"), 1
-        await asyncio.to_thread(maker.bundle, "1.1", notes=NOTES, security=True)
-        store.list(("1.1", "x86-64", "1.1.edgeupdate"))
+    async with offered(tmp_path_factory.mktemp("clinic")) as made:
         yield made
 
 
