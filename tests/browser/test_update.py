@@ -17,6 +17,8 @@ from tests.browser.pages import PATIENCE, Complaints, overflow, settled, violati
 pytestmark = pytest.mark.asyncio(loop_scope="module")
 
 PHONE = {"width": 320, "height": 700}
+
+
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def scene(tmp_path_factory):
     async with offered(tmp_path_factory.mktemp("clinic")) as made:
