@@ -99,7 +99,7 @@ def _parsed(arguments: Sequence[str] | None) -> argparse.Namespace:
     add("--disk-size", default="16G")
     add("--tpm", action="store_true", help="it has a TPM (swtpm)")
     add("--slow", action="store_true", help="the disk is as slow as an SD card")
-    add("--accelerator", default="tcg,thread=multi", help="such as kvm, where it works")
+    add("--accelerator", default="", help="as QEMU calls it; else the fastest that works here")
     add("--options", default="", help="for the kernel")
     add("--http", type=int, default=8443, help="port of loopback for HTTPS")
     add("--dicom", type=int, default=11112, help="port of loopback for DICOM")

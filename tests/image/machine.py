@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal, Self
 
+from tests.image.accelerator import fastest
 from tests.image.media import form_of, overlay, run
 from tests.ports import free_port
 
@@ -69,6 +70,7 @@ class Machine:
         display: As QEMU calls it, such as ``gtk``.
         is_typed: What is typed here goes to its serial line, and what comes from there is shown.
         is_over_at_restart: It is switched off where it would start again.
+        accelerator: As QEMU calls it; none: the fastest that works here.
         options: For the kernel, beside its own. Like the next two it comes through the firmware's
             tables, which is how who runs a virtual machine tells systemd what it shall do.
         units: Name -> text of units that its systemd has beside the image's.
@@ -93,7 +95,7 @@ class Machine:
     options: str = ""
     units: dict[str, str] = field(default_factory=dict)
     dropins: dict[str, str] = field(default_factory=dict)
-    accelerator: str = "tcg,thread=multi"
+    accelerator: str = ""
     http_port: int = field(default_factory=free_port)
     dicom_port: int = field(default_factory=free_port)
     process: subprocess.Popen[bytes] | None = None
@@ -167,7 +169,12 @@ class Machine:
         words = [
             PROGRAMS[self.profile],
             *("-name", "edge", "-nodefaults", "-no-user-config"),
-            *("-machine", "virt" if is_arm else "q35", "-accel", self.accelerator),
+            *(
+                "-machine",
+                "virt" if is_arm else "q35",
+                "-accel",
+                self.accelerator or self._fastest(),
+            ),
             # That of a Raspberry Pi 4: one that has all there is would sign its pointers, which
             # costs an emulator more than all else.
             *(
@@ -212,6 +219,9 @@ class Machine:
         if told := self._told():
             words += ["-smbios", ",".join(["type=11", *(f"value={each}" for each in told)])]
         return words
+
+    def _fastest(self) -> str:
+        return fastest(PROGRAMS[self.profile], *FIRMWARE[self.profile])
 
     def _told(self) -> list[str]:
         """What stands in the firmware's tables for it."""
