@@ -82,6 +82,8 @@ _WHOLE: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
 """What they are called, and the tables in which they can be filled."""
 _OF_INSTANCES: Final = ("copies", "remedies", "corrected", "courier", "trash")
 """Tables whose rows are each of one instance, by its number."""
+_UNREAD: Final = (sqlcipher.Error, ValueError, TypeError, LookupError)
+"""What comes of tables, columns and values that are not as they are here."""
 _ENDED: Final = ("sessions", "links", "codes")
 
 
@@ -150,7 +152,7 @@ def _tried(db: Connection, act: Callable[[], None]) -> bool:
     db.execute("SAVEPOINT part")
     try:
         act()
-    except sqlcipher.Error as error:
+    except _UNREAD as error:
         if not db.in_transaction or "full" in str(error):  # that is no matter of the newer file
             raise
         log.warning("the index of the newer version: %s", error)

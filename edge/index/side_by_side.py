@@ -51,6 +51,7 @@ class Row:
         return (
             self.ref != newer.ref
             or (self.withheld == "TRASH") != (newer.withheld == "TRASH")
+            or (self.withheld == "TRASH" and self.object != newer.object)
             or _differ(self.digest, newer.digest)
             or _differ(self.transfer_syntax, newer.transfer_syntax)
         )

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from edge import config
 from edge.errors import CloudError, CloudRefused, LineClosed, StorageFull, UpdateRefused
@@ -135,8 +135,13 @@ class Coming:
     async def _download(self, wanted: Found) -> None:
         await self._means.wait_open("down")
 
+        def is_wanted() -> bool:  # or else another one is by now
+            now = self._kept.state.wanted
+            return now is not None and _is_same(now, wanted)
+
         async def synced(count: int) -> None:
-            await self._kept.change(synced=count)
+            if is_wanted():
+                await self._kept.change(synced=count)
 
         download = Download(
             self._settings,
@@ -148,7 +153,8 @@ class Coming:
         await download.run(wanted, self._kept.state.synced, synced)
         await asyncio.to_thread(self._folder.keep_only, wanted.version)
         await asyncio.to_thread(self._folder.note, Deed.FETCHED, wanted.version)
-        await self._kept.change(wanted=None, synced=0, ready=wanted, trouble="", hint="", since=0.0)
+        over: dict[str, Any] = {"wanted": None, "synced": 0} if is_wanted() else {}
+        await self._kept.change(ready=wanted, trouble="", hint="", since=0.0, **over)
 
     async def _unless_unwanted(self, work: Awaitable[None]) -> None:
         """Do it until it is done, or stopped."""

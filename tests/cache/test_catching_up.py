@@ -91,20 +91,66 @@ async def test_a_deletion_of_before_that_was_taken_back_since_is_none(open_cache
         assert (await row_of(cache, SAMPLES[5])).availability is Availability.NEARLINE
 
 
-async def test_what_can_t_be_read_is_never_withdrawn(open_cache, updated, newer):
+@pytest.mark.parametrize(
+    ("unread", "change"),
+    [
+        ("custody", "ALTER TABLE instances RENAME COLUMN custody TO care"),
+        ("deletions", "ALTER TABLE tombstones RENAME TO graves"),
+    ],
+)
+async def test_of_what_can_t_be_read_nothing_is_withdrawn(
+    open_cache, updated, newer, unread, change
+):
     await updated()
     async with open_cache(archive=ARCHIVE) as cache:
-        await delete(cache, SAMPLES[1], archive=True)
-        await delete(cache, SAMPLES[0], archive=True)
-        await cache.send(SAMPLES[0])
-        await settle(cache, SAMPLES[0], Custody.VERIFIED)
-        await evict(cache, SAMPLES[0])
-        await run(cache, "ALTER TABLE instances RENAME COLUMN custody TO care")
+        await cache.send(SAMPLES[4])
+        await settle(cache, SAMPLES[4], Custody.VERIFIED)
+        await delete(cache, SAMPLES[4], archive=True)
+        await cache.send(SAMPLES[4])
+        await settle(cache, SAMPLES[4], Custody.VERIFIED)
+        await evict(cache, SAMPLES[4])
+        await run(cache, change)
+    newer[1]()
+    for number in range(2):
+        async with open_cache(archive=ARCHIVE) as cache:
+            if not number:
+                assert cache.database.not_taken_over == unread
+            assert await withdrawals(cache) == set()
+
+
+async def test_values_of_another_form_are_no_reason_not_to_start(open_cache, updated, newer):
+    await updated()
+    [stranger] = ct_series(1, rows=16, columns=16, seed=9)
+    async with open_cache() as cache:
+        await cache.send(stranger)
+        await settle(cache, stranger, Custody.VERIFIED)
+        await run(cache, "UPDATE study_attributes SET attributes = 'of another form'")
+    newer[1]()
+    async with open_cache() as cache:
+        assert cache.database.not_taken_over == "custody"
+        assert await cache.read(stranger.ref) == stranger.data
+        assert await custody_of(cache, stranger) == Custody.SENT
+        assert await custody_of(cache, SAMPLES[0]) == Custody.ACKNOWLEDGED
+
+
+async def test_what_went_into_the_trash_twice_is_there(open_cache, updated, newer):
+    async with open_cache() as cache:
+        await cache.send(SAMPLES[5])
+        await settle(cache, SAMPLES[5], Custody.VERIFIED)
+        await cache.trash.put([SAMPLES[5].ref], archive="cloud", reason="gone")
+    await updated()
+    async with open_cache() as cache:
+        await cache.send(SAMPLES[5])
+        await settle(cache, SAMPLES[5], Custody.VERIFIED)
+        await cache.trash.put([SAMPLES[5].ref], archive="cloud", reason="gone again")
+        await cache.trash.tidy()
     newer[1]()
     for _ in range(2):
-        async with open_cache(archive=ARCHIVE) as cache:
-            # It is deleted, and the archive is told once it is known that nobody sent it again.
-            assert await withdrawals(cache) <= {SAMPLES[1].ref.sop_uid}
+        async with open_cache() as cache:
+            row = await row_of(cache, SAMPLES[5])
+            assert (row.withheld, row.custody) == ("TRASH", Custody.VERIFIED)
+            assert await cache.database.read("SELECT reason FROM trash") == [("gone again",)]
+            assert await counters_are_true(cache.database)
 
 
 async def test_what_the_newer_version_let_go_without_a_tombstone_is_gone(
