@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import logging
 import os
 import shutil
@@ -115,6 +116,7 @@ class Resetting:
         self._actor = actor
         self._patience = patience
         self._seconds = quiet
+        self._is_begun = False
         self._name = machine_name(config.appliance.name)
 
     async def reset(self, *, is_forced: bool) -> Standing:
@@ -142,7 +144,7 @@ class Resetting:
 
     def has_begun(self) -> bool:
         """Whether what is there is to be destroyed, and all that is left is to do it. Blocks."""
-        return (self._folder / BEGUN).exists()
+        return self._is_begun or (self._folder / BEGUN).exists()
 
     async def finish(self) -> None:
         """Do what was begun and cut short; for who holds the folder's lock.
@@ -192,10 +194,14 @@ class Resetting:
         try:
             write_file(self._folder / BEGUN, b"")
         except OSError as error:
-            raise SecretError(
-                f"the keys can't be destroyed: {error.strerror}",
-                hint="see to the disk; nothing was changed",
-            ) from error
+            if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+                raise SecretError(
+                    f"the keys can't be destroyed: {error.strerror}",
+                    hint="see to the disk; nothing was changed",
+                ) from error
+            # A full disk is no reason to keep what is to go; cut short, it has to be said again.
+            log.warning("the next start can't be told to finish the reset: %s", error)
+        self._is_begun = True
         ring, left = self._destroy_keys()
         if has_machine:  # which destroys what it lies on, whatever of it is left
             return "; ".join([*ring, *left]), leave(self._places, Wipe(self._name))

@@ -102,6 +102,16 @@ def fail(*_):
     raise OSError(30, "Read-only file system")
 
 
+async def test_a_disk_that_is_full_is_emptied_all_the_same(loaded, nowhere, monkeypatch):
+    def full(*_):
+        raise OSError(28, "No space left on device")
+
+    await start_once(loaded)
+    monkeypatch.setattr(resetting, "write_file", full)
+    await Resetting(loaded, nowhere, ANNA).reset(is_forced=False)
+    assert list(loaded.appliance.data_dir.iterdir()) == []
+
+
 async def test_if_the_keys_can_not_be_destroyed_what_opens_them_is(loaded, nowhere, monkeypatch):
     await start_once(loaded)
     monkeypatch.setattr(resetting, "destroy_file", fail)

@@ -305,7 +305,7 @@ class ConsolePage(App[None], inherit_bindings=False):
                 if not await self._force(error):
                     return
                 lost, is_forced = f"{error}. They are lost for good.", True
-            except EdgeError as error:
+            except (EdgeError, OSError) as error:
                 self._under_way = ""
                 await self._tell(error)
                 return
@@ -336,7 +336,7 @@ class ConsolePage(App[None], inherit_bindings=False):
     async def _wish(self, wish: Wish) -> bool:
         try:
             await self._box.wish(wish, self.person)
-        except EdgeError as error:
+        except (EdgeError, OSError) as error:
             await self._tell(error)
             return False
         return True
@@ -353,7 +353,7 @@ class ConsolePage(App[None], inherit_bindings=False):
                 before, wrong = typed, ""
             except AccessDenied as error:
                 before, wrong = None, _words(error)
-            except EdgeError as error:
+            except (EdgeError, OSError) as error:
                 await self._tell(error)
                 return False
             else:
@@ -369,12 +369,13 @@ class ConsolePage(App[None], inherit_bindings=False):
         except EdgeError as error:
             log.warning("the log-in at the screen is not ended in the box: %s", error)
 
-    async def _tell(self, error: EdgeError) -> None:
+    async def _tell(self, error: EdgeError | OSError) -> None:
         await self.push_screen_wait(Question("It was not done", _words(error)))
 
 
-def _words(error: EdgeError) -> str:
-    return f"{error}\n{error.hint}" if error.hint else str(error)
+def _words(error: EdgeError | OSError) -> str:
+    hint = error.hint if isinstance(error, EdgeError) else ""
+    return f"{error}\n{hint}" if hint else str(error)
 
 
 def lines_of(view: View) -> list[str]:

@@ -281,6 +281,19 @@ async def test_a_machine_that_refuses_says_why():
         await until(pilot, lambda: len(page.screen_stack) == 1)
 
 
+async def test_a_disk_that_fails_ends_nothing_of_the_page():
+    box = FakeBox(NEW)
+    async with shown(box) as (page, pilot):
+        await pilot.press("p")
+        await appears(pilot, Question)
+        box.fails = OSError(5, "Input/output error")
+        await press(pilot, "yes")
+        await until(pilot, lambda: "Input/output error" in str(form_text(pilot)))
+        await press(pilot, "yes")
+        await until(pilot, lambda: len(page.screen_stack) == 1)
+        assert page.is_running
+
+
 def form_text(pilot):
     found = pilot.app.screen.query("#text")
     return found.first(Static).content if found else ""
