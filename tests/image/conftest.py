@@ -9,6 +9,8 @@ import pytest
 from tests.image import results
 
 _seen: dict[str, tuple[str, float]] = {}
+_PROFILES = {"test_qemu_arm64.py": "arm64", "test_qemu_rpi.py": "rpi"}
+"""Of tests that look at another image than that for mini-PCs."""
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
@@ -25,6 +27,10 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
 
 def pytest_sessionfinish() -> None:
     if _seen:
-        rows = [(kind, seconds, "s", name) for name, (kind, seconds) in _seen.items()]
-        results.noted(rows)
+        rows: dict[str, list[tuple[str, float, str, str]]] = {}
+        for name, (kind, seconds) in _seen.items():
+            profile = _PROFILES.get(name.partition("::")[0], "amd64")
+            rows.setdefault(profile, []).append((kind, seconds, "s", name))
+        for profile, each in rows.items():
+            results.noted(each, profile)
         _seen.clear()

@@ -84,10 +84,12 @@ def write(results: list[Result], path: Path = FILE) -> None:
     )
 
 
-def noted(rows: list[tuple[str, float, str, str]], path: Path = FILE) -> None:
+def noted(
+    rows: list[tuple[str, float, str, str]], profile: str = "amd64", path: Path = FILE
+) -> None:
     """Keep what was seen now, of the image that is built: kind, value, unit, name of each."""
     day = dt.datetime.now(dt.UTC).date().isoformat()
-    commit = (built().parent / "commit").read_text().strip()
+    commit = (built(profile).parent / "commit").read_text().strip()
     write(merged(read(path), [Result(day, commit, *row) for row in rows]), path)
 
 
