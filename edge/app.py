@@ -23,7 +23,7 @@ from edge.access.audit.entry import BOX, Entry, Event, Outcome
 from edge.access.renewals import Renewals
 from edge.addresses import machine_name
 from edge.admin.local import Act, local_door
-from edge.applying import Applying
+from edge.applying import Applying, Work
 from edge.cache.admission import Admission
 from edge.cache.backup import Backups
 from edge.cache.changes import Changes
@@ -107,6 +107,8 @@ class Appliance:
         self.holding = Holding(config)
         self.intake = IntakeStop()
         """Ends intake, whatever room there is."""
+        self._works: list[Work] = []
+        """What an end of the service could interrupt; it grows with the doors."""
         self._stack = AsyncExitStack()
         self._parts: Callable[[], Parts] = lambda: {"start": "under way"}
         self._cages: Callable[[], Cages] = dict
@@ -332,6 +334,7 @@ class Appliance:
         server, giving = await start_dimse(self.supervisor, means, whole)
         self.dimse, self.dimse_port, self.dimse_tls_port = server, server.port, server.tls_port
         self.giving = giving
+        self._works += server, giving
         return Calling(partial(echo_named, dialer, peers), giving)
 
     async def status(self) -> Status:
@@ -392,7 +395,8 @@ class Appliance:
         means = UpdateMeans(
             line=line,
             dimse=self.dimse,
-            space=space,
+            is_quiet=lambda: space.is_idle and all(work.is_quiet for work in self._works),
+            intake=self.intake,
             database=cache.database,
             audit=cache.audit,
             parts=self.supervisor.states,
@@ -424,6 +428,7 @@ class Appliance:
             updater=updater,
         )
         self.http, trouble = await start_http(self.supervisor, means, self._config)
+        self._works.append(self.http)
         self._found[HTTPS] = "; ".join(filter(None, (self._found.get(HTTPS), trouble)))
         self.http_port = self.http.port
         self._acts |= {"rotate": self.cache.rotate, "log": last_lines}

@@ -4,6 +4,9 @@ Owns the checks of ``edge selftest`` and of the gate behind an update. What woul
 clinic's box (an image goes in, and comes out) is done in a box of its own, in a folder that is
 thrown away: the same programs, keys, disk, processes and cages, and nobody's archive. Of the
 service itself it is asked that every part runs, and that it commits something to its index.
+
+Promises an end: of whatever is waited for, but for somebody who knows a passphrase. Nothing of it
+needs the box's settings, which a version on trial may not be able to read.
 """
 
 from __future__ import annotations
@@ -14,7 +17,7 @@ import logging
 import shutil
 import tempfile
 import time
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Coroutine, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -29,7 +32,7 @@ from edge import config
 from edge.access.roles import Role
 from edge.admin.local import ask_service, parts_of_service
 from edge.app import Appliance
-from edge.errors import EdgeError, KeyLocked
+from edge.errors import EdgeError, KeyLocked, Needs
 from edge.phantom import phantom
 from edge.updates.journal import Cause, Trial
 from edge.updates.trial import NotProven
@@ -44,8 +47,16 @@ _SERVICE: Final = 1800.0
 _REACH: Final = 300.0
 """Seconds in which archives are reached that were reached before."""
 _TRIP: Final = 180.0
+_COMMIT: Final = 900.0
+_CLOSING: Final = 30.0
+"""Seconds beyond its own in which a look has to end, and then to clean up."""
 _LOOK: Final = 1.0
 _PATIENCE: Final = 20
+_ASIDE: Final = "selftest-"
+_LEFT: Final = 3600.0
+"""Seconds after which nobody uses a box aside any more."""
+_PEOPLE: Final = frozenset({Needs.PASSPHRASE, Needs.NEW_PASSPHRASE})
+"""What somebody has to come for, however good the version is."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,25 +74,31 @@ class Proving:
     """It.
 
     Args:
-        settings: Of the box.
+        folder: The data of the box.
         tell: Hears of each check as it ends.
         service: Seconds that the service may take to be ready.
         reach: Seconds that archives may take to be reached.
+        trip: Seconds that an image may take, and the box that it goes through.
+        closing: Seconds beyond its own that a look may take to end.
     """
 
     def __init__(
         self,
-        settings: config.Config,
+        folder: Path,
         tell: Callable[[Check], None] = lambda _: None,
         *,
         service: float = _SERVICE,
         reach: float = _REACH,
+        trip: float = _TRIP,
+        closing: float = _CLOSING,
     ) -> None:
-        self._settings = settings
-        self._folder = settings.appliance.data_dir
+        self._folder = folder
         self._tell = tell
         self._service = service
         self._reach = reach
+        self._trip = trip
+        self._closing = closing
+        self._abandoned: set[asyncio.Task[None]] = set()
 
     async def run(self, reached: Collection[str] = (), ailing: Collection[str] = ()) -> list[Check]:
         """Look at everything, or up to the first thing that is wrong.
@@ -90,22 +107,22 @@ class Proving:
             reached: Archives that have to be reached.
             ailing: Parts of the service that need not run.
         """
-        steps: list[tuple[str, Callable[[], Awaitable[None]]]] = [
-            ("service", partial(self._ready, ailing)),
-            ("index", self._commits),
-            ("images", self._round_trip),
+        steps: list[tuple[str, float | None, Callable[[], Coroutine[Any, Any, None]]]] = [
+            ("service", None, partial(self._ready, ailing)),  # it bounds itself
+            ("index", _COMMIT, self._commits),
+            ("images", self._trip, self._round_trip),
         ]
         if reached:
-            steps.append((ARCHIVES, partial(self._reaches, reached)))
+            steps.append((ARCHIVES, self._reach + _COMMIT, partial(self._reaches, reached)))
         found: list[Check] = []
-        for name, look in steps:
+        for name, seconds, look in steps:
             began, why = time.monotonic(), ""
             try:
-                await look()
-            except (EdgeError, OSError, httpx.HTTPError) as error:
-                why = str(error) or type(error).__name__
+                await self._within(seconds, look())
             except TimeoutError:
                 why = "it takes too long"
+            except (EdgeError, OSError, httpx.HTTPError) as error:
+                why = str(error) or type(error).__name__
             except Exception as error:
                 log.exception("a check met a defect")
                 why = type(error).__name__
@@ -115,40 +132,66 @@ class Proving:
                 break
         return found
 
+    async def _within(self, seconds: float | None, look: Coroutine[Any, Any, None]) -> None:
+        """Wait for a look, and not much longer: one that does not even end is left alone.
+
+        Raises:
+            TimeoutError: It takes too long.
+        """
+        looking = asyncio.create_task(look)
+        try:
+            await asyncio.wait([looking], timeout=seconds)
+            if not looking.done():
+                looking.cancel()
+                await asyncio.wait([looking], timeout=self._closing)
+                if not looking.done():
+                    self._abandoned.add(looking)
+                raise TimeoutError
+        except asyncio.CancelledError:
+            looking.cancel()
+            raise
+        await looking
+
     # The service ----------------------------------------------------------------------------------
 
     async def _ready(self, ailing: Collection[str]) -> None:
-        """Wait until every part runs; a box that waits for somebody to open it is waited for."""
+        """Wait until every part runs; the time does not count in which it waits for a passphrase.
+
+        Who knows that may come tomorrow. A server, a TPM or an admin is not waited for so long.
+        """
         loop = asyncio.get_running_loop()
-        until = loop.time() + self._service
+        left, before = self._service, loop.time()
         while True:
-            wrong = await self._not_running(ailing)
+            wrong, waits = await self._not_running(ailing)
             if not wrong:
                 return
-            if wrong == _LOCKED:
-                until = loop.time() + self._service
-            elif loop.time() > until:
+            now = loop.time()
+            if not waits:
+                left -= now - before
+            before = now
+            if left < 0:
                 raise EdgeError(wrong)
             await asyncio.sleep(_LOOK)
 
-    async def _not_running(self, ailing: Collection[str]) -> str:
+    async def _not_running(self, ailing: Collection[str]) -> tuple[str, bool]:
+        """What is wrong; whether that is a passphrase which nobody has entered yet."""
         try:
             parts = await parts_of_service(self._folder)
             if parts is None:
-                return "the service does not run"
+                return "the service does not run", False
             if set(parts) == {"start"}:
-                return "the service has not started yet"
+                return "the service has not started yet", False
             await ask_service(self._folder, "prove")
-        except KeyLocked:
-            return _LOCKED
+        except KeyLocked as error:
+            return str(error), error.needs in _PEOPLE
         except (FileNotFoundError, EdgeError) as error:
-            return str(error)
+            return str(error), False
         failing = [
             f"{name}: {state}"
             for name, state in sorted(parts.items())
             if state != "running" and name not in ailing
         ]
-        return "; ".join(failing)
+        return "; ".join(failing), False
 
     async def _commits(self) -> None:
         if await ask_service(self._folder, "prove") is None:
@@ -171,19 +214,23 @@ class Proving:
 
     async def _round_trip(self) -> None:
         """An image goes in over DICOM, is found, comes out byte by byte, and is drawn."""
-        folder = Path(await asyncio.to_thread(tempfile.mkdtemp, "", "selftest-", self._folder))
+        folder = await asyncio.to_thread(_room_aside, self._folder)
         try:
-            async with asyncio.timeout(_TRIP):
-                async with Appliance(_aside(folder)) as box:
-                    token = await box.cache.tokens.create(Role.ADMIN, "selftest")
-                    [image] = phantom("EDGE^SELFTEST", "SELFTEST", 1)
-                    await asyncio.to_thread(_send, box.dimse_port, image)
-                    await _read(box.http_port, token, image)
+            async with Appliance(_aside(folder)) as box:
+                token = await box.cache.tokens.create(Role.ADMIN, "selftest")
+                [image] = phantom("EDGE^SELFTEST", "SELFTEST", 1)
+                await asyncio.to_thread(_send, box.dimse_port, image)
+                await _read(box.http_port, token, image)
         finally:
             await asyncio.to_thread(shutil.rmtree, folder, ignore_errors=True)
 
 
-_LOCKED: Final = "the box is locked"
+def _room_aside(data_dir: Path) -> Path:
+    """A folder for it; those go that a power cut has left."""
+    for path in data_dir.glob(f"{_ASIDE}*"):
+        if path.is_dir() and time.time() - path.stat().st_mtime > _LEFT:
+            shutil.rmtree(path, ignore_errors=True)
+    return Path(tempfile.mkdtemp("", _ASIDE, data_dir))
 
 
 def _aside(folder: Path) -> config.Config:

@@ -15,7 +15,6 @@ import msgspec
 from edge.access.audit.entry import BOX, Actor, Entry, Event, Kind, Outcome
 from edge.access.audit.recorder import Audit
 from edge.admin.local import Act
-from edge.cache.space import Space
 from edge.cache.status import Parts
 from edge.config import Config
 from edge.dimse.server import DimseServer
@@ -24,6 +23,7 @@ from edge.index.database import Database
 from edge.index.former import KEPT_SECONDS
 from edge.index.remote import archive_states
 from edge.index.taking_back import tidy
+from edge.machine.power import IntakeStop
 from edge.supervision import Supervisor
 from edge.sync.line import Line
 from edge.updates import journal
@@ -46,9 +46,11 @@ class UpdateMeans:
     line: Line
     """Says when and how fast it may be used."""
     dimse: DimseServer
-    """Says whether devices are quiet."""
-    space: Space
-    """Says whether anything else comes in."""
+    """Lets devices associate, or not."""
+    is_quiet: Callable[[], bool]
+    """Whether nothing comes in, by whichever door, and nothing goes out that takes long."""
+    intake: IntakeStop
+    """Has none come in."""
     database: Database
     audit: Audit
     parts: Callable[[], Parts]
@@ -88,6 +90,10 @@ async def start_updates(
         await means.beat()
         return {"reached": await reached(), "ailing": ailing()}
 
+    def turn_away(why: str) -> None:
+        means.dimse.turn_away(why)
+        means.intake.restart = why  # who has an association, or comes by another door
+
     updater = Updater(
         config.update,
         folder,
@@ -95,8 +101,8 @@ async def start_updates(
             wait_open=means.line.wait_open,
             incoming=means.line.incoming,
             way=means.line.way("updates"),
-            is_quiet=lambda: means.dimse.is_quiet and means.space.is_idle,
-            turn_away=means.dimse.turn_away,
+            is_quiet=means.is_quiet,
+            turn_away=turn_away,
             reached=reached,
             ailing=ailing,
             note=lambda entry: means.audit.put(_told(entry)),

@@ -45,7 +45,7 @@ async def _selftest(options: argparse.Namespace) -> int:
     from edge.proving import Proving
 
     tell = (lambda _: None) if options.json else show_check
-    found = await Proving(loaded, tell, service=options.seconds).run()
+    found = await Proving(loaded.appliance.data_dir, tell, service=options.seconds).run()
     is_good = all(check.ok for check in found)
     if options.json:
         checks = [asdict(check) for check in found]

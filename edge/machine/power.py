@@ -83,7 +83,8 @@ def closed_by(mains: str) -> str:
 class IntakeStop:
     """Tells intake why nothing may come in just now.
 
-    Whoever watches the machine says so by ``power``; who acts on the box, by ``told``.
+    Whoever watches the machine says so by ``power``; who acts on the box, by ``told``; and an
+    update, by ``restart``, for the minutes before the machine starts anew.
     """
 
     def __init__(self) -> None:
@@ -91,6 +92,8 @@ class IntakeStop:
         self._told, self._until = "", math.inf
         self.is_quiet: Callable[[], bool] = lambda: True
         """Whether nothing is under way that came in before."""
+        self.restart = ""
+        """Why, in the minutes before the machine starts anew with an update."""
 
     async def asked(self, wish: Mapping[str, Any]) -> Mapping[str, Any]:
         """For a command on this machine, see `edge.admin.local`: whether all is quiet.
@@ -108,4 +111,4 @@ class IntakeStop:
     def why(self) -> str:
         """Empty if anything may."""
         told = self._told if time.monotonic() < self._until else ""
-        return told or closed_by(self.power.state)
+        return told or closed_by(self.power.state) or self.restart

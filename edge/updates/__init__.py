@@ -7,7 +7,8 @@ the machine starts from that. From the bottom up:
     manifest    what an update says of itself: version, parts, notes
     signature   by whom it is said: Ed25519, under the present key or the next one
     bundle      the file ``*.edgeupdate``: manifest, signatures, parts
-    journal     what lies in ``data_dir/update``: orders, the trial, what was done before
+    journal     what lies in ``data_dir/update``: orders, the trial, what was done before; held, the
+                same as root has it
     machine     what this machine is: its version, its kind, this start of it
     server      where bundles are, by HTTPS: asked, and read in pieces
     stick       one that somebody brought
@@ -20,5 +21,6 @@ the machine starts from that. From the bottom up:
     signing     makes updates, where images are built
 
 The service never writes a slot, and root never believes the service: it proves the signature
-itself, with keys that are part of the system that runs, and takes no version that is not newer.
+itself, with keys that are part of the system that runs, takes no version that is not newer, starts
+none that it did not put there itself, and follows no link into which the service could lead it.
 """

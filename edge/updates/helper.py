@@ -9,25 +9,29 @@ other one. Crash order of an installation, each step of which can be done again:
 
 A crash before the commit leaves a machine that starts what it started; as long as the order is
 there it is carried out at the next start, up to three times, and nothing is judged. The machine is
-started anew once the service says that nothing is under way, and not before.
+started anew once the service says that nothing is under way, and not before; a Pi whose power is
+cut until then is told again to start what is on trial, by an order of whoever judges (`trial`).
+
+Whatever can't be written into the history, as on a full disk, what was ordered ends all the same.
 """
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import subprocess
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
+import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from edge.crypto.durable import write_file
 from edge.errors import UpdateRefused
 from edge.updates.bundle import Bundle, open_bundle
 from edge.updates.journal import Cause, Deed, Folder, Order, Trial
-from edge.updates.loaders import Loader, Pi, Uefi, esp
+from edge.updates.loaders import Loader, NotNow, Pi, Uefi, esp
 from edge.updates.machine import Place
 from edge.updates.manifest import Name
 from edge.updates.partitions import EMPTY, ROOT, VERITY, Disk, Partition, disk_of, ids_of
@@ -53,7 +57,7 @@ class Helper:
     Args:
         folder: Has the order.
         place: The machine.
-        keys: That are believed.
+        keys: Reads those that are believed; asked for only to install something.
         disk: Finds the disk, by the version that runs.
         loader: Finds what the machine starts from.
         may_restart: Whether nothing is under way; whoever says so lets nothing begin any more.
@@ -65,7 +69,7 @@ class Helper:
         self,
         folder: Folder,
         place: Place,
-        keys: Sequence[Ed25519PublicKey],
+        keys: Callable[[], Sequence[Ed25519PublicKey]],
         *,
         disk: Callable[[str], Disk] = disk_of,
         loader: Callable[[], Loader],
@@ -81,7 +85,6 @@ class Helper:
         self._may_restart = may_restart
         self._restart = restart
         self._sleep = sleep
-        self._begun = folder.path / "begun"
 
     def run(self) -> str:
         """Carry out the order, if there is one; what was done, in a word.
@@ -99,32 +102,33 @@ class Helper:
             match order.act:
                 case "install":
                     return self._install(order)
+                case "try":
+                    return self._try(order)
                 case "keep":
-                    self._loader().keep(order.version)
-                    self._folder.drop_order()
-                    return "kept"
+                    return self._keep(order)
                 case "return":
                     return self._return(order)
         except (UpdateRefused, OSError) as error:
             deed = Deed.NOT_WRITTEN if order.act == "install" else Deed.BAD
-            cause = Cause.POWER if isinstance(error, _StoppedEachTime) else Cause.ITSELF
             try:
-                self._folder.note(deed, order.version, why=str(error), by=order.by, cause=cause)
+                self._note(deed, order.version, why=str(error), by=order.by, cause=_cause(error))
             finally:  # a disk that is full must not have it tried for ever
-                self._folder.drop_order()
-                self._begun.unlink(missing_ok=True)
+                self._folder.drop_order(order)
+                self._folder.write_begun(order.version, 0)
             raise
 
     def _install(self, order: Order) -> str:
         if self._place.version == order.version:  # a crash came behind the commit
-            self._folder.drop_order()
+            self._folder.drop_order(order)
             return "nothing"
         self._refuse_often(order)
         path = self._folder.bundle(order.version)
         if order.file != path.name:
             raise UpdateRefused("the order names another file than the version's own")
+        if not path.exists():
+            raise UpdateRefused(f"{path.name} can't be read: it is not here any more")
         self.write(path, order)
-        self._folder.drop_order()
+        self._folder.drop_order(order)
         self.start_anew()
         return "written"
 
@@ -134,7 +138,7 @@ class Helper:
         Raises:
             UpdateRefused: It can't be; what runs stays what is started.
         """
-        with open_bundle(path, self._keys) as bundle:
+        with open_bundle(path, self._keys()) as bundle:
             manifest, running = bundle.manifest, self._place.version
             if manifest.version != order.version:
                 raise UpdateRefused(f"{path.name} is version {manifest.version}")
@@ -169,11 +173,10 @@ class Helper:
                 loader.forget_others(running)
                 self._folder.drop_trial()
                 raise
-        try:
-            self._folder.note(Deed.WRITTEN, manifest.version, before=running, by=order.by)
-            self._begun.unlink(missing_ok=True)
-        except OSError as error:  # it is written, whatever the history says
-            log.error("that version %s is written can't be noted: %s", manifest.version, error)
+        # It is written, whatever the disk takes of that.
+        self._note(Deed.WRITTEN, manifest.version, before=running, by=order.by)
+        with contextlib.suppress(OSError):
+            self._folder.write_begun(manifest.version, 0)
 
     @staticmethod
     def _fill(disk: Disk, bundle: Bundle, partition: Partition, name: Name) -> None:
@@ -182,35 +185,98 @@ class Helper:
 
     def _refuse_often(self, order: Order) -> None:
         """Count the beginnings of an order: something in it may stop the machine each time."""
-        try:
-            version, _, times = self._begun.read_text("ascii").partition(" ")
-            count = int(times) if version == order.version else 0
-        except (OSError, ValueError):
-            count = 0
+        count = self._folder.begun(order.version)
         if count >= _TRIES:
             raise _StoppedEachTime(
                 f"the machine stopped each of the {count} times that version {order.version} was"
                 " written"
             )
-        write_file(self._begun, f"{order.version} {count + 1}".encode())
+        self._folder.write_begun(order.version, count + 1)
 
     def start_anew(self) -> None:
         """Start the machine anew at the next quiet moment, however long that takes."""
         while not self._may_restart():
             self._sleep(_LOOK)
+        loader = self._loader()
+        if (trial := self._folder.trial()) is not None and trial.version != self._place.version:
+            told = {"tries": trial.tries + 1, "boot_id": self._place.boot_id}
+            self._folder.write_trial(msgspec.structs.replace(trial, **told))
         log.info("the machine starts anew")
-        self._restart(self._loader().restart)
+        self._restart(loader.restart)
+
+    def _try(self, order: Order) -> str:
+        """Start what is on trial, and was not started, or stopped before it could be asked."""
+        trial = self._folder.trial()
+        if trial is None or trial.version != order.version or self._place.version == order.version:
+            self._folder.drop_order(order)
+            return "nothing"
+        try:
+            self._loader().refuse_untried(order.version)
+        except UpdateRefused:
+            self._folder.drop_trial()
+            raise
+        self._folder.drop_order(order)
+        self.start_anew()
+        return "started"
+
+    def _keep(self, order: Order) -> str:
+        """Have the machine start from what has proven itself; only then its trial is over."""
+        if self._place.version != order.version:  # the power was cut before: it is tried again
+            self._folder.drop_order(order)
+            return "nothing"
+        self._loader().keep(order.version)
+        trial = self._folder.trial()
+        if trial is not None and trial.version == order.version:
+            self._folder.drop_trial()
+        self._folder.drop_order(order)
+        return "kept"
+
+    def go_back(self) -> str:
+        """Leave a version whose gate ended without a verdict; what was done, in a word."""
+        trial = self._folder.trial()
+        if trial is None or self._place.version != trial.version:
+            return "nothing"
+        try:
+            loader = self._loader()
+        except UpdateRefused as error:
+            # Then it can't be kept, either; and whoever starts the machine counts its starts.
+            log.error("the machine starts anew: %s", error)
+        else:
+            try:
+                loader.leave(trial.version, trial.before)
+            except UpdateRefused as error:
+                log.error("version %s stays: %s", trial.version, error)
+                return "nothing"
+            order = self._folder.order()
+            if order is None or order.act != "return":
+                why = "whether it works could not be told"
+                self._note(Deed.BAD, trial.version, before=trial.before, why=why, by=trial.by)
+        self._restart(())
+        return "went back"
+
+    def _note(self, deed: Deed, version: str, **more: Any) -> None:
+        """Have it in the history, if the disk takes it."""
+        try:
+            self._folder.note(deed, version, **more)
+        except OSError as error:
+            log.error("that version %s is %s can't be kept: %s", version, deed, error)
 
     def _return(self, order: Order) -> str:
         """Go back from a version that has not proven itself."""
         trial = self._folder.trial()
         if trial is None or trial.version != order.version or self._place.version != order.version:
-            self._folder.drop_order()
+            self._folder.drop_order(order)
             return "nothing"
         self._loader().leave(trial.version, trial.before)
-        self._folder.drop_order()
+        self._folder.drop_order(order)
         self._restart(())
         return "went back"
+
+
+def _cause(error: Exception) -> Cause:
+    if isinstance(error, _StoppedEachTime):
+        return Cause.POWER
+    return Cause.MOMENT if isinstance(error, NotNow) else Cause.ITSELF
 
 
 def loader_of(place: Place) -> Loader:

@@ -20,7 +20,7 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Final, Literal, TypeVar
+from typing import Final, Literal, Self, TypeVar
 
 import msgspec
 
@@ -29,6 +29,7 @@ from edge.errors import StorageFull
 from edge.updates.bundle import SUFFIX
 
 __all__ = [
+    "TRIES",
     "Cause",
     "Deed",
     "Entry",
@@ -42,6 +43,9 @@ __all__ = [
 ]
 
 T = TypeVar("T", bound=msgspec.Struct)
+
+TRIES: Final = 3
+"""Starts that a version on trial has to prove itself."""
 
 _KEPT, _MOST = 200, 400
 """Lines of the history, after it was cut, and before."""
@@ -85,6 +89,8 @@ class Cause(StrEnum):
     """A person has to want it again."""
     LINE = "line"
     POWER = "power"
+    MOMENT = "moment"
+    """It was not the time for it."""
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -134,7 +140,8 @@ class State(msgspec.Struct, kw_only=True):
 class Order(msgspec.Struct, frozen=True, kw_only=True):
     """What root shall do."""
 
-    act: Literal["install", "return", "keep"]
+    act: Literal["install", "try", "keep", "return"]
+    """``try``: start what is on trial and has starts left, which a Pi does not do by itself."""
     version: str
     file: str = ""
     """Of ``install``: the name of the bundle, in this folder."""
@@ -154,7 +161,9 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     before: str
     """The version to go back to."""
     boot_id: str
-    """Of the start in which it was written: in another one, it was tried."""
+    """Of the start in which it was written, or the machine was last told to start from it."""
+    tries: int = 0
+    """So often the machine was told to; a Pi whose power was cut before is told again."""
     reached: tuple[str, ...] = ()
     ailing: tuple[str, ...] = ()
     by: str = ""
@@ -174,6 +183,11 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True):
     cause: Cause = Cause.ITSELF
 
 
+class _Begun(msgspec.Struct, frozen=True):
+    version: str
+    times: int
+
+
 class Folder:
     """The folder; made when something is written.
 
@@ -185,6 +199,13 @@ class Folder:
     def __init__(self, data_dir: Path, clock: Callable[[], float] = time.time) -> None:
         self.path = data_dir / "update"
         self._clock = clock
+
+    @classmethod
+    def at(cls, path: Path) -> Self:
+        """The folder itself, by whatever name it is at hand."""
+        made = cls(path)
+        made.path = path
+        return made
 
     def make(self) -> None:
         """Have it; it belongs to whoever owns the data."""
@@ -259,9 +280,22 @@ class Folder:
         """Have root do something; the unit's path watches this file."""
         self._write("order.json", order)
 
-    def drop_order(self) -> None:
-        """It is done, or not wanted any more."""
-        self._drop("order.json")
+    def drop_order(self, done: Order | None = None) -> None:
+        """It is done, or not wanted any more; another one than was *done* stays."""
+        if done is None or self.order() == done:
+            self._drop("order.json")
+
+    def begun(self, version: str) -> int:
+        """So often root began to write a version, and did not come to an end."""
+        known = self._read("begun", _Begun)
+        return known.times if known is not None and known.version == version else 0
+
+    def write_begun(self, version: str, times: int) -> None:
+        """Once more; 0 forgets it."""
+        if times:
+            self._write("begun", _Begun(version, times))
+        else:
+            self._drop("begun")
 
     def trial(self) -> Trial | None:
         """What is on trial."""

@@ -23,9 +23,9 @@ class Means:
     way: Way | None
     """Counts it."""
     is_quiet: Callable[[], bool]
-    """Whether nothing comes in at this moment."""
+    """Whether nothing comes in at this moment, by any door, and nobody is interrupted by an end."""
     turn_away: Callable[[str], None]
-    """Lets no device begin anything, for that reason; an empty one lets them again."""
+    """Lets nothing come in any more, for that reason; an empty one lets it again."""
     reached: Callable[[], Awaitable[tuple[str, ...]]]
     """The archives that can be reached now."""
     ailing: Callable[[], tuple[str, ...]]

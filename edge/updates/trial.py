@@ -2,8 +2,12 @@
 
 Owns the verdict and what follows from it: the history, the trial's end, the order that has root go
 back. A version that stops before it can be asked is judged by its absence: the loader has counted
-down its tries, the version from before runs, and finds that it is not the one on trial. What has to
-be proven is not decided here (`edge.proving`).
+down its tries, the version from before runs, and finds that it is not the one on trial. A Pi's
+counts nothing, and starts the version from before at once: there it is counted here how often the
+machine was told to start the other one. What has to be proven is not decided here (`edge.proving`).
+
+Promises that a disk which takes no more costs a line of the history, and no verdict: what says what
+to do is written first, in the place of bundles, if there is no other.
 """
 
 from __future__ import annotations
@@ -12,14 +16,19 @@ import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from enum import StrEnum
+from functools import partial
+from typing import Any
 
 from edge.errors import EdgeError
-from edge.updates.journal import Cause, Deed, Entry, Folder, Order, Trial
+from edge.updates.journal import TRIES, Cause, Deed, Entry, Folder, Order, Trial
 from edge.updates.machine import Place
 
 __all__ = ["NotProven", "Verdict", "judge"]
 
 log = logging.getLogger(__name__)
+
+_MOST = 500
+"""Characters of why it is gone back from a version."""
 
 
 class Verdict(StrEnum):
@@ -27,7 +36,7 @@ class Verdict(StrEnum):
 
     NOTHING = "nothing on trial"
     NOT_YET = "not started yet"
-    """It was written, and the machine has not been started anew since."""
+    """It was written, and the machine has not been started anew since; or is to try it again."""
     GOOD = "good"
     BAD = "bad"
     WENT_BACK = "went back"
@@ -59,12 +68,8 @@ async def judge(
     trial = await asyncio.to_thread(folder.trial)
     if trial is None:
         return Verdict.NOTHING, ""
-    if place.version != trial.version:
-        order = await asyncio.to_thread(folder.order)
-        is_ordered = order is not None and order.act == "install"
-        if place.boot_id == trial.boot_id or is_ordered:
-            return Verdict.NOT_YET, ""
-        return await asyncio.to_thread(_went_back, folder, trial)
+    if (await asyncio.to_thread(place.machine)).version != trial.version:
+        return await asyncio.to_thread(_other_runs, folder, place, trial)
     try:
         await _proven(prove, trial)
     except NotProven as error:
@@ -72,6 +77,20 @@ async def judge(
         return Verdict.BAD, str(error)
     await asyncio.to_thread(_good, folder, place, trial)
     return Verdict.GOOD, ""
+
+
+def _other_runs(folder: Folder, place: Place, trial: Trial) -> tuple[Verdict, str]:
+    """The version from before runs: whether that is so because the other one does not."""
+    order = folder.order()
+    is_ordered = order is not None and order.act == "install"
+    if place.boot_id == trial.boot_id or is_ordered:
+        return Verdict.NOT_YET, ""
+    said = _last_word(folder, trial)
+    if place.kind == "rpi" and said is None and trial.tries < TRIES:
+        again = Order(act="try", version=trial.version)
+        _with_room(folder, partial(folder.write_order, again))
+        return Verdict.NOT_YET, f"the machine was told {trial.tries} times to start it"
+    return _went_back(folder, trial, said)
 
 
 async def _proven(prove: Callable[[Trial], Awaitable[None]], trial: Trial) -> None:
@@ -85,42 +104,58 @@ async def _proven(prove: Callable[[Trial], Awaitable[None]], trial: Trial) -> No
 
 
 def _good(folder: Folder, place: Place, trial: Trial) -> None:
-    """Crash order: history -> the order to keep it (Pi) -> the trial's end."""
-    folder.note(Deed.GOOD, trial.version, before=trial.before, by=trial.by)
+    """Crash order: history -> the trial's end. On a Pi root ends it, once the version is kept."""
+    _note(folder, Deed.GOOD, trial)
     if place.kind == "rpi":
-        folder.write_order(Order(act="keep", version=trial.version))
-    folder.drop_trial()
+        order = Order(act="keep", version=trial.version)
+        _with_room(folder, partial(folder.write_order, order))
+    else:
+        folder.drop_trial()
 
 
 def _bad(folder: Folder, trial: Trial, error: NotProven) -> None:
-    """The trial goes on until the version from before has found that it runs again."""
-    folder.note(
-        Deed.BAD,
-        trial.version,
-        before=trial.before,
-        why=str(error),
-        by=trial.by,
-        cause=error.cause,
-    )
-    folder.write_order(Order(act="return", version=trial.version, why=str(error)))
+    """The trial goes on until the version from before has found that it runs again.
+
+    Crash order: the order -> history. Root may begin the first before there is the second.
+    """
+    order = Order(act="return", version=trial.version, why=str(error)[:_MOST])
+    try:
+        _with_room(folder, partial(folder.write_order, order))
+    finally:
+        _note(folder, Deed.BAD, trial, why=str(error), cause=error.cause)
 
 
-def _went_back(folder: Folder, trial: Trial) -> tuple[Verdict, str]:
-    said = _last_word(folder, trial)
+def _went_back(folder: Folder, trial: Trial, said: Entry | None) -> tuple[Verdict, str]:
     why = said.why if said else "it did not get as far as to say why"
-    folder.note(
-        Deed.WENT_BACK,
-        trial.version,
-        before=trial.before,
-        why=why,
-        by=trial.by,
-        cause=said.cause if said else Cause.ITSELF,
-    )
+    cause = said.cause if said else Cause.ITSELF
+    _note(folder, Deed.WENT_BACK, trial, why=why, cause=cause)
     folder.drop_trial()
     log.error(
         "version %s has not proven itself (%s): %s runs again", trial.version, why, trial.before
     )
     return Verdict.WENT_BACK, why
+
+
+def _note(folder: Folder, deed: Deed, trial: Trial, **more: Any) -> None:
+    """Have it in the history, if the disk takes it."""
+    note = partial(folder.note, deed, trial.version, before=trial.before, by=trial.by, **more)
+    try:
+        _with_room(folder, note)
+    except OSError as error:
+        log.error("that version %s is %s can't be kept: %s", trial.version, deed, error)
+
+
+def _with_room(folder: Folder, write: Callable[[], object]) -> None:
+    """Write something; if there is no room, then where bundles were.
+
+    Raises:
+        OSError: There is none even so.
+    """
+    try:
+        write()
+    except OSError:
+        folder.keep_only()
+        write()
 
 
 def _last_word(folder: Folder, trial: Trial) -> Entry | None:

@@ -180,7 +180,7 @@ class Updater:
         if not version:
             raise UpdateRefused("no update is under way")
         if order is not None:
-            await asyncio.to_thread(self._folder.drop_order)
+            await asyncio.to_thread(self._folder.drop_order, order)
         # First, or what goes on by itself would begin it again before it is known.
         await asyncio.to_thread(self._folder.note, Deed.CANCELLED, version, by=by)
         await self._kept.change(wanted=None, install=False, by="", trouble="", hint="")

@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import os
+from functools import partial
 
+import httpx
 import pytest
 
-from edge import config
+from edge import __main__, config
 from edge.access.audit.entry import Event
 from edge.access.audit.search import Asked, search
+from edge.access.roles import Role
+from edge.admin.local import local_door
+from edge.admin.local_keys import Waiting, when_locked
 from edge.app import Appliance
-from edge.updates.journal import Deed, Folder
+from edge.commands.update import _may_restart, _of_the_machine
+from edge.errors import EdgeError, Needs, UpdateRefused
+from edge.updates.journal import Deed, Folder, Order, Trial
+from edge.updates.loaders import Uefi
 from tests import program
 from tests.dimse.raw import until
 from tests.updates.makers import Maker, place_of, shop
@@ -56,7 +65,7 @@ async def test_an_update_is_looked_for_fetched_and_ordered(settings, path, store
     store.list(("99.0", "x86-64", "99.0.edgeupdate"))
     async with Appliance(settings) as box:
         box.updater._place = place_of(tmp_path / "machine", "1.0")
-        box.updater._quiet = 1
+        box.updater._ordering._quiet = 1
         done = await edge("update", "show", "--config", path)
         assert done.stdout.startswith("version 1.0 runs\n  no newer one is known")
         done = await edge("update", "look", "--config", path)
@@ -147,3 +156,143 @@ async def test_the_box_tests_itself(settings, path):
     assert done.returncode == 1
     said = json.loads(done.stdout)
     assert (said["ok"], said["checks"][0]["why"]) == (False, "the service does not run")
+
+
+BROKEN = {
+    "the box's own": ("settings.toml", "[update]\nby_itself = 7\n"),
+    "the machine's": ("edge.toml", "[no_such_section]\nx = 1\n"),
+}
+
+
+@pytest.mark.parametrize("which", BROKEN)
+def test_settings_that_can_t_be_read_end_no_gate_without_a_verdict(
+    path, tmp_path, which, monkeypatch
+):
+    name, text = BROKEN[which]
+    (tmp_path / "box").mkdir()
+    usual = tmp_path / "box"
+    if name == "edge.toml":
+        path.write_text(text)
+    else:
+        (usual / name).write_text(text)
+    folder = Folder(usual)
+    folder.write_trial(Trial(version="1.1", before="1.0", boot_id="another"))
+    machine = place_of(tmp_path / "machine", "1.0")
+    monkeypatch.setattr("edge.updates.machine.HERE", machine)
+    monkeypatch.setattr("edge.config.Appliance", partial(config.Appliance, data_dir=usual))
+    assert __main__.main(["update", "check", "--config", str(path)]) == 0
+    assert folder.trial() is None
+    assert folder.history()[-1].deed is Deed.WENT_BACK
+
+
+@pytest.mark.parametrize("which", BROKEN)
+def test_root_goes_back_whatever_the_settings_say(path, tmp_path, which, monkeypatch):
+    name, text = BROKEN[which]
+    usual = tmp_path / "box"
+    usual.mkdir()
+    if name == "edge.toml":
+        path.write_text(text)
+    else:
+        (usual / name).write_text(text)
+    folder = Folder(usual)
+    folder.write_trial(Trial(version="1.1", before="1.0", boot_id="another"))
+    folder.write_order(Order(act="return", version="1.1"))
+    linux = tmp_path / "esp" / "EFI" / "Linux"
+    linux.mkdir(parents=True)
+    for each in ("edge_1.0.efi", "edge_1.1+2-1.efi"):
+        (linux / each).write_bytes(b"it starts")
+    restarts = []
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr("edge.updates.machine.HERE", place_of(tmp_path / "machine", "1.1"))
+    monkeypatch.setattr("edge.config.Appliance", partial(config.Appliance, data_dir=usual))
+    monkeypatch.setattr("edge.updates.helper.loader_of", lambda _: Uefi(tmp_path / "esp"))
+    monkeypatch.setattr("edge.updates.helper.restart_machine", restarts.append)
+    assert __main__.main(["update", "take", "--config", str(path)]) == 0
+    assert [each.name for each in linux.iterdir()] == ["edge_1.0.efi"]
+    assert restarts == [()]
+    assert __main__.main(["update", "take", "--back", "--config", str(path)]) == 0
+    assert restarts == [()]  # there is nothing left to go back from
+
+
+def test_root_reads_no_settings_that_the_service_may_write(path, tmp_path):
+    (tmp_path / "box").mkdir()
+    (tmp_path / "box" / "settings.toml").write_text('[appliance]\nname = "x"\n[[[')
+    data_dir, keys = _of_the_machine(path)
+    assert data_dir == tmp_path / "box"
+    with pytest.raises(UpdateRefused, match="no key for updates"):
+        keys()
+    path.write_text("[[[")
+    _, keys = _of_the_machine(path)
+    with pytest.raises(UpdateRefused, match="whose updates are believed can't be read"):
+        keys()
+
+
+@contextlib.asynccontextmanager
+async def answering(folder, how):
+    """A service of which it is asked whether the machine may start anew."""
+
+    async def refuses(_):
+        raise EdgeError("not now")
+
+    async def busy(_):
+        return {"restart": False}
+
+    async def quiet(_):
+        return {"restart": True}
+
+    async def never(_):
+        raise AssertionError
+
+    waiting = Waiting(Needs.PASSPHRASE, "its passphrase is needed")
+    more = when_locked(lambda: waiting, never, never) if how == "locked" else ()
+    acts = {"refuses": refuses, "busy": busy, "quiet": quiet}
+    acts = {"update": acts[how]} if how in acts else {}
+    async with local_door(folder, dict, acts=acts, more=more):
+        yield
+
+
+@pytest.mark.parametrize(
+    ("how", "may"),
+    [("quiet", True), ("busy", False), ("refuses", False), ("begins", False), ("locked", True)],
+)
+async def test_the_machine_starts_anew_only_if_nothing_comes_in_for_certain(tmp_path, how, may):
+    async with answering(tmp_path, how):
+        assert await asyncio.to_thread(_may_restart, tmp_path) is may
+
+
+async def test_without_a_service_nothing_comes_in(tmp_path):
+    assert await asyncio.to_thread(_may_restart, tmp_path)
+
+
+async def test_an_upload_is_waited_for_and_none_begins_any_more(settings, path):
+    """By HTTP, whether an instance of it arrives at this moment or not; by DIMSE, too."""
+    async with Appliance(settings) as box:
+        token = await box.cache.tokens.create(Role.ADMIN, "uploads")
+        asked = partial(asyncio.to_thread, _may_restart, settings.appliance.data_dir)
+        reader, writer = await asyncio.open_connection("127.0.0.1", box.http_port)
+        head = (
+            "POST /dicom-web/studies HTTP/1.1\r\nHost: localhost\r\n"
+            f"Authorization: Bearer {token}\r\nContent-Length: 100\r\n"
+            'Content-Type: multipart/related; type="application/dicom"; boundary=x\r\n\r\n--x\r\n'
+        )
+        writer.write(head.encode())
+        await until(lambda: not box.http.is_quiet)
+        assert box.cache.database is not None
+        assert not await asked()
+        writer.write(b"x" * 95)
+        assert (await reader.readline()).startswith(b"HTTP/1.1 4")
+        writer.close()
+        await until(lambda: box.http.is_quiet)
+        assert await asked()
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{box.http_port}") as client:
+            answer = await client.post(
+                "/dicom-web/studies",
+                headers={
+                    "Authorization": f"Bearer {token}",
+                    "Content-Type": 'multipart/related; type="application/dicom"; boundary=x',
+                },
+                content=b"--x--",
+            )
+        assert answer.status_code == httpx.codes.INSUFFICIENT_STORAGE
+        assert "starts anew" in answer.text
+        assert box.dimse._shared.connections.turns_away

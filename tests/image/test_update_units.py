@@ -25,6 +25,7 @@ def said(name, key):
 def test_they_are_all_here():
     assert NAMES == [
         "edge-media@.service",
+        "edge-update-back.service",
         "edge-update-check.service",
         "edge-update-look.service",
         "edge-update-look.timer",
@@ -73,13 +74,29 @@ def test_the_gate_stands_before_the_machine_is_called_good():
     assert said(name, "CapabilityBoundingSet") == [""]
 
 
-def test_only_the_two_that_write_or_mount_are_root():
+def test_only_those_that_write_go_back_or_mount_are_root():
     roots = {name for name in NAMES if name.endswith(".service") and not said(name, "User")}
-    assert roots == {"edge-update-take.service", "edge-media@.service"}
+    assert roots == {
+        "edge-update-back.service",
+        "edge-update-take.service",
+        "edge-media@.service",
+    }
     for name in roots:
         assert said(name, "NoNewPrivileges") == ["yes"]
         # They speak with the service, and with no network.
         assert said(name, "RestrictAddressFamilies") == ["AF_UNIX"]
+
+
+def test_a_gate_that_ends_without_a_verdict_is_seen_to():
+    assert said("edge-update-check.service", "OnFailure") == ["edge-update-back.service"]
+    name = "edge-update-back.service"
+    # Nothing is gone back from but what is on trial; of a program that does not run, starts are
+    # counted.
+    assert said(name, "ConditionPathExists") == ["/var/lib/edge/update/trial.json"]
+    assert said(name, "FailureAction") == ["reboot"]
+    assert said(name, "TimeoutStartSec") != ["infinity"]
+    [command] = said(name, "ExecStart")
+    assert __main__._commands().parse(command.split()[1:]).back
 
 
 def test_the_order_is_where_the_service_leaves_it():

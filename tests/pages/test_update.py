@@ -30,7 +30,7 @@ async def store(scene, tmp_path_factory):
         opened.maker = maker
         updater = scene.box.updater
         updater._settings = config.Update(url=opened.url, keys=maker.keys, by_itself="look")
-        updater._place, updater._quiet = place_of(folder / "machine"), 1
+        updater._place, updater._ordering._quiet = place_of(folder / "machine"), 1
         yield opened
 
 

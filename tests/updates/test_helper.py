@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import errno
 import os
 import shutil
@@ -12,10 +13,11 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from edge.errors import UpdateRefused
 from edge.updates import loaders
 from edge.updates.helper import Helper
-from edge.updates.journal import Cause, Deed, Order, Trial
-from edge.updates.loaders import Uefi
+from edge.updates.journal import Cause, Deed, Order, Trial, has_failed
+from edge.updates.loaders import Pi, Uefi
 from edge.updates.partitions import EMPTY, Disk, ids_of
-from tests.updates.makers import MIB, content_of, make_disk, place_of
+from edge.updates.trial import NotProven, Verdict, judge
+from tests.updates.makers import MIB, content_of, make_disk, make_pi_disk, place_of
 
 pytestmark = pytest.mark.skipif(not shutil.which("sfdisk"), reason="needs sfdisk")
 
@@ -44,7 +46,7 @@ class Machine:
         return Helper(
             self.folder,
             self.place,
-            self.keys,
+            lambda: self.keys,
             disk=lambda _: disk or self.disk,
             loader=lambda: loader or self.loader,
             may_restart=self.may_restart,
@@ -293,7 +295,7 @@ def test_a_history_that_takes_no_more_stops_nothing(machine, maker, monkeypatch,
         assert machine.starts == ["1.1", "1.0"]
         assert machine.folder.trial().version == "1.1"
     else:
-        with pytest.raises(OSError, match="No space left"):
+        with pytest.raises(UpdateRefused, match="the update needs more"):
             machine.helper().run()
     assert machine.folder.order() is None
 
@@ -343,8 +345,16 @@ def test_nobody_goes_back_from_what_is_not_on_trial(machine):
 def test_the_slot_of_before_is_written_by_the_next_update(machine, maker):
     machine.order(maker.bundle())
     machine.helper().run()
-    machine.folder.drop_trial()
     machine.place = place_of(machine.place.os_release.parent, "1.1", boot="second")
+    machine.order(maker.bundle("1.2"), "1.2")
+    with pytest.raises(UpdateRefused, match="on trial itself"):  # and goes back to that slot
+        machine.helper().run()
+    assert machine.labels()[1:3] == ["edge-root-1.0", "edge-verity-1.0"]
+    assert machine.starts == ["1.1", "1.0"]
+    assert has_failed(machine.folder.history(), "1.2") is None
+    machine.folder.drop_trial()
+    [path] = machine.loader.entries()["1.1"]
+    path.rename(path.with_name("edge_1.1.efi"))  # systemd-bless-boot
     machine.order(maker.bundle("1.2"), "1.2")
     machine.helper().run()
     assert machine.labels()[1:5] == [
@@ -364,3 +374,172 @@ def test_who_sits_at_the_machine_may_write_an_older_one(machine, maker):
         machine.helper().write(path, order)
     machine.helper().write(path, order, may_go_back=True)
     assert machine.starts == ["1.0", "0.9"]
+
+
+class Card(Machine):
+    """A Raspberry Pi: its firmware tries what it is told to, once."""
+
+    def __init__(self, tmp_path, folder, keys):
+        super().__init__(tmp_path, folder, keys)
+        self.tmp_path = tmp_path
+        self.disk = Disk(make_pi_disk(tmp_path / "card"))
+        self.select, self.booted = tmp_path / "select", tmp_path / "booted"
+        self.select.mkdir()
+        (self.select / "autoboot.txt").write_text(
+            "[all]\ntryboot_a_b=1\nboot_partition=2\n[tryboot]\nboot_partition=3\n"
+        )
+        self.loader = Pi(self.select, self.booted)
+        self.starts_of_it = 0
+        self.start("1.0", 2)
+
+    def start(self, version, number):
+        """It starts from a partition."""
+        self.starts_of_it += 1
+        self.restarts.clear()
+        self.booted.write_bytes(number.to_bytes(4, "big"))
+        name = f"start-{self.starts_of_it}"
+        model = "Raspberry Pi 5 Model B"
+        self.place = place_of(self.tmp_path / name, version, boot=name, model=model)
+
+    def judge(self, prove):
+        return asyncio.run(judge(self.folder, self.place, prove))[0]
+
+
+@pytest.fixture
+def card(tmp_path, folder, keys):
+    return Card(tmp_path, folder, keys)
+
+
+TRYING = [("--reboot-argument=0 tryboot",)]
+
+
+async def works(_):
+    pass
+
+
+async def does_not(_):
+    raise NotProven("images: C-STORE was not answered")
+
+
+def cut_while_it_waits(card):
+    card.busy = 1
+
+    def cut(_):
+        raise Power
+
+    card.sleep = cut
+    with pytest.raises(Power):
+        card.helper().run()
+    del card.sleep
+
+
+def test_a_pi_whose_power_is_cut_while_it_waits_for_quiet_tries_it_all_the_same(card, maker):
+    card.order(maker.bundle(machine="rpi"))
+    cut_while_it_waits(card)
+    assert card.restarts == []
+    for _ in range(2):  # and is cut again
+        card.start("1.0", 2)
+        assert card.judge(works) is Verdict.NOT_YET
+        assert card.folder.order().act == "try"
+        cut_while_it_waits(card)
+    card.start("1.0", 2)
+    assert card.judge(works) is Verdict.NOT_YET
+    assert card.helper().run() == "started"
+    assert card.restarts == TRYING
+    assert card.judge(works) is Verdict.NOT_YET  # it is about to start anew
+    assert card.folder.order() is None
+    card.start("1.1", 3)
+    assert card.judge(works) is Verdict.GOOD
+    assert card.helper().run() == "kept"
+    assert card.loader.numbers() == (3, 2)
+    assert (card.folder.trial(), card.folder.order()) == (None, None)
+    assert card.deeds() == [(Deed.WRITTEN, "1.1"), (Deed.GOOD, "1.1")]
+
+
+def test_a_pi_has_three_starts_too(card, maker):
+    card.order(maker.bundle(machine="rpi"))
+    assert card.helper().run() == "written"
+    for _ in range(2):
+        assert card.restarts == TRYING
+        card.start("1.0", 2)  # the other one did not come so far
+        assert card.judge(works) is Verdict.NOT_YET
+        assert card.helper().run() == "started"
+    card.start("1.0", 2)
+    assert card.judge(works) is Verdict.WENT_BACK
+    assert card.folder.trial() is None
+    assert has_failed(card.folder.history(), "1.1")
+
+
+def test_a_pi_does_not_try_again_what_has_not_proven_itself(card, maker):
+    card.order(maker.bundle(machine="rpi"))
+    card.helper().run()
+    card.start("1.1", 3)
+    assert card.judge(does_not) is Verdict.BAD
+    assert card.helper().run() == "went back"
+    assert card.restarts == [()]
+    card.start("1.0", 2)
+    assert card.judge(works) is Verdict.WENT_BACK
+    assert card.loader.numbers() == (2, 3)
+
+
+def test_a_pi_whose_power_is_cut_before_it_was_kept_tries_it_again(card, maker):
+    card.order(maker.bundle(machine="rpi"))
+    card.helper().run()
+    card.start("1.1", 3)
+    assert card.judge(works) is Verdict.GOOD
+    card.start("1.0", 2)
+    assert card.helper().run() == "nothing"  # it is not this one that is to be kept
+    assert card.loader.numbers() == (2, 3)
+    assert card.judge(works) is Verdict.NOT_YET
+    assert card.helper().run() == "started"
+
+
+def test_nobody_has_a_pi_start_what_root_did_not_put_there(card):
+    card.folder.write_trial(Trial(version="0.9", before="1.0", boot_id="another"))
+    card.folder.write_order(Order(act="try", version="0.9"))
+    with pytest.raises(UpdateRefused, match="not on trial"):
+        card.helper().run()
+    assert card.restarts == []
+    assert (card.folder.trial(), card.folder.order()) == (None, None)
+
+
+@pytest.mark.parametrize("is_judged", [True, False])
+def test_what_could_not_be_judged_is_gone_back_from(machine, maker, is_judged):
+    machine.order(maker.bundle())
+    machine.helper().run()
+    machine.restarts.clear()
+    assert machine.helper().go_back() == "nothing"  # the one from before runs
+    machine.place = place_of(machine.place.os_release.parent, "1.1", boot="second")
+    if is_judged:
+        machine.folder.note(Deed.BAD, "1.1", why="it does not work")
+        machine.folder.write_order(Order(act="return", version="1.1"))
+    assert machine.helper().go_back() == "went back"
+    assert machine.starts == ["1.0"]
+    assert machine.restarts == [()]
+    assert [deed for deed, _ in machine.deeds()] == [Deed.WRITTEN, Deed.BAD]
+    assert machine.helper().go_back() == "nothing"  # not twice: that would never end
+    assert machine.restarts == [()]
+
+
+def test_if_what_starts_the_machine_is_not_there_the_starts_are_counted(machine, maker):
+    machine.order(maker.bundle())
+    machine.helper().run()
+    machine.restarts.clear()
+    machine.place = place_of(machine.place.os_release.parent, "1.1", boot="second")
+
+    def nowhere():
+        raise UpdateRefused("mounted nowhere")
+
+    helper = machine.helper()
+    helper._loader = nowhere
+    assert helper.go_back() == "went back"
+    assert machine.restarts == [()]
+
+
+def test_no_key_is_asked_for_to_go_back(machine, maker):
+    machine.order(maker.bundle())
+    machine.helper().run()
+    machine.place = place_of(machine.place.os_release.parent, "1.1", boot="second")
+    machine.keys = None
+    machine.folder.write_order(Order(act="return", version="1.1"))
+    assert machine.helper().run() == "went back"

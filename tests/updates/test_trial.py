@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge.updates.journal import Cause, Deed, Order, Trial, has_failed
+from edge.updates.journal import Cause, Deed, Folder, Order, Trial, has_failed
 from edge.updates.trial import NotProven, Verdict, judge
 from tests.updates.makers import place_of
 
@@ -100,3 +100,36 @@ async def test_before_the_machine_was_started_anew_nothing_is_judged(folder, tmp
     machine = place(tmp_path, "1.0", boot="first")
     assert (await judge(folder, machine, works))[0] is Verdict.NOT_YET
     assert folder.trial() == trial
+
+
+async def test_a_disk_that_takes_nothing_costs_no_verdict(folder, tmp_path, trial):
+    (folder.path / "history.jsonl").unlink()
+    (folder.path / "history.jsonl").mkdir()
+    error = NotProven("images: C-STORE was not answered")
+    assert (await judge(folder, place(tmp_path, "1.1"), fails(error)))[0] is Verdict.BAD
+    assert folder.order().act == "return"
+    folder.drop_order()
+    assert (await judge(folder, place(tmp_path, "1.1"), works))[0] is Verdict.GOOD
+    assert folder.trial() is None
+    folder.write_trial(trial)
+    assert (await judge(folder, place(tmp_path, "1.0", "third"), works))[0] is Verdict.WENT_BACK
+    assert folder.trial() is None
+
+
+async def test_the_order_to_go_back_takes_the_room_of_bundles(folder, tmp_path, trial):
+    class Full(Folder):
+        """A disk that a bundle fills."""
+
+        def _write(self, name, what):
+            if self.whole():
+                raise OSError(28, "No space left on device")
+            super()._write(name, what)
+
+        def note(self, *words, **more):
+            raise OSError(28, "No space left on device")
+
+    full = Full(folder.path.parent)
+    full.bundle("1.1").write_bytes(b"x")
+    error = NotProven("images: C-STORE was not answered")
+    assert (await judge(full, place(tmp_path, "1.1"), fails(error)))[0] is Verdict.BAD
+    assert (folder.order().act, folder.whole()) == ("return", [])

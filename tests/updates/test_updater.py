@@ -211,6 +211,19 @@ async def test_it_is_cancelled_and_wanted_again(box, maker, store):
     assert await one.deeds() == [Deed.CANCELLED, Deed.FETCHED]
 
 
+@pytest.mark.parametrize("act", ["keep", "return", "try"])
+async def test_what_the_gate_ordered_is_not_cancelled(box, maker, store, act):
+    await offer(maker, store)
+    one, order = box(), Order(act=act, version="1.0")
+    await one.do("write_order", order)
+    with pytest.raises(UpdateRefused, match="no update is under way"):
+        await one.updater.cancel(by="anna")
+    await one.updater.look()
+    await one.updater.download()
+    await one.updater.cancel(by="anna")
+    assert await one.do("order") == order
+
+
 async def test_the_box_installs_by_itself_in_its_hours_alone(box, maker, store):
     await offer(maker, store)
     never = box(by_itself="install", hours=())
