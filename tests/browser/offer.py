@@ -25,8 +25,10 @@ async def offered(folder: Path, *, cloud: str = "none") -> AsyncIterator[Scene]:
     maker = Maker(folder / "maker")
     async with clinic(folder / "box", cloud=cloud) as made, shop(maker.folder) as store:
         updater = made.box.updater
-        updater._settings = config.Update(url=store.url, keys=maker.keys, by_itself="look")
-        updater._place, updater._quiet = place_of(folder / "machine"), 1
+        updater._settings = updater._coming._settings = config.Update(
+            url=store.url, keys=maker.keys, by_itself="look"
+        )
+        updater._place, updater._ordering._quiet = place_of(folder / "machine"), 1
         await asyncio.to_thread(maker.bundle, "1.1", notes=_NOTES, security=True)
         store.list(("1.1", "x86-64", "1.1.edgeupdate"))
         yield made

@@ -29,7 +29,9 @@ async def store(scene, tmp_path_factory):
     async with shop(maker.folder) as opened:
         opened.maker = maker
         updater = scene.box.updater
-        updater._settings = config.Update(url=opened.url, keys=maker.keys, by_itself="look")
+        updater._settings = updater._coming._settings = config.Update(
+            url=opened.url, keys=maker.keys, by_itself="look"
+        )
         updater._place, updater._ordering._quiet = place_of(folder / "machine"), 1
         yield opened
 
