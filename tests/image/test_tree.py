@@ -338,3 +338,16 @@ def test_of_a_stick_that_can_not_be_written_it_is_said_what_stands_on_it(
     (tmp_path / "edge.toml").mkdir()
     monkeypatch.setattr(installer, "run", Programs())
     assert "passwords stand in it. Delete it" in installer.take_along("sde")
+
+
+def test_a_root_that_cannot_be_read_ends_the_start_at_once():
+    """Else each of the three tries of a broken update waits for its device for five minutes."""
+    units = IMAGE / "mkosi.images/initrd/mkosi.extra/usr/lib/systemd/system"
+    setup = read(units / "systemd-veritysetup@root.service.d/10-edge.conf")["Unit"]
+    looks = read(units / setup["Wants"])
+    assert looks["Unit"]["After"] == "systemd-veritysetup@root.service"
+    for unit in (setup, looks["Unit"]):
+        assert unit["OnFailure"] == "emergency.target"
+    assert "if=/dev/mapper/root" in looks["Service"]["ExecStart"]
+    over = read(units / "emergency.service.d/10-edge.conf")["Service"]
+    assert "reboot" in over["ExecStopPost"]
