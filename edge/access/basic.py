@@ -17,7 +17,7 @@ from weakref import WeakValueDictionary
 
 from edge.access.proving import REMEMBER_SECONDS, Proving, remember
 from edge.access.roles import Identity, Proof, Role
-from edge.access.users import State, User, user_of
+from edge.access.user import State, User, user_of
 from edge.config import Access
 from edge.index import users as table
 from edge.index.database import Database

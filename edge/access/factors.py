@@ -20,7 +20,7 @@ from edge.access.proving import Proving
 from edge.access.roles import Role
 from edge.access.sessions import Proved, Session
 from edge.access.throttle import Throttle
-from edge.access.users import user_of
+from edge.access.user import user_of
 from edge.config import Access
 from edge.errors import AccessDenied, UserRefused
 from edge.index import users as table

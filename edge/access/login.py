@@ -17,7 +17,8 @@ from edge.access.proving import Proving
 from edge.access.roles import Role
 from edge.access.sessions import Proved, Session, Sessions, Visitor
 from edge.access.throttle import Throttle
-from edge.access.users import Users, user_of
+from edge.access.user import user_of
+from edge.access.users import Users
 from edge.errors import AccessDenied, UserRefused
 from edge.index import users as table
 from edge.index.database import Database

@@ -22,7 +22,7 @@ from edge.access.factors import Factors
 from edge.access.names import checked_display_name
 from edge.access.sessions import Session
 from edge.access.throttle import Attempt, Throttle
-from edge.access.users import State, user_of
+from edge.access.user import State, user_of
 from edge.access.webauthn import NewKey, Site, WrongAnswer
 from edge.errors import AccessDenied, UserRefused
 from edge.index import users as table

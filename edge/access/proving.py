@@ -24,7 +24,7 @@ from typing import TypeVar
 from edge.access.names import plain_name
 from edge.access.passwords import Passwords
 from edge.access.throttle import Attempt, Throttle, network_of
-from edge.access.users import State
+from edge.access.user import State
 from edge.errors import StorageFull
 from edge.index import users as table
 from edge.index.database import Database

@@ -25,7 +25,7 @@ from enum import StrEnum
 
 from edge.access.roles import Identity, Proof, Role
 from edge.access.scope import ANYTHING, Scope
-from edge.access.users import State
+from edge.access.user import State
 from edge.config import Access
 from edge.errors import AccessDenied, StorageFull
 from edge.index import sessions as table

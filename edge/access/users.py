@@ -16,20 +16,19 @@ import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from enum import StrEnum
 
 from edge.access import codes
 from edge.access.names import checked_display_name, checked_name, plain_name
 from edge.access.passwords import Passwords, fault_of
 from edge.access.roles import Role
 from edge.access.scope import ANYTHING, Scope
+from edge.access.user import State, User, user_of
 from edge.errors import AccessDenied, UserRefused
 from edge.index import sessions
 from edge.index import users as table
 from edge.index.database import Connection, Database
-from edge.index.users import UserRow
 
-__all__ = ["Handed", "State", "User", "Users", "check_narrowed", "user_of"]
+__all__ = ["Handed", "Users", "check_narrowed"]
 
 log = logging.getLogger(__name__)
 
@@ -40,36 +39,6 @@ RESET_SECONDS = _DAY
 FIRST_SECONDS = _DAY
 _FIRST = ""
 """Whose code it is by which the first admin is made."""
-
-
-class State(StrEnum):
-    """What may become of somebody's log-in."""
-
-    INVITED = "invited"
-    """They have a code, and no password yet."""
-    ACTIVE = "active"
-    DISABLED = "disabled"
-    """Whatever they prove, it opens nothing."""
-
-
-@dataclass(frozen=True, slots=True)
-class User:
-    """Somebody, as they may be shown to admins at any time."""
-
-    name: str
-    display_name: str
-    role: Role
-    state: State
-    created: float
-    """POSIX seconds, as all times here."""
-    last_seen: float | None
-    """Their last log-in; None if there was none."""
-    second_factors: tuple[str, ...]
-    """Of ``totp`` and ``passkey``."""
-    code_until: float | None
-    """Until when a code that they were given holds; None if they have none."""
-    scope: Scope = ANYTHING
-    """What is left of the role."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -366,28 +335,6 @@ class Users:
 
     def _hand(self, name: str, seconds: float) -> Handed:
         return Handed(name, codes.new_code(), self._clock() + seconds)
-
-
-def user_of(row: UserRow) -> User | None:
-    """What may be shown of a row; None if its role, state or scope is of another version."""
-    try:
-        role, state, scope = Role(row.role), State(row.state), Scope.read(row.scope)
-    except ValueError:
-        return None
-    if scope is None:
-        return None
-    factors = ("totp",) * (row.totp is not None) + ("passkey",) * (row.passkeys > 0)
-    return User(
-        row.name,
-        row.display_name,
-        role,
-        state,
-        row.created,
-        row.last_seen or None,
-        factors,
-        row.code_until,
-        scope,
-    )
 
 
 def _keep(db: Connection, handed: Handed) -> None:

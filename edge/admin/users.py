@@ -21,7 +21,8 @@ from edge.access.picturing import picture_of
 from edge.access.roles import Identity, Proof, Role, needs
 from edge.access.scope import ANYTHING
 from edge.access.sessions import Session, Sessions
-from edge.access.users import Handed, User, Users
+from edge.access.user import User
+from edge.access.users import Handed, Users
 from edge.admin.asking import body, only, wanted
 from edge.admin.entrance import as_json
 from edge.admin.narrowed import Narrowed, narrowed, scope_of

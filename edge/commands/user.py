@@ -27,7 +27,8 @@ from edge.errors import ConfigError
 
 if TYPE_CHECKING:
     from edge.access.sessions import Session
-    from edge.access.users import Handed, User
+    from edge.access.user import User
+    from edge.access.users import Handed
     from edge.config import Config
     from edge.opening import Cache
 

@@ -10,7 +10,7 @@ from edge.access.acts import Act
 from edge.access.roles import Role
 from edge.access.scope import ANYTHING, Scope
 from edge.access.sessions import Proved
-from edge.access.users import State
+from edge.access.user import State
 from edge.errors import AccessDenied, UserRefused
 from edge.index import identities
 from edge.index.identities import IdentityRow

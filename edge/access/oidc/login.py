@@ -28,7 +28,7 @@ from edge.access.oidc.sealing import Seal
 from edge.access.roles import Role
 from edge.access.sessions import Proved, Sessions, Visitor
 from edge.access.throttle import Throttle
-from edge.access.users import State
+from edge.access.user import State
 from edge.config import Access
 from edge.errors import AccessDenied, GrantRefused, IssuerError
 from edge.index import identities as table

@@ -12,7 +12,8 @@ from dataclasses import dataclass
 
 from edge.access.oidc.meaning import PREFIX
 from edge.access.scope import ANYTHING, Scope
-from edge.access.users import State, check_narrowed
+from edge.access.user import State
+from edge.access.users import check_narrowed
 from edge.errors import UserRefused
 from edge.index import identities as table
 from edge.index.database import Connection, Database
