@@ -15,6 +15,7 @@ import asyncio
 import contextlib
 import faulthandler
 import json
+import math
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -36,6 +37,9 @@ if TYPE_CHECKING:
 
 __all__ = ["add"]
 
+_BACK = 120.0
+"""Seconds that another root may take before a version that could not be judged is left; if it takes
+longer, the unit fails, and the machine starts anew."""
 _STUCK = 900.0
 """Seconds in which nothing goes on in the gate, after which it ends without a verdict."""
 
@@ -256,13 +260,16 @@ async def _take(options: argparse.Namespace) -> int:
 def _taken(file: Path | None, forced: Path | None, *, back: bool) -> str:
     from functools import partial
 
-    from edge.updates.held import held
+    from edge.updates.held import LOCK, alone, held
     from edge.updates.helper import Helper, loader_of, restart_machine
     from edge.updates.machine import HERE
 
     _refuse_elsewhere()
     data_dir, keys = _of_the_machine(file)
+    # The unit waits for whoever sits at the machine; they are told at once that they have to.
+    patience = _BACK if back else math.inf if forced is None else 0.0
     with contextlib.ExitStack() as stack:
+        stack.enter_context(alone(LOCK, patience))
         try:
             folder = stack.enter_context(held(data_dir))
         except UpdateRefused as error:

@@ -9,12 +9,23 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import math
 import os
 import stat
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
-__all__ = ["destroy_file", "hand_over", "one_at_a_time", "sync_folder", "write_file"]
+__all__ = [
+    "destroy_file",
+    "hand_over",
+    "lock_file",
+    "one_at_a_time",
+    "sync_folder",
+    "write_file",
+]
+
+_LOOK = 0.02
 
 
 def write_file(path: Path, content: bytes) -> None:
@@ -51,17 +62,39 @@ def hand_over(descriptor: int, folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def one_at_a_time(folder: Path) -> Iterator[None]:
+def one_at_a_time(folder: Path, patience: float = math.inf) -> Iterator[None]:
     """While nobody else is in such a block of the same folder, in this process or in another.
 
     So that who reads a file, and writes what follows from it, loses nothing. Blocks.
+
+    Raises:
+        TimeoutError: Somebody is, for so many seconds.
     """
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        lock_file(descriptor, patience)
         yield
     finally:
         os.close(descriptor)
+
+
+def lock_file(descriptor: int, patience: float) -> None:
+    """Have a file, or a folder, for this process alone until the descriptor is closed. Blocks.
+
+    Raises:
+        TimeoutError: Somebody else has it for so many seconds.
+    """
+    if math.isinf(patience):
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        return None
+    until = time.monotonic() + patience
+    while True:
+        try:
+            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= until:
+                raise TimeoutError("somebody else is at it, and does not end") from None
+            time.sleep(_LOOK)
 
 
 def destroy_file(path: Path) -> None:

@@ -1,5 +1,7 @@
 """The folder of updates as root has it: by a descriptor, so that nothing leads it elsewhere.
 
+And one root at a time: whoever sits at the machine may begin to write while a unit does.
+
 ``data_dir`` is the service's user's, who could put a link in the folder's place, and have root
 read, write and delete where the link leads. Promises that whatever is done by the ``Folder`` that
 is given is done in one folder, which is no link and belongs to whoever owns ``data_dir``, whatever
@@ -13,11 +15,45 @@ import contextlib
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Final
 
+from edge.crypto.durable import lock_file
 from edge.errors import UpdateRefused
 from edge.updates.journal import Folder
 
-__all__ = ["held"]
+__all__ = ["LOCK", "alone", "held"]
+
+LOCK: Final = Path("/run/edge-update.lock")
+"""Nobody but root writes beside it; the next start of the machine has none."""
+
+
+@contextlib.contextmanager
+def alone(lock: Path, patience: float) -> Iterator[None]:
+    """While no other root writes slots, or what starts the machine.
+
+    Args:
+        lock: A file in a folder of root's.
+        patience: Seconds to wait until another one is done.
+
+    Raises:
+        UpdateRefused: It is not done by then; nothing was changed.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        descriptor = os.open(lock, flags, 0o600)
+    except OSError as error:
+        raise UpdateRefused(f"{lock} can't be used: {error.strerror}") from error
+    try:
+        try:
+            lock_file(descriptor, patience)
+        except TimeoutError:
+            raise UpdateRefused(
+                "another update is being written, or waits for the machine to start anew",
+                hint="wait for it; systemctl stop edge-update-take ends the service's own",
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
 
 
 @contextlib.contextmanager

@@ -7,6 +7,9 @@ other one. Crash order of an installation, each step of which can be done again:
     nothing but the running version starts -> the slot's names are taken away -> root, verity, each
     read again -> names and UUIDs -> ``trial.json`` -> what starts it (the commit) -> the order goes
 
+As long as there is no trial, whoever gave the order may take it back: it is looked for with every
+piece that is written, and once more as the trial is set, while nobody else decides (`Folder`).
+
 A crash before the commit leaves a machine that starts what it started; as long as the order is
 there it is carried out at the next start, up to three times, and nothing is judged. The machine is
 started anew once the service says that nothing is under way, and not before; a Pi whose power is
@@ -21,7 +24,7 @@ import contextlib
 import logging
 import subprocess
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -45,6 +48,10 @@ _TRIES: Final = 3
 """So often an order is begun that power cuts interrupt."""
 _LOOK: Final = 5.0
 """Seconds between two questions whether the machine may be started anew."""
+
+
+class _TakenBack(Exception):
+    """The order does not hold any more."""
 
 
 class _StoppedEachTime(UpdateRefused):
@@ -127,13 +134,31 @@ class Helper:
             raise UpdateRefused("the order names another file than the version's own")
         if not path.exists():
             raise UpdateRefused(f"{path.name} can't be read: it is not here any more")
-        self.write(path, order)
+        try:
+            self.write(path, order, holds=lambda: self._folder.order() == order)
+        except _TakenBack:
+            log.info("version %s is not wanted any more", order.version)
+            self._folder.write_begun(order.version, 0)
+            return "nothing"
         self._folder.drop_order(order)
         self.start_anew()
         return "written"
 
-    def write(self, path: Path, order: Order, *, may_go_back: bool = False) -> None:
+    def write(
+        self,
+        path: Path,
+        order: Order,
+        *,
+        may_go_back: bool = False,
+        holds: Callable[[], bool] = lambda: True,
+    ) -> None:
         """Write a bundle into the other slot, and have it started on trial.
+
+        Args:
+            path: Of the bundle.
+            order: It.
+            may_go_back: Whether it may be an older version.
+            holds: Whether the order does, still.
 
         Raises:
             UpdateRefused: It can't be; what runs stays what is started.
@@ -150,8 +175,8 @@ class Helper:
             loader.forget_others(running)
             disk.name(slot.verity, EMPTY)
             disk.name(slot.root, EMPTY)
-            self._fill(disk, bundle, slot.root, "root")
-            self._fill(disk, bundle, slot.verity, "verity")
+            self._fill(disk, bundle, slot.root, "root", holds)
+            self._fill(disk, bundle, slot.verity, "verity", holds)
             root_id, verity_id = ids_of(manifest.root_hash)
             disk.name(slot.root, ROOT + manifest.version, root_id)
             disk.name(slot.verity, VERITY + manifest.version, verity_id)
@@ -165,8 +190,13 @@ class Helper:
                 at=time.time(),
             )
             try:
-                self._folder.write_trial(trial)
+                with self._folder.deciding():
+                    _refuse_unwanted(holds)
+                    self._folder.write_trial(trial)
                 loader.put(disk, bundle, running)
+            except _TakenBack:
+                disk.name(slot.root, EMPTY)
+                raise
             except (UpdateRefused, OSError):
                 # Nothing is on trial that does not start, and nothing starts that is not on trial:
                 # if that can't be had, the trial stays, and judges what may start.
@@ -179,9 +209,17 @@ class Helper:
             self._folder.write_begun(manifest.version, 0)
 
     @staticmethod
-    def _fill(disk: Disk, bundle: Bundle, partition: Partition, name: Name) -> None:
+    def _fill(
+        disk: Disk, bundle: Bundle, partition: Partition, name: Name, holds: Callable[[], bool]
+    ) -> None:
         part = bundle.manifest.part(name)
-        disk.write(partition, bundle.content(part), part.sha256)
+
+        def pieces() -> Iterator[bytes]:
+            for piece in bundle.content(part):
+                _refuse_unwanted(holds)
+                yield piece
+
+        disk.write(partition, pieces(), part.sha256)
 
     def _refuse_often(self, order: Order) -> None:
         """Count the beginnings of an order: something in it may stop the machine each time."""
@@ -200,9 +238,20 @@ class Helper:
         loader = self._loader()
         if (trial := self._folder.trial()) is not None and trial.version != self._place.version:
             told = {"tries": trial.tries + 1, "boot_id": self._place.boot_id}
-            self._folder.write_trial(msgspec.structs.replace(trial, **told))
+            self._count(msgspec.structs.replace(trial, **told))
         log.info("the machine starts anew")
         self._restart(loader.restart)
+
+    def _count(self, told: Trial) -> None:
+        """Keep how often the machine was told; if that can't be, it starts anew all the same."""
+        try:
+            try:
+                self._folder.write_trial(told)
+            except OSError:
+                self._folder.keep_only()  # they are written, or on trial: what is here is room
+                self._folder.write_trial(told)
+        except OSError as error:
+            log.error("how often version %s was tried can't be kept: %s", told.version, error)
 
     def _try(self, order: Order) -> str:
         """Start what is on trial, and was not started, or stopped before it could be asked."""
@@ -271,6 +320,11 @@ class Helper:
         self._folder.drop_order(order)
         self._restart(())
         return "went back"
+
+
+def _refuse_unwanted(holds: Callable[[], bool]) -> None:
+    if not holds():
+        raise _TakenBack
 
 
 def _cause(error: Exception) -> Cause:

@@ -24,7 +24,7 @@ from typing import Final, Literal, Self, TypeVar
 
 import msgspec
 
-from edge.crypto.durable import hand_over, sync_folder, write_file
+from edge.crypto.durable import hand_over, one_at_a_time, sync_folder, write_file
 from edge.errors import StorageFull
 from edge.updates.bundle import SUFFIX
 
@@ -53,6 +53,8 @@ _MOST_BYTES: Final = 1024**2
 _BROUGHT: Final = "brought-"
 _COPYING: Final = 3600.0
 """Seconds that a copy from a stick may take."""
+_DECIDING: Final = 30.0
+"""Seconds after which it is given up to decide something; whoever else does is done at once."""
 _LINE_TRIES: Final = 3
 """So often a version is tried again by itself that failed for the line's or the power's sake."""
 
@@ -284,6 +286,17 @@ class Folder:
         """It is done, or not wanted any more; another one than was *done* stays."""
         if done is None or self.order() == done:
             self._drop("order.json")
+
+    @contextlib.contextmanager
+    def deciding(self) -> Iterator[None]:
+        """While nobody else decides whether an order holds: who carries it out, or takes it back.
+
+        Raises:
+            TimeoutError: Somebody does so without end.
+        """
+        self.make()
+        with one_at_a_time(self.path, _DECIDING):
+            yield
 
     def begun(self, version: str) -> int:
         """So often root began to write a version, and did not come to an end."""

@@ -3,6 +3,9 @@
 Crash order: ``order.json``, which root carries out (`helper`) -> it is in the history -> it is
 wanted no more. Whoever starts in between finds the order, or what root has written of it since the
 wish, and ends it so: nothing is ordered twice for one wish, and no wish is forgotten.
+
+A wish, and an order, can be taken back until there is a trial: the order goes -> that is in the
+history -> it is wanted no more. What is in the history counts, wherever a crash came.
 """
 
 from __future__ import annotations
@@ -12,6 +15,7 @@ import logging
 from collections.abc import Callable
 from typing import Final
 
+from edge.errors import UpdateRefused
 from edge.updates.journal import Deed, Folder, Found, Order
 from edge.updates.kept import Kept
 from edge.updates.means import Means
@@ -57,7 +61,7 @@ class Ordering:
         if order is not None and order.act == "install" and order.version == ready.version:
             await self._ordered(order)  # a crash came before it was noted
             return 0.0
-        if await self._was_ordered(ready.version):
+        if await asyncio.to_thread(self._is_over, ready.version):
             await self._kept.change(install=False)
             return 0.0
         if await asyncio.to_thread(self.is_busy):
@@ -76,25 +80,57 @@ class Ordering:
             by=self._kept.state.by,
             at=self._clock(),
         )
-        if not self._kept.state.install:
+        if not await asyncio.to_thread(self._write, order):
             return 1.0
-        await asyncio.to_thread(self._folder.write_order, order)
         await self._ordered(order)
         log.info("version %s is ordered to be written", ready.version)
         return 0.0
 
+    def _write(self, order: Order) -> bool:
+        """Give it, unless it was taken back; whether it is given. Blocks."""
+        with self._folder.deciding():
+            is_wanted = self._kept.state.install and not self._is_over(order.version)
+            if is_wanted:
+                self._folder.write_order(order)
+        return is_wanted
+
+    def take_back(self, version: str, by: str) -> None:
+        """Have no order to install anything, and have that in the history. Blocks.
+
+        Args:
+            version: That is wanted; if none is, that of the order is meant.
+            by: Who says so.
+
+        Raises:
+            UpdateRefused: There is nothing to be taken back, or it is too late.
+        """
+        with self._folder.deciding():
+            if self._folder.trial() is not None:
+                raise UpdateRefused(
+                    "the update is written already",
+                    hint="it goes back by itself if it does not work",
+                )
+            order = self._folder.order()
+            if order is not None and order.act != "install":
+                order = None  # that is of a version that has proven itself, or has not
+            version = version or (order.version if order else "")
+            if not version:
+                raise UpdateRefused("no update is under way")
+            if order is not None:
+                self._folder.drop_order(order)
+            self._folder.note(Deed.CANCELLED, version, by=by)
+
     async def _ordered(self, order: Order) -> None:
         """It is: have it known, and want it no more."""
-        if not await self._was_ordered(order.version):
+        if not await asyncio.to_thread(self._is_over, order.version):
             await asyncio.to_thread(self._folder.note, Deed.ORDERED, order.version, by=order.by)
         await self._kept.change(install=False)
 
-    async def _was_ordered(self, version: str) -> bool:
-        """Whether what is wanted was ordered already, and root may have carried it out."""
-        history = await asyncio.to_thread(self._folder.history)
+    def _is_over(self, version: str) -> bool:
+        """Whether what is wanted was ordered already, or whoever wanted it does not. Blocks."""
         return any(
-            entry.version == version and entry.deed in _OF_ROOT
-            for entry in history
+            entry.deed is Deed.CANCELLED or (entry.version == version and entry.deed in _OF_ROOT)
+            for entry in self._folder.history()
             if entry.number > self._kept.state.asked
         )
 

@@ -23,7 +23,7 @@ from edge import config
 from edge.errors import StorageFull, UpdateRefused
 from edge.updates.coming import Coming
 from edge.updates.fetching import adopt
-from edge.updates.journal import Deed, Entry, Folder, Found, has_failed, was_cancelled
+from edge.updates.journal import Entry, Folder, Found, has_failed, was_cancelled
 from edge.updates.kept import Kept
 from edge.updates.machine import HERE, Machine, Place
 from edge.updates.means import Means
@@ -166,23 +166,12 @@ class Updater:
             UpdateRefused: There is nothing to be cancelled, or it is too late.
         """
         await self._kept.take_up()
-        order = await asyncio.to_thread(self._folder.order)
-        if order is not None and order.act != "install":
-            order = None  # that is of a version that has proven itself, or has not
-        if await asyncio.to_thread(self._folder.trial) is not None:
-            raise UpdateRefused(
-                "the update is written already", hint="it goes back by itself if it does not work"
-            )
         wanted = self._kept.state.wanted or (
             self._kept.state.ready if self._kept.state.install else None
         )
-        version = wanted.version if wanted else order.version if order else ""
-        if not version:
-            raise UpdateRefused("no update is under way")
-        if order is not None:
-            await asyncio.to_thread(self._folder.drop_order, order)
+        version = wanted.version if wanted else ""
         # First, or what goes on by itself would begin it again before it is known.
-        await asyncio.to_thread(self._folder.note, Deed.CANCELLED, version, by=by)
+        await asyncio.to_thread(self._ordering.take_back, version, by)
         await self._kept.change(wanted=None, install=False, by="", trouble="", hint="")
         self._coming.stop()
         self._woken.set()
@@ -317,6 +306,7 @@ class Updater:
             and ready is not None
             and not state.install
             and has_failed(history, ready.version) is None
+            and not was_cancelled(history, ready.version)
             and not await asyncio.to_thread(self._ordering.is_busy)
             and _in_hours(self._hours, self._clock())
         ):

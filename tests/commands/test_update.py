@@ -20,6 +20,7 @@ from edge.admin.local_keys import Waiting, when_locked
 from edge.app import Appliance
 from edge.commands.update import _may_restart, _of_the_machine
 from edge.errors import EdgeError, Needs, UpdateRefused
+from edge.updates.held import alone
 from edge.updates.journal import Deed, Folder, Order, Trial
 from edge.updates.loaders import Uefi
 from tests import program
@@ -203,6 +204,7 @@ def test_root_goes_back_whatever_the_settings_say(path, tmp_path, which, monkeyp
         (linux / each).write_bytes(b"it starts")
     restarts = []
     monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr("edge.updates.held.LOCK", tmp_path / "lock")
     monkeypatch.setattr("edge.updates.machine.HERE", place_of(tmp_path / "machine", "1.1"))
     monkeypatch.setattr("edge.config.Appliance", partial(config.Appliance, data_dir=usual))
     monkeypatch.setattr("edge.updates.helper.loader_of", lambda _: Uefi(tmp_path / "esp"))
@@ -212,6 +214,23 @@ def test_root_goes_back_whatever_the_settings_say(path, tmp_path, which, monkeyp
     assert restarts == [()]
     assert __main__.main(["update", "take", "--back", "--config", str(path)]) == 0
     assert restarts == [()]  # there is nothing left to go back from
+
+
+@pytest.mark.parametrize("how", ["--force", "--back"])
+def test_one_root_writes_at_a_time(path, tmp_path, how, monkeypatch, capsys):
+    """The unit waits for as long as it takes; who sits there is told; a gate's end has an end."""
+    folder = Folder(tmp_path / "box")
+    (tmp_path / "box").mkdir()
+    folder.write_trial(Trial(version="1.1", before="1.0", boot_id="another"))
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    monkeypatch.setattr("edge.updates.machine.HERE", place_of(tmp_path / "machine", "1.1"))
+    monkeypatch.setattr("edge.updates.held.LOCK", tmp_path / "lock")
+    monkeypatch.setattr("edge.commands.update._BACK", 0.3)
+    words = ["update", "take", how, *(["1.2.edgeupdate"] if how == "--force" else [])]
+    with alone(tmp_path / "lock", 0.0):
+        assert __main__.main([*words, "--config", str(path)]) == 1
+    assert "another update is being written" in capsys.readouterr().err
+    assert folder.trial() is not None
 
 
 def test_root_reads_no_settings_that_the_service_may_write(path, tmp_path):

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import stat
+import threading
+from pathlib import Path
 
 import pytest
 
 from edge.errors import UpdateRefused
-from edge.updates.held import held
+from edge.updates.held import LOCK, alone, held
 from edge.updates.journal import Deed, Order
 
 SERVICE = 987
@@ -86,3 +88,54 @@ def test_links_in_it_are_not_followed(data, elsewhere):
         found.write_begun("1.1", 1)
         assert found.begun("1.1") == 1
     assert "3" in secret.read_text()
+
+
+# One root at a time -------------------------------------------------------------------------------
+
+
+def test_one_root_writes_at_a_time(tmp_path):
+    lock = tmp_path / "lock"
+    with alone(lock, 0.0):
+        assert stat.S_IMODE(lock.stat().st_mode) == 0o600
+        refused = pytest.raises(UpdateRefused, match="another update is being written")
+        with refused, alone(lock, 0.0):
+            pytest.fail("two of them write")
+    with alone(lock, 0.0):
+        pass
+
+
+def test_who_waits_comes_after_the_other_one(tmp_path):
+    lock, done = tmp_path / "lock", []
+
+    def second():
+        with alone(lock, 30.0):
+            done.append("second")
+
+    with alone(lock, 0.0):
+        waiting = threading.Thread(target=second)
+        waiting.start()
+        waiting.join(0.3)
+        done.append("first")
+    waiting.join(30.0)
+    assert done == ["first", "second"]
+
+
+def test_a_root_that_was_killed_holds_up_nobody(tmp_path):
+    lock = tmp_path / "lock"
+    child = os.fork()
+    if not child:
+        alone(lock, 0.0).__enter__()
+        os._exit(0)
+    os.waitpid(child, 0)
+    with alone(lock, 0.0):
+        pass
+
+
+def test_no_link_leads_the_lock_elsewhere(tmp_path, elsewhere):
+    (tmp_path / "lock").symlink_to(elsewhere / "order.json")
+    with pytest.raises(UpdateRefused, match="symbolic links"), alone(tmp_path / "lock", 0.0):
+        pass
+
+
+def test_the_lock_is_where_root_alone_writes():
+    assert LOCK.parent == Path("/run")

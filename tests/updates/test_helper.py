@@ -15,6 +15,7 @@ from edge.updates import loaders
 from edge.updates.helper import Helper
 from edge.updates.journal import Cause, Deed, Order, Trial, has_failed
 from edge.updates.loaders import Pi, Uefi
+from edge.updates.ordering import Ordering
 from edge.updates.partitions import EMPTY, Disk, ids_of
 from edge.updates.trial import NotProven, Verdict, judge
 from tests.updates.makers import MIB, content_of, make_disk, make_pi_disk, place_of
@@ -298,6 +299,90 @@ def test_a_history_that_takes_no_more_stops_nothing(machine, maker, monkeypatch,
         with pytest.raises(UpdateRefused, match="the update needs more"):
             machine.helper().run()
     assert machine.folder.order() is None
+
+
+class WatchedDisk(Disk):
+    """Something is done as the last slot was written."""
+
+    def __init__(self, disk, act):
+        super().__init__(disk.path)
+        self.act = act
+
+    def name(self, partition, label, identity=""):
+        super().name(partition, label, identity)
+        if label.startswith("edge-verity-"):
+            self.act()
+
+
+def test_an_order_that_is_taken_back_while_root_writes_is_not_carried_out(machine, maker):
+    machine.order(maker.bundle())
+    disk = WatchedDisk(machine.disk, machine.folder.drop_order)
+    assert machine.helper(disk).run() == "nothing"
+    assert (machine.folder.order(), machine.folder.trial()) == (None, None)
+    assert (machine.starts, machine.restarts) == (["1.0"], [])
+    assert machine.labels()[3] == EMPTY
+    assert machine.deeds() == []  # it is no failure of the version
+    assert not (machine.folder.path / "begun").exists()
+
+
+def test_root_stops_in_the_middle_of_what_nobody_wants_any_more(machine, maker, monkeypatch):
+    machine.order(maker.bundle(size=3 * MIB // 2))
+    pwrite, written = os.pwrite, []
+
+    def cancelled(descriptor, data, at):
+        machine.folder.drop_order()
+        written.append(len(data))
+        return pwrite(descriptor, data, at)
+
+    monkeypatch.setattr("edge.updates.partitions.os.pwrite", cancelled)
+    assert machine.helper().run() == "nothing"
+    assert written == [MIB]
+    assert machine.labels()[3:5] == [EMPTY, EMPTY]
+    assert machine.starts == ["1.0"]
+
+
+def test_of_another_order_nothing_is_lost(machine, maker):
+    machine.order(maker.bundle())
+    machine.order(maker.bundle("1.2"), "1.2")
+    second = machine.folder.order()
+    machine.order(maker.bundle())
+    disk = WatchedDisk(machine.disk, lambda: machine.folder.write_order(second))
+    assert machine.helper(disk).run() == "nothing"
+    assert machine.folder.order() == second
+    assert machine.helper().run() == "written"  # the unit is begun again as long as there is one
+    assert machine.starts == ["1.2", "1.0"]
+
+
+def test_what_is_on_trial_is_not_taken_back_any_more(machine, maker, monkeypatch):
+    machine.order(maker.bundle())
+    ordering, put, refused = Ordering(machine.folder, None, None, None, 0), Uefi.put, []
+
+    def late(*words):
+        with pytest.raises(UpdateRefused, match="is written already"):
+            ordering.take_back("1.1", "anna")
+        refused.append(True)
+        put(*words)
+
+    monkeypatch.setattr(Uefi, "put", late)
+    assert machine.helper().run() == "written"
+    assert refused
+    assert machine.deeds() == [(Deed.WRITTEN, "1.1")]
+
+
+def test_a_disk_that_is_full_holds_up_no_start(machine, maker, monkeypatch):
+    machine.order(maker.bundle())
+    write_trial, full = machine.folder.write_trial, [False, True, True]
+
+    def until_full(trial):
+        if full.pop(0) and machine.folder.bundle("1.1").exists():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+        write_trial(trial)
+
+    monkeypatch.setattr(machine.folder, "write_trial", until_full)
+    assert machine.helper().run() == "written"
+    assert machine.restarts == [()]
+    assert machine.folder.trial().tries == 1
+    assert machine.deeds() == [(Deed.WRITTEN, "1.1")]
 
 
 def test_an_order_that_stops_the_machine_each_time_is_given_up(machine, maker):

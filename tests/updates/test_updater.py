@@ -240,6 +240,49 @@ async def test_the_box_installs_by_itself_in_its_hours_alone(box, maker, store):
     assert (await always.do("order")).by == "edge"
 
 
+async def test_what_somebody_took_back_the_box_does_not_install_by_itself(box, maker, store):
+    await offer(maker, store)
+    one = box(by_itself="install", hours=("00:00-24:00",))
+    one.quiet = False
+    async with one.running() as updater:
+        await updater.look()
+        await one.until(Phase.WAITING)
+        assert (await updater.cancel(by="anna")).phase is Phase.READY
+        one.quiet = True
+        for _ in range(3):
+            await updater.wake()
+            for _ in range(5):
+                await asyncio.sleep(0.01)
+        assert (await updater.standing()).phase is Phase.READY
+        await updater.install(by="anna")
+        await one.until(Phase.WRITING)
+
+
+async def test_a_crash_while_it_is_taken_back_leaves_it_taken_back(box, maker, store, monkeypatch):
+    await offer(maker, store)
+    one = box()
+    one.quiet = False
+    async with one.running() as updater:
+        await updater.look()
+        await updater.install(by="anna")
+        await one.until(Phase.WAITING)
+        with monkeypatch.context() as patched:
+            patched.setattr(one.folder, "write_state", Folder.order)  # that does not write it
+            patched.setattr(updater._kept, "change", _cut)
+            with pytest.raises(ConnectionError):
+                await updater.cancel(by="anna")
+    one.quiet = True
+    again = box()
+    again.updater = again.make(quiet=0)
+    async with again.running():
+        await again.until(Phase.READY)
+    assert await again.do("order") is None
+
+
+async def _cut(**_):
+    raise ConnectionError("the power is cut")
+
+
 async def test_what_failed_is_not_taken_again_by_itself(box, maker, store):
     await offer(maker, store)
     one = box(by_itself="install", hours=("00:00-24:00",))
