@@ -8,6 +8,7 @@ after the other.
 from __future__ import annotations
 
 import base64
+import contextlib
 import json
 import socket
 import subprocess
@@ -113,7 +114,6 @@ class Hands:
         except OSError:
             answer = b""
         if not answer:
-            self.let_go()
             raise ConnectionError(f"the machine ended while it ran {words[0]}")
         status, out, err = json.loads(answer)
         return subprocess.CompletedProcess(
@@ -121,8 +121,14 @@ class Hands:
         )
 
     def let_go(self) -> None:
-        """Of the machine, which ends: who calls next is another start of it."""
+        """Of the machine, which ends: who calls next is another start of it.
+
+        A program that runs is not waited for any longer: nobody tells that its machine is gone.
+        """
         with self._came:
+            if self._line is not None:
+                with contextlib.suppress(OSError):
+                    self._line[0].shutdown(socket.SHUT_RDWR)
             self._line = None
 
     def must(self, *words: str, **more: Any) -> str:

@@ -275,15 +275,6 @@ class Machine:
                         break
             return answer["return"]
 
-    def plug(self, image: Path, *, is_removable: bool = True) -> None:
-        """Put a stick into it, or a disk in a case with a USB plug, while it runs."""
-        name = f"plugged{len(self.monitor('query-named-block-nodes'))}"
-        file = {"driver": "file", "filename": str(image)}
-        self.monitor("blockdev-add", driver=form_of(image), **{"node-name": name, "file": file})
-        self.monitor(
-            "device_add", driver="usb-storage", id=name, drive=name, removable=is_removable
-        )
-
     def picture(self, path: Path) -> Path:
         """What its screen shows, as a PNG."""
         self.monitor("screendump", filename=str(path), format="png")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import os
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ __all__ = [
     "raw",
     "run",
     "stick",
+    "written",
 ]
 
 ESP = "C12A7328-F81F-11D2-BA4B-00A0C93EC93B"
@@ -127,8 +128,26 @@ def _part(image: Path, what: str) -> tuple[int, int]:
     return found["start"], found["start"] + found["size"]
 
 
+def written(image: Path, begin: int = 0) -> Iterator[tuple[int, int]]:
+    """Where the raw image of a disk is no hole: the first byte, and the one behind.
+
+    Args:
+        image: Of a disk.
+        begin: The first byte that is looked at.
+    """
+    with image.open("rb") as file:
+        position = begin
+        while True:
+            try:
+                start = os.lseek(file.fileno(), position, os.SEEK_DATA)
+            except OSError:  # there is nothing but a hole
+                return
+            position = os.lseek(file.fileno(), start, os.SEEK_HOLE)
+            yield start, position
+
+
 def found_on(image: Path, needles: Sequence[bytes], begin: int = 0) -> set[bytes]:
-    """Which of these stand anywhere on the image of a disk. Holes are passed over.
+    """Which of these stand anywhere on the image of a disk.
 
     Args:
         image: A raw one.
@@ -137,17 +156,10 @@ def found_on(image: Path, needles: Sequence[bytes], begin: int = 0) -> set[bytes
     """
     found: set[bytes] = set()
     with image.open("rb") as file:
-        end, position, tail = os.fstat(file.fileno()).st_size, begin, b""
-        while position < end:
-            try:
-                start = os.lseek(file.fileno(), position, os.SEEK_DATA)
-            except OSError:  # there is nothing but a hole
-                break
-            if start != position:
-                tail, position = b"", start
-            file.seek(position)
-            piece = file.read(PIECE)
-            found |= {needle for needle in needles if needle in tail + piece}
-            tail = piece[-4096:]
-            position += len(piece)
+        for start, end in written(image, begin):
+            file.seek(start)
+            tail = b""
+            while piece := file.read(min(PIECE, end - file.tell())):
+                found |= {needle for needle in needles if needle in tail + piece}
+                tail = piece[-4096:]
     return found

@@ -6,6 +6,7 @@ in the order in which its life goes on.
 
 from __future__ import annotations
 
+import json
 import subprocess
 
 import pytest
@@ -86,10 +87,20 @@ def test_it_writes_reads_back_and_starts_from_the_disk_with_the_stick_still_in(a
 
 
 def test_nothing_of_the_running_system_is_on_the_stick(attended, hands):
-    below = hands.must("lsblk", "--inverse", "--noheadings", "--raw", "--output", "NAME",
-                       "/dev/mapper/root", "/dev/mapper/edge-data").split()  # fmt: skip
-    assert [name for name in below if name.startswith("nvme0n1")], below
-    assert not [name for name in below if name.startswith("sd")], below
+    assert runs_from(hands) == {"nvme0n1"}
+
+
+def runs_from(hands):
+    """The disks on which the system and its data are."""
+    said = hands.must("lsblk", "--json", "--inverse", "--output", "NAME,TYPE",
+                      "/dev/mapper/root", "/dev/mapper/edge-data")  # fmt: skip
+    left, disks = json.loads(said)["blockdevices"], set()
+    while left:
+        one = left.pop()
+        left += one.get("children", [])
+        if one["type"] == "disk":
+            disks.add(one["name"])
+    return disks
 
 
 def test_it_serves_and_its_disk_has_all_slots(attended, tmp_path):
@@ -122,31 +133,41 @@ def technician():
 
 
 @pytest.fixture(scope="module")
-def unattended(tmp_path_factory, technician):
-    """A machine at which nobody stands: the answers lie on the stick."""
+def unattended(tmp_path_factory, technician, hands):
+    """A machine at which nobody stands: the answers lie on the stick.
+
+    Its disk is at a USB plug, too, and found after the stick at each start.
+    """
     folder = tmp_path_factory.mktemp("unattended")
     answers = {ANSWER: b'disk = "only"\n', SETUP: technician.settings}
     machine = Machine(
         folder / "machine",
+        disk_kind="usb-storage,port=4",
         sticks=[flash(folder / "stick.raw", built(), answers)],
         boots_from="firmware",
+        units=hands.units,
+        dropins=hands.dropins,
     )
     yield machine
     machine.kill()
 
 
-def test_a_file_on_the_stick_answers_and_the_settings_come_along(unattended, technician):
+def test_a_file_on_the_stick_answers_and_the_settings_come_along(unattended, technician, hands):
+    hands.let_go()
     unattended.start()
+    unattended.until_said(r"EDGE-SETUP/edge\.toml went along to the machine")
     unattended.until_said(r"Installed\.")
     print(f"start after it: {unattended.until_ready():.0f} s")
     unattended.until_said(r"(Finished|Failed to start) .*edge-provision\.service")
     assert not has_failed(unattended)
+    assert runs_from(hands) == {hands.must("/usr/lib/edge/boot-disk").strip()}
     technician.takes_over(unattended)
     assert send(unattended, SLICES, 832).returncode == 0
     unattended.stop()
     said = on_stick(esp_of(unattended.sticks[0]), REPORT)
     assert said is not None
     assert said.startswith(b"installed: edge "), said
+    assert on_stick(esp_of(unattended.sticks[0]), SETUP) is None
 
 
 def test_where_the_firmware_takes_the_stick_again_nothing_is_erased(unattended, technician):

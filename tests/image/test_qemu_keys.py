@@ -13,6 +13,7 @@ import pytest
 from tests.image.machine import Machine, built, switched_on
 from tests.image.media import data_of, esp_of, found_on, on_stick, overlay, raw, stick
 from tests.image.studies import NEEDS_IMAGE, OPEN, has_failed, kept, marks_of, send, sent
+from tests.image.usb import put_in
 
 pytestmark = NEEDS_IMAGE
 SLICES = 12
@@ -116,7 +117,7 @@ def test_without_the_stick_it_waits_and_starts_once_it_is_put_in(guarded):
     guarded.start()
     guarded.until_said(CLOSED, after=before)
     assert not answers(guarded)
-    guarded.plug(guarded.key)
+    put_in(guarded, guarded.key, "key")
     began = time.monotonic()
     guarded.until_ready()
     print(f"from the stick to readyz: {time.monotonic() - began:.0f} s")
