@@ -32,6 +32,17 @@ TREES = {
 """Of the machines that the image is for, by the kernel's names -> what it says that it is."""
 
 
+BEFORE_ROOT = {
+    "Pi 4": ("sdhci-iproc", "gpio-regulator", "fixed", "reset-raspberrypi", "xhci-pci"),
+    "Pi 5": (
+        *("sdhci-brcmstb", "pinctrl-brcmstb-bcm2712", "gpio-brcmstb", "gpio-regulator", "fixed"),
+        *("irq-bcm2712-mip", "rp1_pci", "clk-rp1", "pinctrl-rp1", "dwc3", "xhci-plat-hcd", "nvme"),
+    ),
+    "both": ("dm-verity", "erofs", "usb-storage", "uas", "sd_mod"),
+}
+"""Modules that find the root: on a card, a stick, or an SSD."""
+
+
 @pytest.fixture(scope="module")
 def parts() -> list[dict[str, object]]:
     said = subprocess.run(["sfdisk", "--json", str(CARD)], capture_output=True, check=True)
@@ -93,6 +104,16 @@ def test_the_kernel_is_of_a_form_that_the_firmware_starts(parts):
     assert kernel[4:8] != b"zimg"
     initrd = read(parts, 2, "initrd")
     assert initrd[:4] == b"\x28\xb5\x2f\xfd" or initrd.startswith(b"0707"), initrd[:16]
+
+
+@pytest.mark.parametrize("board", sorted(BEFORE_ROOT))
+def test_what_finds_the_root_is_in_what_the_kernel_starts_first(parts, board):
+    initrd = subprocess.run(
+        ["zstd", "-dc"], input=read(parts, 2, "initrd"), capture_output=True, check=True
+    ).stdout
+    built_in = re.findall(rb"kernel/[\w/-]+/([\w-]+)\.ko\0?\n", initrd)  # modules.builtin
+    found = {*re.findall(rb"/([\w-]+)\.ko(?:\.xz|\.zst)?\0", initrd), *built_in}
+    assert {name for name in BEFORE_ROOT[board] if name.encode() not in found} == set()
 
 
 @pytest.mark.parametrize("name", sorted(TREES))
