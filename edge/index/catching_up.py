@@ -3,7 +3,8 @@
 The newer file is read as far as its tables and columns have the names that they have here; what
 can't be read is answered by what is safe, and said. Who is right, table by table:
 
-    studies, series, attributes    the former; what the newer one alone has is made of its rows
+    studies, series, attributes    the former; what the newer one alone has is made of its rows.
+                                   Which are to go up first, the newer one
     said, overlays, edits,         the former: the next sweep goes on where it was then, and learns
       sweeps, sightings            again what the archive said since
     cursors                        those of sweeps and feeds the former, all others the newer one
@@ -15,11 +16,13 @@ can't be read is answered by what is safe, and said. Who is right, table by tabl
                                    the newer one says that an archive has it, SENT if not. Nothing
                                    is evicted until it was asked
     absences                       neither: of studies that the newer one missed anything in, all
-                                   is asked again, and none is suspected
+                                   is asked again but what is in the trash, and none is suspected
+    archives                       the former; the settings say anew which there are
     tombstones                     the newer one: what was sent again is deleted no more, and is
                                    never withdrawn from an archive
-    rejections, trash, remedies,   the newer one
-      corrected, courier
+    rejections                     the newer one, also where the note itself is made anew
+    trash, remedies, corrected,    the newer one
+      courier
     quarantine                     the newer one, as to what went; what came is adopted
     disputes                       the former; a decision that waits is to be made again, for it
                                    may be carried out already
@@ -31,7 +34,7 @@ can't be read is answered by what is safe, and said. Who is right, table by tabl
     sessions, links, codes         neither: they hold no longer
     metadata, names, hidden_*,     follow from the rows
       totals
-    changes                        begin anew, above all numbers; then what is gone is told
+    changes                        begin anew, above all numbers of both; then what is gone is told
 
 If rows or tombstones can't be read, nothing is withdrawn from an archive (`BLIND`) until a person
 says so again: what is deleted here may have been sent again.
@@ -39,6 +42,7 @@ says so again: what is deleted here may have been sent again.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -70,7 +74,6 @@ _WHOLE: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
     ("emergency accesses", emergencies.KEPT),
     ("peers", ("peers",)),
     ("pins", ("pins",)),
-    ("rejections", ("rejections",)),
     ("commitments", ("commitments", "commitment_items")),
     ("performed steps", ("procedures", "procedure_studies", "procedure_instances")),
     ("messages to peers", ("outbox", "outbox_peers", "arrivals")),
@@ -132,6 +135,11 @@ def learn(db: Connection, newer: Connection, done: TakenBack) -> None:
         set_cursor(db, BLIND, "yes")
     db.execute("DELETE FROM absences")
     db.execute("UPDATE disputes SET decision = ''")
+    # Behind the rows: with one of a note that is made anew goes what it said.
+    if not _tried(db, partial(_take_rejections, db, newer)):
+        done.unread.append("rejections")
+    if not _tried(db, partial(_take_urgency, db, newer)):
+        done.unread.append("what goes up first")
     for name in _OF_INSTANCES:
         if not _tried(db, partial(_take_of_instances, db, newer, name)):
             done.unread.append(name)
@@ -140,7 +148,7 @@ def learn(db: Connection, newer: Connection, done: TakenBack) -> None:
     for what, act in (("history", _take_history), ("cursors", _take_cursors)):
         if not _tried(db, partial(act, db, newer)):
             done.unread.append(what)
-    _begin_feed_anew(db, gone, now)
+    _begin_feed_anew(db, newer, gone, now)
 
 
 def _tried(db: Connection, act: Callable[[], None]) -> bool:
@@ -192,6 +200,28 @@ def _take_of_instances(db: Connection, newer: Connection, name: str) -> None:
 
     db.execute(f"DELETE FROM {name}")
     _fill(db, name, columns, known())
+
+
+def _take_rejections(db: Connection, newer: Connection) -> None:
+    _take_whole(db, newer, ("rejections",))
+    is_rejected = "EXISTS (SELECT 1 FROM rejections r WHERE r.sop_uid = instances.sop_uid)"
+    db.execute(f"UPDATE instances SET withheld = 'REJECTED' WHERE withheld = '' AND {is_rejected}")
+    db.execute(
+        f"UPDATE instances SET withheld = '' WHERE withheld = 'REJECTED' AND NOT {is_rejected}"
+    )
+
+
+def _take_urgency(db: Connection, newer: Connection) -> None:
+    """Have go up first what a person wants to, as it is said of studies."""
+    rows = newer.execute("SELECT study_uid FROM studies WHERE upload_first <> 0")
+    first = json_list(row[0] for row in rows)
+    wanted = "study_uid IN (SELECT value FROM json_each(?))"
+    db.execute(f"UPDATE studies SET upload_first = {wanted}", (first,))
+    of_study = "(SELECT upload_first FROM studies s WHERE s.id = instances.study_id)"
+    db.execute(
+        f"UPDATE instances SET priority = CASE {of_study} WHEN 0 THEN 3 ELSE 0 END"
+        f" WHERE (priority = 0) <> {of_study}"
+    )
 
 
 def _take_history(db: Connection, newer: Connection) -> None:
@@ -275,6 +305,8 @@ def _follow(db: Connection, newer: Connection, done: TakenBack, now: float) -> l
         "DELETE FROM quarantine WHERE object NOT IN (SELECT value FROM json_each(?))",
         (json_list(kept),),
     )
+    # Of a deletion that could not be read, and that something came after.
+    db.execute("DELETE FROM tombstones WHERE sop_uid IN (SELECT sop_uid FROM instances)")
     missed = newer.execute(
         "SELECT s.study_uid FROM absences a JOIN studies s ON s.id = a.study_id"
     ).fetchall()
@@ -318,7 +350,9 @@ def _doubt_studies(db: Connection, study_uids: Iterable[str]) -> int:
     uids = json_list(study_uids)
     which = "(SELECT id FROM studies WHERE study_uid IN (SELECT value FROM json_each(?)))"
     doubted: int = db.execute(
-        f"{_DOUBT} WHERE custody = 'VERIFIED' AND study_id IN {which}", (uids,)
+        # What the archive has deleted is not sent to it again.
+        f"{_DOUBT} WHERE custody = 'VERIFIED' AND withheld <> 'TRASH' AND study_id IN {which}",
+        (uids,),
     ).rowcount
     db.execute(f"UPDATE studies SET fingerprint = '' WHERE id IN {which}", (uids,))
     return doubted
@@ -339,12 +373,16 @@ def _doubt_copies(db: Connection) -> None:
 # Who is told of it --------------------------------------------------------------------------------
 
 
-def _begin_feed_anew(db: Connection, gone: Iterable[InstanceRef], now: float) -> None:
+def _begin_feed_anew(
+    db: Connection, newer: Connection, gone: Iterable[InstanceRef], now: float
+) -> None:
     """Tell whoever follows by number of everything once more; the box itself has seen it."""
     db.execute("DELETE FROM changes")
-    db.execute(
-        "UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'changes'", (int(now * 1000),)
-    )
+    beyond = int(now * 1000)
+    with contextlib.suppress(*_UNREAD):  # clocks of small machines may have been ahead
+        ((last,),) = newer.execute("SELECT seq FROM sqlite_sequence WHERE name = 'changes'")
+        beyond = max(beyond, int(last))
+    db.execute("UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'changes'", (beyond,))
     db.execute(
         "INSERT INTO changes (action, study_uid, series_uid, sop_uid, at)"
         " SELECT 'CREATE', s.study_uid, e.series_uid, i.sop_uid, ? FROM instances i"
@@ -354,5 +392,5 @@ def _begin_feed_anew(db: Connection, gone: Iterable[InstanceRef], now: float) ->
     )
     for ref in gone:
         record(db, "DELETE", ref, now)
-    last: Any = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'changes'").fetchone()
-    set_cursor(db, "arrivals", str(last[0]))
+    seen: Any = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'changes'").fetchone()
+    set_cursor(db, "arrivals", str(seen[0]))

@@ -275,7 +275,9 @@ def _bring_online(
         "UPDATE instances SET sop_class_uid = ?, transfer_syntax = ?, instance_number = ?,"
         " frame_count = ?, availability = 'ONLINE', object = ?, key_id = ?, content_bytes = ?,"
         " sealed_bytes = ?, meta_digest = ?, dataset_digest = ?, custody = ?, tries = 0,"
-        " retry_at = 0, verified = ?, received = ?, last_used = ? WHERE id = ?",
+        " retry_at = 0, verified = ?, received = ?, last_used = ?,"
+        # Why it was lost; what the archive said of it holds.
+        " reason = CASE availability WHEN 'UNAVAILABLE' THEN '' ELSE reason END WHERE id = ?",
         (
             new.sop_class_uid,
             new.transfer_syntax,

@@ -70,11 +70,13 @@ class Row:
         reason = former.reason if former is not None and is_same else ""
         if self.availability == "NEARLINE":
             return self.availability, custody, reason
-        if former is not None and former.object in (None, self.object):
+        if former is not None and former.object == self.object:
             return former.availability, custody, reason
         # What is in the store of it is adopted: until then it is where it can be had from.
-        where = "NEARLINE" if custody in _VOUCHED else "UNAVAILABLE"
-        return where, custody, reason if where == "NEARLINE" else LOST
+        was_elsewhere = former is not None and former.availability == "NEARLINE"
+        if custody in _VOUCHED or was_elsewhere:
+            return "NEARLINE", custody, reason
+        return "UNAVAILABLE", custody, LOST
 
 
 def _differ(one: object, other: object) -> bool:

@@ -8,10 +8,11 @@ from types import SimpleNamespace
 import pytest
 
 from edge.dicom.instance import Availability, Custody
-from edge.index import copies, residence, tombstones
+from edge.index import copies, custody, residence, tombstones
 from edge.index.copies import Further
 from tests.cache.newer_index import SAMPLES, custody_of, evict, row_of, settle
 from tests.index.rows import counters_are_true
+from tests.notes import note
 from tests.samples import ct_series
 
 pytestmark = pytest.mark.blocks  # the tests make the newer index themselves
@@ -300,3 +301,115 @@ async def test_who_waits_is_told_and_nobody_twice(open_cache, updated, newer):
         assert await read("SELECT sop_uid FROM commitment_items") == [("1.2.4",)]
         assert await read("SELECT value FROM cursors WHERE name = 'line'") == [("spent",)]
         assert await read("SELECT value FROM cursors WHERE name = 'sweep:cloud'") == []
+
+
+async def test_what_a_note_says_holds_though_the_note_is_made_anew(open_cache, updated, newer):
+    said = note([SAMPLES[0].ref])
+    async with open_cache() as cache:
+        await cache.send(SAMPLES[0])
+        await cache.send(said)
+        await settle(cache, said, Custody.VERIFIED)
+        await cache.trash.put([said.ref], archive="cloud", reason="gone")
+    await updated()
+    async with open_cache() as cache:
+        await cache.trash.take_back([said.ref.sop_uid])
+        await settle(cache, said, Custody.VERIFIED)
+        await evict(cache, said)
+        assert (await row_of(cache, SAMPLES[0])).withheld == "REJECTED"
+    newer[1]()
+    async with open_cache() as cache:
+        assert (await row_of(cache, SAMPLES[0])).withheld == "REJECTED"
+        assert (await row_of(cache, said)).availability is Availability.NEARLINE
+        assert await counters_are_true(cache.database)
+
+
+async def test_what_was_in_the_trash_is_not_sent_again(open_cache, updated, newer):
+    async with open_cache() as cache:
+        await cache.send(SAMPLES[5])
+        await settle(cache, SAMPLES[5], Custody.VERIFIED)
+        await cache.trash.put([SAMPLES[5].ref], archive="cloud", reason="gone")
+    await updated()
+    async with open_cache() as cache:  # more is missed of the study
+        await run(cache, "INSERT INTO absences SELECT id, 'SUSPECTED', 0, 1, 0 FROM studies")
+    newer[1]()
+    async with open_cache() as cache:
+        row = await row_of(cache, SAMPLES[5])
+        assert (row.withheld, row.custody) == ("TRASH", Custody.VERIFIED)
+        assert await custody_of(cache, SAMPLES[0]) == Custody.ACKNOWLEDGED
+
+
+async def test_beside_a_row_no_tombstone_stands(open_cache, updated, newer):
+    async with open_cache(archive=ARCHIVE) as cache:
+        await cache.send(SAMPLES[5])
+        await settle(cache, SAMPLES[5], Custody.VERIFIED)
+        await delete(cache, SAMPLES[5], archive=True)
+    await updated()
+    async with open_cache(archive=ARCHIVE) as cache:
+        await cache.send(SAMPLES[5])
+        await settle(cache, SAMPLES[5], Custody.VERIFIED)
+        await evict(cache, SAMPLES[5])
+        await run(cache, "ALTER TABLE tombstones RENAME TO graves")
+    newer[1]()
+    async with open_cache(archive=ARCHIVE) as cache:
+        assert cache.database.not_taken_over == "deletions"
+        # Or else it could not be fetched: what the archive has of it would count as deleted.
+        assert (await row_of(cache, SAMPLES[5])).availability is Availability.NEARLINE
+        assert await cache.database.read("SELECT 1 FROM tombstones") == []
+
+
+async def test_numbers_go_on_above_those_of_a_clock_that_was_ahead(open_cache, updated, newer):
+    await updated()
+    ahead = int(time.time() * 1000) + 10**12
+    async with open_cache() as cache:
+        await run(cache, "UPDATE sqlite_sequence SET seq = ? WHERE name = 'changes'", ahead)
+        await cache.send(SAMPLES[4])
+    newer[1]()
+    async with open_cache() as cache:
+        [(first,)] = await cache.database.read("SELECT min(sequence) FROM changes")
+        assert first > ahead + 1
+
+
+async def test_what_an_archive_got_since_is_there_though_it_is_not_here(
+    open_cache, updated, newer, tmp_path
+):
+    async with open_cache() as cache:
+        await cache.send(SAMPLES[5])
+        name = (await row_of(cache, SAMPLES[5])).object
+        await cache.store.delete(name)
+        await cache.database.write(lambda db: residence.lose(db, [name]))
+    await updated()
+    async with open_cache() as cache:
+        await cache.send(SAMPLES[5])
+        await settle(cache, SAMPLES[5], Custody.VERIFIED)
+        name = (await row_of(cache, SAMPLES[5])).object
+    [path] = (tmp_path / "objects").rglob(name)
+    path.write_bytes(b"the disk is failing")
+    newer[1]()
+    async with open_cache() as cache:
+        row = await row_of(cache, SAMPLES[5])
+        assert (row.availability, row.custody) == (Availability.NEARLINE, Custody.ACKNOWLEDGED)
+
+
+async def test_what_is_adopted_is_not_called_lost(open_cache, updated, newer):
+    await updated()
+    async with open_cache() as cache:
+        await cache.send(SAMPLES[4])
+    newer[1]()
+    async with open_cache() as cache:
+        assert await cache.read(SAMPLES[4].ref) == SAMPLES[4].data
+        assert await cache.database.read("SELECT DISTINCT reason FROM instances") == [("",)]
+
+
+async def test_what_somebody_wants_to_go_up_first_does(open_cache, updated, newer):
+    await updated()
+    async with open_cache() as cache:
+        await cache.send(SAMPLES[4])
+        await cache.database.write(
+            lambda db: custody.upload_first(db, SAMPLES[4].ref.study_uid, first=True)
+        )
+    newer[1]()
+    async with open_cache() as cache:
+        rows = await cache.database.read(
+            "SELECT DISTINCT upload_first, priority FROM studies, instances"
+        )
+        assert rows == [(1, 0)]
