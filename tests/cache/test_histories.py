@@ -1,7 +1,8 @@
 """Whatever happened under the newer version: what it said is what holds after going back.
 
-It takes some seconds: each history starts a whole box four times. Histories are drawn, lived through by a whole box (its archive is nobody: what would be asked stands
-in the index), before the update and after it; then the index of before takes the place.
+Histories are drawn, lived through by a whole box (its archive is nobody: what would be asked stands
+in the index), before the update and after it; then the index of before takes the place. It takes
+some seconds, for each of them starts a box four times.
 """
 
 from __future__ import annotations
