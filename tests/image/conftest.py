@@ -9,6 +9,8 @@ import pytest
 from tests.image import results
 
 _seen: dict[str, tuple[str, float]] = {}
+_times: dict[str, float] = {}
+"""What they measured, by their ``record_property``, in seconds."""
 _PROFILES = {"test_qemu_arm64.py": "arm64", "test_qemu_rpi.py": "rpi"}
 """Of tests that look at another image than that for mini-PCs."""
 
@@ -17,6 +19,7 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     name = report.nodeid.removeprefix("tests/image/")
     if "EDGE_TEST_RECORD" not in os.environ or not name.startswith("test_qemu"):
         return
+    _times.update((what, float(str(value))) for what, value in report.user_properties)
     outcome, seconds = _seen.get(name, ("passed", 0.0))
     # What came first is said: a test that failed and could not clean up failed.
     _seen[name] = (
@@ -31,6 +34,10 @@ def pytest_sessionfinish() -> None:
         for name, (kind, seconds) in _seen.items():
             profile = _PROFILES.get(name.partition("::")[0], "amd64")
             rows.setdefault(profile, []).append((kind, seconds, "s", name))
+        times = [("figure", seconds, "s", what) for what, seconds in _times.items()]
+        rows.setdefault("amd64", []).extend(times)
         for profile, each in rows.items():
-            results.noted(each, profile)
+            if each:
+                results.noted(each, profile)
         _seen.clear()
+        _times.clear()

@@ -96,7 +96,9 @@ def test_it_arrives_in_the_archive(box, technician, archive):
         time.sleep(1)
 
 
-def test_of_what_was_acknowledged_nothing_is_lost_when_the_power_goes(box, technician):
+def test_of_what_was_acknowledged_nothing_is_lost_when_the_power_goes(
+    box, technician, record_property
+):
     acknowledged: dict[str, str] = {}
     enough = threading.Event()
 
@@ -126,7 +128,7 @@ def test_of_what_was_acknowledged_nothing_is_lost_when_the_power_goes(box, techn
     sender.join(120)
     assert len(acknowledged) >= SLICES
     box.start()
-    print(f"start after the power went: {box.until_ready():.0f} s")
+    record_property("start to readyz after the power went", box.until_ready())
     found = kept(box, 802, technician.token)
     assert {uid: found.get(uid) for uid in acknowledged} == acknowledged
     assert kept(box, 801, technician.token).keys(), "what was there before is there"

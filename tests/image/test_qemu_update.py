@@ -138,7 +138,9 @@ def deeds(box):
     return [(one["version"], one["deed"]) for one in update(box, "/history")["entries"]][::-1]
 
 
-def test_one_that_does_not_start_is_gone_back_from_by_itself(box, server, tmp_path):
+def test_one_that_does_not_start_is_gone_back_from_by_itself(
+    box, server, tmp_path, record_property
+):
     """Its root is not the one that its kernel was built with: verity refuses every block."""
     running = (built().parent / "version").read_text().strip()
     assert update(box)["running"] == running
@@ -154,7 +156,9 @@ def test_one_that_does_not_start_is_gone_back_from_by_itself(box, server, tmp_pa
     began = time.monotonic()
     update(box, "/install", {})
     until(box, lambda now: now["failure"] is not None, f"{running}.0")
-    print(f"from the wish to the old version: {time.monotonic() - began:.0f} s")
+    record_property(
+        "update that is broken: from the wish to the old version", time.monotonic() - began
+    )
     now = update(box)
     assert now["running"] == running
     assert (now["failure"]["version"], now["failure"]["went_back"]) == (f"{running}.0", True)
@@ -166,7 +170,7 @@ def test_one_that_does_not_start_is_gone_back_from_by_itself(box, server, tmp_pa
 
 
 @NEEDS_NEWER
-def test_an_update_is_taken_and_the_images_are_there(box, server):
+def test_an_update_is_taken_and_the_images_are_there(box, server, record_property):
     before = (BUILD / "amd64" / "version").read_text().strip()
     after = (NEWER / "version").read_text().strip()
     publish(server, NEWER, after)
@@ -176,7 +180,7 @@ def test_an_update_is_taken_and_the_images_are_there(box, server):
     began = time.monotonic()
     update(box, "/install", {})
     until(box, lambda now: now["running"] == after and now["phase"] == "none", after)
-    print(f"from the wish to the proof: {time.monotonic() - began:.0f} s")
+    record_property("update: from the wish to the proof", time.monotonic() - began)
     assert deeds(box)[-2:] == [(after, "written"), (after, "good")]
     assert kept(box, 901) == sent(SLICES, 901)
 
