@@ -11,19 +11,20 @@ import argparse
 import asyncio
 import os
 import sys
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge.access.audit.entry import Event
-from edge.commands.parsing import Acts, Commands, Run, configuration
+from edge.commands.machine_disks import add_disks
+from edge.commands.parsing import Acts, Commands, Run
+from edge.commands.wished import places_of, wished
 from edge.commands.words import moment, say
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from edge.machine.networks import Networks, NetworkState
-    from edge.machine.places import Places
-    from edge.machine.wishes import NetworkSettings, Wish
+    from edge.machine.wishes import NetworkSettings
 
 __all__ = ["add"]
 
@@ -74,18 +75,13 @@ def add(commands: Commands) -> None:
         ),
     ):
         _add(acts, name, text, run)
+    add_disks(partial(_add, acts))
 
 
 def _add(acts: Acts, name: str, text: str, run: Run) -> argparse.ArgumentParser:
     act = acts.add(name, text, run)
     act.add_argument("--root", type=Path, help=argparse.SUPPRESS)  # the machine's files, elsewhere
     return act
-
-
-def _places(options: argparse.Namespace) -> Places:
-    from edge.machine.places import Places
-
-    return Places() if options.root is None else Places.under(options.root)
 
 
 # What anybody may ask -----------------------------------------------------------------------------
@@ -95,15 +91,18 @@ async def _show(options: argparse.Namespace) -> int:
     from edge.cache.machine import temperature
     from edge.machine.asking import is_there
     from edge.machine.health import read_machine
+    from edge.machine.moving import read_move
     from edge.machine.networks import read_network
 
-    places = _places(options)
+    places = places_of(options)
     heat = await asyncio.to_thread(temperature)
     state = await asyncio.to_thread(read_machine, places, heat)
     if not await asyncio.to_thread(is_there, places):
         say("it takes no wishes of this user", file=sys.stderr)
     for line in state.lines():
         say(line)
+    if (move := await asyncio.to_thread(read_move, places)) is not None:
+        say(move.words)
     network = await asyncio.to_thread(read_network, places)
     _print_network(network)
     return int(state.is_grave)
@@ -143,7 +142,7 @@ async def _network(options: argparse.Namespace) -> int:
         vlan=options.vlan,
         ntp=tuple(options.ntp),
     )
-    await _wish(options, Network(settings))
+    await wished(options, Network(settings))
     say("they hold for two minutes; once you see that they work: edge machine keep")
     return 0
 
@@ -151,7 +150,7 @@ async def _network(options: argparse.Namespace) -> int:
 async def _keep(options: argparse.Namespace) -> int:
     from edge.machine.wishes import Keep
 
-    await _wish(options, Keep())
+    await wished(options, Keep())
     say("they stay")
     return 0
 
@@ -159,27 +158,15 @@ async def _keep(options: argparse.Namespace) -> int:
 async def _restart(options: argparse.Namespace) -> int:
     from edge.machine.wishes import Restart
 
-    await _wish(options, Restart())
+    await wished(options, Restart())
     return 0
 
 
 async def _power_off(options: argparse.Namespace) -> int:
     from edge.machine.wishes import PowerOff
 
-    await _wish(options, PowerOff())
+    await wished(options, PowerOff())
     return 0
-
-
-async def _wish(options: argparse.Namespace, wish: Wish) -> None:
-    loaded = await configuration(options)
-    from edge.commands.witness import witnessed
-    from edge.machine.asking import ask
-    from edge.machine.wishes import checked
-
-    places = _places(options)
-    options.root = None  # which is nobody's business
-    async with witnessed(options, loaded, Event.ADMINISTERED):
-        await ask(places, checked(wish))
 
 
 async def _ups(options: argparse.Namespace) -> int:
@@ -189,7 +176,7 @@ async def _ups(options: argparse.Namespace) -> int:
     # upsmon says the kind in its environment, and a sentence for people as the argument.
     event = _NUT.get(os.environ.get("NOTIFYTYPE") or options.event)
     if event is not None:  # what else it may say is of no use here
-        await asyncio.to_thread(leave, _places(options), Power(event))  # type: ignore[arg-type]
+        await asyncio.to_thread(leave, places_of(options), Power(event))  # type: ignore[arg-type]
     return 0
 
 
@@ -199,7 +186,7 @@ async def _ups(options: argparse.Namespace) -> int:
 def _start(options: argparse.Namespace) -> int:
     from edge.machine.booting import begin
 
-    begin(_places(options), _networks(options))
+    begin(places_of(options), _networks(options))
     return 0
 
 
@@ -207,7 +194,7 @@ def _carry_out(options: argparse.Namespace) -> int:
     from edge.machine.carrying import Carrier
     from edge.machine.tools import Tools
 
-    Carrier(_places(options), Tools()).carry_out()
+    Carrier(places_of(options), Tools()).carry_out()
     return 0
 
 
@@ -221,7 +208,7 @@ def _look(options: argparse.Namespace) -> int:
     from edge.machine.health import look
     from edge.machine.tools import Tools
 
-    for disk in look(_places(options), Tools()).disks:
+    for disk in look(places_of(options), Tools()).disks:
         if disk.problem:
             say(f"{disk.name}: {disk.problem}", file=sys.stderr)
     return 0
@@ -231,7 +218,7 @@ def _find(options: argparse.Namespace) -> int:
     from edge.machine.tools import Tools
     from edge.machine.ups import find_ups
 
-    return int(not find_ups(_places(options), Tools()))
+    return int(not find_ups(places_of(options), Tools()))
 
 
 def _end(options: argparse.Namespace) -> int:
@@ -240,7 +227,7 @@ def _end(options: argparse.Namespace) -> int:
     from edge.machine.power import note_power
     from edge.machine.tools import Tools
 
-    note_power(_places(options), "ending")
+    note_power(places_of(options), "ending")
     time.sleep(_GRACE)  # the service hears it within a second, and ends what it has begun
     Tools().run("systemctl", "--no-block", "poweroff")
     return 0
@@ -250,4 +237,4 @@ def _networks(options: argparse.Namespace) -> Networks:
     from edge.machine.networks import Networks
     from edge.machine.tools import Tools
 
-    return Networks(_places(options), Tools())
+    return Networks(places_of(options), Tools())

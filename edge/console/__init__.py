@@ -5,6 +5,8 @@
     person  who logs in there
     page    the page itself
     forms   what is asked on it
+    disks   … of disks
+    style   how it looks
     picture a code to be scanned, of characters
 
 Whoever stands before the box sees how it is and where its web page is; on a new one, the code that

@@ -31,8 +31,10 @@ from edge.cache.network import look
 from edge.config import Config
 from edge.console.view import Code, Person, View
 from edge.errors import EdgeError, KeyLocked, Needs
-from edge.machine.asking import ask, is_there
+from edge.machine.asking import ask, disks_from, is_there
+from edge.machine.disks import Disk
 from edge.machine.health import MachineState, read_machine
+from edge.machine.moving import MoveState, read_move
 from edge.machine.networks import read_network
 from edge.machine.places import Places
 from edge.machine.wishes import PowerOff, Restart, Wish
@@ -98,7 +100,7 @@ class LocalBox:
         """See `edge.console.view.Box`."""
         config = await asyncio.to_thread(self._load)
         state = await self._state(config)
-        machine, addresses, shown, network, has_machine = await asyncio.to_thread(
+        machine, addresses, shown, network, move, has_machine = await asyncio.to_thread(
             self._facts, config
         )
         if state.has_people:
@@ -119,13 +121,16 @@ class LocalBox:
             code=None if state.has_people else self._code,
             troubles=tuple(machine.troubles()),
             network=network,
+            move=move,
             has_machine=has_machine,
             needs_login=state.has_people,
             is_lab=config.appliance.lab,
             needs=state.needs,
         )
 
-    def _facts(self, config: Config) -> tuple[MachineState, tuple[str, ...], str, Any, bool]:
+    def _facts(
+        self, config: Config
+    ) -> tuple[MachineState, tuple[str, ...], str, Any, MoveState | None, bool]:
         shown = fingerprints(config.http, config.appliance.data_dir / "tls")
         address = next(one for one in look() if one.what == "address")
         return (
@@ -133,6 +138,7 @@ class LocalBox:
             tuple(address.found.split(", ")) if address.is_fine else (),
             "" if shown is None else shown.authority or shown.server,
             read_network(self._places),
+            read_move(self._places),
             is_there(self._places),
         )
 
@@ -219,6 +225,10 @@ class LocalBox:
                 raise
             log.warning("%s is not in the audit: %s", entry.what, error)  # the plug is not, either
         await ask(self._places, wish)
+
+    async def disks(self) -> list[Disk]:
+        """See `edge.console.view.Box`."""
+        return await disks_from(self._places)
 
     async def reset(self, person: Person, *, is_forced: bool) -> None:
         """See `edge.console.view.Box`."""

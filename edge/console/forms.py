@@ -19,9 +19,19 @@ from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Label, Static
 
 from edge.errors import MachineRefused, Needs
-from edge.machine.wishes import NetworkSettings, checked_network
+from edge.machine.disks import Disk
+from edge.machine.wishes import Move, NetworkSettings, checked_network
 
-__all__ = ["LogInForm", "NetworkForm", "Question", "ResetForm", "Typed", "UnlockForm", "harmless"]
+__all__ = [
+    "DiskForm",
+    "LogInForm",
+    "NetworkForm",
+    "Question",
+    "ResetForm",
+    "Typed",
+    "UnlockForm",
+    "harmless",
+]
 
 _OBEYED: Final = "\N{REPLACEMENT CHARACTER}"
 _LEAVE: Final = Binding("escape", "leave", "Leave")
@@ -102,7 +112,7 @@ class Question(ModalScreen[bool]):
         self.dismiss(False)
 
 
-class _Form(ModalScreen[NetworkSettings | Typed | str | None]):
+class _Form(ModalScreen[NetworkSettings | Typed | Move | str | None]):
     """Fields, one below the other, and what is wrong with them."""
 
     BINDINGS: ClassVar[list[BindingType]] = [_LEAVE]
@@ -113,7 +123,7 @@ class _Form(ModalScreen[NetworkSettings | Typed | str | None]):
         """What is asked."""
         raise NotImplementedError
 
-    def typed(self) -> NetworkSettings | Typed | str:
+    def typed(self) -> NetworkSettings | Typed | Move | str:
         """What was typed.
 
         Raises:
@@ -323,6 +333,47 @@ class ResetForm(_Form):
         if self.value("name") != self._name_of_box:
             raise MachineRefused("that is not its name", hint="nothing was changed")
         return self._name_of_box
+
+
+class DiskForm(_Form):
+    """The disk that the data moves to.
+
+    Args:
+        disks: Of the machine.
+    """
+
+    heading: ClassVar[str] = "Move the data to a bigger disk"
+    go: ClassVar[str] = "Copy it there"
+
+    def __init__(self, disks: Sequence[Disk]) -> None:
+        super().__init__()
+        self._disks = disks
+
+    def fields(self) -> Iterator[tuple[Label, Input]]:
+        """See `_Form`."""
+        yield _field("disk", "Disk", hint="its name, such as sdb")
+        yield _field("erase", "Not empty?", hint="type erase, and all that is on it goes")
+
+    def on_mount(self) -> None:
+        """See textual."""
+        lines = [str(disk) for disk in self._disks] or ["this machine has no disks"]
+        self.query_one("#wrong", Static).update(harmless("\n".join(lines)))
+
+    def typed(self) -> Move:
+        """See `_Form`."""
+        name = self.value("disk")
+        disk = next((one for one in self._disks if one.name == name), None)
+        if disk is None:
+            names = ", ".join(one.name for one in self._disks if not one.hindrance)
+            raise MachineRefused(
+                f"there is no disk {name}", hint=names and f"it can move to {names}"
+            )
+        if disk.hindrance:
+            raise MachineRefused(f"{disk.known} can't take the data over: {disk.hindrance}")
+        is_erased = self.value("erase") == "erase"
+        if disk.holds and not disk.role and not is_erased:
+            raise MachineRefused(f"{disk}", hint="type erase, if all that is on it may go")
+        return Move(disk.name, disk.seen, erase=is_erased)
 
 
 def _joined(values: Sequence[str]) -> str:

@@ -22,6 +22,7 @@ from textual.widgets import Footer, Static
 from textual.worker import Worker
 
 from edge.cache.condition import Level
+from edge.console.disks import talk_of_disks
 from edge.console.forms import (
     LogInForm,
     NetworkForm,
@@ -32,6 +33,7 @@ from edge.console.forms import (
     harmless,
 )
 from edge.console.picture import drawn
+from edge.console.style import STYLE
 from edge.console.view import Box, Person, SecondFactorNeeded, View
 from edge.errors import AccessDenied, DecisionRefused, EdgeError, Needs
 from edge.machine.networks import TRIED_SECONDS
@@ -49,31 +51,6 @@ _OPENED_HERE: Final = frozenset({Needs.PASSPHRASE, Needs.NEW_PASSPHRASE, Needs.R
 _HEX_IN_LINE: Final = 8
 """Bytes of a fingerprint: a person compares a line at a time."""
 _LABEL: Final = 13
-
-_STYLE: Final = """
-Screen { background: #000000; color: #ffffff; }
-#title { height: 1; padding: 0 1; text-style: bold; }
-#sentence { height: auto; padding: 0 1; margin-bottom: 1; text-style: bold; }
-.safe { background: #008000; } .busy { background: #008080; }
-.warning { background: #808000; } .alarm { background: #800000; }
-#facts { width: 1fr; max-width: 64; padding: 0 1; }
-#picture { width: auto; padding: 0 1; color: #ffffff; background: #000000; }
-Footer { background: #000080; color: #ffffff; }
-FooterKey { background: #000080; color: #ffffff; }
-FooterKey .footer-key--key { background: #000080; color: #ffff00; }
-ModalScreen { align: center middle; }
-.form { width: 72; max-width: 100%; height: auto; max-height: 100%; border: solid #ffffff;
-        background: #000000; padding: 0 1; }
-.heading { text-style: bold; margin-bottom: 1; }
-.fields { height: auto; max-height: 12; }
-.field { height: 1; } .field Label { width: 15; } .field Input { width: 1fr; }
-#wrong { color: #ffff00; height: auto; }
-#left { color: #ffff00; }
-#text { margin-bottom: 1; }
-.buttons { height: 3; } .buttons Button { margin-right: 2; }
-"""
-"""Of colours, those sixteen that a text console has, by what they are there: it shows the nearest
-one, and what is bold and black as dark grey."""
 
 
 def _act(doing: Callable[[Any], Coroutine[Any, Any, None]]) -> Callable[[Any], Worker[None]]:
@@ -102,13 +79,14 @@ class ConsolePage(App[None], inherit_bindings=False):
         idle: Seconds after which who logged in is logged out.
     """
 
-    CSS: ClassVar[str] = _STYLE
+    CSS: ClassVar[str] = STYLE
     ENABLE_COMMAND_PALETTE: ClassVar[bool] = False
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "network", "Network"),
         Binding("s", "service", "Log in"),
         Binding("u", "unlock", "Unlock"),
         Binding("c", "code", "Another code"),
+        Binding("d", "disks", "Disks"),
         Binding("r", "restart", "Restart"),
         Binding("p", "power_off", "Power off"),
         Binding("f", "reset", "Factory reset"),
@@ -275,6 +253,18 @@ class ConsolePage(App[None], inherit_bindings=False):
         self.look()
 
     @_act
+    async def action_disks(self) -> None:
+        """Move the data to a bigger disk."""
+        view = self.view
+        if view is None or not await self._may(view):
+            return
+        try:
+            await talk_of_disks(self, self._box, view, self._wish)
+        except EdgeError as error:
+            await self._tell(error)
+        self.look()
+
+    @_act
     async def action_restart(self) -> None:
         """Restart the machine."""
         text = "Images that come in are ended in good order first; it is back in a minute or two."
@@ -386,6 +376,8 @@ def lines_of(view: View) -> list[str]:
         said.append(("", "Is the cable plugged in?"))
     if view.network.tried is not None:
         said.append(("Network", "other settings are tried"))
+    if view.move is not None:
+        said.append(("Disk", view.move.words))
     if view.code is not None:
         until = time.strftime("%d %b %H:%M", time.localtime(view.code.until))
         said += [("", ""), ("Set-up code", view.code.text or "was handed out before")]

@@ -7,6 +7,8 @@ from typing import Protocol
 
 from edge.cache.condition import Level
 from edge.errors import Needs
+from edge.machine.disks import Disk
+from edge.machine.moving import MoveState
 from edge.machine.networks import NetworkState
 from edge.machine.wishes import Wish
 
@@ -42,6 +44,8 @@ class View:
     troubles: tuple[str, ...] = ()
     """Of the machine."""
     network: NetworkState = field(default_factory=NetworkState)
+    move: MoveState | None = None
+    """How far the data is on its way to another disk; None: it does not move."""
     has_machine: bool = False
     """It takes wishes: network settings, restart, power off."""
     needs_login: bool = True
@@ -108,6 +112,13 @@ class Box(Protocol):
 
         Raises:
             EdgeError: It is not for them, or the machine won't.
+        """
+
+    async def disks(self) -> list[Disk]:
+        """Those of the machine, as they are now.
+
+        Raises:
+            EdgeError: They can't be looked at.
         """
 
     async def reset(self, person: Person, *, is_forced: bool) -> None:

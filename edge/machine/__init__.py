@@ -14,6 +14,11 @@ kernel), and leaves an *answer* beside. Root runs for the time of a wish, and li
     trust       the clinic's own authority, beside those that the system trusts
     booting     what holds at every start, before there is a network
     health      disks and heat: root looks, everybody reads
+    disks       the disks, and what each is to the box
+    layout      a disk that is divided as the box's is
+    copying     a copy of all that lies in a file system, in passes
+    moving      the data moves to a bigger disk, while people work
+    switching   … the last step of that, at a start
     power       whether the mains are there
     ups         an UPS on USB is found
     lights      status LEDs
@@ -21,8 +26,9 @@ kernel), and leaves an *answer* beside. Root runs for the time of a wish, and li
     places      where all of it is
     tools       the machine's programs
 
-Who is the service can do what is said here: change the network, restart, power off, erase the box;
-who reads an UPS says what its battery says, and no more. The service can stop the clinic's images
-in other ways, too; it can't become root by this, nor read a file, run a program or keep a foothold,
-since no wish holds a path, a command or a unit.
+Who is the service can do what is said here: change the network, restart, power off, erase the box,
+have its data move to another disk that is attached, which is erased; who reads an UPS says what its
+battery says, and no more. The service can stop the clinic's images in other ways, too; it can't
+become root by this, nor read a file, run a program or keep a foothold, since no wish holds a path,
+a command or a unit.
 """

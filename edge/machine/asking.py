@@ -18,12 +18,15 @@ from typing import Any, Final
 import msgspec
 
 from edge.errors import MachineRefused
+from edge.machine.disks import Disk
 from edge.machine.places import Places
-from edge.machine.wishes import Wish, checked, to_bytes
+from edge.machine.wishes import Disks, EraseOld, Move, Stay, Wish, checked, to_bytes
 
-__all__ = ["Answer", "NoAnswer", "answer_to", "ask", "is_there", "leave"]
+__all__ = ["Answer", "NoAnswer", "answer_to", "ask", "disks_from", "is_there", "leave"]
 
 _PATIENCE: Final = 30.0
+_PATIENCE_WITH_DISKS: Final = 110.0
+"""Seconds: what is written to a slow disk ends first."""
 _LOOK: Final = 0.05
 
 
@@ -45,19 +48,22 @@ def is_there(places: Places) -> bool:
     return os.access(places.requests, os.W_OK | os.X_OK)
 
 
-async def ask(places: Places, wish: Wish, patience: float = _PATIENCE) -> Answer:
+async def ask(places: Places, wish: Wish, patience: float | None = None) -> Answer:
     """Have the machine do something.
 
     Args:
         places: Of this machine.
         wish: What.
-        patience: Seconds for the answer.
+        patience: Seconds for the answer; None: as long as such a thing takes.
 
     Raises:
         MachineRefused: It won't, or could not.
         NoAnswer: It does not answer, so that nobody knows whether it did.
     """
     checked(wish)
+    if patience is None:
+        is_of_disks = isinstance(wish, Move | Stay | EraseOld)
+        patience = _PATIENCE_WITH_DISKS if is_of_disks else _PATIENCE
     request = await asyncio.to_thread(leave, places, wish)
     try:
         return await answer_to(places, request, patience)
@@ -88,6 +94,16 @@ async def answer_to(places: Places, request: Path, patience: float = _PATIENCE) 
     raise NoAnswer(
         "the machine does not answer", hint="systemctl status edge-machine.path edge-machine"
     )
+
+
+async def disks_from(places: Places) -> list[Disk]:
+    """The disks of the machine, as root sees them now.
+
+    Raises:
+        MachineRefused: They can't be looked at.
+    """
+    answer = await ask(places, Disks())
+    return msgspec.json.decode(answer.message, type=list[Disk])
 
 
 def leave(places: Places, wish: Wish) -> Path:

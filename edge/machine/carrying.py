@@ -26,11 +26,14 @@ from edge.errors import EdgeError, MachineRefused
 from edge.machine import booting, wishes
 from edge.machine.asking import Answer
 from edge.machine.clock import set_clock
+from edge.machine.disks import disks_of
 from edge.machine.erasing import wipe
 from edge.machine.lights import show
+from edge.machine.moving import Mover
 from edge.machine.networks import Networks, write_open
 from edge.machine.places import Places
 from edge.machine.power import note_power
+from edge.machine.switching import erase_old
 from edge.machine.tools import Tools
 from edge.machine.trust import trust
 from edge.machine.wishers import check_wisher, user_of
@@ -135,6 +138,8 @@ class Carrier:
                 note_power(self._places, event, self._clock)
             case wishes.SetupTaken(answer):
                 booting.forget_setup(self._places, answer)
+            case wishes.Disks() | wishes.Move() | wishes.Stay() | wishes.EraseOld():
+                return self._carry_disks(wish)
             case wishes.Restart() | wishes.PowerOff():
                 self._end_by(wish)
             case wishes.Wipe(name):
@@ -162,6 +167,19 @@ class Carrier:
                 self._networks.keep()
             case wishes.Back():
                 self._networks.back()
+
+    def _carry_disks(self, wish: wishes.Disks | wishes.Move | wishes.Stay | wishes.EraseOld) -> str:
+        mover = Mover(self._places, self._tools)
+        match wish:
+            case wishes.Disks():
+                return msgspec.json.encode(disks_of(self._places, self._tools)).decode()
+            case wishes.Move(disk, seen, erase):
+                mover.begin(disk, seen, erase=erase)
+            case wishes.Stay():
+                mover.stay()
+            case wishes.EraseOld():
+                erase_old(self._places, self._tools)
+        return ""
 
     def _end(self, wish: wishes.Restart | wishes.PowerOff | wishes.Wipe) -> None:
         """End the machine, once everybody was answered."""

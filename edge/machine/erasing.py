@@ -17,13 +17,14 @@ from __future__ import annotations
 
 import logging
 import os
+from pathlib import Path
 from typing import Final
 
 from edge.errors import MachineRefused
 from edge.machine.places import Places
 from edge.machine.tools import Tools
 
-__all__ = ["ERASED", "wipe"]
+__all__ = ["ERASED", "overwrite", "wipe"]
 
 log = logging.getLogger(__name__)
 
@@ -45,7 +46,7 @@ def wipe(places: Places, tools: Tools) -> None:
             return
         if disk.exists():
             _try(tools, "cryptsetup", "luksErase", "--disable-locks", "--batch-mode", str(disk))
-            _overwrite(places)
+            overwrite(disk)
         else:
             log.warning("there is no %s: only the keys of the box were destroyed", disk)
     except OSError as error:
@@ -63,8 +64,13 @@ def _try(tools: Tools, *words: str) -> bool:
     return True
 
 
-def _overwrite(places: Places) -> None:
-    descriptor = os.open(places.data_disk, os.O_WRONLY | os.O_CLOEXEC)
+def overwrite(disk: Path) -> None:
+    """Write zeros over the head of a partition, durably.
+
+    Raises:
+        OSError: It can't be written.
+    """
+    descriptor = os.open(disk, os.O_WRONLY | os.O_CLOEXEC)
     try:
         size = os.lseek(descriptor, 0, os.SEEK_END)
         os.lseek(descriptor, 0, os.SEEK_SET)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Self
+from typing import Final, Self
 
-__all__ = ["Places"]
+__all__ = ["OPENED", "Places"]
+
+OPENED: Final = Path("/dev/mapper/edge-data")
+"""The file system of the data, once it is opened."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,6 +37,12 @@ class Places:
     """NUT's configuration, where an UPS was found."""
     reset: Path = Path("/usr/lib/edge/factory-reset")
     """The image's own program for that."""
+    disk: Path = Path("/usr/lib/edge/disk")
+    """The image's own program that opens the data, and knows where its key is."""
+    data: Path = Path("/var")
+    """Where the data partition is mounted."""
+    moving: Path = Path("/run/edge-move")
+    """Where both file systems are seen by who copies one to the other."""
     host_name: Path = Path("/var/etc/hostname")
     """Where the image keeps it."""
     epoch: Path = Path("/usr/lib/clock-epoch")
@@ -94,6 +103,21 @@ class Places:
     def power(self) -> Path:
         """Whether the mains are there."""
         return self.run / "power.json"
+
+    @property
+    def move(self) -> Path:
+        """How far the data is on its way to another disk, for everybody to read."""
+        return self.run / "move.json"
+
+    @property
+    def move_kept(self) -> Path:
+        """What was done of that."""
+        return self.kept / "move.json"
+
+    @property
+    def move_key(self) -> Path:
+        """Opens the new disk until it is opened as the old one is."""
+        return self.kept / "move.key"
 
     @property
     def setup(self) -> Path:

@@ -31,13 +31,14 @@ class Tools:
         """Whether this machine has it."""
         return shutil.which(name, path=self._path) is not None
 
-    def run(self, name: str, *words: str, fine: range = range(1)) -> str:
+    def run(self, name: str, *words: str, fine: range = range(1), said: str = "") -> str:
         """Run one to its end; what it printed.
 
         Args:
             name: Its, or its path.
             words: Arguments.
             fine: Exit statuses that are no failure.
+            said: What it reads on its standard input.
 
         Raises:
             MachineRefused: It is not there, failed, or took too long.
@@ -49,7 +50,7 @@ class Tools:
             done = subprocess.run(  # noqa: S603 - the arguments are ours, or were checked
                 [program, *words],
                 env={"PATH": self._path, "LC_ALL": "C.UTF-8", "SYSTEMD_COLORS": "0"},
-                stdin=subprocess.DEVNULL,
+                input=said.encode(),
                 capture_output=True,
                 timeout=self._seconds,
                 check=False,

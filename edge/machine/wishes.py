@@ -20,8 +20,11 @@ __all__ = [
     "LONGEST",
     "Back",
     "Clock",
+    "Disks",
+    "EraseOld",
     "Keep",
     "Lights",
+    "Move",
     "Name",
     "Network",
     "NetworkSettings",
@@ -30,6 +33,7 @@ __all__ = [
     "Restart",
     "SetupTaken",
     "Shown",
+    "Stay",
     "Trust",
     "Wipe",
     "Wish",
@@ -45,6 +49,8 @@ _MOST: Final = 8
 _PORT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
 """Of a network interface (IFNAMSIZ is 16, with the NUL)."""
 _LABEL = re.compile(r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?")
+_DISK = re.compile(r"[a-z][a-z0-9]{1,31}")
+"""Of a disk, as the kernel calls it, such as nvme0n1."""
 _VLANS: Final = range(4095)
 """0 is none; 4095 is reserved (IEEE 802.1Q)."""
 
@@ -146,6 +152,29 @@ class Wipe(_Wished, frozen=True, tag="wipe"):
     """What the machine is called: nobody wipes another by accident."""
 
 
+class Disks(_Wished, frozen=True, tag="disks"):
+    """The disks of the machine are looked at; the answer has them."""
+
+
+class Move(_Wished, frozen=True, tag="move"):
+    """The data of the box moves to another disk, and the box with it."""
+
+    disk: Annotated[str, msgspec.Meta(max_length=32)]
+    """As the kernel calls it."""
+    seen: Annotated[str, msgspec.Meta(max_length=64)]
+    """What was shown of it: nobody erases another by accident."""
+    erase: bool = False
+    """What is on it may go."""
+
+
+class Stay(_Wished, frozen=True, tag="stay"):
+    """The data that is moving does not."""
+
+
+class EraseOld(_Wished, frozen=True, tag="erase-old"):
+    """What the data moved away from can never be opened again."""
+
+
 Wish = (
     Network
     | Keep
@@ -158,6 +187,10 @@ Wish = (
     | Lights
     | Power
     | SetupTaken
+    | Disks
+    | Move
+    | Stay
+    | EraseOld
     | Wipe
 )
 
@@ -196,6 +229,8 @@ def checked(wish: Wish) -> Wish:
             f"name: {wish.name!r} is no name of a machine",
             hint="letters, digits and hyphens between them, 63 at the most",
         )
+    if isinstance(wish, Move) and not _DISK.fullmatch(wish.disk):
+        raise _wrong("disk", wish.disk, "is no name of a disk", "such as sdb; edge machine disks")
     return wish
 
 

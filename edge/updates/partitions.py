@@ -28,8 +28,9 @@ __all__ = ["BOOT", "EMPTY", "ROOT", "VERITY", "Disk", "Partition", "Slot", "disk
 
 EMPTY: Final = "_empty"
 ROOT, VERITY, BOOT = "edge-root-", "edge-verity-", "edge-boot-"
-_OWN_DISK: Final = Path("/run/edge-disk/whole")
-"""The disk that the machine started from, as the image says; a stick may have the same labels."""
+_LINKS: Final = Path("/run/edge-disk")
+"""What the image found: the disk that the machine started from (a stick may have the same labels),
+and the one with the data, which is another one where that moved and the old disk stayed in."""
 _BY_LABEL: Final = Path("/dev/disk/by-partlabel")
 _SYS: Final = Path("/sys/class/block")
 _PIECE: Final = 1024**2
@@ -185,14 +186,25 @@ class Disk:
 _SLOT: Final = (ROOT, VERITY)
 
 
-def disk_of(running: str) -> Disk:
+def disk_of(running: str, links: Path = _LINKS) -> Disk:
     """The disk from which this machine runs.
 
+    Args:
+        running: The version that runs.
+        links: What the image found.
+
     Raises:
-        UpdateRefused: It can't be found.
+        UpdateRefused: It can't be found, or its data has moved to another one.
     """
-    if _OWN_DISK.exists():
-        return Disk(_OWN_DISK.resolve())
+    own, data = links / "whole", links / "data-whole"
+    if own.exists():
+        # What is written to the disk that is taken out is missed by the one that stays.
+        if data.exists() and data.resolve() != own.resolve():
+            raise UpdateRefused(
+                "the machine was started from the disk that its data was moved away from",
+                hint="take that disk out: the one with the data can be started from",
+            )
+        return Disk(own.resolve())
     link = _BY_LABEL / "".join(map(_as_udev, ROOT + running))
     try:
         node = link.resolve(strict=True)

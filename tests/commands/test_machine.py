@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import threading
 
 import pytest
@@ -112,3 +113,47 @@ def test_a_machine_that_is_no_appliance_says_so(edge, machine, capsys):
     assert "takes no wishes" in capsys.readouterr().err
     assert edge("show", is_served=False) == 0
     assert "takes no wishes" in capsys.readouterr().err
+
+
+LISTED = {
+    "blockdevices": [
+        {
+            "name": "sdb",
+            "size": 500 * 10**9,
+            "type": "disk",
+            "ro": False,
+            "rm": False,
+            "model": "A [red]disk\x1b",
+            "serial": "12",
+            "fstype": "ntfs",
+            "mountpoints": [None],
+        },
+        {"name": "sdc", "size": 10**9, "type": "disk", "ro": False, "rm": True, "fstype": None},
+    ]
+}
+
+
+@pytest.fixture
+def listed(machine):
+    """Disks, as this machine says that it has them."""
+    machine.says("lsblk", json.dumps(LISTED))
+
+
+def test_disks_are_listed_and_what_keeps_them_from_taking_the_data(edge, listed, capsys):
+    assert edge("disks") == 0
+    said = capsys.readouterr().out.splitlines()
+    assert said[0] == "sdb, 500 GB, A ?red?disk? 12: not empty (ntfs)"
+    assert said[1].startswith("sdc, 1 GB, without a name: empty; it is removable")
+
+
+def test_a_disk_that_is_not_there_takes_nothing(edge, listed, capsys):
+    assert edge("move-data", "sdz") == 1
+    assert "no disk sdz" in capsys.readouterr().err
+
+
+def test_what_root_copies_and_switches_is_nothing_where_nothing_moves(edge, machine, capsys):
+    machine.places.own_disk.mkdir(parents=True)
+    assert edge("copy", is_served=False) == 0
+    assert edge("switch", is_served=False) == 1
+    assert "the data stays where it is" in capsys.readouterr().err
+    assert (machine.places.own_disk / "move-failed").read_text()

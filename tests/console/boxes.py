@@ -8,8 +8,9 @@ from dataclasses import replace
 from edge.cache.condition import Level
 from edge.console.view import Code, Person, SecondFactorNeeded, View
 from edge.errors import AccessDenied, DecisionRefused, WrongKey
+from edge.machine.moving import MoveState
 from edge.machine.networks import NetworkState
-from edge.machine.wishes import Back, Keep, Network
+from edge.machine.wishes import Back, Keep, Move, Network, Stay
 
 __all__ = ["IN_USE", "NEW", "FakeBox"]
 
@@ -42,6 +43,7 @@ class FakeBox:
         self.only_here = 0
         self.refuses = ""
         self.looks = []
+        self.disks_found = []
         self.fails = None
         self.takes = 0.0
         self.may_end = asyncio.Event()
@@ -92,7 +94,14 @@ class FakeBox:
                 state = NetworkState(state.tried)
             case Back():
                 state = NetworkState(state.kept)
+            case Move(disk):
+                self.view = replace(self.view, move=MoveState("made", disk, 43))
+            case Stay():
+                self.view = replace(self.view, move=None)
         self.view = replace(self.view, network=state)
+
+    async def disks(self):
+        return self.disks_found
 
     async def reset(self, person, *, is_forced):
         self.asked.append(("reset", person.name, is_forced))

@@ -15,7 +15,7 @@ from tests.image.booted import REPOSITORY, booted, hindrance
 
 UNITS = REPOSITORY / "image/units"
 PATIENCE = 60.0
-OURS = re.compile(r"edge-(machine|health|clock|provision|stick|console|ups)")
+OURS = re.compile(r"edge-(machine|move|health|clock|provision|stick|console|ups)")
 NAMES = sorted(
     path.name for path in UNITS.iterdir() if OURS.match(path.name) and path.suffix == ".service"
 )

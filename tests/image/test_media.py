@@ -102,6 +102,15 @@ def test_nor_of_the_disk_with_the_boot_partition(kernel):
     assert kernel.is_foreign("sda1")
 
 
+@pytest.mark.parametrize("label", ["edge-data", "edge-data-new-1a2b3c4d", "edge-data-old-1a2b3c4d"])
+def test_nor_of_another_disk_of_a_box_such_as_one_that_its_data_moves_to(kernel, label):
+    kernel.disk("sdc", 6)
+    part = kernel.root / "sys/class/block/sdc/sdc6/uevent"
+    part.write_text(f"MAJOR=8\nDEVTYPE=partition\nPARTN=6\nPARTNAME={label}\n")
+    assert not kernel.is_foreign("sdc1")
+    assert kernel.is_foreign("sdb1")
+
+
 def test_what_is_not_there_is_not_foreign(kernel):
     done = subprocess.run([IMAGE / "libexec/foreign-disk", "sdz1", kernel.root], check=False,
                           capture_output=True)  # fmt: skip

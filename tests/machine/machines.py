@@ -19,7 +19,7 @@ if [ -e "{root}/broken-$name" ]; then echo "$name is broken" >&2; exit 3; fi
 if [ -e "{root}/says-$name" ]; then /bin/cat "{root}/says-$name"; fi
 exit 0
 """
-_PROGRAMS = ("systemctl", "networkctl", "cryptsetup", "smartctl")
+_PROGRAMS = ("systemctl", "networkctl", "cryptsetup", "smartctl", "lsblk")
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,14 @@ from edge.errors import MachineRefused
 from edge.machine.networks import files_of
 from edge.machine.wishes import (
     Clock,
+    Disks,
+    EraseOld,
     Keep,
+    Move,
     Name,
     Network,
     NetworkSettings,
+    Stay,
     Wipe,
     checked_network,
     from_bytes,
@@ -27,7 +31,17 @@ FIXED = NetworkSettings(
 
 @pytest.mark.parametrize(
     "wish",
-    [Network(FIXED), Keep(), Name("radiology"), Clock(1.5e9, 12.0), Wipe("edge")],
+    [
+        Network(FIXED),
+        Keep(),
+        Name("radiology"),
+        Clock(1.5e9, 12.0),
+        Wipe("edge"),
+        Disks(),
+        Move("nvme0n1", "0" * 16, erase=True),
+        Stay(),
+        EraseOld(),
+    ],
     ids=lambda wish: type(wish).__name__,
 )
 def test_a_wish_is_read_as_it_was_written(wish):
@@ -140,3 +154,9 @@ def test_whatever_was_typed_no_line_of_a_file_is_another_than_ours(settings):
         for line in text.splitlines():
             key = line.partition("=")[0]
             assert line == "" or line.startswith(("#", "[")) or key in OURS
+
+
+@pytest.mark.parametrize("name", ["", "/dev/sda", "../sda", "--all", "sd a", "SDA"])
+def test_a_disk_is_named_as_the_kernel_names_it(name):
+    with pytest.raises(MachineRefused, match="is no name of a disk"):
+        from_bytes(to_bytes(Move(name, "0" * 16)))

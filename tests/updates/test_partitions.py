@@ -94,3 +94,15 @@ def test_what_is_no_disk_is_told_of(tmp_path):
         Disk(tmp_path / "none").partitions()
     with pytest.raises(UpdateRefused, match=r"no partition edge-root-0\.0\.none"):
         disk_of("0.0.none")
+
+
+def test_a_disk_that_the_data_was_moved_away_from_takes_no_update(tmp_path):
+    for name in ("sda", "sdb"):
+        (tmp_path / name).touch()
+    for name in ("whole", "data-whole"):
+        (tmp_path / name).symlink_to(tmp_path / "sda")
+    assert disk_of("1.0", tmp_path).path == tmp_path / "sda"
+    (tmp_path / "data-whole").unlink()
+    (tmp_path / "data-whole").symlink_to(tmp_path / "sdb")
+    with pytest.raises(UpdateRefused, match="was moved away from"):
+        disk_of("1.0", tmp_path)

@@ -1,0 +1,34 @@
+"""How the page on the screen of the box looks, in the words of textual.
+
+Of colours, those sixteen that a text console has, by what they are there: it shows the nearest one,
+and what is bold and black as dark grey.
+"""
+
+from __future__ import annotations
+
+from typing import Final
+
+__all__ = ["STYLE"]
+
+STYLE: Final = """
+Screen { background: #000000; color: #ffffff; }
+#title { height: 1; padding: 0 1; text-style: bold; }
+#sentence { height: auto; padding: 0 1; margin-bottom: 1; text-style: bold; }
+.safe { background: #008000; } .busy { background: #008080; }
+.warning { background: #808000; } .alarm { background: #800000; }
+#facts { width: 1fr; max-width: 64; padding: 0 1; }
+#picture { width: auto; padding: 0 1; color: #ffffff; background: #000000; }
+Footer { background: #000080; color: #ffffff; }
+FooterKey { background: #000080; color: #ffffff; }
+FooterKey .footer-key--key { background: #000080; color: #ffff00; }
+ModalScreen { align: center middle; }
+.form { width: 72; max-width: 100%; height: auto; max-height: 100%; border: solid #ffffff;
+        background: #000000; padding: 0 1; }
+.heading { text-style: bold; margin-bottom: 1; }
+.fields { height: auto; max-height: 12; }
+.field { height: 1; } .field Label { width: 15; } .field Input { width: 1fr; }
+#wrong { color: #ffff00; height: auto; }
+#left { color: #ffff00; }
+#text { margin-bottom: 1; }
+.buttons { height: 3; } .buttons Button { margin-right: 2; }
+"""

@@ -1,0 +1,361 @@
+"""The data of the box moves to a bigger disk: what is done while the box goes on; as root.
+
+A box has its data on one disk, whole; there is no adding a second one to it. Two disks that hold
+one file system die as soon as one of them does, and what exists only here is worth more than the
+room that the old one would give. So the bigger disk takes all of the box over: system, boot
+partition, data. It may then stay beside the old one, or take its place.
+
+    wished        the disk is chosen, and what is on it may go
+    laid out      it is divided as the box's disk is; its data partition is called edge-data-new-…
+    made          that is encrypted, and has a file system
+    ready         all was copied, compared, and is kept up with what comes in: every ten minutes
+    -- restart -- `edge.machine.switching`: before anything writes, the rest is copied, and the new
+                  partition becomes edge-data, the old one edge-data-old-…
+    erased        the old copy's keys are destroyed, when an admin says so
+
+What was done stands in ``move.json`` on the data partition, and each step can be done again: a
+power cut leaves a box that starts with its data where it was, and goes on. Nothing of the old copy
+is written to, so that it is whole until it is erased. Whichever of the two disks the machine is
+started from, it finds the one partition that has the data (``/usr/lib/edge/data-partition``).
+Calls block.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import secrets
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Final, Literal
+
+import msgspec
+
+from edge.crypto.durable import write_file
+from edge.errors import MachineRefused
+from edge.machine.copying import TreeCopy
+from edge.machine.disks import TAKES_OVER, Disk, disks_of, short
+from edge.machine.layout import Partition, Table, lay_out, room_on, table_of
+from edge.machine.networks import write_open
+from edge.machine.places import Places
+from edge.machine.tools import Tools
+
+__all__ = ["Move", "MoveState", "Mover", "copy_of", "kept_move", "new_partition", "read_move"]
+
+LEFT_OUT: Final = frozenset({"lib/edge-machine/move.json", "lib/edge-machine/move.key"})
+SETTLED: Final = frozenset({"lib/edge/objects"})
+"""Sealed objects have their name once they are whole, and are never written again."""
+LUKS_ERASE: Final = ("cryptsetup", "luksErase", "--disable-locks", "--batch-mode")
+"""Without its lock files: who does this may write to few places."""
+_UNIT: Final = "edge-move.service"
+_KEY_BYTES: Final = 64
+_FEW: Final = 64 * 1024 * 1024
+"""Bytes: a pass that copied no more has caught up."""
+_MOST_PASSES: Final = 10
+_SHOW: Final = 2.0
+"""Seconds between two words of how far it is."""
+
+State = Literal["wished", "made", "ready", "failed"]
+
+
+class Move(msgspec.Struct, frozen=True):
+    """What was done of a move, for who goes on with it."""
+
+    disk: str
+    """The new one, as people know it."""
+    name: str
+    """… and as the kernel called it when it was wished."""
+    state: State = "wished"
+    table: str = ""
+    """UUID of its partition table, once it has ours."""
+    why: str = ""
+    """It failed: why."""
+
+
+class MoveState(msgspec.Struct, frozen=True, omit_defaults=True):
+    """How far a move is, for everybody to read."""
+
+    state: State
+    disk: str
+    percent: int = 0
+    why: str = ""
+
+    @property
+    def words(self) -> str:
+        """In a line."""
+        match self.state:
+            case "ready":
+                return f"the data is copied to {self.disk}; restart the box, and it moves there"
+            case "failed":
+                return f"the data does not move to {self.disk}: {self.why}"
+            case _:
+                return f"the data is being copied to {self.disk}: {self.percent} %"
+
+
+def read_move(places: Places) -> MoveState | None:
+    """How far it is; None: nothing moves."""
+    try:
+        return msgspec.json.decode(places.move.read_bytes(), type=MoveState)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def kept_move(path: Path) -> Move | None:
+    """What is kept of a move, in that file; None: nothing."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Move)
+    except (OSError, msgspec.DecodeError):
+        return None
+
+
+def new_partition(places: Places, tools: Tools) -> tuple[Table, Partition] | None:
+    """What takes the data over, on whichever disk; None: it is not there.
+
+    Raises:
+        MachineRefused: The disks can't be looked at.
+    """
+    own = table_of((places.own_disk / "data-whole").resolve(), tools)
+    label = TAKES_OVER + short(own.at(places.data_disk.resolve()).uuid)
+    for disk in disks_of(places, tools):
+        if label in disk.holds:
+            table = table_of((places.devices / disk.name).resolve(), tools)
+            if found := table.labelled(label):
+                return table, found
+    return None
+
+
+def copy_of(source: Path, target: Path, tools: Tools, heard: Callable[[int], None]) -> TreeCopy:
+    """Of the data partition's file system."""
+    return TreeCopy(
+        source,
+        target,
+        settled=SETTLED,
+        left_out=LEFT_OUT,
+        sync=lambda path: tools.run("sync", "--file-system", str(path)),
+        heard=heard,
+    )
+
+
+class Mover:
+    """It.
+
+    Args:
+        places: Of this machine.
+        tools: Its programs; some of them take long.
+        step: Is told before each step, by tests that cut the power there.
+        sleep: Waits.
+    """
+
+    def __init__(
+        self,
+        places: Places,
+        tools: Tools,
+        *,
+        step: Callable[[str], None] = lambda _: None,
+        sleep: Callable[[float], None] = time.sleep,
+    ) -> None:
+        self._places = places
+        self._tools = tools
+        self._step = step
+        self._sleep = sleep
+        self._shown = 0.0
+
+    # What is wished ---------------------------------------------------------------------------
+
+    def begin(self, name: str, seen: str, *, erase: bool) -> None:
+        """Choose a disk, and begin.
+
+        Args:
+            name: As the kernel calls it.
+            seen: What was shown of it, see `edge.machine.disks.Disk.seen`.
+            erase: What is on it may go.
+
+        Raises:
+            MachineRefused: It can't be, or is not what was shown.
+        """
+        move = kept_move(self._places.move_kept)
+        if move is not None and move.state != "failed":
+            raise MachineRefused(
+                f"the data is moving to {move.disk} already", hint="edge machine stay ends that"
+            )
+        disk = self._chosen(name, seen)
+        again = move is not None and move.table == self._table_on(disk)
+        if not again and disk.holds and not erase:
+            raise MachineRefused(
+                f"{disk.known} is not empty: {', '.join(disk.holds)}",
+                hint="nothing was changed; choose another one, or say that it may be erased",
+            )
+        whole, data = self._own()
+        if disk.size < (needed := room_on(whole, data)):
+            raise MachineRefused(
+                f"{disk.known} is too small: it must have {needed / 10**9:.0f} GB",
+                hint="the data moves to a disk that is as large as the old one, or larger",
+            )
+        sector = self._tools.run("blockdev", "--getss", str(self._places.devices / name)).strip()
+        if sector != str(whole.sector):
+            raise MachineRefused(
+                f"{disk.known} has sectors of {sector} bytes, and the old disk of {whole.sector}",
+                hint="the boot partition could not be read from it: take another one",
+            )
+        table = move.table if move is not None and again else ""
+        self._keep(Move(disk.known, disk.name, "made" if table else "wished", table))
+        self._tools.run("systemctl", "--no-block", "restart", _UNIT)
+
+    def _chosen(self, name: str, seen: str) -> Disk:
+        disk = next((one for one in disks_of(self._places, self._tools) if one.name == name), None)
+        if disk is None:
+            raise MachineRefused(f"this machine has no disk {name}", hint="edge machine disks")
+        if disk.hindrance:
+            raise MachineRefused(f"{disk.known} can't take the data over: {disk.hindrance}")
+        if disk.seen != seen:
+            raise MachineRefused(
+                f"{name} is not what it was when it was chosen", hint="look at the disks again"
+            )
+        return disk
+
+    def _table_on(self, disk: Disk) -> str:
+        with contextlib.suppress(MachineRefused):
+            return table_of((self._places.devices / disk.name).resolve(), self._tools).uuid
+        return "none"
+
+    def stay(self) -> None:
+        """End a move: the data stays where it is, and the new disk has nothing of it.
+
+        Raises:
+            MachineRefused: Nothing moves.
+        """
+        move = kept_move(self._places.move_kept)
+        if move is None:
+            raise MachineRefused("nothing is moving", hint="edge machine disks")
+        self._tools.run("systemctl", "stop", _UNIT)
+        found = new_partition(self._places, self._tools) if move.table else None
+        for path in (self._places.move_kept, self._places.move):
+            path.unlink(missing_ok=True)
+        if found is not None and found[0].uuid == move.table:
+            with contextlib.suppress(MachineRefused):
+                self._tools.run(*LUKS_ERASE, str(found[1].node))
+            self._tools.run("wipefs", "--all", "--force", str(found[0].disk))
+        self._places.move_key.unlink(missing_ok=True)
+
+    # What is done -----------------------------------------------------------------------------
+
+    def run(self, every: float = 600.0, *, rounds: int = -1) -> None:
+        """Copy, and keep up until the machine restarts.
+
+        Args:
+            every: Seconds between two passes, once it is ready.
+            rounds: So often; less than 0: for ever.
+
+        Raises:
+            MachineRefused: It can't be; that is kept, and shown.
+            OSError: As well.
+        """
+        move = kept_move(self._places.move_kept)
+        if move is None:
+            return
+        failed = self._places.own_disk / "move-failed"
+        if failed.exists():  # the last step, at this start
+            self._fail(move, failed.read_text(encoding="utf-8").strip())
+            failed.unlink()
+            return
+        if move.state == "failed":
+            self._show(move)
+            return
+        try:
+            self._run(move, every, rounds)
+        except (MachineRefused, OSError) as error:
+            self._fail(kept_move(self._places.move_kept) or move, str(error))
+            raise
+
+    def _run(self, move: Move, every: float, rounds: int) -> None:
+        self._show(move)
+        if move.state == "wished":
+            move = self._make(move)
+        found = new_partition(self._places, self._tools)
+        if found is None or found[0].uuid != move.table:
+            raise MachineRefused(f"{move.disk} is not there", hint="put it in again")
+        with self._opened(found[1]) as (source, target):
+            while True:
+                self._catch_up(move, source, target)
+                if move.state != "ready":
+                    self._step("ready")
+                    move = msgspec.structs.replace(move, state="ready")
+                    self._keep(move)
+                if not (rounds := rounds - 1):
+                    return
+                self._sleep(every)
+
+    def _make(self, move: Move) -> Move:
+        """Divide the disk, encrypt its data partition, and make a file system on it."""
+        whole, data = self._own()
+        target = (self._places.devices / move.name).resolve()
+        self._step("lay out")
+        table = lay_out(whole, data, target, self._tools)
+        new = next(one for one in table.partitions if one.number == data.number)
+        self._step("encrypt")
+        write_file(self._places.move_key, secrets.token_bytes(_KEY_BYTES))
+        disk = str(self._places.disk)
+        self._tools.run(disk, "make", str(new.node), str(self._places.move_key))
+        self._step("made")
+        move = msgspec.structs.replace(move, state="made", table=table.uuid)
+        self._keep(move)
+        return move
+
+    def _own(self) -> tuple[Table, Partition]:
+        """The disk with the data, and the partition with it."""
+        whole = table_of((self._places.own_disk / "data-whole").resolve(), self._tools)
+        return whole, whole.at(self._places.data_disk.resolve())
+
+    @contextlib.contextmanager
+    def _opened(self, new: Partition) -> Iterator[tuple[Path, Path]]:
+        """Both file systems: that which people write to, without what is mounted in it; the new."""
+        source, target = self._places.moving / "old", self._places.moving / "new"
+        for folder in (source, target):
+            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        with contextlib.ExitStack() as stack:
+            self._tools.run("mount", "--bind", str(self._places.data), str(source))
+            stack.callback(self._tools.run, "umount", str(source))
+            disk = str(self._places.disk)
+            node = self._tools.run(disk, "attach", str(new.node), str(self._places.move_key))
+            stack.callback(self._tools.run, disk, "detach")
+            self._tools.run("mount", "-o", "nodev,nosuid,noexec", node.strip(), str(target))
+            stack.callback(self._tools.run, "umount", str(target))
+            yield source, target
+
+    def _catch_up(self, move: Move, source: Path, target: Path) -> None:
+        for _ in range(_MOST_PASSES):
+            self._step("pass")
+            told = _Told(source, lambda percent: self._show(move, percent))
+            if copy_of(source, target, self._tools, told.heard).go() <= _FEW:
+                return
+
+    def _keep(self, move: Move) -> None:
+        self._places.kept.mkdir(mode=0o700, parents=True, exist_ok=True)
+        write_file(self._places.move_kept, msgspec.json.encode(move))
+        self._show(move)
+
+    def _show(self, move: Move, percent: int = 0) -> None:
+        if percent and time.monotonic() - self._shown < _SHOW:
+            return
+        self._shown = time.monotonic()
+        shown = MoveState(move.state, move.disk, percent, move.why)
+        write_open(self._places.move, msgspec.json.encode(shown))
+
+    def _fail(self, move: Move, why: str) -> None:
+        self._keep(msgspec.structs.replace(move, state="failed", why=why))
+
+
+class _Told:
+    """Bytes that are copied, as a part of all."""
+
+    def __init__(self, source: Path, tell: Callable[[int], None]) -> None:
+        found = os.statvfs(source)
+        self._all = max(1, (found.f_blocks - found.f_bfree) * found.f_frsize)
+        self._done = 0
+        self._tell = tell
+
+    def heard(self, count: int) -> None:
+        """So many more."""
+        self._done += count
+        self._tell(min(99, self._done * 100 // self._all))

@@ -1,0 +1,283 @@
+"""The data moves to a bigger disk, and the power goes before every step of that."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from edge.errors import MachineRefused
+from edge.machine.asking import leave
+from edge.machine.carrying import Carrier
+from edge.machine.disks import disks_of
+from edge.machine.erasing import ERASED
+from edge.machine.layout import table_of
+from edge.machine.moving import Mover, read_move
+from edge.machine.switching import erase_old, switch
+from edge.machine.wishes import EraseOld
+from tests.machine.two_disks import CUT, MIB, hindrance, two_disks
+
+pytestmark = pytest.mark.skipif(bool(hindrance()), reason=hindrance())
+INDEX = "lib/edge/index.db"
+OBJECTS = {f"lib/edge/objects/{at:02x}/{at:032x}": bytes([at]) * (at * 700) for at in range(40)}
+FILES = {**OBJECTS, INDEX: b"index " * 90_000, "log/journal/system": b"journal"}
+COPY_STEPS = 5
+SWITCH_STEPS = 10
+CUTS = (0, 1, 6, 7, 8, 9)
+"""Of those, without partitions of the system but the first: each is copied as that is."""
+
+
+@pytest.fixture
+def disks(tmp_path):
+    with two_disks(tmp_path / "machine") as made:
+        with made.mounted(made.data(made.old)) as place:
+            write(place, FILES)
+        yield made
+
+
+def write(place, files):
+    for name, content in files.items():
+        path = place / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+
+
+def found(disks, part):
+    """What lies on a partition, but for what is kept of the move."""
+    with disks.mounted(part) as place:
+        return {
+            str(path.relative_to(place)): path.read_bytes()
+            for path in place.rglob("*")
+            if path.is_file() and not path.match("edge-machine/move.*")
+        }
+
+
+def choose(disks, *, erase=False):
+    disk = next(one for one in disks_of(disks.places, disks.tools) if one.name == disks.new.name)
+
+    def act(step):
+        Mover(disks.places, disks.tools, step=step).begin(disk.name, disk.seen, erase=erase)
+
+    return disks.does(act, is_running=True)
+
+
+def copy(disks, cut=-1):
+    def act(step):
+        Mover(disks.places, disks.tools, step=step).run(0.0, rounds=1)
+
+    return disks.does(act, cut=cut, is_running=True)
+
+
+def restart(disks, cut=-1):
+    """What comes of the last step, at a start."""
+    disks.starts()
+    old = (disks.places.own_disk / "data").resolve()
+    return disks.does(lambda step: switch(disks.places, disks.tools, old, step=step), cut=cut)
+
+
+def goes_on(disks, kept):
+    """Somebody works meanwhile; also in a way that leaves size and time of a file as they were."""
+    with disks.mounted(disks.data(disks.old)) as place:
+        name = f"lib/edge/objects/ff/{'f' * 32}"
+        write(place, {name: b"new"})
+        index = place / INDEX
+        before = index.stat()
+        with index.open("r+b") as file:
+            file.seek(4096)
+            file.write(b"CHANGED")
+        os.utime(index, ns=(before.st_atime_ns, before.st_mtime_ns))
+        gone = place / next(iter(OBJECTS))
+        gone.unlink()
+        changed = index.read_bytes()
+    kept = {**kept, name: b"new", INDEX: changed}
+    del kept[next(iter(OBJECTS))]
+    return kept
+
+
+def test_it_moves_while_people_work_and_the_old_copy_stays_until_it_is_erased(disks):
+    assert choose(disks) == 0
+    assert "systemctl --no-block restart edge-move.service" in called(disks)
+    assert copy(disks) == 0
+    assert read_move(disks.places).state == "ready"
+    assert "restart the box" in read_move(disks.places).words
+    wanted = goes_on(disks, FILES)
+    old, new = f"{disks.old.name}p6", f"{disks.new.name}p6"
+    assert disks.data(disks.old) == disks.data(disks.new) == old
+    assert disks.copies(old) == [new]  # which a factory reset destroys, too
+    assert restart(disks) == 0
+    assert disks.data(disks.old) == disks.data(disks.new) == new
+    assert disks.copies(new) == [old]
+    assert found(disks, new) == wanted
+    assert found(disks, old) == wanted
+    for number in (2, 3):  # the first was mounted by who tells the firmware of it
+        assert same(f"{disks.old}p{number}", f"{disks.new}p{number}")
+    before, after = (table_of(disk, disks.tools).partitions for disk in (disks.old, disks.new))
+    assert [one.label for one in after[:5]] == [one.label for one in before[:5]]
+    assert [one.uuid for one in after[1:3]] == [one.uuid for one in before[1:3]]
+    assert after[0].uuid != before[0].uuid
+    assert after[5].size > before[5].size
+    assert any(line.startswith("bootctl --esp-path=") for line in called(disks))
+    disks.starts()
+    roles = {disk.name: disk.role for disk in disks_of(disks.places, disks.tools)}
+    assert roles[disks.old.name].startswith("has the data as it was before it moved")
+    assert disks_of(disks.places, disks.tools)[0].is_left
+    assert roles[disks.new.name] == "has the data; started from another disk"
+    assert restart(disks) == 0
+    assert disks.does(lambda _: erase_old(disks.places, disks.tools)) == 0
+    assert f"cryptsetup luksErase --disable-locks --batch-mode {disks.old}p6" in called(disks)
+    with Path(f"{disks.old}p6").open("rb") as file:
+        assert file.read(16 * MIB).strip(b"\0") == ERASED
+    erased = disks_of(disks.places, disks.tools)[0]
+    assert not erased.is_left
+    assert "its keys are destroyed" in erased.role
+    assert disks.data(disks.old) == disks.data(disks.new) == new
+
+
+def called(disks):
+    return (disks.root / "called").read_text().splitlines()
+
+
+def same(one, other):
+    return subprocess.run(["cmp", "--quiet", one, other], check=False).returncode == 0
+
+
+@pytest.mark.parametrize("cut", range(COPY_STEPS))
+def test_when_the_power_goes_while_it_is_copied_the_data_is_where_it_was(disks, cut):
+    assert choose(disks) == 0
+    assert copy(disks, cut) == CUT
+    assert disks.data(disks.old) == f"{disks.old.name}p6"
+    assert disks.data(disks.new) in ("", f"{disks.old.name}p6")
+    assert found(disks, f"{disks.old.name}p6") == FILES
+    assert restart(disks) == 0
+    assert copy(disks) == 0
+    assert restart(disks) == 0
+    assert disks.data(disks.old) == disks.data(disks.new) == f"{disks.new.name}p6"
+    assert found(disks, f"{disks.new.name}p6") == FILES
+
+
+@pytest.mark.parametrize("cut", CUTS)
+def test_when_the_power_goes_in_the_last_step_exactly_one_partition_has_the_data(disks, cut):
+    assert choose(disks) == 0
+    assert copy(disks) == 0
+    wanted = goes_on(disks, FILES)
+    assert restart(disks, cut) == CUT
+    data = disks.data(disks.old)
+    assert disks.data(disks.new) == data
+    labels = [
+        one.label
+        for disk in (disks.old, disks.new)
+        for one in table_of(disk, disks.tools).partitions
+        if one.label == "edge-data"
+    ]
+    assert labels == ["edge-data"]
+    assert found(disks, data) == wanted
+    assert restart(disks) == 0
+    assert disks.data(disks.old) == disks.data(disks.new) == f"{disks.new.name}p6"
+    assert found(disks, f"{disks.new.name}p6") == wanted
+
+
+def test_there_are_no_more_steps_than_those(disks):
+    assert choose(disks) == 0
+    assert copy(disks, COPY_STEPS) == 0
+    assert restart(disks, SWITCH_STEPS) == 0
+
+
+def test_a_disk_that_is_not_empty_is_erased_only_if_that_was_said(disks):
+    subprocess.run(["mkfs.ext4", "-q", "-F", disks.new], check=True)
+    assert choose(disks) == 1
+    assert read_move(disks.places) is None
+    with disks.mounted(disks.new.name) as place:
+        assert (place / "lost+found").is_dir()
+    assert choose(disks, erase=True) == 0
+    assert copy(disks) == 0
+    assert read_move(disks.places).state == "ready"
+
+
+def test_what_is_not_what_was_shown_is_left_alone(disks):
+    shown = next(one for one in disks_of(disks.places, disks.tools) if one.name == disks.new.name)
+    subprocess.run(["mkfs.ext4", "-q", "-F", disks.new], check=True)
+    with pytest.raises(MachineRefused, match="not what it was"):
+        Mover(disks.places, disks.tools).begin(shown.name, shown.seen, erase=True)
+    own = next(one for one in disks_of(disks.places, disks.tools) if one.name == disks.old.name)
+    with pytest.raises(MachineRefused, match="has the data of this box"):
+        Mover(disks.places, disks.tools).begin(own.name, own.seen, erase=True)
+
+
+def test_a_smaller_disk_is_refused(tmp_path):
+    with two_disks(tmp_path / "machine", old_size=64 * MIB, new_size=48 * MIB) as disks:
+        shown = disks_of(disks.places, disks.tools)[-1]
+        with pytest.raises(MachineRefused, match="too small"):
+            Mover(disks.places, disks.tools).begin(shown.name, shown.seen, erase=False)
+
+
+def test_a_disk_with_other_sectors_is_refused(disks):
+    program = disks.root / "programs/blockdev"
+    asked = "--getss) echo 4096 ;; *) PATH=/usr/sbin:/sbin; exec blockdev"
+    program.write_text(f'#!/bin/sh\ncase $1 in {asked} "$@" ;; esac\n')
+    program.chmod(0o755)
+    shown = disks_of(disks.places, disks.tools)[-1]
+    with pytest.raises(MachineRefused, match="sectors of 4096 bytes"):
+        Mover(disks.places, disks.tools).begin(shown.name, shown.seen, erase=False)
+
+
+def test_who_stays_has_nothing_of_the_data_on_the_new_disk(disks):
+    assert choose(disks) == 0
+    assert copy(disks) == 0
+    assert disks.does(lambda _: Mover(disks.places, disks.tools).stay(), is_running=True) == 0
+    assert f"cryptsetup luksErase --disable-locks --batch-mode {disks.new}p6" in called(disks)
+    assert read_move(disks.places) is None
+    assert restart(disks) == 0
+    assert disks.data(disks.old) == f"{disks.old.name}p6"
+    assert choose(disks) == 0
+
+
+def test_a_disk_that_went_away_is_said_and_when_it_is_back_it_goes_on(disks):
+    assert choose(disks) == 0
+    assert copy(disks) == 0
+    lsblk = disks.root / "programs/lsblk"
+    both = lsblk.read_text()
+    lsblk.write_text(both.replace(f", '{disks.new}'", ""))
+    assert copy(disks) == 1
+    assert "is not there" in read_move(disks.places).words
+    lsblk.write_text(both)
+    assert choose(disks) == 0
+    assert copy(disks) == 0
+    assert read_move(disks.places).state == "ready"
+
+
+def test_the_last_step_fails_and_the_data_stays_where_it_was(disks):
+    assert choose(disks) == 0
+    assert copy(disks) == 0
+    program = disks.places.disk
+    whole = program.read_text()
+    program.write_text(whole.replace("attach)", "seal) echo no >&2; exit 1 ;;\n    attach)"))
+    assert restart(disks) == 1
+    assert disks.data(disks.old) == f"{disks.old.name}p6"
+    assert found(disks, f"{disks.old.name}p6") == FILES
+    (disks.places.own_disk / "move-failed").write_text("disk failed (1): no\n")
+    assert copy(disks) == 0
+    assert read_move(disks.places).state == "failed"
+    assert restart(disks) == 0
+    assert disks.data(disks.old) == f"{disks.old.name}p6"
+    program.write_text(whole)
+    assert choose(disks) == 0
+    assert copy(disks) == 0
+    assert restart(disks) == 0
+    assert disks.data(disks.old) == f"{disks.new.name}p6"
+
+
+def test_a_machine_that_lacks_the_other_disk_does_not_begin_anew(disks):
+    assert choose(disks) == 0
+    assert copy(disks) == 0
+    assert restart(disks) == 0
+    subprocess.run(["wipefs", "--all", "--force", "--quiet", disks.new], check=True)
+    subprocess.run(["partx", "--delete", disks.new], check=True)
+    assert "the data has moved to another disk" in disks.data(disks.old)
+
+
+def test_without_an_old_copy_there_is_nothing_to_erase(disks):
+    request = leave(disks.places, EraseOld())
+    assert Carrier(disks.places, disks.tools).carry_out() == 1
+    assert b"not there" in (disks.places.answers / request.name).read_bytes()
