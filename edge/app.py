@@ -121,6 +121,8 @@ class Appliance:
         self._acts: dict[str, Act] = {"certificates": self._renewals.asked}
         self._acts["settings"] = self.applying.asked_by_command
         self._acts["intake"] = self.intake.asked
+        self._sends_on: Callable[[], object] = lambda: None
+        """Has what a command wrote into the audit sent on to the machine that gets it."""
         self.http_port = 0
         self.dimse_port = 0
         self.dimse_tls_port = 0
@@ -270,8 +272,10 @@ class Appliance:
         self._forget()
         self.changes.wake()
         self._told.wake()
+        self._sends_on()
 
     def _start_audit(self) -> None:
+        self._sends_on = self.cache.audit.written.set
         self._note(Event.STARTED)
         if self.applying.setback:
             taken_back = Entry(

@@ -32,7 +32,7 @@ from typing import Any, Final, TypeVar
 
 from edge.access.audit.entry import BOX, Actor, Entry, Event
 from edge.addresses import machine_name
-from edge.admin.local import ask_service, parts_of_service
+from edge.admin.local import ask_service, parts_of_service, wake_service
 from edge.cache.status import Status
 from edge.config import Config
 from edge.crypto.durable import destroy_file, sync_folder, write_file
@@ -51,7 +51,7 @@ BEGUN: Final = "reset.begun"
 """A file of ``data_dir``: what is there is to be destroyed."""
 _RING: Final = ("keys.db", "keys.db.copy")
 _WHY: Final = "the box is being reset to its first day"
-_PATIENCE: Final = 10.0
+_PATIENCE: Final = 20.0
 """Seconds in which another machine should have the entry of it."""
 _QUIET: Final = 60.0
 """Seconds in which what is under way should have ended."""
@@ -277,6 +277,7 @@ class Resetting:
                     detail=detail,
                 )
                 await cache.audit.record(entry)
+                await wake_service(self._folder)  # which sends it
                 await self._sent(cache)
         except DecisionRefused:
             raise

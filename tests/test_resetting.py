@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ssl
 import threading
+from dataclasses import replace
 from functools import partial
 
 import pytest
+import trustme
 
 from edge import config, resetting
 from edge.access.audit.entry import Actor
@@ -20,8 +23,10 @@ from edge.machine.asking import NoAnswer, ask
 from edge.machine.carrying import Carrier
 from edge.machine.places import Places
 from edge.opening import Cache
+from edge.others import Syslog
 from edge.resetting import BEGUN, Resetting, Standing, finish
 from tests.dimse.raw import until
+from tests.fakes.syslog import SyslogServer
 from tests.machine.machines import machine_in, served
 from tests.samples import chunks, ct_series
 from tests.witnesses import recorded
@@ -253,6 +258,39 @@ async def test_on_an_appliance_root_does_the_rest(loaded, tmp_path):
     assert machine.called[0].startswith("systemctl stop edge.service")
     assert machine.called[-1] == "systemctl --no-block reboot --force"
     assert not (loaded.appliance.data_dir / "keys.db").exists()
+
+
+async def test_the_machine_that_gets_the_audit_has_it_before_anything_is_destroyed(
+    loaded, tmp_path, monkeypatch
+):
+    authority, destroyed = trustme.CA(), []
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    log = SyslogServer(context)
+    await log.start()
+    syslog = Syslog(f"127.0.0.1:{log.port}", tls_ca=tmp_path / "ca.pem")
+    loaded = replace(loaded, audit=config.Audit(syslog=syslog))
+
+    def told():
+        return [one for one in log.messages if "factory reset" in one.text]
+
+    def destroy(path):
+        destroyed.append(len(told()))
+        durable.destroy_file(path)
+
+    monkeypatch.setattr(resetting, "destroy_file", destroy)
+    machine = machine_in(tmp_path / "machine")
+    async with Appliance(loaded) as box, attended(machine):
+        await log.until(1)
+        while (await box.status()).audit.waiting:  # noqa: ASYNC110 - polled
+            await asyncio.sleep(0.02)
+        # It is connected, has sent all, and looks again in half a minute.
+        await Resetting(loaded, machine.places, ANNA, patience=20).reset(is_forced=False)
+    await log.stop()
+    assert log.errors == []
+    assert destroyed
+    assert set(destroyed) == {1}
 
 
 async def test_a_machine_that_does_not_answer_destroys_nothing(loaded, tmp_path, monkeypatch):

@@ -101,6 +101,7 @@ def box(tmp_path_factory, hands, authority, environment):
     service = (
         f"[Service]\nEnvironment={told}\n"
         f"ExecStartPre=+/bin/sh -c 'echo {pem} | base64 -d >/run/log-authority.pem'\n"
+        "ExecStartPre=+/bin/chmod 644 /run/log-authority.pem\n"
     )
     machine = Machine(
         tmp_path_factory.mktemp("box"),
