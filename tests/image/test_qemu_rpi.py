@@ -70,7 +70,12 @@ def test_the_partitions_are_of_the_kinds_that_the_firmware_reads(parts):
             file.seek(int(str(part["start"])) * 512)
             sector = file.read(512)
             assert sector[510:] == b"\x55\xaa"
-            assert b"FAT" in sector[54:62] + sector[82:90]
+            assert sector[82:90] == b"FAT32   "
+            size, per_cluster, reserved, fats = struct.unpack_from("<HBHB", sector, 11)
+            sectors, fat_size = struct.unpack_from("<II", sector, 32)
+            assert size == 512
+            # With fewer it would be a FAT16, whatever stands in it.
+            assert (sectors - reserved - fats * fat_size) // per_cluster >= 65525
 
 
 def test_one_of_two_boot_partitions_is_chosen_and_the_other_is_tried(parts):
