@@ -3,10 +3,12 @@
 The newer file is read as far as its tables and columns have the names that they have here; what
 can't be read is answered by what is safe, and said. Who is right, table by table:
 
-    studies, series, attributes    the former; what the newer one alone has is made of its rows.
+    studies, series                the former; what the newer one alone has is made of its rows.
                                    Which are to go up first, the newer one
-    said, overlays, edits,         the former: the next sweep goes on where it was then, and learns
-      sweeps, sightings            again what the archive said since
+    said, overlays, edits          the newer one, and studies are shown so: whose they are was
+                                   corrected
+    sweeps, sightings              the former: the next sweep goes on where it was then, and learns
+                                   again what the archive said since
     cursors                        those of sweeps and feeds the former, all others the newer one
     instances                      the newer one, as to which there are, whether they are here, and
                                    whether they are withheld. A row that it lacks was deleted; one
@@ -50,10 +52,11 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Final
 
+import msgspec
 from sqlcipher3 import dbapi2 as sqlcipher
 
 from edge.dicom.instance import InstanceRef
-from edge.index import emergencies, identities, instances, snapshot, users
+from edge.index import edits, emergencies, identities, instances, snapshot, users
 from edge.index.connection import Connection
 from edge.index.feed import record
 from edge.index.lookup import json_list
@@ -85,7 +88,14 @@ _WHOLE: Final[tuple[tuple[str, tuple[str, ...]], ...]] = (
 """What they are called, and the tables in which they can be filled."""
 _OF_INSTANCES: Final = ("copies", "remedies", "corrected", "courier", "trash")
 """Tables whose rows are each of one instance, by its number."""
-_UNREAD: Final = (sqlcipher.Error, ValueError, TypeError, LookupError)
+_UNREAD: Final = (
+    sqlcipher.Error,
+    msgspec.DecodeError,
+    ValueError,
+    TypeError,
+    LookupError,
+    AttributeError,
+)
 """What comes of tables, columns and values that are not as they are here."""
 _ENDED: Final = ("sessions", "links", "codes")
 
@@ -135,19 +145,21 @@ def learn(db: Connection, newer: Connection, done: TakenBack) -> None:
         set_cursor(db, BLIND, "yes")
     db.execute("DELETE FROM absences")
     db.execute("UPDATE disputes SET decision = ''")
-    # Behind the rows: with one of a note that is made anew goes what it said.
-    if not _tried(db, partial(_take_rejections, db, newer)):
-        done.unread.append("rejections")
-    if not _tried(db, partial(_take_urgency, db, newer)):
-        done.unread.append("what goes up first")
-    for name in _OF_INSTANCES:
-        if not _tried(db, partial(_take_of_instances, db, newer, name)):
-            done.unread.append(name)
-    _doubt_copies(db)
-    # Last: what is done here counts itself there, and marks what others go on from.
-    for what, act in (("history", _take_history), ("cursors", _take_cursors)):
+    # Behind the rows: with one of a note that is made anew goes what it said. The last two come
+    # last, for what is done here counts itself there, and marks what others go on from.
+    parts: list[tuple[str, Callable[[Connection, Connection], None]]] = [
+        ("rejections", _take_rejections),
+        ("corrections of patients and studies", edits.take_over),
+        ("what goes up first", _take_urgency),
+        *((name, partial(_take_of_instances, name=name)) for name in _OF_INSTANCES),
+        ("history", _take_history),
+        ("cursors", _take_cursors),
+    ]
+    for what, act in parts:
         if not _tried(db, partial(act, db, newer)):
             done.unread.append(what)
+            log.error("%s can't be read of the index of the newer version: as before", what)
+    _doubt_copies(db)
     _begin_feed_anew(db, newer, gone, now)
 
 

@@ -21,6 +21,7 @@ import msgspec
 
 from edge.dicom.demographics import described, is_same
 from edge.dicom.remote import RemoteStudy
+from edge.index.attributes import STUDY_TAGS, select
 from edge.index.database import Connection, Database
 from edge.index.instances import rewrite_study
 from edge.index.lookup import json_list
@@ -35,6 +36,7 @@ __all__ = [
     "note",
     "overlay_of",
     "survey",
+    "take_over",
 ]
 
 Attributes = Mapping[str, Any]
@@ -277,6 +279,39 @@ def announce(db: Connection, now: float, study_id: int | None = None) -> bool:
         "UPDATE edits SET announced = ? WHERE study_id = ? AND version = ?", (last, edited, version)
     )
     return bool(db.execute("SELECT 1 FROM edits WHERE announced IS NOT NULL LIMIT 1").fetchone())
+
+
+def take_over(db: Connection, newer: Connection) -> None:
+    """Have what another file of the index says of edits, and studies shown as it shows them.
+
+    Whoever follows changes is told of all of them by somebody else.
+
+    Args:
+        db: The writer's connection.
+        newer: The other file, which may be of a newer form.
+    """
+    ours = "SELECT a.study_id, a.attributes FROM study_attributes a JOIN studies s"
+    ours += " ON s.id = a.study_id WHERE s.study_uid = ?"
+    for study_uid, text in newer.execute(
+        "SELECT s.study_uid, a.attributes FROM study_attributes a"
+        " JOIN studies s ON s.id = a.study_id"
+    ):
+        row = db.execute(ours, (study_uid,)).fetchone()
+        if row is not None and text != row[1]:
+            rewrite_study(db, row[0], select(_read(text), STUDY_TAGS))
+    for table, columns in (
+        ("said", "t.attributes"),
+        ("overlays", "t.attributes, t.original, t.edition"),
+        ("edits", "t.version, t.at, t.archive, t.before, t.after, NULL"),
+    ):
+        rows = newer.execute(
+            f"SELECT {columns}, s.study_uid FROM {table} t JOIN studies s ON s.id = t.study_id"
+        )
+        places = "?, " * (len(rows.description) - 1)
+        db.execute(f"DELETE FROM {table}")
+        db.executemany(
+            f"INSERT INTO {table} SELECT id, {places[:-2]} FROM studies WHERE study_uid = ?", rows
+        )
 
 
 async def overlay_of(database: Database, study_uid: str) -> dict[str, Any]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import json
 import time
 from types import SimpleNamespace
 
 import pytest
 
 from edge.dicom.instance import Availability, Custody
-from edge.index import copies, custody, residence, tombstones
+from edge.dicom.remote import RemoteStudy
+from edge.index import copies, custody, edits, residence, tombstones
 from edge.index.copies import Further
 from tests.cache.newer_index import SAMPLES, custody_of, evict, row_of, settle
 from tests.index.rows import counters_are_true
@@ -128,7 +130,8 @@ async def test_values_of_another_form_are_no_reason_not_to_start(open_cache, upd
         await run(cache, "UPDATE study_attributes SET attributes = 'of another form'")
     newer[1]()
     async with open_cache() as cache:
-        assert cache.database.not_taken_over == "custody"
+        unread = "custody, corrections of patients and studies"
+        assert cache.database.not_taken_over == unread
         assert await cache.read(stranger.ref) == stranger.data
         assert await custody_of(cache, stranger) == Custody.SENT
         assert await custody_of(cache, SAMPLES[0]) == Custody.ACKNOWLEDGED
@@ -413,3 +416,52 @@ async def test_what_somebody_wants_to_go_up_first_does(open_cache, updated, newe
             "SELECT DISTINCT upload_first, priority FROM studies, instances"
         )
         assert rows == [(1, 0)]
+
+
+RIGHT, WRONG = ({"00100010": {"vr": "PN", "Value": [{"Alphabetic": name}]}} for name in ("A", "B"))
+
+
+@pytest.mark.parametrize("is_known", [True, False], ids=["known before", "came since"])
+async def test_whose_images_they_are_was_corrected_and_is_so(open_cache, updated, newer, is_known):
+    [single] = ct_series(1, rows=16, columns=16, seed=9)
+    async with open_cache() as cache:
+        if is_known:
+            await cache.send(single)
+    await updated()
+    study_uid = single.ref.study_uid
+    async with open_cache() as cache:
+        await cache.send(single)
+        await settle(cache, single, Custody.VERIFIED)
+        await run(
+            cache, "INSERT INTO archives (name, role, online, since) VALUES ('', 'primary', 1, 0)"
+        )
+        for said in (WRONG, RIGHT):
+            study = RemoteStudy(study_uid, "f", said, ())
+            held = await edits.survey(cache.database, study)
+            await cache.database.write(
+                lambda db, study=study, held=held: edits.note(
+                    db, _number(db, study_uid), study, held, 1.0
+                )
+            )
+        assert await edits.overlay_of(cache.database, study_uid) == RIGHT
+    newer[1]()
+    async with open_cache() as cache:
+        assert cache.database.not_taken_over == ""
+        # Study and images say the same, though the archive can't be asked.
+        assert await edits.overlay_of(cache.database, study_uid) == RIGHT
+        [(shown,)] = await cache.database.read(
+            "SELECT a.attributes FROM study_attributes a JOIN studies s ON s.id = a.study_id"
+            " WHERE s.study_uid = ?",
+            (study_uid,),
+        )
+        assert json.loads(shown)["00100010"] == RIGHT["00100010"]
+        assert len(await edits.history(cache.database, study_uid)) == 2
+        assert await cache.database.read("SELECT announced FROM edits") == [(None,)] * 2
+        # What the archive says next is compared with the original.
+        original = await cache.database.read("SELECT original FROM overlays")
+        assert json.loads(original[0][0])["00100010"] != RIGHT["00100010"]
+        assert await cache.read(single.ref) == single.data
+
+
+def _number(db, study_uid):
+    return db.execute("SELECT id FROM studies WHERE study_uid = ?", (study_uid,)).fetchone()[0]
