@@ -6,6 +6,7 @@ import configparser
 import json
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import tomllib
@@ -351,3 +352,17 @@ def test_a_root_that_cannot_be_read_ends_the_start_at_once():
     assert "if=/dev/mapper/root" in looks["Service"]["ExecStart"]
     over = read(units / "emergency.service.d/10-edge.conf")["Service"]
     assert "reboot" in over["ExecStopPost"]
+
+
+def test_the_installer_has_the_screen_for_itself(installer, monkeypatch):
+    sent = []
+    monkeypatch.setattr(installer.os, "kill", lambda *words: sent.append(words))
+    monkeypatch.setattr(installer, "Terminals", Person)
+    monkeypatch.setattr(installer, "run", lambda *_: "sda")
+    monkeypatch.setattr(installer, "install", lambda *_: "reboot")
+    monkeypatch.setattr(installer.subprocess, "run", lambda *_, **__: None)
+    assert installer.main() == 0
+    assert sent == [(1, signal.SIGRTMIN + 21)]
+    masked = (IMAGE / "libexec/boot-mode").read_text()
+    for unit in ("timers.target", "paths.target", "edge.service"):
+        assert f" {unit}" in masked
