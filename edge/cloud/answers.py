@@ -17,6 +17,7 @@ import httpx
 import msgspec
 
 from edge.cloud.archive import Dataset
+from edge.cloud.decoding import content_of
 from edge.cloud.store_answer import shortened
 from edge.dicom.multipart import (
     MultipartParser,
@@ -55,7 +56,7 @@ async def read_body(response: httpx.Response, *, limit: int = MAX_ANSWER) -> byt
         httpx.HTTPError: It could not be read.
     """
     body = bytearray()
-    async for chunk in response.aiter_bytes():
+    async for chunk in content_of(response):
         body += chunk
         if len(body) > limit:
             raise AnswerTooLarge(f"the answer is larger than {limit} bytes")

@@ -24,6 +24,7 @@ import httpx
 
 from edge.cloud.answers import MAX_ANSWER, AnswerTooLarge, datasets_in, read_body, words_in
 from edge.cloud.archive import Dataset, Outgoing, StoreOutcome, StoreResult, first_value
+from edge.cloud.decoding import content_of
 from edge.cloud.http_archive import HEADS, HttpArchive
 from edge.cloud.pace import steady
 from edge.cloud.paging import all_rows
@@ -299,7 +300,7 @@ class DicomwebArchive(HttpArchive):
             raise InstanceNotFound(f"archive {self.name} answered without instances at {path}")
 
     async def _received(self, response: httpx.Response) -> AsyncIterator[bytes]:
-        async for piece in response.aiter_bytes():
+        async for piece in content_of(response):
             self._count("down", len(piece))
             yield piece
 

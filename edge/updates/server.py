@@ -9,6 +9,7 @@ and that one of which the server has another file by now begins anew.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
@@ -20,6 +21,7 @@ import msgspec
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from edge import config
+from edge.cloud.decoding import PIECE, content_of
 from edge.cloud.pace import Way, steady
 from edge.cloud.transport import Timeouts, new_client
 from edge.cloud.words import words_for
@@ -32,7 +34,12 @@ __all__ = ["Listed", "Seen", "UpdateServer"]
 _INDEX: Final = "index.json"
 _MOST_INDEX: Final = 1024**2
 _TIMEOUTS: Final = Timeouts(connect=15.0, read=60.0)
-_PIECE: Final = 64 * 1024
+_PATIENCE: Final = 60.0
+"""Seconds for an index or a head, whole."""
+_LOOK: Final = 600.0
+"""Seconds for all heads that one look reads."""
+_ETAG: Final = re.compile(r'(?:W/)?"[\x21\x23-\x7e]{0,256}"')
+"""RFC 9110 8.8.3, of ASCII alone: what else a server calls its file can't be asked for."""
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9.~^_-]{0,120}")
 
 
@@ -103,6 +110,18 @@ class UpdateServer:
             CloudRefused: There is no such thing.
             UpdateRefused: What is there can't be used.
         """
+        try:
+            async with asyncio.timeout(_LOOK):
+                return await self._newest(url, machine, running, keys)
+        except TimeoutError:
+            raise CloudUnreachable(
+                "the server of updates is too slow to be asked",
+                hint="the line may be bad; put the update onto a stick, or try again later",
+            ) from None
+
+    async def _newest(
+        self, url: str, machine: str, running: str, keys: Sequence[Ed25519PublicKey]
+    ) -> Seen | None:
         if url.endswith(SUFFIX):
             seen = await self.head(url, keys)
             return seen if Version(running) < Version(seen.head.manifest.version) else None
@@ -125,8 +144,8 @@ class UpdateServer:
     async def _index(self, folder: str, machine: str, running: str) -> list[Listed]:
         """What is worth a look, the newest first."""
         data = bytearray()
-        async with self._get(folder + _INDEX, {}) as answer:
-            async for piece in answer.aiter_bytes(_PIECE):
+        async with self._get(folder + _INDEX, {}) as answer, asyncio.timeout(_PATIENCE):
+            async for piece in content_of(answer):
                 data += piece
                 self._count(len(piece))
                 if len(data) > _MOST_INDEX:
@@ -164,15 +183,16 @@ class UpdateServer:
         """Some bytes, and the tag of the file."""
         data = bytearray()
         headers = {"Range": f"bytes={begin}-{end - 1}"}
-        async with self._get(url, headers) as answer:
+        async with self._get(url, headers) as answer, asyncio.timeout(_PATIENCE):
             if answer.status_code != httpx.codes.PARTIAL_CONTENT and begin:
                 raise _no_ranges(url)
-            async for piece in answer.aiter_raw(_PIECE):
+            async for piece in answer.aiter_raw(PIECE):
                 data += piece
                 self._count(len(piece))
                 if len(data) >= end - begin:
                     break
-            return bytes(data[: end - begin]), answer.headers.get("ETag", "")
+            etag = answer.headers.get("ETag", "")
+            return bytes(data[: end - begin]), etag if _ETAG.fullmatch(etag) else ""
 
     async def rest(self, url: str, begin: int, etag: str) -> AsyncGenerator[bytes]:
         """A bundle from a byte on.
@@ -189,7 +209,7 @@ class UpdateServer:
             if begin and answer.status_code != httpx.codes.PARTIAL_CONTENT:
                 raise _no_ranges(url)
             pieces = steady(
-                answer.aiter_raw(_PIECE), least=_TIMEOUTS.slowest / 8, window=_TIMEOUTS.slow
+                answer.aiter_raw(PIECE), least=_TIMEOUTS.slowest / 8, window=_TIMEOUTS.slow
             )
             async for piece in pieces:
                 self._count(len(piece))

@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
+import contextlib
+import gzip
+
 import pytest
+from aiohttp import web
 
 from edge import config
 from edge.errors import CloudRefused, CloudUnreachable, UpdateRefused
@@ -75,6 +80,84 @@ async def test_a_list_that_is_none_is_told_of(store, keys, text):
     (store.folder / "index.json").write_text(text)
     with pytest.raises(UpdateRefused, match=r"index\.json|not a version"):
         await newest(store, keys)
+
+
+@contextlib.asynccontextmanager
+async def serving(answer):
+    """A server whose every answer is that of this function."""
+    app = web.Application()
+    app.router.add_get("/{name}", answer)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    try:
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        yield f"http://127.0.0.1:{runner.addresses[0][1]}/"
+    finally:
+        await runner.cleanup()
+
+
+async def ask(url, keys):
+    async with UpdateServer(config.Update(url=url)) as server:
+        return await server.newest(url, "x86-64", "1.0", keys)
+
+
+async def test_a_list_that_is_packed_twice_is_not_unpacked(keys):
+    body = gzip.compress(gzip.compress(bytes(50_000_000), 9), 9)
+
+    async def answer(_):
+        return web.Response(body=body, headers={"Content-Encoding": "gzip, gzip"})
+
+    async with serving(answer) as url:
+        with pytest.raises(CloudUnreachable, match="decompressed"):
+            await ask(url, keys)
+
+
+async def test_a_list_that_comes_without_end_and_slowly_is_given_up(keys, monkeypatch):
+    monkeypatch.setattr("edge.updates.server._PATIENCE", 0.3)
+
+    async def answer(request):
+        response = web.StreamResponse()
+        await response.prepare(request)
+        with contextlib.suppress(ConnectionError):
+            for _ in range(100):
+                await response.write(b" ")
+                await asyncio.sleep(0.05)
+        return response
+
+    async with serving(answer) as url:
+        with pytest.raises(CloudUnreachable):
+            await ask(url, keys)
+
+
+async def test_many_heads_that_come_slowly_are_given_up(keys, monkeypatch):
+    monkeypatch.setattr("edge.updates.server._LOOK", 0.5)
+    names = [
+        {"version": f"2.{n}", "machine": "x86-64", "file": f"{n}.edgeupdate"} for n in range(9)
+    ]
+
+    async def answer(request):
+        if request.match_info["name"] == "index.json":
+            return web.json_response({"updates": names})
+        await asyncio.sleep(5)
+        return web.Response(status=404)
+
+    async with serving(answer) as url:
+        with pytest.raises(CloudUnreachable, match="too slow"):
+            await ask(url, keys)
+
+
+async def test_a_tag_that_can_not_be_asked_for_is_none(store, maker, keys):
+    maker.bundle("1.1")
+    content = (maker.folder / "1.1.edgeupdate").read_bytes()
+
+    async def answer(request):
+        begin, end = request.headers["Range"].removeprefix("bytes=").split("-")
+        body = content[int(begin) : int(end) + 1]
+        return web.Response(status=206, body=body, headers={"ETag": '"caf\xe9"'})
+
+    async with serving(answer) as url, asked(store) as server:
+        seen = await server.newest(f"{url}1.1.edgeupdate", "x86-64", "1.0", keys)
+    assert seen.etag == ""
 
 
 async def test_a_list_without_end_is_not_read(store, keys):
