@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -33,6 +34,8 @@ from edge.updates.standing import Standing
 from edge.updates.updater import Updater
 
 __all__ = ["UpdateMeans", "start_updates"]
+
+log = logging.getLogger(__name__)
 
 _FAILED: Final = frozenset(
     {Deed.UNUSABLE, Deed.NOT_WRITTEN, Deed.BAD, Deed.WENT_BACK, Deed.INDEX_BACK}
@@ -71,12 +74,7 @@ async def start_updates(
     """
     folder = Folder(config.appliance.data_dir)
     if means.database.taken_back_from:
-        await asyncio.to_thread(
-            folder.note,
-            Deed.INDEX_BACK,
-            f"schema {means.database.taken_back_from}",
-            why=means.database.not_taken_over,
-        )
+        await asyncio.to_thread(_note_index, folder, means.database)
 
     async def reached() -> tuple[str, ...]:
         named = {archive.name for archive in config.cloud.archive}
@@ -112,6 +110,15 @@ async def start_updates(
     )
     parts.start("updates", updater.run)
     return updater, {"update": _act_of(updater), "prove": prove}
+
+
+def _note_index(folder: Folder, database: Database) -> None:
+    """Have it in the history that the index of before is back, if the disk takes that."""
+    schema = f"schema {database.taken_back_from}"
+    try:
+        folder.note(Deed.INDEX_BACK, schema, why=database.not_taken_over)
+    except OSError as error:
+        log.error("that the index of before was taken back can't be kept: %s", error)
 
 
 def _tidy(index: Path) -> None:

@@ -169,6 +169,7 @@ class Helper:
                 raise UpdateRefused(f"{path.name} is version {manifest.version}")
             manifest.check_for(self._place.kind, running, may_go_back=may_go_back)
             bundle.prove()
+            _refuse_unwanted(holds)  # up to here nothing was changed
             disk, loader = self._disk(running), self._loader()
             slot = disk.other_slot(running)
             log.info("writing version %s into %s", manifest.version, slot.root.node)

@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from edge.errors import UpdateRefused
 from edge.updates import loaders
+from edge.updates.bundle import Bundle
 from edge.updates.helper import Helper
 from edge.updates.journal import Cause, Deed, Order, Trial, has_failed
 from edge.updates.loaders import Pi, Uefi
@@ -339,6 +340,23 @@ def test_root_stops_in_the_middle_of_what_nobody_wants_any_more(machine, maker, 
     assert written == [MIB]
     assert machine.labels()[3:5] == [EMPTY, EMPTY]
     assert machine.starts == ["1.0"]
+
+
+def test_an_order_that_is_taken_back_while_it_is_proven_changes_nothing(
+    machine, maker, monkeypatch
+):
+    (machine.loader._folder / "edge_0.9.efi").write_bytes(b"it starts, too")
+    machine.order(maker.bundle())
+    before, prove = machine.disk.path.read_bytes(), Bundle.prove
+
+    def cancelled(bundle):
+        prove(bundle)
+        machine.folder.drop_order()
+
+    monkeypatch.setattr(Bundle, "prove", cancelled)
+    assert machine.helper().run() == "nothing"
+    assert machine.starts == ["1.0", "0.9"]
+    assert machine.disk.path.read_bytes() == before
 
 
 def test_of_another_order_nothing_is_lost(machine, maker):
