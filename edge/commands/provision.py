@@ -122,7 +122,7 @@ async def _boot(options: argparse.Namespace) -> int:
         if found is None:
             return 0
         words, _ = await _set_up(options, found, _BOOT)
-    except EdgeError as error:
+    except Exception as error:
         # It has a code and passwords in it, and lies in the clear: it goes in any case.
         with contextlib.suppress(EdgeError):
             await ask(places, SetupTaken(_refusal(error)))

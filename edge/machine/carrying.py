@@ -12,6 +12,7 @@ import contextlib
 import logging
 import os
 import re
+import secrets
 import shutil
 import socket
 import stat
@@ -47,6 +48,7 @@ _FORGET: Final = 600.0
 """Seconds for which an answer is kept."""
 _UNFINISHED: Final = 60.0
 """Seconds after which what is no wish goes."""
+_ASIDE: Final = "odd"
 _MOST: Final = 1000
 """Wishes in one run: whoever leaves more has the next run for them."""
 
@@ -239,7 +241,15 @@ def _take(path: Path) -> tuple[bytes, int]:
 
 
 def _remove(path: Path) -> None:
+    """Take it away.
+
+    A folder goes to where nobody looks for wishes first: it may be deeper than can be followed.
+    """
     if path.is_dir() and not path.is_symlink():
-        shutil.rmtree(path)
+        aside = path.parent.parent / _ASIDE
+        aside.mkdir(mode=0o700, exist_ok=True)
+        path = path.rename(aside / secrets.token_hex(8))
+        with contextlib.suppress(OSError, RecursionError):
+            shutil.rmtree(path)
     else:
         path.unlink(missing_ok=True)

@@ -41,6 +41,9 @@ __all__ = ["LONGEST", "Setup", "read_setup", "without_token"]
 
 LONGEST: Final = 64 * 1024
 """Bytes of a file."""
+_DEEPEST: Final = 16
+"""Tables and lists in each other: settings have four."""
+_MOST_BITS: Final = 63
 _LEAST_VARIED: Final = 7
 """Different characters of a code: of those that were drawn, one in a million has fewer."""
 _HEADER = re.compile(r"\s*\[\[?\s*([A-Za-z0-9_\-\"'.\s]+?)\s*\]\]?")
@@ -88,10 +91,7 @@ def read_setup(text: str, where: str) -> Setup:
     Raises:
         ConfigError: Something is wrong with it; nothing of it must be taken.
     """
-    try:
-        tree = tomllib.loads(text)
-    except (tomllib.TOMLDecodeError, RecursionError) as error:
-        raise ConfigError(f"{where}: is not TOML: {error}") from error
+    tree = _parsed(text, where)
     table = _table(tree.pop("setup", {}), where)
     if table.token not in text:
         raise ConfigError(
@@ -99,7 +99,11 @@ def read_setup(text: str, where: str) -> Setup:
             hint="write it as it was printed, between quotation marks",
         )
     plain = _without_setup(text)
-    if tomllib.loads(plain) != tree:
+    try:
+        is_told = _parsed(plain, where) == tree
+    except ConfigError:
+        is_told = False
+    if not is_told:
         raise ConfigError(
             f"{where}: the table setup can't be told from the rest",
             hint="write it as [setup] and [setup.network], each key on a line of its own",
@@ -124,6 +128,27 @@ def read_setup(text: str, where: str) -> Setup:
 def without_token(text: str, token: str) -> str:
     """The file with its token struck out: it was taken, and opens nothing any more."""
     return text.replace(token, "") if token else text
+
+
+def _parsed(text: str, where: str) -> dict[str, Any]:
+    """It as TOML, with nothing in it that those who read on could not take."""
+    try:
+        tree = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:  # a number of too many digits is a ValueError
+        raise ConfigError(f"{where}: is not TOML: {error}") from error
+    level: list[Any] = [tree]
+    for _ in range(_DEEPEST):
+        within = [
+            one
+            for holder in level
+            for one in (holder.values() if isinstance(holder, dict) else holder)
+        ]
+        if any(isinstance(one, int) and one.bit_length() > _MOST_BITS for one in within):
+            raise ConfigError(f"{where}: has a number that is too large for TOML")
+        level = [one for one in within if isinstance(one, (dict, list))]
+        if not level:
+            return tree
+    raise ConfigError(f"{where}: has tables in tables, more than {_DEEPEST}")
 
 
 def _table(said: object, where: str) -> _Table:

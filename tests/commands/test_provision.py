@@ -127,8 +127,13 @@ def test_what_was_on_the_boot_partition_sets_it_up_and_goes(edge, file, machine,
     assert not machine.places.setup.exists()
 
 
-def test_however_long_what_is_wrong_is_the_file_goes_from_the_boot_partition(edge, machine):
-    text = f'{"k" * 40_000} = 1\n[archive]\npassword = "secret"\n'
+@pytest.mark.parametrize(
+    "wrong",
+    [f"{'k' * 40_000} = 1", f"x = {'9' * 5000}", f"[{'a.' * 5000}a]"],
+    ids=["long", "large", "deep"],
+)
+def test_however_odd_what_is_wrong_is_the_file_goes_from_the_boot_partition(edge, machine, wrong):
+    text = f'{wrong}\n[archive]\npassword = "secret"\n'
     folder = machine.places.boot[0] / "EDGE-SETUP"
     folder.mkdir(parents=True)
     (folder / "edge.toml").write_text(text)

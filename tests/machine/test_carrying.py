@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import subprocess
 
 import msgspec
 import pytest
@@ -229,6 +230,32 @@ def test_whatever_lies_there_the_next_wish_is_carried_out(machine, carrier, name
     assert not list(machine.places.requests.iterdir())
     assert secret.exists()
     assert not answer_to(machine.places, path).done
+
+
+@pytest.mark.parametrize("name", [f"{'0' * 32}.json", ".old"])
+def test_a_folder_that_is_too_deep_to_be_removed_holds_nothing_up(machine, carrier, names, name):
+    requests = machine.places.requests
+    try:
+        dig(requests / name, 3000)
+        os.utime(requests / name, ns=(0, 0))
+        leave(machine.places, Name("next"))
+        assert carrier.carry_out() <= 2
+        assert names == ["next"]
+        assert not list(requests.iterdir())
+        assert carrier.carry_out() == 0
+    finally:  # what pytest removes by itself must not be that deep
+        subprocess.run(["rm", "-rf", machine.places.run], check=True)
+
+
+def dig(path, levels):
+    """A folder in a folder, and so on."""
+    path.mkdir()
+    within = os.open(path, os.O_RDONLY)
+    for _ in range(levels):
+        os.mkdir("x", dir_fd=within)
+        above, within = within, os.open("x", os.O_RDONLY, dir_fd=within)
+        os.close(above)
+    os.close(within)
 
 
 def test_a_file_that_is_not_named_as_wishes_are_is_answered_nowhere(machine, carrier):

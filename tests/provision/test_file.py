@@ -76,6 +76,10 @@ def test_what_is_wrong_is_said_with_its_line():
     [
         ("[setup", "is not TOML"),
         ("[" * 10_000, "is not TOML"),
+        (f"[cloud]\nx = {'9' * 5000}\n", "is not TOML"),
+        (f"[cloud]\nx = 0x{'f' * 9000}\n", "a number that is too large"),
+        (f"[{'a.' * 5000}a]\n", "tables in tables"),
+        ('[cloud]\nx = """\n[setup]\n"""\n', "can't be told from the rest"),
         ('[setup]\nunknown = "x"\n', "setup: "),
         ('[setup]\ntoken = "1234"\n', "setup.token is no code | edge provision token"),
         ('[setup]\ntoken = "XXXX-XXXX-XXXX-XXXX"\n', "setup.token can be guessed | edge provision"),
