@@ -14,8 +14,9 @@ then nothing is wanted, and nothing is on trial, which is always safe. Everythin
 from __future__ import annotations
 
 import contextlib
-import fcntl
+import errno
 import os
+import stat
 import time
 from collections.abc import Callable, Iterable, Iterator
 from enum import StrEnum
@@ -24,7 +25,13 @@ from typing import Final, Literal, Self, TypeVar
 
 import msgspec
 
-from edge.crypto.durable import hand_over, one_at_a_time, sync_folder, write_file
+from edge.crypto.durable import (
+    hand_over,
+    lock_file,
+    one_at_a_time,
+    sync_folder,
+    write_file,
+)
 from edge.errors import StorageFull
 from edge.updates.bundle import SUFFIX
 
@@ -361,7 +368,8 @@ class Folder:
         flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | os.O_NOFOLLOW | os.O_CLOEXEC
         descriptor = os.open(self.path / "history.jsonl", flags, 0o600)
         try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+            with contextlib.suppress(TimeoutError):  # who holds it without end spoils numbers alone
+                lock_file(descriptor, _DECIDING)
             hand_over(descriptor, self.path)
             there = os.pread(descriptor, _MOST_BYTES, 0)
             known = list(_lines(there))
@@ -429,4 +437,6 @@ def _content(path: Path) -> bytes:
     """Of a plain file; root reads here, too, and the folder is not root's."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
     with os.fdopen(descriptor, "rb") as file:
-        return bytes(file.read(_MOST_BYTES))
+        if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+            raise OSError(errno.EINVAL, "is no file", str(path))
+        return file.read(_MOST_BYTES)

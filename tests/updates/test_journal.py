@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 import stat
 
@@ -52,6 +53,26 @@ def test_a_link_is_no_order(folder, tmp_path):
     (folder.path / "order.json").rename(elsewhere)
     (folder.path / "order.json").symlink_to(elsewhere)
     assert folder.order() is None
+
+
+@pytest.mark.parametrize("name", ["order.json", "trial.json", "history.jsonl"])
+def test_a_pipe_is_nothing_either(folder, name):
+    folder.make()
+    os.mkfifo(folder.path / name)
+    writer = os.open(folder.path / name, os.O_RDWR)
+    try:
+        assert (folder.order(), folder.trial(), folder.history()) == (None, None, [])
+    finally:
+        os.close(writer)
+
+
+def test_who_keeps_the_history_locked_holds_up_nobody_for_long(folder, monkeypatch):
+    monkeypatch.setattr("edge.updates.journal._DECIDING", 0.1)
+    folder.note(Deed.GOOD, "1.0")
+    with open(folder.path / "history.jsonl", "rb") as kept:
+        fcntl.flock(kept, fcntl.LOCK_EX)
+        folder.note(Deed.BAD, "1.1")
+    assert [entry.version for entry in folder.history()] == ["1.0", "1.1"]
 
 
 def test_a_torn_line_costs_itself_alone(folder):
