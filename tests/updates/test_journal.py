@@ -69,7 +69,7 @@ def test_a_pipe_is_nothing_either(folder, name):
 def test_who_keeps_the_history_locked_holds_up_nobody_for_long(folder, monkeypatch):
     monkeypatch.setattr("edge.updates.journal._DECIDING", 0.1)
     folder.note(Deed.GOOD, "1.0")
-    with open(folder.path / "history.jsonl", "rb") as kept:
+    with (folder.path / "history.jsonl").open("rb") as kept:
         fcntl.flock(kept, fcntl.LOCK_EX)
         folder.note(Deed.BAD, "1.1")
     assert [entry.version for entry in folder.history()] == ["1.0", "1.1"]
