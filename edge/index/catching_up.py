@@ -122,7 +122,7 @@ def learn(db: Connection, newer: Connection, done: TakenBack) -> None:
         newer: The one of the newer version.
         done: Is filled.
     """
-    now = time.time()
+    now, told = time.time(), _last_change(db)
     for what, names in _WHOLE:
         if not _tried(db, partial(_take_whole, db, newer, names)):
             done.unread.append(what)
@@ -160,7 +160,7 @@ def learn(db: Connection, newer: Connection, done: TakenBack) -> None:
             done.unread.append(what)
             log.error("%s can't be read of the index of the newer version: as before", what)
     _doubt_copies(db)
-    _begin_feed_anew(db, newer, gone, now)
+    _begin_feed_anew(db, newer, told, gone, now)
 
 
 def _tried(db: Connection, act: Callable[[], None]) -> bool:
@@ -386,15 +386,24 @@ def _doubt_copies(db: Connection) -> None:
 
 
 def _begin_feed_anew(
-    db: Connection, newer: Connection, gone: Iterable[InstanceRef], now: float
+    db: Connection, newer: Connection, told: int, gone: Iterable[InstanceRef], now: float
 ) -> None:
-    """Tell whoever follows by number of everything once more; the box itself has seen it."""
+    """Tell whoever follows by number of everything once more; the box itself has seen it.
+
+    Also that it is gone, of what came and went since *told*: they may have heard half of that.
+    """
+    absent = {ref.sop_uid: ref for ref in gone}
+    beyond = max(_last_change(db), int(now * 1000))
+    with contextlib.suppress(*_UNREAD):
+        rows = newer.execute(
+            "SELECT DISTINCT study_uid, series_uid, sop_uid FROM changes"
+            " WHERE sequence > ? AND action = 'DELETE'",
+            (told,),
+        )
+        absent |= {row[2]: InstanceRef(*row) for row in rows}
+        beyond = max(beyond, _last_change(newer))  # the clock may have been ahead
     db.execute("DELETE FROM changes")
-    beyond = int(now * 1000)
-    with contextlib.suppress(*_UNREAD):  # clocks of small machines may have been ahead
-        ((last,),) = newer.execute("SELECT seq FROM sqlite_sequence WHERE name = 'changes'")
-        beyond = max(beyond, int(last))
-    db.execute("UPDATE sqlite_sequence SET seq = max(seq, ?) WHERE name = 'changes'", (beyond,))
+    db.execute("UPDATE sqlite_sequence SET seq = ? WHERE name = 'changes'", (beyond,))
     db.execute(
         "INSERT INTO changes (action, study_uid, series_uid, sop_uid, at)"
         " SELECT 'CREATE', s.study_uid, e.series_uid, i.sop_uid, ? FROM instances i"
@@ -402,7 +411,14 @@ def _begin_feed_anew(
         " WHERE i.withheld = '' ORDER BY i.id",
         (now,),
     )
-    for ref in gone:
-        record(db, "DELETE", ref, now)
-    seen: Any = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'changes'").fetchone()
-    set_cursor(db, "arrivals", str(seen[0]))
+    is_shown = "SELECT 1 FROM instances WHERE sop_uid = ? AND withheld = ''"
+    for uid, ref in absent.items():
+        if db.execute(is_shown, (uid,)).fetchone() is None:
+            record(db, "DELETE", ref, now)
+    set_cursor(db, "arrivals", str(_last_change(db)))
+
+
+def _last_change(db: Connection) -> int:
+    """The number of the last change that there was."""
+    rows = db.execute("SELECT seq FROM sqlite_sequence WHERE name = 'changes'")
+    return int(rows.fetchone()[0])

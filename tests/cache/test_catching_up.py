@@ -465,3 +465,18 @@ async def test_whose_images_they_are_was_corrected_and_is_so(open_cache, updated
 
 def _number(db, study_uid):
     return db.execute("SELECT id FROM studies WHERE study_uid = ?", (study_uid,)).fetchone()[0]
+
+
+async def test_who_heard_half_of_what_came_and_went_since_hears_the_rest(
+    open_cache, updated, newer
+):
+    await updated()
+    async with open_cache() as cache:
+        await cache.send(SAMPLES[4])
+        await settle(cache, SAMPLES[4], Custody.VERIFIED)
+        # Who follows by number has heard so far that it is there.
+        await delete(cache, SAMPLES[4])
+    newer[1]()
+    async with open_cache() as cache:
+        rows = await cache.database.read("SELECT sop_uid FROM changes WHERE action = 'DELETE'")
+        assert rows == [(SAMPLES[4].ref.sop_uid,)]
