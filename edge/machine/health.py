@@ -120,8 +120,10 @@ class MachineState:
 
     def troubles(self) -> Iterator[str]:
         """What is wrong, the gravest first; no full stop at the end."""
-        if self.mains in {"low", "ending"}:
+        if self.mains == "low":
             yield "The mains failed and the battery is nearly empty: the box powers off"
+        if self.mains == "ending":
+            yield "The box powers off"
         for disk in self.disks:
             if disk.is_failing:
                 yield f"Disk {disk.name} may fail: {disk.problem}"

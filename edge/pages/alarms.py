@@ -137,7 +137,13 @@ def _of_start(status: Status, visit: Visit) -> Iterator[Alarm]:
 
 def _of_machine(machine: MachineState, visit: Visit) -> Iterator[Alarm]:
     _ = visit.words.gettext
-    if machine.mains in {"low", "ending"}:
+    if machine.mains == "ending":
+        yield Alarm(
+            Level.ALARM,
+            _("The box powers off."),
+            _("It takes no new images. Leave them on the devices until it is on again."),
+        )
+    elif machine.mains == "low":
         yield Alarm(
             Level.ALARM,
             _("The mains failed, and the battery is nearly empty."),

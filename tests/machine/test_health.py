@@ -161,3 +161,8 @@ def test_the_mains_are_part_of_it(places):
     note_power(places, "low", lambda: 5.0)
     state = read_machine(places, None)
     assert (state.mains, state.mains_since, state.is_grave) == ("low", 5.0, True)
+
+
+def test_who_powers_off_is_told_nothing_of_the_mains(places):
+    note_power(places, "ending", lambda: 5.0)
+    assert list(read_machine(places, None).troubles()) == ["The box powers off"]

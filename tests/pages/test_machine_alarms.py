@@ -25,6 +25,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
     ("machine", "level", "text", "words"),
     [
         (MachineState(mains="low"), Level.ALARM, "battery is nearly empty", ""),
+        (MachineState(mains="ending"), Level.ALARM, "The box powers off.", ""),
         (MachineState(mains="battery"), Level.WARNING, "runs on its battery", ""),
         (MachineState(disks=(FAILING,)), Level.ALARM, "disk sda may fail", FAILING.problem),
         (MachineState(disks=(WORN,)), Level.WARNING, "disk sdb is not as it should", WORN.problem),
