@@ -5,6 +5,7 @@
     person  who logs in there
     page    the page itself
     forms   what is asked on it
+    network … of the network
     disks   … of disks
     style   how it looks
     picture a code to be scanned, of characters

@@ -37,6 +37,7 @@ from edge.machine.health import MachineState, read_machine
 from edge.machine.moving import MoveState, read_move
 from edge.machine.networks import read_network
 from edge.machine.places import Places
+from edge.machine.ports import read_ports
 from edge.machine.wishes import PowerOff, Restart, Wish
 
 if TYPE_CHECKING:
@@ -111,6 +112,7 @@ class LocalBox:
             except EdgeError as error:  # the rest can be shown all the same
                 log.warning("there is no code to be had for the first admin: %s", error)
                 self._code = None
+        ports = await asyncio.to_thread(read_ports, self._places)
         return View(
             name=config.appliance.name,
             sentence=state.sentence,
@@ -121,6 +123,7 @@ class LocalBox:
             code=None if state.has_people else self._code,
             troubles=tuple(machine.troubles()),
             network=network,
+            ports=ports,
             move=move,
             has_machine=has_machine,
             needs_login=state.has_people,

@@ -20,21 +20,27 @@ from textual.widgets import Button, Input, Label, Static
 
 from edge.errors import MachineRefused, Needs
 from edge.machine.disks import Disk
-from edge.machine.wishes import Move, NetworkSettings, checked_network
+from edge.machine.wishes import Move, NetworkSettings
 
 __all__ = [
     "DiskForm",
+    "Form",
     "LogInForm",
-    "NetworkForm",
     "Question",
     "ResetForm",
     "Typed",
     "UnlockForm",
+    "field_of",
     "harmless",
 ]
 
 _OBEYED: Final = "\N{REPLACEMENT CHARACTER}"
-_LEAVE: Final = Binding("escape", "leave", "Leave")
+_MOVING: Final[list[BindingType]] = [
+    Binding("escape", "leave", "Leave"),
+    Binding("up,left", "app.focus_previous", "Back", show=False),
+    Binding("down,right", "app.focus_next", "On", show=False),
+]
+_HELP: Final = "Tab and arrows move, Enter goes on, Esc leaves."
 
 
 def harmless(text: str) -> str:
@@ -52,35 +58,30 @@ class Typed:
 
 
 class Question(ModalScreen[bool]):
-    """Yes or no; no if somebody leaves it, or when the time is over.
+    """Yes or no; no if somebody leaves it.
 
     Args:
         title: What it is about.
         text: More of it.
         yes: What yes does.
         no: What no does; empty: there is nothing to choose.
-        seconds: The time; 0: as long as it takes.
     """
 
-    BINDINGS: ClassVar[list[BindingType]] = [_LEAVE]
+    BINDINGS: ClassVar[list[BindingType]] = _MOVING
 
-    def __init__(
-        self, title: str, text: str, *, yes: str = "OK", no: str = "", seconds: int = 0
-    ) -> None:
+    def __init__(self, title: str, text: str, *, yes: str = "OK", no: str = "") -> None:
         super().__init__()
         self._title = title
         self._text = text
         self._yes = yes
         self._no = no
-        self._left = seconds
 
     def compose(self) -> ComposeResult:
         """See textual."""
         with Vertical(classes="form"):
             yield Label(harmless(self._title), classes="heading", markup=False)
             yield Static(harmless(self._text), id="text", markup=False)
-            if self._left:
-                yield Static(self._time(), id="left", markup=False)
+            yield from self.more()
             with Horizontal(classes="buttons"):
                 yield Button(self._yes, id="yes", variant="primary")
                 if self._no:
@@ -89,19 +90,11 @@ class Question(ModalScreen[bool]):
     def on_mount(self) -> None:
         """See textual."""
         # Whoever types on without looking changes nothing.
-        self.query_one("#no" if self._no and not self._left else "#yes", Button).focus()
-        if self._left:
-            self.set_interval(1.0, self._count)
+        self.query_one("#no" if self._no else "#yes", Button).focus()
 
-    def _count(self) -> None:
-        self._left -= 1
-        if self._left <= 0:
-            self.dismiss(False)
-        else:
-            self.query_one("#left", Static).update(self._time())
-
-    def _time(self) -> str:
-        return f"in {self._left} s by itself: {self._no}"
+    def more(self) -> ComposeResult:
+        """What else there is to see."""
+        yield from ()
 
     @on(Button.Pressed)
     def _pressed(self, event: Button.Pressed) -> None:
@@ -112,16 +105,20 @@ class Question(ModalScreen[bool]):
         self.dismiss(False)
 
 
-class _Form(ModalScreen[NetworkSettings | Typed | Move | str | None]):
+class Form(ModalScreen[NetworkSettings | Typed | Move | str | None]):
     """Fields, one below the other, and what is wrong with them."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [_LEAVE]
+    BINDINGS: ClassVar[list[BindingType]] = _MOVING
     heading: ClassVar[str]
     go: ClassVar[str]
 
     def fields(self) -> Iterator[tuple[Label, Input]]:
         """What is asked."""
         raise NotImplementedError
+
+    def notes(self) -> str:
+        """What stands below the fields; empty: nothing."""
+        return ""
 
     def typed(self) -> NetworkSettings | Typed | Move | str:
         """What was typed.
@@ -140,7 +137,10 @@ class _Form(ModalScreen[NetworkSettings | Typed | Move | str | None]):
                     with Horizontal(classes="field"):
                         yield label
                         yield field
+            if notes := self.notes():
+                yield Static(harmless(notes), id="notes", markup=False)
             yield Static("", id="wrong", markup=False)
+            yield Static(_HELP, id="help", markup=False)
             with Horizontal(classes="buttons"):
                 yield Button(self.go, id="go", variant="primary")
                 yield Button("Leave", id="leave")
@@ -179,57 +179,15 @@ class _Form(ModalScreen[NetworkSettings | Typed | Move | str | None]):
         self.dismiss(None)
 
 
-def _field(
+def field_of(
     name: str, label: str, value: str = "", hint: str = "", *, password: bool = False
 ) -> tuple[Label, Input]:
+    """One of a form: what it is called, and where it is typed."""
     field = Input(harmless(value), placeholder=hint, id=name, compact=True, password=password)
     return Label(label, markup=False), field
 
 
-class NetworkForm(_Form):
-    """Network settings.
-
-    Args:
-        settings: Those that hold.
-    """
-
-    heading: ClassVar[str] = "Network"
-    go: ClassVar[str] = "Try them for two minutes"
-
-    def __init__(self, settings: NetworkSettings) -> None:
-        super().__init__()
-        self._settings = settings
-
-    def fields(self) -> Iterator[tuple[Label, Input]]:
-        """See `_Form`."""
-        now = self._settings
-        yield _field("address", "Address", _joined(now.address), "none: DHCP; 192.168.1.10/24")
-        yield _field("gateway", "Gateway", _joined(now.gateway), "192.168.1.1")
-        yield _field("dns", "Name servers", _joined(now.dns), "those of DHCP")
-        yield _field("domains", "Domains", _joined(now.domains), "clinic.example")
-        yield _field("ntp", "Time servers", _joined(now.ntp), "those of DHCP")
-        yield _field("interface", "Port", now.interface, "all that are wired; enp1s0")
-        yield _field("vlan", "VLAN", str(now.vlan or ""), "none; 1 to 4094")
-
-    def typed(self) -> NetworkSettings:
-        """See `_Form`."""
-        vlan = self.value("vlan") or "0"
-        if not (vlan.isascii() and vlan.isdigit() and len(vlan) < 6):
-            raise MachineRefused(f"vlan: {vlan!r} is no number", hint="1 to 4094; empty means none")
-        return checked_network(
-            NetworkSettings(
-                interface=self.value("interface"),
-                address=self.values("address"),
-                gateway=self.values("gateway"),
-                dns=self.values("dns"),
-                domains=self.values("domains"),
-                vlan=int(vlan),
-                ntp=self.values("ntp"),
-            )
-        )
-
-
-class LogInForm(_Form):
+class LogInForm(Form):
     """A log-in of an admin.
 
     Args:
@@ -246,25 +204,25 @@ class LogInForm(_Form):
         self._wrong = wrong
 
     def fields(self) -> Iterator[tuple[Label, Input]]:
-        """See `_Form`."""
+        """See `Form`."""
         if self._before is None:
-            yield _field("name", "Name")
-            yield _field("password", "Password", password=True)
+            yield field_of("name", "Name")
+            yield field_of("password", "Password", password=True)
         else:
-            yield _field("second", "Code", hint="of the app, or a recovery code")
+            yield field_of("second", "Code", hint="of the app, or a recovery code")
 
     def on_mount(self) -> None:
         """See textual."""
         self.query_one("#wrong", Static).update(harmless(self._wrong))
 
     def typed(self) -> Typed:
-        """See `_Form`."""
+        """See `Form`."""
         if self._before is not None:
             return Typed(self._before.name, self._before.password, self.value("second"))
         return Typed(self.value("name"), self.query_one("#password", Input).value, "")
 
 
-class UnlockForm(_Form):
+class UnlockForm(Form):
     """What opens a locked box.
 
     Args:
@@ -281,29 +239,29 @@ class UnlockForm(_Form):
         self._wrong = wrong
 
     def fields(self) -> Iterator[tuple[Label, Input]]:
-        """See `_Form`."""
+        """See `Form`."""
         match self._needs:
             case Needs.RECOVERY_KEY:
-                yield _field("secret", "Recovery key", hint="nine groups of eight characters")
+                yield field_of("secret", "Recovery key", hint="nine groups of eight characters")
             case Needs.NEW_PASSPHRASE:
-                yield _field("secret", "Passphrase", hint="that it shall have", password=True)
-                yield _field("again", "Once more", password=True)
+                yield field_of("secret", "Passphrase", hint="that it shall have", password=True)
+                yield field_of("again", "Once more", password=True)
             case _:
-                yield _field("secret", "Passphrase", password=True)
+                yield field_of("secret", "Passphrase", password=True)
 
     def on_mount(self) -> None:
         """See textual."""
         self.query_one("#wrong", Static).update(harmless(self._wrong))
 
     def typed(self) -> str:
-        """See `_Form`."""
+        """See `Form`."""
         secret = self.query_one("#secret", Input).value
         if self._needs is Needs.NEW_PASSPHRASE and secret != self.query_one("#again", Input).value:
             raise MachineRefused("the two are not the same", hint="type it again")
         return secret
 
 
-class ResetForm(_Form):
+class ResetForm(Form):
     """The box's name, typed by who wants all of it destroyed.
 
     Args:
@@ -320,8 +278,8 @@ class ResetForm(_Form):
         self._lost = lost
 
     def fields(self) -> Iterator[tuple[Label, Input]]:
-        """See `_Form`."""
-        yield _field("name", "Its name", hint=f"type {harmless(self._name_of_box)}")
+        """See `Form`."""
+        yield field_of("name", "Its name", hint=f"type {harmless(self._name_of_box)}")
 
     def on_mount(self) -> None:
         """See textual."""
@@ -329,13 +287,13 @@ class ResetForm(_Form):
             self.query_one("#wrong", Static).update(harmless(self._lost))
 
     def typed(self) -> str:
-        """See `_Form`."""
+        """See `Form`."""
         if self.value("name") != self._name_of_box:
             raise MachineRefused("that is not its name", hint="nothing was changed")
         return self._name_of_box
 
 
-class DiskForm(_Form):
+class DiskForm(Form):
     """The disk that the data moves to.
 
     Args:
@@ -350,9 +308,9 @@ class DiskForm(_Form):
         self._disks = disks
 
     def fields(self) -> Iterator[tuple[Label, Input]]:
-        """See `_Form`."""
-        yield _field("disk", "Disk", hint="its name, such as sdb")
-        yield _field("erase", "Not empty?", hint="type erase, and all that is on it goes")
+        """See `Form`."""
+        yield field_of("disk", "Disk", hint="its name, such as sdb")
+        yield field_of("erase", "Not empty?", hint="type erase, and all that is on it goes")
 
     def on_mount(self) -> None:
         """See textual."""
@@ -360,7 +318,7 @@ class DiskForm(_Form):
         self.query_one("#wrong", Static).update(harmless("\n".join(lines)))
 
     def typed(self) -> Move:
-        """See `_Form`."""
+        """See `Form`."""
         name = self.value("disk")
         disk = next((one for one in self._disks if one.name == name), None)
         if disk is None:
@@ -374,7 +332,3 @@ class DiskForm(_Form):
         if disk.holds and not disk.role and not is_erased:
             raise MachineRefused(f"{disk}", hint="type erase, if all that is on it may go")
         return Move(disk.name, disk.seen, erase=is_erased)
-
-
-def _joined(values: Sequence[str]) -> str:
-    return " ".join(values)

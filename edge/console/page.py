@@ -25,19 +25,18 @@ from edge.cache.condition import Level
 from edge.console.disks import talk_of_disks
 from edge.console.forms import (
     LogInForm,
-    NetworkForm,
     Question,
     ResetForm,
     Typed,
     UnlockForm,
     harmless,
 )
+from edge.console.network import Trial, talk_of_network
 from edge.console.picture import drawn
 from edge.console.style import STYLE
 from edge.console.view import Box, Person, SecondFactorNeeded, View
 from edge.errors import AccessDenied, DecisionRefused, EdgeError, Needs
-from edge.machine.networks import TRIED_SECONDS
-from edge.machine.wishes import Back, Keep, Network, NetworkSettings, PowerOff, Restart, Wish
+from edge.machine.wishes import PowerOff, Restart, Wish
 
 __all__ = ["ConsolePage", "lines_of"]
 
@@ -126,6 +125,8 @@ class ConsolePage(App[None], inherit_bindings=False):
         """See textual."""
         if isinstance(event, events.Key):
             self._touched = time.monotonic()
+            if isinstance(self.screen, Trial) and self.screen.is_deaf:
+                return
         await super().on_event(event)
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
@@ -239,17 +240,7 @@ class ConsolePage(App[None], inherit_bindings=False):
         view = self.view
         if view is None or not await self._may(view):
             return
-        found = await self.push_screen_wait(NetworkForm(view.network.kept))
-        if not isinstance(found, NetworkSettings) or not await self._wish(Network(found)):
-            return
-        asked = Question(
-            "The new settings hold. Do they work?",
-            "Look from another computer. What nobody keeps goes back.",
-            yes="Keep them",
-            no="Go back",
-            seconds=int(TRIED_SECONDS) - 5,
-        )
-        await self._wish(Keep() if await self.push_screen_wait(asked) else Back())
+        await talk_of_network(self, lambda: self.view, self._wish)
         self.look()
 
     @_act

@@ -27,8 +27,12 @@ ModalScreen { align: center middle; }
 .heading { text-style: bold; margin-bottom: 1; }
 .fields { height: auto; max-height: 12; }
 .field { height: 1; } .field Label { width: 15; } .field Input { width: 1fr; }
+.field .input--placeholder { color: #c0c0c0; }
+#notes { color: #c0c0c0; height: auto; max-height: 4; }
 #wrong { color: #ffff00; height: auto; }
+#help { color: #c0c0c0; }
 #left { color: #ffff00; }
+#seen { margin-bottom: 1; }
 #text { margin-bottom: 1; }
 .buttons { height: 3; } .buttons Button { margin-right: 2; }
 """

@@ -10,6 +10,7 @@ from edge.errors import Needs
 from edge.machine.disks import Disk
 from edge.machine.moving import MoveState
 from edge.machine.networks import NetworkState
+from edge.machine.ports import Port
 from edge.machine.wishes import Wish
 
 __all__ = ["Box", "Code", "Person", "SecondFactorNeeded", "View"]
@@ -44,6 +45,7 @@ class View:
     troubles: tuple[str, ...] = ()
     """Of the machine."""
     network: NetworkState = field(default_factory=NetworkState)
+    ports: tuple[Port, ...] = ()
     move: MoveState | None = None
     """How far the data is on its way to another disk; None: it does not move."""
     has_machine: bool = False

@@ -27,6 +27,7 @@ class Places:
     """Where the boot partition may be mounted."""
     leds: Path = Path("/sys/class/leds")
     blocks: Path = Path("/sys/block")
+    ports: Path = Path("/sys/class/net")
     devices: Path = Path("/dev")
     clock_chips: Path = Path("/sys/class/rtc")
     synchronized: Path = Path("/run/systemd/timesync/synchronized")
