@@ -40,6 +40,8 @@ class Places:
     """The image's own program for that."""
     disk: Path = Path("/usr/lib/edge/disk")
     """The image's own program that opens the data, and knows where its key is."""
+    boot_entry: Path = Path("/usr/lib/edge/boot-entry")
+    """The image's own program that has the firmware start from a disk."""
     data: Path = Path("/var")
     """Where the data partition is mounted."""
     moving: Path = Path("/run/edge-move")

@@ -107,12 +107,8 @@ def _start_from(places: Places, table: Table, tools: Tools) -> None:
     esp = next((one for one in table.partitions if one.kind == _ESP), None)
     if esp is None:
         return
-    options = "umask=0077,nosuid,nodev,noexec"
     try:
-        with _mounted(esp.node, places.own_disk / "new-esp", options, tools) as folder:
-            # It is no ESP that anybody else mounted.
-            relaxed = ("env", "SYSTEMD_RELAX_ESP_CHECKS=1", "bootctl")
-            tools.run(*relaxed, f"--esp-path={folder}", "--no-pager", "install")
+        tools.run(str(places.boot_entry), str(esp.node))
     except MachineRefused as error:
         log.warning("the firmware takes no entry for the new disk: %s", error)
 

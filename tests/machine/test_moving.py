@@ -111,14 +111,14 @@ def test_it_moves_while_people_work_and_the_old_copy_stays_until_it_is_erased(di
     assert disks.copies(new) == [old]
     assert found(disks, new) == wanted
     assert found(disks, old) == wanted
-    for number in (2, 3):  # the first was mounted by who tells the firmware of it
+    for number in (1, 2, 3):
         assert same(f"{disks.old}p{number}", f"{disks.new}p{number}")
     before, after = (table_of(disk, disks.tools).partitions for disk in (disks.old, disks.new))
     assert [one.label for one in after[:5]] == [one.label for one in before[:5]]
     assert [one.uuid for one in after[1:3]] == [one.uuid for one in before[1:3]]
     assert after[0].uuid != before[0].uuid
     assert after[5].size > before[5].size
-    assert any(line.startswith("bootctl --esp-path=") for line in called(disks))
+    assert f"boot-entry {disks.new}p1" in called(disks)
     disks.starts()
     roles = {disk.name: disk.role for disk in disks_of(disks.places, disks.tools)}
     assert roles[disks.old.name].startswith("has the data as it was before it moved")
@@ -266,6 +266,17 @@ def test_the_last_step_fails_and_the_data_stays_where_it_was(disks):
     assert copy(disks) == 0
     assert restart(disks) == 0
     assert disks.data(disks.old) == f"{disks.new.name}p6"
+
+
+def test_a_firmware_that_takes_no_entry_holds_nothing_up(disks):
+    (disks.root / "broken-boot-entry").touch()
+    assert choose(disks) == 0
+    assert copy(disks) == 0
+    assert restart(disks) == 0
+    assert f"boot-entry {disks.new}p1" in called(disks)
+    assert disks.data(disks.old) == f"{disks.new.name}p6"
+    disks.starts()
+    assert restart(disks) == 0
 
 
 def test_a_machine_that_lacks_the_other_disk_does_not_begin_anew(disks):

@@ -218,8 +218,8 @@ def two_disks(root: Path, old_size: int = 48 * MIB, new_size: int = 64 * MIB) ->
             _LSBLK.format(python=sys.executable, disks=[str(old), str(new)]),
         )
         _program(root / "programs/mount", _MOUNT)
-        for name in ("bootctl", "udevadm"):
-            shutil.copy(root / "programs/systemctl", root / "programs" / name)
+        for program in (root / "programs/udevadm", places.boot_entry):
+            shutil.copy(root / "programs/systemctl", program)
         tools = Tools(f"{root / 'programs'}:/usr/bin:/usr/sbin:/bin:/sbin")
         disks = TwoDisks(root, places, tools, old, new)
         disks.starts()
