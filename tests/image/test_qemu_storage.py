@@ -15,6 +15,7 @@ from tests.image.hands import Hands
 from tests.image.machine import Machine, built
 from tests.image.media import run
 from tests.image.studies import LAB, NEEDS_IMAGE, OPEN, has_failed, kept, send, sent
+from tests.image.usb import put_in
 
 pytestmark = NEEDS_IMAGE
 SLICES = 12
@@ -71,7 +72,7 @@ def until_disks(hands, wanted):
 def test_a_bigger_disk_that_is_plugged_in_is_shown(box, hands, bigger):
     box.start().until_ready()
     assert send(box, SLICES, 841).returncode == 0
-    box.plug(bigger, is_removable=False)
+    put_in(box, bigger, "bigger", is_stick=False)
     until_disks(hands, lambda said: "sda" in said)
     assert "has the data of this box" in disks_of(hands)["vda"]
     assert disks_of(hands)["sda"].endswith(": empty")

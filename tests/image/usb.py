@@ -1,4 +1,4 @@
-"""USB sticks that are put into a machine which runs, and pulled out of it."""
+"""USB sticks and disks that are put into a machine which runs, and pulled out of it."""
 
 from __future__ import annotations
 
@@ -15,13 +15,14 @@ FIRST = 1024**2
 _PATIENCE = 60.0
 
 
-def put_in(machine: Machine, image: Path, name: str) -> None:
-    """Put a stick in.
+def put_in(machine: Machine, image: Path, name: str, *, is_stick: bool = True) -> None:
+    """Put one in.
 
     Args:
         machine: Runs.
-        image: Of the stick.
+        image: Of the stick, or of the disk.
         name: By which it is pulled out; letters and digits.
+        is_stick: It calls itself removable, as sticks do; a disk in a USB case does not.
     """
     file = {"driver": "file", "filename": str(image)}
     machine.monitor("blockdev-add", driver=form_of(image), **{"node-name": name}, file=file)
@@ -31,7 +32,7 @@ def put_in(machine: Machine, image: Path, name: str) -> None:
         bus="usb.0",
         id=f"{name}-device",
         drive=name,
-        removable=True,
+        removable=is_stick,
     )
 
 
