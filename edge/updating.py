@@ -38,7 +38,7 @@ __all__ = ["UpdateMeans", "start_updates"]
 log = logging.getLogger(__name__)
 
 _FAILED: Final = frozenset(
-    {Deed.UNUSABLE, Deed.NOT_WRITTEN, Deed.BAD, Deed.WENT_BACK, Deed.INDEX_BACK}
+    {Deed.UNUSABLE, Deed.REFUSED, Deed.NOT_WRITTEN, Deed.BAD, Deed.WENT_BACK, Deed.INDEX_BACK}
 )
 
 
@@ -136,7 +136,7 @@ def _act_of(updater: Updater) -> Act:
             case "look":
                 return _plain(await updater.look())
             case "download":
-                return _plain(await updater.download(version, again=again))
+                return _plain(await updater.download(version, again=again, by=by))
             case "install":
                 return _plain(await updater.install(version, again=again, by=by))
             case "cancel":

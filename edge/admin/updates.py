@@ -80,7 +80,8 @@ def update_routes(
     @needs(Act.ADMINISTER)
     async def download(request: web.Request) -> web.Response:
         wish = await body(request, UpdateWanted)
-        return _json(await updater.download(wish.version, again=wish.again))
+        by = identity(request).name
+        return _json(await updater.download(wish.version, again=wish.again, by=by))
 
     @operation(
         "Have an update written at the next quiet moment; the machine starts anew with it.",

@@ -1,4 +1,4 @@
-"""Plain words for what goes wrong on the way to an archive.
+"""Plain words for what goes wrong on the way to an archive, or to another server.
 
 Owns the reading of what the system, TLS, a proxy and httpx raise, and promises to say whose fault
 it is: the proxy's, the archive's, or this box's clock. Words hold no secret and no body of an
@@ -34,6 +34,7 @@ NOT_EARLIER = dt.datetime(2026, 11, 1, tzinfo=dt.UTC).timestamp()
 """This code was not there before: a clock that says less is wrong. To be raised at a release."""
 _EXPIRED, _NOT_YET_VALID, _HOSTNAME, _ADDRESS = 10, 9, 62, 64  # OpenSSL's X509_V_ERR_*
 SET_CLOCK = "set this box's clock (timedatectl, chronyc tracking), or let it reach a time server"
+_ARCHIVE = "the archive"
 _Words = tuple[str, str]
 """What happened, and what to do."""
 
@@ -120,16 +121,24 @@ def words_for(
     proxy: httpx.Proxy | None = None,
     *,
     now: float | None = None,
+    whose: str = _ARCHIVE,
 ) -> _Words:
     """Plain words for an error, and a hint.
 
     Args:
         error: What was raised.
-        url: Of the archive.
+        url: Of the server.
         proxy: That stands before it.
         now: POSIX seconds, by this box's clock.
+        whose: What that server is to the reader.
     """
-    now = time.time() if now is None else now
+    words, hint = _words_for(error, url, proxy, time.time() if now is None else now)
+    return words.replace(_ARCHIVE, whose), hint.replace(_ARCHIVE, whose)
+
+
+def _words_for(
+    error: BaseException, url: httpx.URL, proxy: httpx.Proxy | None, now: float
+) -> _Words:
     where = where_of(url)
     for cause in causes_of(error):
         match cause:

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 from edge.commands.parsing import Acts, Commands, configuration, configuration_file
 from edge.commands.witness import who
 from edge.commands.words import moment, say
-from edge.errors import ConfigError, EdgeError, KeyLocked, UpdateRefused
+from edge.errors import ConfigError, EdgeError, KeyLocked, StorageFull, UpdateRefused
 
 if TYPE_CHECKING:
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
@@ -134,7 +134,8 @@ async def _look(options: argparse.Namespace) -> int:
 async def _download(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
     if options.source is None:
-        await _asked(loaded, "download", version=options.version, again=options.again)
+        wish = {"version": options.version, "again": options.again, "by": who().name}
+        await _asked(loaded, "download", **wish)
         say("edge: the update comes, at the calendar's pace: edge update show", file=sys.stderr)
         return 0
     from edge.admin.local import ask_service
@@ -144,29 +145,65 @@ async def _download(options: argparse.Namespace) -> int:
     from edge.updates.stick import bring, has_any, newest_on
 
     def copied() -> str:
-        if options.if_any and not has_any(options.source):
-            return ""
-        _refuse_elsewhere()
         keys = read_keys(loaded.update.keys)
         source = newest_on(options.source, keys, HERE)
         with held(loaded.appliance.data_dir) as folder:
             return bring(folder, source, keys, HERE, by=who().name).version
 
-    version = await asyncio.to_thread(copied)
-    if not version:
+    if options.if_any and not await asyncio.to_thread(has_any, options.source):
         return 0
+    await asyncio.to_thread(_refuse_elsewhere)
+    try:
+        version = await asyncio.to_thread(copied)
+    except (UpdateRefused, StorageFull) as error:
+        await asyncio.to_thread(_refused, loaded, options.source, error)
+        with contextlib.suppress(EdgeError):  # locked, say: it finds it in the history
+            await ask_service(loaded.appliance.data_dir, "update", {"do": "wake"})
+        raise
+    await asyncio.to_thread(_answer, options.source, _COPIED.format(version=version))
     await ask_service(loaded.appliance.data_dir, "update", {"do": "wake"})
     say(f"edge: version {version} is here, and proven: edge update install", file=sys.stderr)
     return 0
+
+
+_COPIED = (
+    "Version {version} is on the box, and proven. Take the stick with you; the page Update installs"
+    " it.\n"
+)
+_NOT_COPIED = "This update was not taken: {why}. Nothing was changed.\n"
+
+
+def _refused(loaded: Config, stick: Path, error: EdgeError) -> None:
+    """Tell of a stick that is refused: there is nobody at a screen who reads it."""
+    from edge.updates.held import held
+    from edge.updates.stick import FOLDER, refuse
+
+    if not (stick / FOLDER).is_dir():
+        return  # a file, or a folder, of somebody who is told here
+    why = f"{error}; {error.hint}" if error.hint else str(error)
+    with contextlib.suppress(EdgeError, OSError), held(loaded.appliance.data_dir) as folder:
+        refuse(folder, why, by=who().name)
+    _answer(stick, _NOT_COPIED.format(why=why))
+
+
+def _answer(stick: Path, words: str) -> None:
+    """Say it on the stick, if it is one, and takes it."""
+    from edge.provision.medium import answer
+    from edge.updates.stick import FOLDER
+
+    if (stick / FOLDER).is_dir():
+        with contextlib.suppress(EdgeError, OSError):
+            answer(stick, words, name=FOLDER)
 
 
 async def _install(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
     by = who().name
     found = await _asked(loaded, "install", version=options.version, again=options.again, by=by)
+    first = " comes, and" * (found["phase"] == "fetching")
     say(
-        f"edge: version {found['version']} is written once nothing comes in; the machine starts"
-        " anew then: edge update show",
+        f"edge: version {found['version']}{first} is written once nothing comes in; the machine"
+        " starts anew then: edge update show",
         file=sys.stderr,
     )
     return 0
@@ -193,7 +230,8 @@ async def _history(options: argparse.Namespace) -> int:
         before = f" (before: {entry.before})" if entry.before else ""
         by = f", {entry.by}" if entry.by else ""
         why = f": {entry.why}" if entry.why else ""
-        say(f"{moment(entry.at)}  {entry.version:<12} {entry.deed}{before}{by}{why}")
+        version = entry.version or "a stick"
+        say(f"{moment(entry.at)}  {version:<12} {entry.deed}{before}{by}{why}")
     return 0
 
 
@@ -204,7 +242,10 @@ def _print(found: dict[str, Any], options: argparse.Namespace) -> int:
     say(f"version {found['running']} runs")
     if not found["is_image"]:
         say("  this machine was not made from the disk image: its packages bring newer versions")
-    say(f"  {_PHASES[found['phase']].format(version=found['version'])}")
+    says = _PHASES[found["phase"]].format(version=found["version"])
+    installs = ", and will be installed" * found["will_install"]
+    here = f"; {found['here']} is here" if found["here"] else ""
+    say(f"  {says}{installs}{here}")
     if (known := found["found"]) is not None:
         security = ", for security" if known["security"] else ""
         say(f"    {known['bytes'] / 1e6:.0f} MB, made {moment(known['made'])}{security}")
@@ -212,16 +253,31 @@ def _print(found: dict[str, Any], options: argparse.Namespace) -> int:
             say(f"    of them here: {found['fetched_bytes'] / 1e6:.0f} MB")
         for line in known["notes"].get("en", "").splitlines():
             say(f"    {line}")
+    if (newer := found["newer"]) is not None:
+        security = ", for security" if newer["security"] else ""
+        say(f"  version {newer['version']} can be had, too{security}")
     if found["looked"]:
         say(f"  the server was asked {moment(found['looked'])}")
+    if (unlooked := found["unlooked"]) is not None:
+        _print_trouble(unlooked["since"], unlooked["why"], unlooked["hint"])
     if found["trouble"]:
-        say(f"  since {moment(found['since'])}: {found['trouble']}")
+        _print_trouble(found["since"], found["trouble"], found["hint"])
+    if found["next_try"]:
+        say(f"    it is tried again at {moment(found['next_try'])}")
     if (failure := found["failure"]) is not None:
         back = "; the version from before runs again" if failure["went_back"] else ""
         say(
             f"  version {failure['version']} failed {moment(failure['at'])}: {failure['why']}{back}"
         )
+        if failure["is_final"]:
+            say("    it is not tried again by itself: edge update install --again")
     return 0
+
+
+def _print_trouble(since: float, why: str, hint: str) -> None:
+    say(f"  since {moment(since)}: {why}")
+    if hint:
+        say(f"    {hint}")
 
 
 _PHASES = {

@@ -73,18 +73,19 @@ def beside(path: Path) -> dict[str, bytes]:
         return _beside(folder)
 
 
-def answer(medium: Path, words: str, *, token: str = "") -> None:
+def answer(medium: Path, words: str, *, token: str = "", name: str = FOLDER) -> None:
     """Write what became of it.
 
     Args:
         medium: Where it was found.
         words: For people.
         token: That was taken, and is struck out; empty if none was.
+        name: Of the folder that it was found in.
 
     Raises:
         DiskUnusable: It can't be written.
     """
-    with on_disk(medium), Folder.named(medium) as top, top.folder(FOLDER) as folder:
+    with on_disk(medium), Folder.named(medium) as top, top.folder(name) as folder:
         _write(folder, _ANSWER, words.replace("\n", "\r\n").encode())  # Windows' editor, too
         if token:
             found = _found(folder)

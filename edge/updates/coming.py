@@ -1,13 +1,18 @@
 """What is wanted comes here, as far as the line, the calendar and the disk let it.
 
 Promises that nothing which can't come holds up what can: a bundle that the server has removed is
-wanted no more, and neither is one of which the server has a newer, or another, by now.
+wanted no more, and neither is one of which the server has a newer, or another, by now. Nor is one
+that came in one go and is damaged: it would be the next time, too, and a person has to want it
+again. One that was cut in between may be of two files, and is fetched anew, three times and ever
+later.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Sequence
+import logging
+import time
+from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from edge import config
@@ -19,6 +24,8 @@ from edge.updates.means import Means
 from edge.updates.versions import Version
 
 __all__ = ["Coming"]
+
+log = logging.getLogger(__name__)
 
 _FIRST, _LONGEST = 10.0, 900.0
 """Seconds before a download that broke off is taken up again."""
@@ -35,6 +42,7 @@ class Coming:
         means: What it works with.
         kept: What is known and wanted.
         reserve: Bytes of the disk that are left alone.
+        clock: POSIX seconds.
     """
 
     def __init__(
@@ -45,17 +53,25 @@ class Coming:
         kept: Kept,
         *,
         reserve: int,
+        clock: Callable[[], float] = time.time,
     ) -> None:
         self._settings = settings
         self._folder = folder
         self._means = means
         self._kept = kept
         self._reserve = reserve
+        self._clock = clock
         self._unwanted = asyncio.Event()
         self._failures = 0
+        self.next_try = 0.0
+        """When what broke off is taken up again; 0 while nothing waits for that."""
 
-    async def want(self, found: Found) -> None:
+    async def want(self, found: Found, by: str) -> None:
         """Have it come from now on, in place of what was wanted.
+
+        Args:
+            found: It.
+            by: Who says so; whoever wants it installed stays who they are.
 
         Raises:
             UpdateRefused: It is not known where from.
@@ -67,9 +83,10 @@ class Coming:
         if before is not None and not is_same:
             self.stop()
         self._unwanted.clear()
-        self._failures = 0
+        self._failures, self.next_try = 0, 0.0
         synced = self._kept.state.synced if is_same else 0
-        await self._kept.change(wanted=found, synced=synced, trouble="", hint="")
+        by = self._kept.state.by if self._kept.state.install else by
+        await self._kept.go_on(wanted=found, synced=synced, by=by)
         if before is not None and before.version != found.version:
             await self._throw_away(before)
 
@@ -92,29 +109,48 @@ class Coming:
             has_failed(history, offered.version) or was_cancelled(history, offered.version)
         ):
             return
-        await self.want(offered)
+        await self.want(offered, self._kept.state.by)
 
     async def fetch(self, wanted: Found) -> float:
         """Have it come here, as far as it does; seconds until it is tried again."""
-        before = self._kept.state.synced
+        before, self.next_try = self._kept.state.synced, 0.0
         try:
             await self._unless_unwanted(self._download(wanted))
         except LineClosed:
+            await self._kept.go_on()  # it was the calendar: nothing is in the way
             return 1.0
         except (CloudError, StorageFull) as error:
             if isinstance(error, CloudRefused) and error.status in _GONE:
                 await self._let_go(wanted)
                 return 1.0
             self._failures = 0 if self._kept.state.synced > before else self._failures + 1
-            pause = min(_FIRST * 2.0**self._failures, _LONGEST)
             await self._kept.say(error)
-            return pause
+            return self._later()
         except UpdateRefused as error:
-            await self._throw_away(wanted)
-            await asyncio.to_thread(
-                self._folder.note, Deed.UNUSABLE, wanted.version, why=str(error), cause=Cause.LINE
-            )
-            await self._kept.say(error, wanted=None, synced=0, install=False)
+            return await self._unusable(wanted, error, was_cut=before > 0)
+        return 1.0
+
+    def _later(self) -> float:
+        """Seconds until it is tried again; it is known until then."""
+        pause = min(_FIRST * 2.0**self._failures, _LONGEST)
+        self.next_try = self._clock() + pause
+        return pause
+
+    async def _unusable(self, wanted: Found, error: UpdateRefused, *, was_cut: bool) -> float:
+        """What came is not what it should be; seconds until there may be something else."""
+        await self._throw_away(wanted)
+        why = f"{error}; {error.hint}" if error.hint else str(error)
+        cause = Cause.LINE if was_cut else Cause.ITSELF
+        await asyncio.to_thread(
+            self._folder.note, Deed.UNUSABLE, wanted.version, why=why, cause=cause
+        )
+        history = await asyncio.to_thread(self._folder.history)
+        if was_cut and has_failed(history, wanted.version) is None:
+            self._failures += 1
+            await self._kept.say(error, synced=0)
+            return self._later()
+        log.warning("version %s can't be used: %s", wanted.version, why)
+        await self._kept.go_on(wanted=None, synced=0, install=False)  # the history says it
         return 1.0
 
     async def _let_go(self, wanted: Found) -> None:
@@ -124,7 +160,7 @@ class Coming:
             offered = None
         gone = UpdateRefused(
             f"version {wanted.version} is not on the server of updates any more",
-            hint="edge update look asks what it has by now",
+            hint="look for one again: it may have another by now",
         )
         await self._throw_away(wanted)
         await self._kept.say(gone, wanted=None, synced=0, install=False, offered=offered)
@@ -140,7 +176,9 @@ class Coming:
             return now is not None and _is_same(now, wanted)
 
         async def synced(count: int) -> None:
-            if is_wanted():
+            if is_wanted() and count > self._kept.state.synced:
+                await self._kept.go_on(synced=count)
+            elif is_wanted():
                 await self._kept.change(synced=count)
 
         download = Download(
@@ -152,9 +190,10 @@ class Coming:
         )
         await download.run(wanted, self._kept.state.synced, synced)
         await asyncio.to_thread(self._folder.keep_only, wanted.version)
-        await asyncio.to_thread(self._folder.note, Deed.FETCHED, wanted.version)
+        by = self._kept.state.by
+        await asyncio.to_thread(self._folder.note, Deed.FETCHED, wanted.version, by=by)
         over: dict[str, Any] = {"wanted": None, "synced": 0} if is_wanted() else {}
-        await self._kept.change(ready=wanted, trouble="", hint="", since=0.0, **over)
+        await self._kept.go_on(ready=wanted, **over)
 
     async def _unless_unwanted(self, work: Awaitable[None]) -> None:
         """Do it until it is done, or stopped."""

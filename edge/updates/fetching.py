@@ -21,13 +21,13 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from edge import config
 from edge.cloud.pace import Way
 from edge.crypto.durable import sync_folder
-from edge.errors import CloudUnreachable, StorageFull, UpdateRefused
+from edge.errors import CloudUnreachable, UpdateRefused
 from edge.updates.bundle import open_bundle
 from edge.updates.journal import Folder, Found
 from edge.updates.machine import Place
 from edge.updates.server import UpdateServer
 from edge.updates.signature import read_keys
-from edge.updates.stick import found_of
+from edge.updates.stick import found_of, full
 from edge.updates.versions import Version
 
 __all__ = ["Download", "adopt"]
@@ -129,9 +129,7 @@ class Download:
     def _refuse_full(self, missing: int) -> None:
         free = shutil.disk_usage(self._folder.path).free
         if free - missing < self._reserve:
-            raise StorageFull(
-                f"there is no room for an update of {missing / 1e6:.0f} MB: images go first"
-            )
+            raise full(missing + self._reserve, free)
 
     def _prove(self, part: Path, found: Found, keys: Sequence[Ed25519PublicKey]) -> None:
         with open_bundle(part, keys) as bundle:

@@ -45,6 +45,7 @@ __all__ = [
     "Order",
     "State",
     "Trial",
+    "Trouble",
     "has_failed",
     "was_cancelled",
 ]
@@ -75,6 +76,8 @@ class Deed(StrEnum):
     """The same, by somebody with a stick."""
     UNUSABLE = "unusable"
     """It is not what it should be."""
+    REFUSED = "refused"
+    """What is on a stick can't be taken; it says nothing about a version."""
     ORDERED = "ordered"
     """It is to be written, and started from."""
     CANCELLED = "cancelled"
@@ -118,11 +121,22 @@ class Found(msgspec.Struct, frozen=True, kw_only=True):
     """Of the file on the server: if that is another one, it is fetched anew."""
 
 
+class Trouble(msgspec.Struct, frozen=True, kw_only=True):
+    """Why something does not go on, since when, and what a person can do."""
+
+    why: str
+    hint: str = ""
+    since: float
+    """POSIX seconds."""
+
+
 class State(msgspec.Struct, kw_only=True):
     """What the service knows and wants."""
 
     looked: float = 0.0
     """When the server was asked last, and answered."""
+    unlooked: Trouble | None = None
+    """Why it could not be asked; None once it could."""
     trouble: str = ""
     """Why what is wanted does not go on."""
     hint: str = ""
@@ -139,7 +153,7 @@ class State(msgspec.Struct, kw_only=True):
     install: bool = False
     """It is to be written at the next quiet moment,"""
     by: str = ""
-    """as they said,"""
+    """as they said who wanted it, or wanted it to come,"""
     asked: int = 0
     """when the last line of the history had this number."""
     told: int = 0

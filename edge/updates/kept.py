@@ -50,6 +50,10 @@ class Kept:
             await asyncio.to_thread(self._folder.write_state, new)
             self.state = new
 
+    async def go_on(self, **changed: Any) -> None:
+        """Keep that nothing is in the way any more, and what else changes with that."""
+        await self.change(trouble="", hint="", since=0.0, **changed)
+
     async def say(self, error: EdgeError, **changed: Any) -> None:
         """Keep why what is wanted does not go on, and what else changes with that."""
         if str(error) != self.state.trouble:

@@ -224,7 +224,7 @@ class UpdateServer:
                 self._refuse(url, answer)
                 yield answer
         except (httpx.HTTPError, httpx.StreamError, TimeoutError) as error:
-            words, hint = words_for(error, address, self._proxy)
+            words, hint = words_for(error, address, self._proxy, whose="the server of updates")
             raise CloudUnreachable(f"the server of updates: {words}", hint=hint) from error
 
     @staticmethod
@@ -234,7 +234,7 @@ class UpdateServer:
             return
         says = f"the server of updates answered {status} for {url}"
         if status in (408, 425, 429) or status >= 500:
-            raise CloudUnreachable(says, hint="it is tried again")
+            raise CloudUnreachable(says, hint="it is busy, or being restarted")
         raise CloudRefused(
             says,
             status=status,

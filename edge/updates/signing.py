@@ -51,9 +51,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def make_key(folder: Path, name: str) -> tuple[Path, Path]:
     """A new key: the file that signs, which its owner alone may read, and the one that proves.
 
+    Args:
+        folder: Where they come to; made if it is missing, for its owner alone.
+        name: Of both.
+
     Raises:
         UpdateRefused: It is there already.
     """
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     private, public = folder / f"{name}.key", folder / f"{name}.pub"
     key = Ed25519PrivateKey.generate()
     if public.exists():

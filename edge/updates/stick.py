@@ -24,7 +24,7 @@ from edge.updates.machine import Place
 from edge.updates.manifest import Manifest
 from edge.updates.versions import Version
 
-__all__ = ["FOLDER", "bring", "found_of", "has_any", "newest_on"]
+__all__ = ["FOLDER", "bring", "found_of", "full", "has_any", "newest_on", "refuse"]
 
 FOLDER: Final = "EDGE-UPDATE"
 _PIECE: Final = 1024**2
@@ -73,7 +73,7 @@ def newest_on(path: Path, keys: Sequence[Ed25519PublicKey], place: Place) -> Pat
                 bundle.manifest.check_for(place.kind, place.version)
                 version = Version(bundle.manifest.version)
         except UpdateRefused as error:
-            refused = refused or error
+            refused = refused or UpdateRefused(f"{file.name}: {error}", hint=error.hint)
             continue
         if best is None or best[0] < version:
             best = version, file
@@ -98,8 +98,9 @@ def bring(
         manifest.check_for(place.kind, place.version)
         folder.make()
         target, part = folder.bundle(manifest.version), folder.copying(manifest.version)
-        if shutil.disk_usage(folder.path).free < 2 * total:
-            raise StorageFull(f"there is no room for an update of {total / 1e6:.0f} MB")
+        free = shutil.disk_usage(folder.path).free
+        if free < 2 * total:
+            raise full(2 * total, free)
         bundle.prove()
     _copy(source, part, total)
     try:
@@ -116,6 +117,24 @@ def bring(
     sync_folder(folder.path)
     folder.note(Deed.BROUGHT, manifest.version, by=by)
     return found_of(manifest, total)
+
+
+def full(needed: int, free: int) -> StorageFull:
+    """That there is no room: how much is needed and free, in bytes, and what makes room."""
+    return StorageFull(
+        f"there is no room for the update: {needed / 1e6:.0f} MB have to be free for it and for"
+        f" images, and {free / 1e6:.0f} MB are",
+        hint="images make room once an archive has them: see what waits to be sent; delete studies"
+        " that nobody needs, or have a bigger disk",
+    )
+
+
+def refuse(folder: Folder, why: str, *, by: str) -> None:
+    """Have in the history that a stick was refused, once however often it is put in."""
+    history = folder.history()
+    last = history[-1] if history else None
+    if last is None or (last.deed, last.why) != (Deed.REFUSED, why):
+        folder.note(Deed.REFUSED, "", why=why, by=by)
 
 
 def _copy(source: Path, target: Path, total: int) -> None:

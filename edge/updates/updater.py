@@ -20,10 +20,10 @@ from typing import Any, Final
 import msgspec
 
 from edge import config
-from edge.errors import StorageFull, UpdateRefused
+from edge.errors import EdgeError, StorageFull, UpdateRefused
 from edge.updates.coming import Coming
 from edge.updates.fetching import adopt
-from edge.updates.journal import Entry, Folder, Found, has_failed, was_cancelled
+from edge.updates.journal import Entry, Folder, Found, Trouble, has_failed, was_cancelled
 from edge.updates.kept import Kept
 from edge.updates.machine import HERE, Machine, Place
 from edge.updates.means import Means
@@ -46,7 +46,7 @@ _QUIET: Final = 30
 _AWAY: Final = 300.0
 """Seconds after which devices are let in again, if the machine was not started anew after all."""
 _DAY: Final = 86400.0
-_AGAIN: Final = "a person can say that it is to be tried again"
+_AGAIN: Final = "say that it is to be tried again: edge update install --again"
 
 
 class Updater:
@@ -80,7 +80,7 @@ class Updater:
         self._clock = clock
         self._hours = [hours_of(text) for text in settings.hours]
         self._kept = Kept(folder, clock)
-        self._coming = Coming(settings, folder, means, self._kept, reserve=reserve)
+        self._coming = Coming(settings, folder, means, self._kept, reserve=reserve, clock=clock)
         self._ordering = Ordering(folder, means, self._kept, clock, quiet)
         self._woken = asyncio.Event()
         self._tidied: float | None = None
@@ -91,7 +91,12 @@ class Updater:
         """How it stands."""
         await self._kept.take_up()
         return await asyncio.to_thread(
-            standing_of, self._settings, self._folder, self._place, self._kept.state
+            standing_of,
+            self._settings,
+            self._folder,
+            self._place,
+            self._kept.state,
+            next_try=self._coming.next_try,
         )
 
     async def history(self) -> list[Entry]:
@@ -99,7 +104,7 @@ class Updater:
         return (await asyncio.to_thread(self._folder.history))[::-1]
 
     async def look(self) -> Standing:
-        """Ask the server.
+        """Ask the server. What is in the way is known until it was asked.
 
         Raises:
             UpdateRefused: None is configured, or what it has can't be used.
@@ -111,36 +116,54 @@ class Updater:
                 "no server of updates is configured",
                 hint="set update.url, or bring an update on a stick, in the folder EDGE-UPDATE",
             )
-        keys = await asyncio.to_thread(read_keys, self._settings.keys)
-        machine = await self._machine()
-        running = machine.shown_version
-        async with UpdateServer(self._settings, self._means.way) as server:
-            seen = await server.newest(self._settings.url, machine.kind, running, keys)
-        offered = None
-        if seen is not None:
-            made = found_of(seen.head.manifest, seen.head.total, where=seen.url, etag=seen.etag)
-            offered = msgspec.structs.replace(made, seen=self._clock())
-            log.info("version %s can be had; %s runs", offered.version, running)
-        await self._kept.change(looked=self._clock(), offered=offered)
+        try:
+            offered = await self._ask()
+        except EdgeError as error:
+            before = self._kept.state.unlooked
+            is_new = before is None or before.why != str(error)
+            since = self._clock() if before is None or is_new else before.since
+            with contextlib.suppress(StorageFull):  # why it could not be asked is the news
+                trouble = Trouble(why=str(error), hint=error.hint, since=since)
+                await self._kept.change(unlooked=trouble)
+            if is_new:
+                log.warning("the server of updates can't be asked: %s", error)
+            raise
+        await self._kept.change(looked=self._clock(), offered=offered, unlooked=None)
+        if self._kept.state.wanted is None:
+            await self._kept.go_on()
         if offered is not None:
             history = await asyncio.to_thread(self._folder.history)
             await self._coming.overtake(offered, history)
         self._woken.set()
         return await self.standing()
 
-    async def download(self, version: str = "", *, again: bool = False) -> Standing:
+    async def _ask(self) -> Found | None:
+        """What the server has that this machine may take."""
+        keys = await asyncio.to_thread(read_keys, self._settings.keys)
+        machine = await self._machine()
+        running = machine.shown_version
+        async with UpdateServer(self._settings, self._means.way) as server:
+            seen = await server.newest(self._settings.url, machine.kind, running, keys)
+        if seen is None:
+            return None
+        made = found_of(seen.head.manifest, seen.head.total, where=seen.url, etag=seen.etag)
+        log.info("version %s can be had; %s runs", made.version, running)
+        return msgspec.structs.replace(made, seen=self._clock())
+
+    async def download(self, version: str = "", *, again: bool = False, by: str = "") -> Standing:
         """Have the update that was found come here.
 
         Args:
             version: That it must be; empty means whichever was found.
             again: Even if it has failed before.
+            by: Who says so.
 
         Raises:
             UpdateRefused: There is none, or it has failed.
         """
         found = await self._choose(version, again=again)
         if self._kept.state.ready is None or self._kept.state.ready.version != found.version:
-            await self._coming.want(found)
+            await self._coming.want(found, by)
             self._woken.set()
         return await self.standing()
 
@@ -154,7 +177,7 @@ class Updater:
         if await asyncio.to_thread(self._ordering.is_busy):
             raise UpdateRefused("an update is being written, or on trial")
         if self._kept.state.ready is None or self._kept.state.ready.version != found.version:
-            await self._coming.want(found)
+            await self._coming.want(found, by)
         await self._ordering.wish(by)
         self._woken.set()
         return await self.standing()
@@ -172,7 +195,7 @@ class Updater:
         version = wanted.version if wanted else ""
         # First, or what goes on by itself would begin it again before it is known.
         await asyncio.to_thread(self._ordering.take_back, version, by)
-        await self._kept.change(wanted=None, install=False, by="", trouble="", hint="")
+        await self._kept.go_on(wanted=None, install=False, by="")
         self._coming.stop()
         self._woken.set()
         return await self.standing()
@@ -206,7 +229,8 @@ class Updater:
         if not choice:
             raise UpdateRefused(
                 f"no update to {version} is known" if version else "no update is known",
-                hint="edge update look asks the server; edge update download --from takes a file",
+                hint="look for one (edge update look), or bring one on a stick, in the folder"
+                " EDGE-UPDATE (edge update download --from)",
             )
         found = max(choice, key=lambda it: Version(it.version))
         failed = has_failed(await asyncio.to_thread(self._folder.history), found.version)
@@ -300,7 +324,7 @@ class Updater:
         )
         if offered is not None and is_newer and has_failed(history, offered.version) is None:
             if not was_cancelled(history, offered.version):
-                await self._coming.want(offered)
+                await self._coming.want(offered, "edge")
         elif (
             how == "install"
             and ready is not None

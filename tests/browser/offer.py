@@ -31,4 +31,5 @@ async def offered(folder: Path, *, cloud: str = "none") -> AsyncIterator[Scene]:
         updater._place, updater._ordering._quiet = place_of(folder / "machine"), 1
         await asyncio.to_thread(maker.bundle, "1.1", notes=_NOTES, security=True)
         store.list(("1.1", "x86-64", "1.1.edgeupdate"))
+        made.shop, made.means = store, updater._means
         yield made

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
 import json
 import os
 from functools import partial
@@ -87,6 +88,7 @@ async def test_an_update_is_looked_for_fetched_and_ordered(settings, path, store
         done = await edge("update", "history", "--config", path)
         words = [line.split()[-2] for line in done.stdout.splitlines()]
         assert len(words) == 3, done.stdout
+        assert "fetched, " in done.stdout  # by whom
 
         async def told():
             asked = Asked(event=Event.SOFTWARE)
@@ -146,6 +148,73 @@ async def test_the_history_says_who_and_why(path, tmp_path, store):
     done = await edge("update", "show", "--config", path)
     assert "version 99.0 failed" in done.stdout
     assert "the version from before runs again" in done.stdout
+
+
+async def test_what_is_in_the_way_stands_there_with_what_to_do(settings, path, store, tmp_path):
+    async with Appliance(settings) as box:
+        box.updater._place = place_of(tmp_path / "machine", "1.0")
+        store.status = 503
+        done = await edge("update", "look", "--config", path)
+        assert done.returncode == 1
+        done = await edge("update", "show", "--config", path)
+        assert ": the server of updates answered 503 for http" in done.stdout
+        assert "\n    it is busy, or being restarted\n" in done.stdout
+        store.status = 0
+        await asyncio.to_thread(store.maker.bundle, "99.0", minimum="0")
+        store.list(("99.0", "x86-64", "99.0.edgeupdate"))
+        done = await edge("update", "look", "--config", path)
+        assert "503" not in done.stdout
+
+        async def no_line(_):
+            await asyncio.Event().wait()
+
+        means = dataclasses.replace(box.updater._means, wait_open=no_line)
+        box.updater._coming._means = means
+        done = await edge("update", "install", "--config", path)
+        assert "version 99.0 comes, and is written once nothing comes in" in done.stderr
+        done = await edge("update", "show", "--config", path)
+        assert "version 99.0 comes, and will be installed" in done.stdout
+        await edge("update", "cancel", "--config", path)
+        folder = Folder(settings.appliance.data_dir)
+        await asyncio.to_thread(folder.note, Deed.UNUSABLE, "99.0", why="it is damaged")
+        done = await edge("update", "show", "--config", path)
+        assert "it is not tried again by itself: edge update install --again" in done.stdout
+        done = await edge("update", "install", "--config", path)
+        assert "edge update install --again" in done.stderr
+
+
+async def test_a_stick_that_is_refused_says_so_on_itself_and_on_the_page(path, tmp_path, store):
+    (tmp_path / "box").mkdir()
+    stick = tmp_path / "stick"
+    (stick / "EDGE-UPDATE").mkdir(parents=True)
+    (stick / "EDGE-UPDATE" / "x.edgeupdate").write_bytes(b"x" * 100)
+    words = ["update", "download", "--if-any", "--from", str(stick), "--config", str(path)]
+    machine = place_of(tmp_path / "machine", "1.0")
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("edge.updates.machine.HERE", machine)
+        for _ in range(2):
+            assert await asyncio.to_thread(__main__.main, words) == 1
+        said = (stick / "EDGE-UPDATE" / "result.txt").read_bytes().decode()
+        assert said.startswith("This update was not taken: x.edgeupdate: that is no update; ")
+        assert said.endswith("Nothing was changed.\r\n")
+        [entry] = await asyncio.to_thread(Folder(tmp_path / "box").history)
+        assert (entry.deed, entry.version) == (Deed.REFUSED, "")
+        assert "that is no update" in entry.why
+        made = await asyncio.to_thread(store.maker.bundle, "1.1")
+        await asyncio.to_thread(made.rename, stick / "EDGE-UPDATE" / "y.edgeupdate")
+        assert await asyncio.to_thread(__main__.main, words) == 0
+        said = (stick / "EDGE-UPDATE" / "result.txt").read_text()
+        assert said.startswith("Version 1.1 is on the box, and proven.")
+    done = await edge("update", "history", "--config", path)
+    assert "a stick      refused" in done.stdout
+    # A stick with a switch is refused all the same.
+    (stick / "EDGE-UPDATE" / "result.txt").unlink()
+    (stick / "EDGE-UPDATE" / "result.txt").mkdir()
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr("edge.updates.machine.HERE", place_of(tmp_path / "machine", "1.1"))
+        assert await asyncio.to_thread(__main__.main, words) == 1
+    last = (await asyncio.to_thread(Folder(tmp_path / "box").history))[-1]
+    assert "runs already" in last.why or "that is no update" in last.why
 
 
 async def test_the_box_tests_itself(settings, path):

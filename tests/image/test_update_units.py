@@ -116,5 +116,8 @@ def test_a_stick_is_mounted_so_that_nothing_of_it_runs_and_everybody_sees_it():
     for name in wanted.replace("%i", "").split():
         assert said(name, "BindsTo") == ["edge-media@%i.service"]
         assert said(name, "User") == ["edge"]
+        # What became of it is written onto it.
+        [written] = said(name, "ReadWritePaths")
+        assert "-/run/edge-media/%i" in written.split()
     rules = (UNITS / "90-edge-media.rules").read_text()
     assert 'ENV{SYSTEMD_WANTS}+="edge-media@%k.service"' in rules

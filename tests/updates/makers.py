@@ -143,6 +143,8 @@ class Shop:
     knows_ranges: bool = True
     etag: str = '"one"'
     sent: int = 0
+    status: int = 0
+    """That it answers with to everything; 0: what there is."""
 
     def list(self, *listed: tuple[str, str, str]) -> None:
         self.folder.mkdir(exist_ok=True)
@@ -152,6 +154,8 @@ class Shop:
     async def answer(self, request: web.Request) -> web.StreamResponse:
         wanted = request.headers.get("Range", "")
         self.asked.append((request.path, wanted))
+        if self.status:
+            return web.Response(status=self.status)
         path = self.folder / request.path.rpartition("/")[2]
         if not path.is_file():
             return web.Response(status=404)

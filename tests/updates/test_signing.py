@@ -19,8 +19,7 @@ def made(tmp_path):
         (tmp_path / name).write_bytes(name.encode() * 10_000)
     (tmp_path / "notes").write_text("Quicker.")
     (tmp_path / "notas").write_text("Más rápido.")
-    keys = tmp_path / "keys"
-    keys.mkdir()
+    keys = tmp_path / "keys"  # made by the first
     assert main(["key", str(keys), "present"]) == 0
     assert main(["key", str(keys), "next"]) == 0
     return tmp_path

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
-from edge.errors import UpdateRefused
+from edge.errors import StorageFull, UpdateRefused
 from edge.updates.journal import Deed
-from edge.updates.stick import bring, has_any, newest_on
+from edge.updates.standing import news
+from edge.updates.stick import bring, has_any, newest_on, refuse
 from tests.updates.makers import place_of
 
 
@@ -44,7 +47,7 @@ def test_a_stick_without_one_is_no_fault_and_one_that_does_not_fit_says_why(
     with pytest.raises(UpdateRefused, match="no update is in"):
         newest_on(stick, keys, place)
     put(stick, maker, "2.0", minimum="1.5")
-    with pytest.raises(UpdateRefused, match=r"can be taken from 1\.5 on"):
+    with pytest.raises(UpdateRefused, match=r"^2\.0-x\.edgeupdate: .* can be taken from 1\.5 on"):
         newest_on(stick, keys, place)
 
 
@@ -63,3 +66,22 @@ def test_one_that_runs_already_is_not_copied(stick, maker, keys, tmp_path, folde
     path = put(stick, maker)
     with pytest.raises(UpdateRefused, match="runs already"):
         bring(folder, path, keys, place_of(tmp_path / "other", "1.1"), by="")
+
+
+def test_a_stick_that_is_refused_is_told_of_once_and_says_nothing_about_a_version(folder):
+    refuse(folder, "1.1.edgeupdate: version 1.1 runs already", by="edge")
+    refuse(folder, "1.1.edgeupdate: version 1.1 runs already", by="edge")
+    refuse(folder, "that is no update", by="edge")
+    deeds = [(entry.deed, entry.version) for entry in folder.history()]
+    assert deeds == [(Deed.REFUSED, "")] * 2
+    assert news(folder, 0.0) == ""
+
+
+def test_a_full_disk_says_how_much_is_free_and_needed(
+    stick, maker, keys, place, folder, monkeypatch
+):
+    path = put(stick, maker)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(free=100_000))
+    with pytest.raises(StorageFull, match=r"1 MB have to be free .* 0 MB are") as caught:
+        bring(folder, path, keys, place, by="")
+    assert "delete studies" in caught.value.hint

@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from edge import config
-from edge.errors import LineClosed, StorageFull, UpdateRefused
+from edge.errors import CloudError, LineClosed, StorageFull, UpdateRefused
 from edge.updates.journal import Deed, Folder, Order, Trial
 from edge.updates.means import Means
 from edge.updates.standing import Phase
@@ -37,6 +37,7 @@ class Box:
         self.quiet, self.closed, self.moved = True, False, 0
         self.opened = asyncio.Event()
         self.opened.set()
+        self.through = lambda pieces: pieces
         self.updater = self.make()
 
     def make(self, quiet=1):
@@ -62,7 +63,7 @@ class Box:
         return ("cloud",)
 
     async def _incoming(self, pieces):
-        async for piece in pieces:
+        async for piece in self.through(pieces):
             if not self.opened.is_set():
                 raise LineClosed("the calendar lets nothing through")
             yield piece
@@ -75,6 +76,14 @@ class Box:
                 yield self.updater
             finally:
                 task.cancel()
+
+    async def until_said(self, what):
+        """Until something about how it stands is true."""
+        until = time.monotonic() + PATIENCE
+        while not what(now := await self.updater.standing()):
+            assert time.monotonic() < until, now
+            await asyncio.sleep(0.02)
+        return now
 
     async def until(self, phase):
         until = time.monotonic() + PATIENCE
@@ -399,7 +408,7 @@ async def test_what_the_server_has_removed_holds_up_nothing(box, maker, store):
         one.opened.set()
         now = await one.until(Phase.NONE)
         assert now.trouble == "version 1.1 is not on the server of updates any more"
-        assert "edge update look" in now.hint
+        assert now.hint == "look for one again: it may have another by now"
         await offer(maker, store, "1.2")
         await updater.look()
         now = await one.until(Phase.READY)
@@ -496,3 +505,190 @@ async def test_without_a_server_it_is_said_how_updates_come(folder, place, maker
         await one.updater.look()
     with pytest.raises(UpdateRefused, match="no update is known"):
         await one.updater.download()
+
+
+async def test_a_look_that_fails_is_known_until_one_succeeds(box, maker, store):
+    await offer(maker, store)
+    one = box()
+    store.status = 503
+    with pytest.raises(CloudError):
+        await one.updater.look()
+    one.updater = one.make()  # and the service starts anew
+    now = await one.updater.standing()
+    assert now.unlooked.why.startswith("the server of updates answered 503")
+    assert now.unlooked.hint == "it is busy, or being restarted"
+    with pytest.raises(CloudError):
+        await one.updater.look()
+    assert (await one.updater.standing()).unlooked.since == now.unlooked.since
+    one.settings = config.Update(keys=maker.keys)
+    one.updater = one.make()
+    assert (await one.updater.standing()).unlooked is None  # nobody is asked any more
+    one.settings = config.Update(url=store.url, keys=maker.keys, by_itself="look")
+    one.updater = one.make()
+    store.status = 0
+    assert (await one.updater.look()).unlooked is None
+
+
+async def test_a_server_that_is_not_there_is_called_by_its_name(box, maker, store):
+    one = box()
+    one.settings = config.Update(url="http://127.0.0.1:1/", keys=maker.keys)
+    one.updater = one.make()
+    with pytest.raises(CloudError) as caught:
+        await one.updater.look()
+    assert caught.value.hint == "the server of updates is not running, or this is not its port"
+
+
+async def test_a_newer_one_than_what_is_here_is_told_and_taken(box, maker, store):
+    await offer(maker, store)
+    one = box()
+    async with one.running() as updater:
+        await updater.look()
+        await updater.download(by="anna")
+        await one.until(Phase.READY)
+        await offer(maker, store, "1.2", security=True)
+        now = await updater.look()
+        assert (now.phase, now.version, now.here) == (Phase.OFFERED, "1.2", "1.1")
+        assert now.found.security
+        # Who wants the older one written hears of the newer one all the same.
+        one.quiet = False
+        now = await updater.install("1.1", by="anna")
+        assert (now.phase, now.version, now.newer.version) == (Phase.WAITING, "1.1", "1.2")
+        await updater.cancel(by="anna")
+        one.quiet = True
+        await updater.install(by="anna")
+        await one.until(Phase.WRITING)
+    assert (await one.do("order")).version == "1.2"
+
+
+async def test_a_newer_one_that_has_failed_hides_none_that_is_here(box, maker, store):
+    await offer(maker, store)
+    one = box()
+    async with one.running() as updater:
+        await updater.look()
+        await updater.download()
+        await one.until(Phase.READY)
+        await offer(maker, store, "1.2")
+        await one.do("note", Deed.BAD, "1.2", why="images: they are not drawn")
+        now = await updater.look()
+        assert (now.phase, now.version, now.newer.version) == (Phase.READY, "1.1", "1.2")
+        assert not now.needs_again
+
+
+async def test_a_damaged_one_is_fetched_once_and_again_if_a_person_says_so(box, maker, store):
+    path = await asyncio.to_thread(maker.bundle, "1.1")
+    store.list(("1.1", "x86-64", path.name))
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-10] + bytes([whole[-10] ^ 1]) + whole[-9:])
+    one = box(by_itself="download")
+    async with one.running() as updater:
+        await updater.look()
+        now = await one.until_said(lambda now: now.failure)
+        assert (now.phase, now.trouble, now.needs_again) == (Phase.OFFERED, "", True)
+        assert now.failure.is_final
+        assert now.failure.why.endswith("of the update is damaged; get the update again")
+        before = store.sent
+        for _ in range(5):
+            await updater.wake()
+            for _ in range(5):
+                await asyncio.sleep(0.01)
+        assert store.sent == before
+        assert (await one.deeds()).count(Deed.UNUSABLE) == 1
+        with pytest.raises(UpdateRefused) as refused:
+            await updater.download()
+        assert "--again" in refused.value.hint
+        path.write_bytes(whole)
+        one.opened.clear()
+        await updater.download(again=True, by="anna")
+        # Nobody is told that it could not be taken while it is.
+        assert (await updater.standing()).failure is None
+        one.opened.set()
+        now = await one.until(Phase.READY)
+        assert now.failure is None
+    last = (await one.do("history"))[-1]
+    assert (last.deed, last.by) == (Deed.FETCHED, "anna")
+
+
+async def test_one_of_two_files_is_fetched_anew_later_and_by_itself(box, maker, store, monkeypatch):
+    """It was cut, and the server had another file by then, and said nothing of it."""
+    monkeypatch.setattr("edge.updates.coming._FIRST", 0.05)
+    await offer(maker, store, size=9 * 1024**2)
+    one = box(by_itself="download")
+    store.etag, store.cut_after = "", 5 * 1024**2
+    async with one.running() as updater:
+        await updater.look()
+        now = await one.until_said(lambda now: now.trouble)
+        with one.folder.part("1.1").open("r+b") as file:
+            file.seek(2 * 1024**2)
+            file.write(b"of the other file")
+        store.cut_after = None
+        now = await one.until(Phase.READY)
+    assert await one.deeds() == [Deed.UNUSABLE, Deed.FETCHED]
+    assert (now.trouble, now.failure) == ("", None)
+    assert (await one.do("history"))[-1].by == "edge"
+
+
+async def test_what_broke_off_says_when_it_goes_on_and_nothing_once_it_does(box, maker, store):
+    await offer(maker, store, size=20 * 1024**2)
+    one = box()
+    store.cut_after = 5 * 1024**2
+    async with one.running() as updater:
+        await updater.look()
+        await updater.install(by="anna")
+        now = await one.until_said(lambda now: now.trouble)
+        assert now.next_try > time.time()
+        assert now.will_install
+        one.opened.clear()
+        store.cut_after = None
+        gate, pieces = asyncio.Event(), 0
+
+        async def incoming(some):
+            nonlocal pieces
+            async for piece in some:
+                pieces += len(piece)
+                if pieces > 6 * 1024**2:
+                    await gate.wait()
+                yield piece
+
+        one.through = incoming
+        one.opened.set()
+        await updater.wake()
+        now = await one.until_said(lambda now: not now.trouble)
+        assert (now.phase, now.next_try, now.hint) == (Phase.FETCHING, 0.0, "")
+        gate.set()
+        await one.until(Phase.WRITING)
+
+
+async def test_a_full_disk_says_how_much_is_free_and_needed(box, maker, store, monkeypatch):
+    await offer(maker, store)
+    one = box()
+    usage = SimpleNamespace(free=1_000_000)
+    monkeypatch.setattr("shutil.disk_usage", lambda _: usage)
+    one.updater._coming._reserve = 50_000_000
+    async with one.running() as updater:
+        await updater.look()
+        await updater.download()
+        now = await one.until_said(lambda now: now.trouble)
+        assert "51 MB have to be free" in now.trouble
+        assert now.trouble.endswith("1 MB are")
+        assert "delete studies" in now.hint
+        usage.free = 10**12
+        await updater.wake()
+        now = await one.until(Phase.READY)
+        assert now.trouble == ""
+
+
+async def test_a_failure_is_told_of_until_it_is_tried_again(box, maker, store):
+    await offer(maker, store)
+    one = box()
+    one.quiet = False
+    async with one.running() as updater:
+        await updater.look()
+        await updater.download()
+        await one.until(Phase.READY)
+        await one.do("note", Deed.BAD, "1.1", why="images: they are not drawn")
+        await one.do("note", Deed.WENT_BACK, "1.1")
+        now = await updater.standing()
+        assert (now.failure.went_back, now.needs_again) == (True, True)
+        assert (await updater.install(again=True, by="anna")).failure is None
+        # Nobody wants it now: it is what it was.
+        assert (await updater.cancel(by="anna")).failure.version == "1.1"

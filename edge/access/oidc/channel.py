@@ -122,9 +122,7 @@ class Channel:
                 "the identity provider's answer is too large", hint="check access.oidc.issuer"
             ) from None
         except (httpx.HTTPError, httpx.StreamError, ssl.SSLError, TimeoutError) as error:
-            words, hint = words_for(error, target, self._proxy())
-            hint = hint.replace("the archive", "the identity provider")
-            words = words.replace("the archive", "the identity provider")
+            words, hint = words_for(error, target, self._proxy(), whose="the identity provider")
             raise IssuerUnreachable(f"the identity provider: {words}", hint=hint) from error
         status = response.status_code
         if response.is_redirect:

@@ -43,10 +43,16 @@ export function showProblem(element, error) {
   element.hidden = false;
 }
 
+/** The box's words as a sentence: they begin with a capital, but for an address, and end with a stop. */
+export function sentence(text) {
+  if (!text) return "";
+  const begun = /^[a-z][a-z0-9+.-]*:\/\//.test(text) ? text : text[0].toUpperCase() + text.slice(1);
+  return begun + (/[.!?]$/.test(text) ? "" : ".");
+}
+
 /** What an error says, as nodes. */
 export function wordsOf(error) {
   if (error instanceof Unreachable) return [_("The box does not answer. Is this device on its network?")];
-  const sentence = (text) => text && text[0].toUpperCase() + text.slice(1) + (/[.!?]$/.test(text) ? "" : ".");
   const said = make("span", { lang: "en", dir: "auto" }, sentence(error.message));
   return error.hint
     ? [said, " ", make("span", { class: "hint", lang: "en", dir: "auto" }, sentence(error.hint))]

@@ -3,18 +3,24 @@
 import "./layout.js";
 import { ask } from "./api.js";
 import { confirm } from "./dialog.js";
-import { byId, make, showProblem } from "./dom.js";
+import { byId, make, sentence, showProblem } from "./dom.js";
 import { _, bytes, instant, moment, percent } from "./words.js";
 
 const PAUSE = 3000;
-const trouble = byId("trouble");
+const problem = byId("problem"); // of the last press; what the box itself is in trouble with has its own
+const BUTTONS = ["cancel", "install", "download", "look"].map(byId);
 let known = null;
 let count = -1;
+let lost = false;
 
 const TITLES = {
   none: () => _("Version %(running)s runs, and no newer one is known", known),
-  offered: () => _("Version %(version)s can be had", known),
-  fetching: () => _("Version %(version)s is on its way", known),
+  offered: () => known.here
+    ? _("Version %(version)s can be had; %(here)s is here", known)
+    : _("Version %(version)s can be had", known),
+  fetching: () => known.will_install
+    ? _("Version %(version)s is on its way, and will be installed", known)
+    : _("Version %(version)s is on its way", known),
   ready: () => _("Version %(version)s is here", known),
   waiting: () => _("Version %(version)s waits for a quiet moment", known),
   writing: () => _("Version %(version)s is being written", known),
@@ -33,6 +39,7 @@ const DEEDS = {
   fetched: _("fetched"),
   brought: _("brought on a stick"),
   unusable: _("can’t be used"),
+  refused: _("not taken"),
   ordered: _("to be written"),
   cancelled: _("cancelled"),
   written: _("written"),
@@ -42,15 +49,20 @@ const DEEDS = {
   "went back": _("went back to the version from before"),
   "index taken back": _("the list of images from before was taken back"),
 };
-const LEVELS = { good: "safe", bad: "alarm", "went back": "warning", unusable: "warning", "not written": "warning" };
+const LEVELS = {
+  fetched: "safe", brought: "safe", written: "safe", good: "safe", "index taken back": "safe",
+  bad: "alarm", "went back": "warning", unusable: "warning", refused: "warning", "not written": "warning",
+};
 
 function show(now) {
   known = now;
-  const { phase, found, failure } = now;
+  const { phase, found, failure, unlooked } = now;
+  const held = document.activeElement;
   byId("state-title").textContent = TITLES[phase]();
   byId("state-note").textContent = now.is_image ? NOTES[phase]() : _("This machine was not made from the disk image: whoever installed it brings newer versions, too.");
   const has = (...phases) => now.is_image && phases.includes(phase);
-  byId("install").hidden = !has("offered", "fetching", "ready");
+  byId("install").hidden = !has("offered", "fetching", "ready") || now.will_install;
+  byId("install-text").textContent = now.needs_again ? _("Try it again") : _("Install it");
   byId("download").hidden = !has("offered");
   byId("cancel").hidden = !has("fetching", "waiting", "writing");
   byId("look").hidden = !now.server || has("waiting", "writing", "trial");
@@ -65,10 +77,35 @@ function show(now) {
   byId("looked").textContent = now.server
     ? now.looked ? _("The server of updates was asked %(when)s.", { when: moment(now.looked) }) : _("The server of updates was not asked yet.")
     : now.is_image ? _("No server of updates is set up: they come on sticks. The settings can name one.") : "";
-  if (now.trouble) showProblem(trouble, { message: now.trouble, hint: now.hint });
-  else trouble.hidden = true;
+  tell(byId("trouble"), now.trouble, now.hint, now.next_try ? _("Next try: %(when)s.", { when: moment(now.next_try) }) : "");
+  tell(byId("unlooked"), unlooked?.why, unlooked?.hint, now.is_image ? _("The server is asked again within six hours.") : "");
+  newer(now.newer);
   news(found);
   warn(failure);
+  if (BUTTONS.includes(held)) land(held);
+}
+
+/** What the box is in trouble with, for as long as it is; said anew only if it is something else. */
+function tell(element, message, hint, more) {
+  const said = message ? [message, hint, more].join("\n") : "";
+  if (element.dataset.said === said) return;
+  element.dataset.said = said;
+  element.hidden = !message;
+  if (!message) return;
+  showProblem(element, { message, hint });
+  if (more) element.append(" ", make("span", { class: "hint" }, more));
+}
+
+/** Whoever stood on a button that is gone stands on what took its place. */
+function land(left) {
+  if (left.hidden) (BUTTONS.find((button) => !button.hidden) ?? byId("state-title")).focus();
+}
+
+const weakness = (found) => (found.security ? make("span", { class: "badge", data: { level: "warning" } }, _("mends a weakness")) : "");
+
+function newer(found) {
+  byId("newer").hidden = !found;
+  if (found) byId("newer").replaceChildren(_("Version %(version)s can be had, too.", found), " ", weakness(found));
 }
 
 function news(found) {
@@ -76,8 +113,7 @@ function news(found) {
   if (!found) return;
   const language = document.documentElement.lang;
   const text = found.notes[language];
-  byId("about").replaceChildren(_("%(size)s, made %(when)s.", { size: bytes(found.bytes), when: moment(found.made) }), " ",
-    found.security ? make("span", { class: "badge", data: { level: "warning" } }, _("mends a weakness")) : "");
+  byId("about").replaceChildren(_("%(size)s, made %(when)s.", { size: bytes(found.bytes), when: moment(found.made) }), " ", weakness(found));
   const notes = byId("notes");
   notes.textContent = text ?? found.notes.en ?? "";
   notes.lang = text ? language : "en";
@@ -93,8 +129,8 @@ function warn(failure) {
     failure.went_back
       ? _("Version %(version)s did not work here (%(when)s): the version from before runs again, with all images.", said)
       : _("Version %(version)s could not be taken (%(when)s). Nothing was changed.", said),
-    " ", make("span", { lang: "en", dir: "auto" }, failure.why), " ",
-    _("It is not tried again by itself.")));
+    " ", make("span", { lang: "en", dir: "auto" }, sentence(failure.why)),
+    ...(failure.is_final ? [" ", _("It is not tried again by itself.")] : [])));
 }
 
 async function history() {
@@ -103,28 +139,33 @@ async function history() {
   count = total;
   byId("no-history").hidden = total > 0;
   byId("history").replaceChildren(...entries.map((one) => make("li", {},
-    make("p", { class: "who" }, one.version),
-    make("span", { class: "badge", data: { level: LEVELS[one.deed] ?? "" } }, DEEDS[one.deed] ?? one.deed),
+    make("p", { class: "who" }, one.version || _("A stick")),
+    make("span", { class: "badge", data: LEVELS[one.deed] ? { level: LEVELS[one.deed] } : {} }, DEEDS[one.deed] ?? one.deed),
     make("p", { class: "what span" }, [instant(one.at), one.by].filter(Boolean).join(" · ")),
-    one.why ? make("p", { class: "what span", lang: "en", dir: "auto" }, one.why) : null)));
+    one.why ? make("p", { class: "what span", lang: "en", dir: "auto" }, sentence(one.why)) : null)));
 }
 
 async function refresh({ attended = false } = {}) {
   try {
     show(await ask("/api/v1/update", { attended }));
+    if (lost) problem.hidden = true;
+    lost = false;
     await history();
   } catch (error) {
-    if (attended) showProblem(trouble, error);
+    if (!attended) return;
+    lost = true;
+    showProblem(problem, error);
   }
 }
 
 async function wish(what, body = {}) {
-  trouble.hidden = true;
+  problem.hidden = true;
   try {
     show(await ask(`/api/v1/update/${what}`, { body }));
     await history();
   } catch (error) {
-    showProblem(trouble, error);
+    await refresh();
+    if (known?.unlooked?.why !== error.message) showProblem(problem, error); // or it stands there already
   }
 }
 
@@ -133,10 +174,11 @@ byId("look").addEventListener("click", async (event) => {
   await wish("look");
   byId("look").removeAttribute("aria-busy");
 });
-byId("download").addEventListener("click", () => wish("download", { version: known.version }));
+byId("download").addEventListener("click", () => wish("download", { version: known.version, again: known.needs_again }));
 byId("cancel").addEventListener("click", () => wish("cancel"));
 byId("install").addEventListener("click", async () => {
-  const again = known.failure?.version === known.version;
+  problem.hidden = true;
+  const again = known.needs_again;
   const done = await confirm({
     title: _("Install version %(version)s?", known),
     consequences: [
@@ -148,6 +190,7 @@ byId("install").addEventListener("click", async () => {
     action: _("Install it"),
     act: async () => show(await ask("/api/v1/update/install", { body: { version: known.version, again } })),
   });
+  land(byId("install"));
   if (done) await history();
 });
 
