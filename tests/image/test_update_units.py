@@ -74,6 +74,11 @@ def test_the_gate_stands_before_the_machine_is_called_good():
     assert said(name, "CapabilityBoundingSet") == [""]
 
 
+def test_a_version_that_is_gone_back_to_finds_that_it_runs_again():
+    """Its loader counts no tries of it, so nothing asks for boot-complete.target."""
+    assert said("edge-update-check.service", "WantedBy") == ["multi-user.target"]
+
+
 def test_only_those_that_write_go_back_or_mount_are_root():
     roots = {name for name in NAMES if name.endswith(".service") and not said(name, "User")}
     assert roots == {
