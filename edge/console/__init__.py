@@ -4,6 +4,9 @@
     box     the box behind it: looked at, and asked, as any command does
     person  who logs in there
     page    the page itself
+    facts   what stands on it, laid out
+    advice  what is said of what failed
+    entering how somebody logs in
     forms   what is asked on it
     network … of the network
     disks   … of disks

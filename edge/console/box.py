@@ -38,7 +38,16 @@ from edge.machine.moving import MoveState, read_move
 from edge.machine.networks import read_network
 from edge.machine.places import Places
 from edge.machine.ports import read_ports
-from edge.machine.wishes import PowerOff, Restart, Wish
+from edge.machine.wishes import (
+    Back,
+    Keep,
+    Network,
+    NetworkSettings,
+    PowerOff,
+    Restart,
+    Wish,
+    checked_network,
+)
 
 if TYPE_CHECKING:
     from edge.console.person import Door
@@ -96,6 +105,8 @@ class LocalBox:
         self._places = places or Places()
         self._throttle = Throttle()
         self._code: Code | None = None
+        self._tried_shut: NetworkSettings | None = None
+        """What was tried while the box was locked, by whoever stood there."""
 
     async def look(self) -> View:
         """See `edge.console.view.Box`."""
@@ -127,6 +138,7 @@ class LocalBox:
             move=move,
             has_machine=has_machine,
             needs_login=state.has_people,
+            has_issuer=bool(config.access.oidc.issuer),
             is_lab=config.appliance.lab,
             needs=state.needs,
         )
@@ -156,9 +168,9 @@ class LocalBox:
             if parts is not None and "start" in parts:
                 return _State("The service is starting.", Level.BUSY)
             log.warning("the service can't say how it is: %s", error)
-            return _State("The service does not answer.")
+            return _State("The service does not answer. If that stays so: r restarts the box.")
         if told is None:
-            return _State("The service is not running: nothing comes in.")
+            return _State("The service is not running: nothing comes in. r restarts the box.")
         level, until = Level(told["level"]), told["code_until"]
         return _State(str(told["sentence"]), level, bool(told["has_people"]), until)
 
@@ -181,14 +193,14 @@ class LocalBox:
         if (await self._state(config)).has_people:
             raise EdgeError(
                 "there is somebody already: no code makes the first admin here",
-                hint="an admin invites others; without one, edge user first-code as root",
+                hint="an admin invites others, on the web page",
             )
         return await self._new_code(config)
 
     async def _new_code(self, config: Config) -> Code:
         said = await ask_service(config.appliance.data_dir, "first-code")
         if said is None:
-            raise EdgeError("the service is not running", hint="systemctl start edge")
+            raise EdgeError("the service is not running", hint="restart the box by r")
         self._code = Code(str(said["code"]), float(said["until"]))
         return self._code
 
@@ -212,14 +224,21 @@ class LocalBox:
         )
         if not await asyncio.to_thread(open_service, config.appliance.data_dir, opening):
             attempt.take_back()
-            raise EdgeError("the service is not running", hint="restart the box")
+            raise EdgeError("the service is not running", hint="restart the box by r")
         attempt.succeeded()
 
     async def wish(self, wish: Wish, person: Person | None) -> None:
         """See `edge.console.view.Box`."""
-        if not isinstance(wish, _FREE):
-            await self._allow(person)
         entry = self._entry(f"machine: {type(wish).__name__}", person)
+        if await self._is_shut_before(wish):
+            folder = (await asyncio.to_thread(self._load)).appliance.data_dir
+            from edge.access.audit import shut
+
+            await asyncio.to_thread(shut.keep, folder, entry)
+            await ask(self._places, wish)
+            return
+        if not isinstance(wish, _FREE) and not await self._was_tried_before_shut(wish):
+            await self._allow(person)
         try:
             async with self._opened() as (cache, _):
                 await cache.audit.record(entry)
@@ -228,6 +247,30 @@ class LocalBox:
                 raise
             log.warning("%s is not in the audit: %s", entry.what, error)  # the plug is not, either
         await ask(self._places, wish)
+
+    async def _is_shut_before(self, wish: Wish) -> bool:
+        """Whether the box waits for its network, and this is to give it another one.
+
+        Nobody can log in there, and neither could come first. It opens nothing: the server that
+        holds the other half of the key is known by that, not by the way to it; and a thief, or
+        whoever stands there, has the cable, and with it the network on its other end, anyway. A box
+        that is locked for another reason needs no network to be opened, and whoever pulled its
+        plug to have it locked would get past the log-in: there it is no one's.
+        """
+        if not isinstance(wish, Network | Keep | Back):
+            return False
+        config = await asyncio.to_thread(self._load)
+        is_shut = (await self._state(config)).needs is Needs.SERVER
+        if isinstance(wish, Network):
+            self._tried_shut = checked_network(wish.settings) if is_shut else None
+        return is_shut
+
+    async def _was_tried_before_shut(self, wish: Wish) -> bool:
+        """Whether this ends such a trial, by which the box has opened."""
+        if self._tried_shut is None or not isinstance(wish, Keep | Back):
+            return False
+        state = await asyncio.to_thread(read_network, self._places)
+        return state.tried == self._tried_shut
 
     async def disks(self) -> list[Disk]:
         """See `edge.console.view.Box`."""

@@ -193,13 +193,15 @@ class LogInForm(Form):
     Args:
         before: What was typed before a code was asked for; None: nothing was.
         wrong: Why it was refused; empty if it was not.
+        note: Who can't, or what is asked; empty: nothing is to be said.
     """
 
     heading: ClassVar[str] = "Log in, as an admin"
     go: ClassVar[str] = "Log in"
 
-    def __init__(self, before: Typed | None = None, wrong: str = "") -> None:
+    def __init__(self, before: Typed | None = None, wrong: str = "", note: str = "") -> None:
         super().__init__()
+        self._note = note
         self._before = before
         self._wrong = wrong
 
@@ -209,7 +211,11 @@ class LogInForm(Form):
             yield field_of("name", "Name")
             yield field_of("password", "Password", password=True)
         else:
-            yield field_of("second", "Code", hint="of the app, or a recovery code")
+            yield field_of("second", "Code")
+
+    def notes(self) -> str:
+        """See `Form`."""
+        return self._note
 
     def on_mount(self) -> None:
         """See textual."""

@@ -11,34 +11,31 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from functools import wraps
 from typing import Any, ClassVar, Final
 
 from textual import events, work
 from textual.app import App, ComposeResult
-from textual.binding import Binding, BindingType
+from textual.binding import ActiveBinding, Binding, BindingType
 from textual.containers import Horizontal
+from textual.screen import Screen
 from textual.widgets import Footer, Static
 from textual.worker import Worker
 
 from edge.cache.condition import Level
+from edge.console.advice import words_of
 from edge.console.disks import talk_of_disks
-from edge.console.forms import (
-    LogInForm,
-    Question,
-    ResetForm,
-    Typed,
-    UnlockForm,
-    harmless,
-)
+from edge.console.entering import talk_of_log_in
+from edge.console.facts import laid_out, rows_of
+from edge.console.forms import Question, ResetForm, UnlockForm, harmless
 from edge.console.network import Trial, talk_of_network
-from edge.console.picture import drawn
 from edge.console.style import STYLE
-from edge.console.view import Box, Person, SecondFactorNeeded, View
-from edge.errors import AccessDenied, DecisionRefused, EdgeError, Needs
+from edge.console.view import Box, Person, View
+from edge.errors import DecisionRefused, EdgeError, Needs
 from edge.machine.wishes import PowerOff, Restart, Wish
 
-__all__ = ["ConsolePage", "lines_of"]
+__all__ = ["ConsolePage"]
 
 log = logging.getLogger(__name__)
 
@@ -47,9 +44,12 @@ _IDLE: Final = 300.0
 """Seconds after which who logged in is logged out."""
 _OPENED_HERE: Final = frozenset({Needs.PASSPHRASE, Needs.NEW_PASSPHRASE, Needs.RECOVERY_KEY})
 """By something that nobody has who only stands before the box."""
-_HEX_IN_LINE: Final = 8
-"""Bytes of a fingerprint: a person compares a line at a time."""
-_LABEL: Final = 13
+_OTHER_ROWS: Final = 3
+"""The title, the keys, and a blank line."""
+_LOG_IN: Final = "Log in"
+_NAME_IN_FOOTER: Final = 12
+_ENDS: Final = 180.0
+"""Seconds in which the machine has ended that was told to."""
 
 
 def _act(doing: Callable[[Any], Coroutine[Any, Any, None]]) -> Callable[[Any], Worker[None]]:
@@ -69,6 +69,23 @@ def _act(doing: Callable[[Any], Coroutine[Any, Any, None]]) -> Callable[[Any], W
     return act
 
 
+class _Main(Screen[None]):
+    """The page itself, below what is asked."""
+
+    @property
+    def active_bindings(self) -> dict[str, ActiveBinding]:
+        """See textual. What a key does depends on who is there."""
+        found = super().active_bindings
+        person = self.app.person if isinstance(self.app, ConsolePage) else None
+        if person is not None and "s" in found:
+            name = harmless(person.name)
+            if len(name) > _NAME_IN_FOOTER:
+                name = f"{name[: _NAME_IN_FOOTER - 1]}…"
+            said = replace(found["s"].binding, description=f"Log out ({name})")
+            found["s"] = found["s"]._replace(binding=said)
+        return found
+
+
 class ConsolePage(App[None], inherit_bindings=False):
     """It.
 
@@ -76,13 +93,14 @@ class ConsolePage(App[None], inherit_bindings=False):
         box: Behind it.
         every: Seconds between two looks.
         idle: Seconds after which who logged in is logged out.
+        ends: Seconds in which the machine has ended that was told to.
     """
 
     CSS: ClassVar[str] = STYLE
     ENABLE_COMMAND_PALETTE: ClassVar[bool] = False
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("n", "network", "Network"),
-        Binding("s", "service", "Log in"),
+        Binding("s", "service", _LOG_IN),
         Binding("u", "unlock", "Unlock"),
         Binding("c", "code", "Another code"),
         Binding("d", "disks", "Disks"),
@@ -91,13 +109,16 @@ class ConsolePage(App[None], inherit_bindings=False):
         Binding("f", "reset", "Factory reset"),
     ]
 
-    def __init__(self, box: Box, *, every: float = _LOOK, idle: float = _IDLE) -> None:
+    def __init__(
+        self, box: Box, *, every: float = _LOOK, idle: float = _IDLE, ends: float = _ENDS
+    ) -> None:
         super().__init__()
         self._box = box
         self._every = every
         self._idle = idle
         self._touched = time.monotonic()
         self._looks = self._wanted = False
+        self._ends = ends
         self._under_way = ""
         """What stands in the place of the box's sentence while it is done."""
         self.is_acting = False
@@ -106,6 +127,10 @@ class ConsolePage(App[None], inherit_bindings=False):
         """Who is logged in."""
         self.view: View | None = None
         """What is shown; None: nothing yet."""
+
+    def get_default_screen(self) -> Screen[None]:
+        """See textual."""
+        return _Main(id="_default")
 
     def compose(self) -> ComposeResult:
         """See textual."""
@@ -137,6 +162,9 @@ class ConsolePage(App[None], inherit_bindings=False):
             return view is not None and view.code is not None
         if action == "reset":
             return self.person is not None
+        if action in ("network", "disks") and view is not None and view.needs is not None:
+            # Nobody can log in; a box that waits for its network may be given another one.
+            return action == "network" and view.needs is Needs.SERVER
         if action == "unlock":
             return view is not None and view.needs in _OPENED_HERE
         if action == "service":
@@ -176,9 +204,21 @@ class ConsolePage(App[None], inherit_bindings=False):
         who = f"   {self.person.name} is logged in" if self.person is not None else ""
         lab = "   LABORATORY" if view.is_lab else ""
         self._show("title", f"{view.name}{lab}{who}")
-        self._show("facts", "\n".join(lines_of(view)))
-        self._show("picture", "\n".join(drawn(view.address)))
+        self._lay_out()
         self.refresh_bindings()
+
+    def on_resize(self) -> None:
+        """See textual."""
+        self._lay_out()
+
+    def _lay_out(self) -> None:
+        if self.view is None:
+            return
+        columns, rows = self.size
+        said = self._under_way or self.view.sentence
+        lines, picture = laid_out(self.view, columns, rows - rows_of(said, columns) - _OTHER_ROWS)
+        self._show("facts", "\n".join(lines))
+        self._show("picture", "\n".join(picture))
 
     def _say(self, sentence: str, level: Level) -> None:
         self._show("sentence", sentence, str(level))
@@ -213,7 +253,7 @@ class ConsolePage(App[None], inherit_bindings=False):
             try:
                 await self._box.unlock(secret, view.needs)
             except EdgeError as error:
-                wrong = _words(error)
+                wrong = words_of(error)
             else:
                 break
         self.look()
@@ -301,7 +341,7 @@ class ConsolePage(App[None], inherit_bindings=False):
         self._say(sentence, Level.BUSY)
 
     async def _force(self, error: DecisionRefused) -> bool:
-        asked = Question("It is refused", _words(error), yes="Destroy it anyway", no="Leave it")
+        asked = Question("It is refused", words_of(error), yes="Destroy it anyway", no="Leave it")
         is_forced: bool = await self.push_screen_wait(asked)
         return is_forced
 
@@ -309,37 +349,43 @@ class ConsolePage(App[None], inherit_bindings=False):
         asked = Question(title, text, yes=yes, no="Leave it on")
         if await self.push_screen_wait(asked) and await self._wish(wish):
             self._go_on_saying("The box ends.")
+            self.set_timer(self._ends, self._has_not_ended)
+
+    @work
+    async def _has_not_ended(self) -> None:
+        self._under_way = ""
+        self.look()
+        hint = "hold its power button until it is off, and switch it on again"
+        await self._tell(EdgeError("the box has not ended", hint=hint))
 
     async def _may(self, view: View) -> bool:
         """Whether somebody is there who may change settings; they are asked to log in."""
-        return not view.needs_login or self.person is not None or await self._log_in()
+        if view.needs is Needs.SERVER or not view.needs_login or self.person is not None:
+            return True
+        return await self._log_in()
 
     async def _wish(self, wish: Wish) -> bool:
+        self._go_on_saying("The machine is asked …")
         try:
             await self._box.wish(wish, self.person)
         except (EdgeError, OSError) as error:
+            self._under_way = ""
+            self.look()
             await self._tell(error)
             return False
+        finally:
+            self._under_way = ""
         return True
 
     async def _log_in(self) -> bool:
-        before, wrong = None, ""
-        while True:
-            typed = await self.push_screen_wait(LogInForm(before, wrong))
-            if not isinstance(typed, Typed):
-                return False
-            try:
-                self.person = await self._box.log_in(typed.name, typed.password, typed.second)
-            except SecondFactorNeeded:
-                before, wrong = typed, ""
-            except AccessDenied as error:
-                before, wrong = None, _words(error)
-            except (EdgeError, OSError) as error:
-                await self._tell(error)
-                return False
-            else:
-                self._touched = time.monotonic()
-                return True
+        has_issuer = self.view is not None and self.view.has_issuer
+        try:
+            self.person = await talk_of_log_in(self, self._box, has_issuer=has_issuer)
+        except (EdgeError, OSError) as error:
+            await self._tell(error)
+            return False
+        self._touched = time.monotonic()
+        return self.person is not None
 
     async def _log_out(self) -> None:
         person, self.person = self.person, None
@@ -351,34 +397,4 @@ class ConsolePage(App[None], inherit_bindings=False):
             log.warning("the log-in at the screen is not ended in the box: %s", error)
 
     async def _tell(self, error: EdgeError | OSError) -> None:
-        await self.push_screen_wait(Question("It was not done", _words(error)))
-
-
-def _words(error: EdgeError | OSError) -> str:
-    hint = error.hint if isinstance(error, EdgeError) else ""
-    return f"{error}\n{hint}" if hint else str(error)
-
-
-def lines_of(view: View) -> list[str]:
-    """What stands beside the code that leads to the web page."""
-    said = [("Web page", view.address)]
-    said += [("" if at else "Address", one) for at, one in enumerate(view.addresses or ("none",))]
-    if not view.addresses:
-        said.append(("", "Is the cable plugged in?"))
-    if view.network.tried is not None:
-        said.append(("Network", "other settings are tried"))
-    if view.move is not None:
-        said.append(("Disk", view.move.words))
-    if view.code is not None:
-        until = time.strftime("%d %b %H:%M", time.localtime(view.code.until))
-        said += [("", ""), ("Set-up code", view.code.text or "was handed out before")]
-        said.append(("", f"until {until}"))
-    pairs = view.fingerprint.split(":") if view.fingerprint else []
-    for at in range(0, len(pairs), _HEX_IN_LINE):
-        if not at:
-            said.append(("", ""))
-        said.append(("" if at else "SHA-256", ":".join(pairs[at : at + _HEX_IN_LINE])))
-    lines = [f"{name:<{_LABEL}}{text}".rstrip() for name, text in said]
-    if view.troubles:
-        lines += ["", *(f"! {one}" for one in view.troubles)]
-    return lines
+        await self.push_screen_wait(Question("It was not done", words_of(error)))

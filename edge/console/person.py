@@ -19,8 +19,8 @@ from edge.access.roles import Act
 from edge.access.sessions import Visitor
 from edge.access.throttle import Throttle
 from edge.config import Config
-from edge.console.view import Person, SecondFactorNeeded
-from edge.errors import AccessDenied
+from edge.console.view import CodeWrong, Person, SecondFactorNeeded
+from edge.errors import AccessDenied, TooManyAttempts
 from edge.opening import Cache
 
 __all__ = ["Door", "actor_of"]
@@ -69,9 +69,22 @@ class Door:
             cache.database, proving, self.throttle, config.access, box=config.appliance.name
         )
         log_in = LogIn(cache.database, cache.users, cache.sessions, proving, factors, self.throttle)
-        found = await log_in.with_password(name, password, _HERE, second=second)
+        try:
+            found = await log_in.with_password(name, password, _HERE, second=second)
+        except TooManyAttempts:
+            raise
+        except AccessDenied as error:
+            # A code is asked for once the password was right: that is known by then.
+            if second:
+                raise CodeWrong("the code is not right", hint="type it again") from error
+            raise AccessDenied("name or password is not right", hint="type them again") from error
         if isinstance(found, MoreNeeded):
-            raise SecondFactorNeeded
+            if set(found.factors) <= {"passkey"}:
+                raise AccessDenied(
+                    "a passkey can't be used at this screen",
+                    hint="set up an app beside it on the web page, or log in there",
+                )
+            raise SecondFactorNeeded(found.factors)
         if found.session.is_limited or not found.session.identity.may(Act.ADMINISTER):
             await cache.sessions.end(found.session.session_id, found.session.name)
         return found

@@ -6,14 +6,14 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from edge.cache.condition import Level
-from edge.errors import Needs
+from edge.errors import AccessDenied, Needs
 from edge.machine.disks import Disk
 from edge.machine.moving import MoveState
 from edge.machine.networks import NetworkState
 from edge.machine.ports import Port
 from edge.machine.wishes import Wish
 
-__all__ = ["Box", "Code", "Person", "SecondFactorNeeded", "View"]
+__all__ = ["Box", "Code", "CodeWrong", "Person", "SecondFactorNeeded", "View"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +52,8 @@ class View:
     """It takes wishes: network settings, restart, power off."""
     needs_login: bool = True
     """Settings are for who logs in; not on a box in which nobody is yet."""
+    has_issuer: bool = False
+    """Some of its people log in by an identity provider, which nobody can at the screen."""
     is_lab: bool = False
     needs: Needs | None = None
     """What it waits for, if it is locked; None if it is open."""
@@ -67,7 +69,15 @@ class Person:
 
 
 class SecondFactorNeeded(Exception):
-    """The password was right, and a code is needed beside it."""
+    """The password was right, and a code is needed beside it; any one of ``factors`` gives one."""
+
+    def __init__(self, factors: tuple[str, ...] = ("totp",)) -> None:
+        super().__init__()
+        self.factors = factors
+
+
+class CodeWrong(AccessDenied):
+    """The code beside a password that was right is not."""
 
 
 class Box(Protocol):
@@ -88,6 +98,7 @@ class Box(Protocol):
 
         Raises:
             SecondFactorNeeded: A code is needed, too.
+            CodeWrong: It is another one.
             AccessDenied: They are none, or it was wrong.
         """
 

@@ -13,6 +13,9 @@ Who is expected, what he tries, and what he finds:
     a thief with the box
         switches it on          it stays shut without the passphrase, or outside of its network;
                                 with a key file in it, it opens: as its provider says (`providers`)
+        gives it another network
+                                at its screen, where it waits for one: a server there that is not
+                                the right one opens nothing, and the record hears of it
     who can write to the disk
         changes a byte, cuts, swaps or renames
                                 found when it is read: every chunk is authenticated with its place

@@ -11,12 +11,13 @@ import pytest
 
 from edge import config
 from edge.access import totp
+from edge.access.factors import Factors
 from edge.access.roles import Role
 from edge.app import Appliance
 from edge.cache.condition import Level
 from edge.console import box as box_module
 from edge.console.box import LocalBox, page_address
-from edge.console.view import SecondFactorNeeded
+from edge.console.view import CodeWrong, SecondFactorNeeded
 from edge.errors import AccessDenied, EdgeError, Needs, StorageFull, TooManyAttempts
 from edge.index import identities
 from edge.index import users as table
@@ -146,7 +147,7 @@ async def test_without_a_service_that_is_what_there_is_to_show(loaded, box):
     async with Appliance(loaded):
         pass
     view = await box.look()
-    assert view.sentence == "The service is not running: nothing comes in."
+    assert view.sentence == "The service is not running: nothing comes in. r restarts the box."
     assert view.level is Level.ALARM
     assert view.needs_login
     assert view.code is None
@@ -174,7 +175,7 @@ async def test_an_admin_logs_in_with_a_second_factor(service, box, loaded):
     await admin(service, secret=secret)
     with pytest.raises(SecondFactorNeeded):
         await box.log_in("anna", PASSWORD, "")
-    with pytest.raises(AccessDenied):
+    with pytest.raises(CodeWrong, match="the code is not right"):
         await box.log_in("anna", PASSWORD, "000000")
     person = await box.log_in("Anna", PASSWORD, code_of(secret))
     assert person.name == "anna"
@@ -193,6 +194,17 @@ async def test_who_has_no_second_factor_sets_one_up_on_the_page_first(service, b
     with pytest.raises(AccessDenied, match="second factor is needed"):
         await box.log_in("anna", PASSWORD, "")
     assert await service.cache.sessions.list("anna") == ()
+
+
+async def test_who_has_only_a_passkey_is_told_that_it_can_not_be_used_here(
+    service, box, monkeypatch
+):
+    await admin(service)
+    monkeypatch.setattr(Factors, "beside_password", staticmethod(lambda _: ("passkey",)))
+    with pytest.raises(AccessDenied, match="a passkey can't be used at this screen"):
+        await box.log_in("anna", PASSWORD, "")
+    with pytest.raises(AccessDenied, match="name or password is not right"):
+        await box.log_in("anna", "wrong", "")
 
 
 async def test_who_is_no_admin_is_not_let_in(service, box):

@@ -72,9 +72,12 @@ async def test_what_nobody_keeps_in_time_goes_back_and_that_is_said(monkeypatch)
     monkeypatch.setattr(network, "TRIED_SECONDS", 6.0)  # one second of them is there to be seen
     box = FakeBox(NEW)
     async with shown(box) as (page, pilot):
-        await begun(pilot)
+        await pilot.press("n")
+        await appears(pilot, NetworkForm)
+        await press(pilot, "go")
         await until(pilot, lambda: "Nobody kept" in str(form_text(pilot)))
         assert box.asked[-1] == (Back(), None)
+        await until(pilot, lambda: page.focused is not None)
         await press(pilot, "yes")
         await until(pilot, lambda: len(page.screen_stack) == 1)
 

@@ -10,6 +10,7 @@ import pytest
 from textual.widgets import Button, Input, Static
 
 from edge.cache.condition import Level
+from edge.console.facts import lines_of
 from edge.console.forms import (
     LogInForm,
     Question,
@@ -18,7 +19,7 @@ from edge.console.forms import (
     harmless,
 )
 from edge.console.network import NetworkForm, Trial
-from edge.console.page import ConsolePage, lines_of
+from edge.console.page import ConsolePage
 from edge.errors import EdgeError, MachineRefused, Needs
 from edge.machine.wishes import Back, Keep, Network, NetworkSettings, PowerOff, Restart
 from tests.console.boxes import IN_USE, NEW, FakeBox

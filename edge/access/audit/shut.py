@@ -2,9 +2,9 @@
 
 The record is sealed, and so nobody can write it while the box is locked. Owns the file ``unlocked``
 in ``data_dir``, in which there waits for it, as entries: who opened the box, how and from where;
-wrong tries before that; and a locking that no service heard of. Promises that it holds no secret
-and no name of a patient, that it is bounded, and that failing to write it keeps nobody from opening
-the box.
+wrong tries before that; another network that it was given; and a locking that no service heard of.
+Promises that it holds no secret and no name of a patient, that it is bounded, and that failing to
+write it keeps nobody from opening the box.
 
 Crash order: the entries durable here -> durable in the record -> this file deleted. Cut short
 before the third step, the record has them twice, with the same time. Calls block, but for
@@ -14,9 +14,12 @@ before the third step, the record has them twice, with the same time. Calls bloc
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import fcntl
 import logging
+import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final
 
@@ -111,8 +114,9 @@ def opened_entry(how: str, actor: Actor = BOX, locked: Locked | None = None) -> 
 def keep(folder: Path, *entries: Entry) -> None:
     """Have entries wait for the record; what can't be written is in the log alone."""
     try:
-        lines = [entry.to_bytes() for entry in (*entries_in(folder), *entries)]
-        write_file(folder / _FILE, b"\n".join(lines[-_MOST:]))
+        with _alone(folder):
+            lines = [entry.to_bytes() for entry in (*entries_in(folder), *entries)]
+            write_file(folder / _FILE, b"\n".join(lines[-_MOST:]))
     except OSError as error:
         for entry in entries:
             log.error(
@@ -139,11 +143,28 @@ async def hand_over(folder: Path, audit: Audit) -> None:
     try:
         if entries := await asyncio.to_thread(entries_in, folder):
             await audit.record(*entries)
-            await asyncio.to_thread(_forget, folder)
+            await asyncio.to_thread(_forget, folder, entries)
     except (EdgeError, OSError) as error:
         log.error("how this box was opened is not in the audit yet: %s", error)
 
 
-def _forget(folder: Path) -> None:
-    (folder / _FILE).unlink(missing_ok=True)
-    sync_folder(folder)
+def _forget(folder: Path, told: tuple[Entry, ...]) -> None:
+    """The record has these; what came since waits on."""
+    with _alone(folder):
+        since = [entry.to_bytes() for entry in entries_in(folder) if entry not in told]
+        if since:
+            write_file(folder / _FILE, b"\n".join(since))
+            return
+        (folder / _FILE).unlink(missing_ok=True)
+        sync_folder(folder)
+
+
+@contextlib.contextmanager
+def _alone(folder: Path) -> Iterator[None]:
+    """The service and who stands before its machine write the file in turn."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)

@@ -98,3 +98,18 @@ def test_a_locking_that_the_record_heard_of_is_not_told_again():
         Actor("Ada", Kind.MACHINE),
         "the box was locked",
     )
+
+
+async def test_what_comes_while_the_rest_is_handed_over_waits_on(tmp_path, audit):
+    class Slow(Audit):
+        async def record(self, *entries):
+            await super().record(*entries)
+            if len(self.entries) == 1:
+                await asyncio.to_thread(shut.keep, tmp_path, some(2))
+
+    slow = Slow()
+    await asyncio.to_thread(shut.keep, tmp_path, some(1))
+    await shut.hand_over(tmp_path, slow)
+    assert await asyncio.to_thread(shut.entries_in, tmp_path) == (some(2),)
+    await shut.hand_over(tmp_path, slow)
+    assert slow.entries == [some(1), some(2)]

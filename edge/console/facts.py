@@ -1,0 +1,90 @@
+"""What the page on the screen says of the box below its sentence, laid out for the room there is.
+
+Promises that on a text console of 80 by 24 an address, a set-up code and a fingerprint stand whole:
+where a long name leaves no room for the code to be scanned beside them, that is left out, for it
+says nothing that the address does not.
+"""
+
+from __future__ import annotations
+
+import textwrap
+import time
+from collections.abc import Iterator
+from typing import Final
+
+from edge.console.picture import drawn
+from edge.console.view import View
+
+__all__ = ["laid_out", "lines_of", "rows_of"]
+
+_LABEL: Final = 13
+_HEX_IN_LINE: Final = 8
+"""Bytes of a fingerprint: a person compares a line at a time."""
+_LEAST: Final = _LABEL + 3 * _HEX_IN_LINE - 1
+_MOST: Final = 62
+"""Characters of a line: beyond, what belongs together stands apart."""
+_MARGINS: Final = 2
+"""Blanks around a part of the page."""
+
+
+def laid_out(view: View, columns: int, rows: int) -> tuple[list[str], tuple[str, ...]]:
+    """The lines, and those of the code to be scanned beside them; none if it has no room.
+
+    Args:
+        view: Of the box.
+        columns: Of the screen.
+        rows: That are left of it.
+    """
+    picture = drawn(view.address)
+    room = columns - _MARGINS - (len(picture[0]) + _MARGINS)
+    if room >= _LEAST:
+        lines = lines_of(view, min(room, _MOST))
+        if max(len(lines), len(picture)) <= rows:
+            return lines, picture
+    return lines_of(view, max(_LEAST, min(columns - 2 * _MARGINS, _MOST))), ()
+
+
+def rows_of(text: str, columns: int) -> int:
+    """That a text takes which has the whole width."""
+    return max(1, len(textwrap.wrap(text, max(1, columns - _MARGINS))))
+
+
+def lines_of(view: View, width: int = _MOST) -> list[str]:
+    """What stands beside the code that leads to the web page.
+
+    Args:
+        view: Of the box.
+        width: Characters of a line.
+    """
+    lines = []
+    for label, text in _said(view):
+        room = width - _LABEL
+        parts = textwrap.wrap(text, room) or [""]
+        for at, part in enumerate(parts):
+            lines.append(f"{'' if at else label:<{_LABEL}}{part}".rstrip())
+    if view.troubles:
+        lines.append("")
+        for trouble in view.troubles:
+            lines += textwrap.wrap(f"! {trouble}", width, subsequent_indent="  ")
+    return lines
+
+
+def _said(view: View) -> Iterator[tuple[str, str]]:
+    yield "Web page", view.address
+    for at, one in enumerate(view.addresses or ("none",)):
+        yield "" if at else "Address", one
+    if not view.addresses:
+        yield "", "Is the cable plugged in?"
+    if view.network.tried is not None:
+        yield "Network", "other settings are tried"
+    if view.move is not None:
+        yield "Disk", view.move.words
+    if view.code is not None:
+        yield "", ""
+        yield "Set-up code", view.code.text or "handed out before; c makes another"
+        yield "", f"until {time.strftime('%d %b %H:%M', time.localtime(view.code.until))}"
+    pairs = view.fingerprint.split(":") if view.fingerprint else []
+    for at in range(0, len(pairs), _HEX_IN_LINE):
+        if not at:
+            yield "", ""
+        yield "" if at else "SHA-256", ":".join(pairs[at : at + _HEX_IN_LINE])

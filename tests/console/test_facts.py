@@ -1,0 +1,64 @@
+"""What stands on the page, laid out for the smallest screen."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from edge.console.facts import laid_out, lines_of, rows_of
+from edge.console.picture import drawn
+from edge.console.view import Code
+from tests.console.boxes import IN_USE, NEW, FakeBox
+from tests.console.test_page import shown, text, until
+
+LONG = "radiology-and-nuclear-medicine.hospital-of-the-town.example"
+"""59 characters."""
+
+
+def fingerprint_in(lines):
+    at = next(at for at, line in enumerate(lines) if line.startswith(("SHA-256", "Fingerprint")))
+    return ":".join(line[13:] for line in lines[at : at + 4])
+
+
+@pytest.mark.parametrize("view", [IN_USE, NEW])
+def test_a_short_name_has_its_code_beside_it(view):
+    lines, picture = laid_out(view, 80, 20)
+    assert picture == drawn(view.address)
+    assert fingerprint_in(lines) == view.fingerprint
+
+
+@pytest.mark.parametrize("view", [IN_USE, NEW])
+@pytest.mark.parametrize("length", range(20, 60))
+def test_whatever_the_name_fingerprint_and_code_are_whole_or_the_code_is_not_there(view, length):
+    page = "welcome" if view is NEW else ""
+    view = replace(view, address=f"https://{LONG[:length]}:8443/{page}")
+    for sentence in ("It is.", "A sentence that is longer than the screen is wide. " * 2):
+        rows = 24 - 3 - rows_of(sentence, 80)
+        lines, picture = laid_out(view, 80, rows)
+        assert fingerprint_in(lines) == view.fingerprint
+        assert view.address in "".join(line[13:] for line in lines[:4])
+        assert len(lines) <= rows
+        assert picture in ((), drawn(view.address))
+        assert len(picture) <= rows
+        beside = len(picture[0]) + 2 if picture else 0
+        assert max(map(len, lines)) + 2 + beside <= 80
+
+
+async def test_on_the_screen_nothing_is_cut():
+    view = replace(NEW, address=f"https://{LONG}:8443/welcome")
+    async with shown(FakeBox(view)) as (page, pilot):
+        await until(pilot, lambda: "SHA-256" in text(page, "facts"))
+        facts = page.screen.query_one("#facts")
+        lines = text(page, "facts").splitlines()
+        await until(pilot, lambda: facts.content_region.width >= max(map(len, lines)))
+        assert facts.region.bottom < 24
+        assert fingerprint_in(lines) == view.fingerprint
+        await pilot.resize_terminal(120, 40)
+        await until(pilot, lambda: text(page, "picture"))
+        assert len(text(page, "picture").splitlines()) == len(drawn(view.address))
+
+
+def test_a_code_that_was_handed_out_can_be_replaced_and_that_is_said():
+    lines = lines_of(replace(NEW, code=Code("", 1_900_000_000.0)))
+    assert "Set-up code  handed out before; c makes another" in lines
