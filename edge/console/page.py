@@ -150,7 +150,8 @@ class ConsolePage(App[None], inherit_bindings=False):
         """See textual."""
         if isinstance(event, events.Key):
             self._touched = time.monotonic()
-            if isinstance(self.screen, Trial) and self.screen.is_deaf:
+            top = self.screen_stack[-1:]
+            if top and isinstance(top[0], Trial) and top[0].is_deaf:
                 return
         await super().on_event(event)
 
@@ -225,6 +226,8 @@ class ConsolePage(App[None], inherit_bindings=False):
 
     def _show(self, name: str, text: str, kind: str = "") -> None:
         """Have a part of the page say something, if it is there: at the end it goes first."""
+        if not self.screen_stack:
+            return
         for part in self.query(f"#{name}").results(Static):
             part.update(harmless(text))
             part.set_classes(kind)
