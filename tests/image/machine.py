@@ -197,10 +197,15 @@ class Machine:
             *("-display", self.display, "-device", "virtio-gpu-pci" if is_arm else "VGA"),
         ]
         speed = f",{SLOW}" if self.slow else ""
+        if self.slow and self.disk_kind == "virtio-blk-pci":
+            # Of an empty disk all is discarded, which would count as if it were written.
+            kind = f"{self.disk_kind},discard=off"
+        else:
+            kind = self.disk_kind
         order = {"disk": ",bootindex=1", "stick": ",bootindex=9", "firmware": ""}[self.boots_from]
         words += [
             *("-drive", f"if=none,id=disk,format=qcow2,discard=unmap,file={self.disk}{speed}"),
-            *("-device", f"{self.disk_kind},drive=disk,serial=DISK0{order}"),
+            *("-device", f"{kind},drive=disk,serial=DISK0{order}"),
         ]
         for number, image in enumerate(self.disks, 1):
             words += ["-drive", f"if=none,id=disk{number},format={form_of(image)},file={image}"]
