@@ -282,6 +282,22 @@ class Person:
         return self.answers.pop(0)
 
 
+def test_the_power_may_go_once_the_stick_has_its_note(installer, tmp_path, monkeypatch):
+    programs = Programs()
+    monkeypatch.setattr(installer, "run", programs)
+    monkeypatch.setattr(installer, "parts", lambda _disk: {"esp": "/dev/sde1"})
+    monkeypatch.setattr(installer, "SETUP", tmp_path / "EDGE-SETUP")
+    monkeypatch.setattr(installer, "settle", lambda path: programs("settle", path))
+    installer.note("sde", "installed")
+    assert (tmp_path / "EDGE-SETUP/install.txt").read_text() == "installed\n"
+    assert programs.called[-2:] == [("umount", "/efi"), ("settle", "/dev/sde")]
+
+
+def test_a_disk_that_does_not_keep_what_it_was_sent_is_told(installer, tmp_path):
+    with pytest.raises(installer.InstallError, match="gone does not keep what is written"):
+        installer.settle(str(tmp_path / "gone"))
+
+
 @pytest.mark.parametrize("stick", ["sdb", "sde"])
 def test_installer_writes_to_no_disk_that_the_system_runs_from(installer, stick, monkeypatch):
     programs = Programs(mounted="" if stick == "sdb" else "/")
