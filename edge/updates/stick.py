@@ -73,7 +73,8 @@ def newest_on(path: Path, keys: Sequence[Ed25519PublicKey], place: Place) -> Pat
                 bundle.manifest.check_for(place.kind, place.version)
                 version = Version(bundle.manifest.version)
         except UpdateRefused as error:
-            refused = refused or UpdateRefused(f"{file.name}: {error}", hint=error.hint)
+            named = "" if str(error).startswith(file.name) else f"{file.name}: "
+            refused = refused or UpdateRefused(f"{named}{error}", hint=error.hint)
             continue
         if best is None or best[0] < version:
             best = version, file

@@ -76,6 +76,7 @@ async def test_an_update_is_found_installed_and_cancelled(module_browser, scene,
 
 async def test_a_box_that_went_back_says_so(module_browser, scene, keeper):
     folder = scene.box.updater._folder
+    await scene.box.updater.look()
     await asyncio.to_thread(folder.write_trial, Trial(version="1.1", before="1.0", boot_id="first"))
     async with opened(module_browser, scene, keeper) as page:
         title = page.locator("#state-title")
@@ -96,6 +97,7 @@ async def test_a_box_that_went_back_says_so(module_browser, scene, keeper):
 
 
 async def test_it_reads_from_right_to_left(module_browser, scene, keeper):
+    await scene.box.updater.look()
     async with opened(module_browser, scene, keeper, locale="ar", viewport=PHONE) as page:
         assert await page.get_attribute("html", "dir") == "rtl"
         await expect(page.locator("#notes")).to_have_text("قوائم أسرع.")
@@ -250,6 +252,9 @@ async def test_what_was_done_fits_a_telephone_and_has_its_colours(module_browser
         for words in ("cancelled", "to be written"):
             badge = rows.locator(f".badge:text-is('{words}')")
             assert await badge.get_attribute("data-level") is None
+    async with opened(module_browser, scene, keeper, locale="fr", viewport=PHONE) as page:
+        word = await page.locator("#history .badge:text-is('inutilisable')").bounding_box()
+        assert word["height"] < 40  # it is not broken
     async with opened(module_browser, scene, keeper) as page:
         await expect(page.locator("#history li")).to_have_count(len(Deed))
         await asyncio.to_thread(updater._folder.note, Deed.BAD, "1.1", why="images")
@@ -258,14 +263,19 @@ async def test_what_was_done_fits_a_telephone_and_has_its_colours(module_browser
         assert (banner["x"], banner["width"]) == (card["x"], card["width"])
 
 
-async def test_an_address_is_no_word_that_begins_a_sentence(module_browser, scene, keeper):
+async def test_a_name_is_no_word_that_begins_a_sentence(module_browser, scene, keeper):
     async with opened(module_browser, scene, keeper) as page:
         source = await page.evaluate("document.querySelector('script[type=module]').src")
         said = await page.evaluate(
-            """async (source) => {
+            """async ([source, texts]) => {
                 const { sentence } = await import(new URL("dom.js", source).href);
-                return ["https://x.invalid is no folder", "that is none", "", "Why?"].map(sentence);
+                return texts.map(sentence);
             }""",
-            source,
+            [source, ["https://x.invalid is none", "x.edgeupdate: it is none", "that is none", ""]],
         )
-        assert said == ["https://x.invalid is no folder.", "That is none.", "", "Why?"]
+        assert said == [
+            "https://x.invalid is none.",
+            "x.edgeupdate: it is none.",
+            "That is none.",
+            "",
+        ]

@@ -46,6 +46,11 @@ def test_a_stick_without_one_is_no_fault_and_one_that_does_not_fit_says_why(
     assert not has_any(tmp_path / "machine")
     with pytest.raises(UpdateRefused, match="no update is in"):
         newest_on(stick, keys, place)
+    torn = stick / "EDGE-UPDATE" / "1.1.edgeupdate"
+    torn.write_bytes(maker.bundle("1.1").read_bytes()[:-1])
+    with pytest.raises(UpdateRefused, match=r"^1\.1\.edgeupdate has \d+ bytes"):
+        newest_on(stick, keys, place)
+    torn.unlink()
     put(stick, maker, "2.0", minimum="1.5")
     with pytest.raises(UpdateRefused, match=r"^2\.0-x\.edgeupdate: .* can be taken from 1\.5 on"):
         newest_on(stick, keys, place)

@@ -43,10 +43,13 @@ export function showProblem(element, error) {
   element.hidden = false;
 }
 
-/** The box's words as a sentence: they begin with a capital, but for an address, and end with a stop. */
+/**
+ * The box's words as a sentence: they begin with a capital, but for an address, the name of a file or
+ * of a setting, and end with a stop.
+ */
 export function sentence(text) {
   if (!text) return "";
-  const begun = /^[a-z][a-z0-9+.-]*:\/\//.test(text) ? text : text[0].toUpperCase() + text.slice(1);
+  const begun = /^\S+[.:]\S/.test(text) ? text : text[0].toUpperCase() + text.slice(1);
   return begun + (/[.!?]$/.test(text) ? "" : ".");
 }
 
