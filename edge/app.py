@@ -10,6 +10,7 @@ import asyncio
 import hashlib
 import logging
 import os
+import time
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -46,6 +47,7 @@ from edge.cache.settlement import Settling
 from edge.cache.space import Space
 from edge.cache.status import HTTPS, MEMORY, OBJECTS, SETTINGS, Cages, Parts, Status
 from edge.cache.transcoding import Transcoding
+from edge.closing import LEASE, WHY, owner_of_mark
 from edge.cloud.several import Several
 from edge.config import Config
 from edge.crypto.secrets import PURPOSE
@@ -238,6 +240,8 @@ class Appliance:
         await asyncio.to_thread(make_folder, folder)
         lock = await asyncio.to_thread(lock_folder, folder)
         stack.callback(os.close, lock)
+        if counting := await asyncio.to_thread(owner_of_mark, folder):
+            self.intake.close(WHY, counting, time.monotonic() + LEASE)
         await stack.enter_async_context(
             local_door(
                 folder, self.parts, self._wake, self.cages, self._acts, self.holding.routes()

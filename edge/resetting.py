@@ -1,7 +1,7 @@
 """Factory reset: the box forgets everything, and is as on its first day.
 
 Owns the order. Promises that nothing which exists only here is lost by it unless somebody who was
-told so forces it; that nothing more comes in once that was counted; that the record of it is
+told so forces it; that nothing more comes in once that was counted (`closing`); that its record is
 written (and has left the box, where it goes to another machine) before anything is destroyed; that
 the keys go first: whatever is left of the disk then, by a power cut or by wear, is noise; and that
 what has begun to be destroyed is destroyed, whoever is cancelled and whatever fails.
@@ -28,16 +28,19 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, TypeVar
+from typing import Final, TypeVar
 
 from edge.access.audit.entry import BOX, Actor, Entry, Event
 from edge.addresses import machine_name
-from edge.admin.local import ask_service, parts_of_service, wake_service
+from edge.admin.local import parts_of_service, wake_service
+from edge.cache.eviction import TRUSTED
 from edge.cache.status import Status
+from edge.closing import LEASE, Closed, closed
 from edge.config import Config
 from edge.crypto.durable import destroy_file, sync_folder, write_file
 from edge.crypto.providers.choice import keeper_of
-from edge.errors import DecisionRefused, EdgeError, KeyLocked, MachineRefused, SecretError
+from edge.errors import DecisionRefused, EdgeError, MachineRefused, SecretError
+from edge.index.residence import studies_believed_no_more
 from edge.machine.asking import NoAnswer, answer_to, ask, is_there, leave
 from edge.machine.places import Places
 from edge.machine.wishes import Name, Wipe
@@ -50,13 +53,10 @@ log = logging.getLogger(__name__)
 BEGUN: Final = "reset.begun"
 """A file of ``data_dir``: what is there is to be destroyed."""
 _RING: Final = ("keys.db", "keys.db.copy")
-_WHY: Final = "the box is being reset to its first day"
 _PATIENCE: Final = 20.0
 """Seconds in which another machine should have the entry of it."""
 _QUIET: Final = 60.0
 """Seconds in which what is under way should have ended."""
-_LEASE: Final = 600.0
-"""Seconds after which the service takes things in again if who resets is gone by then."""
 _LOOK: Final = 0.2
 
 _T = TypeVar("_T")
@@ -69,7 +69,10 @@ class Standing:
     only_here: int
     """Studies that certainly exist nowhere else."""
     perhaps: int
-    """Studies of which that is not known; those that travel by courier, too."""
+    """Studies of which that is not known; those that travel by courier, and those that an archive
+    had once which can't be asked for long, too."""
+    trashed: int = 0
+    """Images in the trash: the archive deleted them, and nowhere else are they to be restored."""
 
     @property
     def words(self) -> str:
@@ -79,15 +82,24 @@ class Standing:
             said.append(f"{_count(self.only_here)} only here")
         if self.perhaps:
             said.append(f"{_count(self.perhaps)} perhaps only here")
+        if self.trashed:
+            lie = "1 image lies" if self.trashed == 1 else f"{self.trashed} images lie"
+            said.append(f"{lie} in the trash, and can be restored from nowhere else")
         return ", ".join(said)
 
 
-def standing_of(status: Status) -> Standing:
-    """What would be lost of a box."""
+def standing_of(status: Status, believed_no_more: int = 0) -> Standing:
+    """What would be lost of a box.
+
+    Args:
+        status: Its state.
+        believed_no_more: Studies that were verified too long ago for an archive that can't be
+            asked, as eviction has it.
+    """
     numbers = status.summary
     perhaps = numbers.studies_perhaps_only_here + numbers.studies_unproven
     perhaps += 1 if numbers.by_courier else 0
-    return Standing(numbers.studies_only_here, perhaps)
+    return Standing(numbers.studies_only_here, perhaps + believed_no_more, numbers.trashed)
 
 
 class Resetting:
@@ -99,6 +111,7 @@ class Resetting:
         actor: Who does it.
         patience: Seconds in which another machine should have the record of it.
         quiet: Seconds in which what is under way should have ended.
+        lease: Seconds after which a service takes things in again if nobody resets any more.
     """
 
     def __init__(
@@ -109,6 +122,7 @@ class Resetting:
         *,
         patience: float = _PATIENCE,
         quiet: float = _QUIET,
+        lease: float = LEASE,
     ) -> None:
         self._config = config
         self._folder = config.appliance.data_dir
@@ -116,6 +130,7 @@ class Resetting:
         self._actor = actor
         self._patience = patience
         self._seconds = quiet
+        self._lease = lease
         self._is_begun = False
         self._name = machine_name(config.appliance.name)
 
@@ -134,11 +149,12 @@ class Resetting:
         if has_machine:
             # Whoever can't be reached, or is called otherwise, can't end what would begin here.
             await ask(self._places, Name(self._name))
-        async with self._quiet(has_machine=has_machine, is_forced=is_forced):
+        async with self._quiet(has_machine=has_machine, is_forced=is_forced) as closing:
             standing = Standing(0, 0)
             if not await asyncio.to_thread(self.has_begun):
                 standing = await self._record(is_forced=is_forced)
-            await self._tell_service(closed=_WHY)
+            if closing is not None:
+                await closing.for_good()
             await self._destroy(has_machine=has_machine)
         return standing
 
@@ -214,12 +230,15 @@ class Resetting:
         return "; ".join(left), None
 
     @contextlib.asynccontextmanager
-    async def _quiet(self, *, has_machine: bool, is_forced: bool) -> AsyncIterator[None]:
-        """Nothing comes in meanwhile; afterwards it does again, if nothing was destroyed."""
+    async def _quiet(self, *, has_machine: bool, is_forced: bool) -> AsyncIterator[Closed | None]:
+        """Nothing comes in meanwhile; afterwards it does again, if nothing was destroyed.
+
+        Gives what holds the intake of a service that runs; None: none runs, nor can one start.
+        """
         if await parts_of_service(self._folder) is None:
             lock = await asyncio.to_thread(lock_folder, self._folder)
             try:
-                yield
+                yield None
             finally:
                 os.close(lock)
             return
@@ -227,45 +246,19 @@ class Resetting:
             raise DecisionRefused(
                 "the service runs, and nobody here can end it", hint="systemctl stop edge, first"
             )
-        try:
-            await self._wait_for_quiet(is_forced=is_forced)
-            yield
-        except BaseException:
-            if not await asyncio.to_thread(self.has_begun):
-                with contextlib.suppress(EdgeError):
-                    await self._tell_service(closed="")
-            raise
-
-    async def _wait_for_quiet(self, *, is_forced: bool) -> None:
-        """Let nothing in, and wait for the end of what is under way.
-
-        Raises:
-            DecisionRefused: It does not end, and nobody forces it.
-        """
-        said = await self._tell_service(closed=_WHY, seconds=_LEASE)
-        until = time.monotonic() + self._seconds
-        while not said.get("is_quiet", True):
-            if time.monotonic() > until:
-                if is_forced:
-                    return
-                raise DecisionRefused(
-                    "the box is not reset: images are still coming in",
-                    hint="wait for their end; or force it, and they are lost for good",
-                )
-            await asyncio.sleep(_LOOK)
-            said = await self._tell_service()
-
-    async def _tell_service(self, **wish: Any) -> dict[str, Any]:
-        """Have the service let nothing in, or let things in; what it says of what is under way."""
-        try:
-            return await ask_service(self._folder, "intake", wish) or {}
-        except KeyLocked:  # nothing comes in there anyway
-            return {}
+        async with closed(self._folder, self._lease, is_forced=is_forced) as closing:
+            try:
+                await closing.until_quiet(self._seconds)
+                yield closing
+            except BaseException:
+                if not await asyncio.to_thread(self.has_begun):
+                    await closing.open()
+                raise
 
     async def _record(self, *, is_forced: bool) -> Standing:
         try:
             async with Cache(self._config) as cache:
-                standing = standing_of(await cache.status({}))
+                standing = await self._standing(cache)
                 if not is_forced:
                     _refuse_loss(standing)
                 detail = {"lost": standing.words or "nothing", "forced": str(is_forced)}
@@ -290,6 +283,19 @@ class Resetting:
             log.warning("factory reset without a record of it: %s", error)
             return Standing(0, 0)
         return standing
+
+    async def _standing(self, cache: Cache) -> Standing:
+        status = await cache.status({})
+        askable = {one.name: one.role for one in status.archives if one.online}
+        if "primary" in askable.values():
+            return standing_of(status)
+        since = time.time() - TRUSTED
+        return standing_of(
+            status,
+            await studies_believed_no_more(
+                cache.database, verified_since=since, askable=list(askable)
+            ),
+        )
 
     async def _sent(self, cache: Cache) -> None:
         """Wait until another machine has the record, if it goes to one and the way is there."""

@@ -6,19 +6,22 @@ import asyncio
 import contextlib
 import ssl
 import threading
+import time
 from dataclasses import replace
 from functools import partial
 
 import pytest
 import trustme
 
-from edge import config, resetting
+from edge import closing, config, others, resetting
 from edge.access.audit.entry import Actor
 from edge.app import Appliance
 from edge.cache.admission import Source
+from edge.closing import MARK
 from edge.crypto import durable
 from edge.dicom.instance import Origin
 from edge.errors import DecisionRefused, EdgeError, MachineRefused, SecretError, StorageFull
+from edge.index.remote import set_archive_state
 from edge.machine.asking import NoAnswer, ask
 from edge.machine.carrying import Carrier
 from edge.machine.places import Places
@@ -398,3 +401,147 @@ async def refused(one):
     with pytest.raises(DecisionRefused) as caught:
         await one.reset(is_forced=False)
     return str(caught.value)
+
+
+@contextlib.asynccontextmanager
+async def counted(loaded, places, monkeypatch, **other):
+    """A reset that has counted, and goes on once it is let."""
+    there, go_on, sent = asyncio.Event(), asyncio.Event(), Resetting._sent
+
+    async def waits(self, cache):
+        there.set()
+        await go_on.wait()
+        await sent(self, cache)
+
+    monkeypatch.setattr(Resetting, "_sent", waits)
+    doing = asyncio.ensure_future(refused(Resetting(loaded, places, ANNA, **other)))
+    await there.wait()
+    yield doing, go_on
+    go_on.set()
+
+
+async def test_a_service_that_is_started_anew_after_the_count_starts_closed_and_ends_the_reset(
+    loaded, tmp_path, monkeypatch
+):
+    machine = machine_in(tmp_path / "machine")
+    before = Appliance(loaded)
+    await before.__aenter__()
+    async with (
+        attended(machine),
+        counted(loaded, machine.places, monkeypatch) as (doing, go_on),
+    ):
+        await before.__aexit__(None, None, None)
+        async with Appliance(loaded) as box:
+            with pytest.raises(StorageFull, match="being reset"):
+                await store(box)
+            go_on.set()
+            assert "started anew meanwhile" in await doing
+            await store(box)
+    assert not (loaded.appliance.data_dir / MARK).exists()
+    assert machine.called == []
+
+
+async def test_a_service_that_is_gone_after_the_count_ends_the_reset(loaded, tmp_path, monkeypatch):
+    machine = machine_in(tmp_path / "machine")
+    box = Appliance(loaded)
+    await box.__aenter__()
+    async with (
+        attended(machine),
+        counted(loaded, machine.places, monkeypatch) as (doing, go_on),
+    ):
+        await box.__aexit__(None, None, None)
+        go_on.set()
+        assert "ended meanwhile" in await doing
+    await start_once(loaded)
+
+
+async def test_a_lease_that_runs_out_after_the_count_ends_the_reset(loaded, tmp_path, monkeypatch):
+    machine = machine_in(tmp_path / "machine")
+    async with (
+        Appliance(loaded) as box,
+        attended(machine),
+        counted(loaded, machine.places, monkeypatch, lease=0.5) as (doing, go_on),
+    ):
+        await until(lambda: box.intake.why() == "")
+        await store(box)
+        go_on.set()
+        assert "come in meanwhile" in await doing
+        await box.admission.make_room()
+
+
+async def test_another_reset_does_not_open_what_the_first_one_closed(loaded, tmp_path, monkeypatch):
+    machine = machine_in(tmp_path / "machine")
+    async with (
+        Appliance(loaded) as box,
+        attended(machine),
+        counted(loaded, machine.places, monkeypatch) as (doing, _),
+    ):
+        second = Resetting(loaded, machine.places, Actor("bert"))
+        assert "another reset is under way" in await refused(second)
+        with pytest.raises(StorageFull, match="being reset"):
+            await store(box)
+        doing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await doing
+        await store(box)
+
+
+async def test_a_mark_of_somebody_who_is_gone_closes_nothing(loaded):
+    await start_once(loaded)
+    (loaded.appliance.data_dir / MARK).write_text("gone")
+    async with Appliance(loaded) as box:
+        await store(box)
+    assert not (loaded.appliance.data_dir / MARK).exists()
+
+
+async def test_a_service_that_hangs_is_not_waited_for_without_end(loaded, tmp_path, monkeypatch):
+    machine = machine_in(tmp_path / "machine")
+    monkeypatch.setattr(closing, "_ANSWER", 0.2)
+    await start_once(loaded)
+
+    async def silence(reader, writer):
+        with contextlib.closing(writer):
+            await reader.read()
+
+    socket = loaded.appliance.data_dir / "service.sock"
+    async with await asyncio.start_unix_server(silence, socket), attended(machine):
+        assert "does not answer" in await refused(Resetting(loaded, machine.places, ANNA))
+        assert not (loaded.appliance.data_dir / MARK).exists()
+        await Resetting(loaded, machine.places, ANNA).reset(is_forced=True)
+    assert machine.called[-1] == "systemctl --no-block reboot --force"
+
+
+async def test_what_lies_in_the_trash_is_counted(loaded, nowhere):
+    [sample] = ct_series(1, seed=4)
+    async with Appliance(loaded) as box:
+        source = Source(Origin.CLOUD, "cloud", vouches=True)
+        await box.admission.store_instance(chunks(sample.data), source)
+        await box.cache.trash.put([sample.ref], archive="cloud", reason="gone")
+    assert "1 image lies in the trash" in await refused(Resetting(loaded, nowhere, ANNA))
+    lost = await Resetting(loaded, nowhere, ANNA).reset(is_forced=True)
+    assert lost == Standing(0, 0, trashed=1)
+
+
+@pytest.mark.parametrize(
+    ("days", "online", "perhaps"), [(31, True, 0), (29, False, 0), (31, False, 1)]
+)
+async def test_what_an_archive_had_long_ago_that_can_not_be_asked_is_perhaps_only_here(
+    loaded, nowhere, days, online, perhaps
+):
+    """As eviction has it."""
+    await start_once(loaded, image=True)
+    archive = others.Archive(name="cloud", url="https://archive.example/dicom-web")
+    loaded = replace(loaded, cloud=config.Cloud(archive=(archive,)))
+    async with Cache(loaded) as cache:
+        verified = time.time() - days * 86400.0
+        await cache.database.write(
+            lambda db: (
+                db.execute("UPDATE instances SET custody = 'VERIFIED', verified = ?", (verified,)),
+                set_archive_state(db, "cloud", online, "no route", False, time.time()),
+            )
+        )
+    resetting = Resetting(loaded, nowhere, ANNA)
+    if perhaps:
+        assert "1 study exists perhaps only here" in await refused(resetting)
+    else:
+        assert await resetting.reset(is_forced=False) == Standing(0, 0)

@@ -26,7 +26,7 @@ from typing import TYPE_CHECKING, Any
 
 import httpx
 
-from edge.errors import EdgeError, KeyLocked, SecretError
+from edge.errors import DecisionRefused, EdgeError, KeyLocked, SecretError
 
 if TYPE_CHECKING:
     from aiohttp import web
@@ -52,6 +52,8 @@ _PATIENCE = 5.0
 """Seconds for the answer of a service that is busy."""
 _LONG = 600.0
 """Seconds for an act to be done."""
+
+_SILENT: Parts = {"service": "does not answer"}
 
 Act = Callable[[Mapping[str, Any]], Awaitable[Mapping[str, Any]]]
 """What the service does for a command: takes what JSON can hold, and gives such."""
@@ -130,9 +132,9 @@ async def parts_of_service(folder: Path) -> Parts | None:
             except httpx.ConnectError:
                 return None
             except httpx.HTTPError:
-                return {"service": "does not answer"}
-    parts: Parts = answer.json()
-    return parts
+                return _SILENT
+    parts: Parts | None = _document(answer)
+    return _SILENT if parts is None else parts
 
 
 async def cages_of_service(folder: Path) -> Cages:
@@ -161,14 +163,35 @@ async def wake_service(folder: Path) -> bool:
 
 
 async def ask_service(
-    folder: Path, act: str, wish: Mapping[str, Any] | None = None
+    folder: Path,
+    act: str,
+    wish: Mapping[str, Any] | None = None,
+    *,
+    seconds: float = _LONG,
 ) -> dict[str, Any] | None:
     """Have the service that works on *folder* do something; None if there is none.
 
+    Args:
+        folder: Its data folder.
+        act: By its name.
+        wish: What the act takes.
+        seconds: That it has for it; for what a person waits, few.
+
     Raises:
         KeyLocked: It is locked, and does nothing of the kind until it is open.
-        EdgeError: It refuses, or does not answer.
+        DecisionRefused: It refuses.
+        EdgeError: It does not answer, or not as it should.
     """
+    try:
+        async with asyncio.timeout(seconds):
+            return await _ask_service(folder, act, wish)
+    except TimeoutError as error:
+        raise _no_answer() from error
+
+
+async def _ask_service(
+    folder: Path, act: str, wish: Mapping[str, Any] | None
+) -> dict[str, Any] | None:
     await asyncio.to_thread(refuse_if_locked, folder)
     try:
         with socket_path(folder) as path:
@@ -177,18 +200,30 @@ async def ask_service(
     except (FileNotFoundError, httpx.ConnectError):
         return None
     except httpx.HTTPError as error:
-        raise EdgeError(
-            "the service does not answer", hint="look at its log, and ask again"
-        ) from error
-    if answer.status_code == httpx.codes.CONFLICT:
-        raise EdgeError(answer.json()["message"], hint=answer.json()["hint"])
+        raise _no_answer() from error
+    said = _document(answer)
+    if answer.status_code == httpx.codes.CONFLICT and said is not None and "message" in said:
+        raise DecisionRefused(str(said["message"]), hint=str(said.get("hint", "")))
     if answer.is_error:
         raise EdgeError(
             f"the service could not do it ({answer.status_code})",
             hint="ask again when it has started; if it has, look at its log",
         )
-    done: dict[str, Any] = answer.json()
-    return done
+    if said is None:
+        raise EdgeError("the service does not answer as it should", hint="look at its log")
+    return said
+
+
+def _document(answer: httpx.Response) -> dict[str, Any] | None:
+    try:
+        said = answer.json()
+    except ValueError:
+        return None
+    return said if isinstance(said, dict) else None
+
+
+def _no_answer() -> EdgeError:
+    return EdgeError("the service does not answer", hint="look at its log, and ask again")
 
 
 def refuse_if_locked(folder: Path) -> None:

@@ -285,7 +285,12 @@ def _asked(folder: Path, method: str, path: str, what: object, kind: Any) -> obj
         ) from error
     if not answer.is_success:
         raise _error(answer)
-    return True if kind is None else msgspec.json.decode(answer.content, type=kind)
+    try:
+        return True if kind is None else msgspec.json.decode(answer.content, type=kind)
+    except msgspec.DecodeError as error:
+        raise SecretError(
+            "the service does not answer as it should", hint="look at its log"
+        ) from error
 
 
 @contextmanager

@@ -5,7 +5,7 @@ Functions that take a ``Connection`` run inside ``Database.write``.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from edge.dicom.instance import InstanceRef
@@ -30,6 +30,7 @@ __all__ = [
     "quarantined_objects",
     "release_keys",
     "stale_bytes",
+    "studies_believed_no_more",
     "touch",
 ]
 
@@ -68,6 +69,27 @@ the primary one's corrections hold, so those may take the place of what came in 
 
 _MAY_LIE_HERE = "(object IS NOT NULL OR availability = 'UNAVAILABLE')"
 """Of what is lost, a damaged object may still be in the store, for whoever saves what can be."""
+
+
+async def studies_believed_no_more(
+    database: Database, *, verified_since: float, askable: Sequence[str]
+) -> int:
+    """Studies with bytes here that the primary archive, which can't be asked, had long ago.
+
+    Args:
+        database: The index.
+        verified_since: What was verified later is believed.
+        askable: Other archives that can be asked; whatever they have is believed.
+    """
+    some = ", ".join("?" * len(askable))
+    ((studies,),) = await database.read(
+        "SELECT count(DISTINCT i.study_id) FROM instances i WHERE i.custody = 'VERIFIED'"
+        " AND i.availability = 'ONLINE' AND i.withheld <> 'TRASH' AND i.verified < ?"
+        " AND NOT EXISTS (SELECT 1 FROM copies c WHERE c.instance_id = i.id"
+        f" AND c.custody = 'VERIFIED' AND (c.verified >= ? OR c.archive IN ({some})))",
+        (verified_since, verified_since, *askable),
+    )
+    return int(studies)
 
 
 async def evictable(

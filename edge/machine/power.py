@@ -7,12 +7,14 @@ is low, the box takes nothing new: what it is told then could be lost in the mid
 from __future__ import annotations
 
 import math
+import secrets
 import time
 from collections.abc import Callable, Mapping
 from typing import Any, Final, Literal
 
 import msgspec
 
+from edge.errors import DecisionRefused
 from edge.machine.networks import write_open
 from edge.machine.places import Places
 
@@ -83,13 +85,15 @@ def closed_by(mains: str) -> str:
 class IntakeStop:
     """Tells intake why nothing may come in just now.
 
-    Whoever watches the machine says so by ``power``; who acts on the box, by ``told``; and an
-    update, by ``restart``, for the minutes before the machine starts anew.
+    Whoever watches the machine says so by ``power``; an update, by ``restart``, for the minutes
+    before the machine starts anew; and who acts on the box, by what it asks: each close has an
+    owner, who alone opens it, and is forgotten with this run of the service.
     """
 
     def __init__(self) -> None:
         self.power = PowerState()
-        self._told, self._until = "", math.inf
+        self._run = secrets.token_hex(16)
+        self._told, self._owner, self._until = "", "", math.inf
         self.is_quiet: Callable[[], bool] = lambda: True
         """Whether nothing is under way that came in before."""
         self.restart = ""
@@ -99,16 +103,52 @@ class IntakeStop:
         """For a command on this machine, see `edge.admin.local`: whether all is quiet.
 
         Args:
-            wish: ``closed``: why nothing may come in; empty: it may. ``seconds``: after which it
-                may again, should who asked be gone by then; none: nobody but them opens it.
+            wish: ``owner``: who asks. ``closed``: why nothing may come in; empty: it may, if it is
+                they who closed it. ``seconds``: after which it may again, should who asked be gone
+                by then; none: nobody but them opens it. ``held``: only if it is closed by them.
+
+        Returns:
+            ``is_quiet``; ``holds``: nothing comes in, by who asks, since they closed it; ``run``:
+            which run of the service this is.
+
+        Raises:
+            DecisionRefused: It is closed by somebody else; or not by them, as they wish.
         """
+        owner = str(wish.get("owner", ""))
         if "closed" in wish:
-            seconds = wish.get("seconds")
-            self._told = str(wish["closed"])
-            self._until = math.inf if seconds is None else time.monotonic() + float(seconds)
-        return {"is_quiet": self.is_quiet()}
+            why, seconds = str(wish["closed"]), wish.get("seconds")
+            if why:
+                self._refuse_other(owner, must_hold=bool(wish.get("held")))
+                until = math.inf if seconds is None else time.monotonic() + float(seconds)
+                self.close(why, owner, until)
+            elif self._owner == owner:
+                self._told, self._owner = "", ""
+        return {"is_quiet": self.is_quiet(), "holds": self._holds(owner), "run": self._run}
+
+    def close(self, why: str, owner: str, until: float) -> None:
+        """Let nothing in.
+
+        Args:
+            why: For who is refused.
+            owner: Who alone opens it.
+            until: When it may again, by the monotonic clock.
+        """
+        self._told, self._owner, self._until = why, owner, until
+
+    def _holds(self, owner: str) -> bool:
+        return bool(self._stopped()) and self._owner == owner
+
+    def _refuse_other(self, owner: str, *, must_hold: bool) -> None:
+        if self._stopped() and self._owner != owner:
+            raise DecisionRefused("somebody else has closed intake", hint="wait for their end")
+        if must_hold and not self._holds(owner):
+            raise DecisionRefused(
+                "things could come in meanwhile", hint="ask again, and all is counted again"
+            )
+
+    def _stopped(self) -> str:
+        return self._told if time.monotonic() < self._until else ""
 
     def why(self) -> str:
         """Empty if anything may."""
-        told = self._told if time.monotonic() < self._until else ""
-        return told or closed_by(self.power.state) or self.restart
+        return self._stopped() or closed_by(self.power.state) or self.restart

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import pytest
+
+from edge.errors import DecisionRefused
 from edge.machine.power import IntakeStop, PowerState, note_power, read_power
 
 
@@ -69,10 +72,35 @@ async def test_intake_that_somebody_ended_who_is_gone_begins_again_by_itself():
     assert stop.why() == ""
     await stop.asked({"closed": "a reset", "seconds": 600.0})
     assert stop.why() == "a reset"
-    assert await stop.asked({}) == {"is_quiet": True}  # who only asks changes nothing
+    assert (await stop.asked({}))["is_quiet"]  # who only asks changes nothing
     assert stop.why() == "a reset"
     stop.is_quiet = lambda: False
-    assert await stop.asked({"closed": "a reset"}) == {"is_quiet": False}
+    assert not (await stop.asked({"closed": "a reset"}))["is_quiet"]
     assert stop.why() == "a reset"  # for good
     await stop.asked({"closed": ""})
     assert stop.why() == ""
+
+
+async def test_only_who_closed_intake_opens_it():
+    stop = IntakeStop()
+    assert (await stop.asked({"owner": "a", "closed": "a reset"}))["holds"]
+    with pytest.raises(DecisionRefused, match="somebody else"):
+        await stop.asked({"owner": "b", "closed": "another", "seconds": 1.0})
+    assert not (await stop.asked({"owner": "b", "closed": ""}))["holds"]
+    assert stop.why() == "a reset"
+    await stop.asked({"owner": "a", "closed": ""})
+    assert stop.why() == ""
+
+
+async def test_intake_ends_for_good_only_if_it_was_closed_all_the_time():
+    stop = IntakeStop()
+    wish = {"owner": "a", "closed": "a reset", "held": True}
+    with pytest.raises(DecisionRefused, match="could come in"):
+        await stop.asked(wish)
+    assert stop.why() == ""
+    await stop.asked({"owner": "a", "closed": "a reset", "seconds": 0.0})
+    with pytest.raises(DecisionRefused, match="could come in"):
+        await stop.asked(wish)
+    said = await stop.asked({"owner": "a", "closed": "a reset", "seconds": 600.0})
+    assert await stop.asked(wish) == said  # of the same run
+    assert (await IntakeStop().asked({}))["run"] != said["run"]
