@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 import argparse
+import asyncio
 import logging
 import sys
 from functools import partial
@@ -19,6 +20,9 @@ from edge.errors import EdgeError
 __all__ = ["add"]
 
 _LOG = Path("/dev/log")
+_PAGES = 10
+"""That are shown one after the other if they fail; systemd begins anew then."""
+_PAUSE = 1.0
 
 
 def add(commands: Commands) -> None:
@@ -46,8 +50,16 @@ async def _console(options: argparse.Namespace) -> int:
     with lightly():
         from edge.console.box import LocalBox
         from edge.console.page import ConsolePage
+        from edge.console.terminal import TerminalDriver, unechoed
         from edge.loading import load
 
     file = await configuration_file(options)
-    await ConsolePage(LocalBox(partial(load, file), file)).run_async()
-    return 0
+    box = LocalBox(partial(load, file), file)
+    with unechoed(sys.stdin.fileno()):
+        for _ in range(_PAGES):
+            page = ConsolePage(box, driver=TerminalDriver)
+            await page.run_async(mouse=False)
+            if not page.return_code or not sys.stdin.isatty():
+                return 0
+            await asyncio.sleep(_PAUSE)  # what failed may fail again at once
+    raise EdgeError("the page ended again and again", hint="look at the log of the machine")

@@ -59,6 +59,14 @@ log = logging.getLogger(__name__)
 
 _FREE: Final = (Restart, PowerOff)
 """For whoever stands before the box: it has a button, and a plug."""
+_ANSWER: Final = 3.0
+"""Seconds that the service has for an answer to who looks."""
+_RECORD: Final = 20.0
+"""Seconds in which the audit should have what is done here."""
+_LONGEST: Final = 400
+"""Characters of its sentence that there is room for."""
+_LATEST: Final = 253_402_300_800.0
+"""The end of the year 9999, in POSIX seconds."""
 _SOON: Final = 3600.0
 """A code that ends so soon is replaced before somebody writes it down."""
 
@@ -86,6 +94,31 @@ def page_address(config: Config, *, is_new: bool) -> str:
     scheme = "http" if config.http.tls == "off" else "https"
     page = "welcome" if is_new else ""
     return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/{page}"
+
+
+def _state_of(told: dict[str, Any]) -> _State:
+    """What a service said, if that is something that one says."""
+    sentence, until = told.get("sentence"), told.get("code_until")
+    if (
+        not isinstance(sentence, str)
+        or told.get("level") not in list(Level)
+        or not isinstance(told.get("has_people"), bool)
+        or (until is not None and _moment(until) is None)
+    ):
+        log.warning("the service says how it is in words that are not known here")
+        return _State(
+            "The service does not answer as it should. If that stays so: r restarts the box."
+        )
+    return _State(
+        sentence[:_LONGEST], Level(told["level"]), bool(told["has_people"]), _moment(until)
+    )
+
+
+def _moment(said: object) -> float | None:
+    """POSIX seconds; None if it is no moment that a calendar has."""
+    if not isinstance(said, int | float) or isinstance(said, bool) or not 0 <= said < _LATEST:
+        return None
+    return float(said)
 
 
 class LocalBox:
@@ -159,20 +192,26 @@ class LocalBox:
 
     async def _state(self, config: Config) -> _State:
         try:
-            told = await ask_service(config.appliance.data_dir, "state")
+            folder = config.appliance.data_dir
+            told = await ask_service(folder, "state", seconds=_ANSWER)
         except KeyLocked as error:
             said = str(error)
             return _State(f"{said[:1].upper()}{said[1:]}.", needs=error.needs)
         except EdgeError as error:
-            parts = await parts_of_service(config.appliance.data_dir)
-            if parts is not None and "start" in parts:
+            if await self._is_starting(config):
                 return _State("The service is starting.", Level.BUSY)
             log.warning("the service can't say how it is: %s", error)
             return _State("The service does not answer. If that stays so: r restarts the box.")
         if told is None:
             return _State("The service is not running: nothing comes in. r restarts the box.")
-        level, until = Level(told["level"]), told["code_until"]
-        return _State(str(told["sentence"]), level, bool(told["has_people"]), until)
+        return _state_of(told)
+
+    async def _is_starting(self, config: Config) -> bool:
+        try:
+            async with asyncio.timeout(_ANSWER):
+                return "start" in (await parts_of_service(config.appliance.data_dir) or {})
+        except TimeoutError:
+            return False
 
     async def _have_code(self, config: Config, until: float | None) -> None:
         """A code for the first admin: the one that holds, or a new one if there is none.
@@ -198,10 +237,13 @@ class LocalBox:
         return await self._new_code(config)
 
     async def _new_code(self, config: Config) -> Code:
-        said = await ask_service(config.appliance.data_dir, "first-code")
+        said = await ask_service(config.appliance.data_dir, "first-code", seconds=_ANSWER)
         if said is None:
             raise EdgeError("the service is not running", hint="restart the box by r")
-        self._code = Code(str(said["code"]), float(said["until"]))
+        text, until = said.get("code"), _moment(said.get("until"))
+        if not isinstance(text, str) or until is None:
+            raise EdgeError("the service does not answer as it should", hint="restart the box by r")
+        self._code = Code(text, until)
         return self._code
 
     async def log_in(self, name: str, password: str, second: str) -> Person:
@@ -240,9 +282,9 @@ class LocalBox:
         if not isinstance(wish, _FREE) and not await self._was_tried_before_shut(wish):
             await self._allow(person)
         try:
-            async with self._opened() as (cache, _):
+            async with asyncio.timeout(_RECORD), self._opened() as (cache, _):
                 await cache.audit.record(entry)
-        except EdgeError as error:
+        except (EdgeError, TimeoutError) as error:
             if not isinstance(wish, _FREE):
                 raise
             log.warning("%s is not in the audit: %s", entry.what, error)  # the plug is not, either

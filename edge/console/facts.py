@@ -87,4 +87,4 @@ def _said(view: View) -> Iterator[tuple[str, str]]:
     for at in range(0, len(pairs), _HEX_IN_LINE):
         if not at:
             yield "", ""
-        yield "" if at else "SHA-256", ":".join(pairs[at : at + _HEX_IN_LINE])
+        yield "" if at else "Fingerprint", ":".join(pairs[at : at + _HEX_IN_LINE])

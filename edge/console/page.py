@@ -8,17 +8,21 @@ eight colours, half blocks, no mouse.
 
 from __future__ import annotations
 
+import asyncio
 import logging
+import sys
 import time
 from collections.abc import Callable, Coroutine
 from dataclasses import replace
 from functools import wraps
 from typing import Any, ClassVar, Final
 
+from rich.console import RenderableType
 from textual import events, work
 from textual.app import App, ComposeResult
 from textual.binding import ActiveBinding, Binding, BindingType
 from textual.containers import Horizontal
+from textual.driver import Driver
 from textual.screen import Screen
 from textual.widgets import Footer, Static
 from textual.worker import Worker
@@ -40,6 +44,9 @@ __all__ = ["ConsolePage"]
 log = logging.getLogger(__name__)
 
 _LOOK: Final = 5.0
+_ANSWER: Final = 10.0
+"""Seconds that the box has to say how it is, or that somebody has gone."""
+_LOOK_AT_IDLE: Final = 1.0
 _IDLE: Final = 300.0
 """Seconds after which who logged in is logged out."""
 _OPENED_HERE: Final = frozenset({Needs.PASSPHRASE, Needs.NEW_PASSPHRASE, Needs.RECOVERY_KEY})
@@ -94,6 +101,8 @@ class ConsolePage(App[None], inherit_bindings=False):
         every: Seconds between two looks.
         idle: Seconds after which who logged in is logged out.
         ends: Seconds in which the machine has ended that was told to.
+        patience: Seconds that the box has to say how it is.
+        driver: Of the terminal; None: textual's.
     """
 
     CSS: ClassVar[str] = STYLE
@@ -110,12 +119,20 @@ class ConsolePage(App[None], inherit_bindings=False):
     ]
 
     def __init__(
-        self, box: Box, *, every: float = _LOOK, idle: float = _IDLE, ends: float = _ENDS
+        self,
+        box: Box,
+        *,
+        every: float = _LOOK,
+        idle: float = _IDLE,
+        ends: float = _ENDS,
+        patience: float = _ANSWER,
+        driver: type[Driver] | None = None,
     ) -> None:
-        super().__init__()
+        super().__init__(driver_class=driver)
         self._box = box
         self._every = every
         self._idle = idle
+        self._patience = patience
         self._touched = time.monotonic()
         self._looks = self._wanted = False
         self._ends = ends
@@ -145,6 +162,7 @@ class ConsolePage(App[None], inherit_bindings=False):
         """See textual."""
         self.look()
         self.set_interval(self._every, self.look)
+        self.set_interval(min(self._every, _LOOK_AT_IDLE), self._end_idle)
 
     async def on_event(self, event: events.Event) -> None:
         """See textual."""
@@ -173,6 +191,17 @@ class ConsolePage(App[None], inherit_bindings=False):
             return may or self.person is not None
         return True
 
+    # How it ends ----------------------------------------------------------------------------------
+
+    def panic(self, *renderables: RenderableType) -> None:
+        """See textual; the screen is no place for what stood in its memory, a password, say."""
+        del renderables
+        self._fatal_error()
+
+    def _fatal_error(self) -> None:
+        log.error("the page ends: %s", type(self._exception or sys.exception()).__name__)
+        self._close_messages_no_wait()
+
     # What is shown --------------------------------------------------------------------------------
 
     @work(group="look")
@@ -190,10 +219,14 @@ class ConsolePage(App[None], inherit_bindings=False):
             self._looks = False
 
     async def _look(self) -> None:
-        if self.person is not None and time.monotonic() - self._touched > self._idle:
-            await self._log_out()
         try:
-            view = await self._box.look()
+            async with asyncio.timeout(self._patience):
+                view = await self._box.look()
+        except TimeoutError:
+            log.warning("the box does not say how it is")
+            if not self._under_way:
+                self._say("The box does not answer. If that stays so: r restarts it.", Level.ALARM)
+            return
         except (EdgeError, OSError) as error:
             log.warning("the box can't be looked at: %s", error)
             if not self._under_way:
@@ -202,9 +235,7 @@ class ConsolePage(App[None], inherit_bindings=False):
         self.view = view
         if not self._under_way:
             self._say(view.sentence, view.level)
-        who = f"   {self.person.name} is logged in" if self.person is not None else ""
-        lab = "   LABORATORY" if view.is_lab else ""
-        self._show("title", f"{view.name}{lab}{who}")
+        self._entitle()
         self._lay_out()
         self.refresh_bindings()
 
@@ -220,6 +251,19 @@ class ConsolePage(App[None], inherit_bindings=False):
         lines, picture = laid_out(self.view, columns, rows - rows_of(said, columns) - _OTHER_ROWS)
         self._show("facts", "\n".join(lines))
         self._show("picture", "\n".join(picture))
+
+    def _entitle(self) -> None:
+        if self.view is None:
+            return
+        who = f"   {self.person.name} is logged in" if self.person is not None else ""
+        lab = "   LABORATORY" if self.view.is_lab else ""
+        self._show("title", f"{self.view.name}{lab}{who}")
+
+    @work(group="idle")
+    async def _end_idle(self) -> None:
+        """Log out who walked away, whatever the box does meanwhile."""
+        if self.person is not None and time.monotonic() - self._touched > self._idle:
+            await self._log_out()
 
     def _say(self, sentence: str, level: Level) -> None:
         self._show("sentence", sentence, str(level))
@@ -394,9 +438,12 @@ class ConsolePage(App[None], inherit_bindings=False):
         person, self.person = self.person, None
         if person is None:
             return
+        self._entitle()
+        self.refresh_bindings()
         try:
-            await self._box.log_out(person)
-        except EdgeError as error:
+            async with asyncio.timeout(self._patience):
+                await self._box.log_out(person)
+        except (EdgeError, OSError) as error:  # a TimeoutError is one
             log.warning("the log-in at the screen is not ended in the box: %s", error)
 
     async def _tell(self, error: EdgeError | OSError) -> None:

@@ -8,6 +8,7 @@ import re
 import signal
 import subprocess
 import sys
+import termios
 import time
 
 import pytest
@@ -49,8 +50,16 @@ def test_on_one_it_shows_the_page_of_a_box_whatever_state_that_is_in(file):
             seen += os.read(master, 65536)
         assert b"The service is not running" in plain(seen)
         assert b"\x1b[1;97;41mThe service is not running" in seen  # white on red, of its 16 colours
-        os.write(master, b"\x03\x11q")  # no key ends it
+        seen = b""
+        for odd in (b"\x03\x11q", b"\xff", b"\x1b[99999999u", b"\x1b[48;24;80;0;0t\x1b[<0;5;5M"):
+            os.write(master, odd)  # nothing that comes from it ends it
+        os.write(master, b"r")
+        until = time.monotonic() + PATIENCE
+        while b"Restart the box?" not in plain(seen) and time.monotonic() < until:
+            seen += os.read(master, 65536)
+        assert b"Restart the box?" in plain(seen)
         assert running.poll() is None
+        assert not termios.tcgetattr(master)[3] & termios.ECHO
     finally:
         running.send_signal(signal.SIGKILL)
         running.wait()

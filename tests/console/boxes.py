@@ -12,7 +12,7 @@ from edge.machine.moving import MoveState
 from edge.machine.networks import NetworkState
 from edge.machine.wishes import Back, Keep, Move, Network, Stay
 
-__all__ = ["IN_USE", "NEW", "FakeBox"]
+__all__ = ["ANNA", "IN_USE", "NEW", "FakeBox"]
 
 IN_USE = View(
     name="radiology",

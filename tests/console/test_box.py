@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import sys
 import time
 from dataclasses import replace
@@ -278,3 +279,44 @@ def test_where_a_browser_finds_it(changes, address):
     loaded = config.Config(http=replace(config.Http(), **changes))
     assert page_address(loaded, is_new=False) == address
     assert page_address(loaded, is_new=True) == f"{address}welcome"
+
+
+@contextlib.asynccontextmanager
+async def answering(loaded, answer):
+    """A service that says this of itself; None: nothing at all."""
+    folder = loaded.appliance.data_dir
+    folder.mkdir(exist_ok=True)
+
+    async def answered(reader, writer):
+        with contextlib.closing(writer):
+            asked = await reader.readuntil(b"\r\n\r\n")
+            said = b"{}" if b"/acts/" not in asked else answer
+            if said is None:
+                await reader.read()
+                return
+            writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % len(said) + said)
+            await writer.drain()
+
+    async with await asyncio.start_unix_server(answered, folder / "service.sock"):
+        yield
+
+
+SAID = b'{"sentence": "x", "level": "safe", "has_people": false, "code_until": 1e300}'
+
+
+@pytest.mark.parametrize(
+    "answer", [b"<html>", b"[]", b"{}", SAID, SAID.replace(b"safe", b"purple"), b'{"level": []}']
+)
+async def test_what_a_service_says_oddly_is_trouble(loaded, box, answer):
+    async with answering(loaded, answer):
+        view = await box.look()
+    assert view.sentence.startswith("The service does not answer")
+    assert view.level is Level.ALARM
+
+
+async def test_a_service_that_hangs_is_looked_at_for_seconds_at_the_most(loaded, box, monkeypatch):
+    monkeypatch.setattr(box_module, "_ANSWER", 0.2)
+    async with answering(loaded, None):
+        view = await asyncio.wait_for(box.look(), 20)
+    assert view.sentence.startswith("The service does not answer.")
+    assert view.level is Level.ALARM

@@ -22,7 +22,7 @@ from edge.console.network import NetworkForm, Trial
 from edge.console.page import ConsolePage
 from edge.errors import EdgeError, MachineRefused, Needs
 from edge.machine.wishes import Back, Keep, Network, NetworkSettings, PowerOff, Restart
-from tests.console.boxes import IN_USE, NEW, FakeBox
+from tests.console.boxes import ANNA, IN_USE, NEW, FakeBox
 
 PATIENCE = 20.0
 
@@ -79,7 +79,7 @@ async def test_it_says_how_the_box_is_and_where_its_page_is():
         facts = text(page, "facts")
         assert "Web page     https://radiology.local:8443/" in facts
         assert "Address      192.168.1.10\n             fd00::10" in facts
-        assert "SHA-256      00:01:02:03:04:05:06:07\n             08:09" in facts
+        assert "Fingerprint  00:01:02:03:04:05:06:07\n             08:09" in facts
         assert "Set-up code" not in facts
         assert page.screen.query_one("#sentence").has_class("safe")
 
@@ -427,3 +427,26 @@ async def test_what_exists_only_here_is_destroyed_by_who_says_so_twice():
         await write(pilot, name="radiology")
         await press(pilot, "go")
         await until(pilot, lambda: ("reset", "anna", True) in box.asked)
+
+
+async def test_a_box_that_does_not_answer_is_said_so_and_logs_out_all_the_same():
+    box = FakeBox()
+    page = ConsolePage(box, every=0.1, idle=0.3, patience=0.2)
+    async with page.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: "safe in the cloud" in text(page, "sentence"))
+        box.takes = 600.0
+        page.person = ANNA
+        await until(pilot, lambda: page.person is None)
+        await until(pilot, lambda: "does not answer" in text(page, "sentence"))
+        assert "logged in" not in text(page, "title")
+        await pilot.press("r")
+        await appears(pilot, Question)
+
+
+async def test_what_fails_in_the_page_is_not_shown_on_the_screen():
+    page = ConsolePage(FakeBox())
+    with pytest.raises(RuntimeError, match="secret"):
+        async with page.run_test():
+            page._handle_exception(RuntimeError("secret"))
+    assert page._exit_renderables == []
+    assert page.return_code == 1
