@@ -30,7 +30,7 @@ from edge.others import Syslog
 from edge.resetting import BEGUN, Resetting, Standing, finish
 from tests.dimse.raw import until
 from tests.fakes.syslog import SyslogServer
-from tests.machine.machines import machine_in, served
+from tests.machine.machines import machine_in
 from tests.samples import chunks, ct_series
 from tests.witnesses import recorded
 
@@ -214,16 +214,20 @@ def root_of(machine):
 
 @contextlib.asynccontextmanager
 async def attended(machine):
-    """Root carries out whatever is wished."""
+    """Root carries out what is wished, to its end: what ends a machine comes after the answer."""
+    is_over = False
 
     async def serve():
-        while True:
-            await served(root_of(machine))
+        while not is_over:
+            await asyncio.to_thread(root_of(machine).carry_out)
+            await asyncio.sleep(0.01)
 
     async with asyncio.TaskGroup() as group:
-        task = group.create_task(serve())
-        yield
-        task.cancel()
+        group.create_task(serve())
+        try:
+            yield
+        finally:
+            is_over = True
 
 
 def cut_short(_):
