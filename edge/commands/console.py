@@ -43,8 +43,8 @@ def _log_elsewhere() -> None:
 
 
 async def _console(options: argparse.Namespace) -> int:
-    await configuration(options)  # a wrong one is said where commands say it
     if not (sys.stdin.isatty() and sys.stderr.isatty()):  # the page is drawn by standard error
+        await configuration(options)  # a wrong one is said where commands say it; else on the page
         raise EdgeError("this is no terminal", hint="systemctl start edge-console@tty1")
     _log_elsewhere()
     with lightly():

@@ -10,6 +10,7 @@
     forms   what is asked on it
     network … of the network
     disks   … of disks
+    first_day … before a factory reset
     style   how it looks
     picture a code to be scanned, of characters
 

@@ -24,7 +24,7 @@ from edge.access.throttle import Throttle
 from edge.access.tls import fingerprints
 from edge.addresses import host_and_port, host_name
 from edge.admin.local import ask_service, parts_of_service
-from edge.admin.local_keys import Opening, open_service
+from edge.admin.local_keys import Opening, open_service, state_of_service
 from edge.cache.condition import Level
 from edge.cache.machine import temperature
 from edge.cache.network import look
@@ -82,6 +82,8 @@ class _State:
     code_until: float | None = None
     """When the set-up code ends; None: there is none."""
     needs: Needs | None = None
+    certificate: str = ""
+    """Fingerprint of what a locked box shows its page with: its own certificate is sealed."""
 
 
 def page_address(config: Config, *, is_new: bool) -> str:
@@ -163,7 +165,7 @@ class LocalBox:
             level=state.level,
             address=page_address(config, is_new=not state.has_people),
             addresses=addresses,
-            fingerprint=shown,
+            fingerprint=state.certificate or shown,
             code=None if state.has_people else self._code,
             troubles=tuple(machine.troubles()),
             network=network,
@@ -196,7 +198,10 @@ class LocalBox:
             told = await ask_service(folder, "state", seconds=_ANSWER)
         except KeyLocked as error:
             said = str(error)
-            return _State(f"{said[:1].upper()}{said[1:]}.", needs=error.needs)
+            certificate = await self._certificate(config)
+            return _State(
+                f"{said[:1].upper()}{said[1:]}.", needs=error.needs, certificate=certificate
+            )
         except EdgeError as error:
             if await self._is_starting(config):
                 return _State("The service is starting.", Level.BUSY)
@@ -212,6 +217,15 @@ class LocalBox:
                 return "start" in (await parts_of_service(config.appliance.data_dir) or {})
         except TimeoutError:
             return False
+
+    @staticmethod
+    async def _certificate(config: Config) -> str:
+        try:
+            waiting = await asyncio.to_thread(state_of_service, config.appliance.data_dir)
+        except EdgeError as error:
+            log.warning("the locked service can't say by what it is known: %s", error)
+            return ""
+        return "" if waiting is None else waiting.certificate
 
     async def _have_code(self, config: Config, until: float | None) -> None:
         """A code for the first admin: the one that holds, or a new one if there is none.

@@ -18,6 +18,7 @@ from textual.containers import Horizontal, Vertical, VerticalScroll
 from textual.screen import ModalScreen
 from textual.widgets import Button, Input, Label, Static
 
+from edge.crypto.passphrases import LEAST
 from edge.errors import MachineRefused, Needs
 from edge.machine.disks import Disk
 from edge.machine.wishes import Move, NetworkSettings
@@ -40,6 +41,10 @@ _MOVING: Final[list[BindingType]] = [
     Binding("up,left", "app.focus_previous", "Back", show=False),
     Binding("down,right", "app.focus_next", "On", show=False),
 ]
+_CHOOSING: Final = (
+    f"At least {LEAST} characters: five words that nobody would put together, say.\n"
+    "After a restart nothing opens the box without it, but the recovery key: keep it apart."
+)
 _HELP: Final = "Tab and arrows move, Enter goes on, Esc leaves."
 
 
@@ -109,8 +114,8 @@ class Form(ModalScreen[NetworkSettings | Typed | Move | str | None]):
     """Fields, one below the other, and what is wrong with them."""
 
     BINDINGS: ClassVar[list[BindingType]] = _MOVING
-    heading: ClassVar[str]
-    go: ClassVar[str]
+    heading: str
+    go: str
 
     def fields(self) -> Iterator[tuple[Label, Input]]:
         """What is asked."""
@@ -196,8 +201,8 @@ class LogInForm(Form):
         note: Who can't, or what is asked; empty: nothing is to be said.
     """
 
-    heading: ClassVar[str] = "Log in, as an admin"
-    go: ClassVar[str] = "Log in"
+    heading = "Log in, as an admin"
+    go = "Log in"
 
     def __init__(self, before: Typed | None = None, wrong: str = "", note: str = "") -> None:
         super().__init__()
@@ -236,12 +241,14 @@ class UnlockForm(Form):
         wrong: Why the last one did not; empty if there was none.
     """
 
-    heading: ClassVar[str] = "The box is locked"
-    go: ClassVar[str] = "Open it"
+    heading = "The box is locked"
+    go = "Open it"
 
     def __init__(self, needs: Needs, wrong: str = "") -> None:
         super().__init__()
         self._needs = needs
+        if needs is Needs.NEW_PASSPHRASE:
+            self.heading, self.go = "Choose the passphrase of the box", "Choose it"
         self._wrong = wrong
 
     def fields(self) -> Iterator[tuple[Label, Input]]:
@@ -250,7 +257,7 @@ class UnlockForm(Form):
             case Needs.RECOVERY_KEY:
                 yield field_of("secret", "Recovery key", hint="nine groups of eight characters")
             case Needs.NEW_PASSPHRASE:
-                yield field_of("secret", "Passphrase", hint="that it shall have", password=True)
+                yield field_of("secret", "Passphrase", password=True)
                 yield field_of("again", "Once more", password=True)
             case _:
                 yield field_of("secret", "Passphrase", password=True)
@@ -258,6 +265,10 @@ class UnlockForm(Form):
     def on_mount(self) -> None:
         """See textual."""
         self.query_one("#wrong", Static).update(harmless(self._wrong))
+
+    def notes(self) -> str:
+        """See `Form`."""
+        return _CHOOSING if self._needs is Needs.NEW_PASSPHRASE else ""
 
     def typed(self) -> str:
         """See `Form`."""
@@ -275,8 +286,8 @@ class ResetForm(Form):
         lost: What would be lost by it; empty: nothing.
     """
 
-    heading: ClassVar[str] = "Factory reset: everything on this box is destroyed"
-    go: ClassVar[str] = "Destroy everything"
+    heading = "Factory reset: everything on this box is destroyed"
+    go = "Destroy everything"
 
     def __init__(self, name: str, lost: str = "") -> None:
         super().__init__()
@@ -306,8 +317,8 @@ class DiskForm(Form):
         disks: Of the machine.
     """
 
-    heading: ClassVar[str] = "Move the data to a bigger disk"
-    go: ClassVar[str] = "Copy it there"
+    heading = "Move the data to a bigger disk"
+    go = "Copy it there"
 
     def __init__(self, disks: Sequence[Disk]) -> None:
         super().__init__()

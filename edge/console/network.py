@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from typing import Any, ClassVar, Final
+from typing import Any, Final
 
 from textual.app import App, ComposeResult
 from textual.widgets import Input, Label, Static
@@ -70,8 +70,8 @@ class NetworkForm(Form):
         ports: That the machine has.
     """
 
-    heading: ClassVar[str] = "Network"
-    go: ClassVar[str] = "Try them for two minutes"
+    heading = "Network"
+    go = "Try them for two minutes"
 
     def __init__(self, settings: NetworkSettings, ports: Sequence[Port] = ()) -> None:
         super().__init__()

@@ -32,11 +32,12 @@ from edge.console.advice import words_of
 from edge.console.disks import talk_of_disks
 from edge.console.entering import talk_of_log_in
 from edge.console.facts import laid_out, rows_of
-from edge.console.forms import Question, ResetForm, UnlockForm, harmless
+from edge.console.first_day import talk_of_reset
+from edge.console.forms import Form, Question, UnlockForm, harmless
 from edge.console.network import Trial, talk_of_network
 from edge.console.style import STYLE
 from edge.console.view import Box, Person, View
-from edge.errors import DecisionRefused, EdgeError, Needs
+from edge.errors import EdgeError, Needs
 from edge.machine.wishes import PowerOff, Restart, Wish
 
 __all__ = ["ConsolePage"]
@@ -163,6 +164,7 @@ class ConsolePage(App[None], inherit_bindings=False):
         self.look()
         self.set_interval(self._every, self.look)
         self.set_interval(min(self._every, _LOOK_AT_IDLE), self._end_idle)
+        self.set_interval(self._every, self._leave_idle)
 
     async def on_event(self, event: events.Event) -> None:
         """See textual."""
@@ -230,7 +232,7 @@ class ConsolePage(App[None], inherit_bindings=False):
         except (EdgeError, OSError) as error:
             log.warning("the box can't be looked at: %s", error)
             if not self._under_way:
-                self._say(f"The box can't be looked at: {error}", Level.ALARM)
+                self._say(f"The box can't be looked at: {words_of(error)}", Level.ALARM)
             return
         self.view = view
         if not self._under_way:
@@ -360,37 +362,23 @@ class ConsolePage(App[None], inherit_bindings=False):
         view, person = self.view, self.person
         if view is None or person is None:
             return
-        lost, is_forced = "", False
-        while await self.push_screen_wait(ResetForm(view.name, lost)) is not None:
+
+        async def reset(is_forced: bool) -> None:
             self._go_on_saying("The box is being reset. Leave it on.")
             try:
                 await self._box.reset(person, is_forced=is_forced)
-            except DecisionRefused as error:
-                self._under_way = ""
-                if is_forced:
-                    await self._tell(error)
-                    return
-                if not await self._force(error):
-                    return
-                lost, is_forced = f"{error}. They are lost for good.", True
-            except (EdgeError, OSError) as error:
-                self._under_way = ""
-                await self._tell(error)
-                return
             except BaseException:
                 self._under_way = ""
                 raise
-            else:
-                return  # the machine starts anew
+
+        try:
+            await talk_of_reset(self, view.name, reset)
+        except (EdgeError, OSError) as error:
+            await self._tell(error)
 
     def _go_on_saying(self, sentence: str) -> None:
         self._under_way = sentence
         self._say(sentence, Level.BUSY)
-
-    async def _force(self, error: DecisionRefused) -> bool:
-        asked = Question("It is refused", words_of(error), yes="Destroy it anyway", no="Leave it")
-        is_forced: bool = await self.push_screen_wait(asked)
-        return is_forced
 
     async def _end(self, title: str, text: str, yes: str, wish: Wish) -> None:
         asked = Question(title, text, yes=yes, no="Leave it on")
@@ -433,6 +421,14 @@ class ConsolePage(App[None], inherit_bindings=False):
             return False
         self._touched = time.monotonic()
         return self.person is not None
+
+    def _leave_idle(self) -> None:
+        """What was asked of who walked away is asked no more, with whatever they had typed."""
+        if time.monotonic() - self._touched <= self._idle:
+            return
+        top = self.screen_stack[-1:]
+        if top and isinstance(top[0], Form | Question) and not isinstance(top[0], Trial):
+            top[0].action_leave()
 
     async def _log_out(self) -> None:
         person, self.person = self.person, None

@@ -49,6 +49,8 @@ class FakeBox:
         self.may_end = asyncio.Event()
         """What takes long is over; a test may have it take until then."""
         self.may_end.set()
+        self.answers_wishes = asyncio.Event()
+        self.answers_wishes.set()
         self.ended = []
         """What went on to its end."""
 
@@ -84,6 +86,7 @@ class FakeBox:
 
     async def wish(self, wish, person):
         self.asked.append((wish, None if person is None else person.name))
+        await self.answers_wishes.wait()
         if self.fails is not None:
             raise self.fails
         state = self.view.network

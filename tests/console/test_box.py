@@ -164,6 +164,7 @@ async def test_a_locked_box_says_so_and_is_opened_by_its_passphrase(loaded, mach
                 await asyncio.sleep(0.01)
         assert view.needs is needs
         assert view.sentence.startswith("The box is locked: ")
+        assert len(view.fingerprint) == 95  # its page is there to be opened, too
         assert view.level is Level.ALARM
         with pytest.raises(EdgeError):
             await box.unlock("short" if needs is Needs.NEW_PASSPHRASE else "wrong", needs)

@@ -21,6 +21,7 @@ from edge.console.forms import (
 from edge.console.network import NetworkForm, Trial
 from edge.console.page import ConsolePage
 from edge.errors import EdgeError, MachineRefused, Needs
+from edge.machine.asking import NoAnswer
 from edge.machine.wishes import Back, Keep, Network, NetworkSettings, PowerOff, Restart
 from tests.console.boxes import ANNA, IN_USE, NEW, FakeBox
 
@@ -297,6 +298,10 @@ async def test_a_locked_box_is_opened_by_what_it_needs(needs):
         await pilot.press("u")
         await appears(pilot, UnlockForm)
         if needs is Needs.NEW_PASSPHRASE:
+            assert "Choose the passphrase" in page.screen.heading
+            notes = str(page.screen.query_one("#notes", Static).content)
+            assert "At least 16 characters" in notes
+            assert "nothing opens the box without it" in notes
             await write(pilot, secret="right", again="rigth")
             await press(pilot, "go")
             assert box.asked == []
@@ -333,6 +338,43 @@ async def test_who_walks_away_is_logged_out():
         await log_in(pilot)
         await until(pilot, lambda: ("log out", "anna") in box.asked)
         await until(pilot, lambda: page.person is None)
+
+
+async def test_a_form_that_somebody_walked_away_from_closes():
+    box = FakeBox(NEW)
+    async with shown(box, idle=0.5) as (page, pilot):
+        await pilot.press("n")
+        await until(pilot, lambda: isinstance(page.screen, NetworkForm))
+        await until(pilot, lambda: len(page.screen_stack) == 1)
+    assert box.asked == []
+
+
+async def test_a_box_that_does_not_end_is_said_to_be_there_yet():
+    page = ConsolePage(FakeBox(), every=0.2, ends=1.0)
+    async with page.run_test(size=(80, 24)) as pilot:
+        await until(pilot, lambda: page.view is not None)
+        await pilot.press("p")
+        await appears(pilot, Question)
+        await press(pilot, "yes")
+        await until(pilot, lambda: text(page, "sentence") == "The box ends.")
+        await until(pilot, lambda: "has not ended" in str(form_text(pilot)))
+        await until(pilot, lambda: "safe in the cloud" in text(page, "sentence"))
+
+
+async def test_as_long_as_the_machine_does_not_answer_the_page_says_that_it_is_asked():
+    box = FakeBox()
+    box.answers_wishes = asyncio.Event()
+    async with shown(box) as (page, pilot):
+        await pilot.press("r")
+        await appears(pilot, Question)
+        await press(pilot, "yes")
+        await until(pilot, lambda: text(page, "sentence") == "The machine is asked …")
+        box.fails = NoAnswer("the machine does not answer", hint="systemctl status edge-machine")
+        box.answers_wishes.set()
+        await until(pilot, lambda: "switch the box off by its button" in str(form_text(pilot)))
+        assert "systemctl" not in str(form_text(pilot))
+        box.fails = None
+        await until(pilot, lambda: "safe in the cloud" in text(page, "sentence"))
 
 
 async def test_who_logged_in_is_named_and_logs_out():
@@ -420,9 +462,11 @@ async def test_what_exists_only_here_is_destroyed_by_who_says_so_twice():
         await appears(pilot, ResetForm)
         await write(pilot, name="radiology")
         await press(pilot, "go")
-        await until(pilot, lambda: isinstance(page.screen, Question))
+        await until(pilot, lambda: "37 studies exist only here." in str(form_text(pilot)))
+        assert "line to the archive" not in str(form_text(pilot))  # there may be none
         await press(pilot, "yes")
         await appears(pilot, ResetForm)
+        assert "is not reset" not in wrong_in(pilot)
         await until(pilot, lambda: "37 studies" in str(page.screen.query_one("#wrong").content))
         await write(pilot, name="radiology")
         await press(pilot, "go")
