@@ -333,18 +333,21 @@ async def test_who_only_stands_there_opens_no_locked_box(needs):
 
 async def test_who_walks_away_is_logged_out():
     box = FakeBox()
-    async with shown(box, idle=0.3) as (page, pilot):
+    async with shown(box) as (page, pilot):
         await pilot.press("s")
         await log_in(pilot)
+        await until(pilot, lambda: page.person is not None)
+        page._idle = 0.3
         await until(pilot, lambda: ("log out", "anna") in box.asked)
         await until(pilot, lambda: page.person is None)
 
 
 async def test_a_form_that_somebody_walked_away_from_closes():
     box = FakeBox(NEW)
-    async with shown(box, idle=0.5) as (page, pilot):
+    async with shown(box) as (page, pilot):
         await pilot.press("n")
-        await until(pilot, lambda: isinstance(page.screen, NetworkForm))
+        await appears(pilot, NetworkForm)
+        page._idle = 0.3
         await until(pilot, lambda: len(page.screen_stack) == 1)
     assert box.asked == []
 
