@@ -19,7 +19,7 @@ from typing import Any, ClassVar, Final
 
 from rich.console import RenderableType
 from textual import events, work
-from textual.app import App, ComposeResult
+from textual.app import App, ComposeResult, ScreenStackError
 from textual.binding import ActiveBinding, Binding, BindingType
 from textual.containers import Horizontal
 from textual.driver import Driver
@@ -71,6 +71,9 @@ def _act(doing: Callable[[Any], Coroutine[Any, Any, None]]) -> Callable[[Any], W
         page.is_acting = True
         try:
             await doing(page)
+        except ScreenStackError:
+            if page.screen_stack:
+                raise  # else the page ended meanwhile: there is nobody to be asked
         finally:
             page.is_acting = False
 
@@ -164,7 +167,6 @@ class ConsolePage(App[None], inherit_bindings=False):
         self.look()
         self.set_interval(self._every, self.look)
         self.set_interval(min(self._every, _LOOK_AT_IDLE), self._end_idle)
-        self.set_interval(self._every, self._leave_idle)
 
     async def on_event(self, event: events.Event) -> None:
         """See textual."""
@@ -263,8 +265,16 @@ class ConsolePage(App[None], inherit_bindings=False):
 
     @work(group="idle")
     async def _end_idle(self) -> None:
-        """Log out who walked away, whatever the box does meanwhile."""
-        if self.person is not None and time.monotonic() - self._touched > self._idle:
+        """Log out who walked away, whatever the box does meanwhile.
+
+        What they were asked is asked no more, with whatever they had typed.
+        """
+        if time.monotonic() - self._touched <= self._idle:
+            return
+        top = self.screen_stack[-1:]
+        if top and isinstance(top[0], Form | Question) and not isinstance(top[0], Trial):
+            top[0].action_leave()
+        if self.person is not None:
             await self._log_out()
 
     def _say(self, sentence: str, level: Level) -> None:
@@ -421,14 +431,6 @@ class ConsolePage(App[None], inherit_bindings=False):
             return False
         self._touched = time.monotonic()
         return self.person is not None
-
-    def _leave_idle(self) -> None:
-        """What was asked of who walked away is asked no more, with whatever they had typed."""
-        if time.monotonic() - self._touched <= self._idle:
-            return
-        top = self.screen_stack[-1:]
-        if top and isinstance(top[0], Form | Question) and not isinstance(top[0], Trial):
-            top[0].action_leave()
 
     async def _log_out(self) -> None:
         person, self.person = self.person, None
