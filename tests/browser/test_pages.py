@@ -217,6 +217,7 @@ async def test_a_nurse_logs_in_where_she_wanted_to_go(visit, scene):
     # What the page still asks for while she logs out is refused.
     page = await visit("/studies", excused=("401",))
     assert page.url == f"{scene.base}/welcome?to=/studies"
+    await expect(page.locator("#password-form [name=name]")).to_be_focused()
     await page.keyboard.type("nurse")
     await page.keyboard.press("Tab")
     await page.keyboard.type(PASSWORD)

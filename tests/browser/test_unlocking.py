@@ -6,6 +6,7 @@ import asyncio
 from contextlib import asynccontextmanager
 
 import pytest
+from playwright.async_api import expect
 
 from edge import config, locked
 from edge.admin import unlocking_page
@@ -124,13 +125,15 @@ async def test_the_keyboard_alone_opens_the_box(closed, visit):
     page = await (await visit()).new_page()
     await page.goto(url)
     field = page.get_by_label("Passphrase")
-    await page.keyboard.type("not it")  # whoever comes to the page can begin
+    await expect(field).to_be_focused()  # whoever comes to the page can begin
+    await page.keyboard.type("not it")
     assert await field.input_value() == "not it"
     async with page.expect_navigation():
         await page.keyboard.press("Enter")
     described = await field.get_attribute("aria-describedby")
     assert await page.inner_text(f"#{described}") == "The passphrase is wrong."
     assert await field.get_attribute("aria-invalid") == "true"
+    await expect(field).to_be_focused()
     await page.keyboard.type(GOOD)
     await page.keyboard.press("Tab")
     focused = page.locator(":focus-visible")
