@@ -18,7 +18,7 @@ import json
 import math
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -422,12 +422,9 @@ async def _check(options: argparse.Namespace) -> int:
     from edge.updates.trial import Verdict, judge
 
     tell = (lambda _: None) if options.json else show_check
-    alive = asyncio.create_task(_end_if_stuck())
-    try:
+    with _ended_if_stuck():
         prove = partial(prove_trial, Proving(folder, tell))
         verdict, why = await judge(Folder(folder), HERE, prove)
-    finally:
-        alive.cancel()
     if options.json:
         say(json.dumps({"verdict": verdict, "why": why}))
     else:
@@ -435,8 +432,19 @@ async def _check(options: argparse.Namespace) -> int:
     return int(verdict is Verdict.BAD)
 
 
-async def _end_if_stuck() -> None:
+@contextlib.contextmanager
+def _ended_if_stuck() -> Iterator[None]:
     """Have this process end if nothing goes on in it any more: systemd then has root go back."""
-    while True:
+    loop = asyncio.get_running_loop()
+
+    def go_on() -> None:
+        nonlocal later
         faulthandler.dump_traceback_later(_STUCK, exit=True)
-        await asyncio.sleep(_STUCK / 10)
+        later = loop.call_later(_STUCK / 10, go_on)
+
+    later = loop.call_soon(go_on)
+    try:
+        yield
+    finally:
+        later.cancel()
+        faulthandler.cancel_dump_traceback_later()

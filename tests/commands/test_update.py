@@ -7,6 +7,8 @@ import contextlib
 import dataclasses
 import json
 import os
+import subprocess
+import sys
 from functools import partial
 
 import httpx
@@ -384,3 +386,24 @@ async def test_an_upload_is_waited_for_and_none_begins_any_more(settings, path):
         assert answer.status_code == httpx.codes.INSUFFICIENT_STORAGE
         assert "starts anew" in answer.text
         assert box.dimse._shared.connections.turns_away
+
+
+@pytest.mark.parametrize(("blocks", "status"), [("sleep", 0), ("stuck", 1)])
+def test_a_gate_in_which_nothing_goes_on_any_more_ends(blocks, status):
+    program = f"""
+import asyncio, time
+from edge.commands import update
+
+async def gate():
+    with update._ended_if_stuck():
+        await asyncio.sleep(1)
+        if {blocks!r} == "stuck":
+            time.sleep(60)
+    time.sleep(1)  # nothing is armed any more
+
+update._STUCK = 0.5
+asyncio.run(gate())
+"""
+    ran = [sys.executable, "-c", program]
+    ended = subprocess.run(ran, check=False, capture_output=True, timeout=50)
+    assert ended.returncode == status, ended.stderr
