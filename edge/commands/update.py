@@ -436,6 +436,7 @@ async def _check(options: argparse.Namespace) -> int:
 def _ended_if_stuck() -> Iterator[None]:
     """Have this process end if nothing goes on in it any more: systemd then has root go back."""
     loop = asyncio.get_running_loop()
+    later: asyncio.Handle
 
     def go_on() -> None:
         nonlocal later
