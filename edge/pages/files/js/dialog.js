@@ -45,8 +45,7 @@ export function confirm({ title, text = "", consequences = [], action, danger = 
       shown.remove();
       resolve(done);
     });
-    document.body.append(shown);
-    shown.showModal();
+    show(shown);
   });
 }
 
@@ -57,7 +56,13 @@ export function open({ title, body }) {
     make("div", { class: "stack" },
       make("div", { class: "page-head" }, make("h2", { id: "dialog-title" }, title), close), ...[body].flat()));
   shown.addEventListener("close", () => shown.remove());
-  document.body.append(shown);
-  shown.showModal();
+  show(shown);
   return shown;
+}
+
+// One that was closed is told so, and goes, a moment later: the next one does not stand beside it.
+function show(dialog) {
+  for (const closed of document.querySelectorAll("dialog:not([open])")) closed.remove();
+  document.body.append(dialog);
+  dialog.showModal();
 }
