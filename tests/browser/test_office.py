@@ -107,7 +107,9 @@ ONE_AFTER_THE_OTHER = """async () => {
 }"""
 
 
-async def test_a_question_takes_the_place_of_the_dialog_that_led_to_it(module_browser, scene, keeper):
+async def test_a_question_takes_the_place_of_the_dialog_that_led_to_it(
+    module_browser, scene, keeper
+):
     async with opened(module_browser, scene, "/people", keeper) as page:
         # A closed dialog hears of it later: till then there would be two, with one title's id.
         assert await page.evaluate(ONE_AFTER_THE_OTHER) == [["Sure?"], True, 0]
