@@ -409,6 +409,7 @@ class Appliance:
             audit=cache.audit,
             parts=self.supervisor.states,
             beat=cache.beat,
+            secret=cache.keys.derive(PURPOSE),
         )
         self.updater, acts = await start_updates(self.supervisor, means, self._config)
         self._acts |= acts

@@ -5,7 +5,7 @@ Promises nothing about what they are: ``loading`` reads and checks them.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
@@ -310,6 +310,8 @@ class Update:
     """Whom the server's certificate must come from; empty means the system's."""
     proxy: str = ""
     """``http://HOST:PORT``; empty means none."""
+    proxy_user: str = ""
+    proxy_password: str = field(default="", repr=False)
 
 
 @dataclass(frozen=True, slots=True)

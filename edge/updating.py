@@ -18,6 +18,7 @@ from edge.access.audit.recorder import Audit
 from edge.admin.local import Act
 from edge.cache.status import Parts
 from edge.config import Config
+from edge.crypto.secrets import open_secrets
 from edge.dimse.server import DimseServer
 from edge.index.connection import SCHEMA_VERSION
 from edge.index.database import Database
@@ -60,6 +61,8 @@ class UpdateMeans:
     """How every part of the service is."""
     beat: Callable[[], Awaitable[None]]
     """Commits something to the index."""
+    secret: bytes
+    """Opens the secrets of the configuration."""
 
 
 async def start_updates(
@@ -71,7 +74,11 @@ async def start_updates(
         parts: Owns it.
         means: What it is built of.
         config: How it works.
+
+    Raises:
+        ConfigError: The password of the proxy can't be had.
     """
+    settings = await asyncio.to_thread(open_secrets, config.update, means.secret, "update")
     folder = Folder(config.appliance.data_dir)
     if means.database.taken_back_from:
         await asyncio.to_thread(_note_index, folder, means.database)
@@ -93,7 +100,7 @@ async def start_updates(
         means.intake.restart = why  # who has an association, or comes by another door
 
     updater = Updater(
-        config.update,
+        settings,
         folder,
         Means(
             wait_open=means.line.wait_open,

@@ -479,6 +479,22 @@ def test_what_the_way_to_an_archive_can_not_be(load, tmp_path, text, message):
     assert "hidden" not in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("proxy_user = 'u'", "update.proxy_user is not used without proxy"),
+        ("proxy = 'http://p:1'\nproxy_password = 'hidden'", "not used without proxy_user"),
+        ("proxy = 'http://p:1'\nproxy_user = 'a:b'", "colon"),
+        ("proxy = 'p:3128'", "is not a proxy"),
+        ("proxy = 'http://u:hidden@p:3128'", "proxy holds a password"),
+    ],
+)
+def test_what_the_way_to_the_server_of_updates_can_not_be(load, text, message):
+    with pytest.raises(ConfigError, match=message) as caught:
+        load(f"[update]\n{text}\n")
+    assert "hidden" not in str(caught.value)
+
+
 def test_what_the_way_to_an_archive_can_be(load, tmp_path):
     (tmp_path / "pem").write_text("")
     text = f"tls_certificate = '{tmp_path}/pem'\ntls_key = '{tmp_path}/pem'\n"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from edge import others
+from edge.config import Update
 
 SECRET = "hidden"
 
@@ -13,6 +14,7 @@ def test_secrets_do_not_show():
         others.Auth("aws", secret_access_key=SECRET, session_token=SECRET),
         others.Archive("cloud", "https://a.example", proxy_user="u", proxy_password=SECRET),
         others.Oidc("https://i.example", "c", SECRET, proxy_password=SECRET),
+        Update(proxy_user="u", proxy_password=SECRET),
     )
     for one in said:
         assert SECRET not in repr(one)

@@ -9,6 +9,7 @@ from urllib.parse import urlsplit
 
 from edge.addresses import host_and_port
 from edge.checking.whole import Kinds, Whole
+from edge.config import Update
 from edge.issuing import fault_of_issuer
 from edge.others import Archive, Auth, Oidc, Syslog
 from edge.written import WrittenError, read_courier_key
@@ -97,22 +98,20 @@ def _check_auth(whole: Whole, keys: Sequence[str], auth: Auth) -> None:
         whole.check_file((*keys, "tls_ca"), auth.tls_ca)
 
 
-def _check_proxy(whole: Whole, keys: Sequence[str], archive: Archive | Oidc) -> None:
-    user, password = archive.proxy_user, archive.proxy_password
+def _check_proxy(whole: Whole, keys: Sequence[str], other: Archive | Oidc | Update) -> None:
+    user, password = other.proxy_user, other.proxy_password
     for name, value, needs, needed in (
-        ("proxy_user", user, "proxy", archive.proxy),
+        ("proxy_user", user, "proxy", other.proxy),
         ("proxy_password", password, "proxy_user", user),
     ):
         if value and not needed:
             raise whole.error((*keys, name), f"is not used without {needs}")
     if ":" in user:
         raise whole.error((*keys, "proxy_user"), "must not hold a colon (RFC 7617 2)")
-    if archive.proxy and not _PROXY.fullmatch(archive.proxy):
-        if "@" in archive.proxy:
+    if other.proxy and not _PROXY.fullmatch(other.proxy):
+        if "@" in other.proxy:
             raise whole.error((*keys, "proxy"), "holds a password", "say it as proxy_password")
-        raise whole.error(
-            (*keys, "proxy"), f'= "{archive.proxy}" is not a proxy', "http://HOST:PORT"
-        )
+        raise whole.error((*keys, "proxy"), f'= "{other.proxy}" is not a proxy', "http://HOST:PORT")
 
 
 def check_syslog(whole: Whole) -> None:
@@ -158,7 +157,4 @@ def check_update(whole: Whole) -> None:
             raise whole.error((*keys, "url"), "must not have a query: files are asked for below it")
     if update.tls_ca != Path():
         whole.check_file((*keys, "tls_ca"), update.tls_ca)
-    if update.proxy and not _PROXY.fullmatch(update.proxy):
-        raise whole.error(
-            (*keys, "proxy"), f'= "{update.proxy}" is not a proxy', "http://HOST:PORT"
-        )
+    _check_proxy(whole, keys, update)

@@ -23,8 +23,8 @@ from edge.updates.journal import Folder
 
 __all__ = ["LOCK", "alone", "held"]
 
-LOCK: Final = Path("/run/edge-update.lock")
-"""Nobody but root writes beside it; the next start of the machine has none."""
+LOCK: Final = Path("/run/edge-update/lock")
+"""Nobody but root writes there; the next start of the machine has none."""
 
 
 @contextlib.contextmanager
@@ -32,7 +32,7 @@ def alone(lock: Path, patience: float) -> Iterator[None]:
     """While no other root writes slots, or what starts the machine.
 
     Args:
-        lock: A file in a folder of root's.
+        lock: A file in a folder of root's, which is made if it is missing.
         patience: Seconds to wait until another one is done.
 
     Raises:
@@ -40,6 +40,7 @@ def alone(lock: Path, patience: float) -> Iterator[None]:
     """
     flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
     try:
+        lock.parent.mkdir(mode=0o700, exist_ok=True)
         descriptor = os.open(lock, flags, 0o600)
     except OSError as error:
         raise UpdateRefused(f"{lock} can't be used: {error.strerror}") from error

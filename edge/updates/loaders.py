@@ -133,7 +133,8 @@ class Uefi:
     def put(self, disk: Disk, bundle: Bundle, running: str) -> None:  # noqa: ARG002 - see Loader
         """See ``Loader``. Crash order: another name -> fsync -> rename -> fsync the folder.
 
-        Of a version that is not newer, it is then that what runs comes behind: the commit.
+        Before one that is not newer gets its name, what runs comes behind: it starts all the same
+        as long as nothing else is there, and is called good again then.
         """
         self._refuse_trial(running)
         version = bundle.manifest.version
@@ -143,14 +144,14 @@ class Uefi:
         _write(unfinished, bundle.content(part))
         try:
             self._unlink(self.entries().get(version, []))
+            if Version(version) <= Version(running):
+                self._rename(running, _behind(running))
             unfinished.replace(self._folder / f"edge_{version}+{TRIES}.efi")
             sync_folder(self._folder)
         except OSError:
             unfinished.unlink(missing_ok=True)
             raise
         os.sync()  # FAT: what the folder says may still be in memory
-        if Version(version) <= Version(running):
-            self._rename(running, _behind(running))
 
     def refuse_untried(self, version: str) -> None:
         """See ``Loader``: that stands in its name, which nobody but root writes."""

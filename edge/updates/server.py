@@ -76,7 +76,8 @@ class UpdateServer:
     def __init__(self, settings: config.Update, way: Way | None = None) -> None:
         self._settings = settings
         self._way = way
-        self._proxy = httpx.Proxy(settings.proxy) if settings.proxy else None
+        login = (settings.proxy_user, settings.proxy_password) if settings.proxy_user else None
+        self._proxy = httpx.Proxy(settings.proxy, auth=login) if settings.proxy else None
 
     async def __aenter__(self) -> Self:
         ca = self._settings.tls_ca

@@ -188,8 +188,10 @@ BESIDE = {
     "access.oidc.roles": {"all": "viewer"},
     "access.oidc.proxy": "http://proxy.example:3128",
     "access.oidc.proxy_user": "edge",
+    "update.proxy": "http://proxy.example:3128",
+    "update.proxy_user": "edge",
 }
-"""What the secrets of an identity provider need beside them."""
+"""What the secrets of an identity provider, and of the server of updates, need beside them."""
 
 
 def secrets_of(cls, keys=()):
@@ -204,7 +206,8 @@ def secrets_of(cls, keys=()):
 
 def test_what_shows_in_no_repr_is_known_to_be_a_secret():
     secrets = set(secrets_of(Config))
-    assert {"access.oidc.client_secret", "access.oidc.proxy_password"} <= secrets
+    known = {"access.oidc.client_secret", "access.oidc.proxy_password", "update.proxy_password"}
+    assert known <= secrets
     assert {one.key for one in all_settings().values() if one.is_secret} == secrets
     assert not any(setting_of(key).default for key in secrets)
 

@@ -137,5 +137,8 @@ def test_no_link_leads_the_lock_elsewhere(tmp_path, elsewhere):
         pass
 
 
-def test_the_lock_is_where_root_alone_writes():
-    assert LOCK.parent == Path("/run")
+def test_the_lock_is_where_root_alone_writes(tmp_path):
+    assert LOCK.parent.parent == Path("/run")
+    lock = tmp_path / "update" / "lock"
+    with alone(lock, 0.0):
+        assert stat.S_IMODE(lock.parent.stat().st_mode) == 0o700

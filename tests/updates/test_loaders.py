@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import shutil
+from pathlib import Path
 
 import pytest
 
@@ -137,6 +139,36 @@ def test_what_is_left_is_not_started_any_more(linux, maker, keys, version):
     assert boot.start() == version
     loader.leave(version, "1.0")
     assert {path.name for path in linux.iterdir()} == {"edge_1.0.efi"}
+
+
+class _Cut(BaseException):
+    """The power goes."""
+
+
+@pytest.mark.parametrize("version", ["0.9", "1.1"])
+@pytest.mark.parametrize("renames", range(3))
+def test_a_power_cut_leaves_no_version_startable_that_is_not_tried(
+    linux, maker, keys, monkeypatch, version, renames
+):
+    """What could be started later would be on no trial by then: the one that runs ends that."""
+    replace, left = Path.replace, iter([True] * renames)
+
+    def cut(path, target):
+        if not next(left, False):
+            raise _Cut
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", cut)
+    with contextlib.suppress(_Cut):
+        put(Uefi(linux.parent.parent), maker, keys, version, "1.0")
+    monkeypatch.undo()
+    loader, boot = Uefi(linux.parent.parent), SystemdBoot(linux)
+    is_startable = version in loader.entries()
+    assert boot.start() == (version if is_startable else "1.0")
+    if not is_startable:  # and the one that runs is as it was
+        boot.bless("1.0")
+        put(loader, maker, keys, "1.1", "1.0")
+        assert [boot.start() for _ in range(4)] == ["1.1"] * 3 + ["1.0"]
 
 
 def test_after_an_older_one_was_put_a_newer_one_may_fail_too(linux, maker, keys):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import gzip
+from dataclasses import fields
 
 import pytest
 from aiohttp import web
@@ -12,6 +13,7 @@ from aiohttp import web
 from edge import config
 from edge.errors import CloudRefused, CloudUnreachable, UpdateRefused
 from edge.updates.server import UpdateServer
+from tests.fakes.proxy import Proxy
 from tests.updates.makers import shop
 
 pytestmark = pytest.mark.blocks  # the tests make updates themselves
@@ -80,6 +82,31 @@ async def test_a_list_that_is_none_is_told_of(store, keys, text):
     (store.folder / "index.json").write_text(text)
     with pytest.raises(UpdateRefused, match=r"index\.json|not a version"):
         await newest(store, keys)
+
+
+async def test_a_proxy_on_the_way_gets_the_login_that_it_wants(store, maker, keys):
+    maker.bundle("1.1")
+    store.list(("1.1", "x86-64", "1.1.edgeupdate"))
+    login = {"proxy_user": "box", "proxy_password": "right"}
+    async with Proxy(("box", "right")) as proxy:
+        async with asked(store, proxy=proxy.url, **login) as server:
+            seen = await server.newest(store.url, "x86-64", "1.0", keys)
+        assert seen.head.manifest.version == "1.1"
+        assert any("index.json" in target for target in proxy.asked)
+
+
+@pytest.mark.parametrize(("login", "words"), [({}, "set"), ({"proxy_user": "box"}, "check")])
+@pytest.mark.parametrize("scheme", ["http", "https"])
+async def test_a_proxy_that_wants_another_login_is_named_with_the_settings(
+    store, keys, scheme, login, words
+):
+    url = store.url.replace("http", scheme, 1)
+    async with Proxy(("box", "right")) as proxy, asked(store, proxy=proxy.url, **login) as server:
+        with pytest.raises(CloudUnreachable, match=r"the proxy 127\.0\.0\.1:.*407") as caught:
+            await server.newest(url, "x86-64", "1.0", keys)
+    hint = f"{words} proxy_user and proxy_password of the server of updates"
+    assert hint in caught.value.hint
+    assert {"proxy_user", "proxy_password"} <= {one.name for one in fields(config.Update)}
 
 
 @contextlib.asynccontextmanager
