@@ -72,7 +72,7 @@ case $name in
         rm -r $root/sys/class/block/vda6 $root/sys/class/block/vda/vda6 $root/dev/vda6
         ;;
     boot-disk) echo vda ;;
-    mount | umount | udevadm | blkdiscard | sync | systemctl) ;;
+    mount | umount | udevadm | blkdiscard | sync | systemctl | sleep) ;;
     systemd-analyze) exit 1 ;;
     dd)
         set -- "${{@/count=32/count=1}}"
@@ -94,6 +94,7 @@ _NAMES = (
     "sync",
     "boot-disk",
     "systemctl",
+    "sleep",
     "systemd-analyze",
     "sfdisk",
     "dd",

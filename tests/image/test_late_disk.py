@@ -1,0 +1,81 @@
+"""The image's program that opens the data, where the disk that it moves to shows itself late.
+
+The program itself, on a disk that is a file, as in `tests.image.test_erasing`.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import pytest
+
+from tests.image.test_erasing import DATA_TYPE, Box, box_in, moved, put
+from tests.image.test_tree import IMAGE
+
+pytestmark = pytest.mark.skipif(not shutil.which("sfdisk"), reason="needs sfdisk (fdisk)")
+
+READY = '{"disk":"sda","name":"sda","state":"ready","table":"","why":""}'
+_PLAYED = r"""#!/bin/bash
+root={root}
+echo "${{0##*/}} $*" >>$root/called
+case ${{0##*/}} in
+    debugfs) exec cat $root/move.json ;;
+    edge) exit 0 ;;
+    sleep)
+        seconds=$(grep -cx 'sleep 1' $root/called)
+        [ "$seconds" != 3 ] || mv $root/sda $root/sys/class/block/sda || true
+        ;;
+esac
+"""
+
+
+@pytest.fixture
+def box(tmp_path):
+    """One whose data is open, with a disk that its data was copied to, in three seconds."""
+    made = box_in(tmp_path / "machine")
+    root = made.root
+    (root / "dev/mapper").mkdir()
+    (root / "dev/mapper/edge-data").touch()
+    asked = ["sfdisk", "--part-uuid", str(root / "dev/vda"), "6"]
+    uuid = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
+    with (root / "dev/sda").open("wb") as opened:
+        opened.truncate(16 * 1024 * 1024)
+    table = f"label: gpt\ntype={DATA_TYPE}, name=edge-data-new-{uuid[:8].lower()}\n"
+    subprocess.run(["sfdisk", "-q", str(root / "dev/sda")], input=table.encode(), check=True)
+    (root / "sda/sda1").mkdir(parents=True)
+    (root / "sda/sda1/partition").write_text("1\n")
+    for name in ("debugfs", "edge", "sleep"):
+        put(root / "programs" / name, _PLAYED.format(root=root))
+    text = moved((IMAGE / "libexec/disk").read_text(), root)
+    put(root / "programs/disk", text.replace("/opt/edge/.venv/bin", f"{root}/programs"))
+    return made
+
+
+def slept(box: Box) -> int:
+    """Seconds."""
+    return (box.root / "called").read_text().count("sleep 1\n")
+
+
+def test_a_disk_that_the_data_is_ready_to_move_to_is_waited_for(box):
+    (box.root / "move.json").write_text(READY)
+    assert box.run("disk", "open") == 0, box.said
+    assert slept(box) == 3
+    assert "edge machine switch\n" in box.said
+
+
+@pytest.mark.parametrize("kept", ["", READY.replace("ready", "made")], ids=["nothing", "made"])
+def test_without_a_move_that_is_ready_a_start_waits_for_nothing(box, kept):
+    (box.root / "move.json").write_text(kept)
+    assert box.run("disk", "open") == 0, box.said
+    assert slept(box) == 0
+    assert "edge machine switch\n" not in box.said
+
+
+def test_with_a_disk_that_is_not_there_it_starts_all_the_same(box):
+    (box.root / "move.json").write_text(READY)
+    shutil.rmtree(box.root / "sda")
+    assert box.run("disk", "open") == 0, box.said
+    assert slept(box) == 30
+    assert "edge machine switch\n" not in box.said
+    assert "its new disk is waited for" in box.said
