@@ -26,7 +26,7 @@ from edge.app import Appliance
 from tests.ports import free_port
 
 # Of a machine that is busy; what is there at once is not waited for.
-expect.set_options(timeout=20_000)
+expect.set_options(timeout=60_000)
 
 CHROMIUM = Path("/usr/bin/chromium")
 OWN_NAME = "edge.test"

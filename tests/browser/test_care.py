@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 
 import pydicom
 import pytest
@@ -203,7 +204,7 @@ async def test_the_way_to_an_archive_is_tested_step_by_step_and_says_where_it_en
     await expect(steps.last).to_contain_text("does not work", timeout=LONG)
     await expect(steps).to_have_count(3)
     await expect(steps.nth(1)).to_contain_text("Connection")
-    assert await page.locator(".week svg").count() == 14
+    await expect(page.locator(".week svg")).to_have_count(14)
 
 
 async def test_a_way_that_works_goes_there_and_back(visit, tmp_path):
@@ -217,10 +218,7 @@ async def test_a_way_that_works_goes_there_and_back(visit, tmp_path):
         await expect(page.locator(".walk > li")).to_have_count(11)
         await made.store(0)
         await page.click("#tab-history")
-        bars = page.locator("#chart rect.safe")
-        async with asyncio.timeout(PATIENCE):
-            while not await bars.count():
-                await page.wait_for_timeout(200)
+        await expect(page.locator("#chart rect.safe")).not_to_have_count(0)
         await expect(page.locator("#history-note")).to_contain_text(
             "12 images came in", timeout=LONG
         )
@@ -232,8 +230,8 @@ async def test_the_history_is_a_chart_and_a_table_of_days(visit, scene, keeper):
     await expect(page.locator("#chart g.day")).to_have_count(30, timeout=LONG)
     await page.click("[data-days='14']")
     await expect(page.locator("#chart g.day")).to_have_count(14, timeout=LONG)
-    assert await page.locator("#history-table tbody tr").count() == 14
-    assert "came in" in await page.get_attribute("#chart svg", "aria-label")
+    await expect(page.locator("#history-table tbody tr")).to_have_count(14)
+    await expect(page.locator("#chart svg")).to_have_attribute("aria-label", re.compile("came in"))
 
 
 @pytest.mark.parametrize("path", list(PARTS))
@@ -242,13 +240,14 @@ async def test_keys_alone_go_through_the_parts(visit, scene, keeper, path):
     names = PARTS[path]
     await page.focus(f"#tab-{names[0]}")
     await page.keyboard.press("ArrowRight")
-    assert await page.evaluate("document.activeElement.id") == f"tab-{names[1]}"
+    await expect(page.locator(f"#tab-{names[1]}")).to_be_focused()
     await expect(page.locator(f"#part-{names[1]}")).to_be_visible()
     await expect(page.locator(f"#part-{names[0]}")).to_be_hidden()
     await page.keyboard.press("End")
-    assert await page.evaluate("location.hash") == f"#{names[-1]}"
+    await expect(page.locator(f"#tab-{names[-1]}")).to_be_focused()
+    await expect(page).to_have_url(re.compile(f"#{names[-1]}$"))
     await page.keyboard.press("ArrowRight")
-    assert await page.evaluate("document.activeElement.id") == f"tab-{names[0]}"
+    await expect(page.locator(f"#tab-{names[0]}")).to_be_focused()
 
 
 @pytest.mark.parametrize("path", list(PARTS))

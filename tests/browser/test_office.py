@@ -194,10 +194,12 @@ async def test_the_glass_is_broken_seen_ended_and_looked_at(module_browser, scen
         await expect(page.locator("#problem")).not_to_contain_text("POST")
         await page.locator("#narrowed").get_by_role("link", name="Emergency access").click()
         await page.wait_for_url("**/emergency")
+        await settled(page)
         assert await violations(page) == []
         await page.fill("[name=reason]", "The patient bleeds")
         async with page.expect_navigation():
             await page.click("#glass-form .button.danger")
+        await settled(page)
         await expect(page.locator("#glass")).to_be_visible()
         assert await violations(page) == []
         async with page.expect_navigation():

@@ -17,7 +17,7 @@ from playwright.async_api import expect
 
 from edge.access.totp import code_of
 from tests import samples
-from tests.browser.pages import PATIENCE, Complaints, overflow, violations
+from tests.browser.pages import PATIENCE, Complaints, overflow, settled, violations
 from tests.fakes.orthanc import Orthanc, missing
 from tests.journeys.modality import dcmtk
 from tests.journeys.service import Installation
@@ -81,6 +81,7 @@ async def page(box, visit):
     shown = await context.new_page()
     complaints.watch(shown)
     await shown.goto(f"{base}/setup")
+    await settled(shown)
     yield shown
     assert complaints.found == []
 
@@ -144,6 +145,7 @@ async def by_app(page):
     """Of a telephone."""
     await press(page.get_by_role("button", name="Use an app that shows codes"))
     await expect(page.locator("#step-app")).to_be_visible()
+    await expect(page.locator("#secret")).not_to_be_empty()
     key = base64.b32decode((await page.locator("#secret").text_content()).replace(" ", ""))
     await write(page.locator("#app-form [name=code]"), code_of(key, int(time.time()) // 30))
     await press(page.locator("#app-form .button"))
@@ -189,7 +191,7 @@ async def keep_recovery_key(page):
     await press(page.get_by_role("button", name="I have it on paper"))
     await expect(page.locator("#groups > li")).to_have_count(0)
     await press(page.get_by_role("button", name="Back to the key"))
-    assert await page.locator("#groups > li").all_inner_texts() == groups
+    await expect(page.locator("#groups > li")).to_have_text(groups)
     await press(page.get_by_role("button", name="I have it on paper"))
     await expect(page.locator("#groups > li")).to_have_count(0)
     typed = page.get_by_label("Type it from the paper")
@@ -240,7 +242,7 @@ async def test_a_box_is_set_up_from_its_code_to_an_image_there_and_back(
     await expect(page.locator("#image-steps").get_by_text("It comes back the same")).to_be_visible()
     await fits(page)
     primary = page.locator("#stage-image .actions .button:not(.quiet):visible")
-    assert await primary.all_inner_texts() == ["Finish"]
+    await expect(primary).to_have_text(["Finish"])
     await press(page.locator("#image-next"))
     await expect(page.get_by_role("heading", name="The box is ready.")).to_be_visible()
     # It does not go on listing strangers.

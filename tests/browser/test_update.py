@@ -128,6 +128,17 @@ async def no_line(_):
     await asyncio.Event().wait()
 
 
+TITLES = """() => {
+    const title = document.getElementById("state-title");
+    const told = [title.textContent];
+    new MutationObserver(() => {
+        if (told.at(-1) !== title.textContent) told.push(title.textContent);
+    }).observe(title, { childList: true });
+    return told;
+}"""
+"""What the page says from now on, for as long as it says so."""
+
+
 async def later(page):
     """After two refreshes of the page, at least."""
     for _ in range(2):
@@ -162,6 +173,32 @@ async def test_what_a_press_and_a_look_say_stays(module_browser, scene, keeper):
         await expect(problem).to_be_visible()
 
 
+async def test_an_answer_that_a_wish_overtook_is_not_shown(module_browser, scene, keeper):
+    async with afresh(scene), opened(module_browser, scene, keeper) as page:
+        await page.click("#look")
+        title = page.locator("#state-title")
+        await expect(title).to_have_text("Version 1.1 can be had")
+        held, go_on = asyncio.Event(), asyncio.Event()
+
+        async def late(route):
+            answer = await route.fetch()
+            held.set()
+            await go_on.wait()
+            await route.fulfill(response=answer)
+
+        await page.route("**/api/v1/update", late, times=1)
+        await held.wait()
+        looking(scene, wait_open=no_line)
+        await page.click("#download")
+        await expect(title).to_have_text("Version 1.1 is on its way")
+        told = await page.evaluate_handle(TITLES)
+        go_on.set()
+        await later(page)
+        assert await told.evaluate("told => told.join()") == "Version 1.1 is on its way"
+        await page.click("#cancel")
+        await expect(page.locator("#cancel")).to_be_hidden()
+
+
 async def test_a_failed_one_is_tried_again_by_a_button(module_browser, scene, keeper):
     async with (
         afresh(scene) as (updater, _),
@@ -189,6 +226,7 @@ async def test_a_failed_one_is_tried_again_by_a_button(module_browser, scene, ke
         await page.click("dialog .button:not([type])")
         await expect(page.locator("#state-title")).to_have_text("Version 1.1 is being written")
         await page.click("#cancel")
+        await expect(page.locator("#cancel")).to_be_hidden()
 
 
 async def test_a_wish_to_install_is_seen_and_the_keyboard_stays(module_browser, scene, keeper):
@@ -258,6 +296,7 @@ async def test_what_was_done_fits_a_telephone_and_has_its_colours(module_browser
     async with opened(module_browser, scene, keeper) as page:
         await expect(page.locator("#history li")).to_have_count(len(Deed))
         await asyncio.to_thread(updater._folder.note, Deed.BAD, "1.1", why="images")
+        await expect(page.locator("#failure")).to_be_visible()
         banner = await page.locator("#failure").bounding_box()
         card = await page.locator("section.card").first.bounding_box()
         assert (banner["x"], banner["width"]) == (card["x"], card["width"])

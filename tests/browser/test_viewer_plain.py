@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pydicom
 import pytest
+from playwright.async_api import expect
 
 from edge import config
 from edge.app import Appliance
@@ -163,8 +164,8 @@ async def test_what_else_a_patient_has_is_beside_it(box, screen):
     await screen.goto(f"/viewer/plain?study={first.StudyInstanceUID}")
     await screen.page.click("#others summary")
     found = screen.page.locator("#priors a")
-    assert await found.count() == 1
-    assert "1 Nov 2023" in await found.inner_text()
+    await expect(found).to_have_count(1)
+    await expect(found).to_contain_text("1 Nov 2023")
     await found.click()
     await screen.page.wait_for_url(f"**study={other.StudyInstanceUID}")
     await said(screen, "1 of 1")

@@ -106,9 +106,24 @@ function priorRow(one) {
     make("p", { class: "when" }, vouched(one)));
 }
 
+const turns = { look: 0, sendings: 0, links: 0 };
+/** Ask; undefined if it was asked again meanwhile: an answer that is late says what is so no more. */
+async function latest(what, path, attended) {
+  const turn = (turns[what] += 1);
+  try {
+    const found = await ask(path, { attended });
+    return turn === turns[what] ? found : undefined;
+  } catch (error) {
+    if (turn !== turns[what]) return undefined;
+    throw error;
+  }
+}
+
 async function look(attended = true) {
   try {
-    shown = await ask(own, { attended });
+    const found = await latest("look", own, attended);
+    if (!found) return;
+    shown = found;
     draw();
     byId("problem").hidden = true;
     byId("study").hidden = false;
@@ -231,7 +246,9 @@ function sentRow(one) {
 let again = 0;
 async function sendings(attended = true) {
   clearTimeout(again);
+  const turn = (turns.sendings += 1);
   const { destinations, sent } = await ask(`${own}/sending`, { attended });
+  if (turn !== turns.sendings) return destinations;
   byId("sent-card").hidden = sent.length === 0;
   // What did not get there whole is sent once more by a button, unless that was done already.
   const isNewest = (one) => sent.find((other) => other.peer === one.peer) === one;
@@ -317,7 +334,8 @@ function linkRow(one) {
 }
 
 async function links(attended = true) {
-  const found = await ask(`${own}/links`, { attended });
+  const found = await latest("links", `${own}/links`, attended);
+  if (!found) return;
   byId("links-card").hidden = found.length === 0;
   put(byId("links"), found, (one) => one.link_id, linkRow);
 }

@@ -12,6 +12,7 @@ const BUTTONS = ["cancel", "install", "download", "look"].map(byId);
 let known = null;
 let count = -1;
 let lost = false;
+let wishes = 0; // that were answered: what was asked before the last of them says what is so no more
 
 const TITLES = {
   none: () => _("Version %(running)s runs, and no newer one is known", known),
@@ -146,8 +147,10 @@ async function history() {
 }
 
 async function refresh({ attended = false } = {}) {
+  const before = wishes;
   try {
-    show(await ask("/api/v1/update", { attended }));
+    const now = await ask("/api/v1/update", { attended });
+    if (before === wishes) show(now);
     if (lost) problem.hidden = true;
     lost = false;
     await history();
@@ -158,10 +161,17 @@ async function refresh({ attended = false } = {}) {
   }
 }
 
+/** Ask for something of the box, and show how it is then. */
+async function order(what, body = {}) {
+  const now = await ask(`/api/v1/update/${what}`, { body });
+  wishes += 1;
+  show(now);
+}
+
 async function wish(what, body = {}) {
   problem.hidden = true;
   try {
-    show(await ask(`/api/v1/update/${what}`, { body }));
+    await order(what, body);
     await history();
   } catch (error) {
     await refresh();
@@ -188,7 +198,7 @@ byId("install").addEventListener("click", async () => {
       ...(again ? [_("It has failed here before.")] : []),
     ],
     action: _("Install it"),
-    act: async () => show(await ask("/api/v1/update/install", { body: { version: known.version, again } })),
+    act: () => order("install", { version: known.version, again }),
   });
   land(byId("install"));
   if (done) await history();
