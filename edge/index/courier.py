@@ -147,7 +147,7 @@ def settle(db: Connection, bundle: str, seen: Seen, now: float) -> str:
     Custody moves only if the archive has not spoken of the instance since it was packed, and its
     bytes are those that were packed. What was told before is bettered, and nothing else: so an old
     receipt undoes no decision. An upload of one that is SENT may be under way this moment, so that
-    one is only ACKNOWLEDGED: its proof is asked for.
+    one is only ACKNOWLEDGED, and told as stored: its proof is asked for.
     """
     row = db.execute(
         "SELECT i.id, i.custody, i.availability, i.dataset_digest, c.dataset_digest, c.outcome"
@@ -170,8 +170,9 @@ def settle(db: Connection, bundle: str, seen: Seen, now: float) -> str:
         (was, before) != (Custody.ACKNOWLEDGED, "STORED")
     ):
         custody, outcome = None, OVERTAKEN
+    became = outcome
     if was == Custody.SENT and custody is Custody.VERIFIED:
-        custody = Custody.ACKNOWLEDGED
+        custody, became = Custody.ACKNOWLEDGED, "STORED"
     if custody is not None:
         _move(db, instance_id, custody, seen, now)
         if availability == "UNAVAILABLE" and custody in (Custody.ACKNOWLEDGED, Custody.VERIFIED):
@@ -184,7 +185,7 @@ def settle(db: Connection, bundle: str, seen: Seen, now: float) -> str:
         "UPDATE courier SET outcome = ? WHERE instance_id = ? AND bundle = ?",
         (outcome, instance_id, bundle),
     )
-    return outcome
+    return became
 
 
 def _move(db: Connection, instance_id: int, custody: Custody, seen: Seen, now: float) -> None:

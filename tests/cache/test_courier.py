@@ -248,8 +248,12 @@ async def test_what_the_archive_had_and_lost_is_not_verified_by_an_old_receipt(c
 async def test_an_upload_may_be_under_way_so_what_is_sent_is_acknowledged_only(cache, carried):
     (first, *_) = carried.slices
     await cache.ledger.mark_sent([(await row(cache, first)).instance_id])
-    await carried.receive(verified(first))
+    taken = await carried.receive(verified(first))
     assert (await row(cache, first)).custody is Custody.ACKNOWLEDGED
+    # And it is not said to be more than that; nor is anything else awaited of the disk.
+    assert taken.outcomes == {"STORED": 1}
+    assert taken.waiting == 2
+    assert (await carried.receive(verified(first))).outcomes == {}
 
 
 async def test_bytes_that_are_others_now_are_not_vouched_for(cache, carried):

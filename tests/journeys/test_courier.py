@@ -101,9 +101,9 @@ async def test_the_backlog_is_carried_delivered_and_receipted(places, disk, clou
     assert found == []
     assert (await carry(clinic, "list", disk)).out.count("5 images") == 1
 
-    # The hospital has the disk.
+    # The hospital has the disk. Its line is another one: that of the clinic stays cut.
+    await clinic.stop()
     line.restore()
-    await clinic.stop()  # its line is another one, and stays cut
     early = await carry(clinic, "receipts", disk)
     assert (early.status, "not delivered yet: 5" in early.out) == (0, True), early
     delivered = await carry(hospital, "unpack", disk)
@@ -186,8 +186,8 @@ async def test_both_ends_are_killed_and_go_on(places, disk, cloud, line, tmp_pat
     assert (packed.status, f"{count} images" in packed.out) == (0, True), packed
     assert not list(disk.rglob("*.new"))
 
-    line.restore()
     await clinic.stop()
+    line.restore()
 
     def some_are_there():
         return len(cloud.sop_uids()) > 10
