@@ -141,6 +141,8 @@ def started(loaded: Sequence[str] = LOADED) -> Iterator[Nursery]:
         stdout=subprocess.DEVNULL,
         pass_fds=[theirs.fileno()],
         process_group=0,
+        # A test may be another user for a while; it lives longer, and serves the others.
+        user=os.getuid(),
         cwd="/",
         env={
             "PATH": os.defpath,
