@@ -82,6 +82,7 @@ async def test_who_is_logged_out_hears_no_more(scene):
         await first(events, "end")
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("end", ["revoked", "logged out", "disabled"])
 async def test_who_is_out_hears_no_more_as_soon_as_of_every_other_door(scene, end):
     headers, tokens = await bearer(scene), scene.box.cache.tokens
@@ -103,6 +104,7 @@ async def test_who_is_out_hears_no_more_as_soon_as_of_every_other_door(scene, en
         assert asyncio.get_running_loop().time() - began < 6.0
 
 
+@pytest.mark.alone
 async def test_it_ends_with_the_service(tmp_path):
     async with contextlib.AsyncExitStack() as stack:
         scene = await stack.enter_async_context(clinic(tmp_path, cloud="none"))

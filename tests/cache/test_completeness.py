@@ -293,9 +293,9 @@ async def test_it_runs_by_itself(open_cache):
         )
         ready = asyncio.Event()
         task = group.create_task(completeness.run(procedures, outbox, ready=ready))
-        await asyncio.wait_for(ready.wait(), 10)
+        await asyncio.wait_for(ready.wait(), 30)
         await cache.send(study(1)[0])
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(30):
             while not (await outbox.counts()).waiting:  # noqa: ASYNC110 - there is no event
                 await asyncio.sleep(0.05)
         task.cancel()

@@ -319,6 +319,15 @@ def open_files():
     return len(list(Path("/proc/self/fd").iterdir()))
 
 
+async def until_open(count):
+    """Wait until so many files are open, and stay so for a while."""
+    async with asyncio.timeout(30):
+        while True:
+            await asyncio.sleep(0.2)
+            if open_files() == count:
+                return
+
+
 async def gone(_piece):
     raise ConnectionError
 
@@ -335,8 +344,7 @@ async def test_who_stops_reading_many_instances_leaves_no_file_open(cache, size)
             with pytest.raises(ConnectionError):
                 await instance.pass_to(gone)
             break
-    await asyncio.sleep(0.2)  # those behind it were being opened
-    assert open_files() == before
+    await until_open(before)  # those behind it were being opened
 
 
 async def test_many_instances_that_can_not_be_opened_leave_no_file_open(cache, sealed_files):
@@ -351,8 +359,7 @@ async def test_many_instances_that_can_not_be_opened_leave_no_file_open(cache, s
     for _ in range(3):
         with pytest.raises(OSError, match="symbolic"):
             await whole(cache, entries)
-    await asyncio.sleep(0.2)  # those behind it were being opened
-    assert open_files() == before
+    await until_open(before)  # those behind it were being opened
 
 
 async def test_another_instance_never_passes_through(open_cache, archive):
@@ -431,5 +438,4 @@ async def test_who_goes_away_while_an_instance_is_opened_leaves_no_file_open(cac
         viewer.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await viewer
-    await asyncio.sleep(0.1)
-    assert open_files() == before
+    await until_open(before)

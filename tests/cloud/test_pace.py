@@ -83,6 +83,7 @@ async def test_over_ten_seconds_it_is_exact_to_five_percent(kbps, piece):
     assert clock.sleeps <= pieces
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize(("kbps", "seconds"), [(1000, 2.0), (100_000, 1.5)])
 async def test_it_is_as_fast_as_that_on_a_real_clock(kbps, seconds):
     throttle = Throttle(lambda: kbps * 125.0)
@@ -161,4 +162,4 @@ async def test_one_that_gives_up_while_it_waits_lets_the_others_go_on():
     impatient, patient = (asyncio.create_task(send(size)) for size in (10_000_000, 20_000))
     await asyncio.sleep(0.3)
     impatient.cancel()
-    assert await asyncio.wait_for(patient, 5) == 20_000
+    assert await asyncio.wait_for(patient, 30) == 20_000

@@ -23,7 +23,7 @@ from edge.dimse.server import DimseServer
 VERIFICATION = "1.2.840.10008.1.1"
 CT = "1.2.840.10008.5.1.4.1.1.2"
 IMPLICIT, EXPLICIT = "1.2.840.10008.1.2", "1.2.840.10008.1.2.1"
-PATIENCE = 10.0
+PATIENCE = 30.0
 """Seconds after which a test gives up."""
 
 STORE, ECHO, CANCEL = 0x0001, 0x0030, 0x0FFF

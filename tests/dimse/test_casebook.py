@@ -66,6 +66,10 @@ async def the_one(associations):
     return trouble
 
 
+async def of_kind(associations, kind):
+    return [one for one in await associations.all() if one.kind == kind]
+
+
 def sides(trouble):
     return [change.side for change in trouble.changes]
 
@@ -254,7 +258,7 @@ async def test_an_abort_in_the_middle_is_told_with_what_was_under_way(associatio
 
 
 async def test_a_connection_that_breaks_a_halt_and_an_idle_association(associations):
-    settings = KNOWN | {"pdu_seconds": 0.3, "idle_seconds": 0.3, "artim_seconds": 0.3}
+    settings = KNOWN | {"pdu_seconds": 0.9, "idle_seconds": 0.9, "artim_seconds": 0.9}
     async with serving(associations=associations, **settings) as server:
         async with connected(server.port) as peer:
             await peer.associate(calling="CT1")
@@ -273,9 +277,9 @@ async def test_a_connection_that_breaks_a_halt_and_an_idle_association(associati
         rows = {one.kind: one for one in await associations.all()}
     assert "it hung up without a release" in rows["lost: broken"].what
     assert rows["lost: broken"].changes == ()
-    assert "a message came to a halt for 0.3 s" in rows["lost: stalled"].what
-    assert "dimse.pdu_seconds (0.3 now)" in rows["lost: stalled"].changes[1].what
-    assert "nothing came for 0.3 s" in rows["lost: idle"].what
+    assert "a message came to a halt for 0.9 s" in rows["lost: stalled"].what
+    assert "dimse.pdu_seconds (0.9 now)" in rows["lost: stalled"].changes[1].what
+    assert "nothing came for 0.9 s" in rows["lost: idle"].what
     assert "it connected, and asked for nothing" in rows["lost: silent"].what
 
 
@@ -294,9 +298,10 @@ async def test_an_instance_that_is_not_stored_is_told_by_its_status(
     admission.error = error
     async with serving(admission, associations=associations, **KNOWN) as server:
         await dcmtk.run("storescu", server.port, "-aet", "CT1", image, image)
-        await until(lambda: associations._new)
-        await asyncio.sleep(0.1)
-        (row,) = [one for one in await associations.all() if one.kind == "operation"]
+        async with asyncio.timeout(raw.PATIENCE):
+            while not (rows := await of_kind(associations, "operation")):  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+        (row,) = rows
     assert row.about == f"C-STORE {status}"
     assert words in row.what
 

@@ -4,6 +4,7 @@ import pytest
 
 from edge.dimse.deadline import MIN_BYTES_PER_SECOND, Deadline, Pace
 from edge.errors import PeerError
+from tests.dimse import raw
 
 
 async def expired_after(steps):
@@ -28,11 +29,11 @@ async def test_it_moves_later_without_a_new_timer():
     deadline = Deadline(reasons.append)
     deadline.set(0.05, "first")
     timer = deadline._timer
-    deadline.set(0.2, "second")
+    deadline.set(1.0, "second")
     assert deadline._timer is timer
     await asyncio.sleep(0.1)
     assert reasons == []
-    await asyncio.sleep(0.2)
+    await raw.until(lambda: reasons)
     assert reasons == ["second"]
 
 

@@ -42,7 +42,7 @@ async def test_dcmtks_storescp_answers(free_port):
     process = await asyncio.create_subprocess_exec("storescp", "--ignore", str(port))
     try:
         reached = None
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(raw.PATIENCE):
             while reached is None or not reached.works:
                 await asyncio.sleep(0.1)
                 reached = await tried(peer(port))
@@ -185,7 +185,7 @@ async def test_dcmtk_with_tls_says_whom_it_does_not_trust(tmp_path, free_port):
     try:
         trusted = tls_of(clinic.issue("edge"), clinic.ca)
         reached = None
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(raw.PATIENCE):
             while reached is None or not reached.works:
                 await asyncio.sleep(0.1)
                 reached = await tried(peer(port, tls=True), tls=trusted)

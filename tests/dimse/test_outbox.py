@@ -93,7 +93,7 @@ async def waiting(box):
 
 
 async def all_is_said(box, left=0):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(raw.PATIENCE):
         while await waiting(box) > left:  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(0.01)
 
@@ -117,7 +117,7 @@ async def test_a_peer_that_is_away_for_a_week_hears_all_in_its_order_and_once(
     async with box(RIS=port) as it, running(it.messenger):
         for day in range(7):
             await perform(it, f"1.{day}")
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(raw.PATIENCE):
                 while not await it.outbox.troubles():  # noqa: ASYNC110 - as above
                     await asyncio.sleep(0.01)
             clock.now += DAY

@@ -133,9 +133,9 @@ def running(drop, admission, leftovers):
     """Runs a drop folder with short times; `until` waits for what it does."""
 
     @contextlib.asynccontextmanager
-    async def run(**options):
+    async def run(settle_seconds=0.05, **options):
         options = {"sweep_seconds": 0.2, "patience_seconds": 0.1, **options}
-        settings = config.DropFolder(path=drop, settle_seconds=0.05)
+        settings = config.DropFolder(path=drop, settle_seconds=settle_seconds)
         task = asyncio.create_task(DropFolder(settings, admission, leftovers, **options).run())
         try:
             yield task

@@ -59,7 +59,7 @@ async def test_a_folder_that_still_has_something_in_it_stays(drop, admission, ru
         (drop / "study" / name).mkdir(parents=True)
         shutil.copy(CT, drop / "study" / name / "ct")
     (drop / "study" / "b" / "waits").write_bytes(b"bad, and patience is not at its end")
-    async with running(patience_seconds=1.5):
+    async with running(patience_seconds=2.5):
         await until(lambda: not (drop / "study" / "a" / "ct").exists())
         await asyncio.sleep(0.5)
         assert (drop / "study" / "b" / "waits").exists()

@@ -2,8 +2,10 @@
 
 import asyncio
 import logging
+import math
 import os
 import shutil
+import time
 import zipfile
 
 import pytest
@@ -168,12 +170,13 @@ async def test_a_growing_file_is_left_alone_until_it_is_whole(
     drop, admission, running, until, files
 ):
     data = CT.read_bytes()
-    async with running():
+    # It grows for longer than it may rest, and never rests for nearly so long.
+    async with running(settle_seconds=1.5):
         with (drop / "slow.dcm").open("wb") as file:
             for start in range(0, len(data), 4000):
                 file.write(data[start : start + 4000])
                 file.flush()
-                await asyncio.sleep(0.03)
+                await asyncio.sleep(0.2)
                 assert admission.calls == 0
         await until(lambda: not files(drop))
     assert admission.calls == 1
@@ -324,9 +327,12 @@ async def test_waiting_grows_and_does_not_hammer_the_cache(
     for number in range(50):
         shutil.copy(CT, drop / str(number))
     async with running():
+        began = time.monotonic()
         await until(lambda: admission.calls > 0)
-        await asyncio.sleep(0.7)  # 0.2 + 0.4 s of waiting: three rounds of four workers at most
-    assert admission.calls <= 12
+        await asyncio.sleep(0.7)
+        calls, passed = admission.calls, time.monotonic() - began
+    # Rounds of four workers at most, each twice as long after the one before: at 0, 0.2, 0.6 s …
+    assert calls <= 4 * (1 + math.floor(math.log2(1 + passed / 0.2)))
 
 
 async def test_a_file_replaced_while_it_is_admitted_is_kept_and_admitted_too(

@@ -94,6 +94,7 @@ async def test_a_technician_starts_it_makes_a_token_and_reads_the_state(
     assert (await installation.stop()).status == 0
 
 
+@pytest.mark.alone
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT], ids=["SIGTERM", "SIGINT"])
 async def test_it_ends_cleanly_within_seconds_whatever_is_under_way(number, installation, tmp_path):
     await installation.start()

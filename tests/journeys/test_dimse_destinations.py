@@ -254,6 +254,7 @@ async def test_a_requestor_that_aborts_stops_the_move(open_box):
             assert len(station.got()) < 20
 
 
+@pytest.mark.alone
 async def test_one_slow_destination_holds_up_no_other(open_box):
     slow, quick = Slices(88), Slices(89)
     blocked = raw.RecordingAdmission()
@@ -364,6 +365,7 @@ async def test_a_study_that_is_not_known_here_while_the_line_is_down_is_not_said
     assert last.comment == "a study is not known here, and the archive is out of reach"
 
 
+@pytest.mark.alone
 async def test_a_cancel_ends_the_wait_for_the_archive_at_once(archive, open_box):
     study = Slices(94)
     study.put(archive)

@@ -170,7 +170,11 @@ async def test_one_that_hangs_holds_nobody_up(store, keys, monkeypatch, told):
     assert await read(store.start_opening(wanted(stored))) == b"content"
     assert len(told) == 2
     process._process.send_signal(signal.SIGCONT)
-    await asyncio.sleep(0.3)  # it answers what it was asked
+    async with asyncio.timeout(30):
+        while not process.opens_promptly:  # noqa: ASYNC110 - it answers what it was asked
+            await asyncio.sleep(0.01)
+    for place in ("process", "opening"):
+        monkeypatch.setattr(f"edge.store.{place}.PROMPT", 30.0)
     assert await read(store.start_opening(wanted(stored))) == b"content"
     assert len(told) == 2
 

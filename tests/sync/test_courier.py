@@ -23,7 +23,7 @@ from edge.sync.courier import Delivery
 from tests.fakes.archive import Fault, Refusal
 from tests.fakes.courier import digests, make_bundle, place, results_on
 from tests.samples import ct_series
-from tests.sync.conftest import SETTINGS
+from tests.sync.conftest import SETTINGS, until
 
 BOX, HOSPITAL, OFFICE, THIEF = map(place, ("box", "hospital", "office", "thief"))
 
@@ -163,8 +163,7 @@ async def test_it_waits_for_an_archive_that_is_away_and_says_so(cloud, carried, 
     told = []
     await cloud.stop()
     delivering = asyncio.ensure_future(deliver(progress=lambda *how: told.append(how)))
-    await asyncio.sleep(3)
-    assert any("archive cloud: " in words for _, _, words in told)
+    await until(lambda: any("archive cloud: " in words for _, _, words in told), seconds=30)
     await cloud.start()
     (done,) = await delivering
     assert done.outcomes == {"VERIFIED": 6}
