@@ -199,7 +199,13 @@ class Bundle:
     def _stored(self, part: Part) -> Iterator[bytes]:
         at, left = self._offsets[part.name], part.stored_bytes
         while left:
-            piece = os.pread(self._file.fileno(), min(_PIECE, left), at)
+            try:
+                piece = os.pread(self._file.fileno(), min(_PIECE, left), at)
+            except OSError as error:  # a stick was pulled out, say
+                raise UpdateRefused(
+                    f"the update can't be read any more: {error.strerror}",
+                    hint="put the stick in again, or another one",
+                ) from error
             if not piece:
                 raise UpdateRefused(f"the update ends within its part {part.name}")
             yield piece

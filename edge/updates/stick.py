@@ -2,21 +2,22 @@
 
 Copies what is proven into ``data_dir/update``, where the service finds it. Promises that nothing is
 copied of a bundle that this machine may not take, that what was copied is proven again, and that a
-copy which was cut short is none. Run by root, it gives what it made to the owner of the data.
-Everything here blocks.
+copy which was cut short is none. Of several sticks at one moment, one is copied after the other.
+Run by root, it gives what it made to the owner of the data. Everything here blocks.
 """
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
-from edge.crypto.durable import hand_over, sync_folder
+from edge.crypto.durable import hand_over, lock_file, sync_folder
 from edge.errors import StorageFull, UpdateRefused
 from edge.updates.bundle import SUFFIX, open_bundle
 from edge.updates.journal import Deed, Folder, Found
@@ -30,6 +31,8 @@ FOLDER: Final = "EDGE-UPDATE"
 _PIECE: Final = 1024**2
 _MOST: Final = 100
 """Files that are looked at."""
+_PATIENCE: Final = 900.0
+"""Seconds until a slow stick is copied; what looks at sticks has twice the time."""
 
 
 def found_of(manifest: Manifest, total: int, *, where: str = "", etag: str = "") -> Found:
@@ -84,11 +87,27 @@ def newest_on(path: Path, keys: Sequence[Ed25519PublicKey], place: Place) -> Pat
 
 
 def bring(
-    folder: Folder, source: Path, keys: Sequence[Ed25519PublicKey], place: Place, *, by: str
+    folder: Folder,
+    source: Path,
+    keys: Sequence[Ed25519PublicKey],
+    place: Place,
+    *,
+    by: str,
+    patience: float = _PATIENCE,
 ) -> Found:
     """Copy a bundle, and prove what was copied; it is in the history then.
 
+    What is here already, as it should be, is not copied again.
+
     Crash order: write ``.part`` -> fsync -> rename -> history.
+
+    Args:
+        folder: Where to.
+        source: The file.
+        keys: Those that are believed.
+        place: The machine.
+        by: Who says so.
+        patience: Seconds to wait until whatever is being copied is.
 
     Raises:
         UpdateRefused: It can't be used.
@@ -98,26 +117,78 @@ def bring(
         manifest, total = bundle.manifest, bundle.head.total
         manifest.check_for(place.kind, place.version)
         folder.make()
-        target, part = folder.bundle(manifest.version), folder.copying(manifest.version)
-        free = shutil.disk_usage(folder.path).free
-        if free < 2 * total:
-            raise full(2 * total, free)
-        bundle.prove()
+        with _alone(folder, patience):
+            if not _has(folder.bundle(manifest.version), manifest, keys):
+                free = shutil.disk_usage(folder.path).free
+                if free < 2 * total:
+                    raise full(2 * total, free)
+                bundle.prove()
+                _take_in(folder, source, manifest, total, keys)
+            last = next(
+                (one for one in folder.history()[::-1] if one.version == manifest.version), None
+            )
+            if last is None or last.deed is not Deed.BROUGHT:
+                folder.note(Deed.BROUGHT, manifest.version, by=by)
+    return found_of(manifest, total)
+
+
+@contextlib.contextmanager
+def _alone(folder: Folder, patience: float) -> Iterator[None]:
+    """While nobody else copies something here.
+
+    Raises:
+        UpdateRefused: Somebody does for so many seconds.
+    """
+    flags = os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC
+    try:
+        descriptor = os.open(folder.path / "copying.lock", flags, 0o600)
+    except OSError as error:
+        raise UpdateRefused(f"the update can't be copied: {error.strerror}") from error
+    try:
+        hand_over(descriptor, folder.path)
+        try:
+            lock_file(descriptor, patience)
+        except TimeoutError:
+            raise UpdateRefused(
+                "an update from another stick is being copied",
+                hint="wait until it is here, and put this stick in again",
+            ) from None
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def _has(path: Path, manifest: Manifest, keys: Sequence[Ed25519PublicKey]) -> bool:
+    """Whether this very bundle lies there, as it should be."""
+    try:
+        with open_bundle(path, keys) as bundle:
+            bundle.prove()
+            return bundle.manifest == manifest
+    except UpdateRefused:
+        return False
+
+
+def _take_in(
+    folder: Folder,
+    source: Path,
+    manifest: Manifest,
+    total: int,
+    keys: Sequence[Ed25519PublicKey],
+) -> None:
+    """Copy it, and give it its name once the copy is proven."""
+    part = folder.copying(manifest.version)
     _copy(source, part, total)
     try:
         with open_bundle(part, keys) as copied:
             copied.prove()
-            is_same = copied.manifest == manifest
-    except UpdateRefused:
+            if copied.manifest != manifest:
+                raise UpdateRefused("the file was changed while it was copied")
+        part.replace(folder.bundle(manifest.version))
+        sync_folder(folder.path)
+    except OSError as error:
+        raise UpdateRefused(f"the update could not be copied: {error.strerror}") from error
+    finally:
         part.unlink(missing_ok=True)
-        raise
-    if not is_same:
-        part.unlink(missing_ok=True)
-        raise UpdateRefused("the file was changed while it was copied")
-    part.replace(target)
-    sync_folder(folder.path)
-    folder.note(Deed.BROUGHT, manifest.version, by=by)
-    return found_of(manifest, total)
 
 
 def full(needed: int, free: int) -> StorageFull:
@@ -139,9 +210,12 @@ def refuse(folder: Folder, why: str, *, by: str) -> None:
 
 
 def _copy(source: Path, target: Path, total: int) -> None:
-    target.unlink(missing_ok=True)
     flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-    descriptor = os.open(target, flags, 0o600)
+    try:
+        target.unlink(missing_ok=True)
+        descriptor = os.open(target, flags, 0o600)
+    except OSError as error:
+        raise UpdateRefused(f"the update could not be copied: {error.strerror}") from error
     try:
         hand_over(descriptor, target.parent)
         with source.open("rb") as file:

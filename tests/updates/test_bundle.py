@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import lzma
+import os
 
 import msgspec
 import pytest
@@ -193,3 +194,12 @@ def test_keys_that_are_none_are_told_of(tmp_path):
     (tmp_path / "b.pub").write_text("AAAA\n")
     with pytest.raises(UpdateRefused, match=r"b\.pub has a line that is no key"):
         read_keys(tmp_path)
+
+
+def test_a_stick_that_is_pulled_out_while_it_is_read_is_an_answer(maker, keys, tmp_path):
+    with open_bundle(maker.bundle("1.1"), keys) as bundle:
+        gone = os.open(tmp_path, os.O_RDONLY)  # as a stick that is gone, it can't be read
+        os.dup2(gone, bundle._file.fileno())
+        os.close(gone)
+        with pytest.raises(UpdateRefused, match="can't be read any more"):
+            bundle.prove()

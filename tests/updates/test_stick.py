@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
 
 import pytest
@@ -90,3 +94,58 @@ def test_a_full_disk_says_how_much_is_free_and_needed(
     with pytest.raises(StorageFull, match=r"1 MB have to be free .* 0 MB are") as caught:
         bring(folder, path, keys, place, by="")
     assert "delete studies" in caught.value.hint
+
+
+def all_at_once(times, what):
+    """Do it so often at one moment; what came of each."""
+    begin = threading.Barrier(times)
+
+    def do(_):
+        begin.wait(20)
+        return what()
+
+    with ThreadPoolExecutor(times) as pool:
+        return list(pool.map(do, range(times)))
+
+
+def test_two_sticks_with_one_version_at_one_moment_bring_it_once(stick, maker, keys, place, folder):
+    path = put(stick, maker, size=3_000_000)
+    brought = all_at_once(4, lambda: bring(folder, path, keys, place, by="edge").version)
+    assert brought == ["1.1"] * 4
+    assert folder.bundle("1.1").read_bytes() == path.read_bytes()
+    assert [entry.deed for entry in folder.history()] == [Deed.BROUGHT]
+    assert not list(folder.path.glob("*.part"))
+
+
+def test_a_copy_that_is_damaged_by_now_is_made_again(stick, maker, keys, place, folder):
+    path = put(stick, maker)
+    bring(folder, path, keys, place, by="")
+    data = bytearray(path.read_bytes())
+    data[-1] ^= 1
+    folder.bundle("1.1").write_bytes(data)
+    bring(folder, path, keys, place, by="")
+    assert folder.bundle("1.1").read_bytes() == path.read_bytes()
+
+
+def test_one_that_was_not_wanted_is_in_the_history_when_it_is_brought_again(
+    stick, maker, keys, place, folder
+):
+    path = put(stick, maker)
+    for _ in range(2):
+        bring(folder, path, keys, place, by="")
+        folder.note(Deed.CANCELLED, "1.1")
+    deeds = [entry.deed for entry in folder.history()]
+    assert deeds == [Deed.BROUGHT, Deed.CANCELLED] * 2
+
+
+def test_who_waits_without_end_for_another_stick_is_told(stick, maker, keys, place, folder):
+    path = put(stick, maker)
+    bring(folder, path, keys, place, by="")
+    descriptor = os.open(folder.path / "copying.lock", os.O_RDWR)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with pytest.raises(UpdateRefused, match="another stick is being copied") as caught:
+            bring(folder, path, keys, place, by="", patience=0.1)
+    finally:
+        os.close(descriptor)
+    assert "put this stick in again" in caught.value.hint
