@@ -43,7 +43,7 @@ def settings(folder, **sections):
 
 
 async def test_a_box_without_an_archive_is_ready(tmp_path):
-    async with Appliance(settings(tmp_path)) as box, httpx.AsyncClient() as client:
+    async with Appliance(settings(tmp_path)) as box, httpx.AsyncClient(timeout=60) as client:
         answer = await client.get(f"http://127.0.0.1:{box.http_port}/readyz")
         assert answer.status_code == 200
         parts = {"fetching", "pixels", "pictures", "store", "eviction", "trash", "erasure"}
@@ -229,7 +229,7 @@ async def test_by_default_the_box_speaks_tls_with_a_certificate_of_its_own(tmp_p
     http = config.Http(listen="127.0.0.1:0")
     async with Appliance(settings(tmp_path, http=http)) as box:
         context = ssl.create_default_context(cafile=tmp_path / "tls" / "ca.crt")
-        async with httpx.AsyncClient(verify=context) as client:
+        async with httpx.AsyncClient(verify=context, timeout=60) as client:
             answer = await client.get(f"https://127.0.0.1:{box.http_port}/readyz")
             assert answer.json()["parts"]["certificate"] == "running"
             answer = await client.get(f"https://127.0.0.1:{box.http_port}/dicom-web/studies")

@@ -102,6 +102,7 @@ def test_its_page_says_what_is_so_and_settings_come_into_force(tmp_path):
             base_url=f"{page}/api/v1",
             headers={"Authorization": f"Bearer {token}"},
             trust_env=False,
+            timeout=60,
         ) as client:
             before = client.get("/settings").json()
             known = {one["key"]: one for one in before["settings"]}

@@ -130,7 +130,7 @@ async def test_over_tls_it_shows_a_certificate_of_this_start_whose_fingerprint_i
     async with waiting_for(secure):
         context = ssl.create_default_context()
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
-        async with httpx.AsyncClient(verify=context) as client:
+        async with httpx.AsyncClient(verify=context, timeout=60) as client:
             answer = await client.get(f"https://127.0.0.1:{port}/")
         assert "This box is locked" in answer.text
     assert "SHA-256 of its certificate: " in caplog.text

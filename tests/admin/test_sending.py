@@ -50,7 +50,9 @@ async def scene(tmp_path, other):
 async def ask(scene):
     """Asks as somebody of a role."""
     proofs = {}
-    async with httpx.AsyncClient(base_url=f"{scene.base}/api/v1", trust_env=False) as client:
+    async with httpx.AsyncClient(
+        base_url=f"{scene.base}/api/v1", trust_env=False, timeout=60
+    ) as client:
 
         async def call(path, json=None, role=Role.PHYSICIAN):
             if role not in proofs:

@@ -32,7 +32,9 @@ async def ask(scene):
     """Asks as somebody of a role, who may be narrowed to what some devices sent."""
     async with contextlib.AsyncExitStack() as stack:
         base = f"{scene.base}/api/v1"
-        client = await stack.enter_async_context(httpx.AsyncClient(base_url=base, trust_env=False))
+        client = await stack.enter_async_context(
+            httpx.AsyncClient(base_url=base, trust_env=False, timeout=60)
+        )
         proofs = {}
 
         async def call(path, *, method="GET", role=Role.VIEWER, senders=(), json=None):

@@ -17,5 +17,5 @@ async def box(tmp_path):
 @pytest.fixture
 async def client(box):
     base = f"http://127.0.0.1:{box.http_port}"
-    async with httpx.AsyncClient(base_url=base, trust_env=False) as opened:
+    async with httpx.AsyncClient(base_url=base, trust_env=False, timeout=60) as opened:
         yield opened

@@ -255,7 +255,7 @@ async def test_tokens_that_live_no_moment_are_shared_by_those_who_waited(tokens,
     tokens.grants["expires_in"] = 0
     tokens.delay = 0.1
     auth = TokenAuth(ClientCredentials(settings(fake, tokens).auth, endpoint))
-    async with httpx.AsyncClient(auth=auth) as client:
+    async with httpx.AsyncClient(auth=auth, timeout=60) as client:
         await asyncio.gather(*(client.get(f"{fake.url}/studies") for _ in range(20)))
     assert tokens.given == 1
 

@@ -53,7 +53,7 @@ async def served(port):
 
 
 async def download(port):
-    async with httpx.AsyncClient(verify=False, trust_env=False) as client:
+    async with httpx.AsyncClient(verify=False, trust_env=False, timeout=60) as client:
         return await client.get(f"https://127.0.0.1:{port}/ca.crt")
 
 
@@ -73,7 +73,7 @@ async def test_the_authority_is_handed_out_and_its_fingerprint_is_told_at_the_bo
         assert (await box.run("tls", "ca"))[1] == answer.text
         # It is the one that vouches for what is shown.
         trusting = ssl.create_default_context(cadata=answer.text)
-        async with httpx.AsyncClient(verify=trusting, trust_env=False) as client:
+        async with httpx.AsyncClient(verify=trusting, trust_env=False, timeout=60) as client:
             assert (await client.get(f"https://localhost:{port}/healthz")).status_code == 200
 
 

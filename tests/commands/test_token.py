@@ -46,7 +46,9 @@ async def token(box, tmp_path):
 async def asking(box, secret):
     headers = {"Authorization": f"Bearer {secret}"}
     base = f"http://127.0.0.1:{box.http_port}"
-    async with httpx.AsyncClient(base_url=base, headers=headers, trust_env=False) as client:
+    async with httpx.AsyncClient(
+        base_url=base, headers=headers, trust_env=False, timeout=60
+    ) as client:
         yield client
 
 

@@ -374,7 +374,9 @@ async def test_an_upload_is_waited_for_and_none_begins_any_more(settings, path):
         writer.close()
         await until(lambda: box.http.is_quiet)
         assert await asked()
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{box.http_port}") as client:
+        async with httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{box.http_port}", timeout=60
+        ) as client:
             answer = await client.post(
                 "/dicom-web/studies",
                 headers={

@@ -43,6 +43,7 @@ def send_over_dicomweb(service, _folder) -> set[str]:
                 f"http://127.0.0.1:{service.http_port}/dicom-web/studies",
                 content=body,
                 headers={"Content-Type": 'multipart/related; type="application/dicom"; boundary=b'},
+                timeout=60,
             )
         except httpx.TransportError:
             break

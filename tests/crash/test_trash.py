@@ -36,7 +36,9 @@ def decide(service, decision: str) -> bool:
     """Decide about what is in the trash; whether that was answered with success."""
     wish = {"decision": decision, "all": True, "confirmed": True}
     try:
-        answer = httpx.post(f"http://127.0.0.1:{service.http_port}/api/v1/trash", json=wish)
+        answer = httpx.post(
+            f"http://127.0.0.1:{service.http_port}/api/v1/trash", json=wish, timeout=60
+        )
     except httpx.TransportError:
         return False
     return answer.status_code == 200

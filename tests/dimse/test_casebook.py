@@ -235,7 +235,10 @@ async def test_storescu_whose_file_fits_no_context_is_not_told_to_wait_longer(
 
 
 async def test_http_to_the_port_of_dicom(associations):
-    async with serving(associations=associations) as server, httpx.AsyncClient() as browser:
+    async with (
+        serving(associations=associations) as server,
+        httpx.AsyncClient(timeout=60) as browser,
+    ):
         with pytest.raises(httpx.HTTPError):
             await browser.get(f"http://127.0.0.1:{server.port}/dicom-web/studies")
         trouble = await the_one(associations)

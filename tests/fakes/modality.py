@@ -6,7 +6,7 @@ Owns its port and threads. What it answers to a report is set by a test; what it
 from __future__ import annotations
 
 import asyncio
-import time
+import threading
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -14,6 +14,7 @@ from typing import Any
 
 from pydicom import Dataset
 from pynetdicom import AE, evt
+from pynetdicom.dimse_messages import N_EVENT_REPORT_RSP
 from pynetdicom.sop_class import StorageCommitmentPushModel
 
 from edge.dimse.storage_commitment import WELL_KNOWN_INSTANCE
@@ -87,7 +88,21 @@ class Modality:
         """Ask the box; the status. It stays associated until a report came, or so many seconds."""
         ae = AE(self.ae_title)
         ae.add_requested_context(StorageCommitmentPushModel)
-        handlers = [(evt.EVT_N_EVENT_REPORT, lambda it: self._hear(it, as_requestor=True))]
+        answering, answered = threading.Event(), threading.Event()
+
+        def told(it: Any) -> None:
+            if isinstance(it.message, N_EVENT_REPORT_RSP):
+                answering.set()
+
+        def sent(_: Any) -> None:
+            if answering.is_set():
+                answered.set()
+
+        handlers = [
+            (evt.EVT_N_EVENT_REPORT, lambda it: self._hear(it, as_requestor=True)),
+            (evt.EVT_DIMSE_SENT, told),
+            (evt.EVT_PDU_SENT, sent),
+        ]
         association = ae.associate("127.0.0.1", port, ae_title="EDGE", evt_handlers=handlers)
         assert association.is_established
         data = Dataset()
@@ -97,15 +112,10 @@ class Modality:
             item = Dataset()
             item.ReferencedSOPClassUID, item.ReferencedSOPInstanceUID = sop_class, sop
             data.ReferencedSOPSequence.append(item)
-        before = len(self.heard)
         answer, _ = association.send_n_action(
             data, 1, StorageCommitmentPushModel, WELL_KNOWN_INSTANCE
         )
-        deadline = time.monotonic() + stay
-        while len(self.heard) == before and time.monotonic() < deadline:
-            time.sleep(0.02)
-        if stay:
-            time.sleep(0.1)  # the answer to the report goes out
+        answered.wait(stay)
         association.release()
         return int(answer.Status)
 

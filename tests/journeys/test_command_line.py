@@ -66,7 +66,7 @@ async def test_a_technician_starts_it_makes_a_token_and_reads_the_state(
     async with Viewer(f"{base}/dicom-web", headers=bearer) as viewer:
         study = f"/studies/{samples.sample_uid(91, 'study')}"
         assert await viewer.instances(study) == as_sent(paths)
-    async with httpx.AsyncClient(base_url=base, trust_env=False) as anybody:
+    async with httpx.AsyncClient(base_url=base, trust_env=False, timeout=60) as anybody:
         assert (await anybody.get("/healthz")).status_code == 200
         assert (await anybody.get("/readyz")).status_code == 200
         assert (await anybody.get("/dicom-web/studies")).status_code == 401
@@ -193,7 +193,7 @@ async def test_an_index_that_is_damaged_in_use_is_rebuilt_while_nobody_looks(
     for page in range(4096, len(content), 4096):
         content[page + 100] ^= 1
     index.write_bytes(content)
-    async with httpx.AsyncClient() as client:
+    async with httpx.AsyncClient(timeout=60) as client:
         with contextlib.suppress(httpx.TransportError):  # a part met it first: it begins anew
             await client.get(
                 f"http://127.0.0.1:{installation.http_port}/dicom-web/studies",

@@ -71,7 +71,7 @@ async def test_the_command_lets_a_study_go_first_and_takes_that_back(away, tmp_p
         assert (await installation.run("sync", "first")).status == 2
 
         await away.start()
-        async with httpx.AsyncClient(trust_env=False) as client:
+        async with httpx.AsyncClient(trust_env=False, timeout=60) as client:
             ready = await client.get(f"http://127.0.0.1:{installation.http_port}/readyz")
             assert ready.status_code == 200
         while len(away.instances) < 6:

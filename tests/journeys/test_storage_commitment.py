@@ -51,8 +51,12 @@ async def test_a_commitment_outlives_a_restart_and_comes_when_the_cloud_has_it_a
             assert (heard.event, sorted(heard.committed)) == (1, uids)
             assert heard.retrieve_ae == "EDGE"
             assert await box.custody() == {"VERIFIED": 12}
-            status = await box.appliance.status()
-            assert status.commitments.waiting == status.commitments.unreported == 0
+
+            async def written_down():
+                told = (await box.appliance.status()).commitments
+                return told.waiting == told.unreported == 0
+
+            await box.until(written_down, "the box knows that it was heard")
         # Told once: another start does not tell it again.
         async with open_box(cloud, dimse=peers(peer)) as box:
             await asyncio.sleep(1.0)
@@ -82,6 +86,7 @@ async def test_a_device_that_is_off_hears_it_after_the_box_was_restarted(
             async with httpx.AsyncClient(
                 base_url=f"http://127.0.0.1:{box.appliance.http_port}/api/v1",
                 headers={"Authorization": f"Bearer {token}"},
+                timeout=60,
             ) as client:
                 (listed,) = (await client.get("/commitments")).json()["items"]
                 assert (listed["transaction_uid"], listed["tries"]) == ("1.2.9", 1)

@@ -35,7 +35,7 @@ async def browse(scene):
     """Gets a page as a browser does that goes there."""
     async with contextlib.AsyncExitStack() as stack:
         client = await stack.enter_async_context(
-            httpx.AsyncClient(base_url=scene.base, trust_env=False)
+            httpx.AsyncClient(base_url=scene.base, trust_env=False, timeout=60)
         )
 
         async def get(path, cookie=None, **headers):

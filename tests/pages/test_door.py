@@ -83,7 +83,7 @@ async def test_what_only_an_admin_can_mend_is_said_to_them_alone(scene, browse, 
 async def heard(scene, cookie):
     """The state that somebody is told of first who listens to what happens."""
     async with (
-        httpx.AsyncClient(base_url=scene.base, trust_env=False) as client,
+        httpx.AsyncClient(base_url=scene.base, trust_env=False, timeout=60) as client,
         client.stream("GET", "/api/v1/events", headers=cookie) as answer,
     ):
         lines = answer.aiter_lines()

@@ -35,7 +35,7 @@ async def test_it_says_the_address_at_which_the_box_listens_and_warns_where_none
     dimse = config.Dimse(listen=listen, unknown_peers="learn")
     async with clinic(tmp_path, cloud="none", dimse=dimse) as made:
         cookie = await made.cookie("keeper", Role.ADMIN)
-        async with httpx.AsyncClient(base_url=made.base, trust_env=False) as client:
+        async with httpx.AsyncClient(base_url=made.base, trust_env=False, timeout=60) as client:
             text = (await client.get("/peers", headers=_going(cookie))).text
     host = listen.rpartition(":")[0].strip("[]")
     assert (f"the address of this box, {host}, " in text) == is_said
@@ -51,7 +51,7 @@ async def test_it_says_that_the_box_is_not_learning(tmp_path):
     dimse = config.Dimse(listen="127.0.0.1:0", unknown_peers="reject")
     async with clinic(tmp_path, cloud="none", dimse=dimse) as made:
         cookie = await made.cookie("keeper", Role.ADMIN)
-        async with httpx.AsyncClient(base_url=made.base, trust_env=False) as client:
+        async with httpx.AsyncClient(base_url=made.base, trust_env=False, timeout=60) as client:
             text = (await client.get("/peers", headers=_going(cookie))).text
     assert [words in text for words in SAID.values()] == [False, True, False]
 

@@ -37,7 +37,7 @@ async def test_each_archive_can_be_tested(tmp_path, browse, cookies):
     sync = Sync(calendar=("mon-fri 08:00-18:00 2000 kbps", "12:00-13:00 off"))
     async with clinic(tmp_path, cloud="down", sync=sync) as made:
         cookie = await made.cookie("keeper", Role.ADMIN)
-        async with httpx.AsyncClient(base_url=made.base, trust_env=False) as client:
+        async with httpx.AsyncClient(base_url=made.base, trust_env=False, timeout=60) as client:
             answer = await client.get(
                 "/sync",
                 headers={

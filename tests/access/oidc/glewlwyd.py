@@ -110,7 +110,9 @@ class Glewlwyd:
         )
 
     async def _set_up(self):
-        async with httpx.AsyncClient(base_url=f"{self.base}/api/", trust_env=False) as http:
+        async with httpx.AsyncClient(
+            base_url=f"{self.base}/api/", trust_env=False, timeout=60
+        ) as http:
             async with asyncio.timeout(PATIENCE):
                 while True:
                     try:
@@ -130,7 +132,9 @@ class Glewlwyd:
 
     async def change(self, name, **changed):
         """An admin of it changes somebody."""
-        async with httpx.AsyncClient(base_url=f"{self.base}/api/", trust_env=False) as http:
+        async with httpx.AsyncClient(
+            base_url=f"{self.base}/api/", trust_env=False, timeout=60
+        ) as http:
             await self._log_in(http, ADMIN, PASSWORD)
             said = {**self._person(name, ["grp-radiology"]), **changed}
             answer = await http.put(f"user/{name}", json=said)
@@ -138,7 +142,9 @@ class Glewlwyd:
 
     async def log_in(self, url, name="bert", password="quiet lamps"):
         """Somebody logs in there and agrees; the parameters that they bring back."""
-        async with httpx.AsyncClient(base_url=f"{self.base}/api/", trust_env=False) as http:
+        async with httpx.AsyncClient(
+            base_url=f"{self.base}/api/", trust_env=False, timeout=60
+        ) as http:
             first = await http.get(url)
             assert first.status_code == 302, first.text
             assert "login.html" in first.headers["Location"]

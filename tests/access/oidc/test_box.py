@@ -23,7 +23,7 @@ async def test_a_box_asks_nothing_at_its_start_and_lets_people_in_and_goes_on_al
         said = settings(tmp_path / "box", access=config.Access(oidc=oidc))
         async with (
             Appliance(said) as box,
-            httpx.AsyncClient(base_url=f"http://127.0.0.1:{box.http_port}") as client,
+            httpx.AsyncClient(base_url=f"http://127.0.0.1:{box.http_port}", timeout=60) as client,
         ):
             assert fake.asked == []
             assert box.parts()["oidc"] == "running"
