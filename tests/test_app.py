@@ -143,7 +143,7 @@ async def test_the_command_line_leaves_a_damaged_index_alone(tmp_path):
 async def test_that_settings_were_taken_back_is_in_the_audit(tmp_path):
     applying = Applying("dimse.listen: the port is taken")
     asked = Asked(event=Event.ADMINISTERED)
-    async with Appliance(settings(tmp_path), applying=applying) as box, asyncio.timeout(20):
+    async with Appliance(settings(tmp_path), applying=applying) as box, asyncio.timeout(60):
         folder = box.cache.audit.folder
         while not (found := await asyncio.to_thread(search, folder, asked, 9)):  # noqa: ASYNC110
             await asyncio.sleep(0.1)
@@ -169,7 +169,7 @@ async def test_an_index_that_is_damaged_in_use_is_rebuilt_when_the_box_is_opened
         for page in range(1, 200):
             content[-4096 * page + 100] ^= 1
         (tmp_path / "index.db").write_bytes(content)
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             waiting = asyncio.ensure_future(box.serve_until(asyncio.Event()))
             await asyncio.sleep(0)
             with pytest.raises(DatabaseBroken):
@@ -260,7 +260,7 @@ async def test_the_archives_sealed_secret_is_opened_before_it_is_used(tmp_path):
         archive = others.Archive("cloud", fake.url, auth=others.Auth("bearer", token=sealed))
         async with (
             Appliance(settings(tmp_path, cloud=config.Cloud((archive,)))) as box,
-            asyncio.timeout(20),
+            asyncio.timeout(60),
         ):
             online = False
             while not online:

@@ -104,7 +104,7 @@ async def test_a_key_that_can_not_be_destroyed_ends_the_service_all_the_same(
 
 async def waits(folder):
     """What the start of a box waits for."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not (found := await asyncio.to_thread(state_of_service, folder)):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     return found

@@ -30,7 +30,7 @@ async def waiting_for(configuration, **options):
     """The start of a box, as long as it waits."""
     task = asyncio.create_task(locked.root_secret(configuration, **options))
     folder = configuration.appliance.data_dir
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not task.done() and not await asyncio.to_thread(state_of_service, folder):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     try:

@@ -340,7 +340,7 @@ async def test_the_part_ends_what_is_over_without_being_asked(glass):
     glass.passes(HOUR)
     glass.audit.written.clear()
     running = asyncio.create_task(glass.breaking.run())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await glass.audit.written.wait()
     running.cancel()
     [entry] = await glass.told(Event.OVERRIDE_STOPPED)

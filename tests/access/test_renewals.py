@@ -53,7 +53,7 @@ async def looking(monkeypatch, clock):
 async def running(kept):
     task = asyncio.ensure_future(kept.run())
     try:
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             yield task
     finally:
         task.cancel()

@@ -79,7 +79,7 @@ async def test_it_is_written_by_itself(noted, store, monkeypatch):
     monkeypatch.setattr(uses, "_PAUSE", 0.0)
     noted.note("a", "10.0.0.1", known=("", ""))
     running = asyncio.ensure_future(noted.run())
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         await store.wrote.wait()
     running.cancel()
     assert len(store.written) == 1

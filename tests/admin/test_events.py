@@ -15,7 +15,7 @@ from edge.access.scope import Scope
 from edge.admin.events import Told
 from tests.browser.scene import clinic
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 @pytest.fixture

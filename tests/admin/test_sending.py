@@ -21,7 +21,7 @@ from tests.ports import free_port
 
 UID = samples.sample_uid("page", 0)
 PATH = f"/studies/{UID}/sending"
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 @pytest.fixture

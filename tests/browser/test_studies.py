@@ -101,11 +101,11 @@ async def test_what_did_not_get_to_a_device_says_why_in_ones_language_and_is_sen
     await page.click("#send")
     await page.click("dialog[open] form button:not([type])")
     row = page.locator("#sent > li")
-    await expect(row).to_contain_text("été pris", timeout=20_000)
+    await expect(row).to_contain_text("été pris")
     await expect(row).to_contain_text("la destination est injoignable")
     await row.get_by_role("button", name="Renvoyer").click()
     await expect(row).to_have_count(2)
-    await expect(row.first).to_contain_text("été pris", timeout=20_000)
+    await expect(row.first).to_contain_text("été pris")
     # What was sent again is so only once.
     await expect(row.get_by_role("button", name="Renvoyer")).to_have_count(1)
 

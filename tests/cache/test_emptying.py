@@ -132,7 +132,7 @@ async def test_the_part_looks_when_a_person_wants_it(trashed, sealed_files):
     try:
         await asyncio.sleep(0.05)
         await trashed.trash.empty(Query())
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             with trashed.changes.subscribe() as woken:
                 while len(sealed_files()) > 1:
                     await woken.wait(0.05)

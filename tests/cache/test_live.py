@@ -17,7 +17,7 @@ from edge.config import Config
 from edge.errors import TooManyListeners
 from edge.index.database import Database
 
-PATIENCE = 10.0
+PATIENCE = 60.0
 
 
 class Box:

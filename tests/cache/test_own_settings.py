@@ -449,7 +449,7 @@ async def test_the_page_and_a_command_keep_each_other_s_changes(machine, folder)
     second = asyncio.ensure_future(command.change({"sync.sweep_minutes": 5}, is_remote=False))
     await asyncio.wait({second}, timeout=0.3)
     sealing.go_on.set()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         await asyncio.gather(first, second)
     config = await asyncio.to_thread(load, machine(), {})
     assert (len(config.cloud.archive), config.sync.sweep_minutes) == (1, 5)

@@ -85,7 +85,7 @@ async def test_the_rest_of_a_series_follows_the_first_request(cache, archive):
     for sample in samples:
         archive.put(sample.data)
     await cache.read(samples[0].ref)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while True:
             rows = await lookup.find(cache.database, samples[0].ref.study_uid)
             if all(row.availability is Availability.ONLINE for row in rows):

@@ -42,7 +42,7 @@ async def tried(box):
     """Ask for what is not here, in the name of a peer that is nowhere, until that was tried."""
     await box.cache.commitments.ask(Asked("CT1", "1.2.9", ((CT, "1.2.3"),)))
     box.changes.wake()
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         with box.changes.subscribe() as woken:
             while not (await box.status()).commitments.reason:
                 await woken.wait(0.05)

@@ -72,7 +72,7 @@ async def test_it_lists_restores_and_empties_beside_the_service(settings, path):
         assert "--yes" in said.stderr
         said = await edge(path, "trash", "empty", UIDS[1], "--yes")
         assert "1 image will be erased now" in said.stderr
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             with box.changes.subscribe() as woken:
                 while await lookup.find_one(box.cache.database, UIDS[1]) is not None:
                     await woken.wait(0.05)
@@ -88,7 +88,7 @@ async def test_without_the_service_it_lists_and_what_is_to_go_goes_at_the_next_s
     page = json.loads((await edge(path, "trash", "list", "--json")).stdout)
     assert page["total"] == 3
     assert {one["until"] for one in page["items"]} == {None}
-    async with Appliance(settings) as box, asyncio.timeout(20):
+    async with Appliance(settings) as box, asyncio.timeout(60):
         with box.changes.subscribe() as woken:
             while await lookup.find_one(box.cache.database, UIDS[0]) is not None:
                 await woken.wait(0.05)

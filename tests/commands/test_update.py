@@ -398,12 +398,12 @@ from edge.commands import update
 
 async def gate():
     with update._ended_if_stuck():
-        await asyncio.sleep(1)
+        await asyncio.sleep(2)
         if {blocks!r} == "stuck":
             time.sleep(60)
-    time.sleep(1)  # nothing is armed any more
+    time.sleep(2)  # nothing is armed any more
 
-update._STUCK = 0.5
+update._STUCK = 1.5
 asyncio.run(gate())
 """
     ran = [sys.executable, "-c", program]

@@ -32,7 +32,7 @@ def edge(tmp_path):
     )
 
     async def start_once():
-        async with Appliance(loaded) as box, asyncio.timeout(20):
+        async with Appliance(loaded) as box, asyncio.timeout(60):
             with box.changes.subscribe() as woken:  # the patient is expected, too
                 while not (await box.cache.worklist.page(limit=1, offset=0)).total:
                     await woken.wait(0.1)

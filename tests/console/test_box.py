@@ -159,7 +159,7 @@ async def test_a_locked_box_says_so_and_is_opened_by_its_passphrase(loaded, mach
     box = LocalBox(lambda: closed, None, machine.places)
     for needs in (Needs.NEW_PASSPHRASE, Needs.PASSPHRASE):
         start = asyncio.create_task(root_secret(closed))
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while (view := await box.look()).needs is None:  # noqa: ASYNC110 - it is starting
                 await asyncio.sleep(0.01)
         assert view.needs is needs

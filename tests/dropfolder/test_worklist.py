@@ -53,7 +53,7 @@ async def watching(source, worklist):
 
 
 async def until(worklist, wanted):
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while await ids(worklist) != wanted:  # noqa: ASYNC110 - there is no event to wait for
             await asyncio.sleep(0.05)
 

@@ -60,7 +60,7 @@ class SyslogServer:
 
     async def until(self, count: int) -> list[int]:
         """Wait for so many different messages; the numbers of all, as they came."""
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while len({one.sequence for one in self.messages}) < count:  # noqa: ASYNC110 - polled
                 await asyncio.sleep(0.02)
         return [one.sequence for one in self.messages]

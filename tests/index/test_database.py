@@ -205,7 +205,7 @@ ENDLESS = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELEC
 
 
 async def test_a_quick_question_waits_for_no_search_and_an_abandoned_search_ends(database):
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         searches = [asyncio.ensure_future(database.scan(ENDLESS)) for _ in range(20)]
         await asyncio.sleep(0.1)
         assert await database.read("SELECT 1") == [(1,)]
@@ -235,7 +235,7 @@ async def test_a_page_of_metadata_waits_behind_searches_and_intake_does_not(
     database, put, new_instance
 ):
     await put(new_instance())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         searches = [asyncio.ensure_future(database.scan(ENDLESS)) for _ in range(2)]
         await asyncio.sleep(0.05)
         page = asyncio.ensure_future(lookup.documents(database, [1], 1000))

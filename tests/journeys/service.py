@@ -22,7 +22,7 @@ from tests import program
 from tests.fakes.orthanc import Orthanc
 from tests.journeys.line import Line
 
-PATIENCE = 30.0
+PATIENCE = 60.0
 REPOSITORY = Path(edge.__file__).parent.parent
 
 

@@ -254,7 +254,7 @@ async def until_settled(box: Box) -> None:
 
 
 async def until(condition: Callable[[], object]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - it comes true in another process
             await asyncio.sleep(0.05)
 

@@ -204,6 +204,7 @@ async def test_a_session_outlives_a_restart_and_ends_with_the_password(tmp_path)
         await browser.done("/login", {"name": "bert", "password": OTHER})
 
 
+@pytest.mark.alone
 async def test_whom_a_command_disables_is_out_within_seconds(box, tmp_path):
     await invite(box, "bert", Role.TECHNOLOGIST)
     file = tmp_path / "edge.toml"

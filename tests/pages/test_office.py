@@ -201,7 +201,7 @@ async def test_admins_read_on_the_first_page_that_one_is_open(browse, cookies, a
     words = "Emergency access is open for 1 person now."
 
     async def until(is_shown):  # what was read a moment ago may be shown once more
-        async with asyncio.timeout(20):
+        async with asyncio.timeout(60):
             while (words in (await browse("/", cookies[Role.ADMIN])).text) != is_shown:
                 pass
 

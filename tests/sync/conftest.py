@@ -125,7 +125,7 @@ async def running():
             await task
 
 
-async def until(condition, seconds=10.0, every=0.005):
+async def until(condition, seconds=30.0, every=0.005):
     """Wait until *condition* holds."""
     deadline = time.monotonic() + seconds
     while not condition():

@@ -18,7 +18,7 @@ from edge.updates.updater import Updater
 from tests.dimse.raw import until
 from tests.updates.makers import place_of, shop
 
-PATIENCE = 20.0
+PATIENCE = 60.0
 
 
 @pytest.fixture

@@ -35,7 +35,7 @@ async def running(audit):
 
 
 async def until(condition):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(60):
         while not condition():  # noqa: ASYNC110 - files tell nobody
             await asyncio.sleep(0.01)
 

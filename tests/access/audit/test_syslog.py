@@ -82,7 +82,7 @@ async def forwarding(audit, settings):
 
 async def until_state(audit, fits):
     """What the service wrote of it, once it is as wanted."""
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(60):
         while not fits(  # noqa: ASYNC110 - files tell nobody
             state := await asyncio.to_thread(read_forwarded, audit.folder)
         ):
