@@ -29,6 +29,7 @@ async def test_what_came_while_the_cloud_was_down_arrives_once_and_is_verified(
 
     async with open_box(line) as box:
         assert await dcmsend(box.dimse_port, *second) == {"Success": len(second)}
+        await box.until_offline()
         status = await box.appliance.status()
         assert status.sentence == "2 studies exist only here; the line is down, intake goes on."
         assert await box.custody() == {"EDGE_ONLY": 60}

@@ -310,7 +310,11 @@ async def test_ours_are_thrown_away_by_who_may_delete_and_that_is_the_end_of_it(
         [sent] = as_sent([theirs]).values()
         assert shown.dataset == sent.dataset
         assert (await box.appliance.cache.disputes.conflicts()).total == 0
-        assert len(box.files()) == 1
+
+        async def gone():
+            return len(box.files()) == 1
+
+        await box.until(gone, "the other one is deleted")
         assert (await box.appliance.status()).sentence == "Everything is safe in the cloud."
 
 

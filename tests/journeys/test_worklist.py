@@ -67,6 +67,11 @@ async def test_scanners_get_their_worklist_while_the_upstream_is_away_and_the_bo
         async with wlmscpfs(tmp_path, port):
             await until_listed(box, {"SPS2", "SPS3"})
             assert await seen(box, out) == {"3"}
+
+            async def renewed() -> bool:
+                return not await told()
+
+            await box.until(renewed, "the status says nothing of it any more")
             assert "ris" not in (await box.appliance.status()).sentence
 
 
