@@ -99,7 +99,8 @@ async def test_another_archive_stands_in_while_the_primary_one_is_away(cloud, op
                 return (await box.summary()).sealed_bytes <= limit
 
             await box.until(relieved, "eviction makes room")
-            assert (await box.custody())["EDGE_ONLY"] + (await box.custody())["SENT"] == 4 * SLICES
+            custody = await box.custody()
+            assert custody["EDGE_ONLY"] + custody["SENT"] == 4 * SLICES
             assert await box.rows("SELECT 1 FROM instances WHERE availability = 'NEARLINE'")
             assert await box.viewer.instances(f"/studies/{uid}") == studies[uid]
 

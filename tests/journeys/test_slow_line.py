@@ -32,7 +32,11 @@ async def test_while_it_is_off_sync_waits_and_a_viewers_miss_is_fetched_and_kept
         await open_study(box.viewer, theirs)
         status = await box.appliance.status()
         assert status.sentence == ("1 study exists only here; the calendar lets nothing through.")
-        assert await box.custody() == {"EDGE_ONLY": 5, "VERIFIED": 4}
+
+        async def kept() -> bool:
+            return await box.custody() == {"EDGE_ONLY": 5, "VERIFIED": 4}
+
+        await box.until(kept, "what the viewer fetched is kept")
         assert len(box.files()) == 9
     assert not line.uploads()
 
@@ -44,6 +48,7 @@ async def test_while_it_is_off_sync_waits_and_a_viewers_miss_is_fetched_and_kept
     assert line.uploads() == Counter(as_sent(paths).keys())
 
 
+@pytest.mark.alone
 async def test_a_study_goes_up_and_is_read_back_as_slowly_as_it_may(line, open_box, tmp_path):
     paths = samples.write_series(tmp_path / "study", 10, rows=128, columns=128, seed=53)
     size = sum(path.stat().st_size for path in paths)

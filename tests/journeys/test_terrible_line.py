@@ -228,8 +228,13 @@ async def test_a_name_that_does_not_resolve_any_more_is_waited_for(
             line.reset()
             paths = await twenty(box, tmp_path, 46)
             await box.until_offline()
-            (state,) = (await box.appliance.cache.status()).archives
-            assert "the name archive.invalid can't be resolved" in state.reason
+
+            async def named() -> bool:
+                # At first it is the connection that broke.
+                (state,) = (await box.appliance.cache.status()).archives
+                return "the name archive.invalid can't be resolved" in state.reason
+
+            await box.until(named, "the reason is the name")
             known = True
             await box.until_verified(20)
     await arrived(cloud, paths)
