@@ -69,3 +69,20 @@ def test_a_machine_that_is_installed_again_has_one_entry(firmware):
 def test_without_any_order_there_is_one_afterwards(firmware):
     assert firmware.put_first(firmware.option(1, 2048, 8, PART, LOADER)) == "Boot0000"
     assert order(firmware) == [0]
+
+
+def test_entries_go_on_meaning_a_partition_that_has_another_uuid(firmware):
+    other = firmware.option(1, 2048, 8, uuid.uuid4(), LOADER)
+    put(firmware, "Boot0000", other)
+    put(firmware, "Boot0001", firmware.option(1, 2048, 8, PART, LOADER))
+    put(firmware, "BootOrder", struct.pack("<2H", 1, 0))
+    new = uuid.uuid4()
+    assert firmware.main("--renamed", str(PART), str(new)) == 0
+    assert firmware.read("Boot0001") == firmware.option(1, 2048, 8, new, LOADER)
+    assert firmware.read("Boot0000") == other
+    assert order(firmware) == [1, 0]
+
+
+def test_without_a_firmware_that_has_entries_there_is_none_to_change(firmware, tmp_path):
+    firmware.VARIABLES = tmp_path / "efivars"
+    assert firmware.main("--renamed", str(PART), str(uuid.uuid4())) == 0

@@ -19,11 +19,11 @@ import pytest
 from edge.machine.erasing import wipe
 from edge.machine.places import Places
 from edge.machine.tools import Tools
-from tests.image.test_tree import IMAGE
+from tests.image.test_tree import IMAGE, read
 
 pytestmark = pytest.mark.skipif(not shutil.which("sfdisk"), reason="needs sfdisk (fdisk)")
 
-OLD, KEY = b"LUKS old\n", b"k" * 64
+OLD, NEW, KEY = b"LUKS old\n", b"LUKS new\n", b"k" * 64
 KILLED = {-signal.SIGKILL, 128 + signal.SIGKILL}
 ESP_TYPE = "c12a7328-f81f-11d2-ba4b-00a0c93ec93b"
 ROOT_TYPE = "4f68bce3-e8cd-4db1-96e7-fbcaf984b709"
@@ -50,7 +50,7 @@ number() {{ local part; part=$(realpath "$(last "$@")"); echo "${{part#$disk}}";
 case $name in
     lsblk)
         what=--part-type
-        [ "$5" = PARTTYPE ] || what=--part-label
+        [ "$4" = PARTTYPE ] || what=--part-label
         PATH=$real sfdisk $what $disk "$(number "$@")" | tr A-Z a-z
         ;;
     cryptsetup) grep -q LUKS "$(last "$@")" ;;
@@ -72,7 +72,7 @@ case $name in
         rm -r $root/sys/class/block/vda6 $root/sys/class/block/vda/vda6 $root/dev/vda6
         ;;
     boot-disk) echo vda ;;
-    mount | umount | udevadm | blkdiscard | sync | systemctl | sleep) ;;
+    mount | umount | udevadm | blkdiscard | sync | systemctl | sleep | boot-entry) ;;
     systemd-analyze) exit 1 ;;
     dd)
         set -- "${{@/count=32/count=1}}"
@@ -93,6 +93,7 @@ _NAMES = (
     "blkdiscard",
     "sync",
     "boot-disk",
+    "boot-entry",
     "systemctl",
     "sleep",
     "systemd-analyze",
@@ -199,7 +200,8 @@ def box_in(root: Path) -> Box:
     for folder in ("dev", "programs", "efi", "run/edge-disk/esp-mount/edge"):
         (root / folder).mkdir(parents=True)
     (root / "efi").rmdir()
-    (root / "efi").symlink_to(root / "run/edge-disk/esp-mount")
+    for name in ("efi", "run/edge-disk/reset-esp-mount"):
+        (root / name).symlink_to(root / "run/edge-disk/esp-mount")
     disk = root / "dev/vda"
     with disk.open("wb") as opened:
         opened.truncate(16 * 1024 * 1024)
@@ -242,10 +244,76 @@ def put(path: Path, text: str) -> None:
 
 
 def test_a_box_that_is_in_use_starts_as_it_was(box):
-    box.run("disk", "open")
-    assert box.data == OLD
+    (box.root / "dev/vda6").write_bytes(NEW.ljust(4096, b"."))
+    before = (box.root / "dev/vda6").read_bytes()
+    assert box.run("disk", "open") == 0, box.said
+    assert (box.root / "dev/vda6").read_bytes() == before
     assert box.labels[-1] == "edge-data"
     assert box.key.read_bytes() == KEY
+
+
+def ids(box: Box) -> tuple[str, str]:
+    """UUIDs of the disk, and of its ESP."""
+    words = (("--disk-id",), ("--part-uuid", "1"))
+    done = [
+        subprocess.run(
+            ["sfdisk", option, str(box.root / "dev/vda"), *rest],
+            capture_output=True,
+            text=True,
+            check=True,
+            env={"PATH": _path()},
+        )
+        for option, *rest in words
+    ]
+    disk, esp = (each.stdout.strip().lower() for each in done)
+    return disk, esp
+
+
+def is_written_from_the_image(box: Box) -> str:
+    """Its data opens, and its ESP has the UUID of the build; that."""
+    (box.root / "dev/vda6").write_bytes(NEW.ljust(4096, b"."))
+    built = read(IMAGE / "mkosi.repart/00-esp.conf")["Partition"]["UUID"]
+    subprocess.run(
+        ["sfdisk", "--quiet", "--part-uuid", str(box.root / "dev/vda"), "1", built],
+        check=True,
+        env={"PATH": _path()},
+    )
+    return built
+
+
+def test_a_disk_that_the_image_was_written_to_gets_uuids_of_its_own(box):
+    """Else the next start, and the firmware, took a stick with the installer for it."""
+    built, before = is_written_from_the_image(box), ids(box)[0]
+    assert box.run("disk", "open") == 0, box.said
+    disk, esp = ids(box)
+    assert disk != before
+    assert esp != built
+    assert f"boot-entry --renamed {built} {esp}" in box.said
+    assert box.data == NEW
+    assert box.labels[-1] == "edge-data"
+    assert box.run("disk", "open") == 0  # and it keeps them
+    assert ids(box) == (disk, esp)
+
+
+def test_whatever_step_of_that_the_power_fails_at_the_next_start_goes_on(tmp_path):
+    whole = box_in(tmp_path / "whole")
+    is_written_from_the_image(whole)
+    assert whole.run("disk", "open") == 0, whole.said
+    for cut in steps_of(whole, "sfdisk", "boot-entry"):
+        box = box_in(tmp_path / str(cut))
+        built = is_written_from_the_image(box)
+        assert box.run("disk", "open", cut=cut) in KILLED
+        assert box.run("disk", "open") == 0, box.said
+        assert ids(box)[1] != built
+        assert box.data == NEW
+
+
+def test_a_firmware_that_takes_no_entry_does_not_end_the_start(box):
+    built = is_written_from_the_image(box)
+    box.breaks("boot-entry")
+    assert box.run("disk", "open") == 0, box.said
+    assert "the firmware keeps what it knew this disk by" in box.said
+    assert ids(box)[1] != built
 
 
 def test_after_a_reset_it_starts_as_new(box):

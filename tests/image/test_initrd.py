@@ -10,33 +10,55 @@ import pytest
 
 import edge
 
-INITRD = Path(edge.__file__).parent.parent / "image/mkosi.images/initrd/mkosi.extra/usr/lib"
+IMAGE = Path(edge.__file__).parent.parent / "image"
+INITRD = IMAGE / "mkosi.images/initrd/mkosi.extra/usr/lib"
 PROGRAM = INITRD / "edge/of-boot-disk"
+AFTERWARDS = IMAGE / "libexec/boot-disk"
 VARIABLE = "LoaderDevicePartUUID-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
 DISK, STICK = (f"{letter * 8}-0000-4000-8000-00000000000{letter}" for letter in "ab")
+SYSTEM = "5e5e5e5e-0000-4000-8000-000000000000"
 
 
 class Disks:
-    """A disk ``sda`` and a stick ``sdb``, each with an ESP of its own and a system."""
+    """A disk ``sdb`` and a stick ``sda``, each with an ESP of its own and the same system."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.variable = root / "sys/firmware/efi/efivars" / VARIABLE
         self.variable.parent.mkdir(parents=True)
-        (root / "dev").mkdir()
-        (root / "sys/class/block").mkdir(parents=True)
-        (root / "bin").mkdir()
+        for folder in ("dev", "bin", "run/edge-disk", "sys/class/block"):
+            (root / folder).mkdir(parents=True)
         program = root / "bin/blkid"
         program.write_text('#!/bin/sh\nfor last; do :; done\ncat "$last"\n')
         program.chmod(0o755)
-        for disk, esp in (("sda", DISK), ("sdb", STICK)):
-            for number, uuid in ((1, esp), (2, "5e5e5e5e-0000-4000-8000-000000000000")):
+        for disk, esp, removable in (("sdb", DISK, 0), ("sda", STICK, 1)):
+            self.device(disk, f"devices/{disk}")
+            (root / f"sys/devices/{disk}/removable").write_text(f"{removable}\n")
+            for number, uuid in ((1, esp), (2, SYSTEM), (3, SYSTEM)):
                 name = f"{disk}{number}"
-                folder = root / "sys/devices" / disk / name
-                folder.mkdir(parents=True)
+                folder = self.device(name, f"devices/{disk}/{name}")
                 (folder / "partition").write_text(f"{number}\n")
-                (root / "sys/class/block" / name).symlink_to(folder)
                 (root / "dev" / name).write_text(f"{uuid}\n")
+
+    def device(self, name: str, place: str) -> Path:
+        """One that the kernel has; its folder."""
+        folder = self.root / "sys" / place
+        folder.mkdir(parents=True)
+        (self.root / "sys/class/block" / name).symlink_to(folder)
+        return folder
+
+    def are_copies(self) -> None:
+        """The disk was written as the stick was, and not started yet."""
+        (self.root / "dev/sdb1").write_text(f"{STICK}\n")
+
+    def run_from(self, *parts: str) -> None:
+        """What the root file system lies on."""
+        folder = self.device("dm-0", "devices/virtual/block/dm-0")
+        (folder / "dm").mkdir()
+        (folder / "dm/name").write_text("root\n")
+        (folder / "slaves").mkdir()
+        for part in parts:
+            (folder / "slaves" / part).symlink_to(self.root / "sys/class/block" / part)
 
     def started_from(self, uuid: str) -> None:
         """What the boot loader says, as the firmware keeps it."""
@@ -44,12 +66,24 @@ class Disks:
 
     def has(self, name: str) -> bool:
         """Whether the partition is on the disk that was started."""
-        path = f"{self.root / 'bin'}:{os.environ['PATH']}"
-        done = subprocess.run(
-            [PROGRAM, name, self.root], env={"PATH": path}, capture_output=True, check=False
-        )
+        done = self._run(PROGRAM, name)
         assert done.returncode in (0, 1), done.stderr
         return done.returncode == 0
+
+    @property
+    def found(self) -> str:
+        """What the running system takes for its disk; empty if none."""
+        return self._run(AFTERWARDS).stdout.strip()
+
+    def _run(self, program: Path, *words: str) -> subprocess.CompletedProcess[str]:
+        path = f"{self.root / 'bin'}:{os.environ['PATH']}"
+        return subprocess.run(
+            [program, *words, self.root],
+            env={"PATH": path},
+            capture_output=True,
+            text=True,
+            check=False,
+        )
 
 
 @pytest.fixture
@@ -59,21 +93,71 @@ def disks(tmp_path):
 
 def test_what_was_started_from_the_disk_does_not_run_from_the_stick(disks):
     disks.started_from(DISK)
-    assert disks.has("sda1")
-    assert disks.has("sda2")
-    assert not disks.has("sdb1")
-    assert not disks.has("sdb2")
+    assert disks.has("sdb1")
+    assert disks.has("sdb2")
+    assert not disks.has("sda1")
+    assert not disks.has("sda2")
 
 
 def test_what_was_started_from_the_stick_does_not_run_from_the_disk(disks):
     disks.started_from(STICK)
-    assert disks.has("sdb2")
-    assert not disks.has("sda2")
+    assert disks.has("sda2")
+    assert not disks.has("sdb2")
 
 
 def test_where_no_loader_says_so_every_disk_may_have_it(disks):
     assert disks.has("sda2")
     assert disks.has("sdb2")
+
+
+def test_of_a_disk_and_a_stick_with_the_same_uuids_the_disk_has_it(disks):
+    disks.are_copies()
+    disks.started_from(STICK)
+    assert disks.has("sdb2")
+    assert not disks.has("sda2")
+
+
+def test_the_disk_is_that_of_the_loader_that_was_started(disks):
+    disks.run_from("sdb2", "sdb3")
+    disks.started_from(DISK)
+    assert disks.found == "sdb"
+
+
+def test_a_stick_that_was_started_is_the_disk(disks):
+    disks.run_from("sda2", "sda3")
+    disks.started_from(STICK)
+    assert disks.found == "sda"
+
+
+def test_of_two_with_the_same_uuids_it_is_the_one_that_the_system_is_read_from(disks):
+    disks.are_copies()
+    disks.started_from(STICK)
+    disks.run_from("sdb2", "sdb3")
+    assert disks.found == "sdb"
+
+
+def test_a_system_that_is_read_from_both_is_no_stick(disks):
+    disks.are_copies()
+    disks.started_from(STICK)
+    disks.run_from("sda2", "sdb3")
+    assert disks.found == "sdb"
+
+
+def test_what_was_found_at_the_start_is_not_asked_again(disks):
+    """Afterwards the ESP has an UUID of its own, and that which was started is the stick's."""
+    disks.started_from(STICK)
+    disks.run_from("sdb2", "sdb3")
+    (disks.root / "run/edge-disk/whole").symlink_to("/dev/sdb")
+    assert disks.found == "sdb"
+
+
+def test_where_no_loader_says_so_the_system_does(disks):
+    disks.run_from("sdb2", "sdb3")
+    assert disks.found == "sdb"
+
+
+def test_where_nobody_says_so_there_is_none(disks):
+    assert disks.found == ""
 
 
 def test_the_rule_takes_the_name_by_which_the_system_is_found():

@@ -15,7 +15,7 @@ import trustme
 
 from tests.image.hands import Hands
 from tests.image.machine import Machine, built
-from tests.image.media import on_stick, stick
+from tests.image.media import on_stick, overlay, stick
 from tests.image.studies import NEEDS_IMAGE, has_failed, kept, send, sent
 from tests.image.technician import Technician
 from tests.image.usb import FIRST, partitioned, pull_out, put_in
@@ -49,12 +49,16 @@ def technician():
 
 @pytest.fixture(scope="module")
 def box(tmp_path_factory, hands):
-    """A machine whose disk is on USB, and says so: a small box with an SSD beside it."""
+    """A machine whose disk is on USB, and says so: a small box with an SSD beside it.
+
+    The same image was written to a stick that is in it, too.
+    """
     folder = tmp_path_factory.mktemp("box")
     machine = Machine(
         folder / "machine",
         built(),
         disk_kind="usb-storage",
+        sticks=[overlay(folder / "installer.qcow2", built())],
         units=hands.units,
         dropins=hands.dropins,
     )
@@ -104,6 +108,12 @@ def answered(hands, label, pattern):
     return until(look, is_over)[0]
 
 
+def disks_with(hands, what):
+    """On which disks of the machine a partition has such a column of lsblk's."""
+    lines = hands.must("lsblk", "-n", "-r", "-o", "PKNAME,PARTTYPE,PARTLABEL").splitlines()
+    return {line.split()[0] for line in lines if what in line.split()[1:]}
+
+
 def test_a_box_that_runs_from_usb_gives_nobody_its_boot_partition(box, hands):
     box.start()
     print(f"first start: {box.until_ready():.0f} s")
@@ -115,14 +125,35 @@ def test_a_box_that_runs_from_usb_gives_nobody_its_boot_partition(box, hands):
     assert "ID_BUS=usb" in known
     assert "ID_FS_TYPE=vfat" in known
     assert "edge-media" not in known, "its rule leaves it alone"
-    assert hands.must("ls", "/run/edge-media") == ""
-    # Nor if somebody asks for it by name.
     name = esp.rpartition("/")[2]
+    assert name not in hands.must("ls", "/run/edge-media").split()
+    # Nor if somebody asks for it by name.
     hands.run("systemctl", "start", f"edge-media@{name}.service")
-    assert hands.must("ls", "/run/edge-media") == ""
+    assert name not in hands.must("ls", "/run/edge-media").split()
     # Root's own may be mounted just now, as root's.
-    owned = hands.run("findmnt", "--list", "--noheadings", "--output", "OPTIONS", "--types", "vfat")
+    owned = hands.run("findmnt", "--list", "--noheadings", "--output", "OPTIONS", "--source", esp)
     assert b"uid=" not in owned.stdout
+
+
+def test_a_stick_of_the_same_image_is_not_taken_for_its_disk(box, hands):
+    [disk] = disks_with(hands, "edge-data")
+    assert disks_with(hands, "edge-esp") > {disk}, "the stick is in the machine"
+    runs_from_its_own(hands, disk)
+
+
+def runs_from_its_own(hands, disk):
+    """The system, its loader and its data are of this disk, which has UUIDs of its own."""
+    assert hands.must("/usr/lib/edge/boot-disk").strip() == disk
+    under = hands.must("lsblk", "-n", "-r", "-s", "-o", "NAME,TYPE", "/dev/mapper/root")
+    assert {each.split()[0] for each in under.splitlines() if each.endswith(" disk")} == {disk}
+    hands.must("ls", "/efi/EFI/Linux")
+    mounted = hands.must("findmnt", "--noheadings", "--output", "SOURCE", "--type", "vfat", "/efi")
+    assert mounted.strip().startswith(f"/dev/{disk}")
+    known = hands.must("lsblk", "-n", "-r", "-o", "PARTUUID,PARTLABEL").splitlines()
+    names = [line.split()[0] for line in known if line.endswith(" edge-esp")]
+    assert len(names) == len(set(names)) > 1
+    disks = hands.must("lsblk", "-n", "-r", "-d", "-o", "PTUUID").split()
+    assert len(disks) == len(set(disks))
 
 
 def test_a_stick_with_a_mistake_changes_nothing_and_says_where_it_is(box, hands, sticks):
@@ -136,7 +167,10 @@ def test_a_stick_with_a_mistake_changes_nothing_and_says_where_it_is(box, hands,
     assert listed.startswith("vfat")
     assert {"nosuid", "nodev", "noexec", "nosymfollow"} <= set(re.split(r"[\s,]+", listed))
     pull_out(box, "wrong")
-    until(lambda: hands.must("ls", "/run/edge-media", seconds=60), lambda left: left == "")
+    until(
+        lambda: hands.must("ls", "/run/edge-media", seconds=60).split(),
+        lambda left: name not in left,
+    )
     there = f"{image}@@{FIRST}"
     said = on_stick(there, RESULT)
     assert b"EDGE-SETUP/edge.toml:5: appliance.nmae is not a known key" in said, said
@@ -193,10 +227,12 @@ def test_it_starts_again_as_it_was_set_up_with_the_stick_in(box, hands, sticks, 
     assert send(box, SLICES, 861).returncode == 0
     box.stop()
     hands.let_go()
-    box.sticks = [sticks / "right.img"]
+    box.sticks = [sticks / "right.img", *box.sticks]
     before = len(box.console)
     box.start().until_ready()
     answered(hands, "RIGHT", "set up by this file before; nothing was changed")
+    [disk] = disks_with(hands, "edge-data")
+    runs_from_its_own(hands, disk)
     assert kept(box, 861, technician.token) == sent(SLICES, 861)
     assert "10.0.2.15/24" in hands.must("cat", "/run/systemd/network/10-edge.network")
     assert not re.findall(r"\[\S*FAILED\S*\] (.*)", box.console[before:])

@@ -6,7 +6,8 @@ import os
 
 import pytest
 
-from tests.image.twice import between, differences, root_hash
+from tests.image import results
+from tests.image.twice import PARTS, between, differences, recorded, root_hash
 
 
 @pytest.fixture
@@ -65,3 +66,19 @@ def test_of_two_builds_with_one_root_the_rest_is_compared(tmp_path):
     assert list(differences(tmp_path / "one", tmp_path / "other")) == []
     (tmp_path / "other/edge.raw").write_bytes(b"y")
     assert list(differences(tmp_path / "one", tmp_path / "other")) == ["edge.raw"]
+
+
+@pytest.mark.parametrize("is_same", [True, False])
+def test_what_came_of_it_is_kept(tmp_path, is_same):
+    build = tmp_path / "amd64"
+    build.mkdir()
+    for part in PARTS:
+        (build / part).write_bytes(bytes(500_000))
+    (build / "commit").write_text("0123456789ab\n")
+    path = tmp_path / "results.txt"
+    for _ in range(2):  # the newest alone
+        recorded(build, is_same=is_same, path=path)
+    [line] = results.read(path)
+    assert (line.commit, line.kind) == ("0123456789ab", "passed" if is_same else "failed")
+    assert (line.value, line.unit) == (2.0, "MB")
+    assert line.name.endswith("are the same [amd64]")

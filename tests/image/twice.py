@@ -1,10 +1,12 @@
 """Whether two builds of one commit are the same, and if not, in what they differ.
 
-``scripts/test-image twice`` makes them, in two folders, and calls this.
+``scripts/test-image twice`` makes them, in two folders, and calls this; ``--record`` has it keep
+what came of that.
 """
 
 from __future__ import annotations
 
+import datetime as dt
 import filecmp
 import re
 import subprocess
@@ -13,7 +15,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-__all__ = ["differences", "main", "root_hash"]
+from tests.image import results
+
+__all__ = ["differences", "main", "recorded", "root_hash"]
 
 PARTS = ("edge.root.raw", "edge.verity.raw", "edge.efi", "edge.raw")
 """Root, its tree of hashes, kernel with that hash, and the whole disk."""
@@ -27,9 +31,29 @@ def main() -> int:
     for line in different:
         print(f"differs: {line}")
     if not different:
-        size = sum((first / part).stat().st_size for part in PARTS) // 1_000_000
+        size = size_of(first) // 1_000_000
         print(f"the same: root hash {root_hash(first)}, {size} MB in {len(PARTS)} parts compared")
+    if "--record" in sys.argv[3:]:
+        recorded(first, is_same=not different)
     return bool(different)
+
+
+def size_of(build: Path) -> int:
+    """Bytes that are compared."""
+    return sum((build / part).stat().st_size for part in PARTS)
+
+
+def recorded(build: Path, *, is_same: bool, path: Path = results.FILE) -> None:
+    """Keep what came of it."""
+    line = results.Result(
+        day=dt.datetime.now(dt.UTC).date().isoformat(),
+        commit=(build / "commit").read_text().strip(),
+        kind="passed" if is_same else "failed",
+        value=size_of(build) / 1e6,
+        unit="MB",
+        name=f"test-image twice: two builds of the commit are the same [{build.name}]",
+    )
+    results.write(results.merged(results.read(path), [line]), path)
 
 
 def root_hash(build: Path) -> str:
