@@ -75,7 +75,7 @@ async def assert_clean(box) -> None:
     async def empty() -> bool:
         return await box.is_empty()
 
-    await box.until(empty, "nothing is left", seconds=10)
+    await box.until(empty, "nothing is left")
     async with raw.connected(box.dimse_port) as peer:
         await peer.associate()
         assert await peer.echo() == 0
@@ -161,7 +161,7 @@ async def test_who_breaks_the_protocol_in_the_middle_of_an_instance_is_aborted(k
         peer.send(p_data(fragment(3, 0, good()[:5000])))
         peer.send(BREAKS_PS3_8[kind])
         await peer.aborted()
-    assert "the association was lost" in caplog.text
+    await raw.until(lambda: "the association was lost" in caplog.text)
     await assert_clean(box)
 
 
@@ -192,7 +192,7 @@ async def test_an_instance_that_breaks_off_in_the_middle_leaves_nothing(ending, 
             return "the association was lost" in caplog.text
 
         await box.until(lost, "the log says so")
-        await box.until(box.is_empty, "nothing is left", seconds=10)
+        await box.until(box.is_empty, "nothing is left")
     await assert_clean(box)
 
 
@@ -204,7 +204,11 @@ async def test_an_instance_longer_than_allowed_is_given_up(open_box, caplog):
             peer.store(dataset, SOP_UID)
             kind, _ = await peer.read_pdu()
             assert kind == 7
-        assert "longer than" in caplog.text
+
+        async def told() -> bool:
+            return "longer than" in caplog.text
+
+        await box.until(told, "the log says why")
         await assert_clean(box)
 
 
