@@ -78,6 +78,12 @@ class Box:
     async def ask(self, *sops, uid="1.2.9", peer="CT1"):
         await self.commitments.ask(Asked(peer, uid, tuple((CT, sop) for sop in sops)))
 
+    async def until_reported(self):
+        """Wait until it is written down that somebody heard."""
+        async with asyncio.timeout(raw.PATIENCE):
+            while (await self.known()).outcome != "REPORTED":  # noqa: ASYNC110
+                await asyncio.sleep(0.01)
+
     async def known(self):
         (one,) = (await self.commitments.page()).items
         return one
@@ -314,9 +320,9 @@ async def test_who_stays_associated_hears_it_there(database):
         await box.have("1.1")
         async with box.serving() as port:
             assert await asyncio.to_thread(peer.ask, port, ["1.1"], "1.2.9", stay=20) == 0
+            await box.until_reported()
         (heard,) = peer.heard
         assert (heard.event, heard.as_requestor) == (1, True)
-        assert (await box.known()).outcome == "REPORTED"
 
 
 async def test_who_stays_associated_while_it_becomes_safe_hears_it_there(database):

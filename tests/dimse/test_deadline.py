@@ -4,7 +4,6 @@ import pytest
 
 from edge.dimse.deadline import MIN_BYTES_PER_SECOND, Deadline, Pace
 from edge.errors import PeerError
-from tests.dimse import raw
 
 
 async def expired_after(steps):
@@ -24,17 +23,40 @@ async def test_it_expires_once_with_its_reason():
     assert await expired_after(steps) == ["too slow"]
 
 
+class Turned:
+    """A loop whose clock a test turns."""
+
+    def __init__(self):
+        self.now, self.timers = 0.0, []
+
+    def time(self):
+        return self.now
+
+    def call_at(self, at, call):
+        self.timers.append(asyncio.TimerHandle(at, call, (), asyncio.get_running_loop()))
+        return self.timers[-1]
+
+    def turn(self, to):
+        self.now = to
+        due = [timer for timer in self.timers if timer.when() <= to]
+        for timer in due:
+            self.timers.remove(timer)
+            timer._run()
+
+
 async def test_it_moves_later_without_a_new_timer():
-    reasons = []
+    reasons, loop = [], Turned()
     deadline = Deadline(reasons.append)
-    deadline.set(0.05, "first")
-    timer = deadline._timer
-    deadline.set(1.0, "second")
-    assert deadline._timer is timer
-    await asyncio.sleep(0.1)
+    deadline._loop = loop
+    deadline.set(5, "first")
+    deadline.set(20, "second")
+    assert [timer.when() for timer in loop.timers] == [5]
+    loop.turn(10)
     assert reasons == []
-    await raw.until(lambda: reasons)
+    assert [timer.when() for timer in loop.timers] == [20]
+    loop.turn(20)
     assert reasons == ["second"]
+    assert loop.timers == []
 
 
 async def test_it_moves_earlier():
