@@ -29,6 +29,13 @@ NEEDS_NEWER = pytest.mark.skipif(not NEWER.exists(), reason="needs a later build
 pytestmark = NEEDS_IMAGE
 PATIENCE = 2400.0
 SLICES = 12
+WALLS = r"""[Service]
+ExecStartPre=/bin/sh -c 'for at in / /etc /usr /opt/edge /run /run/systemd /run/edge-machine \
+ /var /var/lib /var/lib/edge /home; do touch $$at/x 2>/dev/null && echo "root writes $$at"; done; \
+ echo "its walls were tried"'
+StandardOutput=journal+console
+"""
+"""Of root's unit, which tries where it could write besides, and says so on the console."""
 
 
 class Ranged(SimpleHTTPRequestHandler):
@@ -97,7 +104,11 @@ def box(tmp_path_factory, server):
     )
     with Hands() as hands:
         machine = Machine(tmp_path_factory.mktemp("box"), built(), units=hands.units)
-        machine.dropins = {**hands.dropins, "edge.service": text}
+        machine.dropins = {
+            **hands.dropins,
+            "edge.service": text,
+            "edge-update-take.service": WALLS,
+        }
         machine.start().until_ready()
         yield machine
         machine.kill()
@@ -183,6 +194,11 @@ def test_an_update_is_taken_and_the_images_are_there(box, server, record_propert
     record_property("update: from the wish to the proof", time.monotonic() - began)
     assert deeds(box)[-2:] == [(after, "written"), (after, "good")]
     assert kept(box, 901) == sent(SLICES, 901)
+
+
+def test_root_s_unit_writes_nothing_else(box):
+    assert "its walls were tried" in box.console
+    assert not re.findall(r"root writes \S+", box.console)
 
 
 @NEEDS_NEWER

@@ -5,10 +5,13 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from pathlib import Path
 
 import pytest
 
 from edge import __main__
+from edge.updates.held import LOCK
+from edge.updates.loaders import Pi
 from tests.image.booted import UNIT
 
 UNITS = UNIT.parent
@@ -90,6 +93,29 @@ def test_only_those_that_write_go_back_or_mount_are_root():
         assert said(name, "NoNewPrivileges") == ["yes"]
         # They speak with the service, and with no network.
         assert said(name, "RestrictAddressFamilies") == ["AF_UNIX"]
+
+
+@pytest.mark.parametrize("name", ["edge-update-take.service", "edge-update-back.service"])
+def test_those_that_change_what_starts_write_nothing_else(name):
+    assert said(name, "ProtectSystem") == ["strict"]
+    # All else that root may write is its own: the lock beside which nobody else writes.
+    assert said(name, "ReadWritePaths") == ["-/var/lib/edge/update -/efi -/boot/efi -/boot"]
+    assert said(name, "RuntimeDirectory") == [LOCK.parent.name]
+    assert said(name, "RuntimeDirectoryPreserve") == ["yes"]  # another one may hold it
+    assert LOCK.parent.parent == Path("/run")
+    assert said(name, "PrivateNetwork") == ["yes"]
+    assert said(name, "SystemCallFilter") == ["@system-service"]
+    if not said(name, "PrivateDevices"):
+        assert said(name, "DevicePolicy") == ["closed"]
+        assert said(name, "DeviceAllow") == ["block-* rw"]
+
+
+def test_on_a_pi_alone_systemd_is_told_what_its_firmware_shall_start():
+    profile = UNITS.parent / "mkosi.profiles/rpi/mkosi.extra/usr/lib/systemd/system"
+    text = (profile / "edge-update-take.service.d/10-rpi.conf").read_text()
+    # There lies reboot-param, which `systemctl reboot --reboot-argument=` writes itself.
+    assert "ReadWritePaths=/run/systemd\n" in text
+    assert Pi.restart[0].startswith("--reboot-argument=")
 
 
 def test_a_gate_that_ends_without_a_verdict_is_seen_to():
