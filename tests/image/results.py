@@ -14,6 +14,7 @@ was committed. What is run again takes the place of its former line; what was no
 from __future__ import annotations
 
 import datetime as dt
+import fcntl
 import re
 import sys
 from dataclasses import dataclass
@@ -90,7 +91,9 @@ def noted(
     """Keep what was seen now, of the image that is built: kind, value, unit, name of each."""
     day = dt.datetime.now(dt.UTC).date().isoformat()
     commit = (built(profile).parent / "commit").read_text().strip()
-    write(merged(read(path), [Result(day, commit, *row) for row in rows]), path)
+    with path.open("a") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)  # two files of tests may end at the same time
+        write(merged(read(path), [Result(day, commit, *row) for row in rows]), path)
 
 
 def main() -> int:

@@ -23,6 +23,7 @@ from tests.image.machine import BUILD, Machine, built
 from tests.image.media import stick
 from tests.image.studies import LAB, NEEDS_IMAGE, kept, send, sent
 from tests.image.technician import HOST
+from tests.image.usb import put_in
 
 NEWER = BUILD / "newer"
 NEEDS_NEWER = pytest.mark.skipif(not NEWER.exists(), reason="needs a later build in newer")
@@ -205,11 +206,7 @@ def test_root_s_unit_writes_nothing_else(box):
 def test_a_stick_is_enough(box, server, tmp_path):
     after = (NEWER / "version").read_text().strip()
     path = publish(server, NEWER, f"{after}.10")
-    box.stop()
-    image = stick(tmp_path / "stick.img", {f"EDGE-UPDATE/{path.name}": path}, "UPDATE")
-    box.sticks = (image,)
-    box.start()
-    box.until_ready()
+    put_in(box, stick(tmp_path / "stick.img", {f"EDGE-UPDATE/{path.name}": path}, "UPDATE"), "s")
     now = until(box, lambda now: now["phase"] == "ready", f"{after}.10")
     assert now["version"] == f"{after}.10"
     assert deeds(box)[-1] == (f"{after}.10", "brought")
