@@ -109,6 +109,16 @@ def test_the_data_is_encrypted_whoever_keeps_its_key():
     assert not (EXTRA / "usr/lib/edge/repart-install.d/30-data.conf").exists()
 
 
+def test_what_a_disk_is_given_other_uuids_for_is_what_is_built():
+    built = read(IMAGE / "mkosi.repart/00-esp.conf")["Partition"]["UUID"]
+    assert f"built_esp={built}\n" in (IMAGE / "libexec/disk").read_text()
+
+
+def test_the_esp_has_sectors_as_disks_have():
+    said = read(IMAGE / "mkosi.conf")["Build"]["Environment"]
+    assert said == "SYSTEMD_REPART_MKFS_OPTIONS_VFAT=-S512"
+
+
 def test_a_version_has_room_in_every_name():
     longest = "9" * 23
     for path in (IMAGE / "mkosi.repart").iterdir():
@@ -296,6 +306,32 @@ def test_the_power_may_go_once_the_stick_has_its_note(installer, tmp_path, monke
 def test_a_disk_that_does_not_keep_what_it_was_sent_is_told(installer, tmp_path):
     with pytest.raises(installer.InstallError, match="gone does not keep what is written"):
         installer.settle(str(tmp_path / "gone"))
+
+
+@pytest.mark.parametrize("damaged", [False, True])
+def test_a_disk_with_larger_sectors_gets_an_esp_of_those(installer, tmp_path, monkeypatch, damaged):
+    stick, target = tmp_path / "stick", tmp_path / "target"
+    (stick / "EFI/Linux").mkdir(parents=True)
+    (stick / "EFI/Linux/edge_1.efi").write_bytes(b"MZ" * 1000)
+    programs = Programs()
+
+    def run(*words: str) -> str:
+        if damaged and words[:3] == ("mount", "-o", "ro,umask=0077,nosuid,nodev,noexec"):
+            (target / "EFI/Linux/edge_1.efi").write_bytes(b"MZ")
+        return programs(*words)
+
+    monkeypatch.setattr(installer, "STICK", stick)
+    monkeypatch.setattr(installer, "TARGET", target)
+    monkeypatch.setattr(installer, "run", run)
+    if damaged:
+        with pytest.raises(installer.InstallError, match="does not hold what was copied"):
+            installer.make_esp("/dev/nvme0n1p1", 4096)
+    else:
+        installer.make_esp("/dev/nvme0n1p1", 4096)
+        assert (target / "EFI/Linux/edge_1.efi").read_bytes() == b"MZ" * 1000
+    made = ("mkfs.vfat", "-F", "32", "-S", "4096", "-n", "EDGE-ESP", "/dev/nvme0n1p1")
+    assert programs.called[0] == made
+    assert programs.called[-2] == ("umount", str(target)), "it does not stay mounted"
 
 
 @pytest.mark.parametrize("stick", ["sdb", "sde"])
