@@ -392,7 +392,8 @@ def _nobody(name: str) -> UserRefused:
 def _no_code() -> AccessDenied:
     return AccessDenied(
         "the code is not right, was used, or has ended",
-        hint="ask an admin for another; as long as there is none, edge user first-code prints one",
+        hint="ask an admin for another; of a new box, its screen shows one (c makes another), "
+        "or edge user first-code prints one",
     )
 
 

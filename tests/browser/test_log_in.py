@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import contextlib
 import re
@@ -255,3 +256,28 @@ async def test_nobody_is_the_first_of_a_box_that_is_not_new(page, scene):
     await page.get_by_role("button", name="I was given a code").click()
     await expect(page.locator("#redeem-form [name=code]")).to_be_visible()
     await expect(page.locator("#redeem-form [name=name]")).to_have_count(0)
+
+
+async def test_nothing_is_sent_before_the_page_can(module_browser, scene):
+    comes = asyncio.Event()
+
+    async def late(route):
+        await comes.wait()
+        await route.continue_()
+
+    context = await module_browser.new_context(locale="en")
+    try:
+        context.set_default_timeout(PATIENCE * 1000)
+        page = await context.new_page()
+        await context.route("**/*.js", late)
+        await page.goto(f"{scene.base}/welcome", wait_until="commit")
+        await expect(page.locator("#password-form button.wide").first).to_be_disabled()
+        await page.fill("#password-form [name=name]", "nurse")
+        await page.fill("#password-form [name=password]", PASSWORD)
+        await page.press("#password-form [name=password]", "Enter")
+        assert page.url == f"{scene.base}/welcome"
+        comes.set()
+        await expect(page.locator("#password-form button.wide").first).to_be_enabled()
+        assert await page.input_value("#password-form [name=name]") == "nurse"
+    finally:
+        await context.close()

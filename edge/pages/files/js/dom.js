@@ -75,7 +75,10 @@ export function inSmallLetters(input) {
   return input;
 }
 
-/** A form that is sent by a script: `send` gets its fields; problems are shown in it. */
+/** A form that is sent by a script: `send` gets its fields; problems are shown in it.
+ *
+ * Its button is off in the page as it comes: before the script listens, nothing is sent.
+ */
 export function onSubmit(form, send) {
   const problem = form.querySelector(".problem");
   const button = form.querySelector("button:not([type])");
@@ -92,4 +95,5 @@ export function onSubmit(form, send) {
       button.disabled = false;
     }
   });
+  button.disabled = false;
 }
