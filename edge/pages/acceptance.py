@@ -28,6 +28,7 @@ CHECKS: Final = (
     noted("A study went to the archive and came back, image for image."),
     noted("The line was unplugged: intake went on, and what waited went out afterwards."),
     noted("The power was cut and came back: the box started by itself."),
+    noted("The power button switched it off, and on again."),
     noted("The recovery key was typed back from paper, and lies locked away in another building."),
     noted("At least two people can log in as administrators."),
     noted("Those who work here know the first page, and whom to call."),
