@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from tests.image.accelerator import TRANSLATED, comes_up, fastest
+from tests.image.machine import Machine
 
 
 def test_what_is_wanted_by_name_is_taken(monkeypatch):
@@ -27,3 +30,11 @@ def test_a_firmware_that_looks_for_what_it_boots_has_come_up():
 def test_one_that_is_aborted_or_hangs_has_not():
     assert not comes_up(["sh", "-c", "exit 134", "sh"])
     assert not comes_up(["sh", "-c", "exec sleep 60", "sh"], seconds=0.5)
+
+
+@pytest.mark.parametrize(("accelerator", "told"), [(TRANSLATED, True), ("kvm", False)])
+def test_the_timer_of_a_translated_processor_is_not_judged(tmp_path, accelerator, told):
+    machine = Machine(tmp_path, accelerator=accelerator, options="quiet")
+    words = next((word for word in machine.command() if word.startswith("type=11")), "")
+    assert ("kernel-cmdline-extra=no_timer_check quiet" in words) == told
+    assert " quiet" in words or "=quiet" in words
