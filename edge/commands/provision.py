@@ -60,18 +60,17 @@ def _token(_: argparse.Namespace) -> int:
 
 
 def _check(options: argparse.Namespace) -> int:
-    from edge.provision.file import LONGEST, read_setup
+    from edge.provision.file import LONGEST, read_setup, text_of
     from edge.provision.medium import beside
     from edge.provision.taking import authority_of
 
     try:
         data = options.file.read_bytes()
-        text = data.decode("utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"{options.file}: can't be read: {error}") from error
+    except OSError as error:
+        raise ConfigError(f"{options.file}: can't be read: {error.strerror}") from error
     if len(data) > LONGEST:
         raise ConfigError(f"{options.file}: is longer than {LONGEST} bytes")
-    setup = read_setup(text, str(options.file))
+    setup = read_setup(text_of(data, str(options.file)), str(options.file))
     authority_of(setup, beside(options.file.parent))
     said = [f"{len(setup.changes)} settings"]
     said += ["a token"] * bool(setup.token) + ["the network"] * (setup.network is not None)

@@ -22,13 +22,13 @@ from typing import TYPE_CHECKING, Any, Final
 from edge.access.audit.entry import Entry, Event
 from edge.access.throttle import Throttle
 from edge.access.tls import fingerprints
-from edge.addresses import host_and_port, host_name
 from edge.admin.local import ask_service, parts_of_service
 from edge.admin.local_keys import Opening, open_service, state_of_service
 from edge.cache.condition import Level
 from edge.cache.machine import temperature
 from edge.cache.network import look
 from edge.config import Config
+from edge.console.address import page_address
 from edge.console.view import Code, Person, View
 from edge.errors import EdgeError, KeyLocked, Needs
 from edge.machine.asking import ask, disks_from, is_there
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from edge.console.person import Door
     from edge.opening import Cache
 
-__all__ = ["LocalBox", "page_address"]
+__all__ = ["LocalBox"]
 
 log = logging.getLogger(__name__)
 
@@ -86,16 +86,12 @@ class _State:
     """Fingerprint of what a locked box shows its page with: its own certificate is sealed."""
 
 
-def page_address(config: Config, *, is_new: bool) -> str:
-    """Where a browser finds the web page, by a name that needs no server of names."""
-    host, port = host_and_port(config.http.listen)
-    if config.http.names:
-        host = config.http.names[0]
-    elif host in ("0.0.0.0", "::"):  # noqa: S104 - compared with, not listened on
-        host = f"{host_name(config.appliance.name)}.local"
-    scheme = "http" if config.http.tls == "off" else "https"
-    page = "welcome" if is_new else ""
-    return f"{scheme}://{f'[{host}]' if ':' in host else host}:{port}/{page}"
+def _headline(state: _State, code: Code | None) -> tuple[str, Level]:
+    """What stands at the top: of a new box what to do, unless something is wrong with it."""
+    if state.has_people or code is None or state.level is Level.ALARM:
+        return state.sentence, state.level
+    which = "the set-up code" if code.text else "the code you were given"
+    return f"This box is new: open its web page in a browser here; type {which}.", Level.BUSY
 
 
 def _state_of(told: dict[str, Any]) -> _State:
@@ -159,11 +155,14 @@ class LocalBox:
                 log.warning("there is no code to be had for the first admin: %s", error)
                 self._code = None
         ports = await asyncio.to_thread(read_ports, self._places)
+        sentence, level = _headline(state, self._code)
         return View(
             name=config.appliance.name,
-            sentence=state.sentence,
-            level=state.level,
-            address=page_address(config, is_new=not state.has_people),
+            sentence=sentence,
+            level=level,
+            address=await asyncio.to_thread(
+                page_address, config, self._places.firewall, is_new=not state.has_people
+            ),
             addresses=addresses,
             fingerprint=state.certificate or shown,
             code=None if state.has_people else self._code,

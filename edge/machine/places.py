@@ -42,6 +42,8 @@ class Places:
     """The image's own program that opens the data, and knows where its key is."""
     boot_entry: Path = Path("/usr/lib/edge/boot-entry")
     """The image's own program that has the firmware start from a disk."""
+    firewall: Path = Path("/usr/lib/edge/firewall.nft")
+    """The image's own rules."""
     data: Path = Path("/var")
     """Where the data partition is mounted."""
     moving: Path = Path("/run/edge-move")

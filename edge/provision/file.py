@@ -12,17 +12,19 @@ It is an ``edge.toml`` as any, with one more table::
     dns = ["192.168.1.1"]
 
 Owns that table. Promises that whoever has a `Setup` has one that was checked as a whole: what is
-wrong is said with the file, the line and the key. Does no I/O but for files that the configuration
-itself names.
+wrong is said with the file, the line and the key. Takes what Windows' editor writes, too: UTF-16, a
+mark at the beginning, its ends of lines. Does no I/O but for files that the configuration itself
+names.
 """
 
 from __future__ import annotations
 
+import codecs
 import hashlib
 import re
 import tomllib
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -37,7 +39,7 @@ from edge.machine.wishes import NetworkSettings, checked_network
 from edge.overlay import take
 from edge.settings import Settings
 
-__all__ = ["LONGEST", "Setup", "read_setup", "without_token"]
+__all__ = ["LONGEST", "Setup", "read_setup", "text_of", "without_token"]
 
 LONGEST: Final = 64 * 1024
 """Bytes of a file."""
@@ -55,12 +57,47 @@ _FIXED: Final = {
 }
 
 
-class _Table(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+_UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+_CURLY: Final = frozenset("\u201c\u201d\u201e\u2018\u2019\u201a\u00ab\u00bb\u2033\u2032")
+"""What a word processor makes of quotation marks."""
+_STRAIGHTEN: Final = (
+    'its quotation marks are curly, as word processors make them: write straight ones, "", in an '
+    "editor of plain text"
+)
+_QUOTE: Final = 'text stands between straight quotation marks, such as name = "radiology"'
+_SAVE: Final = (
+    'save it as UTF-8: in Windows\' Notepad by "Save as", "Encoding"; in TextEdit of macOS after '
+    '"Make Plain Text"'
+)
+
+
+@dataclass(frozen=True, slots=True)
+class _Network:
+    """``[setup.network]``, as `edge.machine.wishes.NetworkSettings` has it."""
+
+    interface: str = ""
+    address: tuple[str, ...] = ()
+    gateway: tuple[str, ...] = ()
+    dns: tuple[str, ...] = ()
+    domains: tuple[str, ...] = ()
+    vlan: int = 0
+    ntp: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Table:
     """``[setup]``."""
 
     token: str = ""
     ca: str = ""
-    network: NetworkSettings | None = None
+    network: _Network = _Network()
+
+
+@dataclass(frozen=True, slots=True)
+class _File:
+    """What is read here of it."""
+
+    setup: _Table = _Table()
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +116,8 @@ class Setup:
     """None: as it is."""
     digest: str
     """By which the file is known again, whether its token was struck out or not."""
+    ca_place: str
+    """File and line that name the authority's file."""
 
 
 def read_setup(text: str, where: str) -> Setup:
@@ -92,15 +131,12 @@ def read_setup(text: str, where: str) -> Setup:
         ConfigError: Something is wrong with it; nothing of it must be taken.
     """
     tree = _parsed(text, where)
-    table = _table(tree.pop("setup", {}), where)
-    if table.token not in text:
-        raise ConfigError(
-            f"{where}: setup.token is written in a way in which it can't be struck out",
-            hint="write it as it was printed, between quotation marks",
-        )
-    plain = _without_setup(text)
+    said = tree.pop("setup", {})
+    if not isinstance(said, dict):
+        raise ConfigError(f"{where}: setup must be a table", hint="write it as [setup]")
+    mine, plain = _apart(text)
     try:
-        is_told = _parsed(plain, where) == tree
+        is_told = _parsed(plain, where) == tree and _parsed(mine, where).get("setup", {}) == said
     except ConfigError:
         is_told = False
     if not is_told:
@@ -108,6 +144,17 @@ def read_setup(text: str, where: str) -> Setup:
             f"{where}: the table setup can't be told from the rest",
             hint="write it as [setup] and [setup.network], each key on a line of its own",
         )
+    own = Settings(None, {})
+    own.under(Path(where), mine)
+    table = own.build(_File).setup
+    _check_table(table, own)
+    if table.token not in text:
+        raise own.error(
+            ("setup", "token"),
+            "is written in a way in which it can't be struck out",
+            "write it as it was printed, between quotation marks",
+        )
+    network = _network_of(table.network, own) if "network" in said else None
     settings = Settings(None, {})
     settings.under(Path(where), plain)
     for key, why in _FIXED.items():
@@ -122,7 +169,28 @@ def read_setup(text: str, where: str) -> Setup:
         if not any(key == known or key.startswith(f"{known}.") for known in changes):
             setting_of(key)  # which says that it is not known
     digest = hashlib.sha256(without_token(text, table.token).encode()).hexdigest()
-    return Setup(changes, config, table.token, table.ca, table.network, digest)
+    place = own.place(("setup", "ca")) or where
+    return Setup(changes, config, table.token, table.ca, network, digest, place)
+
+
+def text_of(data: bytes, where: str) -> str:
+    """The content of such a file, whatever editor wrote it; its lines end as Unix' do.
+
+    Args:
+        data: Its bytes.
+        where: What it is called in errors.
+
+    Raises:
+        ConfigError: It is no text.
+    """
+    form = "utf-16" if data.startswith(_UTF_16) else "utf-8-sig"
+    try:
+        text = data.decode(form)
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        place = where if form == "utf-16" else f"{where}:{line}"
+        raise ConfigError(f"{place}: is not text in UTF-8", hint=_SAVE) from error
+    return text.replace("\r\n", "\n")
 
 
 def without_token(text: str, token: str) -> str:
@@ -135,7 +203,8 @@ def _parsed(text: str, where: str) -> dict[str, Any]:
     try:
         tree = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # a number of too many digits is a ValueError
-        raise ConfigError(f"{where}: is not TOML: {error}") from error
+        place, hint = _explained(str(error), text, where)
+        raise ConfigError(f"{place}: is not TOML: {error}", hint=hint) from error
     level: list[Any] = [tree]
     for _ in range(_DEEPEST):
         within = [
@@ -151,42 +220,50 @@ def _parsed(text: str, where: str) -> dict[str, Any]:
     raise ConfigError(f"{where}: has tables in tables, more than {_DEEPEST}")
 
 
-def _table(said: object, where: str) -> _Table:
-    try:
-        table = msgspec.convert(said, _Table)
-    except msgspec.ValidationError as error:
-        raise ConfigError(
-            f"{where}: setup: {error}", hint="known there: token, ca, and the table network"
-        ) from error
+def _explained(error: str, text: str, where: str) -> tuple[str, str]:
+    """The place of what is no TOML, with its line, and how it is written."""
+    if (found := re.search(r"at line (\d+)", error)) is None:
+        return where, ""
+    line = text.split("\n")[int(found[1]) - 1]
+    curly = not _CURLY.isdisjoint(line)
+    hint = _STRAIGHTEN if curly else _QUOTE if "Invalid value" in error else ""
+    return f"{where}:{found[1]}", hint
+
+
+def _check_table(table: _Table, own: Settings) -> None:
     if table.token and codes.digest_of(table.token) is None:
-        raise ConfigError(
-            f"{where}: setup.token is no code", hint="edge provision token prints one"
-        )
+        raise own.error(("setup", "token"), "is no code", "edge provision token prints one")
     if table.token and len(set(codes.typed(table.token))) < _LEAST_VARIED:
-        raise ConfigError(
-            f"{where}: setup.token can be guessed", hint="edge provision token prints another"
-        )
+        raise own.error(("setup", "token"), "can be guessed", "edge provision token prints another")
     if table.ca and not _NAME.fullmatch(table.ca):
-        raise ConfigError(
-            f"{where}: setup.ca is no name of a file beside this one", hint='such as "ca.pem"'
-        )
-    if table.network is not None:
-        try:
-            network = checked_network(table.network)
-        except MachineRefused as error:
-            raise ConfigError(f"{where}: setup.network.{error}", hint=error.hint) from error
-        table = msgspec.structs.replace(table, network=network)
-    return table
+        raise own.error(("setup", "ca"), "is no name of a file beside this one", 'such as "ca.pem"')
 
 
-def _without_setup(text: str) -> str:
-    """The same lines, those of the table ``setup`` empty: errors name the right one."""
-    kept, is_setup = [], False
+def _network_of(said: _Network, own: Settings) -> NetworkSettings:
+    inside = ("setup", "network")
+    try:
+        return checked_network(msgspec.convert(asdict(said), NetworkSettings))
+    except msgspec.ValidationError as error:
+        named = re.search(r"\$\.(\w+)", str(error))
+        keys = (*inside, named[1]) if named else inside
+        raise own.error(keys, "has more, or longer, values than a network has") from error
+    except MachineRefused as error:
+        name, _, what = str(error).partition(": ")
+        raise own.error((*inside, name), f"= {what}", error.hint) from error
+
+
+def _apart(text: str) -> tuple[str, str]:
+    """The lines of the table ``setup``, and the others; in each, those of the other one are empty.
+
+    So errors name the right line.
+    """
+    mine, others, is_setup = [], [], False
     for line in text.split("\n"):
         if header := _HEADER.match(line):
             is_setup = header[1].split(".")[0].strip(" \t\"'") == "setup"
-        kept.append("" if is_setup else line)
-    return "\n".join(kept)
+        mine.append(line if is_setup else "")
+        others.append("" if is_setup else line)
+    return "\n".join(mine), "\n".join(others)
 
 
 def _leaves(tree: Mapping[str, Any], inside: str = "") -> Iterator[str]:

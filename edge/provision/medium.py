@@ -17,7 +17,7 @@ from typing import Final
 
 from edge.cache.disk import Folder, on_disk
 from edge.errors import ConfigError, SealBroken
-from edge.provision.file import LONGEST, without_token
+from edge.provision.file import LONGEST, text_of, without_token
 
 __all__ = ["FILE", "FOLDER", "Found", "answer", "beside", "find", "read_folder"]
 
@@ -101,13 +101,7 @@ def _found(folder: Folder) -> Found | None:
     data = _read(folder, FILE)
     if data is None:
         raise ConfigError(f"{FOLDER}/{FILE}: is longer than {LONGEST} bytes")
-    try:
-        text = data.decode("utf-8-sig")  # some editors begin a file with a mark
-    except UnicodeDecodeError as error:
-        raise ConfigError(
-            f"{FOLDER}/{FILE}: is not text in UTF-8", hint="save it as UTF-8"
-        ) from error
-    return Found(text.replace("\r\n", "\n"), _beside(folder))
+    return Found(text_of(data, f"{FOLDER}/{FILE}"), _beside(folder))
 
 
 def _beside(folder: Folder) -> dict[str, bytes]:

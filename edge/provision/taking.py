@@ -329,9 +329,14 @@ def authority_of(setup: Setup, beside: Mapping[str, bytes]) -> str:
     data = known.get(setup.ca, known.get(setup.ca.lower()))
     if data is None:
         raise MachineRefused(
-            f"setup.ca names {setup.ca}, which is not there, or too long",
-            hint="put it beside edge.toml",
+            f"{setup.ca_place}: setup.ca names {setup.ca}, which is not there, or too long",
+            hint=f"put {setup.ca} into the folder of edge.toml, or leave setup.ca out",
         )
     pem = data.decode("ascii", "replace")
-    authorities_in(pem)
+    try:
+        authorities_in(pem)
+    except MachineRefused as error:
+        raise MachineRefused(
+            f"{setup.ca_place}: setup.ca names {setup.ca}: {error}", hint=error.hint
+        ) from error
     return pem

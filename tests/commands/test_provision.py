@@ -183,12 +183,24 @@ def test_a_file_is_checked_on_any_computer(edge, stick, capsys):
     assert f"{stick}/edge.toml:1: nonsense is not a known key" in capsys.readouterr().err
     (stick / "edge.toml").write_text('[setup]\nca = "ca.pem"\n')
     assert edge("check", stick / "edge.toml") == 1
+    place = f"{stick}/edge.toml:2: setup.ca names ca.pem"
+    assert f"{place}, which is not there" in capsys.readouterr().err
     (stick / "ca.pem").write_text("no certificate")
     assert edge("check", stick / "edge.toml") == 1
-    assert "has no certificate" in capsys.readouterr().err
+    assert f"{place}: the authority's file has no certificate" in capsys.readouterr().err
     (stick / "ca.pem").write_bytes(trustme.CA().cert_pem.bytes())
     assert edge("check", stick / "edge.toml") == 0
     assert edge("check", stick / "gone.toml") == 2
+    assert f"{stick}/gone.toml: can't be read: No such file" in capsys.readouterr().err
+
+
+def test_a_file_of_windows_editor_sets_a_box_up(edge, file, stick):
+    text = (stick / "edge.toml").read_text()
+    (stick / "edge.toml").write_bytes(text.replace("\n", "\r\n").encode("utf-16"))
+    assert edge("check", stick / "edge.toml") == 0
+    assert edge("stick", stick.parent) == 0
+    assert load(file, {}).appliance.name == "radiology"
+    assert TOKEN not in (stick / "edge.toml").read_text("utf-8")
 
 
 def test_a_token_is_a_code(edge, capsys):

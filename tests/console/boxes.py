@@ -25,7 +25,8 @@ IN_USE = View(
 )
 NEW = replace(
     IN_USE,
-    sentence="Nothing is here yet.",
+    sentence="This box is new: open its web page in a browser here; type the set-up code.",
+    level=Level.BUSY,
     address="https://radiology.local:8443/welcome",
     code=Code("7K2M-Q0XE-41TR-ZB9D", 1_900_000_000.0),
     needs_login=False,

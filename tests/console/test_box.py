@@ -7,9 +7,11 @@ import contextlib
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
+import edge
 from edge import config
 from edge.access import totp
 from edge.access.factors import Factors
@@ -17,7 +19,8 @@ from edge.access.roles import Role
 from edge.app import Appliance
 from edge.cache.condition import Level
 from edge.console import box as box_module
-from edge.console.box import LocalBox, page_address
+from edge.console.address import page_address
+from edge.console.box import LocalBox
 from edge.console.view import CodeWrong, SecondFactorNeeded
 from edge.errors import AccessDenied, EdgeError, Needs, StorageFull, TooManyAttempts
 from edge.index import identities
@@ -76,7 +79,8 @@ async def entries(loaded, *events):
 
 async def test_a_new_box_shows_its_code_and_the_same_one_again(service, box):
     view = await box.look()
-    assert view.sentence == "Nothing is here yet."
+    assert view.sentence.startswith("This box is new: open its web page in a browser here")
+    assert view.level == "busy"
     assert view.address == "https://127.0.0.1:0/welcome"
     assert len(view.fingerprint) == 95
     assert view.has_machine
@@ -94,6 +98,7 @@ async def test_a_code_that_was_handed_out_elsewhere_stays_worth_something(servic
     handed = await service.cache.users.first_code()
     view = await box.look()
     assert (view.code.text, view.code.until) == ("", handed.until)
+    assert view.sentence.endswith("type the code you were given.")
     another = await box.new_code()
     assert (await box.look()).code == another
     with pytest.raises(AccessDenied):
@@ -272,14 +277,25 @@ async def test_what_is_done_at_the_screen_is_in_the_record(service, box, loaded,
     [
         ({}, "https://edge.local:8443/"),
         ({"names": ("pacs.clinic.example",)}, "https://pacs.clinic.example:8443/"),
-        ({"listen": "[fd00::1]:443"}, "https://[fd00::1]:443/"),
+        ({"listen": "[fd00::1]:443"}, "https://[fd00::1]/"),
         ({"listen": "127.0.0.1:80", "tls": "off"}, "http://127.0.0.1:80/"),
     ],
 )
-def test_where_a_browser_finds_it(changes, address):
+def test_where_a_browser_finds_it(changes, address, tmp_path):
     loaded = config.Config(http=replace(config.Http(), **changes))
-    assert page_address(loaded, is_new=False) == address
-    assert page_address(loaded, is_new=True) == f"{address}welcome"
+    assert page_address(loaded, tmp_path / "none", is_new=False) == address
+    assert page_address(loaded, tmp_path / "none", is_new=True) == f"{address}welcome"
+
+
+def test_where_the_image_leads_browsers_to_it_they_need_no_port():
+    rules = Path(edge.__file__).parent.parent / "image/mkosi.extra/usr/lib/edge/firewall.nft"
+    plain = config.Config()
+    assert page_address(plain, rules, is_new=True) == "https://edge.local/welcome"
+    for http, address in (
+        (config.Http(listen="0.0.0.0:9443"), "https://edge.local:9443/"),
+        (config.Http(tls="off"), "http://edge.local:8443/"),
+    ):
+        assert page_address(config.Config(http=http), rules, is_new=False) == address
 
 
 @contextlib.asynccontextmanager

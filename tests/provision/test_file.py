@@ -6,7 +6,7 @@ import pytest
 
 from edge.errors import ConfigError
 from edge.machine.wishes import NetworkSettings
-from edge.provision.file import read_setup, without_token
+from edge.provision.file import read_setup, text_of, without_token
 
 TOKEN = "7K2M-Q0XE-41TR-ZB9D"
 WHOLE = f"""
@@ -80,14 +80,37 @@ def test_what_is_wrong_is_said_with_its_line():
         (f"[cloud]\nx = 0x{'f' * 9000}\n", "a number that is too large"),
         (f"[{'a.' * 5000}a]\n", "tables in tables"),
         ('[cloud]\nx = """\n[setup]\n"""\n', "can't be told from the rest"),
-        ('[setup]\nunknown = "x"\n', "setup: "),
-        ('[setup]\ntoken = "1234"\n', "setup.token is no code | edge provision token"),
+        (
+            '[setup]\nunknown = "x"\n',
+            "edge.toml:2: setup.unknown is not a known key | known here: ca",
+        ),
+        (
+            '[setup]\n\ntoken = "1234"\n',
+            "edge.toml:3: setup.token is no code | edge provision token",
+        ),
         ('[setup]\ntoken = "XXXX-XXXX-XXXX-XXXX"\n', "setup.token can be guessed | edge provision"),
         ('[setup]\ntoken = "7K2M\\u002DQ0XE-41TR-ZB9D"\n', "can't be struck out"),
         ('[setup]\nca = "../root.pem"\n', "setup.ca is no name of a file"),
-        ('[setup.network]\naddress = ["192.168.1.10"]\n', "setup.network.address: "),
-        ('[setup.network]\nipv4 = "x"\n', "setup: "),
-        ("[setup]\nnetwork = 5\n", "setup: "),
+        ("[[setup]]\n", "edge.toml: setup must be a table | write it as [setup]"),
+        (
+            '[setup.network]\naddress = ["192.168.1.10"]\n',
+            "edge.toml:2: setup.network.address = '192.168.1.10' is no address with a length",
+        ),
+        (
+            '[setup]\n[setup.network]\naddress = "192.168.1.10/24"\n',
+            'setup.network.address must be an array | write address = ["192.168.1.10/24"]',
+        ),
+        (
+            '[setup.network]\naddress = ["192.168.1.10/24"]\n\ngateway = ["10.0.0.1"]\n',
+            "edge.toml:4: setup.network.gateway = '10.0.0.1' is in no network of the address",
+        ),
+        (
+            f"[setup.network]\ndns = {['192.168.1.1'] * 9}\n",
+            "edge.toml:2: setup.network.dns has more, or longer, values",
+        ),
+        ('[setup.network]\nvlan = "7"\n', "edge.toml:2: setup.network.vlan must be a whole number"),
+        ('[setup.network]\nipv4 = "x"\n', "edge.toml:2: setup.network.ipv4 is not a known key"),
+        ("[setup]\nnetwork = 5\n", "edge.toml:2: setup.network must be a table"),
         ('setup = { token = "" }\n', "can't be told from the rest"),
         ('[keys]\nprovider = "file"\n', "keys can't be said here"),
         ('[update]\nkeys = "/mnt/stick"\n', "update.keys can't be said here"),
@@ -104,3 +127,33 @@ def test_a_file_with_anything_wrong_is_refused_as_a_whole(text, said):
 def test_a_table_of_that_name_elsewhere_is_another():
     text = '[setup]\n[appliance]\nname = "setup"\n'
     assert read_setup(text, "edge.toml").config.appliance.name == "setup"
+
+
+@pytest.mark.parametrize("quotes", ["\u201c\u201d", "\u201e\u201c", "\u2019\u2019", "\u00ab\u00bb"])
+def test_of_curly_quotes_it_is_said_what_they_are(quotes):
+    said = refused(f"[appliance]\nname = {quotes[0]}radiology{quotes[1]}\n")
+    assert said.startswith("edge.toml:2: is not TOML: ")
+    assert "curly" in said
+    assert "straight" in refused("[appliance]\nname = radiology\n").partition("|")[2]
+
+
+@pytest.mark.parametrize("form", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
+def test_what_windows_editor_writes_is_read(form):
+    text = WHOLE.replace("radiology", "radiologie-k\u00f6ln").replace("\n", "\r\n")
+    mark = "\ufeff" if form.startswith("utf-16-") else ""
+    read = text_of((mark + text).encode(form), "edge.toml")
+    assert read == text.replace("\r\n", "\n")
+
+
+def test_of_what_is_no_text_it_is_said_where_and_how_it_is_saved():
+    for data in (b'[appliance]\nname = "k\xf6ln"\n', b"\xff\xfea"):
+        with pytest.raises(ConfigError) as caught:
+            text_of(data, "edge.toml")
+        place = "edge.toml:2" if data.startswith(b"[") else "edge.toml"
+        assert str(caught.value) == f"{place}: is not text in UTF-8"
+        assert "Notepad" in caught.value.hint
+
+
+def test_it_is_known_where_the_authority_was_named():
+    assert read_setup(WHOLE, "edge.toml").ca_place == "edge.toml:4"
+    assert read_setup("", "edge.toml").ca_place == "edge.toml"

@@ -72,7 +72,7 @@ def test_no_link_is_followed(stick, tmp_path):
 
 def test_what_is_no_text_or_too_long_is_refused(stick):
     file = stick / "EDGE-SETUP/edge.toml"
-    file.write_bytes(b"\xff\xfe[\x00")
+    file.write_bytes(b"\xff[\x00")
     with pytest.raises(ConfigError, match="UTF-8"):
         find(stick)
     file.write_bytes(b"#" * (64 * 1024 + 1))
