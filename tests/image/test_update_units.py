@@ -137,6 +137,21 @@ def test_the_order_is_where_the_service_leaves_it():
     assert said("edge-update-take.path", "Unit") == ["edge-update-take.service"]
 
 
+def test_what_unmounts_a_stick_is_run_with_the_stick_mounted():
+    """systemd sets the owner of a RuntimeDirectory before each command: a FAT lets nobody do so."""
+    name = "edge-media@.service"
+    folder = "/run/edge-media/%i"
+    assert not [key for key in ("RuntimeDirectory", "StateDirectory") if said(name, key)]
+    [mount] = said(name, "ExecStart")
+    assert mount.startswith(f"/bin/sh -c 'mkdir -p {folder} && mount ")
+    assert said(name, "BindsTo") == ["dev-%i.device"]
+    # After its device went, after it was stopped, and after a start that failed in between.
+    [unmounts] = said(name, "ExecStopPost")
+    assert unmounts == f"-/bin/sh -c 'umount --lazy {folder}; rmdir {folder}'"
+    made = (UNITS / "edge-machine.tmpfiles").read_text()
+    assert re.search(r"^d /run/edge-media +0755 root root", made, re.MULTILINE)
+
+
 def test_a_stick_is_mounted_so_that_nothing_of_it_runs_and_everybody_sees_it():
     [mount] = said("edge-media@.service", "ExecStart")
     options = set(mount.split(" -o ")[1].partition(" /dev/")[0].split(","))
