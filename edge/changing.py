@@ -40,6 +40,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
+from edge.authorities import AuthorityError, given
 from edge.config import Config
 from edge.errors import ConfigError
 from edge.rules import pin_of
@@ -78,8 +79,10 @@ _NEVER: Final = frozenset({"appliance.data_dir", "update.keys"})
 _NEVER_SECTIONS: Final = ("keys.",)
 _NAMES: Final = ("name", "ae_title")
 """By which a table of an array is known again."""
-_ADDRESSES: Final = ("url", "token_url", "proxy", "host", "kind")
-"""Where a secret goes to, or how: who changes one of these says the secret again."""
+_AUTHORITY: Final = "authority"
+_ADDRESSES: Final = ("url", "token_url", "proxy", "host", "kind", _AUTHORITY)
+"""Where a secret goes to, or how, or who is believed to be that: who changes one of these says the
+secret again."""
 _PINS: Final = "cache.pin"
 _LISTENS: Final = "dimse.listen"
 _NO_PORT: Final = re.compile(r".*:\s*0+\s*")
@@ -242,6 +245,9 @@ class _Accepting:
     def _table(self, cls: Any, value: dict[str, Any], before: Any, where: str) -> dict[str, Any]:
         hints = typing.get_type_hints(cls)
         items = {item.name: item for item in dataclasses.fields(cls)}
+        if _AUTHORITY in items and isinstance(said := value.get(_AUTHORITY), str):
+            kept = getattr(before, _AUTHORITY, "")
+            value = value | {_AUTHORITY: _authority(said, kept, f"{where}.{_AUTHORITY}")}
         is_moved = before is None or any(
             name in items and value.get(name, _default(items[name])) != getattr(before, name)
             for name in _ADDRESSES
@@ -262,13 +268,23 @@ class _Accepting:
         if said is True:
             if before and not is_moved:
                 return before
-            why = "must be said again: it was for another address" if is_moved else "is not known"
-            raise _refused(where, why, "type the secret")
+            moved = "must be said again: it was for another address, proxy or authority"
+            raise _refused(where, moved if is_moved else "is not known", "type the secret")
         if not isinstance(said, str) or said == "":
             return said
         if not self.is_remote and said.startswith(("sealed:", "file:")):
             return said
         return self.seal(said)
+
+
+def _authority(said: str, before: str, where: str) -> str:
+    """Who is to be believed, as it is kept; one that stays may have ended meanwhile."""
+    if not said.strip() or said.split() == before.split():
+        return before if said.strip() else ""
+    try:
+        return given(said)
+    except AuthorityError as error:
+        raise _refused(where, str(error), error.hint) from error
 
 
 def _check_pin(where: str, rule: Any) -> None:

@@ -145,6 +145,9 @@ class Archive:
     """What it is, for what DICOMweb does not say: what changed in it, and how it deletes."""
     auth: Auth = Auth()
     tls_ca: Path = Path()
+    authority: str = ""
+    """Certificates of authorities, PEM: believed beside those of ``tls_ca``, or of the system; by
+    the token endpoint, too."""
     role: Literal["primary", "failover", "copy"] = "primary"
     """Everything goes to the primary one; ``failover`` stands in while that is away; ``copy`` gets
     what is made here, too."""

@@ -56,8 +56,8 @@ _CHANGES: Final = {
 }
 """Of the first part of a path."""
 _LOCK: Final = "keys/lock"
-_TRIES: Final = "settings/check"
-"""Asked at every key that is pressed; it changes nothing, and shows what the settings do."""
+_TRIES: Final = frozenset({"settings/check", "settings/authority"})
+"""Asked at every key that is pressed; they change nothing, and show what the settings do."""
 _SENDING: Final = "studies/{study}/sending"
 _LINKS: Final = "studies/{study}/links"
 _WALKS: Final = frozenset({"archives/{name}/test", "settings/trial"})
@@ -91,7 +91,7 @@ def claim_of_api(request: web.Request) -> Claim | None:
             begins=Event.QUERIED if is_followed else None,
             is_followed=is_followed,
         )
-    if request.method == hdrs.METH_OPTIONS or path == _TRIES:
+    if request.method == hdrs.METH_OPTIONS or path in _TRIES:
         return None
     event = _CHANGES.get(section, Event.ADMINISTERED)
     if path == _SENDING:

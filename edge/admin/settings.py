@@ -8,6 +8,7 @@ nothing by which its thief goes on once it is revoked.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Annotated, Any, Final
@@ -21,6 +22,7 @@ from edge.access.scope import ANYTHING
 from edge.admin.asking import body
 from edge.admin.entrance import as_json
 from edge.admin.openapi import operation
+from edge.authorities import LONGEST, Authority, AuthorityError, authorities_in, given
 from edge.cache.own_settings import Change, Known, OwnSettings, told
 from edge.errors import AccessDenied, ConfigError, DecisionRefused
 
@@ -68,6 +70,22 @@ class Tried(msgspec.Struct, forbid_unknown_fields=True):
 
     problem: Wrong | None
     changes: list[Change]
+
+
+class Given(msgspec.Struct, forbid_unknown_fields=True):
+    """What somebody gives as the certificate of an authority."""
+
+    pem: str
+    """As a text; there may be several, and other lines beside them."""
+
+
+class Read(msgspec.Struct, forbid_unknown_fields=True):
+    """What that is."""
+
+    problem: Wrong | None
+    authorities: list[Authority]
+    pem: str
+    """As it would be kept; empty if it can't be used."""
 
 
 class Changed(msgspec.Struct, forbid_unknown_fields=True):
@@ -135,6 +153,18 @@ def settings_routes(
         return as_json(Tried(None, changes))
 
     @operation(
+        "What a text has that is given as an archive's authority: whose certificates, and until"
+        " when they hold; nothing is changed.",
+        answer=Read,
+        body=Given,
+    )
+    @needs(Act.ADMINISTER)
+    async def read(request: web.Request) -> web.Response:
+        said = await body(request, Given)
+        request[SAID] = b""  # somebody may give a key by mistake
+        return as_json(await asyncio.to_thread(_read, said.pem))
+
+    @operation(
         "Change settings; the service begins anew with them once nothing is under way.",
         answer=Changed,
         body=Changing,
@@ -156,8 +186,21 @@ def settings_routes(
     return [
         web.get("/settings", listed),
         web.post("/settings/check", check),
+        web.post("/settings/authority", read),
         web.post("/settings", change),
     ]
+
+
+def _read(pem: str) -> Read:
+    try:
+        kept = given(pem)
+        return Read(None, authorities_in(kept), kept)
+    except AuthorityError as error:
+        problem = Wrong("authority", str(error), error.hint)
+    try:  # of one that ended it is told which it is
+        return Read(problem, authorities_in(pem) if len(pem) <= LONGEST else [], "")
+    except AuthorityError:
+        return Read(problem, [], "")
 
 
 def _refused(error: ConfigError) -> DecisionRefused:

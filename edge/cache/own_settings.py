@@ -24,6 +24,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
+from edge.authorities import in_short
 from edge.changing import accepted, all_settings, setting_of, shown_of, value_of
 from edge.config import Config
 from edge.crypto.durable import one_at_a_time, sync_folder, write_file
@@ -320,12 +321,20 @@ class OwnSettings:
 
 
 def told(changes: list[Change]) -> dict[str, str]:
-    """Changes as the audit has them."""
+    """Changes as the audit has them: of certificates, whose they are."""
     return {
-        f"{one.key} {when}": json.dumps(value, ensure_ascii=False)
+        f"{one.key} {when}": json.dumps(_in_short(value), ensure_ascii=False)
         for one in changes
         for when, value in (("before", one.before), ("after", one.after))
     }
+
+
+def _in_short(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_in_short(one) for one in value]
+    if isinstance(value, dict) and isinstance(pem := value.get("authority"), str):
+        return value | {"authority": in_short(pem)}
+    return value
 
 
 def prove(folder: Path, ran: bytes) -> bool:

@@ -8,6 +8,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from edge.addresses import host_and_port
+from edge.authorities import LONGEST, AuthorityError, certificates_in
 from edge.checking.whole import Kinds, Whole
 from edge.config import Update
 from edge.issuing import fault_of_issuer
@@ -67,6 +68,8 @@ def check_archives(whole: Whole) -> None:
         _check_auth(whole, (*keys, "auth"), archive.auth)
         if archive.tls_ca != Path():
             whole.check_file((*keys, "tls_ca"), archive.tls_ca)
+        if archive.authority:
+            _check_authority(whole, (*keys, "authority"), archive)
         _check_client_certificate(whole, keys, archive)
         _check_proxy(whole, keys, archive)
     roles = [archive.role for archive in whole.config.cloud.archive]
@@ -76,6 +79,16 @@ def check_archives(whole: Whole) -> None:
             "must be primary for one archive among all",
             'give the others role = "failover" or "copy"',
         )
+
+
+def _check_authority(whole: Whole, keys: Sequence[str], archive: Archive) -> None:
+    """That it ended is no reason not to start: the archive is out of reach then, which is told."""
+    if len(archive.authority) > LONGEST:
+        raise whole.error(keys, f"is longer than {LONGEST // 1024} KiB")
+    try:
+        certificates_in(archive.authority)
+    except AuthorityError as error:
+        raise whole.error(keys, str(error), error.hint) from error
 
 
 def _check_client_certificate(whole: Whole, keys: Sequence[str], archive: Archive) -> None:

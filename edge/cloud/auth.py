@@ -118,6 +118,7 @@ def _endpoint(archive: others.Archive) -> TokenEndpoint:
             Timeouts(),
             encrypted=encrypted,
             proxy=proxy_of(archive),
+            authority=archive.authority,
         )
 
     return TokenEndpoint(archive.name, connect)

@@ -110,6 +110,7 @@ class HttpArchive:
                 encrypted=route.encrypted,
                 client_certificate=route.client_certificate,
                 proxy=route.proxy,
+                authority=route.authority,
             )
         return self._http
 

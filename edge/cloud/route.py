@@ -1,9 +1,9 @@
 """The way to an archive as it is configured: address, proxy, and what TLS is spoken with.
 
-Owns what ``proxy``, ``tls_ca``, ``tls_certificate`` and ``tls_key`` of an archive mean, and
-the plain words for those that can't be used. Promises that certificate files are read without ever
-asking a terminal for a passphrase, that no repr shows a password, and that an archive's key which
-is stolen later opens nothing that was said before. Never connects to anything.
+Owns what ``proxy``, ``tls_ca``, ``authority``, ``tls_certificate`` and ``tls_key`` of an archive
+mean, and the plain words for those that can't be used. Promises that certificate files are read
+without ever asking a terminal for a passphrase, that no repr shows a password, and that an
+archive's key which is stolen later opens nothing that was said before. Never connects to anything.
 """
 
 from __future__ import annotations
@@ -15,6 +15,7 @@ from pathlib import Path
 import httpx
 
 from edge import others
+from edge.authorities import AuthorityError, as_der
 from edge.cloud.ciphers import CIPHERS
 from edge.errors import ConfigError
 
@@ -31,6 +32,7 @@ class Route:
     tls_ca: Path = Path()
     tls_certificate: Path = Path()
     tls_key: Path = Path()
+    authority: str = ""
 
     @classmethod
     def of(cls, settings: others.Archive, url: httpx.URL) -> Route:
@@ -45,6 +47,7 @@ class Route:
             settings.tls_ca,
             settings.tls_certificate,
             settings.tls_key,
+            settings.authority,
         )
 
     @property
@@ -71,6 +74,7 @@ class Route:
         return tls_context(
             str(self.tls_ca) if self.tls_ca.name else None,
             self.client_certificate,
+            self.authority,
         )
 
 
@@ -80,13 +84,16 @@ def address_of(url: httpx.URL) -> tuple[str, int]:
 
 
 def tls_context(
-    tls_ca: str | None, client_certificate: tuple[Path, Path] | None = None
+    tls_ca: str | None,
+    client_certificate: tuple[Path, Path] | None = None,
+    authority: str = "",
 ) -> ssl.SSLContext:
     """A context that trusts the system's certificates, or only those in *tls_ca*.
 
     Args:
         tls_ca: A PEM file.
         client_certificate: The PEM files of the certificate that we show, and of its key.
+        authority: Certificates in PEM that are trusted beside them.
 
     Raises:
         ConfigError: One of them can't be used.
@@ -100,9 +107,21 @@ def tls_context(
             f"cloud.archive tls_ca: {tls_ca} can't be used: {error}",
             hint="it must be a file with the archive's CA certificate in PEM form",
         ) from error
+    if authority:
+        _add(context, authority)
     if client_certificate is not None:
         _load_pair(context, *client_certificate)
     return context
+
+
+def _add(context: ssl.SSLContext, authority: str) -> None:
+    try:
+        context.load_verify_locations(cadata=as_der(authority))
+    except (AuthorityError, ssl.SSLError) as error:
+        hint = error.hint if isinstance(error, AuthorityError) else "give it once more"
+        raise ConfigError(f"cloud.archive authority can't be used: {error}", hint=hint) from error
+    # People give the one that signed the archive's, which may itself be signed by another.
+    context.verify_flags |= ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
 
 
 def _load_pair(context: ssl.SSLContext, certificate: Path, key: Path) -> None:

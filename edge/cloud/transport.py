@@ -107,8 +107,11 @@ def new_client(
     encrypted: bool,
     client_certificate: tuple[Path, Path] | None = None,
     proxy: httpx.Proxy | None = None,
+    authority: str = "",
 ) -> httpx.AsyncClient:
     """A client that trusts the system's certificates, or only those in *tls_ca*.
+
+    Beside them it trusts those in *authority*, which is PEM itself.
 
     Without *encrypted* it can't speak TLS at all. A *proxy* gets CONNECT for https, and the request
     itself for http; one that refuses either raises ``httpx.ProxyError``.
@@ -120,7 +123,7 @@ def new_client(
         ConfigError: The certificates can't be read.
     """
     tls = (
-        tls_context(tls_ca, client_certificate)
+        tls_context(tls_ca, client_certificate, authority)
         if encrypted
         else ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)  # Trusts nobody, and reads no files.
     )

@@ -34,6 +34,9 @@ NOT_EARLIER = dt.datetime(2026, 11, 1, tzinfo=dt.UTC).timestamp()
 """This code was not there before: a clock that says less is wrong. To be raised at a release."""
 _EXPIRED, _NOT_YET_VALID, _HOSTNAME, _ADDRESS = 10, 9, 62, 64  # OpenSSL's X509_V_ERR_*
 SET_CLOCK = "set this box's clock (timedatectl, chronyc tracking), or let it reach a time server"
+_NO_TRUST = (
+    "give the box its authority's certificate: on its page, at the archive under More, or as tls_ca"
+)
 _ARCHIVE = "the archive"
 _Words = tuple[str, str]
 """What happened, and what to do."""
@@ -294,5 +297,5 @@ def _certificate_words(error: ssl.SSLCertVerificationError, where: str, now: flo
         case _:
             return (
                 f"the certificate of {where} is not trusted: {error.verify_message}",
-                "set tls_ca of the archive to the certificate of its CA",
+                _NO_TRUST,
             )

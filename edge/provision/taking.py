@@ -33,7 +33,7 @@ from edge.errors import ConfigError, DecisionRefused, EdgeError, MachineRefused
 from edge.machine.asking import NoAnswer, ask
 from edge.machine.networks import VLAN
 from edge.machine.places import Places
-from edge.machine.trust import authorities_in
+from edge.machine.trust import only_authorities
 from edge.machine.wishes import Back, Keep, Network, NetworkSettings, Trust, Wish
 from edge.provision.file import Setup
 from edge.provision.ports import holds
@@ -334,7 +334,7 @@ def authority_of(setup: Setup, beside: Mapping[str, bytes]) -> str:
         )
     pem = data.decode("ascii", "replace")
     try:
-        authorities_in(pem)
+        only_authorities(pem)
     except MachineRefused as error:
         raise MachineRefused(
             f"{setup.ca_place}: setup.ca names {setup.ca}: {error}", hint=error.hint

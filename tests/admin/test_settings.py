@@ -6,6 +6,7 @@ import json
 from operator import itemgetter
 
 import pytest
+import trustme
 from aiohttp.test_utils import TestClient, TestServer
 
 from edge.access.acts import Act, Service
@@ -100,7 +101,7 @@ async def test_all_settings_are_told_and_since_when_they_hold(client):
 @pytest.mark.parametrize("role", [role for role in Role if role is not Role.ADMIN])
 async def test_nobody_else_sees_or_changes_them(client, role, applied):
     assert (await ask(client, "GET", "/settings", role))[0] == 403
-    for path in ("/settings", "/settings/check", "/settings/trial"):
+    for path in ("/settings", "/settings/check", "/settings/authority", "/settings/trial"):
         body = {"changes": {"sync.sweep_minutes": 5}}
         assert (await ask(client, "POST", path, role, json=body))[0] == 403
     assert applied == []
@@ -194,6 +195,26 @@ async def test_trying_says_what_is_wrong_and_where(client, applied):
         "problem": None,
         "changes": [{"key": "sync.sweep_minutes", "before": 15.0, "after": 9.0}],
     }
+    assert applied == []
+
+
+async def test_what_is_given_as_an_authority_is_read_and_kept_nowhere(client, applied, witness):
+    clinic = trustme.CA(organization_name="St. Brigid")
+    pem, key = (one.bytes().decode() for one in (clinic.cert_pem, clinic.private_key_pem))
+    status, answer = await ask(client, "POST", "/settings/authority", json={"pem": f"#\n{pem}"})
+    assert (status, answer["problem"], answer["pem"]) == (200, None, pem.strip())
+    (one,) = answer["authorities"]
+    assert one["subject"] == "St. Brigid"
+    assert one["until"] > 0
+    # A key that somebody gives by mistake is in no answer and in no record.
+    status, answer = await ask(client, "POST", "/settings/authority", json={"pem": pem + key})
+    assert (status, answer["pem"]) == (200, "")
+    assert answer["problem"]["message"].startswith("has a private key")
+    assert key.split("\n")[1] not in str(answer)
+    assert witness.said[-1] == b""
+    leaf = clinic.issue_cert("archive.example").cert_chain_pems[0].bytes().decode()
+    _, answer = await ask(client, "POST", "/settings/authority", json={"pem": leaf})
+    assert "no authority's certificate" in answer["problem"]["message"]
     assert applied == []
 
 

@@ -4,12 +4,19 @@ from __future__ import annotations
 
 import asyncio
 import re
+import ssl
 import time
+from dataclasses import dataclass
+from pathlib import Path
 
 import pytest
+import trustme
 from playwright.async_api import expect
 
 from tests.browser.pages import PATIENCE, Complaints, overflow, settled, violations
+from tests.fakes.orthanc import Orthanc, missing
+from tests.fakes.proxy import Proxy
+from tests.fakes.tls import tls_before
 from tests.journeys.service import Installation
 from tests.ports import free_port
 
@@ -149,3 +156,143 @@ async def test_a_box_is_set_up_with_its_primary_archive(box, page):
     await page.goto(f"http://localhost:{box.http_port}/setup#cloud")
     address = page.locator("#cloud-fields [name='url']")
     await expect(address).to_have_value("https://healthcare.invalid/v1/dicomWeb")
+
+
+@dataclass
+class Private:
+    """An Orthanc behind TLS, whose certificate comes from an authority that nobody else knows."""
+
+    orthanc: Orthanc
+    url: str
+    file: Path
+    """The authority's certificate, in DER, as Windows gives it."""
+    pem: str
+    leaf: str
+
+
+@pytest.fixture
+async def private(tmp_path):
+    if missing():
+        pytest.skip(missing())
+    authority = trustme.CA(organization_name="St. Brigid IT")
+    own, pem = authority.issue_cert("127.0.0.1"), authority.cert_pem.bytes().decode()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    own.configure_cert(context)
+    (tmp_path / "clinic.cer").write_bytes(ssl.PEM_cert_to_DER_cert(pem))
+    orthanc = await Orthanc(tmp_path / "archive").started()
+    try:
+        async with tls_before(orthanc.http_port, context) as port:
+            yield Private(
+                orthanc,
+                f"https://127.0.0.1:{port}/dicom-web",
+                tmp_path / "clinic.cer",
+                pem,
+                own.cert_chain_pems[0].bytes().decode(),
+            )
+    finally:
+        await orthanc.stopped()
+
+
+async def name_it(fields, private):
+    """What is needed to reach it, but for what stands under More."""
+    await fields.locator("[name=url]").fill(private.url)
+    await fields.locator("[name=kind]").select_option("orthanc")
+    user, password = private.orthanc.auth
+    await fields.locator("[name=user]").fill(user)
+    await fields.locator("[name=password]").fill(password)
+
+
+async def test_an_archive_of_an_authority_of_the_clinic_s_own_is_added(box, page, private):
+    await page.get_by_role("button", name="Add an archive").click()
+    dialog = page.get_by_role("dialog")
+    await name_it(dialog, private)
+    try_it, use_it = (dialog.get_by_role("button", name=name) for name in ("Test it", "Use it"))
+    await try_it.click()
+    await expect(dialog.locator(".walk")).to_contain_text("is not trusted")
+    await expect(dialog.locator(".walk")).to_contain_text("at the archive under More")
+
+    # What is none is said to be none, where it was given.
+    await dialog.get_by_text("More: an authority").click()
+    text, wrong = dialog.locator("[name=authority]"), dialog.locator("#wrong-authority")
+    await text.fill(private.leaf)
+    await text.blur()
+    await expect(wrong).to_contain_text("no authority's certificate")
+    assert await violations(page) == []
+    await page.set_viewport_size({"width": 320, "height": 640})
+    assert await overflow(page) == ""
+    await use_it.click()
+    await expect(text).to_be_focused()
+
+    # Its file, as a PC has it: it is read, and used before anything is kept.
+    await dialog.locator("[type=file]").set_input_files(private.file)
+    listed = dialog.get_by_role("list", name="Authorities that are trusted for it")
+    await expect(listed).to_contain_text("St. Brigid IT")
+    await expect(listed).to_contain_text("until")
+    await expect(wrong).to_have_count(0)
+    assert await violations(page) == []
+    await try_it.click()
+    await expect(dialog.locator(".walk .verdict")).to_contain_text("there and back")
+    assert "authority" not in await asyncio.to_thread((box.data / "settings.toml").read_text)
+    await use_it.click()
+    await apply_all(page)
+    written = await asyncio.to_thread((box.data / "settings.toml").read_text)
+    assert private.pem.splitlines()[1] in written
+
+    # It is seen afterwards, and can be taken away; the password is said again then.
+    await page.get_by_role("button", name="Change cloud").click()
+    await expect(listed).to_contain_text("St. Brigid IT")
+    await use_it.click()
+    await expect(dialog).to_have_count(0)
+    await expect(page.get_by_role("button", name="Apply…")).to_be_hidden()
+    await page.get_by_role("button", name="Change cloud").click()
+    await dialog.get_by_role("button", name="Trust it no more").click()
+    await expect(listed).to_be_hidden()
+    await use_it.click()
+    await expect(dialog.locator("#wrong-password")).to_contain_text("Must be said again")
+    await dialog.locator("[name=password]").fill(private.orthanc.auth[1])
+    await use_it.click()
+    await apply_all(page)
+    written = await asyncio.to_thread((box.data / "settings.toml").read_text)
+    assert "authority" not in written
+
+
+async def apply_all(page):
+    await page.get_by_role("button", name="Apply…").click()
+    await page.get_by_role("dialog").get_by_role("button", name="Apply").click()
+    await expect(page.get_by_text("The changes are in force.").last).to_be_visible()
+    await expect(page.get_by_role("button", name="Apply…")).to_be_hidden()
+
+
+async def test_a_new_box_is_given_its_archive_s_authority_and_a_proxy(box, page, private):
+    async with Proxy(("box", "a:secret")) as proxy:
+        await page.goto(f"http://localhost:{box.http_port}/setup#cloud")
+        fields, go_on = (
+            page.locator("#cloud-fields"),
+            page.get_by_role("button", name="Test it, and"),
+        )
+        await name_it(fields, private)
+        await page.get_by_text("More: an authority").click()
+        await fields.locator("[name=authority]").fill(private.pem)
+        await fields.locator("[name=proxy]").fill("nowhere at all")
+        await go_on.click()
+        await expect(fields.locator("#wrong-proxy")).to_contain_text("is not a proxy")
+        await expect(fields.locator("[name=proxy]")).to_be_focused()
+        assert await violations(page) == []
+        await fields.locator("[name=proxy]").fill(proxy.url.removeprefix("http://"))
+        await expect(fields.locator("#wrong-proxy")).to_have_count(0)
+        await fields.locator("[name=proxy_user]").fill("box")
+        await fields.locator("[name=proxy_password]").fill("wrong")
+        await go_on.click()
+        await expect(page.locator("#cloud-steps")).to_contain_text("refuses these credentials")
+        await fields.locator("[name=proxy_password]").fill("a:secret")
+        await go_on.click()
+        await expect(page.get_by_role("heading", name="The recovery key")).to_be_focused()
+        assert {asked.split(" ")[0] for asked in proxy.asked} == {"CONNECT"}
+    written = await asyncio.to_thread((box.data / "settings.toml").read_text)
+    assert "a:secret" not in written
+    assert f'proxy = "{proxy.url}"' in written
+    # Who comes back finds it, but for the secret.
+    await page.goto(f"http://localhost:{box.http_port}/setup#cloud")
+    await expect(fields.locator("[name=proxy]")).to_have_value(proxy.url)
+    await expect(fields.locator("[name=proxy_password]")).to_have_value("")
+    await expect(fields.get_by_text("St. Brigid IT")).to_be_visible()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
+import datetime as dt
 import errno
 import os
 import threading
@@ -11,6 +12,10 @@ import tomllib
 import typing
 
 import pytest
+import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes, serialization
+from cryptography.hazmat.primitives.asymmetric import ec
 
 from edge.cache import own_settings
 from edge.cache.own_settings import (
@@ -27,7 +32,7 @@ from edge.config import Config
 from edge.crypto.durable import one_at_a_time
 from edge.errors import ConfigError, DecisionRefused, StorageFull
 from edge.loading import load
-from edge.overlay import take
+from edge.overlay import take, to_toml
 
 ARCHIVE = {"name": "cloud", "url": "https://a.example/dicom-web"}
 BASIC = {"kind": "basic", "user": "u", "password": "opensesame"}
@@ -112,6 +117,8 @@ async def test_what_came_into_the_file_later_wins_over_the_box(own, machine):
         ({"sync.sweep_minutes": "often"}, "sync.sweep_minutes"),
         ({"sync.calendar": ["sometimes"]}, "sync.calendar.0"),
         ({"cloud.archive": [{"name": "x", "url": "ftp://x"}]}, "cloud.archive.0.url"),
+        ({"cloud.archive": [ARCHIVE | {"authority": "no"}]}, "cloud.archive.0.authority"),
+        ({"cloud.archive": [ARCHIVE | {"authority": 7}]}, "cloud.archive.0.authority"),
         ({"appliance.time_zone": "Atlantis"}, "appliance.time_zone"),
         ({"sync.nothing": 1}, "sync.nothing"),
         ({"access.idle_minutes": 1e-9}, "access.idle_minutes"),
@@ -259,7 +266,14 @@ async def test_a_secret_that_is_true_stays(own, folder):
 
 
 @pytest.mark.parametrize(
-    "moved", [{"url": "https://thief.example"}, {"proxy": "http://thief.example:1"}, {"name": "z"}]
+    "moved",
+    [
+        {"url": "https://thief.example"},
+        {"proxy": "http://thief.example:1"},
+        {"authority": trustme.CA().cert_pem.bytes().decode()},
+        {"name": "z"},
+    ],
+    ids=["url", "proxy", "authority", "name"],
 )
 async def test_a_secret_does_not_go_to_another_address(own, folder, moved):
     await own.change({"cloud.archive": [ARCHIVE | {"auth": BASIC}]})
@@ -268,6 +282,60 @@ async def test_a_secret_does_not_go_to_another_address(own, folder, moved):
         await own.change(
             {"cloud.archive": [ARCHIVE | {"auth": BASIC | {"password": True}} | moved]}
         )
+
+
+def pem_of(authority):
+    return authority.cert_pem.bytes().decode()
+
+
+async def test_an_authority_is_kept_without_what_stands_beside_it(own, folder):
+    clinic = trustme.CA(organization_name="St. Brigid")
+    with_words = ARCHIVE | {"auth": BASIC, "authority": f"\r\nAutorité\r\n{pem_of(clinic)}"}
+    changes = await own.change({"cloud.archive": [with_words]})
+    written = tomllib.loads((folder / "settings.toml").read_text())["cloud"]["archive"][0]
+    assert written["authority"] == pem_of(clinic).strip()
+    assert "St. Brigid (SHA-256 " in told(changes)["cloud.archive after"]
+    assert "BEGIN CERTIFICATE" not in told(changes)["cloud.archive after"]
+    # The same once more is no other, and no reason to say the password again.
+    await asyncio.to_thread(prove_as_it_is, folder)
+    kept = with_words | {"auth": BASIC | {"password": True}}
+    assert await own.change({"cloud.archive": [kept]}) == []
+
+
+async def test_a_key_that_somebody_gives_in_its_place_is_kept_nowhere(own, folder):
+    key = trustme.CA().private_key_pem.bytes().decode()
+    with pytest.raises(ConfigError, match="which must be given to nobody") as caught:
+        await own.change({"cloud.archive": [ARCHIVE | {"authority": key}]})
+    assert key.split("\n")[1] not in str(caught.value)
+    assert not (folder / "settings.toml").exists()
+
+
+async def test_an_authority_that_ended_is_not_taken_and_one_that_ends_stays(own, folder):
+    """Or nothing else of the archive could be changed, and the box would not start."""
+    old = ended_authority()
+    with pytest.raises(ConfigError, match="which ended on 2020-01-01"):
+        await own.change({"cloud.archive": [ARCHIVE | {"authority": old}]})
+    before = {"cloud": {"archive": [ARCHIVE | {"authority": old}]}}
+    (folder / "settings.toml").write_text(to_toml(before))
+    elsewhere = ARCHIVE | {"url": "https://b.example/dicom-web", "authority": old.strip()}
+    assert len(await own.change({"cloud.archive": [elsewhere]})) == 1
+    await asyncio.to_thread(prove_as_it_is, folder)
+    assert len(await own.change({"cloud.archive": [ARCHIVE]})) == 1
+    assert "authority" not in (folder / "settings.toml").read_text()
+
+
+def ended_authority():
+    """Of an authority whose certificate ended long ago."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    name = x509.Name([x509.NameAttribute(x509.NameOID.COMMON_NAME, "Old")])
+    made = (
+        x509.CertificateBuilder(name, name, key.public_key(), x509.random_serial_number())
+        .not_valid_before(dt.datetime(2019, 1, 1, tzinfo=dt.UTC))
+        .not_valid_after(dt.datetime(2020, 1, 1, tzinfo=dt.UTC))
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+        .sign(key, hashes.SHA256())
+    )
+    return made.public_bytes(serialization.Encoding.PEM).decode()
 
 
 async def test_a_change_that_is_none_writes_nothing(own, folder):

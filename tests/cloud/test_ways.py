@@ -3,6 +3,7 @@
 import datetime as dt
 import ssl
 
+import httpx
 import pytest
 import trustme
 from aiohttp import web
@@ -15,6 +16,7 @@ from edge.errors import CloudIntercepted, CloudUnauthorised, CloudUnreachable
 from tests.cloud.conftest import outgoing
 from tests.fakes.edge import EdgeServer
 from tests.fakes.proxy import Proxy
+from tests.fakes.tls import tls_before
 from tests.fakes.website import strict_server, website
 
 PATIENCE = Timeouts(connect=3.0, read=3.0, write=3.0, store=3.0, answer=5.0)
@@ -34,6 +36,55 @@ async def failure(url, **settings):
 
 def words(error):
     return f"{error} | {error.hint}"
+
+
+# Authorities -----------------------------------------------------------------------------------
+
+
+def pem_of(authority):
+    return authority.cert_pem.bytes().decode()
+
+
+async def test_an_authority_is_believed_on_the_way_to_its_archive_and_to_its_tokens(fake, slices):
+    """Be it the one at the root, or the one below it that signed the archive's certificate."""
+    root = trustme.CA()
+    below = root.create_child_ca()
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    below.issue_cert("127.0.0.1").configure_cert(server)
+    fake.authorization = "Bearer given"
+
+    async def give(request):
+        return web.json_response({"access_token": "given", "expires_in": 60})
+
+    async with (
+        website(give) as tokens,
+        tls_before(httpx.URL(tokens).port, server) as token_port,
+        tls_before(fake.port, server) as port,
+    ):
+        url = f"https://127.0.0.1:{port}/dicom-web"
+        login = {"client_id": "box", "client_secret": "secret"}
+        auth = others.Auth("oauth2", token_url=f"https://127.0.0.1:{token_port}/token", **login)
+        for authority in (root, below):
+            async with archive_at(url, auth=auth, authority=pem_of(authority)) as archive:
+                await archive.store_instances([outgoing(slices[0])])
+        bearer = others.Auth("bearer", token="given")
+        for stranger in ("", pem_of(trustme.CA())):
+            error = await failure(url, auth=bearer, authority=stranger)
+            assert "is not trusted" in words(error)
+            assert "give the box its authority's certificate: on its page" in words(error)
+
+
+async def test_an_authority_is_believed_beside_the_file_of_tls_ca(fake, slices, tmp_path):
+    known, given = trustme.CA(), trustme.CA()
+    known.cert_pem.write_to_path(tmp_path / "ca.pem")
+    for signer in (known, given):
+        server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+        signer.issue_cert("127.0.0.1").configure_cert(server)
+        async with tls_before(fake.port, server) as port:
+            url = f"https://127.0.0.1:{port}/dicom-web"
+            both = {"tls_ca": tmp_path / "ca.pem", "authority": pem_of(given)}
+            async with archive_at(url, **both) as archive:
+                await archive.search_studies(limit=1)
 
 
 # Proxies ---------------------------------------------------------------------------------------

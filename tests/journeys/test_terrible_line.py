@@ -20,6 +20,7 @@ import trustme
 from edge import config, others
 from tests import samples
 from tests.fakes.line import Fault, TerribleLine
+from tests.fakes.tls import tls_before
 from tests.journeys import box as journey
 from tests.journeys.box import Box
 from tests.journeys.modality import dcmsend
@@ -194,7 +195,10 @@ async def test_what_the_line_turns_over_tls_notices_and_it_is_sent_again(cloud, 
     authority.cert_pem.write_to_path(str(tmp_path / "ca.pem"))
     server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     own.configure_cert(server)
-    async with tls_before(cloud, server) as port, TerribleLine(port, auth=cloud.auth) as line:
+    async with (
+        tls_before(cloud.http_port, server) as port,
+        TerribleLine(port, auth=cloud.auth) as line,
+    ):
         line.scheme = "https"
         line.up.corrupt_every = 150_000
         settings = trusting(line, tmp_path / "ca.pem", journey.settings(tmp_path / "box", line))
@@ -245,32 +249,3 @@ def trusting(line: TerribleLine, tls_ca: Path, settings: config.Config) -> confi
     auth = others.Auth("basic", user=user, password=password)
     archive = others.Archive("cloud", line.dicomweb, auth=auth, tls_ca=tls_ca)
     return dataclasses.replace(settings, cloud=config.Cloud((archive,)))
-
-
-@asynccontextmanager
-async def tls_before(cloud, context: ssl.SSLContext) -> AsyncIterator[int]:
-    """TLS in front of Orthanc; its port."""
-
-    async def copy(source: asyncio.StreamReader, target: asyncio.StreamWriter) -> None:
-        while data := await source.read(65536):
-            target.write(data)
-            await target.drain()
-        raise ConnectionResetError
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", cloud.http_port)
-        try:
-            async with asyncio.TaskGroup() as group:
-                group.create_task(copy(reader, far_writer))
-                group.create_task(copy(far_reader, writer))
-        except* (OSError, asyncio.CancelledError):
-            pass
-        finally:
-            far_writer.transport.abort()
-            writer.transport.abort()
-
-    server = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
-    try:
-        yield server.sockets[0].getsockname()[1]
-    finally:
-        server.close()

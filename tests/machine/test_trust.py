@@ -8,7 +8,7 @@ import pytest
 import trustme
 
 from edge.errors import MachineRefused
-from edge.machine.trust import authorities_in, begin_to_trust, trust
+from edge.machine.trust import begin_to_trust, only_authorities, trust
 
 
 @pytest.fixture(scope="module")
@@ -39,7 +39,7 @@ def test_what_is_no_authority_is_not_trusted(places, clinic):
     leaf = clinic.issue_cert("archive.example")
     for pem in ("", "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "é"):
         with pytest.raises(MachineRefused):
-            authorities_in(pem)
+            only_authorities(pem)
     with pytest.raises(MachineRefused, match="no authority's certificate"):
         trust(places, leaf.cert_chain_pems[0].bytes().decode())
     assert not places.ca_kept.exists()

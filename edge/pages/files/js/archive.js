@@ -1,6 +1,8 @@
 // The cloud archive: a form of what is needed to reach it, and the walk there before it is set up.
 
-import { make } from "./dom.js";
+import { ask } from "./api.js";
+import { authorityFields } from "./authority.js";
+import { make, wordsOf } from "./dom.js";
 import { walk } from "./walk.js";
 import { _ } from "./words.js";
 
@@ -19,7 +21,46 @@ const choice = (name, options, chosen) =>
 const field = (text, control, note = "") =>
   make("label", { class: "field" }, make("span", {}, text), control, note ? make("small", {}, note) : null);
 
-/** Fields for an archive; `value()` is what the box is told. What the form does not know stays as it was. */
+/** Say at a field what is wrong there, until something else is typed; nothing: that all is well. */
+function say(input, words) {
+  const label = input.closest("label");
+  if (label.nextElementSibling?.matches(".at-field")) label.nextElementSibling.remove();
+  input.setAttribute("aria-invalid", String(Boolean(words)));
+  input.removeAttribute("aria-describedby");
+  if (!words) return;
+  const id = `wrong-${input.name}`;
+  label.after(make("p", { class: "problem at-field", role: "alert", id }, words));
+  input.setAttribute("aria-describedby", id);
+  const more = input.closest("details");
+  if (more) more.open = true;
+}
+
+const secretField = (text, name, kept) => field(text, make("input", { name, type: "password", autocomplete: "new-password", data: { kept: kept ? "yes" : "" } }), kept ? _("Leave it empty, and it stays as it is.") : "");
+
+function proxyFields(before) {
+  const address = make("input", { name: "proxy", value: before.proxy ?? "", placeholder: "http://proxy.example:3128", inputmode: "url", autocomplete: "off", autocapitalize: "none", spellcheck: "false", dir: "ltr" });
+  const user = make("input", { name: "proxy_user", value: before.proxy_user ?? "", autocomplete: "off", autocapitalize: "none", spellcheck: "false" });
+  const password = secretField(_("Password there"), "proxy_password", before.proxy_password === true);
+  const node = make("fieldset", { class: "stack" }, make("legend", {}, _("A proxy on the way")),
+    make("p", { class: "note" }, _("Only if the clinic’s network lets nothing out but through one.")),
+    field(_("Proxy"), address, _("As whoever runs the network gives it.")), field(_("Name there"), user, _("Empty: it asks nobody who they are.")), password);
+  const value = () => {
+    const typed = address.value.trim();
+    const name = (typed && user.value.trim()) || undefined;
+    const secret = password.querySelector("input");
+    return {
+      proxy: !typed || /^[a-z]+:\/\//i.test(typed) ? typed || undefined : `http://${typed}`,
+      proxy_user: name,
+      proxy_password: name && (secret.value || (secret.dataset.kept ? true : undefined)),
+    };
+  };
+  return { node, value };
+}
+
+/**
+ * Fields for an archive; `value()` is what the box is told, `tell` says at its field what the box
+ * found wrong, and whether there is one. What the form does not know stays as it was.
+ */
 export function archiveFields(before = {}) {
   const auth = before.auth ?? {};
   const proofs = make("div", { class: "stack" });
@@ -40,22 +81,49 @@ export function archiveFields(before = {}) {
   const name = make("input", { name: "name", required: true, value: before.name ?? "cloud", maxlength: "64", spellcheck: "false" });
   const url = make("input", { name: "url", type: "url", required: true, value: before.url ?? "", placeholder: "https://archive.example/dicom-web", spellcheck: "false", dir: "ltr" });
   const kind = choice("kind", KINDS(), before.kind ?? "dicomweb");
+  const authority = authorityFields(before.authority ?? "", say);
+  const proxy = proxyFields(before);
   const node = make("div", { class: "stack" }, field(_("Address"), url, _("As whoever runs the archive gives it; it begins with https.")),
-    field(_("What it is"), kind), field(_("What proves who we are"), way), proofs, field(_("What it is called here"), name));
-  const value = () => {
-    const made = { ...before, name: name.value.trim(), url: url.value.trim(), kind: kind.value };
-    delete made.auth;
-    if (way.value === "none") return made;
-    const same = auth.kind === way.value;
-    made.auth = { ...(same ? auth : {}), kind: way.value };
+    field(_("What it is"), kind), field(_("What proves who we are"), way), proofs, field(_("What it is called here"), name),
+    make("details", { class: "more", open: Boolean(before.authority || before.proxy) },
+      make("summary", {}, _("More: an authority of the clinic’s own, a proxy")), make("div", { class: "stack" }, authority.node, proxy.node)));
+  node.addEventListener("input", (event) => say(event.target, null));
+  const proof = () => {
+    if (way.value === "none") return undefined;
+    const said = { ...(auth.kind === way.value ? auth : {}), kind: way.value };
     for (const input of proofs.querySelectorAll("input")) {
-      if (input.value !== "") made.auth[input.name] = input.type === "password" ? input.value : input.value.trim();
-      else if (input.dataset.kept) made.auth[input.name] = true;
-      else delete made.auth[input.name];
+      if (input.value !== "") said[input.name] = input.type === "password" ? input.value : input.value.trim();
+      else if (input.dataset.kept) said[input.name] = true;
+      else delete said[input.name];
     }
-    return made;
+    return said;
   };
-  return { node, value };
+  const value = () => {
+    const made = { ...before, name: name.value.trim(), url: url.value.trim(), kind: kind.value, auth: proof(), authority: authority.value() || undefined, ...proxy.value() };
+    // What is not said is left out, as the box leaves it out.
+    return Object.fromEntries(Object.entries(made).filter(([, said]) => said !== undefined));
+  };
+  const tell = (key, problem) => {
+    const part = key === "auth.kind" ? "way" : key.replace(/^auth\./, "");
+    const input = [...node.querySelectorAll("[name]")].find((one) => one.name === part);
+    if (!input) return false;
+    say(input, wordsOf({ ...problem, message: problem.message.replace(/^= /, "") }));
+    input.focus();
+    return true;
+  };
+  return { node, value, tell };
+}
+
+/**
+ * Have the box look at what was typed, with all else that would be changed; true if it can be so.
+ * What is wrong is told at its field; if it has none here, this fails with it.
+ */
+export async function canBe(fields, at, archives, changes = {}) {
+  const { problem } = await ask("/api/v1/settings/check", { body: { changes: { ...changes, "cloud.archive": archives } } });
+  if (!problem) return true;
+  const mine = `cloud.archive.${at}.`;
+  if (problem.key.startsWith(mine) && fields.tell(problem.key.slice(mine.length), problem)) return false;
+  throw Object.assign(new Error(problem.message), { hint: problem.hint });
 }
 
 /** Where in the list the one stands to which everything goes; behind its end, if there is none. */

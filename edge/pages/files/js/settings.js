@@ -2,7 +2,7 @@
 
 import "./layout.js";
 import { ask } from "./api.js";
-import { archiveFields, primaryOf, tryArchive } from "./archive.js";
+import { archiveFields, canBe, primaryOf, tryArchive } from "./archive.js";
 import { confirm, open } from "./dialog.js";
 import { byId, icon, make, onSubmit, showProblem, toast, wordsOf } from "./dom.js";
 import { begin, inForce } from "./force.js";
@@ -215,7 +215,7 @@ function edit(at) {
   const tryIt = async () => {
     problem.hidden = true;
     try {
-      await tryArchive(walked, fields.value().name, all());
+      if (await canBe(fields, at, all(), changes)) await tryArchive(walked, fields.value().name, all());
     } catch (error) {
       showProblem(problem, error);
     }
@@ -223,8 +223,7 @@ function edit(at) {
   const dialog = open({ title: list[at] ? _("Change an archive") : _("Add an archive"), body: form });
   onSubmit(form, async () => {
     const made = all();
-    const { problem: wrong } = await ask("/api/v1/settings/check", { body: { changes: { ...changes, [ARCHIVES]: made } } });
-    if (wrong) throw Object.assign(new Error(wrong.message), { hint: wrong.hint });
+    if (!await canBe(fields, at, made, changes)) return;
     dialog.close();
     changed(made);
   });

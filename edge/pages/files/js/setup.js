@@ -2,7 +2,7 @@
 
 import "./layout.js";
 import { ask } from "./api.js";
-import { archiveFields, primaryOf, tryArchive } from "./archive.js";
+import { archiveFields, canBe, primaryOf, tryArchive } from "./archive.js";
 import { byId, icon, inSmallLetters, make, onSubmit, showProblem } from "./dom.js";
 import { enrolling, go } from "./enrol.js";
 import { change } from "./force.js";
@@ -167,7 +167,9 @@ function cloud() {
 async function saveCloud() {
   const archives = structuredClone(value("cloud.archive"));
   const primary = fields.value();
-  archives[primaryOf(archives)] = primary;
+  const at = primaryOf(archives);
+  archives[at] = primary;
+  if (!await canBe(fields, at, archives)) return;
   // Where it does not work, the last of the steps says so.
   if (!await tryArchive(byId("cloud-steps"), primary.name, archives)) return;
   byId("cloud-wait").hidden = false;

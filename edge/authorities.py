@@ -1,0 +1,167 @@
+"""Authorities' certificates in PEM, as somebody gives them: read strictly, and told in short.
+
+Promises that what was understood is told from what was not, that nothing but certificates of
+authorities gets on, and that a private key which somebody gives by mistake is refused before
+anything of it is kept. Trusts nobody, and does no I/O.
+"""
+
+# ruff: noqa: PLC0415 - the library is large, and a configuration without authorities is read often
+
+from __future__ import annotations
+
+import contextlib
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from cryptography import x509
+
+__all__ = [
+    "LONGEST",
+    "Authority",
+    "AuthorityError",
+    "as_der",
+    "as_pem",
+    "authorities_in",
+    "certificates_in",
+    "given",
+    "in_short",
+]
+
+LONGEST: Final = 64 * 1024
+"""Characters of what is given on a page or in the configuration."""
+_MOST: Final = 64
+"""Authorities."""
+_WHICH: Final = "ask for that of the authority, which signed the server's"
+
+
+class AuthorityError(ValueError):
+    """What was given can't be used; it goes on behind a name. ``hint`` says where to look."""
+
+    def __init__(self, message: str, hint: str = "") -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class Authority:
+    """One, as people know it."""
+
+    subject: str
+    """Common name and organisation."""
+    until: float
+    """POSIX seconds: its certificate ends then."""
+    digest: str
+    """SHA-256 of its certificate, in hexadecimal digits."""
+
+
+def certificates_in(pem: str) -> list[x509.Certificate]:
+    """The certificates of a text, of which each is an authority's.
+
+    Raises:
+        AuthorityError: It has none, or others.
+    """
+    from cryptography import x509
+
+    try:
+        # What stands around certificates may be in any language.
+        found = x509.load_pem_x509_certificates(pem.encode("ascii", "replace"))
+    except ValueError as error:
+        raise AuthorityError(
+            "has no certificate in PEM",
+            "it begins with -----BEGIN CERTIFICATE-----; others are turned into it by openssl",
+        ) from error
+    if len(found) > _MOST:
+        raise AuthorityError(f"has more than {_MOST} certificates")
+    for one in found:
+        is_authority = False
+        with contextlib.suppress(x509.ExtensionNotFound, ValueError):
+            is_authority = one.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+        if not is_authority:
+            raise AuthorityError(f"has {_called(one)}, which is no authority's certificate", _WHICH)
+    return found
+
+
+def given(pem: str, now: float | None = None) -> str:
+    """What somebody gave, as it is kept: its certificates, and nothing else of it.
+
+    Args:
+        pem: It.
+        now: POSIX seconds; None: as the clock says.
+
+    Raises:
+        AuthorityError: It can't be used, or is too old, or must not be given to anybody.
+    """
+    if "PRIVATE KEY-----" in pem:
+        raise AuthorityError(
+            "has a private key, which must be given to nobody",
+            "the authority's certificate alone is needed; whose key this is should hear of it",
+        )
+    if len(pem) > LONGEST:
+        raise AuthorityError(f"is longer than {LONGEST // 1024} KiB", _WHICH)
+    found = certificates_in(pem)
+    for one in found:
+        if _until(one) < (time.time() if now is None else now):
+            raise AuthorityError(
+                f"has {_called(one)}, which ended on {one.not_valid_after_utc:%Y-%m-%d}",
+                "ask for the one that holds now; if it should, set the clock of this box",
+            )
+    return as_pem(found)
+
+
+def authorities_in(pem: str) -> list[Authority]:
+    """Those of a text, for people.
+
+    Raises:
+        AuthorityError: It has none, or others.
+    """
+    from cryptography.hazmat.primitives.hashes import SHA256
+
+    return [
+        Authority(_called(one), _until(one), one.fingerprint(SHA256()).hex())
+        for one in certificates_in(pem)
+    ]
+
+
+def in_short(pem: str) -> str:
+    """What the record is told of them; a text that can't be read is told to be one."""
+    try:
+        found = authorities_in(pem)
+    except AuthorityError:
+        return "something that can't be read"
+    return "; ".join(f"{one.subject} (SHA-256 {one.digest})" for one in found)
+
+
+def as_pem(certificates: list[x509.Certificate]) -> str:
+    """Certificates as text, each with its line end but the last."""
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    return "".join(one.public_bytes(Encoding.PEM).decode() for one in certificates).strip()
+
+
+def as_der(pem: str) -> bytes:
+    """The certificates of a text, as `ssl.SSLContext.load_verify_locations` takes them.
+
+    Raises:
+        AuthorityError: It has none, or others.
+    """
+    from cryptography.hazmat.primitives.serialization import Encoding
+
+    return b"".join(one.public_bytes(Encoding.DER) for one in certificates_in(pem))
+
+
+def _until(certificate: x509.Certificate) -> float:
+    return certificate.not_valid_after_utc.timestamp()
+
+
+def _called(certificate: x509.Certificate) -> str:
+    """What people call it: the common name, and the organisation; or else all of its name."""
+    from cryptography.x509.oid import NameOID
+
+    found = [
+        str(attributes[0].value)
+        for oid in (NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME)
+        if (attributes := certificate.subject.get_attributes_for_oid(oid))
+    ]
+    return ", ".join(found) or certificate.subject.rfc4514_string() or "one without a name"

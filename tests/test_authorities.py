@@ -1,0 +1,63 @@
+"""Authorities' certificates, as people give them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+
+import pytest
+import trustme
+
+from edge.authorities import LONGEST, AuthorityError, authorities_in, given, in_short
+
+
+@pytest.fixture(scope="module")
+def clinic():
+    return trustme.CA(organization_name="St. Brigid", organization_unit_name="IT")
+
+
+def pem_of(authority):
+    return authority.cert_pem.bytes().decode()
+
+
+def test_what_is_kept_is_the_certificates_and_nothing_else(clinic):
+    other = trustme.CA(organization_name="Mater")
+    text = f"Autorité\r\n{pem_of(clinic)}\r\n# and\r\n{pem_of(other)}".replace("\n", "\r\n")
+    kept = given(text)
+    assert re.sub(r"-----[A-Z ]+-----|[A-Za-z0-9+/=]{1,64}|\n", "", kept) == ""
+    assert [one.subject for one in authorities_in(kept)] == ["St. Brigid", "Mater"]
+    assert given(kept) == kept
+
+
+def test_people_see_whose_it_is_and_until_when(clinic):
+    (one,) = authorities_in(pem_of(clinic))
+    assert one.until > dt.datetime.now(dt.UTC).timestamp()
+    assert re.fullmatch("[0-9a-f]{64}", one.digest)
+    assert in_short(pem_of(clinic)) == f"St. Brigid (SHA-256 {one.digest})"
+    assert in_short("nothing") == "something that can't be read"
+
+
+def test_what_can_not_be_used_is_said(clinic):
+    leaf = clinic.issue_cert("archive.example")
+    key = leaf.private_key_pem.bytes().decode()
+    for text, why in (
+        ("", "no certificate in PEM"),
+        ("-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n", "no certificate in PEM"),
+        (leaf.cert_chain_pems[0].bytes().decode(), "no authority's certificate"),
+        (pem_of(clinic) + key, "a private key, which must be given to nobody"),
+        (pem_of(clinic) + " " * LONGEST, "is longer than 64 KiB"),
+    ):
+        with pytest.raises(AuthorityError, match=why):
+            given(text)
+
+
+def test_there_are_not_endlessly_many(clinic):
+    with pytest.raises(AuthorityError, match="has more than 64 certificates"):
+        authorities_in(pem_of(clinic) * 65)
+
+
+def test_one_that_ended_is_not_taken(clinic):
+    (one,) = authorities_in(pem_of(clinic))
+    assert given(pem_of(clinic), now=one.until - 1)
+    with pytest.raises(AuthorityError, match="which ended on"):
+        given(pem_of(clinic), now=one.until + 1)
