@@ -124,7 +124,8 @@ def _check_proxy(whole: Whole, keys: Sequence[str], other: Archive | Oidc | Upda
     if other.proxy and not _PROXY.fullmatch(other.proxy):
         if "@" in other.proxy:
             raise whole.error((*keys, "proxy"), "holds a password", "say it as proxy_password")
-        raise whole.error((*keys, "proxy"), f'= "{other.proxy}" is not a proxy', "http://HOST:PORT")
+        hint = "it is http://HOST:PORT, such as http://proxy.clinic.example:3128"
+        raise whole.error((*keys, "proxy"), f'= "{other.proxy}" is not a proxy', hint)
 
 
 def check_syslog(whole: Whole) -> None:

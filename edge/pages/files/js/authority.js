@@ -43,7 +43,7 @@ export function authorityFields(before, say) {
   });
   const node = make("fieldset", { class: "stack" }, make("legend", {}, _("An authority of the clinic’s own")),
     make("p", { class: "note" }, _("Only if the archive’s certificate comes from one that nobody else knows, or a firewall opens what is encrypted: whoever runs that gives you the authority’s certificate. It is trusted on the way to this archive alone.")),
-    list, remove,
+    list, make("div", {}, remove),
     make("label", { class: "field" }, make("span", {}, _("A file with its certificate")), file),
     make("label", { class: "field" }, make("span", {}, _("Or its text (PEM)")), text));
   look();
