@@ -70,7 +70,7 @@ def certificates_in(pem: str) -> list[x509.Certificate]:
     except ValueError as error:
         raise AuthorityError(
             "has no certificate in PEM",
-            "it begins with -----BEGIN CERTIFICATE-----; others are turned into it by openssl",
+            "ask for it as text (PEM), which begins with -----BEGIN CERTIFICATE-----",
         ) from error
     if len(found) > _MOST:
         raise AuthorityError(f"has more than {_MOST} certificates")
