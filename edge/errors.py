@@ -126,6 +126,13 @@ class ConfigError(EdgeError):
     """Which one, with dots and the numbers of tables; empty if it is about no single one."""
     what = ""
     """What is wrong with it, without the place."""
+    near: tuple[str, ...] = ()
+    """Values that would do, and are like the one that does not."""
+
+    @property
+    def in_short(self) -> str:
+        """The key and what is wrong with it, for who knows nothing of files."""
+        return f"{self.key} {self.what}" if self.key and self.what else str(self)
 
 
 class SecretError(EdgeError):

@@ -104,6 +104,9 @@ from edge.dimse.examination import examine
 from edge.entering import LogInDoors, log_in_doors, provider_log_in
 from edge.errors import WrongKey
 from edge.logs import recent
+from edge.machine.asking import is_there
+from edge.machine.former_name import FormerName
+from edge.machine.places import Places
 from edge.opening import Cache
 from edge.pages.door import Pages
 from edge.pages.page import Means as PageMeans
@@ -192,7 +195,10 @@ async def start_http(
         log.error("%s", closed)
     if tls.context is not None:
         await asyncio.to_thread(means.renewals.add, tls.load, tls.files)
-    own = OwnNames(names, tls.certified)
+    own = OwnNames(names, tls.called)
+    has_machine = await asyncio.to_thread(is_there, Places())
+    if has_machine and tls.former_hosts():
+        supervisor.start("former name", FormerName(tls.former_hosts).run)
     live = Live(means.changes, means.status, Coming(cache.database))
     page_means = PageMeans(
         config,
@@ -291,7 +297,8 @@ def _administration(
 
     secret = cache.keys.derive(PURPOSE)
     own = OwnSettings(means.file, cache.folder, partial(seal_secret, key=secret))
-    running = Running(means.applying.since, means.applying.setback, means.applying.ask)
+    applying, http = means.applying, config.http
+    running = Running(applying.since, applying.setback, applying.ask, http.tls == "auto")
     open_cloud = partial(open_secrets, key=secret, where="cloud")
 
     witness = HttpWitness(cache.audit, claim_of_api)

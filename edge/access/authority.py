@@ -7,6 +7,7 @@ are renewed before they end. Files, in the folder that is given:
     authority.pem   the authority's certificate, then its private key
     server.pem      the server's certificate, the authority's, then the server's private key
     ca.crt          the authority's certificate alone, to be handed out
+    former-*.pem    what server.pem was before the box got other names, see `edge.access.former`
 
 Each pair is one file that is replaced by one rename, so a power cut leaves the old one or the new
 one. Private keys never stand on the disk unencrypted. An authority that can't be opened is never
@@ -32,6 +33,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
+from edge.access.former import file_of, former_files
 from edge.crypto.durable import one_at_a_time
 from edge.errors import ConfigError, WrongKey
 
@@ -135,7 +137,12 @@ class LocalAuthority:
             authority = self._make_authority(names)
             self._write(AUTHORITY, authority, ())
             log.info("made a TLS authority, SHA-256 %s", fingerprint(authority.certificate))
+        self._forget()
         if server is None or fresh or not self._is_current(server, authority, names):
+            if server is not None and self._has_others(server, names):
+                # First: cut short here, the next start makes the new one, and finds this one kept.
+                kept = file_of(self._folder, self._now)
+                _replace(kept, (self._folder / SERVER).read_bytes(), 0o600)
             server = self._make_server(authority, names)
             self._write(SERVER, server, (authority.certificate,))
             log.info("made a TLS certificate, SHA-256 %s", fingerprint(server.certificate))
@@ -162,6 +169,19 @@ class LocalAuthority:
             and set(alternative.value) == set(names)
             and _purposes(certificate) == set(_PURPOSES)
         )
+
+    def _has_others(self, server: _Pair, names: Sequence[GeneralName]) -> bool:
+        """Whether it holds, and is for other names."""
+        certificate = server.certificate
+        alternative = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+        holds = certificate.not_valid_before_utc <= self._now < certificate.not_valid_after_utc
+        return holds and set(alternative.value) != set(names)
+
+    def _forget(self) -> None:
+        """Remove former ones whose time is over."""
+        for until, path in former_files(self._folder):
+            if until <= self._now.timestamp():
+                path.unlink(missing_ok=True)
 
     def _make_authority(self, names: Sequence[GeneralName]) -> _Pair:
         key = ec.generate_private_key(ec.SECP256R1())

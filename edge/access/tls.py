@@ -25,6 +25,7 @@ from cryptography.hazmat.primitives import hashes
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from edge.access.authority import SERVER, LocalAuthority, fingerprint, general_name
+from edge.access.former import Former, former
 from edge.access.passing import load_passing
 from edge.addresses import host_and_port, host_name
 from edge.config import Config, Http
@@ -35,6 +36,7 @@ __all__ = [
     "Shown",
     "box_names",
     "fingerprints",
+    "former_context",
     "load_pair",
     "locked_context",
     "names_in",
@@ -67,6 +69,17 @@ class Fingerprints:
 
 
 @dataclass(frozen=True, slots=True)
+class ShownThere:
+    """A certificate that is shown under former names."""
+
+    server: str
+    """Its fingerprint."""
+    names: tuple[str, ...]
+    until: float
+    """So long it is shown there, in POSIX seconds."""
+
+
+@dataclass(frozen=True, slots=True)
 class Shown:
     """A certificate that browsers are shown."""
 
@@ -75,10 +88,14 @@ class Shown:
     """DNS names and addresses that it is for."""
     until: float
     """Its end, in POSIX seconds."""
+    former: tuple[ShownThere, ...] = ()
+    """What is shown for some hours yet to who calls by a former name (`edge.access.former`)."""
 
     def as_json(self) -> dict[str, Any]:
         """For programs."""
-        return {**asdict(self.fingerprints), "names": self.names, "until": self.until}
+        former = [asdict(one) for one in self.former]
+        own = {"names": self.names, "until": self.until, "former": former}
+        return {**asdict(self.fingerprints), **own}
 
 
 def server_context(
@@ -122,6 +139,21 @@ def locked_context(
         found = fingerprints(http, Path())
         return context, "" if found is None else found.server
     return context, load_passing(context, names, clock())
+
+
+def former_context(shown_there: Former, secret: bytes) -> ssl.SSLContext:
+    """What who calls by a former name is spoken to with.
+
+    Args:
+        shown_there: What was shown before.
+        secret: As `server_context` takes it.
+
+    Raises:
+        OSError: It can't be read, or not with this secret.
+    """
+    context = _without_certificate()
+    shown_there.load(context, _passphrase(secret))
+    return context
 
 
 def _without_certificate() -> ssl.SSLContext:
@@ -241,7 +273,15 @@ def shown(http: Http, folder: Path) -> Shown | None:
         return None
     own = http.tls == "auto" and len(chain) > 1
     found = Fingerprints(fingerprint(chain[0]), fingerprint(chain[1]) if own else "")
-    return Shown(found, names, chain[0].not_valid_after_utc.timestamp())
+    there = (
+        tuple(
+            ShownThere(fingerprint(one.certificate), tuple(sorted(one.names)), one.until)
+            for one in former(folder, _utc_now())
+        )
+        if own
+        else ()
+    )
+    return Shown(found, names, chain[0].not_valid_after_utc.timestamp(), there)
 
 
 def names_in(certificate: x509.Certificate) -> tuple[str, ...]:

@@ -17,8 +17,10 @@ import msgspec
 from aiohttp import web
 
 from edge.access.audit.claim import SAID
+from edge.access.former import TERM
 from edge.access.roles import Act, Identity, Proof, needs
 from edge.access.scope import ANYTHING
+from edge.addresses import host_name
 from edge.admin.asking import body
 from edge.admin.entrance import as_json
 from edge.admin.openapi import operation
@@ -39,6 +41,8 @@ class Running:
     """Why the ones that were changed last were taken back; empty if they were not."""
     apply: Callable[[], None]
     """Has the service begin anew."""
+    has_own_certificate: bool = True
+    """Of an authority of its own, for the names that it has."""
 
 
 class SettingList(msgspec.Struct, forbid_unknown_fields=True):
@@ -63,6 +67,8 @@ class Wrong(msgspec.Struct, forbid_unknown_fields=True):
     """With the numbers of tables in arrays; empty if it is about no single one."""
     message: str
     hint: str
+    near: tuple[str, ...] = ()
+    """Values that would do, and are like the one that does not."""
 
 
 class Tried(msgspec.Struct, forbid_unknown_fields=True):
@@ -88,13 +94,27 @@ class Read(msgspec.Struct, forbid_unknown_fields=True):
     """As it would be kept; empty if it can't be used."""
 
 
+class Moved(msgspec.Struct, forbid_unknown_fields=True):
+    """The box has another name on the LAN."""
+
+    former: str
+    """Such as ``edge.local``."""
+    host: str
+    """Such as ``st-brigid.local``."""
+    hours: float
+    """The former one, and the certificate that is shown there, hold so long yet."""
+
+
 class Changed(msgspec.Struct, forbid_unknown_fields=True):
     """What became of it; ``since`` in the list tells when it is in force."""
 
     changes: list[Change]
     begins_anew: bool
+    moved: Moved | None
+    """None: its name and certificate stay as they are."""
 
 
+_NAME: Final = "appliance.name"
 _OF_PEOPLE: Final = ("cloud.", "access.")
 """Where images go, and for how long who is in stays in: what outlives a proof that was stolen."""
 
@@ -149,7 +169,7 @@ def settings_routes(
         try:
             changes, _ = await own.check(wish.changes)
         except ConfigError as error:
-            return as_json(Tried(Wrong(error.key, error.what or str(error), error.hint), []))
+            return as_json(Tried(_wrong(error), []))
         return as_json(Tried(None, changes))
 
     @operation(
@@ -181,7 +201,8 @@ def settings_routes(
         request[SAID] = msgspec.json.encode(told(changes))
         if changes:
             running.apply()
-        return as_json(Changed(changes, bool(changes)))
+        moved = _moved(changes) if running.has_own_certificate else None
+        return as_json(Changed(changes, bool(changes), moved))
 
     return [
         web.get("/settings", listed),
@@ -204,4 +225,18 @@ def _read(pem: str) -> Read:
 
 
 def _refused(error: ConfigError) -> DecisionRefused:
-    return DecisionRefused(str(error), hint=error.hint)
+    return DecisionRefused(error.in_short, hint=error.hint)
+
+
+def _wrong(error: ConfigError) -> Wrong:
+    message = error.what.removeprefix("= ") or str(error)
+    return Wrong(error.key, message, error.hint, error.near)
+
+
+def _moved(changes: Sequence[Change]) -> Moved | None:
+    for one in changes:
+        if one.key == _NAME:
+            former, host = (f"{host_name(name)}.local" for name in (one.before, one.after))
+            if former != host:
+                return Moved(former, host, TERM.total_seconds() / 3600)
+    return None

@@ -83,6 +83,6 @@ def trial_routes(
             async with walk_to(await chosen(wish)) as findings:
                 return await tell_walk(request, findings)
         except ConfigError as error:
-            raise DecisionRefused(str(error), hint=error.hint) from error
+            raise DecisionRefused(error.in_short, hint=error.hint) from error
 
     return [web.post("/settings/trial", test)]

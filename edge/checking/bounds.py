@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import difflib
+import re
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from zoneinfo import available_timezones
 
@@ -30,6 +32,13 @@ _FEWER = {
 }
 
 
+_REGIONS = frozenset(
+    "Africa America Antarctica Arctic Asia Atlantic Australia Europe Indian Pacific".split()
+)
+"""In which time zones are called by a city; the other names are former ones."""
+_MOST_NEAR = 3
+_LIKE = 0.75
+"""Of 1: a letter or two are wrong."""
 _LEAST = (
     ("access", "idle_minutes", 1, "with less, nobody stays logged in"),
     ("access", "session_hours", 0.25, "with less, nobody stays logged in"),
@@ -91,10 +100,26 @@ def check_numbers(whole: Whole) -> None:
 def check_time_zone(whole: Whole) -> None:
     """A name that the time zone database has."""
     zone = whole.config.appliance.time_zone
-    if zone and zone not in available_timezones():
-        raise whole.error(
-            ("appliance", "time_zone"), f'= "{zone}" is not known', 'such as "Europe/Dublin"'
+    if zone and zone not in (known := available_timezones()):
+        near = _near(zone, known)
+        such = " or ".join(f'"{one}"' for one in near or ("Europe/Dublin",))
+        error = whole.error(
+            ("appliance", "time_zone"), f'= "{zone}" is not known', f"such as {such}"
         )
+        error.near = near
+        raise error
+
+
+def _near(zone: str, known: Collection[str]) -> tuple[str, ...]:
+    """Names that somebody may have meant who typed another: a city, or almost the whole."""
+    typed = re.sub(r"\s+", "_", zone.strip().casefold()).rpartition("/")[2]
+    regional = sorted(one for one in known if one.partition("/")[0] in _REGIONS)
+    places = {one: one.casefold().rpartition("/")[2] for one in regional}
+    found = [one for one, place in places.items() if place == typed]
+    if not found:
+        like = difflib.get_close_matches(typed, sorted(set(places.values())), _MOST_NEAR, _LIKE)
+        found = [one for place in like for one in regional if places[one] == place]
+    return tuple(found[:_MOST_NEAR])
 
 
 def check_folders(whole: Whole) -> None:

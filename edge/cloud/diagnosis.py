@@ -53,6 +53,9 @@ _NO_RIGHT = "delete it in the archive itself, or give these credentials the righ
 _NO_DELETE = 'delete it in the archive itself; an Orthanc deletes with kind = "orthanc"'
 
 
+_BAD_REQUEST = 400
+"""What servers of TLS say to who speaks in the clear, if they say something."""
+
 _Told = tuple[Verdict, str, str]
 _Act = Callable[[], Awaitable[_Told]]
 
@@ -165,6 +168,12 @@ class Diagnosis:
 
     async def _secure(self, knock: Knock) -> _Told:
         if not self._route.encrypted:
+            if await self._is_only_encrypted(knock):
+                raise CloudRefused(
+                    f"{self._where} answers with encryption alone, and the url begins with http://",
+                    status=400,
+                    hint="it must begin with https://",
+                )
             return (
                 Verdict.NOTED,
                 "nothing is encrypted: the url begins with http://",
@@ -184,6 +193,16 @@ class Diagnosis:
         if days < _ENDS_SOON:
             return Verdict.NOTED, found, "have the archive's keeper renew it in time"
         return Verdict.PASSED, found, ""
+
+    async def _is_only_encrypted(self, knock: Knock) -> bool:
+        """Whether who is asked in the clear hangs up or complains, and would speak TLS."""
+        if self._route.proxy is None:
+            with contextlib.suppress(httpx.HTTPError, OSError):
+                self._head = await knock.head()
+        if self._head is not None and self._head.status != _BAD_REQUEST:
+            return False
+        look = await look_at(self._route, patience=self._patience)
+        return look.certificate is not None
 
     def _hung_up(self) -> CloudUnreachable:
         return CloudUnreachable(

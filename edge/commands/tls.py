@@ -67,6 +67,10 @@ async def _show(options: argparse.Namespace) -> int:
     if found.fingerprints.authority:
         say(f"authority    SHA-256 {found.fingerprints.authority}")
         say("  get it     edge tls ca, or /ca.crt of the box; then compare the fingerprint")
+    for one in found.former:
+        say(f"former name  SHA-256 {one.server}")
+        say(f"  for        {', '.join(one.names)}, and who calls by an address")
+        say(f"  until      {moment(one.until)}")
     return 0
 
 
@@ -110,12 +114,16 @@ async def _renew(options: argparse.Namespace) -> int:
     """Files are taken away, and whoever loads the next makes what is missing."""
     loaded = await configuration(options)
     from edge.access.authority import AUTHORITY, SERVER
+    from edge.access.former import former_files
     from edge.admin.local import ask_service, refuse_if_locked
 
     await asyncio.to_thread(refuse_if_locked, loaded.appliance.data_dir)
     names = [AUTHORITY, SERVER] if options.authority else [SERVER]
-    for name in names:
-        await asyncio.to_thread((_own(loaded) / name).unlink, missing_ok=True)
+    folder = _own(loaded)
+    # What was shown before is not to be shown any more, not even by a former name.
+    former = [path for _, path in await asyncio.to_thread(former_files, folder)]
+    for path in (*(folder / name for name in names), *former):
+        await asyncio.to_thread(path.unlink, missing_ok=True)
     if await ask_service(loaded.appliance.data_dir, "certificates") is None:
         say("edge: it is made when the service starts", file=sys.stderr)
         return 0

@@ -22,6 +22,7 @@ kernel), and leaves an *answer* beside. Root runs for the time of a wish, and li
     power       whether the mains are there
     ups         an UPS on USB is found
     lights      status LEDs
+    former_name what it was called on the LAN until somebody renamed it
     part        what the service itself wishes
     places      where all of it is
     tools       the machine's programs

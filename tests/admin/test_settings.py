@@ -171,6 +171,38 @@ async def test_a_change_comes_into_force_and_the_record_has_what_was_and_what_is
     assert "emasesnepo" not in str(answer) + str(told)
 
 
+async def test_who_renames_the_box_hears_where_it_is_then(client):
+    body = {"changes": {"appliance.name": "St. Brigid"}}
+    _, answer = await ask(client, "POST", "/settings", json=body)
+    assert answer["moved"] == {"former": "edge.local", "host": "st-brigid.local", "hours": 4.0}
+
+
+async def test_who_changes_something_else_hears_nothing_of_names(client):
+    body = {"changes": {"sync.sweep_minutes": 5}}
+    _, answer = await ask(client, "POST", "/settings", json=body)
+    assert answer["moved"] is None
+
+
+@pytest.mark.parametrize(
+    ("typed", "near"),
+    [
+        ("Dublin", ["Europe/Dublin"]),
+        ("europe/dublin", ["Europe/Dublin"]),
+        ("new york", ["America/New_York"]),
+        ("Europe/Dubln", ["Europe/Dublin", "Europe/Berlin"]),
+        ("Atlantis", []),
+        ("/", []),
+    ],
+)
+async def test_a_time_zone_that_is_not_known_is_told_with_those_like_it(client, typed, near):
+    body = {"changes": {"appliance.time_zone": typed}}
+    _, answer = await ask(client, "POST", "/settings/check", json=body)
+    assert answer["problem"]["message"] == f'"{typed}" is not known'
+    assert answer["problem"]["near"][:1] == near[:1]
+    status, answer = await ask(client, "POST", "/settings", json=body)
+    assert (status, answer["detail"]) == (409, f'appliance.time_zone = "{typed}" is not known')
+
+
 async def test_what_can_not_be_is_refused_and_nothing_of_it_is_told(client, applied, witness):
     archive = ARCHIVE | {"url": "nowhere"}
     status, answer = await ask(

@@ -103,7 +103,10 @@ async def test_settings_are_tried_as_they_are_typed_and_come_into_force(box, pag
 
     # What can't be is told where it is typed, and led to from the foot of the page.
     await zone.fill("Atlantis")
-    await expect(wrong).to_contain_text("not known")
+    await expect(wrong).to_contain_text("The box knows no time zone “Atlantis”.")
+    await zone.fill("Dublin")
+    await expect(wrong).to_contain_text("Did you mean")
+    await expect(wrong).to_contain_text("Europe/Dublin")
     await expect(apply).to_be_disabled()
     await page.get_by_role("link", name="Look at “Time zone”").click()
     await expect(zone).to_be_focused()

@@ -158,6 +158,16 @@ async def say_where_it_stands(page):
     await expect(page.get_by_label("Time zone")).to_have_value("Europe/Dublin")
     await expect(page.locator("#clinic-learns")).to_be_visible()
     await fits(page)
+    # A city alone is no time zone; what is, is said.
+    await write(page.get_by_label("Time zone"), "Dublin")
+    await press(page.get_by_role("button", name="Go on"))
+    await expect(page.get_by_label("Time zone")).to_be_focused()
+    problem = page.locator("#clinic-form .problem")
+    await expect(problem).to_contain_text("The box knows no time zone “Dublin”. Did you mean")
+    await expect(problem).to_contain_text("Europe/Dublin")
+    await expect(problem).not_to_contain_text("appliance.time_zone")
+    await fits(page)
+    await write(page.get_by_label("Time zone"), "Europe/Dublin")
     await press(page.get_by_role("button", name="Go on"))
     await expect(page.get_by_role("heading", name="Is it on the network?")).to_be_focused()
     await expect(page.locator("#looks > li")).to_have_count(4)
@@ -166,7 +176,13 @@ async def say_where_it_stands(page):
 
 
 async def connect_archive(archive, page):
-    """A wrong password is told where it fails; the right one goes on."""
+    """An address in the clear and a wrong password are told where they fail; right ones go on."""
+    await write(page.get_by_label("Address"), "http://archive.example/dicom-web")
+    await press(page.get_by_role("button", name="Test it, and go on"))
+    problem = page.locator("#cloud-fields .at-field")
+    await expect(problem).to_contain_text("The address must begin with https")
+    await expect(page.get_by_label("Address")).to_be_focused()
+    await expect(page.locator("#cloud-steps > li")).to_have_count(0)
     await write(page.get_by_label("Address"), archive.dicomweb)
     await reach(page.locator("#cloud-form [name=kind]"))
     await page.keyboard.type("Orth")
@@ -220,8 +236,12 @@ async def connect_device(box, page):
     # What was wrong before is not said any more; what it calls wrongly is, without "Let it in".
     await expect(news.locator("[data-level=alarm]")).to_have_count(0)
     assert not (await dcmtk("echoscu", box.dimse_port, called="WRONG", calling="CT1")).has_succeeded
+    await expect(news).to_contain_text("CT1 is let in, and has one thing to change.")
     await expect(news).to_contain_text(advice)
+    await expect(news).not_to_contain_text("something is wrong")
+    await expect(news).not_to_contain_text("may send images now")
     await expect(news.get_by_role("button")).to_have_count(0)
+    await fits(page)
     assert (await dcmtk("echoscu", box.dimse_port, calling="CT1")).has_succeeded
     await expect(news).to_contain_text("CT1 called, and all went well.")
     await press(page.locator("#device-next"))

@@ -227,6 +227,14 @@ async def nothing(request):
     return web.json_response([], content_type="application/dicom+json")
 
 
+async def test_an_archive_that_speaks_tls_alone_is_not_called_a_bad_line(authority):
+    async with website(nothing, authority.issue_cert("127.0.0.1")) as url:
+        step, words = await failure(url.replace("https:", "http:"))
+    assert step is Step.TLS
+    assert "answers with encryption alone" in words
+    assert words.endswith("it must begin with https://")
+
+
 async def test_a_certificate_for_another_name_is_shown(authority, trusted):
     certificate = authority.issue_cert("other.example", "www.other.example")
     async with website(nothing, certificate) as url:

@@ -77,6 +77,22 @@ async def test_the_authority_is_handed_out_and_its_fingerprint_is_told_at_the_bo
             assert (await client.get(f"https://localhost:{port}/healthz")).status_code == 200
 
 
+async def test_what_is_shown_under_a_former_name_is_told_until_it_is_made_anew(tmp_path):
+    box = Box(tmp_path)
+    async with box.running() as port:
+        before = await served(port)
+    appliance = replace(box.settings.appliance, name="St. Brigid")
+    box.settings = replace(box.settings, appliance=appliance)
+    async with box.running() as port:
+        (former,) = json.loads((await box.run("tls", "show", "--json"))[1])["former"]
+        assert (former["server"], "edge.local" in former["names"]) == (before, True)
+        assert f"former name  SHA-256 {before}" in (await box.run("tls", "show"))[1]
+        assert await served(port) == before  # by its address
+        assert (await box.run("tls", "renew"))[0] == 0
+        after = json.loads((await box.run("tls", "show", "--json"))[1])
+        assert (after["former"], after["server"]) == ([], await served(port))
+
+
 async def test_the_boxs_own_certificate_is_made_anew_and_its_authority_if_that_is_said(tmp_path):
     box = Box(tmp_path)
     async with box.running() as port:

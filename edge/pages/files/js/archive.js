@@ -1,10 +1,10 @@
 // The cloud archive: a form of what is needed to reach it, and the walk there before it is set up.
 
-import { ask } from "./api.js";
 import { authorityFields } from "./authority.js";
 import { make, wordsOf } from "./dom.js";
 import { walk } from "./walk.js";
 import { _ } from "./words.js";
+import { problemOf, wrong } from "./wrong.js";
 
 const KINDS = () => ({ dicomweb: _("Any archive with DICOMweb"), orthanc: "Orthanc", azure: "Azure DICOM", google: "Google Cloud Healthcare", aws: "AWS HealthImaging", edge: _("Another of these boxes") });
 const WAYS = () => ({ basic: _("Name and password"), bearer: _("A token"), oauth2: _("OAuth 2 (client and secret)"), aws: _("AWS access key"), none: _("Nothing") });
@@ -103,11 +103,11 @@ export function archiveFields(before = {}) {
     // What is not said is left out, as the box leaves it out.
     return Object.fromEntries(Object.entries(made).filter(([, said]) => said !== undefined));
   };
-  const tell = (key, problem) => {
+  const tell = (key, error) => {
     const part = key === "auth.kind" ? "way" : key.replace(/^auth\./, "");
     const input = [...node.querySelectorAll("[name]")].find((one) => one.name === part);
     if (!input) return false;
-    say(input, wordsOf({ ...problem, message: problem.message.replace(/^= /, "") }));
+    say(input, wordsOf(error));
     input.focus();
     return true;
   };
@@ -119,11 +119,13 @@ export function archiveFields(before = {}) {
  * What is wrong is told at its field; if it has none here, this fails with it.
  */
 export async function canBe(fields, at, archives, changes = {}) {
-  const { problem } = await ask("/api/v1/settings/check", { body: { changes: { ...changes, "cloud.archive": archives } } });
+  const all = { ...changes, "cloud.archive": archives };
+  const problem = await problemOf(all);
   if (!problem) return true;
   const mine = `cloud.archive.${at}.`;
-  if (problem.key.startsWith(mine) && fields.tell(problem.key.slice(mine.length), problem)) return false;
-  throw Object.assign(new Error(problem.message), { hint: problem.hint });
+  const error = wrong(problem, all);
+  if (problem.key.startsWith(mine) && fields.tell(problem.key.slice(mine.length), error)) return false;
+  throw error;
 }
 
 /** Where in the list the one stands to which everything goes; behind its end, if there is none. */

@@ -37,6 +37,14 @@ export const spaced = (text) => text.match(/.{1,4}/g).join(" ");
 
 export const byId = (id) => document.getElementById(id);
 
+/** An error of the page's own, in the language of who reads it: a sentence, and what else there is. */
+export class Said extends Error {
+  constructor(text, ...more) {
+    super(text);
+    this.nodes = [text, ...more];
+  }
+}
+
 /** Say why something was not done, in an element of class `problem`: the box's words, and its hint. */
 export function showProblem(element, error) {
   element.replaceChildren(...wordsOf(error));
@@ -55,6 +63,7 @@ export function sentence(text) {
 
 /** What an error says, as nodes. */
 export function wordsOf(error) {
+  if (error instanceof Said) return error.nodes;
   if (error instanceof Unreachable) return [_("The box does not answer. Is this device on its network?")];
   const said = make("span", { lang: "en", dir: "auto" }, sentence(error.message));
   return error.hint

@@ -6,7 +6,9 @@ import { archiveFields, canBe, primaryOf, tryArchive } from "./archive.js";
 import { confirm, open } from "./dialog.js";
 import { byId, icon, make, onSubmit, showProblem, toast, wordsOf } from "./dom.js";
 import { begin, inForce } from "./force.js";
+import { showMoved } from "./moved.js";
 import { _, ngettext } from "./words.js";
+import { problemOf, wrong as wrongOf } from "./wrong.js";
 
 // Key, what it is called, what follows from it, and more: unit, scale (of the number that is shown).
 const GROUPS = () => [
@@ -113,7 +115,7 @@ async function check() {
   let problem = null;
   if (Object.keys(changes).length) {
     try {
-      ({ problem } = await ask("/api/v1/settings/check", { body: { changes } }));
+      problem = await problemOf(changes);
     } catch (error) {
       return showProblem(byId("problem"), error);
     }
@@ -124,11 +126,11 @@ async function check() {
   for (const [key, row] of rows) {
     row.problem.hidden = key !== wrong;
     byId(key)?.setAttribute("aria-invalid", String(key === wrong));
-    if (key === wrong) row.problem.replaceChildren(...wordsOf(problem));
+    if (key === wrong) row.problem.replaceChildren(...wordsOf(wrongOf(problem, changes)));
   }
   byId("apply").disabled = Boolean(problem);
   byId("wrong").hidden = !wrong;
-  if (!wrong) return problem && showProblem(byId("problem"), problem);
+  if (!wrong) return problem && showProblem(byId("problem"), wrongOf(problem, changes));
   byId("wrong").textContent = _("Look at “%(name)s”", { name: rows.get(wrong).label });
   byId("wrong").href = `#${wrong}`;
 }
@@ -282,4 +284,5 @@ async function load() {
     showProblem(byId("problem"), error);
   }
 }
+showMoved();
 await load();

@@ -112,6 +112,12 @@ function strangerNews(one, peers) {
     calledWrong && isKnown ? null : make("button", { type: "button", class: "button small", data: { device: one.ae_title }, onclick: () => approve(one) }, _("Let it in")));
 }
 
+/** It is let in, and calls by a title that is not ours: what is to be done is said once. */
+const grantedNews = (title, called) => (called === undefined
+  ? make("p", {}, _("%(device)s may send images now, and nothing else: the page of devices gives it more. Have it test the connection once more.", { device: title }))
+  : alarm("warning", "peers", _("%(device)s is let in, and has one thing to change.", { device: title }), [
+    wrongTitle(called), make("p", {}, _("Then have it test the connection once more: it may send images, and nothing else; the page of devices gives it more."))]));
+
 const troubleNews = (one) => alarm("alarm", "alarm", _("%(device)s called, and something is wrong.", { device: one.ae_title || one.host }),
   one.kind === CALLED ? wrongTitle(one.called)
     : [make("p", { class: "words", ...english }, one.what), make("ul", {}, one.changes.map((each) => make("li", english, each.what)))]);
@@ -122,10 +128,7 @@ function showNews(peers, strangers, doctor) {
   last = now;
   const fine = doctor.peers.filter((one) => one.called !== null);
   const news = fine.map((one) => make("p", { class: "cluster" }, icon("check", _("done")), _("%(device)s called, and all went well.", { device: one.name || one.ae_title })));
-  for (const title of granted) {
-    if (!fine.some((one) => one.ae_title === title)) news.push(make("p", {}, _("%(device)s may send images now, and nothing else: the page of devices gives it more. Have it test the connection once more.", { device: title })));
-  }
-  news.push(...strangers.map((one) => strangerNews(one, peers)));
+  const letIn = [...granted].filter((title) => !fine.some((one) => one.ae_title === title));
   const approved = new Map(peers.map((one) => [one.ae_title, one.approved ?? 0]));
   const called = doctor.troubles.filter((one) => one.fine_since === null && one.direction === "in");
   // What went wrong before it was let in is what that mended; who called us by another title is over
@@ -133,7 +136,16 @@ function showNews(peers, strangers, doctor) {
   const isOver = (one) => (one.kind === CALLED
     ? called.some((other) => other.ae_title === one.ae_title && other.kind !== CALLED && other.last_seen > one.last_seen)
     : one.last_seen <= (approved.get(one.ae_title) ?? 0));
-  const troubles = called.filter((one) => one.changes.length && !isOver(one) && !strangers.some((other) => other.ae_title === one.ae_title));
+  const lasting = called.filter((one) => one.changes.length && !isOver(one));
+  // Of who was let in here, one thing is said: that it may send, what it has to call, or what else is wrong.
+  const wrongly = (one) => letIn.includes(one.ae_title) && (one.kind === CALLED || (one.kind === undefined && one.called !== ours()));
+  for (const title of letIn) {
+    const its = [...strangers, ...lasting].filter((one) => one.ae_title === title);
+    const other = its.find(wrongly);
+    if (other || !its.length) news.push(grantedNews(title, other?.called));
+  }
+  news.push(...strangers.filter((one) => !wrongly(one)).map((one) => strangerNews(one, peers)));
+  const troubles = lasting.filter((one) => !wrongly(one) && !strangers.some((other) => other.ae_title === one.ae_title));
   news.push(...troubles.slice(0, 3).map(troubleNews));
   if (!fine.length) news.push(make("p", { class: "note waiting" }, _("Waiting for the device to call …")));
   const held = document.activeElement?.dataset.device;

@@ -7,10 +7,12 @@ import { byId, icon, inSmallLetters, make, onSubmit, showProblem } from "./dom.j
 import { enrolling, go } from "./enrol.js";
 import { change } from "./force.js";
 import { picture } from "./handing.js";
+import { showMoved } from "./moved.js";
 import { keyPaper } from "./paper.js";
 import { device, endLearning, learns, mayLearn } from "./setup-device.js";
 import { walkRow } from "./walk.js";
 import { _, moment } from "./words.js";
+import { problemOf, wrong } from "./wrong.js";
 
 const quiet = { welcome: false };
 const ORDER = ["clinic", "network", "cloud", "recovery", "device", "image"];
@@ -113,6 +115,16 @@ function clinic() {
   byId("zones").replaceChildren(...(Intl.supportedValuesOf?.("timeZone") ?? []).map((zone) => make("option", { value: zone })));
 }
 
+/** Stop at what can't be so, at its field. `controls`: of each key. */
+async function check(changes, controls) {
+  for (const control of Object.values(controls)) control.removeAttribute("aria-invalid");
+  const problem = await problemOf(changes);
+  if (!problem) return;
+  controls[problem.key]?.setAttribute("aria-invalid", "true");
+  controls[problem.key]?.focus();
+  throw wrong(problem, changes);
+}
+
 const willLearn = () => !done.device && mayLearn(known);
 
 async function saveClinic({ name, language, zone }) {
@@ -123,6 +135,7 @@ async function saveClinic({ name, language, zone }) {
     learns();
   }
   const changes = Object.fromEntries(Object.entries(wanted).filter(([key, said]) => said !== undefined && known.get(key).source !== "fixed" && (said !== value(key) || known.get(key).source === "default")));
+  if (Object.keys(changes).length) await check(changes, Object.fromEntries(CLINIC.map(([field, key]) => [key, byId("clinic-form").elements[field]])));
   byId("clinic-wait").hidden = false;
   try {
     if (Object.keys(changes).length) await change(changes);
@@ -169,6 +182,7 @@ async function saveCloud() {
   const primary = fields.value();
   const at = primaryOf(archives);
   archives[at] = primary;
+  byId("cloud-steps").replaceChildren();
   if (!await canBe(fields, at, archives)) return;
   // Where it does not work, the last of the steps says so.
   if (!await tryArchive(byId("cloud-steps"), primary.name, archives)) return;
@@ -289,6 +303,7 @@ async function finish() {
 }
 
 if (byId("steps")) {
+  showMoved();
   onSubmit(byId("clinic-form"), saveClinic);
   onSubmit(byId("cloud-form"), saveCloud);
   onSubmit(byId("recovery-form"), async ({ key }) => {

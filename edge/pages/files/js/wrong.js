@@ -1,0 +1,32 @@
+// What is wrong with a setting, in the words of who looks at the page; what is not known here, in the box's.
+
+import { Said } from "./dom.js";
+import { ask } from "./api.js";
+import { _ } from "./words.js";
+
+/** What was typed at a key, which may be in a table of an array. */
+function typedAt(changes, key) {
+  const own = Object.keys(changes).find((one) => key === one || key.startsWith(`${one}.`));
+  if (!own) return "";
+  return key.slice(own.length + 1).split(".").filter(Boolean).reduce((node, part) => node?.[part], changes[own]) ?? "";
+}
+
+/** An error of what `/settings/check` found in these changes. */
+export function wrong(problem, changes) {
+  const said = String(typedAt(changes, problem.key));
+  if (problem.key === "appliance.time_zone") {
+    const zones = problem.near.map((zone) => `\u2066${zone}\u2069`).join(", ");
+    return new Said(zones
+      ? _("The box knows no time zone “%(zone)s”. Did you mean %(zones)s?", { zone: said, zones })
+      : _("The box knows no time zone “%(zone)s”. It is called by a large city in it, such as Europe/Dublin.", { zone: said }));
+  }
+  if (problem.key.endsWith(".url") && /^http:/i.test(said)) {
+    return new Said(_("The address must begin with https: images and passwords would travel in the clear otherwise."));
+  }
+  return Object.assign(new Error(problem.message), { hint: problem.hint });
+}
+
+/** What would be wrong with these changes; null if nothing is. */
+export async function problemOf(changes) {
+  return (await ask("/api/v1/settings/check", { body: { changes } })).problem;
+}
