@@ -7,6 +7,7 @@ in the order in which its life goes on.
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 
 import pytest
@@ -39,7 +40,7 @@ def attended(tmp_path_factory, hands):
     folder = tmp_path_factory.mktemp("attended")
     pictures = folder / "pictures.raw"
     with pictures.open("wb") as file:
-        file.truncate(9 * 10**9)
+        file.truncate(19 * 10**9)
     table = b"label: gpt\nsize=1GiB, name=pictures\n"
     subprocess.run(["sfdisk", "-q", str(pictures)], input=table, check=True)
     machine = Machine(
@@ -63,7 +64,7 @@ def test_it_shows_the_disks_and_what_is_on_each(attended):
     assert f"Edge {version}: the installer" in shown
     lines = [line.strip() for line in shown.splitlines() if "GB, " in line]
     assert any("nvme0n1, 17 GB" in line and line.endswith("DISK0; empty") for line in lines), lines
-    assert any("vda, 9 GB" in line and "not empty: pictures" in line for line in lines), lines
+    assert any("vda, 19 GB" in line and "not empty: pictures" in line for line in lines), lines
     assert len(lines) == 2, f"the stick itself is none of them: {lines}"
 
 
@@ -77,10 +78,14 @@ def test_it_writes_reads_back_and_starts_from_the_disk_with_the_stick_still_in(a
     before = len(attended.console)
     line = next(line for line in attended.console.splitlines() if "nvme0n1, 17 GB" in line)
     attended.type([line.split()[0], "ret"])
-    attended.until_said(r"writing to nvme0n1", after=before)
-    attended.until_said(r"reading back what was written", after=before)
-    attended.until_said(r"Installed\.", after=before)
+    for what in ("writing to nvme0n1", "reading back what was written"):
+        attended.until_said(rf"{what}: 100 %", after=before)
+        said = re.findall(rf"{what}: (\d+) %", attended.console[before:])
+        assert len(said) > 5, f"how far it is is shown: {said}"
+        assert said == sorted(said, key=int)
+    attended.until_said(r"Installed\. Take the stick out, or press Enter", after=before)
     before = len(attended.console)
+    attended.type(["ret"])
     print(f"start after it: {attended.until_ready():.0f} s")
     assert not has_failed(attended)
     assert hands.must("/usr/lib/edge/boot-disk").strip() == "nvme0n1"

@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import configparser
 import json
+import os
+import pty
 import re
+import select
 import shutil
 import signal
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
+from typing import Self
 
 import pytest
 
@@ -283,6 +287,7 @@ class Person:
     def __init__(self, *answers: str) -> None:
         self.answers = list(answers)
         self.said: list[str] = []
+        self.shown: list[tuple[str, int]] = []
 
     def say(self, text: str = "") -> None:
         self.said.append(text)
@@ -290,6 +295,15 @@ class Person:
     def ask(self, text: str) -> str:
         self.said.append(text)
         return self.answers.pop(0)
+
+    def typed(self, _seconds: float | None) -> str | None:
+        return self.answers.pop(0) if self.answers else None
+
+    def forget(self) -> None:
+        pass
+
+    def rises(self, what: str, percent: int) -> None:
+        self.shown.append((what, percent))
 
 
 def test_the_power_may_go_once_the_stick_has_its_note(installer, tmp_path, monkeypatch):
@@ -418,3 +432,204 @@ def test_the_installer_has_the_screen_for_itself(installer, monkeypatch):
     masked = (IMAGE / "libexec/boot-mode").read_text()
     for unit in ("timers.target", "paths.target", "edge.service"):
         assert f" {unit}" in masked
+
+
+@pytest.fixture
+def terminals(installer, monkeypatch):
+    """A screen and a serial line, and what was written to each."""
+    pairs = [pty.openpty() for _ in range(2)]
+    names = tuple(os.ttyname(side) for _, side in pairs)
+    monkeypatch.setattr(installer, "TERMINALS", (*names, "/dev/none"))
+    made = installer.Terminals()
+    yield made, pairs[0][0], pairs[1][0]
+    for descriptor in (*made._open, *(one for pair in pairs for one in pair)):
+        os.close(descriptor)
+
+
+def read_to(descriptor: int, end: str) -> str:
+    """All that comes, up to the line with some text; it may come in pieces."""
+    found = ""
+    while not (end in found and found.endswith("\n")):
+        ready, _, _ = select.select([descriptor], [], [], 60)
+        assert ready, found
+        found += os.read(descriptor, 4096).decode()
+    return found
+
+
+def test_how_far_it_is_rises_on_one_line_of_the_screen_and_every_tenth_on_a_serial_line(terminals):
+    say, screen, serial = terminals
+    for percent in (0, 3, 3, 9, 12, 57, 99, 100, 100):
+        say.rises("writing to vda", percent)
+    shown = read_to(screen, "100 %")
+    assert shown.count("\n") == 1
+    assert [int(one) for one in re.findall(r"\rwriting to vda: +(\d+) %", shown)] == [
+        *(0, 3, 9, 12, 57, 99, 100),
+    ]
+    lines = read_to(serial, "100 %").split("\r\n")
+    tenths = (0, 12, 57, 99, 100)
+    assert [line.strip() for line in lines] == [*(f"writing to vda: {n} %" for n in tenths), ""]
+
+
+def test_enter_that_was_pressed_while_it_wrote_is_no_answer(terminals):
+    say, screen, _ = terminals
+    os.write(screen, b"\n")
+    assert select.select(say._open[:1], [], [], 60)[0], "it has come"
+    say.forget()
+    assert say.typed(0) is None
+    os.write(screen, b"2\n")
+    assert say.typed(60) == "2"
+
+
+def test_what_is_read_back_is_counted(installer, tmp_path, monkeypatch):
+    monkeypatch.setattr(installer, "run", Programs())
+    monkeypatch.setattr(installer, "CHUNK", 100)
+    file = tmp_path / "part"
+    file.write_bytes(bytes(1000))
+    person = Person()
+    read = installer.Compared(2000, person)
+    assert installer.digest(str(file), read) == installer.digest(str(file), read)
+    assert [percent for _, percent in person.shown] == [*range(0, 105, 5)]
+
+
+class Layout:
+    """systemd-repart that takes three looks, of a disk that is written meanwhile."""
+
+    def __init__(self, status: int) -> None:
+        self.returncode = status
+        self.looks = 3
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def communicate(self, timeout: float) -> tuple[str, None]:
+        self.looks -= 1
+        if self.looks:
+            raise subprocess.TimeoutExpired("systemd-repart", timeout)
+        return "no room\n", None
+
+
+@pytest.mark.parametrize("status", [0, 1])
+def test_writing_shows_what_the_disk_has_of_it(installer, monkeypatch, status):
+    sent = iter((5000, 5400, 9000))
+    monkeypatch.setattr(installer, "written_to", lambda _: next(sent))
+    monkeypatch.setattr(installer.subprocess, "Popen", lambda *_, **__: Layout(status))
+    person, disk = Person(), installer.Disk("sdb", 10**11, "", "", ())
+    if status:
+        with pytest.raises(installer.InstallError, match="systemd-repart: no room"):
+            installer.lay_out(disk, 1000, person)
+    else:
+        installer.lay_out(disk, 1000, person)
+    assert [percent for _, percent in person.shown] == [0, 40, 99, *([] if status else [100])]
+
+
+def test_it_waits_until_the_stick_is_out_or_enter_is_pressed(installer, tmp_path, monkeypatch):
+    locked = []
+    libc = SimpleNamespace(mlockall=locked.append)
+    monkeypatch.setattr(installer.ctypes, "CDLL", lambda _: libc)
+    assert installer.ended(Person(), tmp_path / "gone", None) == "gone"
+    assert installer.ended(Person(""), tmp_path, None) == "reboot"
+    assert installer.ended(Person(), tmp_path, 0.01) == "reboot"
+    assert len(locked) == 3, "its programs are on the stick"
+
+
+def test_without_its_stick_the_machine_starts_again_without_its_programs(installer, monkeypatch):
+    asked, person = [], Person()
+    libc = SimpleNamespace(reboot=asked.append)
+    monkeypatch.setattr(installer.ctypes, "CDLL", lambda _: libc)
+    monkeypatch.setattr(installer.os, "kill", lambda *_: None)
+    monkeypatch.setattr(installer.os, "sync", lambda: asked.append("sync"))
+    monkeypatch.setattr(installer, "Terminals", lambda: person)
+    monkeypatch.setattr(installer, "run", lambda *_: "sda")
+    monkeypatch.setattr(installer, "install", lambda *_: "gone")
+    monkeypatch.setattr(installer.subprocess, "run", lambda *_, **__: None)
+    assert installer.main() == 0
+    assert asked == ["sync", 0x1234567]
+
+
+def test_the_guide_and_the_installer_want_a_disk_of_one_size(installer):
+    guide = (IMAGE / "README.md").read_text()
+    assert "| disk | 16 GB |" in guide
+    assert "no disk of 16 GB or more" in guide
+    assert "no disk of 16 GB or more" in (IMAGE / "libexec/install").read_text()
+    assert 14.5e9 < installer.LEAST < 16e9, "disks that are sold so have a little less"
+
+
+TELL = IMAGE / "libexec/tell"
+
+
+@pytest.mark.parametrize(
+    ("consoles", "words", "said"),
+    [
+        ("tty0 ttyS0", ["begins"], {"tty0", "ttyS0"}),
+        ("tty0 ttyS0", ["--screen", "begins"], {"tty0"}),
+        ("tty0 ttyS0 ttyAMA0", ["--screen", "begins"], {"tty0", "ttyS0"}),
+        ("tty0", ["--screen", "begins"], set()),
+        ("tty0", ["begins"], {"tty0"}),
+        ("", ["begins"], {"console"}),
+        ("gone/tty0 ttyS0", ["begins"], {"ttyS0"}),
+    ],
+)
+def test_who_stands_before_the_machine_is_told(tmp_path, consoles, words, said):
+    (tmp_path / "active").write_text(f"{consoles}\n" if consoles else "")
+    devices = tmp_path / "dev"
+    devices.mkdir()
+    subprocess.run(
+        [TELL, *words],
+        env=os.environ | {"EDGE_CONSOLES": str(tmp_path / "active"), "EDGE_DEVICES": str(devices)},
+        check=True,
+    )
+    assert {path.name for path in devices.iterdir()} == said
+    assert all(path.read_text().strip() == "begins" for path in devices.iterdir())
+
+
+def test_the_screen_is_told_from_the_first_moment_to_the_page():
+    initrd = IMAGE / "mkosi.images/initrd"
+    assert (
+        "ExtraTrees=../../libexec/tell:/usr/lib/edge/tell"
+        in (initrd / "mkosi.conf").read_text().splitlines()
+    )
+    system = initrd / "mkosi.extra/usr/lib/systemd/system"
+    first = system / "sysinit.target.wants/edge-begin.service"
+    assert first.resolve() == system / "edge-begin.service"
+    assert read(first)["Unit"]["DefaultDependencies"] == "no"
+    last = read(UNITS / "edge-starting.service")
+    assert last["Unit"]["Before"] == "edge.service"
+    for said in (read(first), last):
+        assert said["Service"]["ExecStart"].startswith("/usr/lib/edge/tell ")
+    for folder in (system, UNITS):
+        for path in folder.glob("*.service.d/10-edge.conf"):
+            assert "/dev/console" not in path.read_text(), f"{path}: that is the serial line"
+    disk = (IMAGE / "libexec/disk").read_text()
+    assert '"$tell" --screen' in disk
+
+
+def test_an_ups_is_commanded_only_where_one_ends_the_machine(tmp_path):
+    removed = read(IMAGE / "mkosi.conf")["Content"]["RemoveFiles"].split()
+    assert "/usr/lib/systemd/system-shutdown/nutshutdown" in removed
+    own = (EXTRA / "usr/lib/systemd/system-shutdown/edge-ups").read_text()
+    calls = tmp_path / "calls"
+    program = tmp_path / "program"
+    program.write_text(f'#!/bin/sh\necho "$@" "$NUT_CONFPATH" >>{calls}\n')
+    program.chmod(0o755)
+    own = own.replace("/run/edge-nut/killpower", f"{tmp_path}/killpower")
+    own = re.sub(r"/usr/sbin/ups\w+", str(program), own)
+    subprocess.run(["sh", "-c", own], check=True)
+    assert not calls.exists()
+    (tmp_path / "killpower").touch()
+    subprocess.run(["sh", "-c", own], check=True)
+    assert calls.read_text().splitlines() == ["-K /run/edge-nut", "shutdown /run/edge-nut"]
+
+
+def test_the_start_greets_by_the_name_of_the_product(tmp_path):
+    release = tmp_path / "usr/lib/os-release"
+    release.parent.mkdir(parents=True)
+    release.write_text('PRETTY_NAME="Debian GNU/Linux 13 (trixie)"\nNAME="Debian GNU/Linux"\n')
+    for script in (IMAGE / "mkosi.images/initrd/mkosi.finalize", IMAGE / "mkosi.finalize"):
+        [line] = re.findall(r"^sed .*PRETTY_NAME.*$", script.read_text(), re.MULTILINE)
+        where = {"BUILDROOT": str(tmp_path), "root": str(tmp_path), "IMAGE_VERSION": "1.2"}
+        subprocess.run(["bash", "-euc", line], env=os.environ | where, check=True)
+        assert release.read_text().startswith('PRETTY_NAME="Edge')
+    assert release.read_text().startswith('PRETTY_NAME="Edge 1.2"\n')
