@@ -33,6 +33,8 @@ _LEGACY_TTL: Final = 10
 """For who is no multicast resolver (6.7)."""
 _MOST: Final = 9000
 """Bytes of a message (17)."""
+_MOST_LABELS, _MOST_HOPS = 127, 16
+"""Parts of a name (RFC 1035 2.3.4), and pointers to follow: a message can't keep us busy."""
 _A, _AAAA, _NSEC, _ANY, _IN = 1, 28, 47, 255, 1
 _TOP_BIT: Final = 0x8000
 """Of a class: of a question, that its answer may come to who asked alone (5.4); of a record, that
@@ -76,13 +78,13 @@ def questions_in(message: bytes) -> tuple[list[Question], bool]:
 def _name_at(message: bytes, at: int) -> tuple[str, int]:
     """A name and where it ends; parts may stand earlier (RFC 1035 4.1.4), each further ahead."""
     labels: list[str] = []
-    end, last = 0, at
+    end, last, hops = 0, at, 0
     while length := message[at]:
         if length >= 0xC0:
             (pointer,) = struct.unpack_from("!H", message, at)
             end = end or at + 2
-            at = pointer & 0x3FFF
-            if at >= last:
+            at, hops = pointer & 0x3FFF, hops + 1
+            if at >= last or hops > _MOST_HOPS:
                 raise ValueError("a name in a circle")
             last = at
             continue
@@ -90,6 +92,8 @@ def _name_at(message: bytes, at: int) -> tuple[str, int]:
         if len(label) < length or length > 63:
             raise ValueError("cut short")
         labels.append(label.decode())
+        if len(labels) > _MOST_LABELS:
+            raise ValueError("a name in a circle")
         at += 1 + length
     return ".".join(labels).lower(), end or at + 1
 

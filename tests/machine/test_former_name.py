@@ -86,6 +86,23 @@ def test_what_can_not_be_understood_is_refused(message):
         questions_in(message)
 
 
+@pytest.mark.parametrize(("pointers", "is_understood"), [(16, True), (17, False)])
+def test_pointers_that_lead_to_pointers_are_followed_so_far(pointers, is_understood):
+    places = [12, *range(19, 19 + 6 * pointers, 6)]
+    asked = [(b"\x01a\0", A, IN)]
+    asked += [(struct.pack("!H", 0xC000 | place), A, IN) for place in places[:-1]]
+    if is_understood:
+        assert {one.name for one in questions_in(query(*asked))[0]} == {"a"}
+    else:
+        with pytest.raises(ValueError, match="in a circle"):
+            questions_in(query(*asked))
+
+
+def test_a_name_of_more_parts_than_there_can_be_is_refused():
+    with pytest.raises(ValueError, match="in a circle"):
+        questions_in(query((b"\x01a" * 200 + b"\0", A, IN)))
+
+
 @contextlib.asynccontextmanager
 async def answering(names, port):
     part = FormerName(lambda: names, port=port, every=0.01)
