@@ -33,6 +33,8 @@ LONGEST: Final = 64 * 1024
 """Characters of what is given on a page or in the configuration."""
 _MOST: Final = 64
 """Authorities."""
+_LONGEST_NAME: Final = 200
+"""Characters of what one is called."""
 _WHICH: Final = "ask for that of the authority, which signed the server's"
 
 
@@ -64,10 +66,15 @@ def certificates_in(pem: str) -> list[x509.Certificate]:
     """
     from cryptography import x509
 
+    if "PRIVATE KEY-----" in pem:
+        raise AuthorityError(
+            "has a private key, which must be given to nobody",
+            "the authority's certificate alone is needed; whose key this is should hear of it",
+        )
     try:
         # What stands around certificates may be in any language.
         found = x509.load_pem_x509_certificates(pem.encode("ascii", "replace"))
-    except ValueError as error:
+    except (ValueError, x509.InvalidVersion) as error:
         raise AuthorityError(
             "has no certificate in PEM",
             "ask for it as text (PEM), which begins with -----BEGIN CERTIFICATE-----",
@@ -75,11 +82,12 @@ def certificates_in(pem: str) -> list[x509.Certificate]:
     if len(found) > _MOST:
         raise AuthorityError(f"has more than {_MOST} certificates")
     for one in found:
-        is_authority = False
-        with contextlib.suppress(x509.ExtensionNotFound, ValueError):
-            is_authority = one.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+        try:
+            called, is_authority = _called(one), _is_authority(one)
+        except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
+            raise AuthorityError(f"has a certificate that is damaged: {error}", _WHICH) from error
         if not is_authority:
-            raise AuthorityError(f"has {_called(one)}, which is no authority's certificate", _WHICH)
+            raise AuthorityError(f"has {called}, which is no authority's certificate", _WHICH)
     return found
 
 
@@ -93,11 +101,6 @@ def given(pem: str, now: float | None = None) -> str:
     Raises:
         AuthorityError: It can't be used, or is too old, or must not be given to anybody.
     """
-    if "PRIVATE KEY-----" in pem:
-        raise AuthorityError(
-            "has a private key, which must be given to nobody",
-            "the authority's certificate alone is needed; whose key this is should hear of it",
-        )
     if len(pem) > LONGEST:
         raise AuthorityError(f"is longer than {LONGEST // 1024} KiB", _WHICH)
     found = certificates_in(pem)
@@ -164,4 +167,13 @@ def _called(certificate: x509.Certificate) -> str:
         for oid in (NameOID.COMMON_NAME, NameOID.ORGANIZATION_NAME)
         if (attributes := certificate.subject.get_attributes_for_oid(oid))
     ]
-    return ", ".join(found) or certificate.subject.rfc4514_string() or "one without a name"
+    name = ", ".join(found) or certificate.subject.rfc4514_string() or "one without a name"
+    return name if len(name) <= _LONGEST_NAME else f"{name[:_LONGEST_NAME]}…"
+
+
+def _is_authority(certificate: x509.Certificate) -> bool:
+    from cryptography import x509
+
+    with contextlib.suppress(x509.ExtensionNotFound):
+        return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
+    return False

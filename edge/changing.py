@@ -268,7 +268,7 @@ class _Accepting:
         if said is True:
             if before and not is_moved:
                 return before
-            moved = "must be said again: it was for another address, proxy or authority"
+            moved = "must be said again: it was for another name, address, proxy or authority"
             raise _refused(where, moved if is_moved else "is not known", "type the secret")
         if not isinstance(said, str) or said == "":
             return said

@@ -7,6 +7,11 @@ import re
 
 import pytest
 import trustme
+from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.hashes import SHA256
+from cryptography.hazmat.primitives.serialization import Encoding
+from cryptography.x509.oid import ExtensionOID, NameOID
 
 from edge.authorities import LONGEST, AuthorityError, authorities_in, given, in_short
 
@@ -49,6 +54,38 @@ def test_what_can_not_be_used_is_said(clinic):
     ):
         with pytest.raises(AuthorityError, match=why):
             given(text)
+
+
+def made(*extensions, name="St. Brigid"):
+    """One's certificate in PEM, with these extensions, whatever they are."""
+    key = ec.generate_private_key(ec.SECP256R1())
+    subject = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name, _validate=False)])
+    day = dt.timedelta(days=1)
+    now = dt.datetime.now(dt.UTC)
+    builder = x509.CertificateBuilder(
+        subject, subject, key.public_key(), 7, now - day, now + day, list(extensions)
+    )
+    return builder.sign(key, SHA256()).public_bytes(Encoding.PEM).decode()
+
+
+CA = x509.Extension(ExtensionOID.BASIC_CONSTRAINTS, True, x509.BasicConstraints(True, None))
+
+
+def test_a_damaged_certificate_is_told_as_one():
+    with pytest.raises(AuthorityError, match="a certificate that is damaged"):
+        given(made(CA, CA))
+
+
+def test_a_private_key_is_refused_wherever_it_is_read(clinic):
+    key = clinic.private_key_pem.bytes().decode()
+    with pytest.raises(AuthorityError, match="a private key"):
+        authorities_in(pem_of(clinic) + key)
+
+
+@pytest.mark.filterwarnings("ignore:Attribute.s length")
+def test_a_long_name_is_cut():
+    (one,) = authorities_in(made(CA, name="x" * 5000))
+    assert one.subject == "x" * 200 + "…"
 
 
 def test_there_are_not_endlessly_many(clinic):

@@ -37,6 +37,7 @@ SET_CLOCK = "set this box's clock (timedatectl, chronyc tracking), or let it rea
 _NO_TRUST = (
     "give the box its authority's certificate: on its page, at the archive under More, or as tls_ca"
 )
+_NO_TRUST_OTHER = "set tls_ca of the archive to the certificate of its authority"
 _ARCHIVE = "the archive"
 _Words = tuple[str, str]
 """What happened, and what to do."""
@@ -136,6 +137,8 @@ def words_for(
         whose: What that server is to the reader.
     """
     words, hint = _words_for(error, url, proxy, time.time() if now is None else now)
+    if hint == _NO_TRUST and whose != _ARCHIVE:  # the page asks for no other's
+        hint = _NO_TRUST_OTHER
     return words.replace(_ARCHIVE, whose), hint.replace(_ARCHIVE, whose)
 
 

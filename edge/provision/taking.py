@@ -334,9 +334,8 @@ def authority_of(setup: Setup, beside: Mapping[str, bytes]) -> str:
         )
     pem = data.decode("ascii", "replace")
     try:
-        only_authorities(pem)
+        return only_authorities(pem)
     except MachineRefused as error:
         raise MachineRefused(
             f"{setup.ca_place}: setup.ca names {setup.ca}: {error}", hint=error.hint
         ) from error
-    return pem

@@ -204,7 +204,7 @@ class Bundle:
             except OSError as error:  # a stick was pulled out, say
                 raise UpdateRefused(
                     f"the update can't be read any more: {error.strerror}",
-                    hint="put the stick in again, or another one",
+                    hint="put the stick in again; if it lies on the box's disk, that fails",
                 ) from error
             if not piece:
                 raise UpdateRefused(f"the update ends within its part {part.name}")

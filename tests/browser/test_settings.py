@@ -237,9 +237,15 @@ async def test_an_archive_of_an_authority_of_the_clinic_s_own_is_added(box, page
     await expect(dialog.locator(".walk .verdict")).to_contain_text("there and back")
     assert "authority" not in await asyncio.to_thread((box.data / "settings.toml").read_text)
     await use_it.click()
+    # Looked at once more before it is applied, it keeps the password that was typed.
+    await page.get_by_role("button", name="Change cloud").click()
+    await expect(dialog.get_by_text("Leave it empty, and it stays as it is.")).to_be_visible()
+    await use_it.click()
+    await expect(dialog).to_have_count(0)
     await apply_all(page)
     written = await asyncio.to_thread((box.data / "settings.toml").read_text)
     assert private.pem.splitlines()[1] in written
+    assert "password = " in written
 
     # It is seen afterwards, and can be taken away; the password is said again then.
     await page.get_by_role("button", name="Change cloud").click()

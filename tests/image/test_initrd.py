@@ -117,6 +117,14 @@ def test_of_a_disk_and_a_stick_with_the_same_uuids_the_disk_has_it(disks):
     assert not disks.has("sda2")
 
 
+def test_a_disk_with_another_version_is_not_taken_for_the_stick_that_was_started(disks):
+    disks.are_copies()  # as far as the ESP goes, whose UUID every version has
+    (disks.root / "dev/sdb2").write_text("0d0d0d0d-0000-4000-8000-000000000000\n")
+    (disks.root / "dev/sdb3").write_text("0e0e0e0e-0000-4000-8000-000000000000\n")
+    disks.started_from(STICK)
+    assert disks.has("sda2")
+
+
 def test_the_disk_is_that_of_the_loader_that_was_started(disks):
     disks.run_from("sdb2", "sdb3")
     disks.started_from(DISK)

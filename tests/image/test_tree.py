@@ -358,6 +358,27 @@ def test_installer_writes_to_no_disk_that_the_system_runs_from(installer, stick,
     assert {words[0] for words in programs.called} == {"lsblk"}
 
 
+@pytest.mark.parametrize("lacks", ["", "esp"])
+def test_a_disk_that_is_broken_is_not_started_in_the_stick_s_place(installer, monkeypatch, lacks):
+    """It has the stick's system by then, and must not have its UUID as well."""
+    called = []
+    found = {kind: f"/dev/{kind}" for kind in ("esp", "root", "verity") if kind != lacks}
+    theirs = {kind: f"/dev/stick-{kind}" for kind in ("esp", "root", "verity")}
+    monkeypatch.setattr(installer, "run", Programs())
+    monkeypatch.setattr(installer, "parts", lambda disk: theirs if disk == "sde" else found)
+    monkeypatch.setattr(installer, "size_of", lambda _: 1)
+    monkeypatch.setattr(installer, "sector_of", lambda _: 512)
+    monkeypatch.setattr(installer, "lay_out", lambda *_: called.append("lay_out"))
+    monkeypatch.setattr(installer, "give_uuid", lambda *words: called.append(words))
+    monkeypatch.setattr(installer, "digest", lambda path, _: path)
+    disk = installer.Disk("sdb", 10**11, "", "", ())
+    why = "does not show what was written" if lacks else "does not hold what was written"
+    with pytest.raises(installer.InstallError, match=why):
+        installer.write(disk, "sde", Person())
+    given = [] if lacks else [("/dev/sdb", "/dev/esp")]
+    assert called == ["lay_out", *given]
+
+
 @pytest.mark.parametrize("disk", ["nvme0n1", "N1", "1"])
 def test_a_stick_erases_the_data_of_an_edge_only_if_it_says_so(installer, disk):
     disks = installer.candidates(LISTED, "sde")

@@ -35,23 +35,25 @@ function say(input, words) {
   if (more) more.open = true;
 }
 
-const secretField = (text, name, kept) => field(text, make("input", { name, type: "password", autocomplete: "new-password", data: { kept: kept ? "yes" : "" } }), kept ? _("Leave it empty, and it stays as it is.") : "");
+// A secret that stays is `true` for the one that the box has, or what was typed and waits to be applied.
+const secretField = (text, name, kept) => field(text, make("input", { name, type: "password", autocomplete: "new-password" }), kept ? _("Leave it empty, and it stays as it is.") : "");
 
 function proxyFields(before) {
   const address = make("input", { name: "proxy", value: before.proxy ?? "", placeholder: "http://proxy.example:3128", inputmode: "url", autocomplete: "off", autocapitalize: "none", spellcheck: "false", dir: "ltr" });
   const user = make("input", { name: "proxy_user", value: before.proxy_user ?? "", autocomplete: "off", autocapitalize: "none", spellcheck: "false" });
-  const password = secretField(_("Password there"), "proxy_password", before.proxy_password === true);
+  const password = secretField(_("Password there"), "proxy_password", Boolean(before.proxy_password));
   const node = make("fieldset", { class: "stack" }, make("legend", {}, _("A proxy on the way")),
     make("p", { class: "note" }, _("Only if the clinic’s network lets nothing out but through one.")),
     field(_("Proxy"), address, _("As whoever runs the network gives it.")), field(_("Name there"), user, _("Empty: it asks nobody who they are.")), password);
   const value = () => {
     const typed = address.value.trim();
-    const name = (typed && user.value.trim()) || undefined;
-    const secret = password.querySelector("input");
+    const name = user.value.trim();
+    // What was typed is sent, also where something lacks: the box says what.
+    const kept = typed && name ? before.proxy_password : undefined;
     return {
       proxy: !typed || /^[a-z]+:\/\//i.test(typed) ? typed || undefined : `http://${typed}`,
-      proxy_user: name,
-      proxy_password: name && (secret.value || (secret.dataset.kept ? true : undefined)),
+      proxy_user: name || undefined,
+      proxy_password: password.querySelector("input").value || kept || undefined,
     };
   };
   return { node, value };
@@ -69,10 +71,10 @@ export function archiveFields(before = {}) {
   const way = choice("way", { ...WAYS(), ...other }, auth.kind ?? (before.name ? "none" : "basic"));
   const show = () => {
     proofs.replaceChildren(...(PROOFS()[way.value] ?? []).map(([name, text, secret]) => {
-      const kept = secret && auth.kind === way.value && auth[name] === true;
+      const kept = secret && auth.kind === way.value && Boolean(auth[name]);
       return field(text, make("input", {
         name, type: secret ? "password" : "text", autocomplete: secret ? "new-password" : "off", autocapitalize: "none", spellcheck: "false",
-        value: secret ? "" : (auth.kind === way.value ? auth[name] ?? "" : ""), data: { kept: kept ? "yes" : "" },
+        value: secret ? "" : (auth.kind === way.value ? auth[name] ?? "" : ""),
       }), kept ? _("Leave it empty, and it stays as it is.") : "");
     }));
   };
@@ -90,11 +92,11 @@ export function archiveFields(before = {}) {
   node.addEventListener("input", (event) => say(event.target, null));
   const proof = () => {
     if (way.value === "none") return undefined;
-    const said = { ...(auth.kind === way.value ? auth : {}), kind: way.value };
+    const known = auth.kind === way.value ? auth : {};
+    const said = { ...known, kind: way.value };
     for (const input of proofs.querySelectorAll("input")) {
       if (input.value !== "") said[input.name] = input.type === "password" ? input.value : input.value.trim();
-      else if (input.dataset.kept) said[input.name] = true;
-      else delete said[input.name];
+      else if (input.type !== "password" || !known[input.name]) delete said[input.name];
     }
     return said;
   };
