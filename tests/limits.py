@@ -20,6 +20,7 @@ from edge.dicomweb import listener, presentation, search, store, store_model
 from edge.dimse import connections, deadline, framing, messages, mpps, negotiation, services
 from edge.dimse import storage_commitment as committing
 from edge.dropfolder import media, tree, worklist, zipped
+from edge.machine import former_name
 
 KIB, MIB, GIB = 1024, 1024**2, 1024**3
 _DIMSE, _PIXELS, _CACHE = config.Dimse(), config.Pixels(), config.Cache()
@@ -192,6 +193,13 @@ LINES: dict[str, tuple[tuple[float, ...], tuple[str, ...]]] = {
     "DICOMDIR": (
         (media.MAX_DICOMDIR / MIB,),
         ("dropfolder/test_media.py::test_a_dicomdir_that_is_none_lists_nothing_that_is_there",),
+    ),
+    "Question for a name on the LAN (multicast DNS)": (
+        (former_name._MOST,),
+        (
+            "machine/test_former_name.py::test_what_can_not_be_understood_is_refused",
+            "machine/test_former_name.py::test_pointers_that_lead_to_pointers_are_followed_so_far",
+        ),
     ),
     "Worklist file": (
         (worklist._MOST_BYTES / KIB, listed.MOST_STEPS),

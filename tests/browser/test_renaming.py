@@ -6,11 +6,14 @@ the other tests accepts every certificate, and would see nothing of what is test
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import contextlib
 import hashlib
 import re
 import time
 
+import httpx
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -156,7 +159,18 @@ async def test_settings_that_rename_the_box_are_followed_by_who_came_by_its_addr
     await is_readable(page)
 
 
-async def test_a_page_that_hears_nothing_any_more_ends_with_what_to_do(box, enter):
+async def is_renamed(box, first_key):
+    """Wait until it has begun anew with its new name."""
+    async with asyncio.timeout(PATIENCE), httpx.AsyncClient(verify=False) as client:
+        while True:
+            with contextlib.suppress(httpx.HTTPError):
+                said = await client.get(f"https://127.0.0.1:{box.http_port}/readyz")
+                if said.is_success and key_in(box) != first_key:
+                    return
+            await asyncio.sleep(0.05)
+
+
+async def test_a_page_that_hears_nothing_any_more_ends_with_what_to_do(box, enter, first_key):
     page = await enter("edge.local", "/setup")
     await page.clock.install()
     await page.reload()
@@ -182,6 +196,7 @@ async def test_a_page_that_hears_nothing_any_more_ends_with_what_to_do(box, ente
     await expect(problem.get_by_role("link", name="https")).to_have_attribute("href", there)
     await is_readable(page)
     await page.unroute(ANSWERS)
+    await is_renamed(box, first_key)
     await problem.get_by_role("link", name="Open this page anew").click()
     await settled(page)
     await expect(page.get_by_label("Name of the clinic")).to_have_value("St. Brigid")
