@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import configparser
+import hmac
 import json
 import os
 import pty
@@ -13,6 +14,7 @@ import signal
 import subprocess
 import sys
 import tomllib
+import uuid
 from pathlib import Path
 from types import ModuleType, SimpleNamespace
 from typing import Self
@@ -114,8 +116,13 @@ def test_the_data_is_encrypted_whoever_keeps_its_key():
 
 
 def test_what_a_disk_is_given_other_uuids_for_is_what_is_built():
+    program = (IMAGE / "libexec/disk").read_text()
     built = read(IMAGE / "mkosi.repart/00-esp.conf")["Partition"]["UUID"]
-    assert f"built_esp={built}\n" in (IMAGE / "libexec/disk").read_text()
+    assert f"built_esp={built}\n" in program
+    # As repart makes the disk's of a seed (systemd's src/partition/repart.c, derive_uuid).
+    seed = uuid.UUID(read(IMAGE / "mkosi.conf")["Output"]["Seed"])
+    made = hmac.digest(seed.bytes, b"disk-uuid", "sha256")[:16]
+    assert f"built_disk={uuid.UUID(bytes=made, version=4)}\n" in program
 
 
 def test_the_esp_has_sectors_as_disks_have():
