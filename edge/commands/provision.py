@@ -195,15 +195,17 @@ async def _answer(options: argparse.Namespace, by: str, taken: Taken) -> str:
     loaded = await configuration(options)  # as it is from now on
     from edge.access.tls import fingerprints
     from edge.cache.network import look
-    from edge.commands.welcome import redeemed_at
+    from edge.console.address import page_address
+    from edge.machine.places import Places
 
+    page = await asyncio.to_thread(page_address, loaded, Places().firewall, is_new=True)
     shown = await asyncio.to_thread(fingerprints, loaded.http, loaded.appliance.data_dir / "tls")
     looks = {one.what: one.found for one in await asyncio.to_thread(look)}
     lines = [
         f"This box was set up by the {by}, {moment(time.time())}.",
         "",
         f"Name       {loaded.appliance.name}",
-        f"Page       {redeemed_at(loaded)}",
+        f"Page       {page}",
         f"Addresses  {looks['address']}",
     ]
     if shown is not None:

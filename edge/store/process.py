@@ -7,6 +7,7 @@ keeps one ready starts another. Never looks into what it passes on.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import errno
 import subprocess
 from collections.abc import Sequence
@@ -265,4 +266,5 @@ class StoreProcess:
         """Nobody waits any more for a process that was being started."""
         self._lose()
         if self._process is not None:
-            asyncio.get_running_loop().run_in_executor(None, self._process.wait)
+            with contextlib.suppress(RuntimeError):  # the loop ends, and with it who is its parent
+                asyncio.get_running_loop().run_in_executor(None, self._process.wait)

@@ -59,7 +59,7 @@ def test_a_stick_sets_a_box_up_and_has_the_answer(edge, file, stick, loaded):
     said = (stick / "result.txt").read_text()
     assert "This box was set up by the stick" in said
     assert "Name       radiology" in said
-    assert "https://radiology:8443/welcome" in said
+    assert "https://radiology.local:8443/welcome" in said
     assert "token of the file" in said
     assert "It was struck out of the file." in said
     assert "Passwords still stand in the file" in said

@@ -209,6 +209,17 @@ async def test_who_starts_one_and_is_cancelled_leaves_none(store, tmp_path):
     assert await asyncio.wait_for(store.clear_incoming(), 10) == 0
 
 
+def test_a_loop_that_ends_while_one_is_started_has_nothing_to_complain_of(tmp_path, caplog):
+    async def begin():
+        task = asyncio.ensure_future(StoreProcess.start(tmp_path / "incoming", tmp_path))
+        await asyncio.sleep(0)
+        return task
+
+    (tmp_path / "incoming").mkdir()
+    assert asyncio.run(begin()).cancelled()
+    assert caplog.records == []
+
+
 def mapped():
     return Path("/proc/self/maps").read_text(encoding="utf-8").count("memfd:edge-")
 
