@@ -46,7 +46,13 @@ def test_what_is_no_authority_is_not_trusted(places, clinic):
 
 
 def test_nothing_but_certificates_gets_into_the_bundle(places, clinic):
-    trust(places, f"# comment\n{pem_of(clinic)}\n-----BEGIN PRIVATE KEY-----\n")
+    trust(places, f"# comment\n{pem_of(clinic)}\n-----BEGIN X509 CRL-----\n")
     text = places.ca_bundle.read_text()
     assert "comment" not in text
-    assert "PRIVATE" not in text
+    assert "CRL" not in text
+
+
+def test_a_private_key_is_refused(places, clinic):
+    with pytest.raises(MachineRefused, match="a private key, which must be given to nobody"):
+        trust(places, f"{pem_of(clinic)}\n-----BEGIN PRIVATE KEY-----\n")
+    assert not places.ca_kept.exists()
