@@ -26,7 +26,6 @@ from pathlib import Path
 from typing import Final
 
 from cryptography import x509
-from cryptography.x509.oid import ExtensionOID
 
 __all__ = ["TERM", "Former", "file_of", "former", "former_files"]
 
@@ -34,6 +33,15 @@ TERM: Final = dt.timedelta(hours=4)
 """The visit of whoever sets a box up."""
 _MORE: Final = dt.timedelta(minutes=1)
 """For some that became former in the same second."""
+_UNREADABLE: Final = (
+    OSError,
+    ValueError,
+    x509.InvalidVersion,
+    x509.ExtensionNotFound,
+    x509.DuplicateExtension,
+    x509.UnsupportedGeneralNameType,
+)
+"""What a file may be at fault by."""
 _FILE: Final = re.compile(r"former-([0-9]{1,12})\.pem")
 
 
@@ -76,10 +84,8 @@ def former(folder: Path, now: dt.datetime) -> Iterator[Former]:
     for until, path in former_files(folder):
         if not 0 < until - now.timestamp() <= (TERM + _MORE).total_seconds():
             continue
-        with suppress(OSError, ValueError):
+        with suppress(*_UNREADABLE):
             certificate = x509.load_pem_x509_certificates(path.read_bytes())[0]
-            found = certificate.extensions.get_extension_for_oid(
-                ExtensionOID.SUBJECT_ALTERNATIVE_NAME
-            )
-            names = found.value.get_values_for_type(x509.DNSName)  # type: ignore[attr-defined]
+            found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+            names = found.value.get_values_for_type(x509.DNSName)
             yield Former(path, frozenset(map(str.lower, names)), until, certificate)

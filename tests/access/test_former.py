@@ -6,6 +6,7 @@ import datetime as dt
 import ssl
 
 import pytest
+import trustme
 
 from edge.access.former import TERM, former, former_files
 from edge.access.http_tls import HttpTls
@@ -135,6 +136,15 @@ def test_one_that_is_damaged_is_not_shown_and_stops_nothing(begin, trusted, hand
     handshake(begin(SECOND).context, trusted(), "st-brigid.local")
     path.write_bytes(b"nothing")
     handshake(begin(SECOND).context, trusted(), "st-brigid.local")
+
+
+def test_one_whose_certificate_is_for_no_name_is_not_shown(begin, folder, clock):
+    begin(FIRST)
+    begin(SECOND)
+    ((_, path),) = former_files(folder)
+    path.write_bytes(trustme.CA().cert_pem.bytes())  # an authority's has none
+    assert list(former(folder, clock())) == []
+    begin(SECOND)
 
 
 def test_its_private_key_is_sealed(begin, folder):
