@@ -1,4 +1,4 @@
-"""Keeps what tests of the image showed in QEMU, where ``scripts/test-image --record`` asks."""
+"""Where ``scripts/test-image`` asks: keeps what tests showed in QEMU, and lets none be left out."""
 
 from __future__ import annotations
 
@@ -13,10 +13,13 @@ _times: dict[str, float] = {}
 """What they measured, by their ``record_property``, in seconds."""
 _PROFILES = {"test_qemu_arm64.py": "arm64", "test_qemu_rpi.py": "rpi"}
 """Of tests that look at another image than that for mini-PCs."""
+_left_out: list[str] = []
 
 
 def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     name = report.nodeid.removeprefix("tests/image/")
+    if report.skipped and {"EDGE_TEST_IMAGE", "EDGE_TEST_PACKAGE"} & set(os.environ):
+        _left_out.append(name)
     if "EDGE_TEST_RECORD" not in os.environ or not name.startswith("test_qemu"):
         return
     _times.update((what, float(str(value))) for what, value in report.user_properties)
@@ -28,7 +31,10 @@ def pytest_runtest_logreport(report: pytest.TestReport) -> None:
     )
 
 
-def pytest_sessionfinish() -> None:
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if _left_out:
+        print(f"\nscripts/test-image was asked for them, and they did not run: {_left_out}")
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
     if _seen:
         rows: dict[str, list[tuple[str, float, str, str]]] = {}
         for name, (kind, seconds) in _seen.items():

@@ -22,7 +22,7 @@ from pathlib import Path
 
 from tests.image.machine import built
 
-__all__ = ["FILE", "KINDS", "Result", "main", "merged", "noted", "read", "write"]
+__all__ = ["FILE", "KINDS", "Result", "main", "merged", "noted", "read", "unseen", "write"]
 
 FILE = Path(__file__).resolve().parent.parent.parent / "image" / "results.txt"
 KINDS = ("passed", "failed", "skipped", "figure", "missed")
@@ -96,13 +96,30 @@ def noted(
         write(merged(read(path), [Result(day, commit, *row) for row in rows]), path)
 
 
+def unseen(results: list[Result]) -> list[str]:
+    """Tests in QEMU that have no line."""
+    seen = {one.name.partition("[")[0] for one in results}
+    return [
+        name
+        for path in sorted(Path(__file__).parent.glob("test_qemu*.py"))
+        for line in path.read_text().splitlines()
+        if (found := re.match(r"def (test_\w+)", line))
+        and (name := f"{path.name}::{found[1]}") not in seen
+    ]
+
+
 def main() -> int:
-    """Print them."""
+    """Print them, and what has none."""
     results = read()
     for one in results:
         print(one)
-    failed = [one.name for one in results if one.kind in ("failed", "missed")]
-    print(f"results: {len(results)} lines, {len(failed)} of them not as they should be")
+    for name in (left := unseen(results)):
+        print(f"not seen yet: {name}")
+    failed = [one.name for one in results if one.kind not in ("passed", "figure")]
+    print(
+        f"results: {len(results)} lines, {len(failed)} of them not as they should be; "
+        f"{len(left)} tests have none"
+    )
     return 0
 
 

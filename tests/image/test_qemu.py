@@ -13,6 +13,7 @@ import subprocess
 import threading
 import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import pydicom
 import pytest
@@ -21,7 +22,7 @@ from pynetdicom import AE
 from tests.fakes.orthanc import PASSWORD, USER, Orthanc
 from tests.fakes.orthanc import missing as orthanc_lacks
 from tests.image.machine import Machine, built
-from tests.image.media import flash
+from tests.image.media import on_stick, stick
 from tests.image.studies import NEEDS_IMAGE, fingerprint, has_failed, kept, send, sent
 from tests.image.technician import Technician
 from tests.samples import CT_IMAGE_STORAGE, EXPLICIT_VR_LITTLE_ENDIAN, ct_series
@@ -29,6 +30,7 @@ from tests.samples import CT_IMAGE_STORAGE, EXPLICIT_VR_LITTLE_ENDIAN, ct_series
 pytestmark = NEEDS_IMAGE
 SLICES = 24
 SETUP = "EDGE-SETUP/edge.toml"
+RESULT = "EDGE-SETUP/result.txt"
 
 
 @pytest.fixture(scope="module")
@@ -47,11 +49,15 @@ def technician(archive: Orthanc) -> Technician:
 
 
 @pytest.fixture(scope="module")
-def box(tmp_path_factory: pytest.TempPathFactory, technician: Technician) -> Iterator[Machine]:
-    """A machine whose disk was flashed, with the settings on it, over all of its life."""
-    folder = tmp_path_factory.mktemp("box")
-    flashed = flash(folder / "flashed.raw", built(), {SETUP: technician.settings})
-    machine = Machine(folder, flashed)
+def settings(tmp_path_factory: pytest.TempPathFactory, technician: Technician) -> Path:
+    """A stick with the settings of the box."""
+    return stick(tmp_path_factory.mktemp("stick") / "stick.img", {SETUP: technician.settings})
+
+
+@pytest.fixture(scope="module")
+def box(tmp_path_factory: pytest.TempPathFactory, settings: Path) -> Iterator[Machine]:
+    """A machine whose disk was flashed, over all of its life; the stick stays in it."""
+    machine = Machine(tmp_path_factory.mktemp("box"), built(), sticks=[settings])
     yield machine
     machine.kill()
 
@@ -64,9 +70,12 @@ def test_flashed_it_boots_and_serves(box):
     assert status == 200, body
 
 
-def test_the_file_on_its_boot_partition_sets_it_up(box, technician):
+def test_the_stick_sets_it_up_and_says_so(box, settings, technician):
     # Codes are not tried before it knows them: guessing is slowed down.
-    box.until_said(r"(Finished|Failed to start) .*edge-provision\.service")
+    deadline = time.monotonic() + 300
+    while b"This box was set up by the stick" not in (said := on_stick(settings, RESULT) or b""):
+        assert time.monotonic() < deadline, (said, box.console[-4000:])
+        time.sleep(1)
     assert not has_failed(box)
     technician.takes_over(box)
     status, body = box.ask("/api/v1/status", token=technician.token)
@@ -131,7 +140,7 @@ def test_of_what_was_acknowledged_nothing_is_lost_when_the_power_goes(
     record_property("start to readyz after the power went", box.until_ready())
     found = kept(box, 802, technician.token)
     assert {uid: found.get(uid) for uid in acknowledged} == acknowledged
-    assert kept(box, 801, technician.token).keys(), "what was there before is there"
+    assert kept(box, 801, technician.token) == sent(SLICES, 801), "so is what was there before"
     print(f"{len(acknowledged)} were acknowledged, all of them are there")
 
 

@@ -74,7 +74,7 @@ def test_with_the_tpm_of_another_machine_it_stays_shut(trusted, tmp_path):
     stays_shut(stolen(tmp_path / "other", trusted, tpm=True))
 
 
-def test_no_key_and_nothing_of_a_study_stands_on_that_disk(trusted, tmp_path):
+def test_beside_a_tpm_no_key_and_nothing_of_a_study_stands_on_the_disk(trusted, tmp_path):
     disk = raw(tmp_path / "disk.raw", trusted.disk)
     assert on_stick(esp_of(disk), "edge/data.key") is None
     begin, _ = data_of(disk)
