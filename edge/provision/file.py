@@ -187,7 +187,7 @@ def text_of(data: bytes, where: str) -> str:
     try:
         text = data.decode(form)
     except UnicodeDecodeError as error:
-        line = data.count(b"\n", 0, error.start) + 1
+        line = error.object.count(b"\n", 0, error.start) + 1  # without the mark
         place = where if form == "utf-16" else f"{where}:{line}"
         raise ConfigError(f"{place}: is not text in UTF-8", hint=_SAVE) from error
     return text.replace("\r\n", "\n")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import codecs
+
 import pytest
 
 from edge.errors import ConfigError
@@ -152,6 +154,12 @@ def test_of_what_is_no_text_it_is_said_where_and_how_it_is_saved():
         place = "edge.toml:2" if data.startswith(b"[") else "edge.toml"
         assert str(caught.value) == f"{place}: is not text in UTF-8"
         assert "Notepad" in caught.value.hint
+
+
+@pytest.mark.parametrize("before", [b"", codecs.BOM_UTF8], ids=["plain", "marked"])
+def test_the_line_of_what_is_no_text_is_that_of_the_file_as_it_is_shown(before):
+    with pytest.raises(ConfigError, match=r"^edge\.toml:3: is not text in UTF-8$"):
+        text_of(before + b"a\r\n\r\n\xf6", "edge.toml")
 
 
 def test_it_is_known_where_the_authority_was_named():
