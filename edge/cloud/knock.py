@@ -8,6 +8,7 @@ trusted is followed by nothing but that HEAD. Reads no more than the head of an 
 
 from __future__ import annotations
 
+import _ssl
 import asyncio
 import base64
 import contextlib
@@ -129,6 +130,17 @@ class Knock:
             raise httpx.ReadError(str(error)) from error
         der = writer.get_extra_info("ssl_object").getpeercert(binary_form=True)
         return Certificate.of(der)
+
+    def chain(self) -> list[Certificate]:
+        """The certificates by which it was trusted: the server's, and up to an authority of ours.
+
+        After a handshake of a context that trusts not everybody.
+        """
+        _, writer = self._streams()
+        tls = writer.get_extra_info("ssl_object")
+        # What Python 3.13 has as SSLObject.get_verified_chain(), and 3.11 below that.
+        verified = tls._sslobj.get_verified_chain()  # noqa: SLF001
+        return [Certificate.of(each.public_bytes(_ssl.ENCODING_DER)) for each in verified]
 
     async def stay(self) -> None:
         """Wait a moment for the word that our own certificate is refused (RFC 8446 4.4.2.4)."""

@@ -1,8 +1,9 @@
 """What time it is, from the archives' answers, where the machine does not know and no server tells.
 
 Promises that nobody is believed who can't prove to be the archive: its certificate must be for it
-and of an authority that is trusted. Only its dates can't be held against our clock, for that is
-what is missing; so they are held against the time that it says. An archive without TLS is not
+and of an authority that is trusted. Only the dates, of it and of the authorities that lead to it,
+can't be held against our clock, for that is what is missing; so they are held against the time that
+it says. An archive without TLS is not
 asked, and no credentials are sent. Sets nothing: `edge.machine.clock` does, and has limits of its
 own.
 """
@@ -76,11 +77,15 @@ async def _ask(archive: Archive, elapsed: Callable[[], float], patience: float) 
         await knock.connect(await knock.resolve())
         if route.proxy is not None:
             await knock.tunnel()
-        certificate = await knock.secure(context)
+        await knock.secure(context)
+        certificate, *authorities = knock.chain()
         said = (await knock.head()).date
         heard = elapsed()
     if said is None:
         raise ValueError("its answer has no date")
     if not certificate.is_valid_at(said):
         raise ValueError("its certificate is not valid at the time that it says")
+    for authority in authorities:
+        if not authority.is_valid_at(said):
+            raise ValueError(f"its authority {authority.who} is not valid at the time that it says")
     return Heard(archive.name, said, heard)

@@ -8,6 +8,8 @@ from email.utils import format_datetime
 import pytest
 import trustme
 from aiohttp import web
+from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
 from edge import others
 from edge.errors import CloudUnreachable
@@ -62,6 +64,34 @@ async def test_not_at_a_time_at_which_its_certificate_is_worth_nothing(authority
     async with website(at(early), leaf_of(authority)) as url:
         with pytest.raises(CloudUnreachable, match="not valid at the time that it says"):
             await time_from([archive_of(url)])
+
+
+def below(authority, first, last):
+    """An authority that another one made, for the years between."""
+    made = authority.create_child_ca()
+    before = made._certificate
+    builder = x509.CertificateBuilder(
+        before.issuer, before.subject, before.public_key(), before.serial_number,
+        datetime(first, 1, 1, tzinfo=UTC), datetime(last, 1, 1, tzinfo=UTC),
+        list(before.extensions),
+    )  # fmt: skip
+    made._certificate = builder.sign(authority._private_key, hashes.SHA256())
+    return made
+
+
+@pytest.mark.parametrize(("first", "last"), [(2025, 2029), (2033, 2035)])
+async def test_nor_at_one_at_which_an_authority_in_between_is_worth_nothing(
+    authority, archive_of, first, last
+):
+    """Whose key may have been lost, or sold, since it ended."""
+    async with website(at(LATER), leaf_of(below(authority, first, last))) as url:
+        with pytest.raises(CloudUnreachable, match=r"authority trustme .* is not valid at the"):
+            await time_from([archive_of(url)])
+
+
+async def test_an_authority_in_between_that_is_valid_then_is_believed(authority, archive_of):
+    async with website(at(LATER), leaf_of(below(authority, 2030, 2033))) as url:
+        assert (await time_from([archive_of(url)])).utc == LATER.timestamp()
 
 
 async def test_nobody_else_is_believed(archive_of):
