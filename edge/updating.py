@@ -20,6 +20,7 @@ from edge.cache.status import Parts
 from edge.config import Config
 from edge.crypto.secrets import open_secrets
 from edge.dimse.server import DimseServer
+from edge.errors import ConfigError
 from edge.index.connection import SCHEMA_VERSION
 from edge.index.database import Database
 from edge.index.former import KEPT_SECONDS
@@ -74,11 +75,12 @@ async def start_updates(
         parts: Owns it.
         means: What it is built of.
         config: How it works.
-
-    Raises:
-        ConfigError: The password of the proxy can't be had.
     """
-    settings = await asyncio.to_thread(open_secrets, config.update, means.secret, "update")
+    opened = partial(open_secrets, key=means.secret, where="update")
+    try:
+        await asyncio.to_thread(opened, config.update)
+    except ConfigError as error:  # whoever looks for updates is told; all else goes on
+        log.warning("no server of updates can be asked: %s (%s)", error, error.hint)
     folder = Folder(config.appliance.data_dir)
     if means.database.taken_back_from:
         await asyncio.to_thread(_note_index, folder, means.database)
@@ -100,9 +102,10 @@ async def start_updates(
         means.intake.restart = why  # who has an association, or comes by another door
 
     updater = Updater(
-        settings,
+        config.update,
         folder,
         Means(
+            opened=opened,
             wait_open=means.line.wait_open,
             incoming=means.line.incoming,
             way=means.line.way("updates"),

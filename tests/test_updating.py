@@ -1,12 +1,14 @@
-"""The service's part of updates, as it is started: that the index of before is back is told."""
+"""The service's part of updates, as it is started."""
 
 from __future__ import annotations
 
+import dataclasses
 import errno
 import os
 
 import pytest
 
+from edge import config
 from edge.app import Appliance
 from edge.opening import ring
 from edge.updates.journal import Deed, Folder
@@ -44,3 +46,19 @@ async def test_a_disk_that_takes_no_line_more_is_no_reason_not_to_start(
     async with Appliance(gone_back) as box:
         assert box.cache.database.taken_back_from == NEWER
     assert "can't be kept" in caplog.text
+
+
+async def test_a_login_at_the_proxy_that_can_t_be_opened_keeps_no_box_from_starting(
+    tmp_path, caplog
+):
+    update = config.Update(
+        url="https://updates.example/",
+        proxy="http://proxy.example:3128",
+        proxy_user="box",
+        proxy_password="sealed:AQ",
+    )
+    chosen = dataclasses.replace(settings(tmp_path / "box"), update=update)
+    async with Appliance(chosen) as box:
+        assert box.supervisor.states()["updates"] == "running"
+    [line] = [line for line in caplog.messages if "proxy_password" in line]
+    assert line.startswith("no server of updates can be asked: update.proxy_password")

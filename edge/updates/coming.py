@@ -16,7 +16,14 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Final
 
 from edge import config
-from edge.errors import CloudError, CloudRefused, LineClosed, StorageFull, UpdateRefused
+from edge.errors import (
+    CloudError,
+    CloudRefused,
+    ConfigError,
+    LineClosed,
+    StorageFull,
+    UpdateRefused,
+)
 from edge.updates.fetching import Download
 from edge.updates.journal import Cause, Deed, Entry, Folder, Found, has_failed, was_cancelled
 from edge.updates.kept import Kept
@@ -119,7 +126,7 @@ class Coming:
         except LineClosed:
             await self._kept.go_on()  # it was the calendar: nothing is in the way
             return 1.0
-        except (CloudError, StorageFull) as error:
+        except (CloudError, ConfigError, StorageFull) as error:
             if isinstance(error, CloudRefused) and error.status in _GONE:
                 await self._let_go(wanted)
                 return 1.0
@@ -181,8 +188,9 @@ class Coming:
             elif is_wanted():
                 await self._kept.change(synced=count)
 
+        settings = await asyncio.to_thread(self._means.opened, self._settings)
         download = Download(
-            self._settings,
+            settings,
             self._folder,
             self._means.incoming,
             self._means.way,

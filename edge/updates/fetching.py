@@ -42,7 +42,7 @@ class Download:
     """One.
 
     Args:
-        settings: ``[update]``.
+        settings: ``[update]``, its secrets as they are used.
         folder: Where it comes to.
         incoming: Lets bytes come as fast as they may.
         way: Counts them.
@@ -74,6 +74,7 @@ class Download:
 
         Raises:
             CloudError: It broke off.
+            ConfigError: A setting of the way to the server can't be used.
             LineClosed: The calendar closed.
             StorageFull: There is no room.
             UpdateRefused: What came is not what it should be; it has to be thrown away.

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncGenerator, AsyncIterable, Awaitable, Callable
 from dataclasses import dataclass
 
+from edge import config
 from edge.cloud.pace import Way
 from edge.updates.journal import Entry
 from edge.week import Direction
@@ -16,6 +17,8 @@ __all__ = ["Means"]
 class Means:
     """What it works with."""
 
+    opened: Callable[[config.Update], config.Update]
+    """The settings with their secrets as they are used, or a `ConfigError`. Blocks."""
     wait_open: Callable[[Direction], Awaitable[None]]
     """Until sync may use the line."""
     incoming: Callable[[AsyncIterable[bytes]], AsyncGenerator[bytes]]

@@ -69,7 +69,7 @@ class UpdateServer:
     """It. Use it as an async context manager.
 
     Args:
-        settings: ``[update]``.
+        settings: ``[update]``, its secrets as they are used.
         way: Its bytes are counted as those that come from archives.
     """
 
@@ -86,7 +86,7 @@ class UpdateServer:
                 None, str(ca) if ca.name else None, _TIMEOUTS, encrypted=True, proxy=self._proxy
             )
         except ConfigError as error:
-            raise UpdateRefused(
+            raise ConfigError(
                 f"update.tls_ca: {ca} can't be used",
                 hint="it must be a file with the CA certificate of the server in PEM form",
             ) from error

@@ -20,7 +20,7 @@ from typing import Any, Final
 import msgspec
 
 from edge import config
-from edge.errors import EdgeError, StorageFull, UpdateRefused
+from edge.errors import ConfigError, EdgeError, StorageFull, UpdateRefused
 from edge.updates.coming import Coming
 from edge.updates.fetching import adopt
 from edge.updates.journal import Entry, Folder, Found, Trouble, has_failed, was_cancelled
@@ -138,12 +138,21 @@ class Updater:
         return await self.standing()
 
     async def _ask(self) -> Found | None:
-        """What the server has that this machine may take."""
+        """What the server has that this machine may take.
+
+        Raises:
+            UpdateRefused: What it has, or a setting of the way to it, can't be used.
+            CloudError: It can't be asked.
+        """
         keys = await asyncio.to_thread(read_keys, self._settings.keys)
         machine = await self._machine()
         running = machine.shown_version
-        async with UpdateServer(self._settings, self._means.way) as server:
-            seen = await server.newest(self._settings.url, machine.kind, running, keys)
+        try:
+            settings = await asyncio.to_thread(self._means.opened, self._settings)
+            async with UpdateServer(settings, self._means.way) as server:
+                seen = await server.newest(settings.url, machine.kind, running, keys)
+        except ConfigError as error:
+            raise UpdateRefused(str(error), hint=error.hint) from error
         if seen is None:
             return None
         made = found_of(seen.head.manifest, seen.head.total, where=seen.url, etag=seen.etag)

@@ -33,6 +33,7 @@ async def order(data_dir: Path, keys: Path, machine: Path, *, is_doomed: bool = 
         pass
 
     means = Means(
+        opened=lambda settings: settings,
         wait_open=at_once,
         incoming=lambda pieces: pieces,  # type: ignore[arg-type, return-value]
         way=None,

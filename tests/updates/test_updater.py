@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import pytest
 
 from edge import config
+from edge.crypto.secrets import open_secrets, seal_secret
 from edge.errors import CloudError, LineClosed, StorageFull, UpdateRefused
 from edge.updates.journal import Deed, Folder, Order, Trial
 from edge.updates.means import Means
@@ -19,6 +20,7 @@ from tests.dimse.raw import until
 from tests.updates.makers import place_of, shop
 
 PATIENCE = 60.0
+SECRET = b"\x01" * 32
 
 
 @pytest.fixture
@@ -43,6 +45,7 @@ class Box:
     def make(self, quiet=1):
         way = SimpleNamespace(gauge=SimpleNamespace(moved=self._moved))
         means = Means(
+            opened=lambda settings: open_secrets(settings, SECRET, "update"),
             wait_open=lambda _: self.opened.wait(),
             incoming=self._incoming,
             way=way,
@@ -529,6 +532,54 @@ async def test_a_look_that_fails_is_known_until_one_succeeds(box, maker, store):
     one.updater = one.make()
     store.status = 0
     assert (await one.updater.look()).unlooked is None
+
+
+async def test_a_login_at_the_proxy_that_can_t_be_opened_is_in_the_way_of_updates_alone(
+    box, maker, store, tmp_path
+):
+    await offer(maker, store)
+    file = tmp_path / "password"
+    one = box(proxy_user="box", proxy_password=f"file:{file}")
+    with pytest.raises(UpdateRefused, match=r"update\.proxy_password: the file .* can't be read"):
+        await one.updater.look()
+    now = await one.updater.standing()
+    assert now.unlooked.why.startswith("update.proxy_password")
+    assert "must be able to read it" in now.unlooked.hint
+    # What it says is read when it is needed: it is mended without another start.
+    file.write_text("right")
+    assert (await one.updater.look()).phase is Phase.OFFERED
+    one.settings = config.Update(
+        url=store.url, keys=maker.keys, by_itself="look",
+        proxy_user="box", proxy_password=seal_secret("right", b"\x02" * 32),
+    )  # fmt: skip
+    one.updater = one.make()
+    with pytest.raises(UpdateRefused, match="was sealed on another box"):
+        await one.updater.look()
+
+
+@pytest.mark.parametrize("wrong", ["proxy_password", "tls_ca"])
+async def test_a_download_waits_for_a_setting_that_can_be_used(box, maker, store, tmp_path, wrong):
+    await offer(maker, store)
+    one = box()
+    await one.updater.look()
+    if wrong == "tls_ca":
+        more = {"tls_ca": tmp_path / "none.pem"}
+    else:
+        more = {"proxy_user": "box", "proxy_password": "sealed:AQ"}
+    good = one.settings
+    one.settings = config.Update(url=store.url, keys=maker.keys, by_itself="look", **more)
+    one.updater = one.make()
+    async with one.running() as updater:
+        await updater.download(by="anna")
+        now = await one.until_said(lambda now: now.trouble)
+        assert (now.phase, now.version) == (Phase.FETCHING, "1.1")
+        assert now.trouble.startswith(f"update.{wrong}")
+        assert now.next_try
+    assert Deed.UNUSABLE not in await one.deeds()  # nothing is wrong with the version itself
+    one.settings = good
+    one.updater = one.make()
+    async with one.running():
+        await one.until(Phase.READY)
 
 
 async def test_a_server_that_is_not_there_is_called_by_its_name(box, maker, store):
