@@ -98,7 +98,9 @@ def test_only_those_that_write_go_back_or_mount_are_root():
 @pytest.mark.parametrize("name", ["edge-update-take.service", "edge-update-back.service"])
 def test_those_that_change_what_starts_write_nothing_else(name):
     assert said(name, "ProtectSystem") == ["strict"]
-    assert said(name, "ReadOnlyPaths") == ["/run"]
+    own = bool(said(name, "PrivateDevices"))
+    assert said(name, "ReadOnlyPaths") == ["/run" if own else "/run /dev"]
+    assert said(name, "InaccessiblePaths") == (["-/dev/shm -/dev/mqueue"] if own else [])
     # All else that root may write is its own: the lock beside which nobody else writes.
     assert said(name, "ReadWritePaths") == ["-/var/lib/edge/update -/efi -/boot/efi -/boot"]
     assert said(name, "RuntimeDirectory") == [LOCK.parent.name]
@@ -106,7 +108,7 @@ def test_those_that_change_what_starts_write_nothing_else(name):
     assert LOCK.parent.parent == Path("/run")
     assert said(name, "PrivateNetwork") == ["yes"]
     assert said(name, "SystemCallFilter") == ["@system-service"]
-    if not said(name, "PrivateDevices"):
+    if not own:
         assert said(name, "DevicePolicy") == ["closed"]
         assert said(name, "DeviceAllow") == ["block-* rw"]
 
