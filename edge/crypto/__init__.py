@@ -43,6 +43,9 @@ What is not kept from him: a whole disk set back to an older copy of itself open
 a single page of the index, as long as it fits the others, and the end of its write-ahead log can be
 cut off, which takes back what was committed last, though no image. Root of the running box can read
 its memory, of which Python can't wipe every copy, and in which the root secret stays while the box
-is open: backups and the recovery key are made with it. The drop folder is in the clear, as are
-messages on a DICOM port without TLS. ``tests/attack/model.txt`` names the tests of each line.
+is open: backups and the recovery key are made with it. What a TPM keeps, of a root secret or of a
+disk, it gives to whatever system is started on the box where Secure Boot is off, as it is for the
+disk image: that keeps the disk, and not the box that is carried away as a whole. The drop folder
+is in the clear, as are messages on a DICOM port without TLS. ``tests/attack/model.txt`` names the
+tests of each line.
 """

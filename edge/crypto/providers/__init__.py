@@ -10,7 +10,8 @@ Attack model, provider by provider; "the box" is the machine, and "the disk" wha
 ``passphrase``      Random, wrapped by a passphrase that is stretched (Argon2id). A stolen box stays
                     shut without the passphrase, and whoever guesses must pay for each guess.
 ``systemd-creds``   Random, wrapped by a credential that systemd opens with the machine's key, or
-                    its TPM. A stolen disk stays shut without that TPM; a stolen box does not.
+                    its TPM. A stolen disk stays shut without that TPM; a stolen box does not,
+                    whatever system is started on it, where Secure Boot is off.
 ``network``         Random, wrapped by what a Tang server gives back (``tang``). A stolen box stays
                     shut outside of the network that the server is in.
 
