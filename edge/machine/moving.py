@@ -41,7 +41,16 @@ from edge.machine.networks import write_open
 from edge.machine.places import Places
 from edge.machine.tools import Tools
 
-__all__ = ["Move", "MoveState", "Mover", "copy_of", "kept_move", "new_partition", "read_move"]
+__all__ = [
+    "Move",
+    "MoveState",
+    "Mover",
+    "State",
+    "copy_of",
+    "kept_move",
+    "new_partition",
+    "read_move",
+]
 
 LEFT_OUT: Final = frozenset({"lib/edge-machine/move.json", "lib/edge-machine/move.key"})
 SETTLED: Final = frozenset({"lib/edge/objects"})

@@ -20,6 +20,7 @@ __all__ = [
     "parts",
     "raw",
     "run",
+    "sector_of",
     "stick",
     "written",
 ]
@@ -85,6 +86,13 @@ def run(*words: object, said: bytes = b"") -> None:
 def esp_of(image: Path) -> str:
     """The ESP on the image of a disk, as mtools and `on_stick` name a file system."""
     return f"{image}@@{_part(image, ESP)[0]}"
+
+
+def sector_of(image: Path) -> int:
+    """Bytes of a sector of the FAT on the ESP of a disk's image, as that says itself."""
+    with image.open("rb") as file:
+        file.seek(_part(image, ESP)[0] + 11)  # BPB_BytsPerSec
+        return int.from_bytes(file.read(2), "little")
 
 
 def flash(path: Path, image: Path, files: dict[str, bytes]) -> Path:

@@ -7,15 +7,18 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+from typing import get_args
 
+import msgspec
 import pytest
 
+from edge.machine.moving import Move, State
 from tests.image.test_erasing import DATA_TYPE, Box, box_in, moved, put
 from tests.image.test_tree import IMAGE
 
 pytestmark = pytest.mark.skipif(not shutil.which("sfdisk"), reason="needs sfdisk (fdisk)")
 
-READY = '{"disk":"sda","name":"sda","state":"ready","table":"","why":""}'
+WISHED = Move("QEMU HARDDISK", "sda")
 _PLAYED = r"""#!/bin/bash
 root={root}
 echo "${{0##*/}} $*" >>$root/called
@@ -52,28 +55,35 @@ def box(tmp_path):
     return made
 
 
+def keep(box: Box, state: State) -> None:
+    """How far the move is, as the data has it."""
+    kept = msgspec.structs.replace(WISHED, state=state)
+    (box.root / "move.json").write_bytes(msgspec.json.encode(kept))
+
+
 def slept(box: Box) -> int:
     """Seconds."""
     return (box.root / "called").read_text().count("sleep 1\n")
 
 
 def test_a_disk_that_the_data_is_ready_to_move_to_is_waited_for(box):
-    (box.root / "move.json").write_text(READY)
+    keep(box, "ready")
     assert box.run("disk", "open") == 0, box.said
     assert slept(box) == 3
     assert "edge machine switch\n" in box.said
 
 
-@pytest.mark.parametrize("kept", ["", READY.replace("ready", "made")], ids=["nothing", "made"])
-def test_without_a_move_that_is_ready_a_start_waits_for_nothing(box, kept):
-    (box.root / "move.json").write_text(kept)
+@pytest.mark.parametrize("state", ["", *(one for one in get_args(State) if one != "ready")])
+def test_without_a_move_that_is_ready_a_start_waits_for_nothing(box, state):
+    if state:
+        keep(box, state)
     assert box.run("disk", "open") == 0, box.said
     assert slept(box) == 0
     assert "edge machine switch\n" not in box.said
 
 
 def test_with_a_disk_that_is_not_there_it_starts_all_the_same(box):
-    (box.root / "move.json").write_text(READY)
+    keep(box, "ready")
     shutil.rmtree(box.root / "sda")
     assert box.run("disk", "open") == 0, box.said
     assert slept(box) == 30

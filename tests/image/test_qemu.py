@@ -22,7 +22,7 @@ from pynetdicom import AE
 from tests.fakes.orthanc import PASSWORD, USER, Orthanc
 from tests.fakes.orthanc import missing as orthanc_lacks
 from tests.image.machine import Machine, built
-from tests.image.media import on_stick, stick
+from tests.image.media import on_stick, sector_of, stick
 from tests.image.studies import NEEDS_IMAGE, fingerprint, has_failed, kept, send, sent
 from tests.image.technician import Technician
 from tests.samples import CT_IMAGE_STORAGE, EXPLICIT_VR_LITTLE_ENDIAN, ct_series
@@ -60,6 +60,11 @@ def box(tmp_path_factory: pytest.TempPathFactory, settings: Path) -> Iterator[Ma
     machine = Machine(tmp_path_factory.mktemp("box"), built(), sticks=[settings])
     yield machine
     machine.kill()
+
+
+def test_the_esp_that_was_built_has_sectors_as_disks_have():
+    """Of larger ones, some firmware reads none."""
+    assert sector_of(built()) == 512
 
 
 def test_flashed_it_boots_and_serves(box):
