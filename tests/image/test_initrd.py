@@ -33,6 +33,7 @@ class Disks:
         program.chmod(0o755)
         for disk, esp, removable in (("sdb", DISK, 0), ("sda", STICK, 1)):
             self.device(disk, f"devices/{disk}")
+            self.write_whole(disk)
             (root / f"sys/devices/{disk}/removable").write_text(f"{removable}\n")
             for number, uuid in ((1, esp), (2, SYSTEM), (3, SYSTEM)):
                 name = f"{disk}{number}"
@@ -50,6 +51,19 @@ class Disks:
     def are_copies(self) -> None:
         """The disk was written as the stick was, and not started yet."""
         (self.root / "dev/sdb1").write_text(f"{STICK}\n")
+
+    def write_whole(self, disk: str) -> None:
+        """With the table of partitions, which the last sector of the image has once more."""
+        header = b"EFI PART".ljust(32, b"\0") + (9).to_bytes(8, "little")
+        header = header.ljust(88, b"\0") + b"\1\2\3\4"
+        image = header.ljust(512, b"\0").rjust(1024, b"\0") + bytes(7 * 512)
+        (self.root / "dev" / disk).write_bytes(image + header.ljust(512, b"\0"))
+
+    def write_part(self, disk: str, left: bytes = b"") -> None:
+        """What was to write the image was broken off, and left at its end what was there before."""
+        with (self.root / "dev" / disk).open("r+b") as file:
+            file.seek(9 * 512)
+            file.write(left.ljust(512, b"\0"))
 
     def run_from(self, *parts: str) -> None:
         """What the root file system lies on."""
@@ -123,6 +137,46 @@ def test_a_disk_with_another_version_is_not_taken_for_the_stick_that_was_started
     (disks.root / "dev/sdb3").write_text("0e0e0e0e-0000-4000-8000-000000000000\n")
     disks.started_from(STICK)
     assert disks.has("sda2")
+
+
+OLDER = b"EFI PART".ljust(88, b"\0") + b"\4\3\2\1"
+
+
+@pytest.mark.parametrize("left", [b"", OLDER], ids=["nothing", "an older image"])
+def test_a_disk_that_the_image_was_not_written_to_whole_is_not_preferred_to_the_stick(disks, left):
+    disks.are_copies()
+    disks.write_part("sdb", left)
+    disks.started_from(STICK)
+    for number in (1, 2, 3):
+        assert disks.has(f"sda{number}")
+        assert not disks.has(f"sdb{number}")
+
+
+@pytest.mark.parametrize("removable", [0, 1])
+def test_a_stick_that_the_image_was_not_written_to_whole_is_not_taken_for_the_disk(
+    disks, removable
+):
+    disks.are_copies()
+    (disks.root / "sys/devices/sda/removable").write_text(f"{removable}\n")  # those in cases are 0
+    disks.write_part("sda")
+    disks.started_from(STICK)
+    assert disks.has("sdb2")
+    assert not disks.has("sda2")
+
+
+def test_of_two_that_are_not_whole_the_disk_has_it_as_of_two_that_are(disks):
+    disks.are_copies()
+    for disk in ("sda", "sdb"):
+        disks.write_part(disk)
+    disks.started_from(STICK)
+    assert disks.has("sdb2")
+    assert not disks.has("sda2")
+
+
+def test_a_disk_of_its_own_is_started_whatever_became_of_the_end_of_its_table(disks):
+    disks.write_part("sdb")
+    disks.started_from(DISK)
+    assert disks.has("sdb2")
 
 
 def test_the_disk_is_that_of_the_loader_that_was_started(disks):
