@@ -21,6 +21,7 @@ from tests.image.technician import Technician
 pytestmark = NEEDS_IMAGE
 SLICES = 12
 ANSWER = "EDGE-SETUP/install.toml"
+ANSWERED = "EDGE-SETUP/install.done.toml"
 REPORT = "EDGE-SETUP/install.txt"
 SETUP = "EDGE-SETUP/edge.toml"
 
@@ -169,21 +170,23 @@ def test_a_file_on_the_stick_answers_and_the_settings_come_along(unattended, tec
     technician.takes_over(unattended)
     assert send(unattended, SLICES, 832).returncode == 0
     unattended.stop()
-    said = on_stick(esp_of(unattended.sticks[0]), REPORT)
+    stick = esp_of(unattended.sticks[0])
+    said = on_stick(stick, REPORT)
     assert said is not None
     assert said.startswith(b"installed: edge "), said
-    assert on_stick(esp_of(unattended.sticks[0]), SETUP) is None
+    assert on_stick(stick, SETUP) is None
+    assert on_stick(stick, ANSWER) is None, "it holds for one machine"
+    assert on_stick(stick, ANSWERED) == b'disk = "only"\n'
 
 
 def test_where_the_firmware_takes_the_stick_again_nothing_is_erased(unattended, technician):
     before = len(unattended.console)
     unattended.boots_from = "stick"
     unattended.start()
-    unattended.until_said(r"Not installed: .*", after=before)
+    unattended.until_said(r"is not done again", after=before)
+    unattended.until_said(r"HAS THE DATA OF AN EDGE", after=before)
+    unattended.until_said(r"Its number, and everything on that disk is erased", after=before)
     unattended.kill()
-    said = on_stick(esp_of(unattended.sticks[0]), REPORT)
-    assert said is not None
-    assert b"has this version already" in said, said
     unattended.boots_from = "disk"
     unattended.start().until_ready()
     assert kept(unattended, 832, technician.token) == sent(SLICES, 832)

@@ -234,7 +234,7 @@ def test_installer_offers_what_can_be_written_and_is_no_stick(installer):
     disks = installer.candidates(LISTED, "sde")
     assert [disk.name for disk in disks] == ["nvme0n1", "sdb"]
     assert "HAS THE DATA OF AN EDGE" in str(disks[0])
-    assert disks[0].version == "1.2"
+    assert disks[0].versions == ("1.2",)
     assert str(disks[1]) == "sdb, 32 GB, B; empty"
 
 
@@ -288,6 +288,9 @@ class Programs:
         return json.dumps({"blockdevices": [self.disk]})
 
 
+STICK = Path("/sys/class/block/sde")
+
+
 class Person:
     """Whoever stands before the screen."""
 
@@ -299,7 +302,8 @@ class Person:
     def say(self, text: str = "") -> None:
         self.said.append(text)
 
-    def ask(self, text: str) -> str:
+    def ask(self, text: str, stick: Path) -> str:
+        assert stick == STICK
         self.said.append(text)
         return self.answers.pop(0)
 
@@ -399,14 +403,107 @@ def test_a_stick_erases_the_data_of_an_edge_only_if_it_says_so(installer, disk):
     assert installer.told({"disk": "sdb"}, disks, "1.3").name == "sdb"
 
 
+@pytest.mark.parametrize("label", ["edge-data-new-1a2b3c4d", "edge-data-old-1a2b3c4d"])
+def test_nor_what_it_moves_to_or_moved_away_from(installer, label):
+    """The new one is called so until the next start, and is the only one with the data then."""
+    [disk] = installer.candidates(LISTED.replace("edge-data", label), "sde")[:1]
+    assert "HAS THE DATA OF AN EDGE" in str(disk)
+    with pytest.raises(installer.InstallError, match="erase_data = true"):
+        installer.told({"disk": "1"}, [disk], "1.3")
+    person = Person("1", "", "1", "erase")
+    assert installer.asked(person, [disk], STICK) == disk
+    assert not person.answers
+
+
+def test_a_version_in_the_second_slot_is_there_already(installer):
+    listed = json.loads(LISTED)
+    parts = listed["blockdevices"][1]["children"]
+    parts.insert(2, {"name": "nvme0n1p4", "partlabel": "edge-root-1.3"})
+    disks = installer.candidates(json.dumps(listed), "sde")
+    for version in ("1.2", "1.3"):
+        with pytest.raises(installer.InstallError, match="this version already"):
+            installer.told({"disk": "1", "erase_data": True}, disks, version)
+
+
+@pytest.fixture
+def stick(installer, tmp_path, monkeypatch):
+    """The folder EDGE-SETUP on the stick; the one disk of the machine is installed to."""
+    folder = tmp_path / "EDGE-SETUP"
+    folder.mkdir()
+    disk = installer.Disk("sdb", 10**11, "", "", ())
+    monkeypatch.setattr(installer, "SETUP", folder)
+    monkeypatch.setattr(installer, "run", Programs())
+    monkeypatch.setattr(installer, "parts", lambda _: {"esp": "/dev/sde1"})
+    monkeypatch.setattr(installer, "candidates", lambda *_: [disk])
+    monkeypatch.setattr(installer, "write", lambda *_: None)
+    monkeypatch.setattr(installer, "settle", lambda *_: None)
+    monkeypatch.setattr(installer, "ended", lambda _say, _stick, seconds: f"waited {seconds}")
+    return folder
+
+
+def test_what_a_stick_says_holds_for_one_machine(installer, stick):
+    """A firmware that starts it again, years later, comes to a question."""
+    said = 'disk = "only"\nerase_data = true\nthen = "poweroff"\n'
+    (stick / "install.toml").write_text(said)
+    assert installer.install("sde", Person()) == "poweroff"
+    assert not (stick / "install.toml").exists()
+    assert (stick / "install.done.toml").read_text() == said, "it can be armed again"
+    assert (stick / "install.txt").read_text().startswith("installed: ")
+    person = Person("1")
+    assert installer.install("sde", person) == f"waited {installer.PATIENCE}"
+    assert not person.answers, "somebody was asked"
+    assert any("is not done again" in line for line in person.said)
+
+
+def test_a_stick_that_stays_armed_is_not_started_again_before_it_is_out(
+    installer, stick, monkeypatch
+):
+    (stick / "install.toml").write_text('disk = "only"\n')
+    monkeypatch.setattr(installer, "disarm", lambda _: False)
+    person = Person()
+    assert installer.install("sde", person) == "waited None"
+    assert any("install.toml is still on it" in line for line in person.said)
+
+
+def test_what_could_not_be_renamed_is_armed(installer, stick, monkeypatch):
+    assert not installer.disarm("sde"), "there is no such file"
+    (stick / "install.toml").write_text('disk = "only"\n')
+    monkeypatch.setattr(installer, "run", Programs(broken="mount"))
+    assert not installer.disarm("sde"), "a stick with a switch"
+    monkeypatch.setattr(installer, "run", Programs())
+    assert installer.disarm("sde")
+
+
+def test_a_stick_that_is_taken_out_is_an_answer(installer, monkeypatch):
+    monkeypatch.setattr(installer, "keep_in_memory", lambda: None)
+    monkeypatch.setattr(installer, "TERMINALS", ())
+    monkeypatch.setattr(installer.Terminals, "typed", lambda *_: None)
+    with pytest.raises(installer.StickGoneError):
+        installer.Terminals().ask("Which?", Path("/sys/class/block/gone"))
+    asked = []
+
+    def gone(*_: object) -> None:
+        raise installer.StickGoneError
+
+    monkeypatch.setattr(installer.os, "kill", lambda *_: None)
+    monkeypatch.setattr(installer.os, "sync", lambda: None)
+    monkeypatch.setattr(installer.ctypes, "CDLL", lambda _: SimpleNamespace(reboot=asked.append))
+    monkeypatch.setattr(installer, "Terminals", Person)
+    monkeypatch.setattr(installer, "run", lambda *_: "sda")
+    monkeypatch.setattr(installer, "install", gone)
+    monkeypatch.setattr(installer.subprocess, "run", lambda *_, **__: None)
+    assert installer.main() == 0
+    assert asked == [installer.RB_AUTOBOOT]
+
+
 def test_a_person_types_a_word_before_the_data_of_an_edge_is_erased(installer):
     disks = installer.candidates(LISTED, "sde")
     person = Person("1", "y", "7", "1", "erase")
-    assert installer.asked(person, disks).name == "nvme0n1"
+    assert installer.asked(person, disks, STICK).name == "nvme0n1"
     assert not person.answers
     assert any("HAS THE DATA OF AN EDGE" in line for line in person.said)
     person = Person("1", "", "2")
-    assert installer.asked(person, disks).name == "sdb"
+    assert installer.asked(person, disks, STICK).name == "sdb"
 
 
 def test_what_went_along_to_the_machine_is_gone_from_the_stick(installer, tmp_path, monkeypatch):
