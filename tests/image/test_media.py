@@ -102,13 +102,34 @@ def test_nor_of_the_disk_with_the_boot_partition(kernel):
     assert kernel.is_foreign("sda1")
 
 
+def named(kernel: Kernel, disk: str, number: int, label: str) -> None:
+    """A partition has a name."""
+    part = kernel.root / f"sys/class/block/{disk}/{disk}{number}/uevent"
+    part.write_text(f"MAJOR=8\nDEVTYPE=partition\nPARTN={number}\nPARTNAME={label}\n")
+
+
 @pytest.mark.parametrize("label", ["edge-data", "edge-data-new-1a2b3c4d", "edge-data-old-1a2b3c4d"])
 def test_nor_of_another_disk_of_a_box_such_as_one_that_its_data_moves_to(kernel, label):
     kernel.disk("sdc", 6)
-    part = kernel.root / "sys/class/block/sdc/sdc6/uevent"
-    part.write_text(f"MAJOR=8\nDEVTYPE=partition\nPARTN=6\nPARTNAME={label}\n")
+    named(kernel, "sdc", 6, label)
+    named(kernel, "sdb", 1, "PHOTOS")
     assert not kernel.is_foreign("sdc1")
     assert kernel.is_foreign("sdb1")
+
+
+@pytest.mark.parametrize(
+    "label",
+    [
+        *("edge-esp", "edge-root-1.2", "edge-verity-1.2"),
+        *("edge-select", "edge-boot-a", "edge-boot-b"),
+    ],
+)
+def test_nor_of_a_stick_with_the_installer_or_of_another_card(kernel, label):
+    """What lies on it is run by the next start from it."""
+    kernel.disk("sdc", 3)
+    named(kernel, "sdc", 2, label)
+    assert not kernel.is_foreign("sdc1")
+    assert not kernel.is_foreign("sdc2")
 
 
 def test_what_is_not_there_is_not_foreign(kernel):

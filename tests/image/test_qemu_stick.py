@@ -138,6 +138,7 @@ def test_a_box_that_runs_from_usb_gives_nobody_its_boot_partition(box, hands):
 def test_a_stick_of_the_same_image_is_not_taken_for_its_disk(box, hands):
     [disk] = disks_with(hands, "edge-data")
     assert disks_with(hands, "edge-esp") > {disk}, "the stick is in the machine"
+    assert not hands.must("ls", "/run/edge-media").split(), "nor is the stick's given to anybody"
     runs_from_its_own(hands, disk)
 
 
