@@ -34,7 +34,8 @@ from edge.admin.local import ask_service, parts_of_service
 from edge.app import Appliance
 from edge.errors import EdgeError, KeyLocked, Needs
 from edge.phantom import phantom
-from edge.updates.journal import Cause, Trial
+from edge.updates.history import Cause
+from edge.updates.journal import Trial
 from edge.updates.trial import NotProven
 
 __all__ = ["ARCHIVES", "Check", "Proving", "prove_trial"]

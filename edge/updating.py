@@ -29,8 +29,9 @@ from edge.index.taking_back import tidy
 from edge.machine.power import IntakeStop
 from edge.supervision import Supervisor
 from edge.sync.line import Line
-from edge.updates import journal
-from edge.updates.journal import Deed, Folder
+from edge.updates import history
+from edge.updates.history import Deed
+from edge.updates.journal import Folder
 from edge.updates.means import Means
 from edge.updates.standing import Standing
 from edge.updates.updater import Updater
@@ -165,7 +166,7 @@ def _plain(standing: Standing) -> dict[str, Any]:
     return found
 
 
-def _told(entry: journal.Entry) -> Entry:
+def _told(entry: history.Entry) -> Entry:
     """An entry of the audit."""
     grave = entry.deed in _FAILED
     actor = Actor(entry.by, Kind.PERSON) if entry.by and entry.by != "edge" else BOX

@@ -14,7 +14,8 @@ from edge.admin.local_keys import Waiting, when_locked
 from edge.app import Appliance
 from edge.errors import Needs
 from edge.proving import Proving, prove_trial
-from edge.updates.journal import Cause, Trial
+from edge.updates.history import Cause
+from edge.updates.journal import Trial
 from edge.updates.trial import NotProven
 
 

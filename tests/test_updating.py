@@ -11,7 +11,8 @@ import pytest
 from edge import config
 from edge.app import Appliance
 from edge.opening import ring
-from edge.updates.journal import Deed, Folder
+from edge.updates.history import Deed
+from edge.updates.journal import Folder
 from tests.crash.box import settings
 from tests.crash.doomed_index import NEWER, keep
 

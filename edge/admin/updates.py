@@ -16,7 +16,7 @@ from edge.access.acts import Act
 from edge.access.roles import Identity, needs
 from edge.admin.asking import Paged, body, only, wanted
 from edge.admin.openapi import operation
-from edge.updates.journal import Entry
+from edge.updates.history import Entry
 from edge.updates.standing import Standing
 from edge.updates.updater import Updater
 from edge.updates.versions import LONGEST

@@ -7,8 +7,9 @@ the machine starts from that. From the bottom up:
     manifest    what an update says of itself: version, parts, notes
     signature   by whom it is said: Ed25519, under the present key or the next one
     bundle      the file ``*.edgeupdate``: manifest, signatures, parts
-    journal     what lies in ``data_dir/update``: orders, the trial, what was done before; held, the
-                same as root has it
+    history     what was done, and whether a version that failed is tried again
+    journal     what lies in ``data_dir/update``: orders, the trial, the history; held, the same as
+                root has it
     machine     what this machine is: its version, its kind, this start of it
     server      where bundles are, by HTTPS: asked, and read in pieces
     stick       one that somebody brought

@@ -25,7 +25,8 @@ from edge.errors import (
     UpdateRefused,
 )
 from edge.updates.fetching import Download
-from edge.updates.journal import Cause, Deed, Entry, Folder, Found, has_failed, was_cancelled
+from edge.updates.history import Cause, Deed, Entry, has_failed, was_cancelled
+from edge.updates.journal import Folder, Found
 from edge.updates.kept import Kept
 from edge.updates.means import Means
 from edge.updates.versions import Version

@@ -33,7 +33,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 
 from edge.errors import UpdateRefused
 from edge.updates.bundle import Bundle, open_bundle
-from edge.updates.journal import Cause, Deed, Folder, Order, Trial
+from edge.updates.history import Cause, Deed
+from edge.updates.journal import Folder, Order, Trial
 from edge.updates.loaders import Loader, NotNow, Pi, Uefi, esp
 from edge.updates.machine import Place
 from edge.updates.manifest import Name

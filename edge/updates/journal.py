@@ -4,7 +4,7 @@
     V.edgeupdate     a bundle that is whole and proven; ``….part`` one that is coming
     order.json       what root shall do (`helper`); whoever carries it out removes it
     trial.json       a version that was written into the other slot, and is to prove itself
-    history.jsonl    what happened, one line each, by whoever did it
+    history.jsonl    what happened, one line each (`history`), by whoever did it
 
 Every file is written whole or not at all; the history grows by lines, of which one that a power
 cut tore is passed over. Whoever reads can't tell a file that is damaged from one that is not there:
@@ -18,8 +18,7 @@ import errno
 import os
 import stat
 import time
-from collections.abc import Callable, Iterable, Iterator
-from enum import StrEnum
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, Literal, Self, TypeVar
 
@@ -34,20 +33,16 @@ from edge.crypto.durable import (
 )
 from edge.errors import StorageFull
 from edge.updates.bundle import SUFFIX
+from edge.updates.history import Cause, Deed, Entry, lines_of
 
 __all__ = [
     "TRIES",
-    "Cause",
-    "Deed",
-    "Entry",
     "Folder",
     "Found",
     "Order",
     "State",
     "Trial",
     "Trouble",
-    "has_failed",
-    "was_cancelled",
 ]
 
 T = TypeVar("T", bound=msgspec.Struct)
@@ -63,46 +58,6 @@ _COPYING: Final = 3600.0
 """Seconds that a copy from a stick may take."""
 _DECIDING: Final = 30.0
 """Seconds after which it is given up to decide something; whoever else does is done at once."""
-_LINE_TRIES: Final = 3
-"""So often a version is tried again by itself that failed for the line's or the power's sake."""
-
-
-class Deed(StrEnum):
-    """What happened."""
-
-    FETCHED = "fetched"
-    """It is here, whole and proven."""
-    BROUGHT = "brought"
-    """The same, by somebody with a stick."""
-    UNUSABLE = "unusable"
-    """It is not what it should be."""
-    REFUSED = "refused"
-    """What is on a stick can't be taken; it says nothing about a version."""
-    ORDERED = "ordered"
-    """It is to be written, and started from."""
-    CANCELLED = "cancelled"
-    WRITTEN = "written"
-    """It is in the other slot, and the machine starts from that."""
-    NOT_WRITTEN = "not written"
-    GOOD = "good"
-    """It has proven itself: the machine starts from it from now on."""
-    BAD = "bad"
-    """It has not: the machine goes back."""
-    WENT_BACK = "went back"
-    """The version from before runs again."""
-    INDEX_BACK = "index taken back"
-    """The index of before was taken in place of one that a newer version had written."""
-
-
-class Cause(StrEnum):
-    """Why something failed, as far as it matters for whether it is tried again."""
-
-    ITSELF = "itself"
-    """A person has to want it again."""
-    LINE = "line"
-    POWER = "power"
-    MOMENT = "moment"
-    """It was not the time for it."""
 
 
 class Found(msgspec.Struct, frozen=True, kw_only=True):
@@ -191,19 +146,6 @@ class Trial(msgspec.Struct, frozen=True, kw_only=True):
     ailing: tuple[str, ...] = ()
     by: str = ""
     at: float = 0.0
-
-
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """A line of the history."""
-
-    number: int
-    at: float
-    deed: Deed
-    version: str
-    before: str = ""
-    why: str = ""
-    by: str = ""
-    cause: Cause = Cause.ITSELF
 
 
 class _Begun(msgspec.Struct, frozen=True):
@@ -363,7 +305,7 @@ class Folder:
     def history(self) -> list[Entry]:
         """All that is known, the oldest first."""
         try:
-            return list(_lines(_content(self.path / "history.jsonl")))
+            return list(lines_of(_content(self.path / "history.jsonl")))
         except OSError:
             return []
 
@@ -386,7 +328,7 @@ class Folder:
                 lock_file(descriptor, _DECIDING)
             hand_over(descriptor, self.path)
             there = os.pread(descriptor, _MOST_BYTES, 0)
-            known = list(_lines(there))
+            known = list(lines_of(there))
             entry = Entry(
                 number=known[-1].number + 1 if known else 1,
                 at=self._clock(),
@@ -410,41 +352,6 @@ class Folder:
         if len(known) > _MOST:
             lines = b"".join(msgspec.json.encode(one) + b"\n" for one in known[-_KEPT:])
             write_file(self.path / "history.jsonl", lines)
-
-
-def has_failed(history: Iterable[Entry], version: str) -> Entry | None:
-    """Why a version is not taken by itself; None if it may be.
-
-    One that failed for the line's or the power's sake may be tried three times.
-    """
-    last, times = None, 0
-    for entry in history:
-        if entry.version != version:
-            continue
-        if entry.deed is Deed.GOOD:
-            last, times = None, 0
-        elif entry.deed in (Deed.UNUSABLE, Deed.NOT_WRITTEN, Deed.BAD, Deed.WENT_BACK):
-            # Going back follows on what was bad: that is one failure, and its cause the first's.
-            if entry.deed is not Deed.WENT_BACK or last is None or last.deed is not Deed.BAD:
-                times += 1
-                last = entry
-            else:
-                last = msgspec.structs.replace(entry, cause=last.cause, why=last.why or entry.why)
-    if last is None or (last.cause is not Cause.ITSELF and times < _LINE_TRIES):
-        return None
-    return last
-
-
-def was_cancelled(history: Iterable[Entry], version: str) -> bool:
-    """Whether the last that was said of a version is that a person does not want it."""
-    last = [entry for entry in history if entry.version == version]
-    return bool(last) and last[-1].deed is Deed.CANCELLED
-
-
-def _lines(data: bytes) -> Iterator[Entry]:
-    for line in data.splitlines():
-        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            yield msgspec.json.decode(line, type=Entry)
 
 
 def _content(path: Path) -> bytes:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from edge import config
 from edge.cloud.pace import Way
-from edge.updates.journal import Entry
+from edge.updates.history import Entry
 from edge.week import Direction
 
 __all__ = ["Means"]

@@ -16,7 +16,8 @@ from collections.abc import Callable
 from typing import Final
 
 from edge.errors import UpdateRefused
-from edge.updates.journal import Deed, Folder, Found, Order
+from edge.updates.history import Deed
+from edge.updates.journal import Folder, Found, Order
 from edge.updates.kept import Kept
 from edge.updates.means import Means
 

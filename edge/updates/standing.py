@@ -8,7 +8,8 @@ from typing import Final
 import msgspec
 
 from edge import config
-from edge.updates.journal import Deed, Entry, Folder, Found, State, Trouble, has_failed
+from edge.updates.history import Deed, Entry, has_failed
+from edge.updates.journal import Folder, Found, State, Trouble
 from edge.updates.machine import Place
 from edge.updates.versions import Version
 

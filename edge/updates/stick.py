@@ -20,7 +20,8 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
 from edge.crypto.durable import hand_over, lock_file, sync_folder
 from edge.errors import StorageFull, UpdateRefused
 from edge.updates.bundle import SUFFIX, open_bundle
-from edge.updates.journal import Deed, Folder, Found
+from edge.updates.history import Deed
+from edge.updates.journal import Folder, Found
 from edge.updates.machine import Place
 from edge.updates.manifest import Manifest
 from edge.updates.versions import Version

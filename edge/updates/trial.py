@@ -20,7 +20,8 @@ from functools import partial
 from typing import Any
 
 from edge.errors import EdgeError
-from edge.updates.journal import TRIES, Cause, Deed, Entry, Folder, Order, Trial
+from edge.updates.history import Cause, Deed, Entry
+from edge.updates.journal import TRIES, Folder, Order, Trial
 from edge.updates.machine import Place
 
 __all__ = ["NotProven", "Verdict", "judge"]

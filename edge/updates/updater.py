@@ -23,7 +23,8 @@ from edge import config
 from edge.errors import ConfigError, EdgeError, StorageFull, UpdateRefused
 from edge.updates.coming import Coming
 from edge.updates.fetching import adopt
-from edge.updates.journal import Entry, Folder, Found, Trouble, has_failed, was_cancelled
+from edge.updates.history import Entry, has_failed, was_cancelled
+from edge.updates.journal import Folder, Found, Trouble
 from edge.updates.kept import Kept
 from edge.updates.machine import HERE, Machine, Place
 from edge.updates.means import Means

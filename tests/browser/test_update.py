@@ -14,7 +14,8 @@ import pytest_asyncio
 from playwright.async_api import expect
 
 from edge.access.roles import Role
-from edge.updates.journal import Deed, State, Trial
+from edge.updates.history import Deed
+from edge.updates.journal import State, Trial
 from tests.browser.offer import offered
 from tests.browser.pages import PATIENCE, Complaints, overflow, settled, violations
 

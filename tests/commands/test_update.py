@@ -24,7 +24,8 @@ from edge.app import Appliance
 from edge.commands.update import _may_restart, _of_the_machine
 from edge.errors import EdgeError, Needs, UpdateRefused
 from edge.updates.held import alone
-from edge.updates.journal import Deed, Folder, Order, Trial
+from edge.updates.history import Deed
+from edge.updates.journal import Folder, Order, Trial
 from edge.updates.loaders import Uefi
 from tests import program
 from tests.dimse.raw import until

@@ -8,7 +8,8 @@ import shutil
 import pytest
 
 from edge.updates.bundle import open_bundle
-from edge.updates.journal import Deed, Folder, State
+from edge.updates.history import Deed
+from edge.updates.journal import Folder, State
 from edge.updates.signature import read_keys
 from edge.updates.stick import found_of
 from tests.crash.doomed_updater import doomed_updater, order

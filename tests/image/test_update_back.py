@@ -9,7 +9,8 @@ import subprocess
 
 import pytest
 
-from edge.updates.journal import Deed, Folder, Order, Trial
+from edge.updates.history import Deed
+from edge.updates.journal import Folder, Order, Trial
 from tests.image.booted import UNIT, booted, hindrance
 from tests.image.test_update_gate import JUDGING
 

@@ -9,7 +9,8 @@ import subprocess
 
 import pytest
 
-from edge.updates.journal import Deed, Folder, Trial
+from edge.updates.history import Deed
+from edge.updates.journal import Folder, Trial
 from tests.image.booted import UNIT, booted, hindrance
 from tests.image.test_unit import ALONE, SERVED
 

@@ -12,7 +12,8 @@ from edge import config
 from edge.access.audit.entry import Event
 from edge.access.audit.search import Asked, search
 from edge.access.roles import Role
-from edge.updates.journal import Deed, Trial
+from edge.updates.history import Deed
+from edge.updates.journal import Trial
 from edge.updates.standing import Phase
 from tests.updates.makers import Maker, place_of, shop
 

@@ -11,7 +11,8 @@ import pytest
 
 from edge.errors import UpdateRefused
 from edge.updates.held import LOCK, alone, held
-from edge.updates.journal import Deed, Order
+from edge.updates.history import Deed
+from edge.updates.journal import Order
 
 SERVICE = 987
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root gives files away")

@@ -14,7 +14,8 @@ from edge.errors import UpdateRefused
 from edge.updates import loaders
 from edge.updates.bundle import Bundle
 from edge.updates.helper import Helper
-from edge.updates.journal import Cause, Deed, Order, Trial, has_failed
+from edge.updates.history import Cause, Deed, has_failed
+from edge.updates.journal import Order, Trial
 from edge.updates.loaders import Pi, Uefi
 from edge.updates.ordering import Ordering
 from edge.updates.partitions import EMPTY, Disk, ids_of

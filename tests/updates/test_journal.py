@@ -1,4 +1,4 @@
-"""What lies in the folder of updates is whole, or not there; what failed is not tried for ever."""
+"""What lies in the folder of updates is whole, or not there."""
 
 from __future__ import annotations
 
@@ -8,7 +8,8 @@ import stat
 
 import pytest
 
-from edge.updates.journal import Cause, Deed, Folder, Found, Order, State, Trial, has_failed
+from edge.updates.history import Deed
+from edge.updates.journal import Found, Order, State, Trial
 
 
 def found(version="1.1"):
@@ -106,40 +107,3 @@ def test_bundles_of_other_versions_go(folder):
     os.utime(folder.copying("1.3"), (0, 0))
     folder.keep_only("1.2")
     assert not folder.copying("1.3").exists()
-
-
-def history(tmp_path, *deeds):
-    (tmp_path / "box").mkdir(exist_ok=True)
-    made = Folder(tmp_path / "box")
-    for deed, cause in deeds:
-        made.note(deed, "1.1", cause=cause, why=f"because of {cause}")
-    return made.history()
-
-
-BAD = (Deed.BAD, Cause.ITSELF)
-BACK = (Deed.WENT_BACK, Cause.ITSELF)
-LINE = ((Deed.BAD, Cause.LINE), (Deed.WENT_BACK, Cause.ITSELF))
-POWER = (Deed.NOT_WRITTEN, Cause.POWER)
-
-
-@pytest.mark.parametrize(
-    ("deeds", "failed"),
-    [
-        ((), False),
-        ((BAD, BACK), True),
-        ((BACK,), True),
-        ((BAD, BACK, (Deed.GOOD, Cause.ITSELF)), False),
-        (LINE, False),
-        ((*LINE, *LINE), False),
-        ((*LINE, *LINE, *LINE), True),
-        ((POWER, POWER), False),
-        ((POWER, POWER, POWER), True),
-        ((POWER, *LINE, POWER), True),
-        ((POWER, BAD, BACK), True),
-    ],
-)
-def test_what_failed_by_itself_is_not_tried_again_and_what_the_line_did_three_times(
-    tmp_path, deeds, failed
-):
-    assert (has_failed(history(tmp_path, *deeds), "1.1") is not None) == failed
-    assert has_failed(history(tmp_path, *deeds), "1.2") is None

@@ -11,7 +11,7 @@ from types import SimpleNamespace
 import pytest
 
 from edge.errors import StorageFull, UpdateRefused
-from edge.updates.journal import Deed
+from edge.updates.history import Deed
 from edge.updates.standing import news
 from edge.updates.stick import bring, has_any, newest_on, refuse
 from tests.updates.makers import place_of

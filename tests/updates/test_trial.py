@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from edge.updates.journal import Cause, Deed, Folder, Order, Trial, has_failed
+from edge.updates.history import Cause, Deed, has_failed
+from edge.updates.journal import Folder, Order, Trial
 from edge.updates.trial import NotProven, Verdict, judge
 from tests.updates.makers import place_of
 

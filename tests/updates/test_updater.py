@@ -12,7 +12,8 @@ import pytest
 from edge import config
 from edge.crypto.secrets import open_secrets, seal_secret
 from edge.errors import CloudError, LineClosed, StorageFull, UpdateRefused
-from edge.updates.journal import Deed, Folder, Order, Trial
+from edge.updates.history import Deed
+from edge.updates.journal import Folder, Order, Trial
 from edge.updates.means import Means
 from edge.updates.standing import Phase
 from edge.updates.updater import Updater
