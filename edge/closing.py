@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import logging
 import os
 import secrets
@@ -20,7 +19,7 @@ from pathlib import Path
 from typing import Any, Final
 
 from edge.admin.local import ask_service
-from edge.crypto.durable import sync_folder, write_file
+from edge.crypto.durable import lock_at_once, sync_folder, write_file
 from edge.errors import DecisionRefused, EdgeError, KeyLocked
 
 __all__ = ["LEASE", "MARK", "WHY", "Closed", "closed", "owner_of_mark"]
@@ -172,7 +171,7 @@ def owner_of_mark(folder: Path) -> str:
         log.warning("%s can't be read: %s", MARK, error)
         return ""
     try:
-        if not _is_locked(mark):
+        if lock_at_once(mark):
             (folder / MARK).unlink(missing_ok=True)
             return ""
         return os.read(mark, 64).decode("ascii", "replace")
@@ -189,7 +188,7 @@ def _leave_mark(folder: Path, owner: str) -> int:
             )
         write_file(folder / MARK, owner.encode())
         mark = os.open(folder / MARK, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-        if not _is_locked(mark) and _is_there(folder, mark):
+        if lock_at_once(mark) and _is_there(folder, mark):
             return mark
         os.close(mark)  # a service that starts, or another reset, came between
 
@@ -202,15 +201,6 @@ def _take_mark(folder: Path, mark: int) -> None:
                 sync_folder(folder)
     finally:
         os.close(mark)
-
-
-def _is_locked(mark: int) -> bool:
-    """Whether somebody else has it locked; else it is from now on."""
-    try:
-        fcntl.flock(mark, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return True
-    return False
 
 
 def _is_there(folder: Path, mark: int) -> bool:

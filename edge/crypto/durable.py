@@ -19,6 +19,7 @@ from pathlib import Path
 __all__ = [
     "destroy_file",
     "hand_over",
+    "lock_at_once",
     "lock_file",
     "one_at_a_time",
     "sync_folder",
@@ -86,15 +87,21 @@ def lock_file(descriptor: int, patience: float) -> None:
     """
     if math.isinf(patience):
         fcntl.flock(descriptor, fcntl.LOCK_EX)
-        return None
+        return
     until = time.monotonic() + patience
-    while True:
-        try:
-            return fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= until:
-                raise TimeoutError("somebody else is at it, and does not end") from None
-            time.sleep(_LOOK)
+    while not lock_at_once(descriptor):
+        if time.monotonic() >= until:
+            raise TimeoutError("somebody else is at it, and does not end")
+        time.sleep(_LOOK)
+
+
+def lock_at_once(descriptor: int) -> bool:
+    """Have it as `lock_file` has it, if nobody else does; whether that is so."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def destroy_file(path: Path) -> None:

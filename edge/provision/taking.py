@@ -15,7 +15,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import logging
 import os
 import time
@@ -28,7 +27,7 @@ import msgspec
 
 from edge.access.users import Users
 from edge.cache.own_settings import Change, OwnSettings
-from edge.crypto.durable import hand_over, write_file
+from edge.crypto.durable import hand_over, lock_at_once, write_file
 from edge.errors import ConfigError, DecisionRefused, EdgeError, MachineRefused
 from edge.machine.asking import NoAnswer, ask
 from edge.machine.networks import VLAN
@@ -233,8 +232,9 @@ class Taking:
         descriptor = await asyncio.to_thread(os.open, self._folder / _LOCK, flags, 0o600)
         try:
             await asyncio.to_thread(hand_over, descriptor, self._folder)
+            # Looked at from time to time: nothing could break off a thread that waits for it.
             until = time.monotonic() + _TURN
-            while not _is_locked(descriptor):
+            while not lock_at_once(descriptor):
                 if time.monotonic() > until:
                     raise DecisionRefused(
                         "this box is being set up by another file", hint="see what becomes of that"
@@ -301,15 +301,6 @@ class Taking:
                 f"this box was set up, but that can't be written down: {error.strerror or error}",
                 hint="look at its disk, and put the file in once more",
             ) from error
-
-
-def _is_locked(descriptor: int) -> bool:
-    """By us, from now on."""
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 async def _this_machine(wish: Wish) -> object:

@@ -8,7 +8,13 @@ from pathlib import Path
 
 import pytest
 
-from edge.crypto.durable import destroy_file, hand_over, write_file
+from edge.crypto.durable import (
+    destroy_file,
+    hand_over,
+    lock_at_once,
+    lock_file,
+    write_file,
+)
 
 
 def test_a_file_is_for_its_owner_alone_and_replaces_the_one_before(tmp_path):
@@ -147,3 +153,15 @@ def test_what_its_owner_may_only_read_is_overwritten_too(tmp_path):
     (tmp_path / "twin").hardlink_to(path)
     destroy_file(path)
     assert (tmp_path / "twin").read_bytes() == bytes(6)
+
+
+def test_who_has_a_file_locked_has_it_alone_until_it_is_closed(tmp_path):
+    path = tmp_path / "lock"
+    path.touch()
+    with path.open() as one, path.open() as other:
+        assert lock_at_once(one.fileno())
+        assert not lock_at_once(other.fileno())
+        with pytest.raises(TimeoutError, match="somebody else is at it"):
+            lock_file(other.fileno(), 0.0)
+        one.close()
+        assert lock_at_once(other.fileno())
