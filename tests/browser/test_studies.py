@@ -52,7 +52,7 @@ async def cookies(scene):
 @pytest_asyncio.fixture(loop_scope="module")
 async def look(scene, cookies, module_browser):
     """Opens a page as somebody of a role; nothing that it complains of is let pass."""
-    complaints, contexts = Complaints(scene.base), []
+    complaints, contexts = Complaints(scene.base, excused=("503",)), []
 
     async def go(path, role=Role.ADMIN, **options):
         contexts.append(context := await module_browser.new_context(**options))
@@ -203,6 +203,40 @@ async def test_an_answer_that_is_late_says_nothing_of_a_study_any_more(look):
     await page.click("#pin")
     await page.click("dialog .button:not(.quiet)")
     await expect(page.locator("#pin")).to_have_text("Pin")
+
+
+async def test_what_is_on_its_way_is_looked_at_again_after_the_box_was_not_there(look):
+    page = await look(f"/studies/{UID}", Role.PHYSICIAN)
+    gift = {
+        "number": 99,
+        "peer": "GONE",
+        "state": "sending",
+        "instances": 4,
+        "sent": 1,
+        "failed": 0,
+        "reason": "",
+        "ended": None,
+    }
+    asked = []
+
+    async def said(route):
+        asked.append(len(asked))
+        if len(asked) == 2:
+            await route.fulfill(status=503, body="{}", content_type="application/json")
+            return
+        gift["sent"] = len(asked)
+        await route.fulfill(json={"destinations": [], "sent": [gift]})
+
+    await page.clock.install()
+    await page.route("**/sending", said)
+    await page.reload()
+    await settled(page)
+    row = page.locator("#sent > li")
+    for text in ("1 of 4", "1 of 4", "3 of 4"):
+        await expect(row).to_contain_text(text)
+        async with page.expect_response("**/sending"):
+            await page.clock.run_for(5000)
+    assert len(asked) >= 4
 
 
 async def test_a_study_is_downloaded_as_a_medium(look, tmp_path):

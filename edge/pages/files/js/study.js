@@ -215,25 +215,19 @@ const send = (peer) => ask(`${own}/sending`, { body: { ae_title: peer } });
 
 function sentRow(one) {
   const state = one.state === "failed" && one.sent === 0 ? "nothing" : one.state;
-  const repeat = async (event) => {
-    event.target.disabled = true;
+  const act = async ({ target }, doing) => {
+    target.disabled = true;
     try {
-      await send(one.peer);
+      await doing();
     } catch (error) {
+      target.disabled = false;
       showProblem(byId("problem"), error);
     }
-    await sendings();
+    await lookAtSendings();
   };
+  const repeat = (event) => act(event, () => send(one.peer));
+  const stop = (event) => act(event, () => ask(`${own}/sending/stop`, { body: { number: one.number } }));
   const share = one.instances ? (one.sent + one.failed) / one.instances : 0;
-  const stop = async (event) => {
-    event.target.disabled = true;
-    try {
-      await ask(`${own}/sending/stop`, { body: { number: one.number } });
-    } catch (error) {
-      showProblem(byId("problem"), error);
-    }
-    await sendings();
-  };
   return make("li", {},
     make("p", { class: "who" }, make("bdi", {}, one.peer)),
     make("p", { class: "when" }, make("span", { class: "badge", data: { level: LEVELS[state] } }, STATES[state])),
@@ -244,19 +238,31 @@ function sentRow(one) {
 }
 
 let again = 0;
+let isSending = true; // as long as that is not known
+/** What was sent, and where to; looked at again while something is on its way, also after the line failed. */
 async function sendings(attended = true) {
   clearTimeout(again);
   const turn = (turns.sendings += 1);
-  const { destinations, sent } = await ask(`${own}/sending`, { attended });
+  let found;
+  try {
+    found = await ask(`${own}/sending`, { attended });
+  } catch (error) {
+    if (turn === turns.sendings && isSending && !(error.status < 500)) again = setTimeout(lookAtSendings, LATER, false);
+    throw error;
+  }
+  const { destinations, sent } = found;
   if (turn !== turns.sendings) return destinations;
   byId("sent-card").hidden = sent.length === 0;
   // What did not get there whole is sent once more by a button, unless that was done already.
   const isNewest = (one) => sent.find((other) => other.peer === one.peer) === one;
   const rows = sent.map((one) => ({ ...one, again: Boolean(one.ended) && one.state !== "done" && isNewest(one) && destinations.some((other) => other.ae_title === one.peer) }));
   put(byId("sent"), rows, (one) => one.number, sentRow);
-  if (sent.some((one) => !one.ended)) again = setTimeout(() => sendings(false).catch(() => {}), EVERY);
+  isSending = sent.some((one) => !one.ended);
+  if (isSending) again = setTimeout(lookAtSendings, EVERY, false);
   return destinations;
 }
+/** The same for its own sake: if it fails, what was there stays. */
+const lookAtSendings = (attended) => sendings(attended).catch(() => {});
 
 byId("send")?.addEventListener("click", async () => {
   let destinations;
@@ -292,7 +298,7 @@ byId("send")?.addEventListener("click", async () => {
     try {
       await send(select.value);
       dialog.close();
-      await sendings();
+      await lookAtSendings();
     } catch (error) {
       problem.replaceChildren(...wordsOf(error));
       problem.hidden = false;
@@ -479,4 +485,4 @@ follow({
 });
 document.addEventListener("visibilitychange", () => { if (!document.hidden) look(false); });
 await look();
-if (byId("send") && shown) await Promise.allSettled([sendings(), links()]);
+if (byId("send") && shown) await Promise.allSettled([lookAtSendings(), links()]);
