@@ -16,7 +16,7 @@ from edge.access.users import Users
 from edge.admin.local import Act
 from edge.cache.condition import level_of
 from edge.cache.status import Status
-from edge.pages.state import sentence_of
+from edge.pages.state import sentence_of, worries_of
 
 __all__ = ["screen_acts"]
 
@@ -34,10 +34,12 @@ def screen_acts(
 
     async def state(_: Mapping[str, Any]) -> Mapping[str, Any]:
         found = await status()
+        has_people = not await users.is_empty()
         return {
             "sentence": await asyncio.to_thread(sentence_of, found),
-            "level": str(level_of(found)),
-            "has_people": not await users.is_empty(),
+            "level": str(level_of(found, is_new=not has_people)),
+            "worries": await asyncio.to_thread(worries_of, found, is_new=not has_people),
+            "has_people": has_people,
             "code_until": await users.first_code_until(),
         }
 

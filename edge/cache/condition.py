@@ -29,8 +29,13 @@ class Level(StrEnum):
     """A person must do something, or images are lost or not taken."""
 
 
-def level_of(status: Status) -> Level:
-    """The light."""
+def level_of(status: Status, *, is_new: bool = False) -> Level:
+    """The light.
+
+    Args:
+        status: Of the box.
+        is_new: Nobody is there who could have set up an archive: it is no worry that there is none.
+    """
     numbers = status.summary
     parts = status.parts
     if (
@@ -42,7 +47,8 @@ def level_of(status: Status) -> Level:
         or status.machine.is_grave
     ):
         return Level.ALARM
-    if _worries(status):
+    has_archive = bool(status.archives or status.untried)
+    if _worries(status) or not (has_archive or is_new):
         return Level.WARNING
     if numbers.studies_only_here or numbers.studies_unproven or numbers.by_courier:
         return Level.BUSY
@@ -77,5 +83,4 @@ def _worries(status: Status) -> bool:
         or status.cages
         or status.found
         or not status.machine.is_fine
-        or (not status.archives and not status.untried)
     )

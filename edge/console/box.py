@@ -65,6 +65,9 @@ _RECORD: Final = 20.0
 """Seconds in which the audit should have what is done here."""
 _LONGEST: Final = 400
 """Characters of its sentence that there is room for."""
+_MOST_WORRIES: Final = 3
+_LONGEST_WORRY: Final = 120
+"""Characters: two lines."""
 _LATEST: Final = 253_402_300_800.0
 """The end of the year 9999, in POSIX seconds."""
 _SOON: Final = 3600.0
@@ -84,21 +87,26 @@ class _State:
     needs: Needs | None = None
     certificate: str = ""
     """Fingerprint of what a locked box shows its page with: its own certificate is sealed."""
+    worries: tuple[str, ...] = ()
+    """What is not as it should be; what is wrong with the machine is seen without the service."""
 
 
 def _headline(state: _State, code: Code | None) -> tuple[str, Level]:
-    """What stands at the top: of a new box what to do, unless something is wrong with it."""
+    """What stands at the top: of a new box what to do, unless it has to be mended first."""
     if state.has_people or code is None or state.level is Level.ALARM:
         return state.sentence, state.level
     which = "the set-up code" if code.text else "the code you were given"
-    return f"This box is new: open its web page in a browser here; type {which}.", Level.BUSY
+    level = Level.WARNING if state.level is Level.WARNING else Level.BUSY
+    return f"This box is new: open its web page in a browser here; type {which}.", level
 
 
 def _state_of(told: dict[str, Any]) -> _State:
     """What a service said, if that is something that one says."""
-    sentence, until = told.get("sentence"), told.get("code_until")
+    sentence, until, worries = (told.get(one) for one in ("sentence", "code_until", "worries"))
     if (
         not isinstance(sentence, str)
+        or not isinstance(worries, list)
+        or not all(isinstance(one, str) for one in worries)
         or told.get("level") not in list(Level)
         or not isinstance(told.get("has_people"), bool)
         or (until is not None and _moment(until) is None)
@@ -108,8 +116,20 @@ def _state_of(told: dict[str, Any]) -> _State:
             "The service does not answer as it should. If that stays so: r restarts the box."
         )
     return _State(
-        sentence[:_LONGEST], Level(told["level"]), bool(told["has_people"]), _moment(until)
+        sentence[:_LONGEST],
+        Level(told["level"]),
+        bool(told["has_people"]),
+        _moment(until),
+        worries=_few(worries),
     )
+
+
+def _few(worries: list[str]) -> tuple[str, ...]:
+    """As many of them as there is room for, and how many more there are."""
+    if len(worries) > _MOST_WORRIES:
+        more = len(worries) - _MOST_WORRIES + 1
+        worries = [*worries[: _MOST_WORRIES - 1], f"and {more} more: see the web page"]
+    return tuple(one[:_LONGEST_WORRY] for one in worries)
 
 
 def _moment(said: object) -> float | None:
@@ -166,7 +186,7 @@ class LocalBox:
             addresses=addresses,
             fingerprint=state.certificate or shown,
             code=None if state.has_people else self._code,
-            troubles=tuple(machine.troubles()),
+            troubles=(*machine.troubles(), *state.worries),
             network=network,
             ports=ports,
             move=move,

@@ -8,15 +8,27 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Protocol
 
 from edge.access.roles import Act
 from edge.cache.condition import Level, level_of
 from edge.cache.status import HTTPS, OBJECTS, SETTINGS, Status
 from edge.dicom.instance import Custody
 from edge.machine.health import MachineState
-from edge.pages.page import Visit
+from edge.pages.words import Words
 
-__all__ = ["Alarm", "alarms_of"]
+__all__ = ["Alarm", "Reader", "alarms_of"]
+
+
+class Reader(Protocol):
+    """Who reads: a visit of a page, or the screen of the box."""
+
+    @property
+    def words(self) -> Words:
+        """Of their language."""
+
+    def may(self, act: Act, /) -> bool:
+        """Whether they may do that."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,19 +46,30 @@ class Alarm:
     link_text: str = ""
 
 
-def alarms_of(status: Status, visit: Visit, now: float) -> Iterator[Alarm]:
-    """The gravest first; what only an admin can do something about is for them alone."""
-    found = [*_of_box(status, visit), *_of_line(status, visit, now), *_of_images(status, visit)]
-    found += _of_devices(status, visit)
+def alarms_of(
+    status: Status, visit: Reader, now: float, *, is_new: bool = False
+) -> Iterator[Alarm]:
+    """The gravest first; what only an admin can do something about is for them alone.
+
+    Args:
+        status: Of the box.
+        visit: Who reads.
+        now: POSIX seconds.
+        is_new: See `level_of`.
+    """
+    found = [*_of_box(status, visit), *_of_line(status, visit, now)]
+    if not (status.archives or status.untried or is_new):
+        found.append(_without_archive(visit))
+    found += [*_of_images(status, visit), *_of_devices(status, visit)]
     if not visit.may(Act.ADMINISTER):
-        found = found or [*_of_others(status, visit)]
+        found = found or [*_of_others(visit, level_of(status, is_new=is_new))]
     else:
         found += _of_record(status, visit, now)
     order = (Level.ALARM, Level.WARNING, Level.BUSY, Level.SAFE)
     yield from sorted(found, key=lambda alarm: order.index(alarm.level))
 
 
-def _of_box(status: Status, visit: Visit) -> Iterator[Alarm]:
+def _of_box(status: Status, visit: Reader) -> Iterator[Alarm]:
     _, may = visit.words.gettext, visit.may(Act.ADMINISTER)
     failing = sorted(name for name, state in (status.parts or {}).items() if state != "running")
     if failing:
@@ -105,7 +128,7 @@ def _of_box(status: Status, visit: Visit) -> Iterator[Alarm]:
         )
 
 
-def _of_start(status: Status, visit: Visit) -> Iterator[Alarm]:
+def _of_start(status: Status, visit: Reader) -> Iterator[Alarm]:
     """What was found damaged, and hinders only a part: for admins."""
     _, found = visit.words.gettext, status.found
     if words := found.get(SETTINGS):
@@ -135,7 +158,7 @@ def _of_start(status: Status, visit: Visit) -> Iterator[Alarm]:
         )
 
 
-def _of_machine(machine: MachineState, visit: Visit) -> Iterator[Alarm]:
+def _of_machine(machine: MachineState, visit: Reader) -> Iterator[Alarm]:
     _ = visit.words.gettext
     if machine.mains == "ending":
         yield Alarm(
@@ -182,7 +205,7 @@ def _of_machine(machine: MachineState, visit: Visit) -> Iterator[Alarm]:
         )
 
 
-def _of_record(status: Status, visit: Visit, now: float) -> Iterator[Alarm]:
+def _of_record(status: Status, visit: Reader, now: float) -> Iterator[Alarm]:
     """Of who did what: for admins."""
     words, audit = visit.words, status.audit
     _ = words.gettext
@@ -231,9 +254,9 @@ def _of_record(status: Status, visit: Visit, now: float) -> Iterator[Alarm]:
         )
 
 
-def _of_others(status: Status, visit: Visit) -> Iterator[Alarm]:
+def _of_others(visit: Reader, level: Level) -> Iterator[Alarm]:
     """The light says that something is not as it should be, and all of that is for admins."""
-    _, level = visit.words.gettext, level_of(status)
+    _ = visit.words.gettext
     if level in (Level.ALARM, Level.WARNING):
         yield Alarm(
             level,
@@ -242,17 +265,20 @@ def _of_others(status: Status, visit: Visit) -> Iterator[Alarm]:
         )
 
 
-def _of_line(status: Status, visit: Visit, now: float) -> Iterator[Alarm]:
+def _without_archive(visit: Reader) -> Alarm:
+    _ = visit.words.gettext
+    return Alarm(
+        Level.WARNING,
+        _("No cloud archive is set up: images are kept in this box alone."),
+        _("Set one up, so that a stolen or broken box loses nothing."),
+        link="/settings" if visit.may(Act.ADMINISTER) else "",
+        link_text=_("Settings"),
+    )
+
+
+def _of_line(status: Status, visit: Reader, now: float) -> Iterator[Alarm]:
     words = visit.words
     _ = words.gettext
-    if not status.archives and not status.untried:
-        yield Alarm(
-            Level.WARNING,
-            _("No cloud archive is set up: images are kept in this box alone."),
-            _("Set one up, so that a stolen or broken box loses nothing."),
-            link="/settings" if visit.may(Act.ADMINISTER) else "",
-            link_text=_("Settings"),
-        )
     for archive in status.archives:
         if not archive.online and archive.lasting:
             yield Alarm(
@@ -283,7 +309,7 @@ def _of_line(status: Status, visit: Visit, now: float) -> Iterator[Alarm]:
             )
 
 
-def _of_images(status: Status, visit: Visit) -> Iterator[Alarm]:
+def _of_images(status: Status, visit: Reader) -> Iterator[Alarm]:
     words, numbers = visit.words, status.summary
     _, link = words.gettext, "/sync" if visit.may(Act.DECIDE) else ""
     if numbers.lost:
@@ -348,7 +374,7 @@ def _of_images(status: Status, visit: Visit) -> Iterator[Alarm]:
         )
 
 
-def _of_devices(status: Status, visit: Visit) -> Iterator[Alarm]:
+def _of_devices(status: Status, visit: Reader) -> Iterator[Alarm]:
     words = visit.words
     _ = words.gettext
     if refused := status.procedures.refused:

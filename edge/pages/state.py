@@ -9,16 +9,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
+from edge.access.roles import Act
 from edge.cache.condition import Level, level_of, offline_since
 from edge.cache.status import Status
-from edge.machine.health import HOT
+from edge.machine.health import HOT, MachineState
 from edge.pages.alarms import Alarm, alarms_of
 from edge.pages.page import Visit
 from edge.pages.words import Messages, Words
 
-__all__ = ["Fact", "Told", "sentence_of", "told"]
+__all__ = ["Fact", "Told", "sentence_of", "told", "worries_of"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,31 @@ def told(status: Status, visit: Visit, temperature: float | None) -> Told:
 def sentence_of(status: Status) -> str:
     """The sentence in English, for a screen that knows no other language. Blocks."""
     return _sentence(status, Words("en", Messages()), time.time())
+
+
+@dataclass(frozen=True, slots=True)
+class _Screen:
+    """Whoever stands before the box reads it: nobody has to log in."""
+
+    words: Words
+
+    @staticmethod
+    def may(act: Act, /) -> bool:
+        """See `edge.pages.alarms.Reader`."""
+        del act
+        return False
+
+
+def worries_of(status: Status, *, is_new: bool) -> list[str]:
+    """What is not as it should be, for the screen, which knows of the machine by itself. Blocks.
+
+    Args:
+        status: Of the box.
+        is_new: Nobody is there yet.
+    """
+    screen = _Screen(Words("en", Messages()))
+    others = replace(status, machine=MachineState())
+    return [one.text for one in alarms_of(others, screen, time.time(), is_new=is_new)]
 
 
 def _sentence(status: Status, words: Words, now: float) -> str:

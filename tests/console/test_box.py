@@ -94,6 +94,21 @@ async def test_a_new_box_shows_its_code_and_the_same_one_again(service, box):
     assert later.address == "https://127.0.0.1:0/"
 
 
+async def test_a_new_box_shows_what_is_wrong_beside_what_to_do(loaded, machine):
+    archive = config.Archive(name="cloud", url="http://127.0.0.1:9/dicom-web")
+    loaded = replace(loaded, cloud=config.Cloud(archive=(archive,)))
+    box = LocalBox(lambda: loaded, None, machine.places)
+    async with Appliance(loaded), asyncio.timeout(30):
+        while True:
+            view = await box.look()
+            if view.level is Level.WARNING:
+                break
+            await asyncio.sleep(0.05)
+    assert view.sentence.startswith("This box is new: open its web page")
+    [worry] = view.troubles
+    assert worry.startswith("The archive cloud does not answer since ")
+
+
 async def test_a_code_that_was_handed_out_elsewhere_stays_worth_something(service, box):
     handed = await service.cache.users.first_code()
     view = await box.look()
@@ -318,17 +333,31 @@ async def answering(loaded, answer):
         yield
 
 
-SAID = b'{"sentence": "x", "level": "safe", "has_people": false, "code_until": 1e300}'
+SAID = (
+    b'{"sentence": "x", "level": "safe", "has_people": false, "code_until": 1e300, "worries": []}'
+)
+FINE = SAID.replace(b"1e300", b"1e9")
 
 
 @pytest.mark.parametrize(
-    "answer", [b"<html>", b"[]", b"{}", SAID, SAID.replace(b"safe", b"purple"), b'{"level": []}']
+    "answer",
+    [
+        *(b"<html>", b"[]", b"{}", SAID, b'{"level": []}'),
+        *(FINE.replace(b"safe", b"purple"), FINE.replace(b"[]", b"[7]")),
+    ],
 )
 async def test_what_a_service_says_oddly_is_trouble(loaded, box, answer):
     async with answering(loaded, answer):
         view = await box.look()
     assert view.sentence.startswith("The service does not answer")
     assert view.level is Level.ALARM
+
+
+async def test_of_many_worries_there_is_room_for_some(loaded, box):
+    many = FINE.replace(b"[]", b'["one", "two", "three", "four"]')
+    async with answering(loaded, many):
+        view = await box.look()
+    assert view.troubles == ("one", "two", "and 2 more: see the web page")
 
 
 async def test_a_service_that_hangs_is_looked_at_for_seconds_at_the_most(loaded, box, monkeypatch):
