@@ -258,11 +258,26 @@ class _Accepting:
             if name not in items or items[name].repr:
                 # What is not known, the loader refuses.
                 if is_moved and name == "auth":
+                    self._keep_files_where_they_are(said, inner, place)
                     inner = None
                 made[name] = self.value(hints[name], said, inner, place) if name in items else said
             elif (secret := self.secret(said, inner, place, is_moved=is_moved)) != "":
                 made[name] = secret
         return made
+
+    def _keep_files_where_they_are(self, said: Any, before: Any, where: str) -> None:
+        """A file of the machine is not used elsewhere from afar: nobody here could say it again."""
+        if not self.is_remote or before is None or not isinstance(said, dict):
+            return
+        for name, kept in said.items():
+            found = getattr(before, name, None)
+            if isinstance(found, Path) and found != Path() and kept == as_shown(found):
+                raise _refused(
+                    f"{where}.{name}",
+                    "is a file of the machine: it is used for the name, address, proxy and"
+                    " authority that it was said for, and no others",
+                    "have the archive changed on the machine: edge config set",
+                )
 
     def secret(self, said: Any, before: Any, where: str, *, is_moved: bool) -> Any:
         if said is True:

@@ -25,6 +25,7 @@ the place of UIDs: see `edge.logs`.)
     │   └── InstanceDeleted       it was here, and somebody deleted it
     ├── StepRefused               what a device says of a procedure step does not follow the rules
     ├── DecisionRefused           what a person decided can't be done to this instance
+    │   └── NotYet                it can, once what was decided before it is done
     ├── DeletionRefused           what was to be deleted may be the only copy, or can't be told on
     ├── PixelError                pixels that can't be given in the form that was asked for
     │   ├── NotAnImage            the instance has no pixels, or none that is a still image
@@ -86,6 +87,7 @@ __all__ = [
     "NotAnImage",
     "NotDicom",
     "NotStorable",
+    "NotYet",
     "PeerError",
     "PeerRefused",
     "PixelBudgetExceeded",
@@ -237,6 +239,14 @@ class StepRefused(EdgeError):
 
 class DecisionRefused(EdgeError):
     """A decision about a dead letter or a conflict can't be carried out; nothing was changed."""
+
+
+class NotYet(DecisionRefused):
+    """Something else comes first, which goes on by itself; look again after ``retry_after`` s."""
+
+    def __init__(self, message: str, *, retry_after: float, hint: str = "") -> None:
+        super().__init__(message, hint=hint)
+        self.retry_after = retry_after
 
 
 class DeletionRefused(EdgeError):

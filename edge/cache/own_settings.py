@@ -28,7 +28,7 @@ from edge.authorities import in_short
 from edge.changing import accepted, all_settings, setting_of, shown_of, value_of
 from edge.config import Config
 from edge.crypto.durable import one_at_a_time, sync_folder, write_file
-from edge.errors import ConfigError, DecisionRefused, StorageFull
+from edge.errors import ConfigError, DecisionRefused, NotYet, StorageFull
 from edge.loading import OWN, data_dir, layered
 from edge.overlay import put, take, to_toml
 
@@ -57,6 +57,8 @@ SETBACK: Final = f"{OWN}.setback"
 DAMAGED: Final = f"{OWN}.damaged"
 DAMAGED_WHY: Final = f"{DAMAGED}.why"
 """See `edge.cache.damaged_settings`."""
+_NEXT: Final = 1.0
+"""Seconds, after which the last change is mostly in force."""
 _DATA_DIR: Final = "EDGE_APPLIANCE__DATA_DIR"
 
 Source = str
@@ -150,7 +152,7 @@ class OwnSettings:
 
         Raises:
             ConfigError: It could not be so; nothing was changed.
-            DecisionRefused: The last change has not been proven yet.
+            NotYet: The last change has not been proven yet.
             StorageFull: They could not be written; nothing was changed.
         """
 
@@ -215,8 +217,10 @@ class OwnSettings:
             return []
         former = self._folder / FORMER
         if is_remote and former.exists():
-            raise DecisionRefused(
-                "the settings that were changed last are not in force yet", hint="wait a moment"
+            raise NotYet(
+                "the settings that were changed last are not in force yet",
+                retry_after=_NEXT,
+                hint="wait a moment",
             )
         self._write(text)
         return done

@@ -41,6 +41,7 @@ from edge.errors import (
     IssuerError,
     IssuerUnreachable,
     KeyUnavailable,
+    NotYet,
     PixelError,
     PixelWorkersBusy,
     QueryError,
@@ -239,6 +240,8 @@ def _answer(request: web.Request, error: EdgeError) -> web.Response:
         status = 403 if error.known else 401
     else:
         status = next((code for kind, code in _STATUS if isinstance(error, kind)), 500)
+    if isinstance(error, NotYet):
+        headers[hdrs.RETRY_AFTER] = str(max(1, math.ceil(error.retry_after)))
     if status == 503:
         asked = error.retry_after if isinstance(error, CloudUnreachable) else None
         if isinstance(error, PixelWorkersBusy):

@@ -214,6 +214,20 @@ async def test_what_can_not_be_is_refused_and_nothing_of_it_is_told(client, appl
     assert "opensesame" not in str(answer) + str(witness.said)
 
 
+async def test_what_comes_too_soon_is_told_when_to_come_again(client, tmp_path, applied):
+    (tmp_path / "settings.toml.former").touch()
+    headers = {
+        "Authorization": f"Bearer {Role.ADMIN}",
+        "X-Proof": Proof.SESSION,
+        "Sec-Fetch-Site": "same-origin",
+    }
+    body = {"changes": {"sync.sweep_minutes": 5}}
+    answer = await client.post("/api/v1/settings", headers=headers, json=body)
+    assert (answer.status, answer.headers["Retry-After"]) == (409, "1")
+    assert "not in force yet" in (await answer.json())["detail"]
+    assert applied == []
+
+
 async def test_trying_says_what_is_wrong_and_where(client, applied):
     body = {"changes": {"sync.sweep_minutes": 0}}
     status, answer = await ask(client, "POST", "/settings/check", json=body)

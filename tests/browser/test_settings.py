@@ -20,8 +20,8 @@ from tests.fakes.tls import tls_before
 from tests.journeys.service import Installation
 from tests.ports import free_port
 
-UNASKED = ("503", "ERR_CONNECTION", "ERR_EMPTY", "ERR_INCOMPLETE", "ERR_SOCKET")
-"""The box begins anew in between, and a browser says so in its console."""
+UNASKED = ("409", "503", "ERR_CONNECTION", "ERR_EMPTY", "ERR_INCOMPLETE", "ERR_SOCKET")
+"""The box begins anew in between, or was not done yet, and a browser says so in its console."""
 
 
 TWO_ARCHIVES = """
@@ -139,6 +139,36 @@ async def test_what_somebody_else_changed_meanwhile_is_in_force_as_well(box, pag
     await expect(page.get_by_text("The changes are in force.")).to_be_visible()
 
 
+async def test_who_applies_while_others_come_into_force_waits_for_those(box, page):
+    former = box.data / "settings.toml.former"
+    await asyncio.to_thread(former.touch)  # as it is until the service has proven the last change
+    await page.locator("[id='appliance.time_zone']").fill("Europe/Madrid")
+    await page.get_by_role("button", name="Apply…").click()
+    async with page.expect_response(lambda answer: answer.status == 409):
+        await page.get_by_role("dialog").get_by_role("button", name="Apply").click()
+    await asyncio.to_thread(former.unlink)
+    await expect(page.get_by_text("The changes are in force.")).to_be_visible()
+    written = await asyncio.to_thread((box.data / "settings.toml").read_text)
+    assert 'time_zone = "Europe/Madrid"' in written
+
+
+async def test_who_applies_while_others_never_come_into_force_is_told_so(box, page):
+    await page.clock.install()
+    await page.reload()
+    await settled(page)
+    await asyncio.to_thread((box.data / "settings.toml.former").touch)
+    await page.locator("[id='appliance.time_zone']").fill("Europe/Madrid")
+    await page.clock.run_for(1000)
+    await page.get_by_role("button", name="Apply…").click()
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_role("button", name="Apply").click()
+    problem = dialog.locator(".problem")
+    ends = time.monotonic() + PATIENCE
+    while not await problem.is_visible() and time.monotonic() < ends:
+        await page.clock.run_for(5000)
+    await expect(problem).to_contain_text("are not in force yet")
+
+
 @pytest.mark.parametrize("own", [TWO_ARCHIVES])
 async def test_an_archive_to_which_the_box_proves_itself_by_a_file_keeps_that(box, page):
     card = page.get_by_role("region", name="Cloud archives")
@@ -152,6 +182,42 @@ async def test_an_archive_to_which_the_box_proves_itself_by_a_file_keeps_that(bo
     await dialog.get_by_role("button", name="Use it").click()
     await expect(dialog).to_have_count(0)
     await expect(page.get_by_role("button", name="Apply…")).to_be_hidden()
+
+    # Nobody can say a file anew here: it is told why, and what to do.
+    await page.get_by_role("button", name="Change cloud").click()
+    await dialog.get_by_text("More: an authority").click()
+    await dialog.locator("[name=authority]").fill(trustme.CA().cert_pem.bytes().decode())
+    await dialog.get_by_role("button", name="Use it").click()
+    await expect(dialog.locator("#wrong-way")).to_contain_text("knows the box by a file")
+    await expect(dialog.locator("#wrong-way")).to_contain_text("edge config set cloud.archive")
+    await expect(way).to_be_focused()
+    assert await violations(page) == []
+
+
+async def test_a_file_of_an_authority_is_read_as_windows_writes_it_or_said_to_be_unreadable(page):
+    pem = trustme.CA(organization_name="St. Brigid IT").cert_pem.bytes().decode()
+    await page.get_by_role("button", name="Add an archive").click()
+    dialog = page.get_by_role("dialog")
+    await dialog.get_by_text("More: an authority").click()
+    file, text = dialog.locator("[type=file]"), dialog.locator("[name=authority]")
+    listed = dialog.get_by_role("list", name="Authorities that are trusted for it")
+    wrong = dialog.locator("#wrong-authority")
+    for code in ("utf-16", "utf-16-be", "utf-8-sig"):
+        mark = "\ufeff" if code == "utf-16-be" else ""
+        data = (mark + pem.replace("\n", "\r\n")).encode(code)
+        await text.fill("")
+        await file.set_input_files({"name": "a.pem", "mimeType": "", "buffer": data})
+        await expect(listed).to_contain_text("St. Brigid IT")
+        await dialog.get_by_role("button", name="Trust it no more").click()
+        await expect(listed).to_be_hidden()
+
+    # Somebody pulled the stick out.
+    await page.evaluate(
+        "() => { File.prototype.arrayBuffer = () => Promise.reject(new Error('gone')); }"
+    )
+    await file.set_input_files({"name": "a.pem", "mimeType": "", "buffer": pem.encode()})
+    await expect(wrong).to_contain_text("Is it still where it was?")
+    assert await violations(page) == []
 
 
 @pytest.mark.parametrize("own", [TWO_ARCHIVES])

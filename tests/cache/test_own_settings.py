@@ -180,6 +180,23 @@ async def test_a_file_of_the_machine_is_not_named_from_afar(own):
         await own.change({"cloud.archive": [archive]})
 
 
+@pytest.mark.parametrize("name", ["key_file", "tls_ca"])
+async def test_a_file_of_the_machine_is_used_for_no_other_archive_and_that_is_said(
+    own, folder, tmp_path, name
+):
+    file, other = tmp_path / "key.json", {"kind": "google", "key_file": str(tmp_path / "k.json")}
+    file.write_text("{}")
+    archive = ARCHIVE | {"kind": "google", "auth": other | {name: str(file)}}
+    pem = trustme.CA().cert_pem.bytes().decode()
+    await own.change({"cloud.archive": [archive]}, is_remote=False)
+    await asyncio.to_thread(prove_as_it_is, folder)
+    with pytest.raises(ConfigError, match="is a file of the machine: it is used for") as caught:
+        await own.change({"cloud.archive": [archive | {"authority": pem}]})
+    assert caught.value.key.startswith("cloud.archive.0.auth.")
+    assert "edge config set" in caught.value.hint
+    await own.change({"cloud.archive": [archive | {"authority": pem}]}, is_remote=False)
+
+
 async def test_a_secret_is_sealed_and_never_shown(own, folder):
     (change,) = await own.change({"cloud.archive": [ARCHIVE | {"auth": BASIC}]})
     written = tomllib.loads((folder / "settings.toml").read_text())

@@ -6,10 +6,11 @@
 
 /** What the box answered when it did not do what it was asked. */
 export class Refusal extends Error {
-  constructor(status, said) {
+  constructor(status, said, after = 0) {
     super(said.detail || said.title || String(status));
     this.status = status;
     this.hint = said.hint || "";
+    this.after = after; // seconds, if it is refused for now only
     this.requestId = said.request_id || "";
   }
 }
@@ -43,7 +44,7 @@ export async function ask(path, { method, body, headers = {}, signal, attended =
   const said = kind.includes("json") ? await answer.json() : await answer.text();
   if (answer.ok) return said === "" ? null : said;
   if (answer.status === 401 && welcome) toWelcome();
-  throw new Refusal(answer.status, typeof said === "object" ? said : { title: answer.statusText });
+  throw new Refusal(answer.status, typeof said === "object" ? said : { title: answer.statusText }, Number(answer.headers.get("Retry-After")) || 0);
 }
 
 /** Log in, and come back here. */

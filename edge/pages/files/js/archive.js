@@ -107,7 +107,8 @@ export function archiveFields(before = {}) {
   };
   const tell = (key, error) => {
     const part = key === "auth.kind" ? "way" : key.replace(/^auth\./, "");
-    const input = [...node.querySelectorAll("[name]")].find((one) => one.name === part);
+    const named = [...node.querySelectorAll("[name]")].find((one) => one.name === part);
+    const input = named ?? (key.startsWith("auth.") ? way : null);
     if (!input) return false;
     say(input, wordsOf(error));
     input.focus();

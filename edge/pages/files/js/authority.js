@@ -6,10 +6,16 @@ import { _, date } from "./words.js";
 
 const LONGEST = 256 * 1024;
 
+/** How its text is written: editors on Windows may write UTF-16, and begin it by a mark (BOM). */
+function codeOf([first, second]) {
+  if (first === 0xff && second === 0xfe) return "utf-16le";
+  return first === 0xfe && second === 0xff ? "utf-16be" : "utf-8";
+}
+
 /** A file of a certificate as text: what is no text is DER, which PEM is in other letters. */
 async function textOf(file) {
   const bytes = new Uint8Array(await file.arrayBuffer());
-  const text = new TextDecoder().decode(bytes);
+  const text = new TextDecoder(codeOf(bytes)).decode(bytes);
   if (text.includes("-----BEGIN")) return text;
   const letters = btoa(Array.from(bytes, (byte) => String.fromCharCode(byte)).join("")).replace(/.{1,64}/g, "$&\n");
   return `-----BEGIN CERTIFICATE-----\n${letters}-----END CERTIFICATE-----\n`;
@@ -38,7 +44,11 @@ export function authorityFields(before, say) {
     const [chosen] = file.files;
     if (!chosen) return;
     if (chosen.size > LONGEST) return say(text, [_("This file is too large: it is no certificate.")]);
-    text.value = await textOf(chosen);
+    try {
+      text.value = await textOf(chosen);
+    } catch {
+      return say(text, [_("This file can’t be read. Is it still where it was? Choose it once more, or put its text below.")]);
+    }
     await look();
   });
   const node = make("fieldset", { class: "stack" }, make("legend", {}, _("An authority of the clinic’s own")),

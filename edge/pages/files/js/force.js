@@ -7,17 +7,28 @@ import { _ } from "./words.js";
 
 const EVERY = 700;
 const SILENCE = 90_000;
+const TURN = 20_000;
 const PATIENCE = 600_000;
 const pause = (ms) => new Promise((resolve) => { setTimeout(resolve, ms); });
 
 /**
  * Have settings changed; what `inForce` waits by: `since`, and `moved` if the box has another name
- * then. Where nothing is new, nothing begins anew: null.
+ * then. Where nothing is new, nothing begins anew: null. While those that were changed before are
+ * not in force yet, it waits for them, a while.
  */
 export async function begin(changes) {
-  const { since } = await ask("/api/v1/settings");
-  const { begins_anew: begins, moved } = await ask("/api/v1/settings", { body: { changes } });
-  return begins ? { since, moved } : null;
+  const began = Date.now();
+  for (;;) {
+    const { since } = await ask("/api/v1/settings");
+    try {
+      const { begins_anew: begins, moved } = await ask("/api/v1/settings", { body: { changes } });
+      return begins ? { since, moved } : null;
+    } catch (error) {
+      const comes = error instanceof Refusal && error.status === 409 && error.after > 0;
+      if (!comes || Date.now() - began > TURN) throw error;
+      await pause(error.after * 1000);
+    }
+  }
 }
 
 /** It answers, and goes on with what it does. */

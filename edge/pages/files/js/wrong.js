@@ -23,6 +23,9 @@ export function wrong(problem, changes) {
   if (problem.key.endsWith(".url") && /^http:/i.test(said)) {
     return new Said(_("The address must begin with https: images and passwords would travel in the clear otherwise."));
   }
+  if (/\.auth\.\w+$/.test(problem.key) && said.startsWith("/")) {
+    return new Said(_("This archive knows the box by a file of the machine, which can’t be given anew on this page. So its name, address, proxy and authority can’t be changed here, either: that is done on the machine, by edge config set cloud.archive. Or choose another proof of who we are."));
+  }
   return Object.assign(new Error(problem.message), { hint: problem.hint });
 }
 
