@@ -198,6 +198,14 @@ def test_of_two_with_the_same_uuids_it_is_the_one_that_the_system_is_read_from(d
     assert disks.found == "sdb"
 
 
+def test_a_stick_beside_a_disk_with_half_of_the_image_is_where_the_system_is_read_from(disks):
+    disks.are_copies()
+    disks.write_part("sdb")
+    disks.started_from(STICK)
+    disks.run_from("sda2", "sda3")
+    assert disks.found == "sda"
+
+
 def test_a_system_that_is_read_from_both_is_no_stick(disks):
     disks.are_copies()
     disks.started_from(STICK)
