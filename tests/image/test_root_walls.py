@@ -38,6 +38,7 @@ MAY = {
     "edge-update-back": UPDATE,
     "edge-machine": (*MACHINE, "/run/edge-disk", "/var/lib/edge-machine", "DISK"),
     "edge-machine-back": MACHINE,
+    "edge-health": ("/run/edge-machine",),
 }
 """Unit -> what it needs; DISK is a block device."""
 MAY_NOT = (
