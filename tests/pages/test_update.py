@@ -96,8 +96,11 @@ async def test_an_update_is_found_fetched_ordered_and_cancelled_and_recorded(ask
     assert {"POST /api/v1/update/install", "update ordered", "update cancelled"} <= whats
 
 
-async def test_what_went_wrong_stands_on_the_first_page(ask, scene, browse, cookies):
+async def test_what_went_wrong_stands_on_the_first_page(ask, scene, store):
     folder = scene.box.updater._folder
+    await asyncio.to_thread(store.maker.bundle, "1.1")
+    store.list(("1.1", "x86-64", "1.1.edgeupdate"))
+    await ask("POST", "/look", json={})
     await asyncio.to_thread(
         folder.note, Deed.BAD, "1.1", before="1.0", why="images: they are not drawn"
     )
