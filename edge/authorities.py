@@ -12,6 +12,8 @@ from __future__ import annotations
 import contextlib
 import time
 from dataclasses import dataclass
+from datetime import date, datetime
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -56,6 +58,11 @@ class Authority:
     """POSIX seconds: its certificate ends then."""
     digest: str
     """SHA-256 of its certificate, in hexadecimal digits."""
+
+    @property
+    def day(self) -> date:
+        """Of its end, where the machine is."""
+        return datetime.fromtimestamp(self.until).astimezone().date()
 
 
 def certificates_in(pem: str) -> list[x509.Certificate]:
@@ -119,12 +126,17 @@ def authorities_in(pem: str) -> list[Authority]:
     Raises:
         AuthorityError: It has none, or others.
     """
+    return list(_authorities_in(pem))
+
+
+@lru_cache(maxsize=32)  # whoever shows the state of the box reads the same ones all the time
+def _authorities_in(pem: str) -> tuple[Authority, ...]:
     from cryptography.hazmat.primitives.hashes import SHA256
 
-    return [
+    return tuple(
         Authority(_called(one), _until(one), one.fingerprint(SHA256()).hex())
         for one in certificates_in(pem)
-    ]
+    )
 
 
 def in_short(pem: str) -> str:

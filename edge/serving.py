@@ -107,6 +107,7 @@ from edge.logs import recent
 from edge.machine.asking import is_there
 from edge.machine.former_name import FormerName
 from edge.machine.places import Places
+from edge.machine.trust import trusted
 from edge.opening import Cache
 from edge.pages.door import Pages
 from edge.pages.page import Means as PageMeans
@@ -298,7 +299,13 @@ def _administration(
     secret = cache.keys.derive(PURPOSE)
     own = OwnSettings(means.file, cache.folder, partial(seal_secret, key=secret))
     applying, http = means.applying, config.http
-    running = Running(applying.since, applying.setback, applying.ask, http.tls == "auto")
+    running = Running(
+        applying.since,
+        applying.setback,
+        applying.ask,
+        http.tls == "auto",
+        partial(trusted, Places()),
+    )
     open_cloud = partial(open_secrets, key=secret, where="cloud")
 
     witness = HttpWitness(cache.audit, claim_of_api)

@@ -82,7 +82,7 @@ def _status_document() -> type[Any]:
     numbers = typing.get_type_hints(fields["summary"])
     said = (
         "capacity_bytes refusal drop_folder archives line backups trash_until prefetch procedures"
-        " commitments worklist tokens cages found audit emergencies machine update"
+        " commitments worklist tokens authorities cages found audit emergencies machine update"
     ).split()
     plain = {name: fields[name] for name in said}
     return msgspec.defstruct(

@@ -43,6 +43,8 @@ class Running:
     """Has the service begin anew."""
     has_own_certificate: bool = True
     """Of an authority of its own, for the names that it has."""
+    trusted: Callable[[], Sequence[Authority]] = tuple
+    """The clinic's own authorities that the machine trusts. Blocks."""
 
 
 class SettingList(msgspec.Struct, forbid_unknown_fields=True):
@@ -51,6 +53,8 @@ class SettingList(msgspec.Struct, forbid_unknown_fields=True):
     settings: list[Known]
     since: float
     setback: str
+    trusted: list[Authority]
+    """Of the clinic: believed on every way out, since the box was set up."""
 
 
 class Changing(msgspec.Struct, forbid_unknown_fields=True):
@@ -160,7 +164,8 @@ def settings_routes(
             known = await own.known()
         except ConfigError as error:
             raise _refused(error) from error
-        return as_json(SettingList(known, running.since, running.setback))
+        trusted = list(await asyncio.to_thread(running.trusted))
+        return as_json(SettingList(known, running.since, running.setback, trusted))
 
     @operation("What would become of a change; nothing is changed.", answer=Tried, body=Changing)
     @needs(Act.ADMINISTER)

@@ -80,6 +80,7 @@ def _worries(status: Status) -> bool:
         or status.update
         or not status.prefetch.pinned_fit
         or status.tokens
+        or status.authorities
         or status.cages
         or status.found
         or not status.machine.is_fine

@@ -1,18 +1,24 @@
-"""Tokens that end soon, or ended of late: said before a viewer stands before a shut door."""
+"""What ends by itself is spoken of in time: tokens, and authorities that archives are believed by.
+
+Said before a viewer stands before a shut door, and before nothing goes to the cloud any more.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from edge.authorities import Authority, AuthorityError, authorities_in
 from edge.index.database import Database
 from edge.index.tokens import ending
+from edge.others import Archive
 
-__all__ = ["EndingToken", "ending_tokens"]
+__all__ = ["EndingAuthority", "EndingToken", "ending_authorities", "ending_tokens"]
 
 _DAY = 86400.0
 _NOTICE = 30 * _DAY
-"""So long before and after its end a token is spoken of."""
+"""So long before its end something is spoken of; and a token so long behind it."""
 _SHARE = 0.25
 """Of its life: nobody is reminded all the time of a token that was made for a week."""
 
@@ -43,3 +49,61 @@ async def ending_tokens(database: Database, now: float) -> tuple[EndingToken, ..
         and row.expires > now - _NOTICE
         and row.expires - now <= _SHARE * (row.expires - row.created)
     )
+
+
+@dataclass(frozen=True, slots=True)
+class EndingAuthority:
+    """An authority whose certificate ends soon, or has ended."""
+
+    name: str
+    archive: str
+    """That is believed by it; empty: the machine believes everybody by it."""
+    until: float
+    """POSIX seconds."""
+    ended: bool
+
+    @property
+    def sentence(self) -> str:
+        """For a nurse, without its full stop."""
+        day = datetime.fromtimestamp(self.until).astimezone().date()
+        of = f" of archive {self.archive}" if self.archive else ""
+        return f"Authority {self.name}{of} {'ended' if self.ended else 'ends'} on {day}"
+
+
+def ending_authorities(
+    archives: Sequence[Archive], machine: Sequence[Authority], now: float
+) -> tuple[EndingAuthority, ...]:
+    """Those of the month before *now*, and all that ended; the first to end first.
+
+    One that was renewed is not among them: another of its name beside it ends later.
+
+    Args:
+        archives: That have some of their own.
+        machine: Those that it believes on every way out.
+        now: POSIX seconds.
+    """
+    found = [
+        EndingAuthority(name, archive, until, until <= now)
+        for archive, given in _given(archives, machine)
+        for name, until in _last_ends(given).items()
+        if until <= now + _NOTICE
+    ]
+    return tuple(sorted(found, key=lambda one: (one.until, one.archive, one.name)))
+
+
+def _given(
+    archives: Sequence[Archive], machine: Sequence[Authority]
+) -> Iterator[tuple[str, Sequence[Authority]]]:
+    yield "", machine
+    for archive in archives:
+        try:
+            yield archive.name, authorities_in(archive.authority) if archive.authority else ()
+        except AuthorityError:  # who loads the configuration says so
+            continue
+
+
+def _last_ends(given: Sequence[Authority]) -> dict[str, float]:
+    ends: dict[str, float] = {}
+    for one in given:
+        ends[one.subject] = max(one.until, ends.get(one.subject, one.until))
+    return ends

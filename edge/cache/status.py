@@ -11,7 +11,7 @@ import msgspec
 
 from edge.cache.backup import Overview
 from edge.cache.emergencies import EmergencyState
-from edge.cache.ending import EndingToken
+from edge.cache.ending import EndingAuthority, EndingToken
 from edge.cache.worklist import SourceState
 from edge.dicom.instance import Custody
 from edge.index.commitments import Standing
@@ -171,6 +171,8 @@ class Status:
     """The sources of the worklist that are configured, and what people and programs added."""
     tokens: tuple[EndingToken, ...] = ()
     """Those that end within a month, or did; the first of them first."""
+    authorities: tuple[EndingAuthority, ...] = ()
+    """Those that end within a month, or ended; the first of them first."""
     cages: Cages = field(default_factory=dict)
     """Those that are not whole."""
     found: Mapping[str, str] = field(default_factory=dict)
@@ -227,9 +229,13 @@ class Status:
         if not self.prefetch.pinned_fit:
             missing = _count(self.prefetch.pinned_missing, "image", "images")
             yield f"What is pinned does not fit: {missing} of it may stay in the archive."
-        for token in self.tokens[:1]:
-            more = f", and {len(self.tokens) - 1} more" if len(self.tokens) > 1 else ""
-            yield f"{token.sentence}{more}."
+        yield from self._endings()
+
+    def _endings(self) -> Iterator[str]:
+        for ending in (self.authorities, self.tokens):
+            for one in ending[:1]:
+                more = f", and {len(ending) - 1} more" if len(ending) > 1 else ""
+                yield f"{one.sentence}{more}."
 
     def _alarms(self) -> Iterator[str]:
         if self.update:
@@ -338,6 +344,7 @@ class Status:
             "procedures": asdict(self.procedures),
             "worklist": [asdict(source) for source in self.worklist],
             "tokens": [asdict(token) for token in self.tokens],
+            "authorities": [asdict(one) for one in self.authorities],
             "cages": dict(self.cages),
             "found": dict(self.found),
             "audit": asdict(self.audit),

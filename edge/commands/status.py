@@ -95,6 +95,8 @@ def _print(status: Status) -> None:
     _print_worklist(status.worklist)
     for token in status.tokens:
         say(f"  {token.sentence}: edge token list")
+    for authority in status.authorities:
+        say(f"  {authority.sentence}")
     _print_audit(status.audit)
     _print_backups(status.backups)
     for line in status.machine.lines():

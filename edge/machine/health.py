@@ -20,11 +20,13 @@ from typing import Any, Final
 
 import msgspec
 
+from edge.authorities import Authority
 from edge.errors import MachineRefused
 from edge.machine.networks import write_open
 from edge.machine.places import Places
 from edge.machine.power import PowerState, read_power
 from edge.machine.tools import Tools
+from edge.machine.trust import trusted
 
 __all__ = ["HOT", "DiskHealth", "Looked", "MachineState", "look", "read_machine"]
 
@@ -88,6 +90,8 @@ class MachineState:
     """POSIX seconds."""
     replace_battery: bool = False
     lost_ups: bool = False
+    authorities: tuple[Authority, ...] = ()
+    """The clinic's own that it trusts (`edge.machine.trust`)."""
 
     @property
     def is_grave(self) -> bool:
@@ -117,6 +121,8 @@ class MachineState:
             yield f"disk {disk.name}: {', '.join(told)}"
         if self.mains:
             yield f"mains: {_MAINS[self.mains]}"
+        for one in self.authorities:
+            yield f"trusts {one.subject}, until {one.day}"
 
     def troubles(self) -> Iterator[str]:
         """What is wrong, the gravest first; no full stop at the end."""
@@ -155,7 +161,15 @@ def read_machine(
         looked = msgspec.json.decode(places.health.read_bytes(), type=Looked)
         disks = looked.disks if abs(clock() - looked.at) < _OLD else ()
     power: PowerState = read_power(places)
-    return MachineState(temperature, disks, power.state, power.since, power.replace, power.lost)
+    return MachineState(
+        temperature,
+        disks,
+        power.state,
+        power.since,
+        power.replace,
+        power.lost,
+        trusted(places),
+    )
 
 
 def look(places: Places, tools: Tools, clock: Callable[[], float] = time.time) -> Looked:

@@ -100,6 +100,11 @@ class Places:
         return self.run / "ca-bundle.pem"
 
     @property
+    def ca_told(self) -> Path:
+        """The clinic's among them, for everybody to read."""
+        return self.run / "ca-clinic.pem"
+
+    @property
     def health(self) -> Path:
         """What root saw of the disks."""
         return self.run / "health.json"

@@ -1,20 +1,21 @@
 """Whom the service trusts beside the system's authorities: the clinic's own; as root.
 
-Owns ``ca.pem`` in what is kept, and the bundle of both that the service's unit names. Promises that
-the bundle is there after every start, be there authorities of the clinic or not. Calls block.
+Owns ``ca.pem`` in what is kept, the bundle of both that the service's unit names, and a copy of the
+clinic's that everybody may read. Promises that the bundle is there after every start, be there
+authorities of the clinic or not. Calls block.
 """
 
 from __future__ import annotations
 
 import contextlib
 
-from edge.authorities import AuthorityError, as_pem, certificates_in
+from edge.authorities import Authority, AuthorityError, as_pem, authorities_in, certificates_in
 from edge.crypto.durable import write_file
 from edge.errors import MachineRefused
 from edge.machine.networks import write_open
 from edge.machine.places import Places
 
-__all__ = ["begin_to_trust", "only_authorities", "trust"]
+__all__ = ["begin_to_trust", "only_authorities", "trust", "trusted"]
 
 
 def only_authorities(pem: str) -> str:
@@ -43,7 +44,7 @@ def trust(places: Places, pem: str) -> None:
 
 
 def begin_to_trust(places: Places) -> None:
-    """Write the bundle."""
+    """Write the bundle, and what is told of it."""
     system = kept = b""
     with contextlib.suppress(OSError):
         system = places.system_ca.read_bytes()
@@ -52,3 +53,13 @@ def begin_to_trust(places: Places) -> None:
     if system and not system.endswith(b"\n"):
         system += b"\n"
     write_open(places.ca_bundle, system + kept)
+    write_open(places.ca_told, kept)
+
+
+def trusted(places: Places) -> tuple[Authority, ...]:
+    """The clinic's own authorities that every way out believes; for everybody."""
+    try:
+        pem = places.ca_told.read_text("ascii")
+        return tuple(authorities_in(pem)) if pem else ()
+    except (OSError, UnicodeDecodeError, AuthorityError):
+        return ()

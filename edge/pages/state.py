@@ -15,7 +15,8 @@ from edge.access.roles import Act
 from edge.cache.condition import Level, level_of, offline_since
 from edge.cache.status import Status
 from edge.machine.health import HOT, MachineState
-from edge.pages.alarms import Alarm, alarms_of
+from edge.pages.alarm import Alarm
+from edge.pages.alarms import alarms_of
 from edge.pages.page import Visit
 from edge.pages.words import Messages, Words
 
@@ -90,7 +91,7 @@ class _Screen:
 
     @staticmethod
     def may(act: Act, /) -> bool:
-        """See `edge.pages.alarms.Reader`."""
+        """See `edge.pages.alarm.Reader`."""
         del act
         return False
 

@@ -16,6 +16,7 @@ from edge.access.scope import Scope
 from edge.admin import api
 from edge.admin.settings import Running, settings_routes
 from edge.admin.trial import trial_routes
+from edge.authorities import Authority
 from edge.cache.own_settings import OwnSettings
 from edge.cloud.trial import Trials
 from edge.dicomweb.middleware import IDENTITY, access
@@ -46,6 +47,9 @@ def witness():
     return Witness()
 
 
+TRUSTED = [Authority("St. Brigid", 2e9, "ab")]
+
+
 @pytest.fixture
 def applied():
     return []
@@ -66,7 +70,9 @@ async def client(tmp_path, witness, applied):
     file = tmp_path / "edge.toml"
     file.write_text(f'[appliance]\ndata_dir = "{tmp_path}"\n')
     own = OwnSettings(file, tmp_path, lambda secret: f"sealed:{secret[::-1]}", {})
-    running = Running(1000.0, "a port was taken", lambda: applied.append(True))
+    running = Running(
+        1000.0, "a port was taken", lambda: applied.append(True), trusted=lambda: TRUSTED
+    )
     door = api.create_application(
         status=None,
         identity=itemgetter(IDENTITY),
@@ -94,6 +100,7 @@ async def test_all_settings_are_told_and_since_when_they_hold(client):
     status, answer = await ask(client, "GET", "/settings")
     assert status == 200
     assert (answer["since"], answer["setback"]) == (1000.0, "a port was taken")
+    assert answer["trusted"] == [{"subject": "St. Brigid", "until": 2e9, "digest": "ab"}]
     one = next(one for one in answer["settings"] if one["key"] == "sync.verify")
     assert (one["kind"], one["value"], one["choices"]) == ("choice", "all", ["all", "sample"])
 

@@ -220,6 +220,27 @@ async def test_a_file_of_an_authority_is_read_as_windows_writes_it_or_said_to_be
     assert await violations(page) == []
 
 
+async def test_an_authority_that_came_with_the_set_up_is_seen(page):
+    async def with_one(route):
+        answer = await route.fetch()
+        told = await answer.json() | {
+            "trusted": [{"subject": "St. Brigid IT", "until": 2e9, "digest": "ab"}]
+        }
+        await route.fulfill(response=answer, json=told)
+
+    card = page.get_by_role("region", name="Authorities of the clinic")
+    await expect(card).to_have_count(0)
+    # No test may write where the machine keeps its own.
+    await page.route("**/api/v1/settings", with_one)
+    await page.reload()
+    await settled(page)
+    await expect(card.get_by_role("listitem")).to_contain_text("St. Brigid IT")
+    await expect(card.get_by_role("listitem")).to_contain_text("2033")
+    assert await violations(page) == []
+    await page.set_viewport_size({"width": 320, "height": 640})
+    assert await overflow(page) == ""
+
+
 @pytest.mark.parametrize("own", [TWO_ARCHIVES])
 async def test_a_box_is_set_up_with_its_primary_archive(box, page):
     await page.goto(f"http://localhost:{box.http_port}/setup#cloud")

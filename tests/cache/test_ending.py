@@ -1,9 +1,13 @@
-"""Tokens that end are spoken of in time."""
+"""Tokens and authorities that end are spoken of in time."""
 
 from __future__ import annotations
 
-from edge.cache.ending import ending_tokens
+import trustme
+
+from edge.authorities import Authority, authorities_in
+from edge.cache.ending import ending_authorities, ending_tokens
 from edge.index.tokens import TokenRow, TokenTable
+from edge.others import Archive
 
 DAY, NOW = 86400.0, 1_790_000_000.0
 
@@ -29,3 +33,35 @@ async def test_a_month_before_and_a_month_behind_its_end_a_token_is_named(cache)
     ]
     assert found[0].sentence.startswith("Token over ended on 20")
     assert found[1].sentence.startswith("Token of a week, nearly over ends on 20")
+
+
+def machine_wide(name, days):
+    return Authority(name, NOW + days * DAY, "")
+
+
+def test_a_month_before_its_end_an_authority_is_named_and_from_then_on():
+    machine = [machine_wide("soon", 29), machine_wide("not yet", 31), machine_wide("long ago", -99)]
+    found = ending_authorities([], machine, NOW)
+    assert [(one.name, one.archive, one.ended) for one in found] == [
+        ("long ago", "", True),
+        ("soon", "", False),
+    ]
+    assert found[1].sentence.startswith("Authority soon ends on 20")
+
+
+def test_an_authority_that_was_renewed_is_named_no_more():
+    machine = [machine_wide("clinic", -1), machine_wide("clinic", 300)]
+    assert ending_authorities([], machine, NOW) == ()
+
+
+def test_an_authority_of_an_archive_is_named_with_it():
+    pem = trustme.CA(organization_name="St. Brigid").cert_pem.bytes().decode()
+    (one,) = authorities_in(pem)
+    archive = Archive("cloud", "https://a.example", authority=pem)
+    (found,) = ending_authorities([archive, Archive("x", "https://b.example")], [], one.until - DAY)
+    assert (found.name, found.archive, found.ended) == (one.subject, "cloud", False)
+    assert found.sentence == f"Authority {one.subject} of archive cloud ends on {one.day}"
+    (found,) = ending_authorities([archive], [], one.until + 99 * DAY)
+    assert found.ended
+    damaged = Archive("y", "https://c.example", authority="garbage")
+    assert ending_authorities([damaged], [], NOW) == ()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 from dataclasses import replace
 from datetime import date
@@ -9,6 +10,7 @@ from datetime import date
 import pytest
 
 from edge import config, others
+from edge.authorities import Authority
 from edge.cache.condition import Level, level_of
 from edge.cache.disputes import Disputes
 from edge.cache.exchange import Exchange
@@ -20,6 +22,7 @@ from edge.dicom.instance import Custody
 from edge.index import lookup, residence
 from edge.index.summary import waiting_studies
 from edge.machine.health import DiskHealth, MachineState
+from edge.pages.state import worries_of
 from tests.patients import listed, made
 from tests.samples import ct_series
 
@@ -80,6 +83,21 @@ async def test_what_is_under_the_box_is_told_and_ends_intake_with_the_power(cach
     low = replace(machine, mains="low")
     told = await read_status(config.Config(), cache.database, cache.store, RUNNING, machine=low)
     assert "battery is nearly empty" in told.refusal
+
+
+async def test_an_authority_that_ends_is_told_to_everybody_also_on_the_screen(cache):
+    ended = Authority("St. Brigid", 1_000_000_000.0, "")
+    machine = MachineState(authorities=(ended,))
+    told = await read_status(config.Config(), cache.database, cache.store, RUNNING, machine=machine)
+    assert told.sentence.startswith("Authority St. Brigid ended on 2001-09-09. ")
+    assert told.as_json()["authorities"][0]["ended"]
+    assert level_of(told, is_new=True) is Level.WARNING
+    said = "The certificate of the authority St. Brigid ended on 9 September 2001."
+    worries = await asyncio.to_thread(worries_of, told.for_others(), is_new=True)
+    assert worries == [said]
+    sound = replace(told, authorities=())
+    assert level_of(sound, is_new=True) is not Level.WARNING
+    assert await asyncio.to_thread(worries_of, sound, is_new=True) == []
 
 
 async def test_the_sentence_follows_the_state(cache):

@@ -8,7 +8,8 @@ import pytest
 import trustme
 
 from edge.errors import MachineRefused
-from edge.machine.trust import begin_to_trust, only_authorities, trust
+from edge.machine.health import read_machine
+from edge.machine.trust import begin_to_trust, only_authorities, trust, trusted
 
 
 @pytest.fixture(scope="module")
@@ -33,6 +34,23 @@ def test_both_are_trusted(places, clinic):
     assert places.ca_bundle.read_text().count("BEGIN CERTIFICATE") == 2
     trust(places, "")
     assert places.ca_bundle.read_text().count("BEGIN CERTIFICATE") == 1
+
+
+def test_what_of_it_is_the_clinic_s_is_told_to_everybody(places):
+    clinic = trustme.CA(organization_name="St. Brigid")
+    assert trusted(places) == ()
+    trust(places, pem_of(clinic))
+    (one,) = trusted(places)
+    assert one.subject == "St. Brigid"
+    assert places.ca_told.stat().st_mode & 0o777 == 0o644
+    state = read_machine(places, None)
+    assert state.authorities == (one,)
+    assert list(state.lines()) == [f"trusts St. Brigid, until {one.day}"]
+    assert state.is_fine
+    trust(places, "")
+    assert trusted(places) == ()
+    places.ca_told.write_text("garbage")
+    assert trusted(places) == ()
 
 
 def test_what_is_no_authority_is_not_trusted(places, clinic):

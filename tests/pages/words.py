@@ -38,7 +38,7 @@ PLURALS = {
     ),
 }
 """As gettext has them; nobody counts millions of anything here."""
-OF_NOW = {"alarms", "state"}
+OF_NOW = {"alarms", "alarms_of_box", "state"}
 """Modules whose words are on the first page, though its header is on all."""
 SOME_DAY = datetime(2026, 1, 1, tzinfo=UTC)
 VIEWER = "viewer"

@@ -21,6 +21,11 @@ async function textOf(file) {
   return `-----BEGIN CERTIFICATE-----\n${letters}-----END CERTIFICATE-----\n`;
 }
 
+/** One as a row: whose it is, and until when its certificate holds. */
+export function authorityRow(one) {
+  return make("li", {}, make("div", {}, make("p", { class: "who", dir: "auto" }, one.subject), make("p", { class: "what" }, _("until %(date)s", { date: date(one.until) }))));
+}
+
 /** Fields for it, whose text is in the one called `authority`; `say` tells there what is wrong. */
 export function authorityFields(before, say) {
   const text = make("textarea", { name: "authority", rows: "3", dir: "ltr", autocomplete: "off", autocapitalize: "none", spellcheck: "false", placeholder: "-----BEGIN CERTIFICATE-----" });
@@ -35,7 +40,7 @@ export function authorityFields(before, say) {
     const { problem, authorities } = pem ? await ask("/api/v1/settings/authority", { body: { pem } }).catch((error) => ({ problem: error, authorities: [] })) : { problem: null, authorities: [] };
     if (mine !== asked) return;
     say(text, problem && wordsOf(problem));
-    list.replaceChildren(...authorities.map((one) => make("li", {}, make("div", {}, make("p", { class: "who", dir: "auto" }, one.subject), make("p", { class: "what" }, _("until %(date)s", { date: date(one.until) }))))));
+    list.replaceChildren(...authorities.map(authorityRow));
     list.hidden = authorities.length === 0;
     remove.hidden = pem === "";
   }

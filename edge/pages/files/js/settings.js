@@ -3,6 +3,7 @@
 import "./layout.js";
 import { ask } from "./api.js";
 import { archiveFields, canBe, primaryOf, tryArchive } from "./archive.js";
+import { authorityRow } from "./authority.js";
 import { confirm, open } from "./dialog.js";
 import { byId, icon, make, onSubmit, showProblem, toast, wordsOf } from "./dom.js";
 import { begin, inForce } from "./force.js";
@@ -198,6 +199,15 @@ function archivesCard() {
   return card;
 }
 
+/** The clinic's own authorities, which came with the file that set the box up; none: no card. */
+function trustedCard(trusted) {
+  if (!trusted.length) return [];
+  return [make("section", { class: "card stack setting-group", "aria-labelledby": "trusted-title" },
+    make("h2", { id: "trusted-title" }, _("Authorities of the clinic’s own")),
+    make("p", { class: "note" }, _("They came with the file that set the box up, and are trusted on every way out. They stay as they are; a newer one is given to the box at the archive.")),
+    make("ul", { class: "rows authorities", "aria-labelledby": "trusted-title" }, trusted.map(authorityRow)))];
+}
+
 const archives = () => structuredClone(changes[ARCHIVES] ?? known.get(ARCHIVES).value);
 
 function changed(list) {
@@ -255,7 +265,7 @@ function take(now) {
   if (now.setback) byId("setback").replaceChildren(_("The last changes could not be used, and were taken back:"), " ", make("span", { lang: "en", dir: "auto" }, now.setback));
   const groups = GROUPS().map(([title, items], at) => make("section", { class: "card", "aria-labelledby": `group-${at}` },
     make("h2", { id: `group-${at}` }, title), items.map((item) => settingRow(...item))));
-  byId("settings").replaceChildren(groups[0], archivesCard(), ...groups.slice(1));
+  byId("settings").replaceChildren(groups[0], archivesCard(), ...trustedCard(now.trusted), ...groups.slice(1));
   byId("rest").replaceChildren(...now.settings.filter((one) => !rows.has(one.key)).map((one) => make("tr", {},
     make("td", {}, make("code", { dir: "ltr" }, one.key)), make("td", { dir: "auto" }, one.kind === "tables" || one.kind === "other" ? JSON.stringify(one.value) : shown(one, one.value)),
     make("td", {}, one.source === "fixed" ? one.where : one.source === "box" ? _("this box") : _("by default")))));
