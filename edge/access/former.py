@@ -55,6 +55,8 @@ class Former:
     until: float
     """POSIX seconds."""
     certificate: x509.Certificate
+    authority: x509.Certificate | None
+    """That signed it."""
 
     def load(self, context: ssl.SSLContext, passphrase: bytes) -> None:
         """Have it shown.
@@ -85,7 +87,8 @@ def former(folder: Path, now: dt.datetime) -> Iterator[Former]:
         if not 0 < until - now.timestamp() <= (TERM + _MORE).total_seconds():
             continue
         with suppress(*_UNREADABLE):
-            certificate = x509.load_pem_x509_certificates(path.read_bytes())[0]
+            certificate, *above = x509.load_pem_x509_certificates(path.read_bytes())
             found = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
             names = found.value.get_values_for_type(x509.DNSName)
-            yield Former(path, frozenset(map(str.lower, names)), until, certificate)
+            authority = above[0] if above else None
+            yield Former(path, frozenset(map(str.lower, names)), until, certificate, authority)

@@ -77,6 +77,8 @@ class ShownThere:
     names: tuple[str, ...]
     until: float
     """So long it is shown there, in POSIX seconds."""
+    authority: str = ""
+    """The fingerprint of who signed it; empty if that does not stand beside it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -275,7 +277,12 @@ def shown(http: Http, folder: Path) -> Shown | None:
     found = Fingerprints(fingerprint(chain[0]), fingerprint(chain[1]) if own else "")
     there = (
         tuple(
-            ShownThere(fingerprint(one.certificate), tuple(sorted(one.names)), one.until)
+            ShownThere(
+                fingerprint(one.certificate),
+                tuple(sorted(one.names)),
+                one.until,
+                "" if one.authority is None else fingerprint(one.authority),
+            )
             for one in former(folder, _utc_now())
         )
         if own

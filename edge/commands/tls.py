@@ -69,6 +69,8 @@ async def _show(options: argparse.Namespace) -> int:
         say("  get it     edge tls ca, or /ca.crt of the box; then compare the fingerprint")
     for one in found.former:
         say(f"former name  SHA-256 {one.server}")
+        if one.authority not in ("", found.fingerprints.authority):
+            say(f"  authority  SHA-256 {one.authority}")
         say(f"  for        {', '.join(one.names)}, and who calls by an address")
         say(f"  until      {moment(one.until)}")
     return 0

@@ -15,13 +15,13 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from edge.access.audit.entry import Entry, Event
 from edge.access.throttle import Throttle
-from edge.access.tls import fingerprints
+from edge.access.tls import Shown
+from edge.access.tls import shown as shown_by
 from edge.admin.local import ask_service, parts_of_service
 from edge.admin.local_keys import Opening, open_service, state_of_service
 from edge.cache.condition import Level
@@ -29,6 +29,14 @@ from edge.cache.machine import temperature
 from edge.cache.network import look
 from edge.config import Config
 from edge.console.address import page_address
+from edge.console.service import (
+    ServiceState,
+    fingerprint_of,
+    former_of,
+    headline,
+    moment,
+    state_of,
+)
 from edge.console.view import Code, Person, View
 from edge.errors import EdgeError, KeyLocked, Needs
 from edge.machine.asking import ask, disks_from, is_there
@@ -63,80 +71,8 @@ _ANSWER: Final = 3.0
 """Seconds that the service has for an answer to who looks."""
 _RECORD: Final = 20.0
 """Seconds in which the audit should have what is done here."""
-_LONGEST: Final = 400
-"""Characters of its sentence that there is room for."""
-_MOST_WORRIES: Final = 3
-_LONGEST_WORRY: Final = 120
-"""Characters: two lines."""
-_LATEST: Final = 253_402_300_800.0
-"""The end of the year 9999, in POSIX seconds."""
 _SOON: Final = 3600.0
 """A code that ends so soon is replaced before somebody writes it down."""
-
-
-@dataclass(frozen=True, slots=True)
-class _State:
-    """What the service says of itself."""
-
-    sentence: str
-    level: Level = Level.ALARM
-    has_people: bool = True
-    """Somebody can log in; as long as that is not known, somebody can."""
-    code_until: float | None = None
-    """When the set-up code ends; None: there is none."""
-    needs: Needs | None = None
-    certificate: str = ""
-    """Fingerprint of what a locked box shows its page with: its own certificate is sealed."""
-    worries: tuple[str, ...] = ()
-    """What is not as it should be; what is wrong with the machine is seen without the service."""
-
-
-def _headline(state: _State, code: Code | None) -> tuple[str, Level]:
-    """What stands at the top: of a new box what to do, unless it has to be mended first."""
-    if state.has_people or code is None or state.level is Level.ALARM:
-        return state.sentence, state.level
-    which = "the set-up code" if code.text else "the code you were given"
-    level = Level.WARNING if state.level is Level.WARNING else Level.BUSY
-    return f"This box is new: open its web page in a browser here; type {which}.", level
-
-
-def _state_of(told: dict[str, Any]) -> _State:
-    """What a service said, if that is something that one says."""
-    sentence, until, worries = (told.get(one) for one in ("sentence", "code_until", "worries"))
-    if (
-        not isinstance(sentence, str)
-        or not isinstance(worries, list)
-        or not all(isinstance(one, str) for one in worries)
-        or told.get("level") not in list(Level)
-        or not isinstance(told.get("has_people"), bool)
-        or (until is not None and _moment(until) is None)
-    ):
-        log.warning("the service says how it is in words that are not known here")
-        return _State(
-            "The service does not answer as it should. If that stays so: r restarts the box."
-        )
-    return _State(
-        sentence[:_LONGEST],
-        Level(told["level"]),
-        bool(told["has_people"]),
-        _moment(until),
-        worries=_few(worries),
-    )
-
-
-def _few(worries: list[str]) -> tuple[str, ...]:
-    """As many of them as there is room for, and how many more there are."""
-    if len(worries) > _MOST_WORRIES:
-        more = len(worries) - _MOST_WORRIES + 1
-        worries = [*worries[: _MOST_WORRIES - 1], f"and {more} more: see the web page"]
-    return tuple(one[:_LONGEST_WORRY] for one in worries)
-
-
-def _moment(said: object) -> float | None:
-    """POSIX seconds; None if it is no moment that a calendar has."""
-    if not isinstance(said, int | float) or isinstance(said, bool) or not 0 <= said < _LATEST:
-        return None
-    return float(said)
 
 
 class LocalBox:
@@ -175,7 +111,7 @@ class LocalBox:
                 log.warning("there is no code to be had for the first admin: %s", error)
                 self._code = None
         ports = await asyncio.to_thread(read_ports, self._places)
-        sentence, level = _headline(state, self._code)
+        sentence, level = headline(state, self._code)
         return View(
             name=config.appliance.name,
             sentence=sentence,
@@ -184,7 +120,8 @@ class LocalBox:
                 page_address, config, self._places.firewall, is_new=not state.has_people
             ),
             addresses=addresses,
-            fingerprint=state.certificate or shown,
+            fingerprint=state.certificate or fingerprint_of(shown),
+            former=None if state.certificate else former_of(shown),
             code=None if state.has_people else self._code,
             troubles=(*machine.troubles(), *state.worries),
             network=network,
@@ -199,36 +136,37 @@ class LocalBox:
 
     def _facts(
         self, config: Config
-    ) -> tuple[MachineState, tuple[str, ...], str, Any, MoveState | None, bool]:
-        shown = fingerprints(config.http, config.appliance.data_dir / "tls")
+    ) -> tuple[MachineState, tuple[str, ...], Shown | None, Any, MoveState | None, bool]:
         address = next(one for one in look() if one.what == "address")
         return (
             read_machine(self._places, temperature()),
             tuple(address.found.split(", ")) if address.is_fine else (),
-            "" if shown is None else shown.authority or shown.server,
+            shown_by(config.http, config.appliance.data_dir / "tls"),
             read_network(self._places),
             read_move(self._places),
             is_there(self._places),
         )
 
-    async def _state(self, config: Config) -> _State:
+    async def _state(self, config: Config) -> ServiceState:
         try:
             folder = config.appliance.data_dir
             told = await ask_service(folder, "state", seconds=_ANSWER)
         except KeyLocked as error:
             said = str(error)
             certificate = await self._certificate(config)
-            return _State(
+            return ServiceState(
                 f"{said[:1].upper()}{said[1:]}.", needs=error.needs, certificate=certificate
             )
         except EdgeError as error:
             if await self._is_starting(config):
-                return _State("The service is starting.", Level.BUSY)
+                return ServiceState("The service is starting.", Level.BUSY)
             log.warning("the service can't say how it is: %s", error)
-            return _State("The service does not answer. If that stays so: r restarts the box.")
+            return ServiceState(
+                "The service does not answer. If that stays so: r restarts the box."
+            )
         if told is None:
-            return _State("The service is not running: nothing comes in. r restarts the box.")
-        return _state_of(told)
+            return ServiceState("The service is not running: nothing comes in. r restarts the box.")
+        return state_of(told)
 
     async def _is_starting(self, config: Config) -> bool:
         try:
@@ -273,7 +211,7 @@ class LocalBox:
         said = await ask_service(config.appliance.data_dir, "first-code", seconds=_ANSWER)
         if said is None:
             raise EdgeError("the service is not running", hint="restart the box by r")
-        text, until = said.get("code"), _moment(said.get("until"))
+        text, until = said.get("code"), moment(said.get("until"))
         if not isinstance(text, str) or until is None:
             raise EdgeError("the service does not answer as it should", hint="restart the box by r")
         self._code = Code(text, until)

@@ -83,8 +83,17 @@ def _said(view: View) -> Iterator[tuple[str, str]]:
         yield "", ""
         yield "Set-up code", view.code.text or "handed out before; c makes another"
         yield "", f"until {time.strftime('%d %b %H:%M', time.localtime(view.code.until))}"
-    pairs = view.fingerprint.split(":") if view.fingerprint else []
+    if view.fingerprint:
+        yield "", ""
+        yield from _in_lines("Fingerprint", view.fingerprint)
+    if view.former is not None:
+        yield "", ""
+        until = time.strftime("%H:%M", time.localtime(view.former.until))
+        yield f"Until {until}", f"at {view.former.host}, and by address:"
+        yield from _in_lines("", view.former.fingerprint)
+
+
+def _in_lines(label: str, fingerprint: str) -> Iterator[tuple[str, str]]:
+    pairs = fingerprint.split(":")
     for at in range(0, len(pairs), _HEX_IN_LINE):
-        if not at:
-            yield "", ""
-        yield "" if at else "Fingerprint", ":".join(pairs[at : at + _HEX_IN_LINE])
+        yield "" if at else label, ":".join(pairs[at : at + _HEX_IN_LINE])

@@ -13,7 +13,7 @@ from edge.machine.networks import NetworkState
 from edge.machine.ports import Port
 from edge.machine.wishes import Wish
 
-__all__ = ["Box", "Code", "CodeWrong", "Person", "SecondFactorNeeded", "View"]
+__all__ = ["Box", "Code", "CodeWrong", "FormerShown", "Person", "SecondFactorNeeded", "View"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +22,18 @@ class Code:
 
     text: str
     """Empty: one was handed out elsewhere, and can't be shown again."""
+    until: float
+    """POSIX seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class FormerShown:
+    """What browsers are shown for some hours yet at the former name of a box that was renamed."""
+
+    fingerprint: str
+    """As that of the view."""
+    host: str
+    """Such as ``edge.local``."""
     until: float
     """POSIX seconds."""
 
@@ -40,6 +52,8 @@ class View:
     """Of the machine, on the network; none: it is on no network."""
     fingerprint: str = ""
     """SHA-256 of the authority (or the certificate) that browsers ask about; empty: no TLS."""
+    former: FormerShown | None = None
+    """None: the same is shown everywhere."""
     code: Code | None = None
     """None: there is somebody who can log in."""
     troubles: tuple[str, ...] = ()

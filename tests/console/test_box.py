@@ -109,6 +109,20 @@ async def test_a_new_box_shows_what_is_wrong_beside_what_to_do(loaded, machine):
     assert worry.startswith("The archive cloud does not answer since ")
 
 
+async def test_a_renamed_box_shows_what_is_shown_at_its_former_name_too(loaded, machine):
+    loaded = replace(loaded, http=config.Http(listen="0.0.0.0:0"))
+    box = LocalBox(lambda: loaded, None, machine.places)
+    async with Appliance(loaded):
+        before = await box.look()
+    assert before.former is None
+    loaded = replace(loaded, appliance=replace(loaded.appliance, name="st-brigid"))
+    async with Appliance(loaded):
+        view = await box.look()
+    assert view.fingerprint != before.fingerprint
+    assert (view.former.fingerprint, view.former.host) == (before.fingerprint, "radiology.local")
+    assert view.former.until > time.time()
+
+
 async def test_a_code_that_was_handed_out_elsewhere_stays_worth_something(service, box):
     handed = await service.cache.users.first_code()
     view = await box.look()

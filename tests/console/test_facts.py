@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
 
 from edge.console.facts import laid_out, lines_of, rows_of
 from edge.console.picture import drawn
-from edge.console.view import Code
+from edge.console.view import Code, FormerShown
 from tests.console.boxes import IN_USE, NEW, FakeBox
 from tests.console.test_page import shown, text, until
 
@@ -43,6 +44,16 @@ def test_whatever_the_name_fingerprint_and_code_are_whole_or_the_code_is_not_the
         assert len(picture) <= rows
         beside = len(picture[0]) + 2 if picture else 0
         assert max(map(len, lines)) + 2 + beside <= 80
+
+
+def test_of_a_renamed_box_both_fingerprints_stand_each_with_where_it_is_shown():
+    until = time.mktime((2026, 5, 4, 18, 5, 0, 0, 0, -1))
+    former = FormerShown(":".join(["FF"] * 32), "edge.local", until)
+    lines, _ = laid_out(replace(IN_USE, former=former), 80, 20)
+    assert fingerprint_in(lines) == IN_USE.fingerprint
+    at = lines.index("Until 18:05  at edge.local, and by address:")
+    assert ":".join(line[13:] for line in lines[at + 1 : at + 5]) == former.fingerprint
+    assert len(lines) <= 20
 
 
 async def test_on_the_screen_nothing_is_cut():

@@ -9,7 +9,8 @@ import pytest
 
 from edge.app import Appliance
 from edge.cache.condition import Level
-from edge.console.box import LocalBox, _State
+from edge.console.box import LocalBox
+from edge.console.service import ServiceState
 from edge.errors import EdgeError, KeyLocked, Needs
 from edge.machine.carrying import Carrier
 from edge.machine.networks import read_network
@@ -32,7 +33,7 @@ class _Shut(LocalBox):
 
     async def _state(self, config):
         if self.needs is not None:
-            return _State("The box is locked: no server answers.", needs=self.needs)
+            return ServiceState("The box is locked: no server answers.", needs=self.needs)
         return await super()._state(config)
 
 
