@@ -10,7 +10,6 @@ import asyncio
 import base64
 import contextlib
 import hashlib
-import re
 import time
 
 import httpx
@@ -22,7 +21,6 @@ from playwright.async_api import Error, async_playwright, expect
 from tests.browser.conftest import CHROMIUM, WORDS
 from tests.browser.pages import PATIENCE, Complaints, overflow, settled, violations
 from tests.journeys.service import Installation
-from tests.ports import free_port
 
 UNASKED = ("401", "503", "ERR_CONNECTION", "ERR_EMPTY", "ERR_INCOMPLETE", "ERR_SOCKET")
 """The box begins anew in between, and a browser says so in its console."""
@@ -36,24 +34,8 @@ ANSWERS = "**/api/v1/settings"
 @pytest.fixture
 async def box(tmp_path):
     """A new box with a certificate of its own."""
-    made = Installation(tmp_path)
-    made.dimse_port, made.http_port = free_port(), free_port()
-    made.configuration.write_text(
-        f"""
-        [appliance]
-        data_dir = "{made.data}"
-        [keys]
-        path = "{made.key}"
-        [dimse]
-        listen = "127.0.0.1:{made.dimse_port}"
-        [http]
-        listen = "0.0.0.0:{made.http_port}"
-        [access]
-        admins_need_second_factor = false
-        [cache]
-        reserve_bytes = 0
-        """
-    )
+    people = "[access]\nadmins_need_second_factor = false\n"
+    made = Installation.as_new(tmp_path, host="0.0.0.0", tls="auto", more=people)
     await made.start()
     yield made
     made.kill()
@@ -96,8 +78,7 @@ async def enter(box, context):
     async def at(host, path):
         base = f"https://{host}:{box.http_port}"
         complaints, page = Complaints(base, excused=UNASKED), await context.new_page()
-        made = await box.run("user", "first-code")
-        code = re.search(r"\w{4}(?:-\w{4}){3}", made.out)[0]
+        code = await box.first_code()
         await page.goto(f"{base}/setup")
         body = f'{{"code": "{code}", "name": "grace", "password": "seven quiet lamps"}}'
         assert await page.evaluate(BEGIN, body) == 200

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import re
 import ssl
 import time
 from dataclasses import dataclass
@@ -18,7 +17,6 @@ from tests.fakes.orthanc import Orthanc, missing
 from tests.fakes.proxy import Proxy
 from tests.fakes.tls import tls_before
 from tests.journeys.service import Installation
-from tests.ports import free_port
 
 UNASKED = ("409", "503", "ERR_CONNECTION", "ERR_EMPTY", "ERR_INCOMPLETE", "ERR_SOCKET")
 """The box begins anew in between, or was not done yet, and a browser says so in its console."""
@@ -47,26 +45,11 @@ def own():
 @pytest.fixture
 async def box(tmp_path, own):
     """A box in a process of its own, whose address stays the same when it begins anew."""
-    made = Installation(tmp_path)
     key_file = tmp_path / "key.json"
     key_file.write_text("{}")
-    (made.data / "settings.toml").write_text(own.replace("KEY_FILE", str(key_file)))
-    made.dimse_port, made.http_port = free_port(), free_port()
-    made.configuration.write_text(
-        f"""
-        [appliance]
-        data_dir = "{made.data}"
-        [keys]
-        path = "{made.key}"
-        [dimse]
-        listen = "127.0.0.1:{made.dimse_port}"
-        [http]
-        listen = "127.0.0.1:{made.http_port}"
-        tls = "off"
-        [access]
-        admins_need_second_factor = false
-        """
-    )
+    people = "[access]\nadmins_need_second_factor = false\n"
+    own = own.replace("KEY_FILE", str(key_file))
+    made = Installation.as_new(tmp_path, more=people, own=own, says_dimse=True)
     await made.start()
     yield made
     made.kill()
@@ -79,9 +62,7 @@ async def page(box, visit):
     complaints = Complaints(base, excused=UNASKED)
     context = await visit(locale="en")
     context.set_default_timeout(PATIENCE * 1000)
-    made = await box.run("user", "first-code")
-    code = re.search(r"\w{4}(?:-\w{4}){3}", made.out)[0]
-    asked = {"code": code, "name": "grace", "password": "seven quiet lamps"}
+    asked = {"code": await box.first_code(), "name": "grace", "password": "seven quiet lamps"}
     answer = await context.request.post(f"{base}/login/redeem", data=asked)
     assert answer.ok, await answer.text()
     shown = await context.new_page()
@@ -99,7 +80,7 @@ async def test_settings_are_tried_as_they_are_typed_and_come_into_force(box, pag
 
     # What the file of the machine says is told, with its line.
     await expect(sweep).to_be_disabled()
-    await expect(page.get_by_text("edge.toml:7")).to_be_visible()
+    await expect(page.get_by_text("edge.toml:6")).to_be_visible()
 
     # What can't be is told where it is typed, and led to from the foot of the page.
     await zone.fill("Atlantis")

@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import base64
 import json
-import re
 import time
 
 import pytest
@@ -21,7 +20,6 @@ from tests.browser.pages import PATIENCE, Complaints, overflow, settled, violati
 from tests.fakes.orthanc import Orthanc, missing
 from tests.journeys.modality import dcmtk
 from tests.journeys.service import Installation
-from tests.ports import free_port
 
 pytestmark = pytest.mark.skipif(bool(missing()), reason=missing())
 
@@ -46,26 +44,8 @@ async def archive(tmp_path):
 
 @pytest.fixture
 async def box(request, tmp_path):
-    """A box that nobody has set up: its file says where it is, and what a test adds."""
-    made = Installation(tmp_path / "new")
-    name = getattr(request, "param", "")
-    made.dimse_port, made.http_port = free_port(), free_port()
-    made.configuration.write_text(
-        f"""
-        [appliance]
-        data_dir = "{made.data}"
-        {name}
-        [keys]
-        path = "{made.key}"
-        [http]
-        listen = "127.0.0.1:{made.http_port}"
-        tls = "off"
-        [cache]
-        reserve_bytes = 0
-        """
-    )
-    own = f'[dimse]\nlisten = "127.0.0.1:{made.dimse_port}"\n'
-    (made.data / "settings.toml").write_text(own)
+    """A box that nobody has set up; a test may have its file name it."""
+    made = Installation.as_new(tmp_path / "new", name=getattr(request, "param", ""))
     await made.start()
     yield made
     made.kill()
@@ -121,8 +101,7 @@ async def fits(page):
 
 async def become_admin(box, page, prove):
     """By the code of the console."""
-    made = await box.run("user", "first-code")
-    code = re.search(r"\w{4}(?:-\w{4}){3}", made.out)[0]
+    code = await box.first_code()
     await fits(page)
     await write(page.get_by_label("Code", exact=True), code)
     await write(page.get_by_label("Name to log in with"), "grace")
@@ -281,7 +260,7 @@ async def test_a_box_is_set_up_from_its_code_to_an_image_there_and_back(
     assert image.ref.sop_uid in await asyncio.to_thread(archive.sop_uids)
 
 
-@pytest.mark.parametrize("box", ['name = "St. Brigid Clinic"'], indirect=True)
+@pytest.mark.parametrize("box", ["St. Brigid Clinic"], indirect=True)
 async def test_what_the_file_fixes_is_shown_and_does_not_skip_a_step(box, page):
     await become_admin(box, page, by_app)
     await expect(page.get_by_role("heading", name="Where does it stand?")).to_be_focused()

@@ -21,6 +21,7 @@ import edge
 from tests import program
 from tests.fakes.orthanc import Orthanc
 from tests.journeys.line import Line
+from tests.ports import free_port
 
 PATIENCE = 60.0
 REPOSITORY = Path(edge.__file__).parent.parent
@@ -116,6 +117,50 @@ class Installation:
             {archive}{more}
             """
         self.configuration.write_text(text, encoding="utf-8")
+
+    @classmethod
+    def as_new(
+        cls,
+        root: Path,
+        *,
+        host: str = "127.0.0.1",
+        tls: str = "off",
+        name: str = "",
+        more: str = "",
+        own: str = "",
+        says_dimse: bool = False,
+    ) -> Installation:
+        """One that nobody has set up, at ports that stay the same when it begins anew.
+
+        Args:
+            root: Of its folders.
+            host: Where its page is.
+            tls: Of the page.
+            name: That the file of the machine gives it; else it has that of every box.
+            more: At the end of that file.
+            own: In the box's own file.
+            says_dimse: The file of the machine says where it is called; else the box's own does.
+        """
+        made = cls(root, dimse_port=free_port(), http_port=free_port())
+        dimse = f'[dimse]\nlisten = "127.0.0.1:{made.dimse_port}"\n'
+        parts = [
+            f'[appliance]\ndata_dir = "{made.data}"\n',
+            f'name = "{name}"\n' if name else "",
+            f'[keys]\npath = "{made.key}"\n',
+            dimse if says_dimse else "",
+            f'[http]\nlisten = "{host}:{made.http_port}"\ntls = "{tls}"\n',
+            f"[cache]\nreserve_bytes = 0\n{more}",
+        ]
+        made.configuration.write_text("".join(parts))
+        (made.data / "settings.toml").write_text(own if says_dimse else dimse + own)
+        return made
+
+    async def first_code(self) -> str:
+        """By which the first person comes in."""
+        made = await self.run("user", "first-code")
+        found = re.search(r"\w{4}(?:-\w{4}){3}", made.out)
+        assert found, made.err
+        return found[0]
 
     def _environment(self) -> dict[str, str]:
         environ = {name: value for name, value in os.environ.items() if "EDGE" not in name}

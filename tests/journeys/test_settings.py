@@ -13,7 +13,6 @@ from pynetdicom import AE
 from pynetdicom.sop_class import Verification
 
 from tests.journeys.service import PATIENCE, Installation
-from tests.ports import free_port
 from tests.samples import ct_series
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -22,23 +21,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
 @pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def box(tmp_path_factory):
     """A box whose DICOM address is its own to say; one for all."""
-    made = Installation(tmp_path_factory.mktemp("settings"))
-    made.dimse_port, made.http_port = free_port(), free_port()
-    made.configuration.write_text(
-        f"""
-        [appliance]
-        data_dir = "{made.data}"
-        [keys]
-        path = "{made.key}"
-        [http]
-        listen = "127.0.0.1:{made.http_port}"
-        tls = "off"
-        [cache]
-        reserve_bytes = 0
-        """
-    )
-    own = f'[dimse]\nlisten = "127.0.0.1:{made.dimse_port}"\n'
-    (made.data / "settings.toml").write_text(own)
+    made = Installation.as_new(tmp_path_factory.mktemp("settings"))
     await made.start()
     try:
         yield made
