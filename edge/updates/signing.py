@@ -1,7 +1,8 @@
 """Makes and signs updates: what ``scripts/sign-update`` runs, where images are built.
 
 Promises that a bundle is proven as a box would prove it before it gets its name, and that
-``index.json`` names every bundle of its folder, and no more than what their signed heads say.
+``index.json`` names every bundle of its folder, and no more than what their signed heads say. Of a
+rebuild with the packages of the release before nothing is made; the exit status is 3 then.
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import argparse
 import base64
 import os
+import shutil
 import sys
 import tempfile
 import time
@@ -24,6 +26,14 @@ from edge.errors import EdgeError, UpdateRefused
 from edge.updates.bundle import SUFFIX, open_bundle, pack, write
 from edge.updates.manifest import FORM, Manifest, Name, parse
 from edge.updates.manifest import written as manifest_written
+from edge.updates.rebuilds import (
+    changes,
+    last_release,
+    list_beside,
+    next_version,
+    notes_of,
+    read_packages,
+)
 from edge.updates.server import Listed
 from edge.updates.signature import key_id, read_keys
 from edge.updates.versions import Version, check_version
@@ -32,20 +42,22 @@ __all__ = ["main", "make_key", "write_index"]
 
 _PARTS: Final[tuple[Name, ...]] = ("root", "verity", "uki", "boot")
 _LANGUAGES: Final = ("es", "fr", "ar")
+_NOTHING_CHANGED: Final = 3
+"""Exit status of a rebuild that no box needs."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run it; the exit status."""
     options = _parser().parse_args(arguments)
     try:
-        said: str = options.run(options)
+        said: str | None = options.run(options)
     except (EdgeError, OSError) as error:
         sys.stderr.write(f"sign-update: {error}\n")
         if isinstance(error, EdgeError) and error.hint:
             sys.stderr.write(f"             {error.hint}\n")
         return 1
-    sys.stdout.write(f"{said}\n")
-    return 0
+    sys.stdout.write(f"{said or 'all packages are those of the last release'}\n")
+    return 0 if said else _NOTHING_CHANGED
 
 
 def make_key(folder: Path, name: str) -> tuple[Path, Path]:
@@ -109,12 +121,21 @@ def _parser() -> argparse.ArgumentParser:
     key.set_defaults(run=_key)
     make = acts.add_parser("make", help="make an update")
     make.add_argument("--version", required=True)
-    make.add_argument("--minimum", required=True, help="the oldest version that may take it")
+    make.add_argument("--minimum", default="0", help="the oldest version that may take it")
     make.add_argument("--machine", required=True, choices=("x86-64", "arm64", "rpi"))
     make.add_argument("--root-hash", required=True, help="of verity, 64 hexadecimal digits")
     for name in _PARTS:
         make.add_argument(f"--{name}", type=Path, required=name in ("root", "verity"))
-    make.add_argument("--notes", type=Path, required=True, help="what is new, in English")
+    what = make.add_mutually_exclusive_group(required=True)
+    what.add_argument("--notes", type=Path, help="what is new, in English")
+    what.add_argument(
+        "--rebuild",
+        action="store_true",
+        help="the last release of FOLDER, built again: the notes say which packages changed",
+    )
+    make.add_argument(
+        "--packages", type=Path, help="name, version, architecture: is kept beside it"
+    )
     for language in _LANGUAGES:
         make.add_argument(f"--notes-{language}", type=Path)
     make.add_argument("--security", action="store_true", help="it mends a weakness")
@@ -122,6 +143,11 @@ def _parser() -> argparse.ArgumentParser:
     make.add_argument("--key", type=Path, required=True, action="append", help="that signs")
     make.add_argument("--into", type=Path, required=True, metavar="FOLDER")
     make.set_defaults(run=_make)
+    number = acts.add_parser("next", help="say the version of the last release's next rebuild")
+    number.add_argument("--version", required=True, help="of a build of this commit")
+    number.add_argument("--machine", required=True, choices=("x86-64", "arm64", "rpi"))
+    number.add_argument("--into", type=Path, required=True, metavar="FOLDER")
+    number.set_defaults(run=lambda said: next_version(said.into, said.machine, said.version))
     show = acts.add_parser("show", help="say what an update is")
     show.add_argument("file", type=Path)
     show.add_argument("--keys", type=Path, required=True, metavar="FOLDER")
@@ -134,7 +160,7 @@ def _key(options: argparse.Namespace) -> str:
     return f"{private} signs: keep it offline; {public} goes into the image"
 
 
-def _make(options: argparse.Namespace) -> str:
+def _make(options: argparse.Namespace) -> str | None:
     keys = [_private(path) for path in options.key]
     version = check_version(options.version)
     sources: dict[Name, Path] = {
@@ -143,42 +169,86 @@ def _make(options: argparse.Namespace) -> str:
     options.into.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=options.into) as scratch:
         folder = Path(scratch)
+        public = _public(keys, folder / "keys")
+        believed = _believed(options.key, public)
+        minimum, security = check_version(options.minimum), options.security
+        if options.rebuild:
+            before = _rebuilt(options, believed)
+            lines = changes(
+                read_packages(list_beside(options.into, before.version, before.machine)),
+                read_packages(options.packages),
+            )
+            if not lines:
+                return None
+            notes, security = notes_of(before.version, lines), True
+            minimum = max(minimum, before.minimum_version, key=Version)
+        else:
+            notes = _notes(options)
         stored = {name: folder / name for name in sources}
         parts = tuple(
             pack(name, path, stored[name], xz=options.pack) for name, path in sources.items()
         )
-        notes = {"en": options.notes.read_text("utf-8")}
-        for language in _LANGUAGES:
-            if (path := getattr(options, f"notes_{language}")) is not None:
-                notes[language] = path.read_text("utf-8")
         manifest = Manifest(
             form=FORM,
             version=version,
-            minimum_version=check_version(options.minimum),
+            minimum_version=minimum,
             machine=options.machine,
             made=_made(),
             root_hash=options.root_hash.lower(),
-            security=options.security,
+            security=security,
             notes=notes,
             parts=parts,
         )
         parse(manifest_written(manifest))  # what a box would refuse is refused here
         made = folder / f"{version}-{options.machine}{SUFFIX}"
         total = write(made, manifest, stored, keys)
-        public = folder / "keys"
-        public.mkdir()
-        for number, key in enumerate(keys):
-            raw = base64.b64encode(key.public_key().public_bytes_raw()).decode()
-            (public / f"{number}.pub").write_text(f"{raw}\n")
         with open_bundle(made, read_keys(public)) as bundle:
             bundle.prove()
             for part in bundle.manifest.parts:
                 for _ in bundle.content(part):
                     pass
+        if options.packages is not None:
+            read_packages(options.packages)
+            beside = list_beside(options.into, version, options.machine)
+            shutil.copyfile(options.packages, folder / "packages")
+            (folder / "packages").replace(beside)
         target = options.into / made.name
         made.replace(target)
-        write_index(options.into, _believed(options.key, public))
+        write_index(options.into, believed)
     return f"{target}: {total / 1e6:.1f} MB"
+
+
+def _notes(options: argparse.Namespace) -> dict[str, str]:
+    notes = {"en": options.notes.read_text("utf-8")}
+    for language in _LANGUAGES:
+        if (path := getattr(options, f"notes_{language}")) is not None:
+            notes[language] = path.read_text("utf-8")
+    return notes
+
+
+def _rebuilt(options: argparse.Namespace, keys: Path) -> Manifest:
+    """What the last release says of itself, as proven."""
+    if options.packages is None:
+        raise UpdateRefused(
+            "a rebuild is compared with the last release", hint="by --packages FILE"
+        )
+    last = last_release(options.into, options.machine)
+    if not Version(last.version) < Version(options.version):
+        raise UpdateRefused(
+            f"{options.version} is not newer than the last release, {last.version}",
+            hint="scripts/sign-update next says the version to build it as",
+        )
+    with open_bundle(options.into / last.file, read_keys(keys)) as bundle:
+        return bundle.manifest
+
+
+def _public(keys: Sequence[Ed25519PrivateKey], folder: Path) -> Path:
+    """A folder with the other halves of keys."""
+    folder.mkdir()
+    for number, key in enumerate(keys):
+        raw = base64.b64encode(key.public_key().public_bytes_raw()).decode()
+        (folder / f"{number}.pub").write_text(f"{raw}\n")
+    return folder
 
 
 def _believed(paths: Sequence[Path], public: Path) -> Path:

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import stat
+import subprocess
+from pathlib import Path
 
 import pytest
 
+import edge
 from edge.updates.bundle import open_bundle
 from edge.updates.signature import read_keys
 from edge.updates.signing import main
@@ -77,3 +80,100 @@ def test_the_same_parts_and_day_make_the_same_bundle(made, monkeypatch):
     first = (made / "shop" / "1.1-x86-64.edgeupdate").read_bytes()
     make(made)
     assert (made / "shop" / "1.1-x86-64.edgeupdate").read_bytes() == first
+
+
+LIST = "bash 5.2-1 amd64\nlibc6 2.41-12 amd64\nopenssl 3.5.1-1 amd64\n"
+
+
+@pytest.fixture
+def released(made):
+    """A release in the folder, with the list of its packages."""
+    (made / "packages").write_text(LIST)
+    assert make(made, "1.0.5", "--packages", str(made / "packages")) == 0
+    assert (made / "shop" / "1.0.5-x86-64.packages.txt").read_text() == LIST
+    return made
+
+
+def number_of_next(made, capsys, base="1.0.5", machine="x86-64"):
+    """The version of the next rebuild; what is wrong if there is none."""
+    capsys.readouterr()
+    words = ["next", "--version", base, "--machine", machine, "--into", str(made / "shop")]
+    failed = main(words)
+    said = capsys.readouterr()
+    return said.err if failed else said.out.strip()
+
+
+def rebuild(made, version, *more):
+    words = ["make", "--version", version, "--machine", "x86-64", "--root-hash", "1f" * 32]
+    for name in ("root", "verity", "uki", "packages"):
+        words += [f"--{name}", str(made / name)]
+    words += ["--key", str(made / "keys" / "present.key"), "--into", str(made / "shop"), *more]
+    return main([*words, "--rebuild"])
+
+
+def test_a_rebuild_with_other_packages_is_newer_and_says_what_changed(released, capsys):
+    assert number_of_next(released, capsys) == "1.0.5.1"
+    (released / "packages").write_text(
+        LIST.replace("3.5.1-1", "3.5.1-1+deb13u1").replace("bash 5.2-1 amd64\n", "")
+        + "zlib1g 1.3-1 amd64\n"
+    )
+    assert rebuild(released, "1.0.5.1") == 0
+    shop = released / "shop"
+    with open_bundle(shop / "1.0.5.1-x86-64.edgeupdate", read_keys(released / "keys")) as bundle:
+        bundle.manifest.check_for("x86-64", "1.0.5")
+        assert bundle.manifest.security
+        assert bundle.manifest.minimum_version == "1.0", "as the release has it"
+        notes = bundle.manifest.notes
+    assert set(notes) == {"en", "es", "fr", "ar"}
+    assert notes["en"].splitlines() == [
+        "Security updates of Debian since version 1.0.5:",
+        "bash 5.2-1 → -",
+        "openssl 3.5.1-1 → 3.5.1-1+deb13u1",
+        "zlib1g - → 1.3-1",
+    ]
+    listed = json.loads((shop / "index.json").read_text())["updates"]
+    assert [one["version"] for one in listed] == ["1.0.5", "1.0.5.1"]
+    assert number_of_next(released, capsys) == "1.0.5.2"
+    assert rebuild(released, "1.0.5.1") == 1, "that one is there"
+    assert "not newer" in capsys.readouterr().err
+
+
+def test_of_a_rebuild_with_the_same_packages_nothing_is_made(released, capsys):
+    before = sorted(path.name for path in (released / "shop").iterdir())
+    assert rebuild(released, "1.0.5.1") == 3
+    assert sorted(path.name for path in (released / "shop").iterdir()) == before
+    assert number_of_next(released, capsys) == "1.0.5.1"
+
+
+def test_what_was_not_released_is_not_rebuilt(released, capsys):
+    assert "this commit is 1.0.6" in number_of_next(released, capsys, "1.0.6")
+    assert "this commit is 1.0" in number_of_next(released, capsys, "1.0.50")
+    assert "no release for arm64" in number_of_next(released, capsys, machine="arm64")
+    (released / "shop" / "1.0.5-x86-64.packages.txt").unlink()
+    assert rebuild(released, "1.0.5.1") == 1
+    assert "is not there" in capsys.readouterr().err
+
+
+def test_notes_of_a_great_many_packages_are_still_notes(released):
+    (released / "packages").write_text("".join(f"package{n} 1 amd64\n" for n in range(2000)))
+    assert rebuild(released, "1.0.5.1") == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["--rebuild"], "--rebuild wants --into FOLDER"),
+        (["--rebuild", "--into", ".", "--notes", "README.md"], "makes its notes itself"),
+        (["--rebuild", "--into", ".", "--cached"], "the kept packages are not today's"),
+    ],
+)
+def test_a_rebuild_is_of_a_release_and_with_the_packages_of_today(words, why):
+    done = subprocess.run(
+        ["bash", "scripts/build-image", "amd64", *words],
+        cwd=Path(edge.__file__).parent.parent,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert why in done.stderr

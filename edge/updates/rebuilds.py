@@ -1,0 +1,135 @@
+"""A release that was built once more because Debian changed: its number and its notes.
+
+Owns, in a folder of updates, the lists of packages beside the bundles (``V-MACHINE.packages.txt``:
+a name, a version and an architecture on a line). Promises a version that is newer than the release
+it rebuilds, and notes that say what changed; nothing is made where nothing did. The n-th rebuild
+of release V is ``V.n``: whoever builds the commit as that version from the same packages has the
+same image.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from edge.errors import UpdateRefused
+from edge.updates.server import Listed
+from edge.updates.versions import Version, check_version
+
+__all__ = ["changes", "last_release", "list_beside", "next_version", "notes_of", "read_packages"]
+
+_HEADINGS: Final[Mapping[str, str]] = {
+    "en": "Security updates of Debian since version {}:",
+    "es": "Actualizaciones de seguridad de Debian desde la versión {}:",
+    "fr": "Mises à jour de sécurité de Debian depuis la version {} :",
+    "ar": "تحديثات دبيان الأمنية منذ الإصدار {}:",
+}
+_MOST_CHARACTERS: Final = 15_000
+"""Of the lines in notes; a manifest takes some more."""
+
+
+class _Index(msgspec.Struct):
+    updates: list[Listed]
+
+
+def list_beside(folder: Path, version: str, machine: str) -> Path:
+    """Where the list of a release's packages is."""
+    return folder / f"{version}-{machine}.packages.txt"
+
+
+def last_release(folder: Path, machine: str) -> Listed:
+    """The newest of a folder for a kind of machine.
+
+    Raises:
+        UpdateRefused: There is none.
+    """
+    try:
+        listed = msgspec.json.decode((folder / "index.json").read_bytes(), type=_Index).updates
+    except FileNotFoundError:
+        listed = []
+    except msgspec.DecodeError as error:
+        raise UpdateRefused(f"{folder / 'index.json'} can't be understood: {error}") from error
+    found = [one for one in listed if one.machine == machine]
+    if not found:
+        raise UpdateRefused(
+            f"{folder} has no release for {machine} that could be built again",
+            hint="make one first: scripts/build-image with --notes FILE --into FOLDER",
+        )
+    return max(found, key=lambda one: Version(one.version))
+
+
+def next_version(folder: Path, machine: str, base: str) -> str:
+    """That of the next rebuild of a release.
+
+    Args:
+        folder: Of updates.
+        machine: Their kind.
+        base: The version that a build of the same commit has by itself.
+
+    Raises:
+        UpdateRefused: The last release is of another commit, or there is none.
+    """
+    last = last_release(folder, machine).version
+    behind = last.removeprefix(base)
+    if last == base:
+        return check_version(f"{base}.1")
+    if behind != last and behind.startswith(".") and behind[1:].isdecimal():
+        return check_version(f"{base}.{int(behind[1:]) + 1}")
+    raise UpdateRefused(
+        f"the last release for {machine} is {last}, and this commit is {base}",
+        hint="check out the commit that was released; or make a release of this one, by --notes",
+    )
+
+
+def read_packages(path: Path) -> dict[str, str]:
+    """The versions of packages, by ``name:architecture``.
+
+    Raises:
+        UpdateRefused: It is no such list, or is not there.
+    """
+    try:
+        lines = path.read_text("utf-8").splitlines()
+        return {f"{name}:{arch}": version for name, version, arch in map(str.split, lines)}
+    except FileNotFoundError as error:
+        raise UpdateRefused(
+            f"{path} is not there: what the release was made of is not known",
+            hint="copy it from beside the image that was released (…packages.txt)",
+        ) from error
+    except ValueError as error:
+        raise UpdateRefused(f"{path} is no list of packages: name, version, architecture") from (
+            error
+        )
+
+
+def changes(before: Mapping[str, str], after: Mapping[str, str]) -> list[str]:
+    """What differs, a line for each package."""
+    lines = []
+    for key in sorted(before.keys() | after.keys()):
+        old, new = before.get(key, "-"), after.get(key, "-")
+        if old != new:
+            lines.append(f"{key.partition(':')[0]} {old} → {new}")
+    return lines
+
+
+def notes_of(since: str, lines: list[str]) -> dict[str, str]:
+    """Language -> what a rebuild says of itself.
+
+    Args:
+        since: The release that it follows.
+        lines: Of ``changes``.
+    """
+    said: list[str] = []
+    characters = 0
+    for line in lines:
+        characters += len(line) + 1
+        if characters > _MOST_CHARACTERS:
+            said.append(f"… +{len(lines) - len(said)}")
+            break
+        said.append(line)
+    return {
+        language: "\n".join((heading.format(since), *said, ""))
+        for language, heading in _HEADINGS.items()
+    }
