@@ -213,13 +213,16 @@ def _sections(settings: NetworkSettings) -> Iterator[tuple[str, list[str]]]:
         "Network",
         [f"DHCP={'no' if settings.address else 'yes'}", "MulticastDNS=yes", "LLMNR=no", *said],
     )
+    theirs = [
+        *(["UseDNS=no"] if settings.dns else []),
+        *(["UseNTP=no"] if settings.ntp else []),
+    ]
+    # A server knows the box by its card. The machine's own number is another at the first start,
+    # and cheap boards share one.
     if not settings.address:
-        theirs = [
-            *(["UseDNS=no"] if settings.dns else []),
-            *(["UseNTP=no"] if settings.ntp else []),
-        ]
-        for section in ("DHCPv4", "DHCPv6") if theirs else ():
-            yield section, theirs
+        yield "DHCPv4", ["ClientIdentifier=mac", *theirs]
+    # It may be asked beside a fixed address, too, where a router says so.
+    yield "DHCPv6", ["DUIDType=link-layer", *([] if settings.address else theirs)]
 
 
 def _text(*sections: tuple[str, list[str]]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import subprocess
 from pathlib import Path
 
@@ -13,6 +14,7 @@ import edge
 IMAGE = Path(edge.__file__).parent.parent / "image"
 INITRD = IMAGE / "mkosi.images/initrd/mkosi.extra/usr/lib"
 PROGRAM = INITRD / "edge/of-boot-disk"
+NUMBER = INITRD / "edge/machine-id"
 AFTERWARDS = IMAGE / "libexec/boot-disk"
 VARIABLE = "LoaderDevicePartUUID-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
 DISK, STICK = (f"{letter * 8}-0000-4000-8000-00000000000{letter}" for letter in "ab")
@@ -29,7 +31,11 @@ class Disks:
         for folder in ("dev", "bin", "run/edge-disk", "sys/class/block"):
             (root / folder).mkdir(parents=True)
         program = root / "bin/blkid"
-        program.write_text('#!/bin/sh\nfor last; do :; done\ncat "$last"\n')
+        program.write_text(
+            "#!/bin/sh\nfor last; do :; done\n"
+            'case " $* " in *" PART_ENTRY_NAME "*) last=$last.label ;; esac\n'
+            'cat "$last" 2>/dev/null\n'
+        )
         program.chmod(0o755)
         for disk, esp, removable in (("sdb", DISK, 0), ("sda", STICK, 1)):
             self.device(disk, f"devices/{disk}")
@@ -40,6 +46,15 @@ class Disks:
                 folder = self.device(name, f"devices/{disk}/{name}")
                 (folder / "partition").write_text(f"{number}\n")
                 (root / "dev" / name).write_text(f"{uuid}\n")
+
+    def has_data(self, disk: str, uuid: str, label: str = "edge-data") -> None:
+        """Its last partition has the data."""
+        name = f"{disk}4"
+        if not (self.root / f"sys/devices/{disk}/{name}").exists():
+            folder = self.device(name, f"devices/{disk}/{name}")
+            (folder / "partition").write_text("4\n")
+        (self.root / "dev" / name).write_text(f"{uuid}\n")
+        (self.root / f"dev/{name}.label").write_text(f"{label}\n")
 
     def device(self, name: str, place: str) -> Path:
         """One that the kernel has; its folder."""
@@ -88,6 +103,15 @@ class Disks:
     def found(self) -> str:
         """What the running system takes for its disk; empty if none."""
         return self._run(AFTERWARDS).stdout.strip()
+
+    @property
+    def number(self) -> str:
+        """What the system takes for the machine's number; empty if it has to find one itself."""
+        file = self.root / "run/machine-id"
+        file.unlink(missing_ok=True)
+        done = self._run(NUMBER)
+        assert done.returncode == 0, done.stderr
+        return file.read_text() if file.exists() else ""
 
     def _run(self, program: Path, *words: str) -> subprocess.CompletedProcess[str]:
         path = f"{self.root / 'bin'}:{os.environ['PATH']}"
@@ -234,3 +258,35 @@ def test_the_rule_takes_the_name_by_which_the_system_is_found():
     rule = (INITRD / "udev/rules.d/61-edge-boot-disk.rules").read_text()
     assert 'PROGRAM!="/usr/lib/edge/of-boot-disk %k"' in rule
     assert 'SYMLINK-="disk/by-partuuid/$env{ID_PART_ENTRY_UUID}"' in rule
+
+
+DATA = "da7ada7a-1111-4222-8333-444455556666"
+
+
+def test_the_machine_has_a_number_of_its_own_that_stays(disks):
+    disks.run_from("sdb2", "sdb3")
+    assert disks.number == "", "at the first start there is no data to know the box by"
+    disks.has_data("sdb", DATA)
+    disks.has_data("sda", DATA.replace("d", "e"))
+    number = disks.number
+    assert re.fullmatch(r"[0-9a-f]{32}\n", number)
+    assert number == disks.number
+    assert number.strip() not in DATA.replace("-", ""), "it is told to nobody"
+    disks.has_data("sdb", DATA, "edge-data-old-1a2b3c4d")
+    assert number == disks.number, "the data moved to a bigger disk beside it"
+    disks.has_data("sdb", DATA.replace("a", "b"))
+    assert disks.number not in ("", number), "after a factory reset it is another box"
+    disks.has_data("sdb", DATA, "edge-erased")
+    assert disks.number == ""
+
+
+def test_the_number_is_there_before_the_system_starts():
+    unit = INITRD / "systemd/system/edge-machine-id.service"
+    wanted = INITRD / "systemd/system/initrd-root-fs.target.wants/edge-machine-id.service"
+    assert wanted.resolve() == unit
+    text = unit.read_text()
+    assert "Before=initrd-root-fs.target" in text
+    assert "After=initrd-root-device.target" in text
+    # Else UUIDs were made of a number that cheap boards share.
+    for name in ("disk", "installer/writing.py"):
+        assert "--seed=random" in (IMAGE / "libexec" / name).read_text()

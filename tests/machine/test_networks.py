@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
+import edge
 from edge.errors import MachineRefused
 from edge.machine.networks import TRIED_SECONDS, Networks, NetworkState, files_of, read_network
 from edge.machine.wishes import NetworkSettings
@@ -122,10 +125,20 @@ def test_by_dhcp_servers_that_are_named_stand_in_the_place_of_its_own():
     [text] = files_of(OTHER).values()
     assert "[Match]\nType=ether\nKind=!*\n" in text
     assert "DHCP=yes" in text
-    assert "[DHCPv4]\nUseDNS=no\nUseNTP=no\n" in text
+    assert "[DHCPv4]\nClientIdentifier=mac\nUseDNS=no\nUseNTP=no\n" in text
     [text] = files_of(FIXED).values()
     assert "DHCP=no" in text
     assert "DHCPv4" not in text
+    assert "UseDNS" not in text
+
+
+def test_a_server_of_addresses_knows_the_box_by_its_card_alone():
+    """By the machine's number it had another address after each start, or that of its neighbour."""
+    own = (Path(edge.__file__).parent.parent / "image/units/80-edge.network").read_text()
+    made = [*files_of(OTHER).values(), *files_of(NetworkSettings(interface="eth1")).values()]
+    for text in (own, *made):
+        assert "[DHCPv4]\nClientIdentifier=mac\n" in text
+        assert "[DHCPv6]\nDUIDType=link-layer\n" in text
 
 
 def test_everybody_reads_the_state_and_root_alone_what_is_kept(tmp_path):

@@ -128,7 +128,7 @@ def test_a_machine_is_not_called_so(name):
 
 OURS = frozenset(
     "Name Type Kind DHCP MulticastDNS LLMNR Address Gateway DNS NTP Domains UseDNS UseNTP VLAN Id"
-    " LinkLocalAddressing IPv6AcceptRA RequiredForOnline".split()
+    " LinkLocalAddressing IPv6AcceptRA RequiredForOnline ClientIdentifier DUIDType".split()
 )
 TEXTS = st.text(max_size=40) | st.sampled_from(["10.0.0.2/24", "10.0.0.1", "a.example", "eth0"])
 

@@ -59,7 +59,9 @@ def lay_out(disk: Disk, size: int, say: Terminals) -> None:
     Raises:
         InstallError: It failed.
     """
-    words = ("systemd-repart", "--empty=force", "--dry-run=no", f"--definitions={DEFINITIONS}")
+    # UUIDs that are drawn: made of the number of the machine, boards that share it had the same.
+    words = ("systemd-repart", "--empty=force", "--dry-run=no", "--seed=random")
+    words += (f"--definitions={DEFINITIONS}",)
     what, before = f"writing to {disk.name}", devices.written_to(disk.name)
     say.rises(what, 0)
     with subprocess.Popen(
