@@ -285,6 +285,8 @@ class Helper:
     def go_back(self) -> str:
         """Leave a version whose gate ended without a verdict; what was done, in a word."""
         trial = self._folder.trial()
+        if trial is None and self._place.is_counted:
+            trial = self._unknown_trial()
         if trial is None or self._place.version != trial.version:
             return "nothing"
         try:
@@ -304,6 +306,17 @@ class Helper:
                 self._note(Deed.BAD, trial.version, before=trial.before, why=why, by=trial.by)
         self._restart(())
         return "went back"
+
+    def _unknown_trial(self) -> Trial | None:
+        """Of what runs, where nothing says so but who started it; None: there is nothing else."""
+        try:
+            before = self._loader().other_than(self._place.version)
+        except UpdateRefused as error:
+            log.error("the version from before can't be found: %s", error)
+            return None
+        if not before:
+            return None
+        return Trial(version=self._place.version, before=before, boot_id="")
 
     def _note(self, deed: Deed, version: str, **more: Any) -> None:
         """Have it in the history, if the disk takes it."""

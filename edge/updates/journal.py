@@ -8,7 +8,8 @@
 
 Every file is written whole or not at all; the history grows by lines, of which one that a power
 cut tore is passed over. Whoever reads can't tell a file that is damaged from one that is not there:
-then nothing is wanted, and nothing is on trial, which is always safe. Everything here blocks.
+then nothing is wanted, and no trial is known; a start that the loader counts is one all the same
+(`trial`). Everything here blocks.
 """
 
 from __future__ import annotations

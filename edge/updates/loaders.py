@@ -79,6 +79,10 @@ class Loader(Protocol):
         """
         ...
 
+    def other_than(self, running: str) -> str:
+        """The version that could be gone back to; empty if none is known."""
+        ...
+
     def keep(self, version: str) -> None:
         """It has proven itself."""
         ...
@@ -157,6 +161,11 @@ class Uefi:
         """See ``Loader``: that stands in its name, which nobody but root writes."""
         if not self._on_trial(version):
             raise UpdateRefused(f"version {version} is not on trial any more")
+
+    def other_than(self, running: str) -> str:
+        """See ``Loader``."""
+        others = [version for version in self.entries() if version != running]
+        return max(others, key=Version, default="")
 
     def keep(self, version: str) -> None:
         """systemd-bless-boot does it."""
@@ -251,6 +260,10 @@ class Pi:
         """See ``Loader``."""
         if not self._trial(version).exists():
             raise UpdateRefused(f"version {version} is not on trial any more")
+
+    def other_than(self, running: str) -> str:  # noqa: ARG002 - see Loader
+        """See ``Loader``. Its firmware counts nothing, and starts that by itself."""
+        return ""
 
     def keep(self, version: str) -> None:
         """See ``Loader``: the two change their places, unless they did so already."""

@@ -35,6 +35,10 @@ class Place:
     boot_id_file: Path = Path("/proc/sys/kernel/random/boot_id")
     model_file: Path = Path("/proc/device-tree/model")
     architecture: str = ""
+    counted_file: Path = Path(
+        "/sys/firmware/efi/efivars/LoaderBootCountPath-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
+    )
+    """Is there if the loader counts the tries of what it started (systemd-boot)."""
 
     @property
     def version(self) -> str:
@@ -70,6 +74,11 @@ class Place:
             return self.boot_id_file.read_text("ascii").strip()
         except OSError:
             return ""
+
+    @property
+    def is_counted(self) -> bool:
+        """What runs is on trial, as whoever started it says: it is blessed once that is over."""
+        return self.counted_file.exists()
 
     def _said(self) -> dict[str, str]:
         try:

@@ -4,7 +4,9 @@ Owns the verdict and what follows from it: the history, the trial's end, the ord
 back. A version that stops before it can be asked is judged by its absence: the loader has counted
 down its tries, the version from before runs, and finds that it is not the one on trial. A Pi's
 counts nothing, and starts the version from before at once: there it is counted here how often the
-machine was told to start the other one. What has to be proven is not decided here (`edge.proving`).
+machine was told to start the other one. Where nothing is known of a trial any more, and the loader
+counts all the same, the version that runs is judged as any other, and root finds what to go back
+to. What has to be proven is not decided here (`edge.proving`).
 
 Promises that a disk which takes no more costs a line of the history, and no verdict: what says what
 to do is written first, in the place of bundles, if there is no other.
@@ -68,7 +70,7 @@ async def judge(
     """
     trial = await asyncio.to_thread(folder.trial)
     if trial is None:
-        return Verdict.NOTHING, ""
+        return await _judge_unknown(folder, place, prove)
     if (await asyncio.to_thread(place.machine)).version != trial.version:
         return await asyncio.to_thread(_other_runs, folder, place, trial)
     try:
@@ -77,6 +79,28 @@ async def judge(
         await asyncio.to_thread(_bad, folder, trial, error)
         return Verdict.BAD, str(error)
     await asyncio.to_thread(_good, folder, place, trial)
+    return Verdict.GOOD, ""
+
+
+async def _judge_unknown(
+    folder: Folder, place: Place, prove: Callable[[Trial], Awaitable[None]]
+) -> tuple[Verdict, str]:
+    """What its loader counts would be blessed unseen: ``trial.json`` was lost, or is damaged."""
+    if not await asyncio.to_thread(lambda: place.is_counted):
+        return Verdict.NOTHING, ""
+    version = (await asyncio.to_thread(place.machine)).version
+    trial = Trial(version=version, before="", boot_id="")
+    log.warning(
+        "what is known of the trial of version %s is lost: it is judged all the same", version
+    )
+    try:
+        await _proven(prove, trial)
+    except NotProven as error:
+        why, cause = str(error), error.cause
+        await asyncio.to_thread(partial(_note, folder, Deed.BAD, trial, why=why, cause=cause))
+        return Verdict.BAD, why
+    await asyncio.to_thread(_note, folder, Deed.GOOD, trial)
+    await asyncio.to_thread(folder.drop_trial)
     return Verdict.GOOD, ""
 
 

@@ -6,6 +6,7 @@ import asyncio
 import errno
 import os
 import shutil
+from dataclasses import replace
 
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
@@ -622,6 +623,23 @@ def test_what_could_not_be_judged_is_gone_back_from(machine, maker, is_judged):
     assert machine.restarts == [()]
     assert [deed for deed, _ in machine.deeds()] == [Deed.WRITTEN, Deed.BAD]
     assert machine.helper().go_back() == "nothing"  # not twice: that would never end
+    assert machine.restarts == [()]
+
+
+def test_what_is_gone_back_to_is_found_though_the_trial_was_lost(machine, maker, tmp_path):
+    machine.order(maker.bundle())
+    machine.helper().run()
+    machine.restarts.clear()
+    machine.folder.drop_trial()
+    place = place_of(machine.place.os_release.parent, "1.1", boot="second")
+    machine.place = replace(place, counted_file=tmp_path / "LoaderBootCountPath")
+    assert machine.helper().go_back() == "nothing", "nobody says that it is on trial"
+    machine.place.counted_file.touch()
+    assert machine.helper().go_back() == "went back"
+    assert machine.starts == ["1.0"]
+    assert machine.restarts == [()]
+    assert [deed for deed, _ in machine.deeds()][-1] is Deed.BAD
+    assert machine.helper().go_back() == "nothing"  # there is nothing else to start any more
     assert machine.restarts == [()]
 
 

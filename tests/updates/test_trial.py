@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from edge.updates.history import Cause, Deed, has_failed
@@ -38,6 +40,30 @@ def fails(error):
 async def test_without_a_trial_there_is_nothing_to_prove(folder, tmp_path):
     verdict = await judge(folder, place(tmp_path, "1.0"), fails(NotProven("x")))
     assert verdict == (Verdict.NOTHING, "")
+
+
+@pytest.fixture
+def counted(tmp_path):
+    """A machine whose loader counts the tries of what it started."""
+    machine = place(tmp_path, "1.1")
+    made = replace(machine, counted_file=tmp_path / "LoaderBootCountPath")
+    made.counted_file.touch()
+    return made
+
+
+@pytest.mark.parametrize("lost", ["gone", "damaged"])
+async def test_what_the_loader_counts_is_judged_though_its_trial_was_lost(folder, counted, lost):
+    folder.make()
+    if lost == "damaged":
+        (folder.path / "trial.json").write_bytes(b"\0" * 40)
+    verdict, why = await judge(folder, counted, fails(NotProven("images: no answer")))
+    assert (verdict, why) == (Verdict.BAD, "images: no answer")
+    last = folder.history()[-1]
+    assert (last.deed, last.version, last.why) == (Deed.BAD, "1.1", "images: no answer")
+    assert folder.order() is None, "root finds itself what to go back to"
+    assert await judge(folder, counted, works) == (Verdict.GOOD, "")
+    assert folder.history()[-1].deed is Deed.GOOD
+    assert not (folder.path / "trial.json").exists()
 
 
 async def test_a_version_that_works_is_kept(folder, tmp_path, trial):
