@@ -62,6 +62,7 @@ from edge.errors import StorageFull, WrongKey
 from edge.holding import Holding
 from edge.index.database import DatabaseBroken
 from edge.machine.asking import is_there
+from edge.machine.firewall import doors_of
 from edge.machine.part import MachinePart
 from edge.machine.places import Places
 from edge.machine.power import IntakeStop
@@ -258,7 +259,9 @@ class Appliance:
         places = Places()
         if await asyncio.to_thread(is_there, places):
             called = machine_name(self._config.appliance.name)
-            part = MachinePart(places, called, self._level, self.intake)
+            http, dimse = self._config.http, self._config.dimse
+            doors = doors_of(http.listen, dimse.listen, dimse.tls_listen, http.interface)
+            part = MachinePart(places, called, doors, self._level, self.intake)
             self.supervisor.start("machine", part.run)
 
     async def _level(self) -> Level:

@@ -112,6 +112,9 @@ class Http:
     """Further ones that the box is called by, beside its own: DNS names, addresses."""
     cors_origins: tuple[str, ...] = ()
     """Whose pages may use the service from a browser, as browsers write it: ``https://host``."""
+    interface: str = ""
+    """The network port of a machine from the disk image by which alone all of this is reached;
+    empty means by each."""
 
 
 @dataclass(frozen=True, slots=True)

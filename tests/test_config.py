@@ -105,6 +105,10 @@ def test_the_environment_goes_before_the_file(load):
             for name in ("*.example", "pacs.example:443", "10.0.0.0/24", "a b", "pacs.", "1.2.3")
         ),
         (
+            "[http]\ninterface = 'eth1\"; accept'\n",
+            "edge.toml:2: http.interface = ",
+        ),
+        (
             "[http]\ncors_origins = ['https://a.example', '*']\n",
             'edge.toml:2: http.cors_origins.1 = "*" is not an origin',
         ),

@@ -11,6 +11,7 @@ from edge.peering import fault_of, is_host, is_network
 
 __all__ = ["check_addresses", "check_peers"]
 
+_PORT = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,14}")
 _ORIGIN = re.compile(r"https?://([a-z0-9.-]+|\[[0-9a-f:]+\])(:[1-9][0-9]{0,4})?")
 
 
@@ -44,6 +45,18 @@ def check_addresses(whole: Whole) -> None:
                 f'= "{value}" is refused while {listen} can be reached from outside',
                 "listen on 127.0.0.1, or set appliance.lab = true in a laboratory",
             )
+    _check_names(whole)
+
+
+def _check_names(whole: Whole) -> None:
+    """By what the page is reached, and by whose pages it is used."""
+    http = whole.config.http
+    if http.interface and not _PORT.fullmatch(http.interface):
+        raise whole.error(
+            ("http", "interface"),
+            f'= "{http.interface}" is no network port',
+            "as the screen of the box names it, such as enp1s0; edge-vlan, where there is a VLAN",
+        )
     for number, origin in enumerate(http.cors_origins):
         if not _ORIGIN.fullmatch(origin):
             raise whole.error(

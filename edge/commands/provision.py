@@ -33,6 +33,7 @@ __all__ = ["add"]
 _STICK, _BOOT = "stick", "boot partition"
 _LONGEST = 2000
 """Characters of what was wrong."""
+_STAYS = "The file stays on the boot partition, and is tried again at the next start.\n"
 
 
 def add(commands: Commands) -> None:
@@ -114,6 +115,7 @@ async def _boot(options: argparse.Namespace) -> int:
     from edge.machine.asking import ask
     from edge.machine.wishes import SetupTaken
     from edge.provision import medium
+    from edge.provision.taking import may_pass
 
     places = _places(options)
     try:
@@ -122,9 +124,13 @@ async def _boot(options: argparse.Namespace) -> int:
             return 0
         words, _ = await _set_up(options, found, _BOOT)
     except Exception as error:
-        # It has a code and passwords in it, and lies in the clear: it goes in any case.
+        # It has a code and passwords in it, and lies in the clear: it goes, unless it may still be
+        # taken; root counts at how many starts that was tried.
+        wish = SetupTaken(_refusal(error), "refused")
+        if may_pass(error):
+            wish = SetupTaken(_refusal(error) + _STAYS, "later")
         with contextlib.suppress(EdgeError):
-            await ask(places, SetupTaken(_refusal(error)))
+            await ask(places, wish)
         raise
     await ask(places, SetupTaken(words))
     return 0
@@ -176,7 +182,8 @@ def _taking(options: argparse.Namespace, cache: Cache, file: Path | None) -> Tak
 
     seal = partial(seal_secret, key=cache.keys.derive(PURPOSE))
     own = OwnSettings(file, cache.folder, seal)
-    return Taking(cache.folder, cache.users, own, machine=partial(ask, _places(options)))
+    places = _places(options)
+    return Taking(cache.folder, cache.users, own, machine=partial(ask, places), places=places)
 
 
 def _entry(by: str, told: dict[str, str], reason: str = "") -> Entry:

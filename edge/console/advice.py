@@ -12,9 +12,12 @@ from typing import Final
 
 from edge.errors import EdgeError, TooManyAttempts
 from edge.machine.asking import NoAnswer
+from edge.machine.places import Places
 
-__all__ = ["words_of"]
+__all__ = ["setup_refused", "words_of"]
 
+_LONGEST: Final = 400
+"""Characters of an answer that there is room for."""
 _AT_A_TERMINAL: Final = re.compile(
     r"systemctl|journalctl|networkctl|\bedge [a-z]|\bas root\b|\blog\b"
     r"|README|\.(path|service|toml)\b|--\w"
@@ -35,6 +38,16 @@ def words_of(error: EdgeError | OSError) -> str:
     elif _AT_A_TERMINAL.search(hint):
         hint = _AT_THE_BOX
     return f"{error}\n{hint}" if hint else str(error)
+
+
+def setup_refused(places: Places) -> tuple[str, ...]:
+    """Why the file on the boot partition, which nobody can look at, did not set it up. Blocks."""
+    try:
+        said = places.setup_answer.read_text("utf-8", "replace")
+    except OSError:
+        return ()
+    words = " ".join(said.split())
+    return (words if len(words) <= _LONGEST else f"{words[: _LONGEST - 1]}…",)
 
 
 def _time(seconds: float) -> str:

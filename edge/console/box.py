@@ -29,6 +29,7 @@ from edge.cache.machine import temperature
 from edge.cache.network import look
 from edge.config import Config
 from edge.console.address import page_address
+from edge.console.advice import setup_refused
 from edge.console.service import (
     ServiceState,
     fingerprint_of,
@@ -123,7 +124,11 @@ class LocalBox:
             fingerprint=state.certificate or fingerprint_of(shown),
             former=None if state.certificate else former_of(shown),
             code=None if state.has_people else self._code,
-            troubles=(*machine.troubles(), *state.worries),
+            troubles=(
+                *machine.troubles(),
+                *state.worries,
+                *(() if state.has_people else await asyncio.to_thread(setup_refused, self._places)),
+            ),
             network=network,
             ports=ports,
             move=move,

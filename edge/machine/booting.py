@@ -8,6 +8,7 @@ to set the box up with to where the service may read it. Calls block.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import logging
 import os
 import re
@@ -16,7 +17,9 @@ import socket
 import stat
 from collections.abc import Callable
 from pathlib import Path
-from typing import Final
+from typing import Final, Literal
+
+import msgspec
 
 from edge.crypto.durable import sync_folder, write_file
 from edge.errors import MachineRefused
@@ -25,13 +28,15 @@ from edge.machine.places import Places
 from edge.machine.trust import begin_to_trust
 from edge.machine.wishes import Name, checked
 
-__all__ = ["SETUP_FILE", "begin", "call", "forget_setup"]
+__all__ = ["MOST_STARTS", "SETUP_FILE", "answer_setup", "begin", "call", "forget_setup"]
 
 log = logging.getLogger(__name__)
 
 SETUP_FILE: Final = "edge.toml"
 SETUP_FOLDER: Final = "EDGE-SETUP"
 _ANSWER: Final = "result.txt"
+MOST_STARTS: Final = 5
+"""At which one file is tried that something stood in the way of: it has passwords in it."""
 _LONGEST: Final = 64 * 1024
 _MOST_FILES: Final = 32
 """Beside that file."""
@@ -86,8 +91,13 @@ def _fetch_setup(places: Places) -> None:
         said = _read(folder / SETUP_FILE)
         if said is None:
             with contextlib.suppress(OSError):
-                forget_setup(places, _TOO_LONG)
+                forget_setup(places, _TOO_LONG, is_refused=True)
             log.warning("what was to set this box up is refused: %s", _TOO_LONG)
+            return
+        if not _may_try(places, said):
+            with contextlib.suppress(OSError):
+                forget_setup(places, _TOO_OFTEN + _answer_in(folder), is_refused=True)
+            log.warning("what was to set this box up is refused: %s", _TOO_OFTEN)
             return
         places.setup.mkdir(mode=0o750)
         with contextlib.suppress(LookupError, PermissionError):
@@ -101,6 +111,32 @@ _TOO_LONG: Final = (
     f"Nothing was changed: {SETUP_FOLDER}/{SETUP_FILE} is longer than {_LONGEST} bytes. It was "
     "removed, for it may have had passwords in it, and the boot partition is not encrypted.\n"
 )
+_TOO_OFTEN: Final = (
+    f"This box was not set up: {SETUP_FOLDER}/{SETUP_FILE} was tried at {MOST_STARTS} starts, and "
+    "was removed, for it may have had passwords in it. What was in the way the last time:\n"
+)
+
+
+class _Tries(msgspec.Struct):
+    digest: str
+    starts: int
+
+
+def _may_try(places: Places, said: bytes) -> bool:
+    """Count a start with this file; False after too many."""
+    digest = hashlib.sha256(said).hexdigest()
+    try:
+        found = msgspec.json.decode(places.setup_tries.read_bytes(), type=_Tries)
+    except (OSError, msgspec.DecodeError):
+        found = _Tries("", 0)
+    starts = found.starts + 1 if found.digest == digest else 1
+    places.kept.mkdir(mode=0o700, parents=True, exist_ok=True)
+    write_file(places.setup_tries, msgspec.json.encode(_Tries(digest, starts)))
+    return starts <= MOST_STARTS
+
+
+def _answer_in(folder: Path) -> str:
+    return (_read(folder / _ANSWER) or b"").decode("utf-8", "replace").replace("\r\n", "\n")
 
 
 def _beside(folder: Path) -> dict[str, bytes]:
@@ -136,27 +172,60 @@ def _read(path: Path) -> bytes | None:
     return data if len(data) <= _LONGEST else None
 
 
-def forget_setup(places: Places, answer: str) -> bool:
+def answer_setup(
+    places: Places, answer: str, outcome: Literal["taken", "refused", "later"]
+) -> None:
+    """What was on the boot partition was read, and this became of it.
+
+    Args:
+        places: Of this machine.
+        answer: For people.
+        outcome: ``later``: it stays for the next start; else it goes.
+    """
+    if outcome != "later":
+        forget_setup(places, answer, is_refused=outcome == "refused")
+        return
+    _tell_answer(places, answer, is_refused=True)
+    for folder in _setup_folders(places):
+        _write_answer(folder, answer)
+
+
+def forget_setup(places: Places, answer: str, *, is_refused: bool = False) -> bool:
     """What was on the boot partition was read: it goes, and an answer comes; whether it was there.
 
     It has a code and passwords in it, and the boot partition is not encrypted.
     """
-    if places.setup.is_dir():
-        shutil.rmtree(places.setup)
+    _tell_answer(places, answer, is_refused=is_refused)
     was_there = False
-    for boot in places.boot:
-        folder = boot / SETUP_FOLDER
-        file = folder / SETUP_FILE
-        if not _is_file(file):
-            continue
+    for folder in _setup_folders(places):
         was_there = True
         with contextlib.suppress(OSError):
-            _overwrite(file)
-        file.unlink()
-        (folder / _ANSWER).write_text(answer, encoding="utf-8", newline="\r\n")
-        with contextlib.suppress(OSError):
-            sync_folder(folder)
+            _overwrite(folder / SETUP_FILE)
+        (folder / SETUP_FILE).unlink()
+        _write_answer(folder, answer)
+    places.setup_tries.unlink(missing_ok=True)
     return was_there
+
+
+def _setup_folders(places: Places) -> list[Path]:
+    folders = [boot / SETUP_FOLDER for boot in places.boot]
+    return [folder for folder in folders if _is_file(folder / SETUP_FILE)]
+
+
+def _tell_answer(places: Places, answer: str, *, is_refused: bool) -> None:
+    """To who stands before the screen; and the copy of the file goes in any case."""
+    if places.setup.is_dir():
+        shutil.rmtree(places.setup)
+    if is_refused:
+        write_open(places.setup_answer, answer.encode())
+    else:
+        places.setup_answer.unlink(missing_ok=True)
+
+
+def _write_answer(folder: Path, answer: str) -> None:
+    (folder / _ANSWER).write_text(answer, encoding="utf-8", newline="\r\n")
+    with contextlib.suppress(OSError):
+        sync_folder(folder)
 
 
 def _overwrite(file: Path) -> None:

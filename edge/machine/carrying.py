@@ -29,6 +29,7 @@ from edge.machine.asking import Answer
 from edge.machine.clock import set_clock
 from edge.machine.disks import disks_of
 from edge.machine.erasing import wipe
+from edge.machine.firewall import keep_doors
 from edge.machine.lights import show
 from edge.machine.moving import Mover
 from edge.machine.networks import Networks, write_open
@@ -138,8 +139,10 @@ class Carrier:
                 return str(show(self._places, level))
             case wishes.Power(event):
                 note_power(self._places, event, self._clock)
-            case wishes.SetupTaken(answer):
-                booting.forget_setup(self._places, answer)
+            case wishes.SetupTaken(answer, outcome):
+                booting.answer_setup(self._places, answer, outcome)
+            case wishes.Doors():
+                keep_doors(self._places, self._tools, wish)
             case wishes.Disks() | wishes.Move() | wishes.Stay() | wishes.EraseOld():
                 return self._carry_disks(wish)
             case wishes.Restart() | wishes.PowerOff():

@@ -18,7 +18,7 @@ from edge.machine.asking import ask
 from edge.machine.lights import lights_of
 from edge.machine.places import Places
 from edge.machine.power import IntakeStop, read_power
-from edge.machine.wishes import Lights, Name, Shown
+from edge.machine.wishes import Doors, Lights, Name, Shown
 
 __all__ = ["MachinePart"]
 
@@ -27,6 +27,8 @@ log = logging.getLogger(__name__)
 _POWER: Final = 0.5
 _LIGHTS: Final = 10.0
 """Seconds between two looks."""
+_DOORS: Final = 60.0
+"""Seconds to the next try, where the firewall took nothing."""
 
 
 class MachinePart:
@@ -35,6 +37,7 @@ class MachinePart:
     Args:
         places: Of this machine.
         name: What the box is called.
+        doors: What it listens on.
         level: Says how it is, for the lights.
         stop: Is told when the power ends.
         every: Seconds between two looks at the power.
@@ -44,6 +47,7 @@ class MachinePart:
         self,
         places: Places,
         name: str,
+        doors: Doors,
         level: Callable[[], Awaitable[str]],
         stop: IntakeStop,
         *,
@@ -51,6 +55,7 @@ class MachinePart:
     ) -> None:
         self._places = places
         self._name = name
+        self._doors = doors
         self._level = level
         self._stop = stop
         self._every = every
@@ -61,6 +66,7 @@ class MachinePart:
         has_lights = await asyncio.to_thread(lights_of, self._places)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watch_power())
+            group.create_task(self._open())
             if has_lights:
                 group.create_task(self._light())
 
@@ -68,6 +74,12 @@ class MachinePart:
         while True:
             self._stop.power = await asyncio.to_thread(read_power, self._places)
             await asyncio.sleep(self._every)
+
+    async def _open(self) -> None:
+        is_open = False
+        while not is_open:
+            is_open = await self._wish(self._doors)
+            await asyncio.sleep(0 if is_open else _DOORS)
 
     async def _light(self) -> None:
         shown = None
@@ -77,7 +89,7 @@ class MachinePart:
                 shown = level
             await asyncio.sleep(_LIGHTS)
 
-    async def _wish(self, wish: Name | Lights) -> bool:
+    async def _wish(self, wish: Name | Lights | Doors) -> bool:
         try:
             await ask(self._places, wish)
         except MachineRefused as error:

@@ -90,6 +90,11 @@ class Places:
         return self.kept / "name"
 
     @property
+    def firewall_kept(self) -> Path:
+        """What those rules read beside their own."""
+        return self.kept / "firewall.d/50-edge.nft"
+
+    @property
     def ca_kept(self) -> Path:
         """The clinic's own authorities."""
         return self.kept / "ca.pem"
@@ -133,6 +138,16 @@ class Places:
     def setup(self) -> Path:
         """What was found on the boot partition to set the box up with."""
         return self.run / "setup"
+
+    @property
+    def setup_answer(self) -> Path:
+        """Why that did not set it up, for everybody to read; missing where nothing went wrong."""
+        return self.run / "setup-answer.txt"
+
+    @property
+    def setup_tries(self) -> Path:
+        """At how many starts it was tried."""
+        return self.kept / "setup-tries.json"
 
     @property
     def data_disk(self) -> Path:

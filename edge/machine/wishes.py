@@ -21,6 +21,7 @@ __all__ = [
     "Back",
     "Clock",
     "Disks",
+    "Doors",
     "EraseOld",
     "Keep",
     "Lights",
@@ -54,6 +55,7 @@ _DISK = re.compile(r"[a-z][a-z0-9]{1,31}")
 _VLANS: Final = range(4095)
 """0 is none; 4095 is reserved (IEEE 802.1Q)."""
 
+_TcpPort = Annotated[int, msgspec.Meta(ge=0, le=65535)]
 _Texts = Annotated[
     tuple[Annotated[str, msgspec.Meta(max_length=253)], ...], msgspec.Meta(max_length=_MOST)
 ]
@@ -143,6 +145,18 @@ class SetupTaken(_Wished, frozen=True, tag="setup-taken"):
     """What was found on the boot partition was read: it goes, and an answer stands in its place."""
 
     answer: Annotated[str, msgspec.Meta(max_length=16 * 1024)]
+    outcome: Literal["taken", "refused", "later"] = "taken"
+    """``later``: what was in the way may pass. It stays for the next start, for some of them."""
+
+
+class Doors(_Wished, frozen=True, tag="doors"):
+    """TCP ports that the service listens on; 0: none. The firewall lets in to them."""
+
+    page: _TcpPort
+    dicom: _TcpPort = 0
+    dicom_tls: _TcpPort = 0
+    page_by: str = ""
+    """The network port by which alone the page is reached; empty: by each."""
 
 
 class Wipe(_Wished, frozen=True, tag="wipe"):
@@ -187,6 +201,7 @@ Wish = (
     | Lights
     | Power
     | SetupTaken
+    | Doors
     | Disks
     | Move
     | Stay
@@ -229,6 +244,8 @@ def checked(wish: Wish) -> Wish:
             f"name: {wish.name!r} is no name of a machine",
             hint="letters, digits and hyphens between them, 63 at the most",
         )
+    if isinstance(wish, Doors) and wish.page_by and not _PORT.fullmatch(wish.page_by):
+        raise _wrong("page_by", wish.page_by, "is no port", "such as enp1s0")
     if isinstance(wish, Move) and not _DISK.fullmatch(wish.disk):
         raise _wrong("disk", wish.disk, "is no name of a disk", "such as sdb; edge machine disks")
     return wish

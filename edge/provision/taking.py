@@ -32,6 +32,7 @@ from edge.errors import ConfigError, DecisionRefused, EdgeError, MachineRefused
 from edge.machine.asking import NoAnswer, ask
 from edge.machine.networks import VLAN
 from edge.machine.places import Places
+from edge.machine.ports import read_ports
 from edge.machine.trust import only_authorities
 from edge.machine.wishes import Back, Keep, Network, NetworkSettings, Trust, Wish
 from edge.provision.file import Setup
@@ -39,11 +40,13 @@ from edge.provision.ports import holds
 
 __all__ = [
     "HalfTaken",
+    "NetworkAway",
     "Provisioned",
     "Taken",
     "Taking",
     "authority_of",
     "came_up",
+    "may_pass",
     "read_provisioned",
 ]
 
@@ -62,6 +65,23 @@ _LOOK: Final = 0.5
 
 class HalfTaken(EdgeError):
     """A file was not taken to its end, and something of it holds all the same."""
+
+
+class NetworkAway(MachineRefused):
+    """The network that a file sets did not come up in time."""
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether a file that was not taken may be taken at another time.
+
+    What was said of the file, or of a box that is set up, is said the next time, too. A cable may
+    be plugged in by then, and a machine that is too slow at its first start has done that.
+    """
+    if isinstance(error, HalfTaken):
+        return error.__cause__ is not None and may_pass(error.__cause__)
+    if isinstance(error, NoAnswer | NetworkAway):
+        return True
+    return not isinstance(error, ConfigError | DecisionRefused | MachineRefused)
 
 
 class Provisioned(msgspec.Struct, frozen=True):
@@ -161,6 +181,7 @@ class Taking:
         patience: Seconds for that.
         apart: Seconds for which it must work then.
         clock: POSIX seconds.
+        places: Of the machine; None: this one.
     """
 
     def __init__(
@@ -174,8 +195,10 @@ class Taking:
         patience: float = _PATIENCE,
         apart: float = _APART,
         clock: Callable[[], float] = time.time,
+        places: Places | None = None,
     ) -> None:
         self._folder = folder
+        self._places = places or Places()
         self._users = users
         self._own = own
         self._machine: Callable[[Wish], Awaitable[object]] = machine or _this_machine
@@ -209,6 +232,7 @@ class Taking:
                     "the file says nothing", hint="was the stick pulled out while it was written?"
                 )
             pem = authority_of(setup, beside)
+            await self._refuse_a_page_by_no_port(setup)
             await self._own.check(setup.changes, is_remote=False)
             done = _Done()
             try:
@@ -252,6 +276,17 @@ class Taking:
                 hint="change it on its page; or have it be as on its first day: edge reset",
             )
 
+    async def _refuse_a_page_by_no_port(self, setup: Setup) -> None:
+        """Nobody could reach the page any more, and so say another one."""
+        named = setup.changes.get("http.interface", "")
+        ports = [one.name for one in await asyncio.to_thread(read_ports, self._places)]
+        is_vlan = setup.network is not None and setup.network.vlan and named == VLAN
+        if named and named not in ports and not is_vlan:
+            raise MachineRefused(
+                f"http.interface: this machine has no network port {named}",
+                hint=f"it has {', '.join(ports) or 'none'}",
+            )
+
     async def _do(self, setup: Setup, pem: str, done: _Done) -> Taken:
         if setup.network is not None:
             network = "the network, for two minutes at the most"
@@ -287,7 +322,7 @@ class Taking:
             elif now - since >= self._apart:
                 return
             if since is None and now > until:
-                raise MachineRefused(
+                raise NetworkAway(
                     f"the network did not come up within {self._patience:.0f} s",
                     hint="is the cable plugged in? is the address free, and of this network?",
                 )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import threading
 import time
@@ -15,9 +16,12 @@ from edge.access.codes import digest_of
 from edge.cache.disk import DiskUnusable
 from edge.errors import EdgeError
 from edge.loading import load
+from edge.machine.asking import NoAnswer
+from edge.machine.booting import begin
 from edge.machine.carrying import Carrier
+from edge.machine.networks import Networks
 from edge.opening import Cache
-from edge.provision.taking import read_provisioned
+from edge.provision.taking import NetworkAway, read_provisioned
 from tests.machine.machines import served
 from tests.witnesses import recorded
 
@@ -106,6 +110,65 @@ def test_a_medium_that_can_not_be_written_is_taken_all_the_same(edge, file, stic
     monkeypatch.setattr("edge.provision.medium.answer", refuse)
     assert edge("stick", stick.parent) == 1
     assert load(file, {}).appliance.name == "radiology"
+
+
+@pytest.fixture
+def on_boot(machine):
+    """Puts a file onto the boot partition, and has root fetch it."""
+
+    def on_boot(text):
+        folder = machine.places.boot[0] / "EDGE-SETUP"
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "edge.toml").write_text(text)
+        begin(machine.places, Networks(machine.places, machine.tools), lambda _: None)
+        return folder
+
+    return on_boot
+
+
+@contextlib.contextmanager
+def root_of(machine):
+    """Root carries one wish out."""
+    root = threading.Thread(
+        target=asyncio.run, args=(served(Carrier(machine.places, machine.tools)),)
+    )
+    root.start()
+    yield
+    root.join()
+
+
+@pytest.mark.parametrize(
+    "why", [NetworkAway("no cable"), NoAnswer("it is slow"), OSError(28, "full")]
+)
+def test_a_file_that_may_still_be_taken_stays_for_the_next_start(
+    edge, file, machine, on_boot, why, monkeypatch
+):
+    async def fail(*_):
+        raise why
+
+    folder = on_boot(TEXT)
+    with monkeypatch.context() as patched, root_of(machine):
+        patched.setattr("edge.provision.taking.Taking.take", fail)
+        assert edge("boot") == 1
+    assert (folder / "edge.toml").read_text() == TEXT
+    said = (folder / "result.txt").read_text()
+    assert "is tried again at the next start" in said
+    assert machine.places.setup_answer.read_text() == said, "the screen says it"
+    assert not machine.places.setup.exists()
+    on_boot(TEXT)  # the next start
+    with root_of(machine):
+        assert edge("boot") == 0
+    assert load(file, {}).appliance.name == "radiology"
+    assert [path.name for path in folder.iterdir()] == ["result.txt"]
+    assert not machine.places.setup_answer.exists()
+
+
+def test_what_is_wrong_with_the_file_itself_is_not_tried_again(edge, machine, on_boot):
+    folder = on_boot("[nonsense]\n")
+    with root_of(machine):
+        assert edge("boot") == 2
+    assert [path.name for path in folder.iterdir()] == ["result.txt"]
+    assert "nonsense" in machine.places.setup_answer.read_text(), "the screen says it"
 
 
 def test_what_was_on_the_boot_partition_sets_it_up_and_goes(edge, file, machine, loaded):

@@ -178,6 +178,18 @@ async def test_who_only_looks_loads_neither_keys_nor_index():
     assert not loaded & {"sqlcipher3", "aiosqlite", "pydicom", "aiohttp", "edge.opening"}
 
 
+async def test_why_a_file_on_the_boot_partition_was_not_taken_is_shown(service, box, machine):
+    assert not (await box.look()).troubles
+    await asyncio.to_thread(
+        machine.places.setup_answer.write_text, f"Nothing was changed: no network.\n{'x' * 999}"
+    )
+    [trouble] = (await box.look()).troubles
+    assert trouble.startswith("Nothing was changed: no network. x")
+    assert len(trouble) == 400
+    await admin(service)
+    assert not (await box.look()).troubles, "somebody looks after it by now"
+
+
 async def test_without_a_service_that_is_what_there_is_to_show(loaded, box):
     async with Appliance(loaded):
         pass

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edge.machine.booting import begin, call, forget_setup
+from edge.machine.booting import MOST_STARTS, answer_setup, begin, call, forget_setup
 from edge.machine.networks import Networks
 
 SETUP = "[setup]\ntoken = '7K2M-Q0XE-41TR-ZB9D'\n"
@@ -112,3 +112,25 @@ def test_once_it_was_taken_it_is_gone_and_an_answer_is_there(places, start, stic
     start()
     assert not places.setup.exists()
     assert not forget_setup(places, "again")
+
+
+def test_a_file_that_something_stands_in_the_way_of_is_tried_at_some_starts(places, start, stick):
+    (stick / "edge.toml").write_text(SETUP)
+    for _ in range(MOST_STARTS):
+        start()
+        assert (places.setup / "edge.toml").read_text() == SETUP
+        answer_setup(places, "The network did not come up.\n", "later")
+        assert (stick / "edge.toml").read_text() == SETUP
+        assert not places.setup.exists()
+    start()
+    assert not places.setup.exists()
+    assert [path.name for path in stick.iterdir()] == ["result.txt"], "it has passwords in it"
+    said = (stick / "result.txt").read_text()
+    assert f"was tried at {MOST_STARTS} starts" in said
+    assert "The network did not come up." in said
+    assert places.setup_answer.read_text() == said
+    # Another file is another try, and so is the same once it was put there anew.
+    for text in (f"{SETUP}# mended\n", SETUP):
+        (stick / "edge.toml").write_text(text)
+        start()
+        assert (places.setup / "edge.toml").read_text() == text

@@ -19,6 +19,7 @@ from edge.machine.wishes import (
     LONGEST,
     Back,
     Clock,
+    Doors,
     Keep,
     Lights,
     Name,
@@ -143,6 +144,7 @@ ALL_WISHES = (
     PowerOff(),
     Lights("safe"),
     SetupTaken(""),
+    Doors(8443),
     Wipe("radiology"),
 )
 

@@ -12,6 +12,7 @@ from edge.machine import part
 from edge.machine.carrying import Carrier
 from edge.machine.part import MachinePart
 from edge.machine.power import IntakeStop, note_power
+from edge.machine.wishes import Doors
 from tests.dimse.raw import until
 
 LEVEL = "safe"
@@ -44,7 +45,7 @@ async def running(machine, stop, level):
     async def says():
         return level[0]
 
-    one = MachinePart(machine.places, "radiology", says, stop, every=0.01)
+    one = MachinePart(machine.places, "radiology", Doors(9443), says, stop, every=0.01)
     task = asyncio.create_task(one.run())
     try:
         yield

@@ -16,6 +16,7 @@ from edge.crypto.secrets import PURPOSE, seal_secret
 from edge.errors import AccessDenied, ConfigError, DecisionRefused, MachineRefused, UserRefused
 from edge.loading import load
 from edge.machine.asking import NoAnswer
+from edge.machine.places import Places
 from edge.machine.wishes import Back, Keep, Network, NetworkSettings, Trust
 from edge.opening import Cache
 from edge.provision.file import read_setup, without_token
@@ -55,12 +56,19 @@ def box(cache, wishes, tmp_path):
     async def machine(wish):
         wishes.append(wish)
 
-    def box(is_up=lambda settings: True, machine=machine):
+    def box(is_up=lambda settings: True, machine=machine, places=None):
         seal = partial(seal_secret, key=cache.keys.derive(PURPOSE))
         own = OwnSettings(tmp_path / "edge.toml", cache.folder, seal, {})
         users = cache.users
         return Taking(
-            cache.folder, users, own, machine=machine, is_up=is_up, patience=0.1, apart=0.0
+            cache.folder,
+            users,
+            own,
+            machine=machine,
+            is_up=is_up,
+            patience=0.1,
+            apart=0.0,
+            places=places,
         )
 
     return box
@@ -72,6 +80,18 @@ async def loaded(tmp_path):
 
 def setup_of(text):
     return read_setup(text, "edge.toml")
+
+
+async def test_a_page_is_kept_to_no_port_that_is_not_there(box, tmp_path):
+    places = Places.under(tmp_path)
+    port = places.ports / "enp2s0"
+    (port / "device").mkdir(parents=True)
+    (port / "type").write_text("1\n")
+    with pytest.raises(MachineRefused, match="no network port eth7") as caught:
+        await box(places=places).take(setup_of("[http]\ninterface = 'eth7'\n"), "stick", {})
+    assert "enp2s0" in caught.value.hint
+    await box(places=places).take(setup_of("[http]\ninterface = 'enp2s0'\n"), "stick", {})
+    assert (await loaded(tmp_path)).http.interface == "enp2s0"
 
 
 async def test_a_box_takes_a_file_once(box, cache, tmp_path, wishes):
