@@ -34,7 +34,7 @@ _HEAD: Final = 32 * 1024 * 1024
 """Bytes: LUKS2 has two copies of its metadata and all key slots in the first 16 MiB, unless
 somebody made them larger."""
 _CHUNK: Final = 1024 * 1024
-_SERVICE: Final = ("edge.service", "edge-console@tty1.service")
+_SERVICE: Final = ("edge.service", "edge-console@tty1.service", "edge-console-serial@*.service")
 
 
 def wipe(places: Places, tools: Tools) -> None:

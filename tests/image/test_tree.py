@@ -66,7 +66,7 @@ def test_there_is_neither_a_compiler_nor_a_way_to_log_in():
         for path in (EXTRA / "etc/systemd/system").iterdir()
         if path.is_symlink() and str(path.readlink()) == "/dev/null"
     }
-    gettys = {"getty@.service", "serial-getty@.service", "console-getty.service"}
+    gettys = {"getty@.service", "console-getty.service"}
     assert gettys | {"autovt@.service", "debug-shell.service", "ctrl-alt-del.target"} <= masked
     assert "RootPassword" not in (IMAGE / "mkosi.conf").read_text()
 

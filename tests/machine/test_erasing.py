@@ -31,7 +31,7 @@ def disk(places):
 def test_its_slots_are_erased_and_its_head_is_overwritten(machine, disk):
     wipe(machine.places, machine.tools)
     assert machine.called == [
-        "systemctl stop edge.service edge-console@tty1.service",
+        "systemctl stop edge.service edge-console@tty1.service edge-console-serial@*.service",
         f"cryptsetup luksErase --disable-locks --batch-mode {machine.places.data_disk}",
         RESTARTS,
     ]

@@ -1,0 +1,60 @@
+"""A serial line has the page of the box, once somebody asks for it."""
+
+from __future__ import annotations
+
+import os
+import pty
+import select
+import subprocess
+
+from tests.image.booted import UNIT
+
+UNITS = UNIT.parent
+ALIAS = UNITS.parent / "mkosi.extra/etc/systemd/system/serial-getty@.service"
+
+
+def service_of(name):
+    """Of a unit: the keys of its service, once each."""
+    text = (UNITS / name).read_text().partition("[Service]")[2].partition("[Install]")[0]
+    lines = text.splitlines()
+    return dict(line.split("=", 1) for line in lines if "=" in line and line[0] != "#")
+
+
+def read_to(descriptor, text):
+    """What comes, up to some text."""
+    found = ""
+    while text not in found:
+        ready, _, _ = select.select([descriptor], [], [], 60)
+        assert ready, found
+        found += os.read(descriptor, 4096).decode()
+    return found
+
+
+def test_systemd_starts_it_for_each_line_that_the_kernel_speaks_on():
+    assert str(ALIAS.readlink()) == "/usr/lib/systemd/system/edge-console-serial@.service"
+
+
+def test_its_walls_are_those_of_the_screen():
+    serial, screen = (service_of(f"edge-console{which}@.service") for which in ("-serial", ""))
+    for one in (serial, screen):
+        for key in ("ExecStart", "RestartSec", "TTYVHangup", "TTYVTDisallocate"):
+            one.pop(key, None)
+    assert serial == screen
+    assert serial["User"] == "edge"
+
+
+def test_the_page_comes_once_enter_is_pressed_and_not_before(tmp_path):
+    page = tmp_path / "edge"
+    page.write_text('#!/bin/sh\necho "The page: $*"\n')
+    page.chmod(0o755)
+    command = service_of("edge-console-serial@.service")["ExecStart"]
+    ours, line = pty.openpty()
+    command = command.replace("/opt/edge/.venv/bin/edge", str(page))
+    with subprocess.Popen(["sh", "-c", command], stdin=line, stdout=line) as started:
+        os.close(line)
+        assert "The page" not in read_to(ours, "set-up code")
+        assert started.poll() is None
+        os.write(ours, b"\n")
+        read_to(ours, "The page: console")
+        started.wait(60)
+    os.close(ours)
