@@ -9,6 +9,7 @@ anything of it is kept. Trusts nobody, and does no I/O.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import time
 from dataclasses import dataclass
@@ -29,10 +30,12 @@ __all__ = [
     "certificates_in",
     "given",
     "in_short",
+    "text_of",
 ]
 
 LONGEST: Final = 64 * 1024
 """Characters of what is given on a page or in the configuration."""
+_UTF_16: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _MOST: Final = 64
 """Authorities."""
 _LONGEST_NAME: Final = 200
@@ -164,6 +167,18 @@ def as_der(pem: str) -> bytes:
     from cryptography.hazmat.primitives.serialization import Encoding
 
     return b"".join(one.public_bytes(Encoding.DER) for one in certificates_in(pem))
+
+
+def text_of(data: bytes) -> str:
+    """A file as text: also one that is in UTF-16, or in DER, as Windows may write either."""
+    from cryptography import x509
+
+    if data.startswith(_UTF_16):
+        return data.decode("utf-16", "replace")
+    if b"-----BEGIN" not in data:
+        with contextlib.suppress(ValueError, x509.InvalidVersion):
+            return as_pem([x509.load_der_x509_certificate(data)])
+    return data.decode("ascii", "replace")
 
 
 def _until(certificate: x509.Certificate) -> float:

@@ -26,6 +26,7 @@ from typing import Final, Protocol
 import msgspec
 
 from edge.access.users import Users
+from edge.authorities import text_of
 from edge.cache.own_settings import Change, OwnSettings
 from edge.crypto.durable import hand_over, lock_at_once, write_file
 from edge.errors import ConfigError, DecisionRefused, EdgeError, MachineRefused
@@ -358,9 +359,8 @@ def authority_of(setup: Setup, beside: Mapping[str, bytes]) -> str:
             f"{setup.ca_place}: setup.ca names {setup.ca}, which is not there, or too long",
             hint=f"put {setup.ca} into the folder of edge.toml, or leave setup.ca out",
         )
-    pem = data.decode("ascii", "replace")
     try:
-        return only_authorities(pem)
+        return only_authorities(text_of(data))
     except MachineRefused as error:
         raise MachineRefused(
             f"{setup.ca_place}: setup.ca names {setup.ca}: {error}", hint=error.hint

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 from dataclasses import replace
 from functools import partial
 
@@ -208,6 +209,24 @@ def fail(*_):
 
 
 # What is there when something fails in the middle ------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["utf-16", "DER"])
+async def test_the_clinics_authority_is_read_as_windows_writes_it(box, wishes, form):
+    pem = trustme.CA().cert_pem.bytes().decode()
+    data = ssl.PEM_cert_to_DER_cert(pem) if form == "DER" else pem.encode("utf-16")
+    setup = setup_of(f'[setup]\nca = "clinic.cer"\n{PLAIN}')
+    await box().take(setup, "stick", {"clinic.cer": data})
+    assert wishes == [Trust(pem)]
+
+
+async def test_a_private_key_is_seen_in_utf_16_too(box, wishes):
+    setup = setup_of(f'[setup]\nca = "clinic.pem"\n{PLAIN}')
+    data = trustme.CA().private_key_pem.bytes().decode().encode("utf-16")
+    with pytest.raises(MachineRefused, match="has a private key"):
+        await box().take(setup, "stick", {"clinic.pem": data})
+    assert wishes == []
+
 
 WHOLE = f'[setup]\ntoken = "{TOKEN}"\nca = "ca.pem"\n{NETWORK}{PLAIN}'
 
