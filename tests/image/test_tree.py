@@ -247,11 +247,14 @@ def test_the_screen_is_told_from_the_first_moment_to_the_page():
     assert last["Unit"]["Before"] == "edge.service"
     for said in (read(first), last):
         assert said["Service"]["ExecStart"].startswith("/usr/lib/edge/tell ")
+        assert "minutes" not in said["Service"]["ExecStart"], "it is said at every start"
     for folder in (system, UNITS):
         for path in folder.glob("*.service.d/10-edge.conf"):
             assert "/dev/console" not in path.read_text(), f"{path}: that is the serial line"
     disk = (IMAGE / "libexec/disk").read_text()
     assert '"$tell" --screen' in disk
+    # Only where there is no data yet.
+    assert '[ -e "$run/data" ] || say "this is the first start: ' in disk
 
 
 def test_an_ups_is_commanded_only_where_one_ends_the_machine(tmp_path):
