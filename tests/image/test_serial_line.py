@@ -10,7 +10,7 @@ import subprocess
 from tests.image.booted import UNIT
 
 UNITS = UNIT.parent
-ALIAS = UNITS.parent / "mkosi.extra/etc/systemd/system/serial-getty@.service"
+IMAGE = UNITS.parent
 
 
 def service_of(name):
@@ -30,8 +30,16 @@ def read_to(descriptor, text):
     return found
 
 
-def test_systemd_starts_it_for_each_line_that_the_kernel_speaks_on():
-    assert str(ALIAS.readlink()) == "/usr/lib/systemd/system/edge-console-serial@.service"
+def test_systemd_starts_it_for_each_line_that_the_kernel_speaks_on(tmp_path):
+    folder = tmp_path / "etc/systemd/system"
+    folder.mkdir(parents=True)
+    text = (IMAGE / "mkosi.finalize").read_text()
+    [line] = [one for one in text.splitlines() if "serial-getty@.service" in one]
+    subprocess.run(["bash", "-euc", line], env=os.environ | {"root": str(tmp_path)}, check=True)
+    found = (folder / "serial-getty@.service").readlink()
+    assert str(found) == "/usr/lib/systemd/system/edge-console-serial@.service"
+    # As it lies there while presets are applied, it would be taken for what is to be disabled.
+    assert not (IMAGE / "mkosi.extra/etc/systemd/system/serial-getty@.service").is_symlink()
 
 
 def test_its_walls_are_those_of_the_screen():
