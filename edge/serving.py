@@ -194,6 +194,8 @@ async def start_http(
     except WrongKey as error:
         closed = f"pages and DICOMweb are closed: {error}; {error.hint}"
         log.error("%s", closed)
+    if await cache.users.is_empty():
+        await asyncio.to_thread(tls.forget_former)
     if tls.context is not None:
         await asyncio.to_thread(means.renewals.add, tls.load, tls.files)
     own = OwnNames(names, tls.called)

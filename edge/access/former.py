@@ -5,7 +5,8 @@ vouch for the new name. Whoever renamed it has a page open under the former name
 was told by a person to accept the former certificate: another one there would end that page in the
 middle of what is done, and no page can say why. So for `TERM` whoever calls by a former name, or by
 an address, is shown what was shown there before; by a new name, the new one. The oldest wins: every
-name goes on with what it had.
+name goes on with what it had. A box in which nobody is yet (a stick named it, say) shows the new
+one alone.
 
 Each stands in the folder of the authority, sealed as its own pair is, in one file that says when it
 ends: ``former-POSIXSECONDS.pem``. One that can't be read, or that would hold for longer than that

@@ -19,7 +19,7 @@ from pathlib import Path
 from cryptography import x509
 
 from edge.access.authority import PUBLIC_AUTHORITY
-from edge.access.former import Former, former
+from edge.access.former import Former, former, former_files
 from edge.access.tls import former_context, names_in, renew, server_context, trouble
 from edge.config import Http
 
@@ -95,6 +95,17 @@ class HttpTls:
         self._former = tuple(found)
         assert self.context is not None
         self.context.sni_callback = self._choose if found else None
+
+    def forget_former(self) -> None:
+        """Show the present certificate alone: nobody has a page open under a former name. Blocks.
+
+        Of a new box: the first admin is yet to come, and compares one fingerprint.
+        """
+        for _, path in former_files(self._folder):
+            path.unlink(missing_ok=True)
+        self._former = ()
+        if self.context is not None:
+            self.context.sni_callback = None
 
     def _choose(self, connection: ssl.SSLObject, name: str | None, _: ssl.SSLContext) -> None:
         """Show whoever calls as before what was shown there (RFC 6066 3: an address says none)."""

@@ -41,9 +41,11 @@ __all__ = [
     "OwnSettings",
     "Source",
     "Written",
+    "in_force",
     "prove",
     "put_back",
     "recover",
+    "said_in",
     "setback",
     "take_back",
     "told",
@@ -363,6 +365,23 @@ def prove(folder: Path, ran: bytes) -> bool:
         else:
             write_file(folder / FORMER, ran)
     return holds
+
+
+def in_force(folder: Path) -> bool:
+    """Whether the service runs with what the box's own file says, as far as files tell. Blocks.
+
+    Args:
+        folder: ``data_dir``.
+    """
+    return not (folder / FORMER).exists()
+
+
+def said_in(folder: Path) -> bytes:
+    """The box's own file, to the letter; empty if there is none. Blocks."""
+    try:
+        return (folder / OWN).read_bytes()
+    except FileNotFoundError:
+        return b""
 
 
 def recover(file: Path | None, environ: Mapping[str, str] = os.environ, *, why: str = "") -> bool:

@@ -33,6 +33,13 @@ __all__ = ["add"]
 _STICK, _BOOT = "stick", "boot partition"
 _LONGEST = 2000
 """Characters of what was wrong."""
+_PATIENCE = 80.0
+"""Seconds for the service to run with other settings; the units give 300 for all."""
+_LOOK = 0.2
+_NOT_IN_FORCE = (
+    "The box is yet to start anew with these settings: the fingerprint to compare",
+    "stands on its screen then.",
+)
 _STAYS = "The file stays on the boot partition, and is tried again at the next start.\n"
 
 
@@ -142,7 +149,6 @@ async def _set_up(options: argparse.Namespace, found: Found, by: str) -> tuple[s
 
     setup = read_setup(found.text, "EDGE-SETUP/edge.toml")
     loaded = await configuration(options)
-    from edge.admin.local import ask_service
     from edge.opening import Cache
 
     file = await configuration_file(options)
@@ -160,7 +166,7 @@ async def _set_up(options: argparse.Namespace, found: Found, by: str) -> tuple[s
 
             await cache.audit.record(_entry(by, told(taken.changes)))
         if taken.changes:
-            await ask_service(loaded.appliance.data_dir, "settings")
+            wrong = await _come_into_force(loaded.appliance.data_dir)
     except EdgeError as error:
         if taken is None:
             raise
@@ -170,6 +176,31 @@ async def _set_up(options: argparse.Namespace, found: Found, by: str) -> tuple[s
     except EdgeError as error:
         words = f"This box was set up by the {by}. But: {error}\n{error.hint}\n"
     return words + wrong, setup
+
+
+async def _come_into_force(folder: Path) -> str:
+    """Have the service begin anew with what was written, and wait for that; what is wrong of it.
+
+    Args:
+        folder: ``data_dir``.
+
+    Raises:
+        EdgeError: The service can't be told.
+    """
+    from edge.admin.local import ask_service
+    from edge.cache.own_settings import in_force, said_in
+
+    written = await asyncio.to_thread(said_in, folder)
+    if await ask_service(folder, "settings") is None:
+        return ""  # it starts with them; the answer says that they are not in force yet
+    until = time.monotonic() + _PATIENCE
+    while not await asyncio.to_thread(in_force, folder):
+        if time.monotonic() > until:
+            return ""
+        await asyncio.sleep(_LOOK)
+    if await asyncio.to_thread(said_in, folder) != written:
+        return "\nBut: the box does not start with these settings, and has those of before.\n"
+    return ""
 
 
 def _taking(options: argparse.Namespace, cache: Cache, file: Path | None) -> Taking:
@@ -202,11 +233,16 @@ async def _answer(options: argparse.Namespace, by: str, taken: Taken) -> str:
     loaded = await configuration(options)  # as it is from now on
     from edge.access.tls import fingerprints
     from edge.cache.network import look
+    from edge.cache.own_settings import in_force
     from edge.console.address import page_address
     from edge.machine.places import Places
 
     page = await asyncio.to_thread(page_address, loaded, Places().firewall, is_new=True)
-    shown = await asyncio.to_thread(fingerprints, loaded.http, loaded.appliance.data_dir / "tls")
+    folder = loaded.appliance.data_dir
+    # Another name has another certificate, which the service makes as it begins anew.
+    shown = None
+    if holds := await asyncio.to_thread(in_force, folder):
+        shown = await asyncio.to_thread(fingerprints, loaded.http, folder / "tls")
     looks = {one.what: one.found for one in await asyncio.to_thread(look)}
     lines = [
         f"This box was set up by the {by}, {moment(time.time())}.",
@@ -217,6 +253,8 @@ async def _answer(options: argparse.Namespace, by: str, taken: Taken) -> str:
     ]
     if shown is not None:
         lines.append(f"Trust      SHA-256 {shown.authority or shown.server}")
+    if not holds:
+        lines += ["", *_NOT_IN_FORCE]
     gone = "It was struck out of the file." if by == _STICK else "The file was removed."
     if taken.code_until is not None:
         lines += [

@@ -147,6 +147,18 @@ def test_one_whose_certificate_is_for_no_name_is_not_shown(begin, folder, clock)
     begin(SECOND)
 
 
+def test_a_box_in_which_nobody_is_shows_the_new_one_alone(begin, trusted, handshake, folder):
+    begin(FIRST)
+    tls = begin(SECOND)
+    assert former_files(folder)
+    tls.forget_former()
+    assert not former_files(folder)
+    assert tls.former_hosts() == frozenset()
+    handshake(tls.context, by_address(trusted()), None)
+    begin(SECOND)
+    assert not former_files(folder)
+
+
 def test_its_private_key_is_sealed(begin, folder):
     begin(FIRST)
     begin(SECOND)

@@ -14,6 +14,7 @@ import trustme
 from edge.__main__ import main
 from edge.access.codes import digest_of
 from edge.cache.disk import DiskUnusable
+from edge.cache.own_settings import take_back
 from edge.errors import EdgeError
 from edge.loading import load
 from edge.machine.asking import NoAnswer
@@ -236,6 +237,40 @@ def test_a_service_that_can_not_be_told_has_its_settings_all_the_same(
     assert "This box was set up by the stick" in said
     assert "But: the service does not answer" in said
     assert TOKEN not in (stick / "edge.toml").read_text()
+
+
+@pytest.fixture
+def told(monkeypatch, loaded):
+    """A service that was told of other settings, and what it does then."""
+
+    def tell(does):
+        async def ask(*_):
+            await asyncio.to_thread(does, loaded.appliance.data_dir)
+            return {}
+
+        monkeypatch.setattr("edge.admin.local.ask_service", ask)
+
+    return tell
+
+
+def test_of_a_service_that_does_not_begin_anew_in_time_no_fingerprint_is_told(
+    edge, stick, told, monkeypatch
+):
+    monkeypatch.setattr("edge.commands.provision._PATIENCE", 0.1)
+    told(lambda _: None)
+    assert edge("stick", stick.parent) == 0
+    said = (stick / "result.txt").read_text()
+    assert "This box was set up by the stick" in said
+    assert "yet to start anew with these settings: the fingerprint" in said
+    assert "SHA-256" not in said
+
+
+def test_that_it_took_the_settings_back_is_told(edge, stick, told):
+    told(take_back)
+    assert edge("stick", stick.parent) == 0
+    said = (stick / "result.txt").read_text()
+    assert "But: the box does not start with these settings, and has those of before." in said
+    assert "Name       edge" in said
 
 
 def test_a_file_is_checked_on_any_computer(edge, stick, capsys):

@@ -79,8 +79,11 @@ async def test_the_authority_is_handed_out_and_its_fingerprint_is_told_at_the_bo
 
 async def test_what_is_shown_under_a_former_name_is_told_until_it_is_made_anew(tmp_path):
     box = Box(tmp_path)
-    async with box.running() as port:
-        before = await served(port)
+    async with Appliance(box.settings) as running:
+        users = running.cache.users
+        code = (await users.first_code()).code
+        await users.redeem(code, "correct horse battery staple", name="anna")
+        before = await served(running.http_port)
     appliance = replace(box.settings.appliance, name="St. Brigid")
     box.settings = replace(box.settings, appliance=appliance)
     async with box.running() as port:

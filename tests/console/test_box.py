@@ -112,7 +112,8 @@ async def test_a_new_box_shows_what_is_wrong_beside_what_to_do(loaded, machine):
 async def test_a_renamed_box_shows_what_is_shown_at_its_former_name_too(loaded, machine):
     loaded = replace(loaded, http=config.Http(listen="0.0.0.0:0"))
     box = LocalBox(lambda: loaded, None, machine.places)
-    async with Appliance(loaded):
+    async with Appliance(loaded) as service:
+        await admin(service)
         before = await box.look()
     assert before.former is None
     loaded = replace(loaded, appliance=replace(loaded.appliance, name="st-brigid"))
