@@ -11,6 +11,7 @@ environment say nothing. An array counts as one value there: nobody mixes two li
 
 from __future__ import annotations
 
+import copy
 import dataclasses
 import itertools
 import re
@@ -107,6 +108,31 @@ class Settings:
             ConfigError: A key is unknown or missing, or a value does not fit.
         """
         return typing.cast(_T, self._table(cls, self._tree, ()))
+
+    def forget(self, keys: Sequence[str]) -> bool:
+        """Go on as if nobody had said it, to find what else is wrong; whether anybody had.
+
+        Of what is not there, the table goes in which it is missed; instead of a table of an array,
+        the array, for its tables are known by their numbers.
+        """
+        whole: Any = copy.deepcopy(self._tree)
+        node, path = whole, list[tuple[Any, Any]]()
+        for key in keys:
+            is_array = isinstance(node, list)
+            if is_array and not (_is_index(key) and int(key) < len(node)):
+                break
+            if not is_array and not (isinstance(node, dict) and key in node):
+                break
+            path.append((node, int(key) if is_array else key))
+            node = node[path[-1][1]]
+        while path and isinstance(path[-1][0], list):
+            path.pop()
+        if not path:
+            return False
+        within, last = path[-1]
+        del within[last]
+        self._tree = whole
+        return True
 
     def error(self, keys: Sequence[str], what: str, hint: str = "") -> ConfigError:
         """An error that names the key, and the variable or the line that said it."""

@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["add"]
 
 _STICK, _BOOT = "stick", "boot partition"
-_LONGEST = 2000
+_LONGEST = 7000
 """Characters of what was wrong."""
 _PATIENCE = 80.0
 """Seconds for the service to run with other settings; the units give 300 for all."""

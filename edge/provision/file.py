@@ -12,21 +12,22 @@ It is an ``edge.toml`` as any, with one more table::
     dns = ["192.168.1.1"]
 
 Owns that table. Promises that whoever has a `Setup` has one that was checked as a whole: what is
-wrong is said with the file, the line and the key. Takes what Windows' editor writes, too: UTF-16, a
-mark at the beginning, its ends of lines. Does no I/O but for files that the configuration itself
-names.
+wrong is said with the file, the line and the key, as much of it at once as can be. Takes what
+Windows' editor writes, too: UTF-16, a mark at the beginning, its ends of lines. Does no I/O but for
+files that the configuration itself names.
 """
 
 from __future__ import annotations
 
 import codecs
+import contextlib
 import hashlib
 import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import msgspec
 
@@ -41,6 +42,7 @@ from edge.settings import Settings
 
 __all__ = ["LONGEST", "Setup", "read_setup", "text_of", "without_token"]
 
+_T = TypeVar("_T")
 LONGEST: Final = 64 * 1024
 """Bytes of a file."""
 _DEEPEST: Final = 16
@@ -48,6 +50,9 @@ _DEEPEST: Final = 16
 _MOST_BITS: Final = 63
 _LEAST_VARIED: Final = 7
 """Different characters of a code: of those that were drawn, one in a million has fewer."""
+_MOST_FAULTS: Final = 20
+_LONGEST_FAULT: Final = 400
+"""Characters of one of them."""
 _HEADER = re.compile(r"\s*\[\[?\s*([A-Za-z0-9_\-\"'.\s]+?)\s*\]\]?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _FIXED: Final = {
@@ -65,6 +70,9 @@ _STRAIGHTEN: Final = (
     "editor of plain text"
 )
 _QUOTE: Final = 'text stands between straight quotation marks, such as name = "radiology"'
+_UNCLOSED: Final = re.compile(r"'\\n'|Unterminated string|Expected \"'\"")
+"""In what is said of a text that goes on to the end of its line, or of the file."""
+_CLOSE: Final = "the quotation mark that ends a text is missing"
 _SAVE: Final = (
     'save it as UTF-8: in Windows\' Notepad by "Save as", "Encoding"; in TextEdit of macOS after '
     '"Make Plain Text"'
@@ -144,24 +152,23 @@ def read_setup(text: str, where: str) -> Setup:
             f"{where}: the table setup can't be told from the rest",
             hint="write it as [setup] and [setup.network], each key on a line of its own",
         )
-    own = Settings(None, {})
+    own, settings = Settings(None, {}), Settings(None, {})
     own.under(Path(where), mine)
-    table = own.build(_File).setup
-    _check_table(table, own)
-    if table.token not in text:
-        raise own.error(
-            ("setup", "token"),
-            "is written in a way in which it can't be struck out",
-            "write it as it was printed, between quotation marks",
-        )
-    network = _network_of(table.network, own) if "network" in said else None
-    settings = Settings(None, {})
     settings.under(Path(where), plain)
+    faults = _Faults(where)
+    table = faults.found(own, _File, lambda file: _check_table(file.setup, own, text)).setup
+    network = None
+    if "network" in said and not faults.any:
+        with faults.told():
+            network = _network_of(table.network, own)
     for key, why in _FIXED.items():
-        if settings.is_own(key.split(".")):
-            raise settings.error(key.split("."), f"can't be said here: {why}", "leave it out")
-    config = settings.build(Config)
-    check(config, settings)
+        keys = key.split(".")
+        if settings.is_own(keys):
+            with faults.told():
+                raise settings.error(keys, f"can't be said here: {why}", "leave it out")
+            settings.forget(keys)
+    config = faults.found(settings, Config, lambda config: check(config, settings))
+    faults.refuse()
     changes = {
         key: said for key in all_settings() if (said := take(tree, key.split("."))) is not None
     }
@@ -203,8 +210,8 @@ def _parsed(text: str, where: str) -> dict[str, Any]:
     try:
         tree = tomllib.loads(text)
     except (ValueError, RecursionError) as error:  # a number of too many digits is a ValueError
-        place, hint = _explained(str(error), text, where)
-        raise ConfigError(f"{place}: is not TOML: {error}", hint=hint) from error
+        place, what, hint = _explained(str(error), text, where)
+        raise ConfigError(f"{place}: {what}", hint=hint) from error
     level: list[Any] = [tree]
     for _ in range(_DEEPEST):
         within = [
@@ -220,21 +227,101 @@ def _parsed(text: str, where: str) -> dict[str, Any]:
     raise ConfigError(f"{where}: has tables in tables, more than {_DEEPEST}")
 
 
-def _explained(error: str, text: str, where: str) -> tuple[str, str]:
-    """The place of what is no TOML, with its line, and how it is written."""
-    if (found := re.search(r"at line (\d+)", error)) is None:
-        return where, ""
-    line = text.split("\n")[int(found[1]) - 1]
-    curly = not _CURLY.isdisjoint(line)
-    hint = _STRAIGHTEN if curly else _QUOTE if "Invalid value" in error else ""
-    return f"{where}:{found[1]}", hint
+def _explained(error: str, text: str, where: str) -> tuple[str, str, str]:
+    """The place of what is no TOML, with its line; what is wrong, and how it is written."""
+    what, hint = f"is not TOML: {error}", ""
+    found = re.search(r"at line (\d+)", error)
+    line = text.split("\n")[int(found[1]) - 1] if found else ""
+    if not _CURLY.isdisjoint(line):
+        hint = _STRAIGHTEN
+    elif _UNCLOSED.search(error):
+        what, hint = f"is not TOML: {_CLOSE}", _QUOTE
+    elif "Invalid value" in error:
+        hint = _QUOTE
+    return f"{where}:{found[1]}" if found else where, what, hint
 
 
-def _check_table(table: _Table, own: Settings) -> None:
+class _Faults:
+    """What is wrong with a file: as much of it as can be told at once.
+
+    After each, the file is looked at as if it did not say that.
+
+    Args:
+        where: What the file is called.
+    """
+
+    def __init__(self, where: str) -> None:
+        self._where = where
+        self._found: dict[str, ConfigError] = {}
+
+    @property
+    def any(self) -> bool:
+        """Whether there is one."""
+        return bool(self._found)
+
+    @contextlib.contextmanager
+    def told(self) -> Iterator[None]:
+        """Go on behind what is wrong in the block."""
+        try:
+            yield
+        except ConfigError as error:
+            self._add(error)
+
+    def found(self, settings: Settings, cls: type[_T], look: Callable[[_T], None]) -> _T:
+        """What a file says, but for what is wrong with it."""
+        while True:
+            try:
+                made = settings.build(cls)
+                look(made)
+            except ConfigError as error:
+                self._add(error)
+                keys = error.key.split(".")
+                # What stands beside a kind is of that kind.
+                if not settings.forget(keys[:-1] if keys[-1] == "kind" else keys):
+                    self.refuse()
+                if len(self._found) > _MOST_FAULTS:
+                    self.refuse()
+            else:
+                return made
+
+    def _add(self, error: ConfigError) -> None:
+        self._found.setdefault(error.key, error)  # the first says what is wrong, not what follows
+
+    def refuse(self) -> None:
+        """Do nothing if nothing is wrong.
+
+        Raises:
+            ConfigError: Something is; it says where.
+        """
+        errors = sorted(self._found.values(), key=self._line)
+        if len(errors) == 1:
+            raise errors[0]
+        if errors:
+            shown = []
+            for one in errors[:_MOST_FAULTS]:
+                shown.append(str(one)[:_LONGEST_FAULT])
+                shown += [f"    {one.hint[:_LONGEST_FAULT]}"] * bool(one.hint)
+            count = f"{len(errors)} mistakes"
+            if len(errors) > _MOST_FAULTS:
+                count = f"more than {_MOST_FAULTS} mistakes"
+            raise ConfigError("\n".join([f"{self._where}: has {count}", *shown]))
+
+    def _line(self, error: ConfigError) -> int:
+        found = re.match(rf"{re.escape(self._where)}:(\d+): ", str(error))
+        return int(found[1]) if found else 0
+
+
+def _check_table(table: _Table, own: Settings, text: str) -> None:
     if table.token and codes.digest_of(table.token) is None:
         raise own.error(("setup", "token"), "is no code", "edge provision token prints one")
     if table.token and len(set(codes.typed(table.token))) < _LEAST_VARIED:
         raise own.error(("setup", "token"), "can be guessed", "edge provision token prints another")
+    if table.token not in text:
+        raise own.error(
+            ("setup", "token"),
+            "is written in a way in which it can't be struck out",
+            "write it as it was printed, between quotation marks",
+        )
     if table.ca and not _NAME.fullmatch(table.ca):
         raise own.error(("setup", "ca"), "is no name of a file beside this one", 'such as "ca.pem"')
 

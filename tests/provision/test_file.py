@@ -139,6 +139,87 @@ def test_of_curly_quotes_it_is_said_what_they_are(quotes):
     assert "straight" in refused("[appliance]\nname = radiology\n").partition("|")[2]
 
 
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        ('[appliance]\nname = "radiology\nlab = true\n', "edge.toml:2"),
+        ("[appliance]\nname = 'radiology\nlab = true\n", "edge.toml"),
+        ('[appliance]\nname = "radiology', "edge.toml"),
+        ('[http]\n\nnames = [\n  "a,\n]\n', "edge.toml:4"),
+    ],
+)
+def test_that_a_closing_quotation_mark_is_missing_is_said_so(text, place):
+    said = refused(text)
+    assert said.startswith(f"{place}: is not TOML: the quotation mark that ends a text is missing")
+    assert 'name = "radiology"' in said
+
+
+def test_all_mistakes_are_told_at_once_in_the_order_of_their_lines():
+    said = refused(
+        """[setup]
+token = "1234"
+tokne = "x"
+[setup.network]
+dns = "192.168.1.1"
+[appliance]
+nmae = "x"
+data_dir = "/srv"
+[dimse]
+listen = "nowhere"
+max_pdu = "large"
+[[dimse.peer]]
+ae_title = "CT1"
+hots = "192.168.1.20"
+port = "x"
+[sync]
+sweep_minutes = 0
+retry_min_seconds = 0
+[nonsense]
+a = 1
+"""
+    )
+    lines = said.split("\n")
+    assert lines[0] == "edge.toml: has 12 mistakes"
+    told = [line.split(": ")[0:2] for line in lines[1:] if line.startswith("edge.toml:")]
+    assert [(place.removeprefix("edge.toml:"), what.split(" ")[0]) for place, what in told] == [
+        ("2", "setup.token"),
+        ("3", "setup.tokne"),
+        ("5", "setup.network.dns"),
+        ("7", "appliance.nmae"),
+        ("8", "appliance.data_dir"),
+        ("10", "dimse.listen"),
+        ("11", "dimse.max_pdu"),
+        ("14", "dimse.peer.0.hots"),
+        ("15", "dimse.peer.0.port"),
+        ("17", "sync.sweep_minutes"),
+        ("18", "sync.retry_min_seconds"),
+        ("19", "nonsense"),
+    ]
+    assert "    known here: " in said
+
+
+def test_what_follows_from_a_mistake_is_not_told_as_another():
+    said = refused(
+        """[[cloud.archive]]
+nmae = "hospital"
+url = "https://archive.example/dicom-web"
+auth = { kind = "basik", user = "edge", password = "secret" }
+[[cloud.archive]]
+name = "copy"
+"""
+    )
+    assert "has 3 mistakes" in said
+    assert "cloud.archive.0.nmae is not a known key" in said
+    assert "cloud.archive.0.auth.kind must be one of" in said
+    assert "cloud.archive.0.name is missing" in said
+
+
+def test_of_very_many_mistakes_the_first_are_told():
+    said = refused("[sync]\n" + "".join(f"x{at} = {at}\n" for at in range(2000)))
+    assert said.startswith("edge.toml: has more than 20 mistakes\n")
+    assert said.count("is not a known key") == 20
+
+
 @pytest.mark.parametrize("form", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be"])
 def test_what_windows_editor_writes_is_read(form):
     text = WHOLE.replace("radiology", "radiologie-k\u00f6ln").replace("\n", "\r\n")
