@@ -15,6 +15,7 @@ kernel), and leaves an *answer* beside. Root runs for the time of a wish, and li
     booting     what holds at every start, before there is a network
     health      disks and heat: root looks, everybody reads
     disks       the disks, and what each is to the box
+    chosen      which of them was chosen, found again after a restart
     layout      a disk that is divided as the box's is
     copying     a copy of all that lies in a file system, in passes
     moving      the data moves to a bigger disk, while people work

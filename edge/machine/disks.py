@@ -32,7 +32,9 @@ TAKES_OVER: Final = "edge-data-new-"
 """… of what takes the data over; then, the beginning of the UUID of the partition that has it."""
 
 _SHORT: Final = 8
-_COLUMNS: Final = "NAME,SIZE,TYPE,RO,RM,MODEL,SERIAL,FSTYPE,PARTLABEL,PARTUUID,MOUNTPOINTS"
+_COLUMNS: Final = (
+    "NAME,SIZE,TYPE,RO,RM,MODEL,SERIAL,WWN,PTUUID,FSTYPE,UUID,PARTLABEL,PARTUUID,MOUNTPOINTS"
+)
 _PASSED_OVER: Final = ("zram", "ram", "fd", "sr", "nbd", "dm-", "md")
 _STRANGE: Final = re.compile(r"[^\w .:+/()-]", re.ASCII)
 
@@ -54,12 +56,23 @@ class Disk(msgspec.Struct, frozen=True):
     """Why it can't take the data over; empty: it can."""
     is_left: bool = False
     """It has the data as it was before it moved."""
+    wwn: str = ""
+    """Its number in the world, of those that have one."""
+    content: str = ""
+    """Made of all that tells what is on it from anything else; empty if nothing is."""
 
     @property
     def seen(self) -> str:
         """All that is shown of it, in a few characters."""
-        told = json.dumps([self.name, self.size, self.model, self.serial, self.holds])
-        return hashlib.sha256(told.encode()).hexdigest()[:16]
+        told = [self.name, self.size, self.model, self.serial, self.holds, self.wwn, self.content]
+        return _digest(told)
+
+    @property
+    def itself(self) -> tuple[str, ...]:
+        """What it says of itself that no other one should say; nothing if it has no number."""
+        if not self.wwn and not self.serial:
+            return ()
+        return self.wwn, self.serial, self.model, str(self.size)
 
     @property
     def known(self) -> str:
@@ -125,6 +138,8 @@ def _disks(found: list[Mapping[str, Any]], places: Places) -> Iterator[Disk]:
             role=role,
             hindrance=_hindrance(one, role),
             is_left=is_left,
+            wwn=_plain(one.get("wwn")),
+            content=_content(one),
         )
 
 
@@ -149,9 +164,31 @@ def _hindrance(one: Mapping[str, Any], role: str) -> str:
         return "it can't be written"
     if one["rm"]:
         return "it is removable: a machine that starts from such a one takes it for the installer"
-    if any(place for part in (one, *_parts(one)) for place in part.get("mountpoints") or ()):
+    if any(place for each in _all_of(one) for place in each.get("mountpoints") or ()):
         return "it is in use"
     return ""
+
+
+def _all_of(one: Mapping[str, Any]) -> Iterator[Mapping[str, Any]]:
+    """It, and whatever is made of it: partitions, what is decrypted, volumes."""
+    yield one
+    for child in one.get("children") or ():
+        yield from _all_of(child)
+
+
+def _content(one: Mapping[str, Any]) -> str:
+    told = [
+        [
+            str(each.get(name) or "")
+            for name in ("fstype", "uuid", "partlabel", "partuuid", "ptuuid")
+        ]
+        for each in (one, *_parts(one))
+    ]
+    return _digest(told) if any(map(any, told)) else ""
+
+
+def _digest(told: object) -> str:
+    return hashlib.sha256(json.dumps(told).encode()).hexdigest()[:16]
 
 
 def _parts(one: Mapping[str, Any]) -> list[Mapping[str, Any]]:

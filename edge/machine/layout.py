@@ -17,7 +17,7 @@ import hashlib
 import json
 import os
 import uuid
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -26,7 +26,7 @@ from edge.errors import MachineRefused
 from edge.machine.disks import TAKES_OVER, short
 from edge.machine.tools import Tools
 
-__all__ = ["Partition", "Table", "call", "copy_block", "lay_out", "room_on", "table_of"]
+__all__ = ["Partition", "Table", "call", "copy_block", "lay_out", "room_on", "table_of", "table_on"]
 
 _EMPTY: Final = "_empty"
 """A slot with nothing in it."""
@@ -122,6 +122,14 @@ def table_of(disk: Path, tools: Tools) -> Table:
         raise MachineRefused(f"the partitions of {disk.name} can't be understood") from error
 
 
+def table_on(disk: Path, tools: Tools) -> str:
+    """The UUID of a disk's partition table; empty if it has none that can be read."""
+    try:
+        return table_of(disk.resolve(), tools).uuid
+    except MachineRefused:
+        return ""
+
+
 def _number(node: str, disk: Path) -> int:
     """Of a partition: ``sda5`` and ``nvme0n1p5`` are both the fifth."""
     return int(Path(node).name.removeprefix(disk.name).removeprefix("p"))
@@ -132,7 +140,15 @@ def room_on(whole: Table, data: Partition) -> int:
     return sum(one.size for one in whole.partitions if one != data) + data.size + _MARGIN
 
 
-def lay_out(whole: Table, data: Partition, target: Path, tools: Tools) -> Table:
+def lay_out(
+    whole: Table,
+    data: Partition,
+    target: Path,
+    tools: Tools,
+    *,
+    identity: str,
+    spared: Collection[Path] = (),
+) -> Table:
     """Divide another disk as this one is; what was on it is gone.
 
     Args:
@@ -140,24 +156,29 @@ def lay_out(whole: Table, data: Partition, target: Path, tools: Tools) -> Table:
         data: Its data partition.
         target: The other disk.
         tools: The machine's programs.
+        identity: The UUID of the new table.
+        spared: Disks that are never written to, beside that with the data.
 
     Returns:
         The new table, with the data partition labelled as what takes over.
 
     Raises:
-        MachineRefused: It can't be written.
+        MachineRefused: It can't be written; or is in use, and was left alone.
     """
-    lines = ["label: gpt", f"label-id: {uuid.uuid4()}", ""]
+    if target.resolve() in {one.resolve() for one in (whole.disk, *spared)}:
+        raise MachineRefused(f"{target.name} is the box's own disk: it was not written to")
+    lines = ["label: gpt", f"label-id: {identity}", ""]
     others = [one for one in whole.partitions if one != data]
     for one in sorted(others, key=lambda it: it.number):
         identity = one.uuid if one.is_verified else str(uuid.uuid4())
         lines.append(_line(one, identity, one.label, f"size={one.size // whole.sector}, "))
     lines.append(_line(data, str(uuid.uuid4()), TAKES_OVER + short(data.uuid), ""))
-    for program in (("wipefs", "--all", "--force"), ("blkdiscard", "--force")):
-        # A disk that can't discard keeps what it has, where the copy does not come: it is noise
-        # to the file system, and a stranger's data to whoever reads the disk, as it was before.
-        with contextlib.suppress(MachineRefused):
-            tools.run(*program, str(target))
+    # None of them is forced: each refuses a disk of which anything is mounted or opened.
+    tools.run("wipefs", "--all", str(target))
+    # A disk that can't discard keeps what it has, where the copy does not come: it is noise
+    # to the file system, and a stranger's data to whoever reads the disk, as it was before.
+    with contextlib.suppress(MachineRefused):
+        tools.run("blkdiscard", str(target))
     tools.run(
         *("sfdisk", "--quiet", "--wipe", "always", "--wipe-partitions", "always", str(target)),
         said="\n".join((*lines, "")),

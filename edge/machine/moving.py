@@ -26,6 +26,7 @@ import contextlib
 import os
 import secrets
 import time
+import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Final, Literal
@@ -34,9 +35,10 @@ import msgspec
 
 from edge.crypto.durable import write_file
 from edge.errors import MachineRefused
+from edge.machine.chosen import Chosen
 from edge.machine.copying import TreeCopy
 from edge.machine.disks import TAKES_OVER, Disk, disks_of, short
-from edge.machine.layout import Partition, Table, lay_out, room_on, table_of
+from edge.machine.layout import Partition, Table, lay_out, room_on, table_of, table_on
 from edge.machine.networks import write_open
 from edge.machine.places import Places
 from edge.machine.tools import Tools
@@ -73,13 +75,15 @@ class Move(msgspec.Struct, frozen=True):
 
     disk: str
     """The new one, as people know it."""
-    name: str
-    """… and as the kernel called it when it was wished."""
     state: State = "wished"
     table: str = ""
-    """UUID of its partition table, once it has ours."""
+    """UUID of its partition table, from the moment that it has ours."""
     why: str = ""
     """It failed: why."""
+    chosen: Chosen | None = None
+    """What it was when it was chosen. None: an earlier version did not write that down."""
+    is_made: bool = False
+    """Its data partition can be opened, whatever became of the move."""
 
 
 class MoveState(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -189,7 +193,8 @@ class Mover:
                 f"the data is moving to {move.disk} already", hint="edge machine stay ends that"
             )
         disk = self._chosen(name, seen)
-        again = move is not None and move.table == self._table_on(disk)
+        table = table_on(self._places.devices / disk.name, self._tools)
+        again = move is not None and move.is_made and move.table == table
         if not again and disk.holds and not erase:
             raise MachineRefused(
                 f"{disk.known} is not empty: {', '.join(disk.holds)}",
@@ -207,8 +212,15 @@ class Mover:
                 f"{disk.known} has sectors of {sector} bytes, and the old disk of {whole.sector}",
                 hint="the boot partition could not be read from it: take another one",
             )
-        table = move.table if move is not None and again else ""
-        self._keep(Move(disk.known, disk.name, "made" if table else "wished", table))
+        self._keep(
+            Move(
+                disk.known,
+                "made" if again else "wished",
+                table if again else str(uuid.uuid4()),
+                chosen=Chosen.of(disk, self._places),
+                is_made=again,
+            )
+        )
         self._tools.run("systemctl", "--no-block", "restart", _UNIT)
 
     def _chosen(self, name: str, seen: str) -> Disk:
@@ -222,11 +234,6 @@ class Mover:
                 f"{name} is not what it was when it was chosen", hint="look at the disks again"
             )
         return disk
-
-    def _table_on(self, disk: Disk) -> str:
-        with contextlib.suppress(MachineRefused):
-            return table_of((self._places.devices / disk.name).resolve(), self._tools).uuid
-        return "none"
 
     def stay(self) -> None:
         """End a move: the data stays where it is, and the new disk has nothing of it.
@@ -297,19 +304,40 @@ class Mover:
 
     def _make(self, move: Move) -> Move:
         """Divide the disk, encrypt its data partition, and make a file system on it."""
+        if move.chosen is None:
+            raise MachineRefused(
+                f"{move.disk} was chosen in an earlier version, which kept nothing but its name",
+                hint="nothing was written to it; choose it anew",
+            )
         whole, data = self._own()
-        target = (self._places.devices / move.name).resolve()
-        self._step("lay out")
-        table = lay_out(whole, data, target, self._tools)
+        with self._held(move.chosen, move.table) as target:
+            self._step("lay out")
+            spared = ((self._places.own_disk / "whole"),)
+            table = lay_out(whole, data, target, self._tools, identity=move.table, spared=spared)
         new = next(one for one in table.partitions if one.number == data.number)
         self._step("encrypt")
         write_file(self._places.move_key, secrets.token_bytes(_KEY_BYTES))
         disk = str(self._places.disk)
         self._tools.run(disk, "make", str(new.node), str(self._places.move_key))
         self._step("made")
-        move = msgspec.structs.replace(move, state="made", table=table.uuid)
+        move = msgspec.structs.replace(move, state="made", is_made=True)
         self._keep(move)
         return move
+
+    @contextlib.contextmanager
+    def _held(self, chosen: Chosen, table: str) -> Iterator[Path]:
+        """The disk that was chosen; no other one gets its name as long as it is open."""
+        name = chosen.find(table, self._places, self._tools).name
+        device = (self._places.devices / name).resolve()
+        descriptor = os.open(device, os.O_RDONLY | os.O_CLOEXEC)
+        try:
+            if chosen.find(table, self._places, self._tools).name != name:
+                raise MachineRefused(
+                    f"{chosen.known} was taken out just now", hint="choose it anew"
+                )
+            yield device
+        finally:
+            os.close(descriptor)
 
     def _own(self) -> tuple[Table, Partition]:
         """The disk with the data, and the partition with it."""

@@ -30,6 +30,8 @@ class Places:
     ports: Path = Path("/sys/class/net")
     devices: Path = Path("/dev")
     clock_chips: Path = Path("/sys/class/rtc")
+    start_id: Path = Path("/proc/sys/kernel/random/boot_id")
+    """Is another one after each start of the machine."""
     synchronized: Path = Path("/run/systemd/timesync/synchronized")
     """Is there once the clock follows a time server (systemd-timesyncd)."""
     own_disk: Path = Path("/run/edge-disk")

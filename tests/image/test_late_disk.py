@@ -18,7 +18,7 @@ from tests.image.test_tree import IMAGE
 
 pytestmark = pytest.mark.skipif(not shutil.which("sfdisk"), reason="needs sfdisk (fdisk)")
 
-WISHED = Move("QEMU HARDDISK", "sda")
+WISHED = Move("QEMU HARDDISK")
 _PLAYED = r"""#!/bin/bash
 root={root}
 echo "${{0##*/}} $*" >>$root/called

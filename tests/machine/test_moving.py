@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import subprocess
+import uuid
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from edge.machine.asking import leave
 from edge.machine.carrying import Carrier
 from edge.machine.disks import disks_of
 from edge.machine.erasing import ERASED
-from edge.machine.layout import table_of
+from edge.machine.layout import lay_out, table_of, table_on
 from edge.machine.moving import Mover, read_move
 from edge.machine.switching import erase_old, switch
 from edge.machine.wishes import EraseOld
@@ -176,6 +177,83 @@ def test_when_the_power_goes_in_the_last_step_exactly_one_partition_has_the_data
     assert restart(disks) == 0
     assert disks.data(disks.old) == disks.data(disks.new) == f"{disks.new.name}p6"
     assert found(disks, f"{disks.new.name}p6") == wanted
+
+
+@pytest.mark.parametrize("cut", [0, 1])
+def test_a_disk_that_is_called_otherwise_after_a_power_cut_is_the_one_that_is_written_to(
+    disks, cut
+):
+    assert choose(disks) == 0
+    assert copy(disks, cut) == CUT
+    disks = disks.renamed()
+    assert disks.data(disks.old) == f"{disks.old.name}p6"
+    assert copy(disks) == 0, read_move(disks.places).words
+    assert found(disks, f"{disks.old.name}p6") == FILES
+    assert restart(disks) == 0
+    assert disks.data(disks.old) == disks.data(disks.new) == f"{disks.new.name}p6"
+    assert found(disks, f"{disks.new.name}p6") == FILES
+
+
+def refused(disks, words):
+    """Nothing was written to any disk; why is shown, and a disk that is chosen anew is taken."""
+    before = table_of(disks.old, disks.tools)
+    assert copy(disks) == 1
+    assert words in read_move(disks.places).words
+    assert table_of(disks.old, disks.tools) == before
+    assert table_on(disks.new, disks.tools) == ""
+    assert found(disks, f"{disks.old.name}p6") == FILES
+    assert choose(disks, erase=True) == 0
+    assert copy(disks) == 0
+    assert read_move(disks.places).state == "ready"
+
+
+def test_a_disk_without_a_serial_number_is_chosen_anew_after_a_restart(disks):
+    (disks.root / "serial").write_text("")
+    assert choose(disks) == 0
+    disks.starts()
+    refused(disks, "has no serial number")
+
+
+def test_a_disk_without_a_serial_number_that_was_divided_is_known_by_that(disks):
+    (disks.root / "serial").write_text("")
+    assert choose(disks) == 0
+    assert copy(disks, 1) == CUT
+    disks = disks.renamed()
+    assert copy(disks) == 0
+    assert read_move(disks.places).state == "ready"
+
+
+def test_what_came_onto_the_disk_since_it_was_chosen_stays(disks):
+    assert choose(disks) == 0
+    subprocess.run(["mkfs.ext4", "-q", "-F", disks.new], check=True)
+    refused(disks, "something else on it")
+
+
+def test_a_disk_that_was_chosen_by_its_name_alone_is_chosen_anew(disks):
+    assert choose(disks) == 0
+    disks.places.data.mkdir(exist_ok=True)
+    with disks.mounted(f"{disks.old.name}p6") as place:
+        kept = place / disks.places.move_kept.relative_to(disks.places.data)
+        kept.write_text(f'{{"disk":"it","name":"{disks.old.name}","state":"wished"}}')
+    refused(disks, "earlier version")
+
+
+def test_no_disk_that_the_box_runs_from_or_that_is_in_use_is_divided(disks):
+    whole = table_of(disks.old, disks.tools)
+    data = whole.partitions[-1]
+
+    def divide(target, *spared):
+        identity = str(uuid.uuid4())
+        lay_out(whole, data, target, disks.tools, identity=identity, spared=spared)
+
+    for target, spared in ((disks.old, ()), (disks.new, (disks.new,))):
+        with pytest.raises(MachineRefused, match="own disk"):
+            divide(target, *spared)
+    subprocess.run(["mkfs.ext4", "-q", "-F", disks.new], check=True)
+    with disks.mounted(disks.new.name), pytest.raises(MachineRefused, match="busy"):
+        divide(disks.new)
+    with disks.mounted(disks.new.name) as place:
+        assert (place / "lost+found").is_dir()
 
 
 def test_there_are_no_more_steps_than_those(disks):

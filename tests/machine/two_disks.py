@@ -13,9 +13,10 @@ import subprocess
 import sys
 import tempfile
 import traceback
+import uuid
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 
@@ -49,16 +50,21 @@ esac
 """
 # It knows nothing of partitions where there is no udev.
 _LSBLK = """#!{python}
-import json, subprocess, sys
+import json, os, subprocess, sys
 def said(*words):
     return subprocess.run(words, capture_output=True, text=True).stdout
 def one(path, kind, **more):
     mounts = [line.split()[1] for line in open("/proc/mounts") if line.split()[0] == path]
-    found = dict.fromkeys(("model", "serial", "partlabel", "partuuid"))
-    fstype = said("blkid", "-p", "-s", "TYPE", "-o", "value", path).strip() or None
+    found = dict.fromkeys(("model", "serial", "wwn", "partlabel", "partuuid"))
+    for key, column in (("fstype", "TYPE"), ("uuid", "UUID"), ("ptuuid", "PTUUID")):
+        found[key] = said("blkid", "-p", "-s", column, "-o", "value", path).strip() or None
     size = int(said("blockdev", "--getsize64", path))
-    return found | dict(name=path[5:], type=kind, size=size, ro=False, rm=False, fstype=fstype,
+    return found | dict(name=path[5:], type=kind, size=size, ro=False, rm=False,
                         mountpoints=mounts or [None]) | more
+def serial(disk):
+    if os.path.exists("{root}/serial"):
+        return open("{root}/serial").read() or None
+    return os.path.basename(open(f"/sys/block/{{disk[5:]}}/loop/backing_file").read().strip())
 found = []
 for disk in {disks}:
     table = json.loads(said("sfdisk", "--json", disk) or "{{}}").get("partitiontable", {{}})
@@ -66,7 +72,8 @@ for disk in {disks}:
         one(part["node"], "part", partlabel=part.get("name"), partuuid=part["uuid"].lower())
         for part in table.get("partitions", ())
     ]
-    found.append(one(disk, "disk", **(dict(children=parts) if parts else {{}})))
+    more = dict(children=parts) if parts else {{}}
+    found.append(one(disk, "disk", serial=serial(disk), **more))
 print(json.dumps(dict(blockdevices=found)))
 """
 _MOUNT = """#!/bin/sh
@@ -129,12 +136,27 @@ class TwoDisks:
 
     def starts(self) -> None:
         """The machine is started from the old disk: its links are made anew."""
+        self.places.start_id.parent.mkdir(parents=True, exist_ok=True)
+        self.places.start_id.write_text(f"{uuid.uuid4()}\n")
         data = Path("/dev") / self.data(self.old)
         links = {"whole": self.old, "data": data, "data-whole": self.disk_of(data)}
         for name, target in links.items():
             link = self.places.own_disk / name
             link.unlink(missing_ok=True)
             link.symlink_to(target)
+
+    def renamed(self) -> TwoDisks:
+        """The same disks after a start at which the kernel gave each the other's name."""
+        disks = self.old, self.new
+        files = [Path(f"/sys/block/{one.name}/loop/backing_file").read_text() for one in disks]
+        for disk in disks:
+            _run("losetup", "--detach", disk)
+        for disk, file in zip(disks, reversed(files), strict=True):
+            _run("losetup", "--partscan", disk, file.rstrip("\n"))
+            subprocess.run(["partx", "--update", disk], capture_output=True, check=False)
+        now = replace(self, old=self.new, new=self.old)
+        now.starts()
+        return now
 
     def disk_of(self, part: Path) -> Path:
         return self.new if part.name.startswith(f"{self.new.name}p") else self.old
@@ -192,12 +214,13 @@ def two_disks(root: Path, old_size: int = 48 * MIB, new_size: int = 64 * MIB) ->
     """Make them; the old one is divided as the image's is, with nothing in its file systems."""
     machine = machine_in(root)
     made: list[Path] = []
+    # In memory, where there is some: what is waited for is written hundreds of times.
+    folder = Path(tempfile.mkdtemp(dir=_MEMORY if _MEMORY.is_dir() else None))
     try:
-        for size in (old_size, new_size):
-            # In memory, where there is some: what is waited for is written hundreds of times.
-            with tempfile.NamedTemporaryFile(dir=_MEMORY if _MEMORY.is_dir() else None) as file:
+        for name, size in (("OLD", old_size), ("NEW", new_size)):
+            with (folder / name).open("wb") as file:
                 file.truncate(size)
-                said = _run("losetup", "--find", "--show", "--partscan", file.name)
+            said = _run("losetup", "--find", "--show", "--partscan", folder / name)
             made.append(Path(said.strip()))
         old, new = made
         _run("sfdisk", "--quiet", old, said=_TABLE)
@@ -215,7 +238,7 @@ def two_disks(root: Path, old_size: int = 48 * MIB, new_size: int = 64 * MIB) ->
         _program(places.disk, _DISK.format(root=root))
         _program(
             root / "programs/lsblk",
-            _LSBLK.format(python=sys.executable, disks=[str(old), str(new)]),
+            _LSBLK.format(python=sys.executable, root=root, disks=[str(old), str(new)]),
         )
         _program(root / "programs/mount", _MOUNT)
         for program in (root / "programs/udevadm", places.boot_entry):
@@ -227,6 +250,7 @@ def two_disks(root: Path, old_size: int = 48 * MIB, new_size: int = 64 * MIB) ->
     finally:
         for disk in made:
             _run("losetup", "--detach", disk)
+        shutil.rmtree(folder)
 
 
 def _program(path: Path, text: str) -> None:
