@@ -67,6 +67,13 @@ async def ask(places: Places, wish: Wish, patience: float | None = None) -> Answ
     request = await asyncio.to_thread(leave, places, wish)
     try:
         return await answer_to(places, request, patience)
+    except NoAnswer as error:
+        if not await asyncio.to_thread(request.exists):
+            raise NoAnswer(
+                f"{error}: it has begun with what was wished, and may yet do it",
+                hint=f"look whether it was done, or wish it again; {error.hint}",
+            ) from error
+        raise
     finally:
         with contextlib.suppress(OSError):
             await asyncio.to_thread(request.unlink)

@@ -305,6 +305,20 @@ async def test_a_wish_that_nobody_answers_is_taken_back(machine):
     assert not list(machine.places.requests.iterdir())
 
 
+async def test_of_a_wish_that_was_taken_and_not_answered_it_is_said_that_it_may_be_done(machine):
+    async with asyncio.TaskGroup() as group:
+        group.create_task(taken(machine.places.requests))
+        with pytest.raises(NoAnswer, match="does not answer: it has begun") as caught:
+            await ask(machine.places, Keep(), patience=1.0)
+    assert "wish it again" in caught.value.hint
+
+
+async def taken(folder):
+    while not (found := await asyncio.to_thread(lambda: list(folder.glob("*.json")))):  # noqa: ASYNC110
+        await asyncio.sleep(0.01)
+    found[0].unlink()
+
+
 async def test_what_is_no_wish_is_not_even_left(machine):
     with pytest.raises(MachineRefused, match="gateway"):
         await ask(machine.places, Network(NetworkSettings(gateway=("10.0.0.1",))))
