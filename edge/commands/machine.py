@@ -91,7 +91,7 @@ async def _show(options: argparse.Namespace) -> int:
     from edge.cache.machine import temperature
     from edge.machine.asking import is_there
     from edge.machine.health import read_machine
-    from edge.machine.moving import read_move
+    from edge.machine.moves import read_move
     from edge.machine.networks import read_network
 
     places = places_of(options)

@@ -38,7 +38,7 @@ def add_disks(add: Callable[[str, str, Run], argparse.ArgumentParser]) -> None:
 
 async def _show(options: argparse.Namespace) -> int:
     from edge.machine.asking import disks_from
-    from edge.machine.moving import read_move
+    from edge.machine.moves import read_move
 
     places = places_of(options)
     for disk in await disks_from(places):
@@ -57,7 +57,7 @@ async def _move(options: argparse.Namespace) -> int:
     disk = found.get(options.disk)
     if disk is None:
         raise MachineRefused(f"this machine has no disk {options.disk}", hint="edge machine disks")
-    if disk.holds and not disk.hindrance and not options.erase:
+    if disk.holds and not disk.role and not disk.hindrance and not options.erase:
         say(str(disk), file=sys.stderr)
         say("Everything on it is destroyed. To go on, type erase:", file=sys.stderr)
         options.erase = (await asyncio.to_thread(sys.stdin.readline)).strip() == "erase"
@@ -68,10 +68,13 @@ async def _move(options: argparse.Namespace) -> int:
 
 
 async def _stay(options: argparse.Namespace) -> int:
+    from edge.machine.moves import read_move
     from edge.machine.wishes import Stay
 
+    places = places_of(options)
     await wished(options, Stay())
-    say("the data stays where it is")
+    state = await asyncio.to_thread(read_move, places)
+    say("the data stays where it is" if state is None else state.words)
     return 0
 
 

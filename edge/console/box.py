@@ -43,7 +43,7 @@ from edge.errors import EdgeError, KeyLocked, Needs
 from edge.machine.asking import ask, disks_from, is_there
 from edge.machine.disks import Disk
 from edge.machine.health import MachineState, read_machine
-from edge.machine.moving import MoveState, read_move
+from edge.machine.moves import MoveState, read_move
 from edge.machine.networks import read_network
 from edge.machine.places import Places
 from edge.machine.ports import read_ports

@@ -32,7 +32,7 @@ async def talk_of_disks(
     Raises:
         EdgeError: The disks can't be looked at.
     """
-    if view.move is not None and view.move.state != "failed":
+    if view.move is not None and not view.move.is_over:
         text = f"{view.move.words}.\nWhat was copied to the new disk is destroyed if it ends."
         asked = Question("The data is moving", text, yes="End the move", no="Let it go on")
         if await page.push_screen_wait(asked):

@@ -8,7 +8,7 @@ from typing import Protocol
 from edge.cache.condition import Level
 from edge.errors import AccessDenied, Needs
 from edge.machine.disks import Disk
-from edge.machine.moving import MoveState
+from edge.machine.moves import MoveState
 from edge.machine.networks import NetworkState
 from edge.machine.ports import Port
 from edge.machine.wishes import Wish

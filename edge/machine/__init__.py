@@ -18,6 +18,8 @@ kernel), and leaves an *answer* beside. Root runs for the time of a wish, and li
     chosen      which of them was chosen, found again after a restart
     layout      a disk that is divided as the box's is
     copying     a copy of all that lies in a file system, in passes
+    copies      copies of the data on other disks, and the end of one
+    moves       what is kept and told of a move to another disk
     moving      the data moves to a bigger disk, while people work
     switching   … the last step of that, at a start
     power       whether the mains are there

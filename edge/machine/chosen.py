@@ -57,7 +57,7 @@ class Chosen(msgspec.Struct, frozen=True):
         disks = disks_of(places, tools)
         tables = {disk.name: table_on(places.devices / disk.name, tools) for disk in disks}
         ours = [disk for disk in disks if table and tables[disk.name] == table]
-        same = ours or [disk for disk in disks if self._is(disk, places)]
+        same = ours or [disk for disk in disks if self.may_be(disk, places)]
         if len(same) > 1:
             raise self._refused("two disks say that they are it")
         if not same and not self.itself and self.start != _this_start(places):
@@ -72,7 +72,8 @@ class Chosen(msgspec.Struct, frozen=True):
             raise self._refused(disk.hindrance)
         return disk
 
-    def _is(self, disk: Disk, places: Places) -> bool:
+    def may_be(self, disk: Disk, places: Places) -> bool:
+        """Whether that disk is it, by what it says of itself."""
         if self.itself or disk.itself:
             return self.itself == disk.itself
         if self.size != disk.size:

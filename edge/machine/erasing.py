@@ -24,8 +24,10 @@ from edge.errors import MachineRefused
 from edge.machine.places import Places
 from edge.machine.tools import Tools
 
-__all__ = ["ERASED", "overwrite", "wipe"]
+__all__ = ["ERASED", "destroy", "overwrite", "wipe"]
 
+_ERASE: Final = ("cryptsetup", "luksErase", "--disable-locks", "--batch-mode")
+"""Without its lock files: who does this may write to few places."""
 log = logging.getLogger(__name__)
 
 ERASED: Final = b"edge-erased\n"
@@ -45,8 +47,7 @@ def wipe(places: Places, tools: Tools) -> None:
         if places.reset.exists() and _try(tools, str(places.reset)):
             return
         if disk.exists():
-            _try(tools, "cryptsetup", "luksErase", "--disable-locks", "--batch-mode", str(disk))
-            overwrite(disk)
+            destroy(disk, tools)
         else:
             log.warning("there is no %s: only the keys of the box were destroyed", disk)
     except OSError as error:
@@ -59,9 +60,19 @@ def _try(tools: Tools, *words: str) -> bool:
     try:
         tools.run(*words)
     except MachineRefused as error:
-        log.error("factory reset: %s", error)
+        log.error("erasing: %s", error)
         return False
     return True
+
+
+def destroy(disk: Path, tools: Tools) -> None:
+    """Have nobody open a partition any more; its key slots may be gone already.
+
+    Raises:
+        OSError: Its head can't be overwritten.
+    """
+    _try(tools, *_ERASE, str(disk))
+    overwrite(disk)
 
 
 def overwrite(disk: Path) -> None:

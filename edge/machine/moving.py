@@ -13,52 +13,51 @@ partition, data. It may then stay beside the old one, or take its place.
                   partition becomes edge-data, the old one edge-data-old-…
     erased        the old copy's keys are destroyed, when an admin says so
 
+    failed        … and shown: the same disk is gone on with, if it is chosen once more
+    ended         the data stays: the copy is destroyed, at the next start if it is not there now;
+                  so is that of a move that failed, once another disk was chosen
+
 What was done stands in ``move.json`` on the data partition, and each step can be done again: a
-power cut leaves a box that starts with its data where it was, and goes on. Nothing of the old copy
-is written to, so that it is whole until it is erased. Whichever of the two disks the machine is
-started from, it finds the one partition that has the data (``/usr/lib/edge/data-partition``).
-Calls block.
+power cut leaves a box that starts with its data where it was, and goes on. The new disk is known by
+what it is (`edge.machine.chosen`) until it has our table, and by that from then on. Nothing of the
+old copy is written to, so that it is whole until it is erased. Whichever of the two disks the
+machine is started from, it finds the one partition that has the data
+(``/usr/lib/edge/data-partition``). Calls block.
 """
 
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import secrets
 import time
 import uuid
 from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import msgspec
 
 from edge.crypto.durable import write_file
 from edge.errors import MachineRefused
 from edge.machine.chosen import Chosen
+from edge.machine.copies import copy_in, destroy_copy
 from edge.machine.copying import TreeCopy
-from edge.machine.disks import TAKES_OVER, Disk, disks_of, short
+from edge.machine.disks import Disk, disks_of
 from edge.machine.layout import Partition, Table, lay_out, room_on, table_of, table_on
+from edge.machine.moves import OVER, Left, Move, MoveState, kept_move, left_by
 from edge.machine.networks import write_open
 from edge.machine.places import Places
 from edge.machine.tools import Tools
 
-__all__ = [
-    "Move",
-    "MoveState",
-    "Mover",
-    "State",
-    "copy_of",
-    "kept_move",
-    "new_partition",
-    "read_move",
-]
+__all__ = ["Mover", "copy_of"]
+
+log = logging.getLogger(__name__)
 
 LEFT_OUT: Final = frozenset({"lib/edge-machine/move.json", "lib/edge-machine/move.key"})
 SETTLED: Final = frozenset({"lib/edge/objects"})
 """Sealed objects have their name once they are whole, and are never written again."""
-LUKS_ERASE: Final = ("cryptsetup", "luksErase", "--disable-locks", "--batch-mode")
-"""Without its lock files: who does this may write to few places."""
 _UNIT: Final = "edge-move.service"
 _KEY_BYTES: Final = 64
 _FEW: Final = 64 * 1024 * 1024
@@ -66,76 +65,6 @@ _FEW: Final = 64 * 1024 * 1024
 _MOST_PASSES: Final = 10
 _SHOW: Final = 2.0
 """Seconds between two words of how far it is."""
-
-State = Literal["wished", "made", "ready", "failed"]
-
-
-class Move(msgspec.Struct, frozen=True):
-    """What was done of a move, for who goes on with it."""
-
-    disk: str
-    """The new one, as people know it."""
-    state: State = "wished"
-    table: str = ""
-    """UUID of its partition table, from the moment that it has ours."""
-    why: str = ""
-    """It failed: why."""
-    chosen: Chosen | None = None
-    """What it was when it was chosen. None: an earlier version did not write that down."""
-    is_made: bool = False
-    """Its data partition can be opened, whatever became of the move."""
-
-
-class MoveState(msgspec.Struct, frozen=True, omit_defaults=True):
-    """How far a move is, for everybody to read."""
-
-    state: State
-    disk: str
-    percent: int = 0
-    why: str = ""
-
-    @property
-    def words(self) -> str:
-        """In a line."""
-        match self.state:
-            case "ready":
-                return f"the data is copied to {self.disk}; restart the box, and it moves there"
-            case "failed":
-                return f"the data does not move to {self.disk}: {self.why}"
-            case _:
-                return f"the data is being copied to {self.disk}: {self.percent} %"
-
-
-def read_move(places: Places) -> MoveState | None:
-    """How far it is; None: nothing moves."""
-    try:
-        return msgspec.json.decode(places.move.read_bytes(), type=MoveState)
-    except (OSError, msgspec.DecodeError):
-        return None
-
-
-def kept_move(path: Path) -> Move | None:
-    """What is kept of a move, in that file; None: nothing."""
-    try:
-        return msgspec.json.decode(path.read_bytes(), type=Move)
-    except (OSError, msgspec.DecodeError):
-        return None
-
-
-def new_partition(places: Places, tools: Tools) -> tuple[Table, Partition] | None:
-    """What takes the data over, on whichever disk; None: it is not there.
-
-    Raises:
-        MachineRefused: The disks can't be looked at.
-    """
-    own = table_of((places.own_disk / "data-whole").resolve(), tools)
-    label = TAKES_OVER + short(own.at(places.data_disk.resolve()).uuid)
-    for disk in disks_of(places, tools):
-        if label in disk.holds:
-            table = table_of((places.devices / disk.name).resolve(), tools)
-            if found := table.labelled(label):
-                return table, found
-    return None
 
 
 def copy_of(source: Path, target: Path, tools: Tools, heard: Callable[[int], None]) -> TreeCopy:
@@ -177,7 +106,7 @@ class Mover:
     # What is wished ---------------------------------------------------------------------------
 
     def begin(self, name: str, seen: str, *, erase: bool) -> None:
-        """Choose a disk, and begin.
+        """Choose a disk, and begin. The same again changes nothing, and goes on with it.
 
         Args:
             name: As the kernel calls it.
@@ -188,14 +117,19 @@ class Mover:
             MachineRefused: It can't be, or is not what was shown.
         """
         move = kept_move(self._places.move_kept)
-        if move is not None and move.state != "failed":
+        if move is not None and move.state not in OVER:
+            if self._is_to(move, name):
+                self._tools.run("systemctl", "--no-block", "start", _UNIT)
+                return
             raise MachineRefused(
                 f"the data is moving to {move.disk} already", hint="edge machine stay ends that"
             )
         disk = self._chosen(name, seen)
         table = table_on(self._places.devices / disk.name, self._tools)
-        again = move is not None and move.is_made and move.table == table
-        if not again and disk.holds and not erase:
+        # A move that was ended left no key.
+        is_failed = move is not None and move.state == "failed"
+        again = move is not None and is_failed and move.is_made and move.table == table
+        if not again and disk.holds and not disk.role and not erase:
             raise MachineRefused(
                 f"{disk.known} is not empty: {', '.join(disk.holds)}",
                 hint="nothing was changed; choose another one, or say that it may be erased",
@@ -219,9 +153,17 @@ class Mover:
                 table if again else str(uuid.uuid4()),
                 chosen=Chosen.of(disk, self._places),
                 is_made=again,
+                left=tuple(one for one in left_by(move) if one.table != table),
             )
         )
         self._tools.run("systemctl", "--no-block", "restart", _UNIT)
+
+    def _is_to(self, move: Move, name: str) -> bool:
+        disk = next((one for one in disks_of(self._places, self._tools) if one.name == name), None)
+        if disk is None:
+            return False
+        is_it = move.chosen is not None and move.chosen.may_be(disk, self._places)
+        return is_it or move.table == table_on(self._places.devices / name, self._tools)
 
     def _chosen(self, name: str, seen: str) -> Disk:
         disk = next((one for one in disks_of(self._places, self._tools) if one.name == name), None)
@@ -238,21 +180,46 @@ class Mover:
     def stay(self) -> None:
         """End a move: the data stays where it is, and the new disk has nothing of it.
 
+        That is kept before it is done: what a power cut leaves of it goes at the next start, and
+        a disk that is not there is shown. If nothing moves, nothing is done.
+
         Raises:
-            MachineRefused: Nothing moves.
+            MachineRefused: What copies could not be stopped.
         """
-        move = kept_move(self._places.move_kept)
-        if move is None:
-            raise MachineRefused("nothing is moving", hint="edge machine disks")
+        if kept_move(self._places.move_kept) is None:
+            return
         self._tools.run("systemctl", "stop", _UNIT)
-        found = new_partition(self._places, self._tools) if move.table else None
-        for path in (self._places.move_kept, self._places.move):
-            path.unlink(missing_ok=True)
-        if found is not None and found[0].uuid == move.table:
-            with contextlib.suppress(MachineRefused):
-                self._tools.run(*LUKS_ERASE, str(found[1].node))
-            self._tools.run("wipefs", "--all", "--force", str(found[0].disk))
+        move = kept_move(self._places.move_kept)
+        if move is not None:
+            left = move.left if move.state == "ended" else left_by(move)
+            move = msgspec.structs.replace(move, state="ended", why="", left=left)
+            self._keep(move)
+            self._end(move)
+
+    def _end(self, move: Move) -> None:
+        self._step("ended")
+        move = self._destroy_left(move)
+        self._step("destroyed")
         self._places.move_key.unlink(missing_ok=True)
+        if not move.left:
+            for path in (self._places.move_kept, self._places.move):
+                path.unlink(missing_ok=True)
+
+    def _destroy_left(self, move: Move) -> Move:
+        """Destroy copies that nobody wants, as far as they are there."""
+        left = tuple(one for one in move.left if self._is_left(one))
+        if left != move.left:
+            move = msgspec.structs.replace(move, left=left)
+            self._keep(move)
+        return move
+
+    def _is_left(self, one: Left) -> bool:
+        try:
+            was_there = destroy_copy(self._places, self._tools, one.table)
+        except (MachineRefused, OSError) as error:
+            log.warning("the copy on %s could not be destroyed: %s", one.disk, error)
+            return True
+        return one.is_made and not was_there
 
     # What is done -----------------------------------------------------------------------------
 
@@ -275,8 +242,12 @@ class Mover:
             self._fail(move, failed.read_text(encoding="utf-8").strip())
             failed.unlink()
             return
-        if move.state == "failed":
+        if move.state in OVER:
             self._show(move)
+            if move.state == "ended":
+                self._end(move)
+            else:
+                self._destroy_left(move)
             return
         try:
             self._run(move, every, rounds)
@@ -286,10 +257,11 @@ class Mover:
 
     def _run(self, move: Move, every: float, rounds: int) -> None:
         self._show(move)
+        move = self._destroy_left(move)
         if move.state == "wished":
             move = self._make(move)
-        found = new_partition(self._places, self._tools)
-        if found is None or found[0].uuid != move.table:
+        found = copy_in(self._places, self._tools, move.table)
+        if found is None:
             raise MachineRefused(f"{move.disk} is not there", hint="put it in again")
         with self._opened(found[1]) as (source, target):
             while True:
@@ -301,6 +273,7 @@ class Mover:
                 if not (rounds := rounds - 1):
                     return
                 self._sleep(every)
+                move = self._destroy_left(move)
 
     def _make(self, move: Move) -> Move:
         """Divide the disk, encrypt its data partition, and make a file system on it."""
@@ -376,7 +349,8 @@ class Mover:
         if percent and time.monotonic() - self._shown < _SHOW:
             return
         self._shown = time.monotonic()
-        shown = MoveState(move.state, move.disk, percent, move.why)
+        left = tuple(one.disk for one in move.left if one.is_made)
+        shown = MoveState(move.state, move.disk, percent, move.why, left)
         write_open(self._places.move, msgspec.json.encode(shown))
 
     def _fail(self, move: Move, why: str) -> None:

@@ -21,10 +21,12 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from edge.errors import MachineRefused
-from edge.machine.disks import DATA, LEFT, disks_of, short
-from edge.machine.erasing import overwrite
+from edge.machine.copies import copy_in, labelled
+from edge.machine.disks import DATA, LEFT, TAKES_OVER, short
+from edge.machine.erasing import destroy
 from edge.machine.layout import Partition, Table, call, copy_block, table_of
-from edge.machine.moving import LUKS_ERASE, copy_of, kept_move, new_partition
+from edge.machine.moves import kept_move
+from edge.machine.moving import copy_of
 from edge.machine.places import Places
 from edge.machine.tools import Tools
 
@@ -50,18 +52,19 @@ def switch(
         MachineRefused: It can't be; the old partition is the one with the data.
         OSError: As well.
     """
-    found = new_partition(places, tools)
-    if found is None:
-        return False
-    table, new = found
     whole = table_of((places.own_disk / "data-whole").resolve(), tools)
     old = whole.at(places.data_disk.resolve())
     source = places.own_disk / "old"
     with _mounted(opened, source, "ro,nodev,nosuid,noexec", tools):
         kept = source / places.kept.relative_to(places.data)
         move, key = kept_move(kept / places.move_kept.name), kept / places.move_key.name
-        if move is None or move.state != "ready" or move.table != table.uuid:
+        if move is None or move.state != "ready":
             return False
+        found = copy_in(places, tools, move.table)
+        if found is None:
+            log.warning("the data does not move at this start: %s is not there", move.disk)
+            return False
+        table, new = found
         log.warning("the data moves to %s; leave the power on", move.disk)
         node = Path(tools.run(str(places.disk), "attach", str(new.node), str(key)).strip())
         try:
@@ -122,18 +125,12 @@ def erase_old(places: Places, tools: Tools) -> None:
     """
     own = table_of((places.own_disk / "data-whole").resolve(), tools)
     label = LEFT + short(own.at(places.data_disk.resolve()).uuid)
-    found = False
-    for disk in disks_of(places, tools):
-        if label not in disk.holds:
-            continue
-        table = table_of((places.devices / disk.name).resolve(), tools)
-        old = table.labelled(label)
-        if old is None:
-            continue
-        found = True
-        with contextlib.suppress(MachineRefused):  # its slots may be gone already
-            tools.run(*LUKS_ERASE, str(old.node))
-        overwrite(old.node)
+    found = labelled(places, tools, label)
+    for table, old in found:
+        # What it was to move to before, where that failed: nobody else knows it any more.
+        for _, copy in labelled(places, tools, TAKES_OVER + short(old.uuid)):
+            destroy(copy.node, tools)
+        destroy(old.node, tools)
         _forget_key(places, table, tools)
     if not found:
         raise MachineRefused(

@@ -8,7 +8,7 @@ from dataclasses import replace
 from edge.cache.condition import Level
 from edge.console.view import Code, Person, SecondFactorNeeded, View
 from edge.errors import AccessDenied, DecisionRefused, WrongKey
-from edge.machine.moving import MoveState
+from edge.machine.moves import MoveState
 from edge.machine.networks import NetworkState
 from edge.machine.wishes import Back, Keep, Move, Network, Stay
 

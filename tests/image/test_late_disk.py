@@ -12,13 +12,14 @@ from typing import get_args
 import msgspec
 import pytest
 
-from edge.machine.moving import Move, State
+from edge.machine.moves import Move, State
 from tests.image.test_erasing import DATA_TYPE, Box, box_in, moved, put
 from tests.image.test_tree import IMAGE
 
 pytestmark = pytest.mark.skipif(not shutil.which("sfdisk"), reason="needs sfdisk (fdisk)")
 
-WISHED = Move("QEMU HARDDISK")
+TABLE = "0b7d8b10-9b1c-4d3a-8f4e-3f1f5d0c2a11"
+WISHED = Move("QEMU HARDDISK", table=TABLE)
 _PLAYED = r"""#!/bin/bash
 root={root}
 echo "${{0##*/}} $*" >>$root/called
@@ -44,10 +45,14 @@ def box(tmp_path):
     uuid = subprocess.run(asked, capture_output=True, text=True, check=True).stdout
     with (root / "dev/sda").open("wb") as opened:
         opened.truncate(16 * 1024 * 1024)
-    table = f"label: gpt\ntype={DATA_TYPE}, name=edge-data-new-{uuid[:8].lower()}\n"
+    table = (
+        f"label: gpt\nlabel-id: {TABLE}\ntype={DATA_TYPE}, name=edge-data-new-{uuid[:8].lower()}\n"
+    )
     subprocess.run(["sfdisk", "-q", str(root / "dev/sda")], input=table.encode(), check=True)
     (root / "sda/sda1").mkdir(parents=True)
     (root / "sda/sda1/partition").write_text("1\n")
+    for disk in ("sda", "sdb"):
+        (root / f"sys/class/block/{disk}1").symlink_to(f"{disk}/{disk}1")
     for name in ("debugfs", "edge", "sleep"):
         put(root / "programs" / name, _PLAYED.format(root=root))
     text = moved((IMAGE / "libexec/disk").read_text(), root)
@@ -68,6 +73,18 @@ def slept(box: Box) -> int:
 
 def test_a_disk_that_the_data_is_ready_to_move_to_is_waited_for(box):
     keep(box, "ready")
+    assert box.run("disk", "open") == 0, box.said
+    assert slept(box) == 3
+    assert "edge machine switch\n" in box.said
+
+
+def test_the_copy_of_an_earlier_move_is_not_taken_for_it(box):
+    keep(box, "ready")
+    shutil.copy(box.root / "dev/sda", box.root / "dev/sdb")
+    other = ["sfdisk", "-q", "--disk-id", str(box.root / "dev/sdb"), TABLE.replace("0", "1")]
+    subprocess.run(other, check=True)
+    (box.root / "sys/class/block/sdb/sdb1").mkdir(parents=True)
+    (box.root / "sys/class/block/sdb/sdb1/partition").write_text("1\n")
     assert box.run("disk", "open") == 0, box.said
     assert slept(box) == 3
     assert "edge machine switch\n" in box.said

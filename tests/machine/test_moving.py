@@ -15,7 +15,8 @@ from edge.machine.carrying import Carrier
 from edge.machine.disks import disks_of
 from edge.machine.erasing import ERASED
 from edge.machine.layout import lay_out, table_of, table_on
-from edge.machine.moving import Mover, read_move
+from edge.machine.moves import read_move
+from edge.machine.moving import Mover
 from edge.machine.switching import erase_old, switch
 from edge.machine.wishes import EraseOld
 from tests.machine.two_disks import CUT, MIB, hindrance, two_disks
@@ -55,8 +56,9 @@ def found(disks, part):
         }
 
 
-def choose(disks, *, erase=False):
-    disk = next(one for one in disks_of(disks.places, disks.tools) if one.name == disks.new.name)
+def choose(disks, device=None, *, erase=False):
+    name = (device or disks.new).name
+    disk = next(one for one in disks_of(disks.places, disks.tools) if one.name == name)
 
     def act(step):
         Mover(disks.places, disks.tools, step=step).begin(disk.name, disk.seen, erase=erase)
@@ -311,15 +313,120 @@ def test_who_stays_has_nothing_of_the_data_on_the_new_disk(disks):
     assert choose(disks) == 0
 
 
+def stay(disks, cut=-1):
+    def act(step):
+        Mover(disks.places, disks.tools, step=step).stay()
+
+    return disks.does(act, cut=cut, is_running=True)
+
+
+def has_copy(disks, device):
+    return any(one.name == device.name and one.holds for one in disks_of(disks.places, disks.tools))
+
+
+@pytest.mark.parametrize("cut", [0, 1])
+def test_a_power_cut_while_a_move_is_ended_leaves_no_copy_for_good(disks, cut):
+    assert choose(disks) == 0
+    assert copy(disks) == 0
+    assert stay(disks, cut) == CUT
+    assert restart(disks) == 0
+    assert disks.data(disks.old) == f"{disks.old.name}p6"
+    assert copy(disks) == 0
+    assert read_move(disks.places) is None
+    assert not has_copy(disks, disks.new)
+    assert choose(disks) == 0
+
+
+def test_who_stays_is_told_of_a_copy_that_is_not_there_and_it_goes_when_it_is(disks):
+    assert choose(disks) == 0
+    assert copy(disks) == 0
+    disks.plugged_in(disks.old)
+    for _ in range(2):
+        assert stay(disks) == 0
+        assert read_move(disks.places).is_over
+        assert "NEW still has a copy" in read_move(disks.places).words
+    disks.plugged_in(disks.old, disks.new)
+    assert restart(disks) == 0
+    assert disks.data(disks.old) == f"{disks.old.name}p6"
+    assert copy(disks) == 0
+    assert read_move(disks.places) is None
+    assert not has_copy(disks, disks.new)
+
+
+def test_a_disk_that_was_not_there_when_a_move_was_ended_is_begun_with_from_the_start(disks):
+    assert choose(disks) == 0
+    assert copy(disks) == 0
+    before = table_on(disks.new, disks.tools)
+    disks.plugged_in(disks.old)
+    assert stay(disks) == 0
+    disks.plugged_in(disks.old, disks.new)
+    assert choose(disks) == 0
+    assert copy(disks) == 0
+    assert table_on(disks.new, disks.tools) != before
+    assert read_move(disks.places).state == "ready"
+    assert "still has a copy" not in read_move(disks.places).words
+
+
+def fail(disks):
+    assert choose(disks) == 0
+    assert copy(disks) == 0
+    (disks.places.own_disk / "move-failed").write_text("no\n")
+    assert copy(disks) == 0
+    assert read_move(disks.places).state == "failed"
+
+
+def test_a_second_try_on_another_disk_destroys_the_copy_on_the_first(disks):
+    fail(disks)
+    disks.plugged_in(disks.old, disks.new, disks.third)
+    assert choose(disks, disks.third) == 0
+    assert copy(disks) == 0
+    assert f"cryptsetup luksErase --disable-locks --batch-mode {disks.new}p6" in called(disks)
+    assert not has_copy(disks, disks.new)
+    assert "still has a copy" not in read_move(disks.places).words
+    assert restart(disks) == 0
+    assert disks.data(disks.old) == f"{disks.third.name}p6"
+
+
+def test_the_copy_of_a_first_try_is_neither_forgotten_nor_taken_for_the_second(disks):
+    fail(disks)
+    disks.plugged_in(disks.old, disks.third)
+    assert choose(disks, disks.third) == 0
+    assert copy(disks) == 0
+    assert "NEW still has a copy" in read_move(disks.places).words
+    disks.plugged_in(disks.old, disks.new, disks.third)
+    assert restart(disks) == 0
+    assert disks.data(disks.old) == f"{disks.third.name}p6"
+    assert found(disks, f"{disks.third.name}p6") == FILES
+    disks.starts()
+    assert disks.does(lambda _: erase_old(disks.places, disks.tools)) == 0
+    for disk in (disks.old, disks.new):
+        assert f"cryptsetup luksErase --disable-locks --batch-mode {disk}p6" in called(disks)
+
+
+def test_what_was_wished_already_changes_nothing(disks):
+    assert stay(disks) == 0
+    assert choose(disks) == 0
+    assert choose(disks) == 0
+    assert copy(disks) == 0
+    assert choose(disks) == 0
+    assert called(disks).count("systemctl --no-block restart edge-move.service") == 1
+    assert called(disks).count("systemctl --no-block start edge-move.service") == 2
+    assert read_move(disks.places).state == "ready"
+    disks.plugged_in(disks.old, disks.new, disks.third)
+    assert choose(disks, disks.third) == 1
+    assert restart(disks) == 0
+    disks.starts()
+    for _ in range(2):
+        assert disks.does(lambda _: erase_old(disks.places, disks.tools)) == 0
+
+
 def test_a_disk_that_went_away_is_said_and_when_it_is_back_it_goes_on(disks):
     assert choose(disks) == 0
     assert copy(disks) == 0
-    lsblk = disks.root / "programs/lsblk"
-    both = lsblk.read_text()
-    lsblk.write_text(both.replace(f", '{disks.new}'", ""))
+    disks.plugged_in(disks.old)
     assert copy(disks) == 1
     assert "is not there" in read_move(disks.places).words
-    lsblk.write_text(both)
+    disks.plugged_in(disks.old, disks.new)
     assert choose(disks) == 0
     assert copy(disks) == 0
     assert read_move(disks.places).state == "ready"

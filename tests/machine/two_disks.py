@@ -114,6 +114,7 @@ class TwoDisks:
     tools: Tools
     old: Path
     new: Path
+    third: Path
 
     def data(self, started_from: Path) -> str:
         """The partition with the data, of a machine that was started from one of them."""
@@ -159,7 +160,15 @@ class TwoDisks:
         return now
 
     def disk_of(self, part: Path) -> Path:
-        return self.new if part.name.startswith(f"{self.new.name}p") else self.old
+        mine = (one for one in (self.new, self.third) if part.name.startswith(f"{one.name}p"))
+        return next(mine, self.old)
+
+    def plugged_in(self, *disks: Path) -> None:
+        """Those, and no other ones."""
+        listed = _LSBLK.format(
+            python=sys.executable, root=self.root, disks=[str(one) for one in disks]
+        )
+        _program(self.root / "programs/lsblk", listed)
 
     def does(
         self,
@@ -211,18 +220,21 @@ class TwoDisks:
 
 @contextmanager
 def two_disks(root: Path, old_size: int = 48 * MIB, new_size: int = 64 * MIB) -> Iterator[TwoDisks]:
-    """Make them; the old one is divided as the image's is, with nothing in its file systems."""
+    """Make them; the old one is divided as the image's is, with nothing in its file systems.
+
+    A third one, as the new one, is not plugged in.
+    """
     machine = machine_in(root)
     made: list[Path] = []
     # In memory, where there is some: what is waited for is written hundreds of times.
     folder = Path(tempfile.mkdtemp(dir=_MEMORY if _MEMORY.is_dir() else None))
     try:
-        for name, size in (("OLD", old_size), ("NEW", new_size)):
+        for name, size in (("OLD", old_size), ("NEW", new_size), ("THIRD", new_size)):
             with (folder / name).open("wb") as file:
                 file.truncate(size)
             said = _run("losetup", "--find", "--show", "--partscan", folder / name)
             made.append(Path(said.strip()))
-        old, new = made
+        old, new, third = made
         _run("sfdisk", "--quiet", old, said=_TABLE)
         subprocess.run(["partx", "--update", old], capture_output=True, check=False)
         _run("mkfs.ext4", "-q", "-F", f"{old}p1")
@@ -236,15 +248,12 @@ def two_disks(root: Path, old_size: int = 48 * MIB, new_size: int = 64 * MIB) ->
         for disk in made:
             (places.devices / disk.name).symlink_to(disk)
         _program(places.disk, _DISK.format(root=root))
-        _program(
-            root / "programs/lsblk",
-            _LSBLK.format(python=sys.executable, root=root, disks=[str(old), str(new)]),
-        )
         _program(root / "programs/mount", _MOUNT)
         for program in (root / "programs/udevadm", places.boot_entry):
             shutil.copy(root / "programs/systemctl", program)
         tools = Tools(f"{root / 'programs'}:/usr/bin:/usr/sbin:/bin:/sbin")
-        disks = TwoDisks(root, places, tools, old, new)
+        disks = TwoDisks(root, places, tools, old, new, third)
+        disks.plugged_in(old, new)
         disks.starts()
         yield disks
     finally:
