@@ -8,8 +8,8 @@ opened the old one. Crash order, each step of which can be done again:
     the old one is called edge-data-old-… (the commit) -> the new one is called edge-data
 
 Until the commit the old partition is the one with the data, then the new one is, whichever disk
-the machine is started from. What fails leaves the old one as it was, and the machine starts with
-it. Calls block, as root.
+the machine is started from. What fails before leaves the old one as it was, and the machine starts
+with it; what fails at the commit or after it has the machine start anew. Calls block, as root.
 """
 
 from __future__ import annotations
@@ -77,12 +77,31 @@ def switch(
         step("seal")
         tools.run(str(places.disk), "seal", str(new.node), str(key))
     step("commit")
-    call(whole, old, LEFT + short(new.uuid), tools)
+    try:
+        call(whole, old, LEFT + short(new.uuid), tools)
+    except (MachineRefused, OSError) as error:
+        if _is_called(whole, old, tools):
+            raise
+        # Nobody knows whether that is on the medium: the next start finds out, and goes by it.
+        log.warning("the old partition may not have its new name: %s", error)
+        return True
+    # From here on nothing may go on with the old partition: what is not done, the next start does.
     step("called")
-    call(table, new, DATA, tools)
+    try:
+        call(table, new, DATA, tools)
+    except (MachineRefused, OSError) as error:
+        log.warning("the new partition gets its name at the next start: %s", error)
     step("loader")
     _start_from(places, table, tools)
     return True
+
+
+def _is_called(whole: Table, old: Partition, tools: Tools) -> bool:
+    """Whether the old partition is called as it was, which makes it the one with the data."""
+    try:
+        return table_of(whole.disk, tools).at(old.node).label == old.label
+    except MachineRefused:
+        return False
 
 
 def _copy_system(

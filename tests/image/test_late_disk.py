@@ -90,6 +90,23 @@ def test_the_copy_of_an_earlier_move_is_not_taken_for_it(box):
     assert "edge machine switch\n" in box.said
 
 
+def test_whatever_ends_the_last_step_after_the_data_moved_the_machine_starts_anew(box):
+    keep(box, "ready")
+    disk, uuid = box.root / "dev/vda", ["sfdisk", "--part-uuid", str(box.root / "dev/sda"), "1"]
+    new = subprocess.run(uuid, capture_output=True, text=True, check=True).stdout[:8].lower()
+    words = f"sfdisk -q --part-label {disk} 6 edge-data-old-{new}; kill -9 $$"
+    put(box.root / "programs/edge", f"#!/bin/sh\n{words}\n")
+    box.run("disk", "open")
+    assert "systemctl --force --force reboot\n" in box.said
+
+
+def test_a_last_step_that_fails_before_that_has_the_machine_go_on_as_it_was(box):
+    keep(box, "ready")
+    put(box.root / "programs/edge", "#!/bin/sh\nexit 1\n")
+    assert box.run("disk", "open") == 0, box.said
+    assert "reboot" not in box.said
+
+
 @pytest.mark.parametrize("state", ["", *(one for one in get_args(State) if one != "ready")])
 def test_without_a_move_that_is_ready_a_start_waits_for_nothing(box, state):
     if state:

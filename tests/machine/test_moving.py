@@ -420,6 +420,43 @@ def test_what_was_wished_already_changes_nothing(disks):
         assert disks.does(lambda _: erase_old(disks.places, disks.tools)) == 0
 
 
+def fails(disks, words, *, afterwards=False):
+    """The program that writes tables fails with such arguments; or once it did what it should."""
+    program = disks.root / "programs/sfdisk"
+    did = '/usr/sbin/sfdisk "$@"; ' if afterwards else ""
+    text = f'case "$*" in *"{words}"*) {did}exit 1 ;; esac\nexec /usr/sbin/sfdisk "$@"\n'
+    program.write_text(f"#!/bin/sh\n{text}")
+    program.chmod(0o755)
+
+
+def test_after_the_commit_no_fault_has_the_old_partition_be_written_to(disks):
+    assert choose(disks) == 0
+    assert copy(disks) == 0
+    fails(disks, f"{disks.new} 6 edge-data")
+    assert restart(disks) == 0
+    assert disks.data(disks.old) == f"{disks.new.name}p6"  # which gives it its name
+    assert found(disks, f"{disks.new.name}p6") == FILES
+
+
+def test_a_commit_of_which_nobody_knows_whether_it_is_done_is_found_out_by_the_next_start(disks):
+    assert choose(disks) == 0
+    assert copy(disks) == 0
+    new = table_of(disks.new, disks.tools).partitions[-1].uuid
+    fails(disks, f"6 edge-data-old-{new[:8]}", afterwards=True)
+    assert restart(disks) == 0
+    assert table_of(disks.new, disks.tools).partitions[-1].label.startswith("edge-data-new-")
+    assert disks.data(disks.old) == f"{disks.new.name}p6"
+
+
+def test_a_commit_that_is_not_done_leaves_the_data_where_it_is(disks):
+    assert choose(disks) == 0
+    assert copy(disks) == 0
+    new = table_of(disks.new, disks.tools).partitions[-1].uuid
+    fails(disks, f"6 edge-data-old-{new[:8]}")
+    assert restart(disks) == 1
+    assert disks.data(disks.old) == f"{disks.old.name}p6"
+
+
 def test_a_disk_that_went_away_is_said_and_when_it_is_back_it_goes_on(disks):
     assert choose(disks) == 0
     assert copy(disks) == 0
