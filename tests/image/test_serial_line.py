@@ -45,10 +45,17 @@ def test_systemd_starts_it_for_each_line_that_the_kernel_speaks_on(tmp_path):
 def test_its_walls_are_those_of_the_screen():
     serial, screen = (service_of(f"edge-console{which}@.service") for which in ("-serial", ""))
     for one in (serial, screen):
-        for key in ("ExecStart", "RestartSec", "TTYVHangup", "TTYVTDisallocate"):
+        for key in ("ExecStartPre", "ExecStart", "RestartSec", "TTYVHangup", "TTYVTDisallocate"):
             one.pop(key, None)
     assert serial == screen
     assert serial["User"] == "edge"
+
+
+def test_the_kernel_does_not_write_over_the_page_of_the_screen():
+    """Neither before there is a page: what the installer and the start say is not touched."""
+    command = service_of("edge-console@.service")["ExecStartPre"]
+    assert command == "-+/bin/sh -c 'echo 2 >/proc/sys/kernel/printk'"
+    assert "loglevel=4" in (IMAGE / "mkosi.conf").read_text()
 
 
 def test_the_page_comes_once_enter_is_pressed_and_not_before(tmp_path):

@@ -17,6 +17,8 @@ from tests.image.booted import UNIT
 
 UNITS = UNIT.parent
 NAMES = sorted(path.name for path in UNITS.iterdir() if re.match(r"edge-(update|media)", path.name))
+KEPT = {"nosuid", "nodev", "noexec", "nosymfollow"}
+"""Options of a stick, however it is mounted: a remount that does not say them takes them away."""
 analyses = pytest.mark.skipif(not shutil.which("systemd-analyze"), reason="needs systemd-analyze")
 
 
@@ -157,7 +159,8 @@ def test_what_unmounts_a_stick_is_run_with_the_stick_mounted():
     assert said(name, "BindsTo") == ["dev-%i.device"]
     # After its device went, after it was stopped, and after a start that failed in between.
     [unmounts] = said(name, "ExecStopPost")
-    assert unmounts == f"-/bin/sh -c 'umount --lazy {folder}; rmdir {folder}'"
+    told = "/run/edge-stick/%i"
+    assert unmounts == f"-/bin/sh -c 'umount --lazy {folder}; rmdir {folder}; rm -rf {told}'"
     made = (UNITS / "edge-machine.tmpfiles").read_text()
     assert re.search(r"^d /run/edge-media +0755 root root", made, re.MULTILINE)
 
@@ -165,7 +168,7 @@ def test_what_unmounts_a_stick_is_run_with_the_stick_mounted():
 def test_a_stick_is_mounted_so_that_nothing_of_it_runs_and_everybody_sees_it():
     [mount] = said("edge-media@.service", "ExecStart")
     options = set(mount.split(" -o ")[1].partition(" /dev/")[0].split(","))
-    assert options >= {"rw", "sync", "nosuid", "nodev", "noexec", "nosymfollow"}
+    assert options >= {"ro", *KEPT}
     # Any of these would give it a mount namespace of its own, and the stick to nobody else.
     text = (UNITS / "edge-media@.service").read_text()
     assert not re.findall(r"^(Private|Protect|ReadOnly|ReadWrite|Inaccessible)", text, re.MULTILINE)
@@ -178,3 +181,17 @@ def test_a_stick_is_mounted_so_that_nothing_of_it_runs_and_everybody_sees_it():
         assert "-/run/edge-media/%i" in written.split()
     rules = (UNITS / "90-edge-media.rules").read_text()
     assert 'ENV{SYSTEMD_WANTS}+="edge-media@%k.service"' in rules
+
+
+@pytest.mark.parametrize("name", ["edge-stick@.service", "edge-update-stick@.service"])
+def test_a_stick_can_be_written_to_only_while_it_is_answered(name):
+    """One that is pulled out while it can be is damaged, and the kernel says so on the screen."""
+    options = {}
+    for key in ("ExecStartPre", "ExecStopPost"):
+        [command] = said(name, key)
+        found = re.fullmatch(r"-\+/bin/mount -o remount,(\S+) /run/edge-media/%i", command)
+        options[key] = set(found[1].split(","))
+    assert options["ExecStartPre"] == {"rw", "sync", *KEPT}
+    assert options["ExecStopPost"] == {"ro", *KEPT}  # also after one that failed
+    assert said(name, "RuntimeDirectory") == ["edge-stick/%i"]
+    assert said(name, "RuntimeDirectoryPreserve") == ["yes"]
