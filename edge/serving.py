@@ -105,6 +105,7 @@ from edge.entering import LogInDoors, log_in_doors, provider_log_in
 from edge.errors import WrongKey
 from edge.logs import recent
 from edge.machine.asking import is_there
+from edge.machine.disk_key import groups_of
 from edge.machine.former_name import FormerName
 from edge.machine.places import Places
 from edge.machine.trust import trusted
@@ -353,6 +354,7 @@ def _administration(
                 means.backups,
                 identity,
                 config.appliance.name,
+                partial(groups_of, Places()),
             ),
             *log_routes(recent()),
             *support_routes(partial(_support, means, config)),

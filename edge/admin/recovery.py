@@ -29,6 +29,7 @@ from edge.errors import AccessDenied, DecisionRefused, SecretError
 __all__ = ["recovery_routes"]
 
 _FILE = "application/octet-stream"
+_MAKES = "makes a recovery key", ", or use edge key recovery"
 
 
 class RecoveryState(msgspec.Struct, forbid_unknown_fields=True):
@@ -38,6 +39,8 @@ class RecoveryState(msgspec.Struct, forbid_unknown_fields=True):
     """When it was made, in POSIX seconds; null: there is none."""
     trouble: str = ""
     """What is wrong with what the box keeps of it."""
+    disk: bool = False
+    """Whether the disk of this machine has a recovery key of its own, beside its TPM."""
 
 
 class Wish(msgspec.Struct, forbid_unknown_fields=True):
@@ -57,6 +60,12 @@ class ShownKey(msgspec.Struct, forbid_unknown_fields=True):
     """POSIX seconds."""
 
 
+class DiskKey(msgspec.Struct, forbid_unknown_fields=True):
+    """The recovery key of the disk, which is typed at the machine when its TPM does not open it."""
+
+    groups: list[str]
+
+
 class Typed(msgspec.Struct, forbid_unknown_fields=True):
     """The recovery key, from paper."""
 
@@ -68,17 +77,19 @@ def recovery_routes(
     backups: Backups,
     identity: Callable[[web.Request], Identity],
     box: str,
+    disk_key: Callable[[], list[str]] = list,
 ) -> list[web.RouteDef]:
-    """``/keys/recovery`` and ``/backup``.
+    """``/keys/recovery``, ``/keys/disk`` and ``/backup``.
 
     Args:
         paper: Makes recovery keys.
         backups: Makes backups.
         identity: Who asks.
         box: What the box is called.
+        disk_key: The recovery key of the disk, in groups; none: it has none. Blocks.
     """
 
-    def person(request: web.Request) -> str:
+    def person(request: web.Request, does: str, otherwise: str = "") -> str:
         """Who asks, so that only they end what they began.
 
         Raises:
@@ -86,13 +97,11 @@ def recovery_routes(
         """
         asking = identity(request)
         if asking.proof is Proof.TOKEN:
-            raise AccessDenied(
-                "no token makes a recovery key", hint="log in, or use edge key recovery", known=True
-            )
+            raise AccessDenied(f"no token {does}", hint=f"log in{otherwise}", known=True)
         if asking.scope != ANYTHING:
             raise AccessDenied(
-                f"{asking.name} was narrowed, and makes no recovery key",
-                hint="have another admin do it, or use edge key recovery",
+                f"{asking.name} was narrowed: nobody who was {does}",
+                hint=f"have another admin do it{otherwise}",
                 known=True,
             )
         return asking.session_id or asking.name
@@ -104,7 +113,23 @@ def recovery_routes(
             found = RecoveryState(await paper.made())
         except SecretError as error:
             found = RecoveryState(None, str(error))
+        found.disk = bool(await asyncio.to_thread(disk_key))
         return as_json(found)
+
+    @operation(
+        "Show the recovery key of the disk, which is typed at the machine if its TPM fails.",
+        answer=DiskKey,
+    )
+    @needs(Act.ADMINISTER)
+    async def show_disk_key(request: web.Request) -> web.Response:
+        person(request, "sees the recovery key of the disk")
+        groups = await asyncio.to_thread(disk_key)
+        if not groups:
+            raise DecisionRefused(
+                "the disk of this machine has no recovery key",
+                hint="it gets one where a TPM opens it; else its key is on a stick, or on the disk",
+            )
+        return as_json(DiskKey(groups))
 
     @operation(
         "Make a recovery key; it is in this answer alone, and not in force yet.",
@@ -114,7 +139,7 @@ def recovery_routes(
     @needs(Act.ADMINISTER)
     async def begin(request: web.Request) -> web.Response:
         wish = await body(request, Wish)
-        shown = await paper.begin(person(request), renew=wish.renew)
+        shown = await paper.begin(person(request, *_MAKES), renew=wish.renew)
         picture = await asyncio.to_thread(picture_of, " ".join(shown.groups))
         return as_json(ShownKey(list(shown.groups), picture, shown.until))
 
@@ -122,7 +147,7 @@ def recovery_routes(
     @needs(Act.ADMINISTER)
     async def confirm(request: web.Request) -> web.Response:
         wish = await body(request, Typed)
-        return as_json(RecoveryState(await paper.confirm(person(request), wish.key)))
+        return as_json(RecoveryState(await paper.confirm(person(request, *_MAKES), wish.key)))
 
     @operation(
         "A backup, made now, as a file that only the recovery key opens.",
@@ -148,5 +173,6 @@ def recovery_routes(
         web.get("/keys/recovery", state),
         web.post("/keys/recovery", begin),
         web.post("/keys/recovery/typed", confirm),
+        web.post("/keys/disk", show_disk_key),
         web.get("/backup", backup),
     ]

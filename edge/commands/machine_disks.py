@@ -22,6 +22,8 @@ _MOVED = 3
 """Exit status of ``edge machine switch``: the data is on the new disk, start anew."""
 _LONG = 6 * 3600.0
 """Seconds: to make a file system on a large and slow disk takes its time."""
+_KEY = 300.0
+"""Seconds that a slow TPM and a slow disk may take for a key."""
 
 
 def add_disks(add: Callable[[str, str, Run], argparse.ArgumentParser]) -> None:
@@ -33,6 +35,8 @@ def add_disks(add: Callable[[str, str, Run], argparse.ArgumentParser]) -> None:
     add("stay", "End a move: the data stays where it is.", _stay)
     add("erase-old", "After a move: destroy the keys of the old copy.", _erase_old)
     add("copy", "As root: copy the data to the disk that was chosen.", _copy)
+    add("keep-disk-key", "As root: see that the disk has a recovery key.", _keep_key)
+    add("read-disk-key", "As the machine starts: what a typed recovery key opens by.", _read_key)
     add("switch", "As root, at a start: the last step of a move; 3 if it moved.", _switch)
 
 
@@ -94,6 +98,28 @@ def _copy(options: argparse.Namespace) -> int:
     from edge.machine.tools import Tools
 
     Mover(places_of(options), Tools(seconds=_LONG)).run()
+    return 0
+
+
+def _keep_key(options: argparse.Namespace) -> int:
+    from edge.machine.disk_key import keep_disk_key
+    from edge.machine.tools import Tools
+
+    if keep_disk_key(places_of(options), Tools(seconds=_KEY)):
+        say("the disk has a recovery key: the page has it for the recovery sheet")
+    return 0
+
+
+def _read_key(_: argparse.Namespace) -> int:
+    from edge.errors import WrongKey
+    from edge.machine.disk_key import passphrase_from
+
+    try:
+        passphrase = passphrase_from(sys.stdin.readline())
+    except WrongKey as error:
+        say(str(error), file=sys.stderr)  # on one line of a screen
+        return 1
+    say(passphrase)
     return 0
 
 

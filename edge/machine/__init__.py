@@ -22,6 +22,7 @@ kernel), and leaves an *answer* beside. Root runs for the time of a wish, and li
     moves       what is kept and told of a move to another disk
     moving      the data moves to a bigger disk, while people work
     switching   … the last step of that, at a start
+    disk_key    a second way into data that a TPM opens
     power       whether the mains are there
     ups         an UPS on USB is found
     lights      status LEDs

@@ -137,6 +137,16 @@ class Places:
         return self.kept / "move.key"
 
     @property
+    def disk_key(self) -> Path:
+        """The recovery key of the disk as it stands on paper, for the service to show."""
+        return self.run / "disk-key"
+
+    @property
+    def disk_key_kept(self) -> Path:
+        """… as it opens the disk."""
+        return self.kept / "disk-key"
+
+    @property
     def setup(self) -> Path:
         """What was found on the boot partition to set the box up with."""
         return self.run / "setup"

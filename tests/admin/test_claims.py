@@ -42,6 +42,7 @@ async def claim_of(method, path, template=None):
         ("GET", "/backup", Event.SECURITY),
         ("GET", "/support", Event.ADMINISTERED),
         ("POST", "/keys/recovery", Event.KEY),
+        ("POST", "/keys/disk", Event.KEY),
     ],
 )
 async def test_what_it_is_an_act_of(method, path, event):

@@ -28,13 +28,17 @@ async def ask(tmp_path):
     keys = await asyncio.to_thread(
         KeyRing, tmp_path / "keys.db", FileKeyProvider(tmp_path / "root.key")
     )
-    asking = SimpleNamespace(identity=None)
+    asking = SimpleNamespace(identity=None, disk=[])
 
     async def authorise(_headers, _address):
         return asking.identity
 
     routes = recovery_routes(
-        RecoveryPaper(tmp_path, keys), None, lambda request: request[IDENTITY], "box"
+        RecoveryPaper(tmp_path, keys),
+        None,
+        lambda request: request[IDENTITY],
+        "box",
+        lambda: asking.disk,
     )
     door = api.create_application(
         status=None, identity=None, middlewares=[access(authorise)], routes=routes
@@ -43,20 +47,32 @@ async def ask(tmp_path):
 
         async def send(path, body, proof=Proof.SESSION, scope=ANYTHING):
             asking.identity = Identity("keeper", Role.ADMIN, proof=proof, scope=scope)
-            url = server.make_url(f"/api/v1/keys/recovery{path}")
+            url = server.make_url(f"/api/v1/keys{path}")
             async with session.post(url, json=body) as answer:
                 return answer.status, await answer.json()
 
+        send.box = asking
         yield send
     keys.close()
 
 
 async def test_no_token_and_nobody_who_was_narrowed_makes_a_recovery_key(ask):
-    for path, body in (("", {}), ("/typed", KEY)):
+    makes, sees = "makes a recovery key", "sees the recovery key of the disk"
+    tried = (("/recovery", {}, makes), ("/recovery/typed", KEY, makes), ("/disk", {}, sees))
+    for path, body, does in tried:
         status, said = await ask(path, body, proof=Proof.TOKEN)
-        assert (status, said["detail"]) == (403, "no token makes a recovery key")
+        assert (status, said["detail"]) == (403, f"no token {does}")
         status, said = await ask(path, body, scope=AT_HOME)
-        assert (status, said["detail"]) == (403, "keeper was narrowed, and makes no recovery key")
-    status, said = await ask("", {})
+        narrowed = f"keeper was narrowed: nobody who was {does}"
+        assert (status, said["detail"]) == (403, narrowed)
+    status, said = await ask("/recovery", {})
     assert status == 200
     assert len(said["groups"]) == 9
+
+
+async def test_the_key_of_a_disk_is_shown_as_often_as_needed_where_there_is_one(ask):
+    status, said = await ask("/disk", {})
+    assert (status, said["detail"]) == (409, "the disk of this machine has no recovery key")
+    ask.box.disk = ["ABCDEFGH"] * 9
+    for _ in range(2):
+        assert await ask("/disk", {}) == (200, {"groups": ["ABCDEFGH"] * 9})

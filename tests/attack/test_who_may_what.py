@@ -141,7 +141,7 @@ async def test_each_role_passes_the_doors_that_the_table_has_for_it(box, client,
             continue
         status = (await knock(client, door, headers)).status_code
         is_let_in = status not in SHUT
-        if proof != "session" and changes_users(door):
+        if proof != "session" and is_for_people(door):
             assert status in (400, 403), door  # 400: it said nothing of whom
             continue
         if is_let_in != door.lets_in(role) or (not is_let_in and status != 403):
@@ -200,9 +200,9 @@ async def test_a_session_that_was_ended_opens_no_door(box, client):
             assert (await knock(client, door, headers)).status_code == 401, door
 
 
-def changes_users(door):
-    """No token does, see `tests.admin.test_users` and `test_identities`."""
-    people = ("/api/v1/users", "/api/v1/identities")
+def is_for_people(door):
+    """No token does, see `tests.admin.test_users`, `test_identities` and `test_recovery`."""
+    people = ("/api/v1/users", "/api/v1/identities", "/api/v1/keys/disk")
     return door.path.startswith(people) and door.method in ("POST", "DELETE")
 
 
@@ -211,7 +211,7 @@ async def test_a_token_for_one_service_opens_the_doors_of_that_alone(box, client
     scope = Scope(services=frozenset({service}))
     headers = bearer(await box.cache.tokens.create(Role.ADMIN, "narrow", scope=scope))
     for door in doors.doors(box.http.application):
-        if door.service is not None and not changes_users(door):
+        if door.service is not None and not is_for_people(door):
             status = (await knock(client, door, headers)).status_code
             assert (status not in SHUT) == (door.service is service), (door, status)
 
@@ -221,7 +221,7 @@ async def test_a_token_for_one_act_does_that_alone(box, client, act):
     scope = Scope(acts=frozenset({act}))
     headers = bearer(await box.cache.tokens.create(Role.ADMIN, "narrow", scope=scope))
     for door in doors.doors(box.http.application):
-        if door.service is not None and not changes_users(door):
+        if door.service is not None and not is_for_people(door):
             status = (await knock(client, door, headers)).status_code
             assert (status not in SHUT) == (door.act is act), (door, status)
 

@@ -172,6 +172,45 @@ async def test_a_recovery_key_holds_once_it_was_typed_back(module_browser, scene
         await expect(page.locator("#download")).to_be_visible()
 
 
+async def test_the_key_of_a_disk_stands_on_the_sheet_and_is_shown_again(
+    module_browser, scene, keeper
+):
+    disk = [f"{group}" * 8 for group in range(1, 10)]
+
+    async def has_one(route):
+        answer = await route.fetch()
+        said = await answer.json()
+        await route.fulfill(
+            response=answer, json={**said, "disk": True} if "made" in said else said
+        )
+
+    async with opened(module_browser, scene, "/backup", keeper, viewport=PHONE) as page:
+        await expect(page.locator("#key-state .badge")).to_be_visible()
+        await expect(page.locator("#disk-key")).to_be_hidden()
+        await page.route("**/api/v1/keys/recovery", has_one)
+        await page.route("**/api/v1/keys/disk", lambda route: route.fulfill(json={"groups": disk}))
+        await page.reload()
+        await page.click("#show-disk-key")
+        assert await page.locator(".key-groups li").all_inner_texts() == disk
+        assert await overflow(page) == ""
+        await page.emulate_media(media="print")
+        assert await page.locator("#paper .paper-key li").all_inner_texts() == disk
+        await page.emulate_media(media="screen")
+        assert await violations(page) == []
+        await page.click("dialog .plain")
+        await expect(page.locator("#paper")).to_have_count(0)
+        if await page.locator("#renew-key").is_visible():
+            await page.click("#renew-key")
+            await page.click("dialog .button:not([type])")
+        else:
+            await page.click("#make-key")
+        await expect(page.locator(".key-groups")).to_have_count(2)
+        assert await page.locator(".key-groups").nth(1).locator("li").all_inner_texts() == disk
+        await page.emulate_media(media="print")
+        sheet = page.locator("#paper .paper-key").nth(1).locator("li")
+        assert await sheet.all_inner_texts() == disk
+
+
 async def test_the_glass_is_broken_seen_ended_and_looked_at(module_browser, scene, keeper):
     cookie = await scene.cookie("night", Role.PHYSICIAN)
     await scene.box.cache.users.change("night", scope=Scope(studies_from=frozenset({"MR9"})))

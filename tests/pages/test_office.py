@@ -132,7 +132,9 @@ async def test_the_bundle_names_no_patient(ask):
 
 
 async def test_a_recovery_key_is_made_shown_once_and_typed_back(scene, ask, browse, cookies):
-    assert (await ask("GET", "/api/v1/keys/recovery")).json() == {"made": None, "trouble": ""}
+    none = {"made": None, "trouble": "", "disk": False}
+    assert (await ask("GET", "/api/v1/keys/recovery")).json() == none
+    assert (await ask("POST", "/api/v1/keys/disk", json={})).status_code == 409
     refused = await ask("GET", "/api/v1/backup")
     assert refused.status_code == 409
     shown = (await ask("POST", "/api/v1/keys/recovery", json={})).json()

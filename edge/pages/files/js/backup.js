@@ -5,14 +5,17 @@ import { ask } from "./api.js";
 import { confirm, open } from "./dialog.js";
 import { byId, icon, make, onSubmit, showProblem, toast } from "./dom.js";
 import { picture } from "./handing.js";
-import { keyPaper } from "./paper.js";
+import { aboutDiskKey, diskKey, diskPaper, keyPaper } from "./paper.js";
 import { _, date } from "./words.js";
 
 const problem = byId("key-problem");
+let hasDiskKey = false;
 
 async function show() {
   try {
-    const { made, trouble } = await ask("/api/v1/keys/recovery");
+    const { made, trouble, disk } = await ask("/api/v1/keys/recovery");
+    hasDiskKey = disk;
+    byId("disk-key").hidden = !disk;
     const badge = (level, text) => make("span", { class: "badge", data: { level } }, text);
     if (trouble) byId("key-state").replaceChildren(badge("alarm", _("damaged")), " ", make("span", { lang: "en", dir: "auto" }, trouble));
     else if (made) byId("key-state").replaceChildren(badge("safe", _("there is one")), " ", _("made %(date)s; it can’t be shown again.", { date: date(made) }));
@@ -30,7 +33,25 @@ async function show() {
 async function begin(renew) {
   problem.hidden = true;
   try {
-    write(await ask("/api/v1/keys/recovery", { body: { renew } }));
+    const disk = await diskKey(hasDiskKey);
+    write({ ...await ask("/api/v1/keys/recovery", { body: { renew } }), disk });
+  } catch (error) {
+    showProblem(problem, error);
+  }
+}
+
+const inGroups = (name, groups) => make("ol", { class: "key-groups", "aria-label": name }, groups.map((one) => make("li", {}, one)));
+
+async function showDiskKey() {
+  problem.hidden = true;
+  try {
+    const name = byId("key").dataset.box;
+    const groups = await diskKey(true);
+    const sheet = diskPaper({ name, groups });
+    open({ title: _("Recovery key of the disk"), body: [
+      make("p", { class: "note" }, aboutDiskKey()), inGroups(_("Recovery key of the disk"), groups),
+      make("div", { class: "actions" }, make("button", { type: "button", class: "button", onclick: () => window.print() }, icon("print"), _("Print"))),
+    ] }).addEventListener("close", () => sheet.remove());
   } catch (error) {
     showProblem(problem, error);
   }
@@ -39,11 +60,11 @@ async function begin(renew) {
 /** Show it; `shown` again, for whoever comes back from typing it. */
 function write(shown) {
   const name = byId("key").dataset.box;
-  const groups = make("ol", { class: "key-groups", "aria-label": _("Recovery key") }, shown.groups.map((one) => make("li", {}, one)));
-  const sheet = keyPaper({ name, groups: shown.groups, svg: shown.picture });
+  const sheet = keyPaper({ name, groups: shown.groups, svg: shown.picture, disk: shown.disk });
   const paper = open({ title: _("Recovery key of %(name)s", { name }), body: [
     make("p", { class: "note" }, _("Print it, or write it down, and lock it away in another building. Who has it can read every backup of this box. It is shown this once.")),
-    groups, picture(shown.picture, _("The same as a code to be scanned")),
+    inGroups(_("Recovery key"), shown.groups), picture(shown.picture, _("The same as a code to be scanned")),
+    ...shown.disk.length ? [make("h3", {}, _("Recovery key of the disk")), make("p", { class: "note" }, aboutDiskKey()), inGroups(_("Recovery key of the disk"), shown.disk)] : [],
     make("p", { class: "note" }, _("Made %(date)s. O and 0 are the same, as are I, L and 1.", { date: date(Date.now() / 1000) })),
     make("div", { class: "actions" },
       make("button", { type: "button", class: "button quiet", onclick: () => window.print() }, icon("print"), _("Print")),
@@ -84,5 +105,6 @@ byId("renew-key").addEventListener("click", async () => {
   });
   if (sure) begin(true);
 });
+byId("show-disk-key").addEventListener("click", showDiskKey);
 byId("print").addEventListener("click", () => window.print());
 show();

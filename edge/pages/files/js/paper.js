@@ -1,19 +1,38 @@
 // What a printer gets in place of the page, for as long as it is shown: the recovery key, an invitation.
 
+import { ask } from "./api.js";
 import { byId, icon, make } from "./dom.js";
 import { picture } from "./handing.js";
 import { _, date } from "./words.js";
 
 const command = (text) => make("code", { dir: "ltr" }, text);
 
+/** The recovery key of the disk, in groups, where there is one. */
+export async function diskKey(hasOne) {
+  return hasOne ? (await ask("/api/v1/keys/disk", { body: {} })).groups : [];
+}
+
+/** What is done with it. */
+export const aboutDiskKey = () => _("When the box says on its screen that its data can’t be opened, this key is typed there: after an update of the machine’s firmware, a TPM that was cleared, or with its disk in another machine.");
+
 /** Have it printed whatever is on the screen; `remove()` it with the key. */
-export function keyPaper({ name, groups, svg }) {
+export function diskPaper({ name, groups }) {
+  return put(name, make("h1", {}, _("Recovery key of the disk")), diskPart(groups),
+    make("p", { class: "small" }, _("Lock it away in another building. Who has it and the disk can open that.")));
+}
+
+const diskPart = (groups) => [make("p", {}, aboutDiskKey()),
+  make("div", { class: "paper-key" }, make("ol", { dir: "ltr" }, groups.map((one) => make("li", {}, one))))];
+
+/** Have it printed, and the disk's where there is one; `remove()` it with the key. */
+export function keyPaper({ name, groups, svg, disk }) {
   return put(name,
     make("h1", {}, _("Recovery key")),
     make("p", {}, _("Lock it away in another building. Who has it can read every backup of this box.")),
     make("div", { class: "paper-key" },
       make("ol", { dir: "ltr" }, groups.map((one) => make("li", {}, one))), picture(svg, "")),
     make("p", { class: "small" }, _("Made %(date)s. O and 0 are the same, as are I, L and 1.", { date: date(Date.now() / 1000) })),
+    disk.length ? [make("h2", {}, _("Recovery key of the disk")), ...diskPart(disk)] : [],
     make("h2", {}, _("When a new box has to become this one")),
     make("ol", { class: "paper-steps" },
       make("li", {}, _("Have at hand: the paper with the recovery key, and the address and log-in of the archive, or a backup file.")),

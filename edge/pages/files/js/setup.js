@@ -8,7 +8,7 @@ import { enrolling, go } from "./enrol.js";
 import { change } from "./force.js";
 import { picture } from "./handing.js";
 import { showMoved } from "./moved.js";
-import { keyPaper } from "./paper.js";
+import { aboutDiskKey, diskKey, keyPaper } from "./paper.js";
 import { device, endLearning, learns, mayLearn } from "./setup-device.js";
 import { walkRow } from "./walk.js";
 import { _, moment } from "./words.js";
@@ -199,8 +199,10 @@ async function saveCloud() {
 // Recovery key ------------------------------------------------------------------------------------------------
 
 let shownKey = null;
+let hasDiskKey = false;
 function recovery({ key }) {
   shownKey = null;
+  hasDiskKey = key.disk;
   byId("recovery-shown").hidden = byId("recovery-form").hidden = true;
   byId("recovery-begin").hidden = false;
   byId("recovery-made").hidden = key.made === null;
@@ -213,7 +215,8 @@ function recovery({ key }) {
 async function showKey() {
   byId("recovery-problem").hidden = true;
   try {
-    shownKey = await ask("/api/v1/keys/recovery", { body: { renew: done.recovery } });
+    const disk = await diskKey(hasDiskKey);
+    shownKey = { ...await ask("/api/v1/keys/recovery", { body: { renew: done.recovery } }), disk };
     showGroups();
   } catch (error) {
     showProblem(byId("recovery-problem"), error);
@@ -221,10 +224,14 @@ async function showKey() {
 }
 
 function showGroups() {
-  const { groups, picture: svg } = shownKey;
-  byId("groups").replaceChildren(...groups.map((group) => make("li", {}, group)));
+  const { groups, picture: svg, disk } = shownKey;
+  const written = (each) => each.map((group) => make("li", {}, group));
+  byId("groups").replaceChildren(...written(groups));
+  byId("disk-shown").hidden = !disk.length;
+  byId("disk-about").textContent = aboutDiskKey();
+  byId("disk-groups").replaceChildren(...written(disk));
   byId("scan").replaceChildren(picture(svg, _("The same as a code to be scanned")));
-  keyPaper({ name: value("appliance.name"), groups, svg });
+  keyPaper({ name: value("appliance.name"), groups, svg, disk });
   byId("recovery-begin").hidden = byId("recovery-form").hidden = true;
   byId("recovery-shown").hidden = false;
   byId("written").focus();
@@ -233,6 +240,7 @@ function showGroups() {
 function typeBack() {
   byId("paper")?.remove();
   byId("groups").replaceChildren();
+  byId("disk-groups").replaceChildren();
   byId("scan").replaceChildren();
   byId("recovery-shown").hidden = true;
   byId("recovery-form").hidden = false;
