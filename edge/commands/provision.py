@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 __all__ = ["add"]
 
 _STICK, _BOOT = "stick", "boot partition"
+_UPDATE = "EDGE-UPDATE"
+"""The folder of a stick that brings an update, too (`edge.updates.stick`)."""
 _LONGEST = 7000
 """Characters of what was wrong."""
 _PATIENCE = 80.0
@@ -102,19 +104,37 @@ async def _show(options: argparse.Namespace) -> int:
 
 
 async def _stick(options: argparse.Namespace) -> int:
+    from functools import partial
+
+    from edge.machine.sticks import Use, tell_of_stick
     from edge.provision import medium
 
-    found = None
+    stick = options.folder
+    tell = partial(tell_of_stick, _places(options), stick, Use.SETUP)
     try:
-        found = await asyncio.to_thread(medium.find, options.folder)
+        if await asyncio.to_thread((stick / _UPDATE).is_dir):  # looked at afterwards
+            wait = partial(tell_of_stick, _places(options), stick, Use.UPDATE, is_over=False)
+            await asyncio.to_thread(wait, "its update comes next")
+        await asyncio.to_thread(tell, "is read", is_over=False)
+        found = await asyncio.to_thread(medium.find, stick)
         if found is None:
+            await asyncio.to_thread(tell, f"has no {medium.FOLDER}/{medium.FILE}")
             return 0
-        words, setup = await _set_up(options, found, _STICK)
+        words, setup, said = await _set_up(options, found, _STICK)
     except Exception as error:
-        with contextlib.suppress(EdgeError, OSError):  # why it was refused is the news
-            await asyncio.to_thread(medium.answer, options.folder, _refusal(error))
+        said = f"not taken: {medium.ANSWER} on it says why"
+        try:
+            await asyncio.to_thread(medium.answer, stick, _refusal(error))
+        except (EdgeError, OSError):  # why it was refused is the news
+            said = "not taken, and the answer can't be written to it"
+        await asyncio.to_thread(tell, said)
         raise
-    await asyncio.to_thread(medium.answer, options.folder, words, token=setup.token)
+    try:
+        await asyncio.to_thread(medium.answer, stick, words, token=setup.token)
+    except (EdgeError, OSError):
+        await asyncio.to_thread(tell, f"{said}; the answer can't be written to it")
+        raise
+    await asyncio.to_thread(tell, said)
     return 0
 
 
@@ -129,7 +149,7 @@ async def _boot(options: argparse.Namespace) -> int:
         found = await asyncio.to_thread(medium.read_folder, places.setup)
         if found is None:
             return 0
-        words, _ = await _set_up(options, found, _BOOT)
+        words, _, _ = await _set_up(options, found, _BOOT)
     except Exception as error:
         # It has a code and passwords in it, and lies in the clear: it goes, unless it may still be
         # taken; root counts at how many starts that was tried.
@@ -143,8 +163,8 @@ async def _boot(options: argparse.Namespace) -> int:
     return 0
 
 
-async def _set_up(options: argparse.Namespace, found: Found, by: str) -> tuple[str, Setup]:
-    """Have it taken; the answer for people."""
+async def _set_up(options: argparse.Namespace, found: Found, by: str) -> tuple[str, Setup, str]:
+    """Have it taken; the answer for people, what was taken, and what the screen says of it."""
     from edge.provision.file import read_setup
 
     setup = read_setup(found.text, "EDGE-SETUP/edge.toml")
@@ -161,7 +181,8 @@ async def _set_up(options: argparse.Namespace, found: Found, by: str) -> tuple[s
                 await cache.audit.record(_entry(by, {}, str(error)))
                 raise
             if not taken.is_new:
-                return "This box was set up by this file before; nothing was changed.\n", setup
+                words = "This box was set up by this file before; nothing was changed.\n"
+                return words, setup, "has set this box up before; nothing was changed"
             from edge.cache.own_settings import told
 
             await cache.audit.record(_entry(by, told(taken.changes)))
@@ -175,7 +196,7 @@ async def _set_up(options: argparse.Namespace, found: Found, by: str) -> tuple[s
         words = await _answer(options, by, taken)
     except EdgeError as error:
         words = f"This box was set up by the {by}. But: {error}\n{error.hint}\n"
-    return words + wrong, setup
+    return words + wrong, setup, "has set this box up"
 
 
 async def _come_into_force(folder: Path) -> str:

@@ -105,6 +105,7 @@ async def _download(options: argparse.Namespace) -> int:
         say("edge: the update comes, at the calendar's pace: edge update show", file=sys.stderr)
         return 0
     from edge.admin.local import ask_service
+    from edge.provision.medium import ANSWER
     from edge.updates.held import held
     from edge.updates.machine import HERE
     from edge.updates.signature import read_keys
@@ -118,15 +119,22 @@ async def _download(options: argparse.Namespace) -> int:
 
     if options.if_any and not await asyncio.to_thread(has_any, options.source):
         return 0
-    await asyncio.to_thread(refuse_elsewhere)
+    await asyncio.to_thread(_on_screen, options.source, "its update is copied", is_over=False)
+    said = "its update was not taken"
     try:
-        version = await asyncio.to_thread(copied)
-    except (UpdateRefused, StorageFull) as error:
-        await asyncio.to_thread(_refused, loaded, options.source, error)
-        with contextlib.suppress(EdgeError):  # locked, say: it finds it in the history
-            await ask_service(loaded.appliance.data_dir, "update", {"do": "wake"})
-        raise
-    await asyncio.to_thread(_answer, options.source, _COPIED.format(version=version))
+        await asyncio.to_thread(refuse_elsewhere)
+        try:
+            version = await asyncio.to_thread(copied)
+        except (UpdateRefused, StorageFull) as error:
+            await asyncio.to_thread(_refused, loaded, options.source, error)
+            said += f": {ANSWER} on it, and the page Update, say why"
+            with contextlib.suppress(EdgeError):  # locked, say: it finds it in the history
+                await ask_service(loaded.appliance.data_dir, "update", {"do": "wake"})
+            raise
+        await asyncio.to_thread(_answer, options.source, _COPIED.format(version=version))
+        said = f"its update {version} is on this box"
+    finally:
+        await asyncio.to_thread(_on_screen, options.source, said)
     await ask_service(loaded.appliance.data_dir, "update", {"do": "wake"})
     say(f"edge: version {version} is here, and proven: edge update install", file=sys.stderr)
     return 0
@@ -160,6 +168,14 @@ def _answer(stick: Path, words: str) -> None:
     if (stick / FOLDER).is_dir():
         with contextlib.suppress(EdgeError, OSError):
             answer(stick, words, name=FOLDER)
+
+
+def _on_screen(stick: Path, words: str, *, is_over: bool = True) -> None:
+    """Say it on the screen of the box, if it is a stick that the units look at."""
+    from edge.machine.places import Places
+    from edge.machine.sticks import Use, tell_of_stick
+
+    tell_of_stick(Places(), stick, Use.UPDATE, words, is_over=is_over)
 
 
 async def _install(options: argparse.Namespace) -> int:

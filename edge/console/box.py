@@ -47,6 +47,7 @@ from edge.machine.moves import MoveState, read_move
 from edge.machine.networks import read_network
 from edge.machine.places import Places
 from edge.machine.ports import read_ports
+from edge.machine.sticks import read_sticks
 from edge.machine.wishes import (
     Back,
     Keep,
@@ -129,6 +130,7 @@ class LocalBox:
                 *state.worries,
                 *(() if state.has_people else await asyncio.to_thread(setup_refused, self._places)),
             ),
+            sticks=await asyncio.to_thread(read_sticks, self._places),
             network=network,
             ports=ports,
             move=move,

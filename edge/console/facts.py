@@ -75,6 +75,8 @@ def _said(view: View) -> Iterator[tuple[str, str]]:
         yield "" if at else "Address", one
     if not view.addresses:
         yield "", "Is the cable plugged in?"
+    for one in view.sticks:
+        yield "Stick", one
     if view.network.tried is not None:
         yield "Network", "other settings are tried"
     if view.move is not None:

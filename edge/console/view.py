@@ -58,6 +58,8 @@ class View:
     """None: there is somebody who can log in."""
     troubles: tuple[str, ...] = ()
     """Of the machine."""
+    sticks: tuple[str, ...] = ()
+    """What is said of each that is in."""
     network: NetworkState = field(default_factory=NetworkState)
     ports: tuple[Port, ...] = ()
     move: MoveState | None = None

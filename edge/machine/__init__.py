@@ -26,6 +26,7 @@ kernel), and leaves an *answer* beside. Root runs for the time of a wish, and li
     power       whether the mains are there
     ups         an UPS on USB is found
     lights      status LEDs
+    sticks      what the screen says of a stick that is in
     former_name what it was called on the LAN until somebody renamed it
     part        what the service itself wishes
     places      where all of it is

@@ -36,6 +36,8 @@ class Places:
     """Is there once the clock follows a time server (systemd-timesyncd)."""
     own_disk: Path = Path("/run/edge-disk")
     """Links to the partitions of the disk that the machine started from (the image makes them)."""
+    sticks: Path = Path("/run/edge-stick")
+    """What is told of each stick that is in; the units that look at sticks make it."""
     nut: Path = Path("/run/edge-nut")
     """NUT's configuration, where an UPS was found."""
     reset: Path = Path("/usr/lib/edge/factory-reset")

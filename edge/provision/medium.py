@@ -19,11 +19,11 @@ from edge.cache.disk import Folder, on_disk
 from edge.errors import ConfigError, SealBroken
 from edge.provision.file import LONGEST, text_of, without_token
 
-__all__ = ["FILE", "FOLDER", "Found", "answer", "beside", "find", "read_folder"]
+__all__ = ["ANSWER", "FILE", "FOLDER", "Found", "answer", "beside", "find", "read_folder"]
 
 FOLDER: Final = "EDGE-SETUP"
 FILE: Final = "edge.toml"
-_ANSWER: Final = "result.txt"
+ANSWER: Final = "result.txt"
 _NEW: Final = "edge-toml.new"
 _MOST_FILES: Final = 32
 
@@ -86,7 +86,7 @@ def answer(medium: Path, words: str, *, token: str = "", name: str = FOLDER) -> 
         DiskUnusable: It can't be written.
     """
     with on_disk(medium), Folder.named(medium) as top, top.folder(name) as folder:
-        _write(folder, _ANSWER, words.replace("\n", "\r\n").encode())  # Windows' editor, too
+        _write(folder, ANSWER, words.replace("\n", "\r\n").encode())  # Windows' editor, too
         if token:
             found = _found(folder)
             if found is not None and token in found.text:
@@ -107,7 +107,7 @@ def _found(folder: Folder) -> Found | None:
 def _beside(folder: Folder) -> dict[str, bytes]:
     found: dict[str, bytes] = {}
     for name in folder.names():
-        if len(found) == _MOST_FILES or name in (FILE, _ANSWER) or not folder.is_file(name):
+        if len(found) == _MOST_FILES or name in (FILE, ANSWER) or not folder.is_file(name):
             continue
         if (data := _read(folder, name)) is not None:
             found[name] = data

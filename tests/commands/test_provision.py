@@ -21,6 +21,7 @@ from edge.machine.asking import NoAnswer
 from edge.machine.booting import begin
 from edge.machine.carrying import Carrier
 from edge.machine.networks import Networks
+from edge.machine.sticks import read_sticks
 from edge.opening import Cache
 from edge.provision.taking import NetworkAway, read_provisioned
 from tests.machine.machines import served
@@ -96,6 +97,45 @@ def test_a_stick_that_is_refused_says_why_and_changes_nothing(edge, file, stick,
     assert edge("stick", stick.parent) == 1
     assert "set up already" in (stick / "result.txt").read_text()
     assert "set up already" in capsys.readouterr().err
+
+
+@pytest.fixture
+def screen(machine, stick):
+    """What the screen says of the stick: systemd made a folder for that."""
+    (machine.places.sticks / stick.parent.name).mkdir(parents=True)
+    return lambda: "".join(read_sticks(machine.places))
+
+
+def test_the_screen_says_what_came_of_a_stick(edge, stick, screen):
+    (stick / "edge.toml").write_text(f"{TEXT}[sync]\nsweep_minuets = 5\n")
+    assert edge("stick", stick.parent) == 2
+    assert screen() == "not taken: result.txt on it says why; you may take it out"
+    (stick / "edge.toml").write_text(TEXT)
+    (stick.parent / "EDGE-UPDATE").mkdir()
+    assert edge("stick", stick.parent) == 0
+    assert screen() == "has set this box up; its update comes next; leave it in"
+    assert edge("stick", stick.parent) == 0
+    assert screen().startswith("has set this box up before; nothing was changed; ")
+    (stick / "edge.toml").unlink()
+    assert edge("stick", stick.parent) == 0
+    assert screen().startswith("has no EDGE-SETUP/edge.toml; ")
+
+
+def test_the_screen_says_that_a_stick_is_read_and_that_it_can_not_be_written(
+    edge, stick, screen, monkeypatch
+):
+    seen = []
+
+    def refuse(*_, **__):
+        seen.append(screen())
+        raise DiskUnusable("the disk can't be used: Read-only file system")
+
+    monkeypatch.setattr("edge.provision.medium.answer", refuse)
+    assert edge("stick", stick.parent) == 1
+    (stick / "edge.toml").write_text(f"x = 1\n{TEXT}")
+    assert edge("stick", stick.parent) == 2
+    assert seen == ["is read; leave it in"] * 2
+    assert screen() == "not taken, and the answer can't be written to it; you may take it out"
 
 
 def test_a_stick_of_something_else_is_left_alone(edge, tmp_path):

@@ -13,6 +13,7 @@ from edge import __main__, config
 from edge.access.audit.entry import Event
 from edge.access.audit.search import Asked, search
 from edge.app import Appliance
+from edge.machine.sticks import Use
 from edge.updates.history import Deed
 from edge.updates.journal import Folder
 from tests import program
@@ -174,8 +175,12 @@ async def test_a_stick_that_is_refused_says_so_on_itself_and_on_the_page(path, t
     (stick / "EDGE-UPDATE" / "x.edgeupdate").write_bytes(b"x" * 100)
     words = ["update", "download", "--if-any", "--from", str(stick), "--config", str(path)]
     machine = place_of(tmp_path / "machine", "1.0")
+    screen = []
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr("edge.updates.machine.HERE", machine)
+        patched.setattr(
+            "edge.machine.sticks.tell_of_stick", lambda *said, **_: screen.append(said[1:])
+        )
         for _ in range(2):
             assert await asyncio.to_thread(__main__.main, words) == 1
         said = (stick / "EDGE-UPDATE" / "result.txt").read_bytes().decode()
@@ -189,6 +194,13 @@ async def test_a_stick_that_is_refused_says_so_on_itself_and_on_the_page(path, t
         assert await asyncio.to_thread(__main__.main, words) == 0
         said = (stick / "EDGE-UPDATE" / "result.txt").read_text()
         assert said.startswith("Version 1.1 is on the box, and proven.")
+    why = "result.txt on it, and the page Update, say why"
+    assert screen[-4:] == [
+        (stick, Use.UPDATE, "its update is copied"),
+        (stick, Use.UPDATE, f"its update was not taken: {why}"),
+        (stick, Use.UPDATE, "its update is copied"),
+        (stick, Use.UPDATE, "its update 1.1 is on this box"),
+    ]
     done = await edge("update", "history", "--config", path)
     assert "a stick      refused" in done.stdout
     # A stick with a switch is refused all the same.

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import shutil
 import sys
 import time
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -29,6 +31,7 @@ from edge.index.identities import IdentityRow
 from edge.locked import root_secret
 from edge.machine.carrying import Carrier
 from edge.machine.networks import read_network
+from edge.machine.sticks import Use, tell_of_stick
 from edge.machine.wishes import Network, NetworkSettings, Restart
 from edge.opening import Cache
 from tests.machine.machines import machine_in, served
@@ -122,6 +125,16 @@ async def test_a_renamed_box_shows_what_is_shown_at_its_former_name_too(loaded, 
     assert view.fingerprint != before.fingerprint
     assert (view.former.fingerprint, view.former.host) == (before.fingerprint, "radiology.local")
     assert view.former.until > time.time()
+
+
+async def test_a_stick_is_spoken_of_as_long_as_it_is_in(service, box, machine):
+    folder = machine.places.sticks / "sda1"
+    folder.mkdir(parents=True)
+    tell = partial(tell_of_stick, machine.places, Path("/run/edge-media/sda1"), Use.SETUP)
+    await asyncio.to_thread(tell, "has set this box up")
+    assert (await box.look()).sticks == ("has set this box up; you may take it out",)
+    shutil.rmtree(folder)
+    assert (await box.look()).sticks == ()
 
 
 async def test_a_code_that_was_handed_out_elsewhere_stays_worth_something(service, box):

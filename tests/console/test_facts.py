@@ -56,6 +56,16 @@ def test_of_a_renamed_box_both_fingerprints_stand_each_with_where_it_is_shown():
     assert len(lines) <= 20
 
 
+def test_of_a_stick_that_is_in_it_is_said_what_came_of_it():
+    said = "not taken: result.txt on it says why; you may take it out"
+    lines, _ = laid_out(replace(NEW, sticks=(said,)), 80, 20)
+    at = next(at for at, line in enumerate(lines) if line.startswith("Stick        not taken: "))
+    assert " ".join(line[13:] for line in lines[at : at + 3]).startswith(said)
+    assert fingerprint_in(lines) == NEW.fingerprint
+    assert len(lines) <= 20
+    assert not [line for line in lines_of(NEW) if "Stick" in line]
+
+
 async def test_on_the_screen_nothing_is_cut():
     view = replace(NEW, address=f"https://{LONG}:8443/welcome")
     async with shown(FakeBox(view)) as (page, pilot):
