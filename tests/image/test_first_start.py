@@ -1,0 +1,81 @@
+"""With which key the image's program makes the data at the first start, and when it makes none.
+
+The program itself, on a disk that is a file, as in `tests.image.test_erasing`.
+"""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+
+import pytest
+
+from tests.image.test_erasing import KEY, NEW, Box, box_in, put, restarted
+
+pytestmark = pytest.mark.skipif(not shutil.which("sfdisk"), reason="needs sfdisk (fdisk)")
+
+
+@pytest.fixture
+def new(tmp_path):
+    """A box on its first day: it has no data yet, and its disk no key."""
+    box = box_in(tmp_path / "machine")
+    box.key.unlink()
+    disk = str(box.root / "dev/vda")
+    subprocess.run(["sfdisk", "--quiet", "--delete", disk, "6"], check=True)
+    restarted(box)
+    (box.root / "run/edge-disk/data").unlink()
+    return box
+
+
+def put_stick_in(box: Box) -> None:
+    """One that is called EDGE-KEY."""
+    (box.root / "dev/disk/by-label").mkdir(parents=True)
+    (box.root / "dev/disk/by-label/EDGE-KEY").touch()
+
+
+def stick(box: Box) -> str:
+    """Where it is mounted."""
+    return f"{box.root}/run/edge-disk/stick-mount"
+
+
+def test_the_stick_gets_a_key_and_nothing_on_it_leads_elsewhere(new):
+    put_stick_in(new)
+    assert new.run("disk", "open") == 0, new.said
+    assert new.data == NEW
+    assert f"--key-file={stick(new)}/data.key " in new.said
+    assert not new.key.exists(), "the disk has none"
+    mounted = [line.split() for line in new.said.splitlines() if line.startswith("mount ")]
+    to_stick = [words for words in mounted if words[-1] == stick(new)]
+    assert len(to_stick) == 2, "to make the data, and to open it"
+    for words in to_stick:
+        assert words[words.index("-t") + 1] == "vfat,exfat", "what knows links is not mounted"
+        options = set(words[words.index("-o") + 1].split(","))
+        assert {"nosymfollow", "nodev", "nosuid", "noexec"} <= options
+
+
+def test_no_other_key_is_taken_where_the_stick_can_not_be_read(new):
+    put_stick_in(new)
+    new.breaks("mount")
+    assert new.run("disk", "open") != 0
+    assert "the stick EDGE-KEY can't be used: format it anew" in new.said
+    assert not new.called("systemd-repart")
+
+
+def test_nor_where_no_key_can_be_written_to_it(new):
+    put_stick_in(new)
+    (new.root / "run/edge-disk/stick-mount/data.key.new").mkdir(parents=True)
+    assert new.run("disk", "open") != 0
+    assert "no key can be written to the stick EDGE-KEY" in new.said
+    assert f"umount {stick(new)}\n" in new.said
+    assert not new.called("systemd-repart")
+
+
+def test_a_box_that_is_in_use_does_not_mind_a_stick_that_can_not_be_read(tmp_path):
+    box = box_in(tmp_path / "machine")
+    (box.root / "dev/vda6").write_bytes(NEW.ljust(4096, b"."))
+    put_stick_in(box)
+    mount = box.root / "programs/mount"
+    of_stick = "#!/bin/bash\ncase $* in *stick-mount) exit 3 ;; esac\n"
+    put(mount, mount.read_text().replace("#!/bin/bash\n", of_stick))
+    assert box.run("disk", "open") == 0, box.said
+    assert box.key.read_bytes() == KEY
