@@ -79,3 +79,31 @@ def test_a_box_that_is_in_use_does_not_mind_a_stick_that_can_not_be_read(tmp_pat
     put(mount, mount.read_text().replace("#!/bin/bash\n", of_stick))
     assert box.run("disk", "open") == 0, box.said
     assert box.key.read_bytes() == KEY
+
+
+def with_tpm(box: Box, said: str) -> None:
+    """It is there; what systemd-repart says before it ends without having made anything."""
+    put(box.root / "programs/systemd-analyze", "#!/bin/sh\nexit 0\n")
+    put(box.root / "programs/systemd-repart", f"#!/bin/sh\nprintf '%s' '{said}' >&2\nexit 1\n")
+
+
+def test_a_tpm_that_gives_no_key_is_said_and_the_disk_gets_none_in_its_place(new):
+    lines = (
+        "Encrypting future partition 5...\n"
+        "Failed to seal to TPM2: Operation not supported\n"
+        "Failed to encrypt device: Operation not supported\n"
+    )
+    with_tpm(new, lines)
+    assert new.run("disk", "open") != 0
+    assert "the TPM gives no key (Failed to seal to TPM2: Operation not supported)" in new.said
+    assert "or put a stick EDGE-KEY in. No data was made" in new.said
+    assert lines in new.said, "the log has all of it"
+    assert not new.key.exists()
+    assert "edge-data" not in new.labels
+
+
+def test_what_is_no_fault_of_the_tpm_is_not_said_to_be_one(new):
+    with_tpm(new, "Applying changes.\nNo space left on device\n")
+    assert new.run("disk", "open") != 0
+    assert "the data could not be made: No space left on device" in new.said
+    assert "the TPM gives no key" not in new.said
