@@ -107,3 +107,59 @@ def test_what_is_no_fault_of_the_tpm_is_not_said_to_be_one(new):
     assert new.run("disk", "open") != 0
     assert "the data could not be made: No space left on device" in new.said
     assert "the TPM gives no key" not in new.said
+
+
+def on_usb(box: Box, **inside: dict[str, str]) -> None:
+    """Its disk is plugged in at USB; others are not, whose files in sysfs are changed so."""
+    blocks = box.root / "sys/class/block"
+    usb = box.root / "sys/devices/usb2/vda"
+    usb.parent.mkdir(parents=True)
+    (blocks / "vda").rename(usb)
+    (blocks / "vda").symlink_to(usb)
+    for part in blocks.glob("vda?"):
+        part.unlink()
+        part.symlink_to(usb / part.name)
+    for name, changed in {"vda": {}, **inside}.items():
+        folder = blocks / name
+        (folder / "device").mkdir(parents=True)
+        files = {"removable": "0", "ro": "0", "size": str(64 * 10**9 // 512)} | changed
+        for file, said in files.items():
+            (folder / file).write_text(f"{said}\n")
+    (usb / "device/model").write_text("Ultra Fit       \n")
+
+
+def test_who_took_a_stick_for_the_installer_has_a_minute_to_see_that_it_becomes_the_box(new):
+    on_usb(new, nvme0n1={})
+    assert new.run("disk", "open") == 0, new.said
+    said, called = (new.root / "said").read_text(), (new.root / "called").read_text()
+    assert "this USB disk (vda, Ultra Fit) becomes the box" in said
+    assert "nvme0n1 inside the machine stays as it is" in said
+    assert called.index("\nsleep 60\n") < called.index("\nsystemd-repart ")
+    assert new.data == NEW, "a small box whose disk is on USB needs nobody"
+    (new.root / "called").write_text("")
+    assert new.run("disk", "open") == 0, new.said
+    assert "becomes the box" not in new.said, "it is one by now"
+
+
+@pytest.mark.parametrize(
+    "inside",
+    [
+        {},
+        {"sr0": {"removable": "1"}},
+        {"mmcblk0boot0": {"size": "8192"}},
+        {"sdb": {"ro": "1"}},
+    ],
+    ids=lambda inside: next(iter(inside), "none"),
+)
+def test_where_there_is_no_other_disk_nobody_waits(new, inside):
+    on_usb(new, **inside)
+    assert new.run("disk", "open") == 0, new.said
+    assert "becomes the box" not in new.said
+    assert "\nsleep 60\n" not in new.said
+
+
+def test_nor_on_a_disk_inside_the_machine(new):
+    other = new.root / "sys/class/block/nvme0n1/device"
+    other.mkdir(parents=True)
+    assert new.run("disk", "open") == 0, new.said
+    assert "becomes the box" not in new.said
