@@ -15,7 +15,7 @@ from tests.fakes.orthanc import Orthanc
 from tests.fakes.orthanc import missing as orthanc_lacks
 from tests.image.machine import Machine, built
 from tests.image.media import stick
-from tests.image.studies import NEEDS_IMAGE, kept, send, sent
+from tests.image.studies import LAB, NEEDS_IMAGE, kept, send, sent
 from tests.image.technician import HOST, Technician
 from tests.image.updates import NEWER, deeds, server, until, update
 
@@ -25,8 +25,7 @@ pytestmark = [
     pytest.mark.skipif(bool(orthanc_lacks()), reason=orthanc_lacks()),
 ]
 SLICES = 12
-FAULTY = """[Service]
-Environment=EDGE_UPDATE__URL=http://{host}:{port}/ EDGE_UPDATE__BY_ITSELF=look
+FAULTY = """Environment=EDGE_UPDATE__URL=http://{host}:{port}/ EDGE_UPDATE__BY_ITSELF=look
 ExecStartPre=+/bin/sh -c 'grep -qF {version} /usr/lib/os-release || exit 0; \
  nft add table ip fault; \
  nft add chain ip fault out "{{ type filter hook output priority 0; }}"; \
@@ -59,8 +58,10 @@ def after():
 def box(tmp_path_factory, archive, updates, after):
     """Set up by a stick, with an archive; it asks nobody who they are."""
     folder = tmp_path_factory.mktemp("box")
-    settings = Technician(archive).settings + b'\n[http]\nauth = "none"\n'
-    fault = FAULTY.format(host=HOST, port=updates.port, version=after, archive=archive.http_port)
+    settings = Technician(archive).settings
+    fault = LAB + FAULTY.format(
+        host=HOST, port=updates.port, version=after, archive=archive.http_port
+    )
     machine = Machine(
         folder / "machine",
         built(),
