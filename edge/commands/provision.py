@@ -36,7 +36,7 @@ _UPDATE = "EDGE-UPDATE"
 _LONGEST = 7000
 """Characters of what was wrong."""
 _PATIENCE = 80.0
-"""Seconds for the service to run with other settings; the units give 300 for all."""
+"""Seconds for the service to run with other settings; the units give 400 for all."""
 _LOOK = 0.2
 _NOT_IN_FORCE = (
     "The box is yet to start anew with these settings: the fingerprint to compare",

@@ -60,7 +60,7 @@ _PATIENCE: Final = 60.0
 _APART: Final = 5.0
 """Seconds for which it must be up then: the address of before may still be there at first."""
 _TURN: Final = 120.0
-"""Seconds to wait for the end of another file; the units give 300 for all."""
+"""Seconds to wait for the end of another file; the units give 400 for all."""
 _LOOK: Final = 0.5
 
 

@@ -222,3 +222,7 @@ def test_a_stick_sets_the_box_up_behind_the_walls_of_its_unit(box):
     assert TOKEN not in file
     assert 'name = "radiology"' in (box.data / "settings.toml").read_text()
     assert inside(box, "ls", "/run/edge-media/sda1/EDGE-SETUP") == b"edge.toml\nresult.txt\n"
+    # The screen has it from there, behind the walls of another unit.
+    told = becomes(box, "/run/edge-stick/sda1/setup.json", lambda text: b"true" in text)
+    assert json.loads(told) == {"words": "has set this box up", "is_over": True}
+    assert inside(box, "stat", "-c%U %a", "/run/edge-stick/sda1") == b"edge 755\n"
