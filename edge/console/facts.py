@@ -83,7 +83,7 @@ def _said(view: View) -> Iterator[tuple[str, str]]:
         yield "Disk", view.move.words
     if view.code is not None:
         yield "", ""
-        yield "Set-up code", view.code.text or "handed out before; c makes another"
+        yield "Set-up code", view.code.text or "a stick's token, or from before; c makes another"
         yield "", f"until {time.strftime('%d %b %H:%M', time.localtime(view.code.until))}"
     if view.fingerprint:
         yield "", ""

@@ -78,6 +78,12 @@ _SAVE: Final = (
     '"Make Plain Text"'
 )
 
+_DRAW: Final = (
+    "have a password manager draw 16 digits and letters (no U; seven or more different ones), or"
+    " edge provision token where Edge is installed"
+)
+_LEAVE_OUT: Final = "or leave it out: then the code on the screen of the box makes the first admin"
+
 
 @dataclass(frozen=True, slots=True)
 class _Network:
@@ -313,9 +319,9 @@ class _Faults:
 
 def _check_table(table: _Table, own: Settings, text: str) -> None:
     if table.token and codes.digest_of(table.token) is None:
-        raise own.error(("setup", "token"), "is no code", "edge provision token prints one")
+        raise own.error(("setup", "token"), "is no code", f"{_DRAW}; {_LEAVE_OUT}")
     if table.token and len(set(codes.typed(table.token))) < _LEAST_VARIED:
-        raise own.error(("setup", "token"), "can be guessed", "edge provision token prints another")
+        raise own.error(("setup", "token"), "can be guessed", f"{_DRAW}; {_LEAVE_OUT}")
     if table.token not in text:
         raise own.error(
             ("setup", "token"),

@@ -82,4 +82,4 @@ async def test_on_the_screen_nothing_is_cut():
 
 def test_a_code_that_was_handed_out_can_be_replaced_and_that_is_said():
     lines = lines_of(replace(NEW, code=Code("", 1_900_000_000.0)))
-    assert "Set-up code  handed out before; c makes another" in lines
+    assert "Set-up code  a stick's token, or from before; c makes another" in lines

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import codecs
+import re
 
 import pytest
 
 from edge.errors import ConfigError
 from edge.machine.wishes import NetworkSettings
 from edge.provision.file import read_setup, text_of, without_token
+from tests.documents import ROOT
 
 TOKEN = "7K2M-Q0XE-41TR-ZB9D"
 WHOLE = f"""
@@ -55,6 +57,27 @@ def test_a_file_that_says_nothing_of_the_machine_leaves_it():
     assert not read_setup("", "edge.toml").changes
 
 
+@pytest.mark.parametrize("path", ["image/README.md", "manual/machine.md"])
+def test_the_examples_of_the_guides_are_taken_as_they_stand(path):
+    text = (ROOT / path).read_text(encoding="utf-8")
+    blocks = re.findall(r"^```\w+\n(.*?)^```$", text, re.DOTALL | re.MULTILINE)
+    [example] = [block for block in blocks if "[[cloud.archive]]" in block]
+    if "XXXX" in example:  # a place for one, not a token
+        example = example.replace("XXXX-XXXX-XXXX-XXXX", TOKEN)
+    setup = read_setup(example, "edge.toml")
+    assert setup.config.dimse.peer[0].ae_title == "CT1"
+    assert "kind" in setup.changes["cloud.archive"][0]
+    assert bool(setup.token) == ("[setup]" in example)
+
+
+def test_a_token_of_ones_own_is_taken_as_the_guides_say():
+    drawn = WHOLE.replace(TOKEN, "7K2MQ0XE41TRZB9D")
+    assert read_setup(drawn, "edge.toml").token == "7K2MQ0XE41TRZB9D"
+    said = refused(WHOLE.replace(TOKEN, "my-own-token"))
+    assert "setup.token is no code" in said
+    assert "leave it out: then the code on the screen of the box makes the first admin" in said
+
+
 def test_it_is_known_again_when_its_token_is_struck_out():
     struck = without_token(WHOLE, TOKEN)
     assert TOKEN not in struck
@@ -88,9 +111,9 @@ def test_what_is_wrong_is_said_with_its_line():
         ),
         (
             '[setup]\n\ntoken = "1234"\n',
-            "edge.toml:3: setup.token is no code | edge provision token",
+            "edge.toml:3: setup.token is no code | have a password manager draw 16 digits and",
         ),
-        ('[setup]\ntoken = "XXXX-XXXX-XXXX-XXXX"\n', "setup.token can be guessed | edge provision"),
+        ('[setup]\ntoken = "XXXX-XXXX-XXXX-XXXX"\n', "setup.token can be guessed | have a"),
         ('[setup]\ntoken = "7K2M\\u002DQ0XE-41TR-ZB9D"\n', "can't be struck out"),
         ('[setup]\nca = "../root.pem"\n', "setup.ca is no name of a file"),
         ("[[setup]]\n", "edge.toml: setup must be a table | write it as [setup]"),
