@@ -2,7 +2,8 @@
 
 Owns the one reader for all of them: however many screens hang in a clinic, the index is read once.
 It is woken by `Changes`, and reads what came in at once, the state of the whole no more often than
-it can afford: the longer a reading takes, the longer the pause behind it. Nobody listens: nothing
+it can afford: the longer a reading takes, the longer the pause behind it, up to fifteen seconds, so
+that what is shown is never much older. Nobody listens: nothing
 is read. Each listener holds the newest event of every kind and no more, so that one who is slow
 misses steps in between, never the end, and takes no memory.
 """
@@ -34,7 +35,7 @@ _SOON: Final = 0.25
 _PAUSE: Final = 1.0
 """Between two readings of the whole state."""
 _SHARE: Final = 20.0
-"""The pause is so many times as long as the reading took."""
+"""The pause is so many times as long as the reading took, up to the longest."""
 _LONGEST: Final = 15.0
 """The state is read so often though nothing changed: calendars open, a disk fills."""
 
@@ -212,7 +213,9 @@ class Live:
         began = time.monotonic()
         self._status = await self._read()
         took = time.monotonic() - began
-        self._read_again = time.monotonic() + max(self._pause, _SHARE * took)
+        longest = max(self._longest, took)  # it never reads more than half of the time
+        pause = min(max(self._pause, _SHARE * took), longest)
+        self._read_again = time.monotonic() + pause
 
     def _tell(self, kind: str, said: dict[str, Any], others: dict[str, Any]) -> None:
         data, for_others = msgspec.json.encode(said), msgspec.json.encode(others)

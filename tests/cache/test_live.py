@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import time
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -110,6 +111,22 @@ async def test_a_burst_is_read_once_and_its_end_is_told(box):
             while (await hear(listener, "state"))["studies"] != 100:
                 pass
         assert box.reads - before <= 2
+
+
+async def test_a_reading_that_takes_long_makes_no_pause_beyond_the_longest(box):
+    async def slow():
+        await asyncio.sleep(0.5)  # what it takes under load
+        return await box.read()
+
+    live = Live(box.changes, slow, Coming(box), soon=0.01, pause=0.1, longest=1.0)
+    began = time.monotonic()
+    for reads in (1, 2):
+        async with asyncio.timeout(PATIENCE):
+            while box.reads < reads:
+                await live.status()
+                await asyncio.sleep(0.01)
+    # Twenty times the reading would be ten seconds.
+    assert time.monotonic() - began < 8.0
 
 
 async def test_what_comes_in_is_looked_at_before_the_state_may_be_read_again(box):

@@ -75,4 +75,5 @@ follow({
   arrivals: (data) => { last = data; draw(); },
   state: (data) => { isDown = data.offline_since !== null; draw(); },
 });
-setInterval(draw, 20000);
+// How long ago something was counts on by itself, whether anything is heard or not.
+setInterval(draw, 1000);
