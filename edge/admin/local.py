@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Act",
+    "ServiceSilent",
     "ask_service",
     "cages_of_service",
     "local_door",
@@ -180,7 +181,8 @@ async def ask_service(
     Raises:
         KeyLocked: It is locked, and does nothing of the kind until it is open.
         DecisionRefused: It refuses.
-        EdgeError: It does not answer, or not as it should.
+        ServiceSilent: It does not answer.
+        EdgeError: Or not as it should.
     """
     try:
         async with asyncio.timeout(seconds):
@@ -222,8 +224,12 @@ def _document(answer: httpx.Response) -> dict[str, Any] | None:
     return said if isinstance(said, dict) else None
 
 
-def _no_answer() -> EdgeError:
-    return EdgeError("the service does not answer", hint="look at its log, and ask again")
+class ServiceSilent(EdgeError):
+    """There was no answer, or not within the time for it: it may be busy."""
+
+
+def _no_answer() -> ServiceSilent:
+    return ServiceSilent("the service does not answer", hint="look at its log, and ask again")
 
 
 def refuse_if_locked(folder: Path) -> None:

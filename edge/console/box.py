@@ -15,6 +15,7 @@ import contextlib
 import logging
 import time
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -22,7 +23,7 @@ from edge.access.audit.entry import Entry, Event
 from edge.access.throttle import Throttle
 from edge.access.tls import Shown
 from edge.access.tls import shown as shown_by
-from edge.admin.local import ask_service, parts_of_service
+from edge.admin.local import ServiceSilent, ask_service, parts_of_service
 from edge.admin.local_keys import Opening, open_service, state_of_service
 from edge.cache.condition import Level
 from edge.cache.machine import temperature
@@ -31,6 +32,7 @@ from edge.config import Config
 from edge.console.address import page_address
 from edge.console.advice import setup_refused
 from edge.console.service import (
+    ODD,
     ServiceState,
     fingerprint_of,
     former_of,
@@ -38,6 +40,7 @@ from edge.console.service import (
     moment,
     state_of,
 )
+from edge.console.silence import BUSY, Silence
 from edge.console.view import Code, Person, View
 from edge.errors import EdgeError, KeyLocked, Needs
 from edge.machine.asking import ask, disks_from, is_there
@@ -60,6 +63,7 @@ from edge.machine.wishes import (
 )
 
 if TYPE_CHECKING:
+    from edge.cache.status import Parts
     from edge.console.person import Door
     from edge.opening import Cache
 
@@ -69,8 +73,10 @@ log = logging.getLogger(__name__)
 
 _FREE: Final = (Restart, PowerOff)
 """For whoever stands before the box: it has a button, and a plug."""
+_STATE: Final = 8.0
+"""Seconds that the service has to say how it is: while images come in it reads that for long."""
 _ANSWER: Final = 3.0
-"""Seconds that the service has for an answer to who looks."""
+"""Seconds that it has for any other answer to who looks."""
 _RECORD: Final = 20.0
 """Seconds in which the audit should have what is done here."""
 _SOON: Final = 3600.0
@@ -94,6 +100,9 @@ class LocalBox:
         self._places = places or Places()
         self._throttle = Throttle()
         self._code: Code | None = None
+        self._silence = Silence("The service")
+        self._last: ServiceState | None = None
+        """What it said when it last answered."""
         self._tried_shut: NetworkSettings | None = None
         """What was tried while the box was locked, by whoever stood there."""
 
@@ -157,30 +166,49 @@ class LocalBox:
     async def _state(self, config: Config) -> ServiceState:
         try:
             folder = config.appliance.data_dir
-            told = await ask_service(folder, "state", seconds=_ANSWER)
+            told = await ask_service(folder, "state", seconds=_STATE)
         except KeyLocked as error:
+            self._silence.end()
+            self._last = None
             said = str(error)
             certificate = await self._certificate(config)
             return ServiceState(
                 f"{said[:1].upper()}{said[1:]}.", needs=error.needs, certificate=certificate
             )
         except EdgeError as error:
-            if await self._is_starting(config):
+            parts = await self._parts(config)
+            if "start" in parts:
                 return ServiceState("The service is starting.", Level.BUSY)
             log.warning("the service can't say how it is: %s", error)
-            return ServiceState(
-                "The service does not answer. If that stays so: r restarts the box."
-            )
+            if not isinstance(error, ServiceSilent):
+                return ServiceState(ODD)
+            return self._silent(is_alive="service" not in parts)
+        self._silence.end()
         if told is None:
+            self._last = None
             return ServiceState("The service is not running: nothing comes in. r restarts the box.")
-        return state_of(told)
+        self._last = state_of(told)
+        return self._last
 
-    async def _is_starting(self, config: Config) -> bool:
+    def _silent(self, *, is_alive: bool) -> ServiceState:
+        """As it was when it last answered, until its silence is worth a word."""
+        said = self._silence.grown(is_alive=is_alive)
+        if said is None and self._last is not None:
+            return self._last
+        sentence, level = said or (BUSY, Level.BUSY)
+        if self._last is None:
+            return ServiceState(sentence, level)
+        return replace(self._last, sentence=sentence, level=level, worries=())
+
+    async def _parts(self, config: Config) -> Parts:
+        """How its parts are; ``service`` is one that does not answer."""
+        folder, silent = config.appliance.data_dir, {"service": "does not answer"}
         try:
             async with asyncio.timeout(_ANSWER):
-                return "start" in (await parts_of_service(config.appliance.data_dir) or {})
+                parts = await parts_of_service(folder)
         except TimeoutError:
-            return False
+            return silent
+        return silent if parts is None else parts
 
     @staticmethod
     async def _certificate(config: Config) -> str:

@@ -35,6 +35,7 @@ from edge.console.facts import laid_out, rows_of
 from edge.console.first_day import talk_of_reset
 from edge.console.forms import Form, Question, UnlockForm, harmless
 from edge.console.network import Trial, talk_of_network
+from edge.console.silence import Silence
 from edge.console.style import STYLE
 from edge.console.view import Box, Person, View
 from edge.errors import EdgeError, Needs
@@ -45,7 +46,7 @@ __all__ = ["ConsolePage"]
 log = logging.getLogger(__name__)
 
 _LOOK: Final = 5.0
-_ANSWER: Final = 10.0
+_ANSWER: Final = 20.0
 """Seconds that the box has to say how it is, or that somebody has gone."""
 _LOOK_AT_IDLE: Final = 1.0
 _IDLE: Final = 300.0
@@ -106,6 +107,7 @@ class ConsolePage(App[None], inherit_bindings=False):
         idle: Seconds after which who logged in is logged out.
         ends: Seconds in which the machine has ended that was told to.
         patience: Seconds that the box has to say how it is.
+        silence: What is said of one that does not.
         driver: Of the terminal; None: textual's.
     """
 
@@ -130,6 +132,7 @@ class ConsolePage(App[None], inherit_bindings=False):
         idle: float = _IDLE,
         ends: float = _ENDS,
         patience: float = _ANSWER,
+        silence: Silence | None = None,
         driver: type[Driver] | None = None,
     ) -> None:
         super().__init__(driver_class=driver)
@@ -137,6 +140,7 @@ class ConsolePage(App[None], inherit_bindings=False):
         self._every = every
         self._idle = idle
         self._patience = patience
+        self._silence = silence or Silence("The box")
         self._touched = time.monotonic()
         self._looks = self._wanted = False
         self._ends = ends
@@ -228,14 +232,16 @@ class ConsolePage(App[None], inherit_bindings=False):
                 view = await self._box.look()
         except TimeoutError:
             log.warning("the box does not say how it is")
-            if not self._under_way:
-                self._say("The box does not answer. If that stays so: r restarts it.", Level.ALARM)
+            said = self._silence.grown()
+            if said is not None and not self._under_way:
+                self._say(*said)
             return
         except (EdgeError, OSError) as error:
             log.warning("the box can't be looked at: %s", error)
             if not self._under_way:
                 self._say(f"The box can't be looked at: {words_of(error)}", Level.ALARM)
             return
+        self._silence.end()
         self.view = view
         if not self._under_way:
             self._say(view.sentence, view.level)

@@ -14,10 +14,11 @@ from edge.cache.condition import Level
 from edge.console.view import Code, FormerShown
 from edge.errors import Needs
 
-__all__ = ["ServiceState", "fingerprint_of", "former_of", "headline", "moment", "state_of"]
+__all__ = ["ODD", "ServiceState", "fingerprint_of", "former_of", "headline", "moment", "state_of"]
 
 log = logging.getLogger(__name__)
 
+ODD: Final = "The service does not answer as it should. If that stays so: r restarts the box."
 _LONGEST: Final = 400
 """Characters of its sentence that there is room for."""
 _MOST_WORRIES: Final = 3
@@ -65,9 +66,7 @@ def state_of(told: dict[str, Any]) -> ServiceState:
         or (until is not None and moment(until) is None)
     ):
         log.warning("the service says how it is in words that are not known here")
-        return ServiceState(
-            "The service does not answer as it should. If that stays so: r restarts the box."
-        )
+        return ServiceState(ODD)
     return ServiceState(
         sentence[:_LONGEST],
         Level(told["level"]),

@@ -23,6 +23,7 @@ from edge.cache.condition import Level
 from edge.console import box as box_module
 from edge.console.address import page_address
 from edge.console.box import LocalBox
+from edge.console.silence import BUSY, Silence
 from edge.console.view import CodeWrong, SecondFactorNeeded
 from edge.errors import AccessDenied, EdgeError, Needs, StorageFull, TooManyAttempts
 from edge.index import identities
@@ -355,15 +356,15 @@ def test_where_the_image_leads_browsers_to_it_they_need_no_port():
 
 
 @contextlib.asynccontextmanager
-async def answering(loaded, answer):
-    """A service that says this of itself; None: nothing at all."""
+async def answering(loaded, answer, *, parts=b"{}"):
+    """A service that says this of itself, and of its parts; None: nothing at all."""
     folder = loaded.appliance.data_dir
     folder.mkdir(exist_ok=True)
 
     async def answered(reader, writer):
         with contextlib.closing(writer):
             asked = await reader.readuntil(b"\r\n\r\n")
-            said = b"{}" if b"/acts/" not in asked else answer
+            said = parts if b"/acts/" not in asked else answer
             if said is None:
                 await reader.read()
                 return
@@ -402,8 +403,44 @@ async def test_of_many_worries_there_is_room_for_some(loaded, box):
 
 
 async def test_a_service_that_hangs_is_looked_at_for_seconds_at_the_most(loaded, box, monkeypatch):
-    monkeypatch.setattr(box_module, "_ANSWER", 0.2)
+    monkeypatch.setattr(box_module, "_STATE", 0.2)
     async with answering(loaded, None):
         view = await asyncio.wait_for(box.look(), 20)
-    assert view.sentence.startswith("The service does not answer.")
+    assert view.sentence == BUSY
+    assert view.level is Level.BUSY
+
+
+async def test_a_service_that_answers_late_is_shown_as_it_was_and_no_restart_is_advised(
+    loaded, box, monkeypatch
+):
+    monkeypatch.setattr(box_module, "_STATE", 0.2)
+    now = [0.0]
+    monkeypatch.setattr(box, "_silence", Silence("The service", lambda: now[0]))
+    until = time.time() + 86_400
+    async with answering(loaded, FINE.replace(b"1e9", str(until).encode())):
+        before = await box.look()
+    assert before.code is not None
+    async with answering(loaded, None):
+        assert await box.look() == before
+        now[0] = 31.0
+        assert await box.look() == before
+        view = await box.look()
+        assert (view.level, view.code) == (Level.BUSY, before.code)
+        now[0] = 300.0
+        assert "restart" not in (await box.look()).sentence
+    async with answering(loaded, FINE.replace(b"1e9", str(until).encode())):
+        assert await box.look() == before
+
+
+async def test_only_after_minutes_of_silence_is_a_restart_advised(loaded, box, monkeypatch):
+    monkeypatch.setattr(box_module, "_STATE", 0.2)
+    monkeypatch.setattr(box_module, "_ANSWER", 0.2)
+    now = [0.0]
+    monkeypatch.setattr(box, "_silence", Silence("The service", lambda: now[0]))
+    async with answering(loaded, None, parts=None):
+        for _ in range(3):
+            assert (await box.look()).sentence == BUSY
+        now[0] = 200.0
+        view = await box.look()
+    assert view.sentence.startswith("The service has not answered for 3 minutes.")
     assert view.level is Level.ALARM

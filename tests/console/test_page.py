@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 from dataclasses import replace
+from itertools import count
 
 import pytest
 from textual.widgets import Button, Input, Static
@@ -20,6 +21,7 @@ from edge.console.forms import (
 )
 from edge.console.network import NetworkForm, Trial
 from edge.console.page import ConsolePage
+from edge.console.silence import Silence
 from edge.errors import EdgeError, MachineRefused, Needs
 from edge.machine.asking import NoAnswer
 from edge.machine.wishes import Back, Keep, Network, NetworkSettings, PowerOff, Restart
@@ -478,13 +480,15 @@ async def test_what_exists_only_here_is_destroyed_by_who_says_so_twice():
 
 async def test_a_box_that_does_not_answer_is_said_so_and_logs_out_all_the_same():
     box = FakeBox()
-    page = ConsolePage(box, every=0.1, idle=0.3, patience=0.2)
+    minutes = count(step=60)
+    silence = Silence("The box", lambda: next(minutes))
+    page = ConsolePage(box, every=0.1, idle=0.3, patience=0.2, silence=silence)
     async with page.run_test(size=(80, 24)) as pilot:
         await until(pilot, lambda: "safe in the cloud" in text(page, "sentence"))
         box.takes = 600.0
         page.person = ANNA
         await until(pilot, lambda: page.person is None)
-        await until(pilot, lambda: "does not answer" in text(page, "sentence"))
+        await until(pilot, lambda: "has not answered" in text(page, "sentence"))
         assert "logged in" not in text(page, "title")
         page._idle = 300.0  # the question stays on a slow machine, too
         await pilot.press("r")
