@@ -35,7 +35,8 @@ NOT_EARLIER = dt.datetime(2026, 11, 1, tzinfo=dt.UTC).timestamp()
 _EXPIRED, _NOT_YET_VALID, _HOSTNAME, _ADDRESS = 10, 9, 62, 64  # OpenSSL's X509_V_ERR_*
 SET_CLOCK = "set this box's clock (timedatectl, chronyc tracking), or let it reach a time server"
 _NO_TRUST = (
-    "give the box its authority's certificate: on its page, at the archive under More, or as tls_ca"
+    "give the box its authority's certificate: on its page, at the archive under More (the setting"
+    " is tls_ca where a file says it)"
 )
 _NO_TRUST_OTHER = "set tls_ca of the archive to the certificate of its authority"
 _ARCHIVE = "the archive"

@@ -212,12 +212,16 @@ def _remedy(
     rights = ", ".join(f'"{right}"' for right in group[0].rights)
     if is_stranger:
         return (
-            on_box(f"add a [[dimse.peer]] with ae_title = {ae_title!r} whose may has {rights}"),
+            on_box(
+                f"let it in on the page Devices, and tick {rights}; or add a [[dimse.peer]] with"
+                f" ae_title = {ae_title!r} whose may has that"
+            ),
         )
     words = ",".join(group[0].rights)
     return (
         on_box(
-            f"add {rights} to may in the [[dimse.peer]] of {ae_title}; if it was approved, say"
+            f"on the page Devices, change {ae_title} and tick {rights}; or add {rights} to may in"
+            f" the [[dimse.peer]] of {ae_title}; if it was approved, say"
             f" edge peer approve {shlex.quote(ae_title)} --may again, with {words} beside what it"
             " may now"
         ),
@@ -302,9 +306,13 @@ def _let_in(settings: Dimse, title: str, host: str, meant: str) -> tuple[Change,
     if meant:
         device = (on_device(f'if it is {meant}: set its own AE title to "{meant}", exactly so'),)
     if settings.unknown_peers == "learn":
-        return (*device, on_box(f"if it may call: edge peer approve {shlex.quote(title)}"))
-    add = f'if it may call: add a [[dimse.peer]] with ae_title = "{title}" and host = "{host}"'
-    return (*device, on_box(add))
+        let = f"let it in on the page Devices, or by edge peer approve {shlex.quote(title)}"
+    else:
+        let = (
+            f'on the page Devices, let a device in with AE title "{title}" and address {host}; or'
+            f' add a [[dimse.peer]] with ae_title = "{title}" and host = "{host}"'
+        )
+    return (*device, on_box(f"if it may call: {let}"))
 
 
 def on_device(what: str) -> Change:

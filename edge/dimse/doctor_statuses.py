@@ -174,7 +174,10 @@ def destination_unknown(named: str, meant: str) -> Finding:
     """
     title = plain(named)
     what = f'its C-MOVE was answered with status A801: the destination "{title}" is not known here'
-    add = f'add a [[dimse.peer]] with ae_title = "{title}", its host and its port'
+    add = (
+        f'on the page Devices, let a device in with AE title "{title}", its address and port; or'
+        f' add a [[dimse.peer]] with ae_title = "{title}", its host and its port'
+    )
     changes: tuple[Change, ...] = (on_box(add),)
     if not title:
         what = "its C-MOVE was answered with status A801: it named no AE title as destination"

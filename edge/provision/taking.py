@@ -274,7 +274,8 @@ class Taking:
             by_what = f"by the {before.by}" if before is not None else "and has its people"
             raise DecisionRefused(
                 f"this box is set up already, {by_what}",
-                hint="change it on its page; or have it be as on its first day: edge reset",
+                hint="change it on its page; or have it be as on its first day: the key f on its"
+                " screen once an admin has logged in there, or edge reset in a shell",
             )
 
     async def _refuse_a_page_by_no_port(self, setup: Setup) -> None:

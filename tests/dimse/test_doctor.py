@@ -41,12 +41,15 @@ def test_a_wrong_called_title():
 def test_an_unknown_title_is_approved_where_the_box_learns_and_else_configured():
     assert said(rejected(Cause.UNKNOWN)) == [
         'it calls itself "CT9", and no peer has that AE title',
-        "box: if it may call: edge peer approve CT9",
+        "box: if it may call: let it in on the page Devices, or by edge peer approve CT9",
     ]
     strict = replace(SETTINGS, unknown_peers="reject")
     assert said(rejected(Cause.UNKNOWN, settings=strict, expected="CT1"))[1:] == [
         'device: if it is CT1: set its own AE title to "CT1", exactly so',
-        'box: if it may call: add a [[dimse.peer]] with ae_title = "CT9" and host = "10.0.0.9"',
+        (
+            'box: if it may call: on the page Devices, let a device in with AE title "CT9" and'
+            ' address 10.0.0.9; or add a [[dimse.peer]] with ae_title = "CT9" and host = "10.0.0.9"'
+        ),
     ]
 
 
@@ -98,9 +101,11 @@ def test_refused_contexts_are_one_finding_for_each_reason():
     assert [one.sop_class for one in nothing.contexts] == ["Color Palette Storage", "1.2.3.4.5"]
     assert store.what == 'it proposed CT Image Storage, and its may lacks "store"'
     assert store.changes[0].side is Side.BOX
+    assert 'on the page Devices, change CT9 and tick "store"; or' in store.changes[0].what
     assert "edge peer approve CT9 --may" in store.changes[0].what
     (store,) = contexts(images, is_stranger=True)
     assert "can do nothing here" in store.what
+    assert "let it in on the page Devices" in store.changes[0].what
     assert "add a [[dimse.peer]] with ae_title = 'CT9'" in store.changes[0].what
 
 
@@ -160,7 +165,7 @@ def test_a_crowd_of_storage_classes_is_a_number():
 
 def test_commands_can_be_typed_as_they_stand_there():
     unknown = rejected(Cause.UNKNOWN, calling="CT 1")
-    assert unknown.changes[0].what == "if it may call: edge peer approve 'CT 1'"
+    assert unknown.changes[0].what.endswith("or by edge peer approve 'CT 1'")
     refused = NotAccepted(CT, (JPEG,), 1, 'its may lacks "store"', ("store",))
     (finding,) = doctor.not_accepted([refused], (), ae_title="CT 1", is_stranger=False)
     assert "say edge peer approve 'CT 1' --may again" in finding.changes[0].what

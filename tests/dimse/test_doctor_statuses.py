@@ -90,7 +90,12 @@ def test_each_way_not_to_fit_the_model_is_a_case_of_its_own_and_names_the_statem
             "NOWHERE",
             "",
             'the destination "NOWHERE" is not known here',
-            [(Side.BOX, 'add a [[dimse.peer]] with ae_title = "NOWHERE", its host and its port')],
+            [
+                (
+                    Side.BOX,
+                    'on the page Devices, let a device in with AE title "NOWHERE", its address',
+                )
+            ],
         ),
         (
             "ws1",
