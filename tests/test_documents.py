@@ -13,6 +13,7 @@ from packaging.markers import Marker
 
 from edge import __main__, config, loading
 from edge.access.roles import Act, Role
+from edge.pages.acceptance import CHECKS
 from tests.browser import gallery
 from tests.documents import MANUAL, README, ROOT, TEXT, headings, rows
 
@@ -211,6 +212,13 @@ def test_the_changelog_has_the_form_of_keep_a_changelog():
     assert "\n## [Unreleased]\n" in text
     sections = set(re.findall(r"^### (.*)$", text, re.MULTILINE))
     assert sections <= {"Added", "Changed", "Deprecated", "Removed", "Fixed", "Security"}
+
+
+def test_the_guide_of_the_image_has_the_lines_of_the_acceptance_protocol():
+    guide = (ROOT / "image/README.md").read_text(encoding="utf-8")
+    part = guide.partition("## 5. Accept it")[2].partition("\n## ")[0]
+    lines = re.findall(r"^\| ([^|]+) \|", part, re.MULTILINE)
+    assert tuple(lines[1:]) == CHECKS
 
 
 def test_the_licence_is_whole():

@@ -13,27 +13,47 @@ from typing import Any, Final
 
 from cryptography import x509
 
-from edge import __version__
 from edge.access.authority import fingerprint
 from edge.access.roles import Act
-from edge.cache.network import look
+from edge.cache.network import Look, look
 from edge.cache.status import Status
+from edge.machine.places import Places
 from edge.pages.page import Page, Visit
-from edge.pages.words import noted
+from edge.pages.words import Words, noted
+from edge.updates.machine import HERE
 
-__all__ = ["CHECKS", "PAGE"]
+__all__ = ["CHECKS", "PAGE", "disk_key_of"]
 
 CHECKS: Final = (
     noted("Each device sent a study, and it opened at a workstation."),
     noted("A study went to the archive and came back, image for image."),
-    noted("The line was unplugged: intake went on, and what waited went out afterwards."),
-    noted("The power was cut and came back: the box started by itself."),
-    noted("The power button switched it off, and on again."),
+    noted(
+        "The line out of the house was unplugged: images came in and opened, and what waited went"
+        " out afterwards."
+    ),
+    noted(
+        "The power was cut while a study was sent: the box started by itself, with all that the"
+        " device counted as sent."
+    ),
+    noted("The power button switched it off within a minute, and on again: nothing was lost."),
     noted("The recovery key was typed back from paper, and lies locked away in another building."),
+    noted(
+        "It stands behind a lock, its firmware with a password; or its disk’s key is on a stick"
+        " that was taken out."
+    ),
     noted("At least two people can log in as administrators."),
     noted("Those who work here know the first page, and whom to call."),
 )
-"""What people did, and nobody else can know."""
+"""What people did, and nobody else can know; `image/README.md` says how."""
+_DISK_KEYS: Final = {
+    "tpm2": noted("in the TPM: whoever carries the whole machine away has it, too"),
+    "recovery": noted(
+        "in the TPM, which did not give it at the last start: its recovery key was typed"
+    ),
+    "stick": noted("on a stick, without which the box does not start"),
+    "esp": noted("on the disk itself: whoever takes the disk has it, too"),
+}
+"""As the image's program that opens the data names them (``image/libexec/disk``)."""
 _STRANGERS: Final = {
     "reject": noted("are turned away"),
     "learn": noted("are turned away and listed: end that before the box is handed over"),
@@ -44,21 +64,47 @@ _STRANGERS: Final = {
 async def fill(visit: Visit) -> Mapping[str, Any]:
     """How the box is, in the words of a form."""
     status, now, words = await visit.means.live.status(), time.time(), visit.words
-    looks = await asyncio.to_thread(look)
+    looks, version, disk_key = await asyncio.to_thread(_machine)
     address = next((one.found for one in looks if one.what == "address" and one.is_fine), "")
     return {
-        "made": f"{words.date(now)}, {words.time(now)}",
-        "facts": list(_facts(visit, status, address, now)),
+        "made": _when(words, now),
+        "facts": list(_facts(visit, status, address, version, disk_key)),
         "checks": CHECKS,
     }
 
 
-def _facts(visit: Visit, status: Status, address: str, now: float) -> Iterator[tuple[str, str]]:
+def _machine() -> tuple[list[Look], str, str]:
+    """Its network, the version of its system, and where the key of its disk is. Blocks."""
+    return look(), HERE.shown_version, disk_key_of(Places())
+
+
+def disk_key_of(places: Places) -> str:
+    """Where the key is that opens the data at a start, in words; empty: the image did not open it.
+
+    Blocks.
+    """
+    try:
+        how = (places.own_disk / "key").read_text("ascii").strip()
+    except (OSError, UnicodeDecodeError):
+        return ""
+    return _DISK_KEYS.get(how, "")
+
+
+def _when(words: Words, moment: float) -> str:
+    """On paper a time is nothing without its day."""
+    return f"{words.date(moment)}, {words.time(moment)}"
+
+
+def _facts(
+    visit: Visit, status: Status, address: str, version: str, disk_key: str
+) -> Iterator[tuple[str, str]]:
     """Names, and what holds."""
     words, config = visit.words, visit.means.config
     _ = words.gettext
     yield _("Box"), config.appliance.name
-    yield _("Version"), __version__
+    yield _("Version"), version
+    if disk_key:
+        yield _("Key of the disk"), _(disk_key)
     yield _("Address of its page"), str(visit.request.url.origin())
     if pem := visit.means.authority():
         found = fingerprint(x509.load_pem_x509_certificate(pem))
@@ -85,14 +131,14 @@ def _facts(visit: Visit, status: Status, address: str, now: float) -> Iterator[t
         elif state.online:
             reached = _("reached")
         else:
-            reached = _("not reached since %(time)s", time=words.moment(state.since, now))
+            reached = _("not reached since %(time)s", time=_when(words, state.since))
         yield _("Archive %(name)s", name=archive.name), reached
     if not config.cloud.archive:
         yield _("Archive"), _("none is set up")
     key = status.backups.has_recovery_key
     yield _("Recovery key"), _("there is one") if key else _("there is none")
     last = status.backups.last
-    made = words.moment(last[0].made, now) if last else _("None was made yet.")
+    made = _when(words, last[0].made) if last else _("None was made yet.")
     yield _("Newest backup"), made
     yield _("Studies"), words.number(status.summary.studies)
 

@@ -21,7 +21,8 @@ from tests.browser.screen import logged_in
 @pytest.fixture
 async def box(tmp_path):
     """One with three devices and an archive, which has its own certificate."""
-    devices = tuple(Peer(f"CT{number}", f"192.0.2.{number}") for number in (1, 2, 3))
+    devices = tuple(Peer(f"CT{number}", f"192.0.2.{number}") for number in (1, 2))
+    devices += (Peer("CT3", "192.0.2.3", 11113),)
     archive = Archive("hospital", "http://127.0.0.1:9/dicom-web")
     loaded = config.Config(
         appliance=config.Appliance(name="brigid", data_dir=tmp_path / "box"),
@@ -45,6 +46,9 @@ async def test_it_is_one_sheet_and_names_the_authority_and_the_dicom_address(box
     facts = page.locator("#facts")
     await expect(facts).to_contain_text(authority.fingerprint(hashes.SHA256()).hex(":").upper())
     await expect(facts).to_contain_text("sont refusés")
+    # Nobody entered a port for the first; that of the last is told.
+    cells = page.locator("#devices td:nth-child(2)")
+    await expect(cells).to_have_text(["192.0.2.1", "192.0.2.2", "192.0.2.3:11113"])
     for paper in ("A4", "Letter"):
         sheets = re.findall(rb"/Type\s*/Page\b", await page.pdf(format=paper))
         assert len(sheets) == 1, paper

@@ -19,10 +19,13 @@ from edge.access.audit.search import Asked, search
 from edge.access.roles import Role
 from edge.access.scope import Scope
 from edge.logs import recent
+from edge.machine.places import Places
+from edge.pages import acceptance
 from edge.pages.acceptance import CHECKS
 from edge.pages.audit import EVENTS
 from edge.pages.help import ENTERING, SECTIONS
 from edge.pages.table import PAGES
+from edge.updates.machine import Place
 from tests.browser.scene import PATIENTS
 
 pytestmark = pytest.mark.asyncio(loop_scope="module")
@@ -220,13 +223,40 @@ async def test_admins_read_on_the_first_page_that_one_is_open(browse, cookies, a
 # Handing over -------------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize(
+    ("key", "words"),
+    [
+        ("tpm2\n", "in the TPM"),
+        ("stick\n", "on a stick"),
+        ("recovery\n", "in the TPM, which did not give it"),
+        ("other\n", ""),
+        (None, ""),
+    ],
+)
+async def test_the_protocol_says_where_the_key_of_the_disk_is(tmp_path, key, words):
+    if key is not None:
+        await asyncio.to_thread((tmp_path / "key").write_text, key)
+    said = await asyncio.to_thread(acceptance.disk_key_of, Places(own_disk=tmp_path))
+    assert said.startswith(words)
+    assert bool(said) == bool(words)
+
+
 async def test_the_acceptance_protocol_says_how_the_box_is_and_leaves_the_rest_to_people(
-    scene, browse, cookies
+    scene, browse, cookies, monkeypatch, tmp_path
 ):
+    release = tmp_path / "os-release"
+    release.write_text("IMAGE_ID=edge\nIMAGE_VERSION=0.1.0.202611301455\n")
+    monkeypatch.setattr(acceptance, "HERE", Place(os_release=release))
+    own_disk = tmp_path / "edge-disk"
+    own_disk.mkdir()
+    (own_disk / "key").write_text("esp\n")
+    monkeypatch.setattr(acceptance, "Places", lambda: Places(own_disk=own_disk))
     text = (await browse("/acceptance", cookies[Role.ADMIN])).text
     assert "St. Brigid Clinic" in text
     assert scene.base in text
     assert "none is set up" in text
+    assert "0.1.0.202611301455" in text
+    assert "on the disk itself: whoever takes the disk has it, too" in text
     assert text.count('class="tick"') == len(CHECKS)
     assert "may send images: that is for laboratories" in text
     for name, patient_id, *_ in PATIENTS:

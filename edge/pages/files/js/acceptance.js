@@ -4,9 +4,13 @@ import "./layout.js";
 import { ask } from "./api.js";
 import { byId, make, showProblem } from "./dom.js";
 
+// A port is told where somebody said one: 104 is what is taken if nobody does.
+const USUAL = 104;
+const where = (one) => one.host && one.port !== USUAL ? `${one.host}:${one.port}` : one.host;
+
 const row = (one) => make("tr", {},
   make("td", {}, make("bdi", {}, one.name || one.ae_title), one.name ? make("div", { class: "small" }, one.ae_title) : null),
-  make("td", { dir: "ltr" }, one.host ? `${one.host}:${one.port}` : ""),
+  make("td", { dir: "ltr" }, where(one)),
   make("td", {}, make("span", { class: "tick", "aria-hidden": "true" })));
 
 async function show() {
