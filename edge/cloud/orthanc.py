@@ -24,7 +24,7 @@ from edge.dicom.instance import InstanceRef
 from edge.dicom.uids import is_uid
 from edge.errors import CloudRefused, InstanceNotFound
 
-__all__ = ["OrthancArchive", "OrthancFeed", "archive_of"]
+__all__ = ["OrthancArchive", "OrthancFeed", "archive_of", "rooted"]
 
 _ROOT = "/dicom-web"
 """Of its plugin, unless its settings say otherwise."""
@@ -96,9 +96,9 @@ class OrthancArchive(DicomwebArchive):
             return await super().search_studies(params, limit=limit, offset=offset)
         except CloudRefused as error:
             if not self.route.url.path.rstrip("/").endswith(_ROOT):
-                where = f"{self.route.url}".rstrip("/") + _ROOT
                 error.hint = (
-                    f"check the url: of an Orthanc it ends with {_ROOT}, as in {where}, unless its"
+                    f"check the url: of an Orthanc it ends with {_ROOT}, as in"
+                    f" {rooted(str(self.route.url))}, unless its"
                     " DICOMweb plugin has another Root"
                 )
             raise
@@ -226,6 +226,14 @@ class OrthancFeed:
 def _root(archive: DicomwebArchive) -> str:
     """Of the REST API."""
     return archive.base.rpartition("/")[0]
+
+
+def rooted(url: str) -> str:
+    """With the path of the plugin at its end, in the place of one that was meant to be it."""
+    whole = url.rstrip("/")
+    before, _, last = whole.rpartition("/")
+    is_meant = last.lower().startswith("dicom") and not before.endswith("/")  # no host
+    return (before if is_meant else whole) + _ROOT
 
 
 def _moment(date: str) -> float:

@@ -8,7 +8,7 @@ from aiohttp import web
 from edge import others
 from edge.cloud.dicomweb import DicomwebArchive
 from edge.cloud.feed import Action, Change, Page
-from edge.cloud.orthanc import OrthancArchive, OrthancFeed, archive_of
+from edge.cloud.orthanc import OrthancArchive, OrthancFeed, archive_of, rooted
 from edge.dicom.instance import InstanceRef
 from edge.errors import CloudRefused, CloudUnauthorised, CloudUnreachable, InstanceNotFound
 
@@ -167,3 +167,16 @@ async def test_a_log_that_can_not_be_understood_is_refused(log, odd):
     answers += [odd]
     with pytest.raises(CloudRefused, match="archive cloud: reading the log of changes"):
         await feed.after("7")
+
+
+@pytest.mark.parametrize(
+    ("url", "meant"),
+    [
+        ("https://10.0.2.2:28042/dicomweb", "https://10.0.2.2:28042/dicom-web"),
+        ("https://10.0.2.2:28042/pacs/DICOM_web/", "https://10.0.2.2:28042/pacs/dicom-web"),
+        ("https://10.0.2.2:28042/pacs", "https://10.0.2.2:28042/pacs/dicom-web"),
+        ("https://dicom.example", "https://dicom.example/dicom-web"),
+    ],
+)
+def test_a_path_that_was_meant_to_be_the_plugins_is_replaced_in_the_example(url, meant):
+    assert rooted(url) == meant
