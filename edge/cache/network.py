@@ -22,6 +22,8 @@ _UP: Final = 0x1
 _GATEWAY: Final = 0x2
 _ELSEWHERE: Final = "192.0.2.1", "2001:db8::1"
 """For documentation (RFC 5737, 3849): the kernel says from which address it would be called."""
+_STUBS: Final = frozenset({"127.0.0.53", "127.0.0.54"})
+"""Where systemd-resolved listens on this machine, which asks the real ones."""
 What = Literal["address", "router", "names", "clock"]
 """Is looked at."""
 
@@ -88,11 +90,9 @@ def _router(root: Path) -> Look:
 
 
 def _names(root: Path) -> Look:
-    servers = [
-        words[1]
-        for line in _lines(root / "etc/resolv.conf")
-        if len(words := line.split()) > 1 and words[0] == "nameserver"
-    ]
+    servers = _servers(root / "etc/resolv.conf")
+    if servers and _STUBS.issuperset(servers):
+        servers = _servers(root / "run/systemd/resolve/resolv.conf")
     return _found(
         "names",
         servers,
@@ -101,12 +101,26 @@ def _names(root: Path) -> Look:
     )
 
 
+def _servers(file: Path) -> list[str]:
+    """Of a file as resolv.conf(5)."""
+    return [
+        words[1]
+        for line in _lines(file)
+        if len(words := line.split()) > 1 and words[0] == "nameserver"
+    ]
+
+
 def _clock(root: Path, now: float) -> Look:
     if now < _NOT_EARLIER:
         return Look("clock", False, "the clock was never set", "set it, or let it use NTP")
     if (root / "run/systemd/timesync/synchronized").exists():
         return Look("clock", True, "it follows a time server")
-    return Look("clock", True, "it is set; whether it follows a time server is not known")
+    return Look(
+        "clock",
+        False,
+        "it is set; whether it follows a time server is not known",
+        "see that the time is right; name a time server (NTP) in the network settings",
+    )
 
 
 def _found(what: What, found: Sequence[str], lacks: str, hint: str) -> Look:

@@ -43,11 +43,26 @@ def test_name_servers_are_those_of_the_resolver(root):
     assert (one.is_fine, one.found) == (True, "192.168.1.1")
 
 
+def test_behind_the_resolver_of_this_machine_the_real_name_servers_are_told(root):
+    (root / "etc/resolv.conf").write_text("nameserver 127.0.0.53\noptions edns0\n")
+    assert not found(root, "names").is_fine
+    (root / "run/systemd/resolve").mkdir(parents=True)
+    (root / "run/systemd/resolve/resolv.conf").write_text(
+        "nameserver 192.168.1.1\nnameserver 9.9.9.9\n"
+    )
+    one = found(root, "names")
+    assert (one.is_fine, one.found) == (True, "192.168.1.1, 9.9.9.9")
+
+
 def test_a_clock_that_was_never_set_is_found_out(root):
     assert not found(root, "clock", now=0.0).is_fine
-    assert found(root, "clock").is_fine
+    unsure = found(root, "clock")
+    assert not unsure.is_fine
+    assert "not known" in unsure.found
+    assert unsure.hint
     (root / "run/systemd/timesync").mkdir(parents=True)
     (root / "run/systemd/timesync/synchronized").touch()
+    assert found(root, "clock").is_fine
     assert found(root, "clock").found == "it follows a time server"
 
 
