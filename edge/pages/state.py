@@ -124,8 +124,21 @@ def _sentence(status: Status, words: Words, now: float) -> str:
             numbers.studies_unproven,
         )
     if not (numbers.studies or numbers.rejected or numbers.trashed):
-        return _("Nothing is here yet.")
+        return _empty(status, words)
     return _("Everything is safe in the cloud.")
+
+
+def _empty(status: Status, words: Words) -> str:
+    """Nothing came in yet: what it lacks before anything does is worth more than that."""
+    _ = words.gettext
+    has_archive = bool(status.archives or status.untried)
+    if not has_archive and not status.backups.has_recovery_key:
+        return _("Nothing is here yet. It lacks a cloud archive and a recovery key.")
+    if not has_archive:
+        return _("Nothing is here yet. It lacks a cloud archive.")
+    if not status.backups.has_recovery_key:
+        return _("Nothing is here yet. It lacks a recovery key.")
+    return _("Nothing is here yet.")
 
 
 def _trouble(status: Status, words: Words) -> str:

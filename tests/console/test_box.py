@@ -174,7 +174,7 @@ async def test_without_room_for_a_code_the_rest_is_shown(service, box, monkeypat
 
     monkeypatch.setattr(box, "_new_code", full)
     view = await box.look()
-    assert view.sentence == "Nothing is here yet."
+    assert view.sentence == "Nothing is here yet. It lacks a cloud archive and a recovery key."
     assert view.code is None
 
 
