@@ -70,6 +70,7 @@ async function learn() {
   const button = byId("learn");
   button.disabled = true;
   byId("device-wait").hidden = false;
+  byId("device-problem").hidden = true;
   try {
     learns();
     known = new Map((await change({ "dimse.unknown_peers": "learn" })).settings.map((one) => [one.key, one]));
@@ -92,7 +93,8 @@ async function watch() {
     showNews(peers, strangers, doctor);
     byId("device-problem").hidden = true;
   } catch (error) {
-    showProblem(byId("device-problem"), error);
+    // While it begins anew it does not answer, which is said already.
+    if (byId("device-wait").hidden) showProblem(byId("device-problem"), error);
   }
   timer = setTimeout(watch, EVERY);
 }

@@ -19,6 +19,7 @@ const ORDER = ["clinic", "network", "cloud", "recovery", "device", "image"];
 const CLINIC = [["name", "appliance.name"], ["language", "page.language"], ["zone", "appliance.time_zone"]];
 const IMAGE = ["store", "find", "retrieve", "delete"];
 const done = {};
+let since = "";
 let known = new Map();
 
 // The code from the console ------------------------------------------------------------------------------
@@ -41,9 +42,10 @@ if (codes) {
 
 const value = (key) => known.get(key)?.value;
 async function look() {
-  const [{ settings }, { peers }, doctor, key, { custody }] = await Promise.all([
+  const [{ settings, since: begun }, { peers }, doctor, key, { custody }] = await Promise.all([
     ask("/api/v1/settings"), ask("/api/v1/peers"), ask("/api/v1/peers/doctor"), ask("/api/v1/keys/recovery"), ask("/api/v1/status")]);
   known = new Map(settings.map((one) => [one.key, one]));
+  since = begun;
   // What the machine's file fixes nobody can change here; that somebody looked at the rest is seen by what they set.
   const own = CLINIC.map(([, setting]) => known.get(setting).source);
   done.clinic = own.includes("box") || own.every((source) => source === "fixed");
@@ -139,11 +141,11 @@ async function saveClinic({ name, language, zone }) {
   byId("clinic-wait").hidden = false;
   try {
     if (Object.keys(changes).length) await change(changes);
+    if (wanted["appliance.name"]) document.querySelector(".door-brand p").textContent = wanted["appliance.name"];
+    await after("clinic"); // which takes a while, too, on a box that begins anew
   } finally {
     byId("clinic-wait").hidden = true;
   }
-  if (wanted["appliance.name"]) document.querySelector(".door-brand p").textContent = wanted["appliance.name"];
-  await after("clinic");
 }
 
 // Network ---------------------------------------------------------------------------------------------------
@@ -175,6 +177,13 @@ function cloud() {
   fields = archiveFields(one.value[primaryOf(one.value)]);
   byId("cloud-fields").replaceChildren(fields.node);
   byId("cloud-steps").replaceChildren();
+  offerNext(false);
+}
+
+/** The test of what is set up already changes nothing: its result stays until somebody goes on. */
+function offerNext(isTested) {
+  byId("cloud-next").hidden = !isTested;
+  byId("cloud-test").classList.toggle("quiet", isTested);
 }
 
 async function saveCloud() {
@@ -183,17 +192,23 @@ async function saveCloud() {
   const at = primaryOf(archives);
   archives[at] = primary;
   byId("cloud-steps").replaceChildren();
+  offerNext(false);
   if (!await canBe(fields, at, archives)) return;
   // Where it does not work, the last of the steps says so.
   if (!await tryArchive(byId("cloud-steps"), primary.name, archives)) return;
   byId("cloud-wait").hidden = false;
   try {
-    await change({ "cloud.archive": archives });
+    const now = await change({ "cloud.archive": archives });
+    if (now.since === since) {
+      offerNext(true);
+      byId("cloud-next").focus();
+      return;
+    }
+    sessionStorage.setItem("edge-image", "no");
+    await after("cloud");
   } finally {
     byId("cloud-wait").hidden = true;
   }
-  sessionStorage.setItem("edge-image", "no");
-  await after("cloud");
 }
 
 // Recovery key ------------------------------------------------------------------------------------------------
