@@ -112,8 +112,8 @@ document.addEventListener("keydown", (event) => {
 const parts = (...all) => all.filter(Boolean).map((one, place) => make("span", {}, place ? " · " : "", make("bdi", {}, one)));
 const two = (above, below) => make("span", { class: "two" }, make("span", {}, ...[above].flat()), make("small", {}, ...[below].flat()));
 
-// On a phone each row has three lines.
-const isNarrow = matchMedia("(max-width: 48rem)");
+// Where there is no room for columns each row has three lines.
+const isNarrow = matchMedia("(max-width: 60rem)");
 const tall = () => (isNarrow.matches ? 92 : 72);
 
 read();
@@ -127,7 +127,7 @@ const list = new List(byId("studies"), {
   columns: [
     { title: make("span", { class: "hidden" }, _("Picture")), width: "3.25rem", class: "pic",
       render: (study) => picture(address(study.study_uid), study.modalities, study) },
-    { title: _("Patient"), width: "minmax(0, 5fr)", class: "who",
+    { title: _("Patient"), width: "minmax(9rem, 6fr)", class: "who",
       render: (study) => two(
         make("a", { href: address(study.study_uid), tabindex: "-1", dir: "auto" }, person(study.patient_name)),
         parts(study.patient_id, date(study.birth_date))) },
