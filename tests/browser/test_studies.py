@@ -319,3 +319,16 @@ async def test_a_study_that_is_not_there_is_said_not_to_be(scene, cookies, modul
     await expect(page.locator("#problem")).to_contain_text("no such study")
     await expect(page.locator("#study")).to_be_hidden()
     await context.close()
+
+
+@pytest.mark.parametrize("width", [640, 820, 1000, 1280])
+async def test_no_name_is_cut_in_the_list_while_there_is_room(look, width):
+    page = await look("/studies", viewport={"width": width, "height": 900})
+    names = page.locator(f"{LIST} .who .two > :first-child")
+    await expect(names.nth(5)).to_be_visible()
+    long = "all => all.forEach(one => one.firstElementChild.textContent = 'Patient900001, Maria')"
+    await names.evaluate_all(long)
+    cut = "all => all.filter(one => one.scrollWidth > one.clientWidth).map(one => one.textContent)"
+    assert await names.evaluate_all(cut) == []
+    tall = "all => all.filter(one => one.scrollHeight > one.clientHeight + 1).length"
+    assert await names.evaluate_all(tall) == 0
