@@ -13,7 +13,7 @@ import pytest
 
 from tests.fakes.orthanc import Orthanc
 from tests.fakes.orthanc import missing as orthanc_lacks
-from tests.image.machine import Machine, built
+from tests.image.machine import Machine, built, switched_on
 from tests.image.media import stick
 from tests.image.studies import LAB, NEEDS_IMAGE, kept, send, sent
 from tests.image.technician import HOST, Technician
@@ -68,9 +68,9 @@ def box(tmp_path_factory, archive, updates, after):
         sticks=[stick(folder / "stick.img", {"EDGE-SETUP/edge.toml": settings})],
         dropins={"edge.service": fault},
     )
-    machine.start().until_ready()
-    yield machine
-    machine.kill()
+    with switched_on(machine):
+        machine.until_ready()
+        yield machine
 
 
 def arrives(archive, *seeds):

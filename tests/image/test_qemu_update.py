@@ -14,7 +14,7 @@ import time
 import pytest
 
 from tests.image.hands import Hands
-from tests.image.machine import BUILD, Machine, built
+from tests.image.machine import BUILD, Machine, built, switched_on
 from tests.image.media import stick
 from tests.image.studies import LAB, NEEDS_IMAGE, kept, send, sent
 from tests.image.technician import HOST
@@ -51,9 +51,9 @@ def box(tmp_path_factory, updates):
             "edge.service": text,
             "edge-update-take.service": WALLS,
         }
-        machine.start().until_ready()
-        yield machine
-        machine.kill()
+        with switched_on(machine):
+            machine.until_ready()
+            yield machine
 
 
 def test_one_that_does_not_start_is_gone_back_from_by_itself(
