@@ -28,7 +28,10 @@ _PLAYED = r"""#!/bin/bash
 root={root}
 echo "${{0##*/}} $*" >>$root/called
 case ${{0##*/}} in
-    cryptsetup) PATH={path} exec cryptsetup "$@" ;;
+    cryptsetup)
+        [ "$1" != close ] || exit 0
+        PATH={path} exec cryptsetup "$@"
+        ;;
     systemd-analyze) [ -e $root/tpm ] ;;
     systemd-ask-password)
         [ -s $root/typed ] || exit 1
@@ -36,7 +39,7 @@ case ${{0##*/}} in
         sed -i 1d $root/typed
         ;;
     systemd-cryptsetup)
-        [ "$4" != - ] || exit 1
+        [ "$4" != - ] || exec grep -qsx "$3" $root/opened-by-tpm
         PATH={path} exec cryptsetup open --test-passphrase --key-file "$4" "$3"
         ;;
     systemd-cryptenroll)
@@ -45,7 +48,8 @@ case ${{0##*/}} in
         esac
         [ ! -e $root/broken-tpm ] || exit 1
         key=${{1#--unlock-key-file=}}
-        PATH={path} exec cryptsetup open --test-passphrase --key-file "$key" "${{@: -1}}"
+        PATH={path} cryptsetup open --test-passphrase --key-file "$key" "${{@: -1}}" || exit 1
+        echo "${{@: -1}}" >>$root/opened-by-tpm
         ;;
     edge) exec {python} -m edge "$@" ;;
 esac
@@ -188,3 +192,37 @@ def test_a_disk_that_takes_the_data_over_is_opened_by_the_same_key(box, tmp_path
     cryptsetup("open", "--test-passphrase", "--key-file", "-", new, said=typed)
     assert b"systemd-recovery" in cryptsetup("luksDump", new).stdout
     assert places.disk_key_kept.read_bytes() == typed
+
+
+def taker(box: Box) -> tuple[Path, Path]:
+    """A partition that is ready to take the data over, which the TPM does not open; its key."""
+    new, key = box.root / "dev/vda4", box.root / "move.key"
+    key.write_bytes(b"m" * 64)
+    with new.open("wb") as opened:
+        opened.truncate(20 * 1024 * 1024)
+    cryptsetup("luksFormat", "--type", "luks2", *QUICK, "--key-file", key, new)
+    typed = passphrase_from(key_of(box)).encode()
+    cryptsetup("luksAddKey", *QUICK, "--key-file", key, new, "-", said=typed)
+    return new, key
+
+
+def test_after_a_tpm_was_cleared_the_data_still_moves_to_the_disk_that_was_ready(box):
+    """Before, it failed at each start, and so did the same disk that was chosen once more."""
+    new, key = taker(box)
+    assert types(box, key_of(box)) == 0, box.said
+    assert box.run("disk", "seal", str(new), str(key)) == 0, box.said
+    assert enrolled(box)[-1].endswith(f"--tpm2-device=auto --tpm2-pcrs=7 {new}")
+    opening = ("open", "--test-passphrase", "--key-file", "-", new)
+    cryptsetup(*opening, said=key.read_bytes(), fine=(2,))
+    cryptsetup(*opening, said=passphrase_from(key_of(box)).encode())
+    count = len(enrolled(box))
+    assert box.run("disk", "seal", str(new), str(key)) == 0, box.said
+    assert len(enrolled(box)) == count, "what the TPM opens is not given to it again"
+
+
+def test_a_disk_that_the_tpm_does_not_take_keeps_its_key_and_the_data_stays(box):
+    new, key = taker(box)
+    (box.root / "broken-tpm").touch()
+    assert box.run("disk", "seal", str(new), str(key)) == 1
+    assert "does not open as the data does" in box.said
+    cryptsetup("open", "--test-passphrase", "--key-file", key, new)
