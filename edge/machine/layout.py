@@ -170,8 +170,8 @@ def lay_out(
     lines = ["label: gpt", f"label-id: {identity}", ""]
     others = [one for one in whole.partitions if one != data]
     for one in sorted(others, key=lambda it: it.number):
-        identity = one.uuid if one.is_verified else str(uuid.uuid4())
-        lines.append(_line(one, identity, one.label, f"size={one.size // whole.sector}, "))
+        own = one.uuid if one.is_verified else str(uuid.uuid4())
+        lines.append(_line(one, own, one.label, f"size={one.size // whole.sector}, "))
     lines.append(_line(data, str(uuid.uuid4()), TAKES_OVER + short(data.uuid), ""))
     # None of them is forced: each refuses a disk of which anything is mounted or opened.
     tools.run("wipefs", "--all", str(target))

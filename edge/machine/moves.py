@@ -58,6 +58,8 @@ class Move(msgspec.Struct, frozen=True):
     """Its data partition can be opened, whatever became of the move."""
     left: tuple[Left, ...] = ()
     """What is destroyed as soon as it is there: of moves that failed, or were ended."""
+    former: str = ""
+    """UUID of the partition table that the new disk had as it was chosen; empty if it had none."""
 
 
 class MoveState(msgspec.Struct, frozen=True, omit_defaults=True):

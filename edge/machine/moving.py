@@ -153,7 +153,8 @@ class Mover:
                 table if again else str(uuid.uuid4()),
                 chosen=Chosen.of(disk, self._places),
                 is_made=again,
-                left=tuple(one for one in left_by(move) if one.table != table),
+                left=tuple(one for one in left_by(move) if not again or one.table != table),
+                former="" if again else table,
             )
         )
         self._tools.run("systemctl", "--no-block", "restart", _UNIT)
@@ -163,7 +164,10 @@ class Mover:
         if disk is None:
             return False
         is_it = move.chosen is not None and move.chosen.may_be(disk, self._places)
-        return is_it or move.table == table_on(self._places.devices / name, self._tools)
+        # A wish that an earlier version kept knows no table, nor has a blank disk one.
+        return is_it or (
+            bool(move.table) and move.table == table_on(self._places.devices / name, self._tools)
+        )
 
     def _chosen(self, name: str, seen: str) -> Disk:
         disk = next((one for one in disks_of(self._places, self._tools) if one.name == name), None)
@@ -287,6 +291,10 @@ class Mover:
             self._step("lay out")
             spared = ((self._places.own_disk / "whole"),)
             table = lay_out(whole, data, target, self._tools, identity=move.table, spared=spared)
+        left = tuple(one for one in move.left if one.table != move.former)
+        if left != move.left:
+            move = msgspec.structs.replace(move, left=left)
+            self._keep(move)
         new = next(one for one in table.partitions if one.number == data.number)
         self._step("encrypt")
         write_file(self._places.move_key, secrets.token_bytes(_KEY_BYTES))
@@ -349,7 +357,9 @@ class Mover:
         if percent and time.monotonic() - self._shown < _SHOW:
             return
         self._shown = time.monotonic()
-        left = tuple(one.disk for one in move.left if one.is_made)
+        # What is on the new disk itself goes before that is divided.
+        own = "" if move.state in OVER else move.former
+        left = tuple(one.disk for one in move.left if one.is_made and one.table != own)
         shown = MoveState(move.state, move.disk, percent, move.why, left)
         write_open(self._places.move, msgspec.json.encode(shown))
 

@@ -109,6 +109,23 @@ def test_what_is_no_fault_of_the_tpm_is_not_said_to_be_one(new):
     assert "the TPM gives no key" not in new.said
 
 
+@pytest.mark.parametrize("last", ["No space left on device", "Failed to encrypt device: I/O error"])
+def test_nor_is_what_came_after_a_word_of_the_tpm(new, last):
+    of_tpm = "TPM2 device /dev/tpmrm0: no persistent key"
+    with_tpm(new, f"{of_tpm}\nApplying changes.\n{last}\n")
+    assert new.run("disk", "open") != 0
+    assert f"the data could not be made: {last} (before that, of the TPM: {of_tpm})" in new.said
+    assert "the TPM gives no key" not in new.said
+
+
+def test_what_the_tpm_says_by_a_code_of_its_own_is_its_fault(new):
+    of_tpm = "Failed to create primary key: tpm:error(2.0): hierarchy is not enabled"
+    lines = "Failed to encrypt device: State not recoverable\n"
+    with_tpm(new, f"{of_tpm}\nCould not calculate digest: State not recoverable\n{lines}")
+    assert new.run("disk", "open") != 0
+    assert f"the TPM gives no key ({of_tpm})" in new.said
+
+
 def on_usb(box: Box, **inside: dict[str, str]) -> None:
     """Its disk is plugged in at USB; others are not, whose files in sysfs are changed so."""
     blocks = box.root / "sys/class/block"

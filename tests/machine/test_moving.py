@@ -240,6 +240,15 @@ def test_a_disk_that_was_chosen_by_its_name_alone_is_chosen_anew(disks):
     refused(disks, "earlier version")
 
 
+def test_another_blank_disk_is_not_taken_for_one_that_was_chosen_by_its_name_alone(disks):
+    assert choose(disks) == 0
+    with disks.mounted(f"{disks.old.name}p6") as place:
+        kept = place / disks.places.move_kept.relative_to(disks.places.data)
+        kept.write_text('{"disk":"it","name":"sdz","state":"wished"}')
+    assert choose(disks) == 1
+    assert "systemctl --no-block start edge-move.service" not in called(disks)
+
+
 def test_no_disk_that_the_box_runs_from_or_that_is_in_use_is_divided(disks):
     whole = table_of(disks.old, disks.tools)
     data = whole.partitions[-1]
@@ -363,6 +372,38 @@ def test_a_disk_that_was_not_there_when_a_move_was_ended_is_begun_with_from_the_
     assert choose(disks) == 0
     assert copy(disks) == 0
     assert table_on(disks.new, disks.tools) != before
+    assert read_move(disks.places).state == "ready"
+    assert "still has a copy" not in read_move(disks.places).words
+
+
+def test_a_copy_on_the_disk_that_is_chosen_is_named_until_it_is_gone(disks):
+    """Before, it was forgotten as its disk was chosen, also if that was never divided."""
+    assert choose(disks) == 0
+    assert copy(disks) == 0
+    disks.plugged_in(disks.old)
+    assert stay(disks) == 0
+    disks.plugged_in(disks.old, disks.new)
+    assert choose(disks) == 0
+    assert "still has a copy" not in read_move(disks.places).words
+    disks.plugged_in(disks.old)
+    assert copy(disks) == 1
+    assert "NEW still has a copy" in read_move(disks.places).words
+    disks.plugged_in(disks.old, disks.new)
+    assert copy(disks) == 0
+    assert not has_copy(disks, disks.new)
+    assert "still has a copy" not in read_move(disks.places).words
+
+
+def test_a_copy_that_could_not_be_destroyed_is_not_named_once_its_disk_is_divided(disks):
+    assert choose(disks) == 0
+    assert copy(disks) == 0
+    disks.plugged_in(disks.old)
+    assert stay(disks) == 0
+    disks.plugged_in(disks.old, disks.new)
+    words = "--quiet", "--no-reread", "--no-tell-kernel", "--part-label"
+    subprocess.run(["sfdisk", *words, disks.new, "6", "another"], check=True)
+    assert choose(disks, erase=True) == 0
+    assert copy(disks) == 0
     assert read_move(disks.places).state == "ready"
     assert "still has a copy" not in read_move(disks.places).words
 
