@@ -13,7 +13,7 @@ import codecs
 import contextlib
 import time
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
@@ -65,7 +65,11 @@ class Authority:
     @property
     def day(self) -> date:
         """Of its end, where the machine is."""
-        return datetime.fromtimestamp(self.until).astimezone().date()
+        end = datetime.fromtimestamp(self.until, UTC)
+        try:
+            return end.astimezone().date()
+        except (ValueError, OverflowError):  # without an end (RFC 5280 4.1.2.5), east of UTC
+            return end.date()
 
 
 def certificates_in(pem: str) -> list[x509.Certificate]:

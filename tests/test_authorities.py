@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import time
 
 import pytest
 import trustme
@@ -13,7 +14,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtensionOID, NameOID
 
-from edge.authorities import LONGEST, AuthorityError, authorities_in, given, in_short
+from edge.authorities import LONGEST, Authority, AuthorityError, authorities_in, given, in_short
 
 
 @pytest.fixture(scope="module")
@@ -98,3 +99,15 @@ def test_one_that_ended_is_not_taken(clinic):
     assert given(pem_of(clinic), now=one.until - 1)
     with pytest.raises(AuthorityError, match="which ended on"):
         given(pem_of(clinic), now=one.until + 1)
+
+
+@pytest.mark.parametrize("zone", ["Europe/Berlin", "UTC", "America/Lima"])
+def test_one_without_an_end_has_a_day_in_every_zone(zone, monkeypatch):
+    """RFC 5280 4.1.2.5; the year 10000, which it is by then in Berlin, can't be said."""
+    end = dt.datetime(9999, 12, 31, 23, 59, 59, tzinfo=dt.UTC)
+    with monkeypatch.context() as patched:
+        patched.setenv("TZ", zone)
+        time.tzset()
+        day = Authority("clinic", end.timestamp(), "").day
+    time.tzset()
+    assert day == dt.date(9999, 12, 31)

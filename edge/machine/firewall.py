@@ -1,9 +1,12 @@
 """What the machine's firewall lets in beside its usual, and by which port the page is reached.
 
-Owns ``firewall.d/50-edge.nft`` in what is kept: the image's own rules (``firewall.nft``) read it at
-their end, at every start before there is a network. Promises that what the service listens on
-according to its settings can be reached, that the usual ports of browsers and modalities (443, 104)
-lead there, and that rules which the firewall refuses change nothing. Calls block.
+Owns ``firewall.d/50-edge.nft`` in what is kept: it is read after the image's own rules
+(``firewall.nft``), at every start before there is a network. Promises that what the service listens
+on according to its settings can be reached, that the usual ports of browsers and modalities (443,
+104) lead there, that rules which the firewall refuses change nothing, and that the page is kept to
+no network port that the machine has not. What can't be as the settings ask is told to everybody.
+Images of either slot read what is kept: the rules load with the chains of an older one, too. Calls
+block.
 """
 
 from __future__ import annotations
@@ -12,14 +15,17 @@ import contextlib
 from collections.abc import Iterator
 from typing import Final
 
+import msgspec
+
 from edge.addresses import host_and_port
 from edge.crypto.durable import write_file
 from edge.errors import MachineRefused
+from edge.machine.networks import VLAN, read_network, write_open
 from edge.machine.places import Places
 from edge.machine.tools import Tools
 from edge.machine.wishes import Doors
 
-__all__ = ["doors_of", "keep_doors", "rules_of"]
+__all__ = ["doors_of", "has_port", "keep_doors", "read_doors", "rules_of"]
 
 _UNIT: Final = "edge-firewall.service"
 _USUAL: Final = {443: 8443, 104: 11112}
@@ -51,6 +57,8 @@ def rules_of(doors: Doors) -> str:
         doors: Checked ones.
     """
     lines = ["# Written by edge machine: it is written again at every start of the service."]
+    # Images of before it was there read these, too, after a rollback: nft takes all or nothing.
+    lines.append("add chain inet edge more_prerouting")
     lines += [f"add rule inet edge {rule}" for rule in _rules(doors)]
     return "\n".join([*lines, ""])
 
@@ -67,14 +75,54 @@ def _rules(doors: Doors) -> Iterator[str]:
             yield f"more_prerouting tcp dport {usual} redirect to :{port}"
 
 
+def has_port(places: Places, name: str) -> bool:
+    """Whether the machine has the network port, or makes it, as that of a VLAN."""
+    if name == VLAN and (kept := read_network(places).kept).vlan:
+        name = kept.interface
+    return (places.ports / name).exists()
+
+
+def read_doors(places: Places) -> str:
+    """What is not as the settings ask, no full stop at the end; empty: all is. For everybody."""
+    try:
+        return places.doors.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError):
+        return ""
+
+
 def keep_doors(places: Places, tools: Tools, doors: Doors) -> None:
-    """Have these rules hold, now and at every start.
+    """Have these rules hold, now and at every start; but none of a port that is missing.
 
     Raises:
         MachineRefused: The firewall does not take them; those of before hold then.
     """
     if not places.firewall.exists():
         return  # a machine of somebody's own, with a firewall of theirs
+    told = ""
+    if doors.page_by and not has_port(places, doors.page_by):
+        # A card was replaced, or is called otherwise since an update: nobody could reach the page.
+        told = (
+            f"http.interface: there is no network port {doors.page_by} now, so that the page is"
+            " reached by each"
+        )
+        doors = msgspec.structs.replace(doors, page_by="")
+    try:
+        _have_hold(places, tools, doors)
+    except MachineRefused as error:
+        told = f"The firewall does not take what the settings ask of it: {error}"
+        raise
+    finally:
+        _tell(places, told)
+
+
+def _tell(places: Places, told: str) -> None:
+    if told:
+        write_open(places.doors, told.encode())
+    else:
+        places.doors.unlink(missing_ok=True)
+
+
+def _have_hold(places: Places, tools: Tools, doors: Doors) -> None:
     path = places.firewall_kept
     before = path.read_bytes() if path.exists() else None
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)

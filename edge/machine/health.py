@@ -22,6 +22,7 @@ import msgspec
 
 from edge.authorities import Authority
 from edge.errors import MachineRefused
+from edge.machine.firewall import read_doors
 from edge.machine.networks import write_open
 from edge.machine.places import Places
 from edge.machine.power import PowerState, read_power
@@ -90,6 +91,8 @@ class MachineState:
     """POSIX seconds."""
     replace_battery: bool = False
     lost_ups: bool = False
+    doors: str = ""
+    """What the firewall can't do of what the settings ask (`edge.machine.firewall`)."""
     authorities: tuple[Authority, ...] = ()
     """The clinic's own that it trusts (`edge.machine.trust`)."""
 
@@ -144,6 +147,8 @@ class MachineState:
             yield "The battery of the UPS must be replaced"
         if self.lost_ups:
             yield "The UPS does not answer"
+        if self.doors:
+            yield self.doors
 
 
 def read_machine(
@@ -168,6 +173,7 @@ def read_machine(
         power.since,
         power.replace,
         power.lost,
+        read_doors(places),
         trusted(places),
     )
 

@@ -15,6 +15,7 @@ import msgspec
 
 from edge.errors import MachineRefused
 from edge.machine.asking import ask
+from edge.machine.firewall import has_port
 from edge.machine.lights import lights_of
 from edge.machine.places import Places
 from edge.machine.power import IntakeStop, read_power
@@ -28,7 +29,7 @@ _POWER: Final = 0.5
 _LIGHTS: Final = 10.0
 """Seconds between two looks."""
 _DOORS: Final = 60.0
-"""Seconds to the next try, where the firewall took nothing."""
+"""Seconds to the next try, where the firewall took nothing, or the page's port is missing."""
 
 
 class MachinePart:
@@ -76,10 +77,16 @@ class MachinePart:
             await asyncio.sleep(self._every)
 
     async def _open(self) -> None:
-        is_open = False
-        while not is_open:
-            is_open = await self._wish(self._doors)
-            await asyncio.sleep(0 if is_open else _DOORS)
+        by = self._doors.page_by
+        asked = None
+        while True:
+            # Until that port is there, the page is reached by each.
+            is_there = not by or await asyncio.to_thread(has_port, self._places, by)
+            if is_there != asked and await self._wish(self._doors):
+                if is_there:
+                    return
+                asked = is_there
+            await asyncio.sleep(_DOORS)
 
     async def _light(self) -> None:
         shown = None

@@ -99,6 +99,11 @@ class Places:
         return self.kept / "firewall.d/50-edge.nft"
 
     @property
+    def doors(self) -> Path:
+        """What the firewall can't do of what the settings ask, for everybody to read."""
+        return self.run / "doors.txt"
+
+    @property
     def ca_kept(self) -> Path:
         """The clinic's own authorities."""
         return self.kept / "ca.pem"

@@ -148,6 +148,13 @@ def _of_machine(machine: MachineState, visit: Reader) -> Iterator[Alarm]:
             _("The battery beside the box is not as it should be."),
             _("Look at the UPS and its cable; its battery lasts some years."),
         )
+    if machine.doors:
+        yield Alarm(
+            Level.WARNING,
+            _("The firewall of the box is not as the settings say."),
+            _("Images come in. Call whoever looks after the box; the manual says what to do."),
+            machine.doors,
+        )
 
 
 def of_record(status: Status, visit: Reader, now: float) -> Iterator[Alarm]:

@@ -29,7 +29,7 @@ from edge.access.users import Users
 from edge.authorities import text_of
 from edge.cache.own_settings import Change, OwnSettings
 from edge.crypto.durable import hand_over, lock_at_once, write_file
-from edge.errors import ConfigError, DecisionRefused, EdgeError, MachineRefused
+from edge.errors import ConfigError, DecisionRefused, EdgeError, MachineRefused, NotYet
 from edge.machine.asking import NoAnswer, ask
 from edge.machine.networks import VLAN
 from edge.machine.places import Places
@@ -76,11 +76,12 @@ def may_pass(error: BaseException) -> bool:
     """Whether a file that was not taken may be taken at another time.
 
     What was said of the file, or of a box that is set up, is said the next time, too. A cable may
-    be plugged in by then, and a machine that is too slow at its first start has done that.
+    be plugged in by then, another file read, and a machine that is too slow at its first start has
+    done that.
     """
     if isinstance(error, HalfTaken):
         return error.__cause__ is not None and may_pass(error.__cause__)
-    if isinstance(error, NoAnswer | NetworkAway):
+    if isinstance(error, NoAnswer | NetworkAway | NotYet):
         return True
     return not isinstance(error, ConfigError | DecisionRefused | MachineRefused)
 
@@ -217,7 +218,8 @@ class Taking:
             beside: The files that lie beside it, by their names.
 
         Raises:
-            DecisionRefused: The box is set up, or another file is taken just now.
+            DecisionRefused: The box is set up.
+            NotYet: Another file is taken just now; or the last change of settings is not proven.
             ConfigError: It says nothing, or it can't be so, with what the file of the machine says.
             MachineRefused: The machine can't be so.
             HalfTaken: It failed, and not all of it could be undone; after any other error nothing
@@ -261,8 +263,10 @@ class Taking:
             until = time.monotonic() + _TURN
             while not lock_at_once(descriptor):
                 if time.monotonic() > until:
-                    raise DecisionRefused(
-                        "this box is being set up by another file", hint="see what becomes of that"
+                    raise NotYet(
+                        "this box is being set up by another file",
+                        retry_after=_TURN,
+                        hint="see what becomes of that",
                     )
                 await asyncio.sleep(_LOOK)
             yield

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
 import threading
 import time
@@ -202,6 +203,20 @@ def test_a_file_that_may_still_be_taken_stays_for_the_next_start(
     assert load(file, {}).appliance.name == "radiology"
     assert [path.name for path in folder.iterdir()] == ["result.txt"]
     assert not machine.places.setup_answer.exists()
+
+
+def test_while_a_stick_is_read_it_stays(edge, machine, loaded, on_boot, monkeypatch):
+    """It was destroyed, whatever became of the stick."""
+    monkeypatch.setattr("edge.provision.taking._TURN", 0.0)
+    folder = on_boot(TEXT)
+    lock = loaded.appliance.data_dir / "provisioned.lock"
+    with lock.open("w") as held, root_of(machine):
+        fcntl.flock(held, fcntl.LOCK_EX)
+        assert edge("boot") == 1
+    assert (folder / "edge.toml").read_text() == TEXT
+    said = (folder / "result.txt").read_text()
+    assert "being set up by another file" in said
+    assert "is tried again at the next start" in said
 
 
 def test_what_is_wrong_with_the_file_itself_is_not_tried_again(edge, machine, on_boot):

@@ -10,6 +10,7 @@ import pytest
 from edge.errors import MachineRefused
 from edge.machine import part
 from edge.machine.carrying import Carrier
+from edge.machine.firewall import rules_of
 from edge.machine.part import MachinePart
 from edge.machine.power import IntakeStop, note_power
 from edge.machine.wishes import Doors
@@ -41,11 +42,11 @@ async def root(machine, names):
 
 
 @contextlib.asynccontextmanager
-async def running(machine, stop, level):
+async def running(machine, stop, level, doors=Doors(9443)):  # noqa: B008
     async def says():
         return level[0]
 
-    one = MachinePart(machine.places, "radiology", Doors(9443), says, stop, every=0.01)
+    one = MachinePart(machine.places, "radiology", doors, says, stop, every=0.01)
     task = asyncio.create_task(one.run())
     try:
         yield
@@ -83,6 +84,22 @@ async def test_lights_show_the_state_when_it_changes(machine, root, monkeypatch)
         await until(lambda: trigger() == "none")
         level[0] = "alarm"
         await until(lambda: trigger() == "timer")
+
+
+async def test_the_page_is_kept_to_its_port_once_that_is_there(machine, root, monkeypatch):
+    monkeypatch.setattr(part, "_DOORS", 0.01)
+    places, wished = machine.places, Doors(9443, page_by="eth1")
+    places.firewall.parent.mkdir(parents=True)
+    places.firewall.touch()
+
+    def holds(doors):
+        kept = places.firewall_kept
+        return kept.exists() and kept.read_text() == rules_of(doors)
+
+    async with running(machine, IntakeStop(), ["safe"], wished):
+        await until(lambda: holds(Doors(9443)) and places.doors.exists())
+        (places.ports / "eth1").mkdir(parents=True)
+        await until(lambda: holds(wished) and not places.doors.exists())
 
 
 async def test_a_machine_that_refuses_stops_nothing(machine, monkeypatch, caplog):

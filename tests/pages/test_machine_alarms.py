@@ -31,6 +31,7 @@ pytestmark = pytest.mark.asyncio(loop_scope="module")
         (MachineState(disks=(WORN,)), Level.WARNING, "disk sdb is not as it should", WORN.problem),
         (MachineState(85.0), Level.WARNING, "too hot", ""),
         (MachineState(lost_ups=True), Level.WARNING, "battery beside the box", ""),
+        (MachineState(doors="no eth1"), Level.WARNING, "firewall of the box is not", "no eth1"),
         (MachineState(replace_battery=True), Level.WARNING, "battery beside the box", ""),
     ],
 )
