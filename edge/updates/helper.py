@@ -301,7 +301,7 @@ class Helper:
                 log.error("version %s stays: %s", trial.version, error)
                 return "nothing"
             order = self._folder.order()
-            if order is None or order.act != "return":
+            if (order is None or order.act != "return") and not self._is_bad(trial.version):
                 why = "whether it works could not be told"
                 self._note(Deed.BAD, trial.version, before=trial.before, why=why, by=trial.by)
         self._restart(())
@@ -317,6 +317,11 @@ class Helper:
         if not before:
             return None
         return Trial(version=self._place.version, before=before, boot_id="")
+
+    def _is_bad(self, version: str) -> bool:
+        """Whether the history says why: of a trial that was lost, whoever judges orders nothing."""
+        said = [entry.deed for entry in self._folder.history() if entry.version == version]
+        return said[-1:] == [Deed.BAD]
 
     def _note(self, deed: Deed, version: str, **more: Any) -> None:
         """Have it in the history, if the disk takes it."""

@@ -643,6 +643,27 @@ def test_what_is_gone_back_to_is_found_though_the_trial_was_lost(machine, maker,
     assert machine.restarts == [()]
 
 
+def test_why_a_version_whose_trial_was_lost_is_gone_back_from_is_said_once(
+    machine, maker, tmp_path
+):
+    machine.order(maker.bundle())
+    machine.helper().run()
+    machine.folder.drop_trial()
+    place = place_of(machine.place.os_release.parent, "1.1", boot="second")
+    machine.place = replace(place, counted_file=tmp_path / "LoaderBootCountPath")
+    machine.place.counted_file.touch()
+
+    async def too_long(_):
+        raise NotProven("index: it takes too long", Cause.MOMENT)
+
+    judged = judge(machine.folder, machine.place, too_long)
+    assert asyncio.run(judged) == (Verdict.BAD, "index: it takes too long")
+    assert machine.helper().go_back() == "went back"
+    assert machine.deeds() == [(Deed.WRITTEN, "1.1"), (Deed.BAD, "1.1")]
+    last = machine.folder.history()[-1]
+    assert (last.why, last.cause) == ("index: it takes too long", Cause.MOMENT)
+
+
 def test_if_what_starts_the_machine_is_not_there_the_starts_are_counted(machine, maker):
     machine.order(maker.bundle())
     machine.helper().run()
