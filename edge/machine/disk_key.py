@@ -10,8 +10,9 @@ the first start that a TPM opens the data at; a copy on a bigger disk opens by t
 It is kept on the encrypted data itself, for root alone; as long as the machine runs, the service
 may read it in ``/run/edge-machine``, to show it to an admin. Who has it needs the disk, too.
 
-Crash order: a slot of a key that nobody knows goes -> the slot -> the file. A start that finds one
-without the other makes both anew. Calls block.
+Crash order: the slot -> those of recovery keys from before go (systemd-cryptenroll wipes once it
+has enrolled, and spares what it enrolled) -> the file. A start that finds one without the other
+makes both anew. Calls block.
 """
 
 from __future__ import annotations

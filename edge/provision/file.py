@@ -56,7 +56,7 @@ _LONGEST_FAULT: Final = 400
 _HEADER = re.compile(r"\s*\[\[?\s*([A-Za-z0-9_\-\"'.\s]+?)\s*\]\]?")
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _FIXED: Final = {
-    "keys": "what opens the box is chosen on it: edge key change",
+    "keys": "the disk image chose what opens its box; elsewhere edge key change does",
     "appliance.data_dir": "the image says where its data is",
     "update.keys": "the image says whose updates are believed",
 }

@@ -137,7 +137,7 @@ def test_what_is_wrong_is_said_with_its_line():
         ('[setup.network]\nipv4 = "x"\n', "edge.toml:2: setup.network.ipv4 is not a known key"),
         ("[setup]\nnetwork = 5\n", "edge.toml:2: setup.network must be a table"),
         ('setup = { token = "" }\n', "can't be told from the rest"),
-        ('[keys]\nprovider = "file"\n', "keys can't be said here"),
+        ('[keys]\nprovider = "file"\n', "keys can't be said here: the disk image chose what opens"),
         ('[update]\nkeys = "/mnt/stick"\n', "update.keys can't be said here"),
         ('[appliance]\ndata_dir = "/tmp"\n', "appliance.data_dir can't be said here"),
         ("[nonsense]\nkey = 1\n", "nonsense is not a known key"),
