@@ -1,15 +1,17 @@
 """A release that was built once more because Debian changed: its number and its notes.
 
-Owns, in a folder of updates, the lists of packages beside the bundles (``V-MACHINE.packages.txt``:
-a name, a version and an architecture on a line). Promises a version that is newer than the release
-it rebuilds, and notes that say what changed; nothing is made where nothing did. The n-th rebuild
-of release V is ``V.n``: whoever builds the commit as that version from the same packages has the
-same image.
+Owns, in a folder of updates, what lies beside the bundles: the lists of packages
+(``V-MACHINE.packages.txt``: a name, a version and an architecture on a line), and what each is of
+(``V-MACHINE.commit.txt``: the commit, and the version of its release). Promises
+a version that is newer than the release it rebuilds, and notes that say what changed; nothing is
+made where nothing did. The n-th rebuild of release V is ``V.n``: whoever builds the commit as that
+version from the same packages has the same image.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -19,7 +21,17 @@ from edge.errors import UpdateRefused
 from edge.updates.server import Listed
 from edge.updates.versions import Version, check_version
 
-__all__ = ["changes", "last_release", "list_beside", "next_version", "notes_of", "read_packages"]
+__all__ = [
+    "Source",
+    "changes",
+    "last_release",
+    "list_beside",
+    "next_version",
+    "notes_of",
+    "read_packages",
+    "read_source",
+    "source_beside",
+]
 
 _HEADINGS: Final[Mapping[str, str]] = {
     "en": "Security updates of Debian since version {}:",
@@ -38,6 +50,41 @@ class _Index(msgspec.Struct):
 def list_beside(folder: Path, version: str, machine: str) -> Path:
     """Where the list of a release's packages is."""
     return folder / f"{version}-{machine}.packages.txt"
+
+
+def source_beside(folder: Path, version: str, machine: str) -> Path:
+    """Where it is said what a release was built of."""
+    return folder / f"{version}-{machine}.commit.txt"
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """What an update was built of."""
+
+    commit: str
+    """A ``+`` behind it: the tree was not as it was committed."""
+    release: str
+    """The version that was first built of it; of a rebuild that is not its own."""
+
+    @property
+    def written(self) -> str:
+        """As it is kept."""
+        return f"{self.commit} {self.release}\n"
+
+
+def read_source(path: Path) -> Source | None:
+    """What an update was built of; None: that was not kept.
+
+    Raises:
+        UpdateRefused: It can't be understood.
+    """
+    try:
+        commit, release = path.read_text("utf-8").split()
+        return Source(commit, check_version(release))
+    except FileNotFoundError:
+        return None
+    except ValueError as error:
+        raise UpdateRefused(f"{path} can't be understood: a commit and a version") from error
 
 
 def last_release(folder: Path, machine: str) -> Listed:
@@ -61,26 +108,51 @@ def last_release(folder: Path, machine: str) -> Listed:
     return max(found, key=lambda one: Version(one.version))
 
 
-def next_version(folder: Path, machine: str, base: str) -> str:
+def next_version(
+    folder: Path, machine: str, version: str, *, commit: str = "", is_named: bool = False
+) -> str:
     """That of the next rebuild of a release.
 
     Args:
         folder: Of updates.
         machine: Their kind.
-        base: The version that a build of the same commit has by itself.
+        version: That a build of the commit has by itself, or that was named.
+        commit: What is built.
+        is_named: Whether somebody named the version: then it has to be the release's.
 
     Raises:
         UpdateRefused: The last release is of another commit, or there is none.
     """
     last = last_release(folder, machine).version
-    behind = last.removeprefix(base)
-    if last == base:
-        return check_version(f"{base}.1")
+    source = read_source(source_beside(folder, last, machine)) if commit else None
+    if source is not None:
+        if source.commit.endswith("+"):
+            raise UpdateRefused(
+                f"{last} for {machine} was built of a tree that was not as it was committed",
+                hint="nobody can build that again: make a release of a commit, by --notes",
+            )
+        if source.commit != commit:
+            raise UpdateRefused(
+                f"the last release for {machine}, {last}, is of commit {source.commit}, and this"
+                f" is {commit}",
+                hint="check out the commit that was released; or make a release of this one, by"
+                " --notes",
+            )
+        if is_named and version != source.release:
+            raise UpdateRefused(
+                f"the last release for {machine} is {source.release}, and not {version}",
+                hint="leave --version away: the folder knows it",
+            )
+        version = source.release
+    behind = last.removeprefix(version)
+    if last == version:
+        return check_version(f"{version}.1")
     if behind != last and behind.startswith(".") and behind[1:].isdecimal():
-        return check_version(f"{base}.{int(behind[1:]) + 1}")
+        return check_version(f"{version}.{int(behind[1:]) + 1}")
     raise UpdateRefused(
-        f"the last release for {machine} is {last}, and this commit is {base}",
-        hint="check out the commit that was released; or make a release of this one, by --notes",
+        f"the last release for {machine} is {last}, and this commit is {version}",
+        hint="check out the commit that was released, and name its version if it was named, by"
+        " --version; or make a release of this one, by --notes",
     )
 
 

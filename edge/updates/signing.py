@@ -27,12 +27,15 @@ from edge.updates.bundle import SUFFIX, open_bundle, pack, write
 from edge.updates.manifest import FORM, Manifest, Name, parse
 from edge.updates.manifest import written as manifest_written
 from edge.updates.rebuilds import (
+    Source,
     changes,
     last_release,
     list_beside,
     next_version,
     notes_of,
     read_packages,
+    read_source,
+    source_beside,
 )
 from edge.updates.server import Listed
 from edge.updates.signature import key_id, read_keys
@@ -136,6 +139,7 @@ def _parser() -> argparse.ArgumentParser:
     make.add_argument(
         "--packages", type=Path, help="name, version, architecture: is kept beside it"
     )
+    make.add_argument("--commit", default="", help="what it is built of: is kept beside it")
     for language in _LANGUAGES:
         make.add_argument(f"--notes-{language}", type=Path)
     make.add_argument("--security", action="store_true", help="it mends a weakness")
@@ -145,9 +149,11 @@ def _parser() -> argparse.ArgumentParser:
     make.set_defaults(run=_make)
     number = acts.add_parser("next", help="say the version of the last release's next rebuild")
     number.add_argument("--version", required=True, help="of a build of this commit")
+    number.add_argument("--named", action="store_true", help="somebody named it: it has to be so")
+    number.add_argument("--commit", default="", help="what is built")
     number.add_argument("--machine", required=True, choices=("x86-64", "arm64", "rpi"))
     number.add_argument("--into", type=Path, required=True, metavar="FOLDER")
-    number.set_defaults(run=lambda said: next_version(said.into, said.machine, said.version))
+    number.set_defaults(run=_next)
     show = acts.add_parser("show", help="say what an update is")
     show.add_argument("file", type=Path)
     show.add_argument("--keys", type=Path, required=True, metavar="FOLDER")
@@ -158,6 +164,16 @@ def _parser() -> argparse.ArgumentParser:
 def _key(options: argparse.Namespace) -> str:
     private, public = make_key(options.folder, options.name)
     return f"{private} signs: keep it offline; {public} goes into the image"
+
+
+def _next(options: argparse.Namespace) -> str:
+    return next_version(
+        options.into,
+        options.machine,
+        options.version,
+        commit=options.commit,
+        is_named=options.named,
+    )
 
 
 def _make(options: argparse.Namespace) -> str | None:
@@ -172,6 +188,7 @@ def _make(options: argparse.Namespace) -> str | None:
         public = _public(keys, folder / "keys")
         believed = _believed(options.key, public)
         minimum, security = check_version(options.minimum), options.security
+        release = version
         if options.rebuild:
             before = _rebuilt(options, believed)
             lines = changes(
@@ -182,6 +199,8 @@ def _make(options: argparse.Namespace) -> str | None:
                 return None
             notes, security = notes_of(before.version, lines), True
             minimum = max(minimum, before.minimum_version, key=Version)
+            known = read_source(source_beside(options.into, before.version, before.machine))
+            release = known.release if known else version.rpartition(".")[0]
         else:
             notes = _notes(options)
         stored = {name: folder / name for name in sources}
@@ -212,6 +231,9 @@ def _make(options: argparse.Namespace) -> str | None:
             beside = list_beside(options.into, version, options.machine)
             shutil.copyfile(options.packages, folder / "packages")
             (folder / "packages").replace(beside)
+        if options.commit:
+            (folder / "commit").write_text(Source(options.commit, release).written, "utf-8")
+            (folder / "commit").replace(source_beside(options.into, version, options.machine))
         target = options.into / made.name
         made.replace(target)
         write_index(options.into, believed)

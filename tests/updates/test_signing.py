@@ -94,11 +94,11 @@ def released(made):
     return made
 
 
-def number_of_next(made, capsys, base="1.0.5", machine="x86-64"):
+def number_of_next(made, capsys, base="1.0.5", *more, machine="x86-64"):
     """The version of the next rebuild; what is wrong if there is none."""
     capsys.readouterr()
     words = ["next", "--version", base, "--machine", machine, "--into", str(made / "shop")]
-    failed = main(words)
+    failed = main([*words, *more])
     said = capsys.readouterr()
     return said.err if failed else said.out.strip()
 
@@ -154,6 +154,33 @@ def test_what_was_not_released_is_not_rebuilt(released, capsys):
     assert "is not there" in capsys.readouterr().err
 
 
+def test_a_release_whose_version_was_named_is_rebuilt_by_its_commit(made, capsys):
+    (made / "packages").write_text(LIST)
+    of = ["--commit", "1f2e3d4c5b6a"]
+    packages = ["--packages", str(made / "packages")]
+    assert make(made, "1.1", *packages, *of) == 0
+    own = "0.0.202611300900"  # what the build of the commit calls itself
+    assert number_of_next(made, capsys, own, *of) == "1.1.1"
+    (made / "packages").write_text(LIST.replace("5.2-1", "5.2-2"))
+    assert rebuild(made, "1.1.1", *of) == 0
+    assert number_of_next(made, capsys, own, *of) == "1.1.2"
+    assert number_of_next(made, capsys, "1.1", "--named", *of) == "1.1.2"
+    assert "is 1.1, and not 1.1.1" in number_of_next(made, capsys, "1.1.1", "--named", *of)
+    said = number_of_next(made, capsys, own, "--commit", "aaaaaaaaaaaa")
+    assert "1.1.1, is of commit 1f2e3d4c5b6a, and this is aaaaaaaaaaaa" in said
+    assert make(made, "1.2", *packages, "--commit", "1f2e3d4c5b6a+") == 0
+    assert "not as it was committed" in number_of_next(made, capsys, own, *of)
+
+
+def test_a_release_from_before_commits_were_kept_is_rebuilt_by_its_version(released, capsys):
+    of = ["--commit", "1f2e3d4c5b6a"]
+    assert number_of_next(released, capsys, "1.0.5", "--named", *of) == "1.0.5.1"
+    assert "name its version" in number_of_next(released, capsys, "0.0.202611300900", *of)
+    (released / "packages").write_text(LIST.replace("5.2-1", "5.2-2"))
+    assert rebuild(released, "1.0.5.1", *of) == 0
+    assert number_of_next(released, capsys, "0.0.202611300900", *of) == "1.0.5.2"
+
+
 def test_notes_of_a_great_many_packages_are_still_notes(released):
     (released / "packages").write_text("".join(f"package{n} 1 amd64\n" for n in range(2000)))
     assert rebuild(released, "1.0.5.1") == 0
@@ -165,9 +192,12 @@ def test_notes_of_a_great_many_packages_are_still_notes(released):
         (["--rebuild"], "--rebuild wants --into FOLDER"),
         (["--rebuild", "--into", ".", "--notes", "README.md"], "makes its notes itself"),
         (["--rebuild", "--into", ".", "--cached"], "the kept packages are not today's"),
+        (["--rebuild", "--into", "build/image/amd64/update"], "each build empties"),
+        (["--rebuild", "--into", "build/image/amd64"], "each build empties"),
+        (["--notes", "README.md", "--into", "build/image/second", "--beside", "second"], "empties"),
     ],
 )
-def test_a_rebuild_is_of_a_release_and_with_the_packages_of_today(words, why):
+def test_a_rebuild_is_of_a_release_that_stays_and_with_the_packages_of_today(words, why):
     done = subprocess.run(
         ["bash", "scripts/build-image", "amd64", *words],
         cwd=Path(edge.__file__).parent.parent,
