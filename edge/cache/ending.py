@@ -5,7 +5,7 @@ Said before a viewer stands before a shut door, and before nothing goes to the c
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -75,35 +75,46 @@ def ending_authorities(
 ) -> tuple[EndingAuthority, ...]:
     """Those of the month before *now*, and all that ended; the first to end first.
 
-    One that was renewed is not among them: another of its name beside it ends later.
+    One that was renewed is not among them: another of its name beside it ends later. Those of the
+    machine are kept for good, and what is new is given at archives: there it counts, too, and once
+    each archive has one of its own that holds, nobody waits for those that ended.
 
     Args:
-        archives: That have some of their own.
+        archives: All that the box has; some have authorities of their own.
         machine: Those that it believes on every way out.
         now: POSIX seconds.
     """
+    own = {archive.name: _last_ends(_given(archive)) for archive in archives}
+    everywhere = _latest((_last_ends(machine), *own.values()))
+    are_served = bool(own) and all(any(end > now for end in ends.values()) for ends in own.values())
+    of_machine = {
+        name: everywhere[name]
+        for name in _last_ends(machine)
+        if everywhere[name] > now or not are_served
+    }
     found = [
         EndingAuthority(name, archive, until, until <= now)
-        for archive, given in _given(archives, machine)
-        for name, until in _last_ends(given).items()
+        for archive, ends in {"": of_machine, **own}.items()
+        for name, until in ends.items()
         if until <= now + _NOTICE
     ]
     return tuple(sorted(found, key=lambda one: (one.until, one.archive, one.name)))
 
 
-def _given(
-    archives: Sequence[Archive], machine: Sequence[Authority]
-) -> Iterator[tuple[str, Sequence[Authority]]]:
-    yield "", machine
-    for archive in archives:
-        try:
-            yield archive.name, authorities_in(archive.authority) if archive.authority else ()
-        except AuthorityError:  # who loads the configuration says so
-            continue
+def _given(archive: Archive) -> Sequence[Authority]:
+    try:
+        return authorities_in(archive.authority) if archive.authority else ()
+    except AuthorityError:  # who loads the configuration says so
+        return ()
 
 
 def _last_ends(given: Sequence[Authority]) -> dict[str, float]:
-    ends: dict[str, float] = {}
-    for one in given:
-        ends[one.subject] = max(one.until, ends.get(one.subject, one.until))
-    return ends
+    return _latest({one.subject: one.until} for one in given)
+
+
+def _latest(ends: Iterable[Mapping[str, float]]) -> dict[str, float]:
+    """Of each name."""
+    last: dict[str, float] = {}
+    for name, until in (each for one in ends for each in one.items()):
+        last[name] = max(until, last.get(name, until))
+    return last

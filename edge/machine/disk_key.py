@@ -10,9 +10,9 @@ the first start that a TPM opens the data at; a copy on a bigger disk opens by t
 It is kept on the encrypted data itself, for root alone; as long as the machine runs, the service
 may read it in ``/run/edge-machine``, to show it to an admin. Who has it needs the disk, too.
 
-Crash order: the slot -> those of recovery keys from before go (systemd-cryptenroll wipes once it
-has enrolled, and spares what it enrolled) -> the file. A start that finds one without the other
-makes both anew. Calls block.
+Crash order: room for the file -> the slot -> those of recovery keys from before go
+(systemd-cryptenroll wipes once it has enrolled, and spares what it enrolled) -> the file. A start
+that finds one without the other makes both anew. Calls block.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ import os
 import re
 from typing import Final
 
-from edge.crypto.durable import write_file
+from edge.crypto.durable import sync_folder, write_file
 from edge.errors import MachineRefused, WrongKey
 from edge.machine.places import Places
 from edge.machine.tools import Tools
@@ -37,6 +37,8 @@ _LENGTH: Final = 32
 _MODHEX: Final = "cbdefghijklnrtuv"
 """Characters that are in the same place on every keyboard; systemd's slots want them."""
 _HEX: Final = "0123456789abcdef"
+_CHARACTERS: Final = 71
+"""Of them: eight groups of eight."""
 _PASSPHRASE: Final = re.compile(rf"([{_MODHEX}]{{8}})(-[{_MODHEX}]{{8}}){{7}}")
 _TOKEN: Final = re.compile(r'"type": *"systemd-recovery"')
 """By which the head of the partition says that a slot is of a recovery key."""
@@ -62,6 +64,19 @@ def keep_disk_key(places: Places, tools: Tools) -> bool:
     disk = str(places.data_disk.resolve())
     dump = ("luksDump", "--dump-json-metadata", disk)
     if made := how == "tpm2" and not (kept and _TOKEN.search(tools.run("cryptsetup", *dump))):
+        kept = _make(places, tools, disk)
+    if kept:
+        _show(places, kept)
+    return made
+
+
+def _make(places: Places, tools: Tools, disk: str) -> str:
+    """Another, in a slot and in its file."""
+    places.kept.mkdir(mode=0o700, parents=True, exist_ok=True)
+    place = places.disk_key_kept.with_name(".disk-key.room")
+    try:
+        # A disk that is full is found out before the head of the partition is written to.
+        write_file(place, b"-" * _CHARACTERS)
         said = tools.run(
             "systemd-cryptenroll",
             "--unlock-tpm2-device=auto",
@@ -72,12 +87,16 @@ def keep_disk_key(places: Places, tools: Tools) -> bool:
         found = _PASSPHRASE.search(said)
         if found is None:
             raise MachineRefused("systemd-cryptenroll told no recovery key of the disk")
-        kept = found[0]
-        places.kept.mkdir(mode=0o700, parents=True, exist_ok=True)
-        write_file(places.disk_key_kept, kept.encode("ascii"))
-    if kept:
-        _show(places, kept)
-    return made
+        with place.open("r+b") as opened:
+            opened.write(found[0].encode("ascii"))
+            opened.flush()
+            os.fsync(opened.fileno())
+        place.replace(places.disk_key_kept)
+        sync_folder(places.kept)
+    finally:
+        with contextlib.suppress(OSError):
+            place.unlink()
+    return found[0]
 
 
 def _kept(places: Places) -> str:

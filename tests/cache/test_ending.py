@@ -65,3 +65,36 @@ def test_an_authority_of_an_archive_is_named_with_it():
     assert found.ended
     damaged = Archive("y", "https://c.example", authority="garbage")
     assert ending_authorities([damaged], [], NOW) == ()
+
+
+def pem_of(name):
+    """An authority's certificate, which holds from now on for years."""
+    return trustme.CA(organization_name=name).cert_pem.bytes().decode()
+
+
+def test_one_of_the_machine_that_was_renewed_at_an_archive_is_named_no_more():
+    """What the alarm advises: it warned for ever, for nothing replaces what set the box up."""
+    pem = pem_of("St. Brigid")
+    (new,) = authorities_in(pem)
+    now = new.until - 300 * DAY
+    machine = [Authority(new.subject, now - DAY, "")]
+    cloud, other = Archive("cloud", "https://a.example"), Archive("other", "https://b.example")
+    assert [one.name for one in ending_authorities([cloud, other], machine, now)] == [new.subject]
+    renewed = Archive("cloud", "https://a.example", authority=pem)
+    assert ending_authorities([renewed, other], machine, now) == ()
+
+
+def test_one_of_the_machine_that_ended_counts_until_each_archive_has_one_of_its_own():
+    pem = pem_of("Another")
+    (new,) = authorities_in(pem)
+    now = new.until - 300 * DAY
+    machine = [Authority("clinic", now - DAY, ""), Authority("soon", now + DAY, "")]
+    cloud = Archive("cloud", "https://a.example", authority=pem)
+    bare = Archive("other", "https://b.example")
+    named = ["clinic", "soon"]
+    assert [one.name for one in ending_authorities([cloud, bare], machine, now)] == named
+    damaged = Archive("other", "https://b.example", authority="garbage")
+    assert [one.name for one in ending_authorities([cloud, damaged], machine, now)] == named
+    other = Archive("other", "https://b.example", authority=pem)
+    assert [one.name for one in ending_authorities([cloud, other], machine, now)] == ["soon"]
+    assert [one.name for one in ending_authorities([], machine, now)] == named

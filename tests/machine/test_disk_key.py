@@ -159,6 +159,20 @@ def test_a_tpm_that_gives_nothing_leaves_all_as_it_was(machine, keep):
     assert slots(machine) == 1
 
 
+def test_where_no_file_can_be_written_no_slot_is_made_however_often_it_is_tried(machine, keep):
+    """Before, each try wrote to the head of the partition, for a key that nobody has."""
+    machine.places.kept.parent.mkdir(parents=True, exist_ok=True)
+    machine.places.kept.symlink_to("/proc/self/fdinfo")  # a folder in which nothing can be made
+    for _ in range(2):
+        with pytest.raises(OSError, match=r"\.disk-key\.room"):
+            keep()
+    assert slots(machine) == 1
+    assert not (machine.root / "enrolled").exists()
+    machine.places.kept.unlink()
+    assert keep() is True
+    assert [path.name for path in machine.places.kept.iterdir()] == ["disk-key"]
+
+
 def test_a_mistake_is_named_with_its_group(machine, keep):
     keep()
     groups = groups_of(machine.places)
