@@ -2,10 +2,10 @@
 
 Owns, in a folder of updates, what lies beside the bundles: the lists of packages
 (``V-MACHINE.packages.txt``: a name, a version and an architecture on a line), and what each is of
-(``V-MACHINE.commit.txt``: the commit, and the version of its release). Promises
-a version that is newer than the release it rebuilds, and notes that say what changed; nothing is
-made where nothing did. The n-th rebuild of release V is ``V.n``: whoever builds the commit as that
-version from the same packages has the same image.
+(``V-MACHINE.commit.txt``: the commit, and the version of its release). Promises a version that is
+newer than the release it rebuilds, and notes that say what changed; nothing is made where nothing
+did. Which of the packages mend a weakness is not known. The n-th rebuild of release V is ``V.n``:
+whoever builds the commit as that version from the same packages has the same image.
 """
 
 from __future__ import annotations
@@ -34,10 +34,10 @@ __all__ = [
 ]
 
 _HEADINGS: Final[Mapping[str, str]] = {
-    "en": "Security updates of Debian since version {}:",
-    "es": "Actualizaciones de seguridad de Debian desde la versión {}:",
-    "fr": "Mises à jour de sécurité de Debian depuis la version {} :",
-    "ar": "تحديثات دبيان الأمنية منذ الإصدار {}:",
+    "en": "Changed packages of Debian since version {}:",
+    "es": "Paquetes de Debian cambiados desde la versión {}:",
+    "fr": "Paquets de Debian modifiés depuis la version {} :",
+    "ar": "حزم دبيان التي تغيّرت منذ الإصدار {}:",
 }
 _MOST_CHARACTERS: Final = 15_000
 """Of the lines in notes; a manifest takes some more."""

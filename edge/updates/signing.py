@@ -197,6 +197,7 @@ def _make(options: argparse.Namespace) -> str | None:
             )
             if not lines:
                 return None
+            # Which package mends a weakness is not known: rather one mark too many.
             notes, security = notes_of(before.version, lines), True
             minimum = max(minimum, before.minimum_version, key=Version)
             known = read_source(source_beside(options.into, before.version, before.machine))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import stat
 import subprocess
 from pathlib import Path
@@ -125,8 +126,10 @@ def test_a_rebuild_with_other_packages_is_newer_and_says_what_changed(released, 
         assert bundle.manifest.minimum_version == "1.0", "as the release has it"
         notes = bundle.manifest.notes
     assert set(notes) == {"en", "es", "fr", "ar"}
+    for text in notes.values():  # a point release of Debian is rebuilt as well
+        assert not re.search("secur|segur|sécur|أمن", text.partition("\n")[0])
     assert notes["en"].splitlines() == [
-        "Security updates of Debian since version 1.0.5:",
+        "Changed packages of Debian since version 1.0.5:",
         "bash 5.2-1 → -",
         "openssl 3.5.1-1 → 3.5.1-1+deb13u1",
         "zlib1g - → 1.3-1",
