@@ -184,7 +184,7 @@ def test_a_stick_is_mounted_so_that_nothing_of_it_runs_and_everybody_sees_it():
 
 
 @pytest.mark.parametrize("name", ["edge-stick@.service", "edge-update-stick@.service"])
-def test_a_stick_can_be_written_to_only_while_it_is_answered(name):
+def test_a_stick_can_be_written_to_only_while_the_box_is_at_work_on_it(name):
     """One that is pulled out while it can be is damaged, and the kernel says so on the screen."""
     options = {}
     for key in ("ExecStartPre", "ExecStopPost"):
