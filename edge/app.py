@@ -68,6 +68,7 @@ from edge.machine.places import Places
 from edge.machine.power import IntakeStop
 from edge.opening import Cache, lock_folder, make_folder
 from edge.pixels.workers import PixelWorkers
+from edge.provision.taking import read_provisioned
 from edge.screening import screen_acts
 from edge.serving import Calling, HttpMeans, last_lines, start_http
 from edge.store.memory import keep_freed_memory
@@ -261,8 +262,12 @@ class Appliance:
             called = machine_name(self._config.appliance.name)
             http, dimse = self._config.http, self._config.dimse
             doors = doors_of(http.listen, dimse.listen, dimse.tls_listen, http.interface)
-            part = MachinePart(places, called, doors, self._level, self.intake)
+            part = MachinePart(places, called, doors, self._level, self.intake, self._is_set_up)
             self.supervisor.start("machine", part.run)
+
+    async def _is_set_up(self) -> bool:
+        found = await asyncio.to_thread(read_provisioned, self.cache.folder)
+        return found is not None or not await self.cache.users.is_empty()
 
     async def _level(self) -> Level:
         return level_of(await self.status())

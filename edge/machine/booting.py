@@ -90,14 +90,10 @@ def _fetch_setup(places: Places) -> None:
             continue
         said = _read(folder / SETUP_FILE)
         if said is None:
-            with contextlib.suppress(OSError):
-                forget_setup(places, _TOO_LONG, is_refused=True)
-            log.warning("what was to set this box up is refused: %s", _TOO_LONG)
+            _refuse(places, _TOO_LONG)
             return
         if not _may_try(places, said):
-            with contextlib.suppress(OSError):
-                forget_setup(places, _TOO_OFTEN + _answer_in(folder), is_refused=True)
-            log.warning("what was to set this box up is refused: %s", _TOO_OFTEN)
+            _refuse(places, _TOO_OFTEN, f"\n{_IN_THE_WAY}\n{_answer_in(folder)}")
             return
         places.setup.mkdir(mode=0o750)
         with contextlib.suppress(LookupError, PermissionError):
@@ -108,13 +104,31 @@ def _fetch_setup(places: Places) -> None:
 
 
 _TOO_LONG: Final = (
-    f"Nothing was changed: {SETUP_FOLDER}/{SETUP_FILE} is longer than {_LONGEST} bytes. It was "
-    "removed, for it may have had passwords in it, and the boot partition is not encrypted.\n"
+    f"Nothing was changed: {SETUP_FOLDER}/{SETUP_FILE} is longer than {_LONGEST} bytes."
 )
 _TOO_OFTEN: Final = (
-    f"This box was not set up: {SETUP_FOLDER}/{SETUP_FILE} was tried at {MOST_STARTS} starts, and "
-    "was removed, for it may have had passwords in it. What was in the way the last time:\n"
+    f"This box was not set up: {SETUP_FOLDER}/{SETUP_FILE} was tried at {MOST_STARTS} starts."
 )
+_IN_THE_WAY: Final = "What was in the way the last time:"
+_WENT: Final = (
+    " It was removed, for it may have had passwords in it, and the boot partition is not encrypted."
+)
+_LIES: Final = (
+    " It could not be removed ({why}): it may have passwords in it, and the boot partition is not"
+    " encrypted. The next start tries again to remove it."
+)
+
+
+def _refuse(places: Places, why: str, last: str = "\n") -> None:
+    """It goes, unless that can't be; and the answer says which."""
+    try:
+        forget_setup(places, f"{why}{_WENT}{last}", is_refused=True)
+    except OSError as error:
+        log.error("what may set this box up can't be removed: %s", error)
+        if _setup_folders(places):
+            lies = _LIES.format(why=error.strerror or error)
+            _tell_answer(places, f"{why}{lies}{last}", is_refused=True)
+    log.warning("what was to set this box up is refused: %s", why)
 
 
 class _Tries(msgspec.Struct):
@@ -188,6 +202,7 @@ def answer_setup(
     _tell_answer(places, answer, is_refused=True)
     for folder in _setup_folders(places):
         _write_answer(folder, answer)
+        write_open(places.setup_waits, b"")
 
 
 def forget_setup(places: Places, answer: str, *, is_refused: bool = False) -> bool:
@@ -203,6 +218,7 @@ def forget_setup(places: Places, answer: str, *, is_refused: bool = False) -> bo
             _overwrite(folder / SETUP_FILE)
         (folder / SETUP_FILE).unlink()
         _write_answer(folder, answer)
+    places.setup_waits.unlink(missing_ok=True)
     places.setup_tries.unlink(missing_ok=True)
     return was_there
 

@@ -19,7 +19,7 @@ from edge.machine.firewall import has_port
 from edge.machine.lights import lights_of
 from edge.machine.places import Places
 from edge.machine.power import IntakeStop, read_power
-from edge.machine.wishes import Doors, Lights, Name, Shown
+from edge.machine.wishes import Doors, Lights, Name, SetupTaken, Shown
 
 __all__ = ["MachinePart"]
 
@@ -30,6 +30,12 @@ _LIGHTS: Final = 10.0
 """Seconds between two looks."""
 _DOORS: Final = 60.0
 """Seconds to the next try, where the firewall took nothing, or the page's port is missing."""
+_SETUP: Final = 20.0
+"""Seconds between two looks at whether the box is set up while a file waits to do that."""
+_OTHERWISE: Final = (
+    "This file changed nothing: the box was set up in another way meanwhile. The file was removed,"
+    " for it may have had passwords in it, and the boot partition is not encrypted.\n"
+)
 
 
 class MachinePart:
@@ -41,6 +47,7 @@ class MachinePart:
         doors: What it listens on.
         level: Says how it is, for the lights.
         stop: Is told when the power ends.
+        is_set_up: Whether the box is, in whatever way.
         every: Seconds between two looks at the power.
     """
 
@@ -51,6 +58,7 @@ class MachinePart:
         doors: Doors,
         level: Callable[[], Awaitable[str]],
         stop: IntakeStop,
+        is_set_up: Callable[[], Awaitable[bool]],
         *,
         every: float = _POWER,
     ) -> None:
@@ -59,6 +67,7 @@ class MachinePart:
         self._doors = doors
         self._level = level
         self._stop = stop
+        self._is_set_up = is_set_up
         self._every = every
 
     async def run(self) -> None:
@@ -68,6 +77,7 @@ class MachinePart:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watch_power())
             group.create_task(self._open())
+            group.create_task(self._clear())
             if has_lights:
                 group.create_task(self._light())
 
@@ -88,6 +98,14 @@ class MachinePart:
                 asked = is_there
             await asyncio.sleep(_DOORS)
 
+    async def _clear(self) -> None:
+        """A file that waits to set the box up for the next start goes once something else did."""
+        while True:
+            waits = await asyncio.to_thread(self._places.setup_waits.exists)
+            if waits and await self._is_set_up():
+                await self._wish(SetupTaken(_OTHERWISE, "refused"))
+            await asyncio.sleep(_SETUP)
+
     async def _light(self) -> None:
         shown = None
         while True:
@@ -96,7 +114,7 @@ class MachinePart:
                 shown = level
             await asyncio.sleep(_LIGHTS)
 
-    async def _wish(self, wish: Name | Lights | Doors) -> bool:
+    async def _wish(self, wish: Name | Lights | Doors | SetupTaken) -> bool:
         try:
             await ask(self._places, wish)
         except MachineRefused as error:

@@ -164,6 +164,11 @@ class Places:
         return self.run / "setup-answer.txt"
 
     @property
+    def setup_waits(self) -> Path:
+        """Is there while that stays on the boot partition for the next start."""
+        return self.run / "setup-waits"
+
+    @property
     def setup_tries(self) -> Path:
         """At how many starts it was tried."""
         return self.kept / "setup-tries.json"

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+from pathlib import Path
+
 import pytest
 
 from edge.machine.booting import MOST_STARTS, answer_setup, begin, call, forget_setup
@@ -94,6 +97,33 @@ def test_one_that_is_too_long_is_refused_and_goes_with_its_passwords(places, sta
     said = (stick / "result.txt").read_text()
     assert "Nothing was changed: EDGE-SETUP/edge.toml is longer than 65536 bytes" in said
     assert "was removed" in said
+
+
+@pytest.mark.parametrize("length", [10, 64 * 1024 + 1])
+def test_nobody_is_told_that_a_file_went_which_is_there(places, start, stick, length, monkeypatch):
+    file = stick / "edge.toml"
+    file.write_bytes(b"#" * length)
+    for _ in range(MOST_STARTS):
+        start()
+    before = Path.unlink
+
+    def unlink(path, missing_ok=False):
+        if path == file:
+            raise OSError(errno.EROFS, "Read-only file system")
+        before(path, missing_ok=missing_ok)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(Path, "unlink", unlink)
+        file.write_bytes(b"#" * length)
+        start()
+    assert file.exists()
+    said = places.setup_answer.read_text()
+    assert "could not be removed (Read-only file system)" in said
+    assert "was removed" not in said
+    file.write_bytes(b"#" * length)
+    start()
+    assert not file.exists()
+    assert "was removed" in places.setup_answer.read_text()
 
 
 def test_a_machine_starts_even_if_that_can_not_be_fetched(places, start, stick):

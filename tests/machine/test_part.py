@@ -9,11 +9,12 @@ import pytest
 
 from edge.errors import MachineRefused
 from edge.machine import part
+from edge.machine.booting import answer_setup
 from edge.machine.carrying import Carrier
 from edge.machine.firewall import rules_of
 from edge.machine.part import MachinePart
 from edge.machine.power import IntakeStop, note_power
-from edge.machine.wishes import Doors
+from edge.machine.wishes import Doors, SetupTaken
 from tests.dimse.raw import until
 
 LEVEL = "safe"
@@ -42,11 +43,14 @@ async def root(machine, names):
 
 
 @contextlib.asynccontextmanager
-async def running(machine, stop, level, doors=Doors(9443)):  # noqa: B008
+async def running(machine, stop, level, doors=Doors(9443), people=()):  # noqa: B008
     async def says():
         return level[0]
 
-    one = MachinePart(machine.places, "radiology", doors, says, stop, every=0.01)
+    async def is_set_up():
+        return bool(people)
+
+    one = MachinePart(machine.places, "radiology", doors, says, stop, is_set_up, every=0.01)
     task = asyncio.create_task(one.run())
     try:
         yield
@@ -100,6 +104,25 @@ async def test_the_page_is_kept_to_its_port_once_that_is_there(machine, root, mo
         await until(lambda: holds(Doors(9443)) and places.doors.exists())
         (places.ports / "eth1").mkdir(parents=True)
         await until(lambda: holds(wished) and not places.doors.exists())
+
+
+async def test_a_file_that_waits_goes_once_the_box_is_set_up(machine, root, monkeypatch):
+    """It lay in the clear until the next start."""
+    monkeypatch.setattr(part, "_SETUP", 0.01)
+    folder = machine.places.boot[0] / "EDGE-SETUP"
+    folder.mkdir(parents=True)
+    (folder / "edge.toml").write_text("[setup]\n")
+    people = []
+    async with running(machine, IntakeStop(), ["safe"], people=people):
+        wish = SetupTaken("The network did not come up.\n", "later")
+        await asyncio.to_thread(answer_setup, machine.places, wish.answer, wish.outcome)
+        await until(machine.places.setup_waits.exists)
+        assert (folder / "edge.toml").exists()
+        people.append("anna")
+        await until(lambda: not machine.places.setup_waits.exists())
+    assert [path.name for path in folder.iterdir()] == ["result.txt"]
+    said = await asyncio.to_thread((folder / "result.txt").read_text)
+    assert "set up in another way" in said
 
 
 async def test_a_machine_that_refuses_stops_nothing(machine, monkeypatch, caplog):
