@@ -232,9 +232,12 @@ def _make(options: argparse.Namespace) -> str | None:
             beside = list_beside(options.into, version, options.machine)
             shutil.copyfile(options.packages, folder / "packages")
             (folder / "packages").replace(beside)
+        of = source_beside(options.into, version, options.machine)
         if options.commit:
             (folder / "commit").write_text(Source(options.commit, release).written, "utf-8")
-            (folder / "commit").replace(source_beside(options.into, version, options.machine))
+            (folder / "commit").replace(of)
+        else:  # that of a bundle which this one takes the place of
+            of.unlink(missing_ok=True)
         target = options.into / made.name
         made.replace(target)
         write_index(options.into, believed)

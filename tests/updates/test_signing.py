@@ -175,6 +175,14 @@ def test_a_release_whose_version_was_named_is_rebuilt_by_its_commit(made, capsys
     assert "not as it was committed" in number_of_next(made, capsys, own, *of)
 
 
+def test_a_release_that_is_made_anew_is_not_of_the_commit_of_before(released, capsys):
+    of = ["--commit", "1f2e3d4c5b6a"]
+    packages = ["--packages", str(released / "packages")]
+    assert make(released, "1.1", *packages, *of) == 0
+    assert make(released, "1.1", *packages) == 0
+    assert "name its version" in number_of_next(released, capsys, "0.0.202611300900", *of)
+
+
 def test_a_release_from_before_commits_were_kept_is_rebuilt_by_its_version(released, capsys):
     of = ["--commit", "1f2e3d4c5b6a"]
     assert number_of_next(released, capsys, "1.0.5", "--named", *of) == "1.0.5.1"
