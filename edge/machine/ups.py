@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from edge.crypto.durable import write_file
+from edge.errors import MachineRefused
 from edge.machine.places import Places
 from edge.machine.tools import Tools
 
@@ -26,6 +27,8 @@ __all__ = ["files_for", "find_ups", "found_in"]
 _SECTION = re.compile(r"\[[\w.-]+\]")
 _SAID = re.compile(r'(driver|port|vendorid|productid|serial)\s*=\s*"?([\w.:/-]{1,64})"?')
 _DRIVER = re.compile(r"[a-z][a-z0-9_-]{1,31}")
+_NO_USB: Final = "No USB device found"
+"""Says nut-scanner as it fails where there is nothing at all on USB, not even a hub."""
 _NEEDED: Final = ("driver", "port")
 
 
@@ -35,7 +38,13 @@ def find_ups(places: Places, tools: Tools) -> bool:
     Raises:
         MachineRefused: NUT's programs are not there, or fail.
     """
-    found = found_in(tools.run("nut-scanner", "--usb_scan", "--disp_nut_conf", "--quiet"))
+    try:
+        said = tools.run("nut-scanner", "--usb_scan", "--disp_nut_conf", "--quiet")
+    except MachineRefused as error:
+        if _NO_USB not in str(error):
+            raise
+        said = ""
+    found = found_in(said)
     if found is None:
         return False
     places.nut.mkdir(mode=0o750, parents=True, exist_ok=True)

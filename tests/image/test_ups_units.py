@@ -31,6 +31,11 @@ FOUND = """
 ExecCondition=
 ExecCondition=/usr/bin/install -m 640 -g nut {files} /run/edge-nut
 """
+LOOKS = """
+Environment=PYTHONPATH=/opt/edge
+ExecCondition=
+ExecCondition=/opt/edge/.venv/bin/python -m edge machine find-ups
+"""
 READY = """
 [Unit]
 DefaultDependencies=no
@@ -109,6 +114,27 @@ def machine(tmp_path):
         made.systemctl("start", *NAMES, check=False)
         assert made.show(NAMES[-1], "ActiveState") == "active", [made.log(one) for one in NAMES]
         yield made
+
+
+def test_behind_its_walls_the_driver_s_unit_looks_for_one_and_finds_none(tmp_path):
+    if why := hindrance():
+        pytest.skip(why)
+    if not shutil.which("nut-scanner"):
+        pytest.skip("needs nut-client")
+    words = ["nut-scanner", "--usb_scan", "--disp_nut_conf", "--quiet"]
+    if "[" in subprocess.run(words, capture_output=True, text=True, check=False).stdout:
+        pytest.skip("there is an UPS beside this machine")
+    name = NAMES[0]
+    units = {
+        "ready.service": READY,
+        f"{name}.service": (UNITS / f"{name}.service").read_text(),
+        f"{name}.service.d/alone.conf": ALONE.format(name=name) + LOOKS,
+    }
+    with booted(tmp_path / "machine", units) as made:
+        made.systemctl("start", "ready")
+        made.systemctl("start", name)  # 0, for a condition that does not hold is no failure
+        assert made.show(name, "ActiveState") == "inactive", "its driver was not started"
+        assert made.log(name) == "", "nothing was in its way"
 
 
 def until(condition):

@@ -86,6 +86,17 @@ def test_without_one_nothing_is_written(scanner, places):
     assert not places.nut.exists()
 
 
+def test_without_anything_on_usb_it_is_none_and_no_failure(scanner, places):
+    """It was an error in the log, each time that was looked."""
+    program = scanner.root / "programs/nut-scanner"
+    why = "No USB device found: Resource temporarily unavailable"
+    program.write_text(f'#!/bin/sh\necho "{why}" >&2\nexit 1\n')
+    assert not find_ups(places, scanner.tools)
+    program.write_text('#!/bin/sh\necho "Cannot load USB library" >&2\nexit 1\n')
+    with pytest.raises(MachineRefused, match="Cannot load"):
+        find_ups(places, scanner.tools)
+
+
 def test_without_nut_it_says_so(machine, places):
     with pytest.raises(MachineRefused, match="no nut-scanner"):
         find_ups(places, machine.tools)
