@@ -35,6 +35,7 @@ from edge.cache.associations import Associations
 from edge.cache.changes import Changes
 from edge.cache.commitments import Commitments
 from edge.cache.damaged_settings import damage
+from edge.cache.disk_paper import DiskPaper
 from edge.cache.disputes import Disputes
 from edge.cache.exchange import Exchange
 from edge.cache.machine import temperature
@@ -61,6 +62,7 @@ from edge.index.remote import set_cursor
 from edge.index.tokens import TokenTable
 from edge.index.uids import uids_behind
 from edge.logs import begin_to_refer, reference
+from edge.machine.disk_key import groups_of
 from edge.machine.health import read_machine
 from edge.machine.places import Places
 from edge.store.objects import ObjectStore
@@ -243,7 +245,8 @@ class Cache:
             self._config, self.database, self.store, parts, line, cages, audit, machine
         )
         update = await asyncio.to_thread(news, Folder(self.folder), time.time())
-        return replace(status, update=update)
+        paper = DiskPaper(self.database, partial(groups_of, Places()))
+        return replace(status, update=update, disk_key_unseen=await paper.is_unseen())
 
     def _audit_state(self) -> AuditState:
         entries, server = self.audit.known.number, self._config.audit.syslog.server

@@ -70,6 +70,7 @@ from edge.cache.changes import Changes
 from edge.cache.completeness import Completeness
 from edge.cache.custody import CustodyLedger
 from edge.cache.deletion import Deletion
+from edge.cache.disk_paper import DiskPaper
 from edge.cache.edits import Edits
 from edge.cache.expected import Expectations
 from edge.cache.feed import ChangeFeed
@@ -354,7 +355,7 @@ def _administration(
                 means.backups,
                 identity,
                 config.appliance.name,
-                partial(groups_of, Places()),
+                DiskPaper(database, partial(groups_of, Places())),
             ),
             *log_routes(recent()),
             *support_routes(partial(_support, means, config)),

@@ -83,6 +83,7 @@ def _status_document() -> type[Any]:
     said = (
         "capacity_bytes refusal drop_folder archives line backups trash_until prefetch procedures"
         " commitments worklist tokens authorities cages found audit emergencies machine update"
+        " disk_key_unseen"
     ).split()
     plain = {name: fields[name] for name in said}
     return msgspec.defstruct(

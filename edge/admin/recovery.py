@@ -23,6 +23,7 @@ from edge.admin.asking import body
 from edge.admin.entrance import as_json
 from edge.admin.openapi import operation
 from edge.cache.backup import Backups
+from edge.cache.disk_paper import DiskPaper
 from edge.cache.recovery_key import RecoveryPaper
 from edge.errors import AccessDenied, DecisionRefused, SecretError
 
@@ -77,7 +78,7 @@ def recovery_routes(
     backups: Backups,
     identity: Callable[[web.Request], Identity],
     box: str,
-    disk_key: Callable[[], list[str]] = list,
+    disk: DiskPaper,
 ) -> list[web.RouteDef]:
     """``/keys/recovery``, ``/keys/disk`` and ``/backup``.
 
@@ -86,7 +87,7 @@ def recovery_routes(
         backups: Makes backups.
         identity: Who asks.
         box: What the box is called.
-        disk_key: The recovery key of the disk, in groups; none: it has none. Blocks.
+        disk: Shows the recovery key of the disk.
     """
 
     def person(request: web.Request, does: str, otherwise: str = "") -> str:
@@ -113,7 +114,7 @@ def recovery_routes(
             found = RecoveryState(await paper.made())
         except SecretError as error:
             found = RecoveryState(None, str(error))
-        found.disk = bool(await asyncio.to_thread(disk_key))
+        found.disk = await disk.has_key()
         return as_json(found)
 
     @operation(
@@ -123,7 +124,7 @@ def recovery_routes(
     @needs(Act.ADMINISTER)
     async def show_disk_key(request: web.Request) -> web.Response:
         person(request, "sees the recovery key of the disk")
-        groups = await asyncio.to_thread(disk_key)
+        groups = await disk.show()
         if not groups:
             raise DecisionRefused(
                 "the disk of this machine has no recovery key",

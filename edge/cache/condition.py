@@ -34,7 +34,8 @@ def level_of(status: Status, *, is_new: bool = False) -> Level:
 
     Args:
         status: Of the box.
-        is_new: Nobody is there who could have set up an archive: it is no worry that there is none.
+        is_new: Nobody is there who could have set up an archive, or printed a key: it is no worry
+            that neither was done.
     """
     numbers = status.summary
     parts = status.parts
@@ -48,7 +49,8 @@ def level_of(status: Status, *, is_new: bool = False) -> Level:
     ):
         return Level.ALARM
     has_archive = bool(status.archives or status.untried)
-    if _worries(status) or not (has_archive or is_new):
+    is_lacking = not has_archive or status.disk_key_unseen
+    if _worries(status) or (is_lacking and not is_new):
         return Level.WARNING
     if numbers.studies_only_here or numbers.studies_unproven or numbers.by_courier:
         return Level.BUSY

@@ -183,6 +183,8 @@ class Status:
     """What is under the box."""
     update: str = ""
     """What went wrong with the last update; empty if nothing did of late."""
+    disk_key_unseen: bool = False
+    """The disk has a recovery key, and nobody was shown the one that is in force."""
 
     @property
     def is_hindered(self) -> bool:
@@ -229,6 +231,8 @@ class Status:
         if not self.prefetch.pinned_fit:
             missing = _count(self.prefetch.pinned_missing, "image", "images")
             yield f"What is pinned does not fit: {missing} of it may stay in the archive."
+        if self.disk_key_unseen:
+            yield "Nobody was shown the recovery key of the disk: print it, on the page Backup."
         yield from self._endings()
 
     def _endings(self) -> Iterator[str]:
@@ -351,6 +355,7 @@ class Status:
             "emergencies": asdict(self.emergencies),
             "machine": asdict(self.machine),
             "update": self.update,
+            "disk_key_unseen": self.disk_key_unseen,
         }
 
 

@@ -33,6 +33,8 @@ def alarms_of(
     found += _of_trust(status, visit)
     if not (status.archives or status.untried or is_new):
         found.append(_without_archive(visit))
+    if status.disk_key_unseen and not is_new:
+        found.append(_without_disk_key(visit))
     found += [*_of_images(status, visit), *_of_devices(status, visit)]
     if not visit.may(Act.ADMINISTER):
         found = found or [*_of_others(visit, level_of(status, is_new=is_new))]
@@ -88,6 +90,20 @@ def _without_archive(visit: Reader) -> Alarm:
         _("Set one up, so that a stolen or broken box loses nothing."),
         link="/settings" if visit.may(Act.ADMINISTER) else "",
         link_text=_("Settings"),
+    )
+
+
+def _without_disk_key(visit: Reader) -> Alarm:
+    _ = visit.words.gettext
+    return Alarm(
+        Level.WARNING,
+        _("Nobody was shown the recovery key that opens the disk now."),
+        _(
+            "Print it on the page Backup, and lock it away; a sheet from before opens the disk no"
+            " more. Without it, what is only here is lost when the TPM of this machine fails."
+        ),
+        link="/backup" if visit.may(Act.ADMINISTER) else "",
+        link_text=_("Backup"),
     )
 
 

@@ -13,11 +13,13 @@ from edge.access.roles import Identity, Proof, Role
 from edge.access.scope import ANYTHING, Scope
 from edge.admin import api
 from edge.admin.recovery import recovery_routes
+from edge.cache.disk_paper import DiskPaper
 from edge.cache.recovery_key import RecoveryPaper
 from edge.crypto.keys import KeyRing
 from edge.crypto.providers import FileKeyProvider
 from edge.dicomweb.middleware import IDENTITY, access
 from edge.dicomweb.root import create_root
+from edge.index.database import Database
 
 AT_HOME = Scope(networks=("127.0.0.0/8",))
 KEY = {"key": "AAAA"}
@@ -25,35 +27,36 @@ KEY = {"key": "AAAA"}
 
 @pytest.fixture
 async def ask(tmp_path):
-    keys = await asyncio.to_thread(
-        KeyRing, tmp_path / "keys.db", FileKeyProvider(tmp_path / "root.key")
-    )
-    asking = SimpleNamespace(identity=None, disk=[])
+    async with Database(tmp_path / "index.db", bytes(32)) as database:
+        keys = await asyncio.to_thread(
+            KeyRing, tmp_path / "keys.db", FileKeyProvider(tmp_path / "root.key")
+        )
+        asking = SimpleNamespace(identity=None, disk=[])
 
-    async def authorise(_headers, _address):
-        return asking.identity
+        async def authorise(_headers, _address):
+            return asking.identity
 
-    routes = recovery_routes(
-        RecoveryPaper(tmp_path, keys),
-        None,
-        lambda request: request[IDENTITY],
-        "box",
-        lambda: asking.disk,
-    )
-    door = api.create_application(
-        status=None, identity=None, middlewares=[access(authorise)], routes=routes
-    )
-    async with TestServer(create_root({"/api/v1": door})) as server, ClientSession() as session:
+        routes = recovery_routes(
+            RecoveryPaper(tmp_path, keys),
+            None,
+            lambda request: request[IDENTITY],
+            "box",
+            DiskPaper(database, lambda: asking.disk),
+        )
+        door = api.create_application(
+            status=None, identity=None, middlewares=[access(authorise)], routes=routes
+        )
+        async with TestServer(create_root({"/api/v1": door})) as server, ClientSession() as session:
 
-        async def send(path, body, proof=Proof.SESSION, scope=ANYTHING):
-            asking.identity = Identity("keeper", Role.ADMIN, proof=proof, scope=scope)
-            url = server.make_url(f"/api/v1/keys{path}")
-            async with session.post(url, json=body) as answer:
-                return answer.status, await answer.json()
+            async def send(path, body, proof=Proof.SESSION, scope=ANYTHING):
+                asking.identity = Identity("keeper", Role.ADMIN, proof=proof, scope=scope)
+                url = server.make_url(f"/api/v1/keys{path}")
+                async with session.post(url, json=body) as answer:
+                    return answer.status, await answer.json()
 
-        send.box = asking
-        yield send
-    keys.close()
+            send.box = asking
+            yield send
+        keys.close()
 
 
 async def test_no_token_and_nobody_who_was_narrowed_makes_a_recovery_key(ask):

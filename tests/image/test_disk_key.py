@@ -5,8 +5,10 @@ The program itself, on a disk that is a file, as in `tests.image.test_erasing`; 
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 
@@ -45,6 +47,7 @@ case ${{0##*/}} in
     systemd-cryptenroll)
         case $1 in
             --wipe-slot=tpm2) exit 0 ;;
+            --wipe-slot=recovery) PATH={path} exec systemd-cryptenroll "$@" ;;
         esac
         [ ! -e $root/broken-tpm ] || exit 1
         key=${{1#--unlock-key-file=}}
@@ -226,3 +229,25 @@ def test_a_disk_that_the_tpm_does_not_take_keeps_its_key_and_the_data_stays(box)
     assert box.run("disk", "seal", str(new), str(key)) == 1
     assert "does not open as the data does" in box.said
     cryptsetup("open", "--test-passphrase", "--key-file", key, new)
+
+
+@pytest.mark.parametrize("before", ["none", "another"])
+def test_a_disk_that_was_made_before_the_recovery_key_opens_by_it_once_it_has_the_data(box, before):
+    """Before, another key was made then, and the sheet in the safe was void."""
+    new, key = taker(box)
+    typed = passphrase_from(key_of(box)).encode()
+    cryptsetup("luksRemoveKey", "-q", new, "-", said=typed)
+    if before == "another":
+        real = shutil.which("systemd-cryptenroll", path=PATH)
+        words = (real, f"--unlock-key-file={key}", "--recovery-key", new)
+        subprocess.run(words, check=True, capture_output=True)
+    kept = box.root / "run/edge-disk/old/lib/edge-machine/disk-key"
+    kept.parent.mkdir(parents=True)
+    kept.write_bytes(typed)
+    for _ in range(2):
+        assert box.run("disk", "seal", str(new), str(key)) == 0, box.said
+    cryptsetup("open", "--test-passphrase", "--key-file", "-", new, said=typed)
+    dump = json.loads(cryptsetup("luksDump", "--dump-json-metadata", new).stdout)
+    slots = [one["keyslots"] for one in dump["tokens"].values()]
+    assert slots == [["2"]]
+    assert set(dump["keyslots"]) == {"2"}, "the key of the move is gone"
