@@ -105,7 +105,7 @@ def test_a_tpm_that_gives_no_key_is_said_and_the_disk_gets_none_in_its_place(new
 def test_what_is_no_fault_of_the_tpm_is_not_said_to_be_one(new):
     with_tpm(new, "Applying changes.\nNo space left on device\n")
     assert new.run("disk", "open") != 0
-    assert "the data could not be made: No space left on device" in new.said
+    assert "the data could not be made: No space left on device\n" in new.said
     assert "the TPM gives no key" not in new.said
 
 
