@@ -94,7 +94,7 @@ def _typed() -> str:
     It ends with as many characters as a key has, or with the input; at a terminal also with an
     empty line.
     """
-    from edge.crypto.recovery import GROUP, GROUPS
+    from edge.crypto.paper import GROUP, GROUPS
 
     is_terminal = sys.stdin.isatty()
     lines: list[str] = []

@@ -25,14 +25,12 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey, X
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
+from edge.crypto.paper import from_paper, to_paper
 from edge.crypto.sealed import HEADER_LENGTH, KEY_ID_LENGTH, Algorithm, Header, Opener, Sealer
 from edge.errors import SealBroken, WrongKey
-from edge.written import GROUP, WrittenError, from_groups, to_groups
 
-__all__ = ["GROUP", "GROUPS", "Recipient", "RecoveryKey"]
+__all__ = ["Recipient", "RecoveryKey"]
 
-GROUPS = 9
-"""Of a written key."""
 _LENGTH = 32
 _WRITTEN = b"edge recovery key 1"
 _MAGIC, _VERSION = b"EDGEBKUP", 1
@@ -133,7 +131,7 @@ class RecoveryKey:
 
     def to_groups(self) -> list[str]:
         """The key for paper."""
-        return to_groups(self.secret, GROUPS, _WRITTEN)
+        return to_paper(self.secret, _WRITTEN)
 
     @classmethod
     def from_text(cls, text: str) -> RecoveryKey:
@@ -142,14 +140,7 @@ class RecoveryKey:
         Raises:
             WrongKey: It is none; the message names the groups to look at.
         """
-        compare = "compare with the paper, and type the key again"
-        try:
-            secret = from_groups(
-                text, _LENGTH, GROUPS, _WRITTEN, name="recovery key", compare=compare
-            )
-        except WrittenError as error:
-            raise WrongKey(str(error), hint=error.hint) from error
-        return cls(secret)
+        return cls(from_paper(text, _WRITTEN, "recovery key"))
 
 
 def _secret(shared: bytes, sender: bytes, public: bytes) -> bytes:

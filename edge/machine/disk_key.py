@@ -24,16 +24,14 @@ import re
 from typing import Final
 
 from edge.crypto.durable import sync_folder, write_file
-from edge.errors import MachineRefused, WrongKey
+from edge.crypto.paper import from_paper, to_paper
+from edge.errors import MachineRefused
 from edge.machine.places import Places
 from edge.machine.tools import Tools
-from edge.written import WrittenError, from_groups, to_groups
 
 __all__ = ["groups_of", "keep_disk_key", "passphrase_from"]
 
-_GROUPS: Final = 9
 _WRITTEN: Final = b"edge disk key 1"
-_LENGTH: Final = 32
 _MODHEX: Final = "cbdefghijklnrtuv"
 """Characters that are in the same place on every keyboard; systemd's slots want them."""
 _HEX: Final = "0123456789abcdef"
@@ -111,7 +109,7 @@ def _kept(places: Places) -> str:
 def _show(places: Places, kept: str) -> None:
     """Where the service's group may read it, until the machine ends."""
     secret = bytes.fromhex(kept.replace("-", "").translate(str.maketrans(_MODHEX, _HEX)))
-    written = " ".join(to_groups(secret, _GROUPS, _WRITTEN))
+    written = " ".join(to_paper(secret, _WRITTEN))
     unfinished = places.disk_key.with_name(f".{places.disk_key.name}.new")
     unfinished.unlink(missing_ok=True)
     flags = os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_WRONLY | os.O_CLOEXEC
@@ -138,12 +136,6 @@ def passphrase_from(typed: str) -> str:
     Raises:
         WrongKey: It is none; the message names the groups to look at.
     """
-    compare = "compare with the paper, and type the key again"
-    try:
-        secret = from_groups(
-            typed, _LENGTH, _GROUPS, _WRITTEN, name="recovery key of the disk", compare=compare
-        )
-    except WrittenError as error:
-        raise WrongKey(str(error), hint=error.hint) from error
+    secret = from_paper(typed, _WRITTEN, "recovery key of the disk")
     modhex = secret.hex().translate(str.maketrans(_HEX, _MODHEX))
     return "-".join(modhex[at : at + 8] for at in range(0, len(modhex), 8))

@@ -42,3 +42,14 @@ def started(tmp_path, loaded):
         return path
 
     return start
+
+
+@pytest.fixture
+def path(tmp_path):
+    """A file of a box that takes the updates of a maker beside it."""
+    path = tmp_path / "edge.toml"
+    path.write_text(
+        f'[appliance]\ndata_dir = "{tmp_path / "box"}"\n[cache]\nreserve_bytes = 0\n'
+        f'[update]\nkeys = "{tmp_path / "maker" / "keys"}"\n'
+    )
+    return path

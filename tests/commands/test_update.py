@@ -22,16 +22,6 @@ from tests.updates.makers import Maker, place_of, shop
 
 
 @pytest.fixture
-def path(tmp_path):
-    path = tmp_path / "edge.toml"
-    path.write_text(
-        f'[appliance]\ndata_dir = "{tmp_path / "box"}"\n[cache]\nreserve_bytes = 0\n'
-        f'[update]\nkeys = "{tmp_path / "maker" / "keys"}"\n'
-    )
-    return path
-
-
-@pytest.fixture
 async def store(tmp_path):
     maker = Maker(tmp_path / "maker")
     async with shop(maker.folder) as opened:

@@ -30,16 +30,6 @@ from tests.updates.makers import place_of
 
 
 @pytest.fixture
-def path(tmp_path):
-    path = tmp_path / "edge.toml"
-    path.write_text(
-        f'[appliance]\ndata_dir = "{tmp_path / "box"}"\n[cache]\nreserve_bytes = 0\n'
-        f'[update]\nkeys = "{tmp_path / "maker" / "keys"}"\n'
-    )
-    return path
-
-
-@pytest.fixture
 def settings(tmp_path):
     return config.Config(
         appliance=config.Appliance(data_dir=tmp_path / "box"),

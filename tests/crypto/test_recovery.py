@@ -8,7 +8,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edge.crypto.recovery import GROUP, GROUPS, Recipient, RecoveryKey
+from edge.crypto.paper import GROUP, GROUPS
+from edge.crypto.recovery import Recipient, RecoveryKey
 from edge.errors import SealBroken, WrongKey
 
 ALPHABET = "0123456789ABCDEFGHJKMNPQRSTVWXYZ"
