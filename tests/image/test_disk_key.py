@@ -17,8 +17,7 @@ import pytest
 from edge.machine.disk_key import groups_of, keep_disk_key, passphrase_from
 from edge.machine.places import Places
 from edge.machine.tools import Tools
-from tests.image.test_erasing import Box, box_in, moved, put
-from tests.image.test_tree import IMAGE
+from tests.image.test_erasing import Box, box_in, put, put_program
 from tests.machine.test_disk_key import PATH, QUICK, TPM, cryptsetup, hindrance
 
 pytestmark = [
@@ -85,8 +84,7 @@ def box(tmp_path):
     keep_disk_key(places, Tools(f"{root}/before:{PATH}"))
     for name in _NAMES:
         put(root / "programs" / name, _PLAYED.format(root=root, path=PATH, python=sys.executable))
-    text = moved((IMAGE / "libexec/disk").read_text(), root)
-    put(root / "programs/disk", text.replace("/opt/edge/.venv/bin", f"{root}/programs"))
+    put_program(root, "disk")
     (root / "tpm").touch()
     return made
 
@@ -184,8 +182,9 @@ def test_data_that_a_stick_or_the_disk_opens_asks_for_nothing(box):
 def test_a_disk_that_takes_the_data_over_is_opened_by_the_same_key(box, tmp_path):
     """What ``disk make`` does with it, without what needs a kernel with device mapper."""
     places = Places.under(box.root)
-    text = Path(box.root / "programs/disk").read_text()
-    put(box.root / "programs/disk", text.replace("recovery=/var", f"recovery={box.root}/var"))
+    moving = Path(box.root / "programs/disk.d/moving")
+    text = moving.read_text()
+    put(moving, text.replace("recovery=/var", f"recovery={box.root}/var"))
     new, key = tmp_path / "new", tmp_path / "move.key"
     key.write_bytes(b"m" * 64)
     with new.open("wb") as opened:

@@ -223,17 +223,26 @@ def box_in(root: Path) -> Box:
     for name in _NAMES:
         put(root / "programs" / name, text)
     for name in ("disk", "data-partition", "factory-reset"):
-        put(root / "programs" / name, moved((IMAGE / "libexec" / name).read_text(), root))
+        put_program(root, name)
     Box(root).key.write_bytes(KEY)
     return Box(root)
 
 
-def moved(text: str, root: Path) -> str:
-    """One of the image's programs, whose files are in the folder."""
+def put_program(root: Path, name: str) -> None:
+    """One of the image's programs with its parts, whose files are in the folder."""
+    program = IMAGE / "libexec" / name
+    put(root / "programs" / name, _moved(program.read_text(), root))
+    for part in program.with_name(f"{name}.d").glob("*"):
+        (root / "programs" / part.parent.name).mkdir(exist_ok=True)
+        put(root / "programs" / part.parent.name / part.name, _moved(part.read_text(), root))
+
+
+def _moved(text: str, root: Path) -> str:
     text = re.sub(r"(?<=[\s\"=])/(sys|dev|efi|run)\b", rf"{root}/\1", text)
     text = text.replace(f"{root}/dev/null", "/dev/null").replace(f"{root}/dev/zero", "/dev/zero")
     text = text.replace(f"{root}/dev/urandom", "/dev/urandom")
-    text = text.replace("/usr/lib/systemd/", f"{root}/programs/")
+    for folder in ("/usr/lib/systemd/", "/opt/edge/.venv/bin/"):
+        text = text.replace(folder, f"{root}/programs/")
     # A block device is a file here.
     return re.sub(r"/usr/lib/edge/(?!repart)", f"{root}/programs/", text).replace("[ -b ", "[ -e ")
 
@@ -269,7 +278,9 @@ def ids(box: Box) -> tuple[str, str]:
     return disk, esp
 
 
-BUILT_DISK = re.search(r"^built_disk=(.*)$", (IMAGE / "libexec/disk").read_text(), re.MULTILINE)[1]
+BUILT_DISK = re.search(
+    r"^built_disk=(.*)$", (IMAGE / "libexec/disk.d/partitions").read_text(), re.MULTILINE
+)[1]
 
 
 def is_written_from_the_image(box: Box) -> str:

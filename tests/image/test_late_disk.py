@@ -13,8 +13,7 @@ import msgspec
 import pytest
 
 from edge.machine.moves import Move, State
-from tests.image.test_erasing import DATA_TYPE, Box, box_in, moved, put
-from tests.image.test_tree import IMAGE
+from tests.image.test_erasing import DATA_TYPE, Box, box_in, put, put_program
 
 pytestmark = pytest.mark.skipif(not shutil.which("sfdisk"), reason="needs sfdisk (fdisk)")
 
@@ -55,8 +54,7 @@ def box(tmp_path):
         (root / f"sys/class/block/{disk}1").symlink_to(f"{disk}/{disk}1")
     for name in ("debugfs", "edge", "sleep"):
         put(root / "programs" / name, _PLAYED.format(root=root))
-    text = moved((IMAGE / "libexec/disk").read_text(), root)
-    put(root / "programs/disk", text.replace("/opt/edge/.venv/bin", f"{root}/programs"))
+    put_program(root, "disk")
     return made
 
 

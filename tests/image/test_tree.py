@@ -106,7 +106,7 @@ def test_the_data_is_encrypted_whoever_keeps_its_key():
 
 
 def test_what_a_disk_is_given_other_uuids_for_is_what_is_built():
-    program = (IMAGE / "libexec/disk").read_text()
+    program = (IMAGE / "libexec/disk.d/partitions").read_text()
     built = read(IMAGE / "mkosi.repart/00-esp.conf")["Partition"]["UUID"]
     assert f"built_esp={built}\n" in program
     # As repart makes the disk's of a seed (systemd's src/partition/repart.c, derive_uuid).
@@ -251,10 +251,12 @@ def test_the_screen_is_told_from_the_first_moment_to_the_page():
     for folder in (system, UNITS):
         for path in folder.glob("*.service.d/10-edge.conf"):
             assert "/dev/console" not in path.read_text(), f"{path}: that is the serial line"
-    disk = (IMAGE / "libexec/disk").read_text()
-    assert '"$tell" --screen' in disk
+    assert '"$tell" --screen' in (IMAGE / "libexec/disk").read_text()
     # Only where there is no data yet.
-    assert '[ -e "$run/data" ] || say "this is the first start: ' in disk
+    assert (
+        '[ -e "$run/data" ] || say "this is the first start: '
+        in (IMAGE / "libexec/disk.d/making").read_text()
+    )
 
 
 def test_an_ups_is_commanded_only_where_one_ends_the_machine(tmp_path):
