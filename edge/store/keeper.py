@@ -8,14 +8,12 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import fcntl
 import logging
-import os
-import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 from typing import Final
 
+from edge.crypto.durable import one_at_a_time
 from edge.errors import EdgeError
 from edge.store.process import StoreProcess
 
@@ -25,7 +23,6 @@ log = logging.getLogger(__name__)
 
 _ENDING: Final = 30.0
 """Seconds that a process has to end, once its service is gone."""
-_LOOK: Final = 0.02
 _PAUSE: Final = 1.0
 """Seconds between two looks at it."""
 _SILENT: Final = 60.0
@@ -115,20 +112,12 @@ def alone_in(incoming: Path) -> Iterator[None]:
     Raises:
         EdgeError: One still does, after so long that it will not end by itself.
     """
-    descriptor = os.open(incoming, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        deadline = time.monotonic() + _ENDING
-        while True:
-            try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() > deadline:
-                    raise EdgeError(
-                        f"the store's process of an earlier run still works in {incoming}",
-                        hint="end it (edge.store.worker), or restart the machine",
-                    ) from error
-                time.sleep(_LOOK)
+    with contextlib.ExitStack() as stack:
+        try:
+            stack.enter_context(one_at_a_time(incoming, _ENDING))
+        except TimeoutError as error:
+            raise EdgeError(
+                f"the store's process of an earlier run still works in {incoming}",
+                hint="end it (edge.store.worker), or restart the machine",
+            ) from error
         yield
-    finally:
-        os.close(descriptor)
