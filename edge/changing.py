@@ -61,7 +61,7 @@ Kind = Literal["text", "number", "count", "switch", "choice", "texts", "choices"
 
 _REMOTE: Final = frozenset(
     """
-    appliance.name appliance.time_zone page.language http.names
+    appliance.name appliance.time_zone page.language http.names http.interface
     dimse.listen dimse.ae_title dimse.unknown_peers dimse.max_associations dimse.idle_seconds
     dimse.commit_after dimse.commit_grace_seconds dimse.commit_days dimse.commit_report_days
     access.idle_minutes access.session_hours access.link_days

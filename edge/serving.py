@@ -108,6 +108,7 @@ from edge.logs import recent
 from edge.machine.asking import is_there
 from edge.machine.disk_key import groups_of
 from edge.machine.former_name import FormerName
+from edge.machine.page_port import page_ports
 from edge.machine.places import Places
 from edge.machine.trust import trusted
 from edge.opening import Cache
@@ -309,6 +310,7 @@ def _administration(
         applying.ask,
         http.tls == "auto",
         partial(trusted, Places()),
+        partial(page_ports, Places()),
     )
     open_cloud = partial(open_secrets, key=secret, where="cloud")
 

@@ -24,9 +24,11 @@ from edge.addresses import host_name
 from edge.admin.asking import body
 from edge.admin.entrance import as_json
 from edge.admin.openapi import operation
+from edge.admin.page_port import PagePort, check_page_port, shown_ports
 from edge.authorities import LONGEST, Authority, AuthorityError, authorities_in, given
 from edge.cache.own_settings import Change, Known, OwnSettings, told
 from edge.errors import AccessDenied, ConfigError, DecisionRefused
+from edge.machine.ports import Port
 
 __all__ = ["Changing", "Running", "check_may_set", "settings_routes"]
 
@@ -45,6 +47,8 @@ class Running:
     """Of an authority of its own, for the names that it has."""
     trusted: Callable[[], Sequence[Authority]] = tuple
     """The clinic's own authorities that the machine trusts. Blocks."""
+    page_ports: Callable[[], Sequence[Port]] = tuple
+    """The network ports that the page may be kept to. Blocks."""
 
 
 class SettingList(msgspec.Struct, forbid_unknown_fields=True):
@@ -55,6 +59,8 @@ class SettingList(msgspec.Struct, forbid_unknown_fields=True):
     setback: str
     trusted: list[Authority]
     """Of the clinic: believed on every way out, since the box was set up."""
+    page_ports: list[PagePort]
+    """Those that ``http.interface`` may name; none where nothing would keep the page to one."""
 
 
 class Changing(msgspec.Struct, forbid_unknown_fields=True):
@@ -159,13 +165,14 @@ def settings_routes(
 
     @operation("Every setting: what it is, and whether it can be changed here.", answer=SettingList)
     @needs(Act.ADMINISTER)
-    async def listed(_: web.Request) -> web.Response:
+    async def listed(request: web.Request) -> web.Response:
         try:
             known = await own.known()
         except ConfigError as error:
             raise _refused(error) from error
         trusted = list(await asyncio.to_thread(running.trusted))
-        return as_json(SettingList(known, running.since, running.setback, trusted))
+        ports = await asyncio.to_thread(shown_ports, running.page_ports, request)
+        return as_json(SettingList(known, running.since, running.setback, trusted, ports))
 
     @operation("What would become of a change; nothing is changed.", answer=Tried, body=Changing)
     @needs(Act.ADMINISTER)
@@ -173,6 +180,7 @@ def settings_routes(
         wish = await body(request, Changing)
         try:
             changes, _ = await own.check(wish.changes)
+            await asyncio.to_thread(check_page_port, wish.changes, running.page_ports, request)
         except ConfigError as error:
             return as_json(Tried(_wrong(error), []))
         return as_json(Tried(None, changes))
@@ -200,6 +208,7 @@ def settings_routes(
         request[SAID] = b""  # it may have secrets in it, in the middle
         check_may_set(identity(request), wish.changes)
         try:
+            await asyncio.to_thread(check_page_port, wish.changes, running.page_ports, request)
             changes = await own.change(wish.changes)
         except ConfigError as error:
             raise _refused(error) from error

@@ -48,6 +48,7 @@ from edge.machine.disks import Disk
 from edge.machine.health import MachineState, read_machine
 from edge.machine.moves import MoveState, read_move
 from edge.machine.networks import read_network
+from edge.machine.page_port import page_ports
 from edge.machine.places import Places
 from edge.machine.ports import read_ports
 from edge.machine.sticks import read_sticks
@@ -122,6 +123,7 @@ class LocalBox:
                 log.warning("there is no code to be had for the first admin: %s", error)
                 self._code = None
         ports = await asyncio.to_thread(read_ports, self._places)
+        for_page = await asyncio.to_thread(page_ports, self._places)
         sentence, level = headline(state, self._code)
         return View(
             name=config.appliance.name,
@@ -142,6 +144,8 @@ class LocalBox:
             sticks=await asyncio.to_thread(read_sticks, self._places),
             network=network,
             ports=ports,
+            page_by=config.http.interface if for_page else "",
+            page_ports=for_page,
             move=move,
             has_machine=has_machine,
             needs_login=state.has_people,
@@ -295,6 +299,18 @@ class LocalBox:
                 raise
             log.warning("%s is not in the audit: %s", entry.what, error)  # the plug is not, either
         await ask(self._places, wish)
+
+    async def keep_page(self, port: str, person: Person | None) -> None:
+        """See `edge.console.view.Box`."""
+        from edge.console.own import change_own
+
+        await self._allow(person)
+        entry = self._entry("settings", person)
+        async with self._opened() as (cache, config):
+            changes = {"http.interface": port or None}
+            is_changed = await change_own(cache.audit, config, self._file, changes, entry)
+        if is_changed:
+            await ask_service(config.appliance.data_dir, "settings", seconds=_ANSWER)
 
     async def _is_shut_before(self, wish: Wish) -> bool:
         """Whether the box waits for its network, and this is to give it another one.

@@ -71,6 +71,8 @@ def lines_of(view: View, width: int = _MOST) -> list[str]:
 
 def _said(view: View) -> Iterator[tuple[str, str]]:
     yield "Web page", view.address
+    if any(one.name == view.page_by for one in view.page_ports):
+        yield "", f"by port {view.page_by} alone"
     for at, one in enumerate(view.addresses or ("none",)):
         yield "" if at else "Address", one
     if not view.addresses:

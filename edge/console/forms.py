@@ -125,6 +125,10 @@ class Form(ModalScreen[NetworkSettings | Typed | Move | str | None]):
         """What stands below the fields; empty: nothing."""
         return ""
 
+    def more(self) -> ComposeResult:
+        """What else may be pressed."""
+        yield from ()
+
     def typed(self) -> NetworkSettings | Typed | Move | str:
         """What was typed.
 
@@ -149,6 +153,7 @@ class Form(ModalScreen[NetworkSettings | Typed | Move | str | None]):
             with Horizontal(classes="buttons"):
                 yield Button(self.go, id="go", variant="primary")
                 yield Button("Leave", id="leave")
+                yield from self.more()
 
     def value(self, name: str) -> str:
         """Of a field."""

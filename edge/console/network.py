@@ -11,12 +11,14 @@ import time
 from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any, Final
 
+from textual import on
 from textual.app import App, ComposeResult
-from textual.widgets import Input, Label, Static
+from textual.widgets import Button, Input, Label, Static
 
 from edge.console.forms import Form, Question, field_of, harmless
+from edge.console.page_port import has_choice, talk_of_page_port
 from edge.console.view import View
-from edge.errors import MachineRefused
+from edge.errors import MachineRefused, Needs
 from edge.machine.networks import TRIED_SECONDS
 from edge.machine.ports import Port
 from edge.machine.wishes import Back, Keep, Network, NetworkSettings, Wish, checked_network
@@ -36,10 +38,15 @@ _LABELS: Final = {
 """Of the settings, on the form and in what is said to be wrong with them."""
 _MOST_PORTS: Final = 4
 """Lines of them: more have no room on the smallest screen."""
+_PAGE: Final = "page"
+"""Its port is to be chosen, and nothing of the network."""
 
 
 async def talk_of_network(
-    page: App[Any], now: Callable[[], View | None], wish: Callable[[Wish], Awaitable[bool]]
+    page: App[Any],
+    now: Callable[[], View | None],
+    wish: Callable[[Wish], Awaitable[bool]],
+    keep_page: Callable[[str], Awaitable[None]],
 ) -> None:
     """Ask, and have it done.
 
@@ -47,11 +54,19 @@ async def talk_of_network(
         page: On which it is asked.
         now: The box, as it was seen last.
         wish: Has the machine do something; whether it did.
+        keep_page: Has the web page be reached by one port alone; empty: by each.
+
+    Raises:
+        EdgeError: The last was not done.
     """
     view = now()
     if view is None:
         return
-    found = await page.push_screen_wait(NetworkForm(view.network.kept, view.ports))
+    asks_page = has_choice(view) and view.needs is not Needs.SERVER
+    form = NetworkForm(view.network.kept, view.ports, asks_page=asks_page)
+    found = await page.push_screen_wait(form)
+    if found == _PAGE:
+        await talk_of_page_port(page, view, keep_page)
     if not isinstance(found, NetworkSettings) or not await wish(Network(found)):
         return
     trial = Trial(now, int(TRIED_SECONDS) - 5)
@@ -68,15 +83,19 @@ class NetworkForm(Form):
     Args:
         settings: Those that hold.
         ports: That the machine has.
+        asks_page: The port of the web page may be chosen, too.
     """
 
     heading = "Network"
     go = "Try them for two minutes"
 
-    def __init__(self, settings: NetworkSettings, ports: Sequence[Port] = ()) -> None:
+    def __init__(
+        self, settings: NetworkSettings, ports: Sequence[Port] = (), *, asks_page: bool = False
+    ) -> None:
         super().__init__()
         self._settings = settings
         self._ports = ports
+        self._asks_page = asks_page
 
     def fields(self) -> Iterator[tuple[Label, Input]]:
         """See `Form`."""
@@ -94,6 +113,15 @@ class NetworkForm(Form):
             value = getattr(now, name)
             text = " ".join(value) if isinstance(value, tuple) else str(value or "")
             yield field_of(name, label, text, hints[name])
+
+    def more(self) -> ComposeResult:
+        """See `Form`."""
+        if self._asks_page:
+            yield Button("Web page by …", id="page")
+
+    @on(Button.Pressed, "#page")
+    def _goes_on(self) -> None:
+        self.dismiss(_PAGE)
 
     def notes(self) -> str:
         """See `Form`."""

@@ -247,7 +247,8 @@ class ConsolePage(App[None], inherit_bindings=False):
             self._say(view.sentence, view.level)
         self._entitle()
         self._lay_out()
-        self.refresh_bindings()
+        if self.screen_stack:
+            self.refresh_bindings()
 
     def on_resize(self) -> None:
         """See textual."""
@@ -345,7 +346,10 @@ class ConsolePage(App[None], inherit_bindings=False):
         view = self.view
         if view is None or not await self._may(view):
             return
-        await talk_of_network(self, lambda: self.view, self._wish)
+        try:
+            await talk_of_network(self, lambda: self.view, self._wish, self._keep_page)
+        except (EdgeError, OSError) as error:
+            await self._tell(error)
         self.look()
 
     @_act
@@ -427,6 +431,9 @@ class ConsolePage(App[None], inherit_bindings=False):
         finally:
             self._under_way = ""
         return True
+
+    async def _keep_page(self, port: str) -> None:
+        await self._box.keep_page(port, self.person)
 
     async def _log_in(self) -> bool:
         has_issuer = self.view is not None and self.view.has_issuer

@@ -62,6 +62,10 @@ class View:
     """What is said of each that is in."""
     network: NetworkState = field(default_factory=NetworkState)
     ports: tuple[Port, ...] = ()
+    page_by: str = ""
+    """The network port by which alone the page is to be reached; empty: by each."""
+    page_ports: tuple[Port, ...] = ()
+    """Those that it may be kept to; none where nothing would keep it to one."""
     move: MoveState | None = None
     """How far the data is on its way to another disk; None: it does not move."""
     has_machine: bool = False
@@ -141,6 +145,17 @@ class Box(Protocol):
 
         Raises:
             EdgeError: It is not for them, or the machine won't.
+        """
+
+    async def keep_page(self, port: str, person: Person | None) -> None:
+        """Have the page be reached by one network port alone, once the service has begun anew.
+
+        Args:
+            port: Which; empty: by each.
+            person: Who wants it; None: whoever stands there.
+
+        Raises:
+            EdgeError: It is not for them, or can't be said here.
         """
 
     async def disks(self) -> list[Disk]:

@@ -12,7 +12,7 @@ from typing import Final
 
 from edge.machine.places import Places
 
-__all__ = ["Port", "read_ports"]
+__all__ = ["Port", "read_port", "read_ports"]
 
 _ETHERNET: Final = "1"
 """ARPHRD_ETHER (linux/if_arp.h)."""
@@ -40,13 +40,19 @@ def read_ports(places: Places) -> tuple[Port, ...]:
     except OSError:
         return ()
     return tuple(
-        Port(path.name, _said(path / "address"), _has_cable(path))
+        read_port(places, path.name)
         for path in found
         if (path / "device").exists()
         and _said(path / "type") == _ETHERNET
         and not (path / "wireless").exists()
         and not (path / "phy80211").exists()
     )
+
+
+def read_port(places: Places, name: str) -> Port:
+    """One of that name, whatever it is. Blocks."""
+    path = places.ports / name
+    return Port(name, _said(path / "address"), _has_cable(path))
 
 
 def _has_cable(path: Path) -> bool | None:

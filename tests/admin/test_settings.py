@@ -22,6 +22,7 @@ from edge.cloud.trial import Trials
 from edge.dicomweb.middleware import IDENTITY, access
 from edge.dicomweb.root import create_root
 from edge.errors import AccessDenied
+from edge.machine.ports import Port
 
 BASIC = {"kind": "basic", "user": "u", "password": "opensesame"}
 ARCHIVE = {"name": "cloud", "url": "http://127.0.0.1:9/dicom-web", "auth": BASIC}
@@ -47,6 +48,8 @@ def witness():
     return Witness()
 
 
+PORTS = [Port("lo", "00:00:00:00:00:00", True), Port("enp2s0", "52:54:00:12:34:56", None)]
+"""Tests come by the first."""
 TRUSTED = [Authority("St. Brigid", 2e9, "ab")]
 
 
@@ -56,7 +59,12 @@ def applied():
 
 
 @pytest.fixture
-async def client(tmp_path, witness, applied):
+def ports():
+    return [*PORTS]
+
+
+@pytest.fixture
+async def client(tmp_path, witness, applied, ports):
     """Whoever sends a role as a token has it, narrowed as they say."""
 
     async def authorise(headers, address):
@@ -71,7 +79,11 @@ async def client(tmp_path, witness, applied):
     file.write_text(f'[appliance]\ndata_dir = "{tmp_path}"\n')
     own = OwnSettings(file, tmp_path, lambda secret: f"sealed:{secret[::-1]}", {})
     running = Running(
-        1000.0, "a port was taken", lambda: applied.append(True), trusted=lambda: TRUSTED
+        1000.0,
+        "a port was taken",
+        lambda: applied.append(True),
+        trusted=lambda: TRUSTED,
+        page_ports=lambda: ports,
     )
     door = api.create_application(
         status=None,
@@ -291,3 +303,55 @@ async def test_an_archive_that_is_not_there_can_not_be_tried(client):
     status, answer = await ask(client, "POST", "/settings/trial", json={"name": "cloud"})
     assert status == 409
     assert "no archive is called cloud" in answer["detail"]
+
+
+async def test_ports_that_the_page_may_be_kept_to_are_told(client):
+    _, answer = await ask(client, "GET", "/settings")
+    assert answer["page_ports"] == [
+        {"name": "lo", "mac": PORTS[0].mac, "has_cable": True, "is_yours": True},
+        {"name": "enp2s0", "mac": PORTS[1].mac, "has_cable": None, "is_yours": False},
+    ]
+
+
+async def test_the_page_is_kept_to_the_port_by_which_an_admin_came(client, applied, witness):
+    body = {"changes": {"http.interface": "lo"}}
+    status, _ = await ask(client, "POST", "/settings", json=body)
+    assert (status, applied) == (200, [True])
+    told = json.loads(witness.said[-1])
+    assert (told["http.interface before"], told["http.interface after"]) == ('""', '"lo"')
+
+
+@pytest.mark.parametrize(
+    ("there", "wanted", "message", "hint", "near"),
+    [
+        (PORTS, "enp2s0", "would keep you out: you came by lo", "open the page by enp2s0", ["lo"]),
+        (PORTS[1:], "enp2s0", "would keep you out: you came by lo", "screen of the box", []),
+        (PORTS, "eth7", "is no network port of this machine", "it has lo, enp2s0", []),
+        ([], "lo", "would keep the page to no port", "the machine's own firewall", []),
+        (PORTS, "no port", "is no network port", "as the screen of the box names it", []),
+    ],
+)
+async def test_no_admin_keeps_themselves_out(
+    client, applied, ports, there, wanted, message, hint, near
+):
+    ports[:] = there
+    body = {"changes": {"http.interface": wanted}}
+    _, tried = await ask(client, "POST", "/settings/check", json=body)
+    assert tried["problem"]["key"] == "http.interface"
+    assert message in tried["problem"]["message"]
+    assert hint in tried["problem"]["hint"]
+    assert tried["problem"]["near"] == near
+    status, answer = await ask(client, "POST", "/settings", json=body)
+    assert status == 409
+    assert "http.interface = " in answer["detail"]
+    assert applied == []
+
+
+@pytest.mark.parametrize("by_each", ["", None])
+async def test_the_page_is_reached_by_each_port_again(client, applied, tmp_path, ports, by_each):
+    (tmp_path / "settings.toml").write_text('[http]\ninterface = "enp2s0"\n')
+    ports.clear()  # whatever there is
+    body = {"changes": {"http.interface": by_each}}
+    assert (await ask(client, "POST", "/settings", json=body))[0] == 200
+    assert applied == [True]
+    assert "enp2s0" not in (tmp_path / "settings.toml").read_text()

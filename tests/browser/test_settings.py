@@ -222,6 +222,47 @@ async def test_an_authority_that_came_with_the_set_up_is_seen(page):
     assert await overflow(page) == ""
 
 
+async def test_the_port_of_the_page_is_chosen_where_there_are_several(page):
+    ports = [
+        {"name": name, "mac": "52:54:00:12:34:56", "has_cable": True, "is_yours": name == "enp1s0"}
+        for name in ("enp1s0", "enp2s0")
+    ]
+    asked = []
+
+    async def with_ports(route):
+        answer = await route.fetch()
+        await route.fulfill(response=answer, json=await answer.json() | {"page_ports": ports})
+
+    async def would_keep_out(route):
+        asked.append(route.request.post_data_json["changes"])
+        problem = {"key": "http.interface", "message": "no", "hint": "", "near": ["enp1s0"]}
+        is_wrong = asked[-1]["http.interface"] == "enp2s0"
+        told = {"problem": problem if is_wrong else None, "changes": []}
+        await route.fulfill(json=told)
+
+    port = page.get_by_label("The page is reached by")
+    await expect(port).to_have_count(0)  # a machine of somebody's own
+    await page.route("**/api/v1/settings", with_ports)
+    await page.route("**/api/v1/settings/check", would_keep_out)
+    await page.reload()
+    await settled(page)
+    said = await port.locator("option").all_text_contents()
+    assert said == ["every network port", "enp1s0, by which you came", "enp2s0"]
+    await port.select_option("enp2s0")
+    wrong = page.locator("[id='http.interface-problem']")
+    await expect(wrong).to_contain_text("You came by enp1s0")
+    await expect(wrong).to_contain_text("Open this page by enp2s0")
+    await port.select_option("enp1s0")
+    await expect(wrong).to_be_hidden()
+    await page.get_by_role("button", name="Apply…").click()
+    told = "The page is reached by: every network port becomes enp1s0, by which you came."
+    await expect(page.get_by_role("dialog")).to_contain_text(told)
+    assert asked == [{"http.interface": "enp2s0"}, {"http.interface": "enp1s0"}]
+    assert await violations(page) == []
+    await page.set_viewport_size({"width": 320, "height": 640})
+    assert await overflow(page) == ""
+
+
 @pytest.mark.parametrize("own", [TWO_ARCHIVES])
 async def test_a_box_is_set_up_with_its_primary_archive(box, page):
     await page.goto(f"http://localhost:{box.http_port}/setup#cloud")

@@ -507,7 +507,7 @@ def test_an_error_in_it_names_its_line(machine, folder):
 
 
 def test_every_setting_that_may_be_changed_from_afar_exists():
-    assert sum(one.is_remote for one in all_settings().values()) == 48
+    assert sum(one.is_remote for one in all_settings().values()) == 49
 
 
 class Sealing:

@@ -104,6 +104,12 @@ class FakeBox:
                 self.view = replace(self.view, move=None)
         self.view = replace(self.view, network=state)
 
+    async def keep_page(self, port, person):
+        self.asked.append(("keep page", port, None if person is None else person.name))
+        if self.refuses:
+            raise DecisionRefused(self.refuses)
+        self.view = replace(self.view, page_by=port)
+
     async def disks(self):
         return self.disks_found
 

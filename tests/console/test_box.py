@@ -29,6 +29,7 @@ from edge.errors import AccessDenied, EdgeError, Needs, StorageFull, TooManyAtte
 from edge.index import identities
 from edge.index import users as table
 from edge.index.identities import IdentityRow
+from edge.loading import layered
 from edge.locked import root_secret
 from edge.machine.carrying import Carrier
 from edge.machine.networks import read_network
@@ -327,6 +328,59 @@ async def test_what_is_done_at_the_screen_is_in_the_record(service, box, loaded,
     assert came.actor.proof == "password and totp, at the screen"
     [done] = await entries(loaded, "administered")
     assert (done.what, done.actor.name) == ("console: machine: Network", "anna")
+
+
+@pytest.fixture
+def two_ports(machine):
+    """Of a machine from the disk image."""
+    places = machine.places
+    for name in ("enp1s0", "enp2s0"):
+        (places.ports / name / "device").mkdir(parents=True)
+        (places.ports / name / "type").write_text("1\n")
+    places.firewall.parent.mkdir(parents=True)
+    places.firewall.touch()
+
+
+async def test_the_page_is_kept_to_one_port_and_given_back_to_each(loaded, machine, two_ports):
+    def load():
+        return layered(None, {}, own=own.read_text() if own.exists() else "")[1]
+
+    own = loaded.appliance.data_dir / "settings.toml"
+
+    def now():
+        return replace(loaded, http=replace(loaded.http, interface=load().http.interface))
+
+    box = LocalBox(now, None, machine.places)
+    async with Appliance(loaded) as service:
+        assert [one.name for one in (await box.look()).page_ports] == ["enp1s0", "enp2s0"]
+        await box.keep_page("enp2s0", None)
+        await asyncio.wait_for(service.applying.asked.wait(), 30)
+        assert (await box.look()).page_by == "enp2s0"
+        await box.keep_page("enp2s0", None)  # so already: nothing is done, or told
+        secret = totp.new_secret()
+        await admin(service, secret=secret)
+        with pytest.raises(EdgeError, match="for admins"):
+            await box.keep_page("", None)
+        person = await box.log_in("anna", PASSWORD, code_of(secret))
+        await box.keep_page("", person)
+        assert (await box.look()).page_by == ""
+    first, second = await entries(loaded, "administered")
+    assert (first.what, first.actor.name) == ("console: settings", "console")
+    assert first.detail == {"http.interface before": '""', "http.interface after": '"enp2s0"'}
+    assert (second.actor.name, second.detail["http.interface after"]) == ("anna", '""')
+
+
+async def test_what_the_machine_s_file_says_of_that_port_is_said_there(
+    service, loaded, machine, tmp_path
+):
+    file = tmp_path / "edge.toml"
+    folder = loaded.appliance.data_dir
+    file.write_text(f'[appliance]\ndata_dir = "{folder}"\n[http]\ninterface = "enp1s0"\n')
+    box = LocalBox(lambda: loaded, file, machine.places)
+    with pytest.raises(EdgeError, match="fixed by"):
+        await box.keep_page("", None)
+    assert not service.applying.asked.is_set()
+    assert await entries(loaded, "administered") == []
 
 
 @pytest.mark.parametrize(

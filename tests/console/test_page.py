@@ -495,6 +495,13 @@ async def test_a_box_that_does_not_answer_is_said_so_and_logs_out_all_the_same()
         await appears(pilot, Question)
 
 
+async def test_a_look_that_is_over_once_the_page_has_ended_shows_nothing():
+    async with shown(FakeBox()) as (page, _):
+        pass
+    assert page.screen_stack == []
+    await page._look()
+
+
 async def test_what_fails_in_the_page_is_not_shown_on_the_screen():
     page = ConsolePage(FakeBox())
     with pytest.raises(RuntimeError, match="secret"):

@@ -12,10 +12,11 @@ import { _, ngettext } from "./words.js";
 import { problemOf, wrong as wrongOf } from "./wrong.js";
 
 // Key, what it is called, what follows from it, and more: unit, scale (of the number that is shown).
-const GROUPS = () => [
+const GROUPS = (ports) => [
   [_("The box"), [
     ["appliance.name", _("Name"), _("Stands on every page and in the audit. Your clinic’s name is a good one.")],
     ["appliance.time_zone", _("Time zone"), _("All times on the pages are told in it; empty: that of the machine."), { placeholder: "Europe/Dublin" }],
+    ...pagePort(ports),
     ["page.language", _("Language"), _("Of whoever has not chosen one."), { names: { en: "English", fr: "Français", es: "Español", ar: "العربية" } }],
     ["access.idle_minutes", _("Log out who does nothing"), _("Shorter is safer where a screen stands in a corridor."), { unit: _("minutes") }],
     ["access.session_hours", _("Log out in any case after"), _("A shift is a good measure."), { unit: _("hours") }],
@@ -52,6 +53,17 @@ const GROUPS = () => [
   ]],
 ];
 const ARCHIVES = "cloud.archive";
+const PORT = "http.interface";
+
+/** By which network port page and API are reached: shown where there is more than one, or one was chosen. */
+function pagePort(ports) {
+  const now = known.get(PORT).value;
+  if (ports.length < 2 && !(now && ports.length)) return [];
+  const names = { "": _("every network port") };
+  for (const one of ports) names[one.name] = one.is_yours ? _("%(port)s, by which you came", { port: one.name }) : one.name;
+  if (now) names[now] ??= _("%(port)s, which is not there", { port: now });
+  return [[PORT, _("The page is reached by"), _("One network port alone, or every one; the same holds for programs (API, DICOMweb), and devices come by each. Only the one by which you came can be chosen here, so that you are not kept out; any can be at the screen of the box."), { names, among: Object.keys(names) }]];
+}
 
 let known = new Map();
 let changes = {};
@@ -68,12 +80,12 @@ function shown(one, value, { scale = 1, names = {} } = {}) {
 }
 
 function control(one, more, change) {
-  const { scale = 1, names = {} } = more;
+  const { scale = 1, names = {}, among = one.choices } = more;
   const common = { id: one.key, disabled: one.source === "fixed" || !one.is_remote, "aria-describedby": `${one.key}-effect ${one.key}-problem` };
   if (one.kind === "switch") return make("input", { ...common, type: "checkbox", checked: one.value, onchange: (event) => change(event.target.checked) });
-  if (one.kind === "choice") {
+  if (one.kind === "choice" || more.among) {
     return make("select", { ...common, onchange: (event) => change(event.target.value) },
-      one.choices.map((value) => make("option", { value, selected: value === one.value }, names[value] ?? value)));
+      among.map((value) => make("option", { value, selected: value === one.value }, names[value] ?? value)));
   }
   if (one.kind === "texts") {
     const lines = (text) => text.split("\n").map((line) => line.trim()).filter(Boolean);
@@ -263,7 +275,7 @@ function take(now) {
   rows.clear();
   byId("setback").hidden = !now.setback;
   if (now.setback) byId("setback").replaceChildren(_("The last changes could not be used, and were taken back:"), " ", make("span", { lang: "en", dir: "auto" }, now.setback));
-  const groups = GROUPS().map(([title, items], at) => make("section", { class: "card", "aria-labelledby": `group-${at}` },
+  const groups = GROUPS(now.page_ports).map(([title, items], at) => make("section", { class: "card", "aria-labelledby": `group-${at}` },
     make("h2", { id: `group-${at}` }, title), items.map((item) => settingRow(...item))));
   byId("settings").replaceChildren(groups[0], archivesCard(), ...trustedCard(now.trusted), ...groups.slice(1));
   byId("rest").replaceChildren(...now.settings.filter((one) => !rows.has(one.key)).map((one) => make("tr", {},

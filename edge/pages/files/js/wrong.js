@@ -20,6 +20,9 @@ export function wrong(problem, changes) {
       ? _("The box knows no time zone “%(zone)s”. Did you mean %(zones)s?", { zone: said, zones })
       : _("The box knows no time zone “%(zone)s”. It is called by a large city in it, such as Europe/Dublin.", { zone: said }));
   }
+  if (problem.key === "http.interface" && problem.near.length) {
+    return new Said(_("You came by %(yours)s, and could not reach the box any more. Open this page by %(port)s and choose it there, or choose it at the screen of the box.", { yours: problem.near[0], port: said }));
+  }
   if (problem.key.endsWith(".url") && /^http:/i.test(said)) {
     return new Said(_("The address must begin with https: images and passwords would travel in the clear otherwise."));
   }
