@@ -97,8 +97,8 @@ class Manifest(msgspec.Struct, frozen=True, omit_defaults=True, kw_only=True):
                 f"version {self.version} is for {self.machine}, and this machine is {machine}",
                 hint="take the bundle that was made for this kind of machine",
             )
-        if self.version == running:
-            raise UpdateRefused(f"version {self.version} runs already")
+        if Version(self.version) == Version(running):
+            raise UpdateRefused(f"version {running} runs already")
         if Version(self.version) < Version(running) and not may_go_back:
             raise UpdateRefused(
                 f"version {self.version} is older than the one that runs, {running}",

@@ -63,7 +63,9 @@ def newest_on(path: Path, keys: Sequence[Ed25519PublicKey], place: Place) -> Pat
     if path.is_file():
         return path
     folder = path / FOLDER if (path / FOLDER).is_dir() else path
-    files = sorted(folder.glob(f"*{SUFFIX}"))[:_MOST]
+    # What a Mac puts beside each file begins with a dot.
+    named = (path for path in folder.glob(f"*{SUFFIX}") if not path.name.startswith("."))
+    files = sorted(named)[:_MOST]
     if not files:
         raise UpdateRefused(
             f"no update is in {folder}",

@@ -49,6 +49,12 @@ last() {{ echo "${{@: -1}}"; }}
 number() {{ local part; part=$(realpath "$(last "$@")"); echo "${{part#$disk}}"; }}
 case $name in
     lsblk)
+        if [ "$4" = NAME,PARTLABEL ]; then
+            PATH=$real
+            for each in $root/dev/vd[ab]; do sfdisk --dump $each; done |
+                sed -n 's|^.*/\(vd[^ ]*\) :.*name="\([^"]*\)".*|\1 \2|p'
+            exit
+        fi
         what=--part-type
         [ "$4" = PARTTYPE ] || what=--part-label
         PATH=$real sfdisk $what $disk "$(number "$@")" | tr A-Z a-z
@@ -346,6 +352,60 @@ def test_after_a_reset_it_starts_as_new(box):
     before = box.key.read_bytes()
     assert box.run("disk", "open") == 0  # and it stays so
     assert (box.data, box.key.read_bytes()) == (b"LUKS new\n", before)
+
+
+def with_copy(box: Box) -> Path:
+    """A second disk is in, which the data moved away from; its partition."""
+    asked = ["sfdisk", "--part-uuid", str(box.root / "dev/vda"), "6"]
+    done = subprocess.run(asked, capture_output=True, text=True, check=True, env={"PATH": _path()})
+    disk, part = box.root / "dev/vdb", box.root / "dev/vdb1"
+    with disk.open("wb") as opened:
+        opened.truncate(16 * 1024 * 1024)
+    table = f"label: gpt\ntype={DATA_TYPE}, name=edge-data-old-{done.stdout[:8].lower()}\n"
+    made = ["sfdisk", "--quiet", str(disk)]
+    subprocess.run(made, input=table.encode(), check=True, env={"PATH": _path()})
+    kernel = box.root / "sys/class/block/vdb/vdb1"
+    kernel.mkdir(parents=True)
+    (kernel / "partition").write_text("1\n")
+    kernel.parent.with_name("vdb1").symlink_to(kernel)
+    part.write_bytes(OLD.ljust(4096, b"."))
+    return part
+
+
+def table_of_copy(box: Box) -> str:
+    asked = ["sfdisk", "--dump", str(box.root / "dev/vdb")]
+    done = subprocess.run(asked, capture_output=True, text=True, check=True, env={"PATH": _path()})
+    return done.stdout
+
+
+def test_a_reset_destroys_the_copy_that_the_data_moved_away_from(box):
+    copy = with_copy(box)
+    assert box.run("factory-reset") == 0, box.said
+    assert OLD not in copy.read_bytes()
+    assert "edge-data" not in table_of_copy(box)
+    restarted(box)
+    box.starts_as_new()
+    assert "has a copy" not in box.said
+
+
+def test_a_copy_that_cannot_be_written_keeps_nobody_from_a_reset_and_is_named(box):
+    """Its disk is worn out, or locked."""
+    copy = with_copy(box)
+    copy.unlink()
+    copy.mkdir()
+    assert box.run("factory-reset") == 0, box.said
+    assert "the copy of the data on /dev/vdb1 can't be destroyed" in box.said.replace(
+        str(box.root), ""
+    )
+    assert box.called("systemctl")
+    assert not box.key.exists()
+    restarted(box)
+    box.starts_as_new()
+    said = "/dev/vdb1 has a copy of a box's data: take its disk out, and destroy it"
+    assert said in box.said.replace(str(box.root), "")
+    assert "edge-data-old-" in table_of_copy(box)
+    assert box.run("disk", "open") == 0  # and goes on
+    assert "has a copy" not in (box.root / "said").read_text()
 
 
 def restarted(box: Box) -> None:

@@ -27,6 +27,7 @@ OBJECTS = {f"lib/edge/objects/{at:02x}/{at:032x}": bytes([at]) * (at * 700) for 
 FILES = {**OBJECTS, INDEX: b"index " * 90_000, "log/journal/system": b"journal"}
 COPY_STEPS = 5
 SWITCH_STEPS = 10
+DATA = "0fc63daf-8483-4772-8e79-3d69d8477de4"
 CUTS = (0, 1, 6, 7, 8, 9)
 """Of those, without partitions of the system but the first: each is copied as that is."""
 
@@ -179,6 +180,22 @@ def test_when_the_power_goes_in_the_last_step_exactly_one_partition_has_the_data
     assert restart(disks) == 0
     assert disks.data(disks.old) == disks.data(disks.new) == f"{disks.new.name}p6"
     assert found(disks, f"{disks.new.name}p6") == wanted
+
+
+def test_of_two_disks_that_say_they_have_the_data_none_is_taken(disks):
+    """A stick that pretends to be the other one, or its copy, block by block."""
+    assert choose(disks) == 0
+    assert copy(disks) == 0
+    assert restart(disks) == 0
+    uuid = table_of(disks.new, disks.tools).partitions[5].uuid
+    table = f"label: gpt\ntype={DATA}, uuid={uuid}, name=edge-data\n"
+    subprocess.run(["sfdisk", "--quiet", disks.third], input=table.encode(), check=True)
+    subprocess.run(["partx", "--update", disks.third], capture_output=True, check=False)
+    said = disks.data(disks.old)
+    assert "two disks say that they have the data" in said
+    assert f"{disks.new.name}p6" in said
+    assert f"{disks.third.name}p1" in said
+    assert disks.data(disks.new) == f"{disks.new.name}p6"  # it was started from
 
 
 @pytest.mark.parametrize("cut", [0, 1])

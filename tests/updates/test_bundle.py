@@ -166,6 +166,7 @@ def test_what_a_later_manifest_says_beyond_is_passed_over(maker, keys):
     ("more", "running", "why"),
     [
         ({}, "1.1", "runs already"),
+        ({}, "1.01", "runs already"),
         ({}, "1.2", "is older"),
         ({"minimum": "1.0.5"}, "1.0", "can be taken from 1.0.5 on"),
         ({"machine": "arm64"}, "1.0", "is for arm64"),

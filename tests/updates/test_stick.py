@@ -60,6 +60,16 @@ def test_a_stick_without_one_is_no_fault_and_one_that_does_not_fit_says_why(
         newest_on(stick, keys, place)
 
 
+def test_what_a_mac_puts_beside_a_file_is_no_update(stick, maker, keys, place, tmp_path):
+    path = put(stick, maker)
+    path.with_name(f"._{path.name}").write_bytes(b"\0\5\x16\7")
+    with pytest.raises(UpdateRefused, match="runs already"):
+        newest_on(stick, keys, place_of(tmp_path / "other", "1.1"))
+    path.unlink()
+    with pytest.raises(UpdateRefused, match="no update is in"):
+        newest_on(stick, keys, place)
+
+
 def test_a_damaged_file_leaves_nothing(stick, maker, keys, place, folder):
     path = put(stick, maker)
     data = bytearray(path.read_bytes())
