@@ -64,8 +64,8 @@ def newest_on(path: Path, keys: Sequence[Ed25519PublicKey], place: Place) -> Pat
         return path
     folder = path / FOLDER if (path / FOLDER).is_dir() else path
     # What a Mac puts beside each file begins with a dot.
-    named = (path for path in folder.glob(f"*{SUFFIX}") if not path.name.startswith("."))
-    files = sorted(named)[:_MOST]
+    found = sorted(path for path in folder.glob(f"*{SUFFIX}") if not path.name.startswith("."))
+    files = found[:_MOST]
     if not files:
         raise UpdateRefused(
             f"no update is in {folder}",
