@@ -78,6 +78,8 @@ _STATE: Final = 8.0
 """Seconds that the service has to say how it is: while images come in it reads that for long."""
 _ANSWER: Final = 3.0
 """Seconds that it has for any other answer to who looks."""
+_ASKED: Final = 20.0
+"""Seconds that it has for what somebody asked for by a key, and waits for."""
 _RECORD: Final = 20.0
 """Seconds in which the audit should have what is done here."""
 _SOON: Final = 3600.0
@@ -232,7 +234,7 @@ class LocalBox:
         """
         mine = self._code if self._code is not None and self._code.until == until else None
         if until is None or (mine is not None and mine.text and until - time.time() < _SOON):
-            await self._new_code(config)
+            await self._new_code(config, _ANSWER)
         elif mine is None:
             self._code = Code("", until)
 
@@ -244,10 +246,10 @@ class LocalBox:
                 "there is somebody already: no code makes the first admin here",
                 hint="an admin invites others, on the web page",
             )
-        return await self._new_code(config)
+        return await self._new_code(config, _ASKED)
 
-    async def _new_code(self, config: Config) -> Code:
-        said = await ask_service(config.appliance.data_dir, "first-code", seconds=_ANSWER)
+    async def _new_code(self, config: Config, seconds: float) -> Code:
+        said = await ask_service(config.appliance.data_dir, "first-code", seconds=seconds)
         if said is None:
             raise EdgeError("the service is not running", hint="restart the box by r")
         text, until = said.get("code"), moment(said.get("until"))

@@ -217,8 +217,8 @@ def _sections(settings: NetworkSettings) -> Iterator[tuple[str, list[str]]]:
         *(["UseDNS=no"] if settings.dns else []),
         *(["UseNTP=no"] if settings.ntp else []),
     ]
-    # A server knows the box by its card. The machine's own number is another at the first start,
-    # and cheap boards share one.
+    # A server knows the box by its card. The machine's own number is another after a factory
+    # reset, and on a bigger disk.
     if not settings.address:
         yield "DHCPv4", ["ClientIdentifier=mac", *theirs]
     # It may be asked beside a fixed address, too, where a router says so.

@@ -170,13 +170,22 @@ async def test_a_box_whose_people_come_by_an_identity_provider_is_not_new(servic
 
 
 async def test_without_room_for_a_code_the_rest_is_shown(service, box, monkeypatch):
-    async def full(_):
+    async def full(*_):
         raise StorageFull("the disk is full")
 
     monkeypatch.setattr(box, "_new_code", full)
     view = await box.look()
     assert view.sentence == "Nothing is here yet. It lacks a cloud archive and a recovery key."
     assert view.code is None
+
+
+async def test_who_asked_for_a_code_waits_for_a_box_that_is_slow(service, box, monkeypatch):
+    handed = await service.cache.users.first_code()
+    await box.look()
+    monkeypatch.setattr(box_module, "_ANSWER", 0.0)
+    another = await box.new_code()
+    assert another.text not in ("", handed.code)
+    assert (await box.look()).code == another
 
 
 async def test_a_code_that_nearly_ends_is_replaced(service, box, monkeypatch):

@@ -27,7 +27,7 @@ from tests.image.accelerator import fastest
 from tests.image.media import form_of, overlay, run
 from tests.ports import free_port
 
-__all__ = ["BUILD", "FIRMWARE", "Machine", "built", "hindrance", "switched_on"]
+__all__ = ["BUILD", "CARDS", "FIRMWARE", "Machine", "built", "hindrance", "switched_on"]
 
 BUILD = Path(__file__).resolve().parent.parent.parent / "build" / "image"
 FIRMWARE = {
@@ -35,6 +35,8 @@ FIRMWARE = {
     "arm64": ("/usr/share/AAVMF/AAVMF_CODE.fd", "/usr/share/AAVMF/AAVMF_VARS.fd"),
 }
 PROGRAMS = {"amd64": "qemu-system-x86_64", "arm64": "qemu-system-aarch64"}
+CARDS = ("52:54:00:12:34:56", "52:54:00:12:34:57")
+"""Addresses of its network cards, the same at each start."""
 SLOW = "throttling.bps-total=30000000,throttling.iops-total=500"
 """An SD card's speed."""
 PATIENCE = 1200.0
@@ -75,6 +77,9 @@ class Machine:
             tables, which is how who runs a virtual machine tells systemd what it shall do.
         units: Name -> text of units that its systemd has beside the image's.
         dropins: Name of a unit -> what is added to it.
+        other_http_port: Of loopback, that leads to its page by its second network card; 0 and the
+            next 0, too: it has one card. The network of the second leads nowhere else.
+        other_dicom_port: The same for what modalities call that were told no port, 104.
     """
 
     folder: Path
@@ -98,8 +103,12 @@ class Machine:
     accelerator: str = ""
     http_port: int = field(default_factory=free_port)
     dicom_port: int = field(default_factory=free_port)
+    other_http_port: int = 0
+    other_dicom_port: int = 0
     process: subprocess.Popen[bytes] | None = None
     _tpm: subprocess.Popen[bytes] | None = None
+    _typed: int | None = None
+    """Descriptor of what QEMU reads as typed on the serial line."""
 
     @property
     def disk(self) -> Path:
@@ -188,7 +197,7 @@ class Machine:
             *("-drive", f"if=pflash,format=raw,readonly=on,file={code}"),
             *("-drive", f"if=pflash,format=raw,file={self.folder / 'firmware.fd'}"),
             *("-netdev", f"user,id=net,hostname=edge,{forwards}"),
-            *("-device", "virtio-net-pci,netdev=net,romfile="),
+            *("-device", f"virtio-net-pci,netdev=net,mac={CARDS[0]},romfile="),
             *("-device", "virtio-rng-pci"),
             *("-device", "qemu-xhci,id=usb"),
             *("-chardev", serial, *(["-no-reboot"] if self.is_over_at_restart else [])),
@@ -217,6 +226,13 @@ class Machine:
                 "-device",
                 f"usb-storage,drive=stick{number},removable=on{',bootindex=1' if is_first else ''}",
             ]
+        if self.other_http_port or self.other_dicom_port:
+            forwards = (
+                f"hostfwd=tcp:127.0.0.1:{self.other_http_port}-:8443,"
+                f"hostfwd=tcp:127.0.0.1:{self.other_dicom_port}-:104"
+            )
+            words += ["-netdev", f"user,id=net2,net=10.0.3.0/24,restrict=on,{forwards}"]
+            words += ["-device", f"virtio-net-pci,netdev=net2,mac={CARDS[1]},romfile="]
         if self.tpm:
             words += ["-chardev", f"socket,id=tpm,path={self.folder / 'tpm.socket'}"]
             words += ["-tpmdev", "emulator,id=tpm,chardev=tpm"]
@@ -250,6 +266,9 @@ class Machine:
                 process.kill()
                 process.wait()
         self.process = self._tpm = None
+        if self._typed is not None:
+            os.close(self._typed)
+            self._typed = None
 
     def stop(self, seconds: float = 300) -> None:
         """Press the power button, and wait until it is off.
@@ -291,6 +310,18 @@ class Machine:
         self.monitor("screendump", filename=str(path), format="png")
         return path
 
+    def type_on_line(self, data: bytes) -> None:
+        """Type at the other end of its serial line; what it answers stands in `console`."""
+        if self._typed is None:
+            path = self.folder / "typed"
+            path.unlink(missing_ok=True)
+            os.mkfifo(path)
+            # For both, so that QEMU waits for nobody when it opens it.
+            self._typed = os.open(path, os.O_RDWR)
+            log = {"out": str(self.folder / "serial.log"), "append": True, "in": str(path)}
+            self.monitor("chardev-change", id="serial", backend={"type": "file", "data": log})
+        os.write(self._typed, data)
+
     def type(self, keys: Sequence[str]) -> None:
         """Press keys, by QEMU's names for them, one after the other."""
         for key in keys:
@@ -321,12 +352,14 @@ class Machine:
         body: bytes | None = None,
         headers: dict[str, str] | None = None,
         seconds: float = 60,
+        port: int = 0,
     ) -> tuple[int, bytes]:
-        """Ask for something; status and body."""
+        """Ask for something (at another port of loopback, if one is named); status and body."""
         context = ssl.create_default_context()
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
-        request = urllib.request.Request(self.url + path, body, headers or {}, method=method)
+        url = f"https://127.0.0.1:{port}" if port else self.url
+        request = urllib.request.Request(url + path, body, headers or {}, method=method)
         if token:
             request.add_header("Authorization", f"Bearer {token}")
         try:

@@ -58,21 +58,30 @@ def sent(slices: int, seed: int) -> dict[str, str]:
     return dict(fingerprint(item.data) for item in ct_series(slices, seed=seed))
 
 
-def send(machine: Machine, slices: int, seed: int) -> subprocess.CompletedProcess[str]:
-    """Send a study to a machine as a modality does; how that went."""
+def send(
+    machine: Machine, slices: int, seed: int, port: int = 0
+) -> subprocess.CompletedProcess[str]:
+    """Send a study to a machine as a modality does; how that went.
+
+    Args:
+        machine: Runs.
+        slices: Of the study.
+        seed: By which it is known.
+        port: Of loopback, where it is not the machine's first.
+    """
     with tempfile.TemporaryDirectory() as name:
         write_series(Path(name) / "ct", slices, seed=seed)
-        return send_folder(machine, Path(name) / "ct")
+        return send_folder(machine, Path(name) / "ct", port=port)
 
 
 def send_folder(
-    machine: Machine, folder: Path, seconds: float = 900
+    machine: Machine, folder: Path, seconds: float = 900, port: int = 0
 ) -> subprocess.CompletedProcess[str]:
     """The same of files that are there."""
     return subprocess.run(
         [
             *("dcmsend", "--aetitle", "CT1", "--call", "EDGE", "--dimse-timeout", "300"),
-            *("127.0.0.1", str(machine.dicom_port), "--scan-directories", str(folder)),
+            *("127.0.0.1", str(port or machine.dicom_port), "--scan-directories", str(folder)),
         ],
         env=os.environ | {"TCP_NODELAY": "1"},
         capture_output=True,

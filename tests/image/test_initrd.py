@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import configparser
 import os
 import re
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -18,6 +20,7 @@ NUMBER = INITRD / "edge/machine-id"
 AFTERWARDS = IMAGE / "libexec/boot-disk"
 VARIABLE = "LoaderDevicePartUUID-4a67b082-0a4c-41cf-b6c7-440b29bb8c4f"
 DISK, STICK = (f"{letter * 8}-0000-4000-8000-00000000000{letter}" for letter in "ab")
+DRAWN = "d7a36c1e-4b52-4f0a-9c3d-2e8f6a1b7c90"
 SYSTEM = "5e5e5e5e-0000-4000-8000-000000000000"
 
 
@@ -28,6 +31,9 @@ class Disks:
         self.root = root
         self.variable = root / "sys/firmware/efi/efivars" / VARIABLE
         self.variable.parent.mkdir(parents=True)
+        self.random = root / "proc/sys/kernel/random/uuid"
+        self.random.parent.mkdir(parents=True)
+        self.random.write_text(f"{DRAWN}\n")
         for folder in ("dev", "bin", "run/edge-disk", "sys/class/block"):
             (root / folder).mkdir(parents=True)
         program = root / "bin/blkid"
@@ -105,8 +111,19 @@ class Disks:
         return self._run(AFTERWARDS).stdout.strip()
 
     @property
+    def chosen(self) -> str:
+        """The UUID that the data partition gets where it is made now; empty: any."""
+        file = self.root / "run/edge-disk/repart.d/30-data.conf.d/uuid.conf"
+        if not file.exists():
+            return ""
+        told = configparser.ConfigParser()
+        told.read_string(file.read_text())
+        return told["Partition"]["UUID"]
+
+    @property
     def number(self) -> str:
         """What the system takes for the machine's number; empty if it has to find one itself."""
+        shutil.rmtree(self.root / "run/edge-disk/repart.d", ignore_errors=True)
         file = self.root / "run/machine-id"
         file.unlink(missing_ok=True)
         done = self._run(NUMBER)
@@ -265,10 +282,10 @@ DATA = "da7ada7a-1111-4222-8333-444455556666"
 
 def test_the_machine_has_a_number_of_its_own_that_stays(disks):
     disks.run_from("sdb2", "sdb3")
-    assert disks.number == "", "at the first start there is no data to know the box by"
     disks.has_data("sdb", DATA)
     disks.has_data("sda", DATA.replace("d", "e"))
     number = disks.number
+    assert disks.chosen == ""
     assert re.fullmatch(r"[0-9a-f]{32}\n", number)
     assert number == disks.number
     assert number.strip() not in DATA.replace("-", ""), "it is told to nobody"
@@ -276,8 +293,34 @@ def test_the_machine_has_a_number_of_its_own_that_stays(disks):
     assert number == disks.number, "the data moved to a bigger disk beside it"
     disks.has_data("sdb", DATA.replace("a", "b"))
     assert disks.number not in ("", number), "after a factory reset it is another box"
+
+
+def test_at_the_first_start_it_has_the_number_that_it_keeps(disks):
+    """Else the log of that start was another machine's, which nobody reads or clears."""
+    disks.run_from("sdb2", "sdb3")
+    disks.has_data("sda", DATA)
+    number = disks.number
+    assert disks.chosen == DRAWN, "the data partition gets it"
+    disks.has_data("sdb", disks.chosen)
+    assert disks.number == number
+    assert disks.chosen == ""
     disks.has_data("sdb", DATA, "edge-erased")
-    assert disks.number == ""
+    disks.random.write_text(f"{DATA.replace('a', 'b')}\n")
+    assert disks.number != number, "what a factory reset left of it is made anew"
+    assert disks.chosen == DATA.replace("a", "b")
+
+
+def test_the_data_is_made_with_what_was_chosen():
+    kept = IMAGE / "mkosi.extra/usr/lib/edge"
+    for folder in ("repart.d", "repart-tpm2.d"):
+        assert (kept / folder / "30-data.conf").is_file(), "what is chosen is added to that"
+    laid_out = (
+        (IMAGE / "libexec/disk.d/making")
+        .read_text()
+        .partition("\nlay_out() {")[2]
+        .partition("\n}")[0]
+    )
+    assert '--definitions="$definitions" --definitions="$run/repart.d"' in laid_out
 
 
 def test_the_number_is_there_before_the_system_starts():
@@ -287,6 +330,7 @@ def test_the_number_is_there_before_the_system_starts():
     text = unit.read_text()
     assert "Before=initrd-root-fs.target" in text
     assert "After=initrd-root-device.target" in text
+    assert "RemainAfterExit=yes" in text, "else once more, while the system starts"
     # Else UUIDs were made of a number that cheap boards share.
-    for name in ("disk", "installer/writing.py"):
+    for name in ("disk.d/making", "installer/writing.py"):
         assert "--seed=random" in (IMAGE / "libexec" / name).read_text()
