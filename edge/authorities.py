@@ -27,6 +27,7 @@ __all__ = [
     "as_der",
     "as_pem",
     "authorities_in",
+    "called",
     "certificates_in",
     "given",
     "in_short",
@@ -97,11 +98,11 @@ def certificates_in(pem: str) -> list[x509.Certificate]:
         raise AuthorityError(f"has more than {_MOST} certificates")
     for one in found:
         try:
-            called, is_authority = _called(one), _is_authority(one)
+            name, is_authority = called(one), _is_authority(one)
         except (ValueError, x509.DuplicateExtension, x509.UnsupportedGeneralNameType) as error:
             raise AuthorityError(f"has a certificate that is damaged: {error}", _WHICH) from error
         if not is_authority:
-            raise AuthorityError(f"has {called}, which is no authority's certificate", _WHICH)
+            raise AuthorityError(f"has {name}, which is no authority's certificate", _WHICH)
     return found
 
 
@@ -121,7 +122,7 @@ def given(pem: str, now: float | None = None) -> str:
     for one in found:
         if _until(one) < (time.time() if now is None else now):
             raise AuthorityError(
-                f"has {_called(one)}, which ended on {one.not_valid_after_utc:%Y-%m-%d}",
+                f"has {called(one)}, which ended on {one.not_valid_after_utc:%Y-%m-%d}",
                 "ask for the one that holds now; if it should, set the clock of this box",
             )
     return as_pem(found)
@@ -141,7 +142,7 @@ def _authorities_in(pem: str) -> tuple[Authority, ...]:
     from cryptography.hazmat.primitives.hashes import SHA256
 
     return tuple(
-        Authority(_called(one), _until(one), one.fingerprint(SHA256()).hex())
+        Authority(called(one), _until(one), one.fingerprint(SHA256()).hex())
         for one in certificates_in(pem)
     )
 
@@ -189,7 +190,7 @@ def _until(certificate: x509.Certificate) -> float:
     return certificate.not_valid_after_utc.timestamp()
 
 
-def _called(certificate: x509.Certificate) -> str:
+def called(certificate: x509.Certificate) -> str:
     """What people call it: the common name, and the organisation; or else all of its name."""
     from cryptography.x509.oid import NameOID
 

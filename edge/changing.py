@@ -17,7 +17,10 @@ How a box is set up without anybody who edits files:
   a study or a patient is refused here; what is pinned on its page, or by ``edge pin``, is sealed.
 - **From afar, not everything.** What guards the box itself (its keys, who may log in with what, who
   may break the glass, the audit, whether it is a laboratory, and any file of the machine) is said
-  on the machine alone; ``edge config set`` does that.
+  on the machine alone; ``edge config set`` does that. The secrets with which the box goes to its
+  identity provider can be given anew: one that can't be opened any more (`edge.cache.lost_secrets`)
+  would else be mended by a factory reset alone where the machine has no shell. Who that provider
+  is, and what it is believed, stays.
 - **In force by an orderly new start** of the service's parts, in the same process and with the keys
   at hand: associations that are under way end first. A configuration with which the service does
   not start (an address that is not this machine's, say) is taken back, the former one holds again,
@@ -65,6 +68,7 @@ _REMOTE: Final = frozenset(
     dimse.listen dimse.ae_title dimse.unknown_peers dimse.max_associations dimse.idle_seconds
     dimse.commit_after dimse.commit_grace_seconds dimse.commit_days dimse.commit_report_days
     access.idle_minutes access.session_hours access.link_days
+    access.oidc.client_secret access.oidc.proxy_password
     cache.max_bytes cache.reserve_bytes cache.keep_days cache.pin
     cloud.archive backup.archive worklist.source worklist.keep_days
     procedures.quiet_seconds procedures.wait_hours

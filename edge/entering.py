@@ -6,6 +6,7 @@ Promises that all of them share one throttle, and that each try is heard of by t
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -18,7 +19,7 @@ from edge.access.factors import Factors
 from edge.access.gate import Gate, People
 from edge.access.links import Links
 from edge.access.login import LogIn
-from edge.access.oidc.channel import Channel
+from edge.access.oidc.channel import Channel, ShutChannel
 from edge.access.oidc.login import ProviderLogIn
 from edge.access.oidc.provider import Provider
 from edge.access.oidc.sealing import Seal
@@ -36,11 +37,13 @@ from edge.admin.login_witness import LogInWitness
 from edge.admin.passkeys import passkey_routes
 from edge.config import Config
 from edge.crypto.secrets import PURPOSE, open_secrets
-from edge.errors import StorageFull
+from edge.errors import SecretUnopened, StorageFull
 from edge.opening import Cache
 from edge.supervision import Supervisor
 
 __all__ = ["LogInDoors", "log_in_doors", "provider_log_in"]
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +83,20 @@ async def log_in_doors(cache: Cache, config: Config) -> LogInDoors:
 async def provider_log_in(
     supervisor: Supervisor, cache: Cache, config: Config, throttle: Throttle
 ) -> ProviderLogIn:
-    """Log-in at the identity provider, and what asks it again; nothing is asked of it yet."""
-    secret = cache.keys.derive(PURPOSE)
-    access = await asyncio.to_thread(open_secrets, config.access, secret, "access")
+    """Log-in at the identity provider, and what asks it again; nothing is asked of it yet.
+
+    If a sealed secret for it can't be opened, nothing ever is: it lets nobody in, and who is in
+    stays as long as if it were away.
+    """
+    secret, access = cache.keys.derive(PURPOSE), config.access
+    channel: Channel = ShutChannel(access.oidc)
+    try:
+        access = await asyncio.to_thread(open_secrets, access, secret, "access")
+        channel = Channel(access.oidc, lab=config.appliance.lab)
+    except SecretUnopened as error:
+        log.error("nobody can log in at the identity provider: %s; %s", error, error.hint)
     seal = Seal(cache.keys.derive("oidc"))
-    provider = Provider(access.oidc, Channel(access.oidc, lab=config.appliance.lab))
+    provider = Provider(access.oidc, channel)
     means = cache.database, cache.sessions, provider, access, seal
     supervisor.start("oidc", Vouching(*means, cache.audit.put).run)
     return ProviderLogIn(*means, throttle)

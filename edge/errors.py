@@ -8,6 +8,7 @@ the place of UIDs: see `edge.logs`.)
 
     EdgeError
     ├── ConfigError               the configuration can't be used
+    │   └── SecretUnopened        a sealed secret in it can't be opened on this box
     ├── SecretError               keys and sealed bytes
     │   ├── KeyUnavailable        the provider can't release the root secret now
     │   │   └── KeyLocked         nothing is wrong: it waits for somebody, or for a server
@@ -96,6 +97,7 @@ __all__ = [
     "QueryError",
     "SealBroken",
     "SecretError",
+    "SecretUnopened",
     "StepRefused",
     "StorageFull",
     "TooManyAttempts",
@@ -135,6 +137,10 @@ class ConfigError(EdgeError):
     def in_short(self) -> str:
         """The key and what is wrong with it, for who knows nothing of files."""
         return f"{self.key} {self.what}" if self.key and self.what else str(self)
+
+
+class SecretUnopened(ConfigError):
+    """A sealed secret of the configuration can't be opened here: it must be given again."""
 
 
 class SecretError(EdgeError):

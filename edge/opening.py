@@ -38,6 +38,7 @@ from edge.cache.damaged_settings import damage
 from edge.cache.disk_paper import DiskPaper
 from edge.cache.disputes import Disputes
 from edge.cache.exchange import Exchange
+from edge.cache.lost_secrets import lost_secrets
 from edge.cache.machine import temperature
 from edge.cache.peers import PeerBook
 from edge.cache.pins import Pins
@@ -54,6 +55,7 @@ from edge.crypto.keys import KeyRing, Rotated
 from edge.crypto.providers import Given
 from edge.crypto.providers.choice import keeper_of
 from edge.crypto.sealed import Algorithm
+from edge.crypto.secrets import PURPOSE
 from edge.errors import ConfigError, SecretError
 from edge.index.audit import AuditTable
 from edge.index.ballast import Ballast
@@ -148,6 +150,8 @@ class Cache:
                     AuditTable(self.database),
                 )
             )
+            secret = self.keys.derive(PURPOSE)
+            self.lost_secrets = await asyncio.to_thread(lost_secrets, self._config, secret)
             self.lacks_settings = bool(await asyncio.to_thread(damage, self.folder))
             self.has_archive = bool(self._config.cloud.archive) or self.lacks_settings
             self.study_keys = StudyKeys(self.keys, self.database)
@@ -246,7 +250,12 @@ class Cache:
         )
         update = await asyncio.to_thread(news, Folder(self.folder), time.time())
         paper = DiskPaper(self.database, partial(groups_of, Places()))
-        return replace(status, update=update, disk_key_unseen=await paper.is_unseen())
+        return replace(
+            status,
+            update=update,
+            disk_key_unseen=await paper.is_unseen(),
+            lost_secrets=self.lost_secrets,
+        )
 
     def _audit_state(self) -> AuditState:
         entries, server = self.audit.known.number, self._config.audit.syslog.server

@@ -89,9 +89,10 @@ from edge.cache.status import Parts, Status
 from edge.cache.studies import Studies
 from edge.cache.support import bundle, name_of
 from edge.cache.transcoding import Transcoding
+from edge.cloud.shut import opened
 from edge.cloud.trial import Trials
 from edge.config import Config
-from edge.crypto.secrets import PURPOSE, open_secrets, seal_secret
+from edge.crypto.secrets import PURPOSE, seal_secret
 from edge.dicomweb import changefeed, safety, uri_service
 from edge.dicomweb import server as dicomweb
 from edge.dicomweb.claims import claim_of_feed, claim_of_images, claim_of_uri
@@ -220,8 +221,7 @@ async def start_http(
     )
     sees = Catalogue(cache.database).was_sent_by
     secret = cache.keys.derive(PURPOSE)
-    cloud = await asyncio.to_thread(open_secrets, config.cloud, secret, "cloud")
-    trials = Trials(cloud.archive)
+    trials = Trials(config.cloud.archive, partial(opened, cloud=config.cloud, key=secret))
     application = create_root(
         {
             "/dicom-web": _images(means, gate),
@@ -312,7 +312,6 @@ def _administration(
         partial(trusted, Places()),
         partial(page_ports, Places()),
     )
-    open_cloud = partial(open_secrets, key=secret, where="cloud")
 
     witness = HttpWitness(cache.audit, claim_of_api)
     return api.create_application(
@@ -349,7 +348,7 @@ def _administration(
             ),
             *key_routes(means.lock, identity),
             *settings_routes(own, running, identity),
-            *trial_routes(own, open_cloud, trials.walk_to, identity),
+            *trial_routes(own, partial(opened, key=secret), trials.walk_to, identity),
             *network_routes(),
             *update_routes(means.updater, identity),
             *recovery_routes(

@@ -25,8 +25,7 @@ from edge.cache.remedies import Remedies
 from edge.cache.retrieval import Retrieval
 from edge.cloud.archive import Archive
 from edge.cloud.feeds import feed_of
-from edge.cloud.orthanc import archive_of
-from edge.crypto.secrets import open_secrets
+from edge.cloud.shut import driver_of
 from edge.supervision import Supervisor
 from edge.sync.absence import AbsenceWatch
 from edge.sync.arbitration import Arbitration
@@ -47,7 +46,7 @@ from edge.sync.withdraw import Withdraw
 __all__ = ["Archives", "Means", "open_archives", "start_sync"]
 
 Archives = Sequence[tuple[others.Archive, Archive]]
-"""What is configured of each, its secrets open, and its driver; the primary one first."""
+"""What is configured of each, and its driver; the primary one first."""
 
 Arbitrating = Callable[[Archive, Link], Arbitration]
 
@@ -55,7 +54,7 @@ Arbitrating = Callable[[Archive, Link], Arbitration]
 async def open_archives(
     stack: AsyncExitStack, cloud: config.Cloud, secret: bytes, line: Line
 ) -> Archives:
-    """Every archive that is configured.
+    """Every archive that is configured; one whose secret can't be opened is shut.
 
     Args:
         stack: Closes them.
@@ -63,10 +62,9 @@ async def open_archives(
         secret: Opens their secrets.
         line: Each has its way over it.
     """
-    cloud = await asyncio.to_thread(open_secrets, cloud, secret, "cloud")
     archives = []
     for each in cloud.in_order:
-        driver = archive_of(each, line.way(each.name))
+        driver = await asyncio.to_thread(driver_of, each, cloud, secret, line.way(each.name))
         stack.push_async_callback(driver.close)
         archives.append((each, driver))
     return archives

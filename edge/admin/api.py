@@ -82,8 +82,8 @@ def _status_document() -> type[Any]:
     numbers = typing.get_type_hints(fields["summary"])
     said = (
         "capacity_bytes refusal drop_folder archives line backups trash_until prefetch procedures"
-        " commitments worklist tokens authorities cages found audit emergencies machine update"
-        " disk_key_unseen"
+        " commitments worklist tokens authorities certificates lost_secrets cages found audit"
+        " emergencies machine update disk_key_unseen"
     ).split()
     plain = {name: fields[name] for name in said}
     return msgspec.defstruct(

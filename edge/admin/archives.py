@@ -17,7 +17,7 @@ from edge.access.roles import Act, needs
 from edge.admin.openapi import operation
 from edge.admin.streaming import stream, written
 from edge.cloud.findings import Finding, Verdict
-from edge.errors import EdgeError
+from edge.errors import ConfigError, DecisionRefused, EdgeError
 
 __all__ = ["archive_routes", "tell_walk"]
 
@@ -48,8 +48,11 @@ def archive_routes(walk: Walk) -> list[web.RouteDef]:
     )
     @needs(Act.DECIDE)
     async def test(request: web.Request) -> web.StreamResponse:
-        async with walk(request.match_info["name"]) as findings:
-            return await tell_walk(request, findings)
+        try:
+            async with walk(request.match_info["name"]) as findings:
+                return await tell_walk(request, findings)
+        except ConfigError as error:
+            raise DecisionRefused(error.in_short, hint=error.hint) from error
 
     return [web.post("/archives/{name}/test", test)]
 

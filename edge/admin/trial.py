@@ -45,7 +45,7 @@ class Walking(msgspec.Struct, forbid_unknown_fields=True):
 
 def trial_routes(
     own: OwnSettings,
-    opened: Callable[[Cloud], Cloud],
+    opened: Callable[[Archive, Cloud], Archive],
     walk_to: WalkTo,
     identity: Callable[[web.Request], Identity],
 ) -> Sequence[web.RouteDef]:
@@ -53,7 +53,7 @@ def trial_routes(
 
     Args:
         own: The settings.
-        opened: The same archives with their secrets as they are used; blocks.
+        opened: One of the archives with its secrets as they are used; blocks.
         walk_to: Goes the way.
         identity: Who asks.
     """
@@ -61,10 +61,9 @@ def trial_routes(
     async def chosen(wish: Walking) -> Archive:
         changes = {} if wish.archives is None else {_KEY: wish.archives}
         _, config = await own.check(changes)
-        cloud = await asyncio.to_thread(opened, config.cloud)
-        for archive in cloud.archive:
+        for archive in config.cloud.archive:
             if archive.name == wish.name:
-                return archive
+                return await asyncio.to_thread(opened, archive, config.cloud)
         raise DecisionRefused(f"no archive is called {wish.name}", hint="look at the settings")
 
     @operation(

@@ -83,6 +83,8 @@ def _worries(status: Status) -> bool:
         or not status.prefetch.pinned_fit
         or status.tokens
         or status.authorities
+        or status.certificates
+        or status.lost_secrets
         or status.cages
         or status.found
         or not status.machine.is_fine

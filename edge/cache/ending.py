@@ -1,6 +1,8 @@
-"""What ends by itself is spoken of in time: tokens, and authorities that archives are believed by.
+"""What ends by itself is spoken of in time.
 
-Said before a viewer stands before a shut door, and before nothing goes to the cloud any more.
+Tokens, authorities that archives are believed by, and certificates of the clinic's own that the box
+shows. Said before a viewer stands before a shut door, and before nothing goes to the cloud any
+more.
 """
 
 from __future__ import annotations
@@ -8,19 +10,35 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from pathlib import Path
+from typing import Final
 
-from edge.authorities import Authority, AuthorityError, authorities_in
+from cryptography import x509
+
+from edge.authorities import Authority, AuthorityError, authorities_in, called
+from edge.config import Config
 from edge.index.database import Database
 from edge.index.tokens import ending
 from edge.others import Archive
 
-__all__ = ["EndingAuthority", "EndingToken", "ending_authorities", "ending_tokens"]
+__all__ = [
+    "EndingAuthority",
+    "EndingCertificate",
+    "EndingToken",
+    "ending_authorities",
+    "ending_certificates",
+    "ending_tokens",
+]
 
 _DAY = 86400.0
 _NOTICE = 30 * _DAY
 """So long before its end something is spoken of; and a token so long behind it."""
 _SHARE = 0.25
-"""Of its life: nobody is reminded all the time of a token that was made for a week."""
+"""Of its life: nobody is reminded all the time of a token that was made for a week, nor of a
+certificate that a program renews a month before its end."""
+_DAMAGED: Final = (x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+_LONGEST: Final = 256 * 1024
+"""Bytes of a file with certificates."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +117,64 @@ def ending_authorities(
         if until <= now + _NOTICE
     ]
     return tuple(sorted(found, key=lambda one: (one.until, one.archive, one.name)))
+
+
+@dataclass(frozen=True, slots=True)
+class EndingCertificate:
+    """A certificate of the clinic's own that the box shows, and that ends soon, or has ended."""
+
+    name: str
+    key: str
+    """Of the setting that names its file: ``http.tls_certificate``, ``dimse.tls_certificate``."""
+    until: float
+    """POSIX seconds."""
+    ended: bool
+
+    @property
+    def sentence(self) -> str:
+        """For a nurse, without its full stop."""
+        day = datetime.fromtimestamp(self.until).astimezone().date()
+        return f"Certificate {self.name} ({self.key}) {'ended' if self.ended else 'ends'} on {day}"
+
+
+def ending_certificates(config: Config, now: float) -> tuple[EndingCertificate, ...]:
+    """Those of the month before *now*, and all that ended; the first to end first. Blocks.
+
+    What is in the files counts: the box takes that within seconds (`edge.access.renewals`). Of a
+    file, that is its first certificate; what stands behind it are authorities, of which some end
+    without any harm. A file that can't be read is told of by whoever loads it.
+    """
+    http, dimse = config.http, config.dimse
+    files = {dimse.tls_certificate: "dimse.tls_certificate"}
+    if http.tls == "files":
+        files[http.tls_certificate] = "http.tls_certificate"  # also where both are one
+    found = [_ending_in(path, key, now) for path, key in files.items() if path != Path()]
+    return tuple(sorted((one for one in found if one), key=lambda one: (one.until, one.key)))
+
+
+def _ending_in(path: Path, key: str, now: float) -> EndingCertificate | None:
+    try:
+        with path.open("rb") as file:
+            certificate = x509.load_pem_x509_certificates(file.read(_LONGEST))[0]
+        begins, until = (
+            moment.timestamp()
+            for moment in (certificate.not_valid_before_utc, certificate.not_valid_after_utc)
+        )
+        name = _first_name(certificate) or called(certificate)
+    except (OSError, ValueError, *_DAMAGED):
+        return None
+    if until - now > min(_NOTICE, _SHARE * (until - begins)):
+        return None
+    return EndingCertificate(name, key, until, until <= now)
+
+
+def _first_name(certificate: x509.Certificate) -> str:
+    """By which a browser calls the box; empty if there is none."""
+    try:
+        extension = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName)
+    except x509.ExtensionNotFound:
+        return ""
+    return next(iter(extension.value.get_values_for_type(x509.DNSName)), "")
 
 
 def _given(archive: Archive) -> Sequence[Authority]:

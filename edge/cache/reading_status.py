@@ -10,7 +10,7 @@ from pathlib import Path
 
 from edge.cache.backup import overview
 from edge.cache.emergencies import emergency_state
-from edge.cache.ending import ending_authorities, ending_tokens
+from edge.cache.ending import ending_authorities, ending_certificates, ending_tokens
 from edge.cache.pins import Pins
 from edge.cache.priors import Priors
 from edge.cache.space import Space
@@ -98,6 +98,7 @@ async def read_status(
         worklist=await _read_worklist(config, database),
         tokens=await ending_tokens(database, time.time()),
         authorities=ending_authorities(config.cloud.archive, machine.authorities, time.time()),
+        certificates=await asyncio.to_thread(ending_certificates, config, time.time()),
         cages={name: lacks for name, lacks in told.items() if name not in FOUND},
         found={name: words for name, words in told.items() if name in FOUND},
         audit=audit or AuditState(),

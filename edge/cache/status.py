@@ -11,7 +11,8 @@ import msgspec
 
 from edge.cache.backup import Overview
 from edge.cache.emergencies import EmergencyState
-from edge.cache.ending import EndingAuthority, EndingToken
+from edge.cache.ending import EndingAuthority, EndingCertificate, EndingToken
+from edge.cache.lost_secrets import LostSecret
 from edge.cache.worklist import SourceState
 from edge.dicom.instance import Custody
 from edge.index.commitments import Standing
@@ -173,6 +174,10 @@ class Status:
     """Those that end within a month, or did; the first of them first."""
     authorities: tuple[EndingAuthority, ...] = ()
     """Those that end within a month, or ended; the first of them first."""
+    certificates: tuple[EndingCertificate, ...] = ()
+    """The clinic's own that the box shows: those that end within a month, or ended."""
+    lost_secrets: tuple[LostSecret, ...] = ()
+    """Of archives and the identity provider, which are out of use until they are given again."""
     cages: Cages = field(default_factory=dict)
     """Those that are not whole."""
     found: Mapping[str, str] = field(default_factory=dict)
@@ -236,7 +241,7 @@ class Status:
         yield from self._endings()
 
     def _endings(self) -> Iterator[str]:
-        for ending in (self.authorities, self.tokens):
+        for ending in (self.certificates, self.authorities, self.tokens):
             for one in ending[:1]:
                 more = f", and {len(ending) - 1} more" if len(ending) > 1 else ""
                 yield f"{one.sentence}{more}."
@@ -281,8 +286,11 @@ class Status:
             yield f"What was decided of {decided} that the archive has no more is not done yet."
 
     def _troubles_of_archives(self) -> Iterator[str]:
+        for lost in self.lost_secrets:
+            yield f"{lost.sentence}."
+        named = {lost.archive for lost in self.lost_secrets}
         for archive in self.archives:
-            if archive.role != "primary" and not archive.online:
+            if archive.role != "primary" and not archive.online and archive.name not in named:
                 yield f"Archive {archive.name} can't be reached: {archive.reason}."
             if archive.online and archive.reason:
                 yield f"Archive {archive.name} takes nothing: {archive.reason}."
@@ -349,6 +357,8 @@ class Status:
             "worklist": [asdict(source) for source in self.worklist],
             "tokens": [asdict(token) for token in self.tokens],
             "authorities": [asdict(one) for one in self.authorities],
+            "certificates": [asdict(one) for one in self.certificates],
+            "lost_secrets": [asdict(one) for one in self.lost_secrets],
             "cages": dict(self.cages),
             "found": dict(self.found),
             "audit": asdict(self.audit),

@@ -5,7 +5,8 @@ Owns that there is one. How a walk goes is `edge.cloud.diagnosis`'s.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
 from contextlib import aclosing, asynccontextmanager
 
 from edge.cloud.diagnosis import Diagnosis
@@ -21,11 +22,13 @@ class Trials:
     """Walks.
 
     Args:
-        archives: That are configured, their secrets open.
+        archives: That are configured.
+        opened: One of them with its secrets as they are used; blocks, and may raise a ConfigError.
     """
 
-    def __init__(self, archives: Sequence[Archive]) -> None:
+    def __init__(self, archives: Sequence[Archive], opened: Callable[[Archive], Archive]) -> None:
         self._archives = {one.name: one for one in archives}
+        self._opened = opened
         self._walking = ""
 
     @asynccontextmanager
@@ -34,14 +37,15 @@ class Trials:
 
         Raises:
             DecisionRefused: There is no such archive, or another walk is not at its end.
-            ConfigError: A certificate or key can't be used.
+            ConfigError: A secret, a certificate or a key can't be used.
         """
         if name not in self._archives:
             raise DecisionRefused(
                 "no archive is called so",
                 hint=f"there are: {', '.join(self._archives) or 'none'}",
             )
-        async with self.walk_to(self._archives[name]) as findings:
+        archive = await asyncio.to_thread(self._opened, self._archives[name])
+        async with self.walk_to(archive) as findings:
             yield findings
 
     @asynccontextmanager

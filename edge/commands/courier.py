@@ -19,7 +19,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from edge import config
+from edge import config, others
 from edge.access.audit.entry import Event
 from edge.commands.parsing import Acts, Commands, configuration
 from edge.commands.witness import entry_of, tell_alone, witnessed
@@ -235,21 +235,21 @@ async def _unpack(options: argparse.Namespace) -> int:
     loaded = await configuration(options)
     senders = _places(loaded.courier.senders, "senders")
     from edge.cloud.orthanc import archive_of
+    from edge.cloud.shut import opened as opened_archive
     from edge.crypto.courier import PlaceKeys
-    from edge.crypto.secrets import PURPOSE, open_secrets
+    from edge.crypto.secrets import PURPOSE
     from edge.opening import ring
     from edge.sync.courier import Delivery
 
     if not loaded.cloud.archive:
         raise ConfigError("no archive is configured that could get it")
 
-    def opened() -> tuple[PlaceKeys, config.Cloud]:
+    def opened() -> tuple[PlaceKeys, others.Archive]:
         with ring(loaded) as keys:
-            cloud = open_secrets(loaded.cloud, keys.derive(PURPOSE), "cloud")
-            return PlaceKeys(keys.derive), cloud
+            first, secret = loaded.cloud.in_order[0], keys.derive(PURPOSE)
+            return PlaceKeys(keys.derive), opened_archive(first, loaded.cloud, secret)
 
-    keys, cloud = await asyncio.to_thread(opened)
-    settings = cloud.in_order[0]
+    keys, settings = await asyncio.to_thread(opened)
     async with archive_of(settings) as archive:
         delivery = Delivery(
             archive,

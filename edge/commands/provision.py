@@ -335,15 +335,29 @@ async def _clock(options: argparse.Namespace) -> int:
 
 
 def _with_secrets(loaded: Config) -> Any:
-    """The archives; those behind a proxy that wants a password, with it."""
+    """The archives; those behind a proxy that wants a password, with it.
+
+    One whose secret can't be opened is not asked.
+    """
     archives = loaded.cloud.in_order
     if not any(one.proxy_password for one in archives):
         return archives
-    from edge.crypto.secrets import PURPOSE, open_secrets
+    from edge.cloud.shut import opened
+    from edge.crypto.secrets import PURPOSE
+    from edge.errors import SecretUnopened
     from edge.opening import ring
 
+    found = []
     with ring(loaded) as keys:
-        return open_secrets(loaded.cloud, keys.derive(PURPOSE), "cloud").in_order
+        for archive in archives:
+            if not archive.proxy_password:
+                found.append(archive)
+                continue
+            try:
+                found.append(opened(archive, loaded.cloud, keys.derive(PURPOSE)))
+            except SecretUnopened as error:
+                say(f"edge: {error}; {error.hint}", file=sys.stderr)
+    return found
 
 
 def _places(options: argparse.Namespace) -> Places:

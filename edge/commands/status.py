@@ -95,8 +95,12 @@ def _print(status: Status) -> None:
     _print_worklist(status.worklist)
     for token in status.tokens:
         say(f"  {token.sentence}: edge token list")
+    for certificate in status.certificates:
+        say(f"  {certificate.sentence}")
     for authority in status.authorities:
         say(f"  {authority.sentence}")
+    for lost in status.lost_secrets:
+        say(f"  {lost.sentence}")
     _print_audit(status.audit)
     _print_backups(status.backups)
     for line in status.machine.lines():

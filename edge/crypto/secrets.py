@@ -17,15 +17,16 @@ import dataclasses
 import os
 import re
 import stat
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, TypeVar
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from edge.errors import ConfigError
+from edge.errors import ConfigError, SecretUnopened
 
-__all__ = ["PURPOSE", "open_secrets", "seal_secret"]
+__all__ = ["PURPOSE", "open_secrets", "seal_secret", "unopened"]
 
 PURPOSE = "configuration"
 """What the key is derived for, see ``KeyRing.derive``."""
@@ -36,7 +37,9 @@ _VERSION = b"\x01"
 _NONCE, _TAG = 12, 16
 _BASE64URL = re.compile(r"[\w-]*", re.ASCII)
 _MAX_FILE = 64 * 1024
-_SEAL_AGAIN = "seal the secret again on this box: edge secret seal"
+_GIVE_AGAIN = (
+    "type it again among the settings of the page, or seal it again on this box: edge secret seal"
+)
 
 
 def seal_secret(secret: str, key: bytes) -> str:
@@ -55,10 +58,40 @@ def open_secrets(settings: _T, key: bytes, where: str) -> _T:
         where: The name of it in the configuration.
 
     Raises:
-        ConfigError: One can't be had; the message names it.
+        SecretUnopened: One that is sealed can't be opened; the message names it.
+        ConfigError: One can't be had in another way: somebody named a file that is of no use.
     """
     opened: _T = _opened(settings, key, where)
     return opened
+
+
+def unopened(settings: Any, key: bytes, where: str) -> tuple[SecretUnopened, ...]:
+    """What is wrong with each sealed secret that can't be opened, its ``key`` named.
+
+    Args:
+        settings: As `open_secrets` has them, and the next two.
+        key: Of this box.
+        where: The name of it in the configuration.
+    """
+    return tuple(_unopened(settings, key, where))
+
+
+def _unopened(value: Any, key: bytes, where: str) -> Iterator[SecretUnopened]:
+    if isinstance(value, tuple):
+        for n, item in enumerate(value):
+            yield from _unopened(item, key, f"{where}.{n}")
+    elif dataclasses.is_dataclass(value) and not isinstance(value, type):
+        for item in dataclasses.fields(value):
+            inner, name = getattr(value, item.name), f"{where}.{item.name}"
+            if not isinstance(inner, str):
+                yield from _unopened(inner, key, name)
+            elif not item.repr:
+                try:
+                    _secret(inner, key, name)
+                except SecretUnopened as error:
+                    yield error
+                except ConfigError:  # a file: who opens it says so
+                    continue
 
 
 def _opened(value: Any, key: bytes, where: str) -> Any:
@@ -115,15 +148,19 @@ def _unsealed(text: str, key: bytes, where: str) -> str:
         content = b""
     version, nonce, box = content[:1], content[1 : 1 + _NONCE], content[1 + _NONCE :]
     if version and version != _VERSION:
-        raise ConfigError(f"{where} is damaged, or of a newer version", hint=_SEAL_AGAIN)
+        raise _lost(where, "is damaged, or of a newer version")
     if len(box) < _TAG:
-        raise ConfigError(f"{where} is not a whole sealed secret", hint=_SEAL_AGAIN)
+        raise _lost(where, "is not a whole sealed secret")
     try:
         return AESGCM(key).decrypt(nonce, box, _bound(version)).decode()
     except InvalidTag:
-        raise ConfigError(
-            f"{where} was sealed on another box, or was changed", hint=_SEAL_AGAIN
-        ) from None
+        raise _lost(where, "was sealed on another box, or was changed") from None
+
+
+def _lost(where: str, what: str) -> SecretUnopened:
+    error = SecretUnopened(f"{where} {what}", hint=_GIVE_AGAIN)
+    error.key, error.what = where, what
+    return error
 
 
 def _bound(version: bytes) -> bytes:

@@ -30,7 +30,8 @@ def alarms_of(
         is_new: See `level_of`.
     """
     found = [*of_box(status, visit), *_of_line(status, visit, now)]
-    found += _of_trust(status, visit)
+    found += [*_of_certificates(status, visit), *_of_trust(status, visit)]
+    found += _of_secrets(status, visit)
     if not (status.archives or status.untried or is_new):
         found.append(_without_archive(visit))
     if status.disk_key_unseen and not is_new:
@@ -52,6 +53,62 @@ def _of_others(visit: Reader, level: Level) -> Iterator[Alarm]:
             level,
             _("Something waits for an administrator."),
             _("It keeps nobody from working: images come in, and can be opened."),
+        )
+
+
+def _of_certificates(status: Status, visit: Reader) -> Iterator[Alarm]:
+    """Of the clinic's own, which the box shows."""
+    _ = visit.words.gettext
+    for one in status.certificates:
+        said = {"name": one.name, "day": visit.words.date(one.until)}
+        if one.key.startswith("dimse."):
+            text = (
+                _("The certificate %(name)s, which devices are shown, ended on %(day)s.", **said)
+                if one.ended
+                else _(
+                    "The certificate %(name)s, which devices are shown, ends on %(day)s.", **said
+                )
+            )
+        else:
+            text = (
+                _("The certificate %(name)s of this box ended on %(day)s.", **said)
+                if one.ended
+                else _("The certificate %(name)s of this box ends on %(day)s.", **said)
+            )
+        yield Alarm(
+            Level.WARNING,
+            text,
+            _(
+                "Whoever checks it turns away from then on. Ask whoever gave it for a new one, and"
+                " put that in the place of the old one, with its key: the box takes it by itself."
+            ),
+            one.key if visit.may(Act.ADMINISTER) else "",
+        )
+
+
+def _of_secrets(status: Status, visit: Reader) -> Iterator[Alarm]:
+    """Those that can't be opened any more: whose they are is out of use."""
+    _, may = visit.words.gettext, visit.may(Act.ADMINISTER)
+    for archive in dict.fromkeys(one.archive for one in status.lost_secrets):
+        yield Alarm(
+            Level.WARNING,
+            _("The box can’t open its secret for the archive %(name)s any more.", name=archive)
+            if archive
+            else _("The box can’t open its secret for the identity provider any more."),
+            _(
+                "Nothing goes there until an administrator types it again: among the settings, at"
+                " the archive. Images go on coming in, and wait."
+            )
+            if archive
+            else _(
+                "Nobody can log in there until an administrator types it again, among the"
+                " settings. Log in with a password or a passkey meanwhile."
+            ),
+            "; ".join(one.why for one in status.lost_secrets if one.archive == archive)
+            if may
+            else "",
+            "/settings" if may else "",
+            _("Settings"),
         )
 
 
@@ -110,7 +167,10 @@ def _without_disk_key(visit: Reader) -> Alarm:
 def _of_line(status: Status, visit: Reader, now: float) -> Iterator[Alarm]:
     words = visit.words
     _ = words.gettext
+    named = {one.archive for one in status.lost_secrets}
     for archive in status.archives:
+        if not archive.online and archive.lasting and archive.name in named:
+            continue  # told with what is to be done
         if not archive.online and archive.lasting:
             yield Alarm(
                 Level.WARNING,

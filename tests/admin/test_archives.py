@@ -15,7 +15,7 @@ from edge.admin.archives import archive_routes
 from edge.cloud.findings import Finding, Step, Verdict
 from edge.dicomweb.middleware import access
 from edge.dicomweb.root import create_root
-from edge.errors import ConfigError, DecisionRefused
+from edge.errors import ConfigError, DecisionRefused, SecretUnopened
 
 NAME = Finding(Step.NAME, Verdict.PASSED, "it is 127.0.0.1", "", 1.0)
 CONNECT = Finding(Step.CONNECT, Verdict.FAILED, "nobody\nanswers", "is it on?", 2.0)
@@ -31,6 +31,8 @@ class Way:
 
     @asynccontextmanager
     async def walk(self, name):
+        if name == "lost":
+            raise SecretUnopened("a password is lost", hint="type it again")
         if name != "cloud":
             raise DecisionRefused("no archive is called so", hint="there are: cloud")
         try:
@@ -95,6 +97,11 @@ async def test_what_can_not_begin_is_an_answer_like_others(client):
     answer = await client.post("/api/v1/archives/nowhere/test")
     assert answer.status == 409
     assert (await answer.json())["hint"] == "there are: cloud"
+
+
+async def test_a_secret_that_can_not_be_opened_is_an_answer_like_others(client):
+    answer = await client.post("/api/v1/archives/lost/test")
+    assert (answer.status, (await answer.json())["hint"]) == (409, "type it again")
 
 
 @pytest.mark.parametrize("role", ["viewer", "service"])

@@ -91,7 +91,9 @@ async def client(tmp_path, witness, applied, ports):
         middlewares=[access(authorise, Service.ADMIN, witness)],
         routes=[
             *settings_routes(own, running, itemgetter(IDENTITY)),
-            *trial_routes(own, lambda cloud: cloud, Trials([]).walk_to, itemgetter(IDENTITY)),
+            *trial_routes(
+                own, lambda one, _: one, Trials([], lambda one: one).walk_to, itemgetter(IDENTITY)
+            ),
         ],
     )
     async with TestClient(TestServer(create_root({"/api/v1": door}))) as client:

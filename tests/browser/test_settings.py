@@ -12,6 +12,7 @@ import pytest
 import trustme
 from playwright.async_api import expect
 
+from edge.crypto.secrets import seal_secret
 from tests.browser.pages import PATIENCE, Complaints, overflow, settled, violations
 from tests.fakes.orthanc import Orthanc, missing
 from tests.fakes.proxy import Proxy
@@ -414,3 +415,58 @@ async def test_a_new_box_is_given_its_archive_s_authority_and_a_proxy(box, page,
     await expect(fields.locator("[name=proxy]")).to_have_value(proxy.url)
     await expect(fields.locator("[name=proxy_password]")).to_have_value("")
     await expect(fields.get_by_text("St. Brigid IT")).to_be_visible()
+
+
+LOST = f"""
+[[cloud.archive]]
+name = "cloud"
+url = "http://127.0.0.1:9/dicom-web"
+auth = {{ kind = "basic", user = "edge", password = "{seal_secret("hush", bytes(32))}" }}
+
+[access.oidc]
+issuer = "https://idp.invalid"
+client_id = "edge"
+client_secret = "{seal_secret("hush", bytes(32))}"
+roles = {{ all = "viewer" }}
+"""
+"""Settings that came from another box."""
+
+
+@pytest.mark.parametrize("own", [LOST])
+async def test_secrets_that_the_box_can_not_open_any_more_are_given_again_where_it_says(box, page):
+    """The box did not start, and no page was there to mend that."""
+    first = f"http://localhost:{box.http_port}/"
+    await page.goto(first)
+    told = [
+        page.get_by_text(f"open its secret for the {whose} any more.")
+        for whose in ("archive cloud", "identity provider")
+    ]
+    for one in told:
+        await expect(one).to_be_visible()
+    await expect(page.get_by_text("cloud.archive.0.auth.password was sealed")).to_be_visible()
+    await page.get_by_role("link", name="Settings").last.click()
+    await settled(page)
+
+    await page.get_by_role("button", name="Change cloud").click()
+    dialog = page.get_by_role("dialog")
+    await dialog.locator("[name=password]").fill("a new password")
+    await dialog.get_by_role("button", name="Use it").click()
+    secret = page.get_by_label("Secret of this box at the identity provider")
+    await expect(secret).to_have_value("")
+    await secret.fill("a new secret")
+    assert await violations(page) == []
+    await page.get_by_role("button", name="Apply…").click()
+    said = page.get_by_text("Secret of this box at the identity provider: it is said anew.")
+    await expect(said).to_be_visible()
+    assert "a new secret" not in await page.inner_text("body")
+    await page.get_by_role("dialog").get_by_role("button", name="Apply").click()
+    await expect(page.get_by_text("The changes are in force.")).to_be_visible()
+
+    await page.goto(first)
+    await settled(page)
+    await expect(page.get_by_text("The archive cloud does not answer since")).to_be_visible()
+    for one in told:
+        await expect(one).to_have_count(0)
+    written = await asyncio.to_thread((box.data / "settings.toml").read_text)
+    assert "a new" not in written
+    assert written.count("sealed:") == 2

@@ -1,11 +1,16 @@
-"""Tokens and authorities that end are spoken of in time."""
+"""Tokens, authorities and certificates that end are spoken of in time."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
 import trustme
 
+from edge import config
 from edge.authorities import Authority, authorities_in
-from edge.cache.ending import ending_authorities, ending_tokens
+from edge.cache.ending import ending_authorities, ending_certificates, ending_tokens
 from edge.index.tokens import TokenRow, TokenTable
 from edge.others import Archive
 
@@ -98,3 +103,63 @@ def test_one_of_the_machine_that_ended_counts_until_each_archive_has_one_of_its_
     other = Archive("other", "https://b.example", authority=pem)
     assert [one.name for one in ending_authorities([cloud, other], machine, now)] == ["soon"]
     assert [one.name for one in ending_authorities([], machine, now)] == named
+
+
+def shown(folder, name, *, days, life=366):
+    """A certificate that ends so many days from ``NOW`` on, in a file as servers have it."""
+    end = datetime.fromtimestamp(NOW, UTC) + timedelta(days=days)
+    authority = trustme.CA(organization_name="an authority that ends elsewhen")
+    leaf = authority.issue_cert(name, not_before=end - timedelta(days=life), not_after=end)
+    path = folder / f"{name}.pem"
+    path.write_bytes(b"".join(one.bytes() for one in leaf.cert_chain_pems))
+    path.write_bytes(path.read_bytes() + authority.cert_pem.bytes())
+    return path
+
+
+def with_files(http=None, dimse=None):
+    """A configuration with certificates of the clinic's own."""
+    return config.Config(
+        http=config.Http() if http is None else config.Http(tls="files", tls_certificate=http),
+        dimse=config.Dimse(tls_certificate=dimse or Path()),
+    )
+
+
+def test_a_month_before_its_end_a_certificate_of_the_clinic_s_own_is_named(tmp_path):
+    http = shown(tmp_path, "pacs.clinic.example", days=29)
+    dimse = shown(tmp_path, "dicom.clinic.example", days=-1)
+    found = ending_certificates(with_files(http, dimse), NOW)
+    assert [(one.name, one.key, one.ended) for one in found] == [
+        ("dicom.clinic.example", "dimse.tls_certificate", True),
+        ("pacs.clinic.example", "http.tls_certificate", False),
+    ]
+    assert found[1].until == NOW + 29 * DAY
+    said = "Certificate pacs.clinic.example (http.tls_certificate) ends on 20"
+    assert found[1].sentence.startswith(said)
+
+
+@pytest.mark.parametrize(
+    ("days", "life", "is_named"), [(31, 366, False), (29, 90, False), (22, 90, True), (2, 6, False)]
+)
+def test_one_that_is_renewed_a_month_before_its_end_warns_of_nothing(
+    tmp_path, days, life, is_named
+):
+    http = shown(tmp_path, "pacs.clinic.example", days=days, life=life)
+    assert bool(ending_certificates(with_files(http), NOW)) is is_named
+
+
+def test_once_the_file_has_another_the_warning_is_over(tmp_path):
+    http = shown(tmp_path, "pacs.clinic.example", days=3)
+    said = with_files(http, http)
+    (one,) = ending_certificates(said, NOW)
+    assert one.key == "http.tls_certificate"
+    shown(tmp_path, "pacs.clinic.example", days=366)
+    assert ending_certificates(said, NOW) == ()
+
+
+def test_what_the_box_does_not_show_or_can_not_read_is_not_spoken_of(tmp_path):
+    http = shown(tmp_path, "pacs.clinic.example", days=-3)
+    own = config.Config(http=config.Http(tls="auto", tls_certificate=http))
+    assert ending_certificates(own, NOW) == ()
+    assert ending_certificates(with_files(tmp_path / "none"), NOW) == ()
+    http.write_text("no certificate")
+    assert ending_certificates(with_files(http), NOW) == ()

@@ -264,6 +264,26 @@ async def test_a_secret_that_the_machine_s_file_says_is_not_shown_either(machine
     assert "opensesame" not in str(await own.known())
 
 
+async def test_a_secret_that_the_box_can_not_open_any_more_is_given_anew_from_afar(own, folder):
+    """Without a shell, a factory reset alone would mend it."""
+    mirror = ARCHIVE | {"name": "mirror", "role": "copy", "auth": BASIC}
+    said = BESIDE | {"access.oidc.client_secret": "sealed:lost", "access.oidc.proxy_password": "x"}
+    auth = BASIC | {"password": "sealed:lost"}
+    said["cloud.archive"] = [ARCHIVE | {"auth": auth}, mirror]
+    await own.change(said, is_remote=False)
+    kept = BASIC | {"password": True}
+    again = [ARCHIVE | {"auth": BASIC}, mirror | {"auth": kept}]
+    secrets = ("access.oidc.client_secret", "access.oidc.proxy_password")
+    changes = {"cloud.archive": again, **dict.fromkeys(secrets, "opensesame")}
+    (folder / "settings.toml.former").unlink()
+    assert {one.key for one in await own.change(changes)} == set(changes)
+    written = (folder / "settings.toml").read_text()
+    assert "sealed:lost" not in written
+    assert written.count("sealed:emasesnepo") == 4
+    with pytest.raises(ConfigError, match=r"access\.oidc\.issuer is said on the machine alone"):
+        await own.change({"access.oidc.issuer": "https://other.example"})
+
+
 async def test_a_secret_from_afar_is_no_name_of_a_file(own, folder):
     """Else an admin could have any file of the machine sent to an archive of their own."""
     auth = BASIC | {"password": "file:/etc/shadow"}
@@ -507,7 +527,7 @@ def test_an_error_in_it_names_its_line(machine, folder):
 
 
 def test_every_setting_that_may_be_changed_from_afar_exists():
-    assert sum(one.is_remote for one in all_settings().values()) == 49
+    assert sum(one.is_remote for one in all_settings().values()) == 51
 
 
 class Sealing:

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import re
 from dataclasses import replace
-from datetime import date
+from datetime import UTC, date, datetime, timedelta
+from functools import partial
 
 import pytest
+import trustme
 
 from edge import config, others
 from edge.authorities import Authority
@@ -16,10 +18,12 @@ from edge.cache.disputes import Disputes
 from edge.cache.exchange import Exchange
 from edge.cache.ledger import Settlement
 from edge.cache.leftovers import Leftovers
+from edge.cache.lost_secrets import LostSecret
 from edge.cache.reading_status import read_status
 from edge.cache.status import LineState, PrefetchState
 from edge.dicom.instance import Custody
 from edge.index import lookup, residence
+from edge.index.remote import set_archive_state
 from edge.index.summary import waiting_studies
 from edge.machine.health import DiskHealth, MachineState
 from edge.pages.state import worries_of
@@ -461,3 +465,42 @@ async def test_a_conflict_is_counted_alike_in_the_sentence_the_number_and_the_li
         has_archive=True,
     )
     assert (await disputes.conflicts()).total == 2
+
+
+async def test_a_certificate_of_the_clinic_s_own_that_ends_is_told_to_everybody(cache, tmp_path):
+    end = datetime(2021, 9, 9, 12, tzinfo=UTC)
+    begun = end - timedelta(days=365)
+    leaf = trustme.CA().issue_cert("pacs.clinic.example", not_before=begun, not_after=end)
+    path = tmp_path / "clinic.pem"
+    leaf.cert_chain_pems[0].write_to_path(path)
+    for section, whose in (
+        ({"http": config.Http(tls="files", tls_certificate=path)}, " of this box"),
+        ({"dimse": config.Dimse(tls_certificate=path)}, ", which devices are shown,"),
+    ):
+        said = config.Config(**section)
+        told = await read_status(said, cache.database, cache.store, RUNNING)
+        assert "Certificate pacs.clinic.example (" in told.sentence
+        assert told.as_json()["certificates"][0]["ended"]
+        assert level_of(told, is_new=True) is Level.WARNING
+        worries = await asyncio.to_thread(worries_of, told.for_others(), is_new=True)
+        text = f"The certificate pacs.clinic.example{whose} ended on 9 September 2021."
+        assert worries == [text]
+
+
+async def test_who_lost_a_secret_and_what_is_to_be_done_is_told_once(cache):
+    lost = LostSecret("cloud.archive.0.auth.password", "cloud", "it was sealed elsewhere")
+    more = replace(lost, key="cloud.archive.0.proxy_password")
+    oidc = LostSecret("access.oidc.client_secret", "", "it was sealed elsewhere")
+    archive = others.Archive("cloud", "https://a.example")
+    said = config.Config(cloud=config.Cloud((archive,)))
+    shut = partial(set_archive_state, name="cloud", online=False, reason="sealed", lasting=True)
+    await cache.database.write(lambda db: shut(db, now=1.0))
+    found = await read_status(said, cache.database, cache.store, RUNNING)
+    told = replace(found, lost_secrets=(lost, more, oidc))
+    assert level_of(replace(told, archives=())) is Level.WARNING
+    assert "The identity provider is out of use, its secret must be given again" in told.sentence
+    worries = await asyncio.to_thread(worries_of, told, is_new=True)
+    whose = ("archive cloud", "identity provider")
+    ends = [f"open its secret for the {one} any more." for one in whose]
+    assert len(worries) == len(ends)
+    assert all(said.endswith(end) for said, end in zip(worries, ends, strict=True))

@@ -87,6 +87,16 @@ def test_programs_get_all_archives_in_one_document(edge, archive, free_port):
     assert [it["name"] for it in json.loads(ran.stdout)["archives"]] == ["hospital"]
 
 
+def test_an_archive_whose_secret_can_not_be_opened_hides_no_other(edge, archive):
+    sound = ("hospital", archive.dicomweb, *archive.auth)
+    ran = edge("--json", archives=[("lost", archive.dicomweb, "u", "sealed:AQ"), sound])
+    assert ran.returncode == 1
+    first, second = json.loads(ran.stdout)["archives"]
+    assert (first["name"], first["works"], first["steps"]) == ("lost", False, [])
+    assert (second["name"], second["works"]) == ("hospital", True)
+    assert b"archive lost: cloud.archive.0.auth.password is not a whole sealed secret" in ran.stderr
+
+
 def test_an_archive_that_is_not_configured(edge):
     ran = edge("other", archives=[("hospital", "http://127.0.0.1:1", "u", "p")])
     assert ran.returncode == 2

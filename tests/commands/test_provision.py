@@ -380,3 +380,21 @@ def test_a_machine_that_knows_the_time_is_told_nothing(edge, machine, capsys):
     os.utime(machine.places.epoch, (time.time(), time.time()))
     assert edge("clock") == 1
     assert "no archive tells the time" in capsys.readouterr().err
+
+
+def test_an_archive_whose_secret_can_not_be_opened_is_not_asked_for_the_time(
+    edge, file, machine, capsys
+):
+    """Others are; and no password goes without being what it was."""
+    with file.open("a") as opened:
+        opened.write(
+            '\n[[cloud.archive]]\nname = "cloud"\nurl = "https://a.invalid/dicom-web"\n'
+            'proxy = "http://p.invalid:3128"\nproxy_user = "u"\nproxy_password = "sealed:AQ"\n'
+        )
+    machine.places.epoch.parent.mkdir(parents=True)
+    machine.places.epoch.touch()
+    os.utime(machine.places.epoch, (time.time(), time.time()))
+    assert edge("clock") == 1
+    said = capsys.readouterr().err
+    assert "cloud.archive.0.proxy_password is not a whole sealed secret" in said
+    assert "no archive tells the time: there is none" in said

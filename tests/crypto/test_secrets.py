@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edge import config, others
-from edge.crypto.secrets import open_secrets, seal_secret
-from edge.errors import ConfigError
+from edge.crypto.secrets import open_secrets, seal_secret, unopened
+from edge.errors import ConfigError, SecretUnopened
 
 KEY = bytes(range(32))
 
@@ -75,7 +75,37 @@ def test_every_secret_of_every_archive_is_opened_and_nothing_else_changes(tmp_pa
 def test_a_secret_of_another_box_says_so_and_what_to_do():
     told = failure(seal_secret("hush", bytes(32)))
     assert "sealed on another box" in told
+    assert "settings of the page" in told
     assert "edge secret seal" in told
+
+
+def test_what_is_sealed_and_can_not_be_opened_is_told_from_a_file_that_can_not_be_read(tmp_path):
+    lost = seal_secret("hush", bytes(32))
+    (tmp_path / "secret").write_text(lost)
+    for text in (lost, f"file:{tmp_path}/secret", "sealed:abc"):
+        with pytest.raises(SecretUnopened) as caught:
+            opened(text)
+        assert caught.value.key == "auth.password"
+        assert caught.value.what
+    with pytest.raises(ConfigError) as caught:
+        opened("file:/none")
+    assert not isinstance(caught.value, SecretUnopened)
+
+
+def test_all_that_can_not_be_opened_is_named_and_nothing_else(tmp_path):
+    lost, sound = seal_secret("hush", bytes(32)), seal_secret("hush", KEY)
+    auths = [
+        others.Auth("oauth2", client_id="x", client_secret=lost, token=lost),
+        others.Auth("basic", user="sealed:no-secret", password=sound),
+        others.Auth("bearer", token="file:/none"),
+    ]
+    cloud = config.Cloud(tuple(others.Archive("a", "https://a", auth=auth) for auth in auths))
+    found = unopened(cloud, KEY, "cloud")
+    assert [one.key for one in found] == [
+        "cloud.archive.0.auth.token",
+        "cloud.archive.0.auth.client_secret",
+    ]
+    assert all("sealed on another box" in str(one) for one in found)
 
 
 def test_a_changed_bit_is_noticed():

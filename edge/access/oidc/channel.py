@@ -25,7 +25,7 @@ from edge.cloud.words import words_for
 from edge.errors import ConfigError, IssuerError, IssuerUnreachable
 from edge.others import Oidc
 
-__all__ = ["Answer", "Channel"]
+__all__ = ["Answer", "Channel", "ShutChannel"]
 
 MOST_BYTES = 1024 * 1024
 """Of an answer: keys and claims have some thousand."""
@@ -175,3 +175,22 @@ class Channel:
             return None
         login = (settings.proxy_user, settings.proxy_password) if settings.proxy_user else None
         return httpx.Proxy(settings.proxy, auth=login)
+
+
+class ShutChannel(Channel):
+    """Asks nothing: the box can't open what it would have to say. To people it is as if away.
+
+    Args:
+        settings: ``[access.oidc]``, as configured; none of it is used.
+    """
+
+    async def _ask(self, *_: object, **__: object) -> Answer:
+        """Connect to nothing.
+
+        Raises:
+            IssuerUnreachable: Always.
+        """
+        raise IssuerUnreachable(
+            "the box can't open its own secret for the identity provider any more",
+            hint="log in by another way meanwhile; an administrator has to give the secret again",
+        )

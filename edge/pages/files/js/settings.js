@@ -21,6 +21,8 @@ const GROUPS = (ports) => [
     ["access.idle_minutes", _("Log out who does nothing"), _("Shorter is safer where a screen stands in a corridor."), { unit: _("minutes") }],
     ["access.session_hours", _("Log out in any case after"), _("A shift is a good measure."), { unit: _("hours") }],
     ["access.link_days", _("A link to a study holds for"), _("At the most; 0: no study is shared by a link."), { unit: _("days") }],
+    ["access.oidc.client_secret", _("Secret of this box at the identity provider"), _("Leave it empty, and it stays as it is."), { only: "access.oidc.issuer" }],
+    ["access.oidc.proxy_password", _("Password at the proxy on the way there"), _("Leave it empty, and it stays as it is."), { only: "access.oidc.proxy_user" }],
   ]],
   [_("Devices"), [
     ["dimse.ae_title", _("AE title"), _("Devices call the box by it: who changes it enters it in every device, too.")],
@@ -72,6 +74,8 @@ const rows = new Map();
 /** A number as it is typed: no more than three digits behind the point, for bytes that are no round number of them. */
 const plain = (value) => String(Math.round(value * 1000) / 1000);
 
+const isSecret = (one) => one.kind === "text" && typeof one.value === "boolean";
+
 function shown(one, value, { scale = 1, names = {} } = {}) {
   if (typeof value === "boolean") return value ? _("yes") : _("no");
   if (Array.isArray(value)) return value.map((each) => (typeof each === "object" ? each.name : each)).join("; ") || _("none");
@@ -91,6 +95,8 @@ function control(one, more, change) {
     const lines = (text) => text.split("\n").map((line) => line.trim()).filter(Boolean);
     return make("textarea", { ...common, rows: Math.max(2, one.value.length + 1), dir: "ltr", spellcheck: "false", oninput: (event) => change(lines(event.target.value)) }, one.value.join("\n"));
   }
+  // Of a secret, the box tells whether there is one.
+  if (isSecret(one)) return make("input", { ...common, type: "password", autocomplete: "new-password", oninput: (event) => change(event.target.value || one.value) });
   if (one.kind === "text") return make("input", { ...common, value: one.value, placeholder: more.placeholder, spellcheck: "false", dir: "auto", oninput: (event) => change(event.target.value.trim()) });
   const read = (text) => {
     const typed = Number(text.replace(",", "."));
@@ -102,7 +108,7 @@ function control(one, more, change) {
 
 function settingRow(key, label, effect, more = {}) {
   const one = known.get(key);
-  if (!one) return null;
+  if (!one || (more.only && !known.get(more.only)?.value)) return null;
   const problem = make("p", { class: "problem", id: `${key}-problem`, role: "alert", hidden: true });
   const made = make("div", { class: "setting" },
     make("label", { for: key }, label),
@@ -160,6 +166,7 @@ async function apply() {
   const sentences = Object.entries(changes).map(([key, value]) => {
     const { label = key, more = {} } = rows.get(key) ?? {};
     const one = known.get(key);
+    if (isSecret(one)) return _("%(name)s: it is said anew.", { name: label });
     return _("%(name)s: %(before)s becomes %(after)s.", { name: label, before: shown(one, one.value, more), after: shown(one, value, more) });
   });
   const done = await confirm({
