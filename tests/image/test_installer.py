@@ -1,4 +1,8 @@
-"""The installer of the image: what it offers, asks, writes and says, without a machine."""
+"""The installer of the image: what it offers, asks, writes and says, without a machine.
+
+What is on disks, and what their names are, is in ``test_installer_disks``; what goes wrong in
+``test_installer_failures``.
+"""
 
 from __future__ import annotations
 
@@ -16,20 +20,13 @@ from typing import Self
 
 import pytest
 
-from tests.image.test_tree import IMAGE, program
-
-PARTS = ("devices", "medium", "programs", "screen", "writing")
+from tests.image.installing import LISTED, STICK, Person, Programs, loaded
+from tests.image.test_tree import IMAGE
 
 
 @pytest.fixture(scope="module")
 def installer():
-    """Its parts by their names, and the program itself as ``main``."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "dont_write_bytecode", True)  # the folder is the image's
-        patch.syspath_prepend(IMAGE / "libexec")
-        main = program(IMAGE / "libexec/install")
-    parts = {name: sys.modules[f"installer.{name}"] for name in PARTS}
-    return SimpleNamespace(main=main, **parts)
+    return loaded()
 
 
 def test_its_parts_are_where_the_image_has_the_program(tmp_path):
@@ -49,34 +46,6 @@ def test_its_parts_are_where_the_image_has_the_program(tmp_path):
     load = f"import sys; sys.path[0] = {str(there)!r}; import runpy; runpy.run_path(sys.argv[1])"
     words = [sys.executable, "-Es", "-c", load, there / "install"]
     subprocess.run(words, env={}, cwd=tmp_path, check=True)
-
-
-LISTED = json.dumps(
-    {
-        "blockdevices": [
-            {"name": "sda", "size": 64e9, "type": "disk", "ro": False, "rm": True, "serial": "S"},
-            {
-                "name": "nvme0n1",
-                "size": 512e9,
-                "type": "disk",
-                "ro": False,
-                "rm": False,
-                "model": "Fast ",
-                "serial": "N1",
-                "children": [
-                    {"name": "nvme0n1p1", "partlabel": "edge-esp"},
-                    {"name": "nvme0n1p2", "partlabel": "edge-root-1.2"},
-                    {"name": "nvme0n1p6", "partlabel": "edge-data"},
-                ],
-            },
-            {"name": "sdb", "size": 32e9, "type": "disk", "ro": False, "rm": False, "serial": "B"},
-            {"name": "sdc", "size": 32e9, "type": "disk", "ro": True, "rm": False, "serial": "C"},
-            {"name": "sdd", "size": 1e9, "type": "disk", "ro": False, "rm": False, "serial": "D"},
-            {"name": "sde", "size": 9e10, "type": "disk", "ro": False, "rm": False, "serial": "E"},
-            {"name": "zram0", "size": 9e10, "type": "disk", "ro": False, "rm": False},
-        ]
-    }
-)
 
 
 def test_installer_offers_what_can_be_written_and_is_no_stick(installer):
@@ -119,51 +88,6 @@ def test_installer_offers_no_disk_that_the_system_runs_from(installer):
     listed["blockdevices"][1]["children"][1]["children"] = [root]
     found = installer.devices.candidates(json.dumps(listed), "sde")
     assert [disk.name for disk in found] == ["sdb"]
-
-
-class Programs:
-    """What the installer runs, of which nothing is run."""
-
-    def __init__(self, *, mounted: str = "", broken: str = "") -> None:
-        self.called: list[tuple[str, ...]] = []
-        self.broken = broken
-        part = {"name": "sdb1", "mountpoints": [mounted or None]}
-        self.disk = {"name": "sdb", "mountpoints": [None], "children": [part]}
-
-    def __call__(self, *words: str) -> str:
-        self.called.append(words)
-        if self.broken and self.broken == words[0]:
-            raise sys.modules["installer.programs"].InstallError(f"{self.broken} is broken")
-        return json.dumps({"blockdevices": [self.disk]})
-
-
-STICK = Path("/sys/class/block/sde")
-
-
-class Person:
-    """Whoever stands before the screen."""
-
-    def __init__(self, *answers: str) -> None:
-        self.answers = list(answers)
-        self.said: list[str] = []
-        self.shown: list[tuple[str, int]] = []
-
-    def say(self, text: str = "") -> None:
-        self.said.append(text)
-
-    def ask(self, text: str, stick: Path) -> str:
-        assert stick == STICK
-        self.said.append(text)
-        return self.answers.pop(0)
-
-    def typed(self, _seconds: float | None) -> str | None:
-        return self.answers.pop(0) if self.answers else None
-
-    def forget(self) -> None:
-        pass
-
-    def rises(self, what: str, percent: int) -> None:
-        self.shown.append((what, percent))
 
 
 def test_the_power_may_go_once_the_stick_has_its_note(installer, tmp_path, monkeypatch):
@@ -239,7 +163,7 @@ def test_a_disk_that_is_broken_is_not_started_in_the_stick_s_place(installer, mo
     assert called == ["lay_out", *given]
 
 
-@pytest.mark.parametrize("disk", ["nvme0n1", "N1", "1"])
+@pytest.mark.parametrize("disk", ["nvme0n1", "N1", "/dev/nvme0n1"])
 def test_a_stick_erases_the_data_of_an_edge_only_if_it_says_so(installer, disk):
     disks = installer.devices.candidates(LISTED, "sde")
     with pytest.raises(installer.programs.InstallError, match="erase_data = true"):
@@ -258,7 +182,7 @@ def test_nor_what_it_moves_to_or_moved_away_from(installer, label):
     [disk] = installer.devices.candidates(LISTED.replace("edge-data", label), "sde")[:1]
     assert "HAS THE DATA OF AN EDGE" in str(disk)
     with pytest.raises(installer.programs.InstallError, match="erase_data = true"):
-        installer.main.told({"disk": "1"}, [disk], "1.3")
+        installer.main.told({"disk": "N1"}, [disk], "1.3")
     person = Person("1", "", "1", "erase")
     assert installer.main.asked(person, [disk], STICK) == disk
     assert not person.answers
@@ -271,7 +195,7 @@ def test_a_version_in_the_second_slot_is_there_already(installer):
     disks = installer.devices.candidates(json.dumps(listed), "sde")
     for version in ("1.2", "1.3"):
         with pytest.raises(installer.programs.InstallError, match="this version already"):
-            installer.main.told({"disk": "1", "erase_data": True}, disks, version)
+            installer.main.told({"disk": "N1", "erase_data": True}, disks, version)
 
 
 @pytest.fixture
@@ -284,6 +208,7 @@ def stick(installer, tmp_path, monkeypatch):
     monkeypatch.setattr(installer.programs, "run", Programs())
     monkeypatch.setattr(installer.devices, "parts", lambda _: {"esp": "/dev/sde1"})
     monkeypatch.setattr(installer.devices, "candidates", lambda *_: [disk])
+    monkeypatch.setattr(installer.devices, "looked_at", lambda each: each)
     monkeypatch.setattr(installer.writing, "write", lambda *_: None)
     monkeypatch.setattr(installer.devices, "settle", lambda *_: None)
     monkeypatch.setattr(installer.main, "ended", lambda _say, _stick, seconds: f"waited {seconds}")

@@ -21,6 +21,7 @@ from tests.image.technician import Technician
 pytestmark = NEEDS_IMAGE
 SLICES = 12
 ANSWER = "EDGE-SETUP/install.toml"
+ANSWERS = b'disk = "DISK0"\n'
 ANSWERED = "EDGE-SETUP/install.done.toml"
 REPORT = "EDGE-SETUP/install.txt"
 SETUP = "EDGE-SETUP/edge.toml"
@@ -142,10 +143,11 @@ def technician():
 def unattended(tmp_path_factory, technician, hands):
     """A machine at which nobody stands: the answers lie on the stick.
 
-    Its disk is at a USB plug, too, and found after the stick at each start.
+    Its disk is at a USB plug, too, and found after the stick at each start: it is meant by its
+    serial number, for "only" means one inside.
     """
     folder = tmp_path_factory.mktemp("unattended")
-    answers = {ANSWER: b'disk = "only"\n', SETUP: technician.settings}
+    answers = {ANSWER: ANSWERS, SETUP: technician.settings}
     machine = Machine(
         folder / "machine",
         disk_kind="usb-storage,port=4",
@@ -176,7 +178,7 @@ def test_a_file_on_the_stick_answers_and_the_settings_come_along(unattended, tec
     assert said.startswith(b"installed: edge "), said
     assert on_stick(stick, SETUP) is None
     assert on_stick(stick, ANSWER) is None, "it holds for one machine"
-    assert on_stick(stick, ANSWERED) == b'disk = "only"\n'
+    assert on_stick(stick, ANSWERED) == ANSWERS
 
 
 def test_where_the_firmware_takes_the_stick_again_nothing_is_erased(unattended, technician):

@@ -5,27 +5,39 @@ from __future__ import annotations
 import json
 import os
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from installer import programs
+from installer import programs, screen, traces
 from installer.programs import InstallError
 
 LEAST = 15 * 10**9
 """Bytes: of a disk that is sold as one of 16 GB."""
-COLUMNS = "NAME,SIZE,TYPE,RO,RM,MODEL,SERIAL,FSTYPE,PARTLABEL,MOUNTPOINTS"
+COLUMNS = "NAME,SIZE,TYPE,RO,RM,MODEL,SERIAL,FSTYPE,PARTLABEL,MOUNTPOINTS,TRAN"
 
 
 @dataclass(frozen=True)
 class Disk:
-    """One that could be installed to."""
+    """One that could be installed to.
+
+    Args:
+        name: Of its device, such as ``sda``.
+        size: Bytes.
+        model: As it calls itself, like its serial number; what can't be shown is replaced.
+        serial: Its number, or nothing.
+        labels: Of what its table tells: partitions by their names, or a file system.
+        is_on_usb: It is at a plug outside.
+        traces: What is on it besides (``installer.traces``).
+    """
 
     name: str
     size: int
     model: str
     serial: str
     labels: tuple[str, ...]
+    is_on_usb: bool = False
+    traces: tuple[str, ...] = ()
 
     @property
     def has_data(self) -> bool:
@@ -33,7 +45,24 @@ class Disk:
 
         What it moved to is called edge-data-new-… until the next start (libexec/data-partition).
         """
-        return any(label.startswith("edge-data") for label in self.labels)
+        is_told = any(label.startswith("edge-data") for label in self.labels)
+        return is_told or traces.EDGE in self.traces
+
+    @property
+    def holds(self) -> tuple[str, ...]:
+        """What is on it; nothing: it is known to be empty."""
+        return self.labels + self.traces
+
+    @property
+    def has_system_alone(self) -> bool:
+        """There is an edge on it that has no data, such as one that was not started yet."""
+        own = ("edge-esp", "edge-root-", "edge-verity-", "_empty")
+        return bool(self.versions) and all(each.startswith(own) for each in self.holds)
+
+    @property
+    def names(self) -> str:
+        """Those that an answer may have."""
+        return " or ".join(f'"{name}"' for name in (self.name, self.serial) if name)
 
     @property
     def path(self) -> str:
@@ -49,18 +78,20 @@ class Disk:
     def __str__(self) -> str:
         if self.has_data:
             holds = "HAS THE DATA OF AN EDGE"
-        elif self.labels:
-            holds = f"not empty: {', '.join(self.labels)}"
+            holds += ", which its table does not tell" if traces.EDGE in self.traces else ""
+        elif self.holds:
+            holds = f"not empty: {', '.join(self.holds)}"
         else:
             holds = "empty"
         known = " ".join(word for word in (self.model, self.serial) if word)
-        return f"{self.name}, {self.size / 10**9:.0f} GB, {known or 'without a name'}; {holds}"
+        size = f"{self.size / 10**9:.0f} GB{', on USB' if self.is_on_usb else ''}"
+        return f"{self.name}, {size}, {known or 'without a name'}; {holds}"
 
 
 def candidates(listed: str, booted_from: str) -> list[Disk]:
     """The disks of the machine, of what lsblk says, without the stick and what can't be written."""
     found = []
-    for one in json.loads(listed)["blockdevices"]:
+    for one in json.loads(listed, strict=False)["blockdevices"]:
         if one["type"] != "disk" or one["name"] == booted_from or one["ro"] or one["rm"]:
             continue
         if int(one["size"]) < LEAST or one["name"].startswith(("zram", "loop", "ram")):
@@ -71,9 +102,16 @@ def candidates(listed: str, booted_from: str) -> list[Disk]:
         labels = [part.get("partlabel") or part.get("fstype") or "a partition" for part in children]
         if one.get("fstype") and not children:
             labels.append(one["fstype"])
-        words = ((one.get(key) or "").strip() for key in ("model", "serial"))
-        found.append(Disk(one["name"], int(one["size"]), *words, tuple(labels)))
+        words = (screen.plain(one.get(key) or "").strip() for key in ("model", "serial"))
+        shown = tuple(map(screen.plain, labels))
+        is_on_usb = one.get("tran") == "usb"
+        found.append(Disk(one["name"], int(one["size"]), *words, shown, is_on_usb))
     return found
+
+
+def looked_at(disk: Disk) -> Disk:
+    """It, with what no partition tells of."""
+    return replace(disk, traces=traces.looked_for(disk.path, has_parts=bool(disk.labels)))
 
 
 def is_used(device: dict[str, Any]) -> bool:
@@ -83,24 +121,46 @@ def is_used(device: dict[str, Any]) -> bool:
 
 
 def chosen(word: str, disks: list[Disk]) -> Disk:
-    """The disk that an answer means.
+    """The disk that somebody means who sees them with their numbers.
+
+    Raises:
+        InstallError: None, or more than one.
+    """
+    word = word.strip()
+    if re.fullmatch(r"[1-9][0-9]?", word) and int(word) <= len(disks):
+        return disks[int(word) - 1]
+    return named(word, disks)
+
+
+def named(word: str, disks: list[Disk]) -> Disk:
+    """The disk that has this name, serial number or path; "only": the only one inside.
+
+    Which number it has in a list is chance, and no name. One on USB may be anybody's that was
+    forgotten there: it is meant by its name alone.
 
     Raises:
         InstallError: None, or more than one.
     """
     if word == "only":
-        if len(disks) != 1:
-            names = "; ".join(map(str, disks)) or "none"
-            raise InstallError(f'disk = "only" needs exactly one disk; there are: {names}')
-        return disks[0]
-    word = word.strip()
-    if re.fullmatch(r"[1-9][0-9]?", word) and int(word) <= len(disks):
-        return disks[int(word) - 1]
+        inside = [disk for disk in disks if not disk.is_on_usb]
+        if len(inside) != 1:
+            raise InstallError(
+                f'disk = "only" needs exactly one disk inside the machine; there are: '
+                f"{'; '.join(map(str, inside)) or 'none'}. {possible(disks)}"
+            )
+        return inside[0]
     name = os.path.basename(os.path.realpath(word)) if word.startswith("/dev/") else word
     found = [disk for disk in disks if name and name in (disk.name, disk.serial)]
-    if len(found) != 1:
-        raise InstallError(f"{word!r} names none of the disks")
+    if len(found) > 1:
+        raise InstallError(f"{word!r} names {len(found)} of the disks. {possible(disks)}")
+    if not found:
+        raise InstallError(f"{word!r} names none of the disks. {possible(disks)}")
     return found[0]
+
+
+def possible(disks: list[Disk]) -> str:
+    """The names that there are, as a sentence."""
+    return f"Possible are: {'; '.join(disk.names for disk in disks)}"
 
 
 def parts(disk: str) -> dict[str, str]:
@@ -123,14 +183,28 @@ def parts(disk: str) -> dict[str, str]:
     return found
 
 
+def fact(device: str, name: str) -> str:
+    """What the kernel knows of a disk or a partition.
+
+    Raises:
+        InstallError: It is gone.
+    """
+    try:
+        return (sysfs(device) / name).read_text().strip()
+    except OSError as error:
+        raise InstallError(
+            f"{device} is not there any more: it was pulled out, has no firm hold, or is broken"
+        ) from error
+
+
 def size_of(path: str) -> int:
     """Bytes of a partition."""
-    return int(Path(f"/sys/class/block/{Path(path).name}/size").read_text()) * 512
+    return int(fact(Path(path).name, "size")) * 512
 
 
 def written_to(disk: str) -> int:
     """Bytes that a disk was sent since the machine started (Documentation/block/stat.rst)."""
-    return int(Path(f"/sys/class/block/{disk}/stat").read_text().split()[6]) * 512
+    return int(fact(disk, "stat").split()[6]) * 512
 
 
 def settle(path: str) -> None:
@@ -148,7 +222,7 @@ def settle(path: str) -> None:
 
 def sector_of(disk: str) -> int:
     """Bytes of which a disk writes none alone."""
-    return int(Path(f"/sys/class/block/{disk}/queue/logical_block_size").read_text())
+    return int(fact(disk, "queue/logical_block_size"))
 
 
 def sysfs(disk: str) -> Path:

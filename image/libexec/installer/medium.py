@@ -6,13 +6,13 @@ can be written.
 
 from __future__ import annotations
 
+import codecs
 import contextlib
 import os
-import subprocess
 import tomllib
 from pathlib import Path
 
-from installer import devices, programs
+from installer import devices, programs, screen
 from installer.programs import InstallError
 
 STICK = Path("/efi")
@@ -21,6 +21,8 @@ DONE = "install.done.toml"
 """What install.toml is called once it was followed."""
 KNOWN = {"disk": str, "then": str, "again": bool, "erase_data": bool}
 """What install.toml may say."""
+LONGEST = 64 * 1024
+"""Bytes of it."""
 
 
 def answers() -> dict[str, object]:
@@ -29,12 +31,25 @@ def answers() -> dict[str, object]:
     Raises:
         InstallError: It says something that can't be.
     """
-    path = SETUP / "install.toml"
-    if not path.exists():
-        return {}
     try:
-        said = tomllib.loads(path.read_text())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        with (SETUP / "install.toml").open("rb") as file:
+            data = file.read(LONGEST + 1)
+    except FileNotFoundError:
+        return {}
+    except OSError as error:
+        raise InstallError(f"EDGE-SETUP/install.toml can't be read: {error.strerror}") from error
+    if len(data) > LONGEST:
+        raise InstallError("EDGE-SETUP/install.toml is longer than it can be: it has four lines")
+    marks = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+    try:
+        text = data.decode("utf-16" if data.startswith(marks) else "utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InstallError(
+            "EDGE-SETUP/install.toml is not text in UTF-8: write it with an editor of plain text"
+        ) from error
+    try:
+        said = tomllib.loads(text)
+    except (ValueError, RecursionError) as error:
         raise InstallError(f"EDGE-SETUP/install.toml: {error}") from error
     for key, value in said.items():
         allowed = KNOWN.get(key)
@@ -49,17 +64,19 @@ def answers() -> dict[str, object]:
 
 def note(stick: str, text: str) -> None:
     """Leave on the stick what happened, as far as it can be written."""
-    subprocess.run(["umount", "/efi"], capture_output=True, check=False)
+    with contextlib.suppress(InstallError):
+        programs.run("umount", "/efi")
+    lines = "".join(f"{screen.plain(line)}\n" for line in text.split("\n"))
     try:
         programs.run(
             "mount", "-o", "umask=0077,nosuid,nodev,noexec", devices.parts(stick)["esp"], "/efi"
         )
         SETUP.mkdir(exist_ok=True)
-        (SETUP / "install.txt").write_text(text + "\n")
+        (SETUP / "install.txt").write_text(lines, encoding="utf-8", errors="replace")
         programs.run("sync", "-f", "/efi")
         programs.run("umount", "/efi")
         devices.settle(f"/dev/{stick}")
-    except (InstallError, OSError, KeyError):
+    except (InstallError, OSError, LookupError, ValueError):
         pass
 
 

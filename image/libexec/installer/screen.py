@@ -7,9 +7,17 @@ import ctypes
 import os
 import select
 import termios
+import time
 from pathlib import Path
 
+PATIENCE = 5.0
+"""Seconds in which a terminal takes a text; one that does not gets no more of it."""
 TERMINALS = ("/dev/tty1", "/dev/ttyS0", "/dev/ttyAMA0")
+
+
+def plain(text: str) -> str:
+    """It on one line, without what a terminal would obey; a disk may call itself anything."""
+    return "".join(each if each.isprintable() else " " if each.isspace() else "?" for each in text)
 
 
 class StickGoneError(Exception):
@@ -24,17 +32,20 @@ class Terminals:
         self._screen = -1
         """That of them on which a line can be written again."""
         self._shown = ("", -1)
+        self._deaf: set[int] = set()
+        """Those of them that took nothing when they last were to."""
         for path in TERMINALS:
             try:
-                self._open.append(os.open(path, os.O_RDWR | os.O_NOCTTY))
+                self._open.append(os.open(path, os.O_RDWR | os.O_NOCTTY | os.O_NONBLOCK))
             except OSError:
                 continue
+            make_steady(self._open[-1])
             if path == TERMINALS[0]:
                 self._screen = self._open[-1]
 
     def say(self, text: str = "") -> None:
-        """Write a line to all."""
-        line = text.replace("\n", "\r\n") + "\r\n"
+        """Write a line to all, or several."""
+        line = "".join(f"{plain(each)}\r\n" for each in text.split("\n"))
         for each in list(self._open):
             self._write(each, line)
 
@@ -51,10 +62,21 @@ class Terminals:
                 self._write(each, f"{what}: {percent} %\r\n")
 
     def _write(self, terminal: int, text: str) -> None:
-        try:
-            os.write(terminal, text.encode())
-        except OSError:
-            self._open.remove(terminal)
+        """Write to one. Whether it takes that holds up nothing else: its Scroll Lock may be on."""
+        left = text.encode(errors="replace")
+        until = time.monotonic() + (0 if terminal in self._deaf else PATIENCE)
+        while left:
+            try:
+                left = left[os.write(terminal, left) :]
+            except BlockingIOError:
+                if (seconds := until - time.monotonic()) <= 0:
+                    self._deaf.add(terminal)
+                    return
+                select.select([], [terminal], [], seconds)
+            except OSError:
+                self._open.remove(terminal)
+                return
+        self._deaf.discard(terminal)
 
     def ask(self, text: str, stick: Path) -> str:
         """The line that somebody types on one of them.
@@ -85,12 +107,26 @@ class Terminals:
         for each in ready:
             try:
                 line = os.read(each, 4096)
+            except BlockingIOError:
+                continue
             except OSError:
                 line = b""
             if line:
                 return line.decode(errors="replace").strip()
             self._open.remove(each)
         return None
+
+
+def make_steady(terminal: int) -> None:
+    """No key and no noise on the line stops what is said (Ctrl-S), or ends what is typed (Ctrl-D).
+
+    What was stopped goes on.
+    """
+    with contextlib.suppress(termios.error):
+        settings = termios.tcgetattr(terminal)
+        settings[0] &= ~(termios.IXON | termios.IXOFF | termios.IXANY)
+        settings[6][termios.VEOF] = b"\0"  # none: _POSIX_VDISABLE of Linux
+        termios.tcsetattr(terminal, termios.TCSANOW, settings)
 
 
 def keep_in_memory() -> None:

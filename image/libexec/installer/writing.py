@@ -37,14 +37,23 @@ def digest(path: str, read: Callable[[int], None]) -> str:
     Args:
         path: Its device.
         read: Is told of the bytes that were read, some at a time.
+
+    Raises:
+        InstallError: It can't be read.
     """
     programs.run("blockdev", "--flushbufs", path)
     found = hashlib.sha256()
-    with open(path, "rb", buffering=0) as file:
-        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
-        while data := file.read(CHUNK):
-            found.update(data)
-            read(len(data))
+    try:
+        with open(path, "rb", buffering=0) as file:
+            os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            while data := file.read(CHUNK):
+                found.update(data)
+                read(len(data))
+    except OSError as error:
+        raise InstallError(
+            f"{path} can't be read back ({error.strerror}): what it is on, the disk or the stick, "
+            "is broken or was pulled out; replace it"
+        ) from error
     return found.hexdigest()
 
 
@@ -68,7 +77,8 @@ def lay_out(disk: Disk, size: int, say: Terminals) -> None:
         [*words, "--no-pager", disk.path],
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
-        text=True,
+        encoding="utf-8",
+        errors="replace",
     ) as process:
         while True:
             try:
@@ -76,7 +86,12 @@ def lay_out(disk: Disk, size: int, say: Terminals) -> None:
                 break
             except subprocess.TimeoutExpired:
                 # It ends with what is still in memory, and with a look at the table.
-                say.rises(what, min(99, 100 * (devices.written_to(disk.name) - before) // size))
+                try:
+                    now = devices.written_to(disk.name)
+                except InstallError:
+                    process.kill()
+                    raise
+                say.rises(what, min(99, 100 * (now - before) // size))
     if process.returncode:
         raise InstallError(f"systemd-repart: {said.strip()}")
     say.rises(what, 100)
@@ -104,7 +119,7 @@ class Compared:
 
 def give_uuid(disk: str, esp: str) -> None:
     """Give a disk's ESP an UUID of its own: firmware and system tell it from the stick's."""
-    number = Path(f"/sys/class/block/{Path(esp).name}/partition").read_text().strip()
+    number = devices.fact(Path(esp).name, "partition")
     programs.run("sfdisk", "--no-reread", "--part-uuid", disk, number, str(uuid.uuid4()))
     programs.run("udevadm", "settle")
 
@@ -146,8 +161,11 @@ def write(disk: Disk, stick: str, say: Terminals) -> None:
     programs.run("umount", "/efi")
     TARGET.mkdir(exist_ok=True)
     programs.run("mount", "-o", "umask=0077,nosuid,nodev,noexec", ours["esp"], str(TARGET))
-    for name in ("install.toml", medium.DONE, "install.txt"):
-        (TARGET / "EDGE-SETUP" / name).unlink(missing_ok=True)
+    try:
+        for name in ("install.toml", medium.DONE, "install.txt"):
+            (TARGET / "EDGE-SETUP" / name).unlink(missing_ok=True)
+    except OSError as error:
+        raise InstallError(f"the disk can't be written (esp): {error.strerror}") from error
     programs.run("sync", "-f", str(TARGET))
     programs.run("umount", str(TARGET))
     devices.settle(disk.path)
